@@ -1,0 +1,171 @@
+"""The one place that reads configuration files and the environment."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from config.models import Config
+
+_DEFAULTS = Path(__file__).parent
+_TOP_LEVEL = ("enabled", "dry_run", "lake", "ledger")
+
+
+class ConfigError(Exception):
+    """The configuration is wrong; `lines` has one line for each mistake."""
+
+    def __init__(self, lines: list[str]):
+        super().__init__("\n".join(lines))
+        self.lines = lines
+
+
+@dataclass(frozen=True)
+class _Layer:
+    origin: str
+    values: dict[str, Any]
+
+
+def load_config(file: Path | None = None, env: Mapping[str, str] = os.environ) -> Config:
+    """The defaults, with `file` (or ADCE_CONFIG) laid over them key by key, and the environment over both.
+
+    A setting is overridden by ADCE_<SECTION>__<FIELD>, for example ADCE_SOURCES__ESPN__BASE_URL;
+    its value is read as YAML. Raises ConfigError.
+    """
+    chosen = file or (Path(env["ADCE_CONFIG"]) if env.get("ADCE_CONFIG") else None)
+    layers = [_Layer("config/adce.yaml", _read(_DEFAULTS / "adce.yaml"))]
+    layers += [
+        _Layer(f"config/{name}.yaml", {name: _read(_DEFAULTS / f"{name}.yaml")}) for name in ("sources", "datasets")
+    ]
+    if chosen:
+        layers.append(_Layer(str(chosen), _read(chosen)))
+    layers += _from_environment(env)
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        merged = _merge(merged, layer.values)
+    try:
+        config = Config.model_validate(merged)
+    except ValidationError as error:
+        raise ConfigError([_line(problem, layers) for problem in error.errors()]) from None
+    if lines := [f"{_origin(path, layers)}: {'.'.join(path)}: {text}" for path, text in _contradictions(config)]:
+        raise ConfigError(lines)
+    return config
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML in which a key that is given twice is a mistake, not a silent overwrite."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, str) and key in seen and key != "<<":
+                raise yaml.constructor.ConstructorError(None, None, f"{key!r} is given twice", key_node.start_mark)
+            if isinstance(key, str):
+                seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ConfigError([f"{path}: cannot be read: {reason}"]) from None
+    try:
+        values = yaml.load(text, _StrictLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise ConfigError([f"{path}:{where} not YAML: {getattr(error, 'problem', None) or error}"]) from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ConfigError([f"{path}: must be a mapping of settings, not a {type(values).__name__}"])
+    return values
+
+
+def _from_environment(env: Mapping[str, str]) -> Iterator[_Layer]:
+    for name, text in sorted(env.items()):
+        path = name.removeprefix("ADCE_").lower().split("__")
+        if not name.startswith("ADCE_") or (len(path) == 1 and path[0] not in _TOP_LEVEL):
+            continue
+        try:
+            value: Any = text if path[0] in ("lake", "ledger") else yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise ConfigError([f"environment variable {name}: {text!r} is not YAML"]) from None
+        for part in reversed(path):
+            value = {part: value}
+        yield _Layer(f"environment variable {name}", value)
+
+
+def _merge(base: Any, over: Any) -> Any:
+    if not (isinstance(base, dict) and isinstance(over, dict)):
+        return over
+    return base | {key: _merge(base.get(key), value) for key, value in over.items()}
+
+
+def _origin(path: tuple[str, ...], layers: list[_Layer]) -> str:
+    """The layer that the value at `path` came from: the last that says anything about it."""
+    best, depth = layers[0].origin, 0
+    for layer in layers:
+        value: Any = layer.values
+        reached = 0
+        for part in path:
+            if not isinstance(value, dict) or part not in value:
+                break
+            value, reached = value[part], reached + 1
+        if reached and reached >= depth:
+            best, depth = layer.origin, reached
+    return best
+
+
+def _line(problem: Any, layers: list[_Layer]) -> str:
+    path = tuple(str(part) for part in problem["loc"])
+    where = f"{_origin(path, layers)}: {'.'.join(path) or 'configuration'}"
+    if problem["type"] == "extra_forbidden":
+        known = _known_names(path[:-1])
+        near = difflib.get_close_matches(path[-1], known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
+        return f"{where}: no such setting; {hint}"
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    given = problem.get("input")
+    shown = "" if problem["type"] == "missing" or isinstance(given, dict | BaseModel) else f" (it is {given!r})"
+    return f"{where}: {message}{shown}"
+
+
+def _known_names(path: tuple[str, ...]) -> list[str]:
+    """The settings that a mapping at `path` may have."""
+    model: Any = Config
+    for part in path:
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            annotation = model.model_fields[part].annotation
+            arguments = getattr(annotation, "__args__", ())
+            model = next((a for a in arguments if isinstance(a, type) and issubclass(a, BaseModel)), annotation)
+    return sorted(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
+
+
+def _contradictions(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
+    """What is right field by field, and wrong together."""
+    owner: dict[str, str] = {}
+    for name, dataset in config.datasets.items():
+        if dataset.source not in config.sources:
+            yield ("datasets", name, "source"), f"no source {dataset.source!r}; there are {', '.join(config.sources)}"
+        if dataset.schedule is not None:
+            schedule = config.datasets.get(dataset.schedule)
+            if schedule is None or not schedule.lists_games or schedule.source != dataset.source:
+                lists = [n for n, d in config.datasets.items() if d.lists_games and d.source == dataset.source]
+                yield (
+                    ("datasets", name, "schedule"),
+                    f"{dataset.schedule!r} does not list games of {dataset.source}; those that do: {', '.join(lists)}",
+                )
+        for key in dataset.keys:
+            if key in owner:
+                yield ("datasets", name, "keys"), f"{key!r} is a key of {owner[key]} already"
+            owner[key] = name

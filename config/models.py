@@ -1,0 +1,226 @@
+"""What does a valid configuration look like?"""
+
+from __future__ import annotations
+
+import re
+import string
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+SEASON = r"^(19[4-9]\d|20\d\d)-\d\d$"
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def _parse_duration(value: Any) -> Any:
+    if isinstance(value, timedelta):
+        return value
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", str(value))
+    if not match:
+        raise ValueError("a duration is a number and a unit: 30s, 15m, 4h or 7d")
+    return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+
+
+Duration = Annotated[timedelta, BeforeValidator(_parse_duration), Field(ge=timedelta(0), le=timedelta(days=3660))]
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Priority(StrEnum):
+    CRITICAL = "CRITICAL"
+    HIGH = "HIGH"
+    MEDIUM = "MEDIUM"
+    LOW = "LOW"
+
+
+class Rate(Model):
+    """At most `requests` in any window of `seconds`."""
+
+    requests: int = Field(ge=1, le=1000)
+    seconds: float = Field(gt=0, le=86400)
+
+
+class Timeouts(Model):
+    """Seconds: to connect, between two pieces of a body, and for the whole file."""
+
+    connect: float = Field(default=10, gt=0, le=120)
+    read: float = Field(default=30, gt=0, le=300)
+    total: float = Field(default=90, gt=0, le=900)
+
+
+class Retries(Model):
+    """How often a file is asked for in all, and the exponential wait in between."""
+
+    attempts: int = Field(default=4, ge=1, le=10)
+    first_wait: Duration = timedelta(seconds=1)
+    longest_wait: Duration = timedelta(seconds=60)
+
+
+class Source(Model):
+    enabled: bool = True
+    base_url: str = Field(pattern=r"^https?://[^\s/]+(/\S*)?$")
+    game_id: str = Field(description="regular expression of a game's id on this site")
+    rates: list[Rate] = Field(min_length=1)
+    lanes: int = Field(ge=1, le=50, description="requests of this source that may be in flight at once")
+    multiplier: float = Field(default=1.0, gt=0, le=10)
+    headers: dict[str, str] = {}
+    timeouts: Timeouts = Timeouts()
+    retries: Retries = Retries()
+    jail: bool = Field(default=False, description="a 429 is answered with a long block: ask nothing more")
+    refusal_pause: Duration = timedelta(minutes=15)
+
+    @model_validator(mode="after")
+    def _game_id_is_an_expression(self) -> Source:
+        try:
+            re.compile(self.game_id)
+        except re.error as error:
+            raise ValueError(f"game_id is not a regular expression: {error}") from None
+        return self
+
+
+class Check(Model):
+    """Which body check a dataset uses, and its options."""
+
+    name: str = Field(pattern=r"^[a-z_]+(\.[a-z_]+)?$")
+    tables: list[str] = []
+    min_rows: int = Field(default=0, ge=0)
+
+
+Partition = Literal["date", "month", "season", "game"]
+
+_SEASON_FIELDS = {"season", "start_year", "end_year"}
+_DAY_FIELDS = {"date", "yyyymmdd"}
+FIELDS: dict[Partition, set[str]] = {
+    "date": _SEASON_FIELDS | _DAY_FIELDS,
+    "month": _SEASON_FIELDS | {"month"},
+    "season": _SEASON_FIELDS,
+    "game": _SEASON_FIELDS | _DAY_FIELDS | {"id"},
+}
+# The field that tells one partition of a kind from the next: without it two cells share a key.
+IDENTIFYING: dict[Partition, list[set[str]]] = {
+    "date": [{"date"}, {"yyyymmdd"}],
+    "month": [{"month", field} for field in sorted(_SEASON_FIELDS)],
+    "season": [{field} for field in sorted(_SEASON_FIELDS)],
+    "game": [{"id"}],
+}
+
+
+def template_fields(template: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
+
+
+class Dataset(Model):
+    enabled: bool = True
+    source: str
+    url: str = Field(pattern=r"^/\S*$", description="path and query after the source's base URL")
+    keys: list[str] = Field(min_length=1, description="lake keys that one response is stored under")
+    per: Partition
+    schedule: str | None = Field(default=None, description="per game: the dataset whose files list the games")
+    lists_games: bool = False
+    required: bool = False
+    first_season: str = Field(pattern=SEASON)
+    due_after: Duration = Field(description="after a game's start, a date's end, a month's or season's first day")
+    refresh: Duration | None = Field(default=None, description="how often a file that is not final is looked at again")
+    min_bytes: int = Field(default=1, ge=1)
+    batch: int | None = Field(default=None, ge=1, le=1000, description="requests in one fill")
+    season_types: list[str] | None = None
+    check: Check
+
+    @model_validator(mode="after")
+    def _templates_fit_the_partition(self) -> Dataset:
+        allowed = FIELDS[self.per]
+        for template in [self.url, *self.keys]:
+            try:
+                used = template_fields(template)
+            except ValueError as error:
+                raise ValueError(f"{template!r} is not a template: {error}") from None
+            if unknown := used - allowed:
+                names, known = ", ".join(sorted(unknown)), ", ".join(sorted(allowed))
+                raise ValueError(f"{template!r} names {names}; allowed per {self.per}: {known}")
+            if not any(needed <= used for needed in IDENTIFYING[self.per]):
+                ways = " or ".join(" and ".join(sorted(needed)) for needed in IDENTIFYING[self.per])
+                raise ValueError(f"{template!r} is the same for every {self.per}; it must name {ways}")
+        for key in self.keys:
+            if not re.fullmatch(r"[A-Za-z0-9_.{}/-]+", key) or key.startswith("/") or ".." in key or "//" in key:
+                raise ValueError(f"{key!r} is not a lake key: letters, digits, _ - . and single / only")
+            if "{" in key.split("/")[0]:
+                raise ValueError(f"{key!r} must begin with a fixed folder, so that the lake can be listed by it")
+        if (self.per == "game") != (self.schedule is not None):
+            raise ValueError("schedule is for datasets per game, which all need it: name a dataset that lists_games")
+        if self.lists_games and self.refresh is None:
+            raise ValueError("a dataset that lists_games needs refresh: how often to look while games are not final")
+        return self
+
+
+class SmallFill(Model):
+    below_files: int = Field(default=10, ge=0)
+    factor: float = Field(default=1.2, gt=0, le=10)
+
+
+class Success(Model):
+    """How much a dataset's recent failures lower its score: never below `floor`."""
+
+    enabled: bool = True
+    half_life: Duration = timedelta(days=3)
+    floor: float = Field(default=0.5, gt=0, le=1)
+
+
+class Scoring(Model):
+    weighting: bool = True
+    base: dict[Priority, float] = {
+        Priority.CRITICAL: 1000,
+        Priority.HIGH: 100,
+        Priority.MEDIUM: 10,
+        Priority.LOW: 1,
+    }
+    age_per_hour: float = Field(default=0.5, ge=0, le=1000)
+    small_fill: SmallFill = SmallFill()
+    success: Success = Success()
+    critical_days: int = Field(default=7, ge=0, le=366)
+    medium_seasons: int = Field(default=2, ge=0, le=50)
+
+    @model_validator(mode="after")
+    def _every_priority_has_a_base(self) -> Scoring:
+        if missing := [p.value for p in Priority if p not in self.base]:
+            raise ValueError(f"base lacks {', '.join(missing)}")
+        if negative := [p.value for p, weight in self.base.items() if weight < 0]:
+            raise ValueError(f"base must not be negative: {', '.join(negative)}")
+        return self
+
+
+class Reconcile(Model):
+    interval: Duration = timedelta(minutes=15)
+    time_budget: Duration = timedelta(minutes=13)
+    max_fills: int = Field(default=1000, ge=0, le=100_000)
+    max_fills_by_priority: dict[Priority, int] = {}
+    max_concurrent: int = Field(default=5, ge=1, le=100)
+    batch: int = Field(default=20, ge=1, le=1000)
+    examine_at_most: int = Field(default=20_000, ge=0, description="stored bodies read and checked per run")
+    lake_connections: int = Field(default=32, ge=1, le=256)
+
+    @model_validator(mode="after")
+    def _budget_fits_the_interval(self) -> Reconcile:
+        if not timedelta(0) < self.time_budget < self.interval:
+            raise ValueError("time_budget must be more than 0 and less than interval")
+        return self
+
+
+class Config(Model):
+    enabled: bool = True
+    dry_run: bool = False
+    lake: str = Field(default="file:lake", pattern=r"^(file:.+|s3://[^/\s]+(/\S*)?)$")
+    ledger: str = Field(default="sqlite:///adce.db", pattern=r"^(sqlite|postgresql)(\+\w+)?://")
+    reconcile: Reconcile = Reconcile()
+    scoring: Scoring = Scoring()
+    sources: dict[str, Source]
+    datasets: dict[str, Dataset]
+
+    def source_of(self, dataset: str) -> Source:
+        return self.sources[self.datasets[dataset].source]
+
+    def batch_of(self, dataset: str) -> int:
+        return self.datasets[dataset].batch or self.reconcile.batch

@@ -1,0 +1,156 @@
+"""Which files should the lake hold?
+
+Two levels: schedules follow from the calendar, games follow from the schedules in the lake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+
+from config.models import Config, Dataset
+from tasks.domain import seasons
+from tasks.domain.errors import SelectionError
+from tasks.domain.games import Game, GameStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One file the lake should hold. Cells with the same `request` come from one response."""
+
+    key: str
+    dataset: str
+    season: str
+    first_day: date
+    last_day: date
+    due_at: datetime
+    request: str  # path and query after the source's base URL
+    fields: Mapping[str, str]
+    game: Game | None = None
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The part of the lake that a command is about; empty means everything."""
+
+    sources: tuple[str, ...] = ()
+    datasets: tuple[str, ...] = ()
+    seasons: tuple[str, ...] = ()
+    since: date | None = None
+    until: date | None = None
+
+    def check(self, config: Config, now: datetime) -> None:
+        """Raises SelectionError for a name or a season that there is none of."""
+        for what, asked, known in (
+            ("source", self.sources, config.sources),
+            ("dataset", self.datasets, config.datasets),
+        ):
+            for name in asked:
+                if name not in known:
+                    raise SelectionError(f"no {what} {name!r}; there are {', '.join(known)}")
+        for season in self.seasons:
+            try:
+                first_day, _ = seasons.window(season)
+            except ValueError as error:
+                raise SelectionError(str(error)) from None
+            if first_day > seasons.eastern_day(now):
+                raise SelectionError(f"season {season} has not begun; the current one is {seasons.current_season(now)}")
+            chosen = {name: d for name, d in config.datasets.items() if self.has(name, d)}
+            if chosen and all(season < dataset.first_season for dataset in chosen.values()):
+                earliest = min(dataset.first_season for dataset in chosen.values())
+                raise SelectionError(f"no files are expected of season {season}; the first is {earliest}")
+        if self.since and self.until and self.since > self.until:
+            raise SelectionError(f"--since {self.since} is after --until {self.until}")
+
+    def has(self, name: str, dataset: Dataset) -> bool:
+        return (not self.sources or dataset.source in self.sources) and (not self.datasets or name in self.datasets)
+
+    def reaches(self, season: str, first_day: date, last_day: date) -> bool:
+        return (
+            (not self.seasons or season in self.seasons)
+            and (self.since is None or last_day >= self.since)
+            and (self.until is None or first_day <= self.until)
+        )
+
+    def includes(self, cell: Cell, dataset: Dataset) -> bool:
+        return self.has(cell.dataset, dataset) and self.reaches(cell.season, cell.first_day, cell.last_day)
+
+
+def calendar_cells(config: Config, now: datetime, selection: Selection | None = None) -> Iterator[Cell]:
+    """The cells that follow from the calendar: of every date, month and season up to the current one.
+
+    Schedules of selected games come along, selected or not: without them no game is known.
+    """
+    selection = selection or Selection()
+    current = seasons.current_season(now)
+    needed = {d.schedule for name, d in config.datasets.items() if d.schedule and selection.has(name, d)}
+    for name, dataset in config.datasets.items():
+        if dataset.per == "game" or not (selection.has(name, dataset) or name in needed):
+            continue
+        for season in seasons.seasons_between(dataset.first_season, current):
+            for first_day, last_day, fields in _periods(dataset.per, season):
+                if selection.reaches(season, first_day, last_day):
+                    due_from = last_day + timedelta(days=1) if dataset.per == "date" else first_day
+                    due_at = _eastern_midnight(due_from) + dataset.due_after
+                    yield from _cells(name, dataset, season, (first_day, last_day), due_at, fields)
+
+
+def game_cells(
+    config: Config, schedule: str, games: Iterable[Game], selection: Selection | None = None
+) -> Iterator[Cell]:
+    """The cells of the games that the schedule dataset `schedule` lists; none for games that will not be played."""
+    selection = selection or Selection()
+    datasets = [(n, d) for n, d in config.datasets.items() if d.schedule == schedule and selection.has(n, d)]
+    for game in games:
+        if game.status in (GameStatus.POSTPONED, GameStatus.CANCELLED):
+            continue
+        if not selection.reaches(game.season, game.day, game.day):
+            continue
+        fields = _season_fields(game.season) | _day_fields(game.day) | {"id": game.id}
+        start = game.start or _eastern_midnight(game.day + timedelta(days=1))
+        for name, dataset in datasets:
+            if game.season >= dataset.first_season and (
+                dataset.season_types is None or game.season_type in dataset.season_types
+            ):
+                yield from _cells(
+                    name, dataset, game.season, (game.day, game.day), start + dataset.due_after, fields, game
+                )
+
+
+def _cells(
+    name: str,
+    dataset: Dataset,
+    season: str,
+    days: tuple[date, date],
+    due_at: datetime,
+    fields: Mapping[str, str],
+    game: Game | None = None,
+) -> Iterator[Cell]:
+    request = dataset.url.format_map(fields)
+    for template in dataset.keys:
+        yield Cell(template.format_map(fields), name, season, *days, due_at, request, fields, game)
+
+
+def _periods(per: str, season: str) -> Iterator[tuple[date, date, dict[str, str]]]:
+    base = _season_fields(season)
+    if per == "season":
+        yield *seasons.window(season), base
+    elif per == "month":
+        for month in seasons.months_of(season):
+            yield *seasons.days_of_month(season, month), base | {"month": month}
+    else:
+        for day in seasons.days_of(season):
+            yield day, day, base | _day_fields(day)
+
+
+def _season_fields(season: str) -> dict[str, str]:
+    return {"season": season, "start_year": season[:4], "end_year": str(seasons.end_year(season))}
+
+
+def _day_fields(day: date) -> dict[str, str]:
+    return {"date": day.isoformat(), "yyyymmdd": day.strftime("%Y%m%d")}
+
+
+def _eastern_midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), tzinfo=seasons.EASTERN).astimezone(UTC)

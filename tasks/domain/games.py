@@ -1,0 +1,34 @@
+"""What does a schedule say about a game?"""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+
+
+class GameStatus(StrEnum):
+    SCHEDULED = "scheduled"
+    LIVE = "live"
+    FINAL = "final"
+    POSTPONED = "postponed"
+    CANCELLED = "cancelled"
+
+    @property
+    def settled(self) -> bool:
+        """Nothing more will be learnt from looking at the schedule again."""
+        return self in (GameStatus.FINAL, GameStatus.POSTPONED, GameStatus.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class Game:
+    """A game as one source's schedule lists it.
+
+    `day` is the US Eastern game day; `start` is UTC, or None where the schedule gives no time.
+    `season_type` is one of preseason, regular, all-star, playoffs, play-in, cup-final.
+    """
+
+    id: str
+    day: date
+    start: datetime | None
+    status: GameStatus
+    season: str
+    season_type: str

@@ -1,0 +1,180 @@
+"""What is to be fetched, in which order?"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from config.models import Config, Priority
+from tasks.domain.expected import Cell
+from tasks.domain.scoring import Score, priority_of, score_of
+from tasks.domain.states import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A due cell whose file is missing or not what it should be."""
+
+    cell: Cell
+    kind: Kind
+    reason: str
+    first_seen: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """The unit of work: gaps of one dataset, season and kind, fetched by one scraper subflow."""
+
+    id: str
+    source: str
+    dataset: str
+    season: str
+    kind: Kind
+    priority: Priority
+    gaps: tuple[Gap, ...]
+    score: Score
+    detected_at: datetime
+    eta: datetime | None = None
+
+    @property
+    def keys(self) -> list[str]:
+        return [gap.cell.key for gap in self.gaps]
+
+    def requests(self) -> dict[str, list[Cell]]:
+        """The cells by the request that brings them, in order."""
+        grouped: dict[str, list[Cell]] = {}
+        for gap in self.gaps:
+            grouped.setdefault(gap.cell.request, []).append(gap.cell)
+        return grouped
+
+    @property
+    def days(self) -> str:
+        """The days it is about: "2024-01-05" or "2023-10-24..2024-06-17"."""
+        first = min(gap.cell.first_day for gap in self.gaps)
+        last = max(gap.cell.last_day for gap in self.gaps)
+        return f"{first}" if first == last else f"{first}..{last}"
+
+    @property
+    def reason(self) -> str:
+        first = self.gaps[0]
+        more = f" (and {len(self.gaps) - 1} more)" if len(self.gaps) > 1 else ""
+        return f"{self.kind.value}: {first.cell.key}: {first.reason}{more}"
+
+
+@dataclass(frozen=True, slots=True)
+class Deferral:
+    """A gap that is left for later: which limit, until when (None: until somebody changes it)."""
+
+    gap: Gap
+    reason: str
+    until: datetime | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    fills: tuple[Fill, ...]
+    deferred: tuple[Deferral, ...]
+
+
+def make_plan(
+    config: Config,
+    gaps: Iterable[Gap],
+    now: datetime,
+    success: Mapping[str, float] | None = None,
+    paused: Mapping[str, datetime] | None = None,
+    max_fills: int | None = None,
+) -> Plan:
+    """All fills in the order in which they start, and every gap that is left for later.
+
+    `success` is the success factor by dataset; `paused` is until when a source is left alone.
+    """
+    deferred: list[Deferral] = []
+    ready: list[Gap] = []
+    for gap in gaps:
+        if switched := _switch(config, gap.cell.dataset):
+            deferred.append(Deferral(gap, switched, None))
+        elif until := (paused or {}).get(config.datasets[gap.cell.dataset].source):
+            deferred.append(Deferral(gap, f"source paused until {until:%Y-%m-%d %H:%M} UTC", until))
+        else:
+            ready.append(gap)
+    taken: list[Fill] = []
+    cap = RunCap(config, max_fills)
+    for fill in sorted(_fills(config, ready, success or {}, now), key=start_order):
+        if over := cap.why_not(fill.priority):
+            deferred += [Deferral(gap, over, now + config.reconcile.interval) for gap in fill.gaps]
+        else:
+            taken.append(fill)
+    return Plan(tuple(with_eta(config, taken, now)), tuple(deferred))
+
+
+def start_order(fill: Fill) -> tuple[float, datetime, str]:
+    """Sorts fills by score, the best first; ties: older first, then key."""
+    return (-fill.score.total, fill.detected_at, fill.gaps[0].cell.key)
+
+
+class RunCap:
+    """How many fills a run may still start, in all and per priority."""
+
+    def __init__(self, config: Config, max_fills: int | None = None):
+        self.total = config.reconcile.max_fills if max_fills is None else min(max_fills, config.reconcile.max_fills)
+        self.by_priority = config.reconcile.max_fills_by_priority
+        self._started: dict[Priority, int] = defaultdict(int)
+
+    def why_not(self, priority: Priority) -> str | None:
+        """Counts one more fill, or tells which cap forbids it."""
+        if sum(self._started.values()) >= self.total:
+            return f"run cap: {self.total} fills a run"
+        if self._started[priority] >= self.by_priority.get(priority, self.total):
+            return f"run cap: {self.by_priority[priority]} {priority.value} fills a run"
+        self._started[priority] += 1
+        return None
+
+
+def with_eta(config: Config, fills: Iterable[Fill], now: datetime) -> Iterator[Fill]:
+    """The same fills with the time at which each would be done, if its source's rate were the only limit."""
+    asked: dict[str, int] = defaultdict(int)
+    for fill in fills:
+        asked[fill.source] += len(fill.requests())
+        seconds = max(asked[fill.source] * rate.seconds / rate.requests for rate in config.sources[fill.source].rates)
+        yield replace(fill, eta=now + timedelta(seconds=seconds))
+
+
+def _switch(config: Config, name: str) -> str | None:
+    dataset = config.datasets[name]
+    if not config.enabled:
+        return "disabled: the master switch `enabled` is false"
+    if not config.sources[dataset.source].enabled:
+        return f"disabled: sources.{dataset.source}.enabled is false"
+    if not dataset.enabled:
+        return f"disabled: datasets.{name}.enabled is false"
+    return None
+
+
+def _fills(config: Config, gaps: Iterable[Gap], success: Mapping[str, float], now: datetime) -> Iterator[Fill]:
+    by_request: dict[tuple[str, str], list[Gap]] = defaultdict(list)
+    for gap in gaps:
+        by_request[gap.cell.dataset, gap.cell.request].append(gap)
+    groups: dict[tuple[str, str, Priority, Kind], list[list[Gap]]] = defaultdict(list)
+    for (name, _), together in by_request.items():
+        cell = together[0].cell
+        worst = min((gap.kind for gap in together), key=list(Kind).index)
+        priority = priority_of(cell, config.datasets[name], config.scoring, now)
+        groups[name, cell.season, priority, worst].append(together)
+    for (name, season, priority, kind), requests in groups.items():
+        requests.sort(key=lambda gaps: (min(gap.first_seen for gap in gaps), gaps[0].cell.first_day, gaps[0].cell.key))
+        batch = config.batch_of(name)
+        for start in range(0, len(requests), batch):
+            members = tuple(gap for gaps in requests[start : start + batch] for gap in gaps)
+            source = config.datasets[name].source
+            first_seen = min(gap.first_seen for gap in members)
+            score = score_of(priority, first_seen, len(members), source, success.get(name, 1.0), config, now)
+            yield Fill(_id(name, season, members), source, name, season, kind, priority, members, score, first_seen)
+
+
+def _id(dataset: str, season: str, gaps: Iterable[Gap]) -> str:
+    """The same gaps make the same fill, in every run."""
+    digest = hashlib.sha256("\n".join(gap.cell.key for gap in gaps).encode()).hexdigest()
+    return f"{dataset}-{season}-{digest[:10]}"

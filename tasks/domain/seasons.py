@@ -1,0 +1,110 @@
+"""Which season does a day belong to, and which days and months does a season have?
+
+A season is written as the league writes it, by start and end year: "2023-24".
+"""
+
+import calendar
+import re
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+EASTERN = ZoneInfo("America/New_York")
+
+# First and last day that can hold a game, preseason included, where it is not the usual
+# 25 September to 30 June: the lock-outs of 1998 and 2011, and the two seasons of the pandemic.
+_UNUSUAL = {
+    1998: (date(1999, 1, 20), date(1999, 6, 30)),
+    2011: (date(2011, 12, 9), date(2012, 6, 30)),
+    2019: (date(2019, 9, 25), date(2020, 10, 15)),
+    2020: (date(2020, 12, 10), date(2021, 7, 25)),
+}
+
+
+def season_name(start_year: int) -> str:
+    return f"{start_year}-{(start_year + 1) % 100:02d}"
+
+
+def start_year(season: str) -> int:
+    """2023 for "2023-24". Raises ValueError for anything that is not a season."""
+    match = re.fullmatch(r"(\d{4})-(\d{2})", season)
+    if not match or (int(match[1]) + 1) % 100 != int(match[2]):
+        raise ValueError(f"{season!r} is not a season; write it as 2023-24")
+    year = int(match[1])
+    if year < 1946:
+        raise ValueError(f"there was no season {season}; the first was 1946-47")
+    return year
+
+
+def end_year(season: str) -> int:
+    return start_year(season) + 1
+
+
+def window(season: str) -> tuple[date, date]:
+    """The first and the last day on which the season can have a game."""
+    year = start_year(season)
+    return _UNUSUAL.get(year, (date(year, 9, 25), date(year + 1, 6, 30)))
+
+
+def season_of(day: date) -> str:
+    """The season that was on at `day`, or the last one before it, in summer."""
+    year = day.year
+    while window(season_name(year))[0] > day:
+        year -= 1
+    return season_name(year)
+
+
+def eastern_day(moment: datetime) -> date:
+    """The US Eastern calendar day of a moment: the day the league books a game under."""
+    return moment.astimezone(EASTERN).date()
+
+
+def current_season(now: datetime) -> str:
+    return season_of(eastern_day(now))
+
+
+def seasons_between(first: str, last: str) -> list[str]:
+    return [season_name(year) for year in range(start_year(first), start_year(last) + 1)]
+
+
+def days_of(season: str) -> Iterator[date]:
+    first, last = window(season)
+    return (first + timedelta(days=n) for n in range((last - first).days + 1))
+
+
+def games_per_team(season: str) -> int:
+    """How many regular games a team plays at least in a whole season.
+
+    82 since 1967-68, but 50 and 66 in the lock-out seasons, 63 for the teams that
+    were not invited to the bubble in 2020, and 72 in 2020-21.
+    """
+    return {1998: 50, 2011: 66, 2019: 63, 2020: 72}.get(start_year(season), 82)
+
+
+def months_of(season: str) -> list[str]:
+    """The month pages a season has on Basketball Reference, by the name in their address.
+
+    A season runs from October to June; these facts are the exceptions. The season of 2019-20 had
+    two Octobers and no games from April to June.
+    """
+    year = start_year(season)
+    if year == 2019:
+        return [
+            *("october-2019", "november", "december", "january", "february"),
+            *("march", "july", "august", "september", "october-2020"),
+        ]
+    order = ["october", "november", "december", "january", "february", "march", "april", "may", "june"]
+    first = {1998: "february", 1999: "november", 2004: "november", 2005: "november", 2011: "december", 2020: "december"}
+    last = ["july"] if year == 2020 else []
+    return order[order.index(first.get(year, "october")) :] + last
+
+
+_MONTH_NUMBERS = {name.lower(): number for number, name in enumerate(calendar.month_name) if name}
+
+
+def days_of_month(season: str, month: str) -> tuple[date, date]:
+    """First and last day of a month page: ("2023-24", "april") is 1 to 30 April 2024."""
+    name, _, year_text = month.partition("-")
+    number = _MONTH_NUMBERS[name]
+    year = int(year_text) if year_text else start_year(season) + (number < 9)
+    return date(year, number, 1), date(year, number, calendar.monthrange(year, number)[1])

@@ -1,0 +1,1 @@
+"""A stand-in for the three sites: a fictional league behind the real URLs, with limits and faults."""

@@ -1,0 +1,235 @@
+"""The sandbox as an ASGI application: each request is limited, spoilt or answered, and logged."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from deployments.sandbox import sites
+from deployments.sandbox.bodies import refusals
+from deployments.sandbox.faults import Fault, FaultKind
+from deployments.sandbox.league import League
+from deployments.sandbox.limits import Rate, SlidingWindow
+from deployments.sandbox.sites import HTML, JSON, PREFIXES, Page
+
+_LOG_LENGTH = 100_000
+_CONNECTIONS: dict[tuple[str, int], asyncio.Transport] = {}
+
+
+class Connection(H11Protocol):
+    """uvicorn's HTTP/1.1, which also tells where each client's transport is, for faults below HTTP."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        super().connection_made(transport)
+        _CONNECTIONS[transport.get_extra_info("peername")[:2]] = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        _CONNECTIONS.pop(self.transport.get_extra_info("peername")[:2], None)
+        super().connection_lost(exc)
+
+
+@dataclass(slots=True)
+class LoggedRequest:
+    time: str
+    monotonic: float
+    source: str
+    url: str  # path and query below the source's base
+    status: int | None = None  # None: no answer was given
+    fault: str | None = None
+    limited: bool = False  # refused for exceeding the rate
+
+
+@dataclass
+class Sandbox:
+    """The league, its clock, and what currently limits and spoils the answers."""
+
+    league: League
+    rates: dict[str, Rate] = field(default_factory=dict)
+    hang_over_limit: frozenset[str] = frozenset()  # sources that do not answer 429 but never answer
+    faults: list[Fault] = field(default_factory=list)
+    latency: float = 0.0
+    clock: datetime | None = None  # None: the real one
+    monotonic: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        self.log: deque[LoggedRequest] = deque(maxlen=_LOG_LENGTH)
+        self.windows = {source: SlidingWindow(rate) for source, rate in self.rates.items()}
+        # Rendering leaves the event loop free to take the time of the next request; one thread,
+        # because more would only delay the loop's turn at the interpreter.
+        self.renderer = ThreadPoolExecutor(max_workers=1)
+
+    def now(self) -> datetime:
+        return self.clock or datetime.now(UTC)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer for whichever site the first part of the path names."""
+        arrived = self.monotonic()
+        prefix, _, rest = scope["path"].lstrip("/").partition("/")
+        source = PREFIXES.get(prefix)
+        if source is None or scope["type"] != "http":
+            await Response("no such site", 404)(scope, receive, send)
+            return
+        query = scope["query_string"].decode("latin-1")
+        url = f"/{rest}?{query}" if query else f"/{rest}"
+        entry = LoggedRequest(datetime.now(UTC).isoformat(), arrived, source, url)
+        self.log.append(entry)
+        await self._answer(entry, scope, receive, send)
+
+    async def _answer(self, entry: LoggedRequest, scope: Scope, receive: Receive, send: Send) -> None:
+        window = self.windows.get(entry.source)
+        if window and (wait := window.wait(entry.monotonic)):
+            entry.limited = True
+            if entry.source in self.hang_over_limit:
+                await _until_the_client_leaves(receive)
+                return
+            await self._send(entry, _too_many(entry.source), scope, receive, send, wait)
+            return
+        fault = self._fault(entry)
+        if self.latency:
+            await asyncio.sleep(self.latency)
+        if fault in (FaultKind.HANG, FaultKind.RESET, FaultKind.CUT_OFF):
+            await self._break(fault, entry, scope, receive)
+            return
+        await self._send(entry, await self._page(entry, fault), scope, receive, send)
+
+    def _fault(self, entry: LoggedRequest) -> FaultKind | None:
+        seed = self.league.seed
+        struck = (fault.kind for fault in self.faults if fault.strikes(seed, entry.source, entry.url))
+        kind = next(struck, None)
+        entry.fault = kind.value if kind else None
+        return kind
+
+    async def _page(self, entry: LoggedRequest, fault: FaultKind | None) -> Page:
+        """What is sent, whole HTTP and perhaps the wrong thing."""
+        if fault and (instead := _instead(fault, entry.source)):
+            return instead
+        url = sites.mistaken(self.league, entry.url) if fault is FaultKind.WRONG_ID else entry.url
+        loop = asyncio.get_running_loop()
+        page = await loop.run_in_executor(self.renderer, sites.answer, self.league, entry.source, url, self.now())
+        if fault is FaultKind.TRUNCATED:
+            return Page(page.status, page.media_type, page.body[: len(page.body) // 2])
+        return page
+
+    async def _send(
+        self, entry: LoggedRequest, page: Page, scope: Scope, receive: Receive, send: Send, wait: float = 0.0
+    ) -> None:
+        entry.status = page.status
+        headers = {"Retry-After": str(int(wait) + 1)} if wait or page.status == 429 else None
+        response = Response(page.body, page.status, headers, media_type=page.media_type)
+        await response(scope, receive, send)
+
+    async def _break(self, fault: FaultKind, entry: LoggedRequest, scope: Scope, receive: Receive) -> None:
+        """Leave the client without a whole response; past the HTTP layer, which would forbid it."""
+        transport = _CONNECTIONS.get(tuple(scope["client"]))
+        if transport and fault is FaultKind.RESET:
+            transport.write(b"HTTP/1.1 200 OK\r\nContent-Ty")
+            transport.close()
+        elif transport and fault is FaultKind.CUT_OFF:
+            page = await self._page(entry, None)
+            head = f"HTTP/1.1 200 OK\r\nContent-Type: {page.media_type}\r\nContent-Length: {len(page.body)}"
+            transport.write(head.encode() + b"\r\n\r\n" + page.body[: len(page.body) // 2])
+            transport.close()
+        await _until_the_client_leaves(receive)
+
+
+async def _until_the_client_leaves(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _too_many(source: str) -> Page:
+    if source == "basketball_reference":
+        return Page(429, HTML, refusals.rate_limited())
+    return Page(429, JSON, b'{"message":"Too Many Requests"}')
+
+
+def _instead(fault: FaultKind, source: str) -> Page | None:
+    """The page that takes the place of the right one, or None for faults that need the right one."""
+    match fault:
+        case FaultKind.FORBIDDEN:
+            return Page(403, HTML, refusals.access_denied())
+        case FaultKind.BLOCK:
+            return Page(200, HTML, refusals.access_denied())
+        case FaultKind.NOT_FOUND:
+            return sites.missing(source)
+        case FaultKind.TOO_MANY:
+            return _too_many(source)
+        case FaultKind.SERVER_ERROR | FaultKind.UNAVAILABLE:
+            return Page(int(fault), HTML, refusals.broken(int(fault)))
+        case FaultKind.SOFT_404:
+            return Page(200, HTML, refusals.index_page())
+        case FaultKind.EMPTY if source == "basketball_reference":
+            return Page(200, HTML, refusals.nothing_here())
+        case FaultKind.EMPTY:
+            return Page(200, JSON, b"{}")
+        case _:
+            return None
+
+
+@dataclass
+class _Controls:
+    """How tests and demonstrations look into the sandbox and change it while it runs."""
+
+    sandbox: Sandbox
+
+    async def requests(self, request: Request) -> Response:
+        if request.method == "DELETE":
+            self.sandbox.log.clear()
+        return JSONResponse([asdict(entry) for entry in self.sandbox.log])
+
+    async def faults(self, request: Request) -> Response:
+        if request.method == "DELETE":
+            self.sandbox.faults.clear()
+        if request.method == "POST":
+            try:
+                self.sandbox.faults.append(_fault(await request.json()))
+            except (ValueError, TypeError, KeyError) as error:
+                return JSONResponse({"error": str(error)}, 400)
+        return JSONResponse([asdict(fault) for fault in self.sandbox.faults])
+
+    async def clock(self, request: Request) -> Response:
+        if request.method == "POST":
+            try:
+                self.sandbox.clock = parse_clock((await request.json())["now"])
+            except (ValueError, TypeError, KeyError) as error:
+                return JSONResponse({"error": str(error)}, 400)
+        return JSONResponse({"now": self.sandbox.now().isoformat()})
+
+
+def _fault(given: dict[str, Any]) -> Fault:
+    source = given["source"]
+    if source not in sites.SOURCES:
+        raise ValueError(f"{source!r} is not a source; there are {', '.join(sites.SOURCES)}")
+    kind = FaultKind(given["kind"])
+    return Fault(source, kind, float(given.get("share", 1.0)), given.get("first"), given.get("match", ""))
+
+
+def parse_clock(text: str | None) -> datetime | None:
+    """The moment that stands still, UTC where it says nothing else; None for the real clock."""
+    if text is None:
+        return None
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def create_app(sandbox: Sandbox) -> Starlette:
+    controls = _Controls(sandbox)
+    return Starlette(
+        routes=[
+            Route("/_sandbox/requests", controls.requests, methods=["GET", "DELETE"]),
+            Route("/_sandbox/faults", controls.faults, methods=["GET", "POST", "DELETE"]),
+            Route("/_sandbox/clock", controls.clock, methods=["GET", "POST"]),
+            Mount("/", app=sandbox),
+        ]
+    )

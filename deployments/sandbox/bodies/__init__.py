@@ -1,0 +1,1 @@
+"""The bodies that the three sites answer with, rendered from the fictional league."""

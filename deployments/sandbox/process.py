@@ -1,0 +1,126 @@
+"""A sandbox in a process of its own, for as long as a with block lasts."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import httpx
+
+_ROOT = Path(__file__).resolve().parents[2]
+_START_SECONDS, _STOP_SECONDS = 30, 5
+
+
+class SandboxError(Exception):
+    """The sandbox did not start, or refused what it was asked."""
+
+
+@dataclass
+class SandboxProcess:
+    """Starts the sandbox on entering and stops it on leaving; it also ends when this process does.
+
+    `rates` are as on the command line ({"espn": "10/1"}), and so are `faults` ("espn:500:0.1").
+    """
+
+    seed: int = 0
+    games_per_day: int = 3
+    rates: Mapping[str, str] = field(default_factory=dict)
+    hang_over_limit: Iterable[str] = ()
+    faults: Iterable[str] = ()
+    latency: float = 0.0
+    clock: str | None = None
+    url: str = field(default="", init=False)
+    base_urls: dict[str, str] = field(default_factory=dict, init=False)
+    _process: subprocess.Popen[str] | None = field(default=None, init=False, repr=False)
+
+    def __enter__(self) -> "SandboxProcess":
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "deployments.sandbox", *self._options()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))},
+        )
+        assert self._process.stdout is not None
+        line = _first_line(self._process.stdout)
+        if not line:
+            self.stop()
+            raise SandboxError(f"the sandbox did not start: {' '.join(self._options())}")
+        listening = json.loads(line)
+        self.url, self.base_urls = listening["url"], listening["base_urls"]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int:
+        if self._process is None:
+            raise SandboxError("the sandbox is not running")
+        return self._process.pid
+
+    def stop(self) -> None:
+        if self._process is None:
+            return
+        process, self._process = self._process, None
+        with process:  # closes its pipes; it leaves when its standard input does
+            if process.stdin:
+                process.stdin.close()
+            try:
+                process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+    def requests(self) -> list[dict[str, Any]]:
+        """The requests so far in order of arrival: time, monotonic, source, url, status, fault, limited."""
+        return self._control("GET", "requests")  # type: ignore[no-any-return]  # the sandbox's own JSON
+
+    def clear_requests(self) -> None:
+        self._control("DELETE", "requests")
+
+    def set_faults(
+        self, source: str, kind: str, share: float = 1.0, *, first: int | None = None, match: str = ""
+    ) -> None:
+        """Add a fault: for a share of the requests whose path and query contain `match`, or the first few."""
+        fault = {"source": source, "kind": kind, "share": share, "first": first, "match": match}
+        self._control("POST", "faults", fault)
+
+    def clear_faults(self) -> None:
+        self._control("DELETE", "faults")
+
+    def set_clock(self, now: str | None) -> None:
+        """Move the clock to a moment and hold it there; None lets the real one run."""
+        self._control("POST", "clock", {"now": now})
+
+    def _control(self, method: str, name: str, body: object = None) -> Any:
+        # The environment's proxies are none of the sandbox's business.
+        with httpx.Client(trust_env=False, timeout=30) as client:
+            response = client.request(method, f"{self.url}/_sandbox/{name}", json=body)
+        if response.is_error:
+            raise SandboxError(f"the sandbox refused {name}: {response.text}")
+        return response.json()
+
+    def _options(self) -> list[str]:
+        options = ["--port", "0", "--seed", str(self.seed), "--games-per-day", str(self.games_per_day)]
+        options += [f"--rate={source}={rate}" for source, rate in self.rates.items()]
+        options += [f"--hang-over-limit={source}" for source in self.hang_over_limit]
+        options += [f"--fault={fault}" for fault in self.faults]
+        options += [f"--latency={self.latency}"]
+        return options + ([f"--clock={self.clock}"] if self.clock else [])
+
+
+def _first_line(stream: IO[str]) -> str:
+    """The first line, or nothing when the process ends or says nothing for too long."""
+    lines: list[str] = []
+    reader = threading.Thread(target=lambda: lines.append(stream.readline()), daemon=True)
+    reader.start()
+    reader.join(_START_SECONDS)
+    return lines[0] if lines else ""

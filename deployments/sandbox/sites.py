@@ -1,0 +1,229 @@
+"""What would a site answer to this path and query at this moment, if nothing went wrong?"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+from urllib.parse import parse_qsl, urlsplit
+
+from deployments.sandbox.bodies import basketball_reference, espn, nba_api, refusals
+from deployments.sandbox.league import Fate, Fixture, League
+from deployments.sandbox.results import Snapshot, as_of
+from tasks.domain import seasons
+from tasks.domain.games import GameStatus
+
+PREFIXES = {"espn": "espn", "nba": "nba_api", "br": "basketball_reference"}  # first part of the path: source
+SOURCES = tuple(PREFIXES.values())
+
+JSON, HTML = "application/json; charset=utf-8", "text/html; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    status: int
+    media_type: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    league: League
+    now: datetime
+    query: Mapping[str, str]
+    path: re.Match[str]
+
+    def games(self, season: str) -> list[Snapshot]:
+        return [as_of(game, self.now) for game in self.league.listed(season, self.now)]
+
+    def game(self, game_id: str) -> Snapshot | None:
+        """The game as it stands, or None when nobody has heard of it yet."""
+        game = self.league.find(game_id)
+        return as_of(game, self.now) if game and game.listed_from <= self.now else None
+
+
+def _json(body: bytes, status: int = 200) -> Page:
+    return Page(status, JSON, body)
+
+
+def _html(body: bytes, status: int = 200) -> Page:
+    return Page(status, HTML, body)
+
+
+def missing(source: str) -> Page:
+    """The site's own way to say that it has no such thing."""
+    if source == "basketball_reference":
+        return _html(refusals.not_found(), 404)
+    return _json(espn.error(404, "Not Found") if source == "espn" else nba_api.failure(), 404)
+
+
+def _scoreboard(asked: _Asked) -> Page:
+    text = asked.query.get("dates", f"{seasons.eastern_day(asked.now):%Y%m%d}")
+    day = _day(text)
+    if day is None:
+        return _json(espn.error(400, "Failed to get events endpoint."), 400)
+    season = seasons.season_of(day)
+    calendar = sorted({game.day for game in asked.league.listed(season, asked.now)})
+    shots = [as_of(game, asked.now) for game in asked.league.on(day, asked.now)]
+    return _json(espn.scoreboard(season, calendar, shots))
+
+
+def _day(text: str) -> date | None:
+    try:
+        return datetime.strptime(text, "%Y%m%d").date() if len(text) == 8 else None
+    except ValueError:
+        return None
+
+
+def _summary(asked: _Asked) -> Page:
+    event = asked.query.get("event", "")
+    shot = asked.game(event)
+    if shot is None or shot.game.espn_id != event:
+        return _json(espn.error(404, f"Error invoking GET: events/{event}, status=404"), 404)
+    return _json(espn.summary(shot))
+
+
+def _nba_schedule(asked: _Asked) -> Page:
+    season = asked.query.get("Season", "")
+    try:
+        seasons.start_year(season)
+    except ValueError:
+        return _json(b'{"Message":"The field Season must match the regular expression."}', 400)
+    return _json(nba_api.schedule(season, asked.games(season)))
+
+
+def _nba_game(asked: _Asked, render: Callable[[Snapshot], bytes]) -> Page:
+    game_id = asked.query.get("GameID", "")
+    if not re.fullmatch(r"\d{10}", game_id):
+        return _json(b'{"Message":"The field GameID must match the regular expression."}', 400)
+    shot = asked.game(game_id)
+    return _json(render(shot) if shot else nba_api.failure())
+
+
+def _traditional(asked: _Asked) -> Page:
+    return _nba_game(asked, lambda shot: nba_api.box_score(shot, "Traditional"))
+
+
+def _advanced(asked: _Asked) -> Page:
+    return _nba_game(asked, lambda shot: nba_api.box_score(shot, "Advanced"))
+
+
+def _nba_play_by_play(asked: _Asked) -> Page:
+    return _nba_game(asked, nba_api.play_by_play)
+
+
+def _season_ending(year: str) -> str:
+    return seasons.season_name(int(year) - 1)
+
+
+def _month(asked: _Asked) -> Page:
+    """A month of a season; October of 2019-20 came twice and is named with its year."""
+    season, month = _season_ending(asked.path["year"]), asked.path["month"]
+    games = [shot for shot in asked.games(season) if _page_month(shot.game) == month]
+    if not games:
+        return missing("basketball_reference")
+    return _html(basketball_reference.schedule(season, month.split("-")[0].title(), games))
+
+
+def _page_month(game: Fixture) -> str:
+    name = f"{game.day:%B}".lower()
+    return f"{name}-{game.day.year}" if game.season == "2019-20" and name == "october" else name
+
+
+def _br_game(asked: _Asked, render: Callable[[Snapshot], bytes]) -> Page:
+    shot = asked.game(asked.path["id"])
+    # The site has no page for a game before it is over.
+    return _html(render(shot)) if shot and shot.final else missing("basketball_reference")
+
+
+def _br_box_score(asked: _Asked) -> Page:
+    return _br_game(asked, basketball_reference.box_score)
+
+
+def _br_play_by_play(asked: _Asked) -> Page:
+    return _br_game(asked, basketball_reference.play_by_play)
+
+
+def _season_table(asked: _Asked) -> Page:
+    season = _season_ending(asked.path["year"])
+    games_played = _games_played(asked.league, season, asked.now)
+    if not games_played:
+        return missing("basketball_reference")
+    return _html(basketball_reference.season_table(season, asked.path["kind"], games_played))
+
+
+def _games_played(league: League, season: str, now: datetime) -> int:
+    """By the busiest player: the share of the fixtures that is over, of a real season's games.
+
+    A league of fewer games a day still shows a full season when it is over.
+    """
+    regular = [game for game in league.season(season) if game.season_type == "regular"]
+    due = [game for game in regular if game.fate is Fate.PLAYED]
+    over = sum(game.status(now) is GameStatus.FINAL for game in due)
+    return seasons.games_per_team(season) * over // len(due) if due else 0
+
+
+_ROUTES: dict[str, tuple[tuple[str, Callable[[_Asked], Page]], ...]] = {
+    "espn": (("/scoreboard", _scoreboard), ("/summary", _summary)),
+    "nba_api": (
+        ("/scheduleleaguev2", _nba_schedule),
+        ("/boxscoretraditionalv3", _traditional),
+        ("/boxscoreadvancedv3", _advanced),
+        ("/playbyplayv3", _nba_play_by_play),
+    ),
+    "basketball_reference": (
+        (r"/leagues/NBA_(?P<year>\d{4})_games-(?P<month>[a-z]+(-\d{4})?)\.html", _month),
+        (r"/leagues/NBA_(?P<year>\d{4})_(?P<kind>totals|advanced)\.html", _season_table),
+        (r"/boxscores/(?P<id>\d{8}0[A-Z]{3})\.html", _br_box_score),
+        (r"/boxscores/pbp/(?P<id>\d{8}0[A-Z]{3})\.html", _br_play_by_play),
+    ),
+}
+
+
+def answer(league: League, source: str, url: str, now: datetime) -> Page:
+    """`url` is path and query below the source's base. Within a minute of the clock nothing changes."""
+    return _answer(league, source, url, now.replace(second=0, microsecond=0))
+
+
+@lru_cache(maxsize=512)
+def _answer(league: League, source: str, url: str, now: datetime) -> Page:
+    parts = urlsplit(url)
+    for pattern, page in _ROUTES[source]:
+        if match := re.fullmatch(pattern, parts.path):
+            try:
+                return page(_Asked(league, now, dict(parse_qsl(parts.query)), match))
+            except (ValueError, OverflowError):  # a year or a day that no calendar has
+                return missing(source)
+    return missing(source)
+
+
+_NAMED = re.compile(
+    r"\d{8}0[A-Z]{3}|(?<=GameID=)\d{10}|(?<=event=)\d{9}|(?<=dates=)\d{8}|(?<=Season=)\d{4}-\d\d|(?<=NBA_)\d{4}"
+)
+
+
+def mistaken(league: League, url: str) -> str:
+    """The same question about something else: the next game, the day or the season before."""
+    return _NAMED.sub(lambda match: _something_else(league, match[0]), url, count=1)
+
+
+def _something_else(league: League, name: str) -> str:
+    if day := _day(name):
+        return f"{day - timedelta(days=1):%Y%m%d}"
+    if re.fullmatch(r"\d{4}", name):
+        return str(int(name) - 1)
+    if re.fullmatch(r"\d{4}-\d\d", name):
+        return seasons.season_name(int(name[:4]) - 1)
+    game = league.find(name)
+    return _same_site_id(_neighbour(league, game), name) if game else name
+
+
+def _neighbour(league: League, game: Fixture) -> Fixture:
+    """The game before this one, which is over when this one is; for the first game, the second."""
+    played = [other for other in league.season(game.season) if other.fate is Fate.PLAYED and other != game]
+    earlier = [other for other in played if other.start <= game.start]
+    return earlier[-1] if earlier else played[0]
+
+
+def _same_site_id(game: Fixture, like: str) -> str:
+    return {9: game.espn_id, 10: game.nba_id, 12: game.br_id}[len(like)]

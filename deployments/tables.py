@@ -1,0 +1,78 @@
+"""How do a plan and a run look in a terminal?"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from tasks.domain.states import State
+from tasks.report import Report
+
+_MOST_ROWS = 40
+
+
+def show(report: Report, console: Console) -> None:
+    """The tables of a report; a long one ends with how many more rows there are."""
+    console.print(_states(report))
+    if report.fills:
+        console.print(_fills(report))
+    if report.outcomes is not None:
+        _show_outcomes(report, console)
+    for (reason, until), count in Counter((reason, until) for _, reason, until in report.left).most_common(20):
+        when = f"until {until:%Y-%m-%d %H:%M} UTC" if until else "until that is changed"
+        console.print(f"Left for later: {count} files: {escape(reason)}; {when}")
+    if not report.fills and not report.left and not report.failed:
+        console.print("[green]Nothing to do: every file that is due is there and whole.[/green]")
+
+
+def _states(report: Report) -> Table:
+    counts = report.counts
+    table = Table(title=f"The lake {escape(report.config.lake)} as of {report.survey.taken_at:%Y-%m-%d %H:%M} UTC")
+    for state in State:
+        table.add_column(state.value, justify="right")
+    table.add_column("total", justify="right")
+    table.add_row(*(f"{counts[state.value]}" for state in State), f"{counts['total']}")
+    return table
+
+
+def _fills(report: Report) -> Table:
+    verb = "fetched" if report.outcomes else "to fetch"
+    table = Table(title=f"{len(report.fills)} fills {verb}, in this order")
+    for name, right in (
+        ("#", True),
+        ("dataset", False),
+        ("days", False),
+        ("kind", False),
+        ("priority", False),
+        ("score", True),
+        ("requests", True),
+        ("files", True),
+        ("done by", False),
+    ):
+        table.add_column(name, justify="right" if right else "left")
+    for number, fill in enumerate(report.fills[:_MOST_ROWS], 1):
+        table.add_row(
+            str(number),
+            fill.dataset,
+            fill.days,
+            fill.kind.value,
+            fill.priority.value,
+            f"{fill.score.total:.1f}",
+            str(len(fill.requests())),
+            str(len(fill.gaps)),
+            f"{fill.eta:%H:%M:%S}" if fill.eta else "",
+        )
+    if len(report.fills) > _MOST_ROWS:
+        table.add_row("…", f"and {len(report.fills) - _MOST_ROWS} more")
+    return table
+
+
+def _show_outcomes(report: Report, console: Console) -> None:
+    console.print(f"{len(report.filled)} files stored, {len(report.failed)} failed in {report.seconds:.0f} s")
+    for outcome in report.failed[:_MOST_ROWS]:
+        console.print(f"[red]failed[/red] {escape(outcome.key)}: {escape(outcome.error or '')}")
+    if len(report.failed) > _MOST_ROWS:
+        console.print(f"and {len(report.failed) - _MOST_ROWS} more failed")

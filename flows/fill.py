@@ -1,0 +1,34 @@
+"""An ad hoc fill: the same work as a reconcile, for the part of the lake that somebody names."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from prefect import flow
+from prefect.states import State
+
+from flows.dispatch import FillTaskRunner
+from flows.reconcile import conclude, reconcile_lake
+from tasks.domain.expected import Selection
+
+
+@flow(name="fill", task_runner=FillTaskRunner())
+async def fill(
+    source: str | None = None,
+    dataset: str | None = None,
+    season: str | None = None,
+    since: date | None = None,
+    until: date | None = None,
+    dry_run: bool = False,
+) -> State[Any]:
+    """Fetches what the lake lacks of a source, dataset, season or span of days, now.
+
+    For example source=espn, season=2023-24. With dry_run the summary shows what would be fetched.
+    """
+    selection = Selection(_maybe(source), _maybe(dataset), _maybe(season), since, until)
+    return await conclude(reconcile_lake(selection, dry_run=dry_run))
+
+
+def _maybe(name: str | None) -> tuple[str, ...]:
+    return (name,) if name else ()

@@ -1,0 +1,191 @@
+"""What does a run hold open? Configuration, lake, ledger, buckets and the connections to the sites."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from prefect.client.orchestration import PrefectClient, get_client
+
+from blocks.lake import Lake
+from config.models import Config
+from tasks.buckets import Bucket
+from tasks.domain.expected import Cell, Selection, calendar_cells, game_cells
+from tasks.domain.plan import Fill, Gap, Plan, make_plan
+from tasks.domain.scoring import success_factor
+from tasks.domain.states import LakeObject
+from tasks.domain.survey import Survey, expected_cells, listed_games, take_survey
+from tasks.fetch import SourceClient
+from tasks.inventory import examine_stored, list_lake
+from tasks.ledger import Examination, FileOutcome, Ledger
+
+T = TypeVar("T")
+
+Progress = Callable[[str, int, int], None]  # what is going on, how many are done, of how many
+
+# Who wants to see the progress of runs of this process: the command line's progress bar.
+PROGRESS: ContextVar[Progress] = ContextVar("PROGRESS", default=lambda what, done, total: None)
+
+# The run that scraper subflows of this process belong to.
+RUN: ContextVar[Run] = ContextVar("RUN")
+
+
+@dataclass
+class Run:
+    """One look at the lake and what is done about it. Flows pass keys; this is where they find the things."""
+
+    config: Config
+    selection: Selection
+    lake: Lake
+    ledger: Ledger
+    as_of: datetime | None = None
+    max_fills: int | None = None
+    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    sources: dict[str, SourceClient] = field(default_factory=dict)
+    objects: dict[str, LakeObject] = field(default_factory=dict)
+    examinations: dict[str, Examination] = field(default_factory=dict)
+    fills: dict[str, Fill] = field(default_factory=dict)  # started in this run, by id
+    started: dict[str, asyncio.Event] = field(default_factory=dict)
+    outcomes: dict[str, FileOutcome] = field(default_factory=dict)  # of this run, by key
+
+    async def work_on(self, fill: Fill, work: Coroutine[Any, Any, T]) -> T:
+        """Does the work of a fill's subflow in the loop that the run's connections and buckets belong to.
+
+        Prefect runs every task, and so every subflow in a task, in a thread and a loop of its own.
+        """
+        self.loop.call_soon_threadsafe(self.started[fill.id].set)
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.loop))
+
+    def now(self) -> datetime:
+        return self.as_of or datetime.now(UTC)
+
+    async def look(self, *, remember: bool) -> Survey:
+        """The state of every selected cell, from a fresh listing; what the checks find is kept in the ledger."""
+        config, now = self.config, self.now()
+        progress = PROGRESS.get()
+        datasets = [d for n, d in config.datasets.items() if self.selection.has(n, d) or n in self._schedules_in_use()]
+        progress("Listing the lake", 0, 1)
+        self.objects = await list_lake(self.lake, datasets)
+        progress("Listing the lake", 1, 1)
+        self.examinations = self.ledger.examinations()
+        calendar = list(calendar_cells(config, now, self.selection))
+        await self._examine([c for c in calendar if config.datasets[c.dataset].lists_games])
+        verdicts = {key: examined.verdict for key, examined in self.examinations.items()}
+        cells = expected_cells(config, listed_games(config, calendar, verdicts), self.selection, now)
+        await self._examine(cells.values())
+        survey = self._survey(cells, now)
+        if remember:
+            self._remember(survey)
+        return survey
+
+    def plan(self, survey: Survey) -> Plan:
+        """The plan for the gaps of a survey."""
+        return self.plan_for(survey.gaps(self.ledger.first_seen(survey.statuses)))
+
+    def newly_due(self, fill: Fill) -> list[Gap]:
+        """The gaps among the games of the schedules that a fill has just brought."""
+        config, now = self.config, self.now()
+        schedules = [gap.cell for gap in fill.gaps if self._stored(gap.cell.key)]
+        verdicts = {key: examined.verdict for key, examined in self.examinations.items()}
+        cells = {
+            cell.key: cell
+            for schedule, games in listed_games(config, schedules, verdicts).items()
+            for cell in game_cells(config, schedule, games, self.selection)
+        }
+        survey = self._survey(cells, now)
+        gaps = survey.gaps(self.ledger.first_seen(cells))
+        self.ledger.record_gaps(gaps)
+        return gaps
+
+    def plan_for(self, gaps: list[Gap]) -> Plan:
+        """The plan for these gaps, with the ledger's history and pauses."""
+        now = self.now()
+        scoring = self.config.scoring
+        counts = self.ledger.outcomes_by_dataset(scoring.success.half_life, now)
+        success = {name: success_factor(*count, scoring) for name, count in counts.items()}
+        return make_plan(self.config, gaps, now, success, self.ledger.pauses(now), self.max_fills)
+
+    def _survey(self, cells: dict[str, Cell], now: datetime) -> Survey:
+        verdicts = {key: e.verdict for key in cells if (e := self.examinations.get(key))}
+        refreshing = [key for key, cell in cells.items() if self.config.datasets[cell.dataset].refresh]
+        fetched = self.ledger.last_stored(refreshing)
+        return take_survey(self.config, cells, self.objects, verdicts, fetched, now)
+
+    async def _examine(self, cells: Iterable[Cell]) -> None:
+        found = await examine_stored(
+            self.lake,
+            self.config,
+            cells,
+            self.objects,
+            self.examinations,
+            self.config.reconcile.examine_at_most,
+            lambda done, total: PROGRESS.get()("Looking into stored files", done, total),
+        )
+        self.examinations |= found
+        self.ledger.record_examinations(found)
+
+    def _remember(self, survey: Survey) -> None:
+        """Notes gaps that are seen for the first time, and forgets those that are closed."""
+        known = self.ledger.first_seen(survey.statuses)
+        gaps = survey.gaps(known)
+        self.ledger.record_gaps(gap for gap in gaps if gap.cell.key not in known)
+        self.ledger.close_gaps(known.keys() - {gap.cell.key for gap in gaps})
+
+    def _stored(self, key: str) -> bool:
+        outcome = self.outcomes.get(key)
+        return outcome is not None and outcome.outcome == "stored"
+
+    def _schedules_in_use(self) -> set[str | None]:
+        return {d.schedule for n, d in self.config.datasets.items() if self.selection.has(n, d)}
+
+
+@asynccontextmanager
+async def open_run(
+    config: Config,
+    selection: Selection,
+    *,
+    as_of: datetime | None = None,
+    max_fills: int | None = None,
+    fetches: bool = True,
+) -> AsyncIterator[Run]:
+    """A run with its lake and ledger open and, if it `fetches`, its buckets checked and its sites ready to be asked.
+
+    Raises an AdceError that names what cannot be opened.
+    """
+    lake = Lake(url=config.lake, connections=config.reconcile.lake_connections)
+    lake.check(create=fetches)
+    ledger = Ledger(config.ledger)
+    run = Run(config, selection, lake, ledger, as_of, max_fills)
+    selection.check(config, run.now())
+    token = RUN.set(run)
+    try:
+        if fetches:
+            async with get_client() as client:
+                run.sources = await _open_sources(config, client)
+                yield run
+        else:
+            yield run
+    finally:
+        RUN.reset(token)
+        for source in run.sources.values():
+            await source.close()
+        ledger.close()
+
+
+async def _open_sources(config: Config, client: PrefectClient) -> dict[str, SourceClient]:
+    """The sites that are switched on, each behind its bucket. Raises BucketError unless every bucket is right."""
+    sources = {
+        name: SourceClient(name, settings, Bucket(name, settings.rates, client))
+        for name, settings in config.sources.items()
+        if settings.enabled
+    }
+    for source in sources.values():
+        await source.bucket.check()
+    return sources

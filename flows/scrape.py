@@ -1,0 +1,125 @@
+"""One fill: fetch its files, check each, store it, and say what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from prefect import flow, get_run_logger
+from prefect.states import Completed, Failed, State
+
+from flows.run import RUN, Run
+from tasks.domain.errors import AdceError, FetchError, HealingError, RefusedError
+from tasks.domain.expected import Cell
+from tasks.domain.plan import Fill
+from tasks.domain.verdicts import Verdict, Wholeness
+from tasks.inventory import check_id, judge
+from tasks.ledger import Examination, FileOutcome, version_of
+
+log = logging.getLogger(__name__)
+
+
+@flow(name="scrape", flow_run_name="{dataset} {days}", validate_parameters=False)
+async def scrape(
+    fill: str, source: str, dataset: str, season: str, days: str, kind: str, priority: str, score: float, files: int
+) -> State[Any]:
+    """Fetches the files of one fill of the running reconcile. Fails when a file failed; the others are stored."""
+    run = RUN.get()
+    outcomes = await run.work_on(run.fills[fill], fill_gaps(run, run.fills[fill]))
+    counts = {what: sum(o.outcome == what for o in outcomes) for what in ("stored", "failed", "deferred")}
+    logger = get_run_logger()
+    for outcome in outcomes:
+        if outcome.outcome != "stored":
+            logger.warning("%s %s: %s", outcome.key, outcome.outcome, outcome.error)
+    logger.info("%s files stored, %s failed, %s deferred", *counts.values())
+    if counts["failed"]:
+        first = next(o for o in outcomes if o.outcome == "failed")
+        return Failed(
+            message=f"{counts['failed']} of {len(outcomes)} files failed; the first: {first.key}: {first.error}"
+        )
+    return Completed(message=f"{counts['stored']} files stored, {counts['deferred']} deferred")
+
+
+async def fill_gaps(run: Run, fill: Fill) -> list[FileOutcome]:
+    """What became of each file of a fill; written to the ledger when all are done."""
+    row = run.ledger.start_fill(
+        fill=fill.id,
+        run=run.id,
+        source=fill.source,
+        dataset=fill.dataset,
+        kind=fill.kind.value,
+        priority=fill.priority.value,
+        score=fill.score.total,
+        now=run.now(),
+    )
+    outcomes: list[FileOutcome] = []
+
+    async def one(path: str, cells: list[Cell]) -> None:
+        for outcome in await _fetch_and_store(run, fill, path, cells):
+            outcomes.append(outcome)
+            run.outcomes[outcome.key] = outcome
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for path, cells in fill.requests().items():
+                group.create_task(one(path, cells))
+    finally:
+        stored = [o.key for o in outcomes if o.outcome == "stored"]
+        run.ledger.record_examinations({key: run.examinations[key] for key in stored})
+        run.ledger.end_fill(row, outcomes, run.now())
+    return outcomes
+
+
+async def _fetch_and_store(run: Run, fill: Fill, path: str, cells: list[Cell]) -> list[FileOutcome]:
+    """One request, and its body stored under each of the keys that lack it."""
+    source = run.sources[fill.source]
+    dataset = run.config.datasets[fill.dataset]
+    verdict = Verdict(Wholeness.BAD)
+
+    def check(body: bytes) -> None:
+        nonlocal verdict
+        verdict = judge(body, cells[0], dataset)
+        if verdict.refused:
+            raise RefusedError(f"{path}: {verdict.reason}", source.settings.refusal_pause)
+        if verdict.cut_off:
+            raise HealingError(f"{path}: {verdict.reason}")
+        if verdict.wholeness is Wholeness.BAD or (verdict.wholeness is Wholeness.PARTIAL and dataset.refresh is None):
+            raise FetchError(f"{path}: {verdict.reason}")
+        if len(body) < dataset.min_bytes:
+            raise FetchError(f"{path}: {len(body)} bytes; a whole one has at least {dataset.min_bytes}")
+
+    try:
+        fetched = await source.fetch(path, check)
+    except RefusedError as error:
+        until = run.now() + (error.pause or run.config.reconcile.interval)
+        if error.pause:
+            run.ledger.pause(fill.source, until, str(error))
+        return _unfilled(cells, "failed" if error.requests else "deferred", error, until)
+    except AdceError as error:
+        return _unfilled(cells, "failed", error)
+    outcomes = []
+    for cell in cells:
+        requests = fetched.requests if cell is cells[0] else 0
+        try:
+            have = await run.lake.put(cell.key, fetched.body, replaces=run.objects.get(cell.key))
+        except AdceError as error:
+            outcomes.append(FileOutcome(cell.key, "failed", requests, error=str(error)))
+            continue
+        run.objects[cell.key] = have
+        run.examinations[cell.key] = Examination(version_of(have, check_id(dataset)), verdict)
+        outcomes.append(FileOutcome(cell.key, "stored", requests, len(fetched.body)))
+    return outcomes
+
+
+def _unfilled(
+    cells: Iterable[Cell], outcome: str, error: AdceError, until: datetime | None = None
+) -> list[FileOutcome]:
+    requests = error.requests
+    rows = []
+    for cell in cells:
+        rows.append(FileOutcome(cell.key, outcome, requests, error=str(error), until=until))
+        requests = 0
+    return rows

@@ -1,0 +1,70 @@
+"""What does the lake hold, and is it whole? Each stored body is read once per version."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterable
+
+from blocks.lake import Lake
+from config.models import Config, Dataset
+from tasks.domain.errors import LakeError
+from tasks.domain.expected import Cell
+from tasks.domain.keys import folders
+from tasks.domain.states import LakeObject
+from tasks.domain.verdicts import Verdict
+from tasks.ledger import Examination, version_of
+from tasks.sources.checks import examine
+
+log = logging.getLogger(__name__)
+
+# Raise it when a body check changes what it accepts: stored files are then looked into again.
+CHECK_VERSION = 1
+
+
+async def list_lake(lake: Lake, datasets: Iterable[Dataset]) -> dict[str, LakeObject]:
+    """The objects in the folders of the datasets, by key."""
+    return await lake.list(folders(datasets))
+
+
+def check_id(dataset: Dataset) -> str:
+    """Names the check and its options, so that a change of either has the stored files looked into again."""
+    text = f"{CHECK_VERSION}:{dataset.check.model_dump_json()}"
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+async def examine_stored(
+    lake: Lake,
+    config: Config,
+    cells: Iterable[Cell],
+    objects: dict[str, LakeObject],
+    known: dict[str, Examination],
+    at_most: int,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, Examination]:
+    """What the checks find in stored versions that nobody has looked into: at most so many, the newest days first."""
+    checks = {name: check_id(dataset) for name, dataset in config.datasets.items()}
+    wanted: dict[str, Cell] = {}
+    for cell in cells:
+        have = objects.get(cell.key)
+        if have is None or have.size < config.datasets[cell.dataset].min_bytes:
+            continue
+        examined = known.get(cell.key)
+        if examined is None or examined.version != version_of(have, checks[cell.dataset]):
+            wanted[cell.key] = cell
+    chosen = sorted(wanted.values(), key=lambda cell: cell.last_day, reverse=True)[:at_most]
+    found: dict[str, Examination] = {}
+    async for key, body, have in lake.get_many(cell.key for cell in chosen):
+        if isinstance(body, LakeError) or have is None:
+            log.warning("%s", body)
+            continue
+        cell = wanted[key]
+        dataset = config.datasets[cell.dataset]
+        found[key] = Examination(version_of(have, checks[cell.dataset]), judge(body, cell, dataset))
+        progress(len(found), len(chosen))
+    return found
+
+
+def judge(body: bytes, cell: Cell, dataset: Dataset) -> Verdict:
+    """The dataset's check on a body."""
+    return examine(body, cell.fields, dataset.check)

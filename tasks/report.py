@@ -1,0 +1,153 @@
+"""What is told about a plan or a run: the JSON document, and the same as Markdown for the Prefect UI."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from config.models import Config
+from tasks.domain.plan import Deferral, Fill
+from tasks.domain.states import State
+from tasks.domain.survey import Survey
+from tasks.ledger import FileOutcome
+
+
+@dataclass(frozen=True)
+class Report:
+    """Where the lake stands and what is or was done about it; everything that is shown comes from here."""
+
+    survey: Survey
+    fills: tuple[Fill, ...]
+    deferred: tuple[Deferral, ...]
+    config: Config
+    paused: Mapping[str, datetime] = field(default_factory=dict)
+    outcomes: Mapping[str, FileOutcome] | None = None  # None: a plan
+    seconds: float = 0.0
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Cells by state, adding up to the total."""
+        gaps = {d.gap.cell.key for d in self.deferred}
+        gaps |= {o.key for o in (self.outcomes or {}).values() if o.outcome == "deferred"}
+        still = {key for key in gaps if self.survey.statuses.get(key) and self.survey.statuses[key].state is State.GAP}
+        return self.survey.counts(dict.fromkeys(still, State.DEFERRED))
+
+    @property
+    def filled(self) -> list[str]:
+        return self._keys("stored")
+
+    @property
+    def failed(self) -> list[FileOutcome]:
+        return [o for o in (self.outcomes or {}).values() if o.outcome == "failed"]
+
+    @property
+    def left(self) -> list[tuple[str, str, datetime | None]]:
+        """What was left for later: key, reason, until."""
+        rows = [(d.gap.cell.key, d.reason, d.until) for d in self.deferred]
+        rows += [(o.key, o.error or "", o.until) for o in (self.outcomes or {}).values() if o.outcome == "deferred"]
+        return rows
+
+    @property
+    def complete(self) -> bool:
+        """Nothing was left undone."""
+        return not (self.failed or self.left or self.counts["gap"])
+
+    def document(self) -> dict[str, Any]:
+        """The JSON document; times are ISO 8601 in UTC."""
+        document: dict[str, Any] = {
+            "as_of": _iso(self.survey.taken_at),
+            "cells": self.counts,
+            "fills": [_fill(fill) for fill in self.fills],
+            "sources": self._sources(),
+        }
+        if self.outcomes is not None:
+            document |= {
+                "filled": self.filled,
+                "failed": [{"key": o.key, "error": o.error} for o in self.failed],
+                "seconds": round(self.seconds, 3),
+            }
+        document["deferred"] = [{"key": k, "reason": r, "until": _iso(u)} for k, r, u in self.left]
+        return document
+
+    def line(self) -> str:
+        """The log line."""
+        counts = self.counts
+        states = ", ".join(f"{counts[state.value]} {state.value}" for state in State)
+        return (
+            f"{counts['total']} files expected: {states}; "
+            f"{len(self.filled)} filled, {len(self.failed)} failed, {len(self.left)} left for later"
+        )
+
+    def markdown(self) -> str:
+        """The artifact of a run."""
+        counts = self.counts
+        lines = ["| state | files |", "|---|---:|"]
+        lines += [f"| {state.value} | {counts[state.value]} |" for state in State]
+        lines += [f"| **total** | **{counts['total']}** |", ""]
+        lines += [f"{len(self.filled)} files filled in {self.seconds:.0f} s.", ""]
+        lines += _section("Failed", [(o.key, o.error or "") for o in self.failed])
+        reasons = Counter((reason, until) for _, reason, until in self.left)
+        lines += _section(
+            "Left for later",
+            [
+                (f"{n} files", f"{reason}; until {_iso(until) or 'it is changed'}")
+                for (reason, until), n in reasons.items()
+            ],
+        )
+        return "\n".join(lines)
+
+    def _keys(self, outcome: str) -> list[str]:
+        return [o.key for o in (self.outcomes or {}).values() if o.outcome == outcome]
+
+    def _sources(self) -> list[dict[str, Any]]:
+        rows = []
+        for name in self.config.sources:
+            fills = [fill for fill in self.fills if fill.source == name]
+            etas = [fill.eta for fill in fills if fill.eta]
+            rows.append(
+                {
+                    "name": name,
+                    "requests": sum(len(fill.requests()) for fill in fills),
+                    "eta": _iso(max(etas, default=None)),
+                    "paused_until": _iso(self.paused.get(name)),
+                    "breaker": "closed",
+                }
+            )
+        return rows
+
+
+def _fill(fill: Fill) -> dict[str, Any]:
+    return {
+        "id": fill.id,
+        "source": fill.source,
+        "dataset": fill.dataset,
+        "kind": fill.kind.value,
+        "priority": fill.priority.value,
+        "score": round(fill.score.total, 6),
+        "score_parts": fill.score.parts(),
+        "keys": fill.keys,
+        "requests": len(fill.requests()),
+        "detected_at": _iso(fill.detected_at),
+        "eta": _iso(fill.eta),
+        "reason": fill.reason,
+    }
+
+
+def _section(title: str, rows: Iterable[tuple[str, str]], most: int = 200) -> list[str]:
+    rows = list(rows)
+    if not rows:
+        return []
+    lines = [f"### {title}: {len(rows)}", "", "| what | why |", "|---|---|"]
+    lines += [f"| {_cell(what)} | {_cell(why)} |" for what, why in rows[:most]]
+    return [*lines, *([f"| and {len(rows) - most} more | |"] if len(rows) > most else []), ""]
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat().replace("+00:00", "Z") if moment else None

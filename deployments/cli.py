@@ -236,7 +236,3 @@ def _sandbox(clock: datetime | None) -> Iterator[None]:
 @contextmanager
 def _nothing() -> Iterator[None]:
     yield
-
-
-def main() -> None:
-    app()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -39,34 +40,21 @@ def _states(report: Report) -> Table:
 
 
 def _fills(report: Report) -> Table:
-    verb = "fetched" if report.outcomes else "to fetch"
-    table = Table(title=f"{len(report.fills)} fills {verb}, in this order")
-    for name, right in (
-        ("#", True),
-        ("dataset", False),
-        ("days", False),
-        ("kind", False),
-        ("priority", False),
-        ("score", True),
-        ("requests", True),
-        ("files", True),
-        ("done by", False),
-    ):
-        table.add_column(name, justify="right" if right else "left")
-    for number, fill in enumerate(report.fills[:_MOST_ROWS], 1):
+    verb = "started" if report.outcomes else "to fetch"
+    table = Table(title=f"{len(report.fills)} fills {verb}, in this order", box=SIMPLE_HEAD, pad_edge=False)
+    for name in ("dataset", "days", "kind", "priority", "score", "files"):
+        table.add_column(name, justify="right" if name in ("score", "files") else "left", no_wrap=True)
+    for fill in report.fills[:_MOST_ROWS]:
         table.add_row(
-            str(number),
             fill.dataset,
             fill.days,
             fill.kind.value,
             fill.priority.value,
             f"{fill.score.total:.1f}",
-            str(len(fill.requests())),
             str(len(fill.gaps)),
-            f"{fill.eta:%H:%M:%S}" if fill.eta else "",
         )
     if len(report.fills) > _MOST_ROWS:
-        table.add_row("…", f"and {len(report.fills) - _MOST_ROWS} more")
+        table.add_row(f"and {len(report.fills) - _MOST_ROWS} more")
     return table
 
 

@@ -147,14 +147,14 @@ class Bucket:
                     if time.monotonic() - self._checked_at > _CHECK_EVERY:
                         await self.check()
                     await self._client.increment_concurrency_slots([window.name], slots, "rate_limit")
-                except httpx.HTTPStatusError as error:
-                    if error.response.status_code != httpx.codes.LOCKED:
-                        raise BucketError(
-                            f"rate bucket {window.name!r} was refused ({error.response.text[:200]}); {_MEND}"
-                        ) from None
-                    retry_after = float(error.response.headers.get("Retry-After", refill_time))
-                    await asyncio.sleep(min(retry_after, refill_time) * random.uniform(1.0, 1.1))
-                except httpx.TransportError as error:
+                except (httpx.HTTPStatusError, httpx.TransportError) as error:
+                    status = error.response.status_code if isinstance(error, httpx.HTTPStatusError) else None
+                    if status == httpx.codes.LOCKED:  # taken by others, or not decayed yet
+                        unanswered_since = None
+                        await asyncio.sleep(refill_time * random.uniform(1.0, 1.1))
+                        continue
+                    if status is not None and status < 500:
+                        raise BucketError(f"rate bucket {window.name!r} was refused: HTTP {status}; {_MEND}") from None
                     unanswered_since = unanswered_since or time.monotonic()
                     if time.monotonic() - unanswered_since > _SERVER_PATIENCE:
                         raise BucketError(

@@ -1,0 +1,37 @@
+# Everything from nothing but Python 3.11 or 3.12, git and make.
+PYTHON ?= python3
+UV_VERSION = 0.13.9
+UV = .tools/bin/uv
+BIN = .venv/bin
+
+.PHONY: run ui test lint bench clean
+.DEFAULT_GOAL := run
+
+run: .venv/.installed  ## the main job, against a sandbox of the three sites
+	$(BIN)/python -m deployments.demo
+
+ui: .venv/.installed  ## the Prefect UI, with the runs of `make run`
+	PREFECT_HOME=$(CURDIR)/.adce/prefect $(BIN)/prefect server start
+
+test: .venv/.installed
+	$(BIN)/pytest
+
+lint: .venv/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/.installed
+	$(BIN)/python -m tests.benchmarks
+
+clean:
+	rm -rf .venv .tools .adce
+
+$(UV):
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12) and "ADCE needs Python 3.11 or 3.12; say which: make PYTHON=python3.12")'
+	$(PYTHON) -m venv .tools
+	.tools/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+.venv/.installed: $(UV) pyproject.toml uv.lock
+	UV_PROJECT_ENVIRONMENT=.venv $(UV) sync --locked --quiet --python $(shell command -v $(PYTHON))
+	touch $@

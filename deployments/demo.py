@@ -1,0 +1,113 @@
+"""What does ADCE do? Shown on a small lake with holes, against a sandbox of the three sites: `make run`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+from blocks.lake import Lake
+from config.load import load_config
+from config.models import Config
+from deployments.sandbox.league import League
+from deployments.sandbox.sites import answer
+from tasks.domain.expected import Cell, Selection, calendar_cells, game_cells
+from tasks.domain.survey import listed_games
+from tasks.inventory import judge
+
+_HOME = Path(__file__).resolve().parents[1] / ".adce"
+# The sandbox's league stands at this moment of its season, so that every newcomer sees the same.
+_NOW = datetime.fromisoformat("2026-01-15T12:00:00+00:00")
+_SPAN = Selection(since=date(2026, 1, 5), until=date(2026, 1, 14))
+_LEAGUE = League(seed=0, games_per_day=3)
+
+
+def main() -> int:
+    lake = _HOME / "lake"
+    os.environ |= {
+        "ADCE_LAKE": lake.as_uri(),
+        "ADCE_LEDGER": f"sqlite:///{_HOME / 'ledger.db'}",
+        "PREFECT_HOME": str(_HOME / "prefect"),
+    }
+    os.environ.pop("PREFECT_API_URL", None)
+    if not lake.exists():
+        print(f"Making a small lake with holes in {lake}")
+        asyncio.run(make_lake(load_config(env={}), Lake(url=lake.as_uri())))
+    span = ["--as-of", _NOW.isoformat(), "--since", f"{_SPAN.since}", "--until", f"{_SPAN.until}"]
+    adce = [sys.executable, "-m", "deployments"]
+    print("\n$ adce plan                 what the lake lacks", flush=True)
+    subprocess.run([*adce, "plan", *span], check=True)
+    print("\n$ adce reconcile --sandbox   fetch it, from a stand-in for the three sites", flush=True)
+    status = subprocess.run([*adce, "reconcile", "--sandbox", *span], check=False).returncode
+    print(f"\nThe files are in {lake}. The same run in the Prefect UI: make ui, then http://127.0.0.1:4200")
+    return status
+
+
+async def make_lake(config: Config, lake: Lake) -> None:
+    """Fills a lake with what the sandbox's sites would answer, and then breaks it in every way there is."""
+    lake.check(create=True)
+    calendar = [cell for cell in calendar_cells(config, _NOW, _SPAN) if cell.due_at <= _NOW]
+    verdicts = {
+        cell.key: judge(_body(config, cell, _NOW), cell, config.datasets[cell.dataset])
+        for cell in calendar
+        if config.datasets[cell.dataset].lists_games
+    }
+    games = {
+        name: list(game_cells(config, name, games, _SPAN))
+        for name, games in listed_games(config, calendar, verdicts).items()
+    }
+    everything = [*calendar, *(cell for cells in games.values() for cell in cells)]
+    holes = _holes(everything)
+    for cell in everything:
+        if cell.key not in holes and cell.due_at <= _NOW:
+            await lake.put(cell.key, _body(config, cell, _NOW))
+    for key, body in _broken(config, everything).items():
+        await lake.put(key, body)
+
+
+def _holes(cells: Iterable[Cell]) -> set[str]:
+    """What is left out: a season page, the last two days, and every fifth game of ESPN and the NBA before."""
+    holes = set()
+    pages = 0
+    for cell in cells:
+        if cell.dataset == "br_totals":
+            holes.add(cell.key)
+        elif cell.game is not None and cell.dataset.startswith("br_"):
+            pages += 1
+            if pages in (1, 2, 3):
+                holes.add(cell.key)
+        elif cell.game is not None and (cell.first_day >= date(2026, 1, 13) or int(cell.game.id) % 5 == 0):
+            holes.add(cell.key)
+    return holes | _broken_keys(cells).keys()
+
+
+def _broken_keys(cells: Iterable[Cell]) -> dict[str, Cell]:
+    """One file each to be a block page, cut short and taken in mid-game, and a day to be taken that evening."""
+    box_scores = [c for c in cells if c.key.startswith("espn_box_scores/") and c.first_day < date(2026, 1, 10)]
+    evening = [c for c in cells if c.key == "espn_schedules/20260114.json"]
+    return {cell.key: cell for cell in [*box_scores[:3], *evening]}
+
+
+def _broken(config: Config, cells: Iterable[Cell]) -> dict[str, bytes]:
+    block, short, mid_game, evening = _broken_keys(cells).values()
+    assert mid_game.game is not None
+    assert mid_game.game.start is not None
+    denied = "<html><head><title>Access Denied</title></head><body>You don't have permission.</body></html>"
+    return {
+        block.key: denied.encode().ljust(2000),
+        short.key: _body(config, short, _NOW)[:500],
+        mid_game.key: _body(config, mid_game, mid_game.game.start + timedelta(hours=1)),
+        evening.key: _body(config, evening, datetime.fromisoformat("2026-01-15T01:30:00+00:00")),
+    }
+
+
+def _body(config: Config, cell: Cell, now: datetime) -> bytes:
+    return answer(_LEAGUE, config.datasets[cell.dataset].source, cell.request, now).body
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -21,6 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from config.load import ConfigError, load_config
 from deployments import tables
 from deployments.sandbox.process import SandboxProcess
+from deployments.sandbox.sites import SOURCES
 from deployments.setup import set_up
 from flows.reconcile import plan_lake, reconcile
 from flows.run import PROGRESS
@@ -227,9 +228,15 @@ def _progress() -> Iterator[None]:
 
 @contextmanager
 def _sandbox(clock: datetime | None) -> Iterator[None]:
-    with SandboxProcess(clock=clock.isoformat() if clock else None) as sandbox:
-        for source, url in sandbox.base_urls.items():
-            os.environ[f"ADCE_SOURCES__{source.upper()}__BASE_URL"] = url
+    """The sandbox in place of the sites, as strict about their rates as the configuration says they are."""
+    rates = {
+        name: f"{source.rates[0].requests}/{source.rates[0].seconds:g}"
+        for name, source in load_config().sources.items()
+        if name in SOURCES
+    }
+    with SandboxProcess(rates=rates, clock=clock.isoformat() if clock else None) as sandbox:
+        for name, url in sandbox.base_urls.items():
+            os.environ[f"ADCE_SOURCES__{name.upper()}__BASE_URL"] = url
         yield
 
 

@@ -119,7 +119,9 @@ def _season_ending(year: str) -> str:
 def _month(asked: _Asked) -> Page:
     """A month of a season; October of 2019-20 came twice and is named with its year."""
     season, month = _season_ending(asked.path["year"]), asked.path["month"]
-    games = [shot for shot in asked.games(season) if _page_month(shot.game) == month]
+    # A cancelled game leaves the page; a postponed one stays on it with a remark.
+    listed = [shot for shot in asked.games(season) if shot.status is not GameStatus.CANCELLED]
+    games = [shot for shot in listed if _page_month(shot.game) == month]
     if not games:
         return missing("basketball_reference")
     return _html(basketball_reference.schedule(season, month.split("-")[0].title(), games))

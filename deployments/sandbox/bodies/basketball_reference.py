@@ -71,7 +71,6 @@ _SCHEDULE = (
     "arena_name",
     "game_remarks",
 )
-_REMARKS = {GameStatus.POSTPONED: "Postponed", GameStatus.CANCELLED: "Cancelled"}
 
 
 def _schedule_row(shot: Snapshot) -> str:
@@ -96,7 +95,7 @@ def _schedule_row(shot: Snapshot) -> str:
         + _cell("overtimes", overtimes if shot.final else "")
         + _cell("attendance", "18,000" if shot.final else "")
         + _cell("arena_name", f"{game.home.city} Arena")
-        + _cell("game_remarks", _REMARKS.get(shot.status, ""))
+        + _cell("game_remarks", "Postponed" if shot.status is GameStatus.POSTPONED else "")
         + "</tr>"
     )
 

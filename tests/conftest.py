@@ -1,0 +1,33 @@
+"""Fixtures that more than one ring uses."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deployments.sandbox.process import SandboxProcess
+
+RATES = {"espn": "10/1", "nba_api": "2/1", "basketball_reference": "10/1"}
+
+
+@pytest.fixture(scope="session")
+def sites() -> Iterator[SandboxProcess]:
+    """The sandbox, as strict as the real sites but for Basketball Reference, which would take minutes."""
+    with SandboxProcess(clock="2026-01-15T12:00:00Z", rates=RATES) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def adce_home(tmp_path: Path, sites: SandboxProcess, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with an empty lake and ledger, and an environment that points there and to the sandbox."""
+    sites.clear_faults()
+    sites.clear_requests()
+    for name, url in sites.base_urls.items():
+        monkeypatch.setenv(f"ADCE_SOURCES__{name.upper()}__BASE_URL", url)
+        monkeypatch.setenv(
+            f"ADCE_SOURCES__{name.upper()}__RETRIES", "{attempts: 3, first_wait: 0.1s, longest_wait: 1s}"
+        )
+    monkeypatch.setenv("ADCE_SOURCES__BASKETBALL_REFERENCE__RATES", "[{requests: 10, seconds: 1}]")
+    monkeypatch.setenv("ADCE_LAKE", (tmp_path / "lake").as_uri())
+    monkeypatch.setenv("ADCE_LEDGER", f"sqlite:///{tmp_path / 'ledger.db'}")
+    return tmp_path

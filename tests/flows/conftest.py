@@ -1,0 +1,43 @@
+"""Prefect for the tests in which a flow runs: its embedded API on a database of its own, started once."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+from prefect.testing.utilities import prefect_test_harness
+
+from config.load import load_config
+from deployments.setup import set_up
+from flows.reconcile import reconcile
+from tasks.report import Report
+
+NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
+Reconcile = Callable[..., Report]
+
+
+@pytest.fixture(scope="session")
+def prefect_api() -> Iterator[None]:
+    with prefect_test_harness():
+        yield
+
+
+@pytest.fixture
+def run_reconcile(prefect_api: None, adce_home: Any) -> Reconcile:
+    """Runs the reconcile flow at a fixed clock, for a few days unless told otherwise."""
+
+    def run(**parameters: Any) -> Report:
+        asyncio.run(set_up(load_config()))
+        parameters = {"as_of": NOW, "since": date(2026, 1, 13), "until": date(2026, 1, 14)} | parameters
+
+        async def flow() -> Any:
+            return await reconcile(**parameters, return_state=True)
+
+        result = asyncio.run(flow()).result(raise_on_failure=False)
+        if isinstance(result, Exception):
+            raise result
+        assert isinstance(result, Report)
+        return result
+
+    return run

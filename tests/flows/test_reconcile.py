@@ -1,0 +1,170 @@
+"""The main job, end to end: real HTTP to the sandbox, Prefect's embedded API, a local folder."""
+
+import json
+from collections import Counter
+from datetime import date
+from pathlib import Path
+
+import pytest
+from tests.flows.conftest import Reconcile
+
+from deployments.sandbox.process import SandboxProcess
+from tasks.domain.errors import BucketError
+
+
+def test_an_empty_lake_is_filled_schedules_first_and_their_games_in_the_same_run(
+    run_reconcile: Reconcile, sites: SandboxProcess, adce_home: Path
+) -> None:
+    report = run_reconcile()
+    assert report.failed == []
+    assert report.counts["present"] == report.counts["total"] - report.counts["not_due"]
+    stored = {str(f.relative_to(adce_home / "lake")) for f in (adce_home / "lake").rglob("*") if f.is_file()}
+    assert stored == set(report.filled)
+    assert {key.split("/")[0] for key in stored} == {
+        "espn_schedules",
+        "espn_play_by_play",
+        "espn_box_scores",
+        "espn_team_stats",
+        "nba_api_comprehensive",
+        "nba_api_playbyplay",
+        "basketball_reference",
+    }
+    asked = Counter(request["url"] for request in sites.requests())
+    assert set(asked.values()) == {1}, "no file is requested twice"
+    assert all(request["status"] == 200 for request in sites.requests()), "no 429 is provoked"
+
+
+def test_a_second_run_finds_nothing_to_do(run_reconcile: Reconcile, sites: SandboxProcess) -> None:
+    run_reconcile(sources=["espn"])
+    sites.clear_requests()
+    again = run_reconcile(sources=["espn"])
+    assert again.complete
+    assert again.fills == ()
+    assert sites.requests() == []
+
+
+def test_exactly_the_holes_are_found_and_filled(
+    run_reconcile: Reconcile, sites: SandboxProcess, adce_home: Path
+) -> None:
+    whole = run_reconcile(sources=["espn"])
+    lake = adce_home / "lake"
+    boxes = sorted((lake / "espn_box_scores").iterdir())
+    good = boxes[1].read_bytes()
+    boxes[0].unlink()
+    boxes[1].write_bytes(good[:200])
+    boxes[2].write_text("<html><title>Access Denied</title></html>".ljust(2000))
+    boxes[3].write_text("{}".ljust(2000))
+    boxes[4].write_bytes(boxes[3].with_name(boxes[5].name).read_bytes())  # another game's body
+    sites.clear_requests()
+    report = run_reconcile(sources=["espn"])
+    assert sorted(report.filled) == [f"espn_box_scores/{box.name}" for box in boxes[:5]]
+    assert {fill.kind.value for fill in report.fills} == {"missing", "undersized", "invalid"}
+    assert len(sites.requests()) == 5
+    assert report.counts == whole.counts
+    assert boxes[1].read_bytes() == good
+
+
+def test_a_file_from_mid_game_is_replaced_when_the_game_is_over(
+    run_reconcile: Reconcile, sites: SandboxProcess, adce_home: Path
+) -> None:
+    sites.set_clock("2026-01-15T01:30:00Z")
+    try:
+        run_reconcile(datasets=["espn_scoreboard"], since=date(2026, 1, 14), as_of="2026-01-15T09:30:00Z")
+    finally:
+        sites.set_clock("2026-01-15T12:00:00Z")
+    stored = adce_home / "lake/espn_schedules/20260114.json"
+    before = {event["status"]["type"]["state"] for event in json.loads(stored.read_text())["events"]}
+    assert before != {"post"}
+    report = run_reconcile(sources=["espn"], since=date(2026, 1, 14))
+    after = {event["status"]["type"]["state"] for event in json.loads(stored.read_text())["events"]}
+    assert after == {"post"}
+    assert [fill.kind.value for fill in report.fills if fill.dataset == "espn_scoreboard"] == ["stale"]
+    assert report.complete
+
+
+@pytest.mark.parametrize("fault", ["block", "soft404", "empty", "wrong_id", "truncated"])
+def test_a_bad_body_is_never_stored_over_a_good_one(
+    run_reconcile: Reconcile, sites: SandboxProcess, adce_home: Path, fault: str
+) -> None:
+    run_reconcile(datasets=["espn_scoreboard"])
+    board = next((adce_home / "lake/espn_schedules").iterdir())
+    board.write_bytes(board.read_bytes().replace(b'"post"', b'"in"').replace(b"true", b"false"))
+    kept = board.read_bytes()
+    sites.set_faults("espn", fault)
+    report = run_reconcile(datasets=["espn_scoreboard"])
+    assert board.read_bytes() == kept
+    assert [outcome.key for outcome in report.failed] == [f"espn_schedules/{board.name}"]
+    assert report.counts["gap"] + report.counts["deferred"] == 1
+    assert not report.complete
+
+
+@pytest.mark.parametrize("fault", ["500", "503", "reset"])
+def test_what_can_heal_is_asked_for_again(run_reconcile: Reconcile, sites: SandboxProcess, fault: str) -> None:
+    sites.set_faults("espn", fault, first=2)
+    assert run_reconcile(datasets=["espn_scoreboard"]).complete
+    assert len(sites.requests()) == 4
+
+
+def test_a_site_that_refuses_is_left_alone_until_later(run_reconcile: Reconcile, sites: SandboxProcess) -> None:
+    sites.set_faults("espn", "403")
+    report = run_reconcile(datasets=["espn_scoreboard"], since=date(2025, 11, 1))
+    assert len(sites.requests()) <= 5, "not more than were in flight"
+    assert len(report.failed) + len(report.left) == report.counts["gap"] + report.counts["deferred"]
+    again = run_reconcile(datasets=["espn_scoreboard"], since=date(2025, 11, 1))
+    assert again.fills == ()
+    assert {reason for _, reason, _ in again.left} == {"source paused until 2026-01-15 12:15 UTC"}
+
+
+def test_an_unreachable_source_fails_its_own_files_and_no_others(
+    run_reconcile: Reconcile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADCE_SOURCES__NBA_API__BASE_URL", "http://127.0.0.1:9")
+    report = run_reconcile(sources=["espn", "nba_api"])
+    assert {outcome.key.split("/")[0] for outcome in report.failed} == {"nba_api_comprehensive"}
+    assert all(key.startswith("espn") for key in report.filled)
+    assert len(report.filled) > 10
+
+
+def test_a_missing_bucket_stops_the_run_before_any_request(
+    prefect_api: None, run_reconcile: Reconcile, sites: SandboxProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_reconcile(dry_run=True)
+    monkeypatch.setattr("flows.run.Bucket", _bucket_nobody_made)
+    with pytest.raises(BucketError, match="adce-nobody-per-1s.* is missing; run `adce setup`"):
+        run_reconcile(datasets=["espn_scoreboard"])
+    assert sites.requests() == []
+
+
+def _bucket_nobody_made(source: str, rates: list, client: object) -> object:  # type: ignore[type-arg]
+    from tasks.buckets import Bucket
+
+    return Bucket("nobody", rates, client)  # type: ignore[arg-type]
+
+
+def test_a_dry_run_fetches_nothing_and_tells_the_plan(run_reconcile: Reconcile, sites: SandboxProcess) -> None:
+    report = run_reconcile(dry_run=True, datasets=["espn_scoreboard"])
+    assert [len(fill.gaps) for fill in report.fills] == [2]
+    assert report.filled == []
+    assert sites.requests() == []
+
+
+def test_the_switches_defer_what_they_switch_off(
+    run_reconcile: Reconcile, sites: SandboxProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADCE_SOURCES__ESPN__ENABLED", "false")
+    report = run_reconcile(sources=["espn"])
+    assert report.counts["deferred"] == 2
+    assert {reason for _, reason, _ in report.left} == {"disabled: sources.espn.enabled is false"}
+    assert sites.requests() == []
+
+
+def test_the_time_budget_ends_submission_and_the_rest_is_deferred(
+    run_reconcile: Reconcile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADCE_RECONCILE__TIME_BUDGET", "1s")
+    monkeypatch.setenv("ADCE_RECONCILE__BATCH", "5")
+    report = run_reconcile(datasets=["espn_scoreboard"], since=date(2025, 10, 1))
+    left = [reason for _, reason, _ in report.left]
+    assert left
+    assert set(left) == {"time budget of 0:00:01 is used up"}
+    assert len(report.filled) + len(left) == report.counts["present"] + report.counts["deferred"]

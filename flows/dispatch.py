@@ -51,7 +51,7 @@ class FillTaskRunner(ConcurrentTaskRunner):
 async def run_fill(name: str, fill_id: str) -> State[Any]:
     """One scraper subflow; its state is this task's."""
     fill = RUN.get().fills[fill_id]
-    with tags(f"source:{fill.source}", f"dataset:{fill.dataset}", f"priority:{fill.priority.value}"):
+    with tags("adce", f"source:{fill.source}", f"dataset:{fill.dataset}", f"priority:{fill.priority.value}"):
         return await scrape(
             fill=fill.id,
             source=fill.source,

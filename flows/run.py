@@ -21,9 +21,10 @@ from tasks.domain.plan import Fill, Gap, Plan, make_plan
 from tasks.domain.scoring import success_factor
 from tasks.domain.states import LakeObject
 from tasks.domain.survey import Survey, expected_cells, listed_games, take_survey
+from tasks.domain.verdicts import Verdict
 from tasks.fetch import SourceClient
-from tasks.inventory import examine_stored, list_lake
-from tasks.ledger import Examination, FileOutcome, Ledger
+from tasks.inventory import check_id, examine_stored, list_lake
+from tasks.ledger import Examination, FileOutcome, Ledger, version_of
 
 T = TypeVar("T")
 
@@ -77,7 +78,7 @@ class Run:
         self.examinations = self.ledger.examinations()
         calendar = list(calendar_cells(config, now, self.selection))
         await self._examine([c for c in calendar if config.datasets[c.dataset].lists_games])
-        verdicts = {key: examined.verdict for key, examined in self.examinations.items()}
+        verdicts = self._verdicts(calendar)
         cells = expected_cells(config, listed_games(config, calendar, verdicts), self.selection, now)
         await self._examine(cells.values())
         survey = self._survey(cells, now)
@@ -93,7 +94,7 @@ class Run:
         """The gaps among the games of the schedules that a fill has just brought."""
         config, now = self.config, self.now()
         schedules = [gap.cell for gap in fill.gaps if self._stored(gap.cell.key)]
-        verdicts = {key: examined.verdict for key, examined in self.examinations.items()}
+        verdicts = self._verdicts(schedules)
         cells = {
             cell.key: cell
             for schedule, games in listed_games(config, schedules, verdicts).items()
@@ -113,10 +114,23 @@ class Run:
         return make_plan(self.config, gaps, now, success, self.ledger.pauses(now), self.max_fills)
 
     def _survey(self, cells: dict[str, Cell], now: datetime) -> Survey:
-        verdicts = {key: e.verdict for key in cells if (e := self.examinations.get(key))}
-        refreshing = [key for key, cell in cells.items() if self.config.datasets[cell.dataset].refresh]
-        fetched = self.ledger.last_stored(refreshing)
+        current = self._current_examinations(cells.values())
+        verdicts = {key: examined.verdict for key, examined in current.items()}
+        fetched = {key: examined.fetched for key, examined in current.items() if examined.fetched}
         return take_survey(self.config, cells, self.objects, verdicts, fetched, now)
+
+    def _verdicts(self, cells: Iterable[Cell]) -> dict[str, Verdict]:
+        return {key: examined.verdict for key, examined in self._current_examinations(cells).items()}
+
+    def _current_examinations(self, cells: Iterable[Cell]) -> dict[str, Examination]:
+        """What was found in the versions that the lake has now."""
+        checks = {name: check_id(dataset) for name, dataset in self.config.datasets.items()}
+        current = {}
+        for cell in cells:
+            have, examined = self.objects.get(cell.key), self.examinations.get(cell.key)
+            if have and examined and examined.version == version_of(have, checks[cell.dataset]):
+                current[cell.key] = examined
+        return current
 
     async def _examine(self, cells: Iterable[Cell]) -> None:
         found = await examine_stored(

@@ -109,7 +109,7 @@ async def _fetch_and_store(run: Run, fill: Fill, path: str, cells: list[Cell]) -
             outcomes.append(FileOutcome(cell.key, "failed", requests, error=str(error)))
             continue
         run.objects[cell.key] = have
-        run.examinations[cell.key] = Examination(version_of(have, check_id(dataset)), verdict)
+        run.examinations[cell.key] = Examination(version_of(have, check_id(dataset)), verdict, run.now())
         outcomes.append(FileOutcome(cell.key, "stored", requests, len(fetched.body)))
     return outcomes
 

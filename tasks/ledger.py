@@ -83,6 +83,7 @@ examined_table = sa.Table(
     sa.Column("wholeness", sa.String, nullable=False),
     sa.Column("reason", sa.String, nullable=False),
     sa.Column("games", sa.String),
+    sa.Column("fetched", UtcSeconds),
 )
 pauses_table = sa.Table(
     "pauses",
@@ -107,10 +108,11 @@ class FileOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """What a check found in one version of a stored body."""
+    """What a check found in one version of a stored body; `fetched` if it was ADCE that stored this version."""
 
     version: str
     verdict: Verdict
+    fetched: datetime | None = None
 
 
 class Ledger:
@@ -215,20 +217,6 @@ class Ledger:
                 counts[dataset] = (old_stored + weight * stored, old_failed + weight * failed)
         return counts
 
-    def last_stored(self, keys: Iterable[str]) -> dict[str, datetime]:
-        """When ADCE last stored each of the keys; those it never stored are left out."""
-        found: dict[str, datetime] = {}
-        columns = files_table.c
-        with self._errors("read"), self._engine.connect() as connection:
-            for part in _parts(keys):
-                query = (
-                    sa.select(columns.key, sa.func.max(columns.at))
-                    .where(columns.key.in_(part), columns.outcome == "stored")
-                    .group_by(columns.key)
-                )
-                found |= dict(connection.execute(query).tuples().all())
-        return found
-
     # what was looked into
 
     def examinations(self) -> dict[str, Examination]:
@@ -236,8 +224,8 @@ class Ledger:
         with self._errors("read"), self._engine.connect() as connection:
             rows = connection.execute(sa.select(examined_table)).all()
         return {
-            key: Examination(version, Verdict(Wholeness(wholeness), reason, _games_from(games)))
-            for key, version, wholeness, reason, games in rows
+            key: Examination(version, Verdict(Wholeness(wholeness), reason, _games_from(games)), fetched)
+            for key, version, wholeness, reason, games, fetched in rows
         }
 
     def record_examinations(self, found: Mapping[str, Examination]) -> None:
@@ -248,10 +236,11 @@ class Ledger:
                 "wholeness": e.verdict.wholeness.value,
                 "reason": e.verdict.reason,
                 "games": _games_text(e.verdict.games),
+                "fetched": e.fetched,
             }
             for key, e in found.items()
         ]
-        self._insert(examined_table, rows, replace={"version", "wholeness", "reason", "games"})
+        self._insert(examined_table, rows, replace={"version", "wholeness", "reason", "games", "fetched"})
 
     # pauses
 

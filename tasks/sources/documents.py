@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,22 +12,21 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 class UnfitBodyError(ValueError):
     """The body is not the kind of document that was asked for."""
 
-    def __init__(self, reason: str, *, refused: bool = False) -> None:
+    def __init__(self, reason: str, *, refused: bool = False, cut_off: bool = False) -> None:
         super().__init__(reason)
         self.refused = refused
+        self.cut_off = cut_off
 
 
 # Looked for in titles and headings only, unless the body is too short to be anything but a notice:
 # a good page may well speak of Cloudflare or captchas somewhere in its scripts.
 _REFUSAL = re.compile(
-    r"access denied|forbidden|too many requests|rate.?limit|\b429\b|have been blocked|attention required"
+    r"access denied|forbidden|too many requests|rate.?limit|429 error|error 429|have been blocked|attention required"
     r"|just a moment|verify you are|are you a (?:robot|human)|captcha|^error code: 1\d{3}",
     re.IGNORECASE,
 )
 _HEADING = re.compile(r"<(title|h1)\b[^>]*>([^<]*)", re.IGNORECASE)
 _NOTICE_LENGTH = 2_000
-
-_COMMENT = re.compile(r"<!--(.*?)-->", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,15 @@ class Page:
         return _tables(self.tree, pattern) or self._commented_tables(pattern)
 
     def _commented_tables(self, pattern: str) -> dict[str, LexborNode]:
-        fragments = (LexborHTMLParser(text) for text in _COMMENT.findall(self.text) if "<table" in text)
+        fragments = (LexborHTMLParser(text) for text in _comments(self.text) if "<table" in text)
         return {name: table for fragment in fragments for name, table in _tables(fragment, pattern).items()}
+
+
+def _comments(text: str) -> Iterator[str]:
+    for opened in text.split("<!--")[1:]:
+        comment, closed, _ = opened.partition("-->")
+        if closed:
+            yield comment
 
 
 def _tables(tree: LexborHTMLParser, pattern: str) -> dict[str, LexborNode]:
@@ -63,30 +70,28 @@ def _tables(tree: LexborHTMLParser, pattern: str) -> dict[str, LexborNode]:
 
 def read_text(body: bytes) -> str:
     if not body.strip():
-        raise UnfitBodyError("empty body")
+        raise UnfitBodyError("empty body", cut_off=True)
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UnfitBodyError(f"not UTF-8 at byte {error.start}") from None
+        raise UnfitBodyError(f"not UTF-8 at byte {error.start}", cut_off=True) from None
     if "\0" in text:
-        raise UnfitBodyError("NUL bytes in the text")
+        raise UnfitBodyError("NUL bytes in the text", cut_off=True)
     return text
 
 
 def read_json(body: bytes) -> Any:
     """The object or list in the body. Raises UnfitBodyError for anything else, and for error bodies."""
     text = read_text(body)
-    if text.lstrip().startswith("<"):
-        raise UnfitBodyError(f"a web page, not JSON: {_heading(text)}", refused=_is_refusal(text))
+    if not text.lstrip().startswith(("{", "[")):
+        raise UnfitBodyError(f"not JSON: {_heading(text)}", refused=_is_refusal(text))
     try:
         document = json.loads(text)
     except json.JSONDecodeError as error:
         reason = f"JSON broken or cut off at character {error.pos} of {len(text)}"
-        raise UnfitBodyError(reason, refused=_is_refusal(text)) from None
+        raise UnfitBodyError(reason, cut_off=True) from None
     except RecursionError:
         raise UnfitBodyError("JSON nested too deeply") from None
-    if not isinstance(document, dict | list):
-        raise UnfitBodyError("JSON, but neither an object nor a list")
     if not document:
         raise UnfitBodyError("empty JSON")
     if isinstance(document, dict):
@@ -109,7 +114,7 @@ def read_page(body: bytes) -> Page:
     if not text.lstrip().startswith("<"):
         raise UnfitBodyError("not a web page")
     if "</html>" not in text[-5_000:].lower():
-        raise UnfitBodyError("page cut off before its end")
+        raise UnfitBodyError("page cut off before its end", cut_off=True)
     return Page(text, LexborHTMLParser(text))
 
 

@@ -50,7 +50,7 @@ def box_score(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:
     teams = [box["homeTeam"], box["awayTeam"]]
     if not all(team["players"] for team in teams):
         return bad("a team without players")
-    if not all(any(_minutes(player) for player in team["players"]) for team in teams):
+    if not all(any(_has_played(player) for player in team["players"]) for team in teams):
         return partial("game not final: no player has played")
     played = max(_team_minutes(team) for team in teams)
     if fields["id"].startswith("00") and 0 < played < _MINUTES_OF_A_FINAL:
@@ -95,7 +95,7 @@ def _status(game: dict[str, Any]) -> GameStatus:
     return _CALLED_OFF.get(game.get("postponedStatus") or "", status)
 
 
-def _minutes(player: dict[str, Any]) -> bool:
+def _has_played(player: dict[str, Any]) -> bool:
     """Has the player been on the floor? Defensive and match-up box scores count other minutes."""
     numbers = [player.get("statistics") or {}, *(m["statistics"] for m in player.get("matchups") or [])]
     # "30:49", "PT30M49.00S" and "30" all hold a digit other than 0 unless no time was played.
@@ -103,7 +103,7 @@ def _minutes(player: dict[str, Any]) -> bool:
 
 
 def _team_minutes(team: dict[str, Any]) -> int:
-    """Whole minutes of the five on the floor, from "240:00", "PT240M00.00S" or "240"; 0 where none is given."""
+    """Minutes of all players together, from "240:00", "PT240M00.00S" or "240"; 0 where none is given."""
     match = re.match(r"(?:PT)?(\d+)", str((team.get("statistics") or {}).get("minutes") or ""))
     return int(match[1]) if match else 0
 

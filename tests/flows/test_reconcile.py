@@ -5,7 +5,9 @@ from collections import Counter
 from datetime import date
 from pathlib import Path
 
+import boto3
 import pytest
+from moto.server import ThreadedMotoServer
 from tests.flows.conftest import Reconcile
 
 from deployments.sandbox.process import SandboxProcess
@@ -168,3 +170,30 @@ def test_the_time_budget_ends_submission_and_the_rest_is_deferred(
     assert left
     assert set(left) == {"time budget of 0:00:01 is used up"}
     assert len(report.filled) + len(left) == report.counts["present"] + report.counts["deferred"]
+
+
+def test_the_lake_may_be_an_s3_bucket(
+    run_reconcile: Reconcile, sites: SandboxProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://{}:{}".format(*server.get_host_and_port()))
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.setenv(name, "test")
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        monkeypatch.setenv("ADCE_LAKE", "s3://lake/nba")
+        client = boto3.client("s3")
+        client.create_bucket(Bucket="lake")
+        for n in range(1500):
+            client.put_object(Bucket="lake", Key=f"nba/espn_schedules/foreign-{n}.txt", Body=b"")
+        report = run_reconcile(sources=["espn"])
+        assert report.complete
+        assert len(report.filled) > 10
+        key = report.filled[0]
+        stored = client.get_object(Bucket="lake", Key=f"nba/{key}")
+        assert stored["ContentType"] == "application/json"
+        client.delete_object(Bucket="lake", Key=f"nba/{key}")
+        assert run_reconcile(sources=["espn"]).filled == [key]
+    finally:
+        server.stop()

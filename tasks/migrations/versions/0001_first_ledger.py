@@ -51,6 +51,7 @@ def upgrade() -> None:
         sa.Column("wholeness", sa.String, nullable=False),
         sa.Column("reason", sa.String, nullable=False),
         sa.Column("games", sa.String),
+        sa.Column("fetched", sa.Double),
     )
     op.create_table(
         "pauses",

@@ -15,7 +15,7 @@ from tasks.domain.games import GameStatus
 from tasks.domain.verdicts import Verdict, Wholeness
 from tasks.sources.checks import examine
 
-RECORDED = Path(os.environ.get("ADCE_RECORDED", "not-given"))
+RECORDED = Path(os.environ.get("ADCE_RECORDED") or "not-given")
 
 pytestmark = pytest.mark.skipif(
     not RECORDED.is_dir(), reason="ADCE_RECORDED does not name a folder of recorded responses"

@@ -1,0 +1,236 @@
+"""What do the checks make of Basketball Reference's pages? A valid page plus one change each."""
+
+from datetime import UTC, date, datetime
+
+import pytest
+
+from config.models import Check
+from tasks.domain.games import Game, GameStatus
+from tasks.domain.verdicts import Verdict, Wholeness
+from tasks.sources.checks import examine
+
+WHOLE, PARTIAL, BAD = Wholeness.WHOLE, Wholeness.PARTIAL, Wholeness.BAD
+SITE = "https://www.basketball-reference.com"
+PLAYOFFS = "<tr class='thead'><th colspan='12'>Playoffs</th></tr>"
+
+
+def a_page(canonical: str, title: str, content: str) -> bytes:
+    head = f'<title>{title}</title><link rel="canonical" href="{SITE}{canonical}">'
+    return f"<!DOCTYPE html><html><head>{head}</head><body>{content}</body></html>".encode()
+
+
+def a_table(name: str, *rows: str) -> str:
+    header = '<thead><tr><th data-stat="g">G</th></tr></thead>'
+    return f'<table id="{name}">{header}<tbody>{"".join(rows)}</tbody></table>'
+
+
+def commented(table: str) -> str:
+    return f"<!-- a <b>note</b> --><div><!--\n{table}\n--></div>"
+
+
+def boxed(content: str, canonical: str = "/boxscores/202401050BOS.html") -> Verdict:
+    body = a_page(canonical, "Jazz vs Celtics", content)
+    return examine(body, {"id": "202401050BOS"}, Check(name="basketball_reference.box_score"))
+
+
+def players(name: str, count: int = 8) -> str:
+    return a_table(
+        name, "<tr class='thead'><th>Reserves</th></tr>", *["<tr><th>A. Player</th><td>30:00</td></tr>"] * count
+    )
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(players("box-UTA-game-basic") + players("box-BOS-game-basic"), id="today's layout"),
+        pytest.param(players("box_uta_basic") + players("box_bos_basic"), id="layout of 2018"),
+        pytest.param(commented(players("box-UTA-game-basic") + players("box-BOS-game-basic")), id="in a comment"),
+        pytest.param(
+            players("box-UTA-game-basic") + players("box-BOS-game-basic") + players("box-BOS-q1-basic", 1),
+            id="with quarters",
+        ),
+    ],
+)
+def test_a_box_score_of_both_teams_is_whole(content: str) -> None:
+    assert boxed(content) == Verdict(WHOLE)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        pytest.param(players("box-BOS-game-basic"), "box score tables of BOS, not of both teams", id="one team"),
+        pytest.param("<p>Standings</p>", "box score tables of no team, not of both teams", id="no team"),
+        pytest.param(
+            players("box-UTA-game-basic") + players("box-LAL-game-basic"),
+            "box score tables of UTA, LAL, not of both teams",
+            id="without the home team",
+        ),
+        pytest.param(
+            players("box-UTA-game-basic", 4) + players("box-BOS-game-basic"),
+            "a team with 4 players in the box score",
+            id="too few players",
+        ),
+    ],
+)
+def test_box_scores_that_are_bad(content: str, reason: str) -> None:
+    assert boxed(content) == Verdict(BAD, reason)
+
+
+@pytest.mark.parametrize(
+    "canonical", ["/boxscores/202401050LAL.html", "/boxscores/pbp/202401050BOS.html", "/boxscores/"]
+)
+def test_a_page_under_another_address_is_bad(canonical: str) -> None:
+    content = players("box-UTA-game-basic") + players("box-BOS-game-basic")
+    assert boxed(content, canonical) == Verdict(BAD, "another page: Jazz vs Celtics")
+
+
+@pytest.mark.parametrize(("rows", "wholeness"), [(100, WHOLE), (99, BAD)])
+def test_play_by_play_needs_its_rows(rows: int, wholeness: Wholeness) -> None:
+    plays = "<tr><td>12:00.0</td></tr>" * rows
+    content = f'<table id="pbp"><tr class="thead"><th>1st Q</th></tr>{plays}</table>'
+    body = a_page("/boxscores/pbp/202401050BOS.html", "Jazz vs Celtics", content)
+    found = examine(body, {"id": "202401050BOS"}, Check(name="basketball_reference.play_by_play"))
+    assert found.wholeness is wholeness
+
+
+def a_row(game_id: str, *, clock: str = "7:30p", linked: bool = True, remarks: str = "") -> str:
+    link = f'<a href="/boxscores/{game_id}.html">Box Score</a>' if linked else ""
+    return (
+        f'<tr><th data-stat="date_game" csk="{game_id}">a day</th><td data-stat="game_start_time">{clock}</td>'
+        f'<td data-stat="box_score_text">{link}</td><td data-stat="game_remarks">{remarks}</td></tr>'
+    )
+
+
+def month(
+    *rows: str,
+    name: str = "january",
+    season: str = "2023-24",
+    title: str = "2023-24 NBA Schedule",
+    end_year: int = 2024,
+) -> Verdict:
+    body = a_page(f"/leagues/NBA_{end_year}_games.html", title, a_table("schedule", *rows))
+    fields = {"season": season, "end_year": str(int(season[:4]) + 1), "month": name}
+    return examine(body, fields, Check(name="basketball_reference.schedule"))
+
+
+def test_a_played_game_is_read_in_full() -> None:
+    assert month(a_row("202401050BOS")) == Verdict(
+        WHOLE,
+        games=(
+            Game(
+                id="202401050BOS",
+                day=date(2024, 1, 5),
+                start=datetime(2024, 1, 6, 0, 30, tzinfo=UTC),
+                status=GameStatus.FINAL,
+                season="2023-24",
+                season_type="regular",
+            ),
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("row", "status", "wholeness"),
+    [
+        pytest.param(a_row("202401050BOS", linked=False), GameStatus.SCHEDULED, PARTIAL, id="not played"),
+        pytest.param(
+            a_row("202401050BOS", linked=False, remarks="Postponed"), GameStatus.POSTPONED, WHOLE, id="postponed"
+        ),
+    ],
+)
+def test_status_of_a_game(row: str, status: GameStatus, wholeness: Wholeness) -> None:
+    found = month(row)
+    assert (found.games[0].status, found.wholeness) == (status, wholeness)
+
+
+@pytest.mark.parametrize(
+    ("clock", "hour"), [("12:00p", 17), ("10:30a", 15), ("1:00p", 18), ("7:30 pm", 0), ("", None), ("TBD", None)]
+)
+def test_start_of_a_game(clock: str, hour: int | None) -> None:
+    start = month(a_row("202401050BOS", clock=clock)).games[0].start
+    assert (start.hour if start else None) == hour
+
+
+def test_playoffs_begin_at_their_header() -> None:
+    rows = [
+        a_row("202404140BOS"),
+        a_row("202404160NOP", remarks="Play-In Game"),
+        PLAYOFFS,
+        a_row("202404200CLE"),
+    ]
+    assert [game.season_type for game in month(*rows, name="april").games] == ["regular", "play-in", "playoffs"]
+
+
+@pytest.mark.parametrize(
+    ("name", "game_id", "season", "season_type"),
+    [
+        ("march", "202403050BOS", "2023-24", "regular"),
+        ("june", "202406060BOS", "2023-24", "playoffs"),
+        ("july", "202007300UTA", "2019-20", "regular"),
+        ("september", "202009300LAL", "2019-20", "playoffs"),
+        ("october-2020", "202010110MIA", "2019-20", "playoffs"),
+        ("october-2019", "201910220TOR", "2019-20", "regular"),
+    ],
+)
+def test_season_type_on_a_page_without_the_header(name: str, game_id: str, season: str, season_type: str) -> None:
+    found = month(
+        a_row(game_id), name=name, season=season, title=f"{season} NBA Schedule", end_year=int(season[:4]) + 1
+    )
+    assert [game.season_type for game in found.games] == [season_type]
+
+
+@pytest.mark.parametrize(
+    ("found", "reason"),
+    [
+        pytest.param(month(), "no games in the schedule", id="empty"),
+        pytest.param(month(a_row("202402010BOS")), "game 202402010BOS is not in january", id="another month"),
+        pytest.param(
+            month(a_row("202401050BOS"), title="2022-23 NBA Schedule"),
+            "another page: 2022-23 NBA Schedule",
+            id="another season by title",
+        ),
+        pytest.param(
+            month(a_row("202401050BOS"), end_year=2023),
+            "another page: 2023-24 NBA Schedule",
+            id="another season by address",
+        ),
+        pytest.param(month(a_row("2024-01-05")), "a schedule row without a game id: a day 7:30p Box Score", id="no id"),
+    ],
+)
+def test_schedules_that_are_bad(found: Verdict, reason: str) -> None:
+    assert found == Verdict(BAD, reason)
+
+
+def test_an_october_of_the_other_year_is_bad() -> None:
+    found = month(
+        a_row("202010110MIA"), name="october-2019", season="2019-20", title="2019-20 NBA Schedule", end_year=2020
+    )
+    assert found.wholeness is BAD
+
+
+def season(*games: int, table: str = "totals_stats", stat: str = "g", min_rows: int = 3) -> Verdict:
+    rows = [f'<tr><th>A. Player</th><td data-stat="{stat}">{played}</td></tr>' for played in games]
+    body = a_page("/leagues/NBA_2024_totals.html", "2023-24 NBA Player Stats: Totals", a_table(table, *rows))
+    check = Check(name="basketball_reference.season_table", tables=["totals_stats", "totals"], min_rows=min_rows)
+    return examine(body, {"season": "2023-24", "end_year": "2024"}, check)
+
+
+@pytest.mark.parametrize(
+    ("found", "wholeness", "reason"),
+    [
+        pytest.param(season(82, 40, 3), WHOLE, "", id="whole"),
+        pytest.param(season(82, 40, 3, table="totals", stat="games"), WHOLE, "", id="another layout"),
+        pytest.param(
+            season(20, 19, 3),
+            PARTIAL,
+            "season still running: most games played by a player is 20 of 82",
+            id="in season",
+        ),
+        pytest.param(season(82, 40), BAD, "2 players in the table, fewer than 3", id="too few rows"),
+        pytest.param(
+            season(82, 40, 3, table="totals_stats_post"), BAD, "no table totals_stats or totals", id="no table"
+        ),
+    ],
+)
+def test_season_tables(found: Verdict, wholeness: Wholeness, reason: str) -> None:
+    assert found == Verdict(wholeness, reason)

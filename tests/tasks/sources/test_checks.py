@@ -1,0 +1,142 @@
+"""Does any body at all get a verdict?"""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from config.models import Check
+from tasks.domain.verdicts import Verdict, Wholeness
+from tasks.sources.checks import CHECKS, examine
+
+FIELDS = {
+    "id": "0022300001",
+    "date": "2024-01-05",
+    "yyyymmdd": "20240105",
+    "season": "2023-24",
+    "start_year": "2023",
+    "end_year": "2024",
+    "month": "january",
+}
+NAMES = sorted(CHECKS)
+
+# The keys that checks look at, so that arbitrary values get past the first look-up.
+# fmt: off
+KEYS = st.sampled_from(
+    [
+        "id", "date", "events", "status", "type", "name", "state", "season",
+        "year", "header", "competitions", "boxscore", "players", "statistics", "athletes", "plays",
+        "leagueSchedule", "seasonYear", "gameDates", "games", "gameId", "gameStatus", "gameDateEst", "gameDateTimeUTC",
+        "game", "actions", "period", "actionType", "subType", "homeTeam", "awayTeam", "minutes",
+        "matchups", "meta", "code", "message",
+    ]
+)
+# fmt: on
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5)
+    | st.sampled_from(["0022300001", "2023-24", "2024-01-05T23:30Z", "0001-01-01T00:00Z", "post", "period", "end"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=6),
+    max_leaves=20,
+)
+
+
+def judged(name: str, body: bytes) -> Verdict:
+    return examine(body, FIELDS, Check(name=name, tables=["totals_stats"], min_rows=1))
+
+
+@given(name=st.sampled_from(NAMES), body=st.binary())
+def test_arbitrary_bytes_get_a_verdict(name: str, body: bytes) -> None:
+    judged(name, body)
+
+
+@given(name=st.sampled_from([name for name in NAMES if name != "json"]), value=VALUES)
+def test_arbitrary_json_gets_a_verdict_of_one_line(name: str, value: object) -> None:
+    reason = judged(name, json.dumps(value).encode()).reason
+    assert reason.isprintable()
+    reason.encode()
+
+
+@given(
+    name=st.sampled_from(NAMES),
+    markup=st.lists(st.sampled_from(["<table id=pbp>", "<tr>", "<!--", "-->", "<td data-stat=g>", "9"])),
+)
+def test_arbitrary_markup_gets_a_verdict(name: str, markup: list[str]) -> None:
+    judged(name, f"<html>{''.join(markup)}</html>".encode())
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("body", "refused", "cut_off"),
+    [
+        pytest.param(b"", False, True, id="nothing"),
+        pytest.param(b" \r\n", False, True, id="blank"),
+        pytest.param(b"\xff\xfe\x00{", False, True, id="not UTF-8"),
+        pytest.param(b'{"a": "\x00"}', False, True, id="NUL bytes"),
+        pytest.param(b"<html><title>Access Denied</title><h1>Access Denied</h1></html>", True, False, id="block page"),
+        pytest.param(b"<html><title>Just a moment...</title></html>", True, False, id="Cloudflare's question"),
+        pytest.param(b"<h1>Rate Limited Request (429 error)</h1> <p>We apologize", True, False, id="429 page"),
+        pytest.param(b"error code: 1015", True, False, id="Cloudflare's plain text"),
+        pytest.param(b"<html><title>Page Not Found</title></html>", False, False, id="404 page"),
+    ],
+)
+def test_bodies_that_are_bad_for_every_check(name: str, body: bytes, refused: bool, cut_off: bool) -> None:
+    found = judged(name, body)
+    assert (found.wholeness, found.refused, found.cut_off) == (Wholeness.BAD, refused, cut_off)
+    assert found.reason
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name == "json" or name.startswith(("espn", "nba"))])
+@pytest.mark.parametrize(
+    ("body", "reason", "refused"),
+    [
+        pytest.param("{}", "empty JSON", False, id="empty object"),
+        pytest.param("[]", "empty JSON", False, id="empty list"),
+        pytest.param("null", "not JSON: null", False, id="null"),
+        pytest.param(
+            '{"Message": "An error has occurred."}', "error body: An error has occurred.", False, id="NBA error"
+        ),
+        pytest.param('{"code": 404, "message": "gone"}', "error body 404: gone", False, id="ESPN error"),
+        pytest.param('{"message": "Too Many Requests"}', "error body: Too Many Requests", True, id="gateway"),
+        pytest.param('{"code": 429}', "error body 429", True, id="429 in the body"),
+        pytest.param("[" * 100_000, "JSON nested too deeply", False, id="deep"),
+    ],
+)
+def test_json_that_is_bad_for_every_check(name: str, body: str, reason: str, refused: bool) -> None:
+    assert judged(name, body.encode()) == Verdict(Wholeness.BAD, reason, refused=refused)
+
+
+def test_json_cut_off_can_heal() -> None:
+    found = judged("json", b'{"events": [{"id": "4015')
+    assert found == Verdict(Wholeness.BAD, "JSON broken or cut off at character 19 of 24", cut_off=True)
+
+
+def test_a_page_cut_off_can_heal() -> None:
+    assert judged("html_table", b"<html><table id=totals_stats><tr><td>1</td>").cut_off
+
+
+@pytest.mark.parametrize("body", [b'{"a": 1}', b"[1]", b'\xef\xbb\xbf{"a": 1}'])
+def test_any_json_is_whole_for_the_json_check(body: bytes) -> None:
+    assert judged("json", body) == Verdict(Wholeness.WHOLE)
+
+
+def test_a_page_is_whole_with_one_of_the_named_tables() -> None:
+    table = "<table id=totals_stats><tbody><tr><td>1</td></tr></tbody></table>"
+    assert judged("html_table", f"<html>{table}</html>".encode()) == Verdict(Wholeness.WHOLE)
+    assert judged("html_table", f"<html><!--{table}--></html>".encode()) == Verdict(Wholeness.WHOLE)
+
+
+def test_a_reason_is_safe_to_store() -> None:
+    body = json.dumps({"code": 1, "message": "two\nlines\x00 and \ud800 " + "x" * 500}).encode()
+    reason = judged("json", body).reason
+    assert reason.isprintable()
+    assert len(reason) <= 200
+
+
+def test_an_unknown_check_is_a_mistake_of_ours() -> None:
+    with pytest.raises(KeyError):
+        examine(b"{}", FIELDS, Check(name="espn.unknown"))

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from prefect.client.orchestration import PrefectClient, get_client
 
 from blocks.lake import Lake
+from config.load import ConfigError
 from config.models import Config
 from tasks.buckets import Bucket
 from tasks.domain.expected import Cell, Selection, calendar_cells, game_cells
@@ -25,6 +26,7 @@ from tasks.domain.verdicts import Verdict
 from tasks.fetch import SourceClient
 from tasks.inventory import check_id, examine_stored, list_lake
 from tasks.ledger import Examination, FileOutcome, Ledger, version_of
+from tasks.sources.checks import CHECKS
 
 T = TypeVar("T")
 
@@ -173,6 +175,7 @@ async def open_run(
 
     Raises an AdceError that names what cannot be opened.
     """
+    _check_the_checks(config)
     lake = Lake(url=config.lake, connections=config.reconcile.lake_connections)
     lake.check(create=fetches)
     ledger = Ledger(config.ledger)
@@ -191,6 +194,16 @@ async def open_run(
         for source in run.sources.values():
             await source.close()
         ledger.close()
+
+
+def _check_the_checks(config: Config) -> None:
+    lines = [
+        f"datasets.{name}.check.name: no check {dataset.check.name!r}; there are {', '.join(sorted(CHECKS))}"
+        for name, dataset in config.datasets.items()
+        if dataset.check.name not in CHECKS
+    ]
+    if lines:
+        raise ConfigError(lines)
 
 
 async def _open_sources(config: Config, client: PrefectClient) -> dict[str, SourceClient]:

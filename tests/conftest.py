@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from prefect.testing.utilities import prefect_test_harness
 
 from deployments.sandbox.process import SandboxProcess
 
@@ -31,3 +32,10 @@ def adce_home(tmp_path: Path, sites: SandboxProcess, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("ADCE_LAKE", (tmp_path / "lake").as_uri())
     monkeypatch.setenv("ADCE_LEDGER", f"sqlite:///{tmp_path / 'ledger.db'}")
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def prefect_api() -> Iterator[None]:
+    """Prefect's embedded API on a database of its own, started once for all tests in which a flow runs."""
+    with prefect_test_harness():
+        yield

@@ -1,12 +1,11 @@
-"""Prefect for the tests in which a flow runs: its embedded API on a database of its own, started once."""
+"""The reconcile flow, ready to run."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
-from prefect.testing.utilities import prefect_test_harness
 
 from config.load import load_config
 from deployments.setup import set_up
@@ -15,12 +14,6 @@ from tasks.report import Report
 
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 Reconcile = Callable[..., Report]
-
-
-@pytest.fixture(scope="session")
-def prefect_api() -> Iterator[None]:
-    with prefect_test_harness():
-        yield
 
 
 @pytest.fixture

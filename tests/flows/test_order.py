@@ -4,7 +4,6 @@ import asyncio
 from datetime import date, timedelta
 
 import pytest
-from tests.flows.conftest import NOW, Reconcile
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.objects import FlowRun
@@ -14,6 +13,7 @@ from tasks.domain.expected import Selection, calendar_cells
 from tasks.domain.plan import Gap
 from tasks.domain.states import Kind
 from tasks.ledger import Ledger
+from tests.flows.conftest import NOW, Reconcile
 
 
 def test_fifty_fills_start_in_score_order_and_never_more_than_five_at_once(
@@ -39,7 +39,7 @@ def test_fifty_fills_start_in_score_order_and_never_more_than_five_at_once(
     for run in runs:
         at_once = [other for other in runs if other.start_time <= run.start_time < other.end_time]
         assert len(at_once) <= 5
-    assert {tag for tag in runs[0].tags} == {"adce", "source:espn", "dataset:espn_scoreboard", "priority:HIGH"}
+    assert set(runs[0].tags) == {"adce", "source:espn", "dataset:espn_scoreboard", "priority:HIGH"}
     assert runs[0].name == f"espn_scoreboard {report.fills[0].days}"
 
 

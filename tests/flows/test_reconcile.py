@@ -8,10 +8,10 @@ from pathlib import Path
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
-from tests.flows.conftest import Reconcile
 
 from deployments.sandbox.process import SandboxProcess
 from tasks.domain.errors import BucketError
+from tests.flows.conftest import Reconcile
 
 
 def test_an_empty_lake_is_filled_schedules_first_and_their_games_in_the_same_run(
@@ -132,7 +132,7 @@ def test_a_missing_bucket_stops_the_run_before_any_request(
 ) -> None:
     run_reconcile(dry_run=True)
     monkeypatch.setattr("flows.run.Bucket", _bucket_nobody_made)
-    with pytest.raises(BucketError, match="adce-nobody-per-1s.* is missing; run `adce setup`"):
+    with pytest.raises(BucketError, match=r"adce-nobody-per-1s.* is missing; run `adce setup`"):
         run_reconcile(datasets=["espn_scoreboard"])
     assert sites.requests() == []
 

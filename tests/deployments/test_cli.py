@@ -1,0 +1,145 @@
+"""The `adce` command, as somebody types it: what it prints, and its exit status."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from deployments.cli import app
+from deployments.sandbox.process import SandboxProcess
+
+SPAN = ["--as-of", "2026-01-15T12:00:00Z", "--since", "2026-01-13", "--until", "2026-01-14"]
+
+
+@pytest.fixture
+def adce(adce_home: Path) -> Any:
+    def run(*arguments: str) -> Result:
+        before = dict(os.environ)
+        try:
+            return CliRunner().invoke(app, arguments)
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+
+    return run
+
+
+def test_plan_as_json_is_one_document_with_the_promised_fields(adce: Any) -> None:
+    result = adce("plan", "--json", "--source", "espn", *SPAN)
+    assert result.exit_code == 0
+    document = json.loads(result.stdout)
+    assert document["cells"] == {
+        "total": 2,
+        "present": 0,
+        "not_due": 0,
+        "gap": 2,
+        "in_flight": 0,
+        "deferred": 0,
+        "unavailable": 0,
+    }
+    [fill] = document["fills"]
+    assert {"id", "source", "dataset", "kind", "priority", "score", "score_parts", "keys"} <= fill.keys()
+    assert {"requests", "detected_at", "eta", "reason"} <= fill.keys()
+    assert fill["keys"] == ["espn_schedules/20260113.json", "espn_schedules/20260114.json"]
+    parts = fill["score_parts"]
+    total = (parts["base"] + parts["age"]) * parts["multiplier"] * parts["small_fill"] * parts["success"]
+    assert fill["score"] == pytest.approx(total)
+    assert [set(source) for source in document["sources"]] == [
+        {"name", "requests", "eta", "paused_until", "breaker"}
+    ] * 3
+
+
+def test_plan_shows_tables(adce: Any) -> None:
+    result = adce("plan", "--source", "espn", *SPAN)
+    assert "1 fills to fetch" in result.stdout
+    assert "espn_scoreboard" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        pytest.param(["--source", "espm"], "adce: no source 'espm'; there are espn, nba_api,", id="source"),
+        pytest.param(["--dataset", "x"], "adce: no dataset 'x'; there are espn_scoreboard,", id="dataset"),
+        pytest.param(["--season", "2023-25"], "adce: '2023-25' is not a season; write it as 2023-24", id="season"),
+        pytest.param(["--season", "2035-36"], "adce: season 2035-36 has not begun", id="future season"),
+        pytest.param(["--season", "1950-51"], "adce: no files are expected of season 1950-51", id="too early"),
+        pytest.param(["--since", "yesterday"], "adce: --since yesterday: not a day; write it as", id="day"),
+        pytest.param(["--as-of", "noon"], "adce: --as-of noon: not a time; write it as", id="time"),
+        pytest.param(["--config", "/no/such.yaml"], "adce: /no/such.yaml: cannot be read: No such file", id="config"),
+        pytest.param(["--lake", "ftp://x"], "adce: environment variable ADCE_LAKE: lake:", id="lake"),
+    ],
+)
+def test_a_mistake_in_the_command_is_one_line_and_status_2(adce: Any, arguments: list[str], line: str) -> None:
+    result = adce("plan", *arguments)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(line)
+    assert result.stderr.count("\n") == 1
+    assert result.stdout == ""
+
+
+def test_a_wrong_file_gets_a_line_for_each_mistake(adce: Any, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text("reconcile: {max_fils: 3}\nsources: {espn: {rates: [{requests: 0, seconds: 1}]}}\n")
+    result = adce("plan", "--config", str(wrong))
+    assert result.exit_code == 2
+    assert [line.split(": ", 3)[1:3] for line in result.stderr.splitlines()] == [
+        [str(wrong), "reconcile.max_fils"],
+        [str(wrong), "sources.espn.rates.0.requests"],
+    ]
+
+
+def test_a_lake_that_is_a_file_or_a_ledger_that_is_none_is_status_2(
+    adce: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("not a database, not a folder" * 50)
+    result = adce("plan", "--lake", (tmp_path / "file").as_uri())
+    assert (result.exit_code, "is a file, not a folder" in result.stderr) == (2, True)
+    monkeypatch.setenv("ADCE_LEDGER", f"sqlite:///{tmp_path / 'file'}")
+    result = adce("plan")
+    assert (result.exit_code, "file is not a database" in result.stderr) == (2, True)
+
+
+def test_ten_thousand_foreign_keys_change_nothing(adce: Any, adce_home: Path) -> None:
+    folder = adce_home / "lake/espn_schedules"
+    folder.mkdir(parents=True)
+    for n in range(10_000):
+        (folder / f"foreign-{n}.json").touch()
+    document = json.loads(adce("plan", "--json", "--source", "espn", *SPAN).stdout)
+    assert (document["cells"]["total"], document["cells"]["gap"]) == (2, 2)
+
+
+def test_reconcile_exits_0_when_all_is_there_and_1_when_something_is_left(
+    prefect_api: None, adce: Any, sites: SandboxProcess
+) -> None:
+    sites.set_faults("espn", "404", match="20260113")
+    result = adce("reconcile", "--json", "--dataset", "espn_scoreboard", *SPAN)
+    assert result.exit_code == 1
+    document = json.loads(result.stdout)
+    assert document["filled"] == ["espn_schedules/20260114.json"]
+    [failure] = document["failed"]
+    assert failure["key"] == "espn_schedules/20260113.json"
+    assert "HTTP 404" in failure["error"]
+    sites.clear_faults()
+    result = adce("reconcile", "--json", "--dataset", "espn_scoreboard", *SPAN)
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["deferred"] == []
+
+
+def test_at_most_so_many_fills_are_started_and_the_rest_is_deferred(prefect_api: None, adce: Any) -> None:
+    result = adce("reconcile", "--json", "--max-fills", "1", "--source", "espn", *SPAN)
+    assert result.exit_code == 1
+    document = json.loads(result.stdout)
+    assert len(document["fills"]) == 1
+    assert {row["reason"] for row in document["deferred"]} == {"run cap: 1 fills a run"}
+    assert document["cells"]["deferred"] == len(document["deferred"])
+
+
+def test_setup_makes_the_buckets_and_may_be_repeated(prefect_api: None, adce: Any) -> None:
+    for _ in range(2):
+        result = adce("setup")
+        assert result.exit_code == 0
+        assert "rate bucket adce-espn-per-1s" in result.stdout

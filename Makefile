@@ -22,7 +22,7 @@ lint: .venv/.installed
 	$(BIN)/mypy
 
 bench: .venv/.installed
-	$(BIN)/python -m tests.benchmarks
+	PREFECT_LOGGING_SERVER_LEVEL=CRITICAL PREFECT_HOME=$(CURDIR)/.adce/bench $(BIN)/python -W ignore -m tests.benchmarks
 
 clean:
 	rm -rf .venv .tools .adce

@@ -141,6 +141,7 @@ class Bucket:
         slots = _batch(window)
         refill_time = slots * window.pace.rate.seconds / window.pace.rate.requests
         unanswered_since: float | None = None
+        pause = 0.1
         try:
             while True:
                 try:
@@ -161,8 +162,9 @@ class Bucket:
                             f"rate bucket {window.name!r}: the Prefect API has not answered for "
                             f"{_SERVER_PATIENCE:.0f} s ({type(error).__name__}); is the server up?"
                         ) from None
-                    log.warning("Prefect API does not answer (%s); %s waits", type(error).__name__, self.source)
-                    await asyncio.sleep(1)
+                    log.info("Prefect API does not answer (%s); %s waits", type(error).__name__, self.source)
+                    await asyncio.sleep(pause)
+                    pause = min(2 * pause, 2.0)
                 else:
                     window.slots += slots
                     return

@@ -1,0 +1,106 @@
+"""How fast is it, next to what could be? `make bench` prints figures; nothing here passes or fails."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from config.load import load_config
+from config.models import Config
+from deployments.sandbox.process import SandboxProcess
+from deployments.setup import set_up
+from flows.reconcile import reconcile
+from tasks.domain.expected import Selection
+from tasks.domain.games import Game, GameStatus
+from tasks.domain.plan import make_plan
+from tasks.domain.survey import expected_cells, take_survey
+from tasks.report import Report
+
+NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
+
+
+def main() -> None:
+    console = Console()
+    console.print(_growth_of_the_plan())
+    with tempfile.TemporaryDirectory() as folder:
+        console.print(_fetching(Path(folder)))
+
+
+def _growth_of_the_plan() -> Table:
+    """From nothing in the lake to a plan, in memory: the cost per cell should stay the same."""
+    table = Table(title="Expected cells, states, scores and plan, for an empty lake", caption="pure core, one process")
+    for name in ("cells", "seconds", "µs a cell"):
+        table.add_column(name, justify="right")
+    config = load_config(env={})
+    for games in (1_000, 10_000, 100_000):
+        schedules = {"espn_scoreboard": _games(games), "nba_schedule": _games(games)}
+        begun = time.perf_counter()
+        cells = expected_cells(config, schedules, Selection(), NOW)
+        survey = take_survey(config, cells, {}, {}, {}, NOW)
+        make_plan(config, survey.gaps({}), NOW)
+        seconds = time.perf_counter() - begun
+        table.add_row(f"{len(cells):,}", f"{seconds:.2f}", f"{seconds / len(cells) * 1e6:.1f}")
+    return table
+
+
+def _games(count: int) -> Iterator[Game]:
+    template = Game("", date(2024, 1, 5), NOW.replace(year=2024), GameStatus.FINAL, "2023-24", "regular")
+    return (replace(template, id=f"{n:010}") for n in range(count))
+
+
+def _fetching(folder: Path) -> Table:
+    """A real reconcile of 200 days of scoreboards, next to what the source's rate allows."""
+    table = Table(title="Fetching through Prefect's embedded API from a sandbox with strict limits")
+    for name in ("files", "seconds", "bound", "share of the rate", "429"):
+        table.add_column(name, justify="right")
+    clock = NOW.isoformat()
+    with SandboxProcess(clock=clock, rates={"espn": "10/1"}) as sites, _environment(sites, folder):
+        config = load_config()
+        report = asyncio.run(_reconcile(config))
+        requests = sites.requests()
+    times = [request["monotonic"] for request in requests]
+    seconds = max(times) - min(times)
+    bound = (len(times) - 1) / 10
+    refused = sum(request["status"] == 429 for request in requests)
+    table.add_row(str(len(report.filled)), f"{seconds:.1f}", f"{bound:.1f}", f"{bound / seconds:.0%}", str(refused))
+    return table
+
+
+async def _reconcile(config: Config) -> Report:
+    await set_up(config)
+    state = await reconcile(
+        datasets=["espn_scoreboard"], since=date(2025, 1, 1), until=date(2025, 10, 20), as_of=NOW, return_state=True
+    )
+    report = await state.result(raise_on_failure=False, fetch=True)  # type: ignore[call-overload]
+    assert isinstance(report, Report)
+    return report
+
+
+@contextmanager
+def _environment(sites: SandboxProcess, folder: Path) -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ |= {
+        "ADCE_LAKE": (folder / "lake").as_uri(),
+        "ADCE_LEDGER": f"sqlite:///{folder / 'ledger.db'}",
+        "ADCE_SOURCES__ESPN__BASE_URL": sites.base_urls["espn"],
+        "PREFECT_LOGGING_LEVEL": "WARNING",
+    }
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+if __name__ == "__main__":
+    main()

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -141,14 +141,17 @@ def _line(problem: Any, layers: list[_Layer]) -> str:
 
 
 def _known_names(path: tuple[str, ...]) -> list[str]:
-    """The settings that a mapping at `path` may have."""
+    """The settings that a mapping at `path` may have; the keys of a mapping and the places in a list are any."""
     model: Any = Config
-    for part in path:
-        if isinstance(model, type) and issubclass(model, BaseModel):
-            annotation = model.model_fields[part].annotation
-            arguments = getattr(annotation, "__args__", ())
-            model = next((a for a in arguments if isinstance(a, type) and issubclass(a, BaseModel)), annotation)
-    return sorted(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
+    parts = list(path)
+    while parts:
+        annotation = model.model_fields[parts.pop(0)].annotation
+        model = next((a for a in get_args(annotation) if isinstance(a, type) and issubclass(a, BaseModel)), annotation)
+        if get_origin(annotation) in (dict, list) and parts:
+            parts.pop(0)
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            return []
+    return sorted(model.model_fields)
 
 
 def _contradictions(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -157,7 +160,7 @@ def _contradictions(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
     for name, dataset in config.datasets.items():
         if dataset.source not in config.sources:
             yield ("datasets", name, "source"), f"no source {dataset.source!r}; there are {', '.join(config.sources)}"
-        if dataset.schedule is not None:
+        elif dataset.schedule is not None:
             schedule = config.datasets.get(dataset.schedule)
             if schedule is None or not schedule.lists_games or schedule.source != dataset.source:
                 lists = [n for n, d in config.datasets.items() if d.lists_games and d.source == dataset.source]

@@ -106,5 +106,5 @@ def days_of_month(season: str, month: str) -> tuple[date, date]:
     """First and last day of a month page: ("2023-24", "april") is 1 to 30 April 2024."""
     name, _, year_text = month.partition("-")
     number = _MONTH_NUMBERS[name]
-    year = int(year_text) if year_text else start_year(season) + (number < 9)
+    year = int(year_text) if year_text else start_year(season) + (number < 10)
     return date(year, number, 1), date(year, number, calendar.monthrange(year, number)[1])

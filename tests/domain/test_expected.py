@@ -1,0 +1,109 @@
+"""Which files should the lake hold?"""
+
+from collections import Counter
+from datetime import UTC, date, datetime
+
+import pytest
+
+from tasks.domain.errors import SelectionError
+from tasks.domain.expected import Selection, calendar_cells, game_cells
+from tasks.domain.games import GameStatus
+from tasks.domain.keys import KeyPatterns, folders
+from tests.builders import NOW, a_config, a_game
+
+CONFIG = a_config()
+
+
+def test_the_calendar_of_a_season_counted_by_hand() -> None:
+    cells = calendar_cells(CONFIG, NOW, Selection(seasons=("2023-24",)))
+    assert Counter(cell.dataset for cell in cells) == {
+        "espn_scoreboard": 6 + 31 + 30 + 31 + 31 + 29 + 31 + 30 + 31 + 30,  # 25 September to 30 June of a leap year
+        "nba_schedule": 1,
+        "br_schedule": 9,
+        "br_totals": 1,
+        "br_advanced": 1,
+    }
+
+
+def test_seasons_follow_from_the_clock() -> None:
+    seasons = {c.season for c in calendar_cells(CONFIG, NOW, Selection(datasets=("nba_schedule",)))}
+    assert (min(seasons), max(seasons), len(seasons)) == ("1996-97", "2025-26", 30)
+
+
+def test_a_day_is_due_four_hours_after_its_eastern_midnight() -> None:
+    day = date(2026, 1, 13)
+    [cell] = calendar_cells(CONFIG, NOW, Selection(datasets=("espn_scoreboard",), since=day, until=day))
+    assert cell.key == "espn_schedules/20260113.json"
+    assert cell.request == "/scoreboard?dates=20260113"
+    assert cell.due_at == datetime(2026, 1, 14, 9, tzinfo=UTC)
+
+
+def test_a_game_of_espn_is_one_request_for_three_files() -> None:
+    cells = list(game_cells(CONFIG, "espn_scoreboard", [a_game()]))
+    assert [cell.key for cell in cells] == [
+        "espn_play_by_play/401810001.json",
+        "espn_box_scores/401810001.json",
+        "espn_team_stats/401810001.json",
+    ]
+    assert {cell.request for cell in cells} == {"/summary?event=401810001"}
+    assert {cell.due_at for cell in cells} == {datetime(2026, 1, 14, 4, 30, tzinfo=UTC)}
+
+
+def test_a_game_without_a_time_is_due_after_its_day() -> None:
+    cell = next(game_cells(CONFIG, "espn_scoreboard", [a_game(start=None)]))
+    assert cell.due_at == datetime(2026, 1, 14, 9, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("status", [GameStatus.POSTPONED, GameStatus.CANCELLED])
+def test_a_game_that_will_not_be_played_makes_no_cell(status: GameStatus) -> None:
+    assert not list(game_cells(CONFIG, "espn_scoreboard", [a_game(status=status)]))
+
+
+@pytest.mark.parametrize(
+    ("selection", "datasets"),
+    [
+        (Selection(sources=("nba_api",)), {"nba_schedule"}),
+        (Selection(datasets=("br_boxscore",)), {"br_schedule"}),
+        (Selection(datasets=("br_totals",)), {"br_totals"}),
+    ],
+)
+def test_the_schedules_of_selected_games_come_along(selection: Selection, datasets: set[str]) -> None:
+    assert {cell.dataset for cell in calendar_cells(CONFIG, NOW, selection)} == datasets
+
+
+@pytest.mark.parametrize(
+    ("selection", "message"),
+    [
+        (Selection(sources=("x",)), "no source 'x'; there are espn"),
+        (Selection(seasons=("2023-25",)), "not a season"),
+        (Selection(seasons=("2030-31",)), "has not begun; the current one is 2025-26"),
+        (Selection(seasons=("1980-81",)), "no files are expected of season 1980-81; the first is 1996-97"),
+        (Selection(since=date(2026, 1, 2), until=date(2026, 1, 1)), "--since 2026-01-02 is after --until"),
+    ],
+)
+def test_a_selection_of_what_there_is_none_of_is_refused(selection: Selection, message: str) -> None:
+    with pytest.raises(SelectionError, match=message):
+        selection.check(CONFIG, NOW)
+
+
+def test_every_expected_key_is_its_datasets_and_foreign_keys_are_nobodys() -> None:
+    patterns = KeyPatterns(CONFIG)
+    cells = [
+        *calendar_cells(CONFIG, NOW, Selection(seasons=("2019-20", "2023-24"))),
+        *game_cells(CONFIG, "espn_scoreboard", [a_game()]),
+        *game_cells(CONFIG, "nba_schedule", [a_game(id="0022500001")]),
+        *game_cells(CONFIG, "br_schedule", [a_game(id="202601130BOS")]),
+    ]
+    assert {cell.key for cell in cells if patterns.dataset_of(cell.key) != cell.dataset} == set()
+    for foreign in ("x", "espn_schedules/2024.json", "espn_box_scores/../401810001.json", "espn_box_scores/1\n.json"):
+        assert patterns.dataset_of(foreign) is None
+
+
+def test_the_folders_to_list_are_fixed_and_none_is_inside_another() -> None:
+    assert folders(CONFIG.datasets[name] for name in ("espn_summary", "br_totals", "nba_schedule")) == [
+        "basketball_reference/totals",
+        "espn_box_scores",
+        "espn_play_by_play",
+        "espn_team_stats",
+        "nba_api_comprehensive/schedules",
+    ]

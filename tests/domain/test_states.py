@@ -1,0 +1,121 @@
+"""In which one state is a cell, and why?"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.domain.expected import Cell
+from tasks.domain.games import GameStatus
+from tasks.domain.states import Kind, LakeObject, State, Status, count_states, state_of
+from tasks.domain.verdicts import Verdict, bad, partial, whole
+from tests.builders import NOW, a_board, a_cell, a_config, a_game, an_object
+
+DATASETS = a_config().datasets
+HOUR = timedelta(hours=1)
+
+
+def _state(cell: Cell, have: LakeObject | None, verdict: Verdict | None = None, **more: Any) -> Status:
+    now, fetched = more.get("now", NOW), more.get("fetched")
+    return state_of(cell, DATASETS[cell.dataset], have, verdict, fetched, now)
+
+
+LIVE = a_game(status=GameStatus.LIVE)
+LATER = a_game(start=NOW + 6 * HOUR, status=GameStatus.SCHEDULED)
+
+
+@pytest.mark.parametrize(
+    ("cell", "have", "verdict", "state", "kind"),
+    [
+        pytest.param(a_cell(), None, None, "gap", "missing", id="nothing there"),
+        pytest.param(a_cell(), an_object(size=10), None, "gap", "undersized", id="too small"),
+        pytest.param(a_cell(), an_object(), bad("block page"), "gap", "invalid", id="error page"),
+        pytest.param(a_cell(), an_object(), partial("in progress"), "gap", "invalid", id="taken in mid-game"),
+        pytest.param(a_cell(), an_object(), whole(), "present", None, id="whole"),
+        pytest.param(a_cell(), an_object(), None, "present", None, id="nobody has looked"),
+        pytest.param(a_cell(game=LIVE), None, None, "not_due", None, id="still played"),
+        pytest.param(a_cell(game=LIVE), an_object(), bad("x"), "not_due", None, id="still played, junk there"),
+        pytest.param(a_cell(due_at=NOW + HOUR), None, None, "not_due", None, id="not due yet"),
+        pytest.param(a_cell(due_at=NOW + HOUR), an_object(), whole(), "present", None, id="early and whole"),
+        pytest.param(a_board(), an_object(), partial("x", (LIVE,)), "gap", "stale", id="board of unfinished games"),
+        pytest.param(a_board(), an_object(), partial("x", (LATER,)), "present", None, id="board of later games"),
+        pytest.param(a_board(), an_object(), whole((a_game(),)), "present", None, id="board of final games"),
+        pytest.param(a_board(), an_object(modified=NOW - 48 * HOUR), whole(), "gap", "stale", id="empty, early"),
+        pytest.param(a_board(), an_object(), whole(), "present", None, id="a day off"),
+    ],
+)
+def test_each_case_has_its_state_and_kind(
+    cell: Cell, have: LakeObject | None, verdict: Verdict | None, state: str, kind: str | None
+) -> None:
+    status = _state(cell, have, verdict)
+    assert (status.state, status.kind) == (State(state), Kind(kind) if kind else None)
+
+
+def test_a_board_that_adce_has_just_looked_at_is_left_alone_until_the_refresh() -> None:
+    verdict = partial("1 of 1 games not final", (LIVE,))
+    fetched = NOW - timedelta(minutes=1)
+    status = _state(a_board(), an_object(), verdict, fetched=fetched)
+    assert status.state is State.PRESENT
+    assert status.until is not None
+    assert _state(a_board(), an_object(), verdict, fetched=fetched, now=status.until).kind is Kind.STALE
+
+
+def test_patience_grows_with_a_game_that_never_becomes_final() -> None:
+    verdict = partial("1 of 1 games not final", (LIVE,))
+
+    def wait(after: timedelta) -> timedelta:
+        fetched = NOW + after
+        status = _state(a_board(), an_object(), verdict, fetched=fetched, now=fetched)
+        assert status.until is not None
+        return status.until - fetched
+
+    assert wait(timedelta()) < wait(timedelta(days=10)) < wait(timedelta(days=100))
+
+
+SEASON_PAGE = a_cell(dataset="br_totals", game=None, due_at=NOW - 60 * 24 * HOUR)
+
+
+@pytest.mark.parametrize(("age", "state"), [(1 * HOUR, State.PRESENT), (25 * HOUR, State.GAP)])
+def test_a_page_of_a_running_season_ages(age: timedelta, state: State) -> None:
+    have = an_object(modified=NOW - age)
+    assert _state(SEASON_PAGE, have, partial("season still running")).state is state
+
+
+MOMENTS = st.integers(-400, 400).map(lambda hours: NOW + hours * HOUR)
+GAMES = st.builds(
+    lambda status, start: a_game(status=status, start=start), st.sampled_from(GameStatus), st.none() | MOMENTS
+)
+VERDICTS = st.one_of(
+    st.none(),
+    st.lists(GAMES, max_size=3).map(lambda games: whole(tuple(games))),
+    st.lists(GAMES, max_size=3).map(lambda games: partial("not yet", tuple(games))),
+    st.just(bad("junk")),
+)
+CELLS = st.one_of(
+    st.builds(lambda game, due: a_cell(game=game, due_at=due), GAMES, MOMENTS),
+    st.builds(lambda due: a_board(due_at=due), MOMENTS),
+    st.builds(lambda due: a_cell(dataset="br_totals", game=None, due_at=due), MOMENTS),
+)
+OBJECTS = st.none() | st.builds(
+    lambda size, modified: an_object(size=size, modified=modified), st.sampled_from([0, 70, 10**6]), MOMENTS
+)
+
+
+@given(st.lists(st.tuples(CELLS, OBJECTS, VERDICTS, st.none() | MOMENTS, MOMENTS), max_size=20))
+def test_states_partition_the_cells(
+    cases: list[tuple[Cell, LakeObject | None, Verdict | None, datetime | None, datetime]],
+) -> None:
+    statuses = [
+        state_of(cell, DATASETS[cell.dataset], have, verdict, fetched, now)
+        for cell, have, verdict, fetched, now in cases
+    ]
+    for (cell, _, _, _, now), status in zip(cases, statuses, strict=True):
+        assert status.reason
+        assert (status.kind is not None) == (status.state is State.GAP)
+        if status.state is State.GAP:
+            assert cell.due_at <= now
+            assert cell.game is None or cell.game.status is GameStatus.FINAL
+    counts = count_states(status.state for status in statuses)
+    assert counts["total"] == len(cases) == sum(counts.values()) - counts["total"]

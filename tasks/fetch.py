@@ -22,7 +22,7 @@ from tasks.domain.errors import FetchError, HealingError, RefusedError
 log = logging.getLogger(__name__)
 
 _LARGEST = 64 * 1024 * 1024  # bytes; the largest page of the three sites has 2 MB
-_UNREACHABLE_AFTER = 3  # files in a row that could not even connect
+_UNREACHABLE_AFTER = 3  # files in a row without a connection or an answer
 
 
 @dataclass
@@ -133,7 +133,7 @@ class SourceClient:
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise HealingError(f"{url}: cannot connect ({error or type(error).__name__})", unreachable=True) from None
         except (httpx.TimeoutException, TimeoutError):
-            raise HealingError(f"{url}: no answer in time") from None
+            raise HealingError(f"{url}: no answer in time", unreachable=True) from None
         except httpx.HTTPError as error:
             raise HealingError(f"{url}: the answer was cut off ({type(error).__name__})") from None
         except httpx.InvalidURL as error:

@@ -72,7 +72,9 @@ def state_of(
     if have is not None and have.size >= dataset.min_bytes:
         if verdict is None:
             return Status(State.PRESENT, "not looked into yet")
-        if verdict.wholeness is Wholeness.WHOLE and not (early := _taken_early(cell, have, verdict)):
+        if verdict.wholeness is Wholeness.WHOLE and not (
+            early := _taken_early(cell, fetched or have.modified, verdict)
+        ):
             return Status(State.PRESENT, "complete")
     if waits := _why_not_due(cell, now):
         return waits
@@ -111,10 +113,10 @@ def _partial(
     return Status(State.PRESENT, f"as of {looked:%Y-%m-%d %H:%M} UTC; {verdict.reason}", until=again)
 
 
-def _taken_early(cell: Cell, have: LakeObject, verdict: Verdict) -> str:
+def _taken_early(cell: Cell, taken: datetime, verdict: Verdict) -> str:
     """An empty day that was stored before the day was over may have filled up since."""
-    if cell.game is None and cell.first_day == cell.last_day and not verdict.games and have.modified < cell.due_at:
-        return f"taken on {have.modified:%Y-%m-%d %H:%M} UTC, before the day was over"
+    if cell.game is None and cell.first_day == cell.last_day and not verdict.games and taken < cell.due_at:
+        return f"taken on {taken:%Y-%m-%d %H:%M} UTC, before the day was over"
     return ""
 
 

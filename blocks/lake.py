@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
+import re
+import tempfile
 from collections.abc import AsyncIterator, Iterable
 from datetime import UTC
 from pathlib import Path
@@ -12,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 import boto3
 import obstore
+from botocore.exceptions import BotoCoreError
 from obstore.auth.boto3 import Boto3CredentialProvider
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import LocalStore, S3Store
@@ -22,6 +26,11 @@ from pydantic.v1 import Field, PrivateAttr  # blocks are models of pydantic 1 in
 from tasks.domain.errors import LakeError
 from tasks.domain.states import LakeObject
 
+log = logging.getLogger(__name__)
+
+# What the store says when it meets a name that is no path of its own: an empty or dotted segment, a control
+# character, a link to itself.
+_FOREIGN_NAMES = ("invalid path", "path segment", "llegal character", "Too many levels", "loop")
 _CONTENT_TYPES = {b"<": "text/html", b"{": "application/json", b"[": "application/json"}
 
 
@@ -52,17 +61,46 @@ class Lake(Block):
         found: dict[str, LakeObject] = {}
 
         async def one(folder: str) -> None:
-            async for batch in store.list(prefix=folder + "/", chunk_size=1000):
-                for meta in batch:
-                    found[meta["path"]] = LakeObject(
-                        meta["path"], meta["size"], meta["last_modified"].astimezone(UTC), meta["e_tag"] or ""
-                    )
+            try:
+                async for batch in store.list(prefix=folder + "/", chunk_size=1000):
+                    for meta in batch:
+                        found[meta["path"]] = _object(meta["path"], meta)
+            except BaseError as error:
+                if not any(sign in str(error) for sign in _FOREIGN_NAMES):
+                    raise
+                log.warning("lake %s: an odd name in %s is passed over: %s", self.url, folder, _first_line(error))
+                found.update(await asyncio.to_thread(self._list_by_name, folder))
 
         try:
-            await asyncio.gather(*(one(folder) for folder in folders))
-        except (BaseError, OSError) as error:
-            raise self._error("listed", error) from None
+            async with asyncio.TaskGroup() as group:  # when one fails, the others are stopped
+                for folder in folders:
+                    group.create_task(one(folder))
+        except ExceptionGroup as errors:
+            if not isinstance(first := errors.exceptions[0], BaseError | OSError | BotoCoreError):
+                raise
+            raise self._error("listed", first) from None
         return found
+
+    def _list_by_name(self, folder: str) -> dict[str, LakeObject]:
+        """A folder in which the store stumbles over somebody else's odd name: every valid name is looked at."""
+        if self.folder is not None:
+            names = (
+                Path(base, name).relative_to(self.folder).as_posix()
+                for base, _, names in os.walk(self.folder / folder)
+                for name in names
+                if Path(base, name).is_file()
+            )
+        else:
+            bucket, prefix, session, endpoint = self._s3_address()
+            root = f"{prefix}/" if prefix else ""
+            pages = session.client("s3", endpoint_url=endpoint).get_paginator("list_objects_v2")
+            names = (
+                item["Key"].removeprefix(root)
+                for page in pages.paginate(Bucket=bucket, Prefix=f"{root}{folder}/")
+                for item in page.get("Contents", [])
+            )
+        valid = [name for name in names if _is_valid(name)]
+        return {name: _object(name, obstore.head(self._open(), name)) for name in valid}
 
     async def get(self, key: str) -> tuple[bytes, LakeObject]:
         """The body of a key, and what was read."""
@@ -71,8 +109,7 @@ class Lake(Block):
             body = bytes(await answer.bytes_async())
         except (BaseError, OSError) as error:
             raise self._error(f"read at {key}", error) from None
-        meta = answer.meta
-        return body, LakeObject(key, meta["size"], meta["last_modified"].astimezone(UTC), meta["e_tag"] or "")
+        return body, _object(key, answer.meta)
 
     async def get_many(self, keys: Iterable[str]) -> AsyncIterator[tuple[str, bytes | LakeError, LakeObject | None]]:
         """The bodies of many keys as they come, `connections` at a time; an error in place of an unreadable one."""
@@ -122,17 +159,21 @@ class Lake(Block):
             meta = await obstore.head_async(self._open(), valid_key(key))
         except (BaseError, OSError) as error:
             raise self._error(f"read at {key}", error) from None
-        return LakeObject(key, meta["size"], meta["last_modified"].astimezone(UTC), meta["e_tag"] or "")
+        return _object(key, meta)
 
     def check(self, *, create: bool = False) -> None:
         """Raises LakeError when this cannot be a lake; with `create`, makes a local folder that is not there yet."""
-        if self.folder is not None and self.folder.exists() and not self.folder.is_dir():
-            raise LakeError(f"lake {self.url}: {self.folder} is a file, not a folder")
+        if self.folder is not None:
+            nearest = next(path for path in (self.folder, *self.folder.parents) if path.exists())
+            if not nearest.is_dir():
+                raise LakeError(f"lake {self.url}: {nearest} is a file, not a folder")
         if self.folder is not None and create:
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)
+                with tempfile.TemporaryFile(dir=self.folder):
+                    pass
             except OSError as error:
-                raise LakeError(f"lake {self.url}: the folder cannot be made: {error.strerror}") from None
+                raise LakeError(f"lake {self.url}: the folder cannot be written: {error.strerror}") from None
         if self.folder is not None and self.folder.exists() and not os.access(self.folder, os.R_OK | os.X_OK):
             raise LakeError(f"lake {self.url}: the folder cannot be read; check its permissions")
         self._open()
@@ -148,17 +189,22 @@ class Lake(Block):
             return obstore.store.MemoryStore()  # nothing there yet, and looking does not make it
         return LocalStore(self.folder)
 
-    def _s3(self) -> S3Store:
+    def _s3_address(self) -> tuple[str, str, boto3.Session, str | None]:
+        """Bucket, prefix, and how to reach them."""
         parts = urlsplit(self.url)
         credentials = self.aws_credentials
         session = credentials.get_boto3_session() if credentials else boto3.Session()
         endpoint = credentials.aws_client_parameters.endpoint_url if credentials else None
         endpoint = endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+        return parts.netloc, parts.path.strip("/"), session, endpoint
+
+    def _s3(self) -> S3Store:
+        bucket, prefix, session, endpoint = self._s3_address()
         if session.get_credentials() is None:
             raise LakeError(f"lake {self.url}: no AWS credentials; set them in the environment or name a block")
         return S3Store(
-            parts.netloc,
-            prefix=parts.path.strip("/") or None,
+            bucket,
+            prefix=prefix or None,
             region=session.region_name or "us-east-1",
             credential_provider=Boto3CredentialProvider(session),
             client_options={"allow_http": bool(endpoint and endpoint.startswith("http://"))},
@@ -167,19 +213,30 @@ class Lake(Block):
         )
 
     def _error(self, what: str, error: Exception) -> LakeError:
-        first_line = str(error).strip().splitlines()[0][:300]
-        return LakeError(f"lake {self.url} cannot be {what}: {first_line}")
+        code = re.search(r"<Code>(\w+)</Code>", str(error))  # S3 says in XML what it means
+        return LakeError(f"lake {self.url} cannot be {what}: {code[1] if code else _first_line(error)}")
+
+
+def _object(key: str, meta: Any) -> LakeObject:
+    return LakeObject(key, meta["size"], meta["last_modified"].astimezone(UTC), meta["e_tag"] or "")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
 
 
 def valid_key(key: str) -> str:
     """The key itself. Raises LakeError for one that could leave the lake or hide in a listing."""
-    parts = key.split("/")
-    if (
-        not key
-        or len(key) > 900
-        or any(part in ("", ".", "..") for part in parts)
-        or not key.isprintable()
-        or "\\" in key
-    ):
+    if not _is_valid(key):
         raise LakeError(f"{key!r} is not a lake key")
     return key
+
+
+def _is_valid(key: str) -> bool:
+    parts = key.split("/")
+    return (
+        0 < len(key) <= 900
+        and not any(part in ("", ".", "..") for part in parts)
+        and key.isprintable()
+        and "\\" not in key
+    )

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from config.models import Config
 
 _DEFAULTS = Path(__file__).parent
-_TOP_LEVEL = ("enabled", "dry_run", "lake", "ledger")
+_TOP_LEVEL = ("enabled", "dry_run", "lake", "ledger", "aws_credentials", "rates")
 
 
 class ConfigError(Exception):
@@ -83,7 +83,10 @@ def _read(path: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise ConfigError([f"{path}:{where} not YAML: {getattr(error, 'problem', None) or error}"]) from None
+        problem = str(getattr(error, "problem", None) or error).splitlines()[0]
+        raise ConfigError([f"{path}:{where} not YAML: {problem}"]) from None
+    except ValueError as error:  # a date that no calendar has
+        raise ConfigError([f"{path}: not YAML: {error}"]) from None
     if values is None:
         return {}
     if not isinstance(values, dict):
@@ -97,8 +100,8 @@ def _from_environment(env: Mapping[str, str]) -> Iterator[_Layer]:
         if not name.startswith("ADCE_") or (len(path) == 1 and path[0] not in _TOP_LEVEL):
             continue
         try:
-            value: Any = text if path[0] in ("lake", "ledger") else yaml.safe_load(text)
-        except yaml.YAMLError:
+            value: Any = text if path[0] in ("lake", "ledger", "aws_credentials") else yaml.safe_load(text)
+        except (yaml.YAMLError, ValueError):
             raise ConfigError([f"environment variable {name}: {text!r} is not YAML"]) from None
         for part in reversed(path):
             value = {part: value}
@@ -112,16 +115,24 @@ def _merge(base: Any, over: Any) -> Any:
 
 
 def _origin(path: tuple[str, ...], layers: list[_Layer]) -> str:
-    """The layer that the value at `path` came from: the last that says anything about it."""
+    """The layer that the value at `path` came from: the last that sets it, or puts something else in its place.
+
+    For a value that none sets, the last that says anything about what it would be in.
+    """
     best, depth = layers[0].origin, 0
-    for layer in layers:
+    for layer in reversed(layers):
         value: Any = layer.values
         reached = 0
         for part in path:
-            if not isinstance(value, dict) or part not in value:
+            if not isinstance(value, dict):
+                return layer.origin
+            named = {str(key): inner for key, inner in value.items()}
+            if part not in named:
                 break
-            value, reached = value[part], reached + 1
-        if reached and reached >= depth:
+            value, reached = named[part], reached + 1
+        if reached == len(path) or (reached and not isinstance(value, dict)):
+            return layer.origin
+        if reached > depth:
             best, depth = layer.origin, reached
     return best
 

@@ -8,7 +8,15 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 SEASON = r"^(19[4-9]\d|20\d\d)-\d\d$"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -27,7 +35,7 @@ Duration = Annotated[timedelta, BeforeValidator(_parse_duration), Field(ge=timed
 
 
 class Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Priority(StrEnum):
@@ -60,26 +68,48 @@ class Retries(Model):
     longest_wait: Duration = timedelta(seconds=60)
 
 
+class Backoff(Model):
+    """How long a source that refuses is left alone: a step an incident, each twice as long as the one before."""
+
+    first: Duration = Field(default=timedelta(seconds=5), description="after a 429, a 503 or a hang")
+    shut_out: Duration = Field(default=timedelta(minutes=15), description="after a 403 or a block page")
+    longest: Duration = timedelta(hours=6)
+    quiet: Duration = Field(default=timedelta(minutes=10), description="without an incident: the next one is a first")
+    jitter: float = Field(default=0.1, ge=0, le=1, description="a pause is longer by up to this share of it")
+    ramp: Duration = Field(default=timedelta(seconds=30), description="from the first answer to the full rate")
+
+
 class Source(Model):
     enabled: bool = True
     base_url: str = Field(pattern=r"^https?://[^\s/]+(/\S*)?$")
     game_id: str = Field(description="regular expression of a game's id on this site")
     rates: list[Rate] = Field(min_length=1)
-    lanes: int = Field(ge=1, le=50, description="requests of this source that may be in flight at once")
+    lanes: int = Field(default=5, ge=1, le=50, description="fills of this source that may run at once, at the most")
+    connections: int = Field(default=20, ge=1, le=200, description="requests that may be in flight at once")
     multiplier: float = Field(default=1.0, gt=0, le=10)
     headers: dict[str, str] = {}
     timeouts: Timeouts = Timeouts()
     retries: Retries = Retries()
-    jail: bool = Field(default=False, description="a 429 is answered with a long block: ask nothing more")
-    refusal_pause: Duration = timedelta(minutes=15)
+    backoff: Backoff = Backoff()
 
-    @model_validator(mode="after")
-    def _game_id_is_an_expression(self) -> Source:
+    @field_validator("game_id")
+    @classmethod
+    def _game_id_is_an_expression(cls, text: str) -> str:
         try:
-            re.compile(self.game_id)
+            re.compile(text)
         except re.error as error:
-            raise ValueError(f"game_id is not a regular expression: {error}") from None
-        return self
+            raise ValueError(f"not a regular expression: {error}") from None
+        return text
+
+
+def _check_season(text: str) -> str:
+    if (int(text[:4]) + 1) % 100 != int(text[5:]):
+        raise ValueError("a season is two years in a row, as 2023-24")
+    return text
+
+
+Season = Annotated[str, Field(pattern=SEASON), AfterValidator(_check_season)]
+SeasonType = Literal["preseason", "regular", "all-star", "playoffs", "play-in", "cup-final"]
 
 
 class Check(Model):
@@ -110,7 +140,14 @@ IDENTIFYING: dict[Partition, list[set[str]]] = {
 
 
 def template_fields(template: str) -> set[str]:
-    return {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
+    """The names in braces. Raises ValueError for a template that is not one, or formats its fields."""
+    fields = set()
+    for _, name, spec, conversion in string.Formatter().parse(template):
+        if spec or conversion:
+            raise ValueError(f"write {{{name}}} without a format")
+        if name is not None:
+            fields.add(name)
+    return fields
 
 
 class Dataset(Model):
@@ -122,12 +159,12 @@ class Dataset(Model):
     schedule: str | None = Field(default=None, description="per game: the dataset whose files list the games")
     lists_games: bool = False
     required: bool = False
-    first_season: str = Field(pattern=SEASON)
+    first_season: Season
     due_after: Duration = Field(description="after a game's start, a date's end, a month's or season's first day")
     refresh: Duration | None = Field(default=None, description="how often a file that is not final is looked at again")
     min_bytes: int = Field(default=1, ge=1)
     batch: int | None = Field(default=None, ge=1, le=1000, description="requests in one fill")
-    season_types: list[str] | None = None
+    season_types: list[SeasonType] | None = None
     check: Check
 
     @model_validator(mode="after")
@@ -171,7 +208,7 @@ class Success(Model):
 
 class Scoring(Model):
     weighting: bool = True
-    base: dict[Priority, float] = {
+    base: dict[Priority, Annotated[float, Field(ge=0)]] = {
         Priority.CRITICAL: 1000,
         Priority.HIGH: 100,
         Priority.MEDIUM: 10,
@@ -187,9 +224,16 @@ class Scoring(Model):
     def _every_priority_has_a_base(self) -> Scoring:
         if missing := [p.value for p in Priority if p not in self.base]:
             raise ValueError(f"base lacks {', '.join(missing)}")
-        if negative := [p.value for p, weight in self.base.items() if weight < 0]:
-            raise ValueError(f"base must not be negative: {', '.join(negative)}")
         return self
+
+
+class BreakerRules(Model):
+    """When is a scraper left alone? After so many failures in a row within the window."""
+
+    failures: int = Field(default=8, ge=1, le=1000)
+    window: Duration = timedelta(minutes=10)
+    open_for: Duration = Field(default=timedelta(minutes=5), description="then one probe; twice as long if it fails")
+    longest: Duration = timedelta(hours=6)
 
 
 class Reconcile(Model):
@@ -199,6 +243,10 @@ class Reconcile(Model):
     max_fills_by_priority: dict[Priority, int] = {}
     max_concurrent: int = Field(default=5, ge=1, le=100)
     batch: int = Field(default=20, ge=1, le=1000)
+    fill_time_limit: Duration = Field(
+        default=timedelta(minutes=5), gt=timedelta(0), description="or twice the estimate, if that is longer"
+    )
+    breaker: BreakerRules = BreakerRules()
     examine_at_most: int = Field(default=20_000, ge=0, description="stored bodies read and checked per run")
     lake_connections: int = Field(default=32, ge=1, le=256)
 
@@ -213,9 +261,11 @@ class Config(Model):
     enabled: bool = True
     dry_run: bool = False
     lake: str = Field(default="file:lake", pattern=r"^(file:.+|s3://[^/\s]+(/\S*)?)$")
-    ledger: str = Field(default="sqlite:///adce.db", pattern=r"^(sqlite|postgresql)(\+\w+)?://")
+    aws_credentials: str | None = Field(default=None, description="name of an AwsCredentials block in Prefect")
+    ledger: str = Field(default="sqlite:///adce.db", pattern=r"^(sqlite|postgresql(\+psycopg)?)://")
     reconcile: Reconcile = Reconcile()
     scoring: Scoring = Scoring()
+    rates: list[Rate] = Field(default=[], description="for all sources together, beside their own")
     sources: dict[str, Source]
     datasets: dict[str, Dataset]
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from prefect import tags
 from prefect.states import State
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -140,7 +141,8 @@ def _reconcile(request: _Request, max_fills: int | None, dry_run: bool) -> Repor
 
 
 async def _state_of(parameters: dict[str, Any]) -> State[Any]:
-    return await reconcile(**parameters, return_state=True)
+    with tags("adce"):
+        return await reconcile(**parameters, return_state=True)
 
 
 def _choose(config: Path | None, lake: str | None) -> None:
@@ -183,6 +185,8 @@ def _moment(text: str | None) -> datetime | None:
         moment = datetime.fromisoformat(text) if text else None
     except ValueError:
         raise AdceError(f"--as-of {text}: not a time; write it as 2024-01-31T12:00:00Z") from None
+    if moment is not None and not 1947 <= moment.year <= 2100:
+        raise AdceError(f"--as-of {text}: a time between 1947 and 2100, please")
     return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
@@ -216,8 +220,8 @@ def _progress() -> Iterator[None]:
 
         def report(what: str, done: int, total: int) -> None:
             if what not in bars:
-                bars[what] = progress.add_task(what)
-            progress.update(bars[what], completed=done, total=total)
+                bars[what] = progress.add_task(what, total=total, visible=False)
+            progress.update(bars[what], completed=done, total=total, visible=total > 0)
 
         token = PROGRESS.set(report)
         try:

@@ -40,22 +40,39 @@ def _states(report: Report) -> Table:
 
 
 def _fills(report: Report) -> Table:
-    verb = "started" if report.outcomes else "to fetch"
-    table = Table(title=f"{len(report.fills)} fills {verb}, in this order", box=SIMPLE_HEAD, pad_edge=False)
-    for name in ("dataset", "days", "kind", "priority", "score", "files"):
-        table.add_column(name, justify="right" if name in ("score", "files") else "left", no_wrap=True)
+    is_plan = report.outcomes is None
+    verb = "to fetch" if is_plan else "started"
+    table = Table(
+        title=f"{len(report.fills)} fills {verb}, the most important first",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    for name in ("dataset", "days"):
+        table.add_column(name, overflow="fold")
+    for name in ("kind", "priority"):
+        table.add_column(name, no_wrap=True)
+    for name in ("score", "files", *(["done"] if is_plan else [])):
+        table.add_column(name, justify="right", no_wrap=True)
     for fill in report.fills[:_MOST_ROWS]:
         table.add_row(
             fill.dataset,
-            fill.days,
+            _short(fill.days),
             fill.kind.value,
             fill.priority.value,
             f"{fill.score.total:.1f}",
             str(len(fill.gaps)),
+            *([f"{fill.eta:%H:%M}"] if is_plan and fill.eta else []),
         )
     if len(report.fills) > _MOST_ROWS:
         table.add_row(f"and {len(report.fills) - _MOST_ROWS} more")
     return table
+
+
+def _short(days: str) -> str:
+    """The year once, for a span within one: "2025-10-01..12-31"."""
+    first, dots, last = days.partition("..")
+    return f"{first}..{last[5:]}" if dots and last[:4] == first[:4] else days
 
 
 def _show_outcomes(report: Report, console: Console) -> None:

@@ -1,13 +1,14 @@
-"""Which fill starts next? The best-scored one, as soon as a worker is free; a later one never starts before it."""
+"""Which fill starts next? The best-scored one whose source has a free lane; within a source never a later one first."""
 
 from __future__ import annotations
 
 import asyncio
-import heapq
 import logging
 import time
-from contextlib import AsyncExitStack
-from datetime import datetime
+from collections.abc import Iterable
+from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from prefect import tags, task
@@ -18,10 +19,15 @@ from prefect.task_runners import ConcurrentTaskRunner
 from config.load import load_config
 from flows.run import PROGRESS, RUN, Run
 from flows.scrape import scrape
-from tasks.domain.plan import Deferral, Fill, Plan, RunCap, start_order
+from tasks.domain.holds import Hold, Phase
+from tasks.domain.lanes import Lane, next_fill
+from tasks.domain.plan import Deferral, Fill, Plan, RunCap, first_request, rescored, start_order, why_held
 from tasks.ledger import FileOutcome
 
 log = logging.getLogger(__name__)
+
+_STAY = timedelta(seconds=30)  # for which a run with nothing else to do waits for a source that is paused
+_START_WEIGHT = 0.2  # of the newest start in the running mean of start-up times
 
 
 class FillTaskRunner(ConcurrentTaskRunner):
@@ -67,91 +73,179 @@ async def run_fill(name: str, fill_id: str) -> State[Any]:
 
 
 class Dispatcher:
-    """Starts fills in score order through the flow's task runner, until there are none or the time is up."""
+    """Starts fills through the flow's task runner, until there are none or the time is up.
+
+    Between two starts the queue is scored again, with what the fills that have ended tell of their datasets. The age
+    of a gap is that at the beginning of the run: within minutes it would only swap what is as good as equal.
+    """
 
     def __init__(self, run: Run):
         self.run = run
         self.deferred: list[Deferral] = []
-        self._queue: list[tuple[tuple[float, datetime, str], Fill]] = []
+        self._queue: list[Fill] = []
+        self._unsorted = False
+        self._lanes = {name: Lane(run.supply(name)) for name in run.sources}
         self._cap = RunCap(run.config, run.max_fills)
         self._known: set[str] = set()  # keys that are planned or deferred already
         self._planned = self._done = 0
-        self._running: set[asyncio.Task[None]] = set()
-        self._deadline = time.monotonic() + run.config.reconcile.time_budget.total_seconds()
+        self._running: dict[str, Fill] = {}
+        self._jobs: set[asyncio.Task[None]] = set()
+        self._changed = asyncio.Event()  # something happened after which another fill may be free to start
+        self._deadline = time.monotonic() + (run.ends - datetime.now(UTC)).total_seconds()
+        for source in run.sources.values():
+            source.left = self._left
 
     async def run_all(self, plan: Plan) -> None:
         """Returns when every fill that was started has ended. What was not started is in `deferred`."""
         self._add(plan)
         while self._queue or self._running:
+            self._changed.clear()
             self._report()
             if time.monotonic() >= self._deadline:
-                self._defer_the_rest()
-            if self._queue and len(self._running) < self.run.config.reconcile.max_concurrent:
-                if (fill := self._next()) is not None:
-                    await self._start(fill)
-            elif self._running:
-                left = self._deadline - time.monotonic() if self._queue else None
-                await asyncio.wait(self._running, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+                self._defer(self._queue, f"time budget of {self.run.config.reconcile.time_budget} is used up")
+            self._defer_the_held()
+            if (fill := self._next()) is not None:
+                await self._start(fill)
+            elif self._queue or self._running:
+                await self._wait()
+        await asyncio.gather(*self._jobs)
         self._report()
 
     def _add(self, plan: Plan) -> None:
         self.deferred += plan.deferred
         self._known.update(deferral.gap.cell.key for deferral in plan.deferred)
-        for fill in plan.fills:
-            heapq.heappush(self._queue, (start_order(fill), fill))
-            self._known.update(fill.keys)
-            self._planned += 1
+        self._queue += plan.fills
+        self._unsorted = True
+        self._known.update(key for fill in plan.fills for key in fill.keys)
+        self._planned += len(plan.fills)
 
     def _next(self) -> Fill | None:
-        """The best fill that may start; those that may not are deferred."""
-        while self._queue:
-            fill = heapq.heappop(self._queue)[1]
-            source = self.run.sources[fill.source]
-            if source.refused:
-                until = self.run.now() + (source.refused_for or self.run.config.reconcile.interval)
-                self._defer(fill, source.refused, until)
-            elif over := self._cap.why_not(fill.priority):
-                self._defer(fill, over, self._next_run())
-            else:
-                return fill
+        """The fill that starts now, if any may."""
+        if len(self._running) >= self.run.config.reconcile.max_concurrent:
+            return None
+        if self._unsorted:
+            success = self.run.success()
+            self._queue = sorted((rescored(fill, success) for fill in self._queue), key=start_order)
+            self._unsorted = False
+        for name, lane in self._lanes.items():
+            lane.supply = self.run.supply(name)
+        held = self._held()
+        while fill := next_fill(self._queue, self._lanes, held.keys()):
+            if over := self._cap.why_not(fill.priority):
+                self._defer([fill], over)
+                continue
+            self._queue.remove(fill)
+            if self._is_half_open(fill.dataset) and (rest := first_request(fill)):
+                fill, later = rest
+                self._queue.append(later)
+                self._unsorted = True
+                self._planned += 1
+            return fill
         return None
+
+    def _held(self) -> dict[str, Hold]:
+        """The sources and datasets of which no fill may start now; those that are half open let one through."""
+        now = datetime.now(UTC)
+        held = {}
+        for source in self.run.sources.values():
+            datasets = {fill.dataset for fill in self._queue if fill.source == source.name}
+            for name in (source.name, *datasets):
+                hold = source.gate.hold(name)
+                probing = any(name in (fill.source, fill.dataset) for fill in self._running.values())
+                phase = hold.phase(now)
+                if phase is Phase.OPEN or (phase is Phase.HALF_OPEN and (probing or not hold.may_probe(now))):
+                    held[name] = hold
+        return held
+
+    def _is_half_open(self, dataset: str) -> bool:
+        hold = self.run.sources[self.run.config.datasets[dataset].source].gate.hold(dataset)
+        return hold.phase(datetime.now(UTC)) is Phase.HALF_OPEN
 
     async def _start(self, fill: Fill) -> None:
         """Submits a fill and waits until its subflow runs, so that the next one starts after it."""
+        begun = time.monotonic()
         started = asyncio.Event()
-        self.run.fills[fill.id] = fill
+        self._running[fill.id] = self.run.fills[fill.id] = replace(fill, starts=self.run.now())
         self.run.started[fill.id] = started
-        future = await run_fill.submit(f"{fill.dataset} {fill.days}", fill.id)
+        self.run.dataset_of |= dict.fromkeys(fill.keys, fill.dataset)
+        lane = self._lanes[fill.source]
+        lane.running += 1
+        lane.waiting += len(fill.requests())
+        future = await run_fill.submit(f"{fill.dataset} {fill.days} {fill.kind.value}", fill.id)
         ended = asyncio.create_task(self._finish(fill, future))
-        self._running.add(ended)
-        ended.add_done_callback(self._running.discard)
+        self._jobs.add(ended)
+        ended.add_done_callback(self._jobs.discard)
         waiting = asyncio.create_task(started.wait())
         await asyncio.wait({waiting, ended}, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
+        self.run.start_up += _START_WEIGHT * (time.monotonic() - begun - self.run.start_up)
 
     async def _finish(self, fill: Fill, future: PrefectFuture[Any, Any]) -> None:
-        state = await future.wait()
-        for gap in fill.gaps:
-            if gap.cell.key not in self.run.outcomes:  # the subflow died before it came to this file
+        try:
+            state = await future.wait()
+            self._settle(fill, state)
+        finally:
+            del self._running[fill.id]
+            lane = self._lanes[fill.source]
+            lane.running -= 1
+            if not lane.running:
+                lane.waiting = 0
+            self._done += 1
+            self._unsorted = True
+            self._changed.set()
+
+    def _settle(self, fill: Fill, state: State[Any]) -> None:
+        """What became of a fill's files: those that never came to it, those for later in this run, the newly due."""
+        for key in fill.keys:
+            if key not in self.run.outcomes:  # the subflow died before it came to this file
                 error = f"the scraper run ended early: {state.message or state.name}"
-                self.run.outcomes[gap.cell.key] = FileOutcome(gap.cell.key, "failed", error=error)
+                self.run.outcomes[key] = FileOutcome(key, "failed", error=error)
+        again = []
+        for gap in fill.gaps:
+            outcome = self.run.outcomes[gap.cell.key]
+            if outcome.outcome == "deferred" and outcome.until and outcome.until < self.run.ends:
+                again.append(gap)
+                del self.run.outcomes[gap.cell.key]
+        if again:
+            self._add(self.run.plan_for(again))
         if self.run.config.datasets[fill.dataset].lists_games:
             gaps = self.run.newly_due(fill)
             self._add(self.run.plan_for([gap for gap in gaps if gap.cell.key not in self._known]))
-        self._done += 1
-        self._report()
 
-    def _defer_the_rest(self) -> None:
-        for _, fill in self._queue:
-            self._defer(fill, f"time budget of {self.run.config.reconcile.time_budget} is used up", self._next_run())
-        self._queue.clear()
+    def _left(self, source: str) -> None:
+        """A request of a source has left: its next fill may be free to start."""
+        lane = self._lanes[source]
+        lane.waiting = max(0, lane.waiting - 1)
+        if lane.waiting <= lane.supply.head_start:
+            self._changed.set()
 
-    def _defer(self, fill: Fill, reason: str, until: datetime) -> None:
-        self.deferred += [Deferral(gap, reason, until) for gap in fill.gaps]
-        self._done += 1
+    async def _wait(self) -> None:
+        """Until something happens, a hold ends or the time is up."""
+        now = datetime.now(UTC)
+        until = [self._deadline - time.monotonic()] if self._queue else []
+        until += [max((h.until - now).total_seconds(), 0.2) for h in self._held().values() if h.until]
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._changed.wait(), min(until, default=None))
 
-    def _next_run(self) -> datetime:
-        return self.run.now() + self.run.config.reconcile.interval
+    def _defer_the_held(self) -> None:
+        """What is held for longer than the run has time; and, when there is nothing else to do, for long at all."""
+        now = datetime.now(UTC)
+        held = self._held()
+        can_wait = self.run.ends if self._running else min(self.run.ends, now + _STAY)
+        if not self._running and any(not held.keys() & {fill.source, fill.dataset} for fill in self._queue):
+            can_wait = self.run.ends
+        for name, hold in held.items():
+            if hold.until and hold.until > can_wait:
+                what = "source paused" if name in self._lanes else "breaker open"
+                fills = [fill for fill in self._queue if name in (fill.source, fill.dataset)]
+                self._defer(fills, why_held(hold, what), hold.until)
+
+    def _defer(self, fills: Iterable[Fill], reason: str, until: datetime | None = None) -> None:
+        """Leaves fills for later, by default for the next run."""
+        for fill in list(fills):
+            self._queue.remove(fill)
+            self.deferred += [Deferral(gap, reason, until or self.run.next_run()) for gap in fill.gaps]
+            self._done += 1
 
     def _report(self) -> None:
         PROGRESS.get()("Fetching", self._done, self._planned)

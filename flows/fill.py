@@ -9,11 +9,11 @@ from prefect import flow
 from prefect.states import State
 
 from flows.dispatch import FillTaskRunner
-from flows.reconcile import conclude, reconcile_lake
+from flows.reconcile import conclude, reconcile_lake, run_name
 from tasks.domain.expected import Selection
 
 
-@flow(name="fill", task_runner=FillTaskRunner())
+@flow(name="fill", flow_run_name=run_name, task_runner=FillTaskRunner())
 async def fill(
     source: str | None = None,
     dataset: str | None = None,
@@ -24,7 +24,15 @@ async def fill(
 ) -> State[Any]:
     """Fetches what the lake lacks of a source, dataset, season or span of days, now.
 
-    For example source=espn, season=2023-24. With dry_run the summary shows what would be fetched.
+    For example source=espn, season=2023-24.
+
+    Args:
+        source: only this one, espn, nba_api or basketball_reference
+        dataset: only this one, by its name in the configuration
+        season: only this one, as 2023-24
+        since: only from this day on
+        until: only up to this day
+        dry_run: only tell what would be fetched
     """
     selection = Selection(_maybe(source), _maybe(dataset), _maybe(season), since, until)
     return await conclude(reconcile_lake(selection, dry_run=dry_run))

@@ -11,6 +11,7 @@ from typing import Any
 
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
+from prefect.runtime import flow_run
 from prefect.states import Completed, Failed, State
 
 from config.load import ConfigError, load_config
@@ -19,12 +20,26 @@ from flows.dispatch import Dispatcher, FillTaskRunner
 from flows.run import open_run
 from tasks.domain.errors import AdceError
 from tasks.domain.expected import Selection
+from tasks.domain.plan import start_order
 from tasks.report import Report
 
 log = logging.getLogger(__name__)
 
 
-@flow(name="reconcile", task_runner=FillTaskRunner())
+def run_name() -> str:
+    """What a run is about: "everything", or "espn 2023-24 from 2024-01-05"."""
+    given = flow_run.parameters
+    parts = [*_listed(given, "source"), *_listed(given, "dataset"), *_listed(given, "season")]
+    parts += [f"{word} {given[name]}" for word, name in (("from", "since"), ("to", "until")) if given.get(name)]
+    return " ".join(["dry run:"] * bool(given.get("dry_run")) + (parts or ["everything"]))
+
+
+def _listed(given: dict[str, Any], name: str) -> list[str]:
+    """A parameter of which there is one, or several under the plural of its name."""
+    return [*(given.get(f"{name}s") or []), *filter(None, [given.get(name)])]
+
+
+@flow(name="reconcile", flow_run_name=run_name, task_runner=FillTaskRunner())
 async def reconcile(
     sources: list[str] | None = None,
     datasets: list[str] | None = None,
@@ -38,6 +53,16 @@ async def reconcile(
     """Looks at the lake, plans, fetches what is missing, stale or broken, looks again, and reports.
 
     Without parameters it is about everything. Fails when a file could not be fetched; what was stored stays.
+
+    Args:
+        sources: only these, of espn, nba_api and basketball_reference
+        datasets: only these, by their names in the configuration
+        seasons: only these, as 2023-24
+        since: only from this day on
+        until: only up to this day
+        max_fills: start at most so many fills
+        as_of: look at the lake as if it were this time
+        dry_run: only tell what would be fetched
     """
     selection = Selection(tuple(sources or ()), tuple(datasets or ()), tuple(seasons or ()), since, until)
     return await conclude(reconcile_lake(selection, as_of=as_of, max_fills=max_fills, dry_run=dry_run))
@@ -70,7 +95,7 @@ async def reconcile_lake(
     async with open_run(config, selection, as_of=as_of, max_fills=max_fills, fetches=not dry_run) as run:
         survey = await run.look(remember=True)
         plan = run.plan(survey)
-        report = Report(survey, plan.fills, plan.deferred, config, run.ledger.pauses(run.now()), {})
+        report = Report(survey, run.foresee(plan.fills), plan.deferred, config, run.ledger.holds(), {})
         if not dry_run:
             dispatcher = Dispatcher(run)
             await dispatcher.run_all(plan)
@@ -78,9 +103,9 @@ async def reconcile_lake(
             report = replace(
                 report,
                 survey=survey,
-                fills=tuple(run.fills.values()),
+                fills=tuple(sorted(run.fills.values(), key=start_order)),
                 deferred=tuple(dispatcher.deferred),
-                paused=run.ledger.pauses(run.now()),
+                holds=run.ledger.holds(),
                 outcomes=run.outcomes,
             )
     report = replace(report, seconds=time.monotonic() - begun)
@@ -95,7 +120,7 @@ async def plan_lake(
     async with open_run(config, selection, as_of=as_of, max_fills=max_fills, fetches=False) as run:
         survey = await run.look(remember=as_of is None)
         plan = run.plan(survey)
-        return Report(survey, plan.fills, plan.deferred, config, run.ledger.pauses(run.now()))
+        return Report(survey, run.foresee(plan.fills), plan.deferred, config, run.ledger.holds())
 
 
 async def publish(report: Report) -> None:

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from prefect.client.orchestration import PrefectClient, get_client
+from prefect_aws import AwsCredentials
 
 from blocks.lake import Lake
 from config.load import ConfigError
 from config.models import Config
-from tasks.buckets import Bucket
+from tasks.buckets import open_buckets
+from tasks.domain.errors import LakeError
 from tasks.domain.expected import Cell, Selection, calendar_cells, game_cells
+from tasks.domain.lanes import LATENCY, START_UP, Supply, foresee, with_eta
+from tasks.domain.pacing import spacing
 from tasks.domain.plan import Fill, Gap, Plan, make_plan
 from tasks.domain.scoring import success_factor
 from tasks.domain.states import LakeObject
 from tasks.domain.survey import Survey, expected_cells, listed_games, take_survey
 from tasks.domain.verdicts import Verdict
 from tasks.fetch import SourceClient
+from tasks.gate import Gate
 from tasks.inventory import check_id, examine_stored, list_lake
 from tasks.ledger import Examination, FileOutcome, Ledger, version_of
 from tasks.sources.checks import CHECKS
@@ -49,6 +54,7 @@ class Run:
     ledger: Ledger
     as_of: datetime | None = None
     max_fills: int | None = None
+    begun: datetime = field(default_factory=lambda: datetime.now(UTC))
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     sources: dict[str, SourceClient] = field(default_factory=dict)
@@ -57,6 +63,10 @@ class Run:
     fills: dict[str, Fill] = field(default_factory=dict)  # started in this run, by id
     started: dict[str, asyncio.Event] = field(default_factory=dict)
     outcomes: dict[str, FileOutcome] = field(default_factory=dict)  # of this run, by key
+    dataset_of: dict[str, str] = field(default_factory=dict)  # by key, of the fills that were started
+    history: dict[str, tuple[float, float]] = field(default_factory=dict)  # files stored and failed by dataset
+    latencies: dict[str, float] = field(default_factory=dict)  # seconds by source, as the ledger remembers
+    start_up: float = START_UP  # seconds from submitting a fill to its first request, a running mean
 
     async def work_on(self, fill: Fill, work: Coroutine[Any, Any, T]) -> T:
         """Does the work of a fill's subflow in the loop that the run's connections and buckets belong to.
@@ -68,6 +78,27 @@ class Run:
 
     def now(self) -> datetime:
         return self.as_of or datetime.now(UTC)
+
+    def next_run(self) -> datetime:
+        """When what is left undone is looked at again."""
+        return (self.as_of or self.begun).replace(microsecond=0) + self.config.reconcile.interval
+
+    @property
+    def ends(self) -> datetime:
+        """After this time no fill is started."""
+        return self.begun + self.config.reconcile.time_budget
+
+    def time_limit(self, fill: Fill) -> timedelta:
+        """After which a fill is stopped: the configured limit, or twice its estimate."""
+        estimate = self.supply(fill.source).seconds(len(fill.requests()))
+        return max(self.config.reconcile.fill_time_limit, timedelta(seconds=2 * estimate))
+
+    def supply(self, source: str) -> Supply:
+        """What a source gives, as far as it was measured."""
+        settings = self.config.sources[source]
+        client = self.sources.get(source)
+        latency = client.latency if client else self.latencies.get(source, LATENCY)
+        return Supply(spacing(settings.rates), latency, self.start_up, settings.lanes)
 
     async def look(self, *, remember: bool) -> Survey:
         """The state of every selected cell, from a fresh listing; what the checks find is kept in the ledger."""
@@ -108,12 +139,29 @@ class Run:
         return gaps
 
     def plan_for(self, gaps: list[Gap]) -> Plan:
-        """The plan for these gaps, with the ledger's history and pauses."""
-        now = self.now()
+        """The plan for these gaps, with the ledger's history and what is held until the run has used up its time."""
+        held = {name: hold for name, hold in self.ledger.holds().items() if hold.until and hold.until > self.ends}
+        return make_plan(self.config, gaps, self.now(), self.success(), held, self.max_fills)
+
+    def success(self) -> dict[str, float]:
+        """The success factor by dataset: of the ledger's history, and of what this run has done so far."""
         scoring = self.config.scoring
-        counts = self.ledger.outcomes_by_dataset(scoring.success.half_life, now)
-        success = {name: success_factor(*count, scoring) for name, count in counts.items()}
-        return make_plan(self.config, gaps, now, success, self.ledger.pauses(now), self.max_fills)
+        counts = dict(self.history)
+        for key, outcome in self.outcomes.items():
+            if outcome.outcome != "deferred":
+                stored, failed = counts.get(self.dataset_of[key], (0.0, 0.0))
+                good = outcome.outcome == "stored"
+                counts[self.dataset_of[key]] = (stored + good, failed + (not good))
+        return {name: success_factor(*count, scoring) for name, count in counts.items()}
+
+    def foresee(self, fills: Iterable[Fill]) -> tuple[Fill, ...]:
+        """The fills, each with when it would start and end."""
+        fills = list(fills)
+        now = datetime.now(UTC)
+        supplies = {source: self.supply(source) for source in self.config.sources}
+        opens = {n: (h.until - now).total_seconds() for n, h in self.ledger.holds().items() if h.until}
+        spans = foresee(fills, supplies, self.config.reconcile.max_concurrent, opens)
+        return tuple(with_eta(fills, spans, self.now()))
 
     def _survey(self, cells: dict[str, Cell], now: datetime) -> Survey:
         current = self._current_examinations(cells.values())
@@ -176,24 +224,41 @@ async def open_run(
     Raises an AdceError that names what cannot be opened.
     """
     _check_the_checks(config)
-    lake = Lake(url=config.lake, connections=config.reconcile.lake_connections)
+    lake = Lake(
+        url=config.lake,
+        connections=config.reconcile.lake_connections,
+        aws_credentials=await _credentials(config.aws_credentials),
+    )
     lake.check(create=fetches)
     ledger = Ledger(config.ledger)
     run = Run(config, selection, lake, ledger, as_of, max_fills)
+    run.latencies = ledger.latencies()
+    run.history = ledger.outcomes_by_dataset(config.scoring.success.half_life, run.now())
     selection.check(config, run.now())
     token = RUN.set(run)
     try:
         if fetches:
-            async with get_client() as client:
-                run.sources = await _open_sources(config, client)
+            async with get_client() as client, AsyncExitStack() as stack:
+                run.sources = await _open_sources(config, client, ledger, run.latencies)
+                for source in run.sources.values():
+                    stack.push_async_callback(source.close)
                 yield run
         else:
             yield run
     finally:
         RUN.reset(token)
-        for source in run.sources.values():
-            await source.close()
         ledger.close()
+
+
+async def _credentials(block: str | None) -> AwsCredentials | None:
+    if block is None:
+        return None
+    try:
+        return await AwsCredentials.load(block)
+    except ValueError:
+        raise LakeError(
+            f"aws_credentials: Prefect has no AwsCredentials block {block!r}; make it there, or set null"
+        ) from None
 
 
 def _check_the_checks(config: Config) -> None:
@@ -206,13 +271,18 @@ def _check_the_checks(config: Config) -> None:
         raise ConfigError(lines)
 
 
-async def _open_sources(config: Config, client: PrefectClient) -> dict[str, SourceClient]:
+async def _open_sources(
+    config: Config, client: PrefectClient, ledger: Ledger, latencies: Mapping[str, float]
+) -> dict[str, SourceClient]:
     """The sites that are switched on, each behind its bucket. Raises BucketError unless every bucket is right."""
-    sources = {
-        name: SourceClient(name, settings, Bucket(name, settings.rates, client))
-        for name, settings in config.sources.items()
-        if settings.enabled
+    buckets = await open_buckets(client, config)
+    return {
+        name: SourceClient(
+            name,
+            config.sources[name],
+            bucket,
+            Gate(name, config.sources[name], config.reconcile.breaker, ledger),
+            latencies.get(name, LATENCY),
+        )
+        for name, bucket in buckets.items()
     }
-    for source in sources.values():
-        await source.bucket.check()
-    return sources

@@ -8,11 +8,13 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from prefect import flow, get_run_logger
+from prefect import flow
+from prefect.context import FlowRunContext
+from prefect.logging.loggers import flow_run_logger
 from prefect.states import Completed, Failed, State
 
 from flows.run import RUN, Run
-from tasks.domain.errors import AdceError, FetchError, HealingError, RefusedError
+from tasks.domain.errors import AdceError, FetchError, HealingError, HeldError, RefusedError
 from tasks.domain.expected import Cell
 from tasks.domain.plan import Fill
 from tasks.domain.verdicts import Verdict, Wholeness
@@ -22,7 +24,7 @@ from tasks.ledger import Examination, FileOutcome, version_of
 log = logging.getLogger(__name__)
 
 
-@flow(name="scrape", flow_run_name="{dataset} {days}", validate_parameters=False)
+@flow(name="scrape", flow_run_name="{dataset} {days} {kind}", validate_parameters=False)
 async def scrape(
     fill: str, source: str, dataset: str, season: str, days: str, kind: str, priority: str, score: float, files: int
 ) -> State[Any]:
@@ -30,7 +32,7 @@ async def scrape(
     run = RUN.get()
     outcomes = await run.work_on(run.fills[fill], fill_gaps(run, run.fills[fill]))
     counts = {what: sum(o.outcome == what for o in outcomes) for what in ("stored", "failed", "deferred")}
-    logger = get_run_logger()
+    logger = _own_logger()
     for outcome in outcomes:
         if outcome.outcome != "stored":
             logger.warning("%s %s: %s", outcome.key, outcome.outcome, outcome.error)
@@ -41,6 +43,14 @@ async def scrape(
             message=f"{counts['failed']} of {len(outcomes)} files failed; the first: {first.key}: {first.error}"
         )
     return Completed(message=f"{counts['stored']} files stored, {counts['deferred']} deferred")
+
+
+def _own_logger() -> Any:
+    """The subflow's: get_run_logger gives that of the task around it."""
+    context = FlowRunContext.get()
+    assert isinstance(context, FlowRunContext)
+    assert context.flow_run is not None
+    return flow_run_logger(context.flow_run, context.flow)
 
 
 async def fill_gaps(run: Run, fill: Fill) -> list[FileOutcome]:
@@ -62,10 +72,17 @@ async def fill_gaps(run: Run, fill: Fill) -> list[FileOutcome]:
             outcomes.append(outcome)
             run.outcomes[outcome.key] = outcome
 
+    limit = run.time_limit(fill)
     try:
-        async with asyncio.TaskGroup() as group:
+        async with asyncio.timeout(limit.total_seconds()), asyncio.TaskGroup() as group:
             for path, cells in fill.requests().items():
                 group.create_task(one(path, cells))
+    except TimeoutError:
+        done = {o.key for o in outcomes}
+        for key in (key for key in fill.keys if key not in done):
+            reason = f"its fill was stopped after its time limit of {limit}"
+            run.outcomes[key] = FileOutcome(key, "deferred", error=reason, until=run.next_run())
+            outcomes.append(run.outcomes[key])
     finally:
         stored = [o.key for o in outcomes if o.outcome == "stored"]
         run.ledger.record_examinations({key: run.examinations[key] for key in stored})
@@ -83,7 +100,7 @@ async def _fetch_and_store(run: Run, fill: Fill, path: str, cells: list[Cell]) -
         nonlocal verdict
         verdict = judge(body, cells[0], dataset)
         if verdict.refused:
-            raise RefusedError(f"{path}: {verdict.reason}", source.settings.refusal_pause)
+            raise RefusedError(f"{path}: {verdict.reason}", shut_out=True)
         if verdict.cut_off:
             raise HealingError(f"{path}: {verdict.reason}")
         if verdict.wholeness is Wholeness.BAD or (verdict.wholeness is Wholeness.PARTIAL and dataset.refresh is None):
@@ -92,12 +109,11 @@ async def _fetch_and_store(run: Run, fill: Fill, path: str, cells: list[Cell]) -
             raise FetchError(f"{path}: {len(body)} bytes; a whole one has at least {dataset.min_bytes}")
 
     try:
-        fetched = await source.fetch(path, check)
-    except RefusedError as error:
-        until = run.now() + (error.pause or run.config.reconcile.interval)
-        if error.pause:
-            run.ledger.pause(fill.source, until, str(error))
-        return _unfilled(cells, "failed" if error.requests else "deferred", error, until)
+        fetched = await source.fetch(fill.dataset, path, check)
+    except HeldError as error:
+        if error.refusal and error.until > run.ends:
+            return _unfilled(cells, "failed", error.refusal, error.until)
+        return _unfilled(cells, "deferred", error, error.until)
     except AdceError as error:
         return _unfilled(cells, "failed", error)
     outcomes = []
@@ -110,7 +126,7 @@ async def _fetch_and_store(run: Run, fill: Fill, path: str, cells: list[Cell]) -
             continue
         run.objects[cell.key] = have
         run.examinations[cell.key] = Examination(version_of(have, check_id(dataset)), verdict, run.now())
-        outcomes.append(FileOutcome(cell.key, "stored", requests, len(fetched.body)))
+        outcomes.append(FileOutcome(cell.key, "stored", requests, len(fetched.body), seconds=fetched.seconds))
     return outcomes
 
 

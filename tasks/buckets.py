@@ -1,204 +1,351 @@
-"""May a request leave now? The rate buckets: Prefect's global concurrency limits, with an exact pace in front."""
+"""May a request leave now? The rate buckets: Prefect's global concurrency limits, with an exact pace in front.
+
+A process takes a bucket whole, for a lease of some seconds in which no other process gets a slot, and spends the
+slots at an even pace. Prefect's clock of a limit restarts with every grant and every denial, and a denial throws away
+what has decayed so far: so nobody asks before the bucket is free, which a look at the limit tells.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any, TypeVar
 
 import httpx
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate, GlobalConcurrencyLimitUpdate
 from prefect.client.schemas.responses import GlobalConcurrencyLimitResponse
-from prefect.exceptions import ObjectNotFound
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
 from config.models import Config, Rate
 from tasks.domain.errors import BucketError
-from tasks.domain.pacing import Departure, Pace
+from tasks.domain.pacing import Departure, Pace, Terms, terms_of
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 _MEND = "run `adce setup` to create the rate buckets from the configuration"
-_CHECK_EVERY = 30.0  # seconds between looks at whether somebody removed or switched off a bucket
-# A bucket refills a little more slowly than its rate allows: between a grant and the arrival of the request lies
-# the way back from the Prefect API, and the next grant may go to another process that is quicker.
-_MARGIN = 0.015
-# Slots are taken ahead of need only for short windows. One that is taken early is spent late, and then the next
-# one, which another process may get, comes too soon after it.
-_LONGEST_AHEAD = 1.5  # seconds
-_SERVER_PATIENCE = 60.0  # seconds without an answer from the Prefect API before a run gives up
+_ALL_SOURCES = "all-sources"
+_LOOK_AGAIN = 1.0  # seconds between looks at a bucket that another process holds, and may give back
+_STAGGER = 0.1  # seconds over which the processes that wait for a bucket spread, so as not to ask all at once
+_ROUNDING = 0.002  # seconds: SQLite keeps its times in milliseconds
+_JUMP = 0.1  # seconds by which a clock must be off to have been set
+_IDLE = 0.25  # seconds without a request after which the rest of a lease is given back
+_CLOSE_PATIENCE = 10.0  # seconds for calls to end that are under way when a run ends
+_SERVER_PATIENCE = 300.0  # seconds without an answer from the Prefect API before a run gives up
 
 
-def bucket_for(source: str, rate: Rate) -> str:
-    """The name of a source's bucket; one for each window of time it has a rate for."""
-    return f"adce-{source}-per-{rate.seconds:g}s"
+def bucket_for(source: str) -> str:
+    """The name of a source's bucket."""
+    return f"adce-{source}"
+
+
+def buckets_of(config: Config) -> Iterator[tuple[str, Sequence[Rate]]]:
+    """Every bucket and the rates it keeps: one a source, and one for all sources together if there is such a rate."""
+    for source, settings in config.sources.items():
+        yield bucket_for(source), settings.rates
+    if config.rates:
+        yield bucket_for(_ALL_SOURCES), config.rates
 
 
 async def ensure_buckets(client: PrefectClient, config: Config) -> list[str]:
     """Creates the buckets of all sources, or brings them to the configured rates. Returns their names."""
     names = []
-    for source, settings in config.sources.items():
-        for rate in settings.rates:
-            name = bucket_for(source, rate)
-            limit = {"limit": rate.requests, "active": True, "slot_decay_per_second": _decay(rate)}
+    for name, rates in buckets_of(config):
+        try:
+            have = await client.read_global_concurrency_limit_by_name(name)
+        except ObjectNotFound:
             try:
-                have = await client.read_global_concurrency_limit_by_name(name)
-            except ObjectNotFound:
-                create = GlobalConcurrencyLimitCreate.parse_obj({"name": name} | limit)
-                await client.create_global_concurrency_limit(create)
-            else:
-                if _mistake(have, rate):
-                    # As if it were just used up: slots left from a higher limit would never decay below the new one.
-                    change = GlobalConcurrencyLimitUpdate.parse_obj(limit | {"active_slots": rate.requests})
-                    await client.update_global_concurrency_limit(name, change)
-            names.append(name)
+                await client.create_global_concurrency_limit(
+                    GlobalConcurrencyLimitCreate.parse_obj({"name": name} | _limit(terms_of(rates)))
+                )
+            except ObjectAlreadyExists:  # by another process, a moment ago
+                pass
+            except httpx.HTTPStatusError as error:
+                if error.response.status_code != httpx.codes.CONFLICT:
+                    raise
+        else:
+            if _defect(have) or not terms_of(rates).same_as(_terms(have)):
+                await _change(client, name, terms_of(rates))
+        names.append(name)
     return names
 
 
-def _mistake(have: GlobalConcurrencyLimitResponse, rate: Rate) -> str | None:
-    """Why this limit does not do as the bucket of a rate, or None."""
+async def open_buckets(client: PrefectClient, config: Config) -> dict[str, Bucket]:
+    """A bucket for every source that is switched on.
+
+    A rate that was changed in the configuration takes effect. Raises BucketError for a bucket that is missing,
+    switched off or would never refill.
+    """
+    askers = {}
+    enabled = {bucket_for(name) for name, source in config.sources.items() if source.enabled}
+    for name, rates in buckets_of(config):
+        if name in enabled or name == bucket_for(_ALL_SOURCES):
+            askers[name] = Asker(name, rates, client)
+            if not (now := terms_of(rates)).same_as(was := await askers[name].look()):
+                log.info("bucket %s: now %s slots at %.4g/s, it had %s", name, now.slots, now.decay, was)
+                await _change(client, name, now)
+    shared = [askers[bucket_for(_ALL_SOURCES)]] if config.rates else []
+    return {
+        source: Bucket([askers[bucket_for(source)], *shared])
+        for source, settings in config.sources.items()
+        if settings.enabled
+    }
+
+
+async def _change(client: PrefectClient, name: str, terms: Terms) -> None:
+    """As if it were just used up: slots left from a higher limit would never decay below the new one."""
+    change = GlobalConcurrencyLimitUpdate.parse_obj(_limit(terms) | {"active_slots": terms.slots})
+    await client.update_global_concurrency_limit(name, change)
+
+
+def _limit(terms: Terms) -> dict[str, object]:
+    return {"limit": terms.slots, "active": True, "slot_decay_per_second": terms.decay}
+
+
+def _terms(have: GlobalConcurrencyLimitResponse) -> Terms:
+    return Terms(have.limit, have.slot_decay_per_second)
+
+
+def _defect(have: GlobalConcurrencyLimitResponse) -> str | None:
+    """Why this limit can be no bucket, or None."""
     if not have.active:
         return "is switched off"
     if have.slot_decay_per_second <= 0:
         return "has no slot decay and would never refill"
-    decay = _decay(rate)
-    if have.limit != rate.requests or abs(have.slot_decay_per_second - decay) > 0.001 * decay:
-        return (
-            f"has limit {have.limit} and decay {have.slot_decay_per_second:g}/s, "
-            f"but the configuration says {rate.requests} per {rate.seconds:g} s (decay {decay:g}/s)"
-        )
     return None
 
 
-def _decay(rate: Rate) -> float:
-    """Slots that a bucket gets back per second."""
-    return rate.requests / (rate.seconds * (1 + _MARGIN))
+@dataclass(slots=True)
+class _Lease:
+    """The whole bucket, for requests that leave up to `until` (monotonic time)."""
+
+    terms: Terms
+    until: float
+
+    def begin(self, granted: float, tolerance: float) -> None:
+        """The lease counts from the grant: the last request leaves one spacing before it ends."""
+        self.until = granted + self.terms.lease - self.terms.spacing + tolerance
 
 
-@dataclass
-class _Window:
-    """One rate of a source: its pace, and the slots taken from its bucket and not used yet."""
+@dataclass(slots=True)
+class _Clock:
+    """The Prefect server's clock less this process's monotonic one: between `least` and `most`, in seconds.
 
-    name: str
-    pace: Pace
-    slots: int = 0
-    granted_at: float = float("-inf")
-    refill: asyncio.Task[None] | None = None
+    Every change that this process makes to a limit narrows it down: it was made between the request and the answer,
+    and the server has written down when.
+    """
+
+    least: float = float("-inf")
+    most: float = float("inf")
 
     @property
-    def takes_ahead(self) -> bool:
-        return self.pace.rate.seconds <= _LONGEST_AHEAD
+    def known(self) -> bool:
+        return self.most < float("inf")
 
-    @property
-    def batch(self) -> int:
-        """How many slots are taken at a time."""
-        return max(1, self.pace.rate.requests // 2) if self.takes_ahead else 1
+    def compare(self, changed: datetime, asked: float, answered: float, *, certain: bool) -> None:
+        """With `certain` false somebody else may have made the change: then it only tells that a clock was set."""
+        least = changed.timestamp() - answered - _ROUNDING / 2
+        most = changed.timestamp() - asked + _ROUNDING / 2
+        was_set = least > self.most + _JUMP or most < self.least - _JUMP
+        if was_set or not self.known or (certain and (least > self.most or most < self.least)):
+            self.least, self.most = least, most
+        elif certain:
+            self.least, self.most = max(least, self.least), min(most, self.most)
 
-    @property
-    def refill_time(self) -> float:
-        """Seconds until the bucket has got a batch back."""
-        return self.batch / _decay(self.pace.rate)
+
+class Asker:
+    """The one asker of a bucket in this process: gets leases and keeps the pace. Use it in one event loop."""
+
+    def __init__(self, name: str, rates: Sequence[Rate], client: PrefectClient):
+        self.name = name
+        self._client = client
+        self._pace = Pace(rates)
+        self._lease: _Lease | None = None
+        self._asking: asyncio.Task[None] | None = None
+        self._giving_back: asyncio.TimerHandle | None = None
+        self._jobs: set[asyncio.Task[None]] = set()
+        self._closed = asyncio.Event()
+        self._clock = _Clock()
+        self._changed: datetime | None = None  # by this process's last grant
+        self._seen: tuple[datetime | None, float] = (None, 0.0)  # the limit's last change, and when it was first seen
+
+    def ready_at(self, slower: float = 1.0) -> float | None:
+        """When a request may leave under the lease, `slower` times as far from the last; None: it takes a new lease."""
+        if self._lease is None:
+            return None
+        ready = self._pace.ready_at(time.monotonic(), self._lease.terms.spacing * slower)
+        return ready if ready <= self._lease.until else None
+
+    async def lease(self) -> None:
+        """Waits for a new lease. A coroutine that is cancelled while it waits takes nothing from the others."""
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask())
+        await asyncio.shield(self._asking)
+
+    def leave(self, departure: Departure, slower: float = 1.0) -> None:
+        assert self._lease is not None
+        self._pace.leave(departure, self._lease.terms.spacing * slower)
+        if self._giving_back:
+            self._giving_back.cancel()
+        idle = max(_IDLE, 2 * self._lease.terms.spacing * slower)
+        self._giving_back = asyncio.get_running_loop().call_later(idle, lambda: self._soon(self._give_back()))
+
+    async def look(self) -> Terms:
+        """What the bucket grants. Raises BucketError when it is missing, switched off or would never refill."""
+        return _terms(await self._read())
+
+    async def close(self) -> None:
+        """Gives back what is left of a lease, for the next process or run.
+
+        Calls that are under way are not cancelled: Prefect's embedded API would be left with an open transaction.
+        """
+        self._closed.set()
+        if self._giving_back:
+            self._giving_back.cancel()
+        if jobs := [job for job in (self._asking, *self._jobs) if job]:
+            await asyncio.wait(jobs, timeout=_CLOSE_PATIENCE)
+        await self._give_back()
+
+    async def _ask(self) -> None:
+        """Waits until the bucket is free and takes it."""
+        while True:
+            have = await self._read()
+            terms = _terms(have)
+            free_in = self._free_in(have)
+            mine = have.updated == self._changed  # nobody else has touched it since: so nobody waits
+            if free_in > 0:
+                await self._sleep(min(free_in if mine else free_in + random.uniform(0, _STAGGER), _LOOK_AGAIN))
+                if not mine or free_in > _LOOK_AGAIN:
+                    continue
+            asked = time.monotonic()
+            granted = await self._answer(partial(self._increment, terms.slots))
+            answered = time.monotonic()
+            if granted:
+                self._lease = _Lease(terms, until=0.0)
+                self._lease.begin(asked, self._pace.tolerance)  # at the earliest; when exactly, the limit will tell
+                self._soon(self._compare_clocks(asked, answered, self._lease))
+                return
+            await self._compare_clocks(asked, answered, None)
+
+    def _free_in(self, have: GlobalConcurrencyLimitResponse) -> float:
+        """Seconds until the whole bucket is free, if nobody else changes it."""
+        now = time.monotonic()
+        if self._seen[0] != have.updated:
+            self._seen = (have.updated, now)
+        if not have.active_slots:
+            return 0.0
+        changed = self._seen[1]  # at the latest
+        if self._clock.known and have.updated:
+            changed = have.updated.timestamp() - self._clock.least + _ROUNDING
+        return changed + have.active_slots / have.slot_decay_per_second - now
+
+    async def _compare_clocks(self, asked: float, answered: float, lease: _Lease | None) -> None:
+        """The limit was changed between these two times: by this process's grant (`lease`), or by its denial."""
+        changed = (await self._read()).updated
+        assert changed is not None
+        self._clock.compare(changed, asked, answered, certain=lease is not None)
+        if lease is not None:
+            self._changed = changed
+            # As if the answer had been as quick as the quickest so far: so long does it always take.
+            lease.begin(changed.timestamp() - self._clock.least, self._pace.tolerance)
+
+    def _soon(self, work: Coroutine[Any, Any, None]) -> None:
+        job = asyncio.create_task(work)
+        self._jobs.add(job)
+        job.add_done_callback(self._jobs.discard)
+
+    async def _give_back(self) -> None:
+        lease, self._lease = self._lease, None
+        if lease is None:
+            return
+        now = time.monotonic()
+        next_request = self._pace.ready_at(now, lease.terms.spacing)
+        slots = int((lease.until - self._pace.tolerance + lease.terms.spacing - next_request) * lease.terms.decay)
+        if slots > 0:
+            try:
+                await self._client.release_concurrency_slots([self.name], slots, 1.0)
+            except httpx.HTTPError as error:  # they come back by themselves
+                log.debug("bucket %s: slots not given back: %s", self.name, error)
+
+    async def _sleep(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._closed.wait(), seconds)
+            raise BucketError(f"rate bucket {self.name!r} was closed")
+
+    async def _increment(self, slots: int) -> bool:
+        try:
+            await self._client.increment_concurrency_slots([self.name], slots, "rate_limit")
+        except httpx.HTTPStatusError as error:
+            # Somebody else was quicker; on SQLite, the error of a write that came in between says the same.
+            if error.response.status_code in (httpx.codes.LOCKED, httpx.codes.INTERNAL_SERVER_ERROR):
+                return False
+            raise
+        return True
+
+    async def _read(self) -> GlobalConcurrencyLimitResponse:
+        try:
+            have = await self._answer(lambda: self._client.read_global_concurrency_limit_by_name(self.name))
+        except ObjectNotFound:
+            raise BucketError(f"rate bucket {self.name!r} is missing; {_MEND}") from None
+        if defect := _defect(have):
+            raise BucketError(f"rate bucket {self.name!r} {defect}; {_MEND}")
+        return have
+
+    async def _answer(self, call: Callable[[], Awaitable[T]]) -> T:
+        """The Prefect API's answer, however long it takes to come back: meanwhile, no request leaves."""
+        silent_since: float | None = None
+        pause = 0.02
+        while True:
+            try:
+                return await call()
+            except (httpx.HTTPStatusError, httpx.TransportError) as error:
+                status = error.response.status_code if isinstance(error, httpx.HTTPStatusError) else None
+                if status is not None and status < 500:
+                    raise BucketError(f"rate bucket {self.name!r} was refused: HTTP {status}; {_MEND}") from None
+                silent_since = silent_since or time.monotonic()
+                if time.monotonic() - silent_since > _SERVER_PATIENCE:
+                    raise BucketError(
+                        f"rate bucket {self.name!r}: the Prefect API has not answered for "
+                        f"{_SERVER_PATIENCE:.0f} s ({type(error).__name__}); is the server up?"
+                    ) from None
+                log.info("the Prefect API does not answer (%s); bucket %s waits", type(error).__name__, self.name)
+                await self._sleep(pause)
+                pause = min(2 * pause, 2.0)
 
 
 class Bucket:
-    """The one asker of a source's buckets in this process.
+    """What one source may spend: its own bucket and, if there is one, that of all sources together."""
 
-    Slots are taken from Prefect in batches of half a window, ahead of need, and spent at an even pace. A coroutine
-    that is cancelled while it waits gives up its place and nothing else. Use it in one event loop.
-    """
-
-    def __init__(self, source: str, rates: list[Rate], client: PrefectClient):
-        self.source = source
-        self._client = client
-        self._windows = [_Window(bucket_for(source, rate), Pace(rate)) for rate in rates]
+    def __init__(self, askers: Sequence[Asker]):
+        self._askers = askers
         self._turn = asyncio.Lock()
-        self._not_before = 0.0
-        self._checked_at = 0.0
 
-    async def check(self) -> None:
-        """Raises BucketError when a bucket is missing, inactive or not what the configuration says."""
-        for window in self._windows:
-            try:
-                have = await self._client.read_global_concurrency_limit_by_name(window.name)
-            except ObjectNotFound:
-                raise BucketError(f"rate bucket {window.name!r} is missing; {_MEND}") from None
-            if mistake := _mistake(have, window.pace.rate):
-                raise BucketError(f"rate bucket {window.name!r} {mistake}; {_MEND}")
-        self._checked_at = time.monotonic()
+    async def leave(self, slower: float = 1.0) -> Departure:
+        """Waits until a request may leave, in the order of asking; `slower` > 1 keeps so many times the distance.
 
-    def hold(self, seconds: float) -> None:
-        """No request of this process leaves for so long."""
-        self._not_before = max(self._not_before, time.monotonic() + seconds)
-
-    async def leave(self) -> Departure:
-        """Waits until a request may leave. The caller notes on the departure when it was really sent."""
+        The caller notes on the departure when the request was really sent. Raises BucketError.
+        """
         async with self._turn:
-            await self._wait_for_the_pace()
-            for window in self._windows:
-                while window.slots < 1:
-                    await asyncio.shield(self._refill(window))
-            await self._wait_for_the_pace()  # by now a request before this one may have been sent late
-            departure = Departure(time.monotonic())
-            for window in self._windows:
-                window.slots -= 1
-                window.pace.leave(departure)
-                if window.takes_ahead and window.slots <= window.batch // 2:
-                    self._refill(window)
-            return departure
+            while True:
+                ready = [asker.ready_at(slower) for asker in self._askers]
+                if None in ready:
+                    await self._askers[ready.index(None)].lease()
+                elif (wait := max(at for at in ready if at is not None) - time.monotonic()) > 0:
+                    await asyncio.sleep(wait)
+                else:
+                    departure = Departure(time.monotonic())
+                    for asker in self._askers:
+                        asker.leave(departure, slower)
+                    return departure
 
     async def close(self) -> None:
-        tasks = [window.refill for window in self._windows if window.refill]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _wait_for_the_pace(self) -> None:
-        while (wait := self._ready_at() - time.monotonic()) > 0:
-            await asyncio.sleep(wait)
-
-    def _ready_at(self) -> float:
-        now = time.monotonic()
-        return max(self._not_before, *(window.pace.ready_at(now) for window in self._windows))
-
-    def _refill(self, window: _Window) -> asyncio.Task[None]:
-        """The one task that takes the next batch of a window; it ends when the slots are there."""
-        if window.refill is None or window.refill.done():
-            window.refill = asyncio.create_task(self._take(window))
-        return window.refill
-
-    async def _take(self, window: _Window) -> None:
-        """Takes a batch of slots from Prefect's limit, waiting until it has decayed enough.
-
-        Asking too early does harm: a denial restarts Prefect's clock, and what had decayed so far is lost.
-        """
-        if not window.takes_ahead:
-            await asyncio.sleep(max(0.0, window.granted_at + window.refill_time - time.monotonic()))
-        unanswered_since: float | None = None
-        pause = 0.1
-        while True:
-            try:
-                if time.monotonic() - self._checked_at > _CHECK_EVERY:
-                    await self.check()
-                await self._client.increment_concurrency_slots([window.name], window.batch, "rate_limit")
-                break
-            except (httpx.HTTPStatusError, httpx.TransportError) as error:
-                status = error.response.status_code if isinstance(error, httpx.HTTPStatusError) else None
-                if status == httpx.codes.LOCKED:  # taken by others, or not decayed yet
-                    unanswered_since = None
-                    await asyncio.sleep(window.refill_time * random.uniform(1.0, 1.1))
-                    continue
-                if status is not None and status < 500:
-                    raise BucketError(f"rate bucket {window.name!r} was refused: HTTP {status}; {_MEND}") from None
-                unanswered_since = unanswered_since or time.monotonic()
-                if time.monotonic() - unanswered_since > _SERVER_PATIENCE:
-                    raise BucketError(
-                        f"rate bucket {window.name!r}: the Prefect API has not answered for "
-                        f"{_SERVER_PATIENCE:.0f} s ({type(error).__name__}); is the server up?"
-                    ) from None
-                log.info("Prefect API does not answer (%s); %s waits", type(error).__name__, self.source)
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, 2.0)
-        window.granted_at = time.monotonic()
-        window.slots += window.batch
+        for asker in self._askers:
+            await asker.close()

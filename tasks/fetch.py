@@ -1,53 +1,78 @@
-"""How does one file come over the wire? Bucket, GET, retries by what can heal."""
+"""How does one file come over the wire? Gate, bucket, GET, retries by what can heal."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from config.models import Source
 from tasks.buckets import Bucket
-from tasks.domain.errors import FetchError, HealingError, RefusedError
+from tasks.domain.errors import FetchError, HealingError, HeldError, RefusedError
+from tasks.domain.lanes import LATENCY
+from tasks.domain.pacing import Departure
+from tasks.gate import Gate, Pass
 
 log = logging.getLogger(__name__)
 
 _LARGEST = 64 * 1024 * 1024  # bytes; the largest page of the three sites has 2 MB
-_UNREACHABLE_AFTER = 3  # files in a row without a connection or an answer
+_UNREACHABLE_AFTER = 3  # files in a row without a connection
+_MOST_TOO_FAST = 20  # times that a file is told it came too fast, which is not its fault
+_LATENCY_WEIGHT = 0.1  # of the newest answer in the running mean
 
 
 @dataclass
 class Fetched:
     body: bytes
     requests: int
-    url: str
+    seconds: float
+
+
+@dataclass
+class _Attempts:
+    """How often a file was asked for, and how often that was its own fault."""
+
+    requests: int = 0
+    spent: int = 0
+    too_fast: int = 0
+    refusal: RefusedError | None = None
+    asked: datetime = field(default_factory=lambda: datetime.now(UTC))  # the last time
 
 
 class SourceClient:
-    """One upstream site, as this process talks to it: its connections, its bucket, and whether it refuses us."""
+    """One upstream site, as this process talks to it: its connections, its bucket and its gate."""
 
-    def __init__(self, name: str, settings: Source, bucket: Bucket, transport: httpx.AsyncBaseTransport | None = None):
+    def __init__(
+        self,
+        name: str,
+        settings: Source,
+        bucket: Bucket,
+        gate: Gate,
+        latency: float = LATENCY,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ):
         self.name = name
         self.settings = settings
         self.bucket = bucket
-        self.refused: str | None = None  # why nothing more is asked of this site in this run
-        self.refused_for = timedelta()
-        self._lanes = asyncio.Semaphore(settings.lanes)
+        self.gate = gate
+        self.latency = latency  # seconds from sending a request to having the body, a running mean
+        self.left: Callable[[str], None] = lambda source: None  # is told of every request that leaves
+        self._connections = asyncio.Semaphore(settings.connections)
         self._unreachable = 0
         timeouts = settings.timeouts
         self._http = httpx.AsyncClient(
             headers=settings.headers,
             timeout=httpx.Timeout(timeouts.read, connect=timeouts.connect),
-            limits=httpx.Limits(max_connections=settings.lanes),
+            limits=httpx.Limits(max_connections=settings.connections),
             transport=transport,
         )
 
@@ -55,85 +80,100 @@ class SourceClient:
         await self._http.aclose()
         await self.bucket.close()
 
-    async def fetch(self, path: str, check: Callable[[bytes], None]) -> Fetched:
-        """The body of `path`, after `check` has found nothing wrong with it.
+    async def fetch(self, dataset: str, path: str, check: Callable[[bytes], None]) -> Fetched:
+        """The body of `path`, after `check` has found nothing wrong with it (or raised what is).
 
-        Asks again, up to `retries.attempts` times in all, for what can heal. `check` raises what is wrong.
-        Raises FetchError (with `requests`, how often the site was asked), RefusedError when the whole site refuses.
+        Asks again, up to `retries.attempts` times in all, for what can heal; waiting for a pause to end is no attempt,
+        and neither is a 429. Raises HeldError when the source or the scraper is to be left alone for longer than it
+        is worth waiting, and FetchError, with `requests`, how often the site was asked.
         """
         url = self.settings.base_url.rstrip("/") + path
-        requests = 0
+        attempts = _Attempts()
+        while True:
+            try:
+                return await self._ask(dataset, url, check, attempts)
+            except HeldError as error:
+                error.refusal = attempts.refusal
+                raise
+            except RefusedError as error:
+                attempts.refusal = error
+                error.requests = attempts.requests
+                attempts.too_fast += error.too_fast
+                attempts.spent += not error.too_fast
+                if attempts.spent >= self.settings.retries.attempts or attempts.too_fast >= _MOST_TOO_FAST:
+                    raise
+            except FetchError as error:
+                attempts.spent += 1
+                if not isinstance(error, HealingError) or attempts.spent >= self.settings.retries.attempts:
+                    error.requests = attempts.requests
+                    self.gate.failed(dataset, str(error), attempts.asked)
+                    self._note_unreachable(error)
+                    raise
+                wait = self._backoff(attempts.spent, error.wait)
+                log.info("%s: %s; again in %.1f s", self.name, error, wait)
+                await asyncio.sleep(wait)
 
-        async def once() -> bytes:
-            nonlocal requests
-            async with self._lanes:
-                if self.refused:
-                    raise RefusedError(self.refused, self.refused_for)
-                departure = await self.bucket.leave()
-                requests += 1
+    async def _ask(self, dataset: str, url: str, check: Callable[[bytes], None], attempts: _Attempts) -> Fetched:
+        """One request, when the gate, a connection and the bucket let it go; its outcome is told to the gate."""
+        async with self._connections:
+            entered, departure = await self._leave(dataset)
+            self.left(self.name)
+            attempts.requests += 1
+            attempts.asked = asked = datetime.now(UTC)
+            try:
+                body = await self._get(url, departure)
+                check(body)
+            except RefusedError as error:
+                self.gate.refused(error, asked)
+                raise
+            except BaseException:
+                self.gate.give_up(entered)
+                raise
+            finally:
+                departure.sent = departure.sent or time.monotonic()
+            seconds = time.monotonic() - departure.sent
+            self.latency += _LATENCY_WEIGHT * (seconds - self.latency)
+            self._unreachable = 0
+            self.gate.succeeded(dataset, asked)
+            return Fetched(body, attempts.requests, seconds)
 
-                async def note_sent(event: str, _: dict[str, Any]) -> None:
-                    if event.endswith("send_request_headers.complete"):
-                        departure.sent = time.monotonic()
+    async def _leave(self, dataset: str) -> tuple[Pass, Departure]:
+        while True:
+            entered = await self.gate.enter(dataset)
+            try:
+                departure = await self.bucket.leave(entered.slower)
+                if self.gate.is_open(dataset, entered):
+                    return entered, departure
+            except BaseException:
+                self.gate.give_up(entered)
+                raise
+            departure.sent = departure.allowed  # it never leaves
+            self.gate.give_up(entered)
 
-                try:
-                    body = await self._get(url, note_sent)
-                finally:
-                    if departure.sent is None:
-                        departure.sent = time.monotonic()
-            check(body)
-            return body
-
+    def _backoff(self, attempt: int, asked: timedelta | None) -> float:
+        """Seconds to wait after so many attempts: exponential, all of it jitter, no less than the site asks for."""
         retries = self.settings.retries
-        try:
-            async for attempt in AsyncRetrying(
-                stop=stop_after_attempt(retries.attempts),
-                retry=retry_if_exception_type(HealingError),
-                wait=self._wait,
-                reraise=True,
-            ):
-                with attempt:
-                    body = await once()
-        except RefusedError as error:
-            self._stop(str(error), error.pause)
-            error.requests = requests
-            raise
-        except FetchError as error:
-            self._note_unreachable(error)
-            error.requests = requests
-            raise
-        self._unreachable = 0
-        return Fetched(body, requests, url)
+        longest = min(retries.first_wait * 2 ** (attempt - 1), retries.longest_wait).total_seconds()
+        return max(asked.total_seconds() if asked else 0.0, random.uniform(0, longest))
 
-    def _wait(self, state: RetryCallState) -> float:
-        retries = self.settings.retries
-        error = state.outcome.exception() if state.outcome else None
-        backoff = wait_random_exponential(
-            multiplier=retries.first_wait.total_seconds(), max=retries.longest_wait.total_seconds()
-        )(state)
-        asked = error.wait.total_seconds() if isinstance(error, HealingError) and error.wait else 0.0
-        if asked:
-            self.bucket.hold(asked)
-        log.info("%s: %s; again in %.1f s", self.name, error, max(asked, backoff))
-        return max(asked, backoff)
+    async def _get(self, url: str, departure: Departure) -> bytes:
+        async def note_sent(event: str, _: dict[str, Any]) -> None:
+            if event.endswith("send_request_headers.complete"):
+                departure.sent = time.monotonic()
 
-    async def _get(self, url: str, trace: Callable[[str, dict[str, Any]], Awaitable[None]]) -> bytes:
+        timeouts = self.settings.timeouts
         try:
             async with AsyncExitStack() as stack:
-                await stack.enter_async_context(asyncio.timeout(self.settings.timeouts.total))
-                response = await stack.enter_async_context(self._http.stream("GET", url, extensions={"trace": trace}))
+                await stack.enter_async_context(asyncio.timeout(timeouts.total))
+                response = await stack.enter_async_context(
+                    self._http.stream("GET", url, extensions={"trace": note_sent})
+                )
                 self._judge_status(response, url)
-                pieces, size = [], 0
-                async for piece in response.aiter_bytes():
-                    size += len(piece)
-                    if size > _LARGEST:
-                        raise FetchError(f"{url}: more than {_LARGEST} bytes")
-                    pieces.append(piece)
-                return b"".join(pieces)
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+                return await _body(response, url)
+        except httpx.ConnectError as error:
             raise HealingError(f"{url}: cannot connect ({error or type(error).__name__})", unreachable=True) from None
         except (httpx.TimeoutException, TimeoutError):
-            raise HealingError(f"{url}: no answer in time", unreachable=True) from None
+            raise RefusedError(f"{url}: no answer in time") from None
         except httpx.HTTPError as error:
             raise HealingError(f"{url}: the answer was cut off ({type(error).__name__})") from None
         except httpx.InvalidURL as error:
@@ -141,25 +181,32 @@ class SourceClient:
 
     def _judge_status(self, response: httpx.Response, url: str) -> None:
         status = response.status_code
+        wait = retry_after(response, datetime.now(UTC))
         if status in (401, 403):
-            raise RefusedError(f"{url}: refused with HTTP {status}", self.settings.refusal_pause)
-        if status == 429 and self.settings.jail:
-            raise RefusedError(f"{url}: HTTP 429, asked too fast", self.settings.refusal_pause)
-        if status == 429 or status >= 500:
-            raise HealingError(f"{url}: HTTP {status}", retry_after(response, datetime.now(UTC)))
+            raise RefusedError(f"{url}: refused with HTTP {status}", wait, shut_out=True)
+        if status in (429, 503):
+            raise RefusedError(f"{url}: HTTP {status}", wait, too_fast=status == 429)
+        if status >= 500:
+            raise HealingError(f"{url}: HTTP {status}", wait)
         if status != 200:
             where = f" to {response.headers['Location'][:200]}" if "Location" in response.headers else ""
             raise FetchError(f"{url}: HTTP {status}{where}")
 
     def _note_unreachable(self, error: FetchError) -> None:
+        """Several files in a row without a connection: it is the source, and its other files can wait."""
         self._unreachable = self._unreachable + 1 if isinstance(error, HealingError) and error.unreachable else 0
         if self._unreachable >= _UNREACHABLE_AFTER:
-            self._stop(f"source unreachable: {error}", timedelta())
+            self.gate.refused(RefusedError(str(error)), datetime.now(UTC))
 
-    def _stop(self, reason: str, pause: timedelta) -> None:
-        if self.refused is None:
-            log.warning("%s is asked for nothing more in this run: %s", self.name, reason)
-            self.refused, self.refused_for = reason, pause
+
+async def _body(response: httpx.Response, url: str) -> bytes:
+    pieces, size = [], 0
+    async for piece in response.aiter_bytes():
+        size += len(piece)
+        if size > _LARGEST:
+            raise FetchError(f"{url}: more than {_LARGEST} bytes")
+        pieces.append(piece)
+    return b"".join(pieces)
 
 
 def retry_after(response: httpx.Response, now: datetime) -> timedelta | None:

@@ -1,25 +1,34 @@
-"""What must survive a run? A small database: first seen, attempts, outcomes, pauses, and what was looked into."""
+"""What must survive a run? A small database: first seen, attempts, outcomes, holds, and what was looked into."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from statistics import median
 
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config as AlembicConfig
+from alembic.util.exc import CommandError
 from sqlalchemy.dialects import postgresql, sqlite
 
 from tasks.domain.errors import LedgerError
 from tasks.domain.games import Game, GameStatus
+from tasks.domain.holds import Hold
 from tasks.domain.plan import Gap
 from tasks.domain.states import LakeObject
 from tasks.domain.verdicts import Verdict, Wholeness
 
+_DRIVERS = {
+    "sqlite": "sqlite",
+    "postgresql": "postgresql+psycopg",
+    "postgresql+psycopg": "postgresql+psycopg",
+}
 _metadata = sa.MetaData()
 
 
@@ -34,6 +43,19 @@ class UtcSeconds(sa.TypeDecorator[datetime]):
 
     def process_result_value(self, value: float | None, dialect: sa.Dialect) -> datetime | None:
         return None if value is None else datetime.fromtimestamp(value, UTC)
+
+
+class UtcSecondsList(sa.TypeDecorator[tuple[datetime, ...]]):
+    """Some moments, kept as a JSON list of seconds since 1970."""
+
+    impl = sa.String
+    cache_ok = True
+
+    def process_bind_param(self, value: tuple[datetime, ...] | None, dialect: sa.Dialect) -> str:
+        return json.dumps([moment.timestamp() for moment in value or ()])
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> tuple[datetime, ...]:
+        return tuple(datetime.fromtimestamp(seconds, UTC) for seconds in json.loads(value or "[]"))
 
 
 gaps_table = sa.Table(
@@ -74,6 +96,7 @@ files_table = sa.Table(
     sa.Column("requests", sa.Integer, nullable=False),
     sa.Column("bytes", sa.BigInteger, nullable=False),
     sa.Column("error", sa.String),
+    sa.Column("seconds", sa.Double),
 )
 examined_table = sa.Table(
     "examined",
@@ -85,12 +108,16 @@ examined_table = sa.Table(
     sa.Column("games", sa.String),
     sa.Column("fetched", UtcSeconds),
 )
-pauses_table = sa.Table(
-    "pauses",
+holds_table = sa.Table(
+    "holds",
     _metadata,
-    sa.Column("source", sa.String, primary_key=True),
-    sa.Column("until", UtcSeconds, nullable=False),
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("until", UtcSeconds),
     sa.Column("reason", sa.String, nullable=False),
+    sa.Column("step", sa.Integer, nullable=False),
+    sa.Column("failures", UtcSecondsList, nullable=False),
+    sa.Column("probe_until", UtcSeconds),
+    sa.Column("resumed_at", UtcSeconds),
 )
 
 
@@ -104,6 +131,7 @@ class FileOutcome:
     bytes: int = 0
     error: str | None = None
     until: datetime | None = None
+    seconds: float | None = None  # from sending the request to having the body
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +147,10 @@ class Ledger:
     """The database behind `url` (SQLAlchemy), migrated to the newest schema when it is opened."""
 
     def __init__(self, url: str):
-        self.url = sa.engine.make_url(url)
-        self._engine = sa.create_engine(self.url)
+        self.url = _address(url)
+        with self._errors("opened"):
+            self._engine = sa.create_engine(self.url)
+        self._dialect = postgresql if self.url.get_backend_name() == "postgresql" else sqlite
         if self.url.get_backend_name() == "sqlite":
             sa.event.listen(self._engine, "connect", _set_up_sqlite)
         with self._errors("opened"):
@@ -185,6 +215,7 @@ class Ledger:
                 "requests": o.requests,
                 "bytes": o.bytes,
                 "error": o.error,
+                "seconds": o.seconds,
             }
             for o in outcomes
         ]
@@ -242,24 +273,46 @@ class Ledger:
         ]
         self._insert(examined_table, rows, replace={"version", "wholeness", "reason", "games", "fetched"})
 
-    # pauses
-
-    def pause(self, source: str, until: datetime, reason: str) -> None:
-        """Leaves a source alone until a time, in every process that plans."""
-        self._insert(pauses_table, [{"source": source, "until": until, "reason": reason}], replace={"until", "reason"})
-
-    def pauses(self, now: datetime) -> dict[str, datetime]:
-        """Until when each paused source is left alone."""
-        query = sa.select(pauses_table.c.source, pauses_table.c.until).where(pauses_table.c.until > now)
+    def latencies(self, most: int = 2000) -> dict[str, float]:
+        """The median time of an answer by source, in seconds, over the last files that were stored."""
+        query = (
+            sa.select(fills_table.c.source, files_table.c.seconds)
+            .join(fills_table, files_table.c.fill_id == fills_table.c.id)
+            .where(files_table.c.seconds.is_not(None))
+            .order_by(files_table.c.id.desc())
+            .limit(most)
+        )
+        seconds: dict[str, list[float]] = {}
         with self._errors("read"), self._engine.connect() as connection:
-            return dict(connection.execute(query).tuples().all())
+            for source, took in connection.execute(query):
+                seconds.setdefault(source, []).append(took)
+        return {source: median(values) for source, values in seconds.items()}
+
+    # holds
+
+    def holds(self) -> dict[str, Hold]:
+        """The pauses of sources and the breakers of datasets, by name; those that were never touched are left out."""
+        with self._errors("read"), self._engine.connect() as connection:
+            return {row.name: Hold(**row._mapping) for row in connection.execute(sa.select(holds_table))}
+
+    def change_hold(self, name: str, change: Callable[[Hold], Hold]) -> Hold:
+        """Applies a change to what the ledger says now; no other process changes it meanwhile."""
+        with self._errors("written"), self._engine.begin() as connection:
+            fresh = asdict(Hold(name))
+            insert = self._dialect.insert(holds_table).values(fresh)
+            # An update that changes nothing takes the lock: of the row in PostgreSQL, of the file in SQLite.
+            connection.execute(insert.on_conflict_do_update(index_elements=["name"], set_={"name": name}))
+            row = connection.execute(sa.select(holds_table).where(holds_table.c.name == name)).one()
+            changed = change(Hold(**row._mapping))
+            values = {field: getattr(changed, field) for field in fresh}
+            connection.execute(holds_table.update().where(holds_table.c.name == name).values(values))
+        return changed
 
     def _insert(self, table: sa.Table, rows: Sequence[Mapping[str, object]], replace: set[str]) -> None:
         """Inserts rows; of those whose key is there already, the columns in `replace` are updated."""
         if not rows:
             return
-        dialect = postgresql if self.url.get_backend_name() == "postgresql" else sqlite
-        insert = dialect.insert(table)
+        insert = self._dialect.insert(table)
         statement = insert.on_conflict_do_update(
             index_elements=list(table.primary_key), set_={name: insert.excluded[name] for name in replace}
         )
@@ -275,9 +328,20 @@ class Ledger:
     def _errors(self, what: str) -> Iterator[None]:
         try:
             yield
-        except sa.exc.SQLAlchemyError as error:
+        except (sa.exc.SQLAlchemyError, CommandError, ImportError) as error:
             cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
             raise LedgerError(f"ledger {self.url.render_as_string()} cannot be {what}: {cause}") from None
+
+
+def _address(url: str) -> sa.URL:
+    """The database's URL, with the driver that ADCE brings. Raises LedgerError for any other."""
+    try:
+        address = sa.engine.make_url(url)
+        address = address.set(drivername=_DRIVERS[address.drivername])
+    except (sa.exc.ArgumentError, ValueError, KeyError):
+        shown = re.sub(r"//[^@/]*@", "//…@", url)
+        raise LedgerError(f"ledger {shown}: not a URL of {' or '.join(_DRIVERS)}") from None
+    return address
 
 
 def _parts(keys: Iterable[str], size: int = 500) -> Iterator[list[str]]:

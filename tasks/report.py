@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from config.models import Config
+from tasks.domain.holds import Hold, Phase
 from tasks.domain.plan import Deferral, Fill
 from tasks.domain.states import State
 from tasks.domain.survey import Survey
@@ -23,7 +24,7 @@ class Report:
     fills: tuple[Fill, ...]
     deferred: tuple[Deferral, ...]
     config: Config
-    paused: Mapping[str, datetime] = field(default_factory=dict)
+    holds: Mapping[str, Hold] = field(default_factory=dict)  # of sources and datasets, by name
     outcomes: Mapping[str, FileOutcome] | None = None  # None: a plan
     seconds: float = 0.0
 
@@ -112,11 +113,36 @@ class Report:
                     "name": name,
                     "requests": sum(len(fill.requests()) for fill in fills),
                     "eta": _iso(max(etas, default=None)),
-                    "paused_until": _iso(self.paused.get(name)),
-                    "breaker": "closed",
+                    "paused_until": _iso(self._held_until(name)),
+                    "reason": self.holds[name].reason if self._held_until(name) else None,
+                    "breaker": self._worst_breaker(name),
+                    "breakers": {
+                        dataset: {
+                            "phase": hold.phase(datetime.now(UTC)).value,
+                            "until": _iso(hold.until),
+                            "reason": hold.reason,
+                        }
+                        for dataset, hold in self._breakers(name).items()
+                    },
                 }
             )
         return rows
+
+    def _held_until(self, source: str) -> datetime | None:
+        hold = self.holds.get(source)
+        return hold.until if hold and hold.until and hold.until > datetime.now(UTC) else None
+
+    def _breakers(self, source: str) -> dict[str, Hold]:
+        """Those of a source's datasets that are not closed."""
+        return {
+            name: self.holds[name]
+            for name, dataset in self.config.datasets.items()
+            if dataset.source == source and name in self.holds and self.holds[name].until
+        }
+
+    def _worst_breaker(self, source: str) -> str:
+        phases = {hold.phase(datetime.now(UTC)) for hold in self._breakers(source).values()}
+        return next((p.value for p in (Phase.OPEN, Phase.HALF_OPEN) if p in phases), Phase.CLOSED.value)
 
 
 def _fill(fill: Fill) -> dict[str, Any]:
@@ -131,6 +157,7 @@ def _fill(fill: Fill) -> dict[str, Any]:
         "keys": fill.keys,
         "requests": len(fill.requests()),
         "detected_at": _iso(fill.detected_at),
+        "starts": _iso(fill.starts),
         "eta": _iso(fill.eta),
         "reason": fill.reason,
     }

@@ -1,6 +1,6 @@
 """What can go wrong outside ADCE, and can it heal?"""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 
 class AdceError(Exception):
@@ -30,7 +30,7 @@ class FetchError(AdceError):
 
 
 class HealingError(FetchError):
-    """A file could not be fetched now: the connection, a time-out, a 5xx, a body that was cut off."""
+    """A file could not be fetched now: the connection, a body that was cut off, a 500."""
 
     def __init__(self, message: str, wait: timedelta | None = None, *, unreachable: bool = False):
         super().__init__(message)
@@ -38,9 +38,27 @@ class HealingError(FetchError):
         self.unreachable = unreachable
 
 
-class RefusedError(FetchError):
-    """The source shuts us out: 403, a block page, or 429 from a site with a jail."""
+class RefusedError(HealingError):
+    """The source refuses us, and not this file alone: 429, 503, 403, a block page, or no answer at all.
 
-    def __init__(self, message: str, pause: timedelta):
+    `wait` is what the source asks for; `shut_out` when it does not want us at all; `too_fast` when it is not this
+    request's fault but that of the pace.
+    """
+
+    def __init__(self, message: str, wait: timedelta | None = None, *, shut_out: bool = False, too_fast: bool = False):
+        super().__init__(message, wait)
+        self.shut_out = shut_out
+        self.too_fast = too_fast
+
+
+class HeldError(AdceError):
+    """The source is paused, or the scraper's breaker is open, for longer than it is worth waiting.
+
+    `refusal` is what the file itself was refused with before, if it was asked for.
+    """
+
+    refusal: FetchError | None = None
+
+    def __init__(self, message: str, until: datetime):
         super().__init__(message)
-        self.pause = pause
+        self.until = until

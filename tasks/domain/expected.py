@@ -49,6 +49,10 @@ class Selection:
             for name in asked:
                 if name not in known:
                     raise SelectionError(f"no {what} {name!r}; there are {', '.join(known)}")
+        if not any(self.has(name, dataset) for name, dataset in config.datasets.items()):
+            raise SelectionError(f"no dataset of {', '.join(self.datasets)} is one of {', '.join(self.sources)}")
+        if self.since and self.until and self.since > self.until:
+            raise SelectionError(f"since {self.since} is after until {self.until}")
         for season in self.seasons:
             try:
                 first_day, _ = seasons.window(season)
@@ -60,8 +64,8 @@ class Selection:
             if chosen and all(season < dataset.first_season for dataset in chosen.values()):
                 earliest = min(dataset.first_season for dataset in chosen.values())
                 raise SelectionError(f"no files are expected of season {season}; the first is {earliest}")
-        if self.since and self.until and self.since > self.until:
-            raise SelectionError(f"--since {self.since} is after --until {self.until}")
+            if not self.reaches(season, *seasons.window(season)):
+                raise SelectionError(f"season {season} has no day between {self.since} and {self.until}")
 
     def has(self, name: str, dataset: Dataset) -> bool:
         return (not self.sources or dataset.source in self.sources) and (not self.datasets or name in self.datasets)

@@ -6,10 +6,11 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from config.models import Config, Priority
 from tasks.domain.expected import Cell
+from tasks.domain.holds import Hold
 from tasks.domain.scoring import Score, priority_of, score_of
 from tasks.domain.states import Kind
 
@@ -37,6 +38,7 @@ class Fill:
     gaps: tuple[Gap, ...]
     score: Score
     detected_at: datetime
+    starts: datetime | None = None
     eta: datetime | None = None
 
     @property
@@ -52,7 +54,9 @@ class Fill:
 
     @property
     def days(self) -> str:
-        """The days it is about: "2024-01-05" or "2023-10-24..2024-06-17"."""
+        """The days it is about: "2024-01-05", "2023-10-24..2024-06-17", or the season if it is about all of it."""
+        if not self.gaps[0].cell.fields.keys() & {"id", "date", "month"}:
+            return self.season
         first = min(gap.cell.first_day for gap in self.gaps)
         last = max(gap.cell.last_day for gap in self.gaps)
         return f"{first}" if first == last else f"{first}..{last}"
@@ -84,20 +88,23 @@ def make_plan(
     gaps: Iterable[Gap],
     now: datetime,
     success: Mapping[str, float] | None = None,
-    paused: Mapping[str, datetime] | None = None,
+    held: Mapping[str, Hold] | None = None,
     max_fills: int | None = None,
 ) -> Plan:
-    """All fills in the order in which they start, and every gap that is left for later.
+    """All fills in score order, and every gap that is left for later.
 
-    `success` is the success factor by dataset; `paused` is until when a source is left alone.
+    `success` is the success factor by dataset; `held` are the sources and datasets that may not be asked before
+    the run has used up its time.
     """
     deferred: list[Deferral] = []
     ready: list[Gap] = []
     for gap in gaps:
         if switched := _switch(config, gap.cell.dataset):
             deferred.append(Deferral(gap, switched, None))
-        elif until := (paused or {}).get(config.datasets[gap.cell.dataset].source):
-            deferred.append(Deferral(gap, f"source paused until {until:%Y-%m-%d %H:%M} UTC", until))
+        elif hold := (held or {}).get(config.datasets[gap.cell.dataset].source):
+            deferred.append(Deferral(gap, why_held(hold, "source paused"), hold.until))
+        elif hold := (held or {}).get(gap.cell.dataset):
+            deferred.append(Deferral(gap, why_held(hold, "breaker open"), hold.until))
         else:
             ready.append(gap)
     taken: list[Fill] = []
@@ -107,12 +114,36 @@ def make_plan(
             deferred += [Deferral(gap, over, now + config.reconcile.interval) for gap in fill.gaps]
         else:
             taken.append(fill)
-    return Plan(tuple(with_eta(config, taken, now)), tuple(deferred))
+    return Plan(tuple(taken), tuple(deferred))
+
+
+def why_held(hold: Hold, what: str) -> str:
+    """ "source paused until 2026-01-15 12:15 UTC: HTTP 403", or the same of a breaker."""
+    return f"{what} until {hold.until:%Y-%m-%d %H:%M} UTC: {hold.reason}"
 
 
 def start_order(fill: Fill) -> tuple[float, datetime, str]:
     """Sorts fills by score, the best first; ties: older first, then key."""
     return (-fill.score.total, fill.detected_at, fill.gaps[0].cell.key)
+
+
+def rescored(fill: Fill, success: Mapping[str, float]) -> Fill:
+    """The same fill with the success factor that its dataset has by now."""
+    factor = success.get(fill.dataset, 1.0)
+    if not fill.score.weighted or factor == fill.score.success:
+        return fill
+    return replace(fill, score=replace(fill.score, success=factor))
+
+
+def first_request(fill: Fill) -> tuple[Fill, Fill] | None:
+    """A fill of the first request alone, and one of the rest; None when there is no rest."""
+    first, *rest = fill.requests().values()
+    if not rest:
+        return None
+    keys = {cell.key for cell in first}
+    parts = [tuple(gap for gap in fill.gaps if (gap.cell.key in keys) is part) for part in (True, False)]
+    one, other = (replace(fill, id=_id(fill.dataset, fill.season, gaps), gaps=gaps) for gaps in parts)
+    return one, other
 
 
 class RunCap:
@@ -131,15 +162,6 @@ class RunCap:
             return f"run cap: {self.by_priority[priority]} {priority.value} fills a run"
         self._started[priority] += 1
         return None
-
-
-def with_eta(config: Config, fills: Iterable[Fill], now: datetime) -> Iterator[Fill]:
-    """The same fills with the time at which each would be done, if its source's rate were the only limit."""
-    asked: dict[str, int] = defaultdict(int)
-    for fill in fills:
-        asked[fill.source] += len(fill.requests())
-        seconds = max(asked[fill.source] * rate.seconds / rate.requests for rate in config.sources[fill.source].rates)
-        yield replace(fill, eta=now + timedelta(seconds=seconds))
 
 
 def _switch(config: Config, name: str) -> str | None:

@@ -19,13 +19,14 @@ class Score:
     multiplier: float
     small_fill: float
     success: float
+    weighted: bool = True
 
     @property
     def total(self) -> float:
         return (self.base + self.age) * self.multiplier * self.small_fill * self.success
 
     def parts(self) -> dict[str, float]:
-        return asdict(self)
+        return {name: part for name, part in asdict(self).items() if name != "weighted"}
 
 
 def priority_of(cell: Cell, dataset: Dataset, scoring: Scoring, now: datetime) -> Priority:
@@ -47,7 +48,7 @@ def score_of(
     base = scoring.base[priority]
     hours = max(0.0, (now - first_seen).total_seconds() / 3600)
     if not scoring.weighting:
-        return Score(base, 0.0, 1.0, 1.0, 1.0)
+        return Score(base, 0.0, 1.0, 1.0, 1.0, weighted=False)
     return Score(
         base=base,
         age=scoring.age_per_hour * hours,

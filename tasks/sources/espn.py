@@ -29,11 +29,14 @@ _FIRST_YEAR_WITH_PLAYS = 2003
 
 
 def scoreboard(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:
-    """The games of one Eastern day. No events is a day off, and whole."""
-    events = read_object(body)["events"]
+    """The games of one Eastern day. No events is a day off, and whole, unless the calendar beside them says more."""
+    document = read_object(body)
+    events = document["events"]
     if len(events) == _SILENT_CUT:
         return bad(f"exactly {_SILENT_CUT} events: a list that ESPN cut")
     day = date.fromisoformat(fields["date"])
+    if not events and day in _days_with_games(document):
+        return bad("no events, on a day that its own calendar has games on")
     games = list(_games(events, day))
     if events and not games:
         return bad(f"the board of {eastern_day(moment(events[0]['date']))}, not of {day}")
@@ -55,6 +58,12 @@ def summary(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:
     if teams != 2:
         return bad(f"{teams} of 2 teams have players in the box score")
     return _told_to_the_end(document.get("plays") or [], int(fields["end_year"]))
+
+
+def _days_with_games(document: dict[str, Any]) -> set[date]:
+    """The days in the season's calendar; none where it lists something else."""
+    days = (day for league in document.get("leagues") or [] for day in league.get("calendar") or [])
+    return {eastern_day(moment(day)) for day in days if isinstance(day, str)}
 
 
 def _games(events: list[dict[str, Any]], day: date) -> Iterator[Game]:

@@ -1,0 +1,101 @@
+"""What keeps a source, or one of its scrapers, from being asked, and until when?
+
+Both are the same machine: closed until something goes wrong, left alone until a time, then one probe. A source is
+paused by a single refusal, a step an incident; the breaker of a scraper (a source's dataset) opens after several
+failures in a row. Pure: every change is a new Hold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from config.models import Backoff, BreakerRules
+
+# While a probe is out, nobody else asks; one that was not heard of again for so long has died.
+PROBE_PATIENCE = timedelta(minutes=2)
+_FIRST_SHARE = 1 / 8  # of the rate, when a ramp begins
+
+
+class Phase(StrEnum):
+    CLOSED = "closed"
+    OPEN = "open"  # left alone
+    HALF_OPEN = "half-open"  # one probe, and nothing else until it is answered
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """`name` is a source or a dataset; times are of the real clock, never of a back-test's."""
+
+    name: str
+    until: datetime | None = None
+    reason: str = ""
+    step: int = 0  # how often it was extended
+    failures: tuple[datetime, ...] = ()  # in a row, of a scraper that is not held yet
+    probe_until: datetime | None = None  # a probe is out, and given up then
+    resumed_at: datetime | None = None
+
+    def phase(self, now: datetime) -> Phase:
+        if self.until is None:
+            return Phase.CLOSED
+        return Phase.OPEN if now < self.until else Phase.HALF_OPEN
+
+    def may_probe(self, now: datetime) -> bool:
+        return self.phase(now) is Phase.HALF_OPEN and (self.probe_until is None or self.probe_until <= now)
+
+    def slower(self, now: datetime, ramp: timedelta) -> float:
+        """How many times as far apart requests are, while the rate grows again after a pause."""
+        if self.resumed_at is None or now >= self.resumed_at + ramp:
+            return 1.0
+        return 1 / max((now - self.resumed_at) / ramp, _FIRST_SHARE)
+
+
+def refused(
+    hold: Hold,
+    rules: Backoff,
+    asked: datetime,
+    now: datetime,
+    reason: str,
+    *,
+    shut_out: bool = False,
+    wait: timedelta | None = None,
+    jitter: float = 0.0,
+) -> Hold:
+    """A source has refused a request that was sent at `asked`; `wait` is what it said itself, `jitter` 0 to 1.
+
+    Requests that were on their way when the pause began, or were sent in it, belong to the same incident: they can
+    prolong it to what the source says, and are no further step.
+    """
+    if hold.until is not None and asked < hold.until:
+        longer = now + wait if wait else hold.until
+        return replace(hold, until=max(hold.until, longer))
+    ended = hold.until or hold.resumed_at
+    if hold.resumed_at is not None and asked < hold.resumed_at:
+        return hold  # sent before the source had recovered, answered after
+    step = hold.step + 1 if ended is not None and now < ended + rules.quiet else 0
+    first = rules.shut_out if shut_out else rules.first
+    pause = min(first * 2 ** min(step, 40), max(rules.longest, first)) * (1 + rules.jitter * jitter)
+    return Hold(hold.name, now + max(pause, wait or timedelta()), reason, step)
+
+
+def failed(hold: Hold, rules: BreakerRules, asked: datetime, now: datetime, reason: str) -> Hold:
+    """A scraper could not get a file that it asked for at `asked`."""
+    if hold.until is not None:
+        if asked < hold.until:
+            return hold  # was on its way when the breaker opened
+        step = hold.step + 1
+        return Hold(hold.name, now + min(rules.open_for * 2 ** min(step, 40), rules.longest), reason, step)
+    failures = (*(at for at in hold.failures if at > now - rules.window), now)
+    if len(failures) < rules.failures:
+        return replace(hold, failures=failures, reason=reason)
+    return Hold(hold.name, now + rules.open_for, f"{len(failures)} failures in a row; the last: {reason}")
+
+
+def succeeded(hold: Hold, asked: datetime, now: datetime) -> Hold:
+    """It has answered a request that was sent at `asked`."""
+    if hold.until is None:
+        return replace(hold, failures=())
+    if asked < hold.until:
+        return hold  # was on its way when it was refused: tells nothing about now
+    return Hold(hold.name, step=hold.step, resumed_at=now)

@@ -1,0 +1,141 @@
+"""Which fill starts next, and when will each be done?
+
+A source is given work as it can spend it: its next fill starts when those before it have almost no request left that
+waits for the rate, so that a fill holds a worker no longer than it must, and the rate never waits for a fill.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from tasks.domain.plan import Fill
+
+# Before anything was measured: seconds from sending a request to having its body, and from submitting a fill to its
+# first request (a task run and a subflow run on Prefect's embedded API).
+LATENCY, START_UP = 0.5, 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """What a source gives: seconds between two requests, until an answer, and until a new fill sends its first."""
+
+    spacing: float
+    latency: float = LATENCY
+    start_up: float = START_UP
+    most_lanes: int = 3
+
+    @property
+    def head_start(self) -> int:
+        """How many requests leave while a new fill starts up."""
+        return math.ceil(self.start_up / self.spacing)
+
+    def lanes(self, requests: int) -> int:
+        """The smallest number of fills of so many requests at once that spends the whole rate.
+
+        A fill that has the rate for itself spends it for requests x spacing seconds, and holds its lane for its
+        start-up and its last answer besides.
+        """
+        idle = self.start_up + self.latency
+        return min(self.most_lanes, 1 + math.ceil(idle / (max(requests, 1) * self.spacing)))
+
+    def seconds(self, requests: int) -> float:
+        """How long a fill of so many requests takes that has the rate for itself."""
+        return self.start_up + max(requests - 1, 0) * self.spacing + self.latency
+
+
+@dataclass(slots=True)
+class Lane:
+    """Where a source stands: how many of its fills run, and how many of their requests have not left yet."""
+
+    supply: Supply
+    running: int = 0
+    waiting: int = 0
+
+    def is_free(self, requests: int) -> bool:
+        """May a fill of so many requests start?"""
+        return self.running < self.supply.lanes(requests) and self.waiting <= self.supply.head_start
+
+
+def next_fill(queue: Iterable[Fill], lanes: Mapping[str, Lane], closed: Collection[str]) -> Fill | None:
+    """The best fill of a queue in score order whose source has a free lane; `closed` names sources and datasets.
+
+    Within a source the order of the queue is kept: a fill that has to wait holds back those behind it, but for one
+    whose own dataset is closed.
+    """
+    held_back = set(closed)
+    for fill in queue:
+        if fill.source in held_back or fill.dataset in closed:
+            continue
+        if lanes[fill.source].is_free(len(fill.requests())):
+            return fill
+        held_back.add(fill.source)
+        if lanes.keys() <= held_back:
+            break
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Seconds from now at which a fill starts and ends."""
+
+    start: float
+    end: float
+
+
+def foresee(
+    fills: Iterable[Fill], supplies: Mapping[str, Supply], workers: int, opens: Mapping[str, float] | None = None
+) -> dict[str, Span]:
+    """When each fill would start and end, by its id, if all went well: the dispatcher in simulated time.
+
+    `opens` is in how many seconds a paused source, or a dataset whose breaker is open, may be asked again.
+    """
+    opens = dict(opens or {})
+    queues: dict[str, deque[tuple[int, Fill, int]]] = {source: deque() for source in supplies}
+    for rank, fill in enumerate(fills):
+        queues[fill.source].append((rank, fill, len(fill.requests())))
+    spans: dict[str, Span] = {}
+    running = dict.fromkeys(supplies, 0)
+    free_at = {source: opens.get(source, 0.0) for source in supplies}  # when the rate has its next place
+    opens_at = dict(free_at)  # when so few requests wait that the next fill may start
+    ends: list[tuple[float, str]] = []
+    now = 0.0
+    while any(queues.values()):
+        while ends and ends[0][0] <= now:
+            running[heapq.heappop(ends)[1]] -= 1
+        best: tuple[int, str] | None = None
+        later = [ends[0][0]] if ends else []
+        for source, queue in queues.items():
+            if not queue:
+                continue
+            supply = supplies[source]
+            may = max(opens_at[source], opens.get(queue[0][1].dataset, 0.0))
+            if may > now:
+                later.append(may)
+            elif running[source] < supply.lanes(queue[0][2]) and (best is None or queue[0][0] < best[0]):
+                best = (queue[0][0], source)
+        if best is None or len(ends) >= workers:
+            now = min(at for at in later if at > now)
+            continue
+        source = best[1]
+        supply = supplies[source]
+        _, fill, requests = queues[source].popleft()
+        first = max(free_at[source], now + supply.start_up)
+        last = first + (requests - 1) * supply.spacing
+        free_at[source] = last + supply.spacing
+        opens_at[source] = max(now, last - supply.head_start * supply.spacing)
+        running[source] += 1
+        heapq.heappush(ends, (last + supply.latency, source))
+        spans[fill.id] = Span(now, last + supply.latency)
+    return spans
+
+
+def with_eta(fills: Iterable[Fill], spans: Mapping[str, Span], now: datetime) -> Iterator[Fill]:
+    """The same fills, each with the times at which it would start and end."""
+    for fill in fills:
+        span = spans[fill.id]
+        yield replace(fill, starts=now + timedelta(seconds=span.start), eta=now + timedelta(seconds=span.end))

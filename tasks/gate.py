@@ -1,0 +1,142 @@
+"""May this source be asked now? Its pause and the breakers of its scrapers, as the ledger holds them for everybody."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from config.models import BreakerRules, Source
+from tasks.domain import holds
+from tasks.domain.errors import HeldError, RefusedError
+from tasks.domain.holds import Hold, Phase
+from tasks.domain.pacing import spacing
+from tasks.domain.plan import why_held
+from tasks.ledger import Ledger
+
+log = logging.getLogger(__name__)
+
+_FRESH = 0.5  # seconds for which what the ledger said is believed: so late do other processes learn of a pause
+_WORTH_WAITING = timedelta(seconds=5)  # a fill that has to wait longer gives its lane to another source
+_RAMP_REQUESTS = 8  # the ramp of a slow source lasts so many requests
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """A request may go: so many times slower than the rate, and as whose probe."""
+
+    slower: float = 1.0
+    probes: tuple[str, ...] = ()
+
+
+class Gate:
+    """The holds of one source and of its datasets. Time is the real clock: a refusal is a fact of today."""
+
+    def __init__(self, source: str, settings: Source, breaker: BreakerRules, ledger: Ledger):
+        self.source = source
+        self._rules = settings.backoff
+        self._breaker = breaker
+        self._ledger = ledger
+        self._ramp = max(settings.backoff.ramp, timedelta(seconds=_RAMP_REQUESTS * spacing(settings.rates)))
+        self._known: dict[str, Hold] = {}
+        self._read_at = float("-inf")
+
+    async def enter(self, dataset: str) -> Pass:
+        """Waits out a short pause. Raises HeldError for a long one, and while somebody else's probe takes long."""
+        waited_since = _now()
+        while True:
+            now = _now()
+            held = [hold for hold in map(self.hold, (self.source, dataset)) if hold.phase(now) is not Phase.CLOSED]
+            if not held:
+                return Pass(self.hold(self.source).slower(now, self._ramp))
+            for hold in held:
+                assert hold.until is not None
+                if hold.until - now > _WORTH_WAITING:
+                    what = "source paused" if hold.name == self.source else "breaker open"
+                    raise HeldError(why_held(hold, what), hold.until)
+            if all(hold.may_probe(now) for hold in held):
+                probes = [hold.name for hold in held if self._claim(hold.name)]
+                if len(probes) == len(held):
+                    log.info("%s is asked again, once: %s", self.source, held[0].reason)
+                    return Pass(probes=tuple(probes))
+                self.give_up(Pass(probes=tuple(probes)))
+            elif now - waited_since > _WORTH_WAITING:
+                raise HeldError(f"a first request to {held[0].name} is not answered yet", now + _WORTH_WAITING)
+            await asyncio.sleep(0.1)
+
+    def is_open(self, dataset: str, entered: Pass) -> bool:
+        """Has nothing been held since a request was let in?"""
+        now = _now()
+        names = {self.source, dataset} - set(entered.probes)
+        return all(self.hold(name).phase(now) is Phase.CLOSED for name in names)
+
+    def hold(self, name: str) -> Hold:
+        """What the ledger said, at most half a second ago."""
+        if time.monotonic() - self._read_at > _FRESH:
+            self._known, self._read_at = self._ledger.holds(), time.monotonic()
+        return self._known.get(name) or Hold(name)
+
+    def refused(self, error: RefusedError, asked: datetime) -> Hold:
+        """The source has refused a request that was sent at `asked`."""
+        before = self.hold(self.source)
+        after = self._change(
+            self.source,
+            lambda hold: holds.refused(
+                hold,
+                self._rules,
+                asked,
+                _now(),
+                str(error),
+                shut_out=error.shut_out,
+                wait=error.wait,
+                jitter=random.random(),
+            ),
+        )
+        if after.until != before.until:
+            log.warning("%s is left alone until %s: %s", self.source, f"{after.until:%H:%M:%S}", error)
+        return after
+
+    def failed(self, dataset: str, reason: str, asked: datetime) -> None:
+        """A file of a dataset could not be had: the scraper's failure, not the source's refusal."""
+        self._answered(asked)
+        after = self._change(dataset, lambda hold: holds.failed(hold, self._breaker, asked, _now(), reason))
+        if after.phase(_now()) is Phase.OPEN:
+            log.warning("breaker of %s open until %s: %s", dataset, f"{after.until:%H:%M:%S}", after.reason)
+
+    def succeeded(self, dataset: str, asked: datetime) -> None:
+        self._answered(asked)
+        hold = self.hold(dataset)
+        if hold.until is not None or hold.failures:
+            self._change(dataset, lambda hold: holds.succeeded(hold, asked, _now()))
+
+    def give_up(self, entered: Pass) -> None:
+        """The probes that were to be made will not be: somebody else may."""
+        for name in entered.probes:
+            self._change(name, lambda hold: replace(hold, probe_until=None))
+
+    def _answered(self, asked: datetime) -> None:
+        if self.hold(self.source).until is not None:
+            self._change(self.source, lambda hold: holds.succeeded(hold, asked, _now()))
+
+    def _claim(self, name: str) -> bool:
+        claimed = False
+
+        def claim(hold: Hold) -> Hold:
+            nonlocal claimed
+            claimed = hold.may_probe(_now())
+            return replace(hold, probe_until=_now() + holds.PROBE_PATIENCE) if claimed else hold
+
+        self._change(name, claim)
+        return claimed
+
+    def _change(self, name: str, change: Callable[[Hold], Hold]) -> Hold:
+        self._known[name] = self._ledger.change_hold(name, change)
+        return self._known[name]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

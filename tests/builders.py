@@ -5,10 +5,11 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from config.load import load_config
-from config.models import Config
+from config.models import Config, Priority
 from tasks.domain.expected import Cell
 from tasks.domain.games import Game, GameStatus
-from tasks.domain.plan import Gap
+from tasks.domain.plan import Fill, Gap
+from tasks.domain.scoring import Score
 from tasks.domain.states import Kind, LakeObject
 
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
@@ -68,3 +69,19 @@ def a_gap(n: int = 0, **change: Any) -> Gap:
     name = f"4018{n:05}"
     cell = a_cell(key=f"espn_box_scores/{name}.json", request=f"/summary?event={name}")
     return replace(Gap(cell, Kind.MISSING, "not in the lake", NOW), **change)
+
+
+_DATASETS = {"espn": "espn_summary", "nba_api": "nba_playbyplay", "basketball_reference": "br_boxscore"}
+
+
+def a_fill(n: int = 0, source: str = "espn", requests: int = 1, score: float = 100.0) -> Fill:
+    """A fill of missing files, each with a request of its own; different numbers are different fills."""
+    gaps = []
+    for file in range(requests):
+        gap = a_gap(n * 100 + file)
+        key = f"{source}/{n}-{file}.json"
+        cell = replace(gap.cell, dataset=_DATASETS[source], key=key, request=f"/{key}")
+        gaps.append(replace(gap, cell=cell))
+    parts = Score(score, 0.0, 1.0, 1.0, 1.0)
+    dataset = _DATASETS[source]
+    return Fill(f"{source}-{n}", source, dataset, "2025-26", Kind.MISSING, Priority.HIGH, tuple(gaps), parts, NOW)

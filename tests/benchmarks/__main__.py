@@ -25,6 +25,7 @@ from tasks.domain.games import Game, GameStatus
 from tasks.domain.plan import make_plan
 from tasks.domain.survey import expected_cells, take_survey
 from tasks.report import Report
+from tests.benchmarks import mix, mix_for_real
 
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 
@@ -32,8 +33,10 @@ NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 def main() -> None:
     console = Console()
     console.print(_growth_of_the_plan())
+    console.print(mix.simulated())
     with tempfile.TemporaryDirectory() as folder:
         console.print(_fetching(Path(folder)))
+    console.print(_the_mix())
 
 
 def _growth_of_the_plan() -> Table:
@@ -76,6 +79,17 @@ def _fetching(folder: Path) -> Table:
     return table
 
 
+def _the_mix() -> Table:
+    rate = mix_for_real.RATES["basketball_reference"]
+    faster = f"[{{requests: {rate.requests}, seconds: {rate.seconds}}}]"
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        mix_for_real.sites() as sites,
+        _environment(sites, Path(folder), ADCE_SOURCES__BASKETBALL_REFERENCE__RATES=faster),
+    ):
+        return mix_for_real.for_real(sites)
+
+
 async def _reconcile(config: Config) -> Report:
     await set_up(config)
     state = await reconcile(
@@ -87,14 +101,16 @@ async def _reconcile(config: Config) -> Report:
 
 
 @contextmanager
-def _environment(sites: SandboxProcess, folder: Path) -> Iterator[None]:
+def _environment(sites: SandboxProcess, folder: Path, **more: str) -> Iterator[None]:
+    """An empty lake and ledger in the folder, and the sandbox in place of the sites."""
     before = dict(os.environ)
     os.environ |= {
         "ADCE_LAKE": (folder / "lake").as_uri(),
         "ADCE_LEDGER": f"sqlite:///{folder / 'ledger.db'}",
-        "ADCE_SOURCES__ESPN__BASE_URL": sites.base_urls["espn"],
         "PREFECT_LOGGING_LEVEL": "WARNING",
     }
+    os.environ |= {f"ADCE_SOURCES__{name.upper()}__BASE_URL": url for name, url in sites.base_urls.items()}
+    os.environ |= more
     try:
         yield
     finally:

@@ -48,9 +48,8 @@ def test_plan_as_json_is_one_document_with_the_promised_fields(adce: Any) -> Non
     parts = fill["score_parts"]
     total = (parts["base"] + parts["age"]) * parts["multiplier"] * parts["small_fill"] * parts["success"]
     assert fill["score"] == pytest.approx(total)
-    assert [set(source) for source in document["sources"]] == [
-        {"name", "requests", "eta", "paused_until", "breaker"}
-    ] * 3
+    for source in document["sources"]:
+        assert {"name", "requests", "eta", "paused_until", "breaker"} <= source.keys()
 
 
 def test_plan_shows_tables(adce: Any) -> None:
@@ -142,4 +141,4 @@ def test_setup_makes_the_buckets_and_may_be_repeated(prefect_api: None, adce: An
     for _ in range(2):
         result = adce("setup")
         assert result.exit_code == 0
-        assert "rate bucket adce-espn-per-1s" in result.stdout
+        assert "rate bucket adce-espn" in result.stdout

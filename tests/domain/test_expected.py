@@ -78,7 +78,9 @@ def test_the_schedules_of_selected_games_come_along(selection: Selection, datase
         (Selection(seasons=("2023-25",)), "not a season"),
         (Selection(seasons=("2030-31",)), "has not begun; the current one is 2025-26"),
         (Selection(seasons=("1980-81",)), "no files are expected of season 1980-81; the first is 1996-97"),
-        (Selection(since=date(2026, 1, 2), until=date(2026, 1, 1)), "--since 2026-01-02 is after --until"),
+        (Selection(since=date(2026, 1, 2), until=date(2026, 1, 1)), "since 2026-01-02 is after until"),
+        (Selection(sources=("espn",), datasets=("br_totals",)), "no dataset of br_totals is one of espn"),
+        (Selection(seasons=("2023-24",), since=date(2025, 1, 1)), "season 2023-24 has no day between 2025-01-01 and"),
     ],
 )
 def test_a_selection_of_what_there_is_none_of_is_refused(selection: Selection, message: str) -> None:

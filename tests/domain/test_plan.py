@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.models import Config, Priority
+from tasks.domain.holds import Hold
 from tasks.domain.plan import Gap, make_plan, start_order
 from tasks.domain.scoring import priority_of, score_of, success_factor
 from tasks.domain.states import Kind
@@ -148,7 +149,8 @@ def test_what_is_switched_off_is_deferred_until_somebody_changes_it(config: Conf
     assert [(d.reason, d.until) for d in plan.deferred] == [(reason, None)]
 
 
-def test_a_paused_source_is_deferred_until_its_pause_ends() -> None:
+@pytest.mark.parametrize("name", ["espn", "espn_summary"])
+def test_what_is_held_is_deferred_until_then(name: str) -> None:
     until = NOW + timedelta(hours=1)
-    plan = make_plan(CONFIG, [a_gap()], NOW, paused={"espn": until})
+    plan = make_plan(CONFIG, [a_gap()], NOW, held={name: Hold(name, until, "HTTP 403")})
     assert [d.until for d in plan.deferred] == [until]

@@ -40,7 +40,7 @@ def test_fifty_fills_start_in_score_order_and_never_more_than_five_at_once(
         at_once = [other for other in runs if other.start_time <= run.start_time < other.end_time]
         assert len(at_once) <= 5
     assert set(runs[0].tags) == {"adce", "source:espn", "dataset:espn_scoreboard", "priority:HIGH"}
-    assert runs[0].name == f"espn_scoreboard {report.fills[0].days}"
+    assert runs[0].name == f"espn_scoreboard {report.fills[0].days} missing"
 
 
 async def _runs_of(fills: set[str]) -> list[FlowRun]:

@@ -1,8 +1,10 @@
 """The main job, end to end: real HTTP to the sandbox, Prefect's embedded API, a local folder."""
 
+import asyncio
 import json
+import re
 from collections import Counter
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import boto3
@@ -10,8 +12,9 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from deployments.sandbox.process import SandboxProcess
+from flows.reconcile import reconcile
 from tasks.domain.errors import BucketError
-from tests.flows.conftest import Reconcile
+from tests.flows.conftest import NOW, Reconcile
 
 
 def test_an_empty_lake_is_filled_schedules_first_and_their_games_in_the_same_run(
@@ -114,7 +117,9 @@ def test_a_site_that_refuses_is_left_alone_until_later(run_reconcile: Reconcile,
     assert len(report.failed) + len(report.left) == report.counts["gap"] + report.counts["deferred"]
     again = run_reconcile(datasets=["espn_scoreboard"], since=date(2025, 11, 1))
     assert again.fills == ()
-    assert {reason for _, reason, _ in again.left} == {"source paused until 2026-01-15 12:15 UTC"}
+    reason, until = next((reason, until) for _, reason, until in again.left)
+    assert re.fullmatch(r"source paused until .* UTC: .*/scoreboard\?dates=\d+: refused with HTTP 403", reason)
+    assert timedelta(minutes=14) < until - datetime.now(UTC) < timedelta(minutes=17), "of the real clock"
 
 
 def test_an_unreachable_source_fails_its_own_files_and_no_others(
@@ -130,17 +135,15 @@ def test_an_unreachable_source_fails_its_own_files_and_no_others(
 def test_a_missing_bucket_stops_the_run_before_any_request(
     prefect_api: None, run_reconcile: Reconcile, sites: SandboxProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_reconcile(dry_run=True)
-    monkeypatch.setattr("flows.run.Bucket", _bucket_nobody_made)
-    with pytest.raises(BucketError, match=r"adce-nobody-per-1s.* is missing; run `adce setup`"):
-        run_reconcile(datasets=["espn_scoreboard"])
+    monkeypatch.setattr("tasks.buckets.bucket_for", lambda source: f"nobody-made-{source}")
+    with pytest.raises(BucketError, match=r"nobody-made-espn.* is missing; run `adce setup`"):
+        asyncio.run(_reconcile_without_setup())
     assert sites.requests() == []
 
 
-def _bucket_nobody_made(source: str, rates: list, client: object) -> object:  # type: ignore[type-arg]
-    from tasks.buckets import Bucket
-
-    return Bucket("nobody", rates, client)  # type: ignore[arg-type]
+async def _reconcile_without_setup() -> None:
+    state = await reconcile(datasets=["espn_scoreboard"], since=date(2026, 1, 13), as_of=NOW, return_state=True)
+    await state.result(fetch=True)  # type: ignore[call-overload]
 
 
 def test_a_dry_run_fetches_nothing_and_tells_the_plan(run_reconcile: Reconcile, sites: SandboxProcess) -> None:

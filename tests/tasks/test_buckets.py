@@ -1,8 +1,10 @@
 """The rate buckets on Prefect's embedded API, and a pace that a strict upstream never rejects."""
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import TypeVar
 
 import httpx
@@ -12,9 +14,12 @@ from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
 
 from config.models import Config, Rate
 from deployments.sandbox.process import SandboxProcess
-from tasks.buckets import Bucket, bucket_for, ensure_buckets
+from tasks.buckets import Asker, Bucket, bucket_for, ensure_buckets, open_buckets
 from tasks.domain.errors import BucketError
+from tasks.domain.pacing import terms_of
 from tests.builders import a_config
+from tests.servers import prefect_server
+from tests.spenders import spend
 
 T = TypeVar("T")
 pytestmark = pytest.mark.usefixtures("prefect_api")
@@ -39,57 +44,78 @@ def _with_client(work: Callable[[PrefectClient], Awaitable[T]]) -> T:
         pytest.param(None, "is missing", id="missing"),
         pytest.param({"active": False}, "is switched off", id="inactive"),
         pytest.param({"slot_decay_per_second": 0}, "has no slot decay and would never refill", id="never refills"),
-        pytest.param({"limit": 99}, "has limit 99 and decay .* but the configuration says 3 per 1.25 s", id="other"),
     ],
 )
 def test_a_bucket_that_is_not_right_is_refused_and_the_line_says_how_to_mend_it(
     change: dict[str, object] | None, message: str
 ) -> None:
-    rate = Rate(requests=3, seconds=1.25)
-    name = bucket_for("espn", rate)
+    config = _config(Rate(requests=3, seconds=1.25))
+    name = bucket_for("espn")
 
     async def story(client: PrefectClient) -> None:
+        await ensure_buckets(client, config)
         if change is None:
-            await client.delete_global_concurrency_limit_by_name(name) if await _there(client, name) else None
+            await client.delete_global_concurrency_limit_by_name(name)
         else:
-            await ensure_buckets(client, _config(rate))
             await client.update_global_concurrency_limit(name, GlobalConcurrencyLimitUpdate.parse_obj(change))
-        await Bucket("espn", [rate], client).check()
+        await open_buckets(client, config)
 
     with pytest.raises(BucketError, match=rf"rate bucket '{name}' {message}.*run `adce setup`"):
         _with_client(story)
 
 
-async def _there(client: PrefectClient, name: str) -> bool:
-    return any(limit.name == name for limit in await client.read_global_concurrency_limits(limit=200, offset=0))
-
-
-def test_setup_mends_a_wrong_bucket_and_a_changed_rate() -> None:
+@pytest.mark.parametrize("take_effect", [ensure_buckets, open_buckets], ids=["setup", "next run"])
+def test_a_changed_rate_takes_effect(take_effect: Callable[[PrefectClient, Config], Awaitable[object]]) -> None:
     async def story(client: PrefectClient) -> None:
-        for requests in (4, 5):
-            rate = Rate(requests=requests, seconds=1.1)
-            await ensure_buckets(client, _config(rate))
-            await Bucket("espn", [rate], client).check()
+        await ensure_buckets(client, _config(Rate(requests=4, seconds=1.1)))
+        changed = Rate(requests=5, seconds=1.1)
+        await take_effect(client, _config(changed))
+        terms = await Asker(bucket_for("espn"), [changed], client).look()
+        assert terms.same_as(terms_of([changed]))
 
     _with_client(story)
+
+
+def test_five_processes_may_set_up_fresh_buckets_at_once() -> None:
+    config = _config(Rate(requests=7, seconds=1.3))
+
+    async def story(client: PrefectClient) -> None:
+        if any(limit.name == bucket_for("espn") for limit in await client.read_global_concurrency_limits(200, 0)):
+            await client.delete_global_concurrency_limit_by_name(bucket_for("espn"))
+        await asyncio.gather(*(ensure_buckets(client, config) for _ in range(5)))
+        await open_buckets(client, config)
+
+    _with_client(story)
+
+
+@contextlib.asynccontextmanager
+async def _bucket(client: PrefectClient, rate: Rate) -> AsyncIterator[Bucket]:
+    """The source's bucket, as a process of its own would hold it."""
+    await ensure_buckets(client, _config(rate))
+    bucket = Bucket([Asker(bucket_for("espn"), [rate], client)])
+    yield bucket
+    await bucket.close()
+
+
+async def _leave(bucket: Bucket) -> float:
+    departure = await bucket.leave()
+    departure.sent = time.monotonic()
+    return departure.sent
 
 
 def test_five_askers_spend_the_rate_and_a_strict_upstream_rejects_nothing() -> None:
     rate = Rate(requests=10, seconds=1)
 
     async def story(client: PrefectClient) -> None:
-        await ensure_buckets(client, _config(rate))
-        bucket = Bucket("espn", [rate], client)
+        async with _bucket(client, rate) as bucket, httpx.AsyncClient(trust_env=False) as http:
 
-        async def asker(http: httpx.AsyncClient) -> None:
-            for _ in range(8):
-                departure = await bucket.leave()
-                await http.get(sites.base_urls["espn"] + "/scoreboard?dates=20260113")
-                departure.sent = departure.sent or time.monotonic()
+            async def asker() -> None:
+                for _ in range(8):
+                    departure = await bucket.leave()
+                    await http.get(sites.base_urls["espn"] + "/scoreboard?dates=20260113")
+                    departure.sent = departure.sent or time.monotonic()
 
-        async with httpx.AsyncClient() as http:
-            await asyncio.gather(*(asker(http) for _ in range(5)))
-        await bucket.close()
+            await asyncio.gather(*(asker() for _ in range(5)))
 
     with SandboxProcess(clock="2026-01-15T12:00:00Z", rates={"espn": "10/1"}) as sites:
         _with_client(story)
@@ -101,15 +127,11 @@ def test_a_second_process_keeps_the_distance_that_a_slow_rate_asks_for() -> None
     rate = Rate(requests=1, seconds=2)
 
     async def story(client: PrefectClient) -> list[float]:
-        await ensure_buckets(client, _config(rate))
         times = []
         for idle in (0.0, 3.0, 0.5):  # the third comes right after one that had waited long
-            bucket = Bucket("espn", [rate], client)
-            await asyncio.sleep(idle)
-            departure = await bucket.leave()
-            departure.sent = time.monotonic()
-            times.append(departure.sent)
-            await bucket.close()
+            async with _bucket(client, rate) as bucket:
+                await asyncio.sleep(idle)
+                times.append(await _leave(bucket))
         return times
 
     first, second, third = _with_client(story)
@@ -117,17 +139,63 @@ def test_a_second_process_keeps_the_distance_that_a_slow_rate_asks_for() -> None
     assert third - second >= 2
 
 
-def test_who_is_cancelled_while_waiting_loses_its_place_and_stops_nobody() -> None:
-    rate = Rate(requests=1, seconds=1)
+def test_what_a_process_does_not_need_is_given_back_and_another_waits_for_no_lease_to_end() -> None:
+    rate = Rate(requests=10, seconds=1)
 
+    async def story(client: PrefectClient) -> float:
+        async with _bucket(client, rate) as one, _bucket(client, rate) as other:
+            begun = await _leave(one)
+            return await _leave(other) - begun
+
+    assert 0.1 <= _with_client(story) < terms_of([rate]).lease / 2
+
+
+def test_a_source_keeps_all_of_its_rates_and_that_of_all_sources_together() -> None:
+    rates = [Rate(requests=5, seconds=0.5), Rate(requests=8, seconds=2)]
+    together = Rate(requests=3, seconds=1)
+    config = a_config(
+        rates=[together],
+        sources={name: a_config().sources["espn"].model_copy(update={"rates": rates}) for name in ("espn", "nba_api")},
+    )
+
+    async def story(client: PrefectClient) -> list[tuple[float, str]]:
+        await ensure_buckets(client, config)
+        buckets = await open_buckets(client, config)
+        for bucket in buckets.values():
+            await _leave(bucket)  # a bucket whose rate was changed starts as if it were used up
+        begun, times = time.monotonic(), []
+
+        async def asker(name: str) -> None:
+            while time.monotonic() < begun + 5:
+                times.append((await _leave(buckets[name]), name))
+
+        await asyncio.gather(*(asker(name) for name in buckets))
+        for bucket in buckets.values():
+            await bucket.close()
+        return times
+
+    times = _with_client(story)
+    every = [at for at, _ in times]
+    assert {name for _, name in times} == {"espn", "nba_api"}
+    assert all(later - at >= 1 for at, later in zip(every, every[3:], strict=False))
+    assert len(times) >= 12
+
+
+def test_who_is_cancelled_while_waiting_loses_its_place_and_stops_nobody() -> None:
     async def story(client: PrefectClient) -> None:
-        await ensure_buckets(client, _config(rate))
-        bucket = Bucket("espn", [rate], client)
-        waiting = [asyncio.create_task(bucket.leave()) for _ in range(3)]
-        await asyncio.sleep(0.05)
-        waiting[0].cancel()
-        waiting[1].cancel()
-        await asyncio.wait_for(waiting[2], 10)
-        await bucket.close()
+        async with _bucket(client, Rate(requests=1, seconds=1)) as bucket:
+            waiting = [asyncio.create_task(bucket.leave()) for _ in range(3)]
+            await asyncio.sleep(0.05)
+            waiting[0].cancel()
+            waiting[1].cancel()
+            await asyncio.wait_for(waiting[2], 10)
 
     _with_client(story)
+
+
+def test_three_processes_share_a_rate_and_a_strict_upstream_rejects_nothing(tmp_path: Path) -> None:
+    rate = Rate(requests=10, seconds=1)
+    with prefect_server(tmp_path) as env:
+        spent = spend(rate, 3, 12, env)
+    assert spent.refused == 0
+    assert spent.requests > 60

@@ -1,5 +1,7 @@
 """What survives a run?"""
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -8,6 +10,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from tasks.domain.errors import LedgerError
+from tasks.domain.holds import Hold
 from tasks.domain.verdicts import partial
 from tasks.ledger import Examination, FileOutcome, Ledger, _metadata
 from tests.builders import NOW, a_game, a_gap
@@ -58,12 +61,27 @@ def test_what_was_examined_comes_back_with_its_games(url: str) -> None:
     ledger.close()
 
 
-def test_a_pause_holds_until_its_time(url: str) -> None:
+def test_a_hold_is_kept_as_it_was_changed(url: str) -> None:
+    hold = Hold("espn", NOW + HOUR, "HTTP 403", 2, (NOW,), NOW, NOW)
     ledger = Ledger(url)
-    ledger.pause("espn", NOW + HOUR, "HTTP 403")
-    assert ledger.pauses(NOW) == {"espn": NOW + HOUR}
-    assert ledger.pauses(NOW + HOUR) == {}
+    assert ledger.change_hold("espn", lambda found: found) == Hold("espn")
+    ledger.change_hold("espn", lambda found: hold)
     ledger.close()
+    assert Ledger(url).holds() == {"espn": hold}
+
+
+def test_changes_of_a_hold_by_many_at_once_are_all_made(url: str) -> None:
+    ledgers = [Ledger(url) for _ in range(4)]
+
+    def change_it(ledger: Ledger) -> None:
+        for _ in range(20):
+            ledger.change_hold("espn", lambda hold: replace(hold, step=hold.step + 1))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(change_it, ledgers))
+    assert ledgers[0].holds()["espn"].step == 80
+    for ledger in ledgers:
+        ledger.close()
 
 
 def test_the_migrations_make_the_tables_that_the_code_uses(url: str) -> None:

@@ -1,0 +1,115 @@
+"""Three sources of very different rates at once: how close is the dispatcher to what cannot be beaten?
+
+The mix: 40 ESPN fills of 20 files, 35 NBA fills of 10, 25 Basketball Reference fills of 3, scores drawn uniformly, at
+most 5 fills at once.
+
+A source that allows N requests in any T seconds has been sent k files no earlier than (k - N) T / N seconds after the
+first, and has answered a latency later. So no schedule ends before the slowest source has answered its last file,
+before the workers have been occupied for all fills, and before the longest fill is done: that bounds the makespan. And
+the score-weighted mean completion is no better than that of one machine a source, which works off the fills one by one
+at the rate in the best order for that, by score per file (Smith's rule); nor than that of one machine that does the
+work of all workers at once, again in Smith's order.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from rich.table import Table
+
+from config.models import Rate
+from tasks.domain.lanes import Span, Supply, foresee
+from tasks.domain.pacing import spacing
+from tasks.domain.plan import Fill, start_order
+from tests.builders import a_config, a_fill
+
+WORKERS = 5
+MIX = {"espn": (40, 20), "nba_api": (35, 10), "basketball_reference": (25, 3)}  # fills, files of each
+RATES = {name: source.rates[0] for name, source in a_config().sources.items()}
+_LATENCY, _START_UP = 0.2, 0.4  # seconds, in simulated time
+
+
+@dataclass(frozen=True)
+class Bounds:
+    makespan: float
+    completion: float  # score-weighted mean, in seconds
+
+
+def the_mix(seed: int) -> list[Fill]:
+    """The fills in score order."""
+    draw = random.Random(seed)
+    fills = [
+        a_fill(n, source, files, draw.uniform(1, 1000)) for source, (fills, files) in MIX.items() for n in range(fills)
+    ]
+    return sorted(fills, key=start_order)
+
+
+def bounds(fills: Sequence[Fill], rates: Mapping[str, Rate], latency: float) -> Bounds:
+    """What no dispatcher can beat at these rates with this latency (seconds)."""
+    each = {name: rate.seconds / rate.requests for name, rate in rates.items()}
+    held = {
+        fill.id: max(len(fill.gaps) - rates[fill.source].requests, 0) * each[fill.source] + latency for fill in fills
+    }
+    makespan = max(sum(held.values()) / WORKERS, max(held.values()))
+    weighted = 0.0
+    for source, rate in rates.items():
+        some = [fill for fill in fills if fill.source == source]
+        ahead = rate.seconds - latency  # N requests leave at once, and the last answer takes its time
+        makespan = max(makespan, sum(len(fill.gaps) for fill in some) * each[source] - ahead)
+        weighted += _smith(some, {fill.id: len(fill.gaps) * each[source] for fill in some}, ahead)
+    workers = _smith(fills, {name: seconds / WORKERS for name, seconds in held.items()})
+    return Bounds(makespan, max(weighted, workers) / sum(fill.score.total for fill in fills))
+
+
+def _smith(fills: Iterable[Fill], seconds: Mapping[str, float], ahead: float = 0.0) -> float:
+    """The least sum of score x completion on one machine that is some seconds ahead."""
+    now = total = 0.0
+    for fill in sorted(fills, key=lambda fill: seconds[fill.id] / fill.score.total):
+        now += seconds[fill.id]
+        total += fill.score.total * max(now - ahead, 0.0)
+    return total
+
+
+def ratios(fills: Sequence[Fill], spans: Mapping[str, Span], bound: Bounds) -> tuple[float, float]:
+    """Makespan and score-weighted mean completion, each as a multiple of its bound."""
+    weight = sum(fill.score.total for fill in fills)
+    completion = sum(fill.score.total * spans[fill.id].end for fill in fills) / weight
+    return max(span.end for span in spans.values()) / bound.makespan, completion / bound.completion
+
+
+def strict_order(fills: Sequence[Fill], supplies: Mapping[str, Supply], workers: int) -> dict[str, Span]:
+    """What a pool of workers does that is fed in score order, whatever source the fills are of."""
+    free = [0.0] * workers
+    rate_free = dict.fromkeys(supplies, 0.0)
+    spans = {}
+    for fill in fills:
+        supply = supplies[fill.source]
+        start = heapq.heappop(free)
+        last = max(start + supply.start_up, rate_free[fill.source]) + (len(fill.gaps) - 1) * supply.spacing
+        rate_free[fill.source] = last + supply.spacing
+        spans[fill.id] = Span(start, last + supply.latency)
+        heapq.heappush(free, last + supply.latency)
+    return spans
+
+
+def simulated(seeds: int = 20) -> Table:
+    """The dispatcher's decisions in simulated time, at the true rates, next to strict score order."""
+    config = a_config()
+    supplies = {n: Supply(spacing(s.rates), _LATENCY, _START_UP, s.lanes) for n, s in config.sources.items()}
+    found: dict[str, list[tuple[float, float]]] = {"lanes by rate and latency": [], "strict score order": []}
+    for seed in range(seeds):
+        fills = the_mix(seed)
+        bound = bounds(fills, RATES, _LATENCY)
+        for name, way in zip(found, (foresee, strict_order), strict=True):
+            found[name].append(ratios(fills, way(fills, supplies, WORKERS), bound))
+    title = f"The mix at 10/s, 2/s and 1 per 12 s, in simulated time, {seeds} draws of scores"
+    table = Table(title=title, caption="multiples of the lower bound: median (worst)")
+    for column in ("dispatch", "makespan", "score-weighted completion"):
+        table.add_column(column, justify="left" if column == "dispatch" else "right")
+    for name, rows in found.items():
+        columns = [sorted(column) for column in zip(*rows, strict=True)]
+        table.add_row(name, *(f"{column[len(column) // 2]:.3f} ({column[-1]:.3f})" for column in columns))
+    return table

@@ -1,0 +1,135 @@
+"""The mix through Prefect, from a sandbox as strict as the sites, with Basketball Reference five times as fast."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+from prefect import flow
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter
+from prefect.client.schemas.objects import FlowRun
+from rich.table import Table
+
+from config.load import load_config
+from config.models import Config, Rate
+from deployments.sandbox.league import League
+from deployments.sandbox.process import SandboxProcess
+from deployments.sandbox.sites import answer
+from deployments.setup import set_up
+from flows.dispatch import Dispatcher, FillTaskRunner
+from flows.run import open_run
+from tasks.domain.expected import Cell, Selection, calendar_cells, game_cells
+from tasks.domain.lanes import Span
+from tasks.domain.plan import Fill, Gap, Plan
+from tasks.domain.states import Kind
+from tasks.domain.survey import listed_games
+from tasks.inventory import judge
+from tests.benchmarks.mix import MIX, bounds, ratios, the_mix
+from tests.builders import NOW
+
+RATES = {
+    "espn": Rate(requests=10, seconds=1),
+    "nba_api": Rate(requests=2, seconds=1),
+    "basketball_reference": Rate(requests=1, seconds=2.4),
+}
+_LATENCY = 0.02  # seconds that the sandbox takes at least
+_DATASETS = {"espn": "espn_scoreboard", "nba_api": "nba_playbyplay", "basketball_reference": "br_boxscore"}
+_SCHEDULES = {"nba_api": "nba_schedule", "basketball_reference": "br_schedule"}
+_CHOSEN = Selection(datasets=tuple(_DATASETS.values()))
+
+
+def sites() -> SandboxProcess:
+    rates = {name: f"{rate.requests}/{rate.seconds:g}" for name, rate in RATES.items()}
+    return SandboxProcess(clock=NOW.isoformat(), rates=rates)
+
+
+def for_real(sandbox: SandboxProcess) -> Table:
+    """Runs in an environment that points to the sandbox and to an empty lake and ledger. Takes three minutes."""
+    config = load_config()
+    fills = _with_real_files(config, the_mix(seed=0))
+    foreseen, runs, outcomes = asyncio.run(_run(config, fills))
+    begun = min(run.start_time for run in runs.values())
+    spans = {
+        name: Span((run.start_time - begun).total_seconds(), (run.end_time - begun).total_seconds())
+        for name, run in runs.items()
+    }
+    makespan, completion = ratios(fills, spans, bounds(fills, RATES, _LATENCY))
+    predicted = max(span.end for span in foreseen.values())
+    happened = max(span.end for span in spans.values())
+    off = sorted(abs(foreseen[name].end / span.end - 1) for name, span in spans.items())
+    table = Table(title="The mix through Prefect, strict sandbox at 10/s, 2/s and 1 per 2.4 s", show_header=False)
+    for name, figure in (
+        ("files stored", f"{outcomes} of {sum(len(fill.gaps) for fill in fills)}"),
+        ("refused by the sandbox", f"{sum(r['limited'] for r in sandbox.requests())}"),
+        ("seconds", f"{happened:.1f}"),
+        ("makespan, of its bound", f"{makespan:.3f}"),
+        ("score-weighted completion, of its bound", f"{completion:.3f}"),
+        ("inversions of score within a source", f"{_inversions(fills, spans)}"),
+        ("foreseen seconds", f"{predicted:.1f} ({predicted / happened - 1:+.1%})"),
+        (
+            "ends of fills foreseen, off by",
+            f"median {off[len(off) // 2]:.1%}, nine in ten {off[len(off) * 9 // 10]:.1%}",
+        ),
+    ):
+        table.add_row(name, figure)
+    return table
+
+
+def _inversions(fills: Iterable[Fill], spans: dict[str, Span]) -> int:
+    started = sorted(fills, key=lambda fill: spans[fill.id].start)
+    by_source = [[fill for fill in started if fill.source == source] for source in MIX]
+    return sum(one.score.total < next.score.total for some in by_source for one, next in pairwise(some))
+
+
+def _with_real_files(config: Config, fills: Iterable[Fill]) -> list[Fill]:
+    """The same fills, of files that the sandbox has."""
+    cells = {source: _cells(config, source) for source in MIX}
+    return [
+        replace(
+            fill,
+            dataset=_DATASETS[fill.source],
+            gaps=tuple(Gap(next(cells[fill.source]), Kind.MISSING, "not in the lake", NOW) for _ in fill.gaps),
+        )
+        for fill in fills
+    ]
+
+
+def _cells(config: Config, source: str) -> Iterator[Cell]:
+    league = League(seed=0, games_per_day=3)
+    calendar = [cell for cell in calendar_cells(config, NOW, _CHOSEN) if cell.due_at < NOW]
+    if source not in _SCHEDULES:
+        yield from reversed([cell for cell in calendar if cell.dataset == _DATASETS[source]])
+        return
+    dataset = config.datasets[_SCHEDULES[source]]
+    schedules = [cell for cell in calendar if cell.dataset == _SCHEDULES[source] and cell.season == "2024-25"]
+    bodies = {cell.key: answer(league, source, cell.request, NOW).body for cell in schedules}
+    verdicts = {cell.key: judge(bodies[cell.key], cell, dataset) for cell in schedules}
+    games = listed_games(config, schedules, verdicts)[_SCHEDULES[source]]
+    yield from game_cells(config, _SCHEDULES[source], games, _CHOSEN)
+
+
+async def _run(config: Config, fills: list[Fill]) -> tuple[dict[str, Span], dict[str, FlowRun], int]:
+    await set_up(config)
+    found: dict[str, Any] = {}
+
+    @flow(name="mix", task_runner=FillTaskRunner())
+    async def mix() -> None:
+        async with open_run(config, _CHOSEN, as_of=NOW) as run:
+            run.objects = {}
+            seen = run.foresee(fills)
+            found["foreseen"] = {
+                fill.id: Span((fill.starts - NOW).total_seconds(), (fill.eta - NOW).total_seconds())
+                for fill in seen
+                if fill.starts and fill.eta
+            }
+            await Dispatcher(run).run_all(Plan(tuple(fills), ()))
+            found["stored"] = sum(outcome.outcome == "stored" for outcome in run.outcomes.values())
+
+    await mix()
+    async with get_client() as client:
+        runs = await client.read_flow_runs(flow_run_filter=FlowRunFilter(tags={"all_": ["adce"]}), limit=200)
+    return found["foreseen"], {run.parameters["fill"]: run for run in runs}, found["stored"]

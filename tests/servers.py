@@ -1,0 +1,99 @@
+"""Real servers for tests and benchmarks, each for as long as a with block lasts."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+_PATIENCE = 60.0  # seconds that a server may take to start
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def prefect_server(home: Path, database: str | None = None, port: int | None = None) -> Iterator[dict[str, str]]:
+    """A Prefect server on loopback, on SQLite in `home` or another database; gives the environment that names it."""
+    port = port or free_port()
+    env = {"PREFECT_HOME": str(home), "PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
+    server = env | {"PREFECT_LOGGING_SERVER_LEVEL": "CRITICAL", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+    if database:
+        server["PREFECT_API_DATABASE_CONNECTION_URL"] = database
+    command = [str(Path(sys.executable).with_name("prefect")), "server", "start", "--host", "127.0.0.1"]
+    quiet = subprocess.DEVNULL
+    environment = {**os.environ, **server}
+    with subprocess.Popen([*command, "--port", str(port)], env=environment, stdout=quiet, stderr=quiet) as process:
+        try:
+            _wait_for(f"{env['PREFECT_API_URL']}/health", process)
+            yield env
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(int(_PATIENCE * 10)):
+        if process.poll() is not None:
+            raise RuntimeError(f"{process.args!r} ended with status {process.returncode}")
+        try:
+            httpx.get(url, trust_env=False).raise_for_status()
+            return
+        except httpx.HTTPError:
+            time.sleep(0.1)
+    raise RuntimeError(f"{url} has not answered for {_PATIENCE:.0f} s")
+
+
+def postgresql_programs() -> Path | None:
+    """Where PostgreSQL's server programs are, or None where it is not installed."""
+    found = [Path(shutil.which("initdb") or "/none").parent, *sorted(Path("/usr/lib/postgresql").glob("*/bin"))]
+    return next((folder for folder in reversed(found) if (folder / "initdb").exists()), None)
+
+
+@contextmanager
+def postgresql(folder: Path) -> Iterator[str]:
+    """A PostgreSQL server on loopback with its data in `folder`; gives its address, user@host:port."""
+    programs = postgresql_programs()
+    if programs is None:
+        raise RuntimeError("PostgreSQL is not installed")
+    as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []  # it refuses to run as root
+    data, port = folder / "data", free_port()
+    data.mkdir(parents=True)
+    if as_user:
+        shutil.chown(data, "postgres", "postgres")
+        for parent in (folder, *folder.parents):
+            if parent.owner() == "root" and not parent.stat().st_mode & 0o001:
+                parent.chmod(parent.stat().st_mode | 0o001)
+    options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories='' -c fsync=off"
+    quiet = subprocess.DEVNULL
+    initdb = [programs / "initdb", "-D", data, "-U", "adce", "--auth=trust", "-E", "UTF8"]
+    subprocess.run([*as_user, *initdb], check=True, stdout=quiet, cwd="/")
+    control = [*as_user, programs / "pg_ctl", "-D", data, "-w"]
+    subprocess.run([*control, "-o", options, "-l", data / "log", "start"], check=True, stdout=quiet, cwd="/")
+    try:
+        yield f"adce@127.0.0.1:{port}"
+    finally:
+        subprocess.run([*control, "-m", "immediate", "stop"], check=False, stdout=quiet, cwd="/")
+
+
+def new_database(server: str, name: str) -> str:
+    """Creates a database on a server that `postgresql` gave; gives the address with it."""
+    programs = postgresql_programs()
+    assert programs is not None
+    user, _, address = server.partition("@")
+    host, _, port = address.partition(":")
+    subprocess.run([programs / "createdb", "-h", host, "-p", port, "-U", user, name], check=True)
+    return f"{server}/{name}"

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 from prefect import tags, task
 from prefect.futures import PrefectFuture
-from prefect.states import State
+from prefect.states import Crashed, State
 from prefect.task_runners import ConcurrentTaskRunner
 
 from config.load import load_config
@@ -27,6 +29,7 @@ from tasks.ledger import FileOutcome
 log = logging.getLogger(__name__)
 
 _STAY = timedelta(seconds=30)  # for which a run with nothing else to do waits for a source that is paused
+_MOST_CRASHES = 3  # of one fill's subflow in a run
 _START_WEIGHT = 0.2  # of the newest start in the running mean of start-up times
 
 
@@ -89,6 +92,7 @@ class Dispatcher:
         self._known: set[str] = set()  # keys that are planned or deferred already
         self._planned = self._done = 0
         self._running: dict[str, Fill] = {}
+        self._crashes: Counter[str] = Counter()  # of a fill's subflow
         self._jobs: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()  # something happened after which another fill may be free to start
         self._deadline = time.monotonic() + (run.ends - datetime.now(UTC)).total_seconds()
@@ -163,6 +167,7 @@ class Dispatcher:
 
     async def _start(self, fill: Fill) -> None:
         """Submits a fill and waits until its subflow runs, so that the next one starts after it."""
+        await self.run.prefect_answers()
         begun = time.monotonic()
         started = asyncio.Event()
         self._running[fill.id] = self.run.fills[fill.id] = replace(fill, starts=self.run.now())
@@ -182,7 +187,10 @@ class Dispatcher:
 
     async def _finish(self, fill: Fill, future: PrefectFuture[Any, Any]) -> None:
         try:
-            state = await future.wait()
+            try:
+                state = await future.wait()
+            except httpx.TransportError as error:  # the Prefect API went away just then
+                state = Crashed(message=f"the Prefect API did not answer: {error}")
             self._settle(fill, state)
         finally:
             del self._running[fill.id]
@@ -196,10 +204,12 @@ class Dispatcher:
 
     def _settle(self, fill: Fill, state: State[Any]) -> None:
         """What became of a fill's files: those that never came to it, those for later in this run, the newly due."""
-        for key in fill.keys:
-            if key not in self.run.outcomes:  # the subflow died before it came to this file
-                error = f"the scraper run ended early: {state.message or state.name}"
-                self.run.outcomes[key] = FileOutcome(key, "failed", error=error)
+        missed = [key for key in fill.keys if key not in self.run.outcomes]
+        self._crashes[fill.id] += bool(missed)
+        for key in missed:
+            error = f"the scraper run ended early: {state.message or state.name}"
+            again_at = datetime.now(UTC) if state.is_crashed() and self._crashes[fill.id] < _MOST_CRASHES else None
+            self.run.outcomes[key] = FileOutcome(key, "deferred" if again_at else "failed", error=error, until=again_at)
         again = []
         for gap in fill.gaps:
             outcome = self.run.outcomes[gap.cell.key]

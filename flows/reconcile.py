@@ -100,6 +100,7 @@ async def reconcile_lake(
             dispatcher = Dispatcher(run)
             await dispatcher.run_all(plan)
             survey = await run.look(remember=True)
+            await run.prefect_answers()
             report = replace(
                 report,
                 survey=survey,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -18,7 +19,7 @@ from blocks.lake import Lake
 from config.load import ConfigError
 from config.models import Config
 from tasks.buckets import open_buckets
-from tasks.domain.errors import LakeError
+from tasks.domain.errors import AdceError, LakeError
 from tasks.domain.expected import Cell, Selection, calendar_cells, game_cells
 from tasks.domain.lanes import LATENCY, START_UP, Supply, foresee, with_eta
 from tasks.domain.pacing import spacing
@@ -33,7 +34,10 @@ from tasks.inventory import check_id, examine_stored, list_lake
 from tasks.ledger import Examination, FileOutcome, Ledger, version_of
 from tasks.sources.checks import CHECKS
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
+
+_PREFECT_ATTEMPTS = 300  # looks at whether the Prefect API is back, one a second
 
 Progress = Callable[[str, int, int], None]  # what is going on, how many are done, of how many
 
@@ -52,6 +56,7 @@ class Run:
     selection: Selection
     lake: Lake
     ledger: Ledger
+    client: PrefectClient | None = None  # of the Prefect API, while the run fetches
     as_of: datetime | None = None
     max_fills: int | None = None
     begun: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -75,6 +80,18 @@ class Run:
         """
         self.loop.call_soon_threadsafe(self.started[fill.id].set)
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.loop))
+
+    async def prefect_answers(self) -> None:
+        """Waits until the Prefect API does: a flow run that begins or ends while it does not is lost."""
+        if self.client is None:
+            return
+        for attempt in range(_PREFECT_ATTEMPTS):
+            if (trouble := await self.client.api_healthcheck()) is None:
+                return
+            if attempt == 0:
+                log.warning("the Prefect API does not answer (%s); the run waits", trouble)
+            await asyncio.sleep(1)
+        raise AdceError(f"the Prefect API has not answered for {_PREFECT_ATTEMPTS} s: {trouble}; is the server up?")
 
     def now(self) -> datetime:
         return self.as_of or datetime.now(UTC)
@@ -231,7 +248,7 @@ async def open_run(
     )
     lake.check(create=fetches)
     ledger = Ledger(config.ledger)
-    run = Run(config, selection, lake, ledger, as_of, max_fills)
+    run = Run(config, selection, lake, ledger, as_of=as_of, max_fills=max_fills)
     run.latencies = ledger.latencies()
     run.history = ledger.outcomes_by_dataset(config.scoring.success.half_life, run.now())
     selection.check(config, run.now())
@@ -239,6 +256,7 @@ async def open_run(
     try:
         if fetches:
             async with get_client() as client, AsyncExitStack() as stack:
+                run.client = client
                 run.sources = await _open_sources(config, client, ledger, run.latencies)
                 for source in run.sources.values():
                     stack.push_async_callback(source.close)

@@ -87,6 +87,7 @@ async def fill_gaps(run: Run, fill: Fill) -> list[FileOutcome]:
         stored = [o.key for o in outcomes if o.outcome == "stored"]
         run.ledger.record_examinations({key: run.examinations[key] for key in stored})
         run.ledger.end_fill(row, outcomes, run.now())
+    await run.prefect_answers()
     return outcomes
 
 

@@ -37,6 +37,8 @@ _LOOK_AGAIN = 1.0  # seconds between looks at a bucket that another process hold
 _STAGGER = 0.1  # seconds over which the processes that wait for a bucket spread, so as not to ask all at once
 _ROUNDING = 0.002  # seconds: SQLite keeps its times in milliseconds
 _JUMP = 0.1  # seconds by which a clock must be off to have been set
+_WORTH_GIVING = 0.05  # seconds of a lease that are worth two calls to be given back
+_GIVING_ATTEMPTS = 3
 _IDLE = 0.25  # seconds without a request after which the rest of a lease is given back
 _CLOSE_PATIENCE = 10.0  # seconds for calls to end that are under way when a run ends
 _SERVER_PATIENCE = 300.0  # seconds without an answer from the Prefect API before a run gives up
@@ -170,6 +172,7 @@ class Asker:
         self._pace = Pace(rates)
         self._lease: _Lease | None = None
         self._asking: asyncio.Task[None] | None = None
+        self._comparing: asyncio.Task[None] | None = None
         self._giving_back: asyncio.TimerHandle | None = None
         self._jobs: set[asyncio.Task[None]] = set()
         self._closed = asyncio.Event()
@@ -186,6 +189,9 @@ class Asker:
 
     async def lease(self) -> None:
         """Waits for a new lease. A coroutine that is cancelled while it waits takes nothing from the others."""
+        if self._comparing and not self._comparing.done():  # the present one may last longer than is known yet
+            await asyncio.wait({self._comparing})
+            return
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(self._ask())
         await asyncio.shield(self._asking)
@@ -215,7 +221,8 @@ class Asker:
         await self._give_back()
 
     async def _ask(self) -> None:
-        """Waits until the bucket is free and takes it."""
+        """Waits until the bucket is free and takes it; what is left of a lease is too short for a request."""
+        await self._give_back()
         while True:
             have = await self._read()
             terms = _terms(have)
@@ -231,7 +238,7 @@ class Asker:
             if granted:
                 self._lease = _Lease(terms, until=0.0)
                 self._lease.begin(asked, self._pace.tolerance)  # at the earliest; when exactly, the limit will tell
-                self._soon(self._compare_clocks(asked, answered, self._lease))
+                self._comparing = self._soon(self._compare_clocks(asked, answered, self._lease))
                 return
             await self._compare_clocks(asked, answered, None)
 
@@ -257,23 +264,33 @@ class Asker:
             # As if the answer had been as quick as the quickest so far: so long does it always take.
             lease.begin(changed.timestamp() - self._clock.least, self._pace.tolerance)
 
-    def _soon(self, work: Coroutine[Any, Any, None]) -> None:
+    def _soon(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         job = asyncio.create_task(work)
         self._jobs.add(job)
         job.add_done_callback(self._jobs.discard)
+        job.add_done_callback(lambda job: job.cancelled() or job.exception())  # the next ask will meet it again
+        return job
 
     async def _give_back(self) -> None:
+        """Ends the lease when its next request would have been due."""
         lease, self._lease = self._lease, None
         if lease is None:
             return
-        now = time.monotonic()
-        next_request = self._pace.ready_at(now, lease.terms.spacing)
-        slots = int((lease.until - self._pace.tolerance + lease.terms.spacing - next_request) * lease.terms.decay)
-        if slots > 0:
+        ends = lease.until - self._pace.tolerance + lease.terms.spacing
+        left = ends - self._pace.ready_at(time.monotonic(), lease.terms.spacing)
+        slots = min(int(left * lease.terms.decay), lease.terms.slots)
+        if left < _WORTH_GIVING or slots < 1:
+            return
+        for _ in range(_GIVING_ATTEMPTS):
             try:
                 await self._client.release_concurrency_slots([self.name], slots, 1.0)
-            except httpx.HTTPError as error:  # they come back by themselves
-                log.debug("bucket %s: slots not given back: %s", self.name, error)
+                self._changed = (await self._client.read_global_concurrency_limit_by_name(self.name)).updated
+                return
+            except httpx.HTTPStatusError as error:  # SQLite was busy, and nothing was written
+                log.debug("bucket %s: %s slots not given back: %s", self.name, slots, error)
+            except (httpx.TransportError, ObjectNotFound) as error:  # perhaps done: they come back by themselves
+                log.debug("bucket %s: %s slots perhaps not given back: %s", self.name, slots, error)
+                return
 
     async def _sleep(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

@@ -33,6 +33,7 @@ def prefect_server(home: Path, database: str | None = None, port: int | None = N
     command = [str(Path(sys.executable).with_name("prefect")), "server", "start", "--host", "127.0.0.1"]
     quiet = subprocess.DEVNULL
     environment = {**os.environ, **server}
+    _wait_until_free(port)
     with subprocess.Popen([*command, "--port", str(port)], env=environment, stdout=quiet, stderr=quiet) as process:
         try:
             _wait_for(f"{env['PREFECT_API_URL']}/health", process)
@@ -43,6 +44,17 @@ def prefect_server(home: Path, database: str | None = None, port: int | None = N
                 process.wait(10)
             except subprocess.TimeoutExpired:
                 process.kill()
+
+
+def _wait_until_free(port: int) -> None:
+    """Prefect does not start on a port on which connections of its last run still linger."""
+    for _ in range(int(_PATIENCE * 10)):
+        try:
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+            return
+        except OSError:
+            time.sleep(0.1)
 
 
 def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:

@@ -41,7 +41,7 @@ class Supply:
         start-up and its last answer besides.
         """
         idle = self.start_up + self.latency
-        return min(self.most_lanes, 1 + math.ceil(idle / (max(requests, 1) * self.spacing)))
+        return min(self.most_lanes, 1 + math.ceil(round(idle / (max(requests, 1) * self.spacing), 9)))
 
     def seconds(self, requests: int) -> float:
         """How long a fill of so many requests takes that has the rate for itself."""

@@ -21,6 +21,9 @@ _MARGIN, _LEAST_MARGIN, _MOST_MARGIN = 0.016, 0.015, 0.25
 # others wait.
 _LEASE_SECONDS = 5.0
 _HANDOVER = 0.006
+# A bucket is counted in hundredths of a request: Prefect floors what has decayed, and a part of a request that is not
+# needed can be given back.
+_SHARES = 100
 
 
 def margin(rate: Rate) -> float:
@@ -35,7 +38,7 @@ def spacing(rates: Sequence[Rate]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a bucket grants: a lease is all of its `slots`, one a request; `decay` come back per second."""
+    """What a bucket grants: a lease is all of its `slots`, a hundred a request; `decay` come back per second."""
 
     slots: int
     decay: float
@@ -48,7 +51,7 @@ class Terms:
     @property
     def spacing(self) -> float:
         """Seconds between two requests of a lease, so that its last is as far from the next lease's first."""
-        return self.lease * (1 - _HANDOVER) / self.slots
+        return self.lease * (1 - _HANDOVER) / self.slots * _SHARES
 
     def same_as(self, other: Terms) -> bool:
         return self.slots == other.slots and abs(self.decay - other.decay) <= 0.001 * other.decay
@@ -57,7 +60,7 @@ class Terms:
 def terms_of(rates: Sequence[Rate]) -> Terms:
     """The bucket that spends these rates."""
     apart = spacing(rates)
-    return Terms(max(1, round(_LEASE_SECONDS / apart)), (1 - _HANDOVER) / apart)
+    return Terms(max(1, round(_LEASE_SECONDS / apart)) * _SHARES, (1 - _HANDOVER) / apart * _SHARES)
 
 
 @dataclass(eq=False, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from config.models import Config, Dataset, Priority, Scoring
 from tasks.domain import seasons
@@ -56,6 +56,20 @@ def score_of(
         small_fill=scoring.small_fill.factor if files < scoring.small_fill.below_files else 1.0,
         success=success,
     )
+
+
+def overtakes_after(low: Priority, high: Priority, scoring: Scoring, handicap: float = 1.0) -> timedelta:
+    """The longest that a gap of a low priority can wait behind ever new ones of a higher: the starvation bound.
+
+    A gap gains `age_per_hour` an hour in front of its factors, so it stands before every fresh one of the higher
+    priority once the difference of the bases is made up: (base_high x handicap - base_low) / age_per_hour hours.
+    `handicap` is how much larger the product of the other's factors is: 1 within a source and alike fills; at most
+    the ratio of the sources' multipliers x the factor of small fills / the floor of the success factor.
+    """
+    if not (scoring.weighting and scoring.age_per_hour):
+        return timedelta.max
+    ahead = scoring.base[high] * handicap - scoring.base[low]
+    return timedelta(hours=max(ahead, 0.0) / scoring.age_per_hour)
 
 
 def success_factor(stored: float, failed: float, scoring: Scoring) -> float:

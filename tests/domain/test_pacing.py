@@ -57,6 +57,6 @@ def test_a_request_that_is_not_sent_yet_holds_its_place() -> None:
 def test_leases_one_after_another_spend_the_rate_and_keep_it(rates: list[Rate]) -> None:
     terms = terms_of(rates)
     tightest = min(rate.requests / rate.seconds for rate in rates)
-    assert 0.97 * tightest <= terms.decay <= tightest
+    assert 0.97 * tightest <= terms.decay / 100 <= tightest
     assert terms.spacing == pytest.approx(spacing(rates))
-    assert terms.slots * terms.spacing < terms.lease
+    assert terms.slots / 100 * terms.spacing < terms.lease

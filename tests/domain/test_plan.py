@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from config.models import Config, Priority
 from tasks.domain.holds import Hold
 from tasks.domain.plan import Gap, make_plan, start_order
-from tasks.domain.scoring import priority_of, score_of, success_factor
+from tasks.domain.scoring import overtakes_after, priority_of, score_of, success_factor
 from tasks.domain.states import Kind
 from tests.builders import NOW, a_cell, a_config, a_gap
 
@@ -42,6 +42,30 @@ def test_ten_files_are_not_a_small_fill_and_a_clock_set_back_gives_no_negative_a
 def test_priority_follows_from_the_clock(dataset: str, season: str, day: date, priority: str) -> None:
     cell = a_cell(dataset=dataset, season=season, first_day=day, last_day=day)
     assert priority_of(cell, CONFIG.datasets[dataset], CONFIG.scoring, NOW) == priority
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "handicap", "hours"),
+    [
+        (Priority.LOW, Priority.HIGH, 1.0, 198),
+        (Priority.MEDIUM, Priority.HIGH, 1.0, 180),
+        (Priority.LOW, Priority.CRITICAL, 1.0, 1998),
+        (Priority.LOW, Priority.HIGH, 1.5 / 1.2 * 1.2 / 0.5, 598),  # the worst: a small ESPN fill, a failing BR one
+    ],
+)
+def test_no_gap_starves(low: Priority, high: Priority, handicap: float, hours: float) -> None:
+    assert overtakes_after(low, high, CONFIG.scoring, handicap) == timedelta(hours=hours)
+
+
+@given(st.sampled_from(["espn", "nba_api"]), st.floats(0.5, 1), st.integers(1, 30), st.integers(1, 30))
+def test_an_old_gap_overtakes_a_fresh_one_after_the_bound(other: str, success: float, files: int, others: int) -> None:
+    fresh = score_of(Priority.HIGH, NOW, others, other, 1.0, CONFIG, NOW)
+    factors = score_of(Priority.LOW, NOW, files, "basketball_reference", success, CONFIG, NOW)
+    handicap = (fresh.total / fresh.base) / (factors.total / factors.base)
+    since = NOW - overtakes_after(Priority.LOW, Priority.HIGH, CONFIG.scoring, handicap) - timedelta(seconds=1)
+    old = score_of(Priority.LOW, since, files, "basketball_reference", success, CONFIG, NOW)
+    assert old.total > fresh.total
+    assert handicap <= 1.5 / 1.2 * 1.2 / 0.5 + 1e-9
 
 
 @given(st.floats(0, 1e4), st.floats(0, 1e4))

@@ -1,0 +1,124 @@
+"""When is a source left alone, and a scraper's breaker open? In simulated time."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from config.models import Backoff, BreakerRules
+from tasks.domain.holds import Hold, Phase, failed, refused, succeeded
+from tests.builders import NOW
+
+RULES = Backoff(first=timedelta(seconds=10), longest=timedelta(minutes=5), quiet=timedelta(minutes=10))
+BREAKER = BreakerRules(failures=3, window=timedelta(minutes=10), open_for=timedelta(minutes=5))
+SECOND = timedelta(seconds=1)
+FRESH = Hold("espn")
+
+
+def _refused(hold: Hold, at: float, asked: float | None = None, **more: object) -> Hold:
+    asked = at if asked is None else asked
+    return refused(hold, RULES, NOW + asked * SECOND, NOW + at * SECOND, "HTTP 429", **more)  # type: ignore[arg-type]
+
+
+def test_the_first_refusal_pauses_the_source() -> None:
+    hold = _refused(FRESH, 0)
+    assert hold.until == NOW + 10 * SECOND
+    assert [hold.phase(NOW + n * SECOND) for n in (0, 9, 10)] == [Phase.OPEN, Phase.OPEN, Phase.HALF_OPEN]
+
+
+def test_the_responses_of_one_incident_are_one_step() -> None:
+    hold = _refused(FRESH, 0)
+    for at in (0.1, 0.2, 3):
+        hold = _refused(hold, at, asked=-1)
+    assert (hold.until, hold.step) == (NOW + 10 * SECOND, 0)
+
+
+def test_a_failed_probe_doubles_the_pause_up_to_the_longest() -> None:
+    hold, pauses = FRESH, []
+    for _ in range(8):
+        at = ((hold.until or NOW) - NOW) / SECOND
+        hold = _refused(hold, at)
+        assert hold.until
+        pauses.append((hold.until - NOW) / SECOND - at)
+    assert pauses == [10, 20, 40, 80, 160, 300, 300, 300]
+
+
+@pytest.mark.parametrize(("quiet", "pause"), [(60, 20), (601, 10)], ids=["soon after", "forgiven"])
+def test_an_incident_after_quiet_time_is_a_first_one(quiet: float, pause: float) -> None:
+    hold = succeeded(_refused(FRESH, 0), NOW + 11 * SECOND, NOW + 11 * SECOND)
+    assert hold.phase(NOW + 11 * SECOND) is Phase.CLOSED
+    again = _refused(hold, 11 + quiet)
+    assert again.until == NOW + (11 + quiet + pause) * SECOND
+
+
+def test_what_the_source_asks_for_is_kept_and_prolongs_a_pause_without_a_step() -> None:
+    assert _refused(FRESH, 0, wait=timedelta(minutes=2)).until == NOW + timedelta(minutes=2)
+    assert _refused(FRESH, 0, wait=timedelta(seconds=1)).until == NOW + 10 * SECOND
+    longer = _refused(_refused(FRESH, 0), 1, asked=-1, wait=timedelta(minutes=2))
+    assert (longer.until, longer.step) == (NOW + timedelta(minutes=2, seconds=1), 0)
+
+
+def test_an_answer_to_what_was_sent_before_the_pause_does_not_end_it() -> None:
+    hold = _refused(FRESH, 0)
+    assert succeeded(hold, NOW - SECOND, NOW + SECOND) == hold
+    resumed = succeeded(hold, NOW + 10 * SECOND, NOW + 11 * SECOND)
+    assert _refused(resumed, 12, asked=-1) == resumed, "nor does a late refusal begin another"
+
+
+def test_the_rate_grows_slowly_after_a_pause() -> None:
+    hold = succeeded(_refused(FRESH, 0), NOW + 10 * SECOND, NOW + 10 * SECOND)
+    ramp = timedelta(seconds=30)
+    slower = [hold.slower(NOW + at * SECOND, ramp) for at in (10, 25, 40, 100)]
+    assert slower == [8, 2, 1, 1]
+    assert FRESH.slower(NOW, ramp) == 1
+
+
+def test_a_breaker_opens_after_failures_in_a_row_and_one_success_forgives_them() -> None:
+    hold = Hold("espn_summary")
+    for at in (0, 1):
+        hold = failed(hold, BREAKER, NOW, NOW + at * SECOND, "HTTP 404")
+    assert hold.phase(NOW) is Phase.CLOSED
+    assert succeeded(hold, NOW, NOW).failures == ()
+    opened = failed(hold, BREAKER, NOW, NOW + 2 * SECOND, "HTTP 404")
+    assert opened.until == NOW + timedelta(minutes=5, seconds=2)
+    assert opened.reason == "3 failures in a row; the last: HTTP 404"
+
+
+def test_failures_outside_the_window_do_not_count() -> None:
+    hold = Hold("espn_summary")
+    for minutes in range(0, 60, 6):
+        hold = failed(hold, BREAKER, NOW, NOW + timedelta(minutes=minutes), "HTTP 404")
+        assert hold.until is None
+
+
+def test_a_failed_probe_opens_the_breaker_for_twice_as_long_and_a_good_one_closes_it() -> None:
+    hold = Hold("espn_summary", NOW, "3 failures in a row")
+    probe = NOW + SECOND
+    assert failed(hold, BREAKER, probe, probe, "again").until == probe + timedelta(minutes=10)
+    assert failed(hold, BREAKER, NOW - SECOND, probe, "late") == hold
+    assert succeeded(hold, probe, probe).phase(probe) is Phase.CLOSED
+
+
+def test_one_probe_at_a_time_and_a_dead_prober_is_given_up() -> None:
+    hold = Hold("espn", NOW, "HTTP 503", probe_until=NOW + 60 * SECOND)
+    assert not hold.may_probe(NOW + 59 * SECOND)
+    assert hold.may_probe(NOW + 60 * SECOND)
+    assert not Hold("espn").may_probe(NOW)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["refused", "ok"]), st.floats(0, 900), st.floats(0, 30)), max_size=40))
+def test_a_pause_is_never_shortened_but_by_a_success_after_it(events: list[tuple[str, float, float]]) -> None:
+    hold, now = FRESH, 0.0
+    for what, passes, took in events:
+        now += passes
+        before, asked = hold, now - took
+        if what == "refused":
+            hold = _refused(hold, now, asked)
+        else:
+            hold = succeeded(hold, NOW + asked * SECOND, NOW + now * SECOND)
+        if before.until and hold.until is None:
+            assert NOW + asked * SECOND >= before.until
+        elif before.until and hold.until:
+            assert hold.until >= before.until
+        assert hold.step <= before.step + 1

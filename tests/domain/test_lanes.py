@@ -1,0 +1,115 @@
+"""Which fill starts next, and when is each done? The dispatcher in simulated time."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.domain.lanes import Lane, Supply, foresee, next_fill
+from tasks.domain.plan import Fill, first_request, start_order
+from tests.benchmarks.mix import RATES, WORKERS, bounds, ratios, strict_order, the_mix
+from tests.builders import a_config, a_fill
+
+SUPPLIES = {
+    "espn": Supply(spacing=0.1, latency=0.2),
+    "nba_api": Supply(spacing=0.5, latency=1.0),
+    "basketball_reference": Supply(spacing=12.0, latency=0.5),
+}
+
+
+@pytest.mark.parametrize(
+    ("supply", "requests", "lanes"),
+    [
+        pytest.param(Supply(12.0, 0.5, 0.4, 5), 3, 2, id="slow source: one that ends, one that starts"),
+        pytest.param(Supply(0.1, 0.2, 0.4, 5), 20, 2, id="fast source, long fills"),
+        pytest.param(Supply(0.1, 0.2, 0.4, 9), 1, 7, id="fast source, fills of one file"),
+        pytest.param(Supply(0.5, 8.0, 0.4, 5), 10, 3, id="slow answers"),
+        pytest.param(Supply(0.1, 9.0, 0.4, 5), 1, 5, id="no more than allowed"),
+        pytest.param(Supply(1.0, 0.0, 0.0, 5), 1, 1, id="nothing to wait for"),
+    ],
+)
+def test_lanes_are_the_fewest_fills_that_spend_the_rate(supply: Supply, requests: int, lanes: int) -> None:
+    assert supply.lanes(requests) == lanes
+
+
+def test_the_best_fill_whose_source_has_a_free_lane_starts() -> None:
+    queue = [a_fill(1, "nba_api", score=9), a_fill(2, "espn", score=8), a_fill(3, "nba_api", score=7)]
+    lanes = {name: Lane(supply) for name, supply in SUPPLIES.items()}
+    assert next_fill(queue, lanes, ()) is queue[0]
+    lanes["nba_api"].waiting = 100
+    assert next_fill(queue, lanes, ()) is queue[1]
+    assert next_fill(queue, lanes, {"espn"}) is None
+    assert next_fill([], lanes, ()) is None
+
+
+def test_a_fill_that_waits_for_a_lane_is_not_overtaken_but_one_whose_dataset_is_held_is() -> None:
+    big, small = a_fill(1, "espn", requests=20, score=9), a_fill(2, "espn", requests=1, score=8)
+    lanes = {"espn": Lane(SUPPLIES["espn"], running=2)}
+    assert lanes["espn"].is_free(1)
+    assert next_fill([big, small], lanes, ()) is None
+    assert next_fill([big, small], lanes, {big.dataset}) is None, "the same dataset"
+
+
+FILLS = st.lists(st.tuples(st.sampled_from(sorted(SUPPLIES)), st.integers(1, 30), st.floats(1, 1000)), max_size=40).map(
+    lambda rows: sorted((a_fill(n, *row) for n, row in enumerate(rows)), key=start_order)
+)
+
+
+@given(FILLS, st.integers(2, 8))
+def test_every_fill_is_done_in_order_of_its_source_with_no_more_than_the_workers(
+    fills: list[Fill], workers: int
+) -> None:
+    spans = foresee(fills, SUPPLIES, workers)
+    assert spans.keys() == {fill.id for fill in fills}
+    for source in SUPPLIES:
+        mine = [spans[fill.id] for fill in fills if fill.source == source]
+        for one, other in pairwise(mine):
+            assert one.start <= other.start
+            assert one.end <= other.end
+    for span in spans.values():
+        assert sum(other.start <= span.start < other.end for other in spans.values()) <= workers
+
+
+@given(FILLS)
+def test_with_workers_enough_a_slow_rate_is_never_idle_while_a_fill_could_run(fills: list[Fill]) -> None:
+    """A fill of one file takes longer to start than a fast rate allows, and the last place of a slow one is known."""
+    spans = foresee(fills, SUPPLIES, workers=100)
+    supply = SUPPLIES["basketball_reference"]
+    mine = [fill for fill in fills if fill.source == "basketball_reference"]
+    if mine:
+        done = max(spans[fill.id].end for fill in mine)
+        requests = sum(len(fill.gaps) for fill in mine)
+        assert done == pytest.approx(supply.seconds(requests))
+
+
+def test_a_paused_source_waits_and_the_others_do_not() -> None:
+    fills = [a_fill(1, "espn", 20, 9), a_fill(2, "nba_api", 10, 8)]
+    spans = foresee(fills, SUPPLIES, 5, {"espn": 60.0})
+    assert spans[fills[0].id].start == 60.0
+    assert spans[fills[1].id].start == 0.0
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_mix_is_within_five_per_cent_of_what_cannot_be_beaten(seed: int) -> None:
+    fills = the_mix(seed)
+    config = a_config()
+    supplies = {
+        name: Supply((source.rates[0].seconds * 1.016) / source.rates[0].requests, 0.2, 0.4, source.lanes)
+        for name, source in config.sources.items()
+    }
+    makespan, completion = ratios(fills, foresee(fills, supplies, WORKERS), bounds(fills, RATES, 0.2))
+    assert 1 <= makespan <= 1.05
+    assert 1 <= completion <= 1.06
+    assert ratios(fills, strict_order(fills, supplies, WORKERS), bounds(fills, RATES, 0.2))[1] > 1.5
+
+
+def test_a_probe_is_the_first_request_of_a_fill_and_the_rest_another_fill() -> None:
+    fill = a_fill(1, requests=3)
+    parts = first_request(fill)
+    assert parts is not None
+    probe, rest = parts
+    assert [len(part.requests()) for part in parts] == [1, 2]
+    assert [*probe.keys, *rest.keys] == fill.keys
+    assert len({fill.id, probe.id, rest.id}) == 3
+    assert first_request(probe) is None

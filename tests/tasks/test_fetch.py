@@ -1,0 +1,181 @@
+"""One file over the wire: real HTTP to the sandbox, and what a refusal does to the whole source."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.models import Backoff, BreakerRules, Retries, Source, Timeouts
+from deployments.sandbox.process import SandboxProcess
+from tasks.domain.errors import FetchError, HeldError, RefusedError
+from tasks.domain.holds import Phase
+from tasks.domain.pacing import Departure
+from tasks.fetch import Fetched, SourceClient
+from tasks.gate import Gate
+from tasks.ledger import Ledger
+from tests.builders import a_config
+
+PATH = "/scoreboard?dates=202601{:02}"
+QUICK = Backoff(first=timedelta(seconds=1), longest=timedelta(seconds=4), ramp=timedelta(seconds=1), jitter=0)
+BREAKER = BreakerRules(failures=3, open_for=timedelta(seconds=1))
+
+
+class FreeBucket:
+    """A bucket without a rate, that remembers when it let a request go and how slowly."""
+
+    def __init__(self) -> None:
+        self.left: list[tuple[float, float]] = []
+
+    async def leave(self, slower: float = 1.0) -> Departure:
+        self.left.append((time.monotonic(), slower))
+        return Departure(time.monotonic())
+
+    async def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def ledger_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'ledger.db'}"
+
+
+@pytest.fixture
+def client(sites: SandboxProcess, ledger_url: str) -> Callable[..., SourceClient]:
+    """A process's view of ESPN in the sandbox; each has its own connection to the one ledger."""
+    sites.clear_faults()
+    sites.clear_requests()
+
+    def make(backoff: Backoff = QUICK, **settings: Any) -> SourceClient:
+        source: Source = (
+            a_config()
+            .sources["espn"]
+            .model_copy(
+                update={
+                    "base_url": sites.base_urls["espn"],
+                    "backoff": backoff,
+                    "retries": Retries(attempts=3, first_wait=timedelta(seconds=0.05)),
+                    **settings,
+                }
+            )
+        )
+        gate = Gate("espn", source, BREAKER, Ledger(ledger_url))
+        return SourceClient("espn", source, FreeBucket(), gate)  # type: ignore[arg-type]
+
+    return make
+
+
+def _run(work: Coroutine[Any, Any, Any]) -> Any:
+    return asyncio.run(work)
+
+
+async def _fetch(client: SourceClient, *days: int) -> list[Fetched | BaseException]:
+    """Days of scoreboards, all at once."""
+
+    def check(body: bytes) -> None:
+        pass
+
+    work = (client.fetch("espn_scoreboard", PATH.format(day), check) for day in days)
+    try:
+        return await asyncio.gather(*work, return_exceptions=True)
+    finally:
+        await client.close()
+
+
+@pytest.mark.parametrize("fault", ["429", "503"])
+def test_one_incident_pauses_the_source_once_and_then_everything_comes(
+    client: Callable[..., SourceClient], sites: SandboxProcess, fault: str
+) -> None:
+    sites.set_faults("espn", fault, first=1, match="20260101")
+    espn = client()
+    results = _run(_fetch(espn, *range(1, 9)))
+    assert all(isinstance(result, Fetched) for result in results)
+    hold = espn.gate.hold("espn")
+    assert (hold.phase(datetime.now(UTC)), hold.step) == (Phase.CLOSED, 0)
+    times = sorted(request["monotonic"] for request in sites.requests())
+    assert times[-1] - times[0] >= 0.9, "the file that was refused waited for the pause to end"
+
+
+def test_many_refusals_at_once_are_one_step_and_a_probe_goes_alone(
+    client: Callable[..., SourceClient], sites: SandboxProcess
+) -> None:
+    sites.set_faults("espn", "503", first=5)
+    espn = client()
+    results = _run(_fetch(espn, 1, 2, 3, 4, 5))
+    assert all(isinstance(result, Fetched) for result in results)
+    times = [request["monotonic"] - sites.requests()[0]["monotonic"] for request in sites.requests()]
+    assert len(times) == 10
+    assert espn.gate.hold("espn").step == 0
+    assert times[4] < 0.5
+    assert times[5] >= 0.9
+    assert espn.bucket.left[-1][1] > 1, "the rate grows slowly after a pause"  # type: ignore[attr-defined]
+
+
+def test_a_429_is_no_attempt_of_the_file(client: Callable[..., SourceClient], sites: SandboxProcess) -> None:
+    sites.set_faults("espn", "429", first=4)
+    backoff = QUICK.model_copy(update={"first": timedelta(seconds=0.1)})
+    (result,) = _run(_fetch(client(backoff), 1))
+    assert isinstance(result, Fetched)
+    assert result.requests == 5
+
+
+def test_a_hang_pauses_the_source(client: Callable[..., SourceClient], sites: SandboxProcess) -> None:
+    sites.set_faults("espn", "hang", first=1, match="20260101")
+    espn = client(timeouts=Timeouts(read=0.5))
+    begun = time.monotonic()
+    results = _run(_fetch(espn, 1, 2, 3))
+    assert all(isinstance(result, Fetched) for result in results)
+    assert time.monotonic() - begun >= 1.5
+
+
+@pytest.mark.parametrize("fault", ["403", "429"])
+def test_a_long_pause_is_known_to_every_process_and_nothing_more_is_asked(
+    client: Callable[..., SourceClient], sites: SandboxProcess, fault: str
+) -> None:
+    jail = Backoff(first=timedelta(hours=1), shut_out=timedelta(hours=1))
+    sites.set_faults("espn", fault)
+    one, other = client(jail, connections=1), client(jail, connections=1)
+    refused = _run(_fetch(one, 1, 2, 3))
+    assert all(isinstance(result, HeldError) for result in refused)
+    assert isinstance(refused[0].refusal, RefusedError)
+    assert [result.refusal for result in refused[1:]] == [None, None]
+    assert all(isinstance(result, HeldError) for result in _run(_fetch(other, 4, 5)))
+    assert len(sites.requests()) == 1
+    until = refused[0].until - datetime.now(UTC)
+    assert timedelta(minutes=59) < until < timedelta(minutes=70)
+
+
+def test_two_processes_send_one_probe(client: Callable[..., SourceClient], sites: SandboxProcess) -> None:
+    sites.set_faults("espn", "503", first=1)
+    one, other = client(), client()
+
+    async def story() -> list[Any]:
+        first = asyncio.create_task(_fetch(one, 1))
+        await asyncio.sleep(0.6)  # by then the other one's half second of belief is over
+        return [*await _fetch(other, 2, 3, 4), *await first]
+
+    assert all(isinstance(result, Fetched) for result in _run(story()))
+    times = sorted(request["monotonic"] for request in sites.requests())
+    assert len(times) == 5
+    assert times[1] - times[0] >= 0.9
+
+
+def test_a_breaker_opens_after_failures_in_a_row_and_a_probe_closes_it(
+    client: Callable[..., SourceClient], sites: SandboxProcess
+) -> None:
+    sites.set_faults("espn", "404")
+    espn = client(connections=1)
+    failed = _run(_fetch(espn, 1, 2, 3))
+    assert all(isinstance(result, FetchError) for result in failed)
+    hold = espn.gate.hold("espn_scoreboard")
+    assert hold.phase(datetime.now(UTC)) is Phase.OPEN
+    assert hold.reason.startswith("3 failures in a row; the last: ")
+    sites.clear_faults()
+    again = client()
+    assert all(isinstance(result, Fetched) for result in _run(_fetch(again, 4, 5)))
+    assert again.gate.hold("espn_scoreboard").phase(datetime.now(UTC)) is Phase.CLOSED

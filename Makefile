@@ -21,8 +21,10 @@ lint: .venv/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: .venv/.installed
-	PREFECT_LOGGING_SERVER_LEVEL=CRITICAL PREFECT_HOME=$(CURDIR)/.adce/bench $(BIN)/python -W ignore -m tests.benchmarks
+bench: .venv/.installed  ## figures; some of them alone: make bench ONLY="plan mix"
+	UV_PROJECT_ENVIRONMENT=.venv $(UV) sync --locked --quiet --group bench --python $(shell command -v $(PYTHON))
+	PREFECT_LOGGING_LEVEL=WARNING PREFECT_LOGGING_SERVER_LEVEL=CRITICAL PREFECT_HOME=$(CURDIR)/.adce/bench \
+		$(BIN)/python -W ignore -m tests.benchmarks $(ONLY)
 
 clean:
 	rm -rf .venv .tools .adce

@@ -7,6 +7,7 @@ import pytest
 from prefect.testing.utilities import prefect_test_harness
 
 from deployments.sandbox.process import SandboxProcess
+from tests.servers import postgresql, postgresql_programs
 
 RATES = {"espn": "10/1", "nba_api": "2/1", "basketball_reference": "10/1"}
 
@@ -28,6 +29,7 @@ def adce_home(tmp_path: Path, sites: SandboxProcess, monkeypatch: pytest.MonkeyP
         monkeypatch.setenv(
             f"ADCE_SOURCES__{name.upper()}__RETRIES", "{attempts: 3, first_wait: 0.1s, longest_wait: 1s}"
         )
+        monkeypatch.setenv(f"ADCE_SOURCES__{name.upper()}__BACKOFF", "{first: 0.5s, ramp: 1s}")
     monkeypatch.setenv("ADCE_SOURCES__BASKETBALL_REFERENCE__RATES", "[{requests: 10, seconds: 1}]")
     monkeypatch.setenv("ADCE_LAKE", (tmp_path / "lake").as_uri())
     monkeypatch.setenv("ADCE_LEDGER", f"sqlite:///{tmp_path / 'ledger.db'}")
@@ -39,3 +41,12 @@ def prefect_api() -> Iterator[None]:
     """Prefect's embedded API on a database of its own, started once for all tests in which a flow runs."""
     with prefect_test_harness():
         yield
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL server, by its address."""
+    if postgresql_programs() is None:
+        pytest.skip("PostgreSQL's server is not installed (Debian: postgresql)")
+    with postgresql(tmp_path_factory.mktemp("postgresql")) as server:
+        yield server

@@ -18,6 +18,9 @@ from pathlib import Path
 
 import httpx
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
+from prefect.concurrency.asyncio import rate_limit
+from prefect.exceptions import ObjectAlreadyExists
 
 from config.models import Rate
 from deployments.sandbox.process import SandboxProcess
@@ -117,7 +120,48 @@ async def _adce(rate: Rate, stack: contextlib.AsyncExitStack) -> Leave:
     return bucket.leave
 
 
-_WAYS: dict[str, Callable[[Rate, contextlib.AsyncExitStack], Awaitable[Leave]]] = {"adce": _adce}
+async def _prefect(rate: Rate, stack: contextlib.AsyncExitStack) -> Leave:
+    """Prefect's own rate_limit, on a limit made as its documentation says: as many slots a second as decay."""
+    name = f"own-{rate.requests}-per-{rate.seconds:g}s"
+    async with get_client() as client:
+        limit = {"name": name, "limit": rate.requests, "slot_decay_per_second": rate.requests / rate.seconds}
+        with contextlib.suppress(ObjectAlreadyExists, httpx.HTTPStatusError):
+            await client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate.parse_obj(limit))
+
+    async def leave() -> None:
+        await rate_limit(name)
+
+    return leave
+
+
+async def _aiolimiter(rate: Rate, stack: contextlib.AsyncExitStack) -> Leave:
+    from aiolimiter import AsyncLimiter
+
+    return AsyncLimiter(rate.requests, rate.seconds).acquire
+
+
+async def _pyrate(rate: Rate, stack: contextlib.AsyncExitStack) -> Leave:
+    """In a file that the processes share, where BUCKET names one, and else in memory."""
+    import pyrate_limiter as pyrate
+
+    rates = [pyrate.Rate(rate.requests, round(rate.seconds * 1000))]
+    bucket = pyrate.InMemoryBucket(rates)
+    if file := os.environ.get("BUCKET"):
+        bucket = pyrate.SQLiteBucket.init_from_file(rates, db_path=file, use_file_lock=True)
+    limiter = pyrate.Limiter(bucket)
+
+    async def leave() -> None:
+        await limiter.try_acquire_async("espn")
+
+    return leave
+
+
+_WAYS: dict[str, Callable[[Rate, contextlib.AsyncExitStack], Awaitable[Leave]]] = {
+    "adce": _adce,
+    "prefect": _prefect,
+    "aiolimiter": _aiolimiter,
+    "pyrate": _pyrate,
+}
 
 
 if __name__ == "__main__":

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -25,18 +26,31 @@ from tasks.domain.games import Game, GameStatus
 from tasks.domain.plan import make_plan
 from tasks.domain.survey import expected_cells, take_survey
 from tasks.report import Report
-from tests.benchmarks import mix, mix_for_real
+from tests.benchmarks import cost, mix, mix_for_real, rates
 
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 
 
-def main() -> None:
-    console = Console()
-    console.print(_growth_of_the_plan())
-    console.print(mix.simulated())
-    with tempfile.TemporaryDirectory() as folder:
-        console.print(_fetching(Path(folder)))
-    console.print(_the_mix())
+BENCHMARKS: dict[str, Callable[[Path], Table]] = {
+    "plan": lambda folder: _growth_of_the_plan(),
+    "simulated": lambda folder: mix.simulated(),
+    "cost": lambda folder: _cost(folder),
+    "fetching": lambda folder: _fetching(folder),
+    "mix": lambda folder: _the_mix(folder),
+    "slowest": rates.the_slowest,
+    "rates": rates.shares,
+}
+
+
+def main(names: Sequence[str]) -> None:
+    """All of them, or those that are named."""
+    console = Console(width=120)
+    if unknown := set(names) - BENCHMARKS.keys():
+        sys.exit(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
+    for name in names or BENCHMARKS:
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder).chmod(0o755)  # PostgreSQL does not run as root
+            console.print(BENCHMARKS[name](Path(folder)))
 
 
 def _growth_of_the_plan() -> Table:
@@ -79,13 +93,21 @@ def _fetching(folder: Path) -> Table:
     return table
 
 
-def _the_mix() -> Table:
+def _cost(folder: Path) -> Table:
+    limitless = "[{requests: 1000, seconds: 0.1}]"
+    with (
+        SandboxProcess(clock=NOW.isoformat()) as sites,
+        _environment(sites, folder, ADCE_SOURCES__ESPN__RATES=limitless),
+    ):
+        return cost.per_file()
+
+
+def _the_mix(folder: Path) -> Table:
     rate = mix_for_real.RATES["basketball_reference"]
     faster = f"[{{requests: {rate.requests}, seconds: {rate.seconds}}}]"
     with (
-        tempfile.TemporaryDirectory() as folder,
         mix_for_real.sites() as sites,
-        _environment(sites, Path(folder), ADCE_SOURCES__BASKETBALL_REFERENCE__RATES=faster),
+        _environment(sites, folder, ADCE_SOURCES__BASKETBALL_REFERENCE__RATES=faster),
     ):
         return mix_for_real.for_real(sites)
 
@@ -119,4 +141,4 @@ def _environment(sites: SandboxProcess, folder: Path, **more: str) -> Iterator[N
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

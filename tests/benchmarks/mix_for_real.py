@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -62,17 +61,6 @@ def for_real(sandbox: SandboxProcess) -> Table:
     predicted = max(span.end for span in foreseen.values())
     happened = max(span.end for span in spans.values())
     off = sorted(abs(foreseen[name].end / span.end - 1) for name, span in spans.items())
-    if os.environ.get("DBG"):
-        for src in RATES:
-            ts = [r["monotonic"] for r in sandbox.requests() if r["source"] == src]
-            print(
-                src,
-                [
-                    (i, round(b - a, 2))
-                    for i, (a, b) in enumerate(pairwise(ts))
-                    if b - a > 1.1 * RATES[src].seconds / RATES[src].requests
-                ][:60],
-            )
     table = Table(title="The mix through Prefect, strict sandbox at 10/s, 2/s and 1 per 2.4 s", show_header=False)
     for name, figure in (
         ("files stored", f"{outcomes} of {sum(len(fill.gaps) for fill in fills)}"),

@@ -1,6 +1,8 @@
 """What survives a run?"""
 
+import uuid
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -14,13 +16,16 @@ from tasks.domain.holds import Hold
 from tasks.domain.verdicts import partial
 from tasks.ledger import Examination, FileOutcome, Ledger, _metadata
 from tests.builders import NOW, a_game, a_gap
+from tests.servers import new_database
 
 HOUR = timedelta(hours=1)
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'ledger.db'}"
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'ledger.db'}"
+    return f"postgresql://{new_database(request.getfixturevalue('postgres'), f'ledger_{uuid.uuid4().hex}')}"
 
 
 def test_a_gap_keeps_the_time_it_was_first_seen_until_it_is_filled(url: str) -> None:
@@ -67,7 +72,8 @@ def test_a_hold_is_kept_as_it_was_changed(url: str) -> None:
     assert ledger.change_hold("espn", lambda found: found) == Hold("espn")
     ledger.change_hold("espn", lambda found: hold)
     ledger.close()
-    assert Ledger(url).holds() == {"espn": hold}
+    with closing(Ledger(url)) as ledger:
+        assert ledger.holds() == {"espn": hold}
 
 
 def test_changes_of_a_hold_by_many_at_once_are_all_made(url: str) -> None:

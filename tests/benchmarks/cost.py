@@ -1,0 +1,75 @@
+"""What does Prefect cost a file? CPU seconds per file, of an upstream without latency and without a limit.
+
+Fills of 20 files, each fill one task run and one subflow run, next to the same fetches with a Prefect task for every
+file. The CPU is that of this process: Prefect's embedded API, the flow runs, the fetches, the checks and the lake.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import date
+
+import httpx
+from prefect import flow, task
+from rich.table import Table
+
+from config.load import load_config
+from deployments.setup import set_up
+from flows.reconcile import reconcile
+from tasks.report import Report
+from tests.builders import NOW
+
+_SINCE, _UNTIL = date(2025, 1, 1), date(2025, 10, 20)
+
+
+def per_file() -> Table:
+    """Runs in an environment that points to the sandbox and to an empty lake and ledger."""
+    asyncio.run(set_up(load_config()))
+    asyncio.run(_one_task_a_file(2))  # Prefect's database is made, everything is imported
+    files, fills = _measured(_reconcile)
+    tasks, one_by_one = _measured(_one_task_a_file, files)
+    plain, nothing = _measured(_no_prefect, files)
+    table = Table(title=f"CPU per file, {files} files in fills of 20, upstream without latency or limit")
+    table.add_column("way")
+    table.add_column("ms of CPU a file", justify="right")
+    for way, seconds in (
+        ("ADCE: a subflow for a fill", fills),
+        ("one Prefect task a file, fetched and nothing else", one_by_one),
+        ("no Prefect, fetched and nothing else", nothing),
+    ):
+        table.add_row(way, f"{seconds / files * 1000:.1f}")
+    assert tasks == plain == files
+    return table
+
+
+def _measured(work, *arguments) -> tuple[int, float]:  # type: ignore[no-untyped-def]  # a coroutine function's
+    begun = time.process_time()
+    return asyncio.run(work(*arguments)), time.process_time() - begun
+
+
+async def _reconcile() -> int:
+    state = await reconcile(datasets=["espn_scoreboard"], since=_SINCE, until=_UNTIL, as_of=NOW, return_state=True)
+    report = await state.result(raise_on_failure=False, fetch=True)  # type: ignore[call-overload]
+    assert isinstance(report, Report)
+    return len(report.filled)
+
+
+@task
+async def _fetch(url: str) -> int:
+    async with httpx.AsyncClient(trust_env=False) as http:
+        return len((await http.get(url)).content)
+
+
+def _url(n: int) -> str:
+    return f"{load_config().sources['espn'].base_url}/scoreboard?dates=2025{n % 9 + 1:02}{n % 28 + 1:02}"
+
+
+@flow
+async def _one_task_a_file(files: int) -> int:
+    futures = [await _fetch.submit(_url(n)) for n in range(files)]
+    return len([await future.result() for future in futures])
+
+
+async def _no_prefect(files: int) -> int:
+    return len([await _fetch.fn(_url(n)) for n in range(files)])

@@ -1,0 +1,79 @@
+"""How much of a rate is spent, and is it ever exceeded? ADCE's buckets next to Prefect's own and to two libraries.
+
+The upstream is the sandbox: it refuses the request that would be one too many in any sliding window. Five coroutines
+ask in each process. A share above 1 is a limiter that overshoots: the upstream refuses what is too much, and the
+client pays for it with a 429.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+
+from rich.table import Table
+
+from config.models import Rate
+from tests.servers import new_database, postgresql, postgresql_programs, prefect_server
+from tests.spenders import Spent, spend
+
+RATES = [Rate(requests=10, seconds=1), Rate(requests=2, seconds=1), Rate(requests=1, seconds=1.2)]
+PROCESSES = (1, 3, 4)
+_REQUESTS = 40  # so many, at least, are measured
+_LEAST = 20.0  # seconds, at least
+
+
+def shares(folder: Path, rates: Iterable[Rate] = RATES, processes: Iterable[int] = PROCESSES) -> Table:
+    """Every way, every rate, every number of processes. Takes half an hour."""
+    table = Table(title="Share of the rate that is spent, and requests that a strict upstream refused")
+    table.add_column("rate")
+    table.add_column("processes", justify="right")
+    ways = {
+        "ADCE, embedded": "adce",
+        "ADCE, server on PostgreSQL": "adce",
+        "Prefect's rate_limit, embedded": "prefect",
+        "aiolimiter": "aiolimiter",
+        "pyrate-limiter": "pyrate",
+    }
+    for way in ways:
+        table.add_column(way, justify="right")
+    with ExitStack() as stack:
+        server = _server_on_postgresql(folder / "server", stack)
+        for rate in rates:
+            for count in processes:
+                row = []
+                for way, how in ways.items():
+                    env = {"PREFECT_HOME": str(folder / "embedded"), "BUCKET": ""}
+                    if "PostgreSQL" in way:
+                        env = server
+                    if how == "pyrate" and count > 1:
+                        env |= {"BUCKET": str(folder / f"pyrate-{rate.requests}-{rate.seconds}-{count}.db")}
+                    possible = env and (how != "aiolimiter" or count == 1)
+                    row.append(_shown(_spend(rate, count, env, how)) if possible else "-")
+                table.add_row(f"{rate.requests} per {rate.seconds:g} s", str(count), *row)
+    return table
+
+
+def the_slowest(folder: Path) -> Table:
+    """1 per 12 s itself, for three minutes, in two processes."""
+    rate = Rate(requests=1, seconds=12)
+    spent = spend(rate, 2, 180, {"PREFECT_HOME": str(folder / "embedded")})
+    table = Table(title="1 per 12 s, two processes, three minutes", show_header=False)
+    table.add_row("share spent, refused", _shown(spent))
+    return table
+
+
+def _spend(rate: Rate, processes: int, env: dict[str, str], how: str) -> Spent:
+    return spend(rate, processes, max(_LEAST, _REQUESTS * rate.seconds / rate.requests), env, how)
+
+
+def _shown(spent: Spent) -> str:
+    return f"{spent.share:.1%}, {spent.refused} refused"
+
+
+def _server_on_postgresql(folder: Path, stack: ExitStack) -> dict[str, str]:
+    """The environment of a Prefect server on PostgreSQL; empty where that is not installed."""
+    if postgresql_programs() is None:
+        return {}
+    database = new_database(stack.enter_context(postgresql(folder)), "prefect")
+    return stack.enter_context(prefect_server(folder / "home", f"postgresql+asyncpg://{database}"))

@@ -23,6 +23,7 @@ lint: .venv/.installed
 
 bench: .venv/.installed  ## figures; some of them alone: make bench ONLY="plan mix"
 	UV_PROJECT_ENVIRONMENT=.venv $(UV) sync --locked --quiet --group bench --python $(shell command -v $(PYTHON))
+	mkdir -p .adce/bench
 	PREFECT_LOGGING_LEVEL=WARNING PREFECT_LOGGING_SERVER_LEVEL=CRITICAL PREFECT_HOME=$(CURDIR)/.adce/bench \
 		$(BIN)/python -W ignore -m tests.benchmarks $(ONLY)
 

@@ -57,7 +57,7 @@ async def _reconcile() -> int:
 
 @task
 async def _fetch(url: str) -> int:
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(trust_env=False, verify=False) as http:  # no certificates to load
         return len((await http.get(url)).content)
 
 

@@ -196,8 +196,8 @@ class Dispatcher:
             del self._running[fill.id]
             lane = self._lanes[fill.source]
             lane.running -= 1
-            if not lane.running:
-                lane.waiting = 0
+            running = (other for other in self._running.values() if other.source == fill.source)
+            lane.waiting = min(lane.waiting, sum(len(other.requests()) for other in running))
             self._done += 1
             self._unsorted = True
             self._changed.set()
@@ -206,16 +206,14 @@ class Dispatcher:
         """What became of a fill's files: those that never came to it, those for later in this run, the newly due."""
         missed = [key for key in fill.keys if key not in self.run.outcomes]
         self._crashes[fill.id] += bool(missed)
+        again_now = state.is_crashed() and self._crashes[fill.id] < _MOST_CRASHES
         for key in missed:
             error = f"the scraper run ended early: {state.message or state.name}"
-            again_at = datetime.now(UTC) if state.is_crashed() and self._crashes[fill.id] < _MOST_CRASHES else None
-            self.run.outcomes[key] = FileOutcome(key, "deferred" if again_at else "failed", error=error, until=again_at)
-        again = []
-        for gap in fill.gaps:
-            outcome = self.run.outcomes[gap.cell.key]
-            if outcome.outcome == "deferred" and outcome.until and outcome.until < self.run.ends:
-                again.append(gap)
-                del self.run.outcomes[gap.cell.key]
+            outcome = "deferred" if again_now else "failed"
+            self.run.outcomes[key] = FileOutcome(key, outcome, error=error, in_this_run=again_now)
+        again = [gap for gap in fill.gaps if self.run.outcomes[gap.cell.key].in_this_run]
+        for gap in again:
+            del self.run.outcomes[gap.cell.key]
         if again:
             self._add(self.run.plan_for(again))
         if self.run.config.datasets[fill.dataset].lists_games:

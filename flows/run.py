@@ -21,6 +21,7 @@ from config.models import Config
 from tasks.buckets import open_buckets
 from tasks.domain.errors import AdceError, LakeError
 from tasks.domain.expected import Cell, Selection, calendar_cells, game_cells
+from tasks.domain.keys import KeyPatterns
 from tasks.domain.lanes import LATENCY, START_UP, Supply, foresee, with_eta
 from tasks.domain.pacing import spacing
 from tasks.domain.plan import Fill, Gap, Plan, make_plan
@@ -65,6 +66,7 @@ class Run:
     sources: dict[str, SourceClient] = field(default_factory=dict)
     objects: dict[str, LakeObject] = field(default_factory=dict)
     examinations: dict[str, Examination] = field(default_factory=dict)
+    keys: KeyPatterns = field(init=False)
     fills: dict[str, Fill] = field(default_factory=dict)  # started in this run, by id
     started: dict[str, asyncio.Event] = field(default_factory=dict)
     outcomes: dict[str, FileOutcome] = field(default_factory=dict)  # of this run, by key
@@ -72,6 +74,9 @@ class Run:
     history: dict[str, tuple[float, float]] = field(default_factory=dict)  # files stored and failed by dataset
     latencies: dict[str, float] = field(default_factory=dict)  # seconds by source, as the ledger remembers
     start_up: float = START_UP  # seconds from submitting a fill to its first request, a running mean
+
+    def __post_init__(self) -> None:
+        self.keys = KeyPatterns(self.config)
 
     async def work_on(self, fill: Fill, work: Coroutine[Any, Any, T]) -> T:
         """Does the work of a fill's subflow in the loop that the run's connections and buckets belong to.

@@ -14,7 +14,7 @@ from prefect.logging.loggers import flow_run_logger
 from prefect.states import Completed, Failed, State
 
 from flows.run import RUN, Run
-from tasks.domain.errors import AdceError, FetchError, HealingError, HeldError, RefusedError
+from tasks.domain.errors import AdceError, FetchError, HealingError, HeldError, LakeError, RefusedError
 from tasks.domain.expected import Cell
 from tasks.domain.plan import Fill
 from tasks.domain.verdicts import Verdict, Wholeness
@@ -109,12 +109,15 @@ async def _fetch_and_store(run: Run, fill: Fill, path: str, cells: list[Cell]) -
         if len(body) < dataset.min_bytes:
             raise FetchError(f"{path}: {len(body)} bytes; a whole one has at least {dataset.min_bytes}")
 
+    for cell in cells:
+        if run.keys.dataset_of(cell.key) != fill.dataset:
+            return _unfilled(cells, "failed", LakeError(f"{cell.key!r} is no key of {fill.dataset}: it is not stored"))
     try:
         fetched = await source.fetch(fill.dataset, path, check)
     except HeldError as error:
         if error.refusal and error.until > run.ends:
             return _unfilled(cells, "failed", error.refusal, error.until)
-        return _unfilled(cells, "deferred", error, error.until)
+        return _unfilled(cells, "deferred", error, error.until, in_this_run=error.until < run.ends)
     except AdceError as error:
         return _unfilled(cells, "failed", error)
     outcomes = []
@@ -132,11 +135,11 @@ async def _fetch_and_store(run: Run, fill: Fill, path: str, cells: list[Cell]) -
 
 
 def _unfilled(
-    cells: Iterable[Cell], outcome: str, error: AdceError, until: datetime | None = None
+    cells: Iterable[Cell], outcome: str, error: AdceError, until: datetime | None = None, *, in_this_run: bool = False
 ) -> list[FileOutcome]:
     requests = error.requests
     rows = []
     for cell in cells:
-        rows.append(FileOutcome(cell.key, outcome, requests, error=str(error), until=until))
+        rows.append(FileOutcome(cell.key, outcome, requests, error=str(error), until=until, in_this_run=in_this_run))
         requests = 0
     return rows

@@ -193,7 +193,7 @@ class Asker:
             await asyncio.wait({self._comparing})
             return
         if self._asking is None or self._asking.done():
-            self._asking = asyncio.create_task(self._ask())
+            self._asking = self._soon(self._ask())
         await asyncio.shield(self._asking)
 
     def leave(self, departure: Departure, slower: float = 1.0) -> None:
@@ -255,8 +255,15 @@ class Asker:
         return changed + have.active_slots / have.slot_decay_per_second - now
 
     async def _compare_clocks(self, asked: float, answered: float, lease: _Lease | None) -> None:
-        """The limit was changed between these two times: by this process's grant (`lease`), or by its denial."""
-        changed = (await self._read()).updated
+        """The limit was changed between these two times: by this process's grant (`lease`), or by its denial.
+
+        Prefect grants slots of a limit that was deleted or switched off meanwhile: such a lease ends here.
+        """
+        try:
+            changed = (await self._read()).updated
+        except BucketError:
+            self._lease = None
+            raise
         assert changed is not None
         self._clock.compare(changed, asked, answered, certain=lease is not None)
         if lease is not None:

@@ -132,6 +132,7 @@ class FileOutcome:
     error: str | None = None
     until: datetime | None = None
     seconds: float | None = None  # from sending the request to having the body
+    in_this_run: bool = False  # deferred, and worth another try before the run ends
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.sorting import FlowRunSort
 from rich.table import Table
 
 from config.load import load_config
@@ -131,5 +132,8 @@ async def _run(config: Config, fills: list[Fill]) -> tuple[dict[str, Span], dict
 
     await mix()
     async with get_client() as client:
-        runs = await client.read_flow_runs(flow_run_filter=FlowRunFilter(tags={"all_": ["adce"]}), limit=200)
-    return found["foreseen"], {run.parameters["fill"]: run for run in runs}, found["stored"]
+        runs = await client.read_flow_runs(
+            flow_run_filter=FlowRunFilter(tags={"all_": ["adce"]}), sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=200
+        )
+    ours = {run.parameters["fill"]: run for run in runs if run.parameters["fill"] in found["foreseen"]}
+    return found["foreseen"], ours, found["stored"]

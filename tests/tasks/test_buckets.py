@@ -76,6 +76,27 @@ def test_a_changed_rate_takes_effect(take_effect: Callable[[PrefectClient, Confi
     _with_client(story)
 
 
+@pytest.mark.parametrize("deleted", [True, False], ids=["deleted", "switched off"])
+def test_a_bucket_that_goes_in_mid_run_stops_the_requests(deleted: bool) -> None:
+    rate = Rate(requests=2, seconds=0.5)
+
+    async def story(client: PrefectClient) -> int:
+        async with _bucket(client, rate) as bucket:
+            await _leave(bucket)
+            if deleted:
+                await client.delete_global_concurrency_limit_by_name(bucket_for("espn"))
+            else:
+                off = GlobalConcurrencyLimitUpdate.parse_obj({"active": False})
+                await client.update_global_concurrency_limit(bucket_for("espn"), off)
+            left: list[float] = []
+            message = r"adce-espn.* (is missing|is switched off); run `adce setup`"
+            with pytest.raises(BucketError, match=message):
+                await _leave_for_ever(bucket, left)
+            return len(left)
+
+    assert _with_client(story) <= terms_of([rate]).slots / 100 + 1, "what was granted before, and no more"
+
+
 def test_five_processes_may_set_up_fresh_buckets_at_once() -> None:
     config = _config(Rate(requests=7, seconds=1.3))
 
@@ -101,6 +122,11 @@ async def _leave(bucket: Bucket) -> float:
     departure = await bucket.leave()
     departure.sent = time.monotonic()
     return departure.sent
+
+
+async def _leave_for_ever(bucket: Bucket, left: list[float]) -> None:
+    while True:
+        left.append(await _leave(bucket))
 
 
 def test_five_askers_spend_the_rate_and_a_strict_upstream_rejects_nothing() -> None:

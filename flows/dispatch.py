@@ -75,6 +75,13 @@ async def run_fill(name: str, fill_id: str) -> State[Any]:
         )
 
 
+async def _state_of(future: PrefectFuture[Any, Any]) -> State[Any]:
+    try:
+        return await future.wait()
+    except httpx.TransportError as error:  # the Prefect API went away just then
+        return Crashed(message=f"the Prefect API did not answer: {error}")
+
+
 class Dispatcher:
     """Starts fills through the flow's task runner, until there are none or the time is up.
 
@@ -93,6 +100,8 @@ class Dispatcher:
         self._planned = self._done = 0
         self._running: dict[str, Fill] = {}
         self._crashes: Counter[str] = Counter()  # of a fill's subflow
+        self._starting: dict[str, str] = {}  # by source, the fill that has been submitted and does not run yet
+        self._trouble: Exception | None = None
         self._jobs: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()  # something happened after which another fill may be free to start
         self._deadline = time.monotonic() + (run.ends - datetime.now(UTC)).total_seconds()
@@ -105,15 +114,16 @@ class Dispatcher:
         while self._queue or self._running:
             self._changed.clear()
             self._report()
-            if time.monotonic() >= self._deadline:
+            if self._trouble or time.monotonic() >= self._deadline:
                 self._defer(self._queue, f"time budget of {self.run.config.reconcile.time_budget} is used up")
             self._defer_the_held()
             if (fill := self._next()) is not None:
-                await self._start(fill)
+                self._begin(fill)
             elif self._queue or self._running:
                 await self._wait()
-        await asyncio.gather(*self._jobs)
         self._report()
+        if self._trouble:
+            raise self._trouble
 
     def _add(self, plan: Plan) -> None:
         self.deferred += plan.deferred
@@ -134,7 +144,7 @@ class Dispatcher:
         for name, lane in self._lanes.items():
             lane.supply = self.run.supply(name)
         held = self._held()
-        while fill := next_fill(self._queue, self._lanes, held.keys()):
+        while fill := next_fill(self._queue, self._lanes, held.keys() | self._starting.keys()):
             if over := self._cap.why_not(fill.priority):
                 self._defer([fill], over)
                 continue
@@ -165,34 +175,38 @@ class Dispatcher:
         hold = self.run.sources[self.run.config.datasets[dataset].source].gate.hold(dataset)
         return hold.phase(datetime.now(UTC)) is Phase.HALF_OPEN
 
-    async def _start(self, fill: Fill) -> None:
-        """Submits a fill and waits until its subflow runs, so that the next one starts after it."""
-        await self.run.prefect_answers()
-        begun = time.monotonic()
-        started = asyncio.Event()
+    def _begin(self, fill: Fill) -> None:
+        """From now on the fill has its lane, and no other of its source begins until it has started."""
         self._running[fill.id] = self.run.fills[fill.id] = replace(fill, starts=self.run.now())
-        self.run.started[fill.id] = started
+        self.run.started[fill.id] = asyncio.Event()
         self.run.dataset_of |= dict.fromkeys(fill.keys, fill.dataset)
+        self._starting[fill.source] = fill.id
         lane = self._lanes[fill.source]
         lane.running += 1
         lane.waiting += len(fill.requests())
-        future = await run_fill.submit(f"{fill.dataset} {fill.days} {fill.kind.value}", fill.id)
-        ended = asyncio.create_task(self._finish(fill, future))
-        self._jobs.add(ended)
-        ended.add_done_callback(self._jobs.discard)
-        waiting = asyncio.create_task(started.wait())
-        await asyncio.wait({waiting, ended}, return_when=asyncio.FIRST_COMPLETED)
-        waiting.cancel()
-        self.run.start_up += _START_WEIGHT * (time.monotonic() - begun - self.run.start_up)
+        job = asyncio.create_task(self._see_through(fill))
+        self._jobs.add(job)
+        job.add_done_callback(self._jobs.discard)
 
-    async def _finish(self, fill: Fill, future: PrefectFuture[Any, Any]) -> None:
+    async def _see_through(self, fill: Fill) -> None:
+        """Submits a fill, lets the next one begin when its subflow runs, and settles what became of it."""
         try:
-            try:
-                state = await future.wait()
-            except httpx.TransportError as error:  # the Prefect API went away just then
-                state = Crashed(message=f"the Prefect API did not answer: {error}")
-            self._settle(fill, state)
+            await self.run.prefect_answers()
+            begun = time.monotonic()
+            future = await run_fill.submit(f"{fill.dataset} {fill.days} {fill.kind.value}", fill.id)
+            ended = asyncio.create_task(_state_of(future))
+            starting = asyncio.create_task(self.run.started[fill.id].wait())
+            await asyncio.wait({starting, ended}, return_when=asyncio.FIRST_COMPLETED)
+            starting.cancel()
+            self.run.start_up += _START_WEIGHT * (time.monotonic() - begun - self.run.start_up)
+            del self._starting[fill.source]
+            self._changed.set()
+            self._settle(fill, await ended)
+        except Exception as error:  # it ends the run, when the fills that run have ended
+            self._trouble = self._trouble or error
         finally:
+            if self._starting.get(fill.source) == fill.id:
+                del self._starting[fill.source]
             del self._running[fill.id]
             lane = self._lanes[fill.source]
             lane.running -= 1

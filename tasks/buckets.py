@@ -23,6 +23,7 @@ from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate, GlobalConcurrencyLimitUpdate
 from prefect.client.schemas.responses import GlobalConcurrencyLimitResponse
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from config.models import Config, Rate
 from tasks.domain.errors import BucketError
@@ -40,6 +41,7 @@ _JUMP = 0.1  # seconds by which a clock must be off to have been set
 _WORTH_GIVING = 0.05  # seconds of a lease that are worth two calls to be given back
 _GIVING_ATTEMPTS = 3
 _IDLE = 0.25  # seconds without a request after which the rest of a lease is given back
+_NOT_GRANTED = {httpx.codes.LOCKED, httpx.codes.INTERNAL_SERVER_ERROR, httpx.codes.SERVICE_UNAVAILABLE}
 _CLOSE_PATIENCE = 10.0  # seconds for calls to end that are under way when a run ends
 _SERVER_PATIENCE = 300.0  # seconds without an answer from the Prefect API before a run gives up
 
@@ -125,6 +127,12 @@ def _defect(have: GlobalConcurrencyLimitResponse) -> str | None:
     return None
 
 
+async def _without_retries(call: Callable[[], Awaitable[T]]) -> T:
+    """Prefect's client waits two seconds before it asks a busy SQLite again; a lease lasts but five."""
+    with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+        return await call()
+
+
 @dataclass(slots=True)
 class _Lease:
     """The whole bucket, for requests that leave up to `until` (monotonic time)."""
@@ -169,6 +177,7 @@ class Asker:
     def __init__(self, name: str, rates: Sequence[Rate], client: PrefectClient):
         self.name = name
         self._client = client
+        self._limit = partial(client.read_global_concurrency_limit_by_name, name)
         self._pace = Pace(rates)
         self._lease: _Lease | None = None
         self._asking: asyncio.Task[None] | None = None
@@ -290,8 +299,8 @@ class Asker:
             return
         for _ in range(_GIVING_ATTEMPTS):
             try:
-                await self._client.release_concurrency_slots([self.name], slots, 1.0)
-                self._changed = (await self._client.read_global_concurrency_limit_by_name(self.name)).updated
+                await _without_retries(lambda: self._client.release_concurrency_slots([self.name], slots, 1.0))
+                self._changed = (await _without_retries(self._limit)).updated
                 return
             except httpx.HTTPStatusError as error:  # SQLite was busy, and nothing was written
                 log.debug("bucket %s: %s slots not given back: %s", self.name, slots, error)
@@ -309,14 +318,14 @@ class Asker:
             await self._client.increment_concurrency_slots([self.name], slots, "rate_limit")
         except httpx.HTTPStatusError as error:
             # Somebody else was quicker; on SQLite, the error of a write that came in between says the same.
-            if error.response.status_code in (httpx.codes.LOCKED, httpx.codes.INTERNAL_SERVER_ERROR):
+            if error.response.status_code in _NOT_GRANTED:
                 return False
             raise
         return True
 
     async def _read(self) -> GlobalConcurrencyLimitResponse:
         try:
-            have = await self._answer(lambda: self._client.read_global_concurrency_limit_by_name(self.name))
+            have = await self._answer(self._limit)
         except ObjectNotFound:
             raise BucketError(f"rate bucket {self.name!r} is missing; {_MEND}") from None
         if defect := _defect(have):
@@ -329,7 +338,7 @@ class Asker:
         pause = 0.02
         while True:
             try:
-                return await call()
+                return await _without_retries(call)
             except (httpx.HTTPStatusError, httpx.TransportError) as error:
                 status = error.response.status_code if isinstance(error, httpx.HTTPStatusError) else None
                 if status is not None and status < 500:

@@ -31,8 +31,8 @@ class Supply:
 
     @property
     def head_start(self) -> int:
-        """How many requests leave while a new fill starts up."""
-        return math.ceil(self.start_up / self.spacing)
+        """How many requests leave while a new fill starts up, if that takes as long again as usual."""
+        return math.ceil(2 * self.start_up / self.spacing)
 
     def lanes(self, requests: int) -> int:
         """The smallest number of fills of so many requests at once that spends the whole rate.

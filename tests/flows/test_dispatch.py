@@ -1,0 +1,67 @@
+"""What does a run do when a fill takes too long, a scraper keeps failing, or a site refuses for a while?"""
+
+from datetime import date
+
+import pytest
+
+from deployments.sandbox.process import SandboxProcess
+from tests.flows.conftest import Reconcile
+
+DAYS = {"since": date(2025, 12, 20), "until": date(2026, 1, 14)}
+
+
+def test_a_fill_is_stopped_after_its_time_limit_and_keeps_what_is_done(
+    run_reconcile: Reconcile, sites: SandboxProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADCE_RECONCILE__FILL_TIME_LIMIT", "2s")
+    sites.set_faults("espn", "hang", match="20260113")
+    report = run_reconcile(datasets=["espn_scoreboard"])
+    assert report.filled == ["espn_schedules/20260114.json"]
+    assert [(key, reason) for key, reason, _ in report.left] == [
+        ("espn_schedules/20260113.json", "its fill was stopped after its time limit of 0:00:02")
+    ]
+    assert report.counts["deferred"] == 1
+
+
+def test_a_scraper_that_keeps_failing_is_left_alone_and_the_others_are_not(
+    run_reconcile: Reconcile, sites: SandboxProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADCE_RECONCILE__BREAKER", "{failures: 3, window: 10m, open_for: 1h, longest: 6h}")
+    sites.set_faults("espn", "404", match="/summary")
+    report = run_reconcile(sources=["espn"], **DAYS)
+    asked = [request["url"] for request in sites.requests() if "/summary" in request["url"]]
+    assert 3 <= len(asked) <= 6, "not more than were in flight"
+    assert len(report.failed) == 3 * len(asked), "a summary is stored under three keys"
+    assert len(report.left) > 20
+    for _, reason, until in report.left:
+        assert reason.startswith("breaker open until ")
+        assert "3 failures in a row; the last: " in reason
+        assert until is not None
+    assert {key.split("/")[0] for key in report.filled} == {"espn_schedules"}
+    espn = report.document()["sources"][0]
+    assert (espn["name"], espn["breaker"], espn["paused_until"]) == ("espn", "open", None)
+    assert espn["breakers"]["espn_summary"]["phase"] == "open"
+
+
+def test_while_one_site_is_paused_the_others_go_on(run_reconcile: Reconcile, sites: SandboxProcess) -> None:
+    sites.set_faults("nba_api", "403")
+    report = run_reconcile(sources=["espn", "nba_api"], **DAYS)
+    assert all(key.startswith("espn") for key in report.filled)
+    assert len(report.filled) > 100
+    assert len([request for request in sites.requests() if request["source"] == "nba_api"]) <= 2
+    nba = report.document()["sources"][1]
+    assert nba["paused_until"] is not None
+    assert "HTTP 403" in nba["reason"]
+
+
+def test_what_was_refused_for_a_while_is_fetched_in_the_same_run(
+    run_reconcile: Reconcile, sites: SandboxProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADCE_SOURCES__ESPN__BACKOFF", "{first: 7s, ramp: 1s}")  # longer than a fill waits for
+    sites.set_faults("espn", "503", first=1)
+    report = run_reconcile(datasets=["espn_scoreboard"], **DAYS)
+    assert report.complete
+    assert len(report.filled) == 26
+    refused, *answered = sites.requests()
+    waited = [request["monotonic"] - refused["monotonic"] for request in answered]
+    assert not [seconds for seconds in waited if 1.5 < seconds < 6.9], "nothing is asked of it meanwhile"

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.orchestration import PrefectClient
 from prefect_aws import AwsCredentials
 
 from blocks.lake import Lake
 from config.load import ConfigError
 from config.models import Config
-from tasks.buckets import open_buckets
+from tasks.buckets import client_for_buckets, open_buckets
 from tasks.domain.errors import AdceError, LakeError
 from tasks.domain.expected import Cell, Selection, calendar_cells, game_cells
 from tasks.domain.keys import KeyPatterns
@@ -260,7 +260,7 @@ async def open_run(
     token = RUN.set(run)
     try:
         if fetches:
-            async with get_client() as client, AsyncExitStack() as stack:
+            async with client_for_buckets() as client, AsyncExitStack() as stack:
                 run.client = client
                 run.sources = await _open_sources(config, client, ledger, run.latencies)
                 for source in run.sources.values():

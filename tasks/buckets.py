@@ -19,11 +19,10 @@ from functools import partial
 from typing import Any, TypeVar
 
 import httpx
-from prefect.client.orchestration import PrefectClient
+from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate, GlobalConcurrencyLimitUpdate
 from prefect.client.schemas.responses import GlobalConcurrencyLimitResponse
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
-from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from config.models import Config, Rate
 from tasks.domain.errors import BucketError
@@ -44,6 +43,20 @@ _IDLE = 0.25  # seconds without a request after which the rest of a lease is giv
 _NOT_GRANTED = {httpx.codes.LOCKED, httpx.codes.INTERNAL_SERVER_ERROR, httpx.codes.SERVICE_UNAVAILABLE}
 _CLOSE_PATIENCE = 10.0  # seconds for calls to end that are under way when a run ends
 _SERVER_PATIENCE = 300.0  # seconds without an answer from the Prefect API before a run gives up
+
+
+def client_for_buckets() -> PrefectClient:
+    """A client that is told at once when the API is busy.
+
+    Prefect's own waits two seconds after a 503, which is what a SQLite that is being written to answers; a lease
+    lasts but five.
+    """
+
+    async def tell(response: httpx.Response) -> None:
+        if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+            raise httpx.HTTPStatusError("the Prefect API is busy", request=response.request, response=response)
+
+    return get_client(httpx_settings={"event_hooks": {"response": [tell]}})
 
 
 def bucket_for(source: str) -> str:
@@ -125,12 +138,6 @@ def _defect(have: GlobalConcurrencyLimitResponse) -> str | None:
     if have.slot_decay_per_second <= 0:
         return "has no slot decay and would never refill"
     return None
-
-
-async def _without_retries(call: Callable[[], Awaitable[T]]) -> T:
-    """Prefect's client waits two seconds before it asks a busy SQLite again; a lease lasts but five."""
-    with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
-        return await call()
 
 
 @dataclass(slots=True)
@@ -299,8 +306,8 @@ class Asker:
             return
         for _ in range(_GIVING_ATTEMPTS):
             try:
-                await _without_retries(lambda: self._client.release_concurrency_slots([self.name], slots, 1.0))
-                self._changed = (await _without_retries(self._limit)).updated
+                await self._client.release_concurrency_slots([self.name], slots, 1.0)
+                self._changed = (await self._limit()).updated
                 return
             except httpx.HTTPStatusError as error:  # SQLite was busy, and nothing was written
                 log.debug("bucket %s: %s slots not given back: %s", self.name, slots, error)
@@ -338,7 +345,7 @@ class Asker:
         pause = 0.02
         while True:
             try:
-                return await _without_retries(call)
+                return await call()
             except (httpx.HTTPStatusError, httpx.TransportError) as error:
                 status = error.response.status_code if isinstance(error, httpx.HTTPStatusError) else None
                 if status is not None and status < 500:

@@ -24,7 +24,7 @@ from prefect.exceptions import ObjectAlreadyExists
 
 from config.models import Rate
 from deployments.sandbox.process import SandboxProcess
-from tasks.buckets import ensure_buckets, open_buckets
+from tasks.buckets import client_for_buckets, ensure_buckets, open_buckets
 from tasks.domain.pacing import Departure
 from tests.builders import a_config
 
@@ -113,7 +113,7 @@ async def _ask(how: str, url: str, rate: Rate, seconds: float) -> None:
 async def _adce(rate: Rate, stack: contextlib.AsyncExitStack) -> Leave:
     espn = a_config().sources["espn"].model_copy(update={"rates": [rate]})
     config = a_config(sources={"espn": espn})
-    client = await stack.enter_async_context(get_client())
+    client = await stack.enter_async_context(client_for_buckets())
     await ensure_buckets(client, config)  # by all processes at once
     bucket = (await open_buckets(client, config))["espn"]
     stack.push_async_callback(bucket.close)

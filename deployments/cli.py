@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
+import httpx
 import typer
 from prefect import tags
 from prefect.states import State
@@ -209,6 +210,12 @@ def _one_line_errors() -> Iterator[None]:
         raise typer.Exit(2) from None
     except AdceError as error:
         typer.echo(f"adce: {error}", err=True)
+        raise typer.Exit(2) from None
+    except (httpx.TransportError, RuntimeError) as error:
+        if not (isinstance(error, httpx.TransportError) or "Failed to reach API" in str(error)):
+            raise
+        url = os.environ.get("PREFECT_API_URL")
+        typer.echo(f"adce: the Prefect API at {url} cannot be reached; start it, or unset PREFECT_API_URL", err=True)
         raise typer.Exit(2) from None
 
 

@@ -115,11 +115,14 @@ async def _fetch_and_store(run: Run, fill: Fill, path: str, cells: list[Cell]) -
     try:
         fetched = await source.fetch(fill.dataset, path, check)
     except HeldError as error:
-        if error.refusal and error.until > run.ends:
+        if error.refusal and not error.refusal.too_fast and (error.until > run.ends or error.refusals > 1):
             return _unfilled(cells, "failed", error.refusal, error.until)
         return _unfilled(cells, "deferred", error, error.until, in_this_run=error.until < run.ends)
     except AdceError as error:
         return _unfilled(cells, "failed", error)
+    except Exception as error:  # a mistake of ours costs this file, not the others of its fill
+        log.exception("%s could not be fetched", path)
+        return _unfilled(cells, "failed", FetchError(f"{path}: {type(error).__name__}: {error}"))
     outcomes = []
     for cell in cells:
         requests = fetched.requests if cell is cells[0] else 0

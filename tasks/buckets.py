@@ -23,10 +23,11 @@ from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate, GlobalConcurrencyLimitUpdate
 from prefect.client.schemas.responses import GlobalConcurrencyLimitResponse
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from config.models import Config, Rate
 from tasks.domain.errors import BucketError
-from tasks.domain.pacing import Departure, Pace, Terms, terms_of
+from tasks.domain.pacing import Departure, Pace, Terms, spacing, terms_of
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -34,12 +35,14 @@ T = TypeVar("T")
 _MEND = "run `adce setup` to create the rate buckets from the configuration"
 _ALL_SOURCES = "all-sources"
 _LOOK_AGAIN = 1.0  # seconds between looks at a bucket that another process holds, and may give back
-_STAGGER = 0.1  # seconds over which the processes that wait for a bucket spread, so as not to ask all at once
+_STAGGER = 0.06  # seconds over which the processes that wait for a bucket spread, so as not to ask all at once
 _ROUNDING = 0.002  # seconds: SQLite keeps its times in milliseconds
 _JUMP = 0.1  # seconds by which a clock must be off to have been set
+_REST = 2.0  # seconds that are worth giving a lease back for, and sleeping without one
 _WORTH_GIVING = 0.05  # seconds of a lease that are worth two calls to be given back
 _GIVING_ATTEMPTS = 3
 _IDLE = 0.25  # seconds without a request after which the rest of a lease is given back
+_IN_A_ROW = 3  # leases that a process takes before it lets those go first that may be waiting
 _NOT_GRANTED = {httpx.codes.LOCKED, httpx.codes.INTERNAL_SERVER_ERROR, httpx.codes.SERVICE_UNAVAILABLE}
 _CLOSE_PATIENCE = 10.0  # seconds for calls to end that are under way when a run ends
 _SERVER_PATIENCE = 300.0  # seconds without an answer from the Prefect API before a run gives up
@@ -142,10 +145,14 @@ def _defect(have: GlobalConcurrencyLimitResponse) -> str | None:
 
 @dataclass(slots=True)
 class _Lease:
-    """The whole bucket, for requests that leave up to `until` (monotonic time)."""
+    """The whole bucket, for requests that leave up to `until` (monotonic time).
+
+    The first may always leave: with a slow Prefect API the grant of a lease of one request arrives later than that.
+    """
 
     terms: Terms
     until: float
+    left: int = 0  # requests so far
 
     def begin(self, granted: float, tolerance: float) -> None:
         """The lease counts from the grant: the last request leaves one spacing before it ends."""
@@ -186,6 +193,7 @@ class Asker:
         self._client = client
         self._limit = partial(client.read_global_concurrency_limit_by_name, name)
         self._pace = Pace(rates)
+        self._spacing = spacing(rates)
         self._lease: _Lease | None = None
         self._asking: asyncio.Task[None] | None = None
         self._comparing: asyncio.Task[None] | None = None
@@ -193,6 +201,7 @@ class Asker:
         self._jobs: set[asyncio.Task[None]] = set()
         self._closed = asyncio.Event()
         self._clock = _Clock()
+        self._in_a_row = 0  # leases since others were let go first
         self._changed: datetime | None = None  # by this process's last grant
         self._seen: tuple[datetime | None, float] = (None, 0.0)  # the limit's last change, and when it was first seen
 
@@ -201,7 +210,16 @@ class Asker:
         if self._lease is None:
             return None
         ready = self._pace.ready_at(time.monotonic(), self._lease.terms.spacing * slower)
-        return ready if ready <= self._lease.until else None
+        return ready if ready <= self._lease.until or not self._lease.left else None
+
+    async def rest(self, slower: float) -> bool:
+        """Sleeps while the pace alone forbids a request, for longer than a lease would last; was there such a time?"""
+        wait = self._pace.ready_at(time.monotonic(), self._spacing * slower) - time.monotonic()
+        if wait < _REST:
+            return False
+        await self._give_back()
+        await asyncio.sleep(wait)
+        return True
 
     async def lease(self) -> None:
         """Waits for a new lease. A coroutine that is cancelled while it waits takes nothing from the others."""
@@ -214,11 +232,24 @@ class Asker:
 
     def leave(self, departure: Departure, slower: float = 1.0) -> None:
         assert self._lease is not None
+        self._lease.left += 1
         self._pace.leave(departure, self._lease.terms.spacing * slower)
         if self._giving_back:
             self._giving_back.cancel()
         idle = max(_IDLE, 2 * self._lease.terms.spacing * slower)
         self._giving_back = asyncio.get_running_loop().call_later(idle, lambda: self._soon(self._give_back()))
+
+    def sent(self, departure: Departure) -> None:
+        """Notes when a request was really sent. One of a slow rate that was sent late pushes the bucket for all."""
+        departure.sent = departure.sent or time.monotonic()
+        lease = self._lease
+        if lease and lease.terms.requests == 1 and departure.sent > lease.until:
+            self._lease = None
+            self._soon(self._push(lease.terms))
+
+    async def _push(self, terms: Terms) -> None:
+        """The bucket is as full as if its lease began now."""
+        await self._answer(lambda: _change(self._client, self.name, terms))
 
     async def look(self) -> Terms:
         """What the bucket grants. Raises BucketError when it is missing, switched off or would never refill."""
@@ -242,16 +273,21 @@ class Asker:
         while True:
             have = await self._read()
             terms = _terms(have)
+            if not terms.fit:
+                raise BucketError(f"rate bucket {self.name!r} was changed to what no rate makes; {_MEND}")
             free_in = self._free_in(have)
-            mine = have.updated == self._changed  # nobody else has touched it since: so nobody waits
+            mine = have.updated == self._changed  # nobody else has touched it since
+            first = mine and self._in_a_row < _IN_A_ROW
             if free_in > 0:
-                await self._sleep(min(free_in if mine else free_in + random.uniform(0, _STAGGER), _LOOK_AGAIN))
-                if not mine or free_in > _LOOK_AGAIN:
+                delay = 0.0 if first else 1.2 * _STAGGER if mine else random.uniform(0, _STAGGER)
+                await self._sleep(min(free_in + delay, _LOOK_AGAIN))
+                if not first or free_in > _LOOK_AGAIN:
                     continue
             asked = time.monotonic()
             granted = await self._answer(partial(self._increment, terms.slots))
             answered = time.monotonic()
             if granted:
+                self._in_a_row = self._in_a_row + 1 if first else 1
                 self._lease = _Lease(terms, until=0.0)
                 self._lease.begin(asked, self._pace.tolerance)  # at the earliest; when exactly, the limit will tell
                 self._comparing = self._soon(self._compare_clocks(asked, answered, self._lease))
@@ -306,7 +342,9 @@ class Asker:
             return
         for _ in range(_GIVING_ATTEMPTS):
             try:
-                await self._client.release_concurrency_slots([self.name], slots, 1.0)
+                # Once: what is given back twice would be somebody else's.
+                with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+                    await self._client.release_concurrency_slots([self.name], slots, 1.0)
                 self._changed = (await self._limit()).updated
                 return
             except httpx.HTTPStatusError as error:  # SQLite was busy, and nothing was written
@@ -377,7 +415,9 @@ class Bucket:
             while True:
                 ready = [asker.ready_at(slower) for asker in self._askers]
                 if None in ready:
-                    await self._askers[ready.index(None)].lease()
+                    asker = self._askers[ready.index(None)]
+                    if not await asker.rest(slower):
+                        await asker.lease()
                 elif (wait := max(at for at in ready if at is not None) - time.monotonic()) > 0:
                     await asyncio.sleep(wait)
                 else:
@@ -385,6 +425,11 @@ class Bucket:
                     for asker in self._askers:
                         asker.leave(departure, slower)
                     return departure
+
+    def sent(self, departure: Departure) -> None:
+        """The request of a departure has been sent, by now at the latest."""
+        for asker in self._askers:
+            asker.sent(departure)
 
     async def close(self) -> None:
         for asker in self._askers:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import re
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -20,7 +21,7 @@ from tasks.buckets import Bucket
 from tasks.domain.errors import FetchError, HealingError, HeldError, RefusedError
 from tasks.domain.lanes import LATENCY
 from tasks.domain.pacing import Departure
-from tasks.gate import Gate, Pass
+from tasks.gate import WORTH_WAITING, Gate, Pass
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +67,7 @@ class SourceClient:
         self.gate = gate
         self.latency = latency  # seconds from sending a request to having the body, a running mean
         self.left: Callable[[str], None] = lambda source: None  # is told of every request that leaves
+        self._attempts: dict[str, _Attempts] = {}  # by URL, of files that are not settled: a pause can part them
         self._connections = asyncio.Semaphore(settings.connections)
         self._unreachable = 0
         timeouts = settings.timeouts
@@ -88,12 +90,14 @@ class SourceClient:
         is worth waiting, and FetchError, with `requests`, how often the site was asked.
         """
         url = self.settings.base_url.rstrip("/") + path
-        attempts = _Attempts()
+        attempts = self._attempts.setdefault(url, _Attempts())
         while True:
             try:
-                return await self._ask(dataset, url, check, attempts)
+                fetched = await self._ask(dataset, url, check, attempts)
+                del self._attempts[url]
+                return fetched
             except HeldError as error:
-                error.refusal = attempts.refusal
+                error.refusal, error.refusals = attempts.refusal, attempts.spent
                 raise
             except RefusedError as error:
                 attempts.refusal = error
@@ -106,7 +110,9 @@ class SourceClient:
                 attempts.spent += 1
                 if not isinstance(error, HealingError) or attempts.spent >= self.settings.retries.attempts:
                     error.requests = attempts.requests
-                    self.gate.failed(dataset, str(error), attempts.asked)
+                    self.gate.failed(
+                        dataset, str(error), attempts.asked, answered=not getattr(error, "unreachable", False)
+                    )
                     self._note_unreachable(error)
                     raise
                 wait = self._backoff(attempts.spent, error.wait)
@@ -125,12 +131,14 @@ class SourceClient:
                 check(body)
             except RefusedError as error:
                 self.gate.refused(error, asked)
+                self.gate.give_up(entered)
                 raise
             except BaseException:
                 self.gate.give_up(entered)
                 raise
             finally:
-                departure.sent = departure.sent or time.monotonic()
+                self.bucket.sent(departure)
+            assert departure.sent is not None
             seconds = time.monotonic() - departure.sent
             self.latency += _LATENCY_WEIGHT * (seconds - self.latency)
             self._unreachable = 0
@@ -142,12 +150,13 @@ class SourceClient:
             entered = await self.gate.enter(dataset)
             try:
                 departure = await self.bucket.leave(entered.slower)
-                if self.gate.is_open(dataset, entered):
-                    return entered, departure
             except BaseException:
                 self.gate.give_up(entered)
                 raise
-            departure.sent = departure.allowed  # it never leaves
+            departure.sent = departure.allowed  # it may never leave
+            if self.gate.is_open(dataset, entered):
+                departure.sent = None
+                return entered, departure
             self.gate.give_up(entered)
 
     def _backoff(self, attempt: int, asked: timedelta | None) -> float:
@@ -159,7 +168,7 @@ class SourceClient:
     async def _get(self, url: str, departure: Departure) -> bytes:
         async def note_sent(event: str, _: dict[str, Any]) -> None:
             if event.endswith("send_request_headers.complete"):
-                departure.sent = time.monotonic()
+                self.bucket.sent(departure)
 
         timeouts = self.settings.timeouts
         try:
@@ -186,6 +195,8 @@ class SourceClient:
             raise RefusedError(f"{url}: refused with HTTP {status}", wait, shut_out=True)
         if status in (429, 503):
             raise RefusedError(f"{url}: HTTP {status}", wait, too_fast=status == 429)
+        if status >= 500 and wait and wait > WORTH_WAITING:
+            raise RefusedError(f"{url}: HTTP {status}", wait)
         if status >= 500:
             raise HealingError(f"{url}: HTTP {status}", wait)
         if status != 200:
@@ -212,11 +223,11 @@ async def _body(response: httpx.Response, url: str) -> bytes:
 def retry_after(response: httpx.Response, now: datetime) -> timedelta | None:
     """The wait that the site asks for, in seconds or as a date (RFC 9110, 10.2.3); None for 0 or nonsense."""
     text = response.headers.get("Retry-After", "").strip()
-    if text.isdigit():
+    if re.fullmatch(r"[0-9]{1,9}", text):
         wait = timedelta(seconds=min(int(text), 86400))
     else:
         try:
             wait = parsedate_to_datetime(text) - now
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             return None
     return min(wait, timedelta(days=1)) if wait > timedelta() else None

@@ -21,7 +21,7 @@ from tasks.ledger import Ledger
 log = logging.getLogger(__name__)
 
 _FRESH = 0.5  # seconds for which what the ledger said is believed: so late do other processes learn of a pause
-_WORTH_WAITING = timedelta(seconds=5)  # a fill that has to wait longer gives its lane to another source
+WORTH_WAITING = timedelta(seconds=5)  # a fill that has to wait longer gives its lane to another source
 _RAMP_REQUESTS = 8  # the ramp of a slow source lasts so many requests
 
 
@@ -55,7 +55,7 @@ class Gate:
                 return Pass(self.hold(self.source).slower(now, self._ramp))
             for hold in held:
                 assert hold.until is not None
-                if hold.until - now > _WORTH_WAITING:
+                if hold.until - now > WORTH_WAITING:
                     what = "source paused" if hold.name == self.source else "breaker open"
                     raise HeldError(why_held(hold, what), hold.until)
             if all(hold.may_probe(now) for hold in held):
@@ -64,8 +64,8 @@ class Gate:
                     log.info("%s is asked again, once: %s", self.source, held[0].reason)
                     return Pass(probes=tuple(probes))
                 self.give_up(Pass(probes=tuple(probes)))
-            elif now - waited_since > _WORTH_WAITING:
-                raise HeldError(f"a first request to {held[0].name} is not answered yet", now + _WORTH_WAITING)
+            elif now - waited_since > WORTH_WAITING:
+                raise HeldError(f"a first request to {held[0].name} is not answered yet", now + WORTH_WAITING)
             await asyncio.sleep(0.1)
 
     def is_open(self, dataset: str, entered: Pass) -> bool:
@@ -100,9 +100,10 @@ class Gate:
             log.warning("%s is left alone until %s: %s", self.source, f"{after.until:%H:%M:%S}", error)
         return after
 
-    def failed(self, dataset: str, reason: str, asked: datetime) -> None:
-        """A file of a dataset could not be had: the scraper's failure, not the source's refusal."""
-        self._answered(asked)
+    def failed(self, dataset: str, reason: str, asked: datetime, *, answered: bool = True) -> None:
+        """A file of a dataset could not be had: the scraper's failure, not the source's refusal, if it `answered`."""
+        if answered:
+            self._answered(asked)
         after = self._change(dataset, lambda hold: holds.failed(hold, self._breaker, asked, _now(), reason))
         if after.phase(_now()) is Phase.OPEN:
             log.warning("breaker of %s open until %s: %s", dataset, f"{after.until:%H:%M:%S}", after.reason)

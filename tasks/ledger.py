@@ -150,7 +150,7 @@ class Ledger:
     def __init__(self, url: str):
         self.url = _address(url)
         with self._errors("opened"):
-            self._engine = sa.create_engine(self.url)
+            self._engine = sa.create_engine(self.url, pool_pre_ping=True)
         self._dialect = postgresql if self.url.get_backend_name() == "postgresql" else sqlite
         if self.url.get_backend_name() == "sqlite":
             sa.event.listen(self._engine, "connect", _set_up_sqlite)

@@ -54,10 +54,12 @@ class RefusedError(HealingError):
 class HeldError(AdceError):
     """The source is paused, or the scraper's breaker is open, for longer than it is worth waiting.
 
-    `refusal` is what the file itself was refused with before, if it was asked for.
+    `refusal` is what the file itself was refused with before, if it was asked for, and `refusals` how often that was
+    its own fault.
     """
 
-    refusal: FetchError | None = None
+    refusal: RefusedError | None = None
+    refusals = 0
 
     def __init__(self, message: str, until: datetime):
         super().__init__(message)

@@ -53,6 +53,16 @@ class Terms:
         """Seconds between two requests of a lease, so that its last is as far from the next lease's first."""
         return self.lease * (1 - _HANDOVER) / self.slots * _SHARES
 
+    @property
+    def requests(self) -> int:
+        """How many a lease is for."""
+        return self.slots // _SHARES
+
+    @property
+    def fit(self) -> bool:
+        """Is this a bucket of ours, and not a limit that somebody made for something else?"""
+        return self.slots >= _SHARES and self.slots % _SHARES == 0 and self.lease >= _LEASE_SECONDS / 4
+
     def same_as(self, other: Terms) -> bool:
         return self.slots == other.slots and abs(self.decay - other.decay) <= 0.001 * other.decay
 

@@ -13,12 +13,12 @@ DAYS = {"since": date(2025, 12, 20), "until": date(2026, 1, 14)}
 def test_a_fill_is_stopped_after_its_time_limit_and_keeps_what_is_done(
     run_reconcile: Reconcile, sites: SandboxProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("ADCE_RECONCILE__FILL_TIME_LIMIT", "2s")
+    monkeypatch.setenv("ADCE_RECONCILE__FILL_TIME_LIMIT", "9s")
     sites.set_faults("espn", "hang", match="20260113")
     report = run_reconcile(datasets=["espn_scoreboard"])
     assert report.filled == ["espn_schedules/20260114.json"]
     assert [(key, reason) for key, reason, _ in report.left] == [
-        ("espn_schedules/20260113.json", "its fill was stopped after its time limit of 0:00:02")
+        ("espn_schedules/20260113.json", "its fill was stopped after its time limit of 0:00:09")
     ]
     assert report.counts["deferred"] == 1
 
@@ -65,3 +65,17 @@ def test_what_was_refused_for_a_while_is_fetched_in_the_same_run(
     refused, *answered = sites.requests()
     waited = [request["monotonic"] - refused["monotonic"] for request in answered]
     assert not [seconds for seconds in waited if 1.5 < seconds < 6.9], "nothing is asked of it meanwhile"
+
+
+def test_one_file_that_always_hangs_fails_and_does_not_hold_up_the_others(
+    run_reconcile: Reconcile, sites: SandboxProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADCE_SOURCES__ESPN__TIMEOUTS", "{read: 0.5}")
+    monkeypatch.setenv("ADCE_SOURCES__ESPN__BACKOFF", "{first: 6s, longest: 7s, ramp: 1s}")
+    sites.set_faults("espn", "hang", match="20260108")  # the first of its fill
+    report = run_reconcile(datasets=["espn_scoreboard"], since=date(2026, 1, 8))
+    assert [(o.key, "no answer in time" in (o.error or "")) for o in report.failed] == [
+        ("espn_schedules/20260108.json", True)
+    ]
+    assert len(report.filled) == 6
+    assert report.left == []

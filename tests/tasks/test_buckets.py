@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
 
@@ -163,6 +164,43 @@ def test_a_second_process_keeps_the_distance_that_a_slow_rate_asks_for() -> None
     first, second, third = _with_client(story)
     assert second - first >= 2
     assert third - second >= 2
+
+
+class _FarAway:
+    """A client whose Prefect API takes a while to answer."""
+
+    def __init__(self, client: PrefectClient):
+        self._client = client
+
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[object]]:
+        async def call(*arguments: object) -> object:
+            await asyncio.sleep(0.1)
+            answer = await getattr(self._client, name)(*arguments)
+            await asyncio.sleep(0.1)
+            return answer
+
+        return call
+
+
+def test_a_slow_rate_is_spent_though_the_api_is_slow_to_answer() -> None:
+    rate = Rate(requests=1, seconds=4)
+
+    async def story(client: PrefectClient) -> list[float]:
+        await ensure_buckets(client, _config(rate))
+        bucket = Bucket([Asker(bucket_for("espn"), [rate], _FarAway(client))])  # type: ignore[arg-type]
+        times = [await asyncio.wait_for(_sent(bucket), 10) for _ in range(3)]
+        await bucket.close()
+        return times
+
+    times = _with_client(story)
+    assert all(4 <= later - earlier < 6 for earlier, later in pairwise(times))
+
+
+async def _sent(bucket: Bucket) -> float:
+    departure = await bucket.leave()
+    bucket.sent(departure)
+    assert departure.sent is not None
+    return departure.sent
 
 
 def test_what_a_process_does_not_need_is_given_back_and_another_waits_for_no_lease_to_end() -> None:

@@ -36,6 +36,9 @@ class FreeBucket:
         self.left.append((time.monotonic(), slower))
         return Departure(time.monotonic())
 
+    def sent(self, departure: Departure) -> None:
+        departure.sent = departure.sent or time.monotonic()
+
     async def close(self) -> None:
         pass
 

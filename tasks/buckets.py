@@ -304,6 +304,8 @@ class Asker:
         changed = self._seen[1]  # at the latest
         if self._clock.known and have.updated:
             changed = have.updated.timestamp() - self._clock.least + _ROUNDING
+        elif have.updated:  # as if the hosts' clocks agreed: if not, the first denial tells
+            changed = min(changed, have.updated.timestamp() - (time.time() - now) + 3 * _ROUNDING)
         return changed + have.active_slots / have.slot_decay_per_second - now
 
     async def _compare_clocks(self, asked: float, answered: float, lease: _Lease | None) -> None:

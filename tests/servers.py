@@ -23,18 +23,27 @@ def free_port() -> int:
 
 
 @contextmanager
-def prefect_server(home: Path, database: str | None = None, port: int | None = None) -> Iterator[dict[str, str]]:
-    """A Prefect server on loopback, on SQLite in `home` or another database; gives the environment that names it."""
+def prefect_server(
+    home: Path, database: str | None = None, port: int | None = None, clock: Path | None = None
+) -> Iterator[dict[str, str]]:
+    """A Prefect server on loopback, on SQLite in `home` or another database; gives the environment that names it.
+
+    With a file `clock`, the server's clock is off by what that says: see jumping_server.
+    """
     port = port or free_port()
     env = {"PREFECT_HOME": str(home), "PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
     server = env | {"PREFECT_LOGGING_SERVER_LEVEL": "CRITICAL", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
     if database:
         server["PREFECT_API_DATABASE_CONNECTION_URL"] = database
-    command = [str(Path(sys.executable).with_name("prefect")), "server", "start", "--host", "127.0.0.1"]
+    prefect = str(Path(sys.executable).with_name("prefect"))
+    command = [prefect, "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    if clock:
+        server["CLOCK"] = str(clock)
+        command = [sys.executable, "-W", "ignore", "-m", "tests.jumping_server", str(port)]
     quiet = subprocess.DEVNULL
     environment = {**os.environ, **server}
     _wait_until_free(port)
-    with subprocess.Popen([*command, "--port", str(port)], env=environment, stdout=quiet, stderr=quiet) as process:
+    with subprocess.Popen(command, env=environment, stdout=quiet, stderr=quiet) as process:
         try:
             _wait_for(f"{env['PREFECT_API_URL']}/health", process)
             yield env

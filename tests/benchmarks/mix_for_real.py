@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
@@ -12,7 +13,6 @@ from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.objects import FlowRun
-from prefect.client.schemas.sorting import FlowRunSort
 from rich.table import Table
 
 from config.load import load_config
@@ -130,10 +130,11 @@ async def _run(config: Config, fills: list[Fill]) -> tuple[dict[str, Span], dict
             await Dispatcher(run).run_all(Plan(tuple(fills), ()))
             found["stored"] = sum(outcome.outcome == "stored" for outcome in run.outcomes.values())
 
+    begun = datetime.now(UTC)
     await mix()
     async with get_client() as client:
         runs = await client.read_flow_runs(
-            flow_run_filter=FlowRunFilter(tags={"all_": ["adce"]}), sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=200
+            flow_run_filter=FlowRunFilter(tags={"all_": ["adce"]}, expected_start_time={"after_": begun}), limit=200
         )
     ours = {run.parameters["fill"]: run for run in runs if run.parameters["fill"] in found["foreseen"]}
     return found["foreseen"], ours, found["stored"]

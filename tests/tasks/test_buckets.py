@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
@@ -15,7 +17,7 @@ from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
 
 from config.models import Config, Rate
 from deployments.sandbox.process import SandboxProcess
-from tasks.buckets import Asker, Bucket, bucket_for, ensure_buckets, open_buckets
+from tasks.buckets import Asker, Bucket, _Clock, bucket_for, ensure_buckets, open_buckets
 from tasks.domain.errors import BucketError
 from tasks.domain.pacing import terms_of
 from tests.builders import a_config
@@ -269,3 +271,77 @@ def test_three_processes_share_a_rate_and_a_strict_upstream_rejects_nothing(
         spent = spend(rate, 3, 12, env)
     assert spent.refused == 0
     assert spent.requests > 60, "about 120, if nobody else uses this machine"
+
+
+def test_the_clocks_difference_is_known_the_better_the_quicker_an_answer_was_and_anew_when_one_was_set() -> None:
+    clock = _Clock()
+    assert not clock.known
+    clock.compare(_moment(1000.5), asked=0.0, answered=1.0, certain=True)
+    assert (clock.least, clock.most) == pytest.approx((999.5, 1000.5), abs=0.01)
+    clock.compare(_moment(1010.2), asked=10.0, answered=10.2, certain=True)
+    assert (clock.least, clock.most) == pytest.approx((1000.0, 1000.2), abs=0.01)
+    clock.compare(_moment(1019.0), asked=20.0, answered=20.1, certain=False)
+    assert clock.most == pytest.approx(999.0, abs=0.01), "the server's clock was set back"
+    clock.compare(_moment(4620.0), asked=30.0, answered=30.1, certain=False)
+    assert clock.least == pytest.approx(4589.9, abs=0.01), "and forward"
+
+
+def test_a_denial_that_another_process_may_have_caused_does_not_move_the_clock() -> None:
+    clock = _Clock(least=1000.0, most=1000.2)
+    clock.compare(_moment(1040.05), asked=40.0, answered=40.1, certain=False)
+    assert (clock.least, clock.most) == (1000.0, 1000.2)
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def test_a_prefect_server_whose_clock_jumps_neither_frees_requests_nor_stops_them_for_long(tmp_path: Path) -> None:
+    clock = tmp_path / "clock"
+    clock.write_text("+0 seconds")
+
+    def jump() -> None:
+        for off in ("+3600 seconds", "-7200 seconds", "+0 seconds"):
+            time.sleep(6)
+            clock.write_text(off)
+
+    with prefect_server(tmp_path, clock=clock) as env, ThreadPoolExecutor(1) as pool:
+        jumping = pool.submit(jump)
+        spent = spend(Rate(requests=10, seconds=1), 2, 24, env)
+        jumping.result()
+    assert spent.refused == 0
+    assert spent.requests > 100, "about 240, less a lease a jump"
+
+
+def test_a_late_request_of_a_slow_rate_pushes_the_bucket_for_all() -> None:
+    rate = Rate(requests=1, seconds=2)
+
+    async def story(client: PrefectClient) -> list[float]:
+        async with _bucket(client, rate) as one, _bucket(client, rate) as other:
+            departure = await one.leave()
+            await asyncio.sleep(1.5)  # it waits for a connection, beyond its lease
+            one.sent(departure)
+            assert departure.sent is not None
+            return [departure.sent, await _leave(other)]
+
+    late, next_one = _with_client(story)
+    assert next_one - late >= 2
+
+
+def test_a_process_that_has_had_some_leases_lets_another_go_first() -> None:
+    rate = Rate(requests=2, seconds=0.5)
+
+    async def story(client: PrefectClient) -> list[str]:
+        async with _bucket(client, rate) as one, _bucket(client, rate) as other:
+            order: list[str] = []
+
+            async def asker(name: str, bucket: Bucket) -> None:
+                while len(order) < 250:
+                    await _leave(bucket)
+                    order.append(name)
+
+            await asyncio.gather(asker("one", one), asker("other", other))
+            return order
+
+    order = _with_client(story)
+    assert min(order.count("one"), order.count("other")) > 40

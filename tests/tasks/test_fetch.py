@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from config.models import Backoff, BreakerRules, Retries, Source, Timeouts
@@ -182,3 +183,15 @@ def test_a_breaker_opens_after_failures_in_a_row_and_a_probe_closes_it(
     again = client()
     assert all(isinstance(result, Fetched) for result in _run(_fetch(again, 4, 5)))
     assert again.gate.hold("espn_scoreboard").phase(datetime.now(UTC)) is Phase.CLOSED
+
+
+def test_a_server_error_that_asks_for_an_hour_holds_the_source_for_an_hour(ledger_url: str) -> None:
+    answers = httpx.MockTransport(lambda request: httpx.Response(500, headers={"Retry-After": "3600"}))
+    source = a_config().sources["espn"].model_copy(update={"backoff": QUICK})
+    gate = Gate("espn", source, BREAKER, Ledger(ledger_url))
+    espn = SourceClient("espn", source, FreeBucket(), gate, transport=answers)  # type: ignore[arg-type]
+    (error,) = _run(_fetch(espn, 1))
+    assert isinstance(error, HeldError)
+    assert timedelta(minutes=59) < error.until - datetime.now(UTC) <= timedelta(hours=1)
+    assert isinstance(error.refusal, RefusedError)
+    assert len(espn.bucket.left) == 1, "asked once, and not again"  # type: ignore[attr-defined]

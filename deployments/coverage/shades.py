@@ -1,0 +1,67 @@
+"""How is a share of files written and coloured? The same in a terminal, a picture and a page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tasks.domain.coverage import Tally
+from tasks.domain.states import State
+
+
+@dataclass(frozen=True, slots=True)
+class Shade:
+    """A step of the scale, for `least` per cent and more."""
+
+    name: str  # its class in CSS
+    least: float
+    meaning: str
+    fill: str
+    ink: str
+    glyph: str
+    ascii: str
+
+
+# From teal over sand to orange, so that the ends differ for every kind of colour vision; darkest where there is nothing
+# to do and where there is nothing at all. Text on each has a contrast of at least 5.5 to 1.
+SHADES = (
+    Shade("a", 100, "complete", "#00695c", "#ffffff", "✓", "#"),
+    Shade("b", 99, "from 99 %", "#58b8ab", "#000000", "▆", "+"),
+    Shade("c", 90, "from 90 %", "#c0e6e0", "#000000", "▅", "="),
+    Shade("d", 50, "from 50 %", "#fde2ad", "#000000", "▃", "-"),
+    Shade("e", 0.1, "from 0.1 %", "#f2a33c", "#000000", "▁", "."),
+    Shade("f", 0, "less", "#a83a0b", "#ffffff", "×", "x"),  # noqa: RUF001 - the sign is meant
+)
+NONE = Shade("n", 0, "nothing wanted", "", "", " ", " ")
+
+# For the surroundings: background, text, lines; in daylight and in the dark.
+LIGHT = ("#ffffff", "#1c2430", "#c8ced6")
+DARK = ("#14181d", "#e4e8ed", "#3b444f")
+
+
+def shade_of(tally: Tally) -> Shade:
+    percent = tally.percent
+    return NONE if percent is None else next(shade for shade in SHADES if percent >= shade.least)
+
+
+def percent_of(tally: Tally) -> str:
+    """ "100" when every file is there, else as "99.9"; "-" where none is wanted, nothing where none is expected."""
+    if not tally.expected:
+        return ""
+    percent = tally.percent
+    if percent is None:
+        return "-"
+    return "100" if percent == 100 else f"{percent:.1f}"
+
+
+def whole_percent_of(tally: Tally) -> str:
+    """The same without the tenth, which is cut off: "99" for 99.9."""
+    return percent_of(tally).partition(".")[0]
+
+
+def sentence_of(tally: Tally) -> str:
+    """ "3,684 of 3,690 files present; 6 gap, 2 unavailable, 10 not due"."""
+    if not tally.expected:
+        return "no files expected"
+    others = [(state, getattr(tally, state.value)) for state in State if state is not State.PRESENT]
+    told = ", ".join(f"{count:,} {state.value.replace('_', ' ')}" for state, count in others if count)
+    return f"{tally.present:,} of {tally.wanted:,} files present" + (f"; {told}" if told else "")

@@ -14,7 +14,7 @@ from deployments.sandbox.app import Connection, Sandbox, create_app, parse_clock
 from deployments.sandbox.faults import Fault
 from deployments.sandbox.league import League
 from deployments.sandbox.limits import Rate
-from deployments.sandbox.sites import PREFIXES, SOURCES
+from deployments.sandbox.sites import PREFIXES, SOURCES, known
 
 _HOST = "127.0.0.1"  # never reachable from elsewhere
 
@@ -36,7 +36,7 @@ def _arguments(argv: list[str] | None = None) -> argparse.Namespace:
 def _rate(text: str) -> tuple[str, Rate]:
     source, _, rate = text.partition("=")
     try:
-        return _known(source), Rate.parse(rate)
+        return known(source), Rate.parse(rate)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
@@ -44,16 +44,10 @@ def _rate(text: str) -> tuple[str, Rate]:
 def _fault(text: str) -> Fault:
     try:
         fault = Fault.parse(text)
-        _known(fault.source)
+        known(fault.source)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return fault
-
-
-def _known(source: str) -> str:
-    if source not in SOURCES:
-        raise ValueError(f"{source!r} is not a source; there are {', '.join(SOURCES)}")
-    return source
 
 
 def _clock(text: str) -> datetime | None:

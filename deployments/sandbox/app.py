@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -18,10 +18,12 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from deployments.sandbox import sites
 from deployments.sandbox.bodies import refusals
+from deployments.sandbox.corrections import Correction
 from deployments.sandbox.faults import Fault, FaultKind
 from deployments.sandbox.league import League
 from deployments.sandbox.limits import Rate, SlidingWindow
 from deployments.sandbox.sites import HTML, JSON, PREFIXES, Page
+from tasks.domain.games import GameStatus
 
 _LOG_LENGTH = 100_000
 _CONNECTIONS: dict[tuple[str, int], asyncio.Transport] = {}
@@ -58,12 +60,14 @@ class Sandbox:
     rates: dict[str, Rate] = field(default_factory=dict)
     hang_over_limit: frozenset[str] = frozenset()  # sources that do not answer 429 but never answer
     faults: list[Fault] = field(default_factory=list)
+    corrections: tuple[Correction, ...] = ()
     latency: float = 0.0
     clock: datetime | None = None  # None: the real one
     monotonic: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
         self.log: deque[LoggedRequest] = deque(maxlen=_LOG_LENGTH)
+        self.answers: Counter[tuple[str, str]] = Counter()  # to each question since the log began
         self.windows = {source: SlidingWindow(rate) for source, rate in self.rates.items()}
         # Rendering leaves the event loop free to take the time of the next request; one thread,
         # because more would only delay the loop's turn at the interpreter.
@@ -115,8 +119,9 @@ class Sandbox:
         if fault and (instead := _instead(fault, entry.source)):
             return instead
         url = sites.mistaken(self.league, entry.url) if fault is FaultKind.WRONG_ID else entry.url
-        loop = asyncio.get_running_loop()
-        page = await loop.run_in_executor(self.renderer, sites.answer, self.league, entry.source, url, self.now())
+        self.answers[entry.source, url] += 1
+        asked = (self.league, entry.source, url, self.now(), self.answers[entry.source, url], self.corrections)
+        page = await asyncio.get_running_loop().run_in_executor(self.renderer, sites.answer, *asked)
         if fault is FaultKind.TRUNCATED:
             return Page(page.status, page.media_type, page.body[: len(page.body) // 2])
         return page
@@ -186,6 +191,7 @@ class _Controls:
     async def requests(self, request: Request) -> Response:
         if request.method == "DELETE":
             self.sandbox.log.clear()
+            self.sandbox.answers.clear()
         return JSONResponse([asdict(entry) for entry in self.sandbox.log])
 
     async def faults(self, request: Request) -> Response:
@@ -198,6 +204,23 @@ class _Controls:
                 return JSONResponse({"error": str(error)}, 400)
         return JSONResponse([asdict(fault) for fault in self.sandbox.faults])
 
+    async def corrections(self, request: Request) -> Response:
+        if request.method == "DELETE":
+            self.sandbox.corrections = ()
+        if request.method == "POST":
+            try:
+                self.sandbox.corrections += (self._correction(await request.json()),)
+            except (ValueError, TypeError, KeyError) as error:
+                return JSONResponse({"error": str(error)}, 400)
+        return JSONResponse([asdict(correction) for correction in self.sandbox.corrections])
+
+    def _correction(self, given: dict[str, Any]) -> Correction:
+        game = self.sandbox.league.find(given["game_id"])
+        if game is None or game.status(self.sandbox.now()) is not GameStatus.FINAL:
+            raise ValueError(f"{given['game_id']!r} is not a game that is over")
+        source = given.get("source")
+        return Correction(given["game_id"], source if source is None else sites.known(source))
+
     async def clock(self, request: Request) -> Response:
         if request.method == "POST":
             try:
@@ -208,10 +231,7 @@ class _Controls:
 
 
 def _fault(given: dict[str, Any]) -> Fault:
-    source = given["source"]
-    if source not in sites.SOURCES:
-        raise ValueError(f"{source!r} is not a source; there are {', '.join(sites.SOURCES)}")
-    kind = FaultKind(given["kind"])
+    source, kind = sites.known(given["source"]), FaultKind(given["kind"])
     return Fault(source, kind, float(given.get("share", 1.0)), given.get("first"), given.get("match", ""))
 
 
@@ -229,6 +249,7 @@ def create_app(sandbox: Sandbox) -> Starlette:
         routes=[
             Route("/_sandbox/requests", controls.requests, methods=["GET", "DELETE"]),
             Route("/_sandbox/faults", controls.faults, methods=["GET", "POST", "DELETE"]),
+            Route("/_sandbox/corrections", controls.corrections, methods=["GET", "POST", "DELETE"]),
             Route("/_sandbox/clock", controls.clock, methods=["GET", "POST"]),
             Mount("/", app=sandbox),
         ]

@@ -95,6 +95,7 @@ class Fixture:
     listed_from: datetime
     fate: Fate
     luck: str  # seeds what happens in the game
+    corrections: int = 0  # rebounds that were credited to somebody else after the game
 
     def status(self, now: datetime) -> GameStatus:
         if self.fate is not Fate.PLAYED and now >= self.start - ANNOUNCED_BEFORE:

@@ -96,6 +96,16 @@ class SandboxProcess:
     def clear_faults(self) -> None:
         self._control("DELETE", "faults")
 
+    def correct(self, game_id: str, source: str | None = None) -> None:
+        """Credit one rebound of a final game to somebody else, in all further answers of all sites or of one.
+
+        Every call corrects one more. `game_id` is the id at any of the sites.
+        """
+        self._control("POST", "corrections", {"game_id": game_id, "source": source})
+
+    def clear_corrections(self) -> None:
+        self._control("DELETE", "corrections")
+
     def set_clock(self, now: str | None) -> None:
         """Move the clock to a moment and hold it there; None lets the real one run."""
         self._control("POST", "clock", {"now": now})

@@ -6,7 +6,7 @@ agree on every game at every moment.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
@@ -194,7 +194,24 @@ def _plays(game: Fixture) -> tuple[Play, ...]:
     while period < 4 or tape.score[HOME] == tape.score[AWAY]:
         period += 1
         _period(tape, lot, period)
-    return tuple(tape.plays)
+    return _corrected(game, tape.plays)
+
+
+def _corrected(game: Fixture, plays: list[Play]) -> tuple[Play, ...]:
+    """The plays with as many rebounds as were corrected, from the first on, credited to a team-mate."""
+    rebounds = [play for play in plays if play.kind is Kind.REBOUND]
+    credited = {play.number: _with_a_team_mate(game, play) for play in rebounds[: game.corrections]}
+    return tuple(credited.get(play.number, play) for play in plays)
+
+
+def _with_a_team_mate(game: Fixture, play: Play) -> Play:
+    players = [player for player, minutes in zip(roster(_side(game, play.side)), _MINUTES, strict=True) if minutes]
+    assert play.player is not None
+    return replace(play, player=players[players.index(play.player) - 1])
+
+
+def _side(game: Fixture, side: int | None) -> Team:
+    return game.away if side else game.home
 
 
 @lru_cache(maxsize=50_000)
@@ -327,7 +344,7 @@ class Snapshot:
         return plays[-1].left if plays else _QUARTER
 
     def team(self, side: int) -> Team:
-        return self.game.away if side else self.game.home
+        return _side(self.game, side)
 
     def points_by_period(self, side: int) -> list[int]:
         at_end = {play.period: play.score[side] for play in self.plays}

@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from urllib.parse import parse_qsl, urlsplit
 
 from deployments.sandbox.bodies import basketball_reference, espn, nba_api, refusals
+from deployments.sandbox.bodies.moments import stamped
+from deployments.sandbox.corrections import Correction, corrected
 from deployments.sandbox.league import Fate, Fixture, League
 from deployments.sandbox.results import Snapshot, as_of
 from tasks.domain import seasons
@@ -26,10 +28,18 @@ class Page:
     body: bytes
 
 
+def known(source: str) -> str:
+    if source not in SOURCES:
+        raise ValueError(f"{source!r} is not a source; there are {', '.join(SOURCES)}")
+    return source
+
+
 @dataclass(frozen=True, slots=True)
 class _Asked:
     league: League
+    source: str
     now: datetime
+    corrections: tuple[Correction, ...]
     query: Mapping[str, str]
     path: re.Match[str]
 
@@ -39,7 +49,11 @@ class _Asked:
     def game(self, game_id: str) -> Snapshot | None:
         """The game as it stands, or None when nobody has heard of it yet."""
         game = self.league.find(game_id)
-        return as_of(game, self.now) if game and game.listed_from <= self.now else None
+        if game is None or game.listed_from > self.now:
+            return None
+        if game.status(self.now) is GameStatus.FINAL:
+            game = corrected(game, self.source, self.corrections)
+        return as_of(game, self.now)
 
 
 def _json(body: bytes, status: int = 200) -> Page:
@@ -182,18 +196,29 @@ _ROUTES: dict[str, tuple[tuple[str, Callable[[_Asked], Page]], ...]] = {
 }
 
 
-def answer(league: League, source: str, url: str, now: datetime) -> Page:
-    """`url` is path and query below the source's base. Within a minute of the clock nothing changes."""
-    return _answer(league, source, url, now.replace(second=0, microsecond=0))
+def answer(
+    league: League,
+    source: str,
+    url: str,
+    now: datetime,
+    count: int = 0,
+    corrections: tuple[Correction, ...] = (),
+) -> Page:
+    """`url` is path and query below the source's base; `count` tells two answers to it apart.
+
+    Within a minute of the clock nothing else changes.
+    """
+    page = _answer(league, source, url, now.replace(second=0, microsecond=0), corrections)
+    return replace(page, body=stamped(page.body, now, count))
 
 
 @lru_cache(maxsize=512)
-def _answer(league: League, source: str, url: str, now: datetime) -> Page:
+def _answer(league: League, source: str, url: str, now: datetime, corrections: tuple[Correction, ...]) -> Page:
     parts = urlsplit(url)
     for pattern, page in _ROUTES[source]:
         if match := re.fullmatch(pattern, parts.path):
             try:
-                return page(_Asked(league, now, dict(parse_qsl(parts.query)), match))
+                return page(_Asked(league, source, now, corrections, dict(parse_qsl(parts.query)), match))
             except (ValueError, OverflowError):  # a year or a day that no calendar has
                 return missing(source)
     return missing(source)

@@ -29,6 +29,10 @@ class FetchError(AdceError):
     """A file could not be fetched. It does not heal by asking again."""
 
 
+class AbsentError(FetchError):
+    """The source says that it has no such file."""
+
+
 class HealingError(FetchError):
     """A file could not be fetched now: the connection, a body that was cut off, a 500."""
 

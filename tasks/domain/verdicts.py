@@ -20,6 +20,7 @@ class Verdict:
     reason: str = ""
     games: tuple[Game, ...] = ()
     refused: bool = False  # a block page: the source refuses us, rather than lacking the file
+    absent: bool = False  # the source says that it has none: a page that tells so, a final game without plays
     cut_off: bool = False  # not even well-formed: asking again may heal it
 
 
@@ -31,5 +32,5 @@ def partial(reason: str, games: tuple[Game, ...] = ()) -> Verdict:
     return Verdict(Wholeness.PARTIAL, reason, games)
 
 
-def bad(reason: str, *, refused: bool = False, cut_off: bool = False) -> Verdict:
-    return Verdict(Wholeness.BAD, reason, refused=refused, cut_off=cut_off)
+def bad(reason: str, *, refused: bool = False, absent: bool = False, cut_off: bool = False) -> Verdict:
+    return Verdict(Wholeness.BAD, reason, refused=refused, absent=absent, cut_off=cut_off)

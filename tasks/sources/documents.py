@@ -12,9 +12,10 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 class UnfitBodyError(ValueError):
     """The body is not the kind of document that was asked for."""
 
-    def __init__(self, reason: str, *, refused: bool = False, cut_off: bool = False) -> None:
+    def __init__(self, reason: str, *, refused: bool = False, absent: bool = False, cut_off: bool = False) -> None:
         super().__init__(reason)
         self.refused = refused
+        self.absent = absent
         self.cut_off = cut_off
 
 
@@ -84,7 +85,8 @@ def read_json(body: bytes) -> Any:
     """The object or list in the body. Raises UnfitBodyError for anything else, and for error bodies."""
     text = read_text(body)
     if not text.lstrip().startswith(("{", "[")):
-        raise UnfitBodyError(f"not JSON: {_heading(text)}", refused=_is_refusal(text))
+        refused, is_page = _is_refusal(text), text.lstrip().startswith("<")
+        raise UnfitBodyError(f"not JSON: {_heading(text)}", refused=refused, absent=is_page and not refused)
     try:
         document = json.loads(text)
     except json.JSONDecodeError as error:
@@ -125,7 +127,8 @@ def _reject_error(document: dict[str, Any]) -> None:
     code = document.get("code")
     message = str(document.get("message") or document.get("Message") or "")
     reason = "error body" + (f" {code}" if code else "") + (f": {message}" if message else "")
-    raise UnfitBodyError(reason, refused=code in (403, 429) or bool(_REFUSAL.search(message)))
+    refused = code in (403, 429) or bool(_REFUSAL.search(message))
+    raise UnfitBodyError(reason, refused=refused, absent=code == 404)
 
 
 def _is_refusal(text: str) -> bool:

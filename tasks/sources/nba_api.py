@@ -63,7 +63,7 @@ def play_by_play(body: bytes, fields: Mapping[str, str], check: Check) -> Verdic
     if game["gameId"] != fields["id"]:
         return bad(f"game {game['gameId']}, not {fields['id']}")
     if not game["actions"]:
-        return bad("no actions")
+        return bad("no actions", absent=True)
     if not _told_to_the_end(game["actions"]):
         return partial("play-by-play stops before the end of the game")
     return whole()

@@ -16,6 +16,7 @@ from deployments.sandbox.league import Fate, League
 from deployments.sandbox.process import SandboxError, SandboxProcess
 from tasks.domain.verdicts import Wholeness
 from tasks.sources.checks import examine
+from tasks.sources.fingerprints import fingerprint
 
 SEASON = "2023-24"
 LEAGUE = League()
@@ -74,6 +75,7 @@ def running() -> Iterator[SandboxProcess]:
 @pytest.fixture
 def sandbox(running: SandboxProcess) -> SandboxProcess:
     running.clear_faults()
+    running.clear_corrections()
     running.clear_requests()
     running.set_clock(AFTER_THE_SEASON.isoformat())
     return running
@@ -109,6 +111,83 @@ def test_no_body_is_whole_before_its_games_are_over(
     empty = name in ("nba_api.box_score", "nba_api.play_by_play") and now is BEFORE
     accepted = {Wholeness.BAD} if no_page else {Wholeness.PARTIAL}
     assert judge(sandbox, name, asked) in (accepted | {Wholeness.BAD} if empty else accepted)
+
+
+@pytest.mark.parametrize(("name", "asked"), EVERY)
+def test_two_answers_differ_and_say_the_same(
+    sandbox: SandboxProcess, name: str, asked: tuple[str, str, list[str]]
+) -> None:
+    one, other = (get(sandbox, *asked[:2]).content for _ in range(2))
+    assert one != other
+    assert fingerprint(one, Check(name=name)) == fingerprint(other, Check(name=name))
+
+
+def said(sandbox: SandboxProcess, name: str, asked: tuple[str, str, list[str]]) -> str:
+    return fingerprint(get(sandbox, *asked[:2]).content, Check(name=name))
+
+
+@pytest.mark.parametrize("game_id", [GAME.espn_id, GAME.nba_id, GAME.br_id])
+@pytest.mark.parametrize(("name", "asked"), EVERY)
+def test_a_correction_is_told_by_every_body_of_its_game_and_by_no_list_of_games(
+    sandbox: SandboxProcess, name: str, asked: tuple[str, str, list[str]], game_id: str
+) -> None:
+    before = said(sandbox, name, asked)
+    sandbox.correct(game_id)
+    assert judge(sandbox, name, asked) is Wholeness.WHOLE
+    tells = name.endswith(("summary", "box_score", "play_by_play"))
+    assert (said(sandbox, name, asked) != before) is tells
+
+
+def test_each_correction_changes_more_and_all_can_be_taken_back(sandbox: SandboxProcess) -> None:
+    seen = [said(sandbox, "nba_api.box_score", PATHS["nba_api.box_score"])]
+    for _ in range(2):
+        sandbox.correct(GAME.nba_id)
+        seen.append(said(sandbox, "nba_api.box_score", PATHS["nba_api.box_score"]))
+    assert len(set(seen)) == 3
+    sandbox.clear_corrections()
+    assert said(sandbox, "nba_api.box_score", PATHS["nba_api.box_score"]) == seen[0]
+
+
+def test_one_source_can_correct_what_the_others_do_not(sandbox: SandboxProcess) -> None:
+    checks = ["espn.summary", "nba_api.box_score", "basketball_reference.box_score"]
+    before = [said(sandbox, name, PATHS[name]) for name in checks]
+    sandbox.correct(GAME.espn_id, "nba_api")
+    after = [said(sandbox, name, PATHS[name]) for name in checks]
+    assert [one != other for one, other in zip(before, after, strict=True)] == [False, True, False]
+
+
+def test_a_correction_moves_a_rebound_from_one_player_to_another(sandbox: SandboxProcess) -> None:
+    def rebounds() -> list[int]:
+        box = get(sandbox, *PATHS["nba_api.box_score"][:2]).json()["boxScoreTraditional"]
+        players = [*box["homeTeam"]["players"], *box["awayTeam"]["players"]]
+        return [player["statistics"]["reboundsTotal"] for player in players]
+
+    before = rebounds()
+    sandbox.correct(GAME.nba_id)
+    moved = [new - old for old, new in zip(before, rebounds(), strict=True)]
+    assert sorted(difference for difference in moved if difference) == [-1, 1]
+
+
+@pytest.mark.parametrize(
+    ("game_id", "source", "reason"),
+    [
+        ("401999999", None, "'401999999' is not a game that is over"),
+        (GAME.espn_id, "nowhere", "'nowhere' is not a source"),
+    ],
+)
+def test_a_correction_that_is_none_is_refused_with_a_reason(
+    sandbox: SandboxProcess, game_id: str, source: str | None, reason: str
+) -> None:
+    with pytest.raises(SandboxError, match=reason):
+        sandbox.correct(game_id, source)
+
+
+def test_only_a_game_that_is_over_is_corrected(sandbox: SandboxProcess) -> None:
+    sandbox.set_clock(DURING.isoformat())
+    before = said(sandbox, "espn.summary", PATHS["espn.summary"])
+    with pytest.raises(SandboxError, match="is not a game that is over"):
+        sandbox.correct(GAME.espn_id)
+    assert said(sandbox, "espn.summary", PATHS["espn.summary"]) == before
 
 
 @pytest.mark.parametrize("kind", ["403", "404", "429", "500", "503", "block", "soft404", "empty", "truncated"])

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import date
 
+from deployments.sandbox.bodies.moments import ANSWERED
 from deployments.sandbox.league import TEAMS, Team
 from deployments.sandbox.results import AWAY, HOME, Kind, Line, Play, Player, Snapshot, roster, total
 from tasks.domain import seasons
@@ -18,7 +19,7 @@ def _page(title: str, path: str, heading: str, content: str) -> bytes:
         f"<title>{title} | Basketball-Reference.com</title>\n"
         f'<link rel="canonical" href="{_BR}{path}" />\n</head>\n'
         f'<body class="bbr">\n<div id="content" role="main" class="box">\n<h1>{heading}</h1>\n{content}\n'
-        "</div>\n</body>\n</html>\n"
+        f"</div>\n<!-- generated: {ANSWERED} -->\n</body>\n</html>\n"
     ).encode()
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
+from deployments.sandbox.bodies.moments import ANSWERED
 from deployments.sandbox.league import Team
 from deployments.sandbox.results import AWAY, HOME, Kind, Line, Play, Snapshot, total
 from tasks.domain import seasons
@@ -81,7 +82,12 @@ def _team(team: Team) -> Json:
         "abbreviation": team.espn_code,
         "displayName": team.full_name,
         "shortDisplayName": team.name,
+        "logos": _logos(f"nba/500/{team.espn_code.lower()}"),
     }
+
+
+def _logos(name: str) -> list[Json]:
+    return [{"href": f"https://a.espncdn.com/i/teamlogos/{name}.png", "rel": ["full"], "lastUpdated": ANSWERED}]
 
 
 def _competitor(shot: Snapshot, side: int) -> Json:
@@ -149,6 +155,7 @@ def scoreboard(season: str, calendar: Sequence[date], shots: Sequence[Snapshot])
         "abbreviation": "NBA",
         "slug": "nba",
         "season": {"year": seasons.end_year(season), "displayName": season},
+        "logos": _logos("leagues/500/nba"),
         "calendarType": "day",
         "calendarIsWhitelist": True,
         "calendarStartDate": _day_stamp(first),
@@ -263,6 +270,12 @@ def _plays(shot: Snapshot) -> list[Json]:
     return plays
 
 
+def _news() -> Json:
+    """What is new in the league when somebody asks, whichever game he asks for."""
+    article = {"type": "HeadlineNews", "headline": f"The league at {ANSWERED}", "published": ANSWERED}
+    return {"header": "NBA News", "articles": [article | {"lastModified": ANSWERED}]}
+
+
 def summary(shot: Snapshot) -> bytes:
     body: Json = {
         "boxscore": _box(shot),
@@ -276,6 +289,8 @@ def summary(shot: Snapshot) -> bytes:
             "competitions": [_competition(shot)],
             "league": {"id": "46", "name": "National Basketball Association", "abbreviation": "NBA"},
         },
+        "news": _news(),
+        "meta": {"gp_topic": f"gp-basketball-nba-{shot.game.espn_id}", "lastUpdatedAt": ANSWERED},
     }
     if shot.started and seasons.start_year(shot.game.season) >= _NO_PLAYS_BEFORE:
         body["plays"] = _plays(shot)

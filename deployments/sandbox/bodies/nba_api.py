@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import Any
 
+from deployments.sandbox.bodies.moments import ANSWERED
 from deployments.sandbox.league import Team
 from deployments.sandbox.results import AWAY, HOME, Kind, Line, Play, Snapshot, total
 from tasks.domain import seasons
@@ -21,7 +22,7 @@ def _dump(request: str, name: str, content: Json) -> bytes:
     meta = {
         "version": 1,
         "request": f"http://nba.cloud/{request}?Format=json",
-        "time": "2026-01-01T00:00:00Z",
+        "time": ANSWERED,
     }
     return json.dumps({"meta": meta, name: content}, separators=(",", ":")).encode()
 

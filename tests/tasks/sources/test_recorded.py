@@ -1,12 +1,15 @@
-"""Do the checks agree with real answers of the sites?
+"""Do the checks and fingerprints agree with real answers of the sites?
 
 ADCE_RECORDED names a folder of recorded responses, which are not the project's to ship.
 """
 
 import csv
 import gzip
+import json
 import os
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +17,7 @@ from config.models import Check
 from tasks.domain.games import GameStatus
 from tasks.domain.verdicts import Verdict, Wholeness
 from tasks.sources.checks import examine
+from tasks.sources.fingerprints import fingerprint
 
 RECORDED = Path(os.environ.get("ADCE_RECORDED") or "not-given")
 
@@ -236,3 +240,86 @@ def test_br_pages_that_were_not_asked_for(name: str, refused: bool, check: str) 
 def test_br_tables_inside_comments(table: str) -> None:
     found = verdict(f"{BR}/boxscores_201801010BRK.html", "html_table", tables=(table,), min_rows=2)
     assert found.wholeness is WHOLE, found.reason
+
+
+BODIES = {
+    "espn.summary": [
+        "espn/summary_event=401585607.json",
+        "espn/summary_event=401705066__in-progress.json",
+        "espn/summary_event=401812480__scheduled.json",
+    ],
+    "espn.scoreboard": [
+        "espn/scoreboard_dates=20241201.json",
+        "espn/scoreboard_dates=20251002__recorded-20251002.json",
+        "espn/scoreboard_dates=20260228.json",
+        "espn/scoreboard_dates=20260502__in-progress.json",
+    ],
+    "nba_api.box_score": [
+        "nba_stats/boxscoretraditionalv3_GameID=0022500165.json",
+        "nba_stats/boxscoreadvancedv3_GameID=1022500165.json",
+        "nba_stats/boxscoreusagev3_GameID=0021700807.json",
+    ],
+    "nba_api.play_by_play": [
+        "nba_stats/playbyplayv3_GameID=0022400001.json",
+        "nba_stats/cdn_liveData_playbyplay_0022000001.json",
+    ],
+    "nba_api.schedule": ["nba_stats/scheduleleaguev2_Season=2023-24__recorded-20230916.json"],
+    f"{BR}.box_score": [
+        f"{BR}/boxscores_{name}.html"
+        for name in ("200101010MIN", "201701010ATL", "201801010BRK", "201801010TOR", "202002220UTA__recorded-2026")
+    ],
+    f"{BR}.play_by_play": [
+        f"{BR}/boxscores_pbp_{name}.html" for name in ("199911160ATL", "200310290TOR", "201810160GSW")
+    ],
+    f"{BR}.schedule": [f"{BR}/leagues_NBA_2018_games-{month}.html" for month in ("october", "december", "april")],
+    f"{BR}.season_table": [f"{BR}/leagues_NBA_2018_{kind}.html" for kind in ("totals", "advanced")],
+}
+EACH_JSON = [(check, name) for check, names in BODIES.items() if not check.startswith(BR) for name in names]
+EACH_PAGE = [(check, name) for check, names in BODIES.items() if check.startswith(BR) for name in names]
+
+
+def backwards(value: Any) -> Any:
+    """The same with the keys of every object in the opposite order."""
+    if isinstance(value, dict):
+        return {key: backwards(value[key]) for key in reversed(value)}
+    return [backwards(item) for item in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize(("check", "name"), EACH_JSON)
+def test_a_json_answer_keeps_its_fingerprint_written_anew_at_another_time(check: str, name: str) -> None:
+    body = recorded(name)
+    answer = backwards(json.loads(body))
+    answer["meta"] = {"time": "2026-11-24T12:00:00.000Z", "request": "http://nba.cloud/other"}
+    assert fingerprint(json.dumps(answer, indent=1).encode(), Check(name=check)) == fingerprint(body, Check(name=check))
+
+
+@pytest.mark.parametrize(("check", "name"), EACH_PAGE)
+def test_a_page_keeps_its_fingerprint_without_scripts_and_remarks(check: str, name: str) -> None:
+    text = recorded(name).decode()
+    bare = re.sub(r"<script\b.*?</script>|<!--(?:(?!<table|-->).)*-->", "", text, flags=re.DOTALL)
+    assert len(bare) < len(text) - 1000
+    assert fingerprint(bare.encode(), Check(name=check)) == fingerprint(text.encode(), Check(name=check))
+
+
+@pytest.mark.parametrize("check", BODIES)
+def test_no_two_answers_of_a_check_have_the_same_fingerprint(check: str) -> None:
+    names = BODIES[check]
+    assert len({fingerprint(recorded(name), Check(name=check)) for name in names}) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("name", "check", "old", "new"),
+    [
+        ("espn/summary_event=401585607.json", "espn.summary", '"37-84"', '"38-84"'),
+        ("espn/summary_event=401585607.json", "espn.summary", "Kelly Olynyk vs.", "Kelly Olynyk and"),
+        ("espn/scoreboard_dates=20241201.json", "espn.scoreboard", r'"score": ?"92"', '"score":"93"'),
+        ("nba_stats/boxscoretraditionalv3_GameID=0022500165.json", "nba_api.box_score", "30:49", "30:50"),
+        (f"{BR}/boxscores_201801010BRK.html", f"{BR}.box_score", 'data-stat="pts" >', 'data-stat="pts" >1'),
+        (f"{BR}/leagues_NBA_2018_games-june.html", f"{BR}.schedule", "9:00p", "9:30p"),
+    ],
+)
+def test_one_correction_changes_the_fingerprint(name: str, check: str, old: str, new: str) -> None:
+    text = recorded(name).decode()
+    corrected = re.sub(old, new, text, count=1)
+    assert corrected != text
+    assert fingerprint(corrected.encode(), Check(name=check)) != fingerprint(text.encode(), Check(name=check))

@@ -22,7 +22,7 @@ lint: .venv/.installed
 	$(BIN)/mypy
 
 bench: .venv/.installed  ## figures; some of them alone: make bench ONLY="plan mix"
-	UV_PROJECT_ENVIRONMENT=.venv $(UV) sync --locked --quiet --group bench --python $(shell command -v $(PYTHON))
+	UV_PROJECT_ENVIRONMENT=.venv $(UV) sync --locked --quiet --compile-bytecode --group bench --python $(shell command -v $(PYTHON))
 	mkdir -p .adce/bench
 	PREFECT_LOGGING_LEVEL=WARNING PREFECT_LOGGING_SERVER_LEVEL=CRITICAL PREFECT_HOME=$(CURDIR)/.adce/bench \
 		$(BIN)/python -W ignore -m tests.benchmarks $(ONLY)
@@ -36,5 +36,5 @@ $(UV):
 	.tools/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
 .venv/.installed: $(UV) pyproject.toml uv.lock
-	UV_PROJECT_ENVIRONMENT=.venv $(UV) sync --locked --quiet --python $(shell command -v $(PYTHON))
+	UV_PROJECT_ENVIRONMENT=.venv $(UV) sync --locked --quiet --compile-bytecode --python $(shell command -v $(PYTHON))
 	touch $@

@@ -12,10 +12,11 @@ from typing import Any, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from config.models import Config
+from config.models import Config, Priority
+from config.secrets import masked
 
 _DEFAULTS = Path(__file__).parent
-_TOP_LEVEL = ("enabled", "dry_run", "lake", "ledger", "aws_credentials", "rates")
+_PLAIN = ("lake", "ledger", "aws_credentials")  # whose text in the environment is not read as YAML
 
 
 class ConfigError(Exception):
@@ -59,17 +60,28 @@ def load_config(file: Path | None = None, env: Mapping[str, str] = os.environ) -
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """YAML in which a key that is given twice is a mistake, not a silent overwrite."""
+    """YAML in which a key that is given twice is a mistake, not a silent overwrite, and a date is text."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
+        seen: set[str] = set()
         for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
             key = self.construct_object(key_node, deep=True)
-            if isinstance(key, str) and key in seen and key != "<<":
+            if not isinstance(key, str):
+                problem = f"the name of a setting is text, and {key!r} is not"
+                raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
+            if key in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"{key!r} is given twice", key_node.start_mark)
-            if isinstance(key, str):
-                seen.add(key)
+            seen.add(key)
         return super().construct_mapping(node, deep)
+
+
+# No setting is a date, and one that no calendar has would be an error that names no setting.
+_StrictLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -85,7 +97,9 @@ def _read(path: Path) -> dict[str, Any]:
         where = f" line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         problem = str(getattr(error, "problem", None) or error).splitlines()[0]
         raise ConfigError([f"{path}:{where} not YAML: {problem}"]) from None
-    except ValueError as error:  # a date that no calendar has
+    except RecursionError:
+        raise ConfigError([f"{path}: not YAML: it is nested too deeply"]) from None
+    except ValueError as error:  # of a tag: !!int x
         raise ConfigError([f"{path}: not YAML: {error}"]) from None
     if values is None:
         return {}
@@ -96,12 +110,13 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _from_environment(env: Mapping[str, str]) -> Iterator[_Layer]:
     for name, text in sorted(env.items()):
-        path = name.removeprefix("ADCE_").lower().split("__")
-        if not name.startswith("ADCE_") or (len(path) == 1 and path[0] not in _TOP_LEVEL):
+        parts = name.removeprefix("ADCE_").split("__")
+        path = [part if part in Priority.__members__ else part.lower() for part in parts]
+        if not name.startswith("ADCE_") or (len(path) == 1 and path[0] not in Config.model_fields):
             continue
         try:
-            value: Any = text if path[0] in ("lake", "ledger", "aws_credentials") else yaml.safe_load(text)
-        except (yaml.YAMLError, ValueError):
+            value: Any = text if path[0] in _PLAIN else yaml.load(text, _StrictLoader)
+        except (yaml.YAMLError, ValueError, RecursionError):
             raise ConfigError([f"environment variable {name}: {text!r} is not YAML"]) from None
         for part in reversed(path):
             value = {part: value}
@@ -138,8 +153,9 @@ def _origin(path: tuple[str, ...], layers: list[_Layer]) -> str:
 
 
 def _line(problem: Any, layers: list[_Layer]) -> str:
-    path = tuple(str(part) for part in problem["loc"])
-    where = f"{_origin(path, layers)}: {'.'.join(path) or 'configuration'}"
+    path = tuple(str(part) for part in problem["loc"] if part != "[key]")
+    field = ".".join(part if part.isprintable() else repr(part) for part in path)
+    where = f"{_origin(path, layers)}: {field or 'configuration'}"
     if problem["type"] == "extra_forbidden":
         known = _known_names(path[:-1])
         near = difflib.get_close_matches(path[-1], known, n=1)
@@ -147,8 +163,14 @@ def _line(problem: Any, layers: list[_Layer]) -> str:
         return f"{where}: no such setting; {hint}"
     message = str(problem["msg"]).removeprefix("Value error, ")
     given = problem.get("input")
-    shown = "" if problem["type"] == "missing" or isinstance(given, dict | BaseModel) else f" (it is {given!r})"
+    hidden = problem["type"] == "missing" or isinstance(given, dict | BaseModel)
+    shown = "" if hidden else f" (it is {_shown(given)})"
     return f"{where}: {message}{shown}"
+
+
+def _shown(given: Any) -> str:
+    text = repr(masked(given) if isinstance(given, str) else given)
+    return text if len(text) <= 100 else f"{text[:100]}…"
 
 
 def _known_names(path: tuple[str, ...]) -> list[str]:

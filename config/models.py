@@ -6,10 +6,10 @@ import re
 import string
 from datetime import timedelta
 from enum import StrEnum
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -18,7 +18,6 @@ from pydantic import (
     model_validator,
 )
 
-SEASON = r"^(19[4-9]\d|20\d\d)-\d\d$"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -28,7 +27,10 @@ def _parse_duration(value: Any) -> Any:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", str(value))
     if not match:
         raise ValueError("a duration is a number and a unit: 30s, 15m, 4h or 7d")
-    return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+    try:
+        return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+    except OverflowError:
+        raise ValueError("a duration is at most 3660d") from None
 
 
 Duration = Annotated[timedelta, BeforeValidator(_parse_duration), Field(ge=timedelta(0), le=timedelta(days=3660))]
@@ -50,6 +52,12 @@ class Rate(Model):
 
     requests: int = Field(ge=1, le=1000)
     seconds: float = Field(gt=0, le=86400)
+
+    @model_validator(mode="after")
+    def _no_flood(self) -> Rate:
+        if self.requests > 1000 * self.seconds:
+            raise ValueError("a rate is at most 1000 requests a second")
+        return self
 
 
 class Timeouts(Model):
@@ -102,13 +110,14 @@ class Source(Model):
         return text
 
 
-def _check_season(text: str) -> str:
-    if (int(text[:4]) + 1) % 100 != int(text[5:]):
+def _check_season(value: Any) -> Any:
+    match = re.fullmatch(r"(19[4-9]\d|20\d\d)-(\d\d)", value) if isinstance(value, str) else None
+    if match is None or (int(match[1]) + 1) % 100 != int(match[2]):
         raise ValueError("a season is two years in a row, as 2023-24")
-    return text
+    return value
 
 
-Season = Annotated[str, Field(pattern=SEASON), AfterValidator(_check_season)]
+Season = Annotated[str, BeforeValidator(_check_season)]
 SeasonType = Literal["preseason", "regular", "all-star", "playoffs", "play-in", "cup-final"]
 
 
@@ -202,13 +211,13 @@ class Success(Model):
     """How much a dataset's recent failures lower its score: never below `floor`."""
 
     enabled: bool = True
-    half_life: Duration = timedelta(days=3)
+    half_life: Duration = Field(default=timedelta(days=3), gt=timedelta(0))
     floor: float = Field(default=0.5, gt=0, le=1)
 
 
 class Scoring(Model):
     weighting: bool = True
-    base: dict[Priority, Annotated[float, Field(ge=0)]] = {
+    base: dict[Priority, Annotated[float, Field(ge=0, le=1e9)]] = {
         Priority.CRITICAL: 1000,
         Priority.HIGH: 100,
         Priority.MEDIUM: 10,
@@ -236,19 +245,47 @@ class BreakerRules(Model):
     longest: Duration = timedelta(hours=6)
 
 
+class Unavailability(Model):
+    """When is a file unavailable? After so many looks over so long a time that found none; then for `expires`."""
+
+    looks: int = Field(default=3, ge=1, le=100)
+    over: Duration = timedelta(hours=24)
+    expires: Duration = Field(default=timedelta(days=30), gt=timedelta(0))
+
+
 class Reconcile(Model):
     interval: Duration = timedelta(minutes=15)
     time_budget: Duration = timedelta(minutes=13)
     max_fills: int = Field(default=1000, ge=0, le=100_000)
-    max_fills_by_priority: dict[Priority, int] = {}
+    max_fills_by_priority: dict[Priority, Annotated[int, Field(ge=0, le=100_000)]] = {}
     max_concurrent: int = Field(default=5, ge=1, le=100)
     batch: int = Field(default=20, ge=1, le=1000)
     fill_time_limit: Duration = Field(
         default=timedelta(minutes=5), gt=timedelta(0), description="or twice the estimate, if that is longer"
     )
     breaker: BreakerRules = BreakerRules()
+    unavailable: Unavailability = Unavailability()
+    look_again: list[Duration] = Field(
+        default=[timedelta(hours=1), timedelta(hours=6), timedelta(hours=24), timedelta(days=7)],
+        description="after a game is final, until two downloads in a row say the same",
+    )
+    lease: Duration = Field(
+        default=timedelta(seconds=30),
+        ge=timedelta(seconds=1),
+        le=timedelta(minutes=10),
+        description="after which the work of a run that was killed is free for another",
+    )
+    grace: Duration = Field(default=timedelta(seconds=20), description="for fills to end when a run is stopped")
+    keep: Duration = Field(default=timedelta(days=180), description="for which the ledger remembers attempts")
     examine_at_most: int = Field(default=20_000, ge=0, description="stored bodies read and checked per run")
     lake_connections: int = Field(default=32, ge=1, le=256)
+
+    @field_validator("look_again")
+    @classmethod
+    def _looks_come_one_after_another(cls, looks: list[timedelta]) -> list[timedelta]:
+        if any(later <= earlier for earlier, later in pairwise([timedelta(0), *looks])):
+            raise ValueError("each later than the one before, as [1h, 6h, 24h, 7d]; [] for none")
+        return looks
 
     @model_validator(mode="after")
     def _budget_fits_the_interval(self) -> Reconcile:
@@ -261,6 +298,11 @@ class Config(Model):
     enabled: bool = True
     dry_run: bool = False
     lake: str = Field(default="file:lake", pattern=r"^(file:.+|s3://[^/\s]+(/\S*)?)$")
+    history: str = Field(
+        default="_history",
+        pattern=r"^([A-Za-z0-9_.-]+)?$",
+        description="folder of the lake for the former versions of corrected files; empty where S3 keeps versions",
+    )
     aws_credentials: str | None = Field(default=None, description="name of an AwsCredentials block in Prefect")
     ledger: str = Field(default="sqlite:///adce.db", pattern=r"^(sqlite|postgresql(\+psycopg)?)://")
     reconcile: Reconcile = Reconcile()
@@ -268,6 +310,13 @@ class Config(Model):
     rates: list[Rate] = Field(default=[], description="for all sources together, beside their own")
     sources: dict[str, Source]
     datasets: dict[str, Dataset]
+
+    @model_validator(mode="after")
+    def _history_is_no_dataset(self) -> Config:
+        folders = {key.split("/")[0] for dataset in self.datasets.values() for key in dataset.keys}
+        if self.history in {".", ".."} | folders:
+            raise ValueError(f"history: {self.history!r} is a folder of the datasets, or none")
+        return self
 
     def source_of(self, dataset: str) -> Source:
         return self.sources[self.datasets[dataset].source]

@@ -1,6 +1,7 @@
 """Starts the `adce` command."""
 
 import os
+import time
 import warnings
 
 # Prefect reads its settings when it is imported, so these come first. What the run says goes to the Prefect
@@ -19,7 +20,12 @@ def main() -> None:
     warnings.filterwarnings("ignore", message="Skipped unsupported reflection of expression-based index")
     from deployments.cli import app
 
-    app()
+    try:
+        app()
+    finally:
+        # The threads of obstore want the interpreter once more after they have handed over what they found.
+        # When it ends under them, the process aborts (SIGABRT), whatever exit status it had.
+        time.sleep(0.1)
 
 
 if __name__ == "__main__":

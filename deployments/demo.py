@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
-from blocks.lake import Lake
+from blocks.store import Store
 from config.load import load_config
 from config.models import Config
 from deployments.sandbox.league import League
@@ -36,7 +36,7 @@ def main() -> int:
     os.environ.pop("PREFECT_API_URL", None)
     if not lake.exists():
         print(f"Making a small lake with holes in {lake}")
-        asyncio.run(make_lake(load_config(env={}), Lake(url=lake.as_uri())))
+        asyncio.run(make_lake(load_config(env={}), Store(lake.as_uri())))
     span = ["--as-of", _NOW.isoformat(), "--since", f"{_SPAN.since}", "--until", f"{_SPAN.until}"]
     adce = [sys.executable, "-m", "deployments"]
     print("\n$ adce plan                 what the lake lacks", flush=True)
@@ -47,7 +47,7 @@ def main() -> int:
     return status
 
 
-async def make_lake(config: Config, lake: Lake) -> None:
+async def make_lake(config: Config, lake: Store) -> None:
     """Fills a lake with what the sandbox's sites would answer, and then breaks it in every way there is."""
     lake.check(create=True)
     calendar = [cell for cell in calendar_cells(config, _NOW, _SPAN) if cell.due_at <= _NOW]

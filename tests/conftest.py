@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from moto.server import ThreadedMotoServer
 from prefect.testing.utilities import prefect_test_harness
 
 from deployments.sandbox.process import SandboxProcess
@@ -41,6 +42,16 @@ def prefect_api() -> Iterator[None]:
     """Prefect's embedded API on a database of its own, started once for all tests in which a flow runs."""
     with prefect_test_harness():
         yield
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[str]:
+    """The address of an S3 server on loopback."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""A Prefect server on SQLite whose clock can jump: in its database it is off by what a file says, as "+3600 seconds"."""
+"""A Prefect server on SQLite whose clock can jump: its database is off by what a file says, as "+3600 seconds"."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Imports point one way: flows → tasks, blocks → tasks.domain → config; deployments on top."""
 
 import ast
+import subprocess
 import sys
 from pathlib import Path
 
@@ -45,3 +46,9 @@ def test_the_pure_core_needs_nothing_but_the_standard_library() -> None:
     for file in (ROOT / "tasks/domain").glob("*.py"):
         outside = {name.split(".")[0] for name in _imports(file)} - sys.stdlib_module_names - {"config", "tasks"}
         assert not outside, f"{file.name} imports {outside}"
+
+
+def test_importing_the_pure_core_imports_neither_prefect_nor_the_database() -> None:
+    code = "import sys, tasks.domain.plan; print({'prefect', 'sqlalchemy'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "set()"

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from config.load import ConfigError, load_config
+from config.models import Priority
 from tasks.domain.expected import game_cells
 from tests.builders import a_game
 
@@ -98,6 +99,71 @@ def test_a_new_dataset_of_a_source_is_yaml_only(tmp_path: Path) -> None:
             id="absurd rate",
         ),
         pytest.param(
+            "sources: {espn: {rates: [{requests: 1, seconds: 0.0001}]}}",
+            "my.yaml: sources.espn.rates.0: a rate is at most 1000 requests a second",
+            id="absurd rate by its window",
+        ),
+        pytest.param(
+            "sources: {espn: {rates: []}}",
+            "my.yaml: sources.espn.rates: List should have at least 1 item",
+            id="no rate",
+        ),
+        pytest.param(
+            "scoring: {base: {LOW: .nan}}",
+            "my.yaml: scoring.base.LOW: Input should be a finite number (it is nan)",
+            id="weight of NaN",
+        ),
+        pytest.param(
+            "scoring: {age_per_hour: .inf}",
+            "my.yaml: scoring.age_per_hour: Input should be a finite number (it is inf)",
+            id="infinite weight",
+        ),
+        pytest.param(
+            "scoring: {base: {LOW: 1.0e+300}}",
+            "my.yaml: scoring.base.LOW: Input should be less than or equal to 1000000000 (it is 1e+300)",
+            id="weight that overflows",
+        ),
+        pytest.param(
+            "scoring: {base: {URGENT: 3}}",
+            "my.yaml: scoring.base.URGENT: Input should be 'CRITICAL', 'HIGH', 'MEDIUM' or 'LOW'",
+            id="unknown priority",
+        ),
+        pytest.param(
+            "reconcile: {max_fills_by_priority: {LOW: -3}}",
+            "my.yaml: reconcile.max_fills_by_priority.LOW: Input should be greater than or equal to 0 (it is -3)",
+            id="negative cap",
+        ),
+        pytest.param(
+            "scoring: {success: {half_life: 0s}}",
+            "my.yaml: scoring.success.half_life: Input should be greater than 0 seconds",
+            id="half-life of nothing",
+        ),
+        pytest.param(
+            "reconcile: {interval: 99999999999999d}",
+            "my.yaml: reconcile.interval: a duration is at most 3660d (it is '99999999999999d')",
+            id="duration that overflows",
+        ),
+        *(
+            pytest.param(
+                DATASET.replace("2015-16", season),
+                "my.yaml: datasets.nba_boxscore_usage.first_season: a season is two years in a row, as 2023-24 (it is ",
+                id=f"season {season}",
+            )
+            for season in ("2015-12-01", "2024-13-45", "2015", "2015-17", "2015_16", "null")
+        ),
+        pytest.param("2024-13-45: 1", "my.yaml: 2024-13-45: no such setting; known here: ", id="name that is a date"),
+        pytest.param(
+            "yes: 1", "my.yaml: line 1, column 1 not YAML: the name of a setting is text, and", id="bool name"
+        ),
+        pytest.param('"a\\nb": 1', "my.yaml: 'a\\nb': no such setting; known here: ", id="name of two lines"),
+        pytest.param("a: " + "[" * 1500, "my.yaml: not YAML: it is nested too deeply", id="deep nesting"),
+        pytest.param(
+            "ledger: mysql://me:s3cret@h/db",
+            r"my.yaml: ledger: String should match pattern '^(sqlite|postgresql(\+psycopg)?)://' "
+            "(it is 'mysql://me:***@h/db')",
+            id="password",
+        ),
+        pytest.param(
             "reconcile: {time_budget: 15m}",
             "my.yaml: reconcile: time_budget must be more than 0 and less than interval",
             id="budget as long as the interval",
@@ -154,3 +220,34 @@ def test_every_mistake_gets_its_own_line_and_names_its_origin(tmp_path: Path) ->
         ["my.yaml", "sources.espn.lanes"],
         ["my.yaml", "sources.espn.x"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "line"),
+    [
+        pytest.param("RECONCILE__MAX_FILLS", "lots", "reconcile.max_fills: Input should be a valid integer", id="type"),
+        pytest.param("RECONCILE__MAX_FILLS", "2024-13-45", "reconcile.max_fills: Input should be a", id="date"),
+        pytest.param("RECONCILE__MAX_FILLS", "", "reconcile.max_fills: Input should be a valid integer", id="nothing"),
+        pytest.param("RECONCILE__MAX_FILS", "1", "reconcile.max_fils: no such setting; did you mean", id="typo"),
+        pytest.param("RECONCILE", "lots", "reconcile: Input should be a valid dictionary", id="section"),
+        pytest.param("SCORING__BASE__LOW", ".inf", "scoring.base.LOW: Input should be a finite number", id="infinity"),
+        pytest.param(
+            "SOURCES__ESPN__RETRIES", "{attempts: 1, attempts: 2}", "'{attempts: 1, attempts: 2}' is", id="twice"
+        ),
+        pytest.param("LEDGER", "mysql://me:s3cret@h/db", "ledger: String should match pattern", id="password"),
+    ],
+)
+def test_a_mistake_in_the_environment_is_one_line_with_its_variable(
+    tmp_path: Path, name: str, text: str, line: str
+) -> None:
+    [said] = _lines(tmp_path, "", {f"ADCE_{name}": text})
+    assert said.startswith(f"environment variable ADCE_{name}: {line}")
+    assert "s3cret" not in said
+
+
+def test_yaml_may_merge_and_the_environment_may_name_a_priority(tmp_path: Path) -> None:
+    file = tmp_path / "my.yaml"
+    file.write_text("sources:\n  espn: &quiet {lanes: 2}\n  nba_api: {<<: *quiet, multiplier: 2}\n")
+    config = load_config(file, {"ADCE_SCORING__BASE__LOW": "3"})
+    assert (config.sources["nba_api"].lanes, config.sources["nba_api"].multiplier) == (2, 2)
+    assert (config.scoring.base[Priority.LOW], config.scoring.base[Priority.HIGH]) == (3, 100)

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from typer.testing import CliRunner
 
 from deployments.cli import app
 from deployments.sandbox.process import SandboxProcess
+from tests.servers import free_port, http_server, use_s3
 
 SPAN = ["--as-of", "2026-01-15T12:00:00Z", "--since", "2026-01-13", "--until", "2026-01-14"]
 
@@ -65,9 +68,33 @@ def test_plan_shows_tables(adce: Any) -> None:
         pytest.param(["--dataset", "x"], "adce: no dataset 'x'; there are espn_scoreboard,", id="dataset"),
         pytest.param(["--season", "2023-25"], "adce: '2023-25' is not a season; write it as 2023-24", id="season"),
         pytest.param(["--season", "2035-36"], "adce: season 2035-36 has not begun", id="future season"),
+        pytest.param(["--season", "9999-00"], "adce: season 9999-00 has not begun", id="last of all years"),
+        pytest.param(["--season", ""], "adce: '' is not a season; write it as 2023-24", id="empty season"),
         pytest.param(["--season", "1950-51"], "adce: no files are expected of season 1950-51", id="too early"),
         pytest.param(["--since", "yesterday"], "adce: --since yesterday: not a day; write it as", id="day"),
+        pytest.param(["--since", "2026-02-30"], "adce: --since 2026-02-30: not a day; write it as", id="no such day"),
+        pytest.param(["--until", ""], "adce: --until : not a day; write it as", id="empty day"),
+        pytest.param(
+            ["--since", "2026-01-14", "--until", "2026-01-13"],
+            "adce: since 2026-01-14 is after until 2026-01-13",
+            id="days in the wrong order",
+        ),
+        pytest.param(
+            ["--as-of", "2026-01-15", "--season", "2026-27"],
+            "adce: season 2026-27 has not begun; the current one is 2025-26",
+            id="season after the clock",
+        ),
+        pytest.param(
+            ["--season", "2025-26", "--until", "2024-01-01"],
+            "adce: season 2025-26 has no day between None and 2024-01-01",
+            id="season outside the days",
+        ),
         pytest.param(["--as-of", "noon"], "adce: --as-of noon: not a time; write it as", id="time"),
+        pytest.param(["--as-of", ""], "adce: --as-of : not a time; write it as", id="empty time"),
+        pytest.param(
+            ["--as-of", "1066-10-14"], "adce: the clock says 1066-10-14T00:00:00+00:00; the", id="too long ago"
+        ),
+        pytest.param(["--as-of", "9999-12-31T23:59"], "adce: the clock says 9999-12-31T23:59:00+00:00;", id="far away"),
         pytest.param(["--config", "/no/such.yaml"], "adce: /no/such.yaml: cannot be read: No such file", id="config"),
         pytest.param(["--lake", "ftp://x"], "adce: environment variable ADCE_LAKE: lake:", id="lake"),
     ],
@@ -100,6 +127,30 @@ def test_a_lake_that_is_a_file_or_a_ledger_that_is_none_is_status_2(
     monkeypatch.setenv("ADCE_LEDGER", f"sqlite:///{tmp_path / 'file'}")
     result = adce("plan")
     assert (result.exit_code, "file is not a database" in result.stderr) == (2, True)
+
+
+def test_a_lake_on_s3_that_cannot_be_listed_is_one_line_and_status_2(
+    adce: Any, s3: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with http_server(403, b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>") as strict:
+        for endpoint, said in ((s3, "NoSuchBucket"), (strict, "AccessDenied")):
+            use_s3(monkeypatch, endpoint)
+            result = adce("plan", "--lake", "s3://my-lake/nba")
+            assert result.exit_code == 2
+            assert result.stderr == f"adce: lake s3://my-lake/nba cannot be listed: {said}\n"
+
+
+def test_s3_that_is_not_there_ends_the_process_with_status_2_within_seconds(
+    adce_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nobody = f"http://127.0.0.1:{free_port()}"
+    use_s3(monkeypatch, nobody)
+    command = [sys.executable, "-m", "deployments", "plan", "--lake", "s3://my-lake/nba"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert (
+        done.stderr == f"adce: lake s3://my-lake/nba cannot be listed: {nobody} does not answer: Connection refused\n"
+    )
 
 
 def test_ten_thousand_foreign_keys_change_nothing(adce: Any, adce_home: Path) -> None:

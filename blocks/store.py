@@ -1,0 +1,343 @@
+"""Where the lake is kept: an S3 bucket or a local folder, behind a few verbs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+import tempfile
+from collections.abc import AsyncIterator, Coroutine, Iterable
+from contextlib import suppress
+from datetime import UTC, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
+from obstore.store import LocalStore, S3Store
+
+from tasks.domain.errors import LakeError
+from tasks.domain.states import LakeObject
+
+if TYPE_CHECKING:  # half a second, and a folder does not need it
+    import boto3
+
+log = logging.getLogger(__name__)
+
+# What the store says when it meets a name that is no path of its own: an empty or dotted segment, a control
+# character, a link to itself.
+_FOREIGN_NAMES = (
+    "Encountered object with invalid path",
+    "Too many levels of symbolic links",
+    "File system loop found",
+)
+_PLAIN_KEY = re.compile(r"(?=.{1,900}$)(?:[\w-][\w.-]*/)*[\w-][\w.-]*", re.ASCII)  # most are, and it is quickly told
+_LONGEST_KEY = 900
+_NO_NAMES = frozenset(("", ".", ".."))
+_CONTENT_TYPES = {b"<": "text/html", b"{": "application/json", b"[": "application/json"}
+_Walked = tuple[list[LakeObject], list[str]]  # the objects, and names that could not be looked at
+
+
+class Store:
+    """A lake at `file:///folder`, `file:relative/folder` or `s3://bucket/prefix`.
+
+    Without a `session`, the standard AWS chain gives the credentials: environment, profile, role; `endpoint` is that
+    of another S3 than Amazon's. Every verb raises LakeError.
+    """
+
+    def __init__(
+        self, url: str, connections: int = 32, session: boto3.Session | None = None, endpoint: str | None = None
+    ):
+        self.url = url
+        self.connections = connections
+        self._session = session
+        self._endpoint = endpoint
+        self._store: Any = None
+
+    @property
+    def folder(self) -> Path | None:
+        """The local folder, or None for S3."""
+        if not self.url.startswith("file:"):
+            return None
+        return Path(unquote(urlsplit(self.url).path)).absolute()
+
+    async def list(self, folders: Iterable[str]) -> dict[str, LakeObject]:
+        """All objects under the folders, by key. The folders are listed in parallel.
+
+        A name that cannot be a key of ours is passed over, and said.
+        """
+        self._open()
+        found: dict[str, LakeObject] = {}
+        slots = asyncio.Semaphore(self.connections)
+        try:
+            await _all_of(self._list(folder, found, slots) for folder in folders)
+        except (BaseError, OSError) as error:
+            raise self._error("listed", error) from None
+        return found
+
+    async def _list(self, folder: str, found: dict[str, LakeObject], slots: asyncio.Semaphore) -> None:
+        store = self._open()
+        inner: Iterable[str] = ()
+        try:
+            async with slots:
+                if isinstance(store, S3Store):
+                    # Level by level, since in a flat listing `a/1.json/` looks like `a/1.json`.
+                    level = await obstore.list_with_delimiter_async(store, prefix=folder + "/")
+                    inner = level["common_prefixes"]
+                    listed = [_object(meta["path"], meta) for meta in level["objects"] if meta["path"] != folder]
+                    odd = [folder + "/"] if len(listed) < len(level["objects"]) else []
+                else:
+                    listed, odd = [], []
+                    async for batch in store.list(prefix=folder + "/", chunk_size=5000):
+                        listed += [_object(meta["path"], meta) for meta in batch]
+        except BaseError as error:
+            if not any(sign in str(error) for sign in _FOREIGN_NAMES):
+                raise
+            by_name = self._walk_s3 if isinstance(store, S3Store) else self._walk_folder
+            listed, odd = await asyncio.to_thread(by_name, folder)
+        plain = _PLAIN_KEY.fullmatch
+        for have in listed:
+            key = have[0]
+            if plain(key) or _is_valid(key):
+                found[key] = have
+            else:
+                odd.append(key)
+        if odd:
+            log.warning(
+                "lake %s: names in %s that are no lake keys are passed over: %d, as %r",
+                self.url,
+                folder,
+                len(odd),
+                odd[0],
+            )
+        await _all_of(self._list(name, found, slots) for name in inner)
+
+    def _walk_folder(self, folder: str) -> _Walked:
+        """A folder in which the store gives up at somebody else's odd name."""
+        assert self.folder is not None
+        if _is_loop(self.folder / folder):
+            return [], [folder]
+        found, odd = [], []
+        for base, inner, names in os.walk(self.folder / folder, onerror=_unless_gone, followlinks=True):
+            here = Path(base).relative_to(self.folder)
+            loops = {name for name in (*inner, *names) if _is_loop(Path(base, name))}
+            inner[:] = [name for name in inner if name not in loops]
+            odd += [(here / name).as_posix() for name in sorted(loops)]
+            for key in ((here / name).as_posix() for name in names if name not in loops):
+                if not _is_valid(key):
+                    odd.append(key)
+                elif (self.folder / key).is_file():
+                    with suppress(FileNotFoundError):  # it has gone meanwhile
+                        found.append(_object(key, obstore.head(self._open(), key)))
+        return found, odd
+
+    def _walk_s3(self, folder: str) -> _Walked:
+        """The same of S3. All levels at once, and slowly: names are what they are in boto3."""
+        from botocore.config import Config as BotoConfig
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        bucket, prefix, session, endpoint = self._s3_address()
+        root = f"{prefix}/" if prefix else ""
+        limits = BotoConfig(connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 5})
+        pages = session.client("s3", endpoint_url=endpoint, config=limits).get_paginator("list_objects_v2")
+        items = (
+            item
+            for page in pages.paginate(Bucket=bucket, Prefix=f"{root}{folder}/")
+            for item in page.get("Contents", [])
+        )
+        try:
+            return [
+                LakeObject(
+                    item["Key"].removeprefix(root),
+                    item["Size"],
+                    item["LastModified"].astimezone(UTC),
+                    item.get("ETag", ""),
+                )
+                for item in items
+            ], []
+        except (BotoCoreError, ClientError) as error:
+            raise OSError(str(error)) from None
+
+    async def get(self, key: str) -> tuple[bytes, LakeObject]:
+        """The body of a key, and what was read."""
+        try:
+            answer = await obstore.get_async(self._open(), valid_key(key))
+            body = bytes(await answer.bytes_async())
+        except (BaseError, OSError) as error:
+            raise self._error(f"read at {key}", error) from None
+        return body, _object(key, answer.meta)
+
+    async def get_many(self, keys: Iterable[str]) -> AsyncIterator[tuple[str, bytes | LakeError, LakeObject | None]]:
+        """The bodies of many keys as they come, `connections` at a time; an error in place of an unreadable one."""
+        pending: set[asyncio.Task[tuple[str, bytes | LakeError, LakeObject | None]]] = set()
+
+        async def one(key: str) -> tuple[str, bytes | LakeError, LakeObject | None]:
+            try:
+                return key, *(await self.get(key))
+            except LakeError as error:
+                return key, error, None
+
+        try:
+            for key in keys:
+                pending.add(asyncio.create_task(one(key)))
+                if len(pending) >= self.connections:
+                    done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+                    for task in done:
+                        yield task.result()
+            for future in asyncio.as_completed(pending):
+                yield await future
+        finally:
+            for task in pending:
+                task.cancel()
+
+    async def put(self, key: str, body: bytes, replaces: LakeObject | None = None) -> LakeObject:
+        """Stores a body whole or not at all; a reader never sees a part of it.
+
+        It is stored over the version `replaces` (None: over nothing) and over no other: what somebody else
+        stored meanwhile stays, and is returned. A local folder cannot compare versions when it replaces.
+        """
+        store = self._open()
+        mode: Any = "create" if replaces is None else "overwrite"
+        if replaces is not None and replaces.etag and isinstance(store, S3Store):
+            mode = {"e_tag": replaces.etag}
+        kind = _CONTENT_TYPES.get(body.lstrip()[:1], "application/octet-stream")
+        attributes = {"Content-Type": kind} if isinstance(store, S3Store) else None
+        try:
+            await obstore.put_async(store, valid_key(key), body, mode=mode, attributes=attributes)
+        except (AlreadyExistsError, PreconditionError):
+            pass
+        except (BaseError, OSError) as error:
+            raise self._error(f"written at {key}", error) from None
+        return await self.head(key)
+
+    async def head(self, key: str) -> LakeObject:
+        try:
+            meta = await obstore.head_async(self._open(), valid_key(key))
+        except (BaseError, OSError) as error:
+            raise self._error(f"read at {key}", error) from None
+        return _object(key, meta)
+
+    async def find(self, key: str) -> LakeObject | None:
+        """What is under a key, or None."""
+        try:
+            return _object(key, await obstore.head_async(self._open(), valid_key(key)))
+        except FileNotFoundError:
+            return None
+        except (BaseError, OSError) as error:
+            raise self._error(f"read at {key}", error) from None
+
+    def check(self, *, create: bool = False) -> None:
+        """Raises LakeError when this cannot be a lake; with `create`, makes a local folder that is not there yet."""
+        if self.folder is not None:
+            nearest = next(path for path in (self.folder, *self.folder.parents) if path.exists())
+            if not nearest.is_dir():
+                raise LakeError(f"lake {self.url}: {nearest} is a file, not a folder")
+        if self.folder is not None and create:
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                with tempfile.TemporaryFile(dir=self.folder):
+                    pass
+            except OSError as error:
+                raise LakeError(f"lake {self.url}: the folder cannot be written: {error.strerror}") from None
+        if self.folder is not None and self.folder.exists() and not os.access(self.folder, os.R_OK | os.X_OK):
+            raise LakeError(f"lake {self.url}: the folder cannot be read; check its permissions")
+        self._open()
+
+    def _open(self) -> Any:
+        if self._store is None:
+            self._store = self._local() if self.folder is not None else self._s3()
+        return self._store
+
+    def _local(self) -> Any:
+        assert self.folder is not None
+        if not self.folder.exists():
+            return obstore.store.MemoryStore()  # nothing there yet, and looking does not make it
+        return LocalStore(self.folder)
+
+    def _s3_address(self) -> tuple[str, str, boto3.Session, str | None]:
+        """Bucket, prefix, and how to reach them."""
+        import boto3
+
+        parts = urlsplit(self.url)
+        session = self._session or boto3.Session()
+        endpoint = self._endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+        if endpoint and not re.fullmatch(r"https?://[^\s/]+(/\S*)?", endpoint):
+            raise LakeError(f"lake {self.url}: the endpoint {endpoint!r} is no http address; see AWS_ENDPOINT_URL")
+        return parts.netloc, parts.path.strip("/"), session, endpoint
+
+    def _s3(self) -> S3Store:
+        from obstore.auth.boto3 import Boto3CredentialProvider
+
+        bucket, prefix, session, endpoint = self._s3_address()
+        if session.get_credentials() is None:
+            raise LakeError(f"lake {self.url}: no AWS credentials; set them in the environment or name a block")
+        return S3Store(
+            bucket,
+            prefix=prefix or None,
+            region=session.region_name or "us-east-1",
+            credential_provider=Boto3CredentialProvider(session),
+            client_options={"allow_http": bool(endpoint and endpoint.startswith("http://"))},
+            retry_config={"max_retries": 4, "retry_timeout": timedelta(minutes=1)},
+            config={"endpoint": endpoint} if endpoint else None,
+        )
+
+    def _error(self, what: str, error: Exception) -> LakeError:
+        return LakeError(f"lake {self.url} cannot be {what}: {_said(error)}")
+
+
+def _object(key: str, meta: Any) -> LakeObject:
+    return LakeObject(key, meta["size"], meta["last_modified"], meta["e_tag"] or "")
+
+
+async def _all_of(work: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Does all of it at once and to the end, so that no request is under way when the first error is raised."""
+    for result in await asyncio.gather(*work, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result
+
+
+def _is_loop(path: Path) -> bool:
+    """A link to itself, or to a folder that it is in."""
+    if not path.is_symlink():
+        return False
+    try:
+        return path.parent.resolve().is_relative_to(path.resolve(strict=True))
+    except FileNotFoundError:
+        return False
+    except (OSError, RuntimeError):
+        return True
+
+
+def _unless_gone(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
+
+
+def _said(error: Exception) -> str:
+    """What went wrong, without what obstore adds to it."""
+    text = str(error)
+    if code := re.search(r"<Code>(\w+)</Code>", text):  # S3 says in XML what it means
+        return code[1]
+    if "error sending request" in text and (host := re.search(r"https?://[^\s/?]+", text)):
+        cause = re.search(r'\b(?:message|error): "([^"]+)"', text)
+        return f"{host[0]} does not answer: {cause[1] if cause else 'the time is up'}"
+    return _first_line(error)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+
+
+def valid_key(key: str) -> str:
+    """The key itself. Raises LakeError for one that could leave the lake or hide in a listing."""
+    if not _is_valid(key):
+        raise LakeError(f"{key!r} is not a lake key")
+    return key
+
+
+def _is_valid(key: str) -> bool:
+    return (
+        0 < len(key) <= _LONGEST_KEY and _NO_NAMES.isdisjoint(key.split("/")) and key.isprintable() and "\\" not in key
+    )

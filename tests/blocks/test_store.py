@@ -1,0 +1,239 @@
+"""The lake on both of its stores: a local folder, and the S3 API of moto's server."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from blocks.store import Store, valid_key
+from tasks.domain.errors import LakeError
+from tests.servers import use_s3
+
+
+@pytest.fixture(params=["folder", "s3"])
+def lake(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    if request.param == "folder":
+        lake = Store(tmp_path.as_uri())
+    else:
+        use_s3(monkeypatch, request.getfixturevalue("s3"))
+        bucket = "lake-" + tmp_path.name.replace("_", "-").lower()[-40:]
+        boto3.client("s3").create_bucket(Bucket=bucket)
+        lake = Store(f"s3://{bucket}/nba")
+    lake.check(create=True)
+    return lake
+
+
+def test_what_is_put_is_listed_and_read(lake: Store) -> None:
+    async def story() -> tuple[Any, Any, Any]:
+        stored = await lake.put("espn_schedules/20240105.json", b'{"a": 1}')
+        await lake.put("foreign/x.json", b"{}")
+        return stored, await lake.list(["espn_schedules", "nothing_here"]), await lake.get(stored.key)
+
+    stored, listed, (body, read) = asyncio.run(story())
+    assert listed == {"espn_schedules/20240105.json": stored}
+    assert stored.size == 8
+    assert (body, read) == (b'{"a": 1}', stored)
+
+
+def test_a_body_goes_over_nothing_or_over_the_version_it_replaces(lake: Store) -> None:
+    async def story() -> tuple[bytes, bytes]:
+        first = await lake.put("a/1.json", b"first")
+        await lake.put("a/1.json", b"over nothing")
+        kept, _ = await lake.get("a/1.json")
+        await lake.put("a/1.json", b"second", replaces=first)
+        return kept, (await lake.get("a/1.json"))[0]
+
+    assert asyncio.run(story()) == (b"first", b"second")
+
+
+def test_on_s3_a_version_that_somebody_else_stored_meanwhile_is_kept(lake: Store) -> None:
+    if lake.folder is not None:
+        pytest.skip("a local folder cannot compare versions")
+
+    async def story() -> bytes:
+        seen = await lake.put("a/1.json", b"seen")
+        await lake.put("a/1.json", b"newer", replaces=seen)
+        await lake.put("a/1.json", b"late", replaces=seen)
+        return (await lake.get("a/1.json"))[0]
+
+    assert asyncio.run(story()) == b"newer"
+
+
+def test_a_reader_never_sees_half_a_file(lake: Store) -> None:
+    if lake.folder is None:
+        pytest.skip("a PUT to S3 is atomic by contract")
+    path = lake.folder / "a/big.json"
+    bodies = [bytes([letter]) * 3_000_000 for letter in b"xy"]
+    seen: set[int] = set()
+    stop = threading.Event()
+
+    def watch() -> None:
+        while not stop.is_set():
+            if path.exists():
+                seen.add(len(set(path.read_bytes())))
+
+    watcher = threading.Thread(target=watch)
+
+    async def story() -> None:
+        have = await lake.put("a/big.json", bodies[0])
+        for n in range(30):
+            have = await lake.put("a/big.json", bodies[n % 2], replaces=have)
+
+    watcher.start()
+    asyncio.run(story())
+    stop.set()
+    watcher.join()
+    assert seen == {1}
+
+
+def test_many_bodies_come_with_an_error_in_place_of_the_unreadable(lake: Store) -> None:
+    async def story() -> dict[str, Any]:
+        for n in range(100):
+            await lake.put(f"a/{n}.json", str(n).encode())
+        return {key: body async for key, body, _ in lake.get_many([f"a/{n}.json" for n in range(101)])}
+
+    bodies = asyncio.run(story())
+    assert [bodies[f"a/{n}.json"] for n in range(100)] == [str(n).encode() for n in range(100)]
+    assert isinstance(bodies["a/100.json"], LakeError)
+
+
+@pytest.mark.parametrize("key", ["", "/a", "a/../b", "a//b", "a/./b", "a\nb", "a/\x00", "a\\b", "a/" + "x" * 1000])
+def test_a_key_that_could_leave_the_lake_is_refused(key: str) -> None:
+    with pytest.raises(LakeError, match="is not a lake key"):
+        valid_key(key)
+
+
+def test_a_folder_that_is_not_there_is_empty_and_looking_does_not_make_it(tmp_path: Path) -> None:
+    lake = Store((tmp_path / "none").as_uri())
+    lake.check()
+    assert asyncio.run(lake.list(["a"])) == {}
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_file_in_place_of_the_folder_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "lake").write_text("")
+    with pytest.raises(LakeError, match=r"lake file:.*/lake is a file, not a folder"):
+        Store((tmp_path / "lake").as_uri()).check()
+
+
+def test_a_bucket_that_is_not_there_is_one_clear_line(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_s3(monkeypatch, s3)
+    with pytest.raises(LakeError, match=r"^lake s3://no-such-bucket cannot be listed: .+$"):
+        asyncio.run(Store("s3://no-such-bucket").list(["a"]))
+
+
+def test_an_endpoint_that_is_no_address_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_s3(monkeypatch, "minio:9000")
+    with pytest.raises(LakeError, match=r"^lake s3://b: the endpoint 'minio:9000' is no http address; see AWS_"):
+        Store("s3://b").check()
+
+
+KEYS = ["a/1.json", "a/deep/2.json", "b/3.json"]
+
+
+def _put(lake: Store, key: str) -> None:
+    """Puts what `put` would refuse."""
+    if lake.folder is not None:
+        (lake.folder / key).parent.mkdir(parents=True, exist_ok=True)
+        (lake.folder / key).write_text("{}")
+    else:
+        bucket, prefix = lake.url.removeprefix("s3://").split("/")
+        boto3.client("s3").put_object(Bucket=bucket, Key=f"{prefix}/{key}", Body=b"{}")
+
+
+def _lists_the_keys_and_warns_of(odd: str, lake: Store, caplog: pytest.LogCaptureFixture) -> None:
+    """Each key is listed as a look at it alone says it is, nothing else is, and one warning has the odd name."""
+
+    async def story() -> tuple[Any, Any]:
+        return {key: await lake.head(key) for key in KEYS}, await lake.list(["a", "b"])
+
+    with caplog.at_level(logging.WARNING, "blocks.store"):
+        expected, listed = asyncio.run(story())
+    assert listed == expected
+    [warning] = [record.getMessage() for record in caplog.records if record.name == "blocks.store"]
+    assert warning.startswith(f"lake {lake.url}: ")
+    assert warning.endswith(f"passed over: 1, as {odd!r}")
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        pytest.param("a/x\\y.json", id="backslash"),
+        pytest.param("a/x\x01y.json", id="control character"),
+        pytest.param("a/x\u202ey.json", id="character that turns the text around"),
+    ],
+)
+def test_an_odd_name_is_said_and_passed_over(lake: Store, odd: str, caplog: pytest.LogCaptureFixture) -> None:
+    for key in [*KEYS, odd]:
+        _put(lake, key)
+    _lists_the_keys_and_warns_of(odd, lake, caplog)
+
+
+@pytest.mark.parametrize(
+    ("odd", "make"),
+    [
+        pytest.param("a/x\ny.json", Path.touch, id="newline"),
+        pytest.param("a/\udcff.json", Path.touch, id="not UTF-8"),
+        pytest.param("a/loop", lambda path: path.symlink_to("loop"), id="link to itself"),
+        pytest.param("a/loop", lambda path: path.symlink_to(path.parent), id="link to its own folder"),
+        pytest.param("a/deep/loop", lambda path: path.symlink_to(path.parents[1]), id="link to a folder above"),
+    ],
+)
+def test_in_a_folder_an_odd_name_hides_no_other(
+    tmp_path: Path, odd: str, make: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    lake = Store(tmp_path.as_uri())
+    for key in KEYS:
+        _put(lake, key)
+    make(tmp_path / odd)
+    _lists_the_keys_and_warns_of(odd, lake, caplog)
+
+
+def test_in_a_folder_an_odd_name_hides_nothing_behind_a_link_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/2.json").touch()
+    (tmp_path / "lake/a").mkdir(parents=True)
+    (tmp_path / "lake/a/deep").symlink_to(tmp_path / "elsewhere")
+    lake = Store((tmp_path / "lake").as_uri())
+    before = asyncio.run(lake.list(["a"]))
+    (tmp_path / "lake/a/x\ny.json").touch()
+    assert asyncio.run(lake.list(["a"])) == before
+    assert list(before) == ["a/deep/2.json"]
+
+
+def test_a_folder_that_is_a_link_to_itself_is_empty(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("a")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b/3.json").touch()
+    assert list(asyncio.run(Store(tmp_path.as_uri()).list(["a", "b"]))) == ["b/3.json"]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "a//x.json",
+        "a//1.json",
+        "a/./1.json",
+        "a/../b/3.json",
+        "a/",
+        "a/deep/",
+        "a/1.json/",
+        "a/4.json/",
+        "a/deep/4.json/",
+    ],
+)
+def test_on_s3_an_odd_key_hides_no_other_and_is_taken_for_none(
+    s3: str, tmp_path: Path, odd: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    use_s3(monkeypatch, s3)
+    bucket = "odd-" + "".join(letter if letter.isalnum() else f"{ord(letter):x}" for letter in odd)
+    boto3.client("s3").create_bucket(Bucket=bucket)
+    lake = Store(f"s3://{bucket}/nba")
+    for key in [*KEYS, odd]:
+        _put(lake, key)
+    _lists_the_keys_and_warns_of(odd, lake, caplog)

@@ -1,116 +1,61 @@
-"""What must survive a run? A small database: first seen, attempts, outcomes, holds, and what was looked into."""
+"""What must survive a run? First sightings, what was looked into, absences, holds, and the last plan."""
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
-from statistics import median
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
+from datetime import UTC, date, datetime
+from typing import Any
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config as AlembicConfig
-from alembic.util.exc import CommandError
-from sqlalchemy.dialects import postgresql, sqlite
 
-from tasks.domain.errors import LedgerError
+from tasks.database import Database, UtcSeconds, UtcSecondsList, metadata, parts, rows
+from tasks.domain.absences import Absence
 from tasks.domain.games import Game, GameStatus
 from tasks.domain.holds import Hold
 from tasks.domain.plan import Gap
-from tasks.domain.states import LakeObject
+from tasks.domain.states import Examination
 from tasks.domain.verdicts import Verdict, Wholeness
-
-_DRIVERS = {
-    "sqlite": "sqlite",
-    "postgresql": "postgresql+psycopg",
-    "postgresql+psycopg": "postgresql+psycopg",
-}
-_metadata = sa.MetaData()
-
-
-class UtcSeconds(sa.TypeDecorator[datetime]):
-    """A moment, kept as seconds since 1970: the same on every database, and it sorts."""
-
-    impl = sa.Double
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> float | None:
-        return None if value is None else value.timestamp()
-
-    def process_result_value(self, value: float | None, dialect: sa.Dialect) -> datetime | None:
-        return None if value is None else datetime.fromtimestamp(value, UTC)
-
-
-class UtcSecondsList(sa.TypeDecorator[tuple[datetime, ...]]):
-    """Some moments, kept as a JSON list of seconds since 1970."""
-
-    impl = sa.String
-    cache_ok = True
-
-    def process_bind_param(self, value: tuple[datetime, ...] | None, dialect: sa.Dialect) -> str:
-        return json.dumps([moment.timestamp() for moment in value or ()])
-
-    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> tuple[datetime, ...]:
-        return tuple(datetime.fromtimestamp(seconds, UTC) for seconds in json.loads(value or "[]"))
-
+from tasks.history import History, files_table, fills_table
+from tasks.leases import leases_table, marks_table, runs_table
 
 gaps_table = sa.Table(
     "gaps",
-    _metadata,
+    metadata,
     sa.Column("key", sa.String, primary_key=True),
     sa.Column("dataset", sa.String, nullable=False),
     sa.Column("kind", sa.String, nullable=False),
     sa.Column("first_seen", UtcSeconds, nullable=False),
 )
-fills_table = sa.Table(
-    "fills",
-    _metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("fill", sa.String, nullable=False, index=True),
-    sa.Column("run", sa.String, nullable=False),
-    sa.Column("source", sa.String, nullable=False),
-    sa.Column("dataset", sa.String, nullable=False, index=True),
-    sa.Column("kind", sa.String, nullable=False),
-    sa.Column("priority", sa.String, nullable=False),
-    sa.Column("score", sa.Double, nullable=False),
-    sa.Column("started", UtcSeconds, nullable=False),
-    sa.Column("ended", UtcSeconds),
-    sa.Column("requests", sa.Integer, nullable=False, default=0),
-    sa.Column("bytes", sa.BigInteger, nullable=False, default=0),
-    sa.Column("stored", sa.Integer, nullable=False, default=0),
-    sa.Column("failed", sa.Integer, nullable=False, default=0),
-    sa.Column("error", sa.String),
-)
-files_table = sa.Table(
-    "files",
-    _metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("fill_id", sa.Integer, sa.ForeignKey("fills.id"), nullable=False, index=True),
-    sa.Column("key", sa.String, nullable=False, index=True),
-    sa.Column("at", UtcSeconds, nullable=False),
-    sa.Column("outcome", sa.String, nullable=False),
-    sa.Column("requests", sa.Integer, nullable=False),
-    sa.Column("bytes", sa.BigInteger, nullable=False),
-    sa.Column("error", sa.String),
-    sa.Column("seconds", sa.Double),
-)
 examined_table = sa.Table(
     "examined",
-    _metadata,
+    metadata,
     sa.Column("key", sa.String, primary_key=True),
     sa.Column("version", sa.String, nullable=False),
     sa.Column("wholeness", sa.String, nullable=False),
     sa.Column("reason", sa.String, nullable=False),
     sa.Column("games", sa.String),
     sa.Column("fetched", UtcSeconds),
+    sa.Column("agreed", sa.Boolean, nullable=False),
+    sa.Column("was_size", sa.BigInteger),
+)
+absences_table = sa.Table(
+    "absences",
+    metadata,
+    sa.Column("key", sa.String, primary_key=True),
+    sa.Column("dataset", sa.String, nullable=False),
+    sa.Column("evidence", sa.String, nullable=False),
+    sa.Column("first", UtcSeconds, nullable=False),
+    sa.Column("last", UtcSeconds, nullable=False),
+    sa.Column("looks", sa.Integer, nullable=False),
+    sa.Column("until", UtcSeconds),
+    sa.Column("note", sa.String),
 )
 holds_table = sa.Table(
     "holds",
-    _metadata,
+    metadata,
     sa.Column("name", sa.String, primary_key=True),
     sa.Column("until", UtcSeconds),
     sa.Column("reason", sa.String, nullable=False),
@@ -119,56 +64,36 @@ holds_table = sa.Table(
     sa.Column("probe_until", UtcSeconds),
     sa.Column("resumed_at", UtcSeconds),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class FileOutcome:
-    """What became of one file of a fill: stored, failed or deferred."""
-
-    key: str
-    outcome: str
-    requests: int = 0
-    bytes: int = 0
-    error: str | None = None
-    until: datetime | None = None
-    seconds: float | None = None  # from sending the request to having the body
-    in_this_run: bool = False  # deferred, and worth another try before the run ends
-
-
-@dataclass(frozen=True, slots=True)
-class Examination:
-    """What a check found in one version of a stored body; `fetched` if it was ADCE that stored this version."""
-
-    version: str
-    verdict: Verdict
-    fetched: datetime | None = None
+plans_table = sa.Table(
+    "plans",
+    metadata,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("at", UtcSeconds, nullable=False),
+    sa.Column("run", sa.String, nullable=False),
+    sa.Column("document", sa.LargeBinary, nullable=False),
+)
 
 
 class Ledger:
-    """The database behind `url` (SQLAlchemy), migrated to the newest schema when it is opened."""
+    """The ledger in its database; `history` is its part about attempts. Every method raises LedgerError.
+
+    One that is lost costs history, and never truth: everything else is seen again from the lake.
+    """
 
     def __init__(self, url: str):
-        self.url = _address(url)
-        with self._errors("opened"):
-            self._engine = sa.create_engine(self.url, pool_pre_ping=True)
-        self._dialect = postgresql if self.url.get_backend_name() == "postgresql" else sqlite
-        if self.url.get_backend_name() == "sqlite":
-            sa.event.listen(self._engine, "connect", _set_up_sqlite)
-        with self._errors("opened"):
-            _migrate(self._engine)
+        self.database = Database(url)
+        self.history = History(self.database)
 
     def close(self) -> None:
-        self._engine.dispose()
+        self.database.close()
 
     # gaps
 
     def first_seen(self, keys: Iterable[str]) -> dict[str, datetime]:
         """When each of the gaps was first detected; keys that were no gap so far are left out."""
-        with self._errors("read"), self._engine.connect() as connection:
-            known: dict[str, datetime] = dict(
-                connection.execute(sa.select(gaps_table.c.key, gaps_table.c.first_seen)).tuples().all()
-            )
-        return {key: known[key] for key in keys if key in known}
+        query = sa.select(gaps_table.c.key, gaps_table.c.first_seen)
+        known: dict[str, float] = dict(self.database.read(lambda connection: list(rows(connection, query))))
+        return {key: datetime.fromtimestamp(known[key], UTC) for key in keys if key in known}
 
     def record_gaps(self, gaps: Iterable[Gap]) -> None:
         """Remembers when gaps were first seen; those that are known keep their time."""
@@ -176,91 +101,54 @@ class Ledger:
             {"key": g.cell.key, "dataset": g.cell.dataset, "kind": g.kind.value, "first_seen": g.first_seen}
             for g in gaps
         ]
-        self._insert(gaps_table, rows, replace={"kind"})
+        self.database.write(lambda connection: self.database.upsert(connection, gaps_table, rows, {"kind"}))
 
     def close_gaps(self, keys: Iterable[str]) -> None:
         """Forgets gaps that are none any more."""
-        self._delete(gaps_table, keys)
-
-    # fills
-
-    def start_fill(
-        self, *, fill: str, run: str, source: str, dataset: str, kind: str, priority: str, score: float, now: datetime
-    ) -> int:
-        values = {
-            "fill": fill,
-            "run": run,
-            "source": source,
-            "dataset": dataset,
-            "kind": kind,
-            "priority": priority,
-            "score": score,
-            "started": now,
-        }
-        with self._errors("written"), self._engine.begin() as connection:
-            key = connection.execute(fills_table.insert().values(**values)).inserted_primary_key
-        assert key is not None
-        return int(key[0])
-
-    def end_fill(self, row: int, outcomes: Iterable[FileOutcome], now: datetime, error: str | None = None) -> None:
-        """Writes what became of a fill and of each of its files, and closes the gaps that were filled."""
-        outcomes = list(outcomes)
-        stored = [o for o in outcomes if o.outcome == "stored"]
-        failed = [o for o in outcomes if o.outcome == "failed"]
-        files = [
-            {
-                "fill_id": row,
-                "key": o.key,
-                "at": now,
-                "outcome": o.outcome,
-                "requests": o.requests,
-                "bytes": o.bytes,
-                "error": o.error,
-                "seconds": o.seconds,
-            }
-            for o in outcomes
-        ]
-        summary = {
-            "ended": now,
-            "requests": sum(o.requests for o in outcomes),
-            "bytes": sum(o.bytes for o in stored),
-            "stored": len(stored),
-            "failed": len(failed),
-            "error": error or (failed[0].error if failed else None),
-        }
-        with self._errors("written"), self._engine.begin() as connection:
-            if files:
-                connection.execute(files_table.insert(), files)
-            connection.execute(fills_table.update().where(fills_table.c.id == row).values(**summary))
-        self.close_gaps(o.key for o in stored)
-
-    def outcomes_by_dataset(self, half_life: timedelta, now: datetime) -> dict[str, tuple[float, float]]:
-        """Files stored and failed by dataset, each counted half after every half-life."""
-        since = now - 8 * half_life
-        counts: dict[str, tuple[float, float]] = {}
-        columns = fills_table.c
-        query = sa.select(columns.dataset, columns.started, columns.stored, columns.failed).where(
-            columns.started >= since, columns.started <= now
-        )
-        with self._errors("read"), self._engine.connect() as connection:
-            for dataset, started, stored, failed in connection.execute(query):
-                weight = 0.5 ** ((now - started) / half_life)
-                old_stored, old_failed = counts.get(dataset, (0.0, 0.0))
-                counts[dataset] = (old_stored + weight * stored, old_failed + weight * failed)
-        return counts
+        self.database.write(lambda connection: _delete(connection, gaps_table, keys))
 
     # what was looked into
 
-    def examinations(self) -> dict[str, Examination]:
-        """What the checks found in stored bodies, by key."""
-        with self._errors("read"), self._engine.connect() as connection:
-            rows = connection.execute(sa.select(examined_table)).all()
-        return {
-            key: Examination(version, Verdict(Wholeness(wholeness), reason, _games_from(games)), fetched)
-            for key, version, wholeness, reason, games, fetched in rows
-        }
+    def examinations(self, keys: Iterable[str] | None = None) -> dict[str, Examination]:
+        """What the checks found in stored bodies, by key: of all, or of some."""
+        columns = examined_table.c
+        query = sa.select(
+            columns.key,
+            columns.version,
+            columns.wholeness,
+            columns.reason,
+            columns.games,
+            columns.fetched,
+            columns.agreed,
+            columns.was_size,
+        )
+        chosen = [query] if keys is None else [query.where(columns.key.in_(part)) for part in parts(keys)]
+        verdicts: dict[tuple[str, str], Verdict] = {}  # most say the same
+
+        def read(connection: sa.Connection) -> dict[str, Examination]:
+            found = {}
+            for query in chosen:
+                for key, version, wholeness, reason, games, fetched, agreed, was_size in rows(connection, query):
+                    verdict = verdicts.get((wholeness, reason)) if games is None else None
+                    if verdict is None:
+                        verdict = Verdict(Wholeness(wholeness), reason, _games_from(games or "[]"))
+                        if games is None:
+                            verdicts[wholeness, reason] = verdict
+                    at = None if fetched is None else datetime.fromtimestamp(fetched, UTC)
+                    found[key] = Examination(version, verdict, at, bool(agreed), was_size)
+            return found
+
+        return self.database.read(read)
+
+    def schedules_that_list(self, game: str) -> list[str]:
+        """The keys of the stored schedules in which a game was found."""
+        query = sa.select(examined_table.c.key).where(examined_table.c.games.contains(f'"{game}"', autoescape=True))
+        return self.database.read(lambda connection: list(connection.execute(query).scalars()))
 
     def record_examinations(self, found: Mapping[str, Examination]) -> None:
+        self.database.write(lambda connection: self._write_examinations(connection, found))
+
+    def _write_examinations(self, connection: sa.Connection, found: Mapping[str, Examination]) -> None:
         rows = [
             {
                 "key": key,
@@ -269,107 +157,124 @@ class Ledger:
                 "reason": e.verdict.reason,
                 "games": _games_text(e.verdict.games),
                 "fetched": e.fetched,
+                "agreed": e.agreed,
+                "was_size": e.was_size,
             }
             for key, e in found.items()
         ]
-        self._insert(examined_table, rows, replace={"version", "wholeness", "reason", "games", "fetched"})
+        columns = {column.name for column in examined_table.c} - {"key"}
+        self.database.upsert(connection, examined_table, rows, columns)
 
-    def latencies(self, most: int = 2000) -> dict[str, float]:
-        """The median time of an answer by source, in seconds, over the last files that were stored."""
-        query = (
-            sa.select(fills_table.c.source, files_table.c.seconds)
-            .join(fills_table, files_table.c.fill_id == fills_table.c.id)
-            .where(files_table.c.seconds.is_not(None))
-            .order_by(files_table.c.id.desc())
-            .limit(most)
-        )
-        seconds: dict[str, list[float]] = {}
-        with self._errors("read"), self._engine.connect() as connection:
-            for source, took in connection.execute(query):
-                seconds.setdefault(source, []).append(took)
-        return {source: median(values) for source, values in seconds.items()}
+    def settle(self, connection: sa.Connection, stored: Mapping[str, Examination], absent: Iterable[Absence]) -> None:
+        """Within the transaction that ends a fill: what was stored is no gap and not absent, and was looked into."""
+        self._write_examinations(connection, stored)
+        for table in (gaps_table, absences_table):
+            _delete(connection, table, stored)
+        self._write_absences(connection, absent)
+
+    # what the sources have none of
+
+    def absences(self, keys: Iterable[str] | None = None) -> dict[str, Absence]:
+        """What the sources, or operators, say that there is none of; by key."""
+        columns = absences_table.c
+        chosen = [sa.true()] if keys is None else [columns.key.in_(part) for part in parts(keys)]
+
+        def read(connection: sa.Connection) -> dict[str, Absence]:
+            rows = (row for some in chosen for row in connection.execute(sa.select(absences_table).where(some)))
+            return {row.key: Absence(**row._mapping) for row in rows}
+
+        return self.database.read(read)
+
+    def record_absences(self, absences: Iterable[Absence]) -> None:
+        self.database.write(lambda connection: self._write_absences(connection, absences))
+
+    def clear_absences(self, keys: Iterable[str]) -> None:
+        self.database.write(lambda connection: _delete(connection, absences_table, keys))
+
+    def _write_absences(self, connection: sa.Connection, absences: Iterable[Absence]) -> None:
+        columns = [column.name for column in absences_table.c]
+        rows = [{name: getattr(absence, name) for name in columns} for absence in absences]
+        self.database.upsert(connection, absences_table, rows, set(columns) - {"key"})
 
     # holds
 
     def holds(self) -> dict[str, Hold]:
         """The pauses of sources and the breakers of datasets, by name; those that were never touched are left out."""
-        with self._errors("read"), self._engine.connect() as connection:
-            return {row.name: Hold(**row._mapping) for row in connection.execute(sa.select(holds_table))}
+        query = sa.select(holds_table)
+        return self.database.read(
+            lambda connection: {row.name: Hold(**row._mapping) for row in connection.execute(query)}
+        )
 
     def change_hold(self, name: str, change: Callable[[Hold], Hold]) -> Hold:
         """Applies a change to what the ledger says now; no other process changes it meanwhile."""
-        with self._errors("written"), self._engine.begin() as connection:
-            fresh = asdict(Hold(name))
-            insert = self._dialect.insert(holds_table).values(fresh)
+        fresh = asdict(Hold(name))
+        insert = self.database.dialect.insert(holds_table).values(fresh)
+
+        def write(connection: sa.Connection) -> Hold:
             # An update that changes nothing takes the lock: of the row in PostgreSQL, of the file in SQLite.
             connection.execute(insert.on_conflict_do_update(index_elements=["name"], set_={"name": name}))
             row = connection.execute(sa.select(holds_table).where(holds_table.c.name == name)).one()
             changed = change(Hold(**row._mapping))
             values = {field: getattr(changed, field) for field in fresh}
             connection.execute(holds_table.update().where(holds_table.c.name == name).values(values))
-        return changed
+            return changed
 
-    def _insert(self, table: sa.Table, rows: Sequence[Mapping[str, object]], replace: set[str]) -> None:
-        """Inserts rows; of those whose key is there already, the columns in `replace` are updated."""
-        if not rows:
-            return
-        insert = self._dialect.insert(table)
-        statement = insert.on_conflict_do_update(
-            index_elements=list(table.primary_key), set_={name: insert.excluded[name] for name in replace}
+        return self.database.write(write)
+
+    # the last plan
+
+    def keep_plan(self, document: Any, at: datetime, run: str) -> None:
+        """Keeps a plan, as a JSON document, in place of the last one."""
+        text = zlib.compress(json.dumps(document, separators=(",", ":")).encode(), 1)
+        row = {"name": "last", "at": at, "run": run, "document": text}
+        self.database.write(
+            lambda connection: self.database.upsert(connection, plans_table, [row], {"at", "run", "document"})
         )
-        with self._errors("written"), self._engine.begin() as connection:
-            connection.execute(statement, rows)
 
-    def _delete(self, table: sa.Table, keys: Iterable[str]) -> None:
-        with self._errors("written"), self._engine.begin() as connection:
-            for part in _parts(keys):
-                connection.execute(table.delete().where(table.c.key.in_(part)))
+    def last_plan(self) -> tuple[Any, datetime, str] | None:
+        """The last plan that was kept, when that was, and by which run."""
+        query = sa.select(plans_table.c.document, plans_table.c.at, plans_table.c.run)
+        row = self.database.read(lambda connection: connection.execute(query).one_or_none())
+        return (json.loads(zlib.decompress(row.document)), row.at, row.run) if row else None
 
-    @contextmanager
-    def _errors(self, what: str) -> Iterator[None]:
-        try:
-            yield
-        except (sa.exc.SQLAlchemyError, CommandError, ImportError) as error:
-            cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-            raise LedgerError(f"ledger {self.url.render_as_string()} cannot be {what}: {cause}") from None
+    # upkeep
 
+    def prune(self, before: datetime) -> int:
+        """Forgets attempts and runs from before then; gives how many attempts."""
+        forgotten = self.history.prune(before)
+        old = runs_table.c.ended.is_not(None) & (runs_table.c.began < before)
+        self.database.write(lambda connection: connection.execute(runs_table.delete().where(old)))
+        return forgotten
 
-def _address(url: str) -> sa.URL:
-    """The database's URL, with the driver that ADCE brings. Raises LedgerError for any other."""
-    try:
-        address = sa.engine.make_url(url)
-        address = address.set(drivername=_DRIVERS[address.drivername])
-    except (sa.exc.ArgumentError, ValueError, KeyError):
-        shown = re.sub(r"//[^@/]*@", "//…@", url)
-        raise LedgerError(f"ledger {shown}: not a URL of {' or '.join(_DRIVERS)}") from None
-    return address
+    def check(self) -> dict[str, int]:
+        """How many rows each table has. Raises LedgerError when the database says that it is damaged."""
+        return self.database.read(_check)
 
 
-def _parts(keys: Iterable[str], size: int = 500) -> Iterator[list[str]]:
-    """The keys in lists short enough for one statement."""
-    everything = list(keys)
-    return (everything[start : start + size] for start in range(0, len(everything), size))
+def _check(connection: sa.Connection) -> dict[str, int]:
+    if connection.dialect.name == "sqlite":
+        found = connection.execute(sa.text("PRAGMA integrity_check(1)")).scalar_one()
+        if found != "ok":
+            raise sa.exc.DatabaseError("", None, Exception(f"malformed: {found}"))
+    tables = (
+        gaps_table,
+        examined_table,
+        absences_table,
+        holds_table,
+        fills_table,
+        files_table,
+        runs_table,
+        leases_table,
+        marks_table,
+    )
+    return {
+        table.name: connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one() for table in tables
+    }
 
 
-def _set_up_sqlite(connection: object, _: object) -> None:
-    cursor = connection.cursor()  # type: ignore[attr-defined]
-    cursor.execute("PRAGMA busy_timeout = 30000")
-    cursor.execute("PRAGMA journal_mode = WAL")
-    cursor.execute("PRAGMA synchronous = NORMAL")
-    cursor.close()
-
-
-def _migrate(engine: sa.Engine) -> None:
-    settings = AlembicConfig()
-    settings.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    with engine.begin() as connection:
-        settings.attributes["connection"] = connection
-        command.upgrade(settings, "head")
-
-
-def version_of(have: LakeObject, check: str) -> str:
-    """What an examination is about: the object's version and the check that read it."""
-    return f"{have.etag}:{have.size}:{check}"
+def _delete(connection: sa.Connection, table: sa.Table, keys: Iterable[str]) -> None:
+    for part in parts(keys):
+        connection.execute(table.delete().where(table.c.key.in_(part)))
 
 
 def _games_text(games: tuple[Game, ...]) -> str | None:
@@ -384,7 +289,7 @@ def _games_text(games: tuple[Game, ...]) -> str | None:
     )
 
 
-def _games_from(text: str | None) -> tuple[Game, ...]:
+def _games_from(text: str) -> tuple[Game, ...]:
     return tuple(
         Game(
             game,
@@ -394,5 +299,5 @@ def _games_from(text: str | None) -> tuple[Game, ...]:
             season,
             season_type,
         )
-        for game, day, start, status, season, season_type in json.loads(text or "[]")
+        for game, day, start, status, season, season_type in json.loads(text)
     )

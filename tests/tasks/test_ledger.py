@@ -1,6 +1,10 @@
 """What survives a run?"""
 
+import socket
+import sqlite3
+import time
 import uuid
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -8,15 +12,20 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+from tasks import database as database_module
+from tasks.database import metadata
 from tasks.domain.errors import LedgerError
 from tasks.domain.holds import Hold
-from tasks.domain.verdicts import partial
-from tasks.ledger import Examination, FileOutcome, Ledger, _metadata
+from tasks.domain.states import Examination
+from tasks.domain.verdicts import partial, whole
+from tasks.history import FileOutcome, Performance
+from tasks.ledger import Ledger
 from tests.builders import NOW, a_game, a_gap
-from tests.servers import new_database
+from tests.servers import new_database, postgresql, postgresql_programs, restart_postgresql
 
 HOUR = timedelta(hours=1)
 
@@ -36,24 +45,31 @@ def test_a_gap_keeps_the_time_it_was_first_seen_until_it_is_filled(url: str) -> 
     ledger = Ledger(url)
     key = a_gap(1).cell.key
     assert ledger.first_seen([key, "other"]) == {key: NOW}
-    row = _fill(ledger)
-    ledger.end_fill(row, [FileOutcome(key, "stored", 1, 100)], NOW)
+    seen = {key: Examination("v:100:c", whole(), NOW)}
+    outcomes = [FileOutcome(key, "stored", 1, 100)]
+    ledger.history.record_fill(FILL, outcomes, NOW, lambda connection: ledger.settle(connection, seen, []))
     assert ledger.first_seen([key]) == {}
     ledger.close()
 
 
-def _fill(ledger: Ledger) -> int:
-    return ledger.start_fill(
-        fill="f", run="r", source="espn", dataset="d", kind="missing", priority="HIGH", score=1.0, now=NOW
-    )
+FILL = {
+    "fill": "f",
+    "run": "r",
+    "source": "espn",
+    "dataset": "d",
+    "kind": "missing",
+    "priority": "HIGH",
+    "score": 1.0,
+    "started": NOW,
+}
 
 
 def test_outcomes_count_half_after_a_half_life(url: str) -> None:
     ledger = Ledger(url)
     outcomes = [FileOutcome("a", "stored", 1, 10), FileOutcome("b", "failed", 4, error="HTTP 500")]
-    ledger.end_fill(_fill(ledger), outcomes, NOW)
-    assert ledger.outcomes_by_dataset(24 * HOUR, NOW) == {"d": (1.0, 1.0)}
-    stored, failed = ledger.outcomes_by_dataset(24 * HOUR, NOW + 24 * HOUR)["d"]
+    ledger.history.record_fill(FILL, outcomes, NOW)
+    assert ledger.history.outcomes_by_dataset(24 * HOUR, NOW) == {"d": (1.0, 1.0)}
+    stored, failed = ledger.history.outcomes_by_dataset(24 * HOUR, NOW + 24 * HOUR)["d"]
     assert (stored, failed) == pytest.approx((0.5, 0.5))
     ledger.close()
 
@@ -92,8 +108,8 @@ def test_changes_of_a_hold_by_many_at_once_are_all_made(url: str) -> None:
 
 def test_the_migrations_make_the_tables_that_the_code_uses(url: str) -> None:
     ledger = Ledger(url)
-    with ledger._engine.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), _metadata) == []
+    with ledger.database._engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
     ledger.close()
 
 
@@ -101,3 +117,161 @@ def test_the_migrations_make_the_tables_that_the_code_uses(url: str) -> None:
 def test_a_ledger_that_cannot_be_opened_is_one_clear_line(url: str) -> None:
     with pytest.raises(LedgerError, match=r"^ledger sqlite:/.* cannot be opened: .+$"):
         Ledger(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "line"),
+    [
+        pytest.param("nonsense", "ledger nonsense: not a URL of sqlite or postgresql", id="not a URL"),
+        pytest.param("me:s3cret@h/db", "ledger me:***@h/db: not a URL of sqlite or", id="no scheme"),
+        pytest.param("mysql://me:s3cret@h/db", "ledger mysql://me:***@h/db: not a URL of sqlite or", id="driver"),
+        pytest.param("mysql://h/db?password=s3cret", "ledger mysql://h/db?password=***: not a", id="driver, in query"),
+        pytest.param("postgresql+psycopg2://me:s3/cret@h/db", "ledger postgresql+psycopg2://me:***@h/db:", id="slash"),
+        pytest.param("postgresql://me:s3cret@h:port/db", "ledger postgresql://me:***@h:port/db: not a", id="port"),
+        pytest.param(
+            "postgresql://me:s@s3cret@h/db", "ledger postgresql://me:***@h/db: not a URL; write @", id="two @"
+        ),
+        pytest.param(
+            "postgresql://me:s3cret@127.0.0.1:1/db",
+            "ledger postgresql+psycopg://me:***@127.0.0.1:1/db cannot be opened: ",
+            id="nobody there",
+        ),
+        pytest.param(
+            "postgresql://127.0.0.1:1/db?user=me&password=s3cret",
+            "ledger postgresql+psycopg://127.0.0.1:1/db?password=***&user=me cannot be opened: ",
+            id="nobody there, in query",
+        ),
+    ],
+)
+def test_a_wrong_address_is_one_clear_line_without_the_password(url: str, line: str) -> None:
+    with pytest.raises(LedgerError) as caught:
+        Ledger(url)
+    said = str(caught.value)
+    assert said.startswith(line)
+    assert "s3cret" not in said
+    assert "\n" not in said
+
+
+def test_a_database_server_that_stays_silent_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database_module, "_CONNECT_SECONDS", 1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        begun = time.monotonic()
+        with pytest.raises(LedgerError, match=r"^ledger postgresql.* cannot be opened: .*timeout"):
+            Ledger(f"postgresql://127.0.0.1:{silent.getsockname()[1]}/db")
+    assert time.monotonic() - begun < 5
+
+
+def _sqlite(folder: Path) -> Path:
+    """The file of a ledger that is well."""
+    file = folder / "ledger.db"
+    with closing(Ledger(f"sqlite:///{file}")) as ledger:
+        ledger.record_gaps([a_gap(n) for n in range(200)])
+    return file
+
+
+def _overwrite(file: Path) -> None:
+    file.write_bytes(b"this is no database" * 500)
+
+
+def _damage(file: Path) -> None:
+    body = bytearray(file.read_bytes())
+    body[4096:12288] = bytes(8192)
+    file.write_bytes(body)
+
+
+def _of_tomorrow(file: Path) -> None:
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9001'")
+        connection.commit()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        pytest.param(_overwrite, "file is not a database; move the file aside: ADCE starts again", id="no database"),
+        pytest.param(_damage, "malformed.*; move the file aside: ADCE starts again from the lake", id="damaged"),
+        pytest.param(_of_tomorrow, "its schema 9001 is of a newer ADCE, and .*; upgrade ADCE", id="newer"),
+    ],
+)
+def test_a_ledger_that_is_spoilt_is_one_line_that_says_what_to_do(
+    tmp_path: Path, spoil: Callable[[Path], None], message: str
+) -> None:
+    file = _sqlite(tmp_path)
+    spoil(file)
+    expected = pytest.raises(LedgerError, match=rf"^ledger sqlite:///.*ledger.db cannot be \w+: .*{message}")
+    with expected as error, closing(Ledger(f"sqlite:///{file}")) as ledger:
+        ledger.check()
+    assert "\n" not in str(error.value)
+
+
+def test_a_ledger_that_another_program_holds_is_waited_for_and_then_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "_LOCKED_SECONDS", 1)
+    file = _sqlite(tmp_path)
+    with closing(sqlite3.connect(file)) as other, closing(Ledger(f"sqlite:///{file}")) as ledger:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(LedgerError, match=r"cannot be written: database is locked; another program"):
+            ledger.record_gaps([a_gap(1)])
+        other.rollback()
+        ledger.record_gaps([a_gap(1)])
+
+
+def test_a_ledger_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    file = _sqlite(tmp_path)
+    with closing(Ledger(f"sqlite:///file:{file}?mode=ro&uri=true")) as ledger:
+        assert len(ledger.first_seen([a_gap(1).cell.key])) == 1
+        with pytest.raises(LedgerError, match="cannot be written: attempt to write a readonly database; make the file"):
+            ledger.record_gaps([a_gap(1)])
+
+
+def test_on_a_full_disk_nothing_is_half_written(tmp_path: Path) -> None:
+    file = _sqlite(tmp_path)
+    with closing(Ledger(f"sqlite:///{file}")) as ledger:
+        before = ledger.check()
+        pages = "PRAGMA max_page_count = 1"  # no more than it has
+        sa.event.listen(ledger.database._engine, "connect", lambda connection, _: connection.execute(pages))
+        ledger.database._engine.dispose()
+        outcomes = [FileOutcome(f"key{n}" * 20, "stored", 1, 100) for n in range(2000)]
+        with pytest.raises(LedgerError, match="cannot be written: database or disk is full; make room on the disk"):
+            ledger.history.record_fill(FILL, outcomes, NOW)
+        assert ledger.check() == before
+
+
+def test_what_is_older_than_is_kept_is_forgotten(url: str) -> None:
+    with closing(Ledger(url)) as ledger:
+        for days in (0, 200):
+            fill = FILL | {"started": NOW - timedelta(days=days)}
+            ledger.history.record_fill(fill, [FileOutcome("a", "stored", 1, 10)], NOW)
+        assert ledger.prune(NOW - timedelta(days=180)) == 1
+        assert len(ledger.history.attempts("a")) == 1
+
+
+def test_percentiles_are_of_the_last_attempts(url: str) -> None:
+    with closing(Ledger(url)) as ledger:
+        outcomes = [FileOutcome(f"{n}", "stored", 2, 10, seconds=float(n)) for n in range(1, 101)]
+        ledger.history.record_fill(FILL, outcomes, NOW)
+        assert ledger.history.performance() == {"d": Performance(50, 95, 99, 2)}
+
+
+def test_the_last_plan_is_kept(url: str) -> None:
+    with closing(Ledger(url)) as ledger:
+        assert ledger.last_plan() is None
+        for run in ("one", "two"):
+            ledger.keep_plan({"fills": [run]}, NOW, run)
+        assert ledger.last_plan() == ({"fills": ["two"]}, NOW, "two")
+
+
+def test_a_server_that_restarts_is_waited_for(tmp_path_factory: pytest.TempPathFactory) -> None:
+    if postgresql_programs() is None:
+        pytest.skip("PostgreSQL's server is not installed (Debian: postgresql)")
+    folder = tmp_path_factory.mktemp("restart")
+    with postgresql(folder) as server, closing(Ledger(f"postgresql://{new_database(server, 'ledger')}")) as ledger:
+        with ThreadPoolExecutor(1) as pool:
+            restarting = pool.submit(restart_postgresql, folder)
+            written = 0
+            while not restarting.done() or written < 20:
+                ledger.change_hold("espn", lambda hold: replace(hold, step=hold.step + 1))
+                written += 1
+            restarting.result()
+        assert ledger.holds()["espn"].step == written

@@ -1,0 +1,235 @@
+"""How is the ledger's database reached? One engine, the newest schema, and one clear line when something is wrong."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from config.secrets import masked
+from tasks.domain.errors import LedgerError
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+_DRIVERS = {
+    "sqlite": "sqlite",
+    "postgresql": "postgresql+psycopg",
+    "postgresql+psycopg": "postgresql+psycopg",
+}
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_PART = 500  # keys in one statement
+_CONNECT_SECONDS = 10
+_LOCKED_SECONDS = 30  # for which another program may write
+_PATIENCE = 120.0  # seconds for a database server to come back
+_LOST = ("connection", "server closed", "terminating", "starting up", "shutting down", "recovery")
+_REMEDIES = {
+    "malformed": "move the file aside: ADCE starts again from the lake, and only history is lost",
+    "not a database": "move the file aside: ADCE starts again from the lake, and only history is lost",
+    "readonly": "make the file and its folder writable",
+    "locked": f"another program has held it for {_LOCKED_SECONDS} s; end that one",
+    "full": "make room on the disk",
+}
+
+metadata = sa.MetaData()
+
+
+class UtcSeconds(sa.TypeDecorator[datetime]):
+    """A moment, kept as seconds since 1970: the same on every database, and it sorts."""
+
+    impl = sa.Double
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> float | None:
+        return None if value is None else value.timestamp()
+
+    def process_result_value(self, value: float | None, dialect: sa.Dialect) -> datetime | None:
+        return None if value is None else datetime.fromtimestamp(value, UTC)
+
+
+class UtcSecondsList(sa.TypeDecorator[tuple[datetime, ...]]):
+    """Some moments, kept as a JSON list of seconds since 1970."""
+
+    impl = sa.String
+    cache_ok = True
+
+    def process_bind_param(self, value: tuple[datetime, ...] | None, dialect: sa.Dialect) -> str:
+        return json.dumps([moment.timestamp() for moment in value or ()])
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> tuple[datetime, ...]:
+        return tuple(datetime.fromtimestamp(seconds, UTC) for seconds in json.loads(value or "[]"))
+
+
+class Database:
+    """The database behind `url` (SQLAlchemy): SQLite or PostgreSQL, migrated to the newest schema when it is opened.
+
+    Every method raises LedgerError: one line with the cause and, where there is one, what to do. A PostgreSQL server
+    that goes away is waited for; meanwhile nothing else of the process goes on, and so nothing goes unrecorded.
+    """
+
+    def __init__(self, url: str):
+        self.url = _address(url)
+        self._is_server = self.url.get_backend_name() == "postgresql"
+        self.dialect = postgresql if self._is_server else sqlite
+        try:
+            self._engine = sa.create_engine(self.url, connect_args=_patience(self.url))
+            if not self._is_server:
+                sa.event.listen(self._engine, "connect", _set_up_sqlite)
+                sa.event.listen(self._engine, "begin", _begin_sqlite)
+            _migrate(self._engine)
+        except (sa.exc.SQLAlchemyError, LedgerError, ImportError) as error:
+            raise self._error("opened", error) from None
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def read(self, work: Callable[[sa.Connection], T]) -> T:
+        """What `work` finds, in one transaction."""
+        return self._do("read", work)
+
+    def write(self, work: Callable[[sa.Connection], T]) -> T:
+        """Does `work` in a transaction of its own: all of it, or nothing."""
+        return self._do("written", work)
+
+    def now(self, connection: sa.Connection) -> float:
+        """Seconds since 1970 by the one clock that all who share the ledger see.
+
+        That is the server's; SQLite is shared on one host only, so there it is the host's.
+        """
+        if not self._is_server:
+            return time.time()
+        return float(connection.execute(sa.text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one())
+
+    def clock(self) -> sa.ColumnElement[float]:
+        """The same within a statement."""
+        if not self._is_server:
+            return sa.literal(time.time())
+        return sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Double)
+
+    def upsert(
+        self, connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, object]], replace: set[str]
+    ) -> None:
+        """Inserts rows; of those whose key is there already, the columns in `replace` are updated."""
+        if rows:
+            insert = self.dialect.insert(table)
+            statement = insert.on_conflict_do_update(
+                index_elements=list(table.primary_key), set_={name: insert.excluded[name] for name in replace}
+            )
+            connection.execute(statement, rows)
+
+    def _do(self, what: str, work: Callable[[sa.Connection], T]) -> T:
+        away_since: float | None = None
+        while True:
+            try:
+                options = {"reads": True} if what == "read" else {}
+                with self._engine.connect().execution_options(**options) as connection, connection.begin():
+                    return work(connection)
+            except sa.exc.SQLAlchemyError as error:
+                away_since = away_since or time.monotonic()
+                if not self._may_come_back(error) or time.monotonic() - away_since > _PATIENCE:
+                    raise self._error(what, error) from None
+                log.warning("the ledger's server does not answer (%s); waiting for it", _cause(error))
+                time.sleep(1)
+
+    def _may_come_back(self, error: Exception) -> bool:
+        """A server that was there when the ledger was opened, and is not now."""
+        lost = getattr(error, "connection_invalidated", False) or any(word in _cause(error) for word in _LOST)
+        return self._is_server and isinstance(error, sa.exc.DBAPIError) and lost
+
+    def _error(self, what: str, error: Exception) -> LedgerError:
+        cause = _cause(error)
+        remedy = next((f"; {remedy}" for word, remedy in _REMEDIES.items() if word in cause), "")
+        return LedgerError(f"ledger {masked(self.url.render_as_string())} cannot be {what}: {cause}{remedy}")
+
+
+def rows(connection: sa.Connection, query: sa.Select[Any]) -> Iterator[tuple[Any, ...]]:
+    """The rows as the driver gives them: for many at once, since SQLAlchemy's own cost several times as much."""
+    compiled = query.compile(dialect=connection.dialect, compile_kwargs={"render_postcompile": True})
+    assert connection.connection.dbapi_connection
+    cursor = connection.connection.cursor()
+    try:
+        parameters = (
+            compiled.params if compiled.positiontup is None else [compiled.params[n] for n in compiled.positiontup]
+        )
+        cursor.execute(compiled.string, parameters)
+        while some := cursor.fetchmany(10_000):
+            yield from some
+    finally:
+        cursor.close()
+
+
+def parts(keys: Iterable[str], size: int = _PART) -> Iterator[list[str]]:
+    """The keys in lists short enough for one statement."""
+    everything = list(keys)
+    return (everything[start : start + size] for start in range(0, len(everything), size))
+
+
+def _cause(error: Exception) -> str:
+    return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+
+
+def _address(url: str) -> sa.URL:
+    """The database's URL, with the driver that ADCE brings. Raises LedgerError for any other."""
+    try:
+        address = sa.engine.make_url(url)
+        address = address.set(drivername=_DRIVERS[address.drivername])
+    except (sa.exc.ArgumentError, ValueError, KeyError):
+        raise LedgerError(f"ledger {masked(url)}: not a URL of {' or '.join(_DRIVERS)}") from None
+    if "@" in (address.host or ""):  # the rest of a password, which would be shown as the host
+        raise LedgerError(f"ledger {masked(url)}: not a URL; write @ in a password as %40")
+    return address
+
+
+def _patience(address: sa.URL) -> dict[str, object]:
+    """For how long a database server may stay silent; of itself, psycopg waits for minutes."""
+    if address.get_backend_name() != "postgresql" or "connect_timeout" in address.query:
+        return {}
+    return {"connect_timeout": _CONNECT_SECONDS}
+
+
+def _set_up_sqlite(connection: Any, _: object) -> None:
+    connection.isolation_level = None  # transactions begin below, and not when Python thinks it best
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {_LOCKED_SECONDS * 1000}")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = NORMAL")
+    cursor.close()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    """A transaction that writes takes the lock at once: one that reads first could not wait for it later."""
+    reads = connection.get_execution_options().get("reads")
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def _migrate(engine: sa.Engine) -> None:
+    """Brings the schema up to date; processes that start at once do it one after another."""
+    newest = max(file.name.partition("_")[0] for file in _MIGRATIONS.glob("versions/[0-9]*.py"))
+    with engine.connect().execution_options(reads=True) as connection:
+        has_any = sa.inspect(connection).has_table("alembic_version")
+        have = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar() if has_any else None
+    if have == newest:
+        return
+    if have and have > newest:
+        raise LedgerError(f"its schema {have} is of a newer ADCE, and this one knows {newest}; upgrade ADCE")
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(sa.text("SELECT pg_advisory_xact_lock(4144434500)"))
+        _upgrade(connection)
+
+
+def _upgrade(connection: sa.Connection) -> None:
+    from alembic import command  # half a second, and hardly ever needed
+    from alembic.config import Config as AlembicConfig
+
+    settings = AlembicConfig()
+    settings.set_main_option("script_location", str(_MIGRATIONS))
+    settings.attributes["connection"] = connection
+    command.upgrade(settings, "head")

@@ -1,0 +1,270 @@
+"""What has become of each file, and how long did it take? Fills, attempts, corrections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from statistics import median
+
+import sqlalchemy as sa
+
+from tasks.database import Database, UtcSeconds, metadata, parts
+
+_RECENT = 20_000  # attempts that the percentiles are of
+
+fills_table = sa.Table(
+    "fills",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("fill", sa.String, nullable=False, index=True),
+    sa.Column("run", sa.String, nullable=False),
+    sa.Column("source", sa.String, nullable=False),
+    sa.Column("dataset", sa.String, nullable=False, index=True),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("priority", sa.String, nullable=False),
+    sa.Column("score", sa.Double, nullable=False),
+    sa.Column("started", UtcSeconds, nullable=False, index=True),
+    sa.Column("ended", UtcSeconds),
+    sa.Column("requests", sa.Integer, nullable=False, default=0),
+    sa.Column("bytes", sa.BigInteger, nullable=False, default=0),
+    sa.Column("stored", sa.Integer, nullable=False, default=0),
+    sa.Column("failed", sa.Integer, nullable=False, default=0),
+    sa.Column("error", sa.String),
+)
+files_table = sa.Table(
+    "files",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("fill_id", sa.Integer, sa.ForeignKey("fills.id"), nullable=False, index=True),
+    sa.Column("key", sa.String, nullable=False, index=True),
+    sa.Column("at", UtcSeconds, nullable=False),
+    sa.Column("outcome", sa.String, nullable=False),
+    sa.Column("requests", sa.Integer, nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+    sa.Column("error", sa.String),
+    sa.Column("seconds", sa.Double),
+)
+changes_table = sa.Table(
+    "changes",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("key", sa.String, nullable=False, index=True),
+    sa.Column("at", UtcSeconds, nullable=False),
+    sa.Column("run", sa.String, nullable=False),
+    sa.Column("was", sa.String, nullable=False),
+    sa.Column("became", sa.String, nullable=False),
+    sa.Column("kept_as", sa.String),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FileOutcome:
+    """What became of one file of a fill: stored, failed or deferred."""
+
+    key: str
+    outcome: str
+    requests: int = 0
+    bytes: int = 0
+    error: str | None = None
+    until: datetime | None = None
+    seconds: float | None = None  # from sending the request to having the body
+    in_this_run: bool = False  # deferred, and worth another try before the run ends
+    absent: bool = False  # failed, because the source says that it has no such file
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt to fill a cell, as the ledger remembers it."""
+
+    at: datetime
+    outcome: str
+    requests: int
+    bytes: int
+    error: str | None
+    seconds: float | None
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A correction at the source: `was` and `became` are fingerprints, `kept_as` is the former version's key."""
+
+    key: str
+    at: datetime
+    run: str
+    was: str
+    became: str
+    kept_as: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Performance:
+    """Of a dataset's last attempts: seconds of an answer at three percentiles, and requests per file stored."""
+
+    p50: float
+    p95: float
+    p99: float
+    requests: float
+
+
+class History:
+    """The attempts that were made, in the ledger's database. Every method raises LedgerError."""
+
+    def __init__(self, database: Database):
+        self._database = database
+
+    def record_fill(
+        self,
+        fill: Mapping[str, object],
+        outcomes: Iterable[FileOutcome],
+        now: datetime,
+        also: Callable[[sa.Connection], None] = lambda connection: None,
+    ) -> None:
+        """Writes a fill that has ended and what became of each of its files; with whatever `also` writes, or nothing.
+
+        `fill` has the columns fill, run, source, dataset, kind, priority, score and started.
+        """
+        outcomes = list(outcomes)
+        stored = [o for o in outcomes if o.outcome == "stored"]
+        failed = [o for o in outcomes if o.outcome == "failed"]
+        summary = {
+            **fill,
+            "ended": now,
+            "requests": sum(o.requests for o in outcomes),
+            "bytes": sum(o.bytes for o in stored),
+            "stored": len(stored),
+            "failed": len(failed),
+            "error": failed[0].error if failed else None,
+        }
+
+        def write(connection: sa.Connection) -> None:
+            row = connection.execute(fills_table.insert().returning(fills_table.c.id), summary).scalar_one()
+            files = [
+                {
+                    "fill_id": row,
+                    "key": o.key,
+                    "at": now,
+                    "outcome": o.outcome,
+                    "requests": o.requests,
+                    "bytes": o.bytes,
+                    "error": o.error,
+                    "seconds": o.seconds,
+                }
+                for o in outcomes
+            ]
+            if files:
+                connection.execute(files_table.insert(), files)
+            also(connection)
+
+        self._database.write(write)
+
+    def last_file(self) -> int:
+        """The number of the last attempt: what is stored later has a higher one."""
+        query = sa.select(sa.func.max(files_table.c.id))
+        return self._database.read(lambda connection: connection.execute(query).scalar() or 0)
+
+    def stored_since(self, connection: sa.Connection, number: int, keys: Iterable[str], but_by: str) -> set[str]:
+        """Which of these were stored after an attempt of that number, by any run but one."""
+        found: set[str] = set()
+        for part in parts(keys):
+            query = (
+                sa.select(files_table.c.key)
+                .join(fills_table, files_table.c.fill_id == fills_table.c.id)
+                .where(files_table.c.id > number, files_table.c.key.in_(part))
+                .where(files_table.c.outcome == "stored", fills_table.c.run != but_by)
+            )
+            found.update(connection.execute(query).scalars())
+        return found
+
+    def outcomes_by_dataset(self, half_life: timedelta, now: datetime) -> dict[str, tuple[float, float]]:
+        """Files stored and failed by dataset, each counted half after every half-life."""
+        counts: dict[str, tuple[float, float]] = {}
+        columns = fills_table.c
+        query = sa.select(columns.dataset, columns.started, columns.stored, columns.failed).where(
+            columns.started >= now - 8 * half_life, columns.started <= now
+        )
+        for dataset, started, stored, failed in self._rows(query):
+            weight = 0.5 ** ((now - started) / half_life)
+            old_stored, old_failed = counts.get(dataset, (0.0, 0.0))
+            counts[dataset] = (old_stored + weight * stored, old_failed + weight * failed)
+        return counts
+
+    def latencies(self, most: int = 2000) -> dict[str, float]:
+        """The median time of an answer by source, in seconds, over the last files that were stored."""
+        seconds: dict[str, list[float]] = {}
+        for source, took in self._rows(self._timed(fills_table.c.source, files_table.c.seconds).limit(most)):
+            seconds.setdefault(source, []).append(took)
+        return {source: median(values) for source, values in seconds.items()}
+
+    def performance(self) -> dict[str, Performance]:
+        """By dataset, over the last attempts of all."""
+        seconds: dict[str, list[float]] = {}
+        requests: dict[str, int] = {}
+        query = self._timed(fills_table.c.dataset, files_table.c.seconds, files_table.c.requests).limit(_RECENT)
+        for dataset, took, asked in self._rows(query):
+            seconds.setdefault(dataset, []).append(took)
+            requests[dataset] = requests.get(dataset, 0) + asked
+        return {dataset: _performance(sorted(took), requests[dataset] / len(took)) for dataset, took in seconds.items()}
+
+    def attempts(self, key: str, most: int = 100) -> list[Attempt]:
+        """The attempts for a key, the latest first."""
+        columns = files_table.c
+        query = (
+            sa.select(
+                columns.at,
+                columns.outcome,
+                columns.requests,
+                columns.bytes,
+                columns.error,
+                columns.seconds,
+                fills_table.c.run,
+            )
+            .join(fills_table, columns.fill_id == fills_table.c.id)
+            .where(columns.key == key)
+            .order_by(columns.id.desc())
+            .limit(most)
+        )
+        return [Attempt(*row) for row in self._rows(query)]
+
+    def record_change(self, connection: sa.Connection, change: Change) -> None:
+        names = ("key", "at", "run", "was", "became", "kept_as")
+        connection.execute(changes_table.insert().values({name: getattr(change, name) for name in names}))
+
+    def changes(self, key: str) -> list[Change]:
+        """The corrections of a key, the latest first."""
+        columns = [column for column in changes_table.c if column.name != "id"]
+        query = sa.select(*columns).where(changes_table.c.key == key).order_by(changes_table.c.id.desc())
+        return [Change(*row) for row in self._rows(query)]
+
+    def prune(self, before: datetime) -> int:
+        """Forgets fills that started before then, and their files' attempts. Gives how many attempts those were."""
+
+        def write(connection: sa.Connection) -> int:
+            old = sa.select(fills_table.c.id).where(fills_table.c.started < before)
+            forgotten = connection.execute(files_table.delete().where(files_table.c.fill_id.in_(old))).rowcount
+            connection.execute(fills_table.delete().where(fills_table.c.started < before))
+            return forgotten
+
+        return self._database.write(write)
+
+    @staticmethod
+    def _timed(*columns: sa.Column[object]) -> sa.Select[tuple[object, ...]]:
+        return (
+            sa.select(*columns)
+            .join(fills_table, files_table.c.fill_id == fills_table.c.id)
+            .where(files_table.c.seconds.is_not(None))
+            .order_by(files_table.c.id.desc())
+        )
+
+    def _rows(self, query: sa.Select[tuple[object, ...]]) -> list[sa.Row[tuple[object, ...]]]:
+        return self._database.read(lambda connection: list(connection.execute(query)))
+
+
+def _performance(ordered: list[float], requests: float) -> Performance:
+    return Performance(_percentile(ordered, 50), _percentile(ordered, 95), _percentile(ordered, 99), requests)
+
+
+def _percentile(ordered: list[float], percent: int) -> float:
+    """Nearest rank: the smallest value that so many per cent do not exceed."""
+    return ordered[max(0, -(-percent * len(ordered) // 100) - 1)]

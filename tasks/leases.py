@@ -1,0 +1,238 @@
+"""Who is at work on what, and is it still alive? Runs, their leases, and their marks on what they fetch."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import sqlalchemy as sa
+
+from tasks.database import Database, UtcSeconds, metadata, parts
+from tasks.domain.errors import LedgerError
+from tasks.domain.survey import Mark
+from tasks.processes import is_gone, own_name
+
+log = logging.getLogger(__name__)
+
+RECONCILE = "reconcile"  # the lease that only one run has at a time
+_SLACK = 1.0  # seconds by which a clock may be corrected
+_DIED = "died"
+_RENEWALS = 3  # in the time that a lease lasts
+
+runs_table = sa.Table(
+    "runs",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("about", sa.String, nullable=False),
+    sa.Column("holder", sa.String, nullable=False),
+    sa.Column("process", sa.String),
+    sa.Column("flow_run", sa.String),
+    sa.Column("began", UtcSeconds, nullable=False, index=True),
+    sa.Column("ended", UtcSeconds),
+    sa.Column("outcome", sa.String),
+)
+leases_table = sa.Table(
+    "leases",
+    metadata,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("run", sa.String, nullable=False, index=True),
+    sa.Column("until", sa.Double, nullable=False),
+    sa.Column("lasts", sa.Double, nullable=False),
+)
+marks_table = sa.Table(
+    "marks",
+    metadata,
+    sa.Column("work", sa.String, primary_key=True),
+    sa.Column("run", sa.String, nullable=False, index=True),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One run of a flow, of this process or another."""
+
+    id: str
+    kind: str
+    about: str
+    holder: str  # host and process, for people
+    process: str | None  # processes.own_name
+    flow_run: str | None  # its id in Prefect
+    began: datetime
+    ended: datetime | None
+    outcome: str | None
+
+
+class Leases:
+    """What one run holds. All times are of Database.now, the clock that everybody who shares the ledger sees.
+
+    A lease is renewed by a thread of its own, so that long computations of the run do not cost it. One that would last
+    longer than any lease does was taken before a clock was set back, and counts as lapsed.
+    """
+
+    def __init__(self, database: Database, run: str, lasts: timedelta):
+        self.run = run
+        self._database = database
+        self._lasts = lasts.total_seconds()
+        self._ended = threading.Event()
+        self._renewing: threading.Thread | None = None
+
+    def begin(self, kind: str, about: str, flow_run: str | None, on_lost: Callable[[str], None]) -> None:
+        """Records the run and takes its own lease; `on_lost` is told, in another thread, when it could not be kept."""
+
+        def write(connection: sa.Connection) -> None:
+            now = self._database.now(connection)
+            connection.execute(
+                runs_table.insert().values(
+                    id=self.run,
+                    kind=kind,
+                    about=about,
+                    holder=f"{socket.gethostname()} (process {os.getpid()})",
+                    process=own_name(),
+                    flow_run=flow_run,
+                    began=datetime.fromtimestamp(now, UTC),
+                )
+            )
+            connection.execute(leases_table.insert().values(name=self.run, **self._lease(now)))
+
+        self._database.write(write)
+        self._renewing = threading.Thread(target=self._keep, args=(on_lost,), daemon=True, name="leases")
+        self._renewing.start()
+
+    def take(self, name: str) -> tuple[RunRecord, float] | None:
+        """Takes a lease that one run has at a time; or tells who has it, and for how many seconds yet."""
+
+        def write(connection: sa.Connection) -> tuple[RunRecord, float] | None:
+            now = self._database.now(connection)
+            insert = self._database.dialect.insert(leases_table)
+            statement = insert.values(name=name, **self._lease(now)).on_conflict_do_update(
+                index_elements=["name"],
+                set_=self._lease(now),
+                where=~_alive(now) | (leases_table.c.run == self.run),
+            )
+            connection.execute(statement)
+            query = sa.select(leases_table.c.until, *runs_table.c).join(
+                runs_table, runs_table.c.id == leases_table.c.run
+            )
+            row = connection.execute(query.where(leases_table.c.name == name)).one()
+            return None if row.id == self.run else (RunRecord(*row[1:]), row.until - now)
+
+        return self._database.write(write)
+
+    def claim(self, connection: sa.Connection, works: Iterable[str]) -> set[str]:
+        """Marks what is not marked by another run that is alive; gives what this run may do."""
+        insert = self._database.dialect.insert(marks_table)
+        alive = sa.select(leases_table.c.name).where(_alive(self._database.clock()))
+        statement = insert.on_conflict_do_update(
+            index_elements=["work"],
+            set_={"run": insert.excluded.run},
+            where=(marks_table.c.run == insert.excluded.run) | marks_table.c.run.not_in(alive),
+        )
+        marks = [{"work": work, "run": self.run} for work in sorted(set(works))]
+        return set(connection.execute(statement.returning(marks_table.c.work), marks).scalars())
+
+    def release(self, connection: sa.Connection, works: Iterable[str]) -> None:
+        """Takes this run's marks off, in the transaction that records what became of the work."""
+        for part in parts(works):
+            mine = (marks_table.c.run == self.run) & marks_table.c.work.in_(part)
+            connection.execute(marks_table.delete().where(mine))
+
+    def marks(self) -> dict[str, Mark]:
+        """What other runs that are alive are at, by Cell.work."""
+
+        def read(connection: sa.Connection) -> dict[str, Mark]:
+            now = self._database.now(connection)
+            query = (
+                sa.select(marks_table.c.work, runs_table.c.id, runs_table.c.holder, leases_table.c.until)
+                .join(leases_table, leases_table.c.name == marks_table.c.run)
+                .join(runs_table, runs_table.c.id == marks_table.c.run)
+                .where(_alive(now), marks_table.c.run != self.run)
+            )
+            return {
+                work: Mark(run, holder, datetime.fromtimestamp(until, UTC))
+                for work, run, holder, until in connection.execute(query)
+            }
+
+        return self._database.read(read)
+
+    def bury_the_dead(self) -> list[RunRecord]:
+        """Records the end of runs that died, and frees what they held; gives those that `buried` was not told of.
+
+        Their lease has lapsed, or their process was on this host and is gone.
+        """
+
+        def write(connection: sa.Connection) -> list[RunRecord]:
+            now = self._database.now(connection)
+            alive = set(connection.execute(sa.select(leases_table.c.name).where(_alive(now))).scalars())
+            unended = connection.execute(
+                sa.select(runs_table.c.id, runs_table.c.process).where(runs_table.c.ended.is_(None))
+            )
+            dead = [run for run, process in unended if run not in alive or is_gone(process)]
+            ended = {"ended": datetime.fromtimestamp(now, UTC), "outcome": _DIED}
+            this = runs_table.c.id.in_(dead) & runs_table.c.ended.is_(None)
+            connection.execute(runs_table.update().where(this).values(ended))
+            for table in (marks_table, leases_table):
+                connection.execute(table.delete().where(table.c.run.in_(dead)))
+            unburied = sa.select(runs_table).where(runs_table.c.outcome == _DIED)
+            return [RunRecord(*row) for row in connection.execute(unburied)]
+
+        return self._database.write(write)
+
+    def buried(self, run: str) -> None:
+        """Everybody who is to know that a run died has been told."""
+        update = runs_table.update().where(runs_table.c.id == run).values(outcome=f"{_DIED}, and is known to have")
+        self._database.write(lambda connection: connection.execute(update))
+
+    def end(self, outcome: str) -> None:
+        """Gives everything back."""
+        self._ended.set()
+        if self._renewing:
+            self._renewing.join()
+
+        def write(connection: sa.Connection) -> None:
+            ended = {"ended": datetime.fromtimestamp(self._database.now(connection), UTC), "outcome": outcome}
+            connection.execute(runs_table.update().where(runs_table.c.id == self.run).values(ended))
+            for table in (marks_table, leases_table):
+                connection.execute(table.delete().where(table.c.run == self.run))
+
+        self._database.write(write)
+
+    def _keep(self, on_lost: Callable[[str], None]) -> None:
+        while not self._ended.wait(self._lasts / _RENEWALS):
+            try:
+                kept = self._database.write(self._renew)
+            except LedgerError as error:
+                on_lost(str(error))
+                return
+            if not kept:
+                on_lost("its lease lapsed, and another run may have taken over")
+                return
+
+    def _renew(self, connection: sa.Connection) -> bool:
+        """Whether the leases are still this run's: after a long sleep of the host they may not be."""
+        now = self._database.now(connection)
+        mine = leases_table.c.run == self.run
+        return connection.execute(leases_table.update().where(mine).values(until=now + self._lasts)).rowcount > 0
+
+    def _lease(self, now: float) -> dict[str, object]:
+        return {"run": self.run, "until": now + self._lasts, "lasts": self._lasts}
+
+
+def _alive(now: float | sa.ColumnElement[float]) -> sa.ColumnElement[bool]:
+    columns = leases_table.c
+    return (columns.until > now) & (columns.until <= now + columns.lasts + _SLACK)
+
+
+def run_records(database: Database, ids: Iterable[str]) -> Mapping[str, RunRecord]:
+    """The runs with these ids."""
+
+    def read(connection: sa.Connection) -> dict[str, RunRecord]:
+        query = sa.select(runs_table).where(runs_table.c.id.in_(list(ids)))
+        return {row.id: RunRecord(*row) for row in connection.execute(query)}
+
+    return database.read(read)

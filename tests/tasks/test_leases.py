@@ -1,0 +1,165 @@
+"""Who is at work on what, and is it still alive?"""
+
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from tasks.database import Database
+from tasks.leases import RECONCILE, Leases, leases_table, run_records, runs_table
+from tasks.ledger import Ledger
+from tasks.processes import is_gone, own_name
+from tests.servers import new_database
+
+SECOND = timedelta(seconds=1)
+
+
+class Run(Leases):
+    """A run whose claims are transactions of their own."""
+
+    def claims(self, works: list[str]) -> set[str]:
+        return self._database.write(lambda connection: self.claim(connection, works))
+
+
+Start = Callable[..., Run]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    if request.param == "postgresql":
+        url = f"postgresql://{new_database(request.getfixturevalue('postgres'), f'leases_{uuid.uuid4().hex}')}"
+    ledger = Ledger(url)
+    yield ledger.database
+    ledger.close()
+
+
+@pytest.fixture
+def start(database: Database) -> Iterator[Start]:
+    """Starts runs of this process, each with leases of its own."""
+    started: list[Run] = []
+
+    def begin(lasts: timedelta = 30 * SECOND, lost: Callable[[str], None] = lambda why: None) -> Run:
+        leases = Run(database, uuid.uuid4().hex, lasts)
+        leases.begin("reconcile", "everything", None, lost)
+        started.append(leases)
+        return leases
+
+    yield begin
+    for leases in started:
+        leases.end("ended")
+
+
+def test_one_run_at_a_time_has_a_lease_and_the_others_are_told_who(start: Start) -> None:
+    one, other = start(), start()
+    assert one.take(RECONCILE) is None
+    assert one.take(RECONCILE) is None, "it has it already"
+    held = other.take(RECONCILE)
+    assert held is not None
+    record, seconds = held
+    assert record.id == one.run
+    assert f"process {os.getpid()}" in record.holder
+    assert 25 < seconds <= 30
+    one.end("ended")
+    assert other.take(RECONCILE) is None
+
+
+def test_of_runs_that_start_at_once_exactly_one_gets_the_lease_and_each_work_is_one_runs(start: Start) -> None:
+    runs = [start() for _ in range(8)]
+    works = [f"espn_summary /summary?event={n}" for n in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        taken = list(pool.map(lambda leases: leases.take(RECONCILE), runs))
+        claims = list(pool.map(lambda leases: leases.claims(works), runs))
+    assert sum(held is None for held in taken) == 1
+    assert sorted(work for claimed in claims for work in claimed) == sorted(works)
+
+
+def test_marks_of_others_are_seen_and_free_again_when_their_work_is_done(start: Start, database: Database) -> None:
+    one, other = start(), start()
+    assert one.claims(["a", "b"]) == {"a", "b"}
+    assert one.claims(["a"]) == {"a"}, "its own"
+    assert other.claims(["b", "c"]) == {"c"}
+    assert {work: mark.run for work, mark in other.marks().items()} == {"a": one.run, "b": one.run}
+    database.write(lambda connection: one.release(connection, ["a", "b"]))
+    assert other.claims(["a", "b"]) == {"a", "b"}
+    one.end("ended")
+    other.end("ended")
+    assert one.marks() == {}
+
+
+def test_a_lease_that_is_renewed_outlasts_its_time(start: Start) -> None:
+    one, other = start(SECOND), start(SECOND)
+    assert one.take(RECONCILE) is None
+    one.claims(["a"])
+    time.sleep(2)
+    assert other.take(RECONCILE) is not None
+    assert other.claims(["a"]) == set()
+
+
+def _lapse(database: Database, leases: Run, by: float = 0.0) -> None:
+    """As if the run had not been heard of; or, with a large `by`, had renewed before a clock was set back."""
+    update = leases_table.update().where(leases_table.c.run == leases.run)
+    database.write(lambda connection: connection.execute(update.values(until=database.now(connection) + by)))
+
+
+@pytest.mark.parametrize("by", [0.0, 3600.0], ids=["lapsed", "clock set back"])
+def test_what_a_dead_run_held_is_free_and_it_learns_that_it_has_lost_it(
+    start: Start, database: Database, by: float
+) -> None:
+    lost: list[str] = []
+    dead, heir = start(3 * SECOND, lost.append), start()
+    dead.take(RECONCILE)
+    dead.claims(["a"])
+    _lapse(database, dead, by)
+    assert heir.claims(["a"]) == {"a"}
+    assert heir.take(RECONCILE) is None
+    assert [record.id for record in heir.bury_the_dead()] == [dead.run]
+    assert [record.id for record in heir.bury_the_dead()] == [dead.run], "until somebody says that Prefect knows"
+    heir.buried(dead.run)
+    assert heir.bury_the_dead() == []
+    time.sleep(1.5)
+    assert lost == ["its lease lapsed, and another run may have taken over"]
+    assert (run_records(database, [dead.run])[dead.run].outcome or "").startswith("died")
+
+
+def test_a_process_of_this_host_that_is_gone_is_dead_at_once(start: Start, database: Database) -> None:
+    gone, heir = start(), start()
+    gone.take(RECONCILE)
+    ended = subprocess.run(
+        [sys.executable, "-c", "from tasks.processes import own_name; print(own_name())"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
+    assert is_gone(ended)
+    update = runs_table.update().where(runs_table.c.id == gone.run).values(process=ended)
+    database.write(lambda connection: connection.execute(update))
+    assert [record.id for record in heir.bury_the_dead()] == [gone.run]
+    assert heir.take(RECONCILE) is None
+
+
+def test_a_process_that_is_there_is_not_gone_and_of_other_hosts_nothing_is_known() -> None:
+    own = own_name()
+    assert own is not None
+    assert not is_gone(own)
+    assert not is_gone(None)
+    assert not is_gone("another-kernel/1:1:1")
+    kernel, pid, started = own.rsplit(":", 2)
+    assert is_gone(f"{kernel}:{pid}:{int(started) - 1}"), "the pid was given to another"
+
+
+def test_the_end_of_a_run_leaves_nothing_behind(start: Start, database: Database) -> None:
+    run = start()
+    run.take(RECONCILE)
+    run.claims(["a"])
+    run.end("ended")
+    assert database.read(lambda connection: connection.execute(sa.select(leases_table)).all()) == []
+    assert run_records(database, [run.run])[run.run].outcome == "ended"

@@ -6,14 +6,13 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterable
 
-from blocks.lake import Lake
+from blocks.store import Store
 from config.models import Config, Dataset
 from tasks.domain.errors import LakeError
 from tasks.domain.expected import Cell
 from tasks.domain.keys import folders
-from tasks.domain.states import LakeObject
+from tasks.domain.states import Examination, LakeObject, version_of
 from tasks.domain.verdicts import Verdict
-from tasks.ledger import Examination, version_of
 from tasks.sources.checks import examine
 
 log = logging.getLogger(__name__)
@@ -22,7 +21,7 @@ log = logging.getLogger(__name__)
 CHECK_VERSION = 1
 
 
-async def list_lake(lake: Lake, datasets: Iterable[Dataset]) -> dict[str, LakeObject]:
+async def list_lake(lake: Store, datasets: Iterable[Dataset]) -> dict[str, LakeObject]:
     """The objects in the folders of the datasets, by key."""
     return await lake.list(folders(datasets))
 
@@ -34,7 +33,7 @@ def check_id(dataset: Dataset) -> str:
 
 
 async def examine_stored(
-    lake: Lake,
+    lake: Store,
     config: Config,
     cells: Iterable[Cell],
     objects: dict[str, LakeObject],
@@ -43,7 +42,7 @@ async def examine_stored(
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Examination]:
     """What the checks find in stored versions that nobody has looked into: at most so many, the newest days first."""
-    checks = {name: check_id(dataset) for name, dataset in config.datasets.items()}
+    checks = check_ids(config)
     wanted: dict[str, Cell] = {}
     for cell in cells:
         have = objects.get(cell.key)
@@ -60,9 +59,25 @@ async def examine_stored(
             continue
         cell = wanted[key]
         dataset = config.datasets[cell.dataset]
-        found[key] = Examination(version_of(have, checks[cell.dataset]), judge(body, cell, dataset))
+        found[key] = _examination(known.get(key), have, checks[cell.dataset], judge(body, cell, dataset))
         progress(len(found), len(chosen))
     return found
+
+
+def check_ids(config: Config) -> dict[str, str]:
+    """The check_id of every dataset."""
+    return {name: check_id(dataset) for name, dataset in config.datasets.items()}
+
+
+def _examination(before: Examination | None, have: LakeObject, check: str, verdict: Verdict) -> Examination:
+    """What is known of a body that was looked into: of the same version perhaps by another check, or of another."""
+    version = version_of(have, check)
+    if before is None:
+        return Examination(version, verdict)
+    if before.version.rpartition(":")[0] == version.rpartition(":")[0]:
+        return before._replace(version=version, verdict=verdict)
+    was_size = before.was_size or before.size
+    return Examination(version, verdict, was_size=was_size if before.good and have.size < was_size else None)
 
 
 def judge(body: bytes, cell: Cell, dataset: Dataset) -> Verdict:

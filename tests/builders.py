@@ -23,7 +23,7 @@ def a_config(**sections: Any) -> Config:
 def a_game(**change: Any) -> Game:
     """A final game of two days ago."""
     start = datetime(2026, 1, 14, 0, 30, tzinfo=UTC)
-    return replace(Game("401810001", date(2026, 1, 13), start, GameStatus.FINAL, "2025-26", "regular"), **change)
+    return Game("401810001", date(2026, 1, 13), start, GameStatus.FINAL, "2025-26", "regular")._replace(**change)
 
 
 def a_cell(**change: Any) -> Cell:
@@ -41,7 +41,7 @@ def a_cell(**change: Any) -> Cell:
         fields={"id": game.id},
         game=game,
     )
-    return replace(cell, **change)
+    return cell._replace(**change)
 
 
 def a_board(**change: Any) -> Cell:
@@ -57,11 +57,11 @@ def a_board(**change: Any) -> Cell:
         request="/scoreboard?dates=20260113",
         fields={"date": "2026-01-13"},
     )
-    return replace(board, **change)
+    return board._replace(**change)
 
 
 def an_object(**change: Any) -> LakeObject:
-    return replace(LakeObject("key", 100_000, NOW - timedelta(hours=1), "etag"), **change)
+    return LakeObject("key", 100_000, NOW - timedelta(hours=1), "etag")._replace(**change)
 
 
 def a_gap(n: int = 0, **change: Any) -> Gap:
@@ -80,7 +80,7 @@ def a_fill(n: int = 0, source: str = "espn", requests: int = 1, score: float = 1
     for file in range(requests):
         gap = a_gap(n * 100 + file)
         key = f"{source}/{n}-{file}.json"
-        cell = replace(gap.cell, dataset=_DATASETS[source], key=key, request=f"/{key}")
+        cell = gap.cell._replace(dataset=_DATASETS[source], key=key, request=f"/{key}")
         gaps.append(replace(gap, cell=cell))
     parts = Score(score, 0.0, 1.0, 1.0, 1.0)
     dataset = _DATASETS[source]

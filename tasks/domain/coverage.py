@@ -61,6 +61,10 @@ class Tally:
         """
         return self.present * 1000 // self.wanted / 10 if self.wanted else None
 
+    def line(self) -> str:
+        percent = "nothing is due" if self.percent is None else f"{self.percent} % of {self.wanted} files"
+        return f"{percent}; {self.lacking} are lacking, {self.unavailable} unavailable, {self.not_due} not due"
+
     def document(self) -> dict[str, int | float | None]:
         counts = {state.value: getattr(self, state.value) for state in State}
         return {"expected": self.expected, **counts, "percent": self.percent}

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from typing import NamedTuple
 
 from config.models import Config, Dataset
 from tasks.domain import seasons
@@ -15,8 +17,7 @@ from tasks.domain.errors import SelectionError
 from tasks.domain.games import Game, GameStatus
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(NamedTuple):
     """One file the lake should hold. Cells with the same `request` come from one response."""
 
     key: str
@@ -28,6 +29,11 @@ class Cell:
     request: str  # path and query after the source's base URL
     fields: Mapping[str, str]
     game: Game | None = None
+
+    @property
+    def work(self) -> str:
+        """What is done to get it: cells with the same come from one response, and no two runs do it at once."""
+        return f"{self.dataset} {self.request}"
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,9 @@ class Selection:
     until: date | None = None
 
     def check(self, config: Config, now: datetime) -> None:
-        """Raises SelectionError for a name or a season that there is none of."""
+        """Raises SelectionError for a name, a season or a clock that there is none of."""
+        if not 1947 <= now.year <= 2100:
+            raise SelectionError(f"the clock says {now.isoformat()}; the seasons are known from 1947 to 2100")
         for what, asked, known in (
             ("source", self.sources, config.sources),
             ("dataset", self.datasets, config.datasets),
@@ -55,10 +63,10 @@ class Selection:
             raise SelectionError(f"since {self.since} is after until {self.until}")
         for season in self.seasons:
             try:
-                first_day, _ = seasons.window(season)
+                seasons.start_year(season)
             except ValueError as error:
                 raise SelectionError(str(error)) from None
-            if first_day > seasons.eastern_day(now):
+            if season > seasons.current_season(now):
                 raise SelectionError(f"season {season} has not begun; the current one is {seasons.current_season(now)}")
             chosen = {name: d for name, d in config.datasets.items() if self.has(name, d)}
             if chosen and all(season < dataset.first_season for dataset in chosen.values()):
@@ -106,20 +114,17 @@ def game_cells(
     """The cells of the games that the schedule dataset `schedule` lists; none for games that will not be played."""
     selection = selection or Selection()
     datasets = [(n, d) for n, d in config.datasets.items() if d.schedule == schedule and selection.has(n, d)]
+    unplayed = (GameStatus.POSTPONED, GameStatus.CANCELLED)
     for game in games:
-        if game.status in (GameStatus.POSTPONED, GameStatus.CANCELLED):
+        day, season = game.day, game.season
+        if game.status in unplayed or not selection.reaches(season, day, day):
             continue
-        if not selection.reaches(game.season, game.day, game.day):
-            continue
-        fields = _season_fields(game.season) | _day_fields(game.day) | {"id": game.id}
-        start = game.start or _eastern_midnight(game.day + timedelta(days=1))
+        fields = _season_fields(season) | _day_fields(day) | {"id": game.id}
+        start = game.start or _eastern_midnight(day + timedelta(days=1))
         for name, dataset in datasets:
-            if game.season >= dataset.first_season and (
-                dataset.season_types is None or game.season_type in dataset.season_types
-            ):
-                yield from _cells(
-                    name, dataset, game.season, (game.day, game.day), start + dataset.due_after, fields, game
-                )
+            types = dataset.season_types
+            if season >= dataset.first_season and (types is None or game.season_type in types):
+                yield from _cells(name, dataset, season, (day, day), start + dataset.due_after, fields, game)
 
 
 def _cells(
@@ -132,8 +137,9 @@ def _cells(
     game: Game | None = None,
 ) -> Iterator[Cell]:
     request = dataset.url.format_map(fields)
+    first_day, last_day = days
     for template in dataset.keys:
-        yield Cell(template.format_map(fields), name, season, *days, due_at, request, fields, game)
+        yield Cell(template.format_map(fields), name, season, first_day, last_day, due_at, request, fields, game)
 
 
 def _periods(per: str, season: str) -> Iterator[tuple[date, date, dict[str, str]]]:
@@ -148,10 +154,12 @@ def _periods(per: str, season: str) -> Iterator[tuple[date, date, dict[str, str]
             yield day, day, base | _day_fields(day)
 
 
+@lru_cache(maxsize=200)
 def _season_fields(season: str) -> dict[str, str]:
     return {"season": season, "start_year": season[:4], "end_year": str(seasons.end_year(season))}
 
 
+@lru_cache(maxsize=50_000)
 def _day_fields(day: date) -> dict[str, str]:
     return {"date": day.isoformat(), "yyyymmdd": day.strftime("%Y%m%d")}
 

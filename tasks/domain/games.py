@@ -1,8 +1,8 @@
 """What does a schedule say about a game?"""
 
-from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class GameStatus(StrEnum):
@@ -18,8 +18,7 @@ class GameStatus(StrEnum):
         return self in (GameStatus.FINAL, GameStatus.POSTPONED, GameStatus.CANCELLED)
 
 
-@dataclass(frozen=True, slots=True)
-class Game:
+class Game(NamedTuple):
     """A game as one source's schedule lists it.
 
     `day` is the US Eastern game day; `start` is UTC, or None where the schedule gives no time.

@@ -28,18 +28,34 @@ class KeyPatterns:
     def dataset_of(self, key: str) -> str | None:
         return next((n for n, ps in self._patterns.items() if any(p.fullmatch(key) for p in ps)), None)
 
+    def match(self, key: str) -> tuple[str, dict[str, str]] | None:
+        """The dataset of a key, and the fields in it."""
+        for name, patterns in self._patterns.items():
+            for pattern in patterns:
+                if found := pattern.fullmatch(key):
+                    return name, found.groupdict()
+        return None
+
 
 def _pattern(template: str, game_id: str) -> str:
     """The expression that the keys of a template match: fields by their shape, the rest to the letter."""
-    parts = []
+    parts: list[str] = []
+    seen: set[str] = set()
     for literal, field, _, _ in string.Formatter().parse(template):
         parts.append(re.escape(literal))
         if field is not None:
-            parts.append(f"(?:{game_id if field == 'id' else _FIELD_PATTERNS[field]})")
+            pattern = game_id if field == "id" else _FIELD_PATTERNS[field]
+            parts.append(f"(?:{pattern})" if field in seen else f"(?P<{field}>{pattern})")
+            seen.add(field)
     return "".join(parts)
+
+
+def fixed_folder(template: str) -> str:
+    """The folder that all keys of a template are in."""
+    return template[: template.index("{")].rpartition("/")[0]
 
 
 def folders(datasets: Iterable[Dataset]) -> list[str]:
     """The fixed folders that hold all keys of the datasets, none inside another."""
-    fixed = {key[: key.index("{")].rpartition("/")[0] for dataset in datasets for key in dataset.keys}
+    fixed = {fixed_folder(key) for dataset in datasets for key in dataset.keys}
     return sorted(f for f in fixed if not any(f.startswith(other + "/") for other in fixed))

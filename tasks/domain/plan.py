@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -13,6 +13,8 @@ from tasks.domain.expected import Cell
 from tasks.domain.holds import Hold
 from tasks.domain.scoring import Score, priority_of, score_of
 from tasks.domain.states import Kind
+
+_KINDS = list(Kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,14 @@ def first_request(fill: Fill) -> tuple[Fill, Fill] | None:
     return one, other
 
 
+def without(fill: Fill, keys: Collection[str]) -> Fill | None:
+    """What is left of a fill when some of its files need not be fetched; None when nothing is."""
+    gaps = tuple(gap for gap in fill.gaps if gap.cell.key not in keys)
+    if len(gaps) == len(fill.gaps):
+        return fill
+    return replace(fill, id=_id(fill.dataset, fill.season, gaps), gaps=gaps) if gaps else None
+
+
 class RunCap:
     """How many fills a run may still start, in all and per priority."""
 
@@ -182,7 +192,7 @@ def _fills(config: Config, gaps: Iterable[Gap], success: Mapping[str, float], no
     groups: dict[tuple[str, str, Priority, Kind], list[list[Gap]]] = defaultdict(list)
     for (name, _), together in by_request.items():
         cell = together[0].cell
-        worst = min((gap.kind for gap in together), key=list(Kind).index)
+        worst = min((gap.kind for gap in together), key=_KINDS.index)
         priority = priority_of(cell, config.datasets[name], config.scoring, now)
         groups[name, cell.season, priority, worst].append(together)
     for (name, season, priority, kind), requests in groups.items():

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 from config.models import Dataset
 from tasks.domain.expected import Cell
@@ -32,14 +33,15 @@ class State(StrEnum):
 class Kind(StrEnum):
     """What is wrong with a gap, the worst first."""
 
+    VANISHED = "vanished"  # it was there, and nobody knows why it is not any more
+    SHRUNK = "shrunk"  # somebody else stored less than was there
     MISSING = "missing"
     INVALID = "invalid"
     UNDERSIZED = "undersized"
     STALE = "stale"
 
 
-@dataclass(frozen=True, slots=True)
-class LakeObject:
+class LakeObject(NamedTuple):
     """What the lake has under a key."""
 
     key: str
@@ -48,48 +50,103 @@ class LakeObject:
     etag: str
 
 
+def version_of(have: LakeObject, check: str) -> str:
+    """What an examination is about: the object's version and the check that read it."""
+    _, size, _, etag = have
+    return f"{etag}:{size}:{check}"
+
+
+class Examination(NamedTuple):
+    """What a check found in one version of a stored body."""
+
+    version: str
+    verdict: Verdict
+    fetched: datetime | None = None  # when ADCE last had just this from the source; None if it never had
+    agreed: bool = False  # two downloads, one after the other, said the same
+    was_size: int | None = None  # of the former version, if somebody else has replaced it by less
+
+    @property
+    def size(self) -> int:
+        return int(self.version.rsplit(":", 2)[1])
+
+    @property
+    def good(self) -> bool:
+        return self.verdict.wholeness is not Wholeness.BAD
+
+
 @dataclass(frozen=True, slots=True)
 class Status:
     state: State
     reason: str
     kind: Kind | None = None
     until: datetime | None = None
+    lost: bool = False  # there was a good file, which ADCE did not take away: an operator is to be told
 
 
 def state_of(
     cell: Cell,
     dataset: Dataset,
     have: LakeObject | None,
-    verdict: Verdict | None,
-    fetched: datetime | None,
+    known: Examination | None,
+    current: Examination | None,
+    looks: Sequence[timedelta],
     now: datetime,
 ) -> Status:
     """The one state of a cell, with its one reason.
 
-    `verdict` is what the dataset's check found in the stored body, None while nobody has looked;
-    `fetched` is when ADCE itself last stored it, which an object's date cannot tell after a copy.
+    `known` is what was found in the last version of the stored body that anybody looked into, and `current` the same
+    if that is the version that is there. `looks` says how long after a final game its files are looked at again.
     """
-    if have is not None and have.size >= dataset.min_bytes:
-        if verdict is None:
+    verdict = current.verdict if current else None
+    had = _had(have, known, current)
+    if have is not None and have.size >= dataset.min_bytes and had is None:
+        if current is None or verdict is None:
             return Status(State.PRESENT, "not looked into yet")
-        if verdict.wholeness is Wholeness.WHOLE and not (
-            early := _taken_early(cell, fetched or have.modified, verdict)
-        ):
-            return Status(State.PRESENT, "complete")
+        if verdict.wholeness is Wholeness.WHOLE:
+            taken = current.fetched or have.modified
+            if not (early := _taken_early(cell, taken, verdict)):
+                return _whole(cell, current, taken, looks, now)
     if waits := _why_not_due(cell, now):
         return waits
     if have is None:
-        return _gap(Kind.MISSING, "not in the lake")
+        return _gap(Kind.VANISHED, "not in the lake any more", had) if had else _gap(Kind.MISSING, "not in the lake")
     if have.size < dataset.min_bytes:
-        return _gap(Kind.UNDERSIZED, f"{have.size} bytes; a whole one has at least {dataset.min_bytes}")
+        return _gap(Kind.UNDERSIZED, f"{have.size} bytes; a whole one has at least {dataset.min_bytes}", had)
+    if verdict is not None and verdict.wholeness is Wholeness.BAD:
+        return _gap(Kind.INVALID, verdict.reason, had)
+    if had:
+        return _gap(Kind.SHRUNK, f"{have.size} bytes", had)
+    assert current is not None
     assert verdict is not None
-    if verdict.wholeness is Wholeness.BAD:
-        return _gap(Kind.INVALID, verdict.reason)
     if verdict.wholeness is Wholeness.WHOLE:
         return _gap(Kind.STALE, early)
     if dataset.refresh is None:
         return _gap(Kind.INVALID, verdict.reason)
-    return _partial(cell, dataset.refresh, have, verdict, fetched, now)
+    return _partial(cell, dataset.refresh, have, verdict, current.fetched, now)
+
+
+def _had(have: LakeObject | None, known: Examination | None, current: Examination | None) -> int | None:
+    """The size of the good file that was there, if it is not any more or has become less without ADCE's doing."""
+    if current is not None:
+        return current.was_size
+    if known is None or not known.good or (have is not None and have.size >= known.size):
+        return None
+    return known.size
+
+
+_COMPLETE = Status(State.PRESENT, "complete")
+
+
+def _whole(cell: Cell, current: Examination, taken: datetime, looks: Sequence[timedelta], now: datetime) -> Status:
+    """Complete; but the files of a game that ended lately may still be corrected at the source."""
+    if cell.game is None or cell.game.status is not GameStatus.FINAL:
+        return _COMPLETE
+    if current.agreed or not looks or taken >= cell.due_at + looks[-1]:
+        return _COMPLETE
+    again = next(cell.due_at + look for look in looks if cell.due_at + look > taken)
+    if now >= again:
+        return _gap(Kind.STALE, f"last looked at on {_minute(taken)}; corrections may have come since")
+    return Status(State.PRESENT, "complete; looked at again for corrections", until=again)
 
 
 def _partial(
@@ -110,26 +167,31 @@ def _partial(
     again = looked + max(refresh, (looked - overdue_since) * _PATIENCE if starts else refresh)
     if now >= again:
         return _gap(Kind.STALE, verdict.reason)
-    return Status(State.PRESENT, f"as of {looked:%Y-%m-%d %H:%M} UTC; {verdict.reason}", until=again)
+    return Status(State.PRESENT, f"as of {_minute(looked)}; {verdict.reason}", until=again)
 
 
 def _taken_early(cell: Cell, taken: datetime, verdict: Verdict) -> str:
     """An empty day that was stored before the day was over may have filled up since."""
     if cell.game is None and cell.first_day == cell.last_day and not verdict.games and taken < cell.due_at:
-        return f"taken on {taken:%Y-%m-%d %H:%M} UTC, before the day was over"
+        return f"taken on {_minute(taken)}, before the day was over"
     return ""
 
 
 def _why_not_due(cell: Cell, now: datetime) -> Status | None:
     if now < cell.due_at:
-        return Status(State.NOT_DUE, f"due from {cell.due_at:%Y-%m-%d %H:%M} UTC", until=cell.due_at)
+        return Status(State.NOT_DUE, f"due from {_minute(cell.due_at)}", until=cell.due_at)
     if cell.game is not None and cell.game.status is not GameStatus.FINAL:
         return Status(State.NOT_DUE, f"its schedule calls the game {cell.game.status.value}, not final")
     return None
 
 
-def _gap(kind: Kind, reason: str) -> Status:
-    return Status(State.GAP, reason, kind)
+def _minute(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+def _gap(kind: Kind, reason: str, had: int | None = None) -> Status:
+    """`had` is the size of the good file that was lost."""
+    return Status(State.GAP, f"{reason}; it had {had} bytes before" if had else reason, kind, lost=had is not None)
 
 
 def count_states(states: Iterable[State]) -> dict[str, int]:

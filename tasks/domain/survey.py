@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from config.models import Config
+from tasks.domain.absences import Absence
+from tasks.domain.absences import status_of as absence_status
 from tasks.domain.expected import Cell, Selection, calendar_cells, game_cells
 from tasks.domain.games import Game
 from tasks.domain.plan import Gap
-from tasks.domain.states import LakeObject, State, Status, count_states, state_of
+from tasks.domain.states import Examination, Kind, LakeObject, State, Status, state_of, version_of
 from tasks.domain.verdicts import Verdict
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Another run is at a request: which run, and until when that is known."""
+
+    run: str
+    holder: str
+    until: datetime
+
+
+@dataclass(frozen=True, repr=False)
 class Survey:
     """The state of every selected cell at one moment, by key."""
 
     cells: Mapping[str, Cell]
     statuses: Mapping[str, Status]
     taken_at: datetime
+    unseen: Sequence[Cell] = ()  # whose stored body nobody has looked into
 
     def gaps(self, first_seen: Mapping[str, datetime]) -> list[Gap]:
         """The gaps, each with when it was first seen: now, if never before."""
@@ -31,10 +43,9 @@ class Survey:
             if status.state is State.GAP and status.kind is not None
         ]
 
-    def counts(self, overrides: Mapping[str, State] | None = None) -> dict[str, int]:
-        """Cells by state, adding up to the total; `overrides` are states that a plan or a run gives to gaps."""
-        overrides = overrides or {}
-        return count_states(overrides.get(key, status.state) for key, status in self.statuses.items())
+    def deferred(self) -> Iterator[tuple[str, Status]]:
+        """What is left for later though nothing was planned: the key, and why."""
+        return ((key, status) for key, status in self.statuses.items() if status.state is State.DEFERRED)
 
 
 def expected_cells(
@@ -70,13 +81,45 @@ def take_survey(
     config: Config,
     cells: Mapping[str, Cell],
     objects: Mapping[str, LakeObject],
-    verdicts: Mapping[str, Verdict],
-    fetched: Mapping[str, datetime],
+    known: Mapping[str, Examination],
+    checks: Mapping[str, str],
     now: datetime,
+    absences: Mapping[str, Absence] | None = None,
+    marks: Mapping[str, Mark] | None = None,
 ) -> Survey:
-    """The one state of each cell; see states.state_of."""
-    statuses = {
-        key: state_of(cell, config.datasets[cell.dataset], objects.get(key), verdicts.get(key), fetched.get(key), now)
-        for key, cell in cells.items()
-    }
-    return Survey(cells, statuses, now)
+    """The one state of each cell; see states.state_of.
+
+    `known` is what was found in each body that anybody has looked into, and `checks` names each dataset's check.
+    Of the gaps, some are not to be fetched now: what the source has none of (`absences`, by key), and what another
+    run is at (`marks`, by Cell.work).
+    """
+    looks = config.reconcile.look_again
+    datasets = {name: (dataset, checks[name]) for name, dataset in config.datasets.items()}
+    statuses = {}
+    unseen = []
+    for key, cell in cells.items():
+        dataset, check = datasets[cell.dataset]
+        have, seen, current = objects.get(key), known.get(key), None
+        if have is not None:
+            if seen is not None and seen.version == version_of(have, check):
+                current = seen
+            elif have.size >= dataset.min_bytes:
+                unseen.append(cell)
+        status = state_of(cell, dataset, have, seen, current, looks, now)
+        if status.state is State.GAP:
+            status = _instead(cell, status, config, absences or {}, marks or {}, now)
+        statuses[key] = status
+    return Survey(cells, statuses, now, unseen)
+
+
+def _instead(
+    cell: Cell, gap: Status, config: Config, absences: Mapping[str, Absence], marks: Mapping[str, Mark], now: datetime
+) -> Status:
+    """What a gap is, if it is not one for this run."""
+    if (absence := absences.get(cell.key)) and gap.kind is not Kind.STALE:
+        status = absence_status(absence, config.reconcile.unavailable, now)
+        if status is not None:
+            return replace(status, kind=gap.kind, lost=gap.lost)
+    if mark := marks.get(cell.work):
+        return replace(gap, state=State.IN_FLIGHT, reason=f"being fetched by {mark.holder}", until=mark.until)
+    return gap

@@ -9,17 +9,22 @@ from hypothesis import strategies as st
 
 from tasks.domain.expected import Cell
 from tasks.domain.games import GameStatus
-from tasks.domain.states import Kind, LakeObject, State, Status, count_states, state_of
+from tasks.domain.states import Examination, Kind, LakeObject, State, Status, count_states, state_of, version_of
 from tasks.domain.verdicts import Verdict, bad, partial, whole
 from tests.builders import NOW, a_board, a_cell, a_config, a_game, an_object
 
 DATASETS = a_config().datasets
 HOUR = timedelta(hours=1)
+LOOKS = (HOUR, 6 * HOUR, 24 * HOUR, 168 * HOUR)
 
 
 def _state(cell: Cell, have: LakeObject | None, verdict: Verdict | None = None, **more: Any) -> Status:
-    now, fetched = more.get("now", NOW), more.get("fetched")
-    return state_of(cell, DATASETS[cell.dataset], have, verdict, fetched, now)
+    """`verdict` is about what the lake has, `known` about what somebody saw there before."""
+    known, current = more.get("known"), None
+    if have and verdict:
+        agreed, was_size = more.get("agreed", False), more.get("was_size")
+        known = current = Examination(version_of(have, "check"), verdict, more.get("fetched"), agreed, was_size)
+    return state_of(cell, DATASETS[cell.dataset], have, known, current, LOOKS, more.get("now", NOW))
 
 
 LIVE = a_game(status=GameStatus.LIVE)
@@ -74,6 +79,54 @@ def test_patience_grows_with_a_game_that_never_becomes_final() -> None:
     assert wait(timedelta()) < wait(timedelta(days=10)) < wait(timedelta(days=100))
 
 
+END = a_cell().due_at
+
+
+@pytest.mark.parametrize(
+    ("fetched", "now", "more", "state"),
+    [
+        pytest.param(END, END + HOUR / 2, {}, State.PRESENT, id="the first look is an hour later"),
+        pytest.param(END, END + HOUR, {}, State.GAP, id="now it is time"),
+        pytest.param(END + HOUR, END + 5 * HOUR, {}, State.PRESENT, id="looked once, and the next is later"),
+        pytest.param(END + HOUR, END + 6 * HOUR, {}, State.GAP, id="time for the next"),
+        pytest.param(END, END + 900 * HOUR, {"agreed": True}, State.PRESENT, id="two said the same"),
+        pytest.param(END + 168 * HOUR, END + 900 * HOUR, {}, State.PRESENT, id="all looks are taken"),
+    ],
+)
+def test_the_files_of_a_final_game_are_looked_at_again_until_two_agree(
+    fetched: datetime, now: datetime, more: dict[str, Any], state: State
+) -> None:
+    status = _state(a_cell(), an_object(modified=END - HOUR), whole(), fetched=fetched, now=now, **more)
+    assert status.state is state
+    assert status.kind is (Kind.STALE if state is State.GAP else None)
+
+
+def test_an_old_lake_is_not_fetched_again() -> None:
+    assert _state(a_cell(), an_object(modified=END + 200 * HOUR), whole(), now=END + 900 * HOUR).reason == "complete"
+
+
+SEEN = Examination("etag-of-then:90000:check", whole())
+
+
+@pytest.mark.parametrize(
+    ("have", "verdict", "more", "kind"),
+    [
+        pytest.param(None, None, {"known": SEEN}, Kind.VANISHED, id="gone"),
+        pytest.param(None, None, {"known": SEEN._replace(verdict=bad("x"))}, Kind.MISSING, id="bad before it went"),
+        pytest.param(an_object(size=80_000), None, {"known": SEEN}, Kind.SHRUNK, id="smaller, not looked into"),
+        pytest.param(an_object(size=10), None, {"known": SEEN}, Kind.UNDERSIZED, id="almost nothing"),
+        pytest.param(an_object(size=80_000), whole(), {"was_size": 90_000}, Kind.SHRUNK, id="smaller, looked into"),
+        pytest.param(an_object(size=80_000), bad("junk"), {"was_size": 90_000}, Kind.INVALID, id="smaller, and junk"),
+        pytest.param(an_object(size=95_000), None, {"known": SEEN}, None, id="larger"),
+    ],
+)
+def test_what_vanished_or_shrank_is_told(
+    have: LakeObject | None, verdict: Verdict | None, more: dict[str, Any], kind: Kind | None
+) -> None:
+    status = _state(a_cell(), have, verdict, **more)
+    assert (status.kind, status.lost) == (kind, kind not in (None, Kind.MISSING))
+
+
 SEASON_PAGE = a_cell(dataset="br_totals", game=None, due_at=NOW - 60 * 24 * HOUR)
 
 
@@ -107,10 +160,7 @@ OBJECTS = st.none() | st.builds(
 def test_states_partition_the_cells(
     cases: list[tuple[Cell, LakeObject | None, Verdict | None, datetime | None, datetime]],
 ) -> None:
-    statuses = [
-        state_of(cell, DATASETS[cell.dataset], have, verdict, fetched, now)
-        for cell, have, verdict, fetched, now in cases
-    ]
+    statuses = [_state(cell, have, verdict, fetched=fetched, now=now) for cell, have, verdict, fetched, now in cases]
     for (cell, _, _, _, now), status in zip(cases, statuses, strict=True):
         assert status.reason
         assert (status.kind is not None) == (status.state is State.GAP)

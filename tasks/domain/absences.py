@@ -1,0 +1,60 @@
+"""Does the source have this file at all? What it has said so far, and what follows from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from config.models import Unavailability
+from tasks.domain.states import State, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """A file that the source says it does not have; or that an operator says so of."""
+
+    key: str
+    evidence: str
+    first: datetime
+    last: datetime
+    looks: int = 1
+    until: datetime | None = None  # unavailable until then
+    note: str | None = None  # the operator's
+    dataset: str = ""
+
+
+def looked(
+    before: Absence | None, key: str, dataset: str, evidence: str, now: datetime, rules: Unavailability
+) -> Absence:
+    """After one more answer that there is no such file."""
+    if before is None:
+        after = Absence(key, evidence, now, now, dataset=dataset)
+    else:
+        after = replace(before, evidence=evidence, last=now, looks=before.looks + 1)
+    if after.looks >= rules.looks and after.last - after.first >= rules.over:
+        return replace(after, until=now + rules.expires)
+    return replace(after, until=None)
+
+
+def status_of(absence: Absence, rules: Unavailability, now: datetime) -> Status | None:
+    """What a gap is instead: unavailable, deferred until the next look, or None: it may be looked for now."""
+    if absence.until is not None:
+        if now >= absence.until:
+            return None
+        if absence.note is not None:
+            return Status(State.UNAVAILABLE, f"set by an operator: {absence.note}", until=absence.until)
+        since = f"{absence.looks} looks since {absence.first:%Y-%m-%d %H:%M} UTC"
+        return Status(State.UNAVAILABLE, f"the source has none: {absence.evidence} ({since})", until=absence.until)
+    if absence.looks < rules.looks:
+        return None
+    again = _next_look(absence, rules)
+    if now >= again:
+        return None
+    return Status(State.DEFERRED, f"back-off after {absence.looks} looks: {absence.evidence}", until=again)
+
+
+def _next_look(absence: Absence, rules: Unavailability) -> datetime:
+    """Ever later: as long after the last look as that was after the first, and once the time is over that decides."""
+    doubled = absence.last + (absence.last - absence.first)
+    decides = absence.first + rules.over
+    return min(doubled, decides) if absence.last < decides else doubled

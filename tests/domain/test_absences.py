@@ -1,0 +1,71 @@
+"""Does the source have this file at all?"""
+
+from datetime import timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from config.models import Unavailability
+from tasks.domain.absences import Absence, looked, status_of
+from tasks.domain.states import State
+from tests.builders import NOW
+
+HOUR = timedelta(hours=1)
+RULES = Unavailability()
+
+
+def _after(*hours: float) -> Absence:
+    """After looks at these hours."""
+    absence = None
+    for hour in hours:
+        absence = looked(absence, "key", "espn_summary", "HTTP 404", NOW + hour * HOUR, RULES)
+    assert absence is not None
+    return absence
+
+
+def test_a_file_is_unavailable_after_some_looks_over_some_time_and_looked_for_again_when_that_expires() -> None:
+    absence = _after(0, 12, 24)
+    assert absence.until is not None
+    status = status_of(absence, RULES, NOW + 24 * HOUR)
+    assert status is not None
+    assert (status.state, status.until) == (State.UNAVAILABLE, NOW + 24 * HOUR + RULES.expires)
+    assert status.reason == "the source has none: HTTP 404 (3 looks since 2026-01-15 12:00 UTC)"
+    assert status_of(absence, RULES, absence.until) is None
+    again = looked(absence, "key", "espn_summary", "HTTP 404", absence.until, RULES)
+    assert again.until == absence.until + RULES.expires
+
+
+def test_neither_many_looks_in_a_short_time_nor_few_in_a_long_one_are_enough() -> None:
+    assert _after(*(n / 10 for n in range(10))).until is None
+    assert _after(0, 100).until is None
+
+
+def test_the_first_looks_are_not_held_back_and_later_ones_come_ever_later_but_in_time_to_decide() -> None:
+    assert status_of(_after(0, 1), RULES, NOW + 1 * HOUR) is None
+    waits = []
+    hours = [0.0, 0.25, 0.5]
+    while (absence := _after(*hours)).until is None:
+        status = status_of(absence, RULES, absence.last)
+        assert status is not None
+        assert status.state is State.DEFERRED
+        assert status.until is not None
+        waits.append((status.until - absence.last) / HOUR)
+        hours.append((status.until - NOW) / HOUR)
+    assert waits == [0.5, 1, 2, 4, 8, 8]
+    assert hours[-1] == 24
+
+
+def test_what_an_operator_sets_holds_at_once_and_tells_the_note() -> None:
+    absence = Absence("key", "", NOW, NOW, until=NOW + HOUR, note="never played")
+    status = status_of(absence, RULES, NOW)
+    assert status is not None
+    assert (status.state, status.reason) == (State.UNAVAILABLE, "set by an operator: never played")
+    assert status_of(absence, RULES, NOW + HOUR) is None
+
+
+@given(st.lists(st.floats(0, 100), min_size=1, max_size=10))
+def test_a_file_that_is_held_back_has_a_time_when_it_is_looked_for(gaps: list[float]) -> None:
+    hours = [sum(gaps[: n + 1]) for n in range(len(gaps))]
+    absence = _after(*hours)
+    status = status_of(absence, RULES, absence.last)
+    assert status is None or (status.until is not None and status.until > absence.last)

@@ -19,12 +19,13 @@ from prefect.states import Crashed, State
 from prefect.task_runners import ConcurrentTaskRunner
 
 from config.load import load_config
-from flows.run import PROGRESS, RUN, Run
+from flows.run import RUN, Run
 from flows.scrape import scrape
 from tasks.domain.holds import Hold, Phase
 from tasks.domain.lanes import Lane, next_fill
 from tasks.domain.plan import Deferral, Fill, Plan, RunCap, first_request, rescored, start_order, why_held
-from tasks.ledger import FileOutcome
+from tasks.history import FileOutcome
+from tasks.progress import PROGRESS
 
 log = logging.getLogger(__name__)
 
@@ -105,6 +106,7 @@ class Dispatcher:
         self._jobs: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()  # something happened after which another fill may be free to start
         self._deadline = time.monotonic() + (run.ends - datetime.now(UTC)).total_seconds()
+        run.on_stop = self._changed.set
         for source in run.sources.values():
             source.left = self._left
 
@@ -114,6 +116,8 @@ class Dispatcher:
         while self._queue or self._running:
             self._changed.clear()
             self._report()
+            if self.run.stopped:
+                self._defer(self._queue, f"the run was stopped: {self.run.stopped}")
             if self._trouble or time.monotonic() >= self._deadline:
                 self._defer(self._queue, f"time budget of {self.run.config.reconcile.time_budget} is used up")
             self._defer_the_held()
@@ -154,7 +158,11 @@ class Dispatcher:
                 self._queue.append(later)
                 self._unsorted = True
                 self._planned += 1
-            return fill
+            mine, others = self.run.claim(fill)
+            self.deferred += [Deferral(gap, "another run is at it", self.run.next_run()) for gap in others]
+            if mine is not None:
+                return mine
+            self._done += 1
         return None
 
     def _held(self) -> dict[str, Hold]:

@@ -12,12 +12,12 @@ from typing import Any
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
 from prefect.runtime import flow_run
-from prefect.states import Completed, Failed, State
+from prefect.states import Cancelled, Completed, Failed, State
 
 from config.load import ConfigError, load_config
-from config.models import Config
 from flows.dispatch import Dispatcher, FillTaskRunner
 from flows.run import open_run
+from tasks.coverage import markdown as coverage_markdown
 from tasks.domain.errors import AdceError
 from tasks.domain.expected import Selection
 from tasks.domain.plan import start_order
@@ -65,7 +65,8 @@ async def reconcile(
         dry_run: only tell what would be fetched
     """
     selection = Selection(tuple(sources or ()), tuple(datasets or ()), tuple(seasons or ()), since, until)
-    return await conclude(reconcile_lake(selection, as_of=as_of, max_fills=max_fills, dry_run=dry_run))
+    work = reconcile_lake(selection, as_of=as_of, max_fills=max_fills, dry_run=dry_run, is_the_one=True)
+    return await conclude(work)
 
 
 async def conclude(work: Awaitable[Report]) -> State[Any]:
@@ -77,7 +78,7 @@ async def conclude(work: Awaitable[Report]) -> State[Any]:
         report = await work
     except (AdceError, ConfigError) as error:
         return Failed(message=str(error), data=error)
-    state = Failed if report.failed else Completed
+    state = Cancelled if report.stopped else Failed if report.failed else Completed
     return state(message=report.line(), data=report)
 
 
@@ -87,20 +88,28 @@ async def reconcile_lake(
     as_of: datetime | None = None,
     max_fills: int | None = None,
     dry_run: bool = False,
+    is_the_one: bool = False,
 ) -> Report:
-    """The steps of a reconcile. Runs inside a flow with a FillTaskRunner. Raises AdceError and ConfigError."""
+    """The steps of a reconcile. Runs inside a flow with a FillTaskRunner. Raises AdceError and ConfigError.
+
+    Of those that are to be the one reconcile, all but one leave everything for later. Others share the work with it.
+    """
     begun = time.monotonic()
     config = load_config()
     dry_run = dry_run or config.dry_run
     async with open_run(config, selection, as_of=as_of, max_fills=max_fills, fetches=not dry_run) as run:
+        other = await run.other_reconcile() if is_the_one and not dry_run else None
         survey = await run.look(remember=True)
-        plan = run.plan(survey)
+        plan = run.plan(survey) if other is None else run.leave_to(other, survey)
         report = Report(survey, run.foresee(plan.fills), plan.deferred, config, run.ledger.holds(), {})
+        run.ledger.keep_plan(report.plan_document(), run.now(), run.id)
         if not dry_run:
             dispatcher = Dispatcher(run)
             await dispatcher.run_all(plan)
             survey = await run.look(remember=True)
             await run.prefect_answers()
+            if as_of is None:
+                run.ledger.prune(run.begun - config.reconcile.keep)
             report = replace(
                 report,
                 survey=survey,
@@ -108,23 +117,18 @@ async def reconcile_lake(
                 deferred=tuple(dispatcher.deferred),
                 holds=run.ledger.holds(),
                 outcomes=run.outcomes,
+                stopped=run.stopped,
+                stop_signal=run.stop_signal,
             )
     report = replace(report, seconds=time.monotonic() - begun)
     await publish(report)
     return report
 
 
-async def plan_lake(
-    config: Config, selection: Selection, *, as_of: datetime | None = None, max_fills: int | None = None
-) -> Report:
-    """What a reconcile would do now. Fetches nothing; first sightings are kept unless the clock is set."""
-    async with open_run(config, selection, as_of=as_of, max_fills=max_fills, fetches=False) as run:
-        survey = await run.look(remember=as_of is None)
-        plan = run.plan(survey)
-        return Report(survey, run.foresee(plan.fills), plan.deferred, config, run.ledger.holds())
-
-
 async def publish(report: Report) -> None:
-    """The run's summary: a log line, and an artifact in the Prefect UI."""
+    """What a run tells: a log line, and three artifacts in the Prefect UI, all of the same numbers."""
     get_run_logger().info(report.line())
     await create_markdown_artifact(report.markdown(), key="reconcile", description=report.line())
+    await create_markdown_artifact(report.plan_markdown(), key="plan", description=f"{len(report.fills)} fills")
+    cover = report.coverage
+    await create_markdown_artifact(coverage_markdown(cover), key="coverage", description=cover.total.line())

@@ -8,18 +8,22 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+import sqlalchemy as sa
 from prefect import flow
 from prefect.context import FlowRunContext
 from prefect.logging.loggers import flow_run_logger
 from prefect.states import Completed, Failed, State
 
 from flows.run import RUN, Run
-from tasks.domain.errors import AdceError, FetchError, HealingError, HeldError, LakeError, RefusedError
+from tasks.domain.absences import looked
+from tasks.domain.errors import AbsentError, AdceError, FetchError, HealingError, HeldError, LakeError, RefusedError
 from tasks.domain.expected import Cell
 from tasks.domain.plan import Fill
+from tasks.domain.states import Examination, version_of
 from tasks.domain.verdicts import Verdict, Wholeness
-from tasks.inventory import check_id, judge
-from tasks.ledger import Examination, FileOutcome, version_of
+from tasks.history import Change, FileOutcome
+from tasks.inventory import judge
+from tasks.sources.fingerprints import fingerprint
 
 log = logging.getLogger(__name__)
 
@@ -55,43 +59,67 @@ def _own_logger() -> Any:
 
 async def fill_gaps(run: Run, fill: Fill) -> list[FileOutcome]:
     """What became of each file of a fill; written to the ledger when all are done."""
-    row = run.ledger.start_fill(
-        fill=fill.id,
-        run=run.id,
-        source=fill.source,
-        dataset=fill.dataset,
-        kind=fill.kind.value,
-        priority=fill.priority.value,
-        score=fill.score.total,
-        now=run.now(),
-    )
+    record = {
+        "fill": fill.id,
+        "run": run.id,
+        "source": fill.source,
+        "dataset": fill.dataset,
+        "kind": fill.kind.value,
+        "priority": fill.priority.value,
+        "score": fill.score.total,
+        "started": run.now(),
+    }
     outcomes: list[FileOutcome] = []
+    changes: list[Change] = []
 
     async def one(path: str, cells: list[Cell]) -> None:
-        for outcome in await _fetch_and_store(run, fill, path, cells):
+        for outcome in await _fetch_and_store(run, fill, path, cells, changes):
             outcomes.append(outcome)
             run.outcomes[outcome.key] = outcome
 
     limit = run.time_limit(fill)
     try:
-        async with asyncio.timeout(limit.total_seconds()), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(limit.total_seconds()) as run.limits[fill.id], asyncio.TaskGroup() as group:
             for path, cells in fill.requests().items():
                 group.create_task(one(path, cells))
     except TimeoutError:
         done = {o.key for o in outcomes}
+        reason = f"its fill was stopped after its time limit of {limit}"
+        if run.stopped:
+            reason = f"the run was stopped: {run.stopped}"
         for key in (key for key in fill.keys if key not in done):
-            reason = f"its fill was stopped after its time limit of {limit}"
             run.outcomes[key] = FileOutcome(key, "deferred", error=reason, until=run.next_run())
             outcomes.append(run.outcomes[key])
     finally:
-        stored = [o.key for o in outcomes if o.outcome == "stored"]
-        run.ledger.record_examinations({key: run.examinations[key] for key in stored})
-        run.ledger.end_fill(row, outcomes, run.now())
+        del run.limits[fill.id]
+        run.ledger.history.record_fill(
+            record, outcomes, run.now(), lambda connection: _settle(run, fill, outcomes, changes, connection)
+        )
     await run.prefect_answers()
     return outcomes
 
 
-async def _fetch_and_store(run: Run, fill: Fill, path: str, cells: list[Cell]) -> list[FileOutcome]:
+def _settle(
+    run: Run, fill: Fill, outcomes: Iterable[FileOutcome], changes: Iterable[Change], connection: sa.Connection
+) -> None:
+    """What follows from the outcomes of a fill, in the transaction that records them."""
+    rules = run.config.reconcile.unavailable
+    absent = {
+        o.key: looked(run.absences.get(o.key), o.key, fill.dataset, o.error or "", run.now(), rules)
+        for o in outcomes
+        if o.absent
+    }
+    run.absences |= absent
+    stored = {o.key: run.examinations[o.key] for o in outcomes if o.outcome == "stored"}
+    run.ledger.settle(connection, stored, absent.values())
+    for change in changes:
+        run.ledger.history.record_change(connection, change)
+    run.leases.release(connection, {gap.cell.work for gap in fill.gaps})
+
+
+async def _fetch_and_store(
+    run: Run, fill: Fill, path: str, cells: list[Cell], changes: list[Change]
+) -> list[FileOutcome]:
     """One request, and its body stored under each of the keys that lack it."""
     source = run.sources[fill.source]
     dataset = run.config.datasets[fill.dataset]
@@ -102,6 +130,8 @@ async def _fetch_and_store(run: Run, fill: Fill, path: str, cells: list[Cell]) -
         verdict = judge(body, cells[0], dataset)
         if verdict.refused:
             raise RefusedError(f"{path}: {verdict.reason}", shut_out=True)
+        if verdict.absent:
+            raise AbsentError(f"{path}: {verdict.reason}")
         if verdict.cut_off:
             raise HealingError(f"{path}: {verdict.reason}")
         if verdict.wholeness is Wholeness.BAD or (verdict.wholeness is Wholeness.PARTIAL and dataset.refresh is None):
@@ -113,7 +143,8 @@ async def _fetch_and_store(run: Run, fill: Fill, path: str, cells: list[Cell]) -
         if run.keys.dataset_of(cell.key) != fill.dataset:
             return _unfilled(cells, "failed", LakeError(f"{cell.key!r} is no key of {fill.dataset}: it is not stored"))
     try:
-        fetched = await source.fetch(fill.dataset, path, check)
+        is_known_hole = all(cell.key in run.absences for cell in cells)
+        fetched = await source.fetch(fill.dataset, path, check, is_known_hole=is_known_hole)
     except HeldError as error:
         if error.refusal and not error.refusal.too_fast and (error.until > run.ends or error.refusals > 1):
             return _unfilled(cells, "failed", error.refusal, error.until)
@@ -127,14 +158,36 @@ async def _fetch_and_store(run: Run, fill: Fill, path: str, cells: list[Cell]) -
     for cell in cells:
         requests = fetched.requests if cell is cells[0] else 0
         try:
-            have = await run.lake.put(cell.key, fetched.body, replaces=run.objects.get(cell.key))
+            await _store(run, cell, fetched.body, verdict, changes)
         except AdceError as error:
             outcomes.append(FileOutcome(cell.key, "failed", requests, error=str(error)))
             continue
-        run.objects[cell.key] = have
-        run.examinations[cell.key] = Examination(version_of(have, check_id(dataset)), verdict, run.now())
         outcomes.append(FileOutcome(cell.key, "stored", requests, len(fetched.body), seconds=fetched.seconds))
     return outcomes
+
+
+async def _store(run: Run, cell: Cell, body: bytes, verdict: Verdict, changes: list[Change]) -> None:
+    """Stores a good body. One that says the same as the good one in the lake leaves that as it is.
+
+    Of one that says something else, the former version is kept in the history and the change recorded.
+    """
+    key, check = cell.key, run.config.datasets[cell.dataset].check
+    if cell.game is not None and run.is_examined(cell) and run.examinations[key].verdict.wholeness is Wholeness.WHOLE:
+        former, have = await run.lake.get(key)
+        was, became = fingerprint(former, check), fingerprint(body, check)
+        if was == became:
+            version = version_of(have, run.checks[cell.dataset])
+            run.examinations[key] = Examination(version, verdict, run.now(), agreed=True)
+            return
+        kept_as = None
+        if run.config.history:
+            kept_as = f"{run.config.history}/{key}/{have.modified:%Y%m%dT%H%M%SZ}"
+            await run.lake.put(kept_as, former)
+        log.warning("%s was corrected at the source; the former version is %s", key, kept_as or "left to the bucket")
+        changes.append(Change(key, run.now(), run.id, was, became, kept_as))
+    have = await run.lake.put(key, body, replaces=run.objects.get(key))
+    run.objects[key] = have
+    run.examinations[key] = Examination(version_of(have, run.checks[cell.dataset]), verdict, run.now())
 
 
 def _unfilled(
@@ -143,6 +196,16 @@ def _unfilled(
     requests = error.requests
     rows = []
     for cell in cells:
-        rows.append(FileOutcome(cell.key, outcome, requests, error=str(error), until=until, in_this_run=in_this_run))
+        rows.append(
+            FileOutcome(
+                cell.key,
+                outcome,
+                requests,
+                error=str(error),
+                until=until,
+                in_this_run=in_this_run,
+                absent=isinstance(error, AbsentError),
+            )
+        )
         requests = 0
     return rows

@@ -18,7 +18,7 @@ import httpx
 
 from config.models import Source
 from tasks.buckets import Bucket
-from tasks.domain.errors import FetchError, HealingError, HeldError, RefusedError
+from tasks.domain.errors import AbsentError, FetchError, HealingError, HeldError, RefusedError
 from tasks.domain.lanes import LATENCY
 from tasks.domain.pacing import Departure
 from tasks.gate import WORTH_WAITING, Gate, Pass
@@ -82,12 +82,15 @@ class SourceClient:
         await self._http.aclose()
         await self.bucket.close()
 
-    async def fetch(self, dataset: str, path: str, check: Callable[[bytes], None]) -> Fetched:
+    async def fetch(
+        self, dataset: str, path: str, check: Callable[[bytes], None], *, is_known_hole: bool = False
+    ) -> Fetched:
         """The body of `path`, after `check` has found nothing wrong with it (or raised what is).
 
         Asks again, up to `retries.attempts` times in all, for what can heal; waiting for a pause to end is no attempt,
         and neither is a 429. Raises HeldError when the source or the scraper is to be left alone for longer than it
-        is worth waiting, and FetchError, with `requests`, how often the site was asked.
+        is worth waiting, and FetchError, with `requests`, how often the site was asked. That a known hole is still
+        one is no failure of the scraper.
         """
         url = self.settings.base_url.rstrip("/") + path
         attempts = self._attempts.setdefault(url, _Attempts())
@@ -110,9 +113,12 @@ class SourceClient:
                 attempts.spent += 1
                 if not isinstance(error, HealingError) or attempts.spent >= self.settings.retries.attempts:
                     error.requests = attempts.requests
-                    self.gate.failed(
-                        dataset, str(error), attempts.asked, answered=not getattr(error, "unreachable", False)
-                    )
+                    if is_known_hole and isinstance(error, AbsentError):
+                        self.gate.succeeded(dataset, attempts.asked)
+                    else:
+                        self.gate.failed(
+                            dataset, str(error), attempts.asked, answered=not getattr(error, "unreachable", False)
+                        )
                     self._note_unreachable(error)
                     raise
                 wait = self._backoff(attempts.spent, error.wait)
@@ -199,6 +205,8 @@ class SourceClient:
             raise RefusedError(f"{url}: HTTP {status}", wait)
         if status >= 500:
             raise HealingError(f"{url}: HTTP {status}", wait)
+        if status in (404, 410):
+            raise AbsentError(f"{url}: HTTP {status}")
         if status != 200:
             where = f" to {response.headers['Location'][:200]}" if "Location" in response.headers else ""
             raise FetchError(f"{url}: HTTP {status}{where}")

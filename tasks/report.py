@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 from config.models import Config
+from tasks.domain.coverage import Coverage, measure
 from tasks.domain.holds import Hold, Phase
 from tasks.domain.plan import Deferral, Fill
-from tasks.domain.states import State
+from tasks.domain.states import State, Status, count_states
 from tasks.domain.survey import Survey
-from tasks.ledger import FileOutcome
+from tasks.history import FileOutcome
+
+_MOST_FILLS = 200  # in an artifact
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)  # asyncio and Prefect show results, and this one would take them seconds
 class Report:
     """Where the lake stands and what is or was done about it; everything that is shown comes from here."""
 
@@ -27,14 +31,33 @@ class Report:
     holds: Mapping[str, Hold] = field(default_factory=dict)  # of sources and datasets, by name
     outcomes: Mapping[str, FileOutcome] | None = None  # None: a plan
     seconds: float = 0.0
+    stopped: str | None = None  # why the run was, before its time
+    stop_signal: int | None = None
 
-    @property
+    @cached_property
+    def statuses(self) -> dict[str, Status]:
+        """The one state and reason of every cell, with what the plan or the run has left for later."""
+        statuses = dict(self.survey.statuses)
+        later = {d.gap.cell.key: (State.DEFERRED, d.reason, d.until) for d in self.deferred}
+        for outcome in (self.outcomes or {}).values():
+            if outcome.outcome == "deferred":
+                later[outcome.key] = (State.DEFERRED, outcome.error or "", outcome.until)
+            elif outcome.outcome == "failed" and (status := statuses.get(outcome.key)):
+                later[outcome.key] = (State.GAP, f"{status.reason}; {outcome.error}", outcome.until)
+        for key, (state, reason, until) in later.items():
+            if (status := statuses.get(key)) and status.state is State.GAP:
+                statuses[key] = replace(status, state=state, reason=reason, until=until)
+        return statuses
+
+    @cached_property
     def counts(self) -> dict[str, int]:
         """Cells by state, adding up to the total."""
-        gaps = {d.gap.cell.key for d in self.deferred}
-        gaps |= {o.key for o in (self.outcomes or {}).values() if o.outcome == "deferred"}
-        still = {key for key in gaps if self.survey.statuses.get(key) and self.survey.statuses[key].state is State.GAP}
-        return self.survey.counts(dict.fromkeys(still, State.DEFERRED))
+        return count_states(status.state for status in self.statuses.values())
+
+    @cached_property
+    def coverage(self) -> Coverage:
+        """The same states, by dataset and season, month or date."""
+        return measure(self.survey.cells, self.statuses, self.config)
 
     @property
     def filled(self) -> list[str]:
@@ -47,14 +70,22 @@ class Report:
     @property
     def left(self) -> list[tuple[str, str, datetime | None]]:
         """What was left for later: key, reason, until."""
-        rows = [(d.gap.cell.key, d.reason, d.until) for d in self.deferred]
-        rows += [(o.key, o.error or "", o.until) for o in (self.outcomes or {}).values() if o.outcome == "deferred"]
-        return rows
+        return [
+            (key, status.reason, status.until)
+            for key, status in self.statuses.items()
+            if status.state is State.DEFERRED
+        ]
+
+    @property
+    def lost(self) -> list[tuple[str, str]]:
+        """What was there and is not any more: key and reason."""
+        return [(key, status.reason) for key, status in self.statuses.items() if status.lost]
 
     @property
     def complete(self) -> bool:
         """Nothing was left undone."""
-        return not (self.failed or self.left or self.counts["gap"])
+        counts = self.counts
+        return not (self.failed or counts["gap"] or counts["deferred"] or counts["in_flight"])
 
     def document(self) -> dict[str, Any]:
         """The JSON document; times are ISO 8601 in UTC."""
@@ -73,6 +104,14 @@ class Report:
         document["deferred"] = [{"key": k, "reason": r, "until": _iso(u)} for k, r, u in self.left]
         return document
 
+    def plan_document(self) -> dict[str, Any]:
+        """The plan as it is kept for `adce why`: the fills in their order, and why the rest is left for later."""
+        rows: dict[tuple[str, str | None], list[str]] = defaultdict(list)
+        for deferral in self.deferred:
+            rows[deferral.reason, _iso(deferral.until)].append(deferral.gap.cell.key)
+        later = [{"reason": reason, "until": until, "keys": keys} for (reason, until), keys in rows.items()]
+        return {"fills": [_fill(fill) for fill in self.fills], "later": later}
+
     def line(self) -> str:
         """The log line."""
         counts = self.counts
@@ -89,6 +128,7 @@ class Report:
         lines += [f"| {state.value} | {counts[state.value]} |" for state in State]
         lines += [f"| **total** | **{counts['total']}** |", ""]
         lines += [f"{len(self.filled)} files filled in {self.seconds:.0f} s.", ""]
+        lines += _section("Vanished or shrunk", self.lost)
         lines += _section("Failed", [(o.key, o.error or "") for o in self.failed])
         reasons = Counter((reason, until) for _, reason, until in self.left)
         lines += _section(
@@ -99,6 +139,18 @@ class Report:
             ],
         )
         return "\n".join(lines)
+
+    def plan_markdown(self) -> str:
+        """The fills in their order, for the Prefect UI."""
+        rows = ["| | fill | why | priority | score | files | done |", "|---:|---|---|---|---:|---:|---|"]
+        rows += [
+            f"| {n} | {fill.dataset} {fill.days} | {_cell(fill.reason)} | {fill.priority.value} | "
+            f"{fill.score.total:.1f} | {len(fill.gaps)} | {f'{fill.eta:%H:%M}' if fill.eta else ''} |"
+            for n, fill in enumerate(self.fills[:_MOST_FILLS], 1)
+        ]
+        if len(self.fills) > _MOST_FILLS:
+            rows.append(f"| | and {len(self.fills) - _MOST_FILLS} more | | | | | |")
+        return "\n".join(rows)
 
     def _keys(self, outcome: str) -> list[str]:
         return [o.key for o in (self.outcomes or {}).values() if o.outcome == outcome]

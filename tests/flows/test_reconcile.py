@@ -63,7 +63,7 @@ def test_exactly_the_holes_are_found_and_filled(
     sites.clear_requests()
     report = run_reconcile(sources=["espn"])
     assert sorted(report.filled) == [f"espn_box_scores/{box.name}" for box in boxes[:5]]
-    assert {fill.kind.value for fill in report.fills} == {"missing", "undersized", "invalid"}
+    assert {fill.kind.value for fill in report.fills} == {"vanished", "undersized", "invalid"}
     assert len(sites.requests()) == 5
     assert report.counts == whole.counts
     assert boxes[1].read_bytes() == good

@@ -1,0 +1,118 @@
+"""Is this run alive, and should it go on? Its lease, what tells it to stop, and the runs that died before it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import httpx
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentFlowRunId, TaskRunFilter
+from prefect.client.schemas.filters import FlowRunFilterId as FlowRunIds
+from prefect.exceptions import ObjectNotFound
+from prefect.runtime import flow_run
+from prefect.settings import PREFECT_API_URL
+from prefect.states import Crashed, State
+
+from tasks.leases import Leases
+
+if TYPE_CHECKING:
+    from flows.run import Run
+
+log = logging.getLogger(__name__)
+
+_LOOK_FOR_A_CANCEL = 3.0  # seconds
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+@asynccontextmanager
+async def at_work(run: Run, client: PrefectClient) -> AsyncIterator[None]:
+    """The run is known to others as long as this lasts, and stops when it is told to: see Run.stop."""
+
+    def lost(why: str) -> None:
+        with suppress(RuntimeError):  # the loop has ended, and with it the run
+            run.loop.call_soon_threadsafe(run.stop, why)
+
+    run.leases.begin(flow_run.flow_name or "run", flow_run.name or "", flow_run.id, lost)
+    ended = asyncio.Event()
+    watching: list[asyncio.Task[None]] = []
+    outcome = "failed"
+    try:
+        await _bury(client, run.leases)
+        with _signals(run):
+            if PREFECT_API_URL.value() and flow_run.id:
+                watching.append(asyncio.create_task(_watch_for_a_cancel(run, client, UUID(flow_run.id), ended)))
+            yield
+        outcome = f"stopped: {run.stopped}" if run.stopped else "ended"
+    finally:
+        ended.set()  # rather than a cancel: Prefect's embedded API would be left with an open transaction
+        if watching:
+            await asyncio.wait(watching)
+        run.leases.end(outcome)
+
+
+@contextmanager
+def _signals(run: Run) -> Iterator[None]:
+    """SIGTERM and SIGINT stop the run, the second one at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Python hears signals in the main thread only
+        return
+
+    def stop(number: int, _: FrameType | None) -> None:
+        run.loop.call_soon_threadsafe(run.stop, signal.Signals(number).name, number)
+
+    before = {number: signal.signal(number, stop) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+async def _watch_for_a_cancel(run: Run, client: PrefectClient, flow_run_id: UUID, ended: asyncio.Event) -> None:
+    """Stops the run when somebody cancels it in Prefect."""
+    while not ended.is_set():
+        with suppress(TimeoutError):
+            await asyncio.wait_for(ended.wait(), _LOOK_FOR_A_CANCEL)
+            return
+        with suppress(httpx.HTTPError, ObjectNotFound):
+            state = (await client.read_flow_run(flow_run_id)).state
+            if state and (state.is_cancelling() or state.is_cancelled()):
+                run.stop("cancelled in Prefect")
+                return
+
+
+async def _bury(client: PrefectClient, leases: Leases) -> None:
+    """Has Prefect know of the runs that died: nobody was left to tell it."""
+    for record in leases.bury_the_dead():
+        log.warning("run %s of %s died; what it was at is free", record.id[:8], record.holder)
+        try:
+            if record.flow_run:
+                await _crash(client, UUID(record.flow_run))
+        except ObjectNotFound:  # it was another Prefect's, or was deleted
+            pass
+        except httpx.HTTPError as error:
+            log.warning("Prefect could not be told that run %s died: %s; the next run will", record.id[:8], error)
+            continue
+        leases.buried(record.id)
+
+
+async def _crash(client: PrefectClient, flow_run_id: UUID) -> None:
+    """The flow run, its tasks and their subflows, as far as they seem to run."""
+    crashed: State[Any] = Crashed(message="its process died")
+    of_this = FlowRunFilter(id=FlowRunIds(any_=[flow_run_id]))
+    children = FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[flow_run_id]))
+    flow_runs = [await client.read_flow_run(flow_run_id), *await client.read_flow_runs(flow_run_filter=children)]
+    for found in flow_runs:
+        if found.state and not found.state.is_final():
+            await client.set_flow_run_state(found.id, crashed, force=True)
+    running = TaskRunFilter.parse_obj({"state": {"type": {"any_": ["RUNNING", "PENDING"]}}})
+    for task_run in await client.read_task_runs(flow_run_filter=of_this, task_run_filter=running):
+        await client.set_task_run_state(task_run.id, crashed, force=True)

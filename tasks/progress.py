@@ -1,0 +1,8 @@
+"""How far is the work of this process? Whoever wants to show it sets PROGRESS: the command line's progress bar does."""
+
+from collections.abc import Callable
+from contextvars import ContextVar
+
+Progress = Callable[[str, int, int], None]  # what is going on, how many are done, of how many
+
+PROGRESS: ContextVar[Progress] = ContextVar("PROGRESS", default=lambda what, done, total: None)

@@ -1,0 +1,254 @@
+"""Where does the lake stand, and what would be fetched? Without Prefect, so that looking is quick."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import uuid
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from blocks.store import Store
+from config.load import ConfigError
+from config.models import Config
+from tasks.domain.absences import Absence
+from tasks.domain.expected import Cell, Selection, calendar_cells
+from tasks.domain.keys import KeyPatterns
+from tasks.domain.lanes import LATENCY, START_UP, Supply, foresee, with_eta
+from tasks.domain.pacing import spacing
+from tasks.domain.plan import Fill, Gap, Plan, make_plan
+from tasks.domain.scoring import success_factor
+from tasks.domain.states import Examination, LakeObject, version_of
+from tasks.domain.survey import Survey, expected_cells, listed_games, take_survey
+from tasks.domain.verdicts import Verdict
+from tasks.inventory import check_ids, examine_stored, list_lake
+from tasks.leases import Leases
+from tasks.ledger import Ledger
+from tasks.progress import PROGRESS
+from tasks.report import Report
+from tasks.sources.checks import CHECKS
+
+log = logging.getLogger(__name__)
+
+_MOST_TOLD = 20  # files in the log that vanished
+
+
+@dataclass
+class View:
+    """One look at the lake, and what it is seen with."""
+
+    config: Config
+    selection: Selection
+    lake: Store
+    ledger: Ledger
+    as_of: datetime | None = None
+    max_fills: int | None = None
+    begun: datetime = field(default_factory=lambda: datetime.now(UTC))
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    objects: dict[str, LakeObject] = field(default_factory=dict)
+    examinations: dict[str, Examination] = field(default_factory=dict)
+    absences: dict[str, Absence] = field(default_factory=dict)
+    first_seen: dict[str, datetime] = field(default_factory=dict)
+    last_file: int = 0  # number of the last attempt in the ledger when the lake was listed
+    history: dict[str, tuple[float, float]] = field(init=False)  # files stored and failed by dataset
+    latencies: dict[str, float] = field(init=False)  # seconds by source, as the ledger remembers
+    keys: KeyPatterns = field(init=False)
+    checks: dict[str, str] = field(init=False)  # by dataset, what its examinations must be of
+    leases: Leases = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.keys = KeyPatterns(self.config)
+        self.checks = check_ids(self.config)
+        self.leases = Leases(self.ledger.database, self.id, self.config.reconcile.lease)
+        self.latencies = self.ledger.history.latencies()
+        self.history = self.ledger.history.outcomes_by_dataset(self.config.scoring.success.half_life, self.now())
+
+    def now(self) -> datetime:
+        return self.as_of or datetime.now(UTC)
+
+    def next_run(self) -> datetime:
+        """When what is left undone is looked at again."""
+        return (self.as_of or self.begun).replace(microsecond=0) + self.config.reconcile.interval
+
+    @property
+    def ends(self) -> datetime:
+        """After this time no fill is started."""
+        return self.begun + self.config.reconcile.time_budget
+
+    async def look(self, *, remember: bool) -> Survey:
+        """The state of every selected cell, from a fresh listing; what the checks find is kept in the ledger."""
+        with _many_objects():
+            return await self._look(remember)
+
+    async def _look(self, remember: bool) -> Survey:
+        config, now = self.config, self.now()
+        progress = PROGRESS.get()
+        datasets = [d for n, d in config.datasets.items() if self.selection.has(n, d) or n in self._schedules_in_use()]
+        progress("Listing the lake", 0, 1)
+        self.last_file = self.ledger.history.last_file()  # first: what is stored from now on may be missed below
+        known = asyncio.create_task(asyncio.to_thread(self.ledger.examinations))
+        try:
+            self.objects = await list_lake(self.lake, datasets)
+        finally:
+            await asyncio.wait({known})
+        progress("Listing the lake", 1, 1)
+        self.examinations = known.result()
+        self.absences = self.ledger.absences()
+        calendar = list(calendar_cells(config, now, self.selection))
+        await self._examine([c for c in calendar if config.datasets[c.dataset].lists_games])
+        verdicts = self._verdicts(calendar)
+        cells = expected_cells(config, listed_games(config, calendar, verdicts), self.selection, now)
+        survey = self._survey(cells, now)
+        if survey.unseen and await self._examine(survey.unseen):
+            survey = self._survey(cells, now)
+        self.first_seen = self.ledger.first_seen(cells)
+        if remember:
+            self._remember(survey)
+        return survey
+
+    def plan(self, survey: Survey) -> Plan:
+        """The plan for the gaps of a survey."""
+        return self.plan_for(survey.gaps(self.first_seen))
+
+    def plan_for(self, gaps: list[Gap]) -> Plan:
+        """The plan for these gaps, with the ledger's history and what is held until the run has used up its time."""
+        held = {name: hold for name, hold in self.ledger.holds().items() if hold.until and hold.until > self.ends}
+        return make_plan(self.config, gaps, self.now(), self.success(), held, self.max_fills)
+
+    def success(self) -> dict[str, float]:
+        """The success factor by dataset, of the ledger's history."""
+        return self._factors(self.history)
+
+    def _factors(self, counts: Mapping[str, tuple[float, float]]) -> dict[str, float]:
+        return {name: success_factor(*count, self.config.scoring) for name, count in counts.items()}
+
+    def supply(self, source: str) -> Supply:
+        """What a source gives, as far as the ledger remembers."""
+        return self._supply(source, self.latencies.get(source, LATENCY), START_UP)
+
+    def _supply(self, source: str, latency: float, start_up: float) -> Supply:
+        settings = self.config.sources[source]
+        return Supply(spacing(settings.rates), latency, start_up, settings.lanes)
+
+    def foresee(self, fills: Iterable[Fill]) -> tuple[Fill, ...]:
+        """The fills, each with when it would start and end."""
+        fills = list(fills)
+        now = datetime.now(UTC)
+        supplies = {source: self.supply(source) for source in self.config.sources}
+        opens = {n: (h.until - now).total_seconds() for n, h in self.ledger.holds().items() if h.until}
+        spans = foresee(fills, supplies, self.config.reconcile.max_concurrent, opens)
+        return tuple(with_eta(fills, spans, self.now()))
+
+    def _survey(self, cells: dict[str, Cell], now: datetime) -> Survey:
+        marks = self.leases.marks()
+        return take_survey(self.config, cells, self.objects, self.examinations, self.checks, now, self.absences, marks)
+
+    def _verdicts(self, cells: Iterable[Cell]) -> dict[str, Verdict]:
+        """What was found in the versions that the lake has now."""
+        return {cell.key: self.examinations[cell.key].verdict for cell in cells if self.is_examined(cell)}
+
+    def is_examined(self, cell: Cell) -> bool:
+        """Has the version that the lake has now been looked into?"""
+        have, known = self.objects.get(cell.key), self.examinations.get(cell.key)
+        return bool(have and known and known.version == version_of(have, self.checks[cell.dataset]))
+
+    async def _examine(self, cells: Iterable[Cell]) -> bool:
+        """Looks into stored bodies; was there any that could be read?"""
+        found = await examine_stored(
+            self.lake,
+            self.config,
+            cells,
+            self.objects,
+            self.examinations,
+            self.config.reconcile.examine_at_most,
+            lambda done, total: PROGRESS.get()("Looking into stored files", done, total),
+        )
+        self.examinations |= found
+        self.ledger.record_examinations(found)
+        return bool(found)
+
+    def _remember(self, survey: Survey) -> None:
+        """Notes gaps that are seen for the first time, and forgets those that are closed."""
+        known = self.first_seen
+        new = [gap for gap in survey.gaps(known) if gap.cell.key not in known]
+        self.ledger.record_gaps(new)
+        self.ledger.close_gaps(key for key in known if survey.statuses[key].kind is None)
+        lost = [gap for gap in new if survey.statuses[gap.cell.key].lost]
+        for gap in lost[:_MOST_TOLD]:
+            log.error("%s %s: %s", gap.cell.key, gap.kind.value, gap.reason)
+        if len(lost) > _MOST_TOLD:
+            log.error("and %s more files that vanished or shrank", len(lost) - _MOST_TOLD)
+
+    def _schedules_in_use(self) -> set[str | None]:
+        return {d.schedule for n, d in self.config.datasets.items() if self.selection.has(n, d)}
+
+
+@contextmanager
+def _many_objects() -> Iterator[None]:
+    """Without the garbage collector, which goes through all of millions of objects again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+@asynccontextmanager
+async def open_view(
+    config: Config, selection: Selection, *, as_of: datetime | None = None, max_fills: int | None = None
+) -> AsyncIterator[View]:
+    """A view with its lake and ledger open. Raises an AdceError that names what cannot be opened."""
+    lake, ledger = await open_lake_and_ledger(config, selection, as_of)
+    try:
+        yield View(config, selection, lake, ledger, as_of, max_fills)
+    finally:
+        ledger.close()
+
+
+async def open_lake_and_ledger(
+    config: Config, selection: Selection, as_of: datetime | None, *, create: bool = False
+) -> tuple[Store, Ledger]:
+    """After all that can be checked without them was found right; with `create`, a local lake is made."""
+    _check_the_checks(config)
+    selection.check(config, as_of or datetime.now(UTC))
+    lake = await open_lake(config)
+    lake.check(create=create)
+    return lake, Ledger(config.ledger)
+
+
+async def open_lake(config: Config) -> Store:
+    """The lake of the configuration, with the credentials of the block that it names. Raises LakeError."""
+    connections = config.reconcile.lake_connections
+    if config.aws_credentials is None:
+        return Store(config.lake, connections)
+    from blocks.lake import lake_with_credentials  # seconds: it imports Prefect
+
+    return await lake_with_credentials(config.lake, connections, config.aws_credentials)
+
+
+async def plan_lake(
+    config: Config, selection: Selection, *, as_of: datetime | None = None, max_fills: int | None = None
+) -> Report:
+    """What a reconcile would do now. Fetches nothing; first sightings are kept unless the clock is set."""
+    async with open_view(config, selection, as_of=as_of, max_fills=max_fills) as view:
+        survey = await view.look(remember=as_of is None)
+        plan = view.plan(survey)
+        report = Report(survey, view.foresee(plan.fills), plan.deferred, config, view.ledger.holds())
+        if as_of is None:
+            view.ledger.keep_plan(report.plan_document(), view.now(), view.id)
+        return report
+
+
+def _check_the_checks(config: Config) -> None:
+    lines = [
+        f"datasets.{name}.check.name: no check {dataset.check.name!r}; there are {', '.join(sorted(CHECKS))}"
+        for name, dataset in config.datasets.items()
+        if dataset.check.name not in CHECKS
+    ]
+    if lines:
+        raise ConfigError(lines)

@@ -1,0 +1,251 @@
+"""Whatever happens to a lake, a run without faults makes it whole.
+
+Runs that are killed at any of their steps, faults of the site, corrections, files that go, clocks that are set: in any
+order. The fetching, checking, storing and recording are the real ones; the site is the sandbox, asked within this
+process, and Prefect is not in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from blocks.store import Store
+from config.models import BreakerRules, Config, Retries, Unavailability
+from deployments.sandbox.app import Sandbox
+from deployments.sandbox.corrections import Correction
+from deployments.sandbox.faults import Fault, FaultKind
+from deployments.sandbox.league import League
+from flows.run import Run
+from flows.scrape import fill_gaps
+from tasks.domain.expected import Selection
+from tasks.domain.plan import Fill
+from tasks.domain.states import LakeObject, State, count_states
+from tasks.domain.survey import Survey
+from tasks.fetch import SourceClient
+from tasks.gate import Gate
+from tasks.leases import leases_table, marks_table
+from tasks.ledger import Ledger
+from tests.builders import a_config
+from tests.tasks.test_fetch import FreeBucket
+
+_SPAN = Selection(sources=("espn",), since=date(2026, 1, 12), until=date(2026, 1, 13))
+_BEGIN = datetime(2026, 1, 13, 9, tzinfo=UTC)
+_LONG = timedelta(days=60)  # after which all looks are taken and all that was unavailable has expired
+_FAULTS = (
+    FaultKind.NOT_FOUND,
+    FaultKind.SERVER_ERROR,
+    FaultKind.TRUNCATED,
+    FaultKind.SOFT_404,
+    FaultKind.EMPTY,
+    FaultKind.WRONG_ID,
+)
+
+
+class Killed(BaseException):
+    """Nothing of the run happens after this."""
+
+
+class Fuse:
+    """Kills a run at its n-th step, and all that it would still do."""
+
+    def __init__(self, steps: int | None):
+        self.left = steps
+
+    def step(self) -> None:
+        if self.left is not None:
+            self.left -= 1
+            if self.left <= 0:
+                raise Killed
+
+
+class KillableStore(Store):
+    def __init__(self, url: str, fuse: Fuse):
+        super().__init__(url)
+        self._fuse = fuse
+
+    async def put(self, key: str, body: bytes, replaces: LakeObject | None = None) -> LakeObject:
+        self._fuse.step()
+        have = await super().put(key, body, replaces)
+        self._fuse.step()
+        return have
+
+
+class KillableSite(httpx.ASGITransport):
+    def __init__(self, site: Sandbox, fuse: Fuse):
+        super().__init__(app=site)  # type: ignore[arg-type]
+        self._fuse = fuse
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self._fuse.step()
+        response = await super().handle_async_request(request)
+        self._fuse.step()
+        return response
+
+
+class AnyStory(RuleBasedStateMachine):
+    @initialize(seed=st.integers(0, 3))
+    def begin(self, seed: int) -> None:
+        self.folder = Path(tempfile.mkdtemp())
+        self.config = _config(self.folder)
+        self.site = Sandbox(League(seed=seed, games_per_day=1))
+        self.now = _BEGIN
+
+    @rule(faults=st.lists(st.sampled_from(_FAULTS), max_size=2), kill_at=st.none() | st.integers(1, 25))
+    def run(self, faults: list[FaultKind], kill_at: int | None) -> None:
+        self._run(faults, kill_at)
+
+    @rule(hours=st.sampled_from([-3, 1, 2, 7, 30, 24 * 8]))
+    def the_clock_goes_on_or_is_set_back(self, hours: int) -> None:
+        self.now += timedelta(hours=hours)
+
+    @precondition(lambda self: any(self._files()))
+    @rule(which=st.integers(0, 100), how=st.sampled_from(["gone", "cut", "junk"]))
+    def a_file_is_spoilt(self, which: int, how: str) -> None:
+        files = self._files()
+        path = files[which % len(files)]
+        if how == "gone":
+            path.unlink()
+        else:
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2] if how == "cut" else b"x" * 200_000)
+
+    @rule(which=st.integers(0, 10))
+    def a_game_is_corrected(self, which: int) -> None:
+        games = [game.espn_id for day in (12, 13) for game in self.site.league.on(date(2026, 1, day), self.now)]
+        if not games:
+            return
+        self.site.corrections += (Correction(games[which % len(games)]),)
+
+    @rule()
+    def the_ledger_is_lost(self) -> None:
+        for file in self.folder.glob("ledger.db*"):
+            file.unlink()
+
+    def teardown(self) -> None:
+        try:
+            if hasattr(self, "folder"):
+                self._ends_well()
+        finally:
+            if hasattr(self, "folder"):
+                self.site.renderer.shutdown()
+                shutil.rmtree(self.folder)
+
+    def _ends_well(self) -> None:
+        self.now = max(self.now, _BEGIN) + _LONG
+        for _ in range(2):  # the second one for what was due to be looked at again when the first had come
+            survey, asked = self._run([], None)
+            assert max(asked.values(), default=1) == 1, "no file twice in a run"
+            self.now += _LONG
+        counts = count_states(status.state for status in survey.statuses.values())
+        assert counts["present"] == counts["total"] > 2
+        survey, asked = self._run([], None)
+        assert not asked, "and nothing without a reason"
+        for path in self._files():
+            assert path.read_bytes().endswith(b"}")
+        ledger = Ledger(self.config.ledger)
+        for table in (leases_table, marks_table):
+            assert not ledger.database.read(lambda connection, table=table: connection.execute(table.select()).all())
+        ledger.close()
+
+    def _files(self) -> list[Path]:
+        lake = self.folder / "lake"
+        return sorted(path for path in lake.rglob("*.json") if path.is_file() and "_history" not in path.parts)
+
+    def _run(self, faults: list[FaultKind], kill_at: int | None) -> tuple[Survey, Counter[str]]:
+        self.site.clock = self.now
+        self.site.faults = [Fault("espn", kind, share=0.5) for kind in faults]
+        before = len(self.site.log)
+        survey = None
+        with suppress(Killed, BaseExceptionGroup):
+            survey = asyncio.run(_reconcile(self.config, self.site, self.now, Fuse(kill_at)))
+        if survey is not None:
+            counts = count_states(status.state for status in survey.statuses.values())
+            assert counts["total"] == len(survey.statuses) == sum(counts[state.value] for state in State)
+        assert kill_at is not None or survey is not None
+        return survey, Counter(entry.url for entry in list(self.site.log)[before:])  # type: ignore[return-value]
+
+
+def _config(folder: Path) -> Config:
+    config = a_config()
+    espn = config.sources["espn"].model_copy(
+        update={"base_url": "http://sandbox/espn", "retries": Retries(attempts=2, first_wait=timedelta(0))}
+    )
+    reconcile = config.reconcile.model_copy(
+        update={"breaker": BreakerRules(failures=1000), "unavailable": Unavailability(looks=1, over=timedelta(0))}
+    )
+    return config.model_copy(
+        update={
+            "lake": (folder / "lake").as_uri(),
+            "ledger": f"sqlite:///{folder / 'ledger.db'}",
+            "reconcile": reconcile,
+            "sources": config.sources | {"espn": espn},
+        }
+    )
+
+
+async def _reconcile(config: Config, site: Sandbox, now: datetime, fuse: Fuse) -> Survey:
+    """The steps of a reconcile, one fill after the other."""
+    store = KillableStore(config.lake, fuse)
+    store.check(create=True)
+    ledger = Ledger(config.ledger)
+    _let_the_dead_lapse(ledger)
+    write = ledger.database.write
+
+    def killable(work: Callable[[Any], Any]) -> Any:
+        fuse.step()
+        return write(work)
+
+    ledger.database.write = killable  # type: ignore[method-assign]
+    run = Run(config, _SPAN, store, ledger, now)
+    gate = Gate("espn", config.sources["espn"], config.reconcile.breaker, ledger)
+    bucket: Any = FreeBucket()
+    client = SourceClient("espn", config.sources["espn"], bucket, gate, transport=KillableSite(site, fuse))
+    run.sources = {"espn": client}
+    try:
+        run.leases.begin("reconcile", "a story", None, lambda why: None)
+        run.leases.bury_the_dead()
+        fills = list(run.plan(await run.look(remember=True)).fills)
+        while fills:
+            fills += await _fill(run, fills.pop(0))
+        survey = await run.look(remember=True)
+        run.leases.end("ended")
+    finally:
+        run.leases._ended.set()
+        await client.close()
+        ledger.close()
+    return survey
+
+
+async def _fill(run: Run, fill: Fill) -> list[Fill]:
+    """Does a fill, and gives those of the games that are due now that it has brought their schedule."""
+    mine, others = run.claim(fill)
+    assert not others
+    if mine is None:
+        return []
+    run.fills[mine.id] = mine
+    run.dataset_of |= dict.fromkeys(mine.keys, mine.dataset)
+    await fill_gaps(run, mine)
+    if not run.config.datasets[mine.dataset].lists_games:
+        return []
+    return list(run.plan_for([gap for gap in run.newly_due(mine) if gap.cell.key not in run.outcomes]).fills)
+
+
+def _let_the_dead_lapse(ledger: Ledger) -> None:
+    """As if the lease had time to: this process lives on."""
+    ledger.database.write(lambda connection: connection.execute(leases_table.update().values(until=0)))
+
+
+TestAnyStory = AnyStory.TestCase
+TestAnyStory.settings = settings(max_examples=25, stateful_step_count=10, deadline=None)

@@ -1,0 +1,165 @@
+"""Whatever kills a run, nothing is lost, nothing is left half done, and the next run goes on. With real processes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.filters import FlowRunFilter
+from prefect.client.schemas.objects import StateType
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import State
+
+from config.load import load_config
+from deployments.sandbox.process import SandboxProcess
+from tasks.leases import leases_table, marks_table, runs_table
+from tasks.ledger import Ledger
+from tests.killable import Starter, starter
+from tests.servers import prefect_server
+
+ADCE = str(Path(sys.executable).with_name("adce"))
+AS_OF = ["--as-of", "2026-01-15T12:00:00Z"]
+SPAN = ["--source", "espn", "--since", "2025-12-01", "--until", "2026-01-14"]
+KILLS = 30
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    with prefect_server(tmp_path_factory.mktemp("prefect")) as env:
+        subprocess.run([ADCE, "setup"], env={**os.environ, **env}, check=True, stdout=subprocess.DEVNULL)
+        yield env
+
+
+@pytest.fixture
+def runs(server: dict[str, str], adce_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Starter]:
+    """Starts runs on the lake in `adce_home`, under one Prefect server; what they say is in its file `log`."""
+    monkeypatch.setenv("ADCE_RECONCILE__LEASE", "2s")
+    monkeypatch.setenv("ADCE_RECONCILE__GRACE", "5s")
+    with starter(server, adce_home / "log") as starting:
+        yield starting
+
+
+def test_thirty_kills_at_random_moments_lose_nothing_and_fetch_nothing_twice(
+    runs: Starter, sites: SandboxProcess, adce_home: Path, server: dict[str, str]
+) -> None:
+    moments = random.Random(20260115)
+    for _ in range(KILLS):
+        pid = runs.start(["reconcile", *SPAN, *AS_OF])
+        time.sleep(moments.uniform(0.2, 2.2))
+        os.kill(pid, signal.SIGKILL)
+        assert runs.wait(pid) == -signal.SIGKILL, (adce_home / "log").read_text()
+    assert runs.wait(runs.start(["reconcile", *SPAN, *AS_OF])) == 0, (adce_home / "log").read_text()[-3000:]
+    _assert_whole(sites, adce_home)
+    _assert_nothing_is_held()
+    assert not _running(server) & _known_to_the_ledger(), "Prefect was told of those that died at work"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+def test_a_run_that_is_told_to_stop_records_what_it_did_and_says_so(
+    runs: Starter, sites: SandboxProcess, adce_home: Path, server: dict[str, str], number: int
+) -> None:
+    pid = runs.start(["reconcile", *SPAN, *AS_OF])
+    _wait_for_requests(sites, 12)
+    os.kill(pid, number)
+    told = time.monotonic()
+    assert runs.wait(pid) == 128 + number
+    assert time.monotonic() - told < 15
+    requests = len(sites.requests())
+    _assert_nothing_is_held()
+    assert not _running(server) & _known_to_the_ledger()
+    assert _cancelled(server) & _known_to_the_ledger()
+    assert runs.wait(runs.start(["reconcile", *SPAN, *AS_OF])) == 0
+    assert 12 <= requests < len(sites.requests())
+    _assert_whole(sites, adce_home)
+
+
+def test_a_cancel_in_prefect_stops_the_run_and_its_fills(
+    runs: Starter, sites: SandboxProcess, adce_home: Path, server: dict[str, str]
+) -> None:
+    pid = runs.start(["reconcile", *SPAN, *AS_OF])
+    _wait_for_requests(sites, 12)
+    (run,) = _running(server) & _known_to_the_ledger()
+    _ask(server, lambda client: client.set_flow_run_state(UUID(run), State(type=StateType.CANCELLING)))
+    assert runs.wait(pid) == 1
+    requests = len(sites.requests())
+    assert run in _cancelled(server)
+    assert not _running(server) & _known_to_the_ledger()
+    _assert_nothing_is_held()
+    time.sleep(1)
+    assert len(sites.requests()) == requests < 150
+
+
+def _wait_for_requests(sites: SandboxProcess, count: int) -> None:
+    begun = time.monotonic()
+    while len(sites.requests()) < count:
+        assert time.monotonic() - begun < 60
+        time.sleep(0.05)
+
+
+def _assert_whole(sites: SandboxProcess, home: Path) -> None:
+    """The lake holds every file as the site gives it, and none was asked for again once it was stored."""
+    document = json.loads(
+        subprocess.run([ADCE, "plan", "--json", *SPAN, *AS_OF], check=True, capture_output=True, text=True).stdout
+    )
+    assert document["cells"]["present"] == document["cells"]["total"] > 100
+    stored = [path for path in (home / "lake").rglob("*") if path.is_file()]
+    assert len(stored) == document["cells"]["total"], "nothing else lies about"
+    off = time.time() - time.monotonic()
+    asked: dict[str, list[float]] = defaultdict(list)
+    for request in sites.requests():
+        assert not request["limited"]
+        asked[request["url"].rpartition("=")[2]].append(request["monotonic"] + off)
+    for path in stored:
+        assert max(asked[path.stem]) < path.stat().st_mtime + 0.05
+
+
+def _assert_nothing_is_held() -> None:
+    ledger = Ledger(load_config().ledger)
+    for table in (leases_table, marks_table):
+        assert ledger.database.read(lambda connection, table=table: connection.execute(table.select()).all()) == []
+    ledger.close()
+
+
+def _known_to_the_ledger() -> set[str]:
+    """The flow runs that took a lease: one that died before nobody can tell from one that has just begun."""
+    ledger = Ledger(load_config().ledger)
+    query = sa.select(runs_table.c.flow_run)
+    known = set(ledger.database.read(lambda connection: connection.execute(query).scalars().all()))
+    ledger.close()
+    return known
+
+
+def _running(server: dict[str, str]) -> set[str]:
+    return _in_state(server, StateType.RUNNING)
+
+
+def _cancelled(server: dict[str, str]) -> set[str]:
+    return _in_state(server, StateType.CANCELLED)
+
+
+def _in_state(server: dict[str, str], wanted: StateType) -> set[str]:
+    states = FlowRunFilter.parse_obj({"state": {"type": {"any_": [wanted]}}})
+    return {str(run.id) for run in _ask(server, lambda client: client.read_flow_runs(flow_run_filter=states))}
+
+
+def _ask(server: dict[str, str], question: Callable[[PrefectClient], Awaitable[Any]]) -> Any:
+    async def ask() -> Any:
+        async with get_client() as client:
+            return await question(client)
+
+    with temporary_settings({PREFECT_API_URL: server["PREFECT_API_URL"]}):
+        return asyncio.run(ask())

@@ -1,0 +1,38 @@
+"""Many runs at once on one lake: nothing is fetched twice. With real processes, Prefect and PostgreSQL servers."""
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from deployments.sandbox.process import SandboxProcess
+from tests.killable import starter
+from tests.servers import new_database, prefect_server
+
+ADCE = str(Path(sys.executable).with_name("adce"))
+SPAN = ["--source", "espn", "--since", "2025-12-28", "--until", "2026-01-14"]
+
+
+def test_four_reconciles_and_two_ad_hoc_fills_ask_for_nothing_twice(
+    adce_home: Path, sites: SandboxProcess, tmp_path: Path, postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADCE_LEDGER", f"postgresql://{new_database(postgres, 'overlap')}")
+    monkeypatch.setenv("ADCE_RECONCILE__LEASE", "3s")
+    with prefect_server(tmp_path / "prefect") as env:
+        subprocess.run([ADCE, "setup"], env={**os.environ, **env}, check=True, stdout=subprocess.DEVNULL)
+        with starter(env, tmp_path / "log") as runs:
+            pids = [runs.start(["reconcile", *SPAN]) for _ in range(4)]
+            pids += [runs.start({"source": "espn", "since": "2025-12-28", "until": "2026-01-14"}) for _ in range(2)]
+            statuses = [runs.wait(pid) for pid in pids]
+            assert set(statuses) <= {0, 1}, (tmp_path / "log").read_text()[-3000:]
+            assert runs.wait(runs.start(["reconcile", *SPAN])) == 0, (tmp_path / "log").read_text()[-3000:]
+    asked = Counter(request["url"] for request in sites.requests())
+    assert set(asked.values()) == {1}
+    assert not any(request["limited"] for request in sites.requests())
+    output = subprocess.run([ADCE, "plan", "--json", *SPAN], check=True, capture_output=True, text=True).stdout
+    cells = json.loads(output)["cells"]
+    assert cells["present"] == cells["total"] > 60

@@ -9,27 +9,27 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import httpx
 import typer
-from prefect import tags
-from prefect.states import State
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from config.load import ConfigError, load_config
-from deployments import tables
-from deployments.sandbox.process import SandboxProcess
-from deployments.sandbox.sites import SOURCES
-from deployments.setup import set_up
-from flows.reconcile import plan_lake, reconcile
-from flows.run import PROGRESS
 from tasks.domain.errors import AdceError
 from tasks.domain.expected import Selection
-from tasks.report import Report
+from tasks.progress import PROGRESS
+
+if TYPE_CHECKING:  # Prefect takes seconds to import, and what does not need it is to answer at once
+    from prefect.states import State
+
+    from blocks.store import Store
+    from config.models import Config
+    from tasks.domain.absences import Absence
+    from tasks.ledger import Ledger
+    from tasks.report import Report
 
 app = typer.Typer(
     help="Keeps a lake of NBA data complete: sees what it should hold, what it has, and fetches the difference.",
@@ -65,6 +65,8 @@ def plan(
     as_json: JsonOption = False,
 ) -> None:
     """Shows what is missing, stale or broken, and what would be fetched in which order. Fetches nothing."""
+    from tasks.view import plan_lake
+
     with _one_line_errors():
         _choose(config, lake)
         request = _request(source, dataset, season, since, until, as_of)
@@ -91,6 +93,8 @@ def reconcile_command(
     ] = False,
 ) -> None:
     """Fetches what the lake lacks, the most important first. Exit status 1 when something was left undone."""
+    from deployments.setup import set_up
+
     with _one_line_errors():
         _choose(config, lake)
         request = _request(source, dataset, season, since, until, as_of)
@@ -101,13 +105,177 @@ def reconcile_command(
             with _progress():
                 report = _reconcile(request, max_fills, dry_run)
         _show(report, as_json)
+    if report.stop_signal:
+        raise typer.Exit(128 + report.stop_signal)
     if not report.complete and not dry_run:
         raise typer.Exit(1)
+
+
+@app.command("why")
+def why_command(
+    key: Annotated[
+        str, typer.Argument(metavar="KEY", help="A lake key, a pattern with * ? [], a game's id or a date.")
+    ],
+    config: ConfigOption = None,
+    lake: LakeOption = None,
+    as_of: AsOfOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tells why a file is there or not: its state, the reason, until when, every attempt, and what is next."""
+    from tasks.why import why
+
+    with _one_line_errors(), _ledger(config, lake) as (settings, ledger):
+        store = _store(settings)
+        answers = asyncio.run(why(settings, ledger, store, key, _moment(as_of) or datetime.now(UTC)))
+        if as_json:
+            _print_json({"answers": [answer.document() for answer in answers]})
+        else:
+            from deployments import answers as shown
+
+            shown.show(
+                answers, os.environ.get("PREFECT_UI_URL") or _ui_of(os.environ.get("PREFECT_API_URL")), Console()
+            )
+
+
+@app.command()
+def coverage(
+    config: ConfigOption = None,
+    lake: LakeOption = None,
+    source: SourceOption = None,
+    dataset: DatasetOption = None,
+    season: SeasonOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    as_of: AsOfOption = None,
+    by: Annotated[str, typer.Option("--by", help="season, month or date.")] = "season",
+    svg: Annotated[Path | None, typer.Option("--svg", metavar="FILE", help="Write the picture there.")] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write a page there: from season to date to hole.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Shows how complete the lake is, by dataset and season (or month, or date). Fetches nothing."""
+    from tasks import coverage as pictures
+    from tasks.domain.coverage import By, find_holes
+    from tasks.view import plan_lake
+
+    with _one_line_errors():
+        if by not in list(By):
+            raise AdceError(f"--by {by}: one of {', '.join(By)}")
+        _choose(config, lake)
+        request = _request(source, dataset, season, since, until, as_of)
+        with _progress():
+            report = asyncio.run(plan_lake(load_config(), request.selection, as_of=request.as_of))
+        cover = report.coverage
+        if svg:
+            _write(svg, pictures.svg(cover, by=By(by)))
+        if html:
+            _write(html, pictures.html(cover, find_holes(report.survey.cells, report.statuses)))
+        if as_json:
+            _print_json({"as_of": report.survey.taken_at.isoformat(), **cover.document(By(by))})
+        elif not (svg or html):
+            Console().print(pictures.heatmap(cover, by=By(by)))
+
+
+ledger_app = typer.Typer(help="Looks after the ledger.", no_args_is_help=True)
+app.add_typer(ledger_app, name="ledger")
+
+
+@ledger_app.command()
+def prune(
+    config: ConfigOption = None,
+    keep: Annotated[str | None, typer.Option("--keep", metavar="90d", help="Default: reconcile.keep.")] = None,
+) -> None:
+    """Forgets attempts and runs that are older than is to be kept. Every reconcile does so too."""
+    from pydantic import TypeAdapter, ValidationError
+
+    from config.models import Duration
+
+    with _one_line_errors(), _ledger(config, None) as (settings, ledger):
+        try:
+            lasts = TypeAdapter(Duration).validate_python(keep) if keep else settings.reconcile.keep
+        except ValidationError:
+            raise AdceError(f"--keep {keep}: a number and a unit, as 90d") from None
+        forgotten = ledger.prune(datetime.now(UTC) - lasts)
+        typer.echo(f"{forgotten} attempts from before the last {lasts} forgotten")
+
+
+@ledger_app.command()
+def check(config: ConfigOption = None) -> None:
+    """Checks that the ledger can be read and is whole, and tells what is in it."""
+    with _one_line_errors(), _ledger(config, None) as (_, ledger):
+        for name, rows in ledger.check().items():
+            typer.echo(f"{name:10} {rows:>10,}")
+        typer.echo("whole")
+
+
+unavailable_app = typer.Typer(help="Files that the sources do not have.", no_args_is_help=True)
+app.add_typer(unavailable_app, name="unavailable")
+KeysArgument = Annotated[list[str], typer.Argument(metavar="KEY...", help="Lake keys, patterns, game ids or dates.")]
+
+
+@unavailable_app.command("add")
+def add_unavailable(
+    keys: KeysArgument,
+    note: Annotated[str, typer.Option("--note", help="Why: it is shown wherever the file is.")],
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="YYYY-MM-DD", help="Then it is looked for again; default: a year.")
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Has files count as unavailable, until a day or until that is cleared."""
+    from tasks.domain.absences import Absence
+    from tasks.why import keys_of
+
+    with _one_line_errors(), _ledger(config, None) as (settings, ledger):
+        now = datetime.now(UTC)
+        day = _day("--until", until)
+        expires = datetime(day.year, day.month, day.day, tzinfo=UTC) if day else now + timedelta(days=365)
+        if expires <= now:
+            raise AdceError(f"--until {until}: that is past")
+        cells = keys_of(settings, ledger, keys, now)
+        ledger.record_absences(
+            Absence(key, "", now, now, until=expires, note=" ".join(note.split()), dataset=cell.dataset)
+            for key, cell in cells.items()
+        )
+        typer.echo(f"{len(cells)} files are unavailable until {expires:%Y-%m-%d}")
+
+
+@unavailable_app.command("clear")
+def clear_unavailable(keys: KeysArgument, config: ConfigOption = None) -> None:
+    """Has files be looked for again, whatever the sources or operators have said."""
+    from fnmatch import fnmatchcase
+
+    with _one_line_errors(), _ledger(config, None) as (_, ledger):
+        known = ledger.absences()
+        chosen = {key for key in known if any(fnmatchcase(key, pattern) for pattern in keys)}
+        if not chosen:
+            raise AdceError(f"{', '.join(keys)}: none of the {len(known)} files that `adce unavailable list` shows")
+        ledger.clear_absences(chosen)
+        typer.echo(f"{len(chosen)} files are looked for again")
+
+
+@unavailable_app.command("list")
+def list_unavailable(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Shows the files that a source has said to have none of, and since when."""
+    with _one_line_errors(), _ledger(config, None) as (_, ledger):
+        absences = sorted(ledger.absences().values(), key=lambda absence: absence.key)
+        if as_json:
+            _print_json({"unavailable": [_absence(absence) for absence in absences]})
+            return
+        for absence in absences:
+            until = f"until {absence.until:%Y-%m-%d}" if absence.until else "not yet counted as unavailable"
+            why = f"operator: {absence.note}" if absence.note is not None else absence.evidence
+            typer.echo(f"{absence.key}  {until}  {absence.looks} looks since {absence.first:%Y-%m-%d}  {why}")
+        if not absences:
+            typer.echo("none", err=True)
 
 
 @app.command()
 def setup(config: ConfigOption = None) -> None:
     """Creates the rate buckets in Prefect from the configuration, or brings them up to date. Repeatable."""
+    from deployments.setup import set_up
+
     with _one_line_errors():
         _choose(config, None)
         for line in asyncio.run(set_up(load_config())):
@@ -121,6 +289,8 @@ class _Request:
 
 
 def _reconcile(request: _Request, max_fills: int | None, dry_run: bool) -> Report:
+    from tasks.report import Report
+
     selection = request.selection
     parameters = {
         "sources": list(selection.sources),
@@ -142,6 +312,10 @@ def _reconcile(request: _Request, max_fills: int | None, dry_run: bool) -> Repor
 
 
 async def _state_of(parameters: dict[str, Any]) -> State[Any]:
+    from prefect import tags
+
+    from flows.reconcile import reconcile
+
     with tags("adce"):
         return await reconcile(**parameters, return_state=True)
 
@@ -176,27 +350,78 @@ def _request(
 
 def _day(option: str, text: str | None) -> date | None:
     try:
-        return date.fromisoformat(text) if text else None
+        return None if text is None else date.fromisoformat(text)
     except ValueError:
         raise AdceError(f"{option} {text}: not a day; write it as 2024-01-31") from None
 
 
 def _moment(text: str | None) -> datetime | None:
     try:
-        moment = datetime.fromisoformat(text) if text else None
+        moment = None if text is None else datetime.fromisoformat(text)
     except ValueError:
         raise AdceError(f"--as-of {text}: not a time; write it as 2024-01-31T12:00:00Z") from None
-    if moment is not None and not 1947 <= moment.year <= 2100:
-        raise AdceError(f"--as-of {text}: a time between 1947 and 2100, please")
     return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _show(report: Report, as_json: bool) -> None:
     if as_json:
-        json.dump(report.document(), sys.stdout)
-        sys.stdout.write("\n")
+        _print_json(report.document())
     else:
+        from deployments import tables
+
         tables.show(report, Console())
+
+
+def _print_json(document: Any) -> None:
+    json.dump(document, sys.stdout)
+    sys.stdout.write("\n")
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise AdceError(f"{path}: cannot be written: {error.strerror}") from None
+    typer.echo(f"{path} written", err=True)
+
+
+def _absence(absence: Absence) -> dict[str, Any]:
+    return {
+        "key": absence.key,
+        "dataset": absence.dataset,
+        "evidence": absence.evidence,
+        "looks": absence.looks,
+        "first": absence.first.isoformat(),
+        "last": absence.last.isoformat(),
+        "until": absence.until and absence.until.isoformat(),
+        "note": absence.note,
+    }
+
+
+@contextmanager
+def _ledger(config: Path | None, lake: str | None) -> Iterator[tuple[Config, Ledger]]:
+    from tasks.ledger import Ledger
+
+    _choose(config, lake)
+    settings = load_config()
+    ledger = Ledger(settings.ledger)
+    try:
+        yield settings, ledger
+    finally:
+        ledger.close()
+
+
+def _store(settings: Config) -> Store:
+    from tasks.view import open_lake
+
+    store = asyncio.run(open_lake(settings))
+    store.check()
+    return store
+
+
+def _ui_of(api: str | None) -> str | None:
+    """Where the Prefect UI is that goes with an API."""
+    return api.rstrip("/").removesuffix("/api") if api else None
 
 
 @contextmanager
@@ -211,8 +436,10 @@ def _one_line_errors() -> Iterator[None]:
     except AdceError as error:
         typer.echo(f"adce: {error}", err=True)
         raise typer.Exit(2) from None
-    except (httpx.TransportError, RuntimeError) as error:
-        if not (isinstance(error, httpx.TransportError) or "Failed to reach API" in str(error)):
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    except Exception as error:
+        if "Failed to reach API" not in str(error) and not type(error).__module__.startswith(("httpx", "httpcore")):
             raise
         url = os.environ.get("PREFECT_API_URL")
         typer.echo(f"adce: the Prefect API at {url} cannot be reached; start it, or unset PREFECT_API_URL", err=True)
@@ -240,6 +467,9 @@ def _progress() -> Iterator[None]:
 @contextmanager
 def _sandbox(clock: datetime | None) -> Iterator[None]:
     """The sandbox in place of the sites, as strict about their rates as the configuration says they are."""
+    from deployments.sandbox.process import SandboxProcess
+    from deployments.sandbox.sites import SOURCES
+
     rates = {
         name: f"{source.rates[0].requests}/{source.rates[0].seconds:g}"
         for name, source in load_config().sources.items()

@@ -22,10 +22,16 @@ def show(report: Report, console: Console) -> None:
         console.print(_fills(report))
     if report.outcomes is not None:
         _show_outcomes(report, console)
+    for key, reason in report.lost[:_MOST_ROWS]:
+        console.print(f"[red]lost[/red] {escape(key)}: {escape(reason)}")
+    if len(report.lost) > _MOST_ROWS:
+        console.print(f"and {len(report.lost) - _MOST_ROWS} more that vanished or shrank")
+    if report.stopped:
+        console.print(f"[yellow]The run was stopped before its time: {escape(report.stopped)}[/yellow]")
     for (reason, until), count in Counter((reason, until) for _, reason, until in report.left).most_common(20):
         when = f"until {until:%Y-%m-%d %H:%M} UTC" if until else "until that is changed"
         console.print(f"Left for later: {count} files: {escape(reason)}; {when}")
-    if not report.fills and not report.left and not report.failed:
+    if report.complete and not report.fills:
         console.print("[green]Nothing to do: every file that is due is there and whole.[/green]")
 
 

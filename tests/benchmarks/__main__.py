@@ -9,7 +9,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -25,14 +24,16 @@ from tasks.domain.expected import Selection
 from tasks.domain.games import Game, GameStatus
 from tasks.domain.plan import make_plan
 from tasks.domain.survey import expected_cells, take_survey
+from tasks.inventory import check_ids
 from tasks.report import Report
-from tests.benchmarks import cost, mix, mix_for_real, rates
+from tests.benchmarks import cost, mix, mix_for_real, rates, scale
 
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 
 
 BENCHMARKS: dict[str, Callable[[Path], Table]] = {
     "plan": lambda folder: _growth_of_the_plan(),
+    "looking": scale.looking,
     "simulated": lambda folder: mix.simulated(),
     "cost": lambda folder: _cost(folder),
     "fetching": lambda folder: _fetching(folder),
@@ -63,7 +64,7 @@ def _growth_of_the_plan() -> Table:
         schedules = {"espn_scoreboard": _games(games), "nba_schedule": _games(games)}
         begun = time.perf_counter()
         cells = expected_cells(config, schedules, Selection(), NOW)
-        survey = take_survey(config, cells, {}, {}, {}, NOW)
+        survey = take_survey(config, cells, {}, {}, check_ids(config), NOW)
         make_plan(config, survey.gaps({}), NOW)
         seconds = time.perf_counter() - begun
         table.add_row(f"{len(cells):,}", f"{seconds:.2f}", f"{seconds / len(cells) * 1e6:.1f}")
@@ -72,7 +73,7 @@ def _growth_of_the_plan() -> Table:
 
 def _games(count: int) -> Iterator[Game]:
     template = Game("", date(2024, 1, 5), NOW.replace(year=2024), GameStatus.FINAL, "2023-24", "regular")
-    return (replace(template, id=f"{n:010}") for n in range(count))
+    return (template._replace(id=f"{n:010}") for n in range(count))
 
 
 def _fetching(folder: Path) -> Table:

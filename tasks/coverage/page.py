@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from deployments.coverage.grid import Column, Line, grid_of
-from deployments.coverage.shades import DARK, LIGHT, NONE, SHADES, percent_of, sentence_of, shade_of
+from tasks.coverage.grid import Column, Line, grid_of
+from tasks.coverage.shades import DARK, LIGHT, NONE, SHADES, percent_of, sentence_of, shade_of
 from tasks.domain.coverage import Coverage, Hole, Tally
 from tasks.domain.states import State
 

@@ -12,9 +12,9 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from deployments.coverage import heatmap, html, svg
-from deployments.coverage.grid import fold, grid_of
-from deployments.coverage.shades import NONE, SHADES, percent_of, shade_of
+from tasks.coverage import heatmap, html, svg
+from tasks.coverage.grid import fold, grid_of
+from tasks.coverage.shades import NONE, SHADES, percent_of, shade_of
 from tasks.domain import seasons
 from tasks.domain.coverage import By, Coverage, Hole, Row, Tally, add_up
 from tasks.domain.states import State, Status

@@ -8,8 +8,8 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from deployments.coverage.grid import OTHER, Grid, Line, grid_of
-from deployments.coverage.shades import NONE, SHADES, Shade, percent_of, shade_of, whole_percent_of
+from tasks.coverage.grid import OTHER, Grid, Line, grid_of
+from tasks.coverage.shades import NONE, SHADES, Shade, percent_of, shade_of, whole_percent_of
 from tasks.domain.coverage import By, Coverage, Tally
 
 _CELL = 5  # " 100✓"

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from html import escape
 
-from deployments.coverage.grid import Column, Grid, Line, grid_of
-from deployments.coverage.shades import DARK, LIGHT, NONE, SHADES, percent_of, shade_of
+from tasks.coverage.grid import Column, Grid, Line, grid_of
+from tasks.coverage.shades import DARK, LIGHT, NONE, SHADES, percent_of, shade_of
 from tasks.domain.coverage import By, Coverage, Tally
 
 _MOST_COLUMNS = 36

@@ -1,0 +1,100 @@
+"""How does the answer to "why" look in a terminal?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from tasks.domain.states import State
+from tasks.why import Answer
+
+_MOST_IN_FULL = 5
+_MOST_ROWS = 200
+_MOST_ATTEMPTS = 20
+_COLOURS = {
+    State.PRESENT: "green",
+    State.NOT_DUE: "blue",
+    State.GAP: "red",
+    State.IN_FLIGHT: "cyan",
+    State.DEFERRED: "yellow",
+    State.UNAVAILABLE: "magenta",
+}
+
+
+def show(answers: Sequence[Answer], ui: str | None, console: Console) -> None:
+    """A few answers in full, many as a line each; `ui` is where the Prefect UI is, for links to runs."""
+    if len(answers) <= _MOST_IN_FULL:
+        for answer in answers:
+            _show_in_full(answer, ui, console)
+        return
+    for answer in answers[:_MOST_ROWS]:
+        status = answer.status
+        until = f"; until {_minute(status.until)}" if status.until else ""
+        console.print(
+            f"{_state(status.state)} {escape(answer.cell.key)}: {escape(status.reason)}{until}", soft_wrap=True
+        )
+    if len(answers) > _MOST_ROWS:
+        console.print(f"and {len(answers) - _MOST_ROWS} more; --json tells all")
+
+
+def _show_in_full(answer: Answer, ui: str | None, console: Console) -> None:
+    status, cell = answer.status, answer.cell
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    rows = {
+        "state": f"{_state(status.state)}{f' ({status.kind.value})' if status.kind else ''}",
+        "reason": escape(status.reason),
+        "until": _minute(status.until),
+        "decided by": escape(answer.decides),
+        "next": escape(answer.next_action),
+        "about": f"{cell.dataset} of {answer.source}, season {cell.season}; due from {_minute(cell.due_at)}",
+        "in the lake": answer.have and f"{answer.have.size:,} bytes, stored {_minute(answer.have.modified)}",
+        "first missed": _minute(answer.first_seen),
+        "score": answer.score and f"{answer.score:.1f} ({_parts(answer)})",
+        "in the plan": answer.plan and _place(answer),
+    }
+    for name, text in rows.items():
+        if text:
+            table.add_row(name, text)
+    console.print(f"[bold]{escape(cell.key)}[/bold]")
+    console.print(table)
+    for attempt in answer.attempts[:_MOST_ATTEMPTS]:
+        took = f" in {attempt.seconds:.1f} s" if attempt.seconds is not None else ""
+        error = f": {escape(attempt.error)}" if attempt.error else f", {attempt.bytes:,} bytes{took}"
+        console.print(f"  {_minute(attempt.at)}  {attempt.outcome}{error}  [dim]{_run(answer, attempt.run, ui)}[/dim]")
+    if len(answer.attempts) > _MOST_ATTEMPTS:
+        console.print(f"  and {len(answer.attempts) - _MOST_ATTEMPTS} attempts before; --json tells more")
+    for change in answer.changes:
+        kept = f"the former version is {escape(change.kept_as)}" if change.kept_as else "the bucket keeps versions"
+        console.print(f"  {_minute(change.at)}  corrected at the source; {kept}")
+    console.print()
+
+
+def _state(state: State) -> str:
+    return f"[{_COLOURS[state]}]{state.value}[/]"
+
+
+def _parts(answer: Answer) -> str:
+    return ", ".join(f"{name} {value}" for name, value in (answer.score_parts or {}).items())
+
+
+def _place(answer: Answer) -> str:
+    plan = answer.plan or {}
+    eta = f", done about {plan['eta'][:16].replace('T', ' ')} UTC" if plan["eta"] else ""
+    return f"fill {plan['position']} of {plan['of']} of {plan['at'][:16].replace('T', ' ')} UTC{eta}"
+
+
+def _run(answer: Answer, run: str, ui: str | None) -> str:
+    record = answer.runs.get(run)
+    if record and record.flow_run and ui:
+        return f"run {run[:8]} {ui}/flow-runs/flow-run/{record.flow_run}"
+    return f"run {run[:8]}{f' (Prefect {record.flow_run})' if record and record.flow_run else ''}"
+
+
+def _minute(moment: datetime | None) -> str | None:
+    return f"{moment:%Y-%m-%d %H:%M} UTC" if moment else None

@@ -1,0 +1,342 @@
+"""Why is this file there, or not? One answer: state, reason, what decides and until when, every attempt, what is next.
+
+It looks at the cells in question only, not at the whole lake. Nothing here imports Prefect: an answer takes a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from difflib import SequenceMatcher
+from fnmatch import fnmatchcase, translate
+from typing import Any
+
+from blocks.store import Store
+from config.models import Config, Dataset
+from tasks.domain.errors import SelectionError
+from tasks.domain.expected import Cell, Selection, calendar_cells, game_cells
+from tasks.domain.keys import KeyPatterns, fixed_folder
+from tasks.domain.plan import Gap, make_plan
+from tasks.domain.scoring import success_factor
+from tasks.domain.states import LakeObject, State, Status
+from tasks.domain.survey import listed_games, take_survey
+from tasks.history import Attempt, Change
+from tasks.inventory import check_ids
+from tasks.leases import Leases, RunRecord, run_records
+from tasks.ledger import Ledger
+
+_FEW = 200  # files that are looked for one by one; of more, the folders are listed
+_DETAILED = 20  # answers with their attempts
+
+
+@dataclass(frozen=True)
+class Answer:
+    """All that is known of one cell."""
+
+    cell: Cell
+    source: str
+    status: Status
+    decides: str
+    next_action: str
+    have: LakeObject | None
+    first_seen: datetime | None
+    attempts: list[Attempt]
+    changes: list[Change]
+    score: float | None
+    score_parts: Mapping[str, Any] | None
+    plan: Mapping[str, Any] | None  # its place in the last plan: position, of, fill, starts, eta, at
+    runs: Mapping[str, RunRecord]
+
+    def document(self) -> dict[str, Any]:
+        """For --json; times are ISO 8601."""
+        return {
+            "key": self.cell.key,
+            "source": self.source,
+            "dataset": self.cell.dataset,
+            "season": self.cell.season,
+            "state": self.status.state.value,
+            "kind": self.status.kind and self.status.kind.value,
+            "reason": self.status.reason,
+            "until": _iso(self.status.until),
+            "decides": self.decides,
+            "next_action": self.next_action,
+            "due_at": _iso(self.cell.due_at),
+            "object": self.have and {"size": self.have.size, "modified": _iso(self.have.modified)},
+            "first_seen": _iso(self.first_seen),
+            "score": self.score,
+            "score_parts": self.score_parts,
+            "plan": self.plan,
+            "attempts": [
+                {
+                    "at": _iso(a.at),
+                    "outcome": a.outcome,
+                    "error": a.error,
+                    "requests": a.requests,
+                    "bytes": a.bytes,
+                    "seconds": a.seconds,
+                    "run": a.run,
+                    "flow_run": self.runs[a.run].flow_run if a.run in self.runs else None,
+                }
+                for a in self.attempts
+            ],
+            "corrections": [{"at": _iso(c.at), "run": c.run, "former_version": c.kept_as} for c in self.changes],
+        }
+
+
+async def why(config: Config, ledger: Ledger, store: Store, text: str, now: datetime) -> list[Answer]:
+    """The answers about a key, the keys of a pattern with * ? [], a game's id, or a date.
+
+    Raises SelectionError, saying what comes nearest, for a text that is about nothing the lake should hold.
+    """
+    cells = _cells_of(config, ledger, text, now)
+    if not cells:
+        raise SelectionError(_nearest(config, text))
+    objects = await _objects(config, store, cells)
+    checks = check_ids(config)
+    leases = Leases(ledger.database, "", config.reconcile.lease)
+    survey = take_survey(
+        config,
+        cells,
+        objects,
+        ledger.examinations(cells),
+        checks,
+        now,
+        ledger.absences(cells),
+        leases.marks(),
+    )
+    first_seen = ledger.first_seen(cells)
+    planned = _Planned(config, ledger, survey.gaps(first_seen), now)
+    answers: list[Answer] = []
+    for key, cell in cells.items():
+        status = planned.status_of(key, survey.statuses[key])
+        score = planned.score.get(key)
+        detailed = len(answers) < _DETAILED
+        attempts = ledger.history.attempts(key) if detailed else []
+        changes = ledger.history.changes(key) if detailed else []
+        answers.append(
+            Answer(
+                cell,
+                config.datasets[cell.dataset].source,
+                status,
+                _decides(config, cell, status),
+                _next_action(config, status, planned.place.get(key)),
+                objects.get(key),
+                first_seen.get(key),
+                attempts,
+                changes,
+                score and score[0],
+                score and score[1],
+                planned.place.get(key),
+                run_records(ledger.database, {a.run for a in attempts} | {c.run for c in changes}),
+            )
+        )
+    return answers
+
+
+class _Planned:
+    """What the last plan said of some gaps, and what one made now would say: score, switches, pauses."""
+
+    def __init__(self, config: Config, ledger: Ledger, gaps: list[Gap], now: datetime):
+        self.place: dict[str, Mapping[str, Any]] = {}
+        self.score: dict[str, tuple[float, Mapping[str, Any]]] = {}
+        self._later: dict[str, tuple[str, datetime | None]] = {}
+        if not gaps:
+            return
+        wanted = {gap.cell.key for gap in gaps}
+        if last := ledger.last_plan():
+            self._read(*last, wanted)
+        scoring = config.scoring
+        counts = ledger.history.outcomes_by_dataset(scoring.success.half_life, now)
+        success = {name: success_factor(*count, scoring) for name, count in counts.items()}
+        held = {name: hold for name, hold in ledger.holds().items() if hold.until and hold.until > now}
+        plan = make_plan(config, gaps, now, success, held)
+        for fill in plan.fills:
+            for key in fill.keys:
+                self.score.setdefault(key, (round(fill.score.total, 6), fill.score.parts()))
+        self._later |= {d.gap.cell.key: (d.reason, d.until) for d in plan.deferred}
+
+    def _read(self, document: Any, at: datetime, run: str, wanted: set[str]) -> None:
+        for position, fill in enumerate(document["fills"], 1):
+            for key in wanted & set(fill["keys"]):
+                self.score[key] = (fill["score"], fill["score_parts"])
+                self.place[key] = {
+                    "position": position,
+                    "of": len(document["fills"]),
+                    "fill": fill["id"],
+                    "starts": fill["starts"],
+                    "eta": fill["eta"],
+                    "at": _iso(at),
+                    "run": run,
+                }
+        for later in document["later"]:
+            until = later["until"] and datetime.fromisoformat(later["until"])
+            self._later |= dict.fromkeys(wanted & set(later["keys"]), (later["reason"], until))
+
+    def status_of(self, key: str, status: Status) -> Status:
+        if status.state is State.GAP and key in self._later:
+            reason, until = self._later[key]
+            return Status(State.DEFERRED, f"{status.reason}; {reason}", status.kind, until, status.lost)
+        return status
+
+
+def _cells_of(config: Config, ledger: Ledger, text: str, now: datetime) -> dict[str, Cell]:
+    """The cells that a text is about, by key."""
+    if day := _day(text):
+        return _of_selection(config, ledger, Selection(since=day, until=day), now)
+    if "/" not in text:
+        return _of_game(config, ledger, text, now)
+    if set(text) & set("*?["):
+        # A pattern: only the datasets whose folders it can reach.
+        names = tuple(n for n, d in config.datasets.items() if any(_reaches(text, key) for key in d.keys))
+        cells = _of_selection(config, ledger, Selection(datasets=names), now) if names else {}
+        matches = re.compile(translate(text)).match
+        return {key: cell for key, cell in cells.items() if cell.dataset in names and matches(key)}
+    name, fields = KeyPatterns(config).match(text) or (None, {})
+    if name is None:
+        return {}
+    if "id" in fields:
+        cells = _of_game(config, ledger, fields["id"], now)
+    else:
+        cells = {cell.key: cell for cell in calendar_cells(config, now, Selection(datasets=(name,)))}
+    return {text: cells[text]} if text in cells else {}
+
+
+def _of_selection(config: Config, ledger: Ledger, selection: Selection, now: datetime) -> dict[str, Cell]:
+    calendar = list(calendar_cells(config, now, selection))
+    cells = {cell.key: cell for cell in calendar if selection.has(cell.dataset, config.datasets[cell.dataset])}
+    schedules = {cell.key: cell for cell in calendar if config.datasets[cell.dataset].lists_games}
+    return cells | _games_of(config, ledger, schedules, selection)
+
+
+def _of_game(config: Config, ledger: Ledger, game: str, now: datetime) -> dict[str, Cell]:
+    """The cells of one game, from the schedules that the ledger remembers to list it."""
+    keys = ledger.schedules_that_list(game)
+    patterns = KeyPatterns(config)
+    found = {key: name for key in keys if (name := patterns.dataset_of(key))}
+    chosen = Selection(datasets=tuple(set(found.values())))
+    schedules = {cell.key: cell for cell in calendar_cells(config, now, chosen) if cell.key in found} if found else {}
+    cells = _games_of(config, ledger, schedules, Selection())
+    return {key: cell for key, cell in cells.items() if cell.game and cell.game.id == game}
+
+
+def _games_of(config: Config, ledger: Ledger, schedules: Mapping[str, Cell], selection: Selection) -> dict[str, Cell]:
+    verdicts = {key: seen.verdict for key, seen in ledger.examinations(schedules).items()}
+    return {
+        cell.key: cell
+        for name, games in listed_games(config, schedules.values(), verdicts).items()
+        for cell in game_cells(config, name, games, selection)
+    }
+
+
+async def _objects(config: Config, store: Store, cells: Mapping[str, Cell]) -> dict[str, LakeObject]:
+    if len(cells) > _FEW:
+        datasets = [config.datasets[name] for name in {cell.dataset for cell in cells.values()}]
+        return await store.list({fixed_folder(key) for dataset in datasets for key in dataset.keys})
+    found = await asyncio.gather(*(store.find(key) for key in cells))
+    return {have.key: have for have in found if have}
+
+
+def _decides(config: Config, cell: Cell, status: Status) -> str:
+    """Which setting or schedule it is that decides when the state changes."""
+    dataset, name = config.datasets[cell.dataset], cell.dataset
+    match status.state:
+        case State.NOT_DUE if cell.game is not None and not cell.game.status.settled:
+            return f"the schedule {dataset.schedule}, which calls the game {cell.game.status.value}"
+        case State.NOT_DUE:
+            return f"datasets.{name}.due_after"
+        case State.UNAVAILABLE:
+            return "reconcile.unavailable, or `adce unavailable clear`"
+        case State.IN_FLIGHT:
+            return "the run that is at it"
+        case State.DEFERRED:
+            return _deferring_limit(config, dataset, name, status.reason)
+        case State.PRESENT if status.until:
+            return f"datasets.{name}.refresh" if dataset.lists_games else "reconcile.look_again"
+        case State.PRESENT:
+            return "the check " + dataset.check.name
+        case _:
+            return "the next run" if status.kind is None else f"the next run: it is {status.kind.value}"
+
+
+def _deferring_limit(config: Config, dataset: Dataset, name: str, reason: str) -> str:
+    limits = {
+        "run cap": "reconcile.max_fills",
+        "time budget": "reconcile.time_budget",
+        "source paused": f"sources.{dataset.source}.backoff",
+        "breaker open": "reconcile.breaker",
+        "back-off": "reconcile.unavailable",
+        "`enabled`": "enabled",
+        f"sources.{dataset.source}.enabled": f"sources.{dataset.source}.enabled",
+        f"datasets.{name}.enabled": f"datasets.{name}.enabled",
+        "another reconcile": "the lease of the other reconcile",
+        "another run": "the other run",
+        "time limit": "reconcile.fill_time_limit",
+        "stopped": "whoever stopped the run",
+    }
+    return next((limit for sign, limit in limits.items() if sign in reason), "the next run")
+
+
+def _next_action(config: Config, status: Status, place: Mapping[str, Any] | None) -> str:
+    when = f"{status.until:%Y-%m-%d %H:%M} UTC" if status.until else None
+    match status.state:
+        case State.PRESENT:
+            return f"looked at again from {when}" if when else "none"
+        case State.NOT_DUE:
+            return f"fetched by the first run from {when}" if when else "fetched when its schedule calls the game final"
+        case State.UNAVAILABLE | State.DEFERRED:
+            return f"looked for again by the first run from {when}" if when else "none until that is changed"
+        case State.IN_FLIGHT:
+            return "being fetched now"
+        case _ if place and place["eta"]:
+            return f"fetched by the run of the plan, about {place['eta'][:16].replace('T', ' ')} UTC"
+        case _:
+            return f"fetched by the next run; one begins every {config.reconcile.interval}"
+
+
+def _nearest(config: Config, text: str) -> str:
+    """What the text may have meant."""
+    if _day(text):
+        return f"{text}: nothing is expected of that day"
+    if "/" not in text:
+        return f"{text}: no key, no date, and no game of a schedule that the lake has"
+    matched = KeyPatterns(config).match(text)
+    if matched:
+        name, fields = matched
+        what = ", ".join(f"{field} {value}" for field, value in fields.items())
+        dataset = config.datasets[name]
+        where = f"the schedules {dataset.schedule} in the lake list no such game to be played"
+        why_not = where if dataset.per == "game" else f"it is before {dataset.first_season}, or has not begun"
+        return f"{text}: has the shape of {name} ({what}), but is not expected: {why_not}"
+    templates = [(key, name) for name, dataset in config.datasets.items() for key in dataset.keys]
+    key, name = max(templates, key=lambda pair: SequenceMatcher(None, text, pair[0]).ratio())
+    return f"{text}: no dataset has such a key; the nearest is {key} of {name}"
+
+
+def _reaches(pattern: str, template: str) -> bool:
+    """May a pattern match keys of a template? Both must agree in the folders that are fixed."""
+    parts = zip(pattern.split("/"), fixed_folder(template).split("/"), strict=False)
+    return all(fnmatchcase(folder, part) for part, folder in parts)
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if re.fullmatch(r"\d{4}-\d\d-\d\d", text) else None
+    except ValueError:
+        return None
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat().replace("+00:00", "Z") if moment else None
+
+
+def keys_of(config: Config, ledger: Ledger, texts: Iterable[str], now: datetime) -> dict[str, Cell]:
+    """The cells that some texts are about; SelectionError for one that is about none."""
+    cells: dict[str, Cell] = {}
+    for text in texts:
+        if not (found := _cells_of(config, ledger, text, now)):
+            raise SelectionError(_nearest(config, text))
+        cells |= found
+    return cells

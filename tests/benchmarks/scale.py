@@ -1,0 +1,283 @@
+"""How long does looking take, for a lake of 30 seasons with a full ledger, and how does that grow?
+
+The lake is a folder of sparse files; the ledger knows each of them, its games, and one attempt a file. One file in a
+hundred is missing. Above 400,000 cells the objects are listed from memory: four million files are more than a disk
+likes to have.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import sqlalchemy as sa
+from rich.table import Table
+
+from blocks.store import Store
+from config.load import load_config
+from config.models import Config
+from tasks.database import Database
+from tasks.domain.expected import Cell, Selection
+from tasks.domain.games import Game, GameStatus
+from tasks.domain.states import Examination, LakeObject, version_of
+from tasks.domain.survey import expected_cells
+from tasks.domain.verdicts import Verdict, Wholeness
+from tasks.history import FileOutcome, files_table, fills_table
+from tasks.inventory import check_ids
+from tasks.leases import Leases
+from tasks.ledger import Ledger
+from tasks.view import View
+from tests.servers import new_database, postgresql
+
+_NOW = datetime(2026, 9, 1, tzinfo=UTC)
+_FIRST = 1996
+_SEASONS = 30
+_SIZE = 100_000
+_EVERYTHING = Selection()
+_FILL = {
+    "fill": "f",
+    "run": "bench",
+    "source": "nba_api",
+    "dataset": "d",
+    "kind": "missing",
+    "priority": "LOW",
+    "score": 1.0,
+    "started": _NOW,
+}
+_ADCE = str(Path(sys.executable).with_name("adce"))
+
+
+def looking(folder: Path) -> Table:
+    """The commands at 400,000 cells, on SQLite and PostgreSQL, and the growth in memory."""
+    table = Table(title="Looking at 30 seasons, with a full ledger: best of three", caption="bounds: 6 s, 1 s, 3 s")
+    for name in ("ledger", "cells", "adce plan", "adce why", "10,000 files written", "in process: look and plan"):
+        table.add_column(name, justify="right")
+    games = _games(1600)
+    with postgresql(folder / "pg") as server:
+        lake = folder / "lake"
+        for ledger_name in ("sqlite", "postgresql"):
+            url = f"sqlite:///{folder / 'l.db'}"
+            if ledger_name == "postgresql":
+                url = f"postgresql://{new_database(server, 'ledger')}"
+            with _environment(url, lake, folder) as config:
+                cells = expected_cells(config, games, _EVERYTHING, _NOW)
+                if not lake.exists():
+                    _make_files(lake, cells)
+                objects = asyncio.run(Store(lake.as_uri()).list(_folders(cells)))
+                _fill_ledger(url, config, cells, objects, games)
+                key = next(key for key in cells if key.startswith("espn_box_scores/") and key not in objects)
+                plan = _best(lambda: _run("plan", "--json", "--as-of", _NOW.isoformat()))
+                why = _best(lambda key=key: _run("why", key, "--as-of", _NOW.isoformat()))
+                inside = _best(lambda config=config, objects=objects: _look(config, objects))
+                writes = _writes(url, config, cells)
+            row = (f"{plan:.2f} s", f"{why:.2f} s", f"{writes:.2f} s", f"{inside:.2f} s")
+            table.add_row(ledger_name, f"{len(cells):,}", *row)
+    for per_season in (160, 16_000):
+        _grow(folder, per_season, table)
+    return table
+
+
+def _grow(folder: Path, per_season: int, table: Table) -> None:
+    url = f"sqlite:///{folder / f'{per_season}.db'}"
+    games = _games(per_season)
+    with _environment(url, folder / "none", folder) as config:
+        cells = expected_cells(config, games, _EVERYTHING, _NOW)
+        objects = {key: LakeObject(key, _SIZE, _NOW, "e") for n, key in enumerate(cells) if n % 100}
+        _fill_ledger(url, config, cells, objects, games)
+        count = len(cells)
+        del cells, games
+        took = _best(lambda: _look(config, objects))
+    table.add_row("sqlite", f"{count:,}", "", "", "", f"{took:.2f} s")
+
+
+class _Shelf(Store):
+    """A lake whose listing costs nothing."""
+
+    def __init__(self, objects: dict[str, LakeObject]):
+        super().__init__("file:///nowhere")
+        self._objects = objects
+
+    async def list(self, folders: Iterable[str]) -> dict[str, LakeObject]:
+        return self._objects
+
+
+def _look(config: Config, objects: dict[str, LakeObject]) -> None:
+    async def look() -> None:
+        ledger = Ledger(config.ledger)
+        view = View(config, _EVERYTHING, _Shelf(objects), ledger, _NOW)
+        survey = await view.look(remember=False)
+        view.foresee(view.plan(survey).fills)
+        ledger.close()
+
+    asyncio.run(look())
+
+
+def _games(per_season: int) -> Mapping[str, list[Game]]:
+    """By schedule dataset: evenly over the days of each season."""
+    found: dict[str, list[Game]] = {"espn_scoreboard": [], "nba_schedule": [], "br_schedule": []}
+    number = 0
+    for year in range(_FIRST, _FIRST + _SEASONS):
+        season = f"{year}-{(year + 1) % 100:02d}"
+        for n in range(per_season):
+            number += 1
+            day = date(year, 10, 25) + timedelta(days=n * 230 // per_season)
+            start = datetime(day.year, day.month, day.day, 23, 30, tzinfo=UTC)
+            game = Game("", day, start, GameStatus.FINAL, season, "regular")
+            found["espn_scoreboard"].append(game._replace(id=f"{400_000_000 + number}"))
+            found["nba_schedule"].append(game._replace(id=f"002{number:07}"))
+            found["br_schedule"].append(game._replace(id=f"{day:%Y%m%d}0{_team(n)}"))
+    return found
+
+
+def _team(number: int) -> str:
+    return "".join(chr(65 + number // 26**place % 26) for place in (2, 1, 0))
+
+
+def _make_files(lake: Path, cells: Iterable[str]) -> None:
+    for n, key in enumerate(cells):
+        if n % 100:
+            path = lake / key
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("wb") as file:
+                file.truncate(_SIZE)
+
+
+def _folders(cells: Iterable[str]) -> set[str]:
+    return {key.split("/")[0] for key in cells}
+
+
+def _fill_ledger(
+    url: str,
+    config: Config,
+    cells: Mapping[str, Cell],
+    objects: Mapping[str, LakeObject],
+    games: Mapping[str, list[Game]],
+) -> None:
+    """Every stored file looked into and agreed, the schedules with their games, and one attempt a file."""
+    ledger = Ledger(url)
+    checks = check_ids(config)
+    listed: dict[tuple[str, str], list[Game]] = {}
+    for schedule, some in games.items():
+        per = config.datasets[schedule].per
+        for game in some:
+            listed.setdefault((schedule, _period(per, game)), []).append(game)
+    whole = Verdict(Wholeness.WHOLE)
+
+    def found() -> Iterator[tuple[str, Examination]]:
+        for key, have in objects.items():
+            cell = cells[key]
+            verdict = whole
+            if config.datasets[cell.dataset].lists_games:
+                period = _cell_period(config.datasets[cell.dataset].per, cell)
+                verdict = Verdict(Wholeness.WHOLE, games=tuple(listed.get((cell.dataset, period), ())))
+            yield key, Examination(version_of(have, checks[cell.dataset]), verdict, _NOW, agreed=True)
+
+    ledger.record_examinations(dict(found()))
+    _fill_history(ledger.database, cells, objects)
+    ledger.close()
+
+
+def _period(per: str, game: Game) -> str:
+    if per == "season":
+        return game.season
+    return f"{game.day:%Y-%m}" if per == "month" else game.day.isoformat()
+
+
+def _cell_period(per: str, cell: Cell) -> str:
+    if per == "season":
+        return cell.season
+    return f"{cell.first_day:%Y-%m}" if per == "month" else cell.first_day.isoformat()
+
+
+def _fill_history(database: Database, cells: Mapping[str, Cell], objects: Mapping[str, LakeObject]) -> None:
+    def write(connection: sa.Connection) -> None:
+        fill = {
+            "fill": "f",
+            "run": "r",
+            "source": "espn",
+            "dataset": "espn_summary",
+            "kind": "missing",
+            "priority": "LOW",
+            "score": 1.0,
+            "started": _NOW - timedelta(days=1),
+            "ended": _NOW,
+            "requests": 20,
+            "bytes": 0,
+            "stored": 20,
+            "failed": 0,
+        }
+        connection.execute(fills_table.insert(), [{**fill, "id": n} for n in range(1, len(objects) // 20 + 2)])
+        if connection.dialect.name == "postgresql":
+            connection.execute(sa.text("SELECT setval('fills_id_seq', (SELECT max(id) FROM fills))"))
+        file = {"at": _NOW, "outcome": "stored", "requests": 1, "bytes": 1, "seconds": 0.2, "error": None}
+        rows = [{**file, "key": key, "fill_id": n // 20 + 1} for n, key in enumerate(objects)]
+        connection.execute(files_table.insert(), rows)
+
+    database.write(write)
+
+
+def _writes(url: str, config: Config, cells: Mapping[str, Cell]) -> float:
+    """What a run writes that fills 10,000 cells, in fills of 20."""
+    ledger = Ledger(url)
+    leases = Leases(ledger.database, "bench", timedelta(minutes=10))
+    leases.begin("bench", "", None, lambda why: None)
+    keys = [key for key in cells if key.startswith("nba_api_playbyplay/")][:10_000]
+    last = ledger.history.last_file()
+    began = time.perf_counter()
+    for start in range(0, len(keys), 20):
+        part = keys[start : start + 20]
+        works = [cells[key].work for key in part]
+
+        def claim(connection: sa.Connection, works: list[str] = works, part: list[str] = part) -> None:
+            leases.claim(connection, works)
+            ledger.history.stored_since(connection, last, part, but_by="bench")
+
+        ledger.database.write(claim)
+        outcomes = [FileOutcome(key, "stored", 1, 100, seconds=0.1) for key in part]
+        stored = {key: Examination("e:100:c", Verdict(Wholeness.WHOLE), _NOW) for key in part}
+
+        def settle(
+            connection: sa.Connection, stored: dict[str, Examination] = stored, works: list[str] = works
+        ) -> None:
+            ledger.settle(connection, stored, [])
+            leases.release(connection, works)
+
+        ledger.history.record_fill(_FILL, outcomes, _NOW, settle)
+    took = time.perf_counter() - began
+    leases.end("ended")
+    ledger.close()
+    return took
+
+
+def _run(*arguments: str) -> None:
+    subprocess.run([_ADCE, *arguments], check=True, stdout=subprocess.DEVNULL)
+
+
+def _best(work: object, times: int = 3) -> float:
+    best = float("inf")
+    for _ in range(times):
+        began = time.perf_counter()
+        work()  # type: ignore[operator]
+        best = min(best, time.perf_counter() - began)
+    return best
+
+
+@contextmanager
+def _environment(url: str, lake: Path, folder: Path) -> Iterator[Config]:
+    before = dict(os.environ)
+    os.environ |= {"ADCE_LEDGER": url, "ADCE_LAKE": lake.as_uri()}
+    first = f"{_FIRST}-{(_FIRST + 1) % 100:02d}"
+    for name in load_config().datasets:
+        os.environ[f"ADCE_DATASETS__{name.upper()}__FIRST_SEASON"] = first
+    try:
+        yield load_config()
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

@@ -1,0 +1,161 @@
+"""What an operator asks: why is it not there, how complete is it all, what is unavailable, is the ledger whole?"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from deployments.cli import app
+from tests.flows.conftest import run_reconcile  # noqa: F401  (a fixture)
+
+AS_OF = ["--as-of", "2026-01-15T12:00:00Z"]
+SPAN = [*AS_OF, "--since", "2026-01-13", "--until", "2026-01-14"]
+Adce = Callable[..., Result]
+
+
+@pytest.fixture
+def adce(adce_home: Path) -> Adce:
+    def run(*arguments: str) -> Result:
+        before = dict(os.environ)
+        try:
+            return CliRunner().invoke(app, arguments)
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+
+    return run
+
+
+@pytest.fixture
+def game(adce: Adce, run_reconcile: Callable[..., object], adce_home: Path) -> str:  # noqa: F811
+    """A game of a lake that is whole but for the files of this one."""
+    run_reconcile(sources=["espn"])
+    game = min((adce_home / "lake/espn_box_scores").iterdir()).stem
+    for folder in ("espn_box_scores", "espn_play_by_play", "espn_team_stats"):
+        (adce_home / f"lake/{folder}/{game}.json").unlink()
+    return game
+
+
+def _why(adce: Adce, text: str) -> list[dict[str, object]]:
+    result = adce("why", text, "--json", *AS_OF)
+    assert result.exit_code == 0, result.stderr
+    answers: list[dict[str, object]] = json.loads(result.stdout)["answers"]
+    return answers
+
+
+def test_why_tells_all_about_a_file_that_is_not_there(adce: Adce, game: str) -> None:
+    key = f"espn_box_scores/{game}.json"
+    plan = json.loads(adce("plan", "--json", "--source", "espn", *SPAN).stdout)
+    [answer] = _why(adce, key)
+    assert (answer["key"], answer["state"], answer["kind"]) == (key, "gap", "vanished")
+    assert answer["decides"] == "the next run: it is vanished"
+    assert answer["score"] == plan["fills"][0]["score"]
+    assert answer["score_parts"] == plan["fills"][0]["score_parts"]
+    [attempt] = answer["attempts"]  # type: ignore[misc]
+    assert attempt["outcome"] == "stored"
+    assert attempt["flow_run"] is not None
+    result = adce("why", key, *AS_OF)
+    assert result.exit_code == 0
+    for word in (key, "gap (vanished)", "not in the lake any more", "every 0:15:00", "stored,"):
+        assert word in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        pytest.param("{game}", 3, id="game"),
+        pytest.param("espn_*/{game}.json", 3, id="pattern"),
+        pytest.param("espn_schedules/2026011[34].json", 2, id="pattern of days"),
+        pytest.param("espn_schedules/20260113.json", 1, id="key"),
+    ],
+)
+def test_why_takes_a_game_a_pattern_or_a_key(adce: Adce, game: str, text: str, count: int) -> None:
+    assert len(_why(adce, text.format(game=game))) == count
+
+
+def test_why_takes_a_date(adce: Adce, game: str) -> None:
+    answers = _why(adce, "2026-01-13")
+    assert {answer["dataset"] for answer in answers} >= {"espn_scoreboard", "espn_summary", "nba_schedule"}
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("espn_box_score/1.json", "no dataset has such a key; the nearest is espn_box_scores/{id}.json of espn_summary"),
+        ("espn_box_scores/401999999.json", "has the shape of espn_summary (id 401999999), but is not expected: the sch"),
+        ("espn_schedules/19991231.json", "has the shape of espn_scoreboard (yyyymmdd 19991231), but is not expected"),
+        ("401999999", "no key, no date, and no game of a schedule that the lake has"),
+        ("nothing/*.json", "no dataset has such a key; the nearest is "),
+    ],
+)
+def test_why_says_of_what_is_nobodys_what_comes_nearest(adce: Adce, text: str, line: str) -> None:
+    result = adce("why", text, *AS_OF)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"adce: {text}: {line}")
+    assert result.stderr.count("\n") == 1
+
+
+def test_coverage_counts_the_same_cells_as_the_plan_and_draws_them(adce: Adce, game: str, tmp_path: Path) -> None:
+    plan = json.loads(adce("plan", "--json", "--source", "espn", *SPAN).stdout)
+    pictures = ["--svg", str(tmp_path / "c.svg"), "--html", str(tmp_path / "c.html")]
+    result = adce("coverage", "--json", "--by", "date", "--source", "espn", *SPAN, *pictures)
+    assert result.exit_code == 0, result.stderr
+    document = json.loads(result.stdout)
+    total = document["total"]
+    assert {state: total[state] for state in plan["cells"] if state != "total"} == {
+        state: count for state, count in plan["cells"].items() if state != "total"
+    }
+    assert sum(row["gap"] for row in document["rows"]) == plan["cells"]["gap"] == 3
+    ElementTree.fromstring((tmp_path / "c.svg").read_text())
+    assert f"espn_box_scores/{game}.json" in (tmp_path / "c.html").read_text()
+    shown = adce("coverage", "--source", "espn", *SPAN)
+    assert "espn_summary" in shown.stdout
+
+
+def test_a_wrong_way_to_look_is_one_line(adce: Adce) -> None:
+    result = adce("coverage", "--by", "week")
+    assert (result.exit_code, result.stderr) == (2, "adce: --by week: one of season, month, date\n")
+
+
+def test_an_operator_sets_lists_and_clears_what_is_unavailable(adce: Adce, game: str) -> None:
+    key = f"espn_box_scores/{game}.json"
+    assert adce("unavailable", "add", key, "--note", "never\nkept").exit_code == 0
+    [answer] = _why(adce, key)
+    assert (answer["state"], answer["reason"]) == ("unavailable", "set by an operator: never kept")
+    listed = json.loads(adce("unavailable", "list", "--json").stdout)["unavailable"]
+    assert [row["key"] for row in listed] == [key]
+    assert key in adce("unavailable", "list").stdout
+    assert adce("unavailable", "clear", "espn_box_scores/*").exit_code == 0
+    [answer] = _why(adce, key)
+    assert answer["state"] == "gap"
+    result = adce("unavailable", "clear", key)
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    result = adce("unavailable", "add", "espn_box_scores/1.json", "--note", "x")
+    assert (result.exit_code, "no dataset has such a key" in result.stderr) == (2, True)
+    result = adce("unavailable", "add", key, "--note", "x", "--until", "2020-01-01")
+    assert (result.exit_code, result.stderr) == (2, "adce: --until 2020-01-01: that is past\n")
+
+
+def test_the_ledger_is_checked_and_pruned(adce: Adce, game: str) -> None:
+    result = adce("ledger", "check")
+    assert result.exit_code == 0
+    assert result.stdout.endswith("whole\n")
+    assert adce("ledger", "prune", "--keep", "90d").exit_code == 0
+    [answer] = _why(adce, f"espn_box_scores/{game}.json")
+    assert answer["attempts"] == [], "they were made at a clock of long ago"
+    result = adce("ledger", "prune", "--keep", "lots")
+    assert (result.exit_code, result.stderr) == (2, "adce: --keep lots: a number and a unit, as 90d\n")
+
+
+def test_looking_needs_no_prefect() -> None:
+    """It takes seconds to import: what only looks must not."""
+    script = "import sys; from tasks import view, why; from deployments import cli; print('prefect' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
+    assert found == "False\n"

@@ -292,7 +292,7 @@ class Asker:
                 self._lease.begin(asked, self._pace.tolerance)  # at the earliest; when exactly, the limit will tell
                 self._comparing = self._soon(self._compare_clocks(asked, answered, self._lease))
                 return
-            await self._compare_clocks(asked, answered, None)
+            await self._compare_clocks(asked, answered, None, have.updated)
 
     def _free_in(self, have: GlobalConcurrencyLimitResponse) -> float:
         """Seconds until the whole bucket is free, if nobody else changes it."""
@@ -308,8 +308,12 @@ class Asker:
             changed = min(changed, have.updated.timestamp() - (time.time() - now) + 3 * _ROUNDING)
         return changed + have.active_slots / have.slot_decay_per_second - now
 
-    async def _compare_clocks(self, asked: float, answered: float, lease: _Lease | None) -> None:
+    async def _compare_clocks(
+        self, asked: float, answered: float, lease: _Lease | None, before: datetime | None = None
+    ) -> None:
         """The limit was changed between these two times: by this process's grant (`lease`), or by its denial.
+
+        One that has not changed since `before` tells nothing: the API was busy, and nothing was written.
 
         Prefect grants slots of a limit that was deleted or switched off meanwhile: such a lease ends here.
         """
@@ -319,6 +323,8 @@ class Asker:
             self._lease = None
             raise
         assert changed is not None
+        if changed == before:
+            return
         self._clock.compare(changed, asked, answered, certain=lease is not None)
         if lease is not None:
             self._changed = changed

@@ -345,3 +345,37 @@ def test_a_process_that_has_had_some_leases_lets_another_go_first() -> None:
 
     order = _with_client(story)
     assert min(order.count("one"), order.count("other")) > 40
+
+
+class _BusyOnce:
+    """A client whose Prefect API is busy for one request for slots, as SQLite is when something else is written."""
+
+    def __init__(self, client: PrefectClient):
+        self._client = client
+        self.asked = 0
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._client, name)
+
+    async def increment_concurrency_slots(self, *arguments: object) -> object:
+        self.asked += 1
+        if self.asked == 2:
+            request = httpx.Request("POST", "http://prefect")
+            raise httpx.HTTPStatusError("busy", request=request, response=httpx.Response(503, request=request))
+        return await self._client.increment_concurrency_slots(*arguments)  # type: ignore[arg-type]
+
+
+def test_an_api_that_is_busy_for_a_moment_costs_a_moment() -> None:
+    rate = Rate(requests=1, seconds=2.4)
+
+    async def story(client: PrefectClient) -> tuple[list[float], int]:
+        await ensure_buckets(client, _config(rate))
+        busy = _BusyOnce(client)
+        bucket = Bucket([Asker(bucket_for("espn"), [rate], busy)])  # type: ignore[arg-type]
+        times = [await _leave(bucket) for _ in range(4)]
+        await bucket.close()
+        return times, busy.asked
+
+    times, asked = _with_client(story)
+    assert asked >= 3
+    assert all(2.4 <= later - earlier < 3.5 for earlier, later in pairwise(times))

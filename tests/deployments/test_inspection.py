@@ -88,8 +88,14 @@ def test_why_takes_a_date(adce: Adce, game: str) -> None:
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("espn_box_score/1.json", "no dataset has such a key; the nearest is espn_box_scores/{id}.json of espn_summary"),
-        ("espn_box_scores/401999999.json", "has the shape of espn_summary (id 401999999), but is not expected: the sch"),
+        (
+            "espn_box_score/1.json",
+            "no dataset has such a key; the nearest is espn_box_scores/{id}.json",
+        ),
+        (
+            "espn_box_scores/401999999.json",
+            "has the shape of espn_summary (id 401999999), but is not expected",
+        ),
         ("espn_schedules/19991231.json", "has the shape of espn_scoreboard (yyyymmdd 19991231), but is not expected"),
         ("401999999", "no key, no date, and no game of a schedule that the lake has"),
         ("nothing/*.json", "no dataset has such a key; the nearest is "),

@@ -107,7 +107,8 @@ def test_bodies_that_are_bad_for_every_check(name: str, body: bytes, refused: bo
     ],
 )
 def test_json_that_is_bad_for_every_check(name: str, body: str, reason: str, refused: bool) -> None:
-    assert judged(name, body.encode()) == Verdict(Wholeness.BAD, reason, refused=refused)
+    absent = reason.startswith("error body 404")
+    assert judged(name, body.encode()) == Verdict(Wholeness.BAD, reason, refused=refused, absent=absent)
 
 
 def test_json_cut_off_can_heal() -> None:

@@ -117,6 +117,7 @@ async def reconcile_lake(
                 deferred=tuple(dispatcher.deferred),
                 holds=run.ledger.holds(),
                 outcomes=run.outcomes,
+                performance=run.ledger.history.performance(),
                 stopped=run.stopped,
                 stop_signal=run.stop_signal,
             )

@@ -15,7 +15,7 @@ from tasks.domain.holds import Hold, Phase
 from tasks.domain.plan import Deferral, Fill
 from tasks.domain.states import State, Status, count_states
 from tasks.domain.survey import Survey
-from tasks.history import FileOutcome
+from tasks.history import FileOutcome, Performance
 
 _MOST_FILLS = 200  # in an artifact
 
@@ -30,6 +30,7 @@ class Report:
     config: Config
     holds: Mapping[str, Hold] = field(default_factory=dict)  # of sources and datasets, by name
     outcomes: Mapping[str, FileOutcome] | None = None  # None: a plan
+    performance: Mapping[str, Performance] = field(default_factory=dict)  # of the last attempts, by dataset
     seconds: float = 0.0
     stopped: str | None = None  # why the run was, before its time
     stop_signal: int | None = None
@@ -94,6 +95,10 @@ class Report:
             "cells": self.counts,
             "fills": [_fill(fill) for fill in self.fills],
             "sources": self._sources(),
+            "scrapers": {
+                dataset: {"seconds": {"p50": p.p50, "p95": p.p95, "p99": p.p99}, "requests_per_file": p.requests}
+                for dataset, p in self.performance.items()
+            },
         }
         if self.outcomes is not None:
             document |= {

@@ -238,7 +238,14 @@ async def plan_lake(
     async with open_view(config, selection, as_of=as_of, max_fills=max_fills) as view:
         survey = await view.look(remember=as_of is None)
         plan = view.plan(survey)
-        report = Report(survey, view.foresee(plan.fills), plan.deferred, config, view.ledger.holds())
+        report = Report(
+            survey,
+            view.foresee(plan.fills),
+            plan.deferred,
+            config,
+            view.ledger.holds(),
+            performance=view.ledger.history.performance(),
+        )
         if as_of is None:
             view.ledger.keep_plan(report.plan_document(), view.now(), view.id)
         return report

@@ -57,6 +57,7 @@ def test_why_tells_all_about_a_file_that_is_not_there(adce: Adce, game: str) -> 
     assert (answer["key"], answer["state"], answer["kind"]) == (key, "gap", "vanished")
     assert answer["decides"] == "the next run: it is vanished"
     assert answer["score"] == plan["fills"][0]["score"]
+    assert plan["scrapers"]["espn_summary"]["requests_per_file"] == pytest.approx(1 / 3)  # one answer, three files
     assert answer["score_parts"] == plan["fills"][0]["score_parts"]
     [attempt] = answer["attempts"]  # type: ignore[misc]
     assert attempt["outcome"] == "stored"

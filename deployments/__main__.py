@@ -1,6 +1,8 @@
 """Starts the `adce` command."""
 
 import os
+import signal
+import sys
 import time
 import warnings
 
@@ -18,10 +20,13 @@ def main() -> None:
         os.environ.setdefault(name, value)
     # Prefect's own migrations, when its database is made
     warnings.filterwarnings("ignore", message="Skipped unsupported reflection of expression-based index")
-    from deployments.cli import app
-
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # until a run can do better
     try:
+        from deployments.cli import app
+
         app()
+    except KeyboardInterrupt:
+        sys.exit(130)
     finally:
         # The threads of obstore want the interpreter once more after they have handed over what they found.
         # When it ends under them, the process aborts (SIGABRT), whatever exit status it had.

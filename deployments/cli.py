@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from config.load import ConfigError, load_config
-from tasks.domain.errors import AdceError
+from tasks.domain.errors import AdceError, SelectionError
 from tasks.domain.expected import Selection
 from tasks.progress import PROGRESS
 
@@ -125,8 +125,9 @@ def why_command(
     from tasks.why import why
 
     with _one_line_errors(), _ledger(config, lake) as (settings, ledger):
-        store = _store(settings)
-        answers = asyncio.run(why(settings, ledger, store, key, _moment(as_of) or datetime.now(UTC)))
+        now = _moment(as_of) or datetime.now(UTC)
+        Selection().check(settings, now)
+        answers = asyncio.run(why(settings, ledger, _store(settings), key, now))
         if as_json:
             _print_json({"answers": [answer.document() for answer in answers]})
         else:
@@ -233,6 +234,8 @@ def add_unavailable(
         expires = datetime(day.year, day.month, day.day, tzinfo=UTC) if day else now + timedelta(days=365)
         if expires <= now:
             raise AdceError(f"--until {until}: that is past")
+        if not note.strip():
+            raise AdceError("--note: say why; it is shown wherever the file is")
         cells = keys_of(settings, ledger, keys, now)
         ledger.record_absences(
             Absence(key, "", now, now, until=expires, note=" ".join(note.split()), dataset=cell.dataset)
@@ -246,9 +249,14 @@ def clear_unavailable(keys: KeysArgument, config: ConfigOption = None) -> None:
     """Has files be looked for again, whatever the sources or operators have said."""
     from fnmatch import fnmatchcase
 
-    with _one_line_errors(), _ledger(config, None) as (_, ledger):
+    from tasks.why import keys_of
+
+    with _one_line_errors(), _ledger(config, None) as (settings, ledger):
         known = ledger.absences()
         chosen = {key for key in known if any(fnmatchcase(key, pattern) for pattern in keys)}
+        for text in keys:
+            with suppress(SelectionError):
+                chosen |= known.keys() & keys_of(settings, ledger, [text], datetime.now(UTC)).keys()
         if not chosen:
             raise AdceError(f"{', '.join(keys)}: none of the {len(known)} files that `adce unavailable list` shows")
         ledger.clear_absences(chosen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import signal
 import threading
@@ -36,9 +37,11 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 async def at_work(run: Run, client: PrefectClient) -> AsyncIterator[None]:
     """The run is known to others as long as this lasts, and stops when it is told to: see Run.stop."""
 
+    context = contextvars.copy_context()  # in which Prefect knows whose the log lines are
+
     def lost(why: str) -> None:
         with suppress(RuntimeError):  # the loop has ended, and with it the run
-            run.loop.call_soon_threadsafe(run.stop, why)
+            run.loop.call_soon_threadsafe(run.stop, why, context=context)
 
     run.leases.begin(flow_run.flow_name or "run", flow_run.name or "", flow_run.id, lost)
     ended = asyncio.Event()
@@ -65,8 +68,10 @@ def _signals(run: Run) -> Iterator[None]:
         yield  # Python hears signals in the main thread only
         return
 
+    context = contextvars.copy_context()
+
     def stop(number: int, _: FrameType | None) -> None:
-        run.loop.call_soon_threadsafe(run.stop, signal.Signals(number).name, number)
+        run.loop.call_soon_threadsafe(run.stop, signal.Signals(number).name, number, context=context)
 
     before = {number: signal.signal(number, stop) for number in _SIGNALS}
     try:

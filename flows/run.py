@@ -90,6 +90,8 @@ class Run(View):
             PROGRESS.get()(f"Is {record.holder} still at work?", 0, 1)
             seen = seen or (record.id, until)
             await asyncio.sleep(min(1.0, max(seconds, 0.05)))
+        if seen:
+            self.leases.bury_the_dead()  # who had it may only have slept, and is to learn that it has lost it
         return None
 
     def claim(self, fill: Fill) -> tuple[Fill | None, list[Gap]]:

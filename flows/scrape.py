@@ -104,8 +104,9 @@ def _settle(
 ) -> None:
     """What follows from the outcomes of a fill, in the transaction that records them."""
     rules = run.config.reconcile.unavailable
+    before = run.ledger.absences_now(connection, [o.key for o in outcomes if o.absent])
     absent = {
-        o.key: looked(run.absences.get(o.key), o.key, fill.dataset, o.error or "", run.now(), rules)
+        o.key: looked(before.get(o.key), o.key, fill.dataset, o.error or "", run.now(), rules)
         for o in outcomes
         if o.absent
     }

@@ -79,6 +79,7 @@ class Leases:
         self.run = run
         self._database = database
         self._lasts = lasts.total_seconds()
+        self._names = {run}  # of the leases that this run has
         self._ended = threading.Event()
         self._renewing: threading.Thread | None = None
 
@@ -122,7 +123,10 @@ class Leases:
             row = connection.execute(query.where(leases_table.c.name == name)).one()
             return None if row.id == self.run else (RunRecord(*row[1:]), row.until - now)
 
-        return self._database.write(write)
+        held = self._database.write(write)
+        if held is None:
+            self._names.add(name)
+        return held
 
     def claim(self, connection: sa.Connection, works: Iterable[str]) -> set[str]:
         """Marks what is not marked by another run that is alive; gives what this run may do."""
@@ -214,10 +218,14 @@ class Leases:
                 return
 
     def _renew(self, connection: sa.Connection) -> bool:
-        """Whether the leases are still this run's: after a long sleep of the host they may not be."""
+        """Whether all leases are still this run's: after a long sleep of the host they may not be, and never are again.
+
+        A lease that has lapsed is not revived: somebody else may have seen that it had.
+        """
         now = self._database.now(connection)
-        mine = leases_table.c.run == self.run
-        return connection.execute(leases_table.update().where(mine).values(until=now + self._lasts)).rowcount > 0
+        mine = (leases_table.c.run == self.run) & _alive(now)
+        renewed = connection.execute(leases_table.update().where(mine).values(until=now + self._lasts)).rowcount
+        return renewed == len(self._names)
 
     def _lease(self, now: float) -> dict[str, object]:
         return {"run": self.run, "until": now + self._lasts, "lasts": self._lasts}

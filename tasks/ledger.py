@@ -176,14 +176,14 @@ class Ledger:
 
     def absences(self, keys: Iterable[str] | None = None) -> dict[str, Absence]:
         """What the sources, or operators, say that there is none of; by key."""
+        return self.database.read(lambda connection: self.absences_now(connection, keys))
+
+    def absences_now(self, connection: sa.Connection, keys: Iterable[str] | None = None) -> dict[str, Absence]:
+        """The same within a transaction."""
         columns = absences_table.c
         chosen = [sa.true()] if keys is None else [columns.key.in_(part) for part in parts(keys)]
-
-        def read(connection: sa.Connection) -> dict[str, Absence]:
-            rows = (row for some in chosen for row in connection.execute(sa.select(absences_table).where(some)))
-            return {row.key: Absence(**row._mapping) for row in rows}
-
-        return self.database.read(read)
+        found = (row for some in chosen for row in connection.execute(sa.select(absences_table).where(some)))
+        return {row.key: Absence(**row._mapping) for row in found}
 
     def record_absences(self, absences: Iterable[Absence]) -> None:
         self.database.write(lambda connection: self._write_absences(connection, absences))

@@ -24,7 +24,7 @@ from tasks.domain.scoring import success_factor
 from tasks.domain.states import LakeObject, State, Status
 from tasks.domain.survey import listed_games, take_survey
 from tasks.history import Attempt, Change
-from tasks.inventory import check_ids
+from tasks.inventory import check_ids, examine_stored
 from tasks.leases import Leases, RunRecord, run_records
 from tasks.ledger import Ledger
 
@@ -96,17 +96,13 @@ async def why(config: Config, ledger: Ledger, store: Store, text: str, now: date
         raise SelectionError(_nearest(config, text))
     objects = await _objects(config, store, cells)
     checks = check_ids(config)
-    leases = Leases(ledger.database, "", config.reconcile.lease)
-    survey = take_survey(
-        config,
-        cells,
-        objects,
-        ledger.examinations(cells),
-        checks,
-        now,
-        ledger.absences(cells),
-        leases.marks(),
-    )
+    absences, marks = ledger.absences(cells), Leases(ledger.database, "", config.reconcile.lease).marks()
+    known = ledger.examinations(cells)
+    survey = take_survey(config, cells, objects, known, checks, now, absences, marks)
+    if survey.unseen:  # as a plan would
+        found = await examine_stored(store, config, survey.unseen, objects, known, _FEW)
+        ledger.record_examinations(found)
+        survey = take_survey(config, cells, objects, known | found, checks, now, absences, marks)
     first_seen = ledger.first_seen(cells)
     planned = _Planned(config, ledger, survey.gaps(first_seen), now)
     answers: list[Answer] = []
@@ -147,7 +143,7 @@ class _Planned:
             return
         wanted = {gap.cell.key for gap in gaps}
         if last := ledger.last_plan():
-            self._read(*last, wanted)
+            self._read(*last, wanted, now)
         scoring = config.scoring
         counts = ledger.history.outcomes_by_dataset(scoring.success.half_life, now)
         success = {name: success_factor(*count, scoring) for name, count in counts.items()}
@@ -158,7 +154,7 @@ class _Planned:
                 self.score.setdefault(key, (round(fill.score.total, 6), fill.score.parts()))
         self._later |= {d.gap.cell.key: (d.reason, d.until) for d in plan.deferred}
 
-    def _read(self, document: Any, at: datetime, run: str, wanted: set[str]) -> None:
+    def _read(self, document: Any, at: datetime, run: str, wanted: set[str], now: datetime) -> None:
         for position, fill in enumerate(document["fills"], 1):
             for key in wanted & set(fill["keys"]):
                 self.score[key] = (fill["score"], fill["score_parts"])
@@ -173,6 +169,8 @@ class _Planned:
                 }
         for later in document["later"]:
             until = later["until"] and datetime.fromisoformat(later["until"])
+            if until is None or until <= now:  # switches are seen below, and what is over is over
+                continue
             self._later |= dict.fromkeys(wanted & set(later["keys"]), (later["reason"], until))
 
     def status_of(self, key: str, status: Status) -> Status:
@@ -186,14 +184,14 @@ def _cells_of(config: Config, ledger: Ledger, text: str, now: datetime) -> dict[
     """The cells that a text is about, by key."""
     if day := _day(text):
         return _of_selection(config, ledger, Selection(since=day, until=day), now)
-    if "/" not in text:
-        return _of_game(config, ledger, text, now)
     if set(text) & set("*?["):
         # A pattern: only the datasets whose folders it can reach.
         names = tuple(n for n, d in config.datasets.items() if any(_reaches(text, key) for key in d.keys))
         cells = _of_selection(config, ledger, Selection(datasets=names), now) if names else {}
         matches = re.compile(translate(text)).match
         return {key: cell for key, cell in cells.items() if cell.dataset in names and matches(key)}
+    if "/" not in text:
+        return _of_game(config, ledger, text, now)
     name, fields = KeyPatterns(config).match(text) or (None, {})
     if name is None:
         return {}
@@ -301,13 +299,15 @@ def _nearest(config: Config, text: str) -> str:
     if _day(text):
         return f"{text}: nothing is expected of that day"
     if "/" not in text:
-        return f"{text}: no key, no date, and no game of a schedule that the lake has"
+        return f"{text}: no key, no date, and no game of a schedule that `adce plan` has read"
     matched = KeyPatterns(config).match(text)
     if matched:
         name, fields = matched
         what = ", ".join(f"{field} {value}" for field, value in fields.items())
         dataset = config.datasets[name]
-        where = f"the schedules {dataset.schedule} in the lake list no such game to be played"
+        where = (
+            f"the schedules {dataset.schedule} list no such game to be played; a new ledger reads them with `adce plan`"
+        )
         why_not = where if dataset.per == "game" else f"it is before {dataset.first_season}, or has not begun"
         return f"{text}: has the shape of {name} ({what}), but is not expected: {why_not}"
     templates = [(key, name) for name, dataset in config.datasets.items() for key in dataset.keys]
@@ -338,5 +338,6 @@ def keys_of(config: Config, ledger: Ledger, texts: Iterable[str], now: datetime)
     for text in texts:
         if not (found := _cells_of(config, ledger, text, now)):
             raise SelectionError(_nearest(config, text))
-        cells |= found
+        # Of a date, the files that are about this date alone: not those of its month and season.
+        cells |= {key: cell for key, cell in found.items() if not _day(text) or cell.first_day == cell.last_day}
     return cells

@@ -26,7 +26,11 @@ class Absence:
 def looked(
     before: Absence | None, key: str, dataset: str, evidence: str, now: datetime, rules: Unavailability
 ) -> Absence:
-    """After one more answer that there is no such file."""
+    """After one more answer that there is no such file. What an operator has said holds for as long as it was meant."""
+    if before is not None and before.until is not None:
+        if now < before.until and before.note is not None:
+            return before
+        before = before if now < before.until else None  # believed long enough: looked into anew
     if before is None:
         after = Absence(key, evidence, now, now, dataset=dataset)
     else:

@@ -98,7 +98,7 @@ def test_why_takes_a_date(adce: Adce, game: str) -> None:
             "has the shape of espn_summary (id 401999999), but is not expected",
         ),
         ("espn_schedules/19991231.json", "has the shape of espn_scoreboard (yyyymmdd 19991231), but is not expected"),
-        ("401999999", "no key, no date, and no game of a schedule that the lake has"),
+        ("401999999", "no key, no date, and no game of a schedule that `adce plan` has read"),
         ("nothing/*.json", "no dataset has such a key; the nearest is "),
     ],
 )

@@ -32,7 +32,7 @@ def test_a_file_is_unavailable_after_some_looks_over_some_time_and_looked_for_ag
     assert status.reason == "the source has none: HTTP 404 (3 looks since 2026-01-15 12:00 UTC)"
     assert status_of(absence, RULES, absence.until) is None
     again = looked(absence, "key", "espn_summary", "HTTP 404", absence.until, RULES)
-    assert again.until == absence.until + RULES.expires
+    assert (again.until, again.looks, again.first) == (None, 1, absence.until), "and looked into anew"
 
 
 def test_neither_many_looks_in_a_short_time_nor_few_in_a_long_one_are_enough() -> None:
@@ -61,6 +61,8 @@ def test_what_an_operator_sets_holds_at_once_and_tells_the_note() -> None:
     assert status is not None
     assert (status.state, status.reason) == (State.UNAVAILABLE, "set by an operator: never played")
     assert status_of(absence, RULES, NOW + HOUR) is None
+    assert looked(absence, "key", "d", "HTTP 404", NOW, RULES) == absence, "a run does not know better"
+    assert looked(absence, "key", "d", "HTTP 404", NOW + HOUR, RULES).note is None
 
 
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=10))

@@ -163,3 +163,22 @@ def test_the_end_of_a_run_leaves_nothing_behind(start: Start, database: Database
     run.end("ended")
     assert database.read(lambda connection: connection.execute(sa.select(leases_table)).all()) == []
     assert run_records(database, [run.run])[run.run].outcome == "ended"
+
+
+def test_a_run_that_slept_past_its_lease_does_not_revive_it(start: Start, database: Database) -> None:
+    lost: list[str] = []
+    sleeper = start(3 * SECOND, lost.append)
+    sleeper.take(RECONCILE)
+    _lapse(database, sleeper)
+    time.sleep(1.5)
+    assert lost == ["its lease lapsed, and another run may have taken over"]
+
+
+def test_a_run_that_has_lost_one_of_its_leases_has_lost(start: Start, database: Database) -> None:
+    lost: list[str] = []
+    one, other = start(3 * SECOND, lost.append), start()
+    one.take(RECONCILE)
+    taken = leases_table.update().where(leases_table.c.name == RECONCILE).values(run=other.run)
+    database.write(lambda connection: connection.execute(taken))
+    time.sleep(1.5)
+    assert lost

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -107,22 +108,12 @@ class Database:
             return time.time()
         return float(connection.execute(sa.text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one())
 
-    def clock(self) -> sa.ColumnElement[float]:
-        """The same within a statement."""
-        if not self._is_server:
-            return sa.literal(time.time())
-        return sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Double)
-
     def upsert(
         self, connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, object]], replace: set[str]
     ) -> None:
         """Inserts rows; of those whose key is there already, the columns in `replace` are updated."""
         if rows:
-            insert = self.dialect.insert(table)
-            statement = insert.on_conflict_do_update(
-                index_elements=list(table.primary_key), set_={name: insert.excluded[name] for name in replace}
-            )
-            connection.execute(statement, rows)
+            connection.execute(_upsert(table, frozenset(replace)), rows)
 
     def _do(self, what: str, work: Callable[[sa.Connection], T]) -> T:
         away_since: float | None = None
@@ -147,6 +138,17 @@ class Database:
         cause = _cause(error)
         remedy = next((f"; {remedy}" for word, remedy in _REMEDIES.items() if word in cause), "")
         return LedgerError(f"ledger {masked(self.url.render_as_string())} cannot be {what}: {cause}{remedy}")
+
+
+@lru_cache
+def _upsert(table: sa.Table, replace: frozenset[str]) -> sa.TextClause:
+    """As text, since SQLAlchemy 2.0 compiles an ON CONFLICT anew every time; both databases read it."""
+    names = [column.name for column in table.c]
+    keys = ", ".join(column.name for column in table.primary_key)
+    new = ", ".join(f"{name} = excluded.{name}" for name in sorted(replace))
+    values = ", ".join(f":{name}" for name in names)
+    text = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({values}) ON CONFLICT ({keys}) DO UPDATE SET {new}"
+    return sa.text(text).bindparams(*(sa.bindparam(column.name, type_=column.type) for column in table.c))
 
 
 def rows(connection: sa.Connection, query: sa.Select[Any]) -> Iterator[tuple[Any, ...]]:

@@ -51,6 +51,14 @@ marks_table = sa.Table(
     sa.Column("work", sa.String, primary_key=True),
     sa.Column("run", sa.String, nullable=False, index=True),
 )
+# As text, since SQLAlchemy 2.0 compiles an ON CONFLICT anew every time; both databases read it.
+_CLAIM = sa.text(
+    f"""
+    INSERT INTO marks (work, run) VALUES (:work, :run)
+    ON CONFLICT (work) DO UPDATE SET run = excluded.run
+    WHERE marks.run NOT IN (SELECT name FROM leases WHERE until > :now AND until <= :now + lasts + {_SLACK})
+    """
+).bindparams(sa.bindparam("now", type_=sa.Double))
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,15 +138,13 @@ class Leases:
 
     def claim(self, connection: sa.Connection, works: Iterable[str]) -> set[str]:
         """Marks what is not marked by another run that is alive; gives what this run may do."""
-        insert = self._database.dialect.insert(marks_table)
-        alive = sa.select(leases_table.c.name).where(_alive(self._database.clock()))
-        statement = insert.on_conflict_do_update(
-            index_elements=["work"],
-            set_={"run": insert.excluded.run},
-            where=(marks_table.c.run == insert.excluded.run) | marks_table.c.run.not_in(alive),
-        )
-        marks = [{"work": work, "run": self.run} for work in sorted(set(works))]
-        return set(connection.execute(statement.returning(marks_table.c.work), marks).scalars())
+        now, wanted = self._database.now(connection), sorted(set(works))
+        found: set[str] = set()
+        for part in parts(wanted):
+            connection.execute(_CLAIM, [{"work": work, "run": self.run, "now": now} for work in part])
+            mine = sa.select(marks_table.c.work).where(marks_table.c.run == self.run, marks_table.c.work.in_(part))
+            found.update(connection.execute(mine).scalars())
+        return found
 
     def release(self, connection: sa.Connection, works: Iterable[str]) -> None:
         """Takes this run's marks off, in the transaction that records what became of the work."""
@@ -231,7 +237,7 @@ class Leases:
         return {"run": self.run, "until": now + self._lasts, "lasts": self._lasts}
 
 
-def _alive(now: float | sa.ColumnElement[float]) -> sa.ColumnElement[bool]:
+def _alive(now: float) -> sa.ColumnElement[bool]:
     columns = leases_table.c
     return (columns.until > now) & (columns.until <= now + columns.lasts + _SLACK)
 

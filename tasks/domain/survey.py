@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -42,10 +42,6 @@ class Survey:
             for key, status in self.statuses.items()
             if status.state is State.GAP and status.kind is not None
         ]
-
-    def deferred(self) -> Iterator[tuple[str, Status]]:
-        """What is left for later though nothing was planned: the key, and why."""
-        return ((key, status) for key, status in self.statuses.items() if status.state is State.DEFERRED)
 
 
 def expected_cells(

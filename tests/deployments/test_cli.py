@@ -1,34 +1,17 @@
 """The `adce` command, as somebody types it: what it prints, and its exit status."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
 
-from deployments.cli import app
 from deployments.sandbox.process import SandboxProcess
 from tests.servers import free_port, http_server, use_s3
 
 SPAN = ["--as-of", "2026-01-15T12:00:00Z", "--since", "2026-01-13", "--until", "2026-01-14"]
-
-
-@pytest.fixture
-def adce(adce_home: Path) -> Any:
-    def run(*arguments: str) -> Result:
-        before = dict(os.environ)
-        try:
-            return CliRunner().invoke(app, arguments)
-        finally:
-            os.environ.clear()
-            os.environ.update(before)
-
-    return run
 
 
 def test_plan_as_json_is_one_document_with_the_promised_fields(adce: Any) -> None:

@@ -1,7 +1,6 @@
 """What an operator asks: why is it not there, how complete is it all, what is unavailable, is the ledger whole?"""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,27 +9,12 @@ from xml.etree import ElementTree
 
 import pytest
 from click.testing import Result
-from typer.testing import CliRunner
 
-from deployments.cli import app
 from tests.flows.conftest import run_reconcile  # noqa: F401  (a fixture)
 
 AS_OF = ["--as-of", "2026-01-15T12:00:00Z"]
 SPAN = [*AS_OF, "--since", "2026-01-13", "--until", "2026-01-14"]
 Adce = Callable[..., Result]
-
-
-@pytest.fixture
-def adce(adce_home: Path) -> Adce:
-    def run(*arguments: str) -> Result:
-        before = dict(os.environ)
-        try:
-            return CliRunner().invoke(app, arguments)
-        finally:
-            os.environ.clear()
-            os.environ.update(before)
-
-    return run
 
 
 @pytest.fixture

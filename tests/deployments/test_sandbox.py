@@ -232,7 +232,7 @@ def test_the_sites_say_in_their_own_way_that_there_is_no_such_thing(sandbox: San
     assert get(sandbox, "espn", "/scoreboard?dates=20240101-20240105").status_code == 400
     nba = get(sandbox, "nba_api", "/boxscoretraditionalv3?GameID=0022399999")
     assert (nba.status_code, list(nba.json())) == (200, ["Message"])
-    br = get(sandbox, "basketball_reference", "/boxscores/202401010XXX.html")
+    br = get(sandbox, "basketball_reference", "/boxscores/202401010QQQ.html")
     assert br.status_code == 404
     assert "/404.html" in br.text
 

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -293,11 +294,15 @@ def _games_from(text: str) -> tuple[Game, ...]:
     return tuple(
         Game(
             game,
-            date.fromisoformat(day),
+            _day(day),
             None if start is None else datetime.fromtimestamp(start, UTC),
-            GameStatus(status),
+            _STATUSES[status],
             season,
             season_type,
         )
         for game, day, start, status, season, season_type in json.loads(text)
     )
+
+
+_STATUSES = {status.value: status for status in GameStatus}
+_day = lru_cache(maxsize=10_000)(date.fromisoformat)

@@ -37,7 +37,7 @@ def a_cell(**change: Any) -> Cell:
         first_day=game.day,
         last_day=game.day,
         due_at=game.start + timedelta(hours=4),
-        request="/summary?event=401810001",
+        url="/summary?event={id}",
         fields={"id": game.id},
         game=game,
     )
@@ -54,7 +54,7 @@ def a_board(**change: Any) -> Cell:
         first_day=day,
         last_day=day,
         due_at=datetime(2026, 1, 14, 9, tzinfo=UTC),
-        request="/scoreboard?dates=20260113",
+        url="/scoreboard?dates=20260113",
         fields={"date": "2026-01-13"},
     )
     return board._replace(**change)
@@ -67,7 +67,7 @@ def an_object(**change: Any) -> LakeObject:
 def a_gap(n: int = 0, **change: Any) -> Gap:
     """A missing box score; different numbers are different games."""
     name = f"4018{n:05}"
-    cell = a_cell(key=f"espn_box_scores/{name}.json", request=f"/summary?event={name}")
+    cell = a_cell(key=f"espn_box_scores/{name}.json", url=f"/summary?event={name}")
     return replace(Gap(cell, Kind.MISSING, "not in the lake", NOW), **change)
 
 
@@ -80,7 +80,7 @@ def a_fill(n: int = 0, source: str = "espn", requests: int = 1, score: float = 1
     for file in range(requests):
         gap = a_gap(n * 100 + file)
         key = f"{source}/{n}-{file}.json"
-        cell = gap.cell._replace(dataset=_DATASETS[source], key=key, request=f"/{key}")
+        cell = gap.cell._replace(dataset=_DATASETS[source], key=key, url=f"/{key}")
         gaps.append(replace(gap, cell=cell))
     parts = Score(score, 0.0, 1.0, 1.0, 1.0)
     dataset = _DATASETS[source]

@@ -26,9 +26,14 @@ class Cell(NamedTuple):
     first_day: date
     last_day: date
     due_at: datetime
-    request: str  # path and query after the source's base URL
+    url: str  # its template
     fields: Mapping[str, str]
     game: Game | None = None
+
+    @property
+    def request(self) -> str:
+        """Path and query after the source's base URL."""
+        return self.url.format_map(self.fields)
 
     @property
     def work(self) -> str:
@@ -105,7 +110,9 @@ def calendar_cells(config: Config, now: datetime, selection: Selection | None = 
                 if selection.reaches(season, first_day, last_day):
                     due_from = last_day + timedelta(days=1) if dataset.per == "date" else first_day
                     due_at = _eastern_midnight(due_from) + dataset.due_after
-                    yield from _cells(name, dataset, season, (first_day, last_day), due_at, fields)
+                    for template in dataset.keys:
+                        key = template.format_map(fields)
+                        yield Cell(key, name, season, first_day, last_day, due_at, dataset.url, fields)
 
 
 def game_cells(
@@ -124,22 +131,9 @@ def game_cells(
         for name, dataset in datasets:
             types = dataset.season_types
             if season >= dataset.first_season and (types is None or game.season_type in types):
-                yield from _cells(name, dataset, season, (day, day), start + dataset.due_after, fields, game)
-
-
-def _cells(
-    name: str,
-    dataset: Dataset,
-    season: str,
-    days: tuple[date, date],
-    due_at: datetime,
-    fields: Mapping[str, str],
-    game: Game | None = None,
-) -> Iterator[Cell]:
-    request = dataset.url.format_map(fields)
-    first_day, last_day = days
-    for template in dataset.keys:
-        yield Cell(template.format_map(fields), name, season, first_day, last_day, due_at, request, fields, game)
+                due_at, url = start + dataset.due_after, dataset.url
+                for template in dataset.keys:
+                    yield Cell(template.format_map(fields), name, season, day, day, due_at, url, fields, game)
 
 
 def _periods(per: str, season: str) -> Iterator[tuple[date, date, dict[str, str]]]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from config.models import Dataset
 from tasks.domain.expected import Cell
-from tasks.domain.games import GameStatus
+from tasks.domain.games import Game, GameStatus
 from tasks.domain.verdicts import Verdict, Wholeness
 
 # How long after its start a game is over at the latest; one that is not final by then is overdue.
@@ -83,6 +83,10 @@ class Status:
     lost: bool = False  # there was a good file, which ADCE did not take away: an operator is to be told
 
 
+_COMPLETE = Status(State.PRESENT, "complete")
+_NOT_LOOKED_INTO = Status(State.PRESENT, "not looked into yet")
+
+
 def state_of(
     cell: Cell,
     dataset: Dataset,
@@ -97,15 +101,17 @@ def state_of(
     `known` is what was found in the last version of the stored body that anybody looked into, and `current` the same
     if that is the version that is there. `looks` says how long after a final game its files are looked at again.
     """
-    verdict = current.verdict if current else None
-    had = _had(have, known, current)
+    verdict = None if current is None else current.verdict
+    had = _had(have, known) if current is None else current.was_size
+    early = ""
     if have is not None and have.size >= dataset.min_bytes and had is None:
         if current is None or verdict is None:
-            return Status(State.PRESENT, "not looked into yet")
+            return _NOT_LOOKED_INTO
         if verdict.wholeness is Wholeness.WHOLE:
-            taken = current.fetched or have.modified
-            if not (early := _taken_early(cell, taken, verdict)):
-                return _whole(cell, current, taken, looks, now)
+            if cell.game is not None:
+                return _whole_game(cell, cell.game, have, current, looks, now)
+            if not (early := _taken_early(cell, current.fetched or have.modified, verdict)):
+                return _COMPLETE
     if waits := _why_not_due(cell, now):
         return waits
     if have is None:
@@ -125,23 +131,21 @@ def state_of(
     return _partial(cell, dataset.refresh, have, verdict, current.fetched, now)
 
 
-def _had(have: LakeObject | None, known: Examination | None, current: Examination | None) -> int | None:
+def _had(have: LakeObject | None, known: Examination | None) -> int | None:
     """The size of the good file that was there, if it is not any more or has become less without ADCE's doing."""
-    if current is not None:
-        return current.was_size
     if known is None or not known.good or (have is not None and have.size >= known.size):
         return None
     return known.size
 
 
-_COMPLETE = Status(State.PRESENT, "complete")
-
-
-def _whole(cell: Cell, current: Examination, taken: datetime, looks: Sequence[timedelta], now: datetime) -> Status:
+def _whole_game(
+    cell: Cell, game: Game, have: LakeObject, current: Examination, looks: Sequence[timedelta], now: datetime
+) -> Status:
     """Complete; but the files of a game that ended lately may still be corrected at the source."""
-    if cell.game is None or cell.game.status is not GameStatus.FINAL:
+    if current.agreed or not looks or game.status is not GameStatus.FINAL:
         return _COMPLETE
-    if current.agreed or not looks or taken >= cell.due_at + looks[-1]:
+    taken = current.fetched or have.modified
+    if taken >= cell.due_at + looks[-1]:
         return _COMPLETE
     again = next(cell.due_at + look for look in looks if cell.due_at + look > taken)
     if now >= again:
@@ -172,7 +176,7 @@ def _partial(
 
 def _taken_early(cell: Cell, taken: datetime, verdict: Verdict) -> str:
     """An empty day that was stored before the day was over may have filled up since."""
-    if cell.game is None and cell.first_day == cell.last_day and not verdict.games and taken < cell.due_at:
+    if cell.first_day == cell.last_day and not verdict.games and taken < cell.due_at:
         return f"taken on {_minute(taken)}, before the day was over"
     return ""
 

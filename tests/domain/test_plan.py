@@ -92,7 +92,7 @@ def _gaps(config: Config) -> st.SearchStrategy[list[Gap]]:
         season = f"{season_start}-{(season_start + 1) % 100:02d}"
         cell = a_cell(
             key=f"{dataset}/{n}",
-            request=f"/{season}/{n // 3}",
+            url=f"/{season}/{n // 3}",
             dataset=dataset,
             season=season,
             first_day=day,

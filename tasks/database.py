@@ -26,7 +26,6 @@ _DRIVERS = {
     "postgresql+psycopg": "postgresql+psycopg",
 }
 _MIGRATIONS = Path(__file__).parent / "migrations"
-_PART = 500  # keys in one statement
 _CONNECT_SECONDS = 10
 _LOCKED_SECONDS = 30  # for which another program may write
 _PATIENCE = 120.0  # seconds for a database server to come back
@@ -80,7 +79,7 @@ class Database:
         self._is_server = self.url.get_backend_name() == "postgresql"
         self.dialect = postgresql if self._is_server else sqlite
         try:
-            self._engine = sa.create_engine(self.url, connect_args=_patience(self.url))
+            self._engine = sa.create_engine(self.url, connect_args=_manners(self.url))
             if not self._is_server:
                 sa.event.listen(self._engine, "connect", _set_up_sqlite)
                 sa.event.listen(self._engine, "begin", _begin_sqlite)
@@ -95,9 +94,17 @@ class Database:
         """What `work` finds, in one transaction."""
         return self._do("read", work)
 
-    def write(self, work: Callable[[sa.Connection], T]) -> T:
-        """Does `work` in a transaction of its own: all of it, or nothing."""
-        return self._do("written", work)
+    def write(self, work: Callable[[sa.Connection], T], *, durable: bool = False) -> T:
+        """Does `work` in a transaction of its own: all of it, or nothing.
+
+        A `durable` one of a database server is on its disk when this returns; see _manners for the others.
+        """
+
+        def on_disk(connection: sa.Connection) -> T:
+            connection.exec_driver_sql("SET LOCAL synchronous_commit TO on")
+            return work(connection)
+
+        return self._do("written", on_disk if durable and self._is_server else work)
 
     def now(self, connection: sa.Connection) -> float:
         """Seconds since 1970 by the one clock that all who share the ledger see.
@@ -167,10 +174,11 @@ def rows(connection: sa.Connection, query: sa.Select[Any]) -> Iterator[tuple[Any
         cursor.close()
 
 
-def parts(keys: Iterable[str], size: int = _PART) -> Iterator[list[str]]:
-    """The keys in lists short enough for one statement."""
-    everything = list(keys)
-    return (everything[start : start + size] for start in range(0, len(everything), size))
+def listed(connection: sa.Connection, keys: Iterable[str]) -> sa.Select[Any]:
+    """The keys as what a column may be in: however many, one parameter of a statement that is compiled once."""
+    if connection.dialect.name == "postgresql":
+        return sa.select(sa.func.unnest(sa.literal(list(keys), postgresql.ARRAY(sa.String))))
+    return sa.select(sa.func.json_each(json.dumps(list(keys))).table_valued("value").c.value)
 
 
 def _cause(error: Exception) -> str:
@@ -189,11 +197,16 @@ def _address(url: str) -> sa.URL:
     return address
 
 
-def _patience(address: sa.URL) -> dict[str, object]:
-    """For how long a database server may stay silent; of itself, psycopg waits for minutes."""
-    if address.get_backend_name() != "postgresql" or "connect_timeout" in address.query:
+def _manners(address: sa.URL) -> dict[str, object]:
+    """How to deal with a database server, where its URL does not say.
+
+    For how long it may stay silent: of itself, psycopg waits for minutes. And its disk is not waited for, unless a
+    transaction asks for that: as with SQLite's WAL, a crash of the server costs the history of the last moments.
+    """
+    if address.get_backend_name() != "postgresql":
         return {}
-    return {"connect_timeout": _CONNECT_SECONDS}
+    manners = {"connect_timeout": _CONNECT_SECONDS, "options": "-c synchronous_commit=off"}
+    return {name: value for name, value in manners.items() if name not in address.query}
 
 
 def _set_up_sqlite(connection: Any, _: object) -> None:

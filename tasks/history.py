@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from tasks.database import Database, UtcSeconds, metadata, parts, rows
+from tasks.database import Database, UtcSeconds, listed, metadata, rows
 
 _RECENT = 20_000  # attempts that the percentiles are of
 
@@ -167,16 +167,13 @@ class History:
 
     def stored_since(self, connection: sa.Connection, number: int, keys: Iterable[str], but_by: str) -> set[str]:
         """Which of these were stored after an attempt of that number, by any run but one."""
-        found: set[str] = set()
-        for part in parts(keys):
-            query = (
-                sa.select(files_table.c.key)
-                .join(fills_table, files_table.c.fill_id == fills_table.c.id)
-                .where(files_table.c.id > number, files_table.c.key.in_(part))
-                .where(files_table.c.outcome == "stored", fills_table.c.run != but_by)
-            )
-            found.update(connection.execute(query).scalars())
-        return found
+        query = (
+            sa.select(files_table.c.key)
+            .join(fills_table, files_table.c.fill_id == fills_table.c.id)
+            .where(files_table.c.id > number, files_table.c.key.in_(listed(connection, keys)))
+            .where(files_table.c.outcome == "stored", fills_table.c.run != but_by)
+        )
+        return set(connection.execute(query).scalars())
 
     def outcomes_by_dataset(self, half_life: timedelta, now: datetime) -> dict[str, tuple[float, float]]:
         """Files stored and failed by dataset, each counted half after every half-life."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import socket
@@ -9,10 +10,11 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 
 import sqlalchemy as sa
 
-from tasks.database import Database, UtcSeconds, metadata, parts
+from tasks.database import Database, UtcSeconds, listed, metadata
 from tasks.domain.errors import LedgerError
 from tasks.domain.survey import Mark
 from tasks.processes import is_gone, own_name
@@ -51,14 +53,24 @@ marks_table = sa.Table(
     sa.Column("work", sa.String, primary_key=True),
     sa.Column("run", sa.String, nullable=False, index=True),
 )
-# As text, since SQLAlchemy 2.0 compiles an ON CONFLICT anew every time; both databases read it.
-_CLAIM = sa.text(
-    f"""
-    INSERT INTO marks (work, run) VALUES (:work, :run)
-    ON CONFLICT (work) DO UPDATE SET run = excluded.run
-    WHERE marks.run NOT IN (SELECT name FROM leases WHERE until > :now AND until <= :now + lasts + {_SLACK})
-    """
-).bindparams(sa.bindparam("now", type_=sa.Double))
+_WANTED = {
+    "sqlite": "SELECT value AS work FROM json_each(:works)",
+    "postgresql": "SELECT json_array_elements_text(CAST(:works AS json)) AS work",
+}
+
+
+@cache
+def _claim(dialect: str) -> sa.TextClause:
+    """As text, since SQLAlchemy 2.0 compiles an ON CONFLICT anew every time."""
+    return sa.text(
+        f"""
+        INSERT INTO marks (work, run) SELECT wanted.work, :run FROM ({_WANTED[dialect]}) AS wanted WHERE true
+        ON CONFLICT (work) DO UPDATE SET run = excluded.run
+        WHERE marks.run = excluded.run OR marks.run NOT IN
+            (SELECT name FROM leases WHERE until > :now AND until <= :now + lasts + {_SLACK})
+        RETURNING work
+        """
+    ).bindparams(sa.bindparam("now", type_=sa.Double))
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,19 +150,14 @@ class Leases:
 
     def claim(self, connection: sa.Connection, works: Iterable[str]) -> set[str]:
         """Marks what is not marked by another run that is alive; gives what this run may do."""
-        now, wanted = self._database.now(connection), sorted(set(works))
-        found: set[str] = set()
-        for part in parts(wanted):
-            connection.execute(_CLAIM, [{"work": work, "run": self.run, "now": now} for work in part])
-            mine = sa.select(marks_table.c.work).where(marks_table.c.run == self.run, marks_table.c.work.in_(part))
-            found.update(connection.execute(mine).scalars())
-        return found
+        now, wanted = self._database.now(connection), json.dumps(sorted(set(works)))
+        claim = _claim(connection.dialect.name)
+        return set(connection.execute(claim, {"works": wanted, "run": self.run, "now": now}).scalars())
 
     def release(self, connection: sa.Connection, works: Iterable[str]) -> None:
         """Takes this run's marks off, in the transaction that records what became of the work."""
-        for part in parts(works):
-            mine = (marks_table.c.run == self.run) & marks_table.c.work.in_(part)
-            connection.execute(marks_table.delete().where(mine))
+        mine = (marks_table.c.run == self.run) & marks_table.c.work.in_(listed(connection, works))
+        connection.execute(marks_table.delete().where(mine))
 
     def marks(self) -> dict[str, Mark]:
         """What other runs that are alive are at, by Cell.work."""

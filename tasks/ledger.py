@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from tasks.database import Database, UtcSeconds, UtcSecondsList, metadata, parts, rows
+from tasks.database import Database, UtcSeconds, UtcSecondsList, listed, metadata, rows
 from tasks.domain.absences import Absence
 from tasks.domain.games import Game, GameStatus
 from tasks.domain.holds import Hold
@@ -123,20 +123,19 @@ class Ledger:
             columns.agreed,
             columns.was_size,
         )
-        chosen = [query] if keys is None else [query.where(columns.key.in_(part)) for part in parts(keys)]
         verdicts: dict[tuple[str, str], Verdict] = {}  # most say the same
 
         def read(connection: sa.Connection) -> dict[str, Examination]:
             found = {}
-            for query in chosen:
-                for key, version, wholeness, reason, games, fetched, agreed, was_size in rows(connection, query):
-                    verdict = verdicts.get((wholeness, reason)) if games is None else None
-                    if verdict is None:
-                        verdict = Verdict(Wholeness(wholeness), reason, _games_from(games or "[]"))
-                        if games is None:
-                            verdicts[wholeness, reason] = verdict
-                    at = None if fetched is None else datetime.fromtimestamp(fetched, UTC)
-                    found[key] = Examination(version, verdict, at, bool(agreed), was_size)
+            chosen = query if keys is None else query.where(columns.key.in_(listed(connection, keys)))
+            for key, version, wholeness, reason, games, fetched, agreed, was_size in rows(connection, chosen):
+                verdict = verdicts.get((wholeness, reason)) if games is None else None
+                if verdict is None:
+                    verdict = Verdict(Wholeness(wholeness), reason, _games_from(games or "[]"))
+                    if games is None:
+                        verdicts[wholeness, reason] = verdict
+                at = None if fetched is None else datetime.fromtimestamp(fetched, UTC)
+                found[key] = Examination(version, verdict, at, bool(agreed), was_size)
             return found
 
         return self.database.read(read)
@@ -181,16 +180,16 @@ class Ledger:
 
     def absences_now(self, connection: sa.Connection, keys: Iterable[str] | None = None) -> dict[str, Absence]:
         """The same within a transaction."""
-        columns = absences_table.c
-        chosen = [sa.true()] if keys is None else [columns.key.in_(part) for part in parts(keys)]
-        found = (row for some in chosen for row in connection.execute(sa.select(absences_table).where(some)))
-        return {row.key: Absence(**row._mapping) for row in found}
+        query = sa.select(absences_table)
+        if keys is not None:
+            query = query.where(absences_table.c.key.in_(listed(connection, keys)))
+        return {row.key: Absence(**row._mapping) for row in connection.execute(query)}
 
     def record_absences(self, absences: Iterable[Absence]) -> None:
-        self.database.write(lambda connection: self._write_absences(connection, absences))
+        self.database.write(lambda connection: self._write_absences(connection, absences), durable=True)
 
     def clear_absences(self, keys: Iterable[str]) -> None:
-        self.database.write(lambda connection: _delete(connection, absences_table, keys))
+        self.database.write(lambda connection: _delete(connection, absences_table, keys), durable=True)
 
     def _write_absences(self, connection: sa.Connection, absences: Iterable[Absence]) -> None:
         columns = [column.name for column in absences_table.c]
@@ -220,7 +219,7 @@ class Ledger:
             connection.execute(holds_table.update().where(holds_table.c.name == name).values(values))
             return changed
 
-        return self.database.write(write)
+        return self.database.write(write, durable=True)
 
     # the last plan
 
@@ -274,8 +273,7 @@ def _check(connection: sa.Connection) -> dict[str, int]:
 
 
 def _delete(connection: sa.Connection, table: sa.Table, keys: Iterable[str]) -> None:
-    for part in parts(keys):
-        connection.execute(table.delete().where(table.c.key.in_(part)))
+    connection.execute(table.delete().where(table.c.key.in_(listed(connection, keys))))
 
 
 def _games_text(games: tuple[Game, ...]) -> str | None:

@@ -20,6 +20,7 @@ lint: .venv/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/cfn-lint deployments/aws/stack.yaml
 
 bench: .venv/.installed  ## figures; some of them alone: make bench ONLY="plan mix"
 	UV_PROJECT_ENVIRONMENT=.venv $(UV) sync --locked --quiet --compile-bytecode --group bench --python $(shell command -v $(PYTHON))

@@ -228,6 +228,16 @@ class Store:
         except (BaseError, OSError) as error:
             raise self._error(f"read at {key}", error) from None
 
+    async def find_all(self, keys: Iterable[str]) -> dict[str, LakeObject]:
+        """What is under some keys; those under which there is nothing are left out."""
+        slots = asyncio.Semaphore(self.connections)
+
+        async def one(key: str) -> LakeObject | None:
+            async with slots:
+                return await self.find(key)
+
+        return {have.key: have for have in await asyncio.gather(*map(one, keys)) if have}
+
     def check(self, *, create: bool = False) -> None:
         """Raises LakeError when this cannot be a lake; with `create`, makes a local folder that is not there yet."""
         if self.folder is not None:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from enum import StrEnum
 from itertools import pairwise
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
     BaseModel,
@@ -255,11 +256,18 @@ class Unavailability(Model):
 
 class Reconcile(Model):
     interval: Duration = timedelta(minutes=15)
+    timezone: str = "America/New_York"
     time_budget: Duration = timedelta(minutes=13)
     max_fills: int = Field(default=1000, ge=0, le=100_000)
     max_fills_by_priority: dict[Priority, Annotated[int, Field(ge=0, le=100_000)]] = {}
     max_concurrent: int = Field(default=5, ge=1, le=100)
     batch: int = Field(default=20, ge=1, le=1000)
+    batch_time: Duration = Field(
+        default=timedelta(minutes=5), description="of the fills that one deployment run takes together, as expected"
+    )
+    start_within: Duration = Field(
+        default=timedelta(minutes=5), gt=timedelta(0), description="for a worker to begin a deployment run"
+    )
     fill_time_limit: Duration = Field(
         default=timedelta(minutes=5), gt=timedelta(0), description="or twice the estimate, if that is longer"
     )
@@ -280,6 +288,15 @@ class Reconcile(Model):
     examine_at_most: int = Field(default=20_000, ge=0, description="stored bodies read and checked per run")
     lake_connections: int = Field(default=32, ge=1, le=256)
 
+    @field_validator("timezone")
+    @classmethod
+    def _is_a_time_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ValueError, OSError, ZoneInfoNotFoundError):
+            raise ValueError(f"{name!r} is no time zone; write it as America/New_York") from None
+        return name
+
     @field_validator("look_again")
     @classmethod
     def _looks_come_one_after_another(cls, looks: list[timedelta]) -> list[timedelta]:
@@ -297,6 +314,12 @@ class Reconcile(Model):
 class Config(Model):
     enabled: bool = True
     dry_run: bool = False
+    dispatch: Literal["inline", "deployment"] = "inline"
+    scraper: str = Field(
+        default="scraper/{source}",
+        pattern=r"^[\w-]+/[\w-]*\{source\}[\w-]*$",
+        description="the deployment that fills of a source are handed over to",
+    )
     lake: str = Field(default="file:lake", pattern=r"^(file:.+|s3://[^/\s]+(/\S*)?)$")
     history: str = Field(
         default="_history",

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -19,6 +19,8 @@ from prefect.states import Crashed, State
 from prefect.task_runners import ConcurrentTaskRunner
 
 from config.load import load_config
+from config.models import Priority
+from flows.handover import check_deployments, hand_over, see_through
 from flows.run import RUN, Run
 from flows.scrape import scrape
 from tasks.domain.holds import Hold, Phase
@@ -31,7 +33,6 @@ log = logging.getLogger(__name__)
 
 _STAY = timedelta(seconds=30)  # for which a run with nothing else to do waits for a source that is paused
 _MOST_CRASHES = 3  # of one fill's subflow in a run
-_START_WEIGHT = 0.2  # of the newest start in the running mean of start-up times
 
 
 class FillTaskRunner(ConcurrentTaskRunner):
@@ -59,7 +60,7 @@ class FillTaskRunner(ConcurrentTaskRunner):
 
 @task(name="fill", task_run_name="{name}")
 async def run_fill(name: str, fill_id: str) -> State[Any]:
-    """One scraper subflow; its state is this task's."""
+    """One scraper subflow, in this process; its state is this task's."""
     fill = RUN.get().fills[fill_id]
     with tags("adce", f"source:{fill.source}", f"dataset:{fill.dataset}", f"priority:{fill.priority.value}"):
         return await scrape(
@@ -74,6 +75,16 @@ async def run_fill(name: str, fill_id: str) -> State[Any]:
             files=len(fill.gaps),
             return_state=True,
         )
+
+
+@task(name="batch", task_run_name="{name}")
+async def run_batch(name: str, fill_ids: list[str], attempt: int) -> State[Any]:
+    """One scraper subflow for some fills, wherever its deployment runs; its state is this task's."""
+    run = RUN.get()
+    fills = [run.fills[fill_id] for fill_id in fill_ids]
+    flow_run = await hand_over(run, fills, attempt)
+    state = await run.in_its_loop(see_through(run, flow_run, fills))
+    return State(type=state.type, name=state.name, message=state.message)  # Prefect would make another of the child's
 
 
 async def _state_of(future: PrefectFuture[Any, Any]) -> State[Any]:
@@ -99,7 +110,9 @@ class Dispatcher:
         self._cap = RunCap(run.config, run.max_fills)
         self._known: set[str] = set()  # keys that are planned or deferred already
         self._planned = self._done = 0
+        self._hands_over = run.config.dispatch == "deployment" and run.part is None
         self._running: dict[str, Fill] = {}
+        self._batches = 0  # tasks that run: of one fill each, unless they are handed over
         self._crashes: Counter[str] = Counter()  # of a fill's subflow
         self._starting: dict[str, str] = {}  # by source, the fill that has been submitted and does not run yet
         self._trouble: Exception | None = None
@@ -113,6 +126,8 @@ class Dispatcher:
     async def run_all(self, plan: Plan) -> None:
         """Returns when every fill that was started has ended. What was not started is in `deferred`."""
         self._add(plan)
+        if self._hands_over:
+            await check_deployments(self.run, {fill.source for fill in self._queue})
         while self._queue or self._running:
             self._changed.clear()
             self._report()
@@ -122,7 +137,7 @@ class Dispatcher:
                 self._defer(self._queue, f"time budget of {self.run.config.reconcile.time_budget} is used up")
             self._defer_the_held()
             if (fill := self._next()) is not None:
-                self._begin(fill)
+                self._begin([fill, *self._more_like(fill)])
             elif self._queue or self._running:
                 await self._wait()
         self._report()
@@ -139,7 +154,7 @@ class Dispatcher:
 
     def _next(self) -> Fill | None:
         """The fill that starts now, if any may."""
-        if len(self._running) >= self.run.config.reconcile.max_concurrent:
+        if self._batches >= self.run.config.reconcile.max_concurrent:
             return None
         if self._unsorted:
             success = self.run.success()
@@ -149,21 +164,44 @@ class Dispatcher:
             lane.supply = self.run.supply(name)
         held = self._held()
         while fill := next_fill(self._queue, self._lanes, held.keys() | self._starting.keys()):
-            if over := self._cap.why_not(fill.priority):
-                self._defer([fill], over)
-                continue
-            self._queue.remove(fill)
-            if self._is_half_open(fill.dataset) and (rest := first_request(fill)):
-                fill, later = rest
-                self._queue.append(later)
-                self._unsorted = True
-                self._planned += 1
-            mine, others = self.run.claim(fill)
-            self.deferred += [Deferral(gap, "another run is at it", self.run.next_run()) for gap in others]
-            if mine is not None:
+            if mine := self._take(fill):
                 return mine
-            self._done += 1
         return None
+
+    def _take(self, fill: Fill) -> Fill | None:
+        """Takes a fill from the queue: what of it this run may do, marked as its own."""
+        if over := self._cap.why_not(fill.priority):
+            self._defer([fill], over)
+            return None
+        self._queue.remove(fill)
+        if self._is_half_open(fill.dataset) and (rest := first_request(fill)):
+            fill, later = rest
+            self._queue.append(later)
+            self._unsorted = True
+            self._planned += 1
+        mine, others = self.run.claim(fill)
+        self.deferred += [Deferral(gap, "another run is at it", self.run.next_run()) for gap in others]
+        self._done += mine is None
+        return mine
+
+    def _more_like(self, first: Fill) -> Iterator[Fill]:
+        """What goes along with a fill that is handed over: the next of its source, for as long as a batch may take.
+
+        A critical fill takes along only others that are, and no more than can start at once.
+        """
+        if not self._hands_over:
+            return
+        supply, critical = self.run.supply(first.source), first.priority is Priority.CRITICAL
+        requests, count = len(first.requests()), 1
+        closed = self._held()
+        for fill in [fill for fill in self._queue if fill.source == first.source and fill.dataset not in closed]:
+            requests += len(fill.requests())
+            too_long = supply.seconds(requests) - supply.start_up > self.run.config.reconcile.batch_time.total_seconds()
+            if too_long or (critical and (fill.priority is not first.priority or count >= supply.most_lanes)):
+                return
+            if mine := self._take(fill):
+                count += 1
+                yield mine
 
     def _held(self) -> dict[str, Hold]:
         """The sources and datasets of which no fill may start now; those that are half open let one through."""
@@ -183,46 +221,74 @@ class Dispatcher:
         hold = self.run.sources[self.run.config.datasets[dataset].source].gate.hold(dataset)
         return hold.phase(datetime.now(UTC)) is Phase.HALF_OPEN
 
-    def _begin(self, fill: Fill) -> None:
-        """From now on the fill has its lane, and no other of its source begins until it has started."""
-        self._running[fill.id] = self.run.fills[fill.id] = replace(fill, starts=self.run.now())
-        self.run.started[fill.id] = asyncio.Event()
-        self.run.dataset_of |= dict.fromkeys(fill.keys, fill.dataset)
-        self._starting[fill.source] = fill.id
-        lane = self._lanes[fill.source]
+    def _begin(self, fills: list[Fill]) -> None:
+        """From now on the fills of a task have their lane, and no other of their source begins until it has started."""
+        source = fills[0].source
+        lane = self._lanes[source]
+        for fill in fills:
+            self._running[fill.id] = self.run.fills[fill.id] = replace(fill, starts=self.run.now())
+            self.run.started[fill.id] = asyncio.Event()
+            self.run.dataset_of |= dict.fromkeys(fill.keys, fill.dataset)
+            lane.waiting += len(fill.requests())
+        self._starting[source] = fills[0].id
+        self._batches += 1
         lane.running += 1
-        lane.waiting += len(fill.requests())
-        job = asyncio.create_task(self._see_through(fill))
+        job = asyncio.create_task(self._see_through(fills))
         self._jobs.add(job)
         job.add_done_callback(self._jobs.discard)
 
-    async def _see_through(self, fill: Fill) -> None:
-        """Submits a fill, lets the next one begin when its subflow runs, and settles what became of it."""
+    async def _see_through(self, fills: list[Fill]) -> None:
+        """Submits the fills of a task, lets the next one begin when it runs, and settles what became of them."""
+        first = fills[0]
+        counting: asyncio.Task[None] | None = None
         try:
             await self.run.prefect_answers()
             begun = time.monotonic()
-            future = await run_fill.submit(f"{fill.dataset} {fill.days} {fill.kind.value}", fill.id)
-            ended = asyncio.create_task(_state_of(future))
-            starting = asyncio.create_task(self.run.started[fill.id].wait())
+            ended = asyncio.create_task(_state_of(await self._submit(fills)))
+            starting = asyncio.create_task(self.run.started[first.id].wait())
             await asyncio.wait({starting, ended}, return_when=asyncio.FIRST_COMPLETED)
             starting.cancel()
-            self.run.start_up += _START_WEIGHT * (time.monotonic() - begun - self.run.start_up)
-            del self._starting[fill.source]
+            if self._hands_over:
+                counting = asyncio.create_task(self._count_down(fills))
+            else:
+                self.run.has_started(time.monotonic() - begun)
+            del self._starting[first.source]
             self._changed.set()
-            self._settle(fill, await ended)
+            state = await ended
+            for fill in fills:
+                self._settle(fill, state)
         except Exception as error:  # it ends the run, when the fills that run have ended
             self._trouble = self._trouble or error
         finally:
-            if self._starting.get(fill.source) == fill.id:
-                del self._starting[fill.source]
-            del self._running[fill.id]
-            lane = self._lanes[fill.source]
+            if counting:
+                counting.cancel()
+            if self._starting.get(first.source) == first.id:
+                del self._starting[first.source]
+            for fill in fills:
+                del self._running[fill.id]
+            self._batches -= 1
+            lane = self._lanes[first.source]
             lane.running -= 1
-            running = (other for other in self._running.values() if other.source == fill.source)
+            running = (other for other in self._running.values() if other.source == first.source)
             lane.waiting = min(lane.waiting, sum(len(other.requests()) for other in running))
-            self._done += 1
+            self._done += len(fills)
             self._unsorted = True
             self._changed.set()
+
+    async def _submit(self, fills: list[Fill]) -> PrefectFuture[Any, Any]:
+        first = fills[0]
+        name = f"{first.dataset} {first.days} {first.kind.value}"
+        if not self._hands_over:
+            return await run_fill.submit(name, first.id)
+        ids = [fill.id for fill in fills]
+        return await run_batch.submit(name, ids, max(self._crashes[fill_id] for fill_id in ids))
+
+    async def _count_down(self, fills: list[Fill]) -> None:
+        """The requests of fills that were handed over leave unseen: as many as the rate allows, from their start on."""
+        await asyncio.sleep(self.run.start_up)
+        for _ in range(sum(len(fill.requests()) for fill in fills)):
+            await asyncio.sleep(self._lanes[fills[0].source].supply.spacing)
+            self._left(fills[0].source)
 
     def _settle(self, fill: Fill, state: State[Any]) -> None:
         """What became of a fill's files: those that never came to it, those for later in this run, the newly due."""

@@ -8,6 +8,7 @@ from typing import Any
 from prefect import flow
 from prefect.states import State
 
+from config.models import Priority
 from flows.dispatch import FillTaskRunner
 from flows.reconcile import conclude, reconcile_lake, run_name
 from tasks.domain.expected import Selection
@@ -20,9 +21,11 @@ async def fill(
     season: str | None = None,
     since: date | None = None,
     until: date | None = None,
+    keys: list[str] | None = None,
+    priority: Priority | None = None,
     dry_run: bool = False,
 ) -> State[Any]:
-    """Fetches what the lake lacks of a source, dataset, season or span of days, now.
+    """Fetches what the lake lacks of a source, dataset, season or span of days, or of some files, now.
 
     For example source=espn, season=2023-24.
 
@@ -32,10 +35,12 @@ async def fill(
         season: only this one, as 2023-24
         since: only from this day on
         until: only up to this day
+        keys: only these files, by their keys in the lake
+        priority: CRITICAL, HIGH, MEDIUM or LOW for all of it, rather than what each file would have
         dry_run: only tell what would be fetched
     """
-    selection = Selection(_maybe(source), _maybe(dataset), _maybe(season), since, until)
-    return await conclude(reconcile_lake(selection, dry_run=dry_run))
+    selection = Selection(_maybe(source), _maybe(dataset), _maybe(season), since, until, tuple(keys or ()))
+    return await conclude(reconcile_lake(selection, priority=priority, dry_run=dry_run))
 
 
 def _maybe(name: str | None) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Failed, State
 
 from config.load import ConfigError, load_config
+from config.models import Priority
 from flows.dispatch import Dispatcher, FillTaskRunner
 from flows.run import open_run
 from tasks.coverage import markdown as coverage_markdown
@@ -22,6 +23,7 @@ from tasks.domain.errors import AdceError
 from tasks.domain.expected import Selection
 from tasks.domain.plan import start_order
 from tasks.report import Report
+from tasks.view import Part
 
 log = logging.getLogger(__name__)
 
@@ -88,27 +90,34 @@ async def reconcile_lake(
     as_of: datetime | None = None,
     max_fills: int | None = None,
     dry_run: bool = False,
+    priority: Priority | None = None,
+    part: Part | None = None,
     is_the_one: bool = False,
 ) -> Report:
     """The steps of a reconcile. Runs inside a flow with a FillTaskRunner. Raises AdceError and ConfigError.
 
-    Of those that are to be the one reconcile, all but one leave everything for later. Others share the work with it.
+    Of those that are to be the one reconcile, all but one leave everything for later. Others share the work with it:
+    ad hoc fills, and the scraper runs that do a `part` of another's.
     """
     begun = time.monotonic()
     config = load_config()
     dry_run = dry_run or config.dry_run
-    async with open_run(config, selection, as_of=as_of, max_fills=max_fills, fetches=not dry_run) as run:
+    opening = open_run(
+        config, selection, as_of=as_of, max_fills=max_fills, priority=priority, part=part, fetches=not dry_run
+    )
+    async with opening as run:
         other = await run.other_reconcile() if is_the_one and not dry_run else None
         survey = await run.look(remember=True)
         plan = run.plan(survey) if other is None else run.leave_to(other, survey)
         report = Report(survey, run.foresee(plan.fills), plan.deferred, config, run.ledger.holds(), {})
-        run.ledger.keep_plan(report.plan_document(), run.now(), run.id)
+        if is_the_one:
+            run.ledger.keep_plan(report.plan_document(), run.now(), run.id)
         if not dry_run:
             dispatcher = Dispatcher(run)
             await dispatcher.run_all(plan)
             survey = await run.look(remember=True)
             await run.prefect_answers()
-            if as_of is None:
+            if as_of is None and is_the_one:
                 run.ledger.prune(run.begun - config.reconcile.keep)
             report = replace(
                 report,
@@ -122,7 +131,7 @@ async def reconcile_lake(
                 stop_signal=run.stop_signal,
             )
     report = replace(report, seconds=time.monotonic() - begun)
-    await publish(report)
+    await (publish(report) if is_the_one else create_markdown_artifact(report.markdown(), "fill", report.line()))
     return report
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -15,7 +16,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from prefect.client.orchestration import PrefectClient
 
-from config.models import Config
+from config.models import Config, Priority
 from flows.presence import at_work
 from tasks.buckets import client_for_buckets, open_buckets
 from tasks.domain.errors import AdceError
@@ -29,12 +30,13 @@ from tasks.history import FileOutcome
 from tasks.leases import RECONCILE, RunRecord
 from tasks.ledger import Ledger
 from tasks.progress import PROGRESS
-from tasks.view import View, open_lake_and_ledger
+from tasks.view import Part, View, open_lake_and_ledger
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _MOST_TOLD = 20  # files in the log that vanished
+_START_WEIGHT = 0.2  # of the newest start in the running mean of start-up times
 _PREFECT_ATTEMPTS = 300  # looks at whether the Prefect API is back, one a second
 
 # The run that scraper subflows of this process belong to.
@@ -56,6 +58,7 @@ class Run(View):
     start_up: float = START_UP  # seconds from submitting a fill to its first request, a running mean
     stopped: str | None = None  # why no more is started
     stop_signal: int | None = None  # if that is why
+    cut_short_at: float = math.inf  # by time.monotonic, when it is stopped
     on_stop: Callable[[], None] = lambda: None
 
     async def work_on(self, fill: Fill, work: Coroutine[Any, Any, T]) -> T:
@@ -64,7 +67,15 @@ class Run(View):
         Prefect runs every task, and so every subflow in a task, in a thread and a loop of its own.
         """
         self.loop.call_soon_threadsafe(self.started[fill.id].set)
+        return await self.in_its_loop(work)
+
+    async def in_its_loop(self, work: Coroutine[Any, Any, T]) -> T:
+        """The same, of whatever needs the run's connections."""
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.loop))
+
+    def has_started(self, seconds: float) -> None:
+        """A fill has taken so long from being submitted to its first request."""
+        self.start_up += _START_WEIGHT * (seconds - self.start_up)
 
     def stop(self, why: str, by_signal: int | None = None) -> None:
         """Starts no more, lets what runs end within the grace, and then cuts it short; the second time at once."""
@@ -72,6 +83,7 @@ class Run(View):
         log.warning("the run stops: %s; %s fills run, and have %.0f s to end", why, len(self.limits), grace)
         if not self.stopped:
             self.stopped, self.stop_signal = why, by_signal
+        self.cut_short_at = time.monotonic() + grace
         self.on_stop()
         self.loop.call_later(grace, self._cut_short)
 
@@ -138,6 +150,8 @@ class Run(View):
     def newly_due(self, fill: Fill) -> list[Gap]:
         """The gaps among the games of the schedules that a fill has just brought."""
         config, now = self.config, self.now()
+        if self.selection.keys:
+            return []
         schedules = [gap.cell for gap in fill.gaps if self._stored(gap.cell.key)]
         verdicts = self._verdicts(schedules)
         cells = {
@@ -173,6 +187,8 @@ async def open_run(
     *,
     as_of: datetime | None = None,
     max_fills: int | None = None,
+    priority: Priority | None = None,
+    part: Part | None = None,
     fetches: bool = True,
 ) -> AsyncIterator[Run]:
     """A run with its lake and ledger open and, if it `fetches`, its buckets checked and its sites ready to be asked.
@@ -180,7 +196,7 @@ async def open_run(
     Raises an AdceError that names what cannot be opened.
     """
     lake, ledger = await open_lake_and_ledger(config, selection, as_of, create=fetches)
-    run = Run(config, selection, lake, ledger, as_of, max_fills)
+    run = Run(config, selection, lake, ledger, as_of, max_fills, priority, part)
     token = RUN.set(run)
     try:
         if fetches:

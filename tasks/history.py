@@ -160,6 +160,20 @@ class History:
 
         self._database.write(write)
 
+    def outcomes_of(self, run: str) -> dict[str, FileOutcome]:
+        """What has become of the files that a run has come to, by key: the last attempt at each."""
+        columns = files_table.c
+        query = (
+            sa.select(columns.key, columns.outcome, columns.requests, columns.bytes, columns.error, columns.seconds)
+            .join(fills_table, columns.fill_id == fills_table.c.id)
+            .where(fills_table.c.run == run)
+            .order_by(columns.id)
+        )
+        return {
+            key: FileOutcome(key, outcome, requests, size, error, seconds=seconds)
+            for key, outcome, requests, size, error, seconds in self._rows(query)
+        }
+
     def last_file(self) -> int:
         """The number of the last attempt: what is stored later has a higher one."""
         query = sa.select(sa.func.max(files_table.c.id))

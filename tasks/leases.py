@@ -66,7 +66,7 @@ def _claim(dialect: str) -> sa.TextClause:
         f"""
         INSERT INTO marks (work, run) SELECT wanted.work, :run FROM ({_WANTED[dialect]}) AS wanted WHERE true
         ON CONFLICT (work) DO UPDATE SET run = excluded.run
-        WHERE marks.run = excluded.run OR marks.run NOT IN
+        WHERE marks.run IN (excluded.run, :parent) OR marks.run NOT IN
             (SELECT name FROM leases WHERE until > :now AND until <= :now + lasts + {_SLACK})
         RETURNING work
         """
@@ -93,10 +93,13 @@ class Leases:
 
     A lease is renewed by a thread of its own, so that long computations of the run do not cost it. One that would last
     longer than any lease does was taken before a clock was set back, and counts as lapsed.
+
+    A run that does a part of what another has planned, its `parent`, may take over the parent's marks.
     """
 
-    def __init__(self, database: Database, run: str, lasts: timedelta):
+    def __init__(self, database: Database, run: str, lasts: timedelta, parent: str | None = None):
         self.run = run
+        self.parent = parent or run
         self._database = database
         self._lasts = lasts.total_seconds()
         self._names = {run}  # of the leases that this run has
@@ -151,8 +154,8 @@ class Leases:
     def claim(self, connection: sa.Connection, works: Iterable[str]) -> set[str]:
         """Marks what is not marked by another run that is alive; gives what this run may do."""
         now, wanted = self._database.now(connection), json.dumps(sorted(set(works)))
-        claim = _claim(connection.dialect.name)
-        return set(connection.execute(claim, {"works": wanted, "run": self.run, "now": now}).scalars())
+        values = {"works": wanted, "run": self.run, "parent": self.parent, "now": now}
+        return set(connection.execute(_claim(connection.dialect.name), values).scalars())
 
     def release(self, connection: sa.Connection, works: Iterable[str]) -> None:
         """Takes this run's marks off, in the transaction that records what became of the work."""
@@ -168,7 +171,7 @@ class Leases:
                 sa.select(marks_table.c.work, runs_table.c.id, runs_table.c.holder, leases_table.c.until)
                 .join(leases_table, leases_table.c.name == marks_table.c.run)
                 .join(runs_table, runs_table.c.id == marks_table.c.run)
-                .where(_alive(now), marks_table.c.run != self.run)
+                .where(_alive(now), marks_table.c.run.not_in([self.run, self.parent]))
             )
             return {
                 work: Mark(run, holder, datetime.fromtimestamp(until, UTC))
@@ -199,6 +202,17 @@ class Leases:
             return [RunRecord(*row) for row in connection.execute(unburied)]
 
         return self._database.write(write)
+
+    def at_work(self) -> set[str]:
+        """The flow runs, by their ids in Prefect, of the runs that are alive."""
+
+        def read(connection: sa.Connection) -> set[str]:
+            now = self._database.now(connection)
+            query = sa.select(runs_table.c.flow_run).join(leases_table, leases_table.c.name == runs_table.c.id)
+            found = connection.execute(query.where(_alive(now), runs_table.c.flow_run.is_not(None)))
+            return set(found.scalars())
+
+        return self._database.read(read)
 
     def buried(self, run: str) -> None:
         """Everybody who is to know that a run died has been told."""
@@ -247,6 +261,13 @@ class Leases:
 def _alive(now: float) -> sa.ColumnElement[bool]:
     columns = leases_table.c
     return (columns.until > now) & (columns.until <= now + columns.lasts + _SLACK)
+
+
+def run_of(database: Database, flow_run: str) -> RunRecord | None:
+    """The run of a flow run in Prefect, if it has come so far as to say that it is at work."""
+    query = sa.select(runs_table).where(runs_table.c.flow_run == flow_run).order_by(runs_table.c.began.desc()).limit(1)
+    row = database.read(lambda connection: connection.execute(query).one_or_none())
+    return RunRecord(*row) if row else None
 
 
 def run_records(database: Database, ids: Iterable[str]) -> Mapping[str, RunRecord]:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from blocks.store import Store
 from config.load import ConfigError
-from config.models import Config
+from config.models import Config, Priority
 from tasks.domain.absences import Absence
 from tasks.domain.expected import Cell, Selection, calendar_cells
 from tasks.domain.keys import KeyPatterns
@@ -34,6 +34,18 @@ from tasks.sources.checks import CHECKS
 log = logging.getLogger(__name__)
 
 _MOST_TOLD = 20  # files in the log that vanished
+_FEW = 1000  # files of which each is asked for, rather than their folders listed
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a run does is a part of another's work: of which run, by its id in the ledger, and until when.
+
+    It does it itself, and hands nothing over.
+    """
+
+    of: str | None
+    ends: datetime | None
 
 
 @dataclass
@@ -46,6 +58,8 @@ class View:
     ledger: Ledger
     as_of: datetime | None = None
     max_fills: int | None = None
+    priority: Priority | None = None  # of all fills, whatever their own would be
+    part: Part | None = None
     begun: datetime = field(default_factory=lambda: datetime.now(UTC))
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     objects: dict[str, LakeObject] = field(default_factory=dict)
@@ -62,7 +76,8 @@ class View:
     def __post_init__(self) -> None:
         self.keys = KeyPatterns(self.config)
         self.checks = check_ids(self.config)
-        self.leases = Leases(self.ledger.database, self.id, self.config.reconcile.lease)
+        parent = self.part.of if self.part else None
+        self.leases = Leases(self.ledger.database, self.id, self.config.reconcile.lease, parent)
         self.latencies = self.ledger.history.latencies()
         self.history = self.ledger.history.outcomes_by_dataset(self.config.scoring.success.half_life, self.now())
 
@@ -76,7 +91,8 @@ class View:
     @property
     def ends(self) -> datetime:
         """After this time no fill is started."""
-        return self.begun + self.config.reconcile.time_budget
+        ends = self.begun + self.config.reconcile.time_budget
+        return min(ends, self.part.ends) if self.part and self.part.ends else ends
 
     async def look(self, *, remember: bool) -> Survey:
         """The state of every selected cell, from a fresh listing; what the checks find is kept in the ledger."""
@@ -87,17 +103,19 @@ class View:
         config, now = self.config, self.now()
         progress = PROGRESS.get()
         datasets = [d for n, d in config.datasets.items() if self.selection.has(n, d) or n in self._schedules_in_use()]
+        calendar = list(calendar_cells(config, now, self.selection))
         progress("Listing the lake", 0, 1)
         self.last_file = self.ledger.history.last_file()  # first: what is stored from now on may be missed below
-        known = asyncio.create_task(asyncio.to_thread(self.ledger.examinations))
+        few = bool(self.selection.keys) and len(self.selection.keys) + len(calendar) <= _FEW
+        wanted = [*self.selection.keys, *(cell.key for cell in calendar)] if few else None
+        known = asyncio.create_task(asyncio.to_thread(self.ledger.examinations, wanted))
         try:
-            self.objects = await list_lake(self.lake, datasets)
+            self.objects = await (list_lake(self.lake, datasets) if wanted is None else self.lake.find_all(wanted))
         finally:
             await asyncio.wait({known})
         progress("Listing the lake", 1, 1)
         self.examinations = known.result()
         self.absences = self.ledger.absences()
-        calendar = list(calendar_cells(config, now, self.selection))
         await self._examine([c for c in calendar if config.datasets[c.dataset].lists_games])
         verdicts = self._verdicts(calendar)
         cells = expected_cells(config, listed_games(config, calendar, verdicts), self.selection, now)
@@ -116,7 +134,7 @@ class View:
     def plan_for(self, gaps: list[Gap]) -> Plan:
         """The plan for these gaps, with the ledger's history and what is held until the run has used up its time."""
         held = {name: hold for name, hold in self.ledger.holds().items() if hold.until and hold.until > self.ends}
-        return make_plan(self.config, gaps, self.now(), self.success(), held, self.max_fills)
+        return make_plan(self.config, gaps, self.now(), self.success(), held, self.max_fills, self.priority)
 
     def success(self) -> dict[str, float]:
         """The success factor by dataset, of the ledger's history."""

@@ -5,7 +5,6 @@ It looks at the cells in question only, not at the whole lake. Nothing here impo
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -233,8 +232,7 @@ async def _objects(config: Config, store: Store, cells: Mapping[str, Cell]) -> d
     if len(cells) > _FEW:
         datasets = [config.datasets[name] for name in {cell.dataset for cell in cells.values()}]
         return await store.list({fixed_folder(key) for dataset in datasets for key in dataset.keys})
-    found = await asyncio.gather(*(store.find(key) for key in cells))
-    return {have.key: have for have in found if have}
+    return await store.find_all(cells)
 
 
 def _decides(config: Config, cell: Cell, status: Status) -> str:

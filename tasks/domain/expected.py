@@ -15,6 +15,7 @@ from config.models import Config, Dataset
 from tasks.domain import seasons
 from tasks.domain.errors import SelectionError
 from tasks.domain.games import Game, GameStatus
+from tasks.domain.keys import KeyPatterns
 
 
 class Cell(NamedTuple):
@@ -50,6 +51,7 @@ class Selection:
     seasons: tuple[str, ...] = ()
     since: date | None = None
     until: date | None = None
+    keys: tuple[str, ...] = ()
 
     def check(self, config: Config, now: datetime) -> None:
         """Raises SelectionError for a name, a season or a clock that there is none of."""
@@ -62,6 +64,12 @@ class Selection:
             for name in asked:
                 if name not in known:
                     raise SelectionError(f"no {what} {name!r}; there are {', '.join(known)}")
+        patterns = KeyPatterns(config)
+        for key in self.keys:
+            if (found := patterns.dataset_of(key)) is None:
+                raise SelectionError(f"no dataset has a key {key!r}; `adce why` tells which comes nearest")
+            if not self.has(found, config.datasets[found]):
+                raise SelectionError(f"{key} is of {found}, which was not asked for")
         if not any(self.has(name, dataset) for name, dataset in config.datasets.items()):
             raise SelectionError(f"no dataset of {', '.join(self.datasets)} is one of {', '.join(self.sources)}")
         if self.since and self.until and self.since > self.until:

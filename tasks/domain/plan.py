@@ -92,11 +92,12 @@ def make_plan(
     success: Mapping[str, float] | None = None,
     held: Mapping[str, Hold] | None = None,
     max_fills: int | None = None,
+    priority: Priority | None = None,
 ) -> Plan:
     """All fills in score order, and every gap that is left for later.
 
     `success` is the success factor by dataset; `held` are the sources and datasets that may not be asked before
-    the run has used up its time.
+    the run has used up its time. With `priority`, all fills have that one.
     """
     deferred: list[Deferral] = []
     ready: list[Gap] = []
@@ -111,7 +112,7 @@ def make_plan(
             ready.append(gap)
     taken: list[Fill] = []
     cap = RunCap(config, max_fills)
-    for fill in sorted(_fills(config, ready, success or {}, now), key=start_order):
+    for fill in sorted(_fills(config, ready, success or {}, now, priority), key=start_order):
         if over := cap.why_not(fill.priority):
             deferred += [Deferral(gap, over, now + config.reconcile.interval) for gap in fill.gaps]
         else:
@@ -185,7 +186,9 @@ def _switch(config: Config, name: str) -> str | None:
     return None
 
 
-def _fills(config: Config, gaps: Iterable[Gap], success: Mapping[str, float], now: datetime) -> Iterator[Fill]:
+def _fills(
+    config: Config, gaps: Iterable[Gap], success: Mapping[str, float], now: datetime, given: Priority | None
+) -> Iterator[Fill]:
     by_request: dict[tuple[str, str], list[Gap]] = defaultdict(list)
     for gap in gaps:
         by_request[gap.cell.dataset, gap.cell.request].append(gap)
@@ -193,7 +196,7 @@ def _fills(config: Config, gaps: Iterable[Gap], success: Mapping[str, float], no
     for (name, _), together in by_request.items():
         cell = together[0].cell
         worst = min((gap.kind for gap in together), key=_KINDS.index)
-        priority = priority_of(cell, config.datasets[name], config.scoring, now)
+        priority = given or priority_of(cell, config.datasets[name], config.scoring, now)
         groups[name, cell.season, priority, worst].append(together)
     for (name, season, priority, kind), requests in groups.items():
         requests.sort(key=lambda gaps: (min(gap.first_seen for gap in gaps), gaps[0].cell.first_day, gaps[0].cell.key))

@@ -56,6 +56,8 @@ def expected_cells(
     for schedule, games in games_by_schedule.items():
         for cell in game_cells(config, schedule, games, selection):
             cells[cell.key] = cell
+    if selection.keys:
+        return {key: cells[key] for key in selection.keys if key in cells}
     return cells
 
 

@@ -1,0 +1,145 @@
+"""How is a batch of fills fetched by another process? A run of its source's scraper deployment does it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from uuid import UUID
+
+import httpx
+from prefect.client.schemas.objects import FlowRun
+from prefect.deployments.deployments import run_deployment
+from prefect.exceptions import ObjectNotFound
+from prefect.states import Cancelled, Cancelling, Crashed, State
+
+from flows.run import Run
+from tasks.domain.errors import AdceError
+from tasks.domain.plan import Fill
+from tasks.history import FileOutcome
+from tasks.leases import run_of
+
+log = logging.getLogger(__name__)
+
+_LOOK_EVERY = 2.0  # seconds
+_TO_END = 10.0  # seconds beyond the grace that a run which was told to stop may take
+_TO_BEGIN = 90.0  # seconds from when Prefect says that a run runs until the ledger must know it
+
+
+async def check_deployments(run: Run, sources: Iterable[str]) -> None:
+    """Raises AdceError for a source whose scraper deployment Prefect does not have."""
+    assert run.client is not None
+    for name in (run.config.scraper.format(source=source) for source in sources):
+        try:
+            await run.client.read_deployment_by_name(name)
+        except ObjectNotFound:
+            raise AdceError(
+                f"dispatch is `deployment`, and Prefect has no deployment {name}; see `scraper` in the "
+                "configuration, or run `adce setup` and `prefect --no-prompt deploy --all`"
+            ) from None
+
+
+async def hand_over(run: Run, fills: Sequence[Fill], attempt: int) -> FlowRun:
+    """Has Prefect schedule a run for fills of one source, as a subflow of the flow run that this is called in.
+
+    The same fills and attempt of a run are scheduled once, however often it is asked.
+    """
+    first = fills[0]
+    gaps = [gap for fill in fills for gap in fill.gaps]
+    more = f" and {len(fills) - 1} more" if len(fills) > 1 else ""
+    tags = {"adce", f"source:{first.source}", f"priority:{first.priority.value}"}
+    flow_run: FlowRun = await run_deployment(
+        run.config.scraper.format(source=first.source),
+        parameters={
+            "source": first.source,
+            "keys": [gap.cell.key for gap in gaps],
+            "seasons": sorted({gap.cell.season for gap in gaps}),
+            "since": min(gap.cell.first_day for gap in gaps).isoformat(),
+            "until": max(gap.cell.last_day for gap in gaps).isoformat(),
+            "part_of": run.id,
+            "ends": run.ends.isoformat(),
+            "as_of": run.as_of and run.as_of.isoformat(),
+        },
+        flow_run_name=f"{first.dataset} {first.days} {first.kind.value}{more}",
+        tags=sorted(tags | {f"dataset:{fill.dataset}" for fill in fills}),
+        work_queue_name=first.priority.value.lower(),
+        idempotency_key=f"{run.id} {first.id} {attempt}",
+        timeout=0,
+    )
+    return flow_run
+
+
+async def see_through(run: Run, flow_run: FlowRun, fills: Sequence[Fill]) -> State[None]:
+    """Waits for the end of a run that was handed over; what became of each file is in `run.outcomes` then.
+
+    One that nobody begins in time is cancelled, and one whose process has died is called crashed.
+    """
+    state = await _end_of(run, flow_run, fills)
+    keys = [key for fill in fills for key in fill.keys]
+    record = run_of(run.ledger.database, str(flow_run.id))
+    if record is not None:
+        run.outcomes |= run.ledger.history.outcomes_of(record.id)
+        run.examinations |= run.ledger.examinations(keys)
+        run.absences |= run.ledger.absences(keys)
+        run.objects |= await run.lake.find_all(key for key in keys if _brings_games(run, key))
+        if record.outcome == "ended":
+            for key in (key for key in keys if key not in run.outcomes):
+                reason = f"its scraper run left it: {state.message}"
+                run.outcomes[key] = FileOutcome(key, "deferred", error=reason, until=run.next_run())
+    works = {gap.cell.work for fill in fills for gap in fill.gaps}
+    run.ledger.database.write(lambda connection: run.leases.release(connection, works))
+    return state
+
+
+def _brings_games(run: Run, key: str) -> bool:
+    name = run.keys.dataset_of(key)
+    return name is not None and run.config.datasets[name].lists_games
+
+
+async def _end_of(run: Run, flow_run: FlowRun, fills: Sequence[Fill]) -> State[None]:
+    assert run.client is not None
+    handed_over = time.monotonic()
+    runs_since: float | None = None
+    told_to_stop = False
+    while True:
+        with suppress(httpx.HTTPError):  # the Prefect API is away: the run goes on without it, and this waits
+            state = (await run.client.read_flow_run(flow_run.id)).state
+            assert state is not None
+            if not state.is_scheduled():
+                for fill in fills:
+                    run.started[fill.id].set()
+            if state.is_final():
+                return state
+            now = time.monotonic()
+            if run.stopped:
+                if not told_to_stop:
+                    told_to_stop = True
+                    await _set(run, flow_run.id, Cancelling() if state.is_running() else Cancelled())
+                elif now > run.cut_short_at + _TO_END:
+                    return Cancelled(message="it was told to stop, and has not ended yet")
+            elif state.is_running():
+                if runs_since is None:
+                    runs_since = now
+                    run.has_started(now - handed_over)
+                record = run_of(run.ledger.database, str(flow_run.id))
+                run.leases.bury_the_dead()
+                lost = now - runs_since > _TO_BEGIN if record is None else record.ended is not None
+                if lost and (record is None or record.outcome != "ended"):
+                    crashed: State[None] = Crashed(message="its process died")
+                    await _set(run, flow_run.id, crashed)
+                    return crashed
+            elif now - handed_over > run.config.reconcile.start_within.total_seconds():
+                why = f"no worker has begun run {flow_run.name!r} within {run.config.reconcile.start_within}"
+                log.warning("%s (state %s): is a worker of work pool %r up?", why, state.name, flow_run.work_pool_name)
+                await _set(run, flow_run.id, Cancelled(message=why))
+                for key in (key for fill in fills for key in fill.keys):
+                    run.outcomes[key] = FileOutcome(key, "deferred", error=why, until=run.next_run())
+                return Cancelled(message=why)
+        await asyncio.sleep(_LOOK_EVERY)
+
+
+async def _set(run: Run, flow_run: UUID, state: State[None]) -> None:
+    assert run.client is not None
+    await run.client.set_flow_run_state(flow_run, state, force=state.is_crashed())

@@ -1,0 +1,41 @@
+"""A part of a reconcile that another process does: the flow of the scraper deployments."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+
+from prefect import flow
+from prefect.states import State
+
+from flows.dispatch import FillTaskRunner
+from flows.reconcile import conclude, reconcile_lake
+from tasks.domain.expected import Selection
+from tasks.view import Part
+
+
+@flow(name="scraper", task_runner=FillTaskRunner())
+async def scraper(
+    source: str,
+    keys: list[str],
+    seasons: list[str] | None = None,
+    since: date | None = None,
+    until: date | None = None,
+    part_of: str | None = None,
+    ends: datetime | None = None,
+    as_of: datetime | None = None,
+) -> State[Any]:
+    """Fetches some files of one source, those of them that the lake lacks. Reconcile submits it.
+
+    Args:
+        source: of which the files are
+        keys: their keys in the lake
+        seasons: in which they are, as 2023-24; spares reading the schedules of all others
+        since: their first day
+        until: their last day
+        part_of: the run that has planned this, by its id in the ledger
+        ends: start nothing after this time
+        as_of: look at the lake as if it were this time
+    """
+    selection = Selection((source,), (), tuple(seasons or ()), since, until, tuple(keys))
+    return await conclude(reconcile_lake(selection, as_of=as_of, part=Part(part_of, ends)))

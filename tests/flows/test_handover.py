@@ -1,0 +1,183 @@
+"""Scraper runs as deployments: a real Prefect server, a worker, and processes that die or never begin."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import sqlalchemy as sa
+
+from deployments.sandbox.process import SandboxProcess
+from tests.servers import prefect_server
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+SPAN = ["--since", "2026-01-13", "--until", "2026-01-14", "--as-of", "2026-01-15T12:00:00Z"]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """A Prefect server with everything of prefect.yaml, deployed twice."""
+    with prefect_server(tmp_path_factory.mktemp("prefect")) as env:
+        env = env | {"PREFECT_LOGGING_SERVER_LEVEL": "CRITICAL", "PREFECT_WORKER_QUERY_SECONDS": "1"}
+        _run(env, BIN / "adce", "setup")
+        _run(env, BIN / "prefect", "--no-prompt", "deploy", "--all")
+        before = _deployments(env)
+        _run(env, BIN / "prefect", "--no-prompt", "deploy", "--all")
+        assert _deployments(env) == before, "the second time changes nothing"
+        yield env
+
+
+@pytest.fixture(autouse=True)
+def hands_over(adce_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADCE_DISPATCH", "deployment")
+    monkeypatch.setenv("ADCE_RECONCILE__LEASE", "5s")
+
+
+def test_a_reconcile_fills_the_lake_through_its_scraper_deployments(
+    server: dict[str, str], sites: SandboxProcess, tmp_path: Path
+) -> None:
+    with worker(server, tmp_path):
+        report = _reconcile(server)
+    cells = report["cells"]
+    assert cells["present"] + cells["not_due"] == cells["total"] > 40
+    assert cells["present"] == len(report["filled"])
+    assert set(Counter(request["url"] for request in sites.requests()).values()) == {1}
+    runs = _scrapers(server)
+    assert {run["state"]["type"] for run in runs} == {"COMPLETED"}
+    assert all(run["parent_task_run_id"] for run in runs), "each is a subflow of the reconcile"
+    for run in runs:
+        queue, datasets = run["work_queue_name"], {tag for tag in run["tags"] if tag.startswith("dataset:")}
+        assert {"adce", f"source:{run['parameters']['source']}", f"priority:{queue.upper()}"} <= set(run["tags"])
+        assert f"dataset:{run['name'].split()[0]}" in datasets
+    for source in {run["parameters"]["source"] for run in runs}:
+        of_source = [run for run in runs if run["parameters"]["source"] == source]
+        begun = sorted(of_source, key=lambda run: run["start_time"])
+        assert begun == sorted(of_source, key=lambda run: run["created"]), "they begin in the order of the plan"
+
+
+def test_a_scraper_run_that_is_killed_is_done_again_and_costs_what_was_in_flight(
+    server: dict[str, str], sites: SandboxProcess, tmp_path: Path
+) -> None:
+    before = len(_scrapers(server))
+    with worker(server, tmp_path), reconciling(server, tmp_path, "--source", "espn") as reconcile:
+        os.kill(_first_scraper(server), signal.SIGKILL)
+        assert reconcile.wait(200) == 0, (tmp_path / "errors").read_text()[-3000:]
+    report = json.loads((tmp_path / "report").read_text())
+    assert report["cells"]["present"] == report["cells"]["total"]
+    states = Counter(run["state"]["type"] for run in _scrapers(server)[before:])
+    assert states["CRASHED"] == 1
+    assert states.keys() == {"CRASHED", "COMPLETED"}
+
+
+def test_a_reconcile_that_is_stopped_stops_its_scraper_runs(
+    server: dict[str, str], sites: SandboxProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADCE_RECONCILE__GRACE", "3s")
+    sites.set_faults("espn", "hang")
+    before = len(_scrapers(server))
+    with worker(server, tmp_path), reconciling(server, tmp_path, "--source", "espn") as reconcile:
+        _first_scraper(server)
+        reconcile.terminate()
+        assert reconcile.wait(60) == 128 + signal.SIGTERM, (tmp_path / "errors").read_text()[-3000:]
+        ended = {run["state"]["type"] for run in _scrapers(server)[before:]}
+    assert ended <= {"CANCELLED", "CANCELLING", "COMPLETED"}
+    assert ended & {"CANCELLED", "CANCELLING"}
+
+
+def test_without_a_worker_the_files_are_left_to_the_next_run_and_nothing_stays_marked(
+    server: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADCE_RECONCILE__START_WITHIN", "3s")
+    report = _reconcile(server, "--source", "espn", status=1)
+    assert report["filled"] == []
+    assert report["deferred"]
+    assert all("no worker has begun run" in later["reason"] for later in report["deferred"])
+    plan = json.loads(_run({}, BIN / "adce", "plan", "--json", "--source", "espn", *SPAN))
+    assert plan["cells"]["in_flight"] == 0
+    assert _scrapers(server)[-1]["state"]["type"] == "CANCELLED"
+
+
+def test_without_the_deployments_one_line_says_what_to_do(tmp_path: Path) -> None:
+    with prefect_server(tmp_path / "prefect") as env:
+        _run(env, BIN / "adce", "setup")
+        command = [BIN / "adce", "reconcile", "--source", "espn", *SPAN]
+        ended = subprocess.run(command, env={**os.environ, **env}, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert "prefect --no-prompt deploy --all" in ended.stderr
+
+
+@contextmanager
+def worker(env: Mapping[str, str], tmp_path: Path) -> Iterator[None]:
+    """A worker of the pool adce, as an operator starts it."""
+    command = [BIN / "prefect", "worker", "start", "--pool", "adce"]
+    with (tmp_path / "worker.log").open("w") as log:
+        started = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **env}, stdout=log, stderr=log)
+    try:
+        yield
+    finally:
+        started.terminate()
+        started.wait(60)
+
+
+@contextmanager
+def reconciling(env: Mapping[str, str], tmp_path: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    command = [BIN / "adce", "reconcile", "--json", *options, *SPAN]
+    with (tmp_path / "report").open("w") as report, (tmp_path / "errors").open("w") as errors:
+        process = subprocess.Popen(command, env={**os.environ, **env}, stdout=report, stderr=errors)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _reconcile(env: Mapping[str, str], *options: str, status: int = 0) -> dict[str, Any]:
+    report = json.loads(_run(env, BIN / "adce", "reconcile", "--json", *options, *SPAN, status=status))
+    assert isinstance(report, dict)
+    return report
+
+
+def _run(env: Mapping[str, str], *command: str | Path, status: int = 0) -> str:
+    ended = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **env}, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert ended.returncode == status, ended.stderr[-3000:] + ended.stdout[-3000:]
+    return ended.stdout
+
+
+def _first_scraper(env: Mapping[str, str]) -> int:
+    """The process of the scraper run that runs, as soon as it has said that it is at work."""
+    engine = sa.create_engine(os.environ["ADCE_LEDGER"])
+    query = sa.text("SELECT holder FROM runs WHERE kind = 'scraper' AND ended IS NULL")
+    for _ in range(600):
+        with suppress(sa.exc.OperationalError), engine.connect() as connection:  # it has no tables yet
+            if holder := connection.execute(query).scalar():
+                engine.dispose()
+                return int(holder.rpartition(" ")[2].rstrip(")"))
+        time.sleep(0.1)
+    raise AssertionError(f"no scraper run began: {_scrapers(env)}")
+
+
+def _scrapers(env: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The scraper runs, as Prefect knows them, in the order in which they were submitted."""
+    asked = {"flows": {"name": {"any_": ["scraper"]}}, "sort": "START_TIME_ASC", "limit": 200}
+    runs: list[dict[str, Any]] = httpx.post(f"{env['PREFECT_API_URL']}/flow_runs/filter", json=asked).json()
+    return sorted(runs, key=lambda run: run["created"])
+
+
+def _deployments(env: Mapping[str, str]) -> list[dict[str, Any]]:
+    found = httpx.post(f"{env['PREFECT_API_URL']}/deployments/filter", json={}).json()
+    moving = {"updated", "last_polled", "status"}
+    for deployment in found:
+        deployment["schedules"] = [schedule["schedule"] for schedule in deployment["schedules"]]
+    return sorted(({k: v for k, v in d.items() if k not in moving} for d in found), key=lambda d: d["name"])

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import string
-from datetime import timedelta
+from datetime import date, timedelta
 from enum import StrEnum
 from itertools import pairwise
+from pathlib import PurePath
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -95,6 +96,7 @@ class Source(Model):
     rates: list[Rate] = Field(min_length=1)
     lanes: int = Field(default=5, ge=1, le=50, description="fills of this source that may run at once, at the most")
     connections: int = Field(default=20, ge=1, le=200, description="requests that may be in flight at once")
+    processes: int = Field(default=2, ge=1, le=50, description="commands that may run at once")
     multiplier: float = Field(default=1.0, gt=0, le=10)
     headers: dict[str, str] = {}
     timeouts: Timeouts = Timeouts()
@@ -104,11 +106,15 @@ class Source(Model):
     @field_validator("game_id")
     @classmethod
     def _game_id_is_an_expression(cls, text: str) -> str:
-        try:
-            re.compile(text)
-        except re.error as error:
-            raise ValueError(f"not a regular expression: {error}") from None
+        _check_expression(text)
         return text
+
+
+def _check_expression(text: str) -> None:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from None
 
 
 def _check_season(value: Any) -> Any:
@@ -160,10 +166,108 @@ def template_fields(template: str) -> set[str]:
     return fields
 
 
+class Parameter(Model):
+    """What a value in a command line must be: the `value` given here, or else the partition's field of that name."""
+
+    type: Literal["int", "date", "season", "text", "choice"]
+    value: str | int | None = None
+    pattern: str = Field(default="", description="of a text: a regular expression for all of it")
+    choices: list[str] = []
+
+    @model_validator(mode="after")
+    def _says_what_it_allows(self) -> Parameter:
+        if (self.type == "text") != bool(self.pattern) or (self.type == "choice") != bool(self.choices):
+            raise ValueError("a text needs a pattern, a choice needs choices, and nothing else has them")
+        _check_expression(self.pattern)
+        if self.value is not None and (problem := self.problem(str(self.value))):
+            raise ValueError(problem)
+        return self
+
+    def problem(self, text: str) -> str | None:
+        """Why a value is not what it must be."""
+        if not text or not text.isprintable():
+            return f"{text!r} is empty, or has characters that cannot be printed"
+        try:
+            if self.type == "int":
+                right = re.fullmatch(r"-?[0-9]{1,18}", text) is not None
+            elif self.type == "date":
+                right = date.fromisoformat(text).isoformat() == text
+            elif self.type == "season":
+                right = _check_season(text) == text
+            else:
+                right = text in self.choices or (bool(self.pattern) and re.fullmatch(self.pattern, text) is not None)
+        except ValueError:
+            right = False
+        allowed = self.pattern or " or ".join(self.choices)
+        return None if right else f"{text!r} is no {self.type}" + (f": {allowed}" if allowed else "")
+
+
+def _literally(text: str, *braces: str) -> str:
+    """A template of a text: its braces, doubled."""
+    for brace in braces or ("{", "}"):
+        text = text.replace(brace, 2 * brace)
+    return text
+
+
+# What a command line may name besides its parameters and the partition's fields.
+COMMAND_FIELDS = {"python", "script", "out"}
+
+
+class Command(Model):
+    """A program that fills a dataset. It runs without a shell and leaves its files in a folder of its own."""
+
+    argv: list[str] = Field(min_length=1, description="the command line, part by part, each a template")
+    files: list[str] = Field(min_length=1, description="what it leaves in its folder: one for all keys, or one a key")
+    script: str | None = Field(default=None, description="what {script} stands for; set for a script that is found")
+    parameters: dict[str, Parameter] = {}
+    environment: list[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]] = Field(
+        default=[], description="variables that it is given; no others but PATH, LANG, HOME and TMPDIR"
+    )
+    cwd: str | None = Field(default=None, description="where it runs, if not in its folder; argv then names {out}")
+    requests: int = Field(default=1, ge=1, le=1000, description="that it makes to the source, at the most")
+    timeout: Duration = Field(default=timedelta(minutes=5), gt=timedelta(0))
+
+    @model_validator(mode="after")
+    def _is_a_command_line(self) -> Command:
+        used = template_fields(" ".join(self.argv))
+        if template_fields(self.argv[0]) - {"python", "script"}:
+            raise ValueError("argv: the program, its first part, is fixed, {python} or {script}")
+        if "script" in used and self.script is None:
+            raise ValueError("argv names {script}, and there is none: say which, or see scripts.folders")
+        if self.cwd is not None and "out" not in used:
+            raise ValueError("with cwd, argv must name {out}, the folder for its files")
+        for name, parameter in self.parameters.items():
+            if name not in used:
+                raise ValueError(f"parameters: {name} is not in argv")
+            if parameter.value is not None and (problem := self.problem(name, str(parameter.value))):
+                raise ValueError(f"parameters: {name}: {problem}")
+        return self
+
+    @property
+    def fixed(self) -> dict[str, str]:
+        """The parameters that are the same for every partition."""
+        return {name: str(p.value) for name, p in self.parameters.items() if p.value is not None}
+
+    @property
+    def line(self) -> str:
+        """The command line for people, a template of the partition's fields; the same on every host."""
+        shown = {name: f"{{{name}}}" for fields in FIELDS.values() for name in fields}
+        for name, text in {"python": "python", "script": PurePath(self.script or "").name, **self.fixed}.items():
+            shown[name] = _literally(text)
+        return _literally(" ".join(self.argv), "{{", "}}").format_map(shown | {"out": "."})
+
+    def problem(self, name: str, text: str) -> str | None:
+        """Why a value may not be put into the command line."""
+        if text.startswith("-") and any(part.startswith(f"{{{name}}}") for part in self.argv):
+            return f"{text!r} would be taken for an option; write --{name}={{{name}}}"
+        return self.parameters[name].problem(text) if name in self.parameters else None
+
+
 class Dataset(Model):
     enabled: bool = True
     source: str
-    url: str = Field(pattern=r"^/\S*$", description="path and query after the source's base URL")
+    url: str | None = Field(default=None, pattern=r"^/\S*$", description="path and query after the source's base URL")
+    command: Command | None = None
     keys: list[str] = Field(min_length=1, description="lake keys that one response is stored under")
     per: Partition
     schedule: str | None = Field(default=None, description="per game: the dataset whose files list the games")
@@ -179,21 +283,29 @@ class Dataset(Model):
 
     @model_validator(mode="after")
     def _templates_fit_the_partition(self) -> Dataset:
+        if (self.url is None) == (self.command is None):
+            raise ValueError("a dataset has a url or a command, and not both")
         allowed = FIELDS[self.per]
-        for template in [self.url, *self.keys]:
+        asked = self._check_command(self.command) if self.command else allowed
+        files = self.command.files if self.command else []
+        request = self.url or " ".join(self.command.argv if self.command else [])
+        for template, known in [(request, asked), *((template, allowed) for template in [*self.keys, *files])]:
             try:
                 used = template_fields(template)
             except ValueError as error:
                 raise ValueError(f"{template!r} is not a template: {error}") from None
-            if unknown := used - allowed:
-                names, known = ", ".join(sorted(unknown)), ", ".join(sorted(allowed))
-                raise ValueError(f"{template!r} names {names}; allowed per {self.per}: {known}")
-            if not any(needed <= used for needed in IDENTIFYING[self.per]):
+            if unknown := used - known:
+                names, all_known = ", ".join(sorted(unknown)), ", ".join(sorted(known))
+                raise ValueError(f"{template!r} names {names}; allowed per {self.per}: {all_known}")
+        for template in [request, *self.keys]:
+            if not any(needed <= template_fields(template) for needed in IDENTIFYING[self.per]):
                 ways = " or ".join(" and ".join(sorted(needed)) for needed in IDENTIFYING[self.per])
                 raise ValueError(f"{template!r} is the same for every {self.per}; it must name {ways}")
+        for path in [*self.keys, *files]:
+            if not re.fullmatch(r"[A-Za-z0-9_.{}/-]+", path) or path.startswith("/") or ".." in path or "//" in path:
+                what = "lake key" if path in self.keys else "file in a folder"
+                raise ValueError(f"{path!r} is not a {what}: letters, digits, _ - . and single / only")
         for key in self.keys:
-            if not re.fullmatch(r"[A-Za-z0-9_.{}/-]+", key) or key.startswith("/") or ".." in key or "//" in key:
-                raise ValueError(f"{key!r} is not a lake key: letters, digits, _ - . and single / only")
             if "{" in key.split("/")[0]:
                 raise ValueError(f"{key!r} must begin with a fixed folder, so that the lake can be listed by it")
         if (self.per == "game") != (self.schedule is not None):
@@ -201,6 +313,27 @@ class Dataset(Model):
         if self.lists_games and self.refresh is None:
             raise ValueError("a dataset that lists_games needs refresh: how often to look while games are not final")
         return self
+
+    def _check_command(self, command: Command) -> set[str]:
+        """The fields that the command line may name."""
+        fields, fixed = FIELDS[self.per], command.fixed.keys()
+        if unknown := command.parameters.keys() - fixed - fields:
+            raise ValueError(f"parameters: {', '.join(sorted(unknown))} has no value and is no field per {self.per}")
+        if taken := fixed & (fields | COMMAND_FIELDS):
+            raise ValueError(f"parameters: {', '.join(sorted(taken))} is a field already; it takes no value")
+        if len(command.files) not in (1, len(self.keys)):
+            raise ValueError(f"files: one for all keys, or one for each of the {len(self.keys)}")
+        return fields | fixed | COMMAND_FIELDS
+
+    @property
+    def request(self) -> str:
+        """What brings a partition's files, a template: path and query, or a command line."""
+        return self.command.line if self.command else self.url or ""
+
+    @property
+    def cost(self) -> int:
+        """Requests to the source that it takes."""
+        return self.command.requests if self.command else 1
 
 
 class SmallFill(Model):

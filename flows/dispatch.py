@@ -192,10 +192,10 @@ class Dispatcher:
         if not self._hands_over:
             return
         supply, critical = self.run.supply(first.source), first.priority is Priority.CRITICAL
-        requests, count = len(first.requests()), 1
+        requests, count = first.cost, 1
         closed = self._held()
         for fill in [fill for fill in self._queue if fill.source == first.source and fill.dataset not in closed]:
-            requests += len(fill.requests())
+            requests += fill.cost
             too_long = supply.seconds(requests) - supply.start_up > self.run.config.reconcile.batch_time.total_seconds()
             if too_long or (critical and (fill.priority is not first.priority or count >= supply.most_lanes)):
                 return
@@ -229,7 +229,7 @@ class Dispatcher:
             self._running[fill.id] = self.run.fills[fill.id] = replace(fill, starts=self.run.now())
             self.run.started[fill.id] = asyncio.Event()
             self.run.dataset_of |= dict.fromkeys(fill.keys, fill.dataset)
-            lane.waiting += len(fill.requests())
+            lane.waiting += fill.cost
         self._starting[source] = fills[0].id
         self._batches += 1
         lane.running += 1
@@ -270,7 +270,7 @@ class Dispatcher:
             lane = self._lanes[first.source]
             lane.running -= 1
             running = (other for other in self._running.values() if other.source == first.source)
-            lane.waiting = min(lane.waiting, sum(len(other.requests()) for other in running))
+            lane.waiting = min(lane.waiting, sum(other.cost for other in running))
             self._done += len(fills)
             self._unsorted = True
             self._changed.set()
@@ -286,7 +286,7 @@ class Dispatcher:
     async def _count_down(self, fills: list[Fill]) -> None:
         """The requests of fills that were handed over leave unseen: as many as the rate allows, from their start on."""
         await asyncio.sleep(self.run.start_up)
-        for _ in range(sum(len(fill.requests()) for fill in fills)):
+        for _ in range(sum(fill.cost for fill in fills)):
             await asyncio.sleep(self._lanes[fills[0].source].supply.spacing)
             self._left(fills[0].source)
 

@@ -15,6 +15,7 @@ from prefect.logging.loggers import flow_run_logger
 from prefect.states import Completed, Failed, State
 
 from flows.run import RUN, Run
+from tasks.commands import prepare
 from tasks.domain.absences import looked
 from tasks.domain.errors import AbsentError, AdceError, FetchError, HealingError, HeldError, LakeError, RefusedError
 from tasks.domain.expected import Cell
@@ -121,14 +122,14 @@ def _settle(
 async def _fetch_and_store(
     run: Run, fill: Fill, path: str, cells: list[Cell], changes: list[Change]
 ) -> list[FileOutcome]:
-    """One request, and its body stored under each of the keys that lack it."""
+    """One request or command, and what it brings stored under each of the keys that lack it."""
     source = run.sources[fill.source]
     dataset = run.config.datasets[fill.dataset]
-    verdict = Verdict(Wholeness.BAD)
+    fields = cells[0].fields
+    verdicts: dict[bytes, Verdict] = {}
 
     def check(body: bytes) -> None:
-        nonlocal verdict
-        verdict = judge(body, cells[0], dataset)
+        verdict = verdicts[body] = judge(body, cells[0], dataset)
         if verdict.refused:
             raise RefusedError(f"{path}: {verdict.reason}", shut_out=True)
         if verdict.absent:
@@ -144,8 +145,9 @@ async def _fetch_and_store(
         if run.keys.dataset_of(cell.key) != fill.dataset:
             return _unfilled(cells, "failed", LakeError(f"{cell.key!r} is no key of {fill.dataset}: it is not stored"))
     try:
+        command = prepare(dataset, fields, source.settings.game_id)
         is_known_hole = all(cell.key in run.absences for cell in cells)
-        fetched = await source.fetch(fill.dataset, path, check, is_known_hole=is_known_hole)
+        fetched = await source.fetch(fill.dataset, path, check, command=command, is_known_hole=is_known_hole)
     except HeldError as error:
         if error.refusal and not error.refusal.too_fast and (error.until > run.ends or error.refusals > 1):
             return _unfilled(cells, "failed", error.refusal, error.until)
@@ -156,14 +158,16 @@ async def _fetch_and_store(
         log.exception("%s could not be fetched", path)
         return _unfilled(cells, "failed", FetchError(f"{path}: {type(error).__name__}: {error}"))
     outcomes = []
+    keys = [template.format_map(fields) for template in dataset.keys]
     for cell in cells:
         requests = fetched.requests if cell is cells[0] else 0
+        body = fetched.bodies[keys.index(cell.key) if len(fetched.bodies) > 1 else 0]
         try:
-            await _store(run, cell, fetched.body, verdict, changes)
+            await _store(run, cell, body, verdicts[body], changes)
         except AdceError as error:
             outcomes.append(FileOutcome(cell.key, "failed", requests, error=str(error)))
             continue
-        outcomes.append(FileOutcome(cell.key, "stored", requests, len(fetched.body), seconds=fetched.seconds))
+        outcomes.append(FileOutcome(cell.key, "stored", requests, len(body), seconds=fetched.seconds))
     return outcomes
 
 

@@ -1,4 +1,4 @@
-"""How does one file come over the wire? Gate, bucket, GET, retries by what can heal."""
+"""How does one file come from its source? Gate, bucket, GET or command, retries by what can heal."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import httpx
 
 from config.models import Source
 from tasks.buckets import Bucket
+from tasks.commands import Prepared
 from tasks.domain.errors import AbsentError, FetchError, HealingError, HeldError, RefusedError
 from tasks.domain.lanes import LATENCY
 from tasks.domain.pacing import Departure
@@ -33,7 +34,7 @@ _LATENCY_WEIGHT = 0.1  # of the newest answer in the running mean
 
 @dataclass
 class Fetched:
-    body: bytes
+    bodies: list[bytes]  # one, or what a command left in each of its files
     requests: int
     seconds: float
 
@@ -69,6 +70,7 @@ class SourceClient:
         self.left: Callable[[str], None] = lambda source: None  # is told of every request that leaves
         self._attempts: dict[str, _Attempts] = {}  # by URL, of files that are not settled: a pause can part them
         self._connections = asyncio.Semaphore(settings.connections)
+        self._processes = asyncio.Semaphore(settings.processes)
         self._unreachable = 0
         timeouts = settings.timeouts
         self._http = httpx.AsyncClient(
@@ -83,20 +85,26 @@ class SourceClient:
         await self.bucket.close()
 
     async def fetch(
-        self, dataset: str, path: str, check: Callable[[bytes], None], *, is_known_hole: bool = False
+        self,
+        dataset: str,
+        path: str,
+        check: Callable[[bytes], None],
+        *,
+        command: Prepared | None = None,
+        is_known_hole: bool = False,
     ) -> Fetched:
-        """The body of `path`, after `check` has found nothing wrong with it (or raised what is).
+        """The body of `path`, or of a `command`, after `check` has found nothing wrong with it (or raised what is).
 
         Asks again, up to `retries.attempts` times in all, for what can heal; waiting for a pause to end is no attempt,
         and neither is a 429. Raises HeldError when the source or the scraper is to be left alone for longer than it
         is worth waiting, and FetchError, with `requests`, how often the site was asked. That a known hole is still
         one is no failure of the scraper.
         """
-        url = self.settings.base_url.rstrip("/") + path
+        url = self.settings.base_url.rstrip("/") + path if command is None else path
         attempts = self._attempts.setdefault(url, _Attempts())
         while True:
             try:
-                fetched = await self._ask(dataset, url, check, attempts)
+                fetched = await self._ask(dataset, url, check, attempts, command)
                 del self._attempts[url]
                 return fetched
             except HeldError as error:
@@ -117,7 +125,10 @@ class SourceClient:
                         self.gate.succeeded(dataset, attempts.asked)
                     else:
                         self.gate.failed(
-                            dataset, str(error), attempts.asked, answered=not getattr(error, "unreachable", False)
+                            dataset,
+                            str(error),
+                            attempts.asked,
+                            answered=command is None and not getattr(error, "unreachable", False),
                         )
                     self._note_unreachable(error)
                     raise
@@ -125,16 +136,27 @@ class SourceClient:
                 log.info("%s: %s; again in %.1f s", self.name, error, wait)
                 await asyncio.sleep(wait)
 
-    async def _ask(self, dataset: str, url: str, check: Callable[[bytes], None], attempts: _Attempts) -> Fetched:
-        """One request, when the gate, a connection and the bucket let it go; its outcome is told to the gate."""
-        async with self._connections:
-            entered, departure = await self._leave(dataset)
+    async def _ask(
+        self, dataset: str, url: str, check: Callable[[bytes], None], attempts: _Attempts, command: Prepared | None
+    ) -> Fetched:
+        """One request, when the gate, a connection and the bucket let it go; its outcome is told to the gate.
+
+        A command goes when its requests may all have left, and is not slower for what the source's latency is.
+        """
+        requests = command.command.requests if command else 1
+        async with self._processes if command else self._connections:
+            entered, departure = await self._leave(dataset, requests)
             self.left(self.name)
-            attempts.requests += 1
+            attempts.requests += requests
             attempts.asked = asked = datetime.now(UTC)
             try:
-                body = await self._get(url, departure)
-                check(body)
+                if command:
+                    self.bucket.sent(departure)
+                    bodies = await command.run()
+                else:
+                    bodies = [await self._get(url, departure)]
+                for body in bodies:
+                    check(body)
             except RefusedError as error:
                 self.gate.refused(error, asked)
                 self.gate.give_up(entered)
@@ -146,16 +168,22 @@ class SourceClient:
                 self.bucket.sent(departure)
             assert departure.sent is not None
             seconds = time.monotonic() - departure.sent
-            self.latency += _LATENCY_WEIGHT * (seconds - self.latency)
+            if command is None:
+                self.latency += _LATENCY_WEIGHT * (seconds - self.latency)
             self._unreachable = 0
             self.gate.succeeded(dataset, asked)
-            return Fetched(body, attempts.requests, seconds)
+            return Fetched(bodies, attempts.requests, seconds)
 
-    async def _leave(self, dataset: str) -> tuple[Pass, Departure]:
+    async def _leave(self, dataset: str, requests: int) -> tuple[Pass, Departure]:
+        """Waits until so many requests may leave, and gives the last one."""
         while True:
             entered = await self.gate.enter(dataset)
             try:
                 departure = await self.bucket.leave(entered.slower)
+                for _ in range(requests - 1):
+                    self.bucket.sent(departure)
+                    self.left(self.name)
+                    departure = await self.bucket.leave(entered.slower)
             except BaseException:
                 self.gate.give_up(entered)
                 raise

@@ -168,7 +168,7 @@ class Report:
             rows.append(
                 {
                     "name": name,
-                    "requests": sum(len(fill.requests()) for fill in fills),
+                    "requests": sum(fill.cost for fill in fills),
                     "eta": _iso(max(etas, default=None)),
                     "paused_until": _iso(self._held_until(name)),
                     "reason": self.holds[name].reason if self._held_until(name) else None,
@@ -212,7 +212,7 @@ def _fill(fill: Fill) -> dict[str, Any]:
         "score": round(fill.score.total, 6),
         "score_parts": fill.score.parts(),
         "keys": fill.keys,
-        "requests": len(fill.requests()),
+        "requests": fill.cost,
         "detected_at": _iso(fill.detected_at),
         "starts": _iso(fill.starts),
         "eta": _iso(fill.eta),

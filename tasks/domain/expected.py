@@ -27,13 +27,14 @@ class Cell(NamedTuple):
     first_day: date
     last_day: date
     due_at: datetime
-    url: str  # its template
+    url: str  # its template, or a command line's
     fields: Mapping[str, str]
     game: Game | None = None
+    cost: int = 1  # requests to the source that it takes
 
     @property
     def request(self) -> str:
-        """Path and query after the source's base URL."""
+        """Path and query after the source's base URL, or a command line."""
         return self.url.format_map(self.fields)
 
     @property
@@ -113,6 +114,7 @@ def calendar_cells(config: Config, now: datetime, selection: Selection | None = 
     for name, dataset in config.datasets.items():
         if dataset.per == "game" or not (selection.has(name, dataset) or name in needed):
             continue
+        url, cost = dataset.request, dataset.cost
         for season in seasons.seasons_between(dataset.first_season, current):
             for first_day, last_day, fields in _periods(dataset.per, season):
                 if selection.reaches(season, first_day, last_day):
@@ -120,7 +122,7 @@ def calendar_cells(config: Config, now: datetime, selection: Selection | None = 
                     due_at = _eastern_midnight(due_from) + dataset.due_after
                     for template in dataset.keys:
                         key = template.format_map(fields)
-                        yield Cell(key, name, season, first_day, last_day, due_at, dataset.url, fields)
+                        yield Cell(key, name, season, first_day, last_day, due_at, url, fields, None, cost)
 
 
 def game_cells(
@@ -128,7 +130,8 @@ def game_cells(
 ) -> Iterator[Cell]:
     """The cells of the games that the schedule dataset `schedule` lists; none for games that will not be played."""
     selection = selection or Selection()
-    datasets = [(n, d) for n, d in config.datasets.items() if d.schedule == schedule and selection.has(n, d)]
+    chosen = ((n, d) for n, d in config.datasets.items() if d.schedule == schedule and selection.has(n, d))
+    datasets = [(name, dataset, dataset.request, dataset.cost) for name, dataset in chosen]
     unplayed = (GameStatus.POSTPONED, GameStatus.CANCELLED)
     for game in games:
         day, season = game.day, game.season
@@ -136,12 +139,12 @@ def game_cells(
             continue
         fields = _season_fields(season) | _day_fields(day) | {"id": game.id}
         start = game.start or _eastern_midnight(day + timedelta(days=1))
-        for name, dataset in datasets:
+        for name, dataset, url, cost in datasets:
             types = dataset.season_types
             if season >= dataset.first_season and (types is None or game.season_type in types):
-                due_at, url = start + dataset.due_after, dataset.url
+                due_at = start + dataset.due_after
                 for template in dataset.keys:
-                    yield Cell(template.format_map(fields), name, season, day, day, due_at, url, fields, game)
+                    yield Cell(template.format_map(fields), name, season, day, day, due_at, url, fields, game, cost)
 
 
 def _periods(per: str, season: str) -> Iterator[tuple[date, date, dict[str, str]]]:

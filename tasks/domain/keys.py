@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from config.models import Config, Dataset
 
-_FIELD_PATTERNS = {
+FIELD_PATTERNS = {
     "season": r"[0-9]{4}-[0-9]{2}",
     "start_year": r"[0-9]{4}",
     "end_year": r"[0-9]{4}",
@@ -44,7 +44,7 @@ def _pattern(template: str, game_id: str) -> str:
     for literal, field, _, _ in string.Formatter().parse(template):
         parts.append(re.escape(literal))
         if field is not None:
-            pattern = game_id if field == "id" else _FIELD_PATTERNS[field]
+            pattern = game_id if field == "id" else FIELD_PATTERNS[field]
             parts.append(f"(?:{pattern})" if field in seen else f"(?P<{field}>{pattern})")
             seen.add(field)
     return "".join(parts)

@@ -71,7 +71,7 @@ def next_fill(queue: Iterable[Fill], lanes: Mapping[str, Lane], closed: Collecti
     for fill in queue:
         if fill.source in held_back or fill.dataset in closed:
             continue
-        if lanes[fill.source].is_free(len(fill.requests())):
+        if lanes[fill.source].is_free(fill.cost):
             return fill
         held_back.add(fill.source)
         if lanes.keys() <= held_back:
@@ -97,7 +97,7 @@ def foresee(
     opens = dict(opens or {})
     queues: dict[str, deque[tuple[int, Fill, int]]] = {source: deque() for source in supplies}
     for rank, fill in enumerate(fills):
-        queues[fill.source].append((rank, fill, len(fill.requests())))
+        queues[fill.source].append((rank, fill, fill.cost))
     spans: dict[str, Span] = {}
     running = dict.fromkeys(supplies, 0)
     free_at = {source: opens.get(source, 0.0) for source in supplies}  # when the rate has its next place

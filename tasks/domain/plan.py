@@ -55,6 +55,11 @@ class Fill:
         return grouped
 
     @property
+    def cost(self) -> int:
+        """How many requests to the source it takes."""
+        return sum(cells[0].cost for cells in self.requests().values())
+
+    @property
     def days(self) -> str:
         """The days it is about: "2024-01-05", "2023-10-24..2024-06-17", or the season if it is about all of it."""
         if not self.gaps[0].cell.fields.keys() & {"id", "date", "month"}:

@@ -22,6 +22,22 @@ datasets:
     check: {name: nba_api.box_score}
 """
 
+COMMAND = """
+datasets:
+  nba_boxscore_usage:
+    source: nba_api
+    command:
+      argv: [Rscript, scripts/usage.R, --game, "{id}", "--first={first}"]
+      parameters: {id: {type: text, pattern: "00.*"}, first: {type: int, value: -1}}
+      files: ["{id}.json"]
+    keys: ["nba_api_comprehensive/boxscores_usage/usage_{id}.json"]
+    per: game
+    schedule: nba_schedule
+    first_season: 2015-16
+    due_after: 4h
+    check: {name: nba_api.box_score}
+"""
+
 
 def _lines(tmp_path: Path, text: str, env: dict[str, str] | None = None) -> list[str]:
     file = tmp_path / "my.yaml"
@@ -203,6 +219,53 @@ def test_a_new_dataset_of_a_source_is_yaml_only(tmp_path: Path) -> None:
             "those that do: nba_schedule",
             id="schedule of another site",
         ),
+        pytest.param(
+            COMMAND.replace("per:", "url: /x?id={id}\n    per:"),
+            "my.yaml: datasets.nba_boxscore_usage: a dataset has a url or a command, and not both",
+            id="a URL and a command",
+        ),
+        *(
+            pytest.param(COMMAND.replace(right, wrong), f"my.yaml: datasets.nba_boxscore_usage{line}", id=line)
+            for right, wrong, line in [
+                ("value: -1", "value: a", ".command.parameters.first: 'a' is no int"),
+                (
+                    "type: int, value: -1",
+                    "type: date, value: 2026-1-1",
+                    ".command.parameters.first: '2026-1-1' is no date",
+                ),
+                (
+                    "--first={first}",
+                    "{first}",
+                    ".command: parameters: first: '-1' would be taken for an option; write --f",
+                ),
+                (", value: -1", "", ": parameters: first has no value and is no field per game"),
+                (
+                    'pattern: "00.*"',
+                    'pattern: "00.*", value: "001"',
+                    ": parameters: id is a field already; it takes no value",
+                ),
+                ('type: text, pattern: "00.*"', "type: text", ".command.parameters.id: a text needs a pattern"),
+                ('"00.*"', '"0("', ".command.parameters.id: not a regular expression: missing )"),
+                ("Rscript", '"{id}"', ".command: argv: the program, its first part, is fixed, {python} or {script}"),
+                (
+                    "scripts/usage.R",
+                    '"{script}"',
+                    ".command: argv names {script}, and there is none: say which, or see",
+                ),
+                (
+                    "scripts/usage.R",
+                    '"{game}"',
+                    ": 'Rscript {game} --game {id} --first={first}' names game; allowed per",
+                ),
+                (
+                    "files:",
+                    "cwd: /tmp\n      files:",
+                    ".command: with cwd, argv must name {out}, the folder for its files",
+                ),
+                ("files: [", 'files: ["a", "b", ', ": files: one for all keys, or one for each of the 1"),
+                ('files: ["{id}', 'files: ["../{id}', ": '../{id}.json' is not a file in a folder: letters"),
+            ]
+        ),
         pytest.param("a: [1", "my.yaml: line 1, column 6 not YAML:", id="broken YAML"),
         pytest.param("dry_run: true\ndry_run: false", "my.yaml: line 2, column 1 not YAML: 'dry_run' is given twice"),
         pytest.param("- 1", "my.yaml: must be a mapping of settings, not a list", id="list"),
@@ -251,3 +314,10 @@ def test_yaml_may_merge_and_the_environment_may_name_a_priority(tmp_path: Path) 
     config = load_config(file, {"ADCE_SCORING__BASE__LOW": "3"})
     assert (config.sources["nba_api"].lanes, config.sources["nba_api"].multiplier) == (2, 2)
     assert (config.scoring.base[Priority.LOW], config.scoring.base[Priority.HIGH]) == (3, 100)
+
+
+def test_a_dataset_may_be_filled_by_a_command(tmp_path: Path) -> None:
+    (tmp_path / "my.yaml").write_text(COMMAND.replace("first={first}", "first={first}{{}}"))
+    config = load_config(tmp_path / "my.yaml", {})
+    [cell] = [c for c in game_cells(config, "nba_schedule", [a_game(id="0022500001")]) if "usage" in c.dataset]
+    assert cell.request == "Rscript scripts/usage.R --game 0022500001 --first=-1{}"

@@ -12,8 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
-from config.models import Backoff, BreakerRules, Retries, Source, Timeouts
+from config.models import Backoff, BreakerRules, Command, Retries, Source, Timeouts
 from deployments.sandbox.process import SandboxProcess
+from tasks.commands import prepare
 from tasks.domain.errors import FetchError, HeldError, RefusedError
 from tasks.domain.holds import Phase
 from tasks.domain.pacing import Departure
@@ -195,3 +196,33 @@ def test_a_server_error_that_asks_for_an_hour_holds_the_source_for_an_hour(ledge
     assert timedelta(minutes=59) < error.until - datetime.now(UTC) <= timedelta(hours=1)
     assert isinstance(error.refusal, RefusedError)
     assert len(espn.bucket.left) == 1, "asked once, and not again"  # type: ignore[attr-defined]
+
+
+async def _run_command(client: SourceClient) -> Fetched:
+    """Runs a command that makes three requests and tells when it began."""
+    argv = ["{python}", "-c", "import time; print(time.monotonic(), file=open('{id}', 'w'))"]
+    espn = a_config().datasets["espn_summary"]
+    command = Command(argv=argv, files=["{id}"], requests=3)
+    prepared = prepare(espn.model_copy(update={"url": None, "command": command}), {"id": "401810001"}, "[0-9]+")
+    try:
+        return await client.fetch("espn_summary", "python", lambda body: None, command=prepared)
+    finally:
+        await client.close()
+
+
+def test_a_command_begins_when_all_its_requests_may_have_left(client: Callable[..., SourceClient]) -> None:
+    espn = client()
+    latency = espn.latency
+    fetched = _run(_run_command(espn))
+    left = [at for at, _ in espn.bucket.left]  # type: ignore[attr-defined]
+    assert len(left) == fetched.requests == 3
+    assert max(left) < float(fetched.bodies[0])
+    assert espn.latency == latency, "how long it takes says nothing of the site"
+
+
+def test_a_command_of_a_source_that_is_paused_is_not_run(client: Callable[..., SourceClient]) -> None:
+    espn = client()
+    espn.gate.refused(RefusedError("HTTP 403", timedelta(minutes=10), shut_out=True), datetime.now(UTC))
+    with pytest.raises(HeldError, match=r"source paused until .* HTTP 403"):
+        _run(_run_command(espn))
+    assert espn.bucket.left == []  # type: ignore[attr-defined]

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from config.models import Config, Priority
+from config.models import Config, Priority, Scripts
 from config.secrets import masked
 
+log = logging.getLogger(__name__)
+
 _DEFAULTS = Path(__file__).parent
+_FROM_SCRIPTS = 3  # what scripts say of themselves is laid over the three files of defaults
 _PLAIN = ("lake", "ledger", "aws_credentials")  # whose text in the environment is not read as YAML
 
 
@@ -47,9 +52,9 @@ def load_config(file: Path | None = None, env: Mapping[str, str] = os.environ) -
     if chosen:
         layers.append(_Layer(str(chosen), _read(chosen)))
     layers += _from_environment(env)
-    merged: dict[str, Any] = {}
-    for layer in layers:
-        merged = _merge(merged, layer.values)
+    if found := list(_found_scripts(layers)):
+        layers[_FROM_SCRIPTS:_FROM_SCRIPTS] = found
+    merged = _merged(layers)
     try:
         config = Config.model_validate(merged)
     except ValidationError as error:
@@ -57,6 +62,48 @@ def load_config(file: Path | None = None, env: Mapping[str, str] = os.environ) -
     if lines := [f"{_origin(path, layers)}: {'.'.join(path)}: {text}" for path, text in _contradictions(config)]:
         raise ConfigError(lines)
     return config
+
+
+def _merged(layers: list[_Layer]) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        merged = _merge(merged, layer.values)
+    return merged
+
+
+def _found_scripts(layers: list[_Layer]) -> Iterator[_Layer]:
+    """The datasets of the scripts in the configured folders: scrape_x.py fills x, as scrape_x.yaml beside it says.
+
+    That file is the dataset's entry; it may as well be among the other datasets. A script with neither is left alone.
+    """
+    merged = _merged(layers)
+    try:
+        scripts = Scripts.model_validate(merged.get("scripts") or {})
+    except ValidationError:  # which is told with all other mistakes
+        return
+    owner: dict[str, Path] = {}
+    begin, end = scripts.pattern.split("*")
+    for folder in map(Path, scripts.folders):
+        if not folder.is_dir():
+            where = f"{_origin(('scripts', 'folders'), layers)}: scripts.folders"
+            raise ConfigError([f"{where}: no folder {str(folder)!r} in {Path.cwd()}"])
+        for script in sorted(path for path in folder.glob(scripts.pattern) if path.suffix != ".yaml"):
+            name = script.name.removeprefix(begin).removesuffix(end)
+            beside = script.with_suffix(".yaml")
+            if not beside.exists() and name not in (merged.get("datasets") or {}):
+                _tell_of_a_script(script, name)
+                continue
+            if name in owner:
+                raise ConfigError([f"{script}: fills {name}, and so does {owner[name]}; give one another name"])
+            owner[name] = script
+            entry = _read(beside) if beside.exists() else {}
+            command = {"command": {"script": str(script.absolute())}}
+            yield _Layer(str(beside if entry else script), {"datasets": {name: _merge(command, entry)}})
+
+
+@cache
+def _tell_of_a_script(script: Path, name: str) -> None:
+    log.warning("%s fills nothing: no %s.yaml beside it, and no dataset %s", script, script.stem, name)
 
 
 class _StrictLoader(yaml.SafeLoader):

@@ -444,6 +444,15 @@ class Reconcile(Model):
         return self
 
 
+class Scripts(Model):
+    """Where scripts are found that fill datasets, and what their names look like."""
+
+    folders: list[str] = []
+    pattern: str = Field(
+        default="scrape_*.py", pattern=r"^[^*/]*\*[^*/]*$", description="of a file name; the * is the dataset"
+    )
+
+
 class Config(Model):
     enabled: bool = True
     dry_run: bool = False
@@ -464,6 +473,7 @@ class Config(Model):
     reconcile: Reconcile = Reconcile()
     scoring: Scoring = Scoring()
     rates: list[Rate] = Field(default=[], description="for all sources together, beside their own")
+    scripts: Scripts = Scripts()
     sources: dict[str, Source]
     datasets: dict[str, Dataset]
 

@@ -1,6 +1,7 @@
 """What is a valid configuration, and what is said of a wrong one?"""
 
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
@@ -321,3 +322,72 @@ def test_a_dataset_may_be_filled_by_a_command(tmp_path: Path) -> None:
     config = load_config(tmp_path / "my.yaml", {})
     [cell] = [c for c in game_cells(config, "nba_schedule", [a_game(id="0022500001")]) if "usage" in c.dataset]
     assert cell.request == "Rscript scripts/usage.R --game 0022500001 --first=-1{}"
+
+
+@pytest.fixture
+def scripts(tmp_path: Path) -> Path:
+    """Two scripts of which one says what it fills, and a file that tells where they are."""
+    for name in ("usage", "other"):
+        (tmp_path / f"scrape_{name}.py").touch()
+    (tmp_path / "scrape_usage.yaml").write_text(ENTRY)
+    (tmp_path / "my.yaml").write_text(f"scripts: {{folders: [{tmp_path}]}}\n")
+    return tmp_path
+
+
+ENTRY = dedent(COMMAND.partition("usage:\n")[2]).replace("Rscript, scripts/usage.R", '"{python}", "{script}"')
+
+
+def test_a_script_is_found_with_what_it_fills_beside_it_and_one_that_says_nothing_is_told_of(
+    scripts: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = load_config(scripts / "my.yaml", {})
+    command = config.datasets["usage"].command
+    assert command is not None
+    assert command.script == str(scripts / "scrape_usage.py")
+    assert "other" not in config.datasets
+    assert [r.getMessage() for r in caplog.records] == [
+        f"{scripts}/scrape_other.py fills nothing: no scrape_other.yaml beside it, and no dataset other"
+    ]
+
+
+def test_what_a_script_fills_may_be_among_the_other_datasets(scripts: Path) -> None:
+    with (scripts / "my.yaml").open("a") as file:
+        file.write(COMMAND.replace("nba_boxscore_usage", "other").replace("Rscript, scripts/usage.R", '"{script}"'))
+        file.write("  usage: {enabled: false}\n")
+    (scripts / "scrape_usage.yaml").write_text(ENTRY.replace("boxscores_usage", "usage"))
+    config = load_config(scripts / "my.yaml", {})
+    command = config.datasets["other"].command
+    assert command is not None
+    assert command.script == str(scripts / "scrape_other.py")
+    assert config.datasets["usage"].enabled is False, "a file of settings is laid over what a script says"
+
+
+@pytest.mark.parametrize(
+    ("entry", "settings", "line"),
+    [
+        (
+            ENTRY.replace("files", "fils"),
+            "",
+            "scrape_usage.yaml: datasets.usage.command.files: Field required",
+        ),
+        ("- 1", "", "scrape_usage.yaml: must be a mapping of settings, not a list"),
+        (ENTRY, "scripts: {folders: [nowhere]}", "my.yaml: scripts.folders: no folder 'nowhere' in "),
+        (ENTRY, "scripts: {folders: [.], pattern: x.py}", "my.yaml: scripts.pattern: String should match pattern"),
+        (
+            ENTRY,
+            "scripts: {folders: [., more]}",
+            "more/scrape_usage.py: fills usage, and so does scrape_usage.py; give",
+        ),
+    ],
+    ids=["typo", "no entry", "no folder", "no star", "two of a name"],
+)
+def test_a_mistake_about_scripts_is_one_line(
+    scripts: Path, monkeypatch: pytest.MonkeyPatch, entry: str, settings: str, line: str
+) -> None:
+    monkeypatch.chdir(scripts)
+    (scripts / "more").mkdir()
+    (scripts / "more/scrape_usage.py").touch()
+    (scripts / "more/scrape_usage.yaml").write_text(ENTRY)
+    (scripts / "scrape_usage.yaml").write_text(entry)
+    [said, *_] = _lines(scripts, settings or (scripts / "my.yaml").read_text())
+    assert said.startswith(line)

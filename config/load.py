@@ -231,11 +231,16 @@ def _known_names(path: tuple[str, ...]) -> list[str]:
             parts.pop(0)
         if not (isinstance(model, type) and issubclass(model, BaseModel)):
             return []
-    return sorted(model.model_fields)
+    return sorted(field.alias or name for name, field in model.model_fields.items())
 
 
 def _contradictions(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
     """What is right field by field, and wrong together."""
+    for place, window in enumerate(config.maintenance):
+        if window.of not in {"all", *config.sources, *config.datasets}:
+            near = difflib.get_close_matches(window.of, [*config.sources, *config.datasets], n=1)
+            hint = f"did you mean {near[0]}?" if near else f"the sources are {', '.join(config.sources)}"
+            yield ("maintenance", str(place), "of"), f"no source or dataset {window.of!r}; {hint}"
     owner: dict[str, str] = {}
     for name, dataset in config.datasets.items():
         if dataset.source not in config.sources:

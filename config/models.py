@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import string
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from itertools import pairwise
 from pathlib import PurePath
@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -279,6 +280,7 @@ class Dataset(Model):
     min_bytes: int = Field(default=1, ge=1)
     batch: int | None = Field(default=None, ge=1, le=1000, description="requests in one fill")
     season_types: list[SeasonType] | None = None
+    rollout: float = Field(default=100, ge=0, le=100, description="per cent of its requests; the rest is deferred")
     check: Check
 
     @model_validator(mode="after")
@@ -387,9 +389,61 @@ class Unavailability(Model):
     expires: Duration = Field(default=timedelta(days=30), gt=timedelta(0))
 
 
+def _check_time_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        raise ValueError(f"{name!r} is no time zone; write it as America/New_York") from None
+    return name
+
+
+TimeZone = Annotated[str, AfterValidator(_check_time_zone)]
+
+
+def _parse_moment(value: Any) -> Any:
+    if isinstance(value, time | datetime):
+        return value
+    text = value if isinstance(value, str) else ""
+    try:
+        return time.fromisoformat(text) if re.fullmatch(r"\d\d:\d\d", text) else datetime.fromisoformat(text)
+    except ValueError:
+        pass
+    raise ValueError('a time is text in quotes: "03:00" on each of the days, or once "2026-12-01T03:00"')
+
+
+Moment = Annotated[time | datetime, BeforeValidator(_parse_moment)]
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+
+class Maintenance(Model):
+    """A time in which nothing is started: every week on these days, or once."""
+
+    of: str = Field(default="all", description="a source, a dataset, or all")
+    days: list[Day] = Field(default=[], description="on which it begins; none: every day")
+    begin: Moment = Field(alias="from")
+    end: Moment = Field(alias="to", description="a time of day at or before `from` is of the day after")
+    timezone: TimeZone = "UTC"
+    note: str = ""
+
+    @model_validator(mode="after")
+    def _is_a_span(self) -> Maintenance:
+        if isinstance(self.begin, datetime) != isinstance(self.end, datetime):
+            raise ValueError("from and to are both times of day, or both times with a date")
+        if isinstance(self.begin, datetime) and isinstance(self.end, datetime):
+            if self.days:
+                raise ValueError("days go with times of day; a span with dates happens once")
+            if self.once(self.begin) >= self.once(self.end):
+                raise ValueError(f"it ends at {self.end}, which is not after its beginning at {self.begin}")
+        return self
+
+    def once(self, moment: datetime) -> datetime:
+        """A time with a date, which is of the window's time zone unless it says another."""
+        return (moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(self.timezone))).astimezone(UTC)
+
+
 class Reconcile(Model):
     interval: Duration = timedelta(minutes=15)
-    timezone: str = "America/New_York"
+    timezone: TimeZone = "America/New_York"
     time_budget: Duration = timedelta(minutes=13)
     max_fills: int = Field(default=1000, ge=0, le=100_000)
     max_fills_by_priority: dict[Priority, Annotated[int, Field(ge=0, le=100_000)]] = {}
@@ -420,15 +474,6 @@ class Reconcile(Model):
     keep: Duration = Field(default=timedelta(days=180), description="for which the ledger remembers attempts")
     examine_at_most: int = Field(default=20_000, ge=0, description="stored bodies read and checked per run")
     lake_connections: int = Field(default=32, ge=1, le=256)
-
-    @field_validator("timezone")
-    @classmethod
-    def _is_a_time_zone(cls, name: str) -> str:
-        try:
-            ZoneInfo(name)
-        except (ValueError, OSError, ZoneInfoNotFoundError):
-            raise ValueError(f"{name!r} is no time zone; write it as America/New_York") from None
-        return name
 
     @field_validator("look_again")
     @classmethod
@@ -474,6 +519,7 @@ class Config(Model):
     scoring: Scoring = Scoring()
     rates: list[Rate] = Field(default=[], description="for all sources together, beside their own")
     scripts: Scripts = Scripts()
+    maintenance: list[Maintenance] = []
     sources: dict[str, Source]
     datasets: dict[str, Dataset]
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -28,7 +28,6 @@ from tasks.fetch import SourceClient
 from tasks.gate import Gate
 from tasks.history import FileOutcome
 from tasks.leases import RECONCILE, RunRecord
-from tasks.ledger import Ledger
 from tasks.progress import PROGRESS
 from tasks.view import Part, View, open_lake_and_ledger
 
@@ -204,7 +203,7 @@ async def open_run(
         if fetches:
             async with client_for_buckets() as client, AsyncExitStack() as stack:
                 run.client = client
-                run.sources = await _open_sources(config, client, ledger, run.latencies)
+                run.sources = await _open_sources(run, client)
                 for source in run.sources.values():
                     stack.push_async_callback(source.close)
                 await stack.enter_async_context(at_work(run, client))
@@ -216,18 +215,19 @@ async def open_run(
         ledger.close()
 
 
-async def _open_sources(
-    config: Config, client: PrefectClient, ledger: Ledger, latencies: Mapping[str, float]
-) -> dict[str, SourceClient]:
+async def _open_sources(run: Run, client: PrefectClient) -> dict[str, SourceClient]:
     """The sites that are switched on, each behind its bucket. Raises BucketError unless every bucket is right."""
-    buckets = await open_buckets(client, config)
+    config = run.config
+    windows = (
+        config.maintenance if run.as_of is None else ()
+    )  # a clock that was set stands still: the plan has said all
     return {
         name: SourceClient(
             name,
             config.sources[name],
             bucket,
-            Gate(name, config.sources[name], config.reconcile.breaker, ledger),
-            latencies.get(name, LATENCY),
+            Gate(name, config.sources[name], config.reconcile.breaker, run.ledger, windows),
+            run.latencies.get(name, LATENCY),
         )
-        for name, bucket in buckets.items()
+        for name, bucket in (await open_buckets(client, config)).items()
     }

@@ -6,14 +6,15 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from config.models import BreakerRules, Source
+from config.models import BreakerRules, Maintenance, Source
 from tasks.domain import holds
 from tasks.domain.errors import HeldError, RefusedError
 from tasks.domain.holds import Hold, Phase
+from tasks.domain.maintenance import window_at
 from tasks.domain.pacing import spacing
 from tasks.domain.plan import why_held
 from tasks.ledger import Ledger
@@ -36,8 +37,16 @@ class Pass:
 class Gate:
     """The holds of one source and of its datasets. Time is the real clock: a refusal is a fact of today."""
 
-    def __init__(self, source: str, settings: Source, breaker: BreakerRules, ledger: Ledger):
+    def __init__(
+        self,
+        source: str,
+        settings: Source,
+        breaker: BreakerRules,
+        ledger: Ledger,
+        maintenance: Sequence[Maintenance] = (),
+    ):
         self.source = source
+        self._maintenance = maintenance
         self._rules = settings.backoff
         self._breaker = breaker
         self._ledger = ledger
@@ -75,10 +84,14 @@ class Gate:
         return all(self.hold(name).phase(now) is Phase.CLOSED for name in names)
 
     def hold(self, name: str) -> Hold:
-        """What the ledger said, at most half a second ago."""
+        """What the ledger said, at most half a second ago; or a maintenance window, if that lasts longer."""
         if time.monotonic() - self._read_at > _FRESH:
             self._known, self._read_at = self._ledger.holds(), time.monotonic()
-        return self._known.get(name) or Hold(name)
+        known = self._known.get(name) or Hold(name)
+        window = window_at(self._maintenance, (name, self.source), _now()) if self._maintenance else None
+        if window is None or (known.until and window.until and window.until < known.until):
+            return known
+        return window
 
     def refused(self, error: RefusedError, asked: datetime) -> Hold:
         """The source has refused a request that was sent at `asked`."""

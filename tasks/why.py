@@ -264,6 +264,8 @@ def _deferring_limit(config: Config, dataset: Dataset, name: str, reason: str) -
         "source paused": f"sources.{dataset.source}.backoff",
         "breaker open": "reconcile.breaker",
         "back-off": "reconcile.unavailable",
+        "maintenance until": "maintenance",
+        "rollout: ": f"datasets.{name}.rollout",
         "`enabled`": "enabled",
         f"sources.{dataset.source}.enabled": f"sources.{dataset.source}.enabled",
         f"datasets.{name}.enabled": f"datasets.{name}.enabled",

@@ -51,6 +51,10 @@ class Hold:
         return 1 / max((now - self.resumed_at) / ramp, _FIRST_SHARE)
 
 
+class Window(Hold):
+    """A hold that the configuration tells of and no ledger: over when it is over, and no probe after it."""
+
+
 def refused(
     hold: Hold,
     rules: Backoff,

@@ -10,7 +10,9 @@ from datetime import datetime
 
 from config.models import Config, Priority
 from tasks.domain.expected import Cell
-from tasks.domain.holds import Hold
+from tasks.domain.holds import Hold, Window
+from tasks.domain.maintenance import window_at
+from tasks.domain.rollout import reached
 from tasks.domain.scoring import Score, priority_of, score_of
 from tasks.domain.states import Kind
 
@@ -106,9 +108,14 @@ def make_plan(
     """
     deferred: list[Deferral] = []
     ready: list[Gap] = []
+    switches = {name: _switch(config, name, now) for name in config.datasets}
+    rollouts = {name: dataset.rollout for name, dataset in config.datasets.items()}
     for gap in gaps:
-        if switched := _switch(config, gap.cell.dataset):
-            deferred.append(Deferral(gap, switched, None))
+        percent = rollouts[gap.cell.dataset]
+        if switched := switches[gap.cell.dataset]:
+            deferred.append(Deferral(gap, *switched))
+        elif percent < 100 and not reached("rollout", percent, gap.cell):
+            deferred.append(Deferral(gap, f"rollout: {percent:g} % of {gap.cell.dataset}", None))
         elif hold := (held or {}).get(config.datasets[gap.cell.dataset].source):
             deferred.append(Deferral(gap, why_held(hold, "source paused"), hold.until))
         elif hold := (held or {}).get(gap.cell.dataset):
@@ -126,7 +133,8 @@ def make_plan(
 
 
 def why_held(hold: Hold, what: str) -> str:
-    """ "source paused until 2026-01-15 12:15 UTC: HTTP 403", or the same of a breaker."""
+    """ "source paused until 2026-01-15 12:15 UTC: HTTP 403", or the same of a breaker or of maintenance."""
+    what = "maintenance" if isinstance(hold, Window) else what
     return f"{what} until {hold.until:%Y-%m-%d %H:%M} UTC: {hold.reason}"
 
 
@@ -180,15 +188,17 @@ class RunCap:
         return None
 
 
-def _switch(config: Config, name: str) -> str | None:
+def _switch(config: Config, name: str, now: datetime) -> tuple[str, datetime | None] | None:
+    """Why nothing of a dataset is to be fetched, and until when."""
     dataset = config.datasets[name]
     if not config.enabled:
-        return "disabled: the master switch `enabled` is false"
+        return "disabled: the master switch `enabled` is false", None
     if not config.sources[dataset.source].enabled:
-        return f"disabled: sources.{dataset.source}.enabled is false"
+        return f"disabled: sources.{dataset.source}.enabled is false", None
     if not dataset.enabled:
-        return f"disabled: datasets.{name}.enabled is false"
-    return None
+        return f"disabled: datasets.{name}.enabled is false", None
+    window = window_at(config.maintenance, (name, dataset.source), now)
+    return (why_held(window, "maintenance"), window.until) if window else None
 
 
 def _fills(

@@ -267,6 +267,36 @@ def test_a_new_dataset_of_a_source_is_yaml_only(tmp_path: Path) -> None:
                 ('files: ["{id}', 'files: ["../{id}', ": '../{id}.json' is not a file in a folder: letters"),
             ]
         ),
+        pytest.param(
+            "maintenance: [{from: 13:00, to: '14:00'}]",
+            "my.yaml: maintenance.0.from: a time is text in quotes: ",
+            id="time that YAML reads as a number",
+        ),
+        pytest.param(
+            "maintenance: [{from: '03:00', to: '05:00', timezone: EST5PDT}]",
+            "my.yaml: maintenance.0.timezone: 'EST5PDT' is no time zone; write it as America/New_York (it is 'EST5PDT')",
+            id="unknown time zone",
+        ),
+        pytest.param(
+            "maintenance: [{of: espm, from: '03:00', to: '05:00'}]",
+            "my.yaml: maintenance.0.of: no source or dataset 'espm'; did you mean espn?",
+            id="maintenance of nothing",
+        ),
+        pytest.param(
+            "maintenance: [{from: '2026-12-02T05:00', to: '2026-12-01T05:00'}]",
+            "my.yaml: maintenance.0: it ends at 2026-12-01 05:00:00, which is not after its beginning at 2026-12-02",
+            id="maintenance that ends before it begins",
+        ),
+        pytest.param(
+            "maintenance: [{to: '05:00'}]",
+            "my.yaml: maintenance.0.from: Field required",
+            id="maintenance from when",
+        ),
+        pytest.param(
+            "datasets: {br_totals: {rollout: 101}}",
+            "my.yaml: datasets.br_totals.rollout: Input should be less than or equal to 100 (it is 101)",
+            id="more than all",
+        ),
         pytest.param("a: [1", "my.yaml: line 1, column 6 not YAML:", id="broken YAML"),
         pytest.param("dry_run: true\ndry_run: false", "my.yaml: line 2, column 1 not YAML: 'dry_run' is given twice"),
         pytest.param("- 1", "my.yaml: must be a mapping of settings, not a list", id="list"),

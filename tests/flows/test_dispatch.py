@@ -1,6 +1,8 @@
 """What does a run do when a fill takes too long, a scraper keeps failing, or a site refuses for a while?"""
 
-from datetime import date
+import json
+import time
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -79,3 +81,25 @@ def test_one_file_that_always_hangs_fails_and_does_not_hold_up_the_others(
     ]
     assert len(report.filled) == 6
     assert report.left == []
+
+
+def test_maintenance_that_begins_in_mid_run_stops_its_source_and_no_other(
+    run_reconcile: Reconcile, sites: SandboxProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADCE_SOURCES__ESPN__RATES", "[{requests: 4, seconds: 1}]")
+    begins = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=10)
+    begins_here = time.monotonic() + (begins - datetime.now(UTC)).total_seconds()
+    span = {"from": begins.isoformat(), "to": (begins + timedelta(hours=1)).isoformat()}
+    monkeypatch.setenv("ADCE_MAINTENANCE", json.dumps([{"of": "espn", "note": "their database", **span}]))
+    report = run_reconcile(
+        datasets=["espn_scoreboard", "nba_schedule"], **DAYS | {"since": date(2025, 10, 1)}, as_of=None
+    )
+    filled = [key for key in report.filled if key.startswith("espn")]
+    assert filled
+    assert "nba_api_comprehensive/schedules/schedule_2025-26.json" in report.filled
+    reason = f"maintenance until {begins + timedelta(hours=1):%Y-%m-%d %H:%M} UTC: their database"
+    assert {(r, u) for _, r, u in report.left} == {(reason, begins + timedelta(hours=1))}
+    assert len(filled) + len(report.left) == 106, "every day from October to then"
+    assert report.failed == []
+    asked = [request["monotonic"] for request in sites.requests() if request["source"] == "espn"]
+    assert max(asked) < begins_here + 1

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any, TypeGuard, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 _DEFAULTS = Path(__file__).parent
 _FROM_SCRIPTS = 3  # what scripts say of themselves is laid over the three files of defaults
+_NO_SETTINGS = ("ADCE_CONFIG", "ADCE_RECORDED")
 _PLAIN = ("lake", "ledger", "aws_credentials")  # whose text in the environment is not read as YAML
 
 
@@ -159,8 +160,12 @@ def _from_environment(env: Mapping[str, str]) -> Iterator[_Layer]:
     for name, text in sorted(env.items()):
         parts = name.removeprefix("ADCE_").split("__")
         path = [part if part in Priority.__members__ else part.lower() for part in parts]
-        if not name.startswith("ADCE_") or (len(path) == 1 and path[0] not in Config.model_fields):
+        if not name.startswith("ADCE_") or name in _NO_SETTINGS:
             continue
+        if len(path) == 1 and path[0] not in Config.model_fields:
+            if meant := _meant(path[0]):
+                raise ConfigError([f"environment variable {name}: no such setting; did you mean ADCE_{meant}?"])
+            continue  # it may be somebody else's
         try:
             value: Any = text if path[0] in _PLAIN else yaml.load(text, _StrictLoader)
         except (yaml.YAMLError, ValueError, RecursionError):
@@ -168,6 +173,19 @@ def _from_environment(env: Mapping[str, str]) -> Iterator[_Layer]:
         for part in reversed(path):
             value = {part: value}
         yield _Layer(f"environment variable {name}", value)
+
+
+def _meant(word: str) -> str | None:
+    """What a misspelt variable was to be: a setting, or one of a section with both its underscores."""
+    for section, field in Config.model_fields.items():
+        if word.startswith(f"{section}_") and (_is_model(field.annotation) or get_origin(field.annotation) is dict):
+            return f"{section}__{word.removeprefix(f'{section}_')}".upper()
+    near = difflib.get_close_matches(word, [*Config.model_fields, "config"], n=1, cutoff=0.8)
+    return near[0].upper() if near else None
+
+
+def _is_model(annotation: Any) -> TypeGuard[type[BaseModel]]:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def _merge(base: Any, over: Any) -> Any:
@@ -226,10 +244,10 @@ def _known_names(path: tuple[str, ...]) -> list[str]:
     parts = list(path)
     while parts:
         annotation = model.model_fields[parts.pop(0)].annotation
-        model = next((a for a in get_args(annotation) if isinstance(a, type) and issubclass(a, BaseModel)), annotation)
+        model = next((a for a in get_args(annotation) if _is_model(a)), annotation)
         if get_origin(annotation) in (dict, list) and parts:
             parts.pop(0)
-        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        if not _is_model(model):
             return []
     return sorted(field.alias or name for name, field in model.model_fields.items())
 

@@ -339,6 +339,22 @@ def test_a_mistake_in_the_environment_is_one_line_with_its_variable(
     assert "s3cret" not in said
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("ADCE_DRYRUN", "ADCE_DRY_RUN"),
+        ("ADCE_LEGDER", "ADCE_LEDGER"),
+        ("ADCE_CONFIGS", "ADCE_CONFIG"),
+        ("ADCE_RECONCILE_MAX_FILLS", "ADCE_RECONCILE__MAX_FILLS"),
+    ],
+)
+def test_a_misspelt_variable_is_not_passed_over_and_one_of_somebody_else_is(
+    tmp_path: Path, name: str, meant: str
+) -> None:
+    [said] = _lines(tmp_path, "", {name: "1", "ADCE_HOME": "/opt/adce", "ADCE_IMAGE": "x"})
+    assert said == f"environment variable {name}: no such setting; did you mean {meant}?"
+
+
 def test_yaml_may_merge_and_the_environment_may_name_a_priority(tmp_path: Path) -> None:
     file = tmp_path / "my.yaml"
     file.write_text("sources:\n  espn: &quiet {lanes: 2}\n  nba_api: {<<: *quiet, multiplier: 2}\n")

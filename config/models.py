@@ -498,6 +498,9 @@ class Scripts(Model):
     )
 
 
+TEST_FOLDER = "_test"  # of the lake: what runs in test mode store
+
+
 class Config(Model):
     enabled: bool = True
     dry_run: bool = False
@@ -507,6 +510,8 @@ class Config(Model):
         pattern=r"^[\w-]+/[\w-]*\{source\}[\w-]*$",
         description="the deployment that fills of a source are handed over to",
     )
+    test_mode: bool = Field(default=False, description="fetches a few files for real, and keeps them out of the lake")
+    test_fills: int = Field(default=3, ge=1, le=1000, description="that a run in test mode starts at the most")
     lake: str = Field(default="file:lake", pattern=r"^(file:.+|s3://[^/\s]+(/\S*)?)$")
     history: str = Field(
         default="_history",
@@ -524,10 +529,12 @@ class Config(Model):
     datasets: dict[str, Dataset]
 
     @model_validator(mode="after")
-    def _history_is_no_dataset(self) -> Config:
+    def _history_and_tests_are_no_datasets(self) -> Config:
         folders = {key.split("/")[0] for dataset in self.datasets.values() for key in dataset.keys}
-        if self.history in {".", ".."} | folders:
+        if self.history in {".", "..", TEST_FOLDER} | folders:
             raise ValueError(f"history: {self.history!r} is a folder of the datasets, or none")
+        if TEST_FOLDER in folders:
+            raise ValueError(f"datasets: the folder {TEST_FOLDER!r} is that of test mode; keys begin with another")
         return self
 
     def source_of(self, dataset: str) -> Source:

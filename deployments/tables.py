@@ -18,6 +18,8 @@ _MOST_ROWS = 40
 def show(report: Report, console: Console) -> None:
     """The tables of a report; a long one ends with how many more rows there are."""
     console.print(_states(report))
+    if report.switches:
+        console.print(f"[yellow]Switches: {escape(', '.join(report.switches))}[/yellow]")
     if report.fills:
         console.print(_fills(report))
     if report.outcomes is not None:

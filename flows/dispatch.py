@@ -110,7 +110,9 @@ class Dispatcher:
         self._cap = RunCap(run.config, run.max_fills)
         self._known: set[str] = set()  # keys that are planned or deferred already
         self._planned = self._done = 0
-        self._hands_over = run.config.dispatch == "deployment" and run.part is None
+        # In test mode nothing leaves the process: another one might not know that it is only a test.
+        is_whole = run.part is None and not run.config.test_mode
+        self._hands_over = run.config.dispatch == "deployment" and is_whole
         self._running: dict[str, Fill] = {}
         self._batches = 0  # tasks that run: of one fill each, unless they are handed over
         self._crashes: Counter[str] = Counter()  # of a fill's subflow

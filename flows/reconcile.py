@@ -97,16 +97,18 @@ async def reconcile_lake(
     """The steps of a reconcile. Runs inside a flow with a FillTaskRunner. Raises AdceError and ConfigError.
 
     Of those that are to be the one reconcile, all but one leave everything for later. Others share the work with it:
-    ad hoc fills, and the scraper runs that do a `part` of another's.
+    ad hoc fills, the scraper runs that do a `part` of another's, and those in test mode. The configuration is that of
+    the beginning, whatever its files say meanwhile.
     """
     begun = time.monotonic()
     config = load_config()
     dry_run = dry_run or config.dry_run
+    config = config.model_copy(update={"dry_run": dry_run})
     opening = open_run(
         config, selection, as_of=as_of, max_fills=max_fills, priority=priority, part=part, fetches=not dry_run
     )
     async with opening as run:
-        other = await run.other_reconcile() if is_the_one and not dry_run else None
+        other = await run.other_reconcile() if is_the_one and not (dry_run or config.test_mode) else None
         survey = await run.look(remember=True)
         plan = run.plan(survey) if other is None else run.leave_to(other, survey)
         report = Report(survey, run.foresee(plan.fills), plan.deferred, config, run.ledger.holds(), {})

@@ -9,12 +9,13 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
-from config.models import Config
+from config.models import TEST_FOLDER, Config
 from tasks.domain.coverage import Coverage, measure
 from tasks.domain.holds import Hold, Phase
 from tasks.domain.plan import Deferral, Fill
 from tasks.domain.states import State, Status, count_states
 from tasks.domain.survey import Survey
+from tasks.domain.switches import switches
 from tasks.history import FileOutcome, Performance
 
 _MOST_FILLS = 200  # in an artifact
@@ -60,9 +61,16 @@ class Report:
         """The same states, by dataset and season, month or date."""
         return measure(self.survey.cells, self.statuses, self.config)
 
+    @cached_property
+    def switches(self) -> list[str]:
+        """Those that are not as usual."""
+        return switches(self.config, self.survey.taken_at)
+
     @property
     def filled(self) -> list[str]:
-        return self._keys("stored")
+        """The keys that something was stored under."""
+        folder = f"{TEST_FOLDER}/" if self.config.test_mode else ""
+        return [folder + o.key for o in (self.outcomes or {}).values() if o.outcome == "stored"]
 
     @property
     def failed(self) -> list[FileOutcome]:
@@ -92,6 +100,7 @@ class Report:
         """The JSON document; times are ISO 8601 in UTC."""
         document: dict[str, Any] = {
             "as_of": _iso(self.survey.taken_at),
+            "switches": self.switches,
             "cells": self.counts,
             "fills": [_fill(fill) for fill in self.fills],
             "sources": self._sources(),
@@ -121,9 +130,10 @@ class Report:
         """The log line."""
         counts = self.counts
         states = ", ".join(f"{counts[state.value]} {state.value}" for state in State)
+        switched = f"; switches: {', '.join(self.switches)}" if self.switches else ""
         return (
             f"{counts['total']} files expected: {states}; "
-            f"{len(self.filled)} filled, {len(self.failed)} failed, {len(self.left)} left for later"
+            f"{len(self.filled)} filled, {len(self.failed)} failed, {len(self.left)} left for later{switched}"
         )
 
     def markdown(self) -> str:
@@ -132,6 +142,7 @@ class Report:
         lines = ["| state | files |", "|---|---:|"]
         lines += [f"| {state.value} | {counts[state.value]} |" for state in State]
         lines += [f"| **total** | **{counts['total']}** |", ""]
+        lines += [f"Switches: {', '.join(self.switches)}.", ""] if self.switches else []
         lines += [f"{len(self.filled)} files filled in {self.seconds:.0f} s.", ""]
         lines += _section("Vanished or shrunk", self.lost)
         lines += _section("Failed", [(o.key, o.error or "") for o in self.failed])
@@ -156,9 +167,6 @@ class Report:
         if len(self.fills) > _MOST_FILLS:
             rows.append(f"| | and {len(self.fills) - _MOST_FILLS} more | | | | | |")
         return "\n".join(rows)
-
-    def _keys(self, outcome: str) -> list[str]:
-        return [o.key for o in (self.outcomes or {}).values() if o.outcome == outcome]
 
     def _sources(self) -> list[dict[str, Any]]:
         rows = []

@@ -175,6 +175,8 @@ class RunCap:
 
     def __init__(self, config: Config, max_fills: int | None = None):
         self.total = config.reconcile.max_fills if max_fills is None else min(max_fills, config.reconcile.max_fills)
+        if config.test_mode:
+            self.total = min(self.total, config.test_fills)
         self.by_priority = config.reconcile.max_fills_by_priority
         self._started: dict[Priority, int] = defaultdict(int)
 

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import re
+import threading
+import time
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -11,9 +13,11 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+from config.load import ConfigError, load_config
 from deployments.sandbox.process import SandboxProcess
 from flows.reconcile import reconcile
 from tasks.domain.errors import BucketError
+from tasks.ledger import Ledger
 from tests.flows.conftest import NOW, Reconcile
 
 
@@ -150,6 +154,7 @@ def test_a_dry_run_fetches_nothing_and_tells_the_plan(run_reconcile: Reconcile, 
     report = run_reconcile(dry_run=True, datasets=["espn_scoreboard"])
     assert [len(fill.gaps) for fill in report.fills] == [2]
     assert report.filled == []
+    assert report.switches == ["dry run"]
     assert sites.requests() == []
 
 
@@ -160,7 +165,55 @@ def test_the_switches_defer_what_they_switch_off(
     report = run_reconcile(sources=["espn"])
     assert report.counts["deferred"] == 2
     assert {reason for _, reason, _ in report.left} == {"disabled: sources.espn.enabled is false"}
+    assert report.switches == report.document()["switches"] == ["espn off"]
+    assert report.line().endswith("; switches: espn off")
+    assert "Switches: espn off." in report.markdown()
     assert sites.requests() == []
+
+
+def test_test_mode_fetches_a_few_files_and_changes_nothing_but_its_own_folder(
+    run_reconcile: Reconcile, sites: SandboxProcess, adce_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADCE_RECONCILE__BATCH", "1")
+    with monkeypatch.context() as testing:
+        testing.setenv("ADCE_TEST_MODE", "true")
+        testing.setenv("ADCE_TEST_FILLS", "1")
+        tested, again = (run_reconcile(datasets=["espn_scoreboard"]) for _ in range(2))
+    assert tested.filled == again.filled
+    [key] = tested.filled
+    assert [f for f in (adce_home / "lake").rglob("*") if f.is_file()] == [adce_home / "lake" / key]
+    assert key.startswith("_test/espn_schedules/")
+    assert len(sites.requests()) == 2
+    assert (tested.counts["present"], tested.counts["gap"], tested.counts["deferred"]) == (0, 1, 1)
+    assert tested.switches == ["test mode, 1 fills"]
+    report = run_reconcile(datasets=["espn_scoreboard"])
+    assert len(report.filled) == 2, "what was only a test never counts as present"
+    assert report.switches == []
+    ledger = Ledger(load_config().ledger)
+    assert len(ledger.history.attempts(key.removeprefix("_test/"))) == 1
+    ledger.close()
+
+
+def test_a_run_goes_by_the_configuration_that_it_began_with(
+    run_reconcile: Reconcile, sites: SandboxProcess, adce_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = adce_home / "my.yaml"
+    file.write_text("reconcile: {batch: 5}\n")
+    monkeypatch.setenv("ADCE_CONFIG", str(file))
+
+    def spoil() -> None:
+        while not sites.requests():
+            time.sleep(0.05)
+        file.write_text("enabled: false\nnonsense: [\n")
+
+    spoiling = threading.Thread(target=spoil)
+    spoiling.start()
+    report = run_reconcile(datasets=["espn_scoreboard"], since=date(2025, 12, 20))
+    spoiling.join()
+    assert report.complete
+    assert len(report.filled) == 26
+    with pytest.raises(ConfigError, match="not YAML"):
+        load_config()
 
 
 def test_the_time_budget_ends_submission_and_the_rest_is_deferred(

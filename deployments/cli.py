@@ -210,6 +210,50 @@ def check(config: ConfigOption = None) -> None:
         typer.echo("whole")
 
 
+config_app = typer.Typer(help="Looks after the configuration.", no_args_is_help=True)
+app.add_typer(config_app, name="config")
+ConfigArgument = Annotated[str, typer.Argument(help="A file of settings over the defaults, or - for the defaults.")]
+
+
+@config_app.command("diff")
+def diff_command(
+    old: ConfigArgument,
+    new: ConfigArgument,
+    lake: LakeOption = None,
+    source: SourceOption = None,
+    dataset: DatasetOption = None,
+    season: SeasonOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    as_of: AsOfOption = None,
+    as_json: JsonOption = False,
+    exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit status 1 when there is a difference.")] = False,
+) -> None:
+    """Tells what a change of the configuration would do to the plan: files, states, order, requests. Does nothing."""
+    from tasks.difference import compare
+
+    with _one_line_errors():
+        _choose(None, lake)
+        selection = _selection(source, dataset, season, since, until)
+        configs = _config_of(old), _config_of(new)
+        with _progress():
+            difference = asyncio.run(compare(*configs, selection, _moment(as_of) or datetime.now(UTC)))
+        if as_json:
+            _print_json(difference.document())
+        else:
+            from deployments import differences
+
+            differences.show(difference, Console())
+    if exit_code and difference:
+        raise typer.Exit(1)
+
+
+def _config_of(text: str) -> Config:
+    """A file over the defaults, or "-" for the defaults alone; the environment over both."""
+    environment = {name: value for name, value in os.environ.items() if name != "ADCE_CONFIG"}
+    return load_config(None if text == "-" else Path(text), environment)
+
+
 unavailable_app = typer.Typer(help="Files that the sources do not have.", no_args_is_help=True)
 app.add_typer(unavailable_app, name="unavailable")
 KeysArgument = Annotated[list[str], typer.Argument(metavar="KEY...", help="Lake keys, patterns, game ids or dates.")]
@@ -344,16 +388,21 @@ def _request(
     until: str | None,
     as_of: str | None,
 ) -> _Request:
-    selection = Selection(
-        tuple(sources or ()),
-        tuple(datasets or ()),
-        tuple(seasons or ()),
-        _day("--since", since),
-        _day("--until", until),
-    )
+    selection = _selection(sources, datasets, seasons, since, until)
     clock = _moment(as_of)
     selection.check(load_config(), clock or datetime.now(UTC))
     return _Request(selection, clock)
+
+
+def _selection(
+    sources: list[str] | None,
+    datasets: list[str] | None,
+    seasons: list[str] | None,
+    since: str | None,
+    until: str | None,
+) -> Selection:
+    days = _day("--since", since), _day("--until", until)
+    return Selection(tuple(sources or ()), tuple(datasets or ()), tuple(seasons or ()), *days)
 
 
 def _day(option: str, text: str | None) -> date | None:

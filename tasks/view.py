@@ -60,6 +60,7 @@ class View:
     max_fills: int | None = None
     priority: Priority | None = None  # of all fills, whatever their own would be
     part: Part | None = None
+    listing: dict[str, LakeObject] | None = None  # what the lake is to hold: then nothing is kept of the look
     begun: datetime = field(default_factory=lambda: datetime.now(UTC))
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     objects: dict[str, LakeObject] = field(default_factory=dict)
@@ -94,6 +95,13 @@ class View:
         ends = self.begun + self.config.reconcile.time_budget
         return min(ends, self.part.ends) if self.part and self.part.ends else ends
 
+    async def report(self, *, remember: bool) -> Report:
+        """What a reconcile would do now."""
+        survey = await self.look(remember=remember)
+        plan = self.plan(survey)
+        fills, history = self.foresee(plan.fills), self.ledger.history
+        return Report(survey, fills, plan.deferred, self.config, self.ledger.holds(), performance=history.performance())
+
     async def look(self, *, remember: bool) -> Survey:
         """The state of every selected cell, from a fresh listing; what the checks find is kept in the ledger."""
         with _many_objects():
@@ -110,7 +118,10 @@ class View:
         wanted = [*self.selection.keys, *(cell.key for cell in calendar)] if few else None
         known = asyncio.create_task(asyncio.to_thread(self.ledger.examinations, wanted))
         try:
-            self.objects = await (list_lake(self.lake, datasets) if wanted is None else self.lake.find_all(wanted))
+            if self.listing is not None:
+                self.objects = self.listing
+            else:
+                self.objects = await (list_lake(self.lake, datasets) if wanted is None else self.lake.find_all(wanted))
         finally:
             await asyncio.wait({known})
         progress("Listing the lake", 1, 1)
@@ -185,7 +196,8 @@ class View:
             lambda done, total: PROGRESS.get()("Looking into stored files", done, total),
         )
         self.examinations |= found
-        self.ledger.record_examinations(found)
+        if self.listing is None:
+            self.ledger.record_examinations(found)
         return bool(found)
 
     def _remember(self, survey: Survey) -> None:
@@ -237,7 +249,7 @@ async def open_lake_and_ledger(
     config: Config, selection: Selection, as_of: datetime | None, *, create: bool = False
 ) -> tuple[Store, Ledger]:
     """After all that can be checked without them was found right; with `create`, a local lake is made."""
-    _check_the_checks(config)
+    check_the_checks(config)
     selection.check(config, as_of or datetime.now(UTC))
     lake = await open_lake(config)
     lake.check(create=create)
@@ -259,22 +271,14 @@ async def plan_lake(
 ) -> Report:
     """What a reconcile would do now. Fetches nothing; first sightings are kept unless the clock is set."""
     async with open_view(config, selection, as_of=as_of, max_fills=max_fills) as view:
-        survey = await view.look(remember=as_of is None)
-        plan = view.plan(survey)
-        report = Report(
-            survey,
-            view.foresee(plan.fills),
-            plan.deferred,
-            config,
-            view.ledger.holds(),
-            performance=view.ledger.history.performance(),
-        )
+        report = await view.report(remember=as_of is None)
         if as_of is None:
             view.ledger.keep_plan(report.plan_document(), view.now(), view.id)
         return report
 
 
-def _check_the_checks(config: Config) -> None:
+def check_the_checks(config: Config) -> None:
+    """Raises ConfigError for a dataset whose check there is none of."""
     lines = [
         f"datasets.{name}.check.name: no check {dataset.check.name!r}; there are {', '.join(sorted(CHECKS))}"
         for name, dataset in config.datasets.items()

@@ -1,0 +1,94 @@
+"""How does the difference of two plans look in a terminal?"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from tasks.difference import Difference
+from tasks.domain.states import State, Status
+from tasks.report import Report
+
+_MOST_ROWS = 20
+
+
+def show(difference: Difference, console: Console) -> None:
+    """What changes, the settings first; one line when nothing does."""
+    if not difference:
+        console.print("[green]No difference: the same settings, and the same plan.[/green]")
+        return
+    for name, was, now in difference.settings[:_MOST_ROWS]:
+        console.print(f"{escape(name)}: {escape(_value(was))} → {escape(_value(now))}", soft_wrap=True)
+    _more(difference.settings, "settings", console)
+    _count("added", difference.added, difference.new, console)
+    _count("dropped", difference.dropped, difference.old, console)
+    if difference.orphaned:
+        console.print(
+            f"[yellow]{len(difference.orphaned)} of the dropped are in the lake; they stay, unattended[/yellow]"
+        )
+    cells = difference.new.survey.cells
+    changes = Counter((cells[key].dataset, _named(old), _named(new, why=True)) for key, old, new in difference.states)
+    for (dataset, before, after), n in changes.most_common(_MOST_ROWS):
+        console.print(f"{n} files of {escape(dataset)}: {escape(before)} → {escape(after)}", soft_wrap=True)
+    _more(changes, "changes of state", console)
+    _show_order(difference, console)
+    _show_sources(difference, console)
+
+
+def _show_order(difference: Difference, console: Console) -> None:
+    if not difference.moved:
+        return
+    table = Table(
+        "dataset", "files", "first fill", "last fill", title="Files that come earlier or later", box=SIMPLE_HEAD
+    )
+    moved: dict[str, list[tuple[int, int]]] = {}
+    for key, was, now in difference.moved:
+        moved.setdefault(difference.new.survey.cells[key].dataset, []).append((was, now))
+    for dataset, places in sorted(moved.items()):
+        before, after = [old for old, _ in places], [new for _, new in places]
+        ends = [_arrow(min(before), min(after)), _arrow(max(before), max(after))]
+        table.add_row(dataset, f"{len(places)}", *ends)
+    console.print(table)
+
+
+def _show_sources(difference: Difference, console: Console) -> None:
+    table = Table("source", "requests", "done", title="What each plan asks of the sources", box=SIMPLE_HEAD)
+    for source in difference.sources():
+        requests, eta = source["requests"], source["eta"]
+        done = [(eta[plan] or "-")[:16].replace("T", " ") for plan in ("old", "new")]
+        table.add_row(source["name"], _arrow(requests["old"], requests["new"]), _arrow(*done))
+    console.print(table)
+
+
+def _count(what: str, keys: Iterable[str], report: Report, console: Console) -> None:
+    """So many files of each dataset, with their states."""
+    counts = Counter((report.survey.cells[key].dataset, report.statuses[key].state) for key in keys)
+    datasets: dict[str, list[str]] = {}
+    for (dataset, state), n in counts.items():
+        datasets.setdefault(dataset, []).append(f"{n} {state.value}")
+    for dataset, states in datasets.items():
+        console.print(f"{what}: {escape(dataset)}: {', '.join(states)}")
+
+
+def _named(status: Status, *, why: bool = False) -> str:
+    return status.state.value + (f" ({status.reason})" if why and status.state is State.DEFERRED else "")
+
+
+def _arrow(was: Any, now: Any) -> str:
+    return f"{was}" if was == now else f"{was} → {now}"
+
+
+def _value(value: Any) -> str:
+    return "not set" if value is None else json.dumps(value)
+
+
+def _more(rows: Any, what: str, console: Console) -> None:
+    if len(rows) > _MOST_ROWS:
+        console.print(f"and {len(rows) - _MOST_ROWS} more {what}")

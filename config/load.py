@@ -259,6 +259,7 @@ def _contradictions(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
             near = difflib.get_close_matches(window.of, [*config.sources, *config.datasets], n=1)
             hint = f"did you mean {near[0]}?" if near else f"the sources are {', '.join(config.sources)}"
             yield ("maintenance", str(place), "of"), f"no source or dataset {window.of!r}; {hint}"
+    yield from _wrong_rollouts(config)
     owner: dict[str, str] = {}
     for name, dataset in config.datasets.items():
         if dataset.source not in config.sources:
@@ -275,3 +276,29 @@ def _contradictions(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
             if key in owner:
                 yield ("datasets", name, "keys"), f"{key!r} is a key of {owner[key]} already"
             owner[key] = name
+
+
+def _wrong_rollouts(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
+    taken: dict[str, str] = {}
+    for rollout, settings in config.rollout.items():
+        path = ("rollout", rollout)
+        unknown = [n for n in settings.datasets if n not in config.datasets]
+        unknown += [n for n in settings.sources if n not in config.sources]
+        if unknown:
+            yield path, f"no source or dataset {', '.join(unknown)}"
+        elif not (settings.datasets or settings.sources):
+            yield path, "say which datasets or sources it is about"
+        for name, dataset in config.datasets.items():
+            if not settings.covers(name, dataset) or dataset.source not in config.sources:
+                continue
+            if (first := taken.setdefault(name, rollout)) != rollout:
+                yield path, f"{name} is in the rollout {first} already; one at a time, so that it can be compared"
+            try:
+                settings.changes.of_dataset(dataset)
+                settings.changes.of_source(config.sources[dataset.source])
+            except ValidationError as error:
+                problem = error.errors()[0]
+                field = tuple(str(part) for part in problem["loc"])
+                message = str(problem["msg"]).removeprefix("Value error, ")
+                yield (*path, "changes", *field), f"does not fit {name}: {message}"
+                break

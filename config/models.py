@@ -338,6 +338,44 @@ class Dataset(Model):
         return self.command.requests if self.command else 1
 
 
+class Changes(Model):
+    """What a rollout changes of a dataset and of its source: how a file is asked for and checked, never its keys."""
+
+    url: str | None = None
+    min_bytes: int | None = None
+    check: Check | None = None
+    base_url: str | None = None
+    headers: dict[str, str] = Field(default={}, description="over the source's")
+    timeouts: Timeouts = Timeouts()
+    retries: Retries = Retries()
+
+    def of_dataset(self, dataset: Dataset) -> Dataset:
+        """Raises ValidationError for a change that does not fit it."""
+        return Dataset.model_validate(dataset.model_dump() | self._given({"url", "min_bytes", "check"}))
+
+    def of_source(self, source: Source) -> Source:
+        """Raises ValidationError for a change that does not fit it."""
+        settings = source.model_dump()
+        for name, value in self._given({"base_url", "headers", "timeouts", "retries"}).items():
+            settings[name] = settings[name] | value if isinstance(value, dict) else value
+        return Source.model_validate(settings)
+
+    def _given(self, names: set[str]) -> dict[str, Any]:
+        return self.model_dump(include=names, exclude_unset=True)
+
+
+class Rollout(Model):
+    """A change that a part of the files goes through first, so that the two parts can be compared."""
+
+    percent: float = Field(ge=0, le=100)
+    datasets: list[str] = []
+    sources: list[str] = Field(default=[], description="all datasets of these")
+    changes: Changes
+
+    def covers(self, name: str, dataset: Dataset) -> bool:
+        return name in self.datasets or dataset.source in self.sources
+
+
 class SmallFill(Model):
     below_files: int = Field(default=10, ge=0)
     factor: float = Field(default=1.2, gt=0, le=10)
@@ -525,6 +563,7 @@ class Config(Model):
     rates: list[Rate] = Field(default=[], description="for all sources together, beside their own")
     scripts: Scripts = Scripts()
     maintenance: list[Maintenance] = []
+    rollout: dict[Annotated[str, Field(pattern=r"^[a-z0-9_]+$")], Rollout] = {}
     sources: dict[str, Source]
     datasets: dict[str, Dataset]
 

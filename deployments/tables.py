@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from tasks.domain.states import State
-from tasks.report import Report
+from tasks.report import COMPARED, Report
 
 _MOST_ROWS = 40
 
@@ -22,6 +22,8 @@ def show(report: Report, console: Console) -> None:
         console.print(f"[yellow]Switches: {escape(', '.join(report.switches))}[/yellow]")
     if report.fills:
         console.print(_fills(report))
+    if report.rollouts:
+        console.print(_rollouts(report))
     if report.outcomes is not None:
         _show_outcomes(report, console)
     for key, reason in report.lost[:_MOST_ROWS]:
@@ -74,6 +76,16 @@ def _fills(report: Report) -> Table:
         )
     if len(report.fills) > _MOST_ROWS:
         table.add_row(f"and {len(report.fills) - _MOST_ROWS} more")
+    return table
+
+
+def _rollouts(report: Report) -> Table:
+    table = Table(title="Rollouts, and the rest of their datasets", box=SIMPLE_HEAD)
+    for name in COMPARED:
+        table.add_column(name, justify="left" if name in COMPARED[:2] else "right")
+    for name, rollout in report.rollouts.items():
+        for row in rollout.rows(name):
+            table.add_row(*row)
     return table
 
 

@@ -176,7 +176,7 @@ class Dispatcher:
             self._defer([fill], over)
             return None
         self._queue.remove(fill)
-        if self._is_half_open(fill.dataset) and (rest := first_request(fill)):
+        if self._is_half_open(fill) and (rest := first_request(fill)):
             fill, later = rest
             self._queue.append(later)
             self._unsorted = True
@@ -196,7 +196,7 @@ class Dispatcher:
         supply, critical = self.run.supply(first.source), first.priority is Priority.CRITICAL
         requests, count = first.cost, 1
         closed = self._held()
-        for fill in [fill for fill in self._queue if fill.source == first.source and fill.dataset not in closed]:
+        for fill in [fill for fill in self._queue if fill.source == first.source and fill.scraper not in closed]:
             requests += fill.cost
             too_long = supply.seconds(requests) - supply.start_up > self.run.config.reconcile.batch_time.total_seconds()
             if too_long or (critical and (fill.priority is not first.priority or count >= supply.most_lanes)):
@@ -206,21 +206,21 @@ class Dispatcher:
                 yield mine
 
     def _held(self) -> dict[str, Hold]:
-        """The sources and datasets of which no fill may start now; those that are half open let one through."""
+        """The sources and scrapers of which no fill may start now; those that are half open let one through."""
         now = datetime.now(UTC)
         held = {}
         for source in self.run.sources.values():
-            datasets = {fill.dataset for fill in self._queue if fill.source == source.name}
-            for name in (source.name, *datasets):
+            scrapers = {fill.scraper for fill in self._queue if fill.source == source.name}
+            for name in (source.name, *scrapers):
                 hold = source.gate.hold(name)
-                probing = any(name in (fill.source, fill.dataset) for fill in self._running.values())
+                probing = any(name in (fill.source, fill.scraper) for fill in self._running.values())
                 phase = hold.phase(now)
                 if phase is Phase.OPEN or (phase is Phase.HALF_OPEN and (probing or not hold.may_probe(now))):
                     held[name] = hold
         return held
 
-    def _is_half_open(self, dataset: str) -> bool:
-        hold = self.run.sources[self.run.config.datasets[dataset].source].gate.hold(dataset)
+    def _is_half_open(self, fill: Fill) -> bool:
+        hold = self.run.sources[fill.source].gate.hold(fill.scraper)
         return hold.phase(datetime.now(UTC)) is Phase.HALF_OPEN
 
     def _begin(self, fills: list[Fill]) -> None:
@@ -330,12 +330,12 @@ class Dispatcher:
         now = datetime.now(UTC)
         held = self._held()
         can_wait = self.run.ends if self._running else min(self.run.ends, now + _STAY)
-        if not self._running and any(not held.keys() & {fill.source, fill.dataset} for fill in self._queue):
+        if not self._running and any(not held.keys() & {fill.source, fill.scraper} for fill in self._queue):
             can_wait = self.run.ends
         for name, hold in held.items():
             if hold.until and hold.until > can_wait:
                 what = "source paused" if name in self._lanes else "breaker open"
-                fills = [fill for fill in self._queue if name in (fill.source, fill.dataset)]
+                fills = [fill for fill in self._queue if name in (fill.source, fill.scraper)]
                 self._defer(fills, why_held(hold, what), hold.until)
 
     def _defer(self, fills: Iterable[Fill], reason: str, until: datetime | None = None) -> None:

@@ -129,6 +129,7 @@ async def reconcile_lake(
                 holds=run.ledger.holds(),
                 outcomes=run.outcomes,
                 performance=run.ledger.history.performance(),
+                rollouts=run.rollouts(),
                 stopped=run.stopped,
                 stop_signal=run.stop_signal,
             )

@@ -16,13 +16,14 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from prefect.client.orchestration import PrefectClient
 
-from config.models import Config, Priority
+from config.models import Config, Dataset, Priority
 from flows.presence import at_work
 from tasks.buckets import client_for_buckets, open_buckets
 from tasks.domain.errors import AdceError
 from tasks.domain.expected import Selection, game_cells
 from tasks.domain.lanes import LATENCY, START_UP, Supply
 from tasks.domain.plan import Deferral, Fill, Gap, Plan, without
+from tasks.domain.rollout import scrapers
 from tasks.domain.survey import Survey, listed_games
 from tasks.fetch import SourceClient
 from tasks.gate import Gate
@@ -55,10 +56,15 @@ class Run(View):
     outcomes: dict[str, FileOutcome] = field(default_factory=dict)  # of this run, by key
     dataset_of: dict[str, str] = field(default_factory=dict)  # by key, of the fills that were started
     start_up: float = START_UP  # seconds from submitting a fill to its first request, a running mean
+    scrapers: dict[str, Dataset] = field(init=False)  # the settings of each
     stopped: str | None = None  # why no more is started
     stop_signal: int | None = None  # if that is why
     cut_short_at: float = math.inf  # by time.monotonic, when it is stopped
     on_stop: Callable[[], None] = lambda: None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.scrapers = scrapers(self.config)
 
     async def work_on(self, fill: Fill, work: Coroutine[Any, Any, T]) -> T:
         """Does the work of a fill's subflow in the loop that the run's connections and buckets belong to.

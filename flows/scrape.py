@@ -21,6 +21,7 @@ from tasks.domain.absences import looked
 from tasks.domain.errors import AbsentError, AdceError, FetchError, HealingError, HeldError, LakeError, RefusedError
 from tasks.domain.expected import Cell
 from tasks.domain.plan import Fill
+from tasks.domain.rollout import source_for
 from tasks.domain.states import Examination, version_of
 from tasks.domain.verdicts import Verdict, Wholeness
 from tasks.history import Change, FileOutcome
@@ -66,6 +67,7 @@ async def fill_gaps(run: Run, fill: Fill) -> list[FileOutcome]:
         "run": run.id,
         "source": fill.source,
         "dataset": fill.dataset,
+        "arm": fill.arm,
         "kind": fill.kind.value,
         "priority": fill.priority.value,
         "score": fill.score.total,
@@ -132,7 +134,7 @@ async def _fetch_and_store(
 ) -> list[FileOutcome]:
     """One request or command, and what it brings stored under each of the keys that lack it."""
     source = run.sources[fill.source]
-    dataset = run.config.datasets[fill.dataset]
+    dataset = run.scrapers[fill.scraper]
     fields = cells[0].fields
     verdicts: dict[bytes, Verdict] = {}
 
@@ -155,7 +157,8 @@ async def _fetch_and_store(
     try:
         command = prepare(dataset, fields, source.settings.game_id)
         is_known_hole = all(cell.key in run.absences for cell in cells)
-        fetched = await source.fetch(fill.dataset, path, check, command=command, is_known_hole=is_known_hole)
+        settings = source_for(run.config, fill.source, fill.arm)
+        fetched = await source.fetch(fill.scraper, path, check, settings, command=command, is_known_hole=is_known_hole)
     except HeldError as error:
         if error.refusal and not error.refusal.too_fast and (error.until > run.ends or error.refusals > 1):
             return _unfilled(cells, "failed", error.refusal, error.until)
@@ -185,7 +188,7 @@ async def _store(run: Run, cell: Cell, body: bytes, verdict: Verdict, changes: l
     Of one that says something else, the former version is kept in the history and the change recorded. In test mode
     the lake keeps it aside, and nothing else changes.
     """
-    key, check = cell.key, run.config.datasets[cell.dataset].check
+    key, check = cell.key, run.scrapers[cell.scraper].check
     if run.config.test_mode:
         key = f"{TEST_FOLDER}/{key}"
         await run.lake.put(key, body, replaces=await run.lake.find(key))
@@ -194,7 +197,7 @@ async def _store(run: Run, cell: Cell, body: bytes, verdict: Verdict, changes: l
         former, have = await run.lake.get(key)
         was, became = fingerprint(former, check), fingerprint(body, check)
         if was == became:
-            version = version_of(have, run.checks[cell.dataset])
+            version = version_of(have, run.checks[cell.scraper])
             run.examinations[key] = Examination(version, verdict, run.now(), agreed=True)
             return
         kept_as = None
@@ -205,7 +208,7 @@ async def _store(run: Run, cell: Cell, body: bytes, verdict: Verdict, changes: l
         changes.append(Change(key, run.now(), run.id, was, became, kept_as))
     have = await run.lake.put(key, body, replaces=run.objects.get(key))
     run.objects[key] = have
-    run.examinations[key] = Examination(version_of(have, run.checks[cell.dataset]), verdict, run.now())
+    run.examinations[key] = Examination(version_of(have, run.checks[cell.scraper]), verdict, run.now())
 
 
 def _unfilled(

@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 
-from config.models import Source
+from config.models import Retries, Source
 from tasks.buckets import Bucket
 from tasks.commands import Prepared
 from tasks.domain.errors import AbsentError, FetchError, HealingError, HeldError, RefusedError
@@ -72,10 +72,7 @@ class SourceClient:
         self._connections = asyncio.Semaphore(settings.connections)
         self._processes = asyncio.Semaphore(settings.processes)
         self._unreachable = 0
-        timeouts = settings.timeouts
         self._http = httpx.AsyncClient(
-            headers=settings.headers,
-            timeout=httpx.Timeout(timeouts.read, connect=timeouts.connect),
             limits=httpx.Limits(max_connections=settings.connections),
             transport=transport,
         )
@@ -86,25 +83,29 @@ class SourceClient:
 
     async def fetch(
         self,
-        dataset: str,
+        scraper: str,
         path: str,
         check: Callable[[bytes], None],
+        settings: Source | None = None,
         *,
         command: Prepared | None = None,
         is_known_hole: bool = False,
     ) -> Fetched:
         """The body of `path`, or of a `command`, after `check` has found nothing wrong with it (or raised what is).
 
+        With `settings`, its headers, timeouts and retries are those, and its base URL; the rate is the site's.
+
         Asks again, up to `retries.attempts` times in all, for what can heal; waiting for a pause to end is no attempt,
         and neither is a 429. Raises HeldError when the source or the scraper is to be left alone for longer than it
         is worth waiting, and FetchError, with `requests`, how often the site was asked. That a known hole is still
         one is no failure of the scraper.
         """
-        url = self.settings.base_url.rstrip("/") + path if command is None else path
+        settings = settings or self.settings
+        url = settings.base_url.rstrip("/") + path if command is None else path
         attempts = self._attempts.setdefault(url, _Attempts())
         while True:
             try:
-                fetched = await self._ask(dataset, url, check, attempts, command)
+                fetched = await self._ask(scraper, url, check, attempts, settings, command)
                 del self._attempts[url]
                 return fetched
             except HeldError as error:
@@ -115,29 +116,35 @@ class SourceClient:
                 error.requests = attempts.requests
                 attempts.too_fast += error.too_fast
                 attempts.spent += not error.too_fast
-                if attempts.spent >= self.settings.retries.attempts or attempts.too_fast >= _MOST_TOO_FAST:
+                if attempts.spent >= settings.retries.attempts or attempts.too_fast >= _MOST_TOO_FAST:
                     raise
             except FetchError as error:
                 attempts.spent += 1
-                if not isinstance(error, HealingError) or attempts.spent >= self.settings.retries.attempts:
+                if not isinstance(error, HealingError) or attempts.spent >= settings.retries.attempts:
                     error.requests = attempts.requests
                     if is_known_hole and isinstance(error, AbsentError):
-                        self.gate.succeeded(dataset, attempts.asked)
+                        self.gate.succeeded(scraper, attempts.asked)
                     else:
                         self.gate.failed(
-                            dataset,
+                            scraper,
                             str(error),
                             attempts.asked,
                             answered=command is None and not getattr(error, "unreachable", False),
                         )
                     self._note_unreachable(error)
                     raise
-                wait = self._backoff(attempts.spent, error.wait)
+                wait = _backoff(settings.retries, attempts.spent, error.wait)
                 log.info("%s: %s; again in %.1f s", self.name, error, wait)
                 await asyncio.sleep(wait)
 
     async def _ask(
-        self, dataset: str, url: str, check: Callable[[bytes], None], attempts: _Attempts, command: Prepared | None
+        self,
+        scraper: str,
+        url: str,
+        check: Callable[[bytes], None],
+        attempts: _Attempts,
+        settings: Source,
+        command: Prepared | None,
     ) -> Fetched:
         """One request, when the gate, a connection and the bucket let it go; its outcome is told to the gate.
 
@@ -145,7 +152,7 @@ class SourceClient:
         """
         requests = command.command.requests if command else 1
         async with self._processes if command else self._connections:
-            entered, departure = await self._leave(dataset, requests)
+            entered, departure = await self._leave(scraper, requests)
             self.left(self.name)
             attempts.requests += requests
             attempts.asked = asked = datetime.now(UTC)
@@ -154,7 +161,7 @@ class SourceClient:
                     self.bucket.sent(departure)
                     bodies = await command.run()
                 else:
-                    bodies = [await self._get(url, departure)]
+                    bodies = [await self._get(url, departure, settings)]
                 for body in bodies:
                     check(body)
             except RefusedError as error:
@@ -171,13 +178,13 @@ class SourceClient:
             if command is None:
                 self.latency += _LATENCY_WEIGHT * (seconds - self.latency)
             self._unreachable = 0
-            self.gate.succeeded(dataset, asked)
+            self.gate.succeeded(scraper, asked)
             return Fetched(bodies, attempts.requests, seconds)
 
-    async def _leave(self, dataset: str, requests: int) -> tuple[Pass, Departure]:
+    async def _leave(self, scraper: str, requests: int) -> tuple[Pass, Departure]:
         """Waits until so many requests may leave, and gives the last one."""
         while True:
-            entered = await self.gate.enter(dataset)
+            entered = await self.gate.enter(scraper)
             try:
                 departure = await self.bucket.leave(entered.slower)
                 for _ in range(requests - 1):
@@ -188,28 +195,24 @@ class SourceClient:
                 self.gate.give_up(entered)
                 raise
             departure.sent = departure.allowed  # it may never leave
-            if self.gate.is_open(dataset, entered):
+            if self.gate.is_open(scraper, entered):
                 departure.sent = None
                 return entered, departure
             self.gate.give_up(entered)
 
-    def _backoff(self, attempt: int, asked: timedelta | None) -> float:
-        """Seconds to wait after so many attempts: exponential, all of it jitter, no less than the site asks for."""
-        retries = self.settings.retries
-        longest = min(retries.first_wait * 2 ** (attempt - 1), retries.longest_wait).total_seconds()
-        return max(asked.total_seconds() if asked else 0.0, random.uniform(0, longest))
-
-    async def _get(self, url: str, departure: Departure) -> bytes:
+    async def _get(self, url: str, departure: Departure, settings: Source) -> bytes:
         async def note_sent(event: str, _: dict[str, Any]) -> None:
             if event.endswith("send_request_headers.complete"):
                 self.bucket.sent(departure)
 
-        timeouts = self.settings.timeouts
+        timeouts = settings.timeouts
+        phases = httpx.Timeout(timeouts.read, connect=timeouts.connect)
+        extensions = {"trace": note_sent}
         try:
             async with AsyncExitStack() as stack:
                 await stack.enter_async_context(asyncio.timeout(timeouts.total))
                 response = await stack.enter_async_context(
-                    self._http.stream("GET", url, extensions={"trace": note_sent})
+                    self._http.stream("GET", url, headers=settings.headers, timeout=phases, extensions=extensions)
                 )
                 self._judge_status(response, url)
                 return await _body(response, url)
@@ -244,6 +247,12 @@ class SourceClient:
         self._unreachable = self._unreachable + 1 if isinstance(error, HealingError) and error.unreachable else 0
         if self._unreachable >= _UNREACHABLE_AFTER:
             self.gate.refused(RefusedError(str(error)), datetime.now(UTC))
+
+
+def _backoff(retries: Retries, attempt: int, asked: timedelta | None) -> float:
+    """Seconds to wait after so many attempts: exponential, all of it jitter, no less than the site asks for."""
+    longest = min(retries.first_wait * 2 ** (attempt - 1), retries.longest_wait).total_seconds()
+    return max(asked.total_seconds() if asked else 0.0, random.uniform(0, longest))
 
 
 async def _body(response: httpx.Response, url: str) -> bytes:

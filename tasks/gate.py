@@ -35,7 +35,7 @@ class Pass:
 
 
 class Gate:
-    """The holds of one source and of its datasets. Time is the real clock: a refusal is a fact of today."""
+    """The holds of one source and of its scrapers. Time is the real clock: a refusal is a fact of today."""
 
     def __init__(
         self,
@@ -54,12 +54,12 @@ class Gate:
         self._known: dict[str, Hold] = {}
         self._read_at = float("-inf")
 
-    async def enter(self, dataset: str) -> Pass:
+    async def enter(self, scraper: str) -> Pass:
         """Waits out a short pause. Raises HeldError for a long one, and while somebody else's probe takes long."""
         waited_since = _now()
         while True:
             now = _now()
-            held = [hold for hold in map(self.hold, (self.source, dataset)) if hold.phase(now) is not Phase.CLOSED]
+            held = [hold for hold in map(self.hold, (self.source, scraper)) if hold.phase(now) is not Phase.CLOSED]
             if not held:
                 return Pass(self.hold(self.source).slower(now, self._ramp))
             for hold in held:
@@ -77,10 +77,10 @@ class Gate:
                 raise HeldError(f"a first request to {held[0].name} is not answered yet", now + WORTH_WAITING)
             await asyncio.sleep(0.1)
 
-    def is_open(self, dataset: str, entered: Pass) -> bool:
+    def is_open(self, scraper: str, entered: Pass) -> bool:
         """Has nothing been held since a request was let in?"""
         now = _now()
-        names = {self.source, dataset} - set(entered.probes)
+        names = {self.source, scraper} - set(entered.probes)
         return all(self.hold(name).phase(now) is Phase.CLOSED for name in names)
 
     def hold(self, name: str) -> Hold:
@@ -88,7 +88,9 @@ class Gate:
         if time.monotonic() - self._read_at > _FRESH:
             self._known, self._read_at = self._ledger.holds(), time.monotonic()
         known = self._known.get(name) or Hold(name)
-        window = window_at(self._maintenance, (name, self.source), _now()) if self._maintenance else None
+        window = (
+            window_at(self._maintenance, (name.partition("@")[0], self.source), _now()) if self._maintenance else None
+        )
         if window is None or (known.until and window.until and window.until < known.until):
             return known
         return window
@@ -113,19 +115,19 @@ class Gate:
             log.warning("%s is left alone until %s: %s", self.source, f"{after.until:%H:%M:%S}", error)
         return after
 
-    def failed(self, dataset: str, reason: str, asked: datetime, *, answered: bool = True) -> None:
-        """A file of a dataset could not be had: the scraper's failure, not the source's refusal, if it `answered`."""
+    def failed(self, scraper: str, reason: str, asked: datetime, *, answered: bool = True) -> None:
+        """A file of a scraper could not be had: the scraper's failure, not the source's refusal, if it `answered`."""
         if answered:
             self._answered(asked)
-        after = self._change(dataset, lambda hold: holds.failed(hold, self._breaker, asked, _now(), reason))
+        after = self._change(scraper, lambda hold: holds.failed(hold, self._breaker, asked, _now(), reason))
         if after.phase(_now()) is Phase.OPEN:
-            log.warning("breaker of %s open until %s: %s", dataset, f"{after.until:%H:%M:%S}", after.reason)
+            log.warning("breaker of %s open until %s: %s", scraper, f"{after.until:%H:%M:%S}", after.reason)
 
-    def succeeded(self, dataset: str, asked: datetime) -> None:
+    def succeeded(self, scraper: str, asked: datetime) -> None:
         self._answered(asked)
-        hold = self.hold(dataset)
+        hold = self.hold(scraper)
         if hold.until is not None or hold.failures:
-            self._change(dataset, lambda hold: holds.succeeded(hold, asked, _now()))
+            self._change(scraper, lambda hold: holds.succeeded(hold, asked, _now()))
 
     def give_up(self, entered: Pass) -> None:
         """The probes that were to be made will not be: somebody else may."""

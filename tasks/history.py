@@ -22,6 +22,7 @@ fills_table = sa.Table(
     sa.Column("run", sa.String, nullable=False),
     sa.Column("source", sa.String, nullable=False),
     sa.Column("dataset", sa.String, nullable=False, index=True),
+    sa.Column("arm", sa.String, nullable=False, server_default=""),
     sa.Column("kind", sa.String, nullable=False),
     sa.Column("priority", sa.String, nullable=False),
     sa.Column("score", sa.Double, nullable=False),
@@ -109,6 +110,16 @@ class Performance:
     requests: float
 
 
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """How the files fared that a rollout has reached, or the rest of its datasets'."""
+
+    stored: int = 0
+    failed: int = 0
+    requests: int = 0
+    seconds: float | None = None  # of an answer, on average
+
+
 class History:
     """The attempts that were made, in the ledger's database. Every method raises LedgerError."""
 
@@ -124,7 +135,7 @@ class History:
     ) -> None:
         """Writes a fill that has ended and what became of each of its files; with whatever `also` writes, or nothing.
 
-        `fill` has the columns fill, run, source, dataset, kind, priority, score and started.
+        `fill` has the columns fill, run, source, dataset, arm, kind, priority, score and started.
         """
         outcomes = list(outcomes)
         stored = [o for o in outcomes if o.outcome == "stored"]
@@ -218,6 +229,25 @@ class History:
             seconds.setdefault(dataset, []).append(took)
             requests[dataset] = requests.get(dataset, 0) + asked
         return {dataset: _performance(sorted(took), requests[dataset] / len(took)) for dataset, took in seconds.items()}
+
+    def arms(self, rollout: str, datasets: Iterable[str], run: str | None = None) -> tuple[Arm, Arm]:
+        """How a rollout and the rest of its datasets fared since it began, or in one run."""
+        fill, file = fills_table.c, files_table.c
+        mine = fill.dataset.in_(list(datasets))
+        began = sa.select(sa.func.min(fill.started)).where(mine, fill.arm == rollout).scalar_subquery()
+        query = (
+            sa.select(
+                fill.arm,
+                *(sa.func.sum(sa.case((file.outcome == what, 1), else_=0)) for what in ("stored", "failed")),
+                sa.func.sum(file.requests),
+                sa.func.avg(file.seconds),
+            )
+            .join(fills_table, file.fill_id == fill.id)
+            .where(mine, fill.arm.in_(("", rollout)), fill.run == run if run else fill.started >= began)
+            .group_by(fill.arm)
+        )
+        found = {arm: Arm(*numbers) for arm, *numbers in self._rows(query)}
+        return found.get(rollout, Arm()), found.get("", Arm())
 
     def attempts(self, key: str, most: int = 100) -> list[Attempt]:
         """The attempts for a key, the latest first."""

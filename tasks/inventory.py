@@ -11,6 +11,7 @@ from config.models import Config, Dataset
 from tasks.domain.errors import LakeError
 from tasks.domain.expected import Cell
 from tasks.domain.keys import folders
+from tasks.domain.rollout import scrapers
 from tasks.domain.states import Examination, LakeObject, version_of
 from tasks.domain.verdicts import Verdict
 from tasks.sources.checks import examine
@@ -42,14 +43,14 @@ async def examine_stored(
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Examination]:
     """What the checks find in stored versions that nobody has looked into: at most so many, the newest days first."""
-    checks = check_ids(config)
+    checks, settings = check_ids(config), scrapers(config)
     wanted: dict[str, Cell] = {}
     for cell in cells:
         have = objects.get(cell.key)
-        if have is None or have.size < config.datasets[cell.dataset].min_bytes:
+        if have is None or have.size < settings[cell.scraper].min_bytes:
             continue
         examined = known.get(cell.key)
-        if examined is None or examined.version != version_of(have, checks[cell.dataset]):
+        if examined is None or examined.version != version_of(have, checks[cell.scraper]):
             wanted[cell.key] = cell
     chosen = sorted(wanted.values(), key=lambda cell: cell.last_day, reverse=True)[:at_most]
     found: dict[str, Examination] = {}
@@ -58,15 +59,14 @@ async def examine_stored(
             log.warning("%s", body)
             continue
         cell = wanted[key]
-        dataset = config.datasets[cell.dataset]
-        found[key] = _examination(known.get(key), have, checks[cell.dataset], judge(body, cell, dataset))
+        found[key] = _examination(known.get(key), have, checks[cell.scraper], judge(body, cell, settings[cell.scraper]))
         progress(len(found), len(chosen))
     return found
 
 
 def check_ids(config: Config) -> dict[str, str]:
-    """The check_id of every dataset."""
-    return {name: check_id(dataset) for name, dataset in config.datasets.items()}
+    """The check_id of every scraper."""
+    return {name: check_id(dataset) for name, dataset in scrapers(config).items()}
 
 
 def _examination(before: Examination | None, have: LakeObject, check: str, verdict: Verdict) -> Examination:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -13,12 +13,36 @@ from config.models import TEST_FOLDER, Config
 from tasks.domain.coverage import Coverage, measure
 from tasks.domain.holds import Hold, Phase
 from tasks.domain.plan import Deferral, Fill
+from tasks.domain.rollout import scrapers
 from tasks.domain.states import State, Status, count_states
 from tasks.domain.survey import Survey
 from tasks.domain.switches import switches
-from tasks.history import FileOutcome, Performance
+from tasks.history import Arm, FileOutcome, Performance
 
 _MOST_FILLS = 200  # in an artifact
+COMPARED = ("rollout", "when", "stored", "failed", "requests", "seconds an answer")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A rollout beside the rest of its datasets, each time (with the rollout's settings, with the usual ones)."""
+
+    percent: float
+    datasets: list[str]
+    run: tuple[Arm, Arm]
+    since: tuple[Arm, Arm]  # it began
+
+    def document(self) -> dict[str, Any]:
+        spans = {"this_run": self.run, "since_it_began": self.since}
+        arms = {span: {"rollout": asdict(new), "rest": asdict(rest)} for span, (new, rest) in spans.items()}
+        return {"percent": self.percent, "datasets": self.datasets, **arms}
+
+    def rows(self, name: str) -> Iterator[tuple[str, ...]]:
+        """Who, when, files stored and failed, requests, and seconds of an answer: as text."""
+        for span, arms in (("this run", self.run), ("since it began", self.since)):
+            for who, arm in zip((f"{name}, {self.percent:g} %", "the rest"), arms, strict=True):
+                seconds = "" if arm.seconds is None else f"{arm.seconds:.2f}"
+                yield who, span, f"{arm.stored}", f"{arm.failed}", f"{arm.requests}", seconds
 
 
 @dataclass(frozen=True, repr=False)  # asyncio and Prefect show results, and this one would take them seconds
@@ -32,6 +56,7 @@ class Report:
     holds: Mapping[str, Hold] = field(default_factory=dict)  # of sources and datasets, by name
     outcomes: Mapping[str, FileOutcome] | None = None  # None: a plan
     performance: Mapping[str, Performance] = field(default_factory=dict)  # of the last attempts, by dataset
+    rollouts: Mapping[str, Comparison] = field(default_factory=dict)
     seconds: float = 0.0
     stopped: str | None = None  # why the run was, before its time
     stop_signal: int | None = None
@@ -101,6 +126,7 @@ class Report:
         document: dict[str, Any] = {
             "as_of": _iso(self.survey.taken_at),
             "switches": self.switches,
+            "rollouts": [{"name": name} | rollout.document() for name, rollout in self.rollouts.items()],
             "cells": self.counts,
             "fills": [_fill(fill) for fill in self.fills],
             "sources": self._sources(),
@@ -144,6 +170,7 @@ class Report:
         lines += [f"| **total** | **{counts['total']}** |", ""]
         lines += [f"Switches: {', '.join(self.switches)}.", ""] if self.switches else []
         lines += [f"{len(self.filled)} files filled in {self.seconds:.0f} s.", ""]
+        lines += self._rollouts_markdown()
         lines += _section("Vanished or shrunk", self.lost)
         lines += _section("Failed", [(o.key, o.error or "") for o in self.failed])
         reasons = Counter((reason, until) for _, reason, until in self.left)
@@ -155,6 +182,13 @@ class Report:
             ],
         )
         return "\n".join(lines)
+
+    def _rollouts_markdown(self) -> list[str]:
+        if not self.rollouts:
+            return []
+        rows = [row for name, rollout in self.rollouts.items() for row in rollout.rows(name)]
+        head = [f"| {' | '.join(COMPARED)} |", "|---|---|---:|---:|---:|---:|"]
+        return ["### Rollouts", "", *head, *(f"| {' | '.join(row)} |" for row in rows), ""]
 
     def plan_markdown(self) -> str:
         """The fills in their order, for the Prefect UI."""
@@ -198,10 +232,10 @@ class Report:
         return hold.until if hold and hold.until and hold.until > datetime.now(UTC) else None
 
     def _breakers(self, source: str) -> dict[str, Hold]:
-        """Those of a source's datasets that are not closed."""
+        """Those of a source's scrapers that are not closed."""
         return {
             name: self.holds[name]
-            for name, dataset in self.config.datasets.items()
+            for name, dataset in scrapers(self.config).items()
             if dataset.source == source and name in self.holds and self.holds[name].until
         }
 
@@ -215,6 +249,7 @@ def _fill(fill: Fill) -> dict[str, Any]:
         "id": fill.id,
         "source": fill.source,
         "dataset": fill.dataset,
+        "rollout": fill.arm or None,
         "kind": fill.kind.value,
         "priority": fill.priority.value,
         "score": round(fill.score.total, 6),

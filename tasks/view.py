@@ -28,7 +28,7 @@ from tasks.inventory import check_ids, examine_stored, list_lake
 from tasks.leases import Leases
 from tasks.ledger import Ledger
 from tasks.progress import PROGRESS
-from tasks.report import Report
+from tasks.report import Comparison, Report
 from tasks.sources.checks import CHECKS
 
 log = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class View:
     history: dict[str, tuple[float, float]] = field(init=False)  # files stored and failed by dataset
     latencies: dict[str, float] = field(init=False)  # seconds by source, as the ledger remembers
     keys: KeyPatterns = field(init=False)
-    checks: dict[str, str] = field(init=False)  # by dataset, what its examinations must be of
+    checks: dict[str, str] = field(init=False)  # by scraper, what its examinations must be of
     leases: Leases = field(init=False)
 
     def __post_init__(self) -> None:
@@ -100,7 +100,16 @@ class View:
         survey = await self.look(remember=remember)
         plan = self.plan(survey)
         fills, history = self.foresee(plan.fills), self.ledger.history
-        return Report(survey, fills, plan.deferred, self.config, self.ledger.holds(), performance=history.performance())
+        holds, performance, rollouts = self.ledger.holds(), history.performance(), self.rollouts()
+        return Report(survey, fills, plan.deferred, self.config, holds, performance=performance, rollouts=rollouts)
+
+    def rollouts(self) -> dict[str, Comparison]:
+        """How each rollout fares beside the rest of its datasets."""
+        found, arms = {}, self.ledger.history.arms
+        for name, rollout in self.config.rollout.items():
+            datasets = [n for n, dataset in self.config.datasets.items() if rollout.covers(n, dataset)]
+            found[name] = Comparison(rollout.percent, datasets, arms(name, datasets, self.id), arms(name, datasets))
+        return found
 
     async def look(self, *, remember: bool) -> Survey:
         """The state of every selected cell, from a fresh listing; what the checks find is kept in the ledger."""
@@ -182,7 +191,7 @@ class View:
     def is_examined(self, cell: Cell) -> bool:
         """Has the version that the lake has now been looked into?"""
         have, known = self.objects.get(cell.key), self.examinations.get(cell.key)
-        return bool(have and known and known.version == version_of(have, self.checks[cell.dataset]))
+        return bool(have and known and known.version == version_of(have, self.checks[cell.scraper]))
 
     async def _examine(self, cells: Iterable[Cell]) -> bool:
         """Looks into stored bodies; was there any that could be read?"""

@@ -16,6 +16,7 @@ from tasks.domain import seasons
 from tasks.domain.errors import SelectionError
 from tasks.domain.games import Game, GameStatus
 from tasks.domain.keys import KeyPatterns
+from tasks.domain.rollout import arm_of, scraper_of
 
 
 class Cell(NamedTuple):
@@ -31,6 +32,17 @@ class Cell(NamedTuple):
     fields: Mapping[str, str]
     game: Game | None = None
     cost: int = 1  # requests to the source that it takes
+    arm: str = ""  # the rollout that has reached it
+
+    @property
+    def scraper(self) -> str:
+        """What fetches it; its settings are those of rollout.scrapers."""
+        return scraper_of(self.dataset, self.arm)
+
+    @property
+    def partition(self) -> str:
+        """Its place in the dataset, which it shares with those that come from the same response."""
+        return _partition(self.dataset, self.first_day, self.fields)
 
     @property
     def request(self) -> str:
@@ -109,20 +121,21 @@ def calendar_cells(config: Config, now: datetime, selection: Selection | None = 
     Schedules of selected games come along, selected or not: without them no game is known.
     """
     selection = selection or Selection()
-    current = seasons.current_season(now)
+    current, rolled_out = seasons.current_season(now), bool(config.rollout)
     needed = {d.schedule for name, d in config.datasets.items() if d.schedule and selection.has(name, d)}
     for name, dataset in config.datasets.items():
         if dataset.per == "game" or not (selection.has(name, dataset) or name in needed):
             continue
-        url, cost = dataset.request, dataset.cost
+        cost = dataset.cost
         for season in seasons.seasons_between(dataset.first_season, current):
             for first_day, last_day, fields in _periods(dataset.per, season):
                 if selection.reaches(season, first_day, last_day):
                     due_from = last_day + timedelta(days=1) if dataset.per == "date" else first_day
                     due_at = _eastern_midnight(due_from) + dataset.due_after
+                    url, arm = (rolled_out and _way(config, name, first_day, fields)) or (dataset.request, "")
                     for template in dataset.keys:
                         key = template.format_map(fields)
-                        yield Cell(key, name, season, first_day, last_day, due_at, url, fields, None, cost)
+                        yield Cell(key, name, season, first_day, last_day, due_at, url, fields, None, cost, arm)
 
 
 def game_cells(
@@ -133,18 +146,31 @@ def game_cells(
     chosen = ((n, d) for n, d in config.datasets.items() if d.schedule == schedule and selection.has(n, d))
     datasets = [(name, dataset, dataset.request, dataset.cost) for name, dataset in chosen]
     unplayed = (GameStatus.POSTPONED, GameStatus.CANCELLED)
+    rolled_out = bool(config.rollout)
     for game in games:
         day, season = game.day, game.season
         if game.status in unplayed or not selection.reaches(season, day, day):
             continue
         fields = _season_fields(season) | _day_fields(day) | {"id": game.id}
         start = game.start or _eastern_midnight(day + timedelta(days=1))
-        for name, dataset, url, cost in datasets:
+        for name, dataset, request, cost in datasets:
             types = dataset.season_types
             if season >= dataset.first_season and (types is None or game.season_type in types):
                 due_at = start + dataset.due_after
+                url, arm = (rolled_out and _way(config, name, day, fields)) or (request, "")
                 for template in dataset.keys:
-                    yield Cell(template.format_map(fields), name, season, day, day, due_at, url, fields, game, cost)
+                    key = template.format_map(fields)
+                    yield Cell(key, name, season, day, day, due_at, url, fields, game, cost, arm)
+
+
+def _way(config: Config, name: str, first_day: date, fields: Mapping[str, str]) -> tuple[str, str] | None:
+    """The URL template that a partition is asked for by, and the rollout that has reached it, if one has."""
+    arm = arm_of(config, name, _partition(name, first_day, fields))
+    return (config.rollout[arm].changes.url or config.datasets[name].request, arm) if arm else None
+
+
+def _partition(name: str, first_day: date, fields: Mapping[str, str]) -> str:
+    return f"{name} {fields.get('id') or first_day.isoformat()}"
 
 
 def _periods(per: str, season: str) -> Iterator[tuple[date, date, dict[str, str]]]:

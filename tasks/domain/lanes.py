@@ -62,14 +62,14 @@ class Lane:
 
 
 def next_fill(queue: Iterable[Fill], lanes: Mapping[str, Lane], closed: Collection[str]) -> Fill | None:
-    """The best fill of a queue in score order whose source has a free lane; `closed` names sources and datasets.
+    """The best fill of a queue in score order whose source has a free lane; `closed` names sources and scrapers.
 
     Within a source the order of the queue is kept: a fill that has to wait holds back those behind it, but for one
     whose own dataset is closed.
     """
     held_back = set(closed)
     for fill in queue:
-        if fill.source in held_back or fill.dataset in closed:
+        if fill.source in held_back or fill.scraper in closed:
             continue
         if lanes[fill.source].is_free(fill.cost):
             return fill
@@ -113,7 +113,7 @@ def foresee(
             if not queue:
                 continue
             supply = supplies[source]
-            may = max(opens_at[source], opens.get(queue[0][1].dataset, 0.0))
+            may = max(opens_at[source], opens.get(queue[0][1].scraper, 0.0))
             if may > now:
                 later.append(may)
             elif running[source] < supply.lanes(queue[0][2]) and (best is None or queue[0][0] < best[0]):

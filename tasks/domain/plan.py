@@ -12,7 +12,7 @@ from config.models import Config, Priority
 from tasks.domain.expected import Cell
 from tasks.domain.holds import Hold, Window
 from tasks.domain.maintenance import window_at
-from tasks.domain.rollout import reached
+from tasks.domain.rollout import reached, scraper_of
 from tasks.domain.scoring import Score, priority_of, score_of
 from tasks.domain.states import Kind
 
@@ -44,6 +44,11 @@ class Fill:
     detected_at: datetime
     starts: datetime | None = None
     eta: datetime | None = None
+    arm: str = ""  # the rollout that its cells are in
+
+    @property
+    def scraper(self) -> str:
+        return scraper_of(self.dataset, self.arm)
 
     @property
     def keys(self) -> list[str]:
@@ -114,11 +119,11 @@ def make_plan(
         percent = rollouts[gap.cell.dataset]
         if switched := switches[gap.cell.dataset]:
             deferred.append(Deferral(gap, *switched))
-        elif percent < 100 and not reached("rollout", percent, gap.cell):
+        elif percent < 100 and not reached("rollout", percent, gap.cell.partition):
             deferred.append(Deferral(gap, f"rollout: {percent:g} % of {gap.cell.dataset}", None))
         elif hold := (held or {}).get(config.datasets[gap.cell.dataset].source):
             deferred.append(Deferral(gap, why_held(hold, "source paused"), hold.until))
-        elif hold := (held or {}).get(gap.cell.dataset):
+        elif hold := (held or {}).get(gap.cell.scraper):
             deferred.append(Deferral(gap, why_held(hold, "breaker open"), hold.until))
         else:
             ready.append(gap)
@@ -209,13 +214,13 @@ def _fills(
     by_request: dict[tuple[str, str], list[Gap]] = defaultdict(list)
     for gap in gaps:
         by_request[gap.cell.dataset, gap.cell.request].append(gap)
-    groups: dict[tuple[str, str, Priority, Kind], list[list[Gap]]] = defaultdict(list)
+    groups: dict[tuple[str, str, str, Priority, Kind], list[list[Gap]]] = defaultdict(list)
     for (name, _), together in by_request.items():
         cell = together[0].cell
         worst = min((gap.kind for gap in together), key=_KINDS.index)
         priority = given or priority_of(cell, config.datasets[name], config.scoring, now)
-        groups[name, cell.season, priority, worst].append(together)
-    for (name, season, priority, kind), requests in groups.items():
+        groups[name, cell.arm, cell.season, priority, worst].append(together)
+    for (name, arm, season, priority, kind), requests in groups.items():
         requests.sort(key=lambda gaps: (min(gap.first_seen for gap in gaps), gaps[0].cell.first_day, gaps[0].cell.key))
         batch = config.batch_of(name)
         for start in range(0, len(requests), batch):
@@ -223,7 +228,8 @@ def _fills(
             source = config.datasets[name].source
             first_seen = min(gap.first_seen for gap in members)
             score = score_of(priority, first_seen, len(members), source, success.get(name, 1.0), config, now)
-            yield Fill(_id(name, season, members), source, name, season, kind, priority, members, score, first_seen)
+            fill = _id(name, season, members)
+            yield Fill(fill, source, name, season, kind, priority, members, score, first_seen, arm=arm)
 
 
 def _id(dataset: str, season: str, gaps: Iterable[Gap]) -> str:

@@ -1,16 +1,46 @@
-"""Which part of a dataset goes first? The same part always, and a larger one holds the smaller."""
+"""Which part of the files goes first, and by which settings? The same part always; a larger one holds the smaller."""
 
 from __future__ import annotations
 
 import hashlib
 
-from tasks.domain.expected import Cell
+from config.models import Config, Dataset, Source
 
 
-def reached(name: str, percent: float, cell: Cell) -> bool:
-    """Is a cell among the first so many per cent of the rollout `name`? All cells of a response are, or none is."""
+def reached(rollout: str, percent: float, partition: str) -> bool:
+    """Is a partition of a dataset (all that one response brings) among the first so many per cent?"""
     if percent >= 100:
         return True
-    partition = cell.fields.get("id") or cell.first_day.isoformat()
-    digest = hashlib.sha256(f"{name} {cell.dataset} {partition}".encode()).digest()
+    digest = hashlib.sha256(f"{rollout} {partition}".encode()).digest()
     return int.from_bytes(digest[:8], "big") < percent / 100 * 2**64
+
+
+def scraper_of(dataset: str, arm: str) -> str:
+    """What fetches a dataset, or the part of it that a rollout has reached: each has a breaker of its own."""
+    return f"{dataset}@{arm}" if arm else dataset
+
+
+def rollout_of(config: Config, name: str) -> str | None:
+    """The rollout that a dataset is in."""
+    return next((r for r, settings in config.rollout.items() if settings.covers(name, config.datasets[name])), None)
+
+
+def arm_of(config: Config, name: str, partition: str) -> str:
+    """The rollout that has reached a partition of a dataset; empty when none has."""
+    rollout = rollout_of(config, name)
+    return rollout if rollout and reached(rollout, config.rollout[rollout].percent, partition) else ""
+
+
+def scrapers(config: Config) -> dict[str, Dataset]:
+    """What each scraper fetches: the datasets as they are, and as a rollout changes them."""
+    found = dict(config.datasets)
+    for name, dataset in config.datasets.items():
+        if arm := rollout_of(config, name):
+            found[scraper_of(name, arm)] = config.rollout[arm].changes.of_dataset(dataset)
+    return found
+
+
+def source_for(config: Config, source: str, arm: str) -> Source:
+    """The settings of a source, as a rollout changes them."""
+    settings = config.sources[source]
+    return config.rollout[arm].changes.of_source(settings) if arm else settings

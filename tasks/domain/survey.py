@@ -13,6 +13,7 @@ from tasks.domain.absences import status_of as absence_status
 from tasks.domain.expected import Cell, Selection, calendar_cells, game_cells
 from tasks.domain.games import Game
 from tasks.domain.plan import Gap
+from tasks.domain.rollout import scrapers
 from tasks.domain.states import Examination, Kind, LakeObject, State, Status, state_of, version_of
 from tasks.domain.verdicts import Verdict
 
@@ -87,16 +88,16 @@ def take_survey(
 ) -> Survey:
     """The one state of each cell; see states.state_of.
 
-    `known` is what was found in each body that anybody has looked into, and `checks` names each dataset's check.
+    `known` is what was found in each body that anybody has looked into, and `checks` names each scraper's check.
     Of the gaps, some are not to be fetched now: what the source has none of (`absences`, by key), and what another
     run is at (`marks`, by Cell.work).
     """
     looks = config.reconcile.look_again
-    datasets = {name: (dataset, checks[name]) for name, dataset in config.datasets.items()}
+    settings = {name: (dataset, checks[name]) for name, dataset in scrapers(config).items()}
     statuses = {}
     unseen = []
     for key, cell in cells.items():
-        dataset, check = datasets[cell.dataset]
+        dataset, check = settings[cell.scraper]
         have, seen, current = objects.get(key), known.get(key), None
         if have is not None:
             if seen is not None and seen.version == version_of(have, check):

@@ -20,6 +20,7 @@ def switches(config: Config, now: datetime) -> list[str]:
     found |= {f"{name} off": not source.enabled for name, source in config.sources.items()}
     found |= {f"{name} off": not dataset.enabled for name, dataset in config.datasets.items()}
     found |= {f"rollout of {name} {d.rollout:g} %": d.rollout < 100 for name, d in config.datasets.items()}
+    found |= {f"rollout {name} {rollout.percent:g} %": True for name, rollout in config.rollout.items()}
     for of in dict.fromkeys(window.of for window in config.maintenance):
         window = window_at([w for w in config.maintenance if w.of == of], [of], now)
         found |= {f"maintenance of {of} until {window.until:%Y-%m-%d %H:%M} UTC": True} if window else {}

@@ -274,7 +274,7 @@ def test_a_new_dataset_of_a_source_is_yaml_only(tmp_path: Path) -> None:
         ),
         pytest.param(
             "maintenance: [{from: '03:00', to: '05:00', timezone: EST5PDT}]",
-            "my.yaml: maintenance.0.timezone: 'EST5PDT' is no time zone; write it as America/New_York (it is 'EST5PDT')",
+            "my.yaml: maintenance.0.timezone: 'EST5PDT' is no time zone; write it as America/New_York",
             id="unknown time zone",
         ),
         pytest.param(
@@ -296,6 +296,36 @@ def test_a_new_dataset_of_a_source_is_yaml_only(tmp_path: Path) -> None:
             "datasets: {br_totals: {rollout: 101}}",
             "my.yaml: datasets.br_totals.rollout: Input should be less than or equal to 100 (it is 101)",
             id="more than all",
+        ),
+        pytest.param(
+            "rollout: {x: {percent: 10, datasets: [br_totals], changes: {url: '/all'}}}",
+            "my.yaml: rollout.x.changes: does not fit br_totals: '/all' is the same for every season; it must name",
+            id="rollout that asks for one thing only",
+        ),
+        pytest.param(
+            "rollout: {x: {percent: 10, sources: [espn], changes: {base_url: espn.com}}}",
+            "my.yaml: rollout.x.changes.base_url: does not fit espn_scoreboard: String should match pattern",
+            id="rollout to no address",
+        ),
+        pytest.param(
+            "rollout: {x: {percent: 10, datasets: [br_total], changes: {}}}",
+            "my.yaml: rollout.x: no source or dataset br_total",
+            id="rollout of nothing there is",
+        ),
+        pytest.param(
+            "rollout: {x: {percent: 10, changes: {}}}",
+            "my.yaml: rollout.x: say which datasets or sources it is about",
+            id="rollout of nothing",
+        ),
+        pytest.param(
+            "rollout: {x: {percent: 10, datasets: [br_totals], changes: {keys: [a]}}}",
+            "my.yaml: rollout.x.changes.keys: no such setting; known here: base_url, check,",
+            id="rollout of other keys",
+        ),
+        pytest.param(
+            "rollout: {x: &a {percent: 10, datasets: [br_totals], changes: {}}, y: *a}",
+            "my.yaml: rollout.y: br_totals is in the rollout x already; one at a time",
+            id="two rollouts of one dataset",
         ),
         pytest.param("a: [1", "my.yaml: line 1, column 6 not YAML:", id="broken YAML"),
         pytest.param("dry_run: true\ndry_run: false", "my.yaml: line 2, column 1 not YAML: 'dry_run' is given twice"),

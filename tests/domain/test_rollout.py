@@ -3,9 +3,12 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.domain.plan import make_plan
-from tasks.domain.rollout import reached
-from tests.builders import NOW, a_cell, a_config, a_gap
+from config.models import Config, Rollout
+from tasks.domain.expected import Selection, calendar_cells, game_cells
+from tasks.domain.plan import Gap, make_plan
+from tasks.domain.rollout import reached, scrapers, source_for
+from tasks.domain.states import Kind
+from tests.builders import NOW, a_cell, a_config, a_game, a_gap
 
 CONFIG = a_config()
 
@@ -14,17 +17,17 @@ CONFIG = a_config()
 def test_a_larger_part_holds_the_smaller(one: float, other: float, game: int) -> None:
     cell = a_cell(fields={"id": f"{game}"})
     small, large = sorted((one, other))
-    assert reached("x", large, cell) or not reached("x", small, cell)
-    assert reached("x", 100, cell)
-    assert not reached("x", 0, cell)
+    assert reached("x", large, cell.partition) or not reached("x", small, cell.partition)
+    assert reached("x", 100, cell.partition)
+    assert not reached("x", 0, cell.partition)
 
 
 def test_the_part_is_as_large_as_it_says_the_same_in_every_process_and_another_one_of_each_dataset() -> None:
     cells = [a_cell(fields={"id": f"4018{n:05}"}) for n in range(4000)]
-    first = [cell.fields["id"] for cell in cells if reached("rollout", 10, cell)]
+    first = [cell.fields["id"] for cell in cells if reached("rollout", 10, cell.partition)]
     assert 330 < len(first) < 470
     assert first[:3] == ["401800005", "401800009", "401800028"]
-    others = [c.fields["id"] for c in cells if reached("rollout", 10, c._replace(dataset="nba_playbyplay"))]
+    others = [c.fields["id"] for c in cells if reached("rollout", 10, c._replace(dataset="nba_playbyplay").partition)]
     assert len(set(first) & set(others)) < 100
 
 
@@ -43,3 +46,43 @@ def test_a_new_dataset_is_rolled_out_to_a_part_of_its_cells_and_the_files_of_a_r
     assert later
     assert now
     assert not later & now
+
+
+def _with(percent: float, **changes: object) -> Config:
+    text = {"percent": percent, "datasets": ["espn_summary", "espn_scoreboard"], "changes": changes}
+    return a_config(rollout={"x": Rollout.model_validate(text)})
+
+
+def test_a_rollout_changes_how_a_part_is_asked_for_and_no_key() -> None:
+    games = [a_game(id=f"4018{n:05}") for n in range(60)]
+    usual = {c.key: c for c in game_cells(CONFIG, "espn_scoreboard", games)}
+    first: set[str] = set()
+    for percent in (10, 30, 100):
+        changed = {c.key: c for c in game_cells(_with(percent, url="/v2?e={id}"), "espn_scoreboard", games)}
+        assert changed.keys() == usual.keys()
+        reached_now = {key for key, cell in changed.items() if cell.arm == "x"}
+        assert first < reached_now, "a larger part holds the smaller"
+        assert {changed[key].request for key in reached_now} == {
+            f"/v2?e={changed[key].fields['id']}" for key in reached_now
+        }
+        assert all(changed[key] == usual[key] for key in usual.keys() - reached_now)
+        first = reached_now
+    assert first == usual.keys()
+
+
+def test_a_fill_is_of_one_arm_and_its_scraper_has_the_changed_settings() -> None:
+    config = _with(50, min_bytes=99, timeouts={"read": 60}, headers={"Accept": "*/*"})
+    cells = list(calendar_cells(config, NOW, Selection(datasets=("espn_scoreboard",), seasons=("2025-26",))))
+    plan = make_plan(config, [Gap(cell, Kind.MISSING, "not in the lake", NOW) for cell in cells], NOW)
+    arms = [{gap.cell.arm for gap in fill.gaps} for fill in plan.fills]
+    assert {"x"} in arms
+    assert {""} in arms
+    assert all(arm == {fill.arm} for arm, fill in zip(arms, plan.fills, strict=True))
+    assert {fill.scraper for fill in plan.fills} == {"espn_scoreboard", "espn_scoreboard@x"}
+    settings = scrapers(config)
+    assert (settings["espn_scoreboard"].min_bytes, settings["espn_scoreboard@x"].min_bytes) == (60, 99)
+    assert "br_totals@x" not in settings
+    usual, changed = (source_for(config, "espn", arm) for arm in ("", "x"))
+    assert usual == config.sources["espn"]
+    assert (changed.timeouts.read, changed.timeouts.connect) == (60, usual.timeouts.connect)
+    assert changed.headers == usual.headers | {"Accept": "*/*"}

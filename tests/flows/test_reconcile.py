@@ -194,6 +194,33 @@ def test_test_mode_fetches_a_few_files_and_changes_nothing_but_its_own_folder(
     ledger.close()
 
 
+def test_a_rollout_goes_its_way_for_a_part_of_the_files_and_both_parts_are_told_of(
+    run_reconcile: Reconcile, sites: SandboxProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = {"url": "/scoreboard?limit=500&dates={yyyymmdd}", "headers": {"User-Agent": "new"}}
+    rollout = {"percent": 40, "datasets": ["espn_scoreboard"], "changes": changes | {"retries": {"attempts": 1}}}
+    monkeypatch.setenv("ADCE_ROLLOUT", json.dumps({"longer": rollout}))
+    monkeypatch.setenv("ADCE_RECONCILE__BREAKER", "{failures: 3}")
+    sites.set_faults("espn", "404", match="limit=500")
+    days = {"since": date(2025, 12, 26), "until": date(2026, 1, 14)}
+    report = run_reconcile(datasets=["espn_scoreboard"], **days)
+    asked = [request["url"] for request in sites.requests()]
+    assert len(asked) == len(set(asked))
+    changed = [url for url in asked if "limit=500" in url]
+    told = report.document()["rollouts"][0]
+    assert (told["name"], told["percent"], told["datasets"]) == ("longer", 40, ["espn_scoreboard"])
+    new, rest = told["this_run"]["rollout"], told["this_run"]["rest"]
+    assert (new["stored"], new["failed"], new["requests"]) == (0, len(changed), len(changed))
+    assert (rest["stored"], rest["failed"], rest["requests"]) == (len(asked) - len(changed), 0, len(report.filled))
+    assert rest["seconds"] > 0
+    waiting = {reason for _, reason, _ in report.left}
+    assert all(reason.startswith("breaker open until") for reason in waiting), "of the rollout's scraper alone"
+    assert report.counts["present"] == rest["stored"] == 20 - report.counts["gap"] - report.counts["deferred"]
+    assert report.document()["sources"][0]["breakers"].keys() == {"espn_scoreboard@longer"}
+    assert report.switches == ["rollout longer 40 %"]
+    assert f"| longer, 40 % | this run | 0 | {len(changed)} | {len(changed)} |  |" in report.markdown()
+
+
 def test_a_run_goes_by_the_configuration_that_it_began_with(
     run_reconcile: Reconcile, sites: SandboxProcess, adce_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

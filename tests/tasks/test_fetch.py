@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from config.models import Backoff, BreakerRules, Command, Retries, Source, Timeouts
+from config.models import Backoff, BreakerRules, Changes, Command, Retries, Source, Timeouts
 from deployments.sandbox.process import SandboxProcess
 from tasks.commands import prepare
 from tasks.domain.errors import FetchError, HeldError, RefusedError
@@ -226,3 +226,37 @@ def test_a_command_of_a_source_that_is_paused_is_not_run(client: Callable[..., S
     with pytest.raises(HeldError, match=r"source paused until .* HTTP 403"):
         _run(_run_command(espn))
     assert espn.bucket.left == []  # type: ignore[attr-defined]
+
+
+def test_a_rollout_asks_at_another_address_with_other_headers_and_its_own_patience(
+    client: Callable[..., SourceClient],
+) -> None:
+    async def work() -> tuple[list[str], BaseException]:
+        asked: list[str] = []
+
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            asked.append((await reader.readuntil(b"\r\n\r\n")).decode())
+            writer.write(b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            await writer.drain()
+            writer.close()
+
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            espn = client()
+            changes = {"base_url": f"http://127.0.0.1:{port}/v2", "headers": {"Accept": "text/new"}}
+            settings = Changes.model_validate(changes | {"retries": {"attempts": 1}}).of_source(espn.settings)
+            try:
+                with pytest.raises(FetchError) as caught:
+                    await espn.fetch("espn_scoreboard@x", "/scoreboard", lambda body: None, settings)
+            finally:
+                await espn.close()
+            assert espn.gate.hold("espn_scoreboard@x").failures
+            assert not espn.gate.hold("espn_scoreboard").failures
+        return asked, caught.value
+
+    asked, error = _run(work())
+    assert len(asked) == 1, "it has one attempt, the source has three"
+    assert asked[0].startswith("GET /v2/scoreboard HTTP/1.1")
+    assert "accept: text/new" in asked[0].lower()
+    assert "user-agent: adce" in asked[0].lower()
+    assert str(error).endswith("/v2/scoreboard: HTTP 500")

@@ -22,7 +22,7 @@ from tasks.domain.errors import LedgerError
 from tasks.domain.holds import Hold
 from tasks.domain.states import Examination
 from tasks.domain.verdicts import partial, whole
-from tasks.history import FileOutcome, Performance
+from tasks.history import Arm, FileOutcome, Performance
 from tasks.ledger import Ledger
 from tests.builders import NOW, a_game, a_gap
 from tests.servers import new_database, postgresql, postgresql_programs, restart_postgresql
@@ -245,6 +245,24 @@ def test_what_is_older_than_is_kept_is_forgotten(url: str) -> None:
             ledger.history.record_fill(fill, [FileOutcome("a", "stored", 1, 10)], NOW)
         assert ledger.prune(NOW - timedelta(days=180)) == 1
         assert len(ledger.history.attempts("a")) == 1
+
+
+def test_a_rollout_is_compared_with_the_rest_of_its_datasets_since_it_began(url: str) -> None:
+    with closing(Ledger(url)) as ledger:
+
+        def record(hours: int, arm: str, *outcomes: FileOutcome, **change: object) -> None:
+            fill = FILL | {"started": NOW + hours * HOUR, "arm": arm, "run": f"run {hours}"} | change
+            ledger.history.record_fill(fill, outcomes, NOW)
+
+        assert ledger.history.arms("x", ["d"]) == (Arm(), Arm())
+        record(0, "", FileOutcome("before", "stored", 1, seconds=9.0))
+        record(1, "x", FileOutcome("a", "stored", 1, seconds=1.0), FileOutcome("b", "failed", 3, error="HTTP 500"))
+        record(1, "", FileOutcome("c", "stored", 1, seconds=4.0), FileOutcome("d", "deferred", 0))
+        record(1, "", FileOutcome("of another dataset", "stored", 1), dataset="e")
+        record(2, "x", FileOutcome("b", "stored", 1, seconds=2.0))
+        record(2, "y", FileOutcome("of another rollout", "stored", 1))
+        assert ledger.history.arms("x", ["d"]) == (Arm(2, 1, 5, 1.5), Arm(1, 0, 1, 4.0))
+        assert ledger.history.arms("x", ["d"], "run 2") == (Arm(1, 0, 1, 2.0), Arm())
 
 
 def test_percentiles_are_of_the_last_attempts(url: str) -> None:

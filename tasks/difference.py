@@ -31,7 +31,7 @@ class Difference:
     @cached_property
     def settings(self) -> list[tuple[str, Any, Any]]:
         """The settings that differ: name, old and new value."""
-        old, new = (dict(_flat("", config.model_dump(mode="json", by_alias=True))) for config in self.configs)
+        old, new = (dict(_flat("", _settings(config))) for config in self.configs)
         names = [name for name in old | new if old.get(name) != new.get(name)]
         return [(name, _told(name, old.get(name)), _told(name, new.get(name))) for name in names]
 
@@ -126,9 +126,15 @@ def _check(selection: Selection, configs: tuple[Config, Config], now: datetime) 
         raise errors[-1]
 
 
+def _settings(config: Config) -> dict[str, Any]:
+    """All of them; of a rollout only what it says: its changes have no defaults."""
+    rollout = {name: r.model_dump(mode="json", exclude_unset=True) for name, r in config.rollout.items()}
+    return config.model_dump(mode="json", by_alias=True) | {"rollout": rollout}
+
+
 def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
     """Settings by their names with dots."""
-    if isinstance(value, dict) and value:
+    if isinstance(value, dict):
         for part, inner in value.items():
             yield from _flat(f"{name}.{part}" if name else part, inner)
     else:

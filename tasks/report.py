@@ -40,6 +40,8 @@ class Comparison:
     def rows(self, name: str) -> Iterator[tuple[str, ...]]:
         """Who, when, files stored and failed, requests, and seconds of an answer: as text."""
         for span, arms in (("this run", self.run), ("since it began", self.since)):
+            if arms == (Arm(), Arm()):
+                continue
             for who, arm in zip((f"{name}, {self.percent:g} %", "the rest"), arms, strict=True):
                 seconds = "" if arm.seconds is None else f"{arm.seconds:.2f}"
                 yield who, span, f"{arm.stored}", f"{arm.failed}", f"{arm.requests}", seconds

@@ -130,6 +130,16 @@ def test_another_lake_is_a_difference_and_the_plans_are_of_the_old_one(
     assert not (adce_home / "other").exists()
 
 
+def test_a_rollout_is_told_by_what_it_says_and_changes_no_states(diff: Any) -> None:
+    document = diff("-", "rollout: {x: {percent: 10, sources: [espn], changes: {retries: {attempts: 9}}}}")
+    assert {row["name"]: row["new"] for row in document["settings"]} == {
+        "rollout.x.percent": 10,
+        "rollout.x.sources": ["espn"],
+        "rollout.x.changes.retries.attempts": 9,
+    }
+    assert (document["states"], document["added"], document["dropped"]) == ([], [], [])
+
+
 def test_a_mistake_in_either_is_one_line_and_status_2(adce: Adce, tmp_path: Path) -> None:
     (tmp_path / "new.yaml").write_text("scoring: {weightning: false}")
     result = adce("config", "diff", "-", str(tmp_path / "new.yaml"))

@@ -4,11 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from moto.server import ThreadedMotoServer
 from prefect.testing.utilities import prefect_test_harness
 
 from deployments.sandbox.process import SandboxProcess
 from tests.servers import postgresql, postgresql_programs
+
+settings.register_profile("adce", deadline=None)  # a busy machine is no failure
+settings.load_profile("adce")
 
 RATES = {"espn": "10/1", "nba_api": "2/1", "basketball_reference": "10/1"}
 

@@ -22,7 +22,7 @@ def show(report: Report, console: Console) -> None:
         console.print(f"[yellow]Switches: {escape(', '.join(report.switches))}[/yellow]")
     if report.fills:
         console.print(_fills(report))
-    if report.rollouts:
+    if report.comparisons:
         console.print(_rollouts(report))
     if report.outcomes is not None:
         _show_outcomes(report, console)
@@ -83,7 +83,7 @@ def _rollouts(report: Report) -> Table:
     table = Table(title="Rollouts, and the rest of their datasets", box=SIMPLE_HEAD)
     for name in COMPARED:
         table.add_column(name, justify="left" if name in COMPARED[:2] else "right")
-    for name, rollout in report.rollouts.items():
+    for name, rollout in report.comparisons.items():
         for row in rollout.rows(name):
             table.add_row(*row)
     return table

@@ -230,8 +230,8 @@ class History:
             requests[dataset] = requests.get(dataset, 0) + asked
         return {dataset: _performance(sorted(took), requests[dataset] / len(took)) for dataset, took in seconds.items()}
 
-    def arms(self, rollout: str, datasets: Iterable[str], run: str | None = None) -> tuple[Arm, Arm]:
-        """How a rollout and the rest of its datasets fared since it began, or in one run."""
+    def arms(self, rollout: str, datasets: Iterable[str]) -> tuple[Arm, Arm]:
+        """How a rollout and the rest of its datasets fared since it began."""
         fill, file = fills_table.c, files_table.c
         mine = fill.dataset.in_(list(datasets))
         began = sa.select(sa.func.min(fill.started)).where(mine, fill.arm == rollout).scalar_subquery()
@@ -243,7 +243,7 @@ class History:
                 sa.func.avg(file.seconds),
             )
             .join(fills_table, file.fill_id == fill.id)
-            .where(mine, fill.arm.in_(("", rollout)), fill.run == run if run else fill.started >= began)
+            .where(mine, fill.arm.in_(("", rollout)), fill.started >= began)
             .group_by(fill.arm)
         )
         found = {arm: Arm(*numbers) for arm, *numbers in self._rows(query)}

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
+from statistics import fmean
 from typing import Any
 
 from config.models import TEST_FOLDER, Config
 from tasks.domain.coverage import Coverage, measure
 from tasks.domain.holds import Hold, Phase
 from tasks.domain.plan import Deferral, Fill
-from tasks.domain.rollout import scrapers
+from tasks.domain.rollout import covered, scrapers
 from tasks.domain.states import State, Status, count_states
 from tasks.domain.survey import Survey
 from tasks.domain.switches import switches
@@ -58,7 +59,7 @@ class Report:
     holds: Mapping[str, Hold] = field(default_factory=dict)  # of sources and datasets, by name
     outcomes: Mapping[str, FileOutcome] | None = None  # None: a plan
     performance: Mapping[str, Performance] = field(default_factory=dict)  # of the last attempts, by dataset
-    rollouts: Mapping[str, Comparison] = field(default_factory=dict)
+    rollouts: Mapping[str, tuple[Arm, Arm]] = field(default_factory=dict)  # and the rest, each since it began
     seconds: float = 0.0
     stopped: str | None = None  # why the run was, before its time
     stop_signal: int | None = None
@@ -92,6 +93,31 @@ class Report:
     def switches(self) -> list[str]:
         """Those that are not as usual."""
         return switches(self.config, self.survey.taken_at)
+
+    @cached_property
+    def comparisons(self) -> dict[str, Comparison]:
+        """How each rollout fares beside the rest of its datasets, in this run and since it began."""
+        return {
+            name: Comparison(
+                self.config.rollout[name].percent,
+                (datasets := covered(self.config, name)),
+                (self._arm(datasets, name), self._arm(datasets, "")),
+                since,
+            )
+            for name, since in self.rollouts.items()
+        }
+
+    def _arm(self, datasets: Collection[str], arm: str) -> Arm:
+        """How the files of some fills of this run fared."""
+        keys = [key for fill in self.fills if fill.arm == arm and fill.dataset in datasets for key in fill.keys]
+        found = [outcome for key in keys if (outcome := (self.outcomes or {}).get(key))]
+        seconds = [outcome.seconds for outcome in found if outcome.seconds is not None]
+        return Arm(
+            sum(outcome.outcome == "stored" for outcome in found),
+            sum(outcome.outcome == "failed" for outcome in found),
+            sum(outcome.requests for outcome in found),
+            fmean(seconds) if seconds else None,
+        )
 
     @property
     def filled(self) -> list[str]:
@@ -128,7 +154,7 @@ class Report:
         document: dict[str, Any] = {
             "as_of": _iso(self.survey.taken_at),
             "switches": self.switches,
-            "rollouts": [{"name": name} | rollout.document() for name, rollout in self.rollouts.items()],
+            "rollouts": [{"name": name} | rollout.document() for name, rollout in self.comparisons.items()],
             "cells": self.counts,
             "fills": [_fill(fill) for fill in self.fills],
             "sources": self._sources(),
@@ -186,9 +212,9 @@ class Report:
         return "\n".join(lines)
 
     def _rollouts_markdown(self) -> list[str]:
-        if not self.rollouts:
+        rows = [row for name, rollout in self.comparisons.items() for row in rollout.rows(name)]
+        if not rows:
             return []
-        rows = [row for name, rollout in self.rollouts.items() for row in rollout.rows(name)]
         head = [f"| {' | '.join(COMPARED)} |", "|---|---|---:|---:|---:|---:|"]
         return ["### Rollouts", "", *head, *(f"| {' | '.join(row)} |" for row in rows), ""]
 

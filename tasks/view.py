@@ -20,15 +20,17 @@ from tasks.domain.keys import KeyPatterns
 from tasks.domain.lanes import LATENCY, START_UP, Supply, foresee, with_eta
 from tasks.domain.pacing import spacing
 from tasks.domain.plan import Fill, Gap, Plan, make_plan
+from tasks.domain.rollout import covered
 from tasks.domain.scoring import success_factor
 from tasks.domain.states import Examination, LakeObject, version_of
 from tasks.domain.survey import Survey, expected_cells, listed_games, take_survey
 from tasks.domain.verdicts import Verdict
+from tasks.history import Arm
 from tasks.inventory import check_ids, examine_stored, list_lake
 from tasks.leases import Leases
 from tasks.ledger import Ledger
 from tasks.progress import PROGRESS
-from tasks.report import Comparison, Report
+from tasks.report import Report
 from tasks.sources.checks import CHECKS
 
 log = logging.getLogger(__name__)
@@ -103,13 +105,10 @@ class View:
         holds, performance, rollouts = self.ledger.holds(), history.performance(), self.rollouts()
         return Report(survey, fills, plan.deferred, self.config, holds, performance=performance, rollouts=rollouts)
 
-    def rollouts(self) -> dict[str, Comparison]:
-        """How each rollout fares beside the rest of its datasets."""
-        found, arms = {}, self.ledger.history.arms
-        for name, rollout in self.config.rollout.items():
-            datasets = [n for n, dataset in self.config.datasets.items() if rollout.covers(n, dataset)]
-            found[name] = Comparison(rollout.percent, datasets, arms(name, datasets, self.id), arms(name, datasets))
-        return found
+    def rollouts(self) -> dict[str, tuple[Arm, Arm]]:
+        """How each rollout and the rest of its datasets have fared since it began."""
+        arms = self.ledger.history.arms
+        return {name: arms(name, covered(self.config, name)) for name in self.config.rollout}
 
     async def look(self, *, remember: bool) -> Survey:
         """The state of every selected cell, from a fresh listing; what the checks find is kept in the ledger."""

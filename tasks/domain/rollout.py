@@ -31,6 +31,11 @@ def arm_of(config: Config, name: str, partition: str) -> str:
     return rollout if rollout and reached(rollout, config.rollout[rollout].percent, partition) else ""
 
 
+def covered(config: Config, rollout: str) -> list[str]:
+    """The datasets that a rollout is about."""
+    return [name for name, dataset in config.datasets.items() if config.rollout[rollout].covers(name, dataset)]
+
+
 def scrapers(config: Config) -> dict[str, Dataset]:
     """What each scraper fetches: the datasets as they are, and as a rollout changes them."""
     found = dict(config.datasets)

@@ -262,7 +262,6 @@ def test_a_rollout_is_compared_with_the_rest_of_its_datasets_since_it_began(url:
         record(2, "x", FileOutcome("b", "stored", 1, seconds=2.0))
         record(2, "y", FileOutcome("of another rollout", "stored", 1))
         assert ledger.history.arms("x", ["d"]) == (Arm(2, 1, 5, 1.5), Arm(1, 0, 1, 4.0))
-        assert ledger.history.arms("x", ["d"], "run 2") == (Arm(1, 0, 1, 2.0), Arm())
 
 
 def test_percentiles_are_of_the_last_attempts(url: str) -> None:

@@ -84,10 +84,10 @@ async def see_through(run: Run, flow_run: FlowRun, fills: Sequence[Fill]) -> Sta
         run.examinations |= run.ledger.examinations(keys)
         run.absences |= run.ledger.absences(keys)
         run.objects |= await run.lake.find_all(key for key in keys if _brings_games(run, key))
-        if record.outcome == "ended":
-            for key in (key for key in keys if key not in run.outcomes):
-                reason = f"its scraper run left it: {state.message}"
-                run.outcomes[key] = FileOutcome(key, "deferred", error=reason, until=run.next_run())
+    if state.is_cancelled() or (record is not None and record.ended and not record.died):
+        for key in (key for key in keys if key not in run.outcomes):
+            reason = f"its scraper run left it: {state.message or state.name}"
+            run.outcomes[key] = FileOutcome(key, "deferred", error=reason, until=run.next_run())
     works = {gap.cell.work for fill in fills for gap in fill.gaps}
     run.ledger.database.write(lambda connection: run.leases.release(connection, works))
     return state
@@ -125,18 +125,16 @@ async def _end_of(run: Run, flow_run: FlowRun, fills: Sequence[Fill]) -> State[N
                     run.has_started(now - handed_over)
                 record = run_of(run.ledger.database, str(flow_run.id))
                 run.leases.bury_the_dead()
-                lost = now - runs_since > _TO_BEGIN if record is None else record.ended is not None
-                if lost and (record is None or record.outcome != "ended"):
+                if record.died if record is not None else now - runs_since > _TO_BEGIN:
                     crashed: State[None] = Crashed(message="its process died")
                     await _set(run, flow_run.id, crashed)
                     return crashed
             elif now - handed_over > run.config.reconcile.start_within.total_seconds():
-                why = f"no worker has begun run {flow_run.name!r} within {run.config.reconcile.start_within}"
-                log.warning("%s (state %s): is a worker of work pool %r up?", why, state.name, flow_run.work_pool_name)
-                await _set(run, flow_run.id, Cancelled(message=why))
-                for key in (key for fill in fills for key in fill.keys):
-                    run.outcomes[key] = FileOutcome(key, "deferred", error=why, until=run.next_run())
-                return Cancelled(message=why)
+                why = f"no worker has begun it within {run.config.reconcile.start_within}"
+                log.warning("%s: %s; is a worker of pool %r up?", flow_run.name, why, flow_run.work_pool_name)
+                never: State[None] = Cancelled(message=why)
+                await _set(run, flow_run.id, never)
+                return never
         await asyncio.sleep(_LOOK_EVERY)
 
 

@@ -7,8 +7,9 @@ import contextvars
 import logging
 import signal
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -49,6 +50,7 @@ async def at_work(run: Run, client: PrefectClient) -> AsyncIterator[None]:
     outcome = "failed"
     try:
         await _bury(client, run.leases)
+        await _give_up_the_never_begun(client, run.config.reconcile.start_within)
         with _signals(run):
             if PREFECT_API_URL.value() and flow_run.id:
                 watching.append(asyncio.create_task(_watch_for_a_cancel(run, client, UUID(flow_run.id), ended)))
@@ -100,7 +102,7 @@ async def _bury(client: PrefectClient, leases: Leases) -> None:
         log.warning("run %s of %s died; what it was at is free", record.id[:8], record.holder)
         try:
             if record.flow_run:
-                await _crash(client, UUID(record.flow_run))
+                await _crash(client, UUID(record.flow_run), leases.at_work())
         except ObjectNotFound:  # it was another Prefect's, or was deleted
             pass
         except httpx.HTTPError as error:
@@ -109,12 +111,25 @@ async def _bury(client: PrefectClient, leases: Leases) -> None:
         leases.buried(record.id)
 
 
-async def _crash(client: PrefectClient, flow_run_id: UUID) -> None:
-    """The flow run, its tasks and their subflows, as far as they seem to run."""
+async def _give_up_the_never_begun(client: PrefectClient, patience: timedelta) -> None:
+    """Runs that a worker has taken and that never began: if it died before their process started, nobody else will."""
+    pending = {"tags": {"all_": ["adce"]}, "state": {"type": {"any_": ["PENDING"]}}}
+    with suppress(httpx.HTTPError):
+        for found in await client.read_flow_runs(flow_run_filter=FlowRunFilter.parse_obj(pending)):
+            state = found.state
+            if found.work_pool_name and state and datetime.now(UTC) - state.timestamp > patience:
+                never: State[Any] = Crashed(message=f"a worker took it, and it had not begun after {patience}")
+                await client.set_flow_run_state(found.id, never, force=True)
+                log.warning("flow run %s: %s", found.name, never.message)
+
+
+async def _crash(client: PrefectClient, flow_run_id: UUID, alive: Collection[str]) -> None:
+    """The flow run, its tasks and their subflows, as far as they seem to run; but for those alive elsewhere."""
     crashed: State[Any] = Crashed(message="its process died")
     of_this = FlowRunFilter(id=FlowRunIds(any_=[flow_run_id]))
     children = FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[flow_run_id]))
     flow_runs = [await client.read_flow_run(flow_run_id), *await client.read_flow_runs(flow_run_filter=children)]
+    flow_runs = [found for found in flow_runs if str(found.id) not in alive]
     for found in flow_runs:
         if found.state and not found.state.is_final():
             await client.set_flow_run_state(found.id, crashed, force=True)

@@ -22,10 +22,13 @@ from tasks.coverage import markdown as coverage_markdown
 from tasks.domain.errors import AdceError
 from tasks.domain.expected import Selection
 from tasks.domain.plan import start_order
+from tasks.progress import PROGRESS, no_progress
 from tasks.report import Report
 from tasks.view import Part
 
 log = logging.getLogger(__name__)
+
+_SAY_EVERY = 30.0  # seconds
 
 
 def run_name() -> str:
@@ -33,6 +36,7 @@ def run_name() -> str:
     given = flow_run.parameters
     parts = [*_listed(given, "source"), *_listed(given, "dataset"), *_listed(given, "season")]
     parts += [f"{word} {given[name]}" for word, name in (("from", "since"), ("to", "until")) if given.get(name)]
+    parts += [f"{len(given['keys'])} files"] if given.get("keys") else []
     return " ".join(["dry run:"] * bool(given.get("dry_run")) + (parts or ["everything"]))
 
 
@@ -76,12 +80,27 @@ async def conclude(work: Awaitable[Report]) -> State[Any]:
 
     The state's data is the report, or the error.
     """
+    if PROGRESS.get() is no_progress:
+        PROGRESS.set(_LoggedProgress())
     try:
         report = await work
     except (AdceError, ConfigError) as error:
         return Failed(message=str(error), data=error)
     state = Cancelled if report.stopped else Failed if report.failed else Completed
     return state(message=report.line(), data=report)
+
+
+class _LoggedProgress:
+    """How far a run is, in its log: every half minute a line."""
+
+    def __init__(self) -> None:
+        self._said = time.monotonic()
+        self._log = get_run_logger()
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        if time.monotonic() - self._said >= _SAY_EVERY:
+            self._said = time.monotonic()
+            self._log.info("%s: %s of %s", what, done, total)
 
 
 async def reconcile_lake(

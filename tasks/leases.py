@@ -87,6 +87,10 @@ class RunRecord:
     ended: datetime | None
     outcome: str | None
 
+    @property
+    def died(self) -> bool:
+        return bool(self.outcome and self.outcome.startswith(_DIED))
+
 
 class Leases:
     """What one run holds. All times are of Database.now, the clock that everybody who shares the ledger sees.

@@ -5,4 +5,9 @@ from contextvars import ContextVar
 
 Progress = Callable[[str, int, int], None]  # what is going on, how many are done, of how many
 
-PROGRESS: ContextVar[Progress] = ContextVar("PROGRESS", default=lambda what, done, total: None)
+
+def no_progress(what: str, done: int, total: int) -> None:
+    """Nobody looks."""
+
+
+PROGRESS: ContextVar[Progress] = ContextVar("PROGRESS", default=no_progress)

@@ -93,7 +93,7 @@ def reconcile_command(
     ] = False,
 ) -> None:
     """Fetches what the lake lacks, the most important first. Exit status 1 when something was left undone."""
-    from deployments.setup import set_up
+    from deployments.setup import set_up_buckets
 
     with _one_line_errors():
         _choose(config, lake)
@@ -101,7 +101,7 @@ def reconcile_command(
         with _sandbox(request.as_of) if sandbox else _nothing():
             load_config()
             if not os.environ.get("PREFECT_API_URL"):  # Prefect's embedded API: nobody else sets its buckets up
-                asyncio.run(set_up(load_config()))
+                asyncio.run(set_up_buckets(load_config()))
             with _progress():
                 report = _reconcile(request, max_fills, dry_run)
         _show(report, as_json)
@@ -324,14 +324,25 @@ def list_unavailable(config: ConfigOption = None, as_json: JsonOption = False) -
 
 
 @app.command()
-def setup(config: ConfigOption = None) -> None:
-    """Creates the rate buckets in Prefect from the configuration, or brings them up to date. Repeatable."""
-    from deployments.setup import set_up
+def setup(
+    config: ConfigOption = None,
+    lake: LakeOption = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Change nothing: show what differs, exit status 1 if anything does.")
+    ] = False,
+) -> None:
+    """Makes the Prefect server as configured: rate buckets, work pools, queues, blocks. Repeatable."""
+    from deployments.setup import look, set_up
 
     with _one_line_errors():
-        _choose(config, None)
-        for line in asyncio.run(set_up(load_config())):
-            typer.echo(line)
+        _choose(config, lake)
+        differences = asyncio.run((look if check else set_up)(load_config()))
+    for difference in differences:
+        typer.echo(str(difference) if check else difference.done)
+    if not differences:
+        typer.echo("everything is as configured")
+    if check and differences:
+        raise typer.Exit(1)
 
 
 @dataclass(frozen=True)

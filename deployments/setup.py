@@ -1,35 +1,182 @@
-"""What must be there in Prefect before anything runs? The rate buckets, and the work pools of prefect.yaml."""
+"""What must be there in Prefect before anything runs, and what of it is not as configured?"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from prefect.client.orchestration import PrefectClient, get_client
-from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
+from prefect.client.schemas.filters import WorkPoolFilter, WorkPoolFilterName
 from prefect.exceptions import ObjectNotFound
+from prefect.workers.process import ProcessWorker
+from prefect_aws import AwsCredentials
 
-from config.models import Config
-from tasks.buckets import ensure_buckets
+from blocks.lake import Lake
+from config.models import Config, Priority
+from deployments.prefect_yaml import deployments_for
+from tasks.buckets import bucket_trouble, buckets_of, ensure_bucket, ensure_buckets
+from tasks.domain.errors import AdceError
 
 WORK_POOL = "adce"
 ECS_POOL = "adce-ecs"
-_TEMPLATE = Path(__file__).parent / "ecs/base-job-template.json"
+LAKE_BLOCK = "adce"
+_TYPES = {WORK_POOL: "process", ECS_POOL: "ecs"}
+_ECS_TEMPLATE = Path(__file__).with_name("ecs") / "base-job-template.json"
+_MISSING = "missing"
+_DEPLOY = "run `prefect --no-prompt deploy --all`"
 
 
-async def set_up(config: Config) -> list[str]:
-    """Creates what is missing and corrects what differs; says what there is now, a line each."""
+@dataclass(frozen=True)
+class Difference:
+    """Something on the Prefect server that is not as configured, and what makes it so: None is up to a person."""
+
+    what: str
+    trouble: str
+    mend: Callable[[], Awaitable[Any]] | None = None
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.trouble}"
+
+    @property
+    def done(self) -> str:
+        """The line that tells that it was mended, or has to be by a person."""
+        if self.mend is None:
+            return str(self)
+        return f"{self.what}: created" if self.trouble == _MISSING else f"{self}; corrected"
+
+
+async def set_up(config: Config) -> list[Difference]:
+    """Creates what is missing and corrects what differs; gives what there was to do, or is for a person to do."""
+    found = []
     async with get_client() as client:
-        names = await ensure_buckets(client, config)
-        await _ensure_work_pool(client, WORK_POOL, {"type": "process"})
-        template = json.loads(_TEMPLATE.read_text())
-        await _ensure_work_pool(client, ECS_POOL, {"type": "ecs", "base_job_template": template})
-    return [*(f"rate bucket {name}" for name in names), *(f"work pool {name}" for name in (WORK_POOL, ECS_POOL))]
+        async for difference in _differences(client, config):
+            if difference.mend:
+                await difference.mend()
+            found.append(difference)
+    return found
 
 
-async def _ensure_work_pool(client: PrefectClient, name: str, kind: dict[str, Any]) -> None:
+async def look(config: Config) -> list[Difference]:
+    """What differs. Changes nothing."""
+    async with get_client() as client:
+        return [difference async for difference in _differences(client, config)]
+
+
+async def set_up_buckets(config: Config) -> None:
+    """Only what a run by itself needs."""
+    async with get_client() as client:
+        await ensure_buckets(client, config)
+
+
+async def _differences(client: PrefectClient, config: Config) -> AsyncIterator[Difference]:
+    """In the order in which they can be mended; who mends one before asking for the next sees it gone."""
+    for name, rates in buckets_of(config):
+        if trouble := await bucket_trouble(client, name, rates):
+            yield Difference(f"rate bucket {name}", trouble, partial(ensure_bucket, client, name, rates))
+    for pool in config.work_pools:
+        async for difference in _of_pool(client, pool):
+            yield difference
+        async for difference in _of_queues(client, pool):
+            yield difference
+    async for difference in _of_blocks(client, config):
+        yield difference
+    async for difference in _of_deployments(client, config):
+        yield difference
+
+
+async def _of_pool(client: PrefectClient, name: str) -> AsyncIterator[Difference]:
+    what, kind, template = f"work pool {name}", _TYPES[name], _job_template(name)
     try:
-        await client.read_work_pool(name)
+        have = await client.read_work_pool(name)
     except ObjectNotFound:
-        await client.create_work_pool(WorkPoolCreate.parse_obj({"name": name} | kind))
+        pool = WorkPoolCreate.parse_obj({"name": name, "type": kind, "base_job_template": template})
+        yield Difference(what, _MISSING, partial(client.create_work_pool, pool))
+        return
+    if have.type != kind:
+        yield Difference(
+            what,
+            f"type {have.type}, should be {kind}; delete it (prefect work-pool delete {name}), and set up again",
+        )
+    elif name == ECS_POOL and have.base_job_template != template:  # that of a process pool is its operator's
+        change = WorkPoolUpdate.parse_obj({"base_job_template": template})
+        yield Difference(
+            what, f"base job template differs from {_ECS_TEMPLATE.name}", partial(client.update_work_pool, name, change)
+        )
+
+
+def _job_template(pool: str) -> dict[str, Any]:
+    if pool == WORK_POOL:
+        template: dict[str, Any] = ProcessWorker.get_default_base_job_template()
+        return template
+    try:
+        template = json.loads(_ECS_TEMPLATE.read_text())
+    except (OSError, ValueError) as error:
+        raise AdceError(f"work_pools: {pool} needs {_ECS_TEMPLATE}, which cannot be read: {error}") from None
+    return template
+
+
+async def _of_queues(client: PrefectClient, pool: str) -> AsyncIterator[Difference]:
+    """A queue for each priority, before the default one. Prefect moves those that are in the way."""
+    for place, priority in enumerate(Priority, 1):
+        name = priority.lower()
+        what = f"work queue {pool}/{name}"
+        try:
+            have = await client.read_work_queue_by_name(name, pool)
+        except ObjectNotFound:
+            create = partial(client.create_work_queue, name, priority=place, work_pool_name=pool)
+            yield Difference(what, _MISSING, create)
+            continue
+        if have.priority != place:
+            change = partial(client.update_work_queue, have.id, priority=place)
+            yield Difference(what, f"priority {have.priority}, should be {place}", change)
+
+
+async def _of_blocks(client: PrefectClient, config: Config) -> AsyncIterator[Difference]:
+    slug = Lake._block_type_slug
+    try:
+        kind = await client.read_block_type_by_slug(slug)
+        schema = await client.get_most_recent_block_schema_for_block_type(kind.id)
+    except ObjectNotFound:
+        schema = None
+    if schema is None or schema.checksum != Lake._calculate_schema_checksum():  # as Prefect itself compares
+        trouble = "of another version" if schema else _MISSING
+        yield Difference(f"block type {slug}", trouble, partial(Lake.register_type_and_schema, client=client))
+    credentials = None
+    if block := config.aws_credentials:
+        try:
+            credentials = await AwsCredentials.load(block, client=client)
+        except ValueError:
+            yield Difference(f"block aws-credentials/{block}", "missing; make it in the Prefect UI, under Blocks")
+            return
+    lake = Lake(url=config.lake, aws_credentials=credentials, connections=config.reconcile.lake_connections)
+    if differs := await _lake_trouble(client, lake, config):
+        save = partial(lake.save, LAKE_BLOCK, overwrite=True, client=client)
+        yield Difference(f"block {slug}/{LAKE_BLOCK}", differs, save)
+
+
+async def _lake_trouble(client: PrefectClient, want: Lake, config: Config) -> str | None:
+    try:
+        have = await Lake.load(LAKE_BLOCK, client=client)
+    except ValueError:
+        return _MISSING
+    block = have.aws_credentials._block_document_name if have.aws_credentials else None
+    compared: dict[str, tuple[object, object]] = {
+        "url": (have.url, want.url),
+        "connections": (have.connections, want.connections),
+        "aws_credentials": (block, config.aws_credentials),
+    }
+    differing = [f"{field} {a}, should be {b}" for field, (a, b) in compared.items() if a != b]
+    return "; ".join(differing) or None
+
+
+async def _of_deployments(client: PrefectClient, config: Config) -> AsyncIterator[Difference]:
+    pools = WorkPoolFilter(name=WorkPoolFilterName(any_=list(config.work_pools)))
+    have = {(one.entrypoint, one.name) for one in await client.read_deployments(work_pool_filter=pools, limit=200)}
+    for want in deployments_for(list(config.work_pools)):
+        if (want.entrypoint, want.name) not in have:
+            yield Difference(f"deployment {want.full_name}", f"missing; {_DEPLOY}")

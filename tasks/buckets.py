@@ -77,25 +77,45 @@ def buckets_of(config: Config) -> Iterator[tuple[str, Sequence[Rate]]]:
 
 async def ensure_buckets(client: PrefectClient, config: Config) -> list[str]:
     """Creates the buckets of all sources, or brings them to the configured rates. Returns their names."""
-    names = []
-    for name, rates in buckets_of(config):
+    buckets = list(buckets_of(config))
+    for name, rates in buckets:
+        await ensure_bucket(client, name, rates)
+    return [name for name, _ in buckets]
+
+
+async def ensure_bucket(client: PrefectClient, name: str, rates: Sequence[Rate]) -> None:
+    try:
+        have = await client.read_global_concurrency_limit_by_name(name)
+    except ObjectNotFound:
         try:
-            have = await client.read_global_concurrency_limit_by_name(name)
-        except ObjectNotFound:
-            try:
-                await client.create_global_concurrency_limit(
-                    GlobalConcurrencyLimitCreate.parse_obj({"name": name} | _limit(terms_of(rates)))
-                )
-            except ObjectAlreadyExists:  # by another process, a moment ago
-                pass
-            except httpx.HTTPStatusError as error:
-                if error.response.status_code != httpx.codes.CONFLICT:
-                    raise
-        else:
-            if _defect(have) or not terms_of(rates).same_as(_terms(have)):
-                await _change(client, name, terms_of(rates))
-        names.append(name)
-    return names
+            await client.create_global_concurrency_limit(
+                GlobalConcurrencyLimitCreate.parse_obj({"name": name} | _limit(terms_of(rates)))
+            )
+        except ObjectAlreadyExists:  # by another process, a moment ago
+            pass
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code != httpx.codes.CONFLICT:
+                raise
+    else:
+        if _difference(have, rates):
+            await _change(client, name, terms_of(rates))
+
+
+async def bucket_trouble(client: PrefectClient, name: str, rates: Sequence[Rate]) -> str | None:
+    """How a bucket differs from what these rates make, or None."""
+    try:
+        return _difference(await client.read_global_concurrency_limit_by_name(name), rates)
+    except ObjectNotFound:
+        return "missing"
+
+
+def _difference(have: GlobalConcurrencyLimitResponse, rates: Sequence[Rate]) -> str | None:
+    want, terms = terms_of(rates), _terms(have)
+    if defect := _defect(have):
+        return defect
+    if want.same_as(terms):
+        return None
+    return f"limit {terms.slots} at {terms.decay:.4g}/s, should be {want.slots} at {want.decay:.4g}/s"
 
 
 async def open_buckets(client: PrefectClient, config: Config) -> dict[str, Bucket]:

@@ -18,7 +18,7 @@ from rich.table import Table
 from config.load import load_config
 from config.models import Config
 from deployments.sandbox.process import SandboxProcess
-from deployments.setup import set_up
+from deployments.setup import set_up_buckets
 from flows.reconcile import reconcile
 from tasks.domain.expected import Selection
 from tasks.domain.games import Game, GameStatus
@@ -114,7 +114,7 @@ def _the_mix(folder: Path) -> Table:
 
 
 async def _reconcile(config: Config) -> Report:
-    await set_up(config)
+    await set_up_buckets(config)
     state = await reconcile(
         datasets=["espn_scoreboard"], since=date(2025, 1, 1), until=date(2025, 10, 20), as_of=NOW, return_state=True
     )

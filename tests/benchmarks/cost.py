@@ -15,7 +15,7 @@ from prefect import flow, task
 from rich.table import Table
 
 from config.load import load_config
-from deployments.setup import set_up
+from deployments.setup import set_up_buckets
 from flows.reconcile import reconcile
 from tasks.report import Report
 from tests.builders import NOW
@@ -25,7 +25,7 @@ _SINCE, _UNTIL = date(2025, 1, 1), date(2025, 10, 20)
 
 def per_file() -> Table:
     """Runs in an environment that points to the sandbox and to an empty lake and ledger."""
-    asyncio.run(set_up(load_config()))
+    asyncio.run(set_up_buckets(load_config()))
     asyncio.run(_one_task_a_file(2))  # Prefect's database is made, everything is imported
     files, fills = _measured(_reconcile)
     tasks, one_by_one = _measured(_one_task_a_file, files)

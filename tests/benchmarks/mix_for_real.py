@@ -20,7 +20,7 @@ from config.models import Config, Rate
 from deployments.sandbox.league import League
 from deployments.sandbox.process import SandboxProcess
 from deployments.sandbox.sites import answer
-from deployments.setup import set_up
+from deployments.setup import set_up_buckets
 from flows.dispatch import Dispatcher, FillTaskRunner
 from flows.run import open_run
 from tasks.domain.expected import Cell, Selection, calendar_cells, game_cells
@@ -114,7 +114,7 @@ def _cells(config: Config, source: str) -> Iterator[Cell]:
 
 
 async def _run(config: Config, fills: list[Fill]) -> tuple[dict[str, Span], dict[str, FlowRun], int]:
-    await set_up(config)
+    await set_up_buckets(config)
     found: dict[str, Any] = {}
 
     @flow(name="mix", task_runner=FillTaskRunner())

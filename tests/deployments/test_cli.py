@@ -169,10 +169,3 @@ def test_at_most_so_many_fills_are_started_and_the_rest_is_deferred(prefect_api:
     assert len(document["fills"]) == 1
     assert {row["reason"] for row in document["deferred"]} == {"run cap: 1 fills a run"}
     assert document["cells"]["deferred"] == len(document["deferred"])
-
-
-def test_setup_makes_the_buckets_and_may_be_repeated(prefect_api: None, adce: Any) -> None:
-    for _ in range(2):
-        result = adce("setup")
-        assert result.exit_code == 0
-        assert "rate bucket adce-espn" in result.stdout

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from config.load import load_config
-from deployments.setup import set_up
+from deployments.setup import set_up_buckets
 from flows.reconcile import reconcile
 from tasks.report import Report
 
@@ -21,7 +21,7 @@ def run_reconcile(prefect_api: None, adce_home: Any) -> Reconcile:
     """Runs the reconcile flow at a fixed clock, for a few days unless told otherwise."""
 
     def run(**parameters: Any) -> Report:
-        asyncio.run(set_up(load_config()))
+        asyncio.run(set_up_buckets(load_config()))
         parameters = {"as_of": NOW, "since": date(2026, 1, 13), "until": date(2026, 1, 14)} | parameters
 
         async def flow() -> Any:

@@ -1,0 +1,212 @@
+"""Is a Prefect server as configured, and does `adce setup` make it so? On PostgreSQL where that is installed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from click.testing import Result
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
+from prefect.exceptions import ObjectNotFound
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect_aws import AwsCredentials
+
+from deployments import setup
+from tests.servers import free_port, new_database, postgresql_programs, prefect_server
+
+ROOT = Path(__file__).parents[2]
+ADCE = str(Path(sys.executable).with_name("adce"))
+DEPLOY = [str(Path(sys.executable).with_name("prefect")), "--no-prompt", "deploy", "--all"]
+SPAN = ["--as-of", "2026-01-15T12:00:00Z", "--since", "2026-01-13", "--until", "2026-01-13"]
+NOT_DEPLOYED = "missing; run `prefect --no-prompt deploy --all`"
+QUEUES = ["critical", "high", "medium", "low"]
+Adce = Callable[..., Result]
+Spoil = Callable[[PrefectClient], Awaitable[Any]]
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+    database, env = None, {}
+    if postgresql_programs() is not None:
+        address = request.getfixturevalue("postgres")
+        database = f"postgresql+asyncpg://{new_database(address, f'prefect{uuid4().hex}')}"
+        env = {"ADCE_LEDGER": f"postgresql+psycopg://{new_database(address, f'ledger{uuid4().hex}')}"}
+    with prefect_server(tmp_path_factory.mktemp("prefect"), database) as server:
+        yield server | env
+
+
+@pytest.fixture
+def server(started: dict[str, str], adce_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+    """The commands of a test are about this server, and its ledger is where the server's database is."""
+    for name, value in started.items():
+        monkeypatch.setenv(name, value)
+    with temporary_settings({PREFECT_API_URL: started["PREFECT_API_URL"]}):
+        yield started
+
+
+def test_from_an_empty_server_to_a_lake_that_is_filled(adce: Adce, server: dict[str, str], adce_home: Path) -> None:
+    _do(_delete_pool)
+    early = _run(DEPLOY)
+    assert early.returncode == 1
+    assert "does not exist" in early.stdout.replace("\n", " ")
+    check = adce("setup", "--check")
+    assert check.exit_code == 1
+    assert "work pool adce: missing" in check.stdout.splitlines()
+    assert f"deployment reconcile/every-15-minutes: {NOT_DEPLOYED}" in check.stdout.splitlines()
+    assert adce("setup", "--check").stdout == check.stdout, "a check changes nothing"
+    assert "work pool adce: created" in adce("setup").stdout.splitlines()
+    assert _run(DEPLOY).returncode == 0
+    for command in (["setup", "--check"], ["setup"]):
+        result = adce(*command)
+        assert (result.exit_code, result.stdout) == (0, "everything is as configured\n")
+    run = _run([ADCE, "reconcile", "--json", "--dataset", "espn_scoreboard", *SPAN])
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stdout)["filled"] == ["espn_schedules/20260113.json"]
+    assert (adce_home / "lake/espn_schedules/20260113.json").exists()
+
+
+async def _delete_pool(client: PrefectClient) -> None:
+    with suppress(ObjectNotFound):
+        await client.delete_work_pool("adce")
+
+
+async def _delete_queue(client: PrefectClient) -> None:
+    await client.delete_work_queue_by_id((await client.read_work_queue_by_name("high", "adce")).id)
+
+
+async def _move_queue(client: PrefectClient) -> None:
+    await client.update_work_queue((await client.read_work_queue_by_name("critical", "adce")).id, priority=3)
+
+
+async def _switch_bucket_off(client: PrefectClient) -> None:
+    change = GlobalConcurrencyLimitUpdate.parse_obj({"active": False})
+    await client.update_global_concurrency_limit("adce-espn", change)
+
+
+async def _narrow_bucket(client: PrefectClient) -> None:
+    change = GlobalConcurrencyLimitUpdate.parse_obj({"limit": 5})
+    await client.update_global_concurrency_limit("adce-espn", change)
+
+
+async def _delete_bucket(client: PrefectClient) -> None:
+    await client.delete_global_concurrency_limit_by_name("adce-espn")
+
+
+async def _move_lake(client: PrefectClient) -> None:
+    await setup.Lake(url="s3://elsewhere").save("adce", overwrite=True, client=client)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "lines"),
+    [
+        pytest.param(_delete_bucket, ["rate bucket adce-espn: missing"], id="no bucket"),
+        pytest.param(_switch_bucket_off, ["rate bucket adce-espn: is switched off"], id="bucket off"),
+        pytest.param(
+            _narrow_bucket, ["rate bucket adce-espn: limit 5 at 978.3/s, should be 4900 at"], id="bucket narrow"
+        ),
+        pytest.param(
+            _delete_pool,
+            [
+                "work pool adce: missing",
+                *(f"work queue adce/{name}: missing" for name in QUEUES),
+            ],
+            id="no pool",
+        ),
+        pytest.param(_delete_queue, ["work queue adce/high: missing"], id="no queue"),
+        pytest.param(
+            _move_queue,
+            ["work queue adce/critical: priority 3, should be 1"],
+            id="queue moved",
+        ),
+        pytest.param(_move_lake, ["block adce-lake/adce: url s3://elsewhere, should be file://"], id="lake moved"),
+    ],
+)
+def test_what_differs_is_said_left_alone_by_a_check_and_then_corrected(
+    adce: Adce, server: dict[str, str], spoil: Spoil, lines: list[str]
+) -> None:
+    assert adce("setup").exit_code == 0
+    _do(spoil)
+    for _ in range(2):
+        check = adce("setup", "--check")
+        assert check.exit_code == 1
+        said = _but_for_deployments(check)
+        assert all(any(one.startswith(line) for one in said) for line in lines), said
+    assert len(_but_for_deployments(adce("setup"))) >= len(lines)
+    assert _but_for_deployments(adce("setup", "--check")) == []
+    assert _but_for_deployments(adce("setup")) == [], "the second time there is nothing to do"
+
+
+def test_credentials_are_looked_for_and_never_made(
+    adce: Adce, server: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adce("setup")
+    name = f"aws{uuid4().hex}"
+    monkeypatch.setenv("ADCE_AWS_CREDENTIALS", name)
+    line = f"block aws-credentials/{name}: missing; make it in the Prefect UI, under Blocks"
+    assert _but_for_deployments(adce("setup", "--check")) == [line]
+    assert _but_for_deployments(adce("setup")) == [line]
+
+    async def make(client: PrefectClient) -> None:
+        await AwsCredentials(region_name="us-east-1").save(name, client=client)
+
+    _do(make)
+    line = f"block adce-lake/adce: aws_credentials None, should be {name}"
+    assert _but_for_deployments(adce("setup", "--check")) == [line]
+    assert _but_for_deployments(adce("setup")) == [f"{line}; corrected"]
+    assert _but_for_deployments(adce("setup", "--check")) == []
+
+
+def test_the_pool_on_ecs_has_the_template_of_the_repository(
+    adce: Adce, server: dict[str, str], adce_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    template = adce_home / "base-job-template.json"
+    monkeypatch.setattr(setup, "_ECS_TEMPLATE", template)
+    monkeypatch.setenv("ADCE_WORK_POOLS", "[adce, adce-ecs]")
+    result = adce("setup")
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert f"adce-ecs needs {template}, which cannot be read" in result.stderr
+    for cpu in ("256", "512"):
+        template.write_text(json.dumps({"job_configuration": {"cpu": cpu}, "variables": {"properties": {}}}))
+        assert "work pool adce-ecs: " in adce("setup").stdout
+        pool = _do(lambda client: client.read_work_pool("adce-ecs"))
+        assert (pool.type, pool.base_job_template["job_configuration"]) == ("ecs", {"cpu": cpu})
+        assert "adce-ecs" not in adce("setup", "--check").stdout.replace("deployment ", "")
+    _do(lambda client: client.delete_work_pool("adce-ecs"))
+
+
+def test_a_server_that_does_not_answer_is_one_line(
+    adce: Adce, adce_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"http://127.0.0.1:{free_port()}/api"
+    monkeypatch.setenv("PREFECT_API_URL", url)
+    with temporary_settings({PREFECT_API_URL: url}):
+        result = adce("setup", "--check")
+    assert result.exit_code == 2
+    assert result.stderr == f"adce: the Prefect API at {url} cannot be reached; start it, or unset PREFECT_API_URL\n"
+
+
+def _but_for_deployments(result: Result) -> list[str]:
+    """The lines about what set-up itself can mend."""
+    lines = result.stdout.splitlines()
+    return [line for line in lines if not line.startswith("deployment ") and line != "everything is as configured"]
+
+
+def _do(work: Callable[[PrefectClient], Awaitable[Any]]) -> Any:
+    async def with_client() -> Any:
+        async with get_client() as client:
+            return await work(client)
+
+    return asyncio.run(with_client())
+
+
+def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)

@@ -1,0 +1,111 @@
+"""Do the processes of a system stay up, and does none outlive it? With real processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from deployments.children import Child, Children, GivenUp, Patience
+from deployments.groups import is_alive
+
+ROOT = Path(__file__).parents[2]
+QUICK = Patience(first_wait=0.05, longest_wait=0.1, deaths=3)
+# Notes its process group in a file, starts a process in it, and lets both sleep.
+SLEEPER = """
+import os, signal, subprocess, sys, time
+if "deaf" in sys.argv: signal.signal(signal.SIGTERM, signal.SIG_IGN)
+code = "import signal, time; signal.signal(signal.SIGTERM, signal.%s); time.sleep(60)"
+subprocess.Popen([sys.executable, "-S", "-c", code])
+open(sys.argv[1], "a").write(f"{os.getpgrp()}\\n")
+time.sleep(60)
+"""
+
+
+def sleeper(file: Path, *, deaf: bool = False, stops_within: float = 10) -> Child:
+    code = SLEEPER % ("SIG_IGN" if deaf else "SIG_DFL")
+    return Child("sleeper", [sys.executable, "-S", "-c", code, str(file), "deaf" if deaf else ""], {}, stops_within)
+
+
+async def groups_in(file: Path, count: int) -> list[int]:
+    for _ in range(1000):
+        if file.exists() and len(lines := file.read_text().split()) >= count:
+            return [int(line) for line in lines]
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"{file} has not {count} lines")
+
+
+def test_a_child_that_dies_is_started_again_and_what_it_left_behind_is_ended(tmp_path: Path) -> None:
+    said: list[str] = []
+
+    async def story() -> list[int]:
+        children = Children(said.append, QUICK)
+        children.keep(sleeper(tmp_path / "groups"))
+        [first] = await groups_in(tmp_path / "groups", 1)
+        os.kill(first, signal.SIGKILL)  # its own child lives on in the group
+        found = await groups_in(tmp_path / "groups", 2)
+        assert not is_alive(found[0])
+        await children.stop()
+        return found
+
+    assert not any(is_alive(group) for group in asyncio.run(story()))
+    assert said == ["sleeper died with SIGKILL; it is started again in 0.05 s"]
+
+
+def test_one_that_keeps_dying_ends_the_whole_with_what_it_said_last() -> None:
+    said: list[str] = []
+
+    async def story() -> None:
+        children = Children(said.append, QUICK)
+        children.keep(Child("clerk", [sys.executable, "-S", "-c", "print('no ink'); raise SystemExit(3)"]))
+        try:
+            await children.given_up()
+        finally:
+            await children.stop()
+
+    with pytest.raises(GivenUp, match=r"^clerk died 3 times in a row, now with status 3:\nno ink$"):
+        asyncio.run(story())
+    assert said[0] == "clerk died with status 3 (no ink); it is started again in 0.05 s"
+    assert len(said) == 2
+
+
+def test_one_that_does_not_listen_is_killed_when_its_time_is_up(tmp_path: Path) -> None:
+    said: list[str] = []
+
+    async def story() -> int:
+        children = Children(said.append, QUICK)
+        children.keep(sleeper(tmp_path / "groups", deaf=True, stops_within=0.3))
+        [group] = await groups_in(tmp_path / "groups", 1)
+        await children.stop()
+        return group
+
+    assert not is_alive(asyncio.run(story()))
+    assert said == ["sleeper has not stopped within 0.3 s and is killed"]
+
+
+def test_a_system_that_is_killed_takes_its_children_and_theirs_with_it(tmp_path: Path) -> None:
+    code = (
+        "import asyncio, sys; from pathlib import Path; from deployments.children import Children\n"
+        "from tests.deployments.test_children import sleeper\n"
+        "async def main():\n"
+        "    children = Children(print)\n"
+        f"    [children.keep(sleeper(Path({str(tmp_path / 'groups')!r}))) for _ in range(2)]\n"
+        "    await asyncio.sleep(60)\n"
+        "asyncio.run(main())"
+    )
+    system = subprocess.Popen([sys.executable, "-W", "ignore", "-c", code], cwd=ROOT)
+    found = asyncio.run(groups_in(tmp_path / "groups", 2))
+    system.kill()
+    system.wait()
+    for _ in range(500):
+        if not any(is_alive(group) for group in found):
+            break
+        time.sleep(0.02)
+    else:
+        raise AssertionError("a child is an orphan")

@@ -345,6 +345,38 @@ def setup(
         raise typer.Exit(1)
 
 
+@app.command("up")
+def up_command(
+    config: ConfigOption = None,
+    lake: LakeOption = None,
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Of the Prefect server, on loopback.")] = 4200,
+    sandbox: Annotated[
+        bool, typer.Option("--sandbox", help="On a small lake with holes and a stand-in for the sites, every minute.")
+    ] = False,
+    home: Annotated[
+        Path, typer.Option("--home", metavar="DIR", help="Where --sandbox keeps its lake, ledger and Prefect.")
+    ] = Path(".adce/up"),
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show what the processes print.")] = False,
+) -> None:
+    """Runs everything on this machine: Prefect server (or that of PREFECT_API_URL), set-up, deployments, worker.
+
+    Exit status 0 when it was told to stop, 1 when something keeps dying, 2 for a mistake in the configuration.
+    """
+    with _one_line_errors():
+        if sandbox and lake is not None:
+            raise AdceError("--sandbox has a lake of its own: leave out --lake")
+        _choose(config, lake)
+        living = None
+        if sandbox:
+            from deployments.sandbox.system import prepare
+
+            living = prepare(home.absolute())
+        from deployments.up import up  # imports Prefect, whose settings are now known
+
+        status = up(port, living, verbose=verbose)
+    raise typer.Exit(status)
+
+
 @dataclass(frozen=True)
 class _Request:
     selection: Selection

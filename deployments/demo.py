@@ -21,8 +21,8 @@ from tasks.inventory import judge
 
 _HOME = Path(__file__).resolve().parents[1] / ".adce"
 # The sandbox's league stands at this moment of its season, so that every newcomer sees the same.
-_NOW = datetime.fromisoformat("2026-01-15T12:00:00+00:00")
-_SPAN = Selection(since=date(2026, 1, 5), until=date(2026, 1, 14))
+NOW = datetime.fromisoformat("2026-01-15T12:00:00+00:00")
+SPAN = Selection(since=date(2026, 1, 5), until=date(2026, 1, 14))
 _LEAGUE = League(seed=0, games_per_day=3)
 
 
@@ -37,7 +37,7 @@ def main() -> int:
     if not lake.exists():
         print(f"Making a small lake with holes in {lake}")
         asyncio.run(make_lake(load_config(env={}), Store(lake.as_uri())))
-    span = ["--as-of", _NOW.isoformat(), "--since", f"{_SPAN.since}", "--until", f"{_SPAN.until}"]
+    span = ["--as-of", NOW.isoformat(), "--since", f"{SPAN.since}", "--until", f"{SPAN.until}"]
     adce = [sys.executable, "-m", "deployments"]
     print("\n$ adce plan                 what the lake lacks", flush=True)
     subprocess.run([*adce, "plan", *span], check=True)
@@ -50,21 +50,21 @@ def main() -> int:
 async def make_lake(config: Config, lake: Store) -> None:
     """Fills a lake with what the sandbox's sites would answer, and then breaks it in every way there is."""
     lake.check(create=True)
-    calendar = [cell for cell in calendar_cells(config, _NOW, _SPAN) if cell.due_at <= _NOW]
+    calendar = [cell for cell in calendar_cells(config, NOW, SPAN) if cell.due_at <= NOW]
     verdicts = {
-        cell.key: judge(_body(config, cell, _NOW), cell, config.datasets[cell.dataset])
+        cell.key: judge(_body(config, cell, NOW), cell, config.datasets[cell.dataset])
         for cell in calendar
         if config.datasets[cell.dataset].lists_games
     }
     games = {
-        name: list(game_cells(config, name, games, _SPAN))
+        name: list(game_cells(config, name, games, SPAN))
         for name, games in listed_games(config, calendar, verdicts).items()
     }
     everything = [*calendar, *(cell for cells in games.values() for cell in cells)]
     holes = _holes(everything)
     for cell in everything:
-        if cell.key not in holes and cell.due_at <= _NOW:
-            await lake.put(cell.key, _body(config, cell, _NOW))
+        if cell.key not in holes and cell.due_at <= NOW:
+            await lake.put(cell.key, _body(config, cell, NOW))
     for key, body in _broken(config, everything).items():
         await lake.put(key, body)
 
@@ -99,7 +99,7 @@ def _broken(config: Config, cells: Iterable[Cell]) -> dict[str, bytes]:
     denied = "<html><head><title>Access Denied</title></head><body>You don't have permission.</body></html>"
     return {
         block.key: denied.encode().ljust(2000),
-        short.key: _body(config, short, _NOW)[:500],
+        short.key: _body(config, short, NOW)[:500],
         mid_game.key: _body(config, mid_game, mid_game.game.start + timedelta(hours=1)),
         evening.key: _body(config, evening, datetime.fromisoformat("2026-01-15T01:30:00+00:00")),
     }

@@ -1,7 +1,8 @@
-"""Which deployments does prefect.yaml have, and for which work pool?"""
+"""Which deployments are there, in prefect.yaml and in that of ECS, and for which work pool?"""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,13 @@ import yaml
 from tasks.domain.errors import AdceError
 
 ROOT = Path(__file__).resolve().parents[1]
+_FILES = ("prefect.yaml", "deployments/ecs/prefect.yaml")
 
 
 @dataclass(frozen=True)
 class Deployment:
-    entry: dict[str, Any]  # as in prefect.yaml
+    entry: dict[str, Any]  # as in its file
+    file: str
 
     @property
     def name(self) -> str:
@@ -30,9 +33,20 @@ class Deployment:
         return str(self.entry["work_pool"]["name"])
 
     @property
+    def flow(self) -> str:
+        """Our flows are called as their functions are."""
+        return re.split("[:.]", self.entrypoint)[-1]
+
+    @property
     def full_name(self) -> str:
-        """As `prefect deployment run` wants it: our flows are called as their functions are."""
-        return f"{self.entrypoint.rpartition(':')[2]}/{self.name}"
+        """As `prefect deployment run` wants it."""
+        return f"{self.flow}/{self.name}"
+
+    @property
+    def command(self) -> str:
+        """What deploys it."""
+        file = "" if self.file == _FILES[0] else f" --prefect-file {self.file}"
+        return f"prefect --no-prompt deploy --all{file}"
 
     @property
     def interval(self) -> Any:
@@ -42,10 +56,13 @@ class Deployment:
 
 
 def deployments_for(pools: list[str], folder: Path = ROOT) -> list[Deployment]:
-    """Those of prefect.yaml that run in one of the pools. Raises AdceError if there is no such file."""
-    try:
-        entries = yaml.safe_load((folder / "prefect.yaml").read_text())["deployments"]
-    except FileNotFoundError:
-        raise AdceError(f"{folder / 'prefect.yaml'} is missing; run this from a checkout of ADCE") from None
-    found = [Deployment(entry) for entry in entries]
+    """Those that run in one of the pools. Raises AdceError when there is no prefect.yaml."""
+    if not (folder / _FILES[0]).exists():
+        raise AdceError(f"{folder / _FILES[0]} is missing; run this from a checkout of ADCE")
+    found = [
+        Deployment(entry, file)
+        for file in _FILES
+        if (folder / file).exists()
+        for entry in yaml.safe_load((folder / file).read_text())["deployments"]
+    ]
     return [deployment for deployment in found if deployment.pool in pools]

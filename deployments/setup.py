@@ -28,7 +28,6 @@ LAKE_BLOCK = "adce"
 _TYPES = {WORK_POOL: "process", ECS_POOL: "ecs"}
 _ECS_TEMPLATE = Path(__file__).with_name("ecs") / "base-job-template.json"
 _MISSING = "missing"
-_DEPLOY = "run `prefect --no-prompt deploy --all`"
 
 
 @dataclass(frozen=True)
@@ -179,4 +178,4 @@ async def _of_deployments(client: PrefectClient, config: Config) -> AsyncIterato
     have = {(one.entrypoint, one.name) for one in await client.read_deployments(work_pool_filter=pools, limit=200)}
     for want in deployments_for(list(config.work_pools)):
         if (want.entrypoint, want.name) not in have:
-            yield Difference(f"deployment {want.full_name}", f"missing; {_DEPLOY}")
+            yield Difference(f"deployment {want.full_name}", f"missing; run `{want.command}`")

@@ -1,0 +1,239 @@
+"""What runs when one command runs everything: a Prefect server, what it must know, and a worker."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import tempfile
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import prefect
+import yaml
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowFilter, FlowFilterName, FlowRunFilter, WorkPoolFilter, WorkPoolFilterName
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.exceptions import PrefectException
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from blocks.store import Store
+from config.load import load_config
+from config.models import Config
+from deployments.children import Child, Children, GivenUp
+from deployments.ports import LOOPBACK, is_free
+from deployments.prefect_yaml import ROOT, Deployment, deployments_for
+from deployments.sandbox.system import SandboxSystem
+from deployments.setup import WORK_POOL, set_up
+from tasks.domain.errors import AdceError
+
+_SERVER_STARTS_WITHIN = 120  # seconds
+_STOP_SPARE = timedelta(seconds=25)  # beyond a run's own grace: for it to look at the lake again, and record
+_LOOK_FOR_NEWS = 2.0  # seconds
+_RECONCILE = "reconcile"
+_PYTHON = (sys.executable, "-W", "ignore")
+_PREFECT = (*_PYTHON, "-c", "from prefect.cli import app; app()")
+
+
+def up(port: int, sandbox: SandboxSystem | None = None, *, verbose: bool = False) -> int:
+    """Runs until it is told to stop; gives the exit status. Raises AdceError and ConfigError."""
+    _make_paths_absolute()
+    return asyncio.run(_until_told(System(load_config(), port, sandbox), verbose))
+
+
+class System:
+    """Everything on this machine, with a server of its own unless PREFECT_API_URL names one."""
+
+    def __init__(self, config: Config, port: int, sandbox: SandboxSystem | None):
+        self._config = config
+        self._port = port
+        self._sandbox = sandbox
+        self._own_server = not PREFECT_API_URL.value()
+        self.api: str = PREFECT_API_URL.value() or f"http://{LOOPBACK}:{port}/api"
+
+    async def run(self, children: Children) -> None:
+        """Starts everything in its order, and then tells what happens, for ever."""
+        entries = deployments_for([WORK_POOL])
+        if self._sandbox:
+            children.keep(self._sandbox.sites)
+        if self._own_server:
+            if not is_free(self._port):
+                raise AdceError(
+                    f"port {self._port} is in use; take another with --port, or, if a Prefect server is there, "
+                    f"use it: export PREFECT_API_URL={self.api}"
+                )
+            children.keep(self._server())
+        await self._answers()
+        say(f"Prefect {prefect.__version__} answers; the UI is {self.api.removesuffix('/api')}")
+        made = [one for one in await set_up(self._config) if not one.what.startswith("deployment ")]
+        for difference in made:
+            say(f"set up: {difference.done}")
+        deployments = [self._scheduled(one) for one in entries]
+        with tempfile.TemporaryDirectory(prefix="adce-") as folder:
+            await children.run(self._deploy(deployments, Path(folder)))
+        say(f"deployed: {', '.join(one.full_name for one in deployments)}")
+        begun = datetime.now(UTC)
+        await self._reconcile_now(deployments)
+        children.keep(self._worker())
+        interval = self._config.reconcile.interval
+        say(f"a worker runs what is due: a reconcile now, and every {_told(interval)}; Ctrl-C stops everything")
+        if self._sandbox:
+            say(f"delete files under {self._sandbox.lake}, and see them come back")
+        await _tell_news(begun)
+
+    def _server(self) -> Child:
+        """As `prefect server start` runs it, which would wait a minute for a port on which it has just died."""
+        app = ["--app-dir", str(Path(prefect.__file__).parents[1]), "--factory", "prefect.server.api.server:create_app"]
+        env = {
+            "PREFECT_API_URL": self.api,
+            "PREFECT_SERVER_API_HOST": LOOPBACK,
+            "PREFECT_SERVER_API_PORT": str(self._port),
+            "PREFECT_SERVER_ANALYTICS_ENABLED": os.environ.get("PREFECT_SERVER_ANALYTICS_ENABLED", "false"),
+        }
+        argv = [
+            *_PYTHON,
+            "-m",
+            "uvicorn",
+            *app,
+            "--host",
+            LOOPBACK,
+            "--port",
+            str(self._port),
+            "--timeout-keep-alive",
+            "5",
+        ]
+        return Child("server", [*argv, "--log-level", "warning"], env)
+
+    def _worker(self) -> Child:
+        """Told to stop, it starts no more and waits for its flow runs, which as processes of its group are told too."""
+        argv = [*_PREFECT, "worker", "start", "--pool", WORK_POOL, "--name", socket.gethostname()]
+        grace = self._config.reconcile.grace + _STOP_SPARE
+        return Child("worker", argv, {"PREFECT_API_URL": self.api}, grace.total_seconds())
+
+    def _deploy(self, deployments: list[Deployment], folder: Path) -> Child:
+        """As `prefect --no-prompt deploy --all`, of those that this machine's pool runs."""
+        project = yaml.safe_load((ROOT / "prefect.yaml").read_text())
+        file = folder / "prefect.yaml"
+        file.write_text(yaml.safe_dump(project | {"deployments": [one.entry for one in deployments]}))
+        argv = [*_PREFECT, "--no-prompt", "deploy", "--all", "--prefect-file", str(file)]
+        return Child("prefect deploy", argv, {"PREFECT_API_URL": self.api}, cwd=ROOT)
+
+    def _scheduled(self, deployment: Deployment) -> Deployment:
+        """With the interval of the configuration."""
+        if not _is_reconcile(deployment) or deployment.interval is None:
+            return deployment
+        interval = self._config.reconcile.interval
+        schedule = deployment.entry["schedules"][0] | {"interval": interval.total_seconds()}
+        parameters = deployment.entry["parameters"]
+        if self._sandbox:
+            schedule["anchor_date"] = (datetime.now(UTC) + interval).isoformat()
+            parameters = parameters | self._sandbox.parameters
+        return replace(deployment, entry=deployment.entry | {"schedules": [schedule], "parameters": parameters})
+
+    async def _answers(self) -> None:
+        async with get_client() as client:
+            for _ in range(_SERVER_STARTS_WITHIN * 10 if self._own_server else 1):
+                if (trouble := await client.api_healthcheck()) is None:
+                    return
+                await asyncio.sleep(0.1)
+        if self._own_server:
+            raise GivenUp(f"the Prefect server has not answered for {_SERVER_STARTS_WITHIN} s: {trouble}")
+        raise GivenUp(
+            f"the Prefect API at {self.api} cannot be reached; start it, or unset PREFECT_API_URL for one of our own"
+        )
+
+    async def _reconcile_now(self, deployments: list[Deployment]) -> None:
+        pool = WorkPoolFilter(name=WorkPoolFilterName(any_=[WORK_POOL]))
+        now = {(one.entrypoint, one.name) for one in deployments if _is_reconcile(one) and one.interval}
+        async with get_client() as client:
+            for one in await client.read_deployments(work_pool_filter=pool, limit=200):
+                if (one.entrypoint, one.name) in now:
+                    await client.create_flow_run_from_deployment(one.id)
+
+
+async def _until_told(system: System, verbose: bool) -> int:
+    children = Children(say, verbose=verbose)
+    told: list[int] = []
+    with temporary_settings({PREFECT_API_URL: system.api}):
+        work = asyncio.create_task(system.run(children))
+
+    def tell(number: int) -> None:
+        told.append(number)
+        if len(told) == 1:
+            say(f"{signal.Signals(number).name}: stopping, runs first; once more to end everything at once")
+            work.cancel()
+        else:
+            children.kill()
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, tell, number)
+    watching = asyncio.create_task(children.given_up())
+    try:
+        await asyncio.wait({work, watching}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (work, watching):
+            task.cancel()
+        outcomes = await asyncio.gather(work, watching, return_exceptions=True)
+        await children.stop()
+    for outcome in outcomes:
+        if isinstance(outcome, GivenUp):
+            say(f"given up: {outcome}")
+            return 1
+        if isinstance(outcome, Exception):
+            raise outcome
+    say("stopped")
+    return 0 if len(told) < 2 else 128 + told[-1]
+
+
+async def _tell_news(since: datetime) -> None:
+    """A line for every reconcile and ad hoc fill that ends."""
+    flows = FlowFilter(name=FlowFilterName(any_=[_RECONCILE, "fill"]))
+    ended = FlowRunFilter.parse_obj({"end_time": {"after_": since}})
+    told = set()
+    while True:
+        with suppress(httpx.HTTPError, PrefectException):  # it is away for a moment, and then tells
+            async with get_client() as client:
+                while True:
+                    runs = await client.read_flow_runs(
+                        flow_filter=flows, flow_run_filter=ended, sort=FlowRunSort.END_TIME_DESC, limit=20
+                    )
+                    for run in reversed(runs):
+                        if run.id not in told and run.state and run.state.is_final():
+                            told.add(run.id)
+                            flow = await client.read_flow(run.flow_id)
+                            say(f"{flow.name} {run.name}: {run.state.name}: {run.state.message}")
+                    await asyncio.sleep(_LOOK_FOR_NEWS)
+        await asyncio.sleep(_LOOK_FOR_NEWS)
+
+
+def _is_reconcile(deployment: Deployment) -> bool:
+    return deployment.flow == _RECONCILE
+
+
+def _make_paths_absolute() -> None:
+    """What is relative to this folder: flow runs have another one."""
+    config = load_config()
+    if config.lake.startswith("file:"):
+        folder = Store(config.lake).folder
+        assert folder is not None
+        os.environ["ADCE_LAKE"] = folder.as_uri()
+    scheme, _, path = config.ledger.partition(":///")
+    if scheme == "sqlite" and path:
+        os.environ["ADCE_LEDGER"] = f"sqlite:///{Path(path).absolute()}"
+    if file := os.environ.get("ADCE_CONFIG"):
+        os.environ["ADCE_CONFIG"] = str(Path(file).absolute())
+
+
+def _told(interval: timedelta) -> str:
+    seconds = interval.total_seconds()
+    return f"{seconds / 60:g} min" if seconds >= 60 else f"{seconds:g} s"
+
+
+def say(line: str) -> None:
+    with suppress(OSError):  # the terminal has gone
+        print(f"{datetime.now():%H:%M:%S}  {line}", flush=True)

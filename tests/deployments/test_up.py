@@ -1,0 +1,126 @@
+"""Does `adce up` run the whole system, keep it running, and leave nothing behind? With real processes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from tests.servers import free_port
+
+ROOT = Path(__file__).parents[2]
+ADCE = str(Path(sys.executable).with_name("adce"))
+
+
+class Living:
+    """`adce up --sandbox` and what it says."""
+
+    def __init__(self, home: Path):
+        self.home, self.port = home, free_port()
+        quick = {f"ADCE_SOURCES__{name}__RATES": "[{requests: 20, seconds: 1}]" for name in ("NBA_API", "ESPN")}
+        quick |= {"ADCE_SOURCES__BASKETBALL_REFERENCE__RATES": "[{requests: 10, seconds: 1}]"}
+        self.lines: list[str] = []
+        self.process = subprocess.Popen(
+            [ADCE, "up", "--sandbox", "--home", str(home), "--port", str(self.port)],
+            env={**os.environ, **quick, "PREFECT_API_URL": "http://127.0.0.1:1/api", "PYTHONWARNINGS": "ignore"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.listening = threading.Thread(target=self._listen, daemon=True)
+        self.listening.start()
+
+    def _listen(self) -> None:
+        assert self.process.stdout
+        with self.process.stdout as lines:
+            for line in lines:
+                self.lines.append(line.rstrip())
+
+    def wait_for(self, text: str, times: int = 1) -> str:
+        for _ in range(900):
+            if len(found := [line for line in self.lines if text in line]) >= times:
+                return found[-1]
+            assert self.process.poll() is None, self.lines
+            time.sleep(0.1)
+        raise AssertionError(f"{text!r} was not said: {self.lines}")
+
+    def processes(self) -> set[int]:
+        """All whose environment names this system's folder: the guard and all children, and theirs."""
+        mine = os.fsencode(self.home)
+        found = set()
+        for path in Path("/proc").glob("[0-9]*/environ"):
+            try:
+                if mine in path.read_bytes():
+                    found.add(int(path.parent.name))
+            except OSError:
+                pass
+        return found
+
+
+def test_the_living_system_fills_a_lake_survives_a_death_and_stops_without_a_trace(tmp_path: Path) -> None:
+    system = Living(tmp_path / "home")
+    try:
+        system.wait_for(" 0 gap, 0 in_flight, 0 deferred, 0 unavailable; ")
+        assert (tmp_path / "home/lake/basketball_reference/totals/2026/player_totals.html").exists()
+        completed = {"flow_runs": {"name": {"like_": "2026-01-05 to"}, "state": {"type": {"any_": ["COMPLETED"]}}}}
+        api = f"http://127.0.0.1:{system.port}/api"
+        assert httpx.post(f"{api}/flow_runs/filter", json=completed, trust_env=False).json()
+        [worker] = (pid for pid in system.processes() if b"worker\0start" in Path(f"/proc/{pid}/cmdline").read_bytes())
+        os.kill(worker, signal.SIGKILL)
+        system.wait_for("worker died with SIGKILL; it is started again in 1 s")
+        system.process.send_signal(signal.SIGTERM)
+        assert system.process.wait(60) == 0, system.lines
+        system.listening.join(10)
+        assert not system.processes()
+        assert system.lines[-1].endswith("stopped")
+    finally:
+        system.process.kill()
+        system.process.wait()
+
+
+def test_a_port_that_is_in_use_is_one_line(adce: Callable[..., Any]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        result = adce("up", "--port", str(port))
+    assert result.exit_code == 2
+    assert result.stderr == (
+        f"adce: port {port} is in use; take another with --port, or, if a Prefect server is there, "
+        f"use it: export PREFECT_API_URL=http://127.0.0.1:{port}/api\n"
+    )
+
+
+def test_a_server_that_is_named_and_does_not_answer_is_one_line_and_may_be_tried_again(
+    adce: Callable[..., Any],
+) -> None:
+    url = f"http://127.0.0.1:{free_port()}/api"
+    with temporary_settings({PREFECT_API_URL: url}):
+        result = adce("up")
+    assert result.exit_code == 1
+    assert f"given up: the Prefect API at {url} cannot be reached; start it, or unset PREFECT_API_URL" in result.stdout
+
+
+def test_the_sandbox_is_never_laid_over_somebody_s_lake(adce: Callable[..., Any]) -> None:
+    result = adce("up", "--sandbox", "--lake", "s3://real")
+    assert (result.exit_code, result.stderr) == (2, "adce: --sandbox has a lake of its own: leave out --lake\n")
+
+
+def test_the_unit_of_systemd_is_right(tmp_path: Path) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not installed (Debian: systemd)")
+    unit = (ROOT / "deployments/adce.service").read_text()
+    copy = tmp_path / "adce.service"
+    copy.write_text(unit.replace("/opt/adce/.venv/bin/adce", ADCE))
+    done = subprocess.run(["systemd-analyze", "verify", copy], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

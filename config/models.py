@@ -342,6 +342,7 @@ class Changes(Model):
     """What a rollout changes of a dataset and of its source: how a file is asked for and checked, never its keys."""
 
     url: str | None = None
+    command: Command | None = None
     min_bytes: int | None = None
     check: Check | None = None
     base_url: str | None = None
@@ -351,7 +352,9 @@ class Changes(Model):
 
     def of_dataset(self, dataset: Dataset) -> Dataset:
         """Raises ValidationError for a change that does not fit it."""
-        return Dataset.model_validate(dataset.model_dump() | self._given({"url", "min_bytes", "check"}))
+        given = self._given({"url", "command", "min_bytes", "check"})
+        other_way = {"url": None, "command": None} if given.keys() & {"url", "command"} else {}
+        return Dataset.model_validate(dataset.model_dump() | other_way | given)
 
     def of_source(self, source: Source) -> Source:
         """Raises ValidationError for a change that does not fit it."""

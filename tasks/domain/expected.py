@@ -16,7 +16,7 @@ from tasks.domain import seasons
 from tasks.domain.errors import SelectionError
 from tasks.domain.games import Game, GameStatus
 from tasks.domain.keys import KeyPatterns
-from tasks.domain.rollout import arm_of, scraper_of
+from tasks.domain.rollout import arm_of, scraper_of, scrapers
 
 
 class Cell(NamedTuple):
@@ -121,18 +121,19 @@ def calendar_cells(config: Config, now: datetime, selection: Selection | None = 
     Schedules of selected games come along, selected or not: without them no game is known.
     """
     selection = selection or Selection()
-    current, rolled_out = seasons.current_season(now), bool(config.rollout)
+    current = seasons.current_season(now)
+    ways = _ways(config)
     needed = {d.schedule for name, d in config.datasets.items() if d.schedule and selection.has(name, d)}
     for name, dataset in config.datasets.items():
         if dataset.per == "game" or not (selection.has(name, dataset) or name in needed):
             continue
-        cost = dataset.cost
         for season in seasons.seasons_between(dataset.first_season, current):
             for first_day, last_day, fields in _periods(dataset.per, season):
                 if selection.reaches(season, first_day, last_day):
                     due_from = last_day + timedelta(days=1) if dataset.per == "date" else first_day
                     due_at = _eastern_midnight(due_from) + dataset.due_after
-                    url, arm = (rolled_out and _way(config, name, first_day, fields)) or (dataset.request, "")
+                    arm = _arm(config, name, first_day, fields)
+                    url, cost = ways[scraper_of(name, arm)]
                     for template in dataset.keys:
                         key = template.format_map(fields)
                         yield Cell(key, name, season, first_day, last_day, due_at, url, fields, None, cost, arm)
@@ -143,30 +144,34 @@ def game_cells(
 ) -> Iterator[Cell]:
     """The cells of the games that the schedule dataset `schedule` lists; none for games that will not be played."""
     selection = selection or Selection()
-    chosen = ((n, d) for n, d in config.datasets.items() if d.schedule == schedule and selection.has(n, d))
-    datasets = [(name, dataset, dataset.request, dataset.cost) for name, dataset in chosen]
+    datasets = [(n, d) for n, d in config.datasets.items() if d.schedule == schedule and selection.has(n, d)]
+    ways = _ways(config)
     unplayed = (GameStatus.POSTPONED, GameStatus.CANCELLED)
-    rolled_out = bool(config.rollout)
     for game in games:
         day, season = game.day, game.season
         if game.status in unplayed or not selection.reaches(season, day, day):
             continue
         fields = _season_fields(season) | _day_fields(day) | {"id": game.id}
         start = game.start or _eastern_midnight(day + timedelta(days=1))
-        for name, dataset, request, cost in datasets:
+        for name, dataset in datasets:
             types = dataset.season_types
             if season >= dataset.first_season and (types is None or game.season_type in types):
                 due_at = start + dataset.due_after
-                url, arm = (rolled_out and _way(config, name, day, fields)) or (request, "")
+                arm = _arm(config, name, day, fields)
+                url, cost = ways[scraper_of(name, arm)]
                 for template in dataset.keys:
-                    key = template.format_map(fields)
-                    yield Cell(key, name, season, day, day, due_at, url, fields, game, cost, arm)
+                    yield Cell(
+                        template.format_map(fields), name, season, day, day, due_at, url, fields, game, cost, arm
+                    )
 
 
-def _way(config: Config, name: str, first_day: date, fields: Mapping[str, str]) -> tuple[str, str] | None:
-    """The URL template that a partition is asked for by, and the rollout that has reached it, if one has."""
-    arm = arm_of(config, name, _partition(name, first_day, fields))
-    return (config.rollout[arm].changes.url or config.datasets[name].request, arm) if arm else None
+def _ways(config: Config) -> dict[str, tuple[str, int]]:
+    """What each scraper asks for, a template, and how many requests that takes."""
+    return {scraper: (dataset.request, dataset.cost) for scraper, dataset in scrapers(config).items()}
+
+
+def _arm(config: Config, name: str, first_day: date, fields: Mapping[str, str]) -> str:
+    return arm_of(config, name, _partition(name, first_day, fields)) if config.rollout else ""
 
 
 def _partition(name: str, first_day: date, fields: Mapping[str, str]) -> str:

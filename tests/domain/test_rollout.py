@@ -48,8 +48,8 @@ def test_a_new_dataset_is_rolled_out_to_a_part_of_its_cells_and_the_files_of_a_r
     assert not later & now
 
 
-def _with(percent: float, **changes: object) -> Config:
-    text = {"percent": percent, "datasets": ["espn_summary", "espn_scoreboard"], "changes": changes}
+def _with(dataset: str, percent: float, **changes: object) -> Config:
+    text = {"percent": percent, "datasets": [dataset], "changes": changes}
     return a_config(rollout={"x": Rollout.model_validate(text)})
 
 
@@ -58,7 +58,9 @@ def test_a_rollout_changes_how_a_part_is_asked_for_and_no_key() -> None:
     usual = {c.key: c for c in game_cells(CONFIG, "espn_scoreboard", games)}
     first: set[str] = set()
     for percent in (10, 30, 100):
-        changed = {c.key: c for c in game_cells(_with(percent, url="/v2?e={id}"), "espn_scoreboard", games)}
+        changed = {
+            c.key: c for c in game_cells(_with("espn_summary", percent, url="/v2?e={id}"), "espn_scoreboard", games)
+        }
         assert changed.keys() == usual.keys()
         reached_now = {key for key, cell in changed.items() if cell.arm == "x"}
         assert first < reached_now, "a larger part holds the smaller"
@@ -71,7 +73,7 @@ def test_a_rollout_changes_how_a_part_is_asked_for_and_no_key() -> None:
 
 
 def test_a_fill_is_of_one_arm_and_its_scraper_has_the_changed_settings() -> None:
-    config = _with(50, min_bytes=99, timeouts={"read": 60}, headers={"Accept": "*/*"})
+    config = _with("espn_scoreboard", 50, min_bytes=99, timeouts={"read": 60}, headers={"Accept": "*/*"})
     cells = list(calendar_cells(config, NOW, Selection(datasets=("espn_scoreboard",), seasons=("2025-26",))))
     plan = make_plan(config, [Gap(cell, Kind.MISSING, "not in the lake", NOW) for cell in cells], NOW)
     arms = [{gap.cell.arm for gap in fill.gaps} for fill in plan.fills]
@@ -86,3 +88,13 @@ def test_a_fill_is_of_one_arm_and_its_scraper_has_the_changed_settings() -> None
     assert usual == config.sources["espn"]
     assert (changed.timeouts.read, changed.timeouts.connect) == (60, usual.timeouts.connect)
     assert changed.headers == usual.headers | {"Accept": "*/*"}
+
+
+def test_a_part_may_be_filled_by_a_command_instead() -> None:
+    command = {"argv": ["fetch", "{id}"], "files": ["{id}.json"], "requests": 3}
+    config = _with("espn_summary", 100, command=command)
+    [cell, *_] = game_cells(config, "espn_scoreboard", [a_game()])
+    assert (cell.request, cell.cost, cell.arm) == ("fetch 401810001", 3, "x")
+    settings = scrapers(config)["espn_summary@x"]
+    assert settings.url is None
+    assert settings.command

@@ -564,7 +564,9 @@ class Config(Model):
     reconcile: Reconcile = Reconcile()
     scoring: Scoring = Scoring()
     rates: list[Rate] = Field(default=[], description="for all sources together, beside their own")
-    work_pools: list[Literal["adce", "adce-ecs"]] = Field(default=["adce", "adce-ecs"], description="that `adce setup` makes")
+    work_pools: list[Literal["adce", "adce-ecs"]] = Field(
+        default=["adce", "adce-ecs"], description="that `adce setup` makes"
+    )
     scripts: Scripts = Scripts()
     maintenance: list[Maintenance] = []
     rollout: dict[Annotated[str, Field(pattern=r"^[a-z0-9_]+$")], Rollout] = {}

@@ -1,4 +1,4 @@
-"""Which deployments are there, in prefect.yaml and in that of ECS, and for which work pool?"""
+"""Which deployments does prefect.yaml have, and for which work pool?"""
 
 from __future__ import annotations
 
@@ -12,13 +12,11 @@ import yaml
 from tasks.domain.errors import AdceError
 
 ROOT = Path(__file__).resolve().parents[1]
-_FILES = ("prefect.yaml", "deployments/ecs/prefect.yaml")
 
 
 @dataclass(frozen=True)
 class Deployment:
-    entry: dict[str, Any]  # as in its file
-    file: str
+    entry: dict[str, Any]  # as in prefect.yaml
 
     @property
     def name(self) -> str:
@@ -43,12 +41,6 @@ class Deployment:
         return f"{self.flow}/{self.name}"
 
     @property
-    def command(self) -> str:
-        """What deploys it."""
-        file = "" if self.file == _FILES[0] else f" --prefect-file {self.file}"
-        return f"prefect --no-prompt deploy --all{file}"
-
-    @property
     def interval(self) -> Any:
         """Seconds from one scheduled run to the next, or None without exactly one such schedule."""
         schedules = self.entry.get("schedules") or []
@@ -57,12 +49,9 @@ class Deployment:
 
 def deployments_for(pools: list[str], folder: Path = ROOT) -> list[Deployment]:
     """Those that run in one of the pools. Raises AdceError when there is no prefect.yaml."""
-    if not (folder / _FILES[0]).exists():
-        raise AdceError(f"{folder / _FILES[0]} is missing; run this from a checkout of ADCE")
-    found = [
-        Deployment(entry, file)
-        for file in _FILES
-        if (folder / file).exists()
-        for entry in yaml.safe_load((folder / file).read_text())["deployments"]
-    ]
+    try:
+        text = (folder / "prefect.yaml").read_text()
+    except FileNotFoundError:
+        raise AdceError(f"{folder / 'prefect.yaml'} is missing; run this from a checkout of ADCE") from None
+    found = [Deployment(entry) for entry in yaml.safe_load(text)["deployments"]]
     return [deployment for deployment in found if deployment.pool in pools]

@@ -178,4 +178,4 @@ async def _of_deployments(client: PrefectClient, config: Config) -> AsyncIterato
     have = {(one.entrypoint, one.name) for one in await client.read_deployments(work_pool_filter=pools, limit=200)}
     for want in deployments_for(list(config.work_pools)):
         if (want.entrypoint, want.name) not in have:
-            yield Difference(f"deployment {want.full_name}", f"missing; run `{want.command}`")
+            yield Difference(f"deployment {want.full_name}", "missing; run `prefect --no-prompt deploy --all`")

@@ -21,13 +21,11 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect_aws import AwsCredentials
 
 from deployments import setup
-from deployments.prefect_yaml import deployments_for
 from tests.servers import free_port, new_database, postgresql_programs, prefect_server
 
 ROOT = Path(__file__).parents[2]
 ADCE = str(Path(sys.executable).with_name("adce"))
-DEPLOY = [str(Path(sys.executable).with_name("prefect")), "--no-prompt", "deploy"]
-DEPLOY += [word for one in deployments_for(["adce"]) for word in ("--name", one.full_name)]
+DEPLOY = [str(Path(sys.executable).with_name("prefect")), "--no-prompt", "deploy", "--all"]
 SPAN = ["--as-of", "2026-01-15T12:00:00Z", "--since", "2026-01-13", "--until", "2026-01-13"]
 NOT_DEPLOYED = "missing; run `prefect --no-prompt deploy --all`"
 QUEUES = ["critical", "high", "medium", "low"]
@@ -172,7 +170,6 @@ def test_the_pool_on_ecs_has_the_template_of_the_repository(
 ) -> None:
     template = adce_home / "base-job-template.json"
     monkeypatch.setattr(setup, "_ECS_TEMPLATE", template)
-    monkeypatch.setenv("ADCE_WORK_POOLS", "[adce, adce-ecs]")
     result = adce("setup")
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
     assert f"adce-ecs needs {template}, which cannot be read" in result.stderr

@@ -26,6 +26,7 @@ _DRIVERS = {
     "postgresql+psycopg": "postgresql+psycopg",
 }
 _MIGRATIONS = Path(__file__).parent / "migrations"
+_PART = 5000  # rows in one statement
 _CONNECT_SECONDS = 10
 _LOCKED_SECONDS = 30  # for which another program may write
 _PATIENCE = 120.0  # seconds for a database server to come back
@@ -37,6 +38,8 @@ _REMEDIES = {
     "locked": f"another program has held it for {_LOCKED_SECONDS} s; end that one",
     "full": "make room on the disk",
 }
+
+_POSTGRESQL: sa.Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy does not annotate it
 
 metadata = sa.MetaData()
 
@@ -115,12 +118,25 @@ class Database:
             return time.time()
         return float(connection.execute(sa.text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one())
 
+    def insert(self, connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, object]]) -> None:
+        """Inserts rows, all with the same columns."""
+        self.upsert(connection, table, rows, set())
+
     def upsert(
         self, connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, object]], replace: set[str]
     ) -> None:
         """Inserts rows; of those whose key is there already, the columns in `replace` are updated."""
-        if rows:
-            connection.execute(_upsert(table, frozenset(replace)), rows)
+        if not rows:
+            return
+        columns = [table.c[name] for name in rows[0]]
+        if self._is_server and len(rows) > 1:  # as one statement: each costs its way to the server and its planning
+            statement = _upsert(tuple(columns), frozenset(replace), as_json=True)
+            for start in range(0, len(rows), _PART):
+                part = rows[start : start + _PART]
+                plain = [{c.name: _plain(c, row[c.name], connection.dialect) for c in columns} for row in part]
+                connection.execute(statement, {"rows": json.dumps(plain)})
+        else:
+            connection.execute(_upsert(tuple(columns), frozenset(replace), as_json=False), rows)
 
     def _do(self, what: str, work: Callable[[sa.Connection], T]) -> T:
         away_since: float | None = None
@@ -148,14 +164,27 @@ class Database:
 
 
 @lru_cache
-def _upsert(table: sa.Table, replace: frozenset[str]) -> sa.TextClause:
+def _upsert(columns: tuple[sa.Column[Any], ...], replace: frozenset[str], *, as_json: bool) -> sa.TextClause:
     """As text, since SQLAlchemy 2.0 compiles an ON CONFLICT anew every time; both databases read it."""
-    names = [column.name for column in table.c]
-    keys = ", ".join(column.name for column in table.primary_key)
+    table = columns[0].table
+    assert isinstance(table, sa.Table)
+    names = ", ".join(column.name for column in columns)
     new = ", ".join(f"{name} = excluded.{name}" for name in sorted(replace))
-    values = ", ".join(f":{name}" for name in names)
-    text = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({values}) ON CONFLICT ({keys}) DO UPDATE SET {new}"
-    return sa.text(text).bindparams(*(sa.bindparam(column.name, type_=column.type) for column in table.c))
+    keys = ", ".join(column.name for column in table.primary_key)
+    conflict = f"ON CONFLICT ({keys}) DO UPDATE SET {new}" if replace else ""
+    if as_json:
+        types = ", ".join(f"{column.name} {column.type.compile(_POSTGRESQL)}" for column in columns)
+        rows = f"SELECT {names} FROM json_to_recordset(CAST(:rows AS json)) AS rows ({types})"
+        return sa.text(f"INSERT INTO {table.name} ({names}) {rows} {conflict}")
+    values = ", ".join(f":{column.name}" for column in columns)
+    text = sa.text(f"INSERT INTO {table.name} ({names}) VALUES ({values}) {conflict}")
+    return text.bindparams(*(sa.bindparam(column.name, type_=column.type) for column in columns))
+
+
+def _plain(column: sa.Column[Any], value: Any, dialect: sa.Dialect) -> Any:
+    """A value as the column keeps it, which JSON can say."""
+    kind: Any = column.type
+    return kind.process_bind_param(value, dialect) if isinstance(kind, sa.TypeDecorator) else value
 
 
 def rows(connection: sa.Connection, query: sa.Select[Any]) -> Iterator[tuple[Any, ...]]:
@@ -174,11 +203,11 @@ def rows(connection: sa.Connection, query: sa.Select[Any]) -> Iterator[tuple[Any
         cursor.close()
 
 
-def listed(connection: sa.Connection, keys: Iterable[str]) -> sa.Select[Any]:
-    """The keys as what a column may be in: however many, one parameter of a statement that is compiled once."""
-    if connection.dialect.name == "postgresql":
-        return sa.select(sa.func.unnest(sa.literal(list(keys), postgresql.ARRAY(sa.String))))
-    return sa.select(sa.func.json_each(json.dumps(list(keys))).table_valued("value").c.value)
+def among(connection: sa.Connection, column: sa.Column[str], keys: Iterable[str]) -> sa.ColumnElement[bool]:
+    """Is the column one of the keys? However many: one parameter of a statement that is compiled once."""
+    if connection.dialect.name == "postgresql":  # by the index even where the planner has no statistics yet
+        return column == sa.any_(sa.literal(list(keys), postgresql.ARRAY(sa.String)))
+    return column.in_(sa.select(sa.func.json_each(json.dumps(list(keys))).table_valued("value").c.value))
 
 
 def _cause(error: Exception) -> str:

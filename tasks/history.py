@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from tasks.database import Database, UtcSeconds, listed, metadata, rows
+from tasks.database import Database, UtcSeconds, among, metadata, rows
 
 _RECENT = 20_000  # attempts that the percentiles are of
 
@@ -165,8 +165,7 @@ class History:
                 }
                 for o in outcomes
             ]
-            if files:
-                connection.execute(files_table.insert(), files)
+            self._database.insert(connection, files_table, files)
             also(connection)
 
         self._database.write(write)
@@ -195,7 +194,7 @@ class History:
         query = (
             sa.select(files_table.c.key)
             .join(fills_table, files_table.c.fill_id == fills_table.c.id)
-            .where(files_table.c.id > number, files_table.c.key.in_(listed(connection, keys)))
+            .where(files_table.c.id > number, among(connection, files_table.c.key, keys))
             .where(files_table.c.outcome == "stored", fills_table.c.run != but_by)
         )
         return set(connection.execute(query).scalars())

@@ -14,7 +14,7 @@ from functools import cache
 
 import sqlalchemy as sa
 
-from tasks.database import Database, UtcSeconds, listed, metadata
+from tasks.database import Database, UtcSeconds, among, metadata
 from tasks.domain.errors import LedgerError
 from tasks.domain.survey import Mark
 from tasks.processes import is_gone, own_name
@@ -163,7 +163,7 @@ class Leases:
 
     def release(self, connection: sa.Connection, works: Iterable[str]) -> None:
         """Takes this run's marks off, in the transaction that records what became of the work."""
-        mine = (marks_table.c.run == self.run) & marks_table.c.work.in_(listed(connection, works))
+        mine = (marks_table.c.run == self.run) & among(connection, marks_table.c.work, works)
         connection.execute(marks_table.delete().where(mine))
 
     def marks(self) -> dict[str, Mark]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from tasks.database import Database, UtcSeconds, UtcSecondsList, listed, metadata, rows
+from tasks.database import Database, UtcSeconds, UtcSecondsList, among, metadata, rows
 from tasks.domain.absences import Absence
 from tasks.domain.games import Game, GameStatus
 from tasks.domain.holds import Hold
@@ -127,7 +127,7 @@ class Ledger:
 
         def read(connection: sa.Connection) -> dict[str, Examination]:
             found = {}
-            chosen = query if keys is None else query.where(columns.key.in_(listed(connection, keys)))
+            chosen = query if keys is None else query.where(among(connection, columns.key, keys))
             for key, version, wholeness, reason, games, fetched, agreed, was_size in rows(connection, chosen):
                 verdict = verdicts.get((wholeness, reason)) if games is None else None
                 if verdict is None:
@@ -182,7 +182,7 @@ class Ledger:
         """The same within a transaction."""
         query = sa.select(absences_table)
         if keys is not None:
-            query = query.where(absences_table.c.key.in_(listed(connection, keys)))
+            query = query.where(among(connection, absences_table.c.key, keys))
         return {row.key: Absence(**row._mapping) for row in connection.execute(query)}
 
     def record_absences(self, absences: Iterable[Absence]) -> None:
@@ -273,7 +273,7 @@ def _check(connection: sa.Connection) -> dict[str, int]:
 
 
 def _delete(connection: sa.Connection, table: sa.Table, keys: Iterable[str]) -> None:
-    connection.execute(table.delete().where(table.c.key.in_(listed(connection, keys))))
+    connection.execute(table.delete().where(among(connection, table.c.key, keys)))
 
 
 def _games_text(games: tuple[Game, ...]) -> str | None:

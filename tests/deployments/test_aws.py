@@ -15,6 +15,7 @@ from typing import Any
 
 import boto3
 import httpx
+import jsonschema
 import pytest
 from botocore.exceptions import ClientError
 from moto.cloudformation.models import cloudformation_backends
@@ -278,6 +279,12 @@ def test_a_policy_allows_what_is_needed_and_no_more(stack: Stack, case: Any) -> 
     (policies, action, resource, context), allowed = case
     context = {key: stack.arn_in(value) for key, value in context.items()}
     assert is_allowed(stack.statements(policies), action, stack.arn_in(resource), **context) is allowed
+
+
+def test_the_outputs_are_what_the_work_pool_takes_as_job_variables(stack: Stack) -> None:
+    template = Path(__file__).parents[2] / "deployments/ecs/base-job-template.json"
+    schema = json.loads(template.read_text())["variables"]
+    jsonschema.validate(stack.variables, schema)
 
 
 def test_the_worker_serves_the_pool_and_has_its_key_by_arn(stack: Stack) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -19,12 +19,11 @@ from prefect.states import Crashed, State
 from prefect.task_runners import ConcurrentTaskRunner
 
 from config.load import load_config
-from config.models import Priority
 from flows.handover import check_deployments, hand_over, see_through
 from flows.run import RUN, Run
 from flows.scrape import scrape
 from tasks.domain.holds import Hold, Phase
-from tasks.domain.lanes import Lane, next_fill
+from tasks.domain.lanes import Lane, goes_along, next_fill
 from tasks.domain.plan import Deferral, Fill, Plan, RunCap, first_request, rescored, start_order, why_held
 from tasks.history import FileOutcome
 from tasks.progress import PROGRESS
@@ -186,24 +185,14 @@ class Dispatcher:
         self._done += mine is None
         return mine
 
-    def _more_like(self, first: Fill) -> Iterator[Fill]:
-        """What goes along with a fill that is handed over: the next of its source, for as long as a batch may take.
-
-        A critical fill takes along only others that are, and no more than can start at once.
-        """
+    def _more_like(self, first: Fill) -> list[Fill]:
+        """What goes along with a fill that is handed over."""
         if not self._hands_over:
-            return
-        supply, critical = self.run.supply(first.source), first.priority is Priority.CRITICAL
-        requests, count = first.cost, 1
+            return []
         closed = self._held()
-        for fill in [fill for fill in self._queue if fill.source == first.source and fill.scraper not in closed]:
-            requests += fill.cost
-            too_long = supply.seconds(requests) - supply.start_up > self.run.config.reconcile.batch_time.total_seconds()
-            if too_long or (critical and (fill.priority is not first.priority or count >= supply.most_lanes)):
-                return
-            if mine := self._take(fill):
-                count += 1
-                yield mine
+        behind = (fill for fill in self._queue if fill.source == first.source and fill.scraper not in closed)
+        others = goes_along(first, behind, self.run.supply(first.source), self.run.config.reconcile.batch_time)
+        return [mine for fill in others if (mine := self._take(fill))]
 
     def _held(self) -> dict[str, Hold]:
         """The sources and scrapers of which no fill may start now; those that are half open let one through."""

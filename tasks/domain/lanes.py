@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from config.models import Priority
 from tasks.domain.plan import Fill
 
 # Before anything was measured: seconds from sending a request to having its body, and from submitting a fill to its
@@ -77,6 +78,25 @@ def next_fill(queue: Iterable[Fill], lanes: Mapping[str, Lane], closed: Collecti
         if lanes.keys() <= held_back:
             break
     return None
+
+
+def goes_along(first: Fill, behind: Iterable[Fill], supply: Supply, lasts: timedelta) -> list[Fill]:
+    """What is fetched by the same process as a fill: the next of its source, for as long as that is expected to last.
+
+    A process costs up to a minute until it asks for something. So few are better, but a critical fill waits for no
+    other: along with it go only others that are critical, and no more than can start at once.
+    """
+    critical = first.priority is Priority.CRITICAL
+    chosen: list[Fill] = []
+    requests = first.cost
+    for fill in behind:
+        requests += fill.cost
+        if requests * supply.spacing > lasts.total_seconds():
+            break
+        if critical and (fill.priority is not Priority.CRITICAL or len(chosen) + 1 >= supply.most_lanes):
+            break
+        chosen.append(fill)
+    return chosen
 
 
 @dataclass(frozen=True, slots=True)

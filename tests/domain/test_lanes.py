@@ -1,12 +1,15 @@
 """Which fill starts next, and when is each done? The dispatcher in simulated time."""
 
+from dataclasses import replace
+from datetime import timedelta
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.domain.lanes import Lane, Supply, foresee, next_fill
+from config.models import Priority
+from tasks.domain.lanes import Lane, Supply, foresee, goes_along, next_fill
 from tasks.domain.plan import Fill, first_request, start_order
 from tests.benchmarks.mix import RATES, WORKERS, bounds, ratios, strict_order, the_mix
 from tests.builders import a_config, a_fill
@@ -102,6 +105,20 @@ def test_the_mix_is_within_five_per_cent_of_what_cannot_be_beaten(seed: int) -> 
     assert 1 <= makespan <= 1.05
     assert 1 <= completion <= 1.06
     assert ratios(fills, strict_order(fills, supplies, WORKERS), bounds(fills, RATES, 0.2))[1] > 1.5
+
+
+def test_along_with_a_fill_go_the_next_ones_for_as_long_as_a_process_is_to_last() -> None:
+    supply, fills = Supply(spacing=1.0, most_lanes=3), [a_fill(n, requests=20) for n in range(9)]
+    assert goes_along(fills[0], fills[1:], supply, timedelta(seconds=60)) == fills[1:3], "60 requests"
+    assert goes_along(fills[0], fills[1:], supply, timedelta(seconds=19)) == [], "one at the least"
+    assert goes_along(fills[0], fills[1:], supply, timedelta(hours=1)) == fills[1:]
+
+
+def test_along_with_a_critical_fill_go_only_critical_ones_and_no_more_than_start_at_once() -> None:
+    supply, hour = Supply(spacing=1.0, most_lanes=3), timedelta(hours=1)
+    critical = [replace(a_fill(n), priority=Priority.CRITICAL) for n in range(5)]
+    assert goes_along(critical[0], critical[1:], supply, hour) == critical[1:3]
+    assert goes_along(critical[0], [critical[1], a_fill(9), critical[2]], supply, hour) == critical[1:2]
 
 
 def test_a_probe_is_the_first_request_of_a_fill_and_the_rest_another_fill() -> None:

@@ -8,7 +8,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
+from deployments.ports import free_port
 from deployments.sandbox.process import SandboxProcess
-from tests.servers import prefect_server
+from tests.servers import new_database, prefect_server
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -28,14 +29,12 @@ SPAN = ["--since", "2026-01-13", "--until", "2026-01-14", "--as-of", "2026-01-15
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """A Prefect server with everything of prefect.yaml, deployed twice."""
     with prefect_server(tmp_path_factory.mktemp("prefect")) as env:
-        env = env | {"PREFECT_LOGGING_SERVER_LEVEL": "CRITICAL", "PREFECT_WORKER_QUERY_SECONDS": "1"}
         _run(env, BIN / "adce", "setup")
         _run(env, BIN / "prefect", "--no-prompt", "deploy", "--all")
         before = _deployments(env)
         _run(env, BIN / "prefect", "--no-prompt", "deploy", "--all")
         assert _deployments(env) == before, "the second time changes nothing"
-        for one in before:  # what is due by the clock would run in between
-            httpx.post(f"{env['PREFECT_API_URL']}/deployments/{one['id']}/set_schedule_inactive").raise_for_status()
+        _pause_schedules(env)
         yield env
 
 
@@ -65,6 +64,37 @@ def test_a_reconcile_fills_the_lake_through_its_scraper_deployments(
         of_source = [run for run in runs if run["parameters"]["source"] == source]
         begun = sorted(of_source, key=lambda run: run["start_time"])
         assert begun == sorted(of_source, key=lambda run: run["created"]), "they begin in the order of the plan"
+
+
+def test_on_postgresql_a_deployed_reconcile_hands_over_and_goes_on_when_its_server_has_been_away(
+    postgres: str, sites: SandboxProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADCE_LEDGER", f"postgresql+psycopg://{new_database(postgres, 'handover_ledger')}")
+    database = f"postgresql+asyncpg://{new_database(postgres, 'handover_prefect')}"
+    parameters = {"sources": ["espn", "nba_api"], "since": SPAN[1], "until": SPAN[3], "as_of": SPAN[5]}
+    port = free_port()
+    with ExitStack() as stack:
+        with prefect_server(tmp_path / "prefect", database, port) as env:
+            _deploy(env)
+            stack.enter_context(worker(env, tmp_path))
+            name = f"{env['PREFECT_API_URL']}/deployments/name/reconcile/every-15-minutes"
+            deployment = httpx.get(name).json()["id"]
+            create = f"{env['PREFECT_API_URL']}/deployments/{deployment}/create_flow_run"
+            reconcile = httpx.post(create, json={"parameters": parameters}).json()["id"]
+            _first_scraper(env)
+        with prefect_server(tmp_path / "prefect", database, port) as env:
+            for _ in range(1200):
+                state = httpx.get(f"{env['PREFECT_API_URL']}/flow_runs/{reconcile}").json()["state"]
+                if state["type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED"):
+                    break
+                time.sleep(0.1)
+            assert state["type"] == "COMPLETED", (state, (tmp_path / "worker.log").read_text()[-3000:])
+            assert len(_scrapers(env)) >= 3
+            stack.close()
+    plan = json.loads(_run({}, BIN / "adce", "plan", "--json", "--source", "espn", "--source", "nba_api", *SPAN))
+    assert plan["fills"] == []
+    assert set(Counter(request["url"] for request in sites.requests()).values()) == {1}
+    assert not any(request["limited"] for request in sites.requests())
 
 
 def test_a_scraper_run_that_is_killed_is_done_again_and_costs_what_was_in_flight(
@@ -149,12 +179,25 @@ def test_without_the_deployments_one_line_says_what_to_do(
     assert "prefect --no-prompt deploy --all" in ended.stderr
 
 
+def _deploy(env: Mapping[str, str]) -> None:
+    _run(env, BIN / "adce", "setup")
+    _run(env, BIN / "prefect", "--no-prompt", "deploy", "--all")
+    _pause_schedules(env)
+
+
+def _pause_schedules(env: Mapping[str, str]) -> None:
+    """What is due by the clock would run in between."""
+    for one in _deployments(env):
+        httpx.post(f"{env['PREFECT_API_URL']}/deployments/{one['id']}/set_schedule_inactive").raise_for_status()
+
+
 @contextmanager
 def worker(env: Mapping[str, str], tmp_path: Path) -> Iterator[None]:
     """A worker of the pool adce, as an operator starts it."""
     command = [BIN / "prefect", "worker", "start", "--pool", "adce"]
+    env = {**os.environ, **env, "PREFECT_WORKER_QUERY_SECONDS": "1"}
     with (tmp_path / "worker.log").open("w") as log:
-        started = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **env}, stdout=log, stderr=log)
+        started = subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=log)
     try:
         yield
     finally:
@@ -193,7 +236,7 @@ def _first_scraper(env: Mapping[str, str]) -> int:
     engine = sa.create_engine(os.environ["ADCE_LEDGER"])
     query = sa.text("SELECT holder FROM runs WHERE kind = 'scraper' AND ended IS NULL")
     for _ in range(600):
-        with suppress(sa.exc.OperationalError), engine.connect() as connection:  # it has no tables yet
+        with suppress(sa.exc.DBAPIError), engine.connect() as connection:  # it has no tables yet
             if holder := connection.execute(query).scalar():
                 engine.dispose()
                 return int(holder.rpartition(" ")[2].rstrip(")"))

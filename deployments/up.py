@@ -87,27 +87,13 @@ class System:
         await _tell_news(begun)
 
     def _server(self) -> Child:
-        """As `prefect server start` runs it, which would wait a minute for a port on which it has just died."""
-        app = ["--app-dir", str(Path(prefect.__file__).parents[1]), "--factory", "prefect.server.api.server:create_app"]
         env = {
             "PREFECT_API_URL": self.api,
             "PREFECT_SERVER_API_HOST": LOOPBACK,
             "PREFECT_SERVER_API_PORT": str(self._port),
             "PREFECT_SERVER_ANALYTICS_ENABLED": os.environ.get("PREFECT_SERVER_ANALYTICS_ENABLED", "false"),
         }
-        argv = [
-            *_PYTHON,
-            "-m",
-            "uvicorn",
-            *app,
-            "--host",
-            LOOPBACK,
-            "--port",
-            str(self._port),
-            "--timeout-keep-alive",
-            "5",
-        ]
-        return Child("server", [*argv, "--log-level", "warning"], env)
+        return Child("server", server_command(self._port), env)
 
     def _worker(self) -> Child:
         """Told to stop, it starts no more and waits for its flow runs, which as processes of its group are told too."""
@@ -154,6 +140,16 @@ class System:
             for one in await client.read_deployments(work_pool_filter=pool, limit=200):
                 if (one.entrypoint, one.name) in now:
                     await client.create_flow_run_from_deployment(one.id)
+
+
+def server_command(port: int) -> list[str]:
+    """Prefect's server on loopback, as `prefect server start` runs it.
+
+    That would wait a minute for a port on which the connections of one that has just died still linger.
+    """
+    app = ["--app-dir", str(Path(prefect.__file__).parents[1]), "--factory", "prefect.server.api.server:create_app"]
+    where = ["--host", LOOPBACK, "--port", str(port), "--timeout-keep-alive", "5", "--log-level", "warning"]
+    return [*_PYTHON, "-m", "uvicorn", *app, *where]
 
 
 async def _until_told(system: System, verbose: bool) -> int:

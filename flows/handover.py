@@ -84,12 +84,14 @@ async def see_through(run: Run, flow_run: FlowRun, fills: Sequence[Fill]) -> Sta
         run.examinations |= run.ledger.examinations(keys)
         run.absences |= run.ledger.absences(keys)
         run.objects |= await run.lake.find_all(key for key in keys if _brings_games(run, key))
+    works = {gap.cell.work for fill in fills for gap in fill.gaps}
+    run.ledger.database.write(lambda connection: run.leases.release(connection, works))
+    if record is not None and record.failed:  # by an error of its own, as when Prefect was away: once more, then
+        return Crashed(message=state.message)
     if state.is_cancelled() or (record is not None and record.ended and not record.died):
         for key in (key for key in keys if key not in run.outcomes):
             reason = f"its scraper run left it: {state.message or state.name}"
             run.outcomes[key] = FileOutcome(key, "deferred", error=reason, until=run.next_run())
-    works = {gap.cell.work for fill in fills for gap in fill.gaps}
-    run.ledger.database.write(lambda connection: run.leases.release(connection, works))
     return state
 
 

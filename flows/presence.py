@@ -23,7 +23,7 @@ from prefect.runtime import flow_run
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Crashed, State
 
-from tasks.leases import Leases
+from tasks.leases import FAILED, Leases
 
 if TYPE_CHECKING:
     from flows.run import Run
@@ -47,7 +47,7 @@ async def at_work(run: Run, client: PrefectClient) -> AsyncIterator[None]:
     run.leases.begin(flow_run.flow_name or "run", flow_run.name or "", flow_run.id, lost)
     ended = asyncio.Event()
     watching: list[asyncio.Task[None]] = []
-    outcome = "failed"
+    outcome = FAILED
     try:
         await _bury(client, run.leases)
         await _give_up_the_never_begun(client, run.config.reconcile.start_within)

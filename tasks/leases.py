@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 RECONCILE = "reconcile"  # the lease that only one run has at a time
 _SLACK = 1.0  # seconds by which a clock may be corrected
 _DIED = "died"
+FAILED = "failed"
 _RENEWALS = 3  # in the time that a lease lasts
 
 runs_table = sa.Table(
@@ -90,6 +91,11 @@ class RunRecord:
     @property
     def died(self) -> bool:
         return bool(self.outcome and self.outcome.startswith(_DIED))
+
+    @property
+    def failed(self) -> bool:
+        """It ended by an error of its own, before it could say what became of everything."""
+        return self.outcome == FAILED
 
 
 class Leases:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -19,6 +18,7 @@ import httpx
 import pytest
 
 from deployments.ports import free_port
+from deployments.up import server_command
 
 _PATIENCE = 60.0  # seconds that a server may take to start
 
@@ -67,14 +67,12 @@ def prefect_server(
     server = env | {"PREFECT_LOGGING_SERVER_LEVEL": "CRITICAL", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
     if database:
         server["PREFECT_API_DATABASE_CONNECTION_URL"] = database
-    prefect = str(Path(sys.executable).with_name("prefect"))
-    command = [prefect, "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    command = server_command(port)
     if clock:
         server["CLOCK"] = str(clock)
         command = [sys.executable, "-W", "ignore", "-m", "tests.jumping_server", str(port)]
     quiet = subprocess.DEVNULL
     environment = {**os.environ, **server}
-    _wait_until_free(port)
     with subprocess.Popen(command, env=environment, stdout=quiet, stderr=quiet) as process:
         try:
             _wait_for(f"{env['PREFECT_API_URL']}/health", process)
@@ -85,17 +83,6 @@ def prefect_server(
                 process.wait(10)
             except subprocess.TimeoutExpired:
                 process.kill()
-
-
-def _wait_until_free(port: int) -> None:
-    """Prefect does not start on a port on which connections of its last run still linger."""
-    for _ in range(int(_PATIENCE * 10)):
-        try:
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", port))
-            return
-        except OSError:
-            time.sleep(0.1)
 
 
 def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:

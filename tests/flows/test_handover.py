@@ -92,7 +92,7 @@ def test_on_postgresql_a_deployed_reconcile_hands_over_and_goes_on_when_its_serv
             assert len(_scrapers(env)) >= 3
             stack.close()
     plan = json.loads(_run({}, BIN / "adce", "plan", "--json", "--source", "espn", "--source", "nba_api", *SPAN))
-    assert plan["fills"] == []
+    assert plan["fills"] == [], (state["message"], (tmp_path / "worker.log").read_text()[-3000:])
     assert set(Counter(request["url"] for request in sites.requests()).values()) == {1}
     assert not any(request["limited"] for request in sites.requests())
 
@@ -233,12 +233,11 @@ def _run(env: Mapping[str, str], *command: str | Path, status: int | None = 0) -
 
 def _first_scraper(env: Mapping[str, str]) -> int:
     """The process of the scraper run that runs, as soon as it has said that it is at work."""
-    engine = sa.create_engine(os.environ["ADCE_LEDGER"])
+    engine = sa.create_engine(os.environ["ADCE_LEDGER"], poolclass=sa.NullPool)
     query = sa.text("SELECT holder FROM runs WHERE kind = 'scraper' AND ended IS NULL")
     for _ in range(600):
         with suppress(sa.exc.DBAPIError), engine.connect() as connection:  # it has no tables yet
             if holder := connection.execute(query).scalar():
-                engine.dispose()
                 return int(holder.rpartition(" ")[2].rstrip(")"))
         time.sleep(0.1)
     raise AssertionError(f"no scraper run began: {_scrapers(env)}")

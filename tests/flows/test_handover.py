@@ -44,57 +44,39 @@ def hands_over(adce_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ADCE_RECONCILE__LEASE", "5s")
 
 
-def test_a_reconcile_fills_the_lake_through_its_scraper_deployments(
-    server: dict[str, str], sites: SandboxProcess, tmp_path: Path
+def test_a_deployed_reconcile_fills_the_lake_through_its_scrapers_though_its_server_was_away(
+    postgres: str, sites: SandboxProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with worker(server, tmp_path):
-        report = _reconcile(server)
-    cells = report["cells"]
-    assert cells["present"] + cells["not_due"] == cells["total"] > 40
-    assert cells["present"] == len(report["filled"])
+    monkeypatch.setenv("ADCE_LEDGER", f"postgresql+psycopg://{new_database(postgres, 'handover_ledger')}")
+    database = f"postgresql+asyncpg://{new_database(postgres, 'handover_prefect')}"
+    parameters = {"sources": ["espn", "nba_api"], "since": SPAN[1], "until": SPAN[3], "as_of": SPAN[5]}
+    home, port = tmp_path / "prefect", free_port()
+    with ExitStack() as stack:
+        with prefect_server(home, database, port) as env:
+            _deploy(env)
+            stack.enter_context(worker(env, tmp_path))
+            reconcile = _ask_for(env, "reconcile/every-15-minutes", parameters)
+            _first_scraper(env)
+        with prefect_server(home, database, port) as env:
+            state = _final_state(env, reconcile)
+            runs = _scrapers(env)
+            stack.close()
+    said = (state["message"], (tmp_path / "worker.log").read_text()[-3000:])
+    assert state["type"] == "COMPLETED", said
+    plan = json.loads(_run({}, BIN / "adce", "plan", "--json", "--source", "espn", "--source", "nba_api", *SPAN))
+    assert plan["cells"]["present"] == plan["cells"]["total"] > 30, said
     assert set(Counter(request["url"] for request in sites.requests()).values()) == {1}
-    runs = _scrapers(server)
-    assert {run["state"]["type"] for run in runs} == {"COMPLETED"}
+    assert not any(request["limited"] for request in sites.requests())
+    assert {run["state"]["type"] for run in runs} <= {"COMPLETED", "CRASHED"}, "crashed where Prefect was away"
     assert all(run["parent_task_run_id"] for run in runs), "each is a subflow of the reconcile"
     for run in runs:
         queue, datasets = run["work_queue_name"], {tag for tag in run["tags"] if tag.startswith("dataset:")}
         assert {"adce", f"source:{run['parameters']['source']}", f"priority:{queue.upper()}"} <= set(run["tags"])
         assert f"dataset:{run['name'].split()[0]}" in datasets
     for source in {run["parameters"]["source"] for run in runs}:
-        of_source = [run for run in runs if run["parameters"]["source"] == source]
+        of_source = [run for run in runs if run["parameters"]["source"] == source and run["start_time"]]
         begun = sorted(of_source, key=lambda run: run["start_time"])
         assert begun == sorted(of_source, key=lambda run: run["created"]), "they begin in the order of the plan"
-
-
-def test_on_postgresql_a_deployed_reconcile_hands_over_and_goes_on_when_its_server_has_been_away(
-    postgres: str, sites: SandboxProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ADCE_LEDGER", f"postgresql+psycopg://{new_database(postgres, 'handover_ledger')}")
-    database = f"postgresql+asyncpg://{new_database(postgres, 'handover_prefect')}"
-    parameters = {"sources": ["espn", "nba_api"], "since": SPAN[1], "until": SPAN[3], "as_of": SPAN[5]}
-    port = free_port()
-    with ExitStack() as stack:
-        with prefect_server(tmp_path / "prefect", database, port) as env:
-            _deploy(env)
-            stack.enter_context(worker(env, tmp_path))
-            name = f"{env['PREFECT_API_URL']}/deployments/name/reconcile/every-15-minutes"
-            deployment = httpx.get(name).json()["id"]
-            create = f"{env['PREFECT_API_URL']}/deployments/{deployment}/create_flow_run"
-            reconcile = httpx.post(create, json={"parameters": parameters}).json()["id"]
-            _first_scraper(env)
-        with prefect_server(tmp_path / "prefect", database, port) as env:
-            for _ in range(1200):
-                state = httpx.get(f"{env['PREFECT_API_URL']}/flow_runs/{reconcile}").json()["state"]
-                if state["type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED"):
-                    break
-                time.sleep(0.1)
-            assert state["type"] == "COMPLETED", (state, (tmp_path / "worker.log").read_text()[-3000:])
-            assert len(_scrapers(env)) >= 3
-            stack.close()
-    plan = json.loads(_run({}, BIN / "adce", "plan", "--json", "--source", "espn", "--source", "nba_api", *SPAN))
-    assert plan["fills"] == [], (state["message"], (tmp_path / "worker.log").read_text()[-3000:])
-    assert set(Counter(request["url"] for request in sites.requests()).values()) == {1}
-    assert not any(request["limited"] for request in sites.requests())
 
 
 def test_a_scraper_run_that_is_killed_is_done_again_and_costs_what_was_in_flight(
@@ -145,8 +127,7 @@ def test_a_run_that_a_worker_took_and_never_began_is_called_crashed(
     server: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api = server["PREFECT_API_URL"]
-    deployment = httpx.get(f"{api}/deployments/name/fill/adhoc").json()["id"]
-    run = httpx.post(f"{api}/deployments/{deployment}/create_flow_run", json={}).json()["id"]
+    run = _ask_for(server, "fill/adhoc", {})
     httpx.post(f"{api}/flow_runs/{run}/set_state", json={"state": {"type": "PENDING"}, "force": True})
     monkeypatch.setenv("ADCE_RECONCILE__START_WITHIN", "1s")
     time.sleep(1)
@@ -229,6 +210,23 @@ def _run(env: Mapping[str, str], *command: str | Path, status: int | None = 0) -
     )
     assert ended.returncode in ({0, 1} if status is None else {status}), ended.stderr[-3000:] + ended.stdout[-3000:]
     return ended.stdout
+
+
+def _ask_for(env: Mapping[str, str], deployment: str, parameters: Mapping[str, Any]) -> str:
+    """Asks for a run of a deployment, as the UI does; gives its id."""
+    api = env["PREFECT_API_URL"]
+    found = httpx.get(f"{api}/deployments/name/{deployment}").json()["id"]
+    run = httpx.post(f"{api}/deployments/{found}/create_flow_run", json={"parameters": parameters}).json()
+    return str(run["id"])
+
+
+def _final_state(env: Mapping[str, str], run: str) -> dict[str, Any]:
+    for _ in range(1800):
+        state: dict[str, Any] = httpx.get(f"{env['PREFECT_API_URL']}/flow_runs/{run}").json()["state"]
+        if state["type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED"):
+            return state
+        time.sleep(0.1)
+    raise AssertionError(f"it is still {state}")
 
 
 def _first_scraper(env: Mapping[str, str]) -> int:

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from uuid import UUID
 
 import httpx
@@ -76,23 +75,25 @@ async def see_through(run: Run, flow_run: FlowRun, fills: Sequence[Fill]) -> Sta
 
     One that nobody begins in time is cancelled, and one whose process has died is called crashed.
     """
-    state = await _end_of(run, flow_run, fills)
     keys = [key for fill in fills for key in fill.keys]
-    record = run_of(run.ledger.database, str(flow_run.id))
-    if record is not None:
-        run.outcomes |= run.ledger.history.outcomes_of(record.id)
-        run.examinations |= run.ledger.examinations(keys)
-        run.absences |= run.ledger.absences(keys)
-        run.objects |= await run.lake.find_all(key for key in keys if _brings_games(run, key))
     works = {gap.cell.work for fill in fills for gap in fill.gaps}
-    run.ledger.database.write(lambda connection: run.leases.release(connection, works))
-    if record is not None and record.failed:  # by an error of its own, as when Prefect was away: once more, then
-        return Crashed(message=state.message)
-    if state.is_cancelled() or (record is not None and record.ended and not record.died):
-        for key in (key for key in keys if key not in run.outcomes):
-            reason = f"its scraper run left it: {state.message or state.name}"
-            run.outcomes[key] = FileOutcome(key, "deferred", error=reason, until=run.next_run())
-    return state
+    try:
+        state = await _end_of(run, flow_run, fills)
+        record = run_of(run.ledger.database, str(flow_run.id))
+        if record is not None:
+            run.outcomes |= run.ledger.history.outcomes_of(record.id)
+            run.examinations |= run.ledger.examinations(keys)
+            run.absences |= run.ledger.absences(keys)
+            run.objects |= await run.lake.find_all(key for key in keys if _brings_games(run, key))
+        if record is not None and record.failed:  # by an error of its own, as when Prefect was away: once more, then
+            return Crashed(message=state.message)
+        if state.is_cancelled() or (record is not None and record.ended and not record.died):
+            for key in (key for key in keys if key not in run.outcomes):
+                reason = f"its scraper run left it: {state.message or state.name}"
+                run.outcomes[key] = FileOutcome(key, "deferred", error=reason, until=run.next_run())
+        return state
+    finally:
+        run.ledger.database.write(lambda connection: run.leases.release(connection, works))
 
 
 def _brings_games(run: Run, key: str) -> bool:
@@ -106,7 +107,7 @@ async def _end_of(run: Run, flow_run: FlowRun, fills: Sequence[Fill]) -> State[N
     runs_since: float | None = None
     told_to_stop = False
     while True:
-        with suppress(httpx.HTTPError):  # the Prefect API is away: the run goes on without it, and this waits
+        try:
             state = (await run.client.read_flow_run(flow_run.id)).state
             assert state is not None
             if not state.is_scheduled():
@@ -117,10 +118,8 @@ async def _end_of(run: Run, flow_run: FlowRun, fills: Sequence[Fill]) -> State[N
             now = time.monotonic()
             if run.stopped:
                 if not told_to_stop:
-                    told_to_stop = True
                     await _set(run, flow_run.id, Cancelling() if state.is_running() else Cancelled())
-                elif now > run.cut_short_at + _TO_END:
-                    return Cancelled(message="it was told to stop, and has not ended yet")
+                    told_to_stop = True
             elif state.is_running():
                 if runs_since is None:
                     runs_since = now
@@ -137,6 +136,12 @@ async def _end_of(run: Run, flow_run: FlowRun, fills: Sequence[Fill]) -> State[N
                 never: State[None] = Cancelled(message=why)
                 await _set(run, flow_run.id, never)
                 return never
+        except ObjectNotFound:
+            return Crashed(message="it was deleted in Prefect")
+        except httpx.HTTPError:
+            pass  # the Prefect API is away: the run goes on without it, and this waits
+        if run.stopped and time.monotonic() > run.cut_short_at + _TO_END:
+            return Cancelled(message="it was told to stop, and has not ended yet")
         await asyncio.sleep(_LOOK_EVERY)
 
 

@@ -1,0 +1,98 @@
+"""A batch that was handed over, as its run waits for it: the Prefect API is away, or the flow run is not there."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+from uuid import uuid4
+
+import httpx
+import pytest
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.objects import FlowRun
+from prefect.exceptions import ObjectNotFound
+from prefect.states import Running, State
+
+from blocks.store import Store
+from flows import handover
+from flows.handover import see_through
+from flows.run import Run
+from tasks.domain.expected import Selection
+from tasks.ledger import Ledger
+from tests.builders import a_config, a_fill
+
+FILL = a_fill(requests=2)
+
+
+class Prefect:
+    """What the Prefect API answers about the one flow run: a state, or an error."""
+
+    def __init__(self, *answers: State[Any] | Exception):
+        self.answers = list(answers)
+        self.told: list[str] = []
+        self.refuses = 0  # so many times that it is told something
+
+    async def read_flow_run(self, _: object) -> SimpleNamespace:
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return SimpleNamespace(state=answer)
+
+    async def set_flow_run_state(self, _: object, state: State[Any], *, force: bool) -> None:
+        self.refuses -= 1
+        if self.refuses >= 0:
+            raise httpx.ConnectError("away")
+        self.told.append(state.name or "")
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+
+
+def wait(
+    ledger: Ledger, prefect: Prefect, monkeypatch: pytest.MonkeyPatch, before: Callable[[Run], None] = lambda _: None
+) -> State[Any]:
+    monkeypatch.setattr(handover, "_LOOK_EVERY", 0.01)
+    monkeypatch.setattr(handover, "_TO_END", 0.2)
+    config = a_config()
+    config = config.model_copy(
+        update={"reconcile": config.reconcile.model_copy(update={"grace": config.reconcile.grace * 0})}
+    )
+
+    async def waiting() -> State[Any]:
+        run = Run(config, Selection(), Store("file:lake"), ledger, client=cast(PrefectClient, prefect))
+        run.started[FILL.id] = asyncio.Event()
+        ledger.database.write(lambda connection: run.leases.claim(connection, {g.cell.work for g in FILL.gaps}))
+        before(run)
+        flow_run = cast(FlowRun, SimpleNamespace(id=uuid4(), name="batch", work_pool_name="adce"))
+        return await asyncio.wait_for(see_through(run, flow_run, [FILL]), 5)
+
+    return asyncio.run(waiting())
+
+
+def test_a_run_that_is_told_to_stop_while_the_prefect_api_is_away_stops(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = wait(ledger, Prefect(httpx.ConnectError("away")), monkeypatch, lambda run: run.stop("SIGTERM", 15))
+    assert state.is_cancelled()
+    assert ledger.check()["marks"] == 0
+
+
+def test_a_scraper_run_is_told_to_stop_until_the_prefect_api_has_heard_it(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prefect = Prefect(Running())
+    prefect.refuses = 2
+    wait(ledger, prefect, monkeypatch, lambda run: run.stop("SIGTERM", 15))
+    assert prefect.told == ["Cancelling"]
+
+
+def test_a_flow_run_that_somebody_deletes_is_a_crashed_one_and_nothing_stays_marked(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = ObjectNotFound(httpx.HTTPStatusError("", request=cast(Any, None), response=cast(Any, None)))
+    state = wait(ledger, Prefect(Running(), gone), monkeypatch)
+    assert (state.is_crashed(), state.message) == (True, "it was deleted in Prefect")
+    assert ledger.check()["marks"] == 0

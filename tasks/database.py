@@ -30,7 +30,7 @@ _PART = 5000  # rows in one statement
 _CONNECT_SECONDS = 10
 _LOCKED_SECONDS = 30  # for which another program may write
 _PATIENCE = 120.0  # seconds for a database server to come back
-_LOST = ("connection", "server closed", "terminating", "starting up", "shutting down", "recovery")
+_PASSES = ("connection", "server closed", "terminating", "starting up", "shutting down", "recovery", "deadlock")
 _REMEDIES = {
     "malformed": "move the file aside: ADCE starts again from the lake, and only history is lost",
     "not a database": "move the file aside: ADCE starts again from the lake, and only history is lost",
@@ -98,7 +98,7 @@ class Database:
         return self._do("read", work)
 
     def write(self, work: Callable[[sa.Connection], T], *, durable: bool = False) -> T:
-        """Does `work` in a transaction of its own: all of it, or nothing.
+        """Does `work` in a transaction of its own: all of it, or nothing. It may have to begin again.
 
         A `durable` one of a database server is on its disk when this returns; see _manners for the others.
         """
@@ -131,6 +131,9 @@ class Database:
         columns = [table.c[name] for name in rows[0]]
         if self._is_server and len(rows) > 1:  # as one statement: each costs its way to the server and its planning
             statement = _upsert(tuple(columns), frozenset(replace), as_json=True)
+            keys = [column.name for column in table.primary_key]
+            if rows[0].keys() >= set(keys):  # in one order, so that nobody waits for who waits for them
+                rows = sorted(rows, key=lambda row: [row[name] for name in keys])
             for start in range(0, len(rows), _PART):
                 part = rows[start : start + _PART]
                 plain = [{c.name: _plain(c, row[c.name], connection.dialect) for c in columns} for row in part]
@@ -149,12 +152,12 @@ class Database:
                 away_since = away_since or time.monotonic()
                 if not self._may_come_back(error) or time.monotonic() - away_since > _PATIENCE:
                     raise self._error(what, error) from None
-                log.warning("the ledger's server does not answer (%s); waiting for it", _cause(error))
+                log.warning("the ledger's server could not do it (%s); again in a second", _cause(error))
                 time.sleep(1)
 
     def _may_come_back(self, error: Exception) -> bool:
-        """A server that was there when the ledger was opened, and is not now."""
-        lost = getattr(error, "connection_invalidated", False) or any(word in _cause(error) for word in _LOST)
+        """A server that is away for a while, or that has ended this transaction so that another one gets through."""
+        lost = getattr(error, "connection_invalidated", False) or any(word in _cause(error) for word in _PASSES)
         return self._is_server and isinstance(error, sa.exc.DBAPIError) and lost
 
     def _error(self, what: str, error: Exception) -> LedgerError:

@@ -106,6 +106,7 @@ class Ledger:
 
     def close_gaps(self, keys: Iterable[str]) -> None:
         """Forgets gaps that are none any more."""
+        keys = list(keys)
         self.database.write(lambda connection: _delete(connection, gaps_table, keys))
 
     # what was looked into
@@ -186,9 +187,11 @@ class Ledger:
         return {row.key: Absence(**row._mapping) for row in connection.execute(query)}
 
     def record_absences(self, absences: Iterable[Absence]) -> None:
+        absences = list(absences)
         self.database.write(lambda connection: self._write_absences(connection, absences), durable=True)
 
     def clear_absences(self, keys: Iterable[str]) -> None:
+        keys = list(keys)
         self.database.write(lambda connection: _delete(connection, absences_table, keys), durable=True)
 
     def _write_absences(self, connection: sa.Connection, absences: Iterable[Absence]) -> None:

@@ -1,15 +1,18 @@
 """What survives a run?"""
 
+import random
 import socket
 import sqlite3
+import threading
 import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -18,12 +21,13 @@ from alembic.migration import MigrationContext
 
 from tasks import database as database_module
 from tasks.database import metadata
+from tasks.domain.absences import Absence
 from tasks.domain.errors import LedgerError
 from tasks.domain.holds import Hold
 from tasks.domain.states import Examination
 from tasks.domain.verdicts import partial, whole
 from tasks.history import Arm, FileOutcome, Performance
-from tasks.ledger import Ledger
+from tasks.ledger import Ledger, plans_table
 from tests.builders import NOW, a_game, a_gap
 from tests.servers import new_database, postgresql, postgresql_programs, restart_postgresql
 
@@ -104,6 +108,64 @@ def test_changes_of_a_hold_by_many_at_once_are_all_made(url: str) -> None:
     assert ledgers[0].holds()["espn"].step == 80
     for ledger in ledgers:
         ledger.close()
+
+
+def test_runs_that_write_the_same_rows_at_once_in_any_order_all_succeed(url: str) -> None:
+    def write(seed: int) -> None:
+        keys = [f"espn_box_scores/{n}.json" for n in range(3000)]
+        with closing(Ledger(url)) as ledger:
+            for _ in range(5):
+                random.Random(seed).shuffle(keys)
+                ledger.record_examinations({key: Examination(f"{seed}:1:x", whole()) for key in keys})
+
+    Ledger(url).close()
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(write, range(3)))
+
+
+def test_a_transaction_that_a_database_server_ends_in_favour_of_another_is_done_again(postgres: str) -> None:
+    url = f"postgresql://{new_database(postgres, f'ledger_{uuid.uuid4().hex}')}"
+    both = threading.Barrier(2)
+
+    def write(ledger: Ledger, *names: str) -> None:
+        attempts = 0
+
+        def crosswise(connection: sa.Connection) -> None:
+            nonlocal attempts
+            attempts += 1
+            for name in names:
+                row = {"name": name, "at": NOW, "run": "", "document": b""}
+                ledger.database.upsert(connection, plans_table, [row], {"at"})
+                if attempts == 1 and name == names[0]:
+                    both.wait(10)
+
+        ledger.database.write(crosswise)
+
+    with closing(Ledger(url)) as one, closing(Ledger(url)) as other, ThreadPoolExecutor(2) as pool:
+        writing = [pool.submit(write, one, "a", "b"), pool.submit(write, other, "b", "a")]
+        for ended in writing:
+            ended.result()
+
+
+def test_what_is_given_one_by_one_is_still_there_when_a_transaction_begins_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")) as ledger:
+        once = ledger.database.write
+
+        def again(work: Callable[[sa.Connection], Any], **options: bool) -> Any:
+            with suppress(ZeroDivisionError):
+                once(lambda connection: (work(connection), 1 // 0), **options)
+            return once(work, **options)
+
+        monkeypatch.setattr(ledger.database, "write", again)
+        ledger.record_gaps(a_gap(n) for n in range(2))
+        keys = [a_gap(n).cell.key for n in range(2)]
+        ledger.close_gaps(key for key in keys[:1])
+        assert ledger.first_seen(keys).keys() == set(keys[1:])
+        ledger.record_absences(Absence(key, "HTTP 404", NOW, NOW, dataset="espn_summary") for key in keys)
+        ledger.clear_absences(key for key in keys[:1])
+        assert ledger.absences().keys() == set(keys[1:])
 
 
 def test_the_migrations_make_the_tables_that_the_code_uses(url: str) -> None:

@@ -59,6 +59,7 @@ class Run(View):
     scrapers: dict[str, Dataset] = field(init=False)  # the settings of each
     stopped: str | None = None  # why no more is started
     stop_signal: int | None = None  # if that is why
+    was_signalled: bool = False
     cut_short_at: float = math.inf  # by time.monotonic, when it is stopped
     on_stop: Callable[[], None] = lambda: None
 
@@ -83,8 +84,15 @@ class Run(View):
         self.start_up += _START_WEIGHT * (seconds - self.start_up)
 
     def stop(self, why: str, by_signal: int | None = None) -> None:
-        """Starts no more, lets what runs end within the grace, and then cuts it short; the second time at once."""
-        grace = 0.0 if self.stopped else self.config.reconcile.grace.total_seconds()
+        """Starts no more, lets what runs end within the grace, and then cuts it short; at a second signal at once.
+
+        A run that is cancelled in Prefect sees that itself, and has one signal from its worker, in either order.
+        """
+        at_once = self.was_signalled and by_signal is not None
+        self.was_signalled = self.was_signalled or by_signal is not None
+        if self.stopped and not at_once:
+            return
+        grace = 0.0 if at_once else self.config.reconcile.grace.total_seconds()
         log.warning("the run stops: %s; %s fills run, and have %.0f s to end", why, len(self.limits), grace)
         if not self.stopped:
             self.stopped, self.stop_signal = why, by_signal

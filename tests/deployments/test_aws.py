@@ -24,6 +24,7 @@ from sqlalchemy import make_url
 
 from blocks.store import Store
 from config.load import load_config
+from config.models import TEST_FOLDER
 from tasks.domain.errors import LakeError
 from tasks.domain.keys import folders
 from tests.servers import use_s3
@@ -204,7 +205,7 @@ def test_a_flow_run_hears_of_changes_and_tells_none(stack: Stack, queue: str, fi
 def test_the_role_names_the_folders_of_the_datasets_and_no_others(stack: Stack) -> None:
     config = load_config(env={})
     (files,) = (s for s in stack.statements("FillPolicy") if s["Sid"] == "ReadAndStoreFiles")
-    wanted = [f"{LAKE}/nba/{folder}/*" for folder in (config.history, *folders(config.datasets.values()))]
+    wanted = [f"{LAKE}/nba/{folder}/*" for folder in (config.history, TEST_FOLDER, *folders(config.datasets.values()))]
     assert sorted(files["Resource"]) == sorted(wanted)
 
 
@@ -212,10 +213,10 @@ def test_the_role_names_the_folders_of_the_datasets_and_no_others(stack: Stack) 
 ALLOWED = [
     ("FillPolicy", "s3:PutObject", f"{LAKE}/nba/espn_box_scores/401.json", {}),
     ("FillPolicy", "s3:PutObject", f"{LAKE}/nba/_history/espn_box_scores/401.json/20260115T120000Z", {}),
+    ("FillPolicy", "s3:PutObject", f"{LAKE}/nba/_test/espn_box_scores/401.json", {}),
     ("FillPolicy LakeBucketPolicy", "s3:ListBucket", LAKE, {"SecureTransport": "true"}),
     ("FillPolicy", "s3:GetObject", INVENTORY, {}),
     ("FillPolicy", "sqs:DeleteMessage", "{ChangesQueue}", {}),
-    ("FillPolicy", "secretsmanager:GetSecretValue", f"{SECRET}ledger-AbCdEf", {}),
     ("FillPolicy", "cloudwatch:PutMetricData", "*", {"namespace": "ADCE"}),
     ("WorkerPolicy", "ecs:RunTask", f"{ECS}task-definition/adce:3", {"cluster": "{Cluster}"}),
     ("WorkerPolicy", "ecs:StopTask", f"{ECS}task/adce/0a1b", {}),
@@ -241,6 +242,7 @@ REFUSED = [
     ("FillPolicy", "s3:PutBucketPolicy", LAKE, {}),
     ("FillPolicy", "sqs:SendMessage", "{ChangesQueue}", {}),
     ("FillPolicy", "secretsmanager:GetSecretValue", f"{SECRET}key-AbCdEf", {}),
+    ("FillPolicy", "secretsmanager:GetSecretValue", f"{SECRET}ledger-AbCdEf", {}),
     ("FillPolicy", "cloudwatch:PutMetricData", "*", {"namespace": "AWS/SQS"}),
     ("FillPolicy", "ecs:RunTask", f"{ECS}task-definition/adce:3", {"cluster": "{Cluster}"}),
     ("WorkerPolicy", "ecs:RunTask", f"{ECS}task-definition/adce:3", {"cluster": f"{ECS}cluster/another"}),

@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from config.load import ConfigError, load_config
 from tasks.domain.errors import AdceError, SelectionError
-from tasks.domain.expected import Selection
+from tasks.domain.expected import Selection, in_utc
 from tasks.progress import PROGRESS
 
 if TYPE_CHECKING:  # Prefect takes seconds to import, and what does not need it is to answer at once
@@ -460,7 +460,7 @@ def _moment(text: str | None) -> datetime | None:
         moment = None if text is None else datetime.fromisoformat(text)
     except ValueError:
         raise AdceError(f"--as-of {text}: not a time; write it as 2024-01-31T12:00:00Z") from None
-    return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)
+    return moment and in_utc(moment)
 
 
 def _show(report: Report, as_json: bool) -> None:

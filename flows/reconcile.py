@@ -20,7 +20,7 @@ from flows.dispatch import Dispatcher, FillTaskRunner
 from flows.run import open_run
 from tasks.coverage import markdown as coverage_markdown
 from tasks.domain.errors import AdceError
-from tasks.domain.expected import Selection
+from tasks.domain.expected import Selection, in_utc
 from tasks.domain.plan import start_order
 from tasks.progress import PROGRESS, no_progress
 from tasks.report import Report
@@ -120,6 +120,7 @@ async def reconcile_lake(
     the beginning, whatever its files say meanwhile.
     """
     begun = time.monotonic()
+    as_of = as_of and in_utc(as_of)
     config = load_config()
     dry_run = dry_run or config.dry_run
     config = config.model_copy(update={"dry_run": dry_run})

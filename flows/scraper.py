@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Any
+from typing import Annotated, Any
 
 from prefect import flow
 from prefect.states import State
+from pydantic import Field
 
 from flows.dispatch import FillTaskRunner
 from flows.reconcile import conclude, reconcile_lake
@@ -17,7 +18,7 @@ from tasks.view import Part
 @flow(name="scraper", task_runner=FillTaskRunner())
 async def scraper(
     source: str,
-    keys: list[str],
+    keys: Annotated[list[str], Field(min_length=1)],
     seasons: list[str] | None = None,
     since: date | None = None,
     until: date | None = None,
@@ -29,7 +30,7 @@ async def scraper(
 
     Args:
         source: of which the files are
-        keys: their keys in the lake
+        keys: their keys in the lake, one at least: none would be all of the source
         seasons: in which they are, as 2023-24; spares reading the schedules of all others
         since: their first day
         until: their last day

@@ -15,7 +15,7 @@ from blocks.store import Store
 from config.load import ConfigError
 from config.models import Config, Priority
 from tasks.domain.absences import Absence
-from tasks.domain.expected import Cell, Selection, calendar_cells
+from tasks.domain.expected import Cell, Selection, calendar_cells, in_utc
 from tasks.domain.keys import KeyPatterns
 from tasks.domain.lanes import LATENCY, START_UP, Supply, foresee, with_eta
 from tasks.domain.pacing import spacing
@@ -95,7 +95,7 @@ class View:
     def ends(self) -> datetime:
         """After this time no fill is started."""
         ends = self.begun + self.config.reconcile.time_budget
-        return min(ends, self.part.ends) if self.part and self.part.ends else ends
+        return min(ends, in_utc(self.part.ends)) if self.part and self.part.ends else ends
 
     async def report(self, *, remember: bool) -> Report:
         """What a reconcile would do now."""

@@ -115,6 +115,11 @@ class Selection:
         return self.has(cell.dataset, dataset) and self.reaches(cell.season, cell.first_day, cell.last_day)
 
 
+def in_utc(moment: datetime) -> datetime:
+    """A time that somebody has given, which is in UTC unless it says another zone."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
 def calendar_cells(config: Config, now: datetime, selection: Selection | None = None) -> Iterator[Cell]:
     """The cells that follow from the calendar: of every date, month and season up to the current one.
 

@@ -12,10 +12,12 @@ from pathlib import Path
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
+from prefect.exceptions import ParameterTypeError
 
 from config.load import ConfigError, load_config
 from deployments.sandbox.process import SandboxProcess
 from flows.reconcile import reconcile
+from flows.scraper import scraper
 from tasks.domain.errors import BucketError
 from tasks.ledger import Ledger
 from tests.flows.conftest import NOW, Reconcile
@@ -41,6 +43,24 @@ def test_an_empty_lake_is_filled_schedules_first_and_their_games_in_the_same_run
     asked = Counter(request["url"] for request in sites.requests())
     assert set(asked.values()) == {1}, "no file is requested twice"
     assert all(request["status"] == 200 for request in sites.requests()), "no 429 is provoked"
+
+
+def test_a_time_without_a_zone_is_utc(prefect_api: None, run_reconcile: Reconcile, sites: SandboxProcess) -> None:
+    naive = NOW.replace(tzinfo=None)
+    report = run_reconcile(sources=["espn"], as_of=naive)
+    assert (report.survey.taken_at, report.complete) == (NOW, True)
+    part = asyncio.run(
+        scraper("espn", list(report.survey.cells), ends=datetime.now(UTC).replace(tzinfo=None), as_of=naive)
+    )
+    assert part.complete
+
+
+def test_a_part_that_names_no_files_is_refused_rather_than_everything_fetched(
+    prefect_api: None, adce_home: Path, sites: SandboxProcess
+) -> None:
+    with pytest.raises(ParameterTypeError, match="at least 1 item"):
+        asyncio.run(scraper("espn", []))
+    assert sites.requests() == []
 
 
 def test_a_second_run_finds_nothing_to_do(run_reconcile: Reconcile, sites: SandboxProcess) -> None:

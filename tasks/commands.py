@@ -161,9 +161,13 @@ class Said:
             transport.close()
 
     def text(self) -> str:
-        left_out = self.size - len(self._head) - len(self._tail)
+        head, tail = self._head, self._tail
+        if self.size > len(head) + len(tail):  # without what may be a part of a secret at the two edges
+            edge = max((len(secret.encode()) for secret in self.secrets), default=0)
+            head, tail = head[: max(0, len(head) - edge)], tail[edge:]
+        left_out = self.size - len(head) - len(tail)
         gap = f"\n[{left_out} bytes left out]\n".encode() if left_out else b""
-        text = (self._head + gap + self._tail).decode(errors="replace")
+        text = (head + gap + tail).decode(errors="replace")
         for secret in filter(None, self.secrets):
             text = text.replace(secret, "***")
         return text.strip()

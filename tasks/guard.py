@@ -56,7 +56,7 @@ def _sweep() -> None:
     """Kills what left the command's group by a session of its own: orphans are children of this process."""
     for _ in range(_SWEEPS):
         for file in glob("/proc/self/task/*/children"):
-            with open(file) as children:
+            with suppress(OSError), open(file) as children:  # a thread of this process may have ended meanwhile
                 for child in children.read().split():
                     os.kill(int(child), signal.SIGKILL)
         try:

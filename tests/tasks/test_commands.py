@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from config.models import Dataset
-from tasks import commands
-from tasks.commands import prepare
+from tasks import commands, guard
+from tasks.commands import Said, prepare
 from tasks.domain.errors import FetchError
 
 FIELDS = {"id": "0022500001", "season": "2025-26", "date": "2026-01-13"}
@@ -276,3 +276,31 @@ def test_a_field_that_would_be_an_option_is_not_run_with(script: Callable[[str],
     dataset = a_dataset(script(GOOD), argv=["{python}", "{script}", "{id}"])
     with pytest.raises(FetchError, match=r"id: '-1' would be taken for an option; write --id=\{id\}; it was not run"):
         prepare(dataset, {"id": "-1"}, "-?[0-9]+")
+
+
+@pytest.mark.parametrize("before", [16 * 1024 - 6, 60_000 - 16 * 1024 - 6], ids=["head", "tail"])
+def test_no_part_of_a_secret_is_left_where_the_middle_is_left_out(before: int) -> None:
+    said = Said(["s3cr3tpassw0rd"])
+    text = (b"x" * before + b"s3cr3tpassw0rd").ljust(60_000, b"y")
+
+    async def hear() -> None:
+        read, write = os.pipe()
+        hearing = asyncio.create_task(said.hear(read))
+        await asyncio.to_thread(os.write, write, text)
+        os.close(write)
+        await hearing
+
+    asyncio.run(hear())
+    assert "bytes left out" in said.text()
+    assert not any(part in said.text() for part in ("s3", "r3", "pass", "w0rd"))
+
+
+def test_the_guard_goes_on_when_a_thread_ends_as_it_looks_for_what_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody_left(*_: int) -> None:
+        raise ChildProcessError
+
+    monkeypatch.setattr(guard, "glob", lambda _: [str(tmp_path / "ended")])
+    monkeypatch.setattr(os, "waitpid", nobody_left)
+    guard._sweep()

@@ -22,6 +22,7 @@ from tasks.leases import run_of
 
 log = logging.getLogger(__name__)
 
+_TRIES = 3  # at handing a batch over, if the Prefect API goes away meanwhile
 _LOOK_EVERY = 2.0  # seconds
 _TO_END = 10.0  # seconds beyond the grace that a run which was told to stop may take
 _TO_BEGIN = 90.0  # seconds from when Prefect says that a run runs until the ledger must know it
@@ -49,24 +50,32 @@ async def hand_over(run: Run, fills: Sequence[Fill], attempt: int) -> FlowRun:
     gaps = [gap for fill in fills for gap in fill.gaps]
     more = f" and {len(fills) - 1} more" if len(fills) > 1 else ""
     tags = {"adce", f"source:{first.source}", f"priority:{first.priority.value}"}
-    flow_run: FlowRun = await run_deployment(
-        run.config.scraper.format(source=first.source),
-        parameters={
-            "source": first.source,
-            "keys": [gap.cell.key for gap in gaps],
-            "seasons": sorted({gap.cell.season for gap in gaps}),
-            "since": min(gap.cell.first_day for gap in gaps).isoformat(),
-            "until": max(gap.cell.last_day for gap in gaps).isoformat(),
-            "part_of": run.id,
-            "ends": run.ends.isoformat(),
-            "as_of": run.as_of and run.as_of.isoformat(),
-        },
-        flow_run_name=f"{first.dataset} {first.days} {first.kind.value}{more}",
-        tags=sorted(tags | {f"dataset:{fill.dataset}" for fill in fills}),
-        work_queue_name=first.priority.value.lower(),
-        idempotency_key=f"{run.id} {first.id} {attempt}",
-        timeout=0,
-    )
+    parameters = {
+        "source": first.source,
+        "keys": [gap.cell.key for gap in gaps],
+        "seasons": sorted({gap.cell.season for gap in gaps}),
+        "since": min(gap.cell.first_day for gap in gaps).isoformat(),
+        "until": max(gap.cell.last_day for gap in gaps).isoformat(),
+        "part_of": run.id,
+        "ends": run.ends.isoformat(),
+        "as_of": run.as_of and run.as_of.isoformat(),
+    }
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            flow_run: FlowRun = await run_deployment(
+                run.config.scraper.format(source=first.source),
+                parameters=parameters,
+                flow_run_name=f"{first.dataset} {first.days} {first.kind.value}{more}",
+                tags=sorted(tags | {f"dataset:{fill.dataset}" for fill in fills}),
+                work_queue_name=first.priority.value.lower(),
+                idempotency_key=f"{run.id} {first.id} {attempt}",
+                timeout=0,
+            )
+            break
+        except httpx.TransportError:  # it may be scheduled already, or not
+            if not tries_left:
+                raise
+            await run.in_its_loop(run.prefect_answers())
     return flow_run
 
 

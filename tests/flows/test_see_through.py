@@ -16,7 +16,7 @@ from prefect.states import Running, State
 
 from blocks.store import Store
 from flows import handover
-from flows.handover import see_through
+from flows.handover import hand_over, see_through
 from flows.run import Run
 from tasks.domain.expected import Selection
 from tasks.ledger import Ledger
@@ -96,3 +96,23 @@ def test_a_flow_run_that_somebody_deletes_is_a_crashed_one_and_nothing_stays_mar
     state = wait(ledger, Prefect(Running(), gone), monkeypatch)
     assert (state.is_crashed(), state.message) == (True, "it was deleted in Prefect")
     assert ledger.check()["marks"] == 0
+
+
+def test_a_batch_is_handed_over_though_the_prefect_api_goes_away_just_then(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, Any]] = []
+
+    async def run_deployment(_: str, **options: Any) -> str:
+        asked.append(options)
+        if len(asked) == 1:
+            raise httpx.ConnectError("away")
+        return "scheduled"
+
+    async def handing_over() -> object:
+        run = Run(a_config(), Selection(), Store("file:lake"), ledger)
+        return await hand_over(run, [FILL], 0)
+
+    monkeypatch.setattr(handover, "run_deployment", run_deployment)
+    assert asyncio.run(handing_over()) == "scheduled"
+    assert asked[0] == asked[1], "by the same idempotency key, so that Prefect schedules it once"

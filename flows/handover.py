@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable, Sequence
+from typing import Any
 from uuid import UUID
 
 import httpx
@@ -16,7 +17,9 @@ from prefect.states import Cancelled, Cancelling, Crashed, State
 
 from flows.run import Run
 from tasks.domain.errors import AdceError
+from tasks.domain.expected import Cell
 from tasks.domain.plan import Fill
+from tasks.domain.seasons import window
 from tasks.history import FileOutcome
 from tasks.leases import run_of
 
@@ -53,9 +56,7 @@ async def hand_over(run: Run, fills: Sequence[Fill], attempt: int) -> FlowRun:
     parameters = {
         "source": first.source,
         "keys": [gap.cell.key for gap in gaps],
-        "seasons": sorted({gap.cell.season for gap in gaps}),
-        "since": min(gap.cell.first_day for gap in gaps).isoformat(),
-        "until": max(gap.cell.last_day for gap in gaps).isoformat(),
+        **_span([gap.cell for gap in gaps]),
         "part_of": run.id,
         "ends": run.ends.isoformat(),
         "as_of": run.as_of and run.as_of.isoformat(),
@@ -77,6 +78,22 @@ async def hand_over(run: Run, fills: Sequence[Fill], attempt: int) -> FlowRun:
                 raise
             await run.in_its_loop(run.prefect_answers())
     return flow_run
+
+
+def _span(cells: Sequence[Cell]) -> dict[str, Any]:
+    """The seasons and days that the files are in; none if a game is on a day that its season does not have.
+
+    The schedule that lists such a game may be anywhere.
+    """
+    for cell in cells:
+        begin, end = window(cell.season)
+        if cell.game is not None and not begin <= cell.first_day <= end:
+            return {}
+    return {
+        "seasons": sorted({cell.season for cell in cells}),
+        "since": min(cell.first_day for cell in cells).isoformat(),
+        "until": max(cell.last_day for cell in cells).isoformat(),
+    }
 
 
 async def see_through(run: Run, flow_run: FlowRun, fills: Sequence[Fill]) -> State[None]:

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -18,9 +20,10 @@ from blocks.store import Store
 from flows import handover
 from flows.handover import hand_over, see_through
 from flows.run import Run
-from tasks.domain.expected import Selection
+from tasks.domain.expected import Selection, calendar_cells
+from tasks.domain.plan import Fill
 from tasks.ledger import Ledger
-from tests.builders import a_config, a_fill
+from tests.builders import NOW, a_board, a_cell, a_config, a_fill, a_game
 
 FILL = a_fill(requests=2)
 
@@ -116,3 +119,26 @@ def test_a_batch_is_handed_over_though_the_prefect_api_goes_away_just_then(
     monkeypatch.setattr(handover, "run_deployment", run_deployment)
     assert asyncio.run(handing_over()) == "scheduled"
     assert asked[0] == asked[1], "by the same idempotency key, so that Prefect schedules it once"
+
+
+@pytest.mark.parametrize("season", ["2025-26", "2024-25"], ids=["a usual game", "a day that its season does not have"])
+def test_a_scraper_run_looks_where_the_schedule_of_its_files_is(
+    season: str, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, Any] = {}
+
+    async def run_deployment(_: str, **options: Any) -> None:
+        asked.update(options["parameters"])
+
+    async def handing_over(fill: Fill) -> None:
+        await hand_over(Run(a_config(), Selection(), Store("file:lake"), ledger), [fill], 0)
+
+    monkeypatch.setattr(handover, "run_deployment", run_deployment)
+    (gap,) = a_fill().gaps
+    gap = replace(gap, cell=a_cell(season=season, game=a_game(season=season)))
+    asyncio.run(handing_over(replace(a_fill(), gaps=(gap,))))
+
+    days = (asked.get(name) and date.fromisoformat(asked[name]) for name in ("since", "until"))
+    selection = Selection(("espn",), (), tuple(asked.get("seasons") or ()), *days, tuple(asked["keys"]))
+    selection.check(a_config(), NOW)
+    assert a_board().key in {cell.key for cell in calendar_cells(a_config(), NOW, selection)}

@@ -186,13 +186,14 @@ class Dispatcher:
         return mine
 
     def _more_like(self, first: Fill) -> list[Fill]:
-        """What goes along with a fill that is handed over."""
+        """What goes along with a fill that is handed over: nothing that is to be asked for once, to see."""
         if not self._hands_over:
             return []
         closed = self._held()
-        behind = (fill for fill in self._queue if fill.source == first.source and fill.scraper not in closed)
+        mine = (fill for fill in self._queue if fill.source == first.source)
+        behind = (fill for fill in mine if fill.scraper not in closed and not self._is_half_open(fill))
         others = goes_along(first, behind, self.run.supply(first.source), self.run.config.reconcile.batch_time)
-        return [mine for fill in others if (mine := self._take(fill))]
+        return [taken for fill in others if (taken := self._take(fill))]
 
     def _held(self) -> dict[str, Hold]:
         """The sources and scrapers of which no fill may start now; those that are half open let one through."""

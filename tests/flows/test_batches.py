@@ -1,9 +1,9 @@
-"""A batch that was handed over, as its run waits for it: the Prefect API is away, or the flow run is not there."""
+"""A batch that is handed over, without a server: what goes along, what is asked for, and what can go wrong then."""
 
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -18,10 +18,13 @@ from prefect.states import Running, State
 
 from blocks.store import Store
 from flows import handover
+from flows.dispatch import Dispatcher
 from flows.handover import hand_over, see_through
 from flows.run import Run
 from tasks.domain.expected import Selection, calendar_cells
-from tasks.domain.plan import Fill
+from tasks.domain.holds import Hold
+from tasks.domain.plan import Fill, Plan
+from tasks.fetch import SourceClient
 from tasks.ledger import Ledger
 from tests.builders import NOW, a_board, a_cell, a_config, a_fill, a_game
 
@@ -142,3 +145,22 @@ def test_a_scraper_run_looks_where_the_schedule_of_its_files_is(
     selection = Selection(("espn",), (), tuple(asked.get("seasons") or ()), *days, tuple(asked["keys"]))
     selection.check(a_config(), NOW)
     assert a_board().key in {cell.key for cell in calendar_cells(a_config(), NOW, selection)}
+
+
+def test_one_request_of_a_scraper_that_is_half_open_is_handed_over_and_the_others_wait(
+    ledger: Ledger,
+) -> None:
+    half_open = Hold("espn_summary", until=datetime.now(UTC) - timedelta(seconds=1), reason="HTTP 500", step=1)
+
+    async def batch() -> tuple[Fill | None, list[Fill]]:
+        run = Run(a_config(dispatch="deployment"), Selection(), Store("file:lake"), ledger)
+        gate = SimpleNamespace(hold=lambda name: half_open if name == "espn_summary" else Hold(name))
+        run.sources = {"espn": cast(SourceClient, SimpleNamespace(name="espn", gate=gate, latency=0.5))}
+        dispatcher = Dispatcher(run)
+        dispatcher._add(Plan(tuple(a_fill(n, requests=3) for n in range(3)), ()))
+        first = dispatcher._next()
+        return first, dispatcher._more_like(cast(Fill, first))
+
+    first, more = asyncio.run(batch())
+    assert first is not None
+    assert (first.cost, more) == (1, [])

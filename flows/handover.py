@@ -60,6 +60,7 @@ async def hand_over(run: Run, fills: Sequence[Fill], attempt: int) -> FlowRun:
         "part_of": run.id,
         "ends": run.ends.isoformat(),
         "as_of": run.as_of and run.as_of.isoformat(),
+        "priority": run.priority and run.priority.value,
     }
     for tries_left in reversed(range(_TRIES)):
         try:

@@ -9,6 +9,7 @@ from prefect import flow
 from prefect.states import State
 from pydantic import Field
 
+from config.models import Priority
 from flows.dispatch import FillTaskRunner
 from flows.reconcile import conclude, reconcile_lake
 from tasks.domain.expected import Selection
@@ -25,6 +26,7 @@ async def scraper(
     part_of: str | None = None,
     ends: datetime | None = None,
     as_of: datetime | None = None,
+    priority: Priority | None = None,
 ) -> State[Any]:
     """Fetches some files of one source, those of them that the lake lacks. Reconcile submits it.
 
@@ -37,6 +39,7 @@ async def scraper(
         part_of: the run that has planned this, by its id in the ledger
         ends: start nothing after this time
         as_of: look at the lake as if it were this time
+        priority: of all of it, if that run was given one
     """
     selection = Selection((source,), (), tuple(seasons or ()), since, until, tuple(keys))
-    return await conclude(reconcile_lake(selection, as_of=as_of, part=Part(part_of, ends)))
+    return await conclude(reconcile_lake(selection, as_of=as_of, priority=priority, part=Part(part_of, ends)))

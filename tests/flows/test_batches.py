@@ -17,6 +17,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.states import Running, State
 
 from blocks.store import Store
+from config.models import Priority
 from flows import handover
 from flows.dispatch import Dispatcher
 from flows.handover import hand_over, see_through
@@ -116,12 +117,13 @@ def test_a_batch_is_handed_over_though_the_prefect_api_goes_away_just_then(
         return "scheduled"
 
     async def handing_over() -> object:
-        run = Run(a_config(), Selection(), Store("file:lake"), ledger)
+        run = Run(a_config(), Selection(), Store("file:lake"), ledger, priority=Priority.LOW)
         return await hand_over(run, [FILL], 0)
 
     monkeypatch.setattr(handover, "run_deployment", run_deployment)
     assert asyncio.run(handing_over()) == "scheduled"
     assert asked[0] == asked[1], "by the same idempotency key, so that Prefect schedules it once"
+    assert asked[0]["parameters"]["priority"] == "LOW", "what the run was given holds for its parts"
 
 
 @pytest.mark.parametrize("season", ["2025-26", "2024-25"], ids=["a usual game", "a day that its season does not have"])

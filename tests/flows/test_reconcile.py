@@ -15,6 +15,7 @@ from moto.server import ThreadedMotoServer
 from prefect.exceptions import ParameterTypeError
 
 from config.load import ConfigError, load_config
+from config.models import Priority
 from deployments.sandbox.process import SandboxProcess
 from flows.reconcile import reconcile
 from flows.scraper import scraper
@@ -53,6 +54,17 @@ def test_a_time_without_a_zone_is_utc(prefect_api: None, run_reconcile: Reconcil
         scraper("espn", list(report.survey.cells), ends=datetime.now(UTC).replace(tzinfo=None), as_of=naive)
     )
     assert part.complete
+
+
+def test_a_part_has_the_priority_that_its_whole_was_given(
+    run_reconcile: Reconcile, sites: SandboxProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_reconcile(dry_run=True)
+    monkeypatch.setenv("ADCE_RECONCILE__MAX_FILLS_BY_PRIORITY", "{CRITICAL: 0}")
+    keys = ["espn_schedules/20260113.json"]
+    left = asyncio.run(scraper("espn", keys, as_of=NOW))
+    assert [reason for _, reason, _ in left.left] == ["run cap: 0 CRITICAL fills a run"]
+    assert asyncio.run(scraper("espn", keys, as_of=NOW, priority=Priority.LOW)).filled == keys
 
 
 def test_a_part_that_names_no_files_is_refused_rather_than_everything_fetched(

@@ -582,8 +582,5 @@ class Config(Model):
             raise ValueError(f"datasets: the folder {TEST_FOLDER!r} is that of test mode; keys begin with another")
         return self
 
-    def source_of(self, dataset: str) -> Source:
-        return self.sources[self.datasets[dataset].source]
-
     def batch_of(self, dataset: str) -> int:
         return self.datasets[dataset].batch or self.reconcile.batch

@@ -35,7 +35,6 @@ from tasks.view import Part, View, open_lake_and_ledger
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-_MOST_TOLD = 20  # files in the log that vanished
 _START_WEIGHT = 0.2  # of the newest start in the running mean of start-up times
 _PREFECT_ATTEMPTS = 300  # looks at whether the Prefect API is back, one a second
 

@@ -111,9 +111,6 @@ class Selection:
             and (self.until is None or first_day <= self.until)
         )
 
-    def includes(self, cell: Cell, dataset: Dataset) -> bool:
-        return self.has(cell.dataset, dataset) and self.reaches(cell.season, cell.first_day, cell.last_day)
-
 
 def in_utc(moment: datetime) -> datetime:
     """A time that somebody has given, which is in UTC unless it says another zone."""

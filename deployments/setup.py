@@ -101,7 +101,10 @@ async def _of_pool(client: PrefectClient, name: str) -> AsyncIterator[Difference
             what,
             f"type {have.type}, should be {kind}; delete it (prefect work-pool delete {name}), and set up again",
         )
-    elif name == ECS_POOL and have.base_job_template != template:  # that of a process pool is its operator's
+        return
+    if have.is_paused:
+        yield Difference(what, f"paused; to have it run again: prefect work-pool resume {name}")
+    if name == ECS_POOL and have.base_job_template != template:  # that of a process pool is its operator's
         change = WorkPoolUpdate.parse_obj({"base_job_template": template})
         yield Difference(
             what, f"base job template differs from {_ECS_TEMPLATE.name}", partial(client.update_work_pool, name, change)

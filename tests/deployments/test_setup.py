@@ -15,7 +15,7 @@ from uuid import uuid4
 import pytest
 from click.testing import Result
 from prefect.client.orchestration import PrefectClient, get_client
-from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
+from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate, WorkPoolUpdate
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect_aws import AwsCredentials
@@ -162,6 +162,16 @@ def test_credentials_are_looked_for_and_never_made(
     line = f"block adce-lake/adce: aws_credentials None, should be {name}"
     assert _but_for_deployments(adce("setup", "--check")) == [line]
     assert _but_for_deployments(adce("setup")) == [f"{line}; corrected"]
+    assert _but_for_deployments(adce("setup", "--check")) == []
+
+
+def test_a_paused_pool_is_told_of_and_left_to_whoever_paused_it(adce: Adce, server: dict[str, str]) -> None:
+    adce("setup")
+    line = "work pool adce: paused; to have it run again: prefect work-pool resume adce"
+    _do(lambda client: client.update_work_pool("adce", WorkPoolUpdate.parse_obj({"is_paused": True})))
+    assert _but_for_deployments(adce("setup", "--check")) == [line]
+    assert _but_for_deployments(adce("setup")) == [line]
+    _do(lambda client: client.update_work_pool("adce", WorkPoolUpdate.parse_obj({"is_paused": False})))
     assert _but_for_deployments(adce("setup", "--check")) == []
 
 

@@ -197,8 +197,8 @@ def prune(
             lasts = TypeAdapter(Duration).validate_python(keep) if keep else settings.reconcile.keep
         except ValidationError:
             raise AdceError(f"--keep {keep}: a number and a unit, as 90d") from None
-        forgotten = ledger.prune(datetime.now(UTC) - lasts)
-        typer.echo(f"{forgotten} attempts from before the last {lasts} forgotten")
+        before = datetime.now(UTC) - lasts
+        typer.echo(f"{ledger.prune(before)} attempts from before {before:%Y-%m-%d %H:%M} UTC forgotten")
 
 
 @ledger_app.command()

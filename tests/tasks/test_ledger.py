@@ -3,6 +3,7 @@
 import random
 import socket
 import sqlite3
+import subprocess
 import threading
 import time
 import uuid
@@ -14,6 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import alembic.command
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
@@ -298,6 +300,35 @@ def test_on_a_full_disk_nothing_is_half_written(tmp_path: Path) -> None:
         with pytest.raises(LedgerError, match="cannot be written: database or disk is full; make room on the disk"):
             ledger.history.record_fill(FILL, outcomes, NOW)
         assert ledger.check() == before
+
+
+def test_the_copy_that_the_runbook_makes_goes_back_and_can_be_upgraded_again(
+    postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"postgresql://{new_database(postgres, 'adce')}"
+    upgrade = alembic.command.upgrade
+    with monkeypatch.context() as old:
+        old.setattr("alembic.command.upgrade", lambda settings, _: upgrade(settings, "0001"))
+        engine = sa.create_engine(url.replace("://", "+psycopg://"))
+        with engine.begin() as connection:
+            database_module._upgrade(connection)
+        engine.dispose()
+    _as_in_the_runbook(postgres, tmp_path, "pg_dump -h db -U adce --format=custom --file=adce.before adce")
+    for _ in range(2):
+        with closing(Ledger(url)) as ledger:
+            assert ledger.check()["holds"] == 0
+        for command in ("dropdb -h db -U adce adce", "createdb -h db -U adce adce"):
+            _as_in_the_runbook(postgres, tmp_path, command)
+        _as_in_the_runbook(postgres, tmp_path, "pg_restore -h db -U adce --dbname=adce adce.before")
+
+
+def _as_in_the_runbook(server: str, folder: Path, command: str) -> None:
+    assert command in (Path(__file__).parents[2] / "deployments/runbook.md").read_text()
+    host, _, port = server.partition("@")[2].partition(":")
+    programs = postgresql_programs()
+    assert programs
+    program, *arguments = command.replace("-h db", f"-h {host} -p {port}").split()
+    subprocess.run([programs / program, *arguments], check=True, cwd=folder)
 
 
 def test_what_is_older_than_is_kept_is_forgotten(url: str) -> None:

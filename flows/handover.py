@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -37,6 +38,8 @@ async def check_deployments(run: Run, sources: Iterable[str]) -> None:
     for name in (run.config.scraper.format(source=source) for source in sources):
         try:
             await run.client.read_deployment_by_name(name)
+        except httpx.TransportError as error:
+            raise AdceError(f"the Prefect API does not answer: {error}; is the server up?") from None
         except ObjectNotFound:
             raise AdceError(
                 f"dispatch is `deployment`, and Prefect has no deployment {name}; see `scraper` in the "
@@ -131,6 +134,8 @@ def _brings_games(run: Run, key: str) -> bool:
 async def _end_of(run: Run, flow_run: FlowRun, fills: Sequence[Fill]) -> State[None]:
     assert run.client is not None
     handed_over = time.monotonic()
+    left = (run.ends - datetime.now(UTC)).total_seconds()
+    patience = min(run.config.reconcile.start_within.total_seconds(), max(left, _LOOK_EVERY))
     runs_since: float | None = None
     told_to_stop = False
     while True:
@@ -157,8 +162,8 @@ async def _end_of(run: Run, flow_run: FlowRun, fills: Sequence[Fill]) -> State[N
                     crashed: State[None] = Crashed(message="its process died")
                     await _set(run, flow_run.id, crashed)
                     return crashed
-            elif now - handed_over > run.config.reconcile.start_within.total_seconds():
-                why = f"no worker has begun it within {run.config.reconcile.start_within}"
+            elif now - handed_over > patience:
+                why = f"no worker has begun it within {timedelta(seconds=round(patience))}"
                 log.warning("%s: %s; is a worker of pool %r up?", flow_run.name, why, flow_run.work_pool_name)
                 never: State[None] = Cancelled(message=why)
                 await _set(run, flow_run.id, never)

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Awaitable
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from prefect import flow, get_run_logger
@@ -70,9 +70,24 @@ async def reconcile(
         as_of: look at the lake as if it were this time
         dry_run: only tell what would be fetched
     """
+    if overtaken := _overtaken():
+        return Cancelled(message=overtaken)
     selection = Selection(tuple(sources or ()), tuple(datasets or ()), tuple(seasons or ()), since, until)
     work = reconcile_lake(selection, as_of=as_of, max_fills=max_fills, dry_run=dry_run, is_the_one=True)
     return await conclude(work)
+
+
+def _overtaken() -> str | None:
+    """Why a scheduled run has nothing to do: after hours without a worker, many would begin at once."""
+    if "auto-scheduled" not in flow_run.tags:
+        return None
+    due: datetime = flow_run.scheduled_start_time
+    try:
+        interval = load_config().reconcile.interval
+    except ConfigError:  # which the run tells
+        return None
+    late = datetime.now(UTC) - due
+    return f"it was due at {due:%Y-%m-%d %H:%M} UTC, and another is due since" if late > interval else None
 
 
 async def conclude(work: Awaitable[Report]) -> State[Any]:

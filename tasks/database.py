@@ -83,8 +83,8 @@ class Database:
         self.dialect = postgresql if self._is_server else sqlite
         try:
             self._engine = sa.create_engine(self.url, connect_args=_manners(self.url))
+            sa.event.listen(self._engine, "connect", _set_up_postgresql if self._is_server else _set_up_sqlite)
             if not self._is_server:
-                sa.event.listen(self._engine, "connect", _set_up_sqlite)
                 sa.event.listen(self._engine, "begin", _begin_sqlite)
             _migrate(self._engine)
         except (sa.exc.SQLAlchemyError, LedgerError, ImportError) as error:
@@ -100,7 +100,7 @@ class Database:
     def write(self, work: Callable[[sa.Connection], T], *, durable: bool = False) -> T:
         """Does `work` in a transaction of its own: all of it, or nothing. It may have to begin again.
 
-        A `durable` one of a database server is on its disk when this returns; see _manners for the others.
+        A `durable` one of a database server is on its disk when this returns; see _set_up_postgresql for the others.
         """
 
         def on_disk(connection: sa.Connection) -> T:
@@ -230,15 +230,20 @@ def _address(url: str) -> sa.URL:
 
 
 def _manners(address: sa.URL) -> dict[str, object]:
-    """How to deal with a database server, where its URL does not say.
-
-    For how long it may stay silent: of itself, psycopg waits for minutes. And its disk is not waited for, unless a
-    transaction asks for that: as with SQLite's WAL, a crash of the server costs the history of the last moments.
-    """
-    if address.get_backend_name() != "postgresql":
+    """For how long a database server may stay silent; of itself, psycopg waits for minutes."""
+    if address.get_backend_name() != "postgresql" or "connect_timeout" in address.query:
         return {}
-    manners = {"connect_timeout": _CONNECT_SECONDS, "options": "-c synchronous_commit=off"}
-    return {name: value for name, value in manners.items() if name not in address.query}
+    return {"connect_timeout": _CONNECT_SECONDS}
+
+
+def _set_up_postgresql(connection: Any, _: object) -> None:
+    """The server's disk is not waited for, unless a transaction asks for that.
+
+    As with SQLite's WAL, a crash of the server costs the history of the last moments. Said here and not when
+    connecting: what stands between, such as PgBouncer, refuses options that it does not know.
+    """
+    connection.execute("SET synchronous_commit TO off")
+    connection.commit()
 
 
 def _set_up_sqlite(connection: Any, _: object) -> None:

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,12 @@ def test_a_deployed_reconcile_fills_the_lake_through_its_scrapers_though_its_ser
         with prefect_server(home, database, port) as env:
             state = _final_state(env, reconcile)
             runs = _scrapers(env)
+            overtaken = _ask_for(
+                env, "reconcile/every-15-minutes", parameters, due=datetime.now(UTC) - timedelta(hours=1)
+            )
+            late = _final_state(env, overtaken)
             stack.close()
+    assert (late["type"], "another is due since" in late["message"]) == ("CANCELLED", True), late
     said = (state["message"], (tmp_path / "worker.log").read_text()[-3000:])
     assert state["type"] == "COMPLETED", said
     plan = json.loads(_run({}, BIN / "adce", "plan", "--json", "--source", "espn", "--source", "nba_api", *SPAN))
@@ -212,12 +218,16 @@ def _run(env: Mapping[str, str], *command: str | Path, status: int | None = 0) -
     return ended.stdout
 
 
-def _ask_for(env: Mapping[str, str], deployment: str, parameters: Mapping[str, Any]) -> str:
-    """Asks for a run of a deployment, as the UI does; gives its id."""
-    api = env["PREFECT_API_URL"]
+def _ask_for(
+    env: Mapping[str, str], deployment: str, parameters: Mapping[str, Any], due: datetime | None = None
+) -> str:
+    """Asks for a run of a deployment, as the UI does, or as its schedule has done; gives its id."""
+    api, asked = env["PREFECT_API_URL"], {"parameters": parameters}
+    if due:
+        scheduled = {"type": "SCHEDULED", "state_details": {"scheduled_time": due.isoformat()}}
+        asked |= {"tags": ["auto-scheduled"], "state": scheduled}
     found = httpx.get(f"{api}/deployments/name/{deployment}").json()["id"]
-    run = httpx.post(f"{api}/deployments/{found}/create_flow_run", json={"parameters": parameters}).json()
-    return str(run["id"])
+    return str(httpx.post(f"{api}/deployments/{found}/create_flow_run", json=asked).json()["id"])
 
 
 def _final_state(env: Mapping[str, str], run: str) -> dict[str, Any]:

@@ -184,12 +184,17 @@ def worker(env: Mapping[str, str], tmp_path: Path) -> Iterator[None]:
     command = [BIN / "prefect", "worker", "start", "--pool", "adce"]
     env = {**os.environ, **env, "PREFECT_WORKER_QUERY_SECONDS": "1"}
     with (tmp_path / "worker.log").open("w") as log:
-        started = subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=log)
+        started = subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=log, preexec_fn=_hear_sigint)
     try:
         yield
     finally:
         started.terminate()
         started.wait(60)
+
+
+def _hear_sigint() -> None:
+    """A worker that is told to end interrupts itself, which whoever runs in a shell's background inherits to ignore."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @contextmanager

@@ -219,11 +219,11 @@ class Report:
         return ["### Rollouts", "", *head, *(f"| {' | '.join(row)} |" for row in rows), ""]
 
     def plan_markdown(self) -> str:
-        """The fills in their order, for the Prefect UI."""
-        rows = ["| | fill | why | priority | score | files | done |", "|---:|---|---|---|---:|---:|---|"]
+        """The fills in their order, for the Prefect UI; what is long last: it pushes the rest out of sight."""
+        rows = ["| | fill | priority | score | files | done | why |", "|---:|---|---|---:|---:|---|---|"]
         rows += [
-            f"| {n} | {fill.dataset} {fill.days} | {_cell(fill.reason)} | {fill.priority.value} | "
-            f"{fill.score.total:.1f} | {len(fill.gaps)} | {f'{fill.eta:%H:%M}' if fill.eta else ''} |"
+            f"| {n} | {fill.dataset} {fill.days} | {fill.priority.value} | {fill.score.total:.1f} | "
+            f"{len(fill.gaps)} | {f'{fill.eta:%H:%M}' if fill.eta else ''} | {_cell(fill.reason)} |"
             for n, fill in enumerate(self.fills[:_MOST_FILLS], 1)
         ]
         if len(self.fills) > _MOST_FILLS:

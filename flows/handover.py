@@ -114,7 +114,7 @@ async def see_through(run: Run, flow_run: FlowRun, fills: Sequence[Fill]) -> Sta
             run.outcomes |= run.ledger.history.outcomes_of(record.id)
             run.examinations |= run.ledger.examinations(keys)
             run.absences |= run.ledger.absences(keys)
-            run.objects |= await run.lake.find_all(key for key in keys if _brings_games(run, key))
+            await _look_for(run, [gap.cell for fill in fills for gap in fill.gaps])
         if record is not None and record.failed:  # by an error of its own, as when Prefect was away: once more, then
             return Crashed(message=state.message)
         if state.is_cancelled() or (record is not None and record.ended and not record.died):
@@ -126,9 +126,20 @@ async def see_through(run: Run, flow_run: FlowRun, fills: Sequence[Fill]) -> Sta
         run.ledger.database.write(lambda connection: run.leases.release(connection, works))
 
 
-def _brings_games(run: Run, key: str) -> bool:
-    name = run.keys.dataset_of(key)
-    return name is not None and run.config.datasets[name].lists_games
+async def _look_for(run: Run, cells: Sequence[Cell]) -> None:
+    """What was stored just before its process died is in the lake, though the ledger was not told; and the schedules.
+
+    Without this nobody would come to the games of a schedule that a run had left so: the next one finds it there.
+    """
+    schedules = {cell.key for cell in cells if run.config.datasets[cell.dataset].lists_games}
+    untold = {cell.key for cell in cells} - run.outcomes.keys()
+    found = await run.lake.find_all(untold | schedules)
+    for key in untold & found.keys():
+        had = run.objects.get(key)
+        if had is None or had.etag != found[key].etag:
+            run.outcomes[key] = FileOutcome(key, "stored", bytes=found[key].size)
+    run.objects |= found
+    await run.examine([cell for cell in cells if cell.key in untold & found.keys() and not run.is_examined(cell)])
 
 
 async def _end_of(run: Run, flow_run: FlowRun, fills: Sequence[Fill]) -> State[None]:
@@ -145,7 +156,9 @@ async def _end_of(run: Run, flow_run: FlowRun, fills: Sequence[Fill]) -> State[N
             if not state.is_scheduled():
                 for fill in fills:
                     run.started[fill.id].set()
-            if state.is_final():
+            run.leases.bury_the_dead()
+            record = run_of(run.ledger.database, str(flow_run.id))
+            if state.is_final() and (record is None or record.ended):  # else it holds its marks yet, killed or not
                 return state
             now = time.monotonic()
             if run.stopped:
@@ -156,13 +169,11 @@ async def _end_of(run: Run, flow_run: FlowRun, fills: Sequence[Fill]) -> State[N
                 if runs_since is None:
                     runs_since = now
                     run.has_started(now - handed_over)
-                record = run_of(run.ledger.database, str(flow_run.id))
-                run.leases.bury_the_dead()
                 if record.died if record is not None else now - runs_since > _TO_BEGIN:
                     crashed: State[None] = Crashed(message="its process died")
                     await _set(run, flow_run.id, crashed)
                     return crashed
-            elif now - handed_over > patience:
+            elif not state.is_final() and now - handed_over > patience:
                 why = f"no worker has begun it within {timedelta(seconds=round(patience))}"
                 log.warning("%s: %s; is a worker of pool %r up?", flow_run.name, why, flow_run.work_pool_name)
                 never: State[None] = Cancelled(message=why)

@@ -135,11 +135,11 @@ class View:
         progress("Listing the lake", 1, 1)
         self.examinations = known.result()
         self.absences = self.ledger.absences()
-        await self._examine([c for c in calendar if config.datasets[c.dataset].lists_games])
+        await self.examine([c for c in calendar if config.datasets[c.dataset].lists_games])
         verdicts = self._verdicts(calendar)
         cells = expected_cells(config, listed_games(config, calendar, verdicts), self.selection, now)
         survey = self._survey(cells, now)
-        if survey.unseen and await self._examine(survey.unseen):
+        if survey.unseen and await self.examine(survey.unseen):
             survey = self._survey(cells, now)
         self.first_seen = self.ledger.first_seen(cells)
         if remember:
@@ -192,7 +192,7 @@ class View:
         have, known = self.objects.get(cell.key), self.examinations.get(cell.key)
         return bool(have and known and known.version == version_of(have, self.checks[cell.scraper]))
 
-    async def _examine(self, cells: Iterable[Cell]) -> bool:
+    async def examine(self, cells: Iterable[Cell]) -> bool:
         """Looks into stored bodies; was there any that could be read?"""
         found = await examine_stored(
             self.lake,

@@ -90,7 +90,10 @@ def test_a_scraper_run_that_is_killed_is_done_again_and_costs_what_was_in_flight
 ) -> None:
     before = len(_scrapers(server))
     with worker(server, tmp_path), reconciling(server, tmp_path, "--source", "espn") as reconcile:
-        os.kill(_first_scraper(server), signal.SIGKILL)
+        scraper = _first_scraper(server)
+        while not sites.requests():  # by now it has marked what it fetches
+            time.sleep(0.1)
+        os.kill(scraper, signal.SIGKILL)
         assert reconcile.wait(200) == 0, (tmp_path / "errors").read_text()[-3000:]
     report = json.loads((tmp_path / "report").read_text())
     assert report["cells"]["present"] == report["cells"]["total"]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -20,6 +23,7 @@ import pytest
 from deployments.ports import free_port
 from deployments.up import server_command
 
+_DATABASE = "prefect.db"
 _PATIENCE = 60.0  # seconds that a server may take to start
 
 
@@ -63,6 +67,9 @@ def prefect_server(
     With a file `clock`, the server's clock is off by what that says: see jumping_server.
     """
     port = port or free_port()
+    home.mkdir(parents=True, exist_ok=True)
+    if not database and not (home / _DATABASE).exists():
+        shutil.copy(_empty_database(), home)
     env = {"PREFECT_HOME": str(home), "PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
     server = env | {"PREFECT_LOGGING_SERVER_LEVEL": "CRITICAL", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
     if database:
@@ -83,6 +90,18 @@ def prefect_server(
                 process.wait(10)
             except subprocess.TimeoutExpired:
                 process.kill()
+
+
+@cache
+def _empty_database() -> Path:
+    """Prefect's database on SQLite as a first start makes it, which takes several seconds; made once a process."""
+    home = Path(tempfile.mkdtemp(prefix="prefect-"))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    command = [Path(sys.executable).with_name("prefect"), "server", "database", "upgrade", "-y"]
+    environment = {**os.environ, "PREFECT_HOME": str(home), "PYTHONWARNINGS": "ignore"}
+    environment.pop("PREFECT_API_DATABASE_CONNECTION_URL", None)
+    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+    return home / _DATABASE
 
 
 def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:

@@ -29,6 +29,8 @@ from tasks.domain.errors import LakeError
 from tasks.domain.keys import folders
 from tests.servers import use_s3
 
+pytestmark = pytest.mark.xdist_group("aws")  # they share servers
+
 TEMPLATE = (Path(__file__).parents[2] / "deployments/aws/stack.yaml").read_text()
 ACCOUNT = "123456789012"  # moto's
 SECRET = f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:adce/"

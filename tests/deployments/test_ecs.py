@@ -29,6 +29,8 @@ from tasks.buckets import ensure_buckets
 from tests.ecs import Agent, ecs, wait_until
 from tests.servers import prefect_server, use_s3
 
+pytestmark = pytest.mark.xdist_group("ecs")  # they share servers
+
 T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
 PREFECT = str(Path(sys.executable).with_name("prefect"))

@@ -23,6 +23,8 @@ from prefect_aws import AwsCredentials
 from deployments import setup
 from tests.servers import free_port, new_database, postgresql_programs, prefect_server
 
+pytestmark = pytest.mark.xdist_group("setup")  # they share servers
+
 ROOT = Path(__file__).parents[2]
 ADCE = str(Path(sys.executable).with_name("adce"))
 DEPLOY = [str(Path(sys.executable).with_name("prefect")), "--no-prompt", "deploy", "--all"]

@@ -21,6 +21,8 @@ from deployments.ports import free_port
 from deployments.sandbox.process import SandboxProcess
 from tests.servers import new_database, prefect_server
 
+pytestmark = pytest.mark.xdist_group("handover")  # they share servers
+
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 SPAN = ["--since", "2026-01-13", "--until", "2026-01-14", "--as-of", "2026-01-15T12:00:00Z"]

@@ -31,6 +31,8 @@ from tasks.ledger import Ledger
 from tests.killable import Starter, starter
 from tests.servers import prefect_server
 
+pytestmark = pytest.mark.xdist_group("kills")  # they share servers
+
 ADCE = str(Path(sys.executable).with_name("adce"))
 AS_OF = ["--as-of", "2026-01-15T12:00:00Z"]
 SPAN = ["--source", "espn", "--since", "2025-12-01", "--until", "2026-01-14"]

@@ -25,7 +25,10 @@ from tests.servers import new_database, prefect_server
 from tests.spenders import spend
 
 T = TypeVar("T")
-pytestmark = pytest.mark.usefixtures("prefect_api")
+pytestmark = [
+    pytest.mark.usefixtures("prefect_api"),
+    pytest.mark.xdist_group("buckets"),  # one after another, being about time
+]
 
 
 def _config(rate: Rate) -> Config:

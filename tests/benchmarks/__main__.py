@@ -95,7 +95,7 @@ def _fetching(folder: Path) -> Table:
 
 
 def _cost(folder: Path) -> Table:
-    limitless = "[{requests: 1000, seconds: 0.1}]"
+    limitless = "[{requests: 1000, seconds: 1}]"  # the most that a rate may be
     with (
         SandboxProcess(clock=NOW.isoformat()) as sites,
         _environment(sites, folder, ADCE_SOURCES__ESPN__RATES=limitless),

@@ -178,7 +178,18 @@ async def _lake_trouble(client: PrefectClient, want: Lake, config: Config) -> st
 
 async def _of_deployments(client: PrefectClient, config: Config) -> AsyncIterator[Difference]:
     pools = WorkPoolFilter(name=WorkPoolFilterName(any_=list(config.work_pools)))
-    have = {(one.entrypoint, one.name) for one in await client.read_deployments(work_pool_filter=pools, limit=200)}
+    found = await client.read_deployments(work_pool_filter=pools, limit=200)
+    have = {(one.entrypoint, one.name): one for one in found}
+    interval = config.reconcile.interval
     for want in deployments_for(list(config.work_pools)):
-        if (want.entrypoint, want.name) not in have:
-            yield Difference(f"deployment {want.full_name}", "missing; run `prefect --no-prompt deploy --all`")
+        what = f"deployment {want.full_name}"
+        if (one := have.get((want.entrypoint, want.name))) is None:
+            yield Difference(what, "missing; run `prefect --no-prompt deploy --all`")
+            continue
+        for every in (getattr(of_time.schedule, "interval", None) for of_time in one.schedules if want.interval):
+            if every != interval:
+                yield Difference(
+                    what,
+                    f"runs every {every}, and reconcile.interval is {interval}; "
+                    "say the same in prefect.yaml and run `prefect --no-prompt deploy --all`",
+                )

@@ -55,7 +55,9 @@ def server(started: dict[str, str], adce_home: Path, monkeypatch: pytest.MonkeyP
         yield started
 
 
-def test_from_an_empty_server_to_a_lake_that_is_filled(adce: Adce, server: dict[str, str], adce_home: Path) -> None:
+def test_from_an_empty_server_to_a_lake_that_is_filled(
+    adce: Adce, server: dict[str, str], adce_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _do(_delete_pool)
     early = _run(DEPLOY)
     assert early.returncode == 1
@@ -70,6 +72,11 @@ def test_from_an_empty_server_to_a_lake_that_is_filled(adce: Adce, server: dict[
     for command in (["setup", "--check"], ["setup"]):
         result = adce(*command)
         assert (result.exit_code, result.stdout) == (0, "everything is as configured\n")
+    with monkeypatch.context() as changed:
+        changed.setenv("ADCE_RECONCILE__INTERVAL", "20m")
+        check = adce("setup", "--check")
+    assert check.exit_code == 1
+    assert "reconcile/every-15-minutes: runs every 0:15:00, and reconcile.interval is 0:20:00" in check.stdout
     run = _run([ADCE, "reconcile", "--json", "--dataset", "espn_scoreboard", *SPAN])
     assert run.returncode == 0, run.stderr
     assert json.loads(run.stdout)["filled"] == ["espn_schedules/20260113.json"]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import random
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
@@ -42,6 +43,8 @@ _REST = 2.0  # seconds that are worth giving a lease back for, and sleeping with
 _WORTH_GIVING = 0.05  # seconds of a lease that are worth two calls to be given back
 _GIVING_ATTEMPTS = 3
 _IDLE = 0.25  # seconds without a request after which the rest of a lease is given back
+_HOLD = 0.25  # seconds by which a lease is prolonged while a request of it waits for a connection
+_AHEAD = 0.1  # seconds before its end
 _IN_A_ROW = 3  # leases that a process takes before it lets those go first that may be waiting
 _NOT_GRANTED = {httpx.codes.LOCKED, httpx.codes.INTERNAL_SERVER_ERROR, httpx.codes.SERVICE_UNAVAILABLE}
 _CLOSE_PATIENCE = 10.0  # seconds for calls to end that are under way when a run ends
@@ -163,20 +166,35 @@ def _defect(have: GlobalConcurrencyLimitResponse) -> str | None:
     return None
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, slots=True)
 class _Lease:
-    """The whole bucket, for requests that leave up to `until` (monotonic time).
-
-    The first may always leave: with a slow Prefect API the grant of a lease of one request arrives later than that.
-    """
+    """The whole bucket from `granted` on (monotonic time), for as long as it takes to refill."""
 
     terms: Terms
-    until: float
+    granted: float
+    tolerance: float  # seconds by which a request may leave late
+    held: float = 0.0  # seconds by which it was prolonged
     left: int = 0  # requests so far
 
-    def begin(self, granted: float, tolerance: float) -> None:
-        """The lease counts from the grant: the last request leaves one spacing before it ends."""
-        self.until = granted + self.terms.lease - self.terms.spacing + tolerance
+    @property
+    def free_at(self) -> float:
+        """When another process may have the bucket."""
+        return self.granted + self.terms.lease + self.held
+
+    @property
+    def until(self) -> float:
+        """When the last request is to leave: one spacing before."""
+        return self.free_at - self.terms.spacing + self.tolerance
+
+    @property
+    def last(self) -> float:
+        """When a request may leave at the latest.
+
+        With a slow Prefect API the grant of a lease of one request arrives after `until`: that may leave as long as
+        there is time to push the bucket for it.
+        """
+        alone = self.terms.requests == 1 and not self.left
+        return self.until + self.terms.lease / 2 if alone else self.until
 
 
 @dataclass(slots=True)
@@ -218,6 +236,8 @@ class Asker:
         self._asking: asyncio.Task[None] | None = None
         self._comparing: asyncio.Task[None] | None = None
         self._giving_back: asyncio.TimerHandle | None = None
+        self._under_way: dict[Departure, _Lease] = {}  # allowed, and perhaps not sent yet
+        self._changing = asyncio.Lock()  # what the limit has, by one call at a time
         self._jobs: set[asyncio.Task[None]] = set()
         self._closed = asyncio.Event()
         self._clock = _Clock()
@@ -230,7 +250,7 @@ class Asker:
         if self._lease is None:
             return None
         ready = self._pace.ready_at(time.monotonic(), self._lease.terms.spacing * slower)
-        return ready if ready <= self._lease.until or not self._lease.left else None
+        return ready if ready <= self._lease.last else None
 
     async def rest(self, slower: float) -> bool:
         """Sleeps while the pace alone forbids a request, for longer than a lease would last; was there such a time?"""
@@ -254,22 +274,59 @@ class Asker:
         assert self._lease is not None
         self._lease.left += 1
         self._pace.leave(departure, self._lease.terms.spacing * slower)
-        if self._giving_back:
-            self._giving_back.cancel()
-        idle = max(_IDLE, 2 * self._lease.terms.spacing * slower)
-        self._giving_back = asyncio.get_running_loop().call_later(idle, lambda: self._soon(self._give_back()))
+        self._under_way = {other: lease for other, lease in self._under_way.items() if other.sent is None}
+        self._under_way[departure] = self._lease
+        self._give_back_after(max(_IDLE, 2 * self._lease.terms.spacing * slower))
+        if self._lease.left == 1 < self._lease.terms.requests:
+            self._watch_the_end(self._lease)
 
     def sent(self, departure: Departure) -> None:
-        """Notes when a request was really sent. One of a slow rate that was sent late pushes the bucket for all."""
-        departure.sent = departure.sent or time.monotonic()
-        lease = self._lease
-        if lease and lease.terms.requests == 1 and departure.sent > lease.until:
-            self._lease = None
-            self._soon(self._push(lease.terms))
+        """Notes when a request was really sent. One that was sent when its lease had ended pushes the bucket for all.
 
-    async def _push(self, terms: Terms) -> None:
-        """The bucket is as full as if its lease began now."""
-        await self._answer(lambda: _change(self._client, self.name, terms))
+        Under a newer lease of this process no other can come too close to it, and the pace knows of it.
+        """
+        departure.sent = departure.sent or time.monotonic()
+        lease = self._under_way.pop(departure, None)
+        if lease and (late := departure.sent - lease.until) > 0:
+            self._soon(self._push(lease, late))
+
+    def _watch_the_end(self, lease: _Lease) -> None:
+        """A request that waits for a connection when its lease ends prolongs that for all: afterwards is too late."""
+
+        def look() -> None:
+            waits = any(of is lease and departure.sent is None for departure, of in self._under_way.items())
+            if waits and not self._closed.is_set():
+                lease.held += _HOLD
+                self._soon(self._push(lease, _HOLD))
+                self._watch_the_end(lease)
+
+        asyncio.get_running_loop().call_later(lease.free_at - _AHEAD - time.monotonic(), look)
+
+    async def _push(self, lease: _Lease, late: float) -> None:
+        """The bucket is free by so much later, unless this or another process has it anew."""
+        slots = min(math.ceil(late * lease.terms.decay), lease.terms.slots)
+        async with self._changing:
+            if self._lease is not None and self._lease is not lease:
+                return
+            if await self._answer(partial(self._increment, slots)):
+                self._changed = (await self._read()).updated
+
+    def _give_back_after(self, idle: float) -> None:
+        """Ends the lease after so many seconds in which no request leaves."""
+        if self._giving_back:
+            self._giving_back.cancel()
+
+        def end() -> None:
+            if self._is_under_way():
+                self._give_back_after(_IDLE)
+            else:
+                self._soon(self._give_back())
+
+        self._giving_back = asyncio.get_running_loop().call_later(idle, end)
+
+    def _is_under_way(self) -> bool:
+        """May a request of this process arrive any moment?"""
+        return any(departure.sent is None for departure in self._under_way)
 
     async def look(self) -> Terms:
         """What the bucket grants. Raises BucketError when it is missing, switched off or would never refill."""
@@ -301,18 +358,21 @@ class Asker:
             if free_in > 0:
                 delay = 0.0 if first else 1.2 * _STAGGER if mine else random.uniform(0, _STAGGER)
                 await self._sleep(min(free_in + delay, _LOOK_AGAIN))
-                if not first or free_in > _LOOK_AGAIN:
+                if not first or free_in > _LOOK_AGAIN or have.updated != self._changed:
                     continue
-            asked = time.monotonic()
-            granted = await self._answer(partial(self._increment, terms.slots))
-            answered = time.monotonic()
-            if granted:
+            async with self._changing:
+                asked = time.monotonic()
+                granted = await self._answer(partial(self._increment, terms.slots))
+                answered = time.monotonic()
+                if not granted:
+                    await self._compare_clocks(asked, answered, None, have.updated)
+                    continue
                 self._in_a_row = self._in_a_row + 1 if first else 1
-                self._lease = _Lease(terms, until=0.0)
-                self._lease.begin(asked, self._pace.tolerance)  # at the earliest; when exactly, the limit will tell
+                # From when it was asked for, at the earliest; when exactly, the limit will tell.
+                self._lease = _Lease(terms, asked, self._pace.tolerance)
+                self._give_back_after(max(_REST, 2 * terms.spacing))  # who asked for it may have been cancelled
                 self._comparing = self._soon(self._compare_clocks(asked, answered, self._lease))
                 return
-            await self._compare_clocks(asked, answered, None, have.updated)
 
     def _free_in(self, have: GlobalConcurrencyLimitResponse) -> float:
         """Seconds until the whole bucket is free, if nobody else changes it."""
@@ -349,7 +409,7 @@ class Asker:
         if lease is not None:
             self._changed = changed
             # As if the answer had been as quick as the quickest so far: so long does it always take.
-            lease.begin(changed.timestamp() - self._clock.least, self._pace.tolerance)
+            lease.granted = changed.timestamp() - self._clock.least
 
     def _soon(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         job = asyncio.create_task(work)
@@ -359,12 +419,11 @@ class Asker:
         return job
 
     async def _give_back(self) -> None:
-        """Ends the lease when its next request would have been due."""
+        """Ends the lease when its next request would have been due; as it is while a request may arrive any moment."""
         lease, self._lease = self._lease, None
-        if lease is None:
+        if lease is None or self._is_under_way():
             return
-        ends = lease.until - self._pace.tolerance + lease.terms.spacing
-        left = ends - self._pace.ready_at(time.monotonic(), lease.terms.spacing)
+        left = lease.free_at - self._pace.ready_at(time.monotonic(), lease.terms.spacing)
         slots = min(int(left * lease.terms.decay), lease.terms.slots)
         if left < _WORTH_GIVING or slots < 1:
             return
@@ -375,9 +434,11 @@ class Asker:
                     await self._client.release_concurrency_slots([self.name], slots, 1.0)
                 self._changed = (await self._limit()).updated
                 return
-            except httpx.HTTPStatusError as error:  # SQLite was busy, and nothing was written
-                log.debug("bucket %s: %s slots not given back: %s", self.name, slots, error)
-            except (httpx.TransportError, ObjectNotFound) as error:  # perhaps done: they come back by themselves
+            except (httpx.HTTPError, ObjectNotFound) as error:
+                busy = isinstance(error, httpx.HTTPStatusError) and error.response.status_code in _NOT_GRANTED
+                if busy:  # SQLite was, and nothing was written
+                    continue
+                # Perhaps it was done; if not, they come back by themselves.
                 log.debug("bucket %s: %s slots perhaps not given back: %s", self.name, slots, error)
                 return
 

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -25,14 +26,14 @@ from prefect.exceptions import ObjectAlreadyExists
 from config.models import Rate
 from deployments.sandbox.process import SandboxProcess
 from tasks.buckets import client_for_buckets, ensure_buckets, open_buckets
-from tasks.domain.pacing import Departure
 from tests.builders import a_config
 
 _ROOT = Path(__file__).parents[1]
 _PATH = "/scoreboard?dates=20260113"
 _ASKERS = 5
 
-Leave = Callable[[], Awaitable[Departure | None]]  # waits until a request may leave
+Sent = Callable[[], object]  # is to be called when the request was sent
+Leave = Callable[[], Awaitable[Sent | None]]  # waits until a request may leave
 
 
 @dataclass(frozen=True)
@@ -93,11 +94,11 @@ async def _ask(how: str, url: str, rate: Rate, seconds: float) -> None:
 
         async def asker() -> None:
             while time.monotonic() < until:
-                departure = await leave()
+                sent = await leave()
 
-                async def note(event: str, _: object, departure: Departure | None = departure) -> None:
-                    if departure and event.endswith("send_request_headers.complete"):
-                        departure.sent = time.monotonic()
+                async def note(event: str, _: object, sent: Sent | None = sent) -> None:
+                    if sent and event.endswith("send_request_headers.complete"):
+                        sent()
 
                 await http.get(url, extensions={"trace": note})
 
@@ -117,7 +118,11 @@ async def _adce(rate: Rate, stack: contextlib.AsyncExitStack) -> Leave:
     await ensure_buckets(client, config)  # by all processes at once
     bucket = (await open_buckets(client, config))["espn"]
     stack.push_async_callback(bucket.close)
-    return bucket.leave
+
+    async def leave() -> Sent:
+        return partial(bucket.sent, await bucket.leave())
+
+    return leave
 
 
 async def _prefect(rate: Rate, stack: contextlib.AsyncExitStack) -> Leave:

@@ -126,7 +126,8 @@ async def _bucket(client: PrefectClient, rate: Rate) -> AsyncIterator[Bucket]:
 
 async def _leave(bucket: Bucket) -> float:
     departure = await bucket.leave()
-    departure.sent = time.monotonic()
+    bucket.sent(departure)
+    assert departure.sent is not None
     return departure.sent
 
 
@@ -145,7 +146,7 @@ def test_five_askers_spend_the_rate_and_a_strict_upstream_rejects_nothing() -> N
                 for _ in range(8):
                     departure = await bucket.leave()
                     await http.get(sites.base_urls["espn"] + "/scoreboard?dates=20260113")
-                    departure.sent = departure.sent or time.monotonic()
+                    bucket.sent(departure)
 
             await asyncio.gather(*(asker() for _ in range(5)))
 
@@ -193,19 +194,12 @@ def test_a_slow_rate_is_spent_though_the_api_is_slow_to_answer() -> None:
     async def story(client: PrefectClient) -> list[float]:
         await ensure_buckets(client, _config(rate))
         bucket = Bucket([Asker(bucket_for("espn"), [rate], _FarAway(client))])  # type: ignore[arg-type]
-        times = [await asyncio.wait_for(_sent(bucket), 10) for _ in range(3)]
+        times = [await asyncio.wait_for(_leave(bucket), 10) for _ in range(3)]
         await bucket.close()
         return times
 
     times = _with_client(story)
     assert all(4 <= later - earlier < 6 for earlier, later in pairwise(times))
-
-
-async def _sent(bucket: Bucket) -> float:
-    departure = await bucket.leave()
-    bucket.sent(departure)
-    assert departure.sent is not None
-    return departure.sent
 
 
 def test_what_a_process_does_not_need_is_given_back_and_another_waits_for_no_lease_to_end() -> None:
@@ -329,6 +323,58 @@ def test_a_late_request_of_a_slow_rate_pushes_the_bucket_for_all() -> None:
 
     late, next_one = _with_client(story)
     assert next_one - late >= 2
+
+
+def test_a_late_request_of_a_quick_rate_pushes_the_bucket_for_all() -> None:
+    rate = Rate(requests=10, seconds=1)
+
+    async def story(client: PrefectClient) -> list[float]:
+        async with _bucket(client, rate) as one, _bucket(client, rate) as other:
+            waiting = []
+            for _ in range(terms_of([rate]).requests - 1):
+                await _leave(one)
+                waiting = waiting or [asyncio.create_task(_leave(other)) for _ in range(10)]
+            departure = await one.leave()
+            await asyncio.sleep(0.4)  # it waits for a connection, beyond its lease
+            one.sent(departure)
+            assert departure.sent is not None
+            return [departure.sent, *await asyncio.gather(*waiting)]
+
+    times = sorted(_with_client(story))
+    assert times[10] - times[0] >= 1
+
+
+def test_nothing_is_given_back_while_a_request_waits_for_a_connection() -> None:
+    rate = Rate(requests=10, seconds=1)
+
+    async def story(client: PrefectClient) -> list[float]:
+        async with _bucket(client, rate) as one, _bucket(client, rate) as other:
+            departure = await one.leave()
+            await asyncio.sleep(0.4)
+            waiting = [asyncio.create_task(_leave(other)) for _ in range(10)]
+            await asyncio.sleep(0.4)
+            one.sent(departure)
+            assert departure.sent is not None
+            return [departure.sent, *await asyncio.gather(*waiting)]
+
+    times = sorted(_with_client(story))
+    assert times[10] - times[0] >= 1
+
+
+def test_a_lease_that_nobody_used_in_its_time_is_no_leave_later() -> None:
+    rate = Rate(requests=1, seconds=1)
+
+    async def story(client: PrefectClient) -> list[float]:
+        async with _bucket(client, rate) as one, _bucket(client, rate) as other:
+            await _leave(other)
+            cancelled = asyncio.create_task(one.leave())
+            await asyncio.sleep(0.5)
+            cancelled.cancel()  # it is granted what it has asked for, and does not use it
+            await asyncio.sleep(terms_of([rate]).lease * 1.6)
+            return await asyncio.gather(_leave(other), _leave(one))
+
+    times = _with_client(story)
+    assert abs(times[0] - times[1]) >= 1
 
 
 def test_a_process_that_has_had_some_leases_lets_another_go_first() -> None:

@@ -28,8 +28,9 @@ log = logging.getLogger(__name__)
 
 _TRIES = 3  # at handing a batch over, if the Prefect API goes away meanwhile
 _LOOK_EVERY = 2.0  # seconds
+_UNTOLD = "it ended, and Prefect was not told"
 _TO_END = 10.0  # seconds beyond the grace that a run which was told to stop may take
-_TO_BEGIN = 90.0  # seconds from when Prefect says that a run runs until the ledger must know it
+_TO_AGREE = 90.0  # seconds in which Prefect may call a run at work that the ledger does not know yet, or has ended
 
 
 async def check_deployments(run: Run, sources: Iterable[str]) -> None:
@@ -147,8 +148,8 @@ async def _end_of(run: Run, flow_run: FlowRun, fills: Sequence[Fill]) -> State[N
     handed_over = time.monotonic()
     left = (run.ends - datetime.now(UTC)).total_seconds()
     patience = min(run.config.reconcile.start_within.total_seconds(), max(left, _LOOK_EVERY))
-    runs_since: float | None = None
-    told_to_stop = False
+    apart_since: float | None = None
+    has_started = told_to_stop = False
     while True:
         try:
             state = (await run.client.read_flow_run(flow_run.id)).state
@@ -158,22 +159,23 @@ async def _end_of(run: Run, flow_run: FlowRun, fills: Sequence[Fill]) -> State[N
                     run.started[fill.id].set()
             run.leases.bury_the_dead()
             record = run_of(run.ledger.database, str(flow_run.id))
-            if state.is_final() and (record is None or record.ended):  # else it holds its marks yet, killed or not
+            at_work = record is not None and not record.ended
+            if state.is_final() and not at_work:  # at work, it holds its marks yet, whatever Prefect was told
                 return state
             now = time.monotonic()
-            if run.stopped:
-                if not told_to_stop:
-                    await _set(run, flow_run.id, Cancelling() if state.is_running() else Cancelled())
-                    told_to_stop = True
-            elif state.is_running():
-                if runs_since is None:
-                    runs_since = now
-                    run.has_started(now - handed_over)
-                if record.died if record is not None else now - runs_since > _TO_BEGIN:
-                    crashed: State[None] = Crashed(message="its process died")
-                    await _set(run, flow_run.id, crashed)
-                    return crashed
-            elif not state.is_final() and now - handed_over > patience:
+            if state.is_running() and not has_started:
+                run.has_started(now - handed_over)
+                has_started = True
+            begun = state.is_running() or state.is_cancelling()
+            apart_since = (apart_since or now) if begun and not at_work else None
+            if (record is not None and record.died) or (apart_since and now - apart_since > _TO_AGREE):
+                crashed: State[None] = Crashed(message="its process died" if not record or record.died else _UNTOLD)
+                await _set(run, flow_run.id, crashed)
+                return crashed
+            if run.stopped and not told_to_stop and not state.is_final():
+                await _set(run, flow_run.id, Cancelling() if begun else Cancelled())
+                told_to_stop = True
+            elif not (run.stopped or begun or state.is_final()) and now - handed_over > patience:
                 why = f"no worker has begun it within {timedelta(seconds=round(patience))}"
                 log.warning("%s: %s; is a worker of pool %r up?", flow_run.name, why, flow_run.work_pool_name)
                 never: State[None] = Cancelled(message=why)
@@ -182,7 +184,7 @@ async def _end_of(run: Run, flow_run: FlowRun, fills: Sequence[Fill]) -> State[N
         except ObjectNotFound:
             return Crashed(message="it was deleted in Prefect")
         except httpx.HTTPError:
-            pass  # the Prefect API is away: the run goes on without it, and this waits
+            apart_since = None  # the Prefect API is away: the run goes on without it, and this waits
         if run.stopped and time.monotonic() > run.cut_short_at + _TO_END:
             return Cancelled(message="it was told to stop, and has not ended yet")
         await asyncio.sleep(_LOOK_EVERY)

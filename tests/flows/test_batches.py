@@ -14,7 +14,7 @@ import pytest
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import ObjectNotFound
-from prefect.states import Running, State
+from prefect.states import Cancelled, Cancelling, Crashed, Running, State
 
 from blocks.store import Store
 from config.models import Priority
@@ -26,10 +26,12 @@ from tasks.domain.expected import Selection, calendar_cells
 from tasks.domain.holds import Hold
 from tasks.domain.plan import Fill, Plan
 from tasks.fetch import SourceClient
+from tasks.leases import Leases
 from tasks.ledger import Ledger
 from tests.builders import NOW, a_board, a_cell, a_config, a_fill, a_game
 
 FILL = a_fill(requests=2)
+FLOW_RUN = uuid4()
 
 
 class Prefect:
@@ -63,18 +65,18 @@ def wait(
 ) -> State[Any]:
     monkeypatch.setattr(handover, "_LOOK_EVERY", 0.01)
     monkeypatch.setattr(handover, "_TO_END", 0.2)
+    monkeypatch.setattr(handover, "_TO_AGREE", 0.2)
     config = a_config()
-    config = config.model_copy(
-        update={"reconcile": config.reconcile.model_copy(update={"grace": config.reconcile.grace * 0})}
-    )
+    at_once = {"grace": timedelta(), "start_within": timedelta()}
+    config = config.model_copy(update={"reconcile": config.reconcile.model_copy(update=at_once)})
 
     async def waiting() -> State[Any]:
         run = Run(config, Selection(), Store("file:lake"), ledger, client=cast(PrefectClient, prefect))
         run.started[FILL.id] = asyncio.Event()
         ledger.database.write(lambda connection: run.leases.claim(connection, {g.cell.work for g in FILL.gaps}))
         before(run)
-        flow_run = cast(FlowRun, SimpleNamespace(id=uuid4(), name="batch", work_pool_name="adce"))
-        return await asyncio.wait_for(see_through(run, flow_run, [FILL]), 5)
+        flow_run = cast(FlowRun, SimpleNamespace(id=FLOW_RUN, name="batch", work_pool_name="adce"))
+        return await asyncio.wait_for(see_through(run, flow_run, [FILL]), 2)
 
     return asyncio.run(waiting())
 
@@ -103,6 +105,34 @@ def test_a_flow_run_that_somebody_deletes_is_a_crashed_one_and_nothing_stays_mar
     state = wait(ledger, Prefect(Running(), gone), monkeypatch)
     assert (state.is_crashed(), state.message) == (True, "it was deleted in Prefect")
     assert ledger.check()["marks"] == 0
+
+
+def test_a_run_that_ended_and_could_not_tell_prefect_is_not_waited_for_for_ever(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child = Leases(ledger.database, "child", timedelta(seconds=30))
+    child.begin("scraper", "batch", str(FLOW_RUN), lambda _: None)
+    child.end("ended")
+    prefect = Prefect(Running())
+    state = wait(ledger, prefect, monkeypatch)
+    assert (state.message, prefect.told) == ("it ended, and Prefect was not told", ["Crashed"])
+
+
+def test_a_run_that_is_being_cancelled_has_begun(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    prefect = Prefect(Cancelling(), Cancelling(), Cancelled(message="by hand"))
+    state = wait(ledger, prefect, monkeypatch)
+    assert (state.message, prefect.told) == ("by hand", [])
+
+
+def test_a_run_that_prefect_calls_ended_is_waited_for_while_the_ledger_has_it_at_work(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child = Leases(ledger.database, "child", timedelta(seconds=30))
+    child.begin("scraper", "batch", str(FLOW_RUN), lambda _: None)
+    with pytest.raises(TimeoutError):
+        wait(ledger, Prefect(Crashed()), monkeypatch)
+    child.end("ended")
+    assert wait(ledger, Prefect(Crashed()), monkeypatch).is_crashed()
 
 
 def test_a_batch_is_handed_over_though_the_prefect_api_goes_away_just_then(

@@ -306,8 +306,10 @@ class Asker:
         """The bucket is free by so much later, unless this or another process has it anew."""
         slots = min(math.ceil(late * lease.terms.decay), lease.terms.slots)
         async with self._changing:
-            if self._lease is not None and self._lease is not lease:
-                return
+            if self._comparing:
+                await asyncio.wait({self._comparing})
+            if self._lease not in (None, lease) or (await self._read()).updated != self._changed:
+                return  # and to be denied would take from another what it has waited for
             if await self._answer(partial(self._increment, slots)):
                 self._changed = (await self._read()).updated
 

@@ -115,9 +115,9 @@ def foresee(
     `opens` is in how many seconds a paused source, or a dataset whose breaker is open, may be asked again.
     """
     opens = dict(opens or {})
-    queues: dict[str, deque[tuple[int, Fill, int]]] = {source: deque() for source in supplies}
+    queues: dict[str, dict[str, deque[tuple[int, Fill, int]]]] = {source: {} for source in supplies}  # by scraper
     for rank, fill in enumerate(fills):
-        queues[fill.source].append((rank, fill, fill.cost))
+        queues[fill.source].setdefault(fill.scraper, deque()).append((rank, fill, fill.cost))
     spans: dict[str, Span] = {}
     running = dict.fromkeys(supplies, 0)
     free_at = {source: opens.get(source, 0.0) for source in supplies}  # when the rate has its next place
@@ -127,23 +127,26 @@ def foresee(
     while any(queues.values()):
         while ends and ends[0][0] <= now:
             running[heapq.heappop(ends)[1]] -= 1
-        best: tuple[int, str] | None = None
+        best: tuple[int, Fill, int] | None = None
         later = [ends[0][0]] if ends else []
-        for source, queue in queues.items():
-            if not queue:
+        for source, by_scraper in queues.items():
+            may = {scraper: max(opens_at[source], opens.get(scraper, 0.0)) for scraper in by_scraper}
+            later += [at for at in may.values() if at > now]
+            heads = [queue[0] for scraper, queue in by_scraper.items() if may[scraper] <= now]
+            if not heads:
                 continue
-            supply = supplies[source]
-            may = max(opens_at[source], opens.get(queue[0][1].scraper, 0.0))
-            if may > now:
-                later.append(may)
-            elif running[source] < supply.lanes(queue[0][2]) and (best is None or queue[0][0] < best[0]):
-                best = (queue[0][0], source)
+            rank, fill, requests = min(heads, key=lambda head: head[0])
+            if running[source] < supplies[source].lanes(requests) and (best is None or rank < best[0]):
+                best = (rank, fill, requests)
         if best is None or len(ends) >= workers:
             now = min(at for at in later if at > now)
             continue
-        source = best[1]
-        supply = supplies[source]
-        _, fill, requests = queues[source].popleft()
+        _, fill, requests = best
+        source, supply = fill.source, supplies[fill.source]
+        queue = queues[source][fill.scraper]
+        queue.popleft()
+        if not queue:
+            del queues[source][fill.scraper]
         first = max(free_at[source], now + supply.start_up)
         last = first + (requests - 1) * supply.spacing
         free_at[source] = last + supply.spacing

@@ -93,6 +93,14 @@ def test_a_paused_source_waits_and_the_others_do_not() -> None:
     assert spans[fills[1].id].start == 0.0
 
 
+def test_a_dataset_whose_breaker_is_open_is_overtaken_by_the_others_of_its_source() -> None:
+    held, *others = (a_fill(n, "espn", 20, 10 - n) for n in range(4))
+    others = [replace(fill, dataset="espn_scoreboard") for fill in others]
+    spans = foresee([held, *others], SUPPLIES, 5, {held.dataset: 300.0})
+    assert spans[held.id].start == 300.0
+    assert [spans[fill.id] for fill in others] == list(foresee(others, SUPPLIES, 5).values())
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_the_mix_is_within_five_per_cent_of_what_cannot_be_beaten(seed: int) -> None:
     fills = the_mix(seed)

@@ -145,11 +145,15 @@ class Run(View):
         raise AdceError(f"the Prefect API has not answered for {_PREFECT_ATTEMPTS} s: {trouble}; is the server up?")
 
     def time_limit(self, fill: Fill) -> timedelta:
-        """After which a fill is stopped: the configured limit, or twice its estimate and what its commands may take."""
+        """After which a fill is stopped: the configured limit, or twice its estimate and what its commands may take.
+
+        Of a rate for all sources together it may get no more than its source's share.
+        """
+        sharing = sum(source.enabled for source in self.config.sources.values()) if self.config.rates else 1
         estimate = self.supply(fill.source).seconds(fill.cost)
         command = self.config.datasets[fill.dataset].command
         patience = len(fill.requests()) * command.timeout if command else timedelta()
-        return max(self.config.reconcile.fill_time_limit, timedelta(seconds=2 * estimate) + patience)
+        return max(self.config.reconcile.fill_time_limit, timedelta(seconds=2 * sharing * estimate) + patience)
 
     def supply(self, source: str) -> Supply:
         """What a source gives, as far as it was measured."""

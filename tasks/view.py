@@ -168,7 +168,7 @@ class View:
 
     def _supply(self, source: str, latency: float, start_up: float) -> Supply:
         settings = self.config.sources[source]
-        return Supply(spacing(settings.rates), latency, start_up, settings.lanes)
+        return Supply(spacing([*settings.rates, *self.config.rates]), latency, start_up, settings.lanes)
 
     def foresee(self, fills: Iterable[Fill]) -> tuple[Fill, ...]:
         """The fills, each with when it would start and end."""

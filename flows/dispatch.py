@@ -24,7 +24,7 @@ from flows.run import RUN, Run
 from flows.scrape import scrape
 from tasks.domain.holds import Hold, Phase
 from tasks.domain.lanes import Lane, goes_along, next_fill
-from tasks.domain.plan import Deferral, Fill, Plan, RunCap, first_request, rescored, start_order, why_held
+from tasks.domain.plan import Deferral, Fill, Plan, RunCap, first_request, rescored, start_order, what_costs, why_held
 from tasks.history import FileOutcome
 from tasks.progress import PROGRESS
 
@@ -100,8 +100,10 @@ class Dispatcher:
     of a gap is that at the beginning of the run: within minutes it would only swap what is as good as equal.
     """
 
-    def __init__(self, run: Run):
+    def __init__(self, run: Run, done_by: datetime | None = None):
+        """Nothing begins that is expected to be answered later than `done_by`."""
         self.run = run
+        self._done_by = done_by
         self.deferred: list[Deferral] = []
         self._queue: list[Fill] = []
         self._unsorted = False
@@ -169,21 +171,40 @@ class Dispatcher:
                 return mine
         return None
 
-    def _take(self, fill: Fill) -> Fill | None:
-        """Takes a fill from the queue: what of it this run may do, marked as its own."""
+    def _take(self, fill: Fill, ahead: int = 0) -> Fill | None:
+        """Takes a fill from the queue: what of it this run may do, marked as its own; `ahead` requests go first."""
+        begins, later = self._in_time(fill, ahead)
+        if begins is None:
+            self._defer([fill], "time budget: nothing of it would be done before the next run begins")
+            return None
         if over := self._cap.why_not(fill.priority):
             self._defer([fill], over)
             return None
         self._queue.remove(fill)
-        if self._is_half_open(fill) and (rest := first_request(fill)):
-            fill, later = rest
-            self._queue.append(later)
-            self._unsorted = True
-            self._planned += 1
-        mine, others = self.run.claim(fill)
+        self._put_back(later)
+        if self._is_half_open(begins) and (parts := first_request(begins)):
+            begins, later = parts
+            self._put_back(later)
+        mine, others = self.run.claim(begins)
         self.deferred += [Deferral(gap, "another run is at it", self.run.next_run()) for gap in others]
         self._done += mine is None
         return mine
+
+    def _in_time(self, fill: Fill, ahead: int) -> tuple[Fill | None, Fill | None]:
+        """What of a fill is expected to be done in time, and the rest."""
+        if self._done_by is None:
+            return fill, None
+        lane, interval = self._lanes[fill.source], self.run.config.reconcile.interval
+        if fill.gaps[0].cell.cost > lane.supply.requests_within(interval.total_seconds(), 0):
+            return first_request(fill) or (fill, None)  # no run would ever have the time
+        left = (self._done_by - datetime.now(UTC)).total_seconds()
+        return what_costs(fill, lane.supply.requests_within(left, lane.waiting + ahead))
+
+    def _put_back(self, rest: Fill | None) -> None:
+        if rest:
+            self._queue.append(rest)
+            self._unsorted = True
+            self._planned += 1
 
     def _more_like(self, first: Fill) -> list[Fill]:
         """What goes along with a fill that is handed over: nothing that is to be asked for once, to see."""
@@ -193,7 +214,11 @@ class Dispatcher:
         mine = (fill for fill in self._queue if fill.source == first.source)
         behind = (fill for fill in mine if fill.scraper not in closed and not self._is_half_open(fill))
         others = goes_along(first, behind, self.run.supply(first.source), self.run.config.reconcile.batch_time)
-        return [taken for fill in others if (taken := self._take(fill))]
+        taken = [first]
+        for fill in others:
+            if also := self._take(fill, ahead=sum(other.cost for other in taken)):
+                taken.append(also)
+        return taken[1:]
 
     def _held(self) -> dict[str, Hold]:
         """The sources and scrapers of which no fill may start now; those that are half open let one through."""

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Awaitable
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from prefect import flow, get_run_logger
@@ -17,7 +17,7 @@ from prefect.states import Cancelled, Completed, Failed, State
 from config.load import ConfigError, load_config
 from config.models import Priority
 from flows.dispatch import Dispatcher, FillTaskRunner
-from flows.run import open_run
+from flows.run import Run, open_run
 from tasks.coverage import markdown as coverage_markdown
 from tasks.domain.errors import AdceError
 from tasks.domain.expected import Selection, in_utc
@@ -150,7 +150,7 @@ async def reconcile_lake(
         if is_the_one:
             run.ledger.keep_plan(report.plan_document(), run.now(), run.id)
         if not dry_run:
-            dispatcher = Dispatcher(run)
+            dispatcher = Dispatcher(run, _done_by(run, time.monotonic() - begun) if is_the_one and not as_of else None)
             await dispatcher.run_all(plan)
             survey = await run.look(remember=True)
             await run.prefect_answers()
@@ -171,6 +171,13 @@ async def reconcile_lake(
     report = replace(report, seconds=time.monotonic() - begun)
     await (publish(report) if is_the_one else create_markdown_artifact(report.markdown(), "fill", report.line()))
     return report
+
+
+def _done_by(run: Run, looked: float) -> datetime:
+    """When the fills of a reconcile are to be done: before the next begins it looks once more, which takes `looked`."""
+    rules = run.config.reconcile
+    since: datetime = flow_run.scheduled_start_time if "auto-scheduled" in flow_run.tags else run.begun
+    return since + rules.interval - min(timedelta(seconds=looked), rules.interval - rules.time_budget)
 
 
 async def publish(report: Report) -> None:

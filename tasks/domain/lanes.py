@@ -48,6 +48,11 @@ class Supply:
         """How long a fill of so many requests takes that has the rate for itself."""
         return self.start_up + max(requests - 1, 0) * self.spacing + self.latency
 
+    def requests_within(self, seconds: float, waiting: int) -> int:
+        """How many requests of a fill that starts now are answered by then, behind so many that wait for the rate."""
+        first = max(self.start_up, waiting * self.spacing) + self.latency
+        return max(0, math.floor((seconds - first) / self.spacing) + 1)
+
 
 @dataclass(slots=True)
 class Lane:

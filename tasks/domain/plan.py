@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import accumulate
 
 from config.models import Config, Priority
 from tasks.domain.expected import Cell
@@ -158,13 +159,21 @@ def rescored(fill: Fill, success: Mapping[str, float]) -> Fill:
 
 def first_request(fill: Fill) -> tuple[Fill, Fill] | None:
     """A fill of the first request alone, and one of the rest; None when there is no rest."""
-    first, *rest = fill.requests().values()
-    if not rest:
-        return None
-    keys = {cell.key for cell in first}
-    parts = [tuple(gap for gap in fill.gaps if (gap.cell.key in keys) is part) for part in (True, False)]
-    one, other = (replace(fill, id=_id(fill.dataset, fill.season, gaps), gaps=gaps) for gaps in parts)
-    return one, other
+    one, rest = _parted(fill, 1)
+    return (one, rest) if one and rest else None
+
+
+def what_costs(fill: Fill, at_most: int) -> tuple[Fill | None, Fill | None]:
+    """A fill of the first requests that cost no more than so many together, and one of the rest."""
+    costs = accumulate(cells[0].cost for cells in fill.requests().values())
+    return _parted(fill, sum(cost <= at_most for cost in costs))
+
+
+def _parted(fill: Fill, requests: int) -> tuple[Fill | None, Fill | None]:
+    """A fill of so many requests, the first ones, and one of the rest."""
+    keys = {cell.key for cells in list(fill.requests().values())[requests:] for cell in cells}
+    first = without(fill, keys)
+    return first, without(fill, first.keys if first else ())
 
 
 def without(fill: Fill, keys: Collection[str]) -> Fill | None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from config.models import Priority
 from tasks.domain.lanes import Lane, Supply, foresee, goes_along, next_fill
-from tasks.domain.plan import Fill, first_request, start_order
+from tasks.domain.plan import Fill, first_request, start_order, what_costs
 from tests.benchmarks.mix import RATES, WORKERS, bounds, ratios, strict_order, the_mix
 from tests.builders import a_config, a_fill
 
@@ -34,6 +34,18 @@ SUPPLIES = {
 )
 def test_lanes_are_the_fewest_fills_that_spend_the_rate(supply: Supply, requests: int, lanes: int) -> None:
     assert supply.lanes(requests) == lanes
+
+
+@given(st.floats(0, 1000), st.integers(0, 5), st.sampled_from(sorted(SUPPLIES)))
+def test_the_requests_that_are_answered_in_time_are_as_many_as_can_be(seconds: float, waiting: int, name: str) -> None:
+    supply = SUPPLIES[name]
+    requests = supply.requests_within(seconds, waiting)
+
+    def answered(requests: int) -> float:
+        return max(supply.start_up, waiting * supply.spacing) + (requests - 1) * supply.spacing + supply.latency
+
+    assert requests == 0 or answered(requests) <= seconds + 1e-6
+    assert answered(requests + 1) > seconds - 1e-6
 
 
 def test_the_best_fill_whose_source_has_a_free_lane_starts() -> None:
@@ -138,3 +150,22 @@ def test_a_probe_is_the_first_request_of_a_fill_and_the_rest_another_fill() -> N
     assert [*probe.keys, *rest.keys] == fill.keys
     assert len({fill.id, probe.id, rest.id}) == 3
     assert first_request(probe) is None
+
+
+@pytest.mark.parametrize(
+    ("cost", "at_most", "first"),
+    [
+        pytest.param(1, 0, 0, id="nothing"),
+        pytest.param(1, 2, 2, id="some"),
+        pytest.param(1, 9, 3, id="all"),
+        pytest.param(4, 3, 0, id="not even the first command"),
+        pytest.param(4, 9, 2, id="two commands"),
+    ],
+)
+def test_a_fill_is_cut_to_the_first_requests_that_cost_no_more(cost: int, at_most: int, first: int) -> None:
+    fill = a_fill(1, requests=3)
+    fill = replace(fill, gaps=tuple(replace(gap, cell=gap.cell._replace(cost=cost)) for gap in fill.gaps))
+    begins, rest = what_costs(fill, at_most)
+    assert begins == (replace(fill, id=begins.id, gaps=fill.gaps[:first]) if begins else None)
+    assert [key for part in (begins, rest) if part for key in part.keys] == fill.keys
+    assert (begins is None, rest is None) == (first == 0, first == 3)

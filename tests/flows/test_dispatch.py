@@ -103,3 +103,20 @@ def test_maintenance_that_begins_in_mid_run_stops_its_source_and_no_other(
     assert report.failed == []
     asked = [request["monotonic"] for request in sites.requests() if request["source"] == "espn"]
     assert max(asked) < begins_here + 1
+
+
+def test_a_slow_source_is_asked_for_no_more_than_is_done_before_the_next_run_begins(
+    run_reconcile: Reconcile, sites: SandboxProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At 2 a second the fills of 6 and of 20 would take 13 seconds of the 8 that there are."""
+    monkeypatch.setenv("ADCE_SOURCES__ESPN__RATES", "[{requests: 2, seconds: 1}]")
+    monkeypatch.setenv("ADCE_RECONCILE__INTERVAL", "8s")
+    monkeypatch.setenv("ADCE_RECONCILE__TIME_BUDGET", "7s")
+    report = run_reconcile(datasets=["espn_scoreboard"], **DAYS, as_of=None)
+    asked = [request["monotonic"] for request in sites.requests()]
+    assert max(asked) - min(asked) < 8
+    assert len(report.filled) + len(report.left) == 26
+    assert all(reason.startswith("time budget") for _, reason, _ in report.left)
+    assert report.failed == []
+    filled = {key for fill in report.fills for key in fill.keys}
+    assert filled == set(report.filled), "what was begun is done"

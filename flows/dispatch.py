@@ -260,6 +260,9 @@ class Dispatcher:
         counting: asyncio.Task[None] | None = None
         try:
             await self.run.prefect_answers()
+            if self.run.stopped:
+                self._leave(fills)
+                return
             begun = time.monotonic()
             ended = asyncio.create_task(_state_of(await self._submit(fills)))
             starting = asyncio.create_task(self.run.started[first.id].wait())
@@ -291,6 +294,14 @@ class Dispatcher:
             self._done += len(fills)
             self._unsorted = True
             self._changed.set()
+
+    def _leave(self, fills: Iterable[Fill]) -> None:
+        """They had their lane and their marks, and have asked for nothing when the run was stopped."""
+        gaps = [gap for fill in fills for gap in fill.gaps]
+        reason = f"the run was stopped: {self.run.stopped}"
+        self.deferred += [Deferral(gap, reason, self.run.next_run()) for gap in gaps]
+        works = {gap.cell.work for gap in gaps}
+        self.run.ledger.database.write(lambda connection: self.run.leases.release(connection, works))
 
     async def _submit(self, fills: list[Fill]) -> PrefectFuture[Any, Any]:
         first = fills[0]

@@ -7,7 +7,7 @@ import logging
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -101,7 +101,8 @@ class Run(View):
 
     def _cut_short(self) -> None:
         for limit in self.limits.values():
-            limit.reschedule(self.loop.time())
+            with suppress(RuntimeError):  # it has run out already, and its fill is about to end
+                limit.reschedule(self.loop.time())
 
     async def other_reconcile(self) -> RunRecord | None:
         """None when this is the one reconcile from now on; else the other, which is alive: it renews its lease."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
@@ -82,8 +83,9 @@ async def fill_gaps(run: Run, fill: Fill) -> list[FileOutcome]:
             run.outcomes[outcome.key] = outcome
 
     limit = run.time_limit(fill)
+    seconds = min(limit.total_seconds(), run.cut_short_at - time.monotonic())
     try:
-        async with asyncio.timeout(limit.total_seconds()) as run.limits[fill.id], asyncio.TaskGroup() as group:
+        async with asyncio.timeout(seconds) as run.limits[fill.id], asyncio.TaskGroup() as group:
             for path, cells in fill.requests().items():
                 group.create_task(one(path, cells))
     except TimeoutError:

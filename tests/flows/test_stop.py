@@ -1,14 +1,21 @@
-"""How long do fills have to end when a run is told to stop?"""
+"""What do fills do when a run is told to stop, and how long do they have to end?"""
 
 import asyncio
 import signal
 import time
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
+from prefect import flow
 
 from blocks.store import Store
-from flows.run import Run
+from config.load import load_config
+from deployments.sandbox.process import SandboxProcess
+from deployments.setup import set_up_buckets
+from flows.dispatch import Dispatcher, FillTaskRunner
+from flows.run import Run, open_run
+from flows.scrape import fill_gaps
 from tasks.domain.expected import Selection
 from tasks.ledger import Ledger
 from tests.builders import a_config
@@ -16,6 +23,11 @@ from tests.builders import a_config
 GRACE = a_config().reconcile.grace.total_seconds()
 CANCEL = ("cancelled in Prefect", None)
 TERM = ("SIGTERM", signal.SIGTERM)
+DAY = date(2026, 1, 13)
+
+
+def a_run(folder: Path) -> Run:
+    return Run(a_config(), Selection(), Store("file:lake"), Ledger(f"sqlite:///{folder / 'ledger.db'}"))
 
 
 @pytest.mark.parametrize(
@@ -33,7 +45,7 @@ def test_fills_have_the_grace_unless_a_second_signal_comes(
     told: list[tuple[str, int | None]], seconds: float, tmp_path: Path
 ) -> None:
     async def stopping() -> Run:
-        run = Run(a_config(), Selection(), Store("file:lake"), Ledger(f"sqlite:///{tmp_path / 'ledger.db'}"))
+        run = a_run(tmp_path)
         for why in told:
             run.stop(*why)
         return run
@@ -41,3 +53,63 @@ def test_fills_have_the_grace_unless_a_second_signal_comes(
     run = asyncio.run(stopping())
     assert run.stopped == told[0][0]
     assert run.cut_short_at - time.monotonic() == pytest.approx(seconds, abs=1)
+
+
+def test_a_fill_that_is_ending_already_does_not_keep_the_others_from_being_cut_short(tmp_path: Path) -> None:
+    async def ends() -> bool:
+        run = a_run(tmp_path)
+        may_end = asyncio.Event()
+
+        async def ending() -> None:
+            async with asyncio.timeout(0) as run.limits["ending"]:
+                try:
+                    await asyncio.sleep(60)
+                finally:
+                    await may_end.wait()
+
+        async def working() -> None:
+            async with asyncio.timeout(60) as run.limits["working"]:
+                await asyncio.sleep(60)
+
+        fills = [asyncio.create_task(ending()), asyncio.create_task(working())]
+        await asyncio.sleep(0.05)
+        for _ in range(2):
+            run.stop(*TERM)
+        done, _ = await asyncio.wait(fills[1:], timeout=5)
+        may_end.set()
+        fills[1].cancel()
+        await asyncio.wait(fills)
+        return bool(done)
+
+    assert asyncio.run(ends())
+
+
+@pytest.mark.parametrize("when", ["before it is submitted", "before its first request"])
+def test_a_fill_of_a_run_that_was_stopped_asks_for_nothing(
+    when: str, prefect_api: None, adce_home: Path, sites: SandboxProcess
+) -> None:
+    config, selection = load_config(), Selection(datasets=("espn_scoreboard",), since=DAY, until=DAY)
+
+    async def left() -> dict[str, str | None]:
+        async with open_run(config, selection, as_of=datetime(2026, 1, 15, 12, tzinfo=UTC)) as run:
+            plan = run.plan(await run.look(remember=True))
+            if when == "before it is submitted":
+                run.loop.call_soon(run.stop, *CANCEL)
+                dispatcher = Dispatcher(run)
+                await dispatcher.run_all(plan)
+                assert run.leases.marks() == {}
+                return {deferral.gap.cell.key: deferral.reason for deferral in dispatcher.deferred}
+            for _ in range(2):
+                run.stop(*TERM)
+            await asyncio.sleep(0.05)  # those that run are cut short
+            outcomes = await fill_gaps(run, plan.fills[0])
+            return {outcome.key: outcome.error for outcome in outcomes if outcome.outcome == "deferred"}
+
+    @flow(name="stopped", task_runner=FillTaskRunner())
+    async def stopped() -> dict[str, str | None]:
+        await set_up_buckets(config)
+        return await left()
+
+    why = {"before it is submitted": CANCEL[0], "before its first request": TERM[0]}[when]
+    assert asyncio.run(stopped()) == {"espn_schedules/20260113.json": f"the run was stopped: {why}"}
+    assert sites.requests() == []

@@ -109,6 +109,7 @@ class Dispatcher:
         self._unsorted = False
         self._lanes = {name: Lane(run.supply(name)) for name in run.sources}
         self._cap = RunCap(run.config, run.max_fills)
+        self._counted: set[str] = set()  # keys of the fills that count for it
         self._known: set[str] = set()  # keys that are planned or deferred already
         self._planned = self._done = 0
         # In test mode nothing leaves the process: another one might not know that it is only a test.
@@ -177,9 +178,11 @@ class Dispatcher:
         if begins is None:
             self._defer([fill], "time budget: nothing of it would be done before the next run begins")
             return None
-        if over := self._cap.why_not(fill.priority):
+        is_rest = self._counted.issuperset(fill.keys)  # of a fill that was cut, or has to be begun once more
+        if not is_rest and (over := self._cap.why_not(fill.priority)):
             self._defer([fill], over)
             return None
+        self._counted.update(fill.keys)
         self._queue.remove(fill)
         self._put_back(later)
         if self._is_half_open(begins) and (parts := first_request(begins)):

@@ -235,29 +235,28 @@ class Report:
         for name in self.config.sources:
             fills = [fill for fill in self.fills if fill.source == name]
             etas = [fill.eta for fill in fills if fill.eta]
+            hold, now = self.holds.get(name) or Hold(name), datetime.now(UTC)
+            phase = hold.phase(now)
             rows.append(
                 {
                     "name": name,
                     "requests": sum(fill.cost for fill in fills),
                     "eta": _iso(max(etas, default=None)),
-                    "paused_until": _iso(self._held_until(name)),
-                    "reason": self.holds[name].reason if self._held_until(name) else None,
+                    "phase": phase.value,
+                    "paused_until": _iso(hold.until if phase is Phase.OPEN else None),
+                    "reason": None if phase is Phase.CLOSED else hold.reason,
                     "breaker": self._worst_breaker(name),
                     "breakers": {
                         dataset: {
-                            "phase": hold.phase(datetime.now(UTC)).value,
-                            "until": _iso(hold.until),
-                            "reason": hold.reason,
+                            "phase": breaker.phase(now).value,
+                            "until": _iso(breaker.until),
+                            "reason": breaker.reason,
                         }
-                        for dataset, hold in self._breakers(name).items()
+                        for dataset, breaker in self._breakers(name).items()
                     },
                 }
             )
         return rows
-
-    def _held_until(self, source: str) -> datetime | None:
-        hold = self.holds.get(source)
-        return hold.until if hold and hold.until and hold.until > datetime.now(UTC) else None
 
     def _breakers(self, source: str) -> dict[str, Hold]:
         """Those of a source's scrapers that are not closed."""

@@ -85,7 +85,9 @@ class Backoff(Model):
     first: Duration = Field(default=timedelta(seconds=5), description="after a 429, a 503 or a hang")
     shut_out: Duration = Field(default=timedelta(minutes=15), description="after a 403 or a block page")
     longest: Duration = timedelta(hours=6)
-    quiet: Duration = Field(default=timedelta(minutes=10), description="without an incident: the next one is a first")
+    quiet: Duration = Field(
+        default=timedelta(minutes=10), description="from an answer on, without an incident: the next one is a first"
+    )
     jitter: float = Field(default=0.1, ge=0, le=1, description="a pause is longer by up to this share of it")
     ramp: Duration = Field(default=timedelta(seconds=30), description="from the first answer to the full rate")
 

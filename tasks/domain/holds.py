@@ -69,15 +69,16 @@ def refused(
     """A source has refused a request that was sent at `asked`; `wait` is what it said itself, `jitter` 0 to 1.
 
     Requests that were on their way when the pause began, or were sent in it, belong to the same incident: they can
-    prolong it to what the source says, and are no further step.
+    prolong it to what the source says, and are no further step. Quiet time begins with an answer: a pause that has
+    run out says nothing of the source until somebody asks.
     """
     if hold.until is not None and asked < hold.until:
         longer = now + wait if wait else hold.until
         return replace(hold, until=max(hold.until, longer))
-    ended = hold.until or hold.resumed_at
     if hold.resumed_at is not None and asked < hold.resumed_at:
         return hold  # sent before the source had recovered, answered after
-    step = hold.step + 1 if ended is not None and now < ended + rules.quiet else 0
+    quiet = hold.until is None and (hold.resumed_at is None or now >= hold.resumed_at + rules.quiet)
+    step = 0 if quiet else hold.step + 1
     first = rules.shut_out if shut_out else rules.first
     pause = min(first * 2 ** min(step, 40), max(rules.longest, first)) * (1 + rules.jitter * jitter)
     return Hold(hold.name, now + max(pause, wait or timedelta()), reason, step)

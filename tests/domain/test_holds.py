@@ -34,10 +34,11 @@ def test_the_responses_of_one_incident_are_one_step() -> None:
     assert (hold.until, hold.step) == (NOW + 10 * SECOND, 0)
 
 
-def test_a_failed_probe_doubles_the_pause_up_to_the_longest() -> None:
+@pytest.mark.parametrize("later", [0, 601, 86400], ids=["at once", "in the next run", "a day later"])
+def test_a_failed_probe_doubles_the_pause_up_to_the_longest_however_late_it_goes(later: float) -> None:
     hold, pauses = FRESH, []
     for _ in range(8):
-        at = ((hold.until or NOW) - NOW) / SECOND
+        at = ((hold.until or NOW) - NOW) / SECOND + later
         hold = _refused(hold, at)
         assert hold.until
         pauses.append((hold.until - NOW) / SECOND - at)

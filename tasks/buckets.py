@@ -252,13 +252,17 @@ class Asker:
         ready = self._pace.ready_at(time.monotonic(), self._lease.terms.spacing * slower)
         return ready if ready <= self._lease.last else None
 
-    async def rest(self, slower: float) -> bool:
+    async def rest(self, slower: Callable[[], float]) -> bool:
         """Sleeps while the pace alone forbids a request, for longer than a lease would last; was there such a time?"""
-        wait = self._pace.ready_at(time.monotonic(), self._spacing * slower) - time.monotonic()
-        if wait < _REST:
+
+        def wait() -> float:
+            return self._pace.ready_at(time.monotonic(), self._spacing * slower()) - time.monotonic()
+
+        if wait() < _REST:
             return False
         await self._give_back()
-        await asyncio.sleep(wait)
+        while (seconds := wait()) > 0:
+            await asyncio.sleep(min(seconds, _LOOK_AGAIN))
         return True
 
     async def lease(self) -> None:
@@ -497,24 +501,26 @@ class Bucket:
         self._askers = askers
         self._turn = asyncio.Lock()
 
-    async def leave(self, slower: float = 1.0) -> Departure:
+    async def leave(self, slower: Callable[[], float] = lambda: 1.0) -> Departure:
         """Waits until a request may leave, in the order of asking; `slower` > 1 keeps so many times the distance.
 
-        The caller notes on the departure when the request was really sent. Raises BucketError.
+        That is asked again while it waits: after a pause the rate grows. The caller notes on the departure when the
+        request was really sent. Raises BucketError.
         """
         async with self._turn:
             while True:
-                ready = [asker.ready_at(slower) for asker in self._askers]
+                times = slower()
+                ready = [asker.ready_at(times) for asker in self._askers]
                 if None in ready:
                     asker = self._askers[ready.index(None)]
                     if not await asker.rest(slower):
                         await asker.lease()
                 elif (wait := max(at for at in ready if at is not None) - time.monotonic()) > 0:
-                    await asyncio.sleep(wait)
+                    await asyncio.sleep(min(wait, _LOOK_AGAIN))
                 else:
                     departure = Departure(time.monotonic())
                     for asker in self._askers:
-                        asker.leave(departure, slower)
+                        asker.leave(departure, times)
                     return departure
 
     def sent(self, departure: Departure) -> None:

@@ -186,11 +186,11 @@ class SourceClient:
         while True:
             entered = await self.gate.enter(scraper)
             try:
-                departure = await self.bucket.leave(entered.slower)
+                departure = await self.bucket.leave(self.gate.slower)
                 for _ in range(requests - 1):
                     self.bucket.sent(departure)
                     self.left(self.name)
-                    departure = await self.bucket.leave(entered.slower)
+                    departure = await self.bucket.leave(self.gate.slower)
             except BaseException:
                 self.gate.give_up(entered)
                 raise

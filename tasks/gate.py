@@ -28,9 +28,8 @@ _RAMP_REQUESTS = 8  # the ramp of a slow source lasts so many requests
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """A request may go: so many times slower than the rate, and as whose probe."""
+    """A request may go, and as whose probe."""
 
-    slower: float = 1.0
     probes: tuple[str, ...] = ()
 
 
@@ -61,7 +60,7 @@ class Gate:
             now = _now()
             held = [hold for hold in map(self.hold, (self.source, scraper)) if hold.phase(now) is not Phase.CLOSED]
             if not held:
-                return Pass(self.hold(self.source).slower(now, self._ramp))
+                return Pass()
             for hold in held:
                 assert hold.until is not None
                 if hold.until - now > WORTH_WAITING:
@@ -76,6 +75,10 @@ class Gate:
             elif now - waited_since > WORTH_WAITING:
                 raise HeldError(f"a first request to {held[0].name} is not answered yet", now + WORTH_WAITING)
             await asyncio.sleep(0.1)
+
+    def slower(self) -> float:
+        """How many times as far apart as the rate asks for requests are at this moment."""
+        return self.hold(self.source).slower(_now(), self._ramp)
 
     def is_open(self, scraper: str, entered: Pass) -> bool:
         """Has nothing been held since a request was let in?"""

@@ -172,6 +172,25 @@ def test_a_second_process_keeps_the_distance_that_a_slow_rate_asks_for() -> None
     assert third - second >= 2
 
 
+def test_a_request_that_waits_after_a_pause_leaves_as_soon_as_the_rate_has_grown() -> None:
+    rate = Rate(requests=1, seconds=2)
+
+    async def story(client: PrefectClient) -> list[float]:
+        asked: list[float] = []
+
+        def slower() -> float:
+            asked.append(time.monotonic())
+            return 60.0 if asked[-1] < asked[0] + 2 else 1.0
+
+        async with _bucket(client, rate) as bucket:
+            await _leave(bucket)
+            departure = await asyncio.wait_for(bucket.leave(slower), 30)
+            departure.sent = time.monotonic()
+        return asked
+
+    assert len(_with_client(story)) > 2, "two minutes ahead at first, and looked at again"
+
+
 class _FarAway:
     """A client whose Prefect API takes a while to answer."""
 

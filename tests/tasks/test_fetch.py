@@ -29,14 +29,22 @@ BREAKER = BreakerRules(failures=3, open_for=timedelta(seconds=1))
 
 
 class FreeBucket:
-    """A bucket without a rate, that remembers when it let a request go and how slowly."""
+    """A bucket without a rate, that remembers when it let a request go and how slowly.
 
-    def __init__(self) -> None:
+    With `apart` they wait for each other, so many seconds each.
+    """
+
+    def __init__(self, apart: float = 0.0) -> None:
         self.left: list[tuple[float, float]] = []
+        self._apart = apart
+        self._turn = asyncio.Lock()
 
-    async def leave(self, slower: float = 1.0) -> Departure:
-        self.left.append((time.monotonic(), slower))
-        return Departure(time.monotonic())
+    async def leave(self, slower: Callable[[], float]) -> Departure:
+        async with self._turn:
+            if self._apart:
+                await asyncio.sleep(self._apart)
+            self.left.append((time.monotonic(), slower()))
+            return Departure(time.monotonic())
 
     def sent(self, departure: Departure) -> None:
         departure.sent = departure.sent or time.monotonic()
@@ -119,6 +127,19 @@ def test_many_refusals_at_once_are_one_step_and_a_probe_goes_alone(
     assert times[4] < 0.5
     assert times[5] >= 0.9
     assert espn.bucket.left[-1][1] > 1, "the rate grows slowly after a pause"  # type: ignore[attr-defined]
+
+
+def test_requests_that_wait_together_after_a_pause_leave_at_the_pace_of_their_own_moment(
+    client: Callable[..., SourceClient], sites: SandboxProcess
+) -> None:
+    sites.set_faults("espn", "503", first=1)
+    espn = client(QUICK.model_copy(update={"first": timedelta(seconds=0.2)}))
+    espn.bucket = FreeBucket(apart=0.3)  # type: ignore[assignment]
+    assert all(isinstance(result, Fetched) for result in _run(_fetch(espn, 1, 2, 3, 4, 5, 6)))
+    slower = [times for _, times in espn.bucket.left][-5:]  # type: ignore[attr-defined]
+    assert slower == sorted(slower, reverse=True)
+    assert slower[0] > slower[-1] == 1
+    assert len(sites.requests()) == 7
 
 
 def test_a_429_is_no_attempt_of_the_file(client: Callable[..., SourceClient], sites: SandboxProcess) -> None:

@@ -416,7 +416,7 @@ class Scoring(Model):
 
 
 class BreakerRules(Model):
-    """When is a scraper left alone? After so many failures in a row within the window."""
+    """When is a scraper left alone? After so many failures within the window, each success forgiving one."""
 
     failures: int = Field(default=8, ge=1, le=1000)
     window: Duration = timedelta(minutes=10)

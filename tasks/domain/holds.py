@@ -2,7 +2,7 @@
 
 Both are the same machine: closed until something goes wrong, left alone until a time, then one probe. A source is
 paused by a single refusal, a step an incident; the breaker of a scraper (a source's dataset) opens after several
-failures in a row. Pure: every change is a new Hold.
+failures within a window, of which each success forgives one. Pure: every change is a new Hold.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Hold:
     until: datetime | None = None
     reason: str = ""
     step: int = 0  # how often it was extended
-    failures: tuple[datetime, ...] = ()  # in a row, of a scraper that is not held yet
+    failures: tuple[datetime, ...] = ()  # not forgiven, of a scraper that is not held yet
     probe_until: datetime | None = None  # a probe is out, and given up then
     resumed_at: datetime | None = None
 
@@ -94,13 +94,13 @@ def failed(hold: Hold, rules: BreakerRules, asked: datetime, now: datetime, reas
     failures = (*(at for at in hold.failures if at > now - rules.window), now)
     if len(failures) < rules.failures:
         return replace(hold, failures=failures, reason=reason)
-    return Hold(hold.name, now + rules.open_for, f"{len(failures)} failures in a row; the last: {reason}")
+    return Hold(hold.name, now + rules.open_for, f"{len(failures)} failures within {rules.window}; the last: {reason}")
 
 
 def succeeded(hold: Hold, asked: datetime, now: datetime) -> Hold:
     """It has answered a request that was sent at `asked`."""
     if hold.until is None:
-        return replace(hold, failures=())
+        return replace(hold, failures=hold.failures[1:])  # the oldest: the others count for longer
     if asked < hold.until:
         return hold  # was on its way when it was refused: tells nothing about now
     return Hold(hold.name, step=hold.step, resumed_at=now)

@@ -75,15 +75,29 @@ def test_the_rate_grows_slowly_after_a_pause() -> None:
     assert FRESH.slower(NOW, ramp) == 1
 
 
-def test_a_breaker_opens_after_failures_in_a_row_and_one_success_forgives_them() -> None:
+def test_a_breaker_opens_after_failures_within_its_window() -> None:
     hold = Hold("espn_summary")
     for at in (0, 1):
         hold = failed(hold, BREAKER, NOW, NOW + at * SECOND, "HTTP 404")
     assert hold.phase(NOW) is Phase.CLOSED
-    assert succeeded(hold, NOW, NOW).failures == ()
     opened = failed(hold, BREAKER, NOW, NOW + 2 * SECOND, "HTTP 404")
     assert opened.until == NOW + timedelta(minutes=5, seconds=2)
-    assert opened.reason == "3 failures in a row; the last: HTTP 404"
+    assert opened.reason == "3 failures within 0:10:00; the last: HTTP 404"
+
+
+@pytest.mark.parametrize(
+    ("answers", "opens"),
+    [("FFS", True), ("SFFSF", True), ("FFSS", False), ("FSFS" + 20 * "S", False)],
+    ids=["two of three fail", "three of five fail", "every second fails", "now and then one fails"],
+)
+def test_a_success_forgives_one_failure(answers: str, opens: bool) -> None:
+    hold, at = Hold("espn_summary"), NOW
+    for answer in answers * 100:
+        at += SECOND
+        hold = failed(hold, BREAKER, at, at, "HTTP 404") if answer == "F" else succeeded(hold, at, at)
+        if hold.until:
+            break
+    assert (hold.until is not None) is opens
 
 
 def test_failures_outside_the_window_do_not_count() -> None:
@@ -94,7 +108,7 @@ def test_failures_outside_the_window_do_not_count() -> None:
 
 
 def test_a_failed_probe_opens_the_breaker_for_twice_as_long_and_a_good_one_closes_it() -> None:
-    hold = Hold("espn_summary", NOW, "3 failures in a row")
+    hold = Hold("espn_summary", NOW, "3 failures")
     probe = NOW + SECOND
     assert failed(hold, BREAKER, probe, probe, "again").until == probe + timedelta(minutes=10)
     assert failed(hold, BREAKER, NOW - SECOND, probe, "late") == hold

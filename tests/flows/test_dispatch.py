@@ -37,7 +37,7 @@ def test_a_scraper_that_keeps_failing_is_left_alone_and_the_others_are_not(
     assert len(report.left) > 20
     for _, reason, until in report.left:
         assert reason.startswith("breaker open until ")
-        assert "3 failures in a row; the last: " in reason
+        assert "3 failures within 0:10:00; the last: " in reason
         assert until is not None
     assert {key.split("/")[0] for key in report.filled} == {"espn_schedules"}
     espn = report.document()["sources"][0]

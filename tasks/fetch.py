@@ -151,8 +151,9 @@ class SourceClient:
         A command goes when its requests may all have left, and is not slower for what the source's latency is.
         """
         requests = command.command.requests if command else 1
+        lasts = command.command.timeout if command else timedelta(seconds=settings.timeouts.total)
         async with self._processes if command else self._connections:
-            entered, departure = await self._leave(scraper, requests)
+            entered, departure = await self._leave(scraper, requests, lasts)
             self.left(self.name)
             attempts.requests += requests
             attempts.asked = asked = datetime.now(UTC)
@@ -181,10 +182,10 @@ class SourceClient:
             self.gate.succeeded(scraper, asked)
             return Fetched(bodies, attempts.requests, seconds)
 
-    async def _leave(self, scraper: str, requests: int) -> tuple[Pass, Departure]:
+    async def _leave(self, scraper: str, requests: int, lasts: timedelta) -> tuple[Pass, Departure]:
         """Waits until so many requests may leave, and gives the last one."""
         while True:
-            entered = await self.gate.enter(scraper)
+            entered = await self.gate.enter(scraper, requests)
             try:
                 departure = await self.bucket.leave(self.gate.slower)
                 for _ in range(requests - 1):
@@ -195,10 +196,9 @@ class SourceClient:
                 self.gate.give_up(entered)
                 raise
             departure.sent = departure.allowed  # it may never leave
-            if self.gate.is_open(scraper, entered):
+            if confirmed := self.gate.confirm(scraper, entered, lasts):
                 departure.sent = None
-                return entered, departure
-            self.gate.give_up(entered)
+                return confirmed, departure
 
     async def _get(self, url: str, departure: Departure, settings: Source) -> bytes:
         async def note_sent(event: str, _: dict[str, Any]) -> None:

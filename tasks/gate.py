@@ -6,9 +6,10 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from config.models import BreakerRules, Maintenance, Source
 from tasks.domain import holds
@@ -28,9 +29,9 @@ _RAMP_REQUESTS = 8  # the ramp of a slow source lasts so many requests
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """A request may go, and as whose probe."""
+    """A request may go, and as whose probe: each by its claim, a time at which it is given up."""
 
-    probes: tuple[str, ...] = ()
+    probes: Mapping[str, datetime] = field(default_factory=dict)
 
 
 class Gate:
@@ -49,12 +50,18 @@ class Gate:
         self._rules = settings.backoff
         self._breaker = breaker
         self._ledger = ledger
-        self._ramp = max(settings.backoff.ramp, timedelta(seconds=_RAMP_REQUESTS * spacing(settings.rates)))
+        self._apart = timedelta(seconds=spacing(settings.rates))
+        self._ahead = settings.connections  # requests that may wait for the bucket when a probe comes to it
+        self._ramp = max(settings.backoff.ramp, _RAMP_REQUESTS * self._apart)
         self._known: dict[str, Hold] = {}
         self._read_at = float("-inf")
 
-    async def enter(self, scraper: str) -> Pass:
-        """Waits out a short pause. Raises HeldError for a long one, and while somebody else's probe takes long."""
+    async def enter(self, scraper: str, requests: int = 1) -> Pass:
+        """Waits out a short pause. Raises HeldError for a long one, and while somebody else's probe takes long.
+
+        A probe is claimed for as long as so many requests may have to wait for the bucket.
+        """
+        patience = holds.PROBE_PATIENCE + (self._ahead + requests) * self._apart
         waited_since = _now()
         while True:
             now = _now()
@@ -67,11 +74,12 @@ class Gate:
                     what = "source paused" if hold.name == self.source else "breaker open"
                     raise HeldError(why_held(hold, what), hold.until)
             if all(hold.may_probe(now) for hold in held):
-                probes = [hold.name for hold in held if self._claim(hold.name)]
-                if len(probes) == len(held):
+                claims = {hold.name: self._claim(hold.name, patience) for hold in held}
+                entered = Pass({name: claim for name, claim in claims.items() if claim})
+                if len(entered.probes) == len(held):
                     log.info("%s is asked again, once: %s", self.source, held[0].reason)
-                    return Pass(probes=tuple(probes))
-                self.give_up(Pass(probes=tuple(probes)))
+                    return entered
+                self.give_up(entered)
             elif now - waited_since > WORTH_WAITING:
                 raise HeldError(f"a first request to {held[0].name} is not answered yet", now + WORTH_WAITING)
             await asyncio.sleep(0.1)
@@ -80,11 +88,22 @@ class Gate:
         """How many times as far apart as the rate asks for requests are at this moment."""
         return self.hold(self.source).slower(_now(), self._ramp)
 
-    def is_open(self, scraper: str, entered: Pass) -> bool:
-        """Has nothing been held since a request was let in?"""
-        now = _now()
-        names = {self.source, scraper} - set(entered.probes)
-        return all(self.hold(name).phase(now) is Phase.CLOSED for name in names)
+    def confirm(self, scraper: str, entered: Pass, lasts: timedelta) -> Pass | None:
+        """May a request that was let in, and waited for the bucket, still go? A probe is claimed again while it lasts.
+
+        None: something is held meanwhile, or a claim has lapsed and is somebody else's; all claims are given up then.
+        """
+        probes: dict[str, datetime] = {}
+        for name in dict.fromkeys((self.source, scraper)):
+            phase, mine = self.hold(name).phase(_now()), entered.probes.get(name)
+            if mine is None and phase is Phase.CLOSED:
+                continue
+            claim = mine and phase is Phase.HALF_OPEN and self._claim(name, lasts + holds.PROBE_PATIENCE, mine)
+            if not claim:
+                self.give_up(Pass({**entered.probes, **probes}))
+                return None
+            probes[name] = claim
+        return Pass(probes)
 
     def hold(self, name: str) -> Hold:
         """What the ledger said, at most half a second ago; or a maintenance window, if that lasts longer."""
@@ -134,20 +153,23 @@ class Gate:
 
     def give_up(self, entered: Pass) -> None:
         """The probes that were to be made will not be: somebody else may."""
-        for name in entered.probes:
-            self._change(name, lambda hold: replace(hold, probe_until=None))
+        for name, claim in entered.probes.items():
+            self._change(name, partial(_without, claim))
 
     def _answered(self, asked: datetime) -> None:
         if self.hold(self.source).until is not None:
             self._change(self.source, lambda hold: holds.succeeded(hold, asked, _now()))
 
-    def _claim(self, name: str) -> bool:
-        claimed = False
+    def _claim(self, name: str, patience: timedelta, mine: datetime | None = None) -> datetime | None:
+        claimed: datetime | None = None
 
         def claim(hold: Hold) -> Hold:
             nonlocal claimed
-            claimed = hold.may_probe(_now())
-            return replace(hold, probe_until=_now() + holds.PROBE_PATIENCE) if claimed else hold
+            now = _now()
+            if not hold.may_probe(now, mine):
+                return hold
+            claimed = now + patience
+            return replace(hold, probe_until=claimed)
 
         self._change(name, claim)
         return claimed
@@ -155,6 +177,10 @@ class Gate:
     def _change(self, name: str, change: Callable[[Hold], Hold]) -> Hold:
         self._known[name] = self._ledger.change_hold(name, change)
         return self._known[name]
+
+
+def _without(claim: datetime, hold: Hold) -> Hold:
+    return replace(hold, probe_until=None) if hold.probe_until == claim else hold
 
 
 def _now() -> datetime:

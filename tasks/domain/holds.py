@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from config.models import Backoff, BreakerRules
 
-# While a probe is out, nobody else asks; one that was not heard of again for so long has died.
+# While a probe is out, nobody else asks; one that is so late has died.
 PROBE_PATIENCE = timedelta(minutes=2)
 _FIRST_SHARE = 1 / 8  # of the rate, when a ramp begins
 
@@ -41,8 +41,10 @@ class Hold:
             return Phase.CLOSED
         return Phase.OPEN if now < self.until else Phase.HALF_OPEN
 
-    def may_probe(self, now: datetime) -> bool:
-        return self.phase(now) is Phase.HALF_OPEN and (self.probe_until is None or self.probe_until <= now)
+    def may_probe(self, now: datetime, mine: datetime | None = None) -> bool:
+        """`mine` is the `probe_until` of an earlier claim: nobody else has made one since."""
+        free = self.probe_until is None or self.probe_until <= now or self.probe_until == mine
+        return self.phase(now) is Phase.HALF_OPEN and free
 
     def slower(self, now: datetime, ramp: timedelta) -> float:
         """How many times as far apart requests are, while the rate grows again after a pause."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,11 @@ from typing import Any
 import httpx
 import pytest
 
-from config.models import Backoff, BreakerRules, Changes, Command, Retries, Source, Timeouts
+from config.models import Backoff, BreakerRules, Changes, Command, Rate, Retries, Source, Timeouts
 from deployments.sandbox.process import SandboxProcess
 from tasks.commands import prepare
 from tasks.domain.errors import FetchError, HeldError, RefusedError
-from tasks.domain.holds import Phase
+from tasks.domain.holds import Hold, Phase
 from tasks.domain.pacing import Departure
 from tasks.fetch import Fetched, SourceClient
 from tasks.gate import Gate
@@ -189,6 +190,38 @@ def test_two_processes_send_one_probe(client: Callable[..., SourceClient], sites
     times = sorted(request["monotonic"] for request in sites.requests())
     assert len(times) == 5
     assert times[1] - times[0] >= 0.9
+
+
+def _half_open(client: SourceClient) -> Gate:
+    """The gate of a source whose pause has just run out."""
+    ago = datetime.now(UTC) - timedelta(seconds=1)
+    client.gate._ledger.change_hold("espn", lambda hold: Hold("espn", ago, "HTTP 503"))
+    return client.gate
+
+
+def test_a_probe_whose_claim_has_lapsed_and_is_another_process_s_is_not_sent(
+    client: Callable[..., SourceClient],
+) -> None:
+    one, other = _half_open(client()), client().gate
+    entered = _run(one.enter("espn_scoreboard"))
+    one._ledger.change_hold("espn", lambda hold: replace(hold, probe_until=datetime.now(UTC)))
+    theirs = _run(other.enter("espn_scoreboard"))
+    assert one.confirm("espn_scoreboard", entered, timedelta(seconds=90)) is None
+    assert one._ledger.holds()["espn"].probe_until == theirs.probes["espn"], "nor is the other's claim given up"
+    assert other.confirm("espn_scoreboard", theirs, timedelta(seconds=90))
+
+
+def test_a_probe_is_claimed_for_as_long_as_it_may_wait_and_last(client: Callable[..., SourceClient]) -> None:
+    gate = _half_open(client(rates=[Rate(requests=1, seconds=12)], connections=1))
+    entered = _run(gate.enter("espn_scoreboard", requests=20))
+    assert entered.probes["espn"] - datetime.now(UTC) > timedelta(seconds=20 * 12)
+    confirmed = gate.confirm("espn_scoreboard", entered, timedelta(minutes=15))
+    assert confirmed
+    assert confirmed.probes["espn"] - datetime.now(UTC) > timedelta(minutes=15)
+    gate.give_up(entered)
+    assert gate.hold("espn").probe_until == confirmed.probes["espn"], "the first claim is given up no more"
+    gate.give_up(confirmed)
+    assert gate.hold("espn").probe_until is None
 
 
 def test_a_breaker_opens_after_failures_and_a_probe_closes_it(

@@ -47,6 +47,7 @@ class _Attempts:
     spent: int = 0
     too_fast: int = 0
     refusal: RefusedError | None = None
+    entered: Pass = field(default_factory=Pass)  # the probe that it is, until it is refused or settled
     asked: datetime = field(default_factory=lambda: datetime.now(UTC))  # the last time
 
 
@@ -98,11 +99,29 @@ class SourceClient:
         Asks again, up to `retries.attempts` times in all, for what can heal; waiting for a pause to end is no attempt,
         and neither is a 429. Raises HeldError when the source or the scraper is to be left alone for longer than it
         is worth waiting, and FetchError, with `requests`, how often the site was asked. That a known hole is still
-        one is no failure of the scraper.
+        one is no failure of the scraper. A probe that can heal stays one while it asks again: no other file probes
+        meanwhile.
         """
         settings = settings or self.settings
         url = settings.base_url.rstrip("/") + path if command is None else path
         attempts = self._attempts.setdefault(url, _Attempts())
+        try:
+            return await self._insist(scraper, url, check, attempts, settings, command, is_known_hole)
+        finally:
+            self.gate.give_up(attempts.entered)
+            attempts.entered = Pass()
+
+    async def _insist(
+        self,
+        scraper: str,
+        url: str,
+        check: Callable[[bytes], None],
+        attempts: _Attempts,
+        settings: Source,
+        command: Prepared | None,
+        is_known_hole: bool,
+    ) -> Fetched:
+        """Asks until the file is there, or its attempts are spent."""
         while True:
             try:
                 fetched = await self._ask(scraper, url, check, attempts, settings, command)
@@ -131,7 +150,7 @@ class SourceClient:
                             attempts.asked,
                             answered=command is None and not getattr(error, "unreachable", False),
                         )
-                    self._note_unreachable(error)
+                    self._note_unreachable(error, self.name in attempts.entered.probes)
                     raise
                 wait = _backoff(settings.retries, attempts.spent, error.wait)
                 log.info("%s: %s; again in %.1f s", self.name, error, wait)
@@ -153,7 +172,7 @@ class SourceClient:
         requests = command.command.requests if command else 1
         lasts = command.command.timeout if command else timedelta(seconds=settings.timeouts.total)
         async with self._processes if command else self._connections:
-            entered, departure = await self._leave(scraper, requests, lasts)
+            departure = await self._leave(scraper, requests, lasts, attempts)
             self.left(self.name)
             attempts.requests += requests
             attempts.asked = asked = datetime.now(UTC)
@@ -167,10 +186,8 @@ class SourceClient:
                     check(body)
             except RefusedError as error:
                 self.gate.refused(error, asked)
-                self.gate.give_up(entered)
-                raise
-            except BaseException:
-                self.gate.give_up(entered)
+                self.gate.give_up(attempts.entered)
+                attempts.entered = Pass()
                 raise
             finally:
                 self.bucket.sent(departure)
@@ -182,23 +199,22 @@ class SourceClient:
             self.gate.succeeded(scraper, asked)
             return Fetched(bodies, attempts.requests, seconds)
 
-    async def _leave(self, scraper: str, requests: int, lasts: timedelta) -> tuple[Pass, Departure]:
+    async def _leave(self, scraper: str, requests: int, lasts: timedelta, attempts: _Attempts) -> Departure:
         """Waits until so many requests may leave, and gives the last one."""
         while True:
-            entered = await self.gate.enter(scraper, requests)
-            try:
+            if not attempts.entered.probes:
+                attempts.entered = await self.gate.enter(scraper, requests)
+            departure = await self.bucket.leave(self.gate.slower)
+            for _ in range(requests - 1):
+                self.bucket.sent(departure)
+                self.left(self.name)
                 departure = await self.bucket.leave(self.gate.slower)
-                for _ in range(requests - 1):
-                    self.bucket.sent(departure)
-                    self.left(self.name)
-                    departure = await self.bucket.leave(self.gate.slower)
-            except BaseException:
-                self.gate.give_up(entered)
-                raise
             departure.sent = departure.allowed  # it may never leave
-            if confirmed := self.gate.confirm(scraper, entered, lasts):
+            confirmed = self.gate.confirm(scraper, attempts.entered, lasts)
+            attempts.entered = confirmed or Pass()
+            if confirmed:
                 departure.sent = None
-                return confirmed, departure
+                return departure
 
     async def _get(self, url: str, departure: Departure, settings: Source) -> bytes:
         async def note_sent(event: str, _: dict[str, Any]) -> None:
@@ -242,10 +258,10 @@ class SourceClient:
             where = f" to {response.headers['Location'][:200]}" if "Location" in response.headers else ""
             raise FetchError(f"{url}: HTTP {status}{where}")
 
-    def _note_unreachable(self, error: FetchError) -> None:
-        """Several files in a row without a connection: it is the source, and its other files can wait."""
+    def _note_unreachable(self, error: FetchError, probed: bool) -> None:
+        """Several files in a row without a connection, or a probe: it is the source, and its other files can wait."""
         self._unreachable = self._unreachable + 1 if isinstance(error, HealingError) and error.unreachable else 0
-        if self._unreachable >= _UNREACHABLE_AFTER:
+        if self._unreachable >= (1 if probed else _UNREACHABLE_AFTER):
             self.gate.refused(RefusedError(str(error)), datetime.now(UTC))
 
 

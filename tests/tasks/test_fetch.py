@@ -211,6 +211,32 @@ def test_a_probe_whose_claim_has_lapsed_and_is_another_process_s_is_not_sent(
     assert other.confirm("espn_scoreboard", theirs, timedelta(seconds=90))
 
 
+def test_a_file_whose_probe_can_heal_is_asked_for_again_before_any_other(
+    client: Callable[..., SourceClient], sites: SandboxProcess
+) -> None:
+    sites.set_faults("espn", "500", first=2)
+    espn = client(retries=Retries(attempts=3, first_wait=timedelta(seconds=0.3)))
+    _half_open(espn)
+    assert all(isinstance(result, Fetched) for result in _run(_fetch(espn, 1, 2, 3, 4)))
+    asked = [request["url"] for request in sites.requests()]
+    assert len(asked) == 6
+    assert len(set(asked[:3])) == 1
+
+
+def test_a_site_that_a_probe_does_not_reach_is_left_alone_for_longer(ledger_url: str) -> None:
+    def away(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("nobody there")
+
+    source = a_config().sources["espn"].model_copy(update={"retries": Retries(attempts=1)})
+    gate = Gate("espn", source, BREAKER, Ledger(ledger_url))
+    espn = SourceClient("espn", source, FreeBucket(), gate, transport=httpx.MockTransport(away))  # type: ignore[arg-type]
+    _half_open(espn)
+    (error,) = _run(_fetch(espn, 1))
+    assert isinstance(error, FetchError)
+    hold = gate.hold("espn")
+    assert (hold.phase(datetime.now(UTC)), hold.step) == (Phase.OPEN, 1)
+
+
 def test_a_probe_is_claimed_for_as_long_as_it_may_wait_and_last(client: Callable[..., SourceClient]) -> None:
     gate = _half_open(client(rates=[Rate(requests=1, seconds=12)], connections=1))
     entered = _run(gate.enter("espn_scoreboard", requests=20))

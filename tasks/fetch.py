@@ -22,7 +22,7 @@ from tasks.commands import Prepared
 from tasks.domain.errors import AbsentError, FetchError, HealingError, HeldError, RefusedError
 from tasks.domain.lanes import LATENCY
 from tasks.domain.pacing import Departure
-from tasks.gate import WORTH_WAITING, Gate, Pass
+from tasks.gate import LONGEST_ASKED, WORTH_WAITING, Gate, Pass
 
 log = logging.getLogger(__name__)
 
@@ -291,4 +291,4 @@ def retry_after(response: httpx.Response, now: datetime) -> timedelta | None:
             wait = parsedate_to_datetime(text) - now
         except (ValueError, TypeError, OverflowError):
             return None
-    return min(wait, timedelta(days=1)) if wait > timedelta() else None
+    return min(wait, LONGEST_ASKED) if wait > timedelta() else None

@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 _FRESH = 0.5  # seconds for which what the ledger said is believed: so late do other processes learn of a pause
 WORTH_WAITING = timedelta(seconds=5)  # a fill that has to wait longer gives its lane to another source
+LONGEST_ASKED = timedelta(days=1)  # a site that asks for more is not obeyed further
 _RAMP_REQUESTS = 8  # the ramp of a slow source lasts so many requests
 
 
@@ -55,6 +56,8 @@ class Gate:
         self._ramp = max(settings.backoff.ramp, _RAMP_REQUESTS * self._apart)
         self._known: dict[str, Hold] = {}
         self._read_at = float("-inf")
+        longest = max(self._rules.first, self._rules.shut_out, self._rules.longest, LONGEST_ASKED)
+        self._distrust((1 + self._rules.jitter) * longest)
 
     async def enter(self, scraper: str, requests: int = 1) -> Pass:
         """Waits out a short pause. Raises HeldError for a long one, and while somebody else's probe takes long.
@@ -155,6 +158,15 @@ class Gate:
         """The probes that were to be made will not be: somebody else may."""
         for name, claim in entered.probes.items():
             self._change(name, partial(_without, claim))
+
+    def _distrust(self, longest: timedelta) -> None:
+        """Ends a pause of the source that a wrong clock made: what plans go by is the ledger."""
+        known = self._ledger.holds().get(self.source)
+        if known and holds.believed(known, longest, _now()) != known:
+            log.warning(
+                "%s: %s lies further ahead than any pause; not believed", self.source, known.until or known.resumed_at
+            )
+            self._change(self.source, lambda hold: holds.believed(hold, longest, _now()))
 
     def _answered(self, asked: datetime) -> None:
         if self.hold(self.source).until is not None:

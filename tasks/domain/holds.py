@@ -57,6 +57,15 @@ class Window(Hold):
     """A hold that the configuration tells of and no ledger: over when it is over, and no probe after it."""
 
 
+def believed(hold: Hold, longest: timedelta, now: datetime) -> Hold:
+    """A time that lies further ahead than the longest pause was written by a wrong clock: a probe will tell."""
+    if hold.until is not None and hold.until > now + longest:
+        return replace(hold, until=now, probe_until=None)
+    if hold.resumed_at is not None and hold.resumed_at > now + longest:
+        return replace(hold, resumed_at=None)
+    return hold
+
+
 def refused(
     hold: Hold,
     rules: Backoff,

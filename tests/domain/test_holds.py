@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.models import Backoff, BreakerRules
-from tasks.domain.holds import Hold, Phase, failed, refused, succeeded
+from tasks.domain.holds import Hold, Phase, believed, failed, refused, succeeded
 from tests.builders import NOW
 
 RULES = Backoff(first=timedelta(seconds=10), longest=timedelta(minutes=5), quiet=timedelta(minutes=10))
@@ -65,6 +65,12 @@ def test_an_answer_to_what_was_sent_before_the_pause_does_not_end_it() -> None:
     assert succeeded(hold, NOW - SECOND, NOW + SECOND) == hold
     resumed = succeeded(hold, NOW + 10 * SECOND, NOW + 11 * SECOND)
     assert _refused(resumed, 12, asked=-1) == resumed, "nor does a late refusal begin another"
+
+
+def test_a_recovery_that_is_yet_to_come_is_not_believed() -> None:
+    hold = Hold("espn", resumed_at=NOW + timedelta(days=2))
+    assert believed(hold, timedelta(days=1), NOW).resumed_at is None
+    assert believed(hold, timedelta(days=3), NOW) == hold
 
 
 def test_the_rate_grows_slowly_after_a_pause() -> None:

@@ -211,6 +211,15 @@ def test_a_probe_whose_claim_has_lapsed_and_is_another_process_s_is_not_sent(
     assert other.confirm("espn_scoreboard", theirs, timedelta(seconds=90))
 
 
+@pytest.mark.parametrize(("days", "phase"), [(3, Phase.HALF_OPEN), (0.5, Phase.OPEN)], ids=["a wrong clock", "a pause"])
+def test_a_pause_that_is_longer_than_any_can_be_is_not_believed(
+    client: Callable[..., SourceClient], ledger_url: str, days: float, phase: Phase
+) -> None:
+    until = datetime.now(UTC) + timedelta(days=days)
+    Ledger(ledger_url).change_hold("espn", lambda hold: Hold("espn", until, "HTTP 503"))
+    assert client().gate.hold("espn").phase(datetime.now(UTC)) is phase
+
+
 def test_a_file_whose_probe_can_heal_is_asked_for_again_before_any_other(
     client: Callable[..., SourceClient], sites: SandboxProcess
 ) -> None:

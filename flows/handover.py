@@ -104,7 +104,7 @@ def _span(cells: Sequence[Cell]) -> dict[str, Any]:
 async def see_through(run: Run, flow_run: FlowRun, fills: Sequence[Fill]) -> State[None]:
     """Waits for the end of a run that was handed over; what became of each file is in `run.outcomes` then.
 
-    One that nobody begins in time is cancelled, and one whose process has died is called crashed.
+    One that no worker takes in time is cancelled; one whose process has died, or never begins, is called crashed.
     """
     keys = [key for fill in fills for key in fill.keys]
     works = {gap.cell.work for fill in fills for gap in fill.gaps}
@@ -176,7 +176,12 @@ async def _end_of(run: Run, flow_run: FlowRun, fills: Sequence[Fill]) -> State[N
                 await _set(run, flow_run.id, Cancelling() if begun else Cancelled())
                 told_to_stop = True
             elif not (run.stopped or begun or state.is_final()) and now - handed_over > patience:
-                why = f"no worker has begun it within {timedelta(seconds=round(patience))}"
+                within = timedelta(seconds=round(patience))
+                if state.is_pending():  # its process has died before it could say so, or nobody could be told
+                    lost: State[None] = Crashed(message=f"a worker took it, and it had not begun after {within}")
+                    await _set(run, flow_run.id, lost)
+                    return lost
+                why = f"no worker has begun it within {within}"
                 log.warning("%s: %s; is a worker of pool %r up?", flow_run.name, why, flow_run.work_pool_name)
                 never: State[None] = Cancelled(message=why)
                 await _set(run, flow_run.id, never)

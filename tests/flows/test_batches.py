@@ -14,7 +14,7 @@ import pytest
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import ObjectNotFound
-from prefect.states import Cancelled, Cancelling, Crashed, Running, State
+from prefect.states import Cancelled, Cancelling, Crashed, Pending, Running, State
 
 from blocks.store import Store
 from config.models import Priority
@@ -122,6 +122,14 @@ def test_a_run_that_is_being_cancelled_has_begun(ledger: Ledger, monkeypatch: py
     prefect = Prefect(Cancelling(), Cancelling(), Cancelled(message="by hand"))
     state = wait(ledger, prefect, monkeypatch)
     assert (state.message, prefect.told) == ("by hand", [])
+
+
+def test_a_run_that_a_worker_took_and_never_began_is_for_another_try(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prefect = Prefect(Pending())
+    state = wait(ledger, prefect, monkeypatch)
+    assert (state.is_crashed(), prefect.told) == (True, ["Crashed"])
 
 
 def test_a_run_that_prefect_calls_ended_is_waited_for_while_the_ledger_has_it_at_work(

@@ -51,6 +51,7 @@ def test_a_deployed_reconcile_fills_the_lake_through_its_scrapers_though_its_ser
     postgres: str, sites: SandboxProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ADCE_LEDGER", f"postgresql+psycopg://{new_database(postgres, 'handover_ledger')}")
+    monkeypatch.setenv("ADCE_RECONCILE__START_WITHIN", "40s")  # a process that could not begin, its server being away
     database = f"postgresql+asyncpg://{new_database(postgres, 'handover_prefect')}"
     parameters = {"sources": ["espn", "nba_api"], "since": SPAN[1], "until": SPAN[3], "as_of": SPAN[5]}
     home, port = tmp_path / "prefect", free_port()

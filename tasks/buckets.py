@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import math
 import random
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
@@ -43,8 +42,6 @@ _REST = 2.0  # seconds that are worth giving a lease back for, and sleeping with
 _WORTH_GIVING = 0.05  # seconds of a lease that are worth two calls to be given back
 _GIVING_ATTEMPTS = 3
 _IDLE = 0.25  # seconds without a request after which the rest of a lease is given back
-_HOLD = 0.25  # seconds by which a lease is prolonged while a request of it waits for a connection
-_AHEAD = 0.1  # seconds before its end
 _IN_A_ROW = 3  # leases that a process takes before it lets those go first that may be waiting
 _NOT_GRANTED = {httpx.codes.LOCKED, httpx.codes.INTERNAL_SERVER_ERROR, httpx.codes.SERVICE_UNAVAILABLE}
 _CLOSE_PATIENCE = 10.0  # seconds for calls to end that are under way when a run ends
@@ -173,13 +170,12 @@ class _Lease:
     terms: Terms
     granted: float
     tolerance: float  # seconds by which a request may leave late
-    held: float = 0.0  # seconds by which it was prolonged
     left: int = 0  # requests so far
 
     @property
     def free_at(self) -> float:
         """When another process may have the bucket."""
-        return self.granted + self.terms.lease + self.held
+        return self.granted + self.terms.lease
 
     @property
     def until(self) -> float:
@@ -237,7 +233,6 @@ class Asker:
         self._comparing: asyncio.Task[None] | None = None
         self._giving_back: asyncio.TimerHandle | None = None
         self._under_way: dict[Departure, _Lease] = {}  # allowed, and perhaps not sent yet
-        self._changing = asyncio.Lock()  # what the limit has, by one call at a time
         self._jobs: set[asyncio.Task[None]] = set()
         self._closed = asyncio.Event()
         self._clock = _Clock()
@@ -281,41 +276,18 @@ class Asker:
         self._under_way = {other: lease for other, lease in self._under_way.items() if other.sent is None}
         self._under_way[departure] = self._lease
         self._give_back_after(max(_IDLE, 2 * self._lease.terms.spacing * slower))
-        if self._lease.left == 1 < self._lease.terms.requests:
-            self._watch_the_end(self._lease)
 
     def sent(self, departure: Departure) -> None:
-        """Notes when a request was really sent. One that was sent when its lease had ended pushes the bucket for all.
-
-        Under a newer lease of this process no other can come too close to it, and the pace knows of it.
-        """
+        """Notes when a request was really sent. One of a slow rate that was sent late pushes the bucket for all."""
         departure.sent = departure.sent or time.monotonic()
         lease = self._under_way.pop(departure, None)
-        if lease and (late := departure.sent - lease.until) > 0:
-            self._soon(self._push(lease, late))
+        if lease and lease is self._lease and lease.terms.requests == 1 and departure.sent > lease.until:
+            self._lease = None
+            self._soon(self._push(lease.terms))
 
-    def _watch_the_end(self, lease: _Lease) -> None:
-        """A request that waits for a connection when its lease ends prolongs that for all: afterwards is too late."""
-
-        def look() -> None:
-            waits = any(of is lease and departure.sent is None for departure, of in self._under_way.items())
-            if waits and not self._closed.is_set():
-                lease.held += _HOLD
-                self._soon(self._push(lease, _HOLD))
-                self._watch_the_end(lease)
-
-        asyncio.get_running_loop().call_later(lease.free_at - _AHEAD - time.monotonic(), look)
-
-    async def _push(self, lease: _Lease, late: float) -> None:
-        """The bucket is free by so much later, unless this or another process has it anew."""
-        slots = min(math.ceil(late * lease.terms.decay), lease.terms.slots)
-        async with self._changing:
-            if self._comparing:
-                await asyncio.wait({self._comparing})
-            if self._lease not in (None, lease) or (await self._read()).updated != self._changed:
-                return  # and to be denied would take from another what it has waited for
-            if await self._answer(partial(self._increment, slots)):
-                self._changed = (await self._read()).updated
+    async def _push(self, terms: Terms) -> None:
+        """The bucket is as full as if its lease began now."""
+        await self._answer(lambda: _change(self._client, self.name, terms))
 
     def _give_back_after(self, idle: float) -> None:
         """Ends the lease after so many seconds in which no request leaves."""
@@ -364,21 +336,19 @@ class Asker:
             if free_in > 0:
                 delay = 0.0 if first else 1.2 * _STAGGER if mine else random.uniform(0, _STAGGER)
                 await self._sleep(min(free_in + delay, _LOOK_AGAIN))
-                if not first or free_in > _LOOK_AGAIN or have.updated != self._changed:
+                if not first or free_in > _LOOK_AGAIN:
                     continue
-            async with self._changing:
-                asked = time.monotonic()
-                granted = await self._answer(partial(self._increment, terms.slots))
-                answered = time.monotonic()
-                if not granted:
-                    await self._compare_clocks(asked, answered, None, have.updated)
-                    continue
+            asked = time.monotonic()
+            granted = await self._answer(partial(self._increment, terms.slots))
+            answered = time.monotonic()
+            if granted:
                 self._in_a_row = self._in_a_row + 1 if first else 1
                 # From when it was asked for, at the earliest; when exactly, the limit will tell.
                 self._lease = _Lease(terms, asked, self._pace.tolerance)
                 self._give_back_after(max(_REST, 2 * terms.spacing))  # who asked for it may have been cancelled
                 self._comparing = self._soon(self._compare_clocks(asked, answered, self._lease))
                 return
+            await self._compare_clocks(asked, answered, None, have.updated)
 
     def _free_in(self, have: GlobalConcurrencyLimitResponse) -> float:
         """Seconds until the whole bucket is free, if nobody else changes it."""

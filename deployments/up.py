@@ -17,7 +17,7 @@ import httpx
 import prefect
 import yaml
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowFilter, FlowFilterName, FlowRunFilter, WorkPoolFilter, WorkPoolFilterName
+from prefect.client.schemas.filters import FlowFilter, FlowFilterName, WorkPoolFilter, WorkPoolFilterName
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import PrefectException
 from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -189,17 +189,15 @@ async def _until_told(system: System, verbose: bool) -> int:
 async def _tell_news(since: datetime) -> None:
     """A line for every reconcile and ad hoc fill that ends."""
     flows = FlowFilter(name=FlowFilterName(any_=[_RECONCILE, "fill"]))
-    ended = FlowRunFilter.parse_obj({"end_time": {"after_": since}})
     told = set()
     while True:
         with suppress(httpx.HTTPError, PrefectException):  # it is away for a moment, and then tells
             async with get_client() as client:
                 while True:
-                    runs = await client.read_flow_runs(
-                        flow_filter=flows, flow_run_filter=ended, sort=FlowRunSort.END_TIME_DESC, limit=20
-                    )
+                    runs = await client.read_flow_runs(flow_filter=flows, sort=FlowRunSort.END_TIME_DESC, limit=20)
                     for run in reversed(runs):
-                        if run.id not in told and run.state and run.state.is_final():
+                        is_news = run.id not in told and run.end_time and run.end_time > since
+                        if is_news and run.state and run.state.is_final():
                             told.add(run.id)
                             flow = await client.read_flow(run.flow_id)
                             say(f"{flow.name} {run.name}: {run.state.name}: {run.state.message}")

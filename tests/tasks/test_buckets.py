@@ -286,7 +286,7 @@ def test_three_processes_share_a_rate_and_a_strict_upstream_rejects_nothing(
     with prefect_server(tmp_path, url) as env:
         spent = spend(rate, 3, 12, env)
     assert spent.refused == 0
-    assert spent.requests > 40, "about 120, if nobody else uses this machine"
+    assert spent.requests > 60, "about 120, if nobody else uses this machine"
 
 
 def test_the_clocks_difference_is_known_the_better_the_quicker_an_answer_was_and_anew_when_one_was_set() -> None:

@@ -106,55 +106,46 @@ class SourceClient:
         url = settings.base_url.rstrip("/") + path if command is None else path
         attempts = self._attempts.setdefault(url, _Attempts())
         try:
-            return await self._insist(scraper, url, check, attempts, settings, command, is_known_hole)
-        finally:
-            self.gate.give_up(attempts.entered)
-            attempts.entered = Pass()
-
-    async def _insist(
-        self,
-        scraper: str,
-        url: str,
-        check: Callable[[bytes], None],
-        attempts: _Attempts,
-        settings: Source,
-        command: Prepared | None,
-        is_known_hole: bool,
-    ) -> Fetched:
-        """Asks until the file is there, or its attempts are spent."""
-        while True:
-            try:
-                fetched = await self._ask(scraper, url, check, attempts, settings, command)
-                del self._attempts[url]
-                return fetched
-            except HeldError as error:
-                error.refusal, error.refusals = attempts.refusal, attempts.spent
-                raise
-            except RefusedError as error:
-                attempts.refusal = error
-                error.requests = attempts.requests
-                attempts.too_fast += error.too_fast
-                attempts.spent += not error.too_fast
-                if attempts.spent >= settings.retries.attempts or attempts.too_fast >= _MOST_TOO_FAST:
+            while True:
+                try:
+                    fetched = await self._ask(scraper, url, check, attempts, settings, command)
+                    del self._attempts[url]
+                    return fetched
+                except HeldError as error:
+                    error.refusal, error.refusals = attempts.refusal, attempts.spent
                     raise
-            except FetchError as error:
-                attempts.spent += 1
-                if not isinstance(error, HealingError) or attempts.spent >= settings.retries.attempts:
+                except RefusedError as error:
+                    attempts.refusal = error
                     error.requests = attempts.requests
-                    if is_known_hole and isinstance(error, AbsentError):
-                        self.gate.succeeded(scraper, attempts.asked)
-                    else:
-                        self.gate.failed(
-                            scraper,
-                            str(error),
-                            attempts.asked,
-                            answered=command is None and not getattr(error, "unreachable", False),
-                        )
-                    self._note_unreachable(error, self.name in attempts.entered.probes)
-                    raise
-                wait = _backoff(settings.retries, attempts.spent, error.wait)
-                log.info("%s: %s; again in %.1f s", self.name, error, wait)
-                await asyncio.sleep(wait)
+                    attempts.too_fast += error.too_fast
+                    attempts.spent += not error.too_fast
+                    if attempts.spent >= settings.retries.attempts or attempts.too_fast >= _MOST_TOO_FAST:
+                        raise
+                except FetchError as error:
+                    attempts.spent += 1
+                    if not isinstance(error, HealingError) or attempts.spent >= settings.retries.attempts:
+                        error.requests = attempts.requests
+                        if is_known_hole and isinstance(error, AbsentError):
+                            self.gate.succeeded(scraper, attempts.asked)
+                        else:
+                            self.gate.failed(
+                                scraper,
+                                str(error),
+                                attempts.asked,
+                                answered=command is None and not getattr(error, "unreachable", False),
+                            )
+                        self._note_unreachable(error, self.name in attempts.entered.probes)
+                        raise
+                    wait = _backoff(settings.retries, attempts.spent, error.wait)
+                    log.info("%s: %s; again in %.1f s", self.name, error, wait)
+                    await asyncio.sleep(wait)
+        finally:
+            self._give_up(attempts)
+
+    def _give_up(self, attempts: _Attempts) -> None:
+        """The file is no probe any more: another one may be."""
+        self.gate.give_up(attempts.entered)
+        attempts.entered = Pass()
 
     async def _ask(
         self,
@@ -186,8 +177,7 @@ class SourceClient:
                     check(body)
             except RefusedError as error:
                 self.gate.refused(error, asked)
-                self.gate.give_up(attempts.entered)
-                attempts.entered = Pass()
+                self._give_up(attempts)
                 raise
             finally:
                 self.bucket.sent(departure)

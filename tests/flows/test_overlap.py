@@ -21,7 +21,7 @@ def test_four_reconciles_and_two_ad_hoc_fills_ask_for_nothing_twice(
     adce_home: Path, sites: SandboxProcess, tmp_path: Path, postgres: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ADCE_LEDGER", f"postgresql://{new_database(postgres, 'overlap')}")
-    monkeypatch.setenv("ADCE_RECONCILE__LEASE", "10s")  # so long a busy machine does not keep a run from renewing it
+    monkeypatch.setenv("ADCE_RECONCILE__LEASE", "3s")
     with prefect_server(tmp_path / "prefect") as env:
         subprocess.run([ADCE, "setup"], env={**os.environ, **env}, check=True, stdout=subprocess.DEVNULL)
         with starter(env, tmp_path / "log") as runs:

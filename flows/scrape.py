@@ -24,7 +24,7 @@ from tasks.domain.expected import Cell
 from tasks.domain.plan import Fill
 from tasks.domain.rollout import source_for
 from tasks.domain.states import Examination, version_of
-from tasks.domain.verdicts import Verdict, Wholeness
+from tasks.domain.verdicts import Fault, Verdict, Wholeness
 from tasks.history import Change, FileOutcome
 from tasks.inventory import judge
 from tasks.sources.fingerprints import fingerprint
@@ -142,14 +142,8 @@ async def _fetch_and_store(
 
     def check(body: bytes) -> None:
         verdict = verdicts[body] = judge(body, cells[0], dataset)
-        if verdict.refused:
-            raise RefusedError(f"{path}: {verdict.reason}", shut_out=True)
-        if verdict.absent:
-            raise AbsentError(f"{path}: {verdict.reason}")
-        if verdict.cut_off:
-            raise HealingError(f"{path}: {verdict.reason}")
-        if verdict.wholeness is Wholeness.BAD or (verdict.wholeness is Wholeness.PARTIAL and dataset.refresh is None):
-            raise FetchError(f"{path}: {verdict.reason}")
+        if not verdict.fits(dataset):
+            raise _unfit(verdict, path)
         if len(body) < dataset.min_bytes:
             raise FetchError(f"{path}: {len(body)} bytes; a whole one has at least {dataset.min_bytes}")
 
@@ -182,6 +176,20 @@ async def _fetch_and_store(
             continue
         outcomes.append(FileOutcome(cell.key, "stored", requests, len(body), seconds=fetched.seconds))
     return outcomes
+
+
+def _unfit(verdict: Verdict, path: str) -> FetchError:
+    """The error that says what follows from a body that cannot be stored."""
+    reason = f"{path}: {verdict.reason}"
+    match verdict.fault:
+        case Fault.REFUSED:
+            return RefusedError(reason, shut_out=True)
+        case Fault.ABSENT:
+            return AbsentError(reason)
+        case Fault.CUT_OFF:
+            return HealingError(reason)
+        case _:
+            return FetchError(reason)
 
 
 async def _store(run: Run, cell: Cell, body: bytes, verdict: Verdict, changes: list[Change]) -> None:

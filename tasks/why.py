@@ -59,6 +59,7 @@ class Answer:
             "state": self.status.state.value,
             "kind": self.status.kind and self.status.kind.value,
             "reason": self.status.reason,
+            "limit": self.status.limit and self.status.limit.value,
             "until": _iso(self.status.until),
             "decides": self.decides,
             "next_action": self.next_action,

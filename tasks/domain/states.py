@@ -12,6 +12,7 @@ from typing import NamedTuple
 from config.models import Dataset
 from tasks.domain.expected import Cell
 from tasks.domain.games import Game, GameStatus
+from tasks.domain.reasons import Limit
 from tasks.domain.verdicts import Verdict, Wholeness
 
 # How long after its start a game is over at the latest; one that is not final by then is overdue.
@@ -81,6 +82,7 @@ class Status:
     kind: Kind | None = None
     until: datetime | None = None
     lost: bool = False  # there was a good file, which ADCE did not take away: an operator is to be told
+    limit: Limit | None = None
 
 
 _COMPLETE = Status(State.PRESENT, "complete")
@@ -126,7 +128,7 @@ def state_of(
     assert verdict is not None
     if verdict.wholeness is Wholeness.WHOLE:
         return _gap(Kind.STALE, early)
-    if dataset.refresh is None:
+    if dataset.refresh is None or not verdict.fits(dataset):
         return _gap(Kind.INVALID, verdict.reason)
     return _partial(cell, dataset.refresh, have, verdict, current.fetched, now)
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from config.models import Dataset
 from tasks.domain.games import Game
 
 
@@ -12,6 +13,16 @@ class Wholeness(StrEnum):
     BAD = "bad"  # not what was asked for: an error page, another game, cut off, empty
 
 
+class Fault(StrEnum):
+    """What is wrong with a body that cannot be stored as it is, by what follows from it."""
+
+    REFUSED = "refused"  # a wall, a login, a maintenance page: the site's trouble; it says nothing of this file
+    ABSENT = "absent"  # the source says in its own way that it has no such file
+    UNFINISHED = "unfinished"  # the document of the right game, which is not whole: evidence like an absence
+    CUT_OFF = "cut_off"  # not even well-formed: asking again may heal it
+    UNFIT = "unfit"  # another document than the one asked for, or of another kind
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What a body check found: how whole the body is, why, and which games it lists."""
@@ -19,9 +30,14 @@ class Verdict:
     wholeness: Wholeness
     reason: str = ""
     games: tuple[Game, ...] = ()
-    refused: bool = False  # a block page: the source refuses us, rather than lacking the file
-    absent: bool = False  # the source says that it has none: a page that tells so, a final game without plays
-    cut_off: bool = False  # not even well-formed: asking again may heal it
+    fault: Fault | None = None
+
+    def fits(self, dataset: Dataset) -> bool:
+        """May a body of this verdict be stored under a key of the dataset?
+
+        An unfinished document may where it is asked for again until it is finished.
+        """
+        return self.fault is None or (self.fault is Fault.UNFINISHED and dataset.refresh is not None)
 
 
 def whole(games: tuple[Game, ...] = ()) -> Verdict:
@@ -29,8 +45,14 @@ def whole(games: tuple[Game, ...] = ()) -> Verdict:
 
 
 def partial(reason: str, games: tuple[Game, ...] = ()) -> Verdict:
+    """Of a list: more will be listed, or what it lists may change."""
     return Verdict(Wholeness.PARTIAL, reason, games)
 
 
-def bad(reason: str, *, refused: bool = False, absent: bool = False, cut_off: bool = False) -> Verdict:
-    return Verdict(Wholeness.BAD, reason, refused=refused, absent=absent, cut_off=cut_off)
+def unfinished(reason: str) -> Verdict:
+    """Of a game's document: it is that of the right game, and there is more to come, or should be."""
+    return Verdict(Wholeness.PARTIAL, reason, fault=Fault.UNFINISHED)
+
+
+def bad(reason: str, fault: Fault = Fault.UNFIT) -> Verdict:
+    return Verdict(Wholeness.BAD, reason, fault=fault)

@@ -9,7 +9,7 @@ from selectolax.lexbor import LexborNode
 from config.models import Check
 from tasks.domain.games import Game, GameStatus
 from tasks.domain.seasons import EASTERN, games_per_team
-from tasks.domain.verdicts import Verdict, bad, partial, whole
+from tasks.domain.verdicts import Fault, Verdict, bad, partial, unfinished, whole
 from tasks.sources.documents import Page, UnfitBodyError, read_page
 from tasks.sources.schedules import settled
 
@@ -33,7 +33,9 @@ def box_score(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:
 def play_by_play(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:
     page = _page(body, f"/boxscores/pbp/{fields['id']}.html")
     rows = len(_table(page, "pbp").css("tr:not(.thead)"))
-    return whole() if rows >= _ROWS_OF_A_GAME else bad(f"{rows} rows of play-by-play", absent=not rows)
+    if rows >= _ROWS_OF_A_GAME:
+        return whole()
+    return unfinished(f"{rows} rows of play-by-play") if rows else bad("no rows of play-by-play", Fault.ABSENT)
 
 
 def schedule(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:
@@ -69,14 +71,14 @@ def _page(body: bytes, path: str) -> Page:
     """The page of that address. An unknown one answers 200 with some other page."""
     page = read_page(body)
     if not page.canonical.endswith(path):
-        raise UnfitBodyError(f"another page: {page.title or page.canonical or 'without a title'}", absent=True)
+        raise UnfitBodyError(f"another page: {page.title or page.canonical or 'without a title'}", Fault.ABSENT)
     return page
 
 
 def _season_page(body: bytes, fields: Mapping[str, str], path: str) -> Page:
     page = read_page(body)
     if path not in page.canonical or fields["season"] not in page.title:
-        raise UnfitBodyError(f"another page: {page.title or page.canonical or 'without a title'}", absent=True)
+        raise UnfitBodyError(f"another page: {page.title or page.canonical or 'without a title'}", Fault.ABSENT)
     return page
 
 

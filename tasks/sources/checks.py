@@ -40,7 +40,7 @@ def examine(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:
     try:
         verdict = function(body, fields, check)
     except UnfitBodyError as error:
-        verdict = bad(str(error), refused=error.refused, absent=error.absent, cut_off=error.cut_off)
+        verdict = bad(str(error), error.fault)
     except Exception as error:  # checks read as if the shape were right; a wrong one fails in any way at all
         verdict = bad(f"not the expected shape: {type(error).__name__}: {error}")
     return replace(verdict, reason=_one_line(verdict.reason))

@@ -8,15 +8,15 @@ from typing import Any
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
+from tasks.domain.verdicts import Fault
+
 
 class UnfitBodyError(ValueError):
     """The body is not the kind of document that was asked for."""
 
-    def __init__(self, reason: str, *, refused: bool = False, absent: bool = False, cut_off: bool = False) -> None:
+    def __init__(self, reason: str, fault: Fault = Fault.UNFIT) -> None:
         super().__init__(reason)
-        self.refused = refused
-        self.absent = absent
-        self.cut_off = cut_off
+        self.fault = fault
 
 
 # Looked for in titles and headings only, unless the body is too short to be anything but a notice:
@@ -71,13 +71,13 @@ def _tables(tree: LexborHTMLParser, pattern: str) -> dict[str, LexborNode]:
 
 def read_text(body: bytes) -> str:
     if not body.strip():
-        raise UnfitBodyError("empty body", cut_off=True)
+        raise UnfitBodyError("empty body", Fault.CUT_OFF)
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UnfitBodyError(f"not UTF-8 at byte {error.start}", cut_off=True) from None
+        raise UnfitBodyError(f"not UTF-8 at byte {error.start}", Fault.CUT_OFF) from None
     if "\0" in text:
-        raise UnfitBodyError("NUL bytes in the text", cut_off=True)
+        raise UnfitBodyError("NUL bytes in the text", Fault.CUT_OFF)
     return text
 
 
@@ -85,13 +85,15 @@ def read_json(body: bytes) -> Any:
     """The object or list in the body. Raises UnfitBodyError for anything else, and for error bodies."""
     text = read_text(body)
     if not text.lstrip().startswith(("{", "[")):
-        refused, is_page = _is_refusal(text), text.lstrip().startswith("<")
-        raise UnfitBodyError(f"not JSON: {_heading(text)}", refused=refused, absent=is_page and not refused)
+        if _is_refusal(text):
+            raise UnfitBodyError(f"not JSON: {_heading(text)}", Fault.REFUSED)
+        is_page = text.lstrip().startswith("<")
+        raise UnfitBodyError(f"not JSON: {_heading(text)}", Fault.ABSENT if is_page else Fault.UNFIT)
     try:
         document = json.loads(text)
     except json.JSONDecodeError as error:
         reason = f"JSON broken or cut off at character {error.pos} of {len(text)}"
-        raise UnfitBodyError(reason, cut_off=True) from None
+        raise UnfitBodyError(reason, Fault.CUT_OFF) from None
     except RecursionError:
         raise UnfitBodyError("JSON nested too deeply") from None
     if not document:
@@ -112,11 +114,11 @@ def read_page(body: bytes) -> Page:
     """The whole page in the body. Raises UnfitBodyError for block pages and for pages cut short."""
     text = read_text(body)
     if _is_refusal(text):
-        raise UnfitBodyError(f"refused: {_heading(text)}", refused=True)
+        raise UnfitBodyError(f"refused: {_heading(text)}", Fault.REFUSED)
     if not text.lstrip().startswith("<"):
         raise UnfitBodyError("not a web page")
     if "</html>" not in text[-5_000:].lower():
-        raise UnfitBodyError("page cut off before its end", cut_off=True)
+        raise UnfitBodyError("page cut off before its end", Fault.CUT_OFF)
     return Page(text, LexborHTMLParser(text))
 
 
@@ -127,8 +129,9 @@ def _reject_error(document: dict[str, Any]) -> None:
     code = document.get("code")
     message = str(document.get("message") or document.get("Message") or "")
     reason = "error body" + (f" {code}" if code else "") + (f": {message}" if message else "")
-    refused = code in (403, 429) or bool(_REFUSAL.search(message))
-    raise UnfitBodyError(reason, refused=refused, absent=code == 404)
+    if code in (403, 429) or _REFUSAL.search(message):
+        raise UnfitBodyError(reason, Fault.REFUSED)
+    raise UnfitBodyError(reason, Fault.ABSENT if code == 404 else Fault.UNFIT)
 
 
 def _is_refusal(text: str) -> bool:

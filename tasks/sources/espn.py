@@ -8,7 +8,7 @@ from typing import Any
 from config.models import Check
 from tasks.domain.games import Game, GameStatus
 from tasks.domain.seasons import eastern_day, season_name
-from tasks.domain.verdicts import Verdict, bad, partial, whole
+from tasks.domain.verdicts import Verdict, bad, unfinished, whole
 from tasks.sources.documents import UnfitBodyError, read_object
 from tasks.sources.schedules import moment, settled, tip_off
 
@@ -53,7 +53,7 @@ def summary(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:
         return bad(f"game {header['id']}, not {fields['id']}")
     status = header["competitions"][0]["status"]["type"]
     if not _is_final(status):
-        return partial(f"game not final: {_STATES.get(status['state'], status['name'])}")
+        return unfinished(f"game not final: {_STATES.get(status['state'], status['name'])}")
     teams = _teams_with_players(document)
     if teams != 2:
         return bad(f"{teams} of 2 teams have players in the box score")
@@ -113,7 +113,7 @@ def _teams_with_players(document: dict[str, Any]) -> int:
 
 def _told_to_the_end(plays: list[dict[str, Any]], end_year: int) -> Verdict:
     if not plays:
-        return whole() if end_year < _FIRST_YEAR_WITH_PLAYS else partial("final, but without plays")
+        return whole() if end_year < _FIRST_YEAR_WITH_PLAYS else unfinished("final, but without plays")
     if str(plays[-1].get("type", {}).get("id")) != _END_OF_GAME:
-        return partial("plays stop before the end of the game")
+        return unfinished("plays stop before the end of the game")
     return whole()

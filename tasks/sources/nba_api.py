@@ -7,7 +7,7 @@ from typing import Any
 
 from config.models import Check
 from tasks.domain.games import Game, GameStatus
-from tasks.domain.verdicts import Verdict, bad, partial, whole
+from tasks.domain.verdicts import Fault, Verdict, bad, unfinished, whole
 from tasks.sources.documents import UnfitBodyError, read_object
 from tasks.sources.schedules import moment, settled, tip_off
 
@@ -51,10 +51,10 @@ def box_score(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:
     if not all(team["players"] for team in teams):
         return bad("a team without players")
     if not all(any(_has_played(player) for player in team["players"]) for team in teams):
-        return partial("game not final: no player has played")
+        return unfinished("game not final: no player has played")
     played = max(_team_minutes(team) for team in teams)
     if fields["id"].startswith("00") and 0 < played < _MINUTES_OF_A_FINAL:
-        return partial(f"game not final: {played} of 240 minutes played")
+        return unfinished(f"game not final: {played} of 240 minutes played")
     return whole()
 
 
@@ -63,9 +63,9 @@ def play_by_play(body: bytes, fields: Mapping[str, str], check: Check) -> Verdic
     if game["gameId"] != fields["id"]:
         return bad(f"game {game['gameId']}, not {fields['id']}")
     if not game["actions"]:
-        return bad("no actions", absent=True)
+        return bad("no actions", Fault.ABSENT)
     if not _told_to_the_end(game["actions"]):
-        return partial("play-by-play stops before the end of the game")
+        return unfinished("play-by-play stops before the end of the game")
     return whole()
 
 

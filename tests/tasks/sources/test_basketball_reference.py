@@ -6,7 +6,7 @@ import pytest
 
 from config.models import Check
 from tasks.domain.games import Game, GameStatus
-from tasks.domain.verdicts import Verdict, Wholeness
+from tasks.domain.verdicts import Fault, Verdict, Wholeness, bad
 from tasks.sources.checks import examine
 
 WHOLE, PARTIAL, BAD = Wholeness.WHOLE, Wholeness.PARTIAL, Wholeness.BAD
@@ -73,7 +73,7 @@ def test_a_box_score_of_both_teams_is_whole(content: str) -> None:
     ],
 )
 def test_box_scores_that_are_bad(content: str, reason: str) -> None:
-    assert boxed(content) == Verdict(BAD, reason)
+    assert boxed(content) == bad(reason)
 
 
 @pytest.mark.parametrize(
@@ -81,10 +81,10 @@ def test_box_scores_that_are_bad(content: str, reason: str) -> None:
 )
 def test_a_page_under_another_address_is_bad(canonical: str) -> None:
     content = players("box-UTA-game-basic") + players("box-BOS-game-basic")
-    assert boxed(content, canonical) == Verdict(BAD, "another page: Jazz vs Celtics", absent=True)
+    assert boxed(content, canonical) == bad("another page: Jazz vs Celtics", Fault.ABSENT)
 
 
-@pytest.mark.parametrize(("rows", "wholeness"), [(100, WHOLE), (99, BAD)])
+@pytest.mark.parametrize(("rows", "wholeness"), [(100, WHOLE), (99, PARTIAL)])
 def test_play_by_play_needs_its_rows(rows: int, wholeness: Wholeness) -> None:
     plays = "<tr><td>12:00.0</td></tr>" * rows
     content = f'<table id="pbp"><tr class="thead"><th>1st Q</th></tr>{plays}</table>'
@@ -198,7 +198,7 @@ def test_season_type_on_a_page_without_the_header(name: str, game_id: str, seaso
     ],
 )
 def test_schedules_that_are_bad(found: Verdict, reason: str) -> None:
-    assert found == Verdict(BAD, reason, absent=reason.startswith("another page"))
+    assert found == bad(reason, Fault.ABSENT if reason.startswith("another page") else Fault.UNFIT)
 
 
 def test_an_october_of_the_other_year_is_bad() -> None:
@@ -233,4 +233,4 @@ def season(*games: int, table: str = "totals_stats", stat: str = "g", min_rows: 
     ],
 )
 def test_season_tables(found: Verdict, wholeness: Wholeness, reason: str) -> None:
-    assert found == Verdict(wholeness, reason)
+    assert found == (bad(reason) if wholeness is BAD else Verdict(wholeness, reason))

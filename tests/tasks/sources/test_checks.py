@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.models import Check
-from tasks.domain.verdicts import Verdict, Wholeness
+from tasks.domain.verdicts import Fault, Verdict, Wholeness, bad
 from tasks.sources.checks import CHECKS, examine
 
 FIELDS = {
@@ -71,53 +71,55 @@ def test_arbitrary_markup_gets_a_verdict(name: str, markup: list[str]) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(
-    ("body", "refused", "cut_off"),
+    ("body", "fault"),
     [
-        pytest.param(b"", False, True, id="nothing"),
-        pytest.param(b" \r\n", False, True, id="blank"),
-        pytest.param(b"\xff\xfe\x00{", False, True, id="not UTF-8"),
-        pytest.param(b'{"a": "\x00"}', False, True, id="NUL bytes"),
-        pytest.param(b"<html><title>Access Denied</title><h1>Access Denied</h1></html>", True, False, id="block page"),
-        pytest.param(b"<html><title>Just a moment...</title></html>", True, False, id="Cloudflare's question"),
-        pytest.param(b"<h1>Rate Limited Request (429 error)</h1> <p>We apologize", True, False, id="429 page"),
-        pytest.param(b"error code: 1015", True, False, id="Cloudflare's plain text"),
-        pytest.param(b"<html><title>Page Not Found</title></html>", False, False, id="404 page"),
+        pytest.param(b"", Fault.CUT_OFF, id="nothing"),
+        pytest.param(b" \r\n", Fault.CUT_OFF, id="blank"),
+        pytest.param(b"\xff\xfe\x00{", Fault.CUT_OFF, id="not UTF-8"),
+        pytest.param(b'{"a": "\x00"}', Fault.CUT_OFF, id="NUL bytes"),
+        pytest.param(
+            b"<html><title>Access Denied</title><h1>Access Denied</h1></html>", Fault.REFUSED, id="block page"
+        ),
+        pytest.param(b"<html><title>Just a moment...</title></html>", Fault.REFUSED, id="Cloudflare's question"),
+        pytest.param(b"<h1>Rate Limited Request (429 error)</h1> <p>We apologize", Fault.REFUSED, id="429 page"),
+        pytest.param(b"error code: 1015", Fault.REFUSED, id="Cloudflare's plain text"),
+        pytest.param(b"<html><title>Page Not Found</title></html>", Fault.UNFIT, id="404 page"),
     ],
 )
-def test_bodies_that_are_bad_for_every_check(name: str, body: bytes, refused: bool, cut_off: bool) -> None:
+def test_bodies_that_are_bad_for_every_check(name: str, body: bytes, fault: Fault) -> None:
     found = judged(name, body)
-    assert (found.wholeness, found.refused, found.cut_off) == (Wholeness.BAD, refused, cut_off)
+    absent = b"Page Not Found" in body and name != "html_table"
+    assert (found.wholeness, found.fault) == (Wholeness.BAD, Fault.ABSENT if absent else fault)
     assert found.reason
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name == "json" or name.startswith(("espn", "nba"))])
 @pytest.mark.parametrize(
-    ("body", "reason", "refused"),
+    ("body", "reason", "fault"),
     [
-        pytest.param("{}", "empty JSON", False, id="empty object"),
-        pytest.param("[]", "empty JSON", False, id="empty list"),
-        pytest.param("null", "not JSON: null", False, id="null"),
+        pytest.param("{}", "empty JSON", Fault.UNFIT, id="empty object"),
+        pytest.param("[]", "empty JSON", Fault.UNFIT, id="empty list"),
+        pytest.param("null", "not JSON: null", Fault.UNFIT, id="null"),
         pytest.param(
-            '{"Message": "An error has occurred."}', "error body: An error has occurred.", False, id="NBA error"
+            '{"Message": "An error has occurred."}', "error body: An error has occurred.", Fault.UNFIT, id="NBA error"
         ),
-        pytest.param('{"code": 404, "message": "gone"}', "error body 404: gone", False, id="ESPN error"),
-        pytest.param('{"message": "Too Many Requests"}', "error body: Too Many Requests", True, id="gateway"),
-        pytest.param('{"code": 429}', "error body 429", True, id="429 in the body"),
-        pytest.param("[" * 100_000, "JSON nested too deeply", False, id="deep"),
+        pytest.param('{"code": 404, "message": "gone"}', "error body 404: gone", Fault.ABSENT, id="ESPN error"),
+        pytest.param('{"message": "Too Many Requests"}', "error body: Too Many Requests", Fault.REFUSED, id="gateway"),
+        pytest.param('{"code": 429}', "error body 429", Fault.REFUSED, id="429 in the body"),
+        pytest.param("[" * 100_000, "JSON nested too deeply", Fault.UNFIT, id="deep"),
     ],
 )
-def test_json_that_is_bad_for_every_check(name: str, body: str, reason: str, refused: bool) -> None:
-    absent = reason.startswith("error body 404")
-    assert judged(name, body.encode()) == Verdict(Wholeness.BAD, reason, refused=refused, absent=absent)
+def test_json_that_is_bad_for_every_check(name: str, body: str, reason: str, fault: Fault) -> None:
+    assert judged(name, body.encode()) == bad(reason, fault)
 
 
 def test_json_cut_off_can_heal() -> None:
     found = judged("json", b'{"events": [{"id": "4015')
-    assert found == Verdict(Wholeness.BAD, "JSON broken or cut off at character 19 of 24", cut_off=True)
+    assert found == bad("JSON broken or cut off at character 19 of 24", Fault.CUT_OFF)
 
 
 def test_a_page_cut_off_can_heal() -> None:
-    assert judged("html_table", b"<html><table id=totals_stats><tr><td>1</td>").cut_off
+    assert judged("html_table", b"<html><table id=totals_stats><tr><td>1</td>").fault is Fault.CUT_OFF
 
 
 @pytest.mark.parametrize("body", [b'{"a": 1}', b"[1]", b'\xef\xbb\xbf{"a": 1}'])

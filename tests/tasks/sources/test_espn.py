@@ -8,7 +8,7 @@ import pytest
 
 from config.models import Check
 from tasks.domain.games import Game, GameStatus
-from tasks.domain.verdicts import Verdict, Wholeness
+from tasks.domain.verdicts import Fault, Verdict, Wholeness, bad, unfinished
 from tasks.sources.checks import examine
 
 WHOLE, PARTIAL, BAD = Wholeness.WHOLE, Wholeness.PARTIAL, Wholeness.BAD
@@ -165,11 +165,12 @@ def test_a_final_told_to_its_end_is_whole() -> None:
     ],
 )
 def test_summaries_that_are_not_whole(summary: dict[str, Any], wholeness: Wholeness, reason: str) -> None:
-    assert judged(summary) == Verdict(wholeness, reason, absent="404" in reason)
+    right = bad(reason, Fault.ABSENT if "404" in reason else Fault.UNFIT) if wholeness is BAD else unfinished(reason)
+    assert judged(summary) == right
 
 
 def test_another_game_is_bad() -> None:
-    assert judged(a_summary(), game_id="401585699") == Verdict(BAD, "game 401585601, not 401585699")
+    assert judged(a_summary(), game_id="401585699") == bad("game 401585601, not 401585699")
 
 
 def test_old_finals_need_no_plays() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from config.models import Check
 from tasks.domain.games import Game, GameStatus
-from tasks.domain.verdicts import Verdict, Wholeness
+from tasks.domain.verdicts import Verdict, Wholeness, bad, unfinished
 from tasks.sources.checks import examine
 
 WHOLE, PARTIAL, BAD = Wholeness.WHOLE, Wholeness.PARTIAL, Wholeness.BAD
@@ -110,7 +110,7 @@ def test_games_of_other_leagues_are_skipped() -> None:
     ],
 )
 def test_schedules_that_are_bad(found: Verdict, reason: str) -> None:
-    assert found == Verdict(BAD, reason)
+    assert found == bad(reason)
 
 
 def a_team(minutes: object = "240:00", players: tuple[object, ...] = ("30:49", "")) -> dict[str, Any]:
@@ -148,16 +148,16 @@ def test_match_ups_count_their_own_minutes() -> None:
     ],
 )
 def test_box_scores_that_are_not_whole(home: dict[str, Any], wholeness: Wholeness, reason: str) -> None:
-    assert boxed(home, a_team()) == Verdict(wholeness, reason)
+    assert boxed(home, a_team()) == (bad(reason) if wholeness is BAD else unfinished(reason))
 
 
 def test_a_game_in_progress_is_partial() -> None:
     found = boxed(a_team("121:30"), a_team("PT120M00.00S"))
-    assert found == Verdict(PARTIAL, "game not final: 121 of 240 minutes played")
+    assert found == unfinished("game not final: 121 of 240 minutes played")
 
 
 def test_another_game_is_bad() -> None:
-    assert boxed(a_team(), a_team(), asked="0022300002") == Verdict(BAD, "game 0022300001, not 0022300002")
+    assert boxed(a_team(), a_team(), asked="0022300002") == bad("game 0022300001, not 0022300002")
 
 
 def test_a_version_two_answer_is_no_box_score() -> None:

@@ -1,0 +1,8 @@
+"""Which rule keeps a file in its state? For programs; the text beside it is for people."""
+
+from enum import StrEnum
+
+
+class Limit(StrEnum):
+    NOT_PUBLISHED = "not_published"  # the source has not made the page yet, and its season runs
+    EXAMINE_AT_MOST = "reconcile.examine_at_most"  # stored files are read so many a run

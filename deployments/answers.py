@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -9,7 +10,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from tasks.check import Checked
 from tasks.domain.states import State
+from tasks.domain.verdicts import Consequence
 from tasks.why import Answer
 
 _MOST_IN_FULL = 5
@@ -39,6 +42,19 @@ def show(answers: Sequence[Answer], ui: str | None, console: Console) -> None:
         )
     if len(answers) > _MOST_ROWS:
         console.print(f"and {len(answers) - _MOST_ROWS} more; --json tells all")
+
+
+def show_check(checked: Checked, console: Console) -> None:
+    """What would become of a body, a line for each fact."""
+    about = ", ".join(f"{name} {value}" for name, value in checked.fields.items())
+    console.print(f"{escape(checked.key)}: {checked.dataset}, {escape(about)}", soft_wrap=True)
+    colour = "green" if checked.answer is Consequence.STORED else "red"
+    reason = f": {escape(checked.verdict.reason)}" if checked.verdict.reason else ""
+    console.print(f"[{colour}]{checked.answer.value}[/{colour}]; {checked.wholeness.value}{reason}", soft_wrap=True)
+    if checked.verdict.games:
+        statuses = Counter(game.status.value for game in checked.verdict.games)
+        games = ", ".join(f"{count} {status}" for status, count in statuses.most_common())
+        console.print(f"{len(checked.verdict.games)} games: {games}")
 
 
 def _show_in_full(answer: Answer, ui: str | None, console: Console) -> None:

@@ -125,7 +125,7 @@ def why_command(
     from tasks.why import why
 
     with _one_line_errors(), _ledger(config, lake) as (settings, ledger):
-        now = _moment(as_of) or datetime.now(UTC)
+        now = _moment("--as-of", as_of) or datetime.now(UTC)
         Selection().check(settings, now)
         answers = asyncio.run(why(settings, ledger, _store(settings), key, now))
         if as_json:
@@ -136,6 +136,47 @@ def why_command(
             shown.show(
                 answers, os.environ.get("PREFECT_UI_URL") or _ui_of(os.environ.get("PREFECT_API_URL")), Console()
             )
+
+
+@app.command("check")
+def check_command(
+    key: Annotated[str, typer.Argument(metavar="KEY", help="A lake key.")],
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="The body in question; default: what the lake has.")
+    ] = None,
+    taken: Annotated[
+        str | None, typer.Option("--taken", metavar="ISO-TIME", help="When the source gave it; default: now.")
+    ] = None,
+    config: ConfigOption = None,
+    lake: LakeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tells what ADCE would make of a body under a key: stored, absent, refused, heals or bad, and why.
+
+    Exit status 1 when it would not be stored. A game is taken to be final.
+    """
+    from tasks.check import check_body, dataset_of
+    from tasks.domain.verdicts import Consequence
+
+    with _one_line_errors():
+        _choose(config, lake)
+        settings = load_config()
+        dataset_of(settings, key)
+        moment = _moment("--taken", taken)
+        if file is None:
+            body, have = asyncio.run(_store(settings).get(key))
+            moment = moment or have.modified
+        else:
+            body = _read(file)
+        checked = check_body(settings, key, body, moment or datetime.now(UTC))
+        if as_json:
+            _print_json(checked.document())
+        else:
+            from deployments import answers as shown
+
+            shown.show_check(checked, Console())
+    if checked.answer is not Consequence.STORED:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -237,7 +278,7 @@ def diff_command(
         selection = _selection(source, dataset, season, since, until)
         configs = _config_of(old), _config_of(new)
         with _progress():
-            difference = asyncio.run(compare(*configs, selection, _moment(as_of) or datetime.now(UTC)))
+            difference = asyncio.run(compare(*configs, selection, _moment("--as-of", as_of) or datetime.now(UTC)))
         if as_json:
             _print_json(difference.document())
         else:
@@ -432,7 +473,7 @@ def _request(
     as_of: str | None,
 ) -> _Request:
     selection = _selection(sources, datasets, seasons, since, until)
-    clock = _moment(as_of)
+    clock = _moment("--as-of", as_of)
     selection.check(load_config(), clock or datetime.now(UTC))
     return _Request(selection, clock)
 
@@ -455,11 +496,11 @@ def _day(option: str, text: str | None) -> date | None:
         raise AdceError(f"{option} {text}: not a day; write it as 2024-01-31") from None
 
 
-def _moment(text: str | None) -> datetime | None:
+def _moment(option: str, text: str | None) -> datetime | None:
     try:
         moment = None if text is None else datetime.fromisoformat(text)
     except ValueError:
-        raise AdceError(f"--as-of {text}: not a time; write it as 2024-01-31T12:00:00Z") from None
+        raise AdceError(f"{option} {text}: not a time; write it as 2024-01-31T12:00:00Z") from None
     return moment and in_utc(moment)
 
 
@@ -475,6 +516,13 @@ def _show(report: Report, as_json: bool) -> None:
 def _print_json(document: Any) -> None:
     json.dump(document, sys.stdout)
     sys.stdout.write("\n")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise AdceError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def _write(path: Path, text: str) -> None:

@@ -52,7 +52,7 @@ async def make_lake(config: Config, lake: Store) -> None:
     lake.check(create=True)
     calendar = [cell for cell in calendar_cells(config, NOW, SPAN) if cell.due_at <= NOW]
     verdicts = {
-        cell.key: judge(_body(config, cell, NOW), cell, config.datasets[cell.dataset])
+        cell.key: judge(_body(config, cell, NOW), cell.fields, config.datasets[cell.dataset])
         for cell in calendar
         if config.datasets[cell.dataset].lists_games
     }

@@ -141,11 +141,9 @@ async def _fetch_and_store(
     verdicts: dict[bytes, Verdict] = {}
 
     def check(body: bytes) -> None:
-        verdict = verdicts[body] = judge(body, cells[0], dataset)
+        verdict = verdicts[body] = judge(body, fields, dataset)
         if not verdict.fits(dataset):
             raise _unfit(verdict, path)
-        if len(body) < dataset.min_bytes:
-            raise FetchError(f"{path}: {len(body)} bytes; a whole one has at least {dataset.min_bytes}")
 
     for cell in cells:
         if run.keys.dataset_of(cell.key) != fill.dataset:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from blocks.store import Store
 from config.models import Config, Dataset
@@ -13,7 +13,7 @@ from tasks.domain.expected import Cell
 from tasks.domain.keys import folders
 from tasks.domain.rollout import scrapers
 from tasks.domain.states import Examination, LakeObject, version_of
-from tasks.domain.verdicts import Verdict
+from tasks.domain.verdicts import Verdict, bad
 from tasks.sources.checks import examine
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,8 @@ async def examine_stored(
             log.warning("%s", body)
             continue
         cell = wanted[key]
-        found[key] = _examination(known.get(key), have, checks[cell.scraper], judge(body, cell, settings[cell.scraper]))
+        verdict = judge(body, cell.fields, settings[cell.scraper])
+        found[key] = _examination(known.get(key), have, checks[cell.scraper], verdict)
         progress(len(found), len(chosen))
     return found
 
@@ -80,6 +81,9 @@ def _examination(before: Examination | None, have: LakeObject, check: str, verdi
     return Examination(version, verdict, was_size=was_size if before.good and have.size < was_size else None)
 
 
-def judge(body: bytes, cell: Cell, dataset: Dataset) -> Verdict:
-    """The dataset's check on a body."""
-    return examine(body, cell.fields, dataset.check)
+def judge(body: bytes, fields: Mapping[str, str], dataset: Dataset) -> Verdict:
+    """The dataset's check on a body of the partition with these fields."""
+    verdict = examine(body, fields, dataset.check)
+    if verdict.fits(dataset) and len(body) < dataset.min_bytes:
+        return bad(f"{len(body)} bytes; a whole one has at least {dataset.min_bytes}")
+    return verdict

@@ -40,6 +40,29 @@ class Verdict:
         return self.fault is None or (self.fault is Fault.UNFINISHED and dataset.refresh is not None)
 
 
+class Consequence(StrEnum):
+    """What becomes of a body that a source gave, in a word."""
+
+    STORED = "stored"
+    ABSENT = "absent"  # one look that found none; after some of them the file is unavailable
+    REFUSED = "refused"  # the source is left alone for a while
+    HEALS = "heals"  # it is asked for again at once
+    BAD = "bad"  # the file has failed
+
+
+_CONSEQUENCES = {
+    Fault.REFUSED: Consequence.REFUSED,
+    Fault.ABSENT: Consequence.ABSENT,
+    Fault.UNFINISHED: Consequence.ABSENT,
+    Fault.CUT_OFF: Consequence.HEALS,
+    Fault.UNFIT: Consequence.BAD,
+}
+
+
+def consequence_of(verdict: Verdict, dataset: Dataset) -> Consequence:
+    return Consequence.STORED if verdict.fault is None or verdict.fits(dataset) else _CONSEQUENCES[verdict.fault]
+
+
 def whole(games: tuple[Game, ...] = ()) -> Verdict:
     return Verdict(Wholeness.WHOLE, games=games)
 

@@ -108,7 +108,7 @@ def _cells(config: Config, source: str) -> Iterator[Cell]:
     dataset = config.datasets[_SCHEDULES[source]]
     schedules = [cell for cell in calendar if cell.dataset == _SCHEDULES[source] and cell.season == "2024-25"]
     bodies = {cell.key: answer(league, source, cell.request, NOW).body for cell in schedules}
-    verdicts = {cell.key: judge(bodies[cell.key], cell, dataset) for cell in schedules}
+    verdicts = {cell.key: judge(bodies[cell.key], cell.fields, dataset) for cell in schedules}
     games = listed_games(config, schedules, verdicts)[_SCHEDULES[source]]
     yield from game_cells(config, _SCHEDULES[source], games, _CHOSEN)
 

@@ -1,0 +1,115 @@
+"""`adce check`: what would become of a body under a key?"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.sources.ids import season_of_game
+
+BOARD = "espn_schedules/20240105.json"
+
+
+def an_event(**status: Any) -> dict[str, Any]:
+    status = {"name": "STATUS_FINAL", "state": "post", "completed": True} | status
+    return {
+        "id": "401585601",
+        "date": "2024-01-06T00:30Z",
+        "season": {"year": 2024, "type": 2},
+        "status": {"type": status},
+        "competitions": [{"type": {"abbreviation": "STD"}}],
+    }
+
+
+@pytest.fixture
+def checked(adce: Any, tmp_path: Path) -> Any:
+    """The JSON answer about a body under a key, and the exit status."""
+
+    def check(key: str, body: Any, *options: str) -> tuple[dict[str, Any], int]:
+        file = tmp_path / "body"
+        file.write_text(body if isinstance(body, str) else json.dumps(body))
+        result = adce("check", key, str(file), "--json", *options)
+        return json.loads(result.stdout), result.exit_code
+
+    return check
+
+
+def test_a_good_board_would_be_stored_and_its_games_are_told(checked: Any) -> None:
+    found, status = checked(BOARD, {"events": [an_event()], "leagues": []})
+    assert (found["answer"], found["wholeness"], status) == ("stored", "whole", 0)
+    assert found["games"] == {"401585601": "final"}
+
+
+def test_a_board_taken_on_its_own_day_is_partial(checked: Any) -> None:
+    board = {"events": [an_event()], "leagues": []}
+    found, _ = checked(BOARD, board, "--taken", "2024-01-05T22:00:00Z")
+    assert (found["answer"], found["wholeness"]) == ("stored", "partial")
+
+
+@pytest.mark.parametrize(
+    ("key", "body", "answer"),
+    [
+        pytest.param(BOARD, "{}", "bad", id="empty"),
+        pytest.param(BOARD, '{"events": [', "heals", id="cut off"),
+        pytest.param(BOARD, '{"code": 404, "message": "none"}', "absent", id="the site's own 404"),
+        pytest.param(BOARD, "<html><title>Access Denied</title></html>", "refused", id="a wall"),
+        pytest.param(BOARD, {"events": [], "leagues": []}, "bad", id="fewer bytes than any board has"),
+    ],
+)
+def test_what_would_not_be_stored(checked: Any, key: str, body: Any, answer: str) -> None:
+    found, status = checked(key, body)
+    assert (found["answer"], status) == (answer, 1)
+    assert found["reason"]
+
+
+def test_the_object_in_the_lake_is_checked_where_no_file_is_named(adce: Any, adce_home: Path) -> None:
+    lake = adce_home / "lake" / BOARD
+    lake.parent.mkdir(parents=True)
+    lake.write_text(json.dumps({"events": [an_event()], "leagues": []}))
+    result = adce("check", BOARD)
+    assert result.exit_code == 0
+    assert "stored; whole" in result.stdout
+    assert "1 games: 1 final" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        pytest.param(["nowhere/1.json"], "adce: no dataset has a key 'nowhere/1.json'", id="key"),
+        pytest.param([BOARD, "no-such-file"], "adce: no-such-file: cannot be read: No such file", id="file"),
+        pytest.param(
+            ["espn_schedules/20240199.json", "x"],
+            "has the shape of espn_scoreboard, but there is no such day",
+            id="day",
+        ),
+        pytest.param(
+            ["basketball_reference/schedules/2024/smarch.html", "x"], "there is no such day, month", id="month"
+        ),
+        pytest.param([BOARD, "--taken", "noon"], "adce: --taken noon: not a time", id="taken"),
+        pytest.param([BOARD], "cannot be read at", id="not in the lake"),
+    ],
+)
+def test_mistakes_are_answered_in_a_line(adce: Any, arguments: list[str], line: str) -> None:
+    result = adce("check", *arguments)
+    assert result.exit_code == 2
+    assert line in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "game", "body", "season"),
+    [
+        ("espn", "221030020", b"", "2002-03"),
+        ("espn", "401585601", b'{"header": {"season": {"year": 2024}}}', "2023-24"),
+        ("espn", "401585601", b"<html>", None),
+        ("nba_api", "0020300778", b"", "2003-04"),
+        ("nba_api", "0029600001", b"", "1996-97"),
+        ("basketball_reference", "202401050BOS", b"", "2023-24"),
+        ("somebody", "1", b"{}", None),
+    ],
+)
+def test_the_season_of_a_game_is_that_of_its_id_or_its_document(
+    source: str, game: str, body: bytes, season: str | None
+) -> None:
+    assert season_of_game(source, game, body) == season

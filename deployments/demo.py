@@ -57,7 +57,7 @@ async def make_lake(config: Config, lake: Store) -> None:
         if config.datasets[cell.dataset].lists_games
     }
     games = {
-        name: list(game_cells(config, name, games, SPAN))
+        name: list(game_cells(config, name, games, NOW, SPAN))
         for name, games in listed_games(config, calendar, verdicts).items()
     }
     everything = [*calendar, *(cell for cells in games.values() for cell in cells)]

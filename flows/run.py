@@ -176,7 +176,7 @@ class Run(View):
         cells = {
             cell.key: cell
             for schedule, games in listed_games(config, schedules, verdicts).items()
-            for cell in game_cells(config, schedule, games, self.selection)
+            for cell in game_cells(config, schedule, games, now, self.selection)
         }
         survey = self._survey(cells, now)
         self.first_seen |= self.ledger.first_seen(cells)

@@ -280,11 +280,15 @@ def _delete(connection: sa.Connection, table: sa.Table, keys: Iterable[str]) -> 
 
 
 def _games_text(games: tuple[Game, ...]) -> str | None:
+    """As a list of lists of the fields. What only few games have is left out at the end."""
     if not games:
         return None
     return json.dumps(
         [
-            (g.id, g.day.isoformat(), g.start and g.start.timestamp(), g.status.value, g.season, g.season_type)
+            (
+                *(g.id, g.day.isoformat(), g.start and g.start.timestamp(), g.status.value, g.season, g.season_type),
+                *([True] if g.if_necessary else []),
+            )
             for g in games
         ],
         separators=(",", ":"),
@@ -300,8 +304,9 @@ def _games_from(text: str) -> tuple[Game, ...]:
             _STATUSES[status],
             season,
             season_type,
+            *more,
         )
-        for game, day, start, status, season, season_type in json.loads(text)
+        for game, day, start, status, season, season_type, *more in json.loads(text)
     )
 
 

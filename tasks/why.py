@@ -206,7 +206,7 @@ def _of_selection(config: Config, ledger: Ledger, selection: Selection, now: dat
     calendar = list(calendar_cells(config, now, selection))
     cells = {cell.key: cell for cell in calendar if selection.has(cell.dataset, config.datasets[cell.dataset])}
     schedules = {cell.key: cell for cell in calendar if config.datasets[cell.dataset].lists_games}
-    return cells | _games_of(config, ledger, schedules, selection)
+    return cells | _games_of(config, ledger, schedules, now, selection)
 
 
 def _of_game(config: Config, ledger: Ledger, game: str, now: datetime) -> dict[str, Cell]:
@@ -216,16 +216,18 @@ def _of_game(config: Config, ledger: Ledger, game: str, now: datetime) -> dict[s
     found = {key: name for key in keys if (name := patterns.dataset_of(key))}
     chosen = Selection(datasets=tuple(set(found.values())))
     schedules = {cell.key: cell for cell in calendar_cells(config, now, chosen) if cell.key in found} if found else {}
-    cells = _games_of(config, ledger, schedules, Selection())
+    cells = _games_of(config, ledger, schedules, now, Selection())
     return {key: cell for key, cell in cells.items() if cell.game and cell.game.id == game}
 
 
-def _games_of(config: Config, ledger: Ledger, schedules: Mapping[str, Cell], selection: Selection) -> dict[str, Cell]:
+def _games_of(
+    config: Config, ledger: Ledger, schedules: Mapping[str, Cell], now: datetime, selection: Selection
+) -> dict[str, Cell]:
     verdicts = {key: seen.verdict for key, seen in ledger.examinations(schedules).items()}
     return {
         cell.key: cell
         for name, games in listed_games(config, schedules.values(), verdicts).items()
-        for cell in game_cells(config, name, games, selection)
+        for cell in game_cells(config, name, games, now, selection)
     }
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from config.models import Config, Dataset
 from tasks.domain import seasons
 from tasks.domain.errors import SelectionError
-from tasks.domain.games import Game, GameStatus
+from tasks.domain.games import Game, GameStatus, was_not_needed
 from tasks.domain.keys import KeyPatterns
 from tasks.domain.rollout import arm_of, scraper_of, scrapers
 
@@ -142,16 +142,17 @@ def calendar_cells(config: Config, now: datetime, selection: Selection | None = 
 
 
 def game_cells(
-    config: Config, schedule: str, games: Iterable[Game], selection: Selection | None = None
+    config: Config, schedule: str, games: Iterable[Game], now: datetime, selection: Selection | None = None
 ) -> Iterator[Cell]:
     """The cells of the games that the schedule dataset `schedule` lists; none for games that will not be played."""
     selection = selection or Selection()
     datasets = [(n, d) for n, d in config.datasets.items() if d.schedule == schedule and selection.has(n, d)]
     ways = _ways(config)
     unplayed = (GameStatus.POSTPONED, GameStatus.CANCELLED)
+    today = seasons.eastern_day(now)
     for game in games:
         day, season = game.day, game.season
-        if game.status in unplayed or not selection.reaches(season, day, day):
+        if game.status in unplayed or was_not_needed(game, today) or not selection.reaches(season, day, day):
             continue
         fields = _season_fields(season) | _day_fields(day) | {"id": game.id}
         start = game.start or _eastern_midnight(day + timedelta(days=1))

@@ -11,7 +11,7 @@ from config.models import Config
 from tasks.domain.absences import Absence
 from tasks.domain.absences import status_of as absence_status
 from tasks.domain.expected import Cell, Selection, calendar_cells, game_cells
-from tasks.domain.games import Game
+from tasks.domain.games import Game, each_once
 from tasks.domain.plan import Gap
 from tasks.domain.rollout import scrapers
 from tasks.domain.states import Examination, Kind, LakeObject, State, Status, state_of, version_of
@@ -55,7 +55,7 @@ def expected_cells(
         if selection.has(cell.dataset, config.datasets[cell.dataset])
     }
     for schedule, games in games_by_schedule.items():
-        for cell in game_cells(config, schedule, games, selection):
+        for cell in game_cells(config, schedule, games, now, selection):
             cells[cell.key] = cell
     if selection.keys:
         return {key: cells[key] for key in selection.keys if key in cells}
@@ -63,17 +63,12 @@ def expected_cells(
 
 
 def listed_games(config: Config, schedules: Iterable[Cell], verdicts: Mapping[str, Verdict]) -> dict[str, list[Game]]:
-    """The games of each schedule dataset, each once: as final, where two of its files tell of it differently."""
-    games: dict[str, dict[str, Game]] = defaultdict(dict)
+    """The games of each schedule dataset, each once, by the one entry that counts of those in all its files."""
+    entries: dict[str, list[Game]] = defaultdict(list)
     for cell in schedules:
-        if not config.datasets[cell.dataset].lists_games or cell.key not in verdicts:
-            continue
-        known = games[cell.dataset]
-        for game in verdicts[cell.key].games:
-            other = known.get(game.id)
-            if other is None or not other.status.settled or game.status.value == "final":
-                known[game.id] = game
-    return {schedule: list(by_id.values()) for schedule, by_id in games.items()}
+        if config.datasets[cell.dataset].lists_games and cell.key in verdicts:
+            entries[cell.dataset] += verdicts[cell.key].games
+    return {schedule: each_once(games) for schedule, games in entries.items()}
 
 
 def take_survey(

@@ -110,7 +110,7 @@ def _cells(config: Config, source: str) -> Iterator[Cell]:
     bodies = {cell.key: answer(league, source, cell.request, NOW).body for cell in schedules}
     verdicts = {cell.key: judge(bodies[cell.key], cell.fields, dataset) for cell in schedules}
     games = listed_games(config, schedules, verdicts)[_SCHEDULES[source]]
-    yield from game_cells(config, _SCHEDULES[source], games, _CHOSEN)
+    yield from game_cells(config, _SCHEDULES[source], games, NOW, _CHOSEN)
 
 
 async def _run(config: Config, fills: list[Fill]) -> tuple[dict[str, Span], dict[str, FlowRun], int]:

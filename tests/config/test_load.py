@@ -8,7 +8,7 @@ import pytest
 from config.load import ConfigError, load_config
 from config.models import Priority
 from tasks.domain.expected import game_cells
-from tests.builders import a_game
+from tests.builders import NOW, a_game
 
 DATASET = """
 datasets:
@@ -83,7 +83,7 @@ def test_a_new_dataset_of_a_source_is_yaml_only(tmp_path: Path) -> None:
     (tmp_path / "my.yaml").write_text(DATASET)
     config = load_config(tmp_path / "my.yaml", {})
     game = a_game(id="0022500001")
-    keys = [cell.key for cell in game_cells(config, "nba_schedule", [game])]
+    keys = [cell.key for cell in game_cells(config, "nba_schedule", [game], NOW)]
     assert "nba_api_comprehensive/boxscores_usage/usage_0022500001.json" in keys
 
 
@@ -396,7 +396,7 @@ def test_yaml_may_merge_and_the_environment_may_name_a_priority(tmp_path: Path) 
 def test_a_dataset_may_be_filled_by_a_command(tmp_path: Path) -> None:
     (tmp_path / "my.yaml").write_text(COMMAND.replace("first={first}", "first={first}{{}}"))
     config = load_config(tmp_path / "my.yaml", {})
-    [cell] = [c for c in game_cells(config, "nba_schedule", [a_game(id="0022500001")]) if "usage" in c.dataset]
+    [cell] = [c for c in game_cells(config, "nba_schedule", [a_game(id="0022500001")], NOW) if "usage" in c.dataset]
     assert cell.request == "Rscript scripts/usage.R --game 0022500001 --first=-1{}"
 
 

@@ -1,7 +1,8 @@
 """Which files should the lake hold?"""
 
 from collections import Counter
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -39,7 +40,7 @@ def test_a_day_is_due_four_hours_after_its_eastern_midnight() -> None:
 
 
 def test_a_game_of_espn_is_one_request_for_three_files() -> None:
-    cells = list(game_cells(CONFIG, "espn_scoreboard", [a_game()]))
+    cells = list(game_cells(CONFIG, "espn_scoreboard", [a_game()], NOW))
     assert [cell.key for cell in cells] == [
         "espn_play_by_play/401810001.json",
         "espn_box_scores/401810001.json",
@@ -50,13 +51,33 @@ def test_a_game_of_espn_is_one_request_for_three_files() -> None:
 
 
 def test_a_game_without_a_time_is_due_after_its_day() -> None:
-    cell = next(game_cells(CONFIG, "espn_scoreboard", [a_game(start=None)]))
+    cell = next(game_cells(CONFIG, "espn_scoreboard", [a_game(start=None)], NOW))
     assert cell.due_at == datetime(2026, 1, 14, 9, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("status", [GameStatus.POSTPONED, GameStatus.CANCELLED])
 def test_a_game_that_will_not_be_played_makes_no_cell(status: GameStatus) -> None:
-    assert not list(game_cells(CONFIG, "espn_scoreboard", [a_game(status=status)]))
+    assert not list(game_cells(CONFIG, "espn_scoreboard", [a_game(status=status)], NOW))
+
+
+@pytest.mark.parametrize(
+    ("days", "change", "expected"),
+    [
+        pytest.param(7, {"season_type": "playoffs"}, True, id="a week"),
+        pytest.param(8, {"season_type": "playoffs"}, False, id="more than a week"),
+        pytest.param(8, {"season_type": "playoffs", "status": GameStatus.FINAL}, True, id="played"),
+        pytest.param(8, {"season_type": "playoffs", "status": GameStatus.LIVE}, True, id="begun"),
+        pytest.param(8, {"if_necessary": True}, False, id="if necessary"),
+        pytest.param(8, {"if_necessary": True, "status": GameStatus.FINAL}, True, id="necessary"),
+        pytest.param(8000, {"season_type": "regular"}, True, id="a regular game"),
+    ],
+)
+def test_a_play_off_game_that_was_not_needed_is_expected_for_a_week(
+    days: int, change: dict[str, Any], expected: bool
+) -> None:
+    game = a_game(**{"status": GameStatus.SCHEDULED} | change)
+    now = datetime(2026, 1, 13, 18, tzinfo=UTC) + timedelta(days=days)
+    assert bool(list(game_cells(CONFIG, "espn_scoreboard", [game], now))) is expected
 
 
 @pytest.mark.parametrize(
@@ -92,9 +113,9 @@ def test_every_expected_key_is_its_datasets_and_foreign_keys_are_nobodys() -> No
     patterns = KeyPatterns(CONFIG)
     cells = [
         *calendar_cells(CONFIG, NOW, Selection(seasons=("2019-20", "2023-24"))),
-        *game_cells(CONFIG, "espn_scoreboard", [a_game()]),
-        *game_cells(CONFIG, "nba_schedule", [a_game(id="0022500001")]),
-        *game_cells(CONFIG, "br_schedule", [a_game(id="202601130BOS")]),
+        *game_cells(CONFIG, "espn_scoreboard", [a_game()], NOW),
+        *game_cells(CONFIG, "nba_schedule", [a_game(id="0022500001")], NOW),
+        *game_cells(CONFIG, "br_schedule", [a_game(id="202601130BOS")], NOW),
     ]
     assert {cell.key for cell in cells if patterns.dataset_of(cell.key) != cell.dataset} == set()
     for foreign in ("x", "espn_schedules/2024.json", "espn_box_scores/../401810001.json", "espn_box_scores/1\n.json"):

@@ -55,11 +55,12 @@ def _with(dataset: str, percent: float, **changes: object) -> Config:
 
 def test_a_rollout_changes_how_a_part_is_asked_for_and_no_key() -> None:
     games = [a_game(id=f"4018{n:05}") for n in range(60)]
-    usual = {c.key: c for c in game_cells(CONFIG, "espn_scoreboard", games)}
+    usual = {c.key: c for c in game_cells(CONFIG, "espn_scoreboard", games, NOW)}
     first: set[str] = set()
     for percent in (10, 30, 100):
         changed = {
-            c.key: c for c in game_cells(_with("espn_summary", percent, url="/v2?e={id}"), "espn_scoreboard", games)
+            c.key: c
+            for c in game_cells(_with("espn_summary", percent, url="/v2?e={id}"), "espn_scoreboard", games, NOW)
         }
         assert changed.keys() == usual.keys()
         reached_now = {key for key, cell in changed.items() if cell.arm == "x"}
@@ -93,7 +94,7 @@ def test_a_fill_is_of_one_arm_and_its_scraper_has_the_changed_settings() -> None
 def test_a_part_may_be_filled_by_a_command_instead() -> None:
     command = {"argv": ["fetch", "{id}"], "files": ["{id}.json"], "requests": 3}
     config = _with("espn_summary", 100, command=command)
-    [cell, *_] = game_cells(config, "espn_scoreboard", [a_game()])
+    [cell, *_] = game_cells(config, "espn_scoreboard", [a_game()], NOW)
     assert (cell.request, cell.cost, cell.arm) == ("fetch 401810001", 3, "x")
     settings = scrapers(config)["espn_summary@x"]
     assert settings.url is None

@@ -82,7 +82,8 @@ def test_outcomes_count_half_after_a_half_life(url: str) -> None:
 
 def test_what_was_examined_comes_back_with_its_games(url: str) -> None:
     ledger = Ledger(url)
-    found = {"k": Examination("v", partial("1 game not final", (a_game(), a_game(id="2", start=None))), NOW)}
+    games = (a_game(), a_game(id="2", start=None), a_game(id="3", if_necessary=True))
+    found = {"k": Examination("v", partial("1 game not final", games), NOW)}
     ledger.record_examinations(found)
     assert ledger.examinations() == found
     ledger.close()

@@ -137,6 +137,7 @@ class Check(Model):
     name: str = Field(pattern=r"^[a-z_]+(\.[a-z_]+)?$")
     tables: list[str] = []
     min_rows: int = Field(default=0, ge=0)
+    kind: str = Field(default="", pattern=r"^[a-z]*$", description="of a v3 box score: traditional, advanced, usage …")
 
 
 Partition = Literal["date", "month", "season", "game"]

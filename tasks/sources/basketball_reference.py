@@ -1,8 +1,11 @@
 """Is a page of basketball-reference.com whole, and which games does a month's schedule list?"""
 
+import calendar
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, time
+from typing import NamedTuple
 
 from selectolax.lexbor import LexborNode
 
@@ -11,45 +14,60 @@ from tasks.domain.games import Game, GameStatus
 from tasks.domain.seasons import EASTERN, games_per_team
 from tasks.domain.verdicts import Fault, Verdict, bad, partial, unfinished, whole
 from tasks.sources.documents import Page, UnfitBodyError, read_page
-from tasks.sources.schedules import settled
+from tasks.sources.hollow import Line, TeamLines, minutes, number, silent_period, why_hollow
+from tasks.sources.schedules import OddEntryError, is_nil, read_each
 
-_STARTERS = 5
 _ROWS_OF_A_GAME = 100
 _BOX_TABLE = r"box-[A-Z]{3}-game-basic|box_[a-z]{3}_basic"  # the second until about 2019
 _GAME_ID = re.compile(r"(\d{8})0[A-Z]{3}", re.ASCII)
+_MONTHS = {name.lower(): number for number, name in enumerate(calendar.month_name)}
+_EDGE = re.compile(r"\b(?:Start|End) of ")
+_CALLED_OFF = re.compile(r"(?P<postponed>postponed)|cancell?ed|forfeit", re.IGNORECASE)
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})\s*([ap])m?", re.ASCII)
 
 
 def box_score(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:
     page = _page(body, f"/boxscores/{fields['id']}.html")
-    players = {name[4:7].upper(): len(_rows(table)) for name, table in page.tables(_BOX_TABLE).items()}
-    if len(players) != 2 or fields["id"][-3:] not in players:
-        return bad(f"box score tables of {', '.join(players) or 'no team'}, not of both teams")
-    if min(players.values()) < _STARTERS:
-        return bad(f"a team with {min(players.values())} players in the box score")
+    teams = {name[4:7].upper(): table for name, table in page.tables(_BOX_TABLE).items()}
+    if len(teams) != 2 or fields["id"][-3:] not in teams:
+        return bad(f"box score tables of {', '.join(teams) or 'no team'}, not of both teams")
+    if not any(_rows(table) for table in teams.values()):
+        return bad("no players in the box score", Fault.ABSENT)
+    if hollow := next(filter(None, (why_hollow(_lines(table)) for table in teams.values())), None):
+        return unfinished(hollow)
     return whole()
 
 
 def play_by_play(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:
+    """The site has the page once the game is over. Old ones end without a row that says so."""
     page = _page(body, f"/boxscores/pbp/{fields['id']}.html")
-    rows = len(_table(page, "pbp").css("tr:not(.thead)"))
-    if rows >= _ROWS_OF_A_GAME:
-        return whole()
-    return unfinished(f"{rows} rows of play-by-play") if rows else bad("no rows of play-by-play", Fault.ABSENT)
+    told = Counter(_periods(_table(page, "pbp")))
+    if not told:
+        return bad("no rows of play-by-play", Fault.ABSENT)
+    if (rows := told.total()) < _ROWS_OF_A_GAME:
+        return unfinished(f"{rows} rows of play-by-play")
+    if silent := silent_period(told, max(told)):
+        return unfinished(f"hollow: no row in period {silent} of {max(told)}")
+    return whole()
 
 
 def schedule(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:
     """One month of a season. The address the page gives itself names the season, not the month."""
     page = _season_page(body, fields, f"/leagues/NBA_{fields['end_year']}_games")
-    games = list(_games(_table(page, "schedule"), fields))
-    strays = [game.id for game in games if not _in_month(game.day, fields["month"])]
-    if strays:
-        return bad(f"game {strays[0]} is not in {fields['month']}")
-    return settled(games) if games else bad("no games in the schedule")
+    rows = list(_game_rows(_table(page, "schedule")))
+    named = [row.game_id for row in rows if _GAME_ID.fullmatch(row.game_id)]
+    if named and not any(_in_month(game_id, fields["month"]) for game_id in named):
+        return bad(f"game {named[0]} is not in {fields['month']}")
+    listing = read_each(rows, lambda row: _game(row, fields), lambda row: row.game_id)
+    return listing.verdict() if rows else bad("no games in the schedule")
 
 
 def season_table(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:
-    """A table of all players of a season, growing until every team has played its games."""
+    """A table of all players of a season, which grows with it.
+
+    That a player has played in every game proves nothing: a traded one can have more than his teams. Whether the
+    season was over when the page was taken is for the calendar to say.
+    """
     page = _season_page(body, fields, f"/leagues/NBA_{fields['end_year']}_")
     table = _table(page, *check.tables)
     played = [int(cell.text()) for cell in table.css("[data-stat=g], [data-stat=games]") if cell.text().isdecimal()]
@@ -95,25 +113,59 @@ def _rows(table: LexborNode) -> list[LexborNode]:
     return table.css("tbody tr:not(.thead)")
 
 
-def _games(table: LexborNode, fields: Mapping[str, str]) -> Iterator[Game]:
+def _lines(table: LexborNode) -> TeamLines:
+    """The figures of a team's players who have played; others have a reason in the place of theirs."""
+    rows = [row for row in _rows(table) if minutes(_cell(row, "mp"))]
+    total = table.css_first("tfoot tr")
+    lines = [Line(number(_cell(row, "pts")), minutes(_cell(row, "mp"))) for row in rows]
+    return TeamLines(lines, number(_cell(total, "pts")), minutes(_cell(total, "mp"))) if total else TeamLines(lines)
+
+
+def _periods(table: LexborNode) -> Iterator[int]:
+    """The period of each play, counted by the headers that name one."""
+    period = 0
+    for row in table.css("tr"):
+        if not _is_header(row):
+            if not _EDGE.search(row.text(separator=" ")):
+                yield max(period, 1)
+        elif re.fullmatch(r"q\d+", row.attributes.get("id") or ""):
+            period += 1
+
+
+class _GameRow(NamedTuple):
+    """A game's row in the schedule of a month."""
+
+    game_id: str
+    cells: LexborNode
+    playoffs: bool | None  # None where the page has no header that parts the play-offs from the rest
+
+
+def _game_rows(table: LexborNode) -> Iterator[_GameRow]:
     rows = table.css("tbody tr")
-    headed = any(_is_playoffs_header(row) for row in rows)
-    playoffs = False
+    playoffs = False if any(_is_playoffs_header(row) for row in rows) else None
     for row in rows:
         if _is_playoffs_header(row):
             playoffs = True
-        elif not _is_header(row):
-            game_id = _game_id(row)
-            day = datetime.strptime(game_id[:8], "%Y%m%d").date()
-            late = playoffs if headed else _is_after_regular_season(day, int(fields["end_year"]))
-            yield Game(
-                id=game_id,
-                day=day,
-                start=_start(day, _cell(row, "game_start_time")),
-                status=_status(row),
-                season=fields["season"],
-                season_type=_season_type(row, late),
-            )
+        elif not _is_header(row) and row.text(strip=True):
+            cell = row.css_first("[data-stat=date_game]")
+            yield _GameRow((cell.attributes.get("csk") or "") if cell else "", row, playoffs)
+
+
+def _game(row: _GameRow, fields: Mapping[str, str]) -> Game:
+    if not _GAME_ID.fullmatch(row.game_id):
+        raise OddEntryError("not a game id")
+    if not _in_month(row.game_id, fields["month"]):
+        raise OddEntryError(f"not in {fields['month']}")
+    day = _day(row.game_id)
+    late = _is_after_regular_season(day, int(fields["end_year"])) if row.playoffs is None else row.playoffs
+    return Game(
+        id=row.game_id,
+        day=day,
+        start=_start(day, _cell(row.cells, "game_start_time")),
+        status=_status(row.cells),
+        season=fields["season"],
+        season_type=_season_type(row.cells, late),
+    )
 
 
 def _is_header(row: LexborNode) -> bool:
@@ -124,30 +176,24 @@ def _is_playoffs_header(row: LexborNode) -> bool:
     return _is_header(row) and row.text(strip=True) == "Playoffs"
 
 
-def _game_id(row: LexborNode) -> str:
-    cell = row.css_first("[data-stat=date_game]")
-    game_id = (cell.attributes.get("csk") or "") if cell else ""
-    if not _GAME_ID.fullmatch(game_id):
-        raise UnfitBodyError(f"a schedule row without a game id: {row.text(separator=' ', strip=True)[:60]}")
-    return game_id
-
-
 def _start(day: date, clock: str) -> datetime | None:
     """From "7:30p", Eastern. Old pages give no time."""
     match = _CLOCK.fullmatch(clock)
     if not match:
         return None
-    hour = int(match[1]) % 12 + (12 if match[3] == "p" else 0)
-    return datetime.combine(day, time(hour, int(match[2])), EASTERN).astimezone(UTC)
+    hour, minute = int(match[1]) % 12 + (12 if match[3] == "p" else 0), int(match[2])
+    return datetime.combine(day, time(hour, minute), EASTERN).astimezone(UTC) if minute < 60 else None
 
 
 def _status(row: LexborNode) -> GameStatus:
     """A game is played once its box score is linked, however long ago it should have begun."""
     if row.css_first("[data-stat=box_score_text] a[href]"):
-        return GameStatus.FINAL
-    if "postponed" in _cell(row, "game_remarks").lower():
-        return GameStatus.POSTPONED
-    return GameStatus.SCHEDULED
+        nil = is_nil(_cell(row, "visitor_pts"), _cell(row, "home_pts"))
+        return GameStatus.CANCELLED if nil else GameStatus.FINAL
+    called_off = _CALLED_OFF.search(_cell(row, "game_remarks"))
+    if called_off is None:
+        return GameStatus.SCHEDULED
+    return GameStatus.POSTPONED if called_off["postponed"] else GameStatus.CANCELLED
 
 
 def _season_type(row: LexborNode, late: bool) -> str:
@@ -165,10 +211,17 @@ def _is_after_regular_season(day: date, end_year: int) -> bool:
     return day > date(end_year, 4, 30) and (day.year, day.month) != (2020, 7)
 
 
-def _in_month(day: date, month: str) -> bool:
+def _day(game_id: str) -> date:
+    try:
+        return datetime.strptime(game_id[:8], "%Y%m%d").date()
+    except ValueError:
+        raise OddEntryError("no such day") from None
+
+
+def _in_month(game_id: str, month: str) -> bool:
     """The month is "october", or "october-2019" in the season that had two Octobers."""
     name, _, year = month.partition("-")
-    return f"{day:%B}".lower() == name and year in ("", str(day.year))
+    return game_id[4:6] == f"{_MONTHS[name]:02d}" and year in ("", game_id[:4])
 
 
 def _cell(row: LexborNode, name: str) -> str:

@@ -1,16 +1,17 @@
 """Is an answer of ESPN's site API whole, and which games does a scoreboard list?"""
 
 import re
-from collections.abc import Iterator, Mapping
-from datetime import date, timedelta
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from config.models import Check
 from tasks.domain.games import Game, GameStatus
-from tasks.domain.seasons import eastern_day, season_name
-from tasks.domain.verdicts import Verdict, bad, unfinished, whole
-from tasks.sources.documents import UnfitBodyError, read_object
-from tasks.sources.schedules import moment, settled, tip_off
+from tasks.domain.seasons import eastern_day, season_name, season_of, start_year
+from tasks.domain.verdicts import Fault, Verdict, bad, unfinished, whole
+from tasks.sources.documents import read_object
+from tasks.sources.hollow import Line, TeamLines, number, silent_period, why_hollow
+from tasks.sources.schedules import OddEntryError, is_nil, moment, read_each, tip_off
 
 # ESPN cuts a list to 25 events without a word when it dislikes the request; no day has that many games.
 _SILENT_CUT = 25
@@ -21,9 +22,13 @@ _CALLED_OFF = {
     "STATUS_POSTPONED": GameStatus.POSTPONED,
     "STATUS_CANCELED": GameStatus.CANCELLED,
     "STATUS_CANCELLED": GameStatus.CANCELLED,
+    # Nothing was played, or nothing that counts.
+    "STATUS_FORFEIT": GameStatus.CANCELLED,
+    "STATUS_UNCONTESTED": GameStatus.CANCELLED,
+    "STATUS_ABANDONED": GameStatus.CANCELLED,
 }
 _STATES = {"pre": "scheduled", "in": "in progress"}
-_END_OF_GAME = "402"
+_END_OF_GAME, _END_OF_PERIOD = "402", "412"
 # Finals of seasons that end before this year often have a box score and no plays at all.
 _FIRST_YEAR_WITH_PLAYS = 2003
 
@@ -35,12 +40,14 @@ def scoreboard(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:
     if len(events) == _SILENT_CUT:
         return bad(f"exactly {_SILENT_CUT} events: a list that ESPN cut")
     day = date.fromisoformat(fields["date"])
-    if not events and day in _days_with_games(document):
-        return bad("no events, on a day that its own calendar has games on")
-    games = list(_games(events, day))
-    if events and not games:
-        return bad(f"the board of {eastern_day(moment(events[0]['date']))}, not of {day}")
-    return settled(games)
+    days = _days_with_games(document)
+    if not events and day in days:
+        return bad("no events, on a day that its own calendar has games on", Fault.ABSENT)
+    listing = read_each(events, lambda event: _game(event, day), lambda event: event["id"])
+    here = [game for game in listing.games if game.day == day]
+    if listing.games and not here and not (_all_called_off(listing.games) or _is_day_off(day, days)):
+        return bad(f"the board of {listing.games[0].day}, not of {day}")
+    return listing.only(here).verdict()
 
 
 def summary(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:
@@ -49,15 +56,22 @@ def summary(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:
     header = document.get("header")
     if not header:
         return bad("no game header")
-    if header["id"] != fields["id"]:
+    if str(header["id"]) != fields["id"]:
         return bad(f"game {header['id']}, not {fields['id']}")
     status = header["competitions"][0]["status"]["type"]
     if not _is_final(status):
         return unfinished(f"game not final: {_STATES.get(status['state'], status['name'])}")
-    teams = _teams_with_players(document)
-    if teams != 2:
-        return bad(f"{teams} of 2 teams have players in the box score")
-    return _told_to_the_end(document.get("plays") or [], int(fields["end_year"]))
+    teams, plays = _teams(document), document.get("plays") or []
+    if len(teams) != 2:
+        if not teams and not plays:
+            return bad("final, with neither players nor plays", Fault.ABSENT)
+        return unfinished(f"{len(teams)} of 2 teams have players in the box score")
+    if hollow := next(filter(None, map(why_hollow, teams)), None):
+        return unfinished(hollow)
+    if not plays:
+        old = int(fields["end_year"]) < _FIRST_YEAR_WITH_PLAYS
+        return whole() if old else unfinished("final, but without plays")
+    return _told_to_the_end(plays, header["competitions"][0])
 
 
 def _days_with_games(document: dict[str, Any]) -> set[date]:
@@ -66,54 +80,134 @@ def _days_with_games(document: dict[str, Any]) -> set[date]:
     return {eastern_day(moment(day)) for day in days if isinstance(day, str)}
 
 
-def _games(events: list[dict[str, Any]], day: date) -> Iterator[Game]:
-    for event in events:
-        start = moment(event["date"])
-        if day in (eastern_day(start), eastern_day(start - _OVERNIGHT)):
-            yield Game(
-                id=_event_id(event),
-                day=day,
-                start=tip_off(start),
-                status=_status(event["status"]["type"]),
-                season=season_name(event["season"]["year"] - 1),
-                season_type=_season_type(event),
-            )
+def _is_day_off(day: date, days: set[date]) -> bool:
+    """Does the season's calendar have no game on the day? Then an answer about others is about moved games."""
+    return bool(days) and min(days) <= day <= max(days) and day not in days
 
 
-def _event_id(event: dict[str, Any]) -> str:
-    if not re.fullmatch(r"[0-9]{6,12}", event["id"]):
-        raise UnfitBodyError(f"{event['id']!r} is not an event id")
-    return str(event["id"])
+def _all_called_off(games: Iterable[Game]) -> bool:
+    """A postponed game may stay on the board of its old day, under its new date."""
+    return all(game.status in _CALLED_OFF.values() for game in games)
 
 
-def _status(status: dict[str, Any]) -> GameStatus:
-    if called_off := _CALLED_OFF.get(status["name"]):
+def _game(event: dict[str, Any], day: date) -> Game:
+    """The game, on the day of the board if that is the board that it belongs on."""
+    if not re.fullmatch(r"[0-9]{6,12}", str(event["id"])):
+        raise OddEntryError("not an event id")
+    start = _moment(event["date"])
+    own_day = day if day in (eastern_day(start), eastern_day(start - _OVERNIGHT)) else eastern_day(start)
+    return Game(
+        id=str(event["id"]),
+        day=own_day,
+        start=tip_off(start),
+        status=_status(event),
+        season=_season(event, own_day),
+        season_type=_season_type(event),
+        if_necessary=_is_if_necessary(event),
+    )
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return moment(text)
+    except (ValueError, OverflowError):
+        raise OddEntryError(f"date {text[:25]!r}") from None
+
+
+def _season(event: dict[str, Any], day: date) -> str:
+    """The season that the event names, if that can be one of its day; else the one that was on."""
+    on = start_year(season_of(day))
+    year = number((event.get("season") or {}).get("year"))
+    return season_name(year - 1 if year is not None and abs(year - 1 - on) <= 1 else on)
+
+
+def _competition(event: dict[str, Any]) -> dict[str, Any]:
+    competition: dict[str, Any] = (event.get("competitions") or [{}])[0]
+    return competition
+
+
+def _status(event: dict[str, Any]) -> GameStatus:
+    status = (event.get("status") or _competition(event)["status"])["type"]
+    if called_off := _CALLED_OFF.get(status.get("name")):
         return called_off
+    if status["state"] not in ("pre", "in", "post"):
+        raise OddEntryError(f"state {status['state']}")
     if _is_final(status):
-        return GameStatus.FINAL
+        scores = [competitor.get("score") for competitor in _competition(event).get("competitors") or []]
+        return GameStatus.CANCELLED if is_nil(*scores) else GameStatus.FINAL
     # A suspended game is "post" and not completed: it is still open, as a live one is.
     return GameStatus.SCHEDULED if status["state"] == "pre" else GameStatus.LIVE
 
 
 def _is_final(status: dict[str, Any]) -> bool:
-    return status["state"] == "post" and status["completed"] is True and status["name"] not in _CALLED_OFF
+    return status["state"] == "post" and status.get("completed") is True and status.get("name") not in _CALLED_OFF
 
 
 def _season_type(event: dict[str, Any]) -> str:
-    competition = (event.get("competitions") or [{}])[0]
-    if competition.get("type", {}).get("abbreviation") == "ALLSTAR":
+    if (_competition(event).get("type") or {}).get("abbreviation") == "ALLSTAR":
         return "all-star"
-    return _SEASON_TYPES.get(event["season"]["type"], "regular")
+    said = number((event.get("season") or {}).get("type"))
+    return _SEASON_TYPES.get(said or 2, "regular")
 
 
-def _teams_with_players(document: dict[str, Any]) -> int:
-    teams = document.get("boxscore", {}).get("players", [])
-    return sum(any(group.get("athletes") for group in team.get("statistics", [])) for team in teams)
+def _is_if_necessary(event: dict[str, Any]) -> bool:
+    notes = _competition(event).get("notes") or []
+    return any("if necessary" in str(note).lower() for note in notes)
 
 
-def _told_to_the_end(plays: list[dict[str, Any]], end_year: int) -> Verdict:
-    if not plays:
-        return whole() if end_year < _FIRST_YEAR_WITH_PLAYS else unfinished("final, but without plays")
-    if str(plays[-1].get("type", {}).get("id")) != _END_OF_GAME:
+def _teams(document: dict[str, Any]) -> list[TeamLines]:
+    """The teams that have players in the box score, each with its score from the header."""
+    competitors = document["header"]["competitions"][0].get("competitors") or []
+    scores = {str((c.get("team") or {}).get("id")): number(c.get("score")) for c in competitors}
+    teams = []
+    for team in (document.get("boxscore") or {}).get("players") or []:
+        groups = [group for group in team.get("statistics") or [] if group.get("athletes")]
+        if groups:
+            lines = [line for group in groups for line in _lines(group)]
+            teams.append(TeamLines(lines, scores.get(str((team.get("team") or {}).get("id")))))
+    return teams
+
+
+def _lines(group: dict[str, Any]) -> list[Line]:
+    """Those of the players who have played: they have figures that are not all 0."""
+    names = [str(name).lower() for name in group.get("labels") or group.get("names") or []]
+    column = names.index("pts") if "pts" in names else None
+    figures = [athlete.get("stats") or [] for athlete in group["athletes"] if not athlete.get("didNotPlay")]
+    return [
+        Line(number(stats[column]) if column is not None and column < len(stats) else None)
+        for stats in figures
+        if any(re.search(r"[1-9]", str(figure)) for figure in stats)
+    ]
+
+
+def _told_to_the_end(plays: list[dict[str, Any]], competition: dict[str, Any]) -> Verdict:
+    """The end is looked for anywhere: a correction can follow it, and it can be there twice."""
+    told = [
+        (str((play.get("type") or {}).get("id")), number((play.get("period") or {}).get("number")) or 0, play)
+        for play in plays
+    ]
+    last = max(period for _, period, _ in told)
+    ends = [play for kind, period, play in told if kind == _END_OF_PERIOD and period == last]
+    if not any(kind == _END_OF_GAME for kind, _, _ in told) and not _is_played_out(ends, competition):
         return unfinished("plays stop before the end of the game")
+    real = [(period, play) for kind, period, play in told if kind not in (_END_OF_GAME, _END_OF_PERIOD)]
+    if not real:
+        return unfinished("hollow: no play but the end of the game")
+    heard = {period for period, _ in real}
+    silent = silent_period(heard, last)
+    if silent and (silent < max(heard) or _points(play for _, play in real) < _points(plays)):
+        return unfinished(f"hollow: no play in period {silent} of {last}")
     return whole()
+
+
+def _points(plays: Iterable[dict[str, Any]]) -> int:
+    """Of both teams together, as far as these plays reach; 0 where they do not give the score."""
+    return max((number(play.get("homeScore")) or 0) + (number(play.get("awayScore")) or 0) for play in plays)
+
+
+def _is_played_out(ends: list[dict[str, Any]], competition: dict[str, Any]) -> bool:
+    """Does the last period end with the score that the game ended with? Some games have no other end."""
+    scores = {(number(play.get("homeScore")), number(play.get("awayScore"))) for play in ends}
+    final = {c.get("homeAway"): number(c.get("score")) for c in competition.get("competitors") or []}
+    home, away = final.get("home"), final.get("away")
+    return home is not None and home != away and (home, away) in scores

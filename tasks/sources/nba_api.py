@@ -3,13 +3,16 @@
 import re
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime
+from itertools import count
 from typing import Any
 
 from config.models import Check
 from tasks.domain.games import Game, GameStatus
+from tasks.domain.seasons import start_year
 from tasks.domain.verdicts import Fault, Verdict, bad, unfinished, whole
 from tasks.sources.documents import UnfitBodyError, read_object
-from tasks.sources.schedules import moment, settled, tip_off
+from tasks.sources.hollow import Line, TeamLines, minutes, number, silent_period, why_hollow
+from tasks.sources.schedules import OddEntryError, is_nil, moment, read_each, tip_off
 
 # The third digit of a game id; an id with another beginning belongs to another league.
 _SEASON_TYPES = {
@@ -20,41 +23,62 @@ _SEASON_TYPES = {
     "005": "play-in",
     "006": "cup-final",
 }
-_STATUSES = {1: GameStatus.SCHEDULED, 2: GameStatus.LIVE, 3: GameStatus.FINAL}
+_STATUSES = {"1": GameStatus.SCHEDULED, "2": GameStatus.LIVE, "3": GameStatus.FINAL}
 _CALLED_OFF = {"P": GameStatus.POSTPONED, "C": GameStatus.CANCELLED, "X": GameStatus.CANCELLED}
+_CALLED_OFF_TEXT = re.compile(r"(?P<postponed>ppd|postponed)|(?P<cancelled>cancell?ed|forfeit)", re.IGNORECASE)
 
-# A team plays 5 x 48 = 240 minutes, but the sum in a final can miss some (233 has been seen), and other
-# leagues play 200. Below this in both teams of an NBA game, more than two minutes are still to be played;
-# overtime and the very end of a game cannot be told from a final, so the schedule has to say that first.
-_MINUTES_OF_A_FINAL = 230
-_PERIODS = 4
+# Minutes of a team's players together in a game of four quarters, and in each overtime. What a final gives can
+# miss some (233 of 240 have been seen), or be a few too many, where they are rounded for each player.
+_REGULATION, _OVERTIME = 240, 25
+_TOO_FEW, _TOO_MANY = 10, 5
+# Preseason games of 4 x 10 and 4 x 11 minutes, and the rookies' two halves of 20, are the shortest with a clock.
+_SHORTEST = 200
+# Since then there are All-Star games of one period: to 40 points in 2025, of 12 minutes in 2026.
+_FIRST_MINI_GAMES = 2021
+_PERIODS, _HALVES = 4, 2
+_QUARTER = (10, 12)  # minutes
+
+# What is in the statistics of one kind of box score and not in those of others.
+_MARKS = {
+    "traditional": {"points", "fieldGoalsMade", "reboundsTotal", "foulsPersonal"},
+    "advanced": {"offensiveRating", "defensiveRating", "possessions", "trueShootingPercentage", "PIE"},
+}
 
 
 def schedule(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:
     league = read_object(body)["leagueSchedule"]
     if league["seasonYear"] != fields["season"]:
         return bad(f"the schedule of {league['seasonYear']}, not of {fields['season']}")
-    games = list(_games(league, fields["season"]))
-    return settled(games) if games else bad("no games in the schedule")
+    entries = list(_entries(league["gameDates"]))
+    scored = _gives_scores(entries)
+    listing = read_each(entries, lambda entry: _game(entry, fields["season"], scored), lambda entry: entry["gameId"])
+    return listing.verdict() if listing.games or listing.odd else bad("no games in the schedule")
 
 
 def box_score(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:
     """Any v3 box score: they differ in their root name and in the numbers, not in their shape."""
     document = read_object(body)
-    roots = [root for name, root in document.items() if name != "meta" and isinstance(root, dict)]
-    if len(roots) != 1:
-        return bad(f"{len(roots)} root objects, not one box score")
-    box = roots[0]
+    box = _root(document, check.kind)
     if box["gameId"] != fields["id"]:
         return bad(f"game {box['gameId']}, not {fields['id']}")
-    teams = [box["homeTeam"], box["awayTeam"]]
-    if not all(team["players"] for team in teams):
-        return bad("a team without players")
-    if not all(any(_has_played(player) for player in team["players"]) for team in teams):
+    teams = [box["homeTeam"] or {}, box["awayTeam"] or {}]
+    if not any(team.get("players") for team in teams):
+        return bad("no players in the box score", Fault.ABSENT)
+    if not all(team.get("players") for team in teams):
+        return unfinished("a team without players")
+    if check.kind and (other := _other_kind(teams, check.kind)):
+        return bad(f"a box score of kind {other}, not {check.kind}")
+    sides = [_lines(team) for team in teams]
+    if not all(side.players for side in sides):
         return unfinished("game not final: no player has played")
-    played = max(_team_minutes(team) for team in teams)
-    if fields["id"].startswith("00") and 0 < played < _MINUTES_OF_A_FINAL:
-        return unfinished(f"game not final: {played} of 240 minutes played")
+    points = [side.points for side in sides]
+    if None not in points and points[0] == points[1]:
+        return unfinished(f"game not final: {points[0]}-{points[1]}")
+    played = [int(side.minutes) for side in sides if side.minutes]
+    if played and not any(_may_be_all(total, fields["id"]) for total in played):
+        return unfinished(f"game not final: {max(played)} minutes of a team's players, no whole game's")
+    if hollow := next(filter(None, map(why_hollow, sides)), None):
+        return unfinished(hollow)
     return whole()
 
 
@@ -62,37 +86,120 @@ def play_by_play(body: bytes, fields: Mapping[str, str], check: Check) -> Verdic
     game = read_object(body)["game"]
     if game["gameId"] != fields["id"]:
         return bad(f"game {game['gameId']}, not {fields['id']}")
-    if not game["actions"]:
+    actions = game["actions"]
+    if not actions:
         return bad("no actions", Fault.ABSENT)
-    if not _told_to_the_end(game["actions"]):
+    last = max(action["period"] for action in actions)
+    if not _told_to_the_end(actions, last, fields["id"]):
         return unfinished("play-by-play stops before the end of the game")
+    told = {action["period"] for action in actions if action["actionType"] not in ("period", "game")}
+    if silent := silent_period(told, last):
+        return unfinished(f"hollow: no play in period {silent} of {last}")
     return whole()
 
 
-def _games(league: dict[str, Any], season: str) -> Iterator[Game]:
-    for game in (game for game_date in league["gameDates"] for game in game_date["games"]):
-        if not re.fullmatch(r"[0-9]{10}", game["gameId"]):
-            raise UnfitBodyError(f"{game['gameId']!r} is not a game id")
-        if season_type := _SEASON_TYPES.get(game["gameId"][:3]):
-            yield Game(
-                id=game["gameId"],
-                day=date.fromisoformat(game["gameDateEst"][:10]),
-                start=_start(game.get("gameDateTimeUTC")),
-                status=_status(game),
-                season=season,
-                season_type=season_type,
-            )
+# The schedule of a season.
 
 
-def _start(text: str | None) -> datetime | None:
-    return tip_off(moment(text)) if text else None
+def _entries(game_dates: list[Any]) -> Iterator[Any]:
+    """The entries of all days; a day that cannot be read is an entry itself, and an odd one."""
+    for game_date in game_dates:
+        games = game_date.get("games") if isinstance(game_date, dict) else None
+        yield from games if isinstance(games, list) else [game_date]
 
 
-def _status(game: dict[str, Any]) -> GameStatus:
-    status = _STATUSES[game["gameStatus"]]
+def _game(entry: dict[str, Any], season: str, scored: bool) -> Game | None:
+    game_id = str(entry["gameId"])
+    if not re.fullmatch(r"[0-9]{10}", game_id):
+        raise OddEntryError("not a game id")
+    season_type = _SEASON_TYPES.get(game_id[:3])
+    if season_type is None:
+        return None
+    return Game(
+        id=game_id,
+        day=_day(entry["gameDateEst"], season),
+        start=_start(entry.get("gameDateTimeUTC")),
+        status=_status(entry, scored),
+        season=season,
+        season_type=season_type,
+        if_necessary=entry.get("ifNecessary") is True,
+    )
+
+
+def _day(text: str, season: str) -> date:
+    try:
+        day = date.fromisoformat(text[:10])
+    except ValueError:
+        raise OddEntryError(f"gameDateEst {text[:20]!r}") from None
+    year = start_year(season)
+    if not date(year, 7, 1) <= day < date(year + 1, 12, 1):
+        raise OddEntryError(f"{day} is no day of {season}")
+    return day
+
+
+def _start(text: object) -> datetime | None:
+    """A start that cannot be read is one that is not known."""
+    try:
+        return tip_off(moment(str(text))) if text else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _status(entry: dict[str, Any], scored: bool) -> GameStatus:
+    status = _STATUSES.get(str(entry["gameStatus"]))
+    if status is None:
+        raise OddEntryError(f"gameStatus {entry['gameStatus']}")
+    said = _CALLED_OFF_TEXT.search(str(entry.get("gameStatusText") or ""))
     if status is GameStatus.FINAL:
-        return status
-    return _CALLED_OFF.get(game.get("postponedStatus") or "", status)
+        nothing_was_played = (said and said["cancelled"]) or (scored and _is_nil_final(entry))
+        return GameStatus.CANCELLED if nothing_was_played else status
+    if said:
+        return GameStatus.POSTPONED if said["postponed"] else GameStatus.CANCELLED
+    return _CALLED_OFF.get(entry.get("postponedStatus") or "", status)
+
+
+def _gives_scores(entries: list[Any]) -> bool:
+    """Does the schedule give scores at all? If all its finals are 0-0, that means nothing."""
+    nil = [_is_nil_final(entry) for entry in entries if isinstance(entry, dict) and str(entry.get("gameStatus")) == "3"]
+    return len(nil) == 1 or not all(nil)
+
+
+def _is_nil_final(entry: dict[str, Any]) -> bool:
+    return is_nil(*((entry.get(side) or {}).get("score") for side in ("homeTeam", "awayTeam")))
+
+
+# The box score of a game.
+
+
+def _root(document: dict[str, Any], kind: str) -> dict[str, Any]:
+    """The one object in the document, which is named after the kind of box score."""
+    roots = {name: root for name, root in document.items() if name != "meta" and isinstance(root, dict)}
+    if len(roots) != 1:
+        raise UnfitBodyError(f"{len(roots)} root objects, not one box score")
+    [(name, root)] = roots.items()
+    if kind and name.lower() != f"boxscore{kind}":
+        raise UnfitBodyError(f"{name}, not a box score of kind {kind}")
+    return root
+
+
+def _other_kind(teams: list[dict[str, Any]], kind: str) -> str | None:
+    """The kind that the players' statistics are of, if that is another one than the root's name says."""
+    named = {name for team in teams for player in team["players"] for name in player.get("statistics") or {}}
+    if named & _MARKS.get(kind, named):
+        return None
+    return next((other for other, marks in _MARKS.items() if other != kind and named & marks), None)
+
+
+def _lines(team: dict[str, Any]) -> TeamLines:
+    total = team.get("statistics") or {}
+    players = [player for player in team["players"] if _has_played(player)]
+    lines = [_line(player.get("statistics") or {}) for player in players]
+    together = sum(line.minutes or 0 for line in lines)
+    return TeamLines(lines, number(total.get("points")), minutes(total.get("minutes")) or together)
+
+
+def _line(statistics: dict[str, Any]) -> Line:
+    return Line(number(statistics.get("points")), minutes(statistics.get("minutes")))
 
 
 def _has_played(player: dict[str, Any]) -> bool:
@@ -102,20 +209,53 @@ def _has_played(player: dict[str, Any]) -> bool:
     return any(re.search(r"[1-9]", str(n.get("minutes") or n.get("matchupMinutes") or "")) for n in numbers)
 
 
-def _team_minutes(team: dict[str, Any]) -> int:
-    """Minutes of all players together, from "240:00", "PT240M00.00S" or "240"; 0 where none is given."""
-    match = re.match(r"(?:PT)?(\d+)", str((team.get("statistics") or {}).get("minutes") or ""))
-    return int(match[1]) if match else 0
+def _may_be_all(played: int, game_id: str) -> bool:
+    """May these be a team's minutes of the whole game?
+
+    A box score has no status. Its minutes tell a game in progress, but for the last two minutes; those of an
+    All-Star mini-game, which ends at so many points, tell nothing.
+    """
+    if not game_id.startswith("00"):
+        return True  # another league's
+    if game_id[2] in "13":
+        return _has_mini_games(game_id) or played >= _SHORTEST - _TOO_FEW
+    totals = count(_REGULATION, _OVERTIME)
+    total = next(total for total in totals if played <= total + _TOO_MANY)
+    return played >= total - _TOO_FEW
 
 
-def _told_to_the_end(actions: list[dict[str, Any]]) -> bool:
+def _has_mini_games(game_id: str) -> bool:
+    year = int(game_id[3:5])
+    return game_id[2] == "3" and _FIRST_MINI_GAMES % 100 <= year < 46  # 46 and more are of the last century
+
+
+# The play-by-play of a game.
+
+
+def _told_to_the_end(actions: list[dict[str, Any]], last: int, game_id: str) -> bool:
     """Has the last period been played out, without a tie that overtime has yet to break?
 
-    Looked up anywhere, not at the end of the list: corrections can follow the final whistle.
+    Looked up anywhere, not at the end of the list: a correction can follow the final whistle, and so can the free
+    throw that decides the game.
     """
-    last = max(action["period"] for action in actions)
-    for action in actions:
-        if (action["actionType"], action.get("subType"), action["period"]) == ("period", "end", last):
-            score = action.get("scoreHome")
-            return bool(last >= _PERIODS and not (score and score == action.get("scoreAway")))
-    return False
+    endings = {(action["actionType"], action["period"]) for action in actions if action.get("subType") == "end"}
+    if any(kind == "game" for kind, _ in endings):
+        return True
+    if ("period", last) not in endings or last < _least_periods(actions, game_id):
+        return False
+    home, away = max((_score(action) for action in actions if action["period"] == last), key=sum)
+    return home != away or home == 0  # 0-0 stands for a document that gives no score
+
+
+def _score(action: dict[str, Any]) -> tuple[int, int]:
+    return number(action.get("scoreHome")) or 0, number(action.get("scoreAway")) or 0
+
+
+def _least_periods(actions: list[dict[str, Any]], game_id: str) -> int:
+    """How many periods the game has at least, by the kind of game and by its own clock."""
+    if game_id[2] != "3":
+        return _PERIODS
+    if _has_mini_games(game_id):
+        return 1
+    clock = max((minutes(action.get("clock")) or 0 for action in actions if action["period"] == 1), default=0)
+    return _PERIODS if _QUARTER[0] <= clock <= _QUARTER[1] else _HALVES

@@ -79,6 +79,14 @@ def test_a_file_is_laid_over_the_defaults_and_the_environment_over_both(tmp_path
     assert config.lake == "s3://bucket/prefix"
 
 
+def test_the_box_scores_say_their_kind_in_one_word(tmp_path: Path) -> None:
+    config = load_config(env={})
+    kinds = {name: config.datasets[f"nba_boxscore_{name}"].check.kind for name in ("traditional", "advanced")}
+    assert kinds == {"traditional": "traditional", "advanced": "advanced"}
+    [said] = _lines(tmp_path, "datasets: {nba_boxscore_advanced: {check: {kind: boxScoreAdvanced}}}")
+    assert "nba_boxscore_advanced.check.kind" in said
+
+
 def test_a_new_dataset_of_a_source_is_yaml_only(tmp_path: Path) -> None:
     (tmp_path / "my.yaml").write_text(DATASET)
     config = load_config(tmp_path / "my.yaml", {})

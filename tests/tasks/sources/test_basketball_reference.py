@@ -6,7 +6,7 @@ import pytest
 
 from config.models import Check
 from tasks.domain.games import Game, GameStatus
-from tasks.domain.verdicts import Fault, Verdict, Wholeness, bad
+from tasks.domain.verdicts import Fault, Verdict, Wholeness, bad, unfinished
 from tasks.sources.checks import examine
 
 WHOLE, PARTIAL, BAD = Wholeness.WHOLE, Wholeness.PARTIAL, Wholeness.BAD
@@ -33,10 +33,16 @@ def boxed(content: str, canonical: str = "/boxscores/202401050BOS.html") -> Verd
     return examine(body, {"id": "202401050BOS"}, Check(name="basketball_reference.box_score"))
 
 
-def players(name: str, count: int = 8) -> str:
-    return a_table(
-        name, "<tr class='thead'><th>Reserves</th></tr>", *["<tr><th>A. Player</th><td>30:00</td></tr>"] * count
-    )
+def player(points: int = 12, played: str = "30:00") -> str:
+    return f'<tr><th>A. Player</th><td data-stat="mp">{played}</td><td data-stat="pts">{points}</td></tr>'
+
+
+def players(name: str, count: int = 8, points: int = 96, played: str = "240") -> str:
+    """So many who have played, one who has not, and what they have all together."""
+    rows = ["<tr class='thead'><th>Reserves</th></tr>", *[player()] * count]
+    rows.append("<tr><th>A. Guest</th><td data-stat='reason'>Did Not Play</td></tr>" if count else "")
+    total = f"<tfoot><tr><td data-stat='mp'>{played}</td><td data-stat='pts'>{points}</td></tr></tfoot>"
+    return a_table(name, *rows).replace("</table>", f"{total}</table>")
 
 
 @pytest.mark.parametrize(
@@ -65,15 +71,38 @@ def test_a_box_score_of_both_teams_is_whole(content: str) -> None:
             "box score tables of UTA, LAL, not of both teams",
             id="without the home team",
         ),
-        pytest.param(
-            players("box-UTA-game-basic", 4) + players("box-BOS-game-basic"),
-            "a team with 4 players in the box score",
-            id="too few players",
-        ),
     ],
 )
 def test_box_scores_that_are_bad(content: str, reason: str) -> None:
     assert boxed(content) == bad(reason)
+
+
+@pytest.mark.parametrize(
+    ("utah", "reason"),
+    [
+        pytest.param(
+            players("box-UTA-game-basic", 4, 48), "hollow: 4 players of a team have played", id="too few players"
+        ),
+        pytest.param(players("box-UTA-game-basic", 0), "hollow: 0 players of a team have played", id="none"),
+        pytest.param(
+            players("box-UTA-game-basic", 8, 99),
+            "hollow: the players of a team have 96 of its 99 points",
+            id="points are missing",
+        ),
+        pytest.param(
+            players("box-UTA-game-basic", 7, 84),
+            "hollow: the players of a team have 210 of its 240 minutes",
+            id="minutes are missing",
+        ),
+    ],
+)
+def test_box_scores_that_are_hollow(utah: str, reason: str) -> None:
+    assert boxed(utah + players("box-BOS-game-basic")) == unfinished(reason)
+
+
+def test_an_empty_box_score_is_absent() -> None:
+    content = players("box-UTA-game-basic", 0) + players("box-BOS-game-basic", 0)
+    assert boxed(content) == bad("no players in the box score", Fault.ABSENT)
 
 
 @pytest.mark.parametrize(
@@ -84,19 +113,43 @@ def test_a_page_under_another_address_is_bad(canonical: str) -> None:
     assert boxed(content, canonical) == bad("another page: Jazz vs Celtics", Fault.ABSENT)
 
 
-@pytest.mark.parametrize(("rows", "wholeness"), [(100, WHOLE), (99, PARTIAL)])
-def test_play_by_play_needs_its_rows(rows: int, wholeness: Wholeness) -> None:
-    plays = "<tr><td>12:00.0</td></tr>" * rows
-    content = f'<table id="pbp"><tr class="thead"><th>1st Q</th></tr>{plays}</table>'
-    body = a_page("/boxscores/pbp/202401050BOS.html", "Jazz vs Celtics", content)
-    found = examine(body, {"id": "202401050BOS"}, Check(name="basketball_reference.play_by_play"))
-    assert found.wholeness is wholeness
+def told(*rows: int) -> Verdict:
+    """So many plays in each period."""
+    periods = (
+        f'<tr class="thead" id="q{n}"><th>Q</th></tr><tr><td>12:00.0</td><td>Start of period {n}</td></tr>'
+        + "<tr><td>11:00.0</td><td>A. Player makes 2-pt jump shot</td></tr>" * plays
+        for n, plays in enumerate(rows, 1)
+    )
+    body = a_page("/boxscores/pbp/202401050BOS.html", "Jazz vs Celtics", f'<table id="pbp">{"".join(periods)}</table>')
+    return examine(body, {"id": "202401050BOS"}, Check(name="basketball_reference.play_by_play"))
 
 
-def a_row(game_id: str, *, clock: str = "7:30p", linked: bool = True, remarks: str = "") -> str:
+@pytest.mark.parametrize(
+    ("rows", "found"),
+    [
+        pytest.param((25, 25, 25, 25), Verdict(WHOLE), id="whole"),
+        pytest.param((25,) * 8, Verdict(WHOLE), id="four overtimes"),
+        pytest.param((25, 25, 25, 24), unfinished("99 rows of play-by-play"), id="too few"),
+        pytest.param((60, 0, 0, 60), unfinished("hollow: no row in period 2 of 4"), id="a period is missing"),
+        pytest.param((), bad("no rows of play-by-play", Fault.ABSENT), id="empty"),
+    ],
+)
+def test_play_by_play_needs_its_rows(rows: tuple[int, ...], found: Verdict) -> None:
+    assert told(*rows) == found
+
+
+def a_row(
+    game_id: str,
+    *,
+    clock: str = "7:30p",
+    linked: bool = True,
+    remarks: str = "",
+    points: tuple[str, str] = ("99", "91"),
+) -> str:
     link = f'<a href="/boxscores/{game_id}.html">Box Score</a>' if linked else ""
     return (
         f'<tr><th data-stat="date_game" csk="{game_id}">a day</th><td data-stat="game_start_time">{clock}</td>'
+        f'<td data-stat="visitor_pts">{points[0]}</td><td data-stat="home_pts">{points[1]}</td>'
         f'<td data-stat="box_score_text">{link}</td><td data-stat="game_remarks">{remarks}</td></tr>'
     )
 
@@ -136,6 +189,17 @@ def test_a_played_game_is_read_in_full() -> None:
         pytest.param(
             a_row("202401050BOS", linked=False, remarks="Postponed"), GameStatus.POSTPONED, WHOLE, id="postponed"
         ),
+        pytest.param(
+            a_row("202401050BOS", linked=False, remarks="Cancelled"), GameStatus.CANCELLED, WHOLE, id="cancelled"
+        ),
+        pytest.param(
+            a_row("202401050BOS", linked=False, remarks="Game canceled"), GameStatus.CANCELLED, WHOLE, id="canceled"
+        ),
+        pytest.param(
+            a_row("202401050BOS", linked=False, remarks="Forfeit"), GameStatus.CANCELLED, WHOLE, id="forfeited"
+        ),
+        pytest.param(a_row("202401050BOS", remarks="Postponed"), GameStatus.FINAL, WHOLE, id="postponed, then played"),
+        pytest.param(a_row("202401050BOS", points=("0", "0")), GameStatus.CANCELLED, WHOLE, id="final 0-0"),
     ],
 )
 def test_status_of_a_game(row: str, status: GameStatus, wholeness: Wholeness) -> None:
@@ -144,7 +208,8 @@ def test_status_of_a_game(row: str, status: GameStatus, wholeness: Wholeness) ->
 
 
 @pytest.mark.parametrize(
-    ("clock", "hour"), [("12:00p", 17), ("10:30a", 15), ("1:00p", 18), ("7:30 pm", 0), ("", None), ("TBD", None)]
+    ("clock", "hour"),
+    [("12:00p", 17), ("10:30a", 15), ("1:00p", 18), ("7:30 pm", 0), ("", None), ("TBD", None), ("7:75p", None)],
 )
 def test_start_of_a_game(clock: str, hour: int | None) -> None:
     start = month(a_row("202401050BOS", clock=clock)).games[0].start
@@ -194,11 +259,34 @@ def test_season_type_on_a_page_without_the_header(name: str, game_id: str, seaso
             "another page: 2023-24 NBA Schedule",
             id="another season by address",
         ),
-        pytest.param(month(a_row("2024-01-05")), "a schedule row without a game id: a day 7:30p Box Score", id="no id"),
+        pytest.param(
+            month(a_row("2024-01-05")), "none of 1 entries can be read: 2024-01-05: not a game id", id="all odd"
+        ),
     ],
 )
 def test_schedules_that_are_bad(found: Verdict, reason: str) -> None:
     assert found == bad(reason, Fault.ABSENT if reason.startswith("another page") else Fault.UNFIT)
+
+
+@pytest.mark.parametrize(
+    ("row", "odd"),
+    [
+        pytest.param(a_row("2024-01-05"), "2024-01-05: not a game id", id="odd id"),
+        pytest.param(a_row(""), "entry 2: not a game id", id="no id"),
+        pytest.param("<tr><td>a note</td></tr>", "entry 2: not a game id", id="a note"),
+        pytest.param(a_row("202413450BOS"), "202413450BOS: not in january", id="13th month"),
+        pytest.param(a_row("202401450BOS"), "202401450BOS: no such day", id="45th day"),
+        pytest.param(a_row("202402010BOS"), "202402010BOS: not in january", id="another month"),
+    ],
+)
+def test_an_odd_row_is_named_and_spoils_no_other(row: str, odd: str) -> None:
+    found = month(a_row("202401050BOS"), row, a_row("202401060BOS"))
+    assert [game.id for game in found.games] == ["202401050BOS", "202401060BOS"]
+    assert (found.wholeness, found.reason) == (PARTIAL, f"1 of 3 entries is odd: {odd}")
+
+
+def test_an_empty_row_is_no_entry() -> None:
+    assert month(a_row("202401050BOS"), "<tr><td> </td></tr>").wholeness is WHOLE
 
 
 def test_an_october_of_the_other_year_is_bad() -> None:

@@ -24,6 +24,7 @@ def _arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same league and faults")
     parser.add_argument("--games-per-day", type=int, default=3, help="on a day with games, on average")
+    parser.add_argument("--odd-games", action="store_true", help="also All-Star mini-games, short ones, and the like")
     parser.add_argument("--rate", action="append", default=[], metavar="SOURCE=N/SECONDS", type=_rate)
     parser.add_argument("--hang-over-limit", action="append", default=[], metavar="SOURCE", choices=SOURCES)
     parser.add_argument("--fault", action="append", default=[], metavar="SOURCE:KIND:SHARE", type=_fault)
@@ -74,7 +75,7 @@ def _leave_with_the_parent() -> None:
 def main() -> None:
     given = _arguments()
     sandbox = Sandbox(
-        league=League(given.seed, given.games_per_day),
+        league=League(given.seed, given.games_per_day, given.odd_games),
         rates=dict(given.rate),
         hang_over_limit=frozenset(given.hang_over_limit),
         faults=given.fault,

@@ -18,6 +18,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from deployments.sandbox import sites
 from deployments.sandbox.bodies import refusals
+from deployments.sandbox.bodies.odd import ODD, made_odd
 from deployments.sandbox.corrections import Correction
 from deployments.sandbox.faults import Fault, FaultKind
 from deployments.sandbox.league import League
@@ -119,9 +120,12 @@ class Sandbox:
         if fault and (instead := _instead(fault, entry.source)):
             return instead
         url = sites.mistaken(self.league, entry.url) if fault is FaultKind.WRONG_ID else entry.url
+        url = sites.other_kind(url) if fault is FaultKind.OTHER_KIND else url
         self.answers[entry.source, url] += 1
         asked = (self.league, entry.source, url, self.now(), self.answers[entry.source, url], self.corrections)
         page = await asyncio.get_running_loop().run_in_executor(self.renderer, sites.answer, *asked)
+        if fault in ODD:
+            return Page(page.status, page.media_type, made_odd(fault, page.body))
         if fault is FaultKind.TRUNCATED:
             return Page(page.status, page.media_type, page.body[: len(page.body) // 2])
         return page

@@ -19,6 +19,12 @@ class FaultKind(StrEnum):
     SOFT_404 = "soft404"  # an index page with status 200
     EMPTY = "empty"  # {} or a page with nothing in it
     WRONG_ID = "wrong_id"  # the body of another game, day or season
+    OTHER_KIND = "other_kind"  # the advanced box score of the game, under the name of the traditional one
+    HOLLOW = "hollow"  # of a game: one player a team, no play in the second period
+    NO_PLAYERS = "no_players"  # of a game: everything but its players
+    ODD_ENTRY = "odd_entry"  # a list of games with an entry that nobody understands
+    TWICE = "twice"  # a list of games that has a final one a second time, as postponed
+    NIL = "nil"  # a list of games with a final in which nobody scored
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ draws the same fixtures in every process.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from functools import lru_cache
@@ -77,6 +77,17 @@ class Fate(StrEnum):
     PLAYED = "played"
     POSTPONED = "postponed"
     CANCELLED = "cancelled"
+    NOT_NEEDED = "not needed"  # of a series that was decided before, and listed as scheduled for ever
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How long a game is: so many periods of so many seconds, or until a team has the target."""
+
+    periods: int = 4
+    seconds: int = 720
+    target: int | None = None
+    overtimes: int = 0  # at least
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +95,7 @@ class Fixture:
     """One game, under the id that each of the three sites knows it by."""
 
     season: str
-    season_type: str  # regular or playoffs
+    season_type: str  # regular or playoffs; in a league with odd games also preseason and all-star
     day: date
     start: datetime
     home: Team
@@ -96,11 +107,12 @@ class Fixture:
     fate: Fate
     luck: str  # seeds what happens in the game
     corrections: int = 0  # rebounds that were credited to somebody else after the game
+    form: Form = Form()
 
     def status(self, now: datetime) -> GameStatus:
-        if self.fate is not Fate.PLAYED and now >= self.start - ANNOUNCED_BEFORE:
+        if self.fate in (Fate.POSTPONED, Fate.CANCELLED) and now >= self.start - ANNOUNCED_BEFORE:
             return GameStatus(self.fate)
-        if now < self.start:
+        if now < self.start or self.fate is Fate.NOT_NEEDED:
             return GameStatus.SCHEDULED
         return GameStatus.LIVE if now < self.start + GAME_LASTS else GameStatus.FINAL
 
@@ -122,6 +134,7 @@ class _Draw:
 class League:
     seed: int = 0
     games_per_day: int = 3
+    odd_games: bool = False  # games of other lengths, and one that is listed and not played
 
     def season(self, season: str) -> tuple[Fixture, ...]:
         """Every fixture of a season in order of start, also those that are listed only later."""
@@ -274,6 +287,8 @@ def _season(league: League, season: str) -> tuple[Fixture, ...]:
     regular = _call_off(_regular(season, league.games_per_day, rng), rng)
     draws = regular + _playoffs(season, rng)
     games = [_fixture(season, serial, draw, league.seed) for serial, draw in enumerate(draws, 1)]
+    if league.odd_games:
+        games += list(_odd_games(season, games, rng))
     return tuple(sorted(games, key=lambda game: (game.start, game.nba_id)))
 
 
@@ -297,6 +312,53 @@ def _fixture(season: str, serial: int, draw: _Draw, seed: int) -> Fixture:
         listed_from=draw.listed_from,
         fate=draw.fate,
         luck=f"{seed}:{season}:{serial}",
+    )
+
+
+_QUARTERS_OF_10, _QUARTERS_OF_11 = Form(seconds=600), Form(seconds=660)
+_HALVES = Form(periods=2, seconds=1200)
+_TO_40 = Form(periods=1, seconds=1800, target=40)
+
+
+def _odd_games(season: str, games: list[Fixture], rng: Random) -> Iterator[Fixture]:
+    """Short preseason games, one of four overtimes, those of the All-Star weekend, and one that is not needed."""
+    first, *_ = _calendar(season)
+    year = seasons.start_year(season)
+    thursday, wednesday = _all_star_break(year + 1)
+    friday, sunday = thursday + timedelta(days=1), wednesday - timedelta(days=3)
+    yield _odd_game(season, first - timedelta(days=10), 1, "001", "preseason", _QUARTERS_OF_10, rng)
+    yield _odd_game(season, first - timedelta(days=9), 2, "001", "preseason", _QUARTERS_OF_11, rng)
+    if year != 2020:  # the break of that season was no weekend in February
+        yield _odd_game(season, thursday, 1231, "002", "regular", Form(overtimes=4), rng)
+        yield _odd_game(season, friday, 9, "003", "all-star", _HALVES if year < 2021 else _TO_40, rng)
+        for serial in range(1, 2 if year < 2024 else 4):
+            yield _odd_game(season, sunday, serial, "003", "all-star", Form() if year < 2024 else _TO_40, rng)
+    last = next(game for game in games if game.nba_id == f"004{year % 100:02d}00105")
+    day = last.day + timedelta(days=2)
+    numbered = replace(_odd_game(season, day, 106, "004", "playoffs", Form(), rng), home=last.away, away=last.home)
+    yield replace(numbered, listed_from=last.listed_from, fate=Fate.NOT_NEEDED)
+
+
+def _odd_game(season: str, day: date, serial: int, prefix: str, season_type: str, form: Form, rng: Random) -> Fixture:
+    year = seasons.start_year(season)
+    home, away = rng.sample(TEAMS, 2)
+    number = 9000 + 200 * int(prefix[2]) + serial % 100
+    return Fixture(
+        season=season,
+        season_type=season_type,
+        day=day,
+        start=_start(day, rng),
+        home=home,
+        away=away,
+        espn_id=f"401{year - 2012:02d}{number:04d}"
+        if year >= 2012
+        else f"{day.year - 1980:02d}{day:%m%d}{900 + serial % 90}",
+        nba_id=f"{prefix}{year % 100:02d}{serial:05d}",
+        br_id=f"{day:%Y%m%d}0{home.br_code}",
+        listed_from=datetime(year, 8, 15, tzinfo=UTC),
+        fate=Fate.PLAYED,
+        luck=f"{season}:{prefix}:{serial}",
+        form=form,
     )
 
 

@@ -30,6 +30,7 @@ class SandboxProcess:
 
     seed: int = 0
     games_per_day: int = 3
+    odd_games: bool = False
     rates: Mapping[str, str] = field(default_factory=dict)
     hang_over_limit: Iterable[str] = ()
     faults: Iterable[str] = ()
@@ -124,6 +125,7 @@ class SandboxProcess:
         options += [f"--hang-over-limit={source}" for source in self.hang_over_limit]
         options += [f"--fault={fault}" for fault in self.faults]
         options += [f"--latency={self.latency}"]
+        options += ["--odd-games"] if self.odd_games else []
         return options + ([f"--clock={self.clock}"] if self.clock else [])
 
 

@@ -12,7 +12,7 @@ from enum import StrEnum
 from functools import lru_cache
 from random import Random
 
-from deployments.sandbox.league import TEAMS, Fixture, Team
+from deployments.sandbox.league import TEAMS, Fixture, Form, Team
 from tasks.domain.games import GameStatus
 
 HOME, AWAY = 0, 1
@@ -172,28 +172,37 @@ def _shot(tape: _Tape, lot: _Lot, side: int, player: Player) -> None:
     tape.add(Kind.REBOUND, rebounder, lot.player(rebounder), good=offensive)
 
 
-def _period(tape: _Tape, lot: _Lot, number: int) -> None:
-    tape.period, tape.left = number, _QUARTER if number <= 4 else _OVERTIME
+def _period(tape: _Tape, lot: _Lot, number: int, form: Form) -> None:
+    tape.period, tape.left = number, form.seconds if number <= form.periods else _OVERTIME
     tape.add(Kind.PERIOD_START)
     if number == 1:
         tape.add(Kind.JUMP_BALL, HOME, lot.player(HOME), lot.player(AWAY))
     side = number % 2
-    while True:
+    while form.target is None or max(tape.score) < form.target:
         tape.run_clock(lot.rng.randint(10, 22))
         if tape.left == 0:
             break
         _possession(tape, lot, side)
         side = 1 - side
+    if form.periods <= number < form.periods + form.overtimes:
+        _even_out(tape, lot)
     tape.add(Kind.PERIOD_END)
+
+
+def _even_out(tape: _Tape, lot: _Lot) -> None:
+    """As many free throws for the side that is behind as it needs for overtime."""
+    behind = HOME if tape.score[HOME] < tape.score[AWAY] else AWAY
+    for _ in range(abs(tape.score[HOME] - tape.score[AWAY])):
+        tape.add(Kind.FREE_THROW, behind, lot.player(behind), value=1, good=True)
 
 
 @lru_cache(maxsize=256)
 def _plays(game: Fixture) -> tuple[Play, ...]:
     tape, lot = _Tape(), _Lot(game)
     period = 0
-    while period < 4 or tape.score[HOME] == tape.score[AWAY]:
+    while period < game.form.periods or tape.score[HOME] == tape.score[AWAY]:
         period += 1
-        _period(tape, lot, period)
+        _period(tape, lot, period, game.form)
     return _corrected(game, tape.plays)
 
 
@@ -215,16 +224,18 @@ def _side(game: Fixture, side: int | None) -> Team:
 
 
 @lru_cache(maxsize=50_000)
-def _outcome(game: Fixture) -> tuple[tuple[int, int], int]:
-    """The final score and the number of overtimes, kept for longer than the plays: schedules list them."""
+def _outcome(game: Fixture) -> tuple[tuple[int, int], int, int]:
+    """Final score, overtimes, and seconds without them, kept for longer than the plays: schedules list them."""
     end = _plays(game)[-1]
-    return end.score, end.period - 4
+    overtimes = end.period - game.form.periods
+    return end.score, overtimes, end.elapsed - _OVERTIME * overtimes
 
 
 def _playing_seconds(game: Fixture, side: int, overtimes: int) -> list[int]:
-    """Seconds on court of each player, 240 minutes together and 25 more for each overtime."""
+    """Seconds on court of each player: together five times the game's, as 240 minutes of a full one."""
     rng = Random(f"{game.luck}:{side}")
-    seconds = [60 * minutes for minutes in _MINUTES]
+    share = (_outcome(game)[2] if game.form.target else game.form.periods * game.form.seconds) / (4 * _QUARTER)
+    seconds = [round(60 * minutes * share) for minutes in _MINUTES]
     for index in range(5):
         shift = rng.randint(-90, 90)
         seconds[index] += shift + _OVERTIME * overtimes
@@ -341,7 +352,7 @@ class Snapshot:
     @property
     def left(self) -> int:
         plays = self.plays
-        return plays[-1].left if plays else _QUARTER
+        return plays[-1].left if plays else self.game.form.seconds
 
     def team(self, side: int) -> Team:
         return _side(self.game, side)
@@ -354,7 +365,7 @@ class Snapshot:
     def lines(self, side: int, periods: range | None = None) -> list[Line]:
         """The box score of one team so far, or of some of its periods."""
         share = max(0.0, self.share)
-        shares = share if periods is None else share * len(periods) / (4 + self.overtimes)
+        shares = share if periods is None else share * len(periods) / (self.game.form.periods + self.overtimes)
         seconds = _playing_seconds(self.game, side, self.overtimes)
         pairs = zip(roster(self.team(side)), seconds, strict=True)
         lines = {player.id: Line(player, int(played * shares)) for player, played in pairs}

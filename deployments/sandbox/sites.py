@@ -134,11 +134,16 @@ def _month(asked: _Asked) -> Page:
     """A month of a season; October of 2019-20 came twice and is named with its year."""
     season, month = _season_ending(asked.path["year"]), asked.path["month"]
     # A cancelled game leaves the page; a postponed one stays on it with a remark.
-    listed = [shot for shot in asked.games(season) if shot.status is not GameStatus.CANCELLED]
+    listed = [shot for shot in asked.games(season) if shot.status is not GameStatus.CANCELLED and _counts(shot.game)]
     games = [shot for shot in listed if _page_month(shot.game) == month]
     if not games:
         return missing("basketball_reference")
     return _html(basketball_reference.schedule(season, month.split("-")[0].title(), games))
+
+
+def _counts(game: Fixture) -> bool:
+    """The site has no pages of preseason and All-Star games."""
+    return game.season_type in ("regular", "playoffs")
 
 
 def _page_month(game: Fixture) -> str:
@@ -149,7 +154,7 @@ def _page_month(game: Fixture) -> str:
 def _br_game(asked: _Asked, render: Callable[[Snapshot], bytes]) -> Page:
     shot = asked.game(asked.path["id"])
     # The site has no page for a game before it is over.
-    return _html(render(shot)) if shot and shot.final else missing("basketball_reference")
+    return _html(render(shot)) if shot and shot.final and _counts(shot.game) else missing("basketball_reference")
 
 
 def _br_box_score(asked: _Asked) -> Page:
@@ -232,6 +237,11 @@ _NAMED = re.compile(
 def mistaken(league: League, url: str) -> str:
     """The same question about something else: the next game, the day or the season before."""
     return _NAMED.sub(lambda match: _something_else(league, match[0]), url, count=1)
+
+
+def other_kind(url: str) -> str:
+    """The question about the same game's advanced box score."""
+    return url.replace("boxscoretraditional", "boxscoreadvanced")
 
 
 def _something_else(league: League, name: str) -> str:

@@ -182,15 +182,12 @@ def _lines(group: dict[str, Any]) -> list[Line]:
 
 def _told_to_the_end(plays: list[dict[str, Any]], competition: dict[str, Any]) -> Verdict:
     """The end is looked for anywhere: a correction can follow it, and it can be there twice."""
-    told = [
-        (str((play.get("type") or {}).get("id")), number((play.get("period") or {}).get("number")) or 0, play)
-        for play in plays
-    ]
-    last = max(period for _, period, _ in told)
-    ends = [play for kind, period, play in told if kind == _END_OF_PERIOD and period == last]
-    if not any(kind == _END_OF_GAME for kind, _, _ in told) and not _is_played_out(ends, competition):
+    told = [(number((play.get("period") or {}).get("number")) or 0, play) for play in plays]
+    last = max(period for period, _ in told)
+    ends = [play for period, play in told if period == last and _type(play) == _END_OF_PERIOD]
+    if _END_OF_GAME not in map(_type, plays) and not _is_played_out(ends, competition):
         return unfinished("plays stop before the end of the game")
-    real = [(period, play) for kind, period, play in told if kind not in (_END_OF_GAME, _END_OF_PERIOD)]
+    real = [(period, play) for period, play in told if not _is_edge(play)]
     if not real:
         return unfinished("hollow: no play but the end of the game")
     heard = {period for period, _ in real}
@@ -198,6 +195,16 @@ def _told_to_the_end(plays: list[dict[str, Any]], competition: dict[str, Any]) -
     if silent and (silent < max(heard) or _points(play for _, play in real) < _points(plays)):
         return unfinished(f"hollow: no play in period {silent} of {last}")
     return whole()
+
+
+def _type(play: dict[str, Any]) -> str:
+    return str((play.get("type") or {}).get("id"))
+
+
+def _is_edge(play: dict[str, Any]) -> bool:
+    """Does it only say that a period or the game begins or ends?"""
+    text = str((play.get("type") or {}).get("text"))
+    return _type(play) in (_END_OF_GAME, _END_OF_PERIOD) or text.lower().startswith(("start ", "end "))
 
 
 def _points(plays: Iterable[dict[str, Any]]) -> int:

@@ -1,6 +1,7 @@
 """Does the running sandbox answer, limit and fail as the three sites do?"""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -206,6 +207,44 @@ def test_the_body_of_another_game_is_bad(sandbox: SandboxProcess, name: str, ask
         day = next(game.day for game in LEAGUE.season(SEASON) if LEAGUE.on(game.day - timedelta(1), DURING))
         asked = (asked[0], f"/scoreboard?dates={day:%Y%m%d}", [])
     assert judge(sandbox, name, asked) is Wholeness.BAD
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "reason"),
+    [
+        ("other_kind", "nba_api.box_score", "boxScoreAdvanced, not a box score of kind traditional"),
+        ("hollow", "nba_api.box_score", "hollow: 1 players of a team have played"),
+        ("hollow", "nba_api.play_by_play", "hollow: no play in period 2 of 4"),
+        ("hollow", "espn.summary", "hollow: 1 players of a team have played"),
+        ("hollow", "basketball_reference.box_score", "hollow: 1 players of a team have played"),
+        ("no_players", "nba_api.box_score", "no players in the box score"),
+        ("no_players", "espn.summary", "0 of 2 teams have players in the box score"),
+        ("no_players", "basketball_reference.box_score", "no players in the box score"),
+        ("odd_entry", "nba_api.schedule", r"1 of \d+ entries is odd: 004\d{7}: gameStatus 4"),
+        ("odd_entry", "espn.scoreboard", r"1 of \d+ entries is odd: 401\d{6}: state new"),
+        ("odd_entry", "basketball_reference.schedule", r"1 of \d+ entries is odd: 202413400[A-Z]{3}: not in"),
+    ],
+)
+def test_a_body_of_the_right_name_can_be_odd(sandbox: SandboxProcess, kind: str, name: str, reason: str) -> None:
+    source, path, tables = PATHS[name]
+    sandbox.set_faults(source, kind)
+    ids = {"espn": GAME.espn_id, "nba_api": GAME.nba_id, "basketball_reference": GAME.br_id}
+    check = Check(name=name, tables=tables, kind="traditional")
+    found = examine(get(sandbox, source, path).content, FIELDS | {"id": ids[source]}, check)
+    assert found.wholeness is not Wholeness.WHOLE
+    assert re.match(reason, found.reason), found.reason
+
+
+@pytest.mark.parametrize(("kind", "name"), [("twice", "nba_api.schedule"), ("twice", "espn.scoreboard")])
+def test_a_list_that_has_a_game_twice_is_read_as_if_it_had_it_once(
+    sandbox: SandboxProcess, kind: str, name: str
+) -> None:
+    source, path, _ = PATHS[name]
+    once = get(sandbox, source, path).content
+    sandbox.set_faults(source, kind)
+    twice = get(sandbox, source, path).content
+    assert len(twice) > len(once) + 100
+    assert examine(twice, FIELDS, Check(name=name)) == examine(once, FIELDS, Check(name=name))
 
 
 @pytest.mark.parametrize("kind", ["reset", "cut_off"])

@@ -140,3 +140,63 @@ def test_a_season_table_counts_to_the_real_number_of_games(days: int, complete: 
     games = [int(text) for text in re.findall(r'data-stat="games" >(\d+)<', body)]
     assert (max(games) == 82) is complete
     assert len(games) >= 300
+
+
+ODD = League(odd_games=True)
+FORMS = {
+    "a mini-game": ("2024-25", "all-star", 1),
+    "all-star": ("2016-17", "all-star", 4),
+    "rookies in halves": ("2016-17", "all-star", 2),
+    "preseason": ("2016-17", "preseason", 4),
+    "four overtimes": ("2016-17", "regular", 8),
+    "play-offs": ("2016-17", "playoffs", 4),
+}
+
+
+def _played_in(periods: int, games: list[Fixture]) -> Fixture:
+    return next(game for game in games if as_of(game, AFTER).period == periods)
+
+
+def _judged(game: Fixture, source: str, url: str, name: str, now: datetime) -> Wholeness:
+    page = sites.answer(ODD, source, url, now)
+    fields = {"id": game.espn_id if source == "espn" else game.nba_id, "end_year": str(seasons.end_year(game.season))}
+    return examine(page.body, fields, Check(name=name)).wholeness
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_game_of_whatever_form_is_whole_when_it_is_over_and_at_no_moment_before(form: str) -> None:
+    season, season_type, periods = FORMS[form]
+    game = _played_in(periods, [g for g in ODD.season(season) if g.season_type == season_type])
+    plays = f"/playbyplayv3?GameID={game.nba_id}"
+    boxes = [f"/boxscore{kind}v3?GameID={game.nba_id}" for kind in ("traditional", "advanced")]
+    over = game.start + timedelta(hours=3)
+    for url in (plays, *boxes):
+        name = "nba_api.play_by_play" if url == plays else "nba_api.box_score"
+        assert _judged(game, "nba_api", url, name, over) is Wholeness.WHOLE, url
+    summary = ("espn", f"/summary?event={game.espn_id}", "espn.summary")
+    assert _judged(game, *summary, over) is Wholeness.WHOLE
+    for minute in range(0, 150, 3):
+        now = game.start + timedelta(minutes=minute)
+        assert _judged(game, "nba_api", plays, "nba_api.play_by_play", now) is not Wholeness.WHOLE, minute
+        assert _judged(game, *summary, now) is not Wholeness.WHOLE, minute
+        # A box score has no status: only the minutes that are missing tell, and none of a game to 40 points.
+        if as_of(game, now).share * as_of(game, over).plays[-1].elapsed < 38 * 60 and game.form.target is None:
+            assert _judged(game, "nba_api", boxes[0], "nba_api.box_score", now) is not Wholeness.WHOLE, minute
+
+
+def test_odd_games_are_listed_by_the_sites_that_have_them() -> None:
+    odd = set(ODD.season("2024-25")) - set(LEAGUE.season("2024-25"))
+    assert len(odd) == 8
+    fields = {"season": "2024-25"}
+    page = sites.answer(ODD, "nba_api", "/scheduleleaguev2?Season=2024-25&LeagueID=00", AFTER)
+    listed = {game.id: game for game in examine(page.body, fields, Check(name="nba_api.schedule")).games}
+    assert {listed[game.nba_id].season_type for game in odd} == {"preseason", "regular", "all-star", "playoffs"}
+    [not_needed] = [game for game in odd if game.fate is Fate.NOT_NEEDED]
+    assert listed[not_needed.nba_id].if_necessary
+    assert listed[not_needed.nba_id].status is GameStatus.SCHEDULED
+    board = sites.answer(ODD, "espn", f"/scoreboard?dates={not_needed.day:%Y%m%d}", AFTER)
+    found = examine(board.body, {"date": f"{not_needed.day}"}, Check(name="espn.scoreboard"))
+    assert [game.if_necessary for game in found.games if game.id == not_needed.espn_id] == [True]
+    for game in odd:
+        fixture = ODD.find(game.espn_id)
+        assert fixture == ODD.find(game.nba_id) == game

@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any
 
 from deployments.sandbox.bodies.moments import ANSWERED
-from deployments.sandbox.league import Team
+from deployments.sandbox.league import Fate, Team
 from deployments.sandbox.results import AWAY, HOME, Kind, Line, Play, Snapshot, total
 from tasks.domain import seasons
 from tasks.domain.games import GameStatus
@@ -20,6 +20,7 @@ _STATUS = {
     GameStatus.CANCELLED: ("5", "STATUS_CANCELED", "post", False, "Canceled"),
     GameStatus.POSTPONED: ("6", "STATUS_POSTPONED", "post", False, "Postponed"),
 }
+_SEASON_TYPES = {"preseason": (1, "preseason"), "playoffs": (3, "post-season")}
 _ORDINALS = ("1st", "2nd", "3rd", "4th")
 _NO_PLAYS_BEFORE = 2001  # finals this old have a box score and no plays
 
@@ -65,12 +66,8 @@ def _status(shot: Snapshot) -> Json:
 
 
 def _season(shot: Snapshot) -> Json:
-    post = shot.game.season_type == "playoffs"
-    return {
-        "year": seasons.end_year(shot.game.season),
-        "type": 3 if post else 2,
-        "slug": "post-season" if post else "regular-season",
-    }
+    type_id, slug = _SEASON_TYPES.get(shot.game.season_type, (2, "regular-season"))
+    return {"year": seasons.end_year(shot.game.season), "type": type_id, "slug": slug}
 
 
 def _team(team: Team) -> Json:
@@ -114,6 +111,7 @@ def _competition(shot: Snapshot) -> Json:
     return {
         "id": game.espn_id,
         "uid": f"s:40~l:46~e:{game.espn_id}~c:{game.espn_id}",
+        "type": {"abbreviation": "ALLSTAR" if game.season_type == "all-star" else "STD"},
         "date": f"{game.start:%Y-%m-%dT%H:%MZ}",
         "timeValid": True,
         "neutralSite": False,
@@ -121,7 +119,7 @@ def _competition(shot: Snapshot) -> Json:
         "venue": {"fullName": f"{game.home.city} Arena", "address": {"city": game.home.city}},
         "competitors": [_competitor(shot, HOME), _competitor(shot, AWAY)],
         "status": _status(shot),
-        "notes": [],
+        "notes": [{"type": "event", "headline": "If Necessary"}] if game.fate is Fate.NOT_NEEDED else [],
         "broadcasts": [],
     }
 
@@ -277,9 +275,10 @@ def _news() -> Json:
 
 
 def summary(shot: Snapshot) -> bytes:
+    form = shot.game.form
     body: Json = {
         "boxscore": _box(shot),
-        "format": {"regulation": {"periods": 4, "displayName": "Quarter", "clock": 720.0}},
+        "format": {"regulation": {"periods": form.periods, "displayName": "Quarter", "clock": float(form.seconds)}},
         "gameInfo": {"venue": {"fullName": f"{shot.game.home.city} Arena"}},
         "header": {
             "id": shot.game.espn_id,

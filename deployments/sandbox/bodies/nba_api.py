@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Any
 
 from deployments.sandbox.bodies.moments import ANSWERED
-from deployments.sandbox.league import Team
+from deployments.sandbox.league import Fate, Team
 from deployments.sandbox.results import AWAY, HOME, Kind, Line, Play, Snapshot, total
 from tasks.domain import seasons
 from tasks.domain.games import GameStatus
@@ -67,7 +67,7 @@ def _scheduled_game(shot: Snapshot) -> Json:
         "gameDateTimeUTC": f"{game.start:%Y-%m-%dT%H:%M:00Z}",
         "day": f"{game.day:%a}",
         "monthNum": game.day.month,
-        "ifNecessary": False,
+        "ifNecessary": game.fate is Fate.NOT_NEEDED,
         "seriesText": "",
         "arenaName": f"{game.home.city} Arena",
         "arenaCity": game.home.city,

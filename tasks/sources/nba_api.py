@@ -89,13 +89,13 @@ def play_by_play(body: bytes, fields: Mapping[str, str], check: Check) -> Verdic
     actions = game["actions"]
     if not actions:
         return bad("no actions", Fault.ABSENT)
-    last = max(action["period"] for action in actions)
+    last = max(_period(action) for action in actions)
     if not _told_to_the_end(actions, last, fields["id"]):
         return unfinished("play-by-play stops before the end of the game")
-    told = {action["period"] for action in actions if action["actionType"] not in ("period", "game")}
+    told = {_period(action) for action in actions if action.get("actionType") not in ("period", "game")}
     if silent := silent_period(told, last):
         return unfinished(f"hollow: no play in period {silent} of {last}")
-    return whole()
+    return whole() if told else unfinished("hollow: no play but the end of the game")
 
 
 # The schedule of a season.
@@ -165,7 +165,8 @@ def _gives_scores(entries: list[Any]) -> bool:
 
 
 def _is_nil_final(entry: dict[str, Any]) -> bool:
-    return is_nil(*((entry.get(side) or {}).get("score") for side in ("homeTeam", "awayTeam")))
+    teams = [entry.get(side) for side in ("homeTeam", "awayTeam")]
+    return is_nil(*(team.get("score") if isinstance(team, dict) else None for team in teams))
 
 
 # The box score of a game.
@@ -238,13 +239,17 @@ def _told_to_the_end(actions: list[dict[str, Any]], last: int, game_id: str) -> 
     Looked up anywhere, not at the end of the list: a correction can follow the final whistle, and so can the free
     throw that decides the game.
     """
-    endings = {(action["actionType"], action["period"]) for action in actions if action.get("subType") == "end"}
+    endings = {(action.get("actionType"), _period(action)) for action in actions if action.get("subType") == "end"}
     if any(kind == "game" for kind, _ in endings):
         return True
     if ("period", last) not in endings or last < _least_periods(actions, game_id):
         return False
-    home, away = max((_score(action) for action in actions if action["period"] == last), key=sum)
+    home, away = max((_score(action) for action in actions if _period(action) == last), key=sum)
     return home != away or home == 0  # 0-0 stands for a document that gives no score
+
+
+def _period(action: dict[str, Any]) -> int:
+    return number(action.get("period")) or 0
 
 
 def _score(action: dict[str, Any]) -> tuple[int, int]:
@@ -257,5 +262,5 @@ def _least_periods(actions: list[dict[str, Any]], game_id: str) -> int:
         return _PERIODS
     if _has_mini_games(game_id):
         return 1
-    clock = max((minutes(action.get("clock")) or 0 for action in actions if action["period"] == 1), default=0)
+    clock = max((minutes(action.get("clock")) or 0 for action in actions if _period(action) == 1), default=0)
     return _PERIODS if _QUARTER[0] <= clock <= _QUARTER[1] else _HALVES

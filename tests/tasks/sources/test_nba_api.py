@@ -431,6 +431,11 @@ def test_play_by_plays_that_miss_a_period_are_hollow(actions: list[dict[str, Any
     assert told(*actions) == unfinished(f"hollow: no play in period {period} of 4")
 
 
+def test_actions_that_do_not_say_their_period_tell_no_whole_game() -> None:
+    assert told({"actionType": "game", "subType": "end"}) == unfinished("hollow: no play but the end of the game")
+    assert told({"actionType": "period", "subType": "end"}, *plays(1)).wholeness is PARTIAL
+
+
 @pytest.mark.parametrize(
     ("game_id", "periods", "clock", "wholeness"),
     [

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
+import random
 import re
 import string
 import tempfile
@@ -12,14 +14,14 @@ from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import suppress
 from datetime import UTC, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
-from obstore.store import LocalStore, S3Store
+from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, PreconditionError
+from obstore.store import LocalStore, MemoryStore, S3Store
 
-from tasks.domain.errors import LakeError
+from tasks.domain.errors import LakeError, NoObjectError, Reach
 from tasks.domain.states import LakeObject
 
 if TYPE_CHECKING:  # half a second, and a folder does not need it
@@ -37,8 +39,24 @@ _FOREIGN_NAMES = (
 _PLAIN = (string.ascii_letters + string.digits + "_-./\n").encode()
 _LONGEST_KEY = 900
 _NO_NAMES = frozenset(("", ".", ".."))
+# What is wrong with one key, or with the folder that it is in; anything else is wrong with the lake.
+_OF_A_KEY = {errno.ENAMETOOLONG, errno.EISDIR, errno.ELOOP, errno.EILSEQ, errno.EFBIG, errno.EBUSY, errno.EINVAL}
+_OF_A_FOLDER = {errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.EROFS}
+_NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
+_S3_OF_A_KEY = {"KeyTooLongError", "EntityTooLarge", "XMinioInvalidObjectName", "InvalidObjectState"}
+_NO_BUCKET = "NoSuchBucket"
+_MOST_MEETINGS = 5  # with others who store and remove the same object
+_PROBE = ".adce-probe"  # nothing is ever stored there
+_PROBE_BYTES = 64 * 1024
 _CONTENT_TYPES = {b"<": "text/html", b"{": "application/json", b"[": "application/json"}
 _Walked = tuple[list[LakeObject], list[str]]  # the objects, and names that could not be looked at
+
+
+class Put(NamedTuple):
+    """What is under a key after a body was to be stored there: that body, or somebody else's, which was kept."""
+
+    have: LakeObject
+    is_ours: bool
 
 
 class Store:
@@ -63,6 +81,11 @@ class Store:
         if not self.url.startswith("file:"):
             return None
         return Path(unquote(urlsplit(self.url).path)).absolute()
+
+    @property
+    def address(self) -> str:
+        """The URL in the one form in which two of the same lake are equal."""
+        return self.folder.as_uri() if self.folder is not None else self.url.rstrip("/")
 
     async def list(self, folders: Iterable[str]) -> dict[str, LakeObject]:
         """All objects under the folders, by key. The folders are listed in parallel.
@@ -192,25 +215,122 @@ class Store:
             for task in pending:
                 task.cancel()
 
-    async def put(self, key: str, body: bytes, replaces: LakeObject | None = None) -> LakeObject:
+    async def put(self, key: str, body: bytes, replaces: LakeObject | None = None) -> Put:
         """Stores a body whole or not at all; a reader never sees a part of it.
 
-        It is stored over the version `replaces` (None: over nothing) and over no other: what somebody else
-        stored meanwhile stays, and is returned. A local folder cannot compare versions when it replaces.
+        It is stored over the version `replaces`, or over nothing: of None, and where that version has vanished
+        meanwhile. What somebody else has stored meanwhile is kept. A folder cannot compare and replace at once: there
+        the versions are compared right before the new one takes its place.
         """
-        store = self._open()
-        mode: Any = "create" if replaces is None else "overwrite"
-        if replaces is not None and replaces.etag and isinstance(store, S3Store):
-            mode = {"e_tag": replaces.etag}
+        valid_key(key)
+        if self.folder is not None:
+            return await asyncio.to_thread(self._put_file, key, body, replaces)
+        for _ in range(_MOST_MEETINGS):
+            stored_as = await self._put_object(key, body, replaces)
+            have = await self.find(key)
+            if have is not None:
+                return Put(have, have.etag == stored_as or await self._holds(have, body))
+            replaces = None
+        raise LakeError(f"lake {self.url}: {key} is removed as soon as it is written", Reach.KEY)
+
+    async def _put_object(self, key: str, body: bytes, replaces: LakeObject | None) -> str | None:
+        """The ETag that it has in S3, or None: another version is there, or none where one was to be replaced."""
+        mode: Any = {"e_tag": replaces.etag} if replaces is not None and replaces.etag else "create"
         kind = _CONTENT_TYPES.get(body.lstrip()[:1], "application/octet-stream")
-        attributes = {"Content-Type": kind} if isinstance(store, S3Store) else None
         try:
-            await obstore.put_async(store, valid_key(key), body, mode=mode, attributes=attributes)
-        except (AlreadyExistsError, PreconditionError):
-            pass
+            put = await obstore.put_async(self._open(), key, body, mode=mode, attributes={"Content-Type": kind})
+        except (BaseError, OSError) as error:
+            if _is_met(error):
+                return None
+            raise self._error(f"written at {key}", error) from None
+        return put["e_tag"]
+
+    async def _holds(self, have: LakeObject, body: bytes) -> bool:
+        """Is it this very body? So it is when the answer to an earlier attempt at storing it was lost."""
+        if have.size != len(body):
+            return False
+        try:
+            return (await self.get(have.key))[0] == body
+        except LakeError:
+            return False
+
+    def _put_file(self, key: str, body: bytes, replaces: LakeObject | None) -> Put:
+        assert self.folder is not None
+        path = self.folder / key
+        part = path.with_name(f".adce#{random.getrandbits(60)}")  # a name that a listing passes over
+        try:
+            if not self.folder.is_dir():
+                raise LakeError(f"lake {self.url}: the folder is not there any more")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                part.write_bytes(body)
+                mine = part.stat().st_ino
+                for _ in range(_MOST_MEETINGS):
+                    self._take_place(part, path, key, replaces)
+                    with suppress(FileNotFoundError):  # it has been removed since
+                        have = _object(key, obstore.head(self._open(), key))
+                        same = path.stat().st_ino == mine or (have.size == len(body) and path.read_bytes() == body)
+                        return Put(have, same)
+                    replaces = None
+            finally:
+                part.unlink(missing_ok=True)
         except (BaseError, OSError) as error:
             raise self._error(f"written at {key}", error) from None
-        return await self.head(key)
+        raise LakeError(f"lake {self.url}: {key} is removed as soon as it is written", Reach.KEY)
+
+    def _take_place(self, part: Path, path: Path, key: str, replaces: LakeObject | None) -> None:
+        """Gives a file its name, over the version that it replaces or over nothing; else does nothing."""
+        if replaces is not None:
+            with suppress(FileNotFoundError):
+                if _object(key, obstore.head(self._open(), key)).etag == replaces.etag:
+                    part.replace(path)
+            return
+        try:
+            path.hardlink_to(part)
+        except FileExistsError:
+            pass
+        except OSError as error:
+            if error.errno not in _NO_HARD_LINKS:
+                raise
+            if not path.exists():
+                part.replace(path)
+
+    async def check_writable(self, folders: Iterable[str]) -> None:
+        """Raises LakeError, of the lake as a whole, when none of the folders can be written to. Leaves nothing."""
+        if self.folder is not None:
+            await asyncio.to_thread(self._write_for_nothing)
+            return
+        denied = None
+        for folder in folders:
+            try:  # over a version that there is none of: S3 says whether it might
+                await obstore.put_async(self._open(), f"{folder}/{_PROBE}", b"", mode={"e_tag": '"0"'})
+            except (BaseError, OSError) as error:
+                if _is_met(error):
+                    return
+                denied = self._error("written", error)
+                if denied.reach is not Reach.FOLDER:
+                    break
+        if denied:
+            raise LakeError(str(denied))
+
+    def _write_for_nothing(self) -> None:
+        assert self.folder is not None
+        try:
+            with tempfile.TemporaryFile(dir=self.folder) as file:
+                file.write(bytes(_PROBE_BYTES))
+                file.flush()
+        except OSError as error:
+            raise LakeError(f"lake {self.url}: the folder cannot be written: {error.strerror}") from None
+
+    async def is_empty(self) -> bool:
+        """Is there nothing at all, not even of somebody else?"""
+        if self.folder is not None:
+            return not self.folder.is_dir() or not any(self.folder.iterdir())
+        try:
+            level = await obstore.list_with_delimiter_async(self._open())
+        except (BaseError, OSError) as error:
+            raise self._error("listed", error) from None
+        return not (level["objects"] or level["common_prefixes"])
 
     async def head(self, key: str) -> LakeObject:
         try:
@@ -247,23 +367,22 @@ class Store:
         if self.folder is not None and create:
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)
-                with tempfile.TemporaryFile(dir=self.folder):
-                    pass
             except OSError as error:
                 raise LakeError(f"lake {self.url}: the folder cannot be written: {error.strerror}") from None
+            self._write_for_nothing()
         if self.folder is not None and self.folder.exists() and not os.access(self.folder, os.R_OK | os.X_OK):
             raise LakeError(f"lake {self.url}: the folder cannot be read; check its permissions")
         self._open()
 
     def _open(self) -> Any:
-        if self._store is None:
+        if self._store is None or (isinstance(self._store, MemoryStore) and self.folder and self.folder.exists()):
             self._store = self._local() if self.folder is not None else self._s3()
         return self._store
 
     def _local(self) -> Any:
         assert self.folder is not None
         if not self.folder.exists():
-            return obstore.store.MemoryStore()  # nothing there yet, and looking does not make it
+            return MemoryStore()  # nothing there yet, and looking does not make it
         return LocalStore(self.folder)
 
     def _s3_address(self) -> tuple[str, str, boto3.Session, str | None]:
@@ -294,7 +413,13 @@ class Store:
         )
 
     def _error(self, what: str, error: Exception) -> LakeError:
-        return LakeError(f"lake {self.url} cannot be {what}: {_said(error)}")
+        text = f"lake {self.url} cannot be {what}: {_said(error)}"
+        reach = _reach(error)
+        if what.startswith("read at"):
+            if isinstance(error, FileNotFoundError) and _NO_BUCKET not in str(error):
+                return NoObjectError(text)
+            reach = Reach.KEY if reach is Reach.FOLDER else reach
+        return LakeError(text, reach)
 
 
 def _object(key: str, meta: Any) -> LakeObject:
@@ -325,8 +450,28 @@ def _unless_gone(error: OSError) -> None:
         raise error
 
 
+def _is_met(error: Exception) -> bool:
+    """Was it only that another version is there, or none where one was to be replaced?"""
+    return isinstance(error, AlreadyExistsError | PreconditionError) and _NO_BUCKET not in str(error)
+
+
+def _reach(error: Exception) -> Reach:
+    number = getattr(error, "errno", None)
+    if number is None and (found := re.search(r"\(os error (\d+)\)", str(error))):
+        number = int(found[1])
+    if number in _OF_A_KEY:
+        return Reach.KEY
+    code = re.search(r"<Code>(\w+)</Code>", str(error))
+    if code and code[1] in _S3_OF_A_KEY:
+        return Reach.KEY
+    is_denied = isinstance(error, PermissionDeniedError) and (code is None or code[1] == "AccessDenied")
+    return Reach.FOLDER if is_denied or number in _OF_A_FOLDER else Reach.LAKE
+
+
 def _said(error: Exception) -> str:
     """What went wrong, without what obstore adds to it."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     text = str(error)
     if code := re.search(r"<Code>(\w+)</Code>", text):  # S3 says in XML what it means
         return code[1]

@@ -22,6 +22,7 @@ from config.load import load_config
 from flows.handover import check_deployments, hand_over, see_through
 from flows.run import RUN, Run
 from flows.scrape import scrape
+from tasks.domain.errors import LedgerError
 from tasks.domain.holds import Hold, Phase
 from tasks.domain.lanes import Lane, goes_along, next_fill
 from tasks.domain.plan import Deferral, Fill, Plan, RunCap, first_request, rescored, start_order, what_costs, why_held
@@ -123,7 +124,7 @@ class Dispatcher:
         self._jobs: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()  # something happened after which another fill may be free to start
         self._deadline = time.monotonic() + (run.ends - datetime.now(UTC)).total_seconds()
-        run.on_stop = self._changed.set
+        run.on_change = self._changed.set
         for source in run.sources.values():
             source.left = self._left
 
@@ -137,16 +138,32 @@ class Dispatcher:
             self._report()
             if self.run.stopped:
                 self._defer(self._queue, f"the run was stopped: {self.run.stopped}")
+            outage = self.run.outage
+            self._trouble = self._trouble or outage.final
             if self._trouble or time.monotonic() >= self._deadline:
-                self._defer(self._queue, f"time budget of {self.run.config.reconcile.time_budget} is used up")
-            self._defer_the_held()
-            if (fill := self._next()) is not None:
-                self._begin([fill, *self._more_like(fill)])
-            elif self._queue or self._running:
-                await self._wait()
+                budget = f"time budget of {self.run.config.reconcile.time_budget} is used up"
+                self._defer(self._queue, str(outage.reason or budget))
+            try:
+                await self._go_on()
+            except LedgerError as error:
+                outage.end_by(error)
         self._report()
+        if self.run.outage.lost:
+            log.error("%s files that were fetched could not be stored in time, and are lost", self.run.outage.lost)
+        if trouble := self._trouble or self.run.outage.final:
+            raise trouble
+
+    async def _go_on(self) -> None:
+        """Begins the next fill, or waits until one may begin or something else is to be done."""
         if self._trouble:
-            raise self._trouble
+            if self._running:
+                await self._changed.wait()
+            return
+        self._defer_the_held()
+        if not self.run.outage.reason and (fill := self._next()) is not None:
+            self._begin([fill, *self._more_like(fill)])
+        elif self._queue or self._running:
+            await self._wait()
 
     def _add(self, plan: Plan) -> None:
         self.deferred += plan.deferred

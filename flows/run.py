@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -19,8 +20,9 @@ from prefect.client.orchestration import PrefectClient
 from config.models import Config, Dataset, Priority
 from flows.presence import at_work
 from tasks.buckets import client_for_buckets, open_buckets
-from tasks.domain.errors import AdceError
+from tasks.domain.errors import AdceError, LakeError
 from tasks.domain.expected import Selection, game_cells
+from tasks.domain.keys import folders
 from tasks.domain.lanes import LATENCY, START_UP, Supply
 from tasks.domain.plan import Deferral, Fill, Gap, Plan, without
 from tasks.domain.rollout import scrapers
@@ -29,6 +31,7 @@ from tasks.fetch import SourceClient
 from tasks.gate import Gate
 from tasks.history import FileOutcome
 from tasks.leases import RECONCILE, RunRecord
+from tasks.outage import Outage
 from tasks.progress import PROGRESS
 from tasks.view import Part, View, open_lake_and_ledger
 
@@ -56,15 +59,28 @@ class Run(View):
     dataset_of: dict[str, str] = field(default_factory=dict)  # by key, of the fills that were started
     start_up: float = START_UP  # seconds from submitting a fill to its first request, a running mean
     scrapers: dict[str, Dataset] = field(init=False)  # the settings of each
+    outage: Outage = field(init=False)
+    shut: dict[str, LakeError] = field(default_factory=dict)  # folders of the lake that cannot be written
     stopped: str | None = None  # why no more is started
     stop_signal: int | None = None  # if that is why
     was_signalled: bool = False
     cut_short_at: float = math.inf  # by time.monotonic, when it is stopped
-    on_stop: Callable[[], None] = lambda: None
+    on_change: Callable[[], None] = lambda: None  # it was stopped, or an outage has begun or is over
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.scrapers = scrapers(self.config)
+        self.outage = Outage(partial(self.lake.check_writable, folders(self.config.datasets.values())))
+        self.outage.on_change = self._outage_changed
+
+    def _outage_changed(self) -> None:
+        """A fill that waits for the lake may wait as long as the run has time."""
+        if self.outage.reason and not self.stopped:
+            left = (self.ends - datetime.now(UTC)).total_seconds()
+            for limit in self.limits.values():
+                with suppress(RuntimeError):  # it has run out already
+                    limit.reschedule(max(limit.when() or 0.0, self.loop.time() + left))
+        self.on_change()
 
     async def work_on(self, fill: Fill, work: Coroutine[Any, Any, T]) -> T:
         """Does the work of a fill's subflow in the loop that the run's connections and buckets belong to.
@@ -96,7 +112,7 @@ class Run(View):
         if not self.stopped:
             self.stopped, self.stop_signal = why, by_signal
         self.cut_short_at = time.monotonic() + grace
-        self.on_stop()
+        self.on_change()
         self.loop.call_later(grace, self._cut_short)
 
     def _cut_short(self) -> None:
@@ -190,13 +206,13 @@ class Run(View):
         for key, outcome in self.outcomes.items():
             if outcome.outcome != "deferred":
                 stored, failed = counts.get(self.dataset_of[key], (0.0, 0.0))
-                good = outcome.outcome == "stored"
+                good = outcome.is_there
                 counts[self.dataset_of[key]] = (stored + good, failed + (not good))
         return self._factors(counts)
 
     def _stored(self, key: str) -> bool:
         outcome = self.outcomes.get(key)
-        return outcome is not None and outcome.outcome == "stored"
+        return outcome is not None and outcome.is_there
 
 
 @asynccontextmanager
@@ -246,6 +262,7 @@ async def _open_sources(run: Run, client: PrefectClient) -> dict[str, SourceClie
             bucket,
             Gate(name, config.sources[name], config.reconcile.breaker, run.ledger, windows),
             run.latencies.get(name, LATENCY),
+            outage=run.outage,
         )
         for name, bucket in (await open_buckets(client, config)).items()
     }

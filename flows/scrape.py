@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,17 +20,31 @@ from config.models import TEST_FOLDER
 from flows.run import RUN, Run
 from tasks.commands import prepare
 from tasks.domain.absences import looked
-from tasks.domain.errors import AbsentError, AdceError, FetchError, HealingError, HeldError, LakeError, RefusedError
+from tasks.domain.errors import (
+    AbsentError,
+    AdceError,
+    FetchError,
+    HealingError,
+    HeldError,
+    LakeError,
+    LedgerError,
+    NoObjectError,
+    Reach,
+    RefusedError,
+)
 from tasks.domain.expected import Cell
 from tasks.domain.plan import Fill
 from tasks.domain.rollout import source_for
-from tasks.domain.states import Examination, version_of
+from tasks.domain.states import Examination, LakeObject, version_of
 from tasks.domain.verdicts import Fault, Verdict, Wholeness
 from tasks.history import Change, FileOutcome
 from tasks.inventory import judge
 from tasks.sources.fingerprints import fingerprint
 
 log = logging.getLogger(__name__)
+
+_KEPT = "somebody else has stored a good one meanwhile, and it is kept"
+_MOST_MEETINGS = 5  # with others who store the same file
 
 
 @flow(name="scrape", flow_run_name="{dataset} {days} {kind}", validate_parameters=False)
@@ -91,6 +106,8 @@ async def fill_gaps(run: Run, fill: Fill) -> list[FileOutcome]:
     except TimeoutError:
         done = {o.key for o in outcomes}
         reason = f"its fill was stopped after its time limit of {limit}"
+        if run.outage.reason:
+            reason = str(run.outage.reason)
         if run.stopped:
             reason = f"the run was stopped: {run.stopped}"
         for key in (key for key in fill.keys if key not in done):
@@ -98,14 +115,23 @@ async def fill_gaps(run: Run, fill: Fill) -> list[FileOutcome]:
             outcomes.append(run.outcomes[key])
     finally:
         del run.limits[fill.id]
-        if run.config.test_mode:  # what it has done is nobody's history
-            run.ledger.database.write(lambda connection: _release(run, fill, connection))
-        else:
-            run.ledger.history.record_fill(
-                record, outcomes, run.now(), lambda connection: _settle(run, fill, outcomes, changes, connection)
-            )
+        try:
+            _record(run, fill, record, outcomes, changes)
+        except LedgerError as error:
+            run.outage.end_by(error)
     await run.prefect_answers()
     return outcomes
+
+
+def _record(
+    run: Run, fill: Fill, record: Mapping[str, object], outcomes: Iterable[FileOutcome], changes: Iterable[Change]
+) -> None:
+    if run.config.test_mode:  # what it has done is nobody's history
+        run.ledger.database.write(lambda connection: _release(run, fill, connection))
+    else:
+        run.ledger.history.record_fill(
+            record, outcomes, run.now(), lambda connection: _settle(run, fill, outcomes, changes, connection)
+        )
 
 
 def _settle(
@@ -120,8 +146,8 @@ def _settle(
         if o.absent
     }
     run.absences |= absent
-    stored = {o.key: run.examinations[o.key] for o in outcomes if o.outcome == "stored"}
-    run.ledger.settle(connection, stored, absent.values())
+    there = {o.key: run.examinations[o.key] for o in outcomes if o.is_there}
+    run.ledger.settle(connection, there, absent.values())
     for change in changes:
         run.ledger.history.record_change(connection, change)
     _release(run, fill, connection)
@@ -148,6 +174,8 @@ async def _fetch_and_store(
     for cell in cells:
         if run.keys.dataset_of(cell.key) != fill.dataset:
             return _unfilled(cells, "failed", LakeError(f"{cell.key!r} is no key of {fill.dataset}: it is not stored"))
+    if all(_folder(cell.key) in run.shut for cell in cells):  # what it brings could not be stored
+        return _unfilled(cells, "failed", run.shut[_folder(cells[0].key)])
     try:
         command = prepare(dataset, fields, source.settings.game_id)
         is_known_hole = all(cell.key in run.absences for cell in cells)
@@ -157,6 +185,9 @@ async def _fetch_and_store(
         if error.refusal and not error.refusal.too_fast and (error.until > run.ends or error.refusals > 1):
             return _unfilled(cells, "failed", error.refusal, error.until)
         return _unfilled(cells, "deferred", error, error.until, in_this_run=error.until < run.ends)
+    except LedgerError as error:
+        run.outage.end_by(error)
+        return _unfilled(cells, "deferred", error, run.next_run())
     except AdceError as error:
         return _unfilled(cells, "failed", error)
     except Exception as error:  # a mistake of ours costs this file, not the others of its fill
@@ -168,12 +199,20 @@ async def _fetch_and_store(
         requests = fetched.requests if cell is cells[0] else 0
         body = fetched.bodies[keys.index(cell.key) if len(fetched.bodies) > 1 else 0]
         try:
-            await _store(run, cell, body, verdicts[body], changes)
-        except AdceError as error:
-            outcomes.append(FileOutcome(cell.key, "failed", requests, error=str(error)))
+            theirs = await _store(run, cell, body, verdicts[body], changes)
+        except LakeError as error:
+            if error.reach is Reach.FOLDER:
+                run.shut[_folder(cell.key)] = error
+            outcome = "deferred" if error.reach is Reach.LAKE else "failed"
+            outcomes.append(FileOutcome(cell.key, outcome, requests, error=str(error)))
             continue
-        outcomes.append(FileOutcome(cell.key, "stored", requests, len(body), seconds=fetched.seconds))
+        what, size = ("stored", len(body)) if theirs is None else ("kept", 0)
+        outcomes.append(FileOutcome(cell.key, what, requests, size, theirs, seconds=fetched.seconds))
     return outcomes
+
+
+def _folder(key: str) -> str:
+    return key.rpartition("/")[0]
 
 
 def _unfit(verdict: Verdict, path: str) -> FetchError:
@@ -190,33 +229,101 @@ def _unfit(verdict: Verdict, path: str) -> FetchError:
             return FetchError(reason)
 
 
-async def _store(run: Run, cell: Cell, body: bytes, verdict: Verdict, changes: list[Change]) -> None:
+async def _store(run: Run, cell: Cell, body: bytes, verdict: Verdict, changes: list[Change]) -> str | None:
     """Stores a good body. One that says the same as the good one in the lake leaves that as it is.
 
-    Of one that says something else, the former version is kept in the history and the change recorded. In test mode
-    the lake keeps it aside, and nothing else changes.
+    Of one that says something else, the former version is kept in the history and the change recorded. Where somebody
+    else has stored a good one meanwhile, that is kept, and said; a bad one is replaced. In test mode the lake keeps
+    the body aside, and nothing else changes.
     """
-    key, check = cell.key, run.scrapers[cell.scraper].check
+    key = cell.key
     if run.config.test_mode:
         key = f"{TEST_FOLDER}/{key}"
-        await run.lake.put(key, body, replaces=await run.lake.find(key))
-        return
-    if cell.game is not None and run.is_examined(cell) and run.examinations[key].verdict.wholeness is Wholeness.WHOLE:
-        former, have = await run.lake.get(key)
-        was, became = fingerprint(former, check), fingerprint(body, check)
-        if was == became:
-            version = version_of(have, run.checks[cell.scraper])
-            run.examinations[key] = Examination(version, verdict, run.now(), agreed=True)
-            return
-        kept_as = None
-        if run.config.history:
-            kept_as = f"{run.config.history}/{key}/{have.modified:%Y%m%dT%H%M%SZ}"
-            await run.lake.put(kept_as, former)
-        log.warning("%s was corrected at the source; the former version is %s", key, kept_as or "left to the bucket")
-        changes.append(Change(key, run.now(), run.id, was, became, kept_as))
-    have = await run.lake.put(key, body, replaces=run.objects.get(key))
-    run.objects[key] = have
-    run.examinations[key] = Examination(version_of(have, run.checks[cell.scraper]), verdict, run.now())
+        replaces = await run.outage.patiently(lambda: run.lake.find(key))
+        await run.outage.patiently(lambda: run.lake.put(key, body, replaces))
+        return None
+    for _ in range(_MOST_MEETINGS):
+        correction = None
+        if _is_whole_game(run, cell):
+            former = await _read(run, key)
+            if former is not None and not _is_same(former[1], run.objects[key]):
+                if reason := _examine_theirs(run, cell, verdict, *former):
+                    log.warning("%s: somebody else has stored another one, and it is replaced: %s", key, reason)
+                    continue
+                return _KEPT
+            if former is not None:
+                correction = await _correction(run, cell, former, body)
+                if correction is None:
+                    version = version_of(former[1], run.checks[cell.scraper])
+                    run.examinations[key] = Examination(version, verdict, run.now(), agreed=True)
+                    return None
+        have, is_ours = await run.outage.patiently(lambda: run.lake.put(key, body, run.objects.get(key)))
+        if is_ours:
+            changes += [correction] if correction else []
+            run.objects[key] = have
+            run.examinations[key] = Examination(version_of(have, run.checks[cell.scraper]), verdict, run.now())
+            return None
+        theirs = await _read(run, key)
+        if theirs is None:  # it has gone again
+            run.objects.pop(key, None)
+        elif reason := _examine_theirs(run, cell, verdict, *theirs):
+            log.warning("%s: somebody else has stored one meanwhile, and it is replaced: %s", key, reason)
+        else:
+            return _KEPT
+    raise LakeError(f"{key}: somebody else stores bad ones there all the time", Reach.KEY)
+
+
+def _is_whole_game(run: Run, cell: Cell) -> bool:
+    """Has the lake a whole file of a game, as far as this run knows?"""
+    if cell.game is None or not run.is_examined(cell):
+        return False
+    return run.examinations[cell.key].verdict.wholeness is Wholeness.WHOLE
+
+
+async def _read(run: Run, key: str) -> tuple[bytes, LakeObject] | None:
+    try:
+        return await run.outage.patiently(lambda: run.lake.get(key))
+    except NoObjectError:
+        return None
+
+
+def _is_same(a: LakeObject, b: LakeObject) -> bool:
+    return (a.etag, a.size) == (b.etag, b.size)
+
+
+def _examine_theirs(run: Run, cell: Cell, ours: Verdict, body: bytes, have: LakeObject) -> str | None:
+    """What is wrong with an object that somebody else has stored; None if it is as good as ours."""
+    dataset = run.scrapers[cell.scraper]
+    verdict = judge(body, cell, dataset)
+    run.objects[cell.key] = have
+    run.examinations[cell.key] = Examination(version_of(have, run.checks[cell.scraper]), verdict)
+    if len(body) < dataset.min_bytes:
+        return f"{len(body)} bytes; a whole one has at least {dataset.min_bytes}"
+    is_less = ours.wholeness is Wholeness.WHOLE and verdict.wholeness is not Wholeness.WHOLE
+    return verdict.reason if is_less or not verdict.fits(dataset) else None
+
+
+async def _correction(run: Run, cell: Cell, former: tuple[bytes, LakeObject], body: bytes) -> Change | None:
+    """What the source has changed since the former version, which is kept in the history; None if nothing."""
+    key, check = cell.key, run.scrapers[cell.scraper].check
+    was, became = fingerprint(former[0], check), fingerprint(body, check)
+    if was == became:
+        return None
+    kept_as = None
+    if run.config.history:
+        kept_as = await _keep(run, f"{run.config.history}/{key}/{former[1].modified:%Y%m%dT%H%M%SZ}", former[0])
+    log.warning("%s was corrected at the source; the former version is %s", key, kept_as or "left to the bucket")
+    return Change(key, run.now(), run.id, was, became, kept_as)
+
+
+async def _keep(run: Run, name: str, former: bytes) -> str:
+    """Stores a former version; gives its key, which differs from the name if that is taken by another one."""
+    for number in range(_MOST_MEETINGS):
+        kept_as = f"{name}-{number}" if number else name
+        put = await run.outage.patiently(partial(run.lake.put, kept_as, former))
+        if put.is_ours:
+            return kept_as
+    raise LakeError(f"{name}: others have taken this name in the history, and those after it", Reach.KEY)
 
 
 def _unfilled(

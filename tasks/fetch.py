@@ -23,6 +23,7 @@ from tasks.domain.errors import AbsentError, FetchError, HealingError, HeldError
 from tasks.domain.lanes import LATENCY
 from tasks.domain.pacing import Departure
 from tasks.gate import LONGEST_ASKED, WORTH_WAITING, Gate, Pass
+from tasks.outage import Outage
 
 log = logging.getLogger(__name__)
 
@@ -62,12 +63,14 @@ class SourceClient:
         gate: Gate,
         latency: float = LATENCY,
         transport: httpx.AsyncBaseTransport | None = None,
+        outage: Outage | None = None,
     ):
         self.name = name
         self.settings = settings
         self.bucket = bucket
         self.gate = gate
         self.latency = latency  # seconds from sending a request to having the body, a running mean
+        self._outage = outage
         self.left: Callable[[str], None] = lambda source: None  # is told of every request that leaves
         self._attempts: dict[str, _Attempts] = {}  # by URL, of files that are not settled: a pause can part them
         self._connections = asyncio.Semaphore(settings.connections)
@@ -192,6 +195,8 @@ class SourceClient:
     async def _leave(self, scraper: str, requests: int, lasts: timedelta, attempts: _Attempts) -> Departure:
         """Waits until so many requests may leave, and gives the last one."""
         while True:
+            if self._outage:
+                await self._outage.over()
             if not attempts.entered.probes:
                 attempts.entered = await self.gate.enter(scraper, requests)
             departure = await self.bucket.leave(self.gate.slower)
@@ -200,6 +205,9 @@ class SourceClient:
                 self.left(self.name)
                 departure = await self.bucket.leave(self.gate.slower)
             departure.sent = departure.allowed  # it may never leave
+            if self._outage and self._outage.reason:  # since it waited for the bucket
+                self._give_up(attempts)
+                continue
             confirmed = self.gate.confirm(scraper, attempts.entered, lasts)
             attempts.entered = confirmed or Pass()
             if confirmed:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from tasks.database import Database, UtcSeconds, among, metadata, rows
 
+_THERE = ("stored", "kept")
 _RECENT = 20_000  # attempts that the percentiles are of
 
 fills_table = sa.Table(
@@ -62,7 +63,7 @@ changes_table = sa.Table(
 
 @dataclass(frozen=True, slots=True)
 class FileOutcome:
-    """What became of one file of a fill: stored, failed or deferred."""
+    """What became of one file of a fill: stored, kept (somebody else had stored a good one), failed or deferred."""
 
     key: str
     outcome: str
@@ -73,6 +74,11 @@ class FileOutcome:
     seconds: float | None = None  # from sending the request to having the body
     in_this_run: bool = False  # deferred, and worth another try before the run ends
     absent: bool = False  # failed, because the source says that it has no such file
+
+    @property
+    def is_there(self) -> bool:
+        """Has the lake a good one now?"""
+        return self.outcome in _THERE
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,12 +196,12 @@ class History:
         return self._database.read(lambda connection: connection.execute(query).scalar() or 0)
 
     def stored_since(self, connection: sa.Connection, number: int, keys: Iterable[str], but_by: str) -> set[str]:
-        """Which of these were stored after an attempt of that number, by any run but one."""
+        """Which of these have come into the lake after an attempt of that number, in any run but one."""
         query = (
             sa.select(files_table.c.key)
             .join(fills_table, files_table.c.fill_id == fills_table.c.id)
             .where(files_table.c.id > number, among(connection, files_table.c.key, keys))
-            .where(files_table.c.outcome == "stored", fills_table.c.run != but_by)
+            .where(files_table.c.outcome.in_(_THERE), fills_table.c.run != but_by)
         )
         return set(connection.execute(query).scalars())
 

@@ -1,5 +1,6 @@
 """Fixtures that more than one ring uses."""
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,6 +40,20 @@ def adce_home(tmp_path: Path, sites: SandboxProcess, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("ADCE_LAKE", (tmp_path / "lake").as_uri())
     monkeypatch.setenv("ADCE_LEDGER", f"sqlite:///{tmp_path / 'ledger.db'}")
     return tmp_path
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a disk of its own of 2 MB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("only who may mount can have a disk that is full")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """What can go wrong outside ADCE, and can it heal?"""
 
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 
 class AdceError(Exception):
@@ -9,8 +10,27 @@ class AdceError(Exception):
     requests = 0  # how often a source was asked before it went wrong
 
 
+class Reach(StrEnum):
+    """How much of the lake is it that cannot be read or written?"""
+
+    KEY = "key"
+    FOLDER = "folder"  # the key's own: perhaps others can be written
+    LAKE = "lake"
+
+
 class LakeError(AdceError):
-    """The lake cannot be read or written."""
+    """The lake cannot be read or written, or a part of it."""
+
+    def __init__(self, message: str, reach: Reach = Reach.LAKE):
+        super().__init__(message)
+        self.reach = reach
+
+
+class NoObjectError(LakeError):
+    """There is nothing under that key."""
+
+    def __init__(self, message: str):
+        super().__init__(message, Reach.KEY)
 
 
 class LedgerError(AdceError):

@@ -4,15 +4,17 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 
-from blocks.store import Store, valid_key
-from tasks.domain.errors import LakeError
-from tests.servers import use_s3
+from blocks.store import Put, Store, valid_key
+from deployments.ports import free_port
+from tasks.domain.errors import LakeError, Reach
+from tests.servers import http_server, use_s3
 
 
 @pytest.fixture(params=["folder", "s3"])
@@ -30,7 +32,7 @@ def lake(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_what_is_put_is_listed_and_read(lake: Store) -> None:
     async def story() -> tuple[Any, Any, Any]:
-        stored = await lake.put("espn_schedules/20240105.json", b'{"a": 1}')
+        stored = (await lake.put("espn_schedules/20240105.json", b'{"a": 1}')).have
         await lake.put("foreign/x.json", b"{}")
         return stored, await lake.list(["espn_schedules", "nothing_here"]), await lake.get(stored.key)
 
@@ -43,25 +45,138 @@ def test_what_is_put_is_listed_and_read(lake: Store) -> None:
 def test_a_body_goes_over_nothing_or_over_the_version_it_replaces(lake: Store) -> None:
     async def story() -> tuple[bytes, bytes]:
         first = await lake.put("a/1.json", b"first")
-        await lake.put("a/1.json", b"over nothing")
+        other = await lake.put("a/1.json", b"over nothing")
+        assert (first.is_ours, other) == (True, Put(first.have, is_ours=False))
         kept, _ = await lake.get("a/1.json")
-        await lake.put("a/1.json", b"second", replaces=first)
+        second = await lake.put("a/1.json", b"second", replaces=first.have)
+        assert second == Put(await lake.head("a/1.json"), is_ours=True)
         return kept, (await lake.get("a/1.json"))[0]
 
     assert asyncio.run(story()) == (b"first", b"second")
 
 
-def test_on_s3_a_version_that_somebody_else_stored_meanwhile_is_kept(lake: Store) -> None:
-    if lake.folder is not None:
-        pytest.skip("a local folder cannot compare versions")
+def test_a_version_that_somebody_else_stored_meanwhile_is_kept_and_that_is_said(lake: Store) -> None:
+    async def story() -> tuple[Put, Put, bytes]:
+        seen = (await lake.put("a/1.json", b"seen")).have
+        newer = await lake.put("a/1.json", b"newer", replaces=seen)
+        late = await lake.put("a/1.json", b"late", replaces=seen)
+        return newer, late, (await lake.get("a/1.json"))[0]
 
-    async def story() -> bytes:
-        seen = await lake.put("a/1.json", b"seen")
-        await lake.put("a/1.json", b"newer", replaces=seen)
-        await lake.put("a/1.json", b"late", replaces=seen)
-        return (await lake.get("a/1.json"))[0]
+    newer, late, body = asyncio.run(story())
+    assert (newer.is_ours, late) == (True, Put(newer.have, is_ours=False))
+    assert body == b"newer"
 
-    assert asyncio.run(story()) == b"newer"
+
+def test_what_has_vanished_meanwhile_is_replaced_all_the_same(lake: Store) -> None:
+    async def story() -> tuple[Put, bytes]:
+        seen = (await lake.put("a/1.json", b"seen")).have
+        _remove(lake, "a/1.json")
+        return await lake.put("a/1.json", b"new", replaces=seen), (await lake.get("a/1.json"))[0]
+
+    put, body = asyncio.run(story())
+    assert (put.is_ours, body) == (True, b"new")
+
+
+def test_the_very_same_body_is_ours_whoever_stored_it(lake: Store) -> None:
+    async def story() -> list[bool]:
+        return [(await lake.put("a/1.json", b"one and the same")).is_ours for _ in range(2)]
+
+    assert asyncio.run(story()) == [True, True], "the answer to the first may have been lost on its way"
+
+
+def test_of_many_who_store_one_key_at_once_one_is_told_that_it_did(lake: Store) -> None:
+    async def story() -> tuple[list[Put], bytes]:
+        puts = await asyncio.gather(*(lake.put("a/1.json", b"%d" % n) for n in range(8)))
+        return puts, (await lake.get("a/1.json"))[0]
+
+    puts, body = asyncio.run(story())
+    assert [n for n, put in enumerate(puts) if put.is_ours] == [int(body)]
+
+
+def test_looking_whether_a_lake_can_be_written_and_is_empty_leaves_it_so(lake: Store) -> None:
+    async def story() -> list[bool]:
+        await lake.check_writable(["a", "b"])
+        before = await lake.is_empty()
+        await lake.put("a/1.json", b"{}")
+        await lake.check_writable(["a", "b"])
+        return [before, await lake.is_empty(), set(await lake.list(["a", "b"])) == {"a/1.json"}]
+
+    assert asyncio.run(story()) == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "key", "reach"),
+    [
+        pytest.param(lambda folder: None, "a/" + "x" * 300, Reach.KEY, id="name too long"),
+        pytest.param(lambda folder: (folder / "a").write_text(""), "a/1.json", Reach.FOLDER, id="a file for a folder"),
+        pytest.param(lambda folder: (folder / "a/1.json").mkdir(parents=True), "a/1.json", Reach.KEY, id="a folder"),
+        pytest.param(Path.rmdir, "a/1.json", Reach.LAKE, id="lake gone"),
+    ],
+)
+def test_an_error_says_how_far_it_reaches(tmp_path: Path, spoil: Callable[[Path], Any], key: str, reach: Reach) -> None:
+    lake = Store((tmp_path / "lake").as_uri())
+    lake.check(create=True)
+    spoil(tmp_path / "lake")
+    with pytest.raises(LakeError, match=r"^lake file:.*/lake") as raised:
+        asyncio.run(lake.put(key, b"{}"))
+    assert raised.value.reach is reach
+    assert "\n" not in str(raised.value)
+
+
+def test_a_full_disk_is_the_lakes_trouble(small_disk: Path) -> None:
+    lake = Store((small_disk / "lake").as_uri())
+    lake.check(create=True)
+
+    async def story() -> None:
+        for n in range(1000):
+            await lake.put(f"a/{n}.json", bytes(50_000))
+
+    with pytest.raises(LakeError, match="No space left on device") as raised:
+        asyncio.run(story())
+    assert raised.value.reach is Reach.LAKE
+    (small_disk / "lake/rest").write_bytes(b"")
+    with suppress(OSError):
+        (small_disk / "lake/rest").write_bytes(bytes(1_000_000))
+    with pytest.raises(LakeError, match="the folder cannot be written: No space left on device"):
+        lake.check(create=True)
+    assert not list(small_disk.rglob(".adce#*")), "nothing is left half-written"
+
+
+def test_an_s3_that_is_gone_or_knows_no_such_bucket_is_the_lakes_trouble(
+    s3: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for endpoint in (s3, f"http://127.0.0.1:{free_port()}"):
+        use_s3(monkeypatch, endpoint)
+        for work in (
+            Store("s3://no-such-bucket").put("a/1.json", b"{}"),
+            Store("s3://no-such-bucket").check_writable(["a", "b"]),
+        ):
+            with pytest.raises(LakeError, match=r"^lake s3://no-such-bucket cannot be written") as raised:
+                asyncio.run(work)
+            assert raised.value.reach is Reach.LAKE
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "reach"),
+    [
+        (403, "AccessDenied", Reach.FOLDER),
+        (403, "InvalidAccessKeyId", Reach.LAKE),
+        (403, "SignatureDoesNotMatch", Reach.LAKE),
+        (400, "KeyTooLongError", Reach.KEY),
+        (400, "ExpiredToken", Reach.LAKE),
+        (507, "XMinioStorageFull", Reach.LAKE),
+    ],
+)
+def test_how_far_a_refusal_of_s3_reaches(status: int, code: str, reach: Reach, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode()
+    with http_server(status, body) as endpoint:
+        use_s3(monkeypatch, endpoint)
+        with pytest.raises(LakeError, match=f"written at a/1.json: {code}$") as raised:
+            asyncio.run(Store("s3://lake").put("a/1.json", b"{}"))
+        assert raised.value.reach is reach
+        with pytest.raises(LakeError, match=code) as probed:
+            asyncio.run(Store("s3://lake").check_writable(["a", "b"]))
+        assert probed.value.reach is Reach.LAKE
 
 
 def test_a_reader_never_sees_half_a_file(lake: Store) -> None:
@@ -80,9 +195,9 @@ def test_a_reader_never_sees_half_a_file(lake: Store) -> None:
     watcher = threading.Thread(target=watch)
 
     async def story() -> None:
-        have = await lake.put("a/big.json", bodies[0])
+        have = (await lake.put("a/big.json", bodies[0])).have
         for n in range(30):
-            have = await lake.put("a/big.json", bodies[n % 2], replaces=have)
+            have = (await lake.put("a/big.json", bodies[n % 2], replaces=have)).have
 
     watcher.start()
     asyncio.run(story())
@@ -144,6 +259,14 @@ def _put(lake: Store, key: str) -> None:
     else:
         bucket, prefix = lake.url.removeprefix("s3://").split("/")
         boto3.client("s3").put_object(Bucket=bucket, Key=f"{prefix}/{key}", Body=b"{}")
+
+
+def _remove(lake: Store, key: str) -> None:
+    if lake.folder is not None:
+        (lake.folder / key).unlink()
+    else:
+        bucket, prefix = lake.url.removeprefix("s3://").split("/")
+        boto3.client("s3").delete_object(Bucket=bucket, Key=f"{prefix}/{key}")
 
 
 def _lists_the_keys_and_warns_of(odd: str, lake: Store, caplog: pytest.LogCaptureFixture) -> None:

@@ -22,7 +22,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from blocks.store import Store
+from blocks.store import Put, Store
 from config.models import BreakerRules, Config, Retries, Unavailability
 from deployments.sandbox.app import Sandbox
 from deployments.sandbox.corrections import Correction
@@ -76,11 +76,11 @@ class KillableStore(Store):
         super().__init__(url)
         self._fuse = fuse
 
-    async def put(self, key: str, body: bytes, replaces: LakeObject | None = None) -> LakeObject:
+    async def put(self, key: str, body: bytes, replaces: LakeObject | None = None) -> Put:
         self._fuse.step()
-        have = await super().put(key, body, replaces)
+        put = await super().put(key, body, replaces)
         self._fuse.step()
-        return have
+        return put
 
 
 class KillableSite(httpx.ASGITransport):

@@ -1,0 +1,121 @@
+"""What happens while lake or ledger cannot be written? Nothing is asked for, and what was fetched waits in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from tasks.domain.errors import LakeError, LedgerError, Reach
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+_FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0  # seconds between two attempts, each twice the one before
+
+
+class Outage:
+    """Whether a run may ask for files. A lake that cannot be written is waited for; a ledger ends the run."""
+
+    def __init__(self, can_write: Callable[[], Awaitable[None]]):
+        """`can_write` raises LakeError when the lake as a whole cannot be written."""
+        self.on_change: Callable[[], None] = lambda: None
+        self.lost = 0  # files that waited for the lake until the run had to end
+        self._can_write = can_write
+        self._lake: LakeError | None = None
+        self._ledger: LedgerError | None = None
+        self._waiting = 0
+        self._turn = asyncio.Lock()
+        self._over = asyncio.Event()
+        self._over.set()
+
+    @property
+    def reason(self) -> LakeError | LedgerError | None:
+        """Why nothing is asked for now."""
+        return self._ledger or self._lake
+
+    @property
+    def final(self) -> LedgerError | None:
+        """Why nothing will be asked for any more in this run."""
+        return self._ledger
+
+    def end_by(self, error: LedgerError) -> None:
+        """Nothing is asked for any more in this run."""
+        self._ledger = self._ledger or error
+        self._over.set()
+        self.on_change()
+
+    async def over(self) -> None:
+        """Returns when something may be asked for. Raises LedgerError when that will not be."""
+        await self._over.wait()
+        if self._ledger:
+            raise self._ledger
+
+    async def patiently(self, work: Callable[[], Awaitable[T]]) -> T:
+        """What `work` with the lake gives, however long that takes. Raises LakeError for what is wrong with a key.
+
+        Of several that wait, one tries again, and the others follow it.
+        """
+        if self._lake is None:
+            try:
+                return await work()
+            except LakeError as error:
+                self._begin(await self._of_the_lake(error))
+        self._waiting += 1
+        try:
+            async with self._turn:
+                return await self._again(work)
+        except asyncio.CancelledError:
+            self.lost += 1
+            raise
+        finally:
+            self._waiting -= 1
+
+    async def _again(self, work: Callable[[], Awaitable[T]]) -> T:
+        wait = _FIRST_WAIT
+        while True:
+            if self._lake is not None:
+                await asyncio.sleep(wait)
+                wait = min(2 * wait, _LONGEST_WAIT)
+            try:
+                done = await work()
+            except LakeError as error:
+                try:
+                    self._begin(await self._of_the_lake(error))
+                except LakeError:  # of a key or a folder: the lake is there
+                    self._end()
+                    raise
+                if self._ledger:
+                    self.lost += 1
+                    raise
+            else:
+                self._end()
+                return done
+
+    async def _of_the_lake(self, error: LakeError) -> LakeError:
+        """Why the lake as a whole cannot be written. Raises the error if it is of one key or folder."""
+        if error.reach is Reach.KEY:
+            raise error
+        if error.reach is Reach.FOLDER:
+            try:
+                await self._can_write()
+            except LakeError as wider:
+                return wider
+            raise error
+        return error
+
+    def _begin(self, error: LakeError) -> None:
+        if self._lake is None:
+            log.warning("%s; nothing is asked for until it can be, and what was fetched waits in memory", error)
+            self._lake = error
+            if self._ledger is None:
+                self._over.clear()
+            self.on_change()
+
+    def _end(self) -> None:
+        if self._lake is not None:
+            log.warning("the lake can be written again; files that waited for it: %s", self._waiting)
+            self._lake = None
+            self._over.set()
+            self.on_change()

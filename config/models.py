@@ -543,6 +543,7 @@ class Scripts(Model):
 
 
 TEST_FOLDER = "_test"  # of the lake: what runs in test mode store
+OWN_FOLDER = "_adce"  # of the lake: what it says of itself
 
 
 class Config(Model):
@@ -556,6 +557,9 @@ class Config(Model):
     )
     test_mode: bool = Field(default=False, description="fetches a few files for real, and keeps them out of the lake")
     test_fills: int = Field(default=3, ge=1, le=1000, description="that a run in test mode starts at the most")
+    sandbox: bool = Field(
+        default=False, description="the sites are stand-ins whose games are invented, and so is all that the lake holds"
+    )
     lake: str = Field(default="file:lake", pattern=r"^(file:.+|s3://[^/\s]+(/\S*)?)$")
     history: str = Field(
         default="_history",
@@ -579,10 +583,12 @@ class Config(Model):
     @model_validator(mode="after")
     def _history_and_tests_are_no_datasets(self) -> Config:
         folders = {key.split("/")[0] for dataset in self.datasets.values() for key in dataset.keys}
-        if self.history in {".", "..", TEST_FOLDER} | folders:
+        if self.history in {".", "..", TEST_FOLDER, OWN_FOLDER} | folders:
             raise ValueError(f"history: {self.history!r} is a folder of the datasets, or none")
         if TEST_FOLDER in folders:
             raise ValueError(f"datasets: the folder {TEST_FOLDER!r} is that of test mode; keys begin with another")
+        if OWN_FOLDER in folders:
+            raise ValueError(f"datasets: the folder {OWN_FOLDER!r} is that of the lake's mark; keys begin with another")
         return self
 
     def batch_of(self, dataset: str) -> int:

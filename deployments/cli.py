@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from config.load import ConfigError, load_config
+from config.secrets import masked
 from tasks.domain.errors import AdceError, SelectionError
 from tasks.domain.expected import Selection, in_utc
 from tasks.progress import PROGRESS
@@ -30,6 +31,7 @@ if TYPE_CHECKING:  # Prefect takes seconds to import, and what does not need it 
     from tasks.domain.absences import Absence
     from tasks.ledger import Ledger
     from tasks.report import Report
+    from tasks.why import Answer
 
 app = typer.Typer(
     help="Keeps a lake of NBA data complete: sees what it should hold, what it has, and fetches the difference.",
@@ -89,14 +91,14 @@ def reconcile_command(
     as_json: JsonOption = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan and report, fetch nothing.")] = False,
     sandbox: Annotated[
-        bool, typer.Option("--sandbox", help="Ask a stand-in for the three sites on this machine.")
+        bool, typer.Option("--sandbox", help="Ask a stand-in for the three sites, for a lake of its own.")
     ] = False,
 ) -> None:
     """Fetches what the lake lacks, the most important first. Exit status 1 when something was left undone."""
     from deployments.setup import set_up_buckets
 
     with _one_line_errors():
-        _choose(config, lake)
+        _choose(config, lake, sandbox=sandbox)
         request = _request(source, dataset, season, since, until, as_of)
         with _sandbox(request.as_of) if sandbox else _nothing():
             load_config()
@@ -122,12 +124,20 @@ def why_command(
     as_json: JsonOption = False,
 ) -> None:
     """Tells why a file is there or not: its state, the reason, until when, every attempt, and what is next."""
+    from tasks.view import open_both
     from tasks.why import why
 
-    with _one_line_errors(), _ledger(config, lake) as (settings, ledger):
+    async def ask() -> list[Answer]:
+        store, ledger, _ = await open_both(settings)
+        with closing(ledger):
+            return await why(settings, ledger, store, key, now)
+
+    with _one_line_errors():
+        _choose(config, lake)
+        settings = load_config()
         now = _moment("--as-of", as_of) or datetime.now(UTC)
         Selection().check(settings, now)
-        answers = asyncio.run(why(settings, ledger, _store(settings), key, now))
+        answers = asyncio.run(ask())
         if as_json:
             _print_json({"answers": [answer.document() for answer in answers]})
         else:
@@ -233,7 +243,7 @@ def prune(
 
     from config.models import Duration
 
-    with _one_line_errors(), _ledger(config, None) as (settings, ledger):
+    with _one_line_errors(), _ledger(config) as (settings, ledger):
         try:
             lasts = TypeAdapter(Duration).validate_python(keep) if keep else settings.reconcile.keep
         except ValidationError:
@@ -245,7 +255,7 @@ def prune(
 @ledger_app.command()
 def check(config: ConfigOption = None) -> None:
     """Checks that the ledger can be read and is whole, and tells what is in it."""
-    with _one_line_errors(), _ledger(config, None) as (_, ledger):
+    with _one_line_errors(), _ledger(config) as (_, ledger):
         for name, rows in ledger.check().items():
             typer.echo(f"{name:10} {rows:>10,}")
         typer.echo("whole")
@@ -313,7 +323,7 @@ def add_unavailable(
     from tasks.domain.absences import Absence
     from tasks.why import keys_of
 
-    with _one_line_errors(), _ledger(config, None) as (settings, ledger):
+    with _one_line_errors(), _ledger(config) as (settings, ledger):
         now = datetime.now(UTC)
         day = _day("--until", until)
         expires = datetime(day.year, day.month, day.day, tzinfo=UTC) if day else now + timedelta(days=365)
@@ -336,7 +346,7 @@ def clear_unavailable(keys: KeysArgument, config: ConfigOption = None) -> None:
 
     from tasks.why import keys_of
 
-    with _one_line_errors(), _ledger(config, None) as (settings, ledger):
+    with _one_line_errors(), _ledger(config) as (settings, ledger):
         known = ledger.absences()
         chosen = {key for key in known if any(fnmatchcase(key, pattern) for pattern in keys)}
         for text in keys:
@@ -351,7 +361,7 @@ def clear_unavailable(keys: KeysArgument, config: ConfigOption = None) -> None:
 @unavailable_app.command("list")
 def list_unavailable(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Shows the files that a source has said to have none of, and since when."""
-    with _one_line_errors(), _ledger(config, None) as (_, ledger):
+    with _one_line_errors(), _ledger(config) as (_, ledger):
         absences = sorted(ledger.absences().values(), key=lambda absence: absence.key)
         if as_json:
             _print_json({"unavailable": [_absence(absence) for absence in absences]})
@@ -456,12 +466,19 @@ async def _state_of(parameters: dict[str, Any]) -> State[Any]:
         return await reconcile(**parameters, return_state=True)
 
 
-def _choose(config: Path | None, lake: str | None) -> None:
+def _choose(config: Path | None, lake: str | None, *, sandbox: bool = False) -> None:
     """Options that say where things are become this process's environment, which flows read as well."""
+    from deployments.sandbox import place
+
     if config is not None:
         os.environ["ADCE_CONFIG"] = str(config.absolute())
     if lake is not None:
         os.environ["ADCE_LAKE"] = lake
+    if sandbox:
+        lake, ledger = place.take_place()
+        typer.echo(f"the sandbox's lake is {masked(lake)}, its ledger {masked(ledger)}", err=True)
+    else:
+        place.find_ledger()
 
 
 def _request(
@@ -547,10 +564,10 @@ def _absence(absence: Absence) -> dict[str, Any]:
 
 
 @contextmanager
-def _ledger(config: Path | None, lake: str | None) -> Iterator[tuple[Config, Ledger]]:
+def _ledger(config: Path | None) -> Iterator[tuple[Config, Ledger]]:
     from tasks.ledger import Ledger
 
-    _choose(config, lake)
+    _choose(config, None)
     settings = load_config()
     ledger = Ledger(settings.ledger)
     try:

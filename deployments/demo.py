@@ -6,8 +6,9 @@ import asyncio
 import os
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterable
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from blocks.store import Store
@@ -16,6 +17,7 @@ from config.models import Config
 from deployments.sandbox.league import League
 from deployments.sandbox.sites import answer
 from tasks.domain.expected import Cell, Selection, calendar_cells, game_cells
+from tasks.domain.lakes import MARK_KEY, LakeKind, LakeMark
 from tasks.domain.survey import listed_games
 from tasks.inventory import judge
 
@@ -37,6 +39,7 @@ def main() -> int:
     if not lake.exists():
         print(f"Making a small lake with holes in {lake}")
         asyncio.run(make_lake(load_config(env={}), Store(lake.as_uri())))
+    asyncio.run(mark_as_sandbox(Store(lake.as_uri())))  # it was made without a mark by earlier versions
     span = ["--as-of", NOW.isoformat(), "--since", f"{SPAN.since}", "--until", f"{SPAN.until}"]
     adce = [sys.executable, "-m", "deployments"]
     print("\n$ adce plan                 what the lake lacks", flush=True)
@@ -50,6 +53,7 @@ def main() -> int:
 async def make_lake(config: Config, lake: Store) -> None:
     """Fills a lake with what the sandbox's sites would answer, and then breaks it in every way there is."""
     lake.check(create=True)
+    await mark_as_sandbox(lake)
     calendar = [cell for cell in calendar_cells(config, NOW, SPAN) if cell.due_at <= NOW]
     verdicts = {
         cell.key: judge(_body(config, cell, NOW), cell.fields, config.datasets[cell.dataset])
@@ -67,6 +71,11 @@ async def make_lake(config: Config, lake: Store) -> None:
             await lake.put(cell.key, _body(config, cell, NOW))
     for key, body in _broken(config, everything).items():
         await lake.put(key, body)
+
+
+async def mark_as_sandbox(lake: Store) -> None:
+    """Has a lake say that its games are invented, unless it says already what it is."""
+    await lake.put(MARK_KEY, LakeMark(uuid.uuid4().hex, LakeKind.SANDBOX, datetime.now(UTC)).body())
 
 
 def _holes(cells: Iterable[Cell]) -> set[str]:

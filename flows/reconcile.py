@@ -150,6 +150,8 @@ async def reconcile_lake(
         if is_the_one:
             run.ledger.keep_plan(report.plan_document(), run.now(), run.id)
         if not dry_run:
+            if plan.fills:
+                await run.begin_to_store()
             dispatcher = Dispatcher(run, _done_by(run, time.monotonic() - begun) if is_the_one and not as_of else None)
             await dispatcher.run_all(plan)
             survey = await run.look(remember=True)

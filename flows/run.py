@@ -23,6 +23,7 @@ from tasks.buckets import client_for_buckets, open_buckets
 from tasks.domain.errors import AdceError, LakeError
 from tasks.domain.expected import Selection, game_cells
 from tasks.domain.keys import folders
+from tasks.domain.lakes import Acquaintance
 from tasks.domain.lanes import LATENCY, START_UP, Supply
 from tasks.domain.plan import Deferral, Fill, Gap, Plan, without
 from tasks.domain.rollout import scrapers
@@ -30,6 +31,7 @@ from tasks.domain.survey import Survey, listed_games
 from tasks.fetch import SourceClient
 from tasks.gate import Gate
 from tasks.history import FileOutcome
+from tasks.identity import leave_mark
 from tasks.leases import RECONCILE, RunRecord
 from tasks.outage import Outage
 from tasks.progress import PROGRESS
@@ -81,6 +83,13 @@ class Run(View):
                 with suppress(RuntimeError):  # it has run out already
                     limit.reschedule(max(limit.when() or 0.0, self.loop.time() + left))
         self.on_change()
+
+    async def begin_to_store(self) -> None:
+        """Before anything is asked for: sees that the lake can be written, and has it say which one it is."""
+        await self.lake.check_writable(folders(self.config.datasets.values()))
+        if self.acquaintance and not self.config.test_mode:
+            mark = await leave_mark(self.lake, self.ledger, self.acquaintance)
+            self.acquaintance = Acquaintance(mark, is_marked=True)
 
     async def work_on(self, fill: Fill, work: Coroutine[Any, Any, T]) -> T:
         """Does the work of a fill's subflow in the loop that the run's connections and buckets belong to.
@@ -230,8 +239,8 @@ async def open_run(
 
     Raises an AdceError that names what cannot be opened.
     """
-    lake, ledger = await open_lake_and_ledger(config, selection, as_of, create=fetches)
-    run = Run(config, selection, lake, ledger, as_of, max_fills, priority, part)
+    lake, ledger, acquaintance = await open_lake_and_ledger(config, selection, as_of, fetches=fetches, part=part)
+    run = Run(config, selection, lake, ledger, as_of, max_fills, priority, part, acquaintance=acquaintance)
     token = RUN.set(run)
     try:
         if fetches:

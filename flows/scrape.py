@@ -294,11 +294,9 @@ def _is_same(a: LakeObject, b: LakeObject) -> bool:
 def _examine_theirs(run: Run, cell: Cell, ours: Verdict, body: bytes, have: LakeObject) -> str | None:
     """What is wrong with an object that somebody else has stored; None if it is as good as ours."""
     dataset = run.scrapers[cell.scraper]
-    verdict = judge(body, cell, dataset)
+    verdict = judge(body, cell.fields, dataset)
     run.objects[cell.key] = have
     run.examinations[cell.key] = Examination(version_of(have, run.checks[cell.scraper]), verdict)
-    if len(body) < dataset.min_bytes:
-        return f"{len(body)} bytes; a whole one has at least {dataset.min_bytes}"
     is_less = ours.wholeness is Wholeness.WHOLE and verdict.wholeness is not Wholeness.WHOLE
     return verdict.reason if is_less or not verdict.fits(dataset) else None
 

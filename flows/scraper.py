@@ -27,6 +27,8 @@ async def scraper(
     ends: datetime | None = None,
     as_of: datetime | None = None,
     priority: Priority | None = None,
+    lake: str | None = None,
+    ledger: str | None = None,
 ) -> State[Any]:
     """Fetches some files of one source, those of them that the lake lacks. Reconcile submits it.
 
@@ -40,6 +42,10 @@ async def scraper(
         ends: start nothing after this time
         as_of: look at the lake as if it were this time
         priority: of all of it, if that run was given one
+        lake: the id of that run's lake; with another one here nothing is done
+        ledger: the id of that run's ledger, likewise
     """
     selection = Selection((source,), (), tuple(seasons or ()), since, until, tuple(keys))
-    return await conclude(reconcile_lake(selection, as_of=as_of, priority=priority, part=Part(part_of, ends)))
+    return await conclude(
+        reconcile_lake(selection, as_of=as_of, priority=priority, part=Part(part_of, ends, lake, ledger))
+    )

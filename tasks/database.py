@@ -90,6 +90,11 @@ class Database:
         except (sa.exc.SQLAlchemyError, LedgerError, ImportError) as error:
             raise self._error("opened", error) from None
 
+    @property
+    def name(self) -> str:
+        """Its URL, without a password."""
+        return masked(self.url.render_as_string())
+
     def close(self) -> None:
         self._engine.dispose()
 
@@ -163,7 +168,7 @@ class Database:
     def _error(self, what: str, error: Exception) -> LedgerError:
         cause = _cause(error)
         remedy = next((f"; {remedy}" for word, remedy in _REMEDIES.items() if word in cause), "")
-        return LedgerError(f"ledger {masked(self.url.render_as_string())} cannot be {what}: {cause}{remedy}")
+        return LedgerError(f"ledger {self.name} cannot be {what}: {cause}{remedy}")
 
 
 @lru_cache

@@ -14,9 +14,8 @@ from tasks.domain.errors import SelectionError
 from tasks.domain.expected import Selection
 from tasks.domain.states import LakeObject, State, Status
 from tasks.inventory import list_lake
-from tasks.ledger import Ledger
 from tasks.report import Report
-from tasks.view import View, check_the_checks, open_lake
+from tasks.view import View, check_the_checks, open_both
 
 
 @dataclass(frozen=True, repr=False)
@@ -102,11 +101,9 @@ async def compare(old: Config, new: Config, selection: Selection, now: datetime)
     for config in configs:
         check_the_checks(config)
     _check(selection, configs, now)
-    lake = await open_lake(old)
-    lake.check()
-    objects = await list_lake(lake, [*old.datasets.values(), *new.datasets.values()])
-    ledger = Ledger(old.ledger)
+    lake, ledger, _ = await open_both(old)
     try:
+        objects = await list_lake(lake, [*old.datasets.values(), *new.datasets.values()])
         views = [View(config, selection, lake, ledger, now, listing=objects) for config in (old, new)]
         before, after = [await view.report(remember=False) for view in views]
         return Difference(before, after, objects, configs)

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, date, datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,6 +16,7 @@ from tasks.database import Database, UtcSeconds, UtcSecondsList, among, metadata
 from tasks.domain.absences import Absence
 from tasks.domain.games import Game, GameStatus
 from tasks.domain.holds import Hold
+from tasks.domain.lakes import KnownLake, LakeKind
 from tasks.domain.plan import Gap
 from tasks.domain.states import Examination
 from tasks.domain.verdicts import Verdict, Wholeness
@@ -65,6 +66,14 @@ holds_table = sa.Table(
     sa.Column("probe_until", UtcSeconds),
     sa.Column("resumed_at", UtcSeconds),
 )
+identities_table = sa.Table(
+    "identities",
+    metadata,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("id", sa.String, nullable=False),
+    sa.Column("kind", sa.String),
+    sa.Column("url", sa.String),
+)
 plans_table = sa.Table(
     "plans",
     metadata,
@@ -87,6 +96,36 @@ class Ledger:
 
     def close(self) -> None:
         self.database.close()
+
+    # which one it is, and of which lake
+
+    @property
+    def name(self) -> str:
+        """Its address, without a password."""
+        return self.database.name
+
+    @cached_property
+    def id(self) -> str:
+        """The same for all who use it, wherever they see it."""
+        query = sa.select(identities_table.c.id).where(identities_table.c.name == "ledger")
+        return self.database.read(lambda connection: str(connection.execute(query).scalar_one()))
+
+    def lake(self) -> KnownLake | None:
+        """The lake that it is of, once it has been used with one."""
+        columns = identities_table.c
+        query = sa.select(columns.id, columns.kind, columns.url).where(columns.name == "lake")
+        row = self.database.read(lambda connection: connection.execute(query).one_or_none())
+        return KnownLake(row.id, LakeKind(row.kind), row.url) if row else None
+
+    def remember_lake(self, lake: KnownLake) -> None:
+        row = {"name": "lake", "id": lake.id, "kind": lake.kind.value, "url": lake.url}
+        columns = {"id", "kind", "url"}
+        self.database.write(lambda connection: self.database.upsert(connection, identities_table, [row], columns))
+
+    def has_history(self) -> bool:
+        """Was anything ever fetched with it, as far as it remembers?"""
+        query = sa.select(sa.exists().where(fills_table.c.id.is_not(None)))
+        return self.database.read(lambda connection: bool(connection.execute(query).scalar()))
 
     # gaps
 

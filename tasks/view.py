@@ -17,6 +17,7 @@ from config.models import Config, Priority
 from tasks.domain.absences import Absence
 from tasks.domain.expected import Cell, Selection, calendar_cells, in_utc
 from tasks.domain.keys import KeyPatterns
+from tasks.domain.lakes import Acquaintance, LakeKind
 from tasks.domain.lanes import LATENCY, START_UP, Supply, foresee, with_eta
 from tasks.domain.pacing import spacing
 from tasks.domain.plan import Fill, Gap, Plan, make_plan
@@ -26,6 +27,7 @@ from tasks.domain.states import Examination, LakeObject, version_of
 from tasks.domain.survey import Survey, expected_cells, listed_games, take_survey
 from tasks.domain.verdicts import Verdict
 from tasks.history import Arm
+from tasks.identity import get_acquainted
 from tasks.inventory import check_ids, examine_stored, list_lake
 from tasks.leases import Leases
 from tasks.ledger import Ledger
@@ -43,11 +45,13 @@ _FEW = 1000  # files of which each is asked for, rather than their folders liste
 class Part:
     """What a run does is a part of another's work: of which run, by its id in the ledger, and until when.
 
-    It does it itself, and hands nothing over.
+    It does it itself, and hands nothing over. `lake` and `ledger` are the ids of those that the other run has.
     """
 
     of: str | None
     ends: datetime | None
+    lake: str | None = None
+    ledger: str | None = None
 
 
 @dataclass
@@ -62,6 +66,7 @@ class View:
     max_fills: int | None = None
     priority: Priority | None = None  # of all fills, whatever their own would be
     part: Part | None = None
+    acquaintance: Acquaintance | None = None  # of the lake and the ledger
     listing: dict[str, LakeObject] | None = None  # what the lake is to hold: then nothing is kept of the look
     begun: datetime = field(default_factory=lambda: datetime.now(UTC))
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
@@ -246,7 +251,7 @@ async def open_view(
     config: Config, selection: Selection, *, as_of: datetime | None = None, max_fills: int | None = None
 ) -> AsyncIterator[View]:
     """A view with its lake and ledger open. Raises an AdceError that names what cannot be opened."""
-    lake, ledger = await open_lake_and_ledger(config, selection, as_of)
+    lake, ledger, _ = await open_lake_and_ledger(config, selection, as_of)
     try:
         yield View(config, selection, lake, ledger, as_of, max_fills)
     finally:
@@ -254,14 +259,36 @@ async def open_view(
 
 
 async def open_lake_and_ledger(
-    config: Config, selection: Selection, as_of: datetime | None, *, create: bool = False
-) -> tuple[Store, Ledger]:
-    """After all that can be checked without them was found right; with `create`, a local lake is made."""
+    config: Config,
+    selection: Selection,
+    as_of: datetime | None,
+    *,
+    fetches: bool = False,
+    part: Part | None = None,
+) -> tuple[Store, Ledger, Acquaintance]:
+    """After all that can be checked without them was found right.
+
+    For who fetches, a local lake is made; but not for a part of a run, since that has one.
+    """
     check_the_checks(config)
     selection.check(config, as_of or datetime.now(UTC))
+    return await open_both(config, fetches=fetches, part=part)
+
+
+async def open_both(
+    config: Config, *, fetches: bool = False, part: Part | None = None
+) -> tuple[Store, Ledger, Acquaintance]:
+    """The lake and the ledger of the configuration, which belong together. Raises an AdceError if they do not."""
     lake = await open_lake(config)
-    lake.check(create=create)
-    return lake, Ledger(config.ledger)
+    planned = (part.lake, part.ledger) if part else (None, None)
+    lake.check(create=fetches and planned == (None, None))
+    ledger = Ledger(config.ledger)
+    try:
+        kind = LakeKind.SANDBOX if config.sandbox else LakeKind.REAL
+        return lake, ledger, await get_acquainted(lake, ledger, kind if fetches else None, planned)
+    except BaseException:
+        ledger.close()
+        raise
 
 
 async def open_lake(config: Config) -> Store:

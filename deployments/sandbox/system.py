@@ -16,6 +16,9 @@ from deployments.children import Child
 from deployments.demo import NOW, SPAN, make_lake
 from deployments.ports import free_port
 from deployments.sandbox.sites import PREFIXES
+from tasks.domain.errors import AdceError
+from tasks.domain.lakes import LakeKind
+from tasks.identity import read_mark
 
 # The user's own server and database are none of the sandbox's business.
 _NOT_OURS = ("PREFECT_API_URL", "PREFECT_API_KEY", "PREFECT_API_DATABASE_CONNECTION_URL", "PREFECT_PROFILE")
@@ -43,6 +46,7 @@ def prepare(home: Path) -> SandboxSystem:
     os.environ |= {
         "ADCE_LAKE": lake.as_uri(),
         "ADCE_LEDGER": f"sqlite:///{home / 'ledger.db'}",
+        "ADCE_SANDBOX": "true",
         "PREFECT_HOME": str(home / "prefect"),
     }
     os.environ |= {
@@ -56,6 +60,11 @@ def prepare(home: Path) -> SandboxSystem:
         shutil.rmtree(new, ignore_errors=True)
         asyncio.run(make_lake(config, Store(new.as_uri())))
         new.rename(lake)
+    mark = asyncio.run(read_mark(Store(lake.as_uri())))
+    if mark is None or mark.kind is not LakeKind.SANDBOX:
+        raise AdceError(
+            f"--home {home}: its lake is no sandbox's; name another folder (or delete it, if it is of before)"
+        )
     argv = [sys.executable, "-m", "deployments.sandbox", "--port", str(port), "--stay", "--clock", NOW.isoformat()]
     for source in PREFIXES.values():
         rate = config.sources[source].rates[0]

@@ -33,6 +33,10 @@ class NoObjectError(LakeError):
         super().__init__(message, Reach.KEY)
 
 
+class MismatchError(AdceError):
+    """Lake, ledger and command do not belong together."""
+
+
 class LedgerError(AdceError):
     """The ledger cannot be read or written."""
 

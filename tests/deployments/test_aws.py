@@ -24,7 +24,7 @@ from sqlalchemy import make_url
 
 from blocks.store import Store
 from config.load import load_config
-from config.models import TEST_FOLDER
+from config.models import OWN_FOLDER, TEST_FOLDER
 from tasks.domain.errors import LakeError
 from tasks.domain.keys import folders
 from tests.servers import use_s3
@@ -176,7 +176,7 @@ def test_a_flow_run_stores_reads_and_lists_files_of_every_dataset(stack: Stack, 
     async def story(folder: str) -> None:
         key = f"{folder}/x.json"
         assert await lake.find(key) is None
-        stored = await lake.put(key, b"[1]")
+        stored = (await lake.put(key, b"[1]")).have
         await lake.put(key, b"[1, 2]", replaces=stored)
         assert (await lake.get(key))[0] == b"[1, 2]"
         assert key in await lake.list([folder])
@@ -207,7 +207,8 @@ def test_a_flow_run_hears_of_changes_and_tells_none(stack: Stack, queue: str, fi
 def test_the_role_names_the_folders_of_the_datasets_and_no_others(stack: Stack) -> None:
     config = load_config(env={})
     (files,) = (s for s in stack.statements("FillPolicy") if s["Sid"] == "ReadAndStoreFiles")
-    wanted = [f"{LAKE}/nba/{folder}/*" for folder in (config.history, TEST_FOLDER, *folders(config.datasets.values()))]
+    ours = (config.history, TEST_FOLDER, OWN_FOLDER)
+    wanted = [f"{LAKE}/nba/{folder}/*" for folder in (*ours, *folders(config.datasets.values()))]
     assert sorted(files["Resource"]) == sorted(wanted)
 
 
@@ -216,6 +217,7 @@ ALLOWED = [
     ("FillPolicy", "s3:PutObject", f"{LAKE}/nba/espn_box_scores/401.json", {}),
     ("FillPolicy", "s3:PutObject", f"{LAKE}/nba/_history/espn_box_scores/401.json/20260115T120000Z", {}),
     ("FillPolicy", "s3:PutObject", f"{LAKE}/nba/_test/espn_box_scores/401.json", {}),
+    ("FillPolicy", "s3:PutObject", f"{LAKE}/nba/_adce/lake.json", {}),
     ("FillPolicy LakeBucketPolicy", "s3:ListBucket", LAKE, {"SecureTransport": "true"}),
     ("FillPolicy", "s3:GetObject", INVENTORY, {}),
     ("FillPolicy", "sqs:DeleteMessage", "{ChangesQueue}", {}),

@@ -135,6 +135,24 @@ def test_a_scraper_run_outlives_a_reconcile_that_is_killed_and_nothing_is_asked_
     assert set(Counter(request["url"] for request in sites.requests()).values()) == {1}
 
 
+@pytest.mark.parametrize("what", ["lake", "ledger"])
+def test_a_worker_with_another_lake_or_ledger_refuses_in_one_line_and_the_files_say_the_same(
+    server: dict[str, str], sites: SandboxProcess, tmp_path: Path, what: str
+) -> None:
+    before = len(_scrapers(server))
+    another = (tmp_path / "another").as_uri() if what == "lake" else f"sqlite:///{tmp_path / 'another.db'}"
+    with worker({**server, f"ADCE_{what.upper()}": another}, tmp_path):
+        report = _reconcile(server, "--source", "espn", status=1)
+    line = f"the {what} here is {another}, which is not that of the run that has planned this; set ADCE_{what.upper()}"
+    states = [run["state"] for run in _scrapers(server)[before:]]
+    assert {state["type"] for state in states} == {"FAILED"}
+    assert all(state["message"].startswith(line) for state in states)
+    assert report["filled"] == []
+    assert {line in failed["error"] for failed in report["failed"]} == {True}
+    assert sites.requests() == []
+    assert not (tmp_path / "another").exists()
+
+
 def test_a_run_that_a_worker_took_and_never_began_is_called_crashed(
     server: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

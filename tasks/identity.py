@@ -1,0 +1,93 @@
+"""Which lake is this, and which ledger? The lake's mark, and what the ledger knows."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from datetime import UTC, datetime
+
+from blocks.store import Store
+from config.secrets import masked
+from tasks.domain.errors import LakeError, Reach
+from tasks.domain.lakes import (
+    MARK_KEY,
+    Acquaintance,
+    Facts,
+    KnownLake,
+    LakeKind,
+    LakeMark,
+    acquaint,
+    check_part,
+    mark_from,
+)
+from tasks.ledger import Ledger
+
+log = logging.getLogger(__name__)
+
+
+async def get_acquainted(
+    lake: Store, ledger: Ledger, wanted: LakeKind | None, planned: tuple[str | None, str | None] = (None, None)
+) -> Acquaintance:
+    """Looks whether lake and ledger belong together, and says what is new. Writes nothing to the lake.
+
+    `wanted` is the kind of lake that is to be written to; `planned` the ids of the lake and the ledger of the run
+    that has planned what is to be done. Raises LakeError, LedgerError and MismatchError.
+    """
+    mark, known = await read_mark(lake), ledger.lake()
+    needs_more = known is None
+    facts = Facts(
+        masked(lake.address),
+        ledger.name,
+        mark,
+        known,
+        lake_is_empty=needs_more and mark is None and await lake.is_empty(),
+        ledger_is_new=not (needs_more and ledger.has_history()),
+    )
+    if planned != (None, None):
+        here = mark.id if mark else known.id if known and known.url == facts.lake else ""
+        check_part(planned, (here, ledger.id), facts)
+    found = acquaint(facts, wanted, LakeMark(uuid.uuid4().hex, LakeKind.REAL, datetime.now(UTC)))
+    if wanted is None:
+        if found.is_marked and found.mark.kind is LakeKind.SANDBOX:
+            log.warning("lake %s is a sandbox's: its games are invented", facts.lake)
+    elif found.news:
+        log.warning("%s", found.news)
+    if wanted is not None and found.is_marked:
+        _remember(lake, ledger, found.mark, known)
+    return found
+
+
+async def leave_mark(lake: Store, ledger: Ledger, found: Acquaintance) -> LakeMark:
+    """Has the lake say what it is, and the ledger which lake it is of. Of two who do so at once, the first prevails."""
+    mark = found.mark
+    if not found.is_marked:
+        try:
+            put = await lake.put(MARK_KEY, mark.body())
+        except LakeError as error:
+            if error.reach is Reach.LAKE:
+                raise
+            log.warning("%s; without this mark, only the ledger knows which lake it is", error)
+        else:
+            if not put.is_ours:
+                mark = await read_mark(lake) or mark
+        _remember(lake, ledger, mark, ledger.lake())
+    return mark
+
+
+async def read_mark(lake: Store) -> LakeMark | None:
+    """What the lake says of itself, if it does."""
+    try:
+        body, _ = await lake.get(MARK_KEY)
+    except LakeError as error:
+        if error.reach is Reach.LAKE:
+            raise
+        return None
+    if (mark := mark_from(body)) is None:
+        log.warning("lake %s: %s is no mark of a lake, and counts for none", masked(lake.address), MARK_KEY)
+    return mark
+
+
+def _remember(lake: Store, ledger: Ledger, mark: LakeMark, known: KnownLake | None) -> None:
+    now = KnownLake(mark.id, mark.kind, masked(lake.address))
+    if now != known:
+        ledger.remember_lake(now)

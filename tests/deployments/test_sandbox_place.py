@@ -1,0 +1,109 @@
+"""Is what the sandbox makes kept apart from what is real?"""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from blocks.store import Store
+from deployments.sandbox.place import ledger_of
+from tasks.domain.lakes import MARK_KEY, LakeKind, mark_from
+from tasks.identity import get_acquainted, leave_mark
+from tasks.ledger import Ledger
+
+ADCE = str(Path(sys.executable).with_name("adce"))
+SPAN = ["--since", "2026-01-13", "--until", "2026-01-14", "--as-of", "2026-01-15T12:00:00Z"]
+BOARDS = ["--dataset", "espn_scoreboard", *SPAN]
+
+
+@pytest.fixture
+def somebody(tmp_path: Path) -> Any:
+    """Runs the command as somebody does who has set nothing, in a folder of their own."""
+    ours = {name for name in os.environ if name.startswith(("ADCE_", "AWS_", "PREFECT_"))}
+    environment = {name: value for name, value in os.environ.items() if name not in ours}
+    environment["PREFECT_HOME"] = str(tmp_path / "prefect")
+
+    def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+        env = environment | more
+        return subprocess.run([ADCE, *arguments], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+
+    return run
+
+
+def _kind(lake: Path) -> LakeKind:
+    mark = mark_from((lake / MARK_KEY).read_bytes())
+    assert mark is not None
+    return mark.kind
+
+
+def test_by_default_the_sandbox_has_a_lake_and_a_ledger_of_its_own_and_they_are_told_from_real_ones(
+    somebody: Any, tmp_path: Path
+) -> None:
+    made = somebody("reconcile", "--sandbox", "--json", *BOARDS)
+    assert made.returncode == 0, made.stderr
+    lake = tmp_path / ".adce/sandbox/lake"
+    assert f"the sandbox's lake is {lake.as_uri()}, its ledger sqlite:///{lake}.sandbox.db" in made.stderr
+    assert _kind(lake) is LakeKind.SANDBOX
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".adce", "prefect"], "no lake and no ledger besides"
+    looked = somebody("plan", "--json", "--lake", str(lake.as_uri()), *BOARDS)
+    assert json.loads(looked.stdout)["cells"]["present"] == 2
+    assert "is a sandbox's: its games are invented" in looked.stderr
+    assert not (tmp_path / "adce.db").exists(), "its own ledger is beside it"
+    real = somebody("reconcile", "--lake", lake.as_uri(), *BOARDS)
+    assert real.returncode == 2
+    assert real.stderr.splitlines()[-1].startswith(f"adce: lake {lake.as_uri()} is a sandbox's, and its games are")
+
+
+def test_the_sandbox_is_refused_where_a_lake_or_a_ledger_is_in_use(somebody: Any, tmp_path: Path) -> None:
+    (tmp_path / "lake/espn_schedules").mkdir(parents=True)
+    result = somebody("reconcile", "--sandbox", "--lake", "file:lake", *BOARDS)
+    assert result.returncode == 2
+    assert "neither empty nor a sandbox's" in result.stderr.splitlines()[-1]
+    assert not list((tmp_path / "lake/espn_schedules").iterdir())
+    (tmp_path / "lake/espn_schedules").rmdir()
+    (tmp_path / "lake").rmdir()
+    first = somebody("reconcile", "--sandbox", "--lake", "file:lake", *BOARDS)
+    assert first.returncode == 0, first.stderr
+    ledger = f"sqlite:///{tmp_path / 'lake.sandbox.db'}"
+    other = somebody("reconcile", "--sandbox", "--lake", "file:other", *BOARDS, ADCE_LEDGER=ledger)
+    assert other.returncode == 2
+    assert f"is of lake {(tmp_path / 'lake').as_uri()}" in other.stderr.splitlines()[-1]
+    assert not list((tmp_path / "other").iterdir())
+
+
+def test_reading_commands_refuse_the_ledger_of_another_lake(adce: Any, adce_home: Path, tmp_path: Path) -> None:
+    lake = Store((adce_home / "lake").as_uri())
+    lake.check(create=True)
+
+    async def use(ledger: Ledger) -> None:
+        await leave_mark(lake, ledger, await get_acquainted(lake, ledger, LakeKind.REAL))
+
+    with closing(Ledger(f"sqlite:///{adce_home / 'ledger.db'}")) as ledger:
+        assert adce("plan", *BOARDS).exit_code == 0
+        assert ledger.lake() is None, "looking makes no acquaintance"
+        asyncio.run(use(ledger))
+    assert adce("plan", *BOARDS).exit_code == 0
+    (tmp_path / "another").mkdir()
+    another = ["--lake", (tmp_path / "another").as_uri()]
+    for command in (
+        ["plan", *BOARDS, *another],
+        ["coverage", *BOARDS, *another],
+        ["why", "espn_schedules/20260113.json", *another],
+        ["config", "diff", "-", "-", *another],
+    ):
+        result = adce(*command)
+        assert result.exit_code == 2, command
+        [line] = result.stderr.splitlines()
+        assert "use another ledger: ADCE_LEDGER=" in line
+
+
+def test_the_ledger_of_a_sandbox_is_beside_its_lake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert ledger_of("file:///data/lake") == Path("/data/lake.sandbox.db")
+    assert ledger_of("s3://bucket/nba/try/") == tmp_path / ".adce/sandbox/bucket-nba-try.sandbox.db"

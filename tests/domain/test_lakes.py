@@ -1,0 +1,88 @@
+"""Do this lake, this ledger and this command belong together?"""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from tasks.domain.errors import MismatchError
+from tasks.domain.lakes import Acquaintance, Facts, KnownLake, LakeKind, LakeMark, acquaint, check_part, mark_from
+
+REAL, SANDBOX = LakeKind.REAL, LakeKind.SANDBOX
+MADE = datetime(2026, 1, 15, tzinfo=UTC)
+HERE, ELSEWHERE = "file:///data/lake", "file:///old/lake"
+A, NEW = LakeMark("a", REAL, MADE), LakeMark("new", REAL, MADE)
+OF_SANDBOX = replace(A, kind=SANDBOX)
+KNOWN = KnownLake("a", REAL, HERE)
+
+
+def some_facts(mark: LakeMark | None = A, known: KnownLake | None = KNOWN, **change: bool) -> Facts:
+    """A lake and a ledger that know each other."""
+    return Facts(HERE, "sqlite:///adce.db", mark, known, **change)
+
+
+@pytest.mark.parametrize(
+    ("facts", "wanted", "mark", "news"),
+    [
+        pytest.param(some_facts(), REAL, A, None, id="known to each other"),
+        pytest.param(some_facts(), None, A, None, id="looked at"),
+        pytest.param(some_facts(None, None), REAL, NEW, None, id="both without, as before there were marks"),
+        pytest.param(some_facts(None, None, ledger_is_new=False), REAL, NEW, None, id="both in use before"),
+        pytest.param(some_facts(None, None, lake_is_empty=True), SANDBOX, replace(NEW, kind=SANDBOX), None, id="new"),
+        pytest.param(some_facts(OF_SANDBOX, None), SANDBOX, OF_SANDBOX, "begun on 2026-01-15", id="sandbox's"),
+        pytest.param(some_facts(A, None), REAL, A, "not in ledger sqlite:///adce.db", id="new ledger"),
+        pytest.param(some_facts(None), REAL, replace(NEW, id="a"), "no mark (_adce/lake.json) any more", id="lost"),
+        pytest.param(
+            some_facts(known=replace(KNOWN, url=ELSEWHERE)), REAL, A, f"{ELSEWHERE} is at {HERE} now", id="moved"
+        ),
+        pytest.param(some_facts(OF_SANDBOX), None, OF_SANDBOX, None, id="a sandbox's, looked at"),
+    ],
+)
+def test_what_belongs_together_goes_on(facts: Facts, wanted: LakeKind, mark: LakeMark, news: str | None) -> None:
+    found = acquaint(facts, wanted, NEW)
+    assert found == Acquaintance(mark, is_marked=facts.mark is not None, news=found.news)
+    assert (news or "") in (found.news or "")
+    assert bool(news) == bool(found.news)
+
+
+@pytest.mark.parametrize(
+    ("facts", "wanted", "says"),
+    [
+        pytest.param(some_facts(), SANDBOX, "neither empty nor a sandbox's", id="sandbox in a real lake"),
+        pytest.param(some_facts(None), SANDBOX, "neither empty nor a sandbox's", id="in one without its mark"),
+        pytest.param(some_facts(None, None), SANDBOX, "leave out --lake and ADCE_LAKE", id="in one without any mark"),
+        pytest.param(some_facts(OF_SANDBOX), REAL, "is a sandbox's.*name another", id="real run in a sandbox's lake"),
+        pytest.param(
+            some_facts(None, None, lake_is_empty=True, ledger_is_new=False), SANDBOX, "leave out ADCE_LEDGER", id="used"
+        ),
+        pytest.param(some_facts(OF_SANDBOX, None, ledger_is_new=False), None, "is of another lake", id="used, looking"),
+        pytest.param(some_facts(replace(A, id="b")), REAL, "ADCE_LEDGER=sqlite:///another.db", id="another lake"),
+        pytest.param(some_facts(replace(A, id="b")), None, f"is of lake {HERE}, and this is", id="another, looked at"),
+        pytest.param(
+            some_facts(None, replace(KNOWN, url=ELSEWHERE), lake_is_empty=True),
+            REAL,
+            "moved, take its _adce/lake.json along; else use another ledger",
+            id="another without a mark",
+        ),
+    ],
+)
+def test_what_does_not_is_refused_with_the_remedy(facts: Facts, wanted: LakeKind, says: str) -> None:
+    with pytest.raises(MismatchError, match=says) as raised:
+        acquaint(facts, wanted, NEW)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_part_of_a_run_is_done_with_that_runs_lake_and_ledger_only() -> None:
+    facts = some_facts()
+    check_part((None, None), ("a", "l"), facts)
+    check_part(("a", "l"), ("a", "l"), facts)
+    with pytest.raises(MismatchError, match=f"^the lake here is {HERE}, .*; set ADCE_LAKE for this worker"):
+        check_part(("b", "l"), ("a", "l"), facts)
+    with pytest.raises(MismatchError, match=r"^the ledger here is sqlite:///adce\.db, .*; set ADCE_LEDGER for this"):
+        check_part(("a", "m"), ("a", "l"), facts)
+
+
+def test_a_mark_is_read_as_it_was_written_and_junk_is_none() -> None:
+    assert mark_from(A.body()) == A
+    for junk in (b"", b"<html>", b"[]", b"null", b'{"id": "a"}', b'{"id": "a", "kind": "pond", "made": "2026-01-15"}'):
+        assert mark_from(junk) is None

@@ -1,0 +1,101 @@
+"""A lake's mark and a ledger's knowledge of it, on a real folder and database."""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from blocks.store import Store
+from tasks.domain.errors import MismatchError
+from tasks.domain.lakes import MARK_KEY, LakeKind, LakeMark
+from tasks.identity import get_acquainted, leave_mark, read_mark
+from tasks.ledger import Ledger
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Store:
+    return _lake(tmp_path / "lake")
+
+
+def _lake(folder: Path) -> Store:
+    lake = Store(folder.as_uri())
+    lake.check(create=True)
+    return lake
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with closing(Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")) as ledger:
+        yield ledger
+
+
+async def _use(lake: Store, ledger: Ledger) -> LakeMark:
+    return await leave_mark(lake, ledger, await get_acquainted(lake, ledger, LakeKind.REAL))
+
+
+def test_they_know_each_other_from_the_first_store_on(lake: Store, ledger: Ledger) -> None:
+    async def story() -> LakeMark:
+        await get_acquainted(lake, ledger, LakeKind.REAL)
+        assert await lake.is_empty(), "looking writes nothing"
+        assert ledger.lake() is None
+        mark = await _use(lake, ledger)
+        assert await _use(lake, ledger) == mark == await read_mark(lake)
+        return mark
+
+    mark = asyncio.run(story())
+    known = ledger.lake()
+    assert known is not None
+    assert (known.id, known.kind, known.url) == (mark.id, LakeKind.REAL, lake.address)
+
+
+def test_of_two_that_mark_a_lake_at_once_the_first_prevails(lake: Store, ledger: Ledger, tmp_path: Path) -> None:
+    async def story() -> list[LakeMark]:
+        with closing(Ledger(f"sqlite:///{tmp_path / 'other.db'}")) as other:
+            found = [await get_acquainted(lake, each, LakeKind.REAL) for each in (ledger, other)]
+            marks = await asyncio.gather(leave_mark(lake, ledger, found[0]), leave_mark(lake, other, found[1]))
+            assert ledger.lake() == other.lake()
+            return marks
+
+    assert len(set(asyncio.run(story()))) == 1
+
+
+def test_a_lake_that_moves_with_its_mark_keeps_its_ledger_and_one_that_lost_it_gets_it_back(
+    lake: Store, ledger: Ledger, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    mark = asyncio.run(_use(lake, ledger))
+    (tmp_path / "lake").rename(tmp_path / "moved")
+    moved = _lake(tmp_path / "moved")
+    with caplog.at_level(logging.WARNING):
+        assert asyncio.run(_use(moved, ledger)) == mark
+        assert asyncio.run(_use(moved, ledger)) == mark, "said once"
+        (tmp_path / "moved" / MARK_KEY).write_text("junk")
+        (tmp_path / "moved" / MARK_KEY).unlink()
+        again = asyncio.run(_use(moved, ledger))
+    assert (again.id, again.kind) == (mark.id, mark.kind)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"lake {lake.address} is at {moved.address} now",
+        f"lake {moved.address} has no mark ({MARK_KEY}) any more",
+    ]
+
+
+def test_another_lake_is_refused_and_a_ledger_keeps_its_own_id(lake: Store, ledger: Ledger, tmp_path: Path) -> None:
+    asyncio.run(_use(lake, ledger))
+    other = _lake(tmp_path / "other")
+    for kind in (LakeKind.REAL, None):
+        with pytest.raises(MismatchError, match="use another ledger"):
+            asyncio.run(get_acquainted(other, ledger, kind))
+    again = Ledger(str(ledger.database.url))
+    with closing(Ledger(f"sqlite:///{tmp_path / 'other.db'}")) as second, closing(again) as same:
+        assert same.id == ledger.id != second.id
+        known = ledger.lake()
+        assert known is not None
+        planned = ("somewhere else", ledger.id)
+        with pytest.raises(MismatchError, match=r"^the lake here is"):
+            asyncio.run(get_acquainted(other, second, LakeKind.REAL, planned))
+        with pytest.raises(MismatchError, match=r"^the ledger here is"):
+            asyncio.run(get_acquainted(lake, second, LakeKind.REAL, (known.id, ledger.id)))
+        assert second.lake() is None
+    assert asyncio.run(other.is_empty())

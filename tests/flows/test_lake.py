@@ -34,7 +34,7 @@ def at_once(condition: Callable[[], Any], act: Callable[[], None]) -> Iterator[N
 
     def watch() -> None:
         while not condition():
-            time.sleep(0.01)
+            time.sleep(0.05)
         act()
         done.set()
 

@@ -21,6 +21,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, PreconditionError
 from obstore.store import LocalStore, MemoryStore, S3Store
 
+from config.secrets import masked
 from tasks.domain.errors import LakeError, NoObjectError, Reach
 from tasks.domain.states import LakeObject
 
@@ -472,17 +473,13 @@ def _said(error: Exception) -> str:
     """What went wrong, without what obstore adds to it."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    text = str(error)
+    text = masked(str(error))  # before it is cut
     if code := re.search(r"<Code>(\w+)</Code>", text):  # S3 says in XML what it means
         return code[1]
     if "error sending request" in text and (host := re.search(r"https?://[^\s/?]+", text)):
         cause = re.search(r'\b(?:message|error): "([^"]+)"', text)
         return f"{host[0]} does not answer: {cause[1] if cause else 'the time is up'}"
-    return _first_line(error)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+    return (text.strip() or type(error).__name__).splitlines()[0][:300]
 
 
 def valid_key(key: str) -> str:

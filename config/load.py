@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import logging
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -15,7 +16,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from config.models import Config, Priority, Scripts
-from config.secrets import masked
+from config.secrets import learn_from_environment, learn_from_settings, masked
 
 log = logging.getLogger(__name__)
 
@@ -23,14 +24,20 @@ _DEFAULTS = Path(__file__).parent
 _FROM_SCRIPTS = 3  # what scripts say of themselves is laid over the three files of defaults
 _NO_SETTINGS = ("ADCE_CONFIG", "ADCE_RECORDED")
 _PLAIN = ("lake", "ledger", "aws_credentials")  # whose text in the environment is not read as YAML
+# Settings of which no value is shown, nor one of what is in them: it may be a secret, or hold one.
+_UNSHOWN = {"lake", "ledger", "aws_credentials", "headers", "base_url", "url", "command"}
+_NO_SECTION = ("model_type", "dict_type", "list_type")  # pydantic's names for what is no mapping, or no list
 
 
 class ConfigError(Exception):
-    """The configuration is wrong; `lines` has one line for each mistake."""
+    """The configuration is wrong; `lines` has one line for each mistake, without secrets."""
 
     def __init__(self, lines: list[str]):
-        super().__init__("\n".join(lines))
-        self.lines = lines
+        self.lines = [masked(line) for line in lines]
+        super().__init__("\n".join(self.lines))
+
+    def __reduce__(self) -> tuple[type[ConfigError], tuple[list[str]]]:
+        return ConfigError, (self.lines,)
 
 
 @dataclass(frozen=True)
@@ -43,8 +50,9 @@ def load_config(file: Path | None = None, env: Mapping[str, str] = os.environ) -
     """The defaults, with `file` (or ADCE_CONFIG) laid over them key by key, and the environment over both.
 
     A setting is overridden by ADCE_<SECTION>__<FIELD>, for example ADCE_SOURCES__ESPN__BASE_URL;
-    its value is read as YAML. Raises ConfigError.
+    its value is read as YAML. What is secret in it is learnt: see config.secrets. Raises ConfigError.
     """
+    learn_from_environment(env)
     chosen = file or (Path(env["ADCE_CONFIG"]) if env.get("ADCE_CONFIG") else None)
     layers = [_Layer("config/adce.yaml", _read(_DEFAULTS / "adce.yaml"))]
     layers += [
@@ -56,12 +64,16 @@ def load_config(file: Path | None = None, env: Mapping[str, str] = os.environ) -
     if found := list(_found_scripts(layers)):
         layers[_FROM_SCRIPTS:_FROM_SCRIPTS] = found
     merged = _merged(layers)
+    learn_from_settings(merged)
     try:
         config = Config.model_validate(merged)
     except ValidationError as error:
         raise ConfigError([_line(problem, layers) for problem in error.errors()]) from None
     if lines := [f"{_origin(path, layers)}: {'.'.join(path)}: {text}" for path, text in _contradictions(config)]:
         raise ConfigError(lines)
+    commands = [dataset.command for dataset in config.datasets.values() if dataset.command]
+    commands += [rollout.changes.command for rollout in config.rollout.values() if rollout.changes.command]
+    learn_from_environment(env, {name for command in commands for name in command.environment})
     return config
 
 
@@ -107,6 +119,13 @@ def _tell_of_a_script(script: Path, name: str) -> None:
     log.warning("%s fills nothing: no %s.yaml beside it, and no dataset %s", script, script.stem, name)
 
 
+class _NotASetting(yaml.constructor.ConstructorError):
+    """YAML that says nothing that could be a setting."""
+
+    def __init__(self, problem: str, mark: yaml.Mark):
+        super().__init__(None, None, problem, mark)
+
+
 class _StrictLoader(yaml.SafeLoader):
     """YAML in which a key that is given twice is a mistake, not a silent overwrite, and a date is text."""
 
@@ -117,10 +136,9 @@ class _StrictLoader(yaml.SafeLoader):
                 continue
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
-                problem = f"the name of a setting is text, and {key!r} is not"
-                raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
+                raise _NotASetting(f"the name of a setting is text, and {key!r} is not", key_node.start_mark)
             if key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"{key!r} is given twice", key_node.start_mark)
+                raise _NotASetting(f"{key!r} is given twice", key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep)
 
@@ -144,11 +162,13 @@ def _read(path: Path) -> dict[str, Any]:
         mark = getattr(error, "problem_mark", None)
         where = f" line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         problem = str(getattr(error, "problem", None) or error).splitlines()[0]
+        if not isinstance(error, _NotASetting):  # what YAML quotes may be a secret: of *word, an alias of that name
+            problem = re.sub(r"(['\"])(?!<)[^'\"]{2,}\1", "…", problem)
         raise ConfigError([f"{path}:{where} not YAML: {problem}"]) from None
     except RecursionError:
         raise ConfigError([f"{path}: not YAML: it is nested too deeply"]) from None
-    except ValueError as error:  # of a tag: !!int x
-        raise ConfigError([f"{path}: not YAML: {error}"]) from None
+    except ValueError:
+        raise ConfigError([f"{path}: not YAML: a value is not of the type that its tag says, as !!int"]) from None
     if values is None:
         return {}
     if not isinstance(values, dict):
@@ -169,7 +189,7 @@ def _from_environment(env: Mapping[str, str]) -> Iterator[_Layer]:
         try:
             value: Any = text if path[0] in _PLAIN else yaml.load(text, _StrictLoader)
         except (yaml.YAMLError, ValueError, RecursionError):
-            raise ConfigError([f"environment variable {name}: {text!r} is not YAML"]) from None
+            raise ConfigError([f"environment variable {name}: its text is not YAML (it is not shown)"]) from None
         for part in reversed(path):
             value = {part: value}
         yield _Layer(f"environment variable {name}", value)
@@ -229,12 +249,15 @@ def _line(problem: Any, layers: list[_Layer]) -> str:
     message = str(problem["msg"]).removeprefix("Value error, ")
     given = problem.get("input")
     hidden = problem["type"] == "missing" or isinstance(given, dict | BaseModel)
-    shown = "" if hidden else f" (it is {_shown(given)})"
+    shown = "" if hidden else f" (it is {_shown(path, given, problem['type'])})"
     return f"{where}: {message}{shown}"
 
 
-def _shown(given: Any) -> str:
-    text = repr(masked(given) if isinstance(given, str) else given)
+def _shown(path: tuple[str, ...], given: Any, problem: str) -> str:
+    """A value; of one that may be secret, or that stands in the place of several, its type alone."""
+    if not _UNSHOWN.isdisjoint(path) or isinstance(given, list) or problem in _NO_SECTION:
+        return f"of type {type(given).__name__}, and is not shown"
+    text = masked(repr(given))
     return text if len(text) <= 100 else f"{text[:100]}…"
 
 

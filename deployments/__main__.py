@@ -7,6 +7,8 @@ import time
 import warnings
 from contextlib import suppress
 
+from config.secrets import hide_in_output
+
 # Prefect reads its settings when it is imported, so these come first. What the run says goes to the Prefect
 # UI in full and to the terminal from warnings up; the embedded API's own errors come back through its client.
 _QUIET = {
@@ -17,6 +19,7 @@ _QUIET = {
 
 
 def main() -> None:
+    hide_in_output()
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     # Prefect's own migrations, when its database is made

@@ -586,7 +586,7 @@ def _store(settings: Config) -> Store:
 
 def _ui_of(api: str | None) -> str | None:
     """Where the Prefect UI is that goes with an API."""
-    return api.rstrip("/").removesuffix("/api") if api else None
+    return masked(api.rstrip("/").removesuffix("/api")) if api else None
 
 
 @contextmanager
@@ -607,7 +607,8 @@ def _one_line_errors() -> Iterator[None]:
         if "Failed to reach API" not in str(error) and not type(error).__module__.startswith(("httpx", "httpcore")):
             raise
         url = os.environ.get("PREFECT_API_URL")
-        typer.echo(f"adce: the Prefect API at {url} cannot be reached; start it, or unset PREFECT_API_URL", err=True)
+        line = f"the Prefect API at {url} cannot be reached; start it, or unset PREFECT_API_URL"
+        typer.echo(f"adce: {masked(line)}", err=True)
         raise typer.Exit(2) from None
 
 

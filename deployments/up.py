@@ -25,6 +25,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from blocks.store import Store
 from config.load import load_config
 from config.models import Config
+from config.secrets import masked
 from deployments.children import Child, Children, GivenUp
 from deployments.ports import LOOPBACK, is_free
 from deployments.prefect_yaml import ROOT, Deployment, deployments_for
@@ -230,4 +231,4 @@ def _told(interval: timedelta) -> str:
 
 def say(line: str) -> None:
     with suppress(OSError):  # the terminal has gone
-        print(f"{datetime.now():%H:%M:%S}  {line}", flush=True)
+        print(f"{datetime.now():%H:%M:%S}  {masked(line)}", flush=True)

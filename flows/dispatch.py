@@ -19,6 +19,7 @@ from prefect.states import Crashed, State
 from prefect.task_runners import ConcurrentTaskRunner
 
 from config.load import load_config
+from config.secrets import masked
 from flows.handover import check_deployments, hand_over, see_through
 from flows.run import RUN, Run
 from flows.scrape import scrape
@@ -91,7 +92,7 @@ async def _state_of(future: PrefectFuture[Any, Any]) -> State[Any]:
     try:
         return await future.wait()
     except httpx.TransportError as error:  # the Prefect API went away just then
-        return Crashed(message=f"the Prefect API did not answer: {error}")
+        return Crashed(message=masked(f"the Prefect API did not answer: {error}"))
 
 
 class Dispatcher:

@@ -16,6 +16,7 @@ from prefect.states import Cancelled, Completed, Failed, State
 
 from config.load import ConfigError, load_config
 from config.models import Priority
+from config.secrets import no_secret_in_errors
 from flows.dispatch import Dispatcher, FillTaskRunner
 from flows.run import Run, open_run
 from tasks.coverage import markdown as coverage_markdown
@@ -98,7 +99,8 @@ async def conclude(work: Awaitable[Report]) -> State[Any]:
     if PROGRESS.get() is no_progress:
         PROGRESS.set(_LoggedProgress())
     try:
-        report = await work
+        with no_secret_in_errors():
+            report = await work
     except (AdceError, ConfigError) as error:
         return Failed(message=str(error), data=error)
     state = Cancelled if report.stopped else Failed if report.failed else Completed

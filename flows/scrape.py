@@ -17,6 +17,7 @@ from prefect.logging.loggers import flow_run_logger
 from prefect.states import Completed, Failed, State
 
 from config.models import TEST_FOLDER
+from config.secrets import no_secret_in_errors
 from flows.run import RUN, Run
 from tasks.commands import prepare
 from tasks.domain.absences import looked
@@ -53,7 +54,8 @@ async def scrape(
 ) -> State[Any]:
     """Fetches the files of one fill of the running reconcile. Fails when a file failed; the others are stored."""
     run = RUN.get()
-    outcomes = await run.work_on(run.fills[fill], fill_gaps(run, run.fills[fill]))
+    with no_secret_in_errors():
+        outcomes = await run.work_on(run.fills[fill], fill_gaps(run, run.fills[fill]))
     counts = {what: sum(o.outcome == what for o in outcomes) for what in ("stored", "failed", "deferred")}
     logger = _own_logger()
     for outcome in outcomes:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from config.secrets import masked
+from config.secrets import masked, masked_url
 from tasks.domain.errors import LedgerError
 
 log = logging.getLogger(__name__)
@@ -228,9 +228,9 @@ def _address(url: str) -> sa.URL:
         address = sa.engine.make_url(url)
         address = address.set(drivername=_DRIVERS[address.drivername])
     except (sa.exc.ArgumentError, ValueError, KeyError):
-        raise LedgerError(f"ledger {masked(url)}: not a URL of {' or '.join(_DRIVERS)}") from None
+        raise LedgerError(f"ledger {masked_url(url)}: not a URL of {' or '.join(_DRIVERS)}") from None
     if "@" in (address.host or ""):  # the rest of a password, which would be shown as the host
-        raise LedgerError(f"ledger {masked(url)}: not a URL; write @ in a password as %40")
+        raise LedgerError(f"ledger {masked_url(url)}: not a URL; write @ in a password as %40")
     return address
 
 

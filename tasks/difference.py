@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from config.models import Config
-from config.secrets import masked
+from config.secrets import MASK, is_harmless_header, masked
 from tasks.domain.errors import SelectionError
 from tasks.domain.expected import Selection
 from tasks.domain.states import LakeObject, State, Status
@@ -140,8 +140,9 @@ def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 def _told(name: str, value: Any) -> Any:
     """A value as it may be shown: without a password, or what may be one."""
-    if ".headers." in name and value is not None:
-        return "***"
+    _, is_header, header = name.partition(".headers.")
+    if is_header and value is not None and not is_harmless_header(header):
+        return MASK
     return masked(value) if isinstance(value, str) else value
 
 

@@ -11,9 +11,9 @@ ROOT = Path(__file__).parents[1]
 OURS = {"config", "tasks", "blocks", "flows", "deployments", "tests"}
 ALLOWED = {
     "config": ("config",),
-    "tasks/domain": ("config.models", "tasks.domain"),
+    "tasks/domain": ("config.models", "config.secrets", "tasks.domain"),
     "tasks/sources": ("config.models", "tasks.domain", "tasks.sources"),
-    "blocks": ("config.models", "tasks.domain", "blocks"),
+    "blocks": ("config.models", "config.secrets", "tasks.domain", "blocks"),
     "tasks": ("config", "tasks", "blocks"),
     "flows": ("config", "tasks", "blocks", "flows"),
     "deployments": ("config", "tasks", "blocks", "flows", "deployments"),

@@ -3,9 +3,14 @@
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from config.secrets import masked
+
 
 class AdceError(Exception):
-    """One line for the reader: what went wrong, where, and what to do."""
+    """One line for the reader: what went wrong, where, and what to do. It has no secret, whatever it is made of."""
+
+    def __init__(self, message: str = ""):
+        super().__init__(masked(message))
 
     requests = 0  # how often a source was asked before it went wrong
 

@@ -185,7 +185,7 @@ def test_a_new_dataset_of_a_source_is_yaml_only(tmp_path: Path) -> None:
         pytest.param(
             "ledger: mysql://me:s3cret@h/db",
             r"my.yaml: ledger: String should match pattern '^(sqlite|postgresql(\+psycopg)?)://' "
-            "(it is 'mysql://me:***@h/db')",
+            "(it is of type str, and is not shown)",
             id="password",
         ),
         pytest.param(
@@ -363,9 +363,7 @@ def test_every_mistake_gets_its_own_line_and_names_its_origin(tmp_path: Path) ->
         pytest.param("RECONCILE__MAX_FILS", "1", "reconcile.max_fils: no such setting; did you mean", id="typo"),
         pytest.param("RECONCILE", "lots", "reconcile: Input should be a valid dictionary", id="section"),
         pytest.param("SCORING__BASE__LOW", ".inf", "scoring.base.LOW: Input should be a finite number", id="infinity"),
-        pytest.param(
-            "SOURCES__ESPN__RETRIES", "{attempts: 1, attempts: 2}", "'{attempts: 1, attempts: 2}' is", id="twice"
-        ),
+        pytest.param("SOURCES__ESPN__RETRIES", "{attempts: 1, attempts: 2}", "its text is not YAML", id="twice"),
         pytest.param("LEDGER", "mysql://me:s3cret@h/db", "ledger: String should match pattern", id="password"),
     ],
 )
@@ -375,6 +373,7 @@ def test_a_mistake_in_the_environment_is_one_line_with_its_variable(
     [said] = _lines(tmp_path, "", {f"ADCE_{name}": text})
     assert said.startswith(f"environment variable ADCE_{name}: {line}")
     assert "s3cret" not in said
+    assert "attempts: 1" not in said
 
 
 @pytest.mark.parametrize(

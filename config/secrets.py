@@ -34,8 +34,20 @@ _NAME = rf"(?:{_WORDS})[\w.-]{{0,40}}"
 _HEADER = rf"(?:proxy-)?authorization|(?:set-)?cookie|x-[\w-]{{0,40}}(?:{_WORDS})[\w-]{{0,20}}"
 _PLACE = re.compile(r"_(?:file|files|path|dir|home|sock|name|arn|region|profile)$", re.IGNORECASE)
 _SCHEMES = ("bearer", "basic", "token", "digest", "negotiate", "apikey")
-_HINTS = ("passw", "passphrase", "pwd", "secret", "token", "key", "signature", "credential", "authorization", "cookie")
-_HINTS += ("session", "connection", "auth", "sig", "pass")
+_HINTS = (
+    "pass",
+    "pwd",
+    "secret",
+    "token",
+    "key",
+    "signature",
+    "credential",
+    "auth",
+    "cookie",
+    "session",
+    "sig",
+    "conn",
+)
 # Each with what is in every text that has it, in small letters: most texts have none, and are not searched for them.
 _SHAPES = [
     (hints, re.compile(pattern, re.IGNORECASE | re.DOTALL), shown)

@@ -382,14 +382,21 @@ def setup(
         bool, typer.Option("--check", help="Change nothing: show what differs, exit status 1 if anything does.")
     ] = False,
 ) -> None:
-    """Makes the Prefect server as configured: rate buckets, work pools, queues, blocks. Repeatable."""
+    """Makes the Prefect server as configured: rate buckets, work pools, queues, blocks. Repeatable.
+
+    With --check it also warns, on standard error, of a server that does what strangers ask of it.
+    """
+    from deployments.exposure import warnings
     from deployments.setup import look, set_up
 
     with _one_line_errors():
         _choose(config, lake)
         differences = asyncio.run((look if check else set_up)(load_config()))
+        exposed = asyncio.run(warnings(os.environ.get("PREFECT_API_URL"))) if check else []
+    for line in exposed:
+        typer.echo(f"adce: warning: {line}", err=True)
     for difference in differences:
-        typer.echo(str(difference) if check else difference.done)
+        typer.echo(masked(str(difference) if check else difference.done))
     if not differences:
         typer.echo("everything is as configured")
     if check and differences:
@@ -604,12 +611,21 @@ def _one_line_errors() -> Iterator[None]:
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     except Exception as error:
-        if "Failed to reach API" not in str(error) and not type(error).__module__.startswith(("httpx", "httpcore")):
+        is_http = type(error).__module__.startswith(("httpx", "httpcore")) or _refusal(error)
+        if "Failed to reach API" not in str(error) and not is_http:
             raise
         url = os.environ.get("PREFECT_API_URL")
         line = f"the Prefect API at {url} cannot be reached; start it, or unset PREFECT_API_URL"
+        if refused := _refusal(error):
+            line = f"the Prefect API at {url} refuses us with HTTP {refused}; is PREFECT_API_KEY right?"
         typer.echo(f"adce: {masked(line)}", err=True)
         raise typer.Exit(2) from None
+
+
+def _refusal(error: Exception) -> int | None:
+    """The status with which Prefect's server, or the proxy before it, wants other credentials, or none at all."""
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    return status if status in (401, 403, 407) else None
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
 from prefect.exceptions import PrefectHTTPStatusError
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.settings import PREFECT_API_URL, SETTING_VARIABLES, temporary_settings
 from prefect.testing.cli import invoke_and_assert
 
 from config.load import load_config
@@ -35,6 +35,22 @@ T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
 PREFECT = str(Path(sys.executable).with_name("prefect"))
 KEY = "pnu_the-key-of-the-worker"
+PASSWORD = "the-password-of-the-server's-database"
+DATABASE = "postgresql+asyncpg://me:another-password@127.0.0.1/prefect"
+# What of the worker's own settings goes on to its tasks, and nothing else.
+GOES_ON = {
+    "PREFECT_API_ENABLE_HTTP2",
+    "PREFECT_API_REQUEST_TIMEOUT",
+    "PREFECT_API_SSL_CERT_FILE",
+    "PREFECT_API_TLS_INSECURE_SKIP_VERIFY",
+    "PREFECT_API_URL",
+    "PREFECT_CLIENT_MAX_RETRIES",
+    "PREFECT_CLIENT_RETRY_EXTRA_CODES",
+    "PREFECT_CLIENT_RETRY_JITTER_FACTOR",
+    "PREFECT_LOGGING_EXTRA_LOGGERS",
+    "PREFECT_LOGGING_LEVEL",
+    "PREFECT_UI_URL",
+}
 
 
 @dataclass
@@ -103,7 +119,9 @@ def cloud(s3: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
             "task_watch_poll_interval": 0.2,
         }
         with prefect_server(folder / "prefect") as server, ecs(s3, folder) as agent:
-            cloud = Cloud({**server, "PREFECT_API_KEY": KEY}, agent, variables)
+            secret = {"PREFECT_API_KEY": KEY, "PREFECT_API_DATABASE_PASSWORD": PASSWORD}
+            secret |= {"PREFECT_API_DATABASE_CONNECTION_URL": DATABASE, "PREFECT_API_REQUEST_TIMEOUT": "59"}
+            cloud = Cloud({**server, **secret}, agent, variables)
             pool = {"name": "adce-ecs", "type": "ecs", "base_job_template": _template(variables)}
             cloud.ask(lambda client: client.create_work_pool(WorkPoolCreate.parse_obj(pool)))
             with temporary_settings({PREFECT_API_URL: server["PREFECT_API_URL"]}):
@@ -199,9 +217,19 @@ def test_the_task_is_started_as_the_template_says(cloud: Cloud, runs: dict[str, 
 def test_no_secret_of_the_worker_is_in_what_ecs_tells(cloud: Cloud, runs: dict[str, UUID]) -> None:
     for task in cloud.agent.tasks():
         told = json.dumps([task.overrides, task.tags, task.definition.container_definitions])
-        assert "PREFECT_API_URL" in told, "the settings of the worker go to the task"
-        assert KEY not in told
-        assert "sqlite" not in told
+        assert "PREFECT_API_URL" in told, "where the server is"
+        assert not [secret for secret in (KEY, PASSWORD, "another-password", "sqlite") if secret in told]
+        (override,) = task.overrides["containerOverrides"]
+        given = {item["name"]: item["value"] for item in override["environment"]}
+        assert {name for name in given if name.startswith("PREFECT_")} - {"PREFECT__FLOW_RUN_ID"} <= GOES_ON
+        assert given["PREFECT_API_REQUEST_TIMEOUT"] == "59", "some of the worker's settings go on"
+
+
+def test_what_goes_on_is_a_list_and_every_other_setting_of_prefect_is_held_back() -> None:
+    held_back = _template({})["job_configuration"]["env"]
+    assert set(held_back.values()) == {None}
+    assert set(held_back) | GOES_ON == set(SETTING_VARIABLES)
+    assert not set(held_back) & GOES_ON
 
 
 def test_a_run_that_ecs_interrupts_records_what_it_did_and_says_so(cloud: Cloud, runs: dict[str, UUID]) -> None:
@@ -238,6 +266,12 @@ def test_a_run_whose_task_does_not_start_is_crashed_and_its_log_says_why(
         pytest.param(
             {"secrets": [{"name": "ADCE_LEDGER", "valueFrom": "postgresql://u:p@h/d"}]}, "secrets", id="plain"
         ),
+        pytest.param({"env": {"ADCE_LEDGER": "postgresql://h/d"}}, "env", id="a ledger beside its ARN"),
+        pytest.param({"env": {"PREFECT_API_KEY": "pnu_1234"}}, "env", id="a key beside its ARN"),
+        pytest.param({"env": {"AWS_SECRET_ACCESS_KEY": "x"}}, "env", id="a key of AWS"),
+        pytest.param({"env": {"MY_DB_PASSWORD": "x"}}, "env", id="a password"),
+        pytest.param({"env": {"ADCE_SOURCES__ESPN__BASE_URL": "https://me:x@h"}}, "env", id="a password in a URL"),
+        pytest.param({"env": {"ADCE_SOURCES__ESPN": "{headers: {X-Own: x}}"}}, "env", id="headers"),
     ],
 )
 def test_a_wrong_job_variable_is_refused_when_the_run_is_asked_for(
@@ -246,7 +280,7 @@ def test_a_wrong_job_variable_is_refused_when_the_run_is_asked_for(
     with pytest.raises(PrefectHTTPStatusError) as caught:
         cloud.fill(**change)
     assert caught.value.response.status_code == 422
-    assert f"'{field}" in caught.value.response.json()["detail"]
+    assert field in caught.value.response.json()["detail"]
 
 
 def test_what_only_the_account_knows_has_no_default() -> None:

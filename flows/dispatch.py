@@ -26,7 +26,17 @@ from flows.scrape import scrape
 from tasks.domain.errors import LedgerError
 from tasks.domain.holds import Hold, Phase
 from tasks.domain.lanes import Lane, goes_along, next_fill
-from tasks.domain.plan import Deferral, Fill, Plan, RunCap, first_request, rescored, start_order, what_costs, why_held
+from tasks.domain.plan import (
+    Deferral,
+    Fill,
+    Plan,
+    RunCap,
+    first_request,
+    in_start_order,
+    rescored,
+    what_costs,
+    why_held,
+)
 from tasks.history import FileOutcome
 from tasks.progress import PROGRESS
 
@@ -180,12 +190,12 @@ class Dispatcher:
             return None
         if self._unsorted:
             success = self.run.success()
-            self._queue = sorted((rescored(fill, success) for fill in self._queue), key=start_order)
+            self._queue = in_start_order(rescored(fill, success) for fill in self._queue)
             self._unsorted = False
         for name, lane in self._lanes.items():
             lane.supply = self.run.supply(name)
         held = self._held()
-        while fill := next_fill(self._queue, self._lanes, held.keys() | self._starting.keys()):
+        while fill := next_fill(self._queue, self._lanes, held.keys(), self._starting.keys()):
             if mine := self._take(fill):
                 return mine
         return None
@@ -233,7 +243,8 @@ class Dispatcher:
             return []
         closed = self._held()
         mine = (fill for fill in self._queue if fill.source == first.source)
-        behind = (fill for fill in mine if fill.scraper not in closed and not self._is_half_open(fill))
+        may = (fill for fill in mine if not closed.keys() & {fill.address, fill.scraper})
+        behind = (fill for fill in may if not self._is_half_open(fill))
         others = goes_along(first, behind, self.run.supply(first.source), self.run.config.reconcile.batch_time)
         taken = [first]
         for fill in others:
@@ -246,10 +257,10 @@ class Dispatcher:
         now = datetime.now(UTC)
         held = {}
         for source in self.run.sources.values():
-            scrapers = {fill.scraper for fill in self._queue if fill.source == source.name}
-            for name in (source.name, *scrapers):
+            mine = [fill for fill in self._queue if fill.source == source.name]
+            for name in {source.name, *(name for fill in mine for name in (fill.address, fill.scraper))}:
                 hold = source.gate.hold(name)
-                probing = any(name in (fill.source, fill.scraper) for fill in self._running.values())
+                probing = any(name in (fill.address, fill.scraper) for fill in self._running.values())
                 phase = hold.phase(now)
                 if phase is Phase.OPEN or (phase is Phase.HALF_OPEN and (probing or not hold.may_probe(now))):
                     held[name] = hold
@@ -376,14 +387,23 @@ class Dispatcher:
         """What is held for longer than the run has time; and, when there is nothing else to do, for long at all."""
         now = datetime.now(UTC)
         held = self._held()
+        self._plan_without(name for name, hold in held.items() if hold.phase(now) is Phase.OPEN)
         can_wait = self.run.ends if self._running else min(self.run.ends, now + _STAY)
-        if not self._running and any(not held.keys() & {fill.source, fill.scraper} for fill in self._queue):
+        if not self._running and any(not held.keys() & {fill.address, fill.scraper} for fill in self._queue):
             can_wait = self.run.ends
         for name, hold in held.items():
             if hold.until and hold.until > can_wait:
                 what = "source paused" if name in self._lanes else "breaker open"
-                fills = [fill for fill in self._queue if name in (fill.source, fill.scraper)]
+                fills = [fill for fill in self._queue if name in (fill.address, fill.scraper)]
                 self._defer(fills, why_held(hold, what), hold.until)
+
+    def _plan_without(self, held: Iterable[str]) -> None:
+        """What would be asked for at a variant that is left alone goes the usual way."""
+        names = set(held)
+        for fill in [fill for fill in self._queue if fill.variant in names]:
+            self._queue.remove(fill)
+            self._planned -= 1
+            self._add(self.run.plan_for(list(fill.gaps)))
 
     def _defer(self, fills: Iterable[Fill], reason: str, until: datetime | None = None) -> None:
         """Leaves fills for later, by default for the next run."""

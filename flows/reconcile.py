@@ -22,7 +22,7 @@ from flows.run import Run, open_run
 from tasks.coverage import markdown as coverage_markdown
 from tasks.domain.errors import AdceError
 from tasks.domain.expected import Selection, in_utc
-from tasks.domain.plan import start_order
+from tasks.domain.plan import in_start_order
 from tasks.progress import PROGRESS, no_progress
 from tasks.report import Report
 from tasks.view import Part
@@ -163,7 +163,7 @@ async def reconcile_lake(
             report = replace(
                 report,
                 survey=survey,
-                fills=tuple(sorted(run.fills.values(), key=start_order)),
+                fills=tuple(in_start_order(run.fills.values())),
                 deferred=tuple(dispatcher.deferred),
                 holds=run.ledger.holds(),
                 outcomes=run.outcomes,

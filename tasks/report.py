@@ -14,7 +14,7 @@ from config.models import TEST_FOLDER, Config
 from tasks.domain.coverage import Coverage, measure
 from tasks.domain.holds import Hold, Phase
 from tasks.domain.plan import Deferral, Fill
-from tasks.domain.rollout import covered, scrapers
+from tasks.domain.rollout import covered, scrapers, variants
 from tasks.domain.states import State, Status, count_states
 from tasks.domain.survey import Survey
 from tasks.domain.switches import switches
@@ -259,11 +259,12 @@ class Report:
         return rows
 
     def _breakers(self, source: str) -> dict[str, Hold]:
-        """Those of a source's scrapers that are not closed."""
+        """Those of a source's scrapers that are not closed, and the pauses of its variants."""
+        owners = {name: dataset.source for name, dataset in scrapers(self.config).items()} | variants(self.config)
         return {
             name: self.holds[name]
-            for name, dataset in scrapers(self.config).items()
-            if dataset.source == source and name in self.holds and self.holds[name].until
+            for name, of in owners.items()
+            if of == source and name in self.holds and self.holds[name].until
         }
 
     def _worst_breaker(self, source: str) -> str:

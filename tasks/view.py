@@ -14,14 +14,14 @@ from datetime import UTC, datetime
 from blocks.store import Store
 from config.load import ConfigError
 from config.models import Config, Priority
-from tasks.domain.absences import Absence
+from tasks.domain.absences import Absence, doubted
 from tasks.domain.expected import Cell, Selection, calendar_cells, in_utc
 from tasks.domain.keys import KeyPatterns
 from tasks.domain.lakes import Acquaintance, LakeKind
 from tasks.domain.lanes import LATENCY, START_UP, Supply, foresee, with_eta
 from tasks.domain.pacing import spacing
 from tasks.domain.plan import Fill, Gap, Plan, make_plan
-from tasks.domain.rollout import covered
+from tasks.domain.rollout import covered, variants
 from tasks.domain.scoring import success_factor
 from tasks.domain.states import Examination, LakeObject, version_of
 from tasks.domain.survey import Survey, expected_cells, listed_games, take_survey
@@ -157,8 +157,14 @@ class View:
 
     def plan_for(self, gaps: list[Gap]) -> Plan:
         """The plan for these gaps, with the ledger's history and what is held until the run has used up its time."""
-        held = {name: hold for name, hold in self.ledger.holds().items() if hold.until and hold.until > self.ends}
-        return make_plan(self.config, gaps, self.now(), self.success(), held, self.max_fills, self.priority)
+        now, own = datetime.now(UTC), variants(self.config)  # what a variant would have to wait for goes the usual way
+        held = {
+            name: hold
+            for name, hold in self.ledger.holds().items()
+            if hold.until and hold.until > (now if name in own else self.ends)
+        }
+        doubtful = doubted(self.absences.values())
+        return make_plan(self.config, gaps, self.now(), self.success(), held, self.max_fills, self.priority, doubtful)
 
     def success(self) -> dict[str, float]:
         """The success factor by dataset, of the ledger's history."""

@@ -6,7 +6,7 @@ It looks at the cells in question only, not at the whole lake. Nothing here impo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from difflib import SequenceMatcher
@@ -15,6 +15,7 @@ from typing import Any
 
 from blocks.store import Store
 from config.models import Config, Dataset
+from tasks.domain.absences import doubted
 from tasks.domain.errors import SelectionError
 from tasks.domain.expected import Cell, Selection, calendar_cells, game_cells
 from tasks.domain.keys import KeyPatterns, fixed_folder
@@ -104,7 +105,7 @@ async def why(config: Config, ledger: Ledger, store: Store, text: str, now: date
         ledger.record_examinations(found)
         survey = take_survey(config, cells, objects, known | found, checks, now, absences, marks)
     first_seen = ledger.first_seen(cells)
-    planned = _Planned(config, ledger, survey.gaps(first_seen), now)
+    planned = _Planned(config, ledger, survey.gaps(first_seen), doubted(absences.values()), now)
     answers: list[Answer] = []
     for key, cell in cells.items():
         status = planned.status_of(key, survey.statuses[key])
@@ -135,7 +136,7 @@ async def why(config: Config, ledger: Ledger, store: Store, text: str, now: date
 class _Planned:
     """What the last plan said of some gaps, and what one made now would say: score, switches, pauses."""
 
-    def __init__(self, config: Config, ledger: Ledger, gaps: list[Gap], now: datetime):
+    def __init__(self, config: Config, ledger: Ledger, gaps: list[Gap], doubtful: Collection[str], now: datetime):
         self.place: dict[str, Mapping[str, Any]] = {}
         self.score: dict[str, tuple[float, Mapping[str, Any]]] = {}
         self._later: dict[str, tuple[str, datetime | None]] = {}
@@ -148,7 +149,7 @@ class _Planned:
         counts = ledger.history.outcomes_by_dataset(scoring.success.half_life, now)
         success = {name: success_factor(*count, scoring) for name, count in counts.items()}
         held = {name: hold for name, hold in ledger.holds().items() if hold.until and hold.until > now}
-        plan = make_plan(config, gaps, now, success, held)
+        plan = make_plan(config, gaps, now, success, held, doubtful=doubtful)
         for fill in plan.fills:
             for key in fill.keys:
                 self.score.setdefault(key, (round(fill.score.total, 6), fill.score.parts()))

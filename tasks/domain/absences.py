@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -38,6 +39,11 @@ def looked(
     if after.looks >= rules.looks and after.last - after.first >= rules.over:
         return replace(after, until=now + rules.expires)
     return replace(after, until=None)
+
+
+def doubted(absences: Iterable[Absence]) -> set[str]:
+    """The keys of files that the source had none of at the last look."""
+    return {absence.key for absence in absences if absence.note is None}
 
 
 def status_of(absence: Absence, rules: Unavailability, now: datetime) -> Status | None:

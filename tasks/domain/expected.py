@@ -168,6 +168,12 @@ def game_cells(
                     )
 
 
+def usual_way(config: Config, cell: Cell) -> Cell:
+    """The same file, asked for as if no rollout had reached it."""
+    dataset = config.datasets[cell.dataset]
+    return cell._replace(url=dataset.request, cost=dataset.cost, arm="")
+
+
 def _ways(config: Config) -> dict[str, tuple[str, int]]:
     """What each scraper asks for, a template, and how many requests that takes."""
     return {scraper: (dataset.request, dataset.cost) for scraper, dataset in scrapers(config).items()}

@@ -67,15 +67,18 @@ class Lane:
         return self.running < self.supply.lanes(requests) and self.waiting <= self.supply.head_start
 
 
-def next_fill(queue: Iterable[Fill], lanes: Mapping[str, Lane], closed: Collection[str]) -> Fill | None:
-    """The best fill of a queue in score order whose source has a free lane; `closed` names sources and scrapers.
+def next_fill(
+    queue: Iterable[Fill], lanes: Mapping[str, Lane], closed: Collection[str], busy: Collection[str] = ()
+) -> Fill | None:
+    """The best fill of a queue in its order whose source has a free lane.
 
+    `closed` names addresses and scrapers that may not be asked, `busy` the sources of which nothing may begin yet.
     Within a source the order of the queue is kept: a fill that has to wait holds back those behind it, but for one
-    whose own dataset is closed.
+    whose own address or dataset is closed.
     """
-    held_back = set(closed)
+    held_back = set(busy)
     for fill in queue:
-        if fill.source in held_back or fill.scraper in closed:
+        if fill.source in held_back or fill.address in closed or fill.scraper in closed:
             continue
         if lanes[fill.source].is_free(fill.cost):
             return fill

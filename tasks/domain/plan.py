@@ -10,10 +10,10 @@ from datetime import datetime
 from itertools import accumulate
 
 from config.models import Config, Priority
-from tasks.domain.expected import Cell
+from tasks.domain.expected import Cell, usual_way
 from tasks.domain.holds import Hold, Window
 from tasks.domain.maintenance import window_at
-from tasks.domain.rollout import reached, scraper_of
+from tasks.domain.rollout import reached, scraper_of, variant_of
 from tasks.domain.scoring import Score, priority_of, score_of
 from tasks.domain.states import Kind
 
@@ -46,6 +46,13 @@ class Fill:
     starts: datetime | None = None
     eta: datetime | None = None
     arm: str = ""  # the rollout that its cells are in
+    variant: str = ""  # the source under that rollout's own address, if it has one: see rollout.variant_of
+    doubtful: bool = False  # at the last look the source had none of its files
+
+    @property
+    def address(self) -> str:
+        """Who is asked, and may refuse: the source, or its variant."""
+        return self.variant or self.source
 
     @property
     def scraper(self) -> str:
@@ -106,31 +113,38 @@ def make_plan(
     held: Mapping[str, Hold] | None = None,
     max_fills: int | None = None,
     priority: Priority | None = None,
+    doubtful: Collection[str] = (),
 ) -> Plan:
-    """All fills in score order, and every gap that is left for later.
+    """All fills in the order in which they would start, and every gap that is left for later.
 
     `success` is the success factor by dataset; `held` are the sources and datasets that may not be asked before
-    the run has used up its time. With `priority`, all fills have that one.
+    the run has used up its time, and the variants that may not be asked now: their files go the usual way. With
+    `priority`, all fills have that one. `doubtful` are keys of files that the source had none of at the last look:
+    they go behind the others of their dataset.
     """
     deferred: list[Deferral] = []
     ready: list[Gap] = []
     switches = {name: _switch(config, name, now) for name in config.datasets}
     rollouts = {name: dataset.rollout for name, dataset in config.datasets.items()}
+    held = held or {}
     for gap in gaps:
-        percent = rollouts[gap.cell.dataset]
+        percent, source = rollouts[gap.cell.dataset], config.datasets[gap.cell.dataset].source
+        variant = variant_of(config, source, gap.cell.arm) if gap.cell.arm else ""
+        if variant in held:
+            gap, variant = replace(gap, cell=usual_way(config, gap.cell)), ""
         if switched := switches[gap.cell.dataset]:
             deferred.append(Deferral(gap, *switched))
         elif percent < 100 and not reached("rollout", percent, gap.cell.partition):
             deferred.append(Deferral(gap, f"rollout: {percent:g} % of {gap.cell.dataset}", None))
-        elif hold := (held or {}).get(config.datasets[gap.cell.dataset].source):
+        elif hold := held.get(variant or source):
             deferred.append(Deferral(gap, why_held(hold, "source paused"), hold.until))
-        elif hold := (held or {}).get(gap.cell.scraper):
+        elif hold := held.get(gap.cell.scraper):
             deferred.append(Deferral(gap, why_held(hold, "breaker open"), hold.until))
         else:
             ready.append(gap)
     taken: list[Fill] = []
     cap = RunCap(config, max_fills)
-    for fill in sorted(_fills(config, ready, success or {}, now, priority), key=start_order):
+    for fill in in_start_order(_fills(config, ready, success or {}, now, priority, doubtful)):
         if over := cap.why_not(fill.priority):
             deferred += [Deferral(gap, over, now + config.reconcile.interval) for gap in fill.gaps]
         else:
@@ -147,6 +161,18 @@ def why_held(hold: Hold, what: str) -> str:
 def start_order(fill: Fill) -> tuple[float, datetime, str]:
     """Sorts fills by score, the best first; ties: older first, then key."""
     return (-fill.score.total, fill.detected_at, fill.gaps[0].cell.key)
+
+
+def in_start_order(fills: Iterable[Fill]) -> list[Fill]:
+    """The fills, the first to start first: the doubtful of a dataset behind its others of the same priority."""
+    ordered = sorted(fills, key=start_order)
+    if not any(fill.doubtful for fill in ordered):
+        return ordered
+    groups: dict[tuple[str, Priority], list[Fill]] = defaultdict(list)
+    for fill in ordered:
+        groups[fill.dataset, fill.priority].append(fill)
+    queues = {group: iter(sorted(together, key=lambda fill: fill.doubtful)) for group, together in groups.items()}
+    return [next(queues[fill.dataset, fill.priority]) for fill in ordered]
 
 
 def rescored(fill: Fill, success: Mapping[str, float]) -> Fill:
@@ -218,18 +244,24 @@ def _switch(config: Config, name: str, now: datetime) -> tuple[str, datetime | N
 
 
 def _fills(
-    config: Config, gaps: Iterable[Gap], success: Mapping[str, float], now: datetime, given: Priority | None
+    config: Config,
+    gaps: Iterable[Gap],
+    success: Mapping[str, float],
+    now: datetime,
+    given: Priority | None,
+    doubtful: Collection[str],
 ) -> Iterator[Fill]:
     by_request: dict[tuple[str, str], list[Gap]] = defaultdict(list)
     for gap in gaps:
         by_request[gap.cell.dataset, gap.cell.request].append(gap)
-    groups: dict[tuple[str, str, str, Priority, Kind], list[list[Gap]]] = defaultdict(list)
+    groups: dict[tuple[str, str, str, Priority, Kind, bool], list[list[Gap]]] = defaultdict(list)
     for (name, _), together in by_request.items():
         cell = together[0].cell
         worst = min((gap.kind for gap in together), key=_KINDS.index)
         priority = given or priority_of(cell, config.datasets[name], config.scoring, now)
-        groups[name, cell.arm, cell.season, priority, worst].append(together)
-    for (name, arm, season, priority, kind), requests in groups.items():
+        is_doubtful = bool(doubtful) and all(gap.cell.key in doubtful for gap in together)
+        groups[name, cell.arm, cell.season, priority, worst, is_doubtful].append(together)
+    for (name, arm, season, priority, kind, is_doubtful), requests in groups.items():
         requests.sort(key=lambda gaps: (min(gap.first_seen for gap in gaps), gaps[0].cell.first_day, gaps[0].cell.key))
         batch = config.batch_of(name)
         for start in range(0, len(requests), batch):
@@ -238,7 +270,21 @@ def _fills(
             first_seen = min(gap.first_seen for gap in members)
             score = score_of(priority, first_seen, len(members), source, success.get(name, 1.0), config, now)
             fill = _id(name, season, members)
-            yield Fill(fill, source, name, season, kind, priority, members, score, first_seen, arm=arm)
+            variant = variant_of(config, source, arm)
+            yield Fill(
+                fill,
+                source,
+                name,
+                season,
+                kind,
+                priority,
+                members,
+                score,
+                first_seen,
+                arm=arm,
+                variant=variant,
+                doubtful=is_doubtful,
+            )
 
 
 def _id(dataset: str, season: str, gaps: Iterable[Gap]) -> str:

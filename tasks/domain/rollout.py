@@ -31,6 +31,22 @@ def arm_of(config: Config, name: str, partition: str) -> str:
     return rollout if rollout and reached(rollout, config.rollout[rollout].percent, partition) else ""
 
 
+def variant_of(config: Config, source: str, arm: str) -> str:
+    """The name of a source under a rollout's own address, "espn@new_host"; empty where the address is the usual one.
+
+    Who refuses us there is another: a refusal pauses that address, and the files go the usual way.
+    """
+    address = config.rollout[arm].changes.base_url if arm else None
+    return f"{source}@{arm}" if address and address != config.sources[source].base_url else ""
+
+
+def variants(config: Config) -> dict[str, str]:
+    """All such names, and the source of each."""
+    sources = {(d.source, rollout_of(config, name)) for name, d in config.datasets.items()}
+    named = {variant_of(config, source, arm or ""): source for source, arm in sources}
+    return {name: source for name, source in named.items() if name}
+
+
 def covered(config: Config, rollout: str) -> list[str]:
     """The datasets that a rollout is about."""
     return [name for name, dataset in config.datasets.items() if config.rollout[rollout].covers(name, dataset)]

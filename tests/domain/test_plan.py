@@ -9,12 +9,29 @@ from hypothesis import strategies as st
 
 from config.models import Config, Priority
 from tasks.domain.holds import Hold
-from tasks.domain.plan import Gap, make_plan, start_order
+from tasks.domain.plan import Gap, in_start_order, make_plan, start_order
 from tasks.domain.scoring import overtakes_after, priority_of, score_of, success_factor
 from tasks.domain.states import Kind
 from tests.builders import NOW, a_cell, a_config, a_gap
 
 CONFIG = a_config()
+
+
+def test_files_that_a_source_had_none_of_go_behind_the_others_of_their_dataset_and_of_no_other() -> None:
+    old, new = NOW - timedelta(hours=100), NOW - timedelta(hours=1)
+    holes = [a_gap(n, first_seen=old) for n in range(25)]
+    good = [a_gap(n, first_seen=new) for n in range(100, 103)]
+    cell = a_cell(dataset="nba_boxscore_advanced", url="/advanced?{id}")
+    others = [a_gap(cell=cell._replace(key=f"a/{n}", url=f"/a{n}"), first_seen=old) for n in range(3)]
+    doubtful = {gap.cell.key for gap in holes}
+    plan = make_plan(CONFIG, [*holes, *good, *others], NOW, doubtful=doubtful)
+    mine = [fill for fill in plan.fills if fill.dataset == "espn_summary"]
+    assert [fill.doubtful for fill in mine] == [False, True, True]
+    assert mine[0].keys == [gap.cell.key for gap in good]
+    assert {key for fill in mine[1:] for key in fill.keys} == doubtful
+    places = [fill.dataset for fill in sorted(plan.fills, key=start_order)]
+    assert [fill.dataset for fill in plan.fills] == places, "nobody else's place is another"
+    assert in_start_order(plan.fills[::-1]) == list(plan.fills)
 
 
 def test_the_formula_to_the_digit() -> None:

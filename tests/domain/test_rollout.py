@@ -5,8 +5,9 @@ from hypothesis import strategies as st
 
 from config.models import Config, Rollout
 from tasks.domain.expected import Selection, calendar_cells, game_cells
+from tasks.domain.holds import Hold
 from tasks.domain.plan import Gap, make_plan
-from tasks.domain.rollout import reached, scrapers, source_for
+from tasks.domain.rollout import reached, scrapers, source_for, variants
 from tasks.domain.states import Kind
 from tests.builders import NOW, a_cell, a_config, a_game, a_gap
 
@@ -89,6 +90,22 @@ def test_a_fill_is_of_one_arm_and_its_scraper_has_the_changed_settings() -> None
     assert usual == config.sources["espn"]
     assert (changed.timeouts.read, changed.timeouts.connect) == (60, usual.timeouts.connect)
     assert changed.headers == usual.headers | {"Accept": "*/*"}
+
+
+def test_a_variant_s_pause_is_its_own_and_what_it_would_bring_goes_the_usual_way() -> None:
+    config = _with("espn_summary", 100, base_url="https://new.example.com", url="/v2?e={id}")
+    gaps = [
+        Gap(cell, Kind.MISSING, "not in the lake", NOW) for cell in game_cells(config, "espn_scoreboard", [a_game()])
+    ]
+    assert variants(config) == {"espn@x": "espn"}
+    for held, arm, path in (((), "x", "/v2?e=401810001"), (("espn@x",), "", "/summary?event=401810001")):
+        [fill] = make_plan(config, gaps, NOW, held={name: Hold(name, NOW) for name in held}).fills
+        assert (fill.arm, fill.address, [*fill.requests()]) == (arm, "espn@x" if arm else "espn", [path])
+    [fill] = make_plan(config, gaps, NOW, held={"espn": Hold("espn", NOW)}).fills
+    assert fill.address == "espn@x", "the usual address has refused, and this one has not"
+    assert make_plan(config, gaps, NOW, held={name: Hold(name, NOW) for name in ("espn", "espn@x")}).fills == ()
+    assert variants(_with("espn_summary", 100, url="/v2?e={id}")) == {}, "the address is the source's"
+    assert variants(_with("espn_summary", 100, base_url=CONFIG.sources["espn"].base_url)) == {}
 
 
 def test_a_part_may_be_filled_by_a_command_instead() -> None:

@@ -178,6 +178,28 @@ def test_the_migrations_make_the_tables_that_the_code_uses(url: str) -> None:
     ledger.close()
 
 
+def test_absences_that_no_answer_has_proved_are_forgotten_when_the_ledger_is_migrated(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proven = [
+        "/summary?event=1: HTTP 404",
+        "/summary?event=1: HTTP 410",
+        "/summary?event=1: error body 404: no such event",
+        "/playbyplayv3?GameID=1: no actions",
+        "/boxscores/pbp/1.html: no rows of play-by-play",
+    ]
+    others = ["/summary?event=1: not JSON: We'll be right back", "/boxscores/1.html: another page: Players | HTTP 404"]
+    upgrade = alembic.command.upgrade
+    with monkeypatch.context() as old:
+        old.setattr("alembic.command.upgrade", lambda settings, _: upgrade(settings, "0004"))
+        with closing(Ledger(url)) as ledger:
+            evidence = {f"{n}": text for n, text in enumerate(proven + others)}
+            ledger.record_absences(Absence(key, text, NOW, NOW, dataset="x") for key, text in evidence.items())
+            ledger.record_absences([Absence("set", others[0], NOW, NOW, note="by hand", dataset="x")])
+    with closing(Ledger(url)) as ledger:
+        assert [absence.evidence for absence in ledger.absences().values()] == [*proven, others[0]]
+
+
 @pytest.mark.parametrize("url", ["sqlite:////no/such/folder/ledger.db", "sqlite:////proc/version"])
 def test_a_ledger_that_cannot_be_opened_is_one_clear_line(url: str) -> None:
     with pytest.raises(LedgerError, match=r"^ledger sqlite:/.* cannot be opened: .+$"):

@@ -9,6 +9,7 @@ from enum import StrEnum
 from itertools import pairwise
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
@@ -95,6 +96,11 @@ class Backoff(Model):
 class Source(Model):
     enabled: bool = True
     base_url: str = Field(pattern=r"^https?://[^\s/]+(/\S*)?$")
+    site: str = Field(
+        default="",
+        pattern=r"^([a-z0-9-]+\.)*[a-z0-9-]*$",
+        description="the domain by which its pages name it, wherever they come from; that of base_url if there is none",
+    )
     game_id: str = Field(description="regular expression of a game's id on this site")
     rates: list[Rate] = Field(min_length=1)
     lanes: int = Field(default=5, ge=1, le=50, description="fills of this source that may run at once, at the most")
@@ -105,6 +111,11 @@ class Source(Model):
     timeouts: Timeouts = Timeouts()
     retries: Retries = Retries()
     backoff: Backoff = Backoff()
+
+    @property
+    def domain(self) -> str:
+        """How the site's own pages name it."""
+        return self.site or urlsplit(self.base_url).hostname or ""
 
     @field_validator("game_id")
     @classmethod
@@ -140,6 +151,7 @@ class Check(Model):
     kind: str = Field(default="", pattern=r"^[a-z]*$", description="of a v3 box score: traditional, advanced, usage …")
 
 
+_MB = 1024 * 1024
 Partition = Literal["date", "month", "season", "game"]
 
 _SEASON_FIELDS = {"season", "start_year", "end_year"}
@@ -281,6 +293,9 @@ class Dataset(Model):
     due_after: Duration = Field(description="after a game's start, a date's end, a month's or season's first day")
     refresh: Duration | None = Field(default=None, description="how often a file that is not final is looked at again")
     min_bytes: int = Field(default=1, ge=1)
+    max_bytes: int | None = Field(
+        default=None, ge=1, le=64 * _MB, description="of a file unpacked, else 16 MB, and 32 MB where it lists_games"
+    )
     batch: int | None = Field(default=None, ge=1, le=1000, description="requests in one fill")
     season_types: list[SeasonType] | None = None
     rollout: float = Field(default=100, ge=0, le=100, description="per cent of its requests; the rest is deferred")
@@ -334,6 +349,11 @@ class Dataset(Model):
     def request(self) -> str:
         """What brings a partition's files, a template: path and query, or a command line."""
         return self.command.line if self.command else self.url or ""
+
+    @property
+    def largest(self) -> int:
+        """Bytes of a file at the most: of a larger one no more is read, and it is bad."""
+        return self.max_bytes or (32 if self.lists_games else 16) * _MB
 
     @property
     def cost(self) -> int:

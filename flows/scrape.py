@@ -180,10 +180,16 @@ async def _fetch_and_store(
         return _unfilled(cells, "failed", run.shut[_folder(cells[0].key)])
     try:
         command = prepare(dataset, fields, source.settings.game_id)
-        is_known_hole = all(cell.key in run.absences for cell in cells)
         settings = source_for(run.config, fill.source, fill.arm)
-        fetched = await source.fetch(fill.scraper, path, check, settings, command=command, is_known_hole=is_known_hole)
+        fetched = await source.fetch(
+            fill.scraper, path, check, settings, command=command, max_bytes=dataset.largest, variant=fill.variant
+        )
     except HeldError as error:
+        if fill.variant and error.of == fill.variant:  # planned again, the usual way
+            refusal = error.refusal
+            return _unfilled(
+                cells, "failed" if refusal else "deferred", refusal or error, error.until, in_this_run=True
+            )
         if error.refusal and not error.refusal.too_fast and (error.until > run.ends or error.refusals > 1):
             return _unfilled(cells, "failed", error.refusal, error.until)
         return _unfilled(cells, "deferred", error, error.until, in_this_run=error.until < run.ends)
@@ -191,7 +197,7 @@ async def _fetch_and_store(
         run.outage.end_by(error)
         return _unfilled(cells, "deferred", error, run.next_run())
     except AdceError as error:
-        return _unfilled(cells, "failed", error)
+        return _unfilled(cells, "failed", error, in_this_run=bool(fill.variant) and isinstance(error, RefusedError))
     except Exception as error:  # a mistake of ours costs this file, not the others of its fill
         log.exception("%s could not be fetched", path)
         return _unfilled(cells, "failed", FetchError(f"{path}: {type(error).__name__}: {error}"))

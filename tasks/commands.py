@@ -21,7 +21,6 @@ from tasks.domain.keys import FIELD_PATTERNS
 
 log = logging.getLogger(__name__)
 
-_LARGEST = 64 * 1024 * 1024  # bytes of a file
 _KEPT = 16 * 1024  # bytes of what a command says: of its beginning, and of its end
 _PATIENCE = 10.0  # seconds for the guard to end it all
 _LINE = 200  # characters of it in an error
@@ -35,6 +34,7 @@ class Prepared:
     command: Command
     values: Mapping[str, str]
     environment: Mapping[str, str]
+    largest: int  # bytes of a file
 
     async def run(self) -> list[bytes]:
         """Its files. Raises FetchError when it fails, takes too long, or leaves none.
@@ -99,8 +99,8 @@ class Prepared:
             if not path.is_file():
                 there = ", ".join(sorted(entry.name for entry in out.iterdir())[:10])
                 raise FetchError(f"{self.line}: it left no file {name} in its folder; there: {there or 'nothing'}")
-            if path.stat().st_size > _LARGEST:
-                raise FetchError(f"{self.line}: its file {name} has more than {_LARGEST} bytes")
+            if path.stat().st_size > self.largest:
+                raise FetchError(f"{self.line}: its file {name} has more than {self.largest} bytes")
             return path.read_bytes()
         except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
             raise FetchError(f"{self.line}: its file {name} cannot be read: {error}") from None
@@ -127,7 +127,8 @@ def prepare(
         if name not in env:
             raise FetchError(f"{line}: the environment variable {name} that it needs is not set; it was not run")
         environment[name] = env[name]
-    return Prepared(line, command, {**command.fixed, **fields}, {"PATH": os.defpath, **environment})
+    values = {**command.fixed, **fields}
+    return Prepared(line, command, values, {"PATH": os.defpath, **environment}, dataset.largest)
 
 
 def _from_here(part: str) -> str:

@@ -7,6 +7,7 @@ import logging
 import random
 import re
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -22,12 +23,14 @@ from tasks.commands import Prepared
 from tasks.domain.errors import AbsentError, FetchError, HealingError, HeldError, RefusedError
 from tasks.domain.lanes import LATENCY
 from tasks.domain.pacing import Departure
+from tasks.downloads import ACCEPTED, TooLargeError, UnreadableError, read_beginning, read_body
 from tasks.gate import LONGEST_ASKED, WORTH_WAITING, Gate, Pass
 from tasks.outage import Outage
+from tasks.refusals import BEGINNING, challenge_with_200, judge
 
 log = logging.getLogger(__name__)
 
-_LARGEST = 64 * 1024 * 1024  # bytes; the largest page of the three sites has 2 MB
+_LARGEST = 16 * 1024 * 1024  # bytes of a body, where a dataset says nothing else
 _UNREACHABLE_AFTER = 3  # files in a row without a connection
 _MOST_TOO_FAST = 20  # times that a file is told it came too fast, which is not its fault
 _LATENCY_WEIGHT = 0.1  # of the newest answer in the running mean
@@ -48,6 +51,7 @@ class _Attempts:
     spent: int = 0
     too_fast: int = 0
     refusal: RefusedError | None = None
+    gate: Gate = field(kw_only=True)  # of the address that is asked
     entered: Pass = field(default_factory=Pass)  # the probe that it is, until it is refused or settled
     asked: datetime = field(default_factory=lambda: datetime.now(UTC))  # the last time
 
@@ -75,7 +79,8 @@ class SourceClient:
         self._attempts: dict[str, _Attempts] = {}  # by URL, of files that are not settled: a pause can part them
         self._connections = asyncio.Semaphore(settings.connections)
         self._processes = asyncio.Semaphore(settings.processes)
-        self._unreachable = 0
+        self._gates = {name: gate}  # by the name of the address
+        self._unreachable: Counter[str] = Counter()  # by that name
         self._http = httpx.AsyncClient(
             limits=httpx.Limits(max_connections=settings.connections),
             transport=transport,
@@ -93,25 +98,27 @@ class SourceClient:
         settings: Source | None = None,
         *,
         command: Prepared | None = None,
-        is_known_hole: bool = False,
+        max_bytes: int = _LARGEST,
+        variant: str = "",
     ) -> Fetched:
         """The body of `path`, or of a `command`, after `check` has found nothing wrong with it (or raised what is).
 
-        With `settings`, its headers, timeouts and retries are those, and its base URL; the rate is the site's.
+        With `settings`, its headers, timeouts and retries are those, and its base URL; the rate is the site's. A
+        `variant` is the name of a base URL that is not the source's own: a refusal pauses it alone.
 
         Asks again, up to `retries.attempts` times in all, for what can heal; waiting for a pause to end is no attempt,
         and neither is a 429. Raises HeldError when the source or the scraper is to be left alone for longer than it
-        is worth waiting, and FetchError, with `requests`, how often the site was asked. That a known hole is still
-        one is no failure of the scraper. A probe that can heal stays one while it asks again: no other file probes
-        meanwhile.
+        is worth waiting, and FetchError, with `requests`, how often the site was asked. What an answer says of its file
+        alone (AbsentError) is no failure of the scraper. A probe that can heal stays one while it asks again: no other
+        file probes meanwhile. Of a body no more is read than `max_bytes`.
         """
         settings = settings or self.settings
         url = settings.base_url.rstrip("/") + path if command is None else path
-        attempts = self._attempts.setdefault(url, _Attempts())
+        attempts = self._attempts.setdefault(url, _Attempts(gate=self._gate_of(variant)))
         try:
             while True:
                 try:
-                    fetched = await self._ask(scraper, url, check, attempts, settings, command)
+                    fetched = await self._ask(scraper, url, check, attempts, settings, command, max_bytes)
                     del self._attempts[url]
                     return fetched
                 except HeldError as error:
@@ -128,16 +135,16 @@ class SourceClient:
                     attempts.spent += 1
                     if not isinstance(error, HealingError) or attempts.spent >= settings.retries.attempts:
                         error.requests = attempts.requests
-                        if is_known_hole and isinstance(error, AbsentError):
-                            self.gate.succeeded(scraper, attempts.asked)
+                        if isinstance(error, AbsentError):
+                            attempts.gate.answered(scraper, attempts.asked)
                         else:
-                            self.gate.failed(
+                            attempts.gate.failed(
                                 scraper,
                                 str(error),
                                 attempts.asked,
                                 answered=command is None and not getattr(error, "unreachable", False),
                             )
-                        self._note_unreachable(error, self.name in attempts.entered.probes)
+                        self._note_unreachable(error, attempts)
                         raise
                     wait = _backoff(settings.retries, attempts.spent, error.wait)
                     log.info("%s: %s; again in %.1f s", self.name, error, wait)
@@ -147,7 +154,7 @@ class SourceClient:
 
     def _give_up(self, attempts: _Attempts) -> None:
         """The file is no probe any more: another one may be."""
-        self.gate.give_up(attempts.entered)
+        attempts.gate.give_up(attempts.entered)
         attempts.entered = Pass()
 
     async def _ask(
@@ -158,6 +165,7 @@ class SourceClient:
         attempts: _Attempts,
         settings: Source,
         command: Prepared | None,
+        max_bytes: int,
     ) -> Fetched:
         """One request, when the gate, a connection and the bucket let it go; its outcome is told to the gate.
 
@@ -175,11 +183,11 @@ class SourceClient:
                     self.bucket.sent(departure)
                     bodies = await command.run()
                 else:
-                    bodies = [await self._get(url, departure, settings)]
+                    bodies = [await self._get(url, departure, settings, max_bytes)]
                 for body in bodies:
                     check(body)
             except RefusedError as error:
-                self.gate.refused(error, asked)
+                attempts.gate.refused(error, asked)
                 self._give_up(attempts)
                 raise
             finally:
@@ -188,33 +196,34 @@ class SourceClient:
             seconds = time.monotonic() - departure.sent
             if command is None:
                 self.latency += _LATENCY_WEIGHT * (seconds - self.latency)
-            self._unreachable = 0
-            self.gate.succeeded(scraper, asked)
+            self._unreachable[attempts.gate.source] = 0
+            attempts.gate.succeeded(scraper, asked)
             return Fetched(bodies, attempts.requests, seconds)
 
     async def _leave(self, scraper: str, requests: int, lasts: timedelta, attempts: _Attempts) -> Departure:
         """Waits until so many requests may leave, and gives the last one."""
+        gate = attempts.gate
         while True:
             if self._outage:
                 await self._outage.over()
             if not attempts.entered.probes:
-                attempts.entered = await self.gate.enter(scraper, requests)
-            departure = await self.bucket.leave(self.gate.slower)
+                attempts.entered = await gate.enter(scraper, requests)
+            departure = await self.bucket.leave(gate.slower)
             for _ in range(requests - 1):
                 self.bucket.sent(departure)
                 self.left(self.name)
-                departure = await self.bucket.leave(self.gate.slower)
+                departure = await self.bucket.leave(gate.slower)
             departure.sent = departure.allowed  # it may never leave
             if self._outage and self._outage.reason:  # since it waited for the bucket
                 self._give_up(attempts)
                 continue
-            confirmed = self.gate.confirm(scraper, attempts.entered, lasts)
+            confirmed = gate.confirm(scraper, attempts.entered, lasts)
             attempts.entered = confirmed or Pass()
             if confirmed:
                 departure.sent = None
                 return departure
 
-    async def _get(self, url: str, departure: Departure, settings: Source) -> bytes:
+    async def _get(self, url: str, departure: Departure, settings: Source, max_bytes: int) -> bytes:
         async def note_sent(event: str, _: dict[str, Any]) -> None:
             if event.endswith("send_request_headers.complete"):
                 self.bucket.sent(departure)
@@ -222,61 +231,53 @@ class SourceClient:
         timeouts = settings.timeouts
         phases = httpx.Timeout(timeouts.read, connect=timeouts.connect)
         extensions = {"trace": note_sent}
+        headers = httpx.Headers(settings.headers)
+        headers["Accept-Encoding"] = ACCEPTED
         try:
             async with AsyncExitStack() as stack:
                 await stack.enter_async_context(asyncio.timeout(timeouts.total))
                 response = await stack.enter_async_context(
-                    self._http.stream("GET", url, headers=settings.headers, timeout=phases, extensions=extensions)
+                    self._http.stream("GET", url, headers=headers, timeout=phases, extensions=extensions)
                 )
-                self._judge_status(response, url)
-                return await _body(response, url)
+                if response.status_code != 200:
+                    body = await read_beginning(response, min(max_bytes, BEGINNING))
+                    wait = retry_after(response, datetime.now(UTC))
+                    raise judge(response, body, url, settings.domain, wait, WORTH_WAITING)
+                if wall := challenge_with_200(response, url):
+                    raise wall
+                return await read_body(response, max_bytes)
         except httpx.ConnectError as error:
             raise HealingError(f"{url}: cannot connect ({error or type(error).__name__})", unreachable=True) from None
         except (httpx.TimeoutException, TimeoutError):
             raise RefusedError(f"{url}: no answer in time") from None
         except httpx.HTTPError as error:
             raise HealingError(f"{url}: the answer was cut off ({type(error).__name__})") from None
+        except UnreadableError as error:
+            raise HealingError(f"{url}: the answer cannot be unpacked: {error}") from None
+        except TooLargeError:
+            raise FetchError(f"{url}: larger than max_bytes, {max_bytes}; the rest was not read") from None
         except httpx.InvalidURL as error:
             raise FetchError(f"{url}: {error}") from None
 
-    def _judge_status(self, response: httpx.Response, url: str) -> None:
-        status = response.status_code
-        wait = retry_after(response, datetime.now(UTC))
-        if status in (401, 403):
-            raise RefusedError(f"{url}: refused with HTTP {status}", wait, shut_out=True)
-        if status in (429, 503):
-            raise RefusedError(f"{url}: HTTP {status}", wait, too_fast=status == 429)
-        if status >= 500 and wait and wait > WORTH_WAITING:
-            raise RefusedError(f"{url}: HTTP {status}", wait)
-        if status >= 500:
-            raise HealingError(f"{url}: HTTP {status}", wait)
-        if status in (404, 410):
-            raise AbsentError(f"{url}: HTTP {status}")
-        if status != 200:
-            where = f" to {response.headers['Location'][:200]}" if "Location" in response.headers else ""
-            raise FetchError(f"{url}: HTTP {status}{where}")
-
-    def _note_unreachable(self, error: FetchError, probed: bool) -> None:
+    def _note_unreachable(self, error: FetchError, attempts: _Attempts) -> None:
         """Several files in a row without a connection, or a probe: it is the source, and its other files can wait."""
-        self._unreachable = self._unreachable + 1 if isinstance(error, HealingError) and error.unreachable else 0
-        if self._unreachable >= (1 if probed else _UNREACHABLE_AFTER):
-            self.gate.refused(RefusedError(str(error)), datetime.now(UTC))
+        name = attempts.gate.source
+        is_unreachable = isinstance(error, HealingError) and error.unreachable
+        self._unreachable[name] = self._unreachable[name] + 1 if is_unreachable else 0
+        if self._unreachable[name] >= (1 if name in attempts.entered.probes else _UNREACHABLE_AFTER):
+            attempts.gate.refused(RefusedError(str(error)), datetime.now(UTC))
+
+    def _gate_of(self, variant: str) -> Gate:
+        name = variant or self.name
+        if name not in self._gates:
+            self._gates[name] = self.gate.beside(name)
+        return self._gates[name]
 
 
 def _backoff(retries: Retries, attempt: int, asked: timedelta | None) -> float:
     """Seconds to wait after so many attempts: exponential, all of it jitter, no less than the site asks for."""
     longest = min(retries.first_wait * 2 ** (attempt - 1), retries.longest_wait).total_seconds()
     return max(asked.total_seconds() if asked else 0.0, random.uniform(0, longest))
-
-
-async def _body(response: httpx.Response, url: str) -> bytes:
-    pieces, size = [], 0
-    async for piece in response.aiter_bytes():
-        size += len(piece)
-        if size > _LARGEST:
-            raise FetchError(f"{url}: more than {_LARGEST} bytes")
-        pieces.append(piece)
-    return b"".join(pieces)
 
 
 def retry_after(response: httpx.Response, now: datetime) -> timedelta | None:

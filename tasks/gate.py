@@ -36,7 +36,10 @@ class Pass:
 
 
 class Gate:
-    """The holds of one source and of its scrapers. Time is the real clock: a refusal is a fact of today."""
+    """The holds of one source, or a variant of it, and of its scrapers.
+
+    Time is the real clock: a refusal is a fact of today.
+    """
 
     def __init__(
         self,
@@ -47,6 +50,7 @@ class Gate:
         maintenance: Sequence[Maintenance] = (),
     ):
         self.source = source
+        self._settings = settings
         self._maintenance = maintenance
         self._rules = settings.backoff
         self._breaker = breaker
@@ -58,6 +62,10 @@ class Gate:
         self._read_at = float("-inf")
         longest = max(self._rules.first, self._rules.shut_out, self._rules.longest, LONGEST_ASKED)
         self._distrust((1 + self._rules.jitter) * longest)
+
+    def beside(self, variant: str) -> Gate:
+        """That of the same source under another address, which is paused by its own refusals only."""
+        return Gate(variant, self._settings, self._breaker, self._ledger, self._maintenance)
 
     async def enter(self, scraper: str, requests: int = 1) -> Pass:
         """Waits out a short pause. Raises HeldError for a long one, and while somebody else's probe takes long.
@@ -75,7 +83,7 @@ class Gate:
                 assert hold.until is not None
                 if hold.until - now > WORTH_WAITING:
                     what = "source paused" if hold.name == self.source else "breaker open"
-                    raise HeldError(why_held(hold, what), hold.until)
+                    raise HeldError(why_held(hold, what), hold.until, hold.name)
             if all(hold.may_probe(now) for hold in held):
                 claims = {hold.name: self._claim(hold.name, patience) for hold in held}
                 entered = Pass({name: claim for name, claim in claims.items() if claim})
@@ -84,7 +92,8 @@ class Gate:
                     return entered
                 self.give_up(entered)
             elif now - waited_since > WORTH_WAITING:
-                raise HeldError(f"a first request to {held[0].name} is not answered yet", now + WORTH_WAITING)
+                late = f"a first request to {held[0].name} is not answered yet"
+                raise HeldError(late, now + WORTH_WAITING, held[0].name)
             await asyncio.sleep(0.1)
 
     def slower(self) -> float:
@@ -114,7 +123,9 @@ class Gate:
             self._known, self._read_at = self._ledger.holds(), time.monotonic()
         known = self._known.get(name) or Hold(name)
         window = (
-            window_at(self._maintenance, (name.partition("@")[0], self.source), _now()) if self._maintenance else None
+            window_at(self._maintenance, (name.partition("@")[0], self.source.partition("@")[0]), _now())
+            if self._maintenance
+            else None
         )
         if window is None or (known.until and window.until and window.until < known.until):
             return known
@@ -152,6 +163,12 @@ class Gate:
         self._answered(asked)
         hold = self.hold(scraper)
         if hold.until is not None or hold.failures:
+            self._change(scraper, lambda hold: holds.succeeded(hold, asked, _now()))
+
+    def answered(self, scraper: str, asked: datetime) -> None:
+        """The source has said something of one file: the scraper has neither failed nor succeeded, but it works."""
+        self._answered(asked)
+        if self.hold(scraper).until is not None:
             self._change(scraper, lambda hold: holds.succeeded(hold, asked, _now()))
 
     def give_up(self, entered: Pass) -> None:

@@ -29,7 +29,7 @@ async def list_lake(lake: Store, datasets: Iterable[Dataset]) -> dict[str, LakeO
 
 def check_id(dataset: Dataset) -> str:
     """Names the check and its options, so that a change of either has the stored files looked into again."""
-    text = f"{CHECK_VERSION}:{dataset.check.model_dump_json()}"
+    text = f"{CHECK_VERSION}:{dataset.check.model_dump_json()}:{dataset.largest}"
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -54,7 +54,10 @@ async def examine_stored(
             wanted[cell.key] = cell
     chosen = sorted(wanted.values(), key=lambda cell: cell.last_day, reverse=True)[:at_most]
     found: dict[str, Examination] = {}
-    async for key, body, have in lake.get_many(cell.key for cell in chosen):
+    for cell in [cell for cell in chosen if objects[cell.key].size > settings[cell.scraper].largest]:
+        have, largest = objects[cell.key], settings[cell.scraper].largest
+        found[cell.key] = _examination(known.get(cell.key), have, checks[cell.scraper], too_large(have.size, largest))
+    async for key, body, have in lake.get_many(cell.key for cell in chosen if cell.key not in found):
         if isinstance(body, LakeError) or have is None:
             log.warning("%s", body)
             continue
@@ -83,7 +86,14 @@ def _examination(before: Examination | None, have: LakeObject, check: str, verdi
 
 def judge(body: bytes, fields: Mapping[str, str], dataset: Dataset) -> Verdict:
     """The dataset's check on a body of the partition with these fields."""
+    if len(body) > dataset.largest:
+        return too_large(len(body), dataset.largest)
     verdict = examine(body, fields, dataset.check)
     if verdict.fits(dataset) and len(body) < dataset.min_bytes:
         return bad(f"{len(body)} bytes; a whole one has at least {dataset.min_bytes}")
     return verdict
+
+
+def too_large(size: int, largest: int) -> Verdict:
+    """Of a body that need not be read."""
+    return bad(f"{size} bytes, more than max_bytes, {largest}")

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+import zlib
 from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from deployments.sandbox import sites
 from deployments.sandbox.bodies import refusals
 from deployments.sandbox.bodies.odd import ODD, made_odd
+from deployments.sandbox.bodies.walls import WALLS
 from deployments.sandbox.corrections import Correction
 from deployments.sandbox.faults import Fault, FaultKind
 from deployments.sandbox.league import League
@@ -27,6 +29,7 @@ from deployments.sandbox.sites import HTML, JSON, PREFIXES, Page
 from tasks.domain.games import GameStatus
 
 _LOG_LENGTH = 100_000
+_LARGE = 40 * 1024 * 1024  # bytes: more than the largest that any dataset may have
 _CONNECTIONS: dict[tuple[str, int], asyncio.Transport] = {}
 
 
@@ -134,7 +137,7 @@ class Sandbox:
         self, entry: LoggedRequest, page: Page, scope: Scope, receive: Receive, send: Send, wait: float = 0.0
     ) -> None:
         entry.status = page.status
-        headers = {"Retry-After": str(int(wait) + 1)} if wait or page.status == 429 else None
+        headers = page.headers | ({"Retry-After": str(int(wait) + 1)} if wait or page.status == 429 else {})
         response = Response(page.body, page.status, headers, media_type=page.media_type)
         await response(scope, receive, send)
 
@@ -182,8 +185,23 @@ def _instead(fault: FaultKind, source: str) -> Page | None:
             return Page(200, HTML, refusals.nothing_here())
         case FaultKind.EMPTY:
             return Page(200, JSON, b"{}")
+        case FaultKind.LARGE:
+            return Page(200, JSON, b"[" + b" " * _LARGE + b"]")
+        case FaultKind.DENSE:
+            return Page(200, JSON, b"[" + b"{}," * 1_200_000 + b"{}]")
+        case FaultKind.BOMB:
+            return Page(200, JSON, _bomb(), {"Content-Encoding": "gzip"})
+        case _ if wall := WALLS.get(fault.value):
+            return Page(wall.status, wall.media_type, wall.body, wall.headers)
         case _:
             return None
+
+
+def _bomb() -> bytes:
+    """1 GB of nothing in 1 MB."""
+    packer = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)
+    nothing = bytes(1024 * 1024)
+    return b"".join(packer.compress(nothing) for _ in range(1024)) + packer.flush()
 
 
 @dataclass

@@ -25,6 +25,31 @@ class FaultKind(StrEnum):
     ODD_ENTRY = "odd_entry"  # a list of games with an entry that nobody understands
     TWICE = "twice"  # a list of games that has a final one a second time, as postponed
     NIL = "nil"  # a list of games with a final in which nobody scored
+    LARGE = "large"  # more than may be read
+    DENSE = "dense"  # few bytes of JSON, and much memory
+    BOMB = "bomb"  # a few kB that unpack to much more than may be read
+    # Walls and others that stand before a site, and what is meant for us: see bodies.walls.
+    CLOUDFLARE = "cloudflare"
+    CLOUDFLARE_BLOCK = "cloudflare_block"
+    CLOUDFLARE_520 = "cloudflare_520"
+    AWS_CHALLENGE = "aws_challenge"
+    AWS_CAPTCHA = "aws_captcha"
+    IMPERVA = "imperva"
+    HUMAN = "human"
+    DATADOME = "datadome"
+    AKAMAI = "akamai"
+    LOGIN = "login"
+    PORTAL = "portal"  # a redirect to another host
+    LOGIN_REDIRECT = "login_redirect"
+    MOVED = "moved"  # a redirect to another place of the site
+    MAINTENANCE = "maintenance"
+    GATEWAY = "gateway"
+    UNKNOWN_4XX = "463"
+    BAD_REQUEST = "400"
+    NOT_ALLOWED = "405"
+    NOT_ACCEPTABLE = "406"  # with a challenge
+    FOREIGN_404 = "foreign_404"  # a page that does not name the site
+    NOT_JSON = "nan"
 
 
 @dataclass(slots=True)

@@ -59,7 +59,10 @@ class FetchError(AdceError):
 
 
 class AbsentError(FetchError):
-    """The source says that it has no such file."""
+    """What the source says of this one file: that it has none. No failure of its dataset, whose breaker stays as it is.
+
+    The same goes for whatever else an answer says of its file alone: those errors are of this kind.
+    """
 
 
 class HealingError(FetchError):
@@ -72,10 +75,11 @@ class HealingError(FetchError):
 
 
 class RefusedError(HealingError):
-    """The source refuses us, and not this file alone: 429, 503, 403, a block page, or no answer at all.
+    """The source refuses us, or is in trouble itself: it says nothing of this file, and others fare no better.
 
-    `wait` is what the source asks for; `shut_out` when it does not want us at all; `too_fast` when it is not this
-    request's fault but that of the pace.
+    429 and 503, no answer at all, and everything that stands before a site: walls, logins, maintenance. `wait` is what
+    the source asks for; `shut_out` when nothing of it can be had, which is waited out longer; `too_fast` when it is not
+    this request's fault but that of the pace.
     """
 
     def __init__(self, message: str, wait: timedelta | None = None, *, shut_out: bool = False, too_fast: bool = False):
@@ -94,6 +98,7 @@ class HeldError(AdceError):
     refusal: RefusedError | None = None
     refusals = 0
 
-    def __init__(self, message: str, until: datetime):
+    def __init__(self, message: str, until: datetime, of: str = ""):
         super().__init__(message)
         self.until = until
+        self.of = of  # the name of the hold

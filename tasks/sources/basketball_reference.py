@@ -13,10 +13,11 @@ from config.models import Check
 from tasks.domain.games import Game, GameStatus
 from tasks.domain.seasons import EASTERN, games_per_team
 from tasks.domain.verdicts import Fault, Verdict, bad, partial, unfinished, whole
-from tasks.sources.documents import Page, UnfitBodyError, read_page
+from tasks.sources.documents import Page, UnfitBodyError, read_page, read_page_of, stands_before
 from tasks.sources.hollow import Line, TeamLines, minutes, number, silent_period, why_hollow
 from tasks.sources.schedules import OddEntryError, is_nil, read_each
 
+_SITE = "basketball-reference.com"  # as its pages name it, wherever they come from
 _ROWS_OF_A_GAME = 100
 _BOX_TABLE = r"box-[A-Z]{3}-game-basic|box_[a-z]{3}_basic"  # the second until about 2019
 _GAME_ID = re.compile(r"(\d{8})0[A-Z]{3}", re.ASCII)
@@ -81,23 +82,27 @@ def season_table(body: bytes, fields: Mapping[str, str], check: Check) -> Verdic
 
 def html_table(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:
     """Any page that has one of the named tables with enough rows."""
-    rows = len(_rows(_table(read_page(body), *check.tables)))
+    page = read_page(body)
+    try:
+        rows = len(_rows(_table(page, *check.tables)))
+    except UnfitBodyError:
+        if wall := stands_before(page.text):
+            return bad(f"refused: {wall}", Fault.REFUSED)
+        if page.is_whole:
+            raise
+        rows = 0
+    if not page.is_whole:
+        return bad("page cut off before its end", Fault.CUT_OFF)
     return whole() if rows >= max(check.min_rows, 1) else bad(f"{rows} rows, fewer than {check.min_rows}")
 
 
 def _page(body: bytes, path: str) -> Page:
-    """The page of that address. An unknown one answers 200 with some other page."""
-    page = read_page(body)
-    if not page.canonical.endswith(path):
-        raise UnfitBodyError(f"another page: {page.title or page.canonical or 'without a title'}", Fault.ABSENT)
-    return page
+    """The page of that address."""
+    return read_page_of(_SITE, body, lambda page: page.canonical.endswith(path))
 
 
 def _season_page(body: bytes, fields: Mapping[str, str], path: str) -> Page:
-    page = read_page(body)
-    if path not in page.canonical or fields["season"] not in page.title:
-        raise UnfitBodyError(f"another page: {page.title or page.canonical or 'without a title'}", Fault.ABSENT)
-    return page
+    return read_page_of(_SITE, body, lambda page: path in page.canonical and fields["season"] in page.title)
 
 
 def _table(page: Page, *names: str) -> LexborNode:

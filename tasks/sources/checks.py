@@ -48,5 +48,5 @@ def examine(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:
 
 def _one_line(reason: str) -> str:
     """Fit for a log line and a database column: a reason can quote the body, whatever is in it."""
-    printable = "".join(character if character.isprintable() else " " for character in reason)
+    printable = "".join(character if character.isprintable() else " " for character in reason[: 10 * _REASON_LENGTH])
     return " ".join(printable.split())[:_REASON_LENGTH]

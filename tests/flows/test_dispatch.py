@@ -29,7 +29,7 @@ def test_a_scraper_that_keeps_failing_is_left_alone_and_the_others_are_not(
     run_reconcile: Reconcile, sites: SandboxProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ADCE_RECONCILE__BREAKER", "{failures: 3, window: 10m, open_for: 1h, longest: 6h}")
-    sites.set_faults("espn", "404", match="/summary")
+    sites.set_faults("espn", "400", match="/summary")
     report = run_reconcile(sources=["espn"], **DAYS)
     asked = [request["url"] for request in sites.requests() if "/summary" in request["url"]]
     assert 3 <= len(asked) <= 6, "not more than were in flight"

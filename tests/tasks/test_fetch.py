@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import zlib
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,9 +17,10 @@ import pytest
 from config.models import Backoff, BreakerRules, Changes, Command, Rate, Retries, Source, Timeouts
 from deployments.sandbox.process import SandboxProcess
 from tasks.commands import prepare
-from tasks.domain.errors import FetchError, HeldError, RefusedError
+from tasks.domain.errors import AbsentError, FetchError, HealingError, HeldError, RefusedError
 from tasks.domain.holds import Hold, Phase
 from tasks.domain.pacing import Departure
+from tasks.downloads import TooLargeError, UnreadableError, read_beginning, read_body
 from tasks.fetch import Fetched, SourceClient
 from tasks.gate import Gate
 from tasks.ledger import Ledger
@@ -262,7 +264,7 @@ def test_a_probe_is_claimed_for_as_long_as_it_may_wait_and_last(client: Callable
 def test_a_breaker_opens_after_failures_and_a_probe_closes_it(
     client: Callable[..., SourceClient], sites: SandboxProcess
 ) -> None:
-    sites.set_faults("espn", "404")
+    sites.set_faults("espn", "400")
     espn = client(connections=1)
     failed = _run(_fetch(espn, 1, 2, 3))
     assert all(isinstance(result, FetchError) for result in failed)
@@ -273,6 +275,165 @@ def test_a_breaker_opens_after_failures_and_a_probe_closes_it(
     again = client()
     assert all(isinstance(result, Fetched) for result in _run(_fetch(again, 4, 5)))
     assert again.gate.hold("espn_scoreboard").phase(datetime.now(UTC)) is Phase.CLOSED
+
+
+def test_that_there_is_no_such_file_moves_no_breaker(
+    client: Callable[..., SourceClient], sites: SandboxProcess
+) -> None:
+    espn = client(connections=1)
+    espn.gate.failed("espn_scoreboard", "HTTP 400", datetime.now(UTC))
+    sites.set_faults("espn", "404")
+    assert all(type(error) is AbsentError for error in _run(_fetch(espn, 1, 2, 3, 4, 5)))
+    assert len(espn.gate.hold("espn_scoreboard").failures) == 1, "neither another failure, nor one forgiven"
+
+
+def test_a_breaker_is_closed_by_a_probe_that_finds_no_such_file(
+    client: Callable[..., SourceClient], sites: SandboxProcess
+) -> None:
+    espn = client()
+    ago = datetime.now(UTC) - timedelta(seconds=1)
+    espn.gate._ledger.change_hold("espn_scoreboard", lambda hold: Hold("espn_scoreboard", ago, "8 failures"))
+    sites.set_faults("espn", "404")
+    _run(_fetch(espn, 1))
+    assert espn.gate.hold("espn_scoreboard").phase(datetime.now(UTC)) is Phase.CLOSED
+
+
+WALLED = ["aws_challenge", "aws_captcha", "portal", "login_redirect", "463", "406", "foreign_404", "cloudflare"]
+
+
+@pytest.mark.parametrize("wall", WALLED)
+def test_what_stands_before_a_site_is_asked_once_and_the_source_is_left_alone(
+    client: Callable[..., SourceClient], sites: SandboxProcess, wall: str
+) -> None:
+    sites.set_faults("espn", wall)
+    jail = Backoff(first=timedelta(seconds=1), shut_out=timedelta(hours=1))
+    espn = client(jail, connections=1)
+    errors = _run(_fetch(espn, 1, 2, 3))
+    assert isinstance(errors[0].refusal, RefusedError)
+    assert all(isinstance(error, HeldError) for error in errors)
+    assert len(sites.requests()) == 1
+    assert espn.gate.hold("espn").until > datetime.now(UTC) + timedelta(minutes=50)
+    assert not espn.gate.hold("espn_scoreboard").failures
+
+
+@pytest.mark.parametrize("fault", ["400", "405", "moved", "large", "bomb"])
+def test_a_wrong_address_and_a_file_that_is_too_large_are_the_dataset_s_fault(
+    client: Callable[..., SourceClient], sites: SandboxProcess, fault: str
+) -> None:
+    sites.set_faults("espn", fault)
+    espn = client(retries=Retries(attempts=1))
+    (error,) = _run(_fetch(espn, 1))
+    assert type(error) is FetchError
+    assert espn.gate.hold("espn").until is None
+    assert len(espn.gate.hold("espn_scoreboard").failures) == 1
+
+
+@pytest.mark.parametrize("fault", ["400", "405", "moved", "large", "bomb", "404"])
+def test_what_does_not_heal_is_asked_for_once(
+    client: Callable[..., SourceClient], sites: SandboxProcess, fault: str
+) -> None:
+    sites.set_faults("espn", fault)
+    _run(_fetch(client(), 1))
+    assert len(sites.requests()) == 1
+
+
+PAGE = "<html><head><title>{}</title>{}</head><body></body></html>"
+CANONICAL = '<link rel="canonical" href="https://www.espn.com/404">'
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "kind"),
+    [
+        pytest.param(404, {}, '{"code": 404, "message": "no"}', AbsentError, id="ESPN's 404"),
+        pytest.param(404, {}, "", AbsentError, id="404 without a body"),
+        pytest.param(410, {}, "Gone", AbsentError, id="410 with a line"),
+        pytest.param(404, {}, '<?xml version="1.0"?><Error><Code>NoSuchKey</Code></Error>', AbsentError, id="S3's 404"),
+        pytest.param(404, {}, PAGE.format("Not Found", CANONICAL), AbsentError, id="404 page by its address"),
+        pytest.param(404, {}, PAGE.format("Not Found | ESPN.com", ""), AbsentError, id="404 page by its title"),
+        pytest.param(
+            404, {}, '<html><body><a href="https://m.espn.com/nba">NBA</a></body></html>', AbsentError, id="by a link"
+        ),
+        pytest.param(502, {}, '{"code": 404, "message": "no"}', AbsentError, id="ESPN's 404 through a gateway"),
+        pytest.param(404, {}, PAGE.format("404 Not Found", ""), RefusedError, id="404 page that names no site"),
+        pytest.param(404, {}, PAGE.format("Just a moment...", CANONICAL), RefusedError, id="a wall with 404"),
+        pytest.param(
+            404,
+            {},
+            '<html><a href="https://wifi.example/?to=https://espn.com/">Go on</a></html>',
+            RefusedError,
+            id="a portal",
+        ),
+        pytest.param(202, {}, "", RefusedError, id="202"),
+        pytest.param(204, {}, "", RefusedError, id="204"),
+        pytest.param(200, {"x-amzn-waf-action": "challenge"}, "{}", RefusedError, id="200 with AWS WAF's header"),
+        pytest.param(302, {"Location": "https://login.example.com/"}, "", RefusedError, id="to another host"),
+        pytest.param(302, {"Location": "/account/login?from=x"}, "", RefusedError, id="to a login"),
+        pytest.param(307, {"Location": "https://site.api.espn.com/x"}, "", RefusedError, id="in a circle"),
+        pytest.param(301, {"Location": "/y"}, "", FetchError, id="to another place"),
+        pytest.param(304, {}, "", FetchError, id="304"),
+        pytest.param(400, {}, '{"code": 400}', FetchError, id="400"),
+        pytest.param(405, {}, PAGE.format("405 Not Allowed", ""), FetchError, id="405"),
+        pytest.param(405, {"x-amzn-waf-action": "captcha"}, "", RefusedError, id="405 with a challenge"),
+        pytest.param(406, {}, PAGE.format("Are you a robot?", ""), RefusedError, id="406 with a wall"),
+        pytest.param(414, {}, "", FetchError, id="414"),
+        pytest.param(422, {}, "", FetchError, id="422"),
+        pytest.param(407, {}, "", RefusedError, id="a proxy wants a login"),
+        pytest.param(418, {}, "", RefusedError, id="418"),
+        pytest.param(428, {}, '{"sec-cp-challenge": "true"}', RefusedError, id="Akamai's question"),
+        pytest.param(451, {}, "", RefusedError, id="451"),
+        pytest.param(463, {}, "", RefusedError, id="463"),
+        pytest.param(511, {}, "", RefusedError, id="a captive portal by its status"),
+        pytest.param(500, {}, PAGE.format("500 Internal Server Error", ""), HealingError, id="500"),
+        pytest.param(502, {}, PAGE.format("502 Bad Gateway", ""), HealingError, id="502"),
+        pytest.param(
+            520,
+            {},
+            PAGE.format("520: Web server is down", "<div id=cf-error-details>"),
+            HealingError,
+            id="Cloudflare's 520",
+        ),
+        pytest.param(503, {}, PAGE.format("Just a moment...", ""), RefusedError, id="a wall with 503"),
+        pytest.param(200, {"Content-Encoding": "br"}, "x", HealingError, id="packed as nobody asked"),
+        pytest.param(200, {"Content-Encoding": "gzip"}, "not gzip", HealingError, id="packed and broken"),
+    ],
+)
+def test_what_an_answer_means(status: int, headers: dict[str, str], body: str, kind: type[FetchError]) -> None:
+    async def work() -> FetchError:
+        source = a_config().sources["espn"].model_copy(update={"base_url": "https://site.api.espn.com"})
+        stream = httpx.ByteStream(body.encode())
+        answers = httpx.MockTransport(lambda request: httpx.Response(status, headers=headers, stream=stream))
+        espn = SourceClient("espn", source, FreeBucket(), None, transport=answers)  # type: ignore[arg-type]
+        with pytest.raises(FetchError) as caught:
+            await espn._get("https://site.api.espn.com/x", Departure(0), source, 1000)
+        return caught.value
+
+    error = _run(work())
+    assert type(error) is kind, error
+    if kind is RefusedError:
+        assert error.shut_out  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("encoding", ["identity", "gzip", "x-gzip", "deflate", "bare deflate"])
+@pytest.mark.parametrize("size", [0, 1, 3_000_000])
+def test_a_body_is_read_however_it_is_packed_up_to_its_largest_size(encoding: str, size: int) -> None:
+    body = b"0123456789" * (size // 10) + b"x" * (size % 10)
+    bits = {"gzip": 31, "x-gzip": 31, "deflate": 15, "bare deflate": -15}.get(encoding)
+    packer = zlib.compressobj(wbits=bits or 15)
+    packed = packer.compress(body) + packer.flush() if bits else body
+    headers = {"Content-Encoding": encoding.split()[-1]}
+
+    def answer() -> httpx.Response:
+        return httpx.Response(200, headers=headers, stream=httpx.ByteStream(packed))
+
+    assert _run(read_body(answer(), size)) == body
+    if size:
+        with pytest.raises(TooLargeError):
+            _run(read_body(answer(), size - 1))
+        assert _run(read_beginning(answer(), size - 1)) == body[:-1]
+    if size and bits:
+        packed = packed[: len(packed) // 2]
+        with pytest.raises(UnreadableError):
+            _run(read_body(answer(), size))
 
 
 def test_a_server_error_that_asks_for_an_hour_holds_the_source_for_an_hour(ledger_url: str) -> None:

@@ -106,11 +106,56 @@ def test_an_empty_box_score_is_absent() -> None:
 
 
 @pytest.mark.parametrize(
-    "canonical", ["/boxscores/202401050LAL.html", "/boxscores/pbp/202401050BOS.html", "/boxscores/"]
+    ("canonical", "fault"),
+    [
+        ("/boxscores/202401050LAL.html", Fault.UNFIT),
+        ("/boxscores/pbp/202401050BOS.html", Fault.UNFIT),
+        ("/leagues/NBA_2024.html", Fault.UNFIT),
+        ("/404.html", Fault.ABSENT),
+        ("/boxscores/", Fault.ABSENT),
+        ("/", Fault.ABSENT),
+    ],
 )
-def test_a_page_under_another_address_is_bad(canonical: str) -> None:
+def test_only_the_site_s_own_404_and_index_pages_say_that_there_is_no_such_page(canonical: str, fault: Fault) -> None:
     content = players("box-UTA-game-basic") + players("box-BOS-game-basic")
-    assert boxed(content, canonical) == bad("another page: Jazz vs Celtics", Fault.ABSENT)
+    assert boxed(content, canonical) == bad("another page: Jazz vs Celtics", fault)
+
+
+def an_answer(title: str, head: str = "", content: str = "", end: str = "</html>") -> Fault | None:
+    body = f"<!DOCTYPE html><html><head><title>{title}</title>{head}</head><body>{content}</body>{end}"
+    return examine(body.encode(), {"id": "202401050BOS"}, Check(name="basketball_reference.box_score")).fault
+
+
+CANONICAL = f'<link rel="canonical" href="{SITE}%s">'
+
+
+@pytest.mark.parametrize(
+    ("title", "head", "fault"),
+    [
+        pytest.param("Page Not Found", "", Fault.REFUSED, id="a 404 page that gives no address"),
+        pytest.param("Page Not Found | Basketball-Reference.com", "", Fault.REFUSED, id="nor one that names the site"),
+        pytest.param(
+            "Not Found", '<link rel="canonical" href="https://portal.example/404.html">', Fault.REFUSED, id="another's"
+        ),
+        pytest.param("Down for maintenance", CANONICAL % "/", Fault.REFUSED, id="the site's own maintenance page"),
+        pytest.param("Rate Limited Request (429 error)", CANONICAL % "/429.html", Fault.REFUSED, id="its own wall"),
+        pytest.param("List of all Players", CANONICAL % "/players/", Fault.ABSENT, id="its index of players"),
+    ],
+)
+def test_what_another_page_says_depends_on_whose_it_is(title: str, head: str, fault: Fault) -> None:
+    assert an_answer(title, head) is fault
+
+
+def test_a_page_cut_off_is_no_evidence_whoever_it_is_of() -> None:
+    assert an_answer("Jazz vs Celtics", CANONICAL % "/boxscores/202401050BOS.html", end="") is Fault.CUT_OFF
+    assert an_answer("Jazz vs Celtics | Basketball-Reference.com", end="") is Fault.CUT_OFF
+
+
+def test_a_good_page_may_speak_of_walls_in_its_scripts() -> None:
+    content = players("box-UTA-game-basic") + players("box-BOS-game-basic")
+    scripts = "<script src='/cdn-cgi/challenge-platform/h/b/jsd.js'></script><script>var _cf_chl_opt, captcha</script>"
+    assert boxed(f"{content}{scripts}<h1>Access Denied: a night in Boston</h1>") == Verdict(WHOLE)
+    assert an_answer("Page Not Found", CANONICAL % "/404.html", scripts) is Fault.ABSENT
 
 
 def told(*rows: int) -> Verdict:
@@ -265,7 +310,7 @@ def test_season_type_on_a_page_without_the_header(name: str, game_id: str, seaso
     ],
 )
 def test_schedules_that_are_bad(found: Verdict, reason: str) -> None:
-    assert found == bad(reason, Fault.ABSENT if reason.startswith("another page") else Fault.UNFIT)
+    assert found == bad(reason)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.models import Check
+from deployments.sandbox.bodies.walls import WALLS
 from tasks.domain.verdicts import Fault, Verdict, Wholeness, bad
 from tasks.sources.checks import CHECKS, examine
 
@@ -20,6 +21,7 @@ FIELDS = {
     "month": "january",
 }
 NAMES = sorted(CHECKS)
+JSON_NAMES = [name for name in NAMES if name == "json" or name.startswith(("espn", "nba"))]
 
 # The keys that checks look at, so that arbitrary values get past the first look-up.
 # fmt: off
@@ -83,17 +85,70 @@ def test_arbitrary_markup_gets_a_verdict(name: str, markup: list[str]) -> None:
         pytest.param(b"<html><title>Just a moment...</title></html>", Fault.REFUSED, id="Cloudflare's question"),
         pytest.param(b"<h1>Rate Limited Request (429 error)</h1> <p>We apologize", Fault.REFUSED, id="429 page"),
         pytest.param(b"error code: 1015", Fault.REFUSED, id="Cloudflare's plain text"),
-        pytest.param(b"<html><title>Page Not Found</title></html>", Fault.UNFIT, id="404 page"),
+        pytest.param(b"Service Unavailable", Fault.REFUSED, id="a line of a gateway"),
+        pytest.param(b'{"cpr_chlge": "true"}', Fault.REFUSED, id="Akamai's question to programs"),
     ],
 )
 def test_bodies_that_are_bad_for_every_check(name: str, body: bytes, fault: Fault) -> None:
     found = judged(name, body)
-    absent = b"Page Not Found" in body and name != "html_table"
-    assert (found.wholeness, found.fault) == (Wholeness.BAD, Fault.ABSENT if absent else fault)
+    assert (found.wholeness, found.fault) == (Wholeness.BAD, fault)
     assert found.reason
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name == "json" or name.startswith(("espn", "nba"))])
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("wall", [name for name, wall in WALLS.items() if wall.status == 200 and name != "nan"])
+def test_what_stands_before_a_site_says_nothing_of_a_file(name: str, wall: str) -> None:
+    assert judged(name, WALLS[wall].body).fault is Fault.REFUSED
+
+
+@pytest.mark.parametrize("name", JSON_NAMES)
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"<html><title>Page Not Found | ESPN.com</title></html>", id="a page of the site"),
+        pytest.param(b"<html><head></head><body></body></html>", id="an empty page"),
+        pytest.param(b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>', id="XML"),
+        pytest.param(b"<!-- page --><p>Oops", id="a page cut off"),
+        pytest.param(b"upstream connect error or disconnect/reset before headers", id="a line of text"),
+    ],
+)
+def test_where_json_is_asked_for_a_page_or_a_notice_is_the_site_s_trouble(name: str, body: bytes) -> None:
+    assert judged(name, body).fault is Fault.REFUSED
+
+
+@pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
+def test_nan_in_json_is_not_json(constant: str) -> None:
+    assert judged("json", f'{{"a": [{constant}]}}'.encode()).fault is Fault.CUT_OFF
+    assert judged("json", f'{{"a": "{constant}"}}'.encode()).wholeness is Wholeness.WHOLE
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"[" + b"{}," * 1_000_001 + b"{}]", id="values"),
+        pytest.param(b"[" + b'{"a":{"a":{"a":0}}},' * 300_000 + b"0]", id="objects"),
+        pytest.param(b'["\xf0\x9f\x8f\x80' + b"a" * 30_000_000 + b'"]', id="wide text"),
+        pytest.param(b'["' + b"a" * 30_000_000 + b'\\ud83c\\udfc0"]', id="wide text by an escape"),
+        pytest.param(b"<html>" + b"<p>x" * 800_000 + b"</html>", id="elements"),
+        pytest.param(b"<html><a " + b"b " * 1_200_000 + b"></a></html>", id="attributes"),
+        pytest.param(b"<html><a " + b"b=" * 1_200_000 + b"></a></html>", id="values of attributes"),
+    ],
+)
+def test_what_would_take_too_much_memory_is_not_parsed(name: str, body: bytes) -> None:
+    found = judged(name, body)
+    if body.startswith(b"<") == (name in JSON_NAMES):
+        assert found.fault is Fault.REFUSED
+    else:
+        assert found.fault is Fault.UNFIT
+        assert found.reason.startswith("too dense")
+
+
+def test_a_long_table_of_numbers_is_parsed() -> None:
+    assert judged("json", b"[" + b"1," * 1_900_000 + b"1]").wholeness is Wholeness.WHOLE
+
+
+@pytest.mark.parametrize("name", JSON_NAMES)
 @pytest.mark.parametrize(
     ("body", "reason", "fault"),
     [

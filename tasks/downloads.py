@@ -1,0 +1,110 @@
+"""How is the body of an answer read, and no more of it than may be? What is packed counts by its size unpacked."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import httpx
+
+# What a request says that it can unpack. Of others, libraries that are installed for something else would unpack
+# what they like, and without a limit.
+ACCEPTED = "gzip, deflate"
+
+_PIECE = 1024 * 1024  # bytes
+
+
+class TooLargeError(Exception):
+    """There is more of a body than may be read."""
+
+
+class UnreadableError(Exception):
+    """A body is packed in a way that was not asked for, or what it is packed in is broken."""
+
+
+async def read_body(response: httpx.Response, at_most: int) -> bytes:
+    """All of it. Raises TooLargeError when that is more than so many bytes, and stops reading there."""
+    announced = response.headers.get("Content-Length", "")
+    if announced.isdecimal() and len(announced) < 20 and int(announced) > at_most:
+        raise TooLargeError
+    body = bytearray()
+    async for piece in _pieces(response):
+        if len(body) + len(piece) > at_most:
+            raise TooLargeError
+        body += piece
+    return bytes(body)
+
+
+async def read_beginning(response: httpx.Response, at_most: int) -> bytes:
+    """Its first so many bytes, or fewer where what it is packed in is broken: of an error, which says it all there."""
+    body = bytearray()
+    try:
+        async for piece in _pieces(response):
+            body += piece[: at_most - len(body)]
+            if len(body) >= at_most:
+                break
+    except UnreadableError:
+        pass
+    return bytes(body)
+
+
+async def _pieces(response: httpx.Response) -> AsyncIterator[bytes]:
+    if response.is_stream_consumed:
+        yield response.content
+        return
+    unpack = _unpacker(response.headers.get("Content-Encoding", ""))
+    try:
+        async for raw in response.aiter_raw():
+            for piece in unpack(raw):
+                yield piece
+        for piece in unpack(b""):
+            yield piece
+    except zlib.error as error:
+        raise UnreadableError(str(error)) from None
+
+
+def _unpacker(encoding: str) -> Callable[[bytes], Iterator[bytes]]:
+    """Unpacks one piece after the other, into pieces of at most a MB; an empty one at the end."""
+    match encoding.strip().lower():
+        case "" | "identity":
+            return lambda raw: iter([raw])
+        case "gzip" | "x-gzip" | "deflate" as one:
+            return _Inflater(one != "deflate")
+        case other:
+            raise UnreadableError(f"Content-Encoding {other[:40]!r}, which was not asked for")
+
+
+class _Inflater:
+    """gzip, or deflate with or without the zlib header that it should have."""
+
+    def __init__(self, is_gzip: bool):
+        self._stream = zlib.decompressobj(zlib.MAX_WBITS | 16 if is_gzip else zlib.MAX_WBITS)
+        self._may_be_bare = not is_gzip
+        self._has_begun = False
+
+    def __call__(self, raw: bytes) -> Iterator[bytes]:
+        if not raw:
+            yield from self._end()
+            return
+        self._has_begun = True
+        while raw:
+            yield self._inflate(raw)
+            raw = self._stream.unconsumed_tail
+
+    def _inflate(self, raw: bytes) -> bytes:
+        try:
+            piece = self._stream.decompress(raw, _PIECE)
+        except zlib.error:
+            if not self._may_be_bare:
+                raise
+            self._stream = zlib.decompressobj(-zlib.MAX_WBITS)
+            piece = self._stream.decompress(raw, _PIECE)
+        self._may_be_bare = False
+        return piece
+
+    def _end(self) -> Iterator[bytes]:
+        if not self._has_begun:
+            return
+        yield self._stream.flush()
+        if not self._stream.eof:
+            raise zlib.error("it ends too early")

@@ -1,0 +1,110 @@
+"""What follows from an answer that is no 200? There is no such file, the source refuses, or the address is wrong."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+
+from tasks.domain.errors import AbsentError, FetchError, HealingError, RefusedError
+from tasks.domain.verdicts import Fault
+from tasks.sources.documents import UnfitBodyError, is_page, read_json, read_page, stands_before
+from tasks.sources.walls import challenge_in, heading, leads_to_wall, says_wall
+
+# Of an error's body so many bytes are read: the largest 404 page of the three sites has 92 kB.
+BEGINNING = 1024 * 1024
+# By which RFC 9110 (15.5) says that a request was made wrongly; 418 only keeps its number free.
+_WRONG_REQUEST = frozenset({*range(400, 418), 421, 422, 426}) - {401, 402, 403, 404, 407, 408, 410}
+
+
+def judge(
+    response: httpx.Response, body: bytes, url: str, site: str, wait: timedelta | None, patience: timedelta
+) -> FetchError:
+    """What follows from an answer that is no 200, by its status, its headers and the beginning of its body.
+
+    `site` is the domain by which the site's pages name it, `wait` what the answer asks for: with a server's error, more
+    than the `patience` of one file pauses the whole source.
+    """
+    status, said = response.status_code, f"{url}: HTTP {response.status_code}"
+    text = body.decode("utf-8", "replace")
+    if challenge := challenge_in(response.headers, failed=True):
+        return RefusedError(f"{said}, {challenge}", wait, shut_out=True)
+    if 300 <= status < 400:
+        return _redirected(url, response.headers.get("Location", ""), said)
+    if status == 429:
+        return RefusedError(said, wait, too_fast=True)
+    if status in (404, 410) or (status >= 400 and _error_code(body) == 404):
+        return _absent(said, text, site)
+    if wall := _bot_wall(text, body, is_own_error=status >= 500):
+        return RefusedError(f"{said}: {wall}", wait, shut_out=True)
+    if status == 503:
+        return RefusedError(said, wait)
+    if status in (401, 402, 403, 407, 511):
+        return RefusedError(f"{said}, refused", wait, shut_out=True)
+    if status >= 500 or status == 408:
+        return RefusedError(said, wait) if wait and wait > patience else HealingError(said, wait)
+    if status in _WRONG_REQUEST:
+        return FetchError(f"{said}: {heading(text)}" if text.strip() else said)
+    return RefusedError(f"{said}, which is no answer to such a request", wait, shut_out=True)
+
+
+def challenge_with_200(response: httpx.Response, url: str) -> RefusedError | None:
+    """A wall may answer 200, and say only in a header that it was the wall."""
+    challenge = challenge_in(response.headers, failed=False)
+    return RefusedError(f"{url}: {challenge}", shut_out=True) if challenge else None
+
+
+def _redirected(asked: str, location: str, said: str) -> FetchError:
+    """To another host, a login or the same place is the site's trouble; to another place of it, a wrong address."""
+    said = f"{said} to {location[:200]}" if location else said
+    try:
+        goes_to, came_from = urlsplit(urljoin(asked, location)), urlsplit(asked)
+        is_elsewhere = goes_to.hostname != came_from.hostname or (
+            goes_to.scheme == came_from.scheme and goes_to.port != came_from.port
+        )
+    except ValueError:
+        return FetchError(said)
+    in_a_circle = bool(location) and goes_to == came_from
+    if is_elsewhere or in_a_circle or leads_to_wall(goes_to.path):
+        return RefusedError(said, shut_out=True)
+    return FetchError(said)
+
+
+def _absent(said: str, text: str, site: str) -> FetchError:
+    """404 and 410 say that there is no such file, unless with a page that the site did not make."""
+    if not is_page(text):
+        return AbsentError(said)
+    try:
+        page = read_page(text.encode())
+    except UnfitBodyError as error:
+        return RefusedError(f"{said}: {error}", shut_out=True)
+    if wall := says_wall(text) if page.path_at(site) is not None else stands_before(text):
+        return RefusedError(f"{said}: {wall}", shut_out=True)
+    if not page.names(site):
+        return RefusedError(f"{said}: a page that does not name {site}: {heading(text)}", shut_out=True)
+    return AbsentError(said)
+
+
+def _bot_wall(text: str, body: bytes, *, is_own_error: bool) -> str | None:
+    """What a bot wall says of itself. A server's own error can have its maker's marks, where that is its gateway."""
+    if is_page(text):
+        return says_wall(text, bots_only=True) if is_own_error else stands_before(text, bots_only=True)
+    try:
+        read_json(body)
+    except UnfitBodyError as error:
+        is_json = text.lstrip().startswith("{")
+        if error.fault is Fault.REFUSED and is_json and not is_own_error:
+            return str(error)
+    return None
+
+
+def _error_code(body: bytes) -> int | None:
+    """The code of ESPN's error bodies, which is not always the status."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    code = document.get("code") if isinstance(document, dict) else None
+    return code if isinstance(code, int) else None

@@ -1,7 +1,7 @@
 """Is an answer of ESPN's site API whole, and which games does a scoreboard list?"""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -10,7 +10,7 @@ from tasks.domain.games import Game, GameStatus
 from tasks.domain.seasons import eastern_day, season_name, season_of, start_year
 from tasks.domain.verdicts import Fault, Verdict, bad, unfinished, whole
 from tasks.sources.documents import read_object
-from tasks.sources.hollow import Line, TeamLines, number, silent_period, why_hollow
+from tasks.sources.hollow import Line, TeamLines, minutes, number, silent_period, why_hollow
 from tasks.sources.schedules import OddEntryError, is_nil, moment, read_each, tip_off
 
 # ESPN cuts a list to 25 events without a word when it dislikes the request; no day has that many games.
@@ -156,7 +156,7 @@ def _is_if_necessary(event: dict[str, Any]) -> bool:
 
 
 def _teams(document: dict[str, Any]) -> list[TeamLines]:
-    """The teams that have players in the box score, each with its score from the header."""
+    """The teams that have players in the box score, each with its score from the header, or else with its totals."""
     competitors = document["header"]["competitions"][0].get("competitors") or []
     scores = {str((c.get("team") or {}).get("id")): number(c.get("score")) for c in competitors}
     teams = []
@@ -164,20 +164,27 @@ def _teams(document: dict[str, Any]) -> list[TeamLines]:
         groups = [group for group in team.get("statistics") or [] if group.get("athletes")]
         if groups:
             lines = [line for group in groups for line in _lines(group)]
-            teams.append(TeamLines(lines, scores.get(str((team.get("team") or {}).get("id")))))
+            total = _line(groups[0], groups[0].get("totals") or []) if len(groups) == 1 else Line()
+            score = scores.get(str((team.get("team") or {}).get("id")))
+            teams.append(TeamLines(lines, total.points if score is None else score, total.minutes))
     return teams
 
 
-def _lines(group: dict[str, Any]) -> list[Line]:
+def _lines(group: dict[str, Any]) -> Iterator[Line]:
     """Those of the players who have played: they have figures that are not all 0."""
-    names = [str(name).lower() for name in group.get("labels") or group.get("names") or []]
-    column = names.index("pts") if "pts" in names else None
-    figures = [athlete.get("stats") or [] for athlete in group["athletes"] if not athlete.get("didNotPlay")]
-    return [
-        Line(number(stats[column]) if column is not None and column < len(stats) else None)
-        for stats in figures
-        if any(re.search(r"[1-9]", str(figure)) for figure in stats)
-    ]
+    for athlete in group["athletes"]:
+        figures = athlete.get("stats") or []
+        if not athlete.get("didNotPlay") and any(re.search(r"[1-9]", str(figure)) for figure in figures):
+            yield _line(group, figures)
+
+
+def _line(group: dict[str, Any], figures: list[Any]) -> Line:
+    """ESPN has changed the order of the columns; their names stand beside them."""
+    named = {
+        str(name).lower(): figure
+        for name, figure in zip(group.get("labels") or group.get("names") or [], figures, strict=False)
+    }
+    return Line(number(named.get("pts")), minutes(named.get("min")))
 
 
 def _told_to_the_end(plays: list[dict[str, Any]], competition: dict[str, Any]) -> Verdict:

@@ -8,6 +8,7 @@ _ON_THE_FLOOR = 5
 _TOLERANCE = 0.1  # of the minutes, which are rounded for each player
 # "30:49", "PT30M49.00S", "30", and "33.000000:28", as some years of stats.nba.com have it.
 _MINUTES = re.compile(r"(?:PT)?(\d+)(?:\.\d+)?(?:[:M](\d+))?", re.ASCII)
+_NUMBER = re.compile(r"-?\d{1,9}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,5 +54,7 @@ def minutes(text: object) -> float | None:
 
 def number(text: object) -> int | None:
     """A count, from a number or its text."""
-    match = re.fullmatch(r"-?\d+", str(text).strip(), re.ASCII)
+    if isinstance(text, int | float):
+        return int(text) if text == text // 1 else None
+    match = _NUMBER.fullmatch(text.strip()) if isinstance(text, str) else None
     return int(match[0]) if match else None

@@ -276,6 +276,10 @@ def players(*teams: dict[str, Any]) -> dict[str, Any]:
     return a_summary(boxscore={"players": teams})
 
 
+def with_totals(team: dict[str, Any], *totals: str) -> dict[str, Any]:
+    return team | {"statistics": [team["statistics"][0] | {"totals": totals}]}
+
+
 @pytest.mark.parametrize(
     ("summary", "reason"),
     [
@@ -306,6 +310,16 @@ def players(*teams: dict[str, Any]) -> dict[str, Any]:
             "hollow: the players of a team have 85 of its 91 points",
             id="players are missing",
         ),
+        pytest.param(
+            players(HOME, with_totals(AWAY, "270", "91")),
+            "hollow: the players of a team have 240 of its 270 minutes",
+            id="minutes are missing",
+        ),
+        pytest.param(
+            players(HOME, with_totals(AWAY | {"team": {}}, "", "92")),
+            "hollow: the players of a team have 91 of its 92 points",
+            id="by the totals",
+        ),
         pytest.param(a_summary(plays=[END]), "hollow: no play but the end of the game", id="only the last play"),
         pytest.param(
             a_summary(plays=[GAME[3], END]), "hollow: no play in period 1 of 4", id="only the plays of the last period"
@@ -332,6 +346,10 @@ def test_summaries_that_are_not_whole(summary: dict[str, Any], reason: str) -> N
 )
 def test_summaries_that_are_bad(summary: dict[str, Any], reason: str, fault: Fault) -> None:
     assert judged(summary) == bad(reason, fault)
+
+
+def test_totals_that_say_nothing_are_no_totals() -> None:
+    assert judged(players(with_totals(HOME, "", "99"), with_totals(AWAY, "", "91"))).wholeness is WHOLE
 
 
 def test_another_game_is_bad() -> None:

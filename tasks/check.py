@@ -9,6 +9,7 @@ from typing import Any
 
 from config.models import Config, Dataset
 from tasks.domain.errors import SelectionError
+from tasks.domain.finality import settled_wholeness
 from tasks.domain.keys import KeyPatterns
 from tasks.domain.seasons import days_of_month, end_year, season_name, season_of, start_year, window
 from tasks.domain.verdicts import Consequence, Verdict, Wholeness, consequence_of
@@ -93,13 +94,14 @@ def _season(dataset: Dataset, fields: Mapping[str, str], body: bytes) -> str | N
 
 def _at(dataset: Dataset, fields: Mapping[str, str], verdict: Verdict, taken: datetime) -> Wholeness:
     """A list that grows is whole only if it was taken after its end."""
-    if dataset.refresh is None or verdict.wholeness is not Wholeness.WHOLE:
+    if dataset.per == "game":
         return verdict.wholeness
-    season = fields["season"]
+    return settled_wholeness(dataset, *_days(dataset, fields), verdict, taken)
+
+
+def _days(dataset: Dataset, fields: Mapping[str, str]) -> tuple[date, date]:
+    """The first and the last day that a list is about."""
     if dataset.per == "date":
-        last = date.fromisoformat(fields["date"])
-    elif dataset.per == "month":
-        last = days_of_month(season, fields["month"])[1]
-    else:
-        last = window(season)[1]
-    return Wholeness.WHOLE if taken.date() > last else Wholeness.PARTIAL
+        return (day := date.fromisoformat(fields["date"])), day
+    season = fields["season"]
+    return days_of_month(season, fields["month"]) if dataset.per == "month" else window(season)

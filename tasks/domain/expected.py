@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -133,7 +133,7 @@ def calendar_cells(config: Config, now: datetime, selection: Selection | None = 
             for first_day, last_day, fields in _periods(dataset.per, season):
                 if selection.reaches(season, first_day, last_day):
                     due_from = last_day + timedelta(days=1) if dataset.per == "date" else first_day
-                    due_at = _eastern_midnight(due_from) + dataset.due_after
+                    due_at = seasons.eastern_midnight(due_from) + dataset.due_after
                     arm = _arm(config, name, first_day, fields)
                     url, cost = ways[scraper_of(name, arm)]
                     for template in dataset.keys:
@@ -155,7 +155,7 @@ def game_cells(
         if game.status in unplayed or was_not_needed(game, today) or not selection.reaches(season, day, day):
             continue
         fields = _season_fields(season) | _day_fields(day) | {"id": game.id}
-        start = game.start or _eastern_midnight(day + timedelta(days=1))
+        start = game.start or seasons.eastern_midnight(day + timedelta(days=1))
         for name, dataset in datasets:
             types = dataset.season_types
             if season >= dataset.first_season and (types is None or game.season_type in types):
@@ -207,7 +207,3 @@ def _season_fields(season: str) -> dict[str, str]:
 @lru_cache(maxsize=50_000)
 def _day_fields(day: date) -> dict[str, str]:
     return {"date": day.isoformat(), "yyyymmdd": day.strftime("%Y%m%d")}
-
-
-def _eastern_midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), tzinfo=seasons.EASTERN).astimezone(UTC)

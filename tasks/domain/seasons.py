@@ -6,7 +6,8 @@ A season is written as the league writes it, by start and end year: "2023-24".
 import calendar
 import re
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 EASTERN = ZoneInfo("America/New_York")
@@ -57,6 +58,23 @@ def season_of(day: date) -> str:
 def eastern_day(moment: datetime) -> date:
     """The US Eastern calendar day of a moment: the day the league books a game under."""
     return moment.astimezone(EASTERN).date()
+
+
+@lru_cache(maxsize=50_000)
+def eastern_midnight(day: date) -> datetime:
+    """The moment at which an Eastern calendar day begins, in UTC."""
+    return datetime.combine(day, time(), tzinfo=EASTERN).astimezone(UTC)
+
+
+@lru_cache(maxsize=500)
+def over_at(season: str) -> datetime:
+    """When the last day has ended on which the season can have a game."""
+    return eastern_midnight(window(season)[1] + timedelta(days=1))
+
+
+def playoffs_begin(season: str) -> datetime:
+    """No play-in or play-off game is earlier; the season's last months hold little else."""
+    return eastern_midnight(date(end_year(season), 4, 10))
 
 
 def current_season(now: datetime) -> str:

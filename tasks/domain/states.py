@@ -11,15 +11,13 @@ from typing import NamedTuple
 
 from config.models import Dataset
 from tasks.domain.expected import Cell
+from tasks.domain.finality import GAME_LENGTH, expected_ends, next_look, why_not_final
 from tasks.domain.games import Game, GameStatus
 from tasks.domain.reasons import Limit
 from tasks.domain.verdicts import Verdict, Wholeness
 
-# How long after its start a game is over at the latest; one that is not final by then is overdue.
-GAME_LENGTH = timedelta(hours=4)
-# A file that should have become final and has not is looked at again ever less often: after a
-# quarter of the time that has passed since.
-_PATIENCE = 0.25
+# A correction that the last planned look has found is confirmed by another one after as long again, but no later.
+_LONGEST_CONFIRMATION = timedelta(days=7)
 
 
 class State(StrEnum):
@@ -65,6 +63,7 @@ class Examination(NamedTuple):
     fetched: datetime | None = None  # when ADCE last had just this from the source; None if it never had
     agreed: bool = False  # two downloads, one after the other, said the same
     was_size: int | None = None  # of the former version, if somebody else has replaced it by less
+    changed: bool = False  # the last download said something else than the one before
 
     @property
     def size(self) -> int:
@@ -73,6 +72,11 @@ class Examination(NamedTuple):
     @property
     def good(self) -> bool:
         return self.verdict.wholeness is not Wholeness.BAD
+
+
+def taken_at(have: LakeObject, current: Examination, now: datetime) -> datetime:
+    """When the source gave it. Of what somebody else has stored, that is when they did."""
+    return current.fetched or min(have.modified, now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,23 +101,28 @@ def state_of(
     current: Examination | None,
     looks: Sequence[timedelta],
     now: datetime,
+    final_after: timedelta = GAME_LENGTH,
 ) -> Status:
     """The one state of a cell, with its one reason.
 
     `known` is what was found in the last version of the stored body that anybody looked into, and `current` the same
-    if that is the version that is there. `looks` says how long after a final game its files are looked at again.
+    if that is the version that is there. `looks` says how long after a final game its files are looked at again, and
+    `final_after` how long after its start a game should be final in a list.
     """
     verdict = None if current is None else current.verdict
     had = _had(have, known) if current is None else current.was_size
-    early = ""
+    again: datetime | None = None
     if have is not None and have.size >= dataset.min_bytes and had is None:
         if current is None or verdict is None:
             return _NOT_LOOKED_INTO
         if verdict.wholeness is Wholeness.WHOLE:
             if cell.game is not None:
                 return _whole_game(cell, cell.game, have, current, looks, now)
-            if not (early := _taken_early(cell, current.fetched or have.modified, verdict)):
+            again = _next_look(cell, dataset, have, current, now, final_after)
+            if again is None:
                 return _COMPLETE
+            if now < again:
+                return Status(State.PRESENT, "up to date; looked at again, since more may be listed", until=again)
     if waits := _why_not_due(cell, now):
         return waits
     if have is None:
@@ -127,10 +136,10 @@ def state_of(
     assert current is not None
     assert verdict is not None
     if verdict.wholeness is Wholeness.WHOLE:
-        return _gap(Kind.STALE, early)
+        return _gap(Kind.STALE, why_not_final(dataset, cell.last_day, taken_at(have, current, now)))
     if dataset.refresh is None or not verdict.fits(dataset):
         return _gap(Kind.INVALID, verdict.reason)
-    return _partial(cell, dataset.refresh, have, verdict, current.fetched, now)
+    return _partial(cell, dataset, have, current, now, final_after)
 
 
 def _had(have: LakeObject | None, known: Examination | None) -> int | None:
@@ -147,40 +156,36 @@ def _whole_game(
     if current.agreed or not looks or game.status is not GameStatus.FINAL:
         return _COMPLETE
     taken = current.fetched or have.modified
-    if taken >= cell.due_at + looks[-1]:
-        return _COMPLETE
-    again = next(cell.due_at + look for look in looks if cell.due_at + look > taken)
+    again = next((cell.due_at + look for look in looks if cell.due_at + look > taken), None)
+    if again is None:
+        if not current.changed:
+            return _COMPLETE
+        again = taken + min(looks[-1], _LONGEST_CONFIRMATION)
     if now >= again:
         return _gap(Kind.STALE, f"last looked at on {_minute(taken)}; corrections may have come since")
     return Status(State.PRESENT, "complete; looked at again for corrections", until=again)
 
 
 def _partial(
-    cell: Cell, refresh: timedelta, have: LakeObject, verdict: Verdict, fetched: datetime | None, now: datetime
+    cell: Cell, dataset: Dataset, have: LakeObject, current: Examination, now: datetime, final_after: timedelta
 ) -> Status:
-    """A file that was right when it was taken and has more to tell."""
-    starts = [game.start or cell.due_at for game in verdict.games if not game.status.settled]
-    if starts:
-        overdue_since = min(starts) + GAME_LENGTH
-        if now < overdue_since:
-            return Status(State.PRESENT, f"up to date; {verdict.reason}", until=overdue_since)
-        looked = fetched
-    else:
-        overdue_since = cell.due_at
-        looked = max(filter(None, (fetched, min(have.modified, now))))
-    if looked is None:
-        return _gap(Kind.STALE, verdict.reason)
-    again = looked + max(refresh, (looked - overdue_since) * _PATIENCE if starts else refresh)
-    if now >= again:
-        return _gap(Kind.STALE, verdict.reason)
-    return Status(State.PRESENT, f"as of {_minute(looked)}; {verdict.reason}", until=again)
+    """A list that was right when it was taken and has more to tell."""
+    reason = current.verdict.reason
+    overdue = [end for end in expected_ends(current.verdict.games, final_after) if end <= now]
+    if overdue and current.fetched is None:  # somebody else has stored it, who may have taken it long before
+        return _gap(Kind.STALE, reason)
+    again = _next_look(cell, dataset, have, current, now, final_after)
+    if again is None or now >= again:
+        return _gap(Kind.STALE, reason)
+    return Status(State.PRESENT, f"as of {_minute(taken_at(have, current, now))}; {reason}", until=again)
 
 
-def _taken_early(cell: Cell, taken: datetime, verdict: Verdict) -> str:
-    """An empty day that was stored before the day was over may have filled up since."""
-    if cell.first_day == cell.last_day and not verdict.games and taken < cell.due_at:
-        return f"taken on {_minute(taken)}, before the day was over"
-    return ""
+def _next_look(
+    cell: Cell, dataset: Dataset, have: LakeObject, current: Examination, now: datetime, final_after: timedelta
+) -> datetime | None:
+    """When a list is looked at again; None once it is final."""
+    taken = taken_at(have, current, now)
+    return next_look(dataset, cell.season, cell.last_day, current.verdict, taken, final_after)
 
 
 def _why_not_due(cell: Cell, now: datetime) -> Status | None:

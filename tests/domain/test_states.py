@@ -1,6 +1,6 @@
 """In which one state is a cell, and why?"""
 
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -22,8 +22,8 @@ def _state(cell: Cell, have: LakeObject | None, verdict: Verdict | None = None, 
     """`verdict` is about what the lake has, `known` about what somebody saw there before."""
     known, current = more.get("known"), None
     if have and verdict:
-        agreed, was_size = more.get("agreed", False), more.get("was_size")
-        known = current = Examination(version_of(have, "check"), verdict, more.get("fetched"), agreed, was_size)
+        rest = {name: more[name] for name in ("fetched", "agreed", "was_size", "changed") if name in more}
+        known = current = Examination(version_of(have, "check"), verdict, **rest)
     return state_of(cell, DATASETS[cell.dataset], have, known, current, LOOKS, more.get("now", NOW))
 
 
@@ -101,6 +101,23 @@ def test_the_files_of_a_final_game_are_looked_at_again_until_two_agree(
     assert status.kind is (Kind.STALE if state is State.GAP else None)
 
 
+def test_a_correction_that_the_last_look_has_found_is_confirmed_by_another() -> None:
+    def status(fetched: datetime, now: datetime, **more: Any) -> Status:
+        return _state(a_cell(), an_object(modified=END - HOUR), whole(), fetched=fetched, now=now, **more)
+
+    last = END + LOOKS[-1]
+    waiting = status(last, last + HOUR, changed=True)
+    assert (waiting.state, waiting.until) == (State.PRESENT, last + 168 * HOUR)
+    assert status(last, last + 168 * HOUR, changed=True).kind is Kind.STALE
+    later = last + 168 * HOUR
+    assert status(later, later + 168 * HOUR, changed=True).kind is Kind.STALE, (
+        "changed once more, so looked at once more"
+    )
+    assert status(later, later + 900 * HOUR, agreed=True).reason == "complete"
+    assert status(last, last + 900 * HOUR).reason == "complete", "nothing has changed since it was first there"
+    assert status(END + HOUR, END + 2 * HOUR, changed=True).until == END + 6 * HOUR, "the next look is planned anyway"
+
+
 def test_an_old_lake_is_not_fetched_again() -> None:
     assert _state(a_cell(), an_object(modified=END + 200 * HOUR), whole(), now=END + 900 * HOUR).reason == "complete"
 
@@ -125,6 +142,30 @@ def test_what_vanished_or_shrank_is_told(
 ) -> None:
     status = _state(a_cell(), have, verdict, **more)
     assert (status.kind, status.lost) == (kind, kind not in (None, Kind.MISSING))
+
+
+@pytest.mark.parametrize(
+    ("taken", "state"),
+    [
+        pytest.param(datetime(2024, 11, 1, tzinfo=UTC), State.PRESENT, id="long after its season"),
+        pytest.param(datetime(2024, 6, 20, tzinfo=UTC), State.GAP, id="before its season was over"),
+        pytest.param(datetime(2024, 7, 3, tzinfo=UTC), State.GAP, id="right after it, and never looked at since"),
+    ],
+)
+@pytest.mark.parametrize("by_adce", [True, False], ids=["fetched", "stored by somebody else"])
+def test_a_schedule_of_an_old_lake_needs_no_look_if_it_was_taken_late_enough(
+    taken: datetime, state: State, by_adce: bool
+) -> None:
+    cell = a_cell(
+        dataset="nba_schedule",
+        game=None,
+        season="2023-24",
+        first_day=date(2023, 9, 25),
+        last_day=date(2024, 6, 30),
+        due_at=datetime(2023, 9, 25, 4, tzinfo=UTC),
+    )
+    status = _state(cell, an_object(modified=taken), whole((a_game(),)), fetched=taken if by_adce else None)
+    assert (status.state, status.kind) == (state, Kind.STALE if state is State.GAP else None)
 
 
 SEASON_PAGE = a_cell(dataset="br_totals", game=None, due_at=NOW - 60 * 24 * HOUR)

@@ -1,0 +1,104 @@
+"""When is a list that grows final, and when is it looked at again until then?
+
+A list is the file of a day, a month or a season. That everything in it is final proves nothing, since more can be
+listed later; the calendar decides. A list is final when its time is over, it was taken after that, and nothing in it
+is open. The lists of a month or a season are looked at once more some days after their end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
+
+from config.models import Config, Dataset
+from tasks.domain import seasons
+from tasks.domain.games import Game
+from tasks.domain.verdicts import Verdict, Wholeness
+
+# How long after its start a game is over, and its source says so, where no dataset says otherwise.
+GAME_LENGTH = timedelta(hours=4)
+# After the end of a month or a season its list is looked at once more.
+LAST_LOOK = timedelta(days=7)
+# A list that should have become whole and has not is looked at again ever less often: after a quarter of the time that
+# has passed since while its season runs, after as long again once that is over, and at last after this.
+LONGEST_WAIT = timedelta(days=30)
+_PATIENCE = 0.25
+# In the play-offs a schedule is looked at at least so often: their games are listed a few days ahead.
+_IN_PLAYOFFS = timedelta(hours=6)
+
+
+def over_at(dataset: Dataset, last_day: date) -> datetime:
+    """When the time is over that a list is about: a day's when its games should be final, too."""
+    midnight = seasons.eastern_midnight(last_day + timedelta(days=1))
+    return midnight + dataset.due_after if dataset.per == "date" else midnight
+
+
+def settled_wholeness(
+    dataset: Dataset, first_day: date, last_day: date, verdict: Verdict, taken: datetime
+) -> Wholeness:
+    """How whole a list from `first_day` to `last_day` is, of which the check has found `verdict`, if taken then."""
+    if verdict.wholeness is Wholeness.WHOLE and taken < over_at(dataset, last_day):
+        return Wholeness.PARTIAL
+    return verdict.wholeness
+
+
+def next_look(
+    dataset: Dataset, season: str, last_day: date, verdict: Verdict, taken: datetime, final_after: timedelta
+) -> datetime | None:
+    """When a list that was taken at `taken` is looked at again; None once it is final.
+
+    Its games should be final `final_after` their start: until a list was taken after that, it is open.
+    """
+    over, refresh = over_at(dataset, last_day), dataset.refresh
+    if refresh is None or (dataset.per == "date" and taken < over):
+        return over if taken < over else None
+    ends = expected_ends(verdict.games, final_after)
+    coming = [end for end in ends if end > taken]
+    if taken < over:
+        return min([taken + _while_it_grows(dataset, refresh, season, taken), *coming])
+    if verdict.wholeness is Wholeness.WHOLE:
+        last = over + LAST_LOOK
+        return last if dataset.per != "date" and taken < last else None
+    if dataset.per == "date" and coming and len(coming) == len(ends):
+        return min(coming)
+    waited = taken - max([over, *(end for end in ends if end <= taken)])
+    patience = 1 if taken >= seasons.over_at(season) else _PATIENCE
+    return min([taken + max(refresh, min(waited * patience, LONGEST_WAIT)), *coming])
+
+
+def why_not_final(dataset: Dataset, last_day: date, taken: datetime) -> str:
+    """Why a list in which nothing is open is looked at again."""
+    over, on = over_at(dataset, last_day), f"taken on {taken:%Y-%m-%d %H:%M} UTC"
+    if taken < over:
+        what = {"date": "day", "month": "month"}.get(dataset.per, "season")
+        return f"{on}, before the {what} was over"
+    return f"{on}; looked at once more from {over + LAST_LOOK:%Y-%m-%d}, after its end"
+
+
+def expected_ends(games: Iterable[Game], final_after: timedelta) -> list[datetime]:
+    """When the games that are still open should be final; one without a time may begin as late as its day ends."""
+    return [
+        (game.start or seasons.eastern_midnight(game.day + timedelta(days=1))) + final_after
+        for game in games
+        if not game.status.settled
+    ]
+
+
+def awaited_again(dataset: Dataset, season: str, asked: datetime) -> datetime | None:
+    """When a list is looked for again that its source did not have at `asked`, but will.
+
+    None once its season is over for some days, and for what is no list: then the answer is evidence that there is none.
+    """
+    if dataset.per == "game" or dataset.refresh is None or asked >= seasons.over_at(season) + LAST_LOOK:
+        return None
+    return asked + _while_it_grows(dataset, dataset.refresh, season, asked)
+
+
+def games_final_after(config: Config, schedule: str) -> timedelta:
+    """How long after their start the games of a schedule should be final in it: as soon as a file of theirs is due."""
+    return min((d.due_after for d in config.datasets.values() if d.schedule == schedule), default=GAME_LENGTH)
+
+
+def _while_it_grows(dataset: Dataset, refresh: timedelta, season: str, taken: datetime) -> timedelta:
+    in_playoffs = dataset.lists_games and taken >= seasons.playoffs_begin(season)
+    return min(refresh, _IN_PLAYOFFS) if in_playoffs else refresh

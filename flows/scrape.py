@@ -34,6 +34,7 @@ from tasks.domain.errors import (
     RefusedError,
 )
 from tasks.domain.expected import Cell
+from tasks.domain.finality import awaited_again
 from tasks.domain.plan import Fill
 from tasks.domain.rollout import source_for
 from tasks.domain.states import Examination, LakeObject, version_of
@@ -142,8 +143,9 @@ def _settle(
     """What follows from the outcomes of a fill, in the transaction that records them."""
     rules = run.config.reconcile.unavailable
     before = run.ledger.absences_now(connection, [o.key for o in outcomes if o.absent])
+    awaited = awaited_again(run.config.datasets[fill.dataset], fill.season, run.now())
     absent = {
-        o.key: looked(before.get(o.key), o.key, fill.dataset, o.error or "", run.now(), rules)
+        o.key: looked(None if awaited else before.get(o.key), o.key, fill.dataset, o.error or "", run.now(), rules)
         for o in outcomes
         if o.absent
     }
@@ -196,6 +198,11 @@ async def _fetch_and_store(
     except LedgerError as error:
         run.outage.end_by(error)
         return _unfilled(cells, "deferred", error, run.next_run())
+    except AbsentError as error:
+        again = awaited_again(dataset, cells[0].season, run.now())
+        if again and not any(cell.key in run.objects for cell in cells):
+            return _unfilled(cells, "deferred", error, again)
+        return _unfilled(cells, "failed", error)
     except AdceError as error:
         return _unfilled(cells, "failed", error, in_this_run=bool(fill.variant) and isinstance(error, RefusedError))
     except Exception as error:  # a mistake of ours costs this file, not the others of its fill
@@ -269,7 +276,8 @@ async def _store(run: Run, cell: Cell, body: bytes, verdict: Verdict, changes: l
         if is_ours:
             changes += [correction] if correction else []
             run.objects[key] = have
-            run.examinations[key] = Examination(version_of(have, run.checks[cell.scraper]), verdict, run.now())
+            version = version_of(have, run.checks[cell.scraper])
+            run.examinations[key] = Examination(version, verdict, run.now(), changed=correction is not None)
             return None
         theirs = await _read(run, key)
         if theirs is None:  # it has gone again

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from tasks.database import Database, UtcSeconds, UtcSecondsList, among, metadata, rows
 from tasks.domain.absences import Absence
+from tasks.domain.agreement import Disagreement
 from tasks.domain.games import Game, GameStatus
 from tasks.domain.holds import Hold
 from tasks.domain.lakes import KnownLake, LakeKind
@@ -42,6 +43,7 @@ examined_table = sa.Table(
     sa.Column("fetched", UtcSeconds),
     sa.Column("agreed", sa.Boolean, nullable=False),
     sa.Column("was_size", sa.BigInteger),
+    sa.Column("changed", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 absences_table = sa.Table(
     "absences",
@@ -54,6 +56,16 @@ absences_table = sa.Table(
     sa.Column("looks", sa.Integer, nullable=False),
     sa.Column("until", UtcSeconds),
     sa.Column("note", sa.String),
+)
+disagreements_table = sa.Table(
+    "disagreements",
+    metadata,
+    sa.Column("key", sa.String, primary_key=True),
+    sa.Column("day", sa.String, primary_key=True),
+    sa.Column("what", sa.String, nullable=False),
+    sa.Column("first", UtcSeconds, nullable=False),
+    sa.Column("taken", UtcSeconds, nullable=False),
+    sa.Column("looks", sa.Integer, nullable=False),
 )
 holds_table = sa.Table(
     "holds",
@@ -162,20 +174,21 @@ class Ledger:
             columns.fetched,
             columns.agreed,
             columns.was_size,
+            columns.changed,
         )
         verdicts: dict[tuple[str, str], Verdict] = {}  # most say the same
 
         def read(connection: sa.Connection) -> dict[str, Examination]:
             found = {}
             chosen = query if keys is None else query.where(among(connection, columns.key, keys))
-            for key, version, wholeness, reason, games, fetched, agreed, was_size in rows(connection, chosen):
+            for key, version, wholeness, reason, games, fetched, agreed, was_size, changed in rows(connection, chosen):
                 verdict = verdicts.get((wholeness, reason)) if games is None else None
                 if verdict is None:
                     verdict = Verdict(Wholeness(wholeness), reason, _games_from(games or "[]"))
                     if games is None:
                         verdicts[wholeness, reason] = verdict
                 at = None if fetched is None else datetime.fromtimestamp(fetched, UTC)
-                found[key] = Examination(version, verdict, at, bool(agreed), was_size)
+                found[key] = Examination(version, verdict, at, bool(agreed), was_size, bool(changed))
             return found
 
         return self.database.read(read)
@@ -199,6 +212,7 @@ class Ledger:
                 "fetched": e.fetched,
                 "agreed": e.agreed,
                 "was_size": e.was_size,
+                "changed": e.changed,
             }
             for key, e in found.items()
         ]
@@ -237,6 +251,32 @@ class Ledger:
         columns = [column.name for column in absences_table.c]
         rows = [{name: getattr(absence, name) for name in columns} for absence in absences]
         self.database.upsert(connection, absences_table, rows, set(columns) - {"key"})
+
+    # schedules that tell of fewer games than another source's
+
+    def disagreements(self) -> list[Disagreement]:
+        query = sa.select(disagreements_table)
+        return self.database.read(
+            lambda connection: [
+                Disagreement(row.key, _day(row.day), row.what, row.first, row.taken, row.looks)
+                for row in connection.execute(query)
+            ]
+        )
+
+    def record_disagreements(self, found: Iterable[Disagreement], mended: Iterable[Disagreement]) -> None:
+        """Remembers those that are new or were looked at again, and forgets others."""
+        new = [asdict(one) | {"day": one.day.isoformat()} for one in found]
+        old = list(mended)
+        columns = disagreements_table.c
+
+        def write(connection: sa.Connection) -> None:
+            self.database.upsert(connection, disagreements_table, new, {"what", "first", "taken", "looks"})
+            for one in old:
+                mine = (columns.key == one.key) & (columns.day == one.day.isoformat())
+                connection.execute(disagreements_table.delete().where(mine))
+
+        if new or old:
+            self.database.write(write)
 
     # holds
 
@@ -302,6 +342,7 @@ def _check(connection: sa.Connection) -> dict[str, int]:
         gaps_table,
         examined_table,
         absences_table,
+        disagreements_table,
         holds_table,
         fills_table,
         files_table,

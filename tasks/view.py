@@ -15,7 +15,9 @@ from blocks.store import Store
 from config.load import ConfigError
 from config.models import Config, Priority
 from tasks.domain.absences import Absence, doubted
+from tasks.domain.agreement import Disagreement, compare
 from tasks.domain.expected import Cell, Selection, calendar_cells, in_utc
+from tasks.domain.games import Game
 from tasks.domain.keys import KeyPatterns
 from tasks.domain.lakes import Acquaintance, LakeKind
 from tasks.domain.lanes import LATENCY, START_UP, Supply, foresee, with_eta
@@ -23,7 +25,7 @@ from tasks.domain.pacing import spacing
 from tasks.domain.plan import Fill, Gap, Plan, make_plan
 from tasks.domain.rollout import covered, variants
 from tasks.domain.scoring import success_factor
-from tasks.domain.states import Examination, LakeObject, version_of
+from tasks.domain.states import Examination, LakeObject, taken_at, version_of
 from tasks.domain.survey import Survey, expected_cells, listed_games, take_survey
 from tasks.domain.verdicts import Verdict
 from tasks.history import Arm
@@ -73,6 +75,7 @@ class View:
     objects: dict[str, LakeObject] = field(default_factory=dict)
     examinations: dict[str, Examination] = field(default_factory=dict)
     absences: dict[str, Absence] = field(default_factory=dict)
+    disagreements: list[Disagreement] = field(default_factory=list)
     first_seen: dict[str, datetime] = field(default_factory=dict)
     last_file: int = 0  # number of the last attempt in the ledger when the lake was listed
     history: dict[str, tuple[float, float]] = field(init=False)  # files stored and failed by dataset
@@ -141,8 +144,9 @@ class View:
         self.examinations = known.result()
         self.absences = self.ledger.absences()
         await self.examine([c for c in calendar if config.datasets[c.dataset].lists_games])
-        verdicts = self._verdicts(calendar)
-        cells = expected_cells(config, listed_games(config, calendar, verdicts), self.selection, now)
+        games = listed_games(config, calendar, self._verdicts(calendar))
+        self._compare(calendar, games, remember)
+        cells = expected_cells(config, games, self.selection, now)
         survey = self._survey(cells, now)
         if survey.unseen and await self.examine(survey.unseen):
             survey = self._survey(cells, now)
@@ -192,7 +196,39 @@ class View:
 
     def _survey(self, cells: dict[str, Cell], now: datetime) -> Survey:
         marks = self.leases.marks()
-        return take_survey(self.config, cells, self.objects, self.examinations, self.checks, now, self.absences, marks)
+        return take_survey(
+            self.config,
+            cells,
+            self.objects,
+            self.examinations,
+            self.checks,
+            now,
+            self.absences,
+            marks,
+            disagreements=self.disagreements,
+        )
+
+    def _compare(self, calendar: Iterable[Cell], games: Mapping[str, Iterable[Game]], remember: bool) -> None:
+        """Which of the schedules of the running season tell of fewer games than another source's?
+
+        What is remembered of those that are not looked at now stays as it is.
+        """
+        now, schedules = self.now(), [c for c in calendar if self.config.datasets[c.dataset].lists_games]
+        taken = {
+            c.key: taken_at(self.objects[c.key], self.examinations[c.key], now)
+            for c in schedules
+            if self.is_examined(c)
+        }
+        known = self.ledger.disagreements()
+        comparison = compare(self.config, schedules, self.examinations, taken, games, known, now)
+        self.disagreements = comparison.found
+        if not remember or self.listing is not None:
+            return
+        found = [one for one in comparison.found if one not in known]
+        for one in found:
+            if one.next_look() is None:
+                log.warning("%s tells of %s; looking again changed nothing", one.key, one.what)
+        self.ledger.record_disagreements(found, comparison.mended)
 
     def _verdicts(self, cells: Iterable[Cell]) -> dict[str, Verdict]:
         """What was found in the versions that the lake has now."""

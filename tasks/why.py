@@ -16,12 +16,14 @@ from typing import Any
 from blocks.store import Store
 from config.models import Config, Dataset
 from tasks.domain.absences import doubted
+from tasks.domain.agreement import untouched
 from tasks.domain.errors import SelectionError
 from tasks.domain.expected import Cell, Selection, calendar_cells, game_cells
 from tasks.domain.keys import KeyPatterns, fixed_folder
 from tasks.domain.plan import Gap, make_plan
+from tasks.domain.reasons import Limit
 from tasks.domain.scoring import success_factor
-from tasks.domain.states import LakeObject, State, Status
+from tasks.domain.states import LakeObject, State, Status, taken_at
 from tasks.domain.survey import listed_games, take_survey
 from tasks.history import Attempt, Change
 from tasks.inventory import check_ids, examine_stored
@@ -99,11 +101,14 @@ async def why(config: Config, ledger: Ledger, store: Store, text: str, now: date
     checks = check_ids(config)
     absences, marks = ledger.absences(cells), Leases(ledger.database, "", config.reconcile.lease).marks()
     known = ledger.examinations(cells)
-    survey = take_survey(config, cells, objects, known, checks, now, absences, marks)
+    taken = {key: taken_at(have, known[key], now) for key, have in objects.items() if key in known}
+    differ = untouched(ledger.disagreements(), taken)
+    survey = take_survey(config, cells, objects, known, checks, now, absences, marks, disagreements=differ)
     if survey.unseen:  # as a plan would
         found = await examine_stored(store, config, survey.unseen, objects, known, _FEW)
         ledger.record_examinations(found)
-        survey = take_survey(config, cells, objects, known | found, checks, now, absences, marks)
+        known |= found
+        survey = take_survey(config, cells, objects, known, checks, now, absences, marks, disagreements=differ)
     first_seen = ledger.first_seen(cells)
     planned = _Planned(config, ledger, survey.gaps(first_seen), doubted(absences.values()), now)
     answers: list[Answer] = []
@@ -245,16 +250,20 @@ def _decides(config: Config, cell: Cell, status: Status) -> str:
     match status.state:
         case State.NOT_DUE if cell.game is not None and not cell.game.status.settled:
             return f"the schedule {dataset.schedule}, which calls the game {cell.game.status.value}"
+        case State.NOT_DUE if status.limit is Limit.NOT_PUBLISHED:
+            return f"datasets.{name}.refresh"
         case State.NOT_DUE:
             return f"datasets.{name}.due_after"
         case State.UNAVAILABLE:
             return "reconcile.unavailable, or `adce unavailable clear`"
         case State.IN_FLIGHT:
             return "the run that is at it"
+        case State.DEFERRED if status.limit in (Limit.NOT_PUBLISHED, Limit.DISAGREEMENT):
+            return f"the source, which is asked again from {status.until:%Y-%m-%d %H:%M} UTC"
         case State.DEFERRED:
             return _deferring_limit(config, dataset, name, status.reason)
         case State.PRESENT if status.until:
-            return f"datasets.{name}.refresh" if dataset.lists_games else "reconcile.look_again"
+            return f"datasets.{name}.refresh" if cell.game is None else "reconcile.look_again"
         case State.PRESENT:
             return "the check " + dataset.check.name
         case _:

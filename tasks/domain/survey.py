@@ -10,9 +10,12 @@ from datetime import datetime
 from config.models import Config
 from tasks.domain.absences import Absence
 from tasks.domain.absences import status_of as absence_status
+from tasks.domain.agreement import Disagreement, by_key
 from tasks.domain.expected import Cell, Selection, calendar_cells, game_cells
+from tasks.domain.finality import awaited_again, games_final_after
 from tasks.domain.games import Game, each_once
 from tasks.domain.plan import Gap
+from tasks.domain.reasons import Limit
 from tasks.domain.rollout import scrapers
 from tasks.domain.states import Examination, Kind, LakeObject, State, Status, state_of, version_of
 from tasks.domain.verdicts import Verdict
@@ -80,15 +83,18 @@ def take_survey(
     now: datetime,
     absences: Mapping[str, Absence] | None = None,
     marks: Mapping[str, Mark] | None = None,
+    disagreements: Iterable[Disagreement] = (),
 ) -> Survey:
     """The one state of each cell; see states.state_of.
 
     `known` is what was found in each body that anybody has looked into, and `checks` names each scraper's check.
     Of the gaps, some are not to be fetched now: what the source has none of (`absences`, by key), and what another
-    run is at (`marks`, by Cell.work).
+    run is at (`marks`, by Cell.work). `disagreements` are the schedules that tell of fewer games than another source's.
     """
     looks = config.reconcile.look_again
     settings = {name: (dataset, checks[name]) for name, dataset in scrapers(config).items()}
+    final_after = {name: games_final_after(config, name) for name in config.datasets}
+    differences = by_key(disagreements)
     statuses = {}
     unseen = []
     for key, cell in cells.items():
@@ -99,18 +105,50 @@ def take_survey(
                 current = seen
             elif have.size >= dataset.min_bytes:
                 unseen.append(cell)
-        status = state_of(cell, dataset, have, seen, current, looks, now)
+        status = state_of(cell, dataset, have, seen, current, looks, now, final_after[cell.dataset])
+        if key in differences:
+            status = _differing(status, differences[key], now)
         if status.state is State.GAP:
             status = _instead(cell, status, config, absences or {}, marks or {}, now)
         statuses[key] = status
     return Survey(cells, statuses, now, unseen)
 
 
+def _differing(status: Status, differences: Sequence[Disagreement], now: datetime) -> Status:
+    """The status of a schedule that tells of fewer games than another source's, if nothing else is wrong with it."""
+    if status.state is not State.PRESENT:
+        return status
+    looks = [(look, one.what) for one in differences if (look := one.next_look())]
+    if not looks:
+        return replace(status, reason=f"{status.reason}; {differences[0].what}, which further looks did not change")
+    again, what = min(looks)
+    if now >= again:
+        return Status(State.GAP, what, Kind.STALE)
+    return Status(State.DEFERRED, what, Kind.STALE, until=again, limit=Limit.DISAGREEMENT)
+
+
+def _awaited(cell: Cell, gap: Status, absence: Absence, again: datetime) -> Status:
+    """What a gap is whose source does not have the list yet, and will: it is looked for again from then on.
+
+    The page of a month or a season comes with its first game. A day that is over should have its page, and one that
+    was there is not new; the source may say what it likes.
+    """
+    reason = f"not published yet: {absence.evidence}"
+    if gap.kind is Kind.MISSING and cell.first_day != cell.last_day:
+        return Status(State.NOT_DUE, reason, until=again, limit=Limit.NOT_PUBLISHED)
+    return replace(gap, state=State.DEFERRED, reason=reason, until=again, limit=Limit.NOT_PUBLISHED)
+
+
 def _instead(
     cell: Cell, gap: Status, config: Config, absences: Mapping[str, Absence], marks: Mapping[str, Mark], now: datetime
 ) -> Status:
     """What a gap is, if it is not one for this run."""
-    if (absence := absences.get(cell.key)) and gap.kind is not Kind.STALE:
+    dataset, absence = config.datasets[cell.dataset], absences.get(cell.key)
+    if absence and absence.note is None and awaited_again(dataset, cell.season, now):
+        again = awaited_again(dataset, cell.season, absence.last)
+        if again and now < again:
+            return _awaited(cell, gap, absence, again)
+    elif absence and gap.kind is not Kind.STALE:
         status = absence_status(absence, config.reconcile.unavailable, now)
         if status is not None:
             return replace(status, kind=gap.kind, lost=gap.lost)

@@ -87,6 +87,23 @@ def test_a_correction_is_stored_and_the_former_version_kept_and_the_change_recor
     assert listed.counts["total"] == report.counts["total"], "the history is no part of the lake"
 
 
+def test_a_correction_that_the_last_look_finds_is_confirmed_by_another(
+    run_reconcile: Reconcile, sites: SandboxProcess, adce_home: Path
+) -> None:
+    run_reconcile(as_of=FIRST, **DAY)
+    game = _box_scores(adce_home)[0].stem
+    sites.correct(game)
+    asked = []
+    try:
+        for days in (8, 9, 16, 17, 30):
+            sites.clear_requests()
+            assert run_reconcile(as_of=FIRST + days * 24 * HOUR, **DAY).complete
+            asked.append(len({r["url"] for r in sites.requests()}))
+    finally:
+        sites.clear_corrections()
+    assert asked == [len(_box_scores(adce_home)), 0, 1, 0, 0]
+
+
 def test_a_refresh_that_fails_leaves_the_good_file(
     run_reconcile: Reconcile, sites: SandboxProcess, adce_home: Path
 ) -> None:

@@ -1,0 +1,145 @@
+"""Do the sources tell of the same games? Of the running season, by how many were played on each day.
+
+A source that tells of fewer final games than another has games that nobody sees in its own schedule: that schedule is
+looked at again. No number of games is taken for granted, and who tells of most may be wrong: after some looks that
+change nothing the difference is told, and left as it is.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+
+from config.models import Config
+from tasks.domain import seasons
+from tasks.domain.expected import Cell
+from tasks.domain.finality import games_final_after
+from tasks.domain.games import Game, GameStatus
+from tasks.domain.states import Examination
+from tasks.domain.verdicts import Wholeness
+
+_LOOKS, _OVER = 3, timedelta(hours=24)  # that do not mend a difference: then it is left as it is
+_AFTER_THE_SEASON = timedelta(days=14)
+# Not all sources list preseason and all-star games.
+_COMPARED = frozenset({"regular", "playoffs", "play-in", "cup-final"})
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """A schedule, by its key, that tells of fewer final games of a day than another source's."""
+
+    key: str
+    day: date
+    what: str
+    first: datetime  # when it was seen first
+    taken: datetime  # when the schedule was taken that was compared last
+    looks: int = 0  # at the schedule since it was seen first
+
+    def next_look(self) -> datetime | None:
+        """The first at once, and the last when enough time has passed; None when all have been in vain."""
+        if self.looks >= _LOOKS and self.taken >= self.first + _OVER:
+            return None
+        return self.first + _OVER * min(self.looks, _LOOKS - 1) / (_LOOKS - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The differences there are, and those of before that there are no more."""
+
+    found: list[Disagreement]
+    mended: list[Disagreement]
+
+
+def compare(
+    config: Config,
+    schedules: Iterable[Cell],
+    examined: Mapping[str, Examination],
+    taken: Mapping[str, datetime],
+    games: Mapping[str, Iterable[Game]],
+    known: Iterable[Disagreement],
+    now: datetime,
+) -> Comparison:
+    """The differences there are between the schedules of the running season, or of one that ended lately.
+
+    `examined` and `taken` are what was found in the schedules that the lake has, and when each was taken; `games` are
+    those that each dataset lists, and `known` the differences that were seen before. A day counts for a dataset whose
+    schedule was taken when the day's games should have been final in it. Where there is nothing to compare with now,
+    what is known of a schedule holds until that is taken again.
+    """
+    season, known = seasons.current_season(now), list(known)
+    if now >= seasons.over_at(season) + _AFTER_THE_SEASON:
+        return Comparison([], known)
+    counts, with_all_stars = _final_games(games, season)
+    days = {day for _, day in counts} - with_all_stars
+    keys: dict[date, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for cell in (c for c in schedules if c.season == season and c.key in taken):
+        if examined[cell.key].verdict.wholeness is not Wholeness.BAD:
+            for day in _days_told(cell, days, taken[cell.key] - games_final_after(config, cell.dataset)):
+                keys[day][cell.dataset].append(cell.key)
+    before = {(one.key, one.day): one for one in known}
+    found = []
+    for day, datasets in keys.items():
+        by_count = {dataset: counts[dataset, day] for dataset in datasets}
+        richest = max(by_count, key=lambda dataset: by_count[dataset])
+        for dataset, count in by_count.items():
+            if count < by_count[richest]:
+                what = f"{_games(count)} of {day} final, and {_games(by_count[richest])} in {richest}"
+                for key in datasets[dataset]:
+                    found.append(_seen(before.get((key, day)), key, day, what, taken[key], now))
+    first_day, _ = seasons.window(season)
+    compared = {
+        (key, day) for day, datasets in keys.items() if len(datasets) > 1 for of in datasets.values() for key in of
+    }
+    unmended = {(one.key, one.day) for one in found}
+    mended = [
+        one for place, one in before.items() if (place in compared and place not in unmended) or one.day < first_day
+    ]
+    others = [one for place, one in before.items() if place not in compared and one.day >= first_day]
+    return Comparison(found + untouched(others, taken), mended)
+
+
+def untouched(known: Iterable[Disagreement], taken: Mapping[str, datetime]) -> list[Disagreement]:
+    """Those whose schedule has not been taken again since they were seen last."""
+    return [one for one in known if one.key in taken and taken[one.key] <= one.taken]
+
+
+def by_key(disagreements: Iterable[Disagreement]) -> dict[str, list[Disagreement]]:
+    found: dict[str, list[Disagreement]] = defaultdict(list)
+    for disagreement in disagreements:
+        found[disagreement.key].append(disagreement)
+    return found
+
+
+def _seen(before: Disagreement | None, key: str, day: date, what: str, taken: datetime, now: datetime) -> Disagreement:
+    if before is None or before.what != what:
+        return Disagreement(key, day, what, now, taken)
+    return replace(before, taken=taken, looks=before.looks + 1) if taken > before.taken else before
+
+
+def _days_told(cell: Cell, days: set[date], until: datetime) -> Iterable[date]:
+    """Which of these days are in a schedule and had ended by then."""
+    last = min(cell.last_day, seasons.eastern_day(until) - timedelta(days=1))
+    if cell.first_day == cell.last_day:
+        return days & {cell.first_day} if last == cell.first_day else ()
+    return (day for day in days if cell.first_day <= day <= last)
+
+
+def _final_games(games: Mapping[str, Iterable[Game]], season: str) -> tuple[dict[tuple[str, date], int], set[date]]:
+    """How many games of a day are final by each dataset, and the days that some source has all-star games on."""
+    counts: dict[tuple[str, date], int] = defaultdict(int)
+    with_all_stars = set()
+    for dataset, listed in games.items():
+        for game in listed:
+            if game.season != season:
+                continue
+            if game.season_type == "all-star":
+                with_all_stars.add(game.day)
+            if game.status is GameStatus.FINAL and game.season_type in _COMPARED:
+                counts[dataset, game.day] += 1
+    return counts, with_all_stars
+
+
+def _games(count: int) -> str:
+    return "1 game" if count == 1 else f"{count} games"

@@ -1,0 +1,151 @@
+"""Do the sources tell of the same games?"""
+
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from tasks.domain.agreement import Comparison, Disagreement, compare
+from tasks.domain.expected import Selection, calendar_cells
+from tasks.domain.games import Game, GameStatus
+from tasks.domain.reasons import Limit
+from tasks.domain.states import Examination, Kind, LakeObject, State, Status, version_of
+from tasks.domain.survey import listed_games, take_survey
+from tasks.domain.verdicts import whole
+from tests.builders import a_config, a_game
+
+CONFIG = a_config()
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+PLAYED = date(2025, 6, 5)
+MORNING = datetime(2025, 6, 6, 9, tzinfo=UTC)  # the day's games should be final by now with ESPN and the NBA
+NEXT_EVENING = datetime(2025, 6, 6, 22, tzinfo=UTC)  # and with Basketball Reference
+LISTS = ("espn_scoreboard", "nba_schedule", "br_schedule")
+BOARD, SEASON, JUNE = (
+    "espn_schedules/20250605.json",
+    "nba_api_comprehensive/schedules/schedule_2024-25.json",
+    "basketball_reference/schedules/2025/june.html",
+)
+CELLS = [
+    cell
+    for cell in calendar_cells(CONFIG, MORNING, Selection(datasets=LISTS, seasons=("2024-25",)))
+    if cell.key in (BOARD, SEASON, JUNE)
+]
+
+
+def _final(number: int = 1, **change: object) -> Game:
+    return a_game(id=f"{number}", day=PLAYED, season="2024-25", season_type="playoffs")._replace(**change)
+
+
+class Lists:
+    """The schedules that a lake has, each with its games and when it was taken."""
+
+    def __init__(self, taken: datetime, **games: Iterable[Game]):
+        names = {"espn": BOARD, "nba": SEASON, "br": JUNE}
+        self.objects, self.examined, self.known = {}, {}, list[Disagreement]()
+        for name, listed in games.items():
+            self.store(names[name], taken, listed)
+
+    def store(self, key: str, taken: datetime, games: Iterable[Game]) -> None:
+        self.objects[key] = have = LakeObject(key, 10**6, taken, f"{taken}")
+        self.examined[key] = Examination(version_of(have, "check"), whole(tuple(games)), taken)
+
+    def compared(self, now: datetime) -> dict[str, str]:
+        taken = {key: one.fetched for key, one in self.examined.items() if one.fetched}
+        games = listed_games(CONFIG, CELLS, {key: one.verdict for key, one in self.examined.items()})
+        self.known = compare(CONFIG, CELLS, self.examined, taken, games, self.known, now).found
+        return {one.key: one.what for one in self.known}
+
+    def status(self, key: str, now: datetime) -> Status:
+        self.compared(now)
+        checks = dict.fromkeys(CONFIG.datasets, "check")
+        cells = {cell.key: cell for cell in CELLS}
+        survey = take_survey(CONFIG, cells, self.objects, self.examined, checks, now, disagreements=self.known)
+        return survey.statuses[key]
+
+
+def test_the_schedule_that_tells_of_fewer_final_games_is_the_one_that_differs() -> None:
+    lists = Lists(MORNING, espn=[], nba=[_final()])
+    assert lists.compared(MORNING) == {BOARD: "0 games of 2025-06-05 final, and 1 game in nba_schedule"}
+    lists = Lists(MORNING, espn=[_final(1), _final(2)], nba=[_final(), _final(2, status=GameStatus.SCHEDULED)])
+    assert lists.compared(MORNING) == {SEASON: "1 game of 2025-06-05 final, and 2 games in espn_scoreboard"}
+
+
+@pytest.mark.parametrize(
+    "lists",
+    [
+        pytest.param(Lists(MORNING, espn=[_final()], nba=[_final()]), id="the same"),
+        pytest.param(Lists(MORNING, espn=[_final()]), id="one source only"),
+        pytest.param(Lists(MORNING - 2 * HOUR, espn=[], nba=[_final()]), id="taken before the games should be final"),
+        pytest.param(Lists(MORNING, nba=[_final()], br=[]), id="the slowest source may still be late"),
+        pytest.param(Lists(MORNING, espn=[_final(season_type="preseason")], nba=[]), id="not all list the preseason"),
+        pytest.param(
+            Lists(MORNING, espn=[_final(), _final(2)], nba=[_final(season_type="all-star")]), id="all-star games"
+        ),
+    ],
+)
+def test_what_cannot_be_compared_is_no_difference(lists: Lists) -> None:
+    assert lists.compared(MORNING) == {}
+
+
+def test_the_slowest_source_is_compared_when_its_games_should_be_final() -> None:
+    lists = Lists(NEXT_EVENING, nba=[_final()], br=[])
+    assert lists.compared(NEXT_EVENING) == {JUNE: "0 games of 2025-06-05 final, and 1 game in nba_schedule"}
+
+
+def test_only_the_running_season_is_compared_and_two_weeks_after_it() -> None:
+    lists = Lists(MORNING, espn=[], nba=[_final()])
+    assert lists.compared(datetime(2025, 7, 14, tzinfo=UTC))
+    assert not lists.compared(datetime(2025, 7, 16, tzinfo=UTC))
+
+
+def test_a_difference_makes_the_schedule_stale_at_once_and_not_green_until_it_is_mended() -> None:
+    lists = Lists(MORNING, espn=[], nba=[_final()])
+    status = lists.status(BOARD, MORNING)
+    assert (status.state, status.kind) == (State.GAP, Kind.STALE)
+    assert "1 game in nba_schedule" in status.reason
+    lists.store(BOARD, MORNING + HOUR, [])
+    status = lists.status(BOARD, MORNING + HOUR)
+    assert (status.state, status.limit, status.until) == (State.DEFERRED, Limit.DISAGREEMENT, MORNING + 12 * HOUR)
+    lists.store(BOARD, MORNING + 12 * HOUR, [_final()])
+    assert lists.status(BOARD, MORNING + 12 * HOUR).state is State.PRESENT
+    assert lists.known == []
+
+
+def test_three_looks_over_a_day_that_do_not_mend_it_are_told_and_enough() -> None:
+    lists, looks = Lists(MORNING, espn=[], nba=[_final()]), []
+    for hours in range(24 * 10):
+        now = MORNING + hours * HOUR
+        if lists.status(BOARD, now).state is State.GAP:
+            looks.append(hours)
+            lists.store(BOARD, now + HOUR / 60, [])
+    assert looks == [0, 12, 24]
+    status = lists.status(BOARD, now)
+    assert status.state is State.PRESENT
+    assert "1 game in nba_schedule, which further looks did not change" in status.reason
+
+
+def test_another_difference_is_looked_at_anew() -> None:
+    lists = Lists(MORNING, espn=[], nba=[_final()])
+    lists.compared(MORNING)
+    for hours in (1, 13, 25):
+        lists.store(BOARD, MORNING + hours * HOUR, [])
+        lists.compared(MORNING + hours * HOUR)
+    assert lists.known[0].next_look() is None
+    later = MORNING + 3 * DAY
+    lists.store(SEASON, later, [_final(1), _final(2)])
+    assert lists.status(BOARD, later).kind is Kind.STALE
+
+
+def test_without_the_other_source_a_difference_holds_until_the_schedule_is_taken_again() -> None:
+    lists = Lists(MORNING, espn=[], nba=[_final()])
+    lists.compared(MORNING)
+    [seen] = lists.known
+    espn = [cell for cell in CELLS if cell.key == BOARD]
+
+    def alone(taken: datetime) -> Comparison:
+        games = listed_games(CONFIG, espn, {BOARD: lists.examined[BOARD].verdict})
+        return compare(CONFIG, espn, lists.examined, {BOARD: taken}, games, [seen], taken + HOUR)
+
+    assert alone(MORNING) == Comparison([seen], [])
+    assert alone(MORNING + HOUR) == Comparison([], []), "whether it is mended is not known yet"
+    assert compare(CONFIG, CELLS, {}, {}, {}, [seen], MORNING + 90 * DAY) == Comparison([], [seen])

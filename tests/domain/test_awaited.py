@@ -1,0 +1,76 @@
+"""What is a page that its source does not have yet, and will?"""
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from tasks.domain.absences import Absence
+from tasks.domain.expected import Cell, Selection, calendar_cells
+from tasks.domain.reasons import Limit
+from tasks.domain.states import Examination, Kind, LakeObject, State, Status, version_of
+from tasks.domain.survey import take_survey
+from tasks.domain.verdicts import Verdict, bad, whole
+from tests.builders import a_config
+
+CONFIG = a_config()
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+ASKED = datetime(2025, 6, 2, 12, tzinfo=UTC)
+BELIEVED = {"looks": 9, "first": ASKED - 5 * DAY, "until": ASKED + 30 * DAY}  # as a file that there is none of
+
+
+def _cell(dataset: str, **fields: str) -> Cell:
+    cells = calendar_cells(CONFIG, ASKED, Selection(datasets=(dataset,), seasons=("2024-25",)))
+    return next(cell for cell in cells if all(cell.fields[name] == value for name, value in fields.items()))
+
+
+JUNE, BOARD = _cell("br_schedule", month="june"), _cell("espn_scoreboard", date="2025-05-30")
+
+
+def _status(cell: Cell, now: datetime, verdict: Verdict | None = None, **change: object) -> Status:
+    """`verdict` is about what the lake has, if it has anything."""
+    given: dict[str, object] = {"first": ASKED, "last": ASKED} | change
+    absence = Absence(cell.key, "HTTP 404", dataset=cell.dataset, **given)  # type: ignore[arg-type]  # as given
+    have = LakeObject(cell.key, 10**6, ASKED - 3 * DAY, "etag")
+    known = {cell.key: Examination(version_of(have, "check"), verdict, have.modified)} if verdict else {}
+    objects, checks = {cell.key: have} if verdict else {}, dict.fromkeys(CONFIG.datasets, "check")
+    return take_survey(CONFIG, {cell.key: cell}, objects, known, checks, now, {cell.key: absence}).statuses[cell.key]
+
+
+@pytest.mark.parametrize("change", [{}, BELIEVED], ids=["one look", "many looks"])
+def test_the_page_of_a_month_is_not_due_until_it_is_published_however_often_it_was_looked_for(
+    change: dict[str, object],
+) -> None:
+    status = _status(JUNE, ASKED + HOUR, **change)
+    assert (status.state, status.limit, status.kind) == (State.NOT_DUE, Limit.NOT_PUBLISHED, None)
+    assert status.until == ASKED + 6 * HOUR
+    assert "HTTP 404" in status.reason
+    assert _status(JUNE, ASKED + 6 * HOUR, **change).kind is Kind.MISSING, "looked for again"
+
+
+def test_after_the_season_the_page_counts_as_any_other() -> None:
+    late = datetime(2025, 7, 9, tzinfo=UTC)
+    assert _status(JUNE, late).kind is Kind.MISSING
+    believed = _status(JUNE, late, **BELIEVED | {"last": late - DAY, "until": late + 29 * DAY})
+    assert believed.state is State.UNAVAILABLE
+
+
+def test_a_day_that_is_over_should_have_its_page_and_is_never_unavailable_while_its_season_runs() -> None:
+    status = _status(BOARD, ASKED + HOUR / 2, **BELIEVED)
+    assert (status.state, status.limit, status.until) == (State.DEFERRED, Limit.NOT_PUBLISHED, ASKED + HOUR)
+    assert _status(BOARD, ASKED + HOUR, **BELIEVED).kind is Kind.MISSING
+
+
+@pytest.mark.parametrize("verdict", [whole(), bad("junk")], ids=["an older copy", "junk"])
+def test_a_page_that_was_there_and_is_not_any_more_is_lacking(verdict: Verdict) -> None:
+    status = _status(JUNE, ASKED + HOUR, verdict)
+    assert (status.state, status.until) == (State.DEFERRED, ASKED + 6 * HOUR)
+
+
+def test_an_operators_word_holds() -> None:
+    assert _status(JUNE, ASKED + HOUR, **BELIEVED | {"note": "no Finals"}).state is State.UNAVAILABLE
+
+
+def test_of_a_season_that_is_over_nothing_is_awaited() -> None:
+    cells = calendar_cells(CONFIG, ASKED, Selection(datasets=("br_schedule",), seasons=("2023-24",)))
+    june = next(cell for cell in cells if cell.last_day == date(2024, 6, 30))
+    assert _status(june, ASKED + HOUR, **BELIEVED).state is State.UNAVAILABLE

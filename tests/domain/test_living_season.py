@@ -181,7 +181,7 @@ class Lake:
         self.disagreements = compared.found
         cells = {cell.key: cell for cell in self.calendar}
         for schedule, listed in games.items():
-            cells |= {cell.key: cell for cell in game_cells(config, schedule, listed, self.selection)}
+            cells |= {cell.key: cell for cell in game_cells(config, schedule, listed, now, self.selection)}
         checks = dict.fromkeys(config.datasets, "check")
         return take_survey(
             config,
@@ -299,7 +299,7 @@ def _published(lake: Lake, source: str, now: datetime) -> dict[str, Fixture]:
     found = {}
     for fixture in lake.world.fixtures:
         finals = [g for g in fixture.entries(source, now) if g.status is GameStatus.FINAL]
-        for cell in game_cells(_config(), LISTS[source], finals, lake.selection):
+        for cell in game_cells(_config(), LISTS[source], finals, now, lake.selection):
             found[cell.key] = fixture
     return found
 

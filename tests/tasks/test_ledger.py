@@ -83,13 +83,9 @@ def test_outcomes_count_half_after_a_half_life(url: str) -> None:
 
 def test_what_was_examined_comes_back_with_its_games(url: str) -> None:
     ledger = Ledger(url)
-<<<<<<< HEAD
     games = (a_game(), a_game(id="2", start=None), a_game(id="3", if_necessary=True))
     found = {"k": Examination("v", partial("1 game not final", games), NOW)}
-=======
-    found = {"k": Examination("v", partial("1 game not final", (a_game(), a_game(id="2", start=None))), NOW)}
     found |= {"changed": Examination("v", whole(), NOW, changed=True)}
->>>>>>> 64f69ed (Sources are compared, a page that is not published yet is awaited, and a late correction is confirmed)
     ledger.record_examinations(found)
     assert ledger.examinations() == found
     ledger.close()

@@ -22,7 +22,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedEr
 from obstore.store import LocalStore, MemoryStore, S3Store
 
 from config.secrets import masked
-from tasks.domain.errors import LakeError, NoObjectError, Reach
+from tasks.domain.errors import LakeError, NoObjectError, Reach, UnreadableError
 from tasks.domain.states import LakeObject
 
 if TYPE_CHECKING:  # half a second, and a folder does not need it
@@ -49,6 +49,12 @@ _NO_BUCKET = "NoSuchBucket"
 _MOST_MEETINGS = 5  # with others who store and remove the same object
 _PROBE = ".adce-probe"  # nothing is ever stored there
 _PROBE_BYTES = 64 * 1024
+# Refusals of S3 that are about one object; each other one is about the lake or who asks.
+_REFUSED_OBJECTS = {
+    "InvalidObjectState": "it is archived; restore it",
+    "AccessDenied": "access is denied; allow s3:GetObject, and kms:Decrypt if it is encrypted",
+    "InvalidRequest": "S3 asks for a key that ADCE does not have",  # encrypted by a customer's own key
+}
 _CONTENT_TYPES = {b"<": "text/html", b"{": "application/json", b"[": "application/json"}
 _Walked = tuple[list[LakeObject], list[str]]  # the objects, and names that could not be looked at
 
@@ -185,12 +191,12 @@ class Store:
             raise OSError(str(error)) from None
 
     async def get(self, key: str) -> tuple[bytes, LakeObject]:
-        """The body of a key, and what was read."""
+        """The body of a key, and what was read. Raises UnreadableError and NoObjectError where only this key is it."""
         try:
             answer = await obstore.get_async(self._open(), valid_key(key))
             body = bytes(await answer.bytes_async())
         except (BaseError, OSError) as error:
-            raise self._error(f"read at {key}", error) from None
+            raise self._unread(key, error) from None
         return body, _object(key, answer.meta)
 
     async def get_many(self, keys: Iterable[str]) -> AsyncIterator[tuple[str, bytes | LakeError, LakeObject | None]]:
@@ -413,6 +419,19 @@ class Store:
             config={"endpoint": endpoint} if endpoint else None,
         )
 
+    def _unread(self, key: str, error: Exception) -> LakeError:
+        """Why a body could not be read: the error of this object, or that of the lake."""
+        told, said = self._error(f"read at {key}", error), _said(error)
+        if isinstance(error, FileNotFoundError):
+            return told
+        if self.folder is not None:
+            cause = f"{_cause(error)}; look at its permissions and its disk"
+        elif said in _REFUSED_OBJECTS or "KMS" in said:
+            cause = f"{_REFUSED_OBJECTS.get(said, 'its encryption key cannot be used')} ({said})"
+        else:
+            return told
+        return UnreadableError(str(told), cause)
+
     def _error(self, what: str, error: Exception) -> LakeError:
         text = f"lake {self.url} cannot be {what}: {_said(error)}"
         reach = _reach(error)
@@ -474,12 +493,21 @@ def _said(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     text = masked(str(error))  # before it is cut
-    if code := re.search(r"<Code>(\w+)</Code>", text):  # S3 says in XML what it means
+    if code := re.search(r"<Code>([\w.]+)</Code>", text):  # S3 says in XML what it means
         return code[1]
     if "error sending request" in text and (host := re.search(r"https?://[^\s/?]+", text)):
         cause = re.search(r'\b(?:message|error): "([^"]+)"', text)
         return f"{host[0]} does not answer: {cause[1] if cause else 'the time is up'}"
-    return (text.strip() or type(error).__name__).splitlines()[0][:300]
+    return _first_line(error)
+
+
+def _cause(error: Exception) -> str:
+    """What the operating system says, without the path before it and its number behind."""
+    return _first_line(error).rpartition(": ")[2].partition(" (os error")[0]
+
+
+def _first_line(error: Exception) -> str:
+    return (masked(str(error)).strip() or type(error).__name__).splitlines()[0][:300]
 
 
 def valid_key(key: str) -> str:

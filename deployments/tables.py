@@ -13,6 +13,7 @@ from tasks.domain.states import State
 from tasks.report import COMPARED, Report
 
 _MOST_ROWS = 40
+_MOST_REASONS = 20
 
 
 def show(report: Report, console: Console) -> None:
@@ -30,9 +31,15 @@ def show(report: Report, console: Console) -> None:
         console.print(f"[red]lost[/red] {escape(key)}: {escape(reason)}")
     if len(report.lost) > _MOST_ROWS:
         console.print(f"and {len(report.lost) - _MOST_ROWS} more that vanished or shrank")
+    for reason, count in Counter(reason for _, reason in report.unreadable).most_common(_MOST_REASONS):
+        key = next(key for key, why in report.unreadable if why == reason)
+        console.print(f"[red]unreadable[/red] {count} file{'s, as' * (count > 1)} {escape(key)}: {escape(reason)}")
+    if report.reading:
+        console.print(f"[yellow]{report.reading}[/yellow]")
     if report.stopped:
         console.print(f"[yellow]The run was stopped before its time: {escape(report.stopped)}[/yellow]")
-    for (reason, until), count in Counter((reason, until) for _, reason, until in report.left).most_common(20):
+    left = Counter((reason, until) for _, reason, until in report.left)
+    for (reason, until), count in left.most_common(_MOST_REASONS):
         when = f"until {until:%Y-%m-%d %H:%M} UTC" if until else "until that is changed"
         console.print(f"Left for later: {count} files: {escape(reason)}; {when}")
     if report.complete and not report.fills:

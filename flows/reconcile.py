@@ -92,7 +92,7 @@ def _overtaken() -> str | None:
 
 
 async def conclude(work: Awaitable[Report]) -> State[Any]:
-    """The state of a run that ends in a report: not green when a file failed, or when the run could not begin.
+    """The state of a run that ends in a report: not green when a file failed, cannot be read, or no run could begin.
 
     The state's data is the report, or the error.
     """
@@ -103,7 +103,7 @@ async def conclude(work: Awaitable[Report]) -> State[Any]:
             report = await work
     except (AdceError, ConfigError) as error:
         return Failed(message=str(error), data=error)
-    state = Cancelled if report.stopped else Failed if report.failed else Completed
+    state = Cancelled if report.stopped else Failed if report.failed or report.unreadable else Completed
     return state(message=report.line(), data=report)
 
 

@@ -5,21 +5,26 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from blocks.store import Store
 from config.models import Config, Dataset
-from tasks.domain.errors import LakeError
+from tasks.domain.errors import LakeError, NoObjectError, UnreadableError
 from tasks.domain.expected import Cell
 from tasks.domain.keys import folders
 from tasks.domain.rollout import scrapers
-from tasks.domain.states import Examination, LakeObject, version_of
-from tasks.domain.verdicts import Verdict, bad
+from tasks.domain.states import Examination, LakeObject, Unreadable, content_of, version_of
+from tasks.domain.verdicts import Verdict, Wholeness, bad
 from tasks.sources.checks import examine
 
 log = logging.getLogger(__name__)
 
-# Raise it when a body check changes what it accepts: stored files are then looked into again.
+# Raise it when a body check changes what it accepts: stored files are then read again, and count by what the former
+# check has found until then.
 CHECK_VERSION = 2
+
+_MOST_TROUBLES = 3  # bodies that the lake fails to give, before it counts as away
 
 
 async def list_lake(lake: Store, datasets: Iterable[Dataset]) -> dict[str, LakeObject]:
@@ -33,39 +38,92 @@ def check_id(dataset: Dataset) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
+@dataclass
+class Findings:
+    """What a look into stored bodies has found, by key."""
+
+    read: dict[str, Examination] = field(default_factory=dict)
+    unreadable: dict[str, Unreadable] = field(default_factory=dict)
+    trouble: LakeError | None = None  # of the lake as a whole, which ended the look
+
+    def __len__(self) -> int:
+        return len(self.read) + len(self.unreadable)
+
+
 async def examine_stored(
     lake: Store,
     config: Config,
     cells: Iterable[Cell],
-    objects: dict[str, LakeObject],
-    known: dict[str, Examination],
+    objects: Mapping[str, LakeObject],
+    known: Mapping[str, Examination],
+    unreadable: Mapping[str, Unreadable],
     at_most: int,
+    since: datetime | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> dict[str, Examination]:
-    """What the checks find in stored versions that nobody has looked into: at most so many, the newest days first."""
+) -> Findings:
+    """What the checks find in stored versions that they have not read: so many at most.
+
+    First those that no check has read, or that a former one found fault with, then those that count as good by a
+    former one; of each the newest days first. Then those that could not be read, but for those tried `since`: a tenth
+    of `at_most`, longest not tried first, and the others only if one of the tenth can be read.
+    """
     checks, settings = check_ids(config), scrapers(config)
-    wanted: dict[str, Cell] = {}
-    for cell in cells:
-        have = objects.get(cell.key)
-        if have is None or have.size < settings[cell.scraper].min_bytes:
-            continue
-        examined = known.get(cell.key)
-        if examined is None or examined.version != version_of(have, checks[cell.scraper]):
-            wanted[cell.key] = cell
-    chosen = sorted(wanted.values(), key=lambda cell: cell.last_day, reverse=True)[:at_most]
-    found: dict[str, Examination] = {}
-    for cell in [cell for cell in chosen if objects[cell.key].size > settings[cell.scraper].largest]:
-        have, largest = objects[cell.key], settings[cell.scraper].largest
-        found[cell.key] = _examination(known.get(cell.key), have, checks[cell.scraper], too_large(have.size, largest))
-    async for key, body, have in lake.get_many(cell.key for cell in chosen if cell.key not in found):
-        if isinstance(body, LakeError) or have is None:
-            log.warning("%s", body)
-            continue
-        cell = wanted[key]
-        verdict = judge(body, cell.fields, settings[cell.scraper])
-        found[key] = _examination(known.get(key), have, checks[cell.scraper], verdict)
-        progress(len(found), len(chosen))
+    wanted = {
+        cell.key: cell
+        for cell in cells
+        if (have := objects.get(cell.key)) is not None
+        and have.size >= settings[cell.scraper].min_bytes
+        and not _is_read(known.get(cell.key), have, checks[cell.scraper])
+    }
+    refused = {key: seen for key in wanted if (seen := unreadable.get(key)) and seen.is_of(objects[key])}
+    fresh = [cell for key, cell in wanted.items() if key not in refused]
+    fresh.sort(key=lambda cell: cell.last_day, reverse=True)
+    fresh.sort(key=lambda cell: _counts_as_good(known.get(cell.key), objects[cell.key]))
+    chosen = [cell.key for cell in fresh[:at_most]]
+    again = [key for key, seen in refused.items() if since is None or seen.last < since]
+    again.sort(key=lambda key: refused[key].last)
+    again = again[: at_most - len(chosen)]
+    some = max(at_most // 10, 1)
+    found = Findings()
+    troubles = 0
+    for keys in (chosen, again[:some], again[some:]):
+        before = len(found.read)
+        for key in keys:
+            size, largest = objects[key].size, settings[wanted[key].scraper].largest
+            if size > largest:
+                verdict, check = too_large(size, largest), checks[wanted[key].scraper]
+                found.read[key] = _examination(known.get(key), objects[key], check, verdict)
+        async for key, body, have in lake.get_many(key for key in keys if key not in found.read):
+            cell = wanted[key]
+            if isinstance(body, UnreadableError):
+                content, now = content_of(objects[key]), datetime.now(UTC)
+                first = refused[key].first if key in refused else now
+                found.unreadable[key] = Unreadable(content, body.cause, first, now)
+            elif isinstance(body, NoObjectError):
+                continue
+            elif isinstance(body, LakeError) or have is None:
+                assert isinstance(body, LakeError)
+                log.warning("%s", body)
+                troubles += 1
+                if troubles > _MOST_TROUBLES:
+                    found.trouble = body
+                    return found
+            else:
+                verdict = judge(body, cell.fields, settings[cell.scraper])
+                found.read[key] = _examination(known.get(key), have, checks[cell.scraper], verdict)
+            progress(len(found), len(chosen) + len(again))
+        if keys is not chosen and len(found.read) == before:
+            break
     return found
+
+
+def _is_read(known: Examination | None, have: LakeObject, check: str) -> bool:
+    return known is not None and known.version == version_of(have, check)
+
+
+def _counts_as_good(known: Examination | None, have: LakeObject) -> bool:
+    """Whole by a former check: that can wait."""
+    return known is not None and known.is_of(have) and known.verdict.wholeness is Wholeness.WHOLE
 
 
 def check_ids(config: Config) -> dict[str, str]:
@@ -78,7 +136,7 @@ def _examination(before: Examination | None, have: LakeObject, check: str, verdi
     version = version_of(have, check)
     if before is None:
         return Examination(version, verdict)
-    if before.version.rpartition(":")[0] == version.rpartition(":")[0]:
+    if before.is_of(have):
         return before._replace(version=version, verdict=verdict)
     was_size = before.was_size or before.size
     return Examination(version, verdict, was_size=was_size if before.good and have.size < was_size else None)

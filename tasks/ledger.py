@@ -19,8 +19,8 @@ from tasks.domain.games import Game, GameStatus
 from tasks.domain.holds import Hold
 from tasks.domain.lakes import KnownLake, LakeKind
 from tasks.domain.plan import Gap
-from tasks.domain.states import Examination
-from tasks.domain.verdicts import Verdict, Wholeness
+from tasks.domain.states import Examination, Unreadable
+from tasks.domain.verdicts import Fault, Verdict, Wholeness
 from tasks.history import History, files_table, fills_table
 from tasks.leases import leases_table, marks_table, runs_table
 
@@ -44,6 +44,16 @@ examined_table = sa.Table(
     sa.Column("agreed", sa.Boolean, nullable=False),
     sa.Column("was_size", sa.BigInteger),
     sa.Column("changed", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("fault", sa.String),
+)
+unreadable_table = sa.Table(
+    "unreadable",
+    metadata,
+    sa.Column("key", sa.String, primary_key=True),
+    sa.Column("content", sa.String, nullable=False),
+    sa.Column("reason", sa.String, nullable=False),
+    sa.Column("first", UtcSeconds, nullable=False),
+    sa.Column("last", UtcSeconds, nullable=False),
 )
 absences_table = sa.Table(
     "absences",
@@ -56,6 +66,7 @@ absences_table = sa.Table(
     sa.Column("looks", sa.Integer, nullable=False),
     sa.Column("until", UtcSeconds),
     sa.Column("note", sa.String),
+    sa.Column("unfinished", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 disagreements_table = sa.Table(
     "disagreements",
@@ -175,18 +186,22 @@ class Ledger:
             columns.agreed,
             columns.was_size,
             columns.changed,
+            columns.fault,
         )
-        verdicts: dict[tuple[str, str], Verdict] = {}  # most say the same
+        verdicts: dict[tuple[str, str, str | None], Verdict] = {}  # most say the same
 
         def read(connection: sa.Connection) -> dict[str, Examination]:
             found = {}
             chosen = query if keys is None else query.where(among(connection, columns.key, keys))
-            for key, version, wholeness, reason, games, fetched, agreed, was_size, changed in rows(connection, chosen):
-                verdict = verdicts.get((wholeness, reason)) if games is None else None
+            for key, version, wholeness, reason, games, fetched, agreed, was_size, changed, fault in rows(
+                connection, chosen
+            ):
+                verdict = verdicts.get((wholeness, reason, fault)) if games is None else None
                 if verdict is None:
-                    verdict = Verdict(Wholeness(wholeness), reason, _games_from(games or "[]"))
+                    why = None if fault is None else Fault(fault)
+                    verdict = Verdict(Wholeness(wholeness), reason, _games_from(games or "[]"), why)
                     if games is None:
-                        verdicts[wholeness, reason] = verdict
+                        verdicts[wholeness, reason, fault] = verdict
                 at = None if fetched is None else datetime.fromtimestamp(fetched, UTC)
                 found[key] = Examination(version, verdict, at, bool(agreed), was_size, bool(changed))
             return found
@@ -198,8 +213,27 @@ class Ledger:
         query = sa.select(examined_table.c.key).where(examined_table.c.games.contains(f'"{game}"', autoescape=True))
         return self.database.read(lambda connection: list(connection.execute(query).scalars()))
 
-    def record_examinations(self, found: Mapping[str, Examination]) -> None:
-        self.database.write(lambda connection: self._write_examinations(connection, found))
+    def unreadable(self, keys: Iterable[str] | None = None) -> dict[str, Unreadable]:
+        """The stored bodies that the lake would not give, by key: of all, or of some."""
+        query = sa.select(unreadable_table)
+
+        def read(connection: sa.Connection) -> dict[str, Unreadable]:
+            chosen = query if keys is None else query.where(among(connection, unreadable_table.c.key, keys))
+            return {key: Unreadable(*values) for key, *values in connection.execute(chosen)}
+
+        return self.database.read(read)
+
+    def record_examinations(
+        self, found: Mapping[str, Examination], unreadable: Mapping[str, Unreadable] | None = None
+    ) -> None:
+        """What was found in stored bodies, and which of them could not be read; what could be is unreadable no more."""
+        rows = [{"key": key, **refused._asdict()} for key, refused in (unreadable or {}).items()]
+
+        def write(connection: sa.Connection) -> None:
+            self._write_examinations(connection, found)
+            self.database.upsert(connection, unreadable_table, rows, {"content", "reason", "first", "last"})
+
+        self.database.write(write)
 
     def _write_examinations(self, connection: sa.Connection, found: Mapping[str, Examination]) -> None:
         rows = [
@@ -213,15 +247,26 @@ class Ledger:
                 "agreed": e.agreed,
                 "was_size": e.was_size,
                 "changed": e.changed,
+                "fault": e.verdict.fault and e.verdict.fault.value,
             }
             for key, e in found.items()
         ]
         columns = {column.name for column in examined_table.c} - {"key"}
         self.database.upsert(connection, examined_table, rows, columns)
+        _delete(connection, unreadable_table, found)
 
-    def settle(self, connection: sa.Connection, stored: Mapping[str, Examination], absent: Iterable[Absence]) -> None:
-        """Within the transaction that ends a fill: what was stored is no gap and not absent, and was looked into."""
-        self._write_examinations(connection, stored)
+    def settle(
+        self,
+        connection: sa.Connection,
+        stored: Mapping[str, Examination],
+        absent: Iterable[Absence],
+        kept: Mapping[str, Examination] | None = None,
+    ) -> None:
+        """Within the transaction that ends a fill: what was stored is no gap and not absent, and was looked into.
+
+        `kept` are those of the absent that the source never has whole, and of which the best version was stored.
+        """
+        self._write_examinations(connection, {**stored, **(kept or {})})
         for table in (gaps_table, absences_table):
             _delete(connection, table, stored)
         self._write_absences(connection, absent)
@@ -341,6 +386,7 @@ def _check(connection: sa.Connection) -> dict[str, int]:
     tables = (
         gaps_table,
         examined_table,
+        unreadable_table,
         absences_table,
         disagreements_table,
         holds_table,

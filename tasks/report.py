@@ -15,7 +15,7 @@ from tasks.domain.coverage import Coverage, measure
 from tasks.domain.holds import Hold, Phase
 from tasks.domain.plan import Deferral, Fill
 from tasks.domain.rollout import covered, scrapers, variants
-from tasks.domain.states import State, Status, count_states
+from tasks.domain.states import Kind, State, Status, count_states
 from tasks.domain.survey import Survey
 from tasks.domain.switches import switches
 from tasks.history import Arm, FileOutcome, Performance
@@ -144,6 +144,42 @@ class Report:
         return [(key, status.reason) for key, status in self.statuses.items() if status.lost]
 
     @property
+    def unreadable(self) -> list[tuple[str, str]]:
+        """What the lake has and does not give: key and reason. Nothing is fetched for it."""
+        return [
+            (key, status.reason)
+            for key, status in self.statuses.items()
+            if status.state is State.GAP and status.kind is Kind.UNREADABLE
+        ]
+
+    @property
+    def partial(self) -> list[tuple[str, str, datetime | None]]:
+        """What the source never has whole, and of which the best version is kept: key, reason, until."""
+        return [(key, status.reason, status.until) for key, status in self.statuses.items() if status.partial]
+
+    @property
+    def to_examine(self) -> int:
+        """How many stored files are yet to be read: never read so far, or by a former check only."""
+        return self.survey.never_read + self.survey.by_former_checks
+
+    @property
+    def reading(self) -> str:
+        """What is yet to be read of the lake, as a sentence; empty when nothing is."""
+        if not self.to_examine:
+            return ""
+        at_most = self.config.reconcile.examine_at_most
+        parts = []
+        if never := self.survey.never_read:
+            parts.append(f"{_files(never)} not looked into yet")
+        if former := self.survey.by_former_checks:
+            parts.append(f"{_files(former)} counted by what a former check found")
+        if not at_most:
+            return f"{' and '.join(parts)}; none is read, since reconcile.examine_at_most is 0."
+        runs = -(-self.to_examine // at_most)
+        how = "the next run reads them" if runs == 1 else f"a run reads {at_most:,} of them, so {runs:,} runs do it"
+        return f"{' and '.join(parts)}; {how}, and nothing is fetched for that."
+
+    @property
     def complete(self) -> bool:
         """Nothing was left undone."""
         counts = self.counts
@@ -156,6 +192,10 @@ class Report:
             "switches": self.switches,
             "rollouts": [{"name": name} | rollout.document() for name, rollout in self.comparisons.items()],
             "cells": self.counts,
+            "to_examine": self.to_examine,
+            "by_former_checks": self.survey.by_former_checks,
+            "unreadable": [{"key": key, "reason": reason} for key, reason in self.unreadable],
+            "partial": [{"key": key, "reason": reason, "until": _iso(until)} for key, reason, until in self.partial],
             "fills": [_fill(fill) for fill in self.fills],
             "sources": self._sources(),
             "scrapers": {
@@ -185,9 +225,11 @@ class Report:
         counts = self.counts
         states = ", ".join(f"{counts[state.value]} {state.value}" for state in State)
         switched = f"; switches: {', '.join(self.switches)}" if self.switches else ""
+        unreadable = f", {len(self.unreadable)} unreadable" if self.unreadable else ""
         return (
             f"{counts['total']} files expected: {states}; "
-            f"{len(self.filled)} filled, {len(self.failed)} failed, {len(self.left)} left for later{switched}"
+            f"{len(self.filled)} filled, {len(self.failed)} failed, {len(self.left)} left for later"
+            f"{unreadable}{switched}"
         )
 
     def markdown(self) -> str:
@@ -198,9 +240,12 @@ class Report:
         lines += [f"| **total** | **{counts['total']}** |", ""]
         lines += [f"Switches: {', '.join(self.switches)}.", ""] if self.switches else []
         lines += [f"{len(self.filled)} files filled in {self.seconds:.0f} s.", ""]
+        lines += [self.reading, ""] if self.reading else []
         lines += self._rollouts_markdown()
         lines += _section("Vanished or shrunk", self.lost)
         lines += _section("Failed", [(o.key, o.error or "") for o in self.failed])
+        lines += _section("In the lake, and cannot be read", self.unreadable)
+        lines += _section("Unavailable, and kept as partial", [(key, reason) for key, reason, _ in self.partial])
         reasons = Counter((reason, until) for _, reason, until in self.left)
         lines += _section(
             "Left for later",
@@ -289,6 +334,10 @@ def _fill(fill: Fill) -> dict[str, Any]:
         "eta": _iso(fill.eta),
         "reason": fill.reason,
     }
+
+
+def _files(count: int) -> str:
+    return f"{count:,} file is" if count == 1 else f"{count:,} files are"
 
 
 def _section(title: str, rows: Iterable[tuple[str, str]], most: int = 200) -> list[str]:

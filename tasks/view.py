@@ -25,7 +25,7 @@ from tasks.domain.pacing import spacing
 from tasks.domain.plan import Fill, Gap, Plan, make_plan
 from tasks.domain.rollout import covered, variants
 from tasks.domain.scoring import success_factor
-from tasks.domain.states import Examination, LakeObject, taken_at, version_of
+from tasks.domain.states import Examination, LakeObject, Unreadable, taken_at
 from tasks.domain.survey import Survey, expected_cells, listed_games, take_survey
 from tasks.domain.verdicts import Verdict
 from tasks.history import Arm
@@ -74,17 +74,20 @@ class View:
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     objects: dict[str, LakeObject] = field(default_factory=dict)
     examinations: dict[str, Examination] = field(default_factory=dict)
+    unreadable: dict[str, Unreadable] = field(default_factory=dict)
     absences: dict[str, Absence] = field(default_factory=dict)
     disagreements: list[Disagreement] = field(default_factory=list)
     first_seen: dict[str, datetime] = field(default_factory=dict)
     last_file: int = 0  # number of the last attempt in the ledger when the lake was listed
     history: dict[str, tuple[float, float]] = field(init=False)  # files stored and failed by dataset
     latencies: dict[str, float] = field(init=False)  # seconds by source, as the ledger remembers
+    to_read: int = field(init=False)  # stored bodies that this run may yet look into
     keys: KeyPatterns = field(init=False)
     checks: dict[str, str] = field(init=False)  # by scraper, what its examinations must be of
     leases: Leases = field(init=False)
 
     def __post_init__(self) -> None:
+        self.to_read = self.config.reconcile.examine_at_most
         self.keys = KeyPatterns(self.config)
         self.checks = check_ids(self.config)
         parent = self.part.of if self.part else None
@@ -142,6 +145,7 @@ class View:
             await asyncio.wait({known})
         progress("Listing the lake", 1, 1)
         self.examinations = known.result()
+        self.unreadable = self.ledger.unreadable(wanted)
         self.absences = self.ledger.absences()
         await self.examine([c for c in calendar if config.datasets[c.dataset].lists_games])
         games = listed_games(config, calendar, self._verdicts(calendar))
@@ -157,7 +161,7 @@ class View:
 
     def plan(self, survey: Survey) -> Plan:
         """The plan for the gaps of a survey."""
-        return self.plan_for(survey.gaps(self.first_seen))
+        return self.plan_for(survey.gaps(self.first_seen, self.selection.keys))
 
     def plan_for(self, gaps: list[Gap]) -> Plan:
         """The plan for these gaps, with the ledger's history and what is held until the run has used up its time."""
@@ -195,7 +199,6 @@ class View:
         return tuple(with_eta(fills, spans, self.now()))
 
     def _survey(self, cells: dict[str, Cell], now: datetime) -> Survey:
-        marks = self.leases.marks()
         return take_survey(
             self.config,
             cells,
@@ -204,8 +207,9 @@ class View:
             self.checks,
             now,
             self.absences,
-            marks,
-            disagreements=self.disagreements,
+            self.leases.marks(),
+            self.unreadable,
+            self.disagreements,
         )
 
     def _compare(self, calendar: Iterable[Cell], games: Mapping[str, Iterable[Game]], remember: bool) -> None:
@@ -235,25 +239,34 @@ class View:
         return {cell.key: self.examinations[cell.key].verdict for cell in cells if self.is_examined(cell)}
 
     def is_examined(self, cell: Cell) -> bool:
-        """Has the version that the lake has now been looked into?"""
+        """Has the version that the lake has now been looked into, by this check or by a former one?"""
         have, known = self.objects.get(cell.key), self.examinations.get(cell.key)
-        return bool(have and known and known.version == version_of(have, self.checks[cell.scraper]))
+        return bool(have and known and known.is_of(have))
 
     async def examine(self, cells: Iterable[Cell]) -> bool:
-        """Looks into stored bodies; was there any that could be read?"""
+        """Looks into stored bodies, as many as the run may yet; is anything known now that was not?
+
+        Raises LakeError when the lake does not answer any more; what was found until then is kept.
+        """
         found = await examine_stored(
             self.lake,
             self.config,
             cells,
             self.objects,
             self.examinations,
-            self.config.reconcile.examine_at_most,
+            self.unreadable,
+            self.to_read,
+            self.begun,
             lambda done, total: PROGRESS.get()("Looking into stored files", done, total),
         )
-        self.examinations |= found
+        self.to_read -= len(found)
+        self.examinations |= found.read
+        self.unreadable = {k: seen for k, seen in self.unreadable.items() if k not in found.read} | found.unreadable
         if self.listing is None:
-            self.ledger.record_examinations(found)
-        return bool(found)
+            self.ledger.record_examinations(found.read, found.unreadable)
+        if found.trouble:
+            raise found.trouble
+        return len(found) > 0
 
     def _remember(self, survey: Survey) -> None:
         """Notes gaps that are seen for the first time, and forgets those that are closed."""

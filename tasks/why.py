@@ -23,7 +23,7 @@ from tasks.domain.keys import KeyPatterns, fixed_folder
 from tasks.domain.plan import Gap, make_plan
 from tasks.domain.reasons import Limit
 from tasks.domain.scoring import success_factor
-from tasks.domain.states import LakeObject, State, Status, taken_at
+from tasks.domain.states import Kind, LakeObject, State, Status, taken_at
 from tasks.domain.survey import listed_games, take_survey
 from tasks.history import Attempt, Change
 from tasks.inventory import check_ids, examine_stored
@@ -64,6 +64,7 @@ class Answer:
             "reason": self.status.reason,
             "limit": self.status.limit and self.status.limit.value,
             "until": _iso(self.status.until),
+            "partial": self.status.partial,
             "decides": self.decides,
             "next_action": self.next_action,
             "due_at": _iso(self.cell.due_at),
@@ -100,15 +101,18 @@ async def why(config: Config, ledger: Ledger, store: Store, text: str, now: date
     objects = await _objects(config, store, cells)
     checks = check_ids(config)
     absences, marks = ledger.absences(cells), Leases(ledger.database, "", config.reconcile.lease).marks()
-    known = ledger.examinations(cells)
+    known, unreadable = ledger.examinations(cells), ledger.unreadable(cells)
     taken = {key: taken_at(have, known[key], now) for key, have in objects.items() if key in known}
     differ = untouched(ledger.disagreements(), taken)
-    survey = take_survey(config, cells, objects, known, checks, now, absences, marks, disagreements=differ)
+    survey = take_survey(config, cells, objects, known, checks, now, absences, marks, unreadable, differ)
     if survey.unseen:  # as a plan would
-        found = await examine_stored(store, config, survey.unseen, objects, known, _FEW)
-        ledger.record_examinations(found)
-        known |= found
-        survey = take_survey(config, cells, objects, known, checks, now, absences, marks, disagreements=differ)
+        found = await examine_stored(store, config, survey.unseen, objects, known, unreadable, _FEW)
+        ledger.record_examinations(found.read, found.unreadable)
+        if found.trouble:
+            raise found.trouble
+        known |= found.read
+        unreadable |= found.unreadable
+        survey = take_survey(config, cells, objects, known, checks, now, absences, marks, unreadable, differ)
     first_seen = ledger.first_seen(cells)
     planned = _Planned(config, ledger, survey.gaps(first_seen), doubted(absences.values()), now)
     answers: list[Answer] = []
@@ -247,7 +251,11 @@ async def _objects(config: Config, store: Store, cells: Mapping[str, Cell]) -> d
 def _decides(config: Config, cell: Cell, status: Status) -> str:
     """Which setting or schedule it is that decides when the state changes."""
     dataset, name = config.datasets[cell.dataset], cell.dataset
+    if status.limit is Limit.EXAMINE_AT_MOST:
+        return status.limit.value
     match status.state:
+        case State.GAP if status.kind is Kind.UNREADABLE:
+            return "the lake, which does not give the file"
         case State.NOT_DUE if cell.game is not None and not cell.game.status.settled:
             return f"the schedule {dataset.schedule}, which calls the game {cell.game.status.value}"
         case State.NOT_DUE if status.limit is Limit.NOT_PUBLISHED:
@@ -293,6 +301,13 @@ def _deferring_limit(config: Config, dataset: Dataset, name: str, reason: str) -
 def _next_action(config: Config, status: Status, place: Mapping[str, Any] | None) -> str:
     when = f"{status.until:%Y-%m-%d %H:%M} UTC" if status.until else None
     match status.state:
+        case State.GAP if status.kind is Kind.UNREADABLE:
+            return (
+                "nothing is fetched for it. Every run tries to read it: make it readable; or delete it, or name its "
+                "key to `fill`, and it is fetched"
+            )
+        case State.DEFERRED if status.limit is Limit.EXAMINE_AT_MOST:
+            return f"read by the first run from {when} that comes to it" if when else "none until that is changed"
         case State.PRESENT:
             return f"looked at again from {when}" if when else "none"
         case State.NOT_DUE:

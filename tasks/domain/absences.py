@@ -1,4 +1,4 @@
-"""Does the source have this file at all? What it has said so far, and what follows from it."""
+"""Does the source have this file, and whole? What it has said so far, and what follows from it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tasks.domain.states import State, Status
 
 @dataclass(frozen=True, slots=True)
 class Absence:
-    """A file that the source says it does not have; or that an operator says so of."""
+    """A file that the source says it does not have, or never has whole; or that an operator says so of."""
 
     key: str
     evidence: str
@@ -22,20 +22,31 @@ class Absence:
     until: datetime | None = None  # unavailable until then
     note: str | None = None  # the operator's
     dataset: str = ""
+    unfinished: bool = False  # at the last look the source had the right document, and that was not whole
 
 
 def looked(
-    before: Absence | None, key: str, dataset: str, evidence: str, now: datetime, rules: Unavailability
+    before: Absence | None,
+    key: str,
+    dataset: str,
+    evidence: str,
+    now: datetime,
+    rules: Unavailability,
+    *,
+    unfinished: bool = False,
 ) -> Absence:
-    """After one more answer that there is no such file. What an operator has said holds for as long as it was meant."""
+    """After one more answer that there is no such file, or that it is not whole.
+
+    What an operator has said holds for as long as it was meant.
+    """
     if before is not None and before.until is not None:
         if now < before.until and before.note is not None:
             return before
         before = before if now < before.until else None  # believed long enough: looked into anew
     if before is None:
-        after = Absence(key, evidence, now, now, dataset=dataset)
+        after = Absence(key, evidence, now, now, dataset=dataset, unfinished=unfinished)
     else:
-        after = replace(before, evidence=evidence, last=now, looks=before.looks + 1)
+        after = replace(before, evidence=evidence, last=now, looks=before.looks + 1, unfinished=unfinished)
     if after.looks >= rules.looks and after.last - after.first >= rules.over:
         return replace(after, until=now + rules.expires)
     return replace(after, until=None)
@@ -54,7 +65,8 @@ def status_of(absence: Absence, rules: Unavailability, now: datetime) -> Status 
         if absence.note is not None:
             return Status(State.UNAVAILABLE, f"set by an operator: {absence.note}", until=absence.until)
         since = f"{absence.looks} looks since {absence.first:%Y-%m-%d %H:%M} UTC"
-        return Status(State.UNAVAILABLE, f"the source has none: {absence.evidence} ({since})", until=absence.until)
+        what = "never whole at the source" if absence.unfinished else "the source has none"
+        return Status(State.UNAVAILABLE, f"{what}: {absence.evidence} ({since})", until=absence.until)
     if absence.looks < rules.looks:
         return None
     again = _next_look(absence, rules)

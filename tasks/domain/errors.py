@@ -42,6 +42,14 @@ class MismatchError(AdceError):
     """Lake, ledger and command do not belong together."""
 
 
+class UnreadableError(LakeError):
+    """The lake can be read, and this one object cannot: it is archived, access to it is denied, its disk is broken."""
+
+    def __init__(self, message: str, cause: str):
+        super().__init__(message, Reach.KEY)
+        self.cause = cause
+
+
 class LedgerError(AdceError):
     """The ledger cannot be read or written."""
 

@@ -35,6 +35,7 @@ class Kind(StrEnum):
     VANISHED = "vanished"  # it was there, and nobody knows why it is not any more
     SHRUNK = "shrunk"  # somebody else stored less than was there
     MISSING = "missing"
+    UNREADABLE = "unreadable"  # the lake refuses to give it: archived, access denied, a broken disk
     INVALID = "invalid"
     UNDERSIZED = "undersized"
     STALE = "stale"
@@ -47,6 +48,12 @@ class LakeObject(NamedTuple):
     size: int
     modified: datetime
     etag: str
+
+
+def content_of(have: LakeObject) -> str:
+    """Names the object's version, whoever reads it."""
+    _, size, _, etag = have
+    return f"{etag}:{size}"
 
 
 def version_of(have: LakeObject, check: str) -> str:
@@ -73,6 +80,22 @@ class Examination(NamedTuple):
     def good(self) -> bool:
         return self.verdict.wholeness is not Wholeness.BAD
 
+    def is_of(self, have: LakeObject) -> bool:
+        """Is it about this version of the object? Perhaps by a former check."""
+        return self.version.rpartition(":")[0] == content_of(have)
+
+
+class Unreadable(NamedTuple):
+    """A version of a stored body that the lake would not give."""
+
+    content: str  # content_of the object
+    reason: str
+    first: datetime  # when that was found, by the real clock
+    last: datetime
+
+    def is_of(self, have: LakeObject) -> bool:
+        return self.content == content_of(have)
+
 
 def taken_at(have: LakeObject, current: Examination, now: datetime) -> datetime:
     """When the source gave it. Of what somebody else has stored, that is when they did."""
@@ -87,10 +110,11 @@ class Status:
     until: datetime | None = None
     lost: bool = False  # there was a good file, which ADCE did not take away: an operator is to be told
     limit: Limit | None = None
+    partial: bool = False  # unavailable, and what the lake has is the best that the source ever had
 
 
 _COMPLETE = Status(State.PRESENT, "complete")
-_NOT_LOOKED_INTO = Status(State.PRESENT, "not looked into yet")
+_NOT_LOOKED_INTO = Status(State.DEFERRED, "not looked into yet", limit=Limit.EXAMINE_AT_MOST)
 
 
 def state_of(
@@ -106,23 +130,20 @@ def state_of(
     """The one state of a cell, with its one reason.
 
     `known` is what was found in the last version of the stored body that anybody looked into, and `current` the same
-    if that is the version that is there. `looks` says how long after a final game its files are looked at again, and
-    `final_after` how long after its start a game should be final in a list.
+    if that is the version that is there; by whichever check. `looks` says how long after a final game its files are
+    looked at again, and `final_after` how long after its start a game should be final in a list.
     """
     verdict = None if current is None else current.verdict
     had = _had(have, known) if current is None else current.was_size
-    again: datetime | None = None
-    if have is not None and have.size >= dataset.min_bytes and had is None:
-        if current is None or verdict is None:
-            return _NOT_LOOKED_INTO
-        if verdict.wholeness is Wholeness.WHOLE:
-            if cell.game is not None:
-                return _whole_game(cell, cell.game, have, current, looks, now)
-            again = _next_look(cell, dataset, have, current, now, final_after)
-            if again is None:
-                return _COMPLETE
-            if now < again:
-                return Status(State.PRESENT, "up to date; looked at again, since more may be listed", until=again)
+    is_whole = verdict is not None and verdict.wholeness is Wholeness.WHOLE
+    if is_whole and current is not None and have is not None and have.size >= dataset.min_bytes and had is None:
+        if cell.game is not None:
+            return _whole_game(cell, cell.game, have, current, looks, now)
+        again = _next_look(cell, dataset, have, current, now, final_after)
+        if again is None:
+            return _COMPLETE
+        if now < again:
+            return Status(State.PRESENT, "up to date; looked at again, since more may be listed", until=again)
     if waits := _why_not_due(cell, now):
         return waits
     if have is None:
@@ -133,8 +154,8 @@ def state_of(
         return _gap(Kind.INVALID, verdict.reason, had)
     if had:
         return _gap(Kind.SHRUNK, f"{have.size} bytes", had)
-    assert current is not None
-    assert verdict is not None
+    if current is None or verdict is None:
+        return _NOT_LOOKED_INTO
     if verdict.wholeness is Wholeness.WHOLE:
         return _gap(Kind.STALE, why_not_final(dataset, cell.last_day, taken_at(have, current, now)))
     if dataset.refresh is None or not verdict.fits(dataset):

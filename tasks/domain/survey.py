@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -17,7 +17,7 @@ from tasks.domain.games import Game, each_once
 from tasks.domain.plan import Gap
 from tasks.domain.reasons import Limit
 from tasks.domain.rollout import scrapers
-from tasks.domain.states import Examination, Kind, LakeObject, State, Status, state_of, version_of
+from tasks.domain.states import Examination, Kind, LakeObject, State, Status, Unreadable, state_of, version_of
 from tasks.domain.verdicts import Verdict
 
 
@@ -37,14 +37,21 @@ class Survey:
     cells: Mapping[str, Cell]
     statuses: Mapping[str, Status]
     taken_at: datetime
-    unseen: Sequence[Cell] = ()  # whose stored body nobody has looked into
+    unseen: Sequence[Cell] = ()  # whose stored body is to be read: never read, by a former check only, or unreadable
+    never_read: int = 0  # of the unseen
+    by_former_checks: int = 0  # of the unseen: they count by what a former check has found
 
-    def gaps(self, first_seen: Mapping[str, datetime]) -> list[Gap]:
-        """The gaps, each with when it was first seen: now, if never before."""
+    def gaps(self, first_seen: Mapping[str, datetime], named: Collection[str] = ()) -> list[Gap]:
+        """The gaps that are to be fetched, each with when it was first seen: now, if never before.
+
+        What the lake has and does not give is fetched only if it is `named`, by its key.
+        """
         return [
             Gap(self.cells[key], status.kind, status.reason, first_seen.get(key, self.taken_at))
             for key, status in self.statuses.items()
-            if status.state is State.GAP and status.kind is not None
+            if status.state is State.GAP
+            and status.kind is not None
+            and (status.kind is not Kind.UNREADABLE or key in named)
         ]
 
 
@@ -83,35 +90,63 @@ def take_survey(
     now: datetime,
     absences: Mapping[str, Absence] | None = None,
     marks: Mapping[str, Mark] | None = None,
+    unreadable: Mapping[str, Unreadable] | None = None,
     disagreements: Iterable[Disagreement] = (),
 ) -> Survey:
     """The one state of each cell; see states.state_of.
 
-    `known` is what was found in each body that anybody has looked into, and `checks` names each scraper's check.
-    Of the gaps, some are not to be fetched now: what the source has none of (`absences`, by key), and what another
-    run is at (`marks`, by Cell.work). `disagreements` are the schedules that tell of fewer games than another source's.
+    `known` is what was found in each body that anybody has looked into, and `checks` names each scraper's check;
+    `unreadable` are those that the lake would not give. Of the gaps, some are not to be fetched now: what the source
+    has none of (`absences`, by key), and what another run is at (`marks`, by Cell.work). `disagreements` are the
+    schedules that tell of fewer games than another source's.
     """
+    absences, marks, unreadable = absences or {}, marks or {}, unreadable or {}
     looks = config.reconcile.look_again
+    read_from = now + config.reconcile.interval if config.reconcile.examine_at_most else None
     settings = {name: (dataset, checks[name]) for name, dataset in scrapers(config).items()}
     final_after = {name: games_final_after(config, name) for name in config.datasets}
     differences = by_key(disagreements)
     statuses = {}
     unseen = []
+    never_read = by_former_checks = 0
     for key, cell in cells.items():
         dataset, check = settings[cell.scraper]
-        have, seen, current = objects.get(key), known.get(key), None
+        have, seen, current, is_unread = objects.get(key), known.get(key), None, False
         if have is not None:
             if seen is not None and seen.version == version_of(have, check):
                 current = seen
-            elif have.size >= dataset.min_bytes:
-                unseen.append(cell)
+            else:
+                current = seen if seen is not None and seen.is_of(have) else None
+                is_unread = have.size >= dataset.min_bytes
         status = state_of(cell, dataset, have, seen, current, looks, now, final_after[cell.dataset])
+        if is_unread:
+            refused = unreadable.get(key)
+            if refused is not None and have is not None and not refused.is_of(have):
+                refused = None
+            unseen.append(cell)
+            never_read += refused is None and current is None
+            by_former_checks += refused is None and current is not None
+            status = _unread(status, refused, read_from)
         if key in differences:
             status = _differing(status, differences[key], now)
         if status.state is State.GAP:
-            status = _instead(cell, status, config, absences or {}, marks or {}, now)
+            is_good = have is not None and seen is not None and seen.good and seen.is_of(have)
+            status = _instead(cell, status, is_good, config, absences, marks, now)
+        if is_unread and status.state is State.GAP and status.kind is Kind.INVALID:
+            reason = f"to be read anew; a former check found: {status.reason}"
+            status = replace(status, state=State.DEFERRED, reason=reason, until=read_from, limit=Limit.EXAMINE_AT_MOST)
         statuses[key] = status
-    return Survey(cells, statuses, now, unseen)
+    return Survey(cells, statuses, now, unseen, never_read, by_former_checks)
+
+
+def _unread(status: Status, refused: Unreadable | None, read_from: datetime | None) -> Status:
+    """The status of a file that the present check has not read, and that a run from `read_from` on reads."""
+    if status.state is State.NOT_DUE:
+        return status
+    if refused is not None:
+        reason = f"cannot be read since {refused.first:%Y-%m-%d}: {refused.reason}"
+        return Status(State.GAP, reason, Kind.UNREADABLE, lost=status.lost)
+    return replace(status, until=read_from) if status.limit is Limit.EXAMINE_AT_MOST else status
 
 
 def _differing(status: Status, differences: Sequence[Disagreement], now: datetime) -> Status:
@@ -140,18 +175,30 @@ def _awaited(cell: Cell, gap: Status, absence: Absence, again: datetime) -> Stat
 
 
 def _instead(
-    cell: Cell, gap: Status, config: Config, absences: Mapping[str, Absence], marks: Mapping[str, Mark], now: datetime
+    cell: Cell,
+    gap: Status,
+    is_good: bool,
+    config: Config,
+    absences: Mapping[str, Absence],
+    marks: Mapping[str, Mark],
+    now: datetime,
 ) -> Status:
-    """What a gap is, if it is not one for this run."""
+    """What a gap is, if it is not one for this run. `is_good`: the lake has the right document, whole or not."""
     dataset, absence = config.datasets[cell.dataset], absences.get(cell.key)
+    if gap.kind is Kind.UNREADABLE and (absence is None or absence.note is None):
+        absence = None
     if absence and absence.note is None and awaited_again(dataset, cell.season, now):
         again = awaited_again(dataset, cell.season, absence.last)
         if again and now < again:
             return _awaited(cell, gap, absence, again)
-    elif absence and gap.kind is not Kind.STALE:
-        status = absence_status(absence, config.reconcile.unavailable, now)
-        if status is not None:
-            return replace(status, kind=gap.kind, lost=gap.lost)
+    elif absence and (said := absence_status(absence, config.reconcile.unavailable, now)):
+        if gap.kind is Kind.STALE and cell.game is not None:
+            return Status(State.PRESENT, f"complete; looked at again for corrections: {said.reason}", until=said.until)
+        if gap.kind is not Kind.STALE:
+            said = replace(said, kind=gap.kind, lost=gap.lost)
+            if said.state is State.UNAVAILABLE and is_good:
+                return replace(said, reason=f"{said.reason}; a partial version is kept", partial=True)
+            return said
     if mark := marks.get(cell.work):
         return replace(gap, state=State.IN_FLIGHT, reason=f"being fetched by {mark.holder}", until=mark.until)
     return gap

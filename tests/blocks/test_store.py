@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import boto3
@@ -13,7 +15,7 @@ import pytest
 
 from blocks.store import Put, Store, valid_key
 from deployments.ports import free_port
-from tasks.domain.errors import LakeError, Reach
+from tasks.domain.errors import LakeError, NoObjectError, Reach, UnreadableError
 from tests.servers import http_server, use_s3
 
 
@@ -360,3 +362,35 @@ def test_on_s3_an_odd_key_hides_no_other_and_is_taken_for_none(
     for key in [*KEYS, odd]:
         _put(lake, key)
     _lists_the_keys_and_warns_of(odd, lake, caplog)
+
+
+@pytest.fixture
+def as_nobody() -> Iterator[Path]:
+    """A folder of somebody who has no rights but those that files give."""
+    with TemporaryDirectory(dir="/tmp") as folder:
+        if os.geteuid() != 0:
+            yield Path(folder)
+            return
+        os.chown(folder, 65534, 65534)
+        os.seteuid(65534)
+        try:
+            yield Path(folder)
+        finally:
+            os.seteuid(0)
+
+
+def test_a_file_without_permission_is_unreadable_and_the_lake_is_not(as_nobody: Path) -> None:
+    lake = Store(as_nobody.as_uri())
+    (as_nobody / "a").mkdir()
+    for n, mode in ((1, 0o600), (2, 0)):
+        (as_nobody / f"a/{n}.json").write_text("{}")
+        (as_nobody / f"a/{n}.json").chmod(mode)
+
+    async def read() -> dict[str, bytes | LakeError]:
+        return {key: body async for key, body, _ in lake.get_many([f"a/{n}.json" for n in (1, 2, 3)])}
+
+    found = asyncio.run(read())
+    assert found["a/1.json"] == b"{}"
+    assert isinstance(found["a/2.json"], UnreadableError)
+    assert found["a/2.json"].cause == "Permission denied; look at its permissions and its disk"
+    assert isinstance(found["a/3.json"], NoObjectError)

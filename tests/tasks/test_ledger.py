@@ -27,8 +27,8 @@ from tasks.domain.absences import Absence
 from tasks.domain.agreement import Disagreement
 from tasks.domain.errors import LedgerError
 from tasks.domain.holds import Hold
-from tasks.domain.states import Examination
-from tasks.domain.verdicts import partial, whole
+from tasks.domain.states import Examination, Unreadable
+from tasks.domain.verdicts import Fault, bad, partial, unfinished, whole
 from tasks.history import Arm, FileOutcome, Performance
 from tasks.ledger import Ledger, plans_table
 from tests.builders import NOW, a_game, a_gap
@@ -101,6 +101,66 @@ def test_disagreements_are_kept_by_schedule_and_day_until_they_are_mended(url: s
         looked = replace(one, taken=NOW + HOUR, looks=1)
         ledger.record_disagreements([looked], [other])
         assert ledger.disagreements() == [looked]
+@pytest.mark.parametrize("fault", Fault)
+def test_what_is_wrong_with_a_body_comes_back_as_it_was_found(url: str, fault: Fault) -> None:
+    found = {
+        "k": Examination("v", bad("as they say", fault)),
+        "l": Examination("v", bad("as they say")),
+        "m": Examination("v", unfinished("no plays")),
+        "n": Examination("v", partial("no plays")),
+    }
+    with closing(Ledger(url)) as ledger:
+        ledger.record_examinations(found)
+        assert ledger.examinations() == found
+
+
+def test_what_could_not_be_read_is_known_until_it_is(url: str) -> None:
+    refused = {key: Unreadable("etag:100", "it is archived", NOW, NOW + HOUR) for key in ("a", "b", "c")}
+    read = Examination("etag:100:check", whole(), NOW)
+    with closing(Ledger(url)) as ledger:
+        ledger.record_examinations({}, refused)
+        assert ledger.unreadable() == refused
+        assert ledger.unreadable(["a", "x"]) == {"a": refused["a"]}
+        again = {"a": refused["a"]._replace(last=NOW + 2 * HOUR)}
+        ledger.record_examinations({"b": read}, again)
+        assert ledger.unreadable() == again | {"c": refused["c"]}
+        outcomes = [FileOutcome("a", "stored", 1, 100)]
+        ledger.history.record_fill(FILL, outcomes, NOW, lambda connection: ledger.settle(connection, {"a": read}, []))
+        assert ledger.unreadable().keys() == {"c"}
+        assert ledger.check()["unreadable"] == 1
+
+
+def test_what_is_kept_of_an_absent_file_was_looked_into_and_is_absent_yet(url: str) -> None:
+    absence = Absence("k", "no plays", NOW, NOW, 3, NOW + HOUR, dataset="d", unfinished=True)
+    kept = {"k": Examination("v", unfinished("no plays"), NOW)}
+    with closing(Ledger(url)) as ledger:
+        ledger.database.write(lambda connection: ledger.settle(connection, {}, [absence], kept))
+        assert ledger.absences() == {"k": absence}
+        assert ledger.examinations() == kept
+
+
+def test_a_ledger_from_before_faults_keeps_what_was_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    upgrade = alembic.command.upgrade
+    with monkeypatch.context() as old, closing(sqlite3.connect(tmp_path / "ledger.db")) as connection:
+        old.setattr("alembic.command.upgrade", lambda settings, _: upgrade(settings, "0004"))
+        engine = sa.create_engine(url)
+        with engine.begin() as migrating:
+            database_module._upgrade(migrating)
+        engine.dispose()
+        for key, wholeness in (("a", "whole"), ("b", "bad"), ("c", "partial")):
+            row = (key, "v", wholeness, "reason")
+            connection.execute("INSERT INTO examined (key, version, wholeness, reason, agreed) VALUES (?,?,?,?,0)", row)
+        connection.execute("INSERT INTO absences VALUES ('k', 'd', 'HTTP 404', 0, 0, 3, NULL, 'by hand')")
+        connection.commit()
+    with closing(Ledger(url)) as ledger:
+        verdicts = {key: seen.verdict for key, seen in ledger.examinations().items()}
+        assert {key: (verdict.wholeness.value, verdict.fault) for key, verdict in verdicts.items()} == {
+            "a": ("whole", None),
+            "b": ("bad", Fault.UNFIT),
+            "c": ("partial", None),
+        }
+        assert not ledger.absences()["k"].unfinished
 
 
 def test_a_hold_is_kept_as_it_was_changed(url: str) -> None:

@@ -1,0 +1,140 @@
+"""What follows from not having read a file, and from what its source has said of it?"""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tasks.domain.absences import Absence
+from tasks.domain.expected import Cell
+from tasks.domain.reasons import Limit
+from tasks.domain.states import Examination, Kind, LakeObject, State, Status, Unreadable, content_of, version_of
+from tasks.domain.survey import Survey, take_survey
+from tasks.domain.verdicts import Verdict, bad, unfinished, whole
+from tests.builders import NOW, a_board, a_cell, a_config, an_object
+
+HOUR = timedelta(hours=1)
+OLD = NOW - 400 * HOUR  # an old game's file, which no look for corrections is due for
+BOX = a_cell(due_at=OLD - 24 * HOUR)
+CHECKS = {"espn_summary": "present", "espn_scoreboard": "present"}
+
+
+def _survey(
+    verdict: Verdict | None = None, check: str = "present", have: LakeObject | None = None, **more: Any
+) -> Survey:
+    """Of one cell, whose stored body `check` has read with this verdict."""
+    cell: Cell = more.pop("cell", BOX)
+    have = have or an_object(modified=NOW)
+    fetched = more.pop("fetched", NOW)
+    known = {} if verdict is None else {cell.key: Examination(version_of(have, check), verdict, fetched)}
+    config = a_config()
+    checks = dict.fromkeys(config.datasets, "present")
+    return take_survey(config, {cell.key: cell}, {cell.key: have}, known, checks, NOW, **more)
+
+
+def _status(survey: Survey) -> Status:
+    [status] = survey.statuses.values()
+    return status
+
+
+def test_what_nobody_has_read_is_deferred_until_a_run_reads_it() -> None:
+    survey = _survey()
+    status = _status(survey)
+    assert (status.state, status.kind, status.limit) == (State.DEFERRED, None, Limit.EXAMINE_AT_MOST)
+    assert status.until == NOW + a_config().reconcile.interval
+    assert (len(survey.unseen), survey.never_read, survey.by_former_checks) == (1, 1, 0)
+    assert survey.gaps({}) == []
+
+
+@pytest.mark.parametrize(
+    ("verdict", "state", "limit"),
+    [
+        pytest.param(whole(), State.PRESENT, None, id="whole"),
+        pytest.param(bad("junk"), State.DEFERRED, Limit.EXAMINE_AT_MOST, id="bad"),
+        pytest.param(unfinished("no plays"), State.DEFERRED, Limit.EXAMINE_AT_MOST, id="unfinished"),
+    ],
+)
+def test_a_file_counts_by_what_a_former_check_found_and_is_not_fetched_before_it_is_read_anew(
+    verdict: Verdict, state: State, limit: Limit | None
+) -> None:
+    survey = _survey(verdict, check="former")
+    assert (_status(survey).state, _status(survey).limit) == (state, limit)
+    assert (len(survey.unseen), survey.never_read, survey.by_former_checks) == (1, 0, 1)
+    assert survey.gaps({}) == []
+    if limit:
+        assert verdict.reason in _status(survey).reason
+        assert _status(_survey(verdict)).state is State.GAP, "the present check has found it"
+
+
+HAVE = an_object(modified=NOW)
+REFUSED = Unreadable(content_of(HAVE), "it is archived", NOW - 48 * HOUR, NOW)
+
+
+@pytest.mark.parametrize("former", [None, whole(), bad("junk")], ids=["never read", "whole before", "bad before"])
+def test_what_the_lake_does_not_give_is_a_gap_that_nothing_is_fetched_for_unless_it_is_named(
+    former: Verdict | None,
+) -> None:
+    survey = _survey(former, "former", HAVE, unreadable={BOX.key: REFUSED})
+    status = _status(survey)
+    assert (status.state, status.kind) == (State.GAP, Kind.UNREADABLE)
+    assert status.reason == "cannot be read since 2026-01-13: it is archived"
+    assert survey.gaps({}) == []
+    assert [gap.kind for gap in survey.gaps({}, {BOX.key})] == [Kind.UNREADABLE]
+    assert (len(survey.unseen), survey.never_read, survey.by_former_checks) == (1, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "have", "state"),
+    [
+        pytest.param(whole(), HAVE, State.PRESENT, id="read since"),
+        pytest.param(None, HAVE._replace(etag="other"), State.DEFERRED, id="another object is there"),
+        pytest.param(None, HAVE._replace(size=10), State.GAP, id="too small to be read at all"),
+    ],
+)
+def test_a_refusal_is_about_one_version_that_was_not_read(
+    verdict: Verdict | None, have: LakeObject, state: State
+) -> None:
+    status = _status(_survey(verdict, have=have, unreadable={BOX.key: REFUSED}))
+    assert status.state is state
+    assert status.kind is not Kind.UNREADABLE
+
+
+UNTIL = NOW + 24 * HOUR
+ABSENT = Absence(BOX.key, "no plays", NOW - 48 * HOUR, NOW, 3, UNTIL, unfinished=True)
+LOOKED = Absence(BOX.key, "no plays", NOW - HOUR, NOW, 3, unfinished=True)
+BY_HAND = Absence(BOX.key, "", NOW, NOW, until=UNTIL, note="archived for good")
+
+
+def test_what_is_never_whole_is_unavailable_and_said_to_be_kept_as_partial() -> None:
+    status = _status(_survey(unfinished("no plays"), absences={BOX.key: ABSENT}))
+    assert (status.state, status.until, status.partial) == (State.UNAVAILABLE, UNTIL, True)
+    expected = "never whole at the source: no plays (3 looks since 2026-01-13 12:00 UTC); a partial version is kept"
+    assert status.reason == expected
+    junk = _status(_survey(bad("junk"), absences={BOX.key: ABSENT}))
+    assert (junk.state, junk.partial) == (State.UNAVAILABLE, False)
+    back_off = _status(_survey(unfinished("no plays"), absences={BOX.key: LOOKED}))
+    assert (back_off.state, back_off.partial) == (State.DEFERRED, False)
+
+
+@pytest.mark.parametrize("absence", [ABSENT, LOOKED], ids=["unavailable", "backing off"])
+def test_a_whole_file_stays_present_when_a_look_for_corrections_finds_none_at_the_source(absence: Absence) -> None:
+    recent = a_cell(due_at=NOW - 5 * HOUR)
+    stale = {"cell": recent, "fetched": NOW - 4.5 * HOUR}
+    assert _status(_survey(whole(), **stale)).kind is Kind.STALE
+    status = _status(_survey(whole(), absences={recent.key: absence}, **stale))
+    assert (status.state, status.kind) == (State.PRESENT, None)
+    assert status.until is not None
+    assert "no plays" in status.reason
+
+
+def test_only_an_operator_can_say_of_what_the_lake_does_not_give_that_there_is_none() -> None:
+    refused = {BOX.key: REFUSED}
+    assert _status(_survey(None, have=HAVE, unreadable=refused, absences={BOX.key: ABSENT})).kind is Kind.UNREADABLE
+    by_hand = _status(_survey(None, have=HAVE, unreadable=refused, absences={BOX.key: BY_HAND}))
+    assert by_hand.state is State.UNAVAILABLE
+
+
+def test_a_list_that_is_due_again_is_fetched_though_a_former_check_read_it() -> None:
+    board = a_board()
+    survey = _survey(whole(), "former", an_object(modified=NOW - 48 * HOUR), cell=board, fetched=None)
+    assert _status(survey).kind is Kind.STALE

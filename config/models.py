@@ -446,11 +446,12 @@ class BreakerRules(Model):
 
 
 class Unavailability(Model):
-    """When is a file unavailable? After so many looks over so long a time that found none; then for `expires`."""
+    """When is a file unavailable? After so many looks over so long a time that found none whole; then for `expires`."""
 
     looks: int = Field(default=3, ge=1, le=100)
     over: Duration = timedelta(hours=24)
     expires: Duration = Field(default=timedelta(days=30), gt=timedelta(0))
+    keep_partial: bool = Field(default=True, description="store the best version of what is never whole")
 
 
 def _check_time_zone(name: str) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -18,6 +19,7 @@ from prefect.states import Completed, Failed, State
 
 from config.models import TEST_FOLDER
 from config.secrets import no_secret_in_errors
+from flows.partials import keep_aside, keep_best
 from flows.run import RUN, Run
 from tasks.commands import prepare
 from tasks.domain.absences import looked
@@ -32,9 +34,11 @@ from tasks.domain.errors import (
     NoObjectError,
     Reach,
     RefusedError,
+    UnfinishedError,
 )
 from tasks.domain.expected import Cell
 from tasks.domain.finality import awaited_again
+from tasks.domain.partials import Version
 from tasks.domain.plan import Fill
 from tasks.domain.rollout import source_for
 from tasks.domain.states import Examination, LakeObject, version_of
@@ -145,13 +149,22 @@ def _settle(
     before = run.ledger.absences_now(connection, [o.key for o in outcomes if o.absent])
     awaited = awaited_again(run.config.datasets[fill.dataset], fill.season, run.now())
     absent = {
-        o.key: looked(None if awaited else before.get(o.key), o.key, fill.dataset, o.error or "", run.now(), rules)
+        o.key: looked(
+            None if awaited else before.get(o.key),
+            o.key,
+            fill.dataset,
+            o.error or "",
+            run.now(),
+            rules,
+            unfinished=o.unfinished,
+        )
         for o in outcomes
         if o.absent
     }
     run.absences |= absent
     there = {o.key: run.examinations[o.key] for o in outcomes if o.is_there}
-    run.ledger.settle(connection, there, absent.values())
+    partial_ones = {o.key: run.examinations[o.key] for o in outcomes if o.kept_partial}
+    run.ledger.settle(connection, there, absent.values(), partial_ones)
     for change in changes:
         run.ledger.history.record_change(connection, change)
     _release(run, fill, connection)
@@ -173,7 +186,7 @@ async def _fetch_and_store(
     def check(body: bytes) -> None:
         verdict = verdicts[body] = judge(body, fields, dataset)
         if not verdict.fits(dataset):
-            raise _unfit(verdict, path)
+            raise _unfit(verdict, path, body)
 
     for cell in cells:
         if run.keys.dataset_of(cell.key) != fill.dataset:
@@ -202,7 +215,7 @@ async def _fetch_and_store(
         again = awaited_again(dataset, cells[0].season, run.now())
         if again and not any(cell.key in run.objects for cell in cells):
             return _unfilled(cells, "deferred", error, again)
-        return _unfilled(cells, "failed", error)
+        return await _absent(run, cells, error)
     except AdceError as error:
         return _unfilled(cells, "failed", error, in_this_run=bool(fill.variant) and isinstance(error, RefusedError))
     except Exception as error:  # a mistake of ours costs this file, not the others of its fill
@@ -226,11 +239,38 @@ async def _fetch_and_store(
     return outcomes
 
 
+async def _absent(run: Run, cells: list[Cell], error: AbsentError) -> list[FileOutcome]:
+    """What becomes of files that the source has not, or not whole: at the last look the best version is kept."""
+    rules = run.config.reconcile.unavailable
+    outcomes = _unfilled(cells, "failed", error)
+    if run.config.test_mode or not rules.keep_partial:
+        return outcomes
+    dataset = run.scrapers[cells[0].scraper]
+    body = error.body if isinstance(error, UnfinishedError) else None
+    if dataset.command and len(dataset.command.files) > 1:
+        body = None  # of which key it would be is not known
+    absences = run.ledger.absences([cell.key for cell in cells])
+    told = []
+    for cell, outcome in zip(cells, outcomes, strict=True):
+        after = looked(absences.get(cell.key), cell.key, cell.dataset, str(error), run.now(), rules)
+        seen = None if body is None else Version(body, judge(body, cell.fields, dataset))
+        try:
+            if after.until is None:
+                await keep_aside(run, cell, seen)
+                told.append(outcome)
+            else:
+                told.append(replace(outcome, kept_partial=await keep_best(run, cell, seen)))
+        except LakeError as trouble:  # a look at which nothing could be kept does not count
+            what = "deferred" if trouble.reach is Reach.LAKE else "failed"
+            told.append(FileOutcome(cell.key, what, outcome.requests, error=f"{error}; {trouble}"))
+    return told
+
+
 def _folder(key: str) -> str:
     return key.rpartition("/")[0]
 
 
-def _unfit(verdict: Verdict, path: str) -> FetchError:
+def _unfit(verdict: Verdict, path: str, body: bytes) -> FetchError:
     """The error that says what follows from a body that cannot be stored."""
     reason = f"{path}: {verdict.reason}"
     match verdict.fault:
@@ -238,6 +278,8 @@ def _unfit(verdict: Verdict, path: str) -> FetchError:
             return RefusedError(reason, shut_out=True)
         case Fault.ABSENT:
             return AbsentError(reason)
+        case Fault.UNFINISHED:
+            return UnfinishedError(reason, body)
         case Fault.CUT_OFF:
             return HealingError(reason)
         case _:
@@ -355,6 +397,7 @@ def _unfilled(
                 until=until,
                 in_this_run=in_this_run,
                 absent=isinstance(error, AbsentError),
+                unfinished=isinstance(error, UnfinishedError),
             )
         )
         requests = 0

@@ -15,7 +15,7 @@ from tasks.domain.expected import Cell
 from tasks.domain.keys import folders
 from tasks.domain.rollout import scrapers
 from tasks.domain.states import Examination, LakeObject, Unreadable, content_of, version_of
-from tasks.domain.verdicts import Verdict, Wholeness, bad
+from tasks.domain.verdicts import Verdict, Wholeness, bad, unfinished
 from tasks.sources.checks import examine
 
 log = logging.getLogger(__name__)
@@ -143,12 +143,16 @@ def _examination(before: Examination | None, have: LakeObject, check: str, verdi
 
 
 def judge(body: bytes, fields: Mapping[str, str], dataset: Dataset) -> Verdict:
-    """The dataset's check on a body of the partition with these fields."""
+    """The dataset's check on a body of the partition with these fields.
+
+    One of a game that is too small is unfinished: its source may never have more.
+    """
     if len(body) > dataset.largest:
         return too_large(len(body), dataset.largest)
     verdict = examine(body, fields, dataset.check)
     if verdict.fits(dataset) and len(body) < dataset.min_bytes:
-        return bad(f"{len(body)} bytes; a whole one has at least {dataset.min_bytes}")
+        reason = f"{len(body)} bytes; a whole one has at least {dataset.min_bytes}"
+        return unfinished(reason) if dataset.per == "game" and dataset.refresh is None else bad(reason)
     return verdict
 
 

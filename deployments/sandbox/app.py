@@ -6,7 +6,7 @@ import zlib
 from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,6 +20,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from deployments.sandbox import sites
 from deployments.sandbox.bodies import refusals
 from deployments.sandbox.bodies.odd import ODD, made_odd
+from deployments.sandbox.bodies.unfinished import with_fewer_plays
 from deployments.sandbox.bodies.walls import WALLS
 from deployments.sandbox.corrections import Correction
 from deployments.sandbox.faults import Fault, FaultKind
@@ -129,6 +130,8 @@ class Sandbox:
         page = await asyncio.get_running_loop().run_in_executor(self.renderer, sites.answer, *asked)
         if fault in ODD:
             return Page(page.status, page.media_type, made_odd(fault, page.body))
+        if fault in (FaultKind.NO_PLAYS, FaultKind.FEW_PLAYS):
+            return replace(page, body=with_fewer_plays(page.body, 0 if fault is FaultKind.NO_PLAYS else 0.5))
         if fault is FaultKind.TRUNCATED:
             return Page(page.status, page.media_type, page.body[: len(page.body) // 2])
         return page

@@ -25,6 +25,8 @@ class FaultKind(StrEnum):
     ODD_ENTRY = "odd_entry"  # a list of games with an entry that nobody understands
     TWICE = "twice"  # a list of games that has a final one a second time, as postponed
     NIL = "nil"  # a list of games with a final in which nobody scored
+    NO_PLAYS = "no_plays"  # of a game that is over: everything but its plays
+    FEW_PLAYS = "few_plays"  # of a game that is over: its plays stop in the middle
     LARGE = "large"  # more than may be read
     DENSE = "dense"  # few bytes of JSON, and much memory
     BOMB = "bomb"  # a few kB that unpack to much more than may be read

@@ -73,6 +73,14 @@ class AbsentError(FetchError):
     """
 
 
+class UnfinishedError(AbsentError):
+    """The source has the document of the right game, final and not whole: evidence, as an absence is."""
+
+    def __init__(self, message: str, body: bytes):
+        super().__init__(message)
+        self.body = body
+
+
 class HealingError(FetchError):
     """A file could not be fetched now: the connection, a body that was cut off, a 500."""
 

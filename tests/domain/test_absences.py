@@ -65,6 +65,18 @@ def test_what_an_operator_sets_holds_at_once_and_tells_the_note() -> None:
     assert looked(absence, "key", "d", "HTTP 404", NOW + HOUR, RULES).note is None
 
 
+def test_the_evidence_of_an_unfinished_document_counts_as_that_of_none_and_is_named_for_what_it_is() -> None:
+    absence = None
+    for hour, unfinished in ((0, True), (12, False), (24, True)):
+        when = NOW + hour * HOUR
+        absence = looked(absence, "key", "espn_summary", "without plays", when, RULES, unfinished=unfinished)
+    assert absence is not None
+    status = status_of(absence, RULES, NOW + 24 * HOUR)
+    assert status is not None
+    assert status.state is State.UNAVAILABLE
+    assert status.reason == "never whole at the source: without plays (3 looks since 2026-01-15 12:00 UTC)"
+
+
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=10))
 def test_a_file_that_is_held_back_has_a_time_when_it_is_looked_for(gaps: list[float]) -> None:
     hours = [sum(gaps[: n + 1]) for n in range(len(gaps))]

@@ -51,6 +51,8 @@ _FAULTS = (
     FaultKind.SOFT_404,
     FaultKind.EMPTY,
     FaultKind.WRONG_ID,
+    FaultKind.NO_PLAYS,
+    FaultKind.FEW_PLAYS,
 )
 
 
@@ -161,7 +163,8 @@ class AnyStory(RuleBasedStateMachine):
 
     def _files(self) -> list[Path]:
         lake = self.folder / "lake"
-        return sorted(path for path in lake.rglob("*.json") if path.is_file() and "_history" not in path.parts)
+        beside = {"_history", "_adce"}
+        return sorted(path for path in lake.rglob("*.json") if path.is_file() and not beside & set(path.parts))
 
     def _run(self, faults: list[FaultKind], kill_at: int | None) -> tuple[Survey, Counter[str]]:
         self.site.clock = self.now

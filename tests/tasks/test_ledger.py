@@ -101,6 +101,8 @@ def test_disagreements_are_kept_by_schedule_and_day_until_they_are_mended(url: s
         looked = replace(one, taken=NOW + HOUR, looks=1)
         ledger.record_disagreements([looked], [other])
         assert ledger.disagreements() == [looked]
+
+
 @pytest.mark.parametrize("fault", Fault)
 def test_what_is_wrong_with_a_body_comes_back_as_it_was_found(url: str, fault: Fault) -> None:
     found = {

@@ -227,6 +227,8 @@ def coverage(
             _print_json({"as_of": report.survey.taken_at.isoformat(), **cover.document(By(by))})
         elif not (svg or html):
             Console().print(pictures.heatmap(cover, by=By(by)))
+            if report.reading:
+                Console().print(report.reading)
 
 
 ledger_app = typer.Typer(help="Looks after the ledger.", no_args_is_help=True)

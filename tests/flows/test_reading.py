@@ -99,12 +99,13 @@ def test_files_that_were_not_read_yet_are_deferred_and_cost_no_request(
     assert document["fills"] == []
     shown = " ".join(adce("plan", *AS_OF).stdout.split())
     assert f"{total - 10} files are not looked into yet; a run reads 5 of them" in shown
+    assert f"{total - 15} files are not looked into yet" in " ".join(adce("coverage", *AS_OF).stdout.split())
     runs = 0
     while not (report := run_reconcile(sources=["espn"])).complete:
         assert report.fills == ()
         assert report.to_examine > 0
         runs += 1
-    assert runs == -(-(total - 10) // 5) - 1
+    assert runs == -(-(total - 15) // 5) - 1
     assert sites.requests() == []
 
 

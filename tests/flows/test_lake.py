@@ -1,5 +1,6 @@
 """What becomes of a lake that others write too, that goes away, or that is full?"""
 
+import asyncio
 import logging
 import threading
 import time
@@ -17,6 +18,7 @@ from moto.server import ThreadedMotoServer
 from config.load import load_config
 from deployments.ports import free_port
 from deployments.sandbox.process import SandboxProcess
+from flows.scraper import scraper
 from tasks.domain.errors import LedgerError
 from tasks.ledger import Ledger
 from tests.flows.conftest import Reconcile
@@ -30,17 +32,25 @@ JUNK = b"<html><head><title>Access Denied</title></head><body></body></html>".lj
 @contextmanager
 def at_once(condition: Callable[[], Any], act: Callable[[], None]) -> Iterator[None]:
     """Acts in a thread as soon as something is so, while the block goes on; the block is to last longer."""
-    done = threading.Event()
+    over = threading.Event()
+    acted = False
 
     def watch() -> None:
+        nonlocal acted
         while not condition():
-            time.sleep(0.05)
+            if over.wait(0.05):
+                return
         act()
-        done.set()
+        acted = True
 
-    threading.Thread(target=watch, daemon=True).start()
-    yield
-    assert done.wait(1)
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
+    assert acted
 
 
 @pytest.fixture(params=["folder", "s3"])
@@ -159,16 +169,19 @@ def test_while_s3_is_away_nothing_is_asked_for_and_what_was_fetched_is_stored_wh
     boto3.client("s3").create_bucket(Bucket="goes-away")
     monkeypatch.setenv("ADCE_LAKE", "s3://goes-away")
     monkeypatch.setenv("ADCE_RECONCILE__FILL_TIME_LIMIT", "2s")
+    monkeypatch.setenv("ADCE_SOURCES__ESPN__RATES", "[{requests: 2, seconds: 1}]")
     try:
 
         def away_for_a_while() -> None:
             servers[0].stop()
-            while "nothing is asked for" not in caplog.text:
+            for _ in range(600):
+                if "nothing is asked for" in caplog.text:
+                    break
                 time.sleep(0.1)
             time.sleep(5)
             servers[1].start()
 
-        with caplog.at_level(logging.INFO), at_once(lambda: len(sites.requests()) >= 8, away_for_a_while):
+        with caplog.at_level(logging.INFO), at_once(lambda: len(sites.requests()) >= 6, away_for_a_while):
             report = run_reconcile(**DAYS | {"since": date(2026, 1, 10)})
     finally:
         servers[1].stop()
@@ -192,7 +205,7 @@ def test_a_full_disk_costs_the_few_files_on_their_way_and_is_said_in_one_line(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setenv("ADCE_LAKE", (small_disk / "lake").as_uri())
-    monkeypatch.setenv("ADCE_RECONCILE__TIME_BUDGET", "8s")
+    monkeypatch.setenv("ADCE_RECONCILE__TIME_BUDGET", "25s")
     span = DAYS | {"since": date(2026, 1, 5)}
     with caplog.at_level(logging.INFO):
         report = run_reconcile(**span)
@@ -235,6 +248,25 @@ def test_a_folder_that_cannot_be_written_fails_alone_and_is_not_fetched_for_agai
     asked = Counter("summary" if "/summary" in r["url"] else "playbyplay" in r["url"] for r in sites.requests())
     assert asked["summary"] == games, "they bring the play-by-play too"
     assert asked[True] < games
+
+
+def test_a_part_that_was_planned_for_another_lake_or_ledger_is_refused_in_one_line(
+    run_reconcile: Reconcile, sites: SandboxProcess, adce_home: Path
+) -> None:
+    keys = ["espn_schedules/20260113.json"]
+    run_reconcile(datasets=["espn_scoreboard"], since=date(2026, 1, 14))
+    with closing(Ledger(load_config().ledger)) as ledger:
+        lake = ledger.lake()
+        assert lake is not None
+        right = {"lake": lake.id, "ledger": ledger.id}
+    sites.clear_requests()
+    for what in right:
+        state = asyncio.run(scraper("espn", keys, as_of=NOW, return_state=True, **right | {what: "another"}))
+        assert state.is_failed()
+        assert f"the {what} here is " in (state.message or "")
+        assert f"set ADCE_{what.upper()} for this worker" in (state.message or "")
+    assert sites.requests() == []
+    assert asyncio.run(scraper("espn", keys, as_of=NOW, **right)).filled == keys
 
 
 def test_a_ledger_that_cannot_be_written_ends_the_run_in_one_line(

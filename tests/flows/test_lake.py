@@ -21,7 +21,7 @@ from deployments.sandbox.process import SandboxProcess
 from flows.scraper import scraper
 from tasks.domain.errors import LedgerError
 from tasks.ledger import Ledger
-from tests.flows.conftest import Reconcile
+from tests.flows.conftest import NOW, Reconcile
 from tests.servers import use_s3
 
 DAYS = {"since": date(2026, 1, 13), "until": date(2026, 1, 13), "sources": ["espn"]}

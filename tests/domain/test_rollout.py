@@ -95,7 +95,8 @@ def test_a_fill_is_of_one_arm_and_its_scraper_has_the_changed_settings() -> None
 def test_a_variant_s_pause_is_its_own_and_what_it_would_bring_goes_the_usual_way() -> None:
     config = _with("espn_summary", 100, base_url="https://new.example.com", url="/v2?e={id}")
     gaps = [
-        Gap(cell, Kind.MISSING, "not in the lake", NOW) for cell in game_cells(config, "espn_scoreboard", [a_game()])
+        Gap(cell, Kind.MISSING, "not in the lake", NOW)
+        for cell in game_cells(config, "espn_scoreboard", [a_game()], NOW)
     ]
     assert variants(config) == {"espn@x": "espn"}
     for held, arm, path in (((), "x", "/v2?e=401810001"), (("espn@x",), "", "/summary?event=401810001")):

@@ -65,6 +65,9 @@ def plan(
     as_of: AsOfOption = None,
     max_fills: MaxFillsOption = None,
     as_json: JsonOption = False,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="Exit status 1 when something is left to do, or unknown.")
+    ] = False,
 ) -> None:
     """Shows what is missing, stale or broken, and what would be fetched in which order. Fetches nothing."""
     from tasks.view import plan_lake
@@ -75,6 +78,8 @@ def plan(
         with _progress():
             report = asyncio.run(plan_lake(load_config(), request.selection, as_of=request.as_of, max_fills=max_fills))
         _show(report, as_json)
+    if exit_code and not report.complete:
+        raise typer.Exit(1)
 
 
 @app.command("reconcile")
@@ -94,7 +99,7 @@ def reconcile_command(
         bool, typer.Option("--sandbox", help="Ask a stand-in for the three sites, for a lake of its own.")
     ] = False,
 ) -> None:
-    """Fetches what the lake lacks, the most important first. Exit status 1 when something was left undone."""
+    """Fetches what the lake lacks, the most important first. Exit status 1 when something is left undone or unknown."""
     from deployments.setup import set_up_buckets
 
     with _one_line_errors():
@@ -209,6 +214,7 @@ def coverage(
     """Shows how complete the lake is, by dataset and season (or month, or date). Fetches nothing."""
     from tasks import coverage as pictures
     from tasks.domain.coverage import By, find_holes
+    from tasks.domain.unknown import by_season
     from tasks.view import plan_lake
 
     with _one_line_errors():
@@ -224,7 +230,8 @@ def coverage(
         if html:
             _write(html, pictures.html(cover, find_holes(report.survey.cells, report.statuses)))
         if as_json:
-            _print_json({"as_of": report.survey.taken_at.isoformat(), **cover.document(By(by))})
+            told = {"as_of": report.survey.taken_at.isoformat(), **cover.document(By(by))}
+            _print_json(told | {"unknown": by_season(report.unknown)})
         elif not (svg or html):
             Console().print(pictures.heatmap(cover, by=By(by)))
             if report.reading:

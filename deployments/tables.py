@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from tasks.domain.coverage import plural
 from tasks.domain.states import State
 from tasks.report import COMPARED, Report
 
@@ -27,8 +28,9 @@ def show(report: Report, console: Console) -> None:
         console.print(_rollouts(report))
     if report.outcomes is not None:
         _show_outcomes(report, console)
-    for key, reason in report.lost[:_MOST_ROWS]:
-        console.print(f"[red]lost[/red] {escape(key)}: {escape(reason)}")
+    for loss in report.lost[:_MOST_ROWS]:
+        mended = "; fetched again" if loss.mended else ""
+        console.print(f"[red]lost[/red] {escape(loss.key)}: {escape(loss.reason)}{mended}")
     if len(report.lost) > _MOST_ROWS:
         console.print(f"and {len(report.lost) - _MOST_ROWS} more that vanished or shrank")
     for reason, count in Counter(reason for _, reason in report.unreadable).most_common(_MOST_REASONS):
@@ -42,8 +44,16 @@ def show(report: Report, console: Console) -> None:
     for (reason, until), count in left.most_common(_MOST_REASONS):
         when = f"until {until:%Y-%m-%d %H:%M} UTC" if until else "until that is changed"
         console.print(f"Left for later: {count} files: {escape(reason)}; {when}")
-    if report.complete and not report.fills:
-        console.print("[green]Nothing to do: every file that is due is there and whole.[/green]")
+    for refusal in report.refusals:
+        console.print(f"[red]refused[/red] {escape(str(refusal))}")
+    for reason, count in report.taken_out.items():
+        console.print(f"Unavailable: {plural(count, 'file')} {escape(reason)}")
+    for name, by in report.survey.needed_by.items():
+        console.print(f"{escape(name)} is needed by {escape(by)}")
+    if report.unknown:
+        console.print(f"[magenta]Unknown: {escape(report.unknown_line())}: {escape(report.what_is_needed())}[/magenta]")
+    if report.complete and (report.outcomes is not None or not report.fills):
+        console.print(f"[green]{escape(report.conclusion())}[/green]")
 
 
 def _states(report: Report) -> Table:

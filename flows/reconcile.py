@@ -92,7 +92,10 @@ def _overtaken() -> str | None:
 
 
 async def conclude(work: Awaitable[Report]) -> State[Any]:
-    """The state of a run that ends in a report: not green when a file failed, cannot be read, or no run could begin.
+    """The state of a run that ends in a report.
+
+    Not green when a file failed or cannot be read, when it is unknown whether one that was named is expected, and when
+    the run could not begin.
 
     The state's data is the report, or the error.
     """
@@ -103,7 +106,8 @@ async def conclude(work: Awaitable[Report]) -> State[Any]:
             report = await work
     except (AdceError, ConfigError) as error:
         return Failed(message=str(error), data=error)
-    state = Cancelled if report.stopped else Failed if report.failed or report.unreadable else Completed
+    is_red = report.failed or report.unreadable or report.survey.unknown_keys
+    state = Cancelled if report.stopped else Failed if is_red else Completed
     return state(message=report.line(), data=report)
 
 
@@ -147,8 +151,12 @@ async def reconcile_lake(
     async with opening as run:
         other = await run.other_reconcile() if is_the_one and not (dry_run or config.test_mode) else None
         survey = await run.look(remember=True)
+        if part is None:
+            run.check_keys(survey)
         plan = run.plan(survey) if other is None else run.leave_to(other, survey)
-        report = Report(survey, run.foresee(plan.fills), plan.deferred, config, run.ledger.holds(), {})
+        report = Report(
+            survey, run.foresee(plan.fills), plan.deferred, config, run.ledger.holds(), {}, met_lost=run.lost
+        )
         if is_the_one:
             run.ledger.keep_plan(report.plan_document(), run.now(), run.id)
         if not dry_run:
@@ -173,6 +181,8 @@ async def reconcile_lake(
                 stop_signal=run.stop_signal,
             )
     report = replace(report, seconds=time.monotonic() - begun)
+    for refusal in report.refusals:
+        log.error("%s", refusal)
     await (publish(report) if is_the_one else create_markdown_artifact(report.markdown(), "fill", report.line()))
     return report
 

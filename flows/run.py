@@ -204,6 +204,7 @@ class Run(View):
             for cell in game_cells(config, schedule, games, now, self.selection)
         }
         survey = self._survey(cells, now)
+        self.tell_lost(survey)
         self.first_seen |= self.ledger.first_seen(cells)
         gaps = survey.gaps(self.first_seen)
         self.ledger.record_gaps(gap for gap in gaps if gap.cell.key not in self.first_seen)

@@ -11,13 +11,15 @@ from statistics import fmean
 from typing import Any
 
 from config.models import TEST_FOLDER, Config
-from tasks.domain.coverage import Coverage, measure
+from tasks.domain.coverage import Coverage, measure, plural
 from tasks.domain.holds import Hold, Phase
 from tasks.domain.plan import Deferral, Fill
+from tasks.domain.reasons import Limit
 from tasks.domain.rollout import covered, scrapers, variants
 from tasks.domain.states import Kind, State, Status, count_states
 from tasks.domain.survey import Survey
 from tasks.domain.switches import switches
+from tasks.domain.unknown import Unknown, by_season, seasons_of
 from tasks.history import Arm, FileOutcome, Performance
 
 _MOST_FILLS = 200  # in an artifact
@@ -48,6 +50,30 @@ class Comparison:
                 yield who, span, f"{arm.stored}", f"{arm.failed}", f"{arm.requests}", seconds
 
 
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A file that was there, and had vanished or shrunk when the run saw it first."""
+
+    key: str
+    kind: Kind | None
+    reason: str
+    mended: bool  # it is there again
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A source that has refused, and has not answered since."""
+
+    source: str
+    reason: str
+    until: datetime | None
+    files: int  # of the selection, that wait for it
+
+    def __str__(self) -> str:
+        until = f"{self.until:%Y-%m-%d %H:%M} UTC" if self.until else "it answers"
+        return f"{self.source} refuses: {self.reason}; paused until {until}; {plural(self.files, 'file')} not fetched"
+
+
 @dataclass(frozen=True, repr=False)  # asyncio and Prefect show results, and this one would take them seconds
 class Report:
     """Where the lake stands and what is or was done about it; everything that is shown comes from here."""
@@ -60,6 +86,7 @@ class Report:
     outcomes: Mapping[str, FileOutcome] | None = None  # None: a plan
     performance: Mapping[str, Performance] = field(default_factory=dict)  # of the last attempts, by dataset
     rollouts: Mapping[str, tuple[Arm, Arm]] = field(default_factory=dict)  # and the rest, each since it began
+    met_lost: Mapping[str, Status] = field(default_factory=dict)  # what had vanished or shrunk, when first seen
     seconds: float = 0.0
     stopped: str | None = None  # why the run was, before its time
     stop_signal: int | None = None
@@ -87,7 +114,7 @@ class Report:
     @cached_property
     def coverage(self) -> Coverage:
         """The same states, by dataset and season, month or date."""
-        return measure(self.survey.cells, self.statuses, self.config)
+        return measure(self.survey.cells, self.statuses, self.config, self.unknown)
 
     @cached_property
     def switches(self) -> list[str]:
@@ -139,9 +166,41 @@ class Report:
         ]
 
     @property
-    def lost(self) -> list[tuple[str, str]]:
-        """What was there and is not any more: key and reason."""
-        return [(key, status.reason) for key, status in self.statuses.items() if status.lost]
+    def lost(self) -> list[Loss]:
+        """What had vanished or shrunk when this run began, or does so by now: also if the run has mended it."""
+        now = self.survey.lost
+        return [Loss(key, s.kind, s.reason, key not in now) for key, s in {**self.met_lost, **now}.items()]
+
+    @cached_property
+    def refusals(self) -> list[Refusal]:
+        """The sources that refuse and of which the selection lacks files."""
+        refusing = {
+            name: hold
+            for name, hold in self.holds.items()
+            if name in self.config.sources and hold.phase(datetime.now(UTC)) is not Phase.CLOSED
+        }
+        if not refusing:
+            return []
+        undone = (State.GAP, State.DEFERRED)
+        lacking = Counter(
+            self.config.datasets[self.survey.cells[key].dataset].source
+            for key, status in self.statuses.items()
+            if status.state in undone
+        )
+        return [Refusal(n, hold.reason, hold.until, lacking[n]) for n, hold in refusing.items() if lacking[n]]
+
+    @property
+    def taken_out(self) -> dict[str, int]:
+        """How many files an operator has said to be unavailable, by what was said."""
+        return Counter(
+            status.reason
+            for status in self.statuses.values()
+            if status.state is State.UNAVAILABLE and status.limit is Limit.OPERATOR
+        )
+
+    @property
+    def unknown(self) -> tuple[Unknown, ...]:
+        return self.survey.unknown
 
     @property
     def unreadable(self) -> list[tuple[str, str]]:
@@ -181,9 +240,22 @@ class Report:
 
     @property
     def complete(self) -> bool:
-        """Nothing was left undone."""
+        """Nothing was left undone, and nothing is unknown."""
         counts = self.counts
-        return not (self.failed or counts["gap"] or counts["deferred"] or counts["in_flight"])
+        return not (self.failed or counts["gap"] or counts["deferred"] or counts["in_flight"] or self.unknown)
+
+    def conclusion(self) -> str:
+        """What a complete lake is said to be."""
+        tally = self.coverage.total
+        if not tally.due:
+            return f"Nothing is due yet ({plural(tally.not_due, 'file')} later)."
+        begin = "Complete" if self.fills else "Nothing to do"
+        if not tally.unavailable:
+            return f"{begin}: every file that is due is there and whole ({plural(tally.present, 'file')})."
+        return (
+            f"{begin}: of {plural(tally.due, 'file')} that are due, {tally.present:,} are there and whole, and "
+            f"{tally.told_unavailable}."
+        )
 
     def document(self) -> dict[str, Any]:
         """The JSON document; times are ISO 8601 in UTC."""
@@ -196,6 +268,8 @@ class Report:
             "by_former_checks": self.survey.by_former_checks,
             "unreadable": [{"key": key, "reason": reason} for key, reason in self.unreadable],
             "partial": [{"key": key, "reason": reason, "until": _iso(until)} for key, reason, until in self.partial],
+            "unknown": by_season(self.unknown),
+            "by_operator": sum(self.taken_out.values()),
             "fills": [_fill(fill) for fill in self.fills],
             "sources": self._sources(),
             "scrapers": {
@@ -209,6 +283,7 @@ class Report:
                 "failed": [{"key": o.key, "error": o.error} for o in self.failed],
                 "seconds": round(self.seconds, 3),
             }
+        document["lost"] = [asdict(loss) for loss in self.lost]
         document["deferred"] = [{"key": k, "reason": r, "until": _iso(u)} for k, r, u in self.left]
         return document
 
@@ -221,16 +296,45 @@ class Report:
         return {"fills": [_fill(fill) for fill in self.fills], "later": later}
 
     def line(self) -> str:
-        """The log line."""
+        """The log line, and the message of the run's state."""
         counts = self.counts
         states = ", ".join(f"{counts[state.value]} {state.value}" for state in State)
-        switched = f"; switches: {', '.join(self.switches)}" if self.switches else ""
-        unreadable = f", {len(self.unreadable)} unreadable" if self.unreadable else ""
-        return (
-            f"{counts['total']} files expected: {states}; "
-            f"{len(self.filled)} filled, {len(self.failed)} failed, {len(self.left)} left for later"
-            f"{unreadable}{switched}"
-        )
+        told = [
+            f"{counts['total']} files expected: {states}",
+            f"{len(self.filled)} filled, {len(self.failed)} failed, {len(self.left)} left for later",
+        ]
+        if self.unreadable:
+            told.append(f"{len(self.unreadable)} unreadable")
+        if self.lost:
+            told.append(self.losses())
+        told += [f"{r.source} refuses ({plural(r.files, 'file')} not fetched)" for r in self.refusals]
+        if self.taken_out:
+            told.append(f"{sum(self.taken_out.values())} of the unavailable set by an operator")
+        if self.unknown:
+            told.append(f"unknown: {self.unknown_line()}")
+        if self.switches:
+            told.append(f"switches: {', '.join(self.switches)}")
+        return "; ".join(told)
+
+    def losses(self) -> str:
+        """ "30 vanished, 2 shrank, 31 of them fetched again"."""
+        vanished = sum(loss.kind is Kind.VANISHED for loss in self.lost)
+        mended = sum(loss.mended for loss in self.lost)
+        counts = (vanished, "vanished"), (len(self.lost) - vanished, "shrank"), (mended, "of them fetched again")
+        return ", ".join(f"{count} {what}" for count, what in counts if count)
+
+    def unknown_line(self) -> str:
+        """ "nba_playbyplay of 2023-24", with the files that were asked for by key."""
+        keys = self.survey.unknown_keys
+        if not keys:
+            return seasons_of(self.unknown)
+        return f"whether {keys[0]} {f'and {len(keys) - 1} more are' if len(keys) > 1 else 'is'} to be in the lake"
+
+    def what_is_needed(self) -> str:
+        """ "a schedule is missing, not read yet, stale or bad: nba_api_…/schedule_2023-24.json (and 6 more)"."""
+        needed = list(dict.fromkeys(part.schedule.key for part in self.unknown))
+        more = f" (and {len(needed) - 1:,} more)" if len(needed) > 1 else ""
+        return f"a schedule is missing, not read yet, stale or bad: {needed[0]}{more}"
 
     def markdown(self) -> str:
         """The artifact of a run."""
@@ -238,11 +342,17 @@ class Report:
         lines = ["| state | files |", "|---|---:|"]
         lines += [f"| {state.value} | {counts[state.value]} |" for state in State]
         lines += [f"| **total** | **{counts['total']}** |", ""]
+        lines += [f"**Unknown:** {self.unknown_line()}: {self.what_is_needed()}.", ""] if self.unknown else []
+        lines += [f"{self.conclusion()}", ""] if self.complete else []
         lines += [f"Switches: {', '.join(self.switches)}.", ""] if self.switches else []
         lines += [f"{len(self.filled)} files filled in {self.seconds:.0f} s.", ""]
         lines += [self.reading, ""] if self.reading else []
         lines += self._rollouts_markdown()
-        lines += _section("Vanished or shrunk", self.lost)
+        lines += _section(
+            "Vanished or shrunk",
+            [(loss.key, loss.reason + ("; fetched again" if loss.mended else "")) for loss in self.lost],
+        )
+        lines += _section("Refused", [(refusal.source, str(refusal)) for refusal in self.refusals])
         lines += _section("Failed", [(o.key, o.error or "") for o in self.failed])
         lines += _section("In the lake, and cannot be read", self.unreadable)
         lines += _section("Unavailable, and kept as partial", [(key, reason) for key, reason, _ in self.partial])
@@ -254,6 +364,12 @@ class Report:
                 for (reason, until), n in reasons.items()
             ],
         )
+        lines += _section("Unavailable", [(f"{n} files", reason) for reason, n in self.taken_out.items()])
+        needs = [
+            (f"{row['dataset']} {row['season']}", f"needs {', '.join(row['needs'])}{_more(row)}")
+            for row in by_season(self.unknown)
+        ]
+        lines += _section("Unknown", needs)
         return "\n".join(lines)
 
     def _rollouts_markdown(self) -> list[str]:
@@ -338,6 +454,11 @@ def _fill(fill: Fill) -> dict[str, Any]:
 
 def _files(count: int) -> str:
     return f"{count:,} file is" if count == 1 else f"{count:,} files are"
+
+
+def _more(row: Mapping[str, Any]) -> str:
+    more = row["schedules"] - len(row["needs"])
+    return f" and {more} more" if more else ""
 
 
 def _section(title: str, rows: Iterable[tuple[str, str]], most: int = 200) -> list[str]:

@@ -6,9 +6,9 @@ import asyncio
 import gc
 import logging
 import uuid
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from blocks.store import Store
@@ -16,7 +16,8 @@ from config.load import ConfigError
 from config.models import Config, Priority
 from tasks.domain.absences import Absence, doubted
 from tasks.domain.agreement import Disagreement, compare
-from tasks.domain.expected import Cell, Selection, calendar_cells, in_utc
+from tasks.domain.errors import SelectionError
+from tasks.domain.expected import Cell, Selection, calendar_cells, in_utc, needing
 from tasks.domain.games import Game
 from tasks.domain.keys import KeyPatterns
 from tasks.domain.lakes import Acquaintance, LakeKind
@@ -25,8 +26,9 @@ from tasks.domain.pacing import spacing
 from tasks.domain.plan import Fill, Gap, Plan, make_plan
 from tasks.domain.rollout import covered, variants
 from tasks.domain.scoring import success_factor
-from tasks.domain.states import Examination, LakeObject, Unreadable, taken_at
+from tasks.domain.states import Examination, LakeObject, Status, Unreadable, taken_at
 from tasks.domain.survey import Survey, expected_cells, listed_games, take_survey
+from tasks.domain.unknown import find_unknown
 from tasks.domain.verdicts import Verdict
 from tasks.history import Arm
 from tasks.identity import get_acquainted
@@ -78,6 +80,7 @@ class View:
     absences: dict[str, Absence] = field(default_factory=dict)
     disagreements: list[Disagreement] = field(default_factory=list)
     first_seen: dict[str, datetime] = field(default_factory=dict)
+    lost: dict[str, Status] = field(default_factory=dict)  # what had vanished or shrunk when this run saw it first
     last_file: int = 0  # number of the last attempt in the ledger when the lake was listed
     history: dict[str, tuple[float, float]] = field(init=False)  # files stored and failed by dataset
     latencies: dict[str, float] = field(init=False)  # seconds by source, as the ledger remembers
@@ -114,7 +117,16 @@ class View:
         plan = self.plan(survey)
         fills, history = self.foresee(plan.fills), self.ledger.history
         holds, performance, rollouts = self.ledger.holds(), history.performance(), self.rollouts()
-        return Report(survey, fills, plan.deferred, self.config, holds, performance=performance, rollouts=rollouts)
+        return Report(
+            survey,
+            fills,
+            plan.deferred,
+            self.config,
+            holds,
+            performance=performance,
+            rollouts=rollouts,
+            met_lost=self.lost,
+        )
 
     def rollouts(self) -> dict[str, tuple[Arm, Arm]]:
         """How each rollout and the rest of its datasets have fared since it began."""
@@ -148,16 +160,49 @@ class View:
         self.unreadable = self.ledger.unreadable(wanted)
         self.absences = self.ledger.absences()
         await self.examine([c for c in calendar if config.datasets[c.dataset].lists_games])
-        games = listed_games(config, calendar, self._verdicts(calendar))
+        verdicts = self._verdicts(calendar)
+        games = listed_games(config, calendar, verdicts)
         self._compare(calendar, games, remember)
         cells = expected_cells(config, games, self.selection, now)
         survey = self._survey(cells, now)
         if survey.unseen and await self.examine(survey.unseen):
             survey = self._survey(cells, now)
+        survey = self._with_unknown(survey, calendar, verdicts)
         self.first_seen = self.ledger.first_seen(cells)
+        self.tell_lost(survey)
         if remember:
             self._remember(survey)
         return survey
+
+    def _with_unknown(self, survey: Survey, calendar: Iterable[Cell], read: Collection[str]) -> Survey:
+        """The same, with what the schedules do not tell of the selection; the games of those that were `read` count.
+
+        A part of another run is about files that this has found to be expected, and about no schedule of theirs.
+        """
+        if self.part:
+            return survey
+        config, selection = self.config, self.selection
+        schedules = [cell for cell in calendar if config.datasets[cell.dataset].lists_games]
+        needed = needing(config, selection)
+        if not selection.keys:
+            asked = {name for name, dataset in config.datasets.items() if selection.has(name, dataset)}
+            needed_by = {name: ", ".join(by) for name, by in needed.items() if name not in asked}
+            return replace(survey, unknown=find_unknown(needed, schedules, survey.statuses, read), needed_by=needed_by)
+        unlisted = {key: self.keys.dataset_of(key) for key in selection.keys if key not in survey.cells}
+        needed = {name: {d: first for d, first in by.items() if d in unlisted.values()} for name, by in needed.items()}
+        statuses = self._survey({cell.key: cell for cell in schedules}, survey.taken_at).statuses
+        unknown = find_unknown(needed, schedules, statuses, read)
+        datasets = {part.dataset for part in unknown}
+        keys = tuple(key for key, dataset in unlisted.items() if dataset in datasets)
+        return replace(survey, unknown=unknown, unknown_keys=keys)
+
+    def check_keys(self, survey: Survey) -> None:
+        """Raises SelectionError for files that were asked for by key and that nothing expects."""
+        accounted = survey.cells.keys() | set(survey.unknown_keys)
+        unexpected = [key for key in self.selection.keys if key not in accounted]
+        if unexpected:
+            more = f" (and {len(unexpected) - 1} more)" if len(unexpected) > 1 else ""
+            raise SelectionError(f"{unexpected[0]} is not expected{more}; `adce why {unexpected[0]}` tells why")
 
     def plan(self, survey: Survey) -> Plan:
         """The plan for the gaps of a survey."""
@@ -274,11 +319,15 @@ class View:
         new = [gap for gap in survey.gaps(known) if gap.cell.key not in known]
         self.ledger.record_gaps(new)
         self.ledger.close_gaps(key for key in known if survey.statuses[key].kind is None)
-        lost = [gap for gap in new if survey.statuses[gap.cell.key].lost]
-        for gap in lost[:_MOST_TOLD]:
-            log.error("%s %s: %s", gap.cell.key, gap.kind.value, gap.reason)
+
+    def tell_lost(self, survey: Survey) -> None:
+        """Tells in the log what vanished or shrank, each file once a run, whoever has seen it before."""
+        lost = {key: status for key, status in survey.lost.items() if key not in self.lost}
+        for key, status in list(lost.items())[:_MOST_TOLD]:
+            log.error("%s %s: %s", key, status.kind and status.kind.value, status.reason)
         if len(lost) > _MOST_TOLD:
             log.error("and %s more files that vanished or shrank", len(lost) - _MOST_TOLD)
+        self.lost |= lost
 
     def _schedules_in_use(self) -> set[str | None]:
         return {d.schedule for n, d in self.config.datasets.items() if self.selection.has(n, d)}

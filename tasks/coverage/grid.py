@@ -62,7 +62,9 @@ def grid_of(coverage: Coverage, by: By = By.SEASON, most: int | None = None) -> 
     """Without the months and dates of which nothing is due yet, and folded into at most `most` columns, see fold."""
     rows = coverage.rows(by)
     place = [row.season if by is By.SEASON else row.span for row in rows]
-    begun = {span for row, span in zip(rows, place, strict=True) if row.tally.due or by is By.SEASON}
+    begun = {
+        span for row, span in zip(rows, place, strict=True) if row.tally.due or row.tally.unknown or by is By.SEASON
+    }
     ahead = len(set(place) - begun - {""})
     known = sorted(begun - {""})
     others = [Column(by, ("",))] if "" in place else []

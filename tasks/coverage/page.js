@@ -17,17 +17,20 @@
   const plural = (n, word) => `${n.toLocaleString("en")} ${word}${n === 1 ? "" : "s"}`;
   const own = (object, key) => (Object.hasOwn(object, key) ? object[key] : undefined);
 
-  const PRESENT = 0, UNAVAILABLE = 4, NOT_DUE = 5;
+  const PRESENT = 0, UNAVAILABLE = 4, UNKNOWN = 6; // what schedules would list that are not known
   const add = (sum, counts) => counts.forEach((n, i) => { sum[i] += n; });
-  const none = () => [0, 0, 0, 0, 0, 0];
+  const none = () => [0, 0, 0, 0, 0, 0, 0];
   const lacking = (c) => c[1] + c[2] + c[3];
   const wanted = (c) => c[PRESENT] + lacking(c);
-  const tenths = (c) => Math.floor(c[PRESENT] * 1000 / wanted(c));
-  const percent = (c) => !wanted(c) ? "-" : tenths(c) === 1000 ? "100" : (tenths(c) / 10).toFixed(1);
-  const shade = (c) => wanted(c) ? data.shades.find(([least]) => tenths(c) >= least * 10)[1] : data.none;
+  const tenths = (c) => Math.min(Math.floor(c[PRESENT] * 1000 / wanted(c)), c[UNKNOWN] ? 999 : 1000);
+  const number = (c) => tenths(c) === 1000 ? "100" : (tenths(c) / 10).toFixed(1);
+  const percent = (c) => (wanted(c) ? number(c) : c[UNKNOWN] ? "" : "-") + (c[UNKNOWN] ? "?" : "");
+  const shade = (c) => c[UNKNOWN] ? data.unknown : wanted(c) ? data.shades.find(([least]) => tenths(c) >= least * 10)[1] : data.none;
   const sentence = (c) => {
     const others = data.states.map((state, i) => [c[i], state.replace("_", " ")]).slice(1).filter(([n]) => n);
-    const told = others.map(([n, state]) => `${n.toLocaleString("en")} ${state}`).join(", ");
+    const counted = others.map(([n, state]) => `${n.toLocaleString("en")} ${state}`);
+    if (c[UNKNOWN]) counted.push(`unknown what ${plural(c[UNKNOWN], "schedule")} would list`);
+    const told = counted.join(", ");
     return `${c[PRESENT].toLocaleString("en")} of ${wanted(c).toLocaleString("en")} files present`
       + (told ? `; ${told}` : "");
   };
@@ -49,7 +52,7 @@
       const text = spanText(season, span), month = text.slice(0, 7);
       if (!months.has(month)) months.set(month, { days: new Map(), whole: none(), all: none() });
       const of = months.get(month);
-      if (text.length === 10) of.days.set(Number(text.slice(8)), counts.concat(none()).slice(0, 6));
+      if (text.length === 10) of.days.set(Number(text.slice(8)), counts.concat(none()).slice(0, UNKNOWN + 1));
       else add(of.whole, counts);
       add(of.all, counts);
       add(total, counts);
@@ -71,7 +74,8 @@
     }
     const table = make("table", { id: "calendar" },
       make("caption", {}, byDay ? "Percent of the files, by date" : "Percent of the files"), make("thead", {}, head), body);
-    return [make("p", {}, `${percent(total)} %: ${sentence(total)}.`), make("div", { class: "scroll" }, table)];
+    const share = wanted(total) ? `${number(total)} %${total[UNKNOWN] ? " of what is known" : ""}: ` : "";
+    return [make("p", {}, `${share}${sentence(total)}.`), make("div", { class: "scroll" }, table)];
   }
 
   const within = (text, chosen) => !chosen || (chosen === "whole" ? text === "" : text.startsWith(chosen));
@@ -83,7 +87,8 @@
     rows.filter(([span]) => within(spanText(season, span), chosen)).forEach(([, ...c]) => add(counts, c));
     const due = lacking(counts) + counts[UNAVAILABLE];
     const where = chosen === "whole" ? "files of the whole season" : chosen || `all of ${season}`;
-    const parts = [make("h3", {}, `${where}: ${due ? plural(due, "file") + " due and not there" : "nothing is missing"}`)];
+    const parts = [make("h3", {}, `${where}: ${due ? plural(due, "file") + " due and not there"
+      : counts[UNKNOWN] ? "unknown" : "nothing is missing"}`)];
     if (!due) return [...parts, make("p", {}, sentence(counts) + ".")];
     const body = make("tbody");
     const show = (from, to) => holes.slice(from, to).forEach(([span, state, reason, until, key]) => {

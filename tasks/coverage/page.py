@@ -15,8 +15,8 @@ from typing import Any
 from urllib.parse import quote
 
 from tasks.coverage.grid import Column, Line, grid_of
-from tasks.coverage.shades import DARK, LIGHT, NONE, SHADES, percent_of, sentence_of, shade_of
-from tasks.domain.coverage import Coverage, Hole, Tally
+from tasks.coverage.shades import DARK, LIGHT, NONE, SHADES, UNKNOWN, percent_of, sentence_of, shade_of
+from tasks.domain.coverage import Coverage, Hole, Tally, plural
 from tasks.domain.states import State
 
 MOST_HOLES = 50_000
@@ -56,8 +56,15 @@ def html(coverage: Coverage, holes: Sequence[Hole], title: str = "Coverage", mos
 
 def _summary(coverage: Coverage, found: int, most_holes: int) -> Iterator[str]:
     total = coverage.total
-    percent = f"<strong>{percent_of(total)} %</strong> complete: " if total.wanted else ""
+    known = "of what is known" if total.unknown else "complete"
+    percent = f"<strong>{percent_of(total).rstrip('?')} %</strong> {known}: " if total.wanted else ""
     yield f"<p>{percent}{sentence_of(total)}.</p>\n"
+    if total.unknown:
+        yield (
+            f'<p class="note">What {plural(len(total.unknown), "schedule")} would list is unknown: missing, not read '
+            "yet, stale or bad. So more files may be expected than are counted here; <code>adce plan --json</code> "
+            "names what is needed under <code>unknown</code>.</p>\n"
+        )
     if found > most_holes:
         yield (
             f'<p class="note">This page lists {most_holes:,} of the {found:,} files that are due and not there; '
@@ -73,19 +80,24 @@ def _overview(coverage: Coverage) -> Iterator[str]:
     yield "<thead><tr><td></td>"
     for column in grid.columns:
         yield f'<th scope="col">{"<br>".join(map(escape, column.label))}</th>'
-    yield '<th scope="col">all</th><th scope="col" class="count">lacking</th></tr></thead>\n<tbody>'
+    yield '<th scope="col">all</th><th scope="col" class="count">lacking</th>'
+    gone = grid.lines[-1].total.unavailable
+    yield '<th scope="col" class="count">unavailable</th>' if gone else ""
+    yield "</tr></thead>\n<tbody>"
     for line in grid.lines:
         yield f'<tr class="{"dataset" if line.dataset else "sum"}"><th scope="row">{escape(line.name)}</th>'
         for column, tally in zip(grid.columns, line.tallies, strict=True):
             yield _cell(line, column, tally)
-        yield f'<td class="{shade_of(line.total).name}" title="{sentence_of(line.total)}">{percent_of(line.total)}</td>'
-        lacking = f"{line.total.lacking:,}" if line.total.lacking else ""
-        yield f'<td class="count">{lacking}</td></tr>\n'
+        total = line.total
+        yield f'<td class="all {shade_of(total).name}" title="{sentence_of(total)}">{percent_of(total)}</td>'
+        for count in (total.lacking, *([total.unavailable] if gone else [])):
+            yield f'<td class="count">{f"{count:,}" if count else ""}</td>'
+        yield "</tr>\n"
     yield "</tbody></table></div>\n"
 
 
 def _cell(line: Line, column: Column, tally: Tally) -> str:
-    if not tally.expected:
+    if tally.is_empty:
         return "<td></td>"
     number, told = percent_of(tally), sentence_of(tally)
     if not line.dataset:
@@ -104,24 +116,25 @@ def _quoted(name: str) -> str:
 
 def _legend() -> Iterator[str]:
     yield '<ul class="legend" aria-label="Colours">'
-    for shade in SHADES:
+    for shade in (*SHADES, UNKNOWN):
         yield f'<li><span class="{shade.name}"></span> {escape(shade.meaning)}</li>'
     yield (
         "</ul>\n<p>Percent of the files that are due and that the source has, rounded down: 100 means every single "
-        "one. Lacking: due, and not there or not as it should be. A season leads to its dates, a date to its "
-        "holes.</p>\n"
+        "one; with a question mark, of what is known. Lacking: due, and not there or not as it should be. A season "
+        "leads to its dates, a date to its holes.</p>\n"
     )
 
 
 def _data(coverage: Coverage, holes: Iterable[Hole], most_holes: int) -> dict[str, Any]:
     """What the script reads. Reasons and times that many holes share stand in a table each.
 
-    cells: by dataset and season [[span, counts ...], ...] and holes: likewise [[span, state, reason, until, key], ...].
+    cells: by dataset and season [[span, counts ...], ...], the last count that of schedules that are not known; and
+    holes: likewise [[span, state, reason, until, key], ...].
     A span is a date as the days since 1 January of the season's first year, or a month, or "".
     """
     cells: dict[str, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
     for row in coverage.finest:
-        counts = [getattr(row.tally, state.value) for state in _COUNTS]
+        counts = [*(getattr(row.tally, state.value) for state in _COUNTS), len(row.tally.unknown)]
         while not counts[-1]:
             counts.pop()
         cells[row.dataset][row.season].append([_days_in(row.season, row.span), *counts])
@@ -142,6 +155,7 @@ def _data(coverage: Coverage, holes: Iterable[Hole], most_holes: int) -> dict[st
         "states": [state.value for state in _COUNTS],
         "shades": [[shade.least, shade.name] for shade in SHADES],
         "none": NONE.name,
+        "unknown": UNKNOWN.name,
         "cells": cells,
         "holes": listed,
         "reasons": reasons.texts,
@@ -178,7 +192,7 @@ def _embedded(data: Any) -> str:
 
 
 def _style() -> str:
-    shades = "".join(f".{s.name}{{background:{s.fill};color:{s.ink}}}" for s in SHADES)
+    shades = "".join(f".{s.name}{{background:{s.fill};color:{s.ink}}}" for s in (*SHADES, UNKNOWN))
     page, ink, line = LIGHT
     dark_page, dark_ink, dark_line = DARK
     return (

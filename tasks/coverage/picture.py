@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from html import escape
+from operator import attrgetter
 
 from tasks.coverage.grid import Column, Grid, Line, grid_of
-from tasks.coverage.shades import DARK, LIGHT, NONE, SHADES, percent_of, shade_of
-from tasks.domain.coverage import By, Coverage, Tally
+from tasks.coverage.shades import DARK, LIGHT, NONE, SHADES, UNKNOWN, percent_of, shade_of
+from tasks.domain.coverage import By, Coverage, Tally, plural
 
 _MOST_COLUMNS = 36
 _CELL, _ROW, _LETTER, _MARGIN = 31, 18, 7.2, 12
+_COUNT = 58  # the width of a column of counts
 _TOP = 34  # below the title
 _BASE = 13  # from the top of a row to the line that its text stands on, which is its y = 0
 
@@ -37,9 +39,15 @@ class _Picture:
         self.all_at = self.left + len(grid.columns) * _CELL + 6
         self.head = _TOP + 12 * max((len(column.label) for column in grid.columns), default=1) + 4
         self.bottom = self.head + len(grid.lines) * _ROW
-        legend = sum(_legend_width(shade.meaning) for shade in SHADES)
-        self.width = max(self.all_at + _CELL + 58 + _MARGIN, 2 * _MARGIN + max(legend, round(len(title) * 8.5)))
-        self.height = self.bottom + 58
+        self.counts = [("lacking", attrgetter("lacking"))]
+        if grid.lines[-1].total.unavailable:
+            self.counts.append(("unavail.", attrgetter("unavailable")))
+        self.shades = [*SHADES, *([UNKNOWN] if grid.lines[-1].total.unknown else [])]
+        legend = sum(_legend_width(shade.meaning) for shade in self.shades)
+        counts_end = self.all_at + _CELL + _COUNT * len(self.counts)
+        self.width = max(counts_end + _MARGIN, 2 * _MARGIN + max(legend, round(len(title) * 8.5)))
+        self.notes = list(_notes(grid))
+        self.height = self.bottom + 40 + _ROW * len(self.notes)
 
     def parts(self) -> Iterator[str]:
         yield (
@@ -60,7 +68,8 @@ class _Picture:
         for x, lines in [*labels, (self.all_at + _CELL // 2, ["all"])]:
             for up, text in enumerate(reversed(lines)):
                 yield f'<text class="m" x="{x}" y="{self.head - 6 - 12 * up}">{escape(text)}</text>'
-        yield f'<text class="r" x="{self.all_at + _CELL + 56}" y="{self.head - 6}">lacking</text>'
+        for n, (name, _) in enumerate(self.counts, 1):
+            yield f'<text class="r" x="{self._count_at(n)}" y="{self.head - 6}">{name}</text>'
 
     def _line(self, line: Line) -> Iterator[str]:
         name = escape(line.name)
@@ -69,36 +78,52 @@ class _Picture:
             if line.dataset
             else (f'<text class="t" x="{_MARGIN}">{name}</text>')
         )
-        if line.total.lacking:
-            yield f'<text class="r" x="{self.all_at + _CELL + 56}">{line.total.lacking:,}</text>'
+        for n, (_, count) in enumerate(self.counts, 1):
+            if count(line.total):
+                yield f'<text class="r" x="{self._count_at(n)}">{count(line.total):,}</text>'
         by_shade = defaultdict(list)
         if line.dataset or not line.source:  # of a source only the total: its datasets stand below
             for n, (column, tally) in enumerate(zip(self.grid.columns, line.tallies, strict=True)):
-                if tally.expected:
+                if not tally.is_empty:
                     by_shade[shade_of(tally).name].append(_cell(self.left + n * _CELL, _short(column), tally))
         by_shade[shade_of(line.total).name].append(_cell(self.all_at, "all", line.total))
         for shade, cells in by_shade.items():
             yield f'<g class="{shade}">{"".join(cells)}</g>'
+
+    def _count_at(self, n: int) -> int:
+        """Where the n-th column of counts ends."""
+        return self.all_at + _CELL + _COUNT * n - 2
 
     def _middle(self, n: int) -> int:
         return self.left + n * _CELL + _CELL // 2
 
     def _legend(self) -> Iterator[str]:
         x, y = _MARGIN, self.bottom + 14
-        for shade in SHADES:
+        for shade in self.shades:
             yield (
                 f'<g transform="translate({x} {y + _BASE})" class="{shade.name}"><rect/></g>'
                 f'<text x="{x + _CELL + 4}" y="{y + _BASE}">{escape(shade.meaning)}</text>'
             )
             x += _legend_width(shade.meaning)
-        note = "Percent of the files that are due and that the source has, rounded down."
-        if self.grid.folded:
-            note += " Older columns hold several."
-        yield f'<text x="{_MARGIN}" y="{y + 34}">{note}</text>'
+        for note in self.notes:
+            yield f'<text x="{_MARGIN}" y="{y + 34}">{escape(note)}</text>'
+            y += _ROW
+
+
+def _notes(grid: Grid) -> Iterator[str]:
+    total = grid.lines[-1].total
+    folded = " Older columns hold several." if grid.folded else ""
+    yield f"Percent of the files that are due and that the source has, rounded down.{folded}"
+    if total.unavailable:
+        yield f"Beside that, {total.told_unavailable}."
+    if total.unknown:
+        yield f"Unknown: what {plural(len(total.unknown), 'schedule')} would list; a percentage is of what is known."
 
 
 def _cell(x: int, label: str, tally: Tally) -> str:
     told = f"{label}: {tally.present}/{tally.wanted}"
+    told += f", {tally.told_unavailable}" if tally.unavailable else ""
+    told += f", {len(tally.unknown)} schedules lacking" if tally.unknown else ""
     return f'<rect x="{x}"><title>{told}</title></rect><text x="{x + _CELL // 2}">{percent_of(tally)}</text>'
 
 
@@ -111,7 +136,7 @@ def _legend_width(text: str) -> int:
 
 
 def _style() -> str:
-    shades = "".join(f".{s.name} rect{{fill:{s.fill}}}.{s.name} text{{fill:{s.ink}}}" for s in SHADES)
+    shades = "".join(f".{s.name} rect{{fill:{s.fill}}}.{s.name} text{{fill:{s.ink}}}" for s in (*SHADES, UNKNOWN))
     page, ink, line = LIGHT
     dark_page, dark_ink, dark_line = DARK
     return (

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from config.models import Unavailability
+from tasks.domain.reasons import Limit
 from tasks.domain.states import State, Status
 
 
@@ -63,7 +64,8 @@ def status_of(absence: Absence, rules: Unavailability, now: datetime) -> Status 
         if now >= absence.until:
             return None
         if absence.note is not None:
-            return Status(State.UNAVAILABLE, f"set by an operator: {absence.note}", until=absence.until)
+            told = f"set by an operator: {absence.note}"
+            return Status(State.UNAVAILABLE, told, until=absence.until, limit=Limit.OPERATOR)
         since = f"{absence.looks} looks since {absence.first:%Y-%m-%d %H:%M} UTC"
         what = "never whole at the source" if absence.unfinished else "the source has none"
         return Status(State.UNAVAILABLE, f"{what}: {absence.evidence} ({since})", until=absence.until)

@@ -12,7 +12,9 @@ from typing import Any
 
 from config.models import Config
 from tasks.domain.expected import Cell
+from tasks.domain.reasons import Limit
 from tasks.domain.states import State, Status
+from tasks.domain.unknown import Unknown
 
 
 class By(StrEnum):
@@ -25,7 +27,7 @@ class By(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How many files are in each state."""
+    """How many files are in each state, and what else may be expected."""
 
     present: int = 0
     not_due: int = 0
@@ -33,6 +35,8 @@ class Tally:
     in_flight: int = 0
     deferred: int = 0
     unavailable: int = 0
+    by_operator: int = 0  # of the unavailable
+    unknown: frozenset[str] = frozenset()  # keys of the schedules that would tell what else is expected
 
     @property
     def expected(self) -> int:
@@ -57,24 +61,53 @@ class Tally:
         """The files present of those wanted, rounded down to a tenth; None where none is wanted.
 
         So 100 means that every single file is there. What is not due yet and what the source says it has not got
-        make no difference.
+        make no difference. Where something is unknown it is of what is known, and at most 99.9.
         """
-        return self.present * 1000 // self.wanted / 10 if self.wanted else None
+        if not self.wanted:
+            return None
+        tenths = self.present * 1000 // self.wanted
+        return min(tenths, 999 if self.unknown else 1000) / 10
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing is expected, and nothing else may be."""
+        return not (self.expected or self.unknown)
 
     def line(self) -> str:
-        percent = "nothing is due" if self.percent is None else f"{self.percent} % of {self.wanted} files"
-        return f"{percent}; {self.lacking} are lacking, {self.unavailable} unavailable, {self.not_due} not due"
+        known = " known" if self.unknown else ""
+        percent = f"{self.percent} % of {self.wanted}{known} files"
+        if self.percent is None:
+            percent = "nothing is known to be due" if self.unknown else "nothing is due"
+        told = f"{percent}; {self.lacking} are lacking, {self.told_unavailable}, {self.not_due} not due"
+        return f"{told}; unknown: what {plural(len(self.unknown), 'schedule')} would list" if self.unknown else told
+
+    @property
+    def told_unavailable(self) -> str:
+        """ "16 unavailable", or "16 unavailable (3 set by an operator)"."""
+        return f"{self.unavailable:,} unavailable" + (
+            f" ({self.by_operator:,} set by an operator)" if self.by_operator else ""
+        )
 
     def document(self) -> dict[str, int | float | None]:
+        """For JSON; `unknown` is how many schedules would tell what else is expected."""
         counts = {state.value: getattr(self, state.value) for state in State}
-        return {"expected": self.expected, **counts, "percent": self.percent}
+        more = {"by_operator": self.by_operator, "unknown": len(self.unknown)}
+        return {"expected": self.expected, **counts, **more, "percent": self.percent}
+
+
+_COUNTS = (*(state.value for state in State), "by_operator")
 
 
 def add_up(tallies: Iterable[Tally]) -> Tally:
     tallies = list(tallies)
     if len(tallies) == 1:
         return tallies[0]
-    return Tally(**{state.value: sum(map(attrgetter(state.value), tallies)) for state in State})
+    counts = {name: sum(map(attrgetter(name), tallies)) for name in _COUNTS}
+    return Tally(**counts, unknown=frozenset().union(*(tally.unknown for tally in tallies)))
+
+
+def plural(count: int, word: str) -> str:
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,20 +159,37 @@ def _coarsened(span: str, by: By) -> str:
 
 
 _place = attrgetter("dataset", "season", "first_day", "last_day")
-_state = attrgetter("state")
+_state = attrgetter("state", "limit")
 
 
-def measure(cells: Mapping[str, Cell], statuses: Mapping[str, Status], config: Config) -> Coverage:
-    """Counts every status once, under the dataset, season and days of its cell."""
+def measure(
+    cells: Mapping[str, Cell], statuses: Mapping[str, Status], config: Config, unknown: Iterable[Unknown] = ()
+) -> Coverage:
+    """Counts every status once, under the dataset, season and days of its cell; and what is unknown under those of
+    the schedule."""
     counts = Counter(zip(map(_place, map(cells.__getitem__, statuses)), map(_state, statuses.values()), strict=True))
     tallies: dict[tuple[str, str, str], dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    for ((dataset, season, first_day, last_day), state), count in counts.items():
-        tallies[dataset, season, _span(first_day, last_day)][state] += count
+    for ((dataset, season, first_day, last_day), (state, limit)), count in counts.items():
+        of = tallies[dataset, season, _span(first_day, last_day)]
+        of[state.value] += count
+        if state is State.UNAVAILABLE and limit is Limit.OPERATOR:
+            of["by_operator"] += count
+    schedules: dict[tuple[str, str, str], set[str]] = defaultdict(set)
+    for part in unknown:
+        days = _span(part.schedule.first_day, part.schedule.last_day)
+        schedules[part.dataset, part.season, days].add(part.schedule.key)
     order = {name: at for at, name in enumerate(config.datasets)}
     sources = {name: at for at, name in enumerate(config.sources)}
     rows = [
-        Row(config.datasets[dataset].source, dataset, season, span, Tally(**by_state))
-        for (dataset, season, span), by_state in tallies.items()
+        Row(
+            config.datasets[dataset].source,
+            dataset,
+            season,
+            span,
+            Tally(**tallies.get(place, {}), unknown=frozenset(schedules.get(place, ()))),
+        )
+        for place in tallies | schedules
+        for dataset, season, span in [place]
     ]
     rows.sort(key=lambda row: (sources[row.source], order[row.dataset], row.season, row.span))
     return Coverage(tuple(rows))

@@ -67,7 +67,7 @@ class Selection:
     keys: tuple[str, ...] = ()
 
     def check(self, config: Config, now: datetime) -> None:
-        """Raises SelectionError for a name, a season or a clock that there is none of."""
+        """Raises SelectionError for a name, season or clock that there is none of, and where nothing is expected."""
         if not 1947 <= now.year <= 2100:
             raise SelectionError(f"the clock says {now.isoformat()}; the seasons are known from 1947 to 2100")
         for what, asked, known in (
@@ -83,8 +83,11 @@ class Selection:
                 raise SelectionError(f"no dataset has a key {key!r}; `adce why` tells which comes nearest")
             if not self.has(found, config.datasets[found]):
                 raise SelectionError(f"{key} is of {found}, which was not asked for")
-        if not any(self.has(name, dataset) for name, dataset in config.datasets.items()):
-            raise SelectionError(f"no dataset of {', '.join(self.datasets)} is one of {', '.join(self.sources)}")
+        chosen = {name: dataset for name, dataset in config.datasets.items() if self.has(name, dataset)}
+        if missed := [name for name in self.datasets if name not in chosen]:
+            raise SelectionError(f"no dataset of {', '.join(missed)} is one of {', '.join(self.sources)}")
+        if missed := [name for name in self.sources if all(dataset.source != name for dataset in chosen.values())]:
+            raise SelectionError(f"no dataset of {', '.join(self.datasets) or 'any'} is one of {', '.join(missed)}")
         if self.since and self.until and self.since > self.until:
             raise SelectionError(f"since {self.since} is after until {self.until}")
         for season in self.seasons:
@@ -94,12 +97,22 @@ class Selection:
                 raise SelectionError(str(error)) from None
             if season > seasons.current_season(now):
                 raise SelectionError(f"season {season} has not begun; the current one is {seasons.current_season(now)}")
-            chosen = {name: d for name, d in config.datasets.items() if self.has(name, d)}
-            if chosen and all(season < dataset.first_season for dataset in chosen.values()):
+            if all(season < dataset.first_season for dataset in chosen.values()):
                 earliest = min(dataset.first_season for dataset in chosen.values())
                 raise SelectionError(f"no files are expected of season {season}; the first is {earliest}")
             if not self.reaches(season, *seasons.window(season)):
                 raise SelectionError(f"season {season} has no day between {self.since} and {self.until}")
+        if next(calendar_cells(config, now, self), None) is None:
+            first = min(dataset.first_season for dataset in chosen.values())
+            last = seasons.current_season(now)
+            raise SelectionError(f"no files{self._words()} are expected; the seasons are {first} to {last}")
+
+    def _words(self) -> str:
+        """ " of br_totals of 2023-24 since 2024-07-15"."""
+        what = ("of", ", ".join(self.datasets or self.sources)), ("of", ", ".join(self.seasons))
+        return "".join(
+            f" {word} {value}" for word, value in (*what, ("since", self.since), ("until", self.until)) if value
+        )
 
     def has(self, name: str, dataset: Dataset) -> bool:
         return (not self.sources or dataset.source in self.sources) and (not self.datasets or name in self.datasets)
@@ -117,6 +130,15 @@ def in_utc(moment: datetime) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
+def needing(config: Config, selection: Selection) -> dict[str, dict[str, str]]:
+    """The selected datasets of games, each with its first season, by the schedule dataset that they need."""
+    needed: dict[str, dict[str, str]] = {}
+    for name, dataset in config.datasets.items():
+        if dataset.schedule and selection.has(name, dataset):
+            needed.setdefault(dataset.schedule, {})[name] = dataset.first_season
+    return needed
+
+
 def calendar_cells(config: Config, now: datetime, selection: Selection | None = None) -> Iterator[Cell]:
     """The cells that follow from the calendar: of every date, month and season up to the current one.
 
@@ -125,11 +147,17 @@ def calendar_cells(config: Config, now: datetime, selection: Selection | None = 
     selection = selection or Selection()
     current = seasons.current_season(now)
     ways = _ways(config)
-    needed = {d.schedule for name, d in config.datasets.items() if d.schedule and selection.has(name, d)}
+    needed = needing(config, selection)
     for name, dataset in config.datasets.items():
-        if dataset.per == "game" or not (selection.has(name, dataset) or name in needed):
+        if selection.has(name, dataset):
+            first_season = dataset.first_season
+        elif name in needed:
+            first_season = max(dataset.first_season, min(needed[name].values()))
+        else:
             continue
-        for season in seasons.seasons_between(dataset.first_season, current):
+        if dataset.per == "game":
+            continue
+        for season in seasons.seasons_between(first_season, current):
             for first_day, last_day, fields in _periods(dataset.per, season):
                 if selection.reaches(season, first_day, last_day):
                     due_from = last_day + timedelta(days=1) if dataset.per == "date" else first_day

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from config.models import Config
@@ -18,6 +18,7 @@ from tasks.domain.plan import Gap
 from tasks.domain.reasons import Limit
 from tasks.domain.rollout import scrapers
 from tasks.domain.states import Examination, Kind, LakeObject, State, Status, Unreadable, state_of, version_of
+from tasks.domain.unknown import Unknown
 from tasks.domain.verdicts import Verdict
 
 
@@ -40,6 +41,9 @@ class Survey:
     unseen: Sequence[Cell] = ()  # whose stored body is to be read: never read, by a former check only, or unreadable
     never_read: int = 0  # of the unseen
     by_former_checks: int = 0  # of the unseen: they count by what a former check has found
+    unknown: tuple[Unknown, ...] = ()  # of the selected datasets of games, what their schedules do not tell
+    unknown_keys: tuple[str, ...] = ()  # asked for, and no schedule that is known lists them
+    needed_by: Mapping[str, str] = field(default_factory=dict)  # for whom a schedule is there that was not asked for
 
     def gaps(self, first_seen: Mapping[str, datetime], named: Collection[str] = ()) -> list[Gap]:
         """The gaps that are to be fetched, each with when it was first seen: now, if never before.
@@ -47,23 +51,31 @@ class Survey:
         What the lake has and does not give is fetched only if it is `named`, by its key.
         """
         return [
-            Gap(self.cells[key], status.kind, status.reason, first_seen.get(key, self.taken_at))
+            Gap(cell := self.cells[key], status.kind, self._why(cell, status), first_seen.get(key, self.taken_at))
             for key, status in self.statuses.items()
             if status.state is State.GAP
             and status.kind is not None
             and (status.kind is not Kind.UNREADABLE or key in named)
         ]
 
+    @property
+    def lost(self) -> dict[str, Status]:
+        """What was there and is not as it was, by no doing of ADCE's; without what an operator has given up."""
+        return {key: s for key, s in self.statuses.items() if s.lost and s.limit is not Limit.OPERATOR}
+
+    def _why(self, cell: Cell, status: Status) -> str:
+        needs = self.needed_by.get(cell.dataset)
+        return f"{status.reason}; needed by {needs}" if needs else status.reason
+
 
 def expected_cells(
     config: Config, games_by_schedule: Mapping[str, Iterable[Game]], selection: Selection, now: datetime
 ) -> dict[str, Cell]:
-    """All selected cells by key: those of the calendar, and those of the games that each schedule dataset lists."""
-    cells = {
-        cell.key: cell
-        for cell in calendar_cells(config, now, selection)
-        if selection.has(cell.dataset, config.datasets[cell.dataset])
-    }
+    """All selected cells by key: those of the calendar, and those of the games that each schedule dataset lists.
+
+    The schedules that selected games need belong to them. Of a selection by key there are these cells only.
+    """
+    cells = {cell.key: cell for cell in calendar_cells(config, now, selection)}
     for schedule, games in games_by_schedule.items():
         for cell in game_cells(config, schedule, games, now, selection):
             cells[cell.key] = cell

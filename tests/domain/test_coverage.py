@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from tasks.domain import seasons
 from tasks.domain.coverage import By, Tally, add_up, find_holes, measure
 from tasks.domain.expected import Cell
+from tasks.domain.reasons import Limit
 from tasks.domain.states import State, Status, count_states
+from tasks.domain.unknown import Unknown
 from tests.builders import NOW, a_board, a_cell, a_config
 
 CONFIG = a_config()
@@ -82,6 +84,45 @@ def test_percent_is_rounded_down_to_a_tenth(tally: Tally, percent: float | None)
     assert tally.percent == percent
 
 
+@pytest.mark.parametrize(
+    ("tally", "percent"),
+    [
+        pytest.param(Tally(present=5, unknown=frozenset("s")), 99.9, id="all that is known is there"),
+        pytest.param(Tally(present=1, gap=1, unknown=frozenset("s")), 50.0, id="half of what is known"),
+        pytest.param(Tally(unknown=frozenset("s")), None, id="nothing is known"),
+    ],
+)
+def test_what_is_not_known_is_not_complete(tally: Tally, percent: float | None) -> None:
+    assert tally.percent == percent
+    assert not tally.is_empty
+    assert "; unknown: what 1 schedule would list" in tally.line()
+
+
+def test_a_schedule_that_several_datasets_need_is_one_unknown_schedule() -> None:
+    schedule = a_cell(
+        key="s", dataset="nba_schedule", season="2023-24", first_day=date(2023, 9, 25), last_day=date(2024, 6, 30)
+    )
+    board = a_board()
+    names = ("nba_boxscore_traditional", "nba_playbyplay")
+    unknown = [*(Unknown(name, schedule) for name in names), Unknown("espn_summary", board)]
+    coverage = measure(*_lake((schedule, State.GAP), (board, State.GAP)), CONFIG, unknown)
+    rows = {(row["dataset"], row["season"], row["date"]): row for row in coverage.document(By.DATE)["rows"]}
+    assert {place: row["unknown"] for place, row in rows.items() if row["unknown"]} == {
+        ("espn_summary", "2025-26", "2026-01-13"): 1,
+        ("nba_boxscore_traditional", "2023-24", None): 1,
+        ("nba_playbyplay", "2023-24", None): 1,
+    }
+    assert coverage.document(By.SEASON)["total"]["unknown"] == 2
+
+
+def test_what_an_operator_took_out_is_counted_by_itself() -> None:
+    cells, statuses = _lake((a_cell(key="a"), State.UNAVAILABLE), (a_cell(key="b"), State.UNAVAILABLE))
+    statuses["a"] = Status(State.UNAVAILABLE, "set by an operator: lost", limit=Limit.OPERATOR)
+    total = measure(cells, statuses, CONFIG).total
+    assert (total.unavailable, total.by_operator) == (2, 1)
+    assert "2 unavailable (1 set by an operator)" in total.line()
+
+
 def test_files_of_a_season_or_a_month_belong_to_no_shorter_span() -> None:
     season_file = a_cell(key="t", dataset="br_totals", first_day=date(2025, 9, 25), last_day=date(2026, 6, 30))
     month_file = a_cell(key="m", dataset="br_schedule", first_day=date(2026, 1, 1), last_day=date(2026, 1, 31))
@@ -115,6 +156,8 @@ def test_rows_name_source_dataset_and_season_in_the_order_of_the_configuration()
         "in_flight": 0,
         "deferred": 0,
         "unavailable": 0,
+        "by_operator": 0,
+        "unknown": 0,
         "percent": 0.0,
     }
 

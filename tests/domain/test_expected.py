@@ -92,6 +92,18 @@ def test_the_schedules_of_selected_games_come_along(selection: Selection, datase
     assert {cell.dataset for cell in calendar_cells(CONFIG, NOW, selection)} == datasets
 
 
+def test_a_schedule_comes_along_from_the_first_season_on_that_somebody_needs() -> None:
+    usage = CONFIG.datasets["nba_playbyplay"].model_copy(update={"first_season": "2015-16"})
+    config = a_config(datasets=CONFIG.datasets | {"nba_usage": usage})
+
+    def first(*datasets: str) -> str:
+        return min(cell.season for cell in calendar_cells(config, NOW, Selection(datasets=datasets)))
+
+    assert first("nba_usage") == "2015-16"
+    assert first("nba_usage", "nba_playbyplay") == "1996-97"
+    assert first("nba_usage", "nba_schedule") == "1996-97"
+
+
 @pytest.mark.parametrize(
     ("selection", "message"),
     [
@@ -102,6 +114,16 @@ def test_the_schedules_of_selected_games_come_along(selection: Selection, datase
         (Selection(since=date(2026, 1, 2), until=date(2026, 1, 1)), "since 2026-01-02 is after until"),
         (Selection(sources=("espn",), datasets=("br_totals",)), "no dataset of br_totals is one of espn"),
         (Selection(seasons=("2023-24",), since=date(2025, 1, 1)), "season 2023-24 has no day between 2025-01-01 and"),
+        (Selection(since=date(2025, 7, 10), until=date(2025, 8, 20)), "since 2025-07-10 until 2025-08-20 are expected"),
+        (
+            Selection(since=date(2027, 1, 1)),
+            "no files since 2027-01-01 are expected; the seasons are 1996-97 to 2025-26",
+        ),
+        (Selection(until=date(1990, 1, 1)), "no files until 1990-01-01 are expected"),
+        (Selection(datasets=("br_schedule",), until=date(1999, 9, 30)), "of br_schedule until 1999-09-30 are expected"),
+        (Selection(datasets=("espn_summary",), until=date(2001, 6, 1)), "the seasons are 2002-03 to 2025-26"),
+        (Selection(("espn",), ("espn_summary", "br_totals")), "no dataset of br_totals is one of espn"),
+        (Selection(("espn", "nba_api"), ("espn_summary",)), "no dataset of espn_summary is one of nba_api"),
     ],
 )
 def test_a_selection_of_what_there_is_none_of_is_refused(selection: Selection, message: str) -> None:

@@ -1,4 +1,4 @@
-"""What follows from not having read a file, and from what its source has said of it?"""
+"""Where does the whole lake stand?"""
 
 from datetime import timedelta
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from tasks.domain.absences import Absence
-from tasks.domain.expected import Cell
+from tasks.domain.expected import Cell, Selection
 from tasks.domain.reasons import Limit
 from tasks.domain.states import Examination, Kind, LakeObject, State, Status, Unreadable, content_of, version_of
-from tasks.domain.survey import Survey, take_survey
+from tasks.domain.survey import Survey, expected_cells, take_survey
 from tasks.domain.verdicts import Verdict, bad, unfinished, whole
-from tests.builders import NOW, a_board, a_cell, a_config, an_object
+from tests.builders import NOW, a_board, a_cell, a_config, a_game, an_object
 
 HOUR = timedelta(hours=1)
 OLD = NOW - 400 * HOUR  # an old game's file, which no look for corrections is due for
@@ -138,3 +138,33 @@ def test_a_list_that_is_due_again_is_fetched_though_a_former_check_read_it() -> 
     board = a_board()
     survey = _survey(whole(), "former", an_object(modified=NOW - 48 * HOUR), cell=board, fetched=None)
     assert _status(survey).kind is Kind.STALE
+
+
+CONFIG = a_config()
+
+
+def test_the_schedules_that_a_selection_needs_belong_to_it() -> None:
+    cells = expected_cells(CONFIG, {}, Selection(datasets=("nba_playbyplay",), seasons=("2023-24",)), NOW)
+    assert list(cells) == ["nba_api_comprehensive/schedules/schedule_2023-24.json"]
+
+
+@pytest.mark.parametrize("keys", [("espn_box_scores/401810001.json",), ("espn_schedules/20260113.json",)])
+def test_of_a_selection_by_key_there_are_these_files_alone(keys: tuple[str, ...]) -> None:
+    cells = expected_cells(CONFIG, {"espn_scoreboard": [a_game()]}, Selection(("espn",), keys=keys), NOW)
+    assert tuple(cells) == keys
+
+
+def test_a_gap_says_for_whom_its_schedule_is_there() -> None:
+    cell = a_cell(key="k", dataset="nba_schedule")
+    survey = Survey({"k": cell}, {"k": Status(State.GAP, "not in the lake", Kind.MISSING)}, NOW)
+    needed = Survey(survey.cells, survey.statuses, NOW, needed_by={"nba_schedule": "nba_playbyplay"})
+    reasons = [gap.reason for of in (survey, needed) for gap in of.gaps({})]
+    assert reasons == ["not in the lake", "not in the lake; needed by nba_playbyplay"]
+
+
+def test_lost_is_what_went_without_anybodys_word() -> None:
+    gap = Status(State.GAP, "not in the lake any more", Kind.VANISHED, lost=True)
+    given_up = Status(State.UNAVAILABLE, "set by an operator: lost", Kind.VANISHED, lost=True, limit=Limit.OPERATOR)
+    missing = Status(State.GAP, "not in the lake", Kind.MISSING)
+    statuses = {"gone": gap, "given up": given_up, "missing": missing}
+    assert Survey({key: a_cell(key=key) for key in statuses}, statuses, NOW).lost == {"gone": gap}

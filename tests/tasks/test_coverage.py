@@ -14,7 +14,7 @@ from rich.console import Console
 
 from tasks.coverage import heatmap, html, svg
 from tasks.coverage.grid import fold, grid_of
-from tasks.coverage.shades import NONE, SHADES, percent_of, shade_of
+from tasks.coverage.shades import NONE, SHADES, UNKNOWN, percent_of, shade_of
 from tasks.domain import seasons
 from tasks.domain.coverage import By, Coverage, Hole, Row, Tally, add_up
 from tasks.domain.states import State, Status
@@ -99,6 +99,42 @@ def test_a_heatmap_can_be_printed_in_ascii() -> None:
     assert any("100#" in line for line in _printed(80, _coverage(Tally(present=1)), encoding="ascii"))
 
 
+UNKNOWN_TALLY = Tally(present=3_684, unknown=frozenset({"schedule.json"}))
+
+
+@pytest.mark.parametrize("by", By)
+@pytest.mark.parametrize("width", [60, 80, 250])
+def test_a_heatmap_shows_what_is_unknown_and_never_100_percent_of_it(width: int, by: By) -> None:
+    lines = _printed(width, _coverage(UNKNOWN_TALLY), by)
+    assert max(cell_len(line) for line in lines) <= width
+    assert any(" 99?" in line and "99.9?" in line for line in lines)
+    assert any("Unknown: what 1 schedule would list" in line for line in lines)
+    assert not any("100" in line for line in lines)
+
+
+def test_a_dataset_of_which_nothing_is_known_has_a_row_of_question_marks() -> None:
+    coverage = Coverage((Row("nba_api", "nba_playbyplay", "2023-24", "", Tally(unknown=frozenset("s"))),))
+    assert any(re.fullmatch(r" nba_playbyplay +\? +\? *", line) for line in _printed(80, coverage))
+    texts = {e.text for e in ET.fromstring(svg(coverage)).iter("{http://www.w3.org/2000/svg}text")}
+    assert "?" in texts
+    assert 'class="u"><a href="#nba_playbyplay/2023-24"' in html(coverage, [])
+
+
+def test_what_the_source_has_none_of_stands_beside_100_percent() -> None:
+    coverage = _coverage(Tally(present=10, unavailable=2, by_operator=1))
+    told = "3,600 unavailable (1,800 set by an operator)"
+    lines = _printed(80, coverage)
+    assert max(cell_len(line) for line in lines) <= 80
+    assert any(line.rstrip().endswith("3,600") and "100✓" in line for line in lines)
+    assert any(told in line for line in lines)
+    picture = svg(coverage)
+    assert told in picture
+    assert "10/10, 2 unavailable" in svg(Coverage(coverage.finest[:1]))
+    page = html(coverage, [])
+    assert told in page
+    assert '<th scope="col" class="count">unavailable</th>' in page
+
+
 def test_a_heatmap_of_nothing_says_so() -> None:
     assert _printed(80, Coverage(())) == ["No files are expected."]
 
@@ -138,6 +174,9 @@ def test_dates_of_which_nothing_is_due_yet_have_no_column() -> None:
         pytest.param(Tally(gap=9), "0.0", SHADES[-1], id="all are lacking"),
         pytest.param(Tally(not_due=9), "-", NONE, id="none is due"),
         pytest.param(Tally(), "", NONE, id="none is expected"),
+        pytest.param(UNKNOWN_TALLY, "99.9?", UNKNOWN, id="all that is known is there"),
+        pytest.param(Tally(gap=9, unknown=frozenset("s")), "0.0?", UNKNOWN, id="nothing of what is known"),
+        pytest.param(Tally(unknown=frozenset("s")), "?", UNKNOWN, id="nothing is known"),
     ],
 )
 def test_numbers_and_shades_never_flatter(tally: Tally, text: str, shade: object) -> None:
@@ -154,7 +193,7 @@ def _contrast(one: str, other: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
-@pytest.mark.parametrize("shade", SHADES, ids=lambda shade: shade.meaning)
+@pytest.mark.parametrize("shade", [*SHADES, UNKNOWN], ids=lambda shade: shade.meaning)
 def test_numbers_can_be_read_on_every_shade(shade: Any) -> None:
     assert _contrast(shade.fill, shade.ink) >= 5.5
 
@@ -188,15 +227,18 @@ def test_a_page_holds_state_reason_until_and_date_of_a_hole() -> None:
     assert data["times"][until] == "2026-01-15 12:00 UTC"
 
 
-def test_a_page_counts_every_file_of_every_span() -> None:
-    coverage = _coverage()
+@pytest.mark.parametrize("tally", [None, UNKNOWN_TALLY])
+def test_a_page_counts_every_file_of_every_span(tally: Tally | None) -> None:
+    coverage = _coverage(tally)
     data = _Page(html(coverage, [])).json
-    counted = [0] * len(data["states"])
+    counted = [0] * (len(data["states"]) + 1)
     for by_season in data["cells"].values():
         for rows in by_season.values():
             for _, *counts in rows:
-                counted = [a + b for a, b in zip(counted, counts + [0] * (6 - len(counts)), strict=True)]
-    assert counted == [getattr(coverage.total, state) for state in data["states"]]
+                counted = [a + b for a, b in zip(counted, counts + [0] * (7 - len(counts)), strict=True)]
+    *states, unknown = counted
+    assert states == [getattr(coverage.total, state) for state in data["states"]]
+    assert unknown == sum(len(row.tally.unknown) for row in coverage.finest)
 
 
 def test_text_from_the_lake_stays_text() -> None:

@@ -1,14 +1,18 @@
-"""What does the document of a plan say of a source?"""
+"""What is told of a plan or a run: in its document, its message and its artifact?"""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from tasks.domain.holds import Hold
-from tasks.domain.survey import take_survey
+from tasks.domain.reasons import Limit
+from tasks.domain.states import Kind, State, Status
+from tasks.domain.survey import Survey, take_survey
+from tasks.domain.unknown import Unknown
 from tasks.inventory import check_ids
 from tasks.report import Report
-from tests.builders import a_config
+from tests.builders import NOW, a_board, a_cell, a_config, a_fill
 
 HOUR = timedelta(hours=1)
 
@@ -31,3 +35,84 @@ def test_a_source_has_its_reason_until_it_has_answered_again(
     assert (espn["phase"], bool(espn["paused_until"]), espn["reason"]) == (phase, is_paused, reason)
     assert espn["breaker"] == "closed", "that is of its datasets"
     assert nba_api["phase"] == "closed"
+
+
+PRESENT = Status(State.PRESENT, "complete")
+GONE = Status(State.GAP, "not in the lake any more; it had 9 bytes before", Kind.VANISHED, lost=True)
+GIVEN_UP = Status(State.UNAVAILABLE, "set by an operator: lost for ever", Kind.MISSING, limit=Limit.OPERATOR)
+NONE = Status(State.UNAVAILABLE, "the source has none: HTTP 404", Kind.MISSING)
+NOT_DUE = Status(State.NOT_DUE, "due later")
+SCHEDULE = a_board(key="schedule.json", dataset="nba_schedule", season="2023-24")
+
+
+def _report(*statuses: Status, unknown: tuple[Unknown, ...] = (), **change: Any) -> Report:
+    cells = {f"{n}.json": a_cell(key=f"{n}.json") for n in range(len(statuses))}
+    survey = Survey(cells, dict(zip(cells, statuses, strict=True)), NOW, unknown=unknown)
+    return Report(survey, **{"fills": (), "deferred": (), "config": a_config()} | change)
+
+
+@pytest.mark.parametrize(
+    ("report", "sentence"),
+    [
+        pytest.param(
+            _report(PRESENT, PRESENT),
+            "Nothing to do: every file that is due is there and whole (2 files).",
+            id="whole",
+        ),
+        pytest.param(
+            _report(PRESENT, PRESENT, NONE, GIVEN_UP),
+            "Nothing to do: of 4 files that are due, 2 are there and whole, and 2 unavailable (1 set by an operator).",
+            id="but for what the source has none of, and what an operator took out",
+        ),
+        pytest.param(
+            _report(PRESENT, fills=(a_fill(),), outcomes={}),
+            "Complete: every file that is due is there and whole (1 file).",
+            id="made whole",
+        ),
+        pytest.param(_report(NOT_DUE, NOT_DUE), "Nothing is due yet (2 files later).", id="nothing due"),
+    ],
+)
+def test_a_complete_lake_says_what_it_has_not_got(report: Report, sentence: str) -> None:
+    assert report.complete
+    assert report.conclusion() == sentence
+    assert sentence in report.markdown()
+
+
+def test_a_lake_of_which_something_is_unknown_is_never_complete() -> None:
+    report = _report(PRESENT, unknown=(Unknown("nba_playbyplay", SCHEDULE),))
+    assert not report.complete
+    assert report.coverage.total.percent == 99.9
+    [row] = report.document()["unknown"]
+    assert row == {"dataset": "nba_playbyplay", "season": "2023-24", "needs": ["schedule.json"], "schedules": 1}
+    assert report.line().endswith("; unknown: nba_playbyplay of 2023-24")
+    for told in ("**Unknown:** nba_playbyplay of 2023-24", "| nba_playbyplay 2023-24 | needs schedule.json |"):
+        assert told in report.markdown()
+    assert "every file" not in report.markdown()
+
+
+def test_what_had_vanished_is_told_by_the_run_that_has_fetched_it_again() -> None:
+    report = _report(PRESENT, GONE, met_lost={"0.json": GONE, "1.json": GONE})
+    assert [(loss.key, loss.mended) for loss in report.lost] == [("0.json", True), ("1.json", False)]
+    assert "; 2 vanished, 1 of them fetched again" in report.line()
+    assert "### Vanished or shrunk: 2" in report.markdown()
+    assert "| 0.json | not in the lake any more; it had 9 bytes before; fetched again |" in report.markdown()
+    assert [loss["kind"] for loss in report.document()["lost"]] == ["vanished", "vanished"]
+
+
+def test_a_source_that_refuses_is_told_until_it_answers() -> None:
+    until = datetime.now(UTC) + HOUR
+    holds = {"espn": Hold("espn", until, "refused with HTTP 403"), "nba_api": Hold("nba_api", until, "HTTP 403")}
+    lacking = _report(Status(State.GAP, "not in the lake", Kind.MISSING), holds=holds)
+    [refusal] = lacking.refusals
+    assert (refusal.source, refusal.files) == ("espn", 1), "nothing of the other is asked for"
+    assert "; espn refuses (1 file not fetched)" in lacking.line()
+    assert "### Refused: 1" in lacking.markdown()
+    assert _report(PRESENT, holds=holds).refusals == []
+    assert _report(GONE, holds={"espn": Hold("espn")}).refusals == []
+
+
+def test_what_an_operator_took_out_is_told_with_what_was_said() -> None:
+    report = _report(PRESENT, GIVEN_UP, GIVEN_UP, NONE)
+    assert report.document()["by_operator"] == 2
+    assert "; 2 of the unavailable set by an operator" in report.line()
+    assert "| 2 files | set by an operator: lost for ever |" in report.markdown()

@@ -1,0 +1,73 @@
+"""What vanished, shrank or was refused is told by every run that meets it, until it is mended."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from deployments.sandbox.process import SandboxProcess
+from tests.deployments.conftest import adce  # noqa: F401  (a fixture)
+from tests.flows.conftest import Reconcile
+
+ESPN: dict[str, Any] = {"sources": ["espn"]}
+
+
+def _errors(caplog: pytest.LogCaptureFixture) -> list[str]:
+    said = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR and r.name.split(".")[0] != "prefect"]
+    caplog.clear()
+    return said
+
+
+def test_looking_takes_the_news_of_what_vanished_from_nobody(
+    run_reconcile: Reconcile,
+    adce: Callable[..., Result],  # noqa: F811
+    sites: SandboxProcess,
+    adce_home: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    run_reconcile(**ESPN)
+    gone, less, *_ = sorted((adce_home / "lake/espn_box_scores").iterdir())
+    gone.unlink()
+    less.write_bytes(less.read_bytes()[:-200])
+    caplog.clear()
+    for _ in range(2):
+        shown = adce("plan", "--source", "espn", "--since", "2026-01-13", "--until", "2026-01-14")
+        assert shown.exit_code == 0
+        assert adce("why", f"espn_box_scores/{gone.name}").exit_code == 0
+        run_reconcile(**ESPN, dry_run=True)
+    _errors(caplog)
+    sites.set_faults("espn", "404", match="/summary")
+    for _ in range(2):
+        report = run_reconcile(**ESPN)
+        said = _errors(caplog)
+        assert [line for line in said if line.startswith(f"espn_box_scores/{gone.name} vanished: ")]
+        assert [line for line in said if line.startswith(f"espn_box_scores/{less.name} ")]
+        assert len(said) == 2
+        assert "; 1 vanished, 1 shrank; " in f"{report.line()}; "
+        assert "### Vanished or shrunk: 2" in report.markdown()
+    sites.clear_faults()
+    report = run_reconcile(**ESPN)
+    assert report.complete
+    assert len(_errors(caplog)) == 2
+    assert "; 1 vanished, 1 shrank, 2 of them fetched again" in report.line()
+    assert "### Vanished or shrunk: 2" in report.markdown()
+    after = run_reconcile(**ESPN)
+    assert (after.lost, _errors(caplog)) == ([], []), "it is mended"
+
+
+def test_a_refusal_is_told_by_the_runs_after_it_too(
+    run_reconcile: Reconcile, sites: SandboxProcess, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADCE_SOURCES__ESPN__BACKOFF", "{first: 1h}")
+    sites.set_faults("espn", "403")
+    for asks in (True, False):
+        sites.clear_requests()
+        report = run_reconcile(**ESPN)
+        assert bool(sites.requests()) is asks
+        assert [line for line in _errors(caplog) if line.startswith("espn refuses: ")]
+        assert "; espn refuses (2 files not fetched)" in report.line()
+        assert "### Refused: 1" in report.markdown()
+    assert run_reconcile(datasets=["br_totals"]).refusals == [], "of another source"

@@ -326,13 +326,25 @@ def add_unavailable(
     until: Annotated[
         str | None, typer.Option("--until", metavar="YYYY-MM-DD", help="Then it is looked for again; default: a year.")
     ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, for scripts.")] = False,
     config: ConfigOption = None,
+    lake: LakeOption = None,
 ) -> None:
-    """Has files count as unavailable, until a day or until that is cleared."""
-    from tasks.domain.absences import Absence
-    from tasks.why import keys_of
+    """Has files count as unavailable, until a day or until that is cleared. Those that are there stay as they are.
 
-    with _one_line_errors(), _ledger(config) as (settings, ledger):
+    Of a pattern, a game or a date it says first what it would mark, and asks.
+    """
+    from tasks.taking_out import consider
+    from tasks.view import open_both
+
+    async def look() -> TakingOut:
+        store, ledger, _ = await open_both(settings)
+        with closing(ledger):
+            return await consider(settings, ledger, store, keys, now)
+
+    with _one_line_errors():
+        _choose(config, lake)
+        settings = load_config()
         now = datetime.now(UTC)
         day = _day("--until", until)
         expires = datetime(day.year, day.month, day.day, tzinfo=UTC) if day else now + timedelta(days=365)
@@ -340,12 +352,25 @@ def add_unavailable(
             raise AdceError(f"--until {until}: that is past")
         if not note.strip():
             raise AdceError("--note: say why; it is shown wherever the file is")
-        cells = keys_of(settings, ledger, keys, now)
-        ledger.record_absences(
-            Absence(key, "", now, now, until=expires, note=" ".join(note.split()), dataset=cell.dataset)
-            for key, cell in cells.items()
-        )
-        typer.echo(f"{len(cells)} files are unavailable until {expires:%Y-%m-%d}")
+        taking_out = asyncio.run(look())
+        if not taking_out.marks:
+            raise AdceError(taking_out.told_there)
+        for line in taking_out.lines():
+            typer.echo(line, err=True)
+        if not (yes or set(taking_out.marks) | set(taking_out.there) == set(keys)):
+            _ask(f"Are these to count as unavailable until {expires:%Y-%m-%d}?")
+        with _ledger(config) as (_, ledger):
+            ledger.record_absences(taking_out.absences(" ".join(note.split()), expires, now))
+        count = len(taking_out.marks)
+        typer.echo(f"{count:,} {'file is' if count == 1 else 'files are'} unavailable until {expires:%Y-%m-%d}")
+
+
+def _ask(question: str) -> None:
+    """Goes on with a yes only. Raises AdceError where there is nobody to ask."""
+    if not sys.stdin.isatty():
+        raise AdceError("nothing is marked: there is no terminal to ask in; look at it, and say --yes")
+    if not typer.confirm(question, err=True):
+        raise AdceError("nothing is marked")
 
 
 @unavailable_app.command("clear")

@@ -24,7 +24,7 @@ from tasks.domain.plan import Gap, make_plan
 from tasks.domain.reasons import Limit
 from tasks.domain.scoring import success_factor
 from tasks.domain.states import Kind, LakeObject, State, Status, taken_at
-from tasks.domain.survey import listed_games, take_survey
+from tasks.domain.survey import Survey, listed_games, take_survey
 from tasks.history import Attempt, Change
 from tasks.inventory import check_ids, examine_stored
 from tasks.leases import Leases, RunRecord, run_records
@@ -98,23 +98,9 @@ async def why(config: Config, ledger: Ledger, store: Store, text: str, now: date
     cells = _cells_of(config, ledger, text, now)
     if not cells:
         raise SelectionError(_nearest(config, text))
-    objects = await _objects(config, store, cells)
-    checks = check_ids(config)
-    absences, marks = ledger.absences(cells), Leases(ledger.database, "", config.reconcile.lease).marks()
-    known, unreadable = ledger.examinations(cells), ledger.unreadable(cells)
-    taken = {key: taken_at(have, known[key], now) for key, have in objects.items() if key in known}
-    differ = untouched(ledger.disagreements(), taken)
-    survey = take_survey(config, cells, objects, known, checks, now, absences, marks, unreadable, differ)
-    if survey.unseen:  # as a plan would
-        found = await examine_stored(store, config, survey.unseen, objects, known, unreadable, _FEW)
-        ledger.record_examinations(found.read, found.unreadable)
-        if found.trouble:
-            raise found.trouble
-        known |= found.read
-        unreadable |= found.unreadable
-        survey = take_survey(config, cells, objects, known, checks, now, absences, marks, unreadable, differ)
+    survey, objects = await survey_of(config, ledger, store, cells, now)
     first_seen = ledger.first_seen(cells)
-    planned = _Planned(config, ledger, survey.gaps(first_seen), doubted(absences.values()), now)
+    planned = _Planned(config, ledger, survey.gaps(first_seen), doubted(ledger.absences(cells).values()), now)
     answers: list[Answer] = []
     for key, cell in cells.items():
         status = planned.status_of(key, survey.statuses[key])
@@ -140,6 +126,28 @@ async def why(config: Config, ledger: Ledger, store: Store, text: str, now: date
             )
         )
     return answers
+
+
+async def survey_of(
+    config: Config, ledger: Ledger, store: Store, cells: Mapping[str, Cell], now: datetime
+) -> tuple[Survey, dict[str, LakeObject]]:
+    """Where some cells stand, as a plan would find them, and what the lake has of them."""
+    objects = await _objects(config, store, cells)
+    checks = check_ids(config)
+    absences, marks = ledger.absences(cells), Leases(ledger.database, "", config.reconcile.lease).marks()
+    known, unreadable = ledger.examinations(cells), ledger.unreadable(cells)
+    taken = {key: taken_at(have, known[key], now) for key, have in objects.items() if key in known}
+    differ = untouched(ledger.disagreements(), taken)
+    survey = take_survey(config, cells, objects, known, checks, now, absences, marks, unreadable, differ)
+    if survey.unseen:  # as a plan would
+        found = await examine_stored(store, config, survey.unseen, objects, known, unreadable, _FEW)
+        ledger.record_examinations(found.read, found.unreadable)
+        if found.trouble:
+            raise found.trouble
+        known |= found.read
+        unreadable |= found.unreadable
+        survey = take_survey(config, cells, objects, known, checks, now, absences, marks, unreadable, differ)
+    return survey, objects
 
 
 class _Planned:

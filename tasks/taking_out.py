@@ -1,0 +1,67 @@
+"""Which files would count as unavailable if an operator said so, and which are there?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from blocks.store import Store
+from config.models import Config
+from tasks.domain.absences import Absence
+from tasks.domain.coverage import plural
+from tasks.domain.expected import Cell
+from tasks.domain.states import Kind, State
+from tasks.ledger import Ledger
+from tasks.why import keys_of, survey_of
+
+_NAMED = 3  # keys, of each dataset
+
+
+@dataclass(frozen=True)
+class TakingOut:
+    """What an operator asks to take out: the files to mark, and those that are there, which stay as they are."""
+
+    marks: Mapping[str, Cell]
+    there: list[str]
+    not_due: int  # of those to mark
+    config: Config
+
+    def lines(self) -> Iterator[str]:
+        """What it means, a dataset a line."""
+        by_dataset: dict[str, list[str]] = {}
+        for key, cell in self.marks.items():
+            by_dataset.setdefault(cell.dataset, []).append(key)
+        for dataset, keys in by_dataset.items():
+            more = f" and {len(keys) - _NAMED:,} more" if len(keys) > _NAMED else ""
+            games = "; no game that they would list is expected" if self.config.datasets[dataset].lists_games else ""
+            yield f"{plural(len(keys), 'file')} of {dataset}: {', '.join(sorted(keys)[:_NAMED])}{more}{games}"
+        if self.not_due:
+            yield f"{plural(self.not_due, 'file')} of these {'is' if self.not_due == 1 else 'are'} not due yet"
+        if self.there:
+            yield self.told_there
+
+    @property
+    def told_there(self) -> str:
+        """ "espn_box_scores/1.json is in the lake: it is not marked"."""
+        if len(self.there) == 1:
+            return f"{self.there[0]} is in the lake: it is not marked"
+        return f"{self.there[0]} and {len(self.there) - 1:,} more are in the lake: they are not marked"
+
+    def absences(self, note: str, until: datetime, now: datetime) -> list[Absence]:
+        return [
+            Absence(key, "", now, now, until=until, note=note, dataset=cell.dataset) for key, cell in self.marks.items()
+        ]
+
+
+async def consider(config: Config, ledger: Ledger, store: Store, texts: Iterable[str], now: datetime) -> TakingOut:
+    """What some keys, patterns, games and dates come to. Raises SelectionError for one that is about nothing.
+
+    A file is there unless it is a gap; one that only waits to be looked at again is there, too.
+    """
+    cells = keys_of(config, ledger, texts, now)
+    survey, objects = await survey_of(config, ledger, store, cells, now)
+    there = [key for key in cells if key in objects and survey.statuses[key].kind in (None, Kind.STALE)]
+    marks = {key: cell for key, cell in cells.items() if key not in set(there)}
+    not_due = sum(survey.statuses[key].state is State.NOT_DUE for key in marks)
+    return TakingOut(marks, there, not_due, config)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # Prefect takes seconds to import, and what does not need it 
     from tasks.domain.absences import Absence
     from tasks.ledger import Ledger
     from tasks.report import Report
+    from tasks.taking_out import TakingOut
     from tasks.why import Answer
 
 app = typer.Typer(

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from tasks.difference import Difference
 from tasks.domain.states import State, Status
+from tasks.domain.unknown import seasons_of
 from tasks.report import Report
 
 _MOST_ROWS = 20
@@ -38,6 +39,9 @@ def show(difference: Difference, console: Console) -> None:
     for (dataset, before, after), n in changes.most_common(_MOST_ROWS):
         console.print(f"{n} files of {escape(dataset)}: {escape(before)} → {escape(after)}", soft_wrap=True)
     _more(changes, "changes of state", console)
+    before, after = (seasons_of(report.unknown) or "nothing" for report in (difference.old, difference.new))
+    if (before, after) != ("nothing", "nothing"):
+        console.print(f"unknown: {escape(_arrow(before, after))}", soft_wrap=True)
     _show_order(difference, console)
     _show_sources(difference, console)
 

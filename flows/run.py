@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import sqlalchemy as sa
 from prefect.client.orchestration import PrefectClient
@@ -50,6 +50,8 @@ RUN: ContextVar[Run] = ContextVar("RUN")
 @dataclass
 class Run(View):
     """One look at the lake and what is done about it. Flows pass keys; this is where they find the things."""
+
+    tells_lost: ClassVar[bool] = True
 
     client: PrefectClient | None = None  # of the Prefect API, while the run fetches
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
@@ -204,7 +206,7 @@ class Run(View):
             for cell in game_cells(config, schedule, games, now, self.selection)
         }
         survey = self._survey(cells, now)
-        self.tell_lost(survey)
+        self.note_lost(survey)
         self.first_seen |= self.ledger.first_seen(cells)
         gaps = survey.gaps(self.first_seen)
         self.ledger.record_gaps(gap for gap in gaps if gap.cell.key not in self.first_seen)

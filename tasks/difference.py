@@ -72,6 +72,7 @@ class Difference:
             "settings": [{"name": name, "old": was, "new": now} for name, was, now in self.settings],
             "switches": {"old": old["switches"], "new": new["switches"]},
             "cells": {"old": old["cells"], "new": new["cells"]},
+            "unknown": {"old": old["unknown"], "new": new["unknown"]},
             "added": self.added,
             "dropped": self.dropped,
             "orphaned": self.orphaned,

@@ -165,7 +165,7 @@ class Report:
             if status.state is State.DEFERRED
         ]
 
-    @property
+    @cached_property
     def lost(self) -> list[Loss]:
         """What had vanished or shrunk when this run began, or does so by now: also if the run has mended it."""
         now = self.survey.lost
@@ -189,7 +189,7 @@ class Report:
         )
         return [Refusal(n, hold.reason, hold.until, lacking[n]) for n, hold in refusing.items() if lacking[n]]
 
-    @property
+    @cached_property
     def taken_out(self) -> dict[str, int]:
         """How many files an operator has said to be unavailable, by what was said."""
         return Counter(

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mappi
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import ClassVar
 
 from blocks.store import Store
 from config.load import ConfigError
@@ -61,6 +62,8 @@ class Part:
 @dataclass
 class View:
     """One look at the lake, and what it is seen with."""
+
+    tells_lost: ClassVar[bool] = False  # in the log, and not only in the report
 
     config: Config
     selection: Selection
@@ -169,7 +172,7 @@ class View:
             survey = self._survey(cells, now)
         survey = self._with_unknown(survey, calendar, verdicts)
         self.first_seen = self.ledger.first_seen(cells)
-        self.tell_lost(survey)
+        self.note_lost(survey)
         if remember:
             self._remember(survey)
         return survey
@@ -320,14 +323,16 @@ class View:
         self.ledger.record_gaps(new)
         self.ledger.close_gaps(key for key in known if survey.statuses[key].kind is None)
 
-    def tell_lost(self, survey: Survey) -> None:
-        """Tells in the log what vanished or shrank, each file once a run, whoever has seen it before."""
+    def note_lost(self, survey: Survey) -> None:
+        """Keeps what had vanished or shrunk. A run says so in its log, once, whoever has seen it before."""
         lost = {key: status for key, status in survey.lost.items() if key not in self.lost}
+        self.lost |= lost
+        if not self.tells_lost:
+            return
         for key, status in list(lost.items())[:_MOST_TOLD]:
             log.error("%s %s: %s", key, status.kind and status.kind.value, status.reason)
         if len(lost) > _MOST_TOLD:
             log.error("and %s more files that vanished or shrank", len(lost) - _MOST_TOLD)
-        self.lost |= lost
 
     def _schedules_in_use(self) -> set[str | None]:
         return {d.schedule for n, d in self.config.datasets.items() if self.selection.has(n, d)}

@@ -342,7 +342,8 @@ def _nearest(config: Config, text: str) -> str:
         what = ", ".join(f"{field} {value}" for field, value in fields.items())
         dataset = config.datasets[name]
         where = (
-            f"the schedules {dataset.schedule} list no such game to be played; a new ledger reads them with `adce plan`"
+            f"no schedule of {dataset.schedule} that has been read lists such a game to be played; `adce plan` reads "
+            "them, and names what is unknown"
         )
         why_not = where if dataset.per == "game" else f"it is before {dataset.first_season}, or has not begun"
         return f"{text}: has the shape of {name} ({what}), but is not expected: {why_not}"

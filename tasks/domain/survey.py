@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 
 from config.models import Config
 from tasks.domain.absences import Absence
@@ -58,7 +59,7 @@ class Survey:
             and (status.kind is not Kind.UNREADABLE or key in named)
         ]
 
-    @property
+    @cached_property
     def lost(self) -> dict[str, Status]:
         """What was there and is not as it was, by no doing of ADCE's; without what an operator has given up."""
         return {key: s for key, s in self.statuses.items() if s.lost and s.limit is not Limit.OPERATOR}

@@ -149,3 +149,26 @@ def test_a_mistake_in_either_is_one_line_and_status_2(adce: Adce, tmp_path: Path
     )
     nobody = adce("config", "diff", "-", "-", "--dataset", "x")
     assert (nobody.exit_code, nobody.stderr[:24]) == (2, "adce: no dataset 'x'; th")
+
+
+def test_a_dataset_of_games_that_are_not_known_yet_is_said_to_be_unknown(diff: Any, adce: Adce, tmp_path: Path) -> None:
+    usage = """
+datasets:
+  nba_usage:
+    source: nba_api
+    url: /boxscoreusagev3?GameID={id}
+    keys: ["nba_usage/{id}.json"]
+    per: game
+    schedule: nba_schedule
+    first_season: 2015-16
+    due_after: 4h
+    check: {name: nba_api.box_score}
+"""
+    document = diff("-", usage)
+    needs = {
+        which: {row["dataset"]: row["schedules"] for row in document["unknown"][which]} for which in ("old", "new")
+    }
+    assert "nba_usage" not in needs["old"]
+    assert needs["new"] == needs["old"] | {"nba_usage": 1}
+    shown = adce("config", "diff", "-", str(tmp_path / "new.yaml"), *SPAN)
+    assert "nba_usage of 2025-26" in shown.stdout

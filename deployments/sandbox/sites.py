@@ -174,6 +174,9 @@ def _season_table(asked: _Asked) -> Page:
     return _html(basketball_reference.season_table(season, asked.path["kind"], games_played))
 
 
+_A_FULL_SEASON = 82  # games of the busiest player
+
+
 def _games_played(league: League, season: str, now: datetime) -> int:
     """By the busiest player: the share of the fixtures that is over, of a real season's games.
 
@@ -182,7 +185,7 @@ def _games_played(league: League, season: str, now: datetime) -> int:
     regular = [game for game in league.season(season) if game.season_type == "regular"]
     due = [game for game in regular if game.fate is Fate.PLAYED]
     over = sum(game.status(now) is GameStatus.FINAL for game in due)
-    return seasons.games_per_team(season) * over // len(due) if due else 0
+    return _A_FULL_SEASON * over // len(due) if due else 0
 
 
 _ROUTES: dict[str, tuple[tuple[str, Callable[[_Asked], Page]], ...]] = {

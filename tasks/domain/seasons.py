@@ -90,15 +90,6 @@ def days_of(season: str) -> Iterator[date]:
     return (first + timedelta(days=n) for n in range((last - first).days + 1))
 
 
-def games_per_team(season: str) -> int:
-    """How many regular games a team plays at least in a whole season.
-
-    82 since 1967-68, but 50 and 66 in the lock-out seasons, 63 for the teams that
-    were not invited to the bubble in 2020, and 72 in 2020-21.
-    """
-    return {1998: 50, 2011: 66, 2019: 63, 2020: 72}.get(start_year(season), 82)
-
-
 def months_of(season: str) -> list[str]:
     """The month pages a season has on Basketball Reference, by the name in their address.
 

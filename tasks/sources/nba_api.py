@@ -50,9 +50,11 @@ def schedule(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:
     if league["seasonYear"] != fields["season"]:
         return bad(f"the schedule of {league['seasonYear']}, not of {fields['season']}")
     entries = list(_entries(league["gameDates"]))
+    if not entries:
+        return bad("no games in the schedule", Fault.ABSENT)
     scored = _gives_scores(entries)
     listing = read_each(entries, lambda entry: _game(entry, fields["season"], scored), lambda entry: entry["gameId"])
-    return listing.verdict() if listing.games or listing.odd else bad("no games in the schedule")
+    return listing.verdict() if listing.games or listing.odd else bad("no games of the NBA in the schedule")
 
 
 def box_score(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:

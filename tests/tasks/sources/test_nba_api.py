@@ -195,8 +195,7 @@ def test_games_of_other_leagues_are_skipped() -> None:
 @pytest.mark.parametrize(
     ("found", "reason"),
     [
-        pytest.param(scheduled(), "no games in the schedule", id="empty"),
-        pytest.param(scheduled(a_game("1022300001")), "no games in the schedule", id="another league"),
+        pytest.param(scheduled(a_game("1022300001")), "no games of the NBA in the schedule", id="another league"),
         pytest.param(
             scheduled(a_game(), season="2022-23"), "the schedule of 2022-23, not of 2023-24", id="another season"
         ),
@@ -207,6 +206,10 @@ def test_games_of_other_leagues_are_skipped() -> None:
 )
 def test_schedules_that_are_bad(found: Verdict, reason: str) -> None:
     assert found == bad(reason)
+
+
+def test_an_empty_schedule_says_that_there_is_none_yet() -> None:
+    assert scheduled() == bad("no games in the schedule", Fault.ABSENT)
 
 
 def a_player(played: str = "30:00", **numbers: Any) -> dict[str, Any]:

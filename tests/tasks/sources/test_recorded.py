@@ -203,7 +203,7 @@ def test_br_play_by_plays(game_id: str) -> None:
     [
         ("leagues_NBA_2018_totals", "2017-18", ("totals_stats",), WHOLE),
         ("leagues_NBA_2018_advanced", "2017-18", ("advanced", "advanced_stats"), WHOLE),
-        ("leagues_NBA_2019_totals__in-season", "2018-19", ("totals_stats",), PARTIAL),
+        ("leagues_NBA_2019_totals__in-season", "2018-19", ("totals_stats",), WHOLE),
         ("leagues_NBA_2018_totals", "2018-19", ("totals_stats",), BAD),
         ("leagues_NBA_2018_totals", "2017-18", ("advanced", "advanced_stats"), BAD),
         ("leagues_NBA_2019", "2018-19", ("totals_stats",), BAD),

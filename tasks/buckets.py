@@ -1,8 +1,9 @@
 """May a request leave now? The rate buckets: Prefect's global concurrency limits, with an exact pace in front.
 
-A process takes a bucket whole, for a lease of some seconds in which no other process gets a slot, and spends the
-slots at an even pace. Prefect's clock of a limit restarts with every grant and every denial, and a denial throws away
-what has decayed so far: so nobody asks before the bucket is free, which a look at the limit tells.
+A process takes a bucket whole, for a lease of some seconds in which no other process gets a slot, and lets its requests
+leave at an even pace. It renews the lease a few times, and then hands over: when its last request is answered, and one
+spacing has passed. Prefect's clock of a limit restarts with every grant and every denial, and a denial throws away what
+has decayed so far: so nobody asks before the bucket is free, which a look at the limit tells.
 """
 
 from __future__ import annotations
@@ -10,9 +11,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import random
+import re
+import socket
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -23,9 +28,15 @@ from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate, GlobalConcurrencyLimitUpdate
 from prefect.client.schemas.responses import GlobalConcurrencyLimitResponse
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
-from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+from prefect.settings import (
+    PREFECT_API_DATABASE_CONNECTION_URL,
+    PREFECT_API_URL,
+    PREFECT_CLIENT_MAX_RETRIES,
+    temporary_settings,
+)
 
 from config.models import Config, Rate
+from tasks import clock
 from tasks.domain.errors import BucketError
 from tasks.domain.pacing import Departure, Pace, Terms, spacing, terms_of
 
@@ -39,10 +50,13 @@ _STAGGER = 0.06  # seconds over which the processes that wait for a bucket sprea
 _ROUNDING = 0.002  # seconds: SQLite keeps its times in milliseconds
 _JUMP = 0.1  # seconds by which a clock must be off to have been set
 _REST = 2.0  # seconds that are worth giving a lease back for, and sleeping without one
-_WORTH_GIVING = 0.05  # seconds of a lease that are worth two calls to be given back
+_ROOM = 0.12  # seconds that are kept at the end of a lease for the last answer to come
+_AHEAD = 1.2  # seconds before its end at which a lease is renewed: so slow may the Prefect API be
+_RENEWALS = 4  # of a lease before others that may be waiting go first
+_SURE = 1.0  # seconds of a lease that must be left for giving it back
 _GIVING_ATTEMPTS = 3
 _IDLE = 0.25  # seconds without a request after which the rest of a lease is given back
-_IN_A_ROW = 3  # leases that a process takes before it lets those go first that may be waiting
+_TICK = 0.01  # seconds between looks at whether the last answer has come
 _NOT_GRANTED = {httpx.codes.LOCKED, httpx.codes.INTERNAL_SERVER_ERROR, httpx.codes.SERVICE_UNAVAILABLE}
 _CLOSE_PATIENCE = 10.0  # seconds for calls to end that are under way when a run ends
 _SERVER_PATIENCE = 300.0  # seconds without an answer from the Prefect API before a run gives up
@@ -60,6 +74,18 @@ def client_for_buckets() -> PrefectClient:
             raise httpx.HTTPStatusError("the Prefect API is busy", request=response.request, response=response)
 
     return get_client(httpx_settings={"event_hooks": {"response": [tell]}})
+
+
+def server_address() -> str:
+    """Where the buckets are, for people: without what may be a secret."""
+    if url := PREFECT_API_URL.value():
+        return _without_userinfo(url)
+    database = _without_userinfo(PREFECT_API_DATABASE_CONNECTION_URL.value())
+    return f"the embedded API of {socket.gethostname()} on {database}"
+
+
+def _without_userinfo(url: str) -> str:
+    return re.sub(r"(?<=://)[^?]*@", "", url).partition("?")[0]
 
 
 def bucket_for(source: str) -> str:
@@ -165,12 +191,11 @@ def _defect(have: GlobalConcurrencyLimitResponse) -> str | None:
 
 @dataclass(eq=False, slots=True)
 class _Lease:
-    """The whole bucket from `granted` on (monotonic time), for as long as it takes to refill."""
+    """The whole bucket from `granted` on, for as long as it takes to refill."""
 
     terms: Terms
-    granted: float
-    tolerance: float  # seconds by which a request may leave late
-    left: int = 0  # requests so far
+    granted: float  # when it was asked for: it was granted no earlier
+    renewals: int = 0
 
     @property
     def free_at(self) -> float:
@@ -178,24 +203,19 @@ class _Lease:
         return self.granted + self.terms.lease
 
     @property
-    def until(self) -> float:
-        """When the last request is to leave: one spacing before."""
-        return self.free_at - self.terms.spacing + self.tolerance
+    def ends(self) -> float:
+        """When the last answer is to be there: one spacing before."""
+        return self.free_at - self.terms.spacing
 
     @property
     def last(self) -> float:
-        """When a request may leave at the latest.
-
-        With a slow Prefect API the grant of a lease of one request arrives after `until`: that may leave as long as
-        there is time to push the bucket for it.
-        """
-        alone = self.terms.requests == 1 and not self.left
-        return self.until + self.terms.lease / 2 if alone else self.until
+        """When a request may leave at the latest."""
+        return self.ends - _ROOM
 
 
 @dataclass(slots=True)
 class _Clock:
-    """The Prefect server's clock less this process's monotonic one: between `least` and `most`, in seconds.
+    """The Prefect server's clock less this process's (tasks.clock): between `least` and `most`, in seconds.
 
     Every change that this process makes to a limit narrows it down: it was made between the request and the answer,
     and the server has written down when.
@@ -224,91 +244,84 @@ class Asker:
 
     def __init__(self, name: str, rates: Sequence[Rate], client: PrefectClient):
         self.name = name
+        self.id: str | None = None  # of the limit, in the Prefect server's database
+        self.wanted = 0  # requests that wait
         self._client = client
         self._limit = partial(client.read_global_concurrency_limit_by_name, name)
         self._pace = Pace(rates)
         self._spacing = spacing(rates)
         self._lease: _Lease | None = None
-        self._asking: asyncio.Task[None] | None = None
-        self._comparing: asyncio.Task[None] | None = None
-        self._giving_back: asyncio.TimerHandle | None = None
-        self._under_way: dict[Departure, _Lease] = {}  # allowed, and perhaps not sent yet
-        self._jobs: set[asyncio.Task[None]] = set()
+        self._getting: asyncio.Task[Any] | None = None
+        self._under_way: dict[Departure, _Lease] = {}  # allowed, and not answered yet
+        self._jobs: set[asyncio.Task[Any]] = set()
         self._closed = asyncio.Event()
+        self._changing = asyncio.Lock()  # held while the lease is renewed or given back
         self._clock = _Clock()
-        self._in_a_row = 0  # leases since others were let go first
-        self._changed: datetime | None = None  # by this process's last grant
+        self._had_its_turn = False
         self._seen: tuple[datetime | None, float] = (None, 0.0)  # the limit's last change, and when it was first seen
 
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        """As long as this lasts, somebody waits for a request to leave."""
+        self.wanted += 1
+        try:
+            yield
+        finally:
+            self.wanted -= 1
+
     def ready_at(self, slower: float = 1.0) -> float | None:
-        """When a request may leave under the lease, `slower` times as far from the last; None: it takes a new lease."""
+        """When a request may leave under the lease, `slower` times as far from the last; None: it needs a new lease."""
         if self._lease is None:
             return None
-        ready = self._pace.ready_at(time.monotonic(), self._lease.terms.spacing * slower)
+        ready = self._pace.ready_at(clock.seconds(), self._lease.terms.spacing * slower)
         return ready if ready <= self._lease.last else None
 
     async def rest(self, slower: Callable[[], float]) -> bool:
-        """Sleeps while the pace alone forbids a request, for longer than a lease would last; was there such a time?"""
+        """Sleeps, without a lease, while the pace alone forbids a request for long; was there such a time?"""
 
         def wait() -> float:
-            return self._pace.ready_at(time.monotonic(), self._spacing * slower()) - time.monotonic()
+            return self._pace.ready_at(clock.seconds(), self._spacing * slower()) - clock.seconds()
 
-        if wait() < _REST:
+        if wait() < max(_REST, 2 * self._spacing):
             return False
+        await self._drained()
         await self._give_back()
         while (seconds := wait()) > 0:
             await asyncio.sleep(min(seconds, _LOOK_AGAIN))
         return True
 
-    async def lease(self) -> None:
-        """Waits for a new lease. A coroutine that is cancelled while it waits takes nothing from the others."""
-        if self._comparing and not self._comparing.done():  # the present one may last longer than is known yet
-            await asyncio.wait({self._comparing})
-            return
-        if self._asking is None or self._asking.done():
-            self._asking = self._soon(self._ask())
-        await asyncio.shield(self._asking)
+    async def lease(self, slower: float = 1.0) -> None:
+        """Waits for a lease that the next request may leave under: the present one, renewed, or a new one.
+
+        A coroutine that is cancelled while it waits takes nothing from the others.
+        """
+        if self._getting is None or self._getting.done():
+            self._getting = self._soon(self._get(slower))
+        await asyncio.shield(self._getting)
 
     def leave(self, departure: Departure, slower: float = 1.0) -> None:
-        assert self._lease is not None
-        self._lease.left += 1
-        self._pace.leave(departure, self._lease.terms.spacing * slower)
-        self._under_way = {other: lease for other, lease in self._under_way.items() if other.sent is None}
-        self._under_way[departure] = self._lease
-        self._give_back_after(max(_IDLE, 2 * self._lease.terms.spacing * slower))
+        lease = self._lease
+        assert lease is not None
+        self._pace.leave(departure, lease.terms.spacing * slower)
+        self._under_way[departure] = lease
+        getting = self._getting is not None and not self._getting.done()
+        if departure.allowed > lease.ends - _AHEAD and lease.renewals < _RENEWALS and not getting:
+            self._getting = self._soon(self._renew(lease))
 
-    def sent(self, departure: Departure) -> None:
-        """Notes when a request was really sent. One of a slow rate that was sent late pushes the bucket for all."""
-        departure.sent = departure.sent or time.monotonic()
-        lease = self._under_way.pop(departure, None)
-        if lease and lease is self._lease and lease.terms.requests == 1 and departure.sent > lease.until:
-            self._lease = None
-            self._soon(self._push(lease.terms))
+    def may_send(self, departure: Departure) -> bool:
+        """Is the lease that a request was allowed under still this process's? Not when it was stopped meanwhile."""
+        lease = self._under_way.get(departure)
+        return lease is not None and lease is self._lease and clock.seconds() < lease.ends
 
-    async def _push(self, terms: Terms) -> None:
-        """The bucket is as full as if its lease began now."""
-        await self._answer(lambda: _change(self._client, self.name, terms))
-
-    def _give_back_after(self, idle: float) -> None:
-        """Ends the lease after so many seconds in which no request leaves."""
-        if self._giving_back:
-            self._giving_back.cancel()
-
-        def end() -> None:
-            if self._is_under_way():
-                self._give_back_after(_IDLE)
-            else:
-                self._soon(self._give_back())
-
-        self._giving_back = asyncio.get_running_loop().call_later(idle, end)
-
-    def _is_under_way(self) -> bool:
-        """May a request of this process arrive any moment?"""
-        return any(departure.sent is None for departure in self._under_way)
+    def answered(self, departure: Departure) -> None:
+        self._pace.answered(departure, clock.seconds())
+        self._under_way.pop(departure, None)
 
     async def look(self) -> Terms:
         """What the bucket grants. Raises BucketError when it is missing, switched off or would never refill."""
-        return _terms(await self._read())
+        have = await self._read()
+        self.id = str(have.id)
+        return _terms(have)
 
     async def close(self) -> None:
         """Gives back what is left of a lease, for the next process or run.
@@ -316,43 +329,99 @@ class Asker:
         Calls that are under way are not cancelled: Prefect's embedded API would be left with an open transaction.
         """
         self._closed.set()
-        if self._giving_back:
-            self._giving_back.cancel()
-        if jobs := [job for job in (self._asking, *self._jobs) if job]:
-            await asyncio.wait(jobs, timeout=_CLOSE_PATIENCE)
+        if self._jobs:
+            await asyncio.wait(self._jobs, timeout=_CLOSE_PATIENCE)
         await self._give_back()
 
+    async def _get(self, slower: float) -> None:
+        lease = self._lease
+        if lease is not None and lease.renewals < _RENEWALS:
+            # A renewal counts from when it is asked for: not before the next request comes within the lease.
+            ready = self._pace.ready_at(clock.seconds(), lease.terms.spacing * slower)
+            reach = lease.terms.lease - lease.terms.spacing - _ROOM
+            await self._sleep(max(0.0, ready - reach + _STAGGER - clock.seconds()))
+            if await self._renew(lease):
+                return
+        await self._ask()
+
+    async def _renew(self, lease: _Lease) -> bool:
+        """Begins a lease anew, while it is this process's; was that in time?"""
+        async with self._changing:
+            asked = clock.seconds()
+            if lease is not self._lease or asked >= lease.free_at:
+                return False
+            await self._answer(partial(self._hold, lease.terms.slots))
+            answered = clock.seconds()
+            if answered >= lease.free_at:  # it may be somebody else's, who keeps it a little longer now
+                return False
+            lease.granted = asked
+            lease.renewals += 1
+        self._soon(self._compare_clocks(asked, answered, lease))
+        return True
+
+    async def _hold(self, slots: int) -> None:
+        """The bucket is free when so many slots have come back, from now on."""
+        change = GlobalConcurrencyLimitUpdate.parse_obj({"active_slots": slots})
+        try:
+            await self._client.update_global_concurrency_limit(self.name, change)
+        except ObjectNotFound:
+            raise BucketError(f"rate bucket {self.name!r} is missing; {_MEND}") from None
+
+    async def _watch(self, lease: _Lease) -> None:
+        """Gives back a lease that nobody needs, and keeps one until the last answer has come."""
+        used = clock.seconds()
+        while lease is self._lease:
+            now = clock.seconds()
+            if self.wanted or self._under_way:
+                used = now
+            elif now - used > _IDLE:
+                await self._give_back()
+                return
+            if now >= lease.free_at:
+                self._lease = None
+                return
+            if now > lease.last and self._free_from(lease) > lease.free_at:
+                await self._renew(lease)
+            await self._sleep(min(_IDLE, max(_TICK, lease.last + _TICK - now)))
+
+    def _free_from(self, lease: _Lease) -> float:
+        """When another process may send its first request."""
+        now, apart = clock.seconds(), lease.terms.spacing
+        return max(self._pace.free_from(now, apart), now + apart if self._under_way else 0.0)
+
     async def _ask(self) -> None:
-        """Waits until the bucket is free and takes it; what is left of a lease is too short for a request."""
+        """Waits until the bucket is free, and takes it; before that, until the requests of the last lease are answered.
+
+        Who has just had its turn lets those go first that may be waiting.
+        """
+        await self._drained()
         await self._give_back()
         while True:
             have = await self._read()
             terms = _terms(have)
             if not terms.fit:
                 raise BucketError(f"rate bucket {self.name!r} was changed to what no rate makes; {_MEND}")
-            free_in = self._free_in(have)
-            mine = have.updated == self._changed  # nobody else has touched it since
-            first = mine and self._in_a_row < _IN_A_ROW
-            if free_in > 0:
-                delay = 0.0 if first else 1.2 * _STAGGER if mine else random.uniform(0, _STAGGER)
+            if (free_in := self._free_in(have)) > 0:
+                if free_in > _LOOK_AGAIN:  # somebody else is having a turn
+                    self._had_its_turn = False
+                delay = 1.2 * _STAGGER if self._had_its_turn else random.uniform(0, _STAGGER)
                 await self._sleep(min(free_in + delay, _LOOK_AGAIN))
-                if not first or free_in > _LOOK_AGAIN:
+                if free_in > _LOOK_AGAIN:
                     continue
-            asked = time.monotonic()
+            asked = clock.seconds()
             granted = await self._answer(partial(self._increment, terms.slots))
-            answered = time.monotonic()
+            answered = clock.seconds()
             if granted:
-                self._in_a_row = self._in_a_row + 1 if first else 1
-                # From when it was asked for, at the earliest; when exactly, the limit will tell.
-                self._lease = _Lease(terms, asked, self._pace.tolerance)
-                self._give_back_after(max(_REST, 2 * terms.spacing))  # who asked for it may have been cancelled
-                self._comparing = self._soon(self._compare_clocks(asked, answered, self._lease))
+                self._lease = lease = _Lease(terms, asked)
+                self._had_its_turn = True
+                self._soon(self._watch(lease))
+                self._soon(self._compare_clocks(asked, answered, lease))
                 return
             await self._compare_clocks(asked, answered, None, have.updated)
 
     def _free_in(self, have: GlobalConcurrencyLimitResponse) -> float:
         """Seconds until the whole bucket is free, if nobody else changes it."""
-        now = time.monotonic()
+        now = clock.seconds()
         if self._seen[0] != have.updated:
             self._seen = (have.updated, now)
         if not have.active_slots:
@@ -367,55 +436,60 @@ class Asker:
     async def _compare_clocks(
         self, asked: float, answered: float, lease: _Lease | None, before: datetime | None = None
     ) -> None:
-        """The limit was changed between these two times: by this process's grant (`lease`), or by its denial.
+        """The limit was changed between these two times: by the grant or renewal of a `lease`, or by a denial.
 
         One that has not changed since `before` tells nothing: the API was busy, and nothing was written.
 
-        Prefect grants slots of a limit that was deleted or switched off meanwhile: such a lease ends here.
+        Prefect grants slots of a limit that was deleted or switched off meanwhile: such a lease ends here. So does that
+        of a limit which grants something else by now.
         """
         try:
-            changed = (await self._read()).updated
+            have = await self._read()
         except BucketError:
             self._lease = None
             raise
-        assert changed is not None
-        if changed == before:
-            return
-        self._clock.compare(changed, asked, answered, certain=lease is not None)
-        if lease is not None:
-            self._changed = changed
-            # As if the answer had been as quick as the quickest so far: so long does it always take.
-            lease.granted = changed.timestamp() - self._clock.least
+        if lease is not None and lease is self._lease and not lease.terms.same_as(_terms(have)):
+            self._lease = None
+        assert have.updated is not None
+        if have.updated != before:
+            self._clock.compare(have.updated, asked, answered, certain=lease is not None)
 
-    def _soon(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _soon(self, work: Coroutine[Any, Any, object]) -> asyncio.Task[Any]:
         job = asyncio.create_task(work)
         self._jobs.add(job)
         job.add_done_callback(self._jobs.discard)
         job.add_done_callback(lambda job: job.cancelled() or job.exception())  # the next ask will meet it again
         return job
 
+    async def _drained(self) -> None:
+        """Waits until every request that left under the lease is answered."""
+        while self._lease is not None and self._under_way:
+            await self._sleep(_TICK)
+
     async def _give_back(self) -> None:
-        """Ends the lease when its next request would have been due; as it is while a request may arrive any moment."""
+        """Ends the lease when another process may begin; as it is while a request of this one may arrive any moment."""
+        async with self._changing:
+            await self._give_back_unless_used()
+
+    async def _give_back_unless_used(self) -> None:
         lease, self._lease = self._lease, None
-        if lease is None or self._is_under_way():
+        if lease is None or self._under_way:
             return
-        left = lease.free_at - self._pace.ready_at(time.monotonic(), lease.terms.spacing)
-        slots = min(int(left * lease.terms.decay), lease.terms.slots)
-        if left < _WORTH_GIVING or slots < 1:
-            return
+        seconds = max(0.0, self._free_from(lease) - clock.seconds())
         for _ in range(_GIVING_ATTEMPTS):
-            try:
-                # Once: what is given back twice would be somebody else's.
-                with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
-                    await self._client.release_concurrency_slots([self.name], slots, 1.0)
-                self._changed = (await self._limit()).updated
+            # Not near its end: what comes late would take it from somebody else.
+            if lease.free_at - clock.seconds() < max(_SURE, seconds):
                 return
-            except (httpx.HTTPError, ObjectNotFound) as error:
+            try:
+                with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+                    await self._hold(math.ceil(seconds * lease.terms.decay))
+                return
+            except (httpx.HTTPError, BucketError) as error:
                 busy = isinstance(error, httpx.HTTPStatusError) and error.response.status_code in _NOT_GRANTED
                 if busy:  # SQLite was, and nothing was written
                     continue
-                # Perhaps it was done; if not, they come back by themselves.
-                log.debug("bucket %s: %s slots perhaps not given back: %s", self.name, slots, error)
+                # Perhaps it was done; if not, it comes back by itself.
+                log.debug("bucket %s: %.1f s perhaps not given back: %s", self.name, lease.free_at - seconds, error)
                 return
 
     async def _sleep(self, seconds: float) -> None:
@@ -453,8 +527,8 @@ class Asker:
                 status = error.response.status_code if isinstance(error, httpx.HTTPStatusError) else None
                 if status is not None and status < 500:
                     raise BucketError(f"rate bucket {self.name!r} was refused: HTTP {status}; {_MEND}") from None
-                silent_since = silent_since or time.monotonic()
-                if time.monotonic() - silent_since > _SERVER_PATIENCE:
+                silent_since = silent_since or clock.seconds()
+                if clock.seconds() - silent_since > _SERVER_PATIENCE:
                     raise BucketError(
                         f"rate bucket {self.name!r}: the Prefect API has not answered for "
                         f"{_SERVER_PATIENCE:.0f} s ({type(error).__name__}); is the server up?"
@@ -474,29 +548,45 @@ class Bucket:
     async def leave(self, slower: Callable[[], float] = lambda: 1.0) -> Departure:
         """Waits until a request may leave, in the order of asking; `slower` > 1 keeps so many times the distance.
 
-        That is asked again while it waits: after a pause the rate grows. The caller notes on the departure when the
-        request was really sent. Raises BucketError.
+        That is asked again while it waits: after a pause the rate grows. The caller tells when the request is sent,
+        and when its answer begins or nothing more can come. Raises BucketError.
         """
-        async with self._turn:
+        async with AsyncExitStack() as stack:
+            for asker in self._askers:
+                stack.enter_context(asker.waiting())
+            await stack.enter_async_context(self._turn)
             while True:
                 times = slower()
                 ready = [asker.ready_at(times) for asker in self._askers]
                 if None in ready:
                     asker = self._askers[ready.index(None)]
                     if not await asker.rest(slower):
-                        await asker.lease()
-                elif (wait := max(at for at in ready if at is not None) - time.monotonic()) > 0:
+                        await asker.lease(times)
+                elif (wait := max(at for at in ready if at is not None) - clock.seconds()) > 0:
                     await asyncio.sleep(min(wait, _LOOK_AGAIN))
                 else:
-                    departure = Departure(time.monotonic())
+                    departure = Departure(clock.seconds())
                     for asker in self._askers:
                         asker.leave(departure, times)
                     return departure
 
+    @property
+    def ids(self) -> dict[str, str]:
+        """The ids of its limits in the Prefect server's database, by name."""
+        return {asker.name: asker.id for asker in self._askers if asker.id}
+
+    def may_send(self, departure: Departure) -> bool:
+        """May the request of a departure be sent this moment? Not when this process was stopped since it was let go."""
+        return all(asker.may_send(departure) for asker in self._askers)
+
     def sent(self, departure: Departure) -> None:
         """The request of a departure has been sent, by now at the latest."""
+        departure.sent = departure.sent or clock.seconds()
+
+    def answered(self, departure: Departure) -> None:
+        """Its answer has begun, or it is known that it was not sent or that none will come."""
         for asker in self._askers:
-            asker.sent(departure)
+            asker.answered(departure)
 
     async def close(self) -> None:
         for asker in self._askers:

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import random
 import re
-import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -18,6 +17,7 @@ from typing import Any
 import httpx
 
 from config.models import Retries, Source
+from tasks import clock
 from tasks.buckets import Bucket
 from tasks.commands import Prepared
 from tasks.domain.errors import AbsentError, FetchError, HealingError, HeldError, RefusedError
@@ -56,6 +56,10 @@ class _Attempts:
     asked: datetime = field(default_factory=lambda: datetime.now(UTC))  # the last time
 
 
+class _NotSentError(Exception):
+    """The process was stopped between the permission to send a request and the sending: it needs another one."""
+
+
 class SourceClient:
     """One upstream site, as this process talks to it: its connections, its bucket and its gate."""
 
@@ -76,6 +80,7 @@ class SourceClient:
         self.latency = latency  # seconds from sending a request to having the body, a running mean
         self._outage = outage
         self.left: Callable[[str], None] = lambda source: None  # is told of every request that leaves
+        self.why_not: Callable[[], str | None] = lambda: None  # the run may ask for nothing more
         self._attempts: dict[str, _Attempts] = {}  # by URL, of files that are not settled: a pause can part them
         self._connections = asyncio.Semaphore(settings.connections)
         self._processes = asyncio.Semaphore(settings.processes)
@@ -121,6 +126,8 @@ class SourceClient:
                     fetched = await self._ask(scraper, url, check, attempts, settings, command, max_bytes)
                     del self._attempts[url]
                     return fetched
+                except _NotSentError:
+                    continue
                 except HeldError as error:
                     error.refusal, error.refusals = attempts.refusal, attempts.spent
                     raise
@@ -175,25 +182,28 @@ class SourceClient:
         lasts = command.command.timeout if command else timedelta(seconds=settings.timeouts.total)
         async with self._processes if command else self._connections:
             departure = await self._leave(scraper, requests, lasts, attempts)
-            self.left(self.name)
-            attempts.requests += requests
             attempts.asked = asked = datetime.now(UTC)
             try:
+                self.left(self.name)
+                attempts.requests += requests
                 if command:
-                    self.bucket.sent(departure)
+                    self.bucket.answered(departure)  # its pace while it runs is its own
                     bodies = await command.run()
                 else:
                     bodies = [await self._get(url, departure, settings, max_bytes)]
                 for body in bodies:
                     check(body)
+            except _NotSentError:
+                attempts.requests -= requests
+                raise
             except RefusedError as error:
                 attempts.gate.refused(error, asked)
                 self._give_up(attempts)
                 raise
             finally:
-                self.bucket.sent(departure)
+                self.bucket.answered(departure)
             assert departure.sent is not None
-            seconds = time.monotonic() - departure.sent
+            seconds = clock.seconds() - departure.sent
             if command is None:
                 self.latency += _LATENCY_WEIGHT * (seconds - self.latency)
             self._unreachable[attempts.gate.source] = 0
@@ -210,27 +220,38 @@ class SourceClient:
                 attempts.entered = await gate.enter(scraper, requests)
             departure = await self.bucket.leave(gate.slower)
             for _ in range(requests - 1):
-                self.bucket.sent(departure)
+                self.bucket.answered(departure)
                 self.left(self.name)
                 departure = await self.bucket.leave(gate.slower)
-            departure.sent = departure.allowed  # it may never leave
-            if self._outage and self._outage.reason:  # since it waited for the bucket
-                self._give_up(attempts)
-                continue
-            confirmed = gate.confirm(scraper, attempts.entered, lasts)
+            confirmed: Pass | None = None
+            try:
+                if why := self.why_not():
+                    raise HeldError(why, datetime.now(UTC))
+                if self._outage and self._outage.reason:  # since it waited for the bucket
+                    self._give_up(attempts)
+                else:
+                    confirmed = gate.confirm(scraper, attempts.entered, lasts)
+            finally:
+                if not confirmed:
+                    self.bucket.answered(departure)  # it does not leave
             attempts.entered = confirmed or Pass()
             if confirmed:
-                departure.sent = None
                 return departure
 
     async def _get(self, url: str, departure: Departure, settings: Source, max_bytes: int) -> bytes:
-        async def note_sent(event: str, _: dict[str, Any]) -> None:
+        async def note(event: str, _: dict[str, Any]) -> None:
+            if event.endswith("send_request_headers.started") and (
+                self.why_not() or not self.bucket.may_send(departure)
+            ):
+                raise _NotSentError
             if event.endswith("send_request_headers.complete"):
                 self.bucket.sent(departure)
+            if event.endswith("receive_response_headers.complete"):
+                self.bucket.answered(departure)
 
         timeouts = settings.timeouts
         phases = httpx.Timeout(timeouts.read, connect=timeouts.connect)
-        extensions = {"trace": note_sent}
+        extensions = {"trace": note}
         headers = httpx.Headers(settings.headers)
         headers["Accept-Encoding"] = ACCEPTED
         try:

@@ -1,6 +1,7 @@
 """What do several processes spend together of one rate? Each is this module, with five askers in it.
 
-The upstream is the sandbox, which refuses the request that would be one too many in any window.
+The upstream is the sandbox, which refuses the request that would be one too many in any window, or `upstream`, which
+only writes down when requests arrive.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import httpx
 from prefect.client.orchestration import get_client
@@ -25,14 +26,24 @@ from prefect.exceptions import ObjectAlreadyExists
 
 from config.models import Rate
 from deployments.sandbox.process import SandboxProcess
-from tasks.buckets import client_for_buckets, ensure_buckets, open_buckets
+from tasks.buckets import Bucket, client_for_buckets, ensure_buckets, open_buckets
+from tasks.domain.pacing import Departure
 from tests.builders import a_config
+from tests.upstream import one_too_many, upstream
 
 _ROOT = Path(__file__).parents[1]
 _PATH = "/scoreboard?dates=20260113"
 _ASKERS = 5
 
-Sent = Callable[[], object]  # is to be called when the request was sent
+
+class Sent(Protocol):
+    """What a limiter is to be told of a request that it let go."""
+
+    def sent(self) -> None: ...
+
+    def answered(self) -> None: ...
+
+
 Leave = Callable[[], Awaitable[Sent | None]]  # waits until a request may leave
 
 
@@ -45,33 +56,68 @@ class Spent:
     share: float
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What arrived at `upstream`. Requests that were one too many: by the kernel's time, and by that of reading."""
+
+    requests: int
+    over: int
+    over_when_read: int
+    share: float
+    closest: float  # seconds that the shortest span of one more request than the rate allows is longer than its window
+
+
 def spend(rate: Rate, processes: int, seconds: float, env: Mapping[str, str], how: str = "adce") -> Spent:
-    """Lets so many processes ask for so long; `env` says which Prefect API they share."""
+    """Lets so many processes ask the sandbox for so long; `env` says which Prefect API they share."""
     limit = f"{rate.requests}/{rate.seconds:g}"
     with SandboxProcess(clock="2026-01-15T12:00:00Z", rates={"espn": limit}) as sites:
         httpx.get(url := sites.base_urls["espn"] + _PATH, trust_env=False).raise_for_status()
         sites.clear_requests()
         time.sleep(rate.seconds)
-        work = json.dumps([how, url, rate.requests, rate.seconds, seconds])
-        command = [sys.executable, "-W", "ignore", "-m", "tests.spenders", work]
-        with contextlib.ExitStack() as stack:
-            workers = [stack.enter_context(_worker(command, env)) for _ in range(processes)]
-            for worker in workers:
-                if not worker.stdout or worker.stdout.readline() != "ready\n":
-                    raise RuntimeError("a spender did not start")
-            for worker in workers:
-                assert worker.stdin
-                worker.stdin.write("go\n")
-                worker.stdin.close()
-            for worker in workers:
-                worker.wait(timeout=seconds + 60)
-        if any(worker.returncode for worker in workers):
-            raise RuntimeError(f"spenders ended with {[worker.returncode for worker in workers]}")
+        _ask_together(url, rate, processes, seconds, env, how)
         requests = sites.requests()
     times = [r["monotonic"] for r in requests if not r["limited"]]
-    counted = [at for at in times if at <= times[0] + seconds]  # later, some askers have stopped
-    allowed = (counted[-1] - counted[0]) * rate.requests / rate.seconds
-    return Spent(len(requests), len(requests) - len(times), (len(counted) - 1) / allowed)
+    return Spent(len(requests), len(requests) - len(times), _share(times, rate, seconds))
+
+
+def measure(rate: Rate, processes: int, seconds: float, env: Mapping[str, str], how: str = "adce") -> Measured:
+    """The same with `upstream`, which refuses nothing."""
+    with upstream() as site:
+        _ask_together(site.url + _PATH, rate, processes, seconds, env, how)
+        arrivals = site.arrivals()
+    times = sorted(arrival.kernel for arrival in arrivals)
+    spans = [later - earlier for earlier, later in zip(times, times[rate.requests :], strict=False)]
+    return Measured(
+        len(times),
+        one_too_many(times, rate),
+        one_too_many([arrival.read for arrival in arrivals], rate),
+        _share(times, rate, seconds),
+        min(spans) - rate.seconds,
+    )
+
+
+def _ask_together(url: str, rate: Rate, processes: int, seconds: float, env: Mapping[str, str], how: str) -> None:
+    work = json.dumps([how, url, rate.requests, rate.seconds, seconds])
+    command = [sys.executable, "-W", "ignore", "-m", "tests.spenders", work]
+    with contextlib.ExitStack() as stack:
+        workers = [stack.enter_context(_worker(command, env)) for _ in range(processes)]
+        for worker in workers:
+            if not worker.stdout or worker.stdout.readline() != "ready\n":
+                raise RuntimeError("a spender did not start")
+        for worker in workers:
+            assert worker.stdin
+            worker.stdin.write("go\n")
+            worker.stdin.close()
+        for worker in workers:
+            worker.wait(timeout=seconds + 60)
+    if any(worker.returncode for worker in workers):
+        raise RuntimeError(f"spenders ended with {[worker.returncode for worker in workers]}")
+
+
+def _share(times: Sequence[float], rate: Rate, seconds: float) -> float:
+    """Of the rate, from the first request on for so long: later, some askers have stopped."""
+    counted = [at for at in times if at <= times[0] + seconds]
+    return (len(counted) - 1) / ((counted[-1] - counted[0]) * rate.requests / rate.seconds)
 
 
 @contextlib.contextmanager
@@ -98,7 +144,9 @@ async def _ask(how: str, url: str, rate: Rate, seconds: float) -> None:
 
                 async def note(event: str, _: object, sent: Sent | None = sent) -> None:
                     if sent and event.endswith("send_request_headers.complete"):
-                        sent()
+                        sent.sent()
+                    elif sent and event.endswith("receive_response_headers.complete"):
+                        sent.answered()
 
                 await http.get(url, extensions={"trace": note})
 
@@ -111,16 +159,28 @@ async def _ask(how: str, url: str, rate: Rate, seconds: float) -> None:
                 await task
 
 
+@dataclass(frozen=True)
+class _Left:
+    bucket: Bucket
+    departure: Departure
+
+    def sent(self) -> None:
+        self.bucket.sent(self.departure)
+
+    def answered(self) -> None:
+        self.bucket.answered(self.departure)
+
+
 async def _adce(rate: Rate, stack: contextlib.AsyncExitStack) -> Leave:
-    espn = a_config().sources["espn"].model_copy(update={"rates": [rate]})
-    config = a_config(sources={"espn": espn})
+    source = os.environ.get("SOURCE", "espn")  # whose bucket it is
+    config = a_config(sources={source: a_config().sources["espn"].model_copy(update={"rates": [rate]})})
     client = await stack.enter_async_context(client_for_buckets())
     await ensure_buckets(client, config)  # by all processes at once
-    bucket = (await open_buckets(client, config))["espn"]
+    bucket = (await open_buckets(client, config))[source]
     stack.push_async_callback(bucket.close)
 
     async def leave() -> Sent:
-        return partial(bucket.sent, await bucket.leave())
+        return _Left(bucket, await bucket.leave())
 
     return leave
 

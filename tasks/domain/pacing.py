@@ -1,8 +1,8 @@
 """When may the next request leave, so that no window of time ever holds more than its rate?
 
 Requests leave evenly spaced, at the pace of the tightest rate: then every window of every rate holds at most what
-it may, and the whole budget is spent. A burst would gain nothing over a window and annoys the site. Between two
-requests lies a little more than the rate asks for, since the upstream counts arrivals and the way there varies.
+it may, and the whole budget is spent. A burst would gain nothing over a window and annoys the site. One request too
+many costs far more than a hundredth of the rate, so windows are stretched.
 """
 
 from __future__ import annotations
@@ -13,16 +13,18 @@ from dataclasses import dataclass
 
 from config.models import Rate
 
-# Share of a window that is left free for what the way to the upstream adds to one request and not to another;
-# with bounds in seconds: a short window meets the same network as a long one.
-_MARGIN, _LEAST_MARGIN, _MOST_MARGIN = 0.016, 0.015, 0.25
-# A process takes the whole bucket for about this long, and every hand-over costs this share of it: an answer of the
-# Prefect server may take so much longer than its quickest. The longer the lease, the less is lost and the longer
-# others wait.
+# Share of a window by which it is stretched, with bounds in seconds: a short window meets the same delays as a long
+# one. A part of it is kept whatever happens; the rest is for requests that leave, or arrive, a little late.
+_MARGIN, _LEAST_MARGIN, _MOST_MARGIN = 0.03, 0.03, 0.25
+_KEPT = 0.3
+# Share of a window for which a request whose answer is slow to come may have been slow to arrive.
+_MOST_LATE = 0.4
+# So many recent answers, of which the quickest tells how long one takes at least; and so many before it is believed.
+_ANSWERS, _FIRST_ANSWERS = 100, 10
+# A process holds the bucket for about this long without renewing its lease, and for at least two requests: so long do
+# the others wait when it dies.
 _LEASE_SECONDS = 5.0
-_HANDOVER = 0.006
-# A bucket is counted in hundredths of a request: Prefect floors what has decayed, and a part of a request that is not
-# needed can be given back.
+# A bucket is counted in hundredths of a request, since Prefect floors what has decayed.
 _SHARES = 100
 
 
@@ -38,30 +40,25 @@ def spacing(rates: Sequence[Rate]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a bucket grants: a lease is all of its `slots`, a hundred a request; `decay` come back per second."""
+    """What a bucket grants: a lease is all of its `slots`; `decay` come back per second, a hundred a request."""
 
     slots: int
     decay: float
 
     @property
     def lease(self) -> float:
-        """Seconds from one grant of the whole bucket to the next."""
+        """Seconds from a grant of the whole bucket to when it is free again."""
         return self.slots / self.decay
 
     @property
     def spacing(self) -> float:
-        """Seconds between two requests of a lease, so that its last is as far from the next lease's first."""
-        return self.lease * (1 - _HANDOVER) / self.slots * _SHARES
-
-    @property
-    def requests(self) -> int:
-        """How many a lease is for."""
-        return self.slots // _SHARES
+        """Seconds between two requests."""
+        return _SHARES / self.decay
 
     @property
     def fit(self) -> bool:
         """Is this a bucket of ours, and not a limit that somebody made for something else?"""
-        return self.slots >= _SHARES and self.slots % _SHARES == 0 and self.lease >= _LEASE_SECONDS / 4
+        return self.lease >= max(_LEASE_SECONDS, 2 * self.spacing) * 0.9
 
     def same_as(self, other: Terms) -> bool:
         return self.slots == other.slots and abs(self.decay - other.decay) <= 0.001 * other.decay
@@ -69,44 +66,78 @@ class Terms:
 
 def terms_of(rates: Sequence[Rate]) -> Terms:
     """The bucket that spends these rates."""
-    apart = spacing(rates)
-    return Terms(max(1, round(_LEASE_SECONDS / apart)) * _SHARES, (1 - _HANDOVER) / apart * _SHARES)
+    decay = _SHARES / spacing(rates)
+    return Terms(round(max(_LEASE_SECONDS, 2 * spacing(rates)) * decay), decay)
 
 
 @dataclass(eq=False, slots=True)
 class Departure:
-    """One request: allowed at a time, and sent at a later one (None until it is known)."""
+    """One request: when it was allowed to leave, when it was sent, and when its answer began (None: not yet)."""
 
     allowed: float
     sent: float | None = None
+    answered: float | None = None
 
 
 class Pace:
     """The pace of one process within its leases. Times are seconds of one monotonic clock.
 
-    A request counts from the moment it was sent, not from the moment it was allowed: between the two a busy
-    process can lose tens of milliseconds, and the next window would overlap.
+    The upstream counts a request when it gets to read it. That was after the request was sent and before its answer
+    began, earlier by at least what the quickest answer takes: an answer that is so much slower tells how late the
+    request may have been counted. A slow site is not late without end: see _MOST_LATE.
     """
 
     def __init__(self, rates: Sequence[Rate]):
         self._windows: list[tuple[Rate, deque[Departure]]] = [(rate, deque(maxlen=rate.requests)) for rate in rates]
-        self.tolerance = min(margin(rate) for rate in rates) / 4  # seconds by which a request may leave late
         self._due = float("-inf")  # when the last request was due to leave
+        self._latencies: deque[float] = deque(maxlen=_ANSWERS)  # seconds
 
     def ready_at(self, now: float, apart: float) -> float:
         """The earliest time for the next request, `apart` seconds after the last one; asked again when it has come."""
         ready = max(now, self._due + apart)
         for rate, recent in self._windows:
             if len(recent) == rate.requests:
-                oldest = recent[0]
-                # not yet sent: it may arrive any moment from now on
-                arrived = now if oldest.sent is None else oldest.sent
-                ready = max(ready, arrived + rate.seconds + margin(rate) / 2)
+                ready = max(ready, self._arrived(recent[0], rate, now) + rate.seconds + _KEPT * margin(rate))
         return ready
 
     def leave(self, departure: Departure, apart: float) -> None:
-        """Records a request that was allowed to go; one that left a moment late does not delay the next."""
+        """Records a request that was allowed to go; one that left late by up to half of `apart` is caught up with."""
         due = self._due + apart
-        self._due = due if due <= departure.allowed <= due + self.tolerance else departure.allowed
+        self._due = due if departure.allowed <= due + min(apart / 2, _MOST_MARGIN) else departure.allowed
         for _, recent in self._windows:
             recent.append(departure)
+
+    def answered(self, departure: Departure, now: float) -> None:
+        """The answer has begun, or it is known that none will come."""
+        if departure.answered is not None:
+            return
+        if departure.sent is None:
+            departure.sent = now
+        else:
+            self._latencies.append(now - departure.sent)
+        departure.answered = now
+
+    def free_from(self, now: float, apart: float) -> float:
+        """When another process, which knows nothing of this one's requests, may begin to send one every `apart`.
+
+        That is one spacing after the last answer, and so late that each of its requests is in time for those of this
+        process that are in a window with it.
+        """
+        free = self._due + apart
+        for rate, recent in self._windows:
+            for nth, departure in enumerate(reversed(recent)):
+                arrived = self._arrived(departure, rate, now)
+                free = max(free, arrived + rate.seconds + _KEPT * margin(rate) - (rate.requests - 1 - nth) * apart)
+            if recent:
+                last = recent[-1]
+                free = max(free, (now if last.answered is None else last.answered) + apart)
+        return free
+
+    def _arrived(self, departure: Departure, rate: Rate, now: float) -> float:
+        """When the upstream counted a request, at the latest; one that is not sent yet may arrive any moment."""
+        if departure.sent is None:
+            return now
+        answered = now if departure.answered is None else departure.answered
+        quickest = min(self._latencies) if len(self._latencies) >= _FIRST_ANSWERS else 0.0
+        late = answered - departure.sent - quickest
+        return departure.sent + min(max(late, 0.0), _MOST_LATE * rate.seconds)

@@ -40,6 +40,7 @@ BENCHMARKS: dict[str, Callable[[Path], Table]] = {
     "mix": lambda folder: _the_mix(folder),
     "slowest": rates.the_slowest,
     "rates": rates.shares,
+    "busy": rates.beside_busy_loops,
 }
 
 

@@ -3,24 +3,31 @@
 The upstream is the sandbox: it refuses the request that would be one too many in any sliding window. Five coroutines
 ask in each process. A share above 1 is a limiter that overshoots: the upstream refuses what is too much, and the
 client pays for it with a 429.
+
+On a busy machine the sandbox would count what it reads late: `beside_busy_loops` goes by when requests arrive.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import ExitStack
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from rich.table import Table
 
 from config.models import Rate
 from tests.servers import new_database, postgresql, postgresql_programs, prefect_server
-from tests.spenders import Spent, spend
+from tests.spenders import Measured, Spent, measure, spend
 
 RATES = [Rate(requests=10, seconds=1), Rate(requests=2, seconds=1), Rate(requests=1, seconds=1.2)]
 PROCESSES = (1, 3, 4)
 _REQUESTS = 40  # so many, at least, are measured
 _LEAST = 20.0  # seconds, at least
+_BUSY_REQUESTS = {(10, 1): 6000, (2, 1): 3000, (1, 1.2): 1000}  # of one process, and again of three
 
 
 def shares(folder: Path, rates: Iterable[Rate] = RATES, processes: Iterable[int] = PROCESSES) -> Table:
@@ -52,6 +59,36 @@ def shares(folder: Path, rates: Iterable[Rate] = RATES, processes: Iterable[int]
                     row.append(_shown(_spend(rate, count, env, how)) if possible else "-")
                 table.add_row(f"{rate.requests} per {rate.seconds:g} s", str(count), *row)
     return table
+
+
+def beside_busy_loops(folder: Path) -> Table:
+    """20,000 requests at three rates, of one and of three processes, all at once beside a busy loop a core."""
+    table = Table(title="Requests beside busy loops: one too many by the kernel's clock, and by when they were read")
+    for column in ("rate", "processes", "requests", "too many", "read too early", "closest", "share"):
+        table.add_column(column, justify="right")
+    works = [(rate, count, _BUSY_REQUESTS[rate.requests, rate.seconds]) for rate in RATES for count in (1, 3)]
+
+    def one(work: tuple[Rate, int, int]) -> Measured:
+        rate, count, requests = work
+        seconds = requests / 0.95 * rate.seconds / rate.requests
+        return measure(rate, count, seconds, server | {"SOURCE": f"busy-{rate.requests}-{rate.seconds:g}-{count}"})
+
+    with prefect_server(folder / "server") as server, _busy_loops(), ThreadPoolExecutor(len(works)) as pool:
+        for (rate, count, _), seen in zip(works, pool.map(one, works), strict=True):
+            row = (str(count), f"{seen.requests:,}", str(seen.over), str(seen.over_when_read))
+            name = f"{rate.requests} per {rate.seconds:g} s"
+            table.add_row(name, *row, f"{1000 * seen.closest:+.0f} ms", f"{seen.share:.1%}")
+    return table
+
+
+@contextmanager
+def _busy_loops() -> Iterator[None]:
+    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() or 1)]
+    try:
+        yield
+    finally:
+        for loop in loops:
+            loop.kill()
 
 
 def the_slowest(folder: Path) -> Table:

@@ -1,11 +1,11 @@
-"""Does the pace keep the rate in every window, however late a request is sent? In simulated time."""
+"""Does the pace keep the rate in every window, however late a request is sent or counted? In simulated time."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from config.models import Rate
-from tasks.domain.pacing import Departure, Pace, spacing, terms_of
+from tasks.domain.pacing import Departure, Pace, margin, spacing, terms_of
 
 RATES = [
     [Rate(requests=10, seconds=1)],
@@ -14,36 +14,77 @@ RATES = [
     [Rate(requests=10, seconds=1), Rate(requests=30, seconds=10), Rate(requests=1000, seconds=3600)],
 ]
 LATE = 0.004  # seconds by which a timer wakes late
+QUICK = 0.002  # seconds of a quick answer
 
 
-def _sendings(rates: list[Rate], delays: list[float], late: float = 0.0) -> list[float]:
-    """When requests are sent that are each held up for so long between permission and sending, one by one."""
-    pace, now, sent = Pace(rates), 0.0, []
-    for delay in delays:
-        while (ready := pace.ready_at(now, spacing(rates))) > now:
-            now = ready + late
-        departure = Departure(now)
-        pace.leave(departure, spacing(rates))
-        now += delay
-        departure.sent = now
-        sent.append(now)
-    return sent
+class Process:
+    """One that asks as fast as its pace allows: it is held up before a request is sent, and until the answer begins."""
+
+    def __init__(self, rates: list[Rate], now: float = 0.0):
+        self.pace, self.now, self.apart = Pace(rates), now, spacing(rates)
+
+    def ask(self, held_up: float = 0.0, answer: float = QUICK, late: float = 0.0) -> tuple[float, float]:
+        """When the request is sent, and when its answer begins."""
+        while (ready := self.pace.ready_at(self.now, self.apart)) > self.now:
+            self.now = ready + late
+        departure = Departure(self.now)
+        self.pace.leave(departure, self.apart)
+        departure.sent = departure.allowed + held_up
+        self.pace.answered(departure, departure.sent + answer)
+        self.now = departure.allowed + held_up
+        return departure.sent, departure.sent + answer
+
+
+def _keeps(rates: list[Rate], times: list[float]) -> bool:
+    return all(
+        beyond - first >= rate.seconds
+        for rate in rates
+        for first, beyond in zip(times, times[rate.requests :], strict=False)
+    )
 
 
 @given(st.sampled_from(RATES), st.lists(st.floats(0, 0.4), max_size=60))
 def test_no_window_ever_holds_more_than_the_rate(rates: list[Rate], delays: list[float]) -> None:
-    sent = _sendings(rates, delays)
+    process = Process(rates)
+    assert _keeps(rates, [process.ask(delay)[0] for delay in delays])
+
+
+@given(st.sampled_from(RATES), st.lists(st.floats(0, 0.15), min_size=20, max_size=60))
+def test_a_request_that_a_busy_site_reads_late_is_in_no_window_with_one_too_many(
+    rates: list[Rate], answers: list[float]
+) -> None:
+    process = Process(rates)
+    counted = []
+    for answer in answers:
+        sent, answered = process.ask(answer=QUICK + answer)
+        counted.append((sent, answered - QUICK))
     for rate in rates:
-        for first, beyond in zip(sent, sent[rate.requests :], strict=False):
-            assert beyond - first >= rate.seconds
+        for (_, late), (prompt, _) in zip(counted, counted[rate.requests :], strict=False):
+            assert prompt - late >= rate.seconds, "the first as late, and the last as early, as may be"
 
 
 @pytest.mark.parametrize("rates", RATES, ids=str)
 @pytest.mark.parametrize("late", [0.0, LATE])
 def test_a_steady_asker_uses_most_of_the_tightest_rate(rates: list[Rate], late: float) -> None:
-    sent = _sendings(rates, [0.0] * 500, late)
+    process = Process(rates)
+    sent = [process.ask(late=late)[0] for _ in range(500)]
     tightest = min(rate.requests / rate.seconds for rate in rates)
     assert (len(sent) - 1) / sent[-1] >= 0.97 * tightest
+
+
+@pytest.mark.parametrize("rates", RATES, ids=str)
+def test_a_slow_site_is_asked_at_the_same_rate(rates: list[Rate]) -> None:
+    process = Process(rates)
+    sent = [process.ask(answer=3.0)[0] for _ in range(500)]
+    tightest = min(rate.requests / rate.seconds for rate in rates)
+    assert (len(sent) - 1) / sent[-1] >= 0.96 * tightest
+
+
+def test_requests_that_left_late_are_caught_up_with() -> None:
+    rates = RATES[0]
+    process = Process(rates)
+    sent = [process.ask(late=0.03 * (n % 7 == 0))[0] for n in range(500)]
+    assert (len(sent) - 1) / sent[-1] >= 0.96 * 10
 
 
 def test_a_request_that_is_not_sent_yet_holds_its_place() -> None:
@@ -53,10 +94,45 @@ def test_a_request_that_is_not_sent_yet_holds_its_place() -> None:
     assert pace.ready_at(100.0, spacing(rates)) >= 101.0
 
 
+@given(
+    st.sampled_from(RATES),
+    st.lists(st.tuples(st.floats(0, 0.4), st.floats(0, 0.15)), min_size=1, max_size=40),
+    st.floats(0, 0.3),
+)
+def test_the_process_that_comes_next_keeps_the_windows_of_the_one_before(
+    rates: list[Rate], requests: list[tuple[float, float]], later: float
+) -> None:
+    """It knows nothing of them, and is not held up itself."""
+    one = Process(rates)
+    before = [one.ask(held_up, QUICK + answer)[1] - QUICK for held_up, answer in requests]
+    begins = one.pace.free_from(one.now + 1, one.apart) + later
+    other = Process(rates, begins)
+    after = [other.ask()[0] for _ in range(30)]
+    assert after[0] >= before[-1] + QUICK + one.apart, "one spacing after the last answer"
+    assert _keeps(rates, [*before, *after])
+
+
+def test_nobody_comes_next_before_the_last_request_is_answered() -> None:
+    rates = [Rate(requests=2, seconds=1)]
+    pace = Pace(rates)
+    departure = Departure(0.0)
+    pace.leave(departure, spacing(rates))
+    departure.sent = 0.0
+    assert pace.free_from(30.0, spacing(rates)) == pytest.approx(30.0 + spacing(rates))
+    pace.answered(departure, 31.0)
+    assert pace.free_from(90.0, spacing(rates)) == pytest.approx(31.0 + spacing(rates))
+
+
 @pytest.mark.parametrize("rates", RATES, ids=str)
-def test_leases_one_after_another_spend_the_rate_and_keep_it(rates: list[Rate]) -> None:
+def test_a_bucket_spends_most_of_the_rate_and_a_lease_is_for_two_requests_at_least(rates: list[Rate]) -> None:
     terms = terms_of(rates)
     tightest = min(rate.requests / rate.seconds for rate in rates)
     assert 0.97 * tightest <= terms.decay / 100 <= tightest
     assert terms.spacing == pytest.approx(spacing(rates))
-    assert terms.slots / 100 * terms.spacing < terms.lease
+    assert terms.lease >= 1.99 * terms.spacing
+    assert terms.fit
+
+
+@pytest.mark.parametrize("rate", [rates[0] for rates in RATES], ids=str)
+def test_one_window_is_stretched_by_at_most_three_hundredths(rate: Rate) -> None:
+    assert 0.02 * rate.seconds <= margin(rate) <= 0.0301 * rate.seconds

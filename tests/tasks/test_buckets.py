@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,12 +15,13 @@ import httpx
 import pytest
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
+from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL, PREFECT_API_URL, Setting, temporary_settings
 
 from config.models import Config, Rate
 from deployments.sandbox.process import SandboxProcess
-from tasks.buckets import Asker, Bucket, _Clock, bucket_for, ensure_buckets, open_buckets
+from tasks.buckets import Asker, Bucket, _Clock, bucket_for, ensure_buckets, open_buckets, server_address
 from tasks.domain.errors import BucketError
-from tasks.domain.pacing import terms_of
+from tasks.domain.pacing import spacing, terms_of
 from tests.builders import a_config
 from tests.servers import new_database, prefect_server
 from tests.spenders import spend
@@ -68,6 +70,29 @@ def test_a_bucket_that_is_not_right_is_refused_and_the_line_says_how_to_mend_it(
 
     with pytest.raises(BucketError, match=rf"rate bucket '{name}' {message}.*run `adce setup`"):
         _with_client(story)
+
+
+@pytest.mark.parametrize(
+    ("settings", "shown"),
+    [
+        pytest.param(
+            {PREFECT_API_URL: "https://ann:hidden@prefect.example:4200/api"},
+            "https://prefect.example:4200/api",
+            id="server",
+        ),
+        pytest.param(
+            {
+                PREFECT_API_URL: None,
+                PREFECT_API_DATABASE_CONNECTION_URL: "postgresql+asyncpg://ann:hidden@db/prefect?password=hidden",
+            },
+            f"the embedded API of {socket.gethostname()} on postgresql+asyncpg://db/prefect",
+            id="embedded",
+        ),
+    ],
+)
+def test_the_address_of_the_buckets_holds_no_secret(settings: dict[Setting, str | None], shown: str) -> None:
+    with temporary_settings(settings):
+        assert server_address() == shown
 
 
 @pytest.mark.parametrize("take_effect", [ensure_buckets, open_buckets], ids=["setup", "next run"])
@@ -125,8 +150,9 @@ async def _bucket(client: PrefectClient, rate: Rate) -> AsyncIterator[Bucket]:
 
 
 async def _leave(bucket: Bucket) -> float:
+    """A request that is answered at once; gives when it was sent."""
     departure = await bucket.leave()
-    bucket.sent(departure)
+    bucket.answered(departure)
     assert departure.sent is not None
     return departure.sent
 
@@ -146,7 +172,7 @@ def test_five_askers_spend_the_rate_and_a_strict_upstream_rejects_nothing() -> N
                 for _ in range(8):
                     departure = await bucket.leave()
                     await http.get(sites.base_urls["espn"] + "/scoreboard?dates=20260113")
-                    bucket.sent(departure)
+                    bucket.answered(departure)
 
             await asyncio.gather(*(asker() for _ in range(5)))
 
@@ -185,7 +211,7 @@ def test_a_request_that_waits_after_a_pause_leaves_as_soon_as_the_rate_has_grown
         async with _bucket(client, rate) as bucket:
             await _leave(bucket)
             departure = await asyncio.wait_for(bucket.leave(slower), 30)
-            departure.sent = time.monotonic()
+            bucket.answered(departure)
         return asked
 
     assert len(_with_client(story)) > 2, "two minutes ahead at first, and looked at again"
@@ -329,14 +355,14 @@ def test_a_prefect_server_whose_clock_jumps_neither_frees_requests_nor_stops_the
     assert spent.requests > 100, "about 240, less a lease a jump"
 
 
-def test_a_late_request_of_a_slow_rate_pushes_the_bucket_for_all() -> None:
+def test_a_request_that_was_sent_late_keeps_the_bucket_from_all() -> None:
     rate = Rate(requests=1, seconds=2)
 
     async def story(client: PrefectClient) -> list[float]:
         async with _bucket(client, rate) as one, _bucket(client, rate) as other:
             departure = await one.leave()
             await asyncio.sleep(1.5)  # it waits for a connection, beyond its lease
-            one.sent(departure)
+            one.answered(departure)
             assert departure.sent is not None
             return [departure.sent, await _leave(other)]
 
@@ -353,12 +379,54 @@ def test_nothing_is_given_back_while_a_request_waits_for_a_connection() -> None:
             await asyncio.sleep(0.4)
             waiting = [asyncio.create_task(_leave(other)) for _ in range(10)]
             await asyncio.sleep(0.4)
-            one.sent(departure)
+            one.answered(departure)
             assert departure.sent is not None
             return [departure.sent, *await asyncio.gather(*waiting)]
 
     times = sorted(_with_client(story))
     assert times[10] - times[0] >= 1
+
+
+def test_another_process_begins_one_spacing_after_the_last_answer_however_late_that_is() -> None:
+    rate = Rate(requests=2, seconds=1)
+
+    async def story(client: PrefectClient) -> list[float]:
+        async with _bucket(client, rate) as one, _bucket(client, rate) as other:
+            departure = await one.leave()
+            one.sent(departure)
+            waiting = asyncio.create_task(_leave(other))
+            await asyncio.sleep(1.3 * terms_of([rate]).lease)  # a slow answer
+            one.answered(departure)
+            assert departure.answered is not None
+            return [departure.answered, await waiting]
+
+    answered, next_one = _with_client(story)
+    assert next_one - answered >= spacing([rate])
+
+
+def test_a_process_that_was_stopped_for_longer_than_its_lease_sends_nothing_under_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rate = Rate(requests=10, seconds=1)
+    stopped = 0.0
+
+    async def story(client: PrefectClient) -> tuple[list[bool], float]:
+        nonlocal stopped
+        async with _bucket(client, rate) as bucket:
+            await _leave(bucket)
+            departure = await bucket.leave()
+            may = [bucket.may_send(departure)]
+            stopped = terms_of([rate]).lease  # as if the host had slept, and the bucket were somebody else's
+            may.append(bucket.may_send(departure))
+            bucket.answered(departure)
+            before = time.monotonic()
+            await _leave(bucket)
+            return may, time.monotonic() - before
+
+    monkeypatch.setattr("tasks.clock.seconds", lambda: time.monotonic() + stopped)
+    may, waited = _with_client(story)
+    assert may == [True, False]
+    assert waited > terms_of([rate]).lease / 2, "until the bucket is free: the server's clock has not moved"
 
 
 def test_a_lease_that_nobody_used_in_its_time_is_no_leave_later() -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from config.models import Backoff, BreakerRules, Changes, Command, Rate, Retries, Source, Timeouts
 from deployments.sandbox.process import SandboxProcess
+from tasks import clock
 from tasks.commands import prepare
 from tasks.domain.errors import AbsentError, FetchError, HealingError, HeldError, RefusedError
 from tasks.domain.holds import Hold, Phase
@@ -49,8 +50,13 @@ class FreeBucket:
             self.left.append((time.monotonic(), slower()))
             return Departure(time.monotonic())
 
+    def may_send(self, departure: Departure) -> bool:
+        return True
+
     def sent(self, departure: Departure) -> None:
-        departure.sent = departure.sent or time.monotonic()
+        departure.sent = departure.sent or clock.seconds()
+
+    answered = sent
 
     async def close(self) -> None:
         pass
@@ -468,6 +474,28 @@ def test_a_command_begins_when_all_its_requests_may_have_left(client: Callable[.
     assert len(left) == fetched.requests == 3
     assert max(left) < float(fetched.bodies[0])
     assert espn.latency == latency, "how long it takes says nothing of the site"
+
+
+def test_a_request_whose_permission_has_lapsed_is_not_sent_and_waits_for_another(
+    client: Callable[..., SourceClient], sites: SandboxProcess
+) -> None:
+    espn = client()
+    lapsed = iter([True, True, False])
+    espn.bucket.may_send = lambda departure: not next(lapsed)  # type: ignore[method-assign]
+    (fetched,) = _run(_fetch(espn, 13))
+    assert isinstance(fetched, Fetched)
+    assert fetched.requests == len(sites.requests()) == 1
+    assert len(espn.bucket.left) == 3  # type: ignore[attr-defined]
+
+
+def test_a_run_that_may_have_lost_its_leases_asks_for_nothing(
+    client: Callable[..., SourceClient], sites: SandboxProcess
+) -> None:
+    espn = client()
+    espn.why_not = lambda: "its lease lapsed"
+    results = _run(_fetch(espn, 13, 14))
+    assert [(type(result), str(result)) for result in results] == [(HeldError, "its lease lapsed")] * 2
+    assert sites.requests() == []
 
 
 def test_a_command_of_a_source_that_is_paused_is_not_run(client: Callable[..., SourceClient]) -> None:

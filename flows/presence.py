@@ -23,7 +23,8 @@ from prefect.runtime import flow_run
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Crashed, State
 
-from tasks.leases import FAILED, Leases
+from tasks.buckets import server_address
+from tasks.leases import FAILED, Leases, Server
 
 if TYPE_CHECKING:
     from flows.run import Run
@@ -44,7 +45,9 @@ async def at_work(run: Run, client: PrefectClient) -> AsyncIterator[None]:
         with suppress(RuntimeError):  # the loop has ended, and with it the run
             run.loop.call_soon_threadsafe(run.stop, why, context=context)
 
-    run.leases.begin(flow_run.flow_name or "run", flow_run.name or "", flow_run.id, lost)
+    buckets = {name: id for source in run.sources.values() for name, id in source.bucket.ids.items()}
+    server = Server(server_address(), buckets)
+    run.leases.begin(flow_run.flow_name or "run", flow_run.name or "", flow_run.id, lost, server)
     ended = asyncio.Event()
     watching: list[asyncio.Task[None]] = []
     outcome = FAILED

@@ -28,6 +28,7 @@ from tasks.domain.lanes import LATENCY, START_UP, Supply
 from tasks.domain.plan import Deferral, Fill, Gap, Plan, without
 from tasks.domain.rollout import scrapers
 from tasks.domain.survey import Survey, listed_games
+from tasks.domain.verdicts import Wholeness
 from tasks.fetch import SourceClient
 from tasks.gate import Gate
 from tasks.history import FileOutcome
@@ -40,6 +41,7 @@ from tasks.view import Part, View, open_lake_and_ledger
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
+_WHOLE = Wholeness.WHOLE
 _START_WEIGHT = 0.2  # of the newest start in the running mean of start-up times
 _PREFECT_ATTEMPTS = 300  # looks at whether the Prefect API is back, one a second
 
@@ -160,6 +162,21 @@ class Run(View):
         others = [gap for gap in fill.gaps if gap.cell.work not in claimed]
         return without(fill, stored | {gap.cell.key for gap in others}), others
 
+    async def stored_by_the_dead(self, fill: Fill) -> list[FileOutcome]:
+        """Files of a fill that are good by now, since a run that died stored them: the ledger was not told."""
+        if not self.leases.others_died_since(self.begun):
+            return []
+        try:
+            found = await self.lake.find_all(fill.keys)
+        except LakeError:  # which the first file to be stored will meet
+            return []
+        new = {k: o for k, o in found.items() if k not in self.objects or self.objects[k].etag != o.etag}
+        self.objects |= new
+        cells = [gap.cell for gap in fill.gaps if gap.cell.key in new]
+        await self.examine([cell for cell in cells if not self.is_examined(cell)])
+        good = [c.key for c in cells if self.is_examined(c) and self.examinations[c.key].verdict.wholeness is _WHOLE]
+        return [FileOutcome(key, "stored", bytes=new[key].size) for key in good]
+
     async def prefect_answers(self) -> None:
         """Waits until the Prefect API does: a flow run that begins or ends while it does not is lost."""
         if self.client is None:
@@ -251,6 +268,7 @@ async def open_run(
                 run.client = client
                 run.sources = await _open_sources(run, client)
                 for source in run.sources.values():
+                    source.why_not = run.leases.why_lost
                     stack.push_async_callback(source.close)
                 await stack.enter_async_context(at_work(run, client))
                 yield run

@@ -39,7 +39,7 @@ from tasks.domain.errors import (
 from tasks.domain.expected import Cell
 from tasks.domain.finality import awaited_again
 from tasks.domain.partials import Version
-from tasks.domain.plan import Fill
+from tasks.domain.plan import Fill, without
 from tasks.domain.rollout import source_for
 from tasks.domain.states import Examination, LakeObject, version_of
 from tasks.domain.verdicts import Fault, Verdict, Wholeness
@@ -108,7 +108,10 @@ async def fill_gaps(run: Run, fill: Fill) -> list[FileOutcome]:
     seconds = min(limit.total_seconds(), run.cut_short_at - time.monotonic())
     try:
         async with asyncio.timeout(seconds) as run.limits[fill.id], asyncio.TaskGroup() as group:
-            for path, cells in fill.requests().items():
+            outcomes += await run.stored_by_the_dead(fill)
+            run.outcomes |= {outcome.key: outcome for outcome in outcomes}
+            left = without(fill, {outcome.key for outcome in outcomes})
+            for path, cells in (left.requests() if left else {}).items():
                 group.create_task(one(path, cells))
     except TimeoutError:
         done = {o.key for o in outcomes}

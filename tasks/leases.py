@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import socket
 import threading
@@ -11,11 +12,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
 
+from tasks import clock
 from tasks.database import Database, UtcSeconds, among, metadata
-from tasks.domain.errors import LedgerError
+from tasks.domain.errors import BucketError, LedgerError
 from tasks.domain.survey import Mark
 from tasks.processes import is_gone, own_name
 
@@ -36,6 +39,8 @@ runs_table = sa.Table(
     sa.Column("holder", sa.String, nullable=False),
     sa.Column("process", sa.String),
     sa.Column("flow_run", sa.String),
+    sa.Column("server", sa.String),
+    sa.Column("buckets", sa.String),
     sa.Column("began", UtcSeconds, nullable=False, index=True),
     sa.Column("ended", UtcSeconds),
     sa.Column("outcome", sa.String),
@@ -75,6 +80,21 @@ def _claim(dialect: str) -> sa.TextClause:
 
 
 @dataclass(frozen=True, slots=True)
+class Server:
+    """A Prefect server: its address, for people, and the ids of its rate buckets by name.
+
+    The ids tell servers apart. One server has several addresses, and each database its own buckets.
+    """
+
+    address: str
+    buckets: Mapping[str, str]
+
+    def splits(self, other: Server) -> bool:
+        """Has the other a bucket of its own for what this one has a bucket for? Then a rate would be spent twice."""
+        return any(other.buckets.get(name, id) != id for name, id in self.buckets.items())
+
+
+@dataclass(frozen=True, slots=True)
 class RunRecord:
     """One run of a flow, of this process or another."""
 
@@ -87,6 +107,13 @@ class RunRecord:
     began: datetime
     ended: datetime | None
     outcome: str | None
+
+    @classmethod
+    def of(cls, row: Any) -> RunRecord:
+        """Of a row with all columns of `runs`."""
+        return cls(
+            row.id, row.kind, row.about, row.holder, row.process, row.flow_run, row.began, row.ended, row.outcome
+        )
 
     @property
     def died(self) -> bool:
@@ -115,12 +142,28 @@ class Leases:
         self._names = {run}  # of the leases that this run has
         self._ended = threading.Event()
         self._renewing: threading.Thread | None = None
+        self._on_lost: Callable[[str], None] = lambda why: None
+        self._lost: str | None = None  # why the leases are not this run's any more
+        self._sure_until = math.inf  # by tasks.clock, when nobody can have taken a lease over
 
-    def begin(self, kind: str, about: str, flow_run: str | None, on_lost: Callable[[str], None]) -> None:
-        """Records the run and takes its own lease; `on_lost` is told, in another thread, when it could not be kept."""
+    def begin(
+        self,
+        kind: str,
+        about: str,
+        flow_run: str | None,
+        on_lost: Callable[[str], None],
+        server: Server | None = None,
+    ) -> None:
+        """Records the run and takes its own lease; `on_lost` is told, in some thread, when it could not be kept.
+
+        Raises BucketError while a run that is alive uses the rate buckets of another Prefect server than `server`.
+        """
+        asked = clock.seconds()
 
         def write(connection: sa.Connection) -> None:
             now = self._database.now(connection)
+            if server:
+                _refuse_two_servers(connection, server, now)
             connection.execute(
                 runs_table.insert().values(
                     id=self.run,
@@ -129,13 +172,17 @@ class Leases:
                     holder=f"{socket.gethostname()} (process {os.getpid()})",
                     process=own_name(),
                     flow_run=flow_run,
+                    server=server and server.address,
+                    buckets=server and json.dumps(dict(server.buckets)),
                     began=datetime.fromtimestamp(now, UTC),
                 )
             )
             connection.execute(leases_table.insert().values(name=self.run, **self._lease(now)))
 
         self._database.write(write)
-        self._renewing = threading.Thread(target=self._keep, args=(on_lost,), daemon=True, name="leases")
+        self._on_lost = on_lost
+        self._sure_until = asked + self._lasts
+        self._renewing = threading.Thread(target=self._keep, daemon=True, name="leases")
         self._renewing.start()
 
     def take(self, name: str) -> tuple[RunRecord, float] | None:
@@ -154,7 +201,7 @@ class Leases:
                 runs_table, runs_table.c.id == leases_table.c.run
             )
             row = connection.execute(query.where(leases_table.c.name == name)).one()
-            return None if row.id == self.run else (RunRecord(*row[1:]), row.until - now)
+            return None if row.id == self.run else (RunRecord.of(row), row.until - now)
 
         held = self._database.write(write)
         if held is None:
@@ -209,7 +256,7 @@ class Leases:
             for table in (marks_table, leases_table):
                 connection.execute(table.delete().where(table.c.run.in_(dead)))
             unburied = sa.select(runs_table).where(runs_table.c.outcome == _DIED)
-            return [RunRecord(*row) for row in connection.execute(unburied)]
+            return [RunRecord.of(row) for row in connection.execute(unburied)]
 
         return self._database.write(write)
 
@@ -243,16 +290,50 @@ class Leases:
 
         self._database.write(write)
 
-    def _keep(self, on_lost: Callable[[str], None]) -> None:
+    def why_lost(self) -> str | None:
+        """Why the leases are not this run's any more, or None while they are; to be asked before anything is begun.
+
+        When the process was stopped, or its host asleep, for so long that they may have lapsed, they are renewed first.
+        """
+        if self._lost is None and clock.seconds() >= self._sure_until and not self._ended.is_set():
+            self._renew_or_lose()
+        return self._lost
+
+    def others_died_since(self, moment: datetime) -> bool:
+        """Has another run died since, or is its lease lapsed? What it stored last, it may not have recorded."""
+
+        def read(connection: sa.Connection) -> bool:
+            alive = sa.select(leases_table.c.name).where(_alive(self._database.now(connection)))
+            columns = runs_table.c
+            lapsed = columns.ended.is_(None) & columns.id.not_in(alive)
+            died = columns.outcome.startswith(_DIED) & (columns.ended > moment - timedelta(seconds=_SLACK))
+            query = sa.select(columns.id).where(columns.id != self.run, lapsed | died).limit(1)
+            return connection.execute(query).first() is not None
+
+        return self._database.read(read)
+
+    def _keep(self) -> None:
         while not self._ended.wait(self._lasts / _RENEWALS):
-            try:
-                kept = self._database.write(self._renew)
-            except LedgerError as error:
-                on_lost(str(error))
+            self._renew_or_lose()
+            if self._lost:
                 return
-            if not kept:
-                on_lost("its lease lapsed, and another run may have taken over")
-                return
+
+    def _renew_or_lose(self) -> None:
+        asked = clock.seconds()
+        try:
+            kept = self._database.write(self._renew)
+        except LedgerError as error:
+            self._lose(str(error))
+            return
+        if kept:
+            self._sure_until = asked + self._lasts
+        else:
+            self._lose("its lease lapsed, and another run may have taken over")
+
+    def _lose(self, why: str) -> None:
+        if self._lost is None:
+            self._lost = why
+            self._on_lost(why)
 
     def _renew(self, connection: sa.Connection) -> bool:
         """Whether all leases are still this run's: after a long sleep of the host they may not be, and never are again.
@@ -273,11 +354,24 @@ def _alive(now: float) -> sa.ColumnElement[bool]:
     return (columns.until > now) & (columns.until <= now + columns.lasts + _SLACK)
 
 
+def _refuse_two_servers(connection: sa.Connection, server: Server, now: float) -> None:
+    if connection.dialect.name == "postgresql":  # two that begin at once see each other
+        connection.execute(sa.text("LOCK TABLE runs IN SHARE ROW EXCLUSIVE MODE"))
+    query = sa.select(runs_table).join(leases_table, leases_table.c.name == runs_table.c.id)
+    for row in connection.execute(query.where(_alive(now), runs_table.c.server.is_not(None))):
+        if server.splits(Server(row.server, json.loads(row.buckets))) and not is_gone(row.process):
+            raise BucketError(
+                f"the rate buckets of {row.server} are in use, by run {row.id[:8]} of {row.holder}, and this run's "
+                f"Prefect API is {server.address}: both together would spend every rate twice; "
+                "let PREFECT_API_URL name the same server, or wait for that run to end"
+            )
+
+
 def run_of(database: Database, flow_run: str) -> RunRecord | None:
     """The run of a flow run in Prefect, if it has come so far as to say that it is at work."""
     query = sa.select(runs_table).where(runs_table.c.flow_run == flow_run).order_by(runs_table.c.began.desc()).limit(1)
     row = database.read(lambda connection: connection.execute(query).one_or_none())
-    return RunRecord(*row) if row else None
+    return RunRecord.of(row) if row else None
 
 
 def run_records(database: Database, ids: Iterable[str]) -> Mapping[str, RunRecord]:
@@ -285,6 +379,6 @@ def run_records(database: Database, ids: Iterable[str]) -> Mapping[str, RunRecor
 
     def read(connection: sa.Connection) -> dict[str, RunRecord]:
         query = sa.select(runs_table).where(runs_table.c.id.in_(list(ids)))
-        return {row.id: RunRecord(*row) for row in connection.execute(query)}
+        return {row.id: RunRecord.of(row) for row in connection.execute(query)}
 
     return database.read(read)

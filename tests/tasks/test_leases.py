@@ -7,14 +7,17 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
+from tasks import clock
 from tasks.database import Database
-from tasks.leases import RECONCILE, Leases, leases_table, run_records, runs_table
+from tasks.domain.errors import BucketError
+from tasks.leases import RECONCILE, Leases, Server, leases_table, run_records, runs_table
 from tasks.ledger import Ledger
 from tasks.processes import is_gone, own_name
 from tests.servers import new_database
@@ -172,6 +175,89 @@ def test_a_run_that_slept_past_its_lease_does_not_revive_it(start: Start, databa
     _lapse(database, sleeper)
     time.sleep(1.5)
     assert lost == ["its lease lapsed, and another run may have taken over"]
+
+
+def test_a_run_that_was_stopped_knows_before_it_begins_anything_that_another_may_have_taken_over(
+    start: Start, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost: list[str] = []
+    sleeper, heir = start(30 * SECOND, lost.append), start()
+    assert sleeper.claims(["a"]) == {"a"}
+    assert sleeper.why_lost() is None
+    _lapse(database, sleeper)
+    awake = clock.seconds
+    monkeypatch.setattr("tasks.clock.seconds", lambda: awake() + 31)
+    assert heir.claims(["a"]) == {"a"}
+    assert sleeper.why_lost() == "its lease lapsed, and another run may have taken over"
+    assert lost == [sleeper.why_lost()]
+
+
+def test_a_run_that_was_stopped_and_whose_lease_is_still_its_own_renews_it_and_goes_on(
+    start: Start, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost: list[str] = []
+    run = start(30 * SECOND, lost.append)
+    _lapse(database, run, by=5)
+    awake = clock.seconds
+    monkeypatch.setattr("tasks.clock.seconds", lambda: awake() + 31)
+    assert run.why_lost() is None
+    assert lost == []
+    until = database.read(lambda connection: connection.execute(sa.select(leases_table.c.until)).scalar_one())
+    assert until > time.time() + 20
+
+
+@pytest.mark.parametrize("ended", [False, True], ids=["lapsed", "buried"])
+def test_others_that_died_since_a_moment_are_known(start: Start, database: Database, ended: bool) -> None:
+    moment = datetime.now(UTC) - 2 * SECOND
+    run, dead = start(), start(3 * SECOND)
+    assert not run.others_died_since(moment)
+    _lapse(database, dead)
+    if ended:
+        run.bury_the_dead()
+    assert run.others_died_since(moment)
+    assert run.others_died_since(moment + 10 * SECOND) is not ended
+
+
+HERE = Server("http://here:4200/api", {"adce-espn": "1", "adce-nba_api": "2"})
+THERE = Server("http://there:4200/api", {"adce-espn": "3"})
+
+
+def _begin(database: Database, server: Server | None) -> Leases:
+    leases = Leases(database, uuid.uuid4().hex, 30 * SECOND)
+    leases.begin("reconcile", "everything", None, lambda why: None, server)
+    return leases
+
+
+def test_a_run_on_another_prefect_server_is_refused_while_the_first_is_in_use(database: Database) -> None:
+    one = _begin(database, HERE)
+    with pytest.raises(BucketError, match=r"buckets of http://here:4200/api are in use.*API is http://there:4200/api"):
+        _begin(database, THERE)
+    one.end("ended")
+    _begin(database, THERE).end("ended")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param(replace(HERE, address="http://10.0.0.7:4200/api"), id="by another address"),
+        pytest.param(Server("http://there/api", {"adce-basketball_reference": "9"}), id="for other sources"),
+        pytest.param(None, id="without a server"),
+    ],
+)
+def test_runs_that_share_their_buckets_or_need_different_ones_go_together(
+    database: Database, other: Server | None
+) -> None:
+    one = _begin(database, HERE)
+    _begin(database, other).end("ended")
+    one.end("ended")
+
+
+def test_the_buckets_of_a_run_that_died_are_not_in_use(database: Database) -> None:
+    dead = _begin(database, HERE)
+    update = leases_table.update().where(leases_table.c.run == dead.run).values(until=time.time())
+    database.write(lambda connection: connection.execute(update))
+    _begin(database, THERE).end("ended")
+    dead.end("ended")
 
 
 def test_a_run_that_has_lost_one_of_its_leases_has_lost(start: Start, database: Database) -> None:

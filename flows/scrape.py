@@ -216,7 +216,7 @@ async def _fetch_and_store(
         return _unfilled(cells, "deferred", error, run.next_run())
     except AbsentError as error:
         again = awaited_again(dataset, cells[0].season, run.now())
-        if again and not any(cell.key in run.objects for cell in cells):
+        if again and dataset.per != "date" and not any(cell.key in run.objects for cell in cells):
             return _unfilled(cells, "deferred", error, again)
         return await _absent(run, cells, error)
     except AdceError as error:

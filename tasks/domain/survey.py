@@ -175,14 +175,13 @@ def _differing(status: Status, differences: Sequence[Disagreement], now: datetim
     return Status(State.DEFERRED, what, Kind.STALE, until=again, limit=Limit.DISAGREEMENT)
 
 
-def _awaited(cell: Cell, gap: Status, absence: Absence, again: datetime) -> Status:
+def _awaited(gap: Status, absence: Absence, again: datetime) -> Status:
     """What a gap is whose source does not have the list yet, and will: it is looked for again from then on.
 
-    The page of a month or a season comes with its first game. A day that is over should have its page, and one that
-    was there is not new; the source may say what it likes.
+    The page of a month or a season comes with its first game; one that was there is not new.
     """
     reason = f"not published yet: {absence.evidence}"
-    if gap.kind is Kind.MISSING and cell.first_day != cell.last_day:
+    if gap.kind is Kind.MISSING:
         return Status(State.NOT_DUE, reason, until=again, limit=Limit.NOT_PUBLISHED)
     return replace(gap, state=State.DEFERRED, reason=reason, until=again, limit=Limit.NOT_PUBLISHED)
 
@@ -202,8 +201,8 @@ def _instead(
         absence = None
     if absence and absence.note is None and awaited_again(dataset, cell.season, now):
         again = awaited_again(dataset, cell.season, absence.last)
-        if again and now < again:
-            return _awaited(cell, gap, absence, again)
+        if again and now < again and dataset.per != "date":  # a day that is over should have its page
+            return _awaited(gap, absence, again)
     elif absence and (said := absence_status(absence, config.reconcile.unavailable, now)):
         if gap.kind is Kind.STALE and cell.game is not None:
             return Status(State.PRESENT, f"complete; looked at again for corrections: {said.reason}", until=said.until)

@@ -116,11 +116,11 @@ def test_a_lake_on_s3_that_cannot_be_listed_is_one_line_and_status_2(
     adce: Any, s3: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with http_server(403, b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>") as strict:
-        for endpoint, said in ((s3, "NoSuchBucket"), (strict, "AccessDenied")):
+        for endpoint, said in ((s3, "read at _adce/lake.json: NoSuchBucket"), (strict, "listed: AccessDenied")):
             use_s3(monkeypatch, endpoint)
             result = adce("plan", "--lake", "s3://my-lake/nba")
             assert result.exit_code == 2
-            assert result.stderr == f"adce: lake s3://my-lake/nba cannot be listed: {said}\n"
+            assert result.stderr == f"adce: lake s3://my-lake/nba cannot be {said}\n"
 
 
 def test_s3_that_is_not_there_ends_the_process_with_status_2_within_seconds(
@@ -131,9 +131,8 @@ def test_s3_that_is_not_there_ends_the_process_with_status_2_within_seconds(
     command = [sys.executable, "-m", "deployments", "plan", "--lake", "s3://my-lake/nba"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30)
     assert (done.returncode, done.stdout) == (2, "")
-    assert (
-        done.stderr == f"adce: lake s3://my-lake/nba cannot be listed: {nobody} does not answer: Connection refused\n"
-    )
+    where = "lake s3://my-lake/nba cannot be read at _adce/lake.json"
+    assert done.stderr == f"adce: {where}: {nobody} does not answer: Connection refused\n"
 
 
 def test_ten_thousand_foreign_keys_change_nothing(adce: Any, adce_home: Path) -> None:

@@ -206,7 +206,7 @@ class Lake:
             before = None if awaited else self.absences.get(cell.key)
             rules = _config().reconcile.unavailable
             self.absences[cell.key] = looked(before, cell.key, cell.dataset, "HTTP 404", now, rules)
-            return awaited is not None and cell.key not in self.objects
+            return awaited is not None and dataset.per != "date" and cell.key not in self.objects
         self.bodies[cell.key] = body
         self.objects[cell.key] = have = LakeObject(cell.key, 10**6, now, f"{self.requests}")
         self.examined[cell.key] = Examination(version_of(have, "check"), body, now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import datetime
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -40,10 +41,9 @@ def show(report: Report, console: Console) -> None:
         console.print(f"[yellow]{report.reading}[/yellow]")
     if report.stopped:
         console.print(f"[yellow]The run was stopped before its time: {escape(report.stopped)}[/yellow]")
-    left = Counter((reason, until) for _, reason, until in report.left)
+    left = Counter((reason, _until(until)) for _, reason, until in report.left)
     for (reason, until), count in left.most_common(_MOST_REASONS):
-        when = f"until {until:%Y-%m-%d %H:%M} UTC" if until else "until that is changed"
-        console.print(f"Left for later: {count} files: {escape(reason)}; {when}")
+        console.print(f"Left for later: {plural(count, 'file')}: {escape(reason)}; {until}")
     for refusal in report.refusals:
         console.print(f"[red]refused[/red] {escape(str(refusal))}")
     for reason, count in report.taken_out.items():
@@ -54,6 +54,10 @@ def show(report: Report, console: Console) -> None:
         console.print(f"[magenta]Unknown: {escape(report.unknown_line())}: {escape(report.what_is_needed())}[/magenta]")
     if report.complete and (report.outcomes is not None or not report.fills):
         console.print(f"[green]{escape(report.conclusion())}[/green]")
+
+
+def _until(moment: datetime | None) -> str:
+    return f"until {moment:%Y-%m-%d %H:%M} UTC" if moment else "until that is changed"
 
 
 def _states(report: Report) -> Table:

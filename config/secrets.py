@@ -81,6 +81,9 @@ _NO_SECRET = re.compile(
     r"user-agent|accept(-.*)?|referer|origin|host|connection|cache-control|pragma|sec-.*", re.IGNORECASE
 )
 
+_NAMES_OF_BLOCKS = {"ADCE_AWS_CREDENTIALS"}  # what Prefect calls the block that holds them
+_ADDRESS = re.compile(r"https?://[^\s@?]+")  # nothing but a place
+
 _known: set[str] = set()
 
 
@@ -117,10 +120,11 @@ def learn(secrets: Iterable[str]) -> None:
 def learn_from_environment(env: Mapping[str, str], names: Iterable[str] = ()) -> None:
     """Learns the values of variables whose names tell of a secret, of those in `names`, and the userinfo of URLs."""
     for name, value in env.items():
-        if re.search(_WORDS, name, re.IGNORECASE) and not _PLACE.search(name):
+        if re.search(_WORDS, name, re.IGNORECASE) and not (_PLACE.search(name) or name in _NAMES_OF_BLOCKS):
             learn([value])
         learn(_in_text(value))
-    learn(env[name] for name in names if name in env and not name.startswith("ADCE_"))
+    given = [env[name] for name in names if name in env and not name.startswith("ADCE_")]
+    learn(value for value in given if not _ADDRESS.fullmatch(value))
 
 
 def learn_from_settings(settings: Any) -> None:

@@ -222,7 +222,7 @@ def test_no_secret_of_the_worker_is_in_what_ecs_tells(cloud: Cloud, runs: dict[s
         (override,) = task.overrides["containerOverrides"]
         given = {item["name"]: item["value"] for item in override["environment"]}
         assert {name for name in given if name.startswith("PREFECT_")} - {"PREFECT__FLOW_RUN_ID"} <= GOES_ON
-        assert given["PREFECT_API_REQUEST_TIMEOUT"] == "59", "some of the worker's settings go on"
+        assert float(given["PREFECT_API_REQUEST_TIMEOUT"]) == 59, "some of the worker's settings go on"
 
 
 def test_what_goes_on_is_a_list_and_every_other_setting_of_prefect_is_held_back() -> None:

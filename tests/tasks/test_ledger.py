@@ -269,9 +269,11 @@ def test_absences_that_no_answer_has_proved_are_forgotten_when_the_ledger_is_mig
     with monkeypatch.context() as old:
         old.setattr("alembic.command.upgrade", lambda settings, _: upgrade(settings, "0004"))
         with closing(Ledger(url)) as ledger:
-            evidence = {f"{n}": text for n, text in enumerate(proven + others)}
-            ledger.record_absences(Absence(key, text, NOW, NOW, dataset="x") for key, text in evidence.items())
-            ledger.record_absences([Absence("set", others[0], NOW, NOW, note="by hand", dataset="x")])
+            rows = [{"key": f"{n}", "evidence": text, "note": None} for n, text in enumerate(proven + others)]
+            rows.append({"key": "set", "evidence": others[0], "note": "by hand"})
+            names = "key, dataset, evidence, first, last, looks, note"
+            insert = sa.text(f"INSERT INTO absences ({names}) VALUES (:key, 'x', :evidence, 0, 0, 1, :note)")
+            ledger.database.write(lambda connection: connection.execute(insert, rows))
     with closing(Ledger(url)) as ledger:
         assert [absence.evidence for absence in ledger.absences().values()] == [*proven, others[0]]
 

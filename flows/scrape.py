@@ -45,6 +45,7 @@ from tasks.domain.states import Examination, LakeObject, version_of
 from tasks.domain.verdicts import Fault, Verdict, Wholeness
 from tasks.history import Change, FileOutcome
 from tasks.inventory import judge
+from tasks.sources.documents import stands_before
 from tasks.sources.fingerprints import fingerprint
 
 log = logging.getLogger(__name__)
@@ -188,6 +189,8 @@ async def _fetch_and_store(
 
     def check(body: bytes) -> None:
         verdict = verdicts[body] = judge(body, fields, dataset)
+        if verdict.fault is Fault.REFUSED and dataset.command and not stands_before(body.decode(errors="replace")):
+            raise FetchError(f"{path}: {verdict.reason}")  # no wall that is known: it may be the script's own mistake
         if not verdict.fits(dataset):
             raise _unfit(verdict, path, body)
 
@@ -200,7 +203,14 @@ async def _fetch_and_store(
         command = prepare(dataset, fields, source.settings.game_id)
         settings = source_for(run.config, fill.source, fill.arm)
         fetched = await source.fetch(
-            fill.scraper, path, check, settings, command=command, max_bytes=dataset.largest, variant=fill.variant
+            fill.scraper,
+            path,
+            check,
+            settings,
+            command=command,
+            max_bytes=dataset.largest,
+            variant=fill.variant,
+            proves_absence=not fill.arm,
         )
     except HeldError as error:
         if fill.variant and error.of == fill.variant:  # planned again, the usual way
@@ -215,6 +225,10 @@ async def _fetch_and_store(
         run.outage.end_by(error)
         return _unfilled(cells, "deferred", error, run.next_run())
     except AbsentError as error:
+        if fill.arm:  # the way that a rollout tries may be a wrong one: it proves nothing of the file
+            failed = FetchError(str(error))
+            failed.requests = error.requests
+            return _unfilled(cells, "failed", failed)
         again = awaited_again(dataset, cells[0].season, run.now())
         if again and dataset.per != "date" and not any(cell.key in run.objects for cell in cells):
             return _unfilled(cells, "deferred", error, again)

@@ -105,6 +105,7 @@ class SourceClient:
         command: Prepared | None = None,
         max_bytes: int = _LARGEST,
         variant: str = "",
+        proves_absence: bool = True,
     ) -> Fetched:
         """The body of `path`, or of a `command`, after `check` has found nothing wrong with it (or raised what is).
 
@@ -114,8 +115,9 @@ class SourceClient:
         Asks again, up to `retries.attempts` times in all, for what can heal; waiting for a pause to end is no attempt,
         and neither is a 429. Raises HeldError when the source or the scraper is to be left alone for longer than it
         is worth waiting, and FetchError, with `requests`, how often the site was asked. What an answer says of its file
-        alone (AbsentError) is no failure of the scraper. A probe that can heal stays one while it asks again: no other
-        file probes meanwhile. Of a body no more is read than `max_bytes`.
+        alone (AbsentError) is no failure of the scraper, unless it is asked in a way that proves no absence. A probe
+        that can heal stays one while it asks again: no other file probes meanwhile. Of a body no more is read than
+        `max_bytes`.
         """
         settings = settings or self.settings
         url = settings.base_url.rstrip("/") + path if command is None else path
@@ -142,7 +144,7 @@ class SourceClient:
                     attempts.spent += 1
                     if not isinstance(error, HealingError) or attempts.spent >= settings.retries.attempts:
                         error.requests = attempts.requests
-                        if isinstance(error, AbsentError):
+                        if isinstance(error, AbsentError) and proves_absence:
                             attempts.gate.answered(scraper, attempts.asked)
                         else:
                             attempts.gate.failed(

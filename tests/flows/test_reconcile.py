@@ -154,7 +154,7 @@ def test_a_site_that_refuses_is_left_alone_until_later(run_reconcile: Reconcile,
     again = run_reconcile(datasets=["espn_scoreboard"], since=date(2025, 11, 1))
     assert again.fills == ()
     reason, until = next((reason, until) for _, reason, until in again.left)
-    assert re.fullmatch(r"source paused until .* UTC: .*/scoreboard\?dates=\d+: refused with HTTP 403", reason)
+    assert re.fullmatch(r"source paused until .* UTC: .*/scoreboard\?dates=\d+: HTTP 403: Access Denied", reason)
     assert timedelta(minutes=14) < until - datetime.now(UTC) < timedelta(minutes=17), "of the real clock"
 
 
@@ -245,6 +245,7 @@ def test_a_rollout_goes_its_way_for_a_part_of_the_files_and_both_parts_are_told_
     assert (new["stored"], new["failed"], new["requests"]) == (0, len(changed), len(changed))
     assert (rest["stored"], rest["failed"], rest["requests"]) == (len(asked) - len(changed), 0, len(report.filled))
     assert rest["seconds"] > 0
+    assert not any(outcome.absent for outcome in report.failed), "a way that is tried proves no absence"
     waiting = {reason for _, reason, _ in report.left}
     assert all(reason.startswith("breaker open until") for reason in waiting), "of the rollout's scraper alone"
     assert report.counts["present"] == rest["stored"] == 20 - report.counts["gap"] - report.counts["deferred"]

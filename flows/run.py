@@ -80,12 +80,13 @@ class Run(View):
         self.outage.on_change = self._outage_changed
 
     def _outage_changed(self) -> None:
-        """A fill that waits for the lake may wait as long as the run has time."""
+        """A fill that waits for the lake may wait as long as the run has time, and for the grace at least."""
         if self.outage.reason and not self.stopped:
             left = (self.ends - datetime.now(UTC)).total_seconds()
+            wait = max(left, self.config.reconcile.grace.total_seconds())
             for limit in self.limits.values():
                 with suppress(RuntimeError):  # it has run out already
-                    limit.reschedule(max(limit.when() or 0.0, self.loop.time() + left))
+                    limit.reschedule(self.loop.time() + wait)
         self.on_change()
 
     async def begin_to_store(self) -> None:

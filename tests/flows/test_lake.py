@@ -205,7 +205,8 @@ def test_a_full_disk_costs_the_few_files_on_their_way_and_is_said_in_one_line(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setenv("ADCE_LAKE", (small_disk / "lake").as_uri())
-    monkeypatch.setenv("ADCE_RECONCILE__TIME_BUDGET", "25s")
+    monkeypatch.setenv("ADCE_RECONCILE__TIME_BUDGET", "20s")
+    monkeypatch.setenv("ADCE_RECONCILE__GRACE", "1s")
     span = DAYS | {"since": date(2026, 1, 5)}
     with caplog.at_level(logging.INFO):
         report = run_reconcile(**span)

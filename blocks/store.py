@@ -238,7 +238,7 @@ class Store:
             if have is not None:
                 return Put(have, have.etag == stored_as or await self._holds(have, body))
             replaces = None
-        raise LakeError(f"lake {self.url}: {key} is removed as soon as it is written", Reach.KEY)
+        raise LakeError(f"lake {self.url}: {key} is removed as soon as it is written; find out by whom", Reach.KEY)
 
     async def _put_object(self, key: str, body: bytes, replaces: LakeObject | None) -> str | None:
         """The ETag that it has in S3, or None: another version is there, or none where one was to be replaced."""
@@ -283,7 +283,7 @@ class Store:
                 part.unlink(missing_ok=True)
         except (BaseError, OSError) as error:
             raise self._error(f"written at {key}", error) from None
-        raise LakeError(f"lake {self.url}: {key} is removed as soon as it is written", Reach.KEY)
+        raise LakeError(f"lake {self.url}: {key} is removed as soon as it is written; find out by whom", Reach.KEY)
 
     def _take_place(self, part: Path, path: Path, key: str, replaces: LakeObject | None) -> None:
         """Gives a file its name, over the version that it replaces or over nothing; else does nothing."""

@@ -24,7 +24,7 @@ _DEFAULTS = Path(__file__).parent
 _FROM_SCRIPTS = 3  # what scripts say of themselves is laid over the three files of defaults
 _NO_SETTINGS = ("ADCE_CONFIG", "ADCE_RECORDED")
 _PLAIN = ("lake", "ledger", "aws_credentials")  # whose text in the environment is not read as YAML
-# Settings of which no value is shown, nor one of what is in them: it may be a secret, or hold one.
+# Settings whose values are never shown, nor any value within them: they may be secrets, or hold some.
 _UNSHOWN = {"lake", "ledger", "aws_credentials", "headers", "base_url", "url", "command"}
 _NO_SECTION = ("model_type", "dict_type", "list_type")  # pydantic's names for what is no mapping, or no list
 

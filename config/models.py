@@ -99,7 +99,7 @@ class Source(Model):
     site: str = Field(
         default="",
         pattern=r"^([a-z0-9-]+\.)*[a-z0-9-]*$",
-        description="the domain by which its pages name it, wherever they come from; that of base_url if there is none",
+        description="the domain by which the site's pages name it; default: the host of base_url",
     )
     game_id: str = Field(description="regular expression of a game's id on this site")
     rates: list[Rate] = Field(min_length=1)
@@ -294,7 +294,7 @@ class Dataset(Model):
     refresh: Duration | None = Field(default=None, description="how often a file that is not final is looked at again")
     min_bytes: int = Field(default=1, ge=1)
     max_bytes: int | None = Field(
-        default=None, ge=1, le=64 * _MB, description="of a file unpacked, else 16 MB, and 32 MB where it lists_games"
+        default=None, ge=1, le=64 * _MB, description="the most bytes, unpacked; default: 16 MB, 32 MB if it lists_games"
     )
     batch: int | None = Field(default=None, ge=1, le=1000, description="requests in one fill")
     season_types: list[SeasonType] | None = None
@@ -352,7 +352,7 @@ class Dataset(Model):
 
     @property
     def largest(self) -> int:
-        """Bytes of a file at the most: of a larger one no more is read, and it is bad."""
+        """The most bytes of a file; a larger one is bad, and read no further."""
         return self.max_bytes or (32 if self.lists_games else 16) * _MB
 
     @property
@@ -446,7 +446,7 @@ class BreakerRules(Model):
 
 
 class Unavailability(Model):
-    """When is a file unavailable? After so many looks over so long a time that found none whole; then for `expires`."""
+    """A file is unavailable after `looks` looks, over at least `over`, that found no whole one; then for `expires`."""
 
     looks: int = Field(default=3, ge=1, le=100)
     over: Duration = timedelta(hours=24)

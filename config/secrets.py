@@ -23,9 +23,9 @@ from urllib.parse import quote, quote_plus, unquote
 
 MASK = "***"
 _SHORTEST = 6  # characters of a value that is masked wherever it stands; "test" is a word of many texts
-_ALONE = 12  # characters from which on it is masked also within a longer word
+_ALONE = 12  # a value of so many characters or more is masked within a longer word too
 
-# Words of which one is in the name of what is secret.
+# The name of a secret has one of these words in it.
 _WORDS = (
     r"password|passwd|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|signature|credential"
     r"|authorization|cookie|session[_-]?id|connection[_-]?string|(?<![a-z])(?:auth|sig|pass)(?![a-z])"
@@ -48,7 +48,7 @@ _HINTS = (
     "sig",
     "conn",
 )
-# Each with what is in every text that has it, in small letters: most texts have none, and are not searched for them.
+# Each shape with hints in lower case: a text in which none of them stands cannot have the shape, and is not searched.
 _SHAPES = [
     (hints, re.compile(pattern, re.IGNORECASE | re.DOTALL), shown)
     for hints, pattern, shown in (
@@ -143,7 +143,7 @@ def learn_from_settings(settings: Any) -> None:
 
 @contextmanager
 def no_secret_in_errors() -> Iterator[None]:
-    """Whatever goes wrong within says so without secrets, for those who write it down: Prefect in a run's state.
+    """An error that leaves this block has no secret in its text: Prefect writes that into the run's state.
 
     An error is masked in place, and what it was raised from; where that cannot be done, another one says the same.
     """

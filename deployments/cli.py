@@ -369,7 +369,7 @@ def add_unavailable(
 def _ask(question: str) -> None:
     """Goes on with a yes only. Raises AdceError where there is nobody to ask."""
     if not sys.stdin.isatty():
-        raise AdceError("nothing is marked: there is no terminal to ask in; look at it, and say --yes")
+        raise AdceError("nothing is marked: there is no terminal to ask in; if the list above is right, add --yes")
     if not typer.confirm(question, err=True):
         raise AdceError("nothing is marked")
 

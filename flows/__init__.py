@@ -1,4 +1,4 @@
-"""The flows. Prefect imports them in processes of its own, and none of those is to say a secret."""
+"""The flows. Prefect imports them in processes of its own: importing them hides secrets in what a process prints."""
 
 from config.secrets import hide_in_output
 

@@ -159,8 +159,8 @@ class Dispatcher:
             except LedgerError as error:
                 outage.end_by(error)
         self._report()
-        if self.run.outage.lost:
-            log.error("%s files that were fetched could not be stored in time, and are lost", self.run.outage.lost)
+        if given_up := self.run.outage.given_up:
+            log.error("%s files that were fetched could not be stored before the run had to end", given_up)
         if trouble := self._trouble or self.run.outage.final:
             raise trouble
 

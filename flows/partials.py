@@ -1,4 +1,4 @@
-"""Where the best version goes of a document that its source never has whole: aside, and in the end under its key."""
+"""Where is the best version of a document kept that its source never has whole? Aside, and in the end under its key."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def keep_best(run: Run, cell: Cell, seen: Version | None) -> bool:
 
 
 async def _version(run: Run, cell: Cell, key: str) -> Version | None:
-    """What the lake has under a key; None where there is nothing, or it does not give that."""
+    """What the lake has under a key; None where there is nothing that can be read."""
     try:
         body, _ = await run.outage.patiently(lambda: run.lake.get(key))
     except (UnreadableError, NoObjectError):

@@ -257,7 +257,7 @@ async def _fetch_and_store(
 
 
 async def _absent(run: Run, cells: list[Cell], error: AbsentError) -> list[FileOutcome]:
-    """What becomes of files that the source has not, or not whole: at the last look the best version is kept."""
+    """What becomes of files that the source does not have, or not whole; at the last look the best version is kept."""
     rules = run.config.reconcile.unavailable
     outcomes = _unfilled(cells, "failed", error)
     if run.config.test_mode or not rules.keep_partial:
@@ -322,7 +322,7 @@ async def _store(run: Run, cell: Cell, body: bytes, verdict: Verdict, changes: l
             former = await _read(run, key)
             if former is not None and not _is_same(former[1], run.objects[key]):
                 if reason := _examine_theirs(run, cell, verdict, *former):
-                    log.warning("%s: somebody else has stored another one, and it is replaced: %s", key, reason)
+                    log.warning("%s: what somebody else has stored there is replaced: %s", key, reason)
                     continue
                 return _KEPT
             if former is not None:
@@ -342,10 +342,10 @@ async def _store(run: Run, cell: Cell, body: bytes, verdict: Verdict, changes: l
         if theirs is None:  # it has gone again
             run.objects.pop(key, None)
         elif reason := _examine_theirs(run, cell, verdict, *theirs):
-            log.warning("%s: somebody else has stored one meanwhile, and it is replaced: %s", key, reason)
+            log.warning("%s: what somebody else has stored there meanwhile is replaced: %s", key, reason)
         else:
             return _KEPT
-    raise LakeError(f"{key}: somebody else stores bad ones there all the time", Reach.KEY)
+    raise LakeError(f"{key}: somebody else keeps storing bad ones there; find out who", Reach.KEY)
 
 
 def _is_whole_game(run: Run, cell: Cell) -> bool:

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import httpx
 
-# What a request says that it can unpack. Of others, libraries that are installed for something else would unpack
-# what they like, and without a limit.
+# The encodings that a request accepts. httpx itself would offer those of every library that happens to be installed,
+# and unpack them without a limit.
 ACCEPTED = "gzip, deflate"
 
 _PIECE = 1024 * 1024  # bytes
@@ -18,8 +18,8 @@ class TooLargeError(Exception):
     """There is more of a body than may be read."""
 
 
-class UnreadableError(Exception):
-    """A body is packed in a way that was not asked for, or what it is packed in is broken."""
+class UnpackError(Exception):
+    """A body is packed in a way that was not asked for, or its packing is broken."""
 
 
 async def read_body(response: httpx.Response, at_most: int) -> bytes:
@@ -36,14 +36,14 @@ async def read_body(response: httpx.Response, at_most: int) -> bytes:
 
 
 async def read_beginning(response: httpx.Response, at_most: int) -> bytes:
-    """Its first so many bytes, or fewer where what it is packed in is broken: of an error, which says it all there."""
+    """At most its first `at_most` bytes, in which an error says what it is; fewer if its packing is broken."""
     body = bytearray()
     try:
         async for piece in _pieces(response):
             body += piece[: at_most - len(body)]
             if len(body) >= at_most:
                 break
-    except UnreadableError:
+    except UnpackError:
         pass
     return bytes(body)
 
@@ -60,7 +60,7 @@ async def _pieces(response: httpx.Response) -> AsyncIterator[bytes]:
         for piece in unpack(b""):
             yield piece
     except zlib.error as error:
-        raise UnreadableError(str(error)) from None
+        raise UnpackError(str(error)) from None
 
 
 def _unpacker(encoding: str) -> Callable[[bytes], Iterator[bytes]]:
@@ -71,7 +71,7 @@ def _unpacker(encoding: str) -> Callable[[bytes], Iterator[bytes]]:
         case "gzip" | "x-gzip" | "deflate" as one:
             return _Inflater(one != "deflate")
         case other:
-            raise UnreadableError(f"Content-Encoding {other[:40]!r}, which was not asked for")
+            raise UnpackError(f"Content-Encoding {other[:40]!r}, which was not asked for")
 
 
 class _Inflater:

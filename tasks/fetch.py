@@ -23,10 +23,10 @@ from tasks.commands import Prepared
 from tasks.domain.errors import AbsentError, FetchError, HealingError, HeldError, RefusedError
 from tasks.domain.lanes import LATENCY
 from tasks.domain.pacing import Departure
-from tasks.downloads import ACCEPTED, TooLargeError, UnreadableError, read_beginning, read_body
+from tasks.downloads import ACCEPTED, TooLargeError, UnpackError, read_beginning, read_body
 from tasks.gate import LONGEST_ASKED, WORTH_WAITING, Gate, Pass
 from tasks.outage import Outage
-from tasks.refusals import BEGINNING, challenge_with_200, judge
+from tasks.refusals import BEGINNING, challenge_with_200, failure_of
 
 log = logging.getLogger(__name__)
 
@@ -265,7 +265,7 @@ class SourceClient:
                 if response.status_code != 200:
                     body = await read_beginning(response, min(max_bytes, BEGINNING))
                     wait = retry_after(response, datetime.now(UTC))
-                    raise judge(response, body, url, settings.domain, wait, WORTH_WAITING)
+                    raise failure_of(response, body, url, settings.domain, wait, WORTH_WAITING)
                 if wall := challenge_with_200(response, url):
                     raise wall
                 return await read_body(response, max_bytes)
@@ -275,7 +275,7 @@ class SourceClient:
             raise RefusedError(f"{url}: no answer in time") from None
         except httpx.HTTPError as error:
             raise HealingError(f"{url}: the answer was cut off ({type(error).__name__})") from None
-        except UnreadableError as error:
+        except UnpackError as error:
             raise HealingError(f"{url}: the answer cannot be unpacked: {error}") from None
         except TooLargeError:
             raise FetchError(f"{url}: larger than max_bytes, {max_bytes}; the rest was not read") from None

@@ -73,7 +73,7 @@ class FileOutcome:
     until: datetime | None = None
     seconds: float | None = None  # from sending the request to having the body
     in_this_run: bool = False  # deferred, and worth another try before the run ends
-    absent: bool = False  # failed, because the source says that it has no such file, or has it not whole
+    absent: bool = False  # failed, because the source does not have such a file, or not whole
     unfinished: bool = False  # absent, because it is not whole
     kept_partial: bool = False  # absent for the last time, and the best version that was seen is stored
 

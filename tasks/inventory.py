@@ -33,18 +33,18 @@ async def list_lake(lake: Store, datasets: Iterable[Dataset]) -> dict[str, LakeO
 
 
 def check_id(dataset: Dataset) -> str:
-    """Names the check and its options, so that a change of either has the stored files looked into again."""
+    """Names the check and its options, so that a change of either has the stored files read again."""
     text = f"{CHECK_VERSION}:{dataset.check.model_dump_json()}:{dataset.largest}"
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 @dataclass
 class Findings:
-    """What a look into stored bodies has found, by key."""
+    """What reading stored bodies has found, by key."""
 
     read: dict[str, Examination] = field(default_factory=dict)
     unreadable: dict[str, Unreadable] = field(default_factory=dict)
-    trouble: LakeError | None = None  # of the lake as a whole, which ended the look
+    trouble: LakeError | None = None  # of the lake as a whole, which ended the reading
 
     def __len__(self) -> int:
         return len(self.read) + len(self.unreadable)
@@ -61,11 +61,11 @@ async def examine_stored(
     since: datetime | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Findings:
-    """What the checks find in stored versions that they have not read: so many at most.
+    """Reads at most so many stored versions that the present checks have not read, and gives what they find.
 
-    First those that no check has read, or that a former one found fault with, then those that count as good by a
-    former one; of each the newest days first. Then those that could not be read, but for those tried `since`: a tenth
-    of `at_most`, longest not tried first, and the others only if one of the tenth can be read.
+    First those that no check has read or a former check found fault with, then those that a former check found good; of
+    each the newest days first. Last come those that could not be read and were not tried after `since`, longest not
+    tried first: a tenth of `at_most`, and the others only if one of the tenth can be read.
     """
     checks, settings = check_ids(config), scrapers(config)
     wanted = {
@@ -132,7 +132,7 @@ def check_ids(config: Config) -> dict[str, str]:
 
 
 def _examination(before: Examination | None, have: LakeObject, check: str, verdict: Verdict) -> Examination:
-    """What is known of a body that was looked into: of the same version perhaps by another check, or of another."""
+    """What is known of a body now; `before` is of the same version, perhaps by another check, or of another version."""
     version = version_of(have, check)
     if before is None:
         return Examination(version, verdict)

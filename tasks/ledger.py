@@ -1,4 +1,4 @@
-"""What must survive a run? First sightings, what was looked into, absences, holds, and the last plan."""
+"""What must survive a run? First sightings, what was found in stored files, absences, holds, and the last plan."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ class Ledger:
         keys = list(keys)
         self.database.write(lambda connection: _delete(connection, gaps_table, keys))
 
-    # what was looked into
+    # what was found in stored files
 
     def examinations(self, keys: Iterable[str] | None = None) -> dict[str, Examination]:
         """What the checks found in stored bodies, by key: of all, or of some."""
@@ -214,7 +214,7 @@ class Ledger:
         return self.database.read(lambda connection: list(connection.execute(query).scalars()))
 
     def unreadable(self, keys: Iterable[str] | None = None) -> dict[str, Unreadable]:
-        """The stored bodies that the lake would not give, by key: of all, or of some."""
+        """The stored bodies that the lake could not give, by key: of all, or of some."""
         query = sa.select(unreadable_table)
 
         def read(connection: sa.Connection) -> dict[str, Unreadable]:
@@ -226,7 +226,7 @@ class Ledger:
     def record_examinations(
         self, found: Mapping[str, Examination], unreadable: Mapping[str, Unreadable] | None = None
     ) -> None:
-        """What was found in stored bodies, and which of them could not be read; what could be is unreadable no more."""
+        """Records what was found in stored bodies, and which of them could not be read."""
         rows = [{"key": key, **refused._asdict()} for key, refused in (unreadable or {}).items()]
 
         def write(connection: sa.Connection) -> None:
@@ -262,7 +262,7 @@ class Ledger:
         absent: Iterable[Absence],
         kept: Mapping[str, Examination] | None = None,
     ) -> None:
-        """Within the transaction that ends a fill: what was stored is no gap and not absent, and was looked into.
+        """Within the transaction that ends a fill: what was stored is no gap and not absent, and was read.
 
         `kept` are those of the absent that the source never has whole, and of which the best version was stored.
         """
@@ -297,7 +297,7 @@ class Ledger:
         rows = [{name: getattr(absence, name) for name in columns} for absence in absences]
         self.database.upsert(connection, absences_table, rows, set(columns) - {"key"})
 
-    # schedules that tell of fewer games than another source's
+    # schedules that list fewer games than another source's
 
     def disagreements(self) -> list[Disagreement]:
         query = sa.select(disagreements_table)

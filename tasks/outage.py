@@ -16,12 +16,12 @@ _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0  # seconds between two attempts, each twi
 
 
 class Outage:
-    """Whether a run may ask for files. A lake that cannot be written is waited for; a ledger ends the run."""
+    """Whether a run may ask for files. It waits until the lake can be written again; without a ledger it ends."""
 
     def __init__(self, can_write: Callable[[], Awaitable[None]]):
         """`can_write` raises LakeError when the lake as a whole cannot be written."""
         self.on_change: Callable[[], None] = lambda: None
-        self.lost = 0  # files that waited for the lake until the run had to end
+        self.given_up = 0  # files that waited for the lake until the run had to end
         self._can_write = can_write
         self._lake: LakeError | None = None
         self._ledger: LedgerError | None = None
@@ -47,13 +47,13 @@ class Outage:
         self.on_change()
 
     async def over(self) -> None:
-        """Returns when something may be asked for. Raises LedgerError when that will not be."""
+        """Returns when files may be asked for. Raises LedgerError when this run may ask for none any more."""
         await self._over.wait()
         if self._ledger:
             raise self._ledger
 
     async def patiently(self, work: Callable[[], Awaitable[T]]) -> T:
-        """What `work` with the lake gives, however long that takes. Raises LakeError for what is wrong with a key.
+        """What `work` gives, tried until the lake can be written. Raises LakeError for trouble with a key or folder.
 
         Of several that wait, one tries again, and the others follow it.
         """
@@ -67,7 +67,7 @@ class Outage:
             async with self._turn:
                 return await self._again(work)
         except asyncio.CancelledError:
-            self.lost += 1
+            self.given_up += 1
             raise
         finally:
             self._waiting -= 1
@@ -87,7 +87,7 @@ class Outage:
                     self._end()
                     raise
                 if self._ledger:
-                    self.lost += 1
+                    self.given_up += 1
                     raise
             else:
                 self._end()

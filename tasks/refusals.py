@@ -1,4 +1,4 @@
-"""What follows from an answer that is no 200? There is no such file, the source refuses, or the address is wrong."""
+"""What does an answer other than 200 mean? There is no such file, the source refuses, or the address is wrong."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from tasks.domain.verdicts import Fault
 from tasks.sources.documents import UnfitBodyError, is_page, read_json, read_page, stands_before
 from tasks.sources.walls import challenge_in, heading, leads_to_wall, says_wall
 
-# Of an error's body so many bytes are read: the largest 404 page of the three sites has 92 kB.
+# So many bytes of an error's body are read: the largest 404 page of the three sites has 92 kB.
 BEGINNING = 1024 * 1024
-# By which RFC 9110 (15.5) says that a request was made wrongly; 418 only keeps its number free.
+# Statuses of RFC 9110 (15.5) by which the request itself was wrong; 418 is only reserved there.
 _WRONG_REQUEST = frozenset({*range(400, 418), 421, 422, 426}) - {401, 402, 403, 404, 407, 408, 410}
 
 
-def judge(
+def failure_of(
     response: httpx.Response, body: bytes, url: str, site: str, wait: timedelta | None, patience: timedelta
 ) -> FetchError:
-    """What follows from an answer that is no 200, by its status, its headers and the beginning of its body.
+    """The error that an answer other than 200 is, by its status, its headers and the beginning of its body.
 
     `site` is the domain by which the site's pages name it, `wait` what the answer asks for: with a server's error, more
     than the `patience` of one file pauses the whole source.

@@ -191,7 +191,7 @@ class Report:
 
     @cached_property
     def taken_out(self) -> dict[str, int]:
-        """How many files an operator has said to be unavailable, by what was said."""
+        """How many files operators have marked as unavailable, by the reason that is shown."""
         return Counter(
             status.reason
             for status in self.statuses.values()
@@ -204,7 +204,7 @@ class Report:
 
     @property
     def unreadable(self) -> list[tuple[str, str]]:
-        """What the lake has and does not give: key and reason. Nothing is fetched for it."""
+        """What the lake has and cannot give: key and reason. Nothing is fetched for it."""
         return [
             (key, status.reason)
             for key, status in self.statuses.items()
@@ -213,7 +213,7 @@ class Report:
 
     @property
     def partial(self) -> list[tuple[str, str, datetime | None]]:
-        """What the source never has whole, and of which the best version is kept: key, reason, until."""
+        """The files that the source never has whole, whose best version is kept: key, reason, until."""
         return [(key, status.reason, status.until) for key, status in self.statuses.items() if status.partial]
 
     @property
@@ -229,7 +229,7 @@ class Report:
         at_most = self.config.reconcile.examine_at_most
         parts = []
         if never := self.survey.never_read:
-            parts.append(f"{_files(never)} not looked into yet")
+            parts.append(f"{_files(never)} not read yet")
         if former := self.survey.by_former_checks:
             parts.append(f"{_files(former)} counted by what a former check found")
         if not at_most:
@@ -245,7 +245,7 @@ class Report:
         return not (self.failed or counts["gap"] or counts["deferred"] or counts["in_flight"] or self.unknown)
 
     def conclusion(self) -> str:
-        """What a complete lake is said to be."""
+        """The sentence about a complete lake."""
         tally = self.coverage.total
         if not tally.due:
             return f"Nothing is due yet ({plural(tally.not_due, 'file')} later)."

@@ -87,7 +87,7 @@ class View:
     last_file: int = 0  # number of the last attempt in the ledger when the lake was listed
     history: dict[str, tuple[float, float]] = field(init=False)  # files stored and failed by dataset
     latencies: dict[str, float] = field(init=False)  # seconds by source, as the ledger remembers
-    to_read: int = field(init=False)  # stored bodies that this run may yet look into
+    to_read: int = field(init=False)  # stored bodies that this run may yet read
     keys: KeyPatterns = field(init=False)
     checks: dict[str, str] = field(init=False)  # by scraper, what its examinations must be of
     leases: Leases = field(init=False)
@@ -178,7 +178,7 @@ class View:
         return survey
 
     def _with_unknown(self, survey: Survey, calendar: Iterable[Cell], read: Collection[str]) -> Survey:
-        """The same, with what the schedules do not tell of the selection; the games of those that were `read` count.
+        """The same, with what is unknown of the selection; the games of the schedules that were `read` count.
 
         A part of another run is about files that this has found to be expected, and about no schedule of theirs.
         """
@@ -261,7 +261,7 @@ class View:
         )
 
     def _compare(self, calendar: Iterable[Cell], games: Mapping[str, Iterable[Game]], remember: bool) -> None:
-        """Which of the schedules of the running season tell of fewer games than another source's?
+        """Which schedules of the running season list fewer games than another source's?
 
         What is remembered of those that are not looked at now stays as it is.
         """
@@ -279,7 +279,7 @@ class View:
         found = [one for one in comparison.found if one not in known]
         for one in found:
             if one.next_look() is None:
-                log.warning("%s tells of %s; looking again changed nothing", one.key, one.what)
+                log.warning("%s lists %s; looking again did not change that", one.key, one.what)
         self.ledger.record_disagreements(found, comparison.mended)
 
     def _verdicts(self, cells: Iterable[Cell]) -> dict[str, Verdict]:
@@ -287,7 +287,7 @@ class View:
         return {cell.key: self.examinations[cell.key].verdict for cell in cells if self.is_examined(cell)}
 
     def is_examined(self, cell: Cell) -> bool:
-        """Has the version that the lake has now been looked into, by this check or by a former one?"""
+        """Has the version that the lake has now been read, by this check or by a former one?"""
         have, known = self.objects.get(cell.key), self.examinations.get(cell.key)
         return bool(have and known and known.is_of(have))
 

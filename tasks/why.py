@@ -263,7 +263,7 @@ def _decides(config: Config, cell: Cell, status: Status) -> str:
         return status.limit.value
     match status.state:
         case State.GAP if status.kind is Kind.UNREADABLE:
-            return "the lake, which does not give the file"
+            return "the lake, which cannot give the file"
         case State.NOT_DUE if cell.game is not None and not cell.game.status.settled:
             return f"the schedule {dataset.schedule}, which calls the game {cell.game.status.value}"
         case State.NOT_DUE if status.limit is Limit.NOT_PUBLISHED:

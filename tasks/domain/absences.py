@@ -13,7 +13,7 @@ from tasks.domain.states import State, Status
 
 @dataclass(frozen=True, slots=True)
 class Absence:
-    """A file that the source says it does not have, or never has whole; or that an operator says so of."""
+    """What says that the source does not have a file, or not whole: its own answers, or an operator."""
 
     key: str
     evidence: str
@@ -36,14 +36,14 @@ def looked(
     *,
     unfinished: bool = False,
 ) -> Absence:
-    """After one more answer that there is no such file, or that it is not whole.
+    """The absence after one more look that found no file, or none that is whole.
 
-    What an operator has said holds for as long as it was meant.
+    What an operator has said stays as it is until its time is over.
     """
     if before is not None and before.until is not None:
         if now < before.until and before.note is not None:
             return before
-        before = before if now < before.until else None  # believed long enough: looked into anew
+        before = before if now < before.until else None  # its time is over: the looks are counted anew
     if before is None:
         after = Absence(key, evidence, now, now, dataset=dataset, unfinished=unfinished)
     else:
@@ -54,7 +54,7 @@ def looked(
 
 
 def doubted(absences: Iterable[Absence]) -> set[str]:
-    """The keys of files that the source had none of at the last look."""
+    """The keys of files that the source did not have, or not whole, at the last look."""
     return {absence.key for absence in absences if absence.note is None}
 
 

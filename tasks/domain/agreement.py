@@ -1,8 +1,8 @@
-"""Do the sources tell of the same games? Of the running season, by how many were played on each day.
+"""Do the sources list the same games? Compared by the number of final games of each day of the running season.
 
-A source that tells of fewer final games than another has games that nobody sees in its own schedule: that schedule is
-looked at again. No number of games is taken for granted, and who tells of most may be wrong: after some looks that
-change nothing the difference is told, and left as it is.
+The schedule that lists fewer final games of a day than another source's lacks some, and is looked at again. No number
+of games is taken for granted, and the source that lists most may be wrong: after some looks that change nothing the
+difference is told, and left as it is.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tasks.domain.games import Game, GameStatus
 from tasks.domain.states import Examination
 from tasks.domain.verdicts import Wholeness
 
-_LOOKS, _OVER = 3, timedelta(hours=24)  # that do not mend a difference: then it is left as it is
+_LOOKS, _OVER = 3, timedelta(hours=24)  # a difference that so many looks over so long do not mend is left as it is
 _AFTER_THE_SEASON = timedelta(days=14)
 # Not all sources list preseason and all-star games.
 _COMPARED = frozenset({"regular", "playoffs", "play-in", "cup-final"})
@@ -28,7 +28,7 @@ _COMPARED = frozenset({"regular", "playoffs", "play-in", "cup-final"})
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """A schedule, by its key, that tells of fewer final games of a day than another source's."""
+    """A schedule, by its key, that lists fewer final games of a day than another source's."""
 
     key: str
     day: date
@@ -38,7 +38,7 @@ class Disagreement:
     looks: int = 0  # at the schedule since it was seen first
 
     def next_look(self) -> datetime | None:
-        """The first at once, and the last when enough time has passed; None when all have been in vain."""
+        """When to look again: at once, then spread over `_OVER`; None when all looks have been in vain."""
         if self.looks >= _LOOKS and self.taken >= self.first + _OVER:
             return None
         return self.first + _OVER * min(self.looks, _LOOKS - 1) / (_LOOKS - 1)
@@ -46,7 +46,7 @@ class Disagreement:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The differences there are, and those of before that there are no more."""
+    """The differences that there are now, and those of before that are gone."""
 
     found: list[Disagreement]
     mended: list[Disagreement]
@@ -65,8 +65,8 @@ def compare(
 
     `examined` and `taken` are what was found in the schedules that the lake has, and when each was taken; `games` are
     those that each dataset lists, and `known` the differences that were seen before. A day counts for a dataset whose
-    schedule was taken when the day's games should have been final in it. Where there is nothing to compare with now,
-    what is known of a schedule holds until that is taken again.
+    schedule was taken when the day's games should have been final in it. A known difference that cannot be compared now
+    holds until its schedule is taken again.
     """
     season, known = seasons.current_season(now), list(known)
     if now >= seasons.over_at(season) + _AFTER_THE_SEASON:
@@ -85,7 +85,7 @@ def compare(
         richest = max(by_count, key=lambda dataset: by_count[dataset])
         for dataset, count in by_count.items():
             if count < by_count[richest]:
-                what = f"{_games(count)} of {day} final, and {_games(by_count[richest])} in {richest}"
+                what = f"{_games(count)} on {day}, and {richest} has {by_count[richest]}"
                 for key in datasets[dataset]:
                     found.append(_seen(before.get((key, day)), key, day, what, taken[key], now))
     first_day, _ = seasons.window(season)
@@ -142,4 +142,4 @@ def _final_games(games: Mapping[str, Iterable[Game]], season: str) -> tuple[dict
 
 
 def _games(count: int) -> str:
-    return "1 game" if count == 1 else f"{count} games"
+    return "1 final game" if count == 1 else f"{count} final games"

@@ -7,7 +7,7 @@ from config.secrets import masked
 
 
 class AdceError(Exception):
-    """One line for the reader: what went wrong, where, and what to do. It has no secret, whatever it is made of."""
+    """One line for the reader: what went wrong, where, and what to do. Secrets in it are masked."""
 
     def __init__(self, message: str = ""):
         super().__init__(masked(message))
@@ -16,7 +16,7 @@ class AdceError(Exception):
 
 
 class Reach(StrEnum):
-    """How much of the lake is it that cannot be read or written?"""
+    """How much of the lake cannot be read or written?"""
 
     KEY = "key"
     FOLDER = "folder"  # the key's own: perhaps others can be written
@@ -59,7 +59,7 @@ class BucketError(AdceError):
 
 
 class SelectionError(AdceError):
-    """The command asks for a source, dataset, season or date that there is none of."""
+    """The command asks for a source, dataset, season or date that does not exist."""
 
 
 class FetchError(AdceError):
@@ -67,14 +67,14 @@ class FetchError(AdceError):
 
 
 class AbsentError(FetchError):
-    """What the source says of this one file: that it has none. No failure of its dataset, whose breaker stays as it is.
+    """The source says that it does not have this one file. That is no failure of the dataset: its breaker stays closed.
 
-    The same goes for whatever else an answer says of its file alone: those errors are of this kind.
+    Errors of other answers about one file alone are subclasses of this one.
     """
 
 
 class UnfinishedError(AbsentError):
-    """The source has the document of the right game, final and not whole: evidence, as an absence is."""
+    """The game is final, and the source's document of it is not whole: evidence, as an absence is."""
 
     def __init__(self, message: str, body: bytes):
         super().__init__(message)
@@ -91,11 +91,11 @@ class HealingError(FetchError):
 
 
 class RefusedError(HealingError):
-    """The source refuses us, or is in trouble itself: it says nothing of this file, and others fare no better.
+    """The source refuses us, or is in trouble itself. That says nothing of this file: other files fare no better.
 
-    429 and 503, no answer at all, and everything that stands before a site: walls, logins, maintenance. `wait` is what
-    the source asks for; `shut_out` when nothing of it can be had, which is waited out longer; `too_fast` when it is not
-    this request's fault but that of the pace.
+    429 and 503, no answer at all, and everything that stands before a site: walls, logins, maintenance. `wait` is the
+    time that the source asks for. `shut_out`: a longer pause, since nothing can be had from the source. `too_fast`: the
+    pace was at fault, not this request.
     """
 
     def __init__(self, message: str, wait: timedelta | None = None, *, shut_out: bool = False, too_fast: bool = False):

@@ -67,7 +67,7 @@ class Selection:
     keys: tuple[str, ...] = ()
 
     def check(self, config: Config, now: datetime) -> None:
-        """Raises SelectionError for a name, season or clock that there is none of, and where nothing is expected."""
+        """Raises SelectionError for an unknown name, season or clock, and where nothing can be expected."""
         if not 1947 <= now.year <= 2100:
             raise SelectionError(f"the clock says {now.isoformat()}; the seasons are known from 1947 to 2100")
         for what, asked, known in (
@@ -85,9 +85,10 @@ class Selection:
                 raise SelectionError(f"{key} is of {found}, which was not asked for")
         chosen = {name: dataset for name, dataset in config.datasets.items() if self.has(name, dataset)}
         if missed := [name for name in self.datasets if name not in chosen]:
-            raise SelectionError(f"no dataset of {', '.join(missed)} is one of {', '.join(self.sources)}")
+            raise SelectionError(f"{', '.join(missed)} is no dataset of {', '.join(self.sources)}; leave one out")
         if missed := [name for name in self.sources if all(dataset.source != name for dataset in chosen.values())]:
-            raise SelectionError(f"no dataset of {', '.join(self.datasets) or 'any'} is one of {', '.join(missed)}")
+            lacks = f"none of the datasets {', '.join(self.datasets)}" if self.datasets else "no dataset"
+            raise SelectionError(f"{', '.join(missed)} has {lacks}; leave one out")
         if self.since and self.until and self.since > self.until:
             raise SelectionError(f"since {self.since} is after until {self.until}")
         for season in self.seasons:

@@ -19,16 +19,16 @@ from tasks.domain.verdicts import Verdict, Wholeness
 GAME_LENGTH = timedelta(hours=4)
 # After the end of a month or a season its list is looked at once more.
 LAST_LOOK = timedelta(days=7)
-# A list that should have become whole and has not is looked at again ever less often: after a quarter of the time that
-# has passed since while its season runs, after as long again once that is over, and at last after this.
+# A list that should be whole by now and is not is looked at again ever less often. While its season runs: after a
+# quarter of the time for which it is overdue; once the season is over: after all of it; but no later than this.
 LONGEST_WAIT = timedelta(days=30)
 _PATIENCE = 0.25
-# In the play-offs a schedule is looked at at least so often: their games are listed a few days ahead.
+# In the play-offs a schedule is downloaded at least so often: their games are listed only a few days ahead.
 _IN_PLAYOFFS = timedelta(hours=6)
 
 
 def over_at(dataset: Dataset, last_day: date) -> datetime:
-    """When the time is over that a list is about: a day's when its games should be final, too."""
+    """When the time that a list is about is over. A day is over when its games should be final."""
     midnight = seasons.eastern_midnight(last_day + timedelta(days=1))
     return midnight + dataset.due_after if dataset.per == "date" else midnight
 
@@ -36,7 +36,7 @@ def over_at(dataset: Dataset, last_day: date) -> datetime:
 def settled_wholeness(
     dataset: Dataset, first_day: date, last_day: date, verdict: Verdict, taken: datetime
 ) -> Wholeness:
-    """How whole a list from `first_day` to `last_day` is, of which the check has found `verdict`, if taken then."""
+    """How whole a list is in which the check found `verdict`: partial at best if taken before its time was over."""
     if verdict.wholeness is Wholeness.WHOLE and taken < over_at(dataset, last_day):
         return Wholeness.PARTIAL
     return verdict.wholeness
@@ -85,9 +85,9 @@ def expected_ends(games: Iterable[Game], final_after: timedelta) -> list[datetim
 
 
 def awaited_again(dataset: Dataset, season: str, asked: datetime) -> datetime | None:
-    """When a list is looked for again that its source did not have at `asked`, but will.
+    """When to look again for a list that its source did not have at `asked`, but may still publish.
 
-    None once its season is over for some days, and for what is no list: then the answer is evidence that there is none.
+    None for what is no list, and once the season has been over for some days: then the answer is evidence of absence.
     """
     if dataset.per == "game" or dataset.refresh is None or asked >= seasons.over_at(season) + LAST_LOOK:
         return None

@@ -36,7 +36,7 @@ class Game(NamedTuple):
     if_necessary: bool = False
 
 
-# What an entry of the same day is worth: what is still open over what is called off, which may be out of date.
+# Of two entries of one day the later in this order counts: an entry that calls a game off may be out of date.
 _WEIGHT = {status: weight for weight, status in enumerate(("cancelled", "postponed", "scheduled", "live", "final"))}
 
 

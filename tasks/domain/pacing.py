@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from config.models import Rate
 
 # Share of a window by which it is stretched, with bounds in seconds: a short window meets the same delays as a long
-# one. A part of it is kept whatever happens; the rest is for requests that leave, or arrive, a little late.
+# one. Requests that leave or arrive late may use up the margin, but for this part of it.
 _MARGIN, _LEAST_MARGIN, _MOST_MARGIN = 0.03, 0.03, 0.25
 _KEPT = 0.3
-# Share of a window for which a request whose answer is slow to come may have been slow to arrive.
+# A slow answer makes its request count as late to arrive, but by no more than this share of a window.
 _MOST_LATE = 0.4
-# So many recent answers, of which the quickest tells how long one takes at least; and so many before it is believed.
+# The quickest of so many recent answers tells how long an answer takes at least, once there are so many.
 _ANSWERS, _FIRST_ANSWERS = 100, 10
 # A process holds the bucket for about this long without renewing its lease, and for at least two requests: so long do
 # the others wait when it dies.
@@ -40,7 +40,7 @@ def spacing(rates: Sequence[Rate]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a bucket grants: a lease is all of its `slots`; `decay` come back per second, a hundred a request."""
+    """What a bucket grants. A lease is all `slots`, a hundred a request; `decay` of them come back per second."""
 
     slots: int
     decay: float
@@ -101,7 +101,7 @@ class Pace:
         return ready
 
     def leave(self, departure: Departure, apart: float) -> None:
-        """Records a request that was allowed to go; one that left late by up to half of `apart` is caught up with."""
+        """Records a request that was allowed to go. The next one makes up for a delay of up to half of `apart`."""
         due = self._due + apart
         self._due = due if departure.allowed <= due + min(apart / 2, _MOST_MARGIN) else departure.allowed
         for _, recent in self._windows:
@@ -120,8 +120,8 @@ class Pace:
     def free_from(self, now: float, apart: float) -> float:
         """When another process, which knows nothing of this one's requests, may begin to send one every `apart`.
 
-        That is one spacing after the last answer, and so late that each of its requests is in time for those of this
-        process that are in a window with it.
+        That is at least one spacing after the last answer, and late enough that no window holds too many requests of
+        both processes together.
         """
         free = self._due + apart
         for rate, recent in self._windows:

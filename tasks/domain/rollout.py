@@ -34,7 +34,7 @@ def arm_of(config: Config, name: str, partition: str) -> str:
 def variant_of(config: Config, source: str, arm: str) -> str:
     """The name of a source under a rollout's own address, "espn@new_host"; empty where the address is the usual one.
 
-    Who refuses us there is another: a refusal pauses that address, and the files go the usual way.
+    A refusal there is another host's: it pauses that address alone, and the files go the usual way.
     """
     address = config.rollout[arm].changes.base_url if arm else None
     return f"{source}@{arm}" if address and address != config.sources[source].base_url else ""

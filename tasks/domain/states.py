@@ -16,7 +16,7 @@ from tasks.domain.games import Game, GameStatus
 from tasks.domain.reasons import Limit
 from tasks.domain.verdicts import Verdict, Wholeness
 
-# A correction that the last planned look has found is confirmed by another one after as long again, but no later.
+# A correction that the last planned look found is confirmed by one more, after as long again but at most after this.
 _LONGEST_CONFIRMATION = timedelta(days=7)
 
 
@@ -35,7 +35,7 @@ class Kind(StrEnum):
     VANISHED = "vanished"  # it was there, and nobody knows why it is not any more
     SHRUNK = "shrunk"  # somebody else stored less than was there
     MISSING = "missing"
-    UNREADABLE = "unreadable"  # the lake refuses to give it: archived, access denied, a broken disk
+    UNREADABLE = "unreadable"  # the lake cannot give it: archived, access denied, a broken disk
     INVALID = "invalid"
     UNDERSIZED = "undersized"
     STALE = "stale"
@@ -114,7 +114,7 @@ class Status:
 
 
 _COMPLETE = Status(State.PRESENT, "complete")
-_NOT_LOOKED_INTO = Status(State.DEFERRED, "not looked into yet", limit=Limit.EXAMINE_AT_MOST)
+_NOT_READ = Status(State.DEFERRED, "not read yet", limit=Limit.EXAMINE_AT_MOST)
 
 
 def state_of(
@@ -129,8 +129,8 @@ def state_of(
 ) -> Status:
     """The one state of a cell, with its one reason.
 
-    `known` is what was found in the last version of the stored body that anybody looked into, and `current` the same
-    if that is the version that is there; by whichever check. `looks` says how long after a final game its files are
+    `known` is what was found in the last version of the stored body that was read, by whichever check, and `current`
+    the same if that is the version that is there. `looks` says how long after a final game its files are
     looked at again, and `final_after` how long after its start a game should be final in a list.
     """
     verdict = None if current is None else current.verdict
@@ -155,7 +155,7 @@ def state_of(
     if had:
         return _gap(Kind.SHRUNK, f"{have.size} bytes", had)
     if current is None or verdict is None:
-        return _NOT_LOOKED_INTO
+        return _NOT_READ
     if verdict.wholeness is Wholeness.WHOLE:
         return _gap(Kind.STALE, why_not_final(dataset, cell.last_day, taken_at(have, current, now)))
     if dataset.refresh is None or not verdict.fits(dataset):
@@ -164,7 +164,7 @@ def state_of(
 
 
 def _had(have: LakeObject | None, known: Examination | None) -> int | None:
-    """The size of the good file that was there, if it is not any more or has become less without ADCE's doing."""
+    """Size of the last known good file, if it has vanished or shrunk and ADCE did not do it."""
     if known is None or not known.good or (have is not None and have.size >= known.size):
         return None
     return known.size

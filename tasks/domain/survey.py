@@ -44,12 +44,13 @@ class Survey:
     by_former_checks: int = 0  # of the unseen: they count by what a former check has found
     unknown: tuple[Unknown, ...] = ()  # of the selected datasets of games, what their schedules do not tell
     unknown_keys: tuple[str, ...] = ()  # asked for, and no schedule that is known lists them
-    needed_by: Mapping[str, str] = field(default_factory=dict)  # for whom a schedule is there that was not asked for
+    # Schedule datasets that were not asked for, each with the datasets that need it.
+    needed_by: Mapping[str, str] = field(default_factory=dict)
 
     def gaps(self, first_seen: Mapping[str, datetime], named: Collection[str] = ()) -> list[Gap]:
         """The gaps that are to be fetched, each with when it was first seen: now, if never before.
 
-        What the lake has and does not give is fetched only if it is `named`, by its key.
+        A file that the lake has and cannot give is fetched only if its key is `named`.
         """
         return [
             Gap(cell := self.cells[key], status.kind, self._why(cell, status), first_seen.get(key, self.taken_at))
@@ -61,7 +62,7 @@ class Survey:
 
     @cached_property
     def lost(self) -> dict[str, Status]:
-        """What was there and is not as it was, by no doing of ADCE's; without what an operator has given up."""
+        """Files that vanished or shrank without ADCE's doing, but for those that an operator has marked unavailable."""
         return {key: s for key, s in self.statuses.items() if s.lost and s.limit is not Limit.OPERATOR}
 
     def _why(self, cell: Cell, status: Status) -> str:
@@ -108,10 +109,10 @@ def take_survey(
 ) -> Survey:
     """The one state of each cell; see states.state_of.
 
-    `known` is what was found in each body that anybody has looked into, and `checks` names each scraper's check;
-    `unreadable` are those that the lake would not give. Of the gaps, some are not to be fetched now: what the source
+    `known` is what was found in each body that was read, and `checks` names each scraper's check; `unreadable` are
+    those that the lake could not give. Of the gaps, some are not to be fetched now: what the source
     has none of (`absences`, by key), and what another run is at (`marks`, by Cell.work). `disagreements` are the
-    schedules that tell of fewer games than another source's.
+    schedules that list fewer games than another source's.
     """
     absences, marks, unreadable = absences or {}, marks or {}, unreadable or {}
     looks = config.reconcile.look_again
@@ -163,7 +164,7 @@ def _unread(status: Status, refused: Unreadable | None, read_from: datetime | No
 
 
 def _differing(status: Status, differences: Sequence[Disagreement], now: datetime) -> Status:
-    """The status of a schedule that tells of fewer games than another source's, if nothing else is wrong with it."""
+    """The status of a schedule that lists fewer games than another source's, if nothing else is wrong with it."""
     if status.state is not State.PRESENT:
         return status
     looks = [(look, one.what) for one in differences if (look := one.next_look())]

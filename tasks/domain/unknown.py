@@ -1,4 +1,4 @@
-"""Of what is it not known which files the lake should hold?"""
+"""Of which datasets and seasons is it unknown which files the lake should hold?"""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Unknown:
 
 
 def is_known(schedule: Status) -> bool:
-    """Does a schedule in this state tell of all its games that are listed so far?
+    """Are all games known that a schedule in this state lists so far?
 
-    One that is not due yet lists none, and one that an operator has taken out is never to list any. That a source
-    says it has no such page proves nothing of the games.
+    A schedule that is not due yet lists none, and one that an operator has marked unavailable is not to list any. When
+    a source says that it has no such page, that proves nothing about the games.
     """
     if schedule.state is State.UNAVAILABLE:
         return schedule.limit is Limit.OPERATOR
@@ -42,7 +42,7 @@ def find_unknown(
     statuses: Mapping[str, Status],
     read: Collection[str],
 ) -> tuple[Unknown, ...]:
-    """What is unknown of the datasets of games.
+    """The datasets of games for which a schedule is not known.
 
     `first_seasons` has the first season of each dataset of games, by the schedule dataset that it needs, and `read` the
     keys of the schedules whose games are counted.

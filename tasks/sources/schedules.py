@@ -42,13 +42,13 @@ class Listing:
         unsettled = sum(not game.status.settled for game in games)
         reasons = [f"{unsettled} of {len(games)} games not final"] if unsettled else []
         if self.odd:
-            reasons.append(f"{len(self.odd)} of {self.entries} entries {_are_odd(self.odd)}")
+            reasons.append(f"{len(self.odd)} of {self.entries} entries cannot be read: {_named(self.odd)}")
         return partial("; ".join(reasons), games) if reasons else whole(games)
 
 
-def _are_odd(odd: tuple[str, ...]) -> str:
+def _named(odd: tuple[str, ...]) -> str:
     more = [f"{len(odd) - _NAMED} more"] if len(odd) > _NAMED else []
-    return f"{'is' if len(odd) == 1 else 'are'} odd: {', '.join([*odd[:_NAMED], *more])}"
+    return ", ".join([*odd[:_NAMED], *more])
 
 
 def read_each(

@@ -222,9 +222,9 @@ def test_the_body_of_another_game_is_bad(sandbox: SandboxProcess, name: str, ask
         ("no_players", "nba_api.box_score", "no players in the box score"),
         ("no_players", "espn.summary", "0 of 2 teams have players in the box score"),
         ("no_players", "basketball_reference.box_score", "no players in the box score"),
-        ("odd_entry", "nba_api.schedule", r"1 of \d+ entries is odd: 004\d{7}: gameStatus 4"),
-        ("odd_entry", "espn.scoreboard", r"1 of \d+ entries is odd: 401\d{6}: state new"),
-        ("odd_entry", "basketball_reference.schedule", r"1 of \d+ entries is odd: 202413400[A-Z]{3}: not in"),
+        ("odd_entry", "nba_api.schedule", r"1 of \d+ entries cannot be read: 004\d{7}: gameStatus 4"),
+        ("odd_entry", "espn.scoreboard", r"1 of \d+ entries cannot be read: 401\d{6}: state new"),
+        ("odd_entry", "basketball_reference.schedule", r"1 of \d+ entries cannot be read: 202413400[A-Z]{3}: not in"),
     ],
 )
 def test_a_body_of_the_right_name_can_be_odd(sandbox: SandboxProcess, kind: str, name: str, reason: str) -> None:

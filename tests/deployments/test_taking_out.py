@@ -62,7 +62,7 @@ def test_of_more_than_a_key_it_says_what_it_would_mark_and_marks_nothing_where_n
     assert f" of espn_summary: espn_box_scores/{games[0]}.json" in result.stderr
     assert there in result.stderr
     assert result.stderr.endswith(
-        "adce: nothing is marked: there is no terminal to ask in; look at it, and say --yes\n"
+        "adce: nothing is marked: there is no terminal to ask in; if the list above is right, add --yes\n"
     )
     assert _marked(adce) == []
     result = adce(*add, "--yes")

@@ -1,4 +1,4 @@
-"""Do the sources tell of the same games?"""
+"""Do the sources list the same games?"""
 
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
@@ -65,9 +65,9 @@ class Lists:
 
 def test_the_schedule_that_tells_of_fewer_final_games_is_the_one_that_differs() -> None:
     lists = Lists(MORNING, espn=[], nba=[_final()])
-    assert lists.compared(MORNING) == {BOARD: "0 games of 2025-06-05 final, and 1 game in nba_schedule"}
+    assert lists.compared(MORNING) == {BOARD: "0 final games on 2025-06-05, and nba_schedule has 1"}
     lists = Lists(MORNING, espn=[_final(1), _final(2)], nba=[_final(), _final(2, status=GameStatus.SCHEDULED)])
-    assert lists.compared(MORNING) == {SEASON: "1 game of 2025-06-05 final, and 2 games in espn_scoreboard"}
+    assert lists.compared(MORNING) == {SEASON: "1 final game on 2025-06-05, and espn_scoreboard has 2"}
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_what_cannot_be_compared_is_no_difference(lists: Lists) -> None:
 
 def test_the_slowest_source_is_compared_when_its_games_should_be_final() -> None:
     lists = Lists(NEXT_EVENING, nba=[_final()], br=[])
-    assert lists.compared(NEXT_EVENING) == {JUNE: "0 games of 2025-06-05 final, and 1 game in nba_schedule"}
+    assert lists.compared(NEXT_EVENING) == {JUNE: "0 final games on 2025-06-05, and nba_schedule has 1"}
 
 
 def test_only_the_running_season_is_compared_and_two_weeks_after_it() -> None:
@@ -102,7 +102,7 @@ def test_a_difference_makes_the_schedule_stale_at_once_and_not_green_until_it_is
     lists = Lists(MORNING, espn=[], nba=[_final()])
     status = lists.status(BOARD, MORNING)
     assert (status.state, status.kind) == (State.GAP, Kind.STALE)
-    assert "1 game in nba_schedule" in status.reason
+    assert "and nba_schedule has 1" in status.reason
     lists.store(BOARD, MORNING + HOUR, [])
     status = lists.status(BOARD, MORNING + HOUR)
     assert (status.state, status.limit, status.until) == (State.DEFERRED, Limit.DISAGREEMENT, MORNING + 12 * HOUR)
@@ -121,7 +121,7 @@ def test_three_looks_over_a_day_that_do_not_mend_it_are_told_and_enough() -> Non
     assert looks == [0, 12, 24]
     status = lists.status(BOARD, now)
     assert status.state is State.PRESENT
-    assert "1 game in nba_schedule, which further looks did not change" in status.reason
+    assert "and nba_schedule has 1, which further looks did not change" in status.reason
 
 
 def test_another_difference_is_looked_at_anew() -> None:

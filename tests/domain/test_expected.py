@@ -112,7 +112,7 @@ def test_a_schedule_comes_along_from_the_first_season_on_that_somebody_needs() -
         (Selection(seasons=("2030-31",)), "has not begun; the current one is 2025-26"),
         (Selection(seasons=("1980-81",)), "no files are expected of season 1980-81; the first is 1996-97"),
         (Selection(since=date(2026, 1, 2), until=date(2026, 1, 1)), "since 2026-01-02 is after until"),
-        (Selection(sources=("espn",), datasets=("br_totals",)), "no dataset of br_totals is one of espn"),
+        (Selection(sources=("espn",), datasets=("br_totals",)), "br_totals is no dataset of espn"),
         (Selection(seasons=("2023-24",), since=date(2025, 1, 1)), "season 2023-24 has no day between 2025-01-01 and"),
         (Selection(since=date(2025, 7, 10), until=date(2025, 8, 20)), "since 2025-07-10 until 2025-08-20 are expected"),
         (
@@ -122,8 +122,8 @@ def test_a_schedule_comes_along_from_the_first_season_on_that_somebody_needs() -
         (Selection(until=date(1990, 1, 1)), "no files until 1990-01-01 are expected"),
         (Selection(datasets=("br_schedule",), until=date(1999, 9, 30)), "of br_schedule until 1999-09-30 are expected"),
         (Selection(datasets=("espn_summary",), until=date(2001, 6, 1)), "the seasons are 2002-03 to 2025-26"),
-        (Selection(("espn",), ("espn_summary", "br_totals")), "no dataset of br_totals is one of espn"),
-        (Selection(("espn", "nba_api"), ("espn_summary",)), "no dataset of espn_summary is one of nba_api"),
+        (Selection(("espn",), ("espn_summary", "br_totals")), "br_totals is no dataset of espn"),
+        (Selection(("espn", "nba_api"), ("espn_summary",)), "nba_api has none of the datasets espn_summary"),
     ],
 )
 def test_a_selection_of_what_there_is_none_of_is_refused(selection: Selection, message: str) -> None:

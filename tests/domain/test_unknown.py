@@ -42,7 +42,7 @@ def _boards(count: int) -> list[Cell]:
         pytest.param(Status(State.GAP, "not in the lake", Kind.MISSING), False, id="missing"),
         pytest.param(Status(State.GAP, "an error page", Kind.INVALID), False, id="bad"),
         pytest.param(Status(State.GAP, "games follow", Kind.STALE), False, id="stale"),
-        pytest.param(Status(State.DEFERRED, "not looked into yet", limit=Limit.EXAMINE_AT_MOST), False, id="unread"),
+        pytest.param(Status(State.DEFERRED, "not read yet", limit=Limit.EXAMINE_AT_MOST), False, id="unread"),
         pytest.param(Status(State.DEFERRED, "source paused", Kind.MISSING), False, id="missing, for later"),
         pytest.param(Status(State.IN_FLIGHT, "being fetched", Kind.MISSING), False, id="being fetched"),
         pytest.param(Status(State.UNAVAILABLE, "the source has none", Kind.MISSING), False, id="none at the source"),
@@ -57,7 +57,7 @@ def test_a_schedule_is_known_when_it_tells_of_all_games_that_are_listed_so_far(s
 
 def test_a_schedule_that_is_there_and_whose_games_are_not_counted_is_unknown() -> None:
     schedule = _schedule()
-    assert len(find_unknown(NEEDING, [schedule], {schedule.key: Status(State.PRESENT, "not looked into")}, set())) == 3
+    assert len(find_unknown(NEEDING, [schedule], {schedule.key: Status(State.PRESENT, "not read")}, set())) == 3
 
 
 def test_what_an_operator_says_is_told_from_what_the_source_says() -> None:

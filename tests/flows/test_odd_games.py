@@ -101,7 +101,7 @@ def test_one_odd_entry_is_named_and_costs_no_other_game(
     report = run_reconcile(sources=[source], **DAY)
     assert report.failed == []
     verdict = _examined(key)
-    assert re.search(r"1 of \d+ entries is odd: \w+: ", verdict.reason)
+    assert re.search(r"1 of \d+ entries cannot be read: \w+: ", verdict.reason)
     games = {game.id for game in verdict.games if f"{game.day}" == "2026-01-13"}
     stored = {cell.game.id for cell in report.survey.cells.values() if cell.game and cell.key in report.filled}
     assert stored == games != set()

@@ -98,8 +98,8 @@ def test_files_that_were_not_read_yet_are_deferred_and_cost_no_request(
     assert document["cells"]["deferred"] == total - 5
     assert document["fills"] == []
     shown = " ".join(adce("plan", *AS_OF).stdout.split())
-    assert f"{total - 10} files are not looked into yet; a run reads 5 of them" in shown
-    assert f"{total - 15} files are not looked into yet" in " ".join(adce("coverage", *AS_OF).stdout.split())
+    assert f"{total - 10} files are not read yet; a run reads 5 of them" in shown
+    assert f"{total - 15} files are not read yet" in " ".join(adce("coverage", *AS_OF).stdout.split())
     runs = 0
     while not (report := run_reconcile(sources=["espn"])).complete:
         assert report.fills == ()

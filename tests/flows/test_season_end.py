@@ -97,7 +97,7 @@ def test_a_board_that_tells_of_fewer_games_than_the_nba_is_looked_at_again(
     sites.clear_requests()
     report = live(now + HOUR, **scope)
     [fill] = report.fills
-    assert "1 game in nba_schedule" in fill.reason
+    assert "nba_schedule has 1" in fill.reason
     assert len(sites.requests()) == 1
     assert report.complete
     assert json.loads(board.read_text())["events"]
@@ -130,7 +130,7 @@ def test_a_difference_that_looking_again_does_not_mend_is_told_and_left(
         (False, "present", True),
     ]
     assert "which further looks did not change" in report.statuses[board].reason
-    told = [record.getMessage() for record in caplog.records if "looking again changed nothing" in record.getMessage()]
+    told = [record.getMessage() for record in caplog.records if "looking again did not change" in record.getMessage()]
     assert told == [
-        f"{board} tells of 0 games of {game.day} final, and 1 game in nba_schedule; looking again changed nothing"
+        f"{board} lists 0 final games on {game.day}, and nba_schedule has 1; looking again did not change that"
     ]

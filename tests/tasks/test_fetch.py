@@ -21,7 +21,7 @@ from tasks.commands import prepare
 from tasks.domain.errors import AbsentError, FetchError, HealingError, HeldError, RefusedError
 from tasks.domain.holds import Hold, Phase
 from tasks.domain.pacing import Departure
-from tasks.downloads import TooLargeError, UnreadableError, read_beginning, read_body
+from tasks.downloads import TooLargeError, UnpackError, read_beginning, read_body
 from tasks.fetch import Fetched, SourceClient
 from tasks.gate import Gate
 from tasks.ledger import Ledger
@@ -438,7 +438,7 @@ def test_a_body_is_read_however_it_is_packed_up_to_its_largest_size(encoding: st
         assert _run(read_beginning(answer(), size - 1)) == body[:-1]
     if size and bits:
         packed = packed[: len(packed) // 2]
-        with pytest.raises(UnreadableError):
+        with pytest.raises(UnpackError):
             _run(read_body(answer(), size))
 
 

@@ -92,9 +92,7 @@ def test_what_was_examined_comes_back_with_its_games(url: str) -> None:
 
 
 def test_disagreements_are_kept_by_schedule_and_day_until_they_are_mended(url: str) -> None:
-    one = Disagreement(
-        "june.html", date(2025, 6, 5), "0 games of 2025-06-05 final, and 1 game in nba_schedule", NOW, NOW
-    )
+    one = Disagreement("june.html", date(2025, 6, 5), "0 final games on 2025-06-05, and nba_schedule has 1", NOW, NOW)
     other = replace(one, day=date(2025, 6, 8))
     with closing(Ledger(url)) as ledger:
         ledger.record_disagreements([one, other], [])

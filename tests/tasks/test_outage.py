@@ -64,7 +64,7 @@ def test_what_the_lake_cannot_take_waits_and_nothing_is_asked_for_until_it_is_st
         assert await asyncio.gather(*bodies) == ["a", "b", "c"]
         await asking
         assert sorted(lake.stored) == ["a", "b", "c"]
-        assert (outage.reason, outage.lost, changes) == (None, 0, [True, False])
+        assert (outage.reason, outage.given_up, changes) == (None, 0, [True, False])
 
     asyncio.run(story())
 
@@ -95,7 +95,7 @@ def test_a_body_that_waits_to_the_end_is_counted_as_lost() -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
                 await asyncio.gather(*(outage.patiently(lambda: lake.put("a")) for _ in range(3)))
-        return outage.lost
+        return outage.given_up
 
     assert asyncio.run(story()) == 3
 
@@ -113,6 +113,6 @@ def test_a_ledger_that_cannot_be_written_ends_the_waiting() -> None:
             await asking
         with pytest.raises(LakeError, match="away"):
             await body
-        assert (str(outage.final), outage.lost) == ("full", 1)
+        assert (str(outage.final), outage.given_up) == ("full", 1)
 
     asyncio.run(story())

@@ -330,7 +330,7 @@ def test_an_empty_month_says_that_there_is_none_yet() -> None:
 def test_an_odd_row_is_named_and_spoils_no_other(row: str, odd: str) -> None:
     found = month(a_row("202401050BOS"), row, a_row("202401060BOS"))
     assert [game.id for game in found.games] == ["202401050BOS", "202401060BOS"]
-    assert (found.wholeness, found.reason) == (PARTIAL, f"1 of 3 entries is odd: {odd}")
+    assert (found.wholeness, found.reason) == (PARTIAL, f"1 of 3 entries cannot be read: {odd}")
 
 
 def test_an_empty_row_is_no_entry() -> None:

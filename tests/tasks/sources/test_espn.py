@@ -140,7 +140,7 @@ def test_a_game_that_may_fall_out_says_so() -> None:
 def test_an_odd_event_is_named_and_spoils_no_other(entry: Any, odd: str) -> None:
     found = board(an_event(), entry, an_event("401585603"))
     assert [game.id for game in found.games] == ["401585601", "401585603"]
-    assert (found.wholeness, found.reason) == (PARTIAL, f"1 of 3 entries is odd: {odd}")
+    assert (found.wholeness, found.reason) == (PARTIAL, f"1 of 3 entries cannot be read: {odd}")
 
 
 @pytest.mark.parametrize("status", [POSTPONED, CANCELED])

@@ -140,14 +140,14 @@ def test_of_two_entries_of_a_game_the_final_one_counts_else_that_of_the_later_da
 def test_an_odd_entry_is_named_and_spoils_no_other(entry: Any, odd: str) -> None:
     found = scheduled(a_game(), entry, a_game("0022300003"))
     assert [game.id for game in found.games] == ["0022300001", "0022300003"]
-    assert (found.wholeness, found.reason) == (PARTIAL, f"1 of 3 entries is odd: {odd}")
+    assert (found.wholeness, found.reason) == (PARTIAL, f"1 of 3 entries cannot be read: {odd}")
 
 
 def test_many_odd_entries_are_counted_beside_games_that_are_not_final() -> None:
     odd = [a_game(f"00223009{n:02}", gameStatus=4) for n in range(5)]
     found = scheduled(a_game(), a_game("0022300002", gameStatus=1), *odd)
     assert found.reason == (
-        "1 of 2 games not final; 5 of 7 entries are odd: 0022300900: gameStatus 4, 0022300901: gameStatus 4,"
+        "1 of 2 games not final; 5 of 7 entries cannot be read: 0022300900: gameStatus 4, 0022300901: gameStatus 4,"
         " 0022300902: gameStatus 4, 2 more"
     )
 
@@ -156,7 +156,7 @@ def test_a_day_of_the_schedule_that_cannot_be_read_spoils_no_other() -> None:
     body = {"leagueSchedule": {"seasonYear": "2023-24", "gameDates": [{"games": [a_game()]}, None, {"games": None}]}}
     found = examine(json.dumps(body).encode(), {"season": "2023-24"}, Check(name="nba_api.schedule"))
     assert (len(found.games), found.wholeness) == (1, PARTIAL)
-    assert found.reason.startswith("2 of 3 entries are odd")
+    assert found.reason.startswith("2 of 3 entries cannot be read")
 
 
 @pytest.mark.parametrize(

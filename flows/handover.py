@@ -65,7 +65,7 @@ async def hand_over(run: Run, fills: Sequence[Fill], attempt: int) -> FlowRun:
         "ends": run.ends.isoformat(),
         "as_of": run.as_of and run.as_of.isoformat(),
         "priority": run.priority and run.priority.value,
-        "lake": run.acquaintance and run.acquaintance.mark.id,
+        "lake": run.pairing and run.pairing.mark.id,
         "ledger": run.ledger.id,
     }
     for tries_left in reversed(range(_TRIES)):

@@ -23,7 +23,7 @@ from tasks.buckets import client_for_buckets, open_buckets
 from tasks.domain.errors import AdceError, LakeError
 from tasks.domain.expected import Selection, game_cells
 from tasks.domain.keys import folders
-from tasks.domain.lakes import Acquaintance
+from tasks.domain.lakes import Pairing
 from tasks.domain.lanes import LATENCY, START_UP, Supply
 from tasks.domain.plan import Deferral, Fill, Gap, Plan, without
 from tasks.domain.rollout import scrapers
@@ -92,9 +92,9 @@ class Run(View):
     async def begin_to_store(self) -> None:
         """Before anything is asked for: sees that the lake can be written, and has it say which one it is."""
         await self.lake.check_writable(folders(self.config.datasets.values()))
-        if self.acquaintance and not self.config.test_mode:
-            mark = await leave_mark(self.lake, self.ledger, self.acquaintance)
-            self.acquaintance = Acquaintance(mark, is_marked=True)
+        if self.pairing and not self.config.test_mode:
+            mark = await leave_mark(self.lake, self.ledger, self.pairing)
+            self.pairing = Pairing(mark, is_marked=True)
 
     async def work_on(self, fill: Fill, work: Coroutine[Any, Any, T]) -> T:
         """Does the work of a fill's subflow in the loop that the run's connections and buckets belong to.
@@ -260,8 +260,8 @@ async def open_run(
 
     Raises an AdceError that names what cannot be opened.
     """
-    lake, ledger, acquaintance = await open_lake_and_ledger(config, selection, as_of, fetches=fetches, part=part)
-    run = Run(config, selection, lake, ledger, as_of, max_fills, priority, part, acquaintance=acquaintance)
+    lake, ledger, pairing = await open_lake_and_ledger(config, selection, as_of, fetches=fetches, part=part)
+    run = Run(config, selection, lake, ledger, as_of, max_fills, priority, part, pairing=pairing)
     token = RUN.set(run)
     try:
         if fetches:

@@ -11,23 +11,23 @@ from config.secrets import masked
 from tasks.domain.errors import LakeError, Reach
 from tasks.domain.lakes import (
     MARK_KEY,
-    Acquaintance,
     Facts,
     KnownLake,
     LakeKind,
     LakeMark,
-    acquaint,
+    Pairing,
     check_part,
     mark_from,
+    pair,
 )
 from tasks.ledger import Ledger
 
 log = logging.getLogger(__name__)
 
 
-async def get_acquainted(
+async def check_pairing(
     lake: Store, ledger: Ledger, wanted: LakeKind | None, planned: tuple[str | None, str | None] = (None, None)
-) -> Acquaintance:
+) -> Pairing:
     """Looks whether lake and ledger belong together, and says what is new. Writes nothing to the lake.
 
     `wanted` is the kind of lake that is to be written to; `planned` the ids of the lake and the ledger of the run
@@ -46,7 +46,7 @@ async def get_acquainted(
     if planned != (None, None):
         here = mark.id if mark else known.id if known and known.url == facts.lake else ""
         check_part(planned, (here, ledger.id), facts)
-    found = acquaint(facts, wanted, LakeMark(uuid.uuid4().hex, LakeKind.REAL, datetime.now(UTC)))
+    found = pair(facts, wanted, LakeMark(uuid.uuid4().hex, LakeKind.REAL, datetime.now(UTC)))
     if wanted is None:
         if found.is_marked and found.mark.kind is LakeKind.SANDBOX:
             log.warning("lake %s is a sandbox's: its games are invented", facts.lake)
@@ -57,7 +57,7 @@ async def get_acquainted(
     return found
 
 
-async def leave_mark(lake: Store, ledger: Ledger, found: Acquaintance) -> LakeMark:
+async def leave_mark(lake: Store, ledger: Ledger, found: Pairing) -> LakeMark:
     """Has the lake say what it is, and the ledger which lake it is of. Of two who do so at once, the first prevails."""
     mark = found.mark
     if not found.is_marked:

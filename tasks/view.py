@@ -21,7 +21,7 @@ from tasks.domain.errors import SelectionError
 from tasks.domain.expected import Cell, Selection, calendar_cells, in_utc, needing
 from tasks.domain.games import Game
 from tasks.domain.keys import KeyPatterns
-from tasks.domain.lakes import Acquaintance, LakeKind
+from tasks.domain.lakes import LakeKind, Pairing
 from tasks.domain.lanes import LATENCY, START_UP, Supply, foresee, with_eta
 from tasks.domain.pacing import spacing
 from tasks.domain.plan import Fill, Gap, Plan, make_plan
@@ -32,7 +32,7 @@ from tasks.domain.survey import Survey, expected_cells, listed_games, take_surve
 from tasks.domain.unknown import find_unknown
 from tasks.domain.verdicts import Verdict
 from tasks.history import Arm
-from tasks.identity import get_acquainted
+from tasks.identity import check_pairing
 from tasks.inventory import check_ids, examine_stored, list_lake
 from tasks.leases import Leases
 from tasks.ledger import Ledger
@@ -73,7 +73,7 @@ class View:
     max_fills: int | None = None
     priority: Priority | None = None  # of all fills, whatever their own would be
     part: Part | None = None
-    acquaintance: Acquaintance | None = None  # of the lake and the ledger
+    pairing: Pairing | None = None  # of the lake and the ledger
     listing: dict[str, LakeObject] | None = None  # what the lake is to hold: then nothing is kept of the look
     begun: datetime = field(default_factory=lambda: datetime.now(UTC))
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
@@ -374,7 +374,7 @@ async def open_lake_and_ledger(
     *,
     fetches: bool = False,
     part: Part | None = None,
-) -> tuple[Store, Ledger, Acquaintance]:
+) -> tuple[Store, Ledger, Pairing]:
     """After all that can be checked without them was found right.
 
     For who fetches, a local lake is made; but not for a part of a run, since that has one.
@@ -386,7 +386,7 @@ async def open_lake_and_ledger(
 
 async def open_both(
     config: Config, *, fetches: bool = False, part: Part | None = None
-) -> tuple[Store, Ledger, Acquaintance]:
+) -> tuple[Store, Ledger, Pairing]:
     """The lake and the ledger of the configuration, which belong together. Raises an AdceError if they do not."""
     lake = await open_lake(config)
     planned = (part.lake, part.ledger) if part else (None, None)
@@ -394,7 +394,7 @@ async def open_both(
     ledger = Ledger(config.ledger)
     try:
         kind = LakeKind.SANDBOX if config.sandbox else LakeKind.REAL
-        return lake, ledger, await get_acquainted(lake, ledger, kind if fetches else None, planned)
+        return lake, ledger, await check_pairing(lake, ledger, kind if fetches else None, planned)
     except BaseException:
         ledger.close()
         raise

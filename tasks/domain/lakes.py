@@ -61,16 +61,16 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class Acquaintance:
-    """A lake and a ledger that belong together: what the lake's mark is or is to be, and what is new, for a log."""
+class Pairing:
+    """A lake and a ledger that belong together: the mark that the lake has or is to get, and what is new, for a log."""
 
     mark: LakeMark
     is_marked: bool
     news: str | None = None
 
 
-def acquaint(facts: Facts, wanted: LakeKind | None, new: LakeMark) -> Acquaintance:
-    """What follows when they meet; `wanted` is the kind that is to be written to (None: it is only looked at).
+def pair(facts: Facts, wanted: LakeKind | None, new: LakeMark) -> Pairing:
+    """Pairs a lake with a ledger; `wanted` is the kind of lake to be written to (None: it is only looked at).
 
     `new` is the mark of a lake that has none and that the ledger does not know. Raises MismatchError.
     """
@@ -78,7 +78,7 @@ def acquaint(facts: Facts, wanted: LakeKind | None, new: LakeMark) -> Acquaintan
     if mark is None and known is not None and known.url == facts.lake:
         _check_kind(facts, known.kind, wanted)
         again = replace(new, id=known.id, kind=known.kind)
-        return Acquaintance(again, is_marked=False, news=f"lake {facts.lake} has no mark ({MARK_KEY}) any more")
+        return Pairing(again, is_marked=False, news=f"lake {facts.lake} has no mark ({MARK_KEY}) any more")
     if known is not None and (mark is None or mark.id != known.id):
         moved = f"; if it is that one, moved, take its {MARK_KEY} along" if mark is None else ""
         raise MismatchError(
@@ -90,15 +90,15 @@ def acquaint(facts: Facts, wanted: LakeKind | None, new: LakeMark) -> Acquaintan
             _check_kind(facts, LakeKind.REAL, wanted)
         if wanted is LakeKind.SANDBOX:
             _check_history(facts)
-        return Acquaintance(replace(new, kind=wanted or LakeKind.REAL), is_marked=False)
+        return Pairing(replace(new, kind=wanted or LakeKind.REAL), is_marked=False)
     _check_kind(facts, mark.kind, wanted)
     if known is None:
         if mark.kind is LakeKind.SANDBOX:
             _check_history(facts)
         made = f"lake {facts.lake} was begun on {mark.made:%Y-%m-%d}"
-        return Acquaintance(mark, True, f"{made}; what happened to it before is not in ledger {facts.ledger}")
+        return Pairing(mark, True, f"{made}; what happened to it before is not in ledger {facts.ledger}")
     news = f"lake {known.url} is at {facts.lake} now" if known.url != facts.lake else None
-    return Acquaintance(mark, is_marked=True, news=news)
+    return Pairing(mark, is_marked=True, news=news)
 
 
 def _check_kind(facts: Facts, kind: LakeKind, wanted: LakeKind | None) -> None:

@@ -14,7 +14,7 @@ import pytest
 from blocks.store import Store
 from deployments.sandbox.place import ledger_of
 from tasks.domain.lakes import MARK_KEY, LakeKind, mark_from
-from tasks.identity import get_acquainted, leave_mark
+from tasks.identity import check_pairing, leave_mark
 from tasks.ledger import Ledger
 
 ADCE = str(Path(sys.executable).with_name("adce"))
@@ -82,11 +82,11 @@ def test_reading_commands_refuse_the_ledger_of_another_lake(adce: Any, adce_home
     lake.check(create=True)
 
     async def use(ledger: Ledger) -> None:
-        await leave_mark(lake, ledger, await get_acquainted(lake, ledger, LakeKind.REAL))
+        await leave_mark(lake, ledger, await check_pairing(lake, ledger, LakeKind.REAL))
 
     with closing(Ledger(f"sqlite:///{adce_home / 'ledger.db'}")) as ledger:
         assert adce("plan", *BOARDS).exit_code == 0
-        assert ledger.lake() is None, "looking makes no acquaintance"
+        assert ledger.lake() is None, "looking binds it to no lake"
         asyncio.run(use(ledger))
     assert adce("plan", *BOARDS).exit_code == 0
     (tmp_path / "another").mkdir()

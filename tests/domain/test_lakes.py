@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tasks.domain.errors import MismatchError
-from tasks.domain.lakes import Acquaintance, Facts, KnownLake, LakeKind, LakeMark, acquaint, check_part, mark_from
+from tasks.domain.lakes import Facts, KnownLake, LakeKind, LakeMark, Pairing, check_part, mark_from, pair
 
 REAL, SANDBOX = LakeKind.REAL, LakeKind.SANDBOX
 MADE = datetime(2026, 1, 15, tzinfo=UTC)
@@ -39,8 +39,8 @@ def some_facts(mark: LakeMark | None = A, known: KnownLake | None = KNOWN, **cha
     ],
 )
 def test_what_belongs_together_goes_on(facts: Facts, wanted: LakeKind, mark: LakeMark, news: str | None) -> None:
-    found = acquaint(facts, wanted, NEW)
-    assert found == Acquaintance(mark, is_marked=facts.mark is not None, news=found.news)
+    found = pair(facts, wanted, NEW)
+    assert found == Pairing(mark, is_marked=facts.mark is not None, news=found.news)
     assert (news or "") in (found.news or "")
     assert bool(news) == bool(found.news)
 
@@ -68,7 +68,7 @@ def test_what_belongs_together_goes_on(facts: Facts, wanted: LakeKind, mark: Lak
 )
 def test_what_does_not_is_refused_with_the_remedy(facts: Facts, wanted: LakeKind, says: str) -> None:
     with pytest.raises(MismatchError, match=says) as raised:
-        acquaint(facts, wanted, NEW)
+        pair(facts, wanted, NEW)
     assert "\n" not in str(raised.value)
 
 

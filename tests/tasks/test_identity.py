@@ -11,7 +11,7 @@ import pytest
 from blocks.store import Store
 from tasks.domain.errors import MismatchError
 from tasks.domain.lakes import MARK_KEY, LakeKind, LakeMark
-from tasks.identity import get_acquainted, leave_mark, read_mark
+from tasks.identity import check_pairing, leave_mark, read_mark
 from tasks.ledger import Ledger
 
 
@@ -33,12 +33,12 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 
 async def _use(lake: Store, ledger: Ledger) -> LakeMark:
-    return await leave_mark(lake, ledger, await get_acquainted(lake, ledger, LakeKind.REAL))
+    return await leave_mark(lake, ledger, await check_pairing(lake, ledger, LakeKind.REAL))
 
 
 def test_they_know_each_other_from_the_first_store_on(lake: Store, ledger: Ledger) -> None:
     async def story() -> LakeMark:
-        await get_acquainted(lake, ledger, LakeKind.REAL)
+        await check_pairing(lake, ledger, LakeKind.REAL)
         assert await lake.is_empty(), "looking writes nothing"
         assert ledger.lake() is None
         mark = await _use(lake, ledger)
@@ -54,7 +54,7 @@ def test_they_know_each_other_from_the_first_store_on(lake: Store, ledger: Ledge
 def test_of_two_that_mark_a_lake_at_once_the_first_prevails(lake: Store, ledger: Ledger, tmp_path: Path) -> None:
     async def story() -> list[LakeMark]:
         with closing(Ledger(f"sqlite:///{tmp_path / 'other.db'}")) as other:
-            found = [await get_acquainted(lake, each, LakeKind.REAL) for each in (ledger, other)]
+            found = [await check_pairing(lake, each, LakeKind.REAL) for each in (ledger, other)]
             marks = await asyncio.gather(leave_mark(lake, ledger, found[0]), leave_mark(lake, other, found[1]))
             assert ledger.lake() == other.lake()
             return marks
@@ -86,7 +86,7 @@ def test_another_lake_is_refused_and_a_ledger_keeps_its_own_id(lake: Store, ledg
     other = _lake(tmp_path / "other")
     for kind in (LakeKind.REAL, None):
         with pytest.raises(MismatchError, match="use another ledger"):
-            asyncio.run(get_acquainted(other, ledger, kind))
+            asyncio.run(check_pairing(other, ledger, kind))
     again = Ledger(str(ledger.database.url))
     with closing(Ledger(f"sqlite:///{tmp_path / 'other.db'}")) as second, closing(again) as same:
         assert same.id == ledger.id != second.id
@@ -94,8 +94,8 @@ def test_another_lake_is_refused_and_a_ledger_keeps_its_own_id(lake: Store, ledg
         assert known is not None
         planned = ("somewhere else", ledger.id)
         with pytest.raises(MismatchError, match=r"^the lake here is"):
-            asyncio.run(get_acquainted(other, second, LakeKind.REAL, planned))
+            asyncio.run(check_pairing(other, second, LakeKind.REAL, planned))
         with pytest.raises(MismatchError, match=r"^the ledger here is"):
-            asyncio.run(get_acquainted(lake, second, LakeKind.REAL, (known.id, ledger.id)))
+            asyncio.run(check_pairing(lake, second, LakeKind.REAL, (known.id, ledger.id)))
         assert second.lake() is None
     assert asyncio.run(other.is_empty())

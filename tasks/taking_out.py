@@ -11,7 +11,7 @@ from config.models import Config
 from tasks.domain.absences import Absence
 from tasks.domain.coverage import plural
 from tasks.domain.expected import Cell
-from tasks.domain.states import Kind, State
+from tasks.domain.states import Kind, State, Status
 from tasks.ledger import Ledger
 from tasks.why import keys_of, survey_of
 
@@ -57,11 +57,16 @@ class TakingOut:
 async def consider(config: Config, ledger: Ledger, store: Store, texts: Iterable[str], now: datetime) -> TakingOut:
     """What some keys, patterns, games and dates come to. Raises SelectionError for one that is about nothing.
 
-    A file is there unless it is a gap; one that only waits to be looked at again is there, too.
+    A file is there unless it is a gap; one that only waits to be looked at again is there, too, but not a list that its
+    source does not have any more.
     """
     cells = keys_of(config, ledger, texts, now)
     survey, objects = await survey_of(config, ledger, store, cells, now)
-    there = [key for key in cells if key in objects and survey.statuses[key].kind in (None, Kind.STALE)]
+    there = [key for key in cells if key in objects and _is_there(survey.statuses[key])]
     marks = {key: cell for key, cell in cells.items() if key not in set(there)}
     not_due = sum(survey.statuses[key].state is State.NOT_DUE for key in marks)
     return TakingOut(marks, there, not_due, config)
+
+
+def _is_there(status: Status) -> bool:
+    return status.state is not State.UNAVAILABLE and status.kind in (None, Kind.STALE)

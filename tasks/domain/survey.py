@@ -8,19 +8,19 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 
-from config.models import Config
+from config.models import Config, Dataset
 from tasks.domain.absences import Absence
 from tasks.domain.absences import status_of as absence_status
 from tasks.domain.agreement import Disagreement, by_key
 from tasks.domain.expected import Cell, Selection, calendar_cells, game_cells
-from tasks.domain.finality import awaited_again, games_final_after
+from tasks.domain.finality import awaited_again, games_final_after, over_at
 from tasks.domain.games import Game, each_once
 from tasks.domain.plan import Gap
 from tasks.domain.reasons import Limit
 from tasks.domain.rollout import scrapers
-from tasks.domain.states import Examination, Kind, LakeObject, State, Status, Unreadable, state_of, version_of
+from tasks.domain.states import Examination, Kind, LakeObject, State, Status, Unreadable, state_of, taken_at, version_of
 from tasks.domain.unknown import Unknown
-from tasks.domain.verdicts import Verdict
+from tasks.domain.verdicts import Verdict, Wholeness
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,10 @@ def take_survey(
             status = _differing(status, differences[key], now)
         if status.state is State.GAP:
             is_good = have is not None and seen is not None and seen.good and seen.is_of(have)
-            status = _instead(cell, status, is_good, config, absences, marks, now)
+            ended = None
+            if have is not None and current is not None and key not in differences:
+                ended = _taken_after_its_end(cell, dataset, have, current, now)
+            status = _instead(cell, status, is_good, ended, config, absences, marks, now)
         if is_unread and status.state is State.GAP and status.kind is Kind.INVALID:
             reason = f"to be read anew; a former check found: {status.reason}"
             status = replace(status, state=State.DEFERRED, reason=reason, until=read_from, limit=Limit.EXAMINE_AT_MOST)
@@ -187,16 +190,34 @@ def _awaited(gap: Status, absence: Absence, again: datetime) -> Status:
     return replace(gap, state=State.DEFERRED, reason=reason, until=again, limit=Limit.NOT_PUBLISHED)
 
 
+def _taken_after_its_end(
+    cell: Cell, dataset: Dataset, have: LakeObject, current: Examination, now: datetime
+) -> datetime | None:
+    """When a list was taken, if that was after its day, month or season had ended.
+
+    Of one with open ends that somebody else has stored that is not known: they may have taken it long before.
+    """
+    if current.fetched is None and current.verdict.wholeness is not Wholeness.WHOLE:
+        return None
+    taken = taken_at(have, current, now)
+    return taken if dataset.per != "game" and taken >= over_at(dataset, cell.last_day) else None
+
+
 def _instead(
     cell: Cell,
     gap: Status,
     is_good: bool,
+    ended: datetime | None,
     config: Config,
     absences: Mapping[str, Absence],
     marks: Mapping[str, Mark],
     now: datetime,
 ) -> Status:
-    """What a gap is, if it is not one for this run. `is_good`: the lake has the right document, whole or not."""
+    """What a gap is, if it is not one for this run.
+
+    `is_good`: the lake has the right document, whole or not. `ended`: the gap is a list that was taken then, after its
+    end. If its source does not have it any more, no later version of it will come.
+    """
     dataset, absence = config.datasets[cell.dataset], absences.get(cell.key)
     if gap.kind is Kind.UNREADABLE and (absence is None or absence.note is None):
         absence = None
@@ -207,11 +228,12 @@ def _instead(
     elif absence and (said := absence_status(absence, config.reconcile.unavailable, now)):
         if gap.kind is Kind.STALE and cell.game is not None:
             return Status(State.PRESENT, f"complete; looked at again for corrections: {said.reason}", until=said.until)
-        if gap.kind is not Kind.STALE:
-            said = replace(said, kind=gap.kind, lost=gap.lost)
-            if said.state is State.UNAVAILABLE and is_good:
-                return replace(said, reason=f"{said.reason}; a partial version is kept", partial=True)
-            return said
+        if gap.kind is Kind.STALE and ended and absence.note is None:
+            return Status(State.PRESENT, f"taken on {ended:%Y-%m-%d}, after its end; {said.reason}", until=said.until)
+        said = replace(said, kind=gap.kind, lost=gap.lost)
+        if said.state is State.UNAVAILABLE and is_good:
+            return replace(said, reason=f"{said.reason}; a partial version is kept", partial=True)
+        return said
     if mark := marks.get(cell.work):
         return replace(gap, state=State.IN_FLIGHT, reason=f"being fetched by {mark.holder}", until=mark.until)
     return gap

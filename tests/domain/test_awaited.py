@@ -4,12 +4,13 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from tasks.domain.absences import Absence
+from tasks.domain.absences import Absence, looked
 from tasks.domain.expected import Cell, Selection, calendar_cells
 from tasks.domain.reasons import Limit
 from tasks.domain.states import Examination, Kind, LakeObject, State, Status, version_of
 from tasks.domain.survey import take_survey
-from tasks.domain.verdicts import Verdict, bad, whole
+from tasks.domain.unknown import is_known
+from tasks.domain.verdicts import Verdict, bad, partial, whole
 from tests.builders import a_config
 
 CONFIG = a_config()
@@ -73,3 +74,33 @@ def test_of_a_season_that_is_over_nothing_is_awaited() -> None:
     cells = calendar_cells(CONFIG, ASKED, Selection(datasets=("br_schedule",), seasons=("2023-24",)))
     june = next(cell for cell in cells if cell.last_day == date(2024, 6, 30))
     assert _status(june, ASKED + HOUR, **BELIEVED).state is State.UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    "verdict", [whole(), partial("1 of 40 entries is odd: 7: no date")], ids=["whole", "odd entry"]
+)
+@pytest.mark.parametrize(("taken", "known"), [("2025-07-02", True), ("2025-06-12", False)], ids=["after", "before"])
+def test_a_list_that_its_source_has_no_more_is_asked_for_ever_less_often_and_counts_if_taken_after_its_end(
+    verdict: Verdict, taken: str, known: bool
+) -> None:
+    have = LakeObject(JUNE.key, 10**6, datetime.fromisoformat(f"{taken}T12:00Z"), "etag")
+    examined = {JUNE.key: Examination(version_of(have, "check"), verdict, have.modified)}
+    checks, rules = dict.fromkeys(CONFIG.datasets, "check"), CONFIG.reconcile.unavailable
+    absence, asked, now = None, 0, datetime(2025, 9, 1, tzinfo=UTC)
+    for quarter in range(4 * 24 * 5):
+        at = now + quarter * HOUR / 4
+        absences = {JUNE.key: absence} if absence else {}
+        survey = take_survey(CONFIG, {JUNE.key: JUNE}, {JUNE.key: have}, examined, checks, at, absences)
+        status = survey.statuses[JUNE.key]
+        if status.state is State.GAP:
+            asked += 1
+            absence = looked(absence, JUNE.key, JUNE.dataset, "HTTP 404", at, rules)
+    assert asked < 12
+    assert status.state is (State.PRESENT if known else State.UNAVAILABLE)
+    assert is_known(status) is known
+    assert "HTTP 404" in status.reason
+    assert absence is not None
+    assert status.until == absence.until
+    operator = Absence(JUNE.key, "", now, now, until=now + 90 * DAY, note="it is gone")
+    survey = take_survey(CONFIG, {JUNE.key: JUNE}, {JUNE.key: have}, examined, checks, now, {JUNE.key: operator})
+    assert survey.statuses[JUNE.key].limit is Limit.OPERATOR

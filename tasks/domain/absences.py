@@ -25,6 +25,10 @@ class Absence:
     dataset: str = ""
     unfinished: bool = False  # at the last look the source had the right document, and that was not whole
 
+    def is_ahead_of(self, now: datetime) -> bool:
+        """Was it found by a run whose clock was set ahead? That says nothing of today."""
+        return self.note is None and self.first > now
+
 
 def looked(
     before: Absence | None,
@@ -40,6 +44,8 @@ def looked(
 
     What an operator has said stays as it is until its time is over.
     """
+    if before is not None and before.is_ahead_of(now):
+        before = None
     if before is not None and before.until is not None:
         if now < before.until and before.note is not None:
             return before
@@ -60,6 +66,8 @@ def doubted(absences: Iterable[Absence]) -> set[str]:
 
 def status_of(absence: Absence, rules: Unavailability, now: datetime) -> Status | None:
     """What a gap is instead: unavailable, deferred until the next look, or None: it may be looked for now."""
+    if absence.is_ahead_of(now):
+        return None
     if absence.until is not None:
         if now >= absence.until:
             return None

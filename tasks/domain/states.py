@@ -98,8 +98,13 @@ class Unreadable(NamedTuple):
 
 
 def taken_at(have: LakeObject, current: Examination, now: datetime) -> datetime:
-    """When the source gave it. Of what somebody else has stored, that is when they did."""
-    return current.fetched or min(have.modified, now)
+    """When the source gave it. Of what somebody else has stored, that is when they did.
+
+    The same of what was fetched by a run whose clock was set ahead: a later look must not seem done.
+    """
+    if current.fetched is not None and current.fetched <= now:
+        return current.fetched
+    return min(have.modified, now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +181,7 @@ def _whole_game(
     """Complete; but the files of a game that ended lately may still be corrected at the source."""
     if current.agreed or not looks or game.status is not GameStatus.FINAL:
         return _COMPLETE
-    taken = current.fetched or have.modified
+    taken = taken_at(have, current, now)
     again = next((cell.due_at + look for look in looks if cell.due_at + look > taken), None)
     if again is None:
         if not current.changed:

@@ -219,7 +219,7 @@ def _instead(
     end. If its source does not have it any more, no later version of it will come.
     """
     dataset, absence = config.datasets[cell.dataset], absences.get(cell.key)
-    if gap.kind is Kind.UNREADABLE and (absence is None or absence.note is None):
+    if absence and absence.note is None and (gap.kind is Kind.UNREADABLE or absence.is_ahead_of(now)):
         absence = None
     if absence and absence.note is None and awaited_again(dataset, cell.season, now):
         again = awaited_again(dataset, cell.season, absence.last)

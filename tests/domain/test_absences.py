@@ -55,6 +55,16 @@ def test_the_first_looks_are_not_held_back_and_later_ones_come_ever_later_but_in
     assert hours[-1] == 24
 
 
+def test_what_a_run_has_found_whose_clock_was_set_ahead_is_no_evidence() -> None:
+    ahead = _after(9000, 9012, 9024)
+    assert ahead.until is not None
+    assert status_of(ahead, RULES, NOW) is None
+    absence = ahead
+    for hours in (0, 12, 24):
+        absence = looked(absence, "key", "espn_summary", "HTTP 404", NOW + hours * HOUR, RULES)
+    assert (absence.first, absence.looks, absence.until) == (NOW, 3, NOW + 24 * HOUR + RULES.expires)
+
+
 def test_what_an_operator_sets_holds_at_once_and_tells_the_note() -> None:
     absence = Absence("key", "", NOW, NOW, until=NOW + HOUR, note="never played")
     status = status_of(absence, RULES, NOW)

@@ -48,6 +48,10 @@ def test_the_page_of_a_month_is_not_due_until_it_is_published_however_often_it_w
     assert _status(JUNE, ASKED + 6 * HOUR, **change).kind is Kind.MISSING, "looked for again"
 
 
+def test_what_a_run_has_found_whose_clock_was_set_ahead_puts_no_look_off() -> None:
+    assert _status(JUNE, ASKED - HOUR).kind is Kind.MISSING
+
+
 def test_after_the_season_the_page_counts_as_any_other() -> None:
     late = datetime(2025, 7, 9, tzinfo=UTC)
     assert _status(JUNE, late).kind is Kind.MISSING

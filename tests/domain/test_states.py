@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 
 from tasks.domain.expected import Cell
 from tasks.domain.games import GameStatus
-from tasks.domain.states import Examination, Kind, LakeObject, State, Status, count_states, state_of, version_of
+from tasks.domain.states import (
+    Examination,
+    Kind,
+    LakeObject,
+    State,
+    Status,
+    count_states,
+    state_of,
+    taken_at,
+    version_of,
+)
 from tasks.domain.verdicts import Verdict, bad, partial, whole
 from tests.builders import NOW, a_board, a_cell, a_config, a_game, an_object
 
@@ -211,3 +221,13 @@ def test_states_partition_the_cells(
             assert cell.game is None or cell.game.status is GameStatus.FINAL
     counts = count_states(status.state for status in statuses)
     assert counts["total"] == len(cases) == sum(counts.values()) - counts["total"]
+
+
+def test_a_run_whose_clock_was_set_ahead_does_no_look_in_advance() -> None:
+    ahead = NOW + timedelta(days=400)
+    season = a_board(key="schedule", dataset="nba_schedule", first_day=date(2025, 9, 25), last_day=date(2026, 6, 30))
+    have = an_object(key="schedule", modified=NOW - timedelta(days=1))
+    seen = Examination(version_of(have, "check"), whole(), ahead)
+    status = state_of(season, DATASETS["nba_schedule"], have, seen, seen, (), NOW)
+    assert (status.state, status.kind) == (State.GAP, Kind.STALE)
+    assert taken_at(have, seen, ahead) == ahead

@@ -37,7 +37,7 @@ from tasks.domain.errors import (
     UnfinishedError,
 )
 from tasks.domain.expected import Cell
-from tasks.domain.finality import awaited_again
+from tasks.domain.finality import awaited_again, published_by
 from tasks.domain.partials import Version
 from tasks.domain.plan import Fill, without
 from tasks.domain.rollout import source_for
@@ -230,7 +230,8 @@ async def _fetch_and_store(
             failed.requests = error.requests
             return _unfilled(cells, "failed", failed)
         again = awaited_again(dataset, cells[0].season, run.now())
-        if again and dataset.per != "date" and not any(cell.key in run.objects for cell in cells):
+        is_late = run.now() >= published_by(dataset, cells[0].season, cells[0].last_day)
+        if again and not is_late and not any(cell.key in run.objects for cell in cells):
             return _unfilled(cells, "deferred", error, again)
         return await _absent(run, cells, error)
     except AdceError as error:

@@ -94,6 +94,14 @@ def awaited_again(dataset: Dataset, season: str, asked: datetime) -> datetime | 
     return asked + _while_it_grows(dataset, dataset.refresh, season, asked)
 
 
+def published_by(dataset: Dataset, season: str, last_day: date) -> datetime:
+    """When a list should be there at the latest: it comes with its first game.
+
+    So that of a month is there when the month is over, and that of a season when its first month is.
+    """
+    return seasons.first_month_over_at(season) if dataset.per == "season" else over_at(dataset, last_day)
+
+
 def games_final_after(config: Config, schedule: str) -> timedelta:
     """How long after their start the games of a schedule should be final in it: as soon as a file of theirs is due."""
     return min((d.due_after for d in config.datasets.values() if d.schedule == schedule), default=GAME_LENGTH)

@@ -108,6 +108,12 @@ def months_of(season: str) -> list[str]:
     return order[order.index(first.get(year, "october")) :] + last
 
 
+def first_month_over_at(season: str) -> datetime:
+    """When the first month with games has ended."""
+    _, last_day = days_of_month(season, months_of(season)[0])
+    return eastern_midnight(last_day + timedelta(days=1))
+
+
 _MONTH_NUMBERS = {name.lower(): number for number, name in enumerate(calendar.month_name) if name}
 
 

@@ -13,7 +13,7 @@ from tasks.domain.absences import Absence
 from tasks.domain.absences import status_of as absence_status
 from tasks.domain.agreement import Disagreement, by_key
 from tasks.domain.expected import Cell, Selection, calendar_cells, game_cells
-from tasks.domain.finality import awaited_again, games_final_after, over_at
+from tasks.domain.finality import awaited_again, games_final_after, over_at, published_by
 from tasks.domain.games import Game, each_once
 from tasks.domain.plan import Gap
 from tasks.domain.reasons import Limit
@@ -179,14 +179,16 @@ def _differing(status: Status, differences: Sequence[Disagreement], now: datetim
     return Status(State.DEFERRED, what, Kind.STALE, until=again, limit=Limit.DISAGREEMENT)
 
 
-def _awaited(gap: Status, absence: Absence, again: datetime) -> Status:
-    """What a gap is whose source does not have the list yet, and will: it is looked for again from then on.
+def _awaited(cell: Cell, dataset: Dataset, gap: Status, absence: Absence, again: datetime) -> Status:
+    """What a gap is whose source does not have the list, and will: it is looked for again from then on.
 
-    The page of a month or a season comes with its first game; one that was there is not new.
+    It is not due while it may not be published yet. One that was there is lacking, and so is one that should have been
+    there when the source was asked; it may say what it likes.
     """
-    reason = f"not published yet: {absence.evidence}"
-    if gap.kind is Kind.MISSING:
+    if gap.kind is Kind.MISSING and absence.last < published_by(dataset, cell.season, cell.last_day):
+        reason = f"not published yet: {absence.evidence}"
         return Status(State.NOT_DUE, reason, until=again, limit=Limit.NOT_PUBLISHED)
+    reason = f"the source does not have it now: {absence.evidence}"
     return replace(gap, state=State.DEFERRED, reason=reason, until=again, limit=Limit.NOT_PUBLISHED)
 
 
@@ -224,7 +226,7 @@ def _instead(
     if absence and absence.note is None and awaited_again(dataset, cell.season, now):
         again = awaited_again(dataset, cell.season, absence.last)
         if again and now < again and dataset.per != "date":  # a day that is over should have its page
-            return _awaited(gap, absence, again)
+            return _awaited(cell, dataset, gap, absence, again)
     elif absence and (said := absence_status(absence, config.reconcile.unavailable, now)):
         if gap.kind is Kind.STALE and cell.game is not None:
             return Status(State.PRESENT, f"complete; looked at again for corrections: {said.reason}", until=said.until)

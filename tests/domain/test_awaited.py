@@ -59,6 +59,26 @@ def test_after_the_season_the_page_counts_as_any_other() -> None:
     assert believed.state is State.UNAVAILABLE
 
 
+@pytest.mark.parametrize(
+    ("dataset", "fields", "not_due_until", "lacking_from"),
+    [
+        pytest.param("br_schedule", {"month": "april"}, "2025-04-30", "2025-05-02", id="month"),
+        pytest.param("nba_schedule", {}, "2024-10-31", "2024-11-02", id="season"),
+        pytest.param("br_totals", {}, None, "2024-11-25", id="totals"),
+    ],
+)
+def test_a_month_that_is_over_and_a_season_that_has_long_begun_should_have_their_pages(
+    dataset: str, fields: dict[str, str], not_due_until: str | None, lacking_from: str
+) -> None:
+    cell = _cell(dataset, **fields)
+    for day, state in ((not_due_until, State.NOT_DUE), (lacking_from, State.DEFERRED)):
+        if day:
+            asked = datetime.fromisoformat(f"{day}T12:00Z")
+            status = _status(cell, asked + HOUR / 2, first=asked, last=asked)
+            assert (status.state, status.limit) == (state, Limit.NOT_PUBLISHED)
+            assert is_known(status) is (state is State.NOT_DUE)
+
+
 def test_a_day_that_is_over_should_have_its_page_and_is_never_unavailable_while_its_season_runs() -> None:
     status = _status(BOARD, ASKED + HOUR / 4, **BELIEVED)
     assert (status.state, status.kind) == (State.GAP, Kind.MISSING), "every run looks for it"

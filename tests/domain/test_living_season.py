@@ -20,7 +20,7 @@ from tasks.domain import seasons
 from tasks.domain.absences import Absence, looked
 from tasks.domain.agreement import Disagreement, compare
 from tasks.domain.expected import Cell, Selection, calendar_cells, game_cells
-from tasks.domain.finality import awaited_again
+from tasks.domain.finality import awaited_again, published_by
 from tasks.domain.games import Game, GameStatus
 from tasks.domain.states import Examination, LakeObject, State, taken_at, version_of
 from tasks.domain.survey import Survey, listed_games, take_survey
@@ -206,7 +206,8 @@ class Lake:
             before = None if awaited else self.absences.get(cell.key)
             rules = _config().reconcile.unavailable
             self.absences[cell.key] = looked(before, cell.key, cell.dataset, "HTTP 404", now, rules)
-            return awaited is not None and dataset.per != "date" and cell.key not in self.objects
+            is_late = now >= published_by(dataset, cell.season, cell.last_day)
+            return awaited is not None and not is_late and cell.key not in self.objects
         self.bodies[cell.key] = body
         self.objects[cell.key] = have = LakeObject(cell.key, 10**6, now, f"{self.requests}")
         self.examined[cell.key] = Examination(version_of(have, "check"), body, now)

@@ -1,5 +1,8 @@
 """Which cells go first in a rollout?"""
 
+from typing import Any
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -107,6 +110,23 @@ def test_a_variant_s_pause_is_its_own_and_what_it_would_bring_goes_the_usual_way
     assert make_plan(config, gaps, NOW, held={name: Hold(name, NOW) for name in ("espn", "espn@x")}).fills == ()
     assert variants(_with("espn_summary", 100, url="/v2?e={id}")) == {}, "the address is the source's"
     assert variants(_with("espn_summary", 100, base_url=CONFIG.sources["espn"].base_url)) == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "arm"),
+    [
+        pytest.param({"base_url": "https://new.example.com"}, "", id="address"),
+        pytest.param({"url": "/v2?e={id}"}, "", id="path"),
+        pytest.param({"min_bytes": 99}, "x", id="the same question"),
+    ],
+)
+def test_what_a_rollout_found_none_of_elsewhere_is_asked_for_the_usual_way(changes: dict[str, Any], arm: str) -> None:
+    config = _with("espn_summary", 100, **changes)
+    cells = game_cells(config, "espn_scoreboard", [a_game()], NOW)
+    gaps = [Gap(cell, Kind.MISSING, "not in the lake", NOW) for cell in cells]
+    [first] = make_plan(config, gaps, NOW).fills
+    [second] = make_plan(config, gaps, NOW, doubtful=first.keys).fills
+    assert (first.arm, second.arm) == ("x", arm)
 
 
 def test_a_part_may_be_filled_by_a_command_instead() -> None:

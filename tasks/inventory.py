@@ -92,7 +92,7 @@ async def examine_stored(
             size, largest = objects[key].size, settings[wanted[key].scraper].largest
             if size > largest:
                 verdict, check = too_large(size, largest), checks[wanted[key].scraper]
-                found.read[key] = _examination(known.get(key), objects[key], check, verdict)
+                found.read[key] = _examination(wanted[key], known.get(key), objects[key], check, verdict)
         async for key, body, have in lake.get_many(key for key in keys if key not in found.read):
             cell = wanted[key]
             if isinstance(body, UnreadableError):
@@ -110,7 +110,7 @@ async def examine_stored(
                     return found
             else:
                 verdict = judge(body, cell.fields, settings[cell.scraper])
-                found.read[key] = _examination(known.get(key), have, checks[cell.scraper], verdict)
+                found.read[key] = _examination(cell, known.get(key), have, checks[cell.scraper], verdict)
             progress(len(found), len(chosen) + len(again))
         if keys is not chosen and len(found.read) == before:
             break
@@ -131,15 +131,24 @@ def check_ids(config: Config) -> dict[str, str]:
     return {name: check_id(dataset) for name, dataset in scrapers(config).items()}
 
 
-def _examination(before: Examination | None, have: LakeObject, check: str, verdict: Verdict) -> Examination:
-    """What is known of a body now; `before` is of the same version, perhaps by another check, or of another version."""
+def _examination(cell: Cell, before: Examination | None, have: LakeObject, check: str, verdict: Verdict) -> Examination:
+    """What is known of a body now; `before` is of the same version, perhaps by another check, or of another version.
+
+    A list of the same size that says the same has been copied, as when a lake moves: that makes it no younger.
+    """
     version = version_of(have, check)
     if before is None:
         return Examination(version, verdict)
     if before.is_of(have):
         return before._replace(version=version, verdict=verdict)
     was_size = before.was_size or before.size
-    return Examination(version, verdict, was_size=was_size if before.good and have.size < was_size else None)
+    is_copy = cell.game is None and have.size == before.size and verdict == before.verdict
+    return Examination(
+        version,
+        verdict,
+        fetched=before.fetched if is_copy else None,
+        was_size=was_size if before.good and have.size < was_size else None,
+    )
 
 
 def judge(body: bytes, fields: Mapping[str, str], dataset: Dataset) -> Verdict:

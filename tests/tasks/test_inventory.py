@@ -15,7 +15,7 @@ from tasks.domain.expected import Cell
 from tasks.domain.states import Examination, LakeObject, Unreadable, content_of, version_of
 from tasks.domain.verdicts import Wholeness, bad, whole
 from tasks.inventory import Findings, examine_stored
-from tests.builders import a_cell, a_config
+from tests.builders import a_board, a_cell, a_config
 from tests.servers import http_server, use_s3
 
 CONFIG = a_config()
@@ -170,3 +170,19 @@ def test_a_former_verdict_gives_way_to_that_of_the_present_check(cold: Cold) -> 
     found = cold.read(known={key: Examination(version, whole(), LONG_AGO, agreed=True)})
     assert found.read[key].verdict.wholeness is not Wholeness.WHOLE
     assert (found.read[key].fetched, found.read[key].version == version) == (LONG_AGO, False)
+
+
+@pytest.mark.parametrize(("size", "fetched"), [(0, LONG_AGO), (1, None)], ids=["copied", "another one"])
+def test_a_list_is_no_younger_for_having_been_copied_with_its_lake(
+    tmp_path: Path, size: int, fetched: datetime | None
+) -> None:
+    board = a_board(fields={"date": "2026-01-13"})
+    body = tmp_path / board.key
+    body.parent.mkdir()
+    body.write_text(json.dumps({"events": []}).ljust(100))
+    lake = Store(f"file:{tmp_path}")
+    have = asyncio.run(lake.head(board.key))
+    elsewhere = have._replace(etag="elsewhere", size=have.size - size)
+    known = {board.key: Examination(version_of(elsewhere, FORMER), whole(), LONG_AGO)}
+    found = asyncio.run(examine_stored(lake, CONFIG, [board], {board.key: have}, known, {}, 1))
+    assert (found.read[board.key].verdict, found.read[board.key].fetched) == (whole(), fetched)

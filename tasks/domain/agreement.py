@@ -65,8 +65,9 @@ def compare(
 
     `examined` and `taken` are what was found in the schedules that the lake has, and when each was taken; `games` are
     those that each dataset lists, and `known` the differences that were seen before. A day counts for a dataset whose
-    schedule was taken when the day's games should have been final in it. A known difference that cannot be compared now
-    holds until its schedule is taken again.
+    schedule was taken when the day's games should have been final in it. A difference is mended when all of them tell
+    of a day and agree; where not all are there to compare with, what is known of a schedule holds until that is taken
+    again.
     """
     season, known = seasons.current_season(now), list(known)
     if now >= seasons.over_at(season) + _AFTER_THE_SEASON:
@@ -89,8 +90,17 @@ def compare(
                 for key in datasets[dataset]:
                     found.append(_seen(before.get((key, day)), key, day, what, taken[key], now))
     first_day, _ = seasons.window(season)
+    everybody = {
+        name
+        for name, dataset in config.datasets.items()
+        if dataset.lists_games and dataset.enabled and config.sources[dataset.source].enabled
+    }
     compared = {
-        (key, day) for day, datasets in keys.items() if len(datasets) > 1 for of in datasets.values() for key in of
+        (key, day)
+        for day, datasets in keys.items()
+        if len(datasets) > 1 and everybody <= datasets.keys()
+        for of in datasets.values()
+        for key in of
     }
     unmended = {(one.key, one.day) for one in found}
     mended = [

@@ -149,3 +149,21 @@ def test_without_the_other_source_a_difference_holds_until_the_schedule_is_taken
     assert alone(MORNING) == Comparison([seen], [])
     assert alone(MORNING + HOUR) == Comparison([], []), "whether it is mended is not known yet"
     assert compare(CONFIG, CELLS, {}, {}, {}, [seen], MORNING + 90 * DAY) == Comparison([], [seen])
+
+
+def test_what_two_agree_on_is_not_mended_while_the_third_that_told_of_more_is_left_out() -> None:
+    lists = Lists(NEXT_EVENING, espn=[_final(1), _final(2)], nba=[_final()], br=[_final()])
+    lists.compared(NEXT_EVENING)
+    seen = lists.known
+    assert {one.key for one in seen} == {SEASON, JUNE}
+    others = [cell for cell in CELLS if cell.key != BOARD]
+    games = listed_games(CONFIG, others, {key: lists.examined[key].verdict for key in (SEASON, JUNE)})
+    taken = dict.fromkeys((SEASON, JUNE), NEXT_EVENING)
+    narrowed = compare(CONFIG, others, lists.examined, taken, games, seen, NEXT_EVENING + HOUR)
+    assert narrowed == Comparison(seen, [])
+    lists.store(SEASON, NEXT_EVENING + HOUR, [_final(1), _final(2)])
+    lists.store(JUNE, NEXT_EVENING + HOUR, [_final(1), _final(2)])
+    games = listed_games(CONFIG, CELLS, {key: one.verdict for key, one in lists.examined.items()})
+    taken = {key: one.fetched for key, one in lists.examined.items() if one.fetched}
+    agreed = compare(CONFIG, CELLS, lists.examined, taken, games, seen, NEXT_EVENING + 2 * HOUR)
+    assert agreed == Comparison([], seen)

@@ -50,6 +50,8 @@ def show(report: Report, console: Console) -> None:
         console.print(f"Unavailable: {plural(count, 'file')} {escape(reason)}")
     for name, by in report.survey.needed_by.items():
         console.print(f"{escape(name)} is needed by {escape(by)}")
+    for key, reason in report.differing[:_MOST_ROWS]:
+        console.print(f"[yellow]{escape(key)}: {escape(reason)}[/yellow]")
     if report.unknown:
         console.print(f"[magenta]Unknown: {escape(report.unknown_line())}: {escape(report.what_is_needed())}[/magenta]")
     if report.complete and (report.outcomes is not None or not report.fills):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -217,6 +217,15 @@ class Report:
         return [(key, status.reason, status.until) for key, status in self.statuses.items() if status.partial]
 
     @property
+    def differing(self) -> list[tuple[str, str]]:
+        """The schedules that tell of fewer games than another source's, which looking again did not change."""
+        return [
+            (key, status.reason)
+            for key, status in self.statuses.items()
+            if status.state is State.PRESENT and status.limit is Limit.DISAGREEMENT
+        ]
+
+    @property
     def to_examine(self) -> int:
         """How many stored files are yet to be read: never read so far, or by a former check only."""
         return self.survey.never_read + self.survey.by_former_checks
@@ -268,6 +277,7 @@ class Report:
             "by_former_checks": self.survey.by_former_checks,
             "unreadable": [{"key": key, "reason": reason} for key, reason in self.unreadable],
             "partial": [{"key": key, "reason": reason, "until": _iso(until)} for key, reason, until in self.partial],
+            "differing": [{"key": key, "reason": reason} for key, reason in self.differing],
             "unknown": by_season(self.unknown),
             "by_operator": sum(self.taken_out.values()),
             "fills": [_fill(fill) for fill in self.fills],
@@ -310,6 +320,8 @@ class Report:
         told += [f"{r.source} refuses ({plural(r.files, 'file')} not fetched)" for r in self.refusals]
         if self.taken_out:
             told.append(f"{sum(self.taken_out.values())} of the unavailable set by an operator")
+        if differing := self.differing:
+            told.append(f"{plural(len(differing), 'schedule')} with fewer games than another source's")
         if self.unknown:
             told.append(f"unknown: {self.unknown_line()}")
         if self.switches:
@@ -331,10 +343,18 @@ class Report:
         return f"whether {keys[0]} {f'and {len(keys) - 1} more are' if len(keys) > 1 else 'is'} to be in the lake"
 
     def what_is_needed(self) -> str:
-        """ "a schedule is missing, not read yet, stale or bad: nba_api_…/schedule_2023-24.json (and 6 more)"."""
+        """ "a schedule is missing, not read yet, stale or bad: nba_api_…/schedule_2023-24.json (and 6 more)".
+
+        If the source has none of them, only an operator can tell that there is none, and is told so.
+        """
         needed = list(dict.fromkeys(part.schedule.key for part in self.unknown))
-        more = f" (and {len(needed) - 1:,} more)" if len(needed) > 1 else ""
-        return f"a schedule is missing, not read yet, stale or bad: {needed[0]}{more}"
+        gone = [key for key in needed if (s := self.statuses.get(key)) and s.state is State.UNAVAILABLE]
+        if gone and len(gone) == len(needed):
+            return (
+                f"the source says that it has no {_and_more(gone)}; if no games are to be expected there, say so "
+                "with `adce unavailable add`"
+            )
+        return f"a schedule is missing, not read yet, stale or bad: {_and_more(needed)}"
 
     def markdown(self) -> str:
         """The artifact of a run."""
@@ -355,6 +375,7 @@ class Report:
         lines += _section("Refused", [(refusal.source, str(refusal)) for refusal in self.refusals])
         lines += _section("Failed", [(o.key, o.error or "") for o in self.failed])
         lines += _section("In the lake, and cannot be read", self.unreadable)
+        lines += _section("Fewer games than another source tells of", self.differing)
         lines += _section("Unavailable, and kept as partial", [(key, reason) for key, reason, _ in self.partial])
         reasons = Counter((reason, until) for _, reason, until in self.left)
         lines += _section(
@@ -450,6 +471,10 @@ def _fill(fill: Fill) -> dict[str, Any]:
         "eta": _iso(fill.eta),
         "reason": fill.reason,
     }
+
+
+def _and_more(keys: Sequence[str]) -> str:
+    return keys[0] + (f" (and {len(keys) - 1:,} more)" if len(keys) > 1 else "")
 
 
 def _files(count: int) -> str:

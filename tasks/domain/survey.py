@@ -172,7 +172,8 @@ def _differing(status: Status, differences: Sequence[Disagreement], now: datetim
         return status
     looks = [(look, one.what) for one in differences if (look := one.next_look())]
     if not looks:
-        return replace(status, reason=f"{status.reason}; {differences[0].what}, which further looks did not change")
+        reason = f"{status.reason}; {differences[0].what}, which further looks did not change"
+        return replace(status, reason=reason, limit=Limit.DISAGREEMENT)
     again, what = min(looks)
     if now >= again:
         return Status(State.GAP, what, Kind.STALE)

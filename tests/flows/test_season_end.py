@@ -129,6 +129,7 @@ def test_a_difference_that_looking_again_does_not_mend_is_told_and_left(
         (True, "present", True),
         (False, "present", True),
     ]
+    assert [key for key, _ in report.differing] == [board]
     assert "which further looks did not change" in report.statuses[board].reason
     told = [record.getMessage() for record in caplog.records if "looking again did not change" in record.getMessage()]
     assert told == [

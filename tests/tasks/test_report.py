@@ -1,5 +1,6 @@
 """What is told of a plan or a run: in its document, its message and its artifact?"""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -116,3 +117,23 @@ def test_what_an_operator_took_out_is_told_with_what_was_said() -> None:
     assert report.document()["by_operator"] == 2
     assert "; 2 of the unavailable set by an operator" in report.line()
     assert "| 2 files | set by an operator: lost for ever |" in report.markdown()
+
+
+def test_who_can_end_it_is_told_when_the_source_has_no_schedule_that_is_needed() -> None:
+    unknown = (Unknown("nba_playbyplay", SCHEDULE._replace(key="0.json")),)
+    needed = _report(NONE, unknown=unknown).what_is_needed()
+    assert needed == (
+        "the source says that it has no 0.json; if no games are to be expected there, say so with "
+        "`adce unavailable add`"
+    )
+    missing = Status(State.GAP, "not in the lake", Kind.MISSING)
+    assert "missing, not read yet" in _report(missing, unknown=unknown).what_is_needed()
+
+
+def test_a_schedule_that_is_left_with_fewer_games_than_another_source_has_is_told_by_every_run() -> None:
+    differs = replace(PRESENT, reason="1 game of 2025-06-05 final, and 2 games in br", limit=Limit.DISAGREEMENT)
+    report = _report(PRESENT, differs)
+    assert report.complete
+    assert report.document()["differing"] == [{"key": "1.json", "reason": differs.reason}]
+    assert "1 schedule with fewer games than another source's" in report.line()
+    assert differs.reason in report.markdown()

@@ -77,6 +77,7 @@ disagreements_table = sa.Table(
     sa.Column("first", UtcSeconds, nullable=False),
     sa.Column("taken", UtcSeconds, nullable=False),
     sa.Column("looks", sa.Integer, nullable=False),
+    sa.Column("richer", sa.String, nullable=False, server_default=""),
 )
 holds_table = sa.Table(
     "holds",
@@ -303,7 +304,7 @@ class Ledger:
         query = sa.select(disagreements_table)
         return self.database.read(
             lambda connection: [
-                Disagreement(row.key, _day(row.day), row.what, row.first, row.taken, row.looks)
+                Disagreement(row.key, _day(row.day), row.what, row.first, row.taken, row.looks, row.richer)
                 for row in connection.execute(query)
             ]
         )
@@ -315,7 +316,7 @@ class Ledger:
         columns = disagreements_table.c
 
         def write(connection: sa.Connection) -> None:
-            self.database.upsert(connection, disagreements_table, new, {"what", "first", "taken", "looks"})
+            self.database.upsert(connection, disagreements_table, new, {"what", "first", "taken", "looks", "richer"})
             for one in old:
                 mine = (columns.key == one.key) & (columns.day == one.day.isoformat())
                 connection.execute(disagreements_table.delete().where(mine))

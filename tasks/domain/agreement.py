@@ -36,6 +36,7 @@ class Disagreement:
     first: datetime  # when it was seen first
     taken: datetime  # when the schedule was taken that was compared last
     looks: int = 0  # at the schedule since it was seen first
+    richer: str = ""  # the schedule dataset that tells of most
 
     def next_look(self) -> datetime | None:
         """When to look again: at once, then spread over `_OVER`; None when all looks have been in vain."""
@@ -65,9 +66,8 @@ def compare(
 
     `examined` and `taken` are what was found in the schedules that the lake has, and when each was taken; `games` are
     those that each dataset lists, and `known` the differences that were seen before. A day counts for a dataset whose
-    schedule was taken when the day's games should have been final in it. A difference is mended when all of them tell
-    of a day and agree; where not all are there to compare with, what is known of a schedule holds until that is taken
-    again.
+    schedule was taken when the day's games should have been final in it. Where the dataset that tells of most is
+    not there to compare with now, what is known of a schedule holds until that is taken again.
     """
     season, known = seasons.current_season(now), list(known)
     if now >= seasons.over_at(season) + _AFTER_THE_SEASON:
@@ -88,25 +88,15 @@ def compare(
             if count < by_count[richest]:
                 what = f"{_games(count)} on {day}, and {richest} has {by_count[richest]}"
                 for key in datasets[dataset]:
-                    found.append(_seen(before.get((key, day)), key, day, what, taken[key], now))
+                    found.append(
+                        _seen(before.get((key, day)), Disagreement(key, day, what, now, taken[key], 0, richest))
+                    )
     first_day, _ = seasons.window(season)
-    everybody = {
-        name
-        for name, dataset in config.datasets.items()
-        if dataset.lists_games and dataset.enabled and config.sources[dataset.source].enabled
-    }
-    compared = {
-        (key, day)
-        for day, datasets in keys.items()
-        if len(datasets) > 1 and everybody <= datasets.keys()
-        for of in datasets.values()
-        for key in of
-    }
+    compared = {(key, day): datasets.keys() for day, datasets in keys.items() for of in datasets.values() for key in of}
     unmended = {(one.key, one.day) for one in found}
-    mended = [
-        one for place, one in before.items() if (place in compared and place not in unmended) or one.day < first_day
-    ]
-    others = [one for place, one in before.items() if place not in compared and one.day >= first_day]
+    rest = {place: one for place, one in before.items() if place not in unmended}
+    mended = [one for place, one in rest.items() if one.richer in compared.get(place, ()) or one.day < first_day]
+    others = [one for one in rest.values() if one not in mended]
     return Comparison(found + untouched(others, taken), mended)
 
 
@@ -122,10 +112,11 @@ def by_key(disagreements: Iterable[Disagreement]) -> dict[str, list[Disagreement
     return found
 
 
-def _seen(before: Disagreement | None, key: str, day: date, what: str, taken: datetime, now: datetime) -> Disagreement:
-    if before is None or before.what != what:
-        return Disagreement(key, day, what, now, taken)
-    return replace(before, taken=taken, looks=before.looks + 1) if taken > before.taken else before
+def _seen(before: Disagreement | None, one: Disagreement) -> Disagreement:
+    """A difference that is there now, with what is known of it if it was there before."""
+    if before is None or before.what != one.what:
+        return one
+    return replace(before, taken=one.taken, looks=before.looks + 1) if one.taken > before.taken else before
 
 
 def _days_told(cell: Cell, days: set[date], until: datetime) -> Iterable[date]:

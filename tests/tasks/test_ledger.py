@@ -92,7 +92,8 @@ def test_what_was_examined_comes_back_with_its_games(url: str) -> None:
 
 
 def test_disagreements_are_kept_by_schedule_and_day_until_they_are_mended(url: str) -> None:
-    one = Disagreement("june.html", date(2025, 6, 5), "0 final games on 2025-06-05, and nba_schedule has 1", NOW, NOW)
+    what = "0 final games on 2025-06-05, and nba_schedule has 1"
+    one = Disagreement("june.html", date(2025, 6, 5), what, NOW, NOW, 0, "nba_schedule")
     other = replace(one, day=date(2025, 6, 8))
     with closing(Ledger(url)) as ledger:
         ledger.record_disagreements([one, other], [])

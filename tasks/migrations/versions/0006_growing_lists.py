@@ -17,4 +17,5 @@ def upgrade() -> None:
         sa.Column("first", sa.Double, nullable=False),
         sa.Column("taken", sa.Double, nullable=False),
         sa.Column("looks", sa.Integer, nullable=False),
+        sa.Column("richer", sa.String, nullable=False, server_default=""),
     )

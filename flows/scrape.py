@@ -151,7 +151,8 @@ def _settle(
     """What follows from the outcomes of a fill, in the transaction that records them."""
     rules = run.config.reconcile.unavailable
     before = run.ledger.absences_now(connection, [o.key for o in outcomes if o.absent])
-    awaited = awaited_again(run.config.datasets[fill.dataset], fill.season, run.now())
+    dataset = run.config.datasets[fill.dataset]
+    awaited = dataset.per != "date" and awaited_again(dataset, fill.season, run.now())
     absent = {
         o.key: looked(
             None if awaited else before.get(o.key),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 
-from config.models import Config, Dataset
+from config.models import Config, Dataset, Unavailability
 from tasks.domain.absences import Absence
 from tasks.domain.absences import status_of as absence_status
 from tasks.domain.agreement import Disagreement, by_key
@@ -21,6 +21,8 @@ from tasks.domain.rollout import scrapers
 from tasks.domain.states import Examination, Kind, LakeObject, State, Status, Unreadable, state_of, taken_at, version_of
 from tasks.domain.unknown import Unknown
 from tasks.domain.verdicts import Verdict, Wholeness
+
+_EVERY_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,12 +182,20 @@ def _differing(status: Status, differences: Sequence[Disagreement], now: datetim
     return Status(State.DEFERRED, what, Kind.STALE, until=again, limit=Limit.DISAGREEMENT)
 
 
-def _awaited(cell: Cell, dataset: Dataset, gap: Status, absence: Absence, again: datetime) -> Status:
-    """What a gap is whose source does not have the list, and will: it is looked for again from then on.
+def _awaited(
+    cell: Cell, dataset: Dataset, gap: Status, absence: Absence, rules: Unavailability, now: datetime
+) -> Status | None:
+    """What a gap is whose source did not have the list, and will; None when it is to be looked for now.
 
     It is not due while it may not be published yet. One that was there is lacking, and so is one that should have been
     there when the source was asked; it may say what it likes.
     """
+    again = awaited_again(dataset, cell.season, absence.last)
+    if dataset.per == "date":  # a day that is over should have its page: by every run at first, and later every day
+        said = absence_status(absence, rules, now)
+        again = min(said.until, absence.last + _EVERY_DAY) if said and said.until else None
+    if again is None or now >= again:
+        return None
     if gap.kind is Kind.MISSING and absence.last < published_by(dataset, cell.season, cell.last_day):
         reason = f"not published yet: {absence.evidence}"
         return Status(State.NOT_DUE, reason, until=again, limit=Limit.NOT_PUBLISHED)
@@ -225,9 +235,8 @@ def _instead(
     if absence and absence.note is None and (gap.kind is Kind.UNREADABLE or absence.is_ahead_of(now)):
         absence = None
     if absence and absence.note is None and awaited_again(dataset, cell.season, now):
-        again = awaited_again(dataset, cell.season, absence.last)
-        if again and now < again and dataset.per != "date":  # a day that is over should have its page
-            return _awaited(cell, dataset, gap, absence, again)
+        if awaited := _awaited(cell, dataset, gap, absence, config.reconcile.unavailable, now):
+            return awaited
     elif absence and (said := absence_status(absence, config.reconcile.unavailable, now)):
         if gap.kind is Kind.STALE and cell.game is not None:
             return Status(State.PRESENT, f"complete; looked at again for corrections: {said.reason}", until=said.until)

@@ -80,8 +80,13 @@ def test_a_month_that_is_over_and_a_season_that_has_long_begun_should_have_their
 
 
 def test_a_day_that_is_over_should_have_its_page_and_is_never_unavailable_while_its_season_runs() -> None:
-    status = _status(BOARD, ASKED + HOUR / 4, **BELIEVED)
+    status = _status(BOARD, ASKED + HOUR / 4)
     assert (status.state, status.kind) == (State.GAP, Kind.MISSING), "every run looks for it"
+    backing_off = _status(BOARD, ASKED + HOUR / 4, looks=4, first=ASKED - HOUR)
+    assert (backing_off.state, backing_off.until) == (State.DEFERRED, ASKED + HOUR)
+    every_day = _status(BOARD, ASKED + HOUR, **BELIEVED)
+    assert (every_day.state, every_day.limit, every_day.until) == (State.DEFERRED, Limit.NOT_PUBLISHED, ASKED + DAY)
+    assert _status(BOARD, ASKED + DAY, **BELIEVED).kind is Kind.MISSING
 
 
 @pytest.mark.parametrize("verdict", [whole(), bad("junk")], ids=["an older copy", "junk"])

@@ -203,7 +203,7 @@ class Lake:
         body = self.world.body(cell, now)
         if body is None:
             awaited = awaited_again(dataset, cell.season, now)
-            before = None if awaited else self.absences.get(cell.key)
+            before = None if awaited and dataset.per != "date" else self.absences.get(cell.key)
             rules = _config().reconcile.unavailable
             self.absences[cell.key] = looked(before, cell.key, cell.dataset, "HTTP 404", now, rules)
             is_late = now >= published_by(dataset, cell.season, cell.last_day)

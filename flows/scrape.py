@@ -152,16 +152,17 @@ def _settle(
     rules = run.config.reconcile.unavailable
     before = run.ledger.absences_now(connection, [o.key for o in outcomes if o.absent])
     dataset = run.config.datasets[fill.dataset]
-    awaited = dataset.per != "date" and awaited_again(dataset, fill.season, run.now())
+    awaited = dataset.per != "date" and awaited_again(dataset, fill.season, run.now()) is not None
     absent = {
         o.key: looked(
-            None if awaited else before.get(o.key),
+            before.get(o.key),
             o.key,
             fill.dataset,
             o.error or "",
             run.now(),
             rules,
             unfinished=o.unfinished,
+            awaited=awaited,
         )
         for o in outcomes
         if o.absent

@@ -39,10 +39,11 @@ def looked(
     rules: Unavailability,
     *,
     unfinished: bool = False,
+    awaited: bool = False,
 ) -> Absence:
     """The absence after one more look that found no file, or none that is whole.
 
-    What an operator has said stays as it is until its time is over.
+    What an operator has said stays as it is until its time is over. Looks for a page that is `awaited` do not add up.
     """
     if before is not None and before.is_ahead_of(now):
         before = None
@@ -50,7 +51,7 @@ def looked(
         if now < before.until and before.note is not None:
             return before
         before = before if now < before.until else None  # its time is over: the looks are counted anew
-    if before is None:
+    if before is None or awaited:
         after = Absence(key, evidence, now, now, dataset=dataset, unfinished=unfinished)
     else:
         after = replace(before, evidence=evidence, last=now, looks=before.looks + 1, unfinished=unfinished)

@@ -72,7 +72,13 @@ def test_what_an_operator_sets_holds_at_once_and_tells_the_note() -> None:
     assert (status.state, status.reason) == (State.UNAVAILABLE, "set by an operator: never played")
     assert status_of(absence, RULES, NOW + HOUR) is None
     assert looked(absence, "key", "d", "HTTP 404", NOW, RULES) == absence, "a run does not know better"
+    assert looked(absence, "key", "d", "HTTP 404", NOW, RULES, awaited=True) == absence, "of no page"
     assert looked(absence, "key", "d", "HTTP 404", NOW + HOUR, RULES).note is None
+
+
+def test_looks_for_a_page_that_is_awaited_do_not_add_up() -> None:
+    absence = looked(_after(0, 12), "key", "espn_summary", "HTTP 404", NOW + 24 * HOUR, RULES, awaited=True)
+    assert (absence.first, absence.looks, absence.until) == (NOW + 24 * HOUR, 1, None)
 
 
 def test_the_evidence_of_an_unfinished_document_counts_as_that_of_none_and_is_named_for_what_it_is() -> None:

@@ -203,9 +203,9 @@ class Lake:
         body = self.world.body(cell, now)
         if body is None:
             awaited = awaited_again(dataset, cell.season, now)
-            before = None if awaited and dataset.per != "date" else self.absences.get(cell.key)
-            rules = _config().reconcile.unavailable
-            self.absences[cell.key] = looked(before, cell.key, cell.dataset, "HTTP 404", now, rules)
+            before, rules = self.absences.get(cell.key), _config().reconcile.unavailable
+            is_awaited = awaited is not None and dataset.per != "date"
+            self.absences[cell.key] = looked(before, cell.key, cell.dataset, "HTTP 404", now, rules, awaited=is_awaited)
             is_late = now >= published_by(dataset, cell.season, cell.last_day)
             return awaited is not None and not is_late and cell.key not in self.objects
         self.bodies[cell.key] = body

@@ -234,7 +234,10 @@ def _instead(
     dataset, absence = config.datasets[cell.dataset], absences.get(cell.key)
     if absence and absence.note is None and (gap.kind is Kind.UNREADABLE or absence.is_ahead_of(now)):
         absence = None
-    if absence and absence.note is None and awaited_again(dataset, cell.season, now):
+    may_come = awaited_again(dataset, cell.season, now) is not None
+    if absence and absence.note is not None and gap.kind is Kind.STALE and may_come:
+        absence = None  # there is one by now, and it grows
+    if absence and absence.note is None and may_come:
         if awaited := _awaited(cell, dataset, gap, absence, config.reconcile.unavailable, now):
             return awaited
     elif absence and (said := absence_status(absence, config.reconcile.unavailable, now)):

@@ -95,8 +95,11 @@ def test_a_page_that_was_there_and_is_not_any_more_is_lacking(verdict: Verdict) 
     assert (status.state, status.until) == (State.DEFERRED, ASKED + 6 * HOUR)
 
 
-def test_an_operators_word_holds() -> None:
-    assert _status(JUNE, ASKED + HOUR, **BELIEVED | {"note": "no Finals"}).state is State.UNAVAILABLE
+def test_an_operators_word_holds_until_there_is_a_list_that_grows() -> None:
+    no_finals = BELIEVED | {"note": "no Finals"}
+    assert _status(JUNE, ASKED + HOUR, **no_finals).state is State.UNAVAILABLE
+    status = _status(JUNE, ASKED + HOUR, whole(), **no_finals)
+    assert (status.state, status.kind) == (State.GAP, Kind.STALE), "of a list that is there since, and grows"
 
 
 def test_of_a_season_that_is_over_nothing_is_awaited() -> None:

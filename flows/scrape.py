@@ -153,12 +153,14 @@ def _settle(
     before = run.ledger.absences_now(connection, [o.key for o in outcomes if o.absent])
     dataset = run.config.datasets[fill.dataset]
     awaited = dataset.per != "date" and awaited_again(dataset, fill.season, run.now()) is not None
+    due_at = {gap.cell.key: gap.cell.due_at for gap in fill.gaps}
     absent = {
         o.key: looked(
             before.get(o.key),
             o.key,
             fill.dataset,
             o.error or "",
+            due_at[o.key],
             run.now(),
             rules,
             unfinished=o.unfinished,
@@ -272,7 +274,7 @@ async def _absent(run: Run, cells: list[Cell], error: AbsentError) -> list[FileO
     absences = run.ledger.absences([cell.key for cell in cells])
     told = []
     for cell, outcome in zip(cells, outcomes, strict=True):
-        after = looked(absences.get(cell.key), cell.key, cell.dataset, str(error), run.now(), rules)
+        after = looked(absences.get(cell.key), cell.key, cell.dataset, str(error), cell.due_at, run.now(), rules)
         seen = None if body is None else Version(body, judge(body, cell.fields, dataset))
         try:
             if after.until is None:

@@ -25,9 +25,12 @@ class Absence:
     dataset: str = ""
     unfinished: bool = False  # at the last look the source had the right document, and that was not whole
 
-    def is_ahead_of(self, now: datetime) -> bool:
-        """Was it found by a run whose clock was set ahead? That says nothing of today."""
-        return self.note is None and self.first > now
+    def counts(self, due_at: datetime, now: datetime) -> bool:
+        """Is it about a file that was due when it was looked for first, and was that before now?
+
+        A game that was called final by mistake may be played later, and a run may have had its clock set ahead.
+        """
+        return self.note is not None or due_at <= self.first <= now
 
 
 def looked(
@@ -35,6 +38,7 @@ def looked(
     key: str,
     dataset: str,
     evidence: str,
+    due_at: datetime,
     now: datetime,
     rules: Unavailability,
     *,
@@ -45,7 +49,7 @@ def looked(
 
     What an operator has said stays as it is until its time is over. Looks for a page that is `awaited` do not add up.
     """
-    if before is not None and before.is_ahead_of(now):
+    if before is not None and not before.counts(due_at, now):
         before = None
     if before is not None and before.until is not None:
         if now < before.until and before.note is not None:
@@ -67,8 +71,6 @@ def doubted(absences: Iterable[Absence]) -> set[str]:
 
 def status_of(absence: Absence, rules: Unavailability, now: datetime) -> Status | None:
     """What a gap is instead: unavailable, deferred until the next look, or None: it may be looked for now."""
-    if absence.is_ahead_of(now):
-        return None
     if absence.until is not None:
         if now >= absence.until:
             return None

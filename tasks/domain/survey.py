@@ -232,7 +232,9 @@ def _instead(
     end. If its source does not have it any more, no later version of it will come.
     """
     dataset, absence = config.datasets[cell.dataset], absences.get(cell.key)
-    if absence and absence.note is None and (gap.kind is Kind.UNREADABLE or absence.is_ahead_of(now)):
+    if absence and not absence.counts(cell.due_at, now):
+        absence = None
+    if absence and absence.note is None and gap.kind is Kind.UNREADABLE:
         absence = None
     may_come = awaited_again(dataset, cell.season, now) is not None
     if absence and absence.note is not None and gap.kind is Kind.STALE and may_come:

@@ -1,7 +1,8 @@
 """Does the source have this file at all?"""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,13 +13,14 @@ from tests.builders import NOW
 
 HOUR = timedelta(hours=1)
 RULES = Unavailability()
+DUE = NOW - HOUR
 
 
 def _after(*hours: float) -> Absence:
     """After looks at these hours."""
     absence = None
     for hour in hours:
-        absence = looked(absence, "key", "espn_summary", "HTTP 404", NOW + hour * HOUR, RULES)
+        absence = looked(absence, "key", "espn_summary", "HTTP 404", DUE, NOW + hour * HOUR, RULES)
     assert absence is not None
     return absence
 
@@ -31,7 +33,7 @@ def test_a_file_is_unavailable_after_some_looks_over_some_time_and_looked_for_ag
     assert (status.state, status.until) == (State.UNAVAILABLE, NOW + 24 * HOUR + RULES.expires)
     assert status.reason == "the source has none: HTTP 404 (3 looks since 2026-01-15 12:00 UTC)"
     assert status_of(absence, RULES, absence.until) is None
-    again = looked(absence, "key", "espn_summary", "HTTP 404", absence.until, RULES)
+    again = looked(absence, "key", "espn_summary", "HTTP 404", DUE, absence.until, RULES)
     assert (again.until, again.looks, again.first) == (None, 1, absence.until), "and looked into anew"
 
 
@@ -55,13 +57,19 @@ def test_the_first_looks_are_not_held_back_and_later_ones_come_ever_later_but_in
     assert hours[-1] == 24
 
 
-def test_what_a_run_has_found_whose_clock_was_set_ahead_is_no_evidence() -> None:
-    ahead = _after(9000, 9012, 9024)
-    assert ahead.until is not None
-    assert status_of(ahead, RULES, NOW) is None
-    absence = ahead
-    for hours in (0, 12, 24):
-        absence = looked(absence, "key", "espn_summary", "HTTP 404", NOW + hours * HOUR, RULES)
+@pytest.mark.parametrize(
+    ("hours", "due"),
+    [
+        pytest.param((9000, 9012, 9024), DUE, id="by a run whose clock was set ahead"),
+        pytest.param((-240, -228, -216), DUE, id="before the game was played"),
+    ],
+)
+def test_what_was_not_found_at_another_time_is_no_evidence(hours: tuple[int, ...], due: datetime) -> None:
+    first, _, last = (NOW + hour * HOUR for hour in hours)
+    absence = Absence("key", "HTTP 404", first, last, looks=3, until=NOW + 999 * HOUR)
+    assert not absence.counts(due, NOW)
+    for hour in (0, 12, 24):
+        absence = looked(absence, "key", "espn_summary", "HTTP 404", due, NOW + hour * HOUR, RULES)
     assert (absence.first, absence.looks, absence.until) == (NOW, 3, NOW + 24 * HOUR + RULES.expires)
 
 
@@ -71,13 +79,13 @@ def test_what_an_operator_sets_holds_at_once_and_tells_the_note() -> None:
     assert status is not None
     assert (status.state, status.reason) == (State.UNAVAILABLE, "set by an operator: never played")
     assert status_of(absence, RULES, NOW + HOUR) is None
-    assert looked(absence, "key", "d", "HTTP 404", NOW, RULES) == absence, "a run does not know better"
-    assert looked(absence, "key", "d", "HTTP 404", NOW, RULES, awaited=True) == absence, "of no page"
-    assert looked(absence, "key", "d", "HTTP 404", NOW + HOUR, RULES).note is None
+    assert looked(absence, "key", "d", "HTTP 404", DUE, NOW, RULES) == absence, "a run does not know better"
+    assert looked(absence, "key", "d", "HTTP 404", DUE, NOW, RULES, awaited=True) == absence, "of no page"
+    assert looked(absence, "key", "d", "HTTP 404", DUE, NOW + HOUR, RULES).note is None
 
 
 def test_looks_for_a_page_that_is_awaited_do_not_add_up() -> None:
-    absence = looked(_after(0, 12), "key", "espn_summary", "HTTP 404", NOW + 24 * HOUR, RULES, awaited=True)
+    absence = looked(_after(0, 12), "key", "espn_summary", "HTTP 404", DUE, NOW + 24 * HOUR, RULES, awaited=True)
     assert (absence.first, absence.looks, absence.until) == (NOW + 24 * HOUR, 1, None)
 
 
@@ -85,7 +93,7 @@ def test_the_evidence_of_an_unfinished_document_counts_as_that_of_none_and_is_na
     absence = None
     for hour, unfinished in ((0, True), (12, False), (24, True)):
         when = NOW + hour * HOUR
-        absence = looked(absence, "key", "espn_summary", "without plays", when, RULES, unfinished=unfinished)
+        absence = looked(absence, "key", "espn_summary", "without plays", DUE, when, RULES, unfinished=unfinished)
     assert absence is not None
     status = status_of(absence, RULES, NOW + 24 * HOUR)
     assert status is not None

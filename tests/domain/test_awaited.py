@@ -16,7 +16,7 @@ from tests.builders import a_config
 CONFIG = a_config()
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 ASKED = datetime(2025, 6, 2, 12, tzinfo=UTC)
-BELIEVED = {"looks": 9, "first": ASKED - 5 * DAY, "until": ASKED + 30 * DAY}  # as a file that there is none of
+BELIEVED = {"looks": 9, "first": ASKED - 7 * HOUR, "until": ASKED + 30 * DAY}  # as a file that there is none of
 
 
 def _cell(dataset: str, **fields: str) -> Cell:
@@ -126,7 +126,7 @@ def test_a_list_that_its_source_has_no_more_is_asked_for_ever_less_often_and_cou
         status = survey.statuses[JUNE.key]
         if status.state is State.GAP:
             asked += 1
-            absence = looked(absence, JUNE.key, JUNE.dataset, "HTTP 404", at, rules)
+            absence = looked(absence, JUNE.key, JUNE.dataset, "HTTP 404", JUNE.due_at, at, rules)
     assert asked < 12
     assert status.state is (State.PRESENT if known else State.UNAVAILABLE)
     assert is_known(status) is known

@@ -205,7 +205,9 @@ class Lake:
             awaited = awaited_again(dataset, cell.season, now)
             before, rules = self.absences.get(cell.key), _config().reconcile.unavailable
             is_awaited = awaited is not None and dataset.per != "date"
-            self.absences[cell.key] = looked(before, cell.key, cell.dataset, "HTTP 404", now, rules, awaited=is_awaited)
+            self.absences[cell.key] = looked(
+                before, cell.key, cell.dataset, "HTTP 404", cell.due_at, now, rules, awaited=is_awaited
+            )
             is_late = now >= published_by(dataset, cell.season, cell.last_day)
             return awaited is not None and not is_late and cell.key not in self.objects
         self.bodies[cell.key] = body

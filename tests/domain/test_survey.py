@@ -1,5 +1,6 @@
 """Where does the whole lake stand?"""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -116,12 +117,20 @@ def test_what_is_never_whole_is_unavailable_and_said_to_be_kept_as_partial() -> 
     assert (back_off.state, back_off.partial) == (State.DEFERRED, False)
 
 
+def test_that_a_game_had_no_file_before_it_was_played_at_last_says_nothing_of_it() -> None:
+    config, cells = a_config(), {BOX.key: BOX._replace(due_at=ABSENT.first + HOUR)}
+    checks = dict.fromkeys(config.datasets, "present")
+    [status] = take_survey(config, cells, {}, {}, checks, NOW, {BOX.key: ABSENT}).statuses.values()
+    assert (status.state, status.kind) == (State.GAP, Kind.MISSING)
+
+
 @pytest.mark.parametrize("absence", [ABSENT, LOOKED], ids=["unavailable", "backing off"])
 def test_a_whole_file_stays_present_when_a_look_for_corrections_finds_none_at_the_source(absence: Absence) -> None:
     recent = a_cell(due_at=NOW - 5 * HOUR)
     stale = {"cell": recent, "fetched": NOW - 4.5 * HOUR}
     assert _status(_survey(whole(), **stale)).kind is Kind.STALE
-    status = _status(_survey(whole(), absences={recent.key: absence}, **stale))
+    since_due = replace(absence, first=NOW - 2 * HOUR)
+    status = _status(_survey(whole(), absences={recent.key: since_due}, **stale))
     assert (status.state, status.kind) == (State.PRESENT, None)
     assert status.until is not None
     assert "no plays" in status.reason

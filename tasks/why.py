@@ -270,6 +270,8 @@ def _decides(config: Config, cell: Cell, status: Status) -> str:
             return f"datasets.{name}.refresh"
         case State.NOT_DUE:
             return f"datasets.{name}.due_after"
+        case State.UNAVAILABLE if status.limit is Limit.OPERATOR:
+            return "an operator, with `adce unavailable`"
         case State.UNAVAILABLE:
             return "reconcile.unavailable, or `adce unavailable clear`"
         case State.IN_FLIGHT:

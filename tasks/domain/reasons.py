@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class Limit(StrEnum):
-    NOT_PUBLISHED = "not_published"  # the source has not made the page yet, and its season runs
+    NOT_PUBLISHED = "not_published"  # the source does not have the page now, and its season runs
     EXAMINE_AT_MOST = "reconcile.examine_at_most"  # only so many stored files are read per run
     DISAGREEMENT = "sources_disagree"  # another source lists more final games of a day; looked at again after a while
     OPERATOR = "operator"  # somebody has said so, with `adce unavailable`

@@ -40,7 +40,7 @@ from tasks.domain.expected import Cell
 from tasks.domain.finality import awaited_again, published_by
 from tasks.domain.partials import Version
 from tasks.domain.plan import Fill, without
-from tasks.domain.rollout import source_for
+from tasks.domain.rollout import asks_its_own_way, source_for
 from tasks.domain.states import Examination, LakeObject, version_of
 from tasks.domain.verdicts import Fault, Verdict, Wholeness
 from tasks.history import Change, FileOutcome
@@ -214,7 +214,7 @@ async def _fetch_and_store(
             command=command,
             max_bytes=dataset.largest,
             variant=fill.variant,
-            proves_absence=not fill.arm,
+            proves_absence=not asks_its_own_way(run.config, fill.arm),
         )
     except HeldError as error:
         if fill.variant and error.of == fill.variant:  # planned again, the usual way
@@ -229,11 +229,11 @@ async def _fetch_and_store(
         run.outage.end_by(error)
         return _unfilled(cells, "deferred", error, run.next_run())
     except AbsentError as error:
-        if fill.arm:  # the way that a rollout tries may be a wrong one: it proves nothing of the file
-            failed = FetchError(str(error))
-            failed.requests = error.requests
-            return _unfilled(cells, "failed", failed)
         again = awaited_again(dataset, cells[0].season, run.now())
+        if asks_its_own_way(run.config, fill.arm):
+            # The next run asks the usual way. But a page that is awaited must not seem to be unpublished by this.
+            is_doubt = again is None or dataset.per == "date"
+            return [replace(failed, absent=is_doubt) for failed in _unfilled(cells, "failed", error)]
         is_late = run.now() >= published_by(dataset, cells[0].season, cells[0].last_day)
         if again and not is_late and not any(cell.key in run.objects for cell in cells):
             return _unfilled(cells, "deferred", error, again)

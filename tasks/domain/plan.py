@@ -13,7 +13,7 @@ from config.models import Config, Priority
 from tasks.domain.expected import Cell, usual_way
 from tasks.domain.holds import Hold, Window
 from tasks.domain.maintenance import window_at
-from tasks.domain.rollout import reached, scraper_of, variant_of
+from tasks.domain.rollout import asks_its_own_way, reached, scraper_of, variant_of
 from tasks.domain.scoring import Score, priority_of, score_of
 from tasks.domain.states import Kind
 
@@ -120,8 +120,7 @@ def make_plan(
     `success` is the success factor by dataset; `held` are the sources and datasets that may not be asked before
     the run has used up its time, and the variants that may not be asked now: their files go the usual way. With
     `priority`, all fills have that one. `doubtful` are keys of files that the source had none of at the last look:
-    they go behind the others of their dataset, and the usual way if a rollout asks for them elsewhere. That the new
-    address has none proves nothing of the source.
+    they go behind the others of their dataset, and the usual way if a rollout asks for them in a way of its own.
     """
     deferred: list[Deferral] = []
     ready: list[Gap] = []
@@ -131,7 +130,7 @@ def make_plan(
     for gap in gaps:
         percent, source = rollouts[gap.cell.dataset], config.datasets[gap.cell.dataset].source
         variant = variant_of(config, source, gap.cell.arm) if gap.cell.arm else ""
-        if variant in held or (gap.cell.key in doubtful and _asks_elsewhere(config, gap.cell, variant)):
+        if variant in held or (gap.cell.key in doubtful and asks_its_own_way(config, gap.cell.arm)):
             gap, variant = replace(gap, cell=usual_way(config, gap.cell)), ""
         if switched := switches[gap.cell.dataset]:
             deferred.append(Deferral(gap, *switched))
@@ -151,11 +150,6 @@ def make_plan(
         else:
             taken.append(fill)
     return Plan(tuple(taken), tuple(deferred))
-
-
-def _asks_elsewhere(config: Config, cell: Cell, variant: str) -> bool:
-    """Does a rollout ask for a file at another address, or in other words?"""
-    return bool(variant or (cell.arm and cell.url != config.datasets[cell.dataset].request))
 
 
 def why_held(hold: Hold, what: str) -> str:

@@ -40,6 +40,14 @@ def variant_of(config: Config, source: str, arm: str) -> str:
     return f"{source}@{arm}" if address and address != config.sources[source].base_url else ""
 
 
+def asks_its_own_way(config: Config, arm: str) -> bool:
+    """Does a rollout ask otherwise, and not only check otherwise? Then its way may be a wrong one.
+
+    That it finds no file proves nothing: the usual way is asked, too.
+    """
+    return bool(arm and config.rollout[arm].changes.model_fields_set - {"check", "min_bytes"})
+
+
 def variants(config: Config) -> dict[str, str]:
     """All such names, and the source of each."""
     sources = {(d.source, rollout_of(config, name)) for name, d in config.datasets.items()}

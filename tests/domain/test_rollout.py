@@ -117,6 +117,7 @@ def test_a_variant_s_pause_is_its_own_and_what_it_would_bring_goes_the_usual_way
     [
         pytest.param({"base_url": "https://new.example.com"}, "", id="address"),
         pytest.param({"url": "/v2?e={id}"}, "", id="path"),
+        pytest.param({"headers": {"User-Agent": "new"}}, "", id="headers"),
         pytest.param({"min_bytes": 99}, "x", id="the same question"),
     ],
 )

@@ -20,7 +20,7 @@ from prefect.client.orchestration import PrefectClient
 from config.models import Config, Dataset, Priority
 from flows.presence import at_work
 from tasks.buckets import client_for_buckets, open_buckets
-from tasks.domain.errors import AdceError, LakeError
+from tasks.domain.errors import AdceError, LakeError, LedgerError
 from tasks.domain.expected import Selection, game_cells
 from tasks.domain.keys import folders
 from tasks.domain.lakes import Pairing
@@ -165,16 +165,19 @@ class Run(View):
 
     async def stored_by_the_dead(self, fill: Fill) -> list[FileOutcome]:
         """Files of a fill that are good by now, since a run that died stored them: the ledger was not told."""
-        if not self.leases.others_died_since(self.begun):
-            return []
         try:
+            if not self.leases.others_died_since(self.begun):
+                return []
             found = await self.lake.find_all(fill.keys)
+            new = {k: o for k, o in found.items() if k not in self.objects or self.objects[k].etag != o.etag}
+            self.objects |= new
+            cells = [gap.cell for gap in fill.gaps if gap.cell.key in new]
+            await self.examine([cell for cell in cells if not self.is_examined(cell)])
         except LakeError:  # which the first file to be stored will meet
             return []
-        new = {k: o for k, o in found.items() if k not in self.objects or self.objects[k].etag != o.etag}
-        self.objects |= new
-        cells = [gap.cell for gap in fill.gaps if gap.cell.key in new]
-        await self.examine([cell for cell in cells if not self.is_examined(cell)])
+        except LedgerError as error:
+            self.outage.end_by(error)
+            return []
         good = [c.key for c in cells if self.is_examined(c) and self.examinations[c.key].verdict.wholeness is _WHOLE]
         return [FileOutcome(key, "stored", bytes=new[key].size) for key in good]
 

@@ -101,7 +101,12 @@ async def fill_gaps(run: Run, fill: Fill) -> list[FileOutcome]:
     changes: list[Change] = []
 
     async def one(path: str, cells: list[Cell]) -> None:
-        for outcome in await _fetch_and_store(run, fill, path, cells, changes):
+        try:
+            became = await _fetch_and_store(run, fill, path, cells, changes)
+        except LedgerError as error:
+            run.outage.end_by(error)
+            became = _unfilled(cells, "deferred", error, run.next_run())
+        for outcome in became:
             outcomes.append(outcome)
             run.outcomes[outcome.key] = outcome
 
@@ -185,7 +190,7 @@ def _release(run: Run, fill: Fill, connection: sa.Connection) -> None:
 async def _fetch_and_store(
     run: Run, fill: Fill, path: str, cells: list[Cell], changes: list[Change]
 ) -> list[FileOutcome]:
-    """One request or command, and what it brings stored under each of the keys that lack it."""
+    """One request or command, and what it brings stored under each of the keys that lack it. Raises LedgerError."""
     source = run.sources[fill.source]
     dataset = run.scrapers[fill.scraper]
     fields = cells[0].fields
@@ -225,9 +230,8 @@ async def _fetch_and_store(
         if error.refusal and not error.refusal.too_fast and (error.until > run.ends or error.refusals > 1):
             return _unfilled(cells, "failed", error.refusal, error.until)
         return _unfilled(cells, "deferred", error, error.until, in_this_run=error.until < run.ends)
-    except LedgerError as error:
-        run.outage.end_by(error)
-        return _unfilled(cells, "deferred", error, run.next_run())
+    except LedgerError:
+        raise
     except AbsentError as error:
         again = awaited_again(dataset, cells[0].season, run.now())
         if asks_its_own_way(run.config, fill.arm):

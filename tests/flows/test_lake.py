@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sqlite3
 import threading
 import time
 from collections import Counter
@@ -297,3 +298,26 @@ def test_a_ledger_that_cannot_be_written_ends_the_run_in_one_line(
     assert "\n" not in str(raised.value)
     assert _tracebacks(caplog) == []
     assert len(sites.requests()) < 60
+
+
+def test_a_ledger_that_goes_away_while_an_absence_is_believed_ends_the_run_in_one_line(
+    run_reconcile: Reconcile, sites: SandboxProcess, adce_home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run_reconcile(**DAYS | {"datasets": ["espn_scoreboard"]})
+    sites.clear_requests()
+    sites.set_faults("espn", "404", match="/summary")
+    url = load_config().ledger.removeprefix("sqlite:///")
+
+    def damage() -> None:
+        with closing(sqlite3.connect(url, timeout=30)) as database:
+            database.execute("DROP TABLE absences")
+            database.commit()
+
+    with (
+        caplog.at_level(logging.INFO),
+        at_once(sites.requests, damage),
+        pytest.raises(LedgerError, match=r"^ledger sqlite.* no such table: absences") as raised,
+    ):
+        run_reconcile(**DAYS)
+    assert "\n" not in str(raised.value)
+    assert _tracebacks(caplog) == []

@@ -40,7 +40,7 @@ async def check_pairing(
         ledger.name,
         mark,
         known,
-        lake_is_empty=needs_more and mark is None and await lake.is_empty(),
+        lake_is_empty=needs_more and mark is None and wanted is LakeKind.SANDBOX and await lake.is_empty(),
         ledger_is_new=not (needs_more and ledger.has_history()),
     )
     if planned != (None, None):
@@ -58,7 +58,10 @@ async def check_pairing(
 
 
 async def leave_mark(lake: Store, ledger: Ledger, found: Pairing) -> LakeMark:
-    """Has the lake say what it is, and the ledger which lake it is of. Of two who do so at once, the first prevails."""
+    """Has the lake say what it is, and the ledger which lake it is of. Of two who do so at once, the first prevails.
+
+    Raises MismatchError where what prevails does not belong together.
+    """
     mark = found.mark
     if not found.is_marked:
         try:
@@ -70,7 +73,9 @@ async def leave_mark(lake: Store, ledger: Ledger, found: Pairing) -> LakeMark:
         else:
             if not put.is_ours:
                 mark = await read_mark(lake) or mark
-        _remember(lake, ledger, mark, ledger.lake())
+        known = ledger.lake()
+        pair(Facts(masked(lake.address), ledger.name, mark, known), found.mark.kind, mark)
+        _remember(lake, ledger, mark, known)
     return mark
 
 
@@ -88,6 +93,7 @@ async def read_mark(lake: Store) -> LakeMark | None:
 
 
 def _remember(lake: Store, ledger: Ledger, mark: LakeMark, known: KnownLake | None) -> None:
+    """Raises MismatchError where the ledger has become that of another lake."""
     now = KnownLake(mark.id, mark.kind, masked(lake.address))
-    if now != known:
-        ledger.remember_lake(now)
+    if now != known and (kept := ledger.remember_lake(now)).id != now.id:
+        pair(Facts(now.url, ledger.name, mark, kept), None, mark)

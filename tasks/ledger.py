@@ -141,10 +141,14 @@ class Ledger:
         row = self.database.read(lambda connection: connection.execute(query).one_or_none())
         return KnownLake(row.id, LakeKind(row.kind), row.url) if row else None
 
-    def remember_lake(self, lake: KnownLake) -> None:
-        row = {"name": "lake", "id": lake.id, "kind": lake.kind.value, "url": lake.url}
-        columns = {"id", "kind", "url"}
-        self.database.write(lambda connection: self.database.upsert(connection, identities_table, [row], columns))
+    def remember_lake(self, lake: KnownLake) -> KnownLake:
+        """Remembers which lake it is of, unless that is another one by now; gives the one that it is of."""
+        row = {"id": lake.id, "kind": lake.kind.value, "url": lake.url}
+        insert = self.database.dialect.insert(identities_table).values(name="lake", **row)
+        is_same = identities_table.c.id == lake.id
+        statement = insert.on_conflict_do_update(index_elements=["name"], set_=row, where=is_same)
+        self.database.write(lambda connection: connection.execute(statement))
+        return self.lake() or lake
 
     def has_history(self) -> bool:
         """Was anything ever fetched with it, as far as it remembers?"""

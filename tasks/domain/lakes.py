@@ -56,7 +56,7 @@ class Facts:
     ledger: str  # its address, without a password
     mark: LakeMark | None  # None: the lake has none
     known: KnownLake | None  # None: the ledger has not been used with a lake so far
-    lake_is_empty: bool = False
+    lake_is_empty: bool = False  # asked of one that a sandbox is to write to
     ledger_is_new: bool = True  # nothing was ever fetched with it
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from blocks.store import Store
-from tasks.domain.errors import MismatchError
-from tasks.domain.lakes import MARK_KEY, LakeKind, LakeMark
+from tasks.domain.errors import LakeError, MismatchError
+from tasks.domain.lakes import MARK_KEY, KnownLake, LakeKind, LakeMark
 from tasks.identity import check_pairing, leave_mark, read_mark
 from tasks.ledger import Ledger
 
@@ -99,3 +99,54 @@ def test_another_lake_is_refused_and_a_ledger_keeps_its_own_id(lake: Store, ledg
             asyncio.run(check_pairing(lake, second, LakeKind.REAL, (known.id, ledger.id)))
         assert second.lake() is None
     assert asyncio.run(other.is_empty())
+
+
+def test_two_lakes_that_are_begun_at_once_with_one_ledger_do_not_share_it(
+    lake: Store, ledger: Ledger, tmp_path: Path
+) -> None:
+    other = _lake(tmp_path / "other")
+
+    async def story() -> LakeMark:
+        found = [await check_pairing(each, ledger, LakeKind.REAL) for each in (lake, other)]
+        mark = await leave_mark(lake, ledger, found[0])
+        with pytest.raises(MismatchError, match="use another ledger"):
+            await leave_mark(other, ledger, found[1])
+        return mark
+
+    known = ledger.lake()
+    assert known is None
+    mark = asyncio.run(story())
+    assert ledger.remember_lake(KnownLake("another", LakeKind.REAL, "file:///another")).id == mark.id
+    known = ledger.lake()
+    assert known is not None
+    assert (known.id, known.url) == (mark.id, lake.address)
+
+
+@pytest.mark.parametrize("first", LakeKind)
+def test_a_sandbox_and_a_real_run_that_begin_one_lake_at_once_do_not_share_it(
+    lake: Store, ledger: Ledger, tmp_path: Path, first: LakeKind
+) -> None:
+    [second] = set(LakeKind) - {first}
+
+    async def story() -> None:
+        with closing(Ledger(f"sqlite:///{tmp_path / 'other.db'}")) as other:
+            found = {kind: await check_pairing(lake, ledger, kind) for kind in LakeKind}
+            await leave_mark(lake, ledger, found[first])
+            with pytest.raises(MismatchError, match="invented"):
+                await leave_mark(lake, other, found[second])
+            assert other.lake() is None
+
+    asyncio.run(story())
+
+
+def test_only_a_sandbox_needs_to_know_that_a_lake_is_empty(
+    lake: Store, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def denied() -> bool:
+        raise LakeError("who may read some folders only cannot list all of the bucket")
+
+    monkeypatch.setattr(lake, "is_empty", denied)
+    for kind in (None, LakeKind.REAL):
+        assert not asyncio.run(check_pairing(lake, ledger, kind)).is_marked
+    with pytest.raises(LakeError):
+        asyncio.run(check_pairing(lake, ledger, LakeKind.SANDBOX))

@@ -343,7 +343,7 @@ class Leases:
         now = self._database.now(connection)
         mine = (leases_table.c.run == self.run) & _alive(now)
         renewed = connection.execute(leases_table.update().where(mine).values(until=now + self._lasts)).rowcount
-        return renewed == len(self._names)
+        return renewed >= len(self._names)  # one that was just taken is not among the names yet
 
     def _lease(self, now: float) -> dict[str, object]:
         return {"run": self.run, "until": now + self._lasts, "lasts": self._lasts}

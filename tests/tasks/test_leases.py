@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -268,3 +269,20 @@ def test_a_run_that_has_lost_one_of_its_leases_has_lost(start: Start, database: 
     database.write(lambda connection: connection.execute(taken))
     time.sleep(1.5)
     assert lost
+
+
+def test_a_lease_that_is_renewed_the_moment_it_is_taken_is_not_lost(
+    start: Start, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = start()
+    write = database.write
+
+    def write_and_be_slow(work: Callable[[sa.Connection], Any], **how: bool) -> Any:
+        done = write(work, **how)
+        monkeypatch.setattr(database, "write", write)
+        run._renew_or_lose()  # as its thread may, before this one goes on
+        return done
+
+    monkeypatch.setattr(database, "write", write_and_be_slow)
+    assert run.take(RECONCILE) is None
+    assert run.why_lost() is None

@@ -53,7 +53,8 @@ _SHAPES = [
     (hints, re.compile(pattern, re.IGNORECASE | re.DOTALL), shown)
     for hints, pattern, shown in (
         # user:password@ and token@ of a URL, wherever it stands; also percent-encoded, as within another URL
-        (("@",), r"(://)[^\s\"'<>]{1,2000}@", rf"\1{MASK}@"),
+        # but for a file's, which has none
+        (("@",), r"(?<!file)(?<!sqlite)(://)[^\s\"'<>]{1,2000}@", rf"\1{MASK}@"),
         (("%40",), r"(%3A%2F%2F)[^\s\"'<>&]{1,2000}%40", rf"\1{MASK}%40"),
         (("@",), r"(?<![\w/*])[^\s\"'<>:/@=,;(]{1,100}:[^\s\"'<>/@*]{1,200}@(?=[\w\[])", f"{MASK}@"),
         # a header's line, and the credentials of one wherever they stand
@@ -195,7 +196,7 @@ def _print_masked(kind: type[BaseException], error: BaseException | None, trace:
 
 def _in_text(text: str) -> Iterator[str]:
     """The secrets of URLs and connection strings."""
-    if found := re.search(r"://(.+)@", text, re.DOTALL):
+    if found := re.search(r"://(?![^/:@]*(?::\d+)?/)(.+)@", text, re.DOTALL):  # not of an @ in a path
         userinfo = found[1]
         yield userinfo
         yield userinfo.partition(":")[2]

@@ -91,6 +91,8 @@ def test_what_has_the_shape_of_a_secret_is_masked_and_nothing_else(text: str, sh
         "Rscript usage.R --game 0022500001 --last=5: exit status 1: no such token",
         "ledger sqlite:////data/adce.db cannot be opened: disk is full",
         "somebody@example.com wrote: at 12:30 it failed",
+        "lake file:///home/me@example.com/lake cannot be written: no space",
+        "ledger sqlite:////home/me@example.com/adce.db cannot be opened: disk is full",
     ],
 )
 def test_an_ordinary_text_stays_as_it_is(text: str) -> None:
@@ -135,6 +137,14 @@ def test_what_is_known_is_masked_wherever_it_stands_and_however_it_is_written(te
 def test_a_short_value_is_masked_as_a_word_and_a_very_short_one_not_at_all() -> None:
     learn(["season", "test"])
     assert masked("test of a season in all seasons") == "test of a *** in all seasons"
+
+
+def test_an_at_sign_in_a_path_makes_no_secret_of_what_is_before_it() -> None:
+    learn_from_environment({"HOME_PAGE": "https://cdn.example.com/npm/a@1.2", "ADCE_LAKE": "file:///home/me@work/lake"})
+    learn_from_environment({"PROXY": f"http://me:{SECRET}/of/it@h:8080/x"})
+    text = "https://cdn.example.com/npm/b: HTTP 404, see /home/me/log"
+    assert masked(text) == text
+    assert masked(f"it is {SECRET}/of/it") == "it is ***"
 
 
 def test_variables_tell_by_their_names_what_is_secret() -> None:

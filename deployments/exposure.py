@@ -18,7 +18,7 @@ def is_loopback(host: str) -> bool:
     """Is it this machine alone that reaches the host by this name or address?"""
     with suppress(ValueError):
         return ipaddress.ip_address(host.strip("[]")).is_loopback
-    if host.rstrip(".").lower().endswith("localhost"):
+    if f".{host}".rstrip(".").lower().endswith(".localhost"):
         return True
     with suppress(OSError):
         return all(ipaddress.ip_address(address).is_loopback for address in _addresses(host))

@@ -23,13 +23,16 @@ class UnpackError(Exception):
 
 
 async def read_body(response: httpx.Response, at_most: int) -> bytes:
-    """All of it. Raises TooLargeError when that is more than so many bytes, and stops reading there."""
+    """All of it. Raises TooLargeError when that is more than so many bytes, and stops reading there.
+
+    What is sent counts as well as what it holds: there can be much that holds nothing.
+    """
     announced = response.headers.get("Content-Length", "")
     if announced.isdecimal() and len(announced) < 20 and int(announced) > at_most:
         raise TooLargeError
     body = bytearray()
     async for piece in _pieces(response):
-        if len(body) + len(piece) > at_most:
+        if max(len(body) + len(piece), response.num_bytes_downloaded - _PIECE) > at_most:
             raise TooLargeError
         body += piece
     return bytes(body)

@@ -20,7 +20,7 @@ from config.models import Retries, Source
 from tasks import clock
 from tasks.buckets import Bucket
 from tasks.commands import Prepared
-from tasks.domain.errors import AbsentError, FetchError, HealingError, HeldError, RefusedError
+from tasks.domain.errors import AbsentError, FetchError, HealingError, HeldError, LedgerError, RefusedError
 from tasks.domain.lanes import LATENCY
 from tasks.domain.pacing import Departure
 from tasks.downloads import ACCEPTED, TooLargeError, UnpackError, read_beginning, read_body
@@ -209,8 +209,19 @@ class SourceClient:
             if command is None:
                 self.latency += _LATENCY_WEIGHT * (seconds - self.latency)
             self._unreachable[attempts.gate.source] = 0
-            attempts.gate.succeeded(scraper, asked)
+            self._succeeded(scraper, attempts)
             return Fetched(bodies, attempts.requests, seconds)
+
+    def _succeeded(self, scraper: str, attempts: _Attempts) -> None:
+        """Tells the gate. A ledger that cannot be told ends the asking, and costs no body that is there already."""
+        entered, attempts.entered = attempts.entered, Pass()
+        try:
+            attempts.gate.succeeded(scraper, attempts.asked)
+            attempts.gate.give_up(entered)
+        except LedgerError as error:
+            if self._outage is None:
+                raise
+            self._outage.end_by(error)
 
     async def _leave(self, scraper: str, requests: int, lasts: timedelta, attempts: _Attempts) -> Departure:
         """Waits until so many requests may leave, and gives the last one."""

@@ -28,7 +28,7 @@ def failure_of(
     than the `patience` of one file pauses the whole source.
     """
     status, said = response.status_code, f"{url}: HTTP {response.status_code}"
-    text = body.decode("utf-8", "replace")
+    text = body.decode("utf-8-sig", "replace")
     if challenge := challenge_in(response.headers, failed=True):
         return RefusedError(f"{said}, {challenge}", wait, shut_out=True)
     if 300 <= status < 400:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import time
 import zlib
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,13 +19,14 @@ from config.models import Backoff, BreakerRules, Changes, Command, Rate, Retries
 from deployments.sandbox.process import SandboxProcess
 from tasks import clock
 from tasks.commands import prepare
-from tasks.domain.errors import AbsentError, FetchError, HealingError, HeldError, RefusedError
+from tasks.domain.errors import AbsentError, FetchError, HealingError, HeldError, LedgerError, RefusedError
 from tasks.domain.holds import Hold, Phase
 from tasks.domain.pacing import Departure
 from tasks.downloads import TooLargeError, UnpackError, read_beginning, read_body
 from tasks.fetch import Fetched, SourceClient
 from tasks.gate import Gate
 from tasks.ledger import Ledger
+from tasks.outage import Outage
 from tests.builders import a_config
 
 PATH = "/scoreboard?dates=202601{:02}"
@@ -362,6 +364,7 @@ CANONICAL = '<link rel="canonical" href="https://www.espn.com/404">'
         pytest.param(502, {}, '{"code": 404, "message": "no"}', AbsentError, id="ESPN's 404 through a gateway"),
         pytest.param(404, {}, PAGE.format("404 Not Found", ""), RefusedError, id="404 page that names no site"),
         pytest.param(404, {}, PAGE.format("Just a moment...", CANONICAL), RefusedError, id="a wall with 404"),
+        pytest.param(404, {}, "\ufeff" + PAGE.format("Blocked", ""), RefusedError, id="a wall with a byte order mark"),
         pytest.param(
             404,
             {},
@@ -440,6 +443,56 @@ def test_a_body_is_read_however_it_is_packed_up_to_its_largest_size(encoding: st
         packed = packed[: len(packed) // 2]
         with pytest.raises(UnpackError):
             _run(read_body(answer(), size))
+
+
+def test_what_is_sent_counts_also_where_it_holds_nothing() -> None:
+    packed = gzip.compress(b"whole") + bytes(4_000_000)
+    pieces = [packed[at : at + 100_000] for at in range(0, len(packed), 100_000)]
+    read: list[int] = []
+
+    async def stream() -> AsyncIterator[bytes]:
+        for piece in pieces:
+            read.append(len(piece))
+            yield piece
+
+    def answer() -> httpx.Response:
+        return httpx.Response(200, headers={"Content-Encoding": "gzip"}, content=stream())
+
+    with pytest.raises(TooLargeError):
+        _run(read_body(answer(), 1_000_000))
+    assert sum(read) < 3_000_000
+    assert _run(read_body(answer(), 4_000_000)) == b"whole"
+
+
+def test_a_body_that_is_there_is_not_lost_when_the_ledger_cannot_be_told(
+    client: Callable[..., SourceClient], sites: SandboxProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    espn = client()
+    gate = _half_open(espn)
+    outage = espn._outage = Outage(_nothing)
+
+    def away(name: str, change: Callable[[Hold], Hold]) -> Hold:
+        raise LedgerError("the ledger is away")
+
+    espn.left = lambda source: monkeypatch.setattr(gate._ledger, "change_hold", away)
+    first, second = _run(_fetch_in_turn(espn, 13, 14))
+    assert isinstance(first, Fetched)
+    assert [type(second), str(outage.final)] == [LedgerError, "the ledger is away"]
+    assert len(sites.requests()) == 1
+
+
+async def _nothing() -> None:
+    pass
+
+
+async def _fetch_in_turn(client: SourceClient, *days: int) -> list[Fetched | BaseException]:
+    done = []
+    for day in days:
+        done += await asyncio.gather(
+            client.fetch("espn_scoreboard", PATH.format(day), lambda body: None), return_exceptions=True
+        )
+    await client.close()
+    return done
 
 
 def test_a_server_error_that_asks_for_an_hour_holds_the_source_for_an_hour(ledger_url: str) -> None:

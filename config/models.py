@@ -581,7 +581,7 @@ class Config(Model):
     sandbox: bool = Field(
         default=False, description="the sites are stand-ins whose games are invented, and so is all that the lake holds"
     )
-    lake: str = Field(default="file:lake", pattern=r"^(file:.+|s3://[^/\s@]+(/\S*)?)$")
+    lake: str = Field(default="file:lake", pattern=r"^(file:(//(localhost)?/.+|/?[^/].*)|s3://[^/\s@]+(/\S*)?)$")
     history: str = Field(
         default="_history",
         pattern=r"^([A-Za-z0-9_.-]+)?$",

@@ -9,8 +9,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 
 from tasks.domain.errors import AbsentError, FetchError, HealingError, RefusedError
-from tasks.domain.verdicts import Fault
-from tasks.sources.documents import UnfitBodyError, is_page, read_json, read_page, stands_before
+from tasks.sources.documents import UnfitBodyError, is_page, read_page, refuses, stands_before
 from tasks.sources.walls import challenge_in, heading, leads_to_wall, says_wall
 
 # So many bytes of an error's body are read: the largest 404 page of the three sites has 92 kB.
@@ -91,20 +90,19 @@ def _bot_wall(text: str, body: bytes, *, is_own_error: bool) -> str | None:
     """What a bot wall says of itself. A server's own error can have its maker's marks, where that is its gateway."""
     if is_page(text):
         return says_wall(text, bots_only=True) if is_own_error else stands_before(text, bots_only=True)
-    try:
-        read_json(body)
-    except UnfitBodyError as error:
-        is_json = text.lstrip().startswith("{")
-        if error.fault is Fault.REFUSED and is_json and not is_own_error:
-            return str(error)
-    return None
+    is_wall = not is_own_error and refuses(_json_in(body))
+    return " ".join(text[:100].split()) if is_wall else None
 
 
 def _error_code(body: bytes) -> int | None:
     """The code of ESPN's error bodies, which is not always the status."""
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
+    document = _json_in(body)
     code = document.get("code") if isinstance(document, dict) else None
     return code if isinstance(code, int) else None
+
+
+def _json_in(body: bytes) -> object:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None

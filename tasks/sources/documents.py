@@ -159,7 +159,8 @@ def read_page(body: bytes) -> Page:
         _weigh(body, _PAGE_COSTS)
     text = read_text(body)
     if not is_page(text):
-        raise UnfitBodyError(f"not a web page: {heading(text)}", Fault.REFUSED)
+        is_cut = text.lstrip().startswith("<") and ">" not in text
+        raise UnfitBodyError(f"not a web page: {heading(text)}", Fault.CUT_OFF if is_cut else Fault.REFUSED)
     return Page(text, LexborHTMLParser(text))
 
 
@@ -233,6 +234,18 @@ def _reject_constant(name: str) -> NoReturn:
     raise UnfitBodyError(f"JSON broken: {name} is no JSON", Fault.CUT_OFF)
 
 
+def refuses(document: object) -> bool:
+    """Is it the JSON of a wall, or an error that says that it refuses us? Not one that the site is in trouble."""
+    if not isinstance(document, dict):
+        return False
+    refused = _is_wall(document) or document.get("code") in (401, 403, 429)
+    return refused or says_wall(_message(document), bots_only=True) is not None
+
+
+def _message(document: dict[str, Any]) -> str:
+    return str(document.get("message") or document.get("Message") or "")[:1000]
+
+
 def _reject_error(document: dict[str, Any]) -> None:
     """ESPN answers {"code", "message"}, NBA {"Message"}, gateways before them {"message"}, and walls what they like."""
     if _is_wall(document):
@@ -240,11 +253,11 @@ def _reject_error(document: dict[str, Any]) -> None:
     if not document.keys() & {"code", "message", "Message"} or document.keys() & {"events", "header"}:
         return
     code = document.get("code")
-    message = str(document.get("message") or document.get("Message") or "")
+    message = _message(document)
     reason = "error body" + (f" {code}" if code else "") + (f": {message}" if message else "")
     if code == 404:
         raise UnfitBodyError(reason, Fault.ABSENT)
-    if code in (401, 403, 429, 503) or says_wall(message[:1000]):
+    if code in (401, 403, 429, 503) or says_wall(message):
         raise UnfitBodyError(reason, Fault.REFUSED)
     raise UnfitBodyError(reason, Fault.CUT_OFF if isinstance(code, int) and 500 <= code < 600 else Fault.UNFIT)
 

@@ -474,3 +474,27 @@ def test_a_mistake_about_scripts_is_one_line(
     (scripts / "scrape_usage.yaml").write_text(entry)
     [said, *_] = _lines(scripts, settings or (scripts / "my.yaml").read_text())
     assert said.startswith(line)
+
+
+@pytest.mark.parametrize(
+    ("lake", "right"),
+    [
+        ("file:lake", True),
+        ("file:../lake", True),
+        ("file:/data/lake", True),
+        ("file:///data/lake", True),
+        ("file://localhost/data/lake", True),
+        ("s3://bucket/prefix", True),
+        ("file://lake", False),
+        ("file://data/lake", False),
+        ("file:", False),
+        ("s3://me@bucket", False),
+    ],
+)
+def test_a_folder_that_is_written_as_a_host_is_no_lake(lake: str, right: bool) -> None:
+    """The first part would be left out: file://data/lake would be /lake, and file://lake wherever one stands."""
+    if right:
+        assert load_config(env={"ADCE_LAKE": lake}).lake == lake
+    else:
+        with pytest.raises(ConfigError, match="lake"):
+            load_config(env={"ADCE_LAKE": lake})

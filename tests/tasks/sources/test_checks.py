@@ -175,6 +175,7 @@ def test_json_cut_off_can_heal() -> None:
 
 def test_a_page_cut_off_can_heal() -> None:
     assert judged("html_table", b"<html><table id=totals_stats><tr><td>1</td>").fault is Fault.CUT_OFF
+    assert judged("html_table", b"\n<!DOCTYP").fault is Fault.CUT_OFF
 
 
 @pytest.mark.parametrize("body", [b'{"a": 1}', b"[1]", b'\xef\xbb\xbf{"a": 1}'])

@@ -74,12 +74,14 @@ class Database:
     """The database behind `url` (SQLAlchemy): SQLite or PostgreSQL, migrated to the newest schema when it is opened.
 
     Every method raises LedgerError: one line with the cause and, where there is one, what to do. A PostgreSQL server
-    that goes away is waited for; meanwhile nothing else of the process goes on, and so nothing goes unrecorded.
+    that goes away is waited for; meanwhile nothing else of the process goes on, and so nothing goes unrecorded. One
+    that was waited for in vain is not waited for again, until it is there.
     """
 
     def __init__(self, url: str):
         self.url = _address(url)
         self._is_server = self.url.get_backend_name() == "postgresql"
+        self._is_given_up = False
         self.dialect = postgresql if self._is_server else sqlite
         try:
             self._engine = sa.create_engine(self.url, connect_args=_manners(self.url))
@@ -152,13 +154,19 @@ class Database:
             try:
                 options = {"reads": True} if what == "read" else {}
                 with self._engine.connect().execution_options(**options) as connection, connection.begin():
-                    return work(connection)
+                    done = work(connection)
             except sa.exc.SQLAlchemyError as error:
                 away_since = away_since or time.monotonic()
-                if not self._may_come_back(error) or time.monotonic() - away_since > _PATIENCE:
+                if not self._may_come_back(error):
+                    raise self._error(what, error) from None
+                if self._is_given_up or time.monotonic() - away_since > _PATIENCE:
+                    self._is_given_up = True
                     raise self._error(what, error) from None
                 log.warning("the ledger's server could not do it (%s); again in a second", _cause(error))
                 time.sleep(1)
+            else:
+                self._is_given_up = False
+                return done
 
     def _may_come_back(self, error: Exception) -> bool:
         """A server that is away for a while, or that has ended this transaction so that another one gets through."""

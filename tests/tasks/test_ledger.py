@@ -462,6 +462,26 @@ def test_percentiles_are_of_the_last_attempts(url: str) -> None:
         assert ledger.history.performance() == {"d": Performance(50, 95, 99, 2)}
 
 
+def test_a_server_that_was_waited_for_in_vain_is_not_waited_for_again(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A run that ends has much to record; it would take as many times as long to end, and hear no signal."""
+    if postgresql_programs() is None:
+        pytest.skip("PostgreSQL's server is not installed (Debian: postgresql)")
+    monkeypatch.setattr(database_module, "_PATIENCE", 1.5)
+    with postgresql(tmp_path_factory.mktemp("away")) as server:
+        ledger = Ledger(f"postgresql://{new_database(server, 'ledger')}")
+        ledger.holds()
+    waits = []
+    with closing(ledger):
+        for _ in range(3):
+            caplog.clear()
+            with pytest.raises(LedgerError, match=r"^ledger postgresql.* cannot be read: "):
+                ledger.holds()
+            waits.append("again in a second" in caplog.text)
+    assert waits == [True, False, False]
+
+
 def test_the_last_plan_is_kept(url: str) -> None:
     with closing(Ledger(url)) as ledger:
         assert ledger.last_plan() is None

@@ -190,7 +190,7 @@ def stands_before(text: str, *, bots_only: bool = False) -> str | None:
     """
     if said := says_wall(text, bots_only=bots_only):
         return said
-    maker = maker_of(text)
+    maker = maker_of(text, bots_only=bots_only)
     return f"a page of {maker}" if maker else None
 
 

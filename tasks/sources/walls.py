@@ -32,7 +32,7 @@ _MAKERS = {
     "Imperva": r"_Incapsula_Resource|Incapsula incident",
     "HUMAN": r"_pxAppId|px-captcha|px-cdn\.net|px-cloud\.net|perimeterx",
     "DataDome": r"captcha-delivery\.com",
-    "Akamai": r"errors\.edgesuite\.net|sec-cp-challenge|cpr_chlge|Reference&#32;&#35;|Reference #[0-9a-f.]{8,}",
+    "Akamai": r"sec-cp-challenge|cpr_chlge",
     "Fastly": r"Fastly error|_fs-ch-",
     "Sucuri": r"sucuri_cloudproxy|cloudproxy@sucuri|Sucuri WebSite Firewall",
     "Kasada": r"KPSDK",
@@ -41,6 +41,8 @@ _MAKERS = {
     "reCAPTCHA": r"google\.com/recaptcha|g-recaptcha",
 }
 _BY_MAKER = re.compile("|".join(f"({pattern})" for pattern in _MAKERS.values()), re.IGNORECASE)
+# What all errors of a gateway have, also one that says that an address is wrong.
+_AKAMAI_ERROR = re.compile(r"errors\.edgesuite\.net|Reference&#32;&#35;|Reference #[0-9a-f.]{8,}", re.IGNORECASE)
 _HEADING = re.compile(r"<(?:title|h1)\b[^>]{0,200}>([^<]{0,300})", re.IGNORECASE)
 _NOTICE_LENGTH = 2_000
 _ENOUGH = 100_000  # characters of a page that are looked through: walls are small, and headings come early
@@ -73,10 +75,14 @@ def says_wall(text: str, *, bots_only: bool = False) -> str | None:
     return next((s for s in said if _BOTS.search(s) or (not bots_only and _OTHERS.search(s))), None)
 
 
-def maker_of(text: str) -> str | None:
-    """Who makes the wall, by marks that a good page can have too: ask only of one that is not known otherwise."""
-    found = _BY_MAKER.search(text[:_ENOUGH])
-    return list(_MAKERS)[found.lastindex - 1] if found and found.lastindex else None
+def maker_of(text: str, *, bots_only: bool = False) -> str | None:
+    """Who makes the wall, by marks that a good page can have too: ask only of one that is not known otherwise.
+
+    `bots_only` leaves out the marks that a gateway's other errors have as well.
+    """
+    if found := _BY_MAKER.search(text[:_ENOUGH]):
+        return list(_MAKERS)[(found.lastindex or 1) - 1]
+    return "Akamai" if not bots_only and _AKAMAI_ERROR.search(text[:_ENOUGH]) else None
 
 
 def challenge_in(headers: Mapping[str, str], *, failed: bool) -> str | None:

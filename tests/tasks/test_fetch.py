@@ -382,6 +382,12 @@ CANONICAL = '<link rel="canonical" href="https://www.espn.com/404">'
         pytest.param(304, {}, "", FetchError, id="304"),
         pytest.param(400, {}, '{"code": 400}', FetchError, id="400"),
         pytest.param(400, {}, '{"message": "No upstream data: unavailable"}', FetchError, id="400 with a reason"),
+        pytest.param(
+            400, {}, PAGE.format("Invalid URL", "") + "Reference&#32;&#35;9&#46;bd", FetchError, id="400 of a gateway"
+        ),
+        pytest.param(
+            400, {}, PAGE.format("Access Denied", "") + "Reference&#32;&#35;9&#46;bd", RefusedError, id="400 by a wall"
+        ),
         pytest.param(400, {}, '{"message": "Request blocked"}', RefusedError, id="400 by a wall's JSON"),
         pytest.param(422, {}, '{"code": 403, "message": "no"}', RefusedError, id="422 that says 403"),
         pytest.param(405, {}, PAGE.format("405 Not Allowed", ""), FetchError, id="405"),

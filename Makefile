@@ -14,7 +14,7 @@ ui: .venv/.installed  ## the Prefect UI, with the runs of `make run`
 	PREFECT_HOME=$(CURDIR)/.adce/prefect $(BIN)/prefect server start
 
 test: .venv/.installed
-	$(BIN)/pytest -n 3 --dist loadgroup
+	$(BIN)/pytest -n 4 --dist loadgroup
 
 lint: .venv/.installed
 	$(BIN)/ruff check .

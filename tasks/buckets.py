@@ -20,6 +20,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum, auto
 from functools import partial
 from typing import Any, TypeVar
 
@@ -48,16 +49,16 @@ _ALL_SOURCES = "all-sources"
 _LOOK_AGAIN = 1.0  # seconds between looks at a bucket that another process holds, and may give back
 _STAGGER = 0.06  # seconds over which the processes that wait for a bucket spread, so as not to ask all at once
 _ROUNDING = 0.002  # seconds: SQLite keeps its times in milliseconds
-_JUMP = 0.1  # seconds by which a clock must be off to have been set
 _REST = 2.0  # seconds that are worth giving a lease back for, and sleeping without one
 _ROOM = 0.12  # seconds that are kept at the end of a lease for the last answer to come
 _AHEAD = 1.2  # seconds before its end at which a lease is renewed: so slow may the Prefect API be
-_RENEWALS = 4  # of a lease before others that may be waiting go first
+_RENEWALS = 6  # of a lease before others that may be waiting go first
 _SURE = 1.0  # seconds of a lease that must be left for giving it back
 _GIVING_ATTEMPTS = 3
 _IDLE = 0.25  # seconds without a request after which the rest of a lease is given back
 _TICK = 0.01  # seconds between looks at whether the last answer has come
-_NOT_GRANTED = {httpx.codes.LOCKED, httpx.codes.INTERNAL_SERVER_ERROR, httpx.codes.SERVICE_UNAVAILABLE}
+# SQLite is written to; an error 500 is that of a write that came in between. Nothing was written.
+_BUSY = {httpx.codes.INTERNAL_SERVER_ERROR, httpx.codes.SERVICE_UNAVAILABLE}
 _CLOSE_PATIENCE = 10.0  # seconds for calls to end that are under way when a run ends
 _SERVER_PATIENCE = 300.0  # seconds without an answer from the Prefect API before a run gives up
 
@@ -189,6 +190,14 @@ def _defect(have: GlobalConcurrencyLimitResponse) -> str | None:
     return None
 
 
+class _Reply(Enum):
+    """What Prefect answers who asks for the whole bucket."""
+
+    GRANTED = auto()
+    DENIED = auto()  # which it writes down: the wait for the bucket begins anew
+    BUSY = auto()  # nothing was written
+
+
 @dataclass(eq=False, slots=True)
 class _Lease:
     """The whole bucket from `granted` on, for as long as it takes to refill."""
@@ -217,8 +226,10 @@ class _Lease:
 class _Clock:
     """The Prefect server's clock less this process's (tasks.clock): between `least` and `most`, in seconds.
 
-    Every change that this process makes to a limit narrows it down: it was made between the request and the answer,
-    and the server has written down when.
+    Every change that this process makes to a limit narrows it down. The limit says when it was last changed: that was
+    after this process asked for its change, and before it read the limit, though another process made the last one.
+    A process that took another's change for its own would ask too early each time, be denied, and let nobody have the
+    bucket: every denial begins its wait anew.
     """
 
     least: float = float("-inf")
@@ -228,14 +239,13 @@ class _Clock:
     def known(self) -> bool:
         return self.most < float("inf")
 
-    def compare(self, changed: datetime, asked: float, answered: float, *, certain: bool) -> None:
-        """With `certain` false somebody else may have made the change: then it only tells that a clock was set."""
-        least = changed.timestamp() - answered - _ROUNDING / 2
+    def compare(self, changed: datetime, asked: float, read: float) -> None:
+        """This process asked for a change at `asked`; the limit that it had `read` by then was last `changed` so."""
+        least = changed.timestamp() - read - _ROUNDING / 2
         most = changed.timestamp() - asked + _ROUNDING / 2
-        was_set = least > self.most + _JUMP or most < self.least - _JUMP
-        if was_set or not self.known or (certain and (least > self.most or most < self.least)):
+        if least > self.most or most < self.least:  # a clock was set
             self.least, self.most = least, most
-        elif certain:
+        else:
             self.least, self.most = max(least, self.least), min(most, self.most)
 
 
@@ -356,7 +366,7 @@ class Asker:
                 return False
             lease.granted = asked
             lease.renewals += 1
-        self._soon(self._compare_clocks(asked, answered, lease))
+        self._soon(self._compare_clocks(asked, lease))
         return True
 
     async def _hold(self, slots: int) -> None:
@@ -409,15 +419,15 @@ class Asker:
                 if free_in > _LOOK_AGAIN:
                     continue
             asked = clock.seconds()
-            granted = await self._answer(partial(self._increment, terms.slots))
-            answered = clock.seconds()
-            if granted:
+            reply = await self._answer(partial(self._increment, terms.slots))
+            if reply is _Reply.GRANTED:
                 self._lease = lease = _Lease(terms, asked)
                 self._had_its_turn = True
                 self._soon(self._watch(lease))
-                self._soon(self._compare_clocks(asked, answered, lease))
+                self._soon(self._compare_clocks(asked, lease))
                 return
-            await self._compare_clocks(asked, answered, None, have.updated)
+            if reply is _Reply.DENIED:
+                await self._compare_clocks(asked)
 
     def _free_in(self, have: GlobalConcurrencyLimitResponse) -> float:
         """Seconds until the whole bucket is free, if nobody else changes it."""
@@ -433,12 +443,8 @@ class Asker:
             changed = min(changed, have.updated.timestamp() - (time.time() - now) + 3 * _ROUNDING)
         return changed + have.active_slots / have.slot_decay_per_second - now
 
-    async def _compare_clocks(
-        self, asked: float, answered: float, lease: _Lease | None, before: datetime | None = None
-    ) -> None:
-        """The limit was changed between these two times: by the grant or renewal of a `lease`, or by a denial.
-
-        One that has not changed since `before` tells nothing: the API was busy, and nothing was written.
+    async def _compare_clocks(self, asked: float, lease: _Lease | None = None) -> None:
+        """The limit was changed since `asked`: by the grant or renewal of a `lease`, or by a denial.
 
         Prefect grants slots of a limit that was deleted or switched off meanwhile: such a lease ends here. So does that
         of a limit which grants something else by now.
@@ -451,8 +457,7 @@ class Asker:
         if lease is not None and lease is self._lease and not lease.terms.same_as(_terms(have)):
             self._lease = None
         assert have.updated is not None
-        if have.updated != before:
-            self._clock.compare(have.updated, asked, answered, certain=lease is not None)
+        self._clock.compare(have.updated, asked, clock.seconds())
 
     def _soon(self, work: Coroutine[Any, Any, object]) -> asyncio.Task[Any]:
         job = asyncio.create_task(work)
@@ -485,8 +490,8 @@ class Asker:
                     await self._hold(math.ceil(seconds * lease.terms.decay))
                 return
             except (httpx.HTTPError, BucketError) as error:
-                busy = isinstance(error, httpx.HTTPStatusError) and error.response.status_code in _NOT_GRANTED
-                if busy:  # SQLite was, and nothing was written
+                busy = isinstance(error, httpx.HTTPStatusError) and error.response.status_code in _BUSY
+                if busy:
                     continue
                 # Perhaps it was done; if not, it comes back by itself.
                 log.debug("bucket %s: %.1f s perhaps not given back: %s", self.name, lease.free_at - seconds, error)
@@ -497,15 +502,16 @@ class Asker:
             await asyncio.wait_for(self._closed.wait(), seconds)
             raise BucketError(f"rate bucket {self.name!r} was closed")
 
-    async def _increment(self, slots: int) -> bool:
+    async def _increment(self, slots: int) -> _Reply:
         try:
             await self._client.increment_concurrency_slots([self.name], slots, "rate_limit")
         except httpx.HTTPStatusError as error:
-            # Somebody else was quicker; on SQLite, the error of a write that came in between says the same.
-            if error.response.status_code in _NOT_GRANTED:
-                return False
+            if error.response.status_code == httpx.codes.LOCKED:
+                return _Reply.DENIED
+            if error.response.status_code in _BUSY:
+                return _Reply.BUSY
             raise
-        return True
+        return _Reply.GRANTED
 
     async def _read(self) -> GlobalConcurrencyLimitResponse:
         try:

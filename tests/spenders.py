@@ -115,9 +115,13 @@ def _ask_together(url: str, rate: Rate, processes: int, seconds: float, env: Map
 
 
 def _share(times: Sequence[float], rate: Rate, seconds: float) -> float:
-    """Of the rate, from the first request on for so long: later, some askers have stopped."""
+    """Of the rate, from the first request on for so long: later, some askers have stopped.
+
+    What is measured ends with a request, unless the last one came too early for that: then the askers stood still.
+    """
+    apart = rate.seconds / rate.requests
     counted = [at for at in times if at <= times[0] + seconds]
-    return (len(counted) - 1) / ((counted[-1] - counted[0]) * rate.requests / rate.seconds)
+    return (len(counted) - 1) * apart / max(counted[-1] - counted[0], seconds - apart)
 
 
 @contextlib.contextmanager

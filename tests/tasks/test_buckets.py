@@ -13,6 +13,8 @@ from typing import TypeVar
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
 from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL, PREFECT_API_URL, Setting, temporary_settings
@@ -318,20 +320,31 @@ def test_three_processes_share_a_rate_and_a_strict_upstream_rejects_nothing(
 def test_the_clocks_difference_is_known_the_better_the_quicker_an_answer_was_and_anew_when_one_was_set() -> None:
     clock = _Clock()
     assert not clock.known
-    clock.compare(_moment(1000.5), asked=0.0, answered=1.0, certain=True)
+    clock.compare(_moment(1000.5), asked=0.0, read=1.0)
     assert (clock.least, clock.most) == pytest.approx((999.5, 1000.5), abs=0.01)
-    clock.compare(_moment(1010.2), asked=10.0, answered=10.2, certain=True)
+    clock.compare(_moment(1010.2), asked=10.0, read=10.2)
     assert (clock.least, clock.most) == pytest.approx((1000.0, 1000.2), abs=0.01)
-    clock.compare(_moment(1019.0), asked=20.0, answered=20.1, certain=False)
+    clock.compare(_moment(1019.0), asked=20.0, read=20.1)
     assert clock.most == pytest.approx(999.0, abs=0.01), "the server's clock was set back"
-    clock.compare(_moment(4620.0), asked=30.0, answered=30.1, certain=False)
+    clock.compare(_moment(4620.0), asked=30.0, read=30.1)
     assert clock.least == pytest.approx(4589.9, abs=0.01), "and forward"
 
 
-def test_a_denial_that_another_process_may_have_caused_does_not_move_the_clock() -> None:
-    clock = _Clock(least=1000.0, most=1000.2)
-    clock.compare(_moment(1040.05), asked=40.0, answered=40.1, certain=False)
-    assert (clock.least, clock.most) == (1000.0, 1000.2)
+_CHANGES = st.tuples(*[st.floats(0, 1)] * 3, st.none() | st.floats(0, 1))
+
+
+@given(offset=st.floats(-1e5, 1e5), changes=st.lists(_CHANGES, min_size=1, max_size=20))
+def test_what_another_process_changes_before_the_limit_is_read_is_not_taken_for_this_one_s(
+    offset: float, changes: list[tuple[float, float, float, float | None]]
+) -> None:
+    clock = _Clock()
+    now = 2e5
+    for until_written, until_answered, until_read, another in changes:
+        written, read = now + until_written, now + until_written + until_answered + until_read
+        changed = written if another is None else written + another * (read - written)
+        clock.compare(_moment(changed + offset), asked=now, read=read)
+        assert clock.least <= offset <= clock.most
+        now = read + 5
 
 
 def _moment(seconds: float) -> datetime:
@@ -445,7 +458,8 @@ def test_a_lease_that_nobody_used_in_its_time_is_no_leave_later() -> None:
     assert abs(times[0] - times[1]) >= 1
 
 
-def test_a_process_that_has_had_some_leases_lets_another_go_first() -> None:
+def test_a_process_that_has_had_some_leases_lets_another_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.buckets._RENEWALS", 1)
     rate = Rate(requests=2, seconds=0.5)
 
     async def story(client: PrefectClient) -> list[str]:
@@ -453,7 +467,7 @@ def test_a_process_that_has_had_some_leases_lets_another_go_first() -> None:
             order: list[str] = []
 
             async def asker(name: str, bucket: Bucket) -> None:
-                while len(order) < 120:
+                while len(order) < 60:
                     await _leave(bucket)
                     order.append(name)
 
@@ -482,7 +496,8 @@ class _BusyOnce:
         return await self._client.increment_concurrency_slots(*arguments)  # type: ignore[arg-type]
 
 
-def test_an_api_that_is_busy_for_a_moment_costs_a_moment() -> None:
+def test_an_api_that_is_busy_for_a_moment_costs_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.buckets._RENEWALS", 0)
     rate = Rate(requests=1, seconds=2.4)
 
     async def story(client: PrefectClient) -> tuple[list[float], int]:

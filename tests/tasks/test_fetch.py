@@ -6,7 +6,7 @@ import asyncio
 import gzip
 import time
 import zlib
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -62,6 +62,13 @@ class FreeBucket:
 
     async def close(self) -> None:
         pass
+
+
+@pytest.fixture(scope="module")
+def sites() -> Iterator[SandboxProcess]:
+    """A sandbox that limits nobody, since the buckets of these tests have no rate."""
+    with SandboxProcess(clock="2026-01-15T12:00:00Z", rates={"espn": "1000/1"}) as sandbox:
+        yield sandbox
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 _DEFAULTS = Path(__file__).parent
 _FROM_SCRIPTS = 3  # what scripts say of themselves is laid over the three files of defaults
 _NO_SETTINGS = ("ADCE_CONFIG", "ADCE_RECORDED")
+_MOST_LEVELS = 100  # of mappings and lists in each other
 _PLAIN = ("lake", "ledger", "aws_credentials")  # whose text in the environment is not read as YAML
 # Settings whose values are never shown, nor any value within them: they may be secrets, or hold some.
 _UNSHOWN = {"lake", "ledger", "aws_credentials", "headers", "base_url", "url", "command"}
@@ -126,7 +127,7 @@ class _NotASetting(yaml.constructor.ConstructorError):
         super().__init__(None, None, problem, mark)
 
 
-class _StrictLoader(yaml.SafeLoader):
+class _StrictLoader(yaml.CSafeLoader):
     """YAML in which a key that is given twice is a mistake, not a silent overwrite, and a date is text."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -146,8 +147,26 @@ class _StrictLoader(yaml.SafeLoader):
 # No setting is a date, and one that no calendar has would be an error that names no setting.
 _StrictLoader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
 }
+
+
+def _parse(text: str) -> Any:
+    """Raises YAMLError, ValueError for a value that is not of its type, and RecursionError for too many levels.
+
+    LibYAML's own limit on levels is the stack, where the process ends.
+    """
+    depth = 0
+    for event in yaml.parse(text, _StrictLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MOST_LEVELS:
+            raise RecursionError
+    return yaml.load(text, _StrictLoader)
+
+
+def _what_yaml_expects(quoted: re.Match[str]) -> str:
+    """One sign, or a name as <block end>, is YAML's own; all else is from the file."""
+    return quoted[0] if len(quoted[2]) < 2 or quoted[2].startswith("<") else "…"
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -157,13 +176,13 @@ def _read(path: Path) -> dict[str, Any]:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ConfigError([f"{path}: cannot be read: {reason}"]) from None
     try:
-        values = yaml.load(text, _StrictLoader)
+        values = _parse(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         problem = str(getattr(error, "problem", None) or error).splitlines()[0]
         if not isinstance(error, _NotASetting):  # what YAML quotes may be a secret: of *word, an alias of that name
-            problem = re.sub(r"(['\"])(?!<)[^'\"]{2,}\1", "…", problem)
+            problem = re.sub(r"(['\"])([^'\"]*)\1", _what_yaml_expects, problem)
         raise ConfigError([f"{path}:{where} not YAML: {problem}"]) from None
     except RecursionError:
         raise ConfigError([f"{path}: not YAML: it is nested too deeply"]) from None
@@ -187,7 +206,7 @@ def _from_environment(env: Mapping[str, str]) -> Iterator[_Layer]:
                 raise ConfigError([f"environment variable {name}: no such setting; did you mean ADCE_{meant}?"])
             continue  # it may be somebody else's
         try:
-            value: Any = text if path[0] in _PLAIN else yaml.load(text, _StrictLoader)
+            value: Any = text if path[0] in _PLAIN else _parse(text)
         except (yaml.YAMLError, ValueError, RecursionError):
             raise ConfigError([f"environment variable {name}: its text is not YAML (it is not shown)"]) from None
         for part in reversed(path):

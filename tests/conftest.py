@@ -1,5 +1,6 @@
 """Fixtures that more than one ring uses."""
 
+import asyncio
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +8,12 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from moto.server import ThreadedMotoServer
+from prefect.client.orchestration import get_client
+from prefect.settings import (
+    PREFECT_API_BLOCKS_REGISTER_ON_START,
+    PREFECT_API_DATABASE_MIGRATE_ON_START,
+    temporary_settings,
+)
 from prefect.testing.utilities import prefect_test_harness
 
 from deployments.sandbox.process import SandboxProcess
@@ -58,9 +65,21 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def prefect_api() -> Iterator[None]:
-    """Prefect's embedded API on a database of its own, started once for all tests in which a flow runs."""
+    """Prefect's embedded API on a database of its own, for all tests in which a flow runs.
+
+    It begins anew in every event loop, and would look each time whether its tables and block types are there.
+    """
     with prefect_test_harness():
-        yield
+        asyncio.run(_begin())
+        with temporary_settings(
+            {PREFECT_API_DATABASE_MIGRATE_ON_START: False, PREFECT_API_BLOCKS_REGISTER_ON_START: False}
+        ):
+            yield
+
+
+async def _begin() -> None:
+    async with get_client() as client:
+        await client.hello()
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import fcntl
 import os
 import shutil
 import signal
@@ -73,11 +74,17 @@ def prefect_server(
     port = port or free_port()
     home.mkdir(parents=True, exist_ok=True)
     if not database and not (home / _DATABASE).exists():
-        shutil.copy(_empty_database(), home)
+        shutil.copy(empty_database(), home)
     env = {"PREFECT_HOME": str(home), "PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
-    server = env | {"PREFECT_LOGGING_SERVER_LEVEL": "CRITICAL", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+    server = env | {
+        "PREFECT_LOGGING_SERVER_LEVEL": "CRITICAL",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_API_BLOCKS_REGISTER_ON_START": "false",
+    }
     if database:
         server["PREFECT_API_DATABASE_CONNECTION_URL"] = database
+    else:
+        server["PREFECT_API_DATABASE_MIGRATE_ON_START"] = "false"
     command = server_command(port)
     if clock:
         server["CLOCK"] = str(clock)
@@ -97,15 +104,29 @@ def prefect_server(
 
 
 @cache
-def _empty_database() -> Path:
-    """Prefect's database on SQLite as a first start makes it, which takes several seconds; made once a process."""
+def empty_database() -> Path:
+    """Prefect's database on SQLite as a first start makes it, which takes several seconds.
+
+    It is made once for all processes of a test run.
+    """
     home = Path(tempfile.mkdtemp(prefix="prefect-"))
     atexit.register(shutil.rmtree, home, ignore_errors=True)
-    command = [Path(sys.executable).with_name("prefect"), "server", "database", "upgrade", "-y"]
-    environment = {**os.environ, "PREFECT_HOME": str(home), "PYTHONWARNINGS": "ignore"}
-    environment.pop("PREFECT_API_DATABASE_CONNECTION_URL", None)
-    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
-    return home / _DATABASE
+    mine = home / _DATABASE
+    shared = Path(tempfile.gettempdir(), f"prefect-{os.environ.get('PYTEST_XDIST_TESTRUNUID', os.getpid())}.db")
+    atexit.register(shared.unlink, missing_ok=True)
+    lock_file = shared.with_suffix(".lock")
+    atexit.register(lock_file.unlink, missing_ok=True)
+    with lock_file.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if shared.exists():
+            shutil.copy(shared, mine)
+        else:
+            command = [Path(sys.executable).with_name("prefect"), "server", "database", "upgrade", "-y"]
+            environment = {**os.environ, "PREFECT_HOME": str(home), "PYTHONWARNINGS": "ignore"}
+            environment.pop("PREFECT_API_DATABASE_CONNECTION_URL", None)
+            subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+            shutil.copy(mine, shared)
+    return mine
 
 
 def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import subprocess
 import sys
 from contextlib import closing
@@ -16,6 +17,7 @@ from deployments.sandbox.place import ledger_of
 from tasks.domain.lakes import MARK_KEY, LakeKind, mark_from
 from tasks.identity import check_pairing, leave_mark
 from tasks.ledger import Ledger
+from tests.servers import empty_database
 
 ADCE = str(Path(sys.executable).with_name("adce"))
 SPAN = ["--since", "2026-01-13", "--until", "2026-01-14", "--as-of", "2026-01-15T12:00:00Z"]
@@ -27,7 +29,10 @@ def somebody(tmp_path: Path) -> Any:
     """Runs the command as somebody does who has set nothing, in a folder of their own."""
     ours = {name for name in os.environ if name.startswith(("ADCE_", "AWS_", "PREFECT_"))}
     environment = {name: value for name, value in os.environ.items() if name not in ours}
-    environment["PREFECT_HOME"] = str(tmp_path / "prefect")
+    home = tmp_path / "prefect"
+    home.mkdir()
+    shutil.copy(empty_database(), home)
+    environment["PREFECT_HOME"] = str(home)
 
     def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
         env = environment | more

@@ -1,7 +1,8 @@
 """The reconcile flow, ready to run."""
 
 import asyncio
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -34,3 +35,10 @@ def run_reconcile(prefect_api: None, adce_home: Any) -> Reconcile:
         return result
 
     return run
+
+
+@pytest.fixture(autouse=True)
+def collectable() -> Iterator[None]:
+    """What a look has taken from the garbage collector is given back: one process runs many tests, and one flow."""
+    yield
+    gc.unfreeze()

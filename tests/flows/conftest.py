@@ -11,6 +11,7 @@ import pytest
 from config.load import load_config
 from deployments.setup import set_up_buckets
 from flows.reconcile import reconcile
+from tasks.buckets import buckets_of
 from tasks.report import Report
 
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
@@ -21,8 +22,13 @@ Reconcile = Callable[..., Report]
 def run_reconcile(prefect_api: None, adce_home: Any) -> Reconcile:
     """Runs the reconcile flow at a fixed clock, for a few days unless told otherwise."""
 
+    made: list[str] = []
+
     def run(**parameters: Any) -> Report:
-        asyncio.run(set_up_buckets(load_config()))
+        config = load_config()
+        if (wanted := [name for name, _ in buckets_of(config)]) != made:
+            asyncio.run(set_up_buckets(config))
+            made[:] = wanted
         parameters = {"as_of": NOW, "since": date(2026, 1, 13), "until": date(2026, 1, 14)} | parameters
 
         async def flow() -> Any:

@@ -98,7 +98,9 @@ def test_a_cancel_in_prefect_stops_the_run_and_its_fills(
     _ask(server, lambda client: client.set_flow_run_state(UUID(run), State(type=StateType.CANCELLING)))
     assert runs.wait(pid) == 1
     requests = len(sites.requests())
-    assert run in _cancelled(server)
+    state = _ask(server, lambda client: client.read_flow_run(UUID(run))).state
+    assert state is not None
+    assert state.is_cancelled(), state
     assert not _running(server) & _known_to_the_ledger()
     _assert_nothing_is_held()
     time.sleep(1)

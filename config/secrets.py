@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import os
 import re
 import sys
 import threading
@@ -32,7 +33,10 @@ _WORDS = (
 )
 _NAME = rf"(?:{_WORDS})[\w.-]{{0,40}}"
 _HEADER = rf"(?:proxy-)?authorization|(?:set-)?cookie|x-[\w-]{{0,40}}(?:{_WORDS})[\w-]{{0,20}}"
-_PLACE = re.compile(r"_(?:file|files|path|dir|home|sock|name|arn|region|profile)$", re.IGNORECASE)
+# The name of a variable that tells where something is, PWD being the folder that a shell is in; or which it is.
+_PATHS = r"(?:^|_)(?:file|files|path|dir|home|sock)$|^(?:tmpdir|(?:old)?pwd)$"
+_OF_PATHS = re.compile(_PATHS, re.IGNORECASE)
+_PLACE = re.compile(rf"{_PATHS}|_(?:name|arn|region|profile)$", re.IGNORECASE)
 _SCHEMES = ("bearer", "basic", "token", "digest", "negotiate", "apikey")
 _HINTS = (
     "pass",
@@ -83,7 +87,7 @@ _NO_SECRET = re.compile(
 )
 
 _NAMES_OF_BLOCKS = {"ADCE_AWS_CREDENTIALS"}  # what Prefect calls the block that holds them
-_ADDRESS = re.compile(r"https?://[^\s@?]+")  # nothing but a place
+_ADDRESS = re.compile(r"(?:https?|s3|file)://[^\s@?]+")  # nothing but a place
 
 _known: set[str] = set()
 
@@ -119,13 +123,17 @@ def learn(secrets: Iterable[str]) -> None:
 
 
 def learn_from_environment(env: Mapping[str, str], names: Iterable[str] = ()) -> None:
-    """Learns the values of variables whose names tell of a secret, of those in `names`, and the userinfo of URLs."""
+    """Learns the values of variables whose names tell of a secret, of those in `names`, and the userinfo of URLs.
+
+    A path of this machine is none: it would be hidden in every address, error and log.
+    """
     for name, value in env.items():
-        if re.search(_WORDS, name, re.IGNORECASE) and not (_PLACE.search(name) or name in _NAMES_OF_BLOCKS):
+        is_secret = re.search(_WORDS, name, re.IGNORECASE) and not (_PLACE.search(name) or name in _NAMES_OF_BLOCKS)
+        if is_secret and not _are_paths(value):
             learn([value])
         learn(_in_text(value))
-    given = [env[name] for name in names if name in env and not name.startswith("ADCE_")]
-    learn(value for value in given if not _ADDRESS.fullmatch(value))
+    given = [env[name] for name in names if name in env and not (name.startswith("ADCE_") or _OF_PATHS.search(name))]
+    learn(value for value in given if not (_ADDRESS.fullmatch(value) or _are_paths(value)))
 
 
 def learn_from_settings(settings: Any) -> None:
@@ -219,6 +227,20 @@ def _in_headers(headers: Any) -> Iterator[str]:
             yield from _in_headers(value)
     elif headers is not None and not isinstance(headers, bool):
         yield str(headers)
+
+
+def _are_paths(value: str) -> bool:
+    """Is it an absolute path of this machine, or several with colons between them, as in PATH?
+
+    Each is there, or the folder that it would be in is. A key that happens to begin with a slash is no such path.
+    """
+    paths = [path for path in value.split(":") if path]
+    return bool(paths) and all(map(_is_path, paths))
+
+
+def _is_path(text: str) -> bool:
+    folder = os.path.dirname(text.rstrip("/"))
+    return os.path.isabs(text) and (os.path.exists(text) or (folder != "/" and os.path.isdir(folder)))
 
 
 @lru_cache(maxsize=8)

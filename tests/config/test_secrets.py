@@ -160,6 +160,32 @@ def test_variables_tell_by_their_names_what_is_secret() -> None:
     assert masked(" ".join(env.values())) == "*** *** *** /run/token *** s3://lake"
 
 
+def test_a_path_of_this_machine_is_no_secret_whatever_its_variable_is_called(tmp_path: Path) -> None:
+    (tmp_path / "key.json").touch()
+    env = {
+        "PWD": "/srv/nba/work",
+        "OLDPWD": "/srv/nba/not-there-any-more",
+        "MYPWD": f"{tmp_path}",
+        "GOOGLE_APPLICATION_CREDENTIALS": f"{tmp_path}/key.json",
+        "SITE_PASSWORD": f"{tmp_path}/not-made-yet",
+        "SITE_TOKENS": f"{tmp_path}/key.json:{tmp_path}",
+        "DATA": f"{tmp_path}/out",
+        "LAKE_OF_SCRIPT": f"file://{tmp_path}/lake",
+        "OTHER_LAKE": "s3://bucket/nba",
+        "INPUT_DIR": "/srv/nba/input",
+    }
+    learn_from_environment(env, ["DATA", "PWD", "LAKE_OF_SCRIPT", "OTHER_LAKE", "INPUT_DIR"])
+    text = " ".join(f"it is {value}" for value in env.values())
+    assert masked(text) == text
+
+
+@pytest.mark.parametrize("name", ["DB_PASSWORD", "DB_PWD", "SITE_TOKEN", "AWS_SECRET_ACCESS_KEY", "SITE_LOGIN"])
+@pytest.mark.parametrize("secret", ["/Zq8xhunter2", "/Zq8x/hunter/2", "//Zq8x/hunter2", "/Zq8x:hunter2", "::::::::"])
+def test_a_secret_that_begins_as_a_path_does_is_one(name: str, secret: str) -> None:
+    learn_from_environment({name: secret}, ["SITE_LOGIN"])
+    assert masked(f"it is {secret} then") == "it is *** then"
+
+
 def test_settings_tell_what_is_secret_also_where_they_are_wrong() -> None:
     learn_from_settings(
         {

@@ -91,8 +91,11 @@ class Store:
 
     @property
     def address(self) -> str:
-        """The URL in the one form in which two of the same lake are equal."""
-        return self.folder.as_uri() if self.folder is not None else self.url.rstrip("/")
+        """The URL in the one form in which two of the same lake are equal, wherever one is; without any secret."""
+        if self.folder is not None:
+            return Path(os.path.abspath(self.folder)).as_uri()  # without `..`, and with links as they are
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
 
     async def list(self, folders: Iterable[str]) -> dict[str, LakeObject]:
         """All objects under the folders, by key. The folders are listed in parallel.
@@ -338,6 +341,31 @@ class Store:
         except (BaseError, OSError) as error:
             raise self._error("listed", error) from None
         return not (level["objects"] or level["common_prefixes"])
+
+    async def holds_any(self, folders: Iterable[str]) -> bool:
+        """Is there an object in one of the folders? Of each, one page is listed at most."""
+        try:
+            for folder in folders:
+                if await (asyncio.to_thread(self._any_file, folder) if self.folder else self._any_object(folder)):
+                    return True
+        except (BaseError, OSError) as error:
+            raise self._error("listed", error) from None
+        return False
+
+    def _any_file(self, folder: str) -> bool:
+        assert self.folder is not None
+        return any(names for _, _, names in os.walk(self.folder / folder, onerror=_unless_gone))
+
+    async def _any_object(self, folder: str) -> bool:
+        try:
+            async for batch in self._open().list(prefix=folder + "/", chunk_size=1):
+                if batch[0]["path"] != folder:  # the folder itself, as some programs store one
+                    return True
+        except BaseError as error:
+            if not any(sign in str(error) for sign in _FOREIGN_NAMES):
+                raise
+            return True
+        return False
 
     async def head(self, key: str) -> LakeObject:
         try:

@@ -271,6 +271,20 @@ def check(config: ConfigOption = None) -> None:
         typer.echo("whole")
 
 
+@ledger_app.command("forget-lake")
+def forget_lake(config: ConfigOption = None, lake: LakeOption = None) -> None:
+    """Forgets where the lake is and what was found in it: the next run marks the lake that it is given, and fills it.
+
+    For a lake that is gone for good. Attempts, pauses and what the sources do not have are kept.
+    """
+    with _one_line_errors(), _ledger(config, lake) as (_, ledger):
+        if (known := ledger.lake()) is None:
+            raise AdceError(f"ledger {ledger.name} is of no lake so far")
+        files = ledger.forget_lake()
+        where = f"lake {known.place}" if known.place else "its lake"
+        typer.echo(masked(f"ledger {ledger.name} has forgotten {where} ({files:,} files); the next run fills it anew"))
+
+
 config_app = typer.Typer(help="Looks after the configuration.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 ConfigArgument = Annotated[str, typer.Argument(help="A file of settings over the defaults, or - for the defaults.")]
@@ -606,10 +620,10 @@ def _absence(absence: Absence) -> dict[str, Any]:
 
 
 @contextmanager
-def _ledger(config: Path | None) -> Iterator[tuple[Config, Ledger]]:
+def _ledger(config: Path | None, lake: str | None = None) -> Iterator[tuple[Config, Ledger]]:
     from tasks.ledger import Ledger
 
-    _choose(config, None)
+    _choose(config, lake)
     settings = load_config()
     ledger = Ledger(settings.ledger)
     try:

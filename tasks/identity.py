@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections.abc import Collection
 from datetime import UTC, datetime
 
 from blocks.store import Store
-from config.secrets import masked
 from tasks.domain.errors import LakeError, Reach
 from tasks.domain.lakes import (
     MARK_KEY,
@@ -26,22 +26,28 @@ log = logging.getLogger(__name__)
 
 
 async def check_pairing(
-    lake: Store, ledger: Ledger, wanted: LakeKind | None, planned: tuple[str | None, str | None] = (None, None)
+    lake: Store,
+    ledger: Ledger,
+    wanted: LakeKind | None,
+    planned: tuple[str | None, str | None] = (None, None),
+    folders: Collection[str] = (),
 ) -> Pairing:
     """Looks whether lake and ledger belong together, and says what is new. Writes nothing to the lake.
 
     `wanted` is the kind of lake that is to be written to; `planned` the ids of the lake and the ledger of the run
-    that has planned what is to be done. Raises LakeError, LedgerError and MismatchError.
+    that has planned what is to be done; `folders` are those of the lake in which its files are: where its mark is
+    gone, they tell whether all is. Raises LakeError, LedgerError and MismatchError.
     """
     mark, known = await read_mark(lake), ledger.lake()
     needs_more = known is None
     facts = Facts(
-        masked(lake.address),
+        lake.address,
         ledger.name,
         mark,
         known,
         lake_is_empty=needs_more and mark is None and wanted is LakeKind.SANDBOX and await lake.is_empty(),
         ledger_is_new=not (needs_more and ledger.has_history()),
+        files_gone=0 if mark or not folders else await _files_gone(lake, ledger, known, folders),
     )
     if planned != (None, None):
         here = mark.id if mark else known.id if known and known.url == facts.lake else ""
@@ -50,11 +56,22 @@ async def check_pairing(
     if wanted is None:
         if found.is_marked and found.mark.kind is LakeKind.SANDBOX:
             log.warning("lake %s is a sandbox's: its games are invented", facts.lake)
+        elif facts.files_gone:
+            log.warning("%s", found.news)
+        elif lake.folder is not None and not lake.folder.exists():
+            log.warning("lake %s: there is no such folder yet; a run that fetches makes it", facts.lake)
     elif found.news:
         log.warning("%s", found.news)
     if wanted is not None and found.is_marked:
         _remember(lake, ledger, found.mark, known)
     return found
+
+
+async def _files_gone(lake: Store, ledger: Ledger, known: KnownLake | None, folders: Collection[str]) -> int:
+    """How many files the ledger knows of this lake, if none of them is there: a look at each folder, and no listing."""
+    if known is None or known.url != lake.address or not (files := ledger.files_known()):
+        return 0
+    return 0 if await lake.holds_any(folders) else files
 
 
 async def leave_mark(lake: Store, ledger: Ledger, found: Pairing) -> LakeMark:
@@ -74,7 +91,7 @@ async def leave_mark(lake: Store, ledger: Ledger, found: Pairing) -> LakeMark:
             if not put.is_ours:
                 mark = await read_mark(lake) or mark
         known = ledger.lake()
-        pair(Facts(masked(lake.address), ledger.name, mark, known), found.mark.kind, mark)
+        pair(Facts(lake.address, ledger.name, mark, known), found.mark.kind, mark)
         _remember(lake, ledger, mark, known)
     return mark
 
@@ -88,12 +105,12 @@ async def read_mark(lake: Store) -> LakeMark | None:
             raise
         return None
     if (mark := mark_from(body)) is None:
-        log.warning("lake %s: %s is no mark of a lake, and counts for none", masked(lake.address), MARK_KEY)
+        log.warning("lake %s: %s is no mark of a lake, and counts for none", lake.address, MARK_KEY)
     return mark
 
 
 def _remember(lake: Store, ledger: Ledger, mark: LakeMark, known: KnownLake | None) -> None:
     """Raises MismatchError where the ledger has become that of another lake."""
-    now = KnownLake(mark.id, mark.kind, masked(lake.address))
+    now = KnownLake(mark.id, mark.kind, lake.address)
     if now != known and (kept := ledger.remember_lake(now)).id != now.id:
         pair(Facts(now.url, ledger.name, mark, kept), None, mark)

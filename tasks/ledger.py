@@ -17,7 +17,7 @@ from tasks.domain.absences import Absence
 from tasks.domain.agreement import Disagreement
 from tasks.domain.games import Game, GameStatus
 from tasks.domain.holds import Hold
-from tasks.domain.lakes import KnownLake, LakeKind
+from tasks.domain.lakes import FORGOTTEN, KnownLake, LakeKind
 from tasks.domain.plan import Gap
 from tasks.domain.states import Examination, Unreadable
 from tasks.domain.verdicts import Fault, Verdict, Wholeness
@@ -149,6 +149,25 @@ class Ledger:
         statement = insert.on_conflict_do_update(index_elements=["name"], set_=row, where=is_same)
         self.database.write(lambda connection: connection.execute(statement))
         return self.lake() or lake
+
+    def files_known(self) -> int:
+        """How many stored files it knows of that lake, whole or not."""
+        query = sa.select(sa.func.count()).select_from(examined_table)
+        return self.database.read(lambda connection: int(connection.execute(query).scalar_one()))
+
+    def forget_lake(self) -> int:
+        """Forgets where its lake is and what was found in it, so that the next one is filled anew; gives of how many
+        files. It stays the ledger of a real lake, or of a sandbox's: what the sources have said counts on.
+        """
+
+        def write(connection: sa.Connection) -> int:
+            is_lake = identities_table.c.name == "lake"
+            connection.execute(identities_table.update().where(is_lake).values(url=FORGOTTEN))
+            for table in (unreadable_table, disagreements_table):
+                connection.execute(table.delete())
+            return connection.execute(examined_table.delete()).rowcount
+
+        return self.database.write(write, durable=True)
 
     def has_history(self) -> bool:
         """Was anything ever fetched with it, as far as it remembers?"""

@@ -20,7 +20,7 @@ from tasks.domain.agreement import Disagreement, compare
 from tasks.domain.errors import SelectionError
 from tasks.domain.expected import Cell, Selection, calendar_cells, in_utc, needing
 from tasks.domain.games import Game
-from tasks.domain.keys import KeyPatterns
+from tasks.domain.keys import KeyPatterns, folders
 from tasks.domain.lakes import LakeKind, Pairing
 from tasks.domain.lanes import LATENCY, START_UP, Supply, foresee, with_eta
 from tasks.domain.pacing import spacing
@@ -390,11 +390,14 @@ async def open_both(
     """The lake and the ledger of the configuration, which belong together. Raises an AdceError if they do not."""
     lake = await open_lake(config)
     planned = (part.lake, part.ledger) if part else (None, None)
-    lake.check(create=fetches and planned == (None, None))
+    lake.check()
     ledger = Ledger(config.ledger)
     try:
-        kind = LakeKind.SANDBOX if config.sandbox else LakeKind.REAL
-        return lake, ledger, await check_pairing(lake, ledger, kind if fetches else None, planned)
+        kind = (LakeKind.SANDBOX if config.sandbox else LakeKind.REAL) if fetches else None
+        pairing = await check_pairing(lake, ledger, kind, planned, folders(config.datasets.values()))
+        if fetches and planned == (None, None):
+            lake.check(create=True)
+        return lake, ledger, pairing
     except BaseException:
         ledger.close()
         raise

@@ -8,9 +8,11 @@ from datetime import datetime
 from enum import StrEnum
 
 from config.models import OWN_FOLDER
+from config.secrets import MASK
 from tasks.domain.errors import MismatchError
 
 MARK_KEY = f"{OWN_FOLDER}/lake.json"
+FORGOTTEN = ""
 
 
 class LakeKind(StrEnum):
@@ -45,7 +47,12 @@ class KnownLake:
 
     id: str
     kind: LakeKind
-    url: str
+    url: str  # its address; FORGOTTEN where the next lake of that kind is to be it, and be filled anew
+
+    @property
+    def place(self) -> str | None:
+        """Its address, if that is known: former versions have written some down with *** in it."""
+        return None if self.url == FORGOTTEN or MASK in self.url else self.url
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +65,7 @@ class Facts:
     known: KnownLake | None  # None: the ledger has not been used with a lake so far
     lake_is_empty: bool = False  # asked of one that a sandbox is to write to
     ledger_is_new: bool = True  # nothing was ever fetched with it
+    files_gone: int = 0  # files that the ledger knows, if the lake has lost its mark and all of its files
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +83,13 @@ def pair(facts: Facts, wanted: LakeKind | None, new: LakeMark) -> Pairing:
     `new` is the mark of a lake that has none and that the ledger does not know. Raises MismatchError.
     """
     mark, known = facts.mark, facts.known
-    if mark is None and known is not None and known.url == facts.lake:
+    if mark is None and known is not None and known.url in (facts.lake, FORGOTTEN):
         _check_kind(facts, known.kind, wanted)
+        if facts.files_gone and wanted is not None:
+            raise MismatchError(_all_gone(facts))
         again = replace(new, id=known.id, kind=known.kind)
-        return Pairing(again, is_marked=False, news=f"lake {facts.lake} has no mark ({MARK_KEY}) any more")
+        lost = f"lake {facts.lake} has no mark ({MARK_KEY}) any more" if known.place else None
+        return Pairing(again, is_marked=False, news=_all_gone(facts) if facts.files_gone else lost)
     if known is not None and (mark is None or mark.id != known.id):
         moved = f"; if it is that one, moved, take its {MARK_KEY} along" if mark is None else ""
         raise MismatchError(
@@ -97,8 +108,16 @@ def pair(facts: Facts, wanted: LakeKind | None, new: LakeMark) -> Pairing:
             _check_history(facts)
         made = f"lake {facts.lake} was begun on {mark.made:%Y-%m-%d}"
         return Pairing(mark, True, f"{made}; what happened to it before is not in ledger {facts.ledger}")
-    news = f"lake {known.url} is at {facts.lake} now" if known.url != facts.lake else None
+    news = f"lake {known.place} is at {facts.lake} now" if known.place not in (None, facts.lake) else None
     return Pairing(mark, is_marked=True, news=news)
+
+
+def _all_gone(facts: Facts) -> str:
+    files = f"{facts.files_gone:,} files" if facts.files_gone > 1 else "a file"
+    return (
+        f"lake {facts.lake} is empty, and ledger {facts.ledger} knows {files} of it: is its disk mounted, and is it "
+        f"where it was? If it is to be filled anew: ADCE_LEDGER={facts.ledger} adce ledger forget-lake"
+    )
 
 
 def _check_kind(facts: Facts, kind: LakeKind, wanted: LakeKind | None) -> None:

@@ -106,6 +106,31 @@ def test_looking_whether_a_lake_can_be_written_and_is_empty_leaves_it_so(lake: S
     assert asyncio.run(story()) == [True, False, True]
 
 
+def test_one_file_somewhere_in_its_folders_is_enough_for_a_lake_to_hold_any(lake: Store) -> None:
+    async def story() -> list[bool]:
+        before = await lake.holds_any(["a", "b"])
+        await lake.put("foreign/1.json", b"{}")
+        foreign = await lake.holds_any(["a", "b"])
+        await lake.put("b/deep/1.json", b"{}")
+        return [before, foreign, await lake.holds_any(["a", "b"]), await lake.holds_any([])]
+
+    assert asyncio.run(story()) == [False, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("s3://bucket/nba/", "s3://bucket/nba"),
+        ("s3://bucket", "s3://bucket"),
+        ("s3://me:hunter2@bucket/nba?token=hunter2", "s3://bucket/nba"),
+        ("file:///data/one/../lake/", "file:///data/lake"),
+        ("file:lake", (Path.cwd() / "lake").as_uri()),
+    ],
+)
+def test_the_address_of_a_lake_is_one_whatever_its_url_and_has_no_secret(url: str, address: str) -> None:
+    assert Store(url).address == address
+
+
 @pytest.mark.parametrize(
     ("spoil", "key", "reach"),
     [

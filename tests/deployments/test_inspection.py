@@ -1,15 +1,20 @@
 """What an operator asks: why is it not there, how complete is it all, what is unavailable, is the ledger whole?"""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 from click.testing import Result
 
+from deployments.sandbox.process import SandboxProcess
+from tasks.domain.errors import MismatchError
+from tasks.report import Report
 from tests.flows.conftest import run_reconcile  # noqa: F401  (a fixture)
 
 AS_OF = ["--as-of", "2026-01-15T12:00:00Z"]
@@ -132,6 +137,38 @@ def test_an_operator_sets_lists_and_clears_what_is_unavailable(adce: Adce, game:
     assert (result.exit_code, "no dataset has such a key" in result.stderr) == (2, True)
     result = adce("unavailable", "add", key, "--note", "x", "--until", "2020-01-01")
     assert (result.exit_code, result.stderr) == (2, "adce: --until 2020-01-01: that is past\n")
+
+
+def test_a_lake_that_is_gone_whole_is_filled_anew_only_when_somebody_says_so(
+    adce: Adce,
+    run_reconcile: Callable[..., Report],  # noqa: F811
+    sites: SandboxProcess,
+    adce_home: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    scope: dict[str, Any] = {"datasets": ["espn_scoreboard"]}
+    narrow = [*SPAN, "--dataset", "espn_scoreboard"]
+    none_yet = adce("ledger", "forget-lake")
+    assert (none_yet.exit_code, "is of no lake so far" in none_yet.stderr) == (2, True)
+    boards = run_reconcile(**scope).filled
+    lake, away = adce_home / "lake", adce_home / "not-mounted"
+    lake.rename(away)
+    sites.clear_requests()
+    with pytest.raises(MismatchError, match=r"is empty, and ledger .* knows 2 files of it: is its disk mounted"):
+        run_reconcile(**scope)
+    assert not lake.exists()
+    for command in (["plan", *narrow], ["coverage", *narrow], ["why", boards[0], *AS_OF]):
+        caplog.clear()
+        assert adce(*command).exit_code == 0, command
+        assert caplog.text.count("is empty, and ledger") == 1, command
+    away.rename(lake)
+    assert run_reconcile(**scope).fills == ()
+    shutil.rmtree(lake)
+    said = adce("ledger", "forget-lake")
+    assert (said.exit_code, f"lake {lake.as_uri()} (2 files)" in said.stdout) == (0, True)
+    assert sites.requests() == []
+    again = run_reconcile(**scope)
+    assert (again.filled, again.lost) == (boards, [])
 
 
 def test_the_ledger_is_checked_and_pruned(adce: Adce, game: str) -> None:

@@ -79,7 +79,7 @@ def test_the_sandbox_is_refused_where_a_lake_or_a_ledger_is_in_use(somebody: Any
     other = somebody("reconcile", "--sandbox", "--lake", "file:other", *BOARDS, ADCE_LEDGER=ledger)
     assert other.returncode == 2
     assert f"is of lake {(tmp_path / 'lake').as_uri()}" in other.stderr.splitlines()[-1]
-    assert not list((tmp_path / "other").iterdir())
+    assert not (tmp_path / "other").exists()
 
 
 def test_reading_commands_refuse_the_ledger_of_another_lake(adce: Any, adce_home: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from tasks.domain.errors import MismatchError
 from tasks.domain.lakes import Facts, KnownLake, LakeKind, LakeMark, Pairing, check_part, mark_from, pair
 
 REAL, SANDBOX = LakeKind.REAL, LakeKind.SANDBOX
+MASKED, FORGOTTEN = KnownLake("a", REAL, "file://***/lake"), KnownLake("a", REAL, "")
 MADE = datetime(2026, 1, 15, tzinfo=UTC)
 HERE, ELSEWHERE = "file:///data/lake", "file:///old/lake"
 A, NEW = LakeMark("a", REAL, MADE), LakeMark("new", REAL, MADE)
@@ -16,7 +17,7 @@ OF_SANDBOX = replace(A, kind=SANDBOX)
 KNOWN = KnownLake("a", REAL, HERE)
 
 
-def some_facts(mark: LakeMark | None = A, known: KnownLake | None = KNOWN, **change: bool) -> Facts:
+def some_facts(mark: LakeMark | None = A, known: KnownLake | None = KNOWN, **change: int) -> Facts:
     """A lake and a ledger that know each other."""
     return Facts(HERE, "sqlite:///adce.db", mark, known, **change)
 
@@ -36,6 +37,12 @@ def some_facts(mark: LakeMark | None = A, known: KnownLake | None = KNOWN, **cha
             some_facts(known=replace(KNOWN, url=ELSEWHERE)), REAL, A, f"{ELSEWHERE} is at {HERE} now", id="moved"
         ),
         pytest.param(some_facts(OF_SANDBOX), None, OF_SANDBOX, None, id="a sandbox's, looked at"),
+        pytest.param(some_facts(A, MASKED), REAL, A, None, id="where it was is not known"),
+        pytest.param(some_facts(None, FORGOTTEN), REAL, replace(NEW, id="a"), None, id="to be filled anew"),
+        pytest.param(some_facts(A, FORGOTTEN), REAL, A, None, id="forgotten and there"),
+        pytest.param(
+            some_facts(None, files_gone=2), None, replace(NEW, id="a"), "knows 2 files of it", id="gone, looked at"
+        ),
     ],
 )
 def test_what_belongs_together_goes_on(facts: Facts, wanted: LakeKind, mark: LakeMark, news: str | None) -> None:
@@ -63,6 +70,16 @@ def test_what_belongs_together_goes_on(facts: Facts, wanted: LakeKind, mark: Lak
             REAL,
             "moved, take its _adce/lake.json along; else use another ledger",
             id="another without a mark",
+        ),
+        pytest.param(
+            some_facts(None, MASKED), REAL, "is of lake .*, and this is", id="perhaps another, without a mark"
+        ),
+        pytest.param(some_facts(None, FORGOTTEN), SANDBOX, "neither empty nor a sandbox's", id="of a real lake before"),
+        pytest.param(
+            some_facts(None, files_gone=1234),
+            REAL,
+            r"is empty, and ledger sqlite:///adce\.db knows 1,234 files of it: .* adce ledger forget-lake$",
+            id="gone",
         ),
     ],
 )

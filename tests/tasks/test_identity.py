@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -9,8 +10,12 @@ from pathlib import Path
 import pytest
 
 from blocks.store import Store
+from config import secrets
+from config.secrets import learn
 from tasks.domain.errors import LakeError, MismatchError
-from tasks.domain.lakes import MARK_KEY, KnownLake, LakeKind, LakeMark
+from tasks.domain.lakes import MARK_KEY, KnownLake, LakeKind, LakeMark, Pairing
+from tasks.domain.states import Examination
+from tasks.domain.verdicts import whole
 from tasks.identity import check_pairing, leave_mark, read_mark
 from tasks.ledger import Ledger
 
@@ -120,6 +125,93 @@ def test_two_lakes_that_are_begun_at_once_with_one_ledger_do_not_share_it(
     known = ledger.lake()
     assert known is not None
     assert (known.id, known.url) == (mark.id, lake.address)
+
+
+def test_where_a_lake_is_does_not_depend_on_where_one_is_nor_on_what_is_masked(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(secrets, "_known", set())
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    mark = asyncio.run(_use(_lake(tmp_path / "one/lake"), ledger))
+    for name in ("one", "two"):
+        monkeypatch.chdir(tmp_path / name)
+        learn([str(tmp_path / name)])
+        assert asyncio.run(_use(Store("file:../one/lake"), ledger)) == mark
+        known = ledger.lake()
+        assert known is not None
+        assert known.url == (tmp_path / "one/lake").as_uri()
+    with pytest.raises(MismatchError, match="use another ledger"):
+        asyncio.run(check_pairing(_lake(tmp_path / "two/lake"), ledger, LakeKind.REAL))
+
+
+def test_an_address_that_was_written_down_masked_is_mended_by_the_mark_and_fits_no_other_lake(
+    lake: Store, ledger: Ledger, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    mark = asyncio.run(_use(lake, ledger))
+    ledger.remember_lake(KnownLake(mark.id, mark.kind, "file://***/lake"))
+    (tmp_path / "two").mkdir()
+    with pytest.raises(MismatchError, match="use another ledger"):
+        asyncio.run(check_pairing(_lake(tmp_path / "two/lake"), ledger, LakeKind.REAL))
+    with caplog.at_level(logging.WARNING):
+        assert asyncio.run(_use(lake, ledger)) == mark
+    known = ledger.lake()
+    assert known is not None
+    assert known.url == lake.address
+    assert caplog.records == [], "it has not moved"
+
+
+def test_a_lake_that_lost_all_its_files_with_its_mark_is_not_filled_unless_the_ledger_forgets_it(
+    lake: Store, ledger: Ledger, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    mark = asyncio.run(_use(lake, ledger))
+    asyncio.run(lake.put("a/deep/1.json", b"{}"))
+    ledger.record_examinations({"a/deep/1.json": Examination("etag:2:check", whole())})
+
+    async def look(kind: LakeKind | None) -> Pairing:
+        return await check_pairing(lake, ledger, kind, folders=["a", "b"])
+
+    (tmp_path / "lake" / MARK_KEY).unlink()
+    assert not asyncio.run(look(LakeKind.REAL)).is_marked, "one that lost its mark only gets it back"
+    shutil.rmtree(tmp_path / "lake")
+    for make in (lambda: None, lambda: (tmp_path / "lake/a/deep").mkdir(parents=True)):
+        make()
+        caplog.clear()
+        with pytest.raises(MismatchError, match=r"is empty, and ledger .* knows a file of it: is its disk mounted.*\?"):
+            asyncio.run(look(LakeKind.REAL))
+        with caplog.at_level(logging.WARNING):
+            asyncio.run(look(None))
+        [told] = [record.getMessage() for record in caplog.records]
+        assert told.startswith(f"lake {lake.address} is empty, and ledger")
+    assert ledger.forget_lake() == 1
+    assert asyncio.run(_use(lake, ledger)).id == mark.id
+    known = ledger.lake()
+    assert known is not None
+    assert known.url == lake.address
+    with pytest.raises(MismatchError, match="use another ledger"):
+        asyncio.run(check_pairing(_lake(tmp_path / "other"), ledger, LakeKind.REAL))
+
+
+def test_a_ledger_that_has_forgotten_its_lake_may_be_of_another_one_of_that_kind(
+    lake: Store, ledger: Ledger, tmp_path: Path
+) -> None:
+    mark = asyncio.run(_use(lake, ledger))
+    ledger.forget_lake()
+    other = _lake(tmp_path / "other")
+    with pytest.raises(MismatchError, match="neither empty nor a sandbox's"):
+        asyncio.run(check_pairing(other, ledger, LakeKind.SANDBOX))
+    assert asyncio.run(_use(other, ledger)).id == mark.id
+
+
+def test_looking_at_a_folder_that_is_not_there_says_so_once(
+    ledger: Ledger, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    none = Store((tmp_path / "none").as_uri())
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(check_pairing(none, ledger, None, folders=["a"]))
+    [told] = [record.getMessage() for record in caplog.records]
+    assert told == f"lake {none.address}: there is no such folder yet; a run that fetches makes it"
+    assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.parametrize("first", LakeKind)

@@ -8,6 +8,7 @@ import logging
 import os
 import random
 import re
+import stat
 import string
 import tempfile
 from collections.abc import AsyncIterator, Coroutine, Iterable
@@ -47,6 +48,7 @@ _NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
 _S3_OF_A_KEY = {"KeyTooLongError", "EntityTooLarge", "XMinioInvalidObjectName", "InvalidObjectState"}
 _NO_BUCKET = "NoSuchBucket"
 _MOST_MEETINGS = 5  # with others who store and remove the same object
+_MANY = 1000  # names in a folder, of which it is quicker to list it than to ask for each
 _PROBE = ".adce-probe"  # nothing is ever stored there
 _PROBE_BYTES = 64 * 1024
 # Refusals of S3 that are about one object; each other one is about the lake or who asks.
@@ -286,6 +288,8 @@ class Store:
                 part.unlink(missing_ok=True)
         except (BaseError, OSError) as error:
             raise self._error(f"written at {key}", error) from None
+        if what := _in_the_way(path):
+            raise LakeError(f"lake {self.url}: {what} stands at {key}; remove it", Reach.KEY)
         raise LakeError(f"lake {self.url}: {key} is removed as soon as it is written; find out by whom", Reach.KEY)
 
     def _take_place(self, part: Path, path: Path, key: str, replaces: LakeObject | None) -> None:
@@ -393,6 +397,24 @@ class Store:
 
         return {have.key: have for have in await asyncio.gather(*map(one, keys)) if have}
 
+    def obstacles(self, keys: Iterable[str]) -> dict[str, str]:
+        """Of keys under which there is no file: what stands there in its place, such as "a folder". Of S3, nothing."""
+        if self.folder is None:
+            return {}
+        names: dict[str, set[str]] = {}  # by folder
+        for key in keys:
+            folder, _, name = key.rpartition("/")
+            names.setdefault(folder, set()).add(name)
+        found = {}
+        for folder, wanted in names.items():
+            place = self.folder / folder
+            if not place.is_dir():  # as before a first fill
+                continue
+            for name in wanted if len(wanted) < _MANY else wanted & _no_files(place):
+                if what := _in_the_way(place / name):
+                    found[f"{folder}/{name}"] = what
+        return found
+
     def check(self, *, create: bool = False) -> None:
         """Raises LakeError when this cannot be a lake; with `create`, makes a local folder that is not there yet."""
         if self.folder is not None:
@@ -465,9 +487,19 @@ class Store:
         reach = _reach(error)
         if what.startswith("read at"):
             if isinstance(error, FileNotFoundError) and _NO_BUCKET not in str(error):
-                return NoObjectError(text)
+                return NoObjectError(
+                    f"lake {self.url} cannot be {what}: {self._why_none(what.removeprefix('read at '))}"
+                )
             reach = Reach.KEY if reach is Reach.FOLDER else reach
         return LakeError(text, reach)
+
+    def _why_none(self, key: str) -> str:
+        if self.folder is None:
+            return "there is no such object"
+        if not self.folder.exists():
+            return f"there is no folder {self.folder}"
+        what = _in_the_way(self.folder / key)
+        return f"{what} stands there" if what else "there is no such file"
 
 
 def _object(key: str, meta: Any) -> LakeObject:
@@ -491,6 +523,30 @@ def _is_loop(path: Path) -> bool:
         return False
     except (OSError, RuntimeError):
         return True
+
+
+def _no_files(folder: Path) -> set[str]:
+    """The names in a folder that are not those of files."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        return {entry.name for entry in entries if not entry.is_file(follow_symlinks=False)}
+    return set()
+
+
+def _in_the_way(path: Path) -> str | None:
+    """What stands where a file is to be, in words; None for a file and for nothing."""
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError:
+        return None
+    kind = "a folder"
+    if stat.S_ISLNK(mode):
+        try:
+            mode, kind = os.stat(path).st_mode, "a link to a folder"
+        except OSError:
+            return "a dangling link"
+    if stat.S_ISDIR(mode):
+        return kind
+    return None if stat.S_ISREG(mode) else "something that is no file"
 
 
 def _unless_gone(error: OSError) -> None:

@@ -226,6 +226,7 @@ class Run(View):
             for schedule, games in listed_games(config, schedules, verdicts).items()
             for cell in game_cells(config, schedule, games, now, self.selection)
         }
+        self.obstacles |= self._obstacles(cells)
         survey = self._survey(cells, now)
         self.note_lost(survey)
         self.first_seen |= self.ledger.first_seen(cells)

@@ -80,6 +80,7 @@ class View:
     objects: dict[str, LakeObject] = field(default_factory=dict)
     examinations: dict[str, Examination] = field(default_factory=dict)
     unreadable: dict[str, Unreadable] = field(default_factory=dict)
+    obstacles: dict[str, str] = field(default_factory=dict)  # by key, what stands in place of a file
     absences: dict[str, Absence] = field(default_factory=dict)
     disagreements: list[Disagreement] = field(default_factory=list)
     first_seen: dict[str, datetime] = field(default_factory=dict)
@@ -167,6 +168,8 @@ class View:
         games = listed_games(config, calendar, verdicts)
         self._compare(calendar, games, remember)
         cells = expected_cells(config, games, self.selection, now)
+        if self.listing is None:
+            self.obstacles = await asyncio.to_thread(self._obstacles, [*cells, *(cell.key for cell in calendar)])
         survey = self._survey(cells, now)
         if survey.unseen and await self.examine(survey.unseen):
             survey = self._survey(cells, now)
@@ -246,6 +249,9 @@ class View:
         spans = foresee(fills, supplies, self.config.reconcile.max_concurrent, opens)
         return tuple(with_eta(fills, spans, self.now()))
 
+    def _obstacles(self, keys: Iterable[str]) -> dict[str, str]:
+        return self.lake.obstacles(key for key in keys if key not in self.objects)
+
     def _survey(self, cells: dict[str, Cell], now: datetime) -> Survey:
         return take_survey(
             self.config,
@@ -258,6 +264,7 @@ class View:
             self.leases.marks(),
             self.unreadable,
             self.disagreements,
+            self.obstacles,
         )
 
     def _compare(self, calendar: Iterable[Cell], games: Mapping[str, Iterable[Game]], remember: bool) -> None:

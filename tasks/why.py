@@ -138,7 +138,8 @@ async def survey_of(
     known, unreadable = ledger.examinations(cells), ledger.unreadable(cells)
     taken = {key: taken_at(have, known[key], now) for key, have in objects.items() if key in known}
     differ = untouched(ledger.disagreements(), taken)
-    survey = take_survey(config, cells, objects, known, checks, now, absences, marks, unreadable, differ)
+    blocked = store.obstacles(key for key in cells if key not in objects)
+    survey = take_survey(config, cells, objects, known, checks, now, absences, marks, unreadable, differ, blocked)
     if survey.unseen:  # as a plan would
         found = await examine_stored(store, config, survey.unseen, objects, known, unreadable, _FEW)
         ledger.record_examinations(found.read, found.unreadable)
@@ -146,7 +147,7 @@ async def survey_of(
             raise found.trouble
         known |= found.read
         unreadable |= found.unreadable
-        survey = take_survey(config, cells, objects, known, checks, now, absences, marks, unreadable, differ)
+        survey = take_survey(config, cells, objects, known, checks, now, absences, marks, unreadable, differ, blocked)
     return survey, objects
 
 
@@ -262,6 +263,8 @@ def _decides(config: Config, cell: Cell, status: Status) -> str:
     if status.limit is Limit.EXAMINE_AT_MOST:
         return status.limit.value
     match status.state:
+        case State.GAP if status.limit is Limit.OBSTACLE:
+            return "whoever removes what stands at its key"
         case State.GAP if status.kind is Kind.UNREADABLE:
             return "the lake, which cannot give the file"
         case State.NOT_DUE if cell.game is not None and not cell.game.status.settled:
@@ -311,6 +314,8 @@ def _deferring_limit(config: Config, dataset: Dataset, name: str, reason: str) -
 def _next_action(config: Config, status: Status, place: Mapping[str, Any] | None) -> str:
     when = f"{status.until:%Y-%m-%d %H:%M} UTC" if status.until else None
     match status.state:
+        case State.GAP if status.limit is Limit.OBSTACLE:
+            return "nothing is fetched for it; the first run after that is removed fetches it"
         case State.GAP if status.kind is Kind.UNREADABLE:
             return (
                 "nothing is fetched for it. Every run tries to read it: make it readable; or delete it, or name its "

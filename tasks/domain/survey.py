@@ -52,14 +52,15 @@ class Survey:
     def gaps(self, first_seen: Mapping[str, datetime], named: Collection[str] = ()) -> list[Gap]:
         """The gaps that are to be fetched, each with when it was first seen: now, if never before.
 
-        A file that the lake has and cannot give is fetched only if its key is `named`.
+        A file that the lake has and cannot give is fetched only if its key is `named`, and one that something else
+        stands in place of is not fetched at all.
         """
         return [
             Gap(cell := self.cells[key], status.kind, self._why(cell, status), first_seen.get(key, self.taken_at))
             for key, status in self.statuses.items()
             if status.state is State.GAP
             and status.kind is not None
-            and (status.kind is not Kind.UNREADABLE or key in named)
+            and (status.kind is not Kind.UNREADABLE or (key in named and status.limit is not Limit.OBSTACLE))
         ]
 
     @cached_property
@@ -108,15 +109,16 @@ def take_survey(
     marks: Mapping[str, Mark] | None = None,
     unreadable: Mapping[str, Unreadable] | None = None,
     disagreements: Iterable[Disagreement] = (),
+    obstacles: Mapping[str, str] | None = None,
 ) -> Survey:
     """The one state of each cell; see states.state_of.
 
     `known` is what was found in each body that was read, and `checks` names each scraper's check; `unreadable` are
     those that the lake could not give. Of the gaps, some are not to be fetched now: what the source
     has none of (`absences`, by key), and what another run is at (`marks`, by Cell.work). `disagreements` are the
-    schedules that list fewer games than another source's.
+    schedules that list fewer games than another source's, and `obstacles` what stands at a key in place of a file.
     """
-    absences, marks, unreadable = absences or {}, marks or {}, unreadable or {}
+    absences, marks, unreadable, obstacles = absences or {}, marks or {}, unreadable or {}, obstacles or {}
     looks = config.reconcile.look_again
     read_from = now + config.reconcile.interval if config.reconcile.examine_at_most else None
     settings = {name: (dataset, checks[name]) for name, dataset in scrapers(config).items()}
@@ -143,6 +145,8 @@ def take_survey(
             never_read += refused is None and current is None
             by_former_checks += refused is None and current is not None
             status = _unread(status, refused, read_from)
+        elif have is None and key in obstacles:
+            status = _obstructed(status, obstacles[key])
         if key in differences:
             status = _differing(status, differences[key], now)
         if status.state is State.GAP:
@@ -166,6 +170,15 @@ def _unread(status: Status, refused: Unreadable | None, read_from: datetime | No
         reason = f"cannot be read since {refused.first:%Y-%m-%d}: {refused.reason}"
         return Status(State.GAP, reason, Kind.UNREADABLE, lost=status.lost)
     return replace(status, until=read_from) if status.limit is Limit.EXAMINE_AT_MOST else status
+
+
+def _obstructed(status: Status, what: str) -> Status:
+    """The status of a file in whose place something else stands."""
+    if status.state is not State.GAP:
+        return status
+    reason = f"{what} stands at this key; remove it"
+    reason = f"{reason}; {status.reason}" if status.lost else reason
+    return Status(State.GAP, reason, Kind.UNREADABLE, lost=status.lost, limit=Limit.OBSTACLE)
 
 
 def _differing(status: Status, differences: Sequence[Disagreement], now: datetime) -> Status:

@@ -136,7 +136,7 @@ def test_the_address_of_a_lake_is_one_whatever_its_url_and_has_no_secret(url: st
     [
         pytest.param(lambda folder: None, "a/" + "x" * 300, Reach.KEY, id="name too long"),
         pytest.param(lambda folder: (folder / "a").write_text(""), "a/1.json", Reach.FOLDER, id="a file for a folder"),
-        pytest.param(lambda folder: (folder / "a/1.json").mkdir(parents=True), "a/1.json", Reach.KEY, id="a folder"),
+        pytest.param(lambda folder: _a_folder(folder / "a/1.json"), "a/1.json", Reach.KEY, id="a folder"),
         pytest.param(Path.rmdir, "a/1.json", Reach.LAKE, id="lake gone"),
     ],
 )
@@ -148,6 +148,66 @@ def test_an_error_says_how_far_it_reaches(tmp_path: Path, spoil: Callable[[Path]
         asyncio.run(lake.put(key, b"{}"))
     assert raised.value.reach is reach
     assert "\n" not in str(raised.value)
+
+
+def _a_folder(path: Path) -> None:
+    path.mkdir(parents=True)
+
+
+def _a_dangling_link(path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    path.symlink_to("nowhere")
+
+
+def _a_link_to_a_folder(path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    path.symlink_to(path.parent)
+
+
+def _a_pipe(path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    os.mkfifo(path)
+
+
+OBSTACLES = [
+    (_a_folder, "a folder"),
+    (_a_dangling_link, "a dangling link"),
+    (_a_link_to_a_folder, "a link to a folder"),
+    (_a_pipe, "something that is no file"),
+]
+
+
+@pytest.mark.parametrize(("make", "what"), OBSTACLES)
+def test_what_stands_at_a_key_in_place_of_a_file_is_named(
+    tmp_path: Path, make: Callable[[Path], None], what: str
+) -> None:
+    lake = Store(tmp_path.as_uri())
+    make(tmp_path / "a/1.json")
+    (tmp_path / "a/2.json").touch()
+    (tmp_path / "a/3.json").symlink_to("2.json")
+    for more in (0, 2000):
+        keys = [f"a/{n}.json" for n in range(5 + more)] + ["b/1.json", "1.json"]
+        assert lake.obstacles(keys) == {"a/1.json": what}
+
+
+@pytest.mark.parametrize(("make", "what"), OBSTACLES[:3])
+def test_storing_and_reading_say_what_stands_in_the_way(
+    tmp_path: Path, make: Callable[[Path], None], what: str
+) -> None:
+    lake = Store(tmp_path.as_uri())
+    make(tmp_path / "a/1.json")
+    with pytest.raises(LakeError, match=f"{what} stands at a/1.json; remove it$") as raised:
+        asyncio.run(lake.put("a/1.json", b"{}"))
+    assert raised.value.reach is Reach.KEY
+    with pytest.raises(NoObjectError, match=f"cannot be read at a/1.json: {what} stands there$"):
+        asyncio.run(lake.get("a/1.json"))
+
+
+def test_what_is_not_there_is_said_of_the_file_or_of_the_folder(lake: Store, tmp_path: Path) -> None:
+    with pytest.raises(NoObjectError, match=r"^lake \S+ cannot be read at a/1\.json: there is no such (file|object)$"):
+        asyncio.run(lake.get("a/1.json"))
+    with pytest.raises(NoObjectError, match=f"there is no folder {tmp_path}/none$"):
+        asyncio.run(Store((tmp_path / "none").as_uri()).get("a/1.json"))
 
 
 def test_a_full_disk_is_the_lakes_trouble(small_disk: Path) -> None:

@@ -112,6 +112,19 @@ def test_a_lake_that_is_a_file_or_a_ledger_that_is_none_is_status_2(
     assert (result.exit_code, "file is not a database" in result.stderr) == (2, True)
 
 
+def test_a_lake_whose_folder_is_not_there_is_said_once(
+    adce: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    none = ["--lake", (tmp_path / "none").as_uri()]
+    result = adce("check", "espn_schedules/20260113.json", *none)
+    assert result.exit_code == 2
+    assert result.stderr.endswith(
+        f"cannot be read at espn_schedules/20260113.json: there is no folder {tmp_path}/none\n"
+    )
+    assert adce("plan", "--since", "2026-01-13", "--until", "2026-01-13", *none).exit_code == 0
+    assert caplog.text.count("there is no such folder yet; a run that fetches makes it") == 1
+
+
 def test_a_lake_on_s3_that_cannot_be_listed_is_one_line_and_status_2(
     adce: Any, s3: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -177,3 +177,23 @@ def test_lost_is_what_went_without_anybodys_word() -> None:
     missing = Status(State.GAP, "not in the lake", Kind.MISSING)
     statuses = {"gone": gap, "given up": given_up, "missing": missing}
     assert Survey({key: a_cell(key=key) for key in statuses}, statuses, NOW).lost == {"gone": gap}
+
+
+@pytest.mark.parametrize("had", [True, False])
+def test_a_file_in_whose_place_something_else_stands_is_a_gap_that_nobody_fetches(had: bool) -> None:
+    config, key = a_config(), BOX.key
+    known = {key: Examination("etag:70000:present", whole())} if had else {}
+    checks = dict.fromkeys(config.datasets, "present")
+    survey = take_survey(config, {key: BOX}, {}, known, checks, NOW, obstacles={key: "a folder"})
+    status = _status(survey)
+    assert (status.state, status.kind, status.limit) == (State.GAP, Kind.UNREADABLE, Limit.OBSTACLE)
+    lost = "; not in the lake any more; it had 70000 bytes before" if had else ""
+    assert (status.reason, status.lost) == (f"a folder stands at this key; remove it{lost}", had)
+    assert survey.gaps({}, {key}) == []
+
+
+def test_what_stands_in_place_of_a_file_that_is_not_due_yet_is_nobody_s_business() -> None:
+    later = BOX._replace(due_at=NOW + HOUR)
+    checks = dict.fromkeys(a_config().datasets, "present")
+    survey = take_survey(a_config(), {BOX.key: later}, {}, {}, checks, NOW, obstacles={BOX.key: "a folder"})
+    assert _status(survey).state is State.NOT_DUE

@@ -252,6 +252,32 @@ def test_a_folder_that_cannot_be_written_fails_alone_and_is_not_fetched_for_agai
     assert asked[True] < games
 
 
+def test_what_stands_in_place_of_a_file_is_named_and_the_source_is_not_asked_for_that_file(
+    run_reconcile: Reconcile, sites: SandboxProcess, adce_home: Path
+) -> None:
+    lake, scope = adce_home / "lake", DAYS | {"datasets": ["espn_scoreboard", "espn_summary"]}
+    run_reconcile(**scope)
+    boxes = sorted((lake / "espn_box_scores").iterdir())
+    folder, link = (boxes[n].relative_to(lake).as_posix() for n in (0, -1))
+    for path in (boxes[0], boxes[-1]):
+        path.unlink()
+    boxes[0].mkdir()
+    boxes[-1].symlink_to("nowhere")
+    sites.clear_requests()
+    report = run_reconcile(**scope)
+    told = dict(report.unreadable)
+    assert told.keys() == {folder, link}
+    assert told[folder].startswith("a folder stands at this key; remove it; not in the lake any more; it had ")
+    assert told[link].startswith("a dangling link stands at this key; remove it")
+    assert (report.complete, report.counts["gap"], report.fills) == (False, 2, ())
+    assert sites.requests() == []
+    boxes[0].rmdir()
+    boxes[-1].unlink()
+    report = run_reconcile(**scope)
+    assert report.complete
+    assert {*report.filled} == {folder, link}
+
+
 def test_a_part_that_was_planned_for_another_lake_or_ledger_is_refused_in_one_line(
     run_reconcile: Reconcile, sites: SandboxProcess, adce_home: Path
 ) -> None:

@@ -132,8 +132,13 @@ def learn_from_environment(env: Mapping[str, str], names: Iterable[str] = ()) ->
         if is_secret and not _are_paths(value):
             learn([value])
         learn(_in_text(value))
-    given = [env[name] for name in names if name in env and not (name.startswith("ADCE_") or _OF_PATHS.search(name))]
-    learn(value for value in given if not (_ADDRESS.fullmatch(value) or _are_paths(value)))
+    given = [name for name in names if name in env and not name.startswith("ADCE_")]
+    learn(env[name] for name in given if not tells_a_place(name, env[name]))
+
+
+def tells_a_place(name: str, value: str) -> bool:
+    """Is a variable that a command is given no secret, since it only tells where something is?"""
+    return bool(_OF_PATHS.search(name) or _ADDRESS.fullmatch(value)) or _are_paths(value)
 
 
 def learn_from_settings(settings: Any) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from config.models import Command, Dataset
+from config.secrets import tells_a_place
 from tasks import guard
 from tasks.domain.errors import FetchError
 from tasks.domain.keys import FIELD_PATTERNS
@@ -55,7 +56,8 @@ class Prepared:
         if shutil.which(argv[0], path=environment["PATH"]) is None:
             raise FetchError(f"{self.line}: no program {argv[0]!r} on the PATH that may be run")
         timeout = self.command.timeout
-        said = Said([environment[name] for name in self.command.environment])
+        given = {name: environment[name] for name in self.command.environment}
+        said = Said([value for name, value in given.items() if not tells_a_place(name, value)])
         begun = time.monotonic()
         read, write = os.pipe()  # our own: asyncio holds a process for running as long as anybody has a pipe of its
         hearing = asyncio.create_task(said.hear(read))

@@ -105,6 +105,16 @@ def test_a_path_in_the_command_line_is_seen_from_where_adce_runs(
     assert run(path, argv=["{python}", "./script.py", "--game", "{id}"]) == [b"{}"]
 
 
+def test_a_path_that_a_command_is_given_is_no_secret_in_what_it_says(
+    script: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("NBA_DATA", str(tmp_path))
+    path = script('open(f"{sys.argv[2]}.json", "w");print("data is in", os.environ["NBA_DATA"])')
+    with caplog.at_level(logging.INFO):
+        run(path, environment=["NBA_DATA"])
+    assert caplog.text.rstrip().endswith(f"data is in {tmp_path}")
+
+
 def test_no_value_is_read_by_a_shell(script: Callable[[str], str]) -> None:
     path = script('open(sys.argv[1] + ".json", "w").write(sys.argv[2])')
     strange = "$(touch /tmp/x); `id` > * | & 'quoted' \"twice\""

@@ -50,7 +50,7 @@ async def check_pairing(
         files_gone=0 if mark or not folders else await _files_gone(lake, ledger, known, folders),
     )
     if planned != (None, None):
-        here = mark.id if mark else known.id if known and known.url == facts.lake else ""
+        here = mark.id if mark else known.id if known and known.is_at(facts.lake) else ""
         check_part(planned, (here, ledger.id), facts)
     found = pair(facts, wanted, LakeMark(uuid.uuid4().hex, LakeKind.REAL, datetime.now(UTC)))
     if wanted is None:
@@ -69,7 +69,7 @@ async def check_pairing(
 
 async def _files_gone(lake: Store, ledger: Ledger, known: KnownLake | None, folders: Collection[str]) -> int:
     """How many files the ledger knows of this lake, if none of them is there: a look at each folder, and no listing."""
-    if known is None or known.url != lake.address or not (files := ledger.files_known()):
+    if known is None or not known.is_at(lake.address) or not (files := ledger.files_known()):
         return 0
     return 0 if await lake.holds_any(folders) else files
 

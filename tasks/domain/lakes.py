@@ -54,6 +54,10 @@ class KnownLake:
         """Its address, if that is known: former versions have written some down with *** in it."""
         return None if self.url == FORGOTTEN or MASK in self.url else self.url
 
+    def is_at(self, address: str) -> bool:
+        """Is it the lake there, as far as the address alone tells?"""
+        return self.url in (address, FORGOTTEN)
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -83,7 +87,7 @@ def pair(facts: Facts, wanted: LakeKind | None, new: LakeMark) -> Pairing:
     `new` is the mark of a lake that has none and that the ledger does not know. Raises MismatchError.
     """
     mark, known = facts.mark, facts.known
-    if mark is None and known is not None and known.url in (facts.lake, FORGOTTEN):
+    if mark is None and known is not None and known.is_at(facts.lake):
         _check_kind(facts, known.kind, wanted)
         if facts.files_gone and wanted is not None:
             raise MismatchError(_all_gone(facts))

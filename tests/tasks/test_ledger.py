@@ -27,6 +27,7 @@ from tasks.domain.absences import Absence
 from tasks.domain.agreement import Disagreement
 from tasks.domain.errors import LedgerError
 from tasks.domain.holds import Hold
+from tasks.domain.lakes import FORGOTTEN, KnownLake, LakeKind
 from tasks.domain.states import Examination, Unreadable
 from tasks.domain.verdicts import Fault, bad, partial, unfinished, whole
 from tasks.history import Arm, FileOutcome, Performance
@@ -89,6 +90,20 @@ def test_what_was_examined_comes_back_with_its_games(url: str) -> None:
     ledger.record_examinations(found)
     assert ledger.examinations() == found
     ledger.close()
+
+
+def test_a_lake_that_is_forgotten_leaves_what_the_sources_said_and_what_kind_it_was(url: str) -> None:
+    absent = Absence("a", "404", NOW, NOW, 3, dataset="d")
+    with closing(Ledger(url)) as ledger:
+        ledger.remember_lake(KnownLake("id", LakeKind.SANDBOX, "file:///lake"))
+        ledger.record_examinations({"k": Examination("v", whole(), NOW)}, {"u": Unreadable("c", "cold", NOW, NOW)})
+        ledger.record_absences([absent])
+        assert ledger.files_known() == 1
+        assert ledger.forget_lake() == 1
+        assert (ledger.files_known(), ledger.examinations(), ledger.unreadable()) == (0, {}, {})
+        assert ledger.lake() == KnownLake("id", LakeKind.SANDBOX, FORGOTTEN)
+        assert ledger.absences() == {"a": absent}
+        assert ledger.forget_lake() == 0
 
 
 def test_disagreements_are_kept_by_schedule_and_day_until_they_are_mended(url: str) -> None:

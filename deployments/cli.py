@@ -21,6 +21,7 @@ from config.load import ConfigError, load_config
 from config.secrets import masked
 from tasks.domain.errors import AdceError, SelectionError
 from tasks.domain.expected import Selection, in_utc
+from tasks.domain.times import check_fetching_clock
 from tasks.progress import PROGRESS
 
 if TYPE_CHECKING:  # Prefect takes seconds to import, and what does not need it is to answer at once
@@ -106,6 +107,9 @@ def reconcile_command(
     with _one_line_errors():
         _choose(config, lake, sandbox=sandbox)
         request = _request(source, dataset, season, since, until, as_of)
+        settings = load_config()
+        if not (dry_run or settings.dry_run):
+            check_fetching_clock(settings, request.as_of, datetime.now(UTC))
         with _sandbox(request.as_of) if sandbox else _nothing():
             load_config()
             if not os.environ.get("PREFECT_API_URL"):  # Prefect's embedded API: nobody else sets its buckets up

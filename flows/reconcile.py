@@ -68,7 +68,7 @@ async def reconcile(
         since: only from this day on
         until: only up to this day
         max_fills: start at most so many fills
-        as_of: look at the lake as if it were this time
+        as_of: look at the lake as if it were this time; a time to come only with dry_run
         dry_run: only tell what would be fetched
     """
     if overtaken := _overtaken():
@@ -148,16 +148,17 @@ async def reconcile_lake(
     opening = open_run(
         config, selection, as_of=as_of, max_fills=max_fills, priority=priority, part=part, fetches=not dry_run
     )
+    remember = as_of is None or not dry_run  # what is only looked at with a clock that was set leaves no trace
     async with opening as run:
         other = await run.other_reconcile() if is_the_one and not (dry_run or config.test_mode) else None
-        survey = await run.look(remember=True)
+        survey = await run.look(remember=remember)
         if part is None:
             run.check_keys(survey)
         plan = run.plan(survey) if other is None else run.leave_to(other, survey)
         report = Report(
             survey, run.foresee(plan.fills), plan.deferred, config, run.ledger.holds(), {}, met_lost=run.lost
         )
-        if is_the_one:
+        if is_the_one and remember:
             run.ledger.keep_plan(report.plan_document(), run.now(), run.id)
         if not dry_run:
             if plan.fills:

@@ -29,6 +29,7 @@ from tasks.domain.rollout import covered, variants
 from tasks.domain.scoring import success_factor
 from tasks.domain.states import Examination, LakeObject, Status, Unreadable, taken_at
 from tasks.domain.survey import Survey, expected_cells, listed_games, take_survey
+from tasks.domain.times import check_fetching_clock
 from tasks.domain.unknown import find_unknown
 from tasks.domain.verdicts import Verdict
 from tasks.history import Arm
@@ -384,10 +385,12 @@ async def open_lake_and_ledger(
 ) -> tuple[Store, Ledger, Pairing]:
     """After all that can be checked without them was found right.
 
-    For who fetches, a local lake is made; but not for a part of a run, since that has one.
+    For who fetches, a local lake is made; but not for a part of a run, since that has one. Their clock is not ahead.
     """
     check_the_checks(config)
     selection.check(config, as_of or datetime.now(UTC))
+    if fetches:
+        check_fetching_clock(config, as_of, datetime.now(UTC))
     return await open_both(config, fetches=fetches, part=part)
 
 

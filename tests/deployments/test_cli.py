@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,14 @@ def test_a_mistake_in_the_command_is_one_line_and_status_2(adce: Any, arguments:
     assert result.stderr.startswith(line)
     assert result.stderr.count("\n") == 1
     assert result.stdout == ""
+
+
+def test_a_reconcile_whose_clock_is_ahead_is_refused_in_one_line(adce: Any) -> None:
+    ahead = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    result = adce("reconcile", "--source", "espn", "--as-of", ahead)
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert result.stderr.startswith("adce: as-of ")
+    assert "is later than now" in result.stderr
 
 
 def test_a_wrong_file_gets_a_line_for_each_mistake(adce: Any, tmp_path: Path) -> None:

@@ -229,7 +229,7 @@ class Run(View):
         self.obstacles |= self._obstacles(cells)
         survey = self._survey(cells, now)
         self.note_lost(survey)
-        self.first_seen |= self.ledger.first_seen(cells)
+        self.first_seen |= self.seen_first(cells, remember=True)
         gaps = survey.gaps(self.first_seen)
         self.ledger.record_gaps(gap for gap in gaps if gap.cell.key not in self.first_seen)
         return gaps

@@ -15,6 +15,7 @@ from tasks.domain.expected import Cell
 from tasks.domain.keys import folders
 from tasks.domain.rollout import scrapers
 from tasks.domain.states import Examination, LakeObject, Unreadable, content_of, version_of
+from tasks.domain.times import SKEW
 from tasks.domain.verdicts import Verdict, Wholeness, bad, unfinished
 from tasks.sources.checks import examine
 
@@ -80,7 +81,8 @@ async def examine_stored(
     fresh.sort(key=lambda cell: cell.last_day, reverse=True)
     fresh.sort(key=lambda cell: _counts_as_good(known.get(cell.key), objects[cell.key]))
     chosen = [cell.key for cell in fresh[:at_most]]
-    again = [key for key, seen in refused.items() if since is None or seen.last < since]
+    until = datetime.now(UTC) + SKEW  # a try after this was made under a wrong clock
+    again = [key for key, seen in refused.items() if since is None or not since <= seen.last <= until]
     again.sort(key=lambda key: refused[key].last)
     again = again[: at_most - len(chosen)]
     some = max(at_most // 10, 1)

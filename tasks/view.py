@@ -16,7 +16,7 @@ from blocks.store import Store
 from config.load import ConfigError
 from config.models import Config, Priority
 from tasks.domain.absences import Absence, doubted
-from tasks.domain.agreement import Disagreement, compare
+from tasks.domain.agreement import Disagreement, believed, compare
 from tasks.domain.errors import SelectionError
 from tasks.domain.expected import Cell, Selection, calendar_cells, in_utc, needing
 from tasks.domain.games import Game
@@ -27,9 +27,9 @@ from tasks.domain.pacing import spacing
 from tasks.domain.plan import Fill, Gap, Plan, make_plan
 from tasks.domain.rollout import covered, variants
 from tasks.domain.scoring import success_factor
-from tasks.domain.states import Examination, LakeObject, Status, Unreadable, taken_at
+from tasks.domain.states import Examination, LakeObject, Status, Unreadable, taken_at, without_false_time
 from tasks.domain.survey import Survey, expected_cells, listed_games, take_survey
-from tasks.domain.times import check_fetching_clock
+from tasks.domain.times import check_fetching_clock, horizon
 from tasks.domain.unknown import find_unknown
 from tasks.domain.verdicts import Verdict
 from tasks.history import Arm
@@ -106,6 +106,10 @@ class View:
     def now(self) -> datetime:
         return self.as_of or datetime.now(UTC)
 
+    def horizon(self) -> datetime:
+        """No stored time after this is believed."""
+        return horizon(self.config, self.now(), datetime.now(UTC))
+
     def next_run(self) -> datetime:
         """When what is left undone is looked at again."""
         return (self.as_of or self.begun).replace(microsecond=0) + self.config.reconcile.interval
@@ -175,7 +179,7 @@ class View:
         if survey.unseen and await self.examine(survey.unseen):
             survey = self._survey(cells, now)
         survey = self._with_unknown(survey, calendar, verdicts)
-        self.first_seen = self.ledger.first_seen(cells)
+        self.first_seen = self.seen_first(cells, remember=remember)
         self.note_lost(survey)
         if remember:
             self._remember(survey)
@@ -266,6 +270,7 @@ class View:
             self.unreadable,
             self.disagreements,
             self.obstacles,
+            self.horizon(),
         )
 
     def _compare(self, calendar: Iterable[Cell], games: Mapping[str, Iterable[Game]], remember: bool) -> None:
@@ -273,13 +278,15 @@ class View:
 
         What is remembered of those that are not looked at now stays as it is.
         """
-        now, schedules = self.now(), [c for c in calendar if self.config.datasets[c.dataset].lists_games]
+        now, horizon = self.now(), self.horizon()
+        schedules = [c for c in calendar if self.config.datasets[c.dataset].lists_games]
         taken = {
-            c.key: taken_at(self.objects[c.key], self.examinations[c.key], now)
+            c.key: at
             for c in schedules
             if self.is_examined(c)
+            and (at := taken_at(self.objects[c.key], self.examinations[c.key], now, horizon)) is not None
         }
-        known = self.ledger.disagreements()
+        known = believed(self.ledger.disagreements(), horizon)
         comparison = compare(self.config, schedules, self.examinations, taken, games, known, now)
         self.disagreements = comparison.found
         if not remember or self.listing is not None:
@@ -325,11 +332,32 @@ class View:
         return len(found) > 0
 
     def _remember(self, survey: Survey) -> None:
-        """Notes gaps that are seen for the first time, and forgets those that are closed."""
+        """Notes gaps that are seen for the first time, and forgets those that are closed, and what is not believed."""
+        self._forget_false_times(survey)
         known = self.first_seen
         new = [gap for gap in survey.gaps(known) if gap.cell.key not in known]
         self.ledger.record_gaps(new)
         self.ledger.close_gaps(key for key in known if survey.statuses[key].kind is None)
+
+    def _forget_false_times(self, survey: Survey) -> None:
+        horizon, objects, cells = self.horizon(), self.objects, survey.cells
+        false = {
+            key: without_false_time(seen, objects.get(key), cells[key], horizon)
+            for key, seen in self.examinations.items()
+            if seen.fetched is not None and seen.fetched > horizon and key in cells
+        }
+        if false:
+            log.warning("%s files were fetched under a clock that was ahead; they count as older", len(false))
+            self.examinations |= false
+            self.ledger.record_examinations(false)
+
+    def seen_first(self, keys: Iterable[str], *, remember: bool) -> dict[str, datetime]:
+        """When each of the gaps was first detected. Those that were so under a wrong clock are detected anew."""
+        known, horizon = self.ledger.first_seen(keys), self.horizon()
+        ahead = [key for key, at in known.items() if at > horizon]
+        if ahead and remember:
+            self.ledger.close_gaps(ahead)
+        return {key: at for key, at in known.items() if at <= horizon} if ahead else known
 
     def note_lost(self, survey: Survey) -> None:
         """Keeps what had vanished or shrunk. A run says so in its log, once, whoever has seen it before."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from difflib import SequenceMatcher
 from fnmatch import fnmatchcase, translate
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 from blocks.store import Store
 from config.models import Config, Dataset
 from tasks.domain.absences import doubted
-from tasks.domain.agreement import untouched
+from tasks.domain.agreement import believed, untouched
 from tasks.domain.errors import SelectionError
 from tasks.domain.expected import Cell, Selection, calendar_cells, game_cells
 from tasks.domain.keys import KeyPatterns, fixed_folder
@@ -25,6 +25,7 @@ from tasks.domain.reasons import Limit
 from tasks.domain.scoring import success_factor
 from tasks.domain.states import Kind, LakeObject, State, Status, taken_at
 from tasks.domain.survey import Survey, listed_games, take_survey
+from tasks.domain.times import horizon
 from tasks.history import Attempt, Change
 from tasks.inventory import check_ids, examine_stored
 from tasks.leases import Leases, RunRecord, run_records
@@ -136,10 +137,18 @@ async def survey_of(
     checks = check_ids(config)
     absences, marks = ledger.absences(cells), Leases(ledger.database, "", config.reconcile.lease).marks()
     known, unreadable = ledger.examinations(cells), ledger.unreadable(cells)
-    taken = {key: taken_at(have, known[key], now) for key, have in objects.items() if key in known}
-    differ = untouched(ledger.disagreements(), taken)
+    until = horizon(config, now, datetime.now(UTC))
+    times = {key: taken_at(have, known[key], now, until) for key, have in objects.items() if key in known}
+    taken = {key: at for key, at in times.items() if at is not None}
+    differ = untouched(believed(ledger.disagreements(), until), taken)
     blocked = store.obstacles(key for key in cells if key not in objects)
-    survey = take_survey(config, cells, objects, known, checks, now, absences, marks, unreadable, differ, blocked)
+
+    def look() -> Survey:
+        return take_survey(
+            config, cells, objects, known, checks, now, absences, marks, unreadable, differ, blocked, until
+        )
+
+    survey = look()
     if survey.unseen:  # as a plan would
         found = await examine_stored(store, config, survey.unseen, objects, known, unreadable, _FEW)
         ledger.record_examinations(found.read, found.unreadable)
@@ -147,7 +156,7 @@ async def survey_of(
             raise found.trouble
         known |= found.read
         unreadable |= found.unreadable
-        survey = take_survey(config, cells, objects, known, checks, now, absences, marks, unreadable, differ, blocked)
+        survey = look()
     return survey, objects
 
 
@@ -161,7 +170,7 @@ class _Planned:
         if not gaps:
             return
         wanted = {gap.cell.key for gap in gaps}
-        if last := ledger.last_plan():
+        if (last := ledger.last_plan()) and last[1] <= horizon(config, now, datetime.now(UTC)):
             self._read(*last, wanted, now)
         scoring = config.scoring
         counts = ledger.history.outcomes_by_dataset(scoring.success.half_life, now)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from config.models import Unavailability
 from tasks.domain.reasons import Limit
 from tasks.domain.states import State, Status
+from tasks.domain.times import SKEW
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +26,16 @@ class Absence:
     dataset: str = ""
     unfinished: bool = False  # at the last look the source had the right document, and that was not whole
 
-    def counts(self, due_at: datetime, now: datetime) -> bool:
-        """Is it about a file that was due when it was looked for first, and was that before now?
+    def counts(self, due_at: datetime, horizon: datetime, expires: timedelta) -> bool:
+        """Is it about a file that was due when it was looked for first, and can all its times be believed?
 
-        A game that was called final by mistake may be played later, and a run may have had its clock set ahead.
+        A game that was called final by mistake may be played later. Looks after the `horizon` were made under a wrong
+        clock, and so was one after which the file is not looked for again for longer than `expires`.
         """
-        return self.note is not None or due_at <= self.first <= now
+        if self.note is not None:
+            return True
+        is_believed = max(self.first, self.last) <= horizon and (self.until is None or self.until <= horizon + expires)
+        return is_believed and due_at <= self.first
 
 
 def looked(
@@ -49,7 +54,7 @@ def looked(
 
     What an operator has said stays as it is until its time is over. Looks for a page that is `awaited` do not add up.
     """
-    if before is not None and not before.counts(due_at, now):
+    if before is not None and not before.counts(due_at, now + SKEW, rules.expires):
         before = None
     if before is not None and before.until is not None:
         if now < before.until and before.note is not None:

@@ -105,6 +105,11 @@ def untouched(known: Iterable[Disagreement], taken: Mapping[str, datetime]) -> l
     return [one for one in known if one.key in taken and taken[one.key] <= one.taken]
 
 
+def believed(known: Iterable[Disagreement], horizon: datetime) -> list[Disagreement]:
+    """Those whose times do not lie after the horizon: under a wrong clock, no look was one too many."""
+    return [one for one in known if max(one.first, one.taken) <= horizon]
+
+
 def by_key(disagreements: Iterable[Disagreement]) -> dict[str, list[Disagreement]]:
     found: dict[str, list[Disagreement]] = defaultdict(list)
     for disagreement in disagreements:

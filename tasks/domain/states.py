@@ -10,10 +10,12 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from config.models import Dataset
+from tasks.domain import seasons
 from tasks.domain.expected import Cell
 from tasks.domain.finality import GAME_LENGTH, expected_ends, next_look, why_not_final
 from tasks.domain.games import Game, GameStatus
 from tasks.domain.reasons import Limit
+from tasks.domain.times import SKEW
 from tasks.domain.verdicts import Verdict, Wholeness
 
 # A correction that the last planned look found is confirmed by one more, after as long again but at most after this.
@@ -97,14 +99,24 @@ class Unreadable(NamedTuple):
         return self.content == content_of(have)
 
 
-def taken_at(have: LakeObject, current: Examination, now: datetime) -> datetime:
-    """When the source gave it. Of what somebody else has stored, that is when they did.
+def taken_at(have: LakeObject, current: Examination, now: datetime, horizon: datetime) -> datetime | None:
+    """When the source gave it: None if nobody knows, since all times that are told of it lie after the `horizon`.
 
-    The same of what was fetched by a run whose clock was set ahead: a later look must not seem done.
+    Of what somebody else has stored, that is when they did. The same of what was fetched by a run whose clock was
+    ahead: a later look must not seem done. What was taken after a `now` that was set back counts as taken then.
     """
-    if current.fetched is not None and current.fetched <= now:
-        return current.fetched
-    return min(have.modified, now)
+    told = [at for at in (current.fetched, have.modified) if at is not None and at <= horizon]
+    return next((at for at in told if at <= now), now) if told else None
+
+
+def without_false_time(seen: Examination, have: LakeObject | None, cell: Cell, horizon: datetime) -> Examination:
+    """The same, fetched at a time after the `horizon` and so under a wrong clock, before that time can seem true.
+
+    What the lake says of the time is left to count; if it has no better time, the file is as old as it can be.
+    """
+    if have is None or have.modified <= horizon:
+        return seen._replace(fetched=None, agreed=False)
+    return seen._replace(fetched=seasons.eastern_midnight(cell.first_day), agreed=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,20 +143,24 @@ def state_of(
     looks: Sequence[timedelta],
     now: datetime,
     final_after: timedelta = GAME_LENGTH,
+    horizon: datetime | None = None,
 ) -> Status:
     """The one state of a cell, with its one reason.
 
     `known` is what was found in the last version of the stored body that was read, by whichever check, and `current`
     the same if that is the version that is there. `looks` says how long after a final game its files are
-    looked at again, and `final_after` how long after its start a game should be final in a list.
+    looked at again, and `final_after` how long after its start a game should be final in a list. No time after the
+    `horizon` is believed: see times.horizon.
     """
+    horizon = horizon or now + SKEW
     verdict = None if current is None else current.verdict
     had = _had(have, known) if current is None else current.was_size
     is_whole = verdict is not None and verdict.wholeness is Wholeness.WHOLE
     if is_whole and current is not None and have is not None and have.size >= dataset.min_bytes and had is None:
         if cell.game is not None:
-            return _whole_game(cell, cell.game, have, current, looks, now)
-        again = _next_look(cell, dataset, have, current, now, final_after)
+            return _whole_game(cell, cell.game, have, current, looks, now, horizon)
+        taken = taken_at(have, current, now, horizon)
+        again = _next_look(cell, dataset, current, taken, final_after)
         if again is None:
             return _COMPLETE
         if now < again:
@@ -162,10 +178,11 @@ def state_of(
     if current is None or verdict is None:
         return _NOT_READ
     if verdict.wholeness is Wholeness.WHOLE:
-        return _gap(Kind.STALE, why_not_final(dataset, cell.last_day, taken_at(have, current, now)))
+        taken = taken_at(have, current, now, horizon)
+        return _gap(Kind.STALE, why_not_final(dataset, cell.last_day, taken) if taken else _untimed(have))
     if dataset.refresh is None or not verdict.fits(dataset):
         return _gap(Kind.INVALID, verdict.reason)
-    return _partial(cell, dataset, have, current, now, final_after)
+    return _partial(cell, dataset, have, current, now, final_after, horizon)
 
 
 def _had(have: LakeObject | None, known: Examination | None) -> int | None:
@@ -176,41 +193,60 @@ def _had(have: LakeObject | None, known: Examination | None) -> int | None:
 
 
 def _whole_game(
-    cell: Cell, game: Game, have: LakeObject, current: Examination, looks: Sequence[timedelta], now: datetime
+    cell: Cell,
+    game: Game,
+    have: LakeObject,
+    current: Examination,
+    looks: Sequence[timedelta],
+    now: datetime,
+    horizon: datetime,
 ) -> Status:
     """Complete; but the files of a game that ended lately may still be corrected at the source."""
-    if current.agreed or not looks or game.status is not GameStatus.FINAL:
+    agreed = current.agreed and (current.fetched is None or current.fetched <= horizon)
+    if agreed or not looks or game.status is not GameStatus.FINAL:
         return _COMPLETE
-    taken = taken_at(have, current, now)
+    known = taken_at(have, current, now, horizon)
+    taken = known or cell.due_at  # a final game's file is no older
     again = next((cell.due_at + look for look in looks if cell.due_at + look > taken), None)
     if again is None:
         if not current.changed:
             return _COMPLETE
         again = taken + min(looks[-1], _LONGEST_CONFIRMATION)
     if now >= again:
-        return _gap(Kind.STALE, f"last looked at on {_minute(taken)}; corrections may have come since")
+        looked = f"last looked at on {_minute(taken)}" if known else _untimed(have)
+        return _gap(Kind.STALE, f"{looked}; corrections may have come since")
     return Status(State.PRESENT, "complete; looked at again for corrections", until=again)
 
 
 def _partial(
-    cell: Cell, dataset: Dataset, have: LakeObject, current: Examination, now: datetime, final_after: timedelta
+    cell: Cell,
+    dataset: Dataset,
+    have: LakeObject,
+    current: Examination,
+    now: datetime,
+    final_after: timedelta,
+    horizon: datetime,
 ) -> Status:
     """A list that was right when it was taken and has more to tell."""
     reason = current.verdict.reason
     overdue = [end for end in expected_ends(current.verdict.games, final_after) if end <= now]
     if overdue and current.fetched is None:  # somebody else has stored it, who may have taken it long before
         return _gap(Kind.STALE, reason)
-    again = _next_look(cell, dataset, have, current, now, final_after)
+    taken = taken_at(have, current, now, horizon)
+    again = _next_look(cell, dataset, current, taken, final_after)
+    if taken is None:
+        return _gap(Kind.STALE, f"{_untimed(have)}; {reason}")
     if again is None or now >= again:
         return _gap(Kind.STALE, reason)
-    return Status(State.PRESENT, f"as of {_minute(taken_at(have, current, now))}; {reason}", until=again)
+    return Status(State.PRESENT, f"as of {_minute(taken)}; {reason}", until=again)
 
 
 def _next_look(
-    cell: Cell, dataset: Dataset, have: LakeObject, current: Examination, now: datetime, final_after: timedelta
+    cell: Cell, dataset: Dataset, current: Examination, taken: datetime | None, final_after: timedelta
 ) -> datetime | None:
-    """When a list is looked at again; None once it is final."""
-    taken = taken_at(have, current, now)
+    """When a list is looked at again, at once if nobody knows when it was taken; None once it is final."""
+    if taken is None:
+        return cell.due_at
     return next_look(dataset, cell.season, cell.last_day, current.verdict, taken, final_after)
 
 
@@ -220,6 +256,10 @@ def _why_not_due(cell: Cell, now: datetime) -> Status | None:
     if cell.game is not None and cell.game.status is not GameStatus.FINAL:
         return Status(State.NOT_DUE, f"its schedule calls the game {cell.game.status.value}, not final")
     return None
+
+
+def _untimed(have: LakeObject) -> str:
+    return f"nobody knows when it was taken: its time, {_minute(have.modified)}, is yet to come"
 
 
 def _minute(moment: datetime) -> str:

@@ -19,6 +19,7 @@ from tasks.domain.plan import Gap
 from tasks.domain.reasons import Limit
 from tasks.domain.rollout import scrapers
 from tasks.domain.states import Examination, Kind, LakeObject, State, Status, Unreadable, state_of, taken_at, version_of
+from tasks.domain.times import SKEW
 from tasks.domain.unknown import Unknown
 from tasks.domain.verdicts import Verdict, Wholeness
 
@@ -110,6 +111,7 @@ def take_survey(
     unreadable: Mapping[str, Unreadable] | None = None,
     disagreements: Iterable[Disagreement] = (),
     obstacles: Mapping[str, str] | None = None,
+    horizon: datetime | None = None,
 ) -> Survey:
     """The one state of each cell; see states.state_of.
 
@@ -117,7 +119,9 @@ def take_survey(
     those that the lake could not give. Of the gaps, some are not to be fetched now: what the source
     has none of (`absences`, by key), and what another run is at (`marks`, by Cell.work). `disagreements` are the
     schedules that list fewer games than another source's, and `obstacles` what stands at a key in place of a file.
+    No time after the `horizon` is believed: see times.horizon.
     """
+    horizon = horizon or now + SKEW
     absences, marks, unreadable, obstacles = absences or {}, marks or {}, unreadable or {}, obstacles or {}
     looks = config.reconcile.look_again
     read_from = now + config.reconcile.interval if config.reconcile.examine_at_most else None
@@ -136,7 +140,7 @@ def take_survey(
             else:
                 current = seen if seen is not None and seen.is_of(have) else None
                 is_unread = have.size >= dataset.min_bytes
-        status = state_of(cell, dataset, have, seen, current, looks, now, final_after[cell.dataset])
+        status = state_of(cell, dataset, have, seen, current, looks, now, final_after[cell.dataset], horizon)
         if is_unread:
             refused = unreadable.get(key)
             if refused is not None and have is not None and not refused.is_of(have):
@@ -153,8 +157,8 @@ def take_survey(
             is_good = have is not None and seen is not None and seen.good and seen.is_of(have)
             ended = None
             if have is not None and current is not None and key not in differences:
-                ended = _taken_after_its_end(cell, dataset, have, current, now)
-            status = _instead(cell, status, is_good, ended, config, absences, marks, now)
+                ended = _taken_after_its_end(cell, dataset, have, current, now, horizon)
+            status = _instead(cell, status, is_good, ended, config, absences, marks, now, horizon)
         if is_unread and status.state is State.GAP and status.kind is Kind.INVALID:
             reason = f"to be read anew; a former check found: {status.reason}"
             status = replace(status, state=State.DEFERRED, reason=reason, until=read_from, limit=Limit.EXAMINE_AT_MOST)
@@ -217,7 +221,7 @@ def _awaited(
 
 
 def _taken_after_its_end(
-    cell: Cell, dataset: Dataset, have: LakeObject, current: Examination, now: datetime
+    cell: Cell, dataset: Dataset, have: LakeObject, current: Examination, now: datetime, horizon: datetime
 ) -> datetime | None:
     """When a list was taken, if that was after its day, month or season had ended.
 
@@ -225,8 +229,8 @@ def _taken_after_its_end(
     """
     if current.fetched is None and current.verdict.wholeness is not Wholeness.WHOLE:
         return None
-    taken = taken_at(have, current, now)
-    return taken if dataset.per != "game" and taken >= over_at(dataset, cell.last_day) else None
+    taken = taken_at(have, current, now, horizon)
+    return taken if taken and dataset.per != "game" and taken >= over_at(dataset, cell.last_day) else None
 
 
 def _instead(
@@ -238,6 +242,7 @@ def _instead(
     absences: Mapping[str, Absence],
     marks: Mapping[str, Mark],
     now: datetime,
+    horizon: datetime,
 ) -> Status:
     """What a gap is, if it is not one for this run.
 
@@ -245,7 +250,8 @@ def _instead(
     end. If its source does not have it any more, no later version of it will come.
     """
     dataset, absence = config.datasets[cell.dataset], absences.get(cell.key)
-    if absence and not absence.counts(cell.due_at, now):
+    believed_until = min(now + SKEW, horizon)
+    if absence and not absence.counts(cell.due_at, believed_until, config.reconcile.unavailable.expires):
         absence = None
     if absence and absence.note is None and gap.kind is Kind.UNREADABLE:
         absence = None

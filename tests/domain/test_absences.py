@@ -61,16 +61,25 @@ def test_the_first_looks_are_not_held_back_and_later_ones_come_ever_later_but_in
     ("hours", "due"),
     [
         pytest.param((9000, 9012, 9024), DUE, id="by a run whose clock was set ahead"),
+        pytest.param((-1, 0, 48), DUE - 9 * HOUR, id="at last by one whose clock was set ahead"),
         pytest.param((-240, -228, -216), DUE, id="before the game was played"),
     ],
 )
 def test_what_was_not_found_at_another_time_is_no_evidence(hours: tuple[int, ...], due: datetime) -> None:
     first, _, last = (NOW + hour * HOUR for hour in hours)
     absence = Absence("key", "HTTP 404", first, last, looks=3, until=NOW + 999 * HOUR)
-    assert not absence.counts(due, NOW)
+    assert not absence.counts(due, NOW, RULES.expires)
     for hour in (0, 12, 24):
         absence = looked(absence, "key", "espn_summary", "HTTP 404", due, NOW + hour * HOUR, RULES)
     assert (absence.first, absence.looks, absence.until) == (NOW, 3, NOW + 24 * HOUR + RULES.expires)
+
+
+def test_a_file_is_unavailable_no_longer_than_the_rules_say_whatever_the_clock_was() -> None:
+    absence = Absence("key", "HTTP 404", NOW, NOW, looks=3, until=NOW + timedelta(days=365))
+    assert not absence.counts(DUE, NOW, RULES.expires)
+    assert absence.counts(DUE, NOW, timedelta(days=365))
+    by_operator = Absence("key", "", NOW, NOW, until=NOW + timedelta(days=365), note="never played")
+    assert by_operator.counts(DUE, NOW, RULES.expires)
 
 
 def test_what_an_operator_sets_holds_at_once_and_tells_the_note() -> None:

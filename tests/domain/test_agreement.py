@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from tasks.domain.agreement import Comparison, Disagreement, compare
+from tasks.domain.agreement import Comparison, Disagreement, believed, compare
 from tasks.domain.expected import Selection, calendar_cells
 from tasks.domain.games import Game, GameStatus
 from tasks.domain.reasons import Limit
@@ -167,3 +167,10 @@ def test_what_two_agree_on_is_not_mended_while_the_third_that_told_of_more_is_le
     taken = {key: one.fetched for key, one in lists.examined.items() if one.fetched}
     agreed = compare(CONFIG, CELLS, lists.examined, taken, games, seen, NEXT_EVENING + 2 * HOUR)
     assert agreed == Comparison([], seen)
+
+
+def test_looks_that_are_yet_to_come_do_not_settle_a_difference() -> None:
+    one = Disagreement(BOARD, PLAYED, "0 final games", MORNING, MORNING + 24 * HOUR, looks=3)
+    assert one.next_look() is None
+    assert believed([one], MORNING + 24 * HOUR) == [one]
+    assert believed([one], MORNING + HOUR) == []

@@ -1,8 +1,9 @@
 """Is green true at every moment of a season that is lived through?
 
 Games are announced late, moved, postponed and played later, cancelled; pages come late; a site is away; and time goes
-on in steps of any length, with a run at each. The sites are a function of the time, and nothing of a run is real but
-what the domain decides: what is expected, in which state it is, and what is looked at again.
+on in steps of any length, with a run at each, of which some have a clock that is ahead. The sites are a function of the
+time, and nothing of a run is real but what the domain decides: what is expected, in which state it is, and what is
+looked at again.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ from hypothesis import strategies as st
 from config.models import Config
 from tasks.domain import seasons
 from tasks.domain.absences import Absence, looked
-from tasks.domain.agreement import Disagreement, compare
+from tasks.domain.agreement import Disagreement, believed, compare
 from tasks.domain.expected import Cell, Selection, calendar_cells, game_cells
 from tasks.domain.finality import awaited_again, published_by
 from tasks.domain.games import Game, GameStatus
-from tasks.domain.states import Examination, LakeObject, State, taken_at, version_of
+from tasks.domain.states import Examination, LakeObject, State, taken_at, version_of, without_false_time
 from tasks.domain.survey import Survey, listed_games, take_survey
+from tasks.domain.times import SKEW
 from tasks.domain.verdicts import Verdict, partial, whole
 from tests.builders import a_config
 
@@ -153,6 +155,8 @@ class Lake:
     absences: dict[str, Absence] = field(default_factory=dict)
     disagreements: list[Disagreement] = field(default_factory=list)
     requests: int = 0
+    ahead: timedelta = timedelta()  # by which the clock of the run is
+    keeps_time: bool = True  # by a clock of its own, as S3 does, and not by that of the run
 
     def __post_init__(self) -> None:
         self.selection = Selection(sources=self.sources, seasons=(SEASON,), since=self.since)
@@ -162,7 +166,7 @@ class Lake:
         """Fetches what is missing and what that makes due; says whether the run is green."""
         done: dict[str, bool] = {}
         while True:
-            survey = self.look(now)
+            survey = self.look(now + self.ahead)
             gaps = [cell for key, cell in survey.cells.items() if survey.statuses[key].state is State.GAP]
             gaps = [cell for cell in gaps if cell.key not in done]
             if not gaps:
@@ -175,13 +179,17 @@ class Lake:
         config = _config()
         verdicts = {key: one.verdict for key, one in self.examined.items()}
         games = listed_games(config, self.calendar, verdicts)
-        taken = {key: taken_at(have, self.examined[key], now) for key, have in self.objects.items()}
+        times = {key: taken_at(have, self.examined[key], now, now + SKEW) for key, have in self.objects.items()}
+        taken = {key: at for key, at in times.items() if at is not None}
         lists = [cell for cell in self.calendar if config.datasets[cell.dataset].lists_games]
-        compared = compare(config, lists, self.examined, taken, games, self.disagreements, now)
+        compared = compare(config, lists, self.examined, taken, games, believed(self.disagreements, now + SKEW), now)
         self.disagreements = compared.found
         cells = {cell.key: cell for cell in self.calendar}
         for schedule, listed in games.items():
             cells |= {cell.key: cell for cell in game_cells(config, schedule, listed, now, self.selection)}
+        for key, seen in self.examined.items():
+            if seen.fetched and seen.fetched > now + SKEW and key in cells:
+                self.examined[key] = without_false_time(seen, self.objects[key], cells[key], now + SKEW)
         checks = dict.fromkeys(config.datasets, "check")
         return take_survey(
             config,
@@ -200,7 +208,8 @@ class Lake:
         if dataset.source == away:
             return False
         self.requests += 1
-        body = self.world.body(cell, now)
+        body, stored = self.world.body(cell, now), now
+        now += self.ahead
         if body is None:
             awaited = awaited_again(dataset, cell.season, now)
             before, rules = self.absences.get(cell.key), _config().reconcile.unavailable
@@ -211,7 +220,9 @@ class Lake:
             is_late = now >= published_by(dataset, cell.season, cell.last_day)
             return awaited is not None and not is_late and cell.key not in self.objects
         self.bodies[cell.key] = body
-        self.objects[cell.key] = have = LakeObject(cell.key, 10**6, now, f"{self.requests}")
+        self.objects[cell.key] = have = LakeObject(
+            cell.key, 10**6, stored if self.keeps_time else now, f"{self.requests}"
+        )
         self.examined[cell.key] = Examination(version_of(have, "check"), body, now)
         self.absences.pop(cell.key, None)
         return True
@@ -284,6 +295,29 @@ def test_nothing_is_green_while_a_published_file_is_missing(
         if now >= _must_be_there(lake, f, source)
     }
     assert owed <= lake.objects.keys()
+
+
+@given(_stories(), st.sets(st.integers(0, 40), min_size=1, max_size=6), st.sampled_from([10, 40, 400]), st.booleans())
+@settings(max_examples=12)
+def test_nothing_is_green_while_a_file_is_stale_that_was_taken_under_a_clock_that_was_ahead(
+    story: tuple[World, tuple[str, ...], date, list[float], set[int]], wrong: set[int], days: int, keeps_time: bool
+) -> None:
+    world, sources, first, steps, _ = story
+    lake = Lake(world, sources, first, keeps_time=keeps_time)
+    moments = list(_moments(first, steps))
+    for n, now in enumerate(moments):
+        lake.ahead = days * DAY if n in wrong and n < len(moments) - 3 else timedelta()
+        _, green = lake.run(now)
+        missing = [key for source in sources for key in _missing(lake, source, now)]
+        assert not (green and missing and not lake.ahead), (now, missing)
+        if not lake.ahead:
+            before = lake.requests
+            lake.run(now)
+            assert lake.requests == before or not green, "one look under the right clock heals it"
+    assert green
+    for cell in lake.calendar:
+        if _config().datasets[cell.dataset].per != "date":
+            assert lake.bodies.get(cell.key) == world.body(cell, now), cell.key
 
 
 def test_a_season_that_is_over_costs_one_request_a_file() -> None:

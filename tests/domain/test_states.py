@@ -20,6 +20,7 @@ from tasks.domain.states import (
     taken_at,
     version_of,
 )
+from tasks.domain.times import SKEW
 from tasks.domain.verdicts import Verdict, bad, partial, whole
 from tests.builders import NOW, a_board, a_cell, a_config, a_game, an_object
 
@@ -230,4 +231,38 @@ def test_a_run_whose_clock_was_set_ahead_does_no_look_in_advance() -> None:
     seen = Examination(version_of(have, "check"), whole(), ahead)
     status = state_of(season, DATASETS["nba_schedule"], have, seen, seen, (), NOW)
     assert (status.state, status.kind) == (State.GAP, Kind.STALE)
-    assert taken_at(have, seen, ahead) == ahead
+    assert taken_at(have, seen, ahead, ahead) == ahead
+
+
+AHEAD = NOW + timedelta(days=180)
+
+
+@pytest.mark.parametrize(
+    ("cell", "verdict", "more"),
+    [
+        pytest.param(SEASON_PAGE, partial("season still running"), {}, id="a list that grows"),
+        pytest.param(a_board(), whole((a_game(),)), {}, id="a board of final games"),
+        pytest.param(a_cell(), whole(), {}, id="a game"),
+        pytest.param(a_cell(), whole(), {"agreed": True}, id="a game of which two said the same"),
+    ],
+)
+@pytest.mark.parametrize("fetched", [None, AHEAD], ids=["stored by somebody else", "fetched"])
+def test_a_file_from_the_future_is_stale_until_it_is_fetched_under_a_right_clock(
+    cell: Cell, verdict: Verdict, more: dict[str, Any], fetched: datetime | None
+) -> None:
+    have = an_object(modified=AHEAD)
+    if fetched or not more:
+        assert _state(cell, have, verdict, fetched=fetched, **more).kind is Kind.STALE
+        assert taken_at(have, Examination("", verdict, fetched), NOW, NOW + SKEW) is None
+    assert _state(cell, have, verdict, fetched=NOW, **more).state is State.PRESENT, "though the lake's clock is ahead"
+    assert _state(cell, an_object(modified=NOW), verdict, fetched=NOW, **more).state is State.PRESENT
+
+
+def test_a_file_is_not_stale_for_clocks_that_differ_a_little() -> None:
+    have = an_object(modified=NOW + SKEW / 2)
+    assert _state(SEASON_PAGE, have, partial("season still running")).state is State.PRESENT
+
+
+def test_what_was_taken_since_a_past_time_that_is_looked_at_counts_as_taken_then() -> None:
+    have, seen = an_object(modified=AHEAD), Examination("", whole(), AHEAD)
+    assert taken_at(have, seen, NOW, AHEAD) == NOW

@@ -193,6 +193,7 @@ def _config(folder: Path) -> Config:
             "lake": (folder / "lake").as_uri(),
             "ledger": f"sqlite:///{folder / 'ledger.db'}",
             "reconcile": reconcile,
+            "sandbox": True,
             "sources": config.sources | {"espn": espn},
         }
     )

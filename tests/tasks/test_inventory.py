@@ -88,6 +88,8 @@ def test_what_was_unreadable_is_read_when_it_can_be(cold: Cold) -> None:
     assert cold.read(unreadable=before).unreadable[key].first == before[key].first
     assert cold.read(unreadable=before).unreadable[key].last > before[key].last
     assert len(cold.read(unreadable=before, since=before[key].last)) == 0, "once a run"
+    ahead = {key: before[key]._replace(last=before[key].last + timedelta(days=365))}
+    assert len(cold.read(unreadable=ahead, since=before[key].last)) == 1, "that was under a wrong clock"
     cold.s3.restore_object(Bucket=cold.name, Key=key, RestoreRequest={"Days": 1})
     found = cold.read(unreadable=before)
     assert (list(found.read), found.unreadable) == ([key], {})

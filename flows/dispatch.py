@@ -36,13 +36,15 @@ from tasks.domain.plan import (
     rescored,
     what_costs,
     why_held,
+    why_waiting,
 )
 from tasks.history import FileOutcome
 from tasks.progress import PROGRESS
 
 log = logging.getLogger(__name__)
 
-_STAY = timedelta(seconds=30)  # for which a run with nothing else to do waits for a source that is paused
+_STAY = timedelta(seconds=30)  # for which a run with nothing else to do waits for a source that is paused, or probed
+_LOOK_EVERY = 0.5  # seconds, at whether a probe was answered: so long is believed what the ledger said
 _MOST_CRASHES = 3  # of one fill's subflow in a run
 
 
@@ -132,6 +134,7 @@ class Dispatcher:
         self._crashes: Counter[str] = Counter()  # of a fill's subflow
         self._starting: dict[str, str] = {}  # by source, the fill that has been submitted and does not run yet
         self._trouble: Exception | None = None
+        self._late: dict[str, float] = {}  # since when the probe of another run is waited for, by time.monotonic
         self._jobs: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()  # something happened after which another fill may be free to start
         self._deadline = time.monotonic() + (run.ends - datetime.now(UTC)).total_seconds()
@@ -260,9 +263,8 @@ class Dispatcher:
             mine = [fill for fill in self._queue if fill.source == source.name]
             for name in {source.name, *(name for fill in mine for name in (fill.address, fill.scraper))}:
                 hold = source.gate.hold(name)
-                probing = any(name in (fill.address, fill.scraper) for fill in self._running.values())
                 phase = hold.phase(now)
-                if phase is Phase.OPEN or (phase is Phase.HALF_OPEN and (probing or not hold.may_probe(now))):
+                if phase is Phase.OPEN or (phase is Phase.HALF_OPEN and (self._asks(name) or not hold.may_probe(now))):
                     held[name] = hold
         return held
 
@@ -376,10 +378,10 @@ class Dispatcher:
             self._changed.set()
 
     async def _wait(self) -> None:
-        """Until something happens, a hold ends or the time is up."""
+        """Until something happens, a hold ends, a probe may have been answered or the time is up."""
         now = datetime.now(UTC)
         until = [self._deadline - time.monotonic()] if self._queue else []
-        until += [max((h.until - now).total_seconds(), 0.2) for h in self._held().values() if h.until]
+        until += [max((h.until - now).total_seconds(), _LOOK_EVERY) for h in self._held().values() if h.until]
         with suppress(TimeoutError):
             await asyncio.wait_for(self._changed.wait(), min(until, default=None))
 
@@ -388,14 +390,21 @@ class Dispatcher:
         now = datetime.now(UTC)
         held = self._held()
         self._plan_without(name for name, hold in held.items() if hold.phase(now) is Phase.OPEN)
-        can_wait = self.run.ends if self._running else min(self.run.ends, now + _STAY)
-        if not self._running and any(not held.keys() & {fill.address, fill.scraper} for fill in self._queue):
-            can_wait = self.run.ends
+        is_idle = not self._running and all(held.keys() & {fill.address, fill.scraper} for fill in self._queue)
+        can_wait = min(self.run.ends, now + _STAY) if is_idle else self.run.ends
+        probed = [name for name, hold in held.items() if hold.phase(now) is Phase.HALF_OPEN and not self._asks(name)]
+        self._late = {name: self._late.get(name, time.monotonic()) for name in probed}
         for name, hold in held.items():
+            what = "source paused" if name in self._lanes else "breaker open"
+            fills = [fill for fill in self._queue if name in (fill.address, fill.scraper)]
             if hold.until and hold.until > can_wait:
-                what = "source paused" if name in self._lanes else "breaker open"
-                fills = [fill for fill in self._queue if name in (fill.address, fill.scraper)]
                 self._defer(fills, why_held(hold, what), hold.until)
+            elif is_idle and name in self._late and time.monotonic() > self._late[name] + _STAY.total_seconds():
+                self._defer(fills, why_waiting(hold), hold.free_at(now))
+
+    def _asks(self, name: str) -> bool:
+        """Does a fill of this run ask a source, or for a scraper?"""
+        return any(name in (fill.address, fill.scraper) for fill in self._running.values())
 
     def _plan_without(self, held: Iterable[str]) -> None:
         """What would be asked for at a variant that is left alone goes the usual way."""

@@ -155,9 +155,7 @@ async def reconcile_lake(
         if part is None:
             run.check_keys(survey)
         plan = run.plan(survey) if other is None else run.leave_to(other, survey)
-        report = Report(
-            survey, run.foresee(plan.fills), plan.deferred, config, run.ledger.holds(), {}, met_lost=run.lost
-        )
+        report = Report(survey, run.foresee(plan.fills), plan.deferred, config, run.holds(), {}, met_lost=run.lost)
         if is_the_one and remember:
             run.ledger.keep_plan(report.plan_document(), run.now(), run.id)
         if not dry_run:
@@ -174,7 +172,7 @@ async def reconcile_lake(
                 survey=survey,
                 fills=tuple(in_start_order(run.fills.values())),
                 deferred=tuple(dispatcher.deferred),
-                holds=run.ledger.holds(),
+                holds=run.holds(),
                 outcomes=run.outcomes,
                 performance=run.ledger.history.performance(),
                 rollouts=run.rollouts(),

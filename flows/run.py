@@ -22,12 +22,15 @@ from flows.presence import at_work
 from tasks.buckets import client_for_buckets, open_buckets
 from tasks.domain.errors import AdceError, LakeError, LedgerError
 from tasks.domain.expected import Selection, game_cells
+from tasks.domain.holds import PROBE_PATIENCE
 from tasks.domain.keys import folders
 from tasks.domain.lakes import Pairing
 from tasks.domain.lanes import LATENCY, START_UP, Supply
+from tasks.domain.pacing import spacing
 from tasks.domain.plan import Deferral, Fill, Gap, Plan, without
-from tasks.domain.rollout import scrapers
+from tasks.domain.rollout import scrapers, source_for
 from tasks.domain.survey import Survey, listed_games
+from tasks.domain.times import SKEW
 from tasks.domain.verdicts import Wholeness
 from tasks.fetch import SourceClient
 from tasks.gate import Gate
@@ -295,9 +298,25 @@ async def _open_sources(run: Run, client: PrefectClient) -> dict[str, SourceClie
             name,
             config.sources[name],
             bucket,
-            Gate(name, config.sources[name], config.reconcile.breaker, run.ledger, windows),
+            Gate(
+                name,
+                config.sources[name],
+                config.reconcile.breaker,
+                run.ledger,
+                windows,
+                _longest_probe(config, name),
+            ),
             run.latencies.get(name, LATENCY),
             outage=run.outage,
         )
         for name, bucket in (await open_buckets(client, config)).items()
     }
+
+
+def _longest_probe(config: Config, source: str) -> timedelta:
+    """After which a probe of a source is given up at the latest, whatever it asks for and in whichever way."""
+    ways = [config.sources[source], *(source_for(config, source, rollout) for rollout in config.rollout)]
+    commands = [dataset.command for dataset in scrapers(config).values() if dataset.source == source]
+    lasts = [timedelta(seconds=way.timeouts.total) for way in ways] + [c.timeout for c in commands if c]
+    requests = max(way.connections for way in ways) + max(c.requests if c else 1 for c in [None, *commands])
+    return PROBE_PATIENCE + max(*lasts, requests * timedelta(seconds=spacing(config.sources[source].rates))) + SKEW

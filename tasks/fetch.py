@@ -23,10 +23,11 @@ from tasks import clock
 from tasks.buckets import Bucket
 from tasks.commands import Prepared
 from tasks.domain.errors import AbsentError, FetchError, HealingError, HeldError, LedgerError, RefusedError
+from tasks.domain.holds import LONGEST_ASKED
 from tasks.domain.lanes import LATENCY
 from tasks.domain.pacing import Departure
 from tasks.downloads import ACCEPTED, TooLargeError, UnpackError, read_beginning, read_body
-from tasks.gate import LONGEST_ASKED, WORTH_WAITING, Gate, Pass
+from tasks.gate import WORTH_WAITING, Gate, Pass
 from tasks.outage import Outage
 from tasks.refusals import BEGINNING, challenge_with_200, failure_of
 

@@ -17,14 +17,13 @@ from tasks.domain.errors import HeldError, RefusedError
 from tasks.domain.holds import Hold, Phase
 from tasks.domain.maintenance import window_at
 from tasks.domain.pacing import spacing
-from tasks.domain.plan import why_held
+from tasks.domain.plan import why_held, why_waiting
 from tasks.ledger import Ledger
 
 log = logging.getLogger(__name__)
 
 _FRESH = 0.5  # seconds for which what the ledger said is believed: so late do other processes learn of a pause
 WORTH_WAITING = timedelta(seconds=5)  # a fill that has to wait longer gives its lane to another source
-LONGEST_ASKED = timedelta(days=1)  # a site that asks for more is not obeyed further
 _RAMP_REQUESTS = 8  # the ramp of a slow source lasts so many requests
 
 
@@ -48,6 +47,7 @@ class Gate:
         breaker: BreakerRules,
         ledger: Ledger,
         maintenance: Sequence[Maintenance] = (),
+        longest_probe: timedelta = holds.LONGEST_ASKED,
     ):
         self.source = source
         self._settings = settings
@@ -60,12 +60,11 @@ class Gate:
         self._ramp = max(settings.backoff.ramp, _RAMP_REQUESTS * self._apart)
         self._known: dict[str, Hold] = {}
         self._read_at = float("-inf")
-        longest = max(self._rules.first, self._rules.shut_out, self._rules.longest, LONGEST_ASKED)
-        self._distrust((1 + self._rules.jitter) * longest)
+        self._longest_probe = longest_probe
 
     def beside(self, variant: str) -> Gate:
         """That of the same source under another address, which is paused by its own refusals only."""
-        return Gate(variant, self._settings, self._breaker, self._ledger, self._maintenance)
+        return Gate(variant, self._settings, self._breaker, self._ledger, self._maintenance, self._longest_probe)
 
     async def enter(self, scraper: str, requests: int = 1) -> Pass:
         """Waits out a short pause. Raises HeldError for a long one, and while somebody else's probe takes long.
@@ -92,8 +91,8 @@ class Gate:
                     return entered
                 self.give_up(entered)
             elif now - waited_since > WORTH_WAITING:
-                late = f"a first request to {held[0].name} is not answered yet"
-                raise HeldError(late, now + WORTH_WAITING, held[0].name)
+                probed = next((hold for hold in held if not hold.may_probe(now)), held[0])
+                raise HeldError(why_waiting(probed), probed.free_at(now) or now + WORTH_WAITING, probed.name)
             await asyncio.sleep(0.1)
 
     def slower(self) -> float:
@@ -121,7 +120,7 @@ class Gate:
         """What the ledger said, at most half a second ago; or a maintenance window, if that lasts longer."""
         if time.monotonic() - self._read_at > _FRESH:
             self._known, self._read_at = self._ledger.holds(), time.monotonic()
-        known = self._known.get(name) or Hold(name)
+        known = self._trusted(self._known.get(name) or Hold(name))
         window = (
             window_at(self._maintenance, (name.partition("@")[0], self.source.partition("@")[0]), _now())
             if self._maintenance
@@ -176,14 +175,15 @@ class Gate:
         for name, claim in entered.probes.items():
             self._change(name, partial(_without, claim))
 
-    def _distrust(self, longest: timedelta) -> None:
-        """Ends a pause of the source that a wrong clock made: what plans go by is the ledger."""
-        known = self._ledger.holds().get(self.source)
-        if known and holds.believed(known, longest, _now()) != known:
-            log.warning(
-                "%s: %s lies further ahead than any pause; not believed", self.source, known.until or known.resumed_at
-            )
-            self._change(self.source, lambda hold: holds.believed(hold, longest, _now()))
+    def _trusted(self, known: Hold) -> Hold:
+        """Ends a hold that a wrong clock made, for everybody."""
+        is_source = known.name == self.source
+        longest = holds.longest_pause(self._rules) if is_source else holds.longest_break(self._breaker)
+        if holds.believed(known, longest, _now(), self._longest_probe) == known:
+            return known
+        ahead = [at for at in (known.until, known.probe_until, known.resumed_at, *known.failures) if at]
+        log.warning("%s: %s is further ahead than it can be; not believed", known.name, max(ahead))
+        return self._change(known.name, lambda hold: holds.believed(hold, longest, _now(), self._longest_probe))
 
     def _answered(self, asked: datetime) -> None:
         if self.hold(self.source).until is not None:

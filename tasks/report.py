@@ -187,7 +187,11 @@ class Report:
             for key, status in self.statuses.items()
             if status.state in undone
         )
-        return [Refusal(n, hold.reason, hold.until, lacking[n]) for n, hold in refusing.items() if lacking[n]]
+        return [
+            Refusal(n, hold.reason, hold.free_at(datetime.now(UTC)), lacking[n])
+            for n, hold in refusing.items()
+            if lacking[n]
+        ]
 
     @cached_property
     def taken_out(self) -> dict[str, int]:
@@ -431,7 +435,7 @@ class Report:
                     "breakers": {
                         dataset: {
                             "phase": breaker.phase(now).value,
-                            "until": _iso(breaker.until),
+                            "until": _iso(breaker.free_at(now)),
                             "reason": breaker.reason,
                         }
                         for dataset, breaker in self._breakers(name).items()

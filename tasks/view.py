@@ -20,6 +20,7 @@ from tasks.domain.agreement import Disagreement, believed, compare
 from tasks.domain.errors import SelectionError
 from tasks.domain.expected import Cell, Selection, calendar_cells, in_utc, needing
 from tasks.domain.games import Game
+from tasks.domain.holds import Hold, all_believed
 from tasks.domain.keys import KeyPatterns, folders
 from tasks.domain.lakes import LakeKind, Pairing
 from tasks.domain.lanes import LATENCY, START_UP, Supply, foresee, with_eta
@@ -125,7 +126,7 @@ class View:
         survey = await self.look(remember=remember)
         plan = self.plan(survey)
         fills, history = self.foresee(plan.fills), self.ledger.history
-        holds, performance, rollouts = self.ledger.holds(), history.performance(), self.rollouts()
+        holds, performance, rollouts = self.holds(), history.performance(), self.rollouts()
         return Report(
             survey,
             fills,
@@ -136,6 +137,10 @@ class View:
             rollouts=rollouts,
             met_lost=self.lost,
         )
+
+    def holds(self) -> dict[str, Hold]:
+        """Who is left alone, without what a wrong clock has written."""
+        return all_believed(self.ledger.holds(), self.config, datetime.now(UTC))
 
     def rollouts(self) -> dict[str, tuple[Arm, Arm]]:
         """How each rollout and the rest of its datasets have fared since it began."""
@@ -224,7 +229,7 @@ class View:
         now, own = datetime.now(UTC), variants(self.config)  # what a variant would have to wait for goes the usual way
         held = {
             name: hold
-            for name, hold in self.ledger.holds().items()
+            for name, hold in self.holds().items()
             if hold.until and hold.until > (now if name in own else self.ends)
         }
         doubtful = doubted(self.absences.values())
@@ -250,7 +255,7 @@ class View:
         fills = list(fills)
         now = datetime.now(UTC)
         supplies = {source: self.supply(source) for source in self.config.sources}
-        opens = {n: (h.until - now).total_seconds() for n, h in self.ledger.holds().items() if h.until}
+        opens = {n: (h.until - now).total_seconds() for n, h in self.holds().items() if h.until}
         spans = foresee(fills, supplies, self.config.reconcile.max_concurrent, opens)
         return tuple(with_eta(fills, spans, self.now()))
 

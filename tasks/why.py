@@ -19,6 +19,7 @@ from tasks.domain.absences import doubted
 from tasks.domain.agreement import believed, untouched
 from tasks.domain.errors import SelectionError
 from tasks.domain.expected import Cell, Selection, calendar_cells, game_cells
+from tasks.domain.holds import all_believed
 from tasks.domain.keys import KeyPatterns, fixed_folder
 from tasks.domain.plan import Gap, make_plan
 from tasks.domain.reasons import Limit
@@ -175,7 +176,8 @@ class _Planned:
         scoring = config.scoring
         counts = ledger.history.outcomes_by_dataset(scoring.success.half_life, now)
         success = {name: success_factor(*count, scoring) for name, count in counts.items()}
-        held = {name: hold for name, hold in ledger.holds().items() if hold.until and hold.until > now}
+        holds = all_believed(ledger.holds(), config, datetime.now(UTC))
+        held = {name: hold for name, hold in holds.items() if hold.until and hold.until > now}
         plan = make_plan(config, gaps, now, success, held, doubtful=doubtful)
         for fill in plan.fills:
             for key in fill.keys:

@@ -7,14 +7,17 @@ failures within a window, of which each success forgives one. Pure: every change
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from config.models import Backoff, BreakerRules
+from config.models import Backoff, BreakerRules, Config
+from tasks.domain.times import SKEW
 
 # While a probe is out, nobody else asks; one that is so late has died.
 PROBE_PATIENCE = timedelta(minutes=2)
+LONGEST_ASKED = timedelta(days=1)  # a site that asks for more is not obeyed further
 _FIRST_SHARE = 1 / 8  # of the rate, when a ramp begins
 
 
@@ -46,6 +49,14 @@ class Hold:
         free = self.probe_until is None or self.probe_until <= now or self.probe_until == mine
         return self.phase(now) is Phase.HALF_OPEN and free
 
+    def free_at(self, now: datetime) -> datetime | None:
+        """When it may be asked again: after the pause, or when the probe that is out is given up. None: now."""
+        if self.until is None:
+            return None
+        if now < self.until:
+            return self.until
+        return self.probe_until if self.probe_until and now < self.probe_until else None
+
     def slower(self, now: datetime, ramp: timedelta) -> float:
         """How many times as far apart requests are, while the rate grows again after a pause."""
         if self.resumed_at is None or now >= self.resumed_at + ramp:
@@ -57,13 +68,38 @@ class Window(Hold):
     """A hold that the configuration tells of and no ledger: over when it is over, and no probe after it."""
 
 
-def believed(hold: Hold, longest: timedelta, now: datetime) -> Hold:
-    """A time that lies further ahead than the longest pause was written by a wrong clock: a probe will tell."""
+def longest_pause(rules: Backoff) -> timedelta:
+    """How long a source may be left alone."""
+    return (1 + rules.jitter) * max(rules.first, rules.shut_out, rules.longest, LONGEST_ASKED)
+
+
+def longest_break(rules: BreakerRules) -> timedelta:
+    """How long a scraper may be left alone."""
+    return max(rules.open_for, rules.longest)
+
+
+def believed(hold: Hold, longest: timedelta, now: datetime, probe: timedelta = LONGEST_ASKED) -> Hold:
+    """The same without what a wrong clock has written: then a probe will tell.
+
+    A hold ends no later than after the `longest`, and a probe is given up after `probe`; what has happened is past.
+    """
     if hold.until is not None and hold.until > now + longest:
         return replace(hold, until=now, probe_until=None)
-    if hold.resumed_at is not None and hold.resumed_at > now + longest:
-        return replace(hold, resumed_at=None)
+    past = now + SKEW
+    if hold.resumed_at is not None and hold.resumed_at > past:
+        hold = replace(hold, resumed_at=None)
+    if hold.probe_until is not None and hold.probe_until > now + probe:
+        hold = replace(hold, probe_until=None)
+    if any(at > past for at in hold.failures):
+        hold = replace(hold, failures=tuple(at for at in hold.failures if at <= past))
     return hold
+
+
+def all_believed(holds: Mapping[str, Hold], config: Config, now: datetime) -> dict[str, Hold]:
+    """The holds of sources, of their variants and of scrapers, by name, as far as they can be believed."""
+    breaker = longest_break(config.reconcile.breaker)
+    pauses = {name: longest_pause(source.backoff) for name, source in config.sources.items()}
+    return {name: believed(hold, pauses.get(name.partition("@")[0], breaker), now) for name, hold in holds.items()}
 
 
 def refused(

@@ -158,6 +158,11 @@ def why_held(hold: Hold, what: str) -> str:
     return f"{what} until {hold.until:%Y-%m-%d %H:%M} UTC: {hold.reason}"
 
 
+def why_waiting(hold: Hold) -> str:
+    """The same of one whose time is over, while the probe is out that somebody else makes."""
+    return f"{hold.name} is asked again, once, and has not answered yet: {hold.reason}"
+
+
 def start_order(fill: Fill) -> tuple[float, datetime, str]:
     """Sorts fills by score, the best first; ties: older first, then key."""
     return (-fill.score.total, fill.detected_at, fill.gaps[0].cell.key)

@@ -1,5 +1,6 @@
 """When is a source left alone, and a scraper's breaker open? In simulated time."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -7,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.models import Backoff, BreakerRules
-from tasks.domain.holds import Hold, Phase, believed, failed, refused, succeeded
-from tests.builders import NOW
+from tasks.domain.holds import Hold, Phase, all_believed, believed, failed, refused, succeeded
+from tests.builders import NOW, a_config
 
 RULES = Backoff(first=timedelta(seconds=10), longest=timedelta(minutes=5), quiet=timedelta(minutes=10))
 BREAKER = BreakerRules(failures=3, window=timedelta(minutes=10), open_for=timedelta(minutes=5))
-SECOND = timedelta(seconds=1)
+SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
 FRESH = Hold("espn")
 
 
@@ -68,9 +69,30 @@ def test_an_answer_to_what_was_sent_before_the_pause_does_not_end_it() -> None:
 
 
 def test_a_recovery_that_is_yet_to_come_is_not_believed() -> None:
-    hold = Hold("espn", resumed_at=NOW + timedelta(days=2))
-    assert believed(hold, timedelta(days=1), NOW).resumed_at is None
-    assert believed(hold, timedelta(days=3), NOW) == hold
+    hold = Hold("espn", resumed_at=NOW + HOUR)
+    assert believed(hold, DAY, NOW).resumed_at is None
+    assert believed(hold, DAY, NOW + HOUR) == hold
+    assert believed(hold, DAY, NOW + HOUR - SECOND) == hold, "the clocks of two machines differ a little"
+
+
+def test_a_probe_and_failures_that_a_wrong_clock_has_written_are_not_believed() -> None:
+    hold = Hold("espn", NOW, "HTTP 503", failures=(NOW - HOUR, NOW + HOUR), probe_until=NOW + HOUR)
+    assert believed(hold, DAY, NOW, HOUR / 2) == replace(hold, failures=(NOW - HOUR,), probe_until=None)
+    assert believed(hold, DAY, NOW + HOUR / 2, HOUR) == replace(hold, failures=(NOW - HOUR,))
+
+
+def test_each_hold_is_believed_for_as_long_as_its_kind_may_last() -> None:
+    names = ("espn", "espn@new_host", "espn_summary", "espn_summary@new_host")
+    held = {name: Hold(name, NOW + 12 * HOUR, "HTTP 503") for name in names}
+    until = {name: hold.until for name, hold in all_believed(held, a_config(), NOW).items()}
+    assert until == dict(zip(names, [NOW + 12 * HOUR] * 2 + [NOW] * 2, strict=True))
+
+
+def test_a_hold_that_is_over_tells_how_long_a_probe_may_take() -> None:
+    hold = Hold("espn", NOW, "HTTP 503", probe_until=NOW + HOUR)
+    moments = (NOW - SECOND, NOW, NOW + HOUR)
+    assert [hold.free_at(now) for now in moments] == [NOW, NOW + HOUR, None]
+    assert FRESH.free_at(NOW) is None
 
 
 def test_the_rate_grows_slowly_after_a_pause() -> None:

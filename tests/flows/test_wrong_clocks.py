@@ -14,7 +14,10 @@ from config.load import load_config
 from deployments.sandbox.process import SandboxProcess
 from flows.scraper import scraper
 from tasks.domain.errors import SelectionError
+from tasks.domain.expected import Selection
+from tasks.domain.holds import Hold
 from tasks.ledger import Ledger
+from tasks.view import plan_lake
 from tests.builders import a_gap
 from tests.flows.conftest import NOW, Reconcile
 
@@ -77,3 +80,29 @@ def test_a_gap_that_was_seen_first_in_the_future_is_seen_anew(run_reconcile: Rec
     report = run_reconcile(datasets=["espn_scoreboard"], max_fills=0)
     assert report.counts["deferred"] == 2
     assert ledger.first_seen([BOARD]) == {BOARD: NOW}
+
+
+def test_holds_and_probes_that_end_later_than_any_can_keep_nobody_from_asking(
+    run_reconcile: Reconcile, ledger: Ledger
+) -> None:
+    now = datetime.now(UTC)
+    ledger.change_hold("espn_scoreboard", lambda hold: Hold(hold.name, now + YEAR, "8 failures"))
+    ledger.change_hold("espn", lambda hold: Hold(hold.name, now, "HTTP 503", probe_until=now + YEAR))
+    report = asyncio.run(plan_lake(load_config(), Selection(datasets=("espn_scoreboard",)), as_of=NOW))
+    assert (report.counts["deferred"], len(report.fills) > 0) == (0, True), "nor do they a plan"
+    assert len(_boards(run_reconcile)) == 2
+    assert [hold.until for hold in ledger.holds().values()] == [None, None]
+
+
+def test_a_run_with_nothing_else_to_do_waits_a_while_for_the_probe_of_another_and_says_so(
+    run_reconcile: Reconcile, sites: SandboxProcess, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flows.dispatch._STAY", timedelta(seconds=1))
+    now = datetime.now(UTC).replace(microsecond=0)
+    given_up = now + timedelta(seconds=100)
+    ledger.change_hold("espn", lambda hold: Hold(hold.name, now, "HTTP 503", probe_until=given_up))
+    report = run_reconcile(datasets=["espn_scoreboard"])
+    assert sites.requests() == []
+    reason = "espn is asked again, once, and has not answered yet: HTTP 503"
+    assert {(why, until) for _, why, until in report.left} == {(reason, given_up)}
+    assert [refusal.until for refusal in report.refusals] == [given_up]

@@ -253,7 +253,7 @@ async def _fetch_and_store(
         requests = fetched.requests if cell is cells[0] else 0
         body = fetched.bodies[keys.index(cell.key) if len(fetched.bodies) > 1 else 0]
         try:
-            theirs = await _store(run, cell, body, verdicts[body], changes)
+            theirs = await _store(run, cell, body, verdicts[body], run.as_of or fetched.asked, changes)
         except LakeError as error:
             if error.reach is Reach.FOLDER:
                 run.shut[_folder(cell.key)] = error
@@ -312,11 +312,14 @@ def _unfit(verdict: Verdict, path: str, body: bytes) -> FetchError:
             return FetchError(reason)
 
 
-async def _store(run: Run, cell: Cell, body: bytes, verdict: Verdict, changes: list[Change]) -> str | None:
+async def _store(
+    run: Run, cell: Cell, body: bytes, verdict: Verdict, taken: datetime, changes: list[Change]
+) -> str | None:
     """Stores a good body. One that says the same as the good one in the lake leaves that as it is.
 
-    Of one that says something else, the former version is kept in the history and the change recorded. Where somebody
-    else has stored a good one meanwhile, that is kept, and said; a bad one is replaced. In test mode the lake keeps
+    It was asked for at `taken`, perhaps long ago: it waits for a lake that is away. Of one that says something else,
+    the former version is kept in the history and the change recorded. Where somebody else has stored a good one
+    meanwhile, that is kept, and said; a bad one is replaced. In test mode the lake keeps
     the body aside, and nothing else changes.
     """
     key = cell.key
@@ -338,14 +341,14 @@ async def _store(run: Run, cell: Cell, body: bytes, verdict: Verdict, changes: l
                 correction = await _correction(run, cell, former, body)
                 if correction is None:
                     version = version_of(former[1], run.checks[cell.scraper])
-                    run.examinations[key] = Examination(version, verdict, run.now(), agreed=True)
+                    run.examinations[key] = Examination(version, verdict, taken, agreed=True)
                     return None
         have, is_ours = await run.outage.patiently(lambda: run.lake.put(key, body, run.objects.get(key)))
         if is_ours:
             changes += [correction] if correction else []
             run.objects[key] = have
             version = version_of(have, run.checks[cell.scraper])
-            run.examinations[key] = Examination(version, verdict, run.now(), changed=correction is not None)
+            run.examinations[key] = Examination(version, verdict, taken, changed=correction is not None)
             return None
         theirs = await _read(run, key)
         if theirs is None:  # it has gone again

@@ -44,6 +44,7 @@ class Fetched:
     bodies: list[bytes]  # one, or what a command left in each of its files
     requests: int
     seconds: float
+    asked: datetime  # when the request was sent that brought them
 
 
 @dataclass
@@ -220,7 +221,7 @@ class SourceClient:
                 self.latency += _LATENCY_WEIGHT * (seconds - self.latency)
             self._unreachable[attempts.gate.source] = 0
             self._succeeded(scraper, attempts)
-            return Fetched(bodies, attempts.requests, seconds)
+            return Fetched(bodies, attempts.requests, seconds, asked)
 
     def _succeeded(self, scraper: str, attempts: _Attempts) -> None:
         """Tells the gate. A ledger that cannot be told ends the asking, and costs no body that is there already."""

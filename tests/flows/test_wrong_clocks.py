@@ -7,9 +7,11 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from blocks.store import Put, Store
 from config.load import load_config
 from deployments.sandbox.process import SandboxProcess
 from flows.scraper import scraper
@@ -72,6 +74,22 @@ def test_the_time_of_a_download_that_is_yet_to_come_does_not_become_true(
     ledger.record_examinations({BOARD: seen._replace(fetched=datetime.now(UTC) + YEAR)})
     _boards(run_reconcile)
     assert ledger.examinations()[BOARD].fetched is None, "what the lake says of the time counts"
+
+
+def test_a_file_is_as_old_as_its_request_however_late_it_is_stored(
+    run_reconcile: Reconcile, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, begun = Store.put, list[datetime]()
+
+    async def put(lake: Store, key: str, *rest: Any) -> Put:
+        begun.append(datetime.now(UTC))
+        return await store(lake, key, *rest)
+
+    monkeypatch.setattr(Store, "put", put)
+    _boards(run_reconcile, as_of=None)
+    taken = [seen.fetched for seen in ledger.examinations().values()]
+    assert len(taken) == 2
+    assert all(at is not None and at < max(begun) for at in taken)
 
 
 def test_a_gap_that_was_seen_first_in_the_future_is_seen_anew(run_reconcile: Reconcile, ledger: Ledger) -> None:

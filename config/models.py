@@ -601,6 +601,17 @@ class Config(Model):
     sources: dict[str, Source]
     datasets: dict[str, Dataset]
 
+    @field_validator("ledger")
+    @classmethod
+    def _the_ledger_outlives_a_run(cls, url: str) -> str:
+        """Without a file, SQLite keeps it in memory: each connection one of its own."""
+        in_memory = ":memory:" in url or "mode=memory" in url
+        if url.startswith("sqlite:") and (in_memory or not re.match(r"sqlite:///[^?]", url)):
+            raise ValueError(
+                "SQLite's is a file: sqlite:///adce.db is one in this folder, sqlite:////data/adce.db there"
+            )
+        return url
+
     @model_validator(mode="after")
     def _history_and_tests_are_no_datasets(self) -> Config:
         folders = {key.split("/")[0] for dataset in self.datasets.values() for key in dataset.keys}

@@ -367,6 +367,18 @@ def test_every_mistake_gets_its_own_line_and_names_its_origin(tmp_path: Path) ->
         pytest.param("SCORING__BASE__LOW", ".inf", "scoring.base.LOW: Input should be a finite number", id="infinity"),
         pytest.param("SOURCES__ESPN__RETRIES", "{attempts: 1, attempts: 2}", "its text is not YAML", id="twice"),
         pytest.param("LEDGER", "mysql://me:s3cret@h/db", "ledger: String should match pattern", id="password"),
+        *(
+            pytest.param("LEDGER", url, "ledger: SQLite's is a file: sqlite:///adce.db is", id=url)
+            for url in (
+                "sqlite://",
+                "sqlite:///",
+                "sqlite:///?timeout=3",
+                "sqlite:///:memory:",
+                "sqlite:///file::memory:?uri=true",
+                "sqlite:///file:x?mode=memory&uri=true",
+                "sqlite://adce.db",
+            )
+        ),
     ],
 )
 def test_a_mistake_in_the_environment_is_one_line_with_its_variable(

@@ -270,8 +270,10 @@ def prune(
 def check(config: ConfigOption = None) -> None:
     """Checks that the ledger can be read and is whole, and tells what is in it."""
     with _one_line_errors(), _ledger(config) as (_, ledger):
-        for name, rows in ledger.check().items():
-            typer.echo(f"{name:10} {rows:>10,}")
+        found = ledger.check()
+        width = max(map(len, found))
+        for name, rows in found.items():
+            typer.echo(f"{name:{width}} {rows:>10,}")
         typer.echo("whole")
 
 
@@ -386,7 +388,7 @@ def add_unavailable(
 
 def _ask(question: str) -> None:
     """Goes on with a yes only. Raises AdceError where there is nobody to ask."""
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         raise AdceError("nothing is marked: there is no terminal to ask in; if the list above is right, add --yes")
     if not typer.confirm(question, err=True):
         raise AdceError("nothing is marked")
@@ -625,11 +627,12 @@ def _absence(absence: Absence) -> dict[str, Any]:
 
 @contextmanager
 def _ledger(config: Path | None, lake: str | None = None) -> Iterator[tuple[Config, Ledger]]:
+    """The ledger of the configuration, which is to be there already: a mistyped address is no new one."""
     from tasks.ledger import Ledger
 
     _choose(config, lake)
     settings = load_config()
-    ledger = Ledger(settings.ledger)
+    ledger = Ledger(settings.ledger, create=False)
     try:
         yield settings, ledger
     finally:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import time
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -31,9 +33,11 @@ _CONNECT_SECONDS = 10
 _LOCKED_SECONDS = 30  # for which another program may write
 _PATIENCE = 120.0  # seconds for a database server to come back
 _PASSES = ("connection", "server closed", "terminating", "starting up", "shutting down", "recovery", "deadlock")
+_MOVE_ASIDE = "move the file aside: ADCE starts again from the lake, and only history is lost"
 _REMEDIES = {
-    "malformed": "move the file aside: ADCE starts again from the lake, and only history is lost",
-    "not a database": "move the file aside: ADCE starts again from the lake, and only history is lost",
+    "malformed": _MOVE_ASIDE,
+    "not a database": _MOVE_ASIDE,
+    "Could not decode to UTF-8": _MOVE_ASIDE,
     "readonly": "make the file and its folder writable",
     "locked": f"another program has held it for {_LOCKED_SECONDS} s; end that one",
     "full": "make room on the disk",
@@ -75,22 +79,36 @@ class Database:
 
     Every method raises LedgerError: one line with the cause and, where there is one, what to do. A PostgreSQL server
     that goes away is waited for; meanwhile nothing else of the process goes on, and so nothing goes unrecorded. One
-    that was waited for in vain is not waited for again, until it is there.
+    that was waited for in vain is not waited for again, until it is there. SQLite writes on into a file that was
+    removed, and nobody reads that again: so every transaction begins with a look at whether the file is there.
     """
 
-    def __init__(self, url: str):
+    def __init__(self, url: str, *, create: bool = True):
+        """Makes the database if there is none, unless it is not to `create` one."""
         self.url = _address(url)
         self._is_server = self.url.get_backend_name() == "postgresql"
         self._is_given_up = False
         self.dialect = postgresql if self._is_server else sqlite
+        self._file = None if self._is_server else _file(self.url)
+        if self._file and not create and _identity(self._file) is None:
+            raise self._none_there()
         try:
             self._engine = sa.create_engine(self.url, connect_args=_manners(self.url))
-            sa.event.listen(self._engine, "connect", _set_up_postgresql if self._is_server else _set_up_sqlite)
-            if not self._is_server:
-                sa.event.listen(self._engine, "begin", _begin_sqlite)
-            _migrate(self._engine)
-        except (sa.exc.SQLAlchemyError, LedgerError, ImportError) as error:
+        except (sa.exc.SQLAlchemyError, ImportError) as error:
             raise self._error("opened", error) from None
+        driver: Any = self._engine.dialect.loaded_dbapi
+        self._troubles: tuple[type[Exception], ...] = (sa.exc.SQLAlchemyError, driver.Error)  # `rows` meets the latter
+        sa.event.listen(self._engine, "connect", _set_up_postgresql if self._is_server else _set_up_sqlite)
+        if not self._is_server:
+            sa.event.listen(self._engine, "begin", _begin_sqlite)
+        try:
+            if not create and _schema(self._engine) is None:
+                raise self._none_there()
+            _migrate(self._engine)
+        except (*self._troubles, _SchemaError, LedgerError) as error:
+            self.close()
+            raise error if isinstance(error, LedgerError) else self._error("opened", error) from None
+        self._identity = _identity(self._file) if self._file else None
 
     @property
     def name(self) -> str:
@@ -101,8 +119,11 @@ class Database:
         self._engine.dispose()
 
     def read(self, work: Callable[[sa.Connection], T]) -> T:
-        """What `work` finds, in one transaction."""
-        return self._do("read", work)
+        """What `work` finds, in one transaction. What it cannot make sense of is damage."""
+        try:
+            return self._do("read", work)
+        except (ValueError, zlib.error) as error:
+            raise self._error("read", sa.exc.DataError("", None, Exception(f"malformed: {error}"))) from error
 
     def write(self, work: Callable[[sa.Connection], T], *, durable: bool = False) -> T:
         """Does `work` in a transaction of its own: all of it, or nothing. It may have to begin again.
@@ -150,12 +171,17 @@ class Database:
 
     def _do(self, what: str, work: Callable[[sa.Connection], T]) -> T:
         away_since: float | None = None
+        options = {"reads": True} if what == "read" else {}
         while True:
+            if self._file and _identity(self._file) != self._identity:
+                raise LedgerError(
+                    f"ledger {self.name} cannot be {what}: its file was removed or replaced while it was in use, and "
+                    "what was recorded in it is lost; nothing else is, and the next run starts again from the lake"
+                )
             try:
-                options = {"reads": True} if what == "read" else {}
                 with self._engine.connect().execution_options(**options) as connection, connection.begin():
                     done = work(connection)
-            except sa.exc.SQLAlchemyError as error:
+            except self._troubles as error:
                 away_since = away_since or time.monotonic()
                 if not self._may_come_back(error):
                     raise self._error(what, error) from None
@@ -171,7 +197,11 @@ class Database:
     def _may_come_back(self, error: Exception) -> bool:
         """A server that is away for a while, or that has ended this transaction so that another one gets through."""
         lost = getattr(error, "connection_invalidated", False) or any(word in _cause(error) for word in _PASSES)
-        return self._is_server and isinstance(error, sa.exc.DBAPIError) and lost
+        is_drivers = isinstance(error, sa.exc.DBAPIError) or not isinstance(error, sa.exc.SQLAlchemyError)
+        return self._is_server and is_drivers and lost
+
+    def _none_there(self) -> LedgerError:
+        return LedgerError(f"there is no ledger at {self.name}; a first `adce reconcile` or `adce plan` makes one")
 
     def _error(self, what: str, error: Exception) -> LedgerError:
         cause = _cause(error)
@@ -242,6 +272,21 @@ def _address(url: str) -> sa.URL:
     return address
 
 
+def _file(address: sa.URL) -> Path | None:
+    """The file of a SQLite database, as SQLAlchemy finds it; None where the URL is for SQLite itself to read."""
+    name = address.database or ":memory:"
+    return None if name == ":memory:" or name.startswith("file:") else Path(name).absolute()
+
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    """The same as long as a path leads to the same file; None where there is none."""
+    try:
+        found = os.stat(file)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def _manners(address: sa.URL) -> dict[str, object]:
     """For how long a database server may stay silent; of itself, psycopg waits for minutes."""
     if address.get_backend_name() != "postgresql" or "connect_timeout" in address.query:
@@ -274,16 +319,27 @@ def _begin_sqlite(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
+class _SchemaError(Exception):
+    """The tables are not those that this version can use."""
+
+
+def _schema(engine: sa.Engine) -> str | None:
+    """Which schema a database has; None where there is no ledger in it."""
+    with engine.connect().execution_options(reads=True) as connection:
+        if not sa.inspect(connection).has_table("alembic_version"):
+            return None
+        found: str | None = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+        return found
+
+
 def _migrate(engine: sa.Engine) -> None:
     """Brings the schema up to date; processes that start at once do it one after another."""
     newest = max(file.name.partition("_")[0] for file in _MIGRATIONS.glob("versions/[0-9]*.py"))
-    with engine.connect().execution_options(reads=True) as connection:
-        has_any = sa.inspect(connection).has_table("alembic_version")
-        have = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar() if has_any else None
+    have = _schema(engine)
     if have == newest:
         return
     if have and have > newest:
-        raise LedgerError(f"its schema {have} is of a newer ADCE, and this one knows {newest}; upgrade ADCE")
+        raise _SchemaError(f"its schema {have} is of a newer ADCE, and this one knows {newest}; upgrade ADCE")
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(4144434500)"))

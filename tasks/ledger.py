@@ -114,8 +114,9 @@ class Ledger:
     One that is lost costs history, and never truth: everything else is seen again from the lake.
     """
 
-    def __init__(self, url: str):
-        self.database = Database(url)
+    def __init__(self, url: str, *, create: bool = True):
+        """Raises LedgerError where there is none and it is not to `create` one."""
+        self.database = Database(url, create=create)
         self.history = History(self.database)
 
     def close(self) -> None:
@@ -385,8 +386,12 @@ class Ledger:
     def last_plan(self) -> tuple[Any, datetime, str] | None:
         """The last plan that was kept, when that was, and by which run."""
         query = sa.select(plans_table.c.document, plans_table.c.at, plans_table.c.run)
-        row = self.database.read(lambda connection: connection.execute(query).one_or_none())
-        return (json.loads(zlib.decompress(row.document)), row.at, row.run) if row else None
+
+        def read(connection: sa.Connection) -> tuple[Any, datetime, str] | None:
+            row = connection.execute(query).one_or_none()
+            return (json.loads(zlib.decompress(row.document)), row.at, row.run) if row else None
+
+        return self.database.read(read)
 
     # upkeep
 

@@ -175,11 +175,20 @@ def test_the_ledger_is_checked_and_pruned(adce: Adce, game: str) -> None:
     result = adce("ledger", "check")
     assert result.exit_code == 0
     assert result.stdout.endswith("whole\n")
+    assert len({len(line) for line in result.stdout.splitlines()[:-1]}) == 1, "they are in columns"
     assert adce("ledger", "prune", "--keep", "90d").exit_code == 0
     [answer] = _why(adce, f"espn_box_scores/{game}.json")
     assert answer["attempts"] == [], "they were made at a clock of long ago"
     result = adce("ledger", "prune", "--keep", "lots")
     assert (result.exit_code, result.stderr) == (2, "adce: --keep lots: a number and a unit, as 90d\n")
+
+
+def test_a_ledger_that_is_not_there_is_not_whole_and_not_made(adce: Adce, adce_home: Path) -> None:
+    for command in ("ledger check", "ledger prune", "unavailable list", "unavailable clear 1"):
+        result = adce(*command.split())
+        assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+        assert result.stderr.startswith(f"adce: there is no ledger at sqlite:///{adce_home}/ledger.db")
+    assert not (adce_home / "ledger.db").exists()
 
 
 def test_looking_needs_no_prefect() -> None:

@@ -347,3 +347,18 @@ def test_a_ledger_that_goes_away_while_an_absence_is_believed_ends_the_run_in_on
         run_reconcile(**DAYS)
     assert "\n" not in str(raised.value)
     assert _tracebacks(caplog) == []
+
+
+def test_a_ledger_whose_file_is_removed_ends_the_run_in_one_line(
+    run_reconcile: Reconcile, sites: SandboxProcess, adce_home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = Path(load_config().ledger.removeprefix("sqlite:///"))
+    with (
+        caplog.at_level(logging.INFO),
+        at_once(lambda: len(sites.requests()) >= 3, file.unlink),
+        pytest.raises(LedgerError, match=r"^ledger sqlite.* its file was removed or replaced while it was in use"),
+    ):
+        run_reconcile(**DAYS | {"since": date(2026, 1, 5)})
+    assert not file.exists()
+    assert _tracebacks(caplog) == []
+    assert len(sites.requests()) < 60

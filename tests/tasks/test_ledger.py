@@ -31,6 +31,7 @@ from tasks.domain.lakes import FORGOTTEN, KnownLake, LakeKind
 from tasks.domain.states import Examination, Unreadable
 from tasks.domain.verdicts import Fault, bad, partial, unfinished, whole
 from tasks.history import Arm, FileOutcome, Performance
+from tasks.leases import Leases
 from tasks.ledger import Ledger, plans_table
 from tests.builders import NOW, a_game, a_gap
 from tests.servers import new_database, postgresql, postgresql_programs, restart_postgresql
@@ -379,6 +380,83 @@ def test_a_ledger_that_is_spoilt_is_one_line_that_says_what_to_do(
     with expected as error, closing(Ledger(f"sqlite:///{file}")) as ledger:
         ledger.check()
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("junk", [b"\0", b"[1, "], ids=["zeros", "text"])
+def test_whatever_part_of_a_ledger_is_damaged_is_one_line(tmp_path: Path, junk: bytes) -> None:
+    """Every way to read it, over pages of every kind: the rows that the driver itself gives, and long documents."""
+    file = tmp_path / "ledger.db"
+    games = tuple(a_game(id=f"{n}") for n in range(100))
+    found = {f"{n}": Examination("v:1:c", whole() if n % 9 else partial("1 game", games), NOW) for n in range(4500)}
+    refused = {key: Unreadable("etag:100", "it is archived", NOW, NOW) for key in found}
+    outcomes = [FileOutcome(key, "failed", 1, error="HTTP 500") for key in found]
+    with closing(Ledger(f"sqlite:///{file}")) as ledger:
+        ledger.record_examinations(found)
+        ledger.record_examinations({}, refused)
+        ledger.record_gaps([a_gap(n) for n in range(5000)])
+        ledger.record_absences(Absence(key, "HTTP 404", NOW, NOW, dataset="d") for key in found)
+        ledger.history.record_fill(FILL, outcomes, NOW)
+        ledger.keep_plan([random.Random(1).random() for _ in range(50_000)], NOW, "one")
+    whole_body = file.read_bytes()
+    reads: list[Callable[[Ledger], object]] = [
+        lambda ledger: ledger.examinations(),
+        lambda ledger: ledger.examinations(found),
+        lambda ledger: ledger.first_seen(found),
+        lambda ledger: ledger.unreadable(),
+        lambda ledger: ledger.absences(),
+        lambda ledger: ledger.last_plan(),
+        lambda ledger: ledger.history.performance(),
+        lambda ledger: ledger.history.attempts("7"),
+        lambda ledger: ledger.schedules_that_list("7"),
+        lambda ledger: ledger.check(),
+    ]
+    said = []
+    for start in range(100_000, len(whole_body) - 60_000, len(whole_body) // 6):
+        body = bytearray(whole_body)
+        body[start : start + 60_000] = (junk * 60_000)[:60_000]
+        file.write_bytes(body)
+        for read in reads:
+            try:
+                with closing(Ledger(f"sqlite:///{file}")) as ledger:
+                    read(ledger)
+            except LedgerError as error:
+                said.append(str(error))
+    assert len(said) > 10
+    assert {("move the file aside" in line, "\n" in line) for line in said} == {(True, False)}
+
+
+def test_a_ledger_that_is_to_be_there_is_not_made(tmp_path: Path, postgres: str) -> None:
+    file = tmp_path / "mistyped.db"
+    database = f"postgresql://{new_database(postgres, f'ledger_{uuid.uuid4().hex}')}"
+    for url in (f"sqlite:///{file}", database):
+        for _ in range(2):
+            with pytest.raises(LedgerError, match=r"^there is no ledger at \w+.*://.*; a first "):
+                Ledger(url, create=False)
+    assert not file.exists()
+    file.touch()
+    with pytest.raises(LedgerError, match=r"^there is no ledger at "):
+        Ledger(f"sqlite:///{file}", create=False)
+    Ledger(f"sqlite:///{file}").close()
+    Ledger(f"sqlite:///{file}", create=False).close()
+
+
+@pytest.mark.parametrize("by_another", [False, True], ids=["removed", "replaced"])
+def test_a_ledger_whose_file_is_gone_records_nothing_into_the_void(tmp_path: Path, by_another: bool) -> None:
+    file, other = _sqlite(tmp_path), tmp_path / "other"
+    other.mkdir()
+    lost = []
+    with closing(Ledger(f"sqlite:///{file}")) as ledger:
+        leases = Leases(ledger.database, "run", timedelta(seconds=0.3))
+        leases.begin("reconcile", "everything", None, lost.append)
+        for part in tmp_path.glob("ledger.db*"):
+            part.unlink()
+        if by_another:
+            _sqlite(other).rename(file)
+        for record in (lambda: ledger.record_gaps([a_gap(1)]), ledger.holds, lambda: leases.end("ended")):
+            with pytest.raises(LedgerError, match=r"ledger.db cannot be \w+: its file was removed or replaced while"):
+                record()
+        assert file.exists() == by_another
+    assert all("its file was removed or replaced" in why for why in lost)
 
 
 def test_a_ledger_that_another_program_holds_is_waited_for_and_then_one_line(

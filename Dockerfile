@@ -23,7 +23,7 @@ COPY deployments/ecs/base-job-template.json /etc/adce/
 ENV PATH=/opt/adce/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PREFECT_HOME=/home/adce/.prefect \
-    PREFECT_LOGGING_EXTRA_LOGGERS=flows,tasks \
+    PREFECT_LOGGING_EXTRA_LOGGERS=flows,tasks,blocks \
     PREFECT_LOGGING_COLORS=false \
     PREFECT_WORKER_WEBSERVER_HOST=127.0.0.1
 USER 10001:10001

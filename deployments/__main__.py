@@ -10,11 +10,13 @@ from contextlib import suppress
 from config.secrets import hide_in_output
 
 # Prefect reads its settings when it is imported, so these come first. What the run says goes to the Prefect
-# UI in full and to the terminal from warnings up; the embedded API's own errors come back through its client.
+# UI in full, and to the terminal from warnings up (deployments.terminal), also where there is no run in Prefect; the
+# embedded API's own errors come back through its client.
 _QUIET = {
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
     "PREFECT_LOGGING_SERVER_LEVEL": "CRITICAL",
-    "PREFECT_LOGGING_EXTRA_LOGGERS": "flows,tasks",
+    "PREFECT_LOGGING_EXTRA_LOGGERS": "flows,tasks,blocks",
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
 }
 
 
@@ -27,7 +29,9 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # until a run can do better
     try:
         from deployments.cli import app
+        from deployments.terminal import show_log
 
+        show_log()
         app()
         status: str | int | None = 0
     except KeyboardInterrupt:

@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from config.load import ConfigError, load_config
 from config.secrets import masked
+from deployments.terminal import progress
 from tasks.domain.errors import AdceError, SelectionError
 from tasks.domain.expected import Selection, in_utc
 from tasks.domain.times import check_fetching_clock
-from tasks.progress import PROGRESS
 
 if TYPE_CHECKING:  # Prefect takes seconds to import, and what does not need it is to answer at once
     from prefect.states import State
@@ -41,7 +40,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-_stderr = Console(stderr=True)
 
 ConfigOption = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings over the defaults.")]
 LakeOption = Annotated[str | None, typer.Option("--lake", metavar="URL", help="file:///folder or s3://bucket/prefix.")]
@@ -77,7 +75,7 @@ def plan(
     with _one_line_errors():
         _choose(config, lake)
         request = _request(source, dataset, season, since, until, as_of)
-        with _progress():
+        with progress():
             report = asyncio.run(plan_lake(load_config(), request.selection, as_of=request.as_of, max_fills=max_fills))
         _show(report, as_json)
     if exit_code and not report.complete:
@@ -114,7 +112,7 @@ def reconcile_command(
             load_config()
             if not os.environ.get("PREFECT_API_URL"):  # Prefect's embedded API: nobody else sets its buckets up
                 asyncio.run(set_up_buckets(load_config()))
-            with _progress():
+            with progress():
                 report = _reconcile(request, max_fills, dry_run)
         _show(report, as_json)
     if report.stop_signal:
@@ -227,7 +225,7 @@ def coverage(
             raise AdceError(f"--by {by}: one of {', '.join(By)}")
         _choose(config, lake)
         request = _request(source, dataset, season, since, until, as_of)
-        with _progress():
+        with progress():
             report = asyncio.run(plan_lake(load_config(), request.selection, as_of=request.as_of))
         cover = report.coverage
         if svg:
@@ -317,7 +315,7 @@ def diff_command(
         _choose(None, lake)
         selection = _selection(source, dataset, season, since, until)
         configs = _config_of(old), _config_of(new)
-        with _progress():
+        with progress():
             difference = asyncio.run(compare(*configs, selection, _moment("--as-of", as_of) or datetime.now(UTC)))
         if as_json:
             _print_json(difference.document())
@@ -682,24 +680,6 @@ def _refusal(error: Exception) -> int | None:
     """The status with which Prefect's server, or the proxy before it, wants other credentials, or none at all."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     return status if status in (401, 403, 407) else None
-
-
-@contextmanager
-def _progress() -> Iterator[None]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=_stderr, disable=not _stderr.is_terminal) as progress:
-        bars: dict[str, Any] = {}
-
-        def report(what: str, done: int, total: int) -> None:
-            if what not in bars:
-                bars[what] = progress.add_task(what, total=total, visible=False)
-            progress.update(bars[what], completed=done, total=total, visible=total > 0)
-
-        token = PROGRESS.set(report)
-        try:
-            yield
-        finally:
-            PROGRESS.reset(token)
 
 
 @contextmanager

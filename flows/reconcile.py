@@ -24,7 +24,7 @@ from tasks.domain.errors import AdceError
 from tasks.domain.expected import Selection, in_utc
 from tasks.domain.plan import in_start_order
 from tasks.progress import PROGRESS, no_progress
-from tasks.report import Report
+from tasks.report import IN_REPORT, Report
 from tasks.view import Part
 
 log = logging.getLogger(__name__)
@@ -181,7 +181,7 @@ async def reconcile_lake(
             )
     report = replace(report, seconds=time.monotonic() - begun)
     for refusal in report.refusals:
-        log.error("%s", refusal)
+        log.error("%s", refusal, extra=IN_REPORT)
     await (publish(report) if is_the_one else create_markdown_artifact(report.markdown(), "fill", report.line()))
     return report
 

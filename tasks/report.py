@@ -22,6 +22,7 @@ from tasks.domain.switches import switches
 from tasks.domain.unknown import Unknown, by_season, seasons_of
 from tasks.history import Arm, FileOutcome, Performance
 
+IN_REPORT = {"in_report": True}  # of a line of the log: whoever is shown the report need not be shown the line
 _MOST_FILLS = 200  # in an artifact
 COMPARED = ("rollout", "when", "stored", "failed", "requests", "seconds an answer")
 

@@ -39,7 +39,7 @@ from tasks.inventory import check_ids, examine_stored, list_lake
 from tasks.leases import Leases
 from tasks.ledger import Ledger
 from tasks.progress import PROGRESS
-from tasks.report import Report
+from tasks.report import IN_REPORT, Report
 from tasks.sources.checks import CHECKS
 
 log = logging.getLogger(__name__)
@@ -371,9 +371,9 @@ class View:
         if not self.tells_lost:
             return
         for key, status in list(lost.items())[:_MOST_TOLD]:
-            log.error("%s %s: %s", key, status.kind and status.kind.value, status.reason)
+            log.error("%s %s: %s", key, status.kind and status.kind.value, status.reason, extra=IN_REPORT)
         if len(lost) > _MOST_TOLD:
-            log.error("and %s more files that vanished or shrank", len(lost) - _MOST_TOLD)
+            log.error("and %s more files that vanished or shrank", len(lost) - _MOST_TOLD, extra=IN_REPORT)
 
     def _schedules_in_use(self) -> set[str | None]:
         return {d.schedule for n, d in self.config.datasets.items() if self.selection.has(n, d)}

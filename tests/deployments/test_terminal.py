@@ -1,0 +1,97 @@
+"""What does a person at the terminal see while a command works?"""
+
+import json
+import logging
+import os
+import pty
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from config.load import load_config
+from deployments.terminal import show_log
+from tasks.domain.lakes import MARK_KEY, KnownLake, LakeKind
+from tasks.ledger import Ledger
+from tests.servers import empty_database
+
+SPAN = ["--as-of", "2026-01-15T12:00:00Z", "--since", "2026-01-13", "--until", "2026-01-14"]
+
+
+@pytest.fixture
+def shown() -> Iterator[None]:
+    """As in a process of the command; the loggers are afterwards as they were."""
+    before = {
+        (logger := logging.getLogger(name)): (list(logger.handlers), logger.propagate)
+        for name in ("config", "blocks", "tasks", "flows", "deployments")
+    }
+    show_log()
+    show_log()
+    yield
+    for logger, (handlers, propagates) in before.items():
+        logger.handlers[:], logger.propagate = handlers, propagates
+
+
+@pytest.mark.parametrize("name", ["config.load", "blocks.store", "tasks.gate", "flows.run"])
+def test_warnings_and_errors_are_a_line_each_and_the_rest_is_none(
+    shown: None, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    log = logging.getLogger(name)
+    log.info("bucket %s", "adce-espn")
+    log.warning("%s [is] left alone until %s\nor so, %s", "espn", "12:00", "x" * 200)
+    log.error("espn refuses", extra={"in_report": True})
+    log.error("no good")
+    lines = [f"adce: warning: espn [is] left alone until 12:00 or so, {'x' * 200}", "adce: error: no good"]
+    assert capsys.readouterr() == ("", "".join(f"{line}\n" for line in lines))
+
+
+@pytest.fixture
+def at_a_terminal(adce_home: Path) -> Callable[..., tuple[int, str, str]]:
+    """Runs the command with a terminal as its standard error; gives status, standard output, and what is shown."""
+    home = adce_home / "prefect"
+    home.mkdir()
+    shutil.copy(empty_database(), home)
+    env = {
+        "PREFECT_HOME": str(home),
+        "PREFECT_API_DATABASE_MIGRATE_ON_START": "false",
+        "PREFECT_API_BLOCKS_REGISTER_ON_START": "false",
+        "TERM": "xterm",
+        "COLUMNS": "80",
+    }
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        screen, terminal = pty.openpty()
+        command = [sys.executable, "-W", "ignore", "-m", "deployments", *arguments]
+        with subprocess.Popen(command, env={**os.environ, **env}, stdout=subprocess.PIPE, stderr=terminal) as process:
+            os.close(terminal)
+            shown = b""
+            try:
+                while part := os.read(screen, 4096):
+                    shown += part
+            except OSError:  # it has ended
+                pass
+            assert process.stdout
+            output = process.stdout.read().decode()
+        os.close(screen)
+        return process.returncode, output, shown.decode()
+
+    return run
+
+
+def test_a_run_tells_its_warnings_above_the_progress_and_json_stays_alone(
+    at_a_terminal: Callable[..., tuple[int, str, str]], adce_home: Path
+) -> None:
+    lake = (adce_home / "lake").as_uri()
+    with closing(Ledger(load_config().ledger)) as ledger:
+        ledger.remember_lake(KnownLake("one", LakeKind.REAL, lake))
+    status, output, shown = at_a_terminal("reconcile", "--json", "--dataset", "espn_scoreboard", *SPAN)
+    assert (status, len(json.loads(output)["filled"])) == (0, 2)
+    assert "Fetching" in shown
+    line = f"adce: warning: lake {lake} has no mark ({MARK_KEY}) any more"
+    assert re.findall(r"^(?:\x1b\[[\d?]*[A-Za-z]|\r)*(adce:.*)\r$", shown, re.MULTILINE) == [line]
+    assert shown.count("adce:") == shown.count("any more") == 1

@@ -95,3 +95,27 @@ def test_a_run_tells_its_warnings_above_the_progress_and_json_stays_alone(
     line = f"adce: warning: lake {lake} has no mark ({MARK_KEY}) any more"
     assert re.findall(r"^(?:\x1b\[[\d?]*[A-Za-z]|\r)*(adce:.*)\r$", shown, re.MULTILINE) == [line]
     assert shown.count("adce:") == shown.count("any more") == 1
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]], ids=["tables", "json"])
+@pytest.mark.parametrize(
+    ("output", "line"),
+    [
+        pytest.param("> /dev/full", "standard output cannot be written: No space left on device", id="full"),
+        pytest.param(">&-", "standard output is closed; if nobody is to read it, use > /dev/null", id="closed"),
+    ],
+)
+def test_output_that_cannot_be_written_is_one_line_and_status_2(
+    adce_home: Path, output: str, line: str, form: list[str]
+) -> None:
+    command = [sys.executable, "-m", "deployments", "plan", "--dataset", "espn_scoreboard", *SPAN, *form]
+    run = subprocess.run(["bash", "-c", f'"$@" {output}', "bash", *command], capture_output=True, text=True)
+    assert (run.returncode, run.stderr) == (2, f"adce: {line}\n")
+
+
+def test_a_reader_that_goes_and_an_error_output_that_is_closed_are_no_mistakes(adce_home: Path) -> None:
+    command = [sys.executable, "-m", "deployments", "plan", "--json", "--dataset", "espn_scoreboard", *SPAN]
+    run = subprocess.run(
+        ["bash", "-c", '"$@" | head -c 1; "$@" 2>&- | tail -c 2', "bash", *command], capture_output=True, text=True
+    )
+    assert (run.stdout, run.stderr) == ("{}\n", "")

@@ -39,6 +39,8 @@ def show(report: Report, console: Console) -> None:
         console.print(f"[red]unreadable[/red] {count} file{'s, as' * (count > 1)} {escape(key)}: {escape(reason)}")
     if report.reading:
         console.print(f"[yellow]{report.reading}[/yellow]")
+    if report.handed:
+        console.print(f"[yellow]{escape(_sentence(report.handed))}[/yellow]")
     if report.stopped:
         console.print(f"[yellow]The run was stopped before its time: {escape(report.stopped)}[/yellow]")
     left = Counter((reason, _until(until)) for _, reason, until in report.left)
@@ -56,6 +58,10 @@ def show(report: Report, console: Console) -> None:
         console.print(f"[magenta]Unknown: {escape(report.unknown_line())}: {escape(report.what_is_needed())}[/magenta]")
     if report.complete and (report.outcomes is not None or not report.fills):
         console.print(f"[green]{escape(report.conclusion())}[/green]")
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _until(moment: datetime | None) -> str:

@@ -155,7 +155,8 @@ async def reconcile_lake(
         if part is None:
             run.check_keys(survey)
         plan = run.plan(survey) if other is None else run.leave_to(other, survey)
-        report = Report(survey, run.foresee(plan.fills), plan.deferred, config, run.holds(), {}, met_lost=run.lost)
+        fills = run.foresee(plan.fills)
+        report = Report(survey, fills, plan.deferred, config, run.holds(), {}, met_lost=run.lost, left_to=other)
         if is_the_one and remember:
             run.ledger.keep_plan(report.plan_document(), run.now(), run.id)
         if not dry_run:

@@ -214,8 +214,8 @@ class Run(View):
 
     def leave_to(self, other: RunRecord, survey: Survey) -> Plan:
         """Everything is the other reconcile's."""
-        reason = f"another reconcile is at work: {other.holder}, since {other.began:%H:%M:%S} UTC"
-        return Plan((), tuple(Deferral(gap, reason, self.next_run()) for gap in survey.gaps(self.first_seen)))
+        gaps = survey.gaps(self.first_seen)
+        return Plan((), tuple(Deferral(gap, other.as_another, self.next_run()) for gap in gaps))
 
     def newly_due(self, fill: Fill) -> list[Gap]:
         """The gaps among the games of the schedules that a fill has just brought."""

@@ -116,6 +116,11 @@ class RunRecord:
         )
 
     @property
+    def as_another(self) -> str:
+        """What another run of its kind says of it: who is at work, and since when."""
+        return f"another {self.kind} is at work: {self.holder}, since {self.began:%H:%M:%S} UTC"
+
+    @property
     def died(self) -> bool:
         return bool(self.outcome and self.outcome.startswith(_DIED))
 

@@ -21,6 +21,7 @@ from tasks.domain.survey import Survey
 from tasks.domain.switches import switches
 from tasks.domain.unknown import Unknown, by_season, seasons_of
 from tasks.history import Arm, FileOutcome, Performance
+from tasks.leases import RunRecord
 
 IN_REPORT = {"in_report": True}  # of a line of the log: whoever is shown the report need not be shown the line
 _MOST_FILLS = 200  # in an artifact
@@ -91,6 +92,7 @@ class Report:
     seconds: float = 0.0
     stopped: str | None = None  # why the run was, before its time
     stop_signal: int | None = None
+    left_to: RunRecord | None = None  # the reconcile that is at work already: everything is its
 
     @cached_property
     def statuses(self) -> dict[str, Status]:
@@ -253,6 +255,11 @@ class Report:
         return f"{' and '.join(parts)}; {how}, and nothing is fetched for that."
 
     @property
+    def handed(self) -> str:
+        """To whom everything was left, as a sentence; empty where that is nobody."""
+        return f"{self.left_to.as_another}; this one has left everything to it" if self.left_to else ""
+
+    @property
     def complete(self) -> bool:
         """Nothing was left undone, and nothing is unknown."""
         counts = self.counts
@@ -296,6 +303,7 @@ class Report:
             document |= {
                 "filled": self.filled,
                 "failed": [{"key": o.key, "error": o.error} for o in self.failed],
+                "left_to": self.left_to and _run(self.left_to),
                 "seconds": round(self.seconds, 3),
             }
         document["lost"] = [asdict(loss) for loss in self.lost]
@@ -318,6 +326,8 @@ class Report:
             f"{counts['total']} files expected: {states}",
             f"{len(self.filled)} filled, {len(self.failed)} failed, {len(self.left)} left for later",
         ]
+        if self.handed:
+            told.insert(0, self.handed)
         if self.unreadable:
             told.append(f"{len(self.unreadable)} unreadable")
         if self.lost:
@@ -368,6 +378,7 @@ class Report:
         lines += [f"| {state.value} | {counts[state.value]} |" for state in State]
         lines += [f"| **total** | **{counts['total']}** |", ""]
         lines += [f"**Unknown:** {self.unknown_line()}: {self.what_is_needed()}.", ""] if self.unknown else []
+        lines += [f"**{self.handed}.**", ""] if self.handed else []
         lines += [f"{self.conclusion()}", ""] if self.complete else []
         lines += [f"Switches: {', '.join(self.switches)}.", ""] if self.switches else []
         lines += [f"{len(self.filled)} files filled in {self.seconds:.0f} s.", ""]
@@ -476,6 +487,10 @@ def _fill(fill: Fill) -> dict[str, Any]:
         "eta": _iso(fill.eta),
         "reason": fill.reason,
     }
+
+
+def _run(run: RunRecord) -> dict[str, Any]:
+    return {"run": run.id, "holder": run.holder, "began": _iso(run.began), "flow_run": run.flow_run}
 
 
 def _and_more(keys: Sequence[str]) -> str:

@@ -1,20 +1,51 @@
 """Many runs at once on one lake: nothing is fetched twice. With real processes, Prefect and PostgreSQL servers."""
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
 from collections import Counter
+from contextlib import closing
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
+from config.load import load_config
 from deployments.sandbox.process import SandboxProcess
+from tasks.domain.expected import Selection
+from tasks.leases import RECONCILE, Leases
+from tasks.ledger import Ledger
+from tasks.view import plan_lake
+from tests.flows.conftest import NOW, Reconcile
 from tests.killable import starter
 from tests.servers import new_database, prefect_server
 
 ADCE = str(Path(sys.executable).with_name("adce"))
 SPAN = ["--source", "espn", "--since", "2025-12-28", "--until", "2026-01-14"]
+
+
+def test_a_second_reconcile_says_to_whom_it_leaves_what_another_is_at(
+    run_reconcile: Reconcile,
+    sites: SandboxProcess,
+) -> None:
+    config = load_config()
+    selection = Selection(datasets=("espn_scoreboard",), since=date(2026, 1, 13), until=date(2026, 1, 14))
+    plan = asyncio.run(plan_lake(config, selection, as_of=NOW))
+    works = {gap.cell.work for fill in plan.fills for gap in fill.gaps}
+    with closing(Ledger(config.ledger)) as ledger:
+        first = Leases(ledger.database, "first", timedelta(seconds=2))
+        first.begin("reconcile", "everything", None, lambda _: None)
+        first.take(RECONCILE)
+        ledger.database.write(lambda connection: first.claim(connection, works))
+        report = run_reconcile(datasets=["espn_scoreboard"])
+        first.end("ended")
+    assert sites.requests() == []
+    assert (report.counts["in_flight"], report.left) == (len(works), [])
+    assert report.left_to
+    assert report.left_to.id == "first"
+    assert report.line().startswith("another reconcile is at work: ")
 
 
 def test_four_reconciles_and_two_ad_hoc_fills_ask_for_nothing_twice(

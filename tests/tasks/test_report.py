@@ -1,17 +1,21 @@
 """What is told of a plan or a run: in its document, its message and its artifact?"""
 
+import io
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from deployments import tables
 from tasks.domain.holds import Hold
 from tasks.domain.reasons import Limit
 from tasks.domain.states import Kind, State, Status
 from tasks.domain.survey import Survey, take_survey
 from tasks.domain.unknown import Unknown
 from tasks.inventory import check_ids
+from tasks.leases import RunRecord
 from tasks.report import Report
 from tests.builders import NOW, a_board, a_cell, a_config, a_fill
 
@@ -137,3 +141,21 @@ def test_a_schedule_that_is_left_with_fewer_games_than_another_source_has_is_tol
     assert report.document()["differing"] == [{"key": "1.json", "reason": differs.reason}]
     assert "1 schedule with fewer games than another source's" in report.line()
     assert differs.reason in report.markdown()
+
+
+def test_a_run_that_has_left_everything_to_another_says_so_wherever_it_is_told_of() -> None:
+    """Also when the other is at all that there is to do, and nothing is left for later."""
+    other = RunRecord("1", "reconcile", "everything", "host (process 7)", None, "f", NOW, None, None)
+    at_it = Status(State.IN_FLIGHT, "run 1 of host (process 7) is at it")
+    report = _report(PRESENT, at_it, outcomes={}, left_to=other)
+    notice = "nother reconcile is at work: host (process 7), since 12:00:00 UTC; this one has left everything to it"
+    assert report.line().startswith(f"a{notice}; 2 files expected: ")
+    assert f"**a{notice}.**" in report.markdown()
+    run = {"run": "1", "holder": "host (process 7)", "began": "2026-01-15T12:00:00Z", "flow_run": "f"}
+    assert report.document()["left_to"] == run
+    console = Console(width=200, record=True, file=io.StringIO())
+    tables.show(report, console)
+    assert f"A{notice}." in console.export_text()
+    alone = _report(PRESENT, outcomes={})
+    assert alone.document()["left_to"] is None
+    assert "another" not in alone.line() + alone.markdown()

@@ -437,15 +437,20 @@ def setup(
 ) -> None:
     """Makes the Prefect server as configured: rate buckets, work pools, queues, blocks. Repeatable.
 
+    Which server that is, it says on standard error; with --check only where PREFECT_API_URL names none.
+
     With --check it also warns, on standard error, of a server that does what strangers ask of it.
     """
     from deployments.exposure import warnings
-    from deployments.setup import look, set_up
+    from deployments.setup import look, set_up, where
 
     with _one_line_errors():
         _choose(config, lake)
         differences = asyncio.run((look if check else set_up)(load_config()))
         exposed = asyncio.run(warnings(os.environ.get("PREFECT_API_URL"))) if check else []
+    place, is_named = where()
+    if not (check and is_named):
+        typer.echo(masked(place), err=True)
     for line in exposed:
         typer.echo(f"adce: warning: {line}", err=True)
     for difference in differences:

@@ -13,13 +13,14 @@ from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
 from prefect.client.schemas.filters import WorkPoolFilter, WorkPoolFilterName
 from prefect.exceptions import ObjectNotFound
+from prefect.settings import PREFECT_API_URL
 from prefect.workers.process import ProcessWorker
 from prefect_aws import AwsCredentials
 
 from blocks.lake import Lake
 from config.models import Config, Priority
 from deployments.prefect_yaml import deployments_for
-from tasks.buckets import bucket_trouble, buckets_of, ensure_bucket, ensure_buckets
+from tasks.buckets import bucket_trouble, buckets_of, ensure_bucket, ensure_buckets, server_address
 from tasks.domain.errors import AdceError
 
 WORK_POOL = "adce"
@@ -47,6 +48,12 @@ class Difference:
         if self.mend is None:
             return str(self)
         return f"{self.what}: created" if self.trouble == _MISSING else f"{self}; corrected"
+
+
+def where() -> tuple[str, bool]:
+    """Which Prefect this is about, as a sentence without an end; and does PREFECT_API_URL name it?"""
+    is_named = bool(PREFECT_API_URL.value())
+    return f"Prefect is {server_address()}{'' if is_named else '; PREFECT_API_URL names no server'}", is_named
 
 
 async def set_up(config: Config) -> list[Difference]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
@@ -67,7 +68,9 @@ def test_from_an_empty_server_to_a_lake_that_is_filled(
     assert "work pool adce: missing" in check.stdout.splitlines()
     assert f"deployment reconcile/every-15-minutes: {NOT_DEPLOYED}" in check.stdout.splitlines()
     assert adce("setup", "--check").stdout == check.stdout, "a check changes nothing"
-    assert "work pool adce: created" in adce("setup").stdout.splitlines()
+    made = adce("setup")
+    assert "work pool adce: created" in made.stdout.splitlines()
+    assert made.stderr == f"Prefect is {server['PREFECT_API_URL']}\n"
     assert _run(DEPLOY).returncode == 0
     for command in (["setup", "--check"], ["setup"]):
         result = adce(*command)
@@ -210,6 +213,13 @@ def test_a_server_that_does_not_answer_is_one_line(
         result = adce("setup", "--check")
     assert result.exit_code == 2
     assert result.stderr == f"adce: the Prefect API at {url} cannot be reached; start it, or unset PREFECT_API_URL\n"
+
+
+def test_without_a_server_it_says_that_it_is_about_an_embedded_one(prefect_api: None, adce: Adce) -> None:
+    for command in (["setup"], ["setup", "--check"]):
+        result = adce(*command)
+        assert result.stderr.startswith(f"Prefect is the embedded API of {socket.gethostname()} on sqlite")
+        assert result.stderr.endswith("; PREFECT_API_URL names no server\n")
 
 
 def _but_for_deployments(result: Result) -> list[str]:

@@ -23,6 +23,7 @@ from tasks.domain.plan import Fill
 from tasks.domain.seasons import window
 from tasks.history import FileOutcome
 from tasks.leases import run_of
+from tasks.prefect_api import trouble
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ async def check_deployments(run: Run, sources: Iterable[str]) -> None:
         try:
             await run.client.read_deployment_by_name(name)
         except httpx.TransportError as error:
-            raise AdceError(f"the Prefect API does not answer: {error}; is the server up?") from None
+            raise AdceError(f"the Prefect API {trouble(error)}; is the server up?") from None
         except ObjectNotFound:
             raise AdceError(
                 f"dispatch is `deployment`, and Prefect has no deployment {name}; see `scraper` in the "

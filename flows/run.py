@@ -38,6 +38,7 @@ from tasks.history import FileOutcome
 from tasks.identity import leave_mark
 from tasks.leases import RECONCILE, RunRecord
 from tasks.outage import Outage
+from tasks.prefect_api import ApiOutage, trouble
 from tasks.progress import PROGRESS
 from tasks.view import Part, View, open_lake_and_ledger
 
@@ -46,7 +47,7 @@ T = TypeVar("T")
 
 _WHOLE = Wholeness.WHOLE
 _START_WEIGHT = 0.2  # of the newest start in the running mean of start-up times
-_PREFECT_ATTEMPTS = 300  # looks at whether the Prefect API is back, one a second
+_PREFECT_PATIENCE = 300.0  # seconds for the Prefect API to come back
 
 # The run that scraper subflows of this process belong to.
 RUN: ContextVar[Run] = ContextVar("RUN")
@@ -69,6 +70,7 @@ class Run(View):
     start_up: float = START_UP  # seconds from submitting a fill to its first request, a running mean
     scrapers: dict[str, Dataset] = field(init=False)  # the settings of each
     outage: Outage = field(init=False)
+    api_outage: ApiOutage = field(default_factory=ApiOutage)
     shut: dict[str, LakeError] = field(default_factory=dict)  # folders of the lake that cannot be written
     stopped: str | None = None  # why no more is started
     stop_signal: int | None = None  # if that is why
@@ -188,13 +190,14 @@ class Run(View):
         """Waits until the Prefect API does: a flow run that begins or ends while it does not is lost."""
         if self.client is None:
             return
-        for attempt in range(_PREFECT_ATTEMPTS):
-            if (trouble := await self.client.api_healthcheck()) is None:
-                return
-            if attempt == 0:
-                log.warning("the Prefect API does not answer (%s); the run waits", trouble)
-            await asyncio.sleep(1)
-        raise AdceError(f"the Prefect API has not answered for {_PREFECT_ATTEMPTS} s: {trouble}; is the server up?")
+        with self.api_outage.watched() as in_vain:
+            while error := await self.client.api_healthcheck():
+                if in_vain(error) > _PREFECT_PATIENCE:
+                    raise AdceError(
+                        f"the Prefect API {trouble(error)}, and has done so for {_PREFECT_PATIENCE:.0f} s; is the "
+                        "server up?"
+                    )
+                await asyncio.sleep(1)
 
     def time_limit(self, fill: Fill) -> timedelta:
         """After which a fill is stopped: the configured limit, or twice its estimate and what its commands may take.
@@ -309,7 +312,7 @@ async def _open_sources(run: Run, client: PrefectClient) -> dict[str, SourceClie
             run.latencies.get(name, LATENCY),
             outage=run.outage,
         )
-        for name, bucket in (await open_buckets(client, config)).items()
+        for name, bucket in (await open_buckets(client, config, run.api_outage)).items()
     }
 
 

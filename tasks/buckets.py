@@ -40,6 +40,7 @@ from config.models import Config, Rate
 from tasks import clock
 from tasks.domain.errors import BucketError
 from tasks.domain.pacing import Departure, Pace, Terms, spacing, terms_of
+from tasks.prefect_api import ApiOutage, trouble
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -145,17 +146,18 @@ def _difference(have: GlobalConcurrencyLimitResponse, rates: Sequence[Rate]) -> 
     return f"limit {terms.slots} at {terms.decay:.4g}/s, should be {want.slots} at {want.decay:.4g}/s"
 
 
-async def open_buckets(client: PrefectClient, config: Config) -> dict[str, Bucket]:
+async def open_buckets(client: PrefectClient, config: Config, outage: ApiOutage | None = None) -> dict[str, Bucket]:
     """A bucket for every source that is switched on.
 
     A rate that was changed in the configuration takes effect. Raises BucketError for a bucket that is missing,
     switched off or would never refill.
     """
     askers = {}
+    outage = outage or ApiOutage()
     enabled = {bucket_for(name) for name, source in config.sources.items() if source.enabled}
     for name, rates in buckets_of(config):
         if name in enabled or name == bucket_for(_ALL_SOURCES):
-            askers[name] = Asker(name, rates, client)
+            askers[name] = Asker(name, rates, client, outage)
             if not (now := terms_of(rates)).same_as(was := await askers[name].look()):
                 log.info("bucket %s: now %s slots at %.4g/s, it had %s", name, now.slots, now.decay, was)
                 await _change(client, name, now)
@@ -252,11 +254,12 @@ class _Clock:
 class Asker:
     """The one asker of a bucket in this process: gets leases and keeps the pace. Use it in one event loop."""
 
-    def __init__(self, name: str, rates: Sequence[Rate], client: PrefectClient):
+    def __init__(self, name: str, rates: Sequence[Rate], client: PrefectClient, outage: ApiOutage | None = None):
         self.name = name
         self.id: str | None = None  # of the limit, in the Prefect server's database
         self.wanted = 0  # requests that wait
         self._client = client
+        self._outage = outage or ApiOutage()
         self._limit = partial(client.read_global_concurrency_limit_by_name, name)
         self._pace = Pace(rates)
         self._spacing = spacing(rates)
@@ -524,24 +527,22 @@ class Asker:
 
     async def _answer(self, call: Callable[[], Awaitable[T]]) -> T:
         """The Prefect API's answer, however long it takes to come back: meanwhile, no request leaves."""
-        silent_since: float | None = None
         pause = 0.02
-        while True:
-            try:
-                return await call()
-            except (httpx.HTTPStatusError, httpx.TransportError) as error:
-                status = error.response.status_code if isinstance(error, httpx.HTTPStatusError) else None
-                if status is not None and status < 500:
-                    raise BucketError(f"rate bucket {self.name!r} was refused: HTTP {status}; {_MEND}") from None
-                silent_since = silent_since or clock.seconds()
-                if clock.seconds() - silent_since > _SERVER_PATIENCE:
-                    raise BucketError(
-                        f"rate bucket {self.name!r}: the Prefect API has not answered for "
-                        f"{_SERVER_PATIENCE:.0f} s ({type(error).__name__}); is the server up?"
-                    ) from None
-                log.info("the Prefect API does not answer (%s); bucket %s waits", type(error).__name__, self.name)
-                await self._sleep(pause)
-                pause = min(2 * pause, 2.0)
+        with self._outage.watched() as in_vain:
+            while True:
+                try:
+                    return await call()
+                except (httpx.HTTPStatusError, httpx.TransportError) as error:
+                    status = error.response.status_code if isinstance(error, httpx.HTTPStatusError) else None
+                    if status is not None and status < 500:
+                        raise BucketError(f"rate bucket {self.name!r} was refused: HTTP {status}; {_MEND}") from None
+                    if in_vain(error) > _SERVER_PATIENCE:
+                        raise BucketError(
+                            f"rate bucket {self.name!r}: the Prefect API {trouble(error)}, "
+                            f"and has done so for {_SERVER_PATIENCE:.0f} s; is the server up?"
+                        ) from None
+                    await self._sleep(pause)
+                    pause = min(2 * pause, 2.0)
 
 
 class Bucket:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -23,7 +24,8 @@ def test_a_run_waits_for_its_prefect_server_and_asks_for_nothing_meanwhile(
         environment = {**os.environ, **env}
         subprocess.run([ADCE, "setup"], env=environment, check=True, stdout=subprocess.DEVNULL)
         command = [ADCE, "reconcile", "--json", *SPAN, *AS_OF]
-        run = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        pipe = subprocess.PIPE
+        run = subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True)
         while len(sites.requests()) < 15:
             assert run.poll() is None
             time.sleep(0.1)
@@ -32,7 +34,7 @@ def test_a_run_waits_for_its_prefect_server_and_asks_for_nothing_meanwhile(
         time.sleep(8)
         with prefect_server(home, port=port):
             back = time.monotonic()
-            output, _ = run.communicate(timeout=120)
+            output, said = run.communicate(timeout=120)
     finally:
         run.kill()
     document = json.loads(output)
@@ -41,3 +43,8 @@ def test_a_run_waits_for_its_prefect_server_and_asks_for_nothing_meanwhile(
     requests = sites.requests()
     assert not any(request["limited"] for request in requests)
     assert not [r for r in requests if away + 5.5 < r["monotonic"] < back], "a lease ends, and then no request leaves"
+    # Prefect's own errors, of what it could not log, end in no line.
+    assert re.findall(r"adce: warning: the Prefect API (.*)$", said, re.MULTILINE) == [
+        "does not answer (ConnectError); what needs it waits until that is over",
+        "answers again",
+    ]

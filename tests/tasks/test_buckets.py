@@ -24,6 +24,7 @@ from deployments.sandbox.process import SandboxProcess
 from tasks.buckets import Asker, Bucket, _Clock, bucket_for, ensure_buckets, open_buckets, server_address
 from tasks.domain.errors import BucketError
 from tasks.domain.pacing import spacing, terms_of
+from tasks.prefect_api import ApiOutage
 from tests.builders import a_config
 from tests.servers import new_database, prefect_server
 from tests.spenders import spend
@@ -511,3 +512,58 @@ def test_an_api_that_is_busy_for_a_moment_costs_a_moment(monkeypatch: pytest.Mon
     times, asked = _with_client(story)
     assert asked >= 3
     assert all(2.4 <= later - earlier < 3.5 for earlier, later in pairwise(times))
+
+
+class _Away:
+    """A client whose Prefect API gives no bucket while `trouble` lasts."""
+
+    def __init__(self, client: PrefectClient, trouble: Exception):
+        self._client = client
+        self.trouble: Exception | None = trouble
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._client, name)
+
+    async def read_global_concurrency_limit_by_name(self, name: str) -> object:
+        if self.trouble:
+            raise self.trouble
+        return await self._client.read_global_concurrency_limit_by_name(name)
+
+
+_REQUEST = httpx.Request("GET", "http://prefect")
+
+
+@pytest.mark.parametrize(
+    ("trouble", "told"),
+    [
+        pytest.param(httpx.ConnectError("no"), "does not answer (ConnectError)", id="nobody there"),
+        pytest.param(
+            httpx.HTTPStatusError("no", request=_REQUEST, response=httpx.Response(503, request=_REQUEST)),
+            "answers HTTP 503",
+            id="503",
+        ),
+    ],
+)
+@pytest.mark.parametrize("lasts", [True, False], ids=["an outage", "a moment"])
+def test_an_outage_of_the_api_is_told_once_and_its_end_once_however_many_wait(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, trouble: Exception, told: str, lasts: bool
+) -> None:
+    if lasts:
+        monkeypatch.setattr("tasks.prefect_api._TELL_AFTER", 0.1)
+
+    async def story(client: PrefectClient) -> None:
+        config = _config(Rate(requests=1, seconds=1))
+        await ensure_buckets(client, config)
+        away, outage = _Away(client, trouble), ApiOutage()
+        askers = [Asker(bucket_for("espn"), [Rate(requests=1, seconds=1)], away, outage) for _ in range(3)]  # type: ignore[arg-type]
+        looks = [asyncio.create_task(asker.look()) for asker in askers]
+        await asyncio.sleep(0.5)
+        looks.pop().cancel()
+        away.trouble = None
+        await asyncio.gather(*looks)
+
+    with caplog.at_level("INFO", logger="tasks"):
+        _with_client(story)
+    lines = [record.message for record in caplog.records if "the Prefect API" in record.message]
+    outage = [f"the Prefect API {told}; what needs it waits until that is over", "the Prefect API answers again"]
+    assert lines == (outage if lasts else [])

@@ -125,8 +125,9 @@ def _short(days: str) -> str:
 
 
 def _show_outcomes(report: Report, console: Console) -> None:
-    console.print(f"{len(report.filled)} files stored, {len(report.failed)} failed in {report.seconds:.0f} s")
+    console.print(f"{len(report.filled)} files stored, {report.fared()} in {report.seconds:.0f} s")
     for outcome in report.failed[:_MOST_ROWS]:
-        console.print(f"[red]failed[/red] {escape(outcome.key)}: {escape(outcome.error or '')}")
+        colour = "red" if outcome.told == "failed" else "magenta"
+        console.print(f"[{colour}]{outcome.told}[/] {escape(outcome.key)}: {escape(outcome.error or '')}")
     if len(report.failed) > _MOST_ROWS:
-        console.print(f"and {len(report.failed) - _MOST_ROWS} more failed")
+        console.print(f"and {len(report.failed) - _MOST_ROWS} more")

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -17,6 +18,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled, Cancelling, Crashed, State
 
 from flows.run import Run
+from tasks.domain.absences import Absence
 from tasks.domain.errors import AdceError
 from tasks.domain.expected import Cell
 from tasks.domain.plan import Fill
@@ -115,9 +117,10 @@ async def see_through(run: Run, flow_run: FlowRun, fills: Sequence[Fill]) -> Sta
         state = await _end_of(run, flow_run, fills)
         record = run_of(run.ledger.database, str(flow_run.id))
         if record is not None:
-            run.outcomes |= run.ledger.history.outcomes_of(record.id)
             run.examinations |= run.ledger.examinations(keys)
             run.absences |= run.ledger.absences(keys)
+            outcomes = run.ledger.history.outcomes_of(record.id)
+            run.outcomes |= {key: _as_proved(outcome, run.absences.get(key)) for key, outcome in outcomes.items()}
             await _look_for(run, [gap.cell for fill in fills for gap in fill.gaps])
         if record is not None and record.failed:  # by an error of its own, as when Prefect was away: once more, then
             return Crashed(message=state.message)
@@ -128,6 +131,13 @@ async def see_through(run: Run, flow_run: FlowRun, fills: Sequence[Fill]) -> Sta
         return state
     finally:
         run.ledger.database.write(lambda connection: run.leases.release(connection, works))
+
+
+def _as_proved(outcome: FileOutcome, absence: Absence | None) -> FileOutcome:
+    """The history keeps what was said, and not that this proved an absence: that is beside it."""
+    if absence is None or outcome.outcome != "failed" or absence.evidence != outcome.error:
+        return outcome
+    return replace(outcome, absent=True, unfinished=absence.unfinished)
 
 
 async def _look_for(run: Run, cells: Sequence[Cell]) -> None:

@@ -66,13 +66,13 @@ async def scrape(
     logger = _own_logger()
     for outcome in outcomes:
         if outcome.outcome != "stored":
-            logger.warning("%s %s: %s", outcome.key, outcome.outcome, outcome.error)
+            logger.warning("%s %s: %s", outcome.key, outcome.told, outcome.error)
     logger.info("%s files stored, %s failed, %s deferred", *counts.values())
     if counts["failed"]:
-        first = next(o for o in outcomes if o.outcome == "failed")
-        return Failed(
-            message=f"{counts['failed']} of {len(outcomes)} files failed; the first: {first.key}: {first.error}"
-        )
+        failed = [o for o in outcomes if o.outcome == "failed"]
+        words = " or ".join(sorted({o.told for o in failed}, reverse=True))  # "failed", "failed or absent"
+        first = min(failed, key=lambda o: o.told == "absent")
+        return Failed(message=f"{len(failed)} of {len(outcomes)} files {words}; the first: {first.key}: {first.error}")
     return Completed(message=f"{counts['stored']} files stored, {counts['deferred']} deferred")
 
 

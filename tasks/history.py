@@ -78,6 +78,11 @@ class FileOutcome:
     kept_partial: bool = False  # absent for the last time, and the best version that was seen is stored
 
     @property
+    def told(self) -> str:
+        """The word for it in what is printed. What is `absent` counts as failed; the source has none of it."""
+        return "absent" if self.absent and not self.unfinished else self.outcome
+
+    @property
     def is_there(self) -> bool:
         """Has the lake a good one now?"""
         return self.outcome in _THERE

@@ -157,7 +157,13 @@ class Report:
 
     @property
     def failed(self) -> list[FileOutcome]:
+        """What counts as failed: also what the source has proved to have none of, which is told as absent."""
         return [o for o in (self.outcomes or {}).values() if o.outcome == "failed"]
+
+    def fared(self) -> str:
+        """ "3 failed", "0 failed, 10 absent"."""
+        counts = Counter(outcome.told for outcome in self.failed)
+        return f"{counts['failed']} failed" + (f", {counts['absent']} absent" if counts["absent"] else "")
 
     @property
     def left(self) -> list[tuple[str, str, datetime | None]]:
@@ -324,7 +330,7 @@ class Report:
         states = ", ".join(f"{counts[state.value]} {state.value}" for state in State)
         told = [
             f"{counts['total']} files expected: {states}",
-            f"{len(self.filled)} filled, {len(self.failed)} failed, {len(self.left)} left for later",
+            f"{len(self.filled)} filled, {self.fared()}, {len(self.left)} left for later",
         ]
         if self.handed:
             told.insert(0, self.handed)
@@ -389,7 +395,8 @@ class Report:
             [(loss.key, loss.reason + ("; fetched again" if loss.mended else "")) for loss in self.lost],
         )
         lines += _section("Refused", [(refusal.source, str(refusal)) for refusal in self.refusals])
-        lines += _section("Failed", [(o.key, o.error or "") for o in self.failed])
+        for title, word in (("Failed", "failed"), ("The source says that it has none", "absent")):
+            lines += _section(title, [(o.key, o.error or "") for o in self.failed if o.told == word])
         lines += _section("In the lake, and cannot be read", self.unreadable)
         lines += _section("Fewer games than another source tells of", self.differing)
         lines += _section("Unavailable, and kept as partial", [(key, reason) for key, reason, _ in self.partial])

@@ -14,6 +14,7 @@ from tasks.domain.reasons import Limit
 from tasks.domain.states import Kind, State, Status
 from tasks.domain.survey import Survey, take_survey
 from tasks.domain.unknown import Unknown
+from tasks.history import FileOutcome
 from tasks.inventory import check_ids
 from tasks.leases import RunRecord
 from tasks.report import Report
@@ -153,9 +154,30 @@ def test_a_run_that_has_left_everything_to_another_says_so_wherever_it_is_told_o
     assert f"**a{notice}.**" in report.markdown()
     run = {"run": "1", "holder": "host (process 7)", "began": "2026-01-15T12:00:00Z", "flow_run": "f"}
     assert report.document()["left_to"] == run
-    console = Console(width=200, record=True, file=io.StringIO())
-    tables.show(report, console)
-    assert f"A{notice}." in console.export_text()
+    assert f"A{notice}." in _shown(report)
     alone = _report(PRESENT, outcomes={})
     assert alone.document()["left_to"] is None
     assert "another" not in alone.line() + alone.markdown()
+
+
+def test_what_the_source_has_none_of_is_told_as_absent_and_counts_as_failed() -> None:
+    gone = FileOutcome("0.json", "failed", 1, error="/0: HTTP 404", absent=True)
+    half = FileOutcome("1.json", "failed", 1, error="/1: 3 of 9 plays", absent=True, unfinished=True)
+    report = _report(GONE, GONE, outcomes={outcome.key: outcome for outcome in (gone, half)})
+    assert "0 filled, 1 failed, 1 absent, 0 left for later" in report.line()
+    assert [row["key"] for row in report.document()["failed"]] == ["0.json", "1.json"]
+    assert not report.complete
+    told = report.markdown()
+    assert "### Failed: 1\n\n| what | why |\n|---|---|\n| 1.json |" in told
+    assert "### The source says that it has none: 1\n\n| what | why |\n|---|---|\n| 0.json |" in told
+    shown = _shown(report)
+    assert "0 files stored, 1 failed, 1 absent in 0 s" in shown
+    assert "absent 0.json: /0: HTTP 404" in shown
+    assert "failed 1.json: /1: 3 of 9 plays" in shown
+    assert " absent" not in _report(GONE, outcomes={half.key: half}).line()
+
+
+def _shown(report: Report) -> str:
+    console = Console(width=200, record=True, file=io.StringIO())
+    tables.show(report, console)
+    return console.export_text()

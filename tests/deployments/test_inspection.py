@@ -149,7 +149,7 @@ def test_a_lake_that_is_gone_whole_is_filled_anew_only_when_somebody_says_so(
     scope: dict[str, Any] = {"datasets": ["espn_scoreboard"]}
     narrow = [*SPAN, "--dataset", "espn_scoreboard"]
     none_yet = adce("ledger", "forget-lake")
-    assert (none_yet.exit_code, "is of no lake so far" in none_yet.stderr) == (2, True)
+    assert (none_yet.exit_code, "there is no ledger at " in none_yet.stderr) == (2, True)
     boards = run_reconcile(**scope).filled
     lake, away = adce_home / "lake", adce_home / "not-mounted"
     lake.rename(away)

@@ -108,12 +108,14 @@ def test_a_run_tells_its_warnings_above_the_progress_and_json_stays_alone(
 def test_output_that_cannot_be_written_is_one_line_and_status_2(
     adce_home: Path, output: str, line: str, form: list[str]
 ) -> None:
+    (adce_home / "lake").mkdir()
     command = [sys.executable, "-m", "deployments", "plan", "--dataset", "espn_scoreboard", *SPAN, *form]
     run = subprocess.run(["bash", "-c", f'"$@" {output}', "bash", *command], capture_output=True, text=True)
     assert (run.returncode, run.stderr) == (2, f"adce: {line}\n")
 
 
 def test_a_reader_that_goes_and_an_error_output_that_is_closed_are_no_mistakes(adce_home: Path) -> None:
+    (adce_home / "lake").mkdir()
     command = [sys.executable, "-m", "deployments", "plan", "--json", "--dataset", "espn_scoreboard", *SPAN]
     run = subprocess.run(
         ["bash", "-c", '"$@" | head -c 1; "$@" 2>&- | tail -c 2', "bash", *command], capture_output=True, text=True

@@ -6,16 +6,16 @@ import difflib
 import logging
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeGuard, get_args, get_origin
+from typing import Any, NamedTuple, TypeGuard, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from config.models import Config, Priority, Scripts
+from config.models import OWN_FOLDER, TEST_FOLDER, Config, LakeAddress, Priority, Scripts
 from config.secrets import learn_from_environment, learn_from_settings, masked
 
 log = logging.getLogger(__name__)
@@ -28,6 +28,7 @@ _PLAIN = ("lake", "ledger", "aws_credentials")  # whose text in the environment 
 # Settings whose values are never shown, nor any value within them: they may be secrets, or hold some.
 _UNSHOWN = {"lake", "ledger", "aws_credentials", "headers", "base_url", "url", "command"}
 _NO_SECTION = ("model_type", "dict_type", "list_type")  # pydantic's names for what is no mapping, or no list
+_OF_A_FEW = ("enum", "literal_error")  # and for what is none of the values that a setting may have
 
 
 class ConfigError(Exception):
@@ -61,21 +62,27 @@ def load_config(file: Path | None = None, env: Mapping[str, str] = os.environ) -
     ]
     if chosen:
         layers.append(_Layer(str(chosen), _read(chosen)))
-    layers += _from_environment(env)
+    layers += _from_environment(env, _merged(layers))
     if found := list(_found_scripts(layers)):
         layers[_FROM_SCRIPTS:_FROM_SCRIPTS] = found
     merged = _merged(layers)
     learn_from_settings(merged)
-    try:
-        config = Config.model_validate(merged)
-    except ValidationError as error:
-        raise ConfigError([_line(problem, layers) for problem in error.errors()]) from None
-    if lines := [f"{_origin(path, layers)}: {'.'.join(path)}: {text}" for path, text in _contradictions(config)]:
-        raise ConfigError(lines)
+    config, mistakes = _validated(merged)
+    if config is None:
+        raise ConfigError([f"{_origin_of(mistake, layers)}: {mistake}" for mistake in mistakes])
     commands = [dataset.command for dataset in config.datasets.values() if dataset.command]
     commands += [rollout.changes.command for rollout in config.rollout.values() if rollout.changes.command]
     learn_from_environment(env, {name for command in commands for name in command.environment})
     return config
+
+
+def check_lake(address: str, origin: str) -> None:
+    """Is this the address of a lake? Raises ConfigError, which names where it is from, as an option."""
+    learn_from_settings(address)
+    try:
+        TypeAdapter[str](LakeAddress).validate_python(address)
+    except ValidationError as error:
+        raise ConfigError([f"{origin}: {_mistake(problem, ('lake',)).text}" for problem in error.errors()]) from None
 
 
 def _merged(layers: list[_Layer]) -> dict[str, Any]:
@@ -195,16 +202,18 @@ def _read(path: Path) -> dict[str, Any]:
     return values
 
 
-def _from_environment(env: Mapping[str, str]) -> Iterator[_Layer]:
+def _from_environment(env: Mapping[str, str], files: dict[str, Any]) -> Iterator[_Layer]:
+    """What the environment lays over the settings of the files."""
     for name, text in sorted(env.items()):
         parts = name.removeprefix("ADCE_").split("__")
         path = [part if part in Priority.__members__ else part.lower() for part in parts]
         if not name.startswith("ADCE_") or name in _NO_SETTINGS:
             continue
         if len(path) == 1 and path[0] not in Config.model_fields:
-            if meant := _meant(path[0]):
-                raise ConfigError([f"environment variable {name}: no such setting; did you mean ADCE_{meant}?"])
-            continue  # it may be somebody else's
+            if meant := _meant(path[0], files):
+                raise ConfigError([f"environment variable {name}: no such setting; did you mean {meant}?"])
+            _tell_of_a_variable(name)  # it may be somebody else's
+            continue
         try:
             value: Any = text if path[0] in _PLAIN else _parse(text)
         except (yaml.YAMLError, ValueError, RecursionError):
@@ -214,13 +223,65 @@ def _from_environment(env: Mapping[str, str]) -> Iterator[_Layer]:
         yield _Layer(f"environment variable {name}", value)
 
 
-def _meant(word: str) -> str | None:
-    """What a misspelt variable was to be: a setting, or one of a section with both its underscores."""
-    for section, field in Config.model_fields.items():
-        if word.startswith(f"{section}_") and (_is_model(field.annotation) or get_origin(field.annotation) is dict):
-            return f"{section}__{word.removeprefix(f'{section}_')}".upper()
-    near = difflib.get_close_matches(word, [*Config.model_fields, "config"], n=1, cutoff=0.8)
-    return near[0].upper() if near else None
+@cache
+def _tell_of_a_variable(name: str) -> None:
+    log.warning("%s is no setting of ADCE, and is ignored", name)
+
+
+def _meant(word: str, files: dict[str, Any]) -> str | None:
+    """The variables that another one was to be: its name misspelt, without both underscores, or without its section."""
+    settings = list(_settings(Config, files))
+    of_tails: dict[str, list[str]] = {}
+    for parts in settings:
+        for begin in range(len(parts)):
+            in_section = len(parts) - _is_named(parts[0]) <= 2  # not deep down, where a name may be any word
+            if begin in (0, len(parts) - 2) or (begin == len(parts) - 1 and in_section):
+                variable = _variable(parts, begin)
+                of_tail = of_tails.setdefault("_".join(parts[begin:]).lower(), [])
+                if variable not in of_tail:
+                    of_tail.append(variable)
+    for cutoff in (1.0, 0.85):
+        if near := difflib.get_close_matches(word, of_tails, n=1, cutoff=cutoff):
+            return " or ".join(of_tails[near[0]])
+    tops = [*Config.model_fields, "config"]
+    for name in tops:
+        if word.startswith(f"{name}_"):
+            is_section = name != "config" and (_is_named(name) or _is_model(Config.model_fields[name].annotation))
+            rest = f"__{word.removeprefix(f'{name}_')}" if is_section else ""
+            return f"ADCE_{name}{rest}".upper()
+    near = difflib.get_close_matches(word, tops, n=1, cutoff=0.75)  # two letters of four, exchanged
+    return f"ADCE_{near[0]}".upper() if near else None
+
+
+def _settings(model: type[BaseModel], values: Any) -> Iterator[tuple[str, ...]]:
+    """The path of each setting; in a mapping, of those that have `values`."""
+    given = values if isinstance(values, dict) else {}
+    for name, field in model.model_fields.items():
+        yield (name,)
+        inner = next((a for a in (field.annotation, *get_args(field.annotation)) if _is_model(a)), None)
+        if get_origin(field.annotation) is dict:
+            entries = given.get(name)
+            for key, entry in entries.items() if isinstance(entries, dict) else ():
+                yield (name, key)
+                yield from ((name, key, *rest) for rest in (_settings(inner, entry) if inner else ()))
+        elif inner and get_origin(field.annotation) is not list:
+            yield from ((name, *rest) for rest in _settings(inner, given.get(name)))
+
+
+def _variable(parts: tuple[str, ...], begin: int) -> str:
+    """The variable of a setting, as it is told to somebody who has written the parts from `begin` on."""
+    if _is_named(parts[0]) and begin > 1:
+        parts = (parts[0], f"<{_one_of(parts[0])}>", *parts[2:])
+    return f"ADCE_{'__'.join(parts)}".upper()
+
+
+def _is_named(section: str) -> bool:
+    """Are there several of it, each with a name?"""
+    return get_origin(Config.model_fields[section].annotation) is dict
+
+
+def _one_of(section: str) -> str:
+    return section.removesuffix("s")
 
 
 def _is_model(annotation: Any) -> TypeGuard[type[BaseModel]]:
@@ -256,20 +317,95 @@ def _origin(path: tuple[str, ...], layers: list[_Layer]) -> str:
     return best
 
 
-def _line(problem: Any, layers: list[_Layer]) -> str:
-    path = tuple(str(part) for part in problem["loc"] if part != "[key]")
-    field = ".".join(part if part.isprintable() else repr(part) for part in path)
-    where = f"{_origin(path, layers)}: {field or 'configuration'}"
-    if problem["type"] == "extra_forbidden":
+class _Mistake(NamedTuple):
+    """What is wrong with a setting, or with several together, and perhaps what would be right."""
+
+    path: tuple[str, ...]
+    what: str
+    hint: str = ""
+    is_of_several: bool = False
+
+    @property
+    def text(self) -> str:
+        return f"{self.what}; {self.hint}" if self.hint else self.what
+
+    def __str__(self) -> str:
+        field = ".".join(part if part.isprintable() else repr(part) for part in self.path)
+        return f"{field or 'configuration'}: {self.text}"
+
+
+def _validated(merged: dict[str, Any]) -> tuple[Config | None, list[_Mistake]]:
+    """The configuration, or what is wrong with it."""
+    try:
+        config = Config.model_validate(merged)
+    except ValidationError as error:
+        return None, list(_mistakes(error, merged))
+    mistakes = list(_contradictions(config))
+    return (None if mistakes else config), mistakes
+
+
+def _mistakes(error: ValidationError, merged: dict[str, Any]) -> Iterator[_Mistake]:
+    lacking: dict[tuple[str, ...], list[str]] = {}
+    problems = [(_path_of(problem), problem) for problem in error.errors()]
+    for path, problem in problems:
+        if problem["type"] == "missing" and len(path) == 3 and _is_named(path[0]):
+            lacking.setdefault(path[:2], []).append(path[2])
+    for path, problem in problems:
+        if problem["type"] != "missing" or path[:2] not in lacking:
+            yield _mistake(problem, path)
+        elif path[2] == lacking[path[:2]][0]:
+            yield _unknown_name(path[:2], lacking[path[:2]], merged)
+
+
+def _path_of(problem: Any) -> tuple[str, ...]:
+    return tuple(str(part) for part in problem["loc"] if part != "[key]")
+
+
+def _unknown_name(path: tuple[str, ...], lacks: list[str], merged: dict[str, Any]) -> _Mistake:
+    """A source, dataset or rollout that is not whole: the name of one that there is, misspelt, or a new one."""
+    section, name = path
+    what = _one_of(section)
+    others = [other for other in merged[section] if other != name]
+    needs = f"a new one needs {_listed(lacks)} as well"
+    near = _near(name, others)
+    return _Mistake(path, f"no {what} {name}", f"{near} ({needs})" if near else needs)
+
+
+def _origin_of(mistake: _Mistake, layers: list[_Layer]) -> str:
+    """The layer that a mistake came with. One of several settings together came with the last of these."""
+    if not mistake.is_of_several:
+        return _origin(mistake.path, layers)
+    for count in range(len(layers) - 1, 0, -1):
+        _, before = _validated(_merged(layers[:count]))
+        if not any((one.path, one.what) == (mistake.path, mistake.what) for one in before):
+            return layers[count].origin
+    return layers[0].origin
+
+
+def _mistake(problem: Any, path: tuple[str, ...]) -> _Mistake:
+    """In our words, what pydantic says of a setting."""
+    kind, given = problem["type"], problem.get("input")
+    if kind == "extra_forbidden":
         known = _known_names(path[:-1])
-        near = difflib.get_close_matches(path[-1], known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
-        return f"{where}: no such setting; {hint}"
+        return _Mistake(path, "no such setting", _near(path[-1], known) or f"known here: {', '.join(known)}")
     message = str(problem["msg"]).removeprefix("Value error, ")
-    given = problem.get("input")
-    hidden = problem["type"] == "missing" or isinstance(given, dict | BaseModel)
-    shown = "" if hidden else f" (it is {_shown(path, given, problem['type'])})"
-    return f"{where}: {message}{shown}"
+    if kind in _OF_A_FEW:
+        message = "must be " + problem["ctx"]["expected"].replace("'", "")
+    elif kind in _NO_SECTION:
+        message = f"must be a {'list' if kind == 'list_type' else 'mapping of settings'}"
+    hidden = kind == "missing" or isinstance(given, dict | BaseModel) or message.endswith("?")
+    shown = "" if hidden else f" (it is {_shown(path, given, kind)})"
+    is_of_several = kind == "value_error" and isinstance(given, dict | BaseModel)
+    return _Mistake(path, f"{message}{shown}", is_of_several=is_of_several)
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean {near[0]}?" if near else ""
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def _shown(path: tuple[str, ...], given: Any, problem: str) -> str:
@@ -294,53 +430,70 @@ def _known_names(path: tuple[str, ...]) -> list[str]:
     return sorted(field.alias or name for name, field in model.model_fields.items())
 
 
-def _contradictions(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
+def _contradictions(config: Config) -> Iterator[_Mistake]:
     """What is right field by field, and wrong together."""
+    everything = [*config.sources, *config.datasets]
     for place, window in enumerate(config.maintenance):
-        if window.of not in {"all", *config.sources, *config.datasets}:
-            near = difflib.get_close_matches(window.of, [*config.sources, *config.datasets], n=1)
-            hint = f"did you mean {near[0]}?" if near else f"the sources are {', '.join(config.sources)}"
-            yield ("maintenance", str(place), "of"), f"no source or dataset {window.of!r}; {hint}"
+        if window.of not in {"all", *everything}:
+            hint = _near(window.of, everything) or f"the sources are {', '.join(config.sources)}"
+            yield _clash(("maintenance", str(place), "of"), f"no source or dataset {window.of!r}", hint)
     yield from _wrong_rollouts(config)
+    yield from _wrong_folders(config)
     owner: dict[str, str] = {}
     for name, dataset in config.datasets.items():
         if dataset.source not in config.sources:
-            yield ("datasets", name, "source"), f"no source {dataset.source!r}; there are {', '.join(config.sources)}"
+            hint = _near(dataset.source, config.sources) or f"there are {', '.join(config.sources)}"
+            yield _clash(("datasets", name, "source"), f"no source {dataset.source!r}", hint)
         elif dataset.schedule is not None:
             schedule = config.datasets.get(dataset.schedule)
             if schedule is None or not schedule.lists_games or schedule.source != dataset.source:
                 lists = [n for n, d in config.datasets.items() if d.lists_games and d.source == dataset.source]
-                yield (
-                    ("datasets", name, "schedule"),
-                    f"{dataset.schedule!r} does not list games of {dataset.source}; those that do: {', '.join(lists)}",
-                )
+                what = f"{dataset.schedule!r} does not list games of {dataset.source}"
+                yield _clash(("datasets", name, "schedule"), what, f"those that do: {', '.join(lists)}")
         for key in dataset.keys:
             if key in owner:
-                yield ("datasets", name, "keys"), f"{key!r} is a key of {owner[key]} already"
+                yield _clash(("datasets", name, "keys"), f"{key!r} is a key of {owner[key]} already")
             owner[key] = name
 
 
-def _wrong_rollouts(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
+def _wrong_folders(config: Config) -> Iterator[_Mistake]:
+    """The lake has folders for what are no files of datasets."""
+    if config.history in {".", "..", TEST_FOLDER, OWN_FOLDER}:
+        yield _clash(("history",), f"{config.history!r} is none for former versions", "write it as _history")
+    others = {TEST_FOLDER: "what runs in test mode store", OWN_FOLDER: "what the lake says of itself"}
+    if config.history:
+        others.setdefault(config.history, "former versions (history)")
+    for name, dataset in config.datasets.items():
+        for key in dataset.keys:
+            if (folder := key.split("/")[0]) in others:
+                what = f"{key!r} is in the folder of the lake for {others[folder]}"
+                yield _clash(("datasets", name, "keys"), what, "keys begin with another one")
+
+
+def _wrong_rollouts(config: Config) -> Iterator[_Mistake]:
     taken: dict[str, str] = {}
     for rollout, settings in config.rollout.items():
         path = ("rollout", rollout)
-        unknown = [n for n in settings.datasets if n not in config.datasets]
-        unknown += [n for n in settings.sources if n not in config.sources]
+        unknown = {n: _near(n, config.datasets) for n in settings.datasets if n not in config.datasets}
+        unknown |= {n: _near(n, config.sources) for n in settings.sources if n not in config.sources}
         if unknown:
-            yield path, f"no source or dataset {', '.join(unknown)}"
+            yield _clash(path, f"no source or dataset {', '.join(unknown)}", " ".join(filter(None, unknown.values())))
         elif not (settings.datasets or settings.sources):
-            yield path, "say which datasets or sources it is about"
+            yield _clash(path, "say which datasets or sources it is about")
         for name, dataset in config.datasets.items():
             if not settings.covers(name, dataset) or dataset.source not in config.sources:
                 continue
             if (first := taken.setdefault(name, rollout)) != rollout:
-                yield path, f"{name} is in the rollout {first} already; one at a time, so that it can be compared"
+                yield _clash(path, f"{name} is in the rollout {first} already", "one at a time, to be compared")
             try:
                 settings.changes.of_dataset(dataset)
                 settings.changes.of_source(config.sources[dataset.source])
             except ValidationError as error:
                 problem = error.errors()[0]
-                field = tuple(str(part) for part in problem["loc"])
-                message = str(problem["msg"]).removeprefix("Value error, ")
-                yield (*path, "changes", *field), f"does not fit {name}: {message}"
+                field = (*path, "changes", *_path_of(problem))
+                yield _clash(field, f"does not fit {name}: {_mistake(problem, field).text}")
                 break
+
+
+def _clash(path: tuple[str, ...], what: str, hint: str = "") -> _Mistake:
+    return _Mistake(path, what, hint, is_of_several=True)

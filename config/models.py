@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import string
+from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from itertools import pairwise
@@ -35,6 +36,27 @@ def _parse_duration(value: Any) -> Any:
         return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
     except OverflowError:
         raise ValueError("a duration is at most 3660d") from None
+
+
+def _shape(pattern: str, otherwise: str, meant: Callable[[str], str | None] = lambda _: None) -> AfterValidator:
+    """All of a text has a shape. Of another text `otherwise` says what to write, and `meant` what it was to be."""
+
+    def check(text: str) -> str:
+        if re.fullmatch(pattern, text) is None:
+            near = meant(text)
+            raise ValueError(f"{otherwise}; did you mean {near}?" if near else otherwise)
+        return text
+
+    return AfterValidator(check)
+
+
+def _path_in(text: str) -> str | None:
+    """What is a path and nothing else, which may be shown: it has no place for a password."""
+    return text if re.fullmatch(r"[\w./~ -]+", text) and text.strip("/. ") else None
+
+
+def _site_meant(text: str) -> str | None:
+    return f"https://{path.lstrip('/')}" if (path := _path_in(text)) and "." in path and " " not in path else None
 
 
 Duration = Annotated[timedelta, BeforeValidator(_parse_duration), Field(ge=timedelta(0), le=timedelta(days=3660))]
@@ -95,10 +117,16 @@ class Backoff(Model):
 
 class Source(Model):
     enabled: bool = True
-    base_url: str = Field(pattern=r"^https?://[^\s/]+(/\S*)?$")
-    site: str = Field(
+    base_url: Annotated[
+        str,
+        _shape(
+            r"https?://[^\s/]+(/\S*)?",
+            "no address of a site; write it as https://host or https://host/path",
+            _site_meant,
+        ),
+    ]
+    site: Annotated[str, _shape(r"([a-z0-9-]+\.)*[a-z0-9-]*", "no domain; write it as espn.com")] = Field(
         default="",
-        pattern=r"^([a-z0-9-]+\.)*[a-z0-9-]*$",
         description="the domain by which the site's pages name it; default: the host of base_url",
     )
     game_id: str = Field(description="regular expression of a game's id on this site")
@@ -145,10 +173,12 @@ SeasonType = Literal["preseason", "regular", "all-star", "playoffs", "play-in", 
 class Check(Model):
     """Which body check a dataset uses, and its options."""
 
-    name: str = Field(pattern=r"^[a-z_]+(\.[a-z_]+)?$")
+    name: Annotated[str, _shape(r"[a-z_]+(\.[a-z_]+)?", "no name of a check; write it as espn.summary")]
     tables: list[str] = []
     min_rows: int = Field(default=0, ge=0)
-    kind: str = Field(default="", pattern=r"^[a-z]*$", description="of a v3 box score: traditional, advanced, usage …")
+    kind: Annotated[str, _shape(r"[a-z]*", "one word in small letters; write it as traditional")] = Field(
+        default="", description="of a v3 box score: traditional, advanced, usage …"
+    )
 
 
 _MB = 1024 * 1024
@@ -236,9 +266,9 @@ class Command(Model):
     files: list[str] = Field(min_length=1, description="what it leaves in its folder: one for all keys, or one a key")
     script: str | None = Field(default=None, description="what {script} stands for; set for a script that is found")
     parameters: dict[str, Parameter] = {}
-    environment: list[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]] = Field(
-        default=[], description="variables that it is given; no others but PATH, LANG, HOME and TMPDIR"
-    )
+    environment: list[
+        Annotated[str, _shape(r"[A-Za-z_][A-Za-z0-9_]*", "no name of a variable; write it as API_KEY, without a value")]
+    ] = Field(default=[], description="variables that it is given; no others but PATH, LANG, HOME and TMPDIR")
     cwd: str | None = Field(default=None, description="where it runs, if not in its folder; argv then names {out}")
     requests: int = Field(default=1, ge=1, le=1000, description="that it makes to the source, at the most")
     timeout: Duration = Field(default=timedelta(minutes=5), gt=timedelta(0))
@@ -282,7 +312,9 @@ class Command(Model):
 class Dataset(Model):
     enabled: bool = True
     source: str
-    url: str | None = Field(default=None, pattern=r"^/\S*$", description="path and query after the source's base URL")
+    url: Annotated[str, _shape(r"/\S*", "no path and query; write it as /scoreboard?dates={yyyymmdd}")] | None = Field(
+        default=None, description="path and query after the source's base URL"
+    )
     command: Command | None = None
     keys: list[str] = Field(min_length=1, description="lake keys that one response is stored under")
     per: Partition
@@ -486,7 +518,7 @@ class Maintenance(Model):
     of: str = Field(default="all", description="a source, a dataset, or all")
     days: list[Day] = Field(default=[], description="on which it begins; none: every day")
     begin: Moment = Field(alias="from")
-    end: Moment = Field(alias="to", description="a time of day at or before `from` is of the day after")
+    end: Moment = Field(alias="to", description="a time of day before `from` is of the day after")
     timezone: TimeZone = "UTC"
     note: str = ""
 
@@ -499,6 +531,11 @@ class Maintenance(Model):
                 raise ValueError("days go with times of day; a span with dates happens once")
             if self.once(self.begin) >= self.once(self.end):
                 raise ValueError(f"it ends at {self.end}, which is not after its beginning at {self.begin}")
+        elif self.begin == self.end:
+            raise ValueError(
+                f'from and to are both {self.begin:%H:%M}; a whole day is two windows, "00:00" to "12:00" and "12:00" '
+                'to "00:00"'
+            )
         return self
 
     def once(self, moment: datetime) -> datetime:
@@ -558,10 +595,43 @@ class Scripts(Model):
     """Where scripts are found that fill datasets, and what their names look like."""
 
     folders: list[str] = []
-    pattern: str = Field(
-        default="scrape_*.py", pattern=r"^[^*/]*\*[^*/]*$", description="of a file name; the * is the dataset"
-    )
+    pattern: Annotated[
+        str, _shape(r"[^*/]*\*[^*/]*", "a file name with one *, which stands for the dataset; write it as scrape_*.py")
+    ] = Field(default="scrape_*.py", description="of a file name; the * is the dataset")
 
+
+def _lake_meant(text: str) -> str | None:
+    if path := _path_in(text):
+        return f"file://{path}" if path.startswith("/") else f"file:{path.replace('~/', '$HOME/', 1)}"
+    if text.startswith("file://") and (path := _path_in(text.removeprefix("file://"))):
+        return f"file:///{path} or file:{path}"
+    if bucket := re.fullmatch(r"s3:/?([\w.-][\w./-]*)", text):
+        return f"s3://{bucket[1]}"
+    return None
+
+
+def _ledger_meant(text: str) -> str | None:
+    if path := _path_in(text.removeprefix("sqlite://").removeprefix("sqlite:")):
+        return f"sqlite:///{path.replace('~/', '$HOME/', 1)}"
+    return "postgresql://…" if text.startswith("postgres://") else None
+
+
+LakeAddress = Annotated[
+    str,
+    _shape(
+        r"file:(//(localhost)?/.+|/?[^/].*)|s3://[^/\s@]+(/\S*)?",
+        "no address of a lake; write it as file:///folder or s3://bucket/prefix",
+        _lake_meant,
+    ),
+]
+LedgerAddress = Annotated[
+    str,
+    _shape(
+        r"(sqlite|postgresql(\+psycopg)?)://.*",
+        "no address of a ledger; write it as sqlite:///adce.db or postgresql://host/adce",
+        _ledger_meant,
+    ),
+]
 
 TEST_FOLDER = "_test"  # of the lake: what runs in test mode store
 OWN_FOLDER = "_adce"  # of the lake: what it says of itself
@@ -571,9 +641,11 @@ class Config(Model):
     enabled: bool = True
     dry_run: bool = False
     dispatch: Literal["inline", "deployment"] = "inline"
-    scraper: str = Field(
+    scraper: Annotated[
+        str,
+        _shape(r"[\w-]+/[\w-]*\{source\}[\w-]*", "no deployment for each source; write it as scraper/{source}"),
+    ] = Field(
         default="scraper/{source}",
-        pattern=r"^[\w-]+/[\w-]*\{source\}[\w-]*$",
         description="the deployment that fills of a source are handed over to",
     )
     test_mode: bool = Field(default=False, description="fetches a few files for real, and keeps them out of the lake")
@@ -581,14 +653,15 @@ class Config(Model):
     sandbox: bool = Field(
         default=False, description="the sites are stand-ins whose games are invented, and so is all that the lake holds"
     )
-    lake: str = Field(default="file:lake", pattern=r"^(file:(//(localhost)?/.+|/?[^/].*)|s3://[^/\s@]+(/\S*)?)$")
-    history: str = Field(
+    lake: LakeAddress = "file:lake"
+    history: Annotated[
+        str, _shape(r"[A-Za-z0-9_.-]*", "no folder's name; letters, digits, _ - and . only: write it as _history")
+    ] = Field(
         default="_history",
-        pattern=r"^([A-Za-z0-9_.-]+)?$",
         description="folder of the lake for the former versions of corrected files; empty where S3 keeps versions",
     )
     aws_credentials: str | None = Field(default=None, description="name of an AwsCredentials block in Prefect")
-    ledger: str = Field(default="sqlite:///adce.db", pattern=r"^(sqlite|postgresql(\+psycopg)?)://")
+    ledger: LedgerAddress = "sqlite:///adce.db"
     reconcile: Reconcile = Reconcile()
     scoring: Scoring = Scoring()
     rates: list[Rate] = Field(default=[], description="for all sources together, beside their own")
@@ -597,7 +670,10 @@ class Config(Model):
     )
     scripts: Scripts = Scripts()
     maintenance: list[Maintenance] = []
-    rollout: dict[Annotated[str, Field(pattern=r"^[a-z0-9_]+$")], Rollout] = {}
+    rollout: dict[
+        Annotated[str, _shape(r"[a-z0-9_]+", "no name of a rollout; small letters, digits and _ only, as new_host")],
+        Rollout,
+    ] = {}
     sources: dict[str, Source]
     datasets: dict[str, Dataset]
 
@@ -611,17 +687,6 @@ class Config(Model):
                 "SQLite's is a file: sqlite:///adce.db is one in this folder, sqlite:////data/adce.db there"
             )
         return url
-
-    @model_validator(mode="after")
-    def _history_and_tests_are_no_datasets(self) -> Config:
-        folders = {key.split("/")[0] for dataset in self.datasets.values() for key in dataset.keys}
-        if self.history in {".", "..", TEST_FOLDER, OWN_FOLDER} | folders:
-            raise ValueError(f"history: {self.history!r} is a folder of the datasets, or none")
-        if TEST_FOLDER in folders:
-            raise ValueError(f"datasets: the folder {TEST_FOLDER!r} is that of test mode; keys begin with another")
-        if OWN_FOLDER in folders:
-            raise ValueError(f"datasets: the folder {OWN_FOLDER!r} is that of the lake's mark; keys begin with another")
-        return self
 
     def batch_of(self, dataset: str) -> int:
         return self.datasets[dataset].batch or self.reconcile.batch

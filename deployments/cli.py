@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from config.load import ConfigError, load_config
+from config.load import ConfigError, check_lake, load_config
 from config.secrets import masked
 from deployments.terminal import progress
 from tasks.domain.errors import AdceError, SelectionError
@@ -538,6 +538,7 @@ def _choose(config: Path | None, lake: str | None, *, sandbox: bool = False) -> 
     if config is not None:
         os.environ["ADCE_CONFIG"] = str(config.absolute())
     if lake is not None:
+        check_lake(lake, "--lake")
         os.environ["ADCE_LAKE"] = lake
     if sandbox:
         lake, ledger = place.take_place()

@@ -150,7 +150,7 @@ def test_a_new_dataset_of_a_source_is_yaml_only(tmp_path: Path) -> None:
         ),
         pytest.param(
             "scoring: {base: {URGENT: 3}}",
-            "my.yaml: scoring.base.URGENT: Input should be 'CRITICAL', 'HIGH', 'MEDIUM' or 'LOW'",
+            "my.yaml: scoring.base.URGENT: must be CRITICAL, HIGH, MEDIUM or LOW (it is 'URGENT')",
             id="unknown priority",
         ),
         pytest.param(
@@ -186,7 +186,7 @@ def test_a_new_dataset_of_a_source_is_yaml_only(tmp_path: Path) -> None:
         ),
         pytest.param(
             "ledger: mysql://me:s3cret@h/db",
-            r"my.yaml: ledger: String should match pattern '^(sqlite|postgresql(\+psycopg)?)://' "
+            "my.yaml: ledger: no address of a ledger; write it as sqlite:///adce.db or postgresql://host/adce "
             "(it is of type str, and is not shown)",
             id="password",
         ),
@@ -202,8 +202,7 @@ def test_a_new_dataset_of_a_source_is_yaml_only(tmp_path: Path) -> None:
         ),
         pytest.param(
             DATASET.replace("nba_api\n", "nba\n"),
-            "my.yaml: datasets.nba_boxscore_usage.source: no source 'nba'; there are espn, nba_api, "
-            "basketball_reference",
+            "my.yaml: datasets.nba_boxscore_usage.source: no source 'nba'; did you mean nba_api?",
             id="unknown source",
         ),
         pytest.param(
@@ -298,6 +297,11 @@ def test_a_new_dataset_of_a_source_is_yaml_only(tmp_path: Path) -> None:
             id="maintenance that ends before it begins",
         ),
         pytest.param(
+            "maintenance: [{from: '03:00', to: '03:00'}]",
+            'my.yaml: maintenance.0: from and to are both 03:00; a whole day is two windows, "00:00" to "12:00" and ',
+            id="maintenance of no time, or of all day",
+        ),
+        pytest.param(
             "maintenance: [{to: '05:00'}]",
             "my.yaml: maintenance.0.from: Field required",
             id="maintenance from when",
@@ -314,12 +318,12 @@ def test_a_new_dataset_of_a_source_is_yaml_only(tmp_path: Path) -> None:
         ),
         pytest.param(
             "rollout: {x: {percent: 10, sources: [espn], changes: {base_url: espn.com}}}",
-            "my.yaml: rollout.x.changes.base_url: does not fit espn_scoreboard: String should match pattern",
+            "my.yaml: rollout.x.changes.base_url: does not fit espn_scoreboard: no address of a site;",
             id="rollout to no address",
         ),
         pytest.param(
             "rollout: {x: {percent: 10, datasets: [br_total], changes: {}}}",
-            "my.yaml: rollout.x: no source or dataset br_total",
+            "my.yaml: rollout.x: no source or dataset br_total; did you mean br_totals?",
             id="rollout of nothing there is",
         ),
         pytest.param(
@@ -363,10 +367,10 @@ def test_every_mistake_gets_its_own_line_and_names_its_origin(tmp_path: Path) ->
         pytest.param("RECONCILE__MAX_FILLS", "2024-13-45", "reconcile.max_fills: Input should be a", id="date"),
         pytest.param("RECONCILE__MAX_FILLS", "", "reconcile.max_fills: Input should be a valid integer", id="nothing"),
         pytest.param("RECONCILE__MAX_FILS", "1", "reconcile.max_fils: no such setting; did you mean", id="typo"),
-        pytest.param("RECONCILE", "lots", "reconcile: Input should be a valid dictionary", id="section"),
+        pytest.param("RECONCILE", "lots", "reconcile: must be a mapping of settings", id="section"),
         pytest.param("SCORING__BASE__LOW", ".inf", "scoring.base.LOW: Input should be a finite number", id="infinity"),
         pytest.param("SOURCES__ESPN__RETRIES", "{attempts: 1, attempts: 2}", "its text is not YAML", id="twice"),
-        pytest.param("LEDGER", "mysql://me:s3cret@h/db", "ledger: String should match pattern", id="password"),
+        pytest.param("LEDGER", "mysql://me:s3cret@h/db", "ledger: no address of a ledger; write", id="password"),
         *(
             pytest.param("LEDGER", url, "ledger: SQLite's is a file: sqlite:///adce.db is", id=url)
             for url in (
@@ -395,15 +399,151 @@ def test_a_mistake_in_the_environment_is_one_line_with_its_variable(
     [
         ("ADCE_DRYRUN", "ADCE_DRY_RUN"),
         ("ADCE_LEGDER", "ADCE_LEDGER"),
+        ("ADCE_LAEK", "ADCE_LAKE"),
+        ("ADCE_LAKE_URL", "ADCE_LAKE"),
         ("ADCE_CONFIGS", "ADCE_CONFIG"),
+        ("ADCE_CONFIG_FILE", "ADCE_CONFIG"),
         ("ADCE_RECONCILE_MAX_FILLS", "ADCE_RECONCILE__MAX_FILLS"),
+        ("ADCE_RECONCILE_FOO", "ADCE_RECONCILE__FOO"),
+        ("ADCE_MAX_FILLS", "ADCE_RECONCILE__MAX_FILLS"),
+        ("ADCE_MAX_FILS", "ADCE_RECONCILE__MAX_FILLS"),
+        ("ADCE_BREAKER_FAILURES", "ADCE_RECONCILE__BREAKER__FAILURES"),
+        ("ADCE_ESPN_LANES", "ADCE_SOURCES__ESPN__LANES"),
+        ("ADCE_SOURCES_NBA_API_BASE_URL", "ADCE_SOURCES__NBA_API__BASE_URL"),
+        ("ADCE_BASE_URL", "ADCE_SOURCES__<SOURCE>__BASE_URL"),
     ],
 )
-def test_a_misspelt_variable_is_not_passed_over_and_one_of_somebody_else_is(
-    tmp_path: Path, name: str, meant: str
-) -> None:
-    [said] = _lines(tmp_path, "", {name: "1", "ADCE_HOME": "/opt/adce", "ADCE_IMAGE": "x"})
+def test_a_misspelt_variable_is_not_passed_over(tmp_path: Path, name: str, meant: str) -> None:
+    [said] = _lines(tmp_path, "", {name: "1"})
     assert said == f"environment variable {name}: no such setting; did you mean {meant}?"
+
+
+def test_a_variable_that_may_be_somebody_else_s_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    env = {"ADCE_HOME": "/opt/adce", "ADCE_IMAGE": "x", "ADCE_AS_OF": "2026-01-15", "ADCE_SINCE": "x", "ADCE_FOO": "x"}
+    for _ in range(2):
+        load_config(env=env | {"ADCE_RECORDED": "/somewhere"})
+    assert [r.getMessage() for r in caplog.records] == [
+        f"{name} is no setting of ADCE, and is ignored" for name in sorted(env)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (
+            "sources: {epsn: {enabled: false}}",
+            "sources.epsn: no source epsn; did you mean espn? (a new one needs base_url, game_id and rates as well)",
+        ),
+        (
+            "datasets: {espn_sumary: {enabled: false}}",
+            "datasets.espn_sumary: no dataset espn_sumary; did you mean espn_summary? (a new one needs source, keys,",
+        ),
+        (
+            "rollout: {new: {percent: 1, datasets: [br_totals], changes: {}}, neww: {percent: 3}}",
+            "rollout.neww: no rollout neww; did you mean new? (a new one needs changes as well)",
+        ),
+        (
+            "sources: {wnba: {rates: [{requests: 1, seconds: 1}], base_url: 'https://wnba.com'}}",
+            "sources.wnba: no source wnba; a new one needs game_id as well",
+        ),
+    ],
+)
+def test_a_misspelt_name_is_one_line_and_what_a_new_one_lacks_is_too(tmp_path: Path, text: str, line: str) -> None:
+    [said] = _lines(tmp_path, text)
+    assert said.startswith(f"my.yaml: {line}")
+
+
+def test_a_misspelt_name_in_a_variable_is_one_line(tmp_path: Path) -> None:
+    [said] = _lines(tmp_path, "", {"ADCE_SOURCES__ESPNN__ENABLED": "false"})
+    assert said.startswith(
+        "environment variable ADCE_SOURCES__ESPNN__ENABLED: sources.espnn: no source espnn; did you mean espn?"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "value", "line"),
+    [
+        pytest.param(
+            "",
+            "DATASETS__ESPN_SUMMARY__KEYS",
+            '["_adce/x_{id}.json"]',
+            "datasets.espn_summary.keys: '_adce/x_{id}.json' is in the folder of the lake for what the lake says of it",
+            id="folder of the lake's mark",
+        ),
+        pytest.param(
+            "",
+            "DATASETS__ESPN_SUMMARY__KEYS",
+            '["_test/x_{id}.json"]',
+            "datasets.espn_summary.keys: '_test/x_{id}.json' is in the folder of the lake for what runs in test mode",
+            id="folder of test mode",
+        ),
+        pytest.param(
+            "",
+            "HISTORY",
+            "espn_box_scores",
+            "datasets.espn_summary.keys: 'espn_box_scores/{id}.json' is in the folder of the lake for former versions",
+            id="folder of former versions",
+        ),
+        pytest.param("", "HISTORY", "_adce", "history: '_adce' is none for former versions; write", id="history"),
+        pytest.param(
+            "reconcile: {max_concurrent: 3}",
+            "RECONCILE__INTERVAL",
+            "10m",
+            "reconcile: time_budget must be more than 0 and less than interval",
+            id="a section",
+        ),
+        pytest.param(
+            "",
+            "DATASETS__BR_TOTALS__KEYS",
+            '["basketball_reference/advanced_totals/{end_year}/player_advanced_totals.json"]',
+            "datasets.br_advanced.keys: 'basketball_reference/advanced_totals/{end_year}/player_advanced_totals.json' ",
+            id="two datasets",
+        ),
+    ],
+)
+def test_a_mistake_of_several_settings_is_that_of_the_variable_or_file_that_it_came_with(
+    tmp_path: Path, text: str, name: str, value: str, line: str
+) -> None:
+    later = {"ADCE_SOURCES__NBA_API__RATES": "[{requests: 1, seconds: 1}]", "ADCE_RECONCILE__MAX_FILLS": "3"}
+    [said] = _lines(tmp_path, text, {f"ADCE_{name}": value, "ADCE_DATASETS__BR_TOTALS__BATCH": "3"} | later)
+    assert said.startswith(f"environment variable ADCE_{name}: {line}")
+
+
+@pytest.mark.parametrize(
+    ("setting", "text", "line"),
+    [
+        ("LAKE", "/tmp/x", "no address of a lake; write it as file:///folder or s3://bucket/prefix; did you mean file"),
+        ("LAKE", "/tmp/x", "…; did you mean file:///tmp/x?"),
+        ("LAKE", "./lake", "…; did you mean file:./lake?"),
+        ("LAKE", "lake", "…; did you mean file:lake?"),
+        ("LAKE", "~/lake", "…; did you mean file:$HOME/lake?"),
+        ("LAKE", "file://data/lake", "…; did you mean file:///data/lake or file:data/lake?"),
+        ("LAKE", "s3:/bucket/x", "…; did you mean s3://bucket/x?"),
+        ("LEDGER", "/tmp/x.db", "…; did you mean sqlite:////tmp/x.db?"),
+        ("LEDGER", "x.db", "…; did you mean sqlite:///x.db?"),
+        ("LEDGER", "postgres://me:hunter2-x@h/x", "…; did you mean postgresql://…?"),
+        ("SOURCES__ESPN__BASE_URL", "foo", "no address of a site; write it as https://host or https://host/path (it"),
+        ("SOURCES__ESPN__BASE_URL", "espn.com/v2", "…; did you mean https://espn.com/v2?"),
+        ("SOURCES__ESPN__SITE", "https://espn.com", "no domain; write it as espn.com (it is 'https://espn.com')"),
+        ("HISTORY", "a/b", "no folder's name; letters, digits, _ - and . only: write it as _history (it is 'a/b')"),
+        ("SCRAPER", "scraper", "no deployment for each source; write it as scraper/{source} (it is 'scraper')"),
+        ("DATASETS__ESPN_SUMMARY__URL", "summary", "no path and query; write it as /scoreboard?dates={yyyymmdd} (it"),
+        ("DATASETS__ESPN_SUMMARY__CHECK__NAME", "ESPN", "no name of a check; write it as espn.summary (it is 'ESPN')"),
+        ("DATASETS__ESPN_SUMMARY__PER", "games", "must be date, month, season or game (it is 'games')"),
+        ("DISPATCH", "ecs", "must be inline or deployment (it is 'ecs')"),
+    ],
+)
+def test_what_has_not_its_shape_is_told_in_a_sentence_with_an_example(
+    tmp_path: Path, setting: str, text: str, line: str
+) -> None:
+    [said] = _lines(tmp_path, "", {f"ADCE_{setting}": text})
+    if line.startswith("…"):
+        assert said.endswith(line.removeprefix("…"))
+    else:
+        field = setting.lower().replace("__", ".")
+        assert said.startswith(f"environment variable ADCE_{setting}: {field}: {line}")
+    assert "pattern" not in said
+    assert "hunter2" not in said
 
 
 def test_yaml_may_merge_and_the_environment_may_name_a_priority(tmp_path: Path) -> None:
@@ -469,7 +609,7 @@ def test_what_a_script_fills_may_be_among_the_other_datasets(scripts: Path) -> N
         ),
         ("- 1", "", "scrape_usage.yaml: must be a mapping of settings, not a list"),
         (ENTRY, "scripts: {folders: [nowhere]}", "my.yaml: scripts.folders: no folder 'nowhere' in "),
-        (ENTRY, "scripts: {folders: [.], pattern: x.py}", "my.yaml: scripts.pattern: String should match pattern"),
+        (ENTRY, "scripts: {folders: [.], pattern: x.py}", "my.yaml: scripts.pattern: a file name with one *,"),
         (
             ENTRY,
             "scripts: {folders: [., more]}",

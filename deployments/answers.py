@@ -18,6 +18,12 @@ from tasks.why import Answer
 _MOST_IN_FULL = 5
 _MOST_ROWS = 200
 _MOST_ATTEMPTS = 20
+_WHAT_FOLLOWS = {
+    Consequence.ABSENT: " (a look that found no whole file)",
+    Consequence.REFUSED: " (the source is left alone for a while)",
+    Consequence.HEALS: " (it is asked for again at once)",
+    Consequence.BAD: " (the file has failed)",
+}
 _COLOURS = {
     State.PRESENT: "green",
     State.NOT_DUE: "blue",
@@ -50,7 +56,8 @@ def show_check(checked: Checked, console: Console) -> None:
     console.print(f"{escape(checked.key)}: {checked.dataset}, {escape(about)}", soft_wrap=True)
     colour = "green" if checked.answer is Consequence.STORED else "red"
     reason = f": {escape(checked.verdict.reason)}" if checked.verdict.reason else ""
-    console.print(f"[{colour}]{checked.answer.value}[/{colour}]; {checked.wholeness.value}{reason}", soft_wrap=True)
+    answer = f"[{colour}]{checked.answer.value}[/{colour}]{_WHAT_FOLLOWS.get(checked.answer, '')}"
+    console.print(f"{answer}; {checked.wholeness.value}{reason}", soft_wrap=True)
     if checked.verdict.games:
         statuses = Counter(game.status.value for game in checked.verdict.games)
         games = ", ".join(f"{count} {status}" for status, count in statuses.most_common())

@@ -1,5 +1,6 @@
 """Is an answer of ESPN's site API whole, and which games does a scoreboard list?"""
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, timedelta
@@ -60,7 +61,7 @@ def summary(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:
         return bad(f"game {header['id']}, not {fields['id']}")
     status = header["competitions"][0]["status"]["type"]
     if not _is_final(status):
-        return unfinished(f"game not final: {_STATES.get(status['state'], status['name'])}")
+        return unfinished(f"game not final: {_lacks_of_final(status)}")
     teams, plays = _teams(document), document.get("plays") or []
     if len(teams) != 2:
         if not teams and not plays:
@@ -141,6 +142,14 @@ def _status(event: dict[str, Any]) -> GameStatus:
 
 def _is_final(status: dict[str, Any]) -> bool:
     return status["state"] == "post" and status.get("completed") is True and status.get("name") not in _CALLED_OFF
+
+
+def _lacks_of_final(status: dict[str, Any]) -> str:
+    """How a status that is not final says so."""
+    name = str(status["name"])
+    if status["state"] != "post":
+        return _STATES.get(status["state"], name)
+    return name if name in _CALLED_OFF else f"{name}, but completed is {json.dumps(status.get('completed'))}"
 
 
 def _season_type(event: dict[str, Any]) -> str:

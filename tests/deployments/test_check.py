@@ -73,6 +73,16 @@ def test_the_object_in_the_lake_is_checked_where_no_file_is_named(adce: Any, adc
     assert "1 games: 1 final" in result.stdout
 
 
+def test_what_a_body_lacks_and_what_follows_from_that_is_told(adce: Any, tmp_path: Path) -> None:
+    status = {"name": "STATUS_FINAL", "state": "post", "completed": False}
+    header = {"id": "401585601", "competitions": [{"status": {"type": status}}]}
+    (tmp_path / "body").write_text(json.dumps({"header": header, "padding": "x" * 100_000}))
+    result = adce("check", "espn_box_scores/401585601.json", str(tmp_path / "body"))
+    assert result.stdout.splitlines()[1] == (
+        "absent (a look that found no whole file); partial: game not final: STATUS_FINAL, but completed is false"
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [

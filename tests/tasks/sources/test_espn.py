@@ -286,6 +286,10 @@ def with_totals(team: dict[str, Any], *totals: str) -> dict[str, Any]:
         pytest.param(a_summary(LIVE), "game not final: in progress", id="in progress"),
         pytest.param(a_summary(SCHEDULED, boxscore={}), "game not final: scheduled", id="scheduled"),
         pytest.param(a_summary(POSTPONED), "game not final: STATUS_POSTPONED", id="postponed"),
+        pytest.param(
+            a_summary(FINAL | {"completed": False}), "game not final: STATUS_FINAL, but completed is false", id="open"
+        ),
+        pytest.param(a_summary(SUSPENDED), "game not final: STATUS_SUSPENDED, but completed is false", id="suspended"),
         pytest.param(a_summary(FORFEIT), "game not final: STATUS_FORFEIT", id="forfeited"),
         pytest.param(a_summary(plays=GAME), "plays stop before the end of the game", id="cut plays"),
         pytest.param(

@@ -18,7 +18,7 @@ from config.models import Config, Dataset
 from tasks.domain.absences import doubted
 from tasks.domain.agreement import believed, untouched
 from tasks.domain.errors import SelectionError
-from tasks.domain.expected import Cell, Selection, calendar_cells, game_cells
+from tasks.domain.expected import Cell, Selection, calendar_cells, game_cells, why_no_season, why_not_expected
 from tasks.domain.holds import all_believed
 from tasks.domain.keys import KeyPatterns, fixed_folder
 from tasks.domain.plan import Gap, make_plan
@@ -99,7 +99,7 @@ async def why(config: Config, ledger: Ledger, store: Store, text: str, now: date
     """
     cells = _cells_of(config, ledger, text, now)
     if not cells:
-        raise SelectionError(_nearest(config, text))
+        raise SelectionError(_nearest(config, text, now))
     survey, objects = await survey_of(config, ledger, store, cells, now)
     first_seen = ledger.first_seen(cells)
     planned = _Planned(config, ledger, survey.gaps(first_seen), doubted(ledger.absences(cells).values()), now)
@@ -348,10 +348,11 @@ def _next_action(config: Config, status: Status, place: Mapping[str, Any] | None
             return f"fetched by the next run; one begins every {config.reconcile.interval}"
 
 
-def _nearest(config: Config, text: str) -> str:
+def _nearest(config: Config, text: str, now: datetime) -> str:
     """What the text may have meant."""
-    if _day(text):
-        return f"{text}: nothing is expected of that day"
+    if day := _day(text):
+        why = why_no_season(min(dataset.first_season for dataset in config.datasets.values()), day, now)
+        return f"{text}: nothing is expected of that day" + (f": {why}" if why else "")
     if "/" not in text:
         return f"{text}: no key, no date, and no game of a schedule that `adce plan` has read"
     matched = KeyPatterns(config).match(text)
@@ -363,7 +364,7 @@ def _nearest(config: Config, text: str) -> str:
             f"no schedule of {dataset.schedule} that has been read lists such a game to be played; `adce plan` reads "
             "them, and names what is unknown"
         )
-        why_not = where if dataset.per == "game" else f"it is before {dataset.first_season}, or has not begun"
+        why_not = where if dataset.per == "game" else why_not_expected(dataset, fields, now)
         return f"{text}: has the shape of {name} ({what}), but is not expected: {why_not}"
     templates = [(key, name) for name, dataset in config.datasets.items() for key in dataset.keys]
     key, name = max(templates, key=lambda pair: SequenceMatcher(None, text, pair[0]).ratio())
@@ -392,7 +393,7 @@ def keys_of(config: Config, ledger: Ledger, texts: Iterable[str], now: datetime)
     cells: dict[str, Cell] = {}
     for text in texts:
         if not (found := _cells_of(config, ledger, text, now)):
-            raise SelectionError(_nearest(config, text))
+            raise SelectionError(_nearest(config, text, now))
         # Of a date, the files that are about this date alone: not those of its month and season.
         cells |= {key: cell for key, cell in found.items() if not _day(text) or cell.first_day == cell.last_day}
     return cells

@@ -102,18 +102,23 @@ class Selection:
                 earliest = min(dataset.first_season for dataset in chosen.values())
                 raise SelectionError(f"no files are expected of season {season}; the first is {earliest}")
             if not self.reaches(season, *seasons.window(season)):
-                raise SelectionError(f"season {season} has no day between {self.since} and {self.until}")
+                raise SelectionError(f"season {season} has no day{self._days()}")
         if next(calendar_cells(config, now, self), None) is None:
             first = min(dataset.first_season for dataset in chosen.values())
             last = seasons.current_season(now)
+            if first > last:
+                day = seasons.eastern_day(now)
+                raise SelectionError(f"no files{self._words()} are expected on {day}; the first season is {first}")
             raise SelectionError(f"no files{self._words()} are expected; the seasons are {first} to {last}")
 
     def _words(self) -> str:
         """ " of br_totals of 2023-24 since 2024-07-15"."""
-        what = ("of", ", ".join(self.datasets or self.sources)), ("of", ", ".join(self.seasons))
-        return "".join(
-            f" {word} {value}" for word, value in (*what, ("since", self.since), ("until", self.until)) if value
-        )
+        what = self.datasets or self.sources, self.seasons
+        return "".join(f" of {', '.join(names)}" for names in what if names) + self._days()
+
+    def _days(self) -> str:
+        """ " since 2024-07-15 until 2024-08-15"."""
+        return "".join(f" {word} {day}" for word, day in (("since", self.since), ("until", self.until)) if day)
 
     def has(self, name: str, dataset: Dataset) -> bool:
         return (not self.sources or dataset.source in self.sources) and (not self.datasets or name in self.datasets)
@@ -168,6 +173,50 @@ def calendar_cells(config: Config, now: datetime, selection: Selection | None = 
                     for template in dataset.keys:
                         key = template.format_map(fields)
                         yield Cell(key, name, season, first_day, last_day, due_at, url, fields, None, cost, arm)
+
+
+def why_not_expected(dataset: Dataset, fields: Mapping[str, str], now: datetime) -> str:
+    """Why no cell of the calendar has these fields, which a key of the dataset has in their right shapes."""
+    if dataset.per == "date":
+        try:
+            day = date.fromisoformat(fields.get("date") or fields["yyyymmdd"])
+        except ValueError:
+            return "there is no such day"
+        return why_no_season(dataset.first_season, day, now) or "its parts are not of one season"
+    if "season" in fields:
+        year = int(fields["season"][:4])
+        if fields["season"] != seasons.season_name(year):
+            return f"{fields['season']} is no season; write it as {seasons.season_name(year)}"
+    else:
+        year = int(fields["start_year"]) if "start_year" in fields else int(fields["end_year"]) - 1
+    season = seasons.season_name(year)
+    if why := _outside(dataset.first_season, year, now):
+        return why
+    if dataset.per == "month" and fields["month"] not in (months := seasons.months_of(season)):
+        return f"{season} has no month {fields['month']}; its months are {', '.join(months)}"
+    return "its parts are not of one season"
+
+
+def why_no_season(first_season: str, day: date, now: datetime) -> str | None:
+    """Why no season from the first one on, that has begun, has this day."""
+    year = seasons.start_year(seasons.season_of(day)) if day >= seasons.window(first_season)[0] else day.year - 1
+    if why := _outside(first_season, year, now):
+        return why
+    season, following = seasons.season_name(year), seasons.season_name(year + 1)
+    last = seasons.window(season)[1]
+    if day <= last:
+        return None
+    return f"{day} is in no season; {season} ends on {last}, and {following} begins on {seasons.window(following)[0]}"
+
+
+def _outside(first_season: str, year: int, now: datetime) -> str | None:
+    """Why nothing is expected of the whole season that begins in a year."""
+    current = seasons.current_season(now)
+    if year < seasons.start_year(first_season):
+        return f"the first season is {first_season}"
+    if year > seasons.start_year(current):
+        return f"{seasons.season_name(year)} has not begun; the current season is {current}"
+    return None
 
 
 def game_cells(

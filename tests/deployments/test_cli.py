@@ -70,7 +70,7 @@ def test_plan_shows_tables(adce: Any) -> None:
         ),
         pytest.param(
             ["--season", "2025-26", "--until", "2024-01-01"],
-            "adce: season 2025-26 has no day between None and 2024-01-01",
+            "adce: season 2025-26 has no day until 2024-01-01\n",
             id="season outside the days",
         ),
         pytest.param(["--as-of", "noon"], "adce: --as-of noon: not a time; write it as", id="time"),

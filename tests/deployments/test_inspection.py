@@ -87,6 +87,11 @@ def test_why_takes_a_date(adce: Adce, game: str) -> None:
             "has the shape of espn_summary (id 401999999), but is not expected",
         ),
         ("espn_schedules/19991231.json", "has the shape of espn_scoreboard (yyyymmdd 19991231), but is not expected"),
+        (
+            "espn_schedules/20250805.json",
+            "has the shape of espn_scoreboard (yyyymmdd 20250805), but is not expected: 2025",
+        ),
+        ("2025-08-05", "nothing is expected of that day: 2025-08-05 is in no season; 2024-25 ends on 2025-06-30, and "),
         ("401999999", "no key, no date, and no game of a schedule that `adce plan` has read"),
         ("nothing/*.json", "no dataset has such a key; the nearest is "),
     ],

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tasks.domain.errors import SelectionError
-from tasks.domain.expected import Selection, calendar_cells, game_cells
+from tasks.domain.expected import Selection, calendar_cells, game_cells, why_not_expected
 from tasks.domain.games import GameStatus
 from tasks.domain.keys import KeyPatterns, folders
 from tests.builders import NOW, a_config, a_game
@@ -113,7 +113,7 @@ def test_a_schedule_comes_along_from_the_first_season_on_that_somebody_needs() -
         (Selection(seasons=("1980-81",)), "no files are expected of season 1980-81; the first is 1996-97"),
         (Selection(since=date(2026, 1, 2), until=date(2026, 1, 1)), "since 2026-01-02 is after until"),
         (Selection(sources=("espn",), datasets=("br_totals",)), "br_totals is no dataset of espn"),
-        (Selection(seasons=("2023-24",), since=date(2025, 1, 1)), "season 2023-24 has no day between 2025-01-01 and"),
+        (Selection(seasons=("2023-24",), since=date(2025, 1, 1)), "season 2023-24 has no day since 2025-01-01$"),
         (Selection(since=date(2025, 7, 10), until=date(2025, 8, 20)), "since 2025-07-10 until 2025-08-20 are expected"),
         (
             Selection(since=date(2027, 1, 1)),
@@ -129,6 +129,46 @@ def test_a_schedule_comes_along_from_the_first_season_on_that_somebody_needs() -
 def test_a_selection_of_what_there_is_none_of_is_refused(selection: Selection, message: str) -> None:
     with pytest.raises(SelectionError, match=message):
         selection.check(CONFIG, NOW)
+
+
+def test_a_clock_before_all_seasons_is_told_of() -> None:
+    with pytest.raises(SelectionError, match=r"^no files are expected on 1989-12-31; the first season is 1996-97$"):
+        Selection().check(CONFIG, datetime(1990, 1, 1, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("key", "why"),
+    [
+        (
+            "espn_schedules/20250805.json",
+            "2025-08-05 is in no season; 2024-25 ends on 2025-06-30, and 2025-26 begins on 2025-09-25",
+        ),
+        (
+            "espn_schedules/20260805.json",
+            "2026-08-05 is in no season; 2025-26 ends on 2026-06-30, and 2026-27 begins on 2026-09-25",
+        ),
+        ("espn_schedules/20010105.json", "the first season is 2002-03"),
+        ("espn_schedules/00010105.json", "the first season is 2002-03"),
+        ("espn_schedules/20261101.json", "2026-27 has not begun; the current season is 2025-26"),
+        ("espn_schedules/20261345.json", "there is no such day"),
+        (
+            "basketball_reference/schedules/2026/july.html",
+            "2025-26 has no month july; its months are october, november, december, january, february, march, april, "
+            "may, june",
+        ),
+        ("basketball_reference/schedules/1999/april.html", "the first season is 1999-00"),
+        ("basketball_reference/schedules/2027/october.html", "2026-27 has not begun; the current season is 2025-26"),
+        ("basketball_reference/totals/1990/player_totals.html", "the first season is 1999-00"),
+        ("basketball_reference/totals/0000/player_totals.html", "the first season is 1999-00"),
+        ("nba_api_comprehensive/schedules/schedule_2023-25.json", "2023-25 is no season; write it as 2023-24"),
+        ("nba_api_comprehensive/schedules/schedule_2026-27.json", "2026-27 has not begun; the current season is 2025"),
+    ],
+)
+def test_each_way_of_not_being_expected_has_words_of_its_own(key: str, why: str) -> None:
+    matched = KeyPatterns(CONFIG).match(key)
+    assert matched
+    name, fields = matched
+    assert why_not_expected(CONFIG.datasets[name], fields, NOW).startswith(why)
 
 
 def test_every_expected_key_is_its_datasets_and_foreign_keys_are_nobodys() -> None:

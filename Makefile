@@ -10,8 +10,10 @@ BIN = .venv/bin
 run: .venv/.installed  ## the main job, against a sandbox of the three sites
 	$(BIN)/python -m deployments.demo
 
+# It may run beside `make run`, which writes to the same database: this server writes nothing on its own.
 ui: .venv/.installed  ## the Prefect UI, with the runs of `make run`
-	PREFECT_HOME=$(CURDIR)/.adce/prefect $(BIN)/prefect server start
+	PREFECT_HOME=$(CURDIR)/.adce/prefect PREFECT_SERVER_ANALYTICS_ENABLED=false PREFECT_API_BLOCKS_REGISTER_ON_START=false \
+		PREFECT_API_SERVICES_FLOW_RUN_NOTIFICATIONS_ENABLED=false $(BIN)/prefect server start
 
 test: .venv/.installed
 	$(BIN)/pytest -n 4 --dist loadgroup

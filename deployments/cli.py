@@ -18,6 +18,7 @@ from rich.console import Console
 
 from config.load import ConfigError, check_lake, load_config
 from config.secrets import masked
+from deployments.locks import only_one
 from deployments.terminal import progress
 from tasks.domain.errors import AdceError, SelectionError
 from tasks.domain.expected import Selection, in_utc
@@ -482,14 +483,16 @@ def up_command(
         if sandbox and lake is not None:
             raise AdceError("--sandbox has a lake of its own: leave out --lake")
         _choose(config, lake)
-        living = None
-        if sandbox:
-            from deployments.sandbox.system import prepare
+        place = home.absolute()
+        with only_one(place / "up.lock", "stop it, or name another folder with --home") if sandbox else _nothing():
+            living = None
+            if sandbox:
+                from deployments.sandbox.system import prepare
 
-            living = prepare(home.absolute())
-        from deployments.up import up  # imports Prefect, whose settings are now known
+                living = prepare(place)
+            from deployments.up import up  # imports Prefect, whose settings are now known
 
-        status = up(port, living, verbose=verbose)
+            status = up(port, living, verbose=verbose)
     raise typer.Exit(status)
 
 

@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import tempfile
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,13 +20,14 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowFilter, FlowFilterName, WorkPoolFilter, WorkPoolFilterName
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import PrefectException
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL, PREFECT_API_URL, temporary_settings
 
 from blocks.store import Store
 from config.load import load_config
 from config.models import Config
 from config.secrets import masked
 from deployments.children import Child, Children, GivenUp
+from deployments.locks import only_one
 from deployments.ports import LOOPBACK, is_free
 from deployments.prefect_yaml import ROOT, Deployment, deployments_for
 from deployments.sandbox.system import SandboxSystem
@@ -36,7 +37,7 @@ from tasks.domain.errors import AdceError
 _SERVER_STARTS_WITHIN = 120  # seconds
 _STOP_SPARE = timedelta(seconds=25)  # beyond a run's own grace: for it to look at the lake again, and record
 _LOOK_FOR_NEWS = 2.0  # seconds
-_RECONCILE = "reconcile"
+_RECONCILE, _FILL = "reconcile", "fill"
 _PYTHON = (sys.executable, "-W", "ignore")
 _PREFECT = (*_PYTHON, "-c", "from prefect.cli import app; app()")
 
@@ -44,7 +45,17 @@ _PREFECT = (*_PYTHON, "-c", "from prefect.cli import app; app()")
 def up(port: int, sandbox: SandboxSystem | None = None, *, verbose: bool = False) -> int:
     """Runs until it is told to stop; gives the exit status. Raises AdceError and ConfigError."""
     _make_paths_absolute()
-    return asyncio.run(_until_told(System(load_config(), port, sandbox), verbose))
+    with _only_server():
+        return asyncio.run(_until_told(System(load_config(), port, sandbox), verbose))
+
+
+def _only_server() -> AbstractContextManager[None]:
+    """No two servers of ours may have one database in a file: both would schedule its runs."""
+    scheme, _, path = PREFECT_API_DATABASE_CONNECTION_URL.value().partition(":///")
+    if PREFECT_API_URL.value() or not scheme.startswith("sqlite") or ":memory:" in path:
+        return nullcontext()
+    database = Path(path.partition("?")[0])
+    return only_one(database.with_name(f"{database.name}.up.lock"), "stop it, or let PREFECT_HOME name another folder")
 
 
 class System:
@@ -74,7 +85,7 @@ class System:
         made = [one for one in await set_up(self._config) if not one.what.startswith("deployment ")]
         for difference in made:
             say(f"set up: {difference.done}")
-        deployments = [self._scheduled(one) for one in entries]
+        deployments = [self._as_configured(one) for one in entries]
         with tempfile.TemporaryDirectory(prefix="adce-") as folder:
             await children.run(self._deploy(deployments, Path(folder)))
         say(f"deployed: {', '.join(one.full_name for one in deployments)}")
@@ -110,17 +121,19 @@ class System:
         argv = [*_PREFECT, "--no-prompt", "deploy", "--all", "--prefect-file", str(file)]
         return Child("prefect deploy", argv, {"PREFECT_API_URL": self.api}, cwd=ROOT)
 
-    def _scheduled(self, deployment: Deployment) -> Deployment:
-        """With the interval of the configuration."""
-        if not _is_reconcile(deployment) or deployment.interval is None:
-            return deployment
-        interval = self._config.reconcile.interval
-        schedule = deployment.entry["schedules"][0] | {"interval": interval.total_seconds()}
-        parameters = deployment.entry["parameters"]
-        if self._sandbox:
-            schedule["anchor_date"] = (datetime.now(UTC) + interval).isoformat()
-            parameters = parameters | self._sandbox.parameters
-        return replace(deployment, entry=deployment.entry | {"schedules": [schedule], "parameters": parameters})
+    def _as_configured(self, deployment: Deployment) -> Deployment:
+        """With the interval of the configuration, and the clock of the sandbox."""
+        entry = deployment.entry
+        if self._sandbox and deployment.flow in (_RECONCILE, _FILL):
+            span = self._sandbox.span if deployment.flow == _RECONCILE else {}
+            entry = entry | {"parameters": entry["parameters"] | {"as_of": self._sandbox.as_of} | span}
+        if _is_reconcile(deployment) and deployment.interval is not None:
+            interval = self._config.reconcile.interval
+            schedule = entry["schedules"][0] | {"interval": interval.total_seconds()}
+            if self._sandbox:
+                schedule["anchor_date"] = (datetime.now(UTC) + interval).isoformat()
+            entry = entry | {"schedules": [schedule]}
+        return replace(deployment, entry=entry)
 
     async def _answers(self) -> None:
         async with get_client() as client:
@@ -189,7 +202,7 @@ async def _until_told(system: System, verbose: bool) -> int:
 
 async def _tell_news(since: datetime) -> None:
     """A line for every reconcile and ad hoc fill that ends."""
-    flows = FlowFilter(name=FlowFilterName(any_=[_RECONCILE, "fill"]))
+    flows = FlowFilter(name=FlowFilterName(any_=[_RECONCILE, _FILL]))
     told = set()
     while True:
         with suppress(httpx.HTTPError, PrefectException):  # it is away for a moment, and then tells

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from prefect import flow
@@ -23,6 +23,7 @@ async def fill(
     until: date | None = None,
     keys: list[str] | None = None,
     priority: Priority | None = None,
+    as_of: datetime | None = None,
     dry_run: bool = False,
 ) -> State[Any]:
     """Fetches what the lake lacks of a source, dataset, season or span of days, or of some files, now.
@@ -37,10 +38,11 @@ async def fill(
         until: only up to this day
         keys: only these files, by their keys in the lake
         priority: CRITICAL, HIGH, MEDIUM or LOW for all of it, rather than what each file would have
+        as_of: look at the lake as if it were this time
         dry_run: only tell what would be fetched
     """
     selection = Selection(_maybe(source), _maybe(dataset), _maybe(season), since, until, tuple(keys or ()))
-    return await conclude(reconcile_lake(selection, priority=priority, dry_run=dry_run))
+    return await conclude(reconcile_lake(selection, as_of=as_of, priority=priority, dry_run=dry_run))
 
 
 def _maybe(name: str | None) -> tuple[str, ...]:

@@ -8,7 +8,6 @@ import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from blocks.store import Store
 from config.load import load_config
@@ -34,7 +33,8 @@ _PACE = {
 class SandboxSystem:
     lake: Path
     sites: Child
-    parameters: dict[str, Any]  # of every reconcile
+    as_of: str  # the clock of every run
+    span: dict[str, str]  # of every reconcile
 
 
 def prepare(home: Path) -> SandboxSystem:
@@ -70,4 +70,4 @@ def prepare(home: Path) -> SandboxSystem:
         rate = config.sources[source].rates[0]
         argv.append(f"--rate={source}={rate.requests}/{rate.seconds:g}")
     span = {"since": f"{SPAN.since}", "until": f"{SPAN.until}"}
-    return SandboxSystem(lake, Child("sandbox", argv), {"as_of": NOW.isoformat(), **span})
+    return SandboxSystem(lake, Child("sandbox", argv), NOW.isoformat(), span)

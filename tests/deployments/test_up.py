@@ -16,8 +16,10 @@ from typing import Any
 
 import httpx
 import pytest
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL, PREFECT_API_URL, temporary_settings
 
+from deployments.locks import only_one
+from tasks.domain.errors import AdceError
 from tests.servers import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -77,6 +79,19 @@ def test_the_living_system_fills_a_lake_survives_a_death_and_stops_without_a_tra
         completed = {"flow_runs": {"name": {"like_": "2026-01-05 to"}, "state": {"type": {"any_": ["COMPLETED"]}}}}
         api = f"http://127.0.0.1:{system.port}/api"
         assert httpx.post(f"{api}/flow_runs/filter", json=completed, trust_env=False).json()
+        adhoc = httpx.get(f"{api}/deployments/name/fill/adhoc", trust_env=False).json()
+        assert adhoc["parameters"] == {"as_of": "2026-01-15T12:00:00+00:00"}, "no other clock than the reconcile's"
+        second = subprocess.run(
+            [ADCE, "up", "--sandbox", "--home", str(system.home), "--port", "1"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (second.returncode, second.stderr) == (
+            2,
+            f"adce: {system.home} is in use by another `adce up`, process {system.process.pid}; stop it, or name "
+            "another folder with --home\n",
+        )
         [worker] = (pid for pid in system.processes() if b"worker\0start" in Path(f"/proc/{pid}/cmdline").read_bytes())
         os.kill(worker, signal.SIGKILL)
         system.wait_for("worker died with SIGKILL; it is started again in 1 s")
@@ -88,6 +103,54 @@ def test_the_living_system_fills_a_lake_survives_a_death_and_stops_without_a_tra
     finally:
         system.process.kill()
         system.process.wait()
+
+
+def test_one_system_a_folder(adce: Callable[..., Any], tmp_path: Path) -> None:
+    with only_one(tmp_path / "up.lock", "stop it"):
+        result = adce("up", "--sandbox", "--home", str(tmp_path), "--port", "1")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        f"adce: {tmp_path} is in use by another `adce up`, process {os.getpid()}; stop it, or name another folder with "
+        "--home\n"
+    )
+    assert not (tmp_path / "lake").exists()
+
+
+def test_one_server_a_database(adce: Callable[..., Any], tmp_path: Path) -> None:
+    database = {
+        PREFECT_API_DATABASE_CONNECTION_URL: f"sqlite+aiosqlite:///{tmp_path}/prefect.db",
+        PREFECT_API_URL: None,
+    }
+    with temporary_settings(database), only_one(tmp_path / "prefect.db.up.lock", "stop it"):
+        result = adce("up", "--port", "1")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        f"adce: {tmp_path} is in use by another `adce up`, process {os.getpid()}; stop it, or let PREFECT_HOME name "
+        "another folder\n"
+    )
+
+
+def test_the_death_of_who_holds_a_lock_frees_it(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    holds = (
+        "import pathlib, sys, time; from deployments.locks import only_one\n"
+        "with only_one(pathlib.Path(sys.argv[1]), ''): print('held', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", holds, lock], stdout=subprocess.PIPE, cwd=ROOT) as holder:
+        assert holder.stdout
+        holder.stdout.readline()
+        with pytest.raises(AdceError, match=f"process {holder.pid}; wait"), only_one(lock, "wait"):
+            pass
+        holder.kill()
+        holder.wait()
+        with only_one(lock, "wait"):
+            pass
+
+
+def test_the_ui_of_the_demonstration_tells_nobody_and_writes_nothing() -> None:
+    told = subprocess.run(["make", "--dry-run", "ui"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for setting in ("SERVER_ANALYTICS", "API_SERVICES_FLOW_RUN_NOTIFICATIONS"):
+        assert f"PREFECT_{setting}_ENABLED=false" in told
 
 
 def test_a_port_that_is_in_use_is_one_line(adce: Callable[..., Any]) -> None:

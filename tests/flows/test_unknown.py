@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,14 @@ def test_a_file_by_key_that_nothing_expects_is_refused(run_reconcile: Reconcile,
     assert state.is_failed()
     assert (state.message or "").startswith("espn_schedules/19991231.json is not expected; `adce why")
     assert sites.requests() == []
+
+
+@pytest.mark.usefixtures("prefect_api", "adce_home")
+def test_a_fill_looks_at_the_lake_by_the_clock_that_it_is_given() -> None:
+    state = _ended(["espn_schedules/20260113.json"], as_of=NOW - timedelta(days=2), dry_run=True)
+    report = state.result()
+    assert isinstance(report, Report)
+    assert (report.counts["not_due"], report.counts["total"]) == (1, 1)
 
 
 def test_a_part_of_another_run_fetches_no_schedule_of_its_own(run_reconcile: Reconcile, sites: SandboxProcess) -> None:

@@ -13,6 +13,7 @@ from rich.table import Table
 from tasks.check import Checked
 from tasks.domain.states import State
 from tasks.domain.verdicts import Consequence
+from tasks.domain.wording import plural
 from tasks.why import Answer
 
 _MOST_IN_FULL = 5
@@ -61,7 +62,7 @@ def show_check(checked: Checked, console: Console) -> None:
     if checked.verdict.games:
         statuses = Counter(game.status.value for game in checked.verdict.games)
         games = ", ".join(f"{count} {status}" for status, count in statuses.most_common())
-        console.print(f"{len(checked.verdict.games)} games: {games}")
+        console.print(f"{plural(len(checked.verdict.games), 'game')}: {games}")
 
 
 def _show_in_full(answer: Answer, ui: str | None, console: Console) -> None:
@@ -91,7 +92,7 @@ def _show_in_full(answer: Answer, ui: str | None, console: Console) -> None:
         error = f": {escape(attempt.error)}" if attempt.error else f", {attempt.bytes:,} bytes{took}"
         console.print(f"  {_minute(attempt.at)}  {attempt.outcome}{error}  [dim]{_run(answer, attempt.run, ui)}[/dim]")
     if len(answer.attempts) > _MOST_ATTEMPTS:
-        console.print(f"  and {len(answer.attempts) - _MOST_ATTEMPTS} attempts before; --json tells more")
+        console.print(f"  and {plural(len(answer.attempts) - _MOST_ATTEMPTS, 'attempt')} before; --json tells more")
     for change in answer.changes:
         kept = f"the former version is {escape(change.kept_as)}" if change.kept_as else "the bucket keeps versions"
         console.print(f"  {_minute(change.at)}  corrected at the source; {kept}")

@@ -23,6 +23,7 @@ from deployments.terminal import progress
 from tasks.domain.errors import AdceError, SelectionError
 from tasks.domain.expected import Selection, in_utc
 from tasks.domain.times import check_fetching_clock
+from tasks.domain.wording import plural
 
 if TYPE_CHECKING:  # Prefect takes seconds to import, and what does not need it is to answer at once
     from prefect.states import State
@@ -262,7 +263,7 @@ def prune(
         except ValidationError:
             raise AdceError(f"--keep {keep}: a number and a unit, as 90d") from None
         before = datetime.now(UTC) - lasts
-        typer.echo(f"{ledger.prune(before)} attempts from before {before:%Y-%m-%d %H:%M} UTC forgotten")
+        typer.echo(f"{plural(ledger.prune(before), 'attempt')} from before {before:%Y-%m-%d %H:%M} UTC forgotten")
 
 
 @ledger_app.command()
@@ -382,7 +383,7 @@ def add_unavailable(
         with _ledger(config) as (_, ledger):
             ledger.record_absences(taking_out.absences(" ".join(note.split()), expires, now))
         count = len(taking_out.marks)
-        typer.echo(f"{count:,} {'file is' if count == 1 else 'files are'} unavailable until {expires:%Y-%m-%d}")
+        typer.echo(f"{plural(count, 'file')} {'is' if count == 1 else 'are'} unavailable until {expires:%Y-%m-%d}")
 
 
 def _ask(question: str) -> None:
@@ -407,9 +408,11 @@ def clear_unavailable(keys: KeysArgument, config: ConfigOption = None) -> None:
             with suppress(SelectionError):
                 chosen |= known.keys() & keys_of(settings, ledger, [text], datetime.now(UTC)).keys()
         if not chosen:
-            raise AdceError(f"{', '.join(keys)}: none of the {len(known)} files that `adce unavailable list` shows")
+            raise AdceError(
+                f"{', '.join(keys)}: none of the {plural(len(known), 'file')} that `adce unavailable list` shows"
+            )
         ledger.clear_absences(chosen)
-        typer.echo(f"{len(chosen)} files are looked for again")
+        typer.echo(f"{plural(len(chosen), 'file')} {'is' if len(chosen) == 1 else 'are'} looked for again")
 
 
 @unavailable_app.command("list")
@@ -422,8 +425,11 @@ def list_unavailable(config: ConfigOption = None, as_json: JsonOption = False) -
             return
         for absence in absences:
             until = f"until {absence.until:%Y-%m-%d}" if absence.until else "not yet counted as unavailable"
-            why = f"operator: {absence.note}" if absence.note is not None else absence.evidence
-            typer.echo(f"{absence.key}  {until}  {absence.looks} looks since {absence.first:%Y-%m-%d}  {why}")
+            if absence.note is not None:
+                why = f"set on {absence.first:%Y-%m-%d}  operator: {absence.note}"
+            else:
+                why = f"{plural(absence.looks, 'look')} since {absence.first:%Y-%m-%d}  {absence.evidence}"
+            typer.echo(f"{absence.key}  {until}  {why}")
         if not absences:
             typer.echo("none", err=True)
 

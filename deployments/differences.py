@@ -15,6 +15,7 @@ from rich.table import Table
 from tasks.difference import Difference
 from tasks.domain.states import State, Status
 from tasks.domain.unknown import seasons_of
+from tasks.domain.wording import plural
 from tasks.report import Report
 
 _MOST_ROWS = 20
@@ -37,7 +38,7 @@ def show(difference: Difference, console: Console) -> None:
     cells = difference.new.survey.cells
     changes = Counter((cells[key].dataset, _named(old), _named(new, why=True)) for key, old, new in difference.states)
     for (dataset, before, after), n in changes.most_common(_MOST_ROWS):
-        console.print(f"{n} files of {escape(dataset)}: {escape(before)} → {escape(after)}", soft_wrap=True)
+        console.print(f"{plural(n, 'file')} of {escape(dataset)}: {escape(before)} → {escape(after)}", soft_wrap=True)
     _more(changes, "changes of state", console)
     before, after = (seasons_of(report.unknown) or "nothing" for report in (difference.old, difference.new))
     if (before, after) != ("nothing", "nothing"):

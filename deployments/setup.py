@@ -22,6 +22,7 @@ from config.models import Config, Priority
 from deployments.prefect_yaml import deployments_for
 from tasks.buckets import bucket_trouble, buckets_of, ensure_bucket, ensure_buckets, server_address
 from tasks.domain.errors import AdceError
+from tasks.domain.wording import duration
 
 WORK_POOL = "adce"
 ECS_POOL = "adce-ecs"
@@ -195,8 +196,9 @@ async def _of_deployments(client: PrefectClient, config: Config) -> AsyncIterato
             continue
         for every in (getattr(of_time.schedule, "interval", None) for of_time in one.schedules if want.interval):
             if every != interval:
+                times = f"every {duration(every)}" if every else "at other times"
                 yield Difference(
                     what,
-                    f"runs every {every}, and reconcile.interval is {interval}; "
+                    f"runs {times}, and reconcile.interval is {duration(interval)}; "
                     "say the same in prefect.yaml and run `prefect --no-prompt deploy --all`",
                 )

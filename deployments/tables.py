@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tasks.domain.coverage import plural
 from tasks.domain.states import State
+from tasks.domain.wording import plural
 from tasks.report import COMPARED, Report
 
 _MOST_ROWS = 40
@@ -82,7 +82,7 @@ def _fills(report: Report) -> Table:
     is_plan = report.outcomes is None
     verb = "to fetch" if is_plan else "started"
     table = Table(
-        title=f"{len(report.fills)} fills {verb}, the most important first",
+        title=f"{plural(len(report.fills), 'fill')} {verb}, the most important first",
         box=SIMPLE_HEAD,
         pad_edge=False,
         padding=(0, 1, 0, 0),
@@ -125,7 +125,7 @@ def _short(days: str) -> str:
 
 
 def _show_outcomes(report: Report, console: Console) -> None:
-    console.print(f"{len(report.filled)} files stored, {report.fared()} in {report.seconds:.0f} s")
+    console.print(f"{plural(len(report.filled), 'file')} stored, {report.fared()} in {report.seconds:.0f} s")
     for outcome in report.failed[:_MOST_ROWS]:
         colour = "red" if outcome.told == "failed" else "magenta"
         console.print(f"[{colour}]{outcome.told}[/] {escape(outcome.key)}: {escape(outcome.error or '')}")

@@ -33,6 +33,7 @@ from deployments.prefect_yaml import ROOT, Deployment, deployments_for
 from deployments.sandbox.system import SandboxSystem
 from deployments.setup import WORK_POOL, set_up
 from tasks.domain.errors import AdceError
+from tasks.domain.wording import duration
 
 _SERVER_STARTS_WITHIN = 120  # seconds
 _STOP_SPARE = timedelta(seconds=25)  # beyond a run's own grace: for it to look at the lake again, and record
@@ -93,7 +94,7 @@ class System:
         await self._reconcile_now(deployments)
         children.keep(self._worker())
         interval = self._config.reconcile.interval
-        say(f"a worker runs what is due: a reconcile now, and every {_told(interval)}; Ctrl-C stops everything")
+        say(f"a worker runs what is due: a reconcile now, and every {duration(interval)}; Ctrl-C stops everything")
         if self._sandbox:
             say(f"delete files under {self._sandbox.lake}, and see them come back")
         await _tell_news(begun)
@@ -235,11 +236,6 @@ def _make_paths_absolute() -> None:
         os.environ["ADCE_LEDGER"] = f"sqlite:///{Path(path).absolute()}"
     if file := os.environ.get("ADCE_CONFIG"):
         os.environ["ADCE_CONFIG"] = str(Path(file).absolute())
-
-
-def _told(interval: timedelta) -> str:
-    seconds = interval.total_seconds()
-    return f"{seconds / 60:g} min" if seconds >= 60 else f"{seconds:g} s"
 
 
 def say(line: str) -> None:

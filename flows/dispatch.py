@@ -38,6 +38,7 @@ from tasks.domain.plan import (
     why_held,
     why_waiting,
 )
+from tasks.domain.wording import duration
 from tasks.history import FileOutcome
 from tasks.progress import PROGRESS
 
@@ -155,7 +156,7 @@ class Dispatcher:
             outage = self.run.outage
             self._trouble = self._trouble or outage.final
             if self._trouble or time.monotonic() >= self._deadline:
-                budget = f"time budget of {self.run.config.reconcile.time_budget} is used up"
+                budget = f"time budget of {duration(self.run.config.reconcile.time_budget)} is used up"
                 self._defer(self._queue, str(outage.reason or budget))
             try:
                 await self._go_on()

@@ -23,6 +23,7 @@ from tasks.domain.errors import AdceError
 from tasks.domain.expected import Cell
 from tasks.domain.plan import Fill
 from tasks.domain.seasons import window
+from tasks.domain.wording import duration
 from tasks.history import FileOutcome
 from tasks.leases import run_of
 from tasks.prefect_api import trouble
@@ -191,10 +192,12 @@ async def _end_of(run: Run, flow_run: FlowRun, fills: Sequence[Fill]) -> State[N
             elif not (run.stopped or begun or state.is_final()) and now - handed_over > patience:
                 within = timedelta(seconds=round(patience))
                 if state.is_pending():  # its process has died before it could say so, or nobody could be told
-                    lost: State[None] = Crashed(message=f"a worker took it, and it had not begun after {within}")
+                    lost: State[None] = Crashed(
+                        message=f"a worker took it, and it had not begun after {duration(within)}"
+                    )
                     await _set(run, flow_run.id, lost)
                     return lost
-                why = f"no worker has begun it within {within}"
+                why = f"no worker has begun it within {duration(within)}"
                 log.warning("%s: %s; is a worker of pool %r up?", flow_run.name, why, flow_run.work_pool_name)
                 never: State[None] = Cancelled(message=why)
                 await _set(run, flow_run.id, never)

@@ -24,6 +24,7 @@ from prefect.settings import PREFECT_API_URL
 from prefect.states import Crashed, State
 
 from tasks.buckets import server_address
+from tasks.domain.wording import duration
 from tasks.leases import FAILED, Leases, Server
 
 if TYPE_CHECKING:
@@ -121,7 +122,9 @@ async def _give_up_the_never_begun(client: PrefectClient, patience: timedelta) -
         for found in await client.read_flow_runs(flow_run_filter=FlowRunFilter.parse_obj(pending)):
             state = found.state
             if found.work_pool_name and state and datetime.now(UTC) - state.timestamp > patience:
-                never: State[Any] = Crashed(message=f"a worker took it, and it had not begun after {patience}")
+                never: State[Any] = Crashed(
+                    message=f"a worker took it, and it had not begun after {duration(patience)}"
+                )
                 await client.set_flow_run_state(found.id, never, force=True)
                 log.warning("flow run %s: %s", found.name, never.message)
 

@@ -23,6 +23,7 @@ from tasks.coverage import markdown as coverage_markdown
 from tasks.domain.errors import AdceError
 from tasks.domain.expected import Selection, in_utc
 from tasks.domain.plan import in_start_order
+from tasks.domain.wording import plural
 from tasks.progress import PROGRESS, no_progress
 from tasks.report import IN_REPORT, Report
 from tasks.view import Part
@@ -37,7 +38,7 @@ def run_name() -> str:
     given = flow_run.parameters
     parts = [*_listed(given, "source"), *_listed(given, "dataset"), *_listed(given, "season")]
     parts += [f"{word} {given[name]}" for word, name in (("from", "since"), ("to", "until")) if given.get(name)]
-    parts += [f"{len(given['keys'])} files"] if given.get("keys") else []
+    parts += [plural(len(given["keys"]), "file")] if given.get("keys") else []
     return " ".join(["dry run:"] * bool(given.get("dry_run")) + (parts or ["everything"]))
 
 
@@ -198,6 +199,6 @@ async def publish(report: Report) -> None:
     """What a run tells: a log line, and three artifacts in the Prefect UI, all of the same numbers."""
     get_run_logger().info(report.line())
     await create_markdown_artifact(report.markdown(), key="reconcile", description=report.line())
-    await create_markdown_artifact(report.plan_markdown(), key="plan", description=f"{len(report.fills)} fills")
+    await create_markdown_artifact(report.plan_markdown(), key="plan", description=plural(len(report.fills), "fill"))
     cover = report.coverage
     await create_markdown_artifact(coverage_markdown(cover), key="coverage", description=cover.total.line())

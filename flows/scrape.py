@@ -43,6 +43,7 @@ from tasks.domain.plan import Fill, without
 from tasks.domain.rollout import asks_its_own_way, source_for
 from tasks.domain.states import Examination, LakeObject, version_of
 from tasks.domain.verdicts import Fault, Verdict, Wholeness
+from tasks.domain.wording import duration, plural
 from tasks.history import Change, FileOutcome
 from tasks.inventory import judge
 from tasks.sources.documents import stands_before
@@ -73,7 +74,7 @@ async def scrape(
         words = " or ".join(sorted({o.told for o in failed}, reverse=True))  # "failed", "failed or absent"
         first = min(failed, key=lambda o: o.told == "absent")
         return Failed(message=f"{len(failed)} of {len(outcomes)} files {words}; the first: {first.key}: {first.error}")
-    return Completed(message=f"{counts['stored']} files stored, {counts['deferred']} deferred")
+    return Completed(message=f"{plural(counts['stored'], 'file')} stored, {counts['deferred']} deferred")
 
 
 def _own_logger() -> Any:
@@ -121,7 +122,7 @@ async def fill_gaps(run: Run, fill: Fill) -> list[FileOutcome]:
                 group.create_task(one(path, cells))
     except TimeoutError:
         done = {o.key for o in outcomes}
-        reason = f"its fill was stopped after its time limit of {limit}"
+        reason = f"its fill was stopped after its time limit of {duration(limit)}"
         if run.outage.reason:
             reason = str(run.outage.reason)
         if run.stopped:

@@ -19,6 +19,7 @@ from config.secrets import tells_a_place
 from tasks import guard
 from tasks.domain.errors import FetchError
 from tasks.domain.keys import FIELD_PATTERNS
+from tasks.domain.wording import duration
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +81,7 @@ class Prepared:
         how = "cut short"
         try:
             if not (await asyncio.wait({ending}, timeout=timeout.total_seconds()))[0]:
-                how = f"stopped after its timeout of {timeout}"
+                how = f"stopped after its timeout of {duration(timeout)}"
                 raise FetchError(f"{self.line}: {how}")
             how = f"exit status {ending.result()}"
         finally:

@@ -11,7 +11,7 @@ from statistics import fmean
 from typing import Any
 
 from config.models import TEST_FOLDER, Config
-from tasks.domain.coverage import Coverage, measure, plural
+from tasks.domain.coverage import Coverage, measure
 from tasks.domain.holds import Hold, Phase
 from tasks.domain.plan import Deferral, Fill
 from tasks.domain.reasons import Limit
@@ -20,6 +20,7 @@ from tasks.domain.states import Kind, State, Status, count_states
 from tasks.domain.survey import Survey
 from tasks.domain.switches import switches
 from tasks.domain.unknown import Unknown, by_season, seasons_of
+from tasks.domain.wording import plural
 from tasks.history import Arm, FileOutcome, Performance
 from tasks.leases import RunRecord
 
@@ -329,7 +330,7 @@ class Report:
         counts = self.counts
         states = ", ".join(f"{counts[state.value]} {state.value}" for state in State)
         told = [
-            f"{counts['total']} files expected: {states}",
+            f"{plural(counts['total'], 'file')} expected: {states}",
             f"{len(self.filled)} filled, {self.fared()}, {len(self.left)} left for later",
         ]
         if self.handed:
@@ -387,7 +388,7 @@ class Report:
         lines += [f"**{self.handed}.**", ""] if self.handed else []
         lines += [f"{self.conclusion()}", ""] if self.complete else []
         lines += [f"Switches: {', '.join(self.switches)}.", ""] if self.switches else []
-        lines += [f"{len(self.filled)} files filled in {self.seconds:.0f} s.", ""]
+        lines += [f"{plural(len(self.filled), 'file')} filled in {self.seconds:.0f} s.", ""]
         lines += [self.reading, ""] if self.reading else []
         lines += self._rollouts_markdown()
         lines += _section(
@@ -404,11 +405,11 @@ class Report:
         lines += _section(
             "Left for later",
             [
-                (f"{n} files", f"{reason}; until {_iso(until) or 'it is changed'}")
+                (plural(n, "file"), f"{reason}; until {_iso(until) or 'it is changed'}")
                 for (reason, until), n in reasons.items()
             ],
         )
-        lines += _section("Unavailable", [(f"{n} files", reason) for reason, n in self.taken_out.items()])
+        lines += _section("Unavailable", [(plural(n, "file"), reason) for reason, n in self.taken_out.items()])
         needs = [
             (f"{row['dataset']} {row['season']}", f"needs {', '.join(row['needs'])}{_more(row)}")
             for row in by_season(self.unknown)
@@ -505,7 +506,7 @@ def _and_more(keys: Sequence[str]) -> str:
 
 
 def _files(count: int) -> str:
-    return f"{count:,} file is" if count == 1 else f"{count:,} files are"
+    return f"{plural(count, 'file')} {'is' if count == 1 else 'are'}"
 
 
 def _more(row: Mapping[str, Any]) -> str:

@@ -9,9 +9,9 @@ from datetime import datetime
 from blocks.store import Store
 from config.models import Config
 from tasks.domain.absences import Absence
-from tasks.domain.coverage import plural
 from tasks.domain.expected import Cell
 from tasks.domain.states import Kind, State, Status
+from tasks.domain.wording import plural
 from tasks.ledger import Ledger
 from tasks.why import keys_of, survey_of
 

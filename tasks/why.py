@@ -27,6 +27,7 @@ from tasks.domain.scoring import success_factor
 from tasks.domain.states import Kind, LakeObject, State, Status, taken_at
 from tasks.domain.survey import Survey, listed_games, take_survey
 from tasks.domain.times import horizon
+from tasks.domain.wording import duration
 from tasks.history import Attempt, Change
 from tasks.inventory import check_ids, examine_stored
 from tasks.leases import Leases, RunRecord, run_records
@@ -345,7 +346,7 @@ def _next_action(config: Config, status: Status, place: Mapping[str, Any] | None
         case _ if place and place["eta"]:
             return f"fetched by the run of the plan, about {place['eta'][:16].replace('T', ' ')} UTC"
         case _:
-            return f"fetched by the next run; one begins every {config.reconcile.interval}"
+            return f"fetched by the next run; one begins every {duration(config.reconcile.interval)}"
 
 
 def _nearest(config: Config, text: str, now: datetime) -> str:

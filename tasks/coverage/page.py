@@ -16,8 +16,9 @@ from urllib.parse import quote
 
 from tasks.coverage.grid import Column, Line, grid_of
 from tasks.coverage.shades import DARK, LIGHT, NONE, SHADES, UNKNOWN, percent_of, sentence_of, shade_of
-from tasks.domain.coverage import Coverage, Hole, Tally, plural
+from tasks.domain.coverage import Coverage, Hole, Tally
 from tasks.domain.states import State
+from tasks.domain.wording import plural
 
 MOST_HOLES = 50_000
 _HERE = Path(__file__).parent

@@ -9,7 +9,8 @@ from operator import attrgetter
 
 from tasks.coverage.grid import Column, Grid, Line, grid_of
 from tasks.coverage.shades import DARK, LIGHT, NONE, SHADES, UNKNOWN, percent_of, shade_of
-from tasks.domain.coverage import By, Coverage, Tally, plural
+from tasks.domain.coverage import By, Coverage, Tally
+from tasks.domain.wording import plural
 
 _MOST_COLUMNS = 36
 _CELL, _ROW, _LETTER, _MARGIN = 31, 18, 7.2, 12

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tasks.domain.coverage import Tally, plural
+from tasks.domain.coverage import Tally
 from tasks.domain.states import State
+from tasks.domain.wording import plural
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from rich.text import Text
 
 from tasks.coverage.grid import OTHER, Grid, Line, grid_of
 from tasks.coverage.shades import NONE, SHADES, UNKNOWN, Shade, percent_of, shade_of, whole_percent_of
-from tasks.domain.coverage import By, Coverage, Tally, plural
+from tasks.domain.coverage import By, Coverage, Tally
+from tasks.domain.wording import plural
 
 _CELL = 5  # " 100✓"
 _TOTAL = 7  # " 99.9▆ "

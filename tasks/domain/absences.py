@@ -10,6 +10,7 @@ from config.models import Unavailability
 from tasks.domain.reasons import Limit
 from tasks.domain.states import State, Status
 from tasks.domain.times import SKEW
+from tasks.domain.wording import plural
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ def status_of(absence: Absence, rules: Unavailability, now: datetime) -> Status 
         if absence.note is not None:
             told = f"set by an operator: {absence.note}"
             return Status(State.UNAVAILABLE, told, until=absence.until, limit=Limit.OPERATOR)
-        since = f"{absence.looks} looks since {absence.first:%Y-%m-%d %H:%M} UTC"
+        since = f"{plural(absence.looks, 'look')} since {absence.first:%Y-%m-%d %H:%M} UTC"
         what = "never whole at the source" if absence.unfinished else "the source has none"
         return Status(State.UNAVAILABLE, f"{what}: {absence.evidence} ({since})", until=absence.until)
     if absence.looks < rules.looks:
@@ -90,7 +91,7 @@ def status_of(absence: Absence, rules: Unavailability, now: datetime) -> Status 
     again = _next_look(absence, rules)
     if now >= again:
         return None
-    return Status(State.DEFERRED, f"back-off after {absence.looks} looks: {absence.evidence}", until=again)
+    return Status(State.DEFERRED, f"back-off after {plural(absence.looks, 'look')}: {absence.evidence}", until=again)
 
 
 def _next_look(absence: Absence, rules: Unavailability) -> datetime:

@@ -15,6 +15,7 @@ from tasks.domain.expected import Cell
 from tasks.domain.reasons import Limit
 from tasks.domain.states import State, Status
 from tasks.domain.unknown import Unknown
+from tasks.domain.wording import plural
 
 
 class By(StrEnum):
@@ -104,10 +105,6 @@ def add_up(tallies: Iterable[Tally]) -> Tally:
         return tallies[0]
     counts = {name: sum(map(attrgetter(name), tallies)) for name in _COUNTS}
     return Tally(**counts, unknown=frozenset().union(*(tally.unknown for tally in tallies)))
-
-
-def plural(count: int, word: str) -> str:
-    return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from enum import StrEnum
 
 from config.models import Backoff, BreakerRules, Config
 from tasks.domain.times import SKEW
+from tasks.domain.wording import duration, plural
 
 # While a probe is out, nobody else asks; one that is so late has died.
 PROBE_PATIENCE = timedelta(minutes=2)
@@ -141,7 +142,11 @@ def failed(hold: Hold, rules: BreakerRules, asked: datetime, now: datetime, reas
     failures = (*(at for at in hold.failures if at > now - rules.window), now)
     if len(failures) < rules.failures:
         return replace(hold, failures=failures, reason=reason)
-    return Hold(hold.name, now + rules.open_for, f"{len(failures)} failures within {rules.window}; the last: {reason}")
+    return Hold(
+        hold.name,
+        now + rules.open_for,
+        f"{plural(len(failures), 'failure')} within {duration(rules.window)}; the last: {reason}",
+    )
 
 
 def succeeded(hold: Hold, asked: datetime, now: datetime) -> Hold:

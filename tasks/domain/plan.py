@@ -16,6 +16,7 @@ from tasks.domain.maintenance import window_at
 from tasks.domain.rollout import asks_its_own_way, reached, scraper_of, variant_of
 from tasks.domain.scoring import Score, priority_of, score_of
 from tasks.domain.states import Kind
+from tasks.domain.wording import plural
 
 _KINDS = list(Kind)
 
@@ -228,9 +229,9 @@ class RunCap:
     def why_not(self, priority: Priority) -> str | None:
         """Counts one more fill, or tells which cap forbids it."""
         if sum(self._started.values()) >= self.total:
-            return f"run cap: {self.total} fills a run"
+            return f"run cap: {plural(self.total, 'fill')} a run"
         if self._started[priority] >= self.by_priority.get(priority, self.total):
-            return f"run cap: {self.by_priority[priority]} {priority.value} fills a run"
+            return f"run cap: {plural(self.by_priority[priority], f'{priority.value} fill')} a run"
         self._started[priority] += 1
         return None
 

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from config.models import Config
 from tasks.domain.maintenance import window_at
+from tasks.domain.wording import plural
 
 
 def switches(config: Config, now: datetime) -> list[str]:
@@ -13,7 +14,7 @@ def switches(config: Config, now: datetime) -> list[str]:
     found = {
         "everything off": not config.enabled,
         "dry run": config.dry_run,
-        f"test mode, {config.test_fills} fills": config.test_mode,
+        f"test mode, {plural(config.test_fills, 'fill')}": config.test_mode,
         "weighting off": not config.scoring.weighting,
         "success factor off": config.scoring.weighting and not config.scoring.success.enabled,
     }

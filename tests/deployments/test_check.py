@@ -70,7 +70,7 @@ def test_the_object_in_the_lake_is_checked_where_no_file_is_named(adce: Any, adc
     result = adce("check", BOARD)
     assert result.exit_code == 0
     assert "stored; whole" in result.stdout
-    assert "1 games: 1 final" in result.stdout
+    assert "1 game: 1 final" in result.stdout
 
 
 def test_what_a_body_lacks_and_what_follows_from_that_is_told(adce: Any, tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def test_plan_as_json_is_one_document_with_the_promised_fields(adce: Any) -> Non
 
 def test_plan_shows_tables(adce: Any) -> None:
     result = adce("plan", "--source", "espn", *SPAN)
-    assert "1 fills to fetch" in result.stdout
+    assert "1 fill to fetch" in result.stdout
     assert "espn_scoreboard" in result.stdout
 
 
@@ -189,5 +189,5 @@ def test_at_most_so_many_fills_are_started_and_the_rest_is_deferred(prefect_api:
     assert result.exit_code == 1
     document = json.loads(result.stdout)
     assert len(document["fills"]) == 1
-    assert {row["reason"] for row in document["deferred"]} == {"run cap: 1 fills a run"}
+    assert {row["reason"] for row in document["deferred"]} == {"run cap: 1 fill a run"}
     assert document["cells"]["deferred"] == len(document["deferred"])

@@ -79,7 +79,7 @@ def test_from_an_empty_server_to_a_lake_that_is_filled(
         changed.setenv("ADCE_RECONCILE__INTERVAL", "20m")
         check = adce("setup", "--check")
     assert check.exit_code == 1
-    assert "reconcile/every-15-minutes: runs every 0:15:00, and reconcile.interval is 0:20:00" in check.stdout
+    assert "reconcile/every-15-minutes: runs every 15 min, and reconcile.interval is 20 min" in check.stdout
     run = _run([ADCE, "reconcile", "--json", "--dataset", "espn_scoreboard", *SPAN])
     assert run.returncode == 0, run.stderr
     assert json.loads(run.stdout)["filled"] == ["espn_schedules/20260113.json"]

@@ -110,7 +110,7 @@ def test_a_breaker_opens_after_failures_within_its_window() -> None:
     assert hold.phase(NOW) is Phase.CLOSED
     opened = failed(hold, BREAKER, NOW, NOW + 2 * SECOND, "HTTP 404")
     assert opened.until == NOW + timedelta(minutes=5, seconds=2)
-    assert opened.reason == "3 failures within 0:10:00; the last: HTTP 404"
+    assert opened.reason == "3 failures within 10 min; the last: HTTP 404"
 
 
 @pytest.mark.parametrize(

@@ -160,7 +160,7 @@ def test_caps_defer_with_their_name_and_until_the_next_run() -> None:
     plan = make_plan(a_config(reconcile=reconcile), [a_gap(n) for n in range(50)], NOW)
     assert len(plan.fills) == 1
     assert Counter((d.reason, d.until) for d in plan.deferred).keys() == {
-        ("run cap: 1 CRITICAL fills a run", NOW + timedelta(minutes=15))
+        ("run cap: 1 CRITICAL fill a run", NOW + timedelta(minutes=15))
     }
 
 

@@ -217,7 +217,7 @@ def test_test_mode_fetches_a_few_files_and_changes_nothing_but_its_own_folder(
     assert key.startswith("_test/espn_schedules/")
     assert len(sites.requests()) == 2
     assert (tested.counts["present"], tested.counts["gap"], tested.counts["deferred"]) == (0, 1, 1)
-    assert tested.switches == ["test mode, 1 fills"]
+    assert tested.switches == ["test mode, 1 fill"]
     report = run_reconcile(datasets=["espn_scoreboard"])
     assert len(report.filled) == 2, "what was only a test never counts as present"
     assert report.switches == []
@@ -286,7 +286,7 @@ def test_the_time_budget_ends_submission_and_the_rest_is_deferred(
     report = run_reconcile(datasets=["espn_scoreboard"], since=date(2025, 10, 1))
     left = [reason for _, reason, _ in report.left]
     assert left
-    assert set(left) == {"time budget of 0:00:01 is used up"}
+    assert set(left) == {"time budget of 1 s is used up"}
     assert len(report.filled) + len(left) == report.counts["present"] + report.counts["deferred"]
 
 

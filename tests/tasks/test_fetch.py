@@ -285,7 +285,7 @@ def test_a_breaker_opens_after_failures_and_a_probe_closes_it(
     assert all(isinstance(result, FetchError) for result in failed)
     hold = espn.gate.hold("espn_scoreboard")
     assert hold.phase(datetime.now(UTC)) is Phase.OPEN
-    assert hold.reason.startswith("3 failures within 0:10:00; the last: ")
+    assert hold.reason.startswith("3 failures within 10 min; the last: ")
     sites.clear_faults()
     again = client()
     assert all(isinstance(result, Fetched) for result in _run(_fetch(again, 4, 5)))

@@ -124,6 +124,12 @@ def test_what_an_operator_took_out_is_told_with_what_was_said() -> None:
     assert "| 2 files | set by an operator: lost for ever |" in report.markdown()
 
 
+def test_one_file_is_not_told_as_many() -> None:
+    report = _report(GIVEN_UP)
+    assert report.line().startswith("1 file expected: 0 present")
+    assert "| 1 file | set by an operator: lost for ever |" in report.markdown()
+
+
 def test_who_can_end_it_is_told_when_the_source_has_no_schedule_that_is_needed() -> None:
     unknown = (Unknown("nba_playbyplay", SCHEDULE._replace(key="0.json")),)
     needed = _report(NONE, unknown=unknown).what_is_needed()

@@ -26,6 +26,7 @@ from flows.scrape import scrape
 from tasks.domain.errors import LedgerError
 from tasks.domain.holds import Hold, Phase
 from tasks.domain.lanes import Lane, goes_along, next_fill
+from tasks.domain.outcomes import Outcome
 from tasks.domain.plan import (
     Deferral,
     Fill,
@@ -38,6 +39,7 @@ from tasks.domain.plan import (
     why_held,
     why_waiting,
 )
+from tasks.domain.reasons import Limit, Reason
 from tasks.domain.wording import duration
 from tasks.history import FileOutcome
 from tasks.progress import PROGRESS
@@ -152,12 +154,13 @@ class Dispatcher:
             self._changed.clear()
             self._report()
             if self.run.stopped:
-                self._defer(self._queue, f"the run was stopped: {self.run.stopped}")
+                self._defer(self._queue, self.run.why_stopped())
             outage = self.run.outage
             self._trouble = self._trouble or outage.final
             if self._trouble or time.monotonic() >= self._deadline:
                 budget = f"time budget of {duration(self.run.config.reconcile.time_budget)} is used up"
-                self._defer(self._queue, str(outage.reason or budget))
+                used_up = self.run.left_because(Limit.TIME_BUDGET, budget)
+                self._defer(self._queue, self.run.why_not_written(outage.reason) if outage.reason else used_up)
             try:
                 await self._go_on()
             except LedgerError as error:
@@ -208,12 +211,15 @@ class Dispatcher:
         """Takes a fill from the queue: what of it this run may do, marked as its own; `ahead` requests go first."""
         begins, later = self._in_time(fill, ahead)
         if begins is None:
-            self._defer([fill], "time budget: nothing of it would be done before the next run begins")
+            late = "time budget: nothing of it would be done before the next run begins"
+            self._defer([fill], self.run.left_because(Limit.TIME_BUDGET, late))
             return None
         is_rest = self._counted.issuperset(fill.keys)  # of a fill that was cut, or has to be begun once more
-        if not is_rest and (over := self._cap.why_not(fill.priority)):
-            self._defer([fill], over)
+        if not is_rest and (over := self._cap.exceeded(fill.priority)):
+            self._defer([fill], replace(over, until=self.run.next_run()))
             return None
+        if not is_rest:
+            self._cap.count(fill.priority)
         self._counted.update(fill.keys)
         self._queue.remove(fill)
         self._put_back(later)
@@ -221,7 +227,8 @@ class Dispatcher:
             begins, later = parts
             self._put_back(later)
         mine, others = self.run.claim(begins)
-        self.deferred += [Deferral(gap, "another run is at it", self.run.next_run()) for gap in others]
+        at_work = self.run.left_because(Limit.OTHER_RUN, "another run is at it")
+        self.deferred += [Deferral(gap, at_work) for gap in others]
         self._done += mine is None
         return mine
 
@@ -333,8 +340,7 @@ class Dispatcher:
     def _leave(self, fills: Iterable[Fill]) -> None:
         """They had their lane and their marks, and have asked for nothing when the run was stopped."""
         gaps = [gap for fill in fills for gap in fill.gaps]
-        reason = f"the run was stopped: {self.run.stopped}"
-        self.deferred += [Deferral(gap, reason, self.run.next_run()) for gap in gaps]
+        self.deferred += [Deferral(gap, self.run.why_stopped()) for gap in gaps]
         works = {gap.cell.work for gap in gaps}
         self.run.ledger.database.write(lambda connection: self.run.leases.release(connection, works))
 
@@ -360,8 +366,7 @@ class Dispatcher:
         again_now = state.is_crashed() and self._crashes[fill.id] < _MOST_CRASHES
         for key in missed:
             error = f"the scraper run ended early: {state.message or state.name}"
-            outcome = "deferred" if again_now else "failed"
-            self.run.outcomes[key] = FileOutcome(key, outcome, error=error, in_this_run=again_now)
+            self.run.outcomes[key] = FileOutcome(key, Outcome.FAILED, error=error, in_this_run=again_now)
         again = [gap for gap in fill.gaps if self.run.outcomes[gap.cell.key].in_this_run]
         for gap in again:
             del self.run.outcomes[gap.cell.key]
@@ -396,12 +401,13 @@ class Dispatcher:
         probed = [name for name, hold in held.items() if hold.phase(now) is Phase.HALF_OPEN and not self._asks(name)]
         self._late = {name: self._late.get(name, time.monotonic()) for name in probed}
         for name, hold in held.items():
-            what = "source paused" if name in self._lanes else "breaker open"
+            limit = Limit.BACKOFF if name in self._lanes else Limit.BREAKER
             fills = [fill for fill in self._queue if name in (fill.address, fill.scraper)]
             if hold.until and hold.until > can_wait:
-                self._defer(fills, why_held(hold, what), hold.until)
+                self._defer(fills, why_held(hold, limit))
             elif is_idle and name in self._late and time.monotonic() > self._late[name] + _STAY.total_seconds():
-                self._defer(fills, why_waiting(hold), hold.free_at(now))
+                waiting = why_waiting(hold, now)
+                self._defer(fills, waiting if waiting.until else replace(waiting, until=self.run.next_run()))
 
     def _asks(self, name: str) -> bool:
         """Does a fill of this run ask a source, or for a scraper?"""
@@ -415,11 +421,11 @@ class Dispatcher:
             self._planned -= 1
             self._add(self.run.plan_for(list(fill.gaps)))
 
-    def _defer(self, fills: Iterable[Fill], reason: str, until: datetime | None = None) -> None:
-        """Leaves fills for later, by default for the next run."""
+    def _defer(self, fills: Iterable[Fill], reason: Reason) -> None:
+        """Leaves fills for later."""
         for fill in list(fills):
             self._queue.remove(fill)
-            self.deferred += [Deferral(gap, reason, until or self.run.next_run()) for gap in fill.gaps]
+            self.deferred += [Deferral(gap, reason) for gap in fill.gaps]
             self._done += 1
 
     def _report(self) -> None:

@@ -21,7 +21,9 @@ from flows.run import Run
 from tasks.domain.absences import Absence
 from tasks.domain.errors import AdceError
 from tasks.domain.expected import Cell
+from tasks.domain.outcomes import Outcome
 from tasks.domain.plan import Fill
+from tasks.domain.reasons import Limit
 from tasks.domain.seasons import window
 from tasks.domain.wording import duration
 from tasks.history import FileOutcome
@@ -115,7 +117,7 @@ async def see_through(run: Run, flow_run: FlowRun, fills: Sequence[Fill]) -> Sta
     keys = [key for fill in fills for key in fill.keys]
     works = {gap.cell.work for fill in fills for gap in fill.gaps}
     try:
-        state = await _end_of(run, flow_run, fills)
+        state, limit = await _end_of(run, flow_run, fills)
         record = run_of(run.ledger.database, str(flow_run.id))
         if record is not None:
             run.examinations |= run.ledger.examinations(keys)
@@ -127,8 +129,8 @@ async def see_through(run: Run, flow_run: FlowRun, fills: Sequence[Fill]) -> Sta
             return Crashed(message=state.message)
         if state.is_cancelled() or (record is not None and record.ended and not record.died):
             for key in (key for key in keys if key not in run.outcomes):
-                reason = f"its scraper run left it: {state.message or state.name}"
-                run.outcomes[key] = FileOutcome(key, "deferred", error=reason, until=run.next_run())
+                left = run.left_because(limit, f"its scraper run left it: {state.message or state.name}")
+                run.outcomes[key] = FileOutcome.deferred(key, left)
         return state
     finally:
         run.ledger.database.write(lambda connection: run.leases.release(connection, works))
@@ -136,7 +138,7 @@ async def see_through(run: Run, flow_run: FlowRun, fills: Sequence[Fill]) -> Sta
 
 def _as_proved(outcome: FileOutcome, absence: Absence | None) -> FileOutcome:
     """The history keeps what was said, and not that this proved an absence: that is beside it."""
-    if absence is None or outcome.outcome != "failed" or absence.evidence != outcome.error:
+    if absence is None or outcome.outcome is not Outcome.FAILED or absence.evidence != outcome.error:
         return outcome
     return replace(outcome, absent=True, unfinished=absence.unfinished)
 
@@ -152,12 +154,13 @@ async def _look_for(run: Run, cells: Sequence[Cell]) -> None:
     for key in untold & found.keys():
         had = run.objects.get(key)
         if had is None or had.etag != found[key].etag:
-            run.outcomes[key] = FileOutcome(key, "stored", bytes=found[key].size)
+            run.outcomes[key] = FileOutcome(key, Outcome.STORED, bytes=found[key].size)
     run.objects |= found
     await run.examine([cell for cell in cells if cell.key in untold & found.keys() and not run.is_examined(cell)])
 
 
-async def _end_of(run: Run, flow_run: FlowRun, fills: Sequence[Fill]) -> State[None]:
+async def _end_of(run: Run, flow_run: FlowRun, fills: Sequence[Fill]) -> tuple[State[None], Limit]:
+    """The state in which it ended, and the limit of files that it left without a word."""
     assert run.client is not None
     handed_over = time.monotonic()
     left = (run.ends - datetime.now(UTC)).total_seconds()
@@ -175,7 +178,7 @@ async def _end_of(run: Run, flow_run: FlowRun, fills: Sequence[Fill]) -> State[N
             record = run_of(run.ledger.database, str(flow_run.id))
             at_work = record is not None and not record.ended
             if state.is_final() and not at_work:  # at work, it holds its marks yet, whatever Prefect was told
-                return state
+                return state, Limit.STOPPED if run.stopped else Limit.SCRAPER_RUN
             now = time.monotonic()
             if state.is_running() and not has_started:
                 run.has_started(now - handed_over)
@@ -185,7 +188,7 @@ async def _end_of(run: Run, flow_run: FlowRun, fills: Sequence[Fill]) -> State[N
             if (record is not None and record.died) or (apart_since and now - apart_since > _TO_AGREE):
                 crashed: State[None] = Crashed(message="its process died" if not record or record.died else _UNTOLD)
                 await _set(run, flow_run.id, crashed)
-                return crashed
+                return crashed, Limit.SCRAPER_RUN
             if run.stopped and not told_to_stop and not state.is_final():
                 await _set(run, flow_run.id, Cancelling() if begun else Cancelled())
                 told_to_stop = True
@@ -196,18 +199,18 @@ async def _end_of(run: Run, flow_run: FlowRun, fills: Sequence[Fill]) -> State[N
                         message=f"a worker took it, and it had not begun after {duration(within)}"
                     )
                     await _set(run, flow_run.id, lost)
-                    return lost
+                    return lost, Limit.SCRAPER_RUN
                 why = f"no worker has begun it within {duration(within)}"
                 log.warning("%s: %s; is a worker of pool %r up?", flow_run.name, why, flow_run.work_pool_name)
                 never: State[None] = Cancelled(message=why)
                 await _set(run, flow_run.id, never)
-                return never
+                return never, Limit.START_WITHIN
         except ObjectNotFound:
-            return Crashed(message="it was deleted in Prefect")
+            return Crashed(message="it was deleted in Prefect"), Limit.SCRAPER_RUN
         except httpx.HTTPError:
             apart_since = None  # the Prefect API is away: the run goes on without it, and this waits
         if run.stopped and time.monotonic() > run.cut_short_at + _TO_END:
-            return Cancelled(message="it was told to stop, and has not ended yet")
+            return Cancelled(message="it was told to stop, and has not ended yet"), Limit.STOPPED
         await asyncio.sleep(_LOOK_EVERY)
 
 

@@ -169,6 +169,7 @@ async def reconcile_lake(
             await run.prefect_answers()
             if as_of is None and is_the_one:
                 run.ledger.prune(run.begun - config.reconcile.keep)
+            planned = report.plan_document()["fills"]
             report = replace(
                 report,
                 survey=survey,
@@ -181,6 +182,8 @@ async def reconcile_lake(
                 stopped=run.stopped,
                 stop_signal=run.stop_signal,
             )
+            if is_the_one:  # the same plan, and why what was left of it was
+                run.ledger.keep_plan(report.plan_document() | {"fills": planned}, run.now(), run.id)
     report = replace(report, seconds=time.monotonic() - begun)
     for refusal in report.refusals:
         log.error("%s", refusal, extra=IN_REPORT)

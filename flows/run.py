@@ -26,8 +26,10 @@ from tasks.domain.holds import PROBE_PATIENCE
 from tasks.domain.keys import folders
 from tasks.domain.lakes import Pairing
 from tasks.domain.lanes import LATENCY, START_UP, Supply
+from tasks.domain.outcomes import Outcome
 from tasks.domain.pacing import spacing
 from tasks.domain.plan import Deferral, Fill, Gap, Plan, without
+from tasks.domain.reasons import Limit, Reason
 from tasks.domain.rollout import scrapers, source_for
 from tasks.domain.survey import Survey, listed_games
 from tasks.domain.times import SKEW
@@ -184,7 +186,7 @@ class Run(View):
             self.outage.end_by(error)
             return []
         good = [c.key for c in cells if self.is_examined(c) and self.examinations[c.key].verdict.wholeness is _WHOLE]
-        return [FileOutcome(key, "stored", bytes=new[key].size) for key in good]
+        return [FileOutcome(key, Outcome.STORED, bytes=new[key].size) for key in good]
 
     async def prefect_answers(self) -> None:
         """Waits until the Prefect API does: a flow run that begins or ends while it does not is lost."""
@@ -217,8 +219,19 @@ class Run(View):
 
     def leave_to(self, other: RunRecord, survey: Survey) -> Plan:
         """Everything is the other reconcile's."""
-        gaps = survey.gaps(self.first_seen)
-        return Plan((), tuple(Deferral(gap, other.as_another, self.next_run()) for gap in gaps))
+        reason = self.left_because(Limit.OTHER_RECONCILE, other.as_another)
+        return Plan((), tuple(Deferral(gap, reason) for gap in survey.gaps(self.first_seen)))
+
+    def left_because(self, limit: Limit, text: str) -> Reason:
+        """Why something is left to the next run."""
+        return Reason(limit, text, self.next_run())
+
+    def why_stopped(self) -> Reason:
+        return self.left_because(Limit.STOPPED, f"the run was stopped: {self.stopped}")
+
+    def why_not_written(self, error: LakeError | LedgerError) -> Reason:
+        """Lake or ledger cannot be written."""
+        return self.left_because(Limit.LAKE if isinstance(error, LakeError) else Limit.LEDGER, str(error))
 
     def newly_due(self, fill: Fill) -> list[Gap]:
         """The gaps among the games of the schedules that a fill has just brought."""
@@ -244,7 +257,7 @@ class Run(View):
         """The success factor by dataset: of the ledger's history, and of what this run has done so far."""
         counts = dict(self.history)
         for key, outcome in self.outcomes.items():
-            if outcome.outcome != "deferred":
+            if outcome.outcome is not Outcome.DEFERRED:
                 stored, failed = counts.get(self.dataset_of[key], (0.0, 0.0))
                 good = outcome.is_there
                 counts[self.dataset_of[key]] = (stored + good, failed + (not good))

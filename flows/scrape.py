@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -38,8 +39,10 @@ from tasks.domain.errors import (
 )
 from tasks.domain.expected import Cell
 from tasks.domain.finality import awaited_again, published_by
+from tasks.domain.outcomes import Outcome
 from tasks.domain.partials import Version
 from tasks.domain.plan import Fill, without
+from tasks.domain.reasons import Limit, Reason
 from tasks.domain.rollout import asks_its_own_way, source_for
 from tasks.domain.states import Examination, LakeObject, version_of
 from tasks.domain.verdicts import Fault, Verdict, Wholeness
@@ -63,18 +66,19 @@ async def scrape(
     run = RUN.get()
     with no_secret_in_errors():
         outcomes = await run.work_on(run.fills[fill], fill_gaps(run, run.fills[fill]))
-    counts = {what: sum(o.outcome == what for o in outcomes) for what in ("stored", "failed", "deferred")}
+    counts = Counter(outcome.outcome for outcome in outcomes)
     logger = _own_logger()
     for outcome in outcomes:
-        if outcome.outcome != "stored":
+        if outcome.outcome is not Outcome.STORED:
             logger.warning("%s %s: %s", outcome.key, outcome.told, outcome.error)
-    logger.info("%s files stored, %s failed, %s deferred", *counts.values())
-    if counts["failed"]:
-        failed = [o for o in outcomes if o.outcome == "failed"]
-        words = " or ".join(sorted({o.told for o in failed}, reverse=True))  # "failed", "failed or absent"
-        first = min(failed, key=lambda o: o.told == "absent")
-        return Failed(message=f"{len(failed)} of {len(outcomes)} files {words}; the first: {first.key}: {first.error}")
-    return Completed(message=f"{plural(counts['stored'], 'file')} stored, {counts['deferred']} deferred")
+    stored, failed, deferred = (counts[what] for what in (Outcome.STORED, Outcome.FAILED, Outcome.DEFERRED))
+    logger.info("%s files stored, %s failed, %s deferred", stored, failed, deferred)
+    if failed:
+        lacking = [o for o in outcomes if o.outcome is Outcome.FAILED]
+        words = " or ".join(sorted({o.told for o in lacking}, reverse=True))  # "failed", "failed or absent"
+        first = min(lacking, key=lambda o: o.told == "absent")
+        return Failed(message=f"{failed} of {len(outcomes)} files {words}; the first: {first.key}: {first.error}")
+    return Completed(message=f"{plural(stored, 'file')} stored, {deferred} deferred")
 
 
 def _own_logger() -> Any:
@@ -106,7 +110,7 @@ async def fill_gaps(run: Run, fill: Fill) -> list[FileOutcome]:
             became = await _fetch_and_store(run, fill, path, cells, changes)
         except LedgerError as error:
             run.outage.end_by(error)
-            became = _unfilled(cells, "deferred", error, run.next_run())
+            became = _deferred(cells, run.why_not_written(error))
         for outcome in became:
             outcomes.append(outcome)
             run.outcomes[outcome.key] = outcome
@@ -122,13 +126,14 @@ async def fill_gaps(run: Run, fill: Fill) -> list[FileOutcome]:
                 group.create_task(one(path, cells))
     except TimeoutError:
         done = {o.key for o in outcomes}
-        reason = f"its fill was stopped after its time limit of {duration(limit)}"
+        text = f"its fill was stopped after its time limit of {duration(limit)}"
+        why = run.left_because(Limit.FILL_TIME_LIMIT, text)
         if run.outage.reason:
-            reason = str(run.outage.reason)
+            why = run.why_not_written(run.outage.reason)
         if run.stopped:
-            reason = f"the run was stopped: {run.stopped}"
+            why = run.why_stopped()
         for key in (key for key in fill.keys if key not in done):
-            run.outcomes[key] = FileOutcome(key, "deferred", error=reason, until=run.next_run())
+            run.outcomes[key] = FileOutcome.deferred(key, why)
             outcomes.append(run.outcomes[key])
     finally:
         del run.limits[fill.id]
@@ -206,9 +211,9 @@ async def _fetch_and_store(
 
     for cell in cells:
         if run.keys.dataset_of(cell.key) != fill.dataset:
-            return _unfilled(cells, "failed", LakeError(f"{cell.key!r} is no key of {fill.dataset}: it is not stored"))
+            return _failed(cells, LakeError(f"{cell.key!r} is no key of {fill.dataset}: it is not stored"))
     if all(_folder(cell.key) in run.shut for cell in cells):  # what it brings could not be stored
-        return _unfilled(cells, "failed", run.shut[_folder(cells[0].key)])
+        return _failed(cells, run.shut[_folder(cells[0].key)])
     try:
         command = prepare(dataset, fields, source.settings.game_id)
         settings = source_for(run.config, fill.source, fill.arm)
@@ -223,14 +228,13 @@ async def _fetch_and_store(
             proves_absence=not asks_its_own_way(run.config, fill.arm),
         )
     except HeldError as error:
-        if fill.variant and error.of == fill.variant:  # planned again, the usual way
-            refusal = error.refusal
-            return _unfilled(
-                cells, "failed" if refusal else "deferred", refusal or error, error.until, in_this_run=True
-            )
+        if fill.variant and error.reason.of == fill.variant:  # planned again, the usual way
+            if error.refusal:
+                return _failed(cells, error.refusal, error.until, in_this_run=True)
+            return _deferred(cells, error.reason, in_this_run=True)
         if error.refusal and not error.refusal.too_fast and (error.until > run.ends or error.refusals > 1):
-            return _unfilled(cells, "failed", error.refusal, error.until)
-        return _unfilled(cells, "deferred", error, error.until, in_this_run=error.until < run.ends)
+            return _failed(cells, error.refusal, error.until)
+        return _deferred(cells, error.reason, in_this_run=error.until < run.ends)
     except LedgerError:
         raise
     except AbsentError as error:
@@ -238,16 +242,17 @@ async def _fetch_and_store(
         if asks_its_own_way(run.config, fill.arm):
             # The next run asks the usual way. But a page that is awaited must not seem to be unpublished by this.
             is_doubt = again is None or dataset.per == "date"
-            return [replace(failed, absent=is_doubt) for failed in _unfilled(cells, "failed", error)]
+            return [replace(failed, absent=is_doubt) for failed in _failed(cells, error)]
         is_late = run.now() >= published_by(dataset, cells[0].season, cells[0].last_day)
         if again and not is_late and not any(cell.key in run.objects for cell in cells):
-            return _unfilled(cells, "deferred", error, again)
+            later = Reason(Limit.NOT_PUBLISHED, str(error), again)
+            return [replace(o, absent=True) for o in _deferred(cells, later, error.requests)]
         return await _absent(run, cells, error)
     except AdceError as error:
-        return _unfilled(cells, "failed", error, in_this_run=bool(fill.variant) and isinstance(error, RefusedError))
+        return _failed(cells, error, in_this_run=bool(fill.variant) and isinstance(error, RefusedError))
     except Exception as error:  # a mistake of ours costs this file, not the others of its fill
         log.exception("%s could not be fetched", path)
-        return _unfilled(cells, "failed", FetchError(f"{path}: {type(error).__name__}: {error}"))
+        return _failed(cells, FetchError(f"{path}: {type(error).__name__}: {error}"))
     outcomes = []
     keys = [template.format_map(fields) for template in dataset.keys]
     for cell in cells:
@@ -258,10 +263,9 @@ async def _fetch_and_store(
         except LakeError as error:
             if error.reach is Reach.FOLDER:
                 run.shut[_folder(cell.key)] = error
-            outcome = "deferred" if error.reach is Reach.LAKE else "failed"
-            outcomes.append(FileOutcome(cell.key, outcome, requests, error=str(error)))
+            outcomes.append(_not_stored(run, cell.key, error, str(error), requests))
             continue
-        what, size = ("stored", len(body)) if theirs is None else ("kept", 0)
+        what, size = (Outcome.STORED, len(body)) if theirs is None else (Outcome.KEPT, 0)
         outcomes.append(FileOutcome(cell.key, what, requests, size, theirs, seconds=fetched.seconds))
     return outcomes
 
@@ -269,7 +273,7 @@ async def _fetch_and_store(
 async def _absent(run: Run, cells: list[Cell], error: AbsentError) -> list[FileOutcome]:
     """What becomes of files that the source does not have, or not whole; at the last look the best version is kept."""
     rules = run.config.reconcile.unavailable
-    outcomes = _unfilled(cells, "failed", error)
+    outcomes = _failed(cells, error)
     if run.config.test_mode or not rules.keep_partial:
         return outcomes
     dataset = run.scrapers[cells[0].scraper]
@@ -288,9 +292,15 @@ async def _absent(run: Run, cells: list[Cell], error: AbsentError) -> list[FileO
             else:
                 told.append(replace(outcome, kept_partial=await keep_best(run, cell, seen)))
         except LakeError as trouble:  # a look at which nothing could be kept does not count
-            what = "deferred" if trouble.reach is Reach.LAKE else "failed"
-            told.append(FileOutcome(cell.key, what, outcome.requests, error=f"{error}; {trouble}"))
+            told.append(_not_stored(run, cell.key, trouble, f"{error}; {trouble}", outcome.requests))
     return told
+
+
+def _not_stored(run: Run, key: str, error: LakeError, text: str, requests: int) -> FileOutcome:
+    """What becomes of a file that the lake does not take: for later when the lake takes none at all."""
+    if error.reach is Reach.LAKE:
+        return FileOutcome.deferred(key, run.left_because(Limit.LAKE, text), requests)
+    return FileOutcome(key, Outcome.FAILED, requests, error=text)
 
 
 def _folder(key: str) -> str:
@@ -412,23 +422,27 @@ async def _keep(run: Run, name: str, former: bytes) -> str:
     raise LakeError(f"{name}: others have taken this name in the history, and those after it", Reach.KEY)
 
 
-def _unfilled(
-    cells: Iterable[Cell], outcome: str, error: AdceError, until: datetime | None = None, *, in_this_run: bool = False
+def _failed(
+    cells: Iterable[Cell], error: AdceError, until: datetime | None = None, *, in_this_run: bool = False
 ) -> list[FileOutcome]:
-    requests = error.requests
-    rows = []
-    for cell in cells:
-        rows.append(
-            FileOutcome(
-                cell.key,
-                outcome,
-                requests,
-                error=str(error),
-                until=until,
-                in_this_run=in_this_run,
-                absent=isinstance(error, AbsentError),
-                unfinished=isinstance(error, UnfinishedError),
-            )
-        )
-        requests = 0
-    return rows
+    """What became of the files of one request that has failed; the first of them counts its requests."""
+    failed = FileOutcome(
+        "",
+        Outcome.FAILED,
+        error=str(error),
+        until=until,
+        in_this_run=in_this_run,
+        absent=isinstance(error, AbsentError),
+        unfinished=isinstance(error, UnfinishedError),
+    )
+    return [replace(failed, key=cell.key, requests=0 if n else error.requests) for n, cell in enumerate(cells)]
+
+
+def _deferred(
+    cells: Iterable[Cell], reason: Reason, requests: int = 0, *, in_this_run: bool = False
+) -> list[FileOutcome]:
+    """The same of one that is to be made later."""
+    return [
+        FileOutcome.deferred(cell.key, reason, 0 if n else requests, in_this_run=in_this_run)
+        for n, cell in enumerate(cells)
+    ]

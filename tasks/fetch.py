@@ -26,6 +26,7 @@ from tasks.domain.errors import AbsentError, FetchError, HealingError, HeldError
 from tasks.domain.holds import LONGEST_ASKED
 from tasks.domain.lanes import LATENCY
 from tasks.domain.pacing import Departure
+from tasks.domain.reasons import Limit, Reason
 from tasks.downloads import ACCEPTED, TooLargeError, UnpackError, read_beginning, read_body
 from tasks.gate import WORTH_WAITING, Gate, Pass
 from tasks.outage import Outage
@@ -250,7 +251,8 @@ class SourceClient:
             confirmed: Pass | None = None
             try:
                 if why := self.why_not():
-                    raise HeldError(why, datetime.now(UTC))
+                    now = datetime.now(UTC)
+                    raise HeldError(Reason(Limit.LEASE, why, now), now)
                 if self._outage and self._outage.reason:  # since it waited for the bucket
                     self._give_up(attempts)
                 else:

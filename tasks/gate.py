@@ -18,6 +18,7 @@ from tasks.domain.holds import Hold, Phase
 from tasks.domain.maintenance import window_at
 from tasks.domain.pacing import spacing
 from tasks.domain.plan import why_held, why_waiting
+from tasks.domain.reasons import Limit
 from tasks.ledger import Ledger
 
 log = logging.getLogger(__name__)
@@ -81,8 +82,8 @@ class Gate:
             for hold in held:
                 assert hold.until is not None
                 if hold.until - now > WORTH_WAITING:
-                    what = "source paused" if hold.name == self.source else "breaker open"
-                    raise HeldError(why_held(hold, what), hold.until, hold.name)
+                    limit = Limit.BACKOFF if hold.name == self.source else Limit.BREAKER
+                    raise HeldError(why_held(hold, limit), hold.until)
             if all(hold.may_probe(now) for hold in held):
                 claims = {hold.name: self._claim(hold.name, patience) for hold in held}
                 entered = Pass({name: claim for name, claim in claims.items() if claim})
@@ -92,7 +93,8 @@ class Gate:
                 self.give_up(entered)
             elif now - waited_since > WORTH_WAITING:
                 probed = next((hold for hold in held if not hold.may_probe(now)), held[0])
-                raise HeldError(why_waiting(probed), probed.free_at(now) or now + WORTH_WAITING, probed.name)
+                waiting = why_waiting(probed, now)
+                raise HeldError(waiting, waiting.until or now + WORTH_WAITING)
             await asyncio.sleep(0.1)
 
     def slower(self) -> float:

@@ -11,8 +11,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from tasks.database import Database, UtcSeconds, among, metadata, rows
+from tasks.domain.outcomes import Outcome
+from tasks.domain.reasons import Limit, Reason
 
-_THERE = ("stored", "kept")
+_THERE = (Outcome.STORED, Outcome.KEPT)
+_COUNTED = (Outcome.STORED, Outcome.FAILED)
 _RECENT = 20_000  # attempts that the percentiles are of
 
 fills_table = sa.Table(
@@ -47,6 +50,9 @@ files_table = sa.Table(
     sa.Column("bytes", sa.BigInteger, nullable=False),
     sa.Column("error", sa.String),
     sa.Column("seconds", sa.Double),
+    sa.Column("until", UtcSeconds),
+    sa.Column("left_by", sa.String),
+    sa.Column("left_of", sa.String),
 )
 changes_table = sa.Table(
     "changes",
@@ -66,16 +72,38 @@ class FileOutcome:
     """What became of one file of a fill: stored, kept (somebody else had stored a good one), failed or deferred."""
 
     key: str
-    outcome: str
+    outcome: Outcome
     requests: int = 0
     bytes: int = 0
     error: str | None = None
     until: datetime | None = None
+    limit: Limit | None = None  # deferred, because of it
+    of: str = ""  # whose limit it is: see Reason
     seconds: float | None = None  # from sending the request to having the body
     in_this_run: bool = False  # deferred, and worth another try before the run ends
     absent: bool = False  # failed, because the source does not have such a file, or not whole
     unfinished: bool = False  # absent, because it is not whole
     kept_partial: bool = False  # absent for the last time, and the best version that was seen is stored
+
+    @classmethod
+    def deferred(cls, key: str, reason: Reason, requests: int = 0, *, in_this_run: bool = False) -> FileOutcome:
+        """One that is left for later."""
+        return cls(
+            key,
+            Outcome.DEFERRED,
+            requests,
+            error=reason.text,
+            until=reason.until,
+            limit=reason.limit,
+            of=reason.of,
+            in_this_run=in_this_run,
+        )
+
+    @property
+    def reason(self) -> Reason:
+        """Why it is left for later; only of one that is."""
+        assert self.limit is not None
+        return Reason(self.limit, self.error or "", self.until, self.of)
 
     @property
     def told(self) -> str:
@@ -151,8 +179,8 @@ class History:
         `fill` has the columns fill, run, source, dataset, arm, kind, priority, score and started.
         """
         outcomes = list(outcomes)
-        stored = [o for o in outcomes if o.outcome == "stored"]
-        failed = [o for o in outcomes if o.outcome == "failed"]
+        stored = [o for o in outcomes if o.outcome is Outcome.STORED]
+        failed = [o for o in outcomes if o.outcome is Outcome.FAILED]
         summary = {
             **fill,
             "ended": now,
@@ -170,11 +198,14 @@ class History:
                     "fill_id": row,
                     "key": o.key,
                     "at": now,
-                    "outcome": o.outcome,
+                    "outcome": o.outcome.value,
                     "requests": o.requests,
                     "bytes": o.bytes,
                     "error": o.error,
                     "seconds": o.seconds,
+                    "until": o.until,
+                    "left_by": o.limit and o.limit.value,
+                    "left_of": o.of,
                 }
                 for o in outcomes
             ]
@@ -187,15 +218,22 @@ class History:
         """What has become of the files that a run has come to, by key: the last attempt at each."""
         columns = files_table.c
         query = (
-            sa.select(columns.key, columns.outcome, columns.requests, columns.bytes, columns.error, columns.seconds)
+            sa.select(
+                columns.key,
+                columns.outcome,
+                columns.requests,
+                columns.bytes,
+                columns.error,
+                columns.until,
+                columns.left_by,
+                columns.left_of,
+                columns.seconds,
+            )
             .join(fills_table, columns.fill_id == fills_table.c.id)
             .where(fills_table.c.run == run)
             .order_by(columns.id)
         )
-        return {
-            key: FileOutcome(key, outcome, requests, size, error, seconds=seconds)
-            for key, outcome, requests, size, error, seconds in self._rows(query)
-        }
+        return {row.key: _outcome_of(row) for row in self._rows(query)}
 
     def last_file(self) -> int:
         """The number of the last attempt: what is stored later has a higher one."""
@@ -208,7 +246,7 @@ class History:
             sa.select(files_table.c.key)
             .join(fills_table, files_table.c.fill_id == fills_table.c.id)
             .where(files_table.c.id > number, among(connection, files_table.c.key, keys))
-            .where(files_table.c.outcome.in_(_THERE), fills_table.c.run != but_by)
+            .where(files_table.c.outcome.in_([outcome.value for outcome in _THERE]), fills_table.c.run != but_by)
         )
         return set(connection.execute(query).scalars())
 
@@ -250,7 +288,7 @@ class History:
         query = (
             sa.select(
                 fill.arm,
-                *(sa.func.sum(sa.case((file.outcome == what, 1), else_=0)) for what in ("stored", "failed")),
+                *(sa.func.sum(sa.case((file.outcome == what.value, 1), else_=0)) for what in _COUNTED),
                 sa.func.sum(file.requests),
                 sa.func.avg(file.seconds),
             )
@@ -317,6 +355,20 @@ class History:
     def _quick_rows(self, query: sa.Select[Any]) -> list[tuple[Any, ...]]:
         """Many rows, of columns that need no conversion."""
         return self._database.read(lambda connection: list(rows(connection, query)))
+
+
+def _outcome_of(row: Any) -> FileOutcome:
+    return FileOutcome(
+        row.key,
+        Outcome(row.outcome),
+        row.requests,
+        row.bytes,
+        row.error,
+        row.until,
+        row.left_by and Limit(row.left_by),
+        row.left_of or "",
+        row.seconds,
+    )
 
 
 def _performance(ordered: list[float], requests: float) -> Performance:

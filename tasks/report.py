@@ -13,10 +13,11 @@ from typing import Any
 from config.models import TEST_FOLDER, Config
 from tasks.domain.coverage import Coverage, measure
 from tasks.domain.holds import Hold, Phase
+from tasks.domain.outcomes import Outcome
 from tasks.domain.plan import Deferral, Fill
-from tasks.domain.reasons import Limit
+from tasks.domain.reasons import Limit, Reason
 from tasks.domain.rollout import covered, scrapers, variants
-from tasks.domain.states import Kind, State, Status, count_states
+from tasks.domain.states import Kind, State, Status, count_states, left_for
 from tasks.domain.survey import Survey
 from tasks.domain.switches import switches
 from tasks.domain.unknown import Unknown, by_season, seasons_of
@@ -99,16 +100,18 @@ class Report:
     def statuses(self) -> dict[str, Status]:
         """The one state and reason of every cell, with what the plan or the run has left for later."""
         statuses = dict(self.survey.statuses)
-        later = {d.gap.cell.key: (State.DEFERRED, d.reason, d.until) for d in self.deferred}
-        for outcome in (self.outcomes or {}).values():
-            if outcome.outcome == "deferred":
-                later[outcome.key] = (State.DEFERRED, outcome.error or "", outcome.until)
-            elif outcome.outcome == "failed" and (status := statuses.get(outcome.key)):
-                later[outcome.key] = (State.GAP, f"{status.reason}; {outcome.error}", outcome.until)
-        for key, (state, reason, until) in later.items():
-            if (status := statuses.get(key)) and status.state is State.GAP:
-                statuses[key] = replace(status, state=state, reason=reason, until=until)
-        return statuses
+        changed = {key: left_for(reason, statuses[key]) for key, reason in self.later.items() if key in statuses}
+        for outcome in self.failed:
+            if status := statuses.get(outcome.key):
+                told = f"{status.reason}; {outcome.error}"
+                changed[outcome.key] = replace(status, reason=told, until=outcome.until)
+        return statuses | {key: new for key, new in changed.items() if statuses[key].state is State.GAP}
+
+    @cached_property
+    def later(self) -> dict[str, Reason]:
+        """Why the plan or the run has left a file for later, by key."""
+        left = (outcome for outcome in (self.outcomes or {}).values() if outcome.outcome is Outcome.DEFERRED)
+        return {d.gap.cell.key: d.reason for d in self.deferred} | {outcome.key: outcome.reason for outcome in left}
 
     @cached_property
     def counts(self) -> dict[str, int]:
@@ -144,8 +147,8 @@ class Report:
         found = [outcome for key in keys if (outcome := (self.outcomes or {}).get(key))]
         seconds = [outcome.seconds for outcome in found if outcome.seconds is not None]
         return Arm(
-            sum(outcome.outcome == "stored" for outcome in found),
-            sum(outcome.outcome == "failed" for outcome in found),
+            sum(outcome.outcome is Outcome.STORED for outcome in found),
+            sum(outcome.outcome is Outcome.FAILED for outcome in found),
             sum(outcome.requests for outcome in found),
             fmean(seconds) if seconds else None,
         )
@@ -154,12 +157,12 @@ class Report:
     def filled(self) -> list[str]:
         """The keys that something was stored under."""
         folder = f"{TEST_FOLDER}/" if self.config.test_mode else ""
-        return [folder + o.key for o in (self.outcomes or {}).values() if o.outcome == "stored"]
+        return [folder + o.key for o in (self.outcomes or {}).values() if o.outcome is Outcome.STORED]
 
     @property
     def failed(self) -> list[FileOutcome]:
         """What counts as failed: also what the source has proved to have none of, which is told as absent."""
-        return [o for o in (self.outcomes or {}).values() if o.outcome == "failed"]
+        return [o for o in (self.outcomes or {}).values() if o.outcome is Outcome.FAILED]
 
     def fared(self) -> str:
         """ "3 failed", "0 failed, 10 absent"."""
@@ -314,15 +317,22 @@ class Report:
                 "seconds": round(self.seconds, 3),
             }
         document["lost"] = [asdict(loss) for loss in self.lost]
-        document["deferred"] = [{"key": k, "reason": r, "until": _iso(u)} for k, r, u in self.left]
+        document["deferred"] = [
+            {"key": key, "limit": s.limit, "reason": s.reason, "until": _iso(s.until)}
+            for key, s in self.statuses.items()
+            if s.state is State.DEFERRED
+        ]
         return document
 
     def plan_document(self) -> dict[str, Any]:
         """The plan as it is kept for `adce why`: the fills in their order, and why the rest is left for later."""
-        rows: dict[tuple[str, str | None], list[str]] = defaultdict(list)
-        for deferral in self.deferred:
-            rows[deferral.reason, _iso(deferral.until)].append(deferral.gap.cell.key)
-        later = [{"reason": reason, "until": until, "keys": keys} for (reason, until), keys in rows.items()]
+        rows: dict[Reason, list[str]] = defaultdict(list)
+        for key, reason in self.later.items():
+            rows[reason].append(key)
+        later = [
+            {"limit": r.limit.value, "of": r.of, "reason": r.text, "until": _iso(r.until), "keys": keys}
+            for r, keys in rows.items()
+        ]
         return {"fills": [_fill(fill) for fill in self.fills], "later": later}
 
     def line(self) -> str:

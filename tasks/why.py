@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from difflib import SequenceMatcher
 from fnmatch import fnmatchcase, translate
 from typing import Any
 
 from blocks.store import Store
-from config.models import Config, Dataset
+from config.models import Config
 from tasks.domain.absences import doubted
 from tasks.domain.agreement import believed, untouched
 from tasks.domain.errors import SelectionError
@@ -22,9 +22,9 @@ from tasks.domain.expected import Cell, Selection, calendar_cells, game_cells, w
 from tasks.domain.holds import all_believed
 from tasks.domain.keys import KeyPatterns, fixed_folder
 from tasks.domain.plan import Gap, make_plan
-from tasks.domain.reasons import Limit
+from tasks.domain.reasons import Limit, Reason
 from tasks.domain.scoring import success_factor
-from tasks.domain.states import Kind, LakeObject, State, Status, taken_at
+from tasks.domain.states import Kind, LakeObject, State, Status, left_for, taken_at
 from tasks.domain.survey import Survey, listed_games, take_survey
 from tasks.domain.times import horizon
 from tasks.domain.wording import duration
@@ -35,6 +35,19 @@ from tasks.ledger import Ledger
 
 _FEW = 200  # files that are looked for one by one; of more, the folders are listed
 _DETAILED = 20  # answers with their attempts
+# What decides while a file is left for later: a setting, or whoever has it. All others are settings by their value.
+_DECIDES = {
+    Limit.ENABLED: "{of}",
+    Limit.ROLLOUT: "datasets.{dataset}.rollout",
+    Limit.BACKOFF: "sources.{source}.backoff",
+    Limit.OTHER_RECONCILE: "the lease of the other reconcile",
+    Limit.OTHER_RUN: "the other run",
+    Limit.PROBE: "the answer to the first request to {of} after its pause",
+    Limit.STOPPED: "whoever stopped the run",
+    Limit.SCRAPER_RUN: "the next run",
+    Limit.LAKE: "the lake, which cannot be written",
+    Limit.LEDGER: "the ledger, which cannot be written",
+}
 
 
 @dataclass(frozen=True)
@@ -168,7 +181,7 @@ class _Planned:
     def __init__(self, config: Config, ledger: Ledger, gaps: list[Gap], doubtful: Collection[str], now: datetime):
         self.place: dict[str, Mapping[str, Any]] = {}
         self.score: dict[str, tuple[float, Mapping[str, Any]]] = {}
-        self._later: dict[str, tuple[str, datetime | None]] = {}
+        self._later: dict[str, Reason] = {}
         if not gaps:
             return
         wanted = {gap.cell.key for gap in gaps}
@@ -183,7 +196,7 @@ class _Planned:
         for fill in plan.fills:
             for key in fill.keys:
                 self.score.setdefault(key, (round(fill.score.total, 6), fill.score.parts()))
-        self._later |= {d.gap.cell.key: (d.reason, d.until) for d in plan.deferred}
+        self._later |= {d.gap.cell.key: d.reason for d in plan.deferred}
 
     def _read(self, document: Any, at: datetime, run: str, wanted: set[str], now: datetime) -> None:
         for position, fill in enumerate(document["fills"], 1):
@@ -202,12 +215,14 @@ class _Planned:
             until = later["until"] and datetime.fromisoformat(later["until"])
             if until is None or until <= now:  # switches are seen below, and what is over is over
                 continue
-            self._later |= dict.fromkeys(wanted & set(later["keys"]), (later["reason"], until))
+            limit = Limit(later.get("limit", Limit.SCRAPER_RUN))  # in a plan that an older version kept
+            reason = Reason(limit, later["reason"], until, later.get("of", ""))
+            self._later |= dict.fromkeys(wanted & set(later["keys"]), reason)
 
     def status_of(self, key: str, status: Status) -> Status:
         if status.state is State.GAP and key in self._later:
-            reason, until = self._later[key]
-            return Status(State.DEFERRED, f"{status.reason}; {reason}", status.kind, until, status.lost)
+            later = left_for(self._later[key], status)
+            return replace(later, reason=f"{status.reason}; {later.reason}")
         return status
 
 
@@ -293,34 +308,15 @@ def _decides(config: Config, cell: Cell, status: Status) -> str:
             return "the run that is at it"
         case State.DEFERRED if status.limit in (Limit.NOT_PUBLISHED, Limit.DISAGREEMENT):
             return f"the source, which is asked again from {status.until:%Y-%m-%d %H:%M} UTC"
-        case State.DEFERRED:
-            return _deferring_limit(config, dataset, name, status.reason)
+        case State.DEFERRED if status.limit:
+            said = _DECIDES.get(status.limit, status.limit.value)
+            return said.format(of=status.of, dataset=name, source=dataset.source)
         case State.PRESENT if status.until:
             return f"datasets.{name}.refresh" if cell.game is None else "reconcile.look_again"
         case State.PRESENT:
             return "the check " + dataset.check.name
         case _:
             return "the next run" if status.kind is None else f"the next run: it is {status.kind.value}"
-
-
-def _deferring_limit(config: Config, dataset: Dataset, name: str, reason: str) -> str:
-    limits = {
-        "run cap": "reconcile.max_fills",
-        "time budget": "reconcile.time_budget",
-        "source paused": f"sources.{dataset.source}.backoff",
-        "breaker open": "reconcile.breaker",
-        "back-off": "reconcile.unavailable",
-        "maintenance until": "maintenance",
-        "rollout: ": f"datasets.{name}.rollout",
-        "`enabled`": "enabled",
-        f"sources.{dataset.source}.enabled": f"sources.{dataset.source}.enabled",
-        f"datasets.{name}.enabled": f"datasets.{name}.enabled",
-        "another reconcile": "the lease of the other reconcile",
-        "another run": "the other run",
-        "time limit": "reconcile.fill_time_limit",
-        "stopped": "whoever stopped the run",
-    }
-    return next((limit for sign, limit in limits.items() if sign in reason), "the next run")
 
 
 def _next_action(config: Config, status: Status, place: Mapping[str, Any] | None) -> str:

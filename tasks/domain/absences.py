@@ -91,7 +91,8 @@ def status_of(absence: Absence, rules: Unavailability, now: datetime) -> Status 
     again = _next_look(absence, rules)
     if now >= again:
         return None
-    return Status(State.DEFERRED, f"back-off after {plural(absence.looks, 'look')}: {absence.evidence}", until=again)
+    waits = f"back-off after {plural(absence.looks, 'look')}: {absence.evidence}"
+    return Status(State.DEFERRED, waits, until=again, limit=Limit.LOOKS)
 
 
 def _next_look(absence: Absence, rules: Unavailability) -> datetime:

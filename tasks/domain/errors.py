@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from config.secrets import masked
+from tasks.domain.reasons import Reason
 
 
 class AdceError(Exception):
@@ -114,7 +115,7 @@ class HeldError(AdceError):
     refusal: RefusedError | None = None
     refusals = 0
 
-    def __init__(self, message: str, until: datetime, of: str = ""):
-        super().__init__(message)
+    def __init__(self, reason: Reason, until: datetime):
+        super().__init__(reason.text)
+        self.reason = reason
         self.until = until
-        self.of = of  # the name of the hold

@@ -13,6 +13,7 @@ from config.models import Config, Priority
 from tasks.domain.expected import Cell, usual_way
 from tasks.domain.holds import Hold, Window
 from tasks.domain.maintenance import window_at
+from tasks.domain.reasons import Limit, Reason
 from tasks.domain.rollout import asks_its_own_way, reached, scraper_of, variant_of
 from tasks.domain.scoring import Score, priority_of, score_of
 from tasks.domain.states import Kind
@@ -93,11 +94,10 @@ class Fill:
 
 @dataclass(frozen=True, slots=True)
 class Deferral:
-    """A gap that is left for later: which limit, until when (None: until somebody changes it)."""
+    """A gap that is left for later, and why."""
 
     gap: Gap
-    reason: str
-    until: datetime | None
+    reason: Reason
 
 
 @dataclass(frozen=True)
@@ -134,34 +134,40 @@ def make_plan(
         if variant in held or (gap.cell.key in doubtful and asks_its_own_way(config, gap.cell.arm)):
             gap, variant = replace(gap, cell=usual_way(config, gap.cell)), ""
         if switched := switches[gap.cell.dataset]:
-            deferred.append(Deferral(gap, *switched))
+            deferred.append(Deferral(gap, switched))
         elif percent < 100 and not reached("rollout", percent, gap.cell.partition):
-            deferred.append(Deferral(gap, f"rollout: {percent:g} % of {gap.cell.dataset}", None))
+            name = gap.cell.dataset
+            deferred.append(Deferral(gap, Reason(Limit.ROLLOUT, f"rollout: {percent:g} % of {name}", of=name)))
         elif hold := held.get(variant or source):
-            deferred.append(Deferral(gap, why_held(hold, "source paused"), hold.until))
+            deferred.append(Deferral(gap, why_held(hold, Limit.BACKOFF)))
         elif hold := held.get(gap.cell.scraper):
-            deferred.append(Deferral(gap, why_held(hold, "breaker open"), hold.until))
+            deferred.append(Deferral(gap, why_held(hold, Limit.BREAKER)))
         else:
             ready.append(gap)
     taken: list[Fill] = []
     cap = RunCap(config, max_fills)
     for fill in in_start_order(_fills(config, ready, success or {}, now, priority, doubtful)):
-        if over := cap.why_not(fill.priority):
-            deferred += [Deferral(gap, over, now + config.reconcile.interval) for gap in fill.gaps]
+        if over := cap.exceeded(fill.priority):
+            later = replace(over, until=now + config.reconcile.interval)
+            deferred += [Deferral(gap, later) for gap in fill.gaps]
         else:
+            cap.count(fill.priority)
             taken.append(fill)
     return Plan(tuple(taken), tuple(deferred))
 
 
-def why_held(hold: Hold, what: str) -> str:
+def why_held(hold: Hold, limit: Limit) -> Reason:
     """ "source paused until 2026-01-15 12:15 UTC: HTTP 403", or the same of a breaker or of maintenance."""
-    what = "maintenance" if isinstance(hold, Window) else what
-    return f"{what} until {hold.until:%Y-%m-%d %H:%M} UTC: {hold.reason}"
+    if isinstance(hold, Window):
+        limit = Limit.MAINTENANCE
+    what = {Limit.BACKOFF: "source paused", Limit.BREAKER: "breaker open"}.get(limit, limit.value)
+    return Reason(limit, f"{what} until {hold.until:%Y-%m-%d %H:%M} UTC: {hold.reason}", hold.until, hold.name)
 
 
-def why_waiting(hold: Hold) -> str:
+def why_waiting(hold: Hold, now: datetime) -> Reason:
     """The same of one whose time is over, while the probe is out that somebody else makes."""
-    return f"{hold.name} is asked again, once, and has not answered yet: {hold.reason}"
+    text = f"{hold.name} is asked again, once, and has not answered yet: {hold.reason}"
+    return Reason(Limit.PROBE, text, hold.free_at(now), hold.name)
 
 
 def start_order(fill: Fill) -> tuple[float, datetime, str]:
@@ -221,32 +227,41 @@ class RunCap:
 
     def __init__(self, config: Config, max_fills: int | None = None):
         self.total = config.reconcile.max_fills if max_fills is None else min(max_fills, config.reconcile.max_fills)
-        if config.test_mode:
-            self.total = min(self.total, config.test_fills)
+        self._limit = Limit.MAX_FILLS
+        if config.test_mode and config.test_fills < self.total:
+            self.total, self._limit = config.test_fills, Limit.TEST_FILLS
         self.by_priority = config.reconcile.max_fills_by_priority
         self._started: dict[Priority, int] = defaultdict(int)
 
-    def why_not(self, priority: Priority) -> str | None:
-        """Counts one more fill, or tells which cap forbids it."""
+    def exceeded(self, priority: Priority) -> Reason | None:
+        """Which cap forbids one more fill, or None."""
         if sum(self._started.values()) >= self.total:
-            return f"run cap: {plural(self.total, 'fill')} a run"
+            return Reason(self._limit, f"run cap: {plural(self.total, 'fill')} a run")
         if self._started[priority] >= self.by_priority.get(priority, self.total):
-            return f"run cap: {plural(self.by_priority[priority], f'{priority.value} fill')} a run"
-        self._started[priority] += 1
+            text = f"run cap: {plural(self.by_priority[priority], f'{priority.value} fill')} a run"
+            return Reason(Limit.MAX_FILLS, text, of=priority.value)
         return None
 
+    def count(self, priority: Priority) -> None:
+        """One more fill has started."""
+        self._started[priority] += 1
 
-def _switch(config: Config, name: str, now: datetime) -> tuple[str, datetime | None] | None:
-    """Why nothing of a dataset is to be fetched, and until when."""
+
+def _switch(config: Config, name: str, now: datetime) -> Reason | None:
+    """Why nothing of a dataset is to be fetched."""
     dataset = config.datasets[name]
     if not config.enabled:
-        return "disabled: the master switch `enabled` is false", None
+        return Reason(Limit.ENABLED, "disabled: the master switch `enabled` is false", of="enabled")
     if not config.sources[dataset.source].enabled:
-        return f"disabled: sources.{dataset.source}.enabled is false", None
+        return _off(f"sources.{dataset.source}.enabled")
     if not dataset.enabled:
-        return f"disabled: datasets.{name}.enabled is false", None
+        return _off(f"datasets.{name}.enabled")
     window = window_at(config.maintenance, (name, dataset.source), now)
-    return (why_held(window, "maintenance"), window.until) if window else None
+    return why_held(window, Limit.MAINTENANCE) if window else None
+
+
+def _off(setting: str) -> Reason:
+    return Reason(Limit.ENABLED, f"disabled: {setting} is false", of=setting)
 
 
 def _fills(

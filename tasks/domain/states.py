@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from tasks.domain import seasons
 from tasks.domain.expected import Cell
 from tasks.domain.finality import GAME_LENGTH, expected_ends, next_look, why_not_final
 from tasks.domain.games import Game, GameStatus
-from tasks.domain.reasons import Limit
+from tasks.domain.reasons import Limit, Reason
 from tasks.domain.times import SKEW
 from tasks.domain.verdicts import Verdict, Wholeness
 
@@ -127,7 +127,13 @@ class Status:
     until: datetime | None = None
     lost: bool = False  # there was a good file, which ADCE did not take away: an operator is to be told
     limit: Limit | None = None
+    of: str = ""  # whose limit it is: see Reason
     partial: bool = False  # unavailable, and what the lake has is the best that the source ever had
+
+
+def left_for(reason: Reason, gap: Status) -> Status:
+    """What a gap is that is left for later."""
+    return replace(gap, state=State.DEFERRED, reason=reason.text, until=reason.until, limit=reason.limit, of=reason.of)
 
 
 _COMPLETE = Status(State.PRESENT, "complete")

@@ -26,6 +26,7 @@ from config.models import Config
 from tasks.database import Database
 from tasks.domain.expected import Cell, Selection
 from tasks.domain.games import Game, GameStatus
+from tasks.domain.outcomes import Outcome
 from tasks.domain.states import Examination, LakeObject, version_of
 from tasks.domain.survey import expected_cells
 from tasks.domain.verdicts import Verdict, Wholeness
@@ -240,7 +241,7 @@ def _writes(url: str, config: Config, cells: Mapping[str, Cell]) -> float:
             ledger.history.stored_since(connection, last, part, but_by="bench")
 
         ledger.database.write(claim)
-        outcomes = [FileOutcome(key, "stored", 1, 100, seconds=0.1) for key in part]
+        outcomes = [FileOutcome(key, Outcome.STORED, 1, 100, seconds=0.1) for key in part]
         stored = {key: Examination("e:100:c", Verdict(Wholeness.WHOLE), _NOW) for key in part}
 
         def settle(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from config.models import Maintenance
 from tasks.domain.maintenance import window_at
 from tasks.domain.plan import make_plan
+from tasks.domain.reasons import Limit, Reason
 from tests.builders import a_config, a_gap
 
 NEW_YORK = {"of": "espn", "timezone": "America/New_York"}
@@ -97,8 +98,9 @@ def test_what_is_in_maintenance_is_deferred_until_its_end_and_the_rest_goes_on()
     config = a_config(maintenance=[TUESDAYS.model_copy(update={"note": "their database"})])
     now = datetime(2026, 1, 13, 8, 30, tzinfo=UTC)
     [deferral] = make_plan(config, [a_gap()], now).deferred
-    assert deferral.reason == "maintenance until 2026-01-13 10:00 UTC: their database"
-    assert deferral.until == datetime(2026, 1, 13, 10, tzinfo=UTC)
+    until = datetime(2026, 1, 13, 10, tzinfo=UTC)
+    text = "maintenance until 2026-01-13 10:00 UTC: their database"
+    assert deferral.reason == Reason(Limit.MAINTENANCE, text, until, "espn")
     assert make_plan(config, [a_gap()], now + timedelta(hours=2)).deferred == ()
     other = config.model_copy(
         update={"maintenance": [a_window(of="espn_scoreboard", **{"from": "00:00", "to": "23:59"})]}

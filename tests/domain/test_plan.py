@@ -1,6 +1,5 @@
 """Scores, priorities, and what is fetched in which order."""
 
-from collections import Counter
 from datetime import date, timedelta
 
 import pytest
@@ -10,6 +9,7 @@ from hypothesis import strategies as st
 from config.models import Config, Priority
 from tasks.domain.holds import Hold
 from tasks.domain.plan import Gap, in_start_order, make_plan, start_order
+from tasks.domain.reasons import Limit, Reason
 from tasks.domain.scoring import overtakes_after, priority_of, score_of, success_factor
 from tasks.domain.states import Kind
 from tests.builders import NOW, a_cell, a_config, a_gap
@@ -159,17 +159,28 @@ def test_caps_defer_with_their_name_and_until_the_next_run() -> None:
     reconcile = CONFIG.reconcile.model_copy(update={"max_fills_by_priority": {Priority.CRITICAL: 1}})
     plan = make_plan(a_config(reconcile=reconcile), [a_gap(n) for n in range(50)], NOW)
     assert len(plan.fills) == 1
-    assert Counter((d.reason, d.until) for d in plan.deferred).keys() == {
-        ("run cap: 1 CRITICAL fill a run", NOW + timedelta(minutes=15))
+    assert {deferral.reason for deferral in plan.deferred} == {
+        Reason(Limit.MAX_FILLS, "run cap: 1 CRITICAL fill a run", NOW + timedelta(minutes=15), "CRITICAL")
     }
 
 
+def test_in_test_mode_the_cap_is_that_of_test_mode() -> None:
+    gaps = [a_gap(n) for n in range(50)]
+    plan = make_plan(a_config(test_mode=True, test_fills=1), gaps, NOW)
+    assert len(plan.fills) == 1
+    assert {deferral.reason.limit for deferral in plan.deferred} == {Limit.TEST_FILLS}
+    reconcile = CONFIG.reconcile.model_copy(update={"max_fills": 1})
+    plan = make_plan(a_config(test_mode=True, test_fills=2, reconcile=reconcile), gaps, NOW)
+    assert {deferral.reason.limit for deferral in plan.deferred} == {Limit.MAX_FILLS}
+
+
 @pytest.mark.parametrize(
-    ("config", "reason"),
+    ("config", "of", "text"),
     [
-        pytest.param(a_config(enabled=False), "disabled: the master switch `enabled` is false", id="all"),
+        pytest.param(a_config(enabled=False), "enabled", "disabled: the master switch `enabled` is false", id="all"),
         pytest.param(
             a_config(sources={**CONFIG.sources, "espn": CONFIG.sources["espn"].model_copy(update={"enabled": False})}),
+            "sources.espn.enabled",
             "disabled: sources.espn.enabled is false",
             id="source",
         ),
@@ -180,18 +191,20 @@ def test_caps_defer_with_their_name_and_until_the_next_run() -> None:
                     "espn_summary": CONFIG.datasets["espn_summary"].model_copy(update={"enabled": False}),
                 }
             ),
+            "datasets.espn_summary.enabled",
             "disabled: datasets.espn_summary.enabled is false",
             id="dataset",
         ),
     ],
 )
-def test_what_is_switched_off_is_deferred_until_somebody_changes_it(config: Config, reason: str) -> None:
+def test_what_is_switched_off_is_deferred_until_somebody_changes_it(config: Config, of: str, text: str) -> None:
     plan = make_plan(config, [a_gap()], NOW)
-    assert [(d.reason, d.until) for d in plan.deferred] == [(reason, None)]
+    assert [deferral.reason for deferral in plan.deferred] == [Reason(Limit.ENABLED, text, None, of)]
 
 
-@pytest.mark.parametrize("name", ["espn", "espn_summary"])
-def test_what_is_held_is_deferred_until_then(name: str) -> None:
+@pytest.mark.parametrize(("name", "limit"), [("espn", Limit.BACKOFF), ("espn_summary", Limit.BREAKER)])
+def test_what_is_held_is_deferred_until_then(name: str, limit: Limit) -> None:
     until = NOW + timedelta(hours=1)
     plan = make_plan(CONFIG, [a_gap()], NOW, held={name: Hold(name, until, "HTTP 403")})
-    assert [d.until for d in plan.deferred] == [until]
+    [deferral] = plan.deferred
+    assert (deferral.reason.limit, deferral.reason.until, deferral.reason.of) == (limit, until, name)

@@ -10,6 +10,7 @@ from config.models import Config, Rollout
 from tasks.domain.expected import Selection, calendar_cells, game_cells
 from tasks.domain.holds import Hold
 from tasks.domain.plan import Gap, make_plan
+from tasks.domain.reasons import Limit, Reason
 from tasks.domain.rollout import reached, scrapers, source_for, variants
 from tasks.domain.states import Kind
 from tests.builders import NOW, a_cell, a_config, a_game, a_gap
@@ -45,7 +46,9 @@ def test_a_new_dataset_is_rolled_out_to_a_part_of_its_cells_and_the_files_of_a_r
             cell = gap.cell._replace(key=f"{folder}/{n}.json", fields={"id": f"{n}"})
             gaps.append(a_gap(cell=cell))
     plan = make_plan(config, gaps, NOW)
-    assert {d.reason for d in plan.deferred} == {"rollout: 50 % of espn_summary"}
+    assert {d.reason for d in plan.deferred} == {
+        Reason(Limit.ROLLOUT, "rollout: 50 % of espn_summary", of="espn_summary")
+    }
     later, now = {d.gap.cell.request for d in plan.deferred}, {r for fill in plan.fills for r in fill.requests()}
     assert later
     assert now

@@ -98,7 +98,7 @@ def test_a_fill_of_a_run_that_was_stopped_asks_for_nothing(
                 dispatcher = Dispatcher(run)
                 await dispatcher.run_all(plan)
                 assert run.leases.marks() == {}
-                return {deferral.gap.cell.key: deferral.reason for deferral in dispatcher.deferred}
+                return {deferral.gap.cell.key: deferral.reason.text for deferral in dispatcher.deferred}
             for _ in range(2):
                 run.stop(*TERM)
             await asyncio.sleep(0.05)  # those that run are cut short

@@ -28,6 +28,7 @@ from tasks.domain.agreement import Disagreement
 from tasks.domain.errors import LedgerError
 from tasks.domain.holds import Hold
 from tasks.domain.lakes import FORGOTTEN, KnownLake, LakeKind
+from tasks.domain.outcomes import Outcome
 from tasks.domain.states import Examination, Unreadable
 from tasks.domain.verdicts import Fault, bad, partial, unfinished, whole
 from tasks.history import Arm, FileOutcome, Performance
@@ -55,7 +56,7 @@ def test_a_gap_keeps_the_time_it_was_first_seen_until_it_is_filled(url: str) -> 
     key = a_gap(1).cell.key
     assert ledger.first_seen([key, "other"]) == {key: NOW}
     seen = {key: Examination("v:100:c", whole(), NOW)}
-    outcomes = [FileOutcome(key, "stored", 1, 100)]
+    outcomes = [FileOutcome(key, Outcome.STORED, 1, 100)]
     ledger.history.record_fill(FILL, outcomes, NOW, lambda connection: ledger.settle(connection, seen, []))
     assert ledger.first_seen([key]) == {}
     ledger.close()
@@ -75,7 +76,7 @@ FILL = {
 
 def test_outcomes_count_half_after_a_half_life(url: str) -> None:
     ledger = Ledger(url)
-    outcomes = [FileOutcome("a", "stored", 1, 10), FileOutcome("b", "failed", 4, error="HTTP 500")]
+    outcomes = [FileOutcome("a", Outcome.STORED, 1, 10), FileOutcome("b", Outcome.FAILED, 4, error="HTTP 500")]
     ledger.history.record_fill(FILL, outcomes, NOW)
     assert ledger.history.outcomes_by_dataset(24 * HOUR, NOW) == {"d": (1.0, 1.0)}
     stored, failed = ledger.history.outcomes_by_dataset(24 * HOUR, NOW + 24 * HOUR)["d"]
@@ -141,7 +142,7 @@ def test_what_could_not_be_read_is_known_until_it_is(url: str) -> None:
         again = {"a": refused["a"]._replace(last=NOW + 2 * HOUR)}
         ledger.record_examinations({"b": read}, again)
         assert ledger.unreadable() == again | {"c": refused["c"]}
-        outcomes = [FileOutcome("a", "stored", 1, 100)]
+        outcomes = [FileOutcome("a", Outcome.STORED, 1, 100)]
         ledger.history.record_fill(FILL, outcomes, NOW, lambda connection: ledger.settle(connection, {"a": read}, []))
         assert ledger.unreadable().keys() == {"c"}
         assert ledger.check()["unreadable"] == 1
@@ -389,7 +390,7 @@ def test_whatever_part_of_a_ledger_is_damaged_is_one_line(tmp_path: Path, junk: 
     games = tuple(a_game(id=f"{n}") for n in range(100))
     found = {f"{n}": Examination("v:1:c", whole() if n % 9 else partial("1 game", games), NOW) for n in range(4500)}
     refused = {key: Unreadable("etag:100", "it is archived", NOW, NOW) for key in found}
-    outcomes = [FileOutcome(key, "failed", 1, error="HTTP 500") for key in found]
+    outcomes = [FileOutcome(key, Outcome.FAILED, 1, error="HTTP 500") for key in found]
     with closing(Ledger(f"sqlite:///{file}")) as ledger:
         ledger.record_examinations(found)
         ledger.record_examinations({}, refused)
@@ -487,7 +488,7 @@ def test_on_a_full_disk_nothing_is_half_written(tmp_path: Path) -> None:
         pages = "PRAGMA max_page_count = 1"  # no more than it has
         sa.event.listen(ledger.database._engine, "connect", lambda connection, _: connection.execute(pages))
         ledger.database._engine.dispose()
-        outcomes = [FileOutcome(f"key{n}" * 20, "stored", 1, 100) for n in range(2000)]
+        outcomes = [FileOutcome(f"key{n}" * 20, Outcome.STORED, 1, 100) for n in range(2000)]
         with pytest.raises(LedgerError, match="cannot be written: database or disk is full; make room on the disk"):
             ledger.history.record_fill(FILL, outcomes, NOW)
         assert ledger.check() == before
@@ -526,7 +527,7 @@ def test_what_is_older_than_is_kept_is_forgotten(url: str) -> None:
     with closing(Ledger(url)) as ledger:
         for days in (0, 200):
             fill = FILL | {"started": NOW - timedelta(days=days)}
-            ledger.history.record_fill(fill, [FileOutcome("a", "stored", 1, 10)], NOW)
+            ledger.history.record_fill(fill, [FileOutcome("a", Outcome.STORED, 1, 10)], NOW)
         assert ledger.prune(NOW - timedelta(days=180)) == 1
         assert len(ledger.history.attempts("a")) == 1
 
@@ -539,18 +540,23 @@ def test_a_rollout_is_compared_with_the_rest_of_its_datasets_since_it_began(url:
             ledger.history.record_fill(fill, outcomes, NOW)
 
         assert ledger.history.arms("x", ["d"]) == (Arm(), Arm())
-        record(0, "", FileOutcome("before", "stored", 1, seconds=9.0))
-        record(1, "x", FileOutcome("a", "stored", 1, seconds=1.0), FileOutcome("b", "failed", 3, error="HTTP 500"))
-        record(1, "", FileOutcome("c", "stored", 1, seconds=4.0), FileOutcome("d", "deferred", 0))
-        record(1, "", FileOutcome("of another dataset", "stored", 1), dataset="e")
-        record(2, "x", FileOutcome("b", "stored", 1, seconds=2.0))
-        record(2, "y", FileOutcome("of another rollout", "stored", 1))
+        record(0, "", FileOutcome("before", Outcome.STORED, 1, seconds=9.0))
+        record(
+            1,
+            "x",
+            FileOutcome("a", Outcome.STORED, 1, seconds=1.0),
+            FileOutcome("b", Outcome.FAILED, 3, error="HTTP 500"),
+        )
+        record(1, "", FileOutcome("c", Outcome.STORED, 1, seconds=4.0), FileOutcome("d", Outcome.DEFERRED, 0))
+        record(1, "", FileOutcome("of another dataset", Outcome.STORED, 1), dataset="e")
+        record(2, "x", FileOutcome("b", Outcome.STORED, 1, seconds=2.0))
+        record(2, "y", FileOutcome("of another rollout", Outcome.STORED, 1))
         assert ledger.history.arms("x", ["d"]) == (Arm(2, 1, 5, 1.5), Arm(1, 0, 1, 4.0))
 
 
 def test_percentiles_are_of_the_last_attempts(url: str) -> None:
     with closing(Ledger(url)) as ledger:
-        outcomes = [FileOutcome(f"{n}", "stored", 2, 10, seconds=float(n)) for n in range(1, 101)]
+        outcomes = [FileOutcome(f"{n}", Outcome.STORED, 2, 10, seconds=float(n)) for n in range(1, 101)]
         ledger.history.record_fill(FILL, outcomes, NOW)
         assert ledger.history.performance() == {"d": Performance(50, 95, 99, 2)}
 

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from deployments import tables
 from tasks.domain.holds import Hold
+from tasks.domain.outcomes import Outcome
 from tasks.domain.reasons import Limit
 from tasks.domain.states import Kind, State, Status
 from tasks.domain.survey import Survey, take_survey
@@ -167,8 +168,8 @@ def test_a_run_that_has_left_everything_to_another_says_so_wherever_it_is_told_o
 
 
 def test_what_the_source_has_none_of_is_told_as_absent_and_counts_as_failed() -> None:
-    gone = FileOutcome("0.json", "failed", 1, error="/0: HTTP 404", absent=True)
-    half = FileOutcome("1.json", "failed", 1, error="/1: 3 of 9 plays", absent=True, unfinished=True)
+    gone = FileOutcome("0.json", Outcome.FAILED, 1, error="/0: HTTP 404", absent=True)
+    half = FileOutcome("1.json", Outcome.FAILED, 1, error="/1: 3 of 9 plays", absent=True, unfinished=True)
     report = _report(GONE, GONE, outcomes={outcome.key: outcome for outcome in (gone, half)})
     assert "0 filled, 1 failed, 1 absent, 0 left for later" in report.line()
     assert [row["key"] for row in report.document()["failed"]] == ["0.json", "1.json"]

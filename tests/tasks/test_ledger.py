@@ -601,4 +601,5 @@ def test_a_server_that_restarts_is_waited_for(tmp_path_factory: pytest.TempPathF
                 ledger.change_hold("espn", lambda hold: replace(hold, step=hold.step + 1))
                 written += 1
             restarting.result()
-        assert ledger.holds()["espn"].step == written
+        step = ledger.holds()["espn"].step
+        assert written <= step <= written + 1, "one may have been written, and its answer lost"

@@ -2,7 +2,8 @@
 
 A list is the file of a day, a month or a season. That everything in it is final proves nothing, since more can be
 listed later; the calendar decides. A list is final when its time is over, it was taken after that, and nothing in it
-is open. The lists of a month or a season are looked at once more some days after their end.
+is open. A month's or a season's is looked at once more some days after its end; one that lists games is until then
+looked at as often as before, since games are listed late too.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from tasks.domain.verdicts import Verdict, Wholeness
 
 # How long after its start a game is over, and its source says so, where no dataset says otherwise.
 GAME_LENGTH = timedelta(hours=4)
-# After the end of a month or a season its list is looked at once more.
+# So long after the end of a month or a season its list may still grow.
 LAST_LOOK = timedelta(days=7)
 # A list that should be whole by now and is not is looked at again ever less often. While its season runs: after a
 # quarter of the time for which it is overdue; once the season is over: after all of it; but no later than this.
@@ -58,7 +59,9 @@ def next_look(
         return min([taken + _while_it_grows(dataset, refresh, season, taken), *coming])
     if verdict.wholeness is Wholeness.WHOLE:
         last = over + LAST_LOOK
-        return last if dataset.per != "date" and taken < last else None
+        if dataset.per == "date" or taken >= last:
+            return None
+        return min(last, taken + _while_it_grows(dataset, refresh, season, taken)) if dataset.lists_games else last
     if dataset.per == "date" and coming and len(coming) == len(ends):
         return min(coming)
     waited = taken - max([over, *(end for end in ends if end <= taken)])
@@ -72,7 +75,7 @@ def why_not_final(dataset: Dataset, last_day: date, taken: datetime) -> str:
     if taken < over:
         what = {"date": "day", "month": "month"}.get(dataset.per, "season")
         return f"{on}, before the {what} was over"
-    return f"{on}; looked at once more from {over + LAST_LOOK:%Y-%m-%d}, after its end"
+    return f"{on}; more may be listed until {over + LAST_LOOK:%Y-%m-%d}, some days after its end"
 
 
 def expected_ends(games: Iterable[Game], final_after: timedelta) -> list[datetime]:

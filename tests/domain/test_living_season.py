@@ -21,7 +21,7 @@ from tasks.domain import seasons
 from tasks.domain.absences import Absence, looked
 from tasks.domain.agreement import Disagreement, believed, compare
 from tasks.domain.expected import Cell, Selection, calendar_cells, game_cells
-from tasks.domain.finality import LAST_LOOK, awaited_again, over_at, published_by
+from tasks.domain.finality import awaited_again, published_by
 from tasks.domain.games import Game, GameStatus
 from tasks.domain.states import Examination, LakeObject, State, taken_at, version_of, without_false_time
 from tasks.domain.survey import Survey, listed_games, take_survey
@@ -361,9 +361,7 @@ def _must_be_there(lake: Lake, fixture: Fixture, source: str) -> datetime:
         return due
     assert lists.refresh is not None
     if source != "espn":
-        of_day = (c for c in lake.calendar if c.dataset == LISTS[source] and c.first_day <= fixture.day <= c.last_day)
-        over = over_at(lists, next(of_day).last_day)
-        return max(due, listed + lists.refresh if listed < over else over + LAST_LOOK)
+        return max(due, listed + lists.refresh)
     if listed <= due:
         return due
     # After that only another source that tells of the game has a day's board looked at again.

@@ -233,7 +233,7 @@ class History:
             .where(fills_table.c.run == run)
             .order_by(columns.id)
         )
-        return {row.key: _outcome_of(row) for row in self._rows(query)}
+        return self._database.read(lambda connection: {r.key: _outcome_of(r) for r in connection.execute(query)})
 
     def last_file(self) -> int:
         """The number of the last attempt: what is stored later has a higher one."""

@@ -328,7 +328,8 @@ class Report:
         """The plan as it is kept for `adce why`: the fills in their order, and why the rest is left for later."""
         rows: dict[Reason, list[str]] = defaultdict(list)
         for key, reason in self.later.items():
-            rows[reason].append(key)
+            if (status := self.statuses.get(key)) and status.state is State.DEFERRED:
+                rows[reason].append(key)
         later = [
             {"limit": r.limit.value, "of": r.of, "reason": r.text, "until": _iso(r.until), "keys": keys}
             for r, keys in rows.items()

@@ -2,8 +2,8 @@
 
 A list is the file of a day, a month or a season. That everything in it is final proves nothing, since more can be
 listed later; the calendar decides. A list is final when its time is over, it was taken after that, and nothing in it
-is open. A month's or a season's is looked at once more some days after its end; one that lists games is until then
-looked at as often as before, since games are listed late too.
+is open. It is looked at once more some days after its end; one that lists games is until then looked at as often as
+before, since games are listed late too.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from tasks.domain.verdicts import Verdict, Wholeness
 
 # How long after its start a game is over, and its source says so, where no dataset says otherwise.
 GAME_LENGTH = timedelta(hours=4)
-# So long after the end of a month or a season its list may still grow.
+# So long after the end of a month or a season its list may still grow; and that of a day.
 LAST_LOOK = timedelta(days=7)
+LAST_LOOK_AT_A_DAY = timedelta(days=2)
 # A list that should be whole by now and is not is looked at again ever less often. While its season runs: after a
 # quarter of the time for which it is overdue; once the season is over: after all of it; but no later than this.
 LONGEST_WAIT = timedelta(days=30)
@@ -58,8 +59,8 @@ def next_look(
     if taken < over:
         return min([taken + _while_it_grows(dataset, refresh, season, taken), *coming])
     if verdict.wholeness is Wholeness.WHOLE:
-        last = over + LAST_LOOK
-        if dataset.per == "date" or taken >= last:
+        last = _grows_until(dataset, last_day)
+        if taken >= last:
             return None
         return min(last, taken + _while_it_grows(dataset, refresh, season, taken)) if dataset.lists_games else last
     if dataset.per == "date" and coming and len(coming) == len(ends):
@@ -75,7 +76,7 @@ def why_not_final(dataset: Dataset, last_day: date, taken: datetime) -> str:
     if taken < over:
         what = {"date": "day", "month": "month"}.get(dataset.per, "season")
         return f"{on}, before the {what} was over"
-    return f"{on}; more may be listed until {over + LAST_LOOK:%Y-%m-%d}, some days after its end"
+    return f"{on}; more may be listed until {_grows_until(dataset, last_day):%Y-%m-%d}, some days after its end"
 
 
 def expected_ends(games: Iterable[Game], final_after: timedelta) -> list[datetime]:
@@ -108,6 +109,10 @@ def published_by(dataset: Dataset, season: str, last_day: date) -> datetime:
 def games_final_after(config: Config, schedule: str) -> timedelta:
     """How long after their start the games of a schedule should be final in it: as soon as a file of theirs is due."""
     return min((d.due_after for d in config.datasets.values() if d.schedule == schedule), default=GAME_LENGTH)
+
+
+def _grows_until(dataset: Dataset, last_day: date) -> datetime:
+    return over_at(dataset, last_day) + (LAST_LOOK_AT_A_DAY if dataset.per == "date" else LAST_LOOK)
 
 
 def _while_it_grows(dataset: Dataset, refresh: timedelta, season: str, taken: datetime) -> timedelta:

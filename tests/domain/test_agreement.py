@@ -112,9 +112,10 @@ def test_a_difference_makes_the_schedule_stale_at_once_and_not_green_until_it_is
 
 
 def test_three_looks_over_a_day_that_do_not_mend_it_are_told_and_enough() -> None:
-    lists, looks = Lists(MORNING, espn=[], nba=[_final()]), []
+    begins = MORNING + 3 * DAY  # until then the board is looked at every hour anyway
+    lists, looks = Lists(begins, espn=[], nba=[_final()]), []
     for hours in range(24 * 10):
-        now = MORNING + hours * HOUR
+        now = begins + hours * HOUR
         if lists.status(BOARD, now).state is State.GAP:
             looks.append(hours)
             lists.store(BOARD, now + HOUR / 60, [])

@@ -9,6 +9,7 @@ from tasks.domain import seasons
 from tasks.domain.expected import Cell, Selection, calendar_cells
 from tasks.domain.finality import (
     LAST_LOOK,
+    LAST_LOOK_AT_A_DAY,
     LONGEST_WAIT,
     awaited_again,
     games_final_after,
@@ -88,9 +89,12 @@ def test_a_month_of_a_running_season_is_over_when_it_is() -> None:
 
 
 @pytest.mark.parametrize("games", [(), FINALS], ids=["empty", "all final"])
-def test_a_day_is_final_when_it_was_taken_after_it(games: tuple[()]) -> None:
+def test_a_day_is_final_when_it_was_taken_two_days_after_it(games: tuple[()]) -> None:
     assert _next(BOARD, whole(games), BOARD.due_at - HOUR) == BOARD.due_at
-    assert _next(BOARD, whole(games), BOARD.due_at) is None
+    assert _next(BOARD, whole(games), BOARD.due_at) == BOARD.due_at + HOUR, "a game may be listed late"
+    last = BOARD.due_at + LAST_LOOK_AT_A_DAY
+    assert _next(BOARD, whole(games), last - HOUR / 2) == last
+    assert _next(BOARD, whole(games), last) is None
 
 
 def test_what_is_bad_or_partial_is_that_at_any_time() -> None:

@@ -360,10 +360,4 @@ def _must_be_there(lake: Lake, fixture: Fixture, source: str) -> datetime:
     if listed <= fixture.played:
         return due
     assert lists.refresh is not None
-    if source != "espn":
-        return max(due, listed + lists.refresh)
-    if listed <= due:
-        return due
-    # After that only another source that tells of the game has a day's board looked at again.
-    others = [fixture.listed_at(other) for other in lake.sources if other != "espn"]
-    return max(due, listed, min(others)) + DAY if others else OVER + 1000 * DAY
+    return max(due, listed + lists.refresh)

@@ -40,6 +40,7 @@ def _state(cell: Cell, have: LakeObject | None, verdict: Verdict | None = None, 
 
 LIVE = a_game(status=GameStatus.LIVE)
 LATER = a_game(start=NOW + 6 * HOUR, status=GameStatus.SCHEDULED)
+RECENT = an_object(modified=NOW - HOUR / 2)
 
 
 @pytest.mark.parametrize(
@@ -58,9 +59,10 @@ LATER = a_game(start=NOW + 6 * HOUR, status=GameStatus.SCHEDULED)
         pytest.param(a_cell(due_at=NOW + HOUR), an_object(), whole(), "present", None, id="early and whole"),
         pytest.param(a_board(), an_object(), partial("x", (LIVE,)), "gap", "stale", id="board of unfinished games"),
         pytest.param(a_board(), an_object(), partial("x", (LATER,)), "present", None, id="board of later games"),
-        pytest.param(a_board(), an_object(), whole((a_game(),)), "present", None, id="board of final games"),
+        pytest.param(a_board(), RECENT, whole((a_game(),)), "present", None, id="board of final games"),
+        pytest.param(a_board(), an_object(), whole((a_game(),)), "gap", "stale", id="more may be listed late"),
         pytest.param(a_board(), an_object(modified=NOW - 48 * HOUR), whole(), "gap", "stale", id="empty, early"),
-        pytest.param(a_board(), an_object(), whole(), "present", None, id="a day off"),
+        pytest.param(a_board(), RECENT, whole(), "present", None, id="a day off"),
     ],
 )
 def test_each_case_has_its_state_and_kind(

@@ -23,6 +23,7 @@ from tests.flows.conftest import Reconcile
 DAY: dict[str, Any] = {"since": date(2026, 1, 13), "until": date(2026, 1, 13)}
 # The games of the 13th end, at the latest, at 04:30 UTC on the 14th; the slowest source has all a day later.
 FIRST = datetime(2026, 1, 15, 12, tzinfo=UTC)
+BOARD = "espn_schedules/20260113.json"  # asked for again every hour until 09:00 UTC on the 16th
 FOLDERS = ("espn_box_scores", "espn_play_by_play", "espn_team_stats")
 Look = Callable[[float], Report]
 
@@ -103,10 +104,12 @@ def test_a_game_that_becomes_whole_at_the_source_is_stored_when_it_is(
     sites.set_faults("espn", "few_plays", match=game, first=1)
     assert len(look(0).failed) == 3
     report = look(12)
-    assert (len(report.filled), report.complete) == (3, True)
+    assert sorted(report.filled) == sorted([BOARD, *(f"{folder}/{game}.json" for folder in FOLDERS)])
+    assert report.complete
     assert all(_plays(file) > 100 for file in _files(adce_home, game))
     assert ledger.absences() == {}
-    assert look(48).fills == ()
+    assert list(look(48).filled) == [BOARD], "the last look at the board of two days ago"
+    assert look(49).fills == ()
 
 
 def test_of_three_looks_the_best_version_is_kept(look: Look, game: str, sites: SandboxProcess, adce_home: Path) -> None:

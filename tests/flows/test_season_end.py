@@ -75,10 +75,12 @@ def test_a_lake_that_lives_through_the_play_offs_has_the_finals(
     check(_noon(7, 1))
     sites.clear_requests()
     check(_noon(7, 9))
-    assert {request["url"].split("?")[0] for request in sites.requests()} == {
+    assert {request["url"].removesuffix("?Season=2024-25&LeagueID=00") for request in sites.requests()} == {
         "/scheduleleaguev2",
         "/leagues/NBA_2025_games-june.html",
-    }, "one more look at what has ended"
+        "/scoreboard?dates=20250629",
+        "/scoreboard?dates=20250630",
+    }, "one more look at what has ended: the season, its last month, and the days that were not two days old on 1 July"
     sites.clear_requests()
     check(_noon(9, 1))
     assert sites.requests() == []
@@ -107,7 +109,8 @@ def test_a_difference_that_looking_again_does_not_mend_is_told_and_left(
     live: Reconcile, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     game = FINALS[0]
-    now = datetime(2025, game.day.month, game.day.day, 12, tzinfo=UTC) + DAY
+    # The board is older than two days: nothing but the difference has it looked at again.
+    now = datetime(2025, game.day.month, game.day.day, 12, tzinfo=UTC) + 3 * DAY
     board = f"espn_schedules/{game.day:%Y%m%d}.json"
     story = []
     with http_server(200, json.dumps({"events": [], "leagues": []}).ljust(100).encode()) as espn:

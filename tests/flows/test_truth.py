@@ -21,8 +21,10 @@ from tasks.why import Answer, why
 from tests.flows.conftest import Reconcile
 
 DAY = {"since": date(2026, 1, 13), "until": date(2026, 1, 13), "sources": ["espn"]}
-# The games of the 13th end, at the latest, at 04:30 UTC on the 14th.
+# The games of the 13th end, at the latest, at 04:30 UTC on the 14th. The day's board is over at FIRST, and is asked for
+# again every hour for two days.
 FIRST = datetime(2026, 1, 14, 9, tzinfo=UTC)
+BOARD = "/scoreboard?dates=20260113"
 HOUR = timedelta(hours=1)
 
 
@@ -37,6 +39,15 @@ def _ask(ledger: Ledger, text: str, now: datetime) -> list[Answer]:
     return asyncio.run(why(config, ledger, Store(config.lake), text, now))
 
 
+def _asked_for(sites: SandboxProcess) -> list[str]:
+    """The addresses that were asked for since the requests were cleared, each as often as it was."""
+    return [request["url"] for request in sites.requests()]
+
+
+def _summaries(home: Path) -> list[str]:
+    return [f"/summary?event={path.stem}" for path in _box_scores(home)]
+
+
 def _box_scores(home: Path) -> list[Path]:
     return sorted((home / "lake/espn_box_scores").iterdir())
 
@@ -49,12 +60,12 @@ def test_a_final_game_is_looked_at_again_until_two_downloads_agree_and_the_file_
     sites.clear_requests()
     again = run_reconcile(as_of=FIRST + 6 * HOUR, **DAY)
     assert {fill.kind.value for fill in again.fills} == {"stale"}
-    assert len(sites.requests()) == len(before)
+    assert sorted(_asked_for(sites)) == sorted([BOARD, *_summaries(adce_home)])
     assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in before} == before
     sites.clear_requests()
-    for hours in (30, 200):
+    for hours in (30, 48, 200):
         assert run_reconcile(as_of=FIRST + hours * HOUR, **DAY).complete
-    assert sites.requests() == [], "two said the same: it is settled"
+    assert _asked_for(sites) == [BOARD, BOARD], "two said the same: the games are settled; the board is after 48 hours"
 
 
 def test_a_correction_is_stored_and_the_former_version_kept_and_the_change_recorded(
@@ -79,7 +90,7 @@ def test_a_correction_is_stored_and_the_former_version_kept_and_the_change_recor
         assert change.was != change.became
         sites.clear_requests()
         run_reconcile(as_of=FIRST + 24 * HOUR, **DAY)
-        assert len({r["url"] for r in sites.requests()}) == 1, "only the corrected game is looked at once more"
+        assert set(_asked_for(sites)) == {BOARD, f"/summary?event={game}"}, "of the games only the corrected one"
         assert path.read_bytes() == corrected
     finally:
         sites.clear_corrections()
@@ -98,10 +109,10 @@ def test_a_correction_that_the_last_look_finds_is_confirmed_by_another(
         for days in (8, 9, 16, 17, 30):
             sites.clear_requests()
             assert run_reconcile(as_of=FIRST + days * 24 * HOUR, **DAY).complete
-            asked.append(len({r["url"] for r in sites.requests()}))
+            asked.append(set(_asked_for(sites)))
     finally:
         sites.clear_corrections()
-    assert asked == [len(_box_scores(adce_home)), 0, 1, 0, 0]
+    assert asked == [{BOARD, *_summaries(adce_home)}, set(), {f"/summary?event={game}"}, set(), set()]
 
 
 def test_a_refresh_that_fails_leaves_the_good_file(
@@ -154,15 +165,16 @@ def test_what_the_source_has_none_of_becomes_unavailable_with_the_evidence_and_c
     sites.clear_requests()
     report = _absent(run_reconcile, 3)
     assert report.counts["deferred"] == 3, "back-off"
-    assert sites.requests() == []
+    assert _asked_for(sites) == [BOARD]
     assert {reason for _, reason, _ in report.left} != set()
     _absent(run_reconcile, 24)
     sites.clear_requests()
-    report = _absent(run_reconcile, 25)
-    assert report.counts["unavailable"] == 3
-    assert report.complete
-    assert report.coverage.total.percent == 100.0
-    assert sites.requests() == []
+    for hours in (25, 48, 49):
+        report = _absent(run_reconcile, hours)
+        assert report.counts["unavailable"] == 3
+        assert report.complete
+        assert report.coverage.total.percent == 100.0
+    assert _asked_for(sites) == [BOARD, BOARD], "for two days the board, and nothing after that"
     [answer] = _ask(ledger, f"espn_box_scores/{victim}.json", FIRST + 25 * HOUR)
     assert "HTTP 404" in answer.status.reason
     assert answer.status.until == FIRST + 24 * HOUR + timedelta(days=30)

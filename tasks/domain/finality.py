@@ -21,8 +21,8 @@ GAME_LENGTH = timedelta(hours=4)
 # So long after the end of a month or a season its list may still grow; and that of a day.
 LAST_LOOK = timedelta(days=7)
 LAST_LOOK_AT_A_DAY = timedelta(days=2)
-# A list that should be whole by now and is not is looked at again ever less often. While its season runs: after a
-# quarter of the time for which it is overdue; once the season is over: after all of it; but no later than this.
+# A list that should be whole by then and is not is looked at again ever less often from then on. While its season runs:
+# after a quarter of the time for which it is overdue; once the season is over: after all of it; but no later than this.
 LONGEST_WAIT = timedelta(days=30)
 _PATIENCE = 0.25
 # In the play-offs a schedule is downloaded at least so often: their games are listed only a few days ahead.
@@ -56,15 +56,14 @@ def next_look(
         return over if taken < over else None
     ends = expected_ends(verdict.games, final_after)
     coming = [end for end in ends if end > taken]
+    soon = min([taken + _while_it_grows(dataset, refresh, season, taken), *coming])
     if taken < over:
-        return min([taken + _while_it_grows(dataset, refresh, season, taken), *coming])
+        return soon
+    last = _grows_until(dataset, last_day)
+    if dataset.lists_games and taken < last:
+        return min(soon, last)
     if verdict.wholeness is Wholeness.WHOLE:
-        last = _grows_until(dataset, last_day)
-        if taken >= last:
-            return None
-        return min(last, taken + _while_it_grows(dataset, refresh, season, taken)) if dataset.lists_games else last
-    if dataset.per == "date" and coming and len(coming) == len(ends):
-        return min(coming)
+        return last if taken < last else None
     waited = taken - max([over, *(end for end in ends if end <= taken)])
     patience = 1 if taken >= seasons.over_at(season) else _PATIENCE
     return min([taken + max(refresh, min(waited * patience, LONGEST_WAIT)), *coming])

@@ -112,6 +112,27 @@ def test_a_list_is_looked_at_as_soon_as_one_of_its_games_should_be_final() -> No
     assert _next(NBA, partial("x", (later,)), taken) == taken + 3 * HOUR, "and no later than it is refreshed"
 
 
+@pytest.mark.parametrize(
+    ("cell", "over", "grows"),
+    [
+        pytest.param(NBA, SEASON_OVER, LAST_LOOK, id="season"),
+        pytest.param(APRIL, APRIL_OVER, LAST_LOOK, id="month"),
+        pytest.param(BOARD, BOARD.due_at, LAST_LOOK_AT_A_DAY, id="day"),
+    ],
+)
+def test_while_more_may_be_listed_an_odd_entry_has_no_list_looked_at_less_often(
+    cell: Cell, over: datetime, grows: timedelta
+) -> None:
+    odd, last = partial("1 entry that cannot be read", FINALS), over + grows
+    for taken in (over, last - 20 * HOUR, last - HOUR / 2):
+        assert _next(cell, odd, taken) == _next(cell, whole(FINALS), taken)
+    later = _next(cell, odd, last)
+    assert later is not None
+    assert later > last + 2 * HOUR
+    soon = a_game(status=GameStatus.LIVE, start=over + HOUR / 4 - games_final_after(CONFIG, cell.dataset))
+    assert _next(cell, partial("x", (soon,)), over) == over + HOUR / 4
+
+
 def test_a_game_that_is_stuck_has_no_list_of_a_running_season_looked_at_less_often() -> None:
     stuck = a_game(status=GameStatus.LIVE, start=datetime(2024, 11, 3, tzinfo=UTC))
     taken = datetime(2025, 4, 16, 10, tzinfo=UTC)
@@ -119,7 +140,7 @@ def test_a_game_that_is_stuck_has_no_list_of_a_running_season_looked_at_less_oft
 
 
 def test_odd_entries_of_a_season_that_is_over_are_looked_at_ever_less_often_and_at_most_monthly() -> None:
-    odd, looks = partial("1 entry that cannot be read", FINALS), [SEASON_OVER + HOUR]
+    odd, looks = partial("1 entry that cannot be read", FINALS), [SEASON_OVER + LAST_LOOK]
     while looks[-1] < SEASON_OVER + 365 * DAY:
         again = _next(NBA, odd, looks[-1])
         assert again is not None

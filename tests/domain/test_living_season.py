@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from functools import cache
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -318,6 +319,18 @@ def test_nothing_is_green_while_a_file_is_stale_that_was_taken_under_a_clock_tha
     for cell in lake.calendar:
         if _config().datasets[cell.dataset].per != "date":
             assert lake.bodies.get(cell.key) == world.body(cell, now), cell.key
+
+
+@pytest.mark.parametrize("source", LISTS)
+def test_a_game_that_is_listed_late_is_found_in_time_beside_an_entry_that_cannot_be_read(source: str) -> None:
+    last_of_january = date(2025, 1, 31)
+    late = Fixture(0, last_of_january, 19, -30 * HOUR, dict.fromkeys(LISTS, timedelta()))
+    lake = Lake(World((late,), frozenset({last_of_january})), (source,), last_of_january)
+    for hours in range(24 * 4):
+        now = seasons.eastern_midnight(last_of_january) + hours * HOUR
+        lake.run(now)
+        assert not _missing(lake, source, now)
+    assert _published(lake, source, now)
 
 
 def test_a_season_that_is_over_costs_one_request_a_file() -> None:

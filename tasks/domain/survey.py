@@ -196,7 +196,7 @@ def _differing(status: Status, differences: Sequence[Disagreement], now: datetim
     again, what = min(looks)
     if now >= again:
         return Status(State.GAP, what, Kind.STALE)
-    return Status(State.DEFERRED, what, Kind.STALE, until=again, limit=Limit.DISAGREEMENT)
+    return Status(State.DEFERRED, what, Kind.STALE, until=min(again, status.until or again), limit=Limit.DISAGREEMENT)
 
 
 def _awaited(

@@ -105,7 +105,8 @@ def test_a_difference_makes_the_schedule_stale_at_once_and_not_green_until_it_is
     assert "and nba_schedule has 1" in status.reason
     lists.store(BOARD, MORNING + HOUR, [])
     status = lists.status(BOARD, MORNING + HOUR)
-    assert (status.state, status.limit, status.until) == (State.DEFERRED, Limit.DISAGREEMENT, MORNING + 12 * HOUR)
+    assert (status.state, status.limit) == (State.DEFERRED, Limit.DISAGREEMENT)
+    assert status.until == MORNING + 2 * HOUR, "a board of yesterday is looked at every hour anyway"
     lists.store(BOARD, MORNING + 12 * HOUR, [_final()])
     assert lists.status(BOARD, MORNING + 12 * HOUR).state is State.PRESENT
     assert lists.known == []
@@ -113,16 +114,32 @@ def test_a_difference_makes_the_schedule_stale_at_once_and_not_green_until_it_is
 
 def test_three_looks_over_a_day_that_do_not_mend_it_are_told_and_enough() -> None:
     begins = MORNING + 3 * DAY  # until then the board is looked at every hour anyway
-    lists, looks = Lists(begins, espn=[], nba=[_final()]), []
+    lists, looks, waits = Lists(begins, espn=[], nba=[_final()]), [], set()
     for hours in range(24 * 10):
         now = begins + hours * HOUR
-        if lists.status(BOARD, now).state is State.GAP:
+        if (status := lists.status(BOARD, now)).state is State.GAP:
             looks.append(hours)
             lists.store(BOARD, now + HOUR / 60, [])
+        elif status.state is State.DEFERRED:
+            waits.add(status.until)
     assert looks == [0, 12, 24]
+    assert waits == {begins + 12 * HOUR, begins + 24 * HOUR}
     status = lists.status(BOARD, now)
     assert status.state is State.PRESENT
     assert "and nba_schedule has 1, which further looks did not change" in status.reason
+
+
+def test_a_board_that_is_looked_at_every_hour_anyway_differs_for_a_day_until_that_is_told_and_left() -> None:
+    lists, differs = Lists(MORNING, espn=[], nba=[_final()]), []
+    for hours in range(1, 60):
+        now = MORNING + hours * HOUR
+        if lists.status(BOARD, now).kind is Kind.STALE:
+            lists.store(BOARD, now, [])
+        status = lists.status(BOARD, now)
+        assert status.state in (State.DEFERRED, State.PRESENT)
+        differs += [hours] * (status.state is State.DEFERRED)
+    assert differs == list(range(1, 25))
+    assert "which further looks did not change" in status.reason
 
 
 def test_another_difference_is_looked_at_anew() -> None:

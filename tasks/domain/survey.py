@@ -225,9 +225,11 @@ def _taken_after_its_end(
 ) -> datetime | None:
     """When a list was taken, if that was after its day, month or season had ended.
 
-    Of one with open ends that somebody else has stored that is not known: they may have taken it long before.
+    Of one with open ends that somebody else has stored that is not known: they may have taken it long before. One with
+    open ends does not count while its season runs.
     """
-    if current.fetched is None and current.verdict.wholeness is not Wholeness.WHOLE:
+    is_open = current.verdict.wholeness is not Wholeness.WHOLE
+    if is_open and (current.fetched is None or awaited_again(dataset, cell.season, now) is not None):
         return None
     taken = taken_at(have, current, now, horizon)
     return taken if taken and dataset.per != "game" and taken >= over_at(dataset, cell.last_day) else None
@@ -256,18 +258,21 @@ def _instead(
     if absence and absence.note is None and gap.kind is Kind.UNREADABLE:
         absence = None
     may_come = awaited_again(dataset, cell.season, now) is not None
+    said = absence_status(absence, config.reconcile.unavailable, now) if absence else None
+    is_unavailable = said is not None and said.state is State.UNAVAILABLE
+    is_last_version = ended is not None and gap.kind is Kind.STALE and is_unavailable
     if absence and absence.note is not None and gap.kind is Kind.STALE and may_come:
         absence = None  # there is one by now, and it grows
-    if absence and absence.note is None and may_come:
+    if absence and absence.note is None and may_come and not is_last_version:
         if awaited := _awaited(cell, dataset, gap, absence, config.reconcile.unavailable, now):
             return awaited
-    elif absence and (said := absence_status(absence, config.reconcile.unavailable, now)):
+    elif absence and said:
         if gap.kind is Kind.STALE and cell.game is not None:
             return Status(State.PRESENT, f"complete; looked at again for corrections: {said.reason}", until=said.until)
         if gap.kind is Kind.STALE and ended and absence.note is None:
             return Status(State.PRESENT, f"taken on {ended:%Y-%m-%d}, after its end; {said.reason}", until=said.until)
         said = replace(said, kind=gap.kind, lost=gap.lost)
-        if said.state is State.UNAVAILABLE and is_good:
+        if is_unavailable and is_good:
             return replace(said, reason=f"{said.reason}; a partial version is kept", partial=True)
         return said
     if mark := marks.get(cell.work):

@@ -11,7 +11,7 @@ from tasks.domain.expected import Cell, Selection
 from tasks.domain.reasons import Limit
 from tasks.domain.states import Examination, Kind, LakeObject, State, Status, Unreadable, content_of, version_of
 from tasks.domain.survey import Survey, expected_cells, take_survey
-from tasks.domain.verdicts import Verdict, bad, unfinished, whole
+from tasks.domain.verdicts import Verdict, bad, partial, unfinished, whole
 from tests.builders import NOW, a_board, a_cell, a_config, a_game, an_object
 
 HOUR = timedelta(hours=1)
@@ -134,6 +134,33 @@ def test_a_whole_file_stays_present_when_a_look_for_corrections_finds_none_at_th
     assert (status.state, status.kind) == (State.PRESENT, None)
     assert status.until is not None
     assert "no plays" in status.reason
+
+
+DAY_OVER = a_board().due_at  # the board of that day is looked at again every hour
+BOARD = an_object(modified=DAY_OVER)
+LISTED = Examination(version_of(BOARD, "present"), whole(), DAY_OVER)
+GONE = Absence(a_board().key, "HTTP 404", DAY_OVER + HOUR, DAY_OVER + 25 * HOUR, 3, DAY_OVER + 745 * HOUR)
+BACKING_OFF = replace(GONE, first=DAY_OVER + 23 * HOUR, until=None)
+
+
+@pytest.mark.parametrize(
+    ("seen", "absence", "state"),
+    [
+        pytest.param(LISTED, GONE, State.PRESENT, id="for a day"),
+        pytest.param(LISTED, BACKING_OFF, State.DEFERRED, id="for two hours"),
+        pytest.param(LISTED._replace(fetched=DAY_OVER - HOUR), GONE, State.DEFERRED, id="the day was not over"),
+        pytest.param(LISTED._replace(verdict=partial("x")), GONE, State.DEFERRED, id="a game was open"),
+        pytest.param(LISTED._replace(was_size=10**6), GONE, State.DEFERRED, id="somebody else has stored less"),
+    ],
+)
+def test_a_board_that_was_whole_when_its_day_was_over_counts_when_the_source_has_none_any_more(
+    seen: Examination, absence: Absence, state: State
+) -> None:
+    cell, now = a_board(), DAY_OVER + 25.5 * HOUR
+    there = ({cell.key: cell}, {cell.key: BOARD}, {cell.key: seen}, dict.fromkeys(a_config().datasets, "present"))
+    status = _status(take_survey(a_config(), *there, now, {cell.key: absence}))
+    assert status.state is state
+    assert "HTTP 404" in status.reason
 
 
 def test_only_an_operator_can_say_of_what_the_lake_does_not_give_that_there_is_none() -> None:

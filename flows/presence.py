@@ -24,8 +24,9 @@ from prefect.settings import PREFECT_API_URL
 from prefect.states import Crashed, State
 
 from tasks.buckets import server_address
+from tasks.domain.outcomes import RunEnd
 from tasks.domain.wording import duration
-from tasks.leases import FAILED, Leases, Server
+from tasks.leases import Leases, Server
 
 if TYPE_CHECKING:
     from flows.run import Run
@@ -51,7 +52,7 @@ async def at_work(run: Run, client: PrefectClient) -> AsyncIterator[None]:
     run.leases.begin(flow_run.flow_name or "run", flow_run.name or "", flow_run.id, lost, server)
     ended = asyncio.Event()
     watching: list[asyncio.Task[None]] = []
-    outcome = FAILED
+    outcome = RunEnd.FAILED
     try:
         await _bury(client, run.leases)
         await _give_up_the_never_begun(client, run.config.reconcile.start_within)
@@ -59,12 +60,12 @@ async def at_work(run: Run, client: PrefectClient) -> AsyncIterator[None]:
             if PREFECT_API_URL.value() and flow_run.id:
                 watching.append(asyncio.create_task(_watch_for_a_cancel(run, client, UUID(flow_run.id), ended)))
             yield
-        outcome = f"stopped: {run.stopped}" if run.stopped else "ended"
+        outcome = RunEnd.STOPPED if run.stopped else RunEnd.ENDED
     finally:
         ended.set()  # rather than a cancel: Prefect's embedded API would be left with an open transaction
         if watching:
             await asyncio.wait(watching)
-        run.leases.end(outcome)
+        run.leases.end(outcome, run.stopped)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from tasks import clock
 from tasks.database import Database, UtcSeconds, among, metadata
 from tasks.domain.errors import BucketError, LedgerError
+from tasks.domain.outcomes import RunEnd
 from tasks.domain.survey import Mark
 from tasks.processes import is_gone, own_name
 
@@ -26,8 +27,7 @@ log = logging.getLogger(__name__)
 
 RECONCILE = "reconcile"  # the lease that only one run has at a time
 _SLACK = 1.0  # seconds by which a clock may be corrected
-_DIED = "died"
-FAILED = "failed"
+_DEATHS = (RunEnd.DIED, RunEnd.BURIED)
 _RENEWALS = 3  # in the time that a lease lasts
 
 runs_table = sa.Table(
@@ -44,6 +44,7 @@ runs_table = sa.Table(
     sa.Column("began", UtcSeconds, nullable=False, index=True),
     sa.Column("ended", UtcSeconds),
     sa.Column("outcome", sa.String),
+    sa.Column("why", sa.String),
 )
 leases_table = sa.Table(
     "leases",
@@ -106,13 +107,24 @@ class RunRecord:
     flow_run: str | None  # its id in Prefect
     began: datetime
     ended: datetime | None
-    outcome: str | None
+    outcome: RunEnd | None  # None while it is at work
+    why: str | None = None  # it was stopped
 
     @classmethod
     def of(cls, row: Any) -> RunRecord:
         """Of a row with all columns of `runs`."""
+        outcome = row.outcome and RunEnd(row.outcome)
         return cls(
-            row.id, row.kind, row.about, row.holder, row.process, row.flow_run, row.began, row.ended, row.outcome
+            row.id,
+            row.kind,
+            row.about,
+            row.holder,
+            row.process,
+            row.flow_run,
+            row.began,
+            row.ended,
+            outcome,
+            row.why,
         )
 
     @property
@@ -122,12 +134,12 @@ class RunRecord:
 
     @property
     def died(self) -> bool:
-        return bool(self.outcome and self.outcome.startswith(_DIED))
+        return self.outcome in _DEATHS
 
     @property
     def failed(self) -> bool:
         """It ended by an error of its own, before it could say what became of everything."""
-        return self.outcome == FAILED
+        return self.outcome is RunEnd.FAILED
 
 
 class Leases:
@@ -255,12 +267,12 @@ class Leases:
                 sa.select(runs_table.c.id, runs_table.c.process).where(runs_table.c.ended.is_(None))
             )
             dead = [run for run, process in unended if run not in alive or is_gone(process)]
-            ended = {"ended": datetime.fromtimestamp(now, UTC), "outcome": _DIED}
+            ended = {"ended": datetime.fromtimestamp(now, UTC), "outcome": RunEnd.DIED.value}
             this = runs_table.c.id.in_(dead) & runs_table.c.ended.is_(None)
             connection.execute(runs_table.update().where(this).values(ended))
             for table in (marks_table, leases_table):
                 connection.execute(table.delete().where(table.c.run.in_(dead)))
-            unburied = sa.select(runs_table).where(runs_table.c.outcome == _DIED)
+            unburied = sa.select(runs_table).where(runs_table.c.outcome == RunEnd.DIED.value)
             return [RunRecord.of(row) for row in connection.execute(unburied)]
 
         return self._database.write(write)
@@ -278,17 +290,18 @@ class Leases:
 
     def buried(self, run: str) -> None:
         """Everybody who is to know that a run died has been told."""
-        update = runs_table.update().where(runs_table.c.id == run).values(outcome=f"{_DIED}, and is known to have")
+        update = runs_table.update().where(runs_table.c.id == run).values(outcome=RunEnd.BURIED.value)
         self._database.write(lambda connection: connection.execute(update))
 
-    def end(self, outcome: str) -> None:
-        """Gives everything back."""
+    def end(self, outcome: RunEnd, why: str | None = None) -> None:
+        """Records how the run ended, and why it was stopped if it was; gives everything back."""
         self._ended.set()
         if self._renewing:
             self._renewing.join()
 
         def write(connection: sa.Connection) -> None:
-            ended = {"ended": datetime.fromtimestamp(self._database.now(connection), UTC), "outcome": outcome}
+            now = datetime.fromtimestamp(self._database.now(connection), UTC)
+            ended = {"ended": now, "outcome": outcome.value, "why": why}
             connection.execute(runs_table.update().where(runs_table.c.id == self.run).values(ended))
             for table in (marks_table, leases_table):
                 connection.execute(table.delete().where(table.c.run == self.run))
@@ -311,7 +324,7 @@ class Leases:
             alive = sa.select(leases_table.c.name).where(_alive(self._database.now(connection)))
             columns = runs_table.c
             lapsed = columns.ended.is_(None) & columns.id.not_in(alive)
-            died = columns.outcome.startswith(_DIED) & (columns.ended > moment - timedelta(seconds=_SLACK))
+            died = columns.outcome.in_(_DEATHS) & (columns.ended > moment - timedelta(seconds=_SLACK))
             query = sa.select(columns.id).where(columns.id != self.run, lapsed | died).limit(1)
             return connection.execute(query).first() is not None
 

@@ -26,7 +26,7 @@ from config.models import Config
 from tasks.database import Database
 from tasks.domain.expected import Cell, Selection
 from tasks.domain.games import Game, GameStatus
-from tasks.domain.outcomes import Outcome
+from tasks.domain.outcomes import Outcome, RunEnd
 from tasks.domain.states import Examination, LakeObject, version_of
 from tasks.domain.survey import expected_cells
 from tasks.domain.verdicts import Verdict, Wholeness
@@ -252,7 +252,7 @@ def _writes(url: str, config: Config, cells: Mapping[str, Cell]) -> float:
 
         ledger.history.record_fill(_FILL, outcomes, _NOW, settle)
     took = time.perf_counter() - began
-    leases.end("ended")
+    leases.end(RunEnd.ENDED)
     ledger.close()
     return took
 

@@ -15,6 +15,7 @@ from click.testing import Result
 from config.load import load_config
 from deployments.sandbox.process import SandboxProcess
 from flows.run import Run
+from tasks.domain.outcomes import RunEnd
 from tasks.domain.reasons import Limit
 from tasks.leases import RECONCILE, Leases
 from tasks.ledger import Ledger
@@ -180,7 +181,7 @@ def _another_run() -> Iterator[Leases]:
     try:
         yield leases
     finally:
-        leases.end("ended")
+        leases.end(RunEnd.ENDED)
         ledger.close()
 
 

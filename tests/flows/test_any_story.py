@@ -31,6 +31,7 @@ from deployments.sandbox.league import League
 from flows.run import Run
 from flows.scrape import fill_gaps
 from tasks.domain.expected import Selection
+from tasks.domain.outcomes import RunEnd
 from tasks.domain.plan import Fill
 from tasks.domain.states import LakeObject, State, count_states
 from tasks.domain.survey import Survey
@@ -224,7 +225,7 @@ async def _reconcile(config: Config, site: Sandbox, now: datetime, fuse: Fuse) -
         while fills:
             fills += await _fill(run, fills.pop(0))
         survey = await run.look(remember=True)
-        run.leases.end("ended")
+        run.leases.end(RunEnd.ENDED)
     finally:
         run.leases._ended.set()
         await client.close()

@@ -26,6 +26,7 @@ from tasks.domain.expected import Selection, calendar_cells
 from tasks.domain.holds import Hold
 from tasks.domain.plan import Fill, Plan
 from tasks.fetch import SourceClient
+from tasks.domain.outcomes import RunEnd
 from tasks.leases import Leases
 from tasks.ledger import Ledger
 from tests.builders import NOW, a_board, a_cell, a_config, a_fill, a_game
@@ -112,7 +113,7 @@ def test_a_run_that_ended_and_could_not_tell_prefect_is_not_waited_for_for_ever(
 ) -> None:
     child = Leases(ledger.database, "child", timedelta(seconds=30))
     child.begin("scraper", "batch", str(FLOW_RUN), lambda _: None)
-    child.end("ended")
+    child.end(RunEnd.ENDED)
     prefect = Prefect(Running())
     state = wait(ledger, prefect, monkeypatch)
     assert (state.message, prefect.told) == ("it ended, and Prefect was not told", ["Crashed"])
@@ -139,7 +140,7 @@ def test_a_run_that_prefect_calls_ended_is_waited_for_while_the_ledger_has_it_at
     child.begin("scraper", "batch", str(FLOW_RUN), lambda _: None)
     with pytest.raises(TimeoutError):
         wait(ledger, Prefect(Crashed()), monkeypatch)
-    child.end("ended")
+    child.end(RunEnd.ENDED)
     assert wait(ledger, Prefect(Crashed()), monkeypatch).is_crashed()
 
 

@@ -15,6 +15,7 @@ import pytest
 from config.load import load_config
 from deployments.sandbox.process import SandboxProcess
 from tasks.domain.expected import Selection
+from tasks.domain.outcomes import RunEnd
 from tasks.leases import RECONCILE, Leases
 from tasks.ledger import Ledger
 from tasks.view import plan_lake
@@ -40,7 +41,7 @@ def test_a_second_reconcile_says_to_whom_it_leaves_what_another_is_at(
         first.take(RECONCILE)
         ledger.database.write(lambda connection: first.claim(connection, works))
         report = run_reconcile(datasets=["espn_scoreboard"])
-        first.end("ended")
+        first.end(RunEnd.ENDED)
     assert sites.requests() == []
     assert (report.counts["in_flight"], report.left) == (len(works), [])
     assert report.left_to

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from tasks import clock
 from tasks.database import Database
 from tasks.domain.errors import BucketError
+from tasks.domain.outcomes import RunEnd
 from tasks.leases import RECONCILE, Leases, Server, leases_table, run_records, runs_table
 from tasks.ledger import Ledger
 from tasks.processes import is_gone, own_name
@@ -59,7 +60,7 @@ def start(database: Database) -> Iterator[Start]:
 
     yield begin
     for leases in started:
-        leases.end("ended")
+        leases.end(RunEnd.ENDED)
 
 
 def test_one_run_at_a_time_has_a_lease_and_the_others_are_told_who(start: Start) -> None:
@@ -72,7 +73,7 @@ def test_one_run_at_a_time_has_a_lease_and_the_others_are_told_who(start: Start)
     assert record.id == one.run
     assert f"process {os.getpid()}" in record.holder
     assert 25 < seconds <= 30
-    one.end("ended")
+    one.end(RunEnd.ENDED)
     assert other.take(RECONCILE) is None
 
 
@@ -94,8 +95,8 @@ def test_marks_of_others_are_seen_and_free_again_when_their_work_is_done(start: 
     assert {work: mark.run for work, mark in other.marks().items()} == {"a": one.run, "b": one.run}
     database.write(lambda connection: one.release(connection, ["a", "b"]))
     assert other.claims(["a", "b"]) == {"a", "b"}
-    one.end("ended")
-    other.end("ended")
+    one.end(RunEnd.ENDED)
+    other.end(RunEnd.ENDED)
     assert one.marks() == {}
 
 
@@ -131,7 +132,8 @@ def test_what_a_dead_run_held_is_free_and_it_learns_that_it_has_lost_it(
     assert heir.bury_the_dead() == []
     time.sleep(1.5)
     assert lost == ["its lease lapsed, and another run may have taken over"]
-    assert (run_records(database, [dead.run])[dead.run].outcome or "").startswith("died")
+    record = run_records(database, [dead.run])[dead.run]
+    assert (record.outcome, record.died) == (RunEnd.BURIED, True)
 
 
 def test_a_process_of_this_host_that_is_gone_is_dead_at_once(start: Start, database: Database) -> None:
@@ -164,7 +166,7 @@ def test_the_end_of_a_run_leaves_nothing_behind(start: Start, database: Database
     run = start()
     run.take(RECONCILE)
     run.claims(["a"])
-    run.end("ended")
+    run.end(RunEnd.ENDED)
     assert database.read(lambda connection: connection.execute(sa.select(leases_table)).all()) == []
     assert run_records(database, [run.run])[run.run].outcome == "ended"
 
@@ -233,8 +235,8 @@ def test_a_run_on_another_prefect_server_is_refused_while_the_first_is_in_use(da
     one = _begin(database, HERE)
     with pytest.raises(BucketError, match=r"buckets of http://here:4200/api are in use.*API is http://there:4200/api"):
         _begin(database, THERE)
-    one.end("ended")
-    _begin(database, THERE).end("ended")
+    one.end(RunEnd.ENDED)
+    _begin(database, THERE).end(RunEnd.ENDED)
 
 
 @pytest.mark.parametrize(
@@ -249,16 +251,16 @@ def test_runs_that_share_their_buckets_or_need_different_ones_go_together(
     database: Database, other: Server | None
 ) -> None:
     one = _begin(database, HERE)
-    _begin(database, other).end("ended")
-    one.end("ended")
+    _begin(database, other).end(RunEnd.ENDED)
+    one.end(RunEnd.ENDED)
 
 
 def test_the_buckets_of_a_run_that_died_are_not_in_use(database: Database) -> None:
     dead = _begin(database, HERE)
     update = leases_table.update().where(leases_table.c.run == dead.run).values(until=time.time())
     database.write(lambda connection: connection.execute(update))
-    _begin(database, THERE).end("ended")
-    dead.end("ended")
+    _begin(database, THERE).end(RunEnd.ENDED)
+    dead.end(RunEnd.ENDED)
 
 
 def test_a_run_that_has_lost_one_of_its_leases_has_lost(start: Start, database: Database) -> None:

@@ -28,7 +28,7 @@ from tasks.domain.agreement import Disagreement
 from tasks.domain.errors import LedgerError
 from tasks.domain.holds import Hold
 from tasks.domain.lakes import FORGOTTEN, KnownLake, LakeKind
-from tasks.domain.outcomes import Outcome
+from tasks.domain.outcomes import Outcome, RunEnd
 from tasks.domain.states import Examination, Unreadable
 from tasks.domain.verdicts import Fault, bad, partial, unfinished, whole
 from tasks.history import Arm, FileOutcome, Performance
@@ -453,7 +453,7 @@ def test_a_ledger_whose_file_is_gone_records_nothing_into_the_void(tmp_path: Pat
             part.unlink()
         if by_another:
             _sqlite(other).rename(file)
-        for record in (lambda: ledger.record_gaps([a_gap(1)]), ledger.holds, lambda: leases.end("ended")):
+        for record in (lambda: ledger.record_gaps([a_gap(1)]), ledger.holds, lambda: leases.end(RunEnd.ENDED)):
             with pytest.raises(LedgerError, match=r"ledger.db cannot be \w+: its file was removed or replaced while"):
                 record()
         assert file.exists() == by_another

@@ -1,0 +1,73 @@
+"""Does a ledger of an older version keep its rows?"""
+
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import alembic.command
+import pytest
+import sqlalchemy as sa
+
+from tasks.domain.outcomes import RunEnd
+from tasks.leases import run_records
+from tasks.ledger import Ledger
+from tests.servers import new_database
+
+
+class OldLedger:
+    """A ledger as an older version has left it. `now` opens it as this version does."""
+
+    def __init__(self, url: str, monkeypatch: pytest.MonkeyPatch):
+        self.url = url
+        self._patch = monkeypatch
+        self._upgrade = alembic.command.upgrade
+
+    def fill(self, revision: str, **tables: Sequence[Mapping[str, Any]]) -> None:
+        """Makes the ledger with the schema of a revision, and inserts rows."""
+        with self._patch.context() as old:
+            old.setattr("alembic.command.upgrade", lambda settings, _: self._upgrade(settings, revision))
+            with closing(Ledger(self.url)) as ledger:
+                ledger.database.write(lambda connection: _insert(connection, tables))
+
+    def now(self) -> Ledger:
+        return Ledger(self.url)
+
+
+def _insert(connection: sa.Connection, tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    for name, rows in tables.items():
+        table = sa.Table(name, sa.MetaData(), autoload_with=connection)
+        for row in rows:
+            connection.execute(table.insert().values(row))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def old(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OldLedger]:
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    if request.param == "postgresql":
+        url = f"postgresql://{new_database(request.getfixturevalue('postgres'), f'ledger_{uuid.uuid4().hex}')}"
+    return OldLedger(url, monkeypatch)
+
+
+def test_the_sentences_that_told_how_runs_ended_become_words(old: OldLedger) -> None:
+    outcomes = {
+        "a": "ended",
+        "b": "stopped: cancelled in Prefect",
+        "c": "failed",
+        "d": "died",
+        "e": "died, and is known to have",
+        "f": None,
+    }
+    row = {"kind": "reconcile", "about": "everything", "holder": "here", "began": 0.0, "ended": 1.0}
+    old.fill("0011", runs=[{**row, "id": run, "outcome": outcome} for run, outcome in outcomes.items()])
+    with closing(old.now()) as ledger:
+        records = run_records(ledger.database, outcomes)
+    assert {run: (record.outcome, record.why) for run, record in records.items()} == {
+        "a": (RunEnd.ENDED, None),
+        "b": (RunEnd.STOPPED, "cancelled in Prefect"),
+        "c": (RunEnd.FAILED, None),
+        "d": (RunEnd.DIED, None),
+        "e": (RunEnd.BURIED, None),
+        "f": (None, None),
+    }

@@ -41,7 +41,7 @@ from tasks.domain.plan import (
 )
 from tasks.domain.reasons import Limit, Reason
 from tasks.domain.wording import duration
-from tasks.history import FileOutcome
+from tasks.ledger.attempts import FileOutcome
 from tasks.progress import PROGRESS
 
 log = logging.getLogger(__name__)

@@ -26,8 +26,8 @@ from tasks.domain.plan import Fill
 from tasks.domain.reasons import Limit
 from tasks.domain.seasons import window
 from tasks.domain.wording import duration
-from tasks.history import FileOutcome
-from tasks.leases import run_of
+from tasks.ledger.attempts import FileOutcome
+from tasks.ledger.leases import run_of
 from tasks.prefect_api import trouble
 
 log = logging.getLogger(__name__)

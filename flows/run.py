@@ -36,9 +36,9 @@ from tasks.domain.times import SKEW
 from tasks.domain.verdicts import Wholeness
 from tasks.fetch import SourceClient
 from tasks.gate import Gate
-from tasks.history import FileOutcome
+from tasks.ledger.attempts import FileOutcome
 from tasks.identity import leave_mark
-from tasks.leases import RECONCILE, RunRecord
+from tasks.ledger.leases import RECONCILE, RunRecord
 from tasks.outage import Outage
 from tasks.prefect_api import ApiOutage, trouble
 from tasks.progress import PROGRESS

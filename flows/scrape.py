@@ -47,7 +47,7 @@ from tasks.domain.rollout import asks_its_own_way, source_for
 from tasks.domain.states import Examination, LakeObject, version_of
 from tasks.domain.verdicts import Fault, Verdict, Wholeness
 from tasks.domain.wording import duration, plural
-from tasks.history import Change, FileOutcome
+from tasks.ledger.attempts import Change, FileOutcome
 from tasks.inventory import judge
 from tasks.sources.documents import stands_before
 from tasks.sources.fingerprints import fingerprint

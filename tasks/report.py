@@ -22,8 +22,8 @@ from tasks.domain.survey import Survey
 from tasks.domain.switches import switches
 from tasks.domain.unknown import Unknown, by_season, seasons_of
 from tasks.domain.wording import plural
-from tasks.history import Arm, FileOutcome, Performance
-from tasks.leases import RunRecord
+from tasks.ledger.attempts import Arm, FileOutcome, Performance
+from tasks.ledger.leases import RunRecord
 
 IN_REPORT = {"in_report": True}  # of a line of the log: whoever is shown the report need not be shown the line
 _MOST_FILLS = 200  # in an artifact

@@ -33,10 +33,10 @@ from tasks.domain.survey import Survey, expected_cells, listed_games, take_surve
 from tasks.domain.times import check_fetching_clock, horizon
 from tasks.domain.unknown import find_unknown
 from tasks.domain.verdicts import Verdict
-from tasks.history import Arm
+from tasks.ledger.attempts import Arm
 from tasks.identity import check_pairing
 from tasks.inventory import check_ids, examine_stored, list_lake
-from tasks.leases import Leases
+from tasks.ledger.leases import Leases
 from tasks.ledger import Ledger
 from tasks.progress import PROGRESS
 from tasks.report import IN_REPORT, Report

@@ -28,9 +28,9 @@ from tasks.domain.states import Kind, LakeObject, State, Status, left_for, taken
 from tasks.domain.survey import Survey, listed_games, take_survey
 from tasks.domain.times import horizon
 from tasks.domain.wording import duration
-from tasks.history import Attempt, Change
+from tasks.ledger.attempts import Attempt, Change
 from tasks.inventory import check_ids, examine_stored
-from tasks.leases import Leases, RunRecord, run_records
+from tasks.ledger.leases import Leases, RunRecord, run_records
 from tasks.ledger import Ledger
 
 _FEW = 200  # files that are looked for one by one; of more, the folders are listed

@@ -23,16 +23,16 @@ from rich.table import Table
 from blocks.store import Store
 from config.load import load_config
 from config.models import Config
-from tasks.database import Database
+from tasks.ledger.database import Database
 from tasks.domain.expected import Cell, Selection
 from tasks.domain.games import Game, GameStatus
 from tasks.domain.outcomes import Outcome, RunEnd
 from tasks.domain.states import Examination, LakeObject, version_of
 from tasks.domain.survey import expected_cells
 from tasks.domain.verdicts import Verdict, Wholeness
-from tasks.history import FileOutcome, files_table, fills_table
+from tasks.ledger.attempts import FileOutcome, files_table, fills_table
 from tasks.inventory import check_ids
-from tasks.leases import Leases
+from tasks.ledger.leases import Leases
 from tasks.ledger import Ledger
 from tasks.view import View
 from tests.servers import new_database, postgresql

@@ -17,7 +17,7 @@ from deployments.sandbox.process import SandboxProcess
 from flows.run import Run
 from tasks.domain.outcomes import RunEnd
 from tasks.domain.reasons import Limit
-from tasks.leases import RECONCILE, Leases
+from tasks.ledger.leases import RECONCILE, Leases
 from tasks.ledger import Ledger
 from tests.flows.conftest import NOW, run_reconcile  # noqa: F401  (a fixture)
 

@@ -27,7 +27,7 @@ from tasks.domain.holds import Hold
 from tasks.domain.plan import Fill, Plan
 from tasks.fetch import SourceClient
 from tasks.domain.outcomes import RunEnd
-from tasks.leases import Leases
+from tasks.ledger.leases import Leases
 from tasks.ledger import Ledger
 from tests.builders import NOW, a_board, a_cell, a_config, a_fill, a_game
 

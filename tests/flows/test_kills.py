@@ -26,7 +26,7 @@ from prefect.states import State
 
 from config.load import load_config
 from deployments.sandbox.process import SandboxProcess
-from tasks.leases import leases_table, marks_table, runs_table
+from tasks.ledger.leases import leases_table, marks_table, runs_table
 from tasks.ledger import Ledger
 from tests.killable import Starter, starter
 from tests.servers import prefect_server

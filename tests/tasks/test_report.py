@@ -15,9 +15,9 @@ from tasks.domain.reasons import Limit
 from tasks.domain.states import Kind, State, Status
 from tasks.domain.survey import Survey, take_survey
 from tasks.domain.unknown import Unknown
-from tasks.history import FileOutcome
+from tasks.ledger.attempts import FileOutcome
 from tasks.inventory import check_ids
-from tasks.leases import RunRecord
+from tasks.ledger.leases import RunRecord
 from tasks.report import Report
 from tests.builders import NOW, a_board, a_cell, a_config, a_fill
 

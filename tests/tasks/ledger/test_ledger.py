@@ -21,8 +21,8 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from tasks import database as database_module
-from tasks.database import metadata
+from tasks.ledger import database as database_module
+from tasks.ledger.database import metadata
 from tasks.domain.absences import Absence
 from tasks.domain.agreement import Disagreement
 from tasks.domain.errors import LedgerError
@@ -31,8 +31,8 @@ from tasks.domain.lakes import FORGOTTEN, KnownLake, LakeKind
 from tasks.domain.outcomes import Outcome, RunEnd
 from tasks.domain.states import Examination, Unreadable
 from tasks.domain.verdicts import Fault, bad, partial, unfinished, whole
-from tasks.history import Arm, FileOutcome, Performance
-from tasks.leases import Leases
+from tasks.ledger.attempts import Arm, FileOutcome, Performance
+from tasks.ledger.leases import Leases
 from tasks.ledger import Ledger, plans_table
 from tests.builders import NOW, a_game, a_gap
 from tests.servers import new_database, postgresql, postgresql_programs, restart_postgresql
@@ -515,7 +515,7 @@ def test_the_copy_that_the_runbook_makes_goes_back_and_can_be_upgraded_again(
 
 
 def _as_in_the_runbook(server: str, folder: Path, command: str) -> None:
-    assert command in (Path(__file__).parents[2] / "deployments/runbook.md").read_text()
+    assert command in (Path(__file__).parents[3] / "deployments/runbook.md").read_text()
     host, _, port = server.partition("@")[2].partition(":")
     programs = postgresql_programs()
     assert programs

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from tasks.domain.outcomes import RunEnd
-from tasks.leases import run_records
+from tasks.ledger.leases import run_records
 from tasks.ledger import Ledger
 from tests.servers import new_database
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from tasks.database import Database, UtcSeconds, among, metadata, rows
+from tasks.ledger.database import Database, UtcSeconds, among, metadata, rows
 from tasks.domain.outcomes import Outcome
 from tasks.domain.reasons import Limit, Reason
 

@@ -17,7 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from tasks import clock
-from tasks.database import Database, UtcSeconds, among, metadata
+from tasks.ledger.database import Database, UtcSeconds, among, metadata
 from tasks.domain.errors import BucketError, LedgerError
 from tasks.domain.outcomes import RunEnd
 from tasks.domain.survey import Mark

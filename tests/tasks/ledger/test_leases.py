@@ -16,10 +16,10 @@ import pytest
 import sqlalchemy as sa
 
 from tasks import clock
-from tasks.database import Database
+from tasks.ledger.database import Database
 from tasks.domain.errors import BucketError
 from tasks.domain.outcomes import RunEnd
-from tasks.leases import RECONCILE, Leases, Server, leases_table, run_records, runs_table
+from tasks.ledger.leases import RECONCILE, Leases, Server, leases_table, run_records, runs_table
 from tasks.ledger import Ledger
 from tasks.processes import is_gone, own_name
 from tests.servers import new_database

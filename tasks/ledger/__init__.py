@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from tasks.database import Database, UtcSeconds, UtcSecondsList, among, metadata, rows
+from tasks.ledger.database import Database, UtcSeconds, UtcSecondsList, among, metadata, rows
 from tasks.domain.absences import Absence
 from tasks.domain.agreement import Disagreement
 from tasks.domain.games import Game, GameStatus
@@ -21,8 +21,8 @@ from tasks.domain.lakes import FORGOTTEN, KnownLake, LakeKind
 from tasks.domain.plan import Gap
 from tasks.domain.states import Examination, Unreadable
 from tasks.domain.verdicts import Fault, Verdict, Wholeness
-from tasks.history import History, files_table, fills_table
-from tasks.leases import leases_table, marks_table, runs_table
+from tasks.ledger.attempts import History, files_table, fills_table
+from tasks.ledger.leases import leases_table, marks_table, runs_table
 
 gaps_table = sa.Table(
     "gaps",

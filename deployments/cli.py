@@ -284,7 +284,7 @@ def forget_lake(config: ConfigOption = None, lake: LakeOption = None) -> None:
     For a lake that is gone for good. Attempts, pauses and what the sources do not have are kept.
     """
     with _one_line_errors(), _ledger(config, lake) as (_, ledger):
-        if (known := ledger.lake()) is None:
+        if (known := ledger.identity.lake()) is None:
             raise AdceError(f"ledger {ledger.name} is of no lake so far")
         files = ledger.forget_lake()
         where = f"lake {known.place}" if known.place else "its lake"
@@ -381,7 +381,7 @@ def add_unavailable(
         if not (yes or set(taking_out.marks) | set(taking_out.there) == set(keys)):
             _ask(f"Are these to count as unavailable until {expires:%Y-%m-%d}?")
         with _ledger(config) as (_, ledger):
-            ledger.record_absences(taking_out.absences(" ".join(note.split()), expires, now))
+            ledger.absences.record(taking_out.absences(" ".join(note.split()), expires, now))
         count = len(taking_out.marks)
         typer.echo(f"{plural(count, 'file')} {'is' if count == 1 else 'are'} unavailable until {expires:%Y-%m-%d}")
 
@@ -402,7 +402,7 @@ def clear_unavailable(keys: KeysArgument, config: ConfigOption = None) -> None:
     from tasks.why import keys_of
 
     with _one_line_errors(), _ledger(config) as (settings, ledger):
-        known = ledger.absences()
+        known = ledger.absences.now()
         chosen = {key for key in known if any(fnmatchcase(key, pattern) for pattern in keys)}
         for text in keys:
             with suppress(SelectionError):
@@ -411,7 +411,7 @@ def clear_unavailable(keys: KeysArgument, config: ConfigOption = None) -> None:
             raise AdceError(
                 f"{', '.join(keys)}: none of the {plural(len(known), 'file')} that `adce unavailable list` shows"
             )
-        ledger.clear_absences(chosen)
+        ledger.absences.clear(chosen)
         typer.echo(f"{plural(len(chosen), 'file')} {'is' if len(chosen) == 1 else 'are'} looked for again")
 
 
@@ -419,7 +419,7 @@ def clear_unavailable(keys: KeysArgument, config: ConfigOption = None) -> None:
 def list_unavailable(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Shows the files that a source has said to have none of, and since when."""
     with _one_line_errors(), _ledger(config) as (_, ledger):
-        absences = sorted(ledger.absences().values(), key=lambda absence: absence.key)
+        absences = sorted(ledger.absences.now().values(), key=lambda absence: absence.key)
         if as_json:
             _print_json({"unavailable": [_absence(absence) for absence in absences]})
             return

@@ -26,7 +26,7 @@ from flows.scrape import scrape
 from tasks.domain.errors import LedgerError
 from tasks.domain.holds import Hold, Phase
 from tasks.domain.lanes import Lane, goes_along, next_fill
-from tasks.domain.outcomes import Outcome
+from tasks.domain.outcomes import FileOutcome, Outcome
 from tasks.domain.plan import (
     Deferral,
     Fill,
@@ -41,7 +41,6 @@ from tasks.domain.plan import (
 )
 from tasks.domain.reasons import Limit, Reason
 from tasks.domain.wording import duration
-from tasks.ledger.attempts import FileOutcome
 from tasks.progress import PROGRESS
 
 log = logging.getLogger(__name__)

@@ -21,13 +21,11 @@ from flows.run import Run
 from tasks.domain.absences import Absence
 from tasks.domain.errors import AdceError
 from tasks.domain.expected import Cell
-from tasks.domain.outcomes import Outcome
+from tasks.domain.outcomes import FileOutcome, Outcome
 from tasks.domain.plan import Fill
 from tasks.domain.reasons import Limit
 from tasks.domain.seasons import window
 from tasks.domain.wording import duration
-from tasks.ledger.attempts import FileOutcome
-from tasks.ledger.leases import run_of
 from tasks.prefect_api import trouble
 
 log = logging.getLogger(__name__)
@@ -118,11 +116,11 @@ async def see_through(run: Run, flow_run: FlowRun, fills: Sequence[Fill]) -> Sta
     works = {gap.cell.work for fill in fills for gap in fill.gaps}
     try:
         state, limit = await _end_of(run, flow_run, fills)
-        record = run_of(run.ledger.database, str(flow_run.id))
+        record = run.ledger.runs.of_flow_run(str(flow_run.id))
         if record is not None:
-            run.examinations |= run.ledger.examinations(keys)
-            run.absences |= run.ledger.absences(keys)
-            outcomes = run.ledger.history.outcomes_of(record.id)
+            run.examinations |= run.ledger.objects.examined(keys)
+            run.absences |= run.ledger.absences.now(keys)
+            outcomes = run.ledger.attempts.outcomes_of(record.id)
             run.outcomes |= {key: _as_proved(outcome, run.absences.get(key)) for key, outcome in outcomes.items()}
             await _look_for(run, [gap.cell for fill in fills for gap in fill.gaps])
         if record is not None and record.failed:  # by an error of its own, as when Prefect was away: once more, then
@@ -175,7 +173,7 @@ async def _end_of(run: Run, flow_run: FlowRun, fills: Sequence[Fill]) -> tuple[S
                 for fill in fills:
                     run.started[fill.id].set()
             run.leases.bury_the_dead()
-            record = run_of(run.ledger.database, str(flow_run.id))
+            record = run.ledger.runs.of_flow_run(str(flow_run.id))
             at_work = record is not None and not record.ended
             if state.is_final() and not at_work:  # at work, it holds its marks yet, whatever Prefect was told
                 return state, Limit.STOPPED if run.stopped else Limit.SCRAPER_RUN

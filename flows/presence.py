@@ -26,7 +26,8 @@ from prefect.states import Crashed, State
 from tasks.buckets import server_address
 from tasks.domain.outcomes import RunEnd
 from tasks.domain.wording import duration
-from tasks.ledger.leases import Leases, Server
+from tasks.ledger.leases import Leases
+from tasks.ledger.runs import Server
 
 if TYPE_CHECKING:
     from flows.run import Run

@@ -159,7 +159,7 @@ async def reconcile_lake(
         fills = run.foresee(plan.fills)
         report = Report(survey, fills, plan.deferred, config, run.holds(), {}, met_lost=run.lost, left_to=other)
         if is_the_one and remember:
-            run.ledger.keep_plan(report.plan_document(), run.now(), run.id)
+            run.ledger.plans.keep(report.plan_document(), run.now(), run.id)
         if not dry_run:
             if plan.fills:
                 await run.begin_to_store()
@@ -177,13 +177,13 @@ async def reconcile_lake(
                 deferred=tuple(dispatcher.deferred),
                 holds=run.holds(),
                 outcomes=run.outcomes,
-                performance=run.ledger.history.performance(),
+                performance=run.ledger.attempts.performance(),
                 rollouts=run.rollouts(),
                 stopped=run.stopped,
                 stop_signal=run.stop_signal,
             )
             if is_the_one:  # the same plan, and why what was left of it was
-                run.ledger.keep_plan(report.plan_document() | {"fills": planned}, run.now(), run.id)
+                run.ledger.plans.keep(report.plan_document() | {"fills": planned}, run.now(), run.id)
     report = replace(report, seconds=time.monotonic() - begun)
     for refusal in report.refusals:
         log.error("%s", refusal, extra=IN_REPORT)

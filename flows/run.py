@@ -26,7 +26,7 @@ from tasks.domain.holds import PROBE_PATIENCE
 from tasks.domain.keys import folders
 from tasks.domain.lakes import Pairing
 from tasks.domain.lanes import LATENCY, START_UP, Supply
-from tasks.domain.outcomes import Outcome
+from tasks.domain.outcomes import FileOutcome, Outcome
 from tasks.domain.pacing import spacing
 from tasks.domain.plan import Deferral, Fill, Gap, Plan, without
 from tasks.domain.reasons import Limit, Reason
@@ -36,9 +36,9 @@ from tasks.domain.times import SKEW
 from tasks.domain.verdicts import Wholeness
 from tasks.fetch import SourceClient
 from tasks.gate import Gate
-from tasks.ledger.attempts import FileOutcome
 from tasks.identity import leave_mark
-from tasks.ledger.leases import RECONCILE, RunRecord
+from tasks.ledger.leases import RECONCILE
+from tasks.ledger.runs import RunRecord
 from tasks.outage import Outage
 from tasks.prefect_api import ApiOutage, trouble
 from tasks.progress import PROGRESS
@@ -164,7 +164,7 @@ class Run(View):
 
         def write(connection: sa.Connection) -> tuple[set[str], set[str]]:
             claimed = self.leases.claim(connection, {gap.cell.work for gap in fill.gaps})
-            return claimed, self.ledger.history.stored_since(connection, self.last_file, fill.keys, but_by=self.id)
+            return claimed, self.ledger.attempts.stored_since(connection, self.last_file, fill.keys, but_by=self.id)
 
         claimed, stored = self.ledger.database.write(write)
         others = [gap for gap in fill.gaps if gap.cell.work not in claimed]
@@ -250,7 +250,7 @@ class Run(View):
         self.note_lost(survey)
         self.first_seen |= self.seen_first(cells, remember=True)
         gaps = survey.gaps(self.first_seen)
-        self.ledger.record_gaps(gap for gap in gaps if gap.cell.key not in self.first_seen)
+        self.ledger.gaps.record(gap for gap in gaps if gap.cell.key not in self.first_seen)
         return gaps
 
     def success(self) -> dict[str, float]:

@@ -39,7 +39,7 @@ from tasks.domain.errors import (
 )
 from tasks.domain.expected import Cell
 from tasks.domain.finality import awaited_again, published_by
-from tasks.domain.outcomes import Outcome
+from tasks.domain.outcomes import FileOutcome, Outcome
 from tasks.domain.partials import Version
 from tasks.domain.plan import Fill, without
 from tasks.domain.reasons import Limit, Reason
@@ -47,8 +47,8 @@ from tasks.domain.rollout import asks_its_own_way, source_for
 from tasks.domain.states import Examination, LakeObject, version_of
 from tasks.domain.verdicts import Fault, Verdict, Wholeness
 from tasks.domain.wording import duration, plural
-from tasks.ledger.attempts import Change, FileOutcome
 from tasks.inventory import judge
+from tasks.ledger.corrections import Change
 from tasks.sources.documents import stands_before
 from tasks.sources.fingerprints import fingerprint
 
@@ -151,7 +151,7 @@ def _record(
     if run.config.test_mode:  # what it has done is nobody's history
         run.ledger.database.write(lambda connection: _release(run, fill, connection))
     else:
-        run.ledger.history.record_fill(
+        run.ledger.attempts.record_fill(
             record, outcomes, run.now(), lambda connection: _settle(run, fill, outcomes, changes, connection)
         )
 
@@ -161,7 +161,7 @@ def _settle(
 ) -> None:
     """What follows from the outcomes of a fill, in the transaction that records them."""
     rules = run.config.reconcile.unavailable
-    before = run.ledger.absences_now(connection, [o.key for o in outcomes if o.absent])
+    before = run.ledger.absences.within(connection, [o.key for o in outcomes if o.absent])
     dataset = run.config.datasets[fill.dataset]
     awaited = dataset.per != "date" and awaited_again(dataset, fill.season, run.now()) is not None
     due_at = {gap.cell.key: gap.cell.due_at for gap in fill.gaps}
@@ -184,8 +184,7 @@ def _settle(
     there = {o.key: run.examinations[o.key] for o in outcomes if o.is_there}
     partial_ones = {o.key: run.examinations[o.key] for o in outcomes if o.kept_partial}
     run.ledger.settle(connection, there, absent.values(), partial_ones)
-    for change in changes:
-        run.ledger.history.record_change(connection, change)
+    run.ledger.corrections.write(connection, changes)
     _release(run, fill, connection)
 
 
@@ -280,7 +279,7 @@ async def _absent(run: Run, cells: list[Cell], error: AbsentError) -> list[FileO
     body = error.body if isinstance(error, UnfinishedError) else None
     if dataset.command and len(dataset.command.files) > 1:
         body = None  # of which key it would be is not known
-    absences = run.ledger.absences([cell.key for cell in cells])
+    absences = run.ledger.absences.now([cell.key for cell in cells])
     told = []
     for cell, outcome in zip(cells, outcomes, strict=True):
         after = looked(absences.get(cell.key), cell.key, cell.dataset, str(error), cell.due_at, run.now(), rules)

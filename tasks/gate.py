@@ -121,7 +121,7 @@ class Gate:
     def hold(self, name: str) -> Hold:
         """What the ledger said, at most half a second ago; or a maintenance window, if that lasts longer."""
         if time.monotonic() - self._read_at > _FRESH:
-            self._known, self._read_at = self._ledger.holds(), time.monotonic()
+            self._known, self._read_at = self._ledger.breakers.now(), time.monotonic()
         known = self._trusted(self._known.get(name) or Hold(name))
         window = (
             window_at(self._maintenance, (name.partition("@")[0], self.source.partition("@")[0]), _now())
@@ -206,7 +206,7 @@ class Gate:
         return claimed
 
     def _change(self, name: str, change: Callable[[Hold], Hold]) -> Hold:
-        self._known[name] = self._ledger.change_hold(name, change)
+        self._known[name] = self._ledger.breakers.change(name, change)
         return self._known[name]
 
 

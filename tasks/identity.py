@@ -38,7 +38,7 @@ async def check_pairing(
     that has planned what is to be done; `folders` are those of the lake in which its files are: where its mark is
     gone, they tell whether all is. Raises LakeError, LedgerError and MismatchError.
     """
-    mark, known = await read_mark(lake), ledger.lake()
+    mark, known = await read_mark(lake), ledger.identity.lake()
     needs_more = known is None
     facts = Facts(
         lake.address,
@@ -46,7 +46,7 @@ async def check_pairing(
         mark,
         known,
         lake_is_empty=needs_more and mark is None and wanted is LakeKind.SANDBOX and await lake.is_empty(),
-        ledger_is_new=not (needs_more and ledger.has_history()),
+        ledger_is_new=not (needs_more and ledger.attempts.any()),
         files_gone=0 if mark or not folders else await _files_gone(lake, ledger, known, folders),
     )
     if planned != (None, None):
@@ -69,7 +69,7 @@ async def check_pairing(
 
 async def _files_gone(lake: Store, ledger: Ledger, known: KnownLake | None, folders: Collection[str]) -> int:
     """How many files the ledger knows of this lake, if none of them is there: a look at each folder, and no listing."""
-    if known is None or not known.is_at(lake.address) or not (files := ledger.files_known()):
+    if known is None or not known.is_at(lake.address) or not (files := ledger.objects.count()):
         return 0
     return 0 if await lake.holds_any(folders) else files
 
@@ -90,7 +90,7 @@ async def leave_mark(lake: Store, ledger: Ledger, found: Pairing) -> LakeMark:
         else:
             if not put.is_ours:
                 mark = await read_mark(lake) or mark
-        known = ledger.lake()
+        known = ledger.identity.lake()
         pair(Facts(lake.address, ledger.name, mark, known), found.mark.kind, mark)
         _remember(lake, ledger, mark, known)
     return mark
@@ -112,5 +112,5 @@ async def read_mark(lake: Store) -> LakeMark | None:
 def _remember(lake: Store, ledger: Ledger, mark: LakeMark, known: KnownLake | None) -> None:
     """Raises MismatchError where the ledger has become that of another lake."""
     now = KnownLake(mark.id, mark.kind, lake.address)
-    if now != known and (kept := ledger.remember_lake(now)).id != now.id:
+    if now != known and (kept := ledger.identity.remember(now)).id != now.id:
         pair(Facts(now.url, ledger.name, mark, kept), None, mark)

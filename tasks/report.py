@@ -13,7 +13,7 @@ from typing import Any
 from config.models import TEST_FOLDER, Config
 from tasks.domain.coverage import Coverage, measure
 from tasks.domain.holds import Hold, Phase
-from tasks.domain.outcomes import Outcome
+from tasks.domain.outcomes import FileOutcome, Outcome
 from tasks.domain.plan import Deferral, Fill
 from tasks.domain.reasons import Limit, Reason
 from tasks.domain.rollout import covered, scrapers, variants
@@ -22,8 +22,8 @@ from tasks.domain.survey import Survey
 from tasks.domain.switches import switches
 from tasks.domain.unknown import Unknown, by_season, seasons_of
 from tasks.domain.wording import plural
-from tasks.ledger.attempts import Arm, FileOutcome, Performance
-from tasks.ledger.leases import RunRecord
+from tasks.ledger.attempts import Arm, Performance
+from tasks.ledger.runs import RunRecord
 
 IN_REPORT = {"in_report": True}  # of a line of the log: whoever is shown the report need not be shown the line
 _MOST_FILLS = 200  # in an artifact

@@ -33,11 +33,11 @@ from tasks.domain.survey import Survey, expected_cells, listed_games, take_surve
 from tasks.domain.times import check_fetching_clock, horizon
 from tasks.domain.unknown import find_unknown
 from tasks.domain.verdicts import Verdict
-from tasks.ledger.attempts import Arm
 from tasks.identity import check_pairing
 from tasks.inventory import check_ids, examine_stored, list_lake
-from tasks.ledger.leases import Leases
 from tasks.ledger import Ledger
+from tasks.ledger.attempts import Arm
+from tasks.ledger.leases import Leases
 from tasks.progress import PROGRESS
 from tasks.report import IN_REPORT, Report
 from tasks.sources.checks import CHECKS
@@ -101,8 +101,8 @@ class View:
         self.checks = check_ids(self.config)
         parent = self.part.of if self.part else None
         self.leases = Leases(self.ledger.database, self.id, self.config.reconcile.lease, parent)
-        self.latencies = self.ledger.history.latencies()
-        self.history = self.ledger.history.outcomes_by_dataset(self.config.scoring.success.half_life, self.now())
+        self.latencies = self.ledger.attempts.latencies()
+        self.history = self.ledger.attempts.outcomes_by_dataset(self.config.scoring.success.half_life, self.now())
 
     def now(self) -> datetime:
         return self.as_of or datetime.now(UTC)
@@ -125,7 +125,7 @@ class View:
         """What a reconcile would do now."""
         survey = await self.look(remember=remember)
         plan = self.plan(survey)
-        fills, history = self.foresee(plan.fills), self.ledger.history
+        fills, history = self.foresee(plan.fills), self.ledger.attempts
         holds, performance, rollouts = self.holds(), history.performance(), self.rollouts()
         return Report(
             survey,
@@ -140,11 +140,11 @@ class View:
 
     def holds(self) -> dict[str, Hold]:
         """Who is left alone, without what a wrong clock has written."""
-        return all_believed(self.ledger.holds(), self.config, datetime.now(UTC))
+        return all_believed(self.ledger.breakers.now(), self.config, datetime.now(UTC))
 
     def rollouts(self) -> dict[str, tuple[Arm, Arm]]:
         """How each rollout and the rest of its datasets have fared since it began."""
-        arms = self.ledger.history.arms
+        arms = self.ledger.attempts.arms
         return {name: arms(name, covered(self.config, name)) for name in self.config.rollout}
 
     async def look(self, *, remember: bool) -> Survey:
@@ -158,10 +158,10 @@ class View:
         datasets = [d for n, d in config.datasets.items() if self.selection.has(n, d) or n in self._schedules_in_use()]
         calendar = list(calendar_cells(config, now, self.selection))
         progress("Listing the lake", 0, 1)
-        self.last_file = self.ledger.history.last_file()  # first: what is stored from now on may be missed below
+        self.last_file = self.ledger.attempts.last_file()  # first: what is stored from now on may be missed below
         few = bool(self.selection.keys) and len(self.selection.keys) + len(calendar) <= _FEW
         wanted = [*self.selection.keys, *(cell.key for cell in calendar)] if few else None
-        known = asyncio.create_task(asyncio.to_thread(self.ledger.examinations, wanted))
+        known = asyncio.create_task(asyncio.to_thread(self.ledger.objects.examined, wanted))
         try:
             if self.listing is not None:
                 self.objects = self.listing
@@ -171,8 +171,8 @@ class View:
             await asyncio.wait({known})
         progress("Listing the lake", 1, 1)
         self.examinations = known.result()
-        self.unreadable = self.ledger.unreadable(wanted)
-        self.absences = self.ledger.absences()
+        self.unreadable = self.ledger.objects.unreadable(wanted)
+        self.absences = self.ledger.absences.now()
         await self.examine([c for c in calendar if config.datasets[c.dataset].lists_games])
         verdicts = self._verdicts(calendar)
         games = listed_games(config, calendar, verdicts)
@@ -291,7 +291,7 @@ class View:
             if self.is_examined(c)
             and (at := taken_at(self.objects[c.key], self.examinations[c.key], now, horizon)) is not None
         }
-        known = believed(self.ledger.disagreements(), horizon)
+        known = believed(self.ledger.disagreements.now(), horizon)
         comparison = compare(self.config, schedules, self.examinations, taken, games, known, now)
         self.disagreements = comparison.found
         if not remember or self.listing is not None:
@@ -300,7 +300,7 @@ class View:
         for one in found:
             if one.next_look() is None:
                 log.warning("%s lists %s; looking again did not change that", one.key, one.what)
-        self.ledger.record_disagreements(found, comparison.mended)
+        self.ledger.disagreements.record(found, comparison.mended)
 
     def _verdicts(self, cells: Iterable[Cell]) -> dict[str, Verdict]:
         """What was found in the versions that the lake has now."""
@@ -331,7 +331,7 @@ class View:
         self.examinations |= found.read
         self.unreadable = {k: seen for k, seen in self.unreadable.items() if k not in found.read} | found.unreadable
         if self.listing is None:
-            self.ledger.record_examinations(found.read, found.unreadable)
+            self.ledger.objects.record(found.read, found.unreadable)
         if found.trouble:
             raise found.trouble
         return len(found) > 0
@@ -341,8 +341,8 @@ class View:
         self._forget_false_times(survey)
         known = self.first_seen
         new = [gap for gap in survey.gaps(known) if gap.cell.key not in known]
-        self.ledger.record_gaps(new)
-        self.ledger.close_gaps(key for key in known if survey.statuses[key].kind is None)
+        self.ledger.gaps.record(new)
+        self.ledger.gaps.close(key for key in known if survey.statuses[key].kind is None)
 
     def _forget_false_times(self, survey: Survey) -> None:
         horizon, objects, cells = self.horizon(), self.objects, survey.cells
@@ -354,14 +354,14 @@ class View:
         if false:
             log.warning("%s files were fetched under a clock that was ahead; they count as older", len(false))
             self.examinations |= false
-            self.ledger.record_examinations(false)
+            self.ledger.objects.record(false)
 
     def seen_first(self, keys: Iterable[str], *, remember: bool) -> dict[str, datetime]:
         """When each of the gaps was first detected. Those that were so under a wrong clock are detected anew."""
-        known, horizon = self.ledger.first_seen(keys), self.horizon()
+        known, horizon = self.ledger.gaps.first_seen(keys), self.horizon()
         ahead = [key for key, at in known.items() if at > horizon]
         if ahead and remember:
-            self.ledger.close_gaps(ahead)
+            self.ledger.gaps.close(ahead)
         return {key: at for key, at in known.items() if at <= horizon} if ahead else known
 
     def note_lost(self, survey: Survey) -> None:
@@ -463,7 +463,7 @@ async def plan_lake(
     async with open_view(config, selection, as_of=as_of, max_fills=max_fills) as view:
         report = await view.report(remember=as_of is None)
         if as_of is None:
-            view.ledger.keep_plan(report.plan_document(), view.now(), view.id)
+            view.ledger.plans.keep(report.plan_document(), view.now(), view.id)
         return report
 
 

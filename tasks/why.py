@@ -28,10 +28,12 @@ from tasks.domain.states import Kind, LakeObject, State, Status, left_for, taken
 from tasks.domain.survey import Survey, listed_games, take_survey
 from tasks.domain.times import horizon
 from tasks.domain.wording import duration
-from tasks.ledger.attempts import Attempt, Change
 from tasks.inventory import check_ids, examine_stored
-from tasks.ledger.leases import Leases, RunRecord, run_records
 from tasks.ledger import Ledger
+from tasks.ledger.attempts import Attempt
+from tasks.ledger.corrections import Change
+from tasks.ledger.leases import Leases
+from tasks.ledger.runs import RunRecord
 
 _FEW = 200  # files that are looked for one by one; of more, the folders are listed
 _DETAILED = 20  # answers with their attempts
@@ -115,15 +117,15 @@ async def why(config: Config, ledger: Ledger, store: Store, text: str, now: date
     if not cells:
         raise SelectionError(_nearest(config, text, now))
     survey, objects = await survey_of(config, ledger, store, cells, now)
-    first_seen = ledger.first_seen(cells)
-    planned = _Planned(config, ledger, survey.gaps(first_seen), doubted(ledger.absences(cells).values()), now)
+    first_seen = ledger.gaps.first_seen(cells)
+    planned = _Planned(config, ledger, survey.gaps(first_seen), doubted(ledger.absences.now(cells).values()), now)
     answers: list[Answer] = []
     for key, cell in cells.items():
         status = planned.status_of(key, survey.statuses[key])
         score = planned.score.get(key)
         detailed = len(answers) < _DETAILED
-        attempts = ledger.history.attempts(key) if detailed else []
-        changes = ledger.history.changes(key) if detailed else []
+        attempts = ledger.attempts.of(key) if detailed else []
+        changes = ledger.corrections.of(key) if detailed else []
         answers.append(
             Answer(
                 cell,
@@ -138,7 +140,7 @@ async def why(config: Config, ledger: Ledger, store: Store, text: str, now: date
                 score and score[0],
                 score and score[1],
                 planned.place.get(key),
-                run_records(ledger.database, {a.run for a in attempts} | {c.run for c in changes}),
+                ledger.runs.by_id({a.run for a in attempts} | {c.run for c in changes}),
             )
         )
     return answers
@@ -150,12 +152,12 @@ async def survey_of(
     """Where some cells stand, as a plan would find them, and what the lake has of them."""
     objects = await _objects(config, store, cells)
     checks = check_ids(config)
-    absences, marks = ledger.absences(cells), Leases(ledger.database, "", config.reconcile.lease).marks()
-    known, unreadable = ledger.examinations(cells), ledger.unreadable(cells)
+    absences, marks = ledger.absences.now(cells), Leases(ledger.database, "", config.reconcile.lease).marks()
+    known, unreadable = ledger.objects.examined(cells), ledger.objects.unreadable(cells)
     until = horizon(config, now, datetime.now(UTC))
     times = {key: taken_at(have, known[key], now, until) for key, have in objects.items() if key in known}
     taken = {key: at for key, at in times.items() if at is not None}
-    differ = untouched(believed(ledger.disagreements(), until), taken)
+    differ = untouched(believed(ledger.disagreements.now(), until), taken)
     blocked = store.obstacles(key for key in cells if key not in objects)
 
     def look() -> Survey:
@@ -166,7 +168,7 @@ async def survey_of(
     survey = look()
     if survey.unseen:  # as a plan would
         found = await examine_stored(store, config, survey.unseen, objects, known, unreadable, _FEW)
-        ledger.record_examinations(found.read, found.unreadable)
+        ledger.objects.record(found.read, found.unreadable)
         if found.trouble:
             raise found.trouble
         known |= found.read
@@ -185,12 +187,12 @@ class _Planned:
         if not gaps:
             return
         wanted = {gap.cell.key for gap in gaps}
-        if (last := ledger.last_plan()) and last[1] <= horizon(config, now, datetime.now(UTC)):
+        if (last := ledger.plans.last()) and last[1] <= horizon(config, now, datetime.now(UTC)):
             self._read(*last, wanted, now)
         scoring = config.scoring
-        counts = ledger.history.outcomes_by_dataset(scoring.success.half_life, now)
+        counts = ledger.attempts.outcomes_by_dataset(scoring.success.half_life, now)
         success = {name: success_factor(*count, scoring) for name, count in counts.items()}
-        holds = all_believed(ledger.holds(), config, datetime.now(UTC))
+        holds = all_believed(ledger.breakers.now(), config, datetime.now(UTC))
         held = {name: hold for name, hold in holds.items() if hold.until and hold.until > now}
         plan = make_plan(config, gaps, now, success, held, doubtful=doubtful)
         for fill in plan.fills:
@@ -257,7 +259,7 @@ def _of_selection(config: Config, ledger: Ledger, selection: Selection, now: dat
 
 def _of_game(config: Config, ledger: Ledger, game: str, now: datetime) -> dict[str, Cell]:
     """The cells of one game, from the schedules that the ledger remembers to list it."""
-    keys = ledger.schedules_that_list(game)
+    keys = ledger.objects.schedules_that_list(game)
     patterns = KeyPatterns(config)
     found = {key: name for key in keys if (name := patterns.dataset_of(key))}
     chosen = Selection(datasets=tuple(set(found.values())))
@@ -269,7 +271,7 @@ def _of_game(config: Config, ledger: Ledger, game: str, now: datetime) -> dict[s
 def _games_of(
     config: Config, ledger: Ledger, schedules: Mapping[str, Cell], now: datetime, selection: Selection
 ) -> dict[str, Cell]:
-    verdicts = {key: seen.verdict for key, seen in ledger.examinations(schedules).items()}
+    verdicts = {key: seen.verdict for key, seen in ledger.objects.examined(schedules).items()}
     return {
         cell.key: cell
         for name, games in listed_games(config, schedules.values(), verdicts).items()

@@ -1,6 +1,12 @@
 """What can become of a file that a run has come to, and how does a run end?"""
 
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
+
+from tasks.domain.reasons import Limit, Reason
 
 
 class Outcome(StrEnum):
@@ -8,6 +14,58 @@ class Outcome(StrEnum):
     KEPT = "kept"  # somebody else had stored a good one meanwhile
     FAILED = "failed"
     DEFERRED = "deferred"
+
+
+THERE = (Outcome.STORED, Outcome.KEPT)
+
+
+@dataclass(frozen=True, slots=True)
+class FileOutcome:
+    """What became of one file of a fill: stored, kept (somebody else had stored a good one), failed or deferred."""
+
+    key: str
+    outcome: Outcome
+    requests: int = 0
+    bytes: int = 0
+    error: str | None = None
+    until: datetime | None = None
+    limit: Limit | None = None  # deferred, because of it
+    of: str = ""  # whose limit it is: see Reason
+    seconds: float | None = None  # from sending the request to having the body
+    in_this_run: bool = False  # deferred, and worth another try before the run ends
+    absent: bool = False  # failed, because the source does not have such a file, or not whole
+    unfinished: bool = False  # absent, because it is not whole
+    kept_partial: bool = False  # absent for the last time, and the best version that was seen is stored
+
+    @classmethod
+    def deferred(cls, key: str, reason: Reason, requests: int = 0, *, in_this_run: bool = False) -> FileOutcome:
+        """One that is left for later."""
+        return cls(
+            key,
+            Outcome.DEFERRED,
+            requests,
+            error=reason.text,
+            until=reason.until,
+            limit=reason.limit,
+            of=reason.of,
+            in_this_run=in_this_run,
+        )
+
+    @property
+    def reason(self) -> Reason:
+        """Why it is left for later; only of one that is."""
+        assert self.limit is not None
+        return Reason(self.limit, self.error or "", self.until, self.of)
+
+    @property
+    def told(self) -> str:
+        """The word for it in what is printed. What is `absent` counts as failed; the source has none of it."""
+        return "absent" if self.absent and not self.unfinished else self.outcome
+
+    @property
+    def is_there(self) -> bool:
+        """Has the lake a good one now?"""
+        return self.outcome in THERE
 
 
 class RunEnd(StrEnum):

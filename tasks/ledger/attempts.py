@@ -1,4 +1,4 @@
-"""What has become of each file, and how long did it take? Fills, attempts, corrections."""
+"""What has become of each file, and how long did it take? Fills, and their attempts at files."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from tasks.domain.outcomes import THERE, FileOutcome, Outcome
+from tasks.domain.reasons import Limit
 from tasks.ledger.database import Database, UtcSeconds, among, metadata, rows
-from tasks.domain.outcomes import Outcome
-from tasks.domain.reasons import Limit, Reason
 
-_THERE = (Outcome.STORED, Outcome.KEPT)
 _COUNTED = (Outcome.STORED, Outcome.FAILED)
 _RECENT = 20_000  # attempts that the percentiles are of
 
@@ -54,66 +53,6 @@ files_table = sa.Table(
     sa.Column("left_by", sa.String),
     sa.Column("left_of", sa.String),
 )
-changes_table = sa.Table(
-    "changes",
-    metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("key", sa.String, nullable=False, index=True),
-    sa.Column("at", UtcSeconds, nullable=False),
-    sa.Column("run", sa.String, nullable=False),
-    sa.Column("was", sa.String, nullable=False),
-    sa.Column("became", sa.String, nullable=False),
-    sa.Column("kept_as", sa.String),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class FileOutcome:
-    """What became of one file of a fill: stored, kept (somebody else had stored a good one), failed or deferred."""
-
-    key: str
-    outcome: Outcome
-    requests: int = 0
-    bytes: int = 0
-    error: str | None = None
-    until: datetime | None = None
-    limit: Limit | None = None  # deferred, because of it
-    of: str = ""  # whose limit it is: see Reason
-    seconds: float | None = None  # from sending the request to having the body
-    in_this_run: bool = False  # deferred, and worth another try before the run ends
-    absent: bool = False  # failed, because the source does not have such a file, or not whole
-    unfinished: bool = False  # absent, because it is not whole
-    kept_partial: bool = False  # absent for the last time, and the best version that was seen is stored
-
-    @classmethod
-    def deferred(cls, key: str, reason: Reason, requests: int = 0, *, in_this_run: bool = False) -> FileOutcome:
-        """One that is left for later."""
-        return cls(
-            key,
-            Outcome.DEFERRED,
-            requests,
-            error=reason.text,
-            until=reason.until,
-            limit=reason.limit,
-            of=reason.of,
-            in_this_run=in_this_run,
-        )
-
-    @property
-    def reason(self) -> Reason:
-        """Why it is left for later; only of one that is."""
-        assert self.limit is not None
-        return Reason(self.limit, self.error or "", self.until, self.of)
-
-    @property
-    def told(self) -> str:
-        """The word for it in what is printed. What is `absent` counts as failed; the source has none of it."""
-        return "absent" if self.absent and not self.unfinished else self.outcome
-
-    @property
-    def is_there(self) -> bool:
-        """Has the lake a good one now?"""
-        return self.outcome in _THERE
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,18 +66,6 @@ class Attempt:
     error: str | None
     seconds: float | None
     run: str
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A correction at the source: `was` and `became` are fingerprints, `kept_as` is the former version's key."""
-
-    key: str
-    at: datetime
-    run: str
-    was: str
-    became: str
-    kept_as: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +88,7 @@ class Arm:
     seconds: float | None = None  # of an answer, on average
 
 
-class History:
+class Attempts:
     """The attempts that were made, in the ledger's database. Every method raises LedgerError."""
 
     def __init__(self, database: Database):
@@ -246,7 +173,7 @@ class History:
             sa.select(files_table.c.key)
             .join(fills_table, files_table.c.fill_id == fills_table.c.id)
             .where(files_table.c.id > number, among(connection, files_table.c.key, keys))
-            .where(files_table.c.outcome.in_([outcome.value for outcome in _THERE]), fills_table.c.run != but_by)
+            .where(files_table.c.outcome.in_([outcome.value for outcome in THERE]), fills_table.c.run != but_by)
         )
         return set(connection.execute(query).scalars())
 
@@ -299,7 +226,7 @@ class History:
         found = {arm: Arm(*numbers) for arm, *numbers in self._rows(query)}
         return found.get(rollout, Arm()), found.get("", Arm())
 
-    def attempts(self, key: str, most: int = 100) -> list[Attempt]:
+    def of(self, key: str, most: int = 100) -> list[Attempt]:
         """The attempts for a key, the latest first."""
         columns = files_table.c
         query = (
@@ -319,26 +246,17 @@ class History:
         )
         return [Attempt(*row) for row in self._rows(query)]
 
-    def record_change(self, connection: sa.Connection, change: Change) -> None:
-        names = ("key", "at", "run", "was", "became", "kept_as")
-        connection.execute(changes_table.insert().values({name: getattr(change, name) for name in names}))
+    def any(self) -> bool:
+        """Was anything ever fetched, as far as is remembered?"""
+        query = sa.select(sa.exists().where(fills_table.c.id.is_not(None)))
+        return self._database.read(lambda connection: bool(connection.execute(query).scalar()))
 
-    def changes(self, key: str) -> list[Change]:
-        """The corrections of a key, the latest first."""
-        columns = [column for column in changes_table.c if column.name != "id"]
-        query = sa.select(*columns).where(changes_table.c.key == key).order_by(changes_table.c.id.desc())
-        return [Change(*row) for row in self._rows(query)]
-
-    def prune(self, before: datetime) -> int:
+    def prune(self, connection: sa.Connection, before: datetime) -> int:
         """Forgets fills that started before then, and their files' attempts. Gives how many attempts those were."""
-
-        def write(connection: sa.Connection) -> int:
-            old = sa.select(fills_table.c.id).where(fills_table.c.started < before)
-            forgotten = connection.execute(files_table.delete().where(files_table.c.fill_id.in_(old))).rowcount
-            connection.execute(fills_table.delete().where(fills_table.c.started < before))
-            return forgotten
-
-        return self._database.write(write)
+        old = sa.select(fills_table.c.id).where(fills_table.c.started < before)
+        forgotten = connection.execute(files_table.delete().where(files_table.c.fill_id.in_(old))).rowcount
+        connection.execute(fills_table.delete().where(fills_table.c.started < before))
+        return forgotten
 
     @staticmethod
     def _timed(*columns: sa.Column[object]) -> sa.Select[tuple[object, ...]]:

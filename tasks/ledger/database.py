@@ -256,6 +256,11 @@ def among(connection: sa.Connection, column: sa.Column[str], keys: Iterable[str]
     return column.in_(sa.select(sa.func.json_each(json.dumps(list(keys))).table_valued("value").c.value))
 
 
+def delete(connection: sa.Connection, table: sa.Table, keys: Iterable[str]) -> None:
+    """Deletes the rows with these keys."""
+    connection.execute(table.delete().where(among(connection, table.c.key, keys)))
+
+
 def _cause(error: Exception) -> str:
     return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
 

@@ -1,4 +1,4 @@
-"""Who is at work on what, and is it still alive? Runs, their leases, and their marks on what they fetch."""
+"""Who is at work on what, and is it still alive? The leases of runs, and their marks on what they fetch."""
 
 from __future__ import annotations
 
@@ -8,44 +8,26 @@ import math
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import Any
 
 import sqlalchemy as sa
 
 from tasks import clock
-from tasks.ledger.database import Database, UtcSeconds, among, metadata
 from tasks.domain.errors import BucketError, LedgerError
 from tasks.domain.outcomes import RunEnd
 from tasks.domain.survey import Mark
+from tasks.ledger.database import Database, among, metadata
+from tasks.ledger.runs import DEATHS, RunRecord, Server, runs_table
 from tasks.processes import is_gone, own_name
 
 log = logging.getLogger(__name__)
 
 RECONCILE = "reconcile"  # the lease that only one run has at a time
 _SLACK = 1.0  # seconds by which a clock may be corrected
-_DEATHS = (RunEnd.DIED, RunEnd.BURIED)
 _RENEWALS = 3  # in the time that a lease lasts
 
-runs_table = sa.Table(
-    "runs",
-    metadata,
-    sa.Column("id", sa.String, primary_key=True),
-    sa.Column("kind", sa.String, nullable=False),
-    sa.Column("about", sa.String, nullable=False),
-    sa.Column("holder", sa.String, nullable=False),
-    sa.Column("process", sa.String),
-    sa.Column("flow_run", sa.String),
-    sa.Column("server", sa.String),
-    sa.Column("buckets", sa.String),
-    sa.Column("began", UtcSeconds, nullable=False, index=True),
-    sa.Column("ended", UtcSeconds),
-    sa.Column("outcome", sa.String),
-    sa.Column("why", sa.String),
-)
 leases_table = sa.Table(
     "leases",
     metadata,
@@ -78,68 +60,6 @@ def _claim(dialect: str) -> sa.TextClause:
         RETURNING work
         """
     ).bindparams(sa.bindparam("now", type_=sa.Double))
-
-
-@dataclass(frozen=True, slots=True)
-class Server:
-    """A Prefect server: its address, for people, and the ids of its rate buckets by name.
-
-    The ids tell servers apart. One server has several addresses, and each database its own buckets.
-    """
-
-    address: str
-    buckets: Mapping[str, str]
-
-    def splits(self, other: Server) -> bool:
-        """Has the other a bucket of its own for what this one has a bucket for? Then a rate would be spent twice."""
-        return any(other.buckets.get(name, id) != id for name, id in self.buckets.items())
-
-
-@dataclass(frozen=True, slots=True)
-class RunRecord:
-    """One run of a flow, of this process or another."""
-
-    id: str
-    kind: str
-    about: str
-    holder: str  # host and process, for people
-    process: str | None  # processes.own_name
-    flow_run: str | None  # its id in Prefect
-    began: datetime
-    ended: datetime | None
-    outcome: RunEnd | None  # None while it is at work
-    why: str | None = None  # it was stopped
-
-    @classmethod
-    def of(cls, row: Any) -> RunRecord:
-        """Of a row with all columns of `runs`."""
-        outcome = row.outcome and RunEnd(row.outcome)
-        return cls(
-            row.id,
-            row.kind,
-            row.about,
-            row.holder,
-            row.process,
-            row.flow_run,
-            row.began,
-            row.ended,
-            outcome,
-            row.why,
-        )
-
-    @property
-    def as_another(self) -> str:
-        """What another run of its kind says of it: who is at work, and since when."""
-        return f"another {self.kind} is at work: {self.holder}, since {self.began:%H:%M:%S} UTC"
-
-    @property
-    def died(self) -> bool:
-        return self.outcome in _DEATHS
-
-    @property
-    def failed(self) -> bool:
-        """It ended by an error of its own, before it could say what became of everything."""
-        return self.outcome is RunEnd.FAILED
 
 
 class Leases:
@@ -324,7 +244,7 @@ class Leases:
             alive = sa.select(leases_table.c.name).where(_alive(self._database.now(connection)))
             columns = runs_table.c
             lapsed = columns.ended.is_(None) & columns.id.not_in(alive)
-            died = columns.outcome.in_(_DEATHS) & (columns.ended > moment - timedelta(seconds=_SLACK))
+            died = columns.outcome.in_(DEATHS) & (columns.ended > moment - timedelta(seconds=_SLACK))
             query = sa.select(columns.id).where(columns.id != self.run, lapsed | died).limit(1)
             return connection.execute(query).first() is not None
 
@@ -383,20 +303,3 @@ def _refuse_two_servers(connection: sa.Connection, server: Server, now: float) -
                 f"Prefect API is {server.address}: both together would spend every rate twice; "
                 "let PREFECT_API_URL name the same server, or wait for that run to end"
             )
-
-
-def run_of(database: Database, flow_run: str) -> RunRecord | None:
-    """The run of a flow run in Prefect, if it has come so far as to say that it is at work."""
-    query = sa.select(runs_table).where(runs_table.c.flow_run == flow_run).order_by(runs_table.c.began.desc()).limit(1)
-    row = database.read(lambda connection: connection.execute(query).one_or_none())
-    return RunRecord.of(row) if row else None
-
-
-def run_records(database: Database, ids: Iterable[str]) -> Mapping[str, RunRecord]:
-    """The runs with these ids."""
-
-    def read(connection: sa.Connection) -> dict[str, RunRecord]:
-        query = sa.select(runs_table).where(runs_table.c.id.in_(list(ids)))
-        return {row.id: RunRecord.of(row) for row in connection.execute(query)}
-
-    return database.read(read)

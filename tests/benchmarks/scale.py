@@ -23,17 +23,17 @@ from rich.table import Table
 from blocks.store import Store
 from config.load import load_config
 from config.models import Config
-from tasks.ledger.database import Database
 from tasks.domain.expected import Cell, Selection
 from tasks.domain.games import Game, GameStatus
-from tasks.domain.outcomes import Outcome, RunEnd
+from tasks.domain.outcomes import FileOutcome, Outcome, RunEnd
 from tasks.domain.states import Examination, LakeObject, version_of
 from tasks.domain.survey import expected_cells
 from tasks.domain.verdicts import Verdict, Wholeness
-from tasks.ledger.attempts import FileOutcome, files_table, fills_table
 from tasks.inventory import check_ids
-from tasks.ledger.leases import Leases
 from tasks.ledger import Ledger
+from tasks.ledger.attempts import files_table, fills_table
+from tasks.ledger.database import Database
+from tasks.ledger.leases import Leases
 from tasks.view import View
 from tests.servers import new_database, postgresql
 
@@ -180,7 +180,7 @@ def _fill_ledger(
                 verdict = Verdict(Wholeness.WHOLE, games=tuple(listed.get((cell.dataset, period), ())))
             yield key, Examination(version_of(have, checks[cell.dataset]), verdict, _NOW, agreed=True)
 
-    ledger.record_examinations(dict(found()))
+    ledger.objects.record(dict(found()))
     _fill_history(ledger.database, cells, objects)
     ledger.close()
 
@@ -230,7 +230,7 @@ def _writes(url: str, config: Config, cells: Mapping[str, Cell]) -> float:
     leases = Leases(ledger.database, "bench", timedelta(minutes=10))
     leases.begin("bench", "", None, lambda why: None)
     keys = [key for key in cells if key.startswith("nba_api_playbyplay/")][:10_000]
-    last = ledger.history.last_file()
+    last = ledger.attempts.last_file()
     began = time.perf_counter()
     for start in range(0, len(keys), 20):
         part = keys[start : start + 20]
@@ -238,7 +238,7 @@ def _writes(url: str, config: Config, cells: Mapping[str, Cell]) -> float:
 
         def claim(connection: sa.Connection, works: list[str] = works, part: list[str] = part) -> None:
             leases.claim(connection, works)
-            ledger.history.stored_since(connection, last, part, but_by="bench")
+            ledger.attempts.stored_since(connection, last, part, but_by="bench")
 
         ledger.database.write(claim)
         outcomes = [FileOutcome(key, Outcome.STORED, 1, 100, seconds=0.1) for key in part]
@@ -250,7 +250,7 @@ def _writes(url: str, config: Config, cells: Mapping[str, Cell]) -> float:
             ledger.settle(connection, stored, [])
             leases.release(connection, works)
 
-        ledger.history.record_fill(_FILL, outcomes, _NOW, settle)
+        ledger.attempts.record_fill(_FILL, outcomes, _NOW, settle)
     took = time.perf_counter() - began
     leases.end(RunEnd.ENDED)
     ledger.close()

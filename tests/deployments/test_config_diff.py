@@ -96,7 +96,7 @@ def test_it_asks_nobody_and_the_ledger_remembers_nothing_of_it(
     def rows() -> tuple[Counter[str], Any]:
         ledger = Ledger(load_config().ledger)
         try:
-            return Counter(ledger.check()), (ledger.last_plan(), ledger.examinations())
+            return Counter(ledger.check()), (ledger.plans.last(), ledger.objects.examined())
         finally:
             ledger.close()
 

@@ -17,8 +17,8 @@ from deployments.sandbox.process import SandboxProcess
 from flows.run import Run
 from tasks.domain.outcomes import RunEnd
 from tasks.domain.reasons import Limit
-from tasks.ledger.leases import RECONCILE, Leases
 from tasks.ledger import Ledger
+from tasks.ledger.leases import RECONCILE, Leases
 from tests.flows.conftest import NOW, run_reconcile  # noqa: F401  (a fixture)
 
 DAY = date(2026, 1, 13)

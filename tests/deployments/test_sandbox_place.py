@@ -91,7 +91,7 @@ def test_reading_commands_refuse_the_ledger_of_another_lake(adce: Any, adce_home
 
     with closing(Ledger(f"sqlite:///{adce_home / 'ledger.db'}")) as ledger:
         assert adce("plan", *BOARDS).exit_code == 0
-        assert ledger.lake() is None, "looking binds it to no lake"
+        assert ledger.identity.lake() is None, "looking binds it to no lake"
         asyncio.run(use(ledger))
     assert adce("plan", *BOARDS).exit_code == 0
     (tmp_path / "another").mkdir()

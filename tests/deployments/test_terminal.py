@@ -88,7 +88,7 @@ def test_a_run_tells_its_warnings_above_the_progress_and_json_stays_alone(
 ) -> None:
     lake = (adce_home / "lake").as_uri()
     with closing(Ledger(load_config().ledger)) as ledger:
-        ledger.remember_lake(KnownLake("one", LakeKind.REAL, lake))
+        ledger.identity.remember(KnownLake("one", LakeKind.REAL, lake))
     status, output, shown = at_a_terminal("reconcile", "--json", "--dataset", "espn_scoreboard", *SPAN)
     assert (status, len(json.loads(output)["filled"])) == (0, 2)
     assert "Fetching" in shown

@@ -37,8 +37,8 @@ from tasks.domain.states import LakeObject, State, count_states
 from tasks.domain.survey import Survey
 from tasks.fetch import SourceClient
 from tasks.gate import Gate
-from tasks.ledger.leases import leases_table, marks_table
 from tasks.ledger import Ledger
+from tasks.ledger.leases import leases_table, marks_table
 from tests.builders import a_config
 from tests.tasks.test_fetch import FreeBucket
 

@@ -24,11 +24,11 @@ from flows.handover import hand_over, see_through
 from flows.run import Run
 from tasks.domain.expected import Selection, calendar_cells
 from tasks.domain.holds import Hold
+from tasks.domain.outcomes import RunEnd
 from tasks.domain.plan import Fill, Plan
 from tasks.fetch import SourceClient
-from tasks.domain.outcomes import RunEnd
-from tasks.ledger.leases import Leases
 from tasks.ledger import Ledger
+from tasks.ledger.leases import Leases
 from tests.builders import NOW, a_board, a_cell, a_config, a_fill, a_game
 
 FILL = a_fill(requests=2)

@@ -26,8 +26,9 @@ from prefect.states import State
 
 from config.load import load_config
 from deployments.sandbox.process import SandboxProcess
-from tasks.ledger.leases import leases_table, marks_table, runs_table
 from tasks.ledger import Ledger
+from tasks.ledger.leases import leases_table, marks_table
+from tasks.ledger.runs import runs_table
 from tests.killable import Starter, starter
 from tests.servers import prefect_server
 

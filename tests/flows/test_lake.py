@@ -103,7 +103,7 @@ def test_what_somebody_else_stores_between_listing_and_storing_is_examined_like_
     assert junk in report.filled
     assert {outcome.key: outcome.outcome for outcome in (report.outcomes or {}).values()}[theirs] == "kept"
     with closing(Ledger(load_config().ledger)) as ledger:
-        examined = ledger.examinations([junk, theirs])
+        examined = ledger.objects.examined([junk, theirs])
         assert examined[theirs].size == len(reformatted)
         assert examined[theirs].fetched is None, "ours was not stored"
         assert examined[junk].size == len(good[junk])
@@ -284,7 +284,7 @@ def test_a_part_that_was_planned_for_another_lake_or_ledger_is_refused_in_one_li
     keys = ["espn_schedules/20260113.json"]
     run_reconcile(datasets=["espn_scoreboard"], since=date(2026, 1, 14))
     with closing(Ledger(load_config().ledger)) as ledger:
-        lake = ledger.lake()
+        lake = ledger.identity.lake()
         assert lake is not None
         right = {"lake": lake.id, "ledger": ledger.id}
     sites.clear_requests()

@@ -89,7 +89,7 @@ LISTS = {
 
 def _examined(key: str) -> Verdict:
     with closing(Ledger(load_config().ledger)) as ledger:
-        return ledger.examinations([key])[key].verdict
+        return ledger.objects.examined([key])[key].verdict
 
 
 @pytest.mark.parametrize("source", LISTS)

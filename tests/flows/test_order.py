@@ -26,7 +26,7 @@ def test_fifty_fills_start_in_score_order_and_never_more_than_five_at_once(
     cells = [c for c in calendar_cells(config, NOW, selection) if c.dataset == "espn_scoreboard"]
     assert len(cells) == 50
     ledger = Ledger(config.ledger)  # first seen at times that have nothing to do with the days
-    ledger.record_gaps(
+    ledger.gaps.record(
         Gap(cell, Kind.MISSING, "", NOW - timedelta(hours=index * 37 % 101)) for index, cell in enumerate(cells)
     )
     ledger.close()

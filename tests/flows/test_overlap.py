@@ -16,8 +16,8 @@ from config.load import load_config
 from deployments.sandbox.process import SandboxProcess
 from tasks.domain.expected import Selection
 from tasks.domain.outcomes import RunEnd
-from tasks.ledger.leases import RECONCILE, Leases
 from tasks.ledger import Ledger
+from tasks.ledger.leases import RECONCILE, Leases
 from tasks.view import plan_lake
 from tests.flows.conftest import NOW, Reconcile
 from tests.killable import starter

@@ -222,7 +222,7 @@ def test_test_mode_fetches_a_few_files_and_changes_nothing_but_its_own_folder(
     assert len(report.filled) == 2, "what was only a test never counts as present"
     assert report.switches == []
     ledger = Ledger(load_config().ledger)
-    assert len(ledger.history.attempts(key.removeprefix("_test/"))) == 1
+    assert len(ledger.attempts.of(key.removeprefix("_test/"))) == 1
     ledger.close()
 
 

@@ -181,7 +181,7 @@ def test_what_the_source_has_none_of_becomes_unavailable_with_the_evidence_and_c
     assert [a.outcome for a in answer.attempts] == ["failed"] * 4 + ["stored"]
     sites.clear_faults()
     assert len(_absent(run_reconcile, 25 + 30 * 24).filled) == 3
-    assert ledger.absences() == {}
+    assert ledger.absences.now() == {}
 
 
 def test_an_operator_can_say_that_there_is_none(
@@ -191,7 +191,7 @@ def test_an_operator_can_say_that_there_is_none(
     key = "espn_schedules/20260113.json"
     (adce_home / "lake" / key).unlink()
     note = Absence(key, "", FIRST, FIRST, until=FIRST + 48 * HOUR, note="lost for ever", dataset="espn_scoreboard")
-    ledger.record_absences([note])
+    ledger.absences.record([note])
     sites.clear_requests()
     report = run_reconcile(as_of=FIRST, datasets=["espn_scoreboard"], **{k: DAY[k] for k in ("since", "until")})
     assert report.counts["unavailable"] == 1

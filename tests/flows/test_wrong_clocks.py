@@ -50,8 +50,8 @@ def test_nothing_is_fetched_with_a_clock_that_is_set_ahead_but_by_a_sandbox(
         asyncio.run(scraper("espn", [BOARD], as_of=ahead, return_state=True)).result()
     assert run_reconcile(datasets=["espn_scoreboard"], as_of=ahead, dry_run=True).counts["gap"] == 2
     assert sites.requests() == []
-    assert ledger.first_seen([BOARD]) == {}, "what is only looked at leaves no trace"
-    assert ledger.last_plan() is None
+    assert ledger.gaps.first_seen([BOARD]) == {}, "what is only looked at leaves no trace"
+    assert ledger.plans.last() is None
     monkeypatch.setenv("ADCE_SANDBOX", "true")
     assert len(_boards(run_reconcile, as_of=ahead)) == 2
 
@@ -70,10 +70,10 @@ def test_the_time_of_a_download_that_is_yet_to_come_does_not_become_true(
     run_reconcile: Reconcile, ledger: Ledger
 ) -> None:
     _boards(run_reconcile)
-    seen = ledger.examinations()[BOARD]
-    ledger.record_examinations({BOARD: seen._replace(fetched=datetime.now(UTC) + YEAR)})
+    seen = ledger.objects.examined()[BOARD]
+    ledger.objects.record({BOARD: seen._replace(fetched=datetime.now(UTC) + YEAR)})
     _boards(run_reconcile)
-    assert ledger.examinations()[BOARD].fetched is None, "what the lake says of the time counts"
+    assert ledger.objects.examined()[BOARD].fetched is None, "what the lake says of the time counts"
 
 
 def test_a_file_is_as_old_as_its_request_however_late_it_is_stored(
@@ -87,29 +87,29 @@ def test_a_file_is_as_old_as_its_request_however_late_it_is_stored(
 
     monkeypatch.setattr(Store, "put", put)
     _boards(run_reconcile, as_of=None)
-    taken = [seen.fetched for seen in ledger.examinations().values()]
+    taken = [seen.fetched for seen in ledger.objects.examined().values()]
     assert len(taken) == 2
     assert all(at is not None and at < max(begun) for at in taken)
 
 
 def test_a_gap_that_was_seen_first_in_the_future_is_seen_anew(run_reconcile: Reconcile, ledger: Ledger) -> None:
     gap = a_gap()
-    ledger.record_gaps([replace(gap, cell=gap.cell._replace(key=BOARD), first_seen=datetime.now(UTC) + YEAR)])
+    ledger.gaps.record([replace(gap, cell=gap.cell._replace(key=BOARD), first_seen=datetime.now(UTC) + YEAR)])
     report = run_reconcile(datasets=["espn_scoreboard"], max_fills=0)
     assert report.counts["deferred"] == 2
-    assert ledger.first_seen([BOARD]) == {BOARD: NOW}
+    assert ledger.gaps.first_seen([BOARD]) == {BOARD: NOW}
 
 
 def test_holds_and_probes_that_end_later_than_any_can_keep_nobody_from_asking(
     run_reconcile: Reconcile, ledger: Ledger
 ) -> None:
     now = datetime.now(UTC)
-    ledger.change_hold("espn_scoreboard", lambda hold: Hold(hold.name, now + YEAR, "8 failures"))
-    ledger.change_hold("espn", lambda hold: Hold(hold.name, now, "HTTP 503", probe_until=now + YEAR))
+    ledger.breakers.change("espn_scoreboard", lambda hold: Hold(hold.name, now + YEAR, "8 failures"))
+    ledger.breakers.change("espn", lambda hold: Hold(hold.name, now, "HTTP 503", probe_until=now + YEAR))
     report = asyncio.run(plan_lake(load_config(), Selection(datasets=("espn_scoreboard",)), as_of=NOW))
     assert (report.counts["deferred"], len(report.fills) > 0) == (0, True), "nor do they a plan"
     assert len(_boards(run_reconcile)) == 2
-    assert [hold.until for hold in ledger.holds().values()] == [None, None]
+    assert [hold.until for hold in ledger.breakers.now().values()] == [None, None]
 
 
 def test_a_run_with_nothing_else_to_do_waits_a_while_for_the_probe_of_another_and_says_so(
@@ -118,7 +118,7 @@ def test_a_run_with_nothing_else_to_do_waits_a_while_for_the_probe_of_another_an
     monkeypatch.setattr("flows.dispatch._STAY", timedelta(seconds=1))
     now = datetime.now(UTC).replace(microsecond=0)
     given_up = now + timedelta(seconds=100)
-    ledger.change_hold("espn", lambda hold: Hold(hold.name, now, "HTTP 503", probe_until=given_up))
+    ledger.breakers.change("espn", lambda hold: Hold(hold.name, now, "HTTP 503", probe_until=given_up))
     report = run_reconcile(datasets=["espn_scoreboard"])
     assert sites.requests() == []
     reason = "espn is asked again, once, and has not answered yet: HTTP 503"

@@ -26,6 +26,7 @@ from tasks.downloads import TooLargeError, UnpackError, read_beginning, read_bod
 from tasks.fetch import Fetched, SourceClient
 from tasks.gate import Gate
 from tasks.ledger import Ledger
+from tasks.ledger.breakers import Breakers
 from tasks.outage import Outage
 from tests.builders import a_config
 
@@ -212,7 +213,7 @@ def test_two_processes_send_one_probe(client: Callable[..., SourceClient], sites
 def _half_open(client: SourceClient) -> Gate:
     """The gate of a source whose pause has just run out."""
     ago = datetime.now(UTC) - timedelta(seconds=1)
-    client.gate._ledger.change_hold("espn", lambda hold: Hold("espn", ago, "HTTP 503"))
+    client.gate._ledger.breakers.change("espn", lambda hold: Hold("espn", ago, "HTTP 503"))
     return client.gate
 
 
@@ -221,10 +222,10 @@ def test_a_probe_whose_claim_has_lapsed_and_is_another_process_s_is_not_sent(
 ) -> None:
     one, other = _half_open(client()), client().gate
     entered = _run(one.enter("espn_scoreboard"))
-    one._ledger.change_hold("espn", lambda hold: replace(hold, probe_until=datetime.now(UTC)))
+    one._ledger.breakers.change("espn", lambda hold: replace(hold, probe_until=datetime.now(UTC)))
     theirs = _run(other.enter("espn_scoreboard"))
     assert one.confirm("espn_scoreboard", entered, timedelta(seconds=90)) is None
-    assert one._ledger.holds()["espn"].probe_until == theirs.probes["espn"], "nor is the other's claim given up"
+    assert one._ledger.breakers.now()["espn"].probe_until == theirs.probes["espn"], "nor is the other's claim given up"
     assert other.confirm("espn_scoreboard", theirs, timedelta(seconds=90))
 
 
@@ -233,7 +234,7 @@ def test_a_pause_that_is_longer_than_any_can_be_is_not_believed(
     client: Callable[..., SourceClient], ledger_url: str, days: float, phase: Phase
 ) -> None:
     until = datetime.now(UTC) + timedelta(days=days)
-    Ledger(ledger_url).change_hold("espn", lambda hold: Hold("espn", until, "HTTP 503"))
+    Ledger(ledger_url).breakers.change("espn", lambda hold: Hold("espn", until, "HTTP 503"))
     assert client().gate.hold("espn").phase(datetime.now(UTC)) is phase
 
 
@@ -307,7 +308,7 @@ def test_a_breaker_is_closed_by_a_probe_that_finds_no_such_file(
 ) -> None:
     espn = client()
     ago = datetime.now(UTC) - timedelta(seconds=1)
-    espn.gate._ledger.change_hold("espn_scoreboard", lambda hold: Hold("espn_scoreboard", ago, "8 failures"))
+    espn.gate._ledger.breakers.change("espn_scoreboard", lambda hold: Hold("espn_scoreboard", ago, "8 failures"))
     sites.set_faults("espn", "404")
     _run(_fetch(espn, 1))
     assert espn.gate.hold("espn_scoreboard").phase(datetime.now(UTC)) is Phase.CLOSED
@@ -484,13 +485,13 @@ def test_a_body_that_is_there_is_not_lost_when_the_ledger_cannot_be_told(
     client: Callable[..., SourceClient], sites: SandboxProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     espn = client()
-    gate = _half_open(espn)
+    _half_open(espn)
     outage = espn._outage = Outage(_nothing)
 
-    def away(name: str, change: Callable[[Hold], Hold]) -> Hold:
+    def away(breakers: Breakers, name: str, change: Callable[[Hold], Hold]) -> Hold:
         raise LedgerError("the ledger is away")
 
-    espn.left = lambda source: monkeypatch.setattr(gate._ledger, "change_hold", away)
+    espn.left = lambda source: monkeypatch.setattr(Breakers, "change", away)
     first, second = _run(_fetch_in_turn(espn, 13, 14))
     assert isinstance(first, Fetched)
     assert [type(second), str(outage.final)] == [LedgerError, "the ledger is away"]

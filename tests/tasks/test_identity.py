@@ -45,13 +45,13 @@ def test_they_know_each_other_from_the_first_store_on(lake: Store, ledger: Ledge
     async def story() -> LakeMark:
         await check_pairing(lake, ledger, LakeKind.REAL)
         assert await lake.is_empty(), "looking writes nothing"
-        assert ledger.lake() is None
+        assert ledger.identity.lake() is None
         mark = await _use(lake, ledger)
         assert await _use(lake, ledger) == mark == await read_mark(lake)
         return mark
 
     mark = asyncio.run(story())
-    known = ledger.lake()
+    known = ledger.identity.lake()
     assert known is not None
     assert (known.id, known.kind, known.url) == (mark.id, LakeKind.REAL, lake.address)
 
@@ -61,7 +61,7 @@ def test_of_two_that_mark_a_lake_at_once_the_first_prevails(lake: Store, ledger:
         with closing(Ledger(f"sqlite:///{tmp_path / 'other.db'}")) as other:
             found = [await check_pairing(lake, each, LakeKind.REAL) for each in (ledger, other)]
             marks = await asyncio.gather(leave_mark(lake, ledger, found[0]), leave_mark(lake, other, found[1]))
-            assert ledger.lake() == other.lake()
+            assert ledger.identity.lake() == other.identity.lake()
             return marks
 
     assert len(set(asyncio.run(story()))) == 1
@@ -95,14 +95,14 @@ def test_another_lake_is_refused_and_a_ledger_keeps_its_own_id(lake: Store, ledg
     again = Ledger(str(ledger.database.url))
     with closing(Ledger(f"sqlite:///{tmp_path / 'other.db'}")) as second, closing(again) as same:
         assert same.id == ledger.id != second.id
-        known = ledger.lake()
+        known = ledger.identity.lake()
         assert known is not None
         planned = ("somewhere else", ledger.id)
         with pytest.raises(MismatchError, match=r"^the lake here is"):
             asyncio.run(check_pairing(other, second, LakeKind.REAL, planned))
         with pytest.raises(MismatchError, match=r"^the ledger here is"):
             asyncio.run(check_pairing(lake, second, LakeKind.REAL, (known.id, ledger.id)))
-        assert second.lake() is None
+        assert second.identity.lake() is None
     assert asyncio.run(other.is_empty())
 
 
@@ -118,11 +118,11 @@ def test_two_lakes_that_are_begun_at_once_with_one_ledger_do_not_share_it(
             await leave_mark(other, ledger, found[1])
         return mark
 
-    known = ledger.lake()
+    known = ledger.identity.lake()
     assert known is None
     mark = asyncio.run(story())
-    assert ledger.remember_lake(KnownLake("another", LakeKind.REAL, "file:///another")).id == mark.id
-    known = ledger.lake()
+    assert ledger.identity.remember(KnownLake("another", LakeKind.REAL, "file:///another")).id == mark.id
+    known = ledger.identity.lake()
     assert known is not None
     assert (known.id, known.url) == (mark.id, lake.address)
 
@@ -138,7 +138,7 @@ def test_where_a_lake_is_does_not_depend_on_where_one_is_nor_on_what_is_masked(
         monkeypatch.chdir(tmp_path / name)
         learn([str(tmp_path / name)])
         assert asyncio.run(_use(Store("file:../one/lake"), ledger)) == mark
-        known = ledger.lake()
+        known = ledger.identity.lake()
         assert known is not None
         assert known.url == (tmp_path / "one/lake").as_uri()
     with pytest.raises(MismatchError, match="use another ledger"):
@@ -149,13 +149,13 @@ def test_an_address_that_was_written_down_masked_is_mended_by_the_mark_and_fits_
     lake: Store, ledger: Ledger, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     mark = asyncio.run(_use(lake, ledger))
-    ledger.remember_lake(KnownLake(mark.id, mark.kind, "file://***/lake"))
+    ledger.identity.remember(KnownLake(mark.id, mark.kind, "file://***/lake"))
     (tmp_path / "two").mkdir()
     with pytest.raises(MismatchError, match="use another ledger"):
         asyncio.run(check_pairing(_lake(tmp_path / "two/lake"), ledger, LakeKind.REAL))
     with caplog.at_level(logging.WARNING):
         assert asyncio.run(_use(lake, ledger)) == mark
-    known = ledger.lake()
+    known = ledger.identity.lake()
     assert known is not None
     assert known.url == lake.address
     assert caplog.records == [], "it has not moved"
@@ -166,7 +166,7 @@ def test_a_lake_that_lost_all_its_files_with_its_mark_is_not_filled_unless_the_l
 ) -> None:
     mark = asyncio.run(_use(lake, ledger))
     asyncio.run(lake.put("a/deep/1.json", b"{}"))
-    ledger.record_examinations({"a/deep/1.json": Examination("etag:2:check", whole())})
+    ledger.objects.record({"a/deep/1.json": Examination("etag:2:check", whole())})
 
     async def look(kind: LakeKind | None) -> Pairing:
         return await check_pairing(lake, ledger, kind, folders=["a", "b"])
@@ -185,7 +185,7 @@ def test_a_lake_that_lost_all_its_files_with_its_mark_is_not_filled_unless_the_l
         assert told.startswith(f"lake {lake.address} is empty, and ledger")
     assert ledger.forget_lake() == 1
     assert asyncio.run(_use(lake, ledger)).id == mark.id
-    known = ledger.lake()
+    known = ledger.identity.lake()
     assert known is not None
     assert known.url == lake.address
     with pytest.raises(MismatchError, match="use another ledger"):
@@ -226,7 +226,7 @@ def test_a_sandbox_and_a_real_run_that_begin_one_lake_at_once_do_not_share_it(
             await leave_mark(lake, ledger, found[first])
             with pytest.raises(MismatchError, match="invented"):
                 await leave_mark(lake, other, found[second])
-            assert other.lake() is None
+            assert other.identity.lake() is None
 
     asyncio.run(story())
 

@@ -10,14 +10,13 @@ from rich.console import Console
 
 from deployments import tables
 from tasks.domain.holds import Hold
-from tasks.domain.outcomes import Outcome
+from tasks.domain.outcomes import FileOutcome, Outcome
 from tasks.domain.reasons import Limit
 from tasks.domain.states import Kind, State, Status
 from tasks.domain.survey import Survey, take_survey
 from tasks.domain.unknown import Unknown
-from tasks.ledger.attempts import FileOutcome
 from tasks.inventory import check_ids
-from tasks.ledger.leases import RunRecord
+from tasks.ledger.runs import RunRecord
 from tasks.report import Report
 from tests.builders import NOW, a_board, a_cell, a_config, a_fill
 

@@ -34,6 +34,6 @@ def test_a_list_that_its_source_does_not_have_any_more_can_be_taken_out_and_one_
 
     assert there() == [BOARD]
     two_days = timedelta(days=2)
-    ledger.record_absences([Absence(BOARD, "HTTP 404", NOW - two_days, NOW, 9, NOW + two_days)])
+    ledger.absences.record([Absence(BOARD, "HTTP 404", NOW - two_days, NOW, 9, NOW + two_days)])
     assert there() == []
     ledger.close()

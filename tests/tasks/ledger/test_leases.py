@@ -16,11 +16,12 @@ import pytest
 import sqlalchemy as sa
 
 from tasks import clock
-from tasks.ledger.database import Database
 from tasks.domain.errors import BucketError
 from tasks.domain.outcomes import RunEnd
-from tasks.ledger.leases import RECONCILE, Leases, Server, leases_table, run_records, runs_table
 from tasks.ledger import Ledger
+from tasks.ledger.database import Database
+from tasks.ledger.leases import RECONCILE, Leases, leases_table
+from tasks.ledger.runs import Runs, Server, runs_table
 from tasks.processes import is_gone, own_name
 from tests.servers import new_database
 
@@ -132,7 +133,7 @@ def test_what_a_dead_run_held_is_free_and_it_learns_that_it_has_lost_it(
     assert heir.bury_the_dead() == []
     time.sleep(1.5)
     assert lost == ["its lease lapsed, and another run may have taken over"]
-    record = run_records(database, [dead.run])[dead.run]
+    record = Runs(database).by_id([dead.run])[dead.run]
     assert (record.outcome, record.died) == (RunEnd.BURIED, True)
 
 
@@ -168,7 +169,7 @@ def test_the_end_of_a_run_leaves_nothing_behind(start: Start, database: Database
     run.claims(["a"])
     run.end(RunEnd.ENDED)
     assert database.read(lambda connection: connection.execute(sa.select(leases_table)).all()) == []
-    assert run_records(database, [run.run])[run.run].outcome == "ended"
+    assert Runs(database).by_id([run.run])[run.run].outcome == "ended"
 
 
 def test_a_run_that_slept_past_its_lease_does_not_revive_it(start: Start, database: Database) -> None:

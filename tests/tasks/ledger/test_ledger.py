@@ -21,19 +21,20 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from tasks.ledger import database as database_module
-from tasks.ledger.database import metadata
 from tasks.domain.absences import Absence
 from tasks.domain.agreement import Disagreement
 from tasks.domain.errors import LedgerError
 from tasks.domain.holds import Hold
 from tasks.domain.lakes import FORGOTTEN, KnownLake, LakeKind
-from tasks.domain.outcomes import Outcome, RunEnd
+from tasks.domain.outcomes import FileOutcome, Outcome, RunEnd
 from tasks.domain.states import Examination, Unreadable
 from tasks.domain.verdicts import Fault, bad, partial, unfinished, whole
-from tasks.ledger.attempts import Arm, FileOutcome, Performance
+from tasks.ledger import Ledger
+from tasks.ledger import database as database_module
+from tasks.ledger.attempts import Arm, Performance
+from tasks.ledger.database import metadata
 from tasks.ledger.leases import Leases
-from tasks.ledger import Ledger, plans_table
+from tasks.ledger.plans import plans_table
 from tests.builders import NOW, a_game, a_gap
 from tests.servers import new_database, postgresql, postgresql_programs, restart_postgresql
 
@@ -50,15 +51,15 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def test_a_gap_keeps_the_time_it_was_first_seen_until_it_is_filled(url: str) -> None:
     for hours in (0, 5):
         ledger = Ledger(url)
-        ledger.record_gaps([a_gap(1, first_seen=NOW + hours * HOUR)])
+        ledger.gaps.record([a_gap(1, first_seen=NOW + hours * HOUR)])
         ledger.close()
     ledger = Ledger(url)
     key = a_gap(1).cell.key
-    assert ledger.first_seen([key, "other"]) == {key: NOW}
+    assert ledger.gaps.first_seen([key, "other"]) == {key: NOW}
     seen = {key: Examination("v:100:c", whole(), NOW)}
     outcomes = [FileOutcome(key, Outcome.STORED, 1, 100)]
-    ledger.history.record_fill(FILL, outcomes, NOW, lambda connection: ledger.settle(connection, seen, []))
-    assert ledger.first_seen([key]) == {}
+    ledger.attempts.record_fill(FILL, outcomes, NOW, lambda connection: ledger.settle(connection, seen, []))
+    assert ledger.gaps.first_seen([key]) == {}
     ledger.close()
 
 
@@ -77,9 +78,9 @@ FILL = {
 def test_outcomes_count_half_after_a_half_life(url: str) -> None:
     ledger = Ledger(url)
     outcomes = [FileOutcome("a", Outcome.STORED, 1, 10), FileOutcome("b", Outcome.FAILED, 4, error="HTTP 500")]
-    ledger.history.record_fill(FILL, outcomes, NOW)
-    assert ledger.history.outcomes_by_dataset(24 * HOUR, NOW) == {"d": (1.0, 1.0)}
-    stored, failed = ledger.history.outcomes_by_dataset(24 * HOUR, NOW + 24 * HOUR)["d"]
+    ledger.attempts.record_fill(FILL, outcomes, NOW)
+    assert ledger.attempts.outcomes_by_dataset(24 * HOUR, NOW) == {"d": (1.0, 1.0)}
+    stored, failed = ledger.attempts.outcomes_by_dataset(24 * HOUR, NOW + 24 * HOUR)["d"]
     assert (stored, failed) == pytest.approx((0.5, 0.5))
     ledger.close()
 
@@ -89,22 +90,22 @@ def test_what_was_examined_comes_back_with_its_games(url: str) -> None:
     games = (a_game(), a_game(id="2", start=None), a_game(id="3", if_necessary=True))
     found = {"k": Examination("v", partial("1 game not final", games), NOW)}
     found |= {"changed": Examination("v", whole(), NOW, changed=True)}
-    ledger.record_examinations(found)
-    assert ledger.examinations() == found
+    ledger.objects.record(found)
+    assert ledger.objects.examined() == found
     ledger.close()
 
 
 def test_a_lake_that_is_forgotten_leaves_what_the_sources_said_and_what_kind_it_was(url: str) -> None:
     absent = Absence("a", "404", NOW, NOW, 3, dataset="d")
     with closing(Ledger(url)) as ledger:
-        ledger.remember_lake(KnownLake("id", LakeKind.SANDBOX, "file:///lake"))
-        ledger.record_examinations({"k": Examination("v", whole(), NOW)}, {"u": Unreadable("c", "cold", NOW, NOW)})
-        ledger.record_absences([absent])
-        assert ledger.files_known() == 1
+        ledger.identity.remember(KnownLake("id", LakeKind.SANDBOX, "file:///lake"))
+        ledger.objects.record({"k": Examination("v", whole(), NOW)}, {"u": Unreadable("c", "cold", NOW, NOW)})
+        ledger.absences.record([absent])
+        assert ledger.objects.count() == 1
         assert ledger.forget_lake() == 1
-        assert (ledger.files_known(), ledger.examinations(), ledger.unreadable()) == (0, {}, {})
-        assert ledger.lake() == KnownLake("id", LakeKind.SANDBOX, FORGOTTEN)
-        assert ledger.absences() == {"a": absent}
+        assert (ledger.objects.count(), ledger.objects.examined(), ledger.objects.unreadable()) == (0, {}, {})
+        assert ledger.identity.lake() == KnownLake("id", LakeKind.SANDBOX, FORGOTTEN)
+        assert ledger.absences.now() == {"a": absent}
         assert ledger.forget_lake() == 0
 
 
@@ -113,10 +114,10 @@ def test_disagreements_are_kept_by_schedule_and_day_until_they_are_mended(url: s
     one = Disagreement("june.html", date(2025, 6, 5), what, NOW, NOW, 0, "nba_schedule")
     other = replace(one, day=date(2025, 6, 8))
     with closing(Ledger(url)) as ledger:
-        ledger.record_disagreements([one, other], [])
+        ledger.disagreements.record([one, other], [])
         looked = replace(one, taken=NOW + HOUR, looks=1)
-        ledger.record_disagreements([looked], [other])
-        assert ledger.disagreements() == [looked]
+        ledger.disagreements.record([looked], [other])
+        assert ledger.disagreements.now() == [looked]
 
 
 @pytest.mark.parametrize("fault", Fault)
@@ -128,23 +129,23 @@ def test_what_is_wrong_with_a_body_comes_back_as_it_was_found(url: str, fault: F
         "n": Examination("v", partial("no plays")),
     }
     with closing(Ledger(url)) as ledger:
-        ledger.record_examinations(found)
-        assert ledger.examinations() == found
+        ledger.objects.record(found)
+        assert ledger.objects.examined() == found
 
 
 def test_what_could_not_be_read_is_known_until_it_is(url: str) -> None:
     refused = {key: Unreadable("etag:100", "it is archived", NOW, NOW + HOUR) for key in ("a", "b", "c")}
     read = Examination("etag:100:check", whole(), NOW)
     with closing(Ledger(url)) as ledger:
-        ledger.record_examinations({}, refused)
-        assert ledger.unreadable() == refused
-        assert ledger.unreadable(["a", "x"]) == {"a": refused["a"]}
+        ledger.objects.record({}, refused)
+        assert ledger.objects.unreadable() == refused
+        assert ledger.objects.unreadable(["a", "x"]) == {"a": refused["a"]}
         again = {"a": refused["a"]._replace(last=NOW + 2 * HOUR)}
-        ledger.record_examinations({"b": read}, again)
-        assert ledger.unreadable() == again | {"c": refused["c"]}
+        ledger.objects.record({"b": read}, again)
+        assert ledger.objects.unreadable() == again | {"c": refused["c"]}
         outcomes = [FileOutcome("a", Outcome.STORED, 1, 100)]
-        ledger.history.record_fill(FILL, outcomes, NOW, lambda connection: ledger.settle(connection, {"a": read}, []))
-        assert ledger.unreadable().keys() == {"c"}
+        ledger.attempts.record_fill(FILL, outcomes, NOW, lambda connection: ledger.settle(connection, {"a": read}, []))
+        assert ledger.objects.unreadable().keys() == {"c"}
         assert ledger.check()["unreadable"] == 1
 
 
@@ -153,8 +154,8 @@ def test_what_is_kept_of_an_absent_file_was_looked_into_and_is_absent_yet(url: s
     kept = {"k": Examination("v", unfinished("no plays"), NOW)}
     with closing(Ledger(url)) as ledger:
         ledger.database.write(lambda connection: ledger.settle(connection, {}, [absence], kept))
-        assert ledger.absences() == {"k": absence}
-        assert ledger.examinations() == kept
+        assert ledger.absences.now() == {"k": absence}
+        assert ledger.objects.examined() == kept
 
 
 def test_a_ledger_from_before_faults_keeps_what_was_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,23 +173,23 @@ def test_a_ledger_from_before_faults_keeps_what_was_found(tmp_path: Path, monkey
         connection.execute("INSERT INTO absences VALUES ('k', 'd', 'HTTP 404', 0, 0, 3, NULL, 'by hand')")
         connection.commit()
     with closing(Ledger(url)) as ledger:
-        verdicts = {key: seen.verdict for key, seen in ledger.examinations().items()}
+        verdicts = {key: seen.verdict for key, seen in ledger.objects.examined().items()}
         assert {key: (verdict.wholeness.value, verdict.fault) for key, verdict in verdicts.items()} == {
             "a": ("whole", None),
             "b": ("bad", Fault.UNFIT),
             "c": ("partial", None),
         }
-        assert not ledger.absences()["k"].unfinished
+        assert not ledger.absences.now()["k"].unfinished
 
 
 def test_a_hold_is_kept_as_it_was_changed(url: str) -> None:
     hold = Hold("espn", NOW + HOUR, "HTTP 403", 2, (NOW,), NOW, NOW)
     ledger = Ledger(url)
-    assert ledger.change_hold("espn", lambda found: found) == Hold("espn")
-    ledger.change_hold("espn", lambda found: hold)
+    assert ledger.breakers.change("espn", lambda found: found) == Hold("espn")
+    ledger.breakers.change("espn", lambda found: hold)
     ledger.close()
     with closing(Ledger(url)) as ledger:
-        assert ledger.holds() == {"espn": hold}
+        assert ledger.breakers.now() == {"espn": hold}
 
 
 def test_changes_of_a_hold_by_many_at_once_are_all_made(url: str) -> None:
@@ -196,11 +197,11 @@ def test_changes_of_a_hold_by_many_at_once_are_all_made(url: str) -> None:
 
     def change_it(ledger: Ledger) -> None:
         for _ in range(20):
-            ledger.change_hold("espn", lambda hold: replace(hold, step=hold.step + 1))
+            ledger.breakers.change("espn", lambda hold: replace(hold, step=hold.step + 1))
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(change_it, ledgers))
-    assert ledgers[0].holds()["espn"].step == 80
+    assert ledgers[0].breakers.now()["espn"].step == 80
     for ledger in ledgers:
         ledger.close()
 
@@ -211,7 +212,7 @@ def test_runs_that_write_the_same_rows_at_once_in_any_order_all_succeed(url: str
         with closing(Ledger(url)) as ledger:
             for _ in range(5):
                 random.Random(seed).shuffle(keys)
-                ledger.record_examinations({key: Examination(f"{seed}:1:x", whole()) for key in keys})
+                ledger.objects.record({key: Examination(f"{seed}:1:x", whole()) for key in keys})
 
     Ledger(url).close()
     with ThreadPoolExecutor(3) as pool:
@@ -254,13 +255,13 @@ def test_what_is_given_one_by_one_is_still_there_when_a_transaction_begins_again
             return once(work, **options)
 
         monkeypatch.setattr(ledger.database, "write", again)
-        ledger.record_gaps(a_gap(n) for n in range(2))
+        ledger.gaps.record(a_gap(n) for n in range(2))
         keys = [a_gap(n).cell.key for n in range(2)]
-        ledger.close_gaps(key for key in keys[:1])
-        assert ledger.first_seen(keys).keys() == set(keys[1:])
-        ledger.record_absences(Absence(key, "HTTP 404", NOW, NOW, dataset="espn_summary") for key in keys)
-        ledger.clear_absences(key for key in keys[:1])
-        assert ledger.absences().keys() == set(keys[1:])
+        ledger.gaps.close(key for key in keys[:1])
+        assert ledger.gaps.first_seen(keys).keys() == set(keys[1:])
+        ledger.absences.record(Absence(key, "HTTP 404", NOW, NOW, dataset="espn_summary") for key in keys)
+        ledger.absences.clear(key for key in keys[:1])
+        assert ledger.absences.now().keys() == set(keys[1:])
 
 
 def test_the_migrations_make_the_tables_that_the_code_uses(url: str) -> None:
@@ -291,7 +292,7 @@ def test_absences_that_no_answer_has_proved_are_forgotten_when_the_ledger_is_mig
             insert = sa.text(f"INSERT INTO absences ({names}) VALUES (:key, 'x', :evidence, 0, 0, 1, :note)")
             ledger.database.write(lambda connection: connection.execute(insert, rows))
     with closing(Ledger(url)) as ledger:
-        assert [absence.evidence for absence in ledger.absences().values()] == [*proven, others[0]]
+        assert [absence.evidence for absence in ledger.absences.now().values()] == [*proven, others[0]]
 
 
 @pytest.mark.parametrize("url", ["sqlite:////no/such/folder/ledger.db", "sqlite:////proc/version"])
@@ -344,7 +345,7 @@ def _sqlite(folder: Path) -> Path:
     """The file of a ledger that is well."""
     file = folder / "ledger.db"
     with closing(Ledger(f"sqlite:///{file}")) as ledger:
-        ledger.record_gaps([a_gap(n) for n in range(200)])
+        ledger.gaps.record([a_gap(n) for n in range(200)])
     return file
 
 
@@ -392,23 +393,23 @@ def test_whatever_part_of_a_ledger_is_damaged_is_one_line(tmp_path: Path, junk: 
     refused = {key: Unreadable("etag:100", "it is archived", NOW, NOW) for key in found}
     outcomes = [FileOutcome(key, Outcome.FAILED, 1, error="HTTP 500") for key in found]
     with closing(Ledger(f"sqlite:///{file}")) as ledger:
-        ledger.record_examinations(found)
-        ledger.record_examinations({}, refused)
-        ledger.record_gaps([a_gap(n) for n in range(5000)])
-        ledger.record_absences(Absence(key, "HTTP 404", NOW, NOW, dataset="d") for key in found)
-        ledger.history.record_fill(FILL, outcomes, NOW)
-        ledger.keep_plan([random.Random(1).random() for _ in range(50_000)], NOW, "one")
+        ledger.objects.record(found)
+        ledger.objects.record({}, refused)
+        ledger.gaps.record([a_gap(n) for n in range(5000)])
+        ledger.absences.record(Absence(key, "HTTP 404", NOW, NOW, dataset="d") for key in found)
+        ledger.attempts.record_fill(FILL, outcomes, NOW)
+        ledger.plans.keep([random.Random(1).random() for _ in range(50_000)], NOW, "one")
     whole_body = file.read_bytes()
     reads: list[Callable[[Ledger], object]] = [
-        lambda ledger: ledger.examinations(),
-        lambda ledger: ledger.examinations(found),
-        lambda ledger: ledger.first_seen(found),
-        lambda ledger: ledger.unreadable(),
-        lambda ledger: ledger.absences(),
-        lambda ledger: ledger.last_plan(),
-        lambda ledger: ledger.history.performance(),
-        lambda ledger: ledger.history.attempts("7"),
-        lambda ledger: ledger.schedules_that_list("7"),
+        lambda ledger: ledger.objects.examined(),
+        lambda ledger: ledger.objects.examined(found),
+        lambda ledger: ledger.gaps.first_seen(found),
+        lambda ledger: ledger.objects.unreadable(),
+        lambda ledger: ledger.absences.now(),
+        lambda ledger: ledger.plans.last(),
+        lambda ledger: ledger.attempts.performance(),
+        lambda ledger: ledger.attempts.of("7"),
+        lambda ledger: ledger.objects.schedules_that_list("7"),
         lambda ledger: ledger.check(),
     ]
     said = []
@@ -453,7 +454,7 @@ def test_a_ledger_whose_file_is_gone_records_nothing_into_the_void(tmp_path: Pat
             part.unlink()
         if by_another:
             _sqlite(other).rename(file)
-        for record in (lambda: ledger.record_gaps([a_gap(1)]), ledger.holds, lambda: leases.end(RunEnd.ENDED)):
+        for record in (lambda: ledger.gaps.record([a_gap(1)]), ledger.breakers.now, lambda: leases.end(RunEnd.ENDED)):
             with pytest.raises(LedgerError, match=r"ledger.db cannot be \w+: its file was removed or replaced while"):
                 record()
         assert file.exists() == by_another
@@ -468,17 +469,17 @@ def test_a_ledger_that_another_program_holds_is_waited_for_and_then_one_line(
     with closing(sqlite3.connect(file)) as other, closing(Ledger(f"sqlite:///{file}")) as ledger:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(LedgerError, match=r"cannot be written: database is locked; another program"):
-            ledger.record_gaps([a_gap(1)])
+            ledger.gaps.record([a_gap(1)])
         other.rollback()
-        ledger.record_gaps([a_gap(1)])
+        ledger.gaps.record([a_gap(1)])
 
 
 def test_a_ledger_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     file = _sqlite(tmp_path)
     with closing(Ledger(f"sqlite:///file:{file}?mode=ro&uri=true")) as ledger:
-        assert len(ledger.first_seen([a_gap(1).cell.key])) == 1
+        assert len(ledger.gaps.first_seen([a_gap(1).cell.key])) == 1
         with pytest.raises(LedgerError, match="cannot be written: attempt to write a readonly database; make the file"):
-            ledger.record_gaps([a_gap(1)])
+            ledger.gaps.record([a_gap(1)])
 
 
 def test_on_a_full_disk_nothing_is_half_written(tmp_path: Path) -> None:
@@ -490,7 +491,7 @@ def test_on_a_full_disk_nothing_is_half_written(tmp_path: Path) -> None:
         ledger.database._engine.dispose()
         outcomes = [FileOutcome(f"key{n}" * 20, Outcome.STORED, 1, 100) for n in range(2000)]
         with pytest.raises(LedgerError, match="cannot be written: database or disk is full; make room on the disk"):
-            ledger.history.record_fill(FILL, outcomes, NOW)
+            ledger.attempts.record_fill(FILL, outcomes, NOW)
         assert ledger.check() == before
 
 
@@ -527,9 +528,9 @@ def test_what_is_older_than_is_kept_is_forgotten(url: str) -> None:
     with closing(Ledger(url)) as ledger:
         for days in (0, 200):
             fill = FILL | {"started": NOW - timedelta(days=days)}
-            ledger.history.record_fill(fill, [FileOutcome("a", Outcome.STORED, 1, 10)], NOW)
+            ledger.attempts.record_fill(fill, [FileOutcome("a", Outcome.STORED, 1, 10)], NOW)
         assert ledger.prune(NOW - timedelta(days=180)) == 1
-        assert len(ledger.history.attempts("a")) == 1
+        assert len(ledger.attempts.of("a")) == 1
 
 
 def test_a_rollout_is_compared_with_the_rest_of_its_datasets_since_it_began(url: str) -> None:
@@ -537,9 +538,9 @@ def test_a_rollout_is_compared_with_the_rest_of_its_datasets_since_it_began(url:
 
         def record(hours: int, arm: str, *outcomes: FileOutcome, **change: object) -> None:
             fill = FILL | {"started": NOW + hours * HOUR, "arm": arm, "run": f"run {hours}"} | change
-            ledger.history.record_fill(fill, outcomes, NOW)
+            ledger.attempts.record_fill(fill, outcomes, NOW)
 
-        assert ledger.history.arms("x", ["d"]) == (Arm(), Arm())
+        assert ledger.attempts.arms("x", ["d"]) == (Arm(), Arm())
         record(0, "", FileOutcome("before", Outcome.STORED, 1, seconds=9.0))
         record(
             1,
@@ -551,14 +552,14 @@ def test_a_rollout_is_compared_with_the_rest_of_its_datasets_since_it_began(url:
         record(1, "", FileOutcome("of another dataset", Outcome.STORED, 1), dataset="e")
         record(2, "x", FileOutcome("b", Outcome.STORED, 1, seconds=2.0))
         record(2, "y", FileOutcome("of another rollout", Outcome.STORED, 1))
-        assert ledger.history.arms("x", ["d"]) == (Arm(2, 1, 5, 1.5), Arm(1, 0, 1, 4.0))
+        assert ledger.attempts.arms("x", ["d"]) == (Arm(2, 1, 5, 1.5), Arm(1, 0, 1, 4.0))
 
 
 def test_percentiles_are_of_the_last_attempts(url: str) -> None:
     with closing(Ledger(url)) as ledger:
         outcomes = [FileOutcome(f"{n}", Outcome.STORED, 2, 10, seconds=float(n)) for n in range(1, 101)]
-        ledger.history.record_fill(FILL, outcomes, NOW)
-        assert ledger.history.performance() == {"d": Performance(50, 95, 99, 2)}
+        ledger.attempts.record_fill(FILL, outcomes, NOW)
+        assert ledger.attempts.performance() == {"d": Performance(50, 95, 99, 2)}
 
 
 def test_a_server_that_was_waited_for_in_vain_is_not_waited_for_again(
@@ -570,23 +571,23 @@ def test_a_server_that_was_waited_for_in_vain_is_not_waited_for_again(
     monkeypatch.setattr(database_module, "_PATIENCE", 1.5)
     with postgresql(tmp_path_factory.mktemp("away")) as server:
         ledger = Ledger(f"postgresql://{new_database(server, 'ledger')}")
-        ledger.holds()
+        ledger.breakers.now()
     waits = []
     with closing(ledger):
         for _ in range(3):
             caplog.clear()
             with pytest.raises(LedgerError, match=r"^ledger postgresql.* cannot be read: "):
-                ledger.holds()
+                ledger.breakers.now()
             waits.append("again in a second" in caplog.text)
     assert waits == [True, False, False]
 
 
 def test_the_last_plan_is_kept(url: str) -> None:
     with closing(Ledger(url)) as ledger:
-        assert ledger.last_plan() is None
+        assert ledger.plans.last() is None
         for run in ("one", "two"):
-            ledger.keep_plan({"fills": [run]}, NOW, run)
-        assert ledger.last_plan() == ({"fills": ["two"]}, NOW, "two")
+            ledger.plans.keep({"fills": [run]}, NOW, run)
+        assert ledger.plans.last() == ({"fills": ["two"]}, NOW, "two")
 
 
 def test_a_server_that_restarts_is_waited_for(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -598,8 +599,8 @@ def test_a_server_that_restarts_is_waited_for(tmp_path_factory: pytest.TempPathF
             restarting = pool.submit(restart_postgresql, folder)
             written = 0
             while not restarting.done() or written < 20:
-                ledger.change_hold("espn", lambda hold: replace(hold, step=hold.step + 1))
+                ledger.breakers.change("espn", lambda hold: replace(hold, step=hold.step + 1))
                 written += 1
             restarting.result()
-        step = ledger.holds()["espn"].step
+        step = ledger.breakers.now()["espn"].step
         assert written <= step <= written + 1, "one may have been written, and its answer lost"

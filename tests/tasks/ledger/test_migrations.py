@@ -11,7 +11,6 @@ import pytest
 import sqlalchemy as sa
 
 from tasks.domain.outcomes import RunEnd
-from tasks.ledger.leases import run_records
 from tasks.ledger import Ledger
 from tests.servers import new_database
 
@@ -62,7 +61,7 @@ def test_the_sentences_that_told_how_runs_ended_become_words(old: OldLedger) -> 
     row = {"kind": "reconcile", "about": "everything", "holder": "here", "began": 0.0, "ended": 1.0}
     old.fill("0011", runs=[{**row, "id": run, "outcome": outcome} for run, outcome in outcomes.items()])
     with closing(old.now()) as ledger:
-        records = run_records(ledger.database, outcomes)
+        records = ledger.runs.by_id(outcomes)
     assert {run: (record.outcome, record.why) for run, record in records.items()} == {
         "a": (RunEnd.ENDED, None),
         "b": (RunEnd.STOPPED, "cancelled in Prefect"),

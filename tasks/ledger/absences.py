@@ -1,0 +1,56 @@
+"""What do the sources have none of, as they or operators have said?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from tasks.domain.absences import Absence
+from tasks.ledger.database import Database, UtcSeconds, among, delete, metadata
+
+absences_table = sa.Table(
+    "absences",
+    metadata,
+    sa.Column("key", sa.String, primary_key=True),
+    sa.Column("dataset", sa.String, nullable=False),
+    sa.Column("evidence", sa.String, nullable=False),
+    sa.Column("first", UtcSeconds, nullable=False),
+    sa.Column("last", UtcSeconds, nullable=False),
+    sa.Column("looks", sa.Integer, nullable=False),
+    sa.Column("until", UtcSeconds),
+    sa.Column("note", sa.String),
+    sa.Column("unfinished", sa.Boolean, nullable=False, server_default=sa.false()),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Absences:
+    """The looks that found no file, by key."""
+
+    database: Database
+
+    def now(self, keys: Iterable[str] | None = None) -> dict[str, Absence]:
+        """What the sources, or operators, say that there is none of; by key."""
+        return self.database.read(lambda connection: self.within(connection, keys))
+
+    def within(self, connection: sa.Connection, keys: Iterable[str] | None = None) -> dict[str, Absence]:
+        """The same within a transaction."""
+        query = sa.select(absences_table)
+        if keys is not None:
+            query = query.where(among(connection, absences_table.c.key, keys))
+        return {row.key: Absence(**row._mapping) for row in connection.execute(query)}
+
+    def record(self, absences: Iterable[Absence]) -> None:
+        absences = list(absences)
+        self.database.write(lambda connection: self.write(connection, absences), durable=True)
+
+    def clear(self, keys: Iterable[str]) -> None:
+        keys = list(keys)
+        self.database.write(lambda connection: delete(connection, absences_table, keys), durable=True)
+
+    def write(self, connection: sa.Connection, absences: Iterable[Absence]) -> None:
+        columns = [column.name for column in absences_table.c]
+        rows = [{name: getattr(absence, name) for name in columns} for absence in absences]
+        self.database.upsert(connection, absences_table, rows, set(columns) - {"key"})

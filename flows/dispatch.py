@@ -340,8 +340,7 @@ class Dispatcher:
         """They had their lane and their marks, and have asked for nothing when the run was stopped."""
         gaps = [gap for fill in fills for gap in fill.gaps]
         self.deferred += [Deferral(gap, self.run.why_stopped()) for gap in gaps]
-        works = {gap.cell.work for gap in gaps}
-        self.run.ledger.database.write(lambda connection: self.run.leases.release(connection, works))
+        self.run.leases.release({gap.cell.work for gap in gaps})
 
     async def _submit(self, fills: list[Fill]) -> PrefectFuture[Any, Any]:
         first = fills[0]

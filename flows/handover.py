@@ -131,7 +131,7 @@ async def see_through(run: Run, flow_run: FlowRun, fills: Sequence[Fill]) -> Sta
                 run.outcomes[key] = FileOutcome.deferred(key, left)
         return state
     finally:
-        run.ledger.database.write(lambda connection: run.leases.release(connection, works))
+        run.leases.release(works)
 
 
 def _as_proved(outcome: FileOutcome, absence: Absence | None) -> FileOutcome:

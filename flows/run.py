@@ -14,7 +14,6 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, ClassVar, TypeVar
 
-import sqlalchemy as sa
 from prefect.client.orchestration import PrefectClient
 
 from config.models import Config, Dataset, Priority
@@ -161,12 +160,8 @@ class Run(View):
 
         What another run has stored since this one listed the lake is in neither.
         """
-
-        def write(connection: sa.Connection) -> tuple[set[str], set[str]]:
-            claimed = self.leases.claim(connection, {gap.cell.work for gap in fill.gaps})
-            return claimed, self.ledger.attempts.stored_since(connection, self.last_file, fill.keys, but_by=self.id)
-
-        claimed, stored = self.ledger.database.write(write)
+        works = {gap.cell.work for gap in fill.gaps}
+        claimed, stored = self.ledger.fills.claim(self.leases, works, fill.keys, self.last_file)
         others = [gap for gap in fill.gaps if gap.cell.work not in claimed]
         return without(fill, stored | {gap.cell.key for gap in others}), others
 

@@ -6,13 +6,12 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
 
-import sqlalchemy as sa
 from prefect import flow
 from prefect.context import FlowRunContext
 from prefect.logging.loggers import flow_run_logger
@@ -23,7 +22,7 @@ from config.secrets import no_secret_in_errors
 from flows.partials import keep_aside, keep_best
 from flows.run import RUN, Run
 from tasks.commands import prepare
-from tasks.domain.absences import looked
+from tasks.domain.absences import Look, looked
 from tasks.domain.errors import (
     AbsentError,
     AdceError,
@@ -48,7 +47,9 @@ from tasks.domain.states import Examination, LakeObject, version_of
 from tasks.domain.verdicts import Fault, Verdict, Wholeness
 from tasks.domain.wording import duration, plural
 from tasks.inventory import judge
+from tasks.ledger.attempts import FillRecord
 from tasks.ledger.corrections import Change
+from tasks.ledger.fills import FillEnd
 from tasks.sources.documents import stands_before
 from tasks.sources.fingerprints import fingerprint
 
@@ -91,17 +92,17 @@ def _own_logger() -> Any:
 
 async def fill_gaps(run: Run, fill: Fill) -> list[FileOutcome]:
     """What became of each file of a fill; written to the ledger when all are done."""
-    record = {
-        "fill": fill.id,
-        "run": run.id,
-        "source": fill.source,
-        "dataset": fill.dataset,
-        "arm": fill.arm,
-        "kind": fill.kind.value,
-        "priority": fill.priority.value,
-        "score": fill.score.total,
-        "started": run.now(),
-    }
+    record = FillRecord(
+        fill.id,
+        run.id,
+        fill.source,
+        fill.dataset,
+        fill.kind.value,
+        fill.priority.value,
+        fill.score.total,
+        run.now(),
+        fill.arm,
+    )
     outcomes: list[FileOutcome] = []
     changes: list[Change] = []
 
@@ -138,58 +139,35 @@ async def fill_gaps(run: Run, fill: Fill) -> list[FileOutcome]:
     finally:
         del run.limits[fill.id]
         try:
-            _record(run, fill, record, outcomes, changes)
+            run.absences |= run.ledger.fills.record(_end_of(run, fill, record, outcomes, changes))
         except LedgerError as error:
             run.outage.end_by(error)
     await run.prefect_answers()
     return outcomes
 
 
-def _record(
-    run: Run, fill: Fill, record: Mapping[str, object], outcomes: Iterable[FileOutcome], changes: Iterable[Change]
-) -> None:
-    if run.config.test_mode:  # what it has done is nobody's history
-        run.ledger.database.write(lambda connection: _release(run, fill, connection))
-    else:
-        run.ledger.attempts.record_fill(
-            record, outcomes, run.now(), lambda connection: _settle(run, fill, outcomes, changes, connection)
-        )
-
-
-def _settle(
-    run: Run, fill: Fill, outcomes: Iterable[FileOutcome], changes: Iterable[Change], connection: sa.Connection
-) -> None:
-    """What follows from the outcomes of a fill, in the transaction that records them."""
-    rules = run.config.reconcile.unavailable
-    before = run.ledger.absences.within(connection, [o.key for o in outcomes if o.absent])
-    dataset = run.config.datasets[fill.dataset]
-    awaited = dataset.per != "date" and awaited_again(dataset, fill.season, run.now()) is not None
+def _end_of(
+    run: Run, fill: Fill, record: FillRecord, outcomes: Collection[FileOutcome], changes: Iterable[Change]
+) -> FillEnd:
+    """What the ledger is to record of a fill; in test mode only that it is over: it is nobody's history."""
+    dataset, rules = run.config.datasets[fill.dataset], run.config.reconcile.unavailable
+    now = run.now()
+    awaited = dataset.per != "date" and awaited_again(dataset, fill.season, now) is not None
     due_at = {gap.cell.key: gap.cell.due_at for gap in fill.gaps}
-    absent = {
-        o.key: looked(
-            before.get(o.key),
-            o.key,
-            fill.dataset,
-            o.error or "",
-            due_at[o.key],
-            run.now(),
-            rules,
-            unfinished=o.unfinished,
-            awaited=awaited,
-        )
-        for o in outcomes
-        if o.absent
-    }
-    run.absences |= absent
-    there = {o.key: run.examinations[o.key] for o in outcomes if o.is_there}
-    partial_ones = {o.key: run.examinations[o.key] for o in outcomes if o.kept_partial}
-    run.ledger.settle(connection, there, absent.values(), partial_ones)
-    run.ledger.corrections.write(connection, changes)
-    _release(run, fill, connection)
-
-
-def _release(run: Run, fill: Fill, connection: sa.Connection) -> None:
-    run.leases.release(connection, {gap.cell.work for gap in fill.gaps})
+    return FillEnd(
+        record,
+        now,
+        outcomes,
+        examinations={o.key: run.examinations[o.key] for o in outcomes if o.is_there or o.kept_partial},
+        looks=[
+            Look(o.key, fill.dataset, o.error or "", due_at[o.key], now, rules, o.unfinished, awaited)
+            for o in outcomes
+            if o.absent
+        ],
+        changes=changes,
+        works={gap.cell.work for gap in fill.gaps},
+        is_test=run.config.test_mode,
+    )
 
 
 async def _fetch_and_store(

@@ -70,6 +70,33 @@ def looked(
     return replace(after, until=None)
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look that found no file, or none that is whole: what `looked` is told of it."""
+
+    key: str
+    dataset: str
+    evidence: str
+    due_at: datetime
+    at: datetime
+    rules: Unavailability
+    unfinished: bool = False
+    awaited: bool = False
+
+    def after(self, before: Absence | None) -> Absence:
+        return looked(
+            before,
+            self.key,
+            self.dataset,
+            self.evidence,
+            self.due_at,
+            self.at,
+            self.rules,
+            unfinished=self.unfinished,
+            awaited=self.awaited,
+        )
+
+
 def doubted(absences: Iterable[Absence]) -> set[str]:
     """The keys of files that the source did not have, or not whole, at the last look."""
     return {absence.key for absence in absences if absence.note is None}

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import cached_property
 
 import sqlalchemy as sa
 
-from tasks.domain.absences import Absence
-from tasks.domain.states import Examination
 from tasks.ledger.absences import Absences, absences_table
 from tasks.ledger.attempts import Attempts, files_table, fills_table
 from tasks.ledger.breakers import Breakers, holds_table
 from tasks.ledger.corrections import Corrections
-from tasks.ledger.database import Database, delete
+from tasks.ledger.database import Database
 from tasks.ledger.disagreements import Disagreements, disagreements_table
+from tasks.ledger.fills import Fills
 from tasks.ledger.gaps import Gaps, gaps_table
 from tasks.ledger.identity import Identity
 from tasks.ledger.leases import leases_table, marks_table
@@ -57,6 +55,7 @@ class Ledger:
         self.corrections = Corrections(database)
         self.runs = Runs(database)
         self.plans = Plans(database)
+        self.fills = Fills(database, self.attempts, self.objects, self.absences)
 
     def close(self) -> None:
         self.database.close()
@@ -70,22 +69,6 @@ class Ledger:
     def id(self) -> str:
         """The same for all who use it, wherever they see it."""
         return self.identity.ledger()
-
-    def settle(
-        self,
-        connection: sa.Connection,
-        stored: Mapping[str, Examination],
-        absent: Iterable[Absence],
-        kept: Mapping[str, Examination] | None = None,
-    ) -> None:
-        """Within the transaction that ends a fill: what was stored is no gap and not absent, and was read.
-
-        `kept` are those of the absent that the source never has whole, and of which the best version was stored.
-        """
-        self.objects.write(connection, {**stored, **(kept or {})})
-        for table in (gaps_table, absences_table):
-            delete(connection, table, stored)
-        self.absences.write(connection, absent)
 
     def forget_lake(self) -> int:
         """Forgets where its lake is and what was found in it, so that the next one is filled anew; gives of how many

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from tasks.domain.absences import Absence
+from tasks.domain.absences import Absence, Look
 from tasks.ledger.database import Database, UtcSeconds, among, delete, metadata
 
 absences_table = sa.Table(
@@ -54,3 +54,12 @@ class Absences:
         columns = [column.name for column in absences_table.c]
         rows = [{name: getattr(absence, name) for name in columns} for absence in absences]
         self.database.upsert(connection, absences_table, rows, set(columns) - {"key"})
+
+    def look(self, connection: sa.Connection, looks: Iterable[Look]) -> dict[str, Absence]:
+        """Adds looks that found no file, within a transaction; gives what they have come to, by key."""
+        if not (by_key := {look.key: look for look in looks}):
+            return {}
+        before = self.within(connection, by_key)
+        after = {key: look.after(before.get(key)) for key, look in by_key.items()}
+        self.write(connection, after.values())
+        return after

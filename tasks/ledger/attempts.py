@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from statistics import median
 from typing import Any
@@ -56,6 +56,21 @@ files_table = sa.Table(
 
 
 @dataclass(frozen=True, slots=True)
+class FillRecord:
+    """What is known of a fill when it begins."""
+
+    fill: str
+    run: str
+    source: str
+    dataset: str
+    kind: str
+    priority: str
+    score: float
+    started: datetime
+    arm: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """One attempt to fill a cell, as the ledger remembers it."""
 
@@ -94,52 +109,39 @@ class Attempts:
     def __init__(self, database: Database):
         self._database = database
 
-    def record_fill(
-        self,
-        fill: Mapping[str, object],
-        outcomes: Iterable[FileOutcome],
-        now: datetime,
-        also: Callable[[sa.Connection], None] = lambda connection: None,
+    def write(
+        self, connection: sa.Connection, fill: FillRecord, ended: datetime, outcomes: Collection[FileOutcome]
     ) -> None:
-        """Writes a fill that has ended and what became of each of its files; with whatever `also` writes, or nothing.
-
-        `fill` has the columns fill, run, source, dataset, arm, kind, priority, score and started.
-        """
-        outcomes = list(outcomes)
+        """Records a fill that has ended, and what became of each of its files, within a transaction."""
         stored = [o for o in outcomes if o.outcome is Outcome.STORED]
         failed = [o for o in outcomes if o.outcome is Outcome.FAILED]
         summary = {
-            **fill,
-            "ended": now,
+            **asdict(fill),
+            "ended": ended,
             "requests": sum(o.requests for o in outcomes),
             "bytes": sum(o.bytes for o in stored),
             "stored": len(stored),
             "failed": len(failed),
             "error": failed[0].error if failed else None,
         }
-
-        def write(connection: sa.Connection) -> None:
-            row = connection.execute(fills_table.insert().returning(fills_table.c.id), summary).scalar_one()
-            files = [
-                {
-                    "fill_id": row,
-                    "key": o.key,
-                    "at": now,
-                    "outcome": o.outcome.value,
-                    "requests": o.requests,
-                    "bytes": o.bytes,
-                    "error": o.error,
-                    "seconds": o.seconds,
-                    "until": o.until,
-                    "left_by": o.limit and o.limit.value,
-                    "left_of": o.of,
-                }
-                for o in outcomes
-            ]
-            self._database.insert(connection, files_table, files)
-            also(connection)
-
-        self._database.write(write)
+        row = connection.execute(fills_table.insert().returning(fills_table.c.id), summary).scalar_one()
+        files = [
+            {
+                "fill_id": row,
+                "key": o.key,
+                "at": ended,
+                "outcome": o.outcome.value,
+                "requests": o.requests,
+                "bytes": o.bytes,
+                "error": o.error,
+                "seconds": o.seconds,
+                "until": o.until,
+                "left_by": o.limit and o.limit.value,
+                "left_of": o.of,
+            }
+            for o in outcomes
+        ]
+        self._database.insert(connection, files_table, files)
 
     def outcomes_of(self, run: str) -> dict[str, FileOutcome]:
         """What has become of the files that a run has come to, by key: the last attempt at each."""

@@ -151,10 +151,10 @@ class Leases:
         values = {"works": wanted, "run": self.run, "parent": self.parent, "now": now}
         return set(connection.execute(_claim(connection.dialect.name), values).scalars())
 
-    def release(self, connection: sa.Connection, works: Iterable[str]) -> None:
-        """Takes this run's marks off, in the transaction that records what became of the work."""
-        mine = (marks_table.c.run == self.run) & among(connection, marks_table.c.work, works)
-        connection.execute(marks_table.delete().where(mine))
+    def release(self, works: Iterable[str]) -> None:
+        """Takes this run's marks off."""
+        works = list(works)
+        self._database.write(lambda connection: release(connection, self.run, works))
 
     def marks(self) -> dict[str, Mark]:
         """What other runs that are alive are at, by Cell.work."""
@@ -285,6 +285,12 @@ class Leases:
 
     def _lease(self, now: float) -> dict[str, object]:
         return {"run": self.run, "until": now + self._lasts, "lasts": self._lasts}
+
+
+def release(connection: sa.Connection, run: str, works: Iterable[str]) -> None:
+    """Takes a run's marks off, in the transaction that records what became of the work."""
+    mine = (marks_table.c.run == run) & among(connection, marks_table.c.work, works)
+    connection.execute(marks_table.delete().where(mine))
 
 
 def _alive(now: float) -> sa.ColumnElement[bool]:

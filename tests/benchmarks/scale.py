@@ -31,8 +31,9 @@ from tasks.domain.survey import expected_cells
 from tasks.domain.verdicts import Verdict, Wholeness
 from tasks.inventory import check_ids
 from tasks.ledger import Ledger
-from tasks.ledger.attempts import files_table, fills_table
+from tasks.ledger.attempts import FillRecord, files_table, fills_table
 from tasks.ledger.database import Database
+from tasks.ledger.fills import FillEnd
 from tasks.ledger.leases import Leases
 from tasks.view import View
 from tests.servers import new_database, postgresql
@@ -42,16 +43,7 @@ _FIRST = 1996
 _SEASONS = 30
 _SIZE = 100_000
 _EVERYTHING = Selection()
-_FILL = {
-    "fill": "f",
-    "run": "bench",
-    "source": "nba_api",
-    "dataset": "d",
-    "kind": "missing",
-    "priority": "LOW",
-    "score": 1.0,
-    "started": _NOW,
-}
+_FILL = FillRecord("f", "bench", "nba_api", "d", "missing", "LOW", 1.0, _NOW)
 _ADCE = str(Path(sys.executable).with_name("adce"))
 
 
@@ -236,21 +228,10 @@ def _writes(url: str, config: Config, cells: Mapping[str, Cell]) -> float:
         part = keys[start : start + 20]
         works = [cells[key].work for key in part]
 
-        def claim(connection: sa.Connection, works: list[str] = works, part: list[str] = part) -> None:
-            leases.claim(connection, works)
-            ledger.attempts.stored_since(connection, last, part, but_by="bench")
-
-        ledger.database.write(claim)
+        ledger.fills.claim(leases, works, part, last)
         outcomes = [FileOutcome(key, Outcome.STORED, 1, 100, seconds=0.1) for key in part]
         stored = {key: Examination("e:100:c", Verdict(Wholeness.WHOLE), _NOW) for key in part}
-
-        def settle(
-            connection: sa.Connection, stored: dict[str, Examination] = stored, works: list[str] = works
-        ) -> None:
-            ledger.settle(connection, stored, [])
-            leases.release(connection, works)
-
-        ledger.attempts.record_fill(_FILL, outcomes, _NOW, settle)
+        ledger.fills.record(FillEnd(_FILL, _NOW, outcomes, stored, works=works))
     took = time.perf_counter() - began
     leases.end(RunEnd.ENDED)
     ledger.close()

@@ -94,7 +94,7 @@ def test_marks_of_others_are_seen_and_free_again_when_their_work_is_done(start: 
     assert one.claims(["a"]) == {"a"}, "its own"
     assert other.claims(["b", "c"]) == {"c"}
     assert {work: mark.run for work, mark in other.marks().items()} == {"a": one.run, "b": one.run}
-    database.write(lambda connection: one.release(connection, ["a", "b"]))
+    one.release(["a", "b"])
     assert other.claims(["a", "b"]) == {"a", "b"}
     one.end(RunEnd.ENDED)
     other.end(RunEnd.ENDED)

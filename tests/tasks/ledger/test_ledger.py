@@ -21,7 +21,8 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from tasks.domain.absences import Absence
+from config.models import Unavailability
+from tasks.domain.absences import Absence, Look
 from tasks.domain.agreement import Disagreement
 from tasks.domain.errors import LedgerError
 from tasks.domain.holds import Hold
@@ -31,8 +32,9 @@ from tasks.domain.states import Examination, Unreadable
 from tasks.domain.verdicts import Fault, bad, partial, unfinished, whole
 from tasks.ledger import Ledger
 from tasks.ledger import database as database_module
-from tasks.ledger.attempts import Arm, Performance
+from tasks.ledger.attempts import Arm, FillRecord, Performance
 from tasks.ledger.database import metadata
+from tasks.ledger.fills import FillEnd
 from tasks.ledger.leases import Leases
 from tasks.ledger.plans import plans_table
 from tests.builders import NOW, a_game, a_gap
@@ -58,27 +60,18 @@ def test_a_gap_keeps_the_time_it_was_first_seen_until_it_is_filled(url: str) -> 
     assert ledger.gaps.first_seen([key, "other"]) == {key: NOW}
     seen = {key: Examination("v:100:c", whole(), NOW)}
     outcomes = [FileOutcome(key, Outcome.STORED, 1, 100)]
-    ledger.attempts.record_fill(FILL, outcomes, NOW, lambda connection: ledger.settle(connection, seen, []))
+    ledger.fills.record(FillEnd(FILL, NOW, outcomes, seen))
     assert ledger.gaps.first_seen([key]) == {}
     ledger.close()
 
 
-FILL = {
-    "fill": "f",
-    "run": "r",
-    "source": "espn",
-    "dataset": "d",
-    "kind": "missing",
-    "priority": "HIGH",
-    "score": 1.0,
-    "started": NOW,
-}
+FILL = FillRecord("f", "r", "espn", "d", "missing", "HIGH", 1.0, NOW)
 
 
 def test_outcomes_count_half_after_a_half_life(url: str) -> None:
     ledger = Ledger(url)
     outcomes = [FileOutcome("a", Outcome.STORED, 1, 10), FileOutcome("b", Outcome.FAILED, 4, error="HTTP 500")]
-    ledger.attempts.record_fill(FILL, outcomes, NOW)
+    ledger.fills.record(FillEnd(FILL, NOW, outcomes))
     assert ledger.attempts.outcomes_by_dataset(24 * HOUR, NOW) == {"d": (1.0, 1.0)}
     stored, failed = ledger.attempts.outcomes_by_dataset(24 * HOUR, NOW + 24 * HOUR)["d"]
     assert (stored, failed) == pytest.approx((0.5, 0.5))
@@ -144,18 +137,45 @@ def test_what_could_not_be_read_is_known_until_it_is(url: str) -> None:
         ledger.objects.record({"b": read}, again)
         assert ledger.objects.unreadable() == again | {"c": refused["c"]}
         outcomes = [FileOutcome("a", Outcome.STORED, 1, 100)]
-        ledger.attempts.record_fill(FILL, outcomes, NOW, lambda connection: ledger.settle(connection, {"a": read}, []))
+        ledger.fills.record(FillEnd(FILL, NOW, outcomes, {"a": read}))
         assert ledger.objects.unreadable().keys() == {"c"}
         assert ledger.check()["unreadable"] == 1
 
 
 def test_what_is_kept_of_an_absent_file_was_looked_into_and_is_absent_yet(url: str) -> None:
-    absence = Absence("k", "no plays", NOW, NOW, 3, NOW + HOUR, dataset="d", unfinished=True)
     kept = {"k": Examination("v", unfinished("no plays"), NOW)}
+    look = Look("k", "d", "no plays", NOW, NOW, Unavailability(looks=1, over=timedelta(0)), unfinished=True)
+    outcomes = [FileOutcome("k", Outcome.FAILED, absent=True, unfinished=True, kept_partial=True)]
     with closing(Ledger(url)) as ledger:
-        ledger.database.write(lambda connection: ledger.settle(connection, {}, [absence], kept))
-        assert ledger.absences.now() == {"k": absence}
+        absences = ledger.fills.record(FillEnd(FILL, NOW, outcomes, kept, [look]))
+        assert absences == ledger.absences.now() == {"k": look.after(None)}
         assert ledger.objects.examined() == kept
+
+
+def test_looks_add_up_to_what_the_ledger_knows_when_the_fill_ends(url: str) -> None:
+    rules = Unavailability(looks=2, over=HOUR)
+    with closing(Ledger(url)) as ledger:
+        for hours in range(2):
+            at = NOW + hours * HOUR
+            look = Look("k", "d", f"look {hours}", NOW, at, rules)
+            outcomes = [FileOutcome("k", Outcome.FAILED, absent=True)]
+            ledger.fills.record(FillEnd(FILL, at, outcomes, looks=[look]))
+        found = ledger.absences.now()["k"]
+    assert (found.looks, found.evidence, found.until) == (2, "look 1", NOW + HOUR + rules.expires)
+
+
+def test_of_a_fill_in_test_mode_nothing_is_remembered_and_its_claims_end(url: str) -> None:
+    outcomes = [FileOutcome("k", Outcome.STORED, 1, 100)]
+    look = Look("l", "d", "HTTP 404", NOW, NOW, Unavailability())
+    end = FillEnd(FILL, NOW, outcomes, {"k": Examination("v", whole())}, [look], works=["w"], is_test=True)
+    with closing(Ledger(url)) as ledger:
+        leases = Leases(ledger.database, FILL.run, HOUR)
+        leases.begin("reconcile", "everything", None, lambda why: None)
+        assert ledger.fills.claim(leases, ["w"], ["k"], 0) == ({"w"}, set())
+        empty = ledger.check() | {"marks": 0}
+        assert ledger.fills.record(end) == {}
+        assert ledger.check() == empty
+        leases.end(RunEnd.ENDED)
 
 
 def test_a_ledger_from_before_faults_keeps_what_was_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -397,7 +417,7 @@ def test_whatever_part_of_a_ledger_is_damaged_is_one_line(tmp_path: Path, junk: 
         ledger.objects.record({}, refused)
         ledger.gaps.record([a_gap(n) for n in range(5000)])
         ledger.absences.record(Absence(key, "HTTP 404", NOW, NOW, dataset="d") for key in found)
-        ledger.attempts.record_fill(FILL, outcomes, NOW)
+        ledger.fills.record(FillEnd(FILL, NOW, outcomes))
         ledger.plans.keep([random.Random(1).random() for _ in range(50_000)], NOW, "one")
     whole_body = file.read_bytes()
     reads: list[Callable[[Ledger], object]] = [
@@ -491,7 +511,7 @@ def test_on_a_full_disk_nothing_is_half_written(tmp_path: Path) -> None:
         ledger.database._engine.dispose()
         outcomes = [FileOutcome(f"key{n}" * 20, Outcome.STORED, 1, 100) for n in range(2000)]
         with pytest.raises(LedgerError, match="cannot be written: database or disk is full; make room on the disk"):
-            ledger.attempts.record_fill(FILL, outcomes, NOW)
+            ledger.fills.record(FillEnd(FILL, NOW, outcomes))
         assert ledger.check() == before
 
 
@@ -527,8 +547,8 @@ def _as_in_the_runbook(server: str, folder: Path, command: str) -> None:
 def test_what_is_older_than_is_kept_is_forgotten(url: str) -> None:
     with closing(Ledger(url)) as ledger:
         for days in (0, 200):
-            fill = FILL | {"started": NOW - timedelta(days=days)}
-            ledger.attempts.record_fill(fill, [FileOutcome("a", Outcome.STORED, 1, 10)], NOW)
+            fill = replace(FILL, started=NOW - timedelta(days=days))
+            ledger.fills.record(FillEnd(fill, NOW, [FileOutcome("a", Outcome.STORED, 1, 10)]))
         assert ledger.prune(NOW - timedelta(days=180)) == 1
         assert len(ledger.attempts.of("a")) == 1
 
@@ -536,9 +556,9 @@ def test_what_is_older_than_is_kept_is_forgotten(url: str) -> None:
 def test_a_rollout_is_compared_with_the_rest_of_its_datasets_since_it_began(url: str) -> None:
     with closing(Ledger(url)) as ledger:
 
-        def record(hours: int, arm: str, *outcomes: FileOutcome, **change: object) -> None:
-            fill = FILL | {"started": NOW + hours * HOUR, "arm": arm, "run": f"run {hours}"} | change
-            ledger.attempts.record_fill(fill, outcomes, NOW)
+        def record(hours: int, arm: str, *outcomes: FileOutcome, dataset: str = "d") -> None:
+            fill = replace(FILL, started=NOW + hours * HOUR, arm=arm, run=f"run {hours}", dataset=dataset)
+            ledger.fills.record(FillEnd(fill, NOW, outcomes))
 
         assert ledger.attempts.arms("x", ["d"]) == (Arm(), Arm())
         record(0, "", FileOutcome("before", Outcome.STORED, 1, seconds=9.0))
@@ -558,7 +578,7 @@ def test_a_rollout_is_compared_with_the_rest_of_its_datasets_since_it_began(url:
 def test_percentiles_are_of_the_last_attempts(url: str) -> None:
     with closing(Ledger(url)) as ledger:
         outcomes = [FileOutcome(f"{n}", Outcome.STORED, 2, 10, seconds=float(n)) for n in range(1, 101)]
-        ledger.attempts.record_fill(FILL, outcomes, NOW)
+        ledger.fills.record(FillEnd(FILL, NOW, outcomes))
         assert ledger.attempts.performance() == {"d": Performance(50, 95, 99, 2)}
 
 

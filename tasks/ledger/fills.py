@@ -1,0 +1,75 @@
+"""How does a fill begin and end? Each is one fact about several subjects, recorded in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from tasks.domain.absences import Absence, Look
+from tasks.domain.outcomes import FileOutcome
+from tasks.domain.states import Examination
+from tasks.ledger.absences import Absences, absences_table
+from tasks.ledger.attempts import Attempts, FillRecord
+from tasks.ledger.corrections import Change, Corrections
+from tasks.ledger.database import Database, delete
+from tasks.ledger.gaps import gaps_table
+from tasks.ledger.leases import Leases, release
+from tasks.ledger.objects import Objects
+
+
+@dataclass(frozen=True)
+class FillEnd:
+    """What became of a fill."""
+
+    fill: FillRecord
+    ended: datetime
+    outcomes: Collection[FileOutcome]
+    examinations: Mapping[str, Examination] = field(default_factory=dict)  # by key, of the files that were stored
+    looks: Iterable[Look] = ()  # at files that the source does not have, or not whole
+    changes: Iterable[Change] = ()
+    works: Collection[str] = ()  # Cell.work, of which the run's claims end
+    is_test: bool = False  # in test mode, nothing of it is remembered
+
+
+@dataclass(frozen=True, slots=True)
+class Fills:
+    """The fills of runs."""
+
+    database: Database
+    attempts: Attempts
+    objects: Objects
+    absences: Absences
+
+    def claim(
+        self, leases: Leases, works: Collection[str], keys: Collection[str], last_file: int
+    ) -> tuple[set[str], set[str]]:
+        """What of some works a run may do now, and which of their keys another run has stored since a `last_file`."""
+
+        def write(connection: sa.Connection) -> tuple[set[str], set[str]]:
+            claimed = leases.claim(connection, works)
+            return claimed, self.attempts.stored_since(connection, last_file, keys, but_by=leases.run)
+
+        return self.database.write(write)
+
+    def record(self, end: FillEnd) -> dict[str, Absence]:
+        """Records all of it, or nothing. Gives the absences that the looks have come to, by key.
+
+        What was stored is no gap any more and not absent.
+        """
+
+        def write(connection: sa.Connection) -> dict[str, Absence]:
+            absent: dict[str, Absence] = {}
+            if not end.is_test:
+                self.attempts.write(connection, end.fill, end.ended, end.outcomes)
+                self.objects.write(connection, end.examinations)
+                for table in (gaps_table, absences_table):
+                    delete(connection, table, [outcome.key for outcome in end.outcomes if outcome.is_there])
+                absent = self.absences.look(connection, end.looks)
+                Corrections.write(connection, end.changes)
+            release(connection, end.fill.run, end.works)
+            return absent
+
+        return self.database.write(write)

@@ -34,7 +34,7 @@ async def keep_best(run: Run, cell: Cell, seen: Version | None) -> bool:
     if not is_ours:  # somebody else has stored another one, which the next look reads
         return False
     run.objects[cell.key] = stored
-    run.examinations[cell.key] = Examination(version_of(stored, run.checks[cell.scraper]), best.verdict, run.now())
+    run.examinations[cell.key] = Examination(*version_of(stored, run.checks[cell.scraper]), best.verdict, run.now())
     return True
 
 

@@ -154,11 +154,13 @@ def _end_of(
     now = run.now()
     awaited = dataset.per != "date" and awaited_again(dataset, fill.season, now) is not None
     due_at = {gap.cell.key: gap.cell.due_at for gap in fill.gaps}
+    stored = [o.key for o in outcomes if o.is_there or o.kept_partial]
     return FillEnd(
         record,
         now,
         outcomes,
-        examinations={o.key: run.examinations[o.key] for o in outcomes if o.is_there or o.kept_partial},
+        examinations={key: run.examinations[key] for key in stored},
+        objects={key: run.objects[key] for key in stored if key in run.objects},
         looks=[
             Look(o.key, fill.dataset, o.error or "", due_at[o.key], now, rules, o.unfinished, awaited)
             for o in outcomes
@@ -329,14 +331,14 @@ async def _store(
                 correction = await _correction(run, cell, former, body)
                 if correction is None:
                     version = version_of(former[1], run.checks[cell.scraper])
-                    run.examinations[key] = Examination(version, verdict, taken, agreed=True)
+                    run.examinations[key] = Examination(*version, verdict, taken, agreed=True)
                     return None
         have, is_ours = await run.outage.patiently(lambda: run.lake.put(key, body, run.objects.get(key)))
         if is_ours:
             changes += [correction] if correction else []
             run.objects[key] = have
             version = version_of(have, run.checks[cell.scraper])
-            run.examinations[key] = Examination(version, verdict, taken, changed=correction is not None)
+            run.examinations[key] = Examination(*version, verdict, taken, changed=correction is not None)
             return None
         theirs = await _read(run, key)
         if theirs is None:  # it has gone again
@@ -371,7 +373,7 @@ def _examine_theirs(run: Run, cell: Cell, ours: Verdict, body: bytes, have: Lake
     dataset = run.scrapers[cell.scraper]
     verdict = judge(body, cell.fields, dataset)
     run.objects[cell.key] = have
-    run.examinations[cell.key] = Examination(version_of(have, run.checks[cell.scraper]), verdict)
+    run.examinations[cell.key] = Examination(*version_of(have, run.checks[cell.scraper]), verdict)
     is_less = ours.wholeness is Wholeness.WHOLE and verdict.wholeness is not Wholeness.WHOLE
     return verdict.reason if is_less or not verdict.fits(dataset) else None
 

@@ -120,7 +120,7 @@ async def examine_stored(
 
 
 def _is_read(known: Examination | None, have: LakeObject, check: str) -> bool:
-    return known is not None and known.version == version_of(have, check)
+    return known is not None and known.is_by(check, have)
 
 
 def _counts_as_good(known: Examination | None, have: LakeObject) -> bool:
@@ -140,13 +140,13 @@ def _examination(cell: Cell, before: Examination | None, have: LakeObject, check
     """
     version = version_of(have, check)
     if before is None:
-        return Examination(version, verdict)
+        return Examination(*version, verdict)
     if before.is_of(have):
-        return before._replace(version=version, verdict=verdict)
+        return before._replace(check=check, verdict=verdict)
     was_size = before.was_size or before.size
     is_copy = cell.game is None and have.size == before.size and verdict == before.verdict
     return Examination(
-        version,
+        *version,
         verdict,
         fetched=before.fetched if is_copy else None,
         was_size=was_size if before.good and have.size < was_size else None,

@@ -331,7 +331,7 @@ class View:
         self.examinations |= found.read
         self.unreadable = {k: seen for k, seen in self.unreadable.items() if k not in found.read} | found.unreadable
         if self.listing is None:
-            self.ledger.objects.record(found.read, found.unreadable)
+            self.ledger.objects.record(found.read, found.unreadable, self.objects, self.begun)
         if found.trouble:
             raise found.trouble
         return len(found) > 0

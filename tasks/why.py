@@ -168,7 +168,7 @@ async def survey_of(
     survey = look()
     if survey.unseen:  # as a plan would
         found = await examine_stored(store, config, survey.unseen, objects, known, unreadable, _FEW)
-        ledger.objects.record(found.read, found.unreadable)
+        ledger.objects.record(found.read, found.unreadable, objects, now)
         if found.trouble:
             raise found.trouble
         known |= found.read

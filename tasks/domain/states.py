@@ -52,22 +52,50 @@ class LakeObject(NamedTuple):
     etag: str
 
 
-def content_of(have: LakeObject) -> str:
-    """Names the object's version, whoever reads it."""
-    _, size, _, etag = have
-    return f"{etag}:{size}"
+class LearntBy(StrEnum):
+    """How it became known which version the lake has of a file."""
+
+    LISTING = "listing"
+    OWN = "own"  # ADCE has stored it
+    EVENT = "event"  # of the lake
 
 
-def version_of(have: LakeObject, check: str) -> str:
-    """What an examination is about: the object's version and the check that read it."""
-    _, size, _, etag = have
-    return f"{etag}:{size}:{check}"
+class Learnt(NamedTuple):
+    """How and when a version became known; at None, by an older ADCE, which kept no time."""
+
+    by: LearntBy
+    at: datetime | None
+
+
+class Content(NamedTuple):
+    """Names a version of an object, whoever reads it."""
+
+    etag: str
+    size: int
+
+
+class Version(NamedTuple):
+    """What an examination is about: a version of an object, and the check that has read it."""
+
+    etag: str
+    size: int
+    check: str
+
+
+def content_of(have: LakeObject) -> Content:
+    return Content(have.etag, have.size)
+
+
+def version_of(have: LakeObject, check: str) -> Version:
+    return Version(have.etag, have.size, check)
 
 
 class Examination(NamedTuple):
-    """What a check found in one version of a stored body."""
+    """What a check found in one version of a stored body. It begins with the fields of a Version."""
 
-    version: str
+    etag: str
+    size: int
+    check: str
     verdict: Verdict
     fetched: datetime | None = None  # when ADCE last had just this from the source; None if it never had
     agreed: bool = False  # two downloads, one after the other, said the same
@@ -75,22 +103,22 @@ class Examination(NamedTuple):
     changed: bool = False  # the last download said something else than the one before
 
     @property
-    def size(self) -> int:
-        return int(self.version.rsplit(":", 2)[1])
-
-    @property
     def good(self) -> bool:
         return self.verdict.wholeness is not Wholeness.BAD
 
     def is_of(self, have: LakeObject) -> bool:
         """Is it about this version of the object? Perhaps by a former check."""
-        return self.version.rpartition(":")[0] == content_of(have)
+        return self.etag == have.etag and self.size == have.size
+
+    def is_by(self, check: str, have: LakeObject) -> bool:
+        """Is it about this version of the object, and by this check?"""
+        return self.check == check and self.is_of(have)
 
 
 class Unreadable(NamedTuple):
     """A version of a stored body that the lake would not give."""
 
-    content: str  # content_of the object
+    content: Content
     reason: str
     first: datetime  # when that was found, by the real clock
     last: datetime

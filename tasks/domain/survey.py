@@ -18,7 +18,7 @@ from tasks.domain.games import Game, each_once
 from tasks.domain.plan import Gap
 from tasks.domain.reasons import Limit
 from tasks.domain.rollout import scrapers
-from tasks.domain.states import Examination, Kind, LakeObject, State, Status, Unreadable, state_of, taken_at, version_of
+from tasks.domain.states import Examination, Kind, LakeObject, State, Status, Unreadable, state_of, taken_at
 from tasks.domain.times import SKEW
 from tasks.domain.unknown import Unknown
 from tasks.domain.verdicts import Verdict, Wholeness
@@ -135,7 +135,7 @@ def take_survey(
         dataset, check = settings[cell.scraper]
         have, seen, current, is_unread = objects.get(key), known.get(key), None, False
         if have is not None:
-            if seen is not None and seen.version == version_of(have, check):
+            if seen is not None and seen.is_by(check, have):
                 current = seen
             else:
                 current = seen if seen is not None and seen.is_of(have) else None

@@ -17,13 +17,13 @@ from tasks.ledger.fills import Fills
 from tasks.ledger.gaps import Gaps, gaps_table
 from tasks.ledger.identity import Identity
 from tasks.ledger.leases import leases_table, marks_table
-from tasks.ledger.objects import Objects, examined_table, unreadable_table
+from tasks.ledger.objects import Objects, objects_table, unreadable_table
 from tasks.ledger.plans import Plans
 from tasks.ledger.runs import Runs, runs_table
 
 _COUNTED = (
     gaps_table,
-    examined_table,
+    objects_table,
     unreadable_table,
     absences_table,
     disagreements_table,

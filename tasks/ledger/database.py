@@ -7,7 +7,7 @@ import logging
 import os
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -151,14 +151,23 @@ class Database:
         self.upsert(connection, table, rows, set())
 
     def upsert(
-        self, connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, object]], replace: set[str]
+        self,
+        connection: sa.Connection,
+        table: sa.Table,
+        rows: Sequence[Mapping[str, object]],
+        replace: Collection[str] | Mapping[str, str],
     ) -> None:
-        """Inserts rows; of those whose key is there already, the columns in `replace` are updated."""
+        """Inserts rows; of those whose key is there already, the columns in `replace` are updated.
+
+        They get the new value, or that of an expression: in it, the table's name is the old row, `excluded` the new.
+        """
         if not rows:
             return
         columns = [table.c[name] for name in rows[0]]
+        values = replace if isinstance(replace, Mapping) else {name: f"excluded.{name}" for name in replace}
+        changes = tuple(sorted(values.items()))
         if self._is_server and len(rows) > 1:  # as one statement: each costs its way to the server and its planning
-            statement = _upsert(tuple(columns), frozenset(replace), as_json=True)
+            statement = _upsert(tuple(columns), changes, as_json=True)
             keys = [column.name for column in table.primary_key]
             if rows[0].keys() >= set(keys):  # in one order, so that nobody waits for who waits for them
                 rows = sorted(rows, key=lambda row: [row[name] for name in keys])
@@ -167,7 +176,7 @@ class Database:
                 plain = [{c.name: _plain(c, row[c.name], connection.dialect) for c in columns} for row in part]
                 connection.execute(statement, {"rows": json.dumps(plain)})
         else:
-            connection.execute(_upsert(tuple(columns), frozenset(replace), as_json=False), rows)
+            connection.execute(_upsert(tuple(columns), changes, as_json=False), rows)
 
     def _do(self, what: str, work: Callable[[sa.Connection], T]) -> T:
         away_since: float | None = None
@@ -210,14 +219,16 @@ class Database:
 
 
 @lru_cache
-def _upsert(columns: tuple[sa.Column[Any], ...], replace: frozenset[str], *, as_json: bool) -> sa.TextClause:
+def _upsert(
+    columns: tuple[sa.Column[Any], ...], changes: tuple[tuple[str, str], ...], *, as_json: bool
+) -> sa.TextClause:
     """As text, since SQLAlchemy 2.0 compiles an ON CONFLICT anew every time; both databases read it."""
     table = columns[0].table
     assert isinstance(table, sa.Table)
     names = ", ".join(column.name for column in columns)
-    new = ", ".join(f"{name} = excluded.{name}" for name in sorted(replace))
+    new = ", ".join(f"{name} = {value}" for name, value in changes)
     keys = ", ".join(column.name for column in table.primary_key)
-    conflict = f"ON CONFLICT ({keys}) DO UPDATE SET {new}" if replace else ""
+    conflict = f"ON CONFLICT ({keys}) DO UPDATE SET {new}" if new else ""
     if as_json:
         types = ", ".join(f"{column.name} {column.type.compile(_POSTGRESQL)}" for column in columns)
         rows = f"SELECT {names} FROM json_to_recordset(CAST(:rows AS json)) AS rows ({types})"

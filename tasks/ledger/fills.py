@@ -9,8 +9,8 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from tasks.domain.absences import Absence, Look
-from tasks.domain.outcomes import FileOutcome
-from tasks.domain.states import Examination
+from tasks.domain.outcomes import FileOutcome, Outcome
+from tasks.domain.states import Examination, LakeObject
 from tasks.ledger.absences import Absences, absences_table
 from tasks.ledger.attempts import Attempts, FillRecord
 from tasks.ledger.corrections import Change, Corrections
@@ -28,10 +28,16 @@ class FillEnd:
     ended: datetime
     outcomes: Collection[FileOutcome]
     examinations: Mapping[str, Examination] = field(default_factory=dict)  # by key, of the files that were stored
+    objects: Mapping[str, LakeObject] = field(default_factory=dict)  # the same files, as the lake has them
     looks: Iterable[Look] = ()  # at files that the source does not have, or not whole
     changes: Iterable[Change] = ()
     works: Collection[str] = ()  # Cell.work, of which the run's claims end
     is_test: bool = False  # in test mode, nothing of it is remembered
+
+    @property
+    def own(self) -> set[str]:
+        """The keys of the files that the fill itself has stored."""
+        return {o.key for o in self.outcomes if o.outcome is Outcome.STORED or o.kept_partial}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +70,7 @@ class Fills:
             absent: dict[str, Absence] = {}
             if not end.is_test:
                 self.attempts.write(connection, end.fill, end.ended, end.outcomes)
-                self.objects.write(connection, end.examinations)
+                self.objects.write(connection, end.examinations, end.objects, end.ended, end.own)
                 for table in (gaps_table, absences_table):
                     delete(connection, table, [outcome.key for outcome in end.outcomes if outcome.is_there])
                 absent = self.absences.look(connection, end.looks)

@@ -170,7 +170,7 @@ def _fill_ledger(
             if config.datasets[cell.dataset].lists_games:
                 period = _cell_period(config.datasets[cell.dataset].per, cell)
                 verdict = Verdict(Wholeness.WHOLE, games=tuple(listed.get((cell.dataset, period), ())))
-            yield key, Examination(version_of(have, checks[cell.dataset]), verdict, _NOW, agreed=True)
+            yield key, Examination(*version_of(have, checks[cell.dataset]), verdict, _NOW, agreed=True)
 
     ledger.objects.record(dict(found()))
     _fill_history(ledger.database, cells, objects)
@@ -230,7 +230,7 @@ def _writes(url: str, config: Config, cells: Mapping[str, Cell]) -> float:
 
         ledger.fills.claim(leases, works, part, last)
         outcomes = [FileOutcome(key, Outcome.STORED, 1, 100, seconds=0.1) for key in part]
-        stored = {key: Examination("e:100:c", Verdict(Wholeness.WHOLE), _NOW) for key in part}
+        stored = {key: Examination("e", 100, "c", Verdict(Wholeness.WHOLE), _NOW) for key in part}
         ledger.fills.record(FillEnd(_FILL, _NOW, outcomes, stored, works=works))
     took = time.perf_counter() - began
     leases.end(RunEnd.ENDED)

@@ -47,7 +47,7 @@ class Lists:
 
     def store(self, key: str, taken: datetime, games: Iterable[Game]) -> None:
         self.objects[key] = have = LakeObject(key, 10**6, taken, f"{taken}")
-        self.examined[key] = Examination(version_of(have, "check"), whole(tuple(games)), taken)
+        self.examined[key] = Examination(*version_of(have, "check"), whole(tuple(games)), taken)
 
     def compared(self, now: datetime) -> dict[str, str]:
         taken = {key: one.fetched for key, one in self.examined.items() if one.fetched}

@@ -32,7 +32,7 @@ def _status(cell: Cell, now: datetime, verdict: Verdict | None = None, **change:
     given: dict[str, object] = {"first": ASKED, "last": ASKED} | change
     absence = Absence(cell.key, "HTTP 404", dataset=cell.dataset, **given)  # type: ignore[arg-type]  # as given
     have = LakeObject(cell.key, 10**6, ASKED - 3 * DAY, "etag")
-    known = {cell.key: Examination(version_of(have, "check"), verdict, have.modified)} if verdict else {}
+    known = {cell.key: Examination(*version_of(have, "check"), verdict, have.modified)} if verdict else {}
     objects, checks = {cell.key: have} if verdict else {}, dict.fromkeys(CONFIG.datasets, "check")
     return take_survey(CONFIG, {cell.key: cell}, objects, known, checks, now, {cell.key: absence}).statuses[cell.key]
 
@@ -116,7 +116,7 @@ def test_a_list_that_its_source_has_no_more_is_asked_for_ever_less_often_and_cou
     verdict: Verdict, taken: str, known: bool
 ) -> None:
     have = LakeObject(JUNE.key, 10**6, datetime.fromisoformat(f"{taken}T12:00Z"), "etag")
-    examined = {JUNE.key: Examination(version_of(have, "check"), verdict, have.modified)}
+    examined = {JUNE.key: Examination(*version_of(have, "check"), verdict, have.modified)}
     checks, rules = dict.fromkeys(CONFIG.datasets, "check"), CONFIG.reconcile.unavailable
     absence, asked, now = None, 0, datetime(2025, 9, 1, tzinfo=UTC)
     for quarter in range(4 * 24 * 5):

@@ -224,7 +224,7 @@ class Lake:
         self.objects[cell.key] = have = LakeObject(
             cell.key, 10**6, stored if self.keeps_time else now, f"{self.requests}"
         )
-        self.examined[cell.key] = Examination(version_of(have, "check"), body, now)
+        self.examined[cell.key] = Examination(*version_of(have, "check"), body, now)
         self.absences.pop(cell.key, None)
         return True
 

@@ -34,7 +34,7 @@ def _state(cell: Cell, have: LakeObject | None, verdict: Verdict | None = None, 
     known, current = more.get("known"), None
     if have and verdict:
         rest = {name: more[name] for name in ("fetched", "agreed", "was_size", "changed") if name in more}
-        known = current = Examination(version_of(have, "check"), verdict, **rest)
+        known = current = Examination(*version_of(have, "check"), verdict, **rest)
     return state_of(cell, DATASETS[cell.dataset], have, known, current, LOOKS, more.get("now", NOW))
 
 
@@ -137,7 +137,7 @@ def test_an_old_lake_is_not_fetched_again() -> None:
     assert _state(a_cell(), an_object(modified=END + 200 * HOUR), whole(), now=END + 900 * HOUR).reason == "complete"
 
 
-SEEN = Examination("etag-of-then:90000:check", whole())
+SEEN = Examination("etag-of-then", 90000, "check", whole())
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_a_run_whose_clock_was_set_ahead_does_no_look_in_advance() -> None:
     ahead = NOW + timedelta(days=400)
     season = a_board(key="schedule", dataset="nba_schedule", first_day=date(2025, 9, 25), last_day=date(2026, 6, 30))
     have = an_object(key="schedule", modified=NOW - timedelta(days=1))
-    seen = Examination(version_of(have, "check"), whole(), ahead)
+    seen = Examination(*version_of(have, "check"), whole(), ahead)
     status = state_of(season, DATASETS["nba_schedule"], have, seen, seen, (), NOW)
     assert (status.state, status.kind) == (State.GAP, Kind.STALE)
     assert taken_at(have, seen, ahead, ahead) == ahead
@@ -256,7 +256,7 @@ def test_a_file_from_the_future_is_stale_until_it_is_fetched_under_a_right_clock
     have = an_object(modified=AHEAD)
     if fetched or not more:
         assert _state(cell, have, verdict, fetched=fetched, **more).kind is Kind.STALE
-        assert taken_at(have, Examination("", verdict, fetched), NOW, NOW + SKEW) is None
+        assert taken_at(have, Examination("", 0, "", verdict, fetched), NOW, NOW + SKEW) is None
     assert _state(cell, have, verdict, fetched=NOW, **more).state is State.PRESENT, "though the lake's clock is ahead"
     assert _state(cell, an_object(modified=NOW), verdict, fetched=NOW, **more).state is State.PRESENT
 
@@ -267,5 +267,5 @@ def test_a_file_is_not_stale_for_clocks_that_differ_a_little() -> None:
 
 
 def test_what_was_taken_since_a_past_time_that_is_looked_at_counts_as_taken_then() -> None:
-    have, seen = an_object(modified=AHEAD), Examination("", whole(), AHEAD)
+    have, seen = an_object(modified=AHEAD), Examination("", 0, "", whole(), AHEAD)
     assert taken_at(have, seen, NOW, AHEAD) == NOW

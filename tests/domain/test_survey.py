@@ -27,7 +27,7 @@ def _survey(
     cell: Cell = more.pop("cell", BOX)
     have = have or an_object(modified=NOW)
     fetched = more.pop("fetched", NOW)
-    known = {} if verdict is None else {cell.key: Examination(version_of(have, check), verdict, fetched)}
+    known = {} if verdict is None else {cell.key: Examination(*version_of(have, check), verdict, fetched)}
     config = a_config()
     checks = dict.fromkeys(config.datasets, "present")
     return take_survey(config, {cell.key: cell}, {cell.key: have}, known, checks, NOW, **more)
@@ -209,7 +209,7 @@ def test_lost_is_what_went_without_anybodys_word() -> None:
 @pytest.mark.parametrize("had", [True, False])
 def test_a_file_in_whose_place_something_else_stands_is_a_gap_that_nobody_fetches(had: bool) -> None:
     config, key = a_config(), BOX.key
-    known = {key: Examination("etag:70000:present", whole())} if had else {}
+    known = {key: Examination("etag", 70000, "present", whole())} if had else {}
     checks = dict.fromkeys(config.datasets, "present")
     survey = take_survey(config, {key: BOX}, {}, known, checks, NOW, obstacles={key: "a folder"})
     status = _status(survey)

@@ -166,7 +166,7 @@ def test_a_lake_that_lost_all_its_files_with_its_mark_is_not_filled_unless_the_l
 ) -> None:
     mark = asyncio.run(_use(lake, ledger))
     asyncio.run(lake.put("a/deep/1.json", b"{}"))
-    ledger.objects.record({"a/deep/1.json": Examination("etag:2:check", whole())})
+    ledger.objects.record({"a/deep/1.json": Examination("etag", 2, "check", whole())})
 
     async def look(kind: LakeKind | None) -> Pairing:
         return await check_pairing(lake, ledger, kind, folders=["a", "b"])

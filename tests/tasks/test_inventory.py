@@ -98,7 +98,7 @@ def test_what_was_unreadable_is_read_when_it_can_be(cold: Cold) -> None:
 def test_what_no_check_has_read_comes_first_and_what_a_former_one_called_whole_last(cold: Cold) -> None:
     whole_before, bad_before, newest, never = (cold.hold(n) for n in (4, 3, 2, 1))
     known = {
-        key: Examination(version_of(cold.objects[key], FORMER), verdict)
+        key: Examination(*version_of(cold.objects[key], FORMER), verdict)
         for key, verdict in ((whole_before, whole()), (bad_before, bad("junk")))
     }
     assert list(cold.read(2, known).read) != []
@@ -169,9 +169,9 @@ def test_a_bucket_that_has_gone_is_no_property_of_its_files(cold: Cold) -> None:
 def test_a_former_verdict_gives_way_to_that_of_the_present_check(cold: Cold) -> None:
     key = cold.hold(1)
     version = version_of(cold.objects[key], FORMER)
-    found = cold.read(known={key: Examination(version, whole(), LONG_AGO, agreed=True)})
+    found = cold.read(known={key: Examination(*version, whole(), LONG_AGO, agreed=True)})
     assert found.read[key].verdict.wholeness is not Wholeness.WHOLE
-    assert (found.read[key].fetched, found.read[key].version == version) == (LONG_AGO, False)
+    assert (found.read[key].fetched, found.read[key][:3] == version) == (LONG_AGO, False)
 
 
 @pytest.mark.parametrize(("size", "fetched"), [(0, LONG_AGO), (1, None)], ids=["copied", "another one"])
@@ -185,6 +185,6 @@ def test_a_list_is_no_younger_for_having_been_copied_with_its_lake(
     lake = Store(f"file:{tmp_path}")
     have = asyncio.run(lake.head(board.key))
     elsewhere = have._replace(etag="elsewhere", size=have.size - size)
-    known = {board.key: Examination(version_of(elsewhere, FORMER), whole(), LONG_AGO)}
+    known = {board.key: Examination(*version_of(elsewhere, FORMER), whole(), LONG_AGO)}
     found = asyncio.run(examine_stored(lake, CONFIG, [board], {board.key: have}, known, {}, 1))
     assert (found.read[board.key].verdict, found.read[board.key].fetched) == (whole(), fetched)

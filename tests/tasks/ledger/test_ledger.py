@@ -28,7 +28,7 @@ from tasks.domain.errors import LedgerError
 from tasks.domain.holds import Hold
 from tasks.domain.lakes import FORGOTTEN, KnownLake, LakeKind
 from tasks.domain.outcomes import FileOutcome, Outcome, RunEnd
-from tasks.domain.states import Examination, Unreadable
+from tasks.domain.states import Content, Examination, Learnt, LearntBy, Unreadable, version_of
 from tasks.domain.verdicts import Fault, bad, partial, unfinished, whole
 from tasks.ledger import Ledger
 from tasks.ledger import database as database_module
@@ -37,7 +37,7 @@ from tasks.ledger.database import metadata
 from tasks.ledger.fills import FillEnd
 from tasks.ledger.leases import Leases
 from tasks.ledger.plans import plans_table
-from tests.builders import NOW, a_game, a_gap
+from tests.builders import NOW, a_game, a_gap, an_object
 from tests.servers import new_database, postgresql, postgresql_programs, restart_postgresql
 
 HOUR = timedelta(hours=1)
@@ -58,7 +58,7 @@ def test_a_gap_keeps_the_time_it_was_first_seen_until_it_is_filled(url: str) -> 
     ledger = Ledger(url)
     key = a_gap(1).cell.key
     assert ledger.gaps.first_seen([key, "other"]) == {key: NOW}
-    seen = {key: Examination("v:100:c", whole(), NOW)}
+    seen = {key: Examination("v", 100, "c", whole(), NOW)}
     outcomes = [FileOutcome(key, Outcome.STORED, 1, 100)]
     ledger.fills.record(FillEnd(FILL, NOW, outcomes, seen))
     assert ledger.gaps.first_seen([key]) == {}
@@ -81,8 +81,8 @@ def test_outcomes_count_half_after_a_half_life(url: str) -> None:
 def test_what_was_examined_comes_back_with_its_games(url: str) -> None:
     ledger = Ledger(url)
     games = (a_game(), a_game(id="2", start=None), a_game(id="3", if_necessary=True))
-    found = {"k": Examination("v", partial("1 game not final", games), NOW)}
-    found |= {"changed": Examination("v", whole(), NOW, changed=True)}
+    found = {"k": Examination("v", 1, "c", partial("1 game not final", games), NOW)}
+    found |= {"changed": Examination("v", 1, "c", whole(), NOW, changed=True)}
     ledger.objects.record(found)
     assert ledger.objects.examined() == found
     ledger.close()
@@ -92,7 +92,9 @@ def test_a_lake_that_is_forgotten_leaves_what_the_sources_said_and_what_kind_it_
     absent = Absence("a", "404", NOW, NOW, 3, dataset="d")
     with closing(Ledger(url)) as ledger:
         ledger.identity.remember(KnownLake("id", LakeKind.SANDBOX, "file:///lake"))
-        ledger.objects.record({"k": Examination("v", whole(), NOW)}, {"u": Unreadable("c", "cold", NOW, NOW)})
+        ledger.objects.record(
+            {"k": Examination("v", 1, "c", whole(), NOW)}, {"u": Unreadable(Content("c", 1), "cold", NOW, NOW)}
+        )
         ledger.absences.record([absent])
         assert ledger.objects.count() == 1
         assert ledger.forget_lake() == 1
@@ -113,13 +115,31 @@ def test_disagreements_are_kept_by_schedule_and_day_until_they_are_mended(url: s
         assert ledger.disagreements.now() == [looked]
 
 
+def test_a_version_is_learnt_once_by_a_listing_or_since_it_was_stored(url: str) -> None:
+    listed, stored, later = an_object(key="a"), an_object(key="b"), NOW + HOUR
+    found = {have.key: Examination(*version_of(have, "c"), whole()) for have in (listed, stored)}
+    with closing(Ledger(url)) as ledger:
+        ledger.objects.record({"a": found["a"]}, {}, {"a": listed}, NOW)
+        end = FillEnd(FILL, NOW, [FileOutcome("b", Outcome.STORED)], {"b": found["b"]}, {"b": stored})
+        ledger.fills.record(end)
+        both = {"a": Learnt(LearntBy.LISTING, NOW), "b": Learnt(LearntBy.OWN, NOW)}
+        assert ledger.objects.learnt(["a", "b", "x"]) == both
+        by_another_check = {key: seen._replace(check="d") for key, seen in found.items()}
+        ledger.objects.record(by_another_check, {}, {"a": listed, "b": stored}, later)
+        assert ledger.objects.examined() == by_another_check
+        assert ledger.objects.learnt(["a", "b"]) == both
+        new = {key: seen._replace(etag="another") for key, seen in found.items()}
+        ledger.objects.record(new, {}, {}, later)
+        assert ledger.objects.learnt(["a", "b"]) == dict.fromkeys("ab", Learnt(LearntBy.LISTING, later))
+
+
 @pytest.mark.parametrize("fault", Fault)
 def test_what_is_wrong_with_a_body_comes_back_as_it_was_found(url: str, fault: Fault) -> None:
     found = {
-        "k": Examination("v", bad("as they say", fault)),
-        "l": Examination("v", bad("as they say")),
-        "m": Examination("v", unfinished("no plays")),
-        "n": Examination("v", partial("no plays")),
+        "k": Examination("v", 1, "c", bad("as they say", fault)),
+        "l": Examination("v", 1, "c", bad("as they say")),
+        "m": Examination("v", 1, "c", unfinished("no plays")),
+        "n": Examination("v", 1, "c", partial("no plays")),
     }
     with closing(Ledger(url)) as ledger:
         ledger.objects.record(found)
@@ -127,8 +147,8 @@ def test_what_is_wrong_with_a_body_comes_back_as_it_was_found(url: str, fault: F
 
 
 def test_what_could_not_be_read_is_known_until_it_is(url: str) -> None:
-    refused = {key: Unreadable("etag:100", "it is archived", NOW, NOW + HOUR) for key in ("a", "b", "c")}
-    read = Examination("etag:100:check", whole(), NOW)
+    refused = {key: Unreadable(Content("etag", 100), "it is archived", NOW, NOW + HOUR) for key in ("a", "b", "c")}
+    read = Examination("etag", 100, "check", whole(), NOW)
     with closing(Ledger(url)) as ledger:
         ledger.objects.record({}, refused)
         assert ledger.objects.unreadable() == refused
@@ -143,11 +163,11 @@ def test_what_could_not_be_read_is_known_until_it_is(url: str) -> None:
 
 
 def test_what_is_kept_of_an_absent_file_was_looked_into_and_is_absent_yet(url: str) -> None:
-    kept = {"k": Examination("v", unfinished("no plays"), NOW)}
+    kept = {"k": Examination("v", 1, "c", unfinished("no plays"), NOW)}
     look = Look("k", "d", "no plays", NOW, NOW, Unavailability(looks=1, over=timedelta(0)), unfinished=True)
     outcomes = [FileOutcome("k", Outcome.FAILED, absent=True, unfinished=True, kept_partial=True)]
     with closing(Ledger(url)) as ledger:
-        absences = ledger.fills.record(FillEnd(FILL, NOW, outcomes, kept, [look]))
+        absences = ledger.fills.record(FillEnd(FILL, NOW, outcomes, kept, looks=[look]))
         assert absences == ledger.absences.now() == {"k": look.after(None)}
         assert ledger.objects.examined() == kept
 
@@ -167,7 +187,9 @@ def test_looks_add_up_to_what_the_ledger_knows_when_the_fill_ends(url: str) -> N
 def test_of_a_fill_in_test_mode_nothing_is_remembered_and_its_claims_end(url: str) -> None:
     outcomes = [FileOutcome("k", Outcome.STORED, 1, 100)]
     look = Look("l", "d", "HTTP 404", NOW, NOW, Unavailability())
-    end = FillEnd(FILL, NOW, outcomes, {"k": Examination("v", whole())}, [look], works=["w"], is_test=True)
+    end = FillEnd(
+        FILL, NOW, outcomes, {"k": Examination("v", 1, "c", whole())}, looks=[look], works=["w"], is_test=True
+    )
     with closing(Ledger(url)) as ledger:
         leases = Leases(ledger.database, FILL.run, HOUR)
         leases.begin("reconcile", "everything", None, lambda why: None)
@@ -188,7 +210,7 @@ def test_a_ledger_from_before_faults_keeps_what_was_found(tmp_path: Path, monkey
             database_module._upgrade(migrating)
         engine.dispose()
         for key, wholeness in (("a", "whole"), ("b", "bad"), ("c", "partial")):
-            row = (key, "v", wholeness, "reason")
+            row = (key, "v:1:c", wholeness, "reason")
             connection.execute("INSERT INTO examined (key, version, wholeness, reason, agreed) VALUES (?,?,?,?,0)", row)
         connection.execute("INSERT INTO absences VALUES ('k', 'd', 'HTTP 404', 0, 0, 3, NULL, 'by hand')")
         connection.commit()
@@ -232,7 +254,7 @@ def test_runs_that_write_the_same_rows_at_once_in_any_order_all_succeed(url: str
         with closing(Ledger(url)) as ledger:
             for _ in range(5):
                 random.Random(seed).shuffle(keys)
-                ledger.objects.record({key: Examination(f"{seed}:1:x", whole()) for key in keys})
+                ledger.objects.record({key: Examination(f"{seed}", 1, "x", whole()) for key in keys})
 
     Ledger(url).close()
     with ThreadPoolExecutor(3) as pool:
@@ -409,8 +431,8 @@ def test_whatever_part_of_a_ledger_is_damaged_is_one_line(tmp_path: Path, junk: 
     """Every way to read it, over pages of every kind: the rows that the driver itself gives, and long documents."""
     file = tmp_path / "ledger.db"
     games = tuple(a_game(id=f"{n}") for n in range(100))
-    found = {f"{n}": Examination("v:1:c", whole() if n % 9 else partial("1 game", games), NOW) for n in range(4500)}
-    refused = {key: Unreadable("etag:100", "it is archived", NOW, NOW) for key in found}
+    found = {f"{n}": Examination("v", 1, "c", whole() if n % 9 else partial("1 game", games), NOW) for n in range(4500)}
+    refused = {key: Unreadable(Content("etag", 100), "it is archived", NOW, NOW) for key in found}
     outcomes = [FileOutcome(key, Outcome.FAILED, 1, error="HTTP 500") for key in found]
     with closing(Ledger(f"sqlite:///{file}")) as ledger:
         ledger.objects.record(found)

@@ -11,7 +11,10 @@ import pytest
 import sqlalchemy as sa
 
 from tasks.domain.outcomes import RunEnd
+from tasks.domain.states import Content, Examination, Learnt, LearntBy, Unreadable
+from tasks.domain.verdicts import bad
 from tasks.ledger import Ledger
+from tests.builders import NOW
 from tests.servers import new_database
 
 
@@ -70,3 +73,23 @@ def test_the_sentences_that_told_how_runs_ended_become_words(old: OldLedger) -> 
         "e": (RunEnd.BURIED, None),
         "f": (None, None),
     }
+
+
+def test_a_version_that_was_one_text_becomes_columns(old: OldLedger) -> None:
+    texts = {"plain": "etag:100:c1", "colons": '"W/a:b":2000000000000:c2', "none": "v", "no size": "etag:x:c"}
+    examined = {"wholeness": "bad", "reason": "why", "fault": "unfit", "fetched": NOW.timestamp(), "agreed": True}
+    examined |= {"was_size": 7, "changed": True}
+    refused = {"reason": "it is archived", "first": NOW.timestamp(), "last": NOW.timestamp()}
+    old.fill(
+        "0012",
+        examined=[{**examined, "key": key, "version": text} for key, text in texts.items()],
+        unreadable=[{**refused, "key": "u", "content": "a:b:100"}, {**refused, "key": "v", "content": "a"}],
+    )
+    with closing(old.now()) as ledger:
+        verdict = bad("why")
+        assert ledger.objects.examined() == {
+            "plain": Examination("etag", 100, "c1", verdict, NOW, True, 7, True),
+            "colons": Examination('"W/a:b"', 2_000_000_000_000, "c2", verdict, NOW, True, 7, True),
+        }
+        assert ledger.objects.learnt(["plain"]) == {"plain": Learnt(LearntBy.LISTING, None)}
+        assert ledger.objects.unreadable() == {"u": Unreadable(Content("a:b", 100), "it is archived", NOW, NOW)}

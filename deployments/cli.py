@@ -72,7 +72,7 @@ def plan(
     ] = False,
 ) -> None:
     """Shows what is missing, stale or broken, and what would be fetched in which order. Fetches nothing."""
-    from tasks.view import plan_lake
+    from tasks.answers.plan import plan_lake
 
     with _one_line_errors():
         _choose(config, lake)
@@ -134,7 +134,7 @@ def why_command(
     as_json: JsonOption = False,
 ) -> None:
     """Tells why a file is there or not: its state, the reason, until when, every attempt, and what is next."""
-    from tasks.view import open_both
+    from tasks.observe.session import open_both
     from tasks.why import why
 
     async def ask() -> list[Answer]:
@@ -218,9 +218,9 @@ def coverage(
 ) -> None:
     """Shows how complete the lake is, by dataset and season (or month, or date). Fetches nothing."""
     from tasks import coverage as pictures
+    from tasks.answers.plan import plan_lake
     from tasks.domain.coverage import By, find_holes
     from tasks.domain.unknown import by_season
-    from tasks.view import plan_lake
 
     with _one_line_errors():
         if by not in list(By):
@@ -355,8 +355,8 @@ def add_unavailable(
 
     Of a pattern, a game or a date it says first what it would mark, and asks.
     """
+    from tasks.observe.session import open_both
     from tasks.taking_out import consider
-    from tasks.view import open_both
 
     async def look() -> TakingOut:
         store, ledger, _ = await open_both(settings)
@@ -653,7 +653,7 @@ def _ledger(config: Path | None, lake: str | None = None) -> Iterator[tuple[Conf
 
 
 def _store(settings: Config) -> Store:
-    from tasks.view import open_lake
+    from tasks.observe.session import open_lake
 
     store = asyncio.run(open_lake(settings))
     store.check()

@@ -9,8 +9,8 @@ from prefect import flow
 from prefect.states import State
 
 from config.models import Priority
-from flows.dispatch import FillTaskRunner
 from flows.reconcile import conclude, reconcile_lake, run_name
+from flows.task_runner import FillTaskRunner
 from tasks.domain.expected import Selection
 
 

@@ -17,16 +17,22 @@ from prefect.states import Cancelled, Completed, Failed, State
 from config.load import ConfigError, load_config
 from config.models import Priority
 from config.secrets import no_secret_in_errors
-from flows.dispatch import Dispatcher, FillTaskRunner
-from flows.run import Run, open_run
+from flows.by_deployment import ByDeployment
+from flows.in_process import InProcess
+from flows.opening import open_run
+from flows.prefect_run import PrefectRun
+from flows.task_runner import FillTaskRunner
 from tasks.coverage import markdown as coverage_markdown
 from tasks.domain.errors import AdceError
 from tasks.domain.expected import Selection, in_utc
 from tasks.domain.plan import in_start_order
 from tasks.domain.wording import plural
+from tasks.observe.look import check_keys
+from tasks.observe.session import Part
 from tasks.progress import PROGRESS, no_progress
 from tasks.report import IN_REPORT, Report
-from tasks.view import Part
+from tasks.run.dispatcher import Dispatcher, Executor
+from tasks.run.run import Run
 
 log = logging.getLogger(__name__)
 
@@ -150,40 +156,43 @@ async def reconcile_lake(
         config, selection, as_of=as_of, max_fills=max_fills, priority=priority, part=part, fetches=not dry_run
     )
     remember = as_of is None or not dry_run  # what is only looked at with a clock that was set leaves no trace
-    async with opening as run:
+    async with opening as here:
+        run, session = here.run, here.run.session
         other = await run.other_reconcile() if is_the_one and not (dry_run or config.test_mode) else None
-        survey = await run.look(remember=remember)
+        look = await run.look(remember=remember)
         if part is None:
-            run.check_keys(survey)
-        plan = run.plan(survey) if other is None else run.leave_to(other, survey)
-        fills = run.foresee(plan.fills)
-        report = Report(survey, fills, plan.deferred, config, run.holds(), {}, met_lost=run.lost, left_to=other)
+            check_keys(session, look.survey)
+        gaps = look.gaps(selection.keys)
+        plan = run.plan(gaps) if other is None else run.leave_to(other, look.gaps())
+        fills, holds = run.planner.foresee(plan.fills), run.planner.holds()
+        report = Report(look.survey, fills, plan.deferred, config, holds, {}, met_lost=run.lost, left_to=other)
         if is_the_one and remember:
-            run.ledger.plans.keep(report.plan_document(), run.now(), run.id)
+            session.ledger.plans.keep(report.plan_document(), session.now(), session.id)
         if not dry_run:
             if plan.fills:
                 await run.begin_to_store()
-            dispatcher = Dispatcher(run, _done_by(run, time.monotonic() - begun) if is_the_one and not as_of else None)
+            done_by = _done_by(run, time.monotonic() - begun) if is_the_one and not as_of else None
+            dispatcher = Dispatcher(run, _executor(here), done_by)
             await dispatcher.run_all(plan)
-            survey = await run.look(remember=True)
-            await run.prefect_answers()
+            look = await run.look(remember=True)
+            await here.answers()
             if as_of is None and is_the_one:
-                run.ledger.prune(run.begun - config.reconcile.keep)
+                session.ledger.prune(session.begun - config.reconcile.keep)
             planned = report.plan_document()["fills"]
             report = replace(
                 report,
-                survey=survey,
-                fills=tuple(in_start_order(run.fills.values())),
+                survey=look.survey,
+                fills=tuple(in_start_order({fill.id: fill for fill in dispatcher.begun}.values())),
                 deferred=tuple(dispatcher.deferred),
-                holds=run.holds(),
+                holds=run.planner.holds(),
                 outcomes=run.outcomes,
-                performance=run.ledger.attempts.performance(),
-                rollouts=run.rollouts(),
-                stopped=run.stopped,
-                stop_signal=run.stop_signal,
+                performance=session.ledger.attempts.performance(),
+                rollouts=run.planner.rollouts(),
+                stopped=run.shutdown.reason,
+                stop_signal=run.shutdown.signal,
             )
             if is_the_one:  # the same plan, and why what was left of it was
-                run.ledger.plans.keep(report.plan_document() | {"fills": planned}, run.now(), run.id)
+                session.ledger.plans.keep(report.plan_document() | {"fills": planned}, session.now(), session.id)
     report = replace(report, seconds=time.monotonic() - begun)
     for refusal in report.refusals:
         log.error("%s", refusal, extra=IN_REPORT)
@@ -191,10 +200,17 @@ async def reconcile_lake(
     return report
 
 
+def _executor(here: PrefectRun) -> Executor:
+    """Who does the fills: in test mode nobody else, since another process might not know that it is only a test."""
+    config = here.run.config
+    is_whole = here.run.session.part is None and not config.test_mode
+    return ByDeployment(here) if config.dispatch == "deployment" and is_whole else InProcess(here)
+
+
 def _done_by(run: Run, looked: float) -> datetime:
     """When the fills of a reconcile are to be done: before the next begins it looks once more, which takes `looked`."""
     rules = run.config.reconcile
-    since: datetime = flow_run.scheduled_start_time if "auto-scheduled" in flow_run.tags else run.begun
+    since: datetime = flow_run.scheduled_start_time if "auto-scheduled" in flow_run.tags else run.session.begun
     return since + rules.interval - min(timedelta(seconds=looked), rules.interval - rules.time_budget)
 
 

@@ -1,15 +1,8 @@
-"""One fill: fetch its files, check each, store it, and say what became of it."""
+"""The scraper subflow in this process: one fill."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import time
 from collections import Counter
-from collections.abc import Collection, Iterable
-from dataclasses import replace
-from datetime import datetime
-from functools import partial
 from typing import Any
 
 from prefect import flow
@@ -17,46 +10,12 @@ from prefect.context import FlowRunContext
 from prefect.logging.loggers import flow_run_logger
 from prefect.states import Completed, Failed, State
 
-from config.models import TEST_FOLDER
 from config.secrets import no_secret_in_errors
-from flows.partials import keep_aside, keep_best
-from flows.run import RUN, Run
-from tasks.commands import prepare
-from tasks.domain.absences import Look, looked
-from tasks.domain.errors import (
-    AbsentError,
-    AdceError,
-    FetchError,
-    HealingError,
-    HeldError,
-    LakeError,
-    LedgerError,
-    NoObjectError,
-    Reach,
-    RefusedError,
-    UnfinishedError,
-)
-from tasks.domain.expected import Cell
-from tasks.domain.finality import awaited_again, published_by
+from flows.prefect_run import CURRENT, PrefectRun
 from tasks.domain.outcomes import FileOutcome, Outcome
-from tasks.domain.partials import Version
-from tasks.domain.plan import Fill, without
-from tasks.domain.reasons import Limit, Reason
-from tasks.domain.rollout import asks_its_own_way, source_for
-from tasks.domain.states import Examination, LakeObject, version_of
-from tasks.domain.verdicts import Fault, Verdict, Wholeness
-from tasks.domain.wording import duration, plural
-from tasks.inventory import judge
-from tasks.ledger.attempts import FillRecord
-from tasks.ledger.corrections import Change
-from tasks.ledger.fills import FillEnd
-from tasks.sources.documents import stands_before
-from tasks.sources.fingerprints import fingerprint
-
-log = logging.getLogger(__name__)
-
-_KEPT = "somebody else has stored a good one meanwhile, and it is kept"
-_MOST_MEETINGS = 5  # with others who store the same file
+from tasks.domain.plan import Fill
+from tasks.domain.wording import plural
+from tasks.run.fill import fill_gaps
 
 
 @flow(name="scrape", flow_run_name="{dataset} {days} {kind}", validate_parameters=False)
@@ -64,9 +23,11 @@ async def scrape(
     fill: str, source: str, dataset: str, season: str, days: str, kind: str, priority: str, score: float, files: int
 ) -> State[Any]:
     """Fetches the files of one fill of the running reconcile. Fails when a file failed; the others are stored."""
-    run = RUN.get()
+    here = CURRENT.get()
     with no_secret_in_errors():
-        outcomes = await run.work_on(run.fills[fill], fill_gaps(run, run.fills[fill]))
+        here.has_begun(fill)
+        (this,) = here.fills_of(fill)
+        outcomes = await here.in_its_loop(_fill(here, this))
     counts = Counter(outcome.outcome for outcome in outcomes)
     logger = _own_logger()
     for outcome in outcomes:
@@ -82,346 +43,16 @@ async def scrape(
     return Completed(message=f"{plural(stored, 'file')} stored, {deferred} deferred")
 
 
+async def _fill(here: PrefectRun, fill: Fill) -> list[FileOutcome]:
+    """Does the fill, and ends when Prefect can be told that it has."""
+    outcomes = await fill_gaps(here.run, fill)
+    await here.answers()
+    return outcomes
+
+
 def _own_logger() -> Any:
     """The subflow's: get_run_logger gives that of the task around it."""
     context = FlowRunContext.get()
     assert isinstance(context, FlowRunContext)
     assert context.flow_run is not None
     return flow_run_logger(context.flow_run, context.flow)
-
-
-async def fill_gaps(run: Run, fill: Fill) -> list[FileOutcome]:
-    """What became of each file of a fill; written to the ledger when all are done."""
-    record = FillRecord(
-        fill.id,
-        run.id,
-        fill.source,
-        fill.dataset,
-        fill.kind.value,
-        fill.priority.value,
-        fill.score.total,
-        run.now(),
-        fill.arm,
-    )
-    outcomes: list[FileOutcome] = []
-    changes: list[Change] = []
-
-    async def one(path: str, cells: list[Cell]) -> None:
-        try:
-            became = await _fetch_and_store(run, fill, path, cells, changes)
-        except LedgerError as error:
-            run.outage.end_by(error)
-            became = _deferred(cells, run.why_not_written(error))
-        for outcome in became:
-            outcomes.append(outcome)
-            run.outcomes[outcome.key] = outcome
-
-    limit = run.time_limit(fill)
-    seconds = min(limit.total_seconds(), run.cut_short_at - time.monotonic())
-    try:
-        async with asyncio.timeout(seconds) as run.limits[fill.id], asyncio.TaskGroup() as group:
-            outcomes += await run.stored_by_the_dead(fill)
-            run.outcomes |= {outcome.key: outcome for outcome in outcomes}
-            left = without(fill, {outcome.key for outcome in outcomes})
-            for path, cells in (left.requests() if left else {}).items():
-                group.create_task(one(path, cells))
-    except TimeoutError:
-        done = {o.key for o in outcomes}
-        text = f"its fill was stopped after its time limit of {duration(limit)}"
-        why = run.left_because(Limit.FILL_TIME_LIMIT, text)
-        if run.outage.reason:
-            why = run.why_not_written(run.outage.reason)
-        if run.stopped:
-            why = run.why_stopped()
-        for key in (key for key in fill.keys if key not in done):
-            run.outcomes[key] = FileOutcome.deferred(key, why)
-            outcomes.append(run.outcomes[key])
-    finally:
-        del run.limits[fill.id]
-        try:
-            run.absences |= run.ledger.fills.record(_end_of(run, fill, record, outcomes, changes))
-        except LedgerError as error:
-            run.outage.end_by(error)
-    await run.prefect_answers()
-    return outcomes
-
-
-def _end_of(
-    run: Run, fill: Fill, record: FillRecord, outcomes: Collection[FileOutcome], changes: Iterable[Change]
-) -> FillEnd:
-    """What the ledger is to record of a fill; in test mode only that it is over: it is nobody's history."""
-    dataset, rules = run.config.datasets[fill.dataset], run.config.reconcile.unavailable
-    now = run.now()
-    awaited = dataset.per != "date" and awaited_again(dataset, fill.season, now) is not None
-    due_at = {gap.cell.key: gap.cell.due_at for gap in fill.gaps}
-    stored = [o.key for o in outcomes if o.is_there or o.kept_partial]
-    return FillEnd(
-        record,
-        now,
-        outcomes,
-        examinations={key: run.examinations[key] for key in stored},
-        objects={key: run.objects[key] for key in stored if key in run.objects},
-        looks=[
-            Look(o.key, fill.dataset, o.error or "", due_at[o.key], now, rules, o.unfinished, awaited)
-            for o in outcomes
-            if o.absent
-        ],
-        changes=changes,
-        works={gap.cell.work for gap in fill.gaps},
-        is_test=run.config.test_mode,
-    )
-
-
-async def _fetch_and_store(
-    run: Run, fill: Fill, path: str, cells: list[Cell], changes: list[Change]
-) -> list[FileOutcome]:
-    """One request or command, and what it brings stored under each of the keys that lack it. Raises LedgerError."""
-    source = run.sources[fill.source]
-    dataset = run.scrapers[fill.scraper]
-    fields = cells[0].fields
-    verdicts: dict[bytes, Verdict] = {}
-
-    def check(body: bytes) -> None:
-        verdict = verdicts[body] = judge(body, fields, dataset)
-        if verdict.fault is Fault.REFUSED and dataset.command and not stands_before(body.decode(errors="replace")):
-            raise FetchError(f"{path}: {verdict.reason}")  # no wall that is known: it may be the script's own mistake
-        if not verdict.fits(dataset):
-            raise _unfit(verdict, path, body)
-
-    for cell in cells:
-        if run.keys.dataset_of(cell.key) != fill.dataset:
-            return _failed(cells, LakeError(f"{cell.key!r} is no key of {fill.dataset}: it is not stored"))
-    if all(_folder(cell.key) in run.shut for cell in cells):  # what it brings could not be stored
-        return _failed(cells, run.shut[_folder(cells[0].key)])
-    try:
-        command = prepare(dataset, fields, source.settings.game_id)
-        settings = source_for(run.config, fill.source, fill.arm)
-        fetched = await source.fetch(
-            fill.scraper,
-            path,
-            check,
-            settings,
-            command=command,
-            max_bytes=dataset.largest,
-            variant=fill.variant,
-            proves_absence=not asks_its_own_way(run.config, fill.arm),
-        )
-    except HeldError as error:
-        if fill.variant and error.reason.of == fill.variant:  # planned again, the usual way
-            if error.refusal:
-                return _failed(cells, error.refusal, error.until, in_this_run=True)
-            return _deferred(cells, error.reason, in_this_run=True)
-        if error.refusal and not error.refusal.too_fast and (error.until > run.ends or error.refusals > 1):
-            return _failed(cells, error.refusal, error.until)
-        return _deferred(cells, error.reason, in_this_run=error.until < run.ends)
-    except LedgerError:
-        raise
-    except AbsentError as error:
-        again = awaited_again(dataset, cells[0].season, run.now())
-        if asks_its_own_way(run.config, fill.arm):
-            # The next run asks the usual way. But a page that is awaited must not seem to be unpublished by this.
-            is_doubt = again is None or dataset.per == "date"
-            return [replace(failed, absent=is_doubt) for failed in _failed(cells, error)]
-        is_late = run.now() >= published_by(dataset, cells[0].season, cells[0].last_day)
-        if again and not is_late and not any(cell.key in run.objects for cell in cells):
-            later = Reason(Limit.NOT_PUBLISHED, str(error), again)
-            return [replace(o, absent=True) for o in _deferred(cells, later, error.requests)]
-        return await _absent(run, cells, error)
-    except AdceError as error:
-        return _failed(cells, error, in_this_run=bool(fill.variant) and isinstance(error, RefusedError))
-    except Exception as error:  # a mistake of ours costs this file, not the others of its fill
-        log.exception("%s could not be fetched", path)
-        return _failed(cells, FetchError(f"{path}: {type(error).__name__}: {error}"))
-    outcomes = []
-    keys = [template.format_map(fields) for template in dataset.keys]
-    for cell in cells:
-        requests = fetched.requests if cell is cells[0] else 0
-        body = fetched.bodies[keys.index(cell.key) if len(fetched.bodies) > 1 else 0]
-        try:
-            theirs = await _store(run, cell, body, verdicts[body], run.as_of or fetched.asked, changes)
-        except LakeError as error:
-            if error.reach is Reach.FOLDER:
-                run.shut[_folder(cell.key)] = error
-            outcomes.append(_not_stored(run, cell.key, error, str(error), requests))
-            continue
-        what, size = (Outcome.STORED, len(body)) if theirs is None else (Outcome.KEPT, 0)
-        outcomes.append(FileOutcome(cell.key, what, requests, size, theirs, seconds=fetched.seconds))
-    return outcomes
-
-
-async def _absent(run: Run, cells: list[Cell], error: AbsentError) -> list[FileOutcome]:
-    """What becomes of files that the source does not have, or not whole; at the last look the best version is kept."""
-    rules = run.config.reconcile.unavailable
-    outcomes = _failed(cells, error)
-    if run.config.test_mode or not rules.keep_partial:
-        return outcomes
-    dataset = run.scrapers[cells[0].scraper]
-    body = error.body if isinstance(error, UnfinishedError) else None
-    if dataset.command and len(dataset.command.files) > 1:
-        body = None  # of which key it would be is not known
-    absences = run.ledger.absences.now([cell.key for cell in cells])
-    told = []
-    for cell, outcome in zip(cells, outcomes, strict=True):
-        after = looked(absences.get(cell.key), cell.key, cell.dataset, str(error), cell.due_at, run.now(), rules)
-        seen = None if body is None else Version(body, judge(body, cell.fields, dataset))
-        try:
-            if after.until is None:
-                await keep_aside(run, cell, seen)
-                told.append(outcome)
-            else:
-                told.append(replace(outcome, kept_partial=await keep_best(run, cell, seen)))
-        except LakeError as trouble:  # a look at which nothing could be kept does not count
-            told.append(_not_stored(run, cell.key, trouble, f"{error}; {trouble}", outcome.requests))
-    return told
-
-
-def _not_stored(run: Run, key: str, error: LakeError, text: str, requests: int) -> FileOutcome:
-    """What becomes of a file that the lake does not take: for later when the lake takes none at all."""
-    if error.reach is Reach.LAKE:
-        return FileOutcome.deferred(key, run.left_because(Limit.LAKE, text), requests)
-    return FileOutcome(key, Outcome.FAILED, requests, error=text)
-
-
-def _folder(key: str) -> str:
-    return key.rpartition("/")[0]
-
-
-def _unfit(verdict: Verdict, path: str, body: bytes) -> FetchError:
-    """The error that says what follows from a body that cannot be stored."""
-    reason = f"{path}: {verdict.reason}"
-    match verdict.fault:
-        case Fault.REFUSED:
-            return RefusedError(reason, shut_out=True)
-        case Fault.ABSENT:
-            return AbsentError(reason)
-        case Fault.UNFINISHED:
-            return UnfinishedError(reason, body)
-        case Fault.CUT_OFF:
-            return HealingError(reason)
-        case _:
-            return FetchError(reason)
-
-
-async def _store(
-    run: Run, cell: Cell, body: bytes, verdict: Verdict, taken: datetime, changes: list[Change]
-) -> str | None:
-    """Stores a good body. One that says the same as the good one in the lake leaves that as it is.
-
-    It was asked for at `taken`, perhaps long ago: it waits for a lake that is away. Of one that says something else,
-    the former version is kept in the history and the change recorded. Where somebody else has stored a good one
-    meanwhile, that is kept, and said; a bad one is replaced. In test mode the lake keeps
-    the body aside, and nothing else changes.
-    """
-    key = cell.key
-    if run.config.test_mode:
-        key = f"{TEST_FOLDER}/{key}"
-        replaces = await run.outage.patiently(lambda: run.lake.find(key))
-        await run.outage.patiently(lambda: run.lake.put(key, body, replaces))
-        return None
-    for _ in range(_MOST_MEETINGS):
-        correction = None
-        if _is_whole_game(run, cell):
-            former = await _read(run, key)
-            if former is not None and not _is_same(former[1], run.objects[key]):
-                if reason := _examine_theirs(run, cell, verdict, *former):
-                    log.warning("%s: what somebody else has stored there is replaced: %s", key, reason)
-                    continue
-                return _KEPT
-            if former is not None:
-                correction = await _correction(run, cell, former, body)
-                if correction is None:
-                    version = version_of(former[1], run.checks[cell.scraper])
-                    run.examinations[key] = Examination(*version, verdict, taken, agreed=True)
-                    return None
-        have, is_ours = await run.outage.patiently(lambda: run.lake.put(key, body, run.objects.get(key)))
-        if is_ours:
-            changes += [correction] if correction else []
-            run.objects[key] = have
-            version = version_of(have, run.checks[cell.scraper])
-            run.examinations[key] = Examination(*version, verdict, taken, changed=correction is not None)
-            return None
-        theirs = await _read(run, key)
-        if theirs is None:  # it has gone again
-            run.objects.pop(key, None)
-        elif reason := _examine_theirs(run, cell, verdict, *theirs):
-            log.warning("%s: what somebody else has stored there meanwhile is replaced: %s", key, reason)
-        else:
-            return _KEPT
-    raise LakeError(f"{key}: somebody else keeps storing bad ones there; find out who", Reach.KEY)
-
-
-def _is_whole_game(run: Run, cell: Cell) -> bool:
-    """Has the lake a whole file of a game, as far as this run knows?"""
-    if cell.game is None or not run.is_examined(cell):
-        return False
-    return run.examinations[cell.key].verdict.wholeness is Wholeness.WHOLE
-
-
-async def _read(run: Run, key: str) -> tuple[bytes, LakeObject] | None:
-    try:
-        return await run.outage.patiently(lambda: run.lake.get(key))
-    except NoObjectError:
-        return None
-
-
-def _is_same(a: LakeObject, b: LakeObject) -> bool:
-    return (a.etag, a.size) == (b.etag, b.size)
-
-
-def _examine_theirs(run: Run, cell: Cell, ours: Verdict, body: bytes, have: LakeObject) -> str | None:
-    """What is wrong with an object that somebody else has stored; None if it is as good as ours."""
-    dataset = run.scrapers[cell.scraper]
-    verdict = judge(body, cell.fields, dataset)
-    run.objects[cell.key] = have
-    run.examinations[cell.key] = Examination(*version_of(have, run.checks[cell.scraper]), verdict)
-    is_less = ours.wholeness is Wholeness.WHOLE and verdict.wholeness is not Wholeness.WHOLE
-    return verdict.reason if is_less or not verdict.fits(dataset) else None
-
-
-async def _correction(run: Run, cell: Cell, former: tuple[bytes, LakeObject], body: bytes) -> Change | None:
-    """What the source has changed since the former version, which is kept in the history; None if nothing."""
-    key, check = cell.key, run.scrapers[cell.scraper].check
-    was, became = fingerprint(former[0], check), fingerprint(body, check)
-    if was == became:
-        return None
-    kept_as = None
-    if run.config.history:
-        kept_as = await _keep(run, f"{run.config.history}/{key}/{former[1].modified:%Y%m%dT%H%M%SZ}", former[0])
-    log.warning("%s was corrected at the source; the former version is %s", key, kept_as or "left to the bucket")
-    return Change(key, run.now(), run.id, was, became, kept_as)
-
-
-async def _keep(run: Run, name: str, former: bytes) -> str:
-    """Stores a former version; gives its key, which differs from the name if that is taken by another one."""
-    for number in range(_MOST_MEETINGS):
-        kept_as = f"{name}-{number}" if number else name
-        put = await run.outage.patiently(partial(run.lake.put, kept_as, former))
-        if put.is_ours:
-            return kept_as
-    raise LakeError(f"{name}: others have taken this name in the history, and those after it", Reach.KEY)
-
-
-def _failed(
-    cells: Iterable[Cell], error: AdceError, until: datetime | None = None, *, in_this_run: bool = False
-) -> list[FileOutcome]:
-    """What became of the files of one request that has failed; the first of them counts its requests."""
-    failed = FileOutcome(
-        "",
-        Outcome.FAILED,
-        error=str(error),
-        until=until,
-        in_this_run=in_this_run,
-        absent=isinstance(error, AbsentError),
-        unfinished=isinstance(error, UnfinishedError),
-    )
-    return [replace(failed, key=cell.key, requests=0 if n else error.requests) for n, cell in enumerate(cells)]
-
-
-def _deferred(
-    cells: Iterable[Cell], reason: Reason, requests: int = 0, *, in_this_run: bool = False
-) -> list[FileOutcome]:
-    """The same of one that is to be made later."""
-    return [
-        FileOutcome.deferred(cell.key, reason, 0 if n else requests, in_this_run=in_this_run)
-        for n, cell in enumerate(cells)
-    ]

@@ -10,10 +10,10 @@ from prefect.states import State
 from pydantic import Field
 
 from config.models import Priority
-from flows.dispatch import FillTaskRunner
 from flows.reconcile import conclude, reconcile_lake
+from flows.task_runner import FillTaskRunner
 from tasks.domain.expected import Selection
-from tasks.view import Part
+from tasks.observe.session import Part
 
 
 @flow(name="scraper", task_runner=FillTaskRunner())

@@ -10,12 +10,15 @@ from typing import Any
 
 from config.models import Config
 from config.secrets import MASK, is_harmless_header, masked
+from tasks.answers.plan import report_of
 from tasks.domain.errors import SelectionError
 from tasks.domain.expected import Selection
 from tasks.domain.states import LakeObject, State, Status
 from tasks.inventory import list_lake
+from tasks.observe.look import Reader, look_at_lake
+from tasks.observe.planner import Planner
+from tasks.observe.session import Session, check_the_checks, open_both
 from tasks.report import Report
-from tasks.view import View, check_the_checks, open_both
 
 
 @dataclass(frozen=True, repr=False)
@@ -105,11 +108,18 @@ async def compare(old: Config, new: Config, selection: Selection, now: datetime)
     lake, ledger, _ = await open_both(old)
     try:
         objects = await list_lake(lake, [*old.datasets.values(), *new.datasets.values()])
-        views = [View(config, selection, lake, ledger, now, listing=objects) for config in (old, new)]
-        before, after = [await view.report(remember=False) for view in views]
+        before, after = [
+            await _planned(Session(config, selection, lake, ledger, now), objects) for config in (old, new)
+        ]
         return Difference(before, after, objects, configs)
     finally:
         ledger.close()
+
+
+async def _planned(session: Session, listing: Mapping[str, LakeObject]) -> Report:
+    """The plan of one of the two for a lake that holds these objects."""
+    look = await look_at_lake(session, Reader(session, records=False), remember=False, listing=listing)
+    return report_of(session, look, Planner(session))
 
 
 def _check(selection: Selection, configs: tuple[Config, Config], now: datetime) -> None:

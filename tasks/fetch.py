@@ -29,8 +29,8 @@ from tasks.domain.pacing import Departure
 from tasks.domain.reasons import Limit, Reason
 from tasks.downloads import ACCEPTED, TooLargeError, UnpackError, read_beginning, read_body
 from tasks.gate import WORTH_WAITING, Gate, Pass
-from tasks.outage import Outage
 from tasks.refusals import BEGINNING, challenge_with_200, failure_of
+from tasks.run.outage import Outage
 
 log = logging.getLogger(__name__)
 

@@ -9,11 +9,13 @@ from datetime import datetime
 from blocks.store import Store
 from config.models import Config
 from tasks.domain.absences import Absence
-from tasks.domain.expected import Cell
+from tasks.domain.expected import Cell, Selection
 from tasks.domain.states import Kind, State, Status
 from tasks.domain.wording import plural
 from tasks.ledger import Ledger
-from tasks.why import keys_of, survey_of
+from tasks.observe.look import look_at_cells
+from tasks.observe.session import Session
+from tasks.why import keys_of
 
 _NAMED = 3  # keys, of each dataset
 
@@ -61,10 +63,11 @@ async def consider(config: Config, ledger: Ledger, store: Store, texts: Iterable
     source does not have any more.
     """
     cells = keys_of(config, ledger, texts, now)
-    survey, objects = await survey_of(config, ledger, store, cells, now)
-    there = [key for key in cells if key in objects and _is_there(survey.statuses[key])]
+    look = await look_at_cells(Session(config, Selection(), store, ledger, as_of=now), cells)
+    statuses = look.survey.statuses
+    there = [key for key in cells if key in look.known.objects and _is_there(statuses[key])]
     marks = {key: cell for key, cell in cells.items() if key not in set(there)}
-    not_due = sum(survey.statuses[key].state is State.NOT_DUE for key in marks)
+    not_due = sum(statuses[key].state is State.NOT_DUE for key in marks)
     return TakingOut(marks, there, not_due, config)
 
 

@@ -6,36 +6,30 @@ It looks at the cells in question only, not at the whole lake. Nothing here impo
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from difflib import SequenceMatcher
 from fnmatch import fnmatchcase, translate
 from typing import Any
 
 from blocks.store import Store
 from config.models import Config
-from tasks.domain.absences import doubted
-from tasks.domain.agreement import believed, untouched
 from tasks.domain.errors import SelectionError
 from tasks.domain.expected import Cell, Selection, calendar_cells, game_cells, why_no_season, why_not_expected
-from tasks.domain.holds import all_believed
 from tasks.domain.keys import KeyPatterns, fixed_folder
-from tasks.domain.plan import Gap, make_plan
 from tasks.domain.reasons import Limit, Reason
-from tasks.domain.scoring import success_factor
-from tasks.domain.states import Kind, LakeObject, State, Status, left_for, taken_at
-from tasks.domain.survey import Survey, listed_games, take_survey
-from tasks.domain.times import horizon
+from tasks.domain.states import Kind, LakeObject, State, Status, left_for
+from tasks.domain.survey import listed_games
 from tasks.domain.wording import duration
-from tasks.inventory import check_ids, examine_stored
 from tasks.ledger import Ledger
 from tasks.ledger.attempts import Attempt
 from tasks.ledger.corrections import Change
-from tasks.ledger.leases import Leases
 from tasks.ledger.runs import RunRecord
+from tasks.observe.look import Look, look_at_cells
+from tasks.observe.planner import Planner
+from tasks.observe.session import Session
 
-_FEW = 200  # files that are looked for one by one; of more, the folders are listed
 _DETAILED = 20  # answers with their attempts
 # What decides while a file is left for later: a setting, or whoever has it. All others are settings by their value.
 _DECIDES = {
@@ -116,9 +110,10 @@ async def why(config: Config, ledger: Ledger, store: Store, text: str, now: date
     cells = _cells_of(config, ledger, text, now)
     if not cells:
         raise SelectionError(_nearest(config, text, now))
-    survey, objects = await survey_of(config, ledger, store, cells, now)
-    first_seen = ledger.gaps.first_seen(cells)
-    planned = _Planned(config, ledger, survey.gaps(first_seen), doubted(ledger.absences.now(cells).values()), now)
+    session = Session(config, Selection(), store, ledger, as_of=now)
+    look = await look_at_cells(session, cells)
+    survey, known = look.survey, look.known
+    planned = _Planned(session, look)
     answers: list[Answer] = []
     for key, cell in cells.items():
         status = planned.status_of(key, survey.statuses[key])
@@ -133,8 +128,8 @@ async def why(config: Config, ledger: Ledger, store: Store, text: str, now: date
                 status,
                 _decides(config, cell, status),
                 _next_action(config, status, planned.place.get(key)),
-                objects.get(key),
-                first_seen.get(key),
+                known.objects.get(key),
+                known.first_seen.get(key),
                 attempts,
                 changes,
                 score and score[0],
@@ -146,55 +141,20 @@ async def why(config: Config, ledger: Ledger, store: Store, text: str, now: date
     return answers
 
 
-async def survey_of(
-    config: Config, ledger: Ledger, store: Store, cells: Mapping[str, Cell], now: datetime
-) -> tuple[Survey, dict[str, LakeObject]]:
-    """Where some cells stand, as a plan would find them, and what the lake has of them."""
-    objects = await _objects(config, store, cells)
-    checks = check_ids(config)
-    absences, marks = ledger.absences.now(cells), Leases(ledger.database, "", config.reconcile.lease).marks()
-    known, unreadable = ledger.objects.examined(cells), ledger.objects.unreadable(cells)
-    until = horizon(config, now, datetime.now(UTC))
-    times = {key: taken_at(have, known[key], now, until) for key, have in objects.items() if key in known}
-    taken = {key: at for key, at in times.items() if at is not None}
-    differ = untouched(believed(ledger.disagreements.now(), until), taken)
-    blocked = store.obstacles(key for key in cells if key not in objects)
-
-    def look() -> Survey:
-        return take_survey(
-            config, cells, objects, known, checks, now, absences, marks, unreadable, differ, blocked, until
-        )
-
-    survey = look()
-    if survey.unseen:  # as a plan would
-        found = await examine_stored(store, config, survey.unseen, objects, known, unreadable, _FEW)
-        ledger.objects.record(found.read, found.unreadable, objects, now)
-        if found.trouble:
-            raise found.trouble
-        known |= found.read
-        unreadable |= found.unreadable
-        survey = look()
-    return survey, objects
-
-
 class _Planned:
     """What the last plan said of some gaps, and what one made now would say: score, switches, pauses."""
 
-    def __init__(self, config: Config, ledger: Ledger, gaps: list[Gap], doubtful: Collection[str], now: datetime):
+    def __init__(self, session: Session, look: Look):
         self.place: dict[str, Mapping[str, Any]] = {}
         self.score: dict[str, tuple[float, Mapping[str, Any]]] = {}
         self._later: dict[str, Reason] = {}
+        gaps, now = look.gaps(), session.now()
         if not gaps:
             return
         wanted = {gap.cell.key for gap in gaps}
-        if (last := ledger.plans.last()) and last[1] <= horizon(config, now, datetime.now(UTC)):
+        if (last := session.ledger.plans.last()) and last[1] <= session.horizon():
             self._read(*last, wanted, now)
-        scoring = config.scoring
-        counts = ledger.attempts.outcomes_by_dataset(scoring.success.half_life, now)
-        success = {name: success_factor(*count, scoring) for name, count in counts.items()}
-        holds = all_believed(ledger.breakers.now(), config, datetime.now(UTC))
-        held = {name: hold for name, hold in holds.items() if hold.until and hold.until > now}
-        plan = make_plan(config, gaps, now, success, held, doubtful=doubtful)
+        plan = Planner(session).plan(gaps, look.known.absences, ends=now)
         for fill in plan.fills:
             for key in fill.keys:
                 self.score.setdefault(key, (round(fill.score.total, 6), fill.score.parts()))
@@ -277,13 +237,6 @@ def _games_of(
         for name, games in listed_games(config, schedules.values(), verdicts).items()
         for cell in game_cells(config, name, games, now, selection)
     }
-
-
-async def _objects(config: Config, store: Store, cells: Mapping[str, Cell]) -> dict[str, LakeObject]:
-    if len(cells) > _FEW:
-        datasets = [config.datasets[name] for name in {cell.dataset for cell in cells.values()}]
-        return await store.list({fixed_folder(key) for dataset in datasets for key in dataset.keys})
-    return await store.find_all(cells)
 
 
 def _decides(config: Config, cell: Cell, status: Status) -> str:

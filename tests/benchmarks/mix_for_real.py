@@ -21,14 +21,16 @@ from deployments.sandbox.league import League
 from deployments.sandbox.process import SandboxProcess
 from deployments.sandbox.sites import answer
 from deployments.setup import set_up_buckets
-from flows.dispatch import Dispatcher, FillTaskRunner
-from flows.run import open_run
+from flows.in_process import InProcess
+from flows.opening import open_run
+from flows.task_runner import FillTaskRunner
 from tasks.domain.expected import Cell, Selection, calendar_cells, game_cells
 from tasks.domain.lanes import Span
 from tasks.domain.plan import Fill, Gap, Plan
 from tasks.domain.states import Kind
 from tasks.domain.survey import listed_games
 from tasks.inventory import judge
+from tasks.run.dispatcher import Dispatcher
 from tests.benchmarks.mix import MIX, bounds, ratios, the_mix
 from tests.builders import NOW
 
@@ -119,15 +121,15 @@ async def _run(config: Config, fills: list[Fill]) -> tuple[dict[str, Span], dict
 
     @flow(name="mix", task_runner=FillTaskRunner())
     async def mix() -> None:
-        async with open_run(config, _CHOSEN, as_of=NOW) as run:
-            run.objects = {}
-            seen = run.foresee(fills)
+        async with open_run(config, _CHOSEN, as_of=NOW) as here:
+            run = here.run
+            seen = run.planner.foresee(fills)
             found["foreseen"] = {
                 fill.id: Span((fill.starts - NOW).total_seconds(), (fill.eta - NOW).total_seconds())
                 for fill in seen
                 if fill.starts and fill.eta
             }
-            await Dispatcher(run).run_all(Plan(tuple(fills), ()))
+            await Dispatcher(run, InProcess(here)).run_all(Plan(tuple(fills), ()))
             found["stored"] = sum(outcome.outcome == "stored" for outcome in run.outcomes.values())
 
     begun = datetime.now(UTC)

@@ -23,6 +23,7 @@ from rich.table import Table
 from blocks.store import Store
 from config.load import load_config
 from config.models import Config
+from tasks.answers.plan import report_of
 from tasks.domain.expected import Cell, Selection
 from tasks.domain.games import Game, GameStatus
 from tasks.domain.outcomes import FileOutcome, Outcome, RunEnd
@@ -35,7 +36,9 @@ from tasks.ledger.attempts import FillRecord, files_table, fills_table
 from tasks.ledger.database import Database
 from tasks.ledger.fills import FillEnd
 from tasks.ledger.leases import Leases
-from tasks.view import View
+from tasks.observe.look import Reader, look_at_lake
+from tasks.observe.planner import Planner
+from tasks.observe.session import Session
 from tests.servers import new_database, postgresql
 
 _NOW = datetime(2026, 9, 1, tzinfo=UTC)
@@ -104,9 +107,9 @@ class _Shelf(Store):
 def _look(config: Config, objects: dict[str, LakeObject]) -> None:
     async def look() -> None:
         ledger = Ledger(config.ledger)
-        view = View(config, _EVERYTHING, _Shelf(objects), ledger, _NOW)
-        survey = await view.look(remember=False)
-        view.foresee(view.plan(survey).fills)
+        session = Session(config, _EVERYTHING, _Shelf(objects), ledger, _NOW)
+        look = await look_at_lake(session, Reader(session), remember=False)
+        report_of(session, look, Planner(session))
         ledger.close()
 
     asyncio.run(look())

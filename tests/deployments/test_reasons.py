@@ -14,11 +14,11 @@ from click.testing import Result
 
 from config.load import load_config
 from deployments.sandbox.process import SandboxProcess
-from flows.run import Run
 from tasks.domain.outcomes import RunEnd
 from tasks.domain.reasons import Limit
 from tasks.ledger import Ledger
 from tasks.ledger.leases import RECONCILE, Leases
+from tasks.run.run import Run
 from tests.flows.conftest import NOW, run_reconcile  # noqa: F401  (a fixture)
 
 DAY = date(2026, 1, 13)
@@ -153,7 +153,7 @@ def test_a_run_that_was_stopped(
 
     async def is_told_to_stop(run: Run) -> None:
         await begins(run)
-        run.stop("its lease lapsed, and another run may have taken over")
+        run.shutdown.request("its lease lapsed, and another run may have taken over")
 
     monkeypatch.setattr(Run, "begin_to_store", is_told_to_stop)
     run_reconcile(datasets=["espn_scoreboard"], since=DAY, until=DAY)

@@ -1,8 +1,8 @@
 """Whatever happens to a lake, a run without faults makes it whole.
 
 Runs that are killed at any of their steps, faults of the site, corrections, files that go, clocks that are set: in any
-order. The fetching, checking, storing and recording are the real ones; the site is the sandbox, asked within this
-process, and Prefect is not in it.
+order. Planning, dispatching, fetching, checking, storing and recording are the real ones; the site is the sandbox,
+asked within this process, and Prefect is not in it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -28,8 +28,6 @@ from deployments.sandbox.app import Sandbox
 from deployments.sandbox.corrections import Correction
 from deployments.sandbox.faults import Fault, FaultKind
 from deployments.sandbox.league import League
-from flows.run import Run
-from flows.scrape import fill_gaps
 from tasks.domain.expected import Selection
 from tasks.domain.outcomes import RunEnd
 from tasks.domain.plan import Fill
@@ -39,6 +37,10 @@ from tasks.fetch import SourceClient
 from tasks.gate import Gate
 from tasks.ledger import Ledger
 from tasks.ledger.leases import leases_table, marks_table
+from tasks.observe.session import Session
+from tasks.run.dispatcher import Dispatcher, End
+from tasks.run.fill import fill_gaps
+from tasks.run.run import Run
 from tests.builders import a_config
 from tests.tasks.test_fetch import FreeBucket
 
@@ -201,7 +203,7 @@ def _config(folder: Path) -> Config:
 
 
 async def _reconcile(config: Config, site: Sandbox, now: datetime, fuse: Fuse) -> Survey:
-    """The steps of a reconcile, one fill after the other."""
+    """The steps of a reconcile."""
     store = KillableStore(config.lake, fuse)
     store.check(create=True)
     ledger = Ledger(config.ledger)
@@ -213,38 +215,45 @@ async def _reconcile(config: Config, site: Sandbox, now: datetime, fuse: Fuse) -
         return write(work)
 
     ledger.database.write = killable  # type: ignore[method-assign]
-    run = Run(config, _SPAN, store, ledger, now)
+    run = Run(Session(config, _SPAN, store, ledger, now))
     gate = Gate("espn", config.sources["espn"], config.reconcile.breaker, ledger)
     bucket: Any = FreeBucket()
     client = SourceClient("espn", config.sources["espn"], bucket, gate, transport=KillableSite(site, fuse))
     run.sources = {"espn": client}
+    leases = run.session.leases
     try:
-        run.leases.begin("reconcile", "a story", None, lambda why: None)
-        run.leases.bury_the_dead()
-        fills = list(run.plan(await run.look(remember=True)).fills)
-        while fills:
-            fills += await _fill(run, fills.pop(0))
-        survey = await run.look(remember=True)
-        run.leases.end(RunEnd.ENDED)
+        leases.begin("reconcile", "a story", None, lambda why: None)
+        leases.bury_the_dead()
+        look = await run.look(remember=True)
+        await Dispatcher(run, Here(run)).run_all(run.plan(look.gaps()))
+        look = await run.look(remember=True)
+        leases.end(RunEnd.ENDED)
     finally:
-        run.leases._ended.set()
+        leases._ended.set()
         await client.close()
         ledger.close()
-    return survey
+    return look.survey
 
 
-async def _fill(run: Run, fill: Fill) -> list[Fill]:
-    """Does a fill, and gives those of the games that are due now that it has brought their schedule."""
-    mine, others = run.claim(fill)
-    assert not others
-    if mine is None:
-        return []
-    run.fills[mine.id] = mine
-    run.dataset_of |= dict.fromkeys(mine.keys, mine.dataset)
-    await fill_gaps(run, mine)
-    if not run.config.datasets[mine.dataset].lists_games:
-        return []
-    return list(run.plan_for([gap for gap in run.newly_due(mine) if gap.cell.key not in run.outcomes]).fills)
+class Here:
+    """Does fills in this process, without Prefect."""
+
+    takes_batches = False
+
+    def __init__(self, run: Run):
+        self._run = run
+
+    async def prepare(self, sources: set[str]) -> None:
+        """There is nothing to prepare."""
+
+    async def ready(self) -> None:
+        """A fill may always begin."""
+
+    async def execute(self, fills: Sequence[Fill], attempt: int, begun: Callable[[], None]) -> End:
+        begun()
+        (fill,) = fills
+        await fill_gaps(self._run, fill)
+        return End("")
 
 
 def _let_the_dead_lapse(ledger: Ledger) -> None:

@@ -17,11 +17,10 @@ from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled, Cancelling, Crashed, Pending, Running, State
 
 from blocks.store import Store
-from config.models import Priority
-from flows import handover
-from flows.dispatch import Dispatcher
-from flows.handover import hand_over, see_through
-from flows.run import Run
+from config.models import Config, Priority
+from flows import by_deployment
+from flows.by_deployment import ByDeployment, hand_over, see_through
+from flows.prefect_run import PrefectRun
 from tasks.domain.expected import Selection, calendar_cells
 from tasks.domain.holds import Hold
 from tasks.domain.outcomes import RunEnd
@@ -29,6 +28,9 @@ from tasks.domain.plan import Fill, Plan
 from tasks.fetch import SourceClient
 from tasks.ledger import Ledger
 from tasks.ledger.leases import Leases
+from tasks.observe.session import Session
+from tasks.run.dispatcher import Dispatcher
+from tasks.run.run import Run
 from tests.builders import NOW, a_board, a_cell, a_config, a_fill, a_game
 
 FILL = a_fill(requests=2)
@@ -61,23 +63,29 @@ def ledger(tmp_path: Path) -> Ledger:
     return Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
 
 
+def a_run(ledger: Ledger, config: Config | None = None, priority: Priority | None = None) -> Run:
+    """Of a running loop, with a lake that nobody looks at."""
+    return Run(Session(config or a_config(), Selection(), Store("file:lake"), ledger), priority=priority)
+
+
 def wait(
     ledger: Ledger, prefect: Prefect, monkeypatch: pytest.MonkeyPatch, before: Callable[[Run], None] = lambda _: None
 ) -> State[Any]:
-    monkeypatch.setattr(handover, "_LOOK_EVERY", 0.01)
-    monkeypatch.setattr(handover, "_TO_END", 0.2)
-    monkeypatch.setattr(handover, "_TO_AGREE", 0.2)
+    monkeypatch.setattr(by_deployment, "_LOOK_EVERY", 0.01)
+    monkeypatch.setattr(by_deployment, "_TO_END", 0.2)
+    monkeypatch.setattr(by_deployment, "_TO_AGREE", 0.2)
     config = a_config()
     at_once = {"grace": timedelta(), "start_within": timedelta()}
     config = config.model_copy(update={"reconcile": config.reconcile.model_copy(update=at_once)})
 
     async def waiting() -> State[Any]:
-        run = Run(config, Selection(), Store("file:lake"), ledger, client=cast(PrefectClient, prefect))
-        run.started[FILL.id] = asyncio.Event()
-        ledger.database.write(lambda connection: run.leases.claim(connection, {g.cell.work for g in FILL.gaps}))
-        before(run)
+        here = PrefectRun(a_run(ledger, config), cast(PrefectClient, prefect))
+        works = {gap.cell.work for gap in FILL.gaps}
+        ledger.database.write(lambda connection: here.run.session.leases.claim(connection, works))
+        here.run.outcomes.begin(FILL)
+        before(here.run)
         flow_run = cast(FlowRun, SimpleNamespace(id=FLOW_RUN, name="batch", work_pool_name="adce"))
-        return await asyncio.wait_for(see_through(run, flow_run, [FILL]), 2)
+        return await asyncio.wait_for(see_through(here, flow_run, [FILL], lambda: None), 2)
 
     return asyncio.run(waiting())
 
@@ -85,7 +93,9 @@ def wait(
 def test_a_run_that_is_told_to_stop_while_the_prefect_api_is_away_stops(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    state = wait(ledger, Prefect(httpx.ConnectError("away")), monkeypatch, lambda run: run.stop("SIGTERM", 15))
+    state = wait(
+        ledger, Prefect(httpx.ConnectError("away")), monkeypatch, lambda run: run.shutdown.request("SIGTERM", 15)
+    )
     assert state.is_cancelled()
     assert ledger.check()["marks"] == 0
 
@@ -95,7 +105,7 @@ def test_a_scraper_run_is_told_to_stop_until_the_prefect_api_has_heard_it(
 ) -> None:
     prefect = Prefect(Running())
     prefect.refuses = 2
-    wait(ledger, prefect, monkeypatch, lambda run: run.stop("SIGTERM", 15))
+    wait(ledger, prefect, monkeypatch, lambda run: run.shutdown.request("SIGTERM", 15))
     assert prefect.told == ["Cancelling"]
 
 
@@ -156,10 +166,9 @@ def test_a_batch_is_handed_over_though_the_prefect_api_goes_away_just_then(
         return "scheduled"
 
     async def handing_over() -> object:
-        run = Run(a_config(), Selection(), Store("file:lake"), ledger, priority=Priority.LOW)
-        return await hand_over(run, [FILL], 0)
+        return await hand_over(PrefectRun(a_run(ledger, priority=Priority.LOW)), [FILL], 0)
 
-    monkeypatch.setattr(handover, "run_deployment", run_deployment)
+    monkeypatch.setattr(by_deployment, "run_deployment", run_deployment)
     assert asyncio.run(handing_over()) == "scheduled"
     assert asked[0] == asked[1], "by the same idempotency key, so that Prefect schedules it once"
     assert asked[0]["parameters"]["priority"] == "LOW", "what the run was given holds for its parts"
@@ -175,9 +184,9 @@ def test_a_scraper_run_looks_where_the_schedule_of_its_files_is(
         asked.update(options["parameters"])
 
     async def handing_over(fill: Fill) -> None:
-        await hand_over(Run(a_config(), Selection(), Store("file:lake"), ledger), [fill], 0)
+        await hand_over(PrefectRun(a_run(ledger)), [fill], 0)
 
-    monkeypatch.setattr(handover, "run_deployment", run_deployment)
+    monkeypatch.setattr(by_deployment, "run_deployment", run_deployment)
     (gap,) = a_fill().gaps
     gap = replace(gap, cell=a_cell(season=season, game=a_game(season=season)))
     asyncio.run(handing_over(replace(a_fill(), gaps=(gap,))))
@@ -194,10 +203,10 @@ def test_one_request_of_a_scraper_that_is_half_open_is_handed_over_and_the_other
     half_open = Hold("espn_summary", until=datetime.now(UTC) - timedelta(seconds=1), reason="HTTP 500", step=1)
 
     async def batch() -> tuple[Fill | None, list[Fill]]:
-        run = Run(a_config(dispatch="deployment"), Selection(), Store("file:lake"), ledger)
+        run = a_run(ledger)
         gate = SimpleNamespace(hold=lambda name: half_open if name == "espn_summary" else Hold(name))
         run.sources = {"espn": cast(SourceClient, SimpleNamespace(name="espn", gate=gate, latency=0.5))}
-        dispatcher = Dispatcher(run)
+        dispatcher = Dispatcher(run, ByDeployment(PrefectRun(run)))
         dispatcher._add(Plan(tuple(a_fill(n, requests=3) for n in range(3)), ()))
         first = dispatcher._next()
         return first, dispatcher._more_like(cast(Fill, first))

@@ -14,11 +14,11 @@ import pytest
 
 from config.load import load_config
 from deployments.sandbox.process import SandboxProcess
+from tasks.answers.plan import plan_lake
 from tasks.domain.expected import Selection
 from tasks.domain.outcomes import RunEnd
 from tasks.ledger import Ledger
 from tasks.ledger.leases import RECONCILE, Leases
-from tasks.view import plan_lake
 from tests.flows.conftest import NOW, Reconcile
 from tests.killable import starter
 from tests.servers import new_database, prefect_server

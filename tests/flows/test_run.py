@@ -6,16 +6,18 @@ from pathlib import Path
 
 from blocks.store import Store
 from config.models import Config, Rate
-from flows.run import Run
 from tasks.domain.expected import Selection
 from tasks.domain.pacing import spacing
 from tasks.ledger import Ledger
+from tasks.observe.session import Session
+from tasks.run.run import Run
 from tests.builders import a_config, a_fill
 
 
 def a_run(folder: Path, config: Config) -> Run:
     """Of a running loop, with an empty lake and ledger."""
-    return Run(config, Selection(), Store(f"file:{folder / 'lake'}"), Ledger(f"sqlite:///{folder / 'ledger.db'}"))
+    lake, ledger = Store(f"file:{folder / 'lake'}"), Ledger(f"sqlite:///{folder / 'ledger.db'}")
+    return Run(Session(config, Selection(), lake, ledger))
 
 
 def test_a_rate_for_all_sources_together_counts_for_what_each_gives_and_for_what_a_fill_may_take(

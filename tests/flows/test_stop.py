@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import time
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,11 +13,15 @@ from blocks.store import Store
 from config.load import load_config
 from deployments.sandbox.process import SandboxProcess
 from deployments.setup import set_up_buckets
-from flows.dispatch import Dispatcher, FillTaskRunner
-from flows.run import Run, open_run
-from flows.scrape import fill_gaps
+from flows.in_process import InProcess
+from flows.opening import open_run
+from flows.task_runner import FillTaskRunner
 from tasks.domain.expected import Selection
 from tasks.ledger import Ledger
+from tasks.observe.session import Session
+from tasks.run.dispatcher import Dispatcher
+from tasks.run.fill import fill_gaps
+from tasks.run.run import Run
 from tests.builders import a_config
 
 GRACE = a_config().reconcile.grace.total_seconds()
@@ -27,7 +31,8 @@ DAY = date(2026, 1, 13)
 
 
 def a_run(folder: Path) -> Run:
-    return Run(a_config(), Selection(), Store("file:lake"), Ledger(f"sqlite:///{folder / 'ledger.db'}"))
+    ledger = Ledger(f"sqlite:///{folder / 'ledger.db'}")
+    return Run(Session(a_config(), Selection(), Store("file:lake"), ledger))
 
 
 @pytest.mark.parametrize(
@@ -47,12 +52,12 @@ def test_fills_have_the_grace_unless_a_second_signal_comes(
     async def stopping() -> Run:
         run = a_run(tmp_path)
         for why in told:
-            run.stop(*why)
+            run.shutdown.request(*why)
         return run
 
     run = asyncio.run(stopping())
-    assert run.stopped == told[0][0]
-    assert run.cut_short_at - time.monotonic() == pytest.approx(seconds, abs=1)
+    assert run.shutdown.reason == told[0][0]
+    assert run.shutdown.cut_short_at - time.monotonic() == pytest.approx(seconds, abs=1)
 
 
 def test_a_fill_that_is_ending_already_does_not_keep_the_others_from_being_cut_short(tmp_path: Path) -> None:
@@ -61,20 +66,20 @@ def test_a_fill_that_is_ending_already_does_not_keep_the_others_from_being_cut_s
         may_end = asyncio.Event()
 
         async def ending() -> None:
-            async with asyncio.timeout(0) as run.limits["ending"]:
+            async with run.shutdown.within("ending", timedelta()):
                 try:
                     await asyncio.sleep(60)
                 finally:
                     await may_end.wait()
 
         async def working() -> None:
-            async with asyncio.timeout(60) as run.limits["working"]:
+            async with run.shutdown.within("working", timedelta(minutes=1)):
                 await asyncio.sleep(60)
 
         fills = [asyncio.create_task(ending()), asyncio.create_task(working())]
         await asyncio.sleep(0.05)
         for _ in range(2):
-            run.stop(*TERM)
+            run.shutdown.request(*TERM)
         done, _ = await asyncio.wait(fills[1:], timeout=5)
         may_end.set()
         fills[1].cancel()
@@ -91,16 +96,17 @@ def test_a_fill_of_a_run_that_was_stopped_asks_for_nothing(
     config, selection = load_config(), Selection(datasets=("espn_scoreboard",), since=DAY, until=DAY)
 
     async def left() -> dict[str, str | None]:
-        async with open_run(config, selection, as_of=datetime(2026, 1, 15, 12, tzinfo=UTC)) as run:
-            plan = run.plan(await run.look(remember=True))
+        async with open_run(config, selection, as_of=datetime(2026, 1, 15, 12, tzinfo=UTC)) as here:
+            run = here.run
+            plan = run.plan((await run.look(remember=True)).gaps())
             if when == "before it is submitted":
-                run.loop.call_soon(run.stop, *CANCEL)
-                dispatcher = Dispatcher(run)
+                here.loop.call_soon(run.shutdown.request, *CANCEL)
+                dispatcher = Dispatcher(run, InProcess(here))
                 await dispatcher.run_all(plan)
-                assert run.leases.marks() == {}
+                assert run.session.leases.marks() == {}
                 return {deferral.gap.cell.key: deferral.reason.text for deferral in dispatcher.deferred}
             for _ in range(2):
-                run.stop(*TERM)
+                run.shutdown.request(*TERM)
             await asyncio.sleep(0.05)  # those that run are cut short
             outcomes = await fill_gaps(run, plan.fills[0])
             return {outcome.key: outcome.error for outcome in outcomes if outcome.outcome == "deferred"}

@@ -15,11 +15,11 @@ from blocks.store import Put, Store
 from config.load import load_config
 from deployments.sandbox.process import SandboxProcess
 from flows.scraper import scraper
+from tasks.answers.plan import plan_lake
 from tasks.domain.errors import SelectionError
 from tasks.domain.expected import Selection
 from tasks.domain.holds import Hold
 from tasks.ledger import Ledger
-from tasks.view import plan_lake
 from tests.builders import a_gap
 from tests.flows.conftest import NOW, Reconcile
 
@@ -115,7 +115,7 @@ def test_holds_and_probes_that_end_later_than_any_can_keep_nobody_from_asking(
 def test_a_run_with_nothing_else_to_do_waits_a_while_for_the_probe_of_another_and_says_so(
     run_reconcile: Reconcile, sites: SandboxProcess, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flows.dispatch._STAY", timedelta(seconds=1))
+    monkeypatch.setattr("tasks.run.dispatcher._STAY", timedelta(seconds=1))
     now = datetime.now(UTC).replace(microsecond=0)
     given_up = now + timedelta(seconds=100)
     ledger.breakers.change("espn", lambda hold: Hold(hold.name, now, "HTTP 503", probe_until=given_up))

@@ -27,7 +27,7 @@ from tasks.fetch import Fetched, SourceClient
 from tasks.gate import Gate
 from tasks.ledger import Ledger
 from tasks.ledger.breakers import Breakers
-from tasks.outage import Outage
+from tasks.run.outage import Outage
 from tests.builders import a_config
 
 PATH = "/scoreboard?dates=202601{:02}"

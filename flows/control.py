@@ -1,17 +1,14 @@
-"""Is this run alive, and should it go on? Its lease, what tells it to stop, and the runs that died before it."""
+"""What do a run and Prefect tell each other? That it was cancelled, and which runs died before it; and its lease."""
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
 import logging
-import signal
-import threading
-from collections.abc import AsyncIterator, Collection, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 import httpx
@@ -23,73 +20,55 @@ from prefect.runtime import flow_run
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Crashed, State
 
+from flows.prefect_run import PrefectRun
 from tasks.buckets import server_address
 from tasks.domain.outcomes import RunEnd
 from tasks.domain.wording import duration
 from tasks.ledger.leases import Leases
 from tasks.ledger.runs import Server
-
-if TYPE_CHECKING:
-    from flows.run import Run
+from tasks.run.shutdown import Shutdown
 
 log = logging.getLogger(__name__)
 
 _LOOK_FOR_A_CANCEL = 3.0  # seconds
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @asynccontextmanager
-async def at_work(run: Run, client: PrefectClient) -> AsyncIterator[None]:
-    """The run is known to others as long as this lasts, and stops when it is told to: see Run.stop."""
-
+async def at_work(here: PrefectRun, client: PrefectClient) -> AsyncIterator[None]:
+    """The run is known to others as long as this lasts, and stops when it is told to."""
+    run, leases = here.run, here.run.session.leases
     context = contextvars.copy_context()  # in which Prefect knows whose the log lines are
 
     def lost(why: str) -> None:
         with suppress(RuntimeError):  # the loop has ended, and with it the run
-            run.loop.call_soon_threadsafe(run.stop, why, context=context)
+            here.loop.call_soon_threadsafe(run.shutdown.request, why, context=context)
 
     buckets = {name: id for source in run.sources.values() for name, id in source.bucket.ids.items()}
     server = Server(server_address(), buckets)
-    run.leases.begin(flow_run.flow_name or "run", flow_run.name or "", flow_run.id, lost, server)
+    leases.begin(flow_run.flow_name or "run", flow_run.name or "", flow_run.id, lost, server)
     ended = asyncio.Event()
     watching: list[asyncio.Task[None]] = []
     outcome = RunEnd.FAILED
     try:
-        await _bury(client, run.leases)
+        await _bury(client, leases)
         await _give_up_the_never_begun(client, run.config.reconcile.start_within)
-        with _signals(run):
+        with run.shutdown.on_signals():
             if PREFECT_API_URL.value() and flow_run.id:
-                watching.append(asyncio.create_task(_watch_for_a_cancel(run, client, UUID(flow_run.id), ended)))
+                watching.append(
+                    asyncio.create_task(_watch_for_a_cancel(run.shutdown, client, UUID(flow_run.id), ended))
+                )
             yield
-        outcome = RunEnd.STOPPED if run.stopped else RunEnd.ENDED
+        outcome = RunEnd.STOPPED if run.shutdown.reason else RunEnd.ENDED
     finally:
         ended.set()  # rather than a cancel: Prefect's embedded API would be left with an open transaction
         if watching:
             await asyncio.wait(watching)
-        run.leases.end(outcome, run.stopped)
+        leases.end(outcome, run.shutdown.reason)
 
 
-@contextmanager
-def _signals(run: Run) -> Iterator[None]:
-    """SIGTERM and SIGINT stop the run, the second one at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # Python hears signals in the main thread only
-        return
-
-    context = contextvars.copy_context()
-
-    def stop(number: int, _: FrameType | None) -> None:
-        run.loop.call_soon_threadsafe(run.stop, signal.Signals(number).name, number, context=context)
-
-    before = {number: signal.signal(number, stop) for number in _SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-async def _watch_for_a_cancel(run: Run, client: PrefectClient, flow_run_id: UUID, ended: asyncio.Event) -> None:
+async def _watch_for_a_cancel(
+    shutdown: Shutdown, client: PrefectClient, flow_run_id: UUID, ended: asyncio.Event
+) -> None:
     """Stops the run when somebody cancels it in Prefect."""
     while not ended.is_set():
         with suppress(TimeoutError):
@@ -98,7 +77,7 @@ async def _watch_for_a_cancel(run: Run, client: PrefectClient, flow_run_id: UUID
         with suppress(httpx.HTTPError, ObjectNotFound):
             state = (await client.read_flow_run(flow_run_id)).state
             if state and (state.is_cancelling() or state.is_cancelled()):
-                run.stop("cancelled in Prefect")
+                shutdown.request("cancelled in Prefect")
                 return
 
 

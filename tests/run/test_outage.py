@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
-from tasks import outage as module
 from tasks.domain.errors import LakeError, LedgerError, Reach
-from tasks.outage import Outage
+from tasks.run import outage as module
+from tasks.run.outage import Outage
 
 
 @pytest.fixture(autouse=True)

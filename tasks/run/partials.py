@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from flows.run import Run
 from tasks.domain.errors import NoObjectError, UnreadableError
 from tasks.domain.expected import Cell
 from tasks.domain.partials import FOLDER, Version, better_of
 from tasks.domain.states import Examination, version_of
 from tasks.inventory import judge
+from tasks.run.run import Run
 
 
 async def keep_aside(run: Run, cell: Cell, seen: Version | None) -> None:
@@ -15,33 +15,33 @@ async def keep_aside(run: Run, cell: Cell, seen: Version | None) -> None:
     if seen is None:
         return
     aside = f"{FOLDER}/{cell.key}"
-    have = await run.outage.patiently(lambda: run.lake.find(aside))
+    have = await run.outage.patiently(lambda: run.session.lake.find(aside))
     former = await _version(run, cell, aside) if have else None
     if better_of(former, seen) is seen:
-        await run.outage.patiently(lambda: run.lake.put(aside, seen.body, have))
+        await run.outage.patiently(lambda: run.session.lake.put(aside, seen.body, have))
 
 
 async def keep_best(run: Run, cell: Cell, seen: Version | None) -> bool:
     """Stores the best version that was seen under its key, unless what is there is as good. Was it stored?"""
-    have = run.objects.get(cell.key)
+    have = run.known.objects.get(cell.key)
     former = await _version(run, cell, f"{FOLDER}/{cell.key}")
     there = await _version(run, cell, cell.key) if have else None
     best = better_of(there, better_of(former, seen))
     if best is None or best is there or (have and not there):  # nothing goes over what cannot be compared
         return False
     body = best.body
-    stored, is_ours = await run.outage.patiently(lambda: run.lake.put(cell.key, body, have))
+    stored, is_ours = await run.outage.patiently(lambda: run.session.lake.put(cell.key, body, have))
     if not is_ours:  # somebody else has stored another one, which the next look reads
         return False
-    run.objects[cell.key] = stored
-    run.examinations[cell.key] = Examination(*version_of(stored, run.checks[cell.scraper]), best.verdict, run.now())
+    version = version_of(stored, run.session.checks[cell.scraper])
+    run.known.stored(cell.key, stored, Examination(*version, best.verdict, run.session.now()))
     return True
 
 
 async def _version(run: Run, cell: Cell, key: str) -> Version | None:
     """What the lake has under a key; None where there is nothing that can be read."""
     try:
-        body, _ = await run.outage.patiently(lambda: run.lake.get(key))
+        body, _ = await run.outage.patiently(lambda: run.session.lake.get(key))
     except (UnreadableError, NoObjectError):
         return None
     return Version(body, judge(body, cell.fields, run.scrapers[cell.scraper]))

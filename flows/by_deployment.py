@@ -1,23 +1,24 @@
-"""How is a batch of fills fetched by another process? A run of its source's scraper deployment does it."""
+"""How does another process do a batch of fills? As a run of its source's scraper deployment."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import httpx
+from prefect import task
 from prefect.client.schemas.objects import FlowRun
 from prefect.deployments.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled, Cancelling, Crashed, State
 
-from flows.run import Run
+from flows.prefect_run import CURRENT, PrefectRun, end_of
 from tasks.domain.absences import Absence
 from tasks.domain.errors import AdceError
 from tasks.domain.expected import Cell
@@ -27,6 +28,8 @@ from tasks.domain.reasons import Limit
 from tasks.domain.seasons import window
 from tasks.domain.wording import duration
 from tasks.prefect_api import trouble
+from tasks.run.dispatcher import End
+from tasks.run.run import Run
 
 log = logging.getLogger(__name__)
 
@@ -37,12 +40,43 @@ _TO_END = 10.0  # seconds beyond the grace that a run which was told to stop may
 _TO_AGREE = 90.0  # seconds in which Prefect may call a run at work that the ledger does not know yet, or has ended
 
 
-async def check_deployments(run: Run, sources: Iterable[str]) -> None:
+@task(name="batch", task_run_name="{name}")
+async def run_batch(name: str, execution: str, attempt: int) -> State[Any]:
+    """One scraper subflow for some fills, wherever its deployment runs; its state is this task's."""
+    here = CURRENT.get()
+    fills = here.fills_of(execution)
+    flow_run = await hand_over(here, fills, attempt)
+    state = await here.in_its_loop(see_through(here, flow_run, fills, lambda: here.has_begun(execution)))
+    return State(type=state.type, name=state.name, message=state.message)  # Prefect would make another of the child's
+
+
+class ByDeployment:
+    """Has fills of one source done by a run of the source's scraper deployment."""
+
+    takes_batches = True
+
+    def __init__(self, here: PrefectRun):
+        self._here = here
+
+    async def prepare(self, sources: set[str]) -> None:
+        """Raises AdceError for a source whose scraper deployment Prefect does not have."""
+        await check_deployments(self._here, sources)
+
+    async def ready(self) -> None:
+        """Returns when the Prefect API answers. Raises AdceError if that takes too long."""
+        await self._here.answers()
+
+    async def execute(self, fills: Sequence[Fill], attempt: int, begun: Callable[[], None]) -> End:
+        name = f"{fills[0].dataset} {fills[0].days} {fills[0].kind.value}"
+        return await end_of(await run_batch.submit(name, self._here.execute(fills, begun), attempt))
+
+
+async def check_deployments(here: PrefectRun, sources: Iterable[str]) -> None:
     """Raises AdceError for a source whose scraper deployment Prefect does not have."""
-    assert run.client is not None
-    for name in (run.config.scraper.format(source=source) for source in sources):
+    assert here.client is not None
+    for name in (here.run.config.scraper.format(source=source) for source in sources):
         try:
-            await run.client.read_deployment_by_name(name)
+            await here.client.read_deployment_by_name(name)
         except httpx.TransportError as error:
             raise AdceError(f"the Prefect API {trouble(error)}; is the server up?") from None
         except ObjectNotFound:
@@ -52,12 +86,12 @@ async def check_deployments(run: Run, sources: Iterable[str]) -> None:
             ) from None
 
 
-async def hand_over(run: Run, fills: Sequence[Fill], attempt: int) -> FlowRun:
+async def hand_over(here: PrefectRun, fills: Sequence[Fill], attempt: int) -> FlowRun:
     """Has Prefect schedule a run for fills of one source, as a subflow of the flow run that this is called in.
 
     The same fills and attempt of a run are scheduled once, however often it is asked.
     """
-    first = fills[0]
+    run, first = here.run, fills[0]
     gaps = [gap for fill in fills for gap in fill.gaps]
     more = f" and {len(fills) - 1} more" if len(fills) > 1 else ""
     tags = {"adce", f"source:{first.source}", f"priority:{first.priority.value}"}
@@ -65,12 +99,12 @@ async def hand_over(run: Run, fills: Sequence[Fill], attempt: int) -> FlowRun:
         "source": first.source,
         "keys": [gap.cell.key for gap in gaps],
         **_span([gap.cell for gap in gaps]),
-        "part_of": run.id,
-        "ends": run.ends.isoformat(),
-        "as_of": run.as_of and run.as_of.isoformat(),
-        "priority": run.priority and run.priority.value,
+        "part_of": run.session.id,
+        "ends": run.session.ends.isoformat(),
+        "as_of": run.session.as_of and run.session.as_of.isoformat(),
+        "priority": run.planner.priority and run.planner.priority.value,
         "lake": run.pairing and run.pairing.mark.id,
-        "ledger": run.ledger.id,
+        "ledger": run.session.ledger.id,
     }
     for tries_left in reversed(range(_TRIES)):
         try:
@@ -80,14 +114,14 @@ async def hand_over(run: Run, fills: Sequence[Fill], attempt: int) -> FlowRun:
                 flow_run_name=f"{first.dataset} {first.days} {first.kind.value}{more}",
                 tags=sorted(tags | {f"dataset:{fill.dataset}" for fill in fills}),
                 work_queue_name=first.priority.value.lower(),
-                idempotency_key=f"{run.id} {first.id} {attempt}",
+                idempotency_key=f"{run.session.id} {first.id} {attempt}",
                 timeout=0,
             )
             break
         except httpx.TransportError:  # it may be scheduled already, or not
             if not tries_left:
                 raise
-            await run.in_its_loop(run.prefect_answers())
+            await here.in_its_loop(here.answers())
     return flow_run
 
 
@@ -107,31 +141,34 @@ def _span(cells: Sequence[Cell]) -> dict[str, Any]:
     }
 
 
-async def see_through(run: Run, flow_run: FlowRun, fills: Sequence[Fill]) -> State[None]:
-    """Waits for the end of a run that was handed over; what became of each file is in `run.outcomes` then.
+async def see_through(
+    here: PrefectRun, flow_run: FlowRun, fills: Sequence[Fill], begun: Callable[[], None]
+) -> State[None]:
+    """Waits for the end of a run that was handed over; what became of each file is in the run's outcomes then.
+
+    `begun` is called when a worker has taken it.
 
     One that no worker takes in time is cancelled; one whose process has died, or never begins, is called crashed.
     """
+    run = here.run
     keys = [key for fill in fills for key in fill.keys]
-    works = {gap.cell.work for fill in fills for gap in fill.gaps}
     try:
-        state, limit = await _end_of(run, flow_run, fills)
-        record = run.ledger.runs.of_flow_run(str(flow_run.id))
+        state, limit = await _end_of(here, flow_run, begun)
+        record = run.session.ledger.runs.of_flow_run(str(flow_run.id))
         if record is not None:
-            run.examinations |= run.ledger.objects.examined(keys)
-            run.absences |= run.ledger.absences.now(keys)
-            outcomes = run.ledger.attempts.outcomes_of(record.id)
-            run.outcomes |= {key: _as_proved(outcome, run.absences.get(key)) for key, outcome in outcomes.items()}
+            run.known.examinations |= run.session.ledger.objects.examined(keys)
+            run.known.absences |= run.session.ledger.absences.now(keys)
+            outcomes = run.session.ledger.attempts.outcomes_of(record.id)
+            run.outcomes.add(_as_proved(outcome, run.known.absences.get(key)) for key, outcome in outcomes.items())
             await _look_for(run, [gap.cell for fill in fills for gap in fill.gaps])
         if record is not None and record.failed:  # by an error of its own, as when Prefect was away: once more, then
             return Crashed(message=state.message)
         if state.is_cancelled() or (record is not None and record.ended and not record.died):
-            for key in (key for key in keys if key not in run.outcomes):
-                left = run.left_because(limit, f"its scraper run left it: {state.message or state.name}")
-                run.outcomes[key] = FileOutcome.deferred(key, left)
+            left = run.session.left_to_the_next_run(limit, f"its scraper run left it: {state.message or state.name}")
+            run.outcomes.add([FileOutcome.deferred(key, left) for key in keys if key not in run.outcomes])
         return state
     finally:
-        run.leases.release(works)
+        run.release(fills)
 
 
 def _as_proved(outcome: FileOutcome, absence: Absence | None) -> FileOutcome:
@@ -148,70 +185,70 @@ async def _look_for(run: Run, cells: Sequence[Cell]) -> None:
     """
     schedules = {cell.key for cell in cells if run.config.datasets[cell.dataset].lists_games}
     untold = {cell.key for cell in cells} - run.outcomes.keys()
-    found = await run.lake.find_all(untold | schedules)
+    found = await run.session.lake.find_all(untold | schedules)
     for key in untold & found.keys():
-        had = run.objects.get(key)
+        had = run.known.objects.get(key)
         if had is None or had.etag != found[key].etag:
-            run.outcomes[key] = FileOutcome(key, Outcome.STORED, bytes=found[key].size)
-    run.objects |= found
-    await run.examine([cell for cell in cells if cell.key in untold & found.keys() and not run.is_examined(cell)])
+            run.outcomes.add([FileOutcome(key, Outcome.STORED, bytes=found[key].size)])
+    run.known.objects |= found
+    await run.read([cell for cell in cells if cell.key in untold & found.keys() and not run.known.is_examined(cell)])
 
 
-async def _end_of(run: Run, flow_run: FlowRun, fills: Sequence[Fill]) -> tuple[State[None], Limit]:
+async def _end_of(here: PrefectRun, flow_run: FlowRun, begun: Callable[[], None]) -> tuple[State[None], Limit]:
     """The state in which it ended, and the limit of files that it left without a word."""
-    assert run.client is not None
+    run = here.run
+    assert here.client is not None
     handed_over = time.monotonic()
-    left = (run.ends - datetime.now(UTC)).total_seconds()
+    left = (run.session.ends - datetime.now(UTC)).total_seconds()
     patience = min(run.config.reconcile.start_within.total_seconds(), max(left, _LOOK_EVERY))
     apart_since: float | None = None
     has_started = told_to_stop = False
     while True:
         try:
-            state = (await run.client.read_flow_run(flow_run.id)).state
+            state = (await here.client.read_flow_run(flow_run.id)).state
             assert state is not None
             if not state.is_scheduled():
-                for fill in fills:
-                    run.started[fill.id].set()
-            run.leases.bury_the_dead()
-            record = run.ledger.runs.of_flow_run(str(flow_run.id))
+                begun()
+            run.session.leases.bury_the_dead()
+            record = run.session.ledger.runs.of_flow_run(str(flow_run.id))
             at_work = record is not None and not record.ended
             if state.is_final() and not at_work:  # at work, it holds its marks yet, whatever Prefect was told
-                return state, Limit.STOPPED if run.stopped else Limit.SCRAPER_RUN
+                return state, Limit.STOPPED if run.shutdown.reason else Limit.SCRAPER_RUN
             now = time.monotonic()
             if state.is_running() and not has_started:
                 run.has_started(now - handed_over)
                 has_started = True
-            begun = state.is_running() or state.is_cancelling()
-            apart_since = (apart_since or now) if begun and not at_work else None
+            is_begun = state.is_running() or state.is_cancelling()
+            apart_since = (apart_since or now) if is_begun and not at_work else None
             if (record is not None and record.died) or (apart_since and now - apart_since > _TO_AGREE):
                 crashed: State[None] = Crashed(message="its process died" if not record or record.died else _UNTOLD)
-                await _set(run, flow_run.id, crashed)
+                await _set(here, flow_run.id, crashed)
                 return crashed, Limit.SCRAPER_RUN
-            if run.stopped and not told_to_stop and not state.is_final():
-                await _set(run, flow_run.id, Cancelling() if begun else Cancelled())
+            if run.shutdown.reason and not told_to_stop and not state.is_final():
+                await _set(here, flow_run.id, Cancelling() if is_begun else Cancelled())
                 told_to_stop = True
-            elif not (run.stopped or begun or state.is_final()) and now - handed_over > patience:
+            elif not (run.shutdown.reason or is_begun or state.is_final()) and now - handed_over > patience:
                 within = timedelta(seconds=round(patience))
                 if state.is_pending():  # its process has died before it could say so, or nobody could be told
                     lost: State[None] = Crashed(
                         message=f"a worker took it, and it had not begun after {duration(within)}"
                     )
-                    await _set(run, flow_run.id, lost)
+                    await _set(here, flow_run.id, lost)
                     return lost, Limit.SCRAPER_RUN
                 why = f"no worker has begun it within {duration(within)}"
                 log.warning("%s: %s; is a worker of pool %r up?", flow_run.name, why, flow_run.work_pool_name)
                 never: State[None] = Cancelled(message=why)
-                await _set(run, flow_run.id, never)
+                await _set(here, flow_run.id, never)
                 return never, Limit.START_WITHIN
         except ObjectNotFound:
             return Crashed(message="it was deleted in Prefect"), Limit.SCRAPER_RUN
         except httpx.HTTPError:
             apart_since = None  # the Prefect API is away: the run goes on without it, and this waits
-        if run.stopped and time.monotonic() > run.cut_short_at + _TO_END:
+        if run.shutdown.reason and time.monotonic() > run.shutdown.cut_short_at + _TO_END:
             return Cancelled(message="it was told to stop, and has not ended yet"), Limit.STOPPED
         await asyncio.sleep(_LOOK_EVERY)
 
 
-async def _set(run: Run, flow_run: UUID, state: State[None]) -> None:
-    assert run.client is not None
-    await run.client.set_flow_run_state(flow_run, state, force=state.is_crashed())
+async def _set(here: PrefectRun, flow_run: UUID, state: State[None]) -> None:
+    assert here.client is not None
+    await here.client.set_flow_run_state(flow_run, state, force=state.is_crashed())

@@ -1,0 +1,92 @@
+"""What does a run of a flow open? The lake, the ledger, the rate buckets, and the connections to the sites."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime, timedelta
+
+from prefect.client.orchestration import PrefectClient
+
+from config.models import Config, Priority
+from flows.control import at_work
+from flows.prefect_run import CURRENT, PrefectRun
+from tasks.buckets import client_for_buckets, open_buckets
+from tasks.domain.expected import Selection
+from tasks.domain.holds import PROBE_PATIENCE
+from tasks.domain.lanes import LATENCY
+from tasks.domain.pacing import spacing
+from tasks.domain.rollout import scrapers, source_for
+from tasks.domain.times import SKEW
+from tasks.fetch import SourceClient
+from tasks.gate import Gate
+from tasks.observe.session import Part, open_session
+from tasks.run.run import Run
+
+
+@asynccontextmanager
+async def open_run(
+    config: Config,
+    selection: Selection,
+    *,
+    as_of: datetime | None = None,
+    max_fills: int | None = None,
+    priority: Priority | None = None,
+    part: Part | None = None,
+    fetches: bool = True,
+) -> AsyncIterator[PrefectRun]:
+    """A run with its lake and ledger open and, if it `fetches`, its buckets checked and its sites ready to be asked.
+
+    Raises an AdceError that names what cannot be opened.
+    """
+    async with open_session(config, selection, as_of=as_of, fetches=fetches, part=part) as session:
+        here = PrefectRun(Run(session, max_fills=max_fills, priority=priority))
+        token = CURRENT.set(here)
+        try:
+            if fetches:
+                async with client_for_buckets() as client, AsyncExitStack() as stack:
+                    here.client = client
+                    here.run.sources = await _open_sources(here, client)
+                    for source in here.run.sources.values():
+                        source.why_not = session.leases.why_lost
+                        stack.push_async_callback(source.close)
+                    await stack.enter_async_context(at_work(here, client))
+                    yield here
+            else:
+                yield here
+        finally:
+            CURRENT.reset(token)
+
+
+async def _open_sources(here: PrefectRun, client: PrefectClient) -> dict[str, SourceClient]:
+    """The sites that are switched on, each behind its bucket. Raises BucketError unless every bucket is right."""
+    run, config = here.run, here.run.config
+    # A clock that was set stands still: the plan has said all of maintenance.
+    windows = config.maintenance if run.session.as_of is None else ()
+    return {
+        name: SourceClient(
+            name,
+            config.sources[name],
+            bucket,
+            Gate(
+                name,
+                config.sources[name],
+                config.reconcile.breaker,
+                run.session.ledger,
+                windows,
+                _longest_probe(config, name),
+            ),
+            run.planner.latencies.get(name, LATENCY),
+            outage=run.outage,
+        )
+        for name, bucket in (await open_buckets(client, config, here.api_outage)).items()
+    }
+
+
+def _longest_probe(config: Config, source: str) -> timedelta:
+    """After which a probe of a source is given up at the latest, whatever it asks for and in whichever way."""
+    ways = [config.sources[source], *(source_for(config, source, rollout) for rollout in config.rollout)]
+    commands = [dataset.command for dataset in scrapers(config).values() if dataset.source == source]
+    lasts = [timedelta(seconds=way.timeouts.total) for way in ways] + [c.timeout for c in commands if c]
+    requests = max(way.connections for way in ways) + max(c.requests if c else 1 for c in [None, *commands])
+    return PROBE_PATIENCE + max(*lasts, requests * timedelta(seconds=spacing(config.sources[source].rates))) + SKEW

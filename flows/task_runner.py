@@ -1,0 +1,33 @@
+"""How many fills run at once? Prefect's concurrent task runner, with a limit."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+
+from prefect.task_runners import ConcurrentTaskRunner
+
+from config.load import load_config
+
+
+class FillTaskRunner(ConcurrentTaskRunner):
+    """Prefect's concurrent task runner with a limit: `reconcile.max_concurrent` tasks run at once.
+
+    Prefect 2 starts submitted tasks in any order, since each submission first makes an API call in the
+    background. A submitter that wants an order submits no more than run, and awaits each start.
+    """
+
+    def __init__(self, max_workers: int | None = None):
+        super().__init__()  # type: ignore[no-untyped-call]  # Prefect does not annotate it
+        self.max_workers = max_workers
+
+    def duplicate(self) -> FillTaskRunner:
+        return type(self)(self.max_workers)
+
+    async def _start(self, exit_stack: AsyncExitStack) -> None:
+        await super()._start(exit_stack)
+        self._workers = asyncio.Semaphore(self.max_workers or load_config().reconcile.max_concurrent)
+
+    async def _run_and_store_result(self, key, call):  # type: ignore[no-untyped-def]
+        async with self._workers:
+            await super()._run_and_store_result(key, call)

@@ -1,0 +1,38 @@
+"""What would a reconcile do now?"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from config.models import Config
+from tasks.domain.expected import Selection
+from tasks.observe.look import Look, Reader, look_at_lake
+from tasks.observe.planner import Planner
+from tasks.observe.session import Session, open_session
+from tasks.report import Report
+
+
+async def plan_lake(
+    config: Config, selection: Selection, *, as_of: datetime | None = None, max_fills: int | None = None
+) -> Report:
+    """What a reconcile would do now. Fetches nothing; first sightings are kept unless the clock is set."""
+    async with open_session(config, selection, as_of=as_of) as session:
+        look = await look_at_lake(session, Reader(session), remember=as_of is None)
+        report = report_of(session, look, Planner(session, max_fills))
+        if as_of is None:
+            session.ledger.plans.keep(report.plan_document(), session.now(), session.id)
+        return report
+
+
+def report_of(session: Session, look: Look, planner: Planner) -> Report:
+    """The plan that follows from a look, as a report."""
+    plan = planner.plan(look.gaps(session.selection.keys), look.known.absences)
+    return Report(
+        look.survey,
+        planner.foresee(plan.fills),
+        plan.deferred,
+        session.config,
+        planner.holds(),
+        performance=session.ledger.attempts.performance(),
+        rollouts=planner.rollouts(),
+    )

@@ -1,0 +1,53 @@
+"""What is known of the files in the lake: what is there, what was read in it, and what its source has said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from tasks.domain.absences import Absence
+from tasks.domain.agreement import Disagreement
+from tasks.domain.expected import Cell
+from tasks.domain.states import Examination, LakeObject, Unreadable, taken_at
+from tasks.domain.verdicts import Verdict
+
+
+@dataclass
+class Knowledge:
+    """All by key. A look fills it; what a run stores afterwards is added to it."""
+
+    objects: dict[str, LakeObject] = field(default_factory=dict)
+    examinations: dict[str, Examination] = field(default_factory=dict)
+    unreadable: dict[str, Unreadable] = field(default_factory=dict)
+    absences: dict[str, Absence] = field(default_factory=dict)
+    obstacles: dict[str, str] = field(default_factory=dict)  # what stands in place of a file
+    first_seen: dict[str, datetime] = field(default_factory=dict)  # when a gap was detected
+    disagreements: list[Disagreement] = field(default_factory=list)
+    last_file: int = 0  # the number of the last attempt in the ledger before the lake was listed
+
+    def is_examined(self, cell: Cell) -> bool:
+        """Has the version that the lake has now been read, by this check or by a former one?"""
+        have, known = self.objects.get(cell.key), self.examinations.get(cell.key)
+        return bool(have and known and known.is_of(have))
+
+    def verdicts(self, cells: Iterable[Cell]) -> dict[str, Verdict]:
+        """What was found in the versions that the lake has now."""
+        return {cell.key: self.examinations[cell.key].verdict for cell in cells if self.is_examined(cell)}
+
+    def taken(self, cells: Iterable[Cell], now: datetime, horizon: datetime) -> dict[str, datetime]:
+        """When the examined files were taken from their source, as far as that can be known."""
+        times = {
+            cell.key: taken_at(self.objects[cell.key], self.examinations[cell.key], now, horizon)
+            for cell in cells
+            if self.is_examined(cell)
+        }
+        return {key: at for key, at in times.items() if at is not None}
+
+    def stored(self, key: str, have: LakeObject, examination: Examination) -> None:
+        """There is an object under the key now, in which this was found."""
+        self.objects[key], self.examinations[key] = have, examination
+
+    def gone(self, key: str) -> None:
+        """There is nothing under the key any more."""
+        self.objects.pop(key, None)

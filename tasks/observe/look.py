@@ -1,0 +1,317 @@
+"""How is the lake looked at? List, read what is new, expect, judge: for everything, a selection, or some files."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from tasks.domain.agreement import believed, compare, untouched
+from tasks.domain.errors import SelectionError
+from tasks.domain.expected import Cell, calendar_cells, game_cells, needing
+from tasks.domain.games import Game
+from tasks.domain.keys import fixed_folder
+from tasks.domain.plan import Gap
+from tasks.domain.states import LakeObject, without_false_time
+from tasks.domain.survey import Survey, expected_cells, listed_games, take_survey
+from tasks.domain.unknown import find_unknown
+from tasks.inventory import examine_stored, list_lake
+from tasks.observe.knowledge import Knowledge
+from tasks.observe.session import Session
+from tasks.progress import PROGRESS
+
+log = logging.getLogger(__name__)
+
+_FEW = 1000  # files of a selection by key of which each is asked for, rather than their folders listed
+_FEW_CELLS = 200  # likewise of cells that are given
+
+
+@dataclass(frozen=True)
+class Look:
+    """Where each cell stood at one moment, and what was known then. What is stored later is added to `known`."""
+
+    survey: Survey
+    known: Knowledge
+
+    def gaps(self, named: Collection[str] = ()) -> list[Gap]:
+        """The gaps that are to be fetched; see Survey.gaps."""
+        return self.survey.gaps(self.known.first_seen, named)
+
+
+class Reader:
+    """Reads stored bodies that the present checks have not read: in a session no more than `at_most`."""
+
+    def __init__(self, session: Session, at_most: int | None = None, *, records: bool = True):
+        """What is found is recorded in the ledger, unless it is about a lake that is only supposed."""
+        self.records = records
+        self._session = session
+        self._left = session.config.reconcile.examine_at_most if at_most is None else at_most
+
+    async def read(self, known: Knowledge, cells: Iterable[Cell]) -> bool:
+        """Adds to what is known what the bodies of some cells say; was anything learnt?
+
+        Raises LakeError when the lake does not answer any more; what was found until then is kept.
+        """
+        session = self._session
+        found = await examine_stored(
+            session.lake,
+            session.config,
+            cells,
+            known.objects,
+            known.examinations,
+            known.unreadable,
+            self._left,
+            session.begun,
+            lambda done, total: PROGRESS.get()("Looking into stored files", done, total),
+        )
+        self._left -= len(found)
+        known.examinations |= found.read
+        known.unreadable = {k: seen for k, seen in known.unreadable.items() if k not in found.read} | found.unreadable
+        if self.records:
+            session.ledger.objects.record(found.read, found.unreadable, known.objects, session.begun)
+        if found.trouble:
+            raise found.trouble
+        return len(found) > 0
+
+
+async def look_at_lake(
+    session: Session, reader: Reader, *, remember: bool, listing: Mapping[str, LakeObject] | None = None
+) -> Look:
+    """Where every selected cell stands, by a fresh listing, or by one that is given.
+
+    With `remember`, gaps that are seen for the first time are noted in the ledger, and those that are closed forgotten.
+    """
+    with _many_objects():
+        return await _look_at_lake(session, reader, remember and listing is None, listing)
+
+
+async def look_at_cells(session: Session, cells: Mapping[str, Cell]) -> Look:
+    """Where some cells stand, as a look at the whole lake would find them; no more is asked for than they need."""
+    reader = Reader(session, _FEW_CELLS)
+    known = _remembered(session, cells)
+    known.objects = await _objects_of(session, cells)
+    taken = known.taken(cells.values(), session.now(), session.horizon())
+    known.disagreements = untouched(believed(session.ledger.disagreements.now(), session.horizon()), taken)
+    known.obstacles = _obstacles(session, known, cells)
+    survey = await _judge_and_read(session, reader, known, cells)
+    known.first_seen = session.ledger.gaps.first_seen(cells)
+    return Look(survey, known)
+
+
+def newly_due(session: Session, known: Knowledge, schedules: Iterable[Cell]) -> Look:
+    """Where the games stand of schedules that have just been stored; their gaps are noted in the ledger."""
+    schedules = list(schedules)
+    games = listed_games(session.config, schedules, known.verdicts(schedules))
+    cells = {
+        cell.key: cell
+        for schedule, listed in games.items()
+        for cell in game_cells(session.config, schedule, listed, session.now(), session.selection)
+    }
+    known.obstacles |= _obstacles(session, known, cells)
+    survey = _judge(session, known, cells)
+    known.first_seen |= _first_seen(session, cells, remember=True)
+    look = Look(survey, known)
+    session.ledger.gaps.record(gap for gap in look.gaps() if gap.cell.key not in known.first_seen)
+    return look
+
+
+def check_keys(session: Session, survey: Survey) -> None:
+    """Raises SelectionError for files that were asked for by key and that nothing expects."""
+    accounted = survey.cells.keys() | set(survey.unknown_keys)
+    unexpected = [key for key in session.selection.keys if key not in accounted]
+    if unexpected:
+        more = f" (and {len(unexpected) - 1} more)" if len(unexpected) > 1 else ""
+        raise SelectionError(f"{unexpected[0]} is not expected{more}; `adce why {unexpected[0]}` tells why")
+
+
+async def _look_at_lake(
+    session: Session, reader: Reader, remember: bool, listing: Mapping[str, LakeObject] | None
+) -> Look:
+    config, selection, now = session.config, session.selection, session.now()
+    calendar = list(calendar_cells(config, now, selection))
+    last_file = session.ledger.attempts.last_file()  # first: what is stored from now on may be missed below
+    few = bool(selection.keys) and len(selection.keys) + len(calendar) <= _FEW
+    wanted = [*selection.keys, *(cell.key for cell in calendar)] if few else None
+    remembering = asyncio.create_task(asyncio.to_thread(_remembered, session, wanted))
+    try:
+        objects = await _objects(session, wanted) if listing is None else dict(listing)
+    finally:
+        await asyncio.wait({remembering})
+    known = remembering.result()
+    known.objects, known.last_file = objects, last_file
+    schedules = [cell for cell in calendar if config.datasets[cell.dataset].lists_games]
+    await reader.read(known, schedules)
+    verdicts = known.verdicts(calendar)
+    games = listed_games(config, calendar, verdicts)
+    _compare(session, known, schedules, games, remember)
+    cells = expected_cells(config, games, selection, now)
+    if listing is None:
+        keys = [*cells, *(cell.key for cell in calendar)]
+        known.obstacles = await asyncio.to_thread(_obstacles, session, known, keys)
+    survey = await _judge_and_read(session, reader, known, cells)
+    survey = _with_unknown(session, known, survey, schedules, verdicts)
+    known.first_seen = _first_seen(session, cells, remember=remember)
+    look = Look(survey, known)
+    if remember:
+        _forget_false_times(session, look)
+        new = [gap for gap in look.gaps() if gap.cell.key not in known.first_seen]
+        session.ledger.gaps.record(new)
+        session.ledger.gaps.close(key for key in known.first_seen if survey.statuses[key].kind is None)
+    return look
+
+
+def _remembered(session: Session, keys: Iterable[str] | None) -> Knowledge:
+    """What the ledger knows of some files, or of all."""
+    keys = None if keys is None else list(keys)
+    ledger = session.ledger
+    return Knowledge(
+        examinations=ledger.objects.examined(keys),
+        unreadable=ledger.objects.unreadable(keys),
+        absences=ledger.absences.now(keys),
+    )
+
+
+async def _objects(session: Session, wanted: Collection[str] | None) -> dict[str, LakeObject]:
+    """What the lake holds of some files, or in the folders of the selected datasets."""
+    progress = PROGRESS.get()
+    progress("Listing the lake", 0, 1)
+    if wanted is None:
+        config, has = session.config, session.selection.has
+        in_use = {d.schedule for n, d in config.datasets.items() if has(n, d)}
+        datasets = [d for n, d in config.datasets.items() if has(n, d) or n in in_use]
+        objects = await list_lake(session.lake, datasets)
+    else:
+        objects = await session.lake.find_all(wanted)
+    progress("Listing the lake", 1, 1)
+    return objects
+
+
+async def _objects_of(session: Session, cells: Mapping[str, Cell]) -> dict[str, LakeObject]:
+    if len(cells) <= _FEW_CELLS:
+        return await session.lake.find_all(cells)
+    datasets = [session.config.datasets[name] for name in {cell.dataset for cell in cells.values()}]
+    return await session.lake.list({fixed_folder(key) for dataset in datasets for key in dataset.keys})
+
+
+def _obstacles(session: Session, known: Knowledge, keys: Iterable[str]) -> dict[str, str]:
+    return session.lake.obstacles(key for key in keys if key not in known.objects)
+
+
+def _judge(session: Session, known: Knowledge, cells: Mapping[str, Cell]) -> Survey:
+    """The state of each cell, by what is known."""
+    return take_survey(
+        session.config,
+        cells,
+        known.objects,
+        known.examinations,
+        session.checks,
+        session.now(),
+        known.absences,
+        session.leases.marks(),
+        known.unreadable,
+        known.disagreements,
+        known.obstacles,
+        session.horizon(),
+    )
+
+
+async def _judge_and_read(session: Session, reader: Reader, known: Knowledge, cells: Mapping[str, Cell]) -> Survey:
+    """The same, after the bodies were read that nobody has read, as far as the reader may."""
+    survey = _judge(session, known, cells)
+    if survey.unseen and await reader.read(known, survey.unseen):
+        survey = _judge(session, known, cells)
+    return survey
+
+
+def _compare(
+    session: Session,
+    known: Knowledge,
+    schedules: Iterable[Cell],
+    games: Mapping[str, Iterable[Game]],
+    remember: bool,
+) -> None:
+    """Which schedules of the running season list fewer games than another source's?
+
+    What is remembered of those that are not looked at now stays as it is.
+    """
+    now, horizon = session.now(), session.horizon()
+    schedules = list(schedules)
+    before = believed(session.ledger.disagreements.now(), horizon)
+    taken = known.taken(schedules, now, horizon)
+    comparison = compare(session.config, schedules, known.examinations, taken, games, before, now)
+    known.disagreements = comparison.found
+    if not remember:
+        return
+    found = [one for one in comparison.found if one not in before]
+    for one in found:
+        if one.next_look() is None:
+            log.warning("%s lists %s; looking again did not change that", one.key, one.what)
+    session.ledger.disagreements.record(found, comparison.mended)
+
+
+def _with_unknown(
+    session: Session, known: Knowledge, survey: Survey, schedules: Iterable[Cell], read: Collection[str]
+) -> Survey:
+    """The same, with what is unknown of the selection; the games of the schedules that were `read` count.
+
+    A part of another run is about files that this has found to be expected, and about no schedule of theirs.
+    """
+    if session.part:
+        return survey
+    config, selection = session.config, session.selection
+    needed = needing(config, selection)
+    if not selection.keys:
+        asked = {name for name, dataset in config.datasets.items() if selection.has(name, dataset)}
+        needed_by = {name: ", ".join(by) for name, by in needed.items() if name not in asked}
+        return replace(survey, unknown=find_unknown(needed, schedules, survey.statuses, read), needed_by=needed_by)
+    unlisted = {key: session.keys.dataset_of(key) for key in selection.keys if key not in survey.cells}
+    needed = {name: {d: first for d, first in by.items() if d in unlisted.values()} for name, by in needed.items()}
+    statuses = _judge(session, known, {cell.key: cell for cell in schedules}).statuses
+    unknown = find_unknown(needed, schedules, statuses, read)
+    datasets = {part.dataset for part in unknown}
+    keys = tuple(key for key, dataset in unlisted.items() if dataset in datasets)
+    return replace(survey, unknown=unknown, unknown_keys=keys)
+
+
+def _first_seen(session: Session, keys: Iterable[str], *, remember: bool) -> dict[str, datetime]:
+    """When each of the gaps was first detected. Those that were so under a wrong clock are detected anew."""
+    known, horizon = session.ledger.gaps.first_seen(keys), session.horizon()
+    ahead = [key for key, at in known.items() if at > horizon]
+    if ahead and remember:
+        session.ledger.gaps.close(ahead)
+    return {key: at for key, at in known.items() if at <= horizon} if ahead else known
+
+
+def _forget_false_times(session: Session, look: Look) -> None:
+    """Files that were fetched under a clock that was ahead count as older from now on."""
+    known, cells, horizon = look.known, look.survey.cells, session.horizon()
+    false = {
+        key: without_false_time(seen, known.objects.get(key), cells[key], horizon)
+        for key, seen in known.examinations.items()
+        if seen.fetched is not None and seen.fetched > horizon and key in cells
+    }
+    if false:
+        log.warning("%s files were fetched under a clock that was ahead; they count as older", len(false))
+        known.examinations |= false
+        session.ledger.objects.record(false)
+
+
+@contextmanager
+def _many_objects() -> Iterator[None]:
+    """Without the garbage collector, which goes through all of millions of objects again and again.
+
+    It does not go through them afterwards either: they are freed when nobody has them any more.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    gc.unfreeze()  # those of the look before
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if was_on:
+            gc.enable()

@@ -138,7 +138,7 @@ def test_a_whole_file_stays_present_when_a_look_for_corrections_finds_none_at_th
 
 DAY_OVER = a_board().due_at  # the board of that day is looked at again every hour
 BOARD = an_object(modified=DAY_OVER)
-LISTED = Examination(version_of(BOARD, "present"), whole(), DAY_OVER)
+LISTED = Examination(*version_of(BOARD, "present"), whole(), DAY_OVER)
 GONE = Absence(a_board().key, "HTTP 404", DAY_OVER + HOUR, DAY_OVER + 25 * HOUR, 3, DAY_OVER + 745 * HOUR)
 BACKING_OFF = replace(GONE, first=DAY_OVER + 23 * HOUR, until=None)
 

@@ -11,13 +11,12 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from tasks.history import FileOutcome
 
 from blocks.store import Store
 from tasks.domain.errors import AdceError
 from tasks.domain.expected import Selection
 from tasks.domain.holds import Hold
-from tasks.domain.outcomes import Outcome
+from tasks.domain.outcomes import FileOutcome, Outcome
 from tasks.domain.plan import Fill, Plan
 from tasks.domain.reasons import Limit
 from tasks.fetch import SourceClient

@@ -219,7 +219,7 @@ def _of_selection(config: Config, ledger: Ledger, selection: Selection, now: dat
 
 def _of_game(config: Config, ledger: Ledger, game: str, now: datetime) -> dict[str, Cell]:
     """The cells of one game, from the schedules that the ledger remembers to list it."""
-    keys = ledger.objects.schedules_that_list(game)
+    keys = ledger.games.schedules_that_list(game)
     patterns = KeyPatterns(config)
     found = {key: name for key in keys if (name := patterns.dataset_of(key))}
     chosen = Selection(datasets=tuple(set(found.values())))

@@ -14,6 +14,7 @@ from tasks.ledger.corrections import Corrections
 from tasks.ledger.database import Database
 from tasks.ledger.disagreements import Disagreements, disagreements_table
 from tasks.ledger.fills import Fills
+from tasks.ledger.games import Games, games_table
 from tasks.ledger.gaps import Gaps, gaps_table
 from tasks.ledger.identity import Identity
 from tasks.ledger.leases import leases_table, marks_table
@@ -25,6 +26,7 @@ _COUNTED = (
     gaps_table,
     objects_table,
     unreadable_table,
+    games_table,
     absences_table,
     disagreements_table,
     holds_table,
@@ -46,7 +48,8 @@ class Ledger:
         """Raises LedgerError where there is none and it is not to `create` one."""
         self.database = database = Database(url, create=create)
         self.identity = Identity(database)
-        self.objects = Objects(database)
+        self.games = Games(database)
+        self.objects = Objects(database, self.games)
         self.gaps = Gaps(database)
         self.absences = Absences(database)
         self.disagreements = Disagreements(database)

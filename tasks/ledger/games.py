@@ -1,43 +1,89 @@
-"""Which games were found in a stored schedule?"""
+"""Which schedule lists which game?"""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
 
+import sqlalchemy as sa
+
 from tasks.domain.games import Game, GameStatus
+from tasks.ledger.database import Database, UtcSeconds, among, metadata, rows
 
+games_table = sa.Table(
+    "games",
+    metadata,
+    sa.Column("schedule", sa.String, primary_key=True),
+    sa.Column("place", sa.Integer, primary_key=True),
+    sa.Column("game", sa.String, nullable=False, index=True),
+    sa.Column("day", sa.String, nullable=False),
+    sa.Column("start", UtcSeconds),
+    sa.Column("status", sa.String, nullable=False),
+    sa.Column("season", sa.String, nullable=False),
+    sa.Column("season_type", sa.String, nullable=False),
+    sa.Column("if_necessary", sa.Boolean, nullable=False),
+    sqlite_with_rowid=False,
+)
 _STATUSES = {status.value: status for status in GameStatus}
-_day = lru_cache(maxsize=10_000)(date.fromisoformat)
+_day = lru_cache(maxsize=20_000)(date.fromisoformat)
 
 
-def games_text(games: tuple[Game, ...]) -> str | None:
-    """As a list of lists of the fields. What only few games have is left out at the end."""
-    if not games:
-        return None
-    return json.dumps(
-        [
-            (
-                *(g.id, g.day.isoformat(), g.start and g.start.timestamp(), g.status.value, g.season, g.season_type),
-                *([True] if g.if_necessary else []),
+@dataclass(frozen=True, slots=True)
+class Games:
+    """The games that were found in stored schedules, by the schedule's key and the place in it."""
+
+    database: Database
+
+    def listed(self, connection: sa.Connection, schedules: Iterable[str] | None = None) -> dict[str, tuple[Game, ...]]:
+        """The games by the key of their schedule, within a transaction: of all, or of some."""
+        columns = games_table.c
+        query = sa.select(*(column for column in columns if column.name != "place"))
+        if schedules is not None:
+            query = query.where(among(connection, columns.schedule, schedules))
+        found: dict[str, list[Game]] = {}
+        texts: dict[str, str] = {}  # each once in memory
+        text = texts.setdefault
+        for schedule, game, day, start, status, season, season_type, if_necessary in rows(
+            connection, query.order_by(columns.schedule, columns.place)
+        ):
+            entry = Game(
+                game,
+                _day(day),
+                None if start is None else datetime.fromtimestamp(start, UTC),
+                _STATUSES[status],
+                text(season, season),
+                text(season_type, season_type),
+                bool(if_necessary),
             )
-            for g in games
-        ],
-        separators=(",", ":"),
-    )
+            if schedule in found:
+                found[schedule].append(entry)
+            else:
+                found[schedule] = [entry]
+        return {schedule: tuple(games) for schedule, games in found.items()}
 
+    def schedules_that_list(self, game: str) -> list[str]:
+        """The keys of the stored schedules in which a game was found."""
+        query = sa.select(games_table.c.schedule).where(games_table.c.game == game).distinct()
+        return self.database.read(lambda connection: list(connection.execute(query).scalars()))
 
-def games_from(text: str) -> tuple[Game, ...]:
-    return tuple(
-        Game(
-            game,
-            _day(day),
-            None if start is None else datetime.fromtimestamp(start, UTC),
-            _STATUSES[status],
-            season,
-            season_type,
-            *more,
-        )
-        for game, day, start, status, season, season_type, *more in json.loads(text)
-    )
+    def write(self, connection: sa.Connection, listed: Mapping[str, Iterable[Game]]) -> None:
+        """What was found in some files, in place of what was found in them before, within a transaction."""
+        connection.execute(games_table.delete().where(among(connection, games_table.c.schedule, listed)))
+        entries = [
+            {
+                "schedule": schedule,
+                "place": place,
+                "game": game.id,
+                "day": game.day.isoformat(),
+                "start": game.start,
+                "status": game.status.value,
+                "season": game.season,
+                "season_type": game.season_type,
+                "if_necessary": game.if_necessary,
+            }
+            for schedule, games in listed.items()
+            for place, game in enumerate(games)
+        ]
+        self.database.insert(connection, games_table, entries)

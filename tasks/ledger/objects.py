@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from tasks.domain.states import Content, Examination, LakeObject, Learnt, LearntBy, Unreadable
 from tasks.domain.verdicts import Fault, Verdict, Wholeness
 from tasks.ledger.database import Database, UtcSeconds, among, delete, metadata, rows
-from tasks.ledger.games import games_from, games_text
+from tasks.ledger.games import Games, games_table
 
 objects_table = sa.Table(
     "objects",
@@ -26,7 +26,6 @@ objects_table = sa.Table(
     sa.Column("wholeness", sa.String, nullable=False),
     sa.Column("reason", sa.String, nullable=False),
     sa.Column("fault", sa.String),
-    sa.Column("games", sa.String),
     sa.Column("fetched", UtcSeconds),
     sa.Column("agreed", sa.Boolean, nullable=False),
     sa.Column("was_size", sa.BigInteger),
@@ -57,6 +56,7 @@ class Objects:
     """The stored files, by key, each in the last version that was read or stored."""
 
     database: Database
+    games: Games
 
     def count(self) -> int:
         """How many stored files it knows of its lake, whole or not."""
@@ -74,7 +74,6 @@ class Objects:
             columns.wholeness,
             columns.reason,
             columns.fault,
-            columns.games,
             columns.fetched,
             columns.agreed,
             columns.was_size,
@@ -87,14 +86,18 @@ class Objects:
             found = {}
             verdicts: dict[tuple[str, str, str | None], Verdict] = {}  # most say the same
             checks: dict[str, str] = {}  # each once in memory
+            listed = self.games.listed(connection, keys)
             chosen = query if keys is None else query.where(among(connection, columns.key, keys))
-            for key, etag, size, check, *said, games, fetched, agreed, was_size, changed in rows(connection, chosen):
-                verdict = verdicts.get(tuple(said)) if games is None else None
+            for key, etag, size, check, wholeness, reason, fault, fetched, agreed, was_size, changed in rows(
+                connection, chosen
+            ):
+                said = wholeness, reason, fault
+                verdict = verdicts.get(said)
                 if verdict is None:
-                    wholeness, reason, fault = said
-                    verdict = Verdict(Wholeness(wholeness), reason, games_from(games or "[]"), fault and Fault(fault))
-                    if games is None:
-                        verdicts[wholeness, reason, fault] = verdict
+                    verdict = Verdict(Wholeness(wholeness), reason, fault=fault and Fault(fault))
+                    verdicts[said] = verdict
+                if key in listed:
+                    verdict = replace(verdict, games=listed[key])
                 found[key] = Examination(
                     etag,
                     size,
@@ -119,11 +122,6 @@ class Objects:
             return {key: Learnt(LearntBy(by), at) for key, by, at in found}
 
         return self.database.read(read)
-
-    def schedules_that_list(self, game: str) -> list[str]:
-        """The keys of the stored schedules in which a game was found."""
-        query = sa.select(objects_table.c.key).where(objects_table.c.games.contains(f'"{game}"', autoescape=True))
-        return self.database.read(lambda connection: list(connection.execute(query).scalars()))
 
     def unreadable(self, keys: Iterable[str] | None = None) -> dict[str, Unreadable]:
         """The stored bodies that the lake could not give, by key: of all, or of some."""
@@ -179,7 +177,6 @@ class Objects:
                 "wholeness": e.verdict.wholeness.value,
                 "reason": e.verdict.reason,
                 "fault": e.verdict.fault and e.verdict.fault.value,
-                "games": games_text(e.verdict.games),
                 "fetched": e.fetched,
                 "agreed": e.agreed,
                 "was_size": e.was_size,
@@ -188,9 +185,11 @@ class Objects:
             for key, e in found.items()
         ]
         self.database.upsert(connection, objects_table, rows, _REPLACED)
+        self.games.write(connection, {key: e.verdict.games for key, e in found.items()})
         delete(connection, unreadable_table, found)
 
     def forget(self, connection: sa.Connection) -> int:
         """Forgets all of them; gives how many those were."""
-        connection.execute(unreadable_table.delete())
+        for table in (unreadable_table, games_table):
+            connection.execute(table.delete())
         return connection.execute(objects_table.delete()).rowcount

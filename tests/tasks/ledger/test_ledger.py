@@ -85,6 +85,12 @@ def test_what_was_examined_comes_back_with_its_games(url: str) -> None:
     found |= {"changed": Examination("v", 1, "c", whole(), NOW, changed=True)}
     ledger.objects.record(found)
     assert ledger.objects.examined() == found
+    assert ledger.objects.examined(["changed", "k"]) == found
+    assert ledger.games.schedules_that_list("2") == ["k"]
+    found |= {"k": Examination("w", 1, "c", partial("1 game not final", games[:1]), NOW)}
+    ledger.objects.record(found)
+    assert ledger.objects.examined() == found
+    assert ledger.games.schedules_that_list("2") == [], "the new version does not list it any more"
     ledger.close()
 
 
@@ -451,7 +457,7 @@ def test_whatever_part_of_a_ledger_is_damaged_is_one_line(tmp_path: Path, junk: 
         lambda ledger: ledger.plans.last(),
         lambda ledger: ledger.attempts.performance(),
         lambda ledger: ledger.attempts.of("7"),
-        lambda ledger: ledger.objects.schedules_that_list("7"),
+        lambda ledger: ledger.games.schedules_that_list("7"),
         lambda ledger: ledger.check(),
     ]
     said = []

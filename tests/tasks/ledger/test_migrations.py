@@ -1,8 +1,10 @@
 """Does a ledger of an older version keep its rows?"""
 
+import json
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import alembic.command
 import pytest
 import sqlalchemy as sa
 
+from tasks.domain.games import Game, GameStatus
 from tasks.domain.outcomes import RunEnd
 from tasks.domain.states import Content, Examination, Learnt, LearntBy, Unreadable
 from tasks.domain.verdicts import bad
@@ -93,3 +96,25 @@ def test_a_version_that_was_one_text_becomes_columns(old: OldLedger) -> None:
         }
         assert ledger.objects.learnt(["plain"]) == {"plain": Learnt(LearntBy.LISTING, None)}
         assert ledger.objects.unreadable() == {"u": Unreadable(Content("a:b", 100), "it is archived", NOW, NOW)}
+
+
+def test_the_games_of_a_schedule_that_were_json_become_rows(old: OldLedger) -> None:
+    start = datetime(2026, 1, 14, 0, 30, tzinfo=UTC)
+    games = [
+        ["2", "2026-01-13", start.timestamp(), "final", "2025-26", "regular"],
+        ["1", "2026-01-14", None, "scheduled", "2025-26", "playoffs", True],
+    ]
+    row = {"etag": "e", "size": 1, "body_check": "c", "learnt_by": "own", "reason": "", "agreed": False}
+    row |= {"wholeness": "whole", "changed": False}
+    old.fill(
+        "0013",
+        objects=[{**row, "key": "s", "games": json.dumps(games)}, {**row, "key": "other", "games": None}],
+    )
+    with closing(old.now()) as ledger:
+        final = Game("2", date(2026, 1, 13), start, GameStatus.FINAL, "2025-26", "regular")
+        ahead = Game("1", date(2026, 1, 14), None, GameStatus.SCHEDULED, "2025-26", "playoffs", True)
+        assert {key: seen.verdict.games for key, seen in ledger.objects.examined().items()} == {
+            "s": (final, ahead),
+            "other": (),
+        }
+        assert ledger.games.schedules_that_list("1") == ["s"]

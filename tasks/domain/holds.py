@@ -128,7 +128,7 @@ def refused(
     quiet = hold.until is None and (hold.resumed_at is None or now >= hold.resumed_at + rules.quiet)
     step = 0 if quiet else hold.step + 1
     first = rules.shut_out if shut_out else rules.first
-    pause = min(first * 2 ** min(step, 40), max(rules.longest, first)) * (1 + rules.jitter * jitter)
+    pause = _doubled(first, step, max(rules.longest, first)) * (1 + rules.jitter * jitter)
     return Hold(hold.name, now + max(pause, wait or timedelta()), reason, step)
 
 
@@ -138,7 +138,7 @@ def failed(hold: Hold, rules: BreakerRules, asked: datetime, now: datetime, reas
         if asked < hold.until:
             return hold  # was on its way when the breaker opened
         step = hold.step + 1
-        return Hold(hold.name, now + min(rules.open_for * 2 ** min(step, 40), rules.longest), reason, step)
+        return Hold(hold.name, now + _doubled(rules.open_for, step, rules.longest), reason, step)
     failures = (*(at for at in hold.failures if at > now - rules.window), now)
     if len(failures) < rules.failures:
         return replace(hold, failures=failures, reason=reason)
@@ -156,3 +156,9 @@ def succeeded(hold: Hold, asked: datetime, now: datetime) -> Hold:
     if asked < hold.until:
         return hold  # was on its way when it was refused: tells nothing about now
     return Hold(hold.name, step=hold.step, resumed_at=now)
+
+
+def _doubled(first: timedelta, times: int, longest: timedelta) -> timedelta:
+    """A pause that is doubled so many times, and no longer than the longest."""
+    factor = 2**times
+    return first * factor if first <= longest / factor else longest

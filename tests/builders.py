@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from typing import Any
 
 from config.load import load_config
@@ -15,9 +16,14 @@ from tasks.domain.states import Kind, LakeObject
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 
 
+@cache
+def _defaults() -> Config:
+    return load_config(env={})
+
+
 def a_config(**sections: Any) -> Config:
     """The default configuration, with whole sections replaced: a_config(enabled=False)."""
-    return load_config(env={}).model_copy(update=sections)
+    return _defaults().model_copy(update=sections)
 
 
 def a_game(**change: Any) -> Game:

@@ -1,26 +1,25 @@
-"""Fixtures that more than one ring uses."""
+"""Fixtures that more than one ring uses.
+
+A fixture imports what it starts, since the tests of the core load this file too and need none of that.
+"""
+
+from __future__ import annotations
 
 import asyncio
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
-from moto.server import ThreadedMotoServer
-from prefect.client.orchestration import get_client
-from prefect.settings import (
-    PREFECT_API_BLOCKS_REGISTER_ON_START,
-    PREFECT_API_DATABASE_MIGRATE_ON_START,
-    temporary_settings,
-)
-from prefect.testing.utilities import prefect_test_harness
 
-from deployments.sandbox.process import SandboxProcess
-from tests.servers import postgresql, postgresql_programs
+if TYPE_CHECKING:
+    from deployments.sandbox.process import SandboxProcess
 
 settings.register_profile("adce", deadline=None)  # a busy machine is no failure
+settings.register_profile("mutate", settings.get_profile("adce"), derandomize=True, database=None)  # for `make mutate`
 settings.load_profile("adce")
 
 RATES = {"espn": "10/1", "nba_api": "2/1", "basketball_reference": "10/1"}
@@ -30,6 +29,8 @@ _WINDOW = 1.1  # seconds, a little more than that of each rate
 @pytest.fixture(scope="session")
 def sites() -> Iterator[SandboxProcess]:
     """The sandbox, as strict as the real sites but for Basketball Reference, which would take minutes."""
+    from deployments.sandbox.process import SandboxProcess
+
     with SandboxProcess(clock="2026-01-15T12:00:00Z", rates=RATES) as sandbox:
         yield sandbox
 
@@ -73,22 +74,31 @@ def prefect_api() -> Iterator[None]:
 
     It begins anew in every event loop, and would look each time whether its tables and block types are there.
     """
+    from prefect.client.orchestration import get_client
+    from prefect.settings import (
+        PREFECT_API_BLOCKS_REGISTER_ON_START,
+        PREFECT_API_DATABASE_MIGRATE_ON_START,
+        temporary_settings,
+    )
+    from prefect.testing.utilities import prefect_test_harness
+
+    async def begin() -> None:
+        async with get_client() as client:
+            await client.hello()
+
     with prefect_test_harness():
-        asyncio.run(_begin())
+        asyncio.run(begin())
         with temporary_settings(
             {PREFECT_API_DATABASE_MIGRATE_ON_START: False, PREFECT_API_BLOCKS_REGISTER_ON_START: False}
         ):
             yield
 
 
-async def _begin() -> None:
-    async with get_client() as client:
-        await client.hello()
-
-
 @pytest.fixture(scope="session")
 def s3() -> Iterator[str]:
     """The address of an S3 server on loopback."""
+    from moto.server import ThreadedMotoServer
+
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -99,6 +109,8 @@ def s3() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A PostgreSQL server, by its address."""
+    from tests.servers import postgresql, postgresql_programs
+
     if postgresql_programs() is None:
         pytest.skip("PostgreSQL's server is not installed (Debian: postgresql)")
     with postgresql(tmp_path_factory.mktemp("postgresql")) as server:

@@ -9,7 +9,7 @@ import pytest
 from tasks.domain.errors import SelectionError
 from tasks.domain.expected import Selection, calendar_cells, game_cells, why_not_expected
 from tasks.domain.games import GameStatus
-from tasks.domain.keys import KeyPatterns, folders
+from tasks.domain.keys import KeyPatterns
 from tests.builders import NOW, a_config, a_game
 
 CONFIG = a_config()
@@ -78,6 +78,33 @@ def test_a_play_off_game_that_was_not_needed_is_expected_for_a_week(
     game = a_game(**{"status": GameStatus.SCHEDULED} | change)
     now = datetime(2026, 1, 13, 18, tzinfo=UTC) + timedelta(days=days)
     assert bool(list(game_cells(CONFIG, "espn_scoreboard", [game], now))) is expected
+
+
+@pytest.mark.parametrize(("season_type", "expected"), [("regular", True), ("play-in", True), ("preseason", False)])
+def test_a_dataset_may_be_of_some_kinds_of_games_only(season_type: str, expected: bool) -> None:
+    summary = CONFIG.datasets["espn_summary"].model_copy(update={"season_types": ["regular", "play-in"]})
+    config = a_config(datasets=CONFIG.datasets | {"espn_summary": summary})
+    cells = list(game_cells(config, "espn_scoreboard", [a_game(season_type=season_type)], NOW))
+    assert bool(cells) is expected
+    assert list(game_cells(CONFIG, "espn_scoreboard", [a_game(season_type=season_type)], NOW)), "by default all"
+
+
+@pytest.mark.parametrize(
+    ("selection", "expected"),
+    [
+        pytest.param(Selection(since=date(2026, 1, 13), until=date(2026, 1, 13)), True, id="its day"),
+        pytest.param(Selection(since=date(2026, 1, 14)), False, id="since the day after"),
+        pytest.param(Selection(until=date(2026, 1, 12)), False, id="until the day before"),
+        pytest.param(Selection(seasons=("2025-26",)), True, id="its season"),
+        pytest.param(Selection(seasons=("2024-25",)), False, id="another season"),
+        pytest.param(Selection(sources=("espn",)), True, id="its source"),
+        pytest.param(Selection(sources=("nba_api",)), False, id="another source"),
+        pytest.param(Selection(datasets=("espn_summary",)), True, id="its dataset"),
+        pytest.param(Selection(datasets=("espn_scoreboard",)), False, id="another dataset"),
+    ],
+)
+def test_a_game_belongs_to_a_selection_by_its_own_day_season_and_dataset(selection: Selection, expected: bool) -> None:
+    assert bool(list(game_cells(CONFIG, "espn_scoreboard", [a_game()], NOW, selection))) is expected
 
 
 @pytest.mark.parametrize(
@@ -169,26 +196,3 @@ def test_each_way_of_not_being_expected_has_words_of_its_own(key: str, why: str)
     assert matched
     name, fields = matched
     assert why_not_expected(CONFIG.datasets[name], fields, NOW).startswith(why)
-
-
-def test_every_expected_key_is_its_datasets_and_foreign_keys_are_nobodys() -> None:
-    patterns = KeyPatterns(CONFIG)
-    cells = [
-        *calendar_cells(CONFIG, NOW, Selection(seasons=("2019-20", "2023-24"))),
-        *game_cells(CONFIG, "espn_scoreboard", [a_game()], NOW),
-        *game_cells(CONFIG, "nba_schedule", [a_game(id="0022500001")], NOW),
-        *game_cells(CONFIG, "br_schedule", [a_game(id="202601130BOS")], NOW),
-    ]
-    assert {cell.key for cell in cells if patterns.dataset_of(cell.key) != cell.dataset} == set()
-    for foreign in ("x", "espn_schedules/2024.json", "espn_box_scores/../401810001.json", "espn_box_scores/1\n.json"):
-        assert patterns.dataset_of(foreign) is None
-
-
-def test_the_folders_to_list_are_fixed_and_none_is_inside_another() -> None:
-    assert folders(CONFIG.datasets[name] for name in ("espn_summary", "br_totals", "nba_schedule")) == [
-        "basketball_reference/totals",
-        "espn_box_scores",
-        "espn_play_by_play",
-        "espn_team_stats",
-        "nba_api_comprehensive/schedules",
-    ]

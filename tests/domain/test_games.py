@@ -3,11 +3,10 @@
 from datetime import date, timedelta
 from itertools import permutations
 
-from config.load import load_config
 from tasks.domain.games import Game, GameStatus, each_once
 from tasks.domain.survey import listed_games
 from tasks.domain.verdicts import partial, whole
-from tests.builders import a_board, a_game
+from tests.builders import a_board, a_config, a_game
 
 DAY = date(2026, 1, 13)
 LATER = DAY + timedelta(days=5)
@@ -42,13 +41,18 @@ def test_on_one_day_what_is_open_counts_before_what_is_called_off() -> None:
     assert counts(a_game(status=SCHEDULED, start=None), a_game(status=SCHEDULED)).start is not None
 
 
+def test_of_entries_that_say_the_same_the_first_counts() -> None:
+    first, second = a_game(season_type="cup-final"), a_game(season_type="regular")
+    assert each_once([first, second]) == [first]
+
+
 def test_games_keep_their_order_and_others_are_left_alone() -> None:
     games = [a_game(id="1", status=POSTPONED), a_game(id="2"), a_game(id="1")]
     assert [(game.id, game.status) for game in each_once(games)] == [("1", FINAL), ("2", FINAL)]
 
 
 def test_the_final_entry_counts_across_files_whichever_is_read_first() -> None:
-    config = load_config(env={})
+    config = a_config()
     old = a_board(key="old"), whole((a_game(day=LATER, status=POSTPONED),))
     new = a_board(key="new"), whole((a_game(day=DAY),))
     for order in ([old, new], [new, old]):

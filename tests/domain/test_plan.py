@@ -1,18 +1,29 @@
-"""Scores, priorities, and what is fetched in which order."""
+"""What is fetched, in which order, and what is left for later?"""
 
+from dataclasses import replace
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.models import Config, Priority
-from tasks.domain.holds import Hold
-from tasks.domain.plan import Gap, in_start_order, make_plan, start_order
+from config.models import Config, Priority, Rollout
+from tasks.domain.holds import Hold, Window
+from tasks.domain.plan import (
+    Gap,
+    RunCap,
+    in_start_order,
+    make_plan,
+    rescored,
+    start_order,
+    why_held,
+    why_waiting,
+    without,
+)
 from tasks.domain.reasons import Limit, Reason
-from tasks.domain.scoring import overtakes_after, priority_of, score_of, success_factor
 from tasks.domain.states import Kind
-from tests.builders import NOW, a_cell, a_config, a_gap
+from tests.builders import NOW, a_cell, a_config, a_fill, a_gap
 
 CONFIG = a_config()
 
@@ -32,75 +43,6 @@ def test_files_that_a_source_had_none_of_go_behind_the_others_of_their_dataset_a
     places = [fill.dataset for fill in sorted(plan.fills, key=start_order)]
     assert [fill.dataset for fill in plan.fills] == places, "nobody else's place is another"
     assert in_start_order(plan.fills[::-1]) == list(plan.fills)
-
-
-def test_the_formula_to_the_digit() -> None:
-    score = score_of(Priority.HIGH, NOW - timedelta(hours=10), 9, "nba_api", 0.9, CONFIG, NOW)
-    assert score.parts() == {"base": 100, "age": 5, "multiplier": 1.3, "small_fill": 1.2, "success": 0.9}
-    assert score.total == pytest.approx((100 + 0.5 * 10) * 1.3 * 1.2 * 0.9)
-
-
-def test_ten_files_are_not_a_small_fill_and_a_clock_set_back_gives_no_negative_age() -> None:
-    score = score_of(Priority.LOW, NOW + timedelta(hours=10), 10, "espn", 1.0, CONFIG, NOW)
-    assert (score.small_fill, score.age) == (1.0, 0.0)
-
-
-@pytest.mark.parametrize(
-    ("dataset", "season", "day", "priority"),
-    [
-        ("espn_summary", "2025-26", date(2026, 1, 8), "CRITICAL"),
-        ("espn_summary", "2025-26", date(2026, 1, 7), "HIGH"),
-        ("nba_boxscore_advanced", "2025-26", date(2026, 1, 14), "HIGH"),  # not required
-        ("espn_summary", "2024-25", date(2025, 1, 14), "MEDIUM"),
-        ("espn_summary", "2023-24", date(2024, 1, 14), "MEDIUM"),
-        ("espn_summary", "2022-23", date(2023, 1, 14), "LOW"),
-    ],
-)
-def test_priority_follows_from_the_clock(dataset: str, season: str, day: date, priority: str) -> None:
-    cell = a_cell(dataset=dataset, season=season, first_day=day, last_day=day)
-    assert priority_of(cell, CONFIG.datasets[dataset], CONFIG.scoring, NOW) == priority
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "handicap", "hours"),
-    [
-        (Priority.LOW, Priority.HIGH, 1.0, 198),
-        (Priority.MEDIUM, Priority.HIGH, 1.0, 180),
-        (Priority.LOW, Priority.CRITICAL, 1.0, 1998),
-        (Priority.LOW, Priority.HIGH, 1.5 / 1.2 * 1.2 / 0.5, 598),  # the worst: a small ESPN fill, a failing BR one
-    ],
-)
-def test_no_gap_starves(low: Priority, high: Priority, handicap: float, hours: float) -> None:
-    assert overtakes_after(low, high, CONFIG.scoring, handicap) == timedelta(hours=hours)
-
-
-@given(st.sampled_from(["espn", "nba_api"]), st.floats(0.5, 1), st.integers(1, 30), st.integers(1, 30))
-def test_an_old_gap_overtakes_a_fresh_one_after_the_bound(other: str, success: float, files: int, others: int) -> None:
-    fresh = score_of(Priority.HIGH, NOW, others, other, 1.0, CONFIG, NOW)
-    factors = score_of(Priority.LOW, NOW, files, "basketball_reference", success, CONFIG, NOW)
-    handicap = (fresh.total / fresh.base) / (factors.total / factors.base)
-    since = NOW - overtakes_after(Priority.LOW, Priority.HIGH, CONFIG.scoring, handicap) - timedelta(seconds=1)
-    old = score_of(Priority.LOW, since, files, "basketball_reference", success, CONFIG, NOW)
-    assert old.total > fresh.total
-    assert handicap <= 1.5 / 1.2 * 1.2 / 0.5 + 1e-9
-
-
-@given(st.floats(0, 1e4), st.floats(0, 1e4))
-def test_the_success_factor_never_sinks_a_dataset(stored: float, failed: float) -> None:
-    factor = success_factor(stored, failed, CONFIG.scoring)
-    assert CONFIG.scoring.success.floor <= factor <= 1
-    assert factor <= success_factor(stored + 1, failed, CONFIG.scoring)
-    assert factor >= success_factor(stored, failed + 1, CONFIG.scoring)
-
-
-AGES = st.integers(0, 2000).map(lambda hours: NOW - timedelta(hours=hours))
-
-
-@given(st.sampled_from(Priority), st.sampled_from(Priority), AGES, st.integers(1, 30))
-def test_with_all_else_equal_the_higher_priority_scores_higher(one: Priority, other: Priority, seen, files) -> None:  # type: ignore[no-untyped-def]
-    scores = [score_of(p, seen, files, "espn", 1.0, CONFIG, NOW).total for p in (one, other)]
-    order = list(Priority)
-    assert (scores[0] > scores[1]) == (order.index(one) < order.index(other))
 
 
 def _gaps(config: Config) -> st.SearchStrategy[list[Gap]]:
@@ -208,3 +150,90 @@ def test_what_is_held_is_deferred_until_then(name: str, limit: Limit) -> None:
     plan = make_plan(CONFIG, [a_gap()], NOW, held={name: Hold(name, until, "HTTP 403")})
     [deferral] = plan.deferred
     assert (deferral.reason.limit, deferral.reason.until, deferral.reason.of) == (limit, until, name)
+
+
+def _with_rollout(**changes: Any) -> Config:
+    """One that has reached every file of ESPN's games, under the name x."""
+    rollout = Rollout.model_validate({"percent": 100, "datasets": ["espn_summary"], "changes": changes})
+    return a_config(rollout={"x": rollout})
+
+
+def _in_rollout(n: int = 0) -> Gap:
+    gap = a_gap(n)
+    return replace(gap, cell=gap.cell._replace(arm="x"))
+
+
+def test_the_breaker_of_a_variant_holds_its_files_and_no_others() -> None:
+    config, until = _with_rollout(url="/v2?event={id}"), NOW + timedelta(hours=1)
+    held = {"espn_summary@x": Hold("espn_summary@x", until, "8 failures")}
+    plan = make_plan(config, [_in_rollout(1), a_gap(2)], NOW, held=held)
+    [deferral] = plan.deferred
+    text = "breaker open until 2026-01-15 13:00 UTC: 8 failures"
+    assert deferral.reason == Reason(Limit.BREAKER, text, until, "espn_summary@x")
+    assert [fill.keys for fill in plan.fills] == [[a_gap(2).cell.key]]
+
+
+def test_a_request_is_as_urgent_as_the_worst_file_that_it_brings() -> None:
+    cell = a_cell(url="/summary?event=1")
+    kinds = [Kind.STALE, Kind.VANISHED, Kind.MISSING]
+    gaps = [a_gap(cell=cell._replace(key=f"{n}.json"), kind=kind) for n, kind in enumerate(kinds)]
+    for order in (gaps, gaps[::-1]):
+        [fill] = make_plan(CONFIG, order, NOW).fills
+        assert fill.kind is Kind.VANISHED
+
+
+def test_a_fill_is_scored_anew_by_the_success_that_its_dataset_has_by_now() -> None:
+    fill = a_fill(score=100.0)
+    again = rescored(fill, {"espn_summary": 0.6, "espn_scoreboard": 0.1})
+    assert again.score.total == pytest.approx(60)
+    assert (again.id, again.gaps, again.score.base) == (fill.id, fill.gaps, fill.score.base)
+    assert rescored(again, {}).score.total == pytest.approx(100), "of a dataset without failures all is well"
+    unweighted = replace(fill, score=replace(fill.score, weighted=False))
+    assert rescored(unweighted, {"espn_summary": 0.6}) == unweighted
+
+
+def test_a_run_starts_no_more_fills_than_it_may() -> None:
+    cap = RunCap(CONFIG, max_fills=2)
+    for _ in range(2):
+        assert cap.exceeded(Priority.LOW) is None
+        cap.count(Priority.LOW)
+    assert cap.exceeded(Priority.HIGH) == Reason(Limit.MAX_FILLS, "run cap: 2 fills a run")
+    assert RunCap(CONFIG).total == CONFIG.reconcile.max_fills
+    assert RunCap(CONFIG, max_fills=10**6).total == CONFIG.reconcile.max_fills, "the command cannot allow more"
+
+
+def test_a_cap_of_a_priority_is_for_that_priority() -> None:
+    reconcile = CONFIG.reconcile.model_copy(update={"max_fills_by_priority": {Priority.LOW: 1}})
+    cap = RunCap(a_config(reconcile=reconcile))
+    cap.count(Priority.LOW)
+    assert cap.exceeded(Priority.LOW) == Reason(Limit.MAX_FILLS, "run cap: 1 LOW fill a run", of="LOW")
+    assert cap.exceeded(Priority.HIGH) is None
+
+
+UNTIL = NOW + timedelta(hours=1)
+
+
+def test_each_kind_of_hold_has_its_limit_and_its_words() -> None:
+    paused, window = Hold("espn", UNTIL, "HTTP 403"), Window("all", UNTIL, "their database")
+    when = "until 2026-01-15 13:00 UTC"
+    assert why_held(paused, Limit.BACKOFF) == Reason(Limit.BACKOFF, f"source paused {when}: HTTP 403", UNTIL, "espn")
+    for limit in (Limit.BACKOFF, Limit.BREAKER, Limit.MAINTENANCE):
+        assert why_held(window, limit) == Reason(Limit.MAINTENANCE, f"maintenance {when}: their database", UNTIL, "all")
+
+
+def test_who_waits_for_a_probe_waits_until_that_is_given_up() -> None:
+    hold = Hold("espn", NOW, "HTTP 403", probe_until=UNTIL)
+    text = "espn is asked again, once, and has not answered yet: HTTP 403"
+    assert why_waiting(hold, NOW) == Reason(Limit.PROBE, text, UNTIL, "espn")
+
+
+def test_a_fill_without_some_of_its_files_is_another_fill_and_without_none_the_same() -> None:
+    fill = a_fill(1, requests=3)
+    first, *others = fill.keys
+    rest = without(fill, {first, "no file of it"})
+    assert rest is not None
+    assert rest.keys == others
+    assert rest.id != fill.id
+    assert rest == replace(fill, id=rest.id, gaps=rest.gaps)
+    assert without(fill, {"no file of it"}) is fill
+    assert without(fill, fill.keys) is None

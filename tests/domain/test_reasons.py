@@ -1,0 +1,38 @@
+"""Which words do programs read for a reason?"""
+
+from tasks.domain.reasons import Limit, Reason
+
+
+def test_the_names_of_the_limits_are_part_of_every_json_document() -> None:
+    """Whoever filters by one of them finds nothing any more when it is renamed."""
+    assert {limit.value for limit in Limit} == {
+        "not_published",
+        "reconcile.unavailable",
+        "sources_disagree",
+        "obstacle",
+        "reconcile.examine_at_most",
+        "operator",
+        "enabled",
+        "rollout",
+        "maintenance",
+        "backoff",
+        "reconcile.breaker",
+        "reconcile.max_fills",
+        "test_fills",
+        "other_reconcile",
+        "reconcile.time_budget",
+        "reconcile.fill_time_limit",
+        "reconcile.start_within",
+        "scraper_run",
+        "probe",
+        "other_run",
+        "stopped",
+        "reconcile.lease",
+        "lake",
+        "ledger",
+    }
+
+
+def test_a_reason_without_a_time_holds_until_somebody_changes_it() -> None:
+    assert Reason(Limit.ENABLED, "disabled").until is None
+    assert Reason(Limit.ENABLED, "disabled").of == ""

@@ -1,0 +1,82 @@
+"""How important is a fill?"""
+
+from datetime import date, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from config.models import Priority
+from tasks.domain.scoring import overtakes_after, priority_of, score_of, success_factor
+from tests.builders import NOW, a_cell, a_config
+
+CONFIG = a_config()
+
+
+def test_the_formula_to_the_digit() -> None:
+    score = score_of(Priority.HIGH, NOW - timedelta(hours=10), 9, "nba_api", 0.9, CONFIG, NOW)
+    assert score.parts() == {"base": 100, "age": 5, "multiplier": 1.3, "small_fill": 1.2, "success": 0.9}
+    assert score.total == pytest.approx((100 + 0.5 * 10) * 1.3 * 1.2 * 0.9)
+
+
+def test_ten_files_are_not_a_small_fill_and_a_clock_set_back_gives_no_negative_age() -> None:
+    score = score_of(Priority.LOW, NOW + timedelta(hours=10), 10, "espn", 1.0, CONFIG, NOW)
+    assert (score.small_fill, score.age) == (1.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "season", "day", "priority"),
+    [
+        ("espn_summary", "2025-26", date(2026, 1, 8), "CRITICAL"),
+        ("espn_summary", "2025-26", date(2026, 1, 7), "HIGH"),
+        ("nba_boxscore_advanced", "2025-26", date(2026, 1, 14), "HIGH"),  # not required
+        ("espn_summary", "2024-25", date(2025, 1, 14), "MEDIUM"),
+        ("espn_summary", "2023-24", date(2024, 1, 14), "MEDIUM"),
+        ("espn_summary", "2022-23", date(2023, 1, 14), "LOW"),
+    ],
+)
+def test_priority_follows_from_the_clock(dataset: str, season: str, day: date, priority: str) -> None:
+    cell = a_cell(dataset=dataset, season=season, first_day=day, last_day=day)
+    assert priority_of(cell, CONFIG.datasets[dataset], CONFIG.scoring, NOW) == priority
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "handicap", "hours"),
+    [
+        (Priority.LOW, Priority.HIGH, 1.0, 198),
+        (Priority.MEDIUM, Priority.HIGH, 1.0, 180),
+        (Priority.LOW, Priority.CRITICAL, 1.0, 1998),
+        (Priority.LOW, Priority.HIGH, 1.5 / 1.2 * 1.2 / 0.5, 598),  # the worst: a small ESPN fill, a failing BR one
+    ],
+)
+def test_no_gap_starves(low: Priority, high: Priority, handicap: float, hours: float) -> None:
+    assert overtakes_after(low, high, CONFIG.scoring, handicap) == timedelta(hours=hours)
+
+
+@given(st.sampled_from(["espn", "nba_api"]), st.floats(0.5, 1), st.integers(1, 30), st.integers(1, 30))
+def test_an_old_gap_overtakes_a_fresh_one_after_the_bound(other: str, success: float, files: int, others: int) -> None:
+    fresh = score_of(Priority.HIGH, NOW, others, other, 1.0, CONFIG, NOW)
+    factors = score_of(Priority.LOW, NOW, files, "basketball_reference", success, CONFIG, NOW)
+    handicap = (fresh.total / fresh.base) / (factors.total / factors.base)
+    since = NOW - overtakes_after(Priority.LOW, Priority.HIGH, CONFIG.scoring, handicap) - timedelta(seconds=1)
+    old = score_of(Priority.LOW, since, files, "basketball_reference", success, CONFIG, NOW)
+    assert old.total > fresh.total
+    assert handicap <= 1.5 / 1.2 * 1.2 / 0.5 + 1e-9
+
+
+@given(st.floats(0, 1e4), st.floats(0, 1e4))
+def test_the_success_factor_never_sinks_a_dataset(stored: float, failed: float) -> None:
+    factor = success_factor(stored, failed, CONFIG.scoring)
+    assert CONFIG.scoring.success.floor <= factor <= 1
+    assert factor <= success_factor(stored + 1, failed, CONFIG.scoring)
+    assert factor >= success_factor(stored, failed + 1, CONFIG.scoring)
+
+
+AGES = st.integers(0, 2000).map(lambda hours: NOW - timedelta(hours=hours))
+
+
+@given(st.sampled_from(Priority), st.sampled_from(Priority), AGES, st.integers(1, 30))
+def test_with_all_else_equal_the_higher_priority_scores_higher(one: Priority, other: Priority, seen, files) -> None:  # type: ignore[no-untyped-def]
+    scores = [score_of(p, seen, files, "espn", 1.0, CONFIG, NOW).total for p in (one, other)]
+    order = list(Priority)
+    assert (scores[0] > scores[1]) == (order.index(one) < order.index(other))

@@ -94,8 +94,9 @@ def test_the_slowest_source_is_compared_when_its_games_should_be_final() -> None
 
 def test_only_the_running_season_is_compared_and_two_weeks_after_it() -> None:
     lists = Lists(MORNING, espn=[], nba=[_final()])
-    assert lists.compared(datetime(2025, 7, 14, tzinfo=UTC))
-    assert not lists.compared(datetime(2025, 7, 16, tzinfo=UTC))
+    over = datetime(2025, 7, 15, 4, tzinfo=UTC)  # two weeks after the end of 30 June
+    assert lists.compared(over - HOUR)
+    assert not lists.compared(over)
 
 
 def test_a_difference_makes_the_schedule_stale_at_once_and_not_green_until_it_is_mended() -> None:
@@ -185,6 +186,58 @@ def test_what_two_agree_on_is_not_mended_while_the_third_that_told_of_more_is_le
     taken = {key: one.fetched for key, one in lists.examined.items() if one.fetched}
     agreed = compare(CONFIG, CELLS, lists.examined, taken, games, seen, NEXT_EVENING + 2 * HOUR)
     assert agreed == Comparison([], seen)
+
+
+@pytest.mark.parametrize(
+    ("looks", "hours", "again"),
+    [
+        pytest.param(0, 0, 0, id="at once"),
+        pytest.param(1, 1, 12, id="then after half a day"),
+        pytest.param(2, 12, 24, id="and after a day"),
+        pytest.param(2, 90, 24, id="few looks are not enough, however late"),
+        pytest.param(3, 23, 24, id="nor are many that came soon"),
+        pytest.param(9, 23, 24, id="nor are very many"),
+        pytest.param(3, 24, None, id="three over a day are"),
+    ],
+)
+def test_the_looks_at_a_difference_are_spread_over_a_day(looks: int, hours: int, again: int | None) -> None:
+    one = Disagreement(BOARD, PLAYED, "0 final games", MORNING, MORNING + hours * HOUR, looks)
+    assert one.next_look() == (None if again is None else MORNING + again * HOUR)
+
+
+def test_a_day_that_a_list_was_taken_too_early_for_is_not_compared_and_the_days_before_are() -> None:
+    earlier = PLAYED - DAY
+    games = [_final(), _final(2, day=earlier)]
+    lists = Lists(MORNING, nba=[], espn=games)
+    assert lists.compared(MORNING) == {SEASON: "0 final games on 2025-06-05, and espn_scoreboard has 1"}, (
+        "a board is of its own day alone"
+    )
+    lists = Lists(NEXT_EVENING, nba=games, br=[])
+    lists.store(JUNE, MORNING, [])  # when what is played on the 5th need not be final there
+    found = lists.compared(NEXT_EVENING)
+    assert found == {JUNE: "0 final games on 2025-06-04, and nba_schedule has 1"}
+
+
+def test_the_first_and_the_last_day_of_a_month_belong_to_its_list() -> None:
+    first, last = date(2025, 6, 1), date(2025, 6, 30)
+    lists = Lists(datetime(2025, 7, 2, tzinfo=UTC), nba=[_final(1, day=first), _final(2, day=last)], br=[])
+    lists.compared(datetime(2025, 7, 2, tzinfo=UTC))
+    assert {one.day for one in lists.known} == {first, last}
+
+
+def test_games_of_another_season_are_passed_over() -> None:
+    other = _final(9, season="2023-24")
+    lists = Lists(MORNING, espn=[other], nba=[other, _final()])
+    assert lists.compared(MORNING) == {BOARD: "0 final games on 2025-06-05, and nba_schedule has 1"}
+
+
+def test_a_difference_of_the_season_before_is_over_when_the_next_begins_and_one_of_its_first_day_is_not() -> None:
+    first_day = date(2024, 9, 25)
+    seen = [Disagreement(SEASON, day, "x", MORNING, MORNING, richer="x") for day in (first_day - DAY, first_day)]
+    lists = Lists(MORNING, nba=[_final()])
+    taken = {SEASON: MORNING}
+    games = listed_games(CONFIG, CELLS, {SEASON: lists.examined[SEASON].verdict})
+    assert compare(CONFIG, CELLS, lists.examined, taken, games, seen, MORNING) == Comparison(seen[1:], seen[:1])
 
 
 def test_looks_that_are_yet_to_come_do_not_settle_a_difference() -> None:

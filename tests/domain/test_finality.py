@@ -8,6 +8,7 @@ import pytest
 from tasks.domain import seasons
 from tasks.domain.expected import Cell, Selection, calendar_cells
 from tasks.domain.finality import (
+    GAME_LENGTH,
     LAST_LOOK,
     LAST_LOOK_AT_A_DAY,
     LONGEST_WAIT,
@@ -173,8 +174,9 @@ def test_a_page_that_is_not_there_yet_is_awaited_while_its_season_runs() -> None
 
 
 def test_the_games_of_a_schedule_should_be_final_when_the_first_of_their_files_is_due() -> None:
-    lists = ("espn_scoreboard", "nba_schedule", "br_schedule")
-    assert [games_final_after(CONFIG, name) for name in lists] == [4 * HOUR, 4 * HOUR, 12 * HOUR]
+    lists = ("espn_scoreboard", "nba_schedule", "br_schedule", "br_totals")
+    assert [games_final_after(CONFIG, name) for name in lists] == [4 * HOUR, 4 * HOUR, 12 * HOUR, GAME_LENGTH]
+    assert timedelta(hours=3) <= GAME_LENGTH <= timedelta(hours=6), "overtimes included"
 
 
 @pytest.mark.parametrize("season", seasons.seasons_between("1996-97", "2026-27"))

@@ -41,6 +41,13 @@ def some_facts(mark: LakeMark | None = A, known: KnownLake | None = KNOWN, **cha
         pytest.param(some_facts(None, FORGOTTEN), REAL, replace(NEW, id="a"), None, id="to be filled anew"),
         pytest.param(some_facts(A, FORGOTTEN), REAL, A, None, id="forgotten and there"),
         pytest.param(
+            some_facts(None, replace(KNOWN, kind=SANDBOX)),
+            SANDBOX,
+            LakeMark("a", SANDBOX, MADE),
+            "no mark (_adce/lake.json) any more",
+            id="a sandbox's, lost",
+        ),
+        pytest.param(
             some_facts(None, files_gone=2), None, replace(NEW, id="a"), "knows 2 files of it", id="gone, looked at"
         ),
     ],
@@ -57,14 +64,27 @@ def test_what_belongs_together_goes_on(facts: Facts, wanted: LakeKind, mark: Lak
     [
         pytest.param(some_facts(), SANDBOX, "neither empty nor a sandbox's", id="sandbox in a real lake"),
         pytest.param(some_facts(None), SANDBOX, "neither empty nor a sandbox's", id="in one without its mark"),
-        pytest.param(some_facts(None, None), SANDBOX, "leave out --lake and ADCE_LAKE", id="in one without any mark"),
+        pytest.param(
+            some_facts(None, None),
+            SANDBOX,
+            "leave out --lake and ADCE_LAKE, or name an empty one$",
+            id="in one without any mark",
+        ),
         pytest.param(some_facts(OF_SANDBOX), REAL, "is a sandbox's.*name another", id="real run in a sandbox's lake"),
         pytest.param(
-            some_facts(None, None, lake_is_empty=True, ledger_is_new=False), SANDBOX, "leave out ADCE_LEDGER", id="used"
+            some_facts(None, None, lake_is_empty=True, ledger_is_new=False),
+            SANDBOX,
+            "; leave out ADCE_LEDGER, or name a new one$",
+            id="used",
         ),
         pytest.param(some_facts(OF_SANDBOX, None, ledger_is_new=False), None, "is of another lake", id="used, looking"),
         pytest.param(some_facts(replace(A, id="b")), REAL, "ADCE_LEDGER=sqlite:///another.db", id="another lake"),
-        pytest.param(some_facts(replace(A, id="b")), None, f"is of lake {HERE}, and this is", id="another, looked at"),
+        pytest.param(
+            some_facts(replace(A, id="b")),
+            None,
+            f"is of lake {HERE}, and this is {HERE}; else use another ledger",
+            id="another, looked at",
+        ),
         pytest.param(
             some_facts(None, replace(KNOWN, url=ELSEWHERE), lake_is_empty=True),
             REAL,
@@ -80,6 +100,9 @@ def test_what_belongs_together_goes_on(facts: Facts, wanted: LakeKind, mark: Lak
             REAL,
             r"is empty, and ledger sqlite:///adce\.db knows 1,234 files of it: .* adce ledger forget-lake$",
             id="gone",
+        ),
+        pytest.param(
+            some_facts(None, files_gone=1), REAL, "knows a file of it: is its disk mounted", id="its only one"
         ),
     ],
 )

@@ -58,12 +58,33 @@ def test_the_best_fill_whose_source_has_a_free_lane_starts() -> None:
     assert next_fill([], lanes, ()) is None
 
 
-def test_a_fill_that_waits_for_a_lane_is_not_overtaken_but_one_whose_dataset_is_held_is() -> None:
+def test_a_fill_that_waits_for_a_lane_holds_back_those_of_its_source_and_no_others() -> None:
     big, small = a_fill(1, "espn", requests=20, score=9), a_fill(2, "espn", requests=1, score=8)
-    lanes = {"espn": Lane(SUPPLIES["espn"], running=2)}
+    other = a_fill(3, "nba_api", score=7)
+    lanes = {"espn": Lane(SUPPLIES["espn"], running=2), "nba_api": Lane(SUPPLIES["nba_api"])}
     assert lanes["espn"].is_free(1)
+    assert not lanes["espn"].is_free(20)
     assert next_fill([big, small], lanes, ()) is None
-    assert next_fill([big, small], lanes, {big.dataset}) is None, "the same dataset"
+    assert next_fill([big, small, other], lanes, ()) is other
+    assert next_fill([big, other], lanes, (), busy={"espn"}) is other
+    assert next_fill([big, other], lanes, (), busy={"espn", "nba_api"}) is None
+
+
+@pytest.mark.parametrize(
+    ("closed", "change"),
+    [
+        pytest.param("espn_summary", {}, id="its dataset"),
+        pytest.param("espn_summary@x", {"arm": "x"}, id="a variant of its dataset"),
+        pytest.param("espn@x", {"arm": "x", "variant": "espn@x"}, id="the address that it is asked at"),
+    ],
+)
+def test_a_fill_that_may_not_be_asked_for_holds_nobody_back(closed: str, change: dict[str, str]) -> None:
+    first = replace(a_fill(1, "espn", score=9), **change)  # type: ignore[arg-type]
+    second = replace(a_fill(2, "espn", score=8), dataset="espn_scoreboard")
+    lanes = {"espn": Lane(SUPPLIES["espn"])}
+    assert next_fill([first, second], lanes, ()) is first
+    assert next_fill([first, second], lanes, {closed}) is second, "another dataset of the source"
+    assert next_fill([first, first], lanes, {closed}) is None, "and not the same"
 
 
 FILLS = st.lists(st.tuples(st.sampled_from(sorted(SUPPLIES)), st.integers(1, 30), st.floats(1, 1000)), max_size=40).map(

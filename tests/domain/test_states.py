@@ -116,6 +116,13 @@ def test_the_files_of_a_final_game_are_looked_at_again_until_two_agree(
     assert status.kind is (Kind.STALE if state is State.GAP else None)
 
 
+@pytest.mark.parametrize("status", [s for s in GameStatus if s is not GameStatus.FINAL])
+def test_a_file_that_was_there_before_its_game_was_final_is_not_looked_at_for_corrections(status: GameStatus) -> None:
+    cell = a_cell(game=a_game(status=status))
+    found = _state(cell, an_object(modified=END - HOUR), whole(), fetched=END - HOUR, now=END + 2 * HOUR)
+    assert (found.state, found.reason, found.until) == (State.PRESENT, "complete", None)
+
+
 def test_a_correction_that_the_last_look_has_found_is_confirmed_by_another() -> None:
     def status(fetched: datetime, now: datetime, **more: Any) -> Status:
         return _state(a_cell(), an_object(modified=END - HOUR), whole(), fetched=fetched, now=now, **more)

@@ -10,7 +10,7 @@ from tasks.domain.absences import Absence
 from tasks.domain.expected import Cell, Selection
 from tasks.domain.reasons import Limit
 from tasks.domain.states import Examination, Kind, LakeObject, State, Status, Unreadable, content_of, version_of
-from tasks.domain.survey import Survey, expected_cells, take_survey
+from tasks.domain.survey import Mark, Survey, expected_cells, take_survey
 from tasks.domain.verdicts import Verdict, bad, partial, unfinished, whole
 from tests.builders import NOW, a_board, a_cell, a_config, a_game, an_object
 
@@ -224,3 +224,31 @@ def test_what_stands_in_place_of_a_file_that_is_not_due_yet_is_nobody_s_business
     checks = dict.fromkeys(a_config().datasets, "present")
     survey = take_survey(a_config(), {BOX.key: later}, {}, {}, checks, NOW, obstacles={BOX.key: "a folder"})
     assert _status(survey).state is State.NOT_DUE
+
+
+def _without_it(**more: Any) -> Survey:
+    """Of one file that the lake does not have."""
+    checks = dict.fromkeys(CONFIG.datasets, "present")
+    return take_survey(CONFIG, {BOX.key: BOX}, {}, more.pop("known", {}), checks, NOW, **more)
+
+
+def test_a_gap_that_another_run_is_at_is_in_flight() -> None:
+    mark = Mark("run-2", "adce reconcile on host b", UNTIL)
+    status = _status(_without_it(marks={BOX.work: mark}))
+    assert (status.state, status.kind) == (State.IN_FLIGHT, Kind.MISSING)
+    assert (status.reason, status.until) == ("being fetched by adce reconcile on host b", UNTIL)
+    assert _status(_without_it(marks={"espn_summary /summary?event=1": mark})).state is State.GAP, "another request"
+    whole_one = _survey(whole(), marks={BOX.work: mark})
+    assert _status(whole_one).state is State.PRESENT, "what is there is there"
+
+
+def test_a_lost_file_is_told_of_though_its_source_does_not_have_it_any_more() -> None:
+    known = {BOX.key: Examination("etag:70000:present", whole())}
+    for absence, state in ((ABSENT, State.UNAVAILABLE), (LOOKED, State.DEFERRED)):
+        survey = _without_it(known=known, absences={BOX.key: absence})
+        status = _status(survey)
+        assert (status.state, status.kind, status.lost) == (state, Kind.VANISHED, True)
+        assert survey.lost == {BOX.key: status}
+    given_up = _without_it(known=known, absences={BOX.key: BY_HAND})
+    assert _status(given_up).state is State.UNAVAILABLE
+    assert given_up.lost == {}

@@ -4,7 +4,7 @@ UV_VERSION = 0.13.9
 UV = .tools/bin/uv
 BIN = .venv/bin
 
-.PHONY: run ui test lint bench clean
+.PHONY: run ui test lint bench mutate clean
 .DEFAULT_GOAL := run
 
 run: .venv/.installed  ## the main job, against a sandbox of the three sites
@@ -16,7 +16,7 @@ ui: .venv/.installed  ## the Prefect UI, with the runs of `make run`
 		PREFECT_API_SERVICES_FLOW_RUN_NOTIFICATIONS_ENABLED=false $(BIN)/prefect server start
 
 test: .venv/.installed
-	$(BIN)/pytest -n 4 --dist loadgroup
+	$(BIN)/pytest -n 4 --dist loadgroup --hypothesis-profile=thorough
 
 lint: .venv/.installed
 	$(BIN)/ruff check .
@@ -30,8 +30,14 @@ bench: .venv/.installed  ## figures; some of them alone: make bench ONLY="plan m
 	PREFECT_LOGGING_LEVEL=WARNING PREFECT_LOGGING_SERVER_LEVEL=CRITICAL PREFECT_HOME=$(CURDIR)/.adce/bench \
 		$(BIN)/python -W ignore -m tests.benchmarks $(ONLY)
 
+mutate: .venv/.installed  ## does a test of the core fail when a rule of the core is broken?
+	UV_PROJECT_ENVIRONMENT=.venv $(UV) sync --locked --quiet --compile-bytecode --group mutate --python $(shell command -v $(PYTHON))
+	rm -rf mutants
+	$(BIN)/mutmut run
+	$(BIN)/python -m tests.mutation
+
 clean:
-	rm -rf .venv .tools .adce
+	rm -rf .venv .tools .adce mutants
 
 $(UV):
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12) and "ADCE needs Python 3.11 or 3.12; say which: make PYTHON=python3.12")'

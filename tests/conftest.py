@@ -13,14 +13,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 if TYPE_CHECKING:
     from deployments.sandbox.process import SandboxProcess
 
-settings.register_profile("adce", deadline=None)  # a busy machine is no failure
-settings.register_profile("mutate", settings.get_profile("adce"), derandomize=True, database=None)  # for `make mutate`
-settings.load_profile("adce")
+# A busy machine is no failure. `make test` tries more examples of each rule than a run by hand; and `make mutate` tries
+# the same ones each time, and makes none of those that fail simpler.
+settings.register_profile("quick", deadline=None, max_examples=25)
+settings.register_profile("thorough", deadline=None, max_examples=100)
+settings.register_profile(
+    "mutate", settings.get_profile("quick"), derandomize=True, database=None, phases=[Phase.explicit, Phase.generate]
+)
+settings.load_profile("quick")
 
 RATES = {"espn": "10/1", "nba_api": "2/1", "basketball_reference": "10/1"}
 _WINDOW = 1.1  # seconds, a little more than that of each rate

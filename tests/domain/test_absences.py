@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.models import Unavailability
-from tasks.domain.absences import Absence, looked, status_of
+from tasks.domain.absences import Absence, doubted, looked, status_of
 from tasks.domain.states import State
 from tests.builders import NOW
 
@@ -116,3 +116,8 @@ def test_a_file_that_is_held_back_has_a_time_when_it_is_looked_for(gaps: list[fl
     absence = _after(*hours)
     status = status_of(absence, RULES, absence.last)
     assert status is None or (status.until is not None and status.until > absence.last)
+
+
+def test_a_file_is_doubted_that_a_source_had_none_of_and_not_one_that_an_operator_has_marked() -> None:
+    looked_at, by_operator = _after(0), Absence("b", "", NOW, NOW, until=NOW + HOUR, note="never played")
+    assert doubted([looked_at, by_operator]) == {"key"}

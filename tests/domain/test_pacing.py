@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.models import Rate
-from tasks.domain.pacing import Departure, Pace, margin, spacing, terms_of
+from tasks.domain.pacing import Departure, Pace, Terms, margin, spacing, terms_of
 
 RATES = [
     [Rate(requests=10, seconds=1)],
@@ -139,3 +139,25 @@ def test_a_bucket_spends_most_of_the_rate_and_a_lease_is_for_two_requests_at_lea
 @pytest.mark.parametrize("rate", [rates[0] for rates in RATES], ids=str)
 def test_one_window_is_stretched_by_at_most_three_hundredths(rate: Rate) -> None:
     assert 0.02 * rate.seconds <= margin(rate) <= 0.0301 * rate.seconds
+
+
+def test_a_bucket_is_for_five_seconds_of_requests_or_for_two_of_them() -> None:
+    for rates in RATES:
+        terms = terms_of(rates)
+        assert terms.lease == pytest.approx(max(5.0, 2 * spacing(rates)), rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("other", "same"),
+    [
+        pytest.param(Terms(1000, 100.0), True, id="the same"),
+        pytest.param(Terms(1000, 100.05), True, id="as a database rounds it"),
+        pytest.param(Terms(1000, 99.95), True, id="rounded down"),
+        pytest.param(Terms(1000, 101.0), False, id="another decay"),
+        pytest.param(Terms(1000, 99.0), False, id="a slower one"),
+        pytest.param(Terms(1001, 100.0), False, id="another size"),
+    ],
+)
+def test_a_bucket_is_as_configured_if_its_size_is_and_its_decay_nearly(other: Terms, same: bool) -> None:
+    assert Terms(1000, 100.0).same_as(other) is same
+    assert Terms(1000, 1001.0).same_as(Terms(1000, 1000.0)), "a thousandth more"

@@ -11,7 +11,7 @@ from tasks.domain.expected import Selection, calendar_cells, game_cells
 from tasks.domain.holds import Hold
 from tasks.domain.plan import Gap, make_plan
 from tasks.domain.reasons import Limit, Reason
-from tasks.domain.rollout import reached, scrapers, source_for, variants
+from tasks.domain.rollout import covered, reached, scrapers, source_for, variants
 from tasks.domain.states import Kind
 from tests.builders import NOW, a_cell, a_config, a_game, a_gap
 
@@ -122,6 +122,7 @@ def test_a_variant_s_pause_is_its_own_and_what_it_would_bring_goes_the_usual_way
         pytest.param({"url": "/v2?e={id}"}, "", id="path"),
         pytest.param({"headers": {"User-Agent": "new"}}, "", id="headers"),
         pytest.param({"min_bytes": 99}, "x", id="the same question"),
+        pytest.param({"check": {"name": "espn.summary"}}, "x", id="the same question, checked otherwise"),
     ],
 )
 def test_what_a_rollout_found_none_of_elsewhere_is_asked_for_the_usual_way(changes: dict[str, Any], arm: str) -> None:
@@ -141,3 +142,23 @@ def test_a_part_may_be_filled_by_a_command_instead() -> None:
     settings = scrapers(config)["espn_summary@x"]
     assert settings.url is None
     assert settings.command
+
+
+def test_a_rollout_is_about_the_datasets_that_it_names_and_those_of_its_sources() -> None:
+    changes = {"min_bytes": 99}
+    rollout = Rollout.model_validate(
+        {"percent": 10, "datasets": ["br_totals"], "sources": ["espn"], "changes": changes}
+    )
+    config = a_config(rollout={"x": rollout})
+    assert covered(config, "x") == ["espn_scoreboard", "espn_summary", "br_totals"]
+
+
+def test_rollouts_of_other_names_reach_other_parts() -> None:
+    games = [a_game(id=f"4018{n:05}") for n in range(60)]
+    text = {"percent": 50, "datasets": ["espn_summary"], "changes": {"min_bytes": 99}}
+
+    def part(name: str) -> set[str]:
+        config = a_config(rollout={name: Rollout.model_validate(text)})
+        return {cell.key for cell in game_cells(config, "espn_scoreboard", games, NOW) if cell.arm}
+
+    assert part("x") == part("x") != part("y")

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from config.models import Maintenance
+from config.models import Maintenance, Rollout
 from tasks.domain.switches import switches
 from tests.builders import a_config
 
@@ -37,3 +37,19 @@ def test_every_switch_that_is_not_as_usual_is_named() -> None:
         "maintenance of nba_api until 2026-01-13 05:00 UTC",
         "maintenance of all until 2026-01-13 04:00 UTC",
     ]
+
+
+def test_a_success_factor_that_is_off_is_named_where_it_would_count() -> None:
+    success = CONFIG.scoring.success.model_copy(update={"enabled": False})
+    scoring = CONFIG.scoring.model_copy(update={"success": success})
+    now = datetime(2026, 1, 13, 8, tzinfo=UTC)
+    assert switches(a_config(scoring=scoring), now) == ["success factor off"]
+    unweighted = scoring.model_copy(update={"weighting": False})
+    assert switches(a_config(scoring=unweighted), now) == ["weighting off"]
+
+
+def test_a_rollout_is_named_with_its_share_also_when_it_has_reached_all() -> None:
+    text = {"datasets": ["espn_summary"], "changes": {"min_bytes": 99}}
+    rollouts = {name: Rollout.model_validate(text | {"percent": share}) for name, share in (("x", 12.5), ("y", 100))}
+    told = switches(a_config(rollout=rollouts), datetime(2026, 1, 13, 8, tzinfo=UTC))
+    assert told == ["rollout x 12.5 %", "rollout y 100 %"]

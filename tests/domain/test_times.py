@@ -31,6 +31,6 @@ def test_who_fetches_has_no_clock_that_is_ahead() -> None:
     check_fetching_clock(CONFIG, NOW, NOW)
     check_fetching_clock(CONFIG, NOW - DAY, NOW)
     check_fetching_clock(SANDBOX, NOW + DAY, NOW)
-    says = r"^as-of 2026-01-16 12:00 UTC is later than now, 2026-01-15 12:00 UTC: .*; leave it out, or only look"
+    says = r"^as-of 2026-01-16 12:00 UTC is later than now, 2026-01-15 12:00 UTC: .* count as fetched then; leave"
     with pytest.raises(SelectionError, match=says):
         check_fetching_clock(CONFIG, NOW + DAY, NOW)

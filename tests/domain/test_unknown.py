@@ -97,3 +97,14 @@ def test_a_season_is_named_and_many_are_counted() -> None:
     only = {"nba_schedule": {"nba_playbyplay": "1996-97"}, "espn_scoreboard": {"espn_summary": "2002-03"}}
     assert seasons_of(_lacking(schedules, only)) == "nba_playbyplay of 2 seasons, espn_summary of 2023-24"
     assert seasons_of(()) == ""
+
+
+def test_a_schedule_that_is_known_or_that_nobody_needs_does_not_end_the_search() -> None:
+    known, nobodys, missing = _schedule("2022-23"), a_board(key="b", dataset="br_totals"), _schedule("2023-24")
+    statuses = {
+        known.key: Status(State.PRESENT, "complete"),
+        nobodys.key: Status(State.GAP, "not in the lake", Kind.MISSING),
+        missing.key: Status(State.GAP, "not in the lake", Kind.MISSING),
+    }
+    found = find_unknown(NEEDING, [nobodys, known, missing], statuses, {known.key})
+    assert {part.season for part in found} == {"2023-24"}

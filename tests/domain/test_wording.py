@@ -20,6 +20,8 @@ def test_one_is_not_told_as_many(count: int, word: str, told: str) -> None:
     [
         ({"seconds": 0}, "0 s"),
         ({"seconds": 0.5}, "0.5 s"),
+        ({"seconds": 9.4}, "9.4 s"),
+        ({"seconds": 10.4}, "10 s"),
         ({"seconds": 30}, "30 s"),
         ({"seconds": 87.4}, "87 s"),
         ({"minutes": 15}, "15 min"),

@@ -185,3 +185,30 @@ def test_a_hole_keeps_its_reason_and_until() -> None:
     status = Status(State.DEFERRED, "source paused", until=until)
     [hole] = find_holes({"k": a_cell(key="k")}, {"k": status})
     assert (hole.dataset, hole.season, hole.span, hole.status) == ("espn_summary", "2025-26", "2026-01-13", status)
+
+
+@pytest.mark.parametrize(
+    ("tally", "line"),
+    [
+        pytest.param(
+            Tally(present=7, gap=1, in_flight=1, deferred=1, unavailable=2, by_operator=1, not_due=3),
+            "70.0 % of 10 files; 3 are lacking, 2 unavailable (1 set by an operator), 3 not due",
+            id="some of each",
+        ),
+        pytest.param(
+            Tally(present=1, unknown=frozenset("ab")),
+            "99.9 % of 1 known files; 0 are lacking, 0 unavailable, 0 not due; unknown: what 2 schedules would list",
+            id="all that is known",
+        ),
+        pytest.param(
+            Tally(not_due=2), "nothing is due; 0 are lacking, 0 unavailable, 2 not due", id="nothing is due yet"
+        ),
+        pytest.param(
+            Tally(unknown=frozenset("a")),
+            "nothing is known to be due; 0 are lacking, 0 unavailable, 0 not due; unknown: what 1 schedule would list",
+            id="nothing is known",
+        ),
+    ],
+)
+def test_a_tally_in_one_line(tally: Tally, line: str) -> None:
+    assert tally.line() == line

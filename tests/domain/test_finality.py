@@ -16,6 +16,7 @@ from tasks.domain.finality import (
     games_final_after,
     next_look,
     settled_wholeness,
+    why_not_final,
 )
 from tasks.domain.games import GameStatus
 from tasks.domain.verdicts import Verdict, Wholeness, bad, partial, whole
@@ -96,6 +97,30 @@ def test_a_day_is_final_when_it_was_taken_two_days_after_it(games: tuple[()]) ->
     last = BOARD.due_at + LAST_LOOK_AT_A_DAY
     assert _next(BOARD, whole(games), last - HOUR / 2) == last
     assert _next(BOARD, whole(games), last) is None
+
+
+@pytest.mark.parametrize(
+    ("cell", "taken", "why"),
+    [
+        pytest.param(BOARD, BOARD.due_at - HOUR, "taken on 2025-06-06 07:00 UTC, before the day was over", id="day"),
+        pytest.param(APRIL, APRIL_OVER - DAY, "taken on 2025-04-30 04:00 UTC, before the month was over", id="month"),
+        pytest.param(NBA, SEASON_OVER - DAY, "taken on 2025-06-30 04:00 UTC, before the season was over", id="season"),
+        pytest.param(
+            APRIL,
+            APRIL_OVER,
+            "taken on 2025-05-01 04:00 UTC; more may be listed until 2025-05-08, some days after its end",
+            id="after its end",
+        ),
+        pytest.param(
+            BOARD,
+            BOARD.due_at + DAY,
+            "taken on 2025-06-07 08:00 UTC; more may be listed until 2025-06-08, some days after its end",
+            id="after the end of a day",
+        ),
+    ],
+)
+def test_a_list_in_which_nothing_is_open_says_why_it_is_looked_at_again(cell: Cell, taken: datetime, why: str) -> None:
+    assert why_not_final(CONFIG.datasets[cell.dataset], cell.last_day, taken) == why
 
 
 def test_what_is_bad_or_partial_is_that_at_any_time() -> None:

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.models import Priority
-from tasks.domain.lanes import Lane, Supply, foresee, goes_along, next_fill
+from tasks.domain.lanes import Lane, Span, Supply, foresee, goes_along, next_fill, with_eta
 from tasks.domain.plan import Fill, first_request, start_order, what_costs
 from tests.benchmarks.mix import RATES, WORKERS, bounds, ratios, strict_order, the_mix
-from tests.builders import a_config, a_fill
+from tests.builders import NOW, a_config, a_fill
 
 SUPPLIES = {
     "espn": Supply(spacing=0.1, latency=0.2),
@@ -56,6 +56,13 @@ def test_the_best_fill_whose_source_has_a_free_lane_starts() -> None:
     assert next_fill(queue, lanes, ()) is queue[1]
     assert next_fill(queue, lanes, {"espn"}) is None
     assert next_fill([], lanes, ()) is None
+
+
+def test_the_next_fill_starts_while_no_more_requests_wait_than_leave_as_it_starts_up() -> None:
+    supply = Supply(spacing=0.5, start_up=0.6)
+    assert supply.head_start == 3, "in twice its time to start up"
+    assert Lane(supply, running=1, waiting=3).is_free(10)
+    assert not Lane(supply, running=1, waiting=4).is_free(10)
 
 
 def test_a_fill_that_waits_for_a_lane_holds_back_those_of_its_source_and_no_others() -> None:
@@ -153,6 +160,8 @@ def test_along_with_a_fill_go_the_next_ones_for_as_long_as_a_process_is_to_last(
     assert goes_along(fills[0], fills[1:], supply, timedelta(seconds=60)) == fills[1:3], "60 requests"
     assert goes_along(fills[0], fills[1:], supply, timedelta(seconds=19)) == [], "one at the least"
     assert goes_along(fills[0], fills[1:], supply, timedelta(hours=1)) == fills[1:]
+    slow = Supply(spacing=2.0, most_lanes=3)
+    assert goes_along(fills[0], fills[1:], slow, timedelta(seconds=80)) == fills[1:2], "40 requests"
 
 
 def test_along_with_a_critical_fill_go_only_critical_ones_and_no_more_than_start_at_once() -> None:
@@ -190,3 +199,13 @@ def test_a_fill_is_cut_to_the_first_requests_that_cost_no_more(cost: int, at_mos
     assert begins == (replace(fill, id=begins.id, gaps=fill.gaps[:first]) if begins else None)
     assert [key for part in (begins, rest) if part for key in part.keys] == fill.keys
     assert (begins is None, rest is None) == (first == 0, first == 3)
+
+
+def test_each_fill_is_told_the_times_at_which_it_would_start_and_end() -> None:
+    fills = [a_fill(1, "espn"), a_fill(2, "nba_api")]
+    spans = {fills[0].id: Span(1.0, 2.5), fills[1].id: Span(0.0, 4.0)}
+    second = timedelta(seconds=1)
+    assert list(with_eta(fills, spans, NOW)) == [
+        replace(fills[0], starts=NOW + second, eta=NOW + 2.5 * second),
+        replace(fills[1], starts=NOW, eta=NOW + 4 * second),
+    ]

@@ -23,6 +23,7 @@ def a_window(**settings: Any) -> Maintenance:
 
 def _until(now: str, *windows: Maintenance, names: tuple[str, ...] = ("espn",)) -> str | None:
     found = window_at(windows, names, datetime.fromisoformat(now).replace(tzinfo=UTC))
+    assert found is None or found.until is None or found.until.tzinfo is UTC
     return f"{found.until:%Y-%m-%dT%H:%M}" if found else None
 
 
@@ -43,6 +44,9 @@ EVERY_NIGHT = a_window(**{"from": "01:30", "to": "02:30"})
         pytest.param(NIGHTS, "2026-01-18T03:00", "2026-01-18T07:00", id="before midnight"),
         pytest.param(NIGHTS, "2026-01-18T06:30", "2026-01-18T07:00", id="after midnight, of the day before"),
         pytest.param(NIGHTS, "2026-01-19T06:30", None, id="a day later"),
+        pytest.param(
+            a_window(**{"from": "22:00", "to": "21:00"}), "2026-01-13T01:00", "2026-01-13T02:00", id="for 23 hours"
+        ),
         pytest.param(EVERY_NIGHT, "2026-03-08T06:30", "2026-03-08T07:30", id="02:30 is skipped in spring"),
         pytest.param(EVERY_NIGHT, "2026-11-01T05:30", "2026-11-01T07:30", id="01:30 comes twice in autumn"),
         pytest.param(a_window(**{"from": "02:15", "to": "03:00"}), "2026-03-08T06:59", "2026-03-08T07:00", id="gone"),

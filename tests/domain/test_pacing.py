@@ -161,3 +161,11 @@ def test_a_bucket_is_for_five_seconds_of_requests_or_for_two_of_them() -> None:
 def test_a_bucket_is_as_configured_if_its_size_is_and_its_decay_nearly(other: Terms, same: bool) -> None:
     assert Terms(1000, 100.0).same_as(other) is same
     assert Terms(1000, 1001.0).same_as(Terms(1000, 1000.0)), "a thousandth more"
+
+
+@pytest.mark.parametrize("rates", RATES[:3], ids=str)
+def test_who_keeps_the_pace_is_followed_by_the_next_process_after_one_spacing(rates: list[Rate]) -> None:
+    process = Process(rates)
+    answered = [process.ask()[1] for _ in range(3 * rates[0].requests)]
+    begins = process.pace.free_from(process.now + 1, process.apart)
+    assert begins == pytest.approx(answered[-1] + process.apart)

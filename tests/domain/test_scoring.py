@@ -53,6 +53,14 @@ def test_no_gap_starves(low: Priority, high: Priority, handicap: float, hours: f
     assert overtakes_after(low, high, CONFIG.scoring, handicap) == timedelta(hours=hours)
 
 
+def test_a_gap_that_is_ahead_already_waits_for_nobody_and_without_age_it_may_wait_for_ever() -> None:
+    scoring = CONFIG.scoring
+    assert overtakes_after(Priority.LOW, Priority.HIGH, scoring) == timedelta(hours=198), "of fills that are alike"
+    assert overtakes_after(Priority.HIGH, Priority.LOW, scoring) == timedelta(0)
+    for without in ({"weighting": False}, {"age_per_hour": 0.0}):
+        assert overtakes_after(Priority.LOW, Priority.HIGH, scoring.model_copy(update=without)) == timedelta.max
+
+
 @given(st.sampled_from(["espn", "nba_api"]), st.floats(0.5, 1), st.integers(1, 30), st.integers(1, 30))
 def test_an_old_gap_overtakes_a_fresh_one_after_the_bound(other: str, success: float, files: int, others: int) -> None:
     fresh = score_of(Priority.HIGH, NOW, others, other, 1.0, CONFIG, NOW)
@@ -70,6 +78,29 @@ def test_the_success_factor_never_sinks_a_dataset(stored: float, failed: float) 
     assert CONFIG.scoring.success.floor <= factor <= 1
     assert factor <= success_factor(stored + 1, failed, CONFIG.scoring)
     assert factor >= success_factor(stored, failed + 1, CONFIG.scoring)
+
+
+@pytest.mark.parametrize(
+    ("stored", "failed", "factor"),
+    [
+        pytest.param(0, 0, 1.0, id="no history"),
+        pytest.param(100, 0, 1.0, id="a clean one"),
+        pytest.param(0, 2, 0.75, id="half of the way to the floor: two failures, and two imaginary successes"),
+        pytest.param(3, 5, 0.75, id="as many successes as failures, the imaginary ones counted"),
+        pytest.param(0, 10**9, 0.5, id="the floor"),
+    ],
+)
+def test_the_success_factor_to_the_digit(stored: float, failed: float, factor: float) -> None:
+    assert success_factor(stored, failed, CONFIG.scoring) == pytest.approx(factor)
+    off = CONFIG.scoring.model_copy(update={"success": CONFIG.scoring.success.model_copy(update={"enabled": False})})
+    assert success_factor(stored, failed, off) == 1.0
+
+
+def test_without_weighting_a_score_is_its_base_whatever_else_is_known() -> None:
+    config = a_config(scoring=CONFIG.scoring.model_copy(update={"weighting": False}))
+    score = score_of(Priority.HIGH, NOW - timedelta(hours=10), 1, "espn", 0.5, config, NOW)
+    assert (score.total, score.weighted) == (100, False)
+    assert score.parts() == {"base": 100, "age": 0.0, "multiplier": 1.0, "small_fill": 1.0, "success": 1.0}
 
 
 AGES = st.integers(0, 2000).map(lambda hours: NOW - timedelta(hours=hours))

@@ -199,7 +199,9 @@ def why_not_expected(dataset: Dataset, fields: Mapping[str, str], now: datetime)
 
 def why_no_season(first_season: str, day: date, now: datetime) -> str | None:
     """Why no season from the first one on, that has begun, has this day."""
-    year = seasons.start_year(seasons.season_of(day)) if day >= seasons.window(first_season)[0] else day.year - 1
+    if day < seasons.window(first_season)[0]:
+        return f"the first season is {first_season}"
+    year = seasons.start_year(seasons.season_of(day))
     if why := _outside(first_season, year, now):
         return why
     season, following = seasons.season_name(year), seasons.season_name(year + 1)

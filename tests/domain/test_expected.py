@@ -3,11 +3,20 @@
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from tasks.domain.errors import SelectionError
-from tasks.domain.expected import Selection, calendar_cells, game_cells, why_not_expected
+from tasks.domain.expected import (
+    Selection,
+    calendar_cells,
+    game_cells,
+    in_utc,
+    usual_way,
+    why_no_season,
+    why_not_expected,
+)
 from tasks.domain.games import GameStatus
 from tasks.domain.keys import KeyPatterns
 from tests.builders import NOW, a_config, a_game
@@ -48,6 +57,23 @@ def test_a_game_of_espn_is_one_request_for_three_files() -> None:
     ]
     assert {cell.request for cell in cells} == {"/summary?event=401810001"}
     assert {cell.due_at for cell in cells} == {datetime(2026, 1, 14, 4, 30, tzinfo=UTC)}
+
+
+def test_a_cell_of_a_game_has_its_day_its_season_and_what_its_schedule_says() -> None:
+    first_season = a_game(id="230101001", day=date(2003, 1, 1), season="2002-03", start=None)
+    unplayed = a_game(status=GameStatus.POSTPONED)
+    cells = list(game_cells(CONFIG, "espn_scoreboard", [unplayed, first_season], NOW))
+    assert len(cells) == 3, "of the game that will be played"
+    for cell in cells:
+        assert (cell.season, cell.first_day, cell.last_day) == ("2002-03", date(2003, 1, 1), date(2003, 1, 1))
+        assert (cell.game, cell.dataset, cell.cost, cell.arm) == (first_season, "espn_summary", 1, "")
+    earlier = first_season._replace(season="2001-02")
+    assert list(game_cells(CONFIG, "espn_scoreboard", [earlier], NOW)) == []
+
+
+def test_the_usual_way_of_a_cell_is_that_of_its_dataset() -> None:
+    cell = next(game_cells(CONFIG, "espn_scoreboard", [a_game()], NOW))
+    assert usual_way(CONFIG, cell._replace(url="/v2?e={id}", cost=3, arm="x")) == cell
 
 
 def test_a_game_without_a_time_is_due_after_its_day() -> None:
@@ -134,7 +160,13 @@ def test_a_schedule_comes_along_from_the_first_season_on_that_somebody_needs() -
 @pytest.mark.parametrize(
     ("selection", "message"),
     [
-        (Selection(sources=("x",)), "no source 'x'; there are espn"),
+        (Selection(sources=("x",)), "^no source 'x'; there are espn, nba_api, basketball_reference$"),
+        (Selection(datasets=("x",)), "^no dataset 'x'; there are espn_scoreboard, espn_summary, nba_schedule, "),
+        (Selection(keys=("x/y",)), "^no dataset has a key 'x/y'; `adce why` tells which comes nearest$"),
+        (
+            Selection(sources=("nba_api",), keys=("espn_schedules/20260113.json",)),
+            "^espn_schedules/20260113.json is of espn_scoreboard, which was not asked for$",
+        ),
         (Selection(seasons=("2023-25",)), "not a season"),
         (Selection(seasons=("2030-31",)), "has not begun; the current one is 2025-26"),
         (Selection(seasons=("1980-81",)), "no files are expected of season 1980-81; the first is 1996-97"),
@@ -149,13 +181,77 @@ def test_a_schedule_comes_along_from_the_first_season_on_that_somebody_needs() -
         (Selection(until=date(1990, 1, 1)), "no files until 1990-01-01 are expected"),
         (Selection(datasets=("br_schedule",), until=date(1999, 9, 30)), "of br_schedule until 1999-09-30 are expected"),
         (Selection(datasets=("espn_summary",), until=date(2001, 6, 1)), "the seasons are 2002-03 to 2025-26"),
-        (Selection(("espn",), ("espn_summary", "br_totals")), "br_totals is no dataset of espn"),
+        (Selection(("espn",), ("espn_summary", "br_totals")), "^br_totals is no dataset of espn; leave one out$"),
+        (
+            Selection(("espn", "nba_api"), ("br_totals", "br_schedule")),
+            "^br_totals, br_schedule is no dataset of espn, nba_api; leave one out$",
+        ),
+        (
+            Selection(("espn", "nba_api", "basketball_reference"), ("espn_summary", "espn_scoreboard")),
+            "^nba_api, basketball_reference has none of the datasets espn_summary, espn_scoreboard; leave one out$",
+        ),
+        (
+            Selection(
+                ("espn", "nba_api"), seasons=("2023-24", "2024-25"), since=date(2024, 7, 2), until=date(2024, 7, 3)
+            ),
+            "^season 2023-24 has no day since 2024-07-02 until 2024-07-03$",
+        ),
+        (
+            Selection(("espn", "nba_api"), since=date(2024, 7, 2), until=date(2024, 7, 3)),
+            "^no files of espn, nba_api since 2024-07-02 until 2024-07-03 are expected; the seasons are 1996-97 to ",
+        ),
         (Selection(("espn", "nba_api"), ("espn_summary",)), "nba_api has none of the datasets espn_summary"),
     ],
 )
 def test_a_selection_of_what_there_is_none_of_is_refused(selection: Selection, message: str) -> None:
     with pytest.raises(SelectionError, match=message):
         selection.check(CONFIG, NOW)
+
+
+@pytest.mark.parametrize(
+    "selection",
+    [
+        pytest.param(Selection(), id="everything"),
+        pytest.param(Selection(since=date(2026, 1, 2), until=date(2026, 1, 2)), id="one day"),
+        pytest.param(Selection(seasons=("2025-26",)), id="the current season"),
+        pytest.param(Selection(datasets=("espn_scoreboard",), seasons=("2002-03",)), id="the first season"),
+        pytest.param(Selection(seasons=("2023-24",), since=date(2024, 1, 2)), id="a part of a season"),
+        pytest.param(Selection(datasets=("espn_scoreboard",), keys=("espn_schedules/20260113.json",)), id="a key"),
+    ],
+)
+def test_a_selection_of_what_is_expected_is_none_to_refuse(selection: Selection) -> None:
+    selection.check(CONFIG, NOW)
+
+
+def test_a_source_without_datasets_cannot_be_asked_for() -> None:
+    config = a_config(sources=CONFIG.sources | {"new": CONFIG.sources["espn"]})
+    with pytest.raises(SelectionError, match=r"^new has no dataset; leave one out$"):
+        Selection(sources=("new",)).check(config, NOW)
+
+
+@pytest.mark.parametrize(("year", "known"), [(1946, False), (1947, True), (2100, True), (2101, False)])
+def test_a_clock_is_refused_in_years_of_which_no_season_is_known(year: int, known: bool) -> None:
+    totals = CONFIG.datasets["br_totals"].model_copy(update={"first_season": "1946-47", "due_after": timedelta()})
+    config, now = a_config(datasets={"br_totals": totals}), datetime(year, 12, 31, tzinfo=UTC)
+    if known:
+        Selection().check(config, now)
+        return
+    with pytest.raises(
+        SelectionError, match=f"^the clock says {year}-12-31T.*; the seasons are known from 1947 to 2100"
+    ):
+        Selection().check(config, now)
+
+
+def test_in_the_first_season_the_seasons_are_that_one() -> None:
+    says = "^no files until 1990-01-01 are expected; the seasons are 1996-97 to 1996-97$"
+    with pytest.raises(SelectionError, match=says):
+        Selection(until=date(1990, 1, 1)).check(CONFIG, datetime(1996, 12, 1, tzinfo=UTC))
+
+
+def test_a_time_without_a_zone_is_in_utc() -> None:
+    new_york = datetime(2026, 1, 15, 7, tzinfo=ZoneInfo("America/New_York"))
+    assert in_utc(datetime(2026, 1, 15, 12)) == NOW
+    assert in_utc(new_york) is new_york
 
 
 def test_a_clock_before_all_seasons_is_told_of() -> None:
@@ -175,6 +271,8 @@ def test_a_clock_before_all_seasons_is_told_of() -> None:
             "2026-08-05 is in no season; 2025-26 ends on 2026-06-30, and 2026-27 begins on 2026-09-25",
         ),
         ("espn_schedules/20010105.json", "the first season is 2002-03"),
+        ("espn_schedules/20020924.json", "the first season is 2002-03"),
+        ("basketball_reference/schedules/2000/july.html", "1999-00 has no month july; its months are november, decemb"),
         ("espn_schedules/00010105.json", "the first season is 2002-03"),
         ("espn_schedules/20261101.json", "2026-27 has not begun; the current season is 2025-26"),
         ("espn_schedules/20261345.json", "there is no such day"),
@@ -196,3 +294,26 @@ def test_each_way_of_not_being_expected_has_words_of_its_own(key: str, why: str)
     assert matched
     name, fields = matched
     assert why_not_expected(CONFIG.datasets[name], fields, NOW).startswith(why)
+
+
+def test_the_first_and_the_last_day_of_a_season_are_in_it() -> None:
+    for day in (date(2002, 9, 25), date(2002, 10, 5), date(2025, 6, 30)):
+        assert why_no_season("2002-03", day, NOW) is None
+    assert why_no_season("1998-99", date(1999, 1, 19), NOW) == "the first season is 1998-99", "it began in January"
+    assert why_no_season("1998-99", date(1999, 1, 20), NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("dataset", "fields", "why"),
+    [
+        pytest.param("espn_scoreboard", {"date": "2026-01-13", "season": "2023-24"}, "its parts are not", id="date"),
+        pytest.param("espn_scoreboard", {"date": "2026-08-05"}, "2026-08-05 is in no season", id="date in summer"),
+        pytest.param("br_totals", {"season": "2023-24", "end_year": "2026"}, "its parts are not", id="season"),
+        pytest.param("br_totals", {"start_year": "1990"}, "the first season is 1999-00", id="start year"),
+        pytest.param("br_totals", {"start_year": "2026"}, "2026-27 has not begun", id="start year of a later one"),
+    ],
+)
+def test_the_fields_of_a_key_are_of_one_season_that_is_expected(dataset: str, fields: dict[str, str], why: str) -> None:
+    told = why_not_expected(CONFIG.datasets[dataset], fields, NOW)
+    assert told.startswith(why)
+    assert told == "its parts are not of one season" or "parts" not in told

@@ -80,3 +80,9 @@ def test_every_recorded_game_is_played_inside_its_seasons_window_and_months() ->
         if source == "basketball_reference":
             spans = [seasons.days_of_month(season, month) for month in seasons.months_of(season)]
             assert any(start <= day <= end for start, end in spans)
+
+
+def test_the_play_offs_begin_in_april_and_a_season_has_a_page_when_its_first_month_is_over() -> None:
+    assert seasons.playoffs_begin("2024-25") == datetime(2025, 4, 10, 4, tzinfo=UTC)
+    assert seasons.first_month_over_at("2024-25") == datetime(2024, 11, 1, 4, tzinfo=UTC)
+    assert seasons.first_month_over_at("2020-21") == datetime(2021, 1, 1, 5, tzinfo=UTC)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tasks.domain.expected import Cell
 from tasks.domain.games import GameStatus
+from tasks.domain.reasons import Limit, Reason
 from tasks.domain.states import (
     Examination,
     Kind,
@@ -16,9 +17,11 @@ from tasks.domain.states import (
     State,
     Status,
     count_states,
+    left_for,
     state_of,
     taken_at,
     version_of,
+    without_false_time,
 )
 from tasks.domain.times import SKEW
 from tasks.domain.verdicts import Verdict, bad, partial, whole
@@ -138,6 +141,19 @@ def test_a_correction_that_the_last_look_has_found_is_confirmed_by_another() -> 
     assert status(later, later + 900 * HOUR, agreed=True).reason == "complete"
     assert status(last, last + 900 * HOUR).reason == "complete", "nothing has changed since it was first there"
     assert status(END + HOUR, END + 2 * HOUR, changed=True).until == END + 6 * HOUR, "the next look is planned anyway"
+
+
+def test_a_file_that_is_looked_at_for_corrections_says_so_before_and_then() -> None:
+    have = an_object(modified=END)
+    before = _state(a_cell(), have, whole(), now=END + HOUR / 2)
+    assert (before.reason, before.until) == ("complete; looked at again for corrections", END + HOUR)
+    then = _state(a_cell(), have, whole(), now=END + HOUR)
+    assert then.reason == "last looked at on 2026-01-14 04:30 UTC; corrections may have come since"
+    untimed = _state(a_cell(), an_object(modified=NOW + 24 * HOUR), whole())
+    assert untimed.reason == (
+        "nobody knows when it was taken: its time, 2026-01-16 12:00 UTC, is yet to come; "
+        "corrections may have come since"
+    )
 
 
 def test_an_old_lake_is_not_fetched_again() -> None:
@@ -276,3 +292,26 @@ def test_a_file_is_not_stale_for_clocks_that_differ_a_little() -> None:
 def test_what_was_taken_since_a_past_time_that_is_looked_at_counts_as_taken_then() -> None:
     have, seen = an_object(modified=AHEAD), Examination("", 0, "", whole(), AHEAD)
     assert taken_at(have, seen, NOW, AHEAD) == NOW
+
+
+def test_what_is_left_for_later_says_by_which_limit_until_when_and_what_is_wrong_with_it() -> None:
+    gap = Status(State.GAP, "not in the lake any more", Kind.VANISHED, lost=True)
+    reason = Reason(Limit.BACKOFF, "source paused", NOW, "espn")
+    later = Status(State.DEFERRED, "source paused", Kind.VANISHED, NOW, True, Limit.BACKOFF, "espn")
+    assert left_for(reason, gap) == later
+
+
+def test_a_time_that_a_wrong_clock_has_written_is_replaced_by_the_lake_s_or_by_the_oldest() -> None:
+    seen = Examination("etag:100:check", whole(), AHEAD, agreed=True)
+    rightly_timed, ahead = an_object(modified=NOW), an_object(modified=NOW + SKEW / 2)
+    for have in (None, rightly_timed, an_object(modified=NOW + SKEW)):
+        assert without_false_time(seen, have, a_cell(), NOW + SKEW) == seen._replace(fetched=None, agreed=False)
+    first_day = datetime(2026, 1, 13, 5, tzinfo=UTC)
+    oldest = seen._replace(fetched=first_day, agreed=False)
+    assert without_false_time(seen, ahead, a_cell(), NOW) == oldest
+
+
+def test_two_that_agree_are_believed_up_to_the_horizon_and_no_later() -> None:
+    have = an_object(modified=END - HOUR)
+    for fetched, state in ((NOW + SKEW, State.PRESENT), (NOW + SKEW + HOUR, State.GAP)):
+        assert _state(a_cell(), have, whole(), fetched=fetched, agreed=True).state is state

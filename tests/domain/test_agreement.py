@@ -106,8 +106,13 @@ def test_a_difference_makes_the_schedule_stale_at_once_and_not_green_until_it_is
     assert "and nba_schedule has 1" in status.reason
     lists.store(BOARD, MORNING + HOUR, [])
     status = lists.status(BOARD, MORNING + HOUR)
-    assert (status.state, status.limit) == (State.DEFERRED, Limit.DISAGREEMENT)
-    assert status.until == MORNING + 2 * HOUR, "a board of yesterday is looked at every hour anyway"
+    assert status == Status(
+        State.DEFERRED,
+        "0 final games on 2025-06-05, and nba_schedule has 1",
+        Kind.STALE,
+        MORNING + 2 * HOUR,  # a board of yesterday is looked at every hour anyway
+        limit=Limit.DISAGREEMENT,
+    )
     lists.store(BOARD, MORNING + 12 * HOUR, [_final()])
     assert lists.status(BOARD, MORNING + 12 * HOUR).state is State.PRESENT
     assert lists.known == []
@@ -126,7 +131,7 @@ def test_three_looks_over_a_day_that_do_not_mend_it_are_told_and_enough() -> Non
     assert looks == [0, 12, 24]
     assert waits == {begins + 12 * HOUR, begins + 24 * HOUR}
     status = lists.status(BOARD, now)
-    assert status.state is State.PRESENT
+    assert (status.state, status.limit) == (State.PRESENT, Limit.DISAGREEMENT)
     assert "and nba_schedule has 1, which further looks did not change" in status.reason
 
 

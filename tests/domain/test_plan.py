@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from config.models import Config, Priority, Rollout
 from tasks.domain.holds import Hold, Window
 from tasks.domain.plan import (
+    Deferral,
     Gap,
     RunCap,
     in_start_order,
@@ -111,8 +112,10 @@ def test_in_test_mode_the_cap_is_that_of_test_mode() -> None:
     plan = make_plan(a_config(test_mode=True, test_fills=1), gaps, NOW)
     assert len(plan.fills) == 1
     assert {deferral.reason.limit for deferral in plan.deferred} == {Limit.TEST_FILLS}
-    reconcile = CONFIG.reconcile.model_copy(update={"max_fills": 1})
-    plan = make_plan(a_config(test_mode=True, test_fills=2, reconcile=reconcile), gaps, NOW)
+    for test_fills in (1, 2):
+        reconcile = CONFIG.reconcile.model_copy(update={"max_fills": 1})
+        plan = make_plan(a_config(test_mode=True, test_fills=test_fills, reconcile=reconcile), gaps, NOW)
+        assert len(plan.fills) == 1
     assert {deferral.reason.limit for deferral in plan.deferred} == {Limit.MAX_FILLS}
 
 
@@ -141,7 +144,7 @@ def test_in_test_mode_the_cap_is_that_of_test_mode() -> None:
 )
 def test_what_is_switched_off_is_deferred_until_somebody_changes_it(config: Config, of: str, text: str) -> None:
     plan = make_plan(config, [a_gap()], NOW)
-    assert [deferral.reason for deferral in plan.deferred] == [Reason(Limit.ENABLED, text, None, of)]
+    assert plan.deferred == (Deferral(a_gap(), Reason(Limit.ENABLED, text, None, of)),)
 
 
 @pytest.mark.parametrize(("name", "limit"), [("espn", Limit.BACKOFF), ("espn_summary", Limit.BREAKER)])
@@ -150,6 +153,7 @@ def test_what_is_held_is_deferred_until_then(name: str, limit: Limit) -> None:
     plan = make_plan(CONFIG, [a_gap()], NOW, held={name: Hold(name, until, "HTTP 403")})
     [deferral] = plan.deferred
     assert (deferral.reason.limit, deferral.reason.until, deferral.reason.of) == (limit, until, name)
+    assert deferral.gap == a_gap()
 
 
 def _with_rollout(**changes: Any) -> Config:
@@ -237,3 +241,26 @@ def test_a_fill_without_some_of_its_files_is_another_fill_and_without_none_the_s
     assert rest == replace(fill, id=rest.id, gaps=rest.gaps)
     assert without(fill, {"no file of it"}) is fill
     assert without(fill, fill.keys) is None
+
+
+def test_a_plan_may_be_given_one_priority_for_all_of_its_fills() -> None:
+    old = a_cell(key="old.json", url="/old", season="2010-11", first_day=date(2011, 1, 5), last_day=date(2011, 1, 5))
+    gaps = [a_gap(1), a_gap(cell=old)]
+    usual, given = make_plan(CONFIG, gaps, NOW), make_plan(CONFIG, gaps, NOW, priority=Priority.MEDIUM)
+    assert {fill.priority for fill in usual.fills} == {Priority.CRITICAL, Priority.LOW}
+    assert {(fill.priority, fill.score.base) for fill in given.fills} == {(Priority.MEDIUM, 10)}
+
+
+def test_a_fill_is_scored_by_the_success_of_its_own_dataset() -> None:
+    board = a_gap(cell=a_cell(key="board.json", url="/board", dataset="espn_scoreboard"))
+    fills = make_plan(CONFIG, [a_gap(1), board], NOW, success={"espn_summary": 0.6}).fills
+    assert {fill.dataset: fill.score.success for fill in fills} == {"espn_summary": 0.6, "espn_scoreboard": 1.0}
+
+
+def test_the_name_of_a_fill_is_the_same_in_every_version_since_ledgers_keep_it() -> None:
+    [fill] = make_plan(CONFIG, [a_gap(1), a_gap(2)], NOW).fills
+    assert fill.id == "espn_summary-2025-26-409cf94e0e"
+    parts = [part for part in (without(fill, {fill.keys[0]}), without(fill, {fill.keys[1]})) if part]
+    assert [part.id for part in parts] == [make_plan(CONFIG, [a_gap(n)], NOW).fills[0].id for n in (2, 1)], (
+        "what is left of it is named as if it had been planned"
+    )

@@ -53,6 +53,8 @@ def test_a_new_dataset_is_rolled_out_to_a_part_of_its_cells_and_the_files_of_a_r
     assert later
     assert now
     assert not later & now
+    reached_now = {gap.cell.key for gap in gaps if reached("rollout", 50, gap.cell.partition)}
+    assert {key for fill in plan.fills for key in fill.keys} == reached_now
 
 
 def _with(dataset: str, percent: float, **changes: object) -> Config:

@@ -252,3 +252,33 @@ def test_a_lost_file_is_told_of_though_its_source_does_not_have_it_any_more() ->
     given_up = _without_it(known=known, absences={BOX.key: BY_HAND})
     assert _status(given_up).state is State.UNAVAILABLE
     assert given_up.lost == {}
+
+
+def test_a_gap_is_as_old_as_it_was_first_seen_and_new_if_it_never_was() -> None:
+    survey = _without_it()
+    [known], [new] = survey.gaps({BOX.key: OLD, "another": NOW - HOUR}), survey.gaps({"another": OLD})
+    assert (known.cell, known.kind, known.reason, known.first_seen) == (BOX, Kind.MISSING, "not in the lake", OLD)
+    assert new.first_seen == NOW
+
+
+def test_the_games_of_a_schedule_are_expected_where_their_dataset_is_selected() -> None:
+    games = {"espn_scoreboard": [a_game()], "nba_schedule": [a_game(id="0022500001")]}
+    selection = Selection(datasets=("nba_playbyplay",), seasons=("2025-26",))
+    cells = expected_cells(CONFIG, games, selection, NOW)
+    assert {cell.dataset for cell in cells.values()} == {"nba_schedule", "nba_playbyplay"}
+    assert all(cell.key == key for key, cell in cells.items())
+
+
+def test_what_the_lake_does_not_give_may_be_lost_besides() -> None:
+    """It is smaller than the good file that was there."""
+    known = {BOX.key: Examination("etag-of-then:200000:former", whole(), NOW)}
+    checks = dict.fromkeys(CONFIG.datasets, "present")
+    survey = take_survey(CONFIG, {BOX.key: BOX}, {BOX.key: HAVE}, known, checks, NOW, unreadable={BOX.key: REFUSED})
+    status = _status(survey)
+    assert (status.kind, status.lost) == (Kind.UNREADABLE, True)
+
+
+def test_a_file_that_a_former_check_found_whole_holds_until_then_and_not_until_it_is_read_anew() -> None:
+    assert _status(_survey(whole(), "former")).until is None
+    board = _survey(whole(), "former", an_object(modified=NOW), cell=a_board())
+    assert _status(board).until == NOW + HOUR, "when it is refreshed"

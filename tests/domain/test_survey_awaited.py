@@ -24,6 +24,7 @@ def _cell(dataset: str, **fields: str) -> Cell:
     return next(cell for cell in cells if all(cell.fields[name] == value for name, value in fields.items()))
 
 
+OVER = datetime(2025, 7, 1, 4, tzinfo=UTC)  # the season, and June
 JUNE, BOARD = _cell("br_schedule", month="june"), _cell("espn_scoreboard", date="2025-05-30")
 
 
@@ -79,6 +80,12 @@ def test_a_month_that_is_over_and_a_season_that_has_long_begun_should_have_their
             assert is_known(status) is (state is State.NOT_DUE)
 
 
+def test_a_page_is_lacking_at_the_moment_when_it_should_be_there() -> None:
+    over = datetime(2025, 5, 1, 4, tzinfo=UTC)
+    for asked, state in ((over - timedelta(seconds=1), State.NOT_DUE), (over, State.DEFERRED)):
+        assert _status(_cell("br_schedule", month="april"), asked + HOUR, first=asked, last=asked).state is state
+
+
 def test_a_day_that_is_over_should_have_its_page_and_is_never_unavailable_while_its_season_runs() -> None:
     status = _status(BOARD, ASKED + HOUR / 4)
     assert (status.state, status.kind) == (State.GAP, Kind.MISSING), "every run looks for it"
@@ -93,6 +100,8 @@ def test_a_day_that_is_over_should_have_its_page_and_is_never_unavailable_while_
 def test_a_page_that_was_there_and_is_not_any_more_is_lacking(verdict: Verdict) -> None:
     status = _status(JUNE, ASKED + HOUR, verdict)
     assert (status.state, status.until) == (State.DEFERRED, ASKED + 6 * HOUR)
+    assert (status.reason, status.limit) == ("the source does not have it now: HTTP 404", Limit.NOT_PUBLISHED)
+    assert status.kind in (Kind.STALE, Kind.INVALID)
 
 
 def test_an_operators_word_holds_until_there_is_a_list_that_grows() -> None:
@@ -136,3 +145,26 @@ def test_a_list_that_its_source_has_no_more_is_asked_for_ever_less_often_and_cou
     operator = Absence(JUNE.key, "", now, now, until=now + 90 * DAY, note="it is gone")
     survey = take_survey(CONFIG, {JUNE.key: JUNE}, {JUNE.key: have}, examined, checks, now, {JUNE.key: operator})
     assert survey.statuses[JUNE.key].limit is Limit.OPERATOR
+
+
+@pytest.mark.parametrize(
+    ("taken", "verdict", "by_adce", "state"),
+    [
+        pytest.param(OVER, whole(), True, State.PRESENT, id="as it ended"),
+        pytest.param(OVER - HOUR, whole(), True, State.UNAVAILABLE, id="before"),
+        pytest.param(OVER, whole(), False, State.PRESENT, id="whole, by somebody else"),
+        pytest.param(OVER, partial("1 of 9 not final"), True, State.PRESENT, id="with an open end"),
+        pytest.param(OVER, partial("1 of 9 not final"), False, State.UNAVAILABLE, id="with an open end, by somebody"),
+    ],
+)
+def test_a_list_counts_without_its_source_if_it_is_known_that_it_was_taken_after_its_end(
+    taken: datetime, verdict: Verdict, by_adce: bool, state: State
+) -> None:
+    """Somebody else may have taken a list long before they stored it: open ends say so."""
+    now = OVER + 20 * DAY
+    have = LakeObject(JUNE.key, 10**6, taken, "etag")
+    examined = {JUNE.key: Examination(version_of(have, "check"), verdict, taken if by_adce else None)}
+    absence = Absence(JUNE.key, "HTTP 404", now - 2 * DAY, now, looks=3, until=now + 30 * DAY)
+    checks = dict.fromkeys(CONFIG.datasets, "check")
+    survey = take_survey(CONFIG, {JUNE.key: JUNE}, {JUNE.key: have}, examined, checks, now, {JUNE.key: absence})
+    assert survey.statuses[JUNE.key].state is state

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from config.models import Unavailability
 from tasks.domain.absences import Absence, doubted, looked, status_of
-from tasks.domain.states import State
+from tasks.domain.reasons import Limit
+from tasks.domain.states import State, Status
+from tasks.domain.times import SKEW
 from tests.builders import NOW
 
 HOUR = timedelta(hours=1)
@@ -84,9 +86,8 @@ def test_a_file_is_unavailable_no_longer_than_the_rules_say_whatever_the_clock_w
 
 def test_what_an_operator_sets_holds_at_once_and_tells_the_note() -> None:
     absence = Absence("key", "", NOW, NOW, until=NOW + HOUR, note="never played")
-    status = status_of(absence, RULES, NOW)
-    assert status is not None
-    assert (status.state, status.reason) == (State.UNAVAILABLE, "set by an operator: never played")
+    operator = Status(State.UNAVAILABLE, "set by an operator: never played", until=NOW + HOUR, limit=Limit.OPERATOR)
+    assert status_of(absence, RULES, NOW) == operator
     assert status_of(absence, RULES, NOW + HOUR) is None
     assert looked(absence, "key", "d", "HTTP 404", DUE, NOW, RULES) == absence, "a run does not know better"
     assert looked(absence, "key", "d", "HTTP 404", DUE, NOW, RULES, awaited=True) == absence, "of no page"
@@ -121,3 +122,42 @@ def test_a_file_that_is_held_back_has_a_time_when_it_is_looked_for(gaps: list[fl
 def test_a_file_is_doubted_that_a_source_had_none_of_and_not_one_that_an_operator_has_marked() -> None:
     looked_at, by_operator = _after(0), Absence("b", "", NOW, NOW, until=NOW + HOUR, note="never played")
     assert doubted([looked_at, by_operator]) == {"key"}
+
+
+def test_each_look_keeps_what_it_found() -> None:
+    first = looked(None, "key", "espn_summary", "without plays", DUE, NOW, RULES, unfinished=True)
+    assert first == Absence("key", "without plays", NOW, NOW, 1, None, None, "espn_summary", unfinished=True)
+    second = looked(first, "key", "espn_summary", "HTTP 404", DUE, NOW + HOUR, RULES)
+    assert second == Absence("key", "HTTP 404", NOW, NOW + HOUR, 2, None, None, "espn_summary", unfinished=False)
+    third = looked(second, "key", "espn_summary", "without plays", DUE, NOW + 2 * HOUR, RULES, unfinished=True)
+    assert (third.evidence, third.looks, third.unfinished) == ("without plays", 3, True)
+
+
+def test_a_look_at_what_is_unavailable_prolongs_that_and_rules_that_ask_for_more_end_it() -> None:
+    before = _after(0, 12, 24)
+    again = looked(before, "key", "espn_summary", "HTTP 404", DUE, NOW + 48 * HOUR, RULES)
+    assert (again.looks, again.first, again.until) == (4, NOW, NOW + 48 * HOUR + RULES.expires)
+    stricter = RULES.model_copy(update={"looks": 9})
+    assert looked(before, "key", "espn_summary", "HTTP 404", DUE, NOW + 48 * HOUR, stricter).until is None
+
+
+def test_a_look_counts_that_was_made_as_the_file_became_due_or_by_a_clock_that_is_a_little_ahead() -> None:
+    absence = Absence("key", "HTTP 404", NOW, NOW + SKEW / 2)
+    assert absence.counts(NOW, NOW + SKEW, RULES.expires)
+    assert not absence.counts(NOW + timedelta(seconds=1), NOW + SKEW, RULES.expires)
+    assert looked(absence, "key", "espn_summary", "HTTP 404", NOW, NOW, RULES).looks == 2
+
+
+def test_a_file_that_is_held_back_says_by_which_rule_and_until_when() -> None:
+    says = "back-off after 3 looks: HTTP 404"
+    waits = Status(State.DEFERRED, says, until=NOW + HOUR, limit=Limit.LOOKS)
+    assert status_of(_after(0, 0.25, 0.5), RULES, NOW + HOUR / 2) == waits
+
+
+@pytest.mark.parametrize("hours", [24, 30])
+def test_looks_that_have_gone_on_for_long_enough_without_a_verdict_still_come_ever_later(hours: int) -> None:
+    """The rules asked for more when the last look was recorded."""
+    absence = Absence("key", "HTTP 404", NOW, NOW + hours * HOUR, looks=3)
+    status = status_of(absence, RULES, NOW + hours * HOUR)
+    assert status is not None
+    assert status.until == NOW + 2 * hours * HOUR

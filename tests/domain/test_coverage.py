@@ -130,6 +130,8 @@ def test_files_of_a_season_or_a_month_belong_to_no_shorter_span() -> None:
     lake = _lake(*((cell, State.PRESENT) for cell in (season_file, month_file, game_file)))
     coverage = measure(*lake, CONFIG)
 
+    assert [row.span for row in coverage.finest] == ["2026-01", "2026-01-13", ""]
+
     def spans(by: By) -> dict[str, Any]:
         return {row["dataset"]: row.get(by.value) for row in coverage.document(by)["rows"]}
 

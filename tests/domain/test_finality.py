@@ -13,6 +13,7 @@ from tasks.domain.finality import (
     LAST_LOOK_AT_A_DAY,
     LONGEST_WAIT,
     awaited_again,
+    expected_ends,
     games_final_after,
     next_look,
     settled_wholeness,
@@ -59,6 +60,7 @@ NOVEMBER, TOTALS, BOARD = (
         pytest.param(NBA, datetime(2025, 1, 15, 10, tzinfo=UTC), 3 * HOUR, id="season"),
         pytest.param(APRIL, datetime(2025, 4, 9, 10, tzinfo=UTC), 12 * HOUR, id="month"),
         pytest.param(APRIL, datetime(2025, 4, 15, 10, tzinfo=UTC), 6 * HOUR, id="month, in the play-offs"),
+        pytest.param(APRIL, datetime(2025, 4, 10, 4, tzinfo=UTC), 6 * HOUR, id="as they begin"),
         pytest.param(JUNE, datetime(2025, 6, 24, 10, tzinfo=UTC), 6 * HOUR, id="the Finals' month"),
         pytest.param(TOTALS, datetime(2025, 4, 9, 10, tzinfo=UTC), DAY, id="totals: whoever has played 82 games"),
     ],
@@ -92,7 +94,7 @@ def test_a_month_of_a_running_season_is_over_when_it_is() -> None:
 
 @pytest.mark.parametrize("games", [(), FINALS], ids=["empty", "all final"])
 def test_a_day_is_final_when_it_was_taken_two_days_after_it(games: tuple[()]) -> None:
-    assert _next(BOARD, whole(games), BOARD.due_at - HOUR) == BOARD.due_at
+    assert _next(BOARD, whole(games), BOARD.due_at - 5 * HOUR) == BOARD.due_at
     assert _next(BOARD, whole(games), BOARD.due_at) == BOARD.due_at + HOUR, "a game may be listed late"
     last = BOARD.due_at + LAST_LOOK_AT_A_DAY
     assert _next(BOARD, whole(games), last - HOUR / 2) == last
@@ -159,6 +161,22 @@ def test_while_more_may_be_listed_an_odd_entry_has_no_list_looked_at_less_often(
     assert _next(cell, partial("x", (soon,)), over) == over + HOUR / 4
 
 
+def test_a_list_that_was_taken_just_when_a_game_should_be_final_is_not_looked_at_at_once() -> None:
+    taken = datetime(2025, 1, 15, 23, tzinfo=UTC)
+    ends_now = a_game(status=GameStatus.LIVE, start=taken - 4 * HOUR)
+    assert _next(NBA, partial("x", (ends_now,)), taken) == taken + 3 * HOUR
+
+
+def test_a_game_without_a_time_may_begin_as_late_as_its_day_ends() -> None:
+    games = [a_game(status=GameStatus.SCHEDULED, start=None), a_game(id="2")]
+    assert expected_ends(games, 4 * HOUR) == [datetime(2026, 1, 14, 9, tzinfo=UTC)]
+
+
+def test_a_page_of_totals_that_was_taken_as_the_season_ended_is_taken_once_more() -> None:
+    assert _next(TOTALS, whole(), SEASON_OVER - HOUR) == SEASON_OVER - HOUR + DAY
+    assert _next(TOTALS, whole(), SEASON_OVER) == SEASON_OVER + LAST_LOOK
+
+
 def test_a_game_that_is_stuck_has_no_list_of_a_running_season_looked_at_less_often() -> None:
     stuck = a_game(status=GameStatus.LIVE, start=datetime(2024, 11, 3, tzinfo=UTC))
     taken = datetime(2025, 4, 16, 10, tzinfo=UTC)
@@ -195,7 +213,11 @@ def test_a_page_that_is_not_there_yet_is_awaited_while_its_season_runs() -> None
     assert awaited_again(june, "2024-25", asked) == asked + 6 * HOUR
     assert awaited_again(june, "2024-25", SEASON_OVER + LAST_LOOK) is None
     assert awaited_again(june, "2023-24", asked) is None
-    assert awaited_again(CONFIG.datasets["br_boxscore"], "2024-25", asked) is None, "a game's file is no list"
+    assert awaited_again(june, "2024-25", SEASON_OVER + DAY) == SEASON_OVER + DAY + 6 * HOUR, "it may come late"
+    game = CONFIG.datasets["br_boxscore"].model_copy(update={"refresh": DAY})
+    assert awaited_again(game, "2024-25", asked) is None, "a game's file is no list"
+    once = june.model_copy(update={"refresh": None})
+    assert awaited_again(once, "2024-25", asked) is None, "one that is never refreshed is asked for as any file"
 
 
 def test_the_games_of_a_schedule_should_be_final_when_the_first_of_their_files_is_due() -> None:

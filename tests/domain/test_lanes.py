@@ -209,3 +209,34 @@ def test_each_fill_is_told_the_times_at_which_it_would_start_and_end() -> None:
         replace(fills[0], starts=NOW + second, eta=NOW + 2.5 * second),
         replace(fills[1], starts=NOW, eta=NOW + 4 * second),
     ]
+
+
+def _timeline(fills: list[Fill], supply: Supply, workers: int = 9) -> list[tuple[float, float]]:
+    spans = foresee(fills, {"espn": supply}, workers)
+    return [(spans[fill.id].start, spans[fill.id].end) for fill in fills]
+
+
+def test_the_fills_of_a_slow_source_by_hand() -> None:
+    """A request every 10 s: one fill that waits for its answer, and one that waits for its place."""
+    supply = Supply(spacing=10.0, latency=1.0, start_up=1.0, most_lanes=5)
+    fills = [a_fill(n, "espn") for n in range(4)]
+    assert _timeline(fills, supply) == [(0, 2), (0, 12), (2, 22), (12, 32)]
+
+
+def test_the_fills_of_a_source_with_slow_answers_by_hand() -> None:
+    """A request a second, each answered after 2.5 s: three fills at once."""
+    supply = Supply(spacing=1.0, latency=2.5, start_up=0.0, most_lanes=3)
+    fills = [a_fill(n, "espn") for n in range(7)]
+    assert supply.lanes(1) == 3
+    starts = [0, 0, 1, 2.5, 3.5, 4.5, 5.5]
+    assert [start for start, _ in _timeline(fills, supply)] == starts
+    assert [start for start, _ in _timeline(fills[:2], supply, workers=1)] == [0, 2.5]
+
+
+def test_the_datasets_of_a_source_take_turns_in_the_order_of_the_fills() -> None:
+    supply = Supply(spacing=10.0, latency=1.0, start_up=1.0, most_lanes=2)
+    fills = [a_fill(n, "espn") for n in range(5)]
+    fills[1] = replace(fills[1], dataset="espn_scoreboard")
+    fills[3] = replace(fills[3], dataset="espn_scoreboard")
+    starts = [start for start, _ in _timeline(fills, supply)]
+    assert starts == sorted(starts)

@@ -169,3 +169,44 @@ def test_who_keeps_the_pace_is_followed_by_the_next_process_after_one_spacing(ra
     answered = [process.ask()[1] for _ in range(3 * rates[0].requests)]
     begins = process.pace.free_from(process.now + 1, process.apart)
     assert begins == pytest.approx(answered[-1] + process.apart)
+
+
+def test_a_request_that_left_a_little_late_is_made_up_for_and_one_that_left_later_is_not() -> None:
+    rates, apart = [Rate(requests=100, seconds=25)], 0.25
+    for allowed, ready in ((0.375, 0.5), (0.4, 0.65)):
+        pace = Pace(rates)
+        pace.leave(Departure(0.0), apart)
+        pace.leave(Departure(allowed), apart)
+        assert pace.ready_at(0.0, apart) == pytest.approx(ready), "half of the time between two is made up for"
+
+
+def _counted(answers: list[float]) -> float:
+    """How much later than it was sent the last of some requests may have been counted."""
+    rate = Rate(requests=1, seconds=1)
+    pace, now = Pace([rate]), 0.0
+    for answer in answers:
+        now += 10
+        departure = Departure(now, sent=now)
+        pace.leave(departure, spacing([rate]))
+        pace.answered(departure, now + answer)
+    return pace.ready_at(now, 0.0) - now - rate.seconds - 0.3 * margin(rate)
+
+
+@pytest.mark.parametrize(
+    ("answers", "late"),
+    [
+        pytest.param([0.1] * 8 + [0.3], 0.3, id="few answers: nobody knows how quick the site can be"),
+        pytest.param([0.1] * 9 + [0.3], 0.2, id="slower than the quickest of ten"),
+        pytest.param([0.1] * 20, 0.0, id="as quick as any"),
+        pytest.param([0.1] * 20 + [9.0], 0.4, id="very slow: no more than a share of the window"),
+        pytest.param([0.1] * 9 + [0.2] * 99 + [0.3], 0.1, id="quick ones of long ago are forgotten"),
+    ],
+)
+def test_a_slow_answer_makes_its_request_count_as_late(answers: list[float], late: float) -> None:
+    assert _counted(answers) == pytest.approx(late)
+
+
+def test_a_request_that_was_never_sent_counts_from_when_that_is_known() -> None:
+    departure = Departure(0.0)
+    Pace(RATES[0]).answered(departure, 5.0)
+    assert (departure.sent, departure.answered) == (5.0, 5.0)

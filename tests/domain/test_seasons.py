@@ -59,6 +59,27 @@ def test_the_months_of_a_season_cover_its_regular_days(season: str) -> None:
     assert spans[-1][1] >= last.replace(day=1)
 
 
+@pytest.mark.parametrize(
+    ("season", "first"),
+    [
+        ("1997-98", "october"),
+        ("1998-99", "february"),
+        ("1999-00", "november"),
+        ("2000-01", "october"),
+        ("2004-05", "november"),
+        ("2005-06", "november"),
+        ("2006-07", "october"),
+        ("2011-12", "december"),
+        ("2012-13", "october"),
+        ("2020-21", "december"),
+        ("2021-22", "october"),
+    ],
+)
+def test_the_first_month_of_a_season_is_that_of_its_first_regular_game(season: str, first: str) -> None:
+    assert seasons.months_of(season)[0] == first
+    assert seasons.months_of(season)[-1] == ("july" if season == "2020-21" else "june")
+
+
 def test_the_season_of_the_pandemic_has_two_octobers() -> None:
     months = seasons.months_of("2019-20")
     assert seasons.days_of_month("2019-20", months[0]) == (date(2019, 10, 1), date(2019, 10, 31))

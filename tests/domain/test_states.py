@@ -173,6 +173,7 @@ SEEN = Examination("etag-of-then", 90000, "check", whole())
         pytest.param(an_object(size=80_000), whole(), {"was_size": 90_000}, Kind.SHRUNK, id="smaller, looked into"),
         pytest.param(an_object(size=80_000), bad("junk"), {"was_size": 90_000}, Kind.INVALID, id="smaller, and junk"),
         pytest.param(an_object(size=95_000), None, {"known": SEEN}, None, id="larger"),
+        pytest.param(an_object(size=90_000), None, {"known": SEEN}, None, id="as large, and another one"),
     ],
 )
 def test_what_vanished_or_shrank_is_told(
@@ -302,7 +303,7 @@ def test_what_is_left_for_later_says_by_which_limit_until_when_and_what_is_wrong
 
 
 def test_a_time_that_a_wrong_clock_has_written_is_replaced_by_the_lake_s_or_by_the_oldest() -> None:
-    seen = Examination("etag:100:check", whole(), AHEAD, agreed=True)
+    seen = Examination("etag", 100, "check", whole(), AHEAD, agreed=True)
     rightly_timed, ahead = an_object(modified=NOW), an_object(modified=NOW + SKEW / 2)
     for have in (None, rightly_timed, an_object(modified=NOW + SKEW)):
         assert without_false_time(seen, have, a_cell(), NOW + SKEW) == seen._replace(fetched=None, agreed=False)
@@ -315,3 +316,12 @@ def test_two_that_agree_are_believed_up_to_the_horizon_and_no_later() -> None:
     have = an_object(modified=END - HOUR)
     for fetched, state in ((NOW + SKEW, State.PRESENT), (NOW + SKEW + HOUR, State.GAP)):
         assert _state(a_cell(), have, whole(), fetched=fetched, agreed=True).state is state
+
+
+def test_a_list_that_somebody_else_has_stored_is_stale_when_one_of_its_games_should_be_final() -> None:
+    verdict = partial("1 of 1 games not final", (a_game(status=GameStatus.LIVE, start=NOW - 4 * HOUR),))
+    page = a_board(dataset="nba_schedule", last_day=date(2026, 6, 30))
+    have = an_object(modified=NOW)
+    assert _state(page, have, verdict, now=NOW - timedelta(seconds=1)).state is State.PRESENT
+    assert _state(page, have, verdict).kind is Kind.STALE, "they may have taken it long before"
+    assert _state(page, have, verdict, fetched=NOW).state is State.PRESENT

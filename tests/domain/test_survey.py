@@ -63,7 +63,8 @@ def test_a_file_counts_by_what_a_former_check_found_and_is_not_fetched_before_it
     assert (len(survey.unseen), survey.never_read, survey.by_former_checks) == (1, 0, 1)
     assert survey.gaps({}) == []
     if limit:
-        assert verdict.reason in _status(survey).reason
+        assert _status(survey).reason == f"to be read anew; a former check found: {verdict.reason}"
+        assert _status(survey).until == NOW + a_config().reconcile.interval
         assert _status(_survey(verdict)).state is State.GAP, "the present check has found it"
 
 
@@ -243,7 +244,7 @@ def test_a_gap_that_another_run_is_at_is_in_flight() -> None:
 
 
 def test_a_lost_file_is_told_of_though_its_source_does_not_have_it_any_more() -> None:
-    known = {BOX.key: Examination("etag:70000:present", whole())}
+    known = {BOX.key: Examination("etag", 70000, "present", whole())}
     for absence, state in ((ABSENT, State.UNAVAILABLE), (LOOKED, State.DEFERRED)):
         survey = _without_it(known=known, absences={BOX.key: absence})
         status = _status(survey)
@@ -271,7 +272,7 @@ def test_the_games_of_a_schedule_are_expected_where_their_dataset_is_selected() 
 
 def test_what_the_lake_does_not_give_may_be_lost_besides() -> None:
     """It is smaller than the good file that was there."""
-    known = {BOX.key: Examination("etag-of-then:200000:former", whole(), NOW)}
+    known = {BOX.key: Examination("etag-of-then", 200000, "former", whole(), NOW)}
     checks = dict.fromkeys(CONFIG.datasets, "present")
     survey = take_survey(CONFIG, {BOX.key: BOX}, {BOX.key: HAVE}, known, checks, NOW, unreadable={BOX.key: REFUSED})
     status = _status(survey)
@@ -282,3 +283,31 @@ def test_a_file_that_a_former_check_found_whole_holds_until_then_and_not_until_i
     assert _status(_survey(whole(), "former")).until is None
     board = _survey(whole(), "former", an_object(modified=NOW), cell=a_board())
     assert _status(board).until == NOW + HOUR, "when it is refreshed"
+
+
+def test_what_no_run_reads_is_deferred_until_somebody_changes_that() -> None:
+    reconcile = CONFIG.reconcile.model_copy(update={"examine_at_most": 0})
+    checks = dict.fromkeys(CONFIG.datasets, "present")
+    survey = take_survey(a_config(reconcile=reconcile), {BOX.key: BOX}, {BOX.key: HAVE}, {}, checks, NOW)
+    assert (_status(survey).limit, _status(survey).until) == (Limit.EXAMINE_AT_MOST, None)
+
+
+def test_the_files_that_are_to_be_read_are_counted_by_what_is_known_of_them() -> None:
+    cells = {name: BOX._replace(key=name) for name in ("a", "b", "c", "d", "e")}
+    have = {name: HAVE._replace(size=1000) for name in cells}  # as small as a whole one may be
+    former = Examination(*version_of(have["c"], "former"), whole(), NOW)
+    of_another = Examination("etag-of-then", 900, "former", whole(), NOW)
+    known = {"b": of_another, "c": former, "d": former, "e": former._replace(version=version_of(have["e"], "present"))}
+    survey = take_survey(CONFIG, cells, have, known, dict.fromkeys(CONFIG.datasets, "present"), NOW)
+    assert list(survey.unseen) == [cells[name] for name in ("a", "b", "c", "d")]
+    assert (survey.never_read, survey.by_former_checks) == (2, 2)
+    assert survey.statuses["b"].limit is Limit.EXAMINE_AT_MOST, "what another version was says nothing of this one"
+    assert survey.taken_at == NOW
+
+
+def test_a_past_moment_may_be_looked_at_with_all_that_has_happened_since() -> None:
+    board, later = a_board(), an_object(modified=NOW + 24 * HOUR)
+    since = _survey(whole((a_game(),)), cell=board, have=later, fetched=None, horizon=NOW + 48 * HOUR)
+    assert _status(since).state is State.PRESENT
+    by_a_wrong_clock = _survey(whole((a_game(),)), cell=board, have=later, fetched=None)
+    assert _status(by_a_wrong_clock).kind is Kind.STALE

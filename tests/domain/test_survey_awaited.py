@@ -6,12 +6,13 @@ import pytest
 
 from tasks.domain.absences import Absence, looked
 from tasks.domain.expected import Cell, Selection, calendar_cells
+from tasks.domain.games import GameStatus
 from tasks.domain.reasons import Limit
 from tasks.domain.states import Examination, Kind, LakeObject, State, Status, version_of
 from tasks.domain.survey import take_survey
 from tasks.domain.unknown import is_known
 from tasks.domain.verdicts import Verdict, bad, partial, whole
-from tests.builders import a_config
+from tests.builders import a_config, a_game
 
 CONFIG = a_config()
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -163,8 +164,20 @@ def test_a_list_counts_without_its_source_if_it_is_known_that_it_was_taken_after
     """Somebody else may have taken a list long before they stored it: open ends say so."""
     now = OVER + 20 * DAY
     have = LakeObject(JUNE.key, 10**6, taken, "etag")
-    examined = {JUNE.key: Examination(version_of(have, "check"), verdict, taken if by_adce else None)}
+    examined = {JUNE.key: Examination(*version_of(have, "check"), verdict, taken if by_adce else None)}
     absence = Absence(JUNE.key, "HTTP 404", now - 2 * DAY, now, looks=3, until=now + 30 * DAY)
     checks = dict.fromkeys(CONFIG.datasets, "check")
     survey = take_survey(CONFIG, {JUNE.key: JUNE}, {JUNE.key: have}, examined, checks, now, {JUNE.key: absence})
     assert survey.statuses[JUNE.key].state is state
+
+
+def test_a_list_is_looked_at_again_when_its_own_dataset_has_the_games_final() -> None:
+    """Basketball Reference posts them overnight."""
+    now = datetime(2025, 4, 3, 2, tzinfo=UTC)
+    april = _cell("br_schedule", month="april")
+    live = a_game(day=date(2025, 4, 2), season="2024-25", status=GameStatus.LIVE, start=now - HOUR)
+    have = LakeObject(april.key, 10**6, now, "etag")
+    examined = {april.key: Examination(*version_of(have, "check"), partial("1 of 1 games not final", (live,)), now)}
+    checks = dict.fromkeys(CONFIG.datasets, "check")
+    status = take_survey(CONFIG, {april.key: april}, {april.key: have}, examined, checks, now).statuses[april.key]
+    assert (status.state, status.until) == (State.PRESENT, live.start + 12 * HOUR if live.start else None)

@@ -297,7 +297,7 @@ def test_the_files_that_are_to_be_read_are_counted_by_what_is_known_of_them() ->
     have = {name: HAVE._replace(size=1000) for name in cells}  # as small as a whole one may be
     former = Examination(*version_of(have["c"], "former"), whole(), NOW)
     of_another = Examination("etag-of-then", 900, "former", whole(), NOW)
-    known = {"b": of_another, "c": former, "d": former, "e": former._replace(version=version_of(have["e"], "present"))}
+    known = {"b": of_another, "c": former, "d": former, "e": former._replace(check="present")}
     survey = take_survey(CONFIG, cells, have, known, dict.fromkeys(CONFIG.datasets, "present"), NOW)
     assert list(survey.unseen) == [cells[name] for name in ("a", "b", "c", "d")]
     assert (survey.never_read, survey.by_former_checks) == (2, 2)

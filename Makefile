@@ -8,7 +8,7 @@ BIN = .venv/bin
 .DEFAULT_GOAL := run
 
 run: .venv/.installed  ## the main job, against a sandbox of the three sites
-	$(BIN)/python -m deployments.demo
+	$(BIN)/python -m deployments.sandbox.demo
 
 # It may run beside `make run`, which writes to the same database: this server writes nothing on its own.
 ui: .venv/.installed  ## the Prefect UI, with the runs of `make run`

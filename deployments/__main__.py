@@ -11,9 +11,9 @@ from contextlib import suppress
 from config.secrets import hide_in_output
 from tasks.domain.errors import AdceError
 
-# Prefect reads its settings when it is imported, so these come first. What the run says goes to the Prefect
-# UI in full, and to the terminal from warnings up (deployments.terminal), also where there is no run in Prefect; the
-# embedded API's own errors come back through its client.
+# Prefect reads its settings when it is imported, so these come first. What the run says goes to the Prefect UI in full,
+# and to the terminal from warnings up (deployments.cli.terminal), also where there is no run in Prefect; the embedded
+# API's own errors come back through its client.
 _QUIET = {
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
     "PREFECT_LOGGING_SERVER_LEVEL": "CRITICAL",
@@ -66,7 +66,7 @@ def main() -> None:
     try:
         _take_output()
         from deployments.cli import app
-        from deployments.terminal import show_log
+        from deployments.cli.terminal import show_log
 
         show_log()
         try:

@@ -21,8 +21,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from deployments.ports import free_port
-from deployments.up import server_command
+from deployments.up.ports import free_port
+from deployments.up.system import server_command
 
 _DATABASE = "prefect.db"
 _PATIENCE = 60.0  # seconds that a server may take to start

@@ -1,1 +1,1 @@
-"""A stand-in for the three sites: a fictional league behind the real URLs, with limits and faults."""
+"""A stand-in for the three sites: a fictional league behind the real URLs, with limits and faults; ADCE shown on it."""

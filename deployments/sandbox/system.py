@@ -11,10 +11,10 @@ from pathlib import Path
 
 from blocks.store import Store
 from config.load import load_config
-from deployments.children import Child
-from deployments.demo import NOW, SPAN, make_lake
-from deployments.ports import free_port
+from deployments.sandbox.demo import NOW, SPAN, make_lake
 from deployments.sandbox.sites import PREFIXES
+from deployments.up.children import Child
+from deployments.up.ports import free_port
 from tasks.domain.errors import AdceError
 from tasks.domain.lakes import LakeKind
 from tasks.identity import read_mark

@@ -18,7 +18,7 @@ from rich.table import Table
 from config.load import load_config
 from config.models import Config
 from deployments.sandbox.process import SandboxProcess
-from deployments.setup import set_up_buckets
+from deployments.setup.prefect_server import set_up_buckets
 from flows.reconcile import reconcile
 from tasks.domain.expected import Selection
 from tasks.domain.games import Game, GameStatus

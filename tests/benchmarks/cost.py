@@ -15,7 +15,7 @@ from prefect import flow, task
 from rich.table import Table
 
 from config.load import load_config
-from deployments.setup import set_up_buckets
+from deployments.setup.prefect_server import set_up_buckets
 from flows.reconcile import reconcile
 from tasks.report import Report
 from tests.builders import NOW

@@ -20,7 +20,7 @@ from config.models import Config, Rate
 from deployments.sandbox.league import League
 from deployments.sandbox.process import SandboxProcess
 from deployments.sandbox.sites import answer
-from deployments.setup import set_up_buckets
+from deployments.setup.prefect_server import set_up_buckets
 from flows.in_process import InProcess
 from flows.opening import open_run
 from flows.task_runner import FillTaskRunner

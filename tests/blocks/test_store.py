@@ -14,7 +14,7 @@ import boto3
 import pytest
 
 from blocks.store import Put, Store, valid_key
-from deployments.ports import free_port
+from deployments.up.ports import free_port
 from tasks.domain.errors import LakeError, NoObjectError, Reach, UnreadableError
 from tests.servers import http_server, use_s3
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from deployments.children import Child, Children, GivenUp, Patience
-from deployments.groups import is_alive
+from deployments.up.children import Child, Children, GivenUp, Patience
+from deployments.up.groups import is_alive
 
 ROOT = Path(__file__).parents[2]
 QUICK = Patience(first_wait=0.05, longest_wait=0.1, deaths=3)
@@ -91,7 +91,7 @@ def test_one_that_does_not_listen_is_killed_when_its_time_is_up(tmp_path: Path) 
 
 def test_a_system_that_is_killed_takes_its_children_and_theirs_with_it(tmp_path: Path) -> None:
     code = (
-        "import asyncio, sys; from pathlib import Path; from deployments.children import Children\n"
+        "import asyncio, sys; from pathlib import Path; from deployments.up.children import Children\n"
         "from tests.deployments.test_children import sleeper\n"
         "async def main():\n"
         "    children = Children(print)\n"

@@ -14,8 +14,8 @@ import pytest
 from click.testing import Result
 from prefect.settings import PREFECT_API_KEY, PREFECT_API_URL, temporary_settings
 
-from deployments import exposure
-from deployments.exposure import is_loopback, own_addresses, warnings
+from deployments.setup import exposure
+from deployments.setup.exposure import is_loopback, own_addresses, warnings
 from tests.servers import prefect_server
 
 OWN = next((address for address in own_addresses() if ":" not in address), None)

@@ -10,7 +10,7 @@ import yaml
 from prefect.flows import load_flow_from_entrypoint
 
 from config.load import load_config
-from deployments.setup import ECS_POOL, WORK_POOL
+from deployments.setup.prefect_server import ECS_POOL, WORK_POOL
 
 ROOT = Path(__file__).parents[2]
 DEPLOYMENTS: dict[str, dict[str, Any]] = {

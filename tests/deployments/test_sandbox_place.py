@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from blocks.store import Store
-from deployments.sandbox.place import ledger_of
+from deployments.cli.place import ledger_of
 from tasks.domain.lakes import MARK_KEY, LakeKind, mark_from
 from tasks.identity import check_pairing, leave_mark
 from tasks.ledger import Ledger

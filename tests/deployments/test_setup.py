@@ -21,7 +21,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect_aws import AwsCredentials
 
-from deployments import setup
+from deployments.setup import prefect_server as setup
 from tests.servers import free_port, new_database, postgresql_programs, prefect_server
 
 pytestmark = pytest.mark.xdist_group("setup")  # they share servers

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from config.load import load_config
-from deployments.terminal import show_log
+from deployments.cli.terminal import show_log
 from tasks.domain.lakes import MARK_KEY, KnownLake, LakeKind
 from tasks.ledger import Ledger
 from tests.servers import empty_database

@@ -18,7 +18,7 @@ import httpx
 import pytest
 from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL, PREFECT_API_URL, temporary_settings
 
-from deployments.locks import only_one
+from deployments.up.locks import only_one
 from tasks.domain.errors import AdceError
 from tests.servers import free_port
 
@@ -133,7 +133,7 @@ def test_one_server_a_database(adce: Callable[..., Any], tmp_path: Path) -> None
 def test_the_death_of_who_holds_a_lock_frees_it(tmp_path: Path) -> None:
     lock = tmp_path / "lock"
     holds = (
-        "import pathlib, sys, time; from deployments.locks import only_one\n"
+        "import pathlib, sys, time; from deployments.up.locks import only_one\n"
         "with only_one(pathlib.Path(sys.argv[1]), ''): print('held', flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", holds, lock], stdout=subprocess.PIPE, cwd=ROOT) as holder:
@@ -182,7 +182,7 @@ def test_the_sandbox_is_never_laid_over_somebody_s_lake(adce: Callable[..., Any]
 def test_the_unit_of_systemd_is_right(tmp_path: Path) -> None:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is not installed (Debian: systemd)")
-    unit = (ROOT / "deployments/adce.service").read_text()
+    unit = (ROOT / "deployments/up/adce.service").read_text()
     copy = tmp_path / "adce.service"
     copy.write_text(unit.replace("/opt/adce/.venv/bin/adce", ADCE))
     done = subprocess.run(["systemd-analyze", "verify", copy], capture_output=True, text=True, check=False)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from config.load import load_config
-from deployments.setup import set_up_buckets
+from deployments.setup.prefect_server import set_up_buckets
 from flows.reconcile import reconcile
 from tasks.buckets import buckets_of
 from tasks.report import Report

@@ -17,8 +17,8 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from deployments.ports import free_port
 from deployments.sandbox.process import SandboxProcess
+from deployments.up.ports import free_port
 from tests.servers import new_database, prefect_server
 
 pytestmark = pytest.mark.xdist_group("handover")  # they share servers

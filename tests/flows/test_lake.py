@@ -17,8 +17,8 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from config.load import load_config
-from deployments.ports import free_port
 from deployments.sandbox.process import SandboxProcess
+from deployments.up.ports import free_port
 from flows.scraper import scraper
 from tasks.domain.errors import LedgerError
 from tasks.ledger import Ledger

@@ -16,8 +16,8 @@ import boto3
 import httpx
 import pytest
 
-from deployments.ports import free_port
 from deployments.sandbox.process import SandboxProcess
+from deployments.up.ports import free_port
 from tests.servers import prefect_server, use_s3
 
 ADCE = str(Path(sys.executable).with_name("adce"))

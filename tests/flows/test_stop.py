@@ -12,7 +12,7 @@ from prefect import flow
 from blocks.store import Store
 from config.load import load_config
 from deployments.sandbox.process import SandboxProcess
-from deployments.setup import set_up_buckets
+from deployments.setup.prefect_server import set_up_buckets
 from flows.in_process import InProcess
 from flows.opening import open_run
 from flows.task_runner import FillTaskRunner

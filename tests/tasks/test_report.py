@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from deployments import tables
+from deployments.cli import tables
 from tasks.domain.holds import Hold
 from tasks.domain.outcomes import FileOutcome, Outcome
 from tasks.domain.reasons import Limit

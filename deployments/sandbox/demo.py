@@ -21,7 +21,7 @@ from tasks.domain.lakes import MARK_KEY, LakeKind, LakeMark
 from tasks.domain.survey import listed_games
 from tasks.inventory import judge
 
-_HOME = Path(__file__).resolve().parents[1] / ".adce"
+_HOME = Path(__file__).resolve().parents[2] / ".adce"
 # The sandbox's league stands at this moment of its season, so that every newcomer sees the same.
 NOW = datetime.fromisoformat("2026-01-15T12:00:00+00:00")
 SPAN = Selection(since=date(2026, 1, 5), until=date(2026, 1, 14))

@@ -11,7 +11,7 @@ import yaml
 
 from tasks.domain.errors import AdceError
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)

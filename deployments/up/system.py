@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 import prefect
@@ -26,14 +27,16 @@ from blocks.store import Store
 from config.load import load_config
 from config.models import Config
 from config.secrets import masked
-from deployments.children import Child, Children, GivenUp
-from deployments.locks import only_one
-from deployments.ports import LOOPBACK, is_free
-from deployments.prefect_yaml import ROOT, Deployment, deployments_for
-from deployments.sandbox.system import SandboxSystem
-from deployments.setup import WORK_POOL, set_up
+from deployments.setup.prefect_server import WORK_POOL, set_up
+from deployments.setup.prefect_yaml import ROOT, Deployment, deployments_for
+from deployments.up.children import Child, Children, GivenUp
+from deployments.up.locks import only_one
+from deployments.up.ports import LOOPBACK, is_free
 from tasks.domain.errors import AdceError
 from tasks.domain.wording import duration
+
+if TYPE_CHECKING:
+    from deployments.sandbox.system import SandboxSystem
 
 _SERVER_STARTS_WITHIN = 120  # seconds
 _STOP_SPARE = timedelta(seconds=25)  # beyond a run's own grace: for it to look at the lake again, and record

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from deployments import groups
+from deployments.up import groups
 from tasks.domain.errors import AdceError
 
 _LINES_KEPT = 10

@@ -19,7 +19,7 @@ from prefect_aws import AwsCredentials
 
 from blocks.lake import Lake
 from config.models import Config, Priority
-from deployments.prefect_yaml import deployments_for
+from deployments.setup.prefect_yaml import deployments_for
 from tasks.buckets import bucket_trouble, buckets_of, ensure_bucket, ensure_buckets, server_address
 from tasks.domain.errors import AdceError
 from tasks.domain.wording import duration
@@ -28,7 +28,7 @@ WORK_POOL = "adce"
 ECS_POOL = "adce-ecs"
 LAKE_BLOCK = "adce"
 _TYPES = {WORK_POOL: "process", ECS_POOL: "ecs"}
-_ECS_TEMPLATE = Path(__file__).with_name("ecs") / "base-job-template.json"
+_ECS_TEMPLATE = Path(__file__).parents[1] / "ecs" / "base-job-template.json"
 _MISSING = "missing"
 
 

@@ -18,8 +18,8 @@ from rich.console import Console
 
 from config.load import ConfigError, check_lake, load_config
 from config.secrets import masked
-from deployments.locks import only_one
-from deployments.terminal import progress
+from deployments.cli.terminal import progress
+from deployments.up.locks import only_one
 from tasks.domain.errors import AdceError, SelectionError
 from tasks.domain.expected import Selection, in_utc
 from tasks.domain.times import check_fetching_clock
@@ -102,7 +102,7 @@ def reconcile_command(
     ] = False,
 ) -> None:
     """Fetches what the lake lacks, the most important first. Exit status 1 when something is left undone or unknown."""
-    from deployments.setup import set_up_buckets
+    from deployments.setup.prefect_server import set_up_buckets
 
     with _one_line_errors():
         _choose(config, lake, sandbox=sandbox)
@@ -151,7 +151,7 @@ def why_command(
         if as_json:
             _print_json({"answers": [answer.document() for answer in answers]})
         else:
-            from deployments import answers as shown
+            from deployments.cli import answers as shown
 
             shown.show(
                 answers, os.environ.get("PREFECT_UI_URL") or _ui_of(os.environ.get("PREFECT_API_URL")), Console()
@@ -192,7 +192,7 @@ def check_command(
         if as_json:
             _print_json(checked.document())
         else:
-            from deployments import answers as shown
+            from deployments.cli import answers as shown
 
             shown.show_check(checked, Console())
     if checked.answer is not Consequence.STORED:
@@ -322,7 +322,7 @@ def diff_command(
         if as_json:
             _print_json(difference.document())
         else:
-            from deployments import differences
+            from deployments.cli import differences
 
             differences.show(difference, Console())
     if exit_code and difference:
@@ -448,8 +448,8 @@ def setup(
 
     With --check it also warns, on standard error, of a server that does what strangers ask of it.
     """
-    from deployments.exposure import warnings
-    from deployments.setup import look, set_up, where
+    from deployments.setup.exposure import warnings
+    from deployments.setup.prefect_server import look, set_up, where
 
     with _one_line_errors():
         _choose(config, lake)
@@ -496,7 +496,7 @@ def up_command(
                 from deployments.sandbox.system import prepare
 
                 living = prepare(place)
-            from deployments.up import up  # imports Prefect, whose settings are now known
+            from deployments.up.system import up  # imports Prefect, whose settings are now known
 
             status = up(port, living, verbose=verbose)
     raise typer.Exit(status)
@@ -542,7 +542,7 @@ async def _state_of(parameters: dict[str, Any]) -> State[Any]:
 
 def _choose(config: Path | None, lake: str | None, *, sandbox: bool = False) -> None:
     """Options that say where things are become this process's environment, which flows read as well."""
-    from deployments.sandbox import place
+    from deployments.cli import place
 
     if config is not None:
         os.environ["ADCE_CONFIG"] = str(config.absolute())
@@ -600,7 +600,7 @@ def _show(report: Report, as_json: bool) -> None:
     if as_json:
         _print_json(report.document())
     else:
-        from deployments import tables
+        from deployments.cli import tables
 
         tables.show(report, Console())
 

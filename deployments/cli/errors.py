@@ -1,0 +1,45 @@
+"""What becomes of an error? A line that says what to do, and an exit status."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+from config.load import ConfigError
+from config.secrets import masked
+from tasks.domain.errors import AdceError
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Prints a line for each thing that the user can mend, and exits with status 2."""
+    try:
+        yield
+    except ConfigError as error:
+        for line in error.lines:
+            typer.echo(f"adce: {line}", err=True)
+        raise typer.Exit(2) from None
+    except AdceError as error:
+        typer.echo(f"adce: {error}", err=True)
+        raise typer.Exit(2) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    except Exception as error:
+        is_http = type(error).__module__.startswith(("httpx", "httpcore")) or _refusal(error)
+        if "Failed to reach API" not in str(error) and not is_http:
+            raise
+        url = os.environ.get("PREFECT_API_URL")
+        line = f"the Prefect API at {url} cannot be reached; start it, or unset PREFECT_API_URL"
+        if refused := _refusal(error):
+            line = f"the Prefect API at {url} refuses us with HTTP {refused}; is PREFECT_API_KEY right?"
+        typer.echo(f"adce: {masked(line)}", err=True)
+        raise typer.Exit(2) from None
+
+
+def _refusal(error: Exception) -> int | None:
+    """The status with which Prefect's server, or the proxy before it, wants other credentials, or none at all."""
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    return status if status in (401, 403, 407) else None

@@ -1,0 +1,112 @@
+"""What is known of single files? why and check."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from config.secrets import masked
+from deployments.cli.options import AsOfOption, JsonOption, Places, moment
+from deployments.cli.output import print_json
+from tasks.domain.errors import AdceError
+from tasks.domain.expected import Selection
+
+if TYPE_CHECKING:
+    from config.models import Config
+    from tasks.domain.states import LakeObject
+    from tasks.why import Answer
+
+
+def why(
+    key: Annotated[
+        str, typer.Argument(metavar="KEY", help="A lake key, a pattern with * ? [], a game's id or a date.")
+    ],
+    places: Places,
+    as_of: AsOfOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tells why a file is there or not: its state, the reason, until when, every attempt, and what is next."""
+    config = places.load()
+    now = moment("--as-of", as_of) or datetime.now(UTC)
+    Selection().check(config, now)
+    answers = asyncio.run(_ask(config, key, now))
+    if as_json:
+        print_json({"answers": [answer.document() for answer in answers]})
+    else:
+        from deployments.cli.answers import show
+
+        show(answers, os.environ.get("PREFECT_UI_URL") or _ui_of(os.environ.get("PREFECT_API_URL")), Console())
+
+
+def check(
+    key: Annotated[str, typer.Argument(metavar="KEY", help="A lake key.")],
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="The body in question; default: what the lake has.")
+    ] = None,
+    taken: Annotated[
+        str | None, typer.Option("--taken", metavar="ISO-TIME", help="When the source gave it; default: now.")
+    ] = None,
+    *,
+    places: Places,
+    as_json: JsonOption = False,
+) -> None:
+    """Tells what ADCE would make of a body under a key: stored, absent, refused, heals or bad, and why.
+
+    Exit status 1 when it would not be stored. A game is taken to be final.
+    """
+    from tasks.check import check_body, dataset_of
+    from tasks.domain.verdicts import Consequence
+
+    config = places.load()
+    dataset_of(config, key)
+    at = moment("--taken", taken)
+    if file is None:
+        body, have = asyncio.run(_get(config, key))
+        at = at or have.modified
+    else:
+        body = _read(file)
+    checked = check_body(config, key, body, at or datetime.now(UTC))
+    if as_json:
+        print_json(checked.document())
+    else:
+        from deployments.cli.answers import show_check
+
+        show_check(checked, Console())
+    if checked.answer is not Consequence.STORED:
+        raise typer.Exit(1)
+
+
+async def _ask(config: Config, key: str, now: datetime) -> list[Answer]:
+    from tasks.observe.session import open_both
+    from tasks.why import why
+
+    store, ledger, _ = await open_both(config)
+    with closing(ledger):
+        return await why(config, ledger, store, key, now)
+
+
+async def _get(config: Config, key: str) -> tuple[bytes, LakeObject]:
+    from tasks.observe.session import open_lake
+
+    store = await open_lake(config)
+    store.check()
+    return await store.get(key)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise AdceError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _ui_of(api: str | None) -> str | None:
+    """Where the Prefect UI is that goes with an API."""
+    return masked(api.rstrip("/").removesuffix("/api")) if api else None

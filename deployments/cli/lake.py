@@ -1,0 +1,157 @@
+"""What does the lake lack, and how is that fetched? plan, reconcile and coverage."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from config.load import load_config
+from deployments.cli import sandbox as stand_in
+from deployments.cli.options import JsonOption, MaxFillsOption, Places, Scope
+from deployments.cli.output import print_json, write
+from deployments.cli.terminal import progress
+from tasks.domain.errors import AdceError
+from tasks.domain.times import check_fetching_clock
+
+if TYPE_CHECKING:  # Prefect takes seconds to import, and what does not need it is to answer at once
+    from prefect.states import State
+
+    from tasks.domain.expected import Selection
+    from tasks.report import Report
+
+
+def plan(
+    places: Places,
+    scope: Scope,
+    max_fills: MaxFillsOption = None,
+    as_json: JsonOption = False,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="Exit status 1 when something is left to do, or unknown.")
+    ] = False,
+) -> None:
+    """Shows what is missing, stale or broken, and what would be fetched in which order. Fetches nothing."""
+    from tasks.answers.plan import plan_lake
+
+    config = places.load()
+    selection, clock = scope.checked(config)
+    with progress():
+        report = asyncio.run(plan_lake(config, selection, as_of=clock, max_fills=max_fills))
+    _show(report, as_json)
+    if exit_code and not report.complete:
+        raise typer.Exit(1)
+
+
+def reconcile(
+    places: Places,
+    scope: Scope,
+    max_fills: MaxFillsOption = None,
+    as_json: JsonOption = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan and report, fetch nothing.")] = False,
+    sandbox: Annotated[
+        bool, typer.Option("--sandbox", help="Ask a stand-in for the three sites, for a lake of its own.")
+    ] = False,
+) -> None:
+    """Fetches what the lake lacks, the most important first. Exit status 1 when something is left undone or unknown."""
+    if sandbox:
+        stand_in.check_is_here()
+        places.export()
+        stand_in.take_place()
+    config = places.load()
+    selection, clock = scope.checked(config)
+    if not (dry_run or config.dry_run):
+        check_fetching_clock(config, clock, datetime.now(UTC))
+    with stand_in.in_place_of_the_sites(clock) if sandbox else nullcontext():
+        if not os.environ.get("PREFECT_API_URL"):  # Prefect's embedded API: nobody else sets its buckets up
+            from deployments.setup.prefect_server import set_up_buckets
+
+            asyncio.run(set_up_buckets(load_config()))
+        with progress():
+            report = _reconcile(selection, clock, max_fills, dry_run)
+    _show(report, as_json)
+    if report.stop_signal:
+        raise typer.Exit(128 + report.stop_signal)
+    if not report.complete and not dry_run:
+        raise typer.Exit(1)
+
+
+def coverage(
+    places: Places,
+    scope: Scope,
+    by: Annotated[str, typer.Option("--by", help="season, month or date.")] = "season",
+    svg: Annotated[Path | None, typer.Option("--svg", metavar="FILE", help="Write the picture there.")] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write a page there: from season to date to hole.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Shows how complete the lake is, by dataset and season (or month, or date). Fetches nothing."""
+    from tasks import coverage as pictures
+    from tasks.domain.coverage import By, find_holes
+    from tasks.domain.unknown import by_season
+    from tasks.answers.plan import plan_lake
+
+    if by not in list(By):
+        raise AdceError(f"--by {by}: one of {', '.join(By)}")
+    config = places.load()
+    selection, clock = scope.checked(config)
+    with progress():
+        report = asyncio.run(plan_lake(config, selection, as_of=clock))
+    cover = report.coverage
+    if svg:
+        write(svg, pictures.svg(cover, by=By(by)))
+    if html:
+        write(html, pictures.html(cover, find_holes(report.survey.cells, report.statuses)))
+    if as_json:
+        told = {"as_of": report.survey.taken_at.isoformat(), **cover.document(By(by))}
+        print_json(told | {"unknown": by_season(report.unknown)})
+    elif not (svg or html):
+        Console().print(pictures.heatmap(cover, by=By(by)))
+        if report.reading:
+            Console().print(report.reading)
+
+
+def _show(report: Report, as_json: bool) -> None:
+    if as_json:
+        print_json(report.document())
+    else:
+        from deployments.cli import tables
+
+        tables.show(report, Console())
+
+
+def _reconcile(selection: Selection, clock: datetime | None, max_fills: int | None, dry_run: bool) -> Report:
+    from tasks.report import Report
+
+    parameters = {
+        "sources": list(selection.sources),
+        "datasets": list(selection.datasets),
+        "seasons": list(selection.seasons),
+        "since": selection.since,
+        "until": selection.until,
+        "max_fills": max_fills,
+        "as_of": clock,
+        "dry_run": dry_run,
+    }
+    state = asyncio.run(_state_of(parameters))
+    result: Any = state.result(raise_on_failure=False)
+    if isinstance(result, Report):
+        return result
+    if isinstance(result, Exception):
+        raise result
+    raise AdceError(f"the run ended as {state.name}: {state.message}")
+
+
+async def _state_of(parameters: dict[str, Any]) -> State[Any]:
+    from prefect import tags
+
+    from flows.reconcile import reconcile
+
+    with tags("adce"):
+        return await reconcile(**parameters, return_state=True)

@@ -1,0 +1,59 @@
+"""What does --sandbox do? It gives a run a lake and a ledger of its own, and a stand-in for the sites.
+
+The sandbox itself is in a source checkout only, so it is imported where it is used.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from importlib.util import find_spec
+
+import typer
+
+from config.load import load_config
+from config.secrets import masked
+from deployments.cli.place import HOME, ledger_of
+from tasks.domain.errors import AdceError
+
+
+def check_is_here() -> None:
+    """Raises AdceError where ADCE is installed without the sandbox: from a wheel, or in an image."""
+    if find_spec("deployments.sandbox") is None:
+        raise AdceError(
+            "--sandbox: the sandbox is in a source checkout of ADCE only, and this is an installed package; "
+            "clone the repository and run `make run` there"
+        )
+
+
+def take_place() -> None:
+    """Has this process, and what it starts, use the sandbox's lake and ledger, and prints their addresses.
+
+    ADCE_LAKE and ADCE_LEDGER stay as they are where they are set.
+    """
+    lake = os.environ.setdefault("ADCE_LAKE", (HOME / "lake").absolute().as_uri())
+    beside = ledger_of(lake)
+    if "ADCE_LEDGER" not in os.environ:
+        beside.parent.mkdir(parents=True, exist_ok=True)
+    os.environ["ADCE_SANDBOX"] = "true"
+    ledger = os.environ.setdefault("ADCE_LEDGER", f"sqlite:///{beside}")
+    typer.echo(f"the sandbox's lake is {masked(lake)}, its ledger {masked(ledger)}", err=True)
+
+
+@contextmanager
+def in_place_of_the_sites(clock: datetime | None) -> Iterator[None]:
+    """Runs the sandbox, as strict about the rates of the sites as the configuration says that they are."""
+    from deployments.sandbox.process import SandboxProcess
+    from deployments.sandbox.sites import SOURCES
+
+    rates = {
+        name: f"{source.rates[0].requests}/{source.rates[0].seconds:g}"
+        for name, source in load_config().sources.items()
+        if name in SOURCES
+    }
+    with SandboxProcess(rates=rates, clock=clock.isoformat() if clock else None) as sandbox:
+        for name, url in sandbox.base_urls.items():
+            os.environ[f"ADCE_SOURCES__{name.upper()}__BASE_URL"] = url
+        yield

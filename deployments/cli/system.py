@@ -1,0 +1,80 @@
+"""How does the system get up on a machine, and what has to be on its Prefect server? up and setup."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from config.secrets import masked
+from deployments.cli import sandbox as stand_in
+from deployments.cli.options import Places
+from deployments.up.locks import only_one
+from tasks.domain.errors import AdceError
+
+
+def setup(
+    places: Places,
+    check: Annotated[
+        bool, typer.Option("--check", help="Change nothing: show what differs, exit status 1 if anything does.")
+    ] = False,
+) -> None:
+    """Makes the Prefect server as configured: rate buckets, work pools, queues, blocks. Repeatable.
+
+    Which server that is, it says on standard error; with --check only where PREFECT_API_URL names none.
+
+    With --check it also warns, on standard error, of a server that does what strangers ask of it.
+    """
+    from deployments.setup.exposure import warnings
+    from deployments.setup.prefect_server import look, set_up, where
+
+    differences = asyncio.run((look if check else set_up)(places.load()))
+    exposed = asyncio.run(warnings(os.environ.get("PREFECT_API_URL"))) if check else []
+    server, is_named = where()
+    if not (check and is_named):
+        typer.echo(masked(server), err=True)
+    for line in exposed:
+        typer.echo(f"adce: warning: {line}", err=True)
+    for difference in differences:
+        typer.echo(masked(str(difference) if check else difference.done))
+    if not differences:
+        typer.echo("everything is as configured")
+    if check and differences:
+        raise typer.Exit(1)
+
+
+def up(
+    places: Places,
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Of the Prefect server, on loopback.")] = 4200,
+    sandbox: Annotated[
+        bool, typer.Option("--sandbox", help="On a small lake with holes and a stand-in for the sites, every minute.")
+    ] = False,
+    home: Annotated[
+        Path, typer.Option("--home", metavar="DIR", help="Where --sandbox keeps its lake, ledger and Prefect.")
+    ] = Path(".adce/up"),
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show what the processes print.")] = False,
+) -> None:
+    """Runs everything on this machine: Prefect server (or that of PREFECT_API_URL), set-up, deployments, worker.
+
+    Exit status 0 when it was told to stop, 1 when something keeps dying, 2 for a mistake in the configuration.
+    """
+    if sandbox:
+        stand_in.check_is_here()
+        if places.lake is not None:
+            raise AdceError("--sandbox has a lake of its own: leave out --lake")
+    places.export()
+    lock = only_one(home.absolute() / "up.lock", "stop it, or name another folder with --home")
+    with lock if sandbox else nullcontext():
+        living = None
+        if sandbox:
+            from deployments.sandbox.system import prepare
+
+            living = prepare(home.absolute())
+        from deployments.up.system import up  # imports Prefect, whose settings are now known
+
+        status = up(port, living, verbose=verbose)
+    raise typer.Exit(status)

@@ -1,0 +1,131 @@
+"""`adce unavailable`: which files do the sources not have?"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from contextlib import closing, suppress
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from deployments.cli.ledger import opened
+from deployments.cli.options import ConfigOption, JsonOption, Places, command, day
+from deployments.cli.output import print_json
+from tasks.domain.errors import AdceError, SelectionError
+from tasks.domain.wording import plural
+
+if TYPE_CHECKING:
+    from config.models import Config
+    from tasks.domain.absences import Absence
+    from tasks.taking_out import TakingOut
+
+app = typer.Typer(help="Files that the sources do not have.", no_args_is_help=True)
+KeysArgument = Annotated[list[str], typer.Argument(metavar="KEY...", help="Lake keys, patterns, game ids or dates.")]
+
+
+@command(app)
+def add(
+    keys: KeysArgument,
+    note: Annotated[str, typer.Option("--note", help="Why: it is shown wherever the file is.")],
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="YYYY-MM-DD", help="Then it is looked for again; default: a year.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, for scripts.")] = False,
+    *,
+    places: Places,
+) -> None:
+    """Has files count as unavailable, until a day or until that is cleared. Those that are there stay as they are.
+
+    Of a pattern, a game or a date it says first what it would mark, and asks.
+    """
+    config = places.load()
+    now = datetime.now(UTC)
+    last = day("--until", until)
+    expires = datetime(last.year, last.month, last.day, tzinfo=UTC) if last else now + timedelta(days=365)
+    if expires <= now:
+        raise AdceError(f"--until {until}: that is past")
+    if not note.strip():
+        raise AdceError("--note: say why; it is shown wherever the file is")
+    taking_out = asyncio.run(_look(config, keys, now))
+    if not taking_out.marks:
+        raise AdceError(taking_out.told_there)
+    for line in taking_out.lines():
+        typer.echo(line, err=True)
+    if not (yes or set(taking_out.marks) | set(taking_out.there) == set(keys)):
+        _ask(f"Are these to count as unavailable until {expires:%Y-%m-%d}?")
+    with opened(places) as (_, ledger):
+        ledger.absences.record(taking_out.absences(" ".join(note.split()), expires, now))
+    count = len(taking_out.marks)
+    typer.echo(f"{plural(count, 'file')} {'is' if count == 1 else 'are'} unavailable until {expires:%Y-%m-%d}")
+
+
+@command(app)
+def clear(keys: KeysArgument, config: ConfigOption = None) -> None:
+    """Has files be looked for again, whatever the sources or operators have said."""
+    from fnmatch import fnmatchcase
+
+    from tasks.why import keys_of
+
+    with opened(Places(config)) as (settings, ledger):
+        known = ledger.absences.now()
+        chosen = {key for key in known if any(fnmatchcase(key, pattern) for pattern in keys)}
+        for text in keys:
+            with suppress(SelectionError):
+                chosen |= known.keys() & keys_of(settings, ledger, [text], datetime.now(UTC)).keys()
+        if not chosen:
+            raise AdceError(
+                f"{', '.join(keys)}: none of the {plural(len(known), 'file')} that `adce unavailable list` shows"
+            )
+        ledger.absences.clear(chosen)
+        typer.echo(f"{plural(len(chosen), 'file')} {'is' if len(chosen) == 1 else 'are'} looked for again")
+
+
+@command(app, "list")
+def list_all(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Shows the files that a source has said to have none of, and since when."""
+    with opened(Places(config)) as (_, ledger):
+        absences = sorted(ledger.absences.now().values(), key=lambda absence: absence.key)
+    if as_json:
+        print_json({"unavailable": [_document(absence) for absence in absences]})
+        return
+    for absence in absences:
+        until = f"until {absence.until:%Y-%m-%d}" if absence.until else "not yet counted as unavailable"
+        if absence.note is not None:
+            why = f"set on {absence.first:%Y-%m-%d}  operator: {absence.note}"
+        else:
+            why = f"{plural(absence.looks, 'look')} since {absence.first:%Y-%m-%d}  {absence.evidence}"
+        typer.echo(f"{absence.key}  {until}  {why}")
+    if not absences:
+        typer.echo("none", err=True)
+
+
+async def _look(config: Config, keys: list[str], now: datetime) -> TakingOut:
+    from tasks.taking_out import consider
+    from tasks.observe.session import open_both
+
+    store, ledger, _ = await open_both(config)
+    with closing(ledger):
+        return await consider(config, ledger, store, keys, now)
+
+
+def _ask(question: str) -> None:
+    """Goes on with a yes only. Raises AdceError where there is nobody to ask."""
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise AdceError("nothing is marked: there is no terminal to ask in; if the list above is right, add --yes")
+    if not typer.confirm(question, err=True):
+        raise AdceError("nothing is marked")
+
+
+def _document(absence: Absence) -> dict[str, Any]:
+    return {
+        "key": absence.key,
+        "dataset": absence.dataset,
+        "evidence": absence.evidence,
+        "looks": absence.looks,
+        "first": absence.first.isoformat(),
+        "last": absence.last.isoformat(),
+        "until": absence.until and absence.until.isoformat(),
+        "note": absence.note,
+    }

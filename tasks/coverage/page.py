@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
-from html import escape
 from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from tasks.coverage.grid import Column, Line, grid_of
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+from tasks.coverage.grid import grid_of
 from tasks.coverage.shades import DARK, LIGHT, NONE, SHADES, UNKNOWN, percent_of, sentence_of, shade_of
-from tasks.domain.coverage import Coverage, Hole, Tally
+from tasks.domain.coverage import Coverage, Hole
 from tasks.domain.states import State
 from tasks.domain.wording import plural
 
@@ -32,97 +32,16 @@ def html(coverage: Coverage, holes: Sequence[Hole], title: str = "Coverage", mos
     It lists the first `most_holes` holes and says how many more there are. The counts of a day take some 10 bytes,
     a hole takes its key and some 10 bytes.
     """
-    style = _style()
-    script = (_HERE / "page.js").read_text()
-    policy = f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'"
-    return "".join(
-        (
-            '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">',
-            f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            '<meta name="color-scheme" content="light dark">',
-            f"<title>{escape(title)}</title><style>{style}</style></head><body>\n",
-            f"<main><h1>{escape(title)}</h1>\n",
-            *_summary(coverage, len(holes), most_holes),
-            *_overview(coverage),
-            *_legend(),
-            '<noscript><p class="note">With scripts allowed, a click on a season shows its dates and holes.</p>'
-            "</noscript>\n",
-            '<section id="detail"></section></main>\n',
-            f'<script type="application/json" id="data">{_embedded(_data(coverage, holes, most_holes))}</script>\n',
-            f"<script>{script}</script></body></html>\n",
-        )
-    )
-
-
-def _summary(coverage: Coverage, found: int, most_holes: int) -> Iterator[str]:
-    total = coverage.total
-    known = "of what is known" if total.unknown else "complete"
-    percent = f"<strong>{percent_of(total).rstrip('?')} %</strong> {known}: " if total.wanted else ""
-    yield f"<p>{percent}{sentence_of(total)}.</p>\n"
-    if total.unknown:
-        yield (
-            f'<p class="note">What {plural(len(total.unknown), "schedule")} would list is unknown: missing, not read '
-            "yet, stale or bad. So more files may be expected than are counted here; <code>adce plan --json</code> "
-            "names what is needed under <code>unknown</code>.</p>\n"
-        )
-    if found > most_holes:
-        yield (
-            f'<p class="note">This page lists {most_holes:,} of the {found:,} files that are due and not there; '
-            f"{found - most_holes:,} are left out, which are counted all the same. <code>adce plan --json</code> with "
-            "<code>--dataset</code> and <code>--season</code> lists what is to be fetched, "
-            "<code>adce why KEY</code> tells about any file.</p>\n"
-        )
-
-
-def _overview(coverage: Coverage) -> Iterator[str]:
-    grid = grid_of(coverage)
-    yield '<div class="scroll"><table id="overview"><caption>Percent of the files, by season</caption>'
-    yield "<thead><tr><td></td>"
-    for column in grid.columns:
-        yield f'<th scope="col">{"<br>".join(map(escape, column.label))}</th>'
-    yield '<th scope="col">all</th><th scope="col" class="count">lacking</th>'
-    gone = grid.lines[-1].total.unavailable
-    yield '<th scope="col" class="count">unavailable</th>' if gone else ""
-    yield "</tr></thead>\n<tbody>"
-    for line in grid.lines:
-        yield f'<tr class="{"dataset" if line.dataset else "sum"}"><th scope="row">{escape(line.name)}</th>'
-        for column, tally in zip(grid.columns, line.tallies, strict=True):
-            yield _cell(line, column, tally)
-        total = line.total
-        yield f'<td class="all {shade_of(total).name}" title="{sentence_of(total)}">{percent_of(total)}</td>'
-        for count in (total.lacking, *([total.unavailable] if gone else [])):
-            yield f'<td class="count">{f"{count:,}" if count else ""}</td>'
-        yield "</tr>\n"
-    yield "</tbody></table></div>\n"
-
-
-def _cell(line: Line, column: Column, tally: Tally) -> str:
-    if tally.is_empty:
-        return "<td></td>"
-    number, told = percent_of(tally), sentence_of(tally)
-    if not line.dataset:
-        return f'<td class="{shade_of(tally).name}" title="{told}">{number}</td>'
-    season = column.title
-    return (
-        f'<td class="{shade_of(tally).name}"><a href="#{_quoted(line.dataset)}/{_quoted(season)}" '
-        f'title="{escape(season)}: {told}">{number}</a></td>'
-    )
-
-
-def _quoted(name: str) -> str:
-    """As encodeURIComponent does it in the script, which looks links up by their address."""
-    return escape(quote(name, safe="!~*'()"))
-
-
-def _legend() -> Iterator[str]:
-    yield '<ul class="legend" aria-label="Colours">'
-    for shade in (*SHADES, UNKNOWN):
-        yield f'<li><span class="{shade.name}"></span> {escape(shade.meaning)}</li>'
-    yield (
-        "</ul>\n<p>Percent of the files that are due and that the source has, rounded down: 100 means every single "
-        "one; with a question mark, of what is known. Lacking: due, and not there or not as it should be. A season "
-        "leads to its dates, a date to its holes.</p>\n"
+    return _TEMPLATES.get_template("page.html").render(
+        title=title,
+        style=_TEMPLATES.get_template("page.css").render(light=LIGHT, dark=DARK, shades=(*SHADES, UNKNOWN)),
+        script=(_HERE / "page.js").read_text(),
+        total=coverage.total,
+        found=len(holes),
+        most_holes=most_holes,
+        grid=grid_of(coverage),
+        shades=(*SHADES, UNKNOWN),
+        data=_data(coverage, holes, most_holes),
     )
 
 
@@ -186,23 +105,35 @@ def _minute(moment: datetime | None) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if moment else ""
 
 
-def _embedded(data: Any) -> str:
-    """JSON that no text in it can end: neither the script element nor a line."""
-    text = json.dumps(data, separators=(",", ":"), ensure_ascii=True)
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def _style() -> str:
-    shades = "".join(f".{s.name}{{background:{s.fill};color:{s.ink}}}" for s in (*SHADES, UNKNOWN))
-    page, ink, line = LIGHT
-    dark_page, dark_ink, dark_line = DARK
-    return (
-        f":root{{--page:{page};--ink:{ink};--line:{line}}}"
-        f"@media(prefers-color-scheme:dark){{:root{{--page:{dark_page};--ink:{dark_ink};--line:{dark_line}}}}}\n"
-        f"{(_HERE / 'page.css').read_text()}{shades}"
-    )
-
-
 def _digest(text: str) -> str:
     """Names a style or script in the content security policy, so that no other one runs."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _component(name: str) -> str:
+    """As encodeURIComponent does it in the script, which looks links up by their address."""
+    return quote(name, safe="!~*'()")
+
+
+def _templates() -> Environment:
+    templates = Environment(
+        loader=FileSystemLoader(_HERE),
+        autoescape=select_autoescape(["html"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters |= {
+        "component": _component,
+        "digest": _digest,
+        "percent": percent_of,
+        "plural": plural,
+        "sentence": sentence_of,
+        "shade": lambda tally: shade_of(tally).name,
+        "thousands": "{:,}".format,
+    }
+    templates.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
+    return templates
+
+
+_TEMPLATES = _templates()

@@ -4,7 +4,9 @@ import io
 import json
 import re
 import xml.etree.ElementTree as ET
+from base64 import b64encode
 from dataclasses import replace
+from hashlib import sha256
 from html.parser import HTMLParser
 from typing import Any
 
@@ -256,6 +258,10 @@ def test_a_page_needs_nothing_from_elsewhere_and_runs_no_other_script() -> None:
     assert policy is not None
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
+    for name in ("style", "script"):
+        [text] = re.findall(rf"<{name}>(.*?)</{name}>", page, re.DOTALL)
+        digest = b64encode(sha256(text.encode()).digest()).decode()
+        assert f"{name}-src 'sha256-{digest}'" in policy, "or the browser would refuse our own"
 
 
 def test_every_season_of_a_dataset_is_a_link_in_a_table_with_headings() -> None:

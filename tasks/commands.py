@@ -24,6 +24,7 @@ from tasks.domain.wording import duration
 log = logging.getLogger(__name__)
 
 _KEPT = 16 * 1024  # bytes of what a command says: of its beginning, and of its end
+_GRACE = 3.0  # seconds from SIGTERM to SIGKILL
 _PATIENCE = 10.0  # seconds for the guard to end it all
 _LINE = 200  # characters of it in an error
 
@@ -64,7 +65,7 @@ class Prepared:
         hearing = asyncio.create_task(said.hear(read))
         try:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", guard.__file__, out, *argv),
+                *guard.argv(argv, within=_GRACE, folder=out),
                 cwd=self.command.cwd or out,
                 env=environment,
                 stdin=asyncio.subprocess.PIPE,  # closes with this process, which is what the guard waits for

@@ -1,4 +1,7 @@
-"""Is a process that wrote its name down still there? Told exactly on Linux, and not at all elsewhere."""
+"""Is a process that wrote its name down still there? Told exactly on Linux, and not at all elsewhere.
+
+This reads /proc itself: psutil's time of a process's start moves when somebody sets the clock of the machine.
+"""
 
 from __future__ import annotations
 

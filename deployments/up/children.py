@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections import deque
@@ -15,12 +14,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from deployments.up import groups
+from tasks import guard
 from tasks.domain.errors import AdceError
 
 _LINES_KEPT = 10
 _STOP_SECONDS = 10.0
-_LOOK_AGAIN = 0.05  # seconds
 
 
 class GivenUp(AdceError):  # noqa: N818 (says what has happened; there is nothing to correct)
@@ -46,18 +44,10 @@ class Patience:
     lives: float = 60.0  # seconds after which it has not died "in a row"
 
 
-@dataclass(frozen=True)
-class _Running:
-    child: Child
-    process: subprocess.Popen[bytes]
-    said: deque[str]  # its last lines
-    listening: threading.Thread
-
-
 class Children:
-    """Processes that are kept running, each with what it starts in a process group of its own.
+    """Processes that are kept running, each under a guard, which ends it with all that it has started.
 
-    `stop` ends them all; a guard does so when this process is killed.
+    `stop` ends them all; their guards do so when this process is killed.
     """
 
     def __init__(self, say: Callable[[str], None], patience: Patience = Patience(), *, verbose: bool = False):
@@ -65,15 +55,14 @@ class Children:
         self._patience = patience
         self._verbose = verbose
         self._keeping: list[asyncio.Task[None]] = []
-        self._running: dict[int, _Running] = {}  # by process group, in the order of their starts
-        self._at_once = False
-        self._guard = subprocess.Popen(
-            [sys.executable, "-I", groups.__file__], stdin=subprocess.PIPE, text=True, start_new_session=True
-        )
+        self._running: list[_Running] = []  # in the order of their starts
+        self._given_up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def keep(self, child: Child) -> None:
         """Starts it, and again whenever it ends. See `given_up`."""
-        self._keeping.append(asyncio.create_task(self._keep(child)))
+        task = asyncio.create_task(self._keep(child))
+        task.add_done_callback(self._note_the_end)
+        self._keeping.append(task)
 
     async def run(self, child: Child) -> None:
         """Runs a child to its end. Raises AdceError when that is not a good one."""
@@ -83,28 +72,20 @@ class Children:
 
     async def given_up(self) -> None:
         """Waits until a child keeps dying, and raises GivenUp."""
-        while True:
-            for task in self._keeping:
-                if task.done():
-                    task.result()
-            await asyncio.sleep(_LOOK_AGAIN)
+        await asyncio.shield(self._given_up)
 
     async def stop(self) -> None:
         """Ends all, the last one first, each within its time."""
         for task in self._keeping:
             task.cancel()
         await asyncio.gather(*self._keeping, return_exceptions=True)
-        for running in reversed(list(self._running.values())):
+        for running in reversed(self._running):
             await self._end(running)
-        assert self._guard.stdin
-        self._guard.stdin.close()
-        await asyncio.to_thread(self._guard.wait)
 
     def kill(self) -> None:
         """Ends all at once; `stop` then has nothing to wait for."""
-        self._at_once = True
-        for group in self._running:
-            groups.send(group, signal.SIGKILL)
+        for running in self._running:
+            running.send(signal.SIGKILL)
 
     async def _keep(self, child: Child) -> None:
         deaths = 0
@@ -113,70 +94,79 @@ class Children:
             status, said = await self._run(child)
             deaths = 1 if time.monotonic() - begun >= self._patience.lives else deaths + 1
             if deaths >= self._patience.deaths:
-                raise GivenUp(
-                    "\n".join([f"{child.name} died {deaths} times in a row, now with {_told(status)}:", *said])
-                )
+                died = f"{child.name} died {deaths} times in a row, now with {_told(status)}:"
+                raise GivenUp("\n".join([died, *said]))
             wait = min(self._patience.first_wait * 2 ** (deaths - 1), self._patience.longest_wait)
-            last = f" ({said[-1]})" if said and status > 0 else ""
+            last = f" ({said[-1]})" if said and 0 < status < 128 else ""
             self._say(f"{child.name} died with {_told(status)}{last}; it is started again in {wait:g} s")
             await asyncio.sleep(wait)
 
+    def _note_the_end(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) and not self._given_up.done():
+            self._given_up.set_exception(error)
+
     async def _run(self, child: Child) -> tuple[int, list[str]]:
-        """Its status, and its last lines. Whoever is cancelled here leaves the child to `stop`."""
-        running = self._start(child)
-        while (status := running.process.poll()) is None:
-            await asyncio.sleep(_LOOK_AGAIN)
-        await self._end(running)  # what it has left behind
+        """Its status, and its last lines. Whoever is cancelled here leaves the child to `stop`.
+
+        Nothing is awaited before `stop` knows of a child that was started.
+        """
+        running = _Running(child, self._say if self._verbose else lambda line: None)
+        self._running.append(running)
+        status = await asyncio.to_thread(running.wait)
+        self._running.remove(running)
         return status, list(running.said)
 
-    def _start(self, child: Child) -> _Running:
-        """Nothing is awaited here: a child that was started is known to `stop` and to the guard."""
-        process = subprocess.Popen(
-            child.argv,
+    async def _end(self, running: _Running) -> None:
+        running.send(signal.SIGTERM)
+        ended = asyncio.create_task(asyncio.to_thread(running.wait))
+        within = running.child.stops_within
+        if not (await asyncio.wait({ended}, timeout=within))[0]:
+            self._say(f"{running.child.name} has not stopped within {within:g} s and is killed")
+            running.send(signal.SIGKILL)
+            await ended
+
+
+class _Running:
+    """A child's guard, which runs as long as the child and what that has started, and what they say."""
+
+    def __init__(self, child: Child, say: Callable[[str], None]):
+        self.child = child
+        self.said: deque[str] = deque(maxlen=_LINES_KEPT)
+        self._say = say
+        self._process = subprocess.Popen(
+            guard.argv([*child.argv], within=child.stops_within, after=child.stops_within),
             cwd=child.cwd,
             env={**os.environ, **child.env},
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        self._tell_guard(f"+ {process.pid} {child.stops_within}")
-        said: deque[str] = deque(maxlen=_LINES_KEPT)
-        listening = threading.Thread(target=self._listen, args=(child, process, said), daemon=True)
-        running = self._running[process.pid] = _Running(child, process, said, listening)
-        listening.start()
-        return running
+        self._listening = threading.Thread(target=self._listen, daemon=True)
+        self._listening.start()
 
-    def _listen(self, child: Child, process: subprocess.Popen[bytes], said: deque[str]) -> None:
-        assert process.stdout
-        with process.stdout as lines:
+    def send(self, number: signal.Signals) -> None:
+        assert self._process.stdin
+        with suppress(BrokenPipeError, ValueError):  # it has ended, and its pipe may be closed
+            self._process.stdin.write(bytes([number]))
+            self._process.stdin.flush()
+
+    def wait(self) -> int:
+        assert self._process.stdin
+        status = self._process.wait()
+        self._process.stdin.close()
+        self._listening.join(1)  # longer only if the guard was killed, and something of the child lives on
+        return status
+
+    def _listen(self) -> None:
+        assert self._process.stdout
+        with self._process.stdout as lines:
             for line in lines:
                 if text := line.decode(errors="replace").rstrip():
-                    said.append(text)
-                    if self._verbose:
-                        self._say(f"{child.name:8} | {text}")
-
-    async def _end(self, running: _Running) -> None:
-        child, group = running.child, running.process.pid
-        groups.send(group, signal.SIGTERM)
-        until = time.monotonic() + child.stops_within
-        while groups.is_alive(group) and time.monotonic() < until and not self._at_once:
-            await asyncio.sleep(_LOOK_AGAIN)
-        if groups.is_alive(group):
-            if not self._at_once:
-                self._say(f"{child.name} has not stopped within {child.stops_within:g} s and is killed")
-            groups.send(group, signal.SIGKILL)
-        self._running.pop(group, None)
-        self._tell_guard(f"- {group}")
-        running.process.wait()
-        running.listening.join(1)
-
-    def _tell_guard(self, line: str) -> None:
-        assert self._guard.stdin
-        with suppress(BrokenPipeError):  # it was killed; this process still looks after its own
-            self._guard.stdin.write(line + "\n")
-            self._guard.stdin.flush()
+                    self.said.append(text)
+                    self._say(f"{self.child.name:8} | {text}")
 
 
 def _told(status: int) -> str:
-    return f"status {status}" if status >= 0 else signal.Signals(-status).name
+    number = abs(status) if status < 0 else status - 128  # of a signal: the guard's own, or the child's
+    return signal.Signals(number).name if number in set(signal.Signals) else f"status {status}"

@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from deployments.up.children import Child, Children, GivenUp, Patience
-from deployments.up.groups import is_alive
 
 ROOT = Path(__file__).parents[2]
 QUICK = Patience(first_wait=0.05, longest_wait=0.1, deaths=3)
@@ -31,6 +32,15 @@ time.sleep(60)
 def sleeper(file: Path, *, deaf: bool = False, stops_within: float = 10) -> Child:
     code = SLEEPER % ("SIG_IGN" if deaf else "SIG_DFL")
     return Child("sleeper", [sys.executable, "-S", "-c", code, str(file), "deaf" if deaf else ""], {}, stops_within)
+
+
+def is_alive(group: int) -> bool:
+    """Whether a process of the group runs."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, ProcessLookupError):
+            if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
+                return True
+    return False
 
 
 async def groups_in(file: Path, count: int) -> list[int]:
@@ -87,6 +97,26 @@ def test_one_that_does_not_listen_is_killed_when_its_time_is_up(tmp_path: Path) 
 
     assert not is_alive(asyncio.run(story()))
     assert said == ["sleeper has not stopped within 0.3 s and is killed"]
+
+
+def test_one_whose_guard_is_killed_dies_with_it(tmp_path: Path) -> None:
+    said: list[str] = []
+
+    async def story() -> list[int]:
+        children = Children(said.append, QUICK)
+        children.keep(sleeper(tmp_path / "groups"))
+        [first] = await groups_in(tmp_path / "groups", 1)
+        guard = psutil.Process(first).parent()
+        assert guard
+        guard.kill()
+        found = await groups_in(tmp_path / "groups", 2)
+        assert not psutil.pid_exists(first) or psutil.Process(first).status() == psutil.STATUS_ZOMBIE
+        os.killpg(first, signal.SIGKILL)  # its own child is nobody's any more
+        await children.stop()
+        return found
+
+    assert not is_alive(asyncio.run(story())[1])
+    assert said == ["sleeper died with SIGKILL; it is started again in 0.05 s"]
 
 
 def test_a_system_that_is_killed_takes_its_children_and_theirs_with_it(tmp_path: Path) -> None:

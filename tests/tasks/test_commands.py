@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from config.models import Dataset
-from tasks import commands, guard
+from tasks import commands
 from tasks.commands import Said, prepare
 from tasks.domain.errors import FetchError
 
@@ -303,14 +303,3 @@ def test_no_part_of_a_secret_is_left_where_the_middle_is_left_out(before: int) -
     asyncio.run(hear())
     assert "bytes left out" in said.text()
     assert not any(part in said.text() for part in ("s3", "r3", "pass", "w0rd"))
-
-
-def test_the_guard_goes_on_when_a_thread_ends_as_it_looks_for_what_is_left(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def nobody_left(*_: int) -> None:
-        raise ChildProcessError
-
-    monkeypatch.setattr(guard, "glob", lambda _: [str(tmp_path / "ended")])
-    monkeypatch.setattr(os, "waitpid", nobody_left)
-    guard._sweep()

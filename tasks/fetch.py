@@ -130,6 +130,9 @@ class SourceClient:
         alone (AbsentError) is no failure of the scraper, unless it is asked in a way that proves no absence. A probe
         that can heal stays one while it asks again: no other file probes meanwhile. Of a body no more is read than
         `max_bytes`.
+
+        The loop is our own and no library's: an attempt that counts, one that does not, and the wait between two depend
+        on the answer, and a file that is asked for again later goes on with the attempts that it has left.
         """
         settings = settings or self.settings
         url = settings.base_url.rstrip("/") + path if command is None else path

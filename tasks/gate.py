@@ -70,7 +70,8 @@ class Gate:
     async def enter(self, scraper: str, requests: int = 1) -> Pass:
         """Waits out a short pause. Raises HeldError for a long one, and while somebody else's probe takes long.
 
-        A probe is claimed for as long as so many requests may have to wait for the bucket.
+        A probe is claimed for as long as so many requests may have to wait for the bucket. The loop is no retry: it
+        waits for what other processes do, and gives up for reasons of its own.
         """
         patience = holds.PROBE_PATIENCE + (self._ahead + requests) * self._apart
         waited_since = _now()

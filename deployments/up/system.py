@@ -22,6 +22,7 @@ from prefect.client.schemas.filters import FlowFilter, FlowFilterName, WorkPoolF
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import PrefectException
 from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL, PREFECT_API_URL, temporary_settings
+from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt, stop_after_delay, wait_fixed
 
 from blocks.store import Store
 from config.load import load_config
@@ -140,16 +141,19 @@ class System:
         return replace(deployment, entry=entry)
 
     async def _answers(self) -> None:
-        async with get_client() as client:
-            for _ in range(_SERVER_STARTS_WITHIN * 10 if self._own_server else 1):
-                if (trouble := await client.api_healthcheck()) is None:
-                    return
-                await asyncio.sleep(0.1)
-        if self._own_server:
-            raise GivenUp(f"the Prefect server has not answered for {_SERVER_STARTS_WITHIN} s: {trouble}")
-        raise GivenUp(
-            f"the Prefect API at {self.api} cannot be reached; start it, or unset PREFECT_API_URL for one of our own"
+        asking = AsyncRetrying(
+            retry=retry_if_result(bool),
+            stop=stop_after_delay(_SERVER_STARTS_WITHIN) if self._own_server else stop_after_attempt(1),
+            wait=wait_fixed(0.1),
+            retry_error_callback=lambda state: state.outcome and state.outcome.result(),
         )
+        async with get_client() as client:
+            trouble: Exception | None = await asking(client.api_healthcheck)
+        if trouble and self._own_server:
+            raise GivenUp(f"the Prefect server has not answered for {_SERVER_STARTS_WITHIN} s: {trouble}")
+        if trouble:
+            what_to_do = "start it, or unset PREFECT_API_URL for one of our own"
+            raise GivenUp(f"the Prefect API at {self.api} cannot be reached; {what_to_do}")
 
     async def _reconcile_now(self, deployments: list[Deployment]) -> None:
         pool = WorkPoolFilter(name=WorkPoolFilterName(any_=[WORK_POOL]))
@@ -205,7 +209,7 @@ async def _until_told(system: System, verbose: bool) -> int:
 
 
 async def _tell_news(since: datetime) -> None:
-    """A line for every reconcile and ad hoc fill that ends."""
+    """Prints a line for every reconcile and ad hoc fill that ends. A look every few seconds, for ever: no retry."""
     flows = FlowFilter(name=FlowFilterName(any_=[_RECONCILE, _FILL]))
     told = set()
     while True:

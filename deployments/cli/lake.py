@@ -93,9 +93,9 @@ def coverage(
 ) -> None:
     """Shows how complete the lake is, by dataset and season (or month, or date). Fetches nothing."""
     from tasks import coverage as pictures
+    from tasks.answers.plan import plan_lake
     from tasks.domain.coverage import By, find_holes
     from tasks.domain.unknown import by_season
-    from tasks.answers.plan import plan_lake
 
     if by not in list(By):
         raise AdceError(f"--by {by}: one of {', '.join(By)}")

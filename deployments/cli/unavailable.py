@@ -102,8 +102,8 @@ def list_all(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
 
 async def _look(config: Config, keys: list[str], now: datetime) -> TakingOut:
-    from tasks.taking_out import consider
     from tasks.observe.session import open_both
+    from tasks.taking_out import consider
 
     store, ledger, _ = await open_both(config)
     with closing(ledger):

@@ -23,8 +23,8 @@ from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedEr
 from obstore.store import LocalStore, MemoryStore, S3Store
 
 from config.secrets import masked
+from tasks.domain.assess.states import LakeObject
 from tasks.domain.errors import LakeError, NoObjectError, Reach, UnreadableError
-from tasks.domain.states import LakeObject
 
 if TYPE_CHECKING:  # half a second, and a folder does not need it
     import boto3

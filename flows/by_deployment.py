@@ -19,17 +19,17 @@ from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled, Cancelling, Crashed, State
 
 from flows.prefect_run import CURRENT, PrefectRun, end_of
-from tasks.domain.absences import Absence
+from tasks.domain.assess.absences import Absence
 from tasks.domain.errors import AdceError
-from tasks.domain.expected import Cell
+from tasks.domain.expected.cells import Cell
+from tasks.domain.expected.seasons import window
 from tasks.domain.outcomes import FileOutcome, Outcome
-from tasks.domain.plan import Fill
+from tasks.domain.plan.plan import Fill
 from tasks.domain.reasons import Limit
-from tasks.domain.seasons import window
 from tasks.domain.wording import duration
-from tasks.prefect_api import trouble
 from tasks.run.dispatcher import End
 from tasks.run.run import Run
+from tasks.upstream.prefect_api import trouble
 
 log = logging.getLogger(__name__)
 

@@ -21,12 +21,12 @@ from prefect.settings import PREFECT_API_URL
 from prefect.states import Crashed, State
 
 from flows.prefect_run import PrefectRun
-from tasks.buckets import server_address
 from tasks.domain.outcomes import RunEnd
 from tasks.domain.wording import duration
 from tasks.ledger.leases import Leases
 from tasks.ledger.runs import Server
 from tasks.run.shutdown import Shutdown
+from tasks.upstream.buckets import server_address
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from prefect.states import State
 from config.models import Priority
 from flows.reconcile import conclude, reconcile_lake, run_name
 from flows.task_runner import FillTaskRunner
-from tasks.domain.expected import Selection
+from tasks.domain.expected.cells import Selection
 
 
 @flow(name="fill", flow_run_name=run_name, task_runner=FillTaskRunner())

@@ -10,7 +10,7 @@ from prefect.states import State
 
 from flows.prefect_run import CURRENT, PrefectRun, end_of
 from flows.scrape import scrape
-from tasks.domain.plan import Fill
+from tasks.domain.plan.plan import Fill
 from tasks.run.dispatcher import End
 
 

@@ -11,17 +11,17 @@ from prefect.client.orchestration import PrefectClient
 from config.models import Config, Priority
 from flows.control import at_work
 from flows.prefect_run import CURRENT, PrefectRun
-from tasks.buckets import client_for_buckets, open_buckets
-from tasks.domain.expected import Selection
-from tasks.domain.holds import PROBE_PATIENCE
-from tasks.domain.lanes import LATENCY
-from tasks.domain.pacing import spacing
-from tasks.domain.rollout import scrapers, source_for
+from tasks.domain.expected.cells import Selection
+from tasks.domain.flags.rollouts import scrapers, source_for
+from tasks.domain.limits.pauses import PROBE_PATIENCE
+from tasks.domain.limits.rates import spacing
+from tasks.domain.plan.lanes import LATENCY
 from tasks.domain.times import SKEW
-from tasks.fetch import SourceClient
-from tasks.gate import Gate
 from tasks.observe.session import Part, open_session
 from tasks.run.run import Run
+from tasks.upstream.buckets import client_for_buckets, open_buckets
+from tasks.upstream.client import SourceClient
+from tasks.upstream.rate_limiter import Gate
 
 
 @asynccontextmanager

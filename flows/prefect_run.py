@@ -15,10 +15,10 @@ from prefect.states import Crashed, State
 
 from config.secrets import masked
 from tasks.domain.errors import AdceError
-from tasks.domain.plan import Fill
-from tasks.prefect_api import ApiOutage, trouble
+from tasks.domain.plan.plan import Fill
 from tasks.run.dispatcher import End
 from tasks.run.run import Run
+from tasks.upstream.prefect_api import ApiOutage, trouble
 
 T = TypeVar("T")
 

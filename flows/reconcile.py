@@ -22,17 +22,17 @@ from flows.in_process import InProcess
 from flows.opening import open_run
 from flows.prefect_run import PrefectRun
 from flows.task_runner import FillTaskRunner
-from tasks.coverage import markdown as coverage_markdown
+from tasks.answers.report import IN_REPORT, Report
 from tasks.domain.errors import AdceError
-from tasks.domain.expected import Selection, in_utc
-from tasks.domain.plan import in_start_order
+from tasks.domain.expected.cells import Selection, in_utc
+from tasks.domain.plan.plan import in_start_order
 from tasks.domain.wording import plural
 from tasks.observe.look import check_keys
 from tasks.observe.session import Part
 from tasks.progress import PROGRESS, no_progress
-from tasks.report import IN_REPORT, Report
 from tasks.run.dispatcher import Dispatcher, Executor
 from tasks.run.run import Run
+from tasks.show.coverage import markdown as coverage_markdown
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from prefect.states import Completed, Failed, State
 from config.secrets import no_secret_in_errors
 from flows.prefect_run import CURRENT, PrefectRun
 from tasks.domain.outcomes import FileOutcome, Outcome
-from tasks.domain.plan import Fill
+from tasks.domain.plan.plan import Fill
 from tasks.domain.wording import plural
 from tasks.run.fill import fill_gaps
 

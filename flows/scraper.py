@@ -12,7 +12,7 @@ from pydantic import Field
 from config.models import Priority
 from flows.reconcile import conclude, reconcile_lake
 from flows.task_runner import FillTaskRunner
-from tasks.domain.expected import Selection
+from tasks.domain.expected.cells import Selection
 from tasks.observe.session import Part
 
 

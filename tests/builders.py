@@ -7,11 +7,11 @@ from typing import Any
 
 from config.load import load_config
 from config.models import Config, Priority
-from tasks.domain.expected import Cell
-from tasks.domain.games import Game, GameStatus
-from tasks.domain.plan import Fill, Gap
-from tasks.domain.scoring import Score
-from tasks.domain.states import Kind, LakeObject
+from tasks.domain.assess.states import Kind, LakeObject
+from tasks.domain.expected.cells import Cell
+from tasks.domain.expected.games import Game, GameStatus
+from tasks.domain.plan.plan import Fill, Gap
+from tasks.domain.plan.scoring import Score
 
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 

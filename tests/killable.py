@@ -61,7 +61,7 @@ def starter(env: Mapping[str, str], errors: Path) -> Iterator[Starter]:
 
 
 def _serve() -> None:
-    import tasks.coverage  # noqa: F401
+    import tasks.show.coverage  # noqa: F401
     from deployments.cli import app
     from flows.fill import fill
 

@@ -26,8 +26,8 @@ from prefect.exceptions import ObjectAlreadyExists
 
 from config.models import Rate
 from deployments.sandbox.process import SandboxProcess
-from tasks.buckets import Bucket, client_for_buckets, ensure_buckets, open_buckets
-from tasks.domain.pacing import Departure
+from tasks.domain.limits.rates import Departure
+from tasks.upstream.buckets import Bucket, client_for_buckets, ensure_buckets, open_buckets
 from tests.builders import a_config
 from tests.upstream import one_too_many, upstream
 

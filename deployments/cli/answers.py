@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tasks.check import Checked
-from tasks.domain.states import State
-from tasks.domain.verdicts import Consequence
+from tasks.answers.check import Checked
+from tasks.answers.why import Answer
+from tasks.domain.assess.states import State
+from tasks.domain.assess.verdicts import Consequence
 from tasks.domain.wording import plural
-from tasks.why import Answer
 
 _MOST_IN_FULL = 5
 _MOST_ROWS = 200

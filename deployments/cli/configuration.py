@@ -34,7 +34,7 @@ def diff(
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit status 1 when there is a difference.")] = False,
 ) -> None:
     """Tells what a change of the configuration would do to the plan: files, states, order, requests. Does nothing."""
-    from tasks.difference import compare
+    from tasks.answers.difference import compare
 
     Places(lake=lake).export()
     selection = scope.selection()

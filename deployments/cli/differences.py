@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tasks.difference import Difference
-from tasks.domain.states import State, Status
-from tasks.domain.unknown import seasons_of
+from tasks.answers.difference import Difference
+from tasks.answers.report import Report
+from tasks.domain.assess.states import State, Status
+from tasks.domain.assess.unknown import seasons_of
 from tasks.domain.wording import plural
-from tasks.report import Report
 
 _MOST_ROWS = 20
 

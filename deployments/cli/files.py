@@ -16,12 +16,12 @@ from config.secrets import masked
 from deployments.cli.options import AsOfOption, JsonOption, Places, moment
 from deployments.cli.output import print_json
 from tasks.domain.errors import AdceError
-from tasks.domain.expected import Selection
+from tasks.domain.expected.cells import Selection
 
 if TYPE_CHECKING:
     from config.models import Config
-    from tasks.domain.states import LakeObject
-    from tasks.why import Answer
+    from tasks.answers.why import Answer
+    from tasks.domain.assess.states import LakeObject
 
 
 def why(
@@ -61,8 +61,8 @@ def check(
 
     Exit status 1 when it would not be stored. A game is taken to be final.
     """
-    from tasks.check import check_body, dataset_of
-    from tasks.domain.verdicts import Consequence
+    from tasks.answers.check import check_body, dataset_of
+    from tasks.domain.assess.verdicts import Consequence
 
     config = places.load()
     dataset_of(config, key)
@@ -84,8 +84,8 @@ def check(
 
 
 async def _ask(config: Config, key: str, now: datetime) -> list[Answer]:
+    from tasks.answers.why import why
     from tasks.observe.session import open_both
-    from tasks.why import why
 
     store, ledger, _ = await open_both(config)
     with closing(ledger):

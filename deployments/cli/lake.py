@@ -23,8 +23,8 @@ from tasks.domain.times import check_fetching_clock
 if TYPE_CHECKING:  # Prefect takes seconds to import, and what does not need it is to answer at once
     from prefect.states import State
 
-    from tasks.domain.expected import Selection
-    from tasks.report import Report
+    from tasks.answers.report import Report
+    from tasks.domain.expected.cells import Selection
 
 
 def plan(
@@ -92,10 +92,10 @@ def coverage(
     as_json: JsonOption = False,
 ) -> None:
     """Shows how complete the lake is, by dataset and season (or month, or date). Fetches nothing."""
-    from tasks import coverage as pictures
     from tasks.answers.plan import plan_lake
-    from tasks.domain.coverage import By, find_holes
-    from tasks.domain.unknown import by_season
+    from tasks.domain.assess.coverage import By, find_holes
+    from tasks.domain.assess.unknown import by_season
+    from tasks.show import coverage as pictures
 
     if by not in list(By):
         raise AdceError(f"--by {by}: one of {', '.join(By)}")
@@ -127,7 +127,7 @@ def _show(report: Report, as_json: bool) -> None:
 
 
 def _reconcile(selection: Selection, clock: datetime | None, max_fills: int | None, dry_run: bool) -> Report:
-    from tasks.report import Report
+    from tasks.answers.report import Report
 
     parameters = {
         "sources": list(selection.sources),

@@ -17,7 +17,7 @@ from config.load import check_lake, load_config
 from deployments.cli.errors import one_line_errors
 from deployments.cli.place import find_ledger
 from tasks.domain.errors import AdceError
-from tasks.domain.expected import Selection, in_utc
+from tasks.domain.expected.cells import Selection, in_utc
 
 if TYPE_CHECKING:
     from config.models import Config

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tasks.domain.states import State
+from tasks.answers.report import COMPARED, Report
+from tasks.domain.assess.states import State
 from tasks.domain.wording import plural
-from tasks.report import COMPARED, Report
 
 _MOST_ROWS = 40
 _MOST_REASONS = 20

@@ -18,8 +18,8 @@ from tasks.domain.wording import plural
 
 if TYPE_CHECKING:
     from config.models import Config
-    from tasks.domain.absences import Absence
-    from tasks.taking_out import TakingOut
+    from tasks.answers.taking_out import TakingOut
+    from tasks.domain.assess.absences import Absence
 
 app = typer.Typer(help="Files that the sources do not have.", no_args_is_help=True)
 KeysArgument = Annotated[list[str], typer.Argument(metavar="KEY...", help="Lake keys, patterns, game ids or dates.")]
@@ -66,7 +66,7 @@ def clear(keys: KeysArgument, config: ConfigOption = None) -> None:
     """Has files be looked for again, whatever the sources or operators have said."""
     from fnmatch import fnmatchcase
 
-    from tasks.why import keys_of
+    from tasks.answers.why import keys_of
 
     with opened(Places(config)) as (settings, ledger):
         known = ledger.absences.now()
@@ -102,8 +102,8 @@ def list_all(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
 
 async def _look(config: Config, keys: list[str], now: datetime) -> TakingOut:
+    from tasks.answers.taking_out import consider
     from tasks.observe.session import open_both
-    from tasks.taking_out import consider
 
     store, ledger, _ = await open_both(config)
     with closing(ledger):

@@ -27,7 +27,7 @@ from deployments.sandbox.faults import Fault, FaultKind
 from deployments.sandbox.league import League
 from deployments.sandbox.limits import Rate, SlidingWindow
 from deployments.sandbox.sites import HTML, JSON, PREFIXES, Page
-from tasks.domain.games import GameStatus
+from tasks.domain.expected.games import GameStatus
 
 _LOG_LENGTH = 100_000
 _LARGE = 40 * 1024 * 1024  # bytes: more than the largest that any dataset may have

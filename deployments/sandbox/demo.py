@@ -16,10 +16,10 @@ from config.load import load_config
 from config.models import Config
 from deployments.sandbox.league import League
 from deployments.sandbox.sites import answer
-from tasks.domain.expected import Cell, Selection, calendar_cells, game_cells
+from tasks.domain.assess.assessment import listed_games
+from tasks.domain.expected.cells import Cell, Selection, calendar_cells, game_cells
 from tasks.domain.lakes import MARK_KEY, LakeKind, LakeMark
-from tasks.domain.survey import listed_games
-from tasks.inventory import judge
+from tasks.observe.listing import judge
 
 _HOME = Path(__file__).resolve().parents[2] / ".adce"
 # The sandbox's league stands at this moment of its season, so that every newcomer sees the same.

@@ -12,8 +12,8 @@ from enum import StrEnum
 from functools import lru_cache
 from random import Random
 
-from tasks.domain import seasons
-from tasks.domain.games import GameStatus
+from tasks.domain.expected import seasons
+from tasks.domain.expected.games import GameStatus
 
 FIRST_START_YEAR = 1996
 GAME_LASTS = timedelta(hours=2, minutes=30)

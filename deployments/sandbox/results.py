@@ -13,7 +13,7 @@ from functools import lru_cache
 from random import Random
 
 from deployments.sandbox.league import TEAMS, Fixture, Form, Team
-from tasks.domain.games import GameStatus
+from tasks.domain.expected.games import GameStatus
 
 HOME, AWAY = 0, 1
 _QUARTER, _OVERTIME = 720, 300

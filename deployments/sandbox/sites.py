@@ -12,8 +12,8 @@ from deployments.sandbox.bodies.moments import stamped
 from deployments.sandbox.corrections import Correction, corrected
 from deployments.sandbox.league import Fate, Fixture, League
 from deployments.sandbox.results import Snapshot, as_of
-from tasks.domain import seasons
-from tasks.domain.games import GameStatus
+from tasks.domain.expected import seasons
+from tasks.domain.expected.games import GameStatus
 
 PREFIXES = {"espn": "espn", "nba": "nba_api", "br": "basketball_reference"}  # first part of the path: source
 SOURCES = tuple(PREFIXES.values())

@@ -17,7 +17,7 @@ from deployments.up.children import Child
 from deployments.up.ports import free_port
 from tasks.domain.errors import AdceError
 from tasks.domain.lakes import LakeKind
-from tasks.identity import read_mark
+from tasks.observe.identity import read_mark
 
 # The user's own server and database are none of the sandbox's business.
 _NOT_OURS = ("PREFECT_API_URL", "PREFECT_API_KEY", "PREFECT_API_DATABASE_CONNECTION_URL", "PREFECT_PROFILE")

@@ -20,9 +20,9 @@ from prefect_aws import AwsCredentials
 from blocks.lake import Lake
 from config.models import Config, Priority
 from deployments.setup.prefect_yaml import deployments_for
-from tasks.buckets import bucket_trouble, buckets_of, ensure_bucket, ensure_buckets, server_address
 from tasks.domain.errors import AdceError
 from tasks.domain.wording import duration
+from tasks.upstream.buckets import bucket_trouble, buckets_of, ensure_bucket, ensure_buckets, server_address
 
 WORK_POOL = "adce"
 ECS_POOL = "adce-ecs"

@@ -14,8 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tasks import guard
 from tasks.domain.errors import AdceError
+from tasks.upstream import guard
 
 _LINES_KEPT = 10
 _STOP_SECONDS = 10.0

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 
 from config.models import Config
-from tasks.domain.expected import Selection
+from tasks.answers.report import Report
+from tasks.domain.expected.cells import Selection
 from tasks.observe.look import Look, Reader, look_at_lake
 from tasks.observe.planner import Planner
 from tasks.observe.session import Session, open_session
-from tasks.report import Report
 
 
 async def plan_lake(

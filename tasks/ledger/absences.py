@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from tasks.domain.absences import Absence, Look
+from tasks.domain.assess.absences import Absence, Look
 from tasks.ledger.database import Database, UtcSeconds, among, delete, metadata
 
 absences_table = sa.Table(

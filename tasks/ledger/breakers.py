@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 import sqlalchemy as sa
 
-from tasks.domain.holds import Hold
+from tasks.domain.limits.pauses import Hold
 from tasks.ledger.database import Database, UtcSeconds, UtcSecondsList, metadata
 
 holds_table = sa.Table(

@@ -8,7 +8,7 @@ from datetime import date
 
 import sqlalchemy as sa
 
-from tasks.domain.agreement import Disagreement
+from tasks.domain.assess.agreement import Disagreement
 from tasks.ledger.database import Database, UtcSeconds, metadata
 
 disagreements_table = sa.Table(

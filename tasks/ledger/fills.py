@@ -8,9 +8,9 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from tasks.domain.absences import Absence, Look
+from tasks.domain.assess.absences import Absence, Look
+from tasks.domain.assess.states import Examination, LakeObject
 from tasks.domain.outcomes import FileOutcome, Outcome
-from tasks.domain.states import Examination, LakeObject
 from tasks.ledger.absences import Absences, absences_table
 from tasks.ledger.attempts import Attempts, FillRecord
 from tasks.ledger.corrections import Change, Corrections

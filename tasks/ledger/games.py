@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import sqlalchemy as sa
 
-from tasks.domain.games import Game, GameStatus
+from tasks.domain.expected.games import Game, GameStatus
 from tasks.ledger.database import Database, UtcSeconds, among, metadata, rows
 
 games_table = sa.Table(

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
-from tasks.domain.plan import Gap
+from tasks.domain.plan.plan import Gap
 from tasks.ledger.database import Database, UtcSeconds, delete, metadata, rows
 
 gaps_table = sa.Table(

@@ -15,9 +15,9 @@ from functools import cache
 import sqlalchemy as sa
 
 from tasks import clock
+from tasks.domain.assess.assessment import Mark
 from tasks.domain.errors import BucketError, LedgerError
 from tasks.domain.outcomes import RunEnd
-from tasks.domain.survey import Mark
 from tasks.ledger.database import Database, among, metadata
 from tasks.ledger.runs import DEATHS, RunRecord, Server, runs_table
 from tasks.processes import is_gone, own_name

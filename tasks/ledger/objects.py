@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
-from tasks.domain.states import Content, Examination, LakeObject, Learnt, LearntBy, Unreadable
-from tasks.domain.verdicts import Fault, Verdict, Wholeness
+from tasks.domain.assess.states import Content, Examination, LakeObject, Learnt, LearntBy, Unreadable
+from tasks.domain.assess.verdicts import Fault, Verdict, Wholeness
 from tasks.ledger.database import Database, UtcSeconds, among, delete, metadata, rows
 from tasks.ledger.games import Games, games_table
 

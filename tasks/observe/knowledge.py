@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from tasks.domain.absences import Absence
-from tasks.domain.agreement import Disagreement
-from tasks.domain.expected import Cell
-from tasks.domain.states import Examination, LakeObject, Unreadable, taken_at
-from tasks.domain.verdicts import Verdict
+from tasks.domain.assess.absences import Absence
+from tasks.domain.assess.agreement import Disagreement
+from tasks.domain.assess.states import Examination, LakeObject, Unreadable, taken_at
+from tasks.domain.assess.verdicts import Verdict
+from tasks.domain.expected.cells import Cell
 
 
 @dataclass

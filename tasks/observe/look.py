@@ -10,17 +10,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from tasks.domain.agreement import believed, compare, untouched
+from tasks.domain.assess.agreement import believed, compare, untouched
+from tasks.domain.assess.assessment import Survey, expected_cells, listed_games, take_survey
+from tasks.domain.assess.states import LakeObject, without_false_time
+from tasks.domain.assess.unknown import find_unknown
 from tasks.domain.errors import SelectionError
-from tasks.domain.expected import Cell, calendar_cells, game_cells, needing
-from tasks.domain.games import Game
-from tasks.domain.keys import fixed_folder
-from tasks.domain.plan import Gap
-from tasks.domain.states import LakeObject, without_false_time
-from tasks.domain.survey import Survey, expected_cells, listed_games, take_survey
-from tasks.domain.unknown import find_unknown
-from tasks.inventory import examine_stored, list_lake
+from tasks.domain.expected.cells import Cell, calendar_cells, game_cells, needing
+from tasks.domain.expected.games import Game
+from tasks.domain.expected.keys import fixed_folder
+from tasks.domain.plan.plan import Gap
 from tasks.observe.knowledge import Knowledge
+from tasks.observe.listing import examine_stored, list_lake
 from tasks.observe.session import Session
 from tasks.progress import PROGRESS
 

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 from config.models import Priority
-from tasks.domain.absences import Absence, doubted
-from tasks.domain.holds import Hold, all_believed
-from tasks.domain.lanes import LATENCY, START_UP, Supply, foresee, with_eta
-from tasks.domain.pacing import spacing
-from tasks.domain.plan import Fill, Gap, Plan, make_plan
-from tasks.domain.rollout import covered, variants
-from tasks.domain.scoring import success_factor
+from tasks.domain.assess.absences import Absence, doubted
+from tasks.domain.flags.rollouts import covered, variants
+from tasks.domain.limits.pauses import Hold, all_believed
+from tasks.domain.limits.rates import spacing
+from tasks.domain.plan.lanes import LATENCY, START_UP, Supply, foresee, with_eta
+from tasks.domain.plan.plan import Fill, Gap, Plan, make_plan
+from tasks.domain.plan.scoring import success_factor
 from tasks.ledger.attempts import Arm
 from tasks.observe.session import Session
 

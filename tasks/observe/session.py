@@ -12,15 +12,15 @@ from functools import cached_property
 from blocks.store import Store
 from config.load import ConfigError
 from config.models import Config
-from tasks.domain.expected import Selection, in_utc
-from tasks.domain.keys import KeyPatterns, folders
+from tasks.domain.expected.cells import Selection, in_utc
+from tasks.domain.expected.keys import KeyPatterns, folders
 from tasks.domain.lakes import LakeKind, Pairing
 from tasks.domain.reasons import Limit, Reason
 from tasks.domain.times import check_fetching_clock, horizon
-from tasks.identity import check_pairing
-from tasks.inventory import check_ids
 from tasks.ledger import Ledger
 from tasks.ledger.leases import Leases
+from tasks.observe.identity import check_pairing
+from tasks.observe.listing import check_ids
 from tasks.sources.checks import CHECKS
 
 

@@ -12,10 +12,10 @@ from typing import Protocol
 
 from tasks import clock
 from tasks.domain.errors import LedgerError
-from tasks.domain.holds import Hold, Phase
-from tasks.domain.lanes import Lane, goes_along, next_fill
+from tasks.domain.limits.pauses import Hold, Phase
 from tasks.domain.outcomes import FileOutcome, Outcome
-from tasks.domain.plan import (
+from tasks.domain.plan.lanes import Lane, goes_along, next_fill
+from tasks.domain.plan.plan import (
     Deferral,
     Fill,
     Plan,

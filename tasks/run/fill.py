@@ -10,8 +10,11 @@ from datetime import datetime
 from functools import partial
 
 from config.models import TEST_FOLDER
-from tasks.commands import prepare
-from tasks.domain.absences import Look, looked
+from tasks.domain.assess.absences import Look, looked
+from tasks.domain.assess.finality import awaited_again, published_by
+from tasks.domain.assess.partials import Version
+from tasks.domain.assess.states import Examination, LakeObject, version_of
+from tasks.domain.assess.verdicts import Fault, Verdict, Wholeness
 from tasks.domain.errors import (
     AbsentError,
     AdceError,
@@ -25,24 +28,21 @@ from tasks.domain.errors import (
     RefusedError,
     UnfinishedError,
 )
-from tasks.domain.expected import Cell
-from tasks.domain.finality import awaited_again, published_by
+from tasks.domain.expected.cells import Cell
+from tasks.domain.flags.rollouts import asks_its_own_way, source_for
 from tasks.domain.outcomes import FileOutcome, Outcome
-from tasks.domain.partials import Version
-from tasks.domain.plan import Fill, without
+from tasks.domain.plan.plan import Fill, without
 from tasks.domain.reasons import Limit, Reason
-from tasks.domain.rollout import asks_its_own_way, source_for
-from tasks.domain.states import Examination, LakeObject, version_of
-from tasks.domain.verdicts import Fault, Verdict, Wholeness
 from tasks.domain.wording import duration
-from tasks.inventory import judge
 from tasks.ledger.attempts import FillRecord
 from tasks.ledger.corrections import Change
 from tasks.ledger.fills import FillEnd
+from tasks.observe.listing import judge
 from tasks.run.partials import keep_aside, keep_best
 from tasks.run.run import Run
 from tasks.sources.documents import stands_before
 from tasks.sources.fingerprints import fingerprint
+from tasks.upstream.commands import prepare
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from tasks.domain.outcomes import FileOutcome, Outcome
-from tasks.domain.plan import Fill
+from tasks.domain.plan.plan import Fill
 
 
 class Outcomes(Mapping[str, FileOutcome]):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from tasks.domain.assess.partials import FOLDER, Version, better_of
+from tasks.domain.assess.states import Examination, version_of
 from tasks.domain.errors import NoObjectError, UnreadableError
-from tasks.domain.expected import Cell
-from tasks.domain.partials import FOLDER, Version, better_of
-from tasks.domain.states import Examination, version_of
-from tasks.inventory import judge
+from tasks.domain.expected.cells import Cell
+from tasks.observe.listing import judge
 from tasks.run.run import Run
 
 

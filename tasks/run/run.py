@@ -9,30 +9,30 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 
 from config.models import Config, Priority
+from tasks.answers.report import IN_REPORT
+from tasks.domain.assess.states import Status
+from tasks.domain.assess.verdicts import Wholeness
 from tasks.domain.errors import LakeError, LedgerError
-from tasks.domain.expected import Cell
-from tasks.domain.keys import folders
+from tasks.domain.expected.cells import Cell
+from tasks.domain.expected.keys import folders
+from tasks.domain.flags.rollouts import scrapers
 from tasks.domain.lakes import Pairing
-from tasks.domain.lanes import START_UP, Supply
 from tasks.domain.outcomes import FileOutcome, Outcome
-from tasks.domain.plan import Deferral, Fill, Gap, Plan, without
+from tasks.domain.plan.lanes import START_UP, Supply
+from tasks.domain.plan.plan import Deferral, Fill, Gap, Plan, without
 from tasks.domain.reasons import Limit, Reason
-from tasks.domain.rollout import scrapers
-from tasks.domain.states import Status
-from tasks.domain.verdicts import Wholeness
-from tasks.fetch import SourceClient
-from tasks.identity import leave_mark
 from tasks.ledger.leases import RECONCILE
 from tasks.ledger.runs import RunRecord
+from tasks.observe.identity import leave_mark
 from tasks.observe.knowledge import Knowledge
 from tasks.observe.look import Look, Reader, look_at_lake, newly_due
 from tasks.observe.planner import Planner
 from tasks.observe.session import Session
 from tasks.progress import PROGRESS
-from tasks.report import IN_REPORT
-from tasks.run.outage import Outage
 from tasks.run.outcomes import Outcomes
 from tasks.run.shutdown import Shutdown
+from tasks.upstream.client import SourceClient
+from tasks.upstream.outage import Outage
 
 log = logging.getLogger(__name__)
 

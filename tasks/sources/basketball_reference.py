@@ -10,9 +10,9 @@ from typing import NamedTuple
 from selectolax.lexbor import LexborNode
 
 from config.models import Check
-from tasks.domain.games import Game, GameStatus
-from tasks.domain.seasons import EASTERN
-from tasks.domain.verdicts import Fault, Verdict, bad, unfinished, whole
+from tasks.domain.assess.verdicts import Fault, Verdict, bad, unfinished, whole
+from tasks.domain.expected.games import Game, GameStatus
+from tasks.domain.expected.seasons import EASTERN
 from tasks.sources.documents import Page, UnfitBodyError, read_page, read_page_of, stands_before
 from tasks.sources.hollow import Line, TeamLines, minutes, number, silent_period, why_hollow
 from tasks.sources.schedules import OddEntryError, is_nil, read_each

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from config.models import Check
-from tasks.domain.verdicts import Verdict, bad, whole
+from tasks.domain.assess.verdicts import Verdict, bad, whole
 from tasks.sources import basketball_reference, espn, nba_api
 from tasks.sources.documents import UnfitBodyError, read_json
 

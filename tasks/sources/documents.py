@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from tasks.domain.verdicts import Fault
+from tasks.domain.assess.verdicts import Fault
 from tasks.sources.walls import heading, maker_of, says_wall
 
 # Bytes that a body may take in memory once it is parsed, by the estimates below, which are above what was measured.

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import date
 
-from tasks.domain.seasons import season_name, season_of
+from tasks.domain.expected.seasons import season_name, season_of
 
 
 def season_of_game(source: str, game_id: str, body: bytes) -> str | None:

@@ -7,9 +7,9 @@ from itertools import count
 from typing import Any
 
 from config.models import Check
-from tasks.domain.games import Game, GameStatus
-from tasks.domain.seasons import start_year
-from tasks.domain.verdicts import Fault, Verdict, bad, unfinished, whole
+from tasks.domain.assess.verdicts import Fault, Verdict, bad, unfinished, whole
+from tasks.domain.expected.games import Game, GameStatus
+from tasks.domain.expected.seasons import start_year
 from tasks.sources.documents import UnfitBodyError, read_object
 from tasks.sources.hollow import Line, TeamLines, minutes, number, silent_period, why_hollow
 from tasks.sources.schedules import OddEntryError, is_nil, moment, read_each, tip_off

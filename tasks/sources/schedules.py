@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time
 from typing import TypeVar
 
-from tasks.domain.games import Game, each_once
-from tasks.domain.seasons import EASTERN
-from tasks.domain.verdicts import Verdict, bad, partial, whole
+from tasks.domain.assess.verdicts import Verdict, bad, partial, whole
+from tasks.domain.expected.games import Game, each_once
+from tasks.domain.expected.seasons import EASTERN
 
 Entry = TypeVar("Entry")
 

@@ -20,12 +20,12 @@ from config.models import Config
 from deployments.sandbox.process import SandboxProcess
 from deployments.setup.prefect_server import set_up_buckets
 from flows.reconcile import reconcile
-from tasks.domain.expected import Selection
-from tasks.domain.games import Game, GameStatus
-from tasks.domain.plan import make_plan
-from tasks.domain.survey import expected_cells, take_survey
-from tasks.inventory import check_ids
-from tasks.report import Report
+from tasks.answers.report import Report
+from tasks.domain.assess.assessment import expected_cells, take_survey
+from tasks.domain.expected.cells import Selection
+from tasks.domain.expected.games import Game, GameStatus
+from tasks.domain.plan.plan import make_plan
+from tasks.observe.listing import check_ids
 from tests.benchmarks import cost, mix, mix_for_real, rates, scale
 
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)

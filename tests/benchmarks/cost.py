@@ -17,7 +17,7 @@ from rich.table import Table
 from config.load import load_config
 from deployments.setup.prefect_server import set_up_buckets
 from flows.reconcile import reconcile
-from tasks.report import Report
+from tasks.answers.report import Report
 from tests.builders import NOW
 
 _SINCE, _UNTIL = date(2025, 1, 1), date(2025, 10, 20)

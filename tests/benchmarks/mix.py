@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from rich.table import Table
 
 from config.models import Rate
-from tasks.domain.lanes import Span, Supply, foresee
-from tasks.domain.pacing import spacing
-from tasks.domain.plan import Fill, start_order
+from tasks.domain.limits.rates import spacing
+from tasks.domain.plan.lanes import Span, Supply, foresee
+from tasks.domain.plan.plan import Fill, start_order
 from tests.builders import a_config, a_fill
 
 WORKERS = 5

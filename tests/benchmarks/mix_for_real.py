@@ -24,12 +24,12 @@ from deployments.setup.prefect_server import set_up_buckets
 from flows.in_process import InProcess
 from flows.opening import open_run
 from flows.task_runner import FillTaskRunner
-from tasks.domain.expected import Cell, Selection, calendar_cells, game_cells
-from tasks.domain.lanes import Span
-from tasks.domain.plan import Fill, Gap, Plan
-from tasks.domain.states import Kind
-from tasks.domain.survey import listed_games
-from tasks.inventory import judge
+from tasks.domain.assess.assessment import listed_games
+from tasks.domain.assess.states import Kind
+from tasks.domain.expected.cells import Cell, Selection, calendar_cells, game_cells
+from tasks.domain.plan.lanes import Span
+from tasks.domain.plan.plan import Fill, Gap, Plan
+from tasks.observe.listing import judge
 from tasks.run.dispatcher import Dispatcher
 from tests.benchmarks.mix import MIX, bounds, ratios, the_mix
 from tests.builders import NOW

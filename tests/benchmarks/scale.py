@@ -24,18 +24,18 @@ from blocks.store import Store
 from config.load import load_config
 from config.models import Config
 from tasks.answers.plan import report_of
-from tasks.domain.expected import Cell, Selection
-from tasks.domain.games import Game, GameStatus
+from tasks.domain.assess.assessment import expected_cells
+from tasks.domain.assess.states import Examination, LakeObject, version_of
+from tasks.domain.assess.verdicts import Verdict, Wholeness
+from tasks.domain.expected.cells import Cell, Selection
+from tasks.domain.expected.games import Game, GameStatus
 from tasks.domain.outcomes import FileOutcome, Outcome, RunEnd
-from tasks.domain.states import Examination, LakeObject, version_of
-from tasks.domain.survey import expected_cells
-from tasks.domain.verdicts import Verdict, Wholeness
-from tasks.inventory import check_ids
 from tasks.ledger import Ledger
 from tasks.ledger.attempts import FillRecord, files_table, fills_table
 from tasks.ledger.database import Database
 from tasks.ledger.fills import FillEnd
 from tasks.ledger.leases import Leases
+from tasks.observe.listing import check_ids
 from tasks.observe.look import Reader, look_at_lake
 from tasks.observe.planner import Planner
 from tasks.observe.session import Session

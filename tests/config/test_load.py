@@ -7,7 +7,7 @@ import pytest
 
 from config.load import ConfigError, load_config
 from config.models import Priority
-from tasks.domain.expected import game_cells
+from tasks.domain.expected.cells import game_cells
 from tests.builders import NOW, a_game
 
 DATASET = """

@@ -26,7 +26,7 @@ from blocks.store import Store
 from config.load import load_config
 from config.models import OWN_FOLDER, TEST_FOLDER
 from tasks.domain.errors import LakeError
-from tasks.domain.keys import folders
+from tasks.domain.expected.keys import folders
 from tests.servers import use_s3
 
 pytestmark = pytest.mark.xdist_group("aws")  # they share servers

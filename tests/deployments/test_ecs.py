@@ -25,7 +25,7 @@ from prefect.testing.cli import invoke_and_assert
 
 from config.load import load_config
 from deployments.sandbox.process import SandboxProcess
-from tasks.buckets import ensure_buckets
+from tasks.upstream.buckets import ensure_buckets
 from tests.ecs import Agent, ecs, wait_until
 from tests.servers import prefect_server, use_s3
 

@@ -13,8 +13,8 @@ import pytest
 from click.testing import Result
 
 from deployments.sandbox.process import SandboxProcess
+from tasks.answers.report import Report
 from tasks.domain.errors import MismatchError
-from tasks.report import Report
 from tests.flows.conftest import run_reconcile  # noqa: F401  (a fixture)
 
 AS_OF = ["--as-of", "2026-01-15T12:00:00Z"]

@@ -15,7 +15,7 @@ import pytest
 from config.models import Check
 from deployments.sandbox.league import Fate, League
 from deployments.sandbox.process import SandboxError, SandboxProcess
-from tasks.domain.verdicts import Wholeness
+from tasks.domain.assess.verdicts import Wholeness
 from tasks.sources.checks import examine
 from tasks.sources.fingerprints import fingerprint
 

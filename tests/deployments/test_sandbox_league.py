@@ -10,9 +10,9 @@ from config.models import Check
 from deployments.sandbox import sites
 from deployments.sandbox.league import Fate, Fixture, League
 from deployments.sandbox.results import AWAY, HOME, as_of
-from tasks.domain import seasons
-from tasks.domain.games import GameStatus
-from tasks.domain.verdicts import Wholeness
+from tasks.domain.assess.verdicts import Wholeness
+from tasks.domain.expected import seasons
+from tasks.domain.expected.games import GameStatus
 from tasks.sources.checks import examine
 
 LEAGUE = League()

@@ -15,8 +15,8 @@ import pytest
 from blocks.store import Store
 from deployments.cli.place import ledger_of
 from tasks.domain.lakes import MARK_KEY, LakeKind, mark_from
-from tasks.identity import check_pairing, leave_mark
 from tasks.ledger import Ledger
+from tasks.observe.identity import check_pairing, leave_mark
 from tests.servers import empty_database
 
 ADCE = str(Path(sys.executable).with_name("adce"))

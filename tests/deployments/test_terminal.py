@@ -37,7 +37,7 @@ def shown() -> Iterator[None]:
         logger.handlers[:], logger.propagate = handlers, propagates
 
 
-@pytest.mark.parametrize("name", ["config.load", "blocks.store", "tasks.gate", "flows.opening"])
+@pytest.mark.parametrize("name", ["config.load", "blocks.store", "tasks.upstream.rate_limiter", "flows.opening"])
 def test_warnings_and_errors_are_a_line_each_and_the_rest_is_none(
     shown: None, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:

@@ -28,19 +28,19 @@ from deployments.sandbox.app import Sandbox
 from deployments.sandbox.corrections import Correction
 from deployments.sandbox.faults import Fault, FaultKind
 from deployments.sandbox.league import League
-from tasks.domain.expected import Selection
+from tasks.domain.assess.assessment import Survey
+from tasks.domain.assess.states import LakeObject, State, count_states
+from tasks.domain.expected.cells import Selection
 from tasks.domain.outcomes import RunEnd
-from tasks.domain.plan import Fill
-from tasks.domain.states import LakeObject, State, count_states
-from tasks.domain.survey import Survey
-from tasks.fetch import SourceClient
-from tasks.gate import Gate
+from tasks.domain.plan.plan import Fill
 from tasks.ledger import Ledger
 from tasks.ledger.leases import leases_table, marks_table
 from tasks.observe.session import Session
 from tasks.run.dispatcher import Dispatcher, End
 from tasks.run.fill import fill_gaps
 from tasks.run.run import Run
+from tasks.upstream.client import SourceClient
+from tasks.upstream.rate_limiter import Gate
 from tests.builders import a_config
 from tests.tasks.test_fetch import FreeBucket
 

@@ -21,16 +21,16 @@ from config.models import Config, Priority
 from flows import by_deployment
 from flows.by_deployment import ByDeployment, hand_over, see_through
 from flows.prefect_run import PrefectRun
-from tasks.domain.expected import Selection, calendar_cells
-from tasks.domain.holds import Hold
+from tasks.domain.expected.cells import Selection, calendar_cells
+from tasks.domain.limits.pauses import Hold
 from tasks.domain.outcomes import RunEnd
-from tasks.domain.plan import Fill, Plan
-from tasks.fetch import SourceClient
+from tasks.domain.plan.plan import Fill, Plan
 from tasks.ledger import Ledger
 from tasks.ledger.leases import Leases
 from tasks.observe.session import Session
 from tasks.run.dispatcher import Dispatcher
 from tasks.run.run import Run
+from tasks.upstream.client import SourceClient
 from tests.builders import NOW, a_board, a_cell, a_config, a_fill, a_game
 
 FILL = a_fill(requests=2)

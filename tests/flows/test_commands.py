@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from deployments.sandbox.process import SandboxProcess
-from tasks.domain.holds import Phase
+from tasks.domain.limits.pauses import Phase
 from tests.flows.conftest import Reconcile
 
 # What somebody has had for years: it fetches, and leaves what it got in the folder that it is called in.

@@ -13,11 +13,11 @@ import pytest
 from blocks.store import Store
 from config.load import load_config
 from deployments.sandbox.process import SandboxProcess
-from tasks.domain.coverage import find_holes
-from tasks.domain.states import State
+from tasks.answers.report import Report
+from tasks.answers.why import why
+from tasks.domain.assess.coverage import find_holes
+from tasks.domain.assess.states import State
 from tasks.ledger import Ledger
-from tasks.report import Report
-from tasks.why import why
 from tests.flows.conftest import Reconcile
 
 DAY: dict[str, Any] = {"since": date(2026, 1, 13), "until": date(2026, 1, 13)}

@@ -12,7 +12,7 @@ import pytest
 from config.load import load_config
 from deployments.sandbox.league import Fate, Fixture, League
 from deployments.sandbox.process import SandboxProcess
-from tasks.domain.verdicts import Verdict
+from tasks.domain.assess.verdicts import Verdict
 from tasks.ledger import Ledger
 from tests.flows.conftest import NOW, Reconcile
 

@@ -15,7 +15,7 @@ import pytest
 from config.load import load_config
 from deployments.sandbox.process import SandboxProcess
 from tasks.answers.plan import plan_lake
-from tasks.domain.expected import Selection
+from tasks.domain.expected.cells import Selection
 from tasks.domain.outcomes import RunEnd
 from tasks.ledger import Ledger
 from tasks.ledger.leases import RECONCILE, Leases

@@ -12,7 +12,7 @@ from click.testing import Result
 
 from deployments.sandbox.process import SandboxProcess
 from flows.fill import fill
-from tasks.domain.states import Kind
+from tasks.domain.assess.states import Kind
 from tests.deployments.conftest import adce  # noqa: F401  (a fixture)
 from tests.flows.conftest import NOW, Reconcile
 from tests.servers import use_s3
@@ -118,7 +118,7 @@ def test_after_a_change_of_checks_files_count_by_what_the_former_found_until_the
     victim.write_text("{}".ljust(len(good)))
     assert run_reconcile(sources=["espn"], dry_run=True).counts["gap"] == 1
     sites.clear_requests()
-    monkeypatch.setattr("tasks.inventory.CHECK_VERSION", 10_000)
+    monkeypatch.setattr("tasks.observe.listing.CHECK_VERSION", 10_000)
     monkeypatch.setenv("ADCE_RECONCILE__EXAMINE_AT_MOST", "0")
     report = run_reconcile(sources=["espn"])
     assert report.counts["present"] == whole.counts["present"] - 1, "counted by what the former check found"

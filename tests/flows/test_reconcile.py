@@ -171,7 +171,7 @@ def test_an_unreachable_source_fails_its_own_files_and_no_others(
 def test_a_missing_bucket_stops_the_run_before_any_request(
     prefect_api: None, run_reconcile: Reconcile, sites: SandboxProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tasks.buckets.bucket_for", lambda source: f"nobody-made-{source}")
+    monkeypatch.setattr("tasks.upstream.buckets.bucket_for", lambda source: f"nobody-made-{source}")
     with pytest.raises(BucketError, match=r"nobody-made-espn.* is missing; run `adce setup`"):
         asyncio.run(_reconcile_without_setup())
     assert sites.requests() == []

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from blocks.store import Store
 from config.models import Config, Rate
-from tasks.domain.expected import Selection
-from tasks.domain.pacing import spacing
+from tasks.domain.expected.cells import Selection
+from tasks.domain.limits.rates import spacing
 from tasks.ledger import Ledger
 from tasks.observe.session import Session
 from tasks.run.run import Run

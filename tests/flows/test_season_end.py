@@ -10,9 +10,9 @@ import pytest
 
 from deployments.sandbox.league import Fixture, League
 from deployments.sandbox.process import SandboxProcess
+from tasks.answers.report import Report
+from tasks.domain.assess.states import State
 from tasks.domain.reasons import Limit
-from tasks.domain.states import State
-from tasks.report import Report
 from tests.flows.conftest import Reconcile
 from tests.servers import http_server
 

@@ -16,7 +16,7 @@ from deployments.setup.prefect_server import set_up_buckets
 from flows.in_process import InProcess
 from flows.opening import open_run
 from flows.task_runner import FillTaskRunner
-from tasks.domain.expected import Selection
+from tasks.domain.expected.cells import Selection
 from tasks.ledger import Ledger
 from tasks.observe.session import Session
 from tasks.run.dispatcher import Dispatcher

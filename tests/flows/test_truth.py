@@ -14,10 +14,10 @@ import pytest
 from blocks.store import Store
 from config.load import load_config
 from deployments.sandbox.process import SandboxProcess
-from tasks.domain.absences import Absence
+from tasks.answers.report import Report
+from tasks.answers.why import Answer, why
+from tasks.domain.assess.absences import Absence
 from tasks.ledger import Ledger
-from tasks.report import Report
-from tasks.why import Answer, why
 from tests.flows.conftest import Reconcile
 
 DAY = {"since": date(2026, 1, 13), "until": date(2026, 1, 13), "sources": ["espn"]}

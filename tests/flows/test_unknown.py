@@ -14,7 +14,7 @@ from prefect.states import State
 from deployments.sandbox.process import SandboxProcess
 from flows.fill import fill
 from flows.scraper import scraper
-from tasks.report import Report
+from tasks.answers.report import Report
 from tests.deployments.conftest import adce  # noqa: F401  (a fixture)
 from tests.flows.conftest import NOW, Reconcile
 

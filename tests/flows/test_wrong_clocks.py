@@ -17,8 +17,8 @@ from deployments.sandbox.process import SandboxProcess
 from flows.scraper import scraper
 from tasks.answers.plan import plan_lake
 from tasks.domain.errors import SelectionError
-from tasks.domain.expected import Selection
-from tasks.domain.holds import Hold
+from tasks.domain.expected.cells import Selection
+from tasks.domain.limits.pauses import Hold
 from tasks.ledger import Ledger
 from tests.builders import a_gap
 from tests.flows.conftest import NOW, Reconcile

@@ -18,16 +18,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.models import Config
-from tasks.domain import seasons
-from tasks.domain.absences import Absence, looked
-from tasks.domain.agreement import Disagreement, believed, compare
-from tasks.domain.expected import Cell, Selection, calendar_cells, game_cells
-from tasks.domain.finality import awaited_again, published_by
-from tasks.domain.games import Game, GameStatus
-from tasks.domain.states import Examination, LakeObject, State, taken_at, version_of, without_false_time
-from tasks.domain.survey import Survey, listed_games, take_survey
+from tasks.domain.assess.absences import Absence, looked
+from tasks.domain.assess.agreement import Disagreement, believed, compare
+from tasks.domain.assess.assessment import Survey, listed_games, take_survey
+from tasks.domain.assess.finality import awaited_again, published_by
+from tasks.domain.assess.states import Examination, LakeObject, State, taken_at, version_of, without_false_time
+from tasks.domain.assess.verdicts import Verdict, partial, whole
+from tasks.domain.expected import seasons
+from tasks.domain.expected.cells import Cell, Selection, calendar_cells, game_cells
+from tasks.domain.expected.games import Game, GameStatus
 from tasks.domain.times import SKEW
-from tasks.domain.verdicts import Verdict, partial, whole
 from tests.builders import a_config
 
 SEASON = "2024-25"

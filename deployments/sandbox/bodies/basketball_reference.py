@@ -6,8 +6,8 @@ from datetime import date
 from deployments.sandbox.bodies.moments import ANSWERED
 from deployments.sandbox.league import TEAMS, Team
 from deployments.sandbox.results import AWAY, HOME, Kind, Line, Play, Player, Snapshot, roster, total
-from tasks.domain import seasons
-from tasks.domain.games import GameStatus
+from tasks.domain.expected import seasons
+from tasks.domain.expected.games import GameStatus
 
 _BR = "https://www.basketball-reference.com"
 _ORDINALS = ("1st", "2nd", "3rd", "4th")

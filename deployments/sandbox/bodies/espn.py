@@ -8,8 +8,8 @@ from typing import Any
 from deployments.sandbox.bodies.moments import ANSWERED
 from deployments.sandbox.league import Fate, Team
 from deployments.sandbox.results import AWAY, HOME, Kind, Line, Play, Snapshot, total
-from tasks.domain import seasons
-from tasks.domain.games import GameStatus
+from tasks.domain.expected import seasons
+from tasks.domain.expected.games import GameStatus
 
 Json = dict[str, Any]
 

@@ -22,14 +22,14 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from config.models import Unavailability
-from tasks.domain.absences import Absence, Look
-from tasks.domain.agreement import Disagreement
+from tasks.domain.assess.absences import Absence, Look
+from tasks.domain.assess.agreement import Disagreement
+from tasks.domain.assess.states import Content, Examination, Learnt, LearntBy, Unreadable, version_of
+from tasks.domain.assess.verdicts import Fault, bad, partial, unfinished, whole
 from tasks.domain.errors import LedgerError
-from tasks.domain.holds import Hold
 from tasks.domain.lakes import FORGOTTEN, KnownLake, LakeKind
+from tasks.domain.limits.pauses import Hold
 from tasks.domain.outcomes import FileOutcome, Outcome, RunEnd
-from tasks.domain.states import Content, Examination, Learnt, LearntBy, Unreadable, version_of
-from tasks.domain.verdicts import Fault, bad, partial, unfinished, whole
 from tasks.ledger import Ledger
 from tasks.ledger import database as database_module
 from tasks.ledger.attempts import Arm, FillRecord, Performance

@@ -12,10 +12,10 @@ import alembic.command
 import pytest
 import sqlalchemy as sa
 
-from tasks.domain.games import Game, GameStatus
+from tasks.domain.assess.states import Content, Examination, Learnt, LearntBy, Unreadable
+from tasks.domain.assess.verdicts import bad
+from tasks.domain.expected.games import Game, GameStatus
 from tasks.domain.outcomes import RunEnd
-from tasks.domain.states import Content, Examination, Learnt, LearntBy, Unreadable
-from tasks.domain.verdicts import bad
 from tasks.ledger import Ledger
 from tests.builders import NOW
 from tests.servers import new_database

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from config.models import Check
 from deployments.sandbox.bodies.walls import WALLS
-from tasks.domain.verdicts import Fault, Verdict, Wholeness, bad
+from tasks.domain.assess.verdicts import Fault, Verdict, Wholeness, bad
 from tasks.sources.checks import CHECKS, examine
 
 FIELDS = {

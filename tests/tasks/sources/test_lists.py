@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from config.models import Check
-from tasks.domain.verdicts import Verdict, Wholeness
+from tasks.domain.assess.verdicts import Verdict, Wholeness
 from tasks.sources.checks import examine
 from tests.tasks.sources.test_espn import an_event
 from tests.tasks.sources.test_nba_api import a_game

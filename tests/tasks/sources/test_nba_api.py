@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from config.models import Check
-from tasks.domain.games import Game, GameStatus
-from tasks.domain.verdicts import Fault, Verdict, Wholeness, bad, unfinished
+from tasks.domain.assess.verdicts import Fault, Verdict, Wholeness, bad, unfinished
+from tasks.domain.expected.games import Game, GameStatus
 from tasks.sources.checks import examine
 
 WHOLE, PARTIAL, BAD = Wholeness.WHOLE, Wholeness.PARTIAL, Wholeness.BAD

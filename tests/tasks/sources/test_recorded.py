@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from config.models import Check
-from tasks.domain.games import GameStatus
-from tasks.domain.verdicts import Fault, Verdict, Wholeness
+from tasks.domain.assess.verdicts import Fault, Verdict, Wholeness
+from tasks.domain.expected.games import GameStatus
 from tasks.sources.checks import examine
 from tasks.sources.fingerprints import fingerprint
 

@@ -1,0 +1,169 @@
+"""What would a change of the configuration do to the plan? Nothing is fetched, and nothing remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from config.models import Config
+from config.secrets import MASK, is_harmless_header, masked
+from tasks.answers.plan import report_of
+from tasks.answers.report import Report
+from tasks.domain.assess.states import LakeObject, State, Status
+from tasks.domain.errors import SelectionError
+from tasks.domain.expected.cells import Selection
+from tasks.observe.listing import list_lake
+from tasks.observe.look import Reader, look_at_lake
+from tasks.observe.planner import Planner
+from tasks.observe.session import Session, check_the_checks, open_both
+
+
+@dataclass(frozen=True, repr=False)
+class Difference:
+    """Two plans of one moment for one lake and one ledger, each by a configuration of its own."""
+
+    old: Report
+    new: Report
+    objects: Mapping[str, LakeObject]
+    configs: tuple[Config, Config]
+
+    @cached_property
+    def settings(self) -> list[tuple[str, Any, Any]]:
+        """The settings that differ: name, old and new value."""
+        old, new = (dict(_flat("", _settings(config))) for config in self.configs)
+        names = [name for name in old | new if old.get(name) != new.get(name)]
+        return [(name, _told(name, old.get(name)), _told(name, new.get(name))) for name in names]
+
+    @cached_property
+    def added(self) -> list[str]:
+        return [key for key in self.new.survey.cells if key not in self.old.survey.cells]
+
+    @cached_property
+    def dropped(self) -> list[str]:
+        return [key for key in self.old.survey.cells if key not in self.new.survey.cells]
+
+    @property
+    def orphaned(self) -> list[str]:
+        """The dropped files that are in the lake: they stay, and nobody looks after them."""
+        return [key for key in self.dropped if key in self.objects]
+
+    @cached_property
+    def states(self) -> list[tuple[str, Status, Status]]:
+        """The cells whose state changes, or what they are deferred by: key, old and new."""
+        old, new = self.old.statuses, self.new.statuses
+        return [(key, was, new[key]) for key, was in old.items() if key in new and _shown(was) != _shown(new[key])]
+
+    @cached_property
+    def moved(self) -> list[tuple[str, int, int]]:
+        """The files that come earlier or later among those that both plans fetch: key, and its fill's place in each."""
+        old, new = (_places(report) for report in self._both)
+        order = [[key for key in places if key in old and key in new] for places in (old, new)]
+        rank = {key: n for n, key in enumerate(order[0])}
+        return [(key, old[key], new[key]) for n, key in enumerate(order[1]) if rank[key] != n]
+
+    def __bool__(self) -> bool:
+        return bool(self.settings or self.added or self.dropped or self.states or self.moved)
+
+    def document(self) -> dict[str, Any]:
+        """For --json."""
+        old, new = (report.document() for report in self._both)
+        return {
+            "as_of": new["as_of"],
+            "settings": [{"name": name, "old": was, "new": now} for name, was, now in self.settings],
+            "switches": {"old": old["switches"], "new": new["switches"]},
+            "cells": {"old": old["cells"], "new": new["cells"]},
+            "unknown": {"old": old["unknown"], "new": new["unknown"]},
+            "added": self.added,
+            "dropped": self.dropped,
+            "orphaned": self.orphaned,
+            "states": [{"key": key, "old": _state(was), "new": _state(now)} for key, was, now in self.states],
+            "moved": [{"key": key, "old": was, "new": now} for key, was, now in self.moved],
+            "sources": self.sources(),
+        }
+
+    def sources(self) -> list[dict[str, Any]]:
+        """What each plan would ask of each source, and when it would be done."""
+        old, new = ({source["name"]: source for source in report.document()["sources"]} for report in self._both)
+        nothing = {"requests": 0, "eta": None}
+        rows = [(name, old.get(name, nothing), new.get(name, nothing)) for name in old | new]
+        return [
+            {"name": name} | {what: {"old": was[what], "new": now[what]} for what in nothing} for name, was, now in rows
+        ]
+
+    @property
+    def _both(self) -> tuple[Report, Report]:
+        return self.old, self.new
+
+
+async def compare(old: Config, new: Config, selection: Selection, now: datetime) -> Difference:
+    """The two plans for the lake and the ledger of `old`. Raises AdceError and ConfigError."""
+    configs = old, new
+    new = new.model_copy(update={"lake": old.lake, "ledger": old.ledger})
+    for config in configs:
+        check_the_checks(config)
+    _check(selection, configs, now)
+    lake, ledger, _ = await open_both(old)
+    try:
+        objects = await list_lake(lake, [*old.datasets.values(), *new.datasets.values()])
+        before, after = [
+            await _planned(Session(config, selection, lake, ledger, now), objects) for config in (old, new)
+        ]
+        return Difference(before, after, objects, configs)
+    finally:
+        ledger.close()
+
+
+async def _planned(session: Session, listing: Mapping[str, LakeObject]) -> Report:
+    """The plan of one of the two for a lake that holds these objects."""
+    look = await look_at_lake(session, Reader(session, records=False), remember=False, listing=listing)
+    return report_of(session, look, Planner(session))
+
+
+def _check(selection: Selection, configs: tuple[Config, Config], now: datetime) -> None:
+    """What is asked for need be in one of the two only."""
+    errors = []
+    for config in configs:
+        try:
+            selection.check(config, now)
+        except SelectionError as error:
+            errors.append(error)
+    if len(errors) == len(configs):
+        raise errors[-1]
+
+
+def _settings(config: Config) -> dict[str, Any]:
+    """All of them; of a rollout only what it says: its changes have no defaults."""
+    rollout = {name: r.model_dump(mode="json", exclude_unset=True) for name, r in config.rollout.items()}
+    return config.model_dump(mode="json", by_alias=True) | {"rollout": rollout}
+
+
+def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Settings by their names with dots."""
+    if isinstance(value, dict):
+        for part, inner in value.items():
+            yield from _flat(f"{name}.{part}" if name else part, inner)
+    else:
+        yield name, value
+
+
+def _told(name: str, value: Any) -> Any:
+    """A value as it may be shown: without a password, or what may be one."""
+    _, is_header, header = name.partition(".headers.")
+    if is_header and value is not None and not is_harmless_header(header):
+        return MASK
+    return masked(value) if isinstance(value, str) else value
+
+
+def _state(status: Status) -> dict[str, Any]:
+    return {"state": status.state.value, "reason": status.reason}
+
+
+def _shown(status: Status) -> tuple[State, str]:
+    return status.state, status.reason if status.state is State.DEFERRED else ""
+
+
+def _places(report: Report) -> dict[str, int]:
+    return {key: place for place, fill in enumerate(report.fills, 1) for key in fill.keys}

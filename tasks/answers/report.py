@@ -1,0 +1,542 @@
+"""What is told about a plan or a run: the JSON document, and the same as Markdown for the Prefect UI."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from statistics import fmean
+from typing import Any
+
+from config.models import TEST_FOLDER, Config
+from tasks.domain.assess.assessment import Survey
+from tasks.domain.assess.coverage import Coverage, measure
+from tasks.domain.assess.states import Kind, State, Status, count_states, left_for
+from tasks.domain.assess.unknown import Unknown, by_season, seasons_of
+from tasks.domain.flags.rollouts import covered, scrapers, variants
+from tasks.domain.flags.switches import switches
+from tasks.domain.limits.pauses import Hold, Phase
+from tasks.domain.outcomes import FileOutcome, Outcome
+from tasks.domain.plan.plan import Deferral, Fill
+from tasks.domain.reasons import Limit, Reason
+from tasks.domain.wording import plural
+from tasks.ledger.attempts import Arm, Performance
+from tasks.ledger.runs import RunRecord
+
+IN_REPORT = {"in_report": True}  # of a line of the log: whoever is shown the report need not be shown the line
+_MOST_FILLS = 200  # in an artifact
+COMPARED = ("rollout", "when", "stored", "failed", "requests", "seconds an answer")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A rollout beside the rest of its datasets, each time (with the rollout's settings, with the usual ones)."""
+
+    percent: float
+    datasets: list[str]
+    run: tuple[Arm, Arm]
+    since: tuple[Arm, Arm]  # it began
+
+    def document(self) -> dict[str, Any]:
+        spans = {"this_run": self.run, "since_it_began": self.since}
+        arms = {span: {"rollout": asdict(new), "rest": asdict(rest)} for span, (new, rest) in spans.items()}
+        return {"percent": self.percent, "datasets": self.datasets, **arms}
+
+    def rows(self, name: str) -> Iterator[tuple[str, ...]]:
+        """Who, when, files stored and failed, requests, and seconds of an answer: as text."""
+        for span, arms in (("this run", self.run), ("since it began", self.since)):
+            if arms == (Arm(), Arm()):
+                continue
+            for who, arm in zip((f"{name}, {self.percent:g} %", "the rest"), arms, strict=True):
+                seconds = "" if arm.seconds is None else f"{arm.seconds:.2f}"
+                yield who, span, f"{arm.stored}", f"{arm.failed}", f"{arm.requests}", seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A file that was there, and had vanished or shrunk when the run saw it first."""
+
+    key: str
+    kind: Kind | None
+    reason: str
+    mended: bool  # it is there again
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A source that has refused, and has not answered since."""
+
+    source: str
+    reason: str
+    until: datetime | None
+    files: int  # of the selection, that wait for it
+
+    def __str__(self) -> str:
+        until = f"{self.until:%Y-%m-%d %H:%M} UTC" if self.until else "it answers"
+        return f"{self.source} refuses: {self.reason}; paused until {until}; {plural(self.files, 'file')} not fetched"
+
+
+@dataclass(frozen=True, repr=False)  # asyncio and Prefect show results, and this one would take them seconds
+class Report:
+    """Where the lake stands and what is or was done about it; everything that is shown comes from here."""
+
+    survey: Survey
+    fills: tuple[Fill, ...]
+    deferred: tuple[Deferral, ...]
+    config: Config
+    holds: Mapping[str, Hold] = field(default_factory=dict)  # of sources and datasets, by name
+    outcomes: Mapping[str, FileOutcome] | None = None  # None: a plan
+    performance: Mapping[str, Performance] = field(default_factory=dict)  # of the last attempts, by dataset
+    rollouts: Mapping[str, tuple[Arm, Arm]] = field(default_factory=dict)  # and the rest, each since it began
+    met_lost: Mapping[str, Status] = field(default_factory=dict)  # what had vanished or shrunk, when first seen
+    seconds: float = 0.0
+    stopped: str | None = None  # why the run was, before its time
+    stop_signal: int | None = None
+    left_to: RunRecord | None = None  # the reconcile that is at work already: everything is its
+
+    @cached_property
+    def statuses(self) -> dict[str, Status]:
+        """The one state and reason of every cell, with what the plan or the run has left for later."""
+        statuses = dict(self.survey.statuses)
+        changed = {key: left_for(reason, statuses[key]) for key, reason in self.later.items() if key in statuses}
+        for outcome in self.failed:
+            if status := statuses.get(outcome.key):
+                told = f"{status.reason}; {outcome.error}"
+                changed[outcome.key] = replace(status, reason=told, until=outcome.until)
+        return statuses | {key: new for key, new in changed.items() if statuses[key].state is State.GAP}
+
+    @cached_property
+    def later(self) -> dict[str, Reason]:
+        """Why the plan or the run has left a file for later, by key."""
+        left = (outcome for outcome in (self.outcomes or {}).values() if outcome.outcome is Outcome.DEFERRED)
+        return {d.gap.cell.key: d.reason for d in self.deferred} | {outcome.key: outcome.reason for outcome in left}
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """Cells by state, adding up to the total."""
+        return count_states(status.state for status in self.statuses.values())
+
+    @cached_property
+    def coverage(self) -> Coverage:
+        """The same states, by dataset and season, month or date."""
+        return measure(self.survey.cells, self.statuses, self.config, self.unknown)
+
+    @cached_property
+    def switches(self) -> list[str]:
+        """Those that are not as usual."""
+        return switches(self.config, self.survey.taken_at)
+
+    @cached_property
+    def comparisons(self) -> dict[str, Comparison]:
+        """How each rollout fares beside the rest of its datasets, in this run and since it began."""
+        return {
+            name: Comparison(
+                self.config.rollout[name].percent,
+                (datasets := covered(self.config, name)),
+                (self._arm(datasets, name), self._arm(datasets, "")),
+                since,
+            )
+            for name, since in self.rollouts.items()
+        }
+
+    def _arm(self, datasets: Collection[str], arm: str) -> Arm:
+        """How the files of some fills of this run fared."""
+        keys = [key for fill in self.fills if fill.arm == arm and fill.dataset in datasets for key in fill.keys]
+        found = [outcome for key in keys if (outcome := (self.outcomes or {}).get(key))]
+        seconds = [outcome.seconds for outcome in found if outcome.seconds is not None]
+        return Arm(
+            sum(outcome.outcome is Outcome.STORED for outcome in found),
+            sum(outcome.outcome is Outcome.FAILED for outcome in found),
+            sum(outcome.requests for outcome in found),
+            fmean(seconds) if seconds else None,
+        )
+
+    @property
+    def filled(self) -> list[str]:
+        """The keys that something was stored under."""
+        folder = f"{TEST_FOLDER}/" if self.config.test_mode else ""
+        return [folder + o.key for o in (self.outcomes or {}).values() if o.outcome is Outcome.STORED]
+
+    @property
+    def failed(self) -> list[FileOutcome]:
+        """What counts as failed: also what the source has proved to have none of, which is told as absent."""
+        return [o for o in (self.outcomes or {}).values() if o.outcome is Outcome.FAILED]
+
+    def fared(self) -> str:
+        """ "3 failed", "0 failed, 10 absent"."""
+        counts = Counter(outcome.told for outcome in self.failed)
+        return f"{counts['failed']} failed" + (f", {counts['absent']} absent" if counts["absent"] else "")
+
+    @property
+    def left(self) -> list[tuple[str, str, datetime | None]]:
+        """What was left for later: key, reason, until."""
+        return [
+            (key, status.reason, status.until)
+            for key, status in self.statuses.items()
+            if status.state is State.DEFERRED
+        ]
+
+    @cached_property
+    def lost(self) -> list[Loss]:
+        """What had vanished or shrunk when this run began, or does so by now: also if the run has mended it."""
+        now = self.survey.lost
+        return [Loss(key, s.kind, s.reason, key not in now) for key, s in {**self.met_lost, **now}.items()]
+
+    @cached_property
+    def refusals(self) -> list[Refusal]:
+        """The sources that refuse and of which the selection lacks files."""
+        refusing = {
+            name: hold
+            for name, hold in self.holds.items()
+            if name in self.config.sources and hold.phase(datetime.now(UTC)) is not Phase.CLOSED
+        }
+        if not refusing:
+            return []
+        undone = (State.GAP, State.DEFERRED)
+        lacking = Counter(
+            self.config.datasets[self.survey.cells[key].dataset].source
+            for key, status in self.statuses.items()
+            if status.state in undone
+        )
+        return [
+            Refusal(n, hold.reason, hold.free_at(datetime.now(UTC)), lacking[n])
+            for n, hold in refusing.items()
+            if lacking[n]
+        ]
+
+    @cached_property
+    def taken_out(self) -> dict[str, int]:
+        """How many files operators have marked as unavailable, by the reason that is shown."""
+        return Counter(
+            status.reason
+            for status in self.statuses.values()
+            if status.state is State.UNAVAILABLE and status.limit is Limit.OPERATOR
+        )
+
+    @property
+    def unknown(self) -> tuple[Unknown, ...]:
+        return self.survey.unknown
+
+    @property
+    def unreadable(self) -> list[tuple[str, str]]:
+        """What the lake has and cannot give: key and reason. Nothing is fetched for it."""
+        return [
+            (key, status.reason)
+            for key, status in self.statuses.items()
+            if status.state is State.GAP and status.kind is Kind.UNREADABLE
+        ]
+
+    @property
+    def partial(self) -> list[tuple[str, str, datetime | None]]:
+        """The files that the source never has whole, whose best version is kept: key, reason, until."""
+        return [(key, status.reason, status.until) for key, status in self.statuses.items() if status.partial]
+
+    @property
+    def differing(self) -> list[tuple[str, str]]:
+        """The schedules that tell of fewer games than another source's, which looking again did not change."""
+        return [
+            (key, status.reason)
+            for key, status in self.statuses.items()
+            if status.state is State.PRESENT and status.limit is Limit.DISAGREEMENT
+        ]
+
+    @property
+    def to_examine(self) -> int:
+        """How many stored files are yet to be read: never read so far, or by a former check only."""
+        return self.survey.never_read + self.survey.by_former_checks
+
+    @property
+    def reading(self) -> str:
+        """What is yet to be read of the lake, as a sentence; empty when nothing is."""
+        if not self.to_examine:
+            return ""
+        at_most = self.config.reconcile.examine_at_most
+        parts = []
+        if never := self.survey.never_read:
+            parts.append(f"{_files(never)} not read yet")
+        if former := self.survey.by_former_checks:
+            parts.append(f"{_files(former)} counted by what a former check found")
+        if not at_most:
+            return f"{' and '.join(parts)}; none is read, since reconcile.examine_at_most is 0."
+        runs = -(-self.to_examine // at_most)
+        how = "the next run reads them" if runs == 1 else f"a run reads {at_most:,} of them, so {runs:,} runs do it"
+        return f"{' and '.join(parts)}; {how}, and nothing is fetched for that."
+
+    @property
+    def handed(self) -> str:
+        """To whom everything was left, as a sentence; empty where that is nobody."""
+        return f"{self.left_to.as_another}; this one has left everything to it" if self.left_to else ""
+
+    @property
+    def complete(self) -> bool:
+        """Nothing was left undone, and nothing is unknown."""
+        counts = self.counts
+        return not (self.failed or counts["gap"] or counts["deferred"] or counts["in_flight"] or self.unknown)
+
+    def conclusion(self) -> str:
+        """The sentence about a complete lake."""
+        tally = self.coverage.total
+        if not tally.due:
+            return f"Nothing is due yet ({plural(tally.not_due, 'file')} later)."
+        begin = "Complete" if self.fills else "Nothing to do"
+        if not tally.unavailable:
+            return f"{begin}: every file that is due is there and whole ({plural(tally.present, 'file')})."
+        return (
+            f"{begin}: of {plural(tally.due, 'file')} that are due, {tally.present:,} are there and whole, and "
+            f"{tally.told_unavailable}."
+        )
+
+    def document(self) -> dict[str, Any]:
+        """The JSON document; times are ISO 8601 in UTC."""
+        document: dict[str, Any] = {
+            "as_of": _iso(self.survey.taken_at),
+            "switches": self.switches,
+            "rollouts": [{"name": name} | rollout.document() for name, rollout in self.comparisons.items()],
+            "cells": self.counts,
+            "to_examine": self.to_examine,
+            "by_former_checks": self.survey.by_former_checks,
+            "unreadable": [{"key": key, "reason": reason} for key, reason in self.unreadable],
+            "partial": [{"key": key, "reason": reason, "until": _iso(until)} for key, reason, until in self.partial],
+            "differing": [{"key": key, "reason": reason} for key, reason in self.differing],
+            "unknown": by_season(self.unknown),
+            "by_operator": sum(self.taken_out.values()),
+            "fills": [_fill(fill) for fill in self.fills],
+            "sources": self._sources(),
+            "scrapers": {
+                dataset: {"seconds": {"p50": p.p50, "p95": p.p95, "p99": p.p99}, "requests_per_file": p.requests}
+                for dataset, p in self.performance.items()
+            },
+        }
+        if self.outcomes is not None:
+            document |= {
+                "filled": self.filled,
+                "failed": [{"key": o.key, "error": o.error} for o in self.failed],
+                "left_to": self.left_to and _run(self.left_to),
+                "seconds": round(self.seconds, 3),
+            }
+        document["lost"] = [asdict(loss) for loss in self.lost]
+        document["deferred"] = [
+            {"key": key, "limit": s.limit, "reason": s.reason, "until": _iso(s.until)}
+            for key, s in self.statuses.items()
+            if s.state is State.DEFERRED
+        ]
+        return document
+
+    def plan_document(self) -> dict[str, Any]:
+        """The plan as it is kept for `adce why`: the fills in their order, and why the rest is left for later."""
+        rows: dict[Reason, list[str]] = defaultdict(list)
+        for key, reason in self.later.items():
+            if (status := self.statuses.get(key)) and status.state is State.DEFERRED:
+                rows[reason].append(key)
+        later = [
+            {"limit": r.limit.value, "of": r.of, "reason": r.text, "until": _iso(r.until), "keys": keys}
+            for r, keys in rows.items()
+        ]
+        return {"fills": [_fill(fill) for fill in self.fills], "later": later}
+
+    def line(self) -> str:
+        """The log line, and the message of the run's state."""
+        counts = self.counts
+        states = ", ".join(f"{counts[state.value]} {state.value}" for state in State)
+        told = [
+            f"{plural(counts['total'], 'file')} expected: {states}",
+            f"{len(self.filled)} filled, {self.fared()}, {len(self.left)} left for later",
+        ]
+        if self.handed:
+            told.insert(0, self.handed)
+        if self.unreadable:
+            told.append(f"{len(self.unreadable)} unreadable")
+        if self.lost:
+            told.append(self.losses())
+        told += [f"{r.source} refuses ({plural(r.files, 'file')} not fetched)" for r in self.refusals]
+        if self.taken_out:
+            told.append(f"{sum(self.taken_out.values())} of the unavailable set by an operator")
+        if differing := self.differing:
+            told.append(f"{plural(len(differing), 'schedule')} with fewer games than another source's")
+        if self.unknown:
+            told.append(f"unknown: {self.unknown_line()}")
+        if self.switches:
+            told.append(f"switches: {', '.join(self.switches)}")
+        return "; ".join(told)
+
+    def losses(self) -> str:
+        """ "30 vanished, 2 shrank, 31 of them fetched again"."""
+        vanished = sum(loss.kind is Kind.VANISHED for loss in self.lost)
+        mended = sum(loss.mended for loss in self.lost)
+        counts = (vanished, "vanished"), (len(self.lost) - vanished, "shrank"), (mended, "of them fetched again")
+        return ", ".join(f"{count} {what}" for count, what in counts if count)
+
+    def unknown_line(self) -> str:
+        """ "nba_playbyplay of 2023-24", with the files that were asked for by key."""
+        keys = self.survey.unknown_keys
+        if not keys:
+            return seasons_of(self.unknown)
+        return f"whether {keys[0]} {f'and {len(keys) - 1} more are' if len(keys) > 1 else 'is'} to be in the lake"
+
+    def what_is_needed(self) -> str:
+        """ "a schedule is missing, not read yet, stale or bad: nba_api_…/schedule_2023-24.json (and 6 more)".
+
+        If the source has none of them, only an operator can tell that there is none, and is told so.
+        """
+        needed = list(dict.fromkeys(part.schedule.key for part in self.unknown))
+        gone = [key for key in needed if (s := self.statuses.get(key)) and s.state is State.UNAVAILABLE]
+        if gone and len(gone) == len(needed):
+            return (
+                f"the source says that it has no {_and_more(gone)}; if no games are to be expected there, say so "
+                "with `adce unavailable add`"
+            )
+        return f"a schedule is missing, not read yet, stale or bad: {_and_more(needed)}"
+
+    def markdown(self) -> str:
+        """The artifact of a run."""
+        counts = self.counts
+        lines = ["| state | files |", "|---|---:|"]
+        lines += [f"| {state.value} | {counts[state.value]} |" for state in State]
+        lines += [f"| **total** | **{counts['total']}** |", ""]
+        lines += [f"**Unknown:** {self.unknown_line()}: {self.what_is_needed()}.", ""] if self.unknown else []
+        lines += [f"**{self.handed}.**", ""] if self.handed else []
+        lines += [f"{self.conclusion()}", ""] if self.complete else []
+        lines += [f"Switches: {', '.join(self.switches)}.", ""] if self.switches else []
+        lines += [f"{plural(len(self.filled), 'file')} filled in {self.seconds:.0f} s.", ""]
+        lines += [self.reading, ""] if self.reading else []
+        lines += self._rollouts_markdown()
+        lines += _section(
+            "Vanished or shrunk",
+            [(loss.key, loss.reason + ("; fetched again" if loss.mended else "")) for loss in self.lost],
+        )
+        lines += _section("Refused", [(refusal.source, str(refusal)) for refusal in self.refusals])
+        for title, word in (("Failed", "failed"), ("The source says that it has none", "absent")):
+            lines += _section(title, [(o.key, o.error or "") for o in self.failed if o.told == word])
+        lines += _section("In the lake, and cannot be read", self.unreadable)
+        lines += _section("Fewer games than another source tells of", self.differing)
+        lines += _section("Unavailable, and kept as partial", [(key, reason) for key, reason, _ in self.partial])
+        reasons = Counter((reason, until) for _, reason, until in self.left)
+        lines += _section(
+            "Left for later",
+            [
+                (plural(n, "file"), f"{reason}; until {_iso(until) or 'it is changed'}")
+                for (reason, until), n in reasons.items()
+            ],
+        )
+        lines += _section("Unavailable", [(plural(n, "file"), reason) for reason, n in self.taken_out.items()])
+        needs = [
+            (f"{row['dataset']} {row['season']}", f"needs {', '.join(row['needs'])}{_more(row)}")
+            for row in by_season(self.unknown)
+        ]
+        lines += _section("Unknown", needs)
+        return "\n".join(lines)
+
+    def _rollouts_markdown(self) -> list[str]:
+        rows = [row for name, rollout in self.comparisons.items() for row in rollout.rows(name)]
+        if not rows:
+            return []
+        head = [f"| {' | '.join(COMPARED)} |", "|---|---|---:|---:|---:|---:|"]
+        return ["### Rollouts", "", *head, *(f"| {' | '.join(row)} |" for row in rows), ""]
+
+    def plan_markdown(self) -> str:
+        """The fills in their order, for the Prefect UI; what is long last: it pushes the rest out of sight."""
+        rows = ["| | fill | priority | score | files | done | why |", "|---:|---|---|---:|---:|---|---|"]
+        rows += [
+            f"| {n} | {fill.dataset} {fill.days} | {fill.priority.value} | {fill.score.total:.1f} | "
+            f"{len(fill.gaps)} | {f'{fill.eta:%H:%M}' if fill.eta else ''} | {_cell(fill.reason)} |"
+            for n, fill in enumerate(self.fills[:_MOST_FILLS], 1)
+        ]
+        if len(self.fills) > _MOST_FILLS:
+            rows.append(f"| | and {len(self.fills) - _MOST_FILLS} more | | | | | |")
+        return "\n".join(rows)
+
+    def _sources(self) -> list[dict[str, Any]]:
+        rows = []
+        for name in self.config.sources:
+            fills = [fill for fill in self.fills if fill.source == name]
+            etas = [fill.eta for fill in fills if fill.eta]
+            hold, now = self.holds.get(name) or Hold(name), datetime.now(UTC)
+            phase = hold.phase(now)
+            rows.append(
+                {
+                    "name": name,
+                    "requests": sum(fill.cost for fill in fills),
+                    "eta": _iso(max(etas, default=None)),
+                    "phase": phase.value,
+                    "paused_until": _iso(hold.until if phase is Phase.OPEN else None),
+                    "reason": None if phase is Phase.CLOSED else hold.reason,
+                    "breaker": self._worst_breaker(name),
+                    "breakers": {
+                        dataset: {
+                            "phase": breaker.phase(now).value,
+                            "until": _iso(breaker.free_at(now)),
+                            "reason": breaker.reason,
+                        }
+                        for dataset, breaker in self._breakers(name).items()
+                    },
+                }
+            )
+        return rows
+
+    def _breakers(self, source: str) -> dict[str, Hold]:
+        """Those of a source's scrapers that are not closed, and the pauses of its variants."""
+        owners = {name: dataset.source for name, dataset in scrapers(self.config).items()} | variants(self.config)
+        return {
+            name: self.holds[name]
+            for name, of in owners.items()
+            if of == source and name in self.holds and self.holds[name].until
+        }
+
+    def _worst_breaker(self, source: str) -> str:
+        phases = {hold.phase(datetime.now(UTC)) for hold in self._breakers(source).values()}
+        return next((p.value for p in (Phase.OPEN, Phase.HALF_OPEN) if p in phases), Phase.CLOSED.value)
+
+
+def _fill(fill: Fill) -> dict[str, Any]:
+    return {
+        "id": fill.id,
+        "source": fill.source,
+        "dataset": fill.dataset,
+        "rollout": fill.arm or None,
+        "kind": fill.kind.value,
+        "priority": fill.priority.value,
+        "score": round(fill.score.total, 6),
+        "score_parts": fill.score.parts(),
+        "keys": fill.keys,
+        "requests": fill.cost,
+        "detected_at": _iso(fill.detected_at),
+        "starts": _iso(fill.starts),
+        "eta": _iso(fill.eta),
+        "reason": fill.reason,
+    }
+
+
+def _run(run: RunRecord) -> dict[str, Any]:
+    return {"run": run.id, "holder": run.holder, "began": _iso(run.began), "flow_run": run.flow_run}
+
+
+def _and_more(keys: Sequence[str]) -> str:
+    return keys[0] + (f" (and {len(keys) - 1:,} more)" if len(keys) > 1 else "")
+
+
+def _files(count: int) -> str:
+    return f"{plural(count, 'file')} {'is' if count == 1 else 'are'}"
+
+
+def _more(row: Mapping[str, Any]) -> str:
+    more = row["schedules"] - len(row["needs"])
+    return f" and {more} more" if more else ""
+
+
+def _section(title: str, rows: Iterable[tuple[str, str]], most: int = 200) -> list[str]:
+    rows = list(rows)
+    if not rows:
+        return []
+    lines = [f"### {title}: {len(rows)}", "", "| what | why |", "|---|---|"]
+    lines += [f"| {_cell(what)} | {_cell(why)} |" for what, why in rows[:most]]
+    return [*lines, *([f"| and {len(rows) - most} more | |"] if len(rows) > most else []), ""]
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat().replace("+00:00", "Z") if moment else None

@@ -1,0 +1,351 @@
+"""Why is this file there, or not? One answer: state, reason, what decides and until when, every attempt, what is next.
+
+It looks at the cells in question only, not at the whole lake. Nothing here imports Prefect: an answer takes a second.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from difflib import SequenceMatcher
+from fnmatch import fnmatchcase, translate
+from typing import Any
+
+from blocks.store import Store
+from config.models import Config
+from tasks.domain.assess.assessment import listed_games
+from tasks.domain.assess.states import Kind, LakeObject, State, Status, left_for
+from tasks.domain.errors import SelectionError
+from tasks.domain.expected.cells import Cell, Selection, calendar_cells, game_cells, why_no_season, why_not_expected
+from tasks.domain.expected.keys import KeyPatterns, fixed_folder
+from tasks.domain.reasons import Limit, Reason
+from tasks.domain.wording import duration
+from tasks.ledger import Ledger
+from tasks.ledger.attempts import Attempt
+from tasks.ledger.corrections import Change
+from tasks.ledger.runs import RunRecord
+from tasks.observe.look import Look, look_at_cells
+from tasks.observe.planner import Planner
+from tasks.observe.session import Session
+
+_DETAILED = 20  # answers with their attempts
+# What decides while a file is left for later: a setting, or whoever has it. All others are settings by their value.
+_DECIDES = {
+    Limit.ENABLED: "{of}",
+    Limit.ROLLOUT: "datasets.{dataset}.rollout",
+    Limit.BACKOFF: "sources.{source}.backoff",
+    Limit.OTHER_RECONCILE: "the lease of the other reconcile",
+    Limit.OTHER_RUN: "the other run",
+    Limit.PROBE: "the answer to the first request to {of} after its pause",
+    Limit.STOPPED: "whoever stopped the run",
+    Limit.SCRAPER_RUN: "the next run",
+    Limit.LAKE: "the lake, which cannot be written",
+    Limit.LEDGER: "the ledger, which cannot be written",
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """All that is known of one cell."""
+
+    cell: Cell
+    source: str
+    status: Status
+    decides: str
+    next_action: str
+    have: LakeObject | None
+    first_seen: datetime | None
+    attempts: list[Attempt]
+    changes: list[Change]
+    score: float | None
+    score_parts: Mapping[str, Any] | None
+    plan: Mapping[str, Any] | None  # its place in the last plan: position, of, fill, starts, eta, at
+    runs: Mapping[str, RunRecord]
+
+    def document(self) -> dict[str, Any]:
+        """For --json; times are ISO 8601."""
+        return {
+            "key": self.cell.key,
+            "source": self.source,
+            "dataset": self.cell.dataset,
+            "season": self.cell.season,
+            "state": self.status.state.value,
+            "kind": self.status.kind and self.status.kind.value,
+            "reason": self.status.reason,
+            "limit": self.status.limit and self.status.limit.value,
+            "until": _iso(self.status.until),
+            "partial": self.status.partial,
+            "decides": self.decides,
+            "next_action": self.next_action,
+            "due_at": _iso(self.cell.due_at),
+            "object": self.have and {"size": self.have.size, "modified": _iso(self.have.modified)},
+            "first_seen": _iso(self.first_seen),
+            "score": self.score,
+            "score_parts": self.score_parts,
+            "plan": self.plan,
+            "attempts": [
+                {
+                    "at": _iso(a.at),
+                    "outcome": a.outcome,
+                    "error": a.error,
+                    "requests": a.requests,
+                    "bytes": a.bytes,
+                    "seconds": a.seconds,
+                    "run": a.run,
+                    "flow_run": self.runs[a.run].flow_run if a.run in self.runs else None,
+                }
+                for a in self.attempts
+            ],
+            "corrections": [{"at": _iso(c.at), "run": c.run, "former_version": c.kept_as} for c in self.changes],
+        }
+
+
+async def why(config: Config, ledger: Ledger, store: Store, text: str, now: datetime) -> list[Answer]:
+    """The answers about a key, the keys of a pattern with * ? [], a game's id, or a date.
+
+    Raises SelectionError, saying what comes nearest, for a text that is about nothing the lake should hold.
+    """
+    cells = _cells_of(config, ledger, text, now)
+    if not cells:
+        raise SelectionError(_nearest(config, text, now))
+    session = Session(config, Selection(), store, ledger, as_of=now)
+    look = await look_at_cells(session, cells)
+    survey, known = look.survey, look.known
+    planned = _Planned(session, look)
+    answers: list[Answer] = []
+    for key, cell in cells.items():
+        status = planned.status_of(key, survey.statuses[key])
+        score = planned.score.get(key)
+        detailed = len(answers) < _DETAILED
+        attempts = ledger.attempts.of(key) if detailed else []
+        changes = ledger.corrections.of(key) if detailed else []
+        answers.append(
+            Answer(
+                cell,
+                config.datasets[cell.dataset].source,
+                status,
+                _decides(config, cell, status),
+                _next_action(config, status, planned.place.get(key)),
+                known.objects.get(key),
+                known.first_seen.get(key),
+                attempts,
+                changes,
+                score and score[0],
+                score and score[1],
+                planned.place.get(key),
+                ledger.runs.by_id({a.run for a in attempts} | {c.run for c in changes}),
+            )
+        )
+    return answers
+
+
+class _Planned:
+    """What the last plan said of some gaps, and what one made now would say: score, switches, pauses."""
+
+    def __init__(self, session: Session, look: Look):
+        self.place: dict[str, Mapping[str, Any]] = {}
+        self.score: dict[str, tuple[float, Mapping[str, Any]]] = {}
+        self._later: dict[str, Reason] = {}
+        gaps, now = look.gaps(), session.now()
+        if not gaps:
+            return
+        wanted = {gap.cell.key for gap in gaps}
+        if (last := session.ledger.plans.last()) and last[1] <= session.horizon():
+            self._read(*last, wanted, now)
+        plan = Planner(session).plan(gaps, look.known.absences, ends=now)
+        for fill in plan.fills:
+            for key in fill.keys:
+                self.score.setdefault(key, (round(fill.score.total, 6), fill.score.parts()))
+        self._later |= {d.gap.cell.key: d.reason for d in plan.deferred}
+
+    def _read(self, document: Any, at: datetime, run: str, wanted: set[str], now: datetime) -> None:
+        for position, fill in enumerate(document["fills"], 1):
+            for key in wanted & set(fill["keys"]):
+                self.score[key] = (fill["score"], fill["score_parts"])
+                self.place[key] = {
+                    "position": position,
+                    "of": len(document["fills"]),
+                    "fill": fill["id"],
+                    "starts": fill["starts"],
+                    "eta": fill["eta"],
+                    "at": _iso(at),
+                    "run": run,
+                }
+        for later in document["later"]:
+            until = later["until"] and datetime.fromisoformat(later["until"])
+            if until is None or until <= now:  # switches are seen below, and what is over is over
+                continue
+            limit = Limit(later.get("limit", Limit.SCRAPER_RUN))  # in a plan that an older version kept
+            reason = Reason(limit, later["reason"], until, later.get("of", ""))
+            self._later |= dict.fromkeys(wanted & set(later["keys"]), reason)
+
+    def status_of(self, key: str, status: Status) -> Status:
+        if status.state is State.GAP and key in self._later:
+            later = left_for(self._later[key], status)
+            return replace(later, reason=f"{status.reason}; {later.reason}")
+        return status
+
+
+def _cells_of(config: Config, ledger: Ledger, text: str, now: datetime) -> dict[str, Cell]:
+    """The cells that a text is about, by key."""
+    if day := _day(text):
+        return _of_selection(config, ledger, Selection(since=day, until=day), now)
+    if set(text) & set("*?["):
+        # A pattern: only the datasets whose folders it can reach.
+        names = tuple(n for n, d in config.datasets.items() if any(_reaches(text, key) for key in d.keys))
+        cells = _of_selection(config, ledger, Selection(datasets=names), now) if names else {}
+        matches = re.compile(translate(text)).match
+        return {key: cell for key, cell in cells.items() if cell.dataset in names and matches(key)}
+    if "/" not in text:
+        return _of_game(config, ledger, text, now)
+    name, fields = KeyPatterns(config).match(text) or (None, {})
+    if name is None:
+        return {}
+    if "id" in fields:
+        cells = _of_game(config, ledger, fields["id"], now)
+    else:
+        cells = {cell.key: cell for cell in calendar_cells(config, now, Selection(datasets=(name,)))}
+    return {text: cells[text]} if text in cells else {}
+
+
+def _of_selection(config: Config, ledger: Ledger, selection: Selection, now: datetime) -> dict[str, Cell]:
+    calendar = list(calendar_cells(config, now, selection))
+    cells = {cell.key: cell for cell in calendar if selection.has(cell.dataset, config.datasets[cell.dataset])}
+    schedules = {cell.key: cell for cell in calendar if config.datasets[cell.dataset].lists_games}
+    return cells | _games_of(config, ledger, schedules, now, selection)
+
+
+def _of_game(config: Config, ledger: Ledger, game: str, now: datetime) -> dict[str, Cell]:
+    """The cells of one game, from the schedules that the ledger remembers to list it."""
+    keys = ledger.games.schedules_that_list(game)
+    patterns = KeyPatterns(config)
+    found = {key: name for key in keys if (name := patterns.dataset_of(key))}
+    chosen = Selection(datasets=tuple(set(found.values())))
+    schedules = {cell.key: cell for cell in calendar_cells(config, now, chosen) if cell.key in found} if found else {}
+    cells = _games_of(config, ledger, schedules, now, Selection())
+    return {key: cell for key, cell in cells.items() if cell.game and cell.game.id == game}
+
+
+def _games_of(
+    config: Config, ledger: Ledger, schedules: Mapping[str, Cell], now: datetime, selection: Selection
+) -> dict[str, Cell]:
+    verdicts = {key: seen.verdict for key, seen in ledger.objects.examined(schedules).items()}
+    return {
+        cell.key: cell
+        for name, games in listed_games(config, schedules.values(), verdicts).items()
+        for cell in game_cells(config, name, games, now, selection)
+    }
+
+
+def _decides(config: Config, cell: Cell, status: Status) -> str:
+    """Which setting or schedule it is that decides when the state changes."""
+    dataset, name = config.datasets[cell.dataset], cell.dataset
+    if status.limit is Limit.EXAMINE_AT_MOST:
+        return status.limit.value
+    match status.state:
+        case State.GAP if status.limit is Limit.OBSTACLE:
+            return "whoever removes what stands at its key"
+        case State.GAP if status.kind is Kind.UNREADABLE:
+            return "the lake, which cannot give the file"
+        case State.NOT_DUE if cell.game is not None and not cell.game.status.settled:
+            return f"the schedule {dataset.schedule}, which calls the game {cell.game.status.value}"
+        case State.NOT_DUE if status.limit is Limit.NOT_PUBLISHED:
+            return f"datasets.{name}.refresh"
+        case State.NOT_DUE:
+            return f"datasets.{name}.due_after"
+        case State.UNAVAILABLE if status.limit is Limit.OPERATOR:
+            return "an operator, with `adce unavailable`"
+        case State.UNAVAILABLE:
+            return "reconcile.unavailable, or `adce unavailable clear`"
+        case State.IN_FLIGHT:
+            return "the run that is at it"
+        case State.DEFERRED if status.limit in (Limit.NOT_PUBLISHED, Limit.DISAGREEMENT):
+            return f"the source, which is asked again from {status.until:%Y-%m-%d %H:%M} UTC"
+        case State.DEFERRED if status.limit:
+            said = _DECIDES.get(status.limit, status.limit.value)
+            return said.format(of=status.of, dataset=name, source=dataset.source)
+        case State.PRESENT if status.until:
+            return f"datasets.{name}.refresh" if cell.game is None else "reconcile.look_again"
+        case State.PRESENT:
+            return "the check " + dataset.check.name
+        case _:
+            return "the next run" if status.kind is None else f"the next run: it is {status.kind.value}"
+
+
+def _next_action(config: Config, status: Status, place: Mapping[str, Any] | None) -> str:
+    when = f"{status.until:%Y-%m-%d %H:%M} UTC" if status.until else None
+    match status.state:
+        case State.GAP if status.limit is Limit.OBSTACLE:
+            return "nothing is fetched for it; the first run after that is removed fetches it"
+        case State.GAP if status.kind is Kind.UNREADABLE:
+            return (
+                "nothing is fetched for it. Every run tries to read it: make it readable; or delete it, or name its "
+                "key to `fill`, and it is fetched"
+            )
+        case State.DEFERRED if status.limit is Limit.EXAMINE_AT_MOST:
+            return f"read by the first run from {when} that comes to it" if when else "none until that is changed"
+        case State.PRESENT:
+            return f"looked at again from {when}" if when else "none"
+        case State.NOT_DUE:
+            return f"fetched by the first run from {when}" if when else "fetched when its schedule calls the game final"
+        case State.UNAVAILABLE | State.DEFERRED:
+            return f"looked for again by the first run from {when}" if when else "none until that is changed"
+        case State.IN_FLIGHT:
+            return "being fetched now"
+        case _ if place and place["eta"]:
+            return f"fetched by the run of the plan, about {place['eta'][:16].replace('T', ' ')} UTC"
+        case _:
+            return f"fetched by the next run; one begins every {duration(config.reconcile.interval)}"
+
+
+def _nearest(config: Config, text: str, now: datetime) -> str:
+    """What the text may have meant."""
+    if day := _day(text):
+        why = why_no_season(min(dataset.first_season for dataset in config.datasets.values()), day, now)
+        return f"{text}: nothing is expected of that day" + (f": {why}" if why else "")
+    if "/" not in text:
+        return f"{text}: no key, no date, and no game of a schedule that `adce plan` has read"
+    matched = KeyPatterns(config).match(text)
+    if matched:
+        name, fields = matched
+        what = ", ".join(f"{field} {value}" for field, value in fields.items())
+        dataset = config.datasets[name]
+        where = (
+            f"no schedule of {dataset.schedule} that has been read lists such a game to be played; `adce plan` reads "
+            "them, and names what is unknown"
+        )
+        why_not = where if dataset.per == "game" else why_not_expected(dataset, fields, now)
+        return f"{text}: has the shape of {name} ({what}), but is not expected: {why_not}"
+    templates = [(key, name) for name, dataset in config.datasets.items() for key in dataset.keys]
+    key, name = max(templates, key=lambda pair: SequenceMatcher(None, text, pair[0]).ratio())
+    return f"{text}: no dataset has such a key; the nearest is {key} of {name}"
+
+
+def _reaches(pattern: str, template: str) -> bool:
+    """May a pattern match keys of a template? Both must agree in the folders that are fixed."""
+    parts = zip(pattern.split("/"), fixed_folder(template).split("/"), strict=False)
+    return all(fnmatchcase(folder, part) for part, folder in parts)
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if re.fullmatch(r"\d{4}-\d\d-\d\d", text) else None
+    except ValueError:
+        return None
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat().replace("+00:00", "Z") if moment else None
+
+
+def keys_of(config: Config, ledger: Ledger, texts: Iterable[str], now: datetime) -> dict[str, Cell]:
+    """The cells that some texts are about; SelectionError for one that is about none."""
+    cells: dict[str, Cell] = {}
+    for text in texts:
+        if not (found := _cells_of(config, ledger, text, now)):
+            raise SelectionError(_nearest(config, text, now))
+        # Of a date, the files that are about this date alone: not those of its month and season.
+        cells |= {key: cell for key, cell in found.items() if not _day(text) or cell.first_day == cell.last_day}
+    return cells

@@ -1,0 +1,1 @@
+"""Which files should the lake hold? Seasons, games, keys, and the cells that follow from them. Pure."""

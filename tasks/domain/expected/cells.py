@@ -1,0 +1,289 @@
+"""Which files should the lake hold?
+
+Two levels: schedules follow from the calendar, games follow from the schedules in the lake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from typing import NamedTuple
+
+from config.models import Config, Dataset
+from tasks.domain.errors import SelectionError
+from tasks.domain.expected import seasons
+from tasks.domain.expected.games import Game, GameStatus, was_not_needed
+from tasks.domain.expected.keys import KeyPatterns
+from tasks.domain.flags.rollouts import arm_of, scraper_of, scrapers
+
+
+class Cell(NamedTuple):
+    """One file the lake should hold. Cells with the same `request` come from one response."""
+
+    key: str
+    dataset: str
+    season: str
+    first_day: date
+    last_day: date
+    due_at: datetime
+    url: str  # its template, or a command line's
+    fields: Mapping[str, str]
+    game: Game | None = None
+    cost: int = 1  # requests to the source that it takes
+    arm: str = ""  # the rollout that has reached it
+
+    @property
+    def scraper(self) -> str:
+        """What fetches it; its settings are those of rollout.scrapers."""
+        return scraper_of(self.dataset, self.arm)
+
+    @property
+    def partition(self) -> str:
+        """Its place in the dataset, which it shares with those that come from the same response."""
+        return _partition(self.dataset, self.first_day, self.fields)
+
+    @property
+    def request(self) -> str:
+        """Path and query after the source's base URL, or a command line."""
+        return self.url.format_map(self.fields)
+
+    @property
+    def work(self) -> str:
+        """What is done to get it: cells with the same come from one response, and no two runs do it at once."""
+        return f"{self.dataset} {self.request}"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The part of the lake that a command is about; empty means everything."""
+
+    sources: tuple[str, ...] = ()
+    datasets: tuple[str, ...] = ()
+    seasons: tuple[str, ...] = ()
+    since: date | None = None
+    until: date | None = None
+    keys: tuple[str, ...] = ()
+
+    def check(self, config: Config, now: datetime) -> None:
+        """Raises SelectionError for an unknown name, season or clock, and where nothing can be expected."""
+        if not 1947 <= now.year <= 2100:
+            raise SelectionError(f"the clock says {now.isoformat()}; the seasons are known from 1947 to 2100")
+        for what, asked, known in (
+            ("source", self.sources, config.sources),
+            ("dataset", self.datasets, config.datasets),
+        ):
+            for name in asked:
+                if name not in known:
+                    raise SelectionError(f"no {what} {name!r}; there are {', '.join(known)}")
+        patterns = KeyPatterns(config)
+        for key in self.keys:
+            if (found := patterns.dataset_of(key)) is None:
+                raise SelectionError(f"no dataset has a key {key!r}; `adce why` tells which comes nearest")
+            if not self.has(found, config.datasets[found]):
+                raise SelectionError(f"{key} is of {found}, which was not asked for")
+        chosen = {name: dataset for name, dataset in config.datasets.items() if self.has(name, dataset)}
+        if missed := [name for name in self.datasets if name not in chosen]:
+            raise SelectionError(f"{', '.join(missed)} is no dataset of {', '.join(self.sources)}; leave one out")
+        if missed := [name for name in self.sources if all(dataset.source != name for dataset in chosen.values())]:
+            lacks = f"none of the datasets {', '.join(self.datasets)}" if self.datasets else "no dataset"
+            raise SelectionError(f"{', '.join(missed)} has {lacks}; leave one out")
+        if self.since and self.until and self.since > self.until:
+            raise SelectionError(f"since {self.since} is after until {self.until}")
+        for season in self.seasons:
+            try:
+                seasons.start_year(season)
+            except ValueError as error:
+                raise SelectionError(str(error)) from None
+            if season > seasons.current_season(now):
+                raise SelectionError(f"season {season} has not begun; the current one is {seasons.current_season(now)}")
+            if all(season < dataset.first_season for dataset in chosen.values()):
+                earliest = min(dataset.first_season for dataset in chosen.values())
+                raise SelectionError(f"no files are expected of season {season}; the first is {earliest}")
+            if not self.reaches(season, *seasons.window(season)):
+                raise SelectionError(f"season {season} has no day{self._days()}")
+        if next(calendar_cells(config, now, self), None) is None:
+            first = min(dataset.first_season for dataset in chosen.values())
+            last = seasons.current_season(now)
+            if first > last:
+                day = seasons.eastern_day(now)
+                raise SelectionError(f"no files{self._words()} are expected on {day}; the first season is {first}")
+            raise SelectionError(f"no files{self._words()} are expected; the seasons are {first} to {last}")
+
+    def _words(self) -> str:
+        """ " of br_totals of 2023-24 since 2024-07-15"."""
+        what = self.datasets or self.sources, self.seasons
+        return "".join(f" of {', '.join(names)}" for names in what if names) + self._days()
+
+    def _days(self) -> str:
+        """ " since 2024-07-15 until 2024-08-15"."""
+        return "".join(f" {word} {day}" for word, day in (("since", self.since), ("until", self.until)) if day)
+
+    def has(self, name: str, dataset: Dataset) -> bool:
+        return (not self.sources or dataset.source in self.sources) and (not self.datasets or name in self.datasets)
+
+    def reaches(self, season: str, first_day: date, last_day: date) -> bool:
+        return (
+            (not self.seasons or season in self.seasons)
+            and (self.since is None or last_day >= self.since)
+            and (self.until is None or first_day <= self.until)
+        )
+
+
+def in_utc(moment: datetime) -> datetime:
+    """A time that somebody has given, which is in UTC unless it says another zone."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def needing(config: Config, selection: Selection) -> dict[str, dict[str, str]]:
+    """The selected datasets of games, each with its first season, by the schedule dataset that they need."""
+    needed: dict[str, dict[str, str]] = {}
+    for name, dataset in config.datasets.items():
+        if dataset.schedule and selection.has(name, dataset):
+            needed.setdefault(dataset.schedule, {})[name] = dataset.first_season
+    return needed
+
+
+def calendar_cells(config: Config, now: datetime, selection: Selection | None = None) -> Iterator[Cell]:
+    """The cells that follow from the calendar: of every date, month and season up to the current one.
+
+    Schedules of selected games come along, selected or not: without them no game is known.
+    """
+    selection = selection or Selection()
+    current = seasons.current_season(now)
+    ways = _ways(config)
+    needed = needing(config, selection)
+    for name, dataset in config.datasets.items():
+        if selection.has(name, dataset):
+            first_season = dataset.first_season
+        elif name in needed:
+            first_season = max(dataset.first_season, min(needed[name].values()))
+        else:
+            continue
+        if dataset.per == "game":
+            continue
+        for season in seasons.seasons_between(first_season, current):
+            for first_day, last_day, fields in _periods(dataset.per, season):
+                if selection.reaches(season, first_day, last_day):
+                    due_from = last_day + timedelta(days=1) if dataset.per == "date" else first_day
+                    due_at = seasons.eastern_midnight(due_from) + dataset.due_after
+                    arm = _arm(config, name, first_day, fields)
+                    url, cost = ways[scraper_of(name, arm)]
+                    for template in dataset.keys:
+                        key = template.format_map(fields)
+                        yield Cell(key, name, season, first_day, last_day, due_at, url, fields, None, cost, arm)
+
+
+def why_not_expected(dataset: Dataset, fields: Mapping[str, str], now: datetime) -> str:
+    """Why no cell of the calendar has these fields, which a key of the dataset has in their right shapes."""
+    if dataset.per == "date":
+        try:
+            day = date.fromisoformat(fields.get("date") or fields["yyyymmdd"])
+        except ValueError:
+            return "there is no such day"
+        return why_no_season(dataset.first_season, day, now) or "its parts are not of one season"
+    if "season" in fields:
+        year = int(fields["season"][:4])
+        if fields["season"] != seasons.season_name(year):
+            return f"{fields['season']} is no season; write it as {seasons.season_name(year)}"
+    else:
+        year = int(fields["start_year"]) if "start_year" in fields else int(fields["end_year"]) - 1
+    season = seasons.season_name(year)
+    if why := _outside(dataset.first_season, year, now):
+        return why
+    if dataset.per == "month" and fields["month"] not in (months := seasons.months_of(season)):
+        return f"{season} has no month {fields['month']}; its months are {', '.join(months)}"
+    return "its parts are not of one season"
+
+
+def why_no_season(first_season: str, day: date, now: datetime) -> str | None:
+    """Why no season from the first one on, that has begun, has this day."""
+    if day < seasons.window(first_season)[0]:
+        return f"the first season is {first_season}"
+    year = seasons.start_year(seasons.season_of(day))
+    if why := _outside(first_season, year, now):
+        return why
+    season, following = seasons.season_name(year), seasons.season_name(year + 1)
+    last = seasons.window(season)[1]
+    if day <= last:
+        return None
+    return f"{day} is in no season; {season} ends on {last}, and {following} begins on {seasons.window(following)[0]}"
+
+
+def _outside(first_season: str, year: int, now: datetime) -> str | None:
+    """Why nothing is expected of the whole season that begins in a year."""
+    current = seasons.current_season(now)
+    if year < seasons.start_year(first_season):
+        return f"the first season is {first_season}"
+    if year > seasons.start_year(current):
+        return f"{seasons.season_name(year)} has not begun; the current season is {current}"
+    return None
+
+
+def game_cells(
+    config: Config, schedule: str, games: Iterable[Game], now: datetime, selection: Selection | None = None
+) -> Iterator[Cell]:
+    """The cells of the games that the schedule dataset `schedule` lists; none for games that will not be played."""
+    selection = selection or Selection()
+    datasets = [(n, d) for n, d in config.datasets.items() if d.schedule == schedule and selection.has(n, d)]
+    ways = _ways(config)
+    unplayed = (GameStatus.POSTPONED, GameStatus.CANCELLED)
+    today = seasons.eastern_day(now)
+    for game in games:
+        day, season = game.day, game.season
+        if game.status in unplayed or was_not_needed(game, today) or not selection.reaches(season, day, day):
+            continue
+        fields = _season_fields(season) | _day_fields(day) | {"id": game.id}
+        start = game.start or seasons.eastern_midnight(day + timedelta(days=1))
+        for name, dataset in datasets:
+            types = dataset.season_types
+            if season >= dataset.first_season and (types is None or game.season_type in types):
+                due_at = start + dataset.due_after
+                arm = _arm(config, name, day, fields)
+                url, cost = ways[scraper_of(name, arm)]
+                for template in dataset.keys:
+                    yield Cell(
+                        template.format_map(fields), name, season, day, day, due_at, url, fields, game, cost, arm
+                    )
+
+
+def usual_way(config: Config, cell: Cell) -> Cell:
+    """The same file, asked for as if no rollout had reached it."""
+    dataset = config.datasets[cell.dataset]
+    return cell._replace(url=dataset.request, cost=dataset.cost, arm="")
+
+
+def _ways(config: Config) -> dict[str, tuple[str, int]]:
+    """What each scraper asks for, a template, and how many requests that takes."""
+    return {scraper: (dataset.request, dataset.cost) for scraper, dataset in scrapers(config).items()}
+
+
+def _arm(config: Config, name: str, first_day: date, fields: Mapping[str, str]) -> str:
+    return arm_of(config, name, _partition(name, first_day, fields)) if config.rollout else ""
+
+
+def _partition(name: str, first_day: date, fields: Mapping[str, str]) -> str:
+    return f"{name} {fields.get('id') or first_day.isoformat()}"
+
+
+def _periods(per: str, season: str) -> Iterator[tuple[date, date, dict[str, str]]]:
+    base = _season_fields(season)
+    if per == "season":
+        yield *seasons.window(season), base
+    elif per == "month":
+        for month in seasons.months_of(season):
+            yield *seasons.days_of_month(season, month), base | {"month": month}
+    else:
+        for day in seasons.days_of(season):
+            yield day, day, base | _day_fields(day)
+
+
+@lru_cache(maxsize=200)
+def _season_fields(season: str) -> dict[str, str]:
+    return {"season": season, "start_year": season[:4], "end_year": str(seasons.end_year(season))}
+
+
+@lru_cache(maxsize=50_000)
+def _day_fields(day: date) -> dict[str, str]:
+    return {"date": day.isoformat(), "yyyymmdd": day.strftime("%Y%m%d")}

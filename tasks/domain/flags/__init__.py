@@ -1,0 +1,1 @@
+"""What the configuration switches: what is off, maintenance windows, and rollouts with their variants. Pure."""

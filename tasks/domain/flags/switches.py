@@ -1,0 +1,28 @@
+"""Which switches are not as usual?"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from config.models import Config
+from tasks.domain.flags.maintenance import window_at
+from tasks.domain.wording import plural
+
+
+def switches(config: Config, now: datetime) -> list[str]:
+    """A few words for each: "dry run", "espn off", "rollout of br_totals 10 %"."""
+    found = {
+        "everything off": not config.enabled,
+        "dry run": config.dry_run,
+        f"test mode, {plural(config.test_fills, 'fill')}": config.test_mode,
+        "weighting off": not config.scoring.weighting,
+        "success factor off": config.scoring.weighting and not config.scoring.success.enabled,
+    }
+    found |= {f"{name} off": not source.enabled for name, source in config.sources.items()}
+    found |= {f"{name} off": not dataset.enabled for name, dataset in config.datasets.items()}
+    found |= {f"rollout of {name} {d.rollout:g} %": d.rollout < 100 for name, d in config.datasets.items()}
+    found |= {f"rollout {name} {rollout.percent:g} %": True for name, rollout in config.rollout.items()}
+    for of in dict.fromkeys(window.of for window in config.maintenance):
+        window = window_at([w for w in config.maintenance if w.of == of], [of], now)
+        found |= {f"maintenance of {of} until {window.until:%Y-%m-%d %H:%M} UTC": True} if window else {}
+    return [words for words, is_on in found.items() if is_on]

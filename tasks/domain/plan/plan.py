@@ -1,0 +1,314 @@
+"""What is to be fetched, in which order?"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import accumulate
+
+from config.models import Config, Priority
+from tasks.domain.assess.states import Kind
+from tasks.domain.expected.cells import Cell, usual_way
+from tasks.domain.flags.maintenance import window_at
+from tasks.domain.flags.rollouts import asks_its_own_way, reached, scraper_of, variant_of
+from tasks.domain.limits.pauses import Hold, Window
+from tasks.domain.plan.scoring import Score, priority_of, score_of
+from tasks.domain.reasons import Limit, Reason
+from tasks.domain.wording import plural
+
+_KINDS = list(Kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A due cell whose file is missing or not what it should be."""
+
+    cell: Cell
+    kind: Kind
+    reason: str
+    first_seen: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """The unit of work: gaps of one dataset, season and kind, fetched by one scraper subflow."""
+
+    id: str
+    source: str
+    dataset: str
+    season: str
+    kind: Kind
+    priority: Priority
+    gaps: tuple[Gap, ...]
+    score: Score
+    detected_at: datetime
+    starts: datetime | None = None
+    eta: datetime | None = None
+    arm: str = ""  # the rollout that its cells are in
+    variant: str = ""  # the source under that rollout's own address, if it has one: see rollout.variant_of
+    doubtful: bool = False  # at the last look the source had none of its files
+
+    @property
+    def address(self) -> str:
+        """Who is asked, and may refuse: the source, or its variant."""
+        return self.variant or self.source
+
+    @property
+    def scraper(self) -> str:
+        return scraper_of(self.dataset, self.arm)
+
+    @property
+    def keys(self) -> list[str]:
+        return [gap.cell.key for gap in self.gaps]
+
+    def requests(self) -> dict[str, list[Cell]]:
+        """The cells by the request that brings them, in order."""
+        grouped: dict[str, list[Cell]] = {}
+        for gap in self.gaps:
+            grouped.setdefault(gap.cell.request, []).append(gap.cell)
+        return grouped
+
+    @property
+    def cost(self) -> int:
+        """How many requests to the source it takes."""
+        return sum(cells[0].cost for cells in self.requests().values())
+
+    @property
+    def days(self) -> str:
+        """The days it is about: "2024-01-05", "2023-10-24..2024-06-17", or the season if it is about all of it."""
+        if not self.gaps[0].cell.fields.keys() & {"id", "date", "month"}:
+            return self.season
+        first = min(gap.cell.first_day for gap in self.gaps)
+        last = max(gap.cell.last_day for gap in self.gaps)
+        return f"{first}" if first == last else f"{first}..{last}"
+
+    @property
+    def reason(self) -> str:
+        first = self.gaps[0]
+        more = f" (and {len(self.gaps) - 1} more)" if len(self.gaps) > 1 else ""
+        return f"{self.kind.value}: {first.cell.key}: {first.reason}{more}"
+
+
+@dataclass(frozen=True, slots=True)
+class Deferral:
+    """A gap that is left for later, and why."""
+
+    gap: Gap
+    reason: Reason
+
+
+@dataclass(frozen=True)
+class Plan:
+    fills: tuple[Fill, ...]
+    deferred: tuple[Deferral, ...]
+
+
+def make_plan(
+    config: Config,
+    gaps: Iterable[Gap],
+    now: datetime,
+    success: Mapping[str, float] | None = None,
+    held: Mapping[str, Hold] | None = None,
+    max_fills: int | None = None,
+    priority: Priority | None = None,
+    doubtful: Collection[str] = (),
+) -> Plan:
+    """All fills in the order in which they would start, and every gap that is left for later.
+
+    `success` is the success factor by dataset; `held` are the sources and datasets that may not be asked before
+    the run has used up its time, and the variants that may not be asked now: their files go the usual way. With
+    `priority`, all fills have that one. `doubtful` are keys of files that the source had none of at the last look:
+    they go behind the others of their dataset, and the usual way if a rollout asks for them in a way of its own.
+    """
+    deferred: list[Deferral] = []
+    ready: list[Gap] = []
+    switches = {name: _switch(config, name, now) for name in config.datasets}
+    rollouts = {name: dataset.rollout for name, dataset in config.datasets.items()}
+    held = held or {}
+    for gap in gaps:
+        percent, source = rollouts[gap.cell.dataset], config.datasets[gap.cell.dataset].source
+        variant = variant_of(config, source, gap.cell.arm) if gap.cell.arm else ""
+        if variant in held or (gap.cell.key in doubtful and asks_its_own_way(config, gap.cell.arm)):
+            gap, variant = replace(gap, cell=usual_way(config, gap.cell)), ""
+        if switched := switches[gap.cell.dataset]:
+            deferred.append(Deferral(gap, switched))
+        elif percent < 100 and not reached("rollout", percent, gap.cell.partition):
+            name = gap.cell.dataset
+            deferred.append(Deferral(gap, Reason(Limit.ROLLOUT, f"rollout: {percent:g} % of {name}", of=name)))
+        elif hold := held.get(variant or source):
+            deferred.append(Deferral(gap, why_held(hold, Limit.BACKOFF)))
+        elif hold := held.get(gap.cell.scraper):
+            deferred.append(Deferral(gap, why_held(hold, Limit.BREAKER)))
+        else:
+            ready.append(gap)
+    taken: list[Fill] = []
+    cap = RunCap(config, max_fills)
+    for fill in in_start_order(_fills(config, ready, success or {}, now, priority, doubtful)):
+        if over := cap.exceeded(fill.priority):
+            later = replace(over, until=now + config.reconcile.interval)
+            deferred += [Deferral(gap, later) for gap in fill.gaps]
+        else:
+            cap.count(fill.priority)
+            taken.append(fill)
+    return Plan(tuple(taken), tuple(deferred))
+
+
+def why_held(hold: Hold, limit: Limit) -> Reason:
+    """ "source paused until 2026-01-15 12:15 UTC: HTTP 403", or the same of a breaker or of maintenance."""
+    if isinstance(hold, Window):
+        limit = Limit.MAINTENANCE
+    what = {Limit.BACKOFF: "source paused", Limit.BREAKER: "breaker open"}.get(limit, limit.value)
+    return Reason(limit, f"{what} until {hold.until:%Y-%m-%d %H:%M} UTC: {hold.reason}", hold.until, hold.name)
+
+
+def why_waiting(hold: Hold, now: datetime) -> Reason:
+    """The same of one whose time is over, while the probe is out that somebody else makes."""
+    text = f"{hold.name} is asked again, once, and has not answered yet: {hold.reason}"
+    return Reason(Limit.PROBE, text, hold.free_at(now), hold.name)
+
+
+def start_order(fill: Fill) -> tuple[float, datetime, str]:
+    """Sorts fills by score, the best first; ties: older first, then key."""
+    return (-fill.score.total, fill.detected_at, fill.gaps[0].cell.key)
+
+
+def in_start_order(fills: Iterable[Fill]) -> list[Fill]:
+    """The fills, the first to start first: the doubtful of a dataset behind its others of the same priority."""
+    ordered = sorted(fills, key=start_order)
+    if not any(fill.doubtful for fill in ordered):
+        return ordered
+    groups: dict[tuple[str, Priority], list[Fill]] = defaultdict(list)
+    for fill in ordered:
+        groups[fill.dataset, fill.priority].append(fill)
+    queues = {group: iter(sorted(together, key=lambda fill: fill.doubtful)) for group, together in groups.items()}
+    return [next(queues[fill.dataset, fill.priority]) for fill in ordered]
+
+
+def rescored(fill: Fill, success: Mapping[str, float]) -> Fill:
+    """The same fill with the success factor that its dataset has by now."""
+    factor = success.get(fill.dataset, 1.0)
+    if not fill.score.weighted or factor == fill.score.success:
+        return fill
+    return replace(fill, score=replace(fill.score, success=factor))
+
+
+def first_request(fill: Fill) -> tuple[Fill, Fill] | None:
+    """A fill of the first request alone, and one of the rest; None when there is no rest."""
+    one, rest = _parted(fill, 1)
+    return (one, rest) if one and rest else None
+
+
+def what_costs(fill: Fill, at_most: int) -> tuple[Fill | None, Fill | None]:
+    """A fill of the first requests that cost no more than so many together, and one of the rest."""
+    costs = accumulate(cells[0].cost for cells in fill.requests().values())
+    return _parted(fill, sum(cost <= at_most for cost in costs))
+
+
+def _parted(fill: Fill, requests: int) -> tuple[Fill | None, Fill | None]:
+    """A fill of so many requests, the first ones, and one of the rest."""
+    keys = {cell.key for cells in list(fill.requests().values())[requests:] for cell in cells}
+    first = without(fill, keys)
+    return first, without(fill, first.keys if first else ())
+
+
+def without(fill: Fill, keys: Collection[str]) -> Fill | None:
+    """What is left of a fill when some of its files need not be fetched; None when nothing is."""
+    gaps = tuple(gap for gap in fill.gaps if gap.cell.key not in keys)
+    if len(gaps) == len(fill.gaps):
+        return fill
+    return replace(fill, id=_id(fill.dataset, fill.season, gaps), gaps=gaps) if gaps else None
+
+
+class RunCap:
+    """How many fills a run may still start, in all and per priority."""
+
+    def __init__(self, config: Config, max_fills: int | None = None):
+        self.total = config.reconcile.max_fills if max_fills is None else min(max_fills, config.reconcile.max_fills)
+        self._limit = Limit.MAX_FILLS
+        if config.test_mode and config.test_fills < self.total:
+            self.total, self._limit = config.test_fills, Limit.TEST_FILLS
+        self.by_priority = config.reconcile.max_fills_by_priority
+        self._started: dict[Priority, int] = defaultdict(int)
+
+    def exceeded(self, priority: Priority) -> Reason | None:
+        """Which cap forbids one more fill, or None."""
+        if sum(self._started.values()) >= self.total:
+            return Reason(self._limit, f"run cap: {plural(self.total, 'fill')} a run")
+        if self._started[priority] >= self.by_priority.get(priority, self.total):
+            text = f"run cap: {plural(self.by_priority[priority], f'{priority.value} fill')} a run"
+            return Reason(Limit.MAX_FILLS, text, of=priority.value)
+        return None
+
+    def count(self, priority: Priority) -> None:
+        """One more fill has started."""
+        self._started[priority] += 1
+
+
+def _switch(config: Config, name: str, now: datetime) -> Reason | None:
+    """Why nothing of a dataset is to be fetched."""
+    dataset = config.datasets[name]
+    if not config.enabled:
+        return Reason(Limit.ENABLED, "disabled: the master switch `enabled` is false", of="enabled")
+    if not config.sources[dataset.source].enabled:
+        return _off(f"sources.{dataset.source}.enabled")
+    if not dataset.enabled:
+        return _off(f"datasets.{name}.enabled")
+    window = window_at(config.maintenance, (name, dataset.source), now)
+    return why_held(window, Limit.MAINTENANCE) if window else None
+
+
+def _off(setting: str) -> Reason:
+    return Reason(Limit.ENABLED, f"disabled: {setting} is false", of=setting)
+
+
+def _fills(
+    config: Config,
+    gaps: Iterable[Gap],
+    success: Mapping[str, float],
+    now: datetime,
+    given: Priority | None,
+    doubtful: Collection[str],
+) -> Iterator[Fill]:
+    by_request: dict[tuple[str, str], list[Gap]] = defaultdict(list)
+    for gap in gaps:
+        by_request[gap.cell.dataset, gap.cell.request].append(gap)
+    groups: dict[tuple[str, str, str, Priority, Kind, bool], list[list[Gap]]] = defaultdict(list)
+    for (name, _), together in by_request.items():
+        cell = together[0].cell
+        worst = min((gap.kind for gap in together), key=_KINDS.index)
+        priority = given or priority_of(cell, config.datasets[name], config.scoring, now)
+        is_doubtful = bool(doubtful) and all(gap.cell.key in doubtful for gap in together)
+        groups[name, cell.arm, cell.season, priority, worst, is_doubtful].append(together)
+    for (name, arm, season, priority, kind, is_doubtful), requests in groups.items():
+        requests.sort(key=lambda gaps: (min(gap.first_seen for gap in gaps), gaps[0].cell.first_day, gaps[0].cell.key))
+        batch = config.batch_of(name)
+        for start in range(0, len(requests), batch):
+            members = tuple(gap for gaps in requests[start : start + batch] for gap in gaps)
+            source = config.datasets[name].source
+            first_seen = min(gap.first_seen for gap in members)
+            score = score_of(priority, first_seen, len(members), source, success.get(name, 1.0), config, now)
+            fill = _id(name, season, members)
+            variant = variant_of(config, source, arm)
+            yield Fill(
+                fill,
+                source,
+                name,
+                season,
+                kind,
+                priority,
+                members,
+                score,
+                first_seen,
+                arm=arm,
+                variant=variant,
+                doubtful=is_doubtful,
+            )
+
+
+def _id(dataset: str, season: str, gaps: Iterable[Gap]) -> str:
+    """The same gaps make the same fill, in every run."""
+    digest = hashlib.sha256("\n".join(gap.cell.key for gap in gaps).encode()).hexdigest()
+    return f"{dataset}-{season}-{digest[:10]}"

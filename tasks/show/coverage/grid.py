@@ -1,0 +1,104 @@
+"""Which tally stands in which row and column of a heatmap?"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from tasks.domain.assess.coverage import By, Coverage, Tally, add_up
+
+OTHER = {By.MONTH: "of more than a month", By.DATE: "of more than a day"}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One season, month or date, or several neighbours together."""
+
+    by: By
+    spans: tuple[str, ...]
+
+    @property
+    def label(self) -> list[str]:
+        """Lines of at most five letters: ["2025", "-26"], ["1996", "-97", "to", "2002", "-03"]."""
+        first, last = self.spans[0], self.spans[-1]
+        return _lines(first) + (["to", *_lines(last)] if last != first else [])
+
+    @property
+    def title(self) -> str:
+        first, last = self.spans[0], self.spans[-1]
+        if not first:
+            return OTHER[self.by]
+        return first if first == last else f"{first} to {last}"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A dataset's tallies by column; or, where the dataset is empty, a source's; or, without one, everybody's."""
+
+    source: str
+    dataset: str
+    tallies: tuple[Tally, ...]
+    total: Tally
+
+    @property
+    def name(self) -> str:
+        return self.dataset or self.source or "total"
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    columns: tuple[Column, ...]
+    lines: tuple[Line, ...]  # each source before its datasets, the total last
+    ahead: int  # how many more there would be, of which nothing is due yet
+
+    @property
+    def folded(self) -> bool:
+        return any(len(column.spans) > 1 for column in self.columns)
+
+
+def grid_of(coverage: Coverage, by: By = By.SEASON, most: int | None = None) -> Grid:
+    """Without the months and dates of which nothing is due yet, and folded into at most `most` columns, see fold."""
+    rows = coverage.rows(by)
+    place = [row.season if by is By.SEASON else row.span for row in rows]
+    begun = {
+        span for row, span in zip(rows, place, strict=True) if row.tally.due or row.tally.unknown or by is By.SEASON
+    }
+    ahead = len(set(place) - begun - {""})
+    known = sorted(begun - {""})
+    others = [Column(by, ("",))] if "" in place else []
+    room = None if most is None else max(1, most - len(others))
+    columns = [Column(by, spans) for spans in fold(known, room)] + others
+    at = {span: n for n, column in enumerate(columns) for span in column.spans}
+    lines: dict[tuple[str, str], list[list[Tally]]] = defaultdict(lambda: [[] for _ in columns])
+    for row, span in zip(rows, place, strict=True):
+        for line in ((row.source, ""), (row.source, row.dataset), ("", "")):
+            if span in at:
+                lines[line][at[span]].append(row.tally)
+    total = lines.pop(("", ""), [[] for _ in columns])
+    return Grid(
+        tuple(columns),
+        tuple(_line(source, dataset, tallies) for (source, dataset), tallies in [*lines.items(), (("", ""), total)]),
+        ahead,
+    )
+
+
+def fold(spans: Sequence[str], most: int | None) -> list[tuple[str, ...]]:
+    """The spans one by one if there is room, else the newest one by one and the older ones together in even groups."""
+    if most is None or len(spans) <= most:
+        return [(span,) for span in spans]
+    groups = most - most // 2
+    old = len(spans) - most // 2
+    edges = [old * n // groups for n in range(groups + 1)]
+    return [tuple(spans[a:b]) for a, b in pairwise(edges)] + [(span,) for span in spans[old:]]
+
+
+def _line(source: str, dataset: str, tallies: Iterable[list[Tally]]) -> Line:
+    sums = tuple(add_up(column) for column in tallies)
+    return Line(source, dataset, sums, add_up(sums))
+
+
+def _lines(span: str) -> list[str]:
+    year, *rest = span.split("-")
+    return [year or "rest", *(f"-{part}" for part in rest)]

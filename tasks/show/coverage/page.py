@@ -1,0 +1,139 @@
+"""How does coverage look as a page, where a click leads from a season to its dates and their holes?"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+from tasks.domain.assess.coverage import Coverage, Hole
+from tasks.domain.assess.states import State
+from tasks.domain.wording import plural
+from tasks.show.coverage.grid import grid_of
+from tasks.show.coverage.shades import DARK, LIGHT, NONE, SHADES, UNKNOWN, percent_of, sentence_of, shade_of
+
+MOST_HOLES = 50_000
+_HERE = Path(__file__).parent
+# The order of the counts in the page's data: the zeros that most days end with are left out.
+_COUNTS = (State.PRESENT, State.GAP, State.DEFERRED, State.IN_FLIGHT, State.UNAVAILABLE, State.NOT_DUE)
+
+
+def html(coverage: Coverage, holes: Sequence[Hole], title: str = "Coverage", most_holes: int = MOST_HOLES) -> str:
+    """One self-contained document: an overview by season, which needs no script, and below it what was clicked.
+
+    It lists the first `most_holes` holes and says how many more there are. The counts of a day take some 10 bytes,
+    a hole takes its key and some 10 bytes.
+    """
+    return _TEMPLATES.get_template("page.html").render(
+        title=title,
+        style=_TEMPLATES.get_template("page.css").render(light=LIGHT, dark=DARK, shades=(*SHADES, UNKNOWN)),
+        script=(_HERE / "page.js").read_text(),
+        total=coverage.total,
+        found=len(holes),
+        most_holes=most_holes,
+        grid=grid_of(coverage),
+        shades=(*SHADES, UNKNOWN),
+        data=_data(coverage, holes, most_holes),
+    )
+
+
+def _data(coverage: Coverage, holes: Iterable[Hole], most_holes: int) -> dict[str, Any]:
+    """What the script reads. Reasons and times that many holes share stand in a table each.
+
+    cells: by dataset and season [[span, counts ...], ...], the last count that of schedules that are not known; and
+    holes: likewise [[span, state, reason, until, key], ...].
+    A span is a date as the days since 1 January of the season's first year, or a month, or "".
+    """
+    cells: dict[str, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
+    for row in coverage.finest:
+        counts = [*(getattr(row.tally, state.value) for state in _COUNTS), len(row.tally.unknown)]
+        while not counts[-1]:
+            counts.pop()
+        cells[row.dataset][row.season].append([_days_in(row.season, row.span), *counts])
+    reasons, times = _Table(), _Table()
+    listed: dict[str, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
+    for hole in islice(holes, most_holes):
+        status = hole.status
+        listed[hole.dataset][hole.season].append(
+            [
+                _days_in(hole.season, hole.span),
+                _COUNTS.index(status.state),
+                reasons.place(status.reason),
+                times.place(_minute(status.until)),
+                hole.key,
+            ]
+        )
+    return {
+        "states": [state.value for state in _COUNTS],
+        "shades": [[shade.least, shade.name] for shade in SHADES],
+        "none": NONE.name,
+        "unknown": UNKNOWN.name,
+        "cells": cells,
+        "holes": listed,
+        "reasons": reasons.texts,
+        "times": times.texts,
+    }
+
+
+class _Table:
+    """Texts, each once."""
+
+    def __init__(self) -> None:
+        self._places: dict[str, int] = {}
+
+    def place(self, text: str) -> int:
+        return self._places.setdefault(text, len(self._places))
+
+    @property
+    def texts(self) -> list[str]:
+        return list(self._places)
+
+
+def _days_in(season: str, span: str) -> int | str:
+    return (date.fromisoformat(span) - date(int(season[:4]), 1, 1)).days if len(span) == 10 else span
+
+
+def _minute(moment: datetime | None) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if moment else ""
+
+
+def _digest(text: str) -> str:
+    """Names a style or script in the content security policy, so that no other one runs."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _component(name: str) -> str:
+    """As encodeURIComponent does it in the script, which looks links up by their address."""
+    return quote(name, safe="!~*'()")
+
+
+def _templates() -> Environment:
+    templates = Environment(
+        loader=FileSystemLoader(_HERE),
+        autoescape=select_autoescape(["html"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters |= {
+        "component": _component,
+        "digest": _digest,
+        "percent": percent_of,
+        "plural": plural,
+        "sentence": sentence_of,
+        "shade": lambda tally: shade_of(tally).name,
+        "thousands": "{:,}".format,
+    }
+    templates.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
+    return templates
+
+
+_TEMPLATES = _templates()

@@ -1,0 +1,189 @@
+"""What is told of a plan or a run: in its document, its message and its artifact?"""
+
+import io
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from deployments.cli import tables
+from tasks.answers.report import Report
+from tasks.domain.assess.assessment import Survey, take_survey
+from tasks.domain.assess.states import Kind, State, Status
+from tasks.domain.assess.unknown import Unknown
+from tasks.domain.limits.pauses import Hold
+from tasks.domain.outcomes import FileOutcome, Outcome
+from tasks.domain.reasons import Limit
+from tasks.ledger.runs import RunRecord
+from tasks.observe.listing import check_ids
+from tests.builders import NOW, a_board, a_cell, a_config, a_fill
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("ends_in", "phase", "is_paused", "reason"),
+    [
+        pytest.param(HOUR, "open", True, "HTTP 403", id="paused"),
+        pytest.param(-HOUR, "half-open", False, "HTTP 403", id="the first request after it is not answered yet"),
+        pytest.param(None, "closed", False, None, id="neither"),
+    ],
+)
+def test_a_source_has_its_reason_until_it_has_answered_again(
+    ends_in: timedelta | None, phase: str, is_paused: bool, reason: str | None
+) -> None:
+    config, now = a_config(), datetime.now(UTC)
+    hold = Hold("espn", ends_in and now + ends_in, "HTTP 403", resumed_at=now)
+    report = Report(take_survey(config, {}, {}, {}, check_ids(config), now), (), (), config, {"espn": hold})
+    espn, nba_api, _ = report.document()["sources"]
+    assert (espn["phase"], bool(espn["paused_until"]), espn["reason"]) == (phase, is_paused, reason)
+    assert espn["breaker"] == "closed", "that is of its datasets"
+    assert nba_api["phase"] == "closed"
+
+
+PRESENT = Status(State.PRESENT, "complete")
+GONE = Status(State.GAP, "not in the lake any more; it had 9 bytes before", Kind.VANISHED, lost=True)
+GIVEN_UP = Status(State.UNAVAILABLE, "set by an operator: lost for ever", Kind.MISSING, limit=Limit.OPERATOR)
+NONE = Status(State.UNAVAILABLE, "the source has none: HTTP 404", Kind.MISSING)
+NOT_DUE = Status(State.NOT_DUE, "due later")
+SCHEDULE = a_board(key="schedule.json", dataset="nba_schedule", season="2023-24")
+
+
+def _report(*statuses: Status, unknown: tuple[Unknown, ...] = (), **change: Any) -> Report:
+    cells = {f"{n}.json": a_cell(key=f"{n}.json") for n in range(len(statuses))}
+    survey = Survey(cells, dict(zip(cells, statuses, strict=True)), NOW, unknown=unknown)
+    return Report(survey, **{"fills": (), "deferred": (), "config": a_config()} | change)
+
+
+@pytest.mark.parametrize(
+    ("report", "sentence"),
+    [
+        pytest.param(
+            _report(PRESENT, PRESENT),
+            "Nothing to do: every file that is due is there and whole (2 files).",
+            id="whole",
+        ),
+        pytest.param(
+            _report(PRESENT, PRESENT, NONE, GIVEN_UP),
+            "Nothing to do: of 4 files that are due, 2 are there and whole, and 2 unavailable (1 set by an operator).",
+            id="but for what the source has none of, and what an operator took out",
+        ),
+        pytest.param(
+            _report(PRESENT, fills=(a_fill(),), outcomes={}),
+            "Complete: every file that is due is there and whole (1 file).",
+            id="made whole",
+        ),
+        pytest.param(_report(NOT_DUE, NOT_DUE), "Nothing is due yet (2 files later).", id="nothing due"),
+    ],
+)
+def test_a_complete_lake_says_what_it_has_not_got(report: Report, sentence: str) -> None:
+    assert report.complete
+    assert report.conclusion() == sentence
+    assert sentence in report.markdown()
+
+
+def test_a_lake_of_which_something_is_unknown_is_never_complete() -> None:
+    report = _report(PRESENT, unknown=(Unknown("nba_playbyplay", SCHEDULE),))
+    assert not report.complete
+    assert report.coverage.total.percent == 99.9
+    [row] = report.document()["unknown"]
+    assert row == {"dataset": "nba_playbyplay", "season": "2023-24", "needs": ["schedule.json"], "schedules": 1}
+    assert report.line().endswith("; unknown: nba_playbyplay of 2023-24")
+    for told in ("**Unknown:** nba_playbyplay of 2023-24", "| nba_playbyplay 2023-24 | needs schedule.json |"):
+        assert told in report.markdown()
+    assert "every file" not in report.markdown()
+
+
+def test_what_had_vanished_is_told_by_the_run_that_has_fetched_it_again() -> None:
+    report = _report(PRESENT, GONE, met_lost={"0.json": GONE, "1.json": GONE})
+    assert [(loss.key, loss.mended) for loss in report.lost] == [("0.json", True), ("1.json", False)]
+    assert "; 2 vanished, 1 of them fetched again" in report.line()
+    assert "### Vanished or shrunk: 2" in report.markdown()
+    assert "| 0.json | not in the lake any more; it had 9 bytes before; fetched again |" in report.markdown()
+    assert [loss["kind"] for loss in report.document()["lost"]] == ["vanished", "vanished"]
+
+
+def test_a_source_that_refuses_is_told_until_it_answers() -> None:
+    until = datetime.now(UTC) + HOUR
+    holds = {"espn": Hold("espn", until, "refused with HTTP 403"), "nba_api": Hold("nba_api", until, "HTTP 403")}
+    lacking = _report(Status(State.GAP, "not in the lake", Kind.MISSING), holds=holds)
+    [refusal] = lacking.refusals
+    assert (refusal.source, refusal.files) == ("espn", 1), "nothing of the other is asked for"
+    assert "; espn refuses (1 file not fetched)" in lacking.line()
+    assert "### Refused: 1" in lacking.markdown()
+    assert _report(PRESENT, holds=holds).refusals == []
+    assert _report(GONE, holds={"espn": Hold("espn")}).refusals == []
+
+
+def test_what_an_operator_took_out_is_told_with_what_was_said() -> None:
+    report = _report(PRESENT, GIVEN_UP, GIVEN_UP, NONE)
+    assert report.document()["by_operator"] == 2
+    assert "; 2 of the unavailable set by an operator" in report.line()
+    assert "| 2 files | set by an operator: lost for ever |" in report.markdown()
+
+
+def test_one_file_is_not_told_as_many() -> None:
+    report = _report(GIVEN_UP)
+    assert report.line().startswith("1 file expected: 0 present")
+    assert "| 1 file | set by an operator: lost for ever |" in report.markdown()
+
+
+def test_who_can_end_it_is_told_when_the_source_has_no_schedule_that_is_needed() -> None:
+    unknown = (Unknown("nba_playbyplay", SCHEDULE._replace(key="0.json")),)
+    needed = _report(NONE, unknown=unknown).what_is_needed()
+    assert needed == (
+        "the source says that it has no 0.json; if no games are to be expected there, say so with "
+        "`adce unavailable add`"
+    )
+    missing = Status(State.GAP, "not in the lake", Kind.MISSING)
+    assert "missing, not read yet" in _report(missing, unknown=unknown).what_is_needed()
+
+
+def test_a_schedule_that_is_left_with_fewer_games_than_another_source_has_is_told_by_every_run() -> None:
+    differs = replace(PRESENT, reason="1 game of 2025-06-05 final, and 2 games in br", limit=Limit.DISAGREEMENT)
+    report = _report(PRESENT, differs)
+    assert report.complete
+    assert report.document()["differing"] == [{"key": "1.json", "reason": differs.reason}]
+    assert "1 schedule with fewer games than another source's" in report.line()
+    assert differs.reason in report.markdown()
+
+
+def test_a_run_that_has_left_everything_to_another_says_so_wherever_it_is_told_of() -> None:
+    """Also when the other is at all that there is to do, and nothing is left for later."""
+    other = RunRecord("1", "reconcile", "everything", "host (process 7)", None, "f", NOW, None, None)
+    at_it = Status(State.IN_FLIGHT, "run 1 of host (process 7) is at it")
+    report = _report(PRESENT, at_it, outcomes={}, left_to=other)
+    notice = "nother reconcile is at work: host (process 7), since 12:00:00 UTC; this one has left everything to it"
+    assert report.line().startswith(f"a{notice}; 2 files expected: ")
+    assert f"**a{notice}.**" in report.markdown()
+    run = {"run": "1", "holder": "host (process 7)", "began": "2026-01-15T12:00:00Z", "flow_run": "f"}
+    assert report.document()["left_to"] == run
+    assert f"A{notice}." in _shown(report)
+    alone = _report(PRESENT, outcomes={})
+    assert alone.document()["left_to"] is None
+    assert "another" not in alone.line() + alone.markdown()
+
+
+def test_what_the_source_has_none_of_is_told_as_absent_and_counts_as_failed() -> None:
+    gone = FileOutcome("0.json", Outcome.FAILED, 1, error="/0: HTTP 404", absent=True)
+    half = FileOutcome("1.json", Outcome.FAILED, 1, error="/1: 3 of 9 plays", absent=True, unfinished=True)
+    report = _report(GONE, GONE, outcomes={outcome.key: outcome for outcome in (gone, half)})
+    assert "0 filled, 1 failed, 1 absent, 0 left for later" in report.line()
+    assert [row["key"] for row in report.document()["failed"]] == ["0.json", "1.json"]
+    assert not report.complete
+    told = report.markdown()
+    assert "### Failed: 1\n\n| what | why |\n|---|---|\n| 1.json |" in told
+    assert "### The source says that it has none: 1\n\n| what | why |\n|---|---|\n| 0.json |" in told
+    shown = _shown(report)
+    assert "0 files stored, 1 failed, 1 absent in 0 s" in shown
+    assert "absent 0.json: /0: HTTP 404" in shown
+    assert "failed 1.json: /1: 3 of 9 plays" in shown
+    assert " absent" not in _report(GONE, outcomes={half.key: half}).line()
+
+
+def _shown(report: Report) -> str:
+    console = Console(width=200, record=True, file=io.StringIO())
+    tables.show(report, console)
+    return console.export_text()

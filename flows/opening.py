@@ -21,7 +21,7 @@ from tasks.observe.session import Part, open_session
 from tasks.run.run import Run
 from tasks.upstream.buckets import client_for_buckets, open_buckets
 from tasks.upstream.client import SourceClient
-from tasks.upstream.rate_limiter import Gate
+from tasks.upstream.rate_limiter import RateLimiter
 
 
 @asynccontextmanager
@@ -68,7 +68,7 @@ async def _open_sources(here: PrefectRun, client: PrefectClient) -> dict[str, So
             name,
             config.sources[name],
             bucket,
-            Gate(
+            RateLimiter(
                 name,
                 config.sources[name],
                 config.reconcile.breaker,

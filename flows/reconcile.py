@@ -113,7 +113,7 @@ async def conclude(work: Awaitable[Report]) -> State[Any]:
             report = await work
     except (AdceError, ConfigError) as error:
         return Failed(message=str(error), data=error)
-    is_red = report.failed or report.unreadable or report.survey.unknown_keys
+    is_red = report.failed or report.unreadable or report.assessment.unknown_keys
     state = Cancelled if report.stopped else Failed if is_red else Completed
     return state(message=report.line(), data=report)
 
@@ -161,11 +161,11 @@ async def reconcile_lake(
         other = await run.other_reconcile() if is_the_one and not (dry_run or config.test_mode) else None
         look = await run.look(remember=remember)
         if part is None:
-            check_keys(session, look.survey)
+            check_keys(session, look.assessment)
         gaps = look.gaps(selection.keys)
         plan = run.plan(gaps) if other is None else run.leave_to(other, look.gaps())
-        fills, holds = run.planner.foresee(plan.fills), run.planner.holds()
-        report = Report(look.survey, fills, plan.deferred, config, holds, {}, met_lost=run.lost, left_to=other)
+        fills, pauses = run.planner.foresee(plan.fills), run.planner.pauses()
+        report = Report(look.assessment, fills, plan.deferred, config, pauses, {}, met_lost=run.lost, left_to=other)
         if is_the_one and remember:
             session.ledger.plans.keep(report.plan_document(), session.now(), session.id)
         if not dry_run:
@@ -181,10 +181,10 @@ async def reconcile_lake(
             planned = report.plan_document()["fills"]
             report = replace(
                 report,
-                survey=look.survey,
+                assessment=look.assessment,
                 fills=tuple(in_start_order({fill.id: fill for fill in dispatcher.begun}.values())),
                 deferred=tuple(dispatcher.deferred),
-                holds=run.planner.holds(),
+                pauses=run.planner.pauses(),
                 outcomes=run.outcomes,
                 performance=session.ledger.attempts.performance(),
                 rollouts=run.planner.rollouts(),

@@ -26,7 +26,7 @@ from prefect.exceptions import ObjectAlreadyExists
 
 from config.models import Rate
 from deployments.sandbox.process import SandboxProcess
-from tasks.domain.limits.rates import Departure
+from tasks.domain.limits.rates import Permit
 from tasks.upstream.buckets import Bucket, client_for_buckets, ensure_buckets, open_buckets
 from tests.builders import a_config
 from tests.upstream import one_too_many, upstream
@@ -142,7 +142,7 @@ async def _ask(how: str, url: str, rate: Rate, seconds: float) -> None:
         sys.stdin.readline()
         until = time.monotonic() + seconds + 1
 
-        async def asker() -> None:
+        async def allowance() -> None:
             while time.monotonic() < until:
                 sent = await leave()
 
@@ -154,7 +154,7 @@ async def _ask(how: str, url: str, rate: Rate, seconds: float) -> None:
 
                 await http.get(url, extensions={"trace": note})
 
-        tasks = [asyncio.create_task(asker()) for _ in range(_ASKERS)]
+        tasks = [asyncio.create_task(allowance()) for _ in range(_ASKERS)]
         _, late = await asyncio.wait(tasks, timeout=until - time.monotonic())
         for task in late:
             task.cancel()
@@ -166,13 +166,13 @@ async def _ask(how: str, url: str, rate: Rate, seconds: float) -> None:
 @dataclass(frozen=True)
 class _Left:
     bucket: Bucket
-    departure: Departure
+    permit: Permit
 
     def sent(self) -> None:
-        self.bucket.sent(self.departure)
+        self.bucket.sent(self.permit)
 
     def answered(self) -> None:
-        self.bucket.answered(self.departure)
+        self.bucket.answered(self.permit)
 
 
 async def _adce(rate: Rate, stack: contextlib.AsyncExitStack) -> Leave:

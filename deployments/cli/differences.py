@@ -35,7 +35,7 @@ def show(difference: Difference, console: Console) -> None:
         console.print(
             f"[yellow]{len(difference.orphaned)} of the dropped are in the lake; they stay, unattended[/yellow]"
         )
-    cells = difference.new.survey.cells
+    cells = difference.new.assessment.cells
     changes = Counter((cells[key].dataset, _named(old), _named(new, why=True)) for key, old, new in difference.states)
     for (dataset, before, after), n in changes.most_common(_MOST_ROWS):
         console.print(f"{plural(n, 'file')} of {escape(dataset)}: {escape(before)} → {escape(after)}", soft_wrap=True)
@@ -55,7 +55,7 @@ def _show_order(difference: Difference, console: Console) -> None:
     )
     moved: dict[str, list[tuple[int, int]]] = {}
     for key, was, now in difference.moved:
-        moved.setdefault(difference.new.survey.cells[key].dataset, []).append((was, now))
+        moved.setdefault(difference.new.assessment.cells[key].dataset, []).append((was, now))
     for dataset, places in sorted(moved.items()):
         before, after = [old for old, _ in places], [new for _, new in places]
         ends = [_arrow(min(before), min(after)), _arrow(max(before), max(after))]
@@ -74,7 +74,7 @@ def _show_sources(difference: Difference, console: Console) -> None:
 
 def _count(what: str, keys: Iterable[str], report: Report, console: Console) -> None:
     """So many files of each dataset, with their states."""
-    counts = Counter((report.survey.cells[key].dataset, report.statuses[key].state) for key in keys)
+    counts = Counter((report.assessment.cells[key].dataset, report.statuses[key].state) for key in keys)
     datasets: dict[str, list[str]] = {}
     for (dataset, state), n in counts.items():
         datasets.setdefault(dataset, []).append(f"{n} {state.value}")

@@ -107,9 +107,9 @@ def coverage(
     if svg:
         write(svg, pictures.svg(cover, by=By(by)))
     if html:
-        write(html, pictures.html(cover, find_holes(report.survey.cells, report.statuses)))
+        write(html, pictures.html(cover, find_holes(report.assessment.cells, report.statuses)))
     if as_json:
-        told = {"as_of": report.survey.taken_at.isoformat(), **cover.document(By(by))}
+        told = {"as_of": report.assessment.taken_at.isoformat(), **cover.document(By(by))}
         print_json(told | {"unknown": by_season(report.unknown)})
     elif not (svg or html):
         Console().print(pictures.heatmap(cover, by=By(by)))

@@ -13,9 +13,9 @@ class Correction:
     game_id: str  # as any of the sites calls the game
     source: str | None = None  # the only one that says so; None: all of them
 
-    def holds(self, game: Fixture, source: str) -> bool:
+    def pauses(self, game: Fixture, source: str) -> bool:
         return self.source in (None, source) and self.game_id in (game.espn_id, game.nba_id, game.br_id)
 
 
 def corrected(game: Fixture, source: str, corrections: Iterable[Correction]) -> Fixture:
-    return replace(game, corrections=sum(correction.holds(game, source) for correction in corrections))
+    return replace(game, corrections=sum(correction.pauses(game, source) for correction in corrections))

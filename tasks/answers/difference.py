@@ -39,11 +39,11 @@ class Difference:
 
     @cached_property
     def added(self) -> list[str]:
-        return [key for key in self.new.survey.cells if key not in self.old.survey.cells]
+        return [key for key in self.new.assessment.cells if key not in self.old.assessment.cells]
 
     @cached_property
     def dropped(self) -> list[str]:
-        return [key for key in self.old.survey.cells if key not in self.new.survey.cells]
+        return [key for key in self.old.assessment.cells if key not in self.new.assessment.cells]
 
     @property
     def orphaned(self) -> list[str]:

@@ -28,11 +28,11 @@ def report_of(session: Session, look: Look, planner: Planner) -> Report:
     """The plan that follows from a look, as a report."""
     plan = planner.plan(look.gaps(session.selection.keys), look.known.absences)
     return Report(
-        look.survey,
+        look.assessment,
         planner.foresee(plan.fills),
         plan.deferred,
         session.config,
-        planner.holds(),
+        planner.pauses(),
         performance=session.ledger.attempts.performance(),
         rollouts=planner.rollouts(),
     )

@@ -11,18 +11,18 @@ from statistics import fmean
 from typing import Any
 
 from config.models import TEST_FOLDER, Config
-from tasks.domain.assess.assessment import Survey
+from tasks.domain.assess.assessment import Assessment
 from tasks.domain.assess.coverage import Coverage, measure
 from tasks.domain.assess.states import Kind, State, Status, count_states, left_for
 from tasks.domain.assess.unknown import Unknown, by_season, seasons_of
-from tasks.domain.flags.rollouts import covered, scrapers, variants
+from tasks.domain.flags.rollouts import covered, own_addresses, scrapers
 from tasks.domain.flags.switches import switches
-from tasks.domain.limits.pauses import Hold, Phase
+from tasks.domain.limits.pauses import Pause, Phase
 from tasks.domain.outcomes import FileOutcome, Outcome
 from tasks.domain.plan.plan import Deferral, Fill
 from tasks.domain.reasons import Limit, Reason
 from tasks.domain.wording import plural
-from tasks.ledger.attempts import Arm, Performance
+from tasks.ledger.attempts import Performance, Tally
 from tasks.ledger.runs import RunRecord
 
 IN_REPORT = {"in_report": True}  # of a line of the log: whoever is shown the report need not be shown the line
@@ -36,22 +36,22 @@ class Comparison:
 
     percent: float
     datasets: list[str]
-    run: tuple[Arm, Arm]
-    since: tuple[Arm, Arm]  # it began
+    run: tuple[Tally, Tally]
+    since: tuple[Tally, Tally]  # it began
 
     def document(self) -> dict[str, Any]:
         spans = {"this_run": self.run, "since_it_began": self.since}
-        arms = {span: {"rollout": asdict(new), "rest": asdict(rest)} for span, (new, rest) in spans.items()}
-        return {"percent": self.percent, "datasets": self.datasets, **arms}
+        tallies = {span: {"rollout": asdict(new), "rest": asdict(rest)} for span, (new, rest) in spans.items()}
+        return {"percent": self.percent, "datasets": self.datasets, **tallies}
 
     def rows(self, name: str) -> Iterator[tuple[str, ...]]:
         """Who, when, files stored and failed, requests, and seconds of an answer: as text."""
-        for span, arms in (("this run", self.run), ("since it began", self.since)):
-            if arms == (Arm(), Arm()):
+        for span, tallies in (("this run", self.run), ("since it began", self.since)):
+            if tallies == (Tally(), Tally()):
                 continue
-            for who, arm in zip((f"{name}, {self.percent:g} %", "the rest"), arms, strict=True):
-                seconds = "" if arm.seconds is None else f"{arm.seconds:.2f}"
-                yield who, span, f"{arm.stored}", f"{arm.failed}", f"{arm.requests}", seconds
+            for who, variant in zip((f"{name}, {self.percent:g} %", "the rest"), tallies, strict=True):
+                seconds = "" if variant.seconds is None else f"{variant.seconds:.2f}"
+                yield who, span, f"{variant.stored}", f"{variant.failed}", f"{variant.requests}", seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +82,14 @@ class Refusal:
 class Report:
     """Where the lake stands and what is or was done about it; everything that is shown comes from here."""
 
-    survey: Survey
+    assessment: Assessment
     fills: tuple[Fill, ...]
     deferred: tuple[Deferral, ...]
     config: Config
-    holds: Mapping[str, Hold] = field(default_factory=dict)  # of sources and datasets, by name
+    pauses: Mapping[str, Pause] = field(default_factory=dict)  # of sources and datasets, by name
     outcomes: Mapping[str, FileOutcome] | None = None  # None: a plan
     performance: Mapping[str, Performance] = field(default_factory=dict)  # of the last attempts, by dataset
-    rollouts: Mapping[str, tuple[Arm, Arm]] = field(default_factory=dict)  # and the rest, each since it began
+    rollouts: Mapping[str, tuple[Tally, Tally]] = field(default_factory=dict)  # and the rest, each since it began
     met_lost: Mapping[str, Status] = field(default_factory=dict)  # what had vanished or shrunk, when first seen
     seconds: float = 0.0
     stopped: str | None = None  # why the run was, before its time
@@ -99,7 +99,7 @@ class Report:
     @cached_property
     def statuses(self) -> dict[str, Status]:
         """The one state and reason of every cell, with what the plan or the run has left for later."""
-        statuses = dict(self.survey.statuses)
+        statuses = dict(self.assessment.statuses)
         changed = {key: left_for(reason, statuses[key]) for key, reason in self.later.items() if key in statuses}
         for outcome in self.failed:
             if status := statuses.get(outcome.key):
@@ -121,12 +121,12 @@ class Report:
     @cached_property
     def coverage(self) -> Coverage:
         """The same states, by dataset and season, month or date."""
-        return measure(self.survey.cells, self.statuses, self.config, self.unknown)
+        return measure(self.assessment.cells, self.statuses, self.config, self.unknown)
 
     @cached_property
     def switches(self) -> list[str]:
         """Those that are not as usual."""
-        return switches(self.config, self.survey.taken_at)
+        return switches(self.config, self.assessment.taken_at)
 
     @cached_property
     def comparisons(self) -> dict[str, Comparison]:
@@ -135,18 +135,18 @@ class Report:
             name: Comparison(
                 self.config.rollout[name].percent,
                 (datasets := covered(self.config, name)),
-                (self._arm(datasets, name), self._arm(datasets, "")),
+                (self._tally(datasets, name), self._tally(datasets, "")),
                 since,
             )
             for name, since in self.rollouts.items()
         }
 
-    def _arm(self, datasets: Collection[str], arm: str) -> Arm:
+    def _tally(self, datasets: Collection[str], variant: str) -> Tally:
         """How the files of some fills of this run fared."""
-        keys = [key for fill in self.fills if fill.arm == arm and fill.dataset in datasets for key in fill.keys]
+        keys = [key for fill in self.fills if fill.variant == variant and fill.dataset in datasets for key in fill.keys]
         found = [outcome for key in keys if (outcome := (self.outcomes or {}).get(key))]
         seconds = [outcome.seconds for outcome in found if outcome.seconds is not None]
-        return Arm(
+        return Tally(
             sum(outcome.outcome is Outcome.STORED for outcome in found),
             sum(outcome.outcome is Outcome.FAILED for outcome in found),
             sum(outcome.requests for outcome in found),
@@ -181,28 +181,28 @@ class Report:
     @cached_property
     def lost(self) -> list[Loss]:
         """What had vanished or shrunk when this run began, or does so by now: also if the run has mended it."""
-        now = self.survey.lost
+        now = self.assessment.lost
         return [Loss(key, s.kind, s.reason, key not in now) for key, s in {**self.met_lost, **now}.items()]
 
     @cached_property
     def refusals(self) -> list[Refusal]:
         """The sources that refuse and of which the selection lacks files."""
         refusing = {
-            name: hold
-            for name, hold in self.holds.items()
-            if name in self.config.sources and hold.phase(datetime.now(UTC)) is not Phase.CLOSED
+            name: pause
+            for name, pause in self.pauses.items()
+            if name in self.config.sources and pause.phase(datetime.now(UTC)) is not Phase.CLOSED
         }
         if not refusing:
             return []
         undone = (State.GAP, State.DEFERRED)
         lacking = Counter(
-            self.config.datasets[self.survey.cells[key].dataset].source
+            self.config.datasets[self.assessment.cells[key].dataset].source
             for key, status in self.statuses.items()
             if status.state in undone
         )
         return [
-            Refusal(n, hold.reason, hold.free_at(datetime.now(UTC)), lacking[n])
-            for n, hold in refusing.items()
+            Refusal(n, pause.reason, pause.free_at(datetime.now(UTC)), lacking[n])
+            for n, pause in refusing.items()
             if lacking[n]
         ]
 
@@ -217,7 +217,7 @@ class Report:
 
     @property
     def unknown(self) -> tuple[Unknown, ...]:
-        return self.survey.unknown
+        return self.assessment.unknown
 
     @property
     def unreadable(self) -> list[tuple[str, str]]:
@@ -245,7 +245,7 @@ class Report:
     @property
     def to_examine(self) -> int:
         """How many stored files are yet to be read: never read so far, or by a former check only."""
-        return self.survey.never_read + self.survey.by_former_checks
+        return self.assessment.never_read + self.assessment.by_former_checks
 
     @property
     def reading(self) -> str:
@@ -254,9 +254,9 @@ class Report:
             return ""
         at_most = self.config.reconcile.examine_at_most
         parts = []
-        if never := self.survey.never_read:
+        if never := self.assessment.never_read:
             parts.append(f"{_files(never)} not read yet")
-        if former := self.survey.by_former_checks:
+        if former := self.assessment.by_former_checks:
             parts.append(f"{_files(former)} counted by what a former check found")
         if not at_most:
             return f"{' and '.join(parts)}; none is read, since reconcile.examine_at_most is 0."
@@ -291,12 +291,12 @@ class Report:
     def document(self) -> dict[str, Any]:
         """The JSON document; times are ISO 8601 in UTC."""
         document: dict[str, Any] = {
-            "as_of": _iso(self.survey.taken_at),
+            "as_of": _iso(self.assessment.taken_at),
             "switches": self.switches,
             "rollouts": [{"name": name} | rollout.document() for name, rollout in self.comparisons.items()],
             "cells": self.counts,
             "to_examine": self.to_examine,
-            "by_former_checks": self.survey.by_former_checks,
+            "by_former_checks": self.assessment.by_former_checks,
             "unreadable": [{"key": key, "reason": reason} for key, reason in self.unreadable],
             "partial": [{"key": key, "reason": reason, "until": _iso(until)} for key, reason, until in self.partial],
             "differing": [{"key": key, "reason": reason} for key, reason in self.differing],
@@ -370,7 +370,7 @@ class Report:
 
     def unknown_line(self) -> str:
         """ "nba_playbyplay of 2023-24", with the files that were asked for by key."""
-        keys = self.survey.unknown_keys
+        keys = self.assessment.unknown_keys
         if not keys:
             return seasons_of(self.unknown)
         return f"whether {keys[0]} {f'and {len(keys) - 1} more are' if len(keys) > 1 else 'is'} to be in the lake"
@@ -452,16 +452,16 @@ class Report:
         for name in self.config.sources:
             fills = [fill for fill in self.fills if fill.source == name]
             etas = [fill.eta for fill in fills if fill.eta]
-            hold, now = self.holds.get(name) or Hold(name), datetime.now(UTC)
-            phase = hold.phase(now)
+            pause, now = self.pauses.get(name) or Pause(name), datetime.now(UTC)
+            phase = pause.phase(now)
             rows.append(
                 {
                     "name": name,
                     "requests": sum(fill.cost for fill in fills),
                     "eta": _iso(max(etas, default=None)),
                     "phase": phase.value,
-                    "paused_until": _iso(hold.until if phase is Phase.OPEN else None),
-                    "reason": None if phase is Phase.CLOSED else hold.reason,
+                    "paused_until": _iso(pause.until if phase is Phase.OPEN else None),
+                    "reason": None if phase is Phase.CLOSED else pause.reason,
                     "breaker": self._worst_breaker(name),
                     "breakers": {
                         dataset: {
@@ -475,17 +475,17 @@ class Report:
             )
         return rows
 
-    def _breakers(self, source: str) -> dict[str, Hold]:
+    def _breakers(self, source: str) -> dict[str, Pause]:
         """Those of a source's scrapers that are not closed, and the pauses of its variants."""
-        owners = {name: dataset.source for name, dataset in scrapers(self.config).items()} | variants(self.config)
+        owners = {name: dataset.source for name, dataset in scrapers(self.config).items()} | own_addresses(self.config)
         return {
-            name: self.holds[name]
+            name: self.pauses[name]
             for name, of in owners.items()
-            if of == source and name in self.holds and self.holds[name].until
+            if of == source and name in self.pauses and self.pauses[name].until
         }
 
     def _worst_breaker(self, source: str) -> str:
-        phases = {hold.phase(datetime.now(UTC)) for hold in self._breakers(source).values()}
+        phases = {pause.phase(datetime.now(UTC)) for pause in self._breakers(source).values()}
         return next((p.value for p in (Phase.OPEN, Phase.HALF_OPEN) if p in phases), Phase.CLOSED.value)
 
 
@@ -494,7 +494,7 @@ def _fill(fill: Fill) -> dict[str, Any]:
         "id": fill.id,
         "source": fill.source,
         "dataset": fill.dataset,
-        "rollout": fill.arm or None,
+        "rollout": fill.variant or None,
         "kind": fill.kind.value,
         "priority": fill.priority.value,
         "score": round(fill.score.total, 6),

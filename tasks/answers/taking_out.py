@@ -64,7 +64,7 @@ async def consider(config: Config, ledger: Ledger, store: Store, texts: Iterable
     """
     cells = keys_of(config, ledger, texts, now)
     look = await look_at_cells(Session(config, Selection(), store, ledger, as_of=now), cells)
-    statuses = look.survey.statuses
+    statuses = look.assessment.statuses
     there = [key for key in cells if key in look.known.objects and _is_there(statuses[key])]
     marks = {key: cell for key, cell in cells.items() if key not in set(there)}
     not_due = sum(statuses[key].state is State.NOT_DUE for key in marks)

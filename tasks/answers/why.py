@@ -112,11 +112,11 @@ async def why(config: Config, ledger: Ledger, store: Store, text: str, now: date
         raise SelectionError(_nearest(config, text, now))
     session = Session(config, Selection(), store, ledger, as_of=now)
     look = await look_at_cells(session, cells)
-    survey, known = look.survey, look.known
+    assessment, known = look.assessment, look.known
     planned = _Planned(session, look)
     answers: list[Answer] = []
     for key, cell in cells.items():
-        status = planned.status_of(key, survey.statuses[key])
+        status = planned.status_of(key, assessment.statuses[key])
         score = planned.score.get(key)
         detailed = len(answers) < _DETAILED
         attempts = ledger.attempts.of(key) if detailed else []

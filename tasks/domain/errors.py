@@ -105,7 +105,7 @@ class RefusedError(HealingError):
         self.too_fast = too_fast
 
 
-class HeldError(AdceError):
+class PausedError(AdceError):
     """The source is paused, or the scraper's breaker is open, for longer than it is worth waiting.
 
     `refusal` is what the file itself was refused with before, if it was asked for, and `refusals` how often that was

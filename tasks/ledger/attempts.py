@@ -25,7 +25,7 @@ fills_table = sa.Table(
     sa.Column("run", sa.String, nullable=False),
     sa.Column("source", sa.String, nullable=False),
     sa.Column("dataset", sa.String, nullable=False, index=True),
-    sa.Column("arm", sa.String, nullable=False, server_default=""),
+    sa.Column("arm", sa.String, key="variant", nullable=False, server_default=""),
     sa.Column("kind", sa.String, nullable=False),
     sa.Column("priority", sa.String, nullable=False),
     sa.Column("score", sa.Double, nullable=False),
@@ -67,7 +67,7 @@ class FillRecord:
     priority: str
     score: float
     started: datetime
-    arm: str = ""
+    variant: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class Performance:
 
 
 @dataclass(frozen=True, slots=True)
-class Arm:
+class Tally:
     """How the files fared that a rollout has reached, or the rest of its datasets'."""
 
     stored: int = 0
@@ -209,24 +209,24 @@ class Attempts:
             requests[dataset] = requests.get(dataset, 0) + asked
         return {dataset: _performance(sorted(took), requests[dataset] / len(took)) for dataset, took in seconds.items()}
 
-    def arms(self, rollout: str, datasets: Iterable[str]) -> tuple[Arm, Arm]:
+    def tallies(self, rollout: str, datasets: Iterable[str]) -> tuple[Tally, Tally]:
         """How a rollout and the rest of its datasets fared since it began."""
         fill, file = fills_table.c, files_table.c
         mine = fill.dataset.in_(list(datasets))
-        began = sa.select(sa.func.min(fill.started)).where(mine, fill.arm == rollout).scalar_subquery()
+        began = sa.select(sa.func.min(fill.started)).where(mine, fill.variant == rollout).scalar_subquery()
         query = (
             sa.select(
-                fill.arm,
+                fill.variant,
                 *(sa.func.sum(sa.case((file.outcome == what.value, 1), else_=0)) for what in _COUNTED),
                 sa.func.sum(file.requests),
                 sa.func.avg(file.seconds),
             )
             .join(fills_table, file.fill_id == fill.id)
-            .where(mine, fill.arm.in_(("", rollout)), fill.started >= began)
-            .group_by(fill.arm)
+            .where(mine, fill.variant.in_(("", rollout)), fill.started >= began)
+            .group_by(fill.variant)
         )
-        found = {arm: Arm(*numbers) for arm, *numbers in self._rows(query)}
-        return found.get(rollout, Arm()), found.get("", Arm())
+        found = {variant: Tally(*numbers) for variant, *numbers in self._rows(query)}
+        return found.get(rollout, Tally()), found.get("", Tally())
 
     def of(self, key: str, most: int = 100) -> list[Attempt]:
         """The attempts for a key, the latest first."""

@@ -15,7 +15,7 @@ from functools import cache
 import sqlalchemy as sa
 
 from tasks import clock
-from tasks.domain.assess.assessment import Mark
+from tasks.domain.assess.assessment import Claim
 from tasks.domain.errors import BucketError, LedgerError
 from tasks.domain.outcomes import RunEnd
 from tasks.ledger.database import Database, among, metadata
@@ -140,10 +140,10 @@ class Leases:
             row = connection.execute(query.where(leases_table.c.name == name)).one()
             return None if row.id == self.run else (RunRecord.of(row), row.until - now)
 
-        held = self._database.write(write)
-        if held is None:
+        paused = self._database.write(write)
+        if paused is None:
             self._names.add(name)
-        return held
+        return paused
 
     def claim(self, connection: sa.Connection, works: Iterable[str]) -> set[str]:
         """Marks what is not marked by another run that is alive; gives what this run may do."""
@@ -156,10 +156,10 @@ class Leases:
         works = list(works)
         self._database.write(lambda connection: release(connection, self.run, works))
 
-    def marks(self) -> dict[str, Mark]:
+    def claims(self) -> dict[str, Claim]:
         """What other runs that are alive are at, by Cell.work."""
 
-        def read(connection: sa.Connection) -> dict[str, Mark]:
+        def read(connection: sa.Connection) -> dict[str, Claim]:
             now = self._database.now(connection)
             query = (
                 sa.select(marks_table.c.work, runs_table.c.id, runs_table.c.holder, leases_table.c.until)
@@ -168,7 +168,7 @@ class Leases:
                 .where(_alive(now), marks_table.c.run.not_in([self.run, self.parent]))
             )
             return {
-                work: Mark(run, holder, datetime.fromtimestamp(until, UTC))
+                work: Claim(run, holder, datetime.fromtimestamp(until, UTC))
                 for work, run, holder, until in connection.execute(query)
             }
 

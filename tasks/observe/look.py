@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from tasks.domain.assess.agreement import believed, compare, untouched
-from tasks.domain.assess.assessment import Survey, expected_cells, listed_games, take_survey
+from tasks.domain.assess.assessment import Assessment, assess, expected_cells, listed_games
 from tasks.domain.assess.states import LakeObject, without_false_time
 from tasks.domain.assess.unknown import find_unknown
 from tasks.domain.errors import SelectionError
@@ -34,12 +34,12 @@ _FEW_CELLS = 200  # likewise of cells that are given
 class Look:
     """Where each cell stood at one moment, and what was known then. What is stored later is added to `known`."""
 
-    survey: Survey
+    assessment: Assessment
     known: Knowledge
 
     def gaps(self, named: Collection[str] = ()) -> list[Gap]:
-        """The gaps that are to be fetched; see Survey.gaps."""
-        return self.survey.gaps(self.known.first_seen, named)
+        """The gaps that are to be fetched; see Assessment.gaps."""
+        return self.assessment.gaps(self.known.first_seen, named)
 
 
 class Reader:
@@ -97,9 +97,9 @@ async def look_at_cells(session: Session, cells: Mapping[str, Cell]) -> Look:
     taken = known.taken(cells.values(), session.now(), session.horizon())
     known.disagreements = untouched(believed(session.ledger.disagreements.now(), session.horizon()), taken)
     known.obstacles = _obstacles(session, known, cells)
-    survey = await _judge_and_read(session, reader, known, cells)
+    assessment = await _judge_and_read(session, reader, known, cells)
     known.first_seen = session.ledger.gaps.first_seen(cells)
-    return Look(survey, known)
+    return Look(assessment, known)
 
 
 def newly_due(session: Session, known: Knowledge, schedules: Iterable[Cell]) -> Look:
@@ -112,16 +112,16 @@ def newly_due(session: Session, known: Knowledge, schedules: Iterable[Cell]) -> 
         for cell in game_cells(session.config, schedule, listed, session.now(), session.selection)
     }
     known.obstacles |= _obstacles(session, known, cells)
-    survey = _judge(session, known, cells)
+    assessment = _judge(session, known, cells)
     known.first_seen |= _first_seen(session, cells, remember=True)
-    look = Look(survey, known)
+    look = Look(assessment, known)
     session.ledger.gaps.record(gap for gap in look.gaps() if gap.cell.key not in known.first_seen)
     return look
 
 
-def check_keys(session: Session, survey: Survey) -> None:
+def check_keys(session: Session, assessment: Assessment) -> None:
     """Raises SelectionError for files that were asked for by key and that nothing expects."""
-    accounted = survey.cells.keys() | set(survey.unknown_keys)
+    accounted = assessment.cells.keys() | set(assessment.unknown_keys)
     unexpected = [key for key in session.selection.keys if key not in accounted]
     if unexpected:
         more = f" (and {len(unexpected) - 1} more)" if len(unexpected) > 1 else ""
@@ -152,15 +152,15 @@ async def _look_at_lake(
     if listing is None:
         keys = [*cells, *(cell.key for cell in calendar)]
         known.obstacles = await asyncio.to_thread(_obstacles, session, known, keys)
-    survey = await _judge_and_read(session, reader, known, cells)
-    survey = _with_unknown(session, known, survey, schedules, verdicts)
+    assessment = await _judge_and_read(session, reader, known, cells)
+    assessment = _with_unknown(session, known, assessment, schedules, verdicts)
     known.first_seen = _first_seen(session, cells, remember=remember)
-    look = Look(survey, known)
+    look = Look(assessment, known)
     if remember:
         _forget_false_times(session, look)
         new = [gap for gap in look.gaps() if gap.cell.key not in known.first_seen]
         session.ledger.gaps.record(new)
-        session.ledger.gaps.close(key for key in known.first_seen if survey.statuses[key].kind is None)
+        session.ledger.gaps.close(key for key in known.first_seen if assessment.statuses[key].kind is None)
     return look
 
 
@@ -201,9 +201,9 @@ def _obstacles(session: Session, known: Knowledge, keys: Iterable[str]) -> dict[
     return session.lake.obstacles(key for key in keys if key not in known.objects)
 
 
-def _judge(session: Session, known: Knowledge, cells: Mapping[str, Cell]) -> Survey:
+def _judge(session: Session, known: Knowledge, cells: Mapping[str, Cell]) -> Assessment:
     """The state of each cell, by what is known."""
-    return take_survey(
+    return assess(
         session.config,
         cells,
         known.objects,
@@ -211,7 +211,7 @@ def _judge(session: Session, known: Knowledge, cells: Mapping[str, Cell]) -> Sur
         session.checks,
         session.now(),
         known.absences,
-        session.leases.marks(),
+        session.leases.claims(),
         known.unreadable,
         known.disagreements,
         known.obstacles,
@@ -219,12 +219,12 @@ def _judge(session: Session, known: Knowledge, cells: Mapping[str, Cell]) -> Sur
     )
 
 
-async def _judge_and_read(session: Session, reader: Reader, known: Knowledge, cells: Mapping[str, Cell]) -> Survey:
+async def _judge_and_read(session: Session, reader: Reader, known: Knowledge, cells: Mapping[str, Cell]) -> Assessment:
     """The same, after the bodies were read that nobody has read, as far as the reader may."""
-    survey = _judge(session, known, cells)
-    if survey.unseen and await reader.read(known, survey.unseen):
-        survey = _judge(session, known, cells)
-    return survey
+    assessment = _judge(session, known, cells)
+    if assessment.unseen and await reader.read(known, assessment.unseen):
+        assessment = _judge(session, known, cells)
+    return assessment
 
 
 def _compare(
@@ -254,27 +254,29 @@ def _compare(
 
 
 def _with_unknown(
-    session: Session, known: Knowledge, survey: Survey, schedules: Iterable[Cell], read: Collection[str]
-) -> Survey:
+    session: Session, known: Knowledge, assessment: Assessment, schedules: Iterable[Cell], read: Collection[str]
+) -> Assessment:
     """The same, with what is unknown of the selection; the games of the schedules that were `read` count.
 
     A part of another run is about files that this has found to be expected, and about no schedule of theirs.
     """
     if session.part:
-        return survey
+        return assessment
     config, selection = session.config, session.selection
     needed = needing(config, selection)
     if not selection.keys:
         asked = {name for name, dataset in config.datasets.items() if selection.has(name, dataset)}
         needed_by = {name: ", ".join(by) for name, by in needed.items() if name not in asked}
-        return replace(survey, unknown=find_unknown(needed, schedules, survey.statuses, read), needed_by=needed_by)
-    unlisted = {key: session.keys.dataset_of(key) for key in selection.keys if key not in survey.cells}
+        return replace(
+            assessment, unknown=find_unknown(needed, schedules, assessment.statuses, read), needed_by=needed_by
+        )
+    unlisted = {key: session.keys.dataset_of(key) for key in selection.keys if key not in assessment.cells}
     needed = {name: {d: first for d, first in by.items() if d in unlisted.values()} for name, by in needed.items()}
     statuses = _judge(session, known, {cell.key: cell for cell in schedules}).statuses
     unknown = find_unknown(needed, schedules, statuses, read)
     datasets = {part.dataset for part in unknown}
     keys = tuple(key for key, dataset in unlisted.items() if dataset in datasets)
-    return replace(survey, unknown=unknown, unknown_keys=keys)
+    return replace(assessment, unknown=unknown, unknown_keys=keys)
 
 
 def _first_seen(session: Session, keys: Iterable[str], *, remember: bool) -> dict[str, datetime]:
@@ -288,7 +290,7 @@ def _first_seen(session: Session, keys: Iterable[str], *, remember: bool) -> dic
 
 def _forget_false_times(session: Session, look: Look) -> None:
     """Files that were fetched under a clock that was ahead count as older from now on."""
-    known, cells, horizon = look.known, look.survey.cells, session.horizon()
+    known, cells, horizon = look.known, look.assessment.cells, session.horizon()
     false = {
         key: without_false_time(seen, known.objects.get(key), cells[key], horizon)
         for key, seen in known.examinations.items()

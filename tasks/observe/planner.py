@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 
 from config.models import Priority
 from tasks.domain.assess.absences import Absence, doubted
-from tasks.domain.flags.rollouts import covered, variants
-from tasks.domain.limits.pauses import Hold, all_believed
+from tasks.domain.flags.rollouts import covered, own_addresses
+from tasks.domain.limits.pauses import Pause, all_believed
 from tasks.domain.limits.rates import spacing
 from tasks.domain.plan.lanes import LATENCY, START_UP, Supply, foresee, with_eta
 from tasks.domain.plan.plan import Fill, Gap, Plan, make_plan
 from tasks.domain.plan.scoring import success_factor
-from tasks.ledger.attempts import Arm
+from tasks.ledger.attempts import Tally
 from tasks.observe.session import Session
 
 Counts = Mapping[str, tuple[float, float]]  # files stored and failed, by dataset; older ones count for less
@@ -44,17 +44,17 @@ class Planner:
         """
         session, now = self.session, datetime.now(UTC)
         ends = ends or session.ends
-        own = variants(session.config)  # what a variant would have to wait for goes the usual way
-        held = {n: h for n, h in self.holds().items() if h.until and h.until > (now if n in own else ends)}
+        own = own_addresses(session.config)  # what a variant would have to wait for goes the usual way
+        paused = {n: h for n, h in self.pauses().items() if h.until and h.until > (now if n in own else ends)}
         success = self.success(self.counts) if success is None else success
         doubtful = doubted(absences.values())
-        return make_plan(session.config, gaps, session.now(), success, held, self.max_fills, self.priority, doubtful)
+        return make_plan(session.config, gaps, session.now(), success, paused, self.max_fills, self.priority, doubtful)
 
     def success(self, counts: Counts) -> dict[str, float]:
         """The success factor by dataset."""
         return {name: success_factor(*count, self.session.config.scoring) for name, count in counts.items()}
 
-    def holds(self) -> dict[str, Hold]:
+    def pauses(self) -> dict[str, Pause]:
         """Who is left alone, without what a wrong clock has written."""
         return all_believed(self.session.ledger.breakers.now(), self.session.config, datetime.now(UTC))
 
@@ -69,11 +69,11 @@ class Planner:
         """The fills, each with when it would start and end."""
         fills, config, now = list(fills), self.session.config, datetime.now(UTC)
         supplies = {source: self.supply(source) for source in config.sources}
-        opens = {n: (h.until - now).total_seconds() for n, h in self.holds().items() if h.until}
+        opens = {n: (h.until - now).total_seconds() for n, h in self.pauses().items() if h.until}
         spans = foresee(fills, supplies, config.reconcile.max_concurrent, opens)
         return tuple(with_eta(fills, spans, self.session.now()))
 
-    def rollouts(self) -> dict[str, tuple[Arm, Arm]]:
+    def rollouts(self) -> dict[str, tuple[Tally, Tally]]:
         """How each rollout and the rest of its datasets have fared since it began."""
-        config, arms = self.session.config, self.session.ledger.attempts.arms
-        return {name: arms(name, covered(config, name)) for name in config.rollout}
+        config, tallies = self.session.config, self.session.ledger.attempts.tallies
+        return {name: tallies(name, covered(config, name)) for name in config.rollout}

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from tasks import clock
 from tasks.domain.errors import LedgerError
-from tasks.domain.limits.pauses import Hold, Phase
+from tasks.domain.limits.pauses import Pause, Phase
 from tasks.domain.outcomes import FileOutcome, Outcome
 from tasks.domain.plan.lanes import Lane, goes_along, next_fill
 from tasks.domain.plan.plan import (
@@ -24,7 +24,7 @@ from tasks.domain.plan.plan import (
     in_start_order,
     rescored,
     what_costs,
-    why_held,
+    why_paused,
     why_waiting,
 )
 from tasks.domain.reasons import Limit, Reason
@@ -178,7 +178,7 @@ class Dispatcher:
             if self._running:
                 await self._changed.wait()
             return
-        self._defer_the_held()
+        self._defer_the_paused()
         if not self.run.outage.reason and (fill := self._next()) is not None:
             self._begin([fill, *self._more_like(fill)])
         elif self._may_come or self._queue or self._running:
@@ -202,8 +202,8 @@ class Dispatcher:
             self._is_unsorted = False
         for name, lane in self._lanes.items():
             lane.supply = self.run.supply(name)
-        held = self._held()
-        while fill := next_fill(self._queue, self._lanes, held.keys(), self._starting.keys()):
+        paused = self._paused()
+        while fill := next_fill(self._queue, self._lanes, paused.keys(), self._starting.keys()):
             if mine := self._take_fill(fill):
                 return mine
         return None
@@ -253,7 +253,7 @@ class Dispatcher:
         """What goes along with a fill that is handed over: nothing that is to be asked for once, to see."""
         if not self._executor.takes_batches:
             return []
-        closed = self._held()
+        closed = self._paused()
         mine = (fill for fill in self._queue if fill.source == first.source)
         may = (fill for fill in mine if not closed.keys() & {fill.address, fill.scraper})
         behind = (fill for fill in may if not self._is_half_open(fill))
@@ -264,22 +264,22 @@ class Dispatcher:
                 taken.append(also)
         return taken[1:]
 
-    def _held(self) -> dict[str, Hold]:
+    def _paused(self) -> dict[str, Pause]:
         """The sources and scrapers of which no fill may start now; those that are half open let one through."""
         now = self._clock.now()
-        held = {}
+        paused = {}
         for source in self.run.sources.values():
             mine = [fill for fill in self._queue if fill.source == source.name]
             for name in {source.name, *(name for fill in mine for name in (fill.address, fill.scraper))}:
-                hold = source.gate.hold(name)
-                phase = hold.phase(now)
-                if phase is Phase.OPEN or (phase is Phase.HALF_OPEN and (self._asks(name) or not hold.may_probe(now))):
-                    held[name] = hold
-        return held
+                pause = source.limiter.pause(name)
+                phase = pause.phase(now)
+                if phase is Phase.OPEN or (phase is Phase.HALF_OPEN and (self._asks(name) or not pause.may_probe(now))):
+                    paused[name] = pause
+        return paused
 
     def _is_half_open(self, fill: Fill) -> bool:
-        hold = self.run.sources[fill.source].gate.hold(fill.scraper)
-        return hold.phase(self._clock.now()) is Phase.HALF_OPEN
+        pause = self.run.sources[fill.source].limiter.pause(fill.scraper)
+        return pause.phase(self._clock.now()) is Phase.HALF_OPEN
 
     def _begin(self, fills: list[Fill]) -> None:
         """From now on the fills of a task have their lane, and no other of their source begins until it has started."""
@@ -382,35 +382,37 @@ class Dispatcher:
         """Until something happens, a hold ends, a probe may have been answered or the time is up."""
         now = self._clock.now()
         until = [self._deadline - self._clock.seconds()] if self._queue or self._may_come else []
-        until += [max((h.until - now).total_seconds(), _LOOK_EVERY) for h in self._held().values() if h.until]
+        until += [max((h.until - now).total_seconds(), _LOOK_EVERY) for h in self._paused().values() if h.until]
         await self._clock.wait(self._changed, min(until, default=None))
 
-    def _defer_the_held(self) -> None:
+    def _defer_the_paused(self) -> None:
         """What is held for longer than the run has time; and, when there is nothing else to do, for long at all."""
         now = self._clock.now()
-        held = self._held()
-        self._plan_without(name for name, hold in held.items() if hold.phase(now) is Phase.OPEN)
-        is_idle = not self._running and all(held.keys() & {fill.address, fill.scraper} for fill in self._queue)
+        paused = self._paused()
+        self._plan_without(name for name, pause in paused.items() if pause.phase(now) is Phase.OPEN)
+        is_idle = not self._running and all(paused.keys() & {fill.address, fill.scraper} for fill in self._queue)
         can_wait = min(self.run.session.ends, now + _STAY) if is_idle else self.run.session.ends
-        probed = [name for name, hold in held.items() if hold.phase(now) is Phase.HALF_OPEN and not self._asks(name)]
+        probed = [
+            name for name, pause in paused.items() if pause.phase(now) is Phase.HALF_OPEN and not self._asks(name)
+        ]
         self._late = {name: self._late.get(name, self._clock.seconds()) for name in probed}
-        for name, hold in held.items():
+        for name, pause in paused.items():
             limit = Limit.BACKOFF if name in self._lanes else Limit.BREAKER
             fills = [fill for fill in self._queue if name in (fill.address, fill.scraper)]
-            if hold.until and hold.until > can_wait:
-                self._defer(fills, why_held(hold, limit))
+            if pause.until and pause.until > can_wait:
+                self._defer(fills, why_paused(pause, limit))
             elif is_idle and name in self._late and self._clock.seconds() > self._late[name] + _STAY.total_seconds():
-                waiting = why_waiting(hold, now)
+                waiting = why_waiting(pause, now)
                 self._defer(fills, waiting if waiting.until else replace(waiting, until=self.run.session.next_run()))
 
     def _asks(self, name: str) -> bool:
         """Does a fill of this run ask a source, or for a scraper?"""
         return any(name in (fill.address, fill.scraper) for fill in self._running.values())
 
-    def _plan_without(self, held: Iterable[str]) -> None:
+    def _plan_without(self, paused: Iterable[str]) -> None:
         """What would be asked for at a variant that is left alone goes the usual way."""
-        names = set(held)
-        for fill in [fill for fill in self._queue if fill.variant in names]:
+        names = set(paused)
+        for fill in [fill for fill in self._queue if fill.own_address in names]:
             self._queue.remove(fill)
             self._planned -= 1
             self._add(self.run.plan(list(fill.gaps)))

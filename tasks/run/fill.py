@@ -20,10 +20,10 @@ from tasks.domain.errors import (
     AdceError,
     FetchError,
     HealingError,
-    HeldError,
     LakeError,
     LedgerError,
     NoObjectError,
+    PausedError,
     Reach,
     RefusedError,
     UnfinishedError,
@@ -61,7 +61,7 @@ async def fill_gaps(run: Run, fill: Fill) -> list[FileOutcome]:
         fill.priority.value,
         fill.score.total,
         run.session.now(),
-        fill.arm,
+        fill.variant,
     )
     outcomes: list[FileOutcome] = []
     changes: list[Change] = []
@@ -151,7 +151,7 @@ async def _fetch_and_store(
         return _failed(cells, run.closed_folders[_folder(cells[0].key)])
     try:
         command = prepare(dataset, fields, source.settings.game_id)
-        settings = source_for(run.config, fill.source, fill.arm)
+        settings = source_for(run.config, fill.source, fill.variant)
         fetched = await source.fetch(
             fill.scraper,
             path,
@@ -159,11 +159,11 @@ async def _fetch_and_store(
             settings,
             command=command,
             max_bytes=dataset.largest,
-            variant=fill.variant,
-            proves_absence=not asks_its_own_way(run.config, fill.arm),
+            own_address=fill.own_address,
+            proves_absence=not asks_its_own_way(run.config, fill.variant),
         )
-    except HeldError as error:
-        if fill.variant and error.reason.of == fill.variant:  # planned again, the usual way
+    except PausedError as error:
+        if fill.own_address and error.reason.of == fill.own_address:  # planned again, the usual way
             if error.refusal:
                 return _failed(cells, error.refusal, error.until, in_this_run=True)
             return _deferred(cells, error.reason, in_this_run=True)
@@ -174,7 +174,7 @@ async def _fetch_and_store(
         raise
     except AbsentError as error:
         again = awaited_again(dataset, cells[0].season, run.session.now())
-        if asks_its_own_way(run.config, fill.arm):
+        if asks_its_own_way(run.config, fill.variant):
             # The next run asks the usual way. But a page that is awaited must not seem to be unpublished by this.
             is_doubt = again is None or dataset.per == "date"
             return [replace(failed, absent=is_doubt) for failed in _failed(cells, error)]
@@ -184,7 +184,7 @@ async def _fetch_and_store(
             return [replace(o, absent=True) for o in _deferred(cells, later, error.requests)]
         return await _absent(run, cells, error)
     except AdceError as error:
-        return _failed(cells, error, in_this_run=bool(fill.variant) and isinstance(error, RefusedError))
+        return _failed(cells, error, in_this_run=bool(fill.own_address) and isinstance(error, RefusedError))
     except Exception as error:  # a mistake of ours costs this file, not the others of its fill
         log.exception("%s could not be fetched", path)
         return _failed(cells, FetchError(f"{path}: {type(error).__name__}: {error}"))

@@ -128,8 +128,8 @@ class Run:
         """None when this is the one reconcile from now on; else the other, which is alive: it renews its lease."""
         leases = self.session.leases
         seen: tuple[str, float] | None = None
-        while held := leases.take(RECONCILE):
-            record, seconds = held
+        while paused := leases.take(RECONCILE):
+            record, seconds = paused
             until = time.monotonic() + seconds
             if seen and (record.id != seen[0] or until > seen[1] + 0.5):
                 return record
@@ -199,7 +199,7 @@ class Run:
 
     def _note_lost(self, look: Look) -> None:
         """Keeps what had vanished or shrunk, and says so in the log, once, whoever has seen it before."""
-        lost = {key: status for key, status in look.survey.lost.items() if key not in self.lost}
+        lost = {key: status for key, status in look.assessment.lost.items() if key not in self.lost}
         self.lost |= lost
         for key, status in list(lost.items())[:_MOST_TOLD]:
             log.error("%s %s: %s", key, status.kind and status.kind.value, status.reason, extra=IN_REPORT)

@@ -39,7 +39,7 @@ from prefect.settings import (
 from config.models import Config, Rate
 from tasks import clock
 from tasks.domain.errors import BucketError
-from tasks.domain.limits.rates import Departure, Pace, Terms, spacing, terms_of
+from tasks.domain.limits.rates import LeaseTerms, Pace, Permit, lease_terms_of, spacing
 from tasks.upstream.prefect_api import ApiOutage, trouble
 
 log = logging.getLogger(__name__)
@@ -117,7 +117,7 @@ async def ensure_bucket(client: PrefectClient, name: str, rates: Sequence[Rate])
     except ObjectNotFound:
         try:
             await client.create_global_concurrency_limit(
-                GlobalConcurrencyLimitCreate.parse_obj({"name": name} | _limit(terms_of(rates)))
+                GlobalConcurrencyLimitCreate.parse_obj({"name": name} | _limit(lease_terms_of(rates)))
             )
         except ObjectAlreadyExists:  # by another process, a moment ago
             pass
@@ -126,7 +126,7 @@ async def ensure_bucket(client: PrefectClient, name: str, rates: Sequence[Rate])
                 raise
     else:
         if _difference(have, rates):
-            await _change(client, name, terms_of(rates))
+            await _change(client, name, lease_terms_of(rates))
 
 
 async def bucket_trouble(client: PrefectClient, name: str, rates: Sequence[Rate]) -> str | None:
@@ -138,12 +138,12 @@ async def bucket_trouble(client: PrefectClient, name: str, rates: Sequence[Rate]
 
 
 def _difference(have: GlobalConcurrencyLimitResponse, rates: Sequence[Rate]) -> str | None:
-    want, terms = terms_of(rates), _terms(have)
+    want, lease_terms = lease_terms_of(rates), _lease_terms(have)
     if defect := _defect(have):
         return defect
-    if want.same_as(terms):
+    if want.same_as(lease_terms):
         return None
-    return f"limit {terms.slots} at {terms.decay:.4g}/s, should be {want.slots} at {want.decay:.4g}/s"
+    return f"limit {lease_terms.slots} at {lease_terms.decay:.4g}/s, should be {want.slots} at {want.decay:.4g}/s"
 
 
 async def open_buckets(client: PrefectClient, config: Config, outage: ApiOutage | None = None) -> dict[str, Bucket]:
@@ -152,35 +152,35 @@ async def open_buckets(client: PrefectClient, config: Config, outage: ApiOutage 
     A rate that was changed in the configuration takes effect. Raises BucketError for a bucket that is missing,
     switched off or would never refill.
     """
-    askers = {}
+    allowances = {}
     outage = outage or ApiOutage()
     enabled = {bucket_for(name) for name, source in config.sources.items() if source.enabled}
     for name, rates in buckets_of(config):
         if name in enabled or name == bucket_for(_ALL_SOURCES):
-            askers[name] = Asker(name, rates, client, outage)
-            if not (now := terms_of(rates)).same_as(was := await askers[name].look()):
+            allowances[name] = Allowances(name, rates, client, outage)
+            if not (now := lease_terms_of(rates)).same_as(was := await allowances[name].look()):
                 log.info("bucket %s: now %s slots at %.4g/s, it had %s", name, now.slots, now.decay, was)
                 await _change(client, name, now)
-    shared = [askers[bucket_for(_ALL_SOURCES)]] if config.rates else []
+    shared = [allowances[bucket_for(_ALL_SOURCES)]] if config.rates else []
     return {
-        source: Bucket([askers[bucket_for(source)], *shared])
+        source: Bucket([allowances[bucket_for(source)], *shared])
         for source, settings in config.sources.items()
         if settings.enabled
     }
 
 
-async def _change(client: PrefectClient, name: str, terms: Terms) -> None:
+async def _change(client: PrefectClient, name: str, lease_terms: LeaseTerms) -> None:
     """As if it were just used up: slots left from a higher limit would never decay below the new one."""
-    change = GlobalConcurrencyLimitUpdate.parse_obj(_limit(terms) | {"active_slots": terms.slots})
+    change = GlobalConcurrencyLimitUpdate.parse_obj(_limit(lease_terms) | {"active_slots": lease_terms.slots})
     await client.update_global_concurrency_limit(name, change)
 
 
-def _limit(terms: Terms) -> dict[str, object]:
-    return {"limit": terms.slots, "active": True, "slot_decay_per_second": terms.decay}
+def _limit(lease_terms: LeaseTerms) -> dict[str, object]:
+    return {"limit": lease_terms.slots, "active": True, "slot_decay_per_second": lease_terms.decay}
 
 
-def _terms(have: GlobalConcurrencyLimitResponse) -> Terms:
-    return Terms(have.limit, have.slot_decay_per_second)
+def _lease_terms(have: GlobalConcurrencyLimitResponse) -> LeaseTerms:
+    return LeaseTerms(have.limit, have.slot_decay_per_second)
 
 
 def _defect(have: GlobalConcurrencyLimitResponse) -> str | None:
@@ -204,19 +204,19 @@ class _Reply(Enum):
 class _Lease:
     """The whole bucket from `granted` on, for as long as it takes to refill."""
 
-    terms: Terms
+    lease_terms: LeaseTerms
     granted: float  # when it was asked for: it was granted no earlier
     renewals: int = 0
 
     @property
     def free_at(self) -> float:
         """When another process may have the bucket."""
-        return self.granted + self.terms.lease
+        return self.granted + self.lease_terms.lease
 
     @property
     def ends(self) -> float:
         """When the last answer is to be there: one spacing before."""
-        return self.free_at - self.terms.spacing
+        return self.free_at - self.lease_terms.spacing
 
     @property
     def last(self) -> float:
@@ -251,7 +251,7 @@ class _Clock:
             self.least, self.most = max(least, self.least), min(most, self.most)
 
 
-class Asker:
+class Allowances:
     """The one asker of a bucket in this process: gets leases and keeps the pace. Use it in one event loop."""
 
     def __init__(self, name: str, rates: Sequence[Rate], client: PrefectClient, outage: ApiOutage | None = None):
@@ -265,7 +265,7 @@ class Asker:
         self._spacing = spacing(rates)
         self._lease: _Lease | None = None
         self._getting: asyncio.Task[Any] | None = None
-        self._under_way: dict[Departure, _Lease] = {}  # allowed, and not answered yet
+        self._under_way: dict[Permit, _Lease] = {}  # allowed, and not answered yet
         self._jobs: set[asyncio.Task[Any]] = set()
         self._closed = asyncio.Event()
         self._changing = asyncio.Lock()  # held while the lease is renewed or given back
@@ -286,7 +286,7 @@ class Asker:
         """When a request may leave under the lease, `slower` times as far from the last; None: it needs a new lease."""
         if self._lease is None:
             return None
-        ready = self._pace.ready_at(clock.seconds(), self._lease.terms.spacing * slower)
+        ready = self._pace.ready_at(clock.seconds(), self._lease.lease_terms.spacing * slower)
         return ready if ready <= self._lease.last else None
 
     async def rest(self, slower: Callable[[], float]) -> bool:
@@ -312,29 +312,29 @@ class Asker:
             self._getting = self._soon(self._get(slower))
         await asyncio.shield(self._getting)
 
-    def leave(self, departure: Departure, slower: float = 1.0) -> None:
+    def leave(self, permit: Permit, slower: float = 1.0) -> None:
         lease = self._lease
         assert lease is not None
-        self._pace.leave(departure, lease.terms.spacing * slower)
-        self._under_way[departure] = lease
+        self._pace.leave(permit, lease.lease_terms.spacing * slower)
+        self._under_way[permit] = lease
         getting = self._getting is not None and not self._getting.done()
-        if departure.allowed > lease.ends - _AHEAD and lease.renewals < _RENEWALS and not getting:
+        if permit.allowed > lease.ends - _AHEAD and lease.renewals < _RENEWALS and not getting:
             self._getting = self._soon(self._renew(lease))
 
-    def may_send(self, departure: Departure) -> bool:
+    def may_send(self, permit: Permit) -> bool:
         """Is the lease that a request was allowed under still this process's? Not when it was stopped meanwhile."""
-        lease = self._under_way.get(departure)
+        lease = self._under_way.get(permit)
         return lease is not None and lease is self._lease and clock.seconds() < lease.ends
 
-    def answered(self, departure: Departure) -> None:
-        self._pace.answered(departure, clock.seconds())
-        self._under_way.pop(departure, None)
+    def answered(self, permit: Permit) -> None:
+        self._pace.answered(permit, clock.seconds())
+        self._under_way.pop(permit, None)
 
-    async def look(self) -> Terms:
+    async def look(self) -> LeaseTerms:
         """What the bucket grants. Raises BucketError when it is missing, switched off or would never refill."""
         have = await self._read()
         self.id = str(have.id)
-        return _terms(have)
+        return _lease_terms(have)
 
     async def close(self) -> None:
         """Gives back what is left of a lease, for the next process or run.
@@ -350,8 +350,8 @@ class Asker:
         lease = self._lease
         if lease is not None and lease.renewals < _RENEWALS:
             # A renewal counts from when it is asked for: not before the next request comes within the lease.
-            ready = self._pace.ready_at(clock.seconds(), lease.terms.spacing * slower)
-            reach = lease.terms.lease - lease.terms.spacing - _ROOM
+            ready = self._pace.ready_at(clock.seconds(), lease.lease_terms.spacing * slower)
+            reach = lease.lease_terms.lease - lease.lease_terms.spacing - _ROOM
             await self._sleep(max(0.0, ready - reach + _STAGGER - clock.seconds()))
             if await self._renew(lease):
                 return
@@ -363,7 +363,7 @@ class Asker:
             asked = clock.seconds()
             if lease is not self._lease or asked >= lease.free_at:
                 return False
-            await self._answer(partial(self._hold, lease.terms.slots))
+            await self._answer(partial(self._hold, lease.lease_terms.slots))
             answered = clock.seconds()
             if answered >= lease.free_at:  # it may be somebody else's, who keeps it a little longer now
                 return False
@@ -399,7 +399,7 @@ class Asker:
 
     def _free_from(self, lease: _Lease) -> float:
         """When another process may send its first request."""
-        now, apart = clock.seconds(), lease.terms.spacing
+        now, apart = clock.seconds(), lease.lease_terms.spacing
         return max(self._pace.free_from(now, apart), now + apart if self._under_way else 0.0)
 
     async def _ask(self) -> None:
@@ -411,8 +411,8 @@ class Asker:
         await self._give_back()
         while True:
             have = await self._read()
-            terms = _terms(have)
-            if not terms.fit:
+            lease_terms = _lease_terms(have)
+            if not lease_terms.fit:
                 raise BucketError(f"rate bucket {self.name!r} was changed to what no rate makes; {_MEND}")
             if (free_in := self._free_in(have)) > 0:
                 if free_in > _LOOK_AGAIN:  # somebody else is having a turn
@@ -422,9 +422,9 @@ class Asker:
                 if free_in > _LOOK_AGAIN:
                     continue
             asked = clock.seconds()
-            reply = await self._answer(partial(self._increment, terms.slots))
+            reply = await self._answer(partial(self._increment, lease_terms.slots))
             if reply is _Reply.GRANTED:
-                self._lease = lease = _Lease(terms, asked)
+                self._lease = lease = _Lease(lease_terms, asked)
                 self._had_its_turn = True
                 self._soon(self._watch(lease))
                 self._soon(self._compare_clocks(asked, lease))
@@ -457,7 +457,7 @@ class Asker:
         except BucketError:
             self._lease = None
             raise
-        if lease is not None and lease is self._lease and not lease.terms.same_as(_terms(have)):
+        if lease is not None and lease is self._lease and not lease.lease_terms.same_as(_lease_terms(have)):
             self._lease = None
         assert have.updated is not None
         self._clock.compare(have.updated, asked, clock.seconds())
@@ -490,7 +490,7 @@ class Asker:
                 return
             try:
                 with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
-                    await self._hold(math.ceil(seconds * lease.terms.decay))
+                    await self._hold(math.ceil(seconds * lease.lease_terms.decay))
                 return
             except (httpx.HTTPError, BucketError) as error:
                 busy = isinstance(error, httpx.HTTPStatusError) and error.response.status_code in _BUSY
@@ -548,53 +548,53 @@ class Asker:
 class Bucket:
     """What one source may spend: its own bucket and, if there is one, that of all sources together."""
 
-    def __init__(self, askers: Sequence[Asker]):
-        self._askers = askers
+    def __init__(self, allowances: Sequence[Allowances]):
+        self._askers = allowances
         self._turn = asyncio.Lock()
 
-    async def leave(self, slower: Callable[[], float] = lambda: 1.0) -> Departure:
+    async def leave(self, slower: Callable[[], float] = lambda: 1.0) -> Permit:
         """Waits until a request may leave, in the order of asking; `slower` > 1 keeps so many times the distance.
 
         That is asked again while it waits: after a pause the rate grows. The caller tells when the request is sent,
         and when its answer begins or nothing more can come. Raises BucketError.
         """
         async with AsyncExitStack() as stack:
-            for asker in self._askers:
-                stack.enter_context(asker.waiting())
+            for allowance in self._askers:
+                stack.enter_context(allowance.waiting())
             await stack.enter_async_context(self._turn)
             while True:
                 times = slower()
-                ready = [asker.ready_at(times) for asker in self._askers]
+                ready = [allowance.ready_at(times) for allowance in self._askers]
                 if None in ready:
-                    asker = self._askers[ready.index(None)]
-                    if not await asker.rest(slower):
-                        await asker.lease(times)
+                    allowance = self._askers[ready.index(None)]
+                    if not await allowance.rest(slower):
+                        await allowance.lease(times)
                 elif (wait := max(at for at in ready if at is not None) - clock.seconds()) > 0:
                     await asyncio.sleep(min(wait, _LOOK_AGAIN))
                 else:
-                    departure = Departure(clock.seconds())
-                    for asker in self._askers:
-                        asker.leave(departure, times)
-                    return departure
+                    permit = Permit(clock.seconds())
+                    for allowance in self._askers:
+                        allowance.leave(permit, times)
+                    return permit
 
     @property
     def ids(self) -> dict[str, str]:
         """The ids of its limits in the Prefect server's database, by name."""
-        return {asker.name: asker.id for asker in self._askers if asker.id}
+        return {allowance.name: allowance.id for allowance in self._askers if allowance.id}
 
-    def may_send(self, departure: Departure) -> bool:
-        """May the request of a departure be sent this moment? Not when this process was stopped since it was let go."""
-        return all(asker.may_send(departure) for asker in self._askers)
+    def may_send(self, permit: Permit) -> bool:
+        """May the request of a permit be sent this moment? Not when this process was stopped since it was let go."""
+        return all(allowance.may_send(permit) for allowance in self._askers)
 
-    def sent(self, departure: Departure) -> None:
-        """The request of a departure has been sent, by now at the latest."""
-        departure.sent = departure.sent or clock.seconds()
+    def sent(self, permit: Permit) -> None:
+        """The request of a permit has been sent, by now at the latest."""
+        permit.sent = permit.sent or clock.seconds()
 
-    def answered(self, departure: Departure) -> None:
+    def answered(self, permit: Permit) -> None:
         """Its answer has begun, or it is known that it was not sent or that none will come."""
-        for asker in self._askers:
-            asker.answered(departure)
+        for allowance in self._askers:
+            allowance.answered(permit)
 
     async def close(self) -> None:
-        for asker in self._askers:
-            await asker.close()
+        for allowance in self._askers:
+            await allowance.close()

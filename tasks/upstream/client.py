@@ -20,16 +20,16 @@ import httpx
 
 from config.models import Retries, Source
 from tasks import clock
-from tasks.domain.errors import AbsentError, FetchError, HealingError, HeldError, LedgerError, RefusedError
+from tasks.domain.errors import AbsentError, FetchError, HealingError, LedgerError, PausedError, RefusedError
 from tasks.domain.limits.pauses import LONGEST_ASKED
-from tasks.domain.limits.rates import Departure
+from tasks.domain.limits.rates import Permit
 from tasks.domain.plan.lanes import LATENCY
 from tasks.domain.reasons import Limit, Reason
 from tasks.upstream.buckets import Bucket
 from tasks.upstream.commands import Prepared
 from tasks.upstream.downloads import ACCEPTED, TooLargeError, UnpackError, read_beginning, read_body
 from tasks.upstream.outage import Outage
-from tasks.upstream.rate_limiter import WORTH_WAITING, Gate, Pass
+from tasks.upstream.rate_limiter import WORTH_WAITING, Admission, RateLimiter
 from tasks.upstream.refusals import BEGINNING, challenge_with_200, failure_of
 
 log = logging.getLogger(__name__)
@@ -56,8 +56,8 @@ class _Attempts:
     spent: int = 0
     too_fast: int = 0
     refusal: RefusedError | None = None
-    gate: Gate = field(kw_only=True)  # of the address that is asked
-    entered: Pass = field(default_factory=Pass)  # the probe that it is, until it is refused or settled
+    limiter: RateLimiter = field(kw_only=True)  # of the address that is asked
+    entered: Admission = field(default_factory=Admission)  # the probe that it is, until it is refused or settled
     asked: datetime = field(default_factory=lambda: datetime.now(UTC))  # the last time
 
 
@@ -79,7 +79,7 @@ class SourceClient:
         name: str,
         settings: Source,
         bucket: Bucket,
-        gate: Gate,
+        limiter: RateLimiter,
         latency: float = LATENCY,
         transport: httpx.AsyncBaseTransport | None = None,
         outage: Outage | None = None,
@@ -87,7 +87,7 @@ class SourceClient:
         self.name = name
         self.settings = settings
         self.bucket = bucket
-        self.gate = gate
+        self.limiter = limiter
         self.latency = latency  # seconds from sending a request to having the body, a running mean
         self._outage = outage
         self.left: Callable[[str], None] = lambda source: None  # is told of every request that leaves
@@ -95,7 +95,7 @@ class SourceClient:
         self._attempts: dict[str, _Attempts] = {}  # by URL, of files that are not settled: a pause can part them
         self._connections = asyncio.Semaphore(settings.connections)
         self._processes = asyncio.Semaphore(settings.processes)
-        self._gates = {name: gate}  # by the name of the address
+        self._limiters = {name: limiter}  # by the name of the address
         self._unreachable: Counter[str] = Counter()  # by that name
         self._http = httpx.AsyncClient(
             verify=_tls(),
@@ -116,7 +116,7 @@ class SourceClient:
         *,
         command: Prepared | None = None,
         max_bytes: int = _LARGEST,
-        variant: str = "",
+        own_address: str = "",
         proves_absence: bool = True,
     ) -> Fetched:
         """The body of `path`, or of a `command`, after `check` has found nothing wrong with it (or raised what is).
@@ -125,7 +125,7 @@ class SourceClient:
         `variant` is the name of a base URL that is not the source's own: a refusal pauses it alone.
 
         Asks again, up to `retries.attempts` times in all, for what can heal; waiting for a pause to end is no attempt,
-        and neither is a 429. Raises HeldError when the source or the scraper is to be left alone for longer than it
+        and neither is a 429. Raises PausedError when the source or the scraper is to be left alone for longer than it
         is worth waiting, and FetchError, with `requests`, how often the site was asked. What an answer says of its file
         alone (AbsentError) is no failure of the scraper, unless it is asked in a way that proves no absence. A probe
         that can heal stays one while it asks again: no other file probes meanwhile. Of a body no more is read than
@@ -136,7 +136,7 @@ class SourceClient:
         """
         settings = settings or self.settings
         url = settings.base_url.rstrip("/") + path if command is None else path
-        attempts = self._attempts.setdefault(url, _Attempts(gate=self._gate_of(variant)))
+        attempts = self._attempts.setdefault(url, _Attempts(limiter=self._limiter_of(own_address)))
         try:
             while True:
                 try:
@@ -145,7 +145,7 @@ class SourceClient:
                     return fetched
                 except _NotSentError:
                     continue
-                except HeldError as error:
+                except PausedError as error:
                     error.refusal, error.refusals = attempts.refusal, attempts.spent
                     raise
                 except RefusedError as error:
@@ -160,9 +160,9 @@ class SourceClient:
                     if not isinstance(error, HealingError) or attempts.spent >= settings.retries.attempts:
                         error.requests = attempts.requests
                         if isinstance(error, AbsentError) and proves_absence:
-                            attempts.gate.answered(scraper, attempts.asked)
+                            attempts.limiter.answered(scraper, attempts.asked)
                         else:
-                            attempts.gate.failed(
+                            attempts.limiter.failed(
                                 scraper,
                                 str(error),
                                 attempts.asked,
@@ -178,8 +178,8 @@ class SourceClient:
 
     def _give_up(self, attempts: _Attempts) -> None:
         """The file is no probe any more: another one may be."""
-        attempts.gate.give_up(attempts.entered)
-        attempts.entered = Pass()
+        attempts.limiter.give_up(attempts.entered)
+        attempts.entered = Admission()
 
     async def _ask(
         self,
@@ -191,92 +191,90 @@ class SourceClient:
         command: Prepared | None,
         max_bytes: int,
     ) -> Fetched:
-        """One request, when the gate, a connection and the bucket let it go; its outcome is told to the gate.
+        """Sends one request when the rate limiter, a connection and the bucket allow it, and reports its outcome.
 
         A command goes when its requests may all have left, and is not slower for what the source's latency is.
         """
         requests = command.command.requests if command else 1
         lasts = command.command.timeout if command else timedelta(seconds=settings.timeouts.total)
         async with self._processes if command else self._connections:
-            departure = await self._leave(scraper, requests, lasts, attempts)
+            permit = await self._leave(scraper, requests, lasts, attempts)
             attempts.asked = asked = datetime.now(UTC)
             try:
                 self.left(self.name)
                 attempts.requests += requests
                 if command:
-                    self.bucket.answered(departure)  # its pace while it runs is its own
+                    self.bucket.answered(permit)  # its pace while it runs is its own
                     bodies = await command.run()
                 else:
-                    bodies = [await self._get(url, departure, settings, max_bytes)]
+                    bodies = [await self._get(url, permit, settings, max_bytes)]
                 for body in bodies:
                     check(body)
             except _NotSentError:
                 attempts.requests -= requests
                 raise
             except RefusedError as error:
-                attempts.gate.refused(error, asked)
+                attempts.limiter.refused(error, asked)
                 self._give_up(attempts)
                 raise
             finally:
-                self.bucket.answered(departure)
-            assert departure.sent is not None
-            seconds = clock.seconds() - departure.sent
+                self.bucket.answered(permit)
+            assert permit.sent is not None
+            seconds = clock.seconds() - permit.sent
             if command is None:
                 self.latency += _LATENCY_WEIGHT * (seconds - self.latency)
-            self._unreachable[attempts.gate.source] = 0
+            self._unreachable[attempts.limiter.source] = 0
             self._succeeded(scraper, attempts)
             return Fetched(bodies, attempts.requests, seconds, asked)
 
     def _succeeded(self, scraper: str, attempts: _Attempts) -> None:
-        """Tells the gate. A ledger that cannot be told ends the asking, and costs no body that is there already."""
-        entered, attempts.entered = attempts.entered, Pass()
+        """Tells the rate limiter. If the ledger cannot be written, no more is asked for, and this body is kept."""
+        entered, attempts.entered = attempts.entered, Admission()
         try:
-            attempts.gate.succeeded(scraper, attempts.asked)
-            attempts.gate.give_up(entered)
+            attempts.limiter.succeeded(scraper, attempts.asked)
+            attempts.limiter.give_up(entered)
         except LedgerError as error:
             if self._outage is None:
                 raise
             self._outage.end_by(error)
 
-    async def _leave(self, scraper: str, requests: int, lasts: timedelta, attempts: _Attempts) -> Departure:
+    async def _leave(self, scraper: str, requests: int, lasts: timedelta, attempts: _Attempts) -> Permit:
         """Waits until so many requests may leave, and gives the last one."""
-        gate = attempts.gate
+        limiter = attempts.limiter
         while True:
             if self._outage:
                 await self._outage.over()
             if not attempts.entered.probes:
-                attempts.entered = await gate.enter(scraper, requests)
-            departure = await self.bucket.leave(gate.slower)
+                attempts.entered = await limiter.enter(scraper, requests)
+            permit = await self.bucket.leave(limiter.slower)
             for _ in range(requests - 1):
-                self.bucket.answered(departure)
+                self.bucket.answered(permit)
                 self.left(self.name)
-                departure = await self.bucket.leave(gate.slower)
-            confirmed: Pass | None = None
+                permit = await self.bucket.leave(limiter.slower)
+            confirmed: Admission | None = None
             try:
                 if why := self.why_not():
                     now = datetime.now(UTC)
-                    raise HeldError(Reason(Limit.LEASE, why, now), now)
+                    raise PausedError(Reason(Limit.LEASE, why, now), now)
                 if self._outage and self._outage.reason:  # since it waited for the bucket
                     self._give_up(attempts)
                 else:
-                    confirmed = gate.confirm(scraper, attempts.entered, lasts)
+                    confirmed = limiter.confirm(scraper, attempts.entered, lasts)
             finally:
                 if not confirmed:
-                    self.bucket.answered(departure)  # it does not leave
-            attempts.entered = confirmed or Pass()
+                    self.bucket.answered(permit)  # it does not leave
+            attempts.entered = confirmed or Admission()
             if confirmed:
-                return departure
+                return permit
 
-    async def _get(self, url: str, departure: Departure, settings: Source, max_bytes: int) -> bytes:
+    async def _get(self, url: str, permit: Permit, settings: Source, max_bytes: int) -> bytes:
         async def note(event: str, _: dict[str, Any]) -> None:
-            if event.endswith("send_request_headers.started") and (
-                self.why_not() or not self.bucket.may_send(departure)
-            ):
+            if event.endswith("send_request_headers.started") and (self.why_not() or not self.bucket.may_send(permit)):
                 raise _NotSentError
             if event.endswith("send_request_headers.complete"):
-                self.bucket.sent(departure)
+                self.bucket.sent(permit)
             if event.endswith("receive_response_headers.complete"):
-                self.bucket.answered(departure)
+                self.bucket.answered(permit)
 
         timeouts = settings.timeouts
         phases = httpx.Timeout(timeouts.read, connect=timeouts.connect)
@@ -311,17 +309,17 @@ class SourceClient:
 
     def _note_unreachable(self, error: FetchError, attempts: _Attempts) -> None:
         """Several files in a row without a connection, or a probe: it is the source, and its other files can wait."""
-        name = attempts.gate.source
+        name = attempts.limiter.source
         is_unreachable = isinstance(error, HealingError) and error.unreachable
         self._unreachable[name] = self._unreachable[name] + 1 if is_unreachable else 0
         if self._unreachable[name] >= (1 if name in attempts.entered.probes else _UNREACHABLE_AFTER):
-            attempts.gate.refused(RefusedError(str(error)), datetime.now(UTC))
+            attempts.limiter.refused(RefusedError(str(error)), datetime.now(UTC))
 
-    def _gate_of(self, variant: str) -> Gate:
-        name = variant or self.name
-        if name not in self._gates:
-            self._gates[name] = self.gate.beside(name)
-        return self._gates[name]
+    def _limiter_of(self, own_address: str) -> RateLimiter:
+        name = own_address or self.name
+        if name not in self._limiters:
+            self._limiters[name] = self.limiter.beside(name)
+        return self._limiters[name]
 
 
 def _backoff(retries: Retries, attempt: int, asked: timedelta | None) -> float:

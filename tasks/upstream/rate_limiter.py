@@ -12,12 +12,12 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from config.models import BreakerRules, Maintenance, Source
-from tasks.domain.errors import HeldError, RefusedError
+from tasks.domain.errors import PausedError, RefusedError
 from tasks.domain.flags.maintenance import window_at
-from tasks.domain.limits import pauses as holds
-from tasks.domain.limits.pauses import Hold, Phase
+from tasks.domain.limits import pauses as pauses
+from tasks.domain.limits.pauses import Pause, Phase
 from tasks.domain.limits.rates import spacing
-from tasks.domain.plan.plan import why_held, why_waiting
+from tasks.domain.plan.plan import why_paused, why_waiting
 from tasks.domain.reasons import Limit
 from tasks.ledger import Ledger
 
@@ -29,13 +29,13 @@ _RAMP_REQUESTS = 8  # the ramp of a slow source lasts so many requests
 
 
 @dataclass(frozen=True, slots=True)
-class Pass:
+class Admission:
     """A request may go, and as whose probe: each by its claim, a time at which it is given up."""
 
     probes: Mapping[str, datetime] = field(default_factory=dict)
 
 
-class Gate:
+class RateLimiter:
     """The holds of one source, or a variant of it, and of its scrapers.
 
     Time is the real clock: a refusal is a fact of today.
@@ -48,7 +48,7 @@ class Gate:
         breaker: BreakerRules,
         ledger: Ledger,
         maintenance: Sequence[Maintenance] = (),
-        longest_probe: timedelta = holds.LONGEST_ASKED,
+        longest_probe: timedelta = pauses.LONGEST_ASKED,
     ):
         self.source = source
         self._settings = settings
@@ -59,71 +59,75 @@ class Gate:
         self._apart = timedelta(seconds=spacing(settings.rates))
         self._ahead = settings.connections  # requests that may wait for the bucket when a probe comes to it
         self._ramp = max(settings.backoff.ramp, _RAMP_REQUESTS * self._apart)
-        self._known: dict[str, Hold] = {}
+        self._known: dict[str, Pause] = {}
         self._read_at = float("-inf")
         self._longest_probe = longest_probe
 
-    def beside(self, variant: str) -> Gate:
+    def beside(self, own_address: str) -> RateLimiter:
         """That of the same source under another address, which is paused by its own refusals only."""
-        return Gate(variant, self._settings, self._breaker, self._ledger, self._maintenance, self._longest_probe)
+        return RateLimiter(
+            own_address, self._settings, self._breaker, self._ledger, self._maintenance, self._longest_probe
+        )
 
-    async def enter(self, scraper: str, requests: int = 1) -> Pass:
-        """Waits out a short pause. Raises HeldError for a long one, and while somebody else's probe takes long.
+    async def enter(self, scraper: str, requests: int = 1) -> Admission:
+        """Waits out a short pause. Raises PausedError for a long one, and while somebody else's probe takes long.
 
         A probe is claimed for as long as so many requests may have to wait for the bucket. The loop is no retry: it
         waits for what other processes do, and gives up for reasons of its own.
         """
-        patience = holds.PROBE_PATIENCE + (self._ahead + requests) * self._apart
+        patience = pauses.PROBE_PATIENCE + (self._ahead + requests) * self._apart
         waited_since = _now()
         while True:
             now = _now()
-            held = [hold for hold in map(self.hold, (self.source, scraper)) if hold.phase(now) is not Phase.CLOSED]
-            if not held:
-                return Pass()
-            for hold in held:
-                assert hold.until is not None
-                if hold.until - now > WORTH_WAITING:
-                    limit = Limit.BACKOFF if hold.name == self.source else Limit.BREAKER
-                    raise HeldError(why_held(hold, limit), hold.until)
-            if all(hold.may_probe(now) for hold in held):
-                claims = {hold.name: self._claim(hold.name, patience) for hold in held}
-                entered = Pass({name: claim for name, claim in claims.items() if claim})
-                if len(entered.probes) == len(held):
-                    log.info("%s is asked again, once: %s", self.source, held[0].reason)
+            paused = [
+                pause for pause in map(self.pause, (self.source, scraper)) if pause.phase(now) is not Phase.CLOSED
+            ]
+            if not paused:
+                return Admission()
+            for pause in paused:
+                assert pause.until is not None
+                if pause.until - now > WORTH_WAITING:
+                    limit = Limit.BACKOFF if pause.name == self.source else Limit.BREAKER
+                    raise PausedError(why_paused(pause, limit), pause.until)
+            if all(pause.may_probe(now) for pause in paused):
+                claims = {pause.name: self._claim(pause.name, patience) for pause in paused}
+                entered = Admission({name: claim for name, claim in claims.items() if claim})
+                if len(entered.probes) == len(paused):
+                    log.info("%s is asked again, once: %s", self.source, paused[0].reason)
                     return entered
                 self.give_up(entered)
             elif now - waited_since > WORTH_WAITING:
-                probed = next((hold for hold in held if not hold.may_probe(now)), held[0])
+                probed = next((pause for pause in paused if not pause.may_probe(now)), paused[0])
                 waiting = why_waiting(probed, now)
-                raise HeldError(waiting, waiting.until or now + WORTH_WAITING)
+                raise PausedError(waiting, waiting.until or now + WORTH_WAITING)
             await asyncio.sleep(0.1)
 
     def slower(self) -> float:
         """How many times as far apart as the rate asks for requests are at this moment."""
-        return self.hold(self.source).slower(_now(), self._ramp)
+        return self.pause(self.source).slower(_now(), self._ramp)
 
-    def confirm(self, scraper: str, entered: Pass, lasts: timedelta) -> Pass | None:
+    def confirm(self, scraper: str, entered: Admission, lasts: timedelta) -> Admission | None:
         """May a request that was let in, and waited for the bucket, still go? A probe is claimed again while it lasts.
 
         None: something is held meanwhile, or a claim has lapsed and is somebody else's; all claims are given up then.
         """
         probes: dict[str, datetime] = {}
         for name in dict.fromkeys((self.source, scraper)):
-            phase, mine = self.hold(name).phase(_now()), entered.probes.get(name)
+            phase, mine = self.pause(name).phase(_now()), entered.probes.get(name)
             if mine is None and phase is Phase.CLOSED:
                 continue
-            claim = mine and phase is Phase.HALF_OPEN and self._claim(name, lasts + holds.PROBE_PATIENCE, mine)
+            claim = mine and phase is Phase.HALF_OPEN and self._claim(name, lasts + pauses.PROBE_PATIENCE, mine)
             if not claim:
-                self.give_up(Pass({**entered.probes, **probes}))
+                self.give_up(Admission({**entered.probes, **probes}))
                 return None
             probes[name] = claim
-        return Pass(probes)
+        return Admission(probes)
 
-    def hold(self, name: str) -> Hold:
+    def pause(self, name: str) -> Pause:
         """What the ledger said, at most half a second ago; or a maintenance window, if that lasts longer."""
         if time.monotonic() - self._read_at > _FRESH:
             self._known, self._read_at = self._ledger.breakers.now(), time.monotonic()
-        known = self._trusted(self._known.get(name) or Hold(name))
+        known = self._trusted(self._known.get(name) or Pause(name))
         window = (
             window_at(self._maintenance, (name.partition("@")[0], self.source.partition("@")[0]), _now())
             if self._maintenance
@@ -133,13 +137,13 @@ class Gate:
             return known
         return window
 
-    def refused(self, error: RefusedError, asked: datetime) -> Hold:
+    def refused(self, error: RefusedError, asked: datetime) -> Pause:
         """The source has refused a request that was sent at `asked`."""
-        before = self.hold(self.source)
+        before = self.pause(self.source)
         after = self._change(
             self.source,
-            lambda hold: holds.refused(
-                hold,
+            lambda pause: pauses.refused(
+                pause,
                 self._rules,
                 asked,
                 _now(),
@@ -157,62 +161,62 @@ class Gate:
         """A file of a scraper could not be had: the scraper's failure, not the source's refusal, if it `answered`."""
         if answered:
             self._answered(asked)
-        after = self._change(scraper, lambda hold: holds.failed(hold, self._breaker, asked, _now(), reason))
+        after = self._change(scraper, lambda pause: pauses.failed(pause, self._breaker, asked, _now(), reason))
         if after.phase(_now()) is Phase.OPEN:
             log.warning("breaker of %s open until %s: %s", scraper, f"{after.until:%H:%M:%S}", after.reason)
 
     def succeeded(self, scraper: str, asked: datetime) -> None:
         self._answered(asked)
-        hold = self.hold(scraper)
-        if hold.until is not None or hold.failures:
-            self._change(scraper, lambda hold: holds.succeeded(hold, asked, _now()))
+        pause = self.pause(scraper)
+        if pause.until is not None or pause.failures:
+            self._change(scraper, lambda pause: pauses.succeeded(pause, asked, _now()))
 
     def answered(self, scraper: str, asked: datetime) -> None:
         """The source has said something of one file: the scraper has neither failed nor succeeded, but it works."""
         self._answered(asked)
-        if self.hold(scraper).until is not None:
-            self._change(scraper, lambda hold: holds.succeeded(hold, asked, _now()))
+        if self.pause(scraper).until is not None:
+            self._change(scraper, lambda pause: pauses.succeeded(pause, asked, _now()))
 
-    def give_up(self, entered: Pass) -> None:
+    def give_up(self, entered: Admission) -> None:
         """The probes that were to be made will not be: somebody else may."""
         for name, claim in entered.probes.items():
             self._change(name, partial(_without, claim))
 
-    def _trusted(self, known: Hold) -> Hold:
+    def _trusted(self, known: Pause) -> Pause:
         """Ends a hold that a wrong clock made, for everybody."""
         is_source = known.name == self.source
-        longest = holds.longest_pause(self._rules) if is_source else holds.longest_break(self._breaker)
-        if holds.believed(known, longest, _now(), self._longest_probe) == known:
+        longest = pauses.longest_pause(self._rules) if is_source else pauses.longest_break(self._breaker)
+        if pauses.believed(known, longest, _now(), self._longest_probe) == known:
             return known
         ahead = [at for at in (known.until, known.probe_until, known.resumed_at, *known.failures) if at]
         log.warning("%s: %s is further ahead than it can be; not believed", known.name, max(ahead))
-        return self._change(known.name, lambda hold: holds.believed(hold, longest, _now(), self._longest_probe))
+        return self._change(known.name, lambda pause: pauses.believed(pause, longest, _now(), self._longest_probe))
 
     def _answered(self, asked: datetime) -> None:
-        if self.hold(self.source).until is not None:
-            self._change(self.source, lambda hold: holds.succeeded(hold, asked, _now()))
+        if self.pause(self.source).until is not None:
+            self._change(self.source, lambda pause: pauses.succeeded(pause, asked, _now()))
 
     def _claim(self, name: str, patience: timedelta, mine: datetime | None = None) -> datetime | None:
         claimed: datetime | None = None
 
-        def claim(hold: Hold) -> Hold:
+        def claim(pause: Pause) -> Pause:
             nonlocal claimed
             now = _now()
-            if not hold.may_probe(now, mine):
-                return hold
+            if not pause.may_probe(now, mine):
+                return pause
             claimed = now + patience
-            return replace(hold, probe_until=claimed)
+            return replace(pause, probe_until=claimed)
 
         self._change(name, claim)
         return claimed
 
-    def _change(self, name: str, change: Callable[[Hold], Hold]) -> Hold:
+    def _change(self, name: str, change: Callable[[Pause], Pause]) -> Pause:
         self._known[name] = self._ledger.breakers.change(name, change)
         return self._known[name]
 
 
-def _without(claim: datetime, hold: Hold) -> Hold:
-    return replace(hold, probe_until=None) if hold.probe_until == claim else hold
+def _without(claim: datetime, pause: Pause) -> Pause:
+    return replace(pause, probe_until=None) if pause.probe_until == claim else pause
 
 
 def _now() -> datetime:

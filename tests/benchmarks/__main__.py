@@ -21,7 +21,7 @@ from deployments.sandbox.process import SandboxProcess
 from deployments.setup.prefect_server import set_up_buckets
 from flows.reconcile import reconcile
 from tasks.answers.report import Report
-from tasks.domain.assess.assessment import expected_cells, take_survey
+from tasks.domain.assess.assessment import assess, expected_cells
 from tasks.domain.expected.cells import Selection
 from tasks.domain.expected.games import Game, GameStatus
 from tasks.domain.plan.plan import make_plan
@@ -65,8 +65,8 @@ def _growth_of_the_plan() -> Table:
         schedules = {"espn_scoreboard": _games(games), "nba_schedule": _games(games)}
         begun = time.perf_counter()
         cells = expected_cells(config, schedules, Selection(), NOW)
-        survey = take_survey(config, cells, {}, {}, check_ids(config), NOW)
-        make_plan(config, survey.gaps({}), NOW)
+        assessment = assess(config, cells, {}, {}, check_ids(config), NOW)
+        make_plan(config, assessment.gaps({}), NOW)
         seconds = time.perf_counter() - begun
         table.add_row(f"{len(cells):,}", f"{seconds:.2f}", f"{seconds / len(cells) * 1e6:.1f}")
     return table

@@ -50,17 +50,17 @@ def the_mix(seed: int) -> list[Fill]:
 def bounds(fills: Sequence[Fill], rates: Mapping[str, Rate], latency: float) -> Bounds:
     """What no dispatcher can beat at these rates with this latency (seconds)."""
     each = {name: rate.seconds / rate.requests for name, rate in rates.items()}
-    held = {
+    paused = {
         fill.id: max(len(fill.gaps) - rates[fill.source].requests, 0) * each[fill.source] + latency for fill in fills
     }
-    makespan = max(sum(held.values()) / WORKERS, max(held.values()))
+    makespan = max(sum(paused.values()) / WORKERS, max(paused.values()))
     weighted = 0.0
     for source, rate in rates.items():
         some = [fill for fill in fills if fill.source == source]
         ahead = rate.seconds - latency  # N requests leave at once, and the last answer takes its time
         makespan = max(makespan, sum(len(fill.gaps) for fill in some) * each[source] - ahead)
         weighted += _smith(some, {fill.id: len(fill.gaps) * each[source] for fill in some}, ahead)
-    workers = _smith(fills, {name: seconds / WORKERS for name, seconds in held.items()})
+    workers = _smith(fills, {name: seconds / WORKERS for name, seconds in paused.items()})
     return Bounds(makespan, max(weighted, workers) / sum(fill.score.total for fill in fills))
 
 

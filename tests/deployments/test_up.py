@@ -137,11 +137,11 @@ def test_one_server_a_database(adce: Callable[..., Any], tmp_path: Path) -> None
 
 def test_the_death_of_who_holds_a_lock_frees_it(tmp_path: Path) -> None:
     lock = tmp_path / "lock"
-    holds = (
+    pauses = (
         "import pathlib, sys, time; from deployments.up.locks import only_one\n"
         "with only_one(pathlib.Path(sys.argv[1]), ''): print('held', flush=True); time.sleep(60)"
     )
-    with subprocess.Popen([sys.executable, "-c", holds, lock], stdout=subprocess.PIPE, cwd=ROOT) as holder:
+    with subprocess.Popen([sys.executable, "-c", pauses, lock], stdout=subprocess.PIPE, cwd=ROOT) as holder:
         assert holder.stdout
         holder.stdout.readline()
         with pytest.raises(AdceError, match=f"process {holder.pid}; wait"), only_one(lock, "wait"):

@@ -7,9 +7,9 @@ from tasks.domain.errors import (
     AdceError,
     FetchError,
     HealingError,
-    HeldError,
     LakeError,
     NoObjectError,
+    PausedError,
     Reach,
     RefusedError,
     UnfinishedError,
@@ -61,5 +61,5 @@ def test_an_unfinished_document_comes_with_its_error() -> None:
 
 def test_what_is_held_says_by_which_limit_and_until_when() -> None:
     reason = Reason(Limit.BACKOFF, "source paused", NOW, "espn")
-    error = HeldError(reason, NOW)
+    error = PausedError(reason, NOW)
     assert (str(error), error.reason, error.until) == ("source paused", reason, NOW)

@@ -44,7 +44,7 @@ def test_a_site_in_trouble_is_asked_once_a_pause_and_no_file_counts_as_absent_ho
         assert ledger.absences.now() == {}
         sites.clear_requests()
         over = datetime.now(UTC) - timedelta(seconds=1)
-        ledger.breakers.change("espn", lambda hold, over=over: replace(hold, until=over))  # type: ignore[misc]
+        ledger.breakers.change("espn", lambda pause, over=over: replace(pause, until=over))  # type: ignore[misc]
     sites.clear_faults()
     assert run_reconcile(as_of=FIRST + 52 * HOUR, **DAY).complete
 
@@ -88,16 +88,16 @@ def test_a_variant_with_its_own_address_that_refuses_is_paused_alone_and_its_fil
         report = run_reconcile(as_of=FIRST, **days)
         assert report.complete
         assert len(report.filled) == len(sites.requests()) == 25
-        holds = ledger.breakers.now()
-        assert holds["espn@new_host"].until is not None
-        assert "espn" not in holds or holds["espn"].until is None
+        pauses = ledger.breakers.now()
+        assert pauses["espn@new_host"].until is not None
+        assert "espn" not in pauses or pauses["espn"].until is None
         told = report.document()["sources"][0]
         assert told["paused_until"] is None
         assert told["breakers"]["espn@new_host"]["phase"] == "open"
     later = run_reconcile(as_of=FIRST, **(days | {"since": date(2025, 12, 1)}))  # nobody is at the new address any more
     assert later.complete
     assert len(later.filled) == 19
-    assert {fill.arm for fill in later.fills} == {""}
+    assert {fill.variant for fill in later.fills} == {""}
 
 
 @pytest.mark.parametrize("fault", ["dense", "bomb", "large", "nan"])

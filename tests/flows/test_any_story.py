@@ -28,7 +28,7 @@ from deployments.sandbox.app import Sandbox
 from deployments.sandbox.corrections import Correction
 from deployments.sandbox.faults import Fault, FaultKind
 from deployments.sandbox.league import League
-from tasks.domain.assess.assessment import Survey
+from tasks.domain.assess.assessment import Assessment
 from tasks.domain.assess.states import LakeObject, State, count_states
 from tasks.domain.expected.cells import Selection
 from tasks.domain.outcomes import RunEnd
@@ -40,7 +40,7 @@ from tasks.run.dispatcher import Dispatcher, End
 from tasks.run.fill import fill_gaps
 from tasks.run.run import Run
 from tasks.upstream.client import SourceClient
-from tasks.upstream.rate_limiter import Gate
+from tasks.upstream.rate_limiter import RateLimiter
 from tests.builders import a_config
 from tests.tasks.test_fetch import FreeBucket
 
@@ -150,12 +150,12 @@ class AnyStory(RuleBasedStateMachine):
     def _ends_well(self) -> None:
         self.now = max(self.now, _BEGIN) + _LONG
         for _ in range(2):  # the second one for what was due to be looked at again when the first had come
-            survey, asked = self._run([], None)
+            assessment, asked = self._run([], None)
             assert max(asked.values(), default=1) == 1, "no file twice in a run"
             self.now += _LONG
-        counts = count_states(status.state for status in survey.statuses.values())
+        counts = count_states(status.state for status in assessment.statuses.values())
         assert counts["present"] == counts["total"] > 2
-        survey, asked = self._run([], None)
+        assessment, asked = self._run([], None)
         assert not asked, "and nothing without a reason"
         for path in self._files():
             assert path.read_bytes().endswith(b"}")
@@ -169,18 +169,18 @@ class AnyStory(RuleBasedStateMachine):
         beside = {"_history", "_adce"}
         return sorted(path for path in lake.rglob("*.json") if path.is_file() and not beside & set(path.parts))
 
-    def _run(self, faults: list[FaultKind], kill_at: int | None) -> tuple[Survey, Counter[str]]:
+    def _run(self, faults: list[FaultKind], kill_at: int | None) -> tuple[Assessment, Counter[str]]:
         self.site.clock = self.now
         self.site.faults = [Fault("espn", kind, share=0.5) for kind in faults]
         before = len(self.site.log)
-        survey = None
+        assessment = None
         with suppress(Killed, BaseExceptionGroup):
-            survey = asyncio.run(_reconcile(self.config, self.site, self.now, Fuse(kill_at)))
-        if survey is not None:
-            counts = count_states(status.state for status in survey.statuses.values())
-            assert counts["total"] == len(survey.statuses) == sum(counts[state.value] for state in State)
-        assert kill_at is not None or survey is not None
-        return survey, Counter(entry.url for entry in list(self.site.log)[before:])  # type: ignore[return-value]
+            assessment = asyncio.run(_reconcile(self.config, self.site, self.now, Fuse(kill_at)))
+        if assessment is not None:
+            counts = count_states(status.state for status in assessment.statuses.values())
+            assert counts["total"] == len(assessment.statuses) == sum(counts[state.value] for state in State)
+        assert kill_at is not None or assessment is not None
+        return assessment, Counter(entry.url for entry in list(self.site.log)[before:])  # type: ignore[return-value]
 
 
 def _config(folder: Path) -> Config:
@@ -202,7 +202,7 @@ def _config(folder: Path) -> Config:
     )
 
 
-async def _reconcile(config: Config, site: Sandbox, now: datetime, fuse: Fuse) -> Survey:
+async def _reconcile(config: Config, site: Sandbox, now: datetime, fuse: Fuse) -> Assessment:
     """The steps of a reconcile."""
     store = KillableStore(config.lake, fuse)
     store.check(create=True)
@@ -216,9 +216,9 @@ async def _reconcile(config: Config, site: Sandbox, now: datetime, fuse: Fuse) -
 
     ledger.database.write = killable  # type: ignore[method-assign]
     run = Run(Session(config, _SPAN, store, ledger, now))
-    gate = Gate("espn", config.sources["espn"], config.reconcile.breaker, ledger)
+    limiter = RateLimiter("espn", config.sources["espn"], config.reconcile.breaker, ledger)
     bucket: Any = FreeBucket()
-    client = SourceClient("espn", config.sources["espn"], bucket, gate, transport=KillableSite(site, fuse))
+    client = SourceClient("espn", config.sources["espn"], bucket, limiter, transport=KillableSite(site, fuse))
     run.sources = {"espn": client}
     leases = run.session.leases
     try:
@@ -232,7 +232,7 @@ async def _reconcile(config: Config, site: Sandbox, now: datetime, fuse: Fuse) -
         leases._ended.set()
         await client.close()
         ledger.close()
-    return look.survey
+    return look.assessment
 
 
 class Here:

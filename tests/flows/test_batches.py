@@ -22,7 +22,7 @@ from flows import by_deployment
 from flows.by_deployment import ByDeployment, hand_over, see_through
 from flows.prefect_run import PrefectRun
 from tasks.domain.expected.cells import Selection, calendar_cells
-from tasks.domain.limits.pauses import Hold
+from tasks.domain.limits.pauses import Pause
 from tasks.domain.outcomes import RunEnd
 from tasks.domain.plan.plan import Fill, Plan
 from tasks.ledger import Ledger
@@ -200,12 +200,12 @@ def test_a_scraper_run_looks_where_the_schedule_of_its_files_is(
 def test_one_request_of_a_scraper_that_is_half_open_is_handed_over_and_the_others_wait(
     ledger: Ledger,
 ) -> None:
-    half_open = Hold("espn_summary", until=datetime.now(UTC) - timedelta(seconds=1), reason="HTTP 500", step=1)
+    half_open = Pause("espn_summary", until=datetime.now(UTC) - timedelta(seconds=1), reason="HTTP 500", step=1)
 
     async def batch() -> tuple[Fill | None, list[Fill]]:
         run = a_run(ledger)
-        gate = SimpleNamespace(hold=lambda name: half_open if name == "espn_summary" else Hold(name))
-        run.sources = {"espn": cast(SourceClient, SimpleNamespace(name="espn", gate=gate, latency=0.5))}
+        limiter = SimpleNamespace(pause=lambda name: half_open if name == "espn_summary" else Pause(name))
+        run.sources = {"espn": cast(SourceClient, SimpleNamespace(name="espn", limiter=limiter, latency=0.5))}
         dispatcher = Dispatcher(run, ByDeployment(PrefectRun(run)))
         dispatcher._add(Plan(tuple(a_fill(n, requests=3) for n in range(3)), ()))
         first = dispatcher._next()

@@ -102,7 +102,7 @@ def test_a_block_page_that_a_script_leaves_pauses_the_source(
     monkeypatch.setenv("THEN", "answer = b'<html><title>Access Denied</title></html>'")
     report = run_reconcile(datasets=["boards"], until=date(2026, 1, 13))
     assert report.filled == []
-    assert report.holds["espn"].phase(datetime.now(UTC)) is Phase.OPEN
+    assert report.pauses["espn"].phase(datetime.now(UTC)) is Phase.OPEN
 
 
 def test_a_run_that_is_stopped_ends_its_scripts(

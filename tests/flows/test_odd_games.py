@@ -103,7 +103,7 @@ def test_one_odd_entry_is_named_and_costs_no_other_game(
     verdict = _examined(key)
     assert re.search(r"1 of \d+ entries cannot be read: \w+: ", verdict.reason)
     games = {game.id for game in verdict.games if f"{game.day}" == "2026-01-13"}
-    stored = {cell.game.id for cell in report.survey.cells.values() if cell.game and cell.key in report.filled}
+    stored = {cell.game.id for cell in report.assessment.cells.values() if cell.game and cell.key in report.filled}
     assert stored == games != set()
 
 
@@ -122,7 +122,7 @@ def test_a_game_that_is_listed_twice_is_expected_as_the_final_one_that_it_is(
     assert report.complete
     played = [game for game in League().on(day, NOW) if game.fate is Fate.PLAYED]
     ids = {game.espn_id if source == "espn" else game.nba_id for game in played}
-    assert {cell.game.id for cell in report.survey.cells.values() if cell.game} == ids
+    assert {cell.game.id for cell in report.assessment.cells.values() if cell.game} == ids
     assert len(report.filled) == 1 + len(ids) * (3 if source == "espn" else 1)
 
 
@@ -154,6 +154,6 @@ def test_a_document_of_another_kind_or_without_its_game_is_not_stored_as_if_it_w
     name = {"espn": "espn_id", "nba_api": "nba_id", "basketball_reference": "br_id"}[settings.source]
     sites.set_faults(settings.source, kind, match=getattr(victim, name))
     report = run_reconcile(datasets=[settings.schedule, dataset], **DAY)
-    stored = {cell.game.id for cell in report.survey.cells.values() if cell.game and cell.key in report.filled}
+    stored = {cell.game.id for cell in report.assessment.cells.values() if cell.game and cell.key in report.filled}
     assert stored == {getattr(game, name) for game in others} != set()
     assert not report.complete

@@ -103,7 +103,7 @@ def test_a_fill_of_a_run_that_was_stopped_asks_for_nothing(
                 here.loop.call_soon(run.shutdown.request, *CANCEL)
                 dispatcher = Dispatcher(run, InProcess(here))
                 await dispatcher.run_all(plan)
-                assert run.session.leases.marks() == {}
+                assert run.session.leases.claims() == {}
                 return {deferral.gap.cell.key: deferral.reason.text for deferral in dispatcher.deferred}
             for _ in range(2):
                 run.shutdown.request(*TERM)

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from config.models import Config
 from tasks.domain.assess.absences import Absence, looked
 from tasks.domain.assess.agreement import Disagreement, believed, compare
-from tasks.domain.assess.assessment import Survey, listed_games, take_survey
+from tasks.domain.assess.assessment import Assessment, assess, listed_games
 from tasks.domain.assess.finality import awaited_again, published_by
 from tasks.domain.assess.states import Examination, LakeObject, State, taken_at, version_of, without_false_time
 from tasks.domain.assess.verdicts import Verdict, partial, whole
@@ -163,20 +163,20 @@ class Lake:
         self.selection = Selection(sources=self.sources, seasons=(SEASON,), since=self.since)
         self.calendar = list(calendar_cells(_config(), OVER, self.selection))
 
-    def run(self, now: datetime, away: str | None = None) -> tuple[Survey, bool]:
+    def run(self, now: datetime, away: str | None = None) -> tuple[Assessment, bool]:
         """Fetches what is missing and what that makes due; says whether the run is green."""
         done: dict[str, bool] = {}
         while True:
-            survey = self.look(now + self.ahead)
-            gaps = [cell for key, cell in survey.cells.items() if survey.statuses[key].state is State.GAP]
+            assessment = self.look(now + self.ahead)
+            gaps = [cell for key, cell in assessment.cells.items() if assessment.statuses[key].state is State.GAP]
             gaps = [cell for cell in gaps if cell.key not in done]
             if not gaps:
                 break
             done |= {cell.key: self._fetch(cell, now, away) for cell in gaps}
         undone = (State.GAP, State.DEFERRED, State.IN_FLIGHT)
-        return survey, all(done.values()) and not any(s.state in undone for s in survey.statuses.values())
+        return assessment, all(done.values()) and not any(s.state in undone for s in assessment.statuses.values())
 
-    def look(self, now: datetime) -> Survey:
+    def look(self, now: datetime) -> Assessment:
         config = _config()
         verdicts = {key: one.verdict for key, one in self.examined.items()}
         games = listed_games(config, self.calendar, verdicts)
@@ -192,7 +192,7 @@ class Lake:
             if seen.fetched and seen.fetched > now + SKEW and key in cells:
                 self.examined[key] = without_false_time(seen, self.objects[key], cells[key], now + SKEW)
         checks = dict.fromkeys(config.datasets, "check")
-        return take_survey(
+        return assess(
             config,
             cells,
             self.objects,

@@ -27,7 +27,7 @@ _EVERY_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class Claim:
     """Another run is at a request: which run, and until when that is known."""
 
     run: str
@@ -36,7 +36,7 @@ class Mark:
 
 
 @dataclass(frozen=True, repr=False)
-class Survey:
+class Assessment:
     """The state of every selected cell at one moment, by key."""
 
     cells: Mapping[str, Cell]
@@ -99,7 +99,7 @@ def listed_games(config: Config, schedules: Iterable[Cell], verdicts: Mapping[st
     return {schedule: each_once(games) for schedule, games in entries.items()}
 
 
-def take_survey(
+def assess(
     config: Config,
     cells: Mapping[str, Cell],
     objects: Mapping[str, LakeObject],
@@ -107,12 +107,12 @@ def take_survey(
     checks: Mapping[str, str],
     now: datetime,
     absences: Mapping[str, Absence] | None = None,
-    marks: Mapping[str, Mark] | None = None,
+    claims: Mapping[str, Claim] | None = None,
     unreadable: Mapping[str, Unreadable] | None = None,
     disagreements: Iterable[Disagreement] = (),
     obstacles: Mapping[str, str] | None = None,
     horizon: datetime | None = None,
-) -> Survey:
+) -> Assessment:
     """The one state of each cell; see states.state_of.
 
     `known` is what was found in each body that was read, and `checks` names each scraper's check; `unreadable` are
@@ -122,7 +122,7 @@ def take_survey(
     No time after the `horizon` is believed: see times.horizon.
     """
     horizon = horizon or now + SKEW
-    absences, marks, unreadable, obstacles = absences or {}, marks or {}, unreadable or {}, obstacles or {}
+    absences, claims, unreadable, obstacles = absences or {}, claims or {}, unreadable or {}, obstacles or {}
     looks = config.reconcile.look_again
     read_from = now + config.reconcile.interval if config.reconcile.examine_at_most else None
     settings = {name: (dataset, checks[name]) for name, dataset in scrapers(config).items()}
@@ -158,12 +158,12 @@ def take_survey(
             ended = None
             if have is not None and current is not None and key not in differences:
                 ended = _taken_after_its_end(cell, dataset, have, current, now, horizon)
-            status = _instead(cell, status, is_good, ended, config, absences, marks, now, horizon)
+            status = _instead(cell, status, is_good, ended, config, absences, claims, now, horizon)
         if is_unread and status.state is State.GAP and status.kind is Kind.INVALID:
             reason = f"to be read anew; a former check found: {status.reason}"
             status = replace(status, state=State.DEFERRED, reason=reason, until=read_from, limit=Limit.EXAMINE_AT_MOST)
         statuses[key] = status
-    return Survey(cells, statuses, now, unseen, never_read, by_former_checks)
+    return Assessment(cells, statuses, now, unseen, never_read, by_former_checks)
 
 
 def _unread(status: Status, refused: Unreadable | None, read_from: datetime | None) -> Status:
@@ -242,7 +242,7 @@ def _instead(
     ended: datetime | None,
     config: Config,
     absences: Mapping[str, Absence],
-    marks: Mapping[str, Mark],
+    claims: Mapping[str, Claim],
     now: datetime,
     horizon: datetime,
 ) -> Status:
@@ -275,6 +275,6 @@ def _instead(
         if is_unavailable and is_good:
             return replace(said, reason=f"{said.reason}; a partial version is kept", partial=True)
         return said
-    if mark := marks.get(cell.work):
-        return replace(gap, state=State.IN_FLIGHT, reason=f"being fetched by {mark.holder}", until=mark.until)
+    if claim := claims.get(cell.work):
+        return replace(gap, state=State.IN_FLIGHT, reason=f"being fetched by {claim.holder}", until=claim.until)
     return gap

@@ -16,7 +16,7 @@ from tasks.domain.errors import SelectionError
 from tasks.domain.expected import seasons
 from tasks.domain.expected.games import Game, GameStatus, was_not_needed
 from tasks.domain.expected.keys import KeyPatterns
-from tasks.domain.flags.rollouts import arm_of, scraper_of, scrapers
+from tasks.domain.flags.rollouts import scraper_of, scrapers, variant_of
 
 
 class Cell(NamedTuple):
@@ -32,12 +32,12 @@ class Cell(NamedTuple):
     fields: Mapping[str, str]
     game: Game | None = None
     cost: int = 1  # requests to the source that it takes
-    arm: str = ""  # the rollout that has reached it
+    variant: str = ""  # the rollout that has reached it
 
     @property
     def scraper(self) -> str:
         """What fetches it; its settings are those of rollout.scrapers."""
-        return scraper_of(self.dataset, self.arm)
+        return scraper_of(self.dataset, self.variant)
 
     @property
     def partition(self) -> str:
@@ -168,11 +168,11 @@ def calendar_cells(config: Config, now: datetime, selection: Selection | None = 
                 if selection.reaches(season, first_day, last_day):
                     due_from = last_day + timedelta(days=1) if dataset.per == "date" else first_day
                     due_at = seasons.eastern_midnight(due_from) + dataset.due_after
-                    arm = _arm(config, name, first_day, fields)
-                    url, cost = ways[scraper_of(name, arm)]
+                    variant = _tally(config, name, first_day, fields)
+                    url, cost = ways[scraper_of(name, variant)]
                     for template in dataset.keys:
                         key = template.format_map(fields)
-                        yield Cell(key, name, season, first_day, last_day, due_at, url, fields, None, cost, arm)
+                        yield Cell(key, name, season, first_day, last_day, due_at, url, fields, None, cost, variant)
 
 
 def why_not_expected(dataset: Dataset, fields: Mapping[str, str], now: datetime) -> str:
@@ -240,18 +240,18 @@ def game_cells(
             types = dataset.season_types
             if season >= dataset.first_season and (types is None or game.season_type in types):
                 due_at = start + dataset.due_after
-                arm = _arm(config, name, day, fields)
-                url, cost = ways[scraper_of(name, arm)]
+                variant = _tally(config, name, day, fields)
+                url, cost = ways[scraper_of(name, variant)]
                 for template in dataset.keys:
                     yield Cell(
-                        template.format_map(fields), name, season, day, day, due_at, url, fields, game, cost, arm
+                        template.format_map(fields), name, season, day, day, due_at, url, fields, game, cost, variant
                     )
 
 
 def usual_way(config: Config, cell: Cell) -> Cell:
     """The same file, asked for as if no rollout had reached it."""
     dataset = config.datasets[cell.dataset]
-    return cell._replace(url=dataset.request, cost=dataset.cost, arm="")
+    return cell._replace(url=dataset.request, cost=dataset.cost, variant="")
 
 
 def _ways(config: Config) -> dict[str, tuple[str, int]]:
@@ -259,8 +259,8 @@ def _ways(config: Config) -> dict[str, tuple[str, int]]:
     return {scraper: (dataset.request, dataset.cost) for scraper, dataset in scrapers(config).items()}
 
 
-def _arm(config: Config, name: str, first_day: date, fields: Mapping[str, str]) -> str:
-    return arm_of(config, name, _partition(name, first_day, fields)) if config.rollout else ""
+def _tally(config: Config, name: str, first_day: date, fields: Mapping[str, str]) -> str:
+    return variant_of(config, name, _partition(name, first_day, fields)) if config.rollout else ""
 
 
 def _partition(name: str, first_day: date, fields: Mapping[str, str]) -> str:

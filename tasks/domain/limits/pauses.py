@@ -29,8 +29,8 @@ class Phase(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
-    """`name` is a source or a dataset; times are of the real clock, never of a back-test's."""
+class Pause:
+    """The pause of a source, or the circuit breaker of a scraper, which `name` says. Times are of the real clock."""
 
     name: str
     until: datetime | None = None
@@ -65,7 +65,7 @@ class Hold:
         return 1 / max((now - self.resumed_at) / ramp, _FIRST_SHARE)
 
 
-class Window(Hold):
+class Window(Pause):
     """A hold that the configuration tells of and no ledger: over when it is over, and no probe after it."""
 
 
@@ -79,32 +79,32 @@ def longest_break(rules: BreakerRules) -> timedelta:
     return max(rules.open_for, rules.longest)
 
 
-def believed(hold: Hold, longest: timedelta, now: datetime, probe: timedelta = LONGEST_ASKED) -> Hold:
+def believed(pause: Pause, longest: timedelta, now: datetime, probe: timedelta = LONGEST_ASKED) -> Pause:
     """The same without what a wrong clock has written: then a probe will tell.
 
     A hold ends no later than after the `longest`, and a probe is given up after `probe`; what has happened is past.
     """
-    if hold.until is not None and hold.until > now + longest:
-        return replace(hold, until=now, probe_until=None)
+    if pause.until is not None and pause.until > now + longest:
+        return replace(pause, until=now, probe_until=None)
     past = now + SKEW
-    if hold.resumed_at is not None and hold.resumed_at > past:
-        hold = replace(hold, resumed_at=None)
-    if hold.probe_until is not None and hold.probe_until > now + probe:
-        hold = replace(hold, probe_until=None)
-    if any(at > past for at in hold.failures):
-        hold = replace(hold, failures=tuple(at for at in hold.failures if at <= past))
-    return hold
+    if pause.resumed_at is not None and pause.resumed_at > past:
+        pause = replace(pause, resumed_at=None)
+    if pause.probe_until is not None and pause.probe_until > now + probe:
+        pause = replace(pause, probe_until=None)
+    if any(at > past for at in pause.failures):
+        pause = replace(pause, failures=tuple(at for at in pause.failures if at <= past))
+    return pause
 
 
-def all_believed(holds: Mapping[str, Hold], config: Config, now: datetime) -> dict[str, Hold]:
+def all_believed(pauses: Mapping[str, Pause], config: Config, now: datetime) -> dict[str, Pause]:
     """The holds of sources, of their variants and of scrapers, by name, as far as they can be believed."""
     breaker = longest_break(config.reconcile.breaker)
-    pauses = {name: longest_pause(source.backoff) for name, source in config.sources.items()}
-    return {name: believed(hold, pauses.get(name.partition("@")[0], breaker), now) for name, hold in holds.items()}
+    longest = {name: longest_pause(source.backoff) for name, source in config.sources.items()}
+    return {name: believed(pause, longest.get(name.partition("@")[0], breaker), now) for name, pause in pauses.items()}
 
 
 def refused(
-    hold: Hold,
+    pause: Pause,
     rules: Backoff,
     asked: datetime,
     now: datetime,
@@ -113,49 +113,49 @@ def refused(
     shut_out: bool = False,
     wait: timedelta | None = None,
     jitter: float = 0.0,
-) -> Hold:
+) -> Pause:
     """A source has refused a request that was sent at `asked`; `wait` is what it said itself, `jitter` 0 to 1.
 
     Requests that were on their way when the pause began, or were sent in it, belong to the same incident: they can
     prolong it to what the source says, and are no further step. Quiet time begins with an answer: a pause that has
     run out says nothing of the source until somebody asks.
     """
-    if hold.until is not None and asked < hold.until:
-        longer = now + wait if wait else hold.until
-        return replace(hold, until=max(hold.until, longer))
-    if hold.resumed_at is not None and asked < hold.resumed_at:
-        return hold  # sent before the source had recovered, answered after
-    quiet = hold.until is None and (hold.resumed_at is None or now >= hold.resumed_at + rules.quiet)
-    step = 0 if quiet else hold.step + 1
+    if pause.until is not None and asked < pause.until:
+        longer = now + wait if wait else pause.until
+        return replace(pause, until=max(pause.until, longer))
+    if pause.resumed_at is not None and asked < pause.resumed_at:
+        return pause  # sent before the source had recovered, answered after
+    quiet = pause.until is None and (pause.resumed_at is None or now >= pause.resumed_at + rules.quiet)
+    step = 0 if quiet else pause.step + 1
     first = rules.shut_out if shut_out else rules.first
-    pause = _doubled(first, step, max(rules.longest, first)) * (1 + rules.jitter * jitter)
-    return Hold(hold.name, now + max(pause, wait or timedelta()), reason, step)
+    lasts = _doubled(first, step, max(rules.longest, first)) * (1 + rules.jitter * jitter)
+    return Pause(pause.name, now + max(lasts, wait or timedelta()), reason, step)
 
 
-def failed(hold: Hold, rules: BreakerRules, asked: datetime, now: datetime, reason: str) -> Hold:
+def failed(pause: Pause, rules: BreakerRules, asked: datetime, now: datetime, reason: str) -> Pause:
     """A scraper could not get a file that it asked for at `asked`."""
-    if hold.until is not None:
-        if asked < hold.until:
-            return hold  # was on its way when the breaker opened
-        step = hold.step + 1
-        return Hold(hold.name, now + _doubled(rules.open_for, step, rules.longest), reason, step)
-    failures = (*(at for at in hold.failures if at > now - rules.window), now)
+    if pause.until is not None:
+        if asked < pause.until:
+            return pause  # was on its way when the breaker opened
+        step = pause.step + 1
+        return Pause(pause.name, now + _doubled(rules.open_for, step, rules.longest), reason, step)
+    failures = (*(at for at in pause.failures if at > now - rules.window), now)
     if len(failures) < rules.failures:
-        return replace(hold, failures=failures, reason=reason)
-    return Hold(
-        hold.name,
+        return replace(pause, failures=failures, reason=reason)
+    return Pause(
+        pause.name,
         now + rules.open_for,
         f"{plural(len(failures), 'failure')} within {duration(rules.window)}; the last: {reason}",
     )
 
 
-def succeeded(hold: Hold, asked: datetime, now: datetime) -> Hold:
+def succeeded(pause: Pause, asked: datetime, now: datetime) -> Pause:
     """It has answered a request that was sent at `asked`."""
-    if hold.until is None:
-        return replace(hold, failures=hold.failures[1:])  # the oldest: the others count for longer
-    if asked < hold.until:
-        return hold  # was on its way when it was refused: tells nothing about now
-    return Hold(hold.name, step=hold.step, resumed_at=now)
+    if pause.until is None:
+        return replace(pause, failures=pause.failures[1:])  # the oldest: the others count for longer
+    if asked < pause.until:
+        return pause  # was on its way when it was refused: tells nothing about now
+    return Pause(pause.name, step=pause.step, resumed_at=now)
 
 
 def _doubled(first: timedelta, times: int, longest: timedelta) -> timedelta:

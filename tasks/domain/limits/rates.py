@@ -39,7 +39,7 @@ def spacing(rates: Sequence[Rate]) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class LeaseTerms:
     """What a bucket grants. A lease is all `slots`, a hundred a request; `decay` of them come back per second."""
 
     slots: int
@@ -60,18 +60,18 @@ class Terms:
         """Is this a bucket of ours, and not a limit that somebody made for something else?"""
         return self.lease >= max(_LEASE_SECONDS, 2 * self.spacing) * 0.9
 
-    def same_as(self, other: Terms) -> bool:
+    def same_as(self, other: LeaseTerms) -> bool:
         return self.slots == other.slots and abs(self.decay - other.decay) <= 0.001 * other.decay
 
 
-def terms_of(rates: Sequence[Rate]) -> Terms:
+def lease_terms_of(rates: Sequence[Rate]) -> LeaseTerms:
     """The bucket that spends these rates."""
     decay = _SHARES / spacing(rates)
-    return Terms(round(max(_LEASE_SECONDS, 2 * spacing(rates)) * decay), decay)
+    return LeaseTerms(round(max(_LEASE_SECONDS, 2 * spacing(rates)) * decay), decay)
 
 
 @dataclass(eq=False, slots=True)
-class Departure:
+class Permit:
     """One request: when it was allowed to leave, when it was sent, and when its answer began (None: not yet)."""
 
     allowed: float
@@ -88,7 +88,7 @@ class Pace:
     """
 
     def __init__(self, rates: Sequence[Rate]):
-        self._windows: list[tuple[Rate, deque[Departure]]] = [(rate, deque(maxlen=rate.requests)) for rate in rates]
+        self._windows: list[tuple[Rate, deque[Permit]]] = [(rate, deque(maxlen=rate.requests)) for rate in rates]
         self._due = float("-inf")  # when the last request was due to leave
         self._latencies: deque[float] = deque(maxlen=_ANSWERS)  # seconds
 
@@ -100,22 +100,22 @@ class Pace:
                 ready = max(ready, self._arrived(recent[0], rate, now) + rate.seconds + _KEPT * margin(rate))
         return ready
 
-    def leave(self, departure: Departure, apart: float) -> None:
+    def leave(self, permit: Permit, apart: float) -> None:
         """Records a request that was allowed to go. The next one makes up for a delay of up to half of `apart`."""
         due = self._due + apart
-        self._due = due if departure.allowed <= due + min(apart / 2, _MOST_MARGIN) else departure.allowed
+        self._due = due if permit.allowed <= due + min(apart / 2, _MOST_MARGIN) else permit.allowed
         for _, recent in self._windows:
-            recent.append(departure)
+            recent.append(permit)
 
-    def answered(self, departure: Departure, now: float) -> None:
+    def answered(self, permit: Permit, now: float) -> None:
         """The answer has begun, or it is known that none will come."""
-        if departure.answered is not None:
+        if permit.answered is not None:
             return
-        if departure.sent is None:
-            departure.sent = now
+        if permit.sent is None:
+            permit.sent = now
         else:
-            self._latencies.append(now - departure.sent)
-        departure.answered = now
+            self._latencies.append(now - permit.sent)
+        permit.answered = now
 
     def free_from(self, now: float, apart: float) -> float:
         """When another process, which knows nothing of this one's requests, may begin to send one every `apart`.
@@ -125,19 +125,19 @@ class Pace:
         """
         free = self._due + apart
         for rate, recent in self._windows:
-            for nth, departure in enumerate(reversed(recent)):
-                arrived = self._arrived(departure, rate, now)
+            for nth, permit in enumerate(reversed(recent)):
+                arrived = self._arrived(permit, rate, now)
                 free = max(free, arrived + rate.seconds + _KEPT * margin(rate) - (rate.requests - 1 - nth) * apart)
             if recent:
                 last = recent[-1]
                 free = max(free, (now if last.answered is None else last.answered) + apart)
         return free
 
-    def _arrived(self, departure: Departure, rate: Rate, now: float) -> float:
+    def _arrived(self, permit: Permit, rate: Rate, now: float) -> float:
         """When the upstream counted a request, at the latest; one that is not sent yet may arrive any moment."""
-        if departure.sent is None:
+        if permit.sent is None:
             return now
-        answered = now if departure.answered is None else departure.answered
+        answered = now if permit.answered is None else permit.answered
         quickest = min(self._latencies) if len(self._latencies) >= _FIRST_ANSWERS else 0.0
-        late = answered - departure.sent - quickest
-        return departure.sent + min(max(late, 0.0), _MOST_LATE * rate.seconds)
+        late = answered - permit.sent - quickest
+        return permit.sent + min(max(late, 0.0), _MOST_LATE * rate.seconds)

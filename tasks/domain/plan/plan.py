@@ -13,8 +13,8 @@ from config.models import Config, Priority
 from tasks.domain.assess.states import Kind
 from tasks.domain.expected.cells import Cell, usual_way
 from tasks.domain.flags.maintenance import window_at
-from tasks.domain.flags.rollouts import asks_its_own_way, reached, scraper_of, variant_of
-from tasks.domain.limits.pauses import Hold, Window
+from tasks.domain.flags.rollouts import asks_its_own_way, own_address_of, reached, scraper_of
+from tasks.domain.limits.pauses import Pause, Window
 from tasks.domain.plan.scoring import Score, priority_of, score_of
 from tasks.domain.reasons import Limit, Reason
 from tasks.domain.wording import plural
@@ -47,18 +47,18 @@ class Fill:
     detected_at: datetime
     starts: datetime | None = None
     eta: datetime | None = None
-    arm: str = ""  # the rollout that its cells are in
-    variant: str = ""  # the source under that rollout's own address, if it has one: see rollout.variant_of
+    variant: str = ""  # the rollout that its cells are in
+    own_address: str = ""  # the source under that rollout's own address, if it has one: see rollout.variant_of
     doubtful: bool = False  # at the last look the source had none of its files
 
     @property
     def address(self) -> str:
         """Who is asked, and may refuse: the source, or its variant."""
-        return self.variant or self.source
+        return self.own_address or self.source
 
     @property
     def scraper(self) -> str:
-        return scraper_of(self.dataset, self.arm)
+        return scraper_of(self.dataset, self.variant)
 
     @property
     def keys(self) -> list[str]:
@@ -111,7 +111,7 @@ def make_plan(
     gaps: Iterable[Gap],
     now: datetime,
     success: Mapping[str, float] | None = None,
-    held: Mapping[str, Hold] | None = None,
+    paused: Mapping[str, Pause] | None = None,
     max_fills: int | None = None,
     priority: Priority | None = None,
     doubtful: Collection[str] = (),
@@ -127,21 +127,21 @@ def make_plan(
     ready: list[Gap] = []
     switches = {name: _switch(config, name, now) for name in config.datasets}
     rollouts = {name: dataset.rollout for name, dataset in config.datasets.items()}
-    held = held or {}
+    paused = paused or {}
     for gap in gaps:
         percent, source = rollouts[gap.cell.dataset], config.datasets[gap.cell.dataset].source
-        variant = variant_of(config, source, gap.cell.arm) if gap.cell.arm else ""
-        if variant in held or (gap.cell.key in doubtful and asks_its_own_way(config, gap.cell.arm)):
-            gap, variant = replace(gap, cell=usual_way(config, gap.cell)), ""
+        own_address = own_address_of(config, source, gap.cell.variant) if gap.cell.variant else ""
+        if own_address in paused or (gap.cell.key in doubtful and asks_its_own_way(config, gap.cell.variant)):
+            gap, own_address = replace(gap, cell=usual_way(config, gap.cell)), ""
         if switched := switches[gap.cell.dataset]:
             deferred.append(Deferral(gap, switched))
         elif percent < 100 and not reached("rollout", percent, gap.cell.partition):
             name = gap.cell.dataset
             deferred.append(Deferral(gap, Reason(Limit.ROLLOUT, f"rollout: {percent:g} % of {name}", of=name)))
-        elif hold := held.get(variant or source):
-            deferred.append(Deferral(gap, why_held(hold, Limit.BACKOFF)))
-        elif hold := held.get(gap.cell.scraper):
-            deferred.append(Deferral(gap, why_held(hold, Limit.BREAKER)))
+        elif pause := paused.get(own_address or source):
+            deferred.append(Deferral(gap, why_paused(pause, Limit.BACKOFF)))
+        elif pause := paused.get(gap.cell.scraper):
+            deferred.append(Deferral(gap, why_paused(pause, Limit.BREAKER)))
         else:
             ready.append(gap)
     taken: list[Fill] = []
@@ -156,18 +156,18 @@ def make_plan(
     return Plan(tuple(taken), tuple(deferred))
 
 
-def why_held(hold: Hold, limit: Limit) -> Reason:
+def why_paused(pause: Pause, limit: Limit) -> Reason:
     """ "source paused until 2026-01-15 12:15 UTC: HTTP 403", or the same of a breaker or of maintenance."""
-    if isinstance(hold, Window):
+    if isinstance(pause, Window):
         limit = Limit.MAINTENANCE
     what = {Limit.BACKOFF: "source paused", Limit.BREAKER: "breaker open"}.get(limit, limit.value)
-    return Reason(limit, f"{what} until {hold.until:%Y-%m-%d %H:%M} UTC: {hold.reason}", hold.until, hold.name)
+    return Reason(limit, f"{what} until {pause.until:%Y-%m-%d %H:%M} UTC: {pause.reason}", pause.until, pause.name)
 
 
-def why_waiting(hold: Hold, now: datetime) -> Reason:
+def why_waiting(pause: Pause, now: datetime) -> Reason:
     """The same of one whose time is over, while the probe is out that somebody else makes."""
-    text = f"{hold.name} is asked again, once, and has not answered yet: {hold.reason}"
-    return Reason(Limit.PROBE, text, hold.free_at(now), hold.name)
+    text = f"{pause.name} is asked again, once, and has not answered yet: {pause.reason}"
+    return Reason(Limit.PROBE, text, pause.free_at(now), pause.name)
 
 
 def start_order(fill: Fill) -> tuple[float, datetime, str]:
@@ -257,7 +257,7 @@ def _switch(config: Config, name: str, now: datetime) -> Reason | None:
     if not dataset.enabled:
         return _off(f"datasets.{name}.enabled")
     window = window_at(config.maintenance, (name, dataset.source), now)
-    return why_held(window, Limit.MAINTENANCE) if window else None
+    return why_paused(window, Limit.MAINTENANCE) if window else None
 
 
 def _off(setting: str) -> Reason:
@@ -281,8 +281,8 @@ def _fills(
         worst = min((gap.kind for gap in together), key=_KINDS.index)
         priority = given or priority_of(cell, config.datasets[name], config.scoring, now)
         is_doubtful = bool(doubtful) and all(gap.cell.key in doubtful for gap in together)
-        groups[name, cell.arm, cell.season, priority, worst, is_doubtful].append(together)
-    for (name, arm, season, priority, kind, is_doubtful), requests in groups.items():
+        groups[name, cell.variant, cell.season, priority, worst, is_doubtful].append(together)
+    for (name, variant, season, priority, kind, is_doubtful), requests in groups.items():
         requests.sort(key=lambda gaps: (min(gap.first_seen for gap in gaps), gaps[0].cell.first_day, gaps[0].cell.key))
         batch = config.batch_of(name)
         for start in range(0, len(requests), batch):
@@ -291,7 +291,7 @@ def _fills(
             first_seen = min(gap.first_seen for gap in members)
             score = score_of(priority, first_seen, len(members), source, success.get(name, 1.0), config, now)
             fill = _id(name, season, members)
-            variant = variant_of(config, source, arm)
+            own_address = own_address_of(config, source, variant)
             yield Fill(
                 fill,
                 source,
@@ -302,8 +302,8 @@ def _fills(
                 members,
                 score,
                 first_seen,
-                arm=arm,
                 variant=variant,
+                own_address=own_address,
                 doubtful=is_doubtful,
             )
 

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from tasks.domain.assess.agreement import Comparison, Disagreement, believed, compare
-from tasks.domain.assess.assessment import listed_games, take_survey
+from tasks.domain.assess.assessment import assess, listed_games
 from tasks.domain.assess.states import Examination, Kind, LakeObject, State, Status, version_of
 from tasks.domain.assess.verdicts import whole
 from tasks.domain.expected.cells import Selection, calendar_cells
@@ -59,8 +59,8 @@ class Lists:
         self.compared(now)
         checks = dict.fromkeys(CONFIG.datasets, "check")
         cells = {cell.key: cell for cell in CELLS}
-        survey = take_survey(CONFIG, cells, self.objects, self.examined, checks, now, disagreements=self.known)
-        return survey.statuses[key]
+        assessment = assess(CONFIG, cells, self.objects, self.examined, checks, now, disagreements=self.known)
+        return assessment.statuses[key]
 
 
 def test_the_schedule_that_tells_of_fewer_final_games_is_the_one_that_differs() -> None:

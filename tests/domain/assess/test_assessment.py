@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tasks.domain.assess.absences import Absence
-from tasks.domain.assess.assessment import Mark, Survey, expected_cells, take_survey
+from tasks.domain.assess.assessment import Assessment, Claim, assess, expected_cells
 from tasks.domain.assess.states import Examination, Kind, LakeObject, State, Status, Unreadable, content_of, version_of
 from tasks.domain.assess.verdicts import Verdict, bad, partial, unfinished, whole
 from tasks.domain.expected.cells import Cell, Selection
@@ -22,7 +22,7 @@ CHECKS = {"espn_summary": "present", "espn_scoreboard": "present"}
 
 def _survey(
     verdict: Verdict | None = None, check: str = "present", have: LakeObject | None = None, **more: Any
-) -> Survey:
+) -> Assessment:
     """Of one cell, whose stored body `check` has read with this verdict."""
     cell: Cell = more.pop("cell", BOX)
     have = have or an_object(modified=NOW)
@@ -30,21 +30,21 @@ def _survey(
     known = {} if verdict is None else {cell.key: Examination(*version_of(have, check), verdict, fetched)}
     config = a_config()
     checks = dict.fromkeys(config.datasets, "present")
-    return take_survey(config, {cell.key: cell}, {cell.key: have}, known, checks, NOW, **more)
+    return assess(config, {cell.key: cell}, {cell.key: have}, known, checks, NOW, **more)
 
 
-def _status(survey: Survey) -> Status:
-    [status] = survey.statuses.values()
+def _status(assessment: Assessment) -> Status:
+    [status] = assessment.statuses.values()
     return status
 
 
 def test_what_nobody_has_read_is_deferred_until_a_run_reads_it() -> None:
-    survey = _survey()
-    status = _status(survey)
+    assessment = _survey()
+    status = _status(assessment)
     assert (status.state, status.kind, status.limit) == (State.DEFERRED, None, Limit.EXAMINE_AT_MOST)
     assert status.until == NOW + a_config().reconcile.interval
-    assert (len(survey.unseen), survey.never_read, survey.by_former_checks) == (1, 1, 0)
-    assert survey.gaps({}) == []
+    assert (len(assessment.unseen), assessment.never_read, assessment.by_former_checks) == (1, 1, 0)
+    assert assessment.gaps({}) == []
 
 
 @pytest.mark.parametrize(
@@ -58,13 +58,13 @@ def test_what_nobody_has_read_is_deferred_until_a_run_reads_it() -> None:
 def test_a_file_counts_by_what_a_former_check_found_and_is_not_fetched_before_it_is_read_anew(
     verdict: Verdict, state: State, limit: Limit | None
 ) -> None:
-    survey = _survey(verdict, check="former")
-    assert (_status(survey).state, _status(survey).limit) == (state, limit)
-    assert (len(survey.unseen), survey.never_read, survey.by_former_checks) == (1, 0, 1)
-    assert survey.gaps({}) == []
+    assessment = _survey(verdict, check="former")
+    assert (_status(assessment).state, _status(assessment).limit) == (state, limit)
+    assert (len(assessment.unseen), assessment.never_read, assessment.by_former_checks) == (1, 0, 1)
+    assert assessment.gaps({}) == []
     if limit:
-        assert _status(survey).reason == f"to be read anew; a former check found: {verdict.reason}"
-        assert _status(survey).until == NOW + a_config().reconcile.interval
+        assert _status(assessment).reason == f"to be read anew; a former check found: {verdict.reason}"
+        assert _status(assessment).until == NOW + a_config().reconcile.interval
         assert _status(_survey(verdict)).state is State.GAP, "the present check has found it"
 
 
@@ -76,13 +76,13 @@ REFUSED = Unreadable(content_of(HAVE), "it is archived", NOW - 48 * HOUR, NOW)
 def test_what_the_lake_does_not_give_is_a_gap_that_nothing_is_fetched_for_unless_it_is_named(
     former: Verdict | None,
 ) -> None:
-    survey = _survey(former, "former", HAVE, unreadable={BOX.key: REFUSED})
-    status = _status(survey)
+    assessment = _survey(former, "former", HAVE, unreadable={BOX.key: REFUSED})
+    status = _status(assessment)
     assert (status.state, status.kind) == (State.GAP, Kind.UNREADABLE)
     assert status.reason == "cannot be read since 2026-01-13: it is archived"
-    assert survey.gaps({}) == []
-    assert [gap.kind for gap in survey.gaps({}, {BOX.key})] == [Kind.UNREADABLE]
-    assert (len(survey.unseen), survey.never_read, survey.by_former_checks) == (1, 0, 0)
+    assert assessment.gaps({}) == []
+    assert [gap.kind for gap in assessment.gaps({}, {BOX.key})] == [Kind.UNREADABLE]
+    assert (len(assessment.unseen), assessment.never_read, assessment.by_former_checks) == (1, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_what_is_never_whole_is_unavailable_and_said_to_be_kept_as_partial() -> 
 def test_that_a_game_had_no_file_before_it_was_played_at_last_says_nothing_of_it() -> None:
     config, cells = a_config(), {BOX.key: BOX._replace(due_at=ABSENT.first + HOUR)}
     checks = dict.fromkeys(config.datasets, "present")
-    [status] = take_survey(config, cells, {}, {}, checks, NOW, {BOX.key: ABSENT}).statuses.values()
+    [status] = assess(config, cells, {}, {}, checks, NOW, {BOX.key: ABSENT}).statuses.values()
     assert (status.state, status.kind) == (State.GAP, Kind.MISSING)
 
 
@@ -159,7 +159,7 @@ def test_a_board_that_was_whole_when_its_day_was_over_counts_when_the_source_has
 ) -> None:
     cell, now = a_board(), DAY_OVER + 25.5 * HOUR
     there = ({cell.key: cell}, {cell.key: BOARD}, {cell.key: seen}, dict.fromkeys(a_config().datasets, "present"))
-    status = _status(take_survey(a_config(), *there, now, {cell.key: absence}))
+    status = _status(assess(a_config(), *there, now, {cell.key: absence}))
     assert status.state is state
     assert "HTTP 404" in status.reason
 
@@ -173,8 +173,8 @@ def test_only_an_operator_can_say_of_what_the_lake_does_not_give_that_there_is_n
 
 def test_a_list_that_is_due_again_is_fetched_though_a_former_check_read_it() -> None:
     board = a_board()
-    survey = _survey(whole(), "former", an_object(modified=NOW - 48 * HOUR), cell=board, fetched=None)
-    assert _status(survey).kind is Kind.STALE
+    assessment = _survey(whole(), "former", an_object(modified=NOW - 48 * HOUR), cell=board, fetched=None)
+    assert _status(assessment).kind is Kind.STALE
 
 
 CONFIG = a_config()
@@ -193,9 +193,9 @@ def test_of_a_selection_by_key_there_are_these_files_alone(keys: tuple[str, ...]
 
 def test_a_gap_says_for_whom_its_schedule_is_there() -> None:
     cell = a_cell(key="k", dataset="nba_schedule")
-    survey = Survey({"k": cell}, {"k": Status(State.GAP, "not in the lake", Kind.MISSING)}, NOW)
-    needed = Survey(survey.cells, survey.statuses, NOW, needed_by={"nba_schedule": "nba_playbyplay"})
-    reasons = [gap.reason for of in (survey, needed) for gap in of.gaps({})]
+    assessment = Assessment({"k": cell}, {"k": Status(State.GAP, "not in the lake", Kind.MISSING)}, NOW)
+    needed = Assessment(assessment.cells, assessment.statuses, NOW, needed_by={"nba_schedule": "nba_playbyplay"})
+    reasons = [gap.reason for of in (assessment, needed) for gap in of.gaps({})]
     assert reasons == ["not in the lake", "not in the lake; needed by nba_playbyplay"]
 
 
@@ -204,7 +204,7 @@ def test_lost_is_what_went_without_anybodys_word() -> None:
     given_up = Status(State.UNAVAILABLE, "set by an operator: lost", Kind.VANISHED, lost=True, limit=Limit.OPERATOR)
     missing = Status(State.GAP, "not in the lake", Kind.MISSING)
     statuses = {"gone": gap, "given up": given_up, "missing": missing}
-    assert Survey({key: a_cell(key=key) for key in statuses}, statuses, NOW).lost == {"gone": gap}
+    assert Assessment({key: a_cell(key=key) for key in statuses}, statuses, NOW).lost == {"gone": gap}
 
 
 @pytest.mark.parametrize("had", [True, False])
@@ -212,52 +212,52 @@ def test_a_file_in_whose_place_something_else_stands_is_a_gap_that_nobody_fetche
     config, key = a_config(), BOX.key
     known = {key: Examination("etag", 70000, "present", whole())} if had else {}
     checks = dict.fromkeys(config.datasets, "present")
-    survey = take_survey(config, {key: BOX}, {}, known, checks, NOW, obstacles={key: "a folder"})
-    status = _status(survey)
+    assessment = assess(config, {key: BOX}, {}, known, checks, NOW, obstacles={key: "a folder"})
+    status = _status(assessment)
     assert (status.state, status.kind, status.limit) == (State.GAP, Kind.UNREADABLE, Limit.OBSTACLE)
     lost = "; not in the lake any more; it had 70000 bytes before" if had else ""
     assert (status.reason, status.lost) == (f"a folder stands at this key; remove it{lost}", had)
-    assert survey.gaps({}, {key}) == []
+    assert assessment.gaps({}, {key}) == []
 
 
 def test_what_stands_in_place_of_a_file_that_is_not_due_yet_is_nobody_s_business() -> None:
     later = BOX._replace(due_at=NOW + HOUR)
     checks = dict.fromkeys(a_config().datasets, "present")
-    survey = take_survey(a_config(), {BOX.key: later}, {}, {}, checks, NOW, obstacles={BOX.key: "a folder"})
-    assert _status(survey).state is State.NOT_DUE
+    assessment = assess(a_config(), {BOX.key: later}, {}, {}, checks, NOW, obstacles={BOX.key: "a folder"})
+    assert _status(assessment).state is State.NOT_DUE
 
 
-def _without_it(**more: Any) -> Survey:
+def _without_it(**more: Any) -> Assessment:
     """Of one file that the lake does not have."""
     checks = dict.fromkeys(CONFIG.datasets, "present")
-    return take_survey(CONFIG, {BOX.key: BOX}, {}, more.pop("known", {}), checks, NOW, **more)
+    return assess(CONFIG, {BOX.key: BOX}, {}, more.pop("known", {}), checks, NOW, **more)
 
 
 def test_a_gap_that_another_run_is_at_is_in_flight() -> None:
-    mark = Mark("run-2", "adce reconcile on host b", UNTIL)
-    status = _status(_without_it(marks={BOX.work: mark}))
+    claim = Claim("run-2", "adce reconcile on host b", UNTIL)
+    status = _status(_without_it(claims={BOX.work: claim}))
     assert (status.state, status.kind) == (State.IN_FLIGHT, Kind.MISSING)
     assert (status.reason, status.until) == ("being fetched by adce reconcile on host b", UNTIL)
-    assert _status(_without_it(marks={"espn_summary /summary?event=1": mark})).state is State.GAP, "another request"
-    whole_one = _survey(whole(), marks={BOX.work: mark})
+    assert _status(_without_it(claims={"espn_summary /summary?event=1": claim})).state is State.GAP, "another request"
+    whole_one = _survey(whole(), claims={BOX.work: claim})
     assert _status(whole_one).state is State.PRESENT, "what is there is there"
 
 
 def test_a_lost_file_is_told_of_though_its_source_does_not_have_it_any_more() -> None:
     known = {BOX.key: Examination("etag", 70000, "present", whole())}
     for absence, state in ((ABSENT, State.UNAVAILABLE), (LOOKED, State.DEFERRED)):
-        survey = _without_it(known=known, absences={BOX.key: absence})
-        status = _status(survey)
+        assessment = _without_it(known=known, absences={BOX.key: absence})
+        status = _status(assessment)
         assert (status.state, status.kind, status.lost) == (state, Kind.VANISHED, True)
-        assert survey.lost == {BOX.key: status}
+        assert assessment.lost == {BOX.key: status}
     given_up = _without_it(known=known, absences={BOX.key: BY_HAND})
     assert _status(given_up).state is State.UNAVAILABLE
     assert given_up.lost == {}
 
 
 def test_a_gap_is_as_old_as_it_was_first_seen_and_new_if_it_never_was() -> None:
-    survey = _without_it()
-    [known], [new] = survey.gaps({BOX.key: OLD, "another": NOW - HOUR}), survey.gaps({"another": OLD})
+    assessment = _without_it()
+    [known], [new] = assessment.gaps({BOX.key: OLD, "another": NOW - HOUR}), assessment.gaps({"another": OLD})
     assert (known.cell, known.kind, known.reason, known.first_seen) == (BOX, Kind.MISSING, "not in the lake", OLD)
     assert new.first_seen == NOW
 
@@ -274,8 +274,8 @@ def test_what_the_lake_does_not_give_may_be_lost_besides() -> None:
     """It is smaller than the good file that was there."""
     known = {BOX.key: Examination("etag-of-then", 200000, "former", whole(), NOW)}
     checks = dict.fromkeys(CONFIG.datasets, "present")
-    survey = take_survey(CONFIG, {BOX.key: BOX}, {BOX.key: HAVE}, known, checks, NOW, unreadable={BOX.key: REFUSED})
-    status = _status(survey)
+    assessment = assess(CONFIG, {BOX.key: BOX}, {BOX.key: HAVE}, known, checks, NOW, unreadable={BOX.key: REFUSED})
+    status = _status(assessment)
     assert (status.kind, status.lost) == (Kind.UNREADABLE, True)
 
 
@@ -288,8 +288,8 @@ def test_a_file_that_a_former_check_found_whole_holds_until_then_and_not_until_i
 def test_what_no_run_reads_is_deferred_until_somebody_changes_that() -> None:
     reconcile = CONFIG.reconcile.model_copy(update={"examine_at_most": 0})
     checks = dict.fromkeys(CONFIG.datasets, "present")
-    survey = take_survey(a_config(reconcile=reconcile), {BOX.key: BOX}, {BOX.key: HAVE}, {}, checks, NOW)
-    assert (_status(survey).limit, _status(survey).until) == (Limit.EXAMINE_AT_MOST, None)
+    assessment = assess(a_config(reconcile=reconcile), {BOX.key: BOX}, {BOX.key: HAVE}, {}, checks, NOW)
+    assert (_status(assessment).limit, _status(assessment).until) == (Limit.EXAMINE_AT_MOST, None)
 
 
 def test_the_files_that_are_to_be_read_are_counted_by_what_is_known_of_them() -> None:
@@ -298,11 +298,11 @@ def test_the_files_that_are_to_be_read_are_counted_by_what_is_known_of_them() ->
     former = Examination(*version_of(have["c"], "former"), whole(), NOW)
     of_another = Examination("etag-of-then", 900, "former", whole(), NOW)
     known = {"b": of_another, "c": former, "d": former, "e": former._replace(check="present")}
-    survey = take_survey(CONFIG, cells, have, known, dict.fromkeys(CONFIG.datasets, "present"), NOW)
-    assert list(survey.unseen) == [cells[name] for name in ("a", "b", "c", "d")]
-    assert (survey.never_read, survey.by_former_checks) == (2, 2)
-    assert survey.statuses["b"].limit is Limit.EXAMINE_AT_MOST, "what another version was says nothing of this one"
-    assert survey.taken_at == NOW
+    assessment = assess(CONFIG, cells, have, known, dict.fromkeys(CONFIG.datasets, "present"), NOW)
+    assert list(assessment.unseen) == [cells[name] for name in ("a", "b", "c", "d")]
+    assert (assessment.never_read, assessment.by_former_checks) == (2, 2)
+    assert assessment.statuses["b"].limit is Limit.EXAMINE_AT_MOST, "what another version was says nothing of this one"
+    assert assessment.taken_at == NOW
 
 
 def test_a_past_moment_may_be_looked_at_with_all_that_has_happened_since() -> None:

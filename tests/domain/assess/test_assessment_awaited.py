@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from tasks.domain.assess.absences import Absence, looked
-from tasks.domain.assess.assessment import take_survey
+from tasks.domain.assess.assessment import assess
 from tasks.domain.assess.states import Examination, Kind, LakeObject, State, Status, version_of
 from tasks.domain.assess.unknown import is_known
 from tasks.domain.assess.verdicts import Verdict, bad, partial, whole
@@ -36,7 +36,7 @@ def _status(cell: Cell, now: datetime, verdict: Verdict | None = None, **change:
     have = LakeObject(cell.key, 10**6, ASKED - 3 * DAY, "etag")
     known = {cell.key: Examination(*version_of(have, "check"), verdict, have.modified)} if verdict else {}
     objects, checks = {cell.key: have} if verdict else {}, dict.fromkeys(CONFIG.datasets, "check")
-    return take_survey(CONFIG, {cell.key: cell}, objects, known, checks, now, {cell.key: absence}).statuses[cell.key]
+    return assess(CONFIG, {cell.key: cell}, objects, known, checks, now, {cell.key: absence}).statuses[cell.key]
 
 
 @pytest.mark.parametrize("change", [{}, BELIEVED], ids=["one look", "many looks"])
@@ -132,8 +132,8 @@ def test_a_list_that_its_source_has_no_more_is_asked_for_ever_less_often_and_cou
     for quarter in range(4 * 24 * 5):
         at = now + quarter * HOUR / 4
         absences = {JUNE.key: absence} if absence else {}
-        survey = take_survey(CONFIG, {JUNE.key: JUNE}, {JUNE.key: have}, examined, checks, at, absences)
-        status = survey.statuses[JUNE.key]
+        assessment = assess(CONFIG, {JUNE.key: JUNE}, {JUNE.key: have}, examined, checks, at, absences)
+        status = assessment.statuses[JUNE.key]
         if status.state is State.GAP:
             asked += 1
             absence = looked(absence, JUNE.key, JUNE.dataset, "HTTP 404", JUNE.due_at, at, rules)
@@ -144,8 +144,8 @@ def test_a_list_that_its_source_has_no_more_is_asked_for_ever_less_often_and_cou
     assert absence is not None
     assert status.until == absence.until
     operator = Absence(JUNE.key, "", now, now, until=now + 90 * DAY, note="it is gone")
-    survey = take_survey(CONFIG, {JUNE.key: JUNE}, {JUNE.key: have}, examined, checks, now, {JUNE.key: operator})
-    assert survey.statuses[JUNE.key].limit is Limit.OPERATOR
+    assessment = assess(CONFIG, {JUNE.key: JUNE}, {JUNE.key: have}, examined, checks, now, {JUNE.key: operator})
+    assert assessment.statuses[JUNE.key].limit is Limit.OPERATOR
 
 
 @pytest.mark.parametrize(
@@ -167,8 +167,8 @@ def test_a_list_counts_without_its_source_if_it_is_known_that_it_was_taken_after
     examined = {JUNE.key: Examination(*version_of(have, "check"), verdict, taken if by_adce else None)}
     absence = Absence(JUNE.key, "HTTP 404", now - 2 * DAY, now, looks=3, until=now + 30 * DAY)
     checks = dict.fromkeys(CONFIG.datasets, "check")
-    survey = take_survey(CONFIG, {JUNE.key: JUNE}, {JUNE.key: have}, examined, checks, now, {JUNE.key: absence})
-    assert survey.statuses[JUNE.key].state is state
+    assessment = assess(CONFIG, {JUNE.key: JUNE}, {JUNE.key: have}, examined, checks, now, {JUNE.key: absence})
+    assert assessment.statuses[JUNE.key].state is state
 
 
 def test_a_list_is_looked_at_again_when_its_own_dataset_has_the_games_final() -> None:
@@ -179,5 +179,5 @@ def test_a_list_is_looked_at_again_when_its_own_dataset_has_the_games_final() ->
     have = LakeObject(april.key, 10**6, now, "etag")
     examined = {april.key: Examination(*version_of(have, "check"), partial("1 of 1 games not final", (live,)), now)}
     checks = dict.fromkeys(CONFIG.datasets, "check")
-    status = take_survey(CONFIG, {april.key: april}, {april.key: have}, examined, checks, now).statuses[april.key]
+    status = assess(CONFIG, {april.key: april}, {april.key: have}, examined, checks, now).statuses[april.key]
     assert (status.state, status.until) == (State.PRESENT, live.start + 12 * HOUR if live.start else None)

@@ -66,14 +66,14 @@ def test_a_cell_of_a_game_has_its_day_its_season_and_what_its_schedule_says() ->
     assert len(cells) == 3, "of the game that will be played"
     for cell in cells:
         assert (cell.season, cell.first_day, cell.last_day) == ("2002-03", date(2003, 1, 1), date(2003, 1, 1))
-        assert (cell.game, cell.dataset, cell.cost, cell.arm) == (first_season, "espn_summary", 1, "")
+        assert (cell.game, cell.dataset, cell.cost, cell.variant) == (first_season, "espn_summary", 1, "")
     earlier = first_season._replace(season="2001-02")
     assert list(game_cells(CONFIG, "espn_scoreboard", [earlier], NOW)) == []
 
 
 def test_the_usual_way_of_a_cell_is_that_of_its_dataset() -> None:
     cell = next(game_cells(CONFIG, "espn_scoreboard", [a_game()], NOW))
-    assert usual_way(CONFIG, cell._replace(url="/v2?e={id}", cost=3, arm="x")) == cell
+    assert usual_way(CONFIG, cell._replace(url="/v2?e={id}", cost=3, variant="x")) == cell
 
 
 def test_a_game_without_a_time_is_due_after_its_day() -> None:

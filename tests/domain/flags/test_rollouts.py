@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from config.models import Config, Rollout
 from tasks.domain.assess.states import Kind
 from tasks.domain.expected.cells import Selection, calendar_cells, game_cells
-from tasks.domain.flags.rollouts import covered, reached, scrapers, source_for, variants
-from tasks.domain.limits.pauses import Hold
+from tasks.domain.flags.rollouts import covered, own_addresses, reached, scrapers, source_for
+from tasks.domain.limits.pauses import Pause
 from tasks.domain.plan.plan import Gap, make_plan
 from tasks.domain.reasons import Limit, Reason
 from tests.builders import NOW, a_cell, a_config, a_game, a_gap
@@ -72,7 +72,7 @@ def test_a_rollout_changes_how_a_part_is_asked_for_and_no_key() -> None:
             for c in game_cells(_with("espn_summary", percent, url="/v2?e={id}"), "espn_scoreboard", games, NOW)
         }
         assert changed.keys() == usual.keys()
-        reached_now = {key for key, cell in changed.items() if cell.arm == "x"}
+        reached_now = {key for key, cell in changed.items() if cell.variant == "x"}
         assert first < reached_now, "a larger part holds the smaller"
         assert {changed[key].request for key in reached_now} == {
             f"/v2?e={changed[key].fields['id']}" for key in reached_now
@@ -86,15 +86,15 @@ def test_a_fill_is_of_one_arm_and_its_scraper_has_the_changed_settings() -> None
     config = _with("espn_scoreboard", 50, min_bytes=99, timeouts={"read": 60}, headers={"Accept": "*/*"})
     cells = list(calendar_cells(config, NOW, Selection(datasets=("espn_scoreboard",), seasons=("2025-26",))))
     plan = make_plan(config, [Gap(cell, Kind.MISSING, "not in the lake", NOW) for cell in cells], NOW)
-    arms = [{gap.cell.arm for gap in fill.gaps} for fill in plan.fills]
-    assert {"x"} in arms
-    assert {""} in arms
-    assert all(arm == {fill.arm} for arm, fill in zip(arms, plan.fills, strict=True))
+    tallies = [{gap.cell.variant for gap in fill.gaps} for fill in plan.fills]
+    assert {"x"} in tallies
+    assert {""} in tallies
+    assert all(variant == {fill.variant} for variant, fill in zip(tallies, plan.fills, strict=True))
     assert {fill.scraper for fill in plan.fills} == {"espn_scoreboard", "espn_scoreboard@x"}
     settings = scrapers(config)
     assert (settings["espn_scoreboard"].min_bytes, settings["espn_scoreboard@x"].min_bytes) == (60, 99)
     assert "br_totals@x" not in settings
-    usual, changed = (source_for(config, "espn", arm) for arm in ("", "x"))
+    usual, changed = (source_for(config, "espn", variant) for variant in ("", "x"))
     assert usual == config.sources["espn"]
     assert (changed.timeouts.read, changed.timeouts.connect) == (60, usual.timeouts.connect)
     assert changed.headers == usual.headers | {"Accept": "*/*"}
@@ -106,19 +106,19 @@ def test_a_variant_s_pause_is_its_own_and_what_it_would_bring_goes_the_usual_way
         Gap(cell, Kind.MISSING, "not in the lake", NOW)
         for cell in game_cells(config, "espn_scoreboard", [a_game()], NOW)
     ]
-    assert variants(config) == {"espn@x": "espn"}
-    for held, arm, path in (((), "x", "/v2?e=401810001"), (("espn@x",), "", "/summary?event=401810001")):
-        [fill] = make_plan(config, gaps, NOW, held={name: Hold(name, NOW) for name in held}).fills
-        assert (fill.arm, fill.address, [*fill.requests()]) == (arm, "espn@x" if arm else "espn", [path])
-    [fill] = make_plan(config, gaps, NOW, held={"espn": Hold("espn", NOW)}).fills
+    assert own_addresses(config) == {"espn@x": "espn"}
+    for paused, variant, path in (((), "x", "/v2?e=401810001"), (("espn@x",), "", "/summary?event=401810001")):
+        [fill] = make_plan(config, gaps, NOW, paused={name: Pause(name, NOW) for name in paused}).fills
+        assert (fill.variant, fill.address, [*fill.requests()]) == (variant, "espn@x" if variant else "espn", [path])
+    [fill] = make_plan(config, gaps, NOW, paused={"espn": Pause("espn", NOW)}).fills
     assert fill.address == "espn@x", "the usual address has refused, and this one has not"
-    assert make_plan(config, gaps, NOW, held={name: Hold(name, NOW) for name in ("espn", "espn@x")}).fills == ()
-    assert variants(_with("espn_summary", 100, url="/v2?e={id}")) == {}, "the address is the source's"
-    assert variants(_with("espn_summary", 100, base_url=CONFIG.sources["espn"].base_url)) == {}
+    assert make_plan(config, gaps, NOW, paused={name: Pause(name, NOW) for name in ("espn", "espn@x")}).fills == ()
+    assert own_addresses(_with("espn_summary", 100, url="/v2?e={id}")) == {}, "the address is the source's"
+    assert own_addresses(_with("espn_summary", 100, base_url=CONFIG.sources["espn"].base_url)) == {}
 
 
 @pytest.mark.parametrize(
-    ("changes", "arm"),
+    ("changes", "variant"),
     [
         pytest.param({"base_url": "https://new.example.com"}, "", id="address"),
         pytest.param({"url": "/v2?e={id}"}, "", id="path"),
@@ -127,20 +127,22 @@ def test_a_variant_s_pause_is_its_own_and_what_it_would_bring_goes_the_usual_way
         pytest.param({"check": {"name": "espn.summary"}}, "x", id="the same question, checked otherwise"),
     ],
 )
-def test_what_a_rollout_found_none_of_elsewhere_is_asked_for_the_usual_way(changes: dict[str, Any], arm: str) -> None:
+def test_what_a_rollout_found_none_of_elsewhere_is_asked_for_the_usual_way(
+    changes: dict[str, Any], variant: str
+) -> None:
     config = _with("espn_summary", 100, **changes)
     cells = game_cells(config, "espn_scoreboard", [a_game()], NOW)
     gaps = [Gap(cell, Kind.MISSING, "not in the lake", NOW) for cell in cells]
     [first] = make_plan(config, gaps, NOW).fills
     [second] = make_plan(config, gaps, NOW, doubtful=first.keys).fills
-    assert (first.arm, second.arm) == ("x", arm)
+    assert (first.variant, second.variant) == ("x", variant)
 
 
 def test_a_part_may_be_filled_by_a_command_instead() -> None:
     command = {"argv": ["fetch", "{id}"], "files": ["{id}.json"], "requests": 3}
     config = _with("espn_summary", 100, command=command)
     [cell, *_] = game_cells(config, "espn_scoreboard", [a_game()], NOW)
-    assert (cell.request, cell.cost, cell.arm) == ("fetch 401810001", 3, "x")
+    assert (cell.request, cell.cost, cell.variant) == ("fetch 401810001", 3, "x")
     settings = scrapers(config)["espn_summary@x"]
     assert settings.url is None
     assert settings.command
@@ -161,6 +163,6 @@ def test_rollouts_of_other_names_reach_other_parts() -> None:
 
     def part(name: str) -> set[str]:
         config = a_config(rollout={name: Rollout.model_validate(text)})
-        return {cell.key for cell in game_cells(config, "espn_scoreboard", games, NOW) if cell.arm}
+        return {cell.key for cell in game_cells(config, "espn_scoreboard", games, NOW) if cell.variant}
 
     assert part("x") == part("x") != part("y")

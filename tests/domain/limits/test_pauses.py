@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from config.models import Backoff, BreakerRules
 from tasks.domain.limits.pauses import (
     LONGEST_ASKED,
-    Hold,
+    Pause,
     Phase,
     all_believed,
     believed,
@@ -26,34 +26,34 @@ from tests.builders import NOW, a_config
 RULES = Backoff(first=timedelta(seconds=10), longest=timedelta(minutes=5), quiet=timedelta(minutes=10))
 BREAKER = BreakerRules(failures=3, window=timedelta(minutes=10), open_for=timedelta(minutes=5))
 SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
-FRESH = Hold("espn")
+FRESH = Pause("espn")
 
 
-def _refused(hold: Hold, at: float, asked: float | None = None, **more: object) -> Hold:
+def _refused(pause: Pause, at: float, asked: float | None = None, **more: object) -> Pause:
     asked = at if asked is None else asked
-    return refused(hold, RULES, NOW + asked * SECOND, NOW + at * SECOND, "HTTP 429", **more)  # type: ignore[arg-type]
+    return refused(pause, RULES, NOW + asked * SECOND, NOW + at * SECOND, "HTTP 429", **more)  # type: ignore[arg-type]
 
 
 def test_the_first_refusal_pauses_the_source() -> None:
-    hold = _refused(FRESH, 0)
-    assert hold == Hold("espn", NOW + 10 * SECOND, "HTTP 429", step=0)
-    assert [hold.phase(NOW + n * SECOND) for n in (0, 9, 10)] == [Phase.OPEN, Phase.OPEN, Phase.HALF_OPEN]
+    pause = _refused(FRESH, 0)
+    assert pause == Pause("espn", NOW + 10 * SECOND, "HTTP 429", step=0)
+    assert [pause.phase(NOW + n * SECOND) for n in (0, 9, 10)] == [Phase.OPEN, Phase.OPEN, Phase.HALF_OPEN]
 
 
 def test_a_pause_is_longer_by_a_random_part_of_a_share_of_it() -> None:
-    pauses = [(_refused(FRESH, 0, jitter=jitter).until or NOW) - NOW for jitter in (0.0, 0.5, 1.0)]
-    assert pauses == [10 * SECOND, 10.5 * SECOND, 11 * SECOND]
+    lasted = [(_refused(FRESH, 0, jitter=jitter).until or NOW) - NOW for jitter in (0.0, 0.5, 1.0)]
+    assert lasted == [10 * SECOND, 10.5 * SECOND, 11 * SECOND]
 
 
 def test_who_is_shut_out_waits_longer_and_twice_as_long_when_that_was_not_enough() -> None:
-    hold, pauses = FRESH, []
+    pause, lasted = FRESH, []
     rules = RULES.model_copy(update={"shut_out": timedelta(minutes=2)})
     for _ in range(4):
-        at = hold.until or NOW
-        hold = refused(hold, rules, at, at, "HTTP 403", shut_out=True)
-        assert hold.until
-        pauses.append((hold.until - at) / SECOND)
-    assert pauses == [120, 240, 300, 300]
+        at = pause.until or NOW
+        pause = refused(pause, rules, at, at, "HTTP 403", shut_out=True)
+        assert pause.until
+        lasted.append((pause.until - at) / SECOND)
+    assert lasted == [120, 240, 300, 300]
     rules = RULES.model_copy(update={"shut_out": timedelta(minutes=15)})
     assert refused(FRESH, rules, NOW, NOW, "HTTP 403", shut_out=True).until == NOW + timedelta(minutes=15), (
         "though the longest that doubling leads to is shorter"
@@ -61,34 +61,34 @@ def test_who_is_shut_out_waits_longer_and_twice_as_long_when_that_was_not_enough
 
 
 def test_the_responses_of_one_incident_are_one_step() -> None:
-    hold = _refused(FRESH, 0)
+    pause = _refused(FRESH, 0)
     for at in (0.1, 0.2, 3):
-        hold = _refused(hold, at, asked=-1)
-    assert (hold.until, hold.step) == (NOW + 10 * SECOND, 0)
+        pause = _refused(pause, at, asked=-1)
+    assert (pause.until, pause.step) == (NOW + 10 * SECOND, 0)
 
 
 @pytest.mark.parametrize("later", [0, 601, 86400], ids=["at once", "in the next run", "a day later"])
 def test_a_failed_probe_doubles_the_pause_up_to_the_longest_however_late_it_goes(later: float) -> None:
-    hold, pauses = FRESH, []
+    pause, lasted = FRESH, []
     for _ in range(8):
-        at = ((hold.until or NOW) - NOW) / SECOND + later
-        hold = _refused(hold, at)
-        assert hold.until
-        pauses.append((hold.until - NOW) / SECOND - at)
-    assert pauses == [10, 20, 40, 80, 160, 300, 300, 300]
+        at = ((pause.until or NOW) - NOW) / SECOND + later
+        pause = _refused(pause, at)
+        assert pause.until
+        lasted.append((pause.until - NOW) / SECOND - at)
+    assert lasted == [10, 20, 40, 80, 160, 300, 300, 300]
 
 
-@pytest.mark.parametrize(("quiet", "pause"), [(60, 20), (600, 10)], ids=["soon after", "forgiven"])
-def test_an_incident_after_quiet_time_is_a_first_one(quiet: float, pause: float) -> None:
-    hold = succeeded(_refused(FRESH, 0), NOW + 11 * SECOND, NOW + 11 * SECOND)
-    assert hold.phase(NOW + 11 * SECOND) is Phase.CLOSED
-    again = _refused(hold, 11 + quiet)
-    assert again.until == NOW + (11 + quiet + pause) * SECOND
+@pytest.mark.parametrize(("quiet", "lasts"), [(60, 20), (600, 10)], ids=["soon after", "forgiven"])
+def test_an_incident_after_quiet_time_is_a_first_one(quiet: float, lasts: float) -> None:
+    pause = succeeded(_refused(FRESH, 0), NOW + 11 * SECOND, NOW + 11 * SECOND)
+    assert pause.phase(NOW + 11 * SECOND) is Phase.CLOSED
+    again = _refused(pause, 11 + quiet)
+    assert again.until == NOW + (11 + quiet + lasts) * SECOND
 
 
 def test_the_longest_pause_is_the_longest_after_any_number_of_incidents() -> None:
     for step in (38, 40, 10_000):
-        many = Hold("espn", NOW, "HTTP 403", step=step)
+        many = Pause("espn", NOW, "HTTP 403", step=step)
         assert refused(many, Backoff(), NOW, NOW, "HTTP 403", shut_out=True).until == NOW + Backoff().longest
         assert failed(many, BreakerRules(), NOW, NOW, "HTTP 500").until == NOW + BreakerRules().longest
 
@@ -101,34 +101,34 @@ def test_what_the_source_asks_for_is_kept_and_prolongs_a_pause_without_a_step() 
 
 
 def test_an_answer_to_what_was_sent_before_the_pause_does_not_end_it() -> None:
-    hold = _refused(FRESH, 0)
-    assert succeeded(hold, NOW - SECOND, NOW + SECOND) == hold
-    resumed = succeeded(hold, NOW + 10 * SECOND, NOW + 11 * SECOND)
+    pause = _refused(FRESH, 0)
+    assert succeeded(pause, NOW - SECOND, NOW + SECOND) == pause
+    resumed = succeeded(pause, NOW + 10 * SECOND, NOW + 11 * SECOND)
     assert _refused(resumed, 12, asked=-1) == resumed, "nor does a late refusal begin another"
     assert _refused(resumed, 12, asked=11).until, "but one of what was sent as it resumed does"
 
 
 def test_a_recovery_that_is_yet_to_come_is_not_believed() -> None:
-    hold = Hold("espn", resumed_at=NOW + HOUR)
-    assert believed(hold, DAY, NOW).resumed_at is None
-    assert believed(hold, DAY, NOW + HOUR) == hold
-    assert believed(hold, DAY, NOW + HOUR - SECOND) == hold, "the clocks of two machines differ a little"
+    pause = Pause("espn", resumed_at=NOW + HOUR)
+    assert believed(pause, DAY, NOW).resumed_at is None
+    assert believed(pause, DAY, NOW + HOUR) == pause
+    assert believed(pause, DAY, NOW + HOUR - SECOND) == pause, "the clocks of two machines differ a little"
 
 
 def test_a_probe_and_failures_that_a_wrong_clock_has_written_are_not_believed() -> None:
-    hold = Hold("espn", NOW, "HTTP 503", failures=(NOW - HOUR, NOW + HOUR), probe_until=NOW + HOUR)
-    assert believed(hold, DAY, NOW, HOUR / 2) == replace(hold, failures=(NOW - HOUR,), probe_until=None)
-    assert believed(hold, DAY, NOW + HOUR / 2, HOUR) == replace(hold, failures=(NOW - HOUR,))
+    pause = Pause("espn", NOW, "HTTP 503", failures=(NOW - HOUR, NOW + HOUR), probe_until=NOW + HOUR)
+    assert believed(pause, DAY, NOW, HOUR / 2) == replace(pause, failures=(NOW - HOUR,), probe_until=None)
+    assert believed(pause, DAY, NOW + HOUR / 2, HOUR) == replace(pause, failures=(NOW - HOUR,))
 
 
 def test_what_is_just_possible_is_believed() -> None:
-    hold = Hold("espn", NOW + DAY, "HTTP 503", probe_until=NOW + HOUR, resumed_at=NOW + SKEW, failures=(NOW + SKEW,))
-    assert believed(hold, DAY, NOW, HOUR) == hold
+    pause = Pause("espn", NOW + DAY, "HTTP 503", probe_until=NOW + HOUR, resumed_at=NOW + SKEW, failures=(NOW + SKEW,))
+    assert believed(pause, DAY, NOW, HOUR) == pause
 
 
 def test_a_hold_that_no_rule_allows_is_over_at_once_and_nobody_is_waited_for() -> None:
-    hold = Hold("espn", NOW + DAY + SECOND, "HTTP 503", probe_until=NOW + 2 * DAY)
-    assert believed(hold, DAY, NOW) == Hold("espn", NOW, "HTTP 503")
+    pause = Pause("espn", NOW + DAY + SECOND, "HTTP 503", probe_until=NOW + 2 * DAY)
+    assert believed(pause, DAY, NOW) == Pause("espn", NOW, "HTTP 503")
 
 
 @pytest.mark.parametrize("reason", ["first", "shut_out", "longest"])
@@ -145,35 +145,35 @@ def test_a_breaker_is_open_no_longer_than_its_rules_say() -> None:
 
 def test_each_hold_is_believed_for_as_long_as_its_kind_may_last() -> None:
     names = ("espn", "espn@new_host", "espn_summary", "espn_summary@new_host")
-    held = {name: Hold(name, NOW + 12 * HOUR, "HTTP 503") for name in names}
-    until = {name: hold.until for name, hold in all_believed(held, a_config(), NOW).items()}
+    paused = {name: Pause(name, NOW + 12 * HOUR, "HTTP 503") for name in names}
+    until = {name: pause.until for name, pause in all_believed(paused, a_config(), NOW).items()}
     assert until == dict(zip(names, [NOW + 12 * HOUR] * 2 + [NOW] * 2, strict=True))
 
 
 def test_a_hold_that_is_over_tells_how_long_a_probe_may_take() -> None:
-    hold = Hold("espn", NOW, "HTTP 503", probe_until=NOW + HOUR)
+    pause = Pause("espn", NOW, "HTTP 503", probe_until=NOW + HOUR)
     moments = (NOW - SECOND, NOW, NOW + HOUR)
-    assert [hold.free_at(now) for now in moments] == [NOW, NOW + HOUR, None]
+    assert [pause.free_at(now) for now in moments] == [NOW, NOW + HOUR, None]
     assert FRESH.free_at(NOW) is None
 
 
 def test_the_rate_grows_slowly_after_a_pause() -> None:
-    hold = succeeded(_refused(FRESH, 0), NOW + 10 * SECOND, NOW + 10 * SECOND)
+    pause = succeeded(_refused(FRESH, 0), NOW + 10 * SECOND, NOW + 10 * SECOND)
     ramp = timedelta(seconds=30)
-    slower = [hold.slower(NOW + at * SECOND, ramp) for at in (10, 25, 40, 100)]
+    slower = [pause.slower(NOW + at * SECOND, ramp) for at in (10, 25, 40, 100)]
     assert slower == [8, 2, 1, 1]
     assert FRESH.slower(NOW, ramp) == 1
 
 
 def test_a_breaker_opens_after_failures_within_its_window() -> None:
-    hold = Hold("espn_summary")
+    pause = Pause("espn_summary")
     for at in (0, 1):
-        hold = failed(hold, BREAKER, NOW, NOW + at * SECOND, "HTTP 404")
-    assert hold.phase(NOW) is Phase.CLOSED
-    opened = failed(hold, BREAKER, NOW, NOW + 2 * SECOND, "HTTP 404")
+        pause = failed(pause, BREAKER, NOW, NOW + at * SECOND, "HTTP 404")
+    assert pause.phase(NOW) is Phase.CLOSED
+    opened = failed(pause, BREAKER, NOW, NOW + 2 * SECOND, "HTTP 404")
     reason = "3 failures within 10 min; the last: HTTP 404"
-    assert opened == Hold("espn_summary", NOW + timedelta(minutes=5, seconds=2), reason)
-    assert hold.reason == "HTTP 404", "also while it is closed, the last failure is told"
+    assert opened == Pause("espn_summary", NOW + timedelta(minutes=5, seconds=2), reason)
+    assert pause.reason == "HTTP 404", "also while it is closed, the last failure is told"
 
 
 @pytest.mark.parametrize(
@@ -182,64 +182,64 @@ def test_a_breaker_opens_after_failures_within_its_window() -> None:
     ids=["two of three fail", "three of five fail", "every second fails", "now and then one fails"],
 )
 def test_a_success_forgives_one_failure(answers: str, opens: bool) -> None:
-    hold, at = Hold("espn_summary"), NOW
+    pause, at = Pause("espn_summary"), NOW
     for answer in answers * 100:
         at += SECOND
-        hold = failed(hold, BREAKER, at, at, "HTTP 404") if answer == "F" else succeeded(hold, at, at)
-        if hold.until:
+        pause = failed(pause, BREAKER, at, at, "HTTP 404") if answer == "F" else succeeded(pause, at, at)
+        if pause.until:
             break
-    assert (hold.until is not None) is opens
+    assert (pause.until is not None) is opens
 
 
 def test_failures_outside_the_window_do_not_count() -> None:
-    hold = Hold("espn_summary")
+    pause = Pause("espn_summary")
     for minutes in range(0, 60, 5):  # the window is 10 minutes long, and its beginning does not belong to it
-        hold = failed(hold, BREAKER, NOW, NOW + timedelta(minutes=minutes), "HTTP 404")
-        assert hold.until is None
+        pause = failed(pause, BREAKER, NOW, NOW + timedelta(minutes=minutes), "HTTP 404")
+        assert pause.until is None
 
 
 def test_a_failed_probe_opens_the_breaker_for_twice_as_long_and_a_good_one_closes_it() -> None:
-    hold = Hold("espn_summary", NOW, "3 failures")
+    pause = Pause("espn_summary", NOW, "3 failures")
     probe = NOW + SECOND
-    assert failed(hold, BREAKER, probe, probe, "again").until == probe + timedelta(minutes=10)
-    assert failed(hold, BREAKER, NOW - SECOND, probe, "late") == hold
-    assert failed(hold, BREAKER, NOW, probe, "the probe").until == probe + timedelta(minutes=10)
-    assert succeeded(hold, probe, probe).phase(probe) is Phase.CLOSED
+    assert failed(pause, BREAKER, probe, probe, "again").until == probe + timedelta(minutes=10)
+    assert failed(pause, BREAKER, NOW - SECOND, probe, "late") == pause
+    assert failed(pause, BREAKER, NOW, probe, "the probe").until == probe + timedelta(minutes=10)
+    assert succeeded(pause, probe, probe).phase(probe) is Phase.CLOSED
 
 
 def test_a_breaker_is_open_for_ever_longer_up_to_the_longest_and_a_success_keeps_the_step() -> None:
     rules = BREAKER.model_copy(update={"longest": timedelta(hours=1)})
-    hold, pauses = Hold("espn_summary", NOW, "3 failures"), []
+    pause, lasted = Pause("espn_summary", NOW, "3 failures"), []
     for step in range(1, 6):
-        probe = hold.until
+        probe = pause.until
         assert probe
-        hold = failed(hold, rules, probe, probe, "HTTP 500")
-        assert hold.until
-        assert hold == Hold("espn_summary", hold.until, "HTTP 500", step)
-        pauses.append((hold.until - probe) / timedelta(minutes=1))
-    assert pauses == [10, 20, 40, 60, 60]
-    assert succeeded(hold, hold.until, hold.until) == Hold("espn_summary", step=5, resumed_at=hold.until)
+        pause = failed(pause, rules, probe, probe, "HTTP 500")
+        assert pause.until
+        assert pause == Pause("espn_summary", pause.until, "HTTP 500", step)
+        lasted.append((pause.until - probe) / timedelta(minutes=1))
+    assert lasted == [10, 20, 40, 60, 60]
+    assert succeeded(pause, pause.until, pause.until) == Pause("espn_summary", step=5, resumed_at=pause.until)
 
 
 def test_one_probe_at_a_time_and_a_dead_prober_is_given_up() -> None:
-    hold = Hold("espn", NOW, "HTTP 503", probe_until=NOW + 60 * SECOND)
-    assert not hold.may_probe(NOW + 59 * SECOND)
-    assert hold.may_probe(NOW + 60 * SECOND)
-    assert not Hold("espn").may_probe(NOW)
+    pause = Pause("espn", NOW, "HTTP 503", probe_until=NOW + 60 * SECOND)
+    assert not pause.may_probe(NOW + 59 * SECOND)
+    assert pause.may_probe(NOW + 60 * SECOND)
+    assert not Pause("espn").may_probe(NOW)
 
 
 @given(st.lists(st.tuples(st.sampled_from(["refused", "ok"]), st.floats(0, 900), st.floats(0, 30)), max_size=40))
 def test_a_pause_is_never_shortened_but_by_a_success_after_it(events: list[tuple[str, float, float]]) -> None:
-    hold, now = FRESH, 0.0
+    pause, now = FRESH, 0.0
     for what, passes, took in events:
         now += passes
-        before, asked = hold, now - took
+        before, asked = pause, now - took
         if what == "refused":
-            hold = _refused(hold, now, asked)
+            pause = _refused(pause, now, asked)
         else:
-            hold = succeeded(hold, NOW + asked * SECOND, NOW + now * SECOND)
-        if before.until and hold.until is None:
+            pause = succeeded(pause, NOW + asked * SECOND, NOW + now * SECOND)
+        if before.until and pause.until is None:
             assert NOW + asked * SECOND >= before.until
-        elif before.until and hold.until:
-            assert hold.until >= before.until
-        assert hold.step <= before.step + 1
+        elif before.until and pause.until:
+            assert pause.until >= before.until
+        assert pause.step <= before.step + 1

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.models import Rate
-from tasks.domain.limits.rates import Departure, Pace, Terms, margin, spacing, terms_of
+from tasks.domain.limits.rates import LeaseTerms, Pace, Permit, lease_terms_of, margin, spacing
 
 RATES = [
     [Rate(requests=10, seconds=1)],
@@ -27,12 +27,12 @@ class Process:
         """When the request is sent, and when its answer begins."""
         while (ready := self.pace.ready_at(self.now, self.apart)) > self.now:
             self.now = ready + late
-        departure = Departure(self.now)
-        self.pace.leave(departure, self.apart)
-        departure.sent = departure.allowed + held_up
-        self.pace.answered(departure, departure.sent + answer)
-        self.now = departure.allowed + held_up
-        return departure.sent, departure.sent + answer
+        permit = Permit(self.now)
+        self.pace.leave(permit, self.apart)
+        permit.sent = permit.allowed + held_up
+        self.pace.answered(permit, permit.sent + answer)
+        self.now = permit.allowed + held_up
+        return permit.sent, permit.sent + answer
 
 
 def _keeps(rates: list[Rate], times: list[float]) -> bool:
@@ -93,7 +93,7 @@ def test_requests_that_left_late_are_caught_up_with() -> None:
 def test_a_request_that_is_not_sent_yet_holds_its_place() -> None:
     rates = [Rate(requests=1, seconds=1)]
     pace = Pace(rates)
-    pace.leave(Departure(0.0), spacing(rates))
+    pace.leave(Permit(0.0), spacing(rates))
     assert pace.ready_at(100.0, spacing(rates)) >= 101.0
 
 
@@ -118,22 +118,22 @@ def test_the_process_that_comes_next_keeps_the_windows_of_the_one_before(
 def test_nobody_comes_next_before_the_last_request_is_answered() -> None:
     rates = [Rate(requests=2, seconds=1)]
     pace = Pace(rates)
-    departure = Departure(0.0)
-    pace.leave(departure, spacing(rates))
-    departure.sent = 0.0
+    permit = Permit(0.0)
+    pace.leave(permit, spacing(rates))
+    permit.sent = 0.0
     assert pace.free_from(30.0, spacing(rates)) == pytest.approx(30.0 + spacing(rates))
-    pace.answered(departure, 31.0)
+    pace.answered(permit, 31.0)
     assert pace.free_from(90.0, spacing(rates)) == pytest.approx(31.0 + spacing(rates))
 
 
 @pytest.mark.parametrize("rates", RATES, ids=str)
 def test_a_bucket_spends_most_of_the_rate_and_a_lease_is_for_two_requests_at_least(rates: list[Rate]) -> None:
-    terms = terms_of(rates)
+    lease_terms = lease_terms_of(rates)
     tightest = min(rate.requests / rate.seconds for rate in rates)
-    assert 0.97 * tightest <= terms.decay / 100 <= tightest
-    assert terms.spacing == pytest.approx(spacing(rates))
-    assert terms.lease >= 1.99 * terms.spacing
-    assert terms.fit
+    assert 0.97 * tightest <= lease_terms.decay / 100 <= tightest
+    assert lease_terms.spacing == pytest.approx(spacing(rates))
+    assert lease_terms.lease >= 1.99 * lease_terms.spacing
+    assert lease_terms.fit
 
 
 @pytest.mark.parametrize("rate", [rates[0] for rates in RATES], ids=str)
@@ -143,24 +143,24 @@ def test_one_window_is_stretched_by_at_most_three_hundredths(rate: Rate) -> None
 
 def test_a_bucket_is_for_five_seconds_of_requests_or_for_two_of_them() -> None:
     for rates in RATES:
-        terms = terms_of(rates)
-        assert terms.lease == pytest.approx(max(5.0, 2 * spacing(rates)), rel=0.01)
+        lease_terms = lease_terms_of(rates)
+        assert lease_terms.lease == pytest.approx(max(5.0, 2 * spacing(rates)), rel=0.01)
 
 
 @pytest.mark.parametrize(
     ("other", "same"),
     [
-        pytest.param(Terms(1000, 100.0), True, id="the same"),
-        pytest.param(Terms(1000, 100.05), True, id="as a database rounds it"),
-        pytest.param(Terms(1000, 99.95), True, id="rounded down"),
-        pytest.param(Terms(1000, 101.0), False, id="another decay"),
-        pytest.param(Terms(1000, 99.0), False, id="a slower one"),
-        pytest.param(Terms(1001, 100.0), False, id="another size"),
+        pytest.param(LeaseTerms(1000, 100.0), True, id="the same"),
+        pytest.param(LeaseTerms(1000, 100.05), True, id="as a database rounds it"),
+        pytest.param(LeaseTerms(1000, 99.95), True, id="rounded down"),
+        pytest.param(LeaseTerms(1000, 101.0), False, id="another decay"),
+        pytest.param(LeaseTerms(1000, 99.0), False, id="a slower one"),
+        pytest.param(LeaseTerms(1001, 100.0), False, id="another size"),
     ],
 )
-def test_a_bucket_is_as_configured_if_its_size_is_and_its_decay_nearly(other: Terms, same: bool) -> None:
-    assert Terms(1000, 100.0).same_as(other) is same
-    assert Terms(1000, 1001.0).same_as(Terms(1000, 1000.0)), "a thousandth more"
+def test_a_bucket_is_as_configured_if_its_size_is_and_its_decay_nearly(other: LeaseTerms, same: bool) -> None:
+    assert LeaseTerms(1000, 100.0).same_as(other) is same
+    assert LeaseTerms(1000, 1001.0).same_as(LeaseTerms(1000, 1000.0)), "a thousandth more"
 
 
 @pytest.mark.parametrize("rates", RATES[:3], ids=str)
@@ -175,8 +175,8 @@ def test_a_request_that_left_a_little_late_is_made_up_for_and_one_that_left_late
     rates, apart = [Rate(requests=100, seconds=25)], 0.25
     for allowed, ready in ((0.375, 0.5), (0.4, 0.65)):
         pace = Pace(rates)
-        pace.leave(Departure(0.0), apart)
-        pace.leave(Departure(allowed), apart)
+        pace.leave(Permit(0.0), apart)
+        pace.leave(Permit(allowed), apart)
         assert pace.ready_at(0.0, apart) == pytest.approx(ready), "half of the time between two is made up for"
 
 
@@ -186,9 +186,9 @@ def _counted(answers: list[float]) -> float:
     pace, now = Pace([rate]), 0.0
     for answer in answers:
         now += 10
-        departure = Departure(now, sent=now)
-        pace.leave(departure, spacing([rate]))
-        pace.answered(departure, now + answer)
+        permit = Permit(now, sent=now)
+        pace.leave(permit, spacing([rate]))
+        pace.answered(permit, now + answer)
     return pace.ready_at(now, 0.0) - now - rate.seconds - 0.3 * margin(rate)
 
 
@@ -207,6 +207,6 @@ def test_a_slow_answer_makes_its_request_count_as_late(answers: list[float], lat
 
 
 def test_a_request_that_was_never_sent_counts_from_when_that_is_known() -> None:
-    departure = Departure(0.0)
-    Pace(RATES[0]).answered(departure, 5.0)
-    assert (departure.sent, departure.answered) == (5.0, 5.0)
+    permit = Permit(0.0)
+    Pace(RATES[0]).answered(permit, 5.0)
+    assert (permit.sent, permit.answered) == (5.0, 5.0)

@@ -81,8 +81,8 @@ def test_a_fill_that_waits_for_a_lane_holds_back_those_of_its_source_and_no_othe
     ("closed", "change"),
     [
         pytest.param("espn_summary", {}, id="its dataset"),
-        pytest.param("espn_summary@x", {"arm": "x"}, id="a variant of its dataset"),
-        pytest.param("espn@x", {"arm": "x", "variant": "espn@x"}, id="the address that it is asked at"),
+        pytest.param("espn_summary@x", {"variant": "x"}, id="a variant of its dataset"),
+        pytest.param("espn@x", {"variant": "x", "own_address": "espn@x"}, id="the address that it is asked at"),
     ],
 )
 def test_a_fill_that_may_not_be_asked_for_holds_nobody_back(closed: str, change: dict[str, str]) -> None:
@@ -134,10 +134,10 @@ def test_a_paused_source_waits_and_the_others_do_not() -> None:
 
 
 def test_a_dataset_whose_breaker_is_open_is_overtaken_by_the_others_of_its_source() -> None:
-    held, *others = (a_fill(n, "espn", 20, 10 - n) for n in range(4))
+    paused, *others = (a_fill(n, "espn", 20, 10 - n) for n in range(4))
     others = [replace(fill, dataset="espn_scoreboard") for fill in others]
-    spans = foresee([held, *others], SUPPLIES, 5, {held.dataset: 300.0})
-    assert spans[held.id].start == 300.0
+    spans = foresee([paused, *others], SUPPLIES, 5, {paused.dataset: 300.0})
+    assert spans[paused.id].start == 300.0
     assert [spans[fill.id] for fill in others] == list(foresee(others, SUPPLIES, 5).values())
 
 

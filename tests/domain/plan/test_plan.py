@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from config.models import Config, Priority, Rollout
 from tasks.domain.assess.states import Kind
-from tasks.domain.limits.pauses import Hold, Window
+from tasks.domain.limits.pauses import Pause, Window
 from tasks.domain.plan.plan import (
     Deferral,
     Gap,
@@ -19,7 +19,7 @@ from tasks.domain.plan.plan import (
     make_plan,
     rescored,
     start_order,
-    why_held,
+    why_paused,
     why_waiting,
     without,
 )
@@ -150,7 +150,7 @@ def test_what_is_switched_off_is_deferred_until_somebody_changes_it(config: Conf
 @pytest.mark.parametrize(("name", "limit"), [("espn", Limit.BACKOFF), ("espn_summary", Limit.BREAKER)])
 def test_what_is_held_is_deferred_until_then(name: str, limit: Limit) -> None:
     until = NOW + timedelta(hours=1)
-    plan = make_plan(CONFIG, [a_gap()], NOW, held={name: Hold(name, until, "HTTP 403")})
+    plan = make_plan(CONFIG, [a_gap()], NOW, paused={name: Pause(name, until, "HTTP 403")})
     [deferral] = plan.deferred
     assert (deferral.reason.limit, deferral.reason.until, deferral.reason.of) == (limit, until, name)
     assert deferral.gap == a_gap()
@@ -164,13 +164,13 @@ def _with_rollout(**changes: Any) -> Config:
 
 def _in_rollout(n: int = 0) -> Gap:
     gap = a_gap(n)
-    return replace(gap, cell=gap.cell._replace(arm="x"))
+    return replace(gap, cell=gap.cell._replace(variant="x"))
 
 
 def test_the_breaker_of_a_variant_holds_its_files_and_no_others() -> None:
     config, until = _with_rollout(url="/v2?event={id}"), NOW + timedelta(hours=1)
-    held = {"espn_summary@x": Hold("espn_summary@x", until, "8 failures")}
-    plan = make_plan(config, [_in_rollout(1), a_gap(2)], NOW, held=held)
+    paused = {"espn_summary@x": Pause("espn_summary@x", until, "8 failures")}
+    plan = make_plan(config, [_in_rollout(1), a_gap(2)], NOW, paused=paused)
     [deferral] = plan.deferred
     text = "breaker open until 2026-01-15 13:00 UTC: 8 failures"
     assert deferral.reason == Reason(Limit.BREAKER, text, until, "espn_summary@x")
@@ -218,17 +218,19 @@ UNTIL = NOW + timedelta(hours=1)
 
 
 def test_each_kind_of_hold_has_its_limit_and_its_words() -> None:
-    paused, window = Hold("espn", UNTIL, "HTTP 403"), Window("all", UNTIL, "their database")
+    paused, window = Pause("espn", UNTIL, "HTTP 403"), Window("all", UNTIL, "their database")
     when = "until 2026-01-15 13:00 UTC"
-    assert why_held(paused, Limit.BACKOFF) == Reason(Limit.BACKOFF, f"source paused {when}: HTTP 403", UNTIL, "espn")
+    assert why_paused(paused, Limit.BACKOFF) == Reason(Limit.BACKOFF, f"source paused {when}: HTTP 403", UNTIL, "espn")
     for limit in (Limit.BACKOFF, Limit.BREAKER, Limit.MAINTENANCE):
-        assert why_held(window, limit) == Reason(Limit.MAINTENANCE, f"maintenance {when}: their database", UNTIL, "all")
+        assert why_paused(window, limit) == Reason(
+            Limit.MAINTENANCE, f"maintenance {when}: their database", UNTIL, "all"
+        )
 
 
 def test_who_waits_for_a_probe_waits_until_that_is_given_up() -> None:
-    hold = Hold("espn", NOW, "HTTP 403", probe_until=UNTIL)
+    pause = Pause("espn", NOW, "HTTP 403", probe_until=UNTIL)
     text = "espn is asked again, once, and has not answered yet: HTTP 403"
-    assert why_waiting(hold, NOW) == Reason(Limit.PROBE, text, UNTIL, "espn")
+    assert why_waiting(pause, NOW) == Reason(Limit.PROBE, text, UNTIL, "espn")
 
 
 def test_a_fill_without_some_of_its_files_is_another_fill_and_without_none_the_same() -> None:

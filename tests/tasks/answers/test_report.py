@@ -10,10 +10,10 @@ from rich.console import Console
 
 from deployments.cli import tables
 from tasks.answers.report import Report
-from tasks.domain.assess.assessment import Survey, take_survey
+from tasks.domain.assess.assessment import Assessment, assess
 from tasks.domain.assess.states import Kind, State, Status
 from tasks.domain.assess.unknown import Unknown
-from tasks.domain.limits.pauses import Hold
+from tasks.domain.limits.pauses import Pause
 from tasks.domain.outcomes import FileOutcome, Outcome
 from tasks.domain.reasons import Limit
 from tasks.ledger.runs import RunRecord
@@ -35,8 +35,8 @@ def test_a_source_has_its_reason_until_it_has_answered_again(
     ends_in: timedelta | None, phase: str, is_paused: bool, reason: str | None
 ) -> None:
     config, now = a_config(), datetime.now(UTC)
-    hold = Hold("espn", ends_in and now + ends_in, "HTTP 403", resumed_at=now)
-    report = Report(take_survey(config, {}, {}, {}, check_ids(config), now), (), (), config, {"espn": hold})
+    pause = Pause("espn", ends_in and now + ends_in, "HTTP 403", resumed_at=now)
+    report = Report(assess(config, {}, {}, {}, check_ids(config), now), (), (), config, {"espn": pause})
     espn, nba_api, _ = report.document()["sources"]
     assert (espn["phase"], bool(espn["paused_until"]), espn["reason"]) == (phase, is_paused, reason)
     assert espn["breaker"] == "closed", "that is of its datasets"
@@ -53,8 +53,8 @@ SCHEDULE = a_board(key="schedule.json", dataset="nba_schedule", season="2023-24"
 
 def _report(*statuses: Status, unknown: tuple[Unknown, ...] = (), **change: Any) -> Report:
     cells = {f"{n}.json": a_cell(key=f"{n}.json") for n in range(len(statuses))}
-    survey = Survey(cells, dict(zip(cells, statuses, strict=True)), NOW, unknown=unknown)
-    return Report(survey, **{"fills": (), "deferred": (), "config": a_config()} | change)
+    assessment = Assessment(cells, dict(zip(cells, statuses, strict=True)), NOW, unknown=unknown)
+    return Report(assessment, **{"fills": (), "deferred": (), "config": a_config()} | change)
 
 
 @pytest.mark.parametrize(
@@ -107,14 +107,14 @@ def test_what_had_vanished_is_told_by_the_run_that_has_fetched_it_again() -> Non
 
 def test_a_source_that_refuses_is_told_until_it_answers() -> None:
     until = datetime.now(UTC) + HOUR
-    holds = {"espn": Hold("espn", until, "refused with HTTP 403"), "nba_api": Hold("nba_api", until, "HTTP 403")}
-    lacking = _report(Status(State.GAP, "not in the lake", Kind.MISSING), holds=holds)
+    pauses = {"espn": Pause("espn", until, "refused with HTTP 403"), "nba_api": Pause("nba_api", until, "HTTP 403")}
+    lacking = _report(Status(State.GAP, "not in the lake", Kind.MISSING), pauses=pauses)
     [refusal] = lacking.refusals
     assert (refusal.source, refusal.files) == ("espn", 1), "nothing of the other is asked for"
     assert "; espn refuses (1 file not fetched)" in lacking.line()
     assert "### Refused: 1" in lacking.markdown()
-    assert _report(PRESENT, holds=holds).refusals == []
-    assert _report(GONE, holds={"espn": Hold("espn")}).refusals == []
+    assert _report(PRESENT, pauses=pauses).refusals == []
+    assert _report(GONE, pauses={"espn": Pause("espn")}).refusals == []
 
 
 def test_what_an_operator_took_out_is_told_with_what_was_said() -> None:

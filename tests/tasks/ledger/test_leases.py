@@ -31,7 +31,7 @@ SECOND = timedelta(seconds=1)
 class Run(Leases):
     """A run whose claims are transactions of their own."""
 
-    def claims(self, works: list[str]) -> set[str]:
+    def claimed(self, works: list[str]) -> set[str]:
         return self._database.write(lambda connection: self.claim(connection, works))
 
 
@@ -68,9 +68,9 @@ def test_one_run_at_a_time_has_a_lease_and_the_others_are_told_who(start: Start)
     one, other = start(), start()
     assert one.take(RECONCILE) is None
     assert one.take(RECONCILE) is None, "it has it already"
-    held = other.take(RECONCILE)
-    assert held is not None
-    record, seconds = held
+    paused = other.take(RECONCILE)
+    assert paused is not None
+    record, seconds = paused
     assert record.id == one.run
     assert f"process {os.getpid()}" in record.holder
     assert 25 < seconds <= 30
@@ -83,31 +83,31 @@ def test_of_runs_that_start_at_once_exactly_one_gets_the_lease_and_each_work_is_
     works = [f"espn_summary /summary?event={n}" for n in range(40)]
     with ThreadPoolExecutor(8) as pool:
         taken = list(pool.map(lambda leases: leases.take(RECONCILE), runs))
-        claims = list(pool.map(lambda leases: leases.claims(works), runs))
-    assert sum(held is None for held in taken) == 1
+        claims = list(pool.map(lambda leases: leases.claimed(works), runs))
+    assert sum(paused is None for paused in taken) == 1
     assert sorted(work for claimed in claims for work in claimed) == sorted(works)
 
 
 def test_marks_of_others_are_seen_and_free_again_when_their_work_is_done(start: Start, database: Database) -> None:
     one, other = start(), start()
-    assert one.claims(["a", "b"]) == {"a", "b"}
-    assert one.claims(["a"]) == {"a"}, "its own"
-    assert other.claims(["b", "c"]) == {"c"}
-    assert {work: mark.run for work, mark in other.marks().items()} == {"a": one.run, "b": one.run}
+    assert one.claimed(["a", "b"]) == {"a", "b"}
+    assert one.claimed(["a"]) == {"a"}, "its own"
+    assert other.claimed(["b", "c"]) == {"c"}
+    assert {work: mark.run for work, mark in other.claims().items()} == {"a": one.run, "b": one.run}
     one.release(["a", "b"])
-    assert other.claims(["a", "b"]) == {"a", "b"}
+    assert other.claimed(["a", "b"]) == {"a", "b"}
     one.end(RunEnd.ENDED)
     other.end(RunEnd.ENDED)
-    assert one.marks() == {}
+    assert one.claims() == {}
 
 
 def test_a_lease_that_is_renewed_outlasts_its_time(start: Start) -> None:
     one, other = start(SECOND), start(SECOND)
     assert one.take(RECONCILE) is None
-    one.claims(["a"])
+    one.claimed(["a"])
     time.sleep(2)
     assert other.take(RECONCILE) is not None
-    assert other.claims(["a"]) == set()
+    assert other.claimed(["a"]) == set()
 
 
 def _lapse(database: Database, leases: Run, by: float = 0.0) -> None:
@@ -123,9 +123,9 @@ def test_what_a_dead_run_held_is_free_and_it_learns_that_it_has_lost_it(
     lost: list[str] = []
     dead, heir = start(3 * SECOND, lost.append), start()
     dead.take(RECONCILE)
-    dead.claims(["a"])
+    dead.claimed(["a"])
     _lapse(database, dead, by)
-    assert heir.claims(["a"]) == {"a"}
+    assert heir.claimed(["a"]) == {"a"}
     assert heir.take(RECONCILE) is None
     assert [record.id for record in heir.bury_the_dead()] == [dead.run]
     assert [record.id for record in heir.bury_the_dead()] == [dead.run], "until somebody says that Prefect knows"
@@ -166,7 +166,7 @@ def test_a_process_that_is_there_is_not_gone_and_of_other_hosts_nothing_is_known
 def test_the_end_of_a_run_leaves_nothing_behind(start: Start, database: Database) -> None:
     run = start()
     run.take(RECONCILE)
-    run.claims(["a"])
+    run.claimed(["a"])
     run.end(RunEnd.ENDED)
     assert database.read(lambda connection: connection.execute(sa.select(leases_table)).all()) == []
     assert Runs(database).by_id([run.run])[run.run].outcome == "ended"
@@ -186,12 +186,12 @@ def test_a_run_that_was_stopped_knows_before_it_begins_anything_that_another_may
 ) -> None:
     lost: list[str] = []
     sleeper, heir = start(30 * SECOND, lost.append), start()
-    assert sleeper.claims(["a"]) == {"a"}
+    assert sleeper.claimed(["a"]) == {"a"}
     assert sleeper.why_lost() is None
     _lapse(database, sleeper)
     awake = clock.seconds
     monkeypatch.setattr("tasks.clock.seconds", lambda: awake() + 31)
-    assert heir.claims(["a"]) == {"a"}
+    assert heir.claimed(["a"]) == {"a"}
     assert sleeper.why_lost() == "its lease lapsed, and another run may have taken over"
     assert lost == [sleeper.why_lost()]
 

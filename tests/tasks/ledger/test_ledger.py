@@ -28,11 +28,11 @@ from tasks.domain.assess.states import Content, Examination, Learnt, LearntBy, U
 from tasks.domain.assess.verdicts import Fault, bad, partial, unfinished, whole
 from tasks.domain.errors import LedgerError
 from tasks.domain.lakes import FORGOTTEN, KnownLake, LakeKind
-from tasks.domain.limits.pauses import Hold
+from tasks.domain.limits.pauses import Pause
 from tasks.domain.outcomes import FileOutcome, Outcome, RunEnd
 from tasks.ledger import Ledger
 from tasks.ledger import database as database_module
-from tasks.ledger.attempts import Arm, FillRecord, Performance
+from tasks.ledger.attempts import FillRecord, Performance, Tally
 from tasks.ledger.database import metadata
 from tasks.ledger.fills import FillEnd
 from tasks.ledger.leases import Leases
@@ -231,13 +231,13 @@ def test_a_ledger_from_before_faults_keeps_what_was_found(tmp_path: Path, monkey
 
 
 def test_a_hold_is_kept_as_it_was_changed(url: str) -> None:
-    hold = Hold("espn", NOW + HOUR, "HTTP 403", 2, (NOW,), NOW, NOW)
+    pause = Pause("espn", NOW + HOUR, "HTTP 403", 2, (NOW,), NOW, NOW)
     ledger = Ledger(url)
-    assert ledger.breakers.change("espn", lambda found: found) == Hold("espn")
-    ledger.breakers.change("espn", lambda found: hold)
+    assert ledger.breakers.change("espn", lambda found: found) == Pause("espn")
+    ledger.breakers.change("espn", lambda found: pause)
     ledger.close()
     with closing(Ledger(url)) as ledger:
-        assert ledger.breakers.now() == {"espn": hold}
+        assert ledger.breakers.now() == {"espn": pause}
 
 
 def test_changes_of_a_hold_by_many_at_once_are_all_made(url: str) -> None:
@@ -245,7 +245,7 @@ def test_changes_of_a_hold_by_many_at_once_are_all_made(url: str) -> None:
 
     def change_it(ledger: Ledger) -> None:
         for _ in range(20):
-            ledger.breakers.change("espn", lambda hold: replace(hold, step=hold.step + 1))
+            ledger.breakers.change("espn", lambda pause: replace(pause, step=pause.step + 1))
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(change_it, ledgers))
@@ -584,11 +584,11 @@ def test_what_is_older_than_is_kept_is_forgotten(url: str) -> None:
 def test_a_rollout_is_compared_with_the_rest_of_its_datasets_since_it_began(url: str) -> None:
     with closing(Ledger(url)) as ledger:
 
-        def record(hours: int, arm: str, *outcomes: FileOutcome, dataset: str = "d") -> None:
-            fill = replace(FILL, started=NOW + hours * HOUR, arm=arm, run=f"run {hours}", dataset=dataset)
+        def record(hours: int, variant: str, *outcomes: FileOutcome, dataset: str = "d") -> None:
+            fill = replace(FILL, started=NOW + hours * HOUR, variant=variant, run=f"run {hours}", dataset=dataset)
             ledger.fills.record(FillEnd(fill, NOW, outcomes))
 
-        assert ledger.attempts.arms("x", ["d"]) == (Arm(), Arm())
+        assert ledger.attempts.tallies("x", ["d"]) == (Tally(), Tally())
         record(0, "", FileOutcome("before", Outcome.STORED, 1, seconds=9.0))
         record(
             1,
@@ -600,7 +600,7 @@ def test_a_rollout_is_compared_with_the_rest_of_its_datasets_since_it_began(url:
         record(1, "", FileOutcome("of another dataset", Outcome.STORED, 1), dataset="e")
         record(2, "x", FileOutcome("b", Outcome.STORED, 1, seconds=2.0))
         record(2, "y", FileOutcome("of another rollout", Outcome.STORED, 1))
-        assert ledger.attempts.arms("x", ["d"]) == (Arm(2, 1, 5, 1.5), Arm(1, 0, 1, 4.0))
+        assert ledger.attempts.tallies("x", ["d"]) == (Tally(2, 1, 5, 1.5), Tally(1, 0, 1, 4.0))
 
 
 def test_percentiles_are_of_the_last_attempts(url: str) -> None:
@@ -647,7 +647,7 @@ def test_a_server_that_restarts_is_waited_for(tmp_path_factory: pytest.TempPathF
             restarting = pool.submit(restart_postgresql, folder)
             written = 0
             while not restarting.done() or written < 20:
-                ledger.breakers.change("espn", lambda hold: replace(hold, step=hold.step + 1))
+                ledger.breakers.change("espn", lambda pause: replace(pause, step=pause.step + 1))
                 written += 1
             restarting.result()
         step = ledger.breakers.now()["espn"].step

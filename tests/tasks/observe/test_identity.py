@@ -60,9 +60,9 @@ def test_of_two_that_mark_a_lake_at_once_the_first_prevails(lake: Store, ledger:
     async def story() -> list[LakeMark]:
         with closing(Ledger(f"sqlite:///{tmp_path / 'other.db'}")) as other:
             found = [await check_pairing(lake, each, LakeKind.REAL) for each in (ledger, other)]
-            marks = await asyncio.gather(leave_mark(lake, ledger, found[0]), leave_mark(lake, other, found[1]))
+            claims = await asyncio.gather(leave_mark(lake, ledger, found[0]), leave_mark(lake, other, found[1]))
             assert ledger.identity.lake() == other.identity.lake()
-            return marks
+            return claims
 
     assert len(set(asyncio.run(story()))) == 1
 

@@ -40,7 +40,7 @@ class Cold:
         self.objects: dict[str, LakeObject] = {}
         self.cells: dict[str, Cell] = {}
 
-    def hold(self, n: int, *, archived: bool = False) -> str:
+    def pause(self, n: int, *, archived: bool = False) -> str:
         cell = self.cells[f"espn_box_scores/{n}.json"] = _cell(n)
         body = json.dumps({"header": {"id": f"{n}"}, "padding": "." * 1000}).encode()
         storage = "DEEP_ARCHIVE" if archived else "STANDARD"
@@ -72,7 +72,7 @@ def cold(s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cold:
 
 
 def test_what_the_lake_does_not_give_is_told_and_the_rest_is_read(cold: Cold) -> None:
-    readable, archived = cold.hold(1), cold.hold(2, archived=True)
+    readable, archived = cold.pause(1), cold.pause(2, archived=True)
     found = cold.read()
     assert list(found.read) == [readable]
     assert list(found.unreadable) == [archived]
@@ -83,7 +83,7 @@ def test_what_the_lake_does_not_give_is_told_and_the_rest_is_read(cold: Cold) ->
 
 
 def test_what_was_unreadable_is_read_when_it_can_be(cold: Cold) -> None:
-    key = cold.hold(1, archived=True)
+    key = cold.pause(1, archived=True)
     before = cold.read().unreadable
     assert cold.read(unreadable=before).unreadable[key].first == before[key].first
     assert cold.read(unreadable=before).unreadable[key].last > before[key].last
@@ -96,7 +96,7 @@ def test_what_was_unreadable_is_read_when_it_can_be(cold: Cold) -> None:
 
 
 def test_what_no_check_has_read_comes_first_and_what_a_former_one_called_whole_last(cold: Cold) -> None:
-    whole_before, bad_before, newest, never = (cold.hold(n) for n in (4, 3, 2, 1))
+    whole_before, bad_before, newest, never = (cold.pause(n) for n in (4, 3, 2, 1))
     known = {
         key: Examination(*version_of(cold.objects[key], FORMER), verdict)
         for key, verdict in ((whole_before, whole()), (bad_before, bad("junk")))
@@ -108,23 +108,23 @@ def test_what_no_check_has_read_comes_first_and_what_a_former_one_called_whole_l
 
 
 def test_of_many_unreadable_files_a_tenth_is_tried_again_the_longest_not_tried_first(cold: Cold) -> None:
-    keys = [cold.hold(n, archived=True) for n in range(30)]
+    keys = [cold.pause(n, archived=True) for n in range(30)]
     refused = {key: cold.refusal(key, hours=-n) for n, key in enumerate(keys)}
     assert set(cold.read(20, unreadable=refused).unreadable) == {keys[29], keys[28]}
-    fresh = {cold.hold(n) for n in range(100, 119)}
+    fresh = {cold.pause(n) for n in range(100, 119)}
     found = cold.read(20, unreadable=refused)
     assert set(found.read) == fresh
     assert set(found.unreadable) == {keys[29]}, "unread files are worth more than another try"
 
 
 def test_all_are_tried_again_once_one_can_be_read(cold: Cold) -> None:
-    keys = [cold.hold(n) for n in range(30)]  # access was granted again
+    keys = [cold.pause(n) for n in range(30)]  # access was granted again
     refused = {key: cold.refusal(key, hours=-n) for n, key in enumerate(keys)}
     assert set(cold.read(20, unreadable=refused).read) == set(keys[10:])
 
 
 def test_an_object_that_has_gone_meanwhile_is_neither(cold: Cold) -> None:
-    key = cold.hold(1)
+    key = cold.pause(1)
     cold.s3.delete_object(Bucket=cold.name, Key=key)
     assert len(cold.read()) == 0
 
@@ -135,7 +135,7 @@ def _forbid(code: str) -> Any:
 
 @pytest.mark.parametrize("code", ["AccessDenied", "InvalidObjectState", "KMS.DisabledException"])
 def test_a_refusal_of_an_object_is_about_this_object(cold: Cold, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
-    keys = {cold.hold(n) for n in range(5)}
+    keys = {cold.pause(n) for n in range(5)}
     with _forbid(code) as address:
         use_s3(monkeypatch, address)
         cold.lake = Store(f"s3://{cold.name}")
@@ -149,7 +149,7 @@ def test_a_lake_that_does_not_let_us_in_is_no_property_of_its_files(
     cold: Cold, monkeypatch: pytest.MonkeyPatch, code: str
 ) -> None:
     for n in range(5):
-        cold.hold(n)
+        cold.pause(n)
     with _forbid(code) as address:
         use_s3(monkeypatch, address)
         cold.lake = Store(f"s3://{cold.name}")
@@ -160,14 +160,14 @@ def test_a_lake_that_does_not_let_us_in_is_no_property_of_its_files(
 
 def test_a_bucket_that_has_gone_is_no_property_of_its_files(cold: Cold) -> None:
     for n in range(5):
-        cold.hold(n)
+        cold.pause(n)
     cold.lake = Store("s3://there-is-none")
     found = cold.read()
     assert (found.unreadable, "NoSuchBucket" in str(found.trouble)) == ({}, True)
 
 
 def test_a_former_verdict_gives_way_to_that_of_the_present_check(cold: Cold) -> None:
-    key = cold.hold(1)
+    key = cold.pause(1)
     version = version_of(cold.objects[key], FORMER)
     found = cold.read(known={key: Examination(*version, whole(), LONG_AGO, agreed=True)})
     assert found.read[key].verdict.wholeness is not Wholeness.WHOLE

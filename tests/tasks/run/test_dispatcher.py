@@ -15,7 +15,7 @@ import pytest
 from blocks.store import Store
 from tasks.domain.errors import AdceError
 from tasks.domain.expected.cells import Selection
-from tasks.domain.limits.pauses import Hold
+from tasks.domain.limits.pauses import Pause
 from tasks.domain.outcomes import FileOutcome, Outcome
 from tasks.domain.plan.plan import Fill, Plan
 from tasks.domain.reasons import Limit
@@ -132,9 +132,9 @@ def play(ledger: Ledger, story: Callable[[Stage], Coroutine[Any, Any, None]], bu
         clock = FakeClock()
         session = Session(config, Selection(), Store("file:lake"), ledger, begun=NOW)
         run = Run(session)
-        gate = SimpleNamespace(hold=Hold)
+        limiter = SimpleNamespace(pause=Pause)
         run.sources = {
-            name: cast(SourceClient, SimpleNamespace(name=name, gate=gate, latency=0.5, left=lambda _: None))
+            name: cast(SourceClient, SimpleNamespace(name=name, limiter=limiter, latency=0.5, left=lambda _: None))
             for name in config.sources
         }
         going = asyncio.create_task(clock.run())

@@ -22,8 +22,8 @@ from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL, PREFECT_API_UR
 from config.models import Config, Rate
 from deployments.sandbox.process import SandboxProcess
 from tasks.domain.errors import BucketError
-from tasks.domain.limits.rates import spacing, terms_of
-from tasks.upstream.buckets import Asker, Bucket, _Clock, bucket_for, ensure_buckets, open_buckets, server_address
+from tasks.domain.limits.rates import lease_terms_of, spacing
+from tasks.upstream.buckets import Allowances, Bucket, _Clock, bucket_for, ensure_buckets, open_buckets, server_address
 from tasks.upstream.prefect_api import ApiOutage
 from tests.builders import a_config
 from tests.servers import new_database, prefect_server
@@ -104,8 +104,8 @@ def test_a_changed_rate_takes_effect(take_effect: Callable[[PrefectClient, Confi
         await ensure_buckets(client, _config(Rate(requests=4, seconds=1.1)))
         changed = Rate(requests=5, seconds=1.1)
         await take_effect(client, _config(changed))
-        terms = await Asker(bucket_for("espn"), [changed], client).look()
-        assert terms.same_as(terms_of([changed]))
+        lease_terms = await Allowances(bucket_for("espn"), [changed], client).look()
+        assert lease_terms.same_as(lease_terms_of([changed]))
 
     _with_client(story)
 
@@ -128,7 +128,7 @@ def test_a_bucket_that_goes_in_mid_run_stops_the_requests(deleted: bool) -> None
                 await _leave_for_ever(bucket, left)
             return len(left)
 
-    assert _with_client(story) <= terms_of([rate]).slots / 100 + 1, "what was granted before, and no more"
+    assert _with_client(story) <= lease_terms_of([rate]).slots / 100 + 1, "what was granted before, and no more"
 
 
 def test_five_processes_may_set_up_fresh_buckets_at_once() -> None:
@@ -147,17 +147,17 @@ def test_five_processes_may_set_up_fresh_buckets_at_once() -> None:
 async def _bucket(client: PrefectClient, rate: Rate) -> AsyncIterator[Bucket]:
     """The source's bucket, as a process of its own would hold it."""
     await ensure_buckets(client, _config(rate))
-    bucket = Bucket([Asker(bucket_for("espn"), [rate], client)])
+    bucket = Bucket([Allowances(bucket_for("espn"), [rate], client)])
     yield bucket
     await bucket.close()
 
 
 async def _leave(bucket: Bucket) -> float:
     """A request that is answered at once; gives when it was sent."""
-    departure = await bucket.leave()
-    bucket.answered(departure)
-    assert departure.sent is not None
-    return departure.sent
+    permit = await bucket.leave()
+    bucket.answered(permit)
+    assert permit.sent is not None
+    return permit.sent
 
 
 async def _leave_for_ever(bucket: Bucket, left: list[float]) -> None:
@@ -171,13 +171,13 @@ def test_five_askers_spend_the_rate_and_a_strict_upstream_rejects_nothing() -> N
     async def story(client: PrefectClient) -> None:
         async with _bucket(client, rate) as bucket, httpx.AsyncClient(trust_env=False) as http:
 
-            async def asker() -> None:
+            async def allowance() -> None:
                 for _ in range(8):
-                    departure = await bucket.leave()
+                    permit = await bucket.leave()
                     await http.get(sites.base_urls["espn"] + "/scoreboard?dates=20260113")
-                    bucket.answered(departure)
+                    bucket.answered(permit)
 
-            await asyncio.gather(*(asker() for _ in range(5)))
+            await asyncio.gather(*(allowance() for _ in range(5)))
 
     with SandboxProcess(clock="2026-01-15T12:00:00Z", rates={"espn": "10/1"}) as sites:
         _with_client(story)
@@ -213,8 +213,8 @@ def test_a_request_that_waits_after_a_pause_leaves_as_soon_as_the_rate_has_grown
 
         async with _bucket(client, rate) as bucket:
             await _leave(bucket)
-            departure = await asyncio.wait_for(bucket.leave(slower), 30)
-            bucket.answered(departure)
+            permit = await asyncio.wait_for(bucket.leave(slower), 30)
+            bucket.answered(permit)
         return asked
 
     assert len(_with_client(story)) > 2, "two minutes ahead at first, and looked at again"
@@ -241,7 +241,7 @@ def test_a_slow_rate_is_spent_though_the_api_is_slow_to_answer() -> None:
 
     async def story(client: PrefectClient) -> list[float]:
         await ensure_buckets(client, _config(rate))
-        bucket = Bucket([Asker(bucket_for("espn"), [rate], _FarAway(client))])  # type: ignore[arg-type]
+        bucket = Bucket([Allowances(bucket_for("espn"), [rate], _FarAway(client))])  # type: ignore[arg-type]
         times = [await asyncio.wait_for(_leave(bucket), 10) for _ in range(3)]
         await bucket.close()
         return times
@@ -258,7 +258,7 @@ def test_what_a_process_does_not_need_is_given_back_and_another_waits_for_no_lea
             begun = await _leave(one)
             return await _leave(other) - begun
 
-    assert 0.1 <= _with_client(story) < terms_of([rate]).lease / 2
+    assert 0.1 <= _with_client(story) < lease_terms_of([rate]).lease / 2
 
 
 def test_a_source_keeps_all_of_its_rates_and_that_of_all_sources_together() -> None:
@@ -276,11 +276,11 @@ def test_a_source_keeps_all_of_its_rates_and_that_of_all_sources_together() -> N
             await _leave(bucket)  # a bucket whose rate was changed starts as if it were used up
         begun, times = time.monotonic(), []
 
-        async def asker(name: str) -> None:
+        async def allowance(name: str) -> None:
             while time.monotonic() < begun + 5:
                 times.append((await _leave(buckets[name]), name))
 
-        await asyncio.gather(*(asker(name) for name in buckets))
+        await asyncio.gather(*(allowance(name) for name in buckets))
         for bucket in buckets.values():
             await bucket.close()
         return times
@@ -374,11 +374,11 @@ def test_a_request_that_was_sent_late_keeps_the_bucket_from_all() -> None:
 
     async def story(client: PrefectClient) -> list[float]:
         async with _bucket(client, rate) as one, _bucket(client, rate) as other:
-            departure = await one.leave()
+            permit = await one.leave()
             await asyncio.sleep(1.5)  # it waits for a connection, beyond its lease
-            one.answered(departure)
-            assert departure.sent is not None
-            return [departure.sent, await _leave(other)]
+            one.answered(permit)
+            assert permit.sent is not None
+            return [permit.sent, await _leave(other)]
 
     late, next_one = _with_client(story)
     assert next_one - late >= 2
@@ -389,13 +389,13 @@ def test_nothing_is_given_back_while_a_request_waits_for_a_connection() -> None:
 
     async def story(client: PrefectClient) -> list[float]:
         async with _bucket(client, rate) as one, _bucket(client, rate) as other:
-            departure = await one.leave()
+            permit = await one.leave()
             await asyncio.sleep(0.4)
             waiting = [asyncio.create_task(_leave(other)) for _ in range(10)]
             await asyncio.sleep(0.4)
-            one.answered(departure)
-            assert departure.sent is not None
-            return [departure.sent, *await asyncio.gather(*waiting)]
+            one.answered(permit)
+            assert permit.sent is not None
+            return [permit.sent, *await asyncio.gather(*waiting)]
 
     times = sorted(_with_client(story))
     assert times[10] - times[0] >= 1
@@ -406,13 +406,13 @@ def test_another_process_begins_one_spacing_after_the_last_answer_however_late_t
 
     async def story(client: PrefectClient) -> list[float]:
         async with _bucket(client, rate) as one, _bucket(client, rate) as other:
-            departure = await one.leave()
-            one.sent(departure)
+            permit = await one.leave()
+            one.sent(permit)
             waiting = asyncio.create_task(_leave(other))
-            await asyncio.sleep(1.3 * terms_of([rate]).lease)  # a slow answer
-            one.answered(departure)
-            assert departure.answered is not None
-            return [departure.answered, await waiting]
+            await asyncio.sleep(1.3 * lease_terms_of([rate]).lease)  # a slow answer
+            one.answered(permit)
+            assert permit.answered is not None
+            return [permit.answered, await waiting]
 
     answered, next_one = _with_client(story)
     assert next_one - answered >= spacing([rate])
@@ -428,11 +428,11 @@ def test_a_process_that_was_stopped_for_longer_than_its_lease_sends_nothing_unde
         nonlocal stopped
         async with _bucket(client, rate) as bucket:
             await _leave(bucket)
-            departure = await bucket.leave()
-            may = [bucket.may_send(departure)]
-            stopped = terms_of([rate]).lease  # as if the host had slept, and the bucket were somebody else's
-            may.append(bucket.may_send(departure))
-            bucket.answered(departure)
+            permit = await bucket.leave()
+            may = [bucket.may_send(permit)]
+            stopped = lease_terms_of([rate]).lease  # as if the host had slept, and the bucket were somebody else's
+            may.append(bucket.may_send(permit))
+            bucket.answered(permit)
             before = time.monotonic()
             await _leave(bucket)
             return may, time.monotonic() - before
@@ -440,7 +440,7 @@ def test_a_process_that_was_stopped_for_longer_than_its_lease_sends_nothing_unde
     monkeypatch.setattr("tasks.clock.seconds", lambda: time.monotonic() + stopped)
     may, waited = _with_client(story)
     assert may == [True, False]
-    assert waited > terms_of([rate]).lease / 2, "until the bucket is free: the server's clock has not moved"
+    assert waited > lease_terms_of([rate]).lease / 2, "until the bucket is free: the server's clock has not moved"
 
 
 def test_a_lease_that_nobody_used_in_its_time_is_no_leave_later() -> None:
@@ -452,7 +452,7 @@ def test_a_lease_that_nobody_used_in_its_time_is_no_leave_later() -> None:
             cancelled = asyncio.create_task(one.leave())
             await asyncio.sleep(0.5)
             cancelled.cancel()  # it is granted what it has asked for, and does not use it
-            await asyncio.sleep(terms_of([rate]).lease * 1.6)
+            await asyncio.sleep(lease_terms_of([rate]).lease * 1.6)
             return await asyncio.gather(_leave(other), _leave(one))
 
     times = _with_client(story)
@@ -467,12 +467,12 @@ def test_a_process_that_has_had_some_leases_lets_another_go_first(monkeypatch: p
         async with _bucket(client, rate) as one, _bucket(client, rate) as other:
             order: list[str] = []
 
-            async def asker(name: str, bucket: Bucket) -> None:
+            async def allowance(name: str, bucket: Bucket) -> None:
                 while len(order) < 60:
                     await _leave(bucket)
                     order.append(name)
 
-            await asyncio.gather(asker("one", one), asker("other", other))
+            await asyncio.gather(allowance("one", one), allowance("other", other))
             return order
 
     order = _with_client(story)
@@ -504,7 +504,7 @@ def test_an_api_that_is_busy_for_a_moment_costs_a_moment(monkeypatch: pytest.Mon
     async def story(client: PrefectClient) -> tuple[list[float], int]:
         await ensure_buckets(client, _config(rate))
         busy = _BusyOnce(client)
-        bucket = Bucket([Asker(bucket_for("espn"), [rate], busy)])  # type: ignore[arg-type]
+        bucket = Bucket([Allowances(bucket_for("espn"), [rate], busy)])  # type: ignore[arg-type]
         times = [await _leave(bucket) for _ in range(4)]
         await bucket.close()
         return times, busy.asked
@@ -555,8 +555,8 @@ def test_an_outage_of_the_api_is_told_once_and_its_end_once_however_many_wait(
         config = _config(Rate(requests=1, seconds=1))
         await ensure_buckets(client, config)
         away, outage = _Away(client, trouble), ApiOutage()
-        askers = [Asker(bucket_for("espn"), [Rate(requests=1, seconds=1)], away, outage) for _ in range(3)]  # type: ignore[arg-type]
-        looks = [asyncio.create_task(asker.look()) for asker in askers]
+        allowances = [Allowances(bucket_for("espn"), [Rate(requests=1, seconds=1)], away, outage) for _ in range(3)]  # type: ignore[arg-type]
+        looks = [asyncio.create_task(allowance.look()) for allowance in allowances]
         await asyncio.sleep(0.5)
         looks.pop().cancel()
         away.trouble = None

@@ -18,16 +18,16 @@ import pytest
 from config.models import Backoff, BreakerRules, Changes, Command, Rate, Retries, Source, Timeouts
 from deployments.sandbox.process import SandboxProcess
 from tasks import clock
-from tasks.domain.errors import AbsentError, FetchError, HealingError, HeldError, LedgerError, RefusedError
-from tasks.domain.limits.pauses import Hold, Phase
-from tasks.domain.limits.rates import Departure
+from tasks.domain.errors import AbsentError, FetchError, HealingError, LedgerError, PausedError, RefusedError
+from tasks.domain.limits.pauses import Pause, Phase
+from tasks.domain.limits.rates import Permit
 from tasks.ledger import Ledger
 from tasks.ledger.breakers import Breakers
 from tasks.upstream.client import Fetched, SourceClient
 from tasks.upstream.commands import prepare
 from tasks.upstream.downloads import TooLargeError, UnpackError, read_beginning, read_body
 from tasks.upstream.outage import Outage
-from tasks.upstream.rate_limiter import Gate
+from tasks.upstream.rate_limiter import RateLimiter
 from tests.builders import a_config
 
 PATH = "/scoreboard?dates=202601{:02}"
@@ -46,18 +46,18 @@ class FreeBucket:
         self._apart = apart
         self._turn = asyncio.Lock()
 
-    async def leave(self, slower: Callable[[], float]) -> Departure:
+    async def leave(self, slower: Callable[[], float]) -> Permit:
         async with self._turn:
             if self._apart:
                 await asyncio.sleep(self._apart)
             self.left.append((time.monotonic(), slower()))
-            return Departure(time.monotonic())
+            return Permit(time.monotonic())
 
-    def may_send(self, departure: Departure) -> bool:
+    def may_send(self, permit: Permit) -> bool:
         return True
 
-    def sent(self, departure: Departure) -> None:
-        departure.sent = departure.sent or clock.seconds()
+    def sent(self, permit: Permit) -> None:
+        permit.sent = permit.sent or clock.seconds()
 
     answered = sent
 
@@ -96,8 +96,8 @@ def client(sites: SandboxProcess, ledger_url: str) -> Callable[..., SourceClient
                 }
             )
         )
-        gate = Gate("espn", source, BREAKER, Ledger(ledger_url))
-        return SourceClient("espn", source, FreeBucket(), gate)  # type: ignore[arg-type]
+        limiter = RateLimiter("espn", source, BREAKER, Ledger(ledger_url))
+        return SourceClient("espn", source, FreeBucket(), limiter)  # type: ignore[arg-type]
 
     return make
 
@@ -127,8 +127,8 @@ def test_one_incident_pauses_the_source_once_and_then_everything_comes(
     espn = client()
     results = _run(_fetch(espn, *range(1, 9)))
     assert all(isinstance(result, Fetched) for result in results)
-    hold = espn.gate.hold("espn")
-    assert (hold.phase(datetime.now(UTC)), hold.step) == (Phase.CLOSED, 0)
+    pause = espn.limiter.pause("espn")
+    assert (pause.phase(datetime.now(UTC)), pause.step) == (Phase.CLOSED, 0)
     times = sorted(request["monotonic"] for request in sites.requests())
     assert times[-1] - times[0] >= 0.9, "the file that was refused waited for the pause to end"
 
@@ -142,7 +142,7 @@ def test_many_refusals_at_once_are_one_step_and_a_probe_goes_alone(
     assert all(isinstance(result, Fetched) for result in results)
     times = [request["monotonic"] - sites.requests()[0]["monotonic"] for request in sites.requests()]
     assert len(times) == 10
-    assert espn.gate.hold("espn").step == 0
+    assert espn.limiter.pause("espn").step == 0
     assert times[4] < 0.5
     assert times[5] >= 0.9
     assert espn.bucket.left[-1][1] > 1, "the rate grows slowly after a pause"  # type: ignore[attr-defined]
@@ -186,10 +186,10 @@ def test_a_long_pause_is_known_to_every_process_and_nothing_more_is_asked(
     sites.set_faults("espn", fault)
     one, other = client(jail, connections=1), client(jail, connections=1)
     refused = _run(_fetch(one, 1, 2, 3))
-    assert all(isinstance(result, HeldError) for result in refused)
+    assert all(isinstance(result, PausedError) for result in refused)
     assert isinstance(refused[0].refusal, RefusedError)
     assert [result.refusal for result in refused[1:]] == [None, None]
-    assert all(isinstance(result, HeldError) for result in _run(_fetch(other, 4, 5)))
+    assert all(isinstance(result, PausedError) for result in _run(_fetch(other, 4, 5)))
     assert len(sites.requests()) == 1
     until = refused[0].until - datetime.now(UTC)
     assert timedelta(minutes=59) < until < timedelta(minutes=70)
@@ -210,19 +210,19 @@ def test_two_processes_send_one_probe(client: Callable[..., SourceClient], sites
     assert times[1] - times[0] >= 0.9
 
 
-def _half_open(client: SourceClient) -> Gate:
+def _half_open(client: SourceClient) -> RateLimiter:
     """The gate of a source whose pause has just run out."""
     ago = datetime.now(UTC) - timedelta(seconds=1)
-    client.gate._ledger.breakers.change("espn", lambda hold: Hold("espn", ago, "HTTP 503"))
-    return client.gate
+    client.limiter._ledger.breakers.change("espn", lambda pause: Pause("espn", ago, "HTTP 503"))
+    return client.limiter
 
 
 def test_a_probe_whose_claim_has_lapsed_and_is_another_process_s_is_not_sent(
     client: Callable[..., SourceClient],
 ) -> None:
-    one, other = _half_open(client()), client().gate
+    one, other = _half_open(client()), client().limiter
     entered = _run(one.enter("espn_scoreboard"))
-    one._ledger.breakers.change("espn", lambda hold: replace(hold, probe_until=datetime.now(UTC)))
+    one._ledger.breakers.change("espn", lambda pause: replace(pause, probe_until=datetime.now(UTC)))
     theirs = _run(other.enter("espn_scoreboard"))
     assert one.confirm("espn_scoreboard", entered, timedelta(seconds=90)) is None
     assert one._ledger.breakers.now()["espn"].probe_until == theirs.probes["espn"], "nor is the other's claim given up"
@@ -234,8 +234,8 @@ def test_a_pause_that_is_longer_than_any_can_be_is_not_believed(
     client: Callable[..., SourceClient], ledger_url: str, days: float, phase: Phase
 ) -> None:
     until = datetime.now(UTC) + timedelta(days=days)
-    Ledger(ledger_url).breakers.change("espn", lambda hold: Hold("espn", until, "HTTP 503"))
-    assert client().gate.hold("espn").phase(datetime.now(UTC)) is phase
+    Ledger(ledger_url).breakers.change("espn", lambda pause: Pause("espn", until, "HTTP 503"))
+    assert client().limiter.pause("espn").phase(datetime.now(UTC)) is phase
 
 
 def test_a_file_whose_probe_can_heal_is_asked_for_again_before_any_other(
@@ -255,26 +255,26 @@ def test_a_site_that_a_probe_does_not_reach_is_left_alone_for_longer(ledger_url:
         raise httpx.ConnectError("nobody there")
 
     source = a_config().sources["espn"].model_copy(update={"retries": Retries(attempts=1)})
-    gate = Gate("espn", source, BREAKER, Ledger(ledger_url))
-    espn = SourceClient("espn", source, FreeBucket(), gate, transport=httpx.MockTransport(away))  # type: ignore[arg-type]
+    limiter = RateLimiter("espn", source, BREAKER, Ledger(ledger_url))
+    espn = SourceClient("espn", source, FreeBucket(), limiter, transport=httpx.MockTransport(away))  # type: ignore[arg-type]
     _half_open(espn)
     (error,) = _run(_fetch(espn, 1))
     assert isinstance(error, FetchError)
-    hold = gate.hold("espn")
-    assert (hold.phase(datetime.now(UTC)), hold.step) == (Phase.OPEN, 1)
+    pause = limiter.pause("espn")
+    assert (pause.phase(datetime.now(UTC)), pause.step) == (Phase.OPEN, 1)
 
 
 def test_a_probe_is_claimed_for_as_long_as_it_may_wait_and_last(client: Callable[..., SourceClient]) -> None:
-    gate = _half_open(client(rates=[Rate(requests=1, seconds=12)], connections=1))
-    entered = _run(gate.enter("espn_scoreboard", requests=20))
+    limiter = _half_open(client(rates=[Rate(requests=1, seconds=12)], connections=1))
+    entered = _run(limiter.enter("espn_scoreboard", requests=20))
     assert entered.probes["espn"] - datetime.now(UTC) > timedelta(seconds=20 * 12)
-    confirmed = gate.confirm("espn_scoreboard", entered, timedelta(minutes=15))
+    confirmed = limiter.confirm("espn_scoreboard", entered, timedelta(minutes=15))
     assert confirmed
     assert confirmed.probes["espn"] - datetime.now(UTC) > timedelta(minutes=15)
-    gate.give_up(entered)
-    assert gate.hold("espn").probe_until == confirmed.probes["espn"], "the first claim is given up no more"
-    gate.give_up(confirmed)
-    assert gate.hold("espn").probe_until is None
+    limiter.give_up(entered)
+    assert limiter.pause("espn").probe_until == confirmed.probes["espn"], "the first claim is given up no more"
+    limiter.give_up(confirmed)
+    assert limiter.pause("espn").probe_until is None
 
 
 def test_a_breaker_opens_after_failures_and_a_probe_closes_it(
@@ -284,23 +284,23 @@ def test_a_breaker_opens_after_failures_and_a_probe_closes_it(
     espn = client(connections=1)
     failed = _run(_fetch(espn, 1, 2, 3))
     assert all(isinstance(result, FetchError) for result in failed)
-    hold = espn.gate.hold("espn_scoreboard")
-    assert hold.phase(datetime.now(UTC)) is Phase.OPEN
-    assert hold.reason.startswith("3 failures within 10 min; the last: ")
+    pause = espn.limiter.pause("espn_scoreboard")
+    assert pause.phase(datetime.now(UTC)) is Phase.OPEN
+    assert pause.reason.startswith("3 failures within 10 min; the last: ")
     sites.clear_faults()
     again = client()
     assert all(isinstance(result, Fetched) for result in _run(_fetch(again, 4, 5)))
-    assert again.gate.hold("espn_scoreboard").phase(datetime.now(UTC)) is Phase.CLOSED
+    assert again.limiter.pause("espn_scoreboard").phase(datetime.now(UTC)) is Phase.CLOSED
 
 
 def test_that_there_is_no_such_file_moves_no_breaker(
     client: Callable[..., SourceClient], sites: SandboxProcess
 ) -> None:
     espn = client(connections=1)
-    espn.gate.failed("espn_scoreboard", "HTTP 400", datetime.now(UTC))
+    espn.limiter.failed("espn_scoreboard", "HTTP 400", datetime.now(UTC))
     sites.set_faults("espn", "404")
     assert all(type(error) is AbsentError for error in _run(_fetch(espn, 1, 2, 3, 4, 5)))
-    assert len(espn.gate.hold("espn_scoreboard").failures) == 1, "neither another failure, nor one forgiven"
+    assert len(espn.limiter.pause("espn_scoreboard").failures) == 1, "neither another failure, nor one forgiven"
 
 
 def test_a_breaker_is_closed_by_a_probe_that_finds_no_such_file(
@@ -308,10 +308,10 @@ def test_a_breaker_is_closed_by_a_probe_that_finds_no_such_file(
 ) -> None:
     espn = client()
     ago = datetime.now(UTC) - timedelta(seconds=1)
-    espn.gate._ledger.breakers.change("espn_scoreboard", lambda hold: Hold("espn_scoreboard", ago, "8 failures"))
+    espn.limiter._ledger.breakers.change("espn_scoreboard", lambda pause: Pause("espn_scoreboard", ago, "8 failures"))
     sites.set_faults("espn", "404")
     _run(_fetch(espn, 1))
-    assert espn.gate.hold("espn_scoreboard").phase(datetime.now(UTC)) is Phase.CLOSED
+    assert espn.limiter.pause("espn_scoreboard").phase(datetime.now(UTC)) is Phase.CLOSED
 
 
 WALLED = ["aws_challenge", "aws_captcha", "portal", "login_redirect", "463", "406", "foreign_404", "cloudflare"]
@@ -326,10 +326,10 @@ def test_what_stands_before_a_site_is_asked_once_and_the_source_is_left_alone(
     espn = client(jail, connections=1)
     errors = _run(_fetch(espn, 1, 2, 3))
     assert isinstance(errors[0].refusal, RefusedError)
-    assert all(isinstance(error, HeldError) for error in errors)
+    assert all(isinstance(error, PausedError) for error in errors)
     assert len(sites.requests()) == 1
-    assert espn.gate.hold("espn").until > datetime.now(UTC) + timedelta(minutes=50)
-    assert not espn.gate.hold("espn_scoreboard").failures
+    assert espn.limiter.pause("espn").until > datetime.now(UTC) + timedelta(minutes=50)
+    assert not espn.limiter.pause("espn_scoreboard").failures
 
 
 @pytest.mark.parametrize("fault", ["400", "405", "moved", "large", "bomb"])
@@ -340,8 +340,8 @@ def test_a_wrong_address_and_a_file_that_is_too_large_are_the_dataset_s_fault(
     espn = client(retries=Retries(attempts=1))
     (error,) = _run(_fetch(espn, 1))
     assert type(error) is FetchError
-    assert espn.gate.hold("espn").until is None
-    assert len(espn.gate.hold("espn_scoreboard").failures) == 1
+    assert espn.limiter.pause("espn").until is None
+    assert len(espn.limiter.pause("espn_scoreboard").failures) == 1
 
 
 @pytest.mark.parametrize("fault", ["400", "405", "moved", "large", "bomb", "404"])
@@ -430,7 +430,7 @@ def test_what_an_answer_means(status: int, headers: dict[str, str], body: str, k
         answers = httpx.MockTransport(lambda request: httpx.Response(status, headers=headers, stream=stream))
         espn = SourceClient("espn", source, FreeBucket(), None, transport=answers)  # type: ignore[arg-type]
         with pytest.raises(FetchError) as caught:
-            await espn._get("https://site.api.espn.com/x", Departure(0), source, 1000)
+            await espn._get("https://site.api.espn.com/x", Permit(0), source, 1000)
         return caught.value
 
     error = _run(work())
@@ -488,7 +488,7 @@ def test_a_body_that_is_there_is_not_lost_when_the_ledger_cannot_be_told(
     _half_open(espn)
     outage = espn._outage = Outage(_nothing)
 
-    def away(breakers: Breakers, name: str, change: Callable[[Hold], Hold]) -> Hold:
+    def away(breakers: Breakers, name: str, change: Callable[[Pause], Pause]) -> Pause:
         raise LedgerError("the ledger is away")
 
     espn.left = lambda source: monkeypatch.setattr(Breakers, "change", away)
@@ -515,10 +515,10 @@ async def _fetch_in_turn(client: SourceClient, *days: int) -> list[Fetched | Bas
 def test_a_server_error_that_asks_for_an_hour_holds_the_source_for_an_hour(ledger_url: str) -> None:
     answers = httpx.MockTransport(lambda request: httpx.Response(500, headers={"Retry-After": "3600"}))
     source = a_config().sources["espn"].model_copy(update={"backoff": QUICK})
-    gate = Gate("espn", source, BREAKER, Ledger(ledger_url))
-    espn = SourceClient("espn", source, FreeBucket(), gate, transport=answers)  # type: ignore[arg-type]
+    limiter = RateLimiter("espn", source, BREAKER, Ledger(ledger_url))
+    espn = SourceClient("espn", source, FreeBucket(), limiter, transport=answers)  # type: ignore[arg-type]
     (error,) = _run(_fetch(espn, 1))
-    assert isinstance(error, HeldError)
+    assert isinstance(error, PausedError)
     assert timedelta(minutes=59) < error.until - datetime.now(UTC) <= timedelta(hours=1)
     assert isinstance(error.refusal, RefusedError)
     assert len(espn.bucket.left) == 1, "asked once, and not again"  # type: ignore[attr-defined]
@@ -551,7 +551,7 @@ def test_a_request_whose_permission_has_lapsed_is_not_sent_and_waits_for_another
 ) -> None:
     espn = client()
     lapsed = iter([True, True, False])
-    espn.bucket.may_send = lambda departure: not next(lapsed)  # type: ignore[method-assign]
+    espn.bucket.may_send = lambda permit: not next(lapsed)  # type: ignore[method-assign]
     (fetched,) = _run(_fetch(espn, 13))
     assert isinstance(fetched, Fetched)
     assert fetched.requests == len(sites.requests()) == 1
@@ -564,14 +564,14 @@ def test_a_run_that_may_have_lost_its_leases_asks_for_nothing(
     espn = client()
     espn.why_not = lambda: "its lease lapsed"
     results = _run(_fetch(espn, 13, 14))
-    assert [(type(result), str(result)) for result in results] == [(HeldError, "its lease lapsed")] * 2
+    assert [(type(result), str(result)) for result in results] == [(PausedError, "its lease lapsed")] * 2
     assert sites.requests() == []
 
 
 def test_a_command_of_a_source_that_is_paused_is_not_run(client: Callable[..., SourceClient]) -> None:
     espn = client()
-    espn.gate.refused(RefusedError("HTTP 403", timedelta(minutes=10), shut_out=True), datetime.now(UTC))
-    with pytest.raises(HeldError, match=r"source paused until .* HTTP 403"):
+    espn.limiter.refused(RefusedError("HTTP 403", timedelta(minutes=10), shut_out=True), datetime.now(UTC))
+    with pytest.raises(PausedError, match=r"source paused until .* HTTP 403"):
         _run(_run_command(espn))
     assert espn.bucket.left == []  # type: ignore[attr-defined]
 
@@ -598,8 +598,8 @@ def test_a_rollout_asks_at_another_address_with_other_headers_and_its_own_patien
                     await espn.fetch("espn_scoreboard@x", "/scoreboard", lambda body: None, settings)
             finally:
                 await espn.close()
-            assert espn.gate.hold("espn_scoreboard@x").failures
-            assert not espn.gate.hold("espn_scoreboard").failures
+            assert espn.limiter.pause("espn_scoreboard@x").failures
+            assert not espn.limiter.pause("espn_scoreboard").failures
         return asked, caught.value
 
     asked, error = _run(work())

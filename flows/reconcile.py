@@ -22,11 +22,12 @@ from flows.in_process import InProcess
 from flows.opening import open_run
 from flows.prefect_run import PrefectRun
 from flows.task_runner import FillTaskRunner
-from tasks.answers.report import IN_REPORT, Report
+from tasks.answers.report import Report
 from tasks.domain.errors import AdceError
 from tasks.domain.expected.cells import Selection, in_utc
 from tasks.domain.plan.plan import in_start_order
 from tasks.domain.wording import plural
+from tasks.log_lines import IN_REPORT
 from tasks.observe.look import check_keys
 from tasks.observe.session import Part
 from tasks.progress import PROGRESS, no_progress

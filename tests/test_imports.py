@@ -1,4 +1,8 @@
-"""Imports point one way: flows → tasks, blocks → tasks.domain → config; deployments on top."""
+"""Imports point one way, without a circle, and the core, the answers and the work of a run load no Prefect.
+
+deployments → flows → run → (upstream, observe); deployments, flows → show → answers → observe; all → (ledger, sources,
+blocks) → domain → config.
+"""
 
 import ast
 import subprocess
@@ -9,14 +13,27 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 OURS = {"config", "tasks", "blocks", "flows", "deployments", "tests"}
+LEDGER = ("config.models", "config.secrets", "tasks.domain", "tasks.ledger", "tasks.clock", "tasks.processes")
+BELOW = ("config", "tasks.domain", "tasks.sources", "tasks.ledger", "tasks.clock", "tasks.progress", "tasks.processes")
 ALLOWED = {
     "config": ("config",),
     "tasks/domain": ("config.models", "config.secrets", "tasks.domain"),
     "tasks/sources": ("config.models", "tasks.domain", "tasks.sources"),
+    "tasks/ledger": LEDGER,
     "blocks": ("config.models", "config.secrets", "tasks.domain", "blocks"),
-    "tasks": ("config", "tasks", "blocks"),
+    "tasks/observe": (*BELOW, "blocks", "tasks.observe"),
+    "tasks/upstream": (*BELOW, "tasks.upstream"),
+    "tasks/run": (*BELOW, "blocks", "tasks.log_lines", "tasks.observe", "tasks.upstream", "tasks.run"),
+    "tasks/answers": (*BELOW, "blocks", "tasks.observe", "tasks.answers"),
+    "tasks/show": (*BELOW, "tasks.answers", "tasks.show"),
+    "tasks": ("config", "tasks.clock"),
     "flows": ("config", "tasks", "blocks", "flows"),
     "deployments": ("config", "tasks", "blocks", "flows", "deployments"),
+}
+MODULES = {
+    ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): file
+    for folder in ("config", "tasks", "blocks", "flows", "deployments")
+    for file in (ROOT / folder).rglob("*.py")
 }
 
 
@@ -43,12 +60,35 @@ def test_a_folder_imports_only_what_lies_below_it(folder: str) -> None:
 
 
 def test_the_pure_core_needs_nothing_but_the_standard_library() -> None:
-    for file in (ROOT / "tasks/domain").glob("*.py"):
+    for file in (ROOT / "tasks/domain").rglob("*.py"):
         outside = {name.split(".")[0] for name in _imports(file)} - sys.stdlib_module_names - {"config", "tasks"}
         assert not outside, f"{file.name} imports {outside}"
 
 
-def test_importing_the_pure_core_imports_neither_prefect_nor_the_database() -> None:
-    code = "import sys, tasks.domain.plan.plan; print({'prefect', 'sqlalchemy'} & set(sys.modules))"
+def test_no_module_imports_itself_through_others() -> None:
+    """Also where the import is for the type checker only, or stands in a function."""
+    left = {module: _modules_of(file) - {module} for module, file in MODULES.items()}
+    while done := {module for module, needs in left.items() if not needs & left.keys()}:
+        left = {module: needs for module, needs in left.items() if module not in done}
+    assert not left, "a circle, and what needs it"
+
+
+def _modules_of(file: Path) -> set[str]:
+    found = _imports(file)
+    return {name if name in MODULES else name.rpartition(".")[0] for name in found} & MODULES.keys()
+
+
+@pytest.mark.parametrize(
+    ("module", "not_needed"),
+    [
+        ("tasks.domain.plan.plan", {"prefect", "sqlalchemy", "httpx"}),
+        ("tasks.answers.why", {"prefect", "httpx"}),
+        ("tasks.answers.plan", {"prefect", "httpx"}),
+        ("tasks.run.dispatcher", {"prefect"}),
+        ("tasks.run.fill", {"prefect"}),
+    ],
+)
+def test_what_needs_no_prefect_does_not_load_it(module: str, not_needed: set[str]) -> None:
+    code = f"import sys, {module}; print({not_needed} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == "set()"

@@ -25,7 +25,6 @@ from tasks.domain.wording import plural
 from tasks.ledger.attempts import Performance, Tally
 from tasks.ledger.runs import RunRecord
 
-IN_REPORT = {"in_report": True}  # of a line of the log: whoever is shown the report need not be shown the line
 _MOST_FILLS = 200  # in an artifact
 COMPARED = ("rollout", "when", "stored", "failed", "requests", "seconds an answer")
 

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 
 from config.models import Config, Priority
-from tasks.answers.report import IN_REPORT
 from tasks.domain.assess.states import Status
 from tasks.domain.assess.verdicts import Wholeness
 from tasks.domain.errors import LakeError, LedgerError
@@ -23,6 +22,7 @@ from tasks.domain.plan.plan import Deferral, Fill, Gap, Plan, without
 from tasks.domain.reasons import Limit, Reason
 from tasks.ledger.leases import RECONCILE
 from tasks.ledger.runs import RunRecord
+from tasks.log_lines import IN_REPORT
 from tasks.observe.identity import leave_mark
 from tasks.observe.knowledge import Knowledge
 from tasks.observe.look import Look, Reader, look_at_lake, newly_due

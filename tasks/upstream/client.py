@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 
@@ -25,7 +25,6 @@ from tasks.domain.limits.pauses import LONGEST_ASKED
 from tasks.domain.limits.rates import Permit
 from tasks.domain.plan.lanes import LATENCY
 from tasks.domain.reasons import Limit, Reason
-from tasks.upstream.buckets import Bucket
 from tasks.upstream.commands import Prepared
 from tasks.upstream.downloads import ACCEPTED, TooLargeError, UnpackError, read_beginning, read_body
 from tasks.upstream.outage import Outage
@@ -71,6 +70,29 @@ def _tls() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
+class Budget(Protocol):
+    """How often a source may be asked: see buckets.Bucket, which is shared with other processes through Prefect."""
+
+    @property
+    def ids(self) -> dict[str, str]:
+        """What tells this budget from that of another Prefect server, by name."""
+
+    async def leave(self, slower: Callable[[], float]) -> Permit:
+        """Waits for the permission to send one request, at a pace that is so many times slower than the rate."""
+
+    def may_send(self, permit: Permit) -> bool:
+        """Whether the request may still be sent at this moment."""
+
+    def sent(self, permit: Permit) -> None:
+        """Notes that the request has been sent."""
+
+    def answered(self, permit: Permit) -> None:
+        """Notes that the answer has begun, or that none will come."""
+
+    async def close(self) -> None:
+        """Gives back what was not spent."""
+
+
 class SourceClient:
     """One upstream site, as this process talks to it: its connections, its bucket and its gate."""
 
@@ -78,7 +100,7 @@ class SourceClient:
         self,
         name: str,
         settings: Source,
-        bucket: Bucket,
+        bucket: Budget,
         limiter: RateLimiter,
         latency: float = LATENCY,
         transport: httpx.AsyncBaseTransport | None = None,

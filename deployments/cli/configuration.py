@@ -42,7 +42,9 @@ def diff(
     with progress():
         difference = asyncio.run(compare(*configs, selection, scope.clock() or datetime.now(UTC)))
     if as_json:
-        print_json(difference.document())
+        from tasks.show.documents import ConfigDifference
+
+        print_json(ConfigDifference.of(difference).as_json())
     else:
         from deployments.cli.differences import show
 

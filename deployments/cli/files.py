@@ -38,7 +38,9 @@ def why(
     Selection().check(config, now)
     answers = asyncio.run(_ask(config, key, now))
     if as_json:
-        print_json({"answers": [answer.document() for answer in answers]})
+        from tasks.show.documents import Why, WhyAnswer
+
+        print_json(Why(answers=[WhyAnswer.of(answer) for answer in answers]).as_json())
     else:
         from deployments.cli.answers import show
 

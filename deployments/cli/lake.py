@@ -94,7 +94,6 @@ def coverage(
     """Shows how complete the lake is, by dataset and season (or month, or date). Fetches nothing."""
     from tasks.answers.plan import plan_lake
     from tasks.domain.assess.coverage import By, find_holes
-    from tasks.domain.assess.unknown import by_season
     from tasks.show import coverage as pictures
 
     if by not in list(By):
@@ -109,8 +108,9 @@ def coverage(
     if html:
         write(html, pictures.html(cover, find_holes(report.assessment.cells, report.statuses)))
     if as_json:
-        told = {"as_of": report.assessment.taken_at.isoformat(), **cover.document(By(by))}
-        print_json(told | {"unknown": by_season(report.unknown)})
+        from tasks.show.documents import CoverageAnswer
+
+        print_json(CoverageAnswer.of(cover, By(by), report.assessment.taken_at, report.unknown).as_json())
     elif not (svg or html):
         Console().print(pictures.heatmap(cover, by=By(by)))
         if report.reading:

@@ -67,23 +67,6 @@ class Difference:
     def __bool__(self) -> bool:
         return bool(self.settings or self.added or self.dropped or self.states or self.moved)
 
-    def document(self) -> dict[str, Any]:
-        """For --json."""
-        old, new = (report.document() for report in self._both)
-        return {
-            "as_of": new["as_of"],
-            "settings": [{"name": name, "old": was, "new": now} for name, was, now in self.settings],
-            "switches": {"old": old["switches"], "new": new["switches"]},
-            "cells": {"old": old["cells"], "new": new["cells"]},
-            "unknown": {"old": old["unknown"], "new": new["unknown"]},
-            "added": self.added,
-            "dropped": self.dropped,
-            "orphaned": self.orphaned,
-            "states": [{"key": key, "old": _state(was), "new": _state(now)} for key, was, now in self.states],
-            "moved": [{"key": key, "old": was, "new": now} for key, was, now in self.moved],
-            "sources": self.sources(),
-        }
-
     def sources(self) -> list[dict[str, Any]]:
         """What each plan would ask of each source, and when it would be done."""
         old, new = ({source["name"]: source for source in report.document()["sources"]} for report in self._both)
@@ -155,10 +138,6 @@ def _told(name: str, value: Any) -> Any:
     if is_header and value is not None and not is_harmless_header(header):
         return MASK
     return masked(value) if isinstance(value, str) else value
-
-
-def _state(status: Status) -> dict[str, Any]:
-    return {"state": status.state.value, "reason": status.reason}
 
 
 def _shown(status: Status) -> tuple[State, str]:

@@ -64,43 +64,6 @@ class Answer:
     plan: Mapping[str, Any] | None  # its place in the last plan: position, of, fill, starts, eta, at
     runs: Mapping[str, RunRecord]
 
-    def document(self) -> dict[str, Any]:
-        """For --json; times are ISO 8601."""
-        return {
-            "key": self.cell.key,
-            "source": self.source,
-            "dataset": self.cell.dataset,
-            "season": self.cell.season,
-            "state": self.status.state.value,
-            "kind": self.status.kind and self.status.kind.value,
-            "reason": self.status.reason,
-            "limit": self.status.limit and self.status.limit.value,
-            "until": _iso(self.status.until),
-            "partial": self.status.partial,
-            "decides": self.decides,
-            "next_action": self.next_action,
-            "due_at": _iso(self.cell.due_at),
-            "object": self.have and {"size": self.have.size, "modified": _iso(self.have.modified)},
-            "first_seen": _iso(self.first_seen),
-            "score": self.score,
-            "score_parts": self.score_parts,
-            "plan": self.plan,
-            "attempts": [
-                {
-                    "at": _iso(a.at),
-                    "outcome": a.outcome,
-                    "error": a.error,
-                    "requests": a.requests,
-                    "bytes": a.bytes,
-                    "seconds": a.seconds,
-                    "run": a.run,
-                    "flow_run": self.runs[a.run].flow_run if a.run in self.runs else None,
-                }
-                for a in self.attempts
-            ],
-            "corrections": [{"at": _iso(c.at), "run": c.run, "former_version": c.kept_as} for c in self.changes],
-        }
-
 
 async def why(config: Config, ledger: Ledger, store: Store, text: str, now: datetime) -> list[Answer]:
     """The answers about a key, the keys of a pattern with * ? [], a game's id, or a date.

@@ -1,1 +1,1 @@
-"""How answers look: pictures and pages. Nothing here looks at the lake or decides anything."""
+"""How answers look to programs and people. What an answer is, is decided before it comes here."""

@@ -87,8 +87,8 @@ def test_a_final_without_plays_becomes_unavailable_with_what_there_is_kept_as_pa
     assert "a partial version is kept" in holes[0].status.reason
     config = load_config()
     [answer] = asyncio.run(why(config, ledger, Store(config.lake), key, FIRST + timedelta(hours=25)))
-    assert answer.document()["state"] == "unavailable"
-    assert answer.document()["partial"]
+    assert answer.status.state is State.UNAVAILABLE
+    assert answer.status.partial
     assert "never whole at the source" in answer.status.reason
     assert "without plays" in answer.status.reason
 

@@ -1,0 +1,235 @@
+"""Which JSON do `why`, `coverage` and `config diff` print? The fields are promises: programs read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
+
+from tasks.domain.assess.coverage import By
+from tasks.domain.assess.states import Kind, State
+from tasks.domain.assess.unknown import by_season
+from tasks.domain.reasons import Limit
+
+if TYPE_CHECKING:
+    from tasks.answers.difference import Difference
+    from tasks.answers.why import Answer
+    from tasks.domain.assess.coverage import Coverage
+    from tasks.domain.assess.unknown import Unknown
+
+T = TypeVar("T")
+# "2026-01-15T12:00:00+00:00". All other times end with "Z" where they are in UTC.
+WithOffset = Annotated[
+    datetime, PlainSerializer(datetime.isoformat), WithJsonSchema({"type": "string", "format": "date-time"})
+]
+
+
+class Document(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, from_attributes=True)
+
+    def as_json(self) -> dict[str, Any]:
+        """What `json` can write, with the fields that were given."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+
+class StoredObject(Document):
+    size: int
+    modified: datetime
+
+
+class Attempt(Document):
+    at: datetime
+    outcome: str
+    error: str | None
+    requests: int
+    bytes: int
+    seconds: float | None
+    run: str
+    flow_run: str | None
+
+
+class Correction(Document):
+    at: datetime
+    run: str
+    former_version: str | None
+
+
+class WhyAnswer(Document):
+    key: str
+    source: str
+    dataset: str
+    season: str
+    state: State
+    kind: Kind | None
+    reason: str
+    limit: Limit | None
+    until: datetime | None
+    partial: bool
+    decides: str
+    next_action: str
+    due_at: datetime
+    object: StoredObject | None
+    first_seen: datetime | None
+    score: float | None
+    score_parts: Mapping[str, Any] | None
+    plan: Mapping[str, Any] | None
+    attempts: list[Attempt]
+    corrections: list[Correction]
+
+    @classmethod
+    def of(cls, answer: Answer) -> WhyAnswer:
+        cell, status = answer.cell, answer.status
+        return cls(
+            key=cell.key,
+            source=answer.source,
+            dataset=cell.dataset,
+            season=cell.season,
+            state=status.state,
+            kind=status.kind,
+            reason=status.reason,
+            limit=status.limit,
+            until=status.until,
+            partial=status.partial,
+            decides=answer.decides,
+            next_action=answer.next_action,
+            due_at=cell.due_at,
+            object=answer.have and StoredObject.model_validate(answer.have),
+            first_seen=answer.first_seen,
+            score=answer.score,
+            score_parts=answer.score_parts,
+            plan=answer.plan,
+            attempts=[
+                Attempt(
+                    at=one.at,
+                    outcome=one.outcome,
+                    error=one.error,
+                    requests=one.requests,
+                    bytes=one.bytes,
+                    seconds=one.seconds,
+                    run=one.run,
+                    flow_run=answer.runs[one.run].flow_run if one.run in answer.runs else None,
+                )
+                for one in answer.attempts
+            ],
+            corrections=[Correction(at=one.at, run=one.run, former_version=one.kept_as) for one in answer.changes],
+        )
+
+
+class Why(Document):
+    answers: list[WhyAnswer]
+
+
+class UnknownSeason(Document):
+    dataset: str
+    season: str
+    needs: list[str]
+    schedules: int
+
+
+class Tally(Document):
+    expected: int
+    present: int
+    not_due: int
+    gap: int
+    in_flight: int
+    deferred: int
+    unavailable: int
+    by_operator: int
+    unknown: int
+    percent: float | None
+
+
+class Place(Document):
+    source: str
+    dataset: str
+    season: str
+    month: str | None = None  # with `by` month alone
+    date: str | None = None  # with `by` date alone
+
+
+class CoverageRow(Tally, Place):
+    pass
+
+
+class CoverageAnswer(Document):
+    as_of: WithOffset
+    by: By
+    total: Tally
+    rows: list[CoverageRow]
+    unknown: list[UnknownSeason]
+
+    @classmethod
+    def of(cls, coverage: Coverage, by: By, as_of: datetime, unknown: Iterable[Unknown]) -> CoverageAnswer:
+        return cls.model_validate({"as_of": as_of, **coverage.document(by), "unknown": by_season(unknown)})
+
+
+class Both(Document, Generic[T]):
+    """Of the old and the new configuration."""
+
+    old: T
+    new: T
+
+
+class Setting(Document):
+    name: str
+    old: Any
+    new: Any
+
+
+class StateAndReason(Document):
+    state: State
+    reason: str
+
+
+class StateChange(Document):
+    key: str
+    old: StateAndReason
+    new: StateAndReason
+
+
+class Move(Document):
+    """The place of a file's fill in each plan."""
+
+    key: str
+    old: int
+    new: int
+
+
+class SourceChange(Document):
+    name: str
+    requests: Both[int]
+    eta: Both[datetime | None]
+
+
+class ConfigDifference(Document):
+    as_of: datetime
+    settings: list[Setting]
+    switches: Both[list[str]]
+    cells: Both[dict[str, int]]
+    unknown: Both[list[UnknownSeason]]
+    added: list[str]
+    dropped: list[str]
+    orphaned: list[str]
+    states: list[StateChange]
+    moved: list[Move]
+    sources: list[SourceChange]
+
+    @classmethod
+    def of(cls, difference: Difference) -> ConfigDifference:
+        old, new = difference.old.document(), difference.new.document()
+        both = {name: {"old": old[name], "new": new[name]} for name in ("switches", "cells", "unknown")}
+        return cls.model_validate(
+            {
+                **both,
+                "as_of": new["as_of"],
+                "settings": [{"name": name, "old": was, "new": now} for name, was, now in difference.settings],
+                "added": difference.added,
+                "dropped": difference.dropped,
+                "orphaned": difference.orphaned,
+                "states": [{"key": key, "old": was, "new": now} for key, was, now in difference.states],
+                "moved": [{"key": key, "old": was, "new": now} for key, was, now in difference.moved],
+                "sources": difference.sources(),
+            }
+        )

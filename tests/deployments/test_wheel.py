@@ -70,7 +70,7 @@ def test_the_sandbox_is_refused_in_one_line_where_it_is_not_installed(
 
 def test_no_module_of_the_wheel_needs_the_sandbox_to_be_imported(installed: Installed, wheel: Path) -> None:
     names = [path.relative_to(wheel).with_suffix("") for name in PACKAGES for path in (wheel / name).rglob("*.py")]
-    modules = [".".join(name.parts) for name in names if name.parts[:2] != ("tasks", "migrations")]
+    modules = [".".join(name.parts) for name in names if "migrations" not in name.parts]
     assert len(modules) > 100
     done = installed("-c", "import importlib, sys; [importlib.import_module(name) for name in sys.argv[1:]]", *modules)
     assert (done.returncode, done.stderr) == (0, "")

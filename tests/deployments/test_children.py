@@ -99,6 +99,23 @@ def test_one_that_does_not_listen_is_killed_when_its_time_is_up(tmp_path: Path) 
     assert said == ["sleeper has not stopped within 0.3 s and is killed"]
 
 
+def test_who_does_not_want_to_wait_any_longer_ends_all_at_once(tmp_path: Path) -> None:
+    said: list[str] = []
+
+    async def story() -> int:
+        children = Children(said.append, QUICK)
+        children.keep(sleeper(tmp_path / "groups", deaf=True, stops_within=600))
+        [group] = await groups_in(tmp_path / "groups", 1)
+        stopping = asyncio.create_task(children.stop())
+        await asyncio.sleep(0)
+        children.kill()
+        await asyncio.wait_for(stopping, 60)
+        return group
+
+    assert not is_alive(asyncio.run(story()))
+    assert said == []
+
+
 def test_one_whose_guard_is_killed_dies_with_it(tmp_path: Path) -> None:
     said: list[str] = []
 

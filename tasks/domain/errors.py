@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from config.secrets import masked
+from tasks.domain.outcomes import Asking
 from tasks.domain.reasons import Reason
 
 
@@ -13,7 +14,12 @@ class AdceError(Exception):
     def __init__(self, message: str = ""):
         super().__init__(masked(message))
 
-    requests = 0  # how often a source was asked before it went wrong
+    asking = Asking()  # what was asked of a source before it went wrong
+
+    @property
+    def requests(self) -> int:
+        """How often a source was asked before it went wrong."""
+        return self.asking.requests
 
 
 class Reach(StrEnum):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -14,6 +14,16 @@ class Outcome(StrEnum):
     KEPT = "kept"  # somebody else had stored a good one meanwhile
     FAILED = "failed"
     DEFERRED = "deferred"
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """What it took to ask a source for a response."""
+
+    requests: int = 0
+    refusals: int = 0  # of these requests, such as a 429; one that was healed by asking again counts too
+    waited: float = 0.0  # seconds, for the rate limit
+    asked: datetime | None = None  # when the last request was sent
 
 
 THERE = (Outcome.STORED, Outcome.KEPT)
@@ -36,20 +46,28 @@ class FileOutcome:
     absent: bool = False  # failed, because the source does not have such a file, or not whole
     unfinished: bool = False  # absent, because it is not whole
     kept_partial: bool = False  # absent for the last time, and the best version that was seen is stored
+    refusals: int = 0  # see Asking, as of the fields below
+    waited: float = 0.0
+    asked: datetime | None = None
+    stored: datetime | None = None  # when the lake had it
 
     @classmethod
-    def deferred(cls, key: str, reason: Reason, requests: int = 0, *, in_this_run: bool = False) -> FileOutcome:
+    def deferred(cls, key: str, reason: Reason, *, in_this_run: bool = False) -> FileOutcome:
         """One that is left for later."""
         return cls(
             key,
             Outcome.DEFERRED,
-            requests,
             error=reason.text,
             until=reason.until,
             limit=reason.limit,
             of=reason.of,
             in_this_run=in_this_run,
         )
+
+    def after(self, asking: Asking, *, is_first: bool) -> FileOutcome:
+        """The same with what it took to ask. Of several files of one response the first counts the requests."""
+        spent = asking if is_first else Asking(asked=asking.asked)
+        return replace(self, requests=spent.requests, refusals=spent.refusals, waited=spent.waited, asked=spent.asked)
 
     @property
     def reason(self) -> Reason:

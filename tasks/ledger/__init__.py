@@ -21,6 +21,7 @@ from tasks.ledger.leases import leases_table, marks_table
 from tasks.ledger.objects import Objects, objects_table, unreadable_table
 from tasks.ledger.plans import Plans
 from tasks.ledger.runs import Runs, runs_table
+from tasks.ledger.totals import Totals, totals_table
 
 _COUNTED = (
     gaps_table,
@@ -35,6 +36,7 @@ _COUNTED = (
     runs_table,
     leases_table,
     marks_table,
+    totals_table,
 )
 
 
@@ -50,15 +52,16 @@ class Ledger:
         self.identity = Identity(database)
         self.games = Games(database)
         self.objects = Objects(database, self.games)
-        self.gaps = Gaps(database)
+        self.totals = Totals(database)
+        self.gaps = Gaps(database, self.totals)
         self.absences = Absences(database)
         self.disagreements = Disagreements(database)
-        self.breakers = Breakers(database)
+        self.breakers = Breakers(database, self.totals)
         self.attempts = Attempts(database)
         self.corrections = Corrections(database)
         self.runs = Runs(database)
         self.plans = Plans(database)
-        self.fills = Fills(database, self.attempts, self.objects, self.absences)
+        self.fills = Fills(database, self.attempts, self.objects, self.absences, self.totals)
 
     def close(self) -> None:
         self.database.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from statistics import median
@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from tasks.domain.outcomes import THERE, FileOutcome, Outcome
+from tasks.domain.plan.plan import Gap
 from tasks.domain.reasons import Limit
 from tasks.ledger.database import Database, UtcSeconds, among, metadata, rows
 
@@ -52,6 +53,12 @@ files_table = sa.Table(
     sa.Column("until", UtcSeconds),
     sa.Column("left_by", sa.String),
     sa.Column("left_of", sa.String),
+    sa.Column("due", UtcSeconds),
+    sa.Column("detected", UtcSeconds),
+    sa.Column("asked", UtcSeconds),
+    sa.Column("stored", UtcSeconds),
+    sa.Column("refusals", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("waited", sa.Double, nullable=False, server_default="0"),
 )
 
 
@@ -81,6 +88,12 @@ class Attempt:
     error: str | None
     seconds: float | None
     run: str
+    due: datetime | None  # these six: None or 0 in what an older ADCE has recorded
+    detected: datetime | None
+    asked: datetime | None
+    stored: datetime | None
+    refusals: int
+    waited: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +123,14 @@ class Attempts:
         self._database = database
 
     def write(
-        self, connection: sa.Connection, fill: FillRecord, ended: datetime, outcomes: Collection[FileOutcome]
+        self,
+        connection: sa.Connection,
+        fill: FillRecord,
+        ended: datetime,
+        outcomes: Collection[FileOutcome],
+        gaps: Mapping[str, Gap],
     ) -> None:
-        """Records a fill that has ended, and what became of each of its files, within a transaction."""
+        """Records a fill that has ended, and what became of each of its files (`gaps`), within a transaction."""
         stored = [o for o in outcomes if o.outcome is Outcome.STORED]
         failed = [o for o in outcomes if o.outcome is Outcome.FAILED]
         summary = {
@@ -138,6 +156,12 @@ class Attempts:
                 "until": o.until,
                 "left_by": o.limit and o.limit.value,
                 "left_of": o.of,
+                "due": gaps[o.key].cell.due_at if o.key in gaps else None,
+                "detected": gaps[o.key].first_seen if o.key in gaps else None,
+                "asked": o.asked,
+                "stored": o.stored,
+                "refusals": o.refusals,
+                "waited": o.waited,
             }
             for o in outcomes
         ]
@@ -240,6 +264,12 @@ class Attempts:
                 columns.error,
                 columns.seconds,
                 fills_table.c.run,
+                columns.due,
+                columns.detected,
+                columns.asked,
+                columns.stored,
+                columns.refusals,
+                columns.waited,
             )
             .join(fills_table, columns.fill_id == fills_table.c.id)
             .where(columns.key == key)

@@ -246,6 +246,11 @@ def _plain(column: sa.Column[Any], value: Any, dialect: sa.Dialect) -> Any:
 
 def rows(connection: sa.Connection, query: sa.Select[Any]) -> Iterator[tuple[Any, ...]]:
     """The rows as the driver gives them: for many at once, since SQLAlchemy's own cost several times as much."""
+    for some in _fetched(connection, query):
+        yield from some
+
+
+def _fetched(connection: sa.Connection, query: sa.Select[Any]) -> Iterator[Sequence[tuple[Any, ...]]]:
     compiled = query.compile(dialect=connection.dialect, compile_kwargs={"render_postcompile": True})
     assert connection.connection.dbapi_connection
     cursor = connection.connection.cursor()
@@ -255,9 +260,18 @@ def rows(connection: sa.Connection, query: sa.Select[Any]) -> Iterator[tuple[Any
         )
         cursor.execute(compiled.string, parameters)
         while some := cursor.fetchmany(10_000):
-            yield from some
+            yield some
     finally:
         cursor.close()
+
+
+def columns(connection: sa.Connection, query: sa.Select[Any]) -> Iterator[tuple[tuple[Any, ...], ...]]:
+    """The same rows, some thousands at a time and turned: a tuple for each column.
+
+    What is made of them with `map` costs half as much as row by row.
+    """
+    for some in _fetched(connection, query):
+        yield tuple(zip(*some, strict=True))
 
 
 def among(connection: sa.Connection, column: sa.Column[str], keys: Iterable[str]) -> sa.ColumnElement[bool]:
@@ -265,6 +279,12 @@ def among(connection: sa.Connection, column: sa.Column[str], keys: Iterable[str]
     if connection.dialect.name == "postgresql":  # by the index even where the planner has no statistics yet
         return column == sa.any_(sa.literal(list(keys), postgresql.ARRAY(sa.String)))
     return column.in_(sa.select(sa.func.json_each(json.dumps(list(keys))).table_valued("value").c.value))
+
+
+@lru_cache(maxsize=4096)
+def moment(seconds: float | None) -> datetime | None:
+    """What UtcSeconds keeps so, of a row as the driver gives it."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
 def delete(connection: sa.Connection, table: sa.Table, keys: Iterable[str]) -> None:

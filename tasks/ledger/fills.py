@@ -10,7 +10,19 @@ import sqlalchemy as sa
 
 from tasks.domain.assess.absences import Absence, Look
 from tasks.domain.assess.states import Examination, LakeObject
+from tasks.domain.metrics import (
+    BYTES,
+    DETECTED_TO_STORED,
+    FILE_SECONDS,
+    FILES,
+    FILL_SECONDS,
+    FILLS,
+    REQUESTS,
+    WAITED_SECONDS,
+    Amounts,
+)
 from tasks.domain.outcomes import FileOutcome, Outcome
+from tasks.domain.plan.plan import Gap
 from tasks.ledger.absences import Absences, absences_table
 from tasks.ledger.attempts import Attempts, FillRecord
 from tasks.ledger.corrections import Change, Corrections
@@ -18,6 +30,7 @@ from tasks.ledger.database import Database, delete
 from tasks.ledger.gaps import gaps_table
 from tasks.ledger.leases import Leases, release
 from tasks.ledger.objects import Objects
+from tasks.ledger.totals import Totals
 
 
 @dataclass(frozen=True)
@@ -31,7 +44,7 @@ class FillEnd:
     objects: Mapping[str, LakeObject] = field(default_factory=dict)  # the same files, as the lake has them
     looks: Iterable[Look] = ()  # at files that the source does not have, or not whole
     changes: Iterable[Change] = ()
-    works: Collection[str] = ()  # Cell.work, of which the run's claims end
+    gaps: Collection[Gap] = ()  # that it was to fill: the run's claims on them end
     is_test: bool = False  # in test mode, nothing of it is remembered
 
     @property
@@ -48,6 +61,7 @@ class Fills:
     attempts: Attempts
     objects: Objects
     absences: Absences
+    totals: Totals
 
     def claim(
         self, leases: Leases, works: Collection[str], keys: Collection[str], last_file: int
@@ -69,13 +83,43 @@ class Fills:
         def write(connection: sa.Connection) -> dict[str, Absence]:
             absent: dict[str, Absence] = {}
             if not end.is_test:
-                self.attempts.write(connection, end.fill, end.ended, end.outcomes)
+                gaps = {gap.cell.key: gap for gap in end.gaps}
+                self.attempts.write(connection, end.fill, end.ended, end.outcomes, gaps)
                 self.objects.write(connection, end.examinations, end.objects, end.ended, end.own)
                 for table in (gaps_table, absences_table):
                     delete(connection, table, [outcome.key for outcome in end.outcomes if outcome.is_there])
                 absent = self.absences.look(connection, end.looks)
                 Corrections.write(connection, end.changes)
-            release(connection, end.fill.run, end.works)
+            release(connection, end.fill.run, {gap.cell.work for gap in end.gaps})
+            if not end.is_test:
+                self.totals.add(connection, amounts_of(end))
             return absent
 
         return self.database.write(write)
+
+
+def amounts_of(end: FillEnd) -> Amounts:
+    """What a fill adds to the running totals."""
+    source, dataset = end.fill.source, end.fill.dataset
+    detected = {gap.cell.key: gap.first_seen for gap in end.gaps}
+    amounts = Amounts()
+    amounts.count(FILLS, source=source, dataset=dataset, outcome=_outcome_of(end.outcomes).value)
+    amounts.observe_between(FILL_SECONDS, end.fill.started, end.ended, source=source, dataset=dataset)
+    for o in end.outcomes:
+        limit = o.limit.value if o.limit else ""
+        amounts.count(FILES, source=source, dataset=dataset, outcome=o.outcome.value, limit=limit)
+        amounts.count(REQUESTS, o.requests, source=source, dataset=dataset)
+        if o.requests:
+            amounts.observe(WAITED_SECONDS, o.waited, source=source)
+        if o.seconds is not None:
+            amounts.observe(FILE_SECONDS, o.seconds, source=source, dataset=dataset)
+        if o.outcome is Outcome.STORED:
+            amounts.count(BYTES, o.bytes, source=source, dataset=dataset)
+            amounts.observe_between(DETECTED_TO_STORED, detected.get(o.key), o.stored, source=source, dataset=dataset)
+    return amounts
+
+
+def _outcome_of(files: Collection[FileOutcome]) -> Outcome:
+    """That of a fill is the worst of its files."""
+    found = {file.outcome for file in files}
+    return next((worst for worst in (Outcome.FAILED, Outcome.DEFERRED) if worst in found), Outcome.STORED)

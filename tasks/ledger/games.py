@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from functools import lru_cache
+from itertools import groupby
+from operator import itemgetter
+from sys import intern
 
 import sqlalchemy as sa
 
 from tasks.domain.expected.games import Game, GameStatus
-from tasks.ledger.database import Database, UtcSeconds, among, metadata, rows
+from tasks.ledger.database import Database, UtcSeconds, among, columns, metadata, moment
 
 games_table = sa.Table(
     "games",
@@ -38,29 +41,25 @@ class Games:
 
     def listed(self, connection: sa.Connection, schedules: Iterable[str] | None = None) -> dict[str, tuple[Game, ...]]:
         """The games by the key of their schedule, within a transaction: of all, or of some."""
-        columns = games_table.c
-        query = sa.select(*(column for column in columns if column.name != "place"))
+        table = games_table.c
+        query = sa.select(*(column for column in table if column.name != "place"))
         if schedules is not None:
-            query = query.where(among(connection, columns.schedule, schedules))
+            query = query.where(among(connection, table.schedule, schedules))
         found: dict[str, list[Game]] = {}
-        texts: dict[str, str] = {}  # each once in memory
-        text = texts.setdefault
-        for schedule, game, day, start, status, season, season_type, if_necessary in rows(
-            connection, query.order_by(columns.schedule, columns.place)
-        ):
-            entry = Game(
-                game,
-                _day(day),
-                None if start is None else datetime.fromtimestamp(start, UTC),
-                _STATUSES[status],
-                text(season, season),
-                text(season_type, season_type),
-                bool(if_necessary),
+        ordered = query.order_by(table.schedule, table.place)
+        for keys, games, days, starts, statuses, seasons, types, may_fall_out in columns(connection, ordered):
+            entries = map(
+                Game,
+                games,
+                map(_day, days),
+                map(moment, starts),
+                map(_STATUSES.__getitem__, statuses),
+                map(intern, seasons),
+                map(intern, types),
+                map(bool, may_fall_out),
             )
-            if schedule in found:
-                found[schedule].append(entry)
-            else:
-                found[schedule] = [entry]
+            for schedule, some in groupby(zip(keys, entries, strict=True), itemgetter(0)):
+                found.setdefault(schedule, []).extend(map(itemgetter(1), some))
         return {schedule: tuple(games) for schedule, games in found.items()}
 
     def schedules_that_list(self, game: str) -> list[str]:

@@ -8,8 +8,11 @@ from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
+from tasks.domain.assess.states import Kind
+from tasks.domain.metrics import DUE_TO_DETECTED, Amounts
 from tasks.domain.plan.plan import Gap
-from tasks.ledger.database import Database, UtcSeconds, delete, metadata, rows
+from tasks.ledger.database import Database, UtcSeconds, among, delete, metadata, rows
+from tasks.ledger.totals import Totals
 
 gaps_table = sa.Table(
     "gaps",
@@ -26,6 +29,7 @@ class Gaps:
     """The gaps that are open, as far as they were seen."""
 
     database: Database
+    totals: Totals
 
     def first_seen(self, keys: Iterable[str]) -> dict[str, datetime]:
         """When each of the gaps was first detected; keys that were no gap so far are left out."""
@@ -35,11 +39,26 @@ class Gaps:
 
     def record(self, gaps: Iterable[Gap]) -> None:
         """Remembers when gaps were first seen; those that are known keep their time."""
+        by_key = {gap.cell.key: gap for gap in gaps}
+        if not by_key:
+            return
         rows = [
-            {"key": g.cell.key, "dataset": g.cell.dataset, "kind": g.kind.value, "first_seen": g.first_seen}
-            for g in gaps
+            {"key": key, "dataset": gap.cell.dataset, "kind": gap.kind.value, "first_seen": gap.first_seen}
+            for key, gap in by_key.items()
         ]
-        self.database.write(lambda connection: self.database.upsert(connection, gaps_table, rows, {"kind"}))
+
+        def write(connection: sa.Connection) -> None:
+            query = sa.select(gaps_table.c.key).where(among(connection, gaps_table.c.key, by_key))
+            known = set(connection.execute(query).scalars())
+            self.database.upsert(connection, gaps_table, rows, {"kind"})
+            amounts = Amounts()
+            for key, gap in by_key.items():
+                if gap.kind is Kind.MISSING and key not in known:
+                    dataset, due = gap.cell.dataset, gap.cell.due_at
+                    amounts.observe_between(DUE_TO_DETECTED, due, gap.first_seen, dataset=dataset)
+            self.totals.add(connection, amounts)
+
+        self.database.write(write)
 
     def close(self, keys: Iterable[str]) -> None:
         """Forgets gaps that are none any more."""

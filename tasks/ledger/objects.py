@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
+from itertools import repeat
+from sys import intern
 
 import sqlalchemy as sa
 
 from tasks.domain.assess.states import Content, Examination, LakeObject, Learnt, LearntBy, Unreadable
 from tasks.domain.assess.verdicts import Fault, Verdict, Wholeness
-from tasks.ledger.database import Database, UtcSeconds, among, delete, metadata, rows
+from tasks.ledger.database import Database, UtcSeconds, among, columns, delete, metadata, moment, rows
 from tasks.ledger.games import Games, games_table
 
 objects_table = sa.Table(
@@ -65,60 +67,26 @@ class Objects:
 
     def examined(self, keys: Iterable[str] | None = None) -> dict[str, Examination]:
         """What the checks found in stored bodies, by key: of all, or of some."""
-        columns = objects_table.c
-        query = sa.select(
-            columns.key,
-            columns.etag,
-            columns.size,
-            columns.body_check,
-            columns.wholeness,
-            columns.reason,
-            columns.fault,
-            columns.fetched,
-            columns.agreed,
-            columns.was_size,
-            columns.changed,
-        )
-        if keys is not None:
-            keys = list(keys)
+        keys = None if keys is None else list(keys)
 
         def read(connection: sa.Connection) -> dict[str, Examination]:
-            found = {}
-            verdicts: dict[tuple[str, str, str | None], Verdict] = {}  # most say the same
-            checks: dict[str, str] = {}  # each once in memory
-            listed = self.games.listed(connection, keys)
-            chosen = query if keys is None else query.where(among(connection, columns.key, keys))
-            for key, etag, size, check, wholeness, reason, fault, fetched, agreed, was_size, changed in rows(
-                connection, chosen
-            ):
-                said = wholeness, reason, fault
-                verdict = verdicts.get(said)
-                if verdict is None:
-                    verdict = Verdict(Wholeness(wholeness), reason, fault=fault and Fault(fault))
-                    verdicts[said] = verdict
-                if key in listed:
-                    verdict = replace(verdict, games=listed[key])
-                found[key] = Examination(
-                    etag,
-                    size,
-                    checks.setdefault(check, check),
-                    verdict,
-                    None if fetched is None else datetime.fromtimestamp(fetched, UTC),
-                    bool(agreed),
-                    was_size,
-                    bool(changed),
-                )
+            chosen = sa.true() if keys is None else among(connection, objects_table.c.key, keys)
+            found = dict(_plain(connection, chosen))
+            found.update(_others(connection, chosen))
+            for key, games in self.games.listed(connection, keys).items():
+                if key in found:
+                    found[key] = found[key]._replace(verdict=replace(found[key].verdict, games=games))
             return found
 
         return self.database.read(read)
 
     def learnt(self, keys: Iterable[str]) -> dict[str, Learnt]:
         """How it became known which version there is of some files, by key."""
-        columns, keys = objects_table.c, list(keys)
-        query = sa.select(columns.key, columns.learnt_by, columns.learnt_at)
+        table, keys = objects_table.c, list(keys)
+        query = sa.select(table.key, table.learnt_by, table.learnt_at)
 
         def read(connection: sa.Connection) -> dict[str, Learnt]:
-            found = connection.execute(query.where(among(connection, columns.key, keys)))
+            found = connection.execute(query.where(among(connection, table.key, keys)))
             return {key: Learnt(LearntBy(by), at) for key, by, at in found}
 
         return self.database.read(read)
@@ -193,3 +161,34 @@ class Objects:
         for table in (unreadable_table, games_table):
             connection.execute(table.delete())
         return connection.execute(objects_table.delete()).rowcount
+
+
+_table = objects_table.c
+_IS_PLAIN = sa.and_(
+    _table.wholeness == Wholeness.WHOLE.value,
+    _table.reason == "",
+    _table.fault.is_(None),
+    _table.was_size.is_(None),
+    ~_table.changed,
+)
+_VERSION = (_table.key, _table.etag, _table.size, _table.body_check)
+
+
+def _plain(connection: sa.Connection, chosen: sa.ColumnElement[bool]) -> Iterator[tuple[str, Examination]]:
+    """Of files that were found whole, and of which there is no more to say. Most are, and few columns are quick."""
+    query = sa.select(*_VERSION, _table.fetched, _table.agreed).where(chosen, _IS_PLAIN)
+    for keys, etags, sizes, checks, fetched, agreed in columns(connection, query):
+        verdicts = repeat(Verdict(Wholeness.WHOLE))
+        rest = map(moment, fetched), map(bool, agreed)
+        yield from zip(keys, map(Examination, etags, sizes, map(intern, checks), verdicts, *rest), strict=True)
+
+
+def _others(connection: sa.Connection, chosen: sa.ColumnElement[bool]) -> Iterator[tuple[str, Examination]]:
+    said = _table.wholeness, _table.reason, _table.fault
+    query = sa.select(*_VERSION, *said, _table.fetched, _table.agreed, _table.was_size, _table.changed)
+    for key, etag, size, check, wholeness, reason, fault, fetched, agreed, was_size, changed in rows(
+        connection, query.where(chosen, ~_IS_PLAIN)
+    ):
+        verdict = Verdict(Wholeness(wholeness), reason, fault=None if fault is None else Fault(fault))
+        told = moment(fetched), bool(agreed), was_size, bool(changed)
+        yield key, Examination(etag, size, intern(check), verdict, *told)

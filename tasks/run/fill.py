@@ -30,7 +30,7 @@ from tasks.domain.errors import (
 )
 from tasks.domain.expected.cells import Cell
 from tasks.domain.flags.rollouts import asks_its_own_way, source_for
-from tasks.domain.outcomes import FileOutcome, Outcome
+from tasks.domain.outcomes import Asking, FileOutcome, Outcome
 from tasks.domain.plan.plan import Fill, without
 from tasks.domain.reasons import Limit, Reason
 from tasks.domain.wording import duration
@@ -123,7 +123,7 @@ def _end_of(
             if o.absent
         ],
         changes=changes,
-        works={gap.cell.work for gap in fill.gaps},
+        gaps=fill.gaps,
         is_test=run.config.test_mode,
     )
 
@@ -181,7 +181,7 @@ async def _fetch_and_store(
         is_late = run.session.now() >= published_by(dataset, cells[0].season, cells[0].last_day)
         if again and not is_late and not any(cell.key in run.known.objects for cell in cells):
             later = Reason(Limit.NOT_PUBLISHED, str(error), again)
-            return [replace(o, absent=True) for o in _deferred(cells, later, error.requests)]
+            return [replace(o, absent=True) for o in _deferred(cells, later, error.asking)]
         return await _absent(run, cells, error)
     except AdceError as error:
         return _failed(cells, error, in_this_run=bool(fill.own_address) and isinstance(error, RefusedError))
@@ -191,17 +191,20 @@ async def _fetch_and_store(
     outcomes = []
     keys = [template.format_map(fields) for template in dataset.keys]
     for cell in cells:
-        requests = fetched.requests if cell is cells[0] else 0
+        is_first = cell is cells[0]
         body = fetched.bodies[keys.index(cell.key) if len(fetched.bodies) > 1 else 0]
         try:
             theirs = await _store(run, cell, body, verdicts[body], run.session.as_of or fetched.asked, changes)
         except LakeError as error:
             if error.reach is Reach.FOLDER:
                 run.closed_folders[_folder(cell.key)] = error
-            outcomes.append(_not_stored(run, cell.key, error, str(error), requests))
+            outcomes.append(_not_stored(run, cell.key, error, str(error)).after(fetched.asking, is_first=is_first))
             continue
         what, size = (Outcome.STORED, len(body)) if theirs is None else (Outcome.KEPT, 0)
-        outcomes.append(FileOutcome(cell.key, what, requests, size, theirs, seconds=fetched.seconds))
+        outcome = FileOutcome(
+            cell.key, what, bytes=size, error=theirs, seconds=fetched.seconds, stored=run.session.now()
+        )
+        outcomes.append(outcome.after(fetched.asking, is_first=is_first))
     return outcomes
 
 
@@ -227,15 +230,16 @@ async def _absent(run: Run, cells: list[Cell], error: AbsentError) -> list[FileO
             else:
                 told.append(replace(outcome, kept_partial=await keep_best(run, cell, seen)))
         except LakeError as trouble:  # a look at which nothing could be kept does not count
-            told.append(_not_stored(run, cell.key, trouble, f"{error}; {trouble}", outcome.requests))
+            not_kept = _not_stored(run, cell.key, trouble, f"{error}; {trouble}")
+            told.append(not_kept.after(error.asking, is_first=cell is cells[0]))
     return told
 
 
-def _not_stored(run: Run, key: str, error: LakeError, text: str, requests: int) -> FileOutcome:
+def _not_stored(run: Run, key: str, error: LakeError, text: str) -> FileOutcome:
     """What becomes of a file that the lake does not take: for later when the lake takes none at all."""
     if error.reach is Reach.LAKE:
-        return FileOutcome.deferred(key, run.session.left_to_the_next_run(Limit.LAKE, text), requests)
-    return FileOutcome(key, Outcome.FAILED, requests, error=text)
+        return FileOutcome.deferred(key, run.session.left_to_the_next_run(Limit.LAKE, text))
+    return FileOutcome(key, Outcome.FAILED, error=text)
 
 
 def _folder(key: str) -> str:
@@ -370,14 +374,15 @@ def _failed(
         absent=isinstance(error, AbsentError),
         unfinished=isinstance(error, UnfinishedError),
     )
-    return [replace(failed, key=cell.key, requests=0 if n else error.requests) for n, cell in enumerate(cells)]
+    asking = error.asking
+    return [replace(failed, key=cell.key).after(asking, is_first=not n) for n, cell in enumerate(cells)]
 
 
 def _deferred(
-    cells: Iterable[Cell], reason: Reason, requests: int = 0, *, in_this_run: bool = False
+    cells: Iterable[Cell], reason: Reason, asking: Asking | None = None, *, in_this_run: bool = False
 ) -> list[FileOutcome]:
     """The same of one that is to be made later."""
     return [
-        FileOutcome.deferred(cell.key, reason, 0 if n else requests, in_this_run=in_this_run)
+        FileOutcome.deferred(cell.key, reason, in_this_run=in_this_run).after(asking or Asking(), is_first=not n)
         for n, cell in enumerate(cells)
     ]

@@ -46,6 +46,12 @@ class Attempt(Document):
     requests: int
     bytes: int
     seconds: float | None
+    due: datetime | None
+    detected: datetime | None
+    asked: datetime | None
+    stored: datetime | None
+    refusals: int
+    waited: float
     run: str
     flow_run: str | None
 
@@ -108,6 +114,12 @@ class WhyAnswer(Document):
                     requests=one.requests,
                     bytes=one.bytes,
                     seconds=one.seconds,
+                    due=one.due,
+                    detected=one.detected,
+                    asked=one.asked,
+                    stored=one.stored,
+                    refusals=one.refusals,
+                    waited=one.waited,
                     run=one.run,
                     flow_run=answer.runs[one.run].flow_run if one.run in answer.runs else None,
                 )

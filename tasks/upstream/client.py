@@ -23,6 +23,7 @@ from tasks import clock
 from tasks.domain.errors import AbsentError, FetchError, HealingError, LedgerError, PausedError, RefusedError
 from tasks.domain.limits.pauses import LONGEST_ASKED
 from tasks.domain.limits.rates import Permit
+from tasks.domain.outcomes import Asking
 from tasks.domain.plan.lanes import LATENCY
 from tasks.domain.reasons import Limit, Reason
 from tasks.upstream.commands import Prepared
@@ -42,9 +43,13 @@ _LATENCY_WEIGHT = 0.1  # of the newest answer in the running mean
 @dataclass
 class Fetched:
     bodies: list[bytes]  # one, or what a command left in each of its files
-    requests: int
     seconds: float
     asked: datetime  # when the request was sent that brought them
+    asking: Asking
+
+    @property
+    def requests(self) -> int:
+        return self.asking.requests
 
 
 @dataclass
@@ -54,10 +59,16 @@ class _Attempts:
     requests: int = 0
     spent: int = 0
     too_fast: int = 0
+    refusals: int = 0
+    waited: float = 0.0  # seconds, for the bucket
     refusal: RefusedError | None = None
     limiter: RateLimiter = field(kw_only=True)  # of the address that is asked
     entered: Admission = field(default_factory=Admission)  # the probe that it is, until it is refused or settled
     asked: datetime = field(default_factory=lambda: datetime.now(UTC))  # the last time
+
+    @property
+    def asking(self) -> Asking:
+        return Asking(self.requests, self.refusals, self.waited, self.asked if self.requests else None)
 
 
 class _NotSentError(Exception):
@@ -148,7 +159,7 @@ class SourceClient:
 
         Asks again, up to `retries.attempts` times in all, for what can heal; waiting for a pause to end is no attempt,
         and neither is a 429. Raises PausedError when the source or the scraper is to be left alone for longer than it
-        is worth waiting, and FetchError, with `requests`, how often the site was asked. What an answer says of its file
+        is worth waiting, and FetchError, with `asking`, what was asked of the site. What an answer says of its file
         alone (AbsentError) is no failure of the scraper, unless it is asked in a way that proves no absence. A probe
         that can heal stays one while it asks again: no other file probes meanwhile. Of a body no more is read than
         `max_bytes`.
@@ -172,7 +183,8 @@ class SourceClient:
                     raise
                 except RefusedError as error:
                     attempts.refusal = error
-                    error.requests = attempts.requests
+                    attempts.refusals += 1
+                    error.asking = attempts.asking
                     attempts.too_fast += error.too_fast
                     attempts.spent += not error.too_fast
                     if attempts.spent >= settings.retries.attempts or attempts.too_fast >= _MOST_TOO_FAST:
@@ -180,7 +192,7 @@ class SourceClient:
                 except FetchError as error:
                     attempts.spent += 1
                     if not isinstance(error, HealingError) or attempts.spent >= settings.retries.attempts:
-                        error.requests = attempts.requests
+                        error.asking = attempts.asking
                         if isinstance(error, AbsentError) and proves_absence:
                             attempts.limiter.answered(scraper, attempts.asked)
                         else:
@@ -247,7 +259,7 @@ class SourceClient:
                 self.latency += _LATENCY_WEIGHT * (seconds - self.latency)
             self._unreachable[attempts.limiter.source] = 0
             self._succeeded(scraper, attempts)
-            return Fetched(bodies, attempts.requests, seconds, asked)
+            return Fetched(bodies, seconds, asked, attempts.asking)
 
     def _succeeded(self, scraper: str, attempts: _Attempts) -> None:
         """Tells the rate limiter. If the ledger cannot be written, no more is asked for, and this body is kept."""
@@ -268,11 +280,13 @@ class SourceClient:
                 await self._outage.over()
             if not attempts.entered.probes:
                 attempts.entered = await limiter.enter(scraper, requests)
+            since = clock.seconds()
             permit = await self.bucket.leave(limiter.slower)
             for _ in range(requests - 1):
                 self.bucket.answered(permit)
                 self.left(self.name)
                 permit = await self.bucket.leave(limiter.slower)
+            attempts.waited += clock.seconds() - since
             confirmed: Admission | None = None
             try:
                 if why := self.why_not():

@@ -140,7 +140,7 @@ class RateLimiter:
     def refused(self, error: RefusedError, asked: datetime) -> Pause:
         """The source has refused a request that was sent at `asked`."""
         before = self.pause(self.source)
-        after = self._change(
+        after = self._known[self.source] = self._ledger.breakers.refuse(
             self.source,
             lambda pause: pauses.refused(
                 pause,

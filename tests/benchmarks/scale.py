@@ -25,11 +25,12 @@ from config.load import load_config
 from config.models import Config
 from tasks.answers.plan import report_of
 from tasks.domain.assess.assessment import expected_cells
-from tasks.domain.assess.states import Examination, LakeObject, version_of
+from tasks.domain.assess.states import Examination, Kind, LakeObject, version_of
 from tasks.domain.assess.verdicts import Verdict, Wholeness
 from tasks.domain.expected.cells import Cell, Selection
 from tasks.domain.expected.games import Game, GameStatus
 from tasks.domain.outcomes import FileOutcome, Outcome, RunEnd
+from tasks.domain.plan.plan import Gap
 from tasks.ledger import Ledger
 from tasks.ledger.attempts import FillRecord, files_table, fills_table
 from tasks.ledger.database import Database
@@ -232,9 +233,11 @@ def _writes(url: str, config: Config, cells: Mapping[str, Cell]) -> float:
         works = [cells[key].work for key in part]
 
         ledger.fills.claim(leases, works, part, last)
-        outcomes = [FileOutcome(key, Outcome.STORED, 1, 100, seconds=0.1) for key in part]
+        outcomes = [FileOutcome(key, Outcome.STORED, 1, 100, seconds=0.1, asked=_NOW, stored=_NOW) for key in part]
         stored = {key: Examination("e", 100, "c", Verdict(Wholeness.WHOLE), _NOW) for key in part}
-        ledger.fills.record(FillEnd(_FILL, _NOW, outcomes, stored, works=works))
+        ledger.fills.record(
+            FillEnd(_FILL, _NOW, outcomes, stored, gaps=[Gap(cells[key], Kind.MISSING, "", _NOW) for key in part])
+        )
     took = time.perf_counter() - began
     leases.end(RunEnd.ENDED)
     ledger.close()

@@ -112,7 +112,7 @@ class Examination(NamedTuple):
 
     def is_by(self, check: str, have: LakeObject) -> bool:
         """Is it about this version of the object, and by this check?"""
-        return self.check == check and self.is_of(have)
+        return self.check == check and self.etag == have.etag and self.size == have.size
 
 
 class Unreadable(NamedTuple):

@@ -132,6 +132,11 @@ def refused(
     return Pause(pause.name, now + max(lasts, wait or timedelta()), reason, step)
 
 
+def is_new_pause(before: Pause, after: Pause) -> bool:
+    """Has a refusal begun a pause, and not only prolonged one or come too late to count?"""
+    return after.until is not None and (before.until is None or after.step > before.step)
+
+
 def failed(pause: Pause, rules: BreakerRules, asked: datetime, now: datetime, reason: str) -> Pause:
     """A scraper could not get a file that it asked for at `asked`."""
     if pause.until is not None:

@@ -68,6 +68,19 @@ def test_a_gap_keeps_the_time_it_was_first_seen_until_it_is_filled(url: str) -> 
 FILL = FillRecord("f", "r", "espn", "d", "missing", "HIGH", 1.0, NOW)
 
 
+def test_an_attempt_tells_when_its_file_was_due_and_detected_though_it_is_no_gap_any_more(url: str) -> None:
+    gap, asked, stored = a_gap(1, first_seen=NOW - HOUR), NOW + HOUR, NOW + 2 * HOUR
+    key = gap.cell.key
+    became = FileOutcome(key, Outcome.STORED, 3, 100, refusals=2, waited=1.5, asked=asked, stored=stored)
+    with closing(Ledger(url)) as ledger:
+        ledger.gaps.record([gap])
+        ledger.fills.record(FillEnd(FILL, NOW, [became], {key: Examination("e", 1, "c", whole())}, gaps=[gap]))
+        [attempt] = ledger.attempts.of(key)
+        assert ledger.gaps.first_seen([key]) == {}
+    assert (attempt.due, attempt.detected) == (gap.cell.due_at, NOW - HOUR)
+    assert (attempt.asked, attempt.stored, attempt.refusals, attempt.waited) == (asked, stored, 2, 1.5)
+
+
 def test_outcomes_count_half_after_a_half_life(url: str) -> None:
     ledger = Ledger(url)
     outcomes = [FileOutcome("a", Outcome.STORED, 1, 10), FileOutcome("b", Outcome.FAILED, 4, error="HTTP 500")]
@@ -191,18 +204,25 @@ def test_looks_add_up_to_what_the_ledger_knows_when_the_fill_ends(url: str) -> N
 
 
 def test_of_a_fill_in_test_mode_nothing_is_remembered_and_its_claims_end(url: str) -> None:
-    outcomes = [FileOutcome("k", Outcome.STORED, 1, 100)]
-    look = Look("l", "d", "HTTP 404", NOW, NOW, Unavailability())
+    gap = a_gap(1)
+    key, work = gap.cell.key, gap.cell.work
     end = FillEnd(
-        FILL, NOW, outcomes, {"k": Examination("v", 1, "c", whole())}, looks=[look], works=["w"], is_test=True
+        FILL,
+        NOW,
+        [FileOutcome(key, Outcome.STORED, 1, 100)],
+        {key: Examination("v", 1, "c", whole())},
+        looks=[Look("l", "d", "HTTP 404", NOW, NOW, Unavailability())],
+        gaps=[gap],
+        is_test=True,
     )
     with closing(Ledger(url)) as ledger:
         leases = Leases(ledger.database, FILL.run, HOUR)
         leases.begin("reconcile", "everything", None, lambda why: None)
-        assert ledger.fills.claim(leases, ["w"], ["k"], 0) == ({"w"}, set())
-        empty = ledger.check() | {"marks": 0}
+        before = ledger.check()
+        assert ledger.fills.claim(leases, [work], [key], 0) == ({work}, set())
+        assert ledger.check() == before | {"marks": 1}
         assert ledger.fills.record(end) == {}
-        assert ledger.check() == empty
+        assert ledger.check() == before
         leases.end(RunEnd.ENDED)
 
 

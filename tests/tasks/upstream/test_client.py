@@ -166,7 +166,8 @@ def test_a_429_is_no_attempt_of_the_file(client: Callable[..., SourceClient], si
     backoff = QUICK.model_copy(update={"first": timedelta(seconds=0.1)})
     (result,) = _run(_fetch(client(backoff), 1))
     assert isinstance(result, Fetched)
-    assert result.requests == 5
+    assert (result.requests, result.asking.refusals) == (5, 4), "they heal, and leave a trace"
+    assert result.asking.waited > 0
 
 
 def test_a_hang_pauses_the_source(client: Callable[..., SourceClient], sites: SandboxProcess) -> None:

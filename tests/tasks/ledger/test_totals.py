@@ -1,0 +1,117 @@
+"""Are the running totals the sum of everything that was recorded?"""
+
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from tasks.domain.assess.states import Kind
+from tasks.domain.limits.pauses import Pause
+from tasks.domain.metrics import BEYOND, PAUSES, REFUSALS, SUM, Series
+from tasks.domain.outcomes import FileOutcome, Outcome
+from tasks.domain.reasons import Limit, Reason
+from tasks.ledger import Ledger
+from tasks.ledger.attempts import FillRecord
+from tasks.ledger.fills import FillEnd
+from tasks.ledger.totals import Totals
+from tests.builders import NOW, a_gap
+from tests.servers import new_database
+
+SECOND = timedelta(seconds=1)
+FILL = FillRecord("f", "r", "espn", "d", "missing", "HIGH", 1.0, NOW)
+BOTH = '{"dataset":"d","source":"espn"}'
+ESPN = '{"source":"espn"}'
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    if request.param == "postgresql":
+        url = f"postgresql://{new_database(request.getfixturevalue('postgres'), f'totals_{uuid.uuid4().hex}')}"
+    with closing(Ledger(url)) as ledger:
+        yield ledger
+
+
+def test_a_fill_adds_what_became_of_its_files_and_how_long_that_took(ledger: Ledger) -> None:
+    stored, late, failed = (a_gap(n, first_seen=NOW - 90 * SECOND) for n in range(3))
+    outcomes = [
+        FileOutcome(stored.cell.key, Outcome.STORED, 2, 100, seconds=0.3, waited=2.0, stored=NOW),
+        FileOutcome.deferred(late.cell.key, Reason(Limit.BACKOFF, "paused")),
+        FileOutcome(failed.cell.key, Outcome.FAILED, 4, error="HTTP 500", waited=7000.0),
+    ]
+    end = FillEnd(FILL, NOW + 4 * SECOND, outcomes, gaps=[stored, late, failed])
+    for _ in range(2):
+        ledger.fills.record(end)
+    files = '{"dataset":"d","limit":"%s","outcome":"%s","source":"espn"}'
+    once = {
+        Series("fills", '{"dataset":"d","outcome":"failed","source":"espn"}'): 1,
+        Series("fill_seconds", BOTH, "5"): 1,
+        Series("fill_seconds", BOTH, SUM): 4,
+        Series("files", files % ("", "stored")): 1,
+        Series("files", files % ("backoff", "deferred")): 1,
+        Series("files", files % ("", "failed")): 1,
+        Series("requests", BOTH): 6,
+        Series("bytes", BOTH): 100,
+        Series("file_seconds", BOTH, "0.5"): 1,
+        Series("file_seconds", BOTH, SUM): 0.3,
+        Series("detected_to_stored_seconds", BOTH, "300"): 1,
+        Series("detected_to_stored_seconds", BOTH, SUM): 90,
+        Series("waited_seconds", ESPN, "2.5"): 1,
+        Series("waited_seconds", ESPN, BEYOND): 1,
+        Series("waited_seconds", ESPN, SUM): 7002,
+    }
+    assert ledger.totals.now() == pytest.approx({series: 2 * value for series, value in once.items()})
+    ledger.prune(NOW + timedelta(days=1))
+    assert ledger.attempts.of(stored.cell.key) == []
+    assert len(ledger.totals.now()) == len(once), "what is pruned stays counted"
+
+
+def test_a_transaction_that_fails_adds_nothing_and_records_nothing(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add = Totals.add
+
+    def fail(totals: Totals, connection: sa.Connection, amounts: object) -> None:
+        add(totals, connection, amounts)  # type: ignore[arg-type]
+        raise RuntimeError("killed")
+
+    before = ledger.check()
+    monkeypatch.setattr(Totals, "add", fail)
+    with pytest.raises(RuntimeError, match="killed"):
+        ledger.fills.record(FillEnd(FILL, NOW, [FileOutcome("k", Outcome.STORED, 1, 100)]))
+    assert ledger.check() == before
+
+
+def test_a_missing_file_is_detected_once_after_it_was_due(ledger: Ledger) -> None:
+    missing = a_gap(1)
+    missing = replace(missing, first_seen=missing.cell.due_at + 61 * SECOND)
+    stale = a_gap(2, kind=Kind.STALE)
+    for _ in range(2):
+        ledger.gaps.record([missing, stale])
+    name, labels = "due_to_detected_seconds", '{"dataset":"espn_summary"}'
+    assert ledger.totals.now() == {Series(name, labels, "300"): 1, Series(name, labels, SUM): 61}
+
+
+def test_refusals_and_the_pauses_that_they_begin_are_counted(ledger: Ledger) -> None:
+    paused = Pause("espn", NOW, "HTTP 429")
+    for change in (paused, replace(paused, until=NOW + SECOND), replace(paused, step=1)):
+        ledger.breakers.refuse("espn", lambda pause, change=change: change)  # type: ignore[misc]
+    assert ledger.totals.now() == {Series(REFUSALS.name, ESPN): 3, Series(PAUSES.name, ESPN): 2}
+
+
+def test_totals_that_many_add_to_at_once_lose_nothing(ledger: Ledger) -> None:
+    def add(n: int) -> None:
+        for m in range(10):
+            record = replace(FILL, dataset=f"d{(n + m) % 3}")
+            ledger.fills.record(FillEnd(record, NOW, [FileOutcome("k", Outcome.STORED, 1, 100)]))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(add, range(4)))
+    requests = [value for series, value in ledger.totals.now().items() if series.name == "requests"]
+    assert sum(requests) == 40

@@ -63,7 +63,7 @@ async def at_work(here: PrefectRun, client: PrefectClient) -> AsyncIterator[None
         ended.set()  # rather than a cancel: Prefect's embedded API would be left with an open transaction
         if watching:
             await asyncio.wait(watching)
-        leases.end(outcome, run.shutdown.reason)
+        leases.end(outcome, run.shutdown.reason, run.session.watch.seconds)
 
 
 async def _watch_for_a_cancel(

@@ -25,6 +25,7 @@ from flows.task_runner import FillTaskRunner
 from tasks.answers.report import Report
 from tasks.domain.errors import AdceError
 from tasks.domain.expected.cells import Selection, in_utc
+from tasks.domain.outcomes import RunPart
 from tasks.domain.plan.plan import in_start_order
 from tasks.domain.wording import plural
 from tasks.log_lines import IN_REPORT
@@ -174,7 +175,8 @@ async def reconcile_lake(
                 await run.begin_to_store()
             done_by = _done_by(run, time.monotonic() - begun) if is_the_one and not as_of else None
             dispatcher = Dispatcher(run, _executor(here), done_by)
-            await dispatcher.run_all(plan)
+            with session.watch.running(RunPart.FETCH):
+                await dispatcher.run_all(plan)
             look = await run.look(remember=True)
             await here.answers()
             if as_of is None and is_the_one:

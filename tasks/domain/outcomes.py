@@ -86,6 +86,15 @@ class FileOutcome:
         return self.outcome in THERE
 
 
+class RunPart(StrEnum):
+    """What a run spends its time on."""
+
+    LOOK = "look"  # listing the lake, and reading what is new in it
+    JUDGE = "judge"  # the state of every file
+    PLAN = "plan"
+    FETCH = "fetch"
+
+
 class RunEnd(StrEnum):
     """How a run ended. A run that is still at work has no end."""
 

@@ -8,7 +8,7 @@ import math
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
@@ -17,9 +17,11 @@ import sqlalchemy as sa
 from tasks import clock
 from tasks.domain.assess.assessment import Claim
 from tasks.domain.errors import BucketError, LedgerError
-from tasks.domain.outcomes import RunEnd
+from tasks.domain.metrics import RUN_SECONDS, RUNS, Amounts
+from tasks.domain.outcomes import RunEnd, RunPart
 from tasks.ledger.database import Database, among, metadata
 from tasks.ledger.runs import DEATHS, RunRecord, Server, runs_table
+from tasks.ledger.totals import Totals
 from tasks.processes import is_gone, own_name
 
 log = logging.getLogger(__name__)
@@ -75,6 +77,8 @@ class Leases:
         self.run = run
         self.parent = parent or run
         self._database = database
+        self._totals = Totals(database)
+        self._kind = ""
         self._lasts = lasts.total_seconds()
         self._names = {run}  # of the leases that this run has
         self._ended = threading.Event()
@@ -96,6 +100,7 @@ class Leases:
         Raises BucketError while a run that is alive uses the rate buckets of another Prefect server than `server`.
         """
         asked = clock.seconds()
+        self._kind = kind
 
         def write(connection: sa.Connection) -> None:
             now = self._database.now(connection)
@@ -184,16 +189,22 @@ class Leases:
             now = self._database.now(connection)
             alive = set(connection.execute(sa.select(leases_table.c.name).where(_alive(now))).scalars())
             unended = connection.execute(
-                sa.select(runs_table.c.id, runs_table.c.process).where(runs_table.c.ended.is_(None))
+                sa.select(runs_table.c.id, runs_table.c.process, runs_table.c.kind).where(runs_table.c.ended.is_(None))
             )
-            dead = [run for run, process in unended if run not in alive or is_gone(process)]
+            kinds = {run: kind for run, process, kind in unended if run not in alive or is_gone(process)}
+            dead = list(kinds)
             ended = {"ended": datetime.fromtimestamp(now, UTC), "outcome": RunEnd.DIED.value}
             this = runs_table.c.id.in_(dead) & runs_table.c.ended.is_(None)
             connection.execute(runs_table.update().where(this).values(ended))
             for table in (marks_table, leases_table):
                 connection.execute(table.delete().where(table.c.run.in_(dead)))
+            amounts = Amounts()
+            for kind in kinds.values():
+                amounts.count(RUNS, kind=kind, outcome=RunEnd.DIED.value)
             unburied = sa.select(runs_table).where(runs_table.c.outcome == RunEnd.DIED.value)
-            return [RunRecord.of(row) for row in connection.execute(unburied)]
+            records = [RunRecord.of(row) for row in connection.execute(unburied)]
+            self._totals.add(connection, amounts)
+            return records
 
         return self._database.write(write)
 
@@ -213,18 +224,26 @@ class Leases:
         update = runs_table.update().where(runs_table.c.id == run).values(outcome=RunEnd.BURIED.value)
         self._database.write(lambda connection: connection.execute(update))
 
-    def end(self, outcome: RunEnd, why: str | None = None) -> None:
-        """Records how the run ended, and why it was stopped if it was; gives everything back."""
+    def end(self, outcome: RunEnd, why: str | None = None, seconds: Mapping[str, float] | None = None) -> None:
+        """Records how the run ended, why it was stopped, and its `seconds` by RunPart; gives everything back."""
+        seconds = seconds or {}
+        amounts = Amounts()
+        amounts.count(RUNS, kind=self._kind, outcome=outcome.value)
+        for part in RunPart:
+            if part in seconds:
+                amounts.observe(RUN_SECONDS, seconds[part], kind=self._kind, part=part.value)
         self._ended.set()
         if self._renewing:
             self._renewing.join()
 
         def write(connection: sa.Connection) -> None:
             now = datetime.fromtimestamp(self._database.now(connection), UTC)
-            ended = {"ended": now, "outcome": outcome.value, "why": why}
+            ended: dict[str, object] = {"ended": now, "outcome": outcome.value, "why": why}
+            ended |= {f"{part}_seconds": seconds[part] for part in RunPart if part in seconds}
             connection.execute(runs_table.update().where(runs_table.c.id == self.run).values(ended))
             for table in (marks_table, leases_table):
                 connection.execute(table.delete().where(table.c.run == self.run))
+            self._totals.add(connection, amounts)
 
         self._database.write(write)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from tasks.domain.outcomes import RunEnd
+from tasks.domain.outcomes import RunEnd, RunPart
 from tasks.ledger.database import Database, UtcSeconds, metadata
 
 DEATHS = (RunEnd.DIED, RunEnd.BURIED)
@@ -29,6 +29,7 @@ runs_table = sa.Table(
     sa.Column("ended", UtcSeconds),
     sa.Column("outcome", sa.String),
     sa.Column("why", sa.String),
+    *(sa.Column(f"{part}_seconds", sa.Double) for part in RunPart),
 )
 
 
@@ -61,6 +62,7 @@ class RunRecord:
     ended: datetime | None
     outcome: RunEnd | None  # None while it is at work
     why: str | None = None  # it was stopped
+    seconds: Mapping[str, float] = field(default_factory=dict)  # by RunPart
 
     @classmethod
     def of(cls, row: Any) -> RunRecord:
@@ -77,6 +79,7 @@ class RunRecord:
             row.ended,
             outcome,
             row.why,
+            {part.value: spent for part in RunPart if (spent := getattr(row, f"{part}_seconds")) is not None},
         )
 
     @property

@@ -18,6 +18,7 @@ from tasks.domain.errors import SelectionError
 from tasks.domain.expected.cells import Cell, calendar_cells, game_cells, needing
 from tasks.domain.expected.games import Game
 from tasks.domain.expected.keys import fixed_folder
+from tasks.domain.outcomes import RunPart
 from tasks.domain.plan.plan import Gap
 from tasks.observe.knowledge import Knowledge
 from tasks.observe.listing import examine_stored, list_lake
@@ -85,7 +86,7 @@ async def look_at_lake(
 
     With `remember`, gaps that are seen for the first time are noted in the ledger, and those that are closed forgotten.
     """
-    with _many_objects():
+    with _many_objects(), session.watch.running(RunPart.LOOK):
         return await _look_at_lake(session, reader, remember and listing is None, listing)
 
 
@@ -203,20 +204,21 @@ def _obstacles(session: Session, known: Knowledge, keys: Iterable[str]) -> dict[
 
 def _judge(session: Session, known: Knowledge, cells: Mapping[str, Cell]) -> Assessment:
     """The state of each cell, by what is known."""
-    return assess(
-        session.config,
-        cells,
-        known.objects,
-        known.examinations,
-        session.checks,
-        session.now(),
-        known.absences,
-        session.leases.claims(),
-        known.unreadable,
-        known.disagreements,
-        known.obstacles,
-        session.horizon(),
-    )
+    with session.watch.running(RunPart.JUDGE):
+        return assess(
+            session.config,
+            cells,
+            known.objects,
+            known.examinations,
+            session.checks,
+            session.now(),
+            known.absences,
+            session.leases.claims(),
+            known.unreadable,
+            known.disagreements,
+            known.obstacles,
+            session.horizon(),
+        )
 
 
 async def _judge_and_read(session: Session, reader: Reader, known: Knowledge, cells: Mapping[str, Cell]) -> Assessment:

@@ -10,6 +10,7 @@ from tasks.domain.assess.absences import Absence, doubted
 from tasks.domain.flags.rollouts import covered, own_addresses
 from tasks.domain.limits.pauses import Pause, all_believed
 from tasks.domain.limits.rates import spacing
+from tasks.domain.outcomes import RunPart
 from tasks.domain.plan.lanes import LATENCY, START_UP, Supply, foresee, with_eta
 from tasks.domain.plan.plan import Fill, Gap, Plan, make_plan
 from tasks.domain.plan.scoring import success_factor
@@ -48,7 +49,10 @@ class Planner:
         paused = {n: h for n, h in self.pauses().items() if h.until and h.until > (now if n in own else ends)}
         success = self.success(self.counts) if success is None else success
         doubtful = doubted(absences.values())
-        return make_plan(session.config, gaps, session.now(), success, paused, self.max_fills, self.priority, doubtful)
+        with session.watch.running(RunPart.PLAN):
+            return make_plan(
+                session.config, gaps, session.now(), success, paused, self.max_fills, self.priority, doubtful
+            )
 
     def success(self, counts: Counts) -> dict[str, float]:
         """The success factor by dataset."""

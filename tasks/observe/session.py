@@ -12,6 +12,7 @@ from functools import cached_property
 from blocks.store import Store
 from config.load import ConfigError
 from config.models import Config
+from tasks.clock import Stopwatch
 from tasks.domain.expected.cells import Selection, in_utc
 from tasks.domain.expected.keys import KeyPatterns, folders
 from tasks.domain.lakes import LakeKind, Pairing
@@ -39,7 +40,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Session:
-    """One command, or one run, with its lake and ledger open. Nothing of it changes while it lasts."""
+    """One command, or one run, with its lake and ledger open."""
 
     config: Config
     selection: Selection
@@ -50,6 +51,7 @@ class Session:
     pairing: Pairing | None = None  # of the lake and the ledger, when they were opened
     begun: datetime = field(default_factory=lambda: datetime.now(UTC))
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    watch: Stopwatch = field(default_factory=Stopwatch)  # seconds by RunPart
 
     @cached_property
     def keys(self) -> KeyPatterns:

@@ -6,6 +6,7 @@ import re
 import threading
 import time
 from collections import Counter
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from deployments.sandbox.process import SandboxProcess
 from flows.reconcile import reconcile
 from flows.scraper import scraper
 from tasks.domain.errors import BucketError
+from tasks.domain.outcomes import RunPart
 from tasks.ledger import Ledger
 from tests.flows.conftest import NOW, Reconcile
 
@@ -32,6 +34,15 @@ def test_an_empty_lake_is_filled_schedules_first_and_their_games_in_the_same_run
     assert report.counts["present"] == report.counts["total"] - report.counts["not_due"]
     stored = {str(f.relative_to(adce_home / "lake")) for f in (adce_home / "lake").rglob("*") if f.is_file()}
     assert stored == {*report.filled, "_adce/lake.json"}
+    with closing(Ledger(load_config().ledger)) as ledger:
+        totals, [run] = ledger.totals.now(), {ledger.attempts.of(key)[0].run for key in report.filled}
+        assert ledger.runs.by_id([run])[run].seconds.keys() == set(RunPart)
+        attempts = [ledger.attempts.of(key)[0] for key in report.filled]
+    files = sum(value for series, value in totals.items() if series.name == "files" and '"stored"' in series.labels)
+    requests = sum(value for series, value in totals.items() if series.name == "requests")
+    assert (files, requests) == (len(report.filled), len(sites.requests()))
+    assert all(a.due and a.detected and a.asked and a.stored and a.due <= a.detected for a in attempts)
+    assert sum(a.waited for a in attempts) > 0, "for the rate limit"
     assert {key.split("/")[0] for key in report.filled} == {
         "espn_schedules",
         "espn_play_by_play",

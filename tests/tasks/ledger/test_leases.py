@@ -17,11 +17,13 @@ import sqlalchemy as sa
 
 from tasks import clock
 from tasks.domain.errors import BucketError
+from tasks.domain.metrics import Series
 from tasks.domain.outcomes import RunEnd
 from tasks.ledger import Ledger
 from tasks.ledger.database import Database
 from tasks.ledger.leases import RECONCILE, Leases, leases_table
 from tasks.ledger.runs import Runs, Server, runs_table
+from tasks.ledger.totals import Totals
 from tasks.processes import is_gone, own_name
 from tests.servers import new_database
 
@@ -133,6 +135,7 @@ def test_what_a_dead_run_held_is_free_and_it_learns_that_it_has_lost_it(
     assert heir.bury_the_dead() == []
     time.sleep(1.5)
     assert lost == ["its lease lapsed, and another run may have taken over"]
+    assert Totals(database).now() == {Series("runs", '{"kind":"reconcile","outcome":"died"}'): 1}
     record = Runs(database).by_id([dead.run])[dead.run]
     assert (record.outcome, record.died) == (RunEnd.BURIED, True)
 
@@ -167,9 +170,13 @@ def test_the_end_of_a_run_leaves_nothing_behind(start: Start, database: Database
     run = start()
     run.take(RECONCILE)
     run.claimed(["a"])
-    run.end(RunEnd.ENDED)
+    run.end(RunEnd.STOPPED, "SIGTERM", {"look": 1.5, "fetch": 20.0})
     assert database.read(lambda connection: connection.execute(sa.select(leases_table)).all()) == []
-    assert Runs(database).by_id([run.run])[run.run].outcome == "ended"
+    record = Runs(database).by_id([run.run])[run.run]
+    assert (record.outcome, record.why, record.seconds) == (RunEnd.STOPPED, "SIGTERM", {"look": 1.5, "fetch": 20.0})
+    totals = Totals(database).now()
+    assert totals[Series("runs", '{"kind":"reconcile","outcome":"stopped"}')] == 1
+    assert totals[Series("run_seconds", '{"kind":"reconcile","part":"fetch"}', "30")] == 1
 
 
 def test_a_run_that_slept_past_its_lease_does_not_revive_it(start: Start, database: Database) -> None:

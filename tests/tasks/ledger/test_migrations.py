@@ -118,3 +118,18 @@ def test_the_games_of_a_schedule_that_were_json_become_rows(old: OldLedger) -> N
             "other": (),
         }
         assert ledger.games.schedules_that_list("1") == ["s"]
+
+
+def test_attempts_and_runs_of_before_know_nothing_of_what_was_not_kept(old: OldLedger) -> None:
+    fill = {"id": 1, "fill": "f", "run": "r", "source": "espn", "dataset": "d", "arm": "", "kind": "missing"}
+    fill |= {"priority": "LOW", "score": 1.0, "started": 0.0, "requests": 1, "bytes": 1, "stored": 1, "failed": 0}
+    file = {"fill_id": 1, "key": "k", "at": NOW.timestamp(), "outcome": "stored", "requests": 1, "bytes": 1}
+    run = {"id": "r", "kind": "reconcile", "about": "", "holder": "", "began": 0.0, "ended": 1.0, "outcome": "ended"}
+    old.fill("0014", fills=[fill], files=[file], runs=[run])
+    with closing(old.now()) as ledger:
+        [attempt] = ledger.attempts.of("k")
+        assert (attempt.at, attempt.outcome, attempt.run) == (NOW, "stored", "r")
+        assert (attempt.due, attempt.detected, attempt.asked, attempt.stored) == (None,) * 4
+        assert (attempt.refusals, attempt.waited) == (0, 0.0)
+        assert ledger.runs.by_id(["r"])["r"].seconds == {}
+        assert ledger.totals.now() == {}

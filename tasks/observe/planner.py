@@ -9,7 +9,7 @@ from config.models import Priority
 from tasks.domain.assess.absences import Absence, doubted
 from tasks.domain.flags.rollouts import covered, own_addresses
 from tasks.domain.limits.pauses import Pause, all_believed
-from tasks.domain.limits.rates import spacing
+from tasks.domain.limits.rates import budget_of
 from tasks.domain.outcomes import RunPart
 from tasks.domain.plan.lanes import LATENCY, START_UP, Supply, foresee, with_eta
 from tasks.domain.plan.plan import Fill, Gap, Plan, make_plan
@@ -65,9 +65,8 @@ class Planner:
     def supply(self, source: str, latency: float | None = None, start_up: float = START_UP) -> Supply:
         """What a source gives: with the latency that was measured, or that the ledger remembers."""
         config = self.session.config
-        settings = config.sources[source]
         latency = self.latencies.get(source, LATENCY) if latency is None else latency
-        return Supply(spacing([*settings.rates, *config.rates]), latency, start_up, settings.lanes)
+        return Supply(budget_of(config, source).spacing, latency, start_up, config.sources[source].lanes)
 
     def foresee(self, fills: Iterable[Fill]) -> tuple[Fill, ...]:
         """The fills, each with when it would start and end."""

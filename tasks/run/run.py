@@ -16,6 +16,7 @@ from tasks.domain.expected.cells import Cell
 from tasks.domain.expected.keys import folders
 from tasks.domain.flags.rollouts import scrapers
 from tasks.domain.lakes import Pairing
+from tasks.domain.limits.rates import budget_of
 from tasks.domain.outcomes import FileOutcome, Outcome
 from tasks.domain.plan.lanes import START_UP, Supply
 from tasks.domain.plan.plan import Deferral, Fill, Gap, Plan, without
@@ -106,7 +107,7 @@ class Run:
 
         Of a rate for all sources together it may get no more than its source's share.
         """
-        sharing = sum(source.enabled for source in self.config.sources.values()) if self.config.rates else 1
+        sharing = budget_of(self.config, fill.source).sharing
         estimate = self.supply(fill.source).seconds(fill.cost)
         command = self.config.datasets[fill.dataset].command
         patience = len(fill.requests()) * command.timeout if command else timedelta()

@@ -16,7 +16,7 @@ from tasks.domain.errors import PausedError, RefusedError
 from tasks.domain.flags.maintenance import window_at
 from tasks.domain.limits import pauses as pauses
 from tasks.domain.limits.pauses import Pause, Phase
-from tasks.domain.limits.rates import spacing
+from tasks.domain.limits.rates import Budget
 from tasks.domain.plan.plan import why_paused, why_waiting
 from tasks.domain.reasons import Limit
 from tasks.ledger import Ledger
@@ -45,6 +45,7 @@ class RateLimiter:
         self,
         source: str,
         settings: Source,
+        budget: Budget,
         breaker: BreakerRules,
         ledger: Ledger,
         maintenance: Sequence[Maintenance] = (),
@@ -52,11 +53,12 @@ class RateLimiter:
     ):
         self.source = source
         self._settings = settings
+        self._budget = budget
         self._maintenance = maintenance
         self._rules = settings.backoff
         self._breaker = breaker
         self._ledger = ledger
-        self._apart = timedelta(seconds=spacing(settings.rates))
+        self._apart = timedelta(seconds=budget.spacing)
         self._ahead = settings.connections  # requests that may wait for the bucket when a probe comes to it
         self._ramp = max(settings.backoff.ramp, _RAMP_REQUESTS * self._apart)
         self._known: dict[str, Pause] = {}
@@ -66,7 +68,13 @@ class RateLimiter:
     def beside(self, own_address: str) -> RateLimiter:
         """That of the same source under another address, which is paused by its own refusals only."""
         return RateLimiter(
-            own_address, self._settings, self._breaker, self._ledger, self._maintenance, self._longest_probe
+            own_address,
+            self._settings,
+            self._budget,
+            self._breaker,
+            self._ledger,
+            self._maintenance,
+            self._longest_probe,
         )
 
     async def enter(self, scraper: str, requests: int = 1) -> Admission:

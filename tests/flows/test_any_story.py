@@ -31,6 +31,7 @@ from deployments.sandbox.league import League
 from tasks.domain.assess.assessment import Assessment
 from tasks.domain.assess.states import LakeObject, State, count_states
 from tasks.domain.expected.cells import Selection
+from tasks.domain.limits.rates import budget_of
 from tasks.domain.outcomes import RunEnd
 from tasks.domain.plan.plan import Fill
 from tasks.ledger import Ledger
@@ -216,7 +217,7 @@ async def _reconcile(config: Config, site: Sandbox, now: datetime, fuse: Fuse) -
 
     ledger.database.write = killable  # type: ignore[method-assign]
     run = Run(Session(config, _SPAN, store, ledger, now))
-    limiter = RateLimiter("espn", config.sources["espn"], config.reconcile.breaker, ledger)
+    limiter = RateLimiter("espn", config.sources["espn"], budget_of(config, "espn"), config.reconcile.breaker, ledger)
     bucket: Any = FreeBucket()
     client = SourceClient("espn", config.sources["espn"], bucket, limiter, transport=KillableSite(site, fuse))
     run.sources = {"espn": client}

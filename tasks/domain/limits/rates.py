@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from config.models import Rate
+from config.models import Config, Rate
 
 # Share of a window by which it is stretched, with bounds in seconds: a short window meets the same delays as a long
 # one. Requests that leave or arrive late may use up the margin, but for this part of it.
@@ -36,6 +36,26 @@ def margin(rate: Rate) -> float:
 def spacing(rates: Sequence[Rate]) -> float:
     """Seconds between two requests at the pace that keeps all of the rates."""
     return max((rate.seconds + margin(rate)) / rate.requests for rate in rates)
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a source may spend: its own rates, and those of all sources together, which so many of them share."""
+
+    own: Sequence[Rate]
+    shared: Sequence[Rate] = ()
+    sharing: int = 1
+
+    @property
+    def spacing(self) -> float:
+        """Seconds between two requests of the source while no other source sends any."""
+        return spacing([*self.own, *self.shared])
+
+
+def budget_of(config: Config, source: str) -> Budget:
+    """Only sources that are switched on share a rate."""
+    sharing = sum(settings.enabled for settings in config.sources.values()) if config.rates else 1
+    return Budget(config.sources[source].rates, config.rates, sharing)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.models import Rate
-from tasks.domain.limits.rates import LeaseTerms, Pace, Permit, lease_terms_of, margin, spacing
+from tasks.domain.limits.rates import LeaseTerms, Pace, Permit, budget_of, lease_terms_of, margin, spacing
+from tests.builders import a_config
 
 RATES = [
     [Rate(requests=10, seconds=1)],
@@ -210,3 +211,15 @@ def test_a_request_that_was_never_sent_counts_from_when_that_is_known() -> None:
     permit = Permit(0.0)
     Pace(RATES[0]).answered(permit, 5.0)
     assert (permit.sent, permit.answered) == (5.0, 5.0)
+
+
+def test_a_source_spends_no_more_than_the_rate_for_all_sources_allows_and_shares_it_with_those_that_are_on() -> None:
+    config = a_config()
+    own = config.sources["espn"].rates
+    assert (budget_of(config, "espn").spacing, budget_of(config, "espn").sharing) == (spacing(own), 1)
+    off = config.sources["nba_api"].model_copy(update={"enabled": False})
+    slow, fast = Rate(requests=1, seconds=30), Rate(requests=1000, seconds=1)
+    for rate, expected in ((slow, spacing([slow])), (fast, spacing(own))):
+        shared = config.model_copy(update={"rates": [rate], "sources": config.sources | {"nba_api": off}})
+        budget = budget_of(shared, "espn")
+        assert (budget.spacing, budget.sharing) == (expected, 2)

@@ -20,7 +20,7 @@ from deployments.sandbox.process import SandboxProcess
 from tasks import clock
 from tasks.domain.errors import AbsentError, FetchError, HealingError, LedgerError, PausedError, RefusedError
 from tasks.domain.limits.pauses import Pause, Phase
-from tasks.domain.limits.rates import Permit
+from tasks.domain.limits.rates import Budget, Permit, budget_of
 from tasks.ledger import Ledger
 from tasks.ledger.breakers import Breakers
 from tasks.upstream.client import Fetched, SourceClient
@@ -96,7 +96,7 @@ def client(sites: SandboxProcess, ledger_url: str) -> Callable[..., SourceClient
                 }
             )
         )
-        limiter = RateLimiter("espn", source, BREAKER, Ledger(ledger_url))
+        limiter = RateLimiter("espn", source, Budget(source.rates), BREAKER, Ledger(ledger_url))
         return SourceClient("espn", source, FreeBucket(), limiter)  # type: ignore[arg-type]
 
     return make
@@ -256,13 +256,24 @@ def test_a_site_that_a_probe_does_not_reach_is_left_alone_for_longer(ledger_url:
         raise httpx.ConnectError("nobody there")
 
     source = a_config().sources["espn"].model_copy(update={"retries": Retries(attempts=1)})
-    limiter = RateLimiter("espn", source, BREAKER, Ledger(ledger_url))
+    limiter = RateLimiter("espn", source, Budget(source.rates), BREAKER, Ledger(ledger_url))
     espn = SourceClient("espn", source, FreeBucket(), limiter, transport=httpx.MockTransport(away))  # type: ignore[arg-type]
     _half_open(espn)
     (error,) = _run(_fetch(espn, 1))
     assert isinstance(error, FetchError)
     pause = limiter.pause("espn")
     assert (pause.phase(datetime.now(UTC)), pause.step) == (Phase.OPEN, 1)
+
+
+def test_a_probe_may_wait_as_long_as_a_tighter_rate_for_all_sources_makes_it(ledger_url: str) -> None:
+    config = a_config(rates=[Rate(requests=1, seconds=30)])
+    source = config.sources["espn"].model_copy(update={"connections": 1})
+    limiter = RateLimiter("espn", source, budget_of(config, "espn"), BREAKER, Ledger(ledger_url))
+    limiter._ledger.breakers.change(
+        "espn", lambda pause: Pause("espn", datetime.now(UTC) - timedelta(seconds=1), "HTTP 503")
+    )
+    entered = _run(limiter.enter("espn_scoreboard", requests=20))
+    assert entered.probes["espn"] - datetime.now(UTC) > timedelta(seconds=20 * 30)
 
 
 def test_a_probe_is_claimed_for_as_long_as_it_may_wait_and_last(client: Callable[..., SourceClient]) -> None:
@@ -516,7 +527,7 @@ async def _fetch_in_turn(client: SourceClient, *days: int) -> list[Fetched | Bas
 def test_a_server_error_that_asks_for_an_hour_holds_the_source_for_an_hour(ledger_url: str) -> None:
     answers = httpx.MockTransport(lambda request: httpx.Response(500, headers={"Retry-After": "3600"}))
     source = a_config().sources["espn"].model_copy(update={"backoff": QUICK})
-    limiter = RateLimiter("espn", source, BREAKER, Ledger(ledger_url))
+    limiter = RateLimiter("espn", source, Budget(source.rates), BREAKER, Ledger(ledger_url))
     espn = SourceClient("espn", source, FreeBucket(), limiter, transport=answers)  # type: ignore[arg-type]
     (error,) = _run(_fetch(espn, 1))
     assert isinstance(error, PausedError)

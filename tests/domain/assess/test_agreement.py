@@ -217,6 +217,9 @@ def test_a_day_that_a_list_was_taken_too_early_for_is_not_compared_and_the_days_
     assert lists.compared(MORNING) == {SEASON: "0 final games on 2025-06-05, and espn_scoreboard has 1"}, (
         "a board is of its own day alone"
     )
+    lists = Lists(MORNING, nba=games)
+    lists.store(BOARD, MORNING - 6 * HOUR, [])
+    assert lists.compared(MORNING) == {}
     lists = Lists(NEXT_EVENING, nba=games, br=[])
     lists.store(JUNE, MORNING, [])  # when what is played on the 5th need not be final there
     found = lists.compared(NEXT_EVENING)

@@ -195,6 +195,27 @@ def test_odd_entries_of_a_season_that_is_over_are_looked_at_ever_less_often_and_
     assert len(looks) < 25
 
 
+@pytest.mark.parametrize(
+    ("cell", "taken", "wait"),
+    [
+        pytest.param(APRIL, APRIL_OVER + 20 * DAY, 5 * DAY, id="a quarter of the time since, while its season runs"),
+        pytest.param(NBA, SEASON_OVER + 20 * DAY, 20 * DAY, id="all of the time since, when its season is over"),
+        pytest.param(APRIL, SEASON_OVER, LONGEST_WAIT, id="as its season ends"),
+        pytest.param(APRIL, APRIL_OVER + HOUR, 12 * HOUR, id="not sooner than it is refreshed"),
+    ],
+)
+def test_a_list_that_should_be_whole_is_looked_at_after_a_part_of_the_time_since(
+    cell: Cell, taken: datetime, wait: timedelta
+) -> None:
+    assert _next(cell, partial("1 entry that cannot be read", FINALS), taken) == taken + wait
+
+
+def test_the_time_counts_from_when_the_last_of_its_games_should_have_been_final() -> None:
+    taken = SEASON_OVER + 100 * DAY
+    just_now = a_game(status=GameStatus.LIVE, start=taken - 4 * HOUR)
+    assert _next(NBA, partial("x", (just_now,)), taken) == taken + 3 * HOUR
+
+
 def test_an_old_list_with_odd_entries_costs_a_look_a_month() -> None:
     taken = SEASON_OVER + 3000 * DAY
     assert _next(NBA, partial("1 entry that cannot be read", FINALS), taken) == taken + LONGEST_WAIT

@@ -20,7 +20,7 @@ from tasks.domain.assess.states import (
     version_of,
     without_false_time,
 )
-from tasks.domain.assess.verdicts import Verdict, bad, partial, whole
+from tasks.domain.assess.verdicts import Verdict, bad, partial, unfinished, whole
 from tasks.domain.expected.cells import Cell
 from tasks.domain.expected.games import GameStatus
 from tasks.domain.reasons import Limit, Reason
@@ -41,6 +41,7 @@ def _state(cell: Cell, have: LakeObject | None, verdict: Verdict | None = None, 
     return state_of(cell, DATASETS[cell.dataset], have, known, current, LOOKS, more.get("now", NOW))
 
 
+SEASON_PAGE = a_cell(dataset="br_totals", game=None, due_at=NOW - 60 * 24 * HOUR)
 LIVE = a_game(status=GameStatus.LIVE)
 LATER = a_game(start=NOW + 6 * HOUR, status=GameStatus.SCHEDULED)
 RECENT = an_object(modified=NOW - HOUR / 2)
@@ -54,6 +55,9 @@ RECENT = an_object(modified=NOW - HOUR / 2)
         pytest.param(a_cell(), an_object(), bad("block page"), "gap", "invalid", id="error page"),
         pytest.param(a_cell(), an_object(), partial("in progress"), "gap", "invalid", id="taken in mid-game"),
         pytest.param(a_cell(), an_object(), whole(), "present", None, id="whole"),
+        pytest.param(a_cell(), an_object(size=1000), whole(), "present", None, id="as small as a whole one may be"),
+        pytest.param(a_cell(due_at=NOW), None, None, "gap", "missing", id="due just now"),
+        pytest.param(SEASON_PAGE, an_object(), unfinished("9 rows"), "present", None, id="a list, not whole yet"),
         pytest.param(a_cell(), an_object(), None, "deferred", None, id="nobody has looked"),
         pytest.param(a_cell(game=LIVE), an_object(), None, "not_due", None, id="still played, nobody has looked"),
         pytest.param(a_cell(game=LIVE), None, None, "not_due", None, id="still played"),
@@ -74,6 +78,22 @@ def test_each_case_has_its_state_and_kind(
 ) -> None:
     status = _state(cell, have, verdict)
     assert (status.state, status.kind) == (State(state), Kind(kind) if kind else None)
+
+
+def test_each_reason_is_said_in_words() -> None:
+    due_later = _state(a_cell(due_at=NOW + HOUR), None)
+    assert (due_later.reason, due_later.until) == ("due from 2026-01-15 13:00 UTC", NOW + HOUR)
+    assert _state(a_cell(game=LIVE), None).reason == "its schedule calls the game live, not final"
+    grows = _state(a_board(), RECENT, whole((a_game(),)))
+    assert (grows.reason, grows.until) == (
+        "up to date; looked at again, since more may be listed",
+        RECENT.modified + HOUR,
+    )
+    stale = _state(a_board(), an_object(), whole((a_game(),)))
+    until = "2026-01-16, some days after its end"
+    assert stale.reason == f"taken on 2026-01-15 11:00 UTC; more may be listed until {until}"
+    shrunk = _state(a_cell(), an_object(size=80_000), known=SEEN)
+    assert shrunk.reason == "80000 bytes; it had 90000 bytes before"
 
 
 def test_a_board_that_adce_has_just_looked_at_is_left_alone_until_the_refresh() -> None:
@@ -205,9 +225,6 @@ def test_a_schedule_of_an_old_lake_needs_no_look_if_it_was_taken_late_enough(
     )
     status = _state(cell, an_object(modified=taken), whole((a_game(),)), fetched=taken if by_adce else None)
     assert (status.state, status.kind) == (state, Kind.STALE if state is State.GAP else None)
-
-
-SEASON_PAGE = a_cell(dataset="br_totals", game=None, due_at=NOW - 60 * 24 * HOUR)
 
 
 @pytest.mark.parametrize(("age", "state"), [(1 * HOUR, State.PRESENT), (25 * HOUR, State.GAP)])

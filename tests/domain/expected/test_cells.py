@@ -9,6 +9,7 @@ import pytest
 
 from tasks.domain.errors import SelectionError
 from tasks.domain.expected.cells import (
+    Cell,
     Selection,
     calendar_cells,
     game_cells,
@@ -43,9 +44,18 @@ def test_seasons_follow_from_the_clock() -> None:
 def test_a_day_is_due_four_hours_after_its_eastern_midnight() -> None:
     day = date(2026, 1, 13)
     [cell] = calendar_cells(CONFIG, NOW, Selection(datasets=("espn_scoreboard",), since=day, until=day))
-    assert cell.key == "espn_schedules/20260113.json"
     assert cell.request == "/scoreboard?dates=20260113"
-    assert cell.due_at == datetime(2026, 1, 14, 9, tzinfo=UTC)
+    fields = {
+        "date": "2026-01-13",
+        "yyyymmdd": "20260113",
+        "season": "2025-26",
+        "start_year": "2025",
+        "end_year": "2026",
+    }
+    due_at = datetime(2026, 1, 14, 9, tzinfo=UTC)
+    url = "/scoreboard?dates={yyyymmdd}"
+    key = "espn_schedules/20260113.json"
+    assert cell == Cell(key, "espn_scoreboard", "2025-26", day, day, due_at, url, fields, game=None, cost=1, variant="")
 
 
 def test_a_game_of_espn_is_one_request_for_three_files() -> None:
@@ -199,6 +209,10 @@ def test_a_schedule_comes_along_from_the_first_season_on_that_somebody_needs() -
         (
             Selection(("espn", "nba_api"), since=date(2024, 7, 2), until=date(2024, 7, 3)),
             "^no files of espn, nba_api since 2024-07-02 until 2024-07-03 are expected; the seasons are 1996-97 to ",
+        ),
+        (
+            Selection((), ("br_schedule",), ("2023-24",), since=date(2023, 9, 25), until=date(2023, 9, 26)),
+            "^no files of br_schedule of 2023-24 since 2023-09-25 until 2023-09-26 are expected; ",
         ),
         (Selection(("espn", "nba_api"), ("espn_summary",)), "nba_api has none of the datasets espn_summary"),
     ],

@@ -30,7 +30,7 @@ def test_a_larger_part_holds_the_smaller(one: float, other: float, game: int) ->
 def test_the_part_is_as_large_as_it_says_the_same_in_every_process_and_another_one_of_each_dataset() -> None:
     cells = [a_cell(fields={"id": f"4018{n:05}"}) for n in range(4000)]
     first = [cell.fields["id"] for cell in cells if reached("rollout", 10, cell.partition)]
-    assert 330 < len(first) < 470
+    assert len(first) == 417
     assert first[:3] == ["401800005", "401800009", "401800028"]
     others = [c.fields["id"] for c in cells if reached("rollout", 10, c._replace(dataset="nba_playbyplay").partition)]
     assert len(set(first) & set(others)) < 100
@@ -166,3 +166,19 @@ def test_rollouts_of_other_names_reach_other_parts() -> None:
         return {cell.key for cell in game_cells(config, "espn_scoreboard", games, NOW) if cell.variant}
 
     assert part("x") == part("x") != part("y")
+
+
+@pytest.mark.parametrize("dataset", ["espn_scoreboard", "espn_summary"])
+def test_what_a_rollout_has_reached_is_asked_for_in_its_way_and_the_rest_as_before(dataset: str) -> None:
+    way = {"espn_scoreboard": "/v2?dates={yyyymmdd}", "espn_summary": "/v2?event={id}"}[dataset]
+    config = _with(dataset, 50, url=way)
+    games = [a_game(id=f"4018{n:05}") for n in range(40)]
+    cells = [
+        *calendar_cells(config, NOW, Selection(datasets=("espn_scoreboard",), seasons=("2024-25",))),
+        *game_cells(config, "espn_scoreboard", games, NOW),
+    ]
+    mine = [cell for cell in cells if cell.dataset == dataset]
+    assert {cell.variant for cell in mine} == {"", "x"}
+    for cell in mine:
+        assert cell.variant == ("x" if reached("x", 50, cell.partition) else "")
+        assert cell.url == (way if cell.variant else CONFIG.datasets[dataset].url)

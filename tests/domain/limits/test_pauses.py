@@ -93,6 +93,12 @@ def test_the_longest_pause_is_the_longest_after_any_number_of_incidents() -> Non
         assert failed(many, BreakerRules(), NOW, NOW, "HTTP 500").until == NOW + BreakerRules().longest
 
 
+def test_who_wants_no_pause_gets_none_after_any_number_of_incidents() -> None:
+    rules = Backoff(first=timedelta(0))
+    for step in (0, 1, 60):
+        assert refused(Pause("espn", NOW, step=step), rules, NOW, NOW, "HTTP 429").until == NOW
+
+
 def test_what_the_source_asks_for_is_kept_and_prolongs_a_pause_without_a_step() -> None:
     assert _refused(FRESH, 0, wait=timedelta(minutes=2)).until == NOW + timedelta(minutes=2)
     assert _refused(FRESH, 0, wait=timedelta(seconds=1)).until == NOW + 10 * SECOND
@@ -124,6 +130,8 @@ def test_a_probe_and_failures_that_a_wrong_clock_has_written_are_not_believed() 
 def test_what_is_just_possible_is_believed() -> None:
     pause = Pause("espn", NOW + DAY, "HTTP 503", probe_until=NOW + HOUR, resumed_at=NOW + SKEW, failures=(NOW + SKEW,))
     assert believed(pause, DAY, NOW, HOUR) == pause
+    in_part = replace(pause, failures=(NOW + SKEW, NOW + HOUR))
+    assert believed(in_part, DAY, NOW, HOUR) == pause
 
 
 def test_a_hold_that_no_rule_allows_is_over_at_once_and_nobody_is_waited_for() -> None:

@@ -71,6 +71,7 @@ RECENT = an_object(modified=NOW - HOUR / 2)
         pytest.param(a_board(), an_object(), whole((a_game(),)), "gap", "stale", id="more may be listed late"),
         pytest.param(a_board(), an_object(modified=NOW - 48 * HOUR), whole(), "gap", "stale", id="empty, early"),
         pytest.param(a_board(), RECENT, whole(), "present", None, id="a day off"),
+        pytest.param(a_board(), RECENT, whole((LATER,)), "present", None, id="board that is whole with a later game"),
     ],
 )
 def test_each_case_has_its_state_and_kind(

@@ -24,6 +24,12 @@ def test_a_password_in_a_message_is_masked() -> None:
     assert str(AdceError()) == ""
 
 
+def test_an_error_says_of_no_request_unless_somebody_has_counted() -> None:
+    assert AdceError().requests == 0
+    paused = PausedError(Reason(Limit.BACKOFF, "source paused"), NOW)
+    assert (paused.refusal, paused.refusals) == (None, 0)
+
+
 def test_an_error_of_the_lake_says_how_much_of_it_is_concerned() -> None:
     assert LakeError("the disk is full").reach is Reach.LAKE, "when nobody knows better"
     assert LakeError("no such folder", Reach.FOLDER).reach is Reach.FOLDER

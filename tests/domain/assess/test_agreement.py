@@ -87,6 +87,12 @@ def test_what_cannot_be_compared_is_no_difference(lists: Lists) -> None:
     assert lists.compared(MORNING) == {}
 
 
+@pytest.mark.parametrize("season_type", ["regular", "playoffs", "play-in", "cup-final"])
+def test_games_of_each_kind_that_all_sources_list_are_compared(season_type: str) -> None:
+    lists = Lists(MORNING, espn=[], nba=[_final(season_type=season_type)])
+    assert lists.compared(MORNING).keys() == {BOARD}
+
+
 def test_the_slowest_source_is_compared_when_its_games_should_be_final() -> None:
     lists = Lists(NEXT_EVENING, nba=[_final()], br=[])
     assert lists.compared(NEXT_EVENING) == {JUNE: "0 final games on 2025-06-05, and nba_schedule has 1"}

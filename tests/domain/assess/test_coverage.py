@@ -214,3 +214,7 @@ def test_a_hole_keeps_its_reason_and_until() -> None:
 )
 def test_a_tally_in_one_line(tally: Tally, line: str) -> None:
     assert tally.line() == line
+
+
+def test_a_season_is_looked_at_by_words_that_the_command_and_its_json_have() -> None:
+    assert [by.value for by in By] == ["season", "month", "date"]

@@ -1,5 +1,6 @@
 """Do this lake, this ledger and this command belong together?"""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -124,5 +125,7 @@ def test_a_part_of_a_run_is_done_with_that_runs_lake_and_ledger_only() -> None:
 
 def test_a_mark_is_read_as_it_was_written_and_junk_is_none() -> None:
     assert mark_from(A.body()) == A
+    assert A.body() == b'{"id": "a", "kind": "lake", "made": "2026-01-15T00:00:00+00:00"}', "as lakes have it"
+    assert json.loads(OF_SANDBOX.body())["kind"] == "sandbox"
     for junk in (b"", b"<html>", b"[]", b"null", b'{"id": "a"}', b'{"id": "a", "kind": "pond", "made": "2026-01-15"}'):
         assert mark_from(junk) is None

@@ -1,5 +1,7 @@
 """Whose key is this?"""
 
+import pytest
+
 from tasks.domain.expected.cells import Selection, calendar_cells, game_cells
 from tasks.domain.expected.keys import KeyPatterns, fixed_folder, folders
 from tests.builders import NOW, a_config, a_game
@@ -30,6 +32,25 @@ def test_a_key_tells_its_dataset_and_its_fields() -> None:
         {"end_year": "2020", "month": "october-2019"},
     )
     assert patterns.match("x") is None
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "other"),
+    [
+        ("season", "2023-24", "2023"),
+        ("start_year", "2023", "23"),
+        ("end_year", "2024", "2024-25"),
+        ("date", "2024-01-05", "20240105"),
+        ("yyyymmdd", "20240105", "2024-01-05"),
+        ("month", "october-2019", "October"),
+    ],
+)
+def test_a_field_of_a_key_is_known_by_its_shape(field: str, value: str, other: str) -> None:
+    totals = CONFIG.datasets["br_totals"].model_copy(update={"keys": [f"t/{{{field}}}.html"]})
+    patterns = KeyPatterns(a_config(datasets={"br_totals": totals}))
+    assert patterns.match(f"t/{value}.html") == ("br_totals", {field: value})
+    assert patterns.match(f"t/{other}.html") is None
+    assert patterns.match(f"t/1{value}.html") is None
 
 
 def test_a_field_may_stand_in_a_key_twice_and_what_is_no_field_stands_for_itself() -> None:

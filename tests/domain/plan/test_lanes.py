@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.models import Priority
-from tasks.domain.plan.lanes import Lane, Span, Supply, foresee, goes_along, next_fill, with_eta
+from tasks.domain.plan.lanes import LATENCY, START_UP, Lane, Span, Supply, foresee, goes_along, next_fill, with_eta
 from tasks.domain.plan.plan import Fill, first_request, start_order, what_costs
 from tests.benchmarks.mix import RATES, WORKERS, bounds, ratios, strict_order, the_mix
 from tests.builders import NOW, a_config, a_fill
@@ -56,6 +56,13 @@ def test_the_best_fill_whose_source_has_a_free_lane_starts() -> None:
     assert next_fill(queue, lanes, ()) is queue[1]
     assert next_fill(queue, lanes, {"espn"}) is None
     assert next_fill([], lanes, ()) is None
+
+
+def test_a_source_of_which_nothing_was_measured_is_taken_for_a_usual_one_and_a_lane_begins_empty() -> None:
+    usual = Supply(spacing=1.0)
+    assert (usual.latency, usual.start_up, usual.most_lanes) == (LATENCY, START_UP, 3)
+    assert 0.1 <= START_UP <= LATENCY <= 1, "seconds"
+    assert (Lane(usual).running, Lane(usual).waiting) == (0, 0)
 
 
 def test_the_next_fill_starts_while_no_more_requests_wait_than_leave_as_it_starts_up() -> None:

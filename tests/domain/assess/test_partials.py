@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.domain.assess.partials import Version, better_of
+from tasks.domain.assess.partials import FOLDER, Version, better_of
 from tasks.domain.assess.verdicts import bad, unfinished, whole
 
 FEW = Version(b'{"plays": [1, 2]}', unfinished("stops"))
@@ -33,3 +33,7 @@ def test_of_equals_the_first_stays() -> None:
     same = Version(FEW.body, FEW.verdict)
     assert better_of(FEW, same) is FEW
     assert better_of(same, FEW) is same
+
+
+def test_the_best_version_so_far_is_kept_in_the_lake_s_own_folder() -> None:
+    assert FOLDER == "_adce/partial", "where lakes have it"

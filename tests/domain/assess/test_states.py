@@ -343,3 +343,20 @@ def test_a_list_that_somebody_else_has_stored_is_stale_when_one_of_its_games_sho
     assert _state(page, have, verdict, now=NOW - timedelta(seconds=1)).state is State.PRESENT
     assert _state(page, have, verdict).kind is Kind.STALE, "they may have taken it long before"
     assert _state(page, have, verdict, fetched=NOW).state is State.PRESENT
+
+
+def test_the_names_of_states_and_kinds_are_part_of_every_json_document_and_the_worst_kind_comes_first() -> None:
+    states = ["present", "not_due", "gap", "in_flight", "deferred", "unavailable"]
+    assert [state.value for state in State] == states
+    kinds = ["vanished", "shrunk", "missing", "unreadable", "invalid", "undersized", "stale"]
+    assert [kind.value for kind in Kind] == kinds
+
+
+def test_an_examination_is_of_one_version_by_whichever_check() -> None:
+    have = an_object(size=70_000, etag="a:b")
+    seen = Examination(version_of(have, "espn.summary"), partial("2 of 9"))
+    assert (seen.size, seen.good, seen._replace(verdict=bad("junk")).good) == (70_000, True, False)
+    assert seen.is_of(have)
+    assert seen.is_of(have._replace(modified=NOW + HOUR)), "stored again, the same"
+    assert not seen.is_of(have._replace(etag="a:c"))
+    assert not seen.is_of(have._replace(size=70_001))

@@ -49,3 +49,9 @@ def test_a_verdict_keeps_its_reason_its_games_and_its_fault() -> None:
     assert unfinished("no plays") == Verdict(Wholeness.PARTIAL, "no plays", (), Fault.UNFINISHED)
     assert bad("junk") == Verdict(Wholeness.BAD, "junk", (), Fault.UNFIT)
     assert bad("none", Fault.ABSENT).fault is Fault.ABSENT
+
+
+def test_the_names_of_what_a_check_finds_are_stored_in_the_ledger_and_told_by_the_command() -> None:
+    assert [one.value for one in Wholeness] == ["whole", "partial", "bad"]
+    assert [one.value for one in Fault] == ["refused", "absent", "unfinished", "cut_off", "unfit"]
+    assert [one.value for one in Consequence] == ["stored", "absent", "refused", "heals", "bad"]

@@ -20,7 +20,7 @@ from tasks.domain.expected.cells import (
 )
 from tasks.domain.expected.games import GameStatus
 from tasks.domain.expected.keys import KeyPatterns
-from tests.builders import NOW, a_config, a_game
+from tests.builders import NOW, a_board, a_cell, a_config, a_game
 
 CONFIG = a_config()
 
@@ -331,3 +331,10 @@ def test_the_fields_of_a_key_are_of_one_season_that_is_expected(dataset: str, fi
     told = why_not_expected(CONFIG.datasets[dataset], fields, NOW)
     assert told.startswith(why)
     assert told == "its parts are not of one season" or "parts" not in told
+
+
+def test_a_cell_has_its_place_what_fetches_it_and_what_is_done_for_it() -> None:
+    game, board = a_cell(), a_board()
+    assert (game.partition, board.partition) == ("espn_summary 401810001", "espn_scoreboard 2026-01-13")
+    assert (game.scraper, game._replace(variant="x").scraper) == ("espn_summary", "espn_summary@x")
+    assert game.work == "espn_summary /summary?event=401810001"

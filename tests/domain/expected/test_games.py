@@ -62,3 +62,9 @@ def test_the_final_entry_counts_across_files_whichever_is_read_first() -> None:
     moved = [(a_board(key=f"{day}"), partial("", (a_game(day=day, status=SCHEDULED),))) for day in (LATER, DAY)]
     [game] = listed_games(config, [cell for cell, _ in moved], {c.key: v for c, v in moved})["espn_scoreboard"]
     assert game.day == LATER
+
+
+def test_a_game_is_settled_when_its_schedule_will_say_nothing_more_of_it() -> None:
+    settled = {status.value for status in GameStatus if status.settled}
+    assert settled == {"final", "postponed", "cancelled"}
+    assert {status.value for status in GameStatus} - settled == {"scheduled", "live"}

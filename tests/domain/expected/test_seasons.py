@@ -80,6 +80,22 @@ def test_the_first_month_of_a_season_is_that_of_its_first_regular_game(season: s
     assert seasons.months_of(season)[-1] == ("july" if season == "2020-21" else "june")
 
 
+@pytest.mark.parametrize(
+    ("season", "first", "last"),
+    [
+        ("1998-99", date(1999, 1, 20), date(1999, 6, 30)),
+        ("2011-12", date(2011, 12, 9), date(2012, 6, 30)),
+        ("2019-20", date(2019, 9, 25), date(2020, 10, 15)),
+        ("2020-21", date(2020, 12, 10), date(2021, 7, 25)),
+        ("2023-24", date(2023, 9, 25), date(2024, 6, 30)),
+    ],
+)
+def test_the_first_and_the_last_day_of_a_season_are_facts(season: str, first: date, last: date) -> None:
+    assert seasons.window(season) == (first, last)
+    assert (seasons.season_of(first), seasons.season_of(last)) == (season, season)
+    assert seasons.season_of(first - timedelta(days=1)) != season
+
+
 def test_the_season_of_the_pandemic_has_two_octobers() -> None:
     months = seasons.months_of("2019-20")
     assert seasons.days_of_month("2019-20", months[0]) == (date(2019, 10, 1), date(2019, 10, 31))

@@ -223,3 +223,12 @@ def test_a_source_spends_no_more_than_the_rate_for_all_sources_allows_and_shares
         shared = config.model_copy(update={"rates": [rate], "sources": config.sources | {"nba_api": off}})
         budget = budget_of(shared, "espn")
         assert (budget.spacing, budget.sharing) == (expected, 2)
+
+
+def test_a_limit_that_somebody_made_for_something_else_is_no_bucket_of_ours() -> None:
+    assert LeaseTerms(500, 100.0).fit, "a lease of five seconds"
+    assert LeaseTerms(450, 100.0).fit, "nearly"
+    assert not LeaseTerms(440, 100.0).fit
+    assert not LeaseTerms(10, 1.0).fit, "a request takes a hundred of its slots"
+    assert LeaseTerms(200, 1.0).fit, "for two requests"
+    assert not LeaseTerms(170, 1.0).fit, "for less than two"

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from config.models import Config, Priority, Rollout
 from tasks.domain.assess.states import Kind
+from tasks.domain.expected.cells import Cell
 from tasks.domain.limits.pauses import Pause, Window
 from tasks.domain.plan.plan import (
     Deferral,
@@ -265,3 +266,44 @@ def test_the_name_of_a_fill_is_the_same_in_every_version_since_ledgers_keep_it()
     assert [part.id for part in parts] == [make_plan(CONFIG, [a_gap(n)], NOW).fills[0].id for n in (2, 1)], (
         "what is left of it is named as if it had been planned"
     )
+
+
+def test_a_fill_costs_the_requests_of_each_of_its_questions_once() -> None:
+    three_files = [a_gap(cell=a_cell(key=f"{n}.json", url="fetch 1", cost=3)) for n in range(3)]
+    another = a_gap(cell=a_cell(key="9.json", url="fetch 2", cost=3))
+    [fill] = make_plan(CONFIG, [*three_files, another], NOW).fills
+    assert (len(fill.keys), list(fill.requests()), fill.cost) == (4, ["fetch 1", "fetch 2"], 6)
+
+
+@pytest.mark.parametrize(
+    ("cells", "days"),
+    [
+        pytest.param([a_cell()], "2026-01-13", id="a game"),
+        pytest.param(
+            [
+                a_cell(key=f"{n}", url=f"/{n}", first_day=date(2026, 1, n), last_day=date(2026, 1, n))
+                for n in (13, 9, 11)
+            ],
+            "2026-01-09..2026-01-13",
+            id="games of some days",
+        ),
+        pytest.param(
+            [a_cell(url="/p", fields={"month": "january"}, first_day=date(2026, 1, 1), last_day=date(2026, 1, 31))],
+            "2026-01-01..2026-01-31",
+            id="a month",
+        ),
+        pytest.param([a_cell(url="/p", fields={"date": "2026-01-13"})], "2026-01-13", id="a date"),
+        pytest.param([a_cell(url="/p", fields={"season": "2025-26", "end_year": "2026"})], "2025-26", id="a season"),
+    ],
+)
+def test_a_fill_says_which_days_it_is_about(cells: list[Cell], days: str) -> None:
+    gaps = [a_gap(cell=cell) for cell in cells]
+    [fill] = make_plan(CONFIG, gaps, NOW).fills
+    assert fill.days == days
+
+
+def test_a_fill_says_what_is_wrong_with_its_first_file_and_how_many_more_there_are() -> None:
+    key = a_gap(0).cell.key
+    assert make_plan(CONFIG, [a_gap(0)], NOW).fills[0].reason == f"missing: {key}: not in the lake"
+    [fill] = make_plan(CONFIG, [a_gap(0), a_gap(1), a_gap(2)], NOW).fills
+    assert fill.reason == f"missing: {key}: not in the lake (and 2 more)"

@@ -201,7 +201,7 @@ def test_odd_entries_of_a_season_that_is_over_are_looked_at_ever_less_often_and_
         pytest.param(APRIL, APRIL_OVER + 20 * DAY, 5 * DAY, id="a quarter of the time since, while its season runs"),
         pytest.param(NBA, SEASON_OVER + 20 * DAY, 20 * DAY, id="all of the time since, when its season is over"),
         pytest.param(APRIL, SEASON_OVER, LONGEST_WAIT, id="as its season ends"),
-        pytest.param(APRIL, APRIL_OVER + HOUR, 12 * HOUR, id="not sooner than it is refreshed"),
+        pytest.param(APRIL, APRIL_OVER + HOUR, 6 * HOUR, id="as often as before, while more may be listed"),
     ],
 )
 def test_a_list_that_should_be_whole_is_looked_at_after_a_part_of_the_time_since(

@@ -354,7 +354,7 @@ def test_the_names_of_states_and_kinds_are_part_of_every_json_document_and_the_w
 
 def test_an_examination_is_of_one_version_by_whichever_check() -> None:
     have = an_object(size=70_000, etag="a:b")
-    seen = Examination(version_of(have, "espn.summary"), partial("2 of 9"))
+    seen = Examination(*version_of(have, "espn.summary"), partial("2 of 9"))
     assert (seen.size, seen.good, seen._replace(verdict=bad("junk")).good) == (70_000, True, False)
     assert seen.is_of(have)
     assert seen.is_of(have._replace(modified=NOW + HOUR)), "stored again, the same"

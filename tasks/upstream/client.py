@@ -81,7 +81,7 @@ def _tls() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-class Budget(Protocol):
+class Permits(Protocol):
     """How often a source may be asked: see buckets.Bucket, which is shared with other processes through Prefect."""
 
     @property
@@ -111,7 +111,7 @@ class SourceClient:
         self,
         name: str,
         settings: Source,
-        bucket: Budget,
+        bucket: Permits,
         limiter: RateLimiter,
         latency: float = LATENCY,
         transport: httpx.AsyncBaseTransport | None = None,

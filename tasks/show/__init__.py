@@ -1,1 +1,1 @@
-"""How answers look to programs and people. What an answer is, is decided before it comes here."""
+"""How answers look: pictures, pages and JSON. Nothing here looks at the lake or decides anything."""

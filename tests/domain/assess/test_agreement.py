@@ -232,6 +232,19 @@ def test_a_day_that_a_list_was_taken_too_early_for_is_not_compared_and_the_days_
     assert found == {JUNE: "0 final games on 2025-06-04, and nba_schedule has 1"}
 
 
+def test_two_boards_of_a_day_with_an_all_star_game_are_not_compared() -> None:
+    names = ("espn_scoreboard", "nba_board")
+    board = next(cell for cell in CELLS if cell.key == BOARD)
+    cells = [board._replace(dataset=name, key=f"{name}.json") for name in names]
+    config = a_config(datasets=CONFIG.datasets | {"nba_board": CONFIG.datasets["espn_scoreboard"]})
+    examined = {cell.key: Examination("etag:1:check", whole(), MORNING) for cell in cells}
+    taken = {cell.key: MORNING for cell in cells}
+    for season_type, differing in (("regular", {"nba_board.json"}), ("all-star", set())):
+        games = {"espn_scoreboard": [_final(1), _final(2, season_type=season_type)], "nba_board": list[Game]()}
+        found = compare(config, cells, examined, taken, games, [], MORNING).found
+        assert {one.key for one in found} == differing
+
+
 def test_the_first_and_the_last_day_of_a_month_belong_to_its_list() -> None:
     first, last = date(2025, 6, 1), date(2025, 6, 30)
     lists = Lists(datetime(2025, 7, 2, tzinfo=UTC), nba=[_final(1, day=first), _final(2, day=last)], br=[])

@@ -116,11 +116,15 @@ def test_a_schedule_that_several_datasets_need_is_one_unknown_schedule() -> None
 
 
 def test_what_an_operator_took_out_is_counted_by_itself() -> None:
-    cells, statuses = _lake((a_cell(key="a"), State.UNAVAILABLE), (a_cell(key="b"), State.UNAVAILABLE))
-    statuses["a"] = Status(State.UNAVAILABLE, "set by an operator: lost", limit=Limit.OPERATOR)
-    total = measure(cells, statuses, CONFIG).total
-    assert (total.unavailable, total.by_operator) == (2, 1)
-    assert "2 unavailable (1 set by an operator)" in total.line()
+    first_day, last_day = date(2025, 9, 25), date(2026, 6, 30)
+    pages = [a_cell(key=f"{n}", dataset="br_totals", first_day=first_day, last_day=last_day) for n in range(5)]
+    pages[0] = pages[0]._replace(first_day=date(2025, 10, 1))  # of the same season, and of other days
+    cells, statuses = _lake(*((page, State.UNAVAILABLE) for page in pages))
+    for key in ("0", "1"):
+        statuses[key] = Status(State.UNAVAILABLE, "set by an operator: lost", limit=Limit.OPERATOR)
+    coverage = measure(cells, statuses, CONFIG)
+    assert (coverage.total.unavailable, coverage.total.by_operator, len(coverage.finest)) == (5, 2, 1)
+    assert "5 unavailable (2 set by an operator)" in coverage.total.line()
 
 
 def test_files_of_a_season_or_a_month_belong_to_no_shorter_span() -> None:

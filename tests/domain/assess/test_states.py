@@ -360,3 +360,15 @@ def test_an_examination_is_of_one_version_by_whichever_check() -> None:
     assert seen.is_of(have._replace(modified=NOW + HOUR)), "stored again, the same"
     assert not seen.is_of(have._replace(etag="a:c"))
     assert not seen.is_of(have._replace(size=70_001))
+
+
+def test_a_list_that_has_more_to_tell_says_what_and_as_of_when() -> None:
+    verdict = partial("1 of 2 games not final", (LIVE, a_game(id="2")))
+    taken = NOW - timedelta(minutes=5)
+    fresh = _state(a_board(), an_object(modified=taken), verdict, fetched=taken)
+    assert fresh.reason == "as of 2026-01-15 11:55 UTC; 1 of 2 games not final"
+    assert _state(a_board(), an_object(), verdict, fetched=NOW - 9 * HOUR).reason == "1 of 2 games not final"
+    assert _state(a_board(), an_object(), verdict).reason == "1 of 2 games not final", "by somebody else"
+    untimed = _state(SEASON_PAGE, an_object(modified=AHEAD), partial("season still running"))
+    assert untimed.reason.startswith("nobody knows when it was taken: its time, 2026-07-14 12:00 UTC, is yet to come; ")
+    assert untimed.reason.endswith("; season still running")

@@ -75,6 +75,7 @@ def test_windows_that_follow_on_each_other_end_together_and_one_without_end_is_s
     assert _until("2026-01-13T02:00", evening, night, names=("nba_api",)) is None
     for_ever = [a_window(**{"from": "00:00", "to": "12:00"}), a_window(**{"from": "12:00", "to": "00:00"})]
     assert _until("2026-01-13T02:00", *for_ever) is not None
+    assert _until("2026-01-13T05:00", *for_ever) == "2026-01-21T05:00", "nobody looks further than eight days ahead"
 
 
 @given(

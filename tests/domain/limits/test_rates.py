@@ -232,3 +232,15 @@ def test_a_limit_that_somebody_made_for_something_else_is_no_bucket_of_ours() ->
     assert not LeaseTerms(10, 1.0).fit, "a request takes a hundred of its slots"
     assert LeaseTerms(200, 1.0).fit, "for two requests"
     assert not LeaseTerms(170, 1.0).fit, "for less than two"
+
+
+def test_the_next_process_waits_for_a_window_that_a_late_request_has_filled() -> None:
+    [rate] = rates = RATES[0]
+    process = Process(rates)
+    for _ in range(10):
+        process.ask()
+    slow, _ = process.ask(answer=QUICK + 0.3)
+    for _ in range(9):
+        process.ask()
+    begins = process.pace.free_from(process.now + 1, process.apart)
+    assert begins == pytest.approx(slow + 0.3 + rate.seconds + 0.3 * margin(rate))

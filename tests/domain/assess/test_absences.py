@@ -152,6 +152,7 @@ def test_a_file_that_is_held_back_says_by_which_rule_and_until_when() -> None:
     says = "back-off after 3 looks: HTTP 404"
     waits = Status(State.DEFERRED, says, until=NOW + HOUR, limit=Limit.LOOKS)
     assert status_of(_after(0, 0.25, 0.5), RULES, NOW + HOUR / 2) == waits
+    assert status_of(_after(0, 0.25, 0.5), RULES, NOW + HOUR) is None, "then it is looked for"
 
 
 @pytest.mark.parametrize("hours", [24, 30])

@@ -181,9 +181,9 @@ def test_a_request_that_left_a_little_late_is_made_up_for_and_one_that_left_late
         assert pace.ready_at(0.0, apart) == pytest.approx(ready), "half of the time between two is made up for"
 
 
-def _counted(answers: list[float]) -> float:
+def _counted(answers: list[float], seconds: float = 1) -> float:
     """How much later than it was sent the last of some requests may have been counted."""
-    rate = Rate(requests=1, seconds=1)
+    rate = Rate(requests=1, seconds=seconds)
     pace, now = Pace([rate]), 0.0
     for answer in answers:
         now += 10
@@ -205,6 +205,10 @@ def _counted(answers: list[float]) -> float:
 )
 def test_a_slow_answer_makes_its_request_count_as_late(answers: list[float], late: float) -> None:
     assert _counted(answers) == pytest.approx(late)
+
+
+def test_a_slow_answer_counts_for_no_more_than_two_fifths_of_its_window() -> None:
+    assert _counted([0.1] * 20 + [9.0], seconds=4) == pytest.approx(1.6)
 
 
 def test_a_request_that_was_never_sent_counts_from_when_that_is_known() -> None:

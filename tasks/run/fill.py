@@ -189,10 +189,9 @@ async def _fetch_and_store(
         log.exception("%s could not be fetched", path)
         return _failed(cells, FetchError(f"{path}: {type(error).__name__}: {error}"))
     outcomes = []
-    keys = [template.format_map(fields) for template in dataset.keys]
     for cell in cells:
         is_first = cell is cells[0]
-        body = fetched.bodies[keys.index(cell.key) if len(fetched.bodies) > 1 else 0]
+        body = fetched.bodies[cell.place if len(fetched.bodies) > 1 else 0]
         try:
             theirs = await _store(run, cell, body, verdicts[body], run.session.as_of or fetched.asked, changes)
         except LakeError as error:

@@ -15,7 +15,7 @@ from config.models import Config, Dataset
 from tasks.domain.errors import SelectionError
 from tasks.domain.expected import seasons
 from tasks.domain.expected.games import Game, GameStatus, was_not_needed
-from tasks.domain.expected.keys import KeyPatterns
+from tasks.domain.expected.keys import KeyPatterns, keys_of
 from tasks.domain.flags.rollouts import scraper_of, scrapers, variant_of
 
 
@@ -33,6 +33,7 @@ class Cell(NamedTuple):
     game: Game | None = None
     cost: int = 1  # requests to the source that it takes
     variant: str = ""  # the rollout that has reached it
+    place: int = 0  # of its key among the dataset's keys
 
     @property
     def scraper(self) -> str:
@@ -170,9 +171,10 @@ def calendar_cells(config: Config, now: datetime, selection: Selection | None = 
                     due_at = seasons.eastern_midnight(due_from) + dataset.due_after
                     variant = _tally(config, name, first_day, fields)
                     url, cost = ways[scraper_of(name, variant)]
-                    for template in dataset.keys:
-                        key = template.format_map(fields)
-                        yield Cell(key, name, season, first_day, last_day, due_at, url, fields, None, cost, variant)
+                    for place, key in enumerate(keys_of(dataset, fields)):
+                        yield Cell(
+                            key, name, season, first_day, last_day, due_at, url, fields, None, cost, variant, place
+                        )
 
 
 def why_not_expected(dataset: Dataset, fields: Mapping[str, str], now: datetime) -> str:
@@ -242,10 +244,8 @@ def game_cells(
                 due_at = start + dataset.due_after
                 variant = _tally(config, name, day, fields)
                 url, cost = ways[scraper_of(name, variant)]
-                for template in dataset.keys:
-                    yield Cell(
-                        template.format_map(fields), name, season, day, day, due_at, url, fields, game, cost, variant
-                    )
+                for place, key in enumerate(keys_of(dataset, fields)):
+                    yield Cell(key, name, season, day, day, due_at, url, fields, game, cost, variant, place)
 
 
 def usual_way(config: Config, cell: Cell) -> Cell:

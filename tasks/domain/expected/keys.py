@@ -1,8 +1,8 @@
-"""Whose key is this?"""
+"""Which keys has a partition, and whose key is this?"""
 
 import re
 import string
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from config.models import Config, Dataset
 
@@ -14,6 +14,11 @@ FIELD_PATTERNS = {
     "yyyymmdd": r"[0-9]{8}",
     "month": r"[a-z]+(?:-[0-9]{4})?",
 }
+
+
+def keys_of(dataset: Dataset, fields: Mapping[str, str]) -> list[str]:
+    """The keys of one partition, in the order of the dataset's. They are made here and nowhere else."""
+    return [template.format_map(fields) for template in dataset.keys]
 
 
 class KeyPatterns:

@@ -16,7 +16,7 @@ from typing import Any
 from blocks.store import Store
 from config.models import Config
 from tasks.domain.assess.assessment import listed_games
-from tasks.domain.assess.states import Kind, LakeObject, State, Status, left_for
+from tasks.domain.assess.states import Kind, LakeObject, Learnt, State, Status, left_for
 from tasks.domain.errors import SelectionError
 from tasks.domain.expected.cells import Cell, Selection, calendar_cells, game_cells, why_no_season, why_not_expected
 from tasks.domain.expected.keys import KeyPatterns, fixed_folder
@@ -63,6 +63,7 @@ class Answer:
     score_parts: Mapping[str, Any] | None
     plan: Mapping[str, Any] | None  # its place in the last plan: position, of, fill, starts, eta, at
     runs: Mapping[str, RunRecord]
+    learnt: Learnt | None = None  # how it is known which version the lake has
 
 
 async def why(config: Config, ledger: Ledger, store: Store, text: str, now: datetime) -> list[Answer]:
@@ -77,6 +78,7 @@ async def why(config: Config, ledger: Ledger, store: Store, text: str, now: date
     look = await look_at_cells(session, cells)
     assessment, known = look.assessment, look.known
     planned = _Planned(session, look)
+    learnt = ledger.objects.learnt(known.objects)
     answers: list[Answer] = []
     for key, cell in cells.items():
         status = planned.status_of(key, assessment.statuses[key])
@@ -99,6 +101,7 @@ async def why(config: Config, ledger: Ledger, store: Store, text: str, now: date
                 score and score[1],
                 planned.place.get(key),
                 ledger.runs.by_id({a.run for a in attempts} | {c.run for c in changes}),
+                learnt.get(key),
             )
         )
     return answers

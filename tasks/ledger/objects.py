@@ -10,7 +10,7 @@ from sys import intern
 
 import sqlalchemy as sa
 
-from tasks.domain.assess.states import Content, Examination, LakeObject, Learnt, LearntBy, Unreadable
+from tasks.domain.assess.states import Content, Examination, LakeObject, Learnt, LearntBy, Unreadable, content_of
 from tasks.domain.assess.verdicts import Fault, Verdict, Wholeness
 from tasks.ledger.database import Database, UtcSeconds, among, columns, delete, metadata, moment, rows
 from tasks.ledger.games import Games, games_table
@@ -43,6 +43,7 @@ unreadable_table = sa.Table(
     sa.Column("first", UtcSeconds, nullable=False),
     sa.Column("last", UtcSeconds, nullable=False),
 )
+_table = objects_table.c
 # A version that was known already was learnt when and as it was, whoever reads it once more.
 _SAME = "objects.etag = excluded.etag AND objects.size = excluded.size"
 _KEPT = {
@@ -80,14 +81,17 @@ class Objects:
 
         return self.database.read(read)
 
-    def learnt(self, keys: Iterable[str]) -> dict[str, Learnt]:
-        """How it became known which version there is of some files, by key."""
-        table, keys = objects_table.c, list(keys)
-        query = sa.select(table.key, table.learnt_by, table.learnt_at)
+    def learnt(self, objects: Mapping[str, LakeObject]) -> dict[str, Learnt]:
+        """How these versions became known, by key; those that were not read yet are left out."""
+        query = sa.select(_table.key, _table.etag, _table.size, _table.learnt_by, _table.learnt_at)
 
         def read(connection: sa.Connection) -> dict[str, Learnt]:
-            found = connection.execute(query.where(among(connection, table.key, keys)))
-            return {key: Learnt(LearntBy(by), at) for key, by, at in found}
+            found = connection.execute(query.where(among(connection, _table.key, objects)))
+            return {
+                key: Learnt(LearntBy(by), at)
+                for key, etag, size, by, at in found
+                if (etag, size) == content_of(objects[key])
+            }
 
         return self.database.read(read)
 
@@ -163,7 +167,6 @@ class Objects:
         return connection.execute(objects_table.delete()).rowcount
 
 
-_table = objects_table.c
 _IS_PLAIN = sa.and_(
     _table.wholeness == Wholeness.WHOLE.value,
     _table.reason == "",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
 
 from tasks.domain.assess.coverage import By
-from tasks.domain.assess.states import Kind, State
+from tasks.domain.assess.states import Kind, LearntBy, State
 from tasks.domain.assess.unknown import by_season
 from tasks.domain.reasons import Limit
 
@@ -37,6 +37,13 @@ class Document(BaseModel):
 class StoredObject(Document):
     size: int
     modified: datetime
+
+
+class Learnt(Document):
+    """How it became known which version the lake has."""
+
+    by: LearntBy
+    at: datetime | None
 
 
 class Attempt(Document):
@@ -77,6 +84,7 @@ class WhyAnswer(Document):
     next_action: str
     due_at: datetime
     object: StoredObject | None
+    learnt: Learnt | None
     first_seen: datetime | None
     score: float | None
     score_parts: Mapping[str, Any] | None
@@ -102,6 +110,7 @@ class WhyAnswer(Document):
             next_action=answer.next_action,
             due_at=cell.due_at,
             object=answer.have and StoredObject.model_validate(answer.have),
+            learnt=answer.learnt and Learnt.model_validate(answer.learnt),
             first_seen=answer.first_seen,
             score=answer.score,
             score_parts=answer.score_parts,

@@ -187,6 +187,7 @@ def test_the_ledger_is_checked_and_pruned(adce: Adce, game: str) -> None:
     assert adce("ledger", "prune", "--keep", "90d").exit_code == 0
     [answer] = _why(adce, f"espn_box_scores/{game}.json")
     assert answer["attempts"] == [], "they were made at a clock of long ago"
+    assert answer["learnt"]["by"] == "own"
     result = adce("ledger", "prune", "--keep", "lots")
     assert (result.exit_code, result.stderr) == (2, "adce: --keep lots: a number and a unit, as 90d\n")
 

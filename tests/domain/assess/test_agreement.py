@@ -237,7 +237,7 @@ def test_two_boards_of_a_day_with_an_all_star_game_are_not_compared() -> None:
     board = next(cell for cell in CELLS if cell.key == BOARD)
     cells = [board._replace(dataset=name, key=f"{name}.json") for name in names]
     config = a_config(datasets=CONFIG.datasets | {"nba_board": CONFIG.datasets["espn_scoreboard"]})
-    examined = {cell.key: Examination("etag:1:check", whole(), MORNING) for cell in cells}
+    examined = {cell.key: Examination("etag", 1, "check", whole(), MORNING) for cell in cells}
     taken = {cell.key: MORNING for cell in cells}
     for season_type, differing in (("regular", {"nba_board.json"}), ("all-star", set())):
         games = {"espn_scoreboard": [_final(1), _final(2, season_type=season_type)], "nba_board": list[Game]()}

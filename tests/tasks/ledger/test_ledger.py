@@ -136,20 +136,22 @@ def test_disagreements_are_kept_by_schedule_and_day_until_they_are_mended(url: s
 
 def test_a_version_is_learnt_once_by_a_listing_or_since_it_was_stored(url: str) -> None:
     listed, stored, later = an_object(key="a"), an_object(key="b"), NOW + HOUR
-    found = {have.key: Examination(*version_of(have, "c"), whole()) for have in (listed, stored)}
+    objects = {"a": listed, "b": stored}
+    found = {key: Examination(*version_of(have, "c"), whole()) for key, have in objects.items()}
     with closing(Ledger(url)) as ledger:
         ledger.objects.record({"a": found["a"]}, {}, {"a": listed}, NOW)
         end = FillEnd(FILL, NOW, [FileOutcome("b", Outcome.STORED)], {"b": found["b"]}, {"b": stored})
         ledger.fills.record(end)
         both = {"a": Learnt(LearntBy.LISTING, NOW), "b": Learnt(LearntBy.OWN, NOW)}
-        assert ledger.objects.learnt(["a", "b", "x"]) == both
+        assert ledger.objects.learnt(objects | {"x": listed}) == both
         by_another_check = {key: seen._replace(check="d") for key, seen in found.items()}
-        ledger.objects.record(by_another_check, {}, {"a": listed, "b": stored}, later)
+        ledger.objects.record(by_another_check, {}, objects, later)
         assert ledger.objects.examined() == by_another_check
-        assert ledger.objects.learnt(["a", "b"]) == both
-        new = {key: seen._replace(etag="another") for key, seen in found.items()}
-        ledger.objects.record(new, {}, {}, later)
-        assert ledger.objects.learnt(["a", "b"]) == dict.fromkeys("ab", Learnt(LearntBy.LISTING, later))
+        assert ledger.objects.learnt(objects) == both
+        new = {key: have._replace(etag="another") for key, have in objects.items()}
+        assert ledger.objects.learnt(new) == {}, "it knows of other versions"
+        ledger.objects.record({key: seen._replace(etag="another") for key, seen in found.items()}, {}, new, later)
+        assert ledger.objects.learnt(new) == dict.fromkeys("ab", Learnt(LearntBy.LISTING, later))
 
 
 @pytest.mark.parametrize("fault", Fault)

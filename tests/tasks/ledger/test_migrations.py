@@ -12,7 +12,7 @@ import alembic.command
 import pytest
 import sqlalchemy as sa
 
-from tasks.domain.assess.states import Content, Examination, Learnt, LearntBy, Unreadable
+from tasks.domain.assess.states import Content, Examination, LakeObject, Learnt, LearntBy, Unreadable
 from tasks.domain.assess.verdicts import bad
 from tasks.domain.expected.games import Game, GameStatus
 from tasks.domain.outcomes import RunEnd
@@ -94,7 +94,9 @@ def test_a_version_that_was_one_text_becomes_columns(old: OldLedger) -> None:
             "plain": Examination("etag", 100, "c1", verdict, NOW, True, 7, True),
             "colons": Examination('"W/a:b"', 2_000_000_000_000, "c2", verdict, NOW, True, 7, True),
         }
-        assert ledger.objects.learnt(["plain"]) == {"plain": Learnt(LearntBy.LISTING, None)}
+        assert ledger.objects.learnt({"plain": LakeObject("plain", 100, NOW, "etag")}) == {
+            "plain": Learnt(LearntBy.LISTING, None)
+        }
         assert ledger.objects.unreadable() == {"u": Unreadable(Content("a:b", 100), "it is archived", NOW, NOW)}
 
 

@@ -3,20 +3,20 @@
 It was one text, "etag:size:check". A row whose text is none such is dropped, and its file is read anew.
 """
 
+from collections.abc import Iterator
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0013"
 down_revision = "0012"
 
-# What stands before the last colon of `text`, with that colon; the same without it; and whether `number` is one.
-_HEAD = "rtrim({text}, replace({text}, ':', ''))"
-_BEFORE_COLON = "CASE WHEN head = '' THEN '' ELSE substr(head, 1, length(head) - 1) END"
-_IS_NUMBER = "{number} <> '' AND ltrim({number}, '0123456789') = ''"
+_ROWS = 10_000  # at once
 
 
 def upgrade() -> None:
-    op.create_table(
+    objects = op.create_table(
         "objects",
         sa.Column("key", sa.String, primary_key=True),
         sa.Column("etag", sa.String, nullable=False),
@@ -34,18 +34,12 @@ def upgrade() -> None:
         sa.Column("was_size", sa.BigInteger),
         sa.Column("changed", sa.Boolean, nullable=False, server_default=sa.false()),
     )
-    same = "wholeness, reason, fault, games, fetched, agreed, was_size, changed"
-    op.execute(
-        f"""
-        INSERT INTO objects (key, etag, size, body_check, learnt_by, {same})
-        SELECT key, etag, CAST(digits AS BIGINT), body_check, 'listing', {same}
-        FROM ({_parts("version", f"key, {same}", "examined", has_check=True)}) AS parts
-        WHERE {_IS_NUMBER.format(number="digits")}
-        """
-    )
+    for rows in _read("examined"):
+        parts = [row | {"learnt_by": "listing", "content": row["version"].rpartition(":")[0]} for row in rows]
+        _insert(objects, [row | {"body_check": row["version"].rpartition(":")[2]} for row in parts])
     op.drop_table("examined")
     op.rename_table("unreadable", "unreadable_before")
-    op.create_table(
+    unreadable = op.create_table(
         "unreadable",
         sa.Column("key", sa.String, primary_key=True),
         sa.Column("etag", sa.String, nullable=False),
@@ -54,31 +48,32 @@ def upgrade() -> None:
         sa.Column("first", sa.Double, nullable=False),
         sa.Column("last", sa.Double, nullable=False),
     )
-    same = "reason, first, last"
-    op.execute(
-        f"""
-        INSERT INTO unreadable (key, etag, size, {same})
-        SELECT key, etag, CAST(digits AS BIGINT), {same}
-        FROM ({_parts("content", f"key, {same}", "unreadable_before", has_check=False)}) AS parts
-        WHERE {_IS_NUMBER.format(number="digits")}
-        """
-    )
+    for rows in _read("unreadable_before"):
+        _insert(unreadable, rows)
     op.drop_table("unreadable_before")
 
 
-def _parts(column: str, others: str, table: str, *, has_check: bool) -> str:
-    """A query for the parts of "etag:size:check" or "etag:size"; an etag may have colons of its own."""
-    source = f"SELECT {others}, '' AS body_check, {column} AS content FROM {table}"
-    if has_check:
-        head = _HEAD.format(text=column)
-        source = (
-            f"SELECT {others}, substr({column}, length(head) + 1) AS body_check, "
-            f"{_BEFORE_COLON} AS content "
-            f"FROM (SELECT {others}, {column}, {head} AS head FROM {table}) AS heads"
-        )
-    head = _HEAD.format(text="content")
-    return (
-        f"SELECT {others}, body_check, substr(content, length(head) + 1) AS digits, "
-        f"{_BEFORE_COLON} AS etag "
-        f"FROM (SELECT {others}, body_check, content, {head} AS head FROM ({source}) AS contents) AS contents_and_heads"
-    )
+def _read(name: str) -> Iterator[list[dict[str, Any]]]:
+    """The rows of a table in the order of their keys, in which an index grows fastest."""
+    table = sa.Table(name, sa.MetaData(), autoload_with=op.get_bind())
+    last = ""
+    while True:
+        query = sa.select(table).where(table.c.key > last).order_by(table.c.key).limit(_ROWS)
+        rows = [dict(row) for row in op.get_bind().execute(query).mappings()]
+        if not rows:
+            return
+        yield rows
+        last = rows[-1]["key"]
+
+
+def _insert(table: sa.Table, rows: list[dict[str, Any]]) -> None:
+    """Rows with a `content`, "etag:size"; an etag may have colons of its own."""
+    names = [column.name for column in table.c if column.name not in ("etag", "size")]
+    split = [(row, *row["content"].rpartition(":")) for row in rows]
+    good = [
+        {name: row[name] for name in names if name in row} | {"etag": etag, "size": int(size)}
+        for row, etag, colon, size in split
+        if colon and size.isdecimal()
+    ]
+    if good:
+        op.get_bind().execute(table.insert(), good)

@@ -51,6 +51,11 @@ def test_why_tells_all_about_a_file_that_is_not_there(adce: Adce, game: str) -> 
     [attempt] = answer["attempts"]  # type: ignore[misc]
     assert attempt["outcome"] == "stored"
     assert attempt["flow_run"] is not None
+    assert attempt["due"] <= attempt["detected"]
+    assert attempt["asked"]
+    assert answer["learnt"] is None, "the version that was stored is not there"
+    [board] = _why(adce, "espn_schedules/20260113.json")
+    assert board["learnt"]["by"] == "own"  # type: ignore[index]
     result = adce("why", key, *AS_OF)
     assert result.exit_code == 0
     for word in (key, "gap (vanished)", "not in the lake any more", "every 15 min", "stored,"):
@@ -187,7 +192,6 @@ def test_the_ledger_is_checked_and_pruned(adce: Adce, game: str) -> None:
     assert adce("ledger", "prune", "--keep", "90d").exit_code == 0
     [answer] = _why(adce, f"espn_box_scores/{game}.json")
     assert answer["attempts"] == [], "they were made at a clock of long ago"
-    assert answer["learnt"]["by"] == "own"
     result = adce("ledger", "prune", "--keep", "lots")
     assert (result.exit_code, result.stderr) == (2, "adce: --keep lots: a number and a unit, as 90d\n")
 
@@ -200,17 +204,8 @@ def test_a_ledger_that_is_not_there_is_not_whole_and_not_made(adce: Adce, adce_h
     assert not (adce_home / "ledger.db").exists()
 
 
-def test_looking_needs_no_prefect(adce_home: Path) -> None:
+def test_looking_needs_no_prefect() -> None:
     """It takes seconds to import: what only looks must not."""
-    script = (
-        "import sys; from deployments.cli import app\n"
-        "for line in sys.argv[1:]: app(line.split(), standalone_mode=False)\n"
-        "print('prefect' in sys.modules)"
-    )
-    board, span = "espn_schedules/20260113.json", " ".join(SPAN)
-    about = [f"plan {span}", f"coverage {span}", f"why {board} {AS_OF[0]} {AS_OF[1]}", f"config diff - - {span}"]
-    lines = [*about, *(f"{line} --json" for line in about), "unavailable list", f"coverage {span} --html page.html"]
-    found = subprocess.run(
-        [sys.executable, "-c", script, *lines], cwd=adce_home, check=True, capture_output=True, text=True
-    )
-    assert found.stdout.splitlines()[-1] == "False"
+    script = "import sys; from tasks import view, why; from deployments import cli; print('prefect' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
+    assert found == "False\n"

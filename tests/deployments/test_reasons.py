@@ -2,69 +2,84 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import date, timedelta
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import Result
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.objects import FlowRun
+from prefect.states import Cancelled
 
 from config.load import load_config
 from deployments.sandbox.process import SandboxProcess
+from flows import by_deployment
+from flows.prefect_run import PrefectRun
+from flows.scraper import scraper
 from tasks.domain.outcomes import RunEnd
+from tasks.domain.plan.plan import Fill
 from tasks.domain.reasons import Limit
 from tasks.ledger import Ledger
 from tasks.ledger.leases import RECONCILE, Leases
+from tasks.observe import look
 from tasks.run.run import Run
 from tests.flows.conftest import NOW, run_reconcile  # noqa: F401  (a fixture)
+from tests.servers import http_server
 
 DAY = date(2026, 1, 13)
 KEY = "espn_schedules/20260113.json"
+NEXT_RUN = "2026-01-15T12:15:00Z"
 Adce = Callable[..., Result]
 Reconcile = Callable[..., Any]
 
 
-def _why(adce: Adce, key: str = KEY, as_of: str = "2026-01-15T12:00:00Z") -> dict[str, Any]:
-    result = adce("why", key, "--json", "--as-of", as_of)
+def _why(adce: Adce, key: str = KEY, as_of: datetime = NOW) -> dict[str, Any]:
+    result = adce("why", key, "--json", "--as-of", as_of.isoformat())
     assert result.exit_code == 0, result.stderr
     [answer] = json.loads(result.stdout)["answers"]
     assert isinstance(answer, dict)
     return answer
 
 
-def _read(answer: dict[str, Any]) -> tuple[str, str, str]:
-    return answer["state"], answer["limit"], answer["decides"]
+def _read(answer: dict[str, Any]) -> tuple[str, str, str, str | None]:
+    return answer["state"], answer["limit"], answer["decides"], answer["until"]
 
 
 @pytest.mark.parametrize(
-    ("settings", "limit", "decides"),
+    ("settings", "limit", "decides", "until"),
     [
-        pytest.param({"ENABLED": "false"}, Limit.ENABLED, "enabled", id="everything off"),
-        pytest.param({"SOURCES__ESPN__ENABLED": "false"}, Limit.ENABLED, "sources.espn.enabled", id="source off"),
+        pytest.param({"ENABLED": "false"}, Limit.ENABLED, "enabled", None, id="everything off"),
+        pytest.param({"SOURCES__ESPN__ENABLED": "false"}, Limit.ENABLED, "sources.espn.enabled", None, id="source off"),
         pytest.param(
             {"DATASETS__ESPN_SCOREBOARD__ENABLED": "false"},
             Limit.ENABLED,
             "datasets.espn_scoreboard.enabled",
+            None,
             id="dataset off",
         ),
         pytest.param(
             {"DATASETS__ESPN_SCOREBOARD__ROLLOUT": "0"},
             Limit.ROLLOUT,
             "datasets.espn_scoreboard.rollout",
+            None,
             id="rollout",
         ),
         pytest.param(
             {"MAINTENANCE": '[{of: espn, note: "source paused by us", from: "11:00", to: "13:00"}]'},
             Limit.MAINTENANCE,
             "maintenance",
+            "2026-01-15T13:00:00Z",
             id="maintenance",
         ),
-        pytest.param({"RECONCILE__MAX_FILLS": "0"}, Limit.MAX_FILLS, "reconcile.max_fills", id="cap of a run"),
+        pytest.param({"RECONCILE__MAX_FILLS": "0"}, Limit.MAX_FILLS, "reconcile.max_fills", NEXT_RUN, id="run cap"),
         pytest.param(
-            {"RECONCILE__TIME_BUDGET": "0.001s"}, Limit.TIME_BUDGET, "reconcile.time_budget", id="time budget"
+            {"RECONCILE__TIME_BUDGET": "0.001s"}, Limit.TIME_BUDGET, "reconcile.time_budget", NEXT_RUN, id="time budget"
         ),
     ],
 )
@@ -75,12 +90,13 @@ def test_a_setting(
     settings: dict[str, str],
     limit: Limit,
     decides: str,
+    until: str | None,
 ) -> None:
     for name, value in settings.items():
         monkeypatch.setenv(f"ADCE_{name}", value)
     report = run_reconcile(datasets=["espn_scoreboard"], since=DAY, until=DAY)
     assert [status.limit for status in report.statuses.values()] == [limit]
-    assert _read(_why(adce)) == ("deferred", limit.value, decides)
+    assert _read(_why(adce)) == ("deferred", limit, decides, until)
 
 
 @pytest.mark.parametrize(
@@ -105,15 +121,22 @@ def test_a_source_that_is_left_alone(
     run_reconcile(datasets=["espn_scoreboard"], since=DAY, until=DAY)
     sites.clear_faults()
     second = run_reconcile(datasets=["espn_scoreboard"], since=DAY, until=DAY)
-    assert [status.limit for status in second.statuses.values()] == [limit]
-    assert _read(_why(adce)) == ("deferred", limit.value, decides)
+    [status] = second.statuses.values()
+    assert status.limit is limit
+    assert _read(_why(adce)) == ("deferred", limit, decides, _iso(status.until))
 
 
 @pytest.mark.parametrize(
-    ("match", "folder", "limit"),
+    ("match", "folder", "limit", "decides"),
     [
-        pytest.param("summary", "espn_box_scores", Limit.LOOKS, id="game"),
-        pytest.param("scoreboard", "espn_schedules", Limit.NOT_PUBLISHED, id="page that will come"),
+        pytest.param("summary", "espn_box_scores", Limit.LOOKS, "reconcile.unavailable", id="game"),
+        pytest.param(
+            "scoreboard",
+            "espn_schedules",
+            Limit.NOT_PUBLISHED,
+            "the source, which is asked again from 2026-01-15 16:00 UTC",
+            id="page that will come",
+        ),
     ],
 )
 def test_what_the_source_had_none_of(
@@ -123,53 +146,142 @@ def test_what_the_source_had_none_of(
     match: str,
     folder: str,
     limit: Limit,
+    decides: str,
 ) -> None:
     sites.set_faults("espn", "404", match=match)
     for hours in (0, 1, 2):
         report = run_reconcile(sources=["espn"], since=DAY, until=DAY, as_of=NOW + timedelta(hours=hours))
-    answer = _why(adce, next(key for key in report.statuses if key.startswith(folder)), "2026-01-15T14:01:00Z")
-    assert (answer["state"], answer["limit"]) == ("deferred", limit.value)
+    key = next(key for key in report.statuses if key.startswith(folder))
+    answer = _why(adce, key, NOW + timedelta(hours=2, minutes=1))
+    assert _read(answer) == ("deferred", limit, decides, _iso(report.statuses[key].until))
     assert "HTTP 404" in answer["reason"]
 
 
+@pytest.mark.parametrize("limit", [Limit.DISAGREEMENT])
+def test_a_list_with_fewer_games_than_that_of_another_source(
+    adce: Adce,
+    run_reconcile: Reconcile,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    limit: Limit,
+) -> None:
+    later = NOW + timedelta(days=2)
+    with http_server(200, json.dumps({"events": [], "leagues": []}).ljust(100).encode()) as espn:
+        monkeypatch.setenv("ADCE_SOURCES__ESPN__BASE_URL", espn)
+        for hours in (0, 1):
+            now = later + timedelta(hours=hours)
+            report = run_reconcile(datasets=["espn_scoreboard", "nba_schedule"], since=DAY, until=DAY, as_of=now)
+    answer, until = _why(adce, as_of=now), report.statuses[KEY].until
+    decides = f"the source, which is asked again from {until:%Y-%m-%d %H:%M} UTC"
+    assert _read(answer) == ("deferred", limit, decides, _iso(until))
+    assert "nba_schedule has" in answer["reason"]
+
+
+@pytest.mark.parametrize("limit", [Limit.EXAMINE_AT_MOST])
+def test_a_file_that_no_run_has_read(
+    adce: Adce,
+    run_reconcile: Reconcile,  # noqa: F811
+    adce_home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: Limit,
+) -> None:
+    monkeypatch.setenv("ADCE_RECONCILE__EXAMINE_AT_MOST", "0")
+    monkeypatch.setattr(look, "_FEW_CELLS", 0)  # so many files `adce why` reads itself
+    path = adce_home / "lake" / KEY
+    path.parent.mkdir(parents=True)
+    path.write_text("{}".ljust(100))
+    run_reconcile(datasets=["espn_scoreboard"], since=DAY, until=DAY)
+    assert _read(_why(adce)) == ("deferred", limit, "reconcile.examine_at_most", None)
+
+
+@pytest.mark.parametrize("limit", [Limit.OBSTACLE])
+def test_a_folder_that_stands_in_place_of_a_file(
+    adce: Adce,
+    run_reconcile: Reconcile,  # noqa: F811
+    adce_home: Path,
+    limit: Limit,
+) -> None:
+    (adce_home / "lake" / KEY).mkdir(parents=True)
+    run_reconcile(datasets=["espn_scoreboard"], since=DAY, until=DAY)
+    assert _read(_why(adce)) == ("gap", limit, "whoever removes what stands at its key", None)
+
+
+@pytest.mark.parametrize("limit", [Limit.OPERATOR])
+def test_a_file_that_an_operator_calls_unavailable(
+    adce: Adce,
+    run_reconcile: Reconcile,  # noqa: F811
+    sites: SandboxProcess,
+    limit: Limit,
+) -> None:
+    assert adce("unavailable", "add", KEY, "--note", "lost for ever").exit_code == 0
+    report = run_reconcile(datasets=["espn_scoreboard"], since=DAY, until=DAY)
+    assert sites.requests() == []
+    decides = "an operator, with `adce unavailable`"
+    assert _read(_why(adce)) == ("unavailable", limit, decides, _iso(report.statuses[KEY].until))
+
+
+@pytest.mark.parametrize("limit", [Limit.FILL_TIME_LIMIT])
 def test_a_fill_that_takes_too_long(
     adce: Adce,
     run_reconcile: Reconcile,  # noqa: F811
     sites: SandboxProcess,
     monkeypatch: pytest.MonkeyPatch,
+    limit: Limit,
 ) -> None:
     monkeypatch.setenv("ADCE_RECONCILE__FILL_TIME_LIMIT", "1s")
     sites.set_faults("espn", "hang")
     run_reconcile(datasets=["espn_scoreboard"], since=DAY, until=DAY)
-    assert _read(_why(adce)) == ("deferred", Limit.FILL_TIME_LIMIT.value, "reconcile.fill_time_limit")
+    assert _read(_why(adce)) == ("deferred", limit, "reconcile.fill_time_limit", NEXT_RUN)
 
 
+@pytest.mark.parametrize("limit", [Limit.STOPPED])
 def test_a_run_that_was_stopped(
     adce: Adce,
     run_reconcile: Reconcile,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
+    limit: Limit,
 ) -> None:
-    begins = Run.begin_to_store
-
     async def is_told_to_stop(run: Run) -> None:
-        await begins(run)
-        run.shutdown.request("its lease lapsed, and another run may have taken over")
+        run.shutdown.request("somebody says that its lease lapsed, and another run may have taken over")
 
-    monkeypatch.setattr(Run, "begin_to_store", is_told_to_stop)
+    _before_it_fetches(monkeypatch, is_told_to_stop)
     run_reconcile(datasets=["espn_scoreboard"], since=DAY, until=DAY)
-    assert _read(_why(adce)) == ("deferred", Limit.STOPPED.value, "whoever stopped the run")
+    assert _read(_why(adce)) == ("deferred", limit, "whoever stopped the run", NEXT_RUN)
 
 
+@pytest.mark.parametrize("limit", [Limit.OTHER_RECONCILE])
 def test_another_reconcile_that_is_at_work(
     adce: Adce,
     run_reconcile: Reconcile,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
+    limit: Limit,
 ) -> None:
     monkeypatch.setenv("ADCE_RECONCILE__LEASE", "3s")
     with _another_run() as other:
         assert other.take(RECONCILE) is None
         run_reconcile(datasets=["espn_scoreboard"], since=DAY, until=DAY)
-    assert _read(_why(adce)) == ("deferred", Limit.OTHER_RECONCILE.value, "the lease of the other reconcile")
+    assert _read(_why(adce)) == ("deferred", limit, "the lease of the other reconcile", NEXT_RUN)
+
+
+@pytest.mark.parametrize("limit", [Limit.OTHER_RUN])
+def test_another_run_that_is_at_the_file(
+    adce: Adce,
+    run_reconcile: Reconcile,  # noqa: F811
+    sites: SandboxProcess,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: Limit,
+) -> None:
+    claims = Run.claim
+
+    def comes_second(run: Run, fill: Fill) -> Any:
+        with _another_run() as other:
+            works = {gap.cell.work for gap in fill.gaps}
+            assert run.session.ledger.database.write(lambda connection: other.claim(connection, works)) == works
+            return claims(run, fill)
+
+    monkeypatch.setattr(Run, "claim", comes_second)
+    run_reconcile(datasets=["espn_scoreboard"], since=DAY, until=DAY)
+    assert sites.requests() == []
+    assert _read(_why(adce)) == ("deferred", limit, "the other run", NEXT_RUN)
 
 
 @contextmanager
@@ -185,30 +297,99 @@ def _another_run() -> Iterator[Leases]:
         ledger.close()
 
 
+@pytest.fixture
+def scraper_deployment(prefect_api: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fills are done by runs of a deployment, for which there is no worker."""
+    monkeypatch.setenv("ADCE_DISPATCH", "deployment")
+    monkeypatch.setenv("ADCE_SCRAPER", "scraper/{source}-idle")
+    monkeypatch.setattr(by_deployment, "_LOOK_EVERY", 0.05)
+
+    async def make() -> None:
+        async with get_client() as client:
+            await client.create_work_pool(WorkPoolCreate(name="idle", type="process"))
+            flow = await client.create_flow(scraper)
+            await client.create_deployment(flow, "espn-idle", work_pool_name="idle")
+
+    async def remove() -> None:
+        async with get_client() as client:
+            await client.delete_deployment((await client.read_deployment_by_name("scraper/espn-idle")).id)
+            await client.delete_work_pool("idle")
+
+    asyncio.run(make())
+    yield
+    asyncio.run(remove())
+
+
+@pytest.mark.parametrize("limit", [Limit.START_WITHIN])
+def test_a_scraper_run_that_no_worker_begins(
+    adce: Adce,
+    run_reconcile: Reconcile,  # noqa: F811
+    scraper_deployment: None,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: Limit,
+) -> None:
+    monkeypatch.setenv("ADCE_RECONCILE__START_WITHIN", "0.1s")
+    run_reconcile(datasets=["espn_scoreboard"], since=DAY, until=DAY)
+    assert _read(_why(adce)) == ("deferred", limit, "reconcile.start_within", NEXT_RUN)
+
+
+@pytest.mark.parametrize("limit", [Limit.SCRAPER_RUN])
+def test_a_scraper_run_that_somebody_cancels(
+    adce: Adce,
+    run_reconcile: Reconcile,  # noqa: F811
+    scraper_deployment: None,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: Limit,
+) -> None:
+    hands_over = by_deployment.hand_over
+
+    async def is_cancelled(here: PrefectRun, fills: Sequence[Fill], attempt: int) -> FlowRun:
+        flow_run = await hands_over(here, fills, attempt)
+        async with get_client() as client:
+            await client.set_flow_run_state(flow_run.id, Cancelled(message="by hand"))
+        return flow_run
+
+    monkeypatch.setattr(by_deployment, "hand_over", is_cancelled)
+    run_reconcile(datasets=["espn_scoreboard"], since=DAY, until=DAY)
+    answer = _why(adce)
+    assert _read(answer) == ("deferred", limit, "the next run", NEXT_RUN)
+    assert "its scraper run left it: by hand" in answer["reason"]
+
+
+@pytest.mark.parametrize("limit", [Limit.LAKE])
 def test_a_lake_that_is_full(
     adce: Adce,
     run_reconcile: Reconcile,  # noqa: F811
     small_disk: Path,
     monkeypatch: pytest.MonkeyPatch,
+    limit: Limit,
 ) -> None:
     monkeypatch.setenv("ADCE_LAKE", (small_disk / "lake").as_uri())
     monkeypatch.setenv("ADCE_RECONCILE__FILL_TIME_LIMIT", "1s")
     monkeypatch.setenv("ADCE_RECONCILE__TIME_BUDGET", "2s")
     monkeypatch.setenv("ADCE_RECONCILE__GRACE", "1s")
-    monkeypatch.setattr(Run, "begin_to_store", _fill_the_disk(small_disk, Run.begin_to_store))
+
+    async def has_no_room(run: Run) -> None:
+        with (small_disk / "filler").open("wb", buffering=0) as filler, suppress(OSError):
+            while True:
+                filler.write(b"x" * 4096)
+
+    _before_it_fetches(monkeypatch, has_no_room)
     run_reconcile(datasets=["espn_scoreboard"], since=DAY, until=DAY)
     (small_disk / "filler").unlink()
-    assert _read(_why(adce)) == ("deferred", Limit.LAKE.value, "the lake, which cannot be written")
+    assert _read(_why(adce)) == ("deferred", limit, "the lake, which cannot be written", NEXT_RUN)
 
 
-def _fill_the_disk(disk: Path, begins: Callable[[Run], Any]) -> Callable[[Run], Any]:
+def _before_it_fetches(monkeypatch: pytest.MonkeyPatch, happens: Callable[[Run], Awaitable[None]]) -> None:
+    """Has something happen when a run has looked at the lake and made its plan."""
+    begins = Run.begin_to_store
+
     async def begin(run: Run) -> None:
         await begins(run)
-        with (disk / "filler").open("wb", buffering=0) as filler:
-            try:
-                while True:
-                    filler.write(b"x" * 4096)
-            except OSError:
-                pass
+        await happens(run)
 
-    return begin
+    monkeypatch.setattr(Run, "begin_to_store", begin)
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment and moment.isoformat().replace("+00:00", "Z")

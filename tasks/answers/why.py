@@ -120,7 +120,7 @@ class _Planned:
         wanted = {gap.cell.key for gap in gaps}
         if (last := session.ledger.plans.last()) and last[1] <= session.horizon():
             self._read(*last, wanted, now)
-        plan = Planner(session).plan(gaps, look.known.absences, ends=now)
+        plan = Planner(session).plan(gaps, look.known.absences, ends=session.begun)  # pauses are of the real clock
         for fill in plan.fills:
             for key in fill.keys:
                 self.score.setdefault(key, (round(fill.score.total, 6), fill.score.parts()))

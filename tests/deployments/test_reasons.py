@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from datetime import date, datetime, timedelta
+from contextlib import closing, contextmanager, suppress
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +22,17 @@ from deployments.sandbox.process import SandboxProcess
 from flows import by_deployment
 from flows.prefect_run import PrefectRun
 from flows.scraper import scraper
+from tasks.domain.errors import RefusedError
+from tasks.domain.limits.rates import budget_of
 from tasks.domain.outcomes import RunEnd
 from tasks.domain.plan.plan import Fill
 from tasks.domain.reasons import Limit
 from tasks.ledger import Ledger
 from tasks.ledger.leases import RECONCILE, Leases
 from tasks.observe import look
+from tasks.run import dispatcher
 from tasks.run.run import Run
+from tasks.upstream.rate_limiter import RateLimiter
 from tests.flows.conftest import NOW, run_reconcile  # noqa: F401  (a fixture)
 from tests.servers import http_server
 
@@ -124,6 +128,28 @@ def test_a_source_that_is_left_alone(
     [status] = second.statuses.values()
     assert status.limit is limit
     assert _read(_why(adce)) == ("deferred", limit, decides, _iso(status.until))
+
+
+@pytest.mark.parametrize("limit", [Limit.PROBE])
+def test_a_source_that_another_run_asks_once_after_its_pause(
+    adce: Adce,
+    run_reconcile: Reconcile,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    limit: Limit,
+) -> None:
+    monkeypatch.setattr(dispatcher, "_STAY", timedelta())
+    config = load_config()
+    with closing(Ledger(config.ledger)) as ledger:
+        rules = config.reconcile.breaker
+        other = RateLimiter("espn", config.sources["espn"], budget_of(config, "espn"), rules, ledger)
+        other.refused(RefusedError("HTTP 503"), datetime.now(UTC))
+        asyncio.run(other.enter("espn_scoreboard"))
+        probe_until = ledger.breakers.now()["espn"].probe_until
+    run_reconcile(datasets=["espn_scoreboard"], since=DAY, until=DAY)
+    answer = _why(adce)
+    decides = "the answer to the first request to espn after its pause"
+    assert _read(answer) == ("deferred", limit, decides, _iso(probe_until))
+    assert "HTTP 503" in answer["reason"]
 
 
 @pytest.mark.parametrize(

@@ -229,6 +229,8 @@ def _decides(config: Config, cell: Cell, status: Status) -> str:
             return "the run that is at it"
         case State.DEFERRED if status.limit in (Limit.NOT_PUBLISHED, Limit.DISAGREEMENT):
             return f"the source, which is asked again from {status.until:%Y-%m-%d %H:%M} UTC"
+        case State.DEFERRED if status.limit is Limit.MAX_FILLS and status.of:
+            return "reconcile.max_fills_by_priority"
         case State.DEFERRED if status.limit:
             said = _DECIDES.get(status.limit, status.limit.value)
             return said.format(of=status.of, dataset=name, source=dataset.source)

@@ -83,6 +83,13 @@ def _read(answer: dict[str, Any]) -> tuple[str, str, str, str | None]:
         ),
         pytest.param({"RECONCILE__MAX_FILLS": "0"}, Limit.MAX_FILLS, "reconcile.max_fills", NEXT_RUN, id="run cap"),
         pytest.param(
+            {"RECONCILE__MAX_FILLS_BY_PRIORITY": "{CRITICAL: 0, HIGH: 0}"},
+            Limit.MAX_FILLS,
+            "reconcile.max_fills_by_priority",
+            NEXT_RUN,
+            id="priority cap",
+        ),
+        pytest.param(
             {"RECONCILE__TIME_BUDGET": "0.001s"}, Limit.TIME_BUDGET, "reconcile.time_budget", NEXT_RUN, id="time budget"
         ),
     ],

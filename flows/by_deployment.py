@@ -213,7 +213,7 @@ async def _end_of(here: PrefectRun, flow_run: FlowRun, begun: Callable[[], None]
             record = run.session.ledger.runs.of_flow_run(str(flow_run.id))
             at_work = record is not None and not record.ended
             if state.is_final() and not at_work:  # at work, it holds its marks yet, whatever Prefect was told
-                return state, Limit.STOPPED if run.shutdown.reason else Limit.SCRAPER_RUN
+                return state, run.shutdown.limit if run.shutdown.reason else Limit.SCRAPER_RUN
             now = time.monotonic()
             if state.is_running() and not has_started:
                 run.has_started(now - handed_over)
@@ -245,7 +245,7 @@ async def _end_of(here: PrefectRun, flow_run: FlowRun, begun: Callable[[], None]
         except httpx.HTTPError:
             apart_since = None  # the Prefect API is away: the run goes on without it, and this waits
         if run.shutdown.reason and time.monotonic() > run.shutdown.cut_short_at + _TO_END:
-            return Cancelled(message="it was told to stop, and has not ended yet"), Limit.STOPPED
+            return Cancelled(message="it was told to stop, and has not ended yet"), run.shutdown.limit
         await asyncio.sleep(_LOOK_EVERY)
 
 

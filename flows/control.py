@@ -22,6 +22,7 @@ from prefect.states import Crashed, State
 
 from flows.prefect_run import PrefectRun
 from tasks.domain.outcomes import RunEnd
+from tasks.domain.reasons import Limit
 from tasks.domain.wording import duration
 from tasks.ledger.leases import Leases
 from tasks.ledger.runs import Server
@@ -41,7 +42,7 @@ async def at_work(here: PrefectRun, client: PrefectClient) -> AsyncIterator[None
 
     def lost(why: str) -> None:
         with suppress(RuntimeError):  # the loop has ended, and with it the run
-            here.loop.call_soon_threadsafe(run.shutdown.request, why, context=context)
+            here.loop.call_soon_threadsafe(run.shutdown.request, why, None, Limit.LEASE, context=context)
 
     buckets = {name: id for source in run.sources.values() for name, id in source.bucket.ids.items()}
     server = Server(server_address(), buckets)

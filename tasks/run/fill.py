@@ -163,6 +163,9 @@ async def _fetch_and_store(
             proves_absence=not asks_its_own_way(run.config, fill.variant),
         )
     except PausedError as error:
+        if error.reason.limit is Limit.LEASE:  # nothing more is asked for in this run
+            text = f"the run was stopped: {error.reason.text}"
+            return _deferred(cells, run.session.left_to_the_next_run(Limit.LEASE, text))
         if fill.own_address and error.reason.of == fill.own_address:  # planned again, the usual way
             if error.refusal:
                 return _failed(cells, error.refusal, error.until, in_this_run=True)

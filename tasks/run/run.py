@@ -180,7 +180,7 @@ class Run:
         return [FileOutcome(key, Outcome.STORED, bytes=new[key].size) for key in good]
 
     def why_stopped(self) -> Reason:
-        return self.session.left_to_the_next_run(Limit.STOPPED, f"the run was stopped: {self.shutdown.reason}")
+        return self.session.left_to_the_next_run(self.shutdown.limit, f"the run was stopped: {self.shutdown.reason}")
 
     def why_not_written(self, error: LakeError | LedgerError) -> Reason:
         """Lake or ledger cannot be written."""

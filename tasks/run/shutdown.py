@@ -14,6 +14,8 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from types import FrameType
 
+from tasks.domain.reasons import Limit
+
 log = logging.getLogger(__name__)
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -26,6 +28,7 @@ class Shutdown:
         """`on_change` is called when the run is told to stop."""
         self.reason: str | None = None  # why no more is started
         self.signal: int | None = None  # if that is why
+        self.limit = Limit.STOPPED  # of the files that the run leaves by this
         self.cut_short_at = math.inf  # by time.monotonic
         self._grace = grace.total_seconds()
         self._was_signalled = False
@@ -33,7 +36,7 @@ class Shutdown:
         self._loop = asyncio.get_running_loop()
         self._on_change = on_change
 
-    def request(self, why: str, by_signal: int | None = None) -> None:
+    def request(self, why: str, by_signal: int | None = None, limit: Limit = Limit.STOPPED) -> None:
         """Stops the run: at a second signal at once.
 
         A run that is cancelled in Prefect sees that itself, and has one signal from its worker, in either order.
@@ -45,7 +48,7 @@ class Shutdown:
         grace = 0.0 if at_once else self._grace
         log.warning("the run stops: %s; %s fills run, and have %.0f s to end", why, len(self._limits), grace)
         if not self.reason:
-            self.reason, self.signal = why, by_signal
+            self.reason, self.signal, self.limit = why, by_signal, limit
         self.cut_short_at = time.monotonic() + grace
         self._on_change()
         self._loop.call_later(grace, self._cut_short)

@@ -22,13 +22,14 @@ from deployments.sandbox.process import SandboxProcess
 from flows import by_deployment
 from flows.prefect_run import PrefectRun
 from flows.scraper import scraper
+from tasks import clock
 from tasks.domain.errors import RefusedError
 from tasks.domain.limits.rates import budget_of
 from tasks.domain.outcomes import RunEnd
 from tasks.domain.plan.plan import Fill
 from tasks.domain.reasons import Limit
 from tasks.ledger import Ledger
-from tasks.ledger.leases import RECONCILE, Leases
+from tasks.ledger.leases import RECONCILE, Leases, leases_table
 from tasks.observe import look
 from tasks.run import dispatcher
 from tasks.run.run import Run
@@ -279,6 +280,37 @@ def test_a_run_that_was_stopped(
     _before_it_fetches(monkeypatch, is_told_to_stop)
     run_reconcile(datasets=["espn_scoreboard"], since=DAY, until=DAY)
     assert _read(_why(adce)) == ("deferred", limit, "whoever stopped the run", NEXT_RUN)
+
+
+@pytest.mark.parametrize("limit", [Limit.LEASE])
+@pytest.mark.parametrize("is_asleep", [pytest.param(True, id="asleep"), pytest.param(False, id="awake")])
+def test_a_run_that_has_lost_its_lease(
+    adce: Adce,
+    run_reconcile: Reconcile,  # noqa: F811
+    sites: SandboxProcess,
+    monkeypatch: pytest.MonkeyPatch,
+    is_asleep: bool,
+    limit: Limit,
+) -> None:
+    """One that is asleep learns it before its first request; one that is awake when it renews the lease."""
+    lease = timedelta(seconds=60 if is_asleep else 1)
+    monkeypatch.setenv("ADCE_RECONCILE__LEASE", f"{lease.total_seconds():g}s")
+    seconds = clock.seconds
+
+    async def loses_its_lease(run: Run) -> None:
+        lapse = leases_table.update().values(until=0.0)
+        run.session.ledger.database.write(lambda connection: connection.execute(lapse))
+        if is_asleep:
+            monkeypatch.setattr(clock, "seconds", lambda: seconds() + 2 * lease.total_seconds())
+        while not (is_asleep or run.shutdown.reason):
+            await asyncio.sleep(0.01)
+
+    _before_it_fetches(monkeypatch, loses_its_lease)
+    run_reconcile(datasets=["espn_scoreboard"], since=DAY, until=DAY)
+    answer = _why(adce)
+    assert _read(answer) == ("deferred", limit, "reconcile.lease", NEXT_RUN)
+    assert "the run was stopped: its lease lapsed" in answer["reason"]
+    assert sites.requests() == []
 
 
 @pytest.mark.parametrize("limit", [Limit.OTHER_RECONCILE])

@@ -25,6 +25,7 @@ from tasks.domain.expected.cells import Selection, calendar_cells
 from tasks.domain.limits.pauses import Pause
 from tasks.domain.outcomes import RunEnd
 from tasks.domain.plan.plan import Fill, Plan
+from tasks.domain.reasons import Limit
 from tasks.ledger import Ledger
 from tasks.ledger.leases import Leases
 from tasks.observe.session import Session
@@ -90,13 +91,20 @@ def wait(
     return asyncio.run(waiting())
 
 
-def test_a_run_that_is_told_to_stop_while_the_prefect_api_is_away_stops(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("away", [True, False], ids=["away", "there"])
+@pytest.mark.parametrize("limit", [Limit.STOPPED, Limit.LEASE])
+def test_a_run_that_has_to_stop_does_so_also_while_the_prefect_api_is_away_and_says_why_its_files_are_left(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, limit: Limit, away: bool
 ) -> None:
-    state = wait(
-        ledger, Prefect(httpx.ConnectError("away")), monkeypatch, lambda run: run.shutdown.request("SIGTERM", 15)
-    )
+    runs: list[Run] = []
+
+    def has_to_stop(run: Run) -> None:
+        runs.append(run)
+        run.shutdown.request("why", None, limit)
+
+    state = wait(ledger, Prefect(httpx.ConnectError("away") if away else Cancelled()), monkeypatch, has_to_stop)
     assert state.is_cancelled()
+    assert {outcome.limit for outcome in runs[0].outcomes.values()} == {limit}
     assert ledger.check()["marks"] == 0
 
 

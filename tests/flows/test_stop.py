@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import time
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,12 +17,14 @@ from flows.in_process import InProcess
 from flows.opening import open_run
 from flows.task_runner import FillTaskRunner
 from tasks.domain.expected.cells import Selection
+from tasks.domain.reasons import Limit, Reason
 from tasks.ledger import Ledger
 from tasks.observe.session import Session
 from tasks.run.dispatcher import Dispatcher
 from tasks.run.fill import fill_gaps
 from tasks.run.run import Run
 from tests.builders import a_config
+from tests.flows.conftest import NOW
 
 GRACE = a_config().reconcile.grace.total_seconds()
 CANCEL = ("cancelled in Prefect", None)
@@ -89,14 +91,21 @@ def test_a_fill_that_is_ending_already_does_not_keep_the_others_from_being_cut_s
     assert asyncio.run(ends())
 
 
-@pytest.mark.parametrize("when", ["before it is submitted", "before its first request"])
+@pytest.mark.parametrize(
+    ("when", "limit", "why"),
+    [
+        ("before it is submitted", Limit.STOPPED, CANCEL[0]),
+        ("before its first request", Limit.STOPPED, TERM[0]),
+        ("when its lease was lost", Limit.LEASE, "its lease lapsed"),
+    ],
+)
 def test_a_fill_of_a_run_that_was_stopped_asks_for_nothing(
-    when: str, prefect_api: None, adce_home: Path, sites: SandboxProcess
+    when: str, limit: Limit, why: str, prefect_api: None, adce_home: Path, sites: SandboxProcess
 ) -> None:
     config, selection = load_config(), Selection(datasets=("espn_scoreboard",), since=DAY, until=DAY)
 
-    async def left() -> dict[str, str | None]:
-        async with open_run(config, selection, as_of=datetime(2026, 1, 15, 12, tzinfo=UTC)) as here:
+    async def left() -> dict[str, Reason]:
+        async with open_run(config, selection, as_of=NOW) as here:
             run = here.run
             plan = run.plan((await run.look(remember=True)).gaps())
             if when == "before it is submitted":
@@ -104,18 +113,22 @@ def test_a_fill_of_a_run_that_was_stopped_asks_for_nothing(
                 dispatcher = Dispatcher(run, InProcess(here))
                 await dispatcher.run_all(plan)
                 assert run.session.leases.claims() == {}
-                return {deferral.gap.cell.key: deferral.reason.text for deferral in dispatcher.deferred}
-            for _ in range(2):
-                run.shutdown.request(*TERM)
-            await asyncio.sleep(0.05)  # those that run are cut short
+                return {deferral.gap.cell.key: deferral.reason for deferral in dispatcher.deferred}
+            if when == "when its lease was lost":
+                run.sources["espn"].why_not = lambda: why
+            else:
+                for _ in range(2):
+                    run.shutdown.request(*TERM)
+                await asyncio.sleep(0.05)  # those that run are cut short
             outcomes = await fill_gaps(run, plan.fills[0])
-            return {outcome.key: outcome.error for outcome in outcomes if outcome.outcome == "deferred"}
+            assert not any(outcome.in_this_run for outcome in outcomes)
+            return {outcome.key: outcome.reason for outcome in outcomes}
 
     @flow(name="stopped", task_runner=FillTaskRunner())
-    async def stopped() -> dict[str, str | None]:
+    async def stopped() -> dict[str, Reason]:
         await set_up_buckets(config)
         return await left()
 
-    why = {"before it is submitted": CANCEL[0], "before its first request": TERM[0]}[when]
-    assert asyncio.run(stopped()) == {"espn_schedules/20260113.json": f"the run was stopped: {why}"}
+    reason = Reason(limit, f"the run was stopped: {why}", NOW + config.reconcile.interval)
+    assert asyncio.run(stopped()) == {"espn_schedules/20260113.json": reason}
     assert sites.requests() == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -23,14 +24,14 @@ from flows.opening import open_run
 from flows.prefect_run import PrefectRun
 from flows.task_runner import FillTaskRunner
 from tasks.answers.report import Report
-from tasks.domain.errors import AdceError
+from tasks.domain.errors import AdceError, LedgerError
 from tasks.domain.expected.cells import Selection, in_utc
 from tasks.domain.outcomes import RunPart
 from tasks.domain.plan.plan import in_start_order
 from tasks.domain.wording import plural
 from tasks.log_lines import IN_REPORT
 from tasks.observe.look import check_keys
-from tasks.observe.session import Part
+from tasks.observe.session import Part, Session
 from tasks.progress import PROGRESS, no_progress
 from tasks.run.dispatcher import Dispatcher, Executor
 from tasks.run.run import Run
@@ -168,20 +169,28 @@ async def reconcile_lake(
         plan = run.plan(gaps) if other is None else run.leave_to(other, look.gaps())
         fills, pauses = run.planner.foresee(plan.fills), run.planner.pauses()
         report = Report(look.assessment, fills, plan.deferred, config, pauses, {}, met_lost=run.lost, left_to=other)
-        if is_the_one and remember:
-            session.ledger.plans.keep(report.plan_document(), session.now(), session.id)
+        planned = report.plan_document()
+        keeps_plan = is_the_one and remember
+        if keeps_plan:
+            session.ledger.plans.keep(planned, session.now(), session.id)
         if not dry_run:
             if plan.fills:
                 await run.begin_to_store()
             done_by = _done_by(run, time.monotonic() - begun) if is_the_one and not as_of else None
             dispatcher = Dispatcher(run, _executor(here), done_by)
-            with session.watch.running(RunPart.FETCH):
-                await dispatcher.run_all(plan)
+            try:
+                with session.watch.running(RunPart.FETCH):
+                    await dispatcher.run_all(plan)
+            except LedgerError:
+                if keeps_plan:
+                    report = replace(report, deferred=tuple(dispatcher.deferred), outcomes=run.outcomes)
+                    with suppress(LedgerError):  # it may be there again
+                        _keep_what_was_left(session, planned, report)
+                raise
             look = await run.look(remember=True)
             await here.answers()
             if as_of is None and is_the_one:
                 session.ledger.prune(session.begun - config.reconcile.keep)
-            planned = report.plan_document()["fills"]
             report = replace(
                 report,
                 assessment=look.assessment,
@@ -194,13 +203,18 @@ async def reconcile_lake(
                 stopped=run.shutdown.reason,
                 stop_signal=run.shutdown.signal,
             )
-            if is_the_one:  # the same plan, and why what was left of it was
-                session.ledger.plans.keep(report.plan_document() | {"fills": planned}, session.now(), session.id)
+            if keeps_plan:
+                _keep_what_was_left(session, planned, report)
     report = replace(report, seconds=time.monotonic() - begun)
     for refusal in report.refusals:
         log.error("%s", refusal, extra=IN_REPORT)
     await (publish(report) if is_the_one else create_markdown_artifact(report.markdown(), "fill", report.line()))
     return report
+
+
+def _keep_what_was_left(session: Session, planned: dict[str, Any], report: Report) -> None:
+    """Keeps for `adce why` the fills as they were planned, and why the run has left some of them for later."""
+    session.ledger.plans.keep(report.plan_document() | {"fills": planned["fills"]}, session.now(), session.id)
 
 
 def _executor(here: PrefectRun) -> Executor:

@@ -227,7 +227,11 @@ class Dispatcher:
         if self._is_half_open(begins) and (parts := first_request(begins)):
             begins, later = parts
             self._put_back(later)
-        mine, others = self.run.claim(begins)
+        try:
+            mine, others = self.run.claim(begins)
+        except LedgerError:
+            self._put_back(begins)
+            raise
         at_work = self.run.session.left_to_the_next_run(Limit.OTHER_RUN, "another run is at it")
         self.deferred += [Deferral(gap, at_work) for gap in others]
         self._done += mine is None

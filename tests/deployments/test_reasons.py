@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
@@ -23,12 +24,12 @@ from flows import by_deployment
 from flows.prefect_run import PrefectRun
 from flows.scraper import scraper
 from tasks import clock
-from tasks.domain.errors import RefusedError
+from tasks.domain.errors import LedgerError, RefusedError
 from tasks.domain.limits.rates import budget_of
 from tasks.domain.outcomes import RunEnd
 from tasks.domain.plan.plan import Fill
-from tasks.domain.reasons import Limit
-from tasks.ledger import Ledger
+from tasks.domain.reasons import Limit, Reason
+from tasks.ledger import Ledger, database
 from tasks.ledger.leases import RECONCILE, Leases, leases_table
 from tasks.observe import look
 from tasks.run import dispatcher
@@ -443,6 +444,35 @@ def test_a_lake_that_is_full(
     run_reconcile(datasets=["espn_scoreboard"], since=DAY, until=DAY)
     (small_disk / "filler").unlink()
     assert _read(_why(adce)) == ("deferred", limit, "the lake, which cannot be written", NEXT_RUN)
+
+
+@pytest.mark.parametrize("limit", [Limit.LEDGER])
+def test_a_ledger_that_another_program_holds(
+    adce: Adce,
+    run_reconcile: Reconcile,  # noqa: F811
+    adce_home: Path,
+    sites: SandboxProcess,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: Limit,
+) -> None:
+    """The run ends by that; the ledger can be written again when it has seen it."""
+    monkeypatch.setattr(database, "_LOCKED_SECONDS", 0)
+    sees = Run.why_not_written
+    with closing(sqlite3.connect(adce_home / "ledger.db", isolation_level=None, check_same_thread=False)) as other:
+
+        async def is_locked(run: Run) -> None:
+            other.execute("BEGIN IMMEDIATE")
+
+        def is_free(run: Run, error: LedgerError) -> Reason:
+            other.execute("ROLLBACK")
+            return sees(run, error)
+
+        _before_it_fetches(monkeypatch, is_locked)
+        monkeypatch.setattr(Run, "why_not_written", is_free)
+        with pytest.raises(LedgerError, match="locked"):
+            run_reconcile(datasets=["espn_scoreboard"], since=DAY, until=DAY)
+    assert sites.requests() == []
+    assert _read(_why(adce)) == ("deferred", limit, "the ledger, which cannot be written", NEXT_RUN)
 
 
 def _before_it_fetches(monkeypatch: pytest.MonkeyPatch, happens: Callable[[Run], Awaitable[None]]) -> None:

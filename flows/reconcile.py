@@ -170,7 +170,7 @@ async def reconcile_lake(
         fills, pauses = run.planner.foresee(plan.fills), run.planner.pauses()
         report = Report(look.assessment, fills, plan.deferred, config, pauses, {}, met_lost=run.lost, left_to=other)
         planned = report.plan_document()
-        keeps_plan = is_the_one and remember
+        keeps_plan = is_the_one and remember and not config.test_mode
         if keeps_plan:
             session.ledger.plans.keep(planned, session.now(), session.id)
         if not dry_run:

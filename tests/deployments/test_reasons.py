@@ -112,6 +112,26 @@ def test_a_setting(
     assert _read(_why(adce)) == ("deferred", limit, decides, until)
 
 
+@pytest.mark.parametrize("limit", [Limit.TEST_FILLS])
+def test_test_mode_does_only_so_many_fills_and_that_is_not_said_of_other_runs(
+    adce: Adce,
+    run_reconcile: Reconcile,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    limit: Limit,
+) -> None:
+    monkeypatch.setenv("ADCE_RECONCILE__BATCH", "1")
+    days = "espn_schedules/2026011[34].json"
+    with monkeypatch.context() as testing:
+        testing.setenv("ADCE_TEST_MODE", "true")
+        testing.setenv("ADCE_TEST_FILLS", "1")
+        report = run_reconcile(datasets=["espn_scoreboard"])
+        assert [status.limit for status in report.statuses.values()].count(limit) == 1
+        answers = json.loads(adce("why", days, "--json", "--as-of", NOW.isoformat()).stdout)["answers"]
+        assert ("deferred", limit, "test_fills", NEXT_RUN) in [_read(answer) for answer in answers]
+    answers = json.loads(adce("why", days, "--json", "--as-of", NOW.isoformat()).stdout)["answers"]
+    assert [(answer["state"], answer["limit"]) for answer in answers] == [("gap", None)] * 2
+
+
 @pytest.mark.parametrize(
     ("fault", "limit", "decides"),
     [

@@ -57,6 +57,14 @@ def _read(answer: dict[str, Any]) -> tuple[str, str, str, str | None]:
     return answer["state"], answer["limit"], answer["decides"], answer["until"]
 
 
+def test_every_limit_is_met_by_a_test_of_this_file() -> None:
+    """A test is about the limits that it has as parameters."""
+    tests = [test for name, test in globals().items() if name.startswith("test_")]
+    marks = [mark for test in tests for mark in getattr(test, "pytestmark", []) if mark.name == "parametrize"]
+    values = [value for mark in marks for case in mark.args[1] for value in getattr(case, "values", [case])]
+    assert {value for value in values if isinstance(value, Limit)} == set(Limit)
+
+
 @pytest.mark.parametrize(
     ("settings", "limit", "decides", "until"),
     [

@@ -1,0 +1,63 @@
+"""Does the README, and every page that it leads to, name only what is there?"""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from config.load import load_config
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+FOLDERS = ("config", "tasks", "blocks", "flows", "deployments", "tests")
+PAGES = [README, *(page for folder in FOLDERS for page in sorted((ROOT / folder).rglob("*.md")))]
+LINK = re.compile(r"\]\((?!https?:)([^)#]+)\)")
+
+
+def _names(pages: list[Path]) -> list[str]:
+    return [page.relative_to(ROOT).as_posix() for page in pages]
+
+
+def _yaml(page: Path) -> list[str]:
+    return re.findall(r"^```yaml\n(.*?)^```", page.read_text(), re.S | re.M)
+
+
+def test_each_path_in_the_tables_of_where_things_live_exists() -> None:
+    section = README.read_text().partition("\n## Where things live\n")[2]
+    paths = [path for row in re.findall(r"^\|.*`.*\|$", section, re.M) for path in re.findall(r"`([\w./-]+)`", row)]
+    assert len(paths) > 30
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_each_folder_of_the_project_has_a_row() -> None:
+    section = README.read_text().partition("\n## Where things live\n")[2]
+    packages = {f"tasks/{child.name}/" for child in (ROOT / "tasks").iterdir() if (child / "__init__.py").is_file()}
+    folders = packages | {f"{folder}/" for folder in FOLDERS if folder != "tasks"}
+    assert [folder for folder in sorted(folders) if f"`{folder}`" not in section] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_names(PAGES))
+def test_each_link_to_a_file_leads_to_one(page: Path) -> None:
+    assert [link for link in LINK.findall(page.read_text()) if not (page.parent / link).exists()] == []
+
+
+def test_each_page_is_linked_from_the_readme() -> None:
+    linked = {(ROOT / link).resolve() for link in LINK.findall(README.read_text())}
+    assert [page for page in PAGES if page != README and page not in linked] == []
+
+
+def test_the_dataset_of_the_readme_is_valid_and_only_an_entry(tmp_path: Path) -> None:
+    (example,) = _yaml(README)
+    (tmp_path / "my.yaml").write_text(example)
+    config = load_config(tmp_path / "my.yaml", env={})
+    assert config.datasets.keys() - load_config(env={}).datasets.keys() == {"nba_boxscore_usage"}
+
+
+def test_the_script_of_the_page_on_configuration_fills_a_dataset(tmp_path: Path) -> None:
+    (example,) = _yaml(ROOT / "config/README.md")
+    (tmp_path / "scrape_usage.py").touch()
+    (tmp_path / "scrape_usage.yaml").write_text(example)
+    (tmp_path / "my.yaml").write_text(f"scripts: {{folders: [{tmp_path}]}}\n")
+    command = load_config(tmp_path / "my.yaml", env={}).datasets["usage"].command
+    assert command is not None
+    assert command.line == "python scrape_usage.py --game {id} --last=5"

@@ -19,6 +19,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from deployments.up.ports import free_port
@@ -170,7 +171,9 @@ def postgresql(folder: Path) -> Iterator[str]:
     try:
         yield f"adce@127.0.0.1:{port}"
     finally:
-        os.kill(int((data / "postmaster.pid").read_text().split()[0]), signal.SIGQUIT)  # at once, needing no permission
+        server = psutil.Process(int((data / "postmaster.pid").read_text().split()[0]))
+        server.send_signal(signal.SIGQUIT)  # at once, needing no permission
+        server.wait(30)
 
 
 def restart_postgresql(folder: Path) -> None:

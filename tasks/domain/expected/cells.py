@@ -169,7 +169,7 @@ def calendar_cells(config: Config, now: datetime, selection: Selection | None = 
                 if selection.reaches(season, first_day, last_day):
                     due_from = last_day + timedelta(days=1) if dataset.per == "date" else first_day
                     due_at = seasons.eastern_midnight(due_from) + dataset.due_after
-                    variant = _tally(config, name, first_day, fields)
+                    variant = _variant(config, name, first_day, fields)
                     url, cost = ways[scraper_of(name, variant)]
                     for place, key in enumerate(keys_of(dataset, fields)):
                         yield Cell(
@@ -242,7 +242,7 @@ def game_cells(
             types = dataset.season_types
             if season >= dataset.first_season and (types is None or game.season_type in types):
                 due_at = start + dataset.due_after
-                variant = _tally(config, name, day, fields)
+                variant = _variant(config, name, day, fields)
                 url, cost = ways[scraper_of(name, variant)]
                 for place, key in enumerate(keys_of(dataset, fields)):
                     yield Cell(key, name, season, day, day, due_at, url, fields, game, cost, variant, place)
@@ -259,7 +259,7 @@ def _ways(config: Config) -> dict[str, tuple[str, int]]:
     return {scraper: (dataset.request, dataset.cost) for scraper, dataset in scrapers(config).items()}
 
 
-def _tally(config: Config, name: str, first_day: date, fields: Mapping[str, str]) -> str:
+def _variant(config: Config, name: str, first_day: date, fields: Mapping[str, str]) -> str:
     return variant_of(config, name, _partition(name, first_day, fields)) if config.rollout else ""
 
 

@@ -7,9 +7,9 @@ import subprocess
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -632,6 +632,15 @@ def test_percentiles_are_of_the_last_attempts(url: str) -> None:
         assert ledger.attempts.performance() == {"d": Performance(50, 95, 99, 2)}
 
 
+@contextmanager
+def _reserved(server: str) -> Iterator[None]:
+    """Keeps the port of a server that has ended from those of other tests; nobody answers there."""
+    with closing(socket.socket()) as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", int(server.rpartition(":")[2])))
+        yield
+
+
 def test_a_server_that_was_waited_for_in_vain_is_not_waited_for_again(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -643,7 +652,7 @@ def test_a_server_that_was_waited_for_in_vain_is_not_waited_for_again(
         ledger = Ledger(f"postgresql://{new_database(server, 'ledger')}")
         ledger.breakers.now()
     waits = []
-    with closing(ledger):
+    with closing(ledger), _reserved(server):
         for _ in range(3):
             caplog.clear()
             with pytest.raises(LedgerError, match=r"^ledger postgresql.* cannot be read: "):

@@ -57,7 +57,7 @@ def dataset_of(config: Config, key: str) -> tuple[str, dict[str, str]]:
     """The dataset of a key, and the fields in it. Raises SelectionError for a key that no dataset has."""
     found = KeyPatterns(config).match(key)
     if found is None:
-        raise SelectionError(f"no dataset has a key {key!r}; `adce why` tells which comes nearest")
+        raise SelectionError(f"no dataset has a key {key!r}; `adce why` shows the nearest one")
     name, known = found
     try:
         _fields(config.datasets[name], known, b"", datetime.now(UTC))

@@ -1,4 +1,4 @@
-"""What can go wrong outside ADCE, and can it heal?"""
+"""Which errors does ADCE raise, and after which of them can another request succeed?"""
 
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -9,29 +9,29 @@ from tasks.domain.reasons import Reason
 
 
 class AdceError(Exception):
-    """One line for the reader: what went wrong, where, and what to do. Secrets in it are masked."""
+    """Base of all errors of ADCE. The message is one line: what went wrong, where, what to do. Secrets are masked."""
 
     def __init__(self, message: str = ""):
         super().__init__(masked(message))
 
-    asking = Asking()  # what was asked of a source before it went wrong
+    asking = Asking()  # the requests that were sent to the source before the error
 
     @property
     def requests(self) -> int:
-        """How often a source was asked before it went wrong."""
+        """The number of requests that were sent to the source before the error."""
         return self.asking.requests
 
 
 class Reach(StrEnum):
-    """How much of the lake cannot be read or written?"""
+    """How much of the lake an error concerns."""
 
     KEY = "key"
-    FOLDER = "folder"  # the key's own: perhaps others can be written
+    FOLDER = "folder"  # the folder of the key; other folders may still be readable and writable
     LAKE = "lake"
 
 
 class LakeError(AdceError):
-    """The lake cannot be read or written, or a part of it."""
+    """The lake, or the part of it that `reach` names, cannot be read or written."""
 
     def __init__(self, message: str, reach: Reach = Reach.LAKE):
         super().__init__(message)
@@ -39,18 +39,18 @@ class LakeError(AdceError):
 
 
 class NoObjectError(LakeError):
-    """There is nothing under that key."""
+    """The lake has no object under this key."""
 
     def __init__(self, message: str):
         super().__init__(message, Reach.KEY)
 
 
 class MismatchError(AdceError):
-    """Lake, ledger and command do not belong together."""
+    """The lake, the ledger and the command do not belong together."""
 
 
 class UnreadableError(LakeError):
-    """The lake can be read, and this one object cannot: it is archived, access to it is denied, its disk is broken."""
+    """The lake can be read, but not this object: it is archived, access to it is denied, or its disk is broken."""
 
     def __init__(self, message: str, cause: str):
         super().__init__(message, Reach.KEY)
@@ -62,7 +62,7 @@ class LedgerError(AdceError):
 
 
 class BucketError(AdceError):
-    """A rate bucket is missing, inactive or does not refill: nothing may be requested."""
+    """A rate bucket is missing, inactive or does not refill, so that no request may be sent."""
 
 
 class SelectionError(AdceError):
@@ -70,18 +70,18 @@ class SelectionError(AdceError):
 
 
 class FetchError(AdceError):
-    """A file could not be fetched. It does not heal by asking again."""
+    """A file could not be fetched, and another request would not help."""
 
 
 class AbsentError(FetchError):
-    """The source says that it does not have this one file. That is no failure of the dataset: its breaker stays closed.
+    """The source says that it does not have this file. The scraper has not failed: its circuit breaker stays closed.
 
-    Errors of other answers about one file alone are subclasses of this one.
+    Subclasses stand for other answers that concern one file alone.
     """
 
 
 class UnfinishedError(AbsentError):
-    """The game is final, and the source's document of it is not whole: evidence, as an absence is."""
+    """The game is final, but the source's document is incomplete. This counts as evidence, as an absence does."""
 
     def __init__(self, message: str, body: bytes):
         super().__init__(message)
@@ -89,7 +89,11 @@ class UnfinishedError(AbsentError):
 
 
 class HealingError(FetchError):
-    """A file could not be fetched now: the connection, a body that was cut off, a 500."""
+    """A file could not be fetched now, but may be later: the connection failed, the body was cut off, or HTTP 500.
+
+    `wait` is how long to wait before the next request, if the source said so; `unreachable` means that no connection
+    was made.
+    """
 
     def __init__(self, message: str, wait: timedelta | None = None, *, unreachable: bool = False):
         super().__init__(message)
@@ -98,11 +102,11 @@ class HealingError(FetchError):
 
 
 class RefusedError(HealingError):
-    """The source refuses us, or is in trouble itself. That says nothing of this file: other files fare no better.
+    """The source refuses us or is in trouble itself. This concerns all its files, not only the requested one.
 
-    429 and 503, no answer at all, and everything that stands before a site: walls, logins, maintenance. `wait` is the
-    time that the source asks for. `shut_out`: a longer pause, since nothing can be had from the source. `too_fast`: the
-    pace was at fault, not this request.
+    Causes are HTTP 429 and 503, no answer at all, and pages in front of a site: bot walls, logins, maintenance. `wait`
+    is how long the source asks us to wait. `shut_out` asks for a longer pause, because the source answers nothing at
+    all; `too_fast` says that our rate was the cause and not this request.
     """
 
     def __init__(self, message: str, wait: timedelta | None = None, *, shut_out: bool = False, too_fast: bool = False):
@@ -112,10 +116,10 @@ class RefusedError(HealingError):
 
 
 class PausedError(AdceError):
-    """The source is paused, or the scraper's breaker is open, for longer than it is worth waiting.
+    """The source is paused, or the scraper's circuit breaker is open, for longer than the run can wait.
 
-    `refusal` is what the file itself was refused with before, if it was asked for, and `refusals` how often that was
-    its own fault.
+    `refusal` is the last refusal of a request for this file, if there was one; `refusals` counts those of its refusals
+    that this file itself caused.
     """
 
     refusal: RefusedError | None = None

@@ -1,4 +1,4 @@
-"""Do this lake, this ledger and this command belong together? Pure: no clock, no network."""
+"""Do this lake, this ledger and this command belong together?"""
 
 from __future__ import annotations
 
@@ -12,79 +12,83 @@ from config.secrets import MASK
 from tasks.domain.errors import MismatchError
 
 MARK_KEY = f"{OWN_FOLDER}/lake.json"
-FORGOTTEN = ""
+FORGOTTEN = ""  # an address in the ledger; see KnownLake.url
 
 
 class LakeKind(StrEnum):
+    """What a lake is for."""
+
     REAL = "lake"
-    SANDBOX = "sandbox"  # its games are invented
+    SANDBOX = "sandbox"  # holds invented games
 
 
 @dataclass(frozen=True, slots=True)
 class LakeMark:
-    """What a lake says of itself, in an object of its own."""
+    """The mark of a lake: the object under MARK_KEY that identifies it."""
 
     id: str
     kind: LakeKind
     made: datetime
 
     def body(self) -> bytes:
+        """The content of the object under MARK_KEY."""
         return json.dumps({"id": self.id, "kind": self.kind.value, "made": self.made.isoformat()}).encode()
 
 
 def mark_from(body: bytes) -> LakeMark | None:
-    """The mark that a body is, or None."""
+    """The mark in a body; None if the body is not one."""
     try:
-        told = json.loads(body)
-        return LakeMark(str(told["id"]), LakeKind(told["kind"]), datetime.fromisoformat(told["made"]))
+        fields = json.loads(body)
+        return LakeMark(str(fields["id"]), LakeKind(fields["kind"]), datetime.fromisoformat(fields["made"]))
     except (ValueError, TypeError, KeyError):
         return None
 
 
 @dataclass(frozen=True, slots=True)
 class KnownLake:
-    """The lake that a ledger is of."""
+    """The lake that a ledger belongs to."""
 
     id: str
     kind: LakeKind
-    url: str  # its address; FORGOTTEN where the next lake of that kind is to be it, and be filled anew
+    url: str  # its address; FORGOTTEN if the ledger is to accept the next lake of that kind, to be filled again
 
     @property
     def place(self) -> str | None:
-        """Its address, if that is known: former versions have written some down with *** in it."""
+        """The address, if it is known: former versions have stored some addresses with their password masked."""
         return None if self.url == FORGOTTEN or MASK in self.url else self.url
 
     def is_at(self, address: str) -> bool:
-        """Is it the lake there, as far as the address alone tells?"""
+        """Can this be the lake at that address, judging by the address alone?"""
         return self.url in (address, FORGOTTEN)
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """A lake and a ledger that are to be used together."""
+    """What is known of a lake and a ledger that a command wants to use together."""
 
-    lake: str  # its address
-    ledger: str  # its address, without a password
-    mark: LakeMark | None  # None: the lake has none
+    lake: str  # address of the lake
+    ledger: str  # address of the ledger, without a password
+    mark: LakeMark | None  # None: the lake has no mark
     known: KnownLake | None  # None: the ledger has not been used with a lake so far
-    lake_is_empty: bool = False  # asked of one that a sandbox is to write to
-    ledger_is_new: bool = True  # nothing was ever fetched with it
-    files_gone: int = 0  # files that the ledger knows, if the lake has lost its mark and all of its files
+    lake_is_empty: bool = False  # only looked up if a sandbox is to write to the lake
+    ledger_is_new: bool = True  # no file was ever fetched with the ledger
+    files_gone: int = 0  # number of files that the ledger knows, if the lake has lost its mark and all its files
 
 
 @dataclass(frozen=True, slots=True)
 class Pairing:
-    """A lake and a ledger that belong together: the mark that the lake has or is to get, and what is new, for a log."""
+    """A lake and a ledger that belong together."""
 
-    mark: LakeMark
+    mark: LakeMark  # the mark of the lake, or the one to write if `is_marked` is false
     is_marked: bool
-    news: str | None = None
+    news: str | None = None  # what has changed since the last time, as a line for the log
 
 
 def pair(facts: Facts, wanted: LakeKind | None, new: LakeMark) -> Pairing:
-    """Pairs a lake with a ledger; `wanted` is the kind of lake to be written to (None: it is only looked at).
+    """Decides whether a lake and a ledger belong together. Raises MismatchError if not.
 
-    `new` is the mark of a lake that has none and that the ledger does not know. Raises MismatchError.
+    `wanted` is the kind of lake that the command writes to; None if it only reads. `new` is the mark for a lake that
+    has none and that the ledger does not know.
     """
     mark, known = facts.mark, facts.known
     if mark is None and known is not None and known.is_at(facts.lake):
@@ -95,10 +99,10 @@ def pair(facts: Facts, wanted: LakeKind | None, new: LakeMark) -> Pairing:
         lost = f"lake {facts.lake} has no mark ({MARK_KEY}) any more" if known.place else None
         return Pairing(again, is_marked=False, news=_all_gone(facts) if facts.files_gone else lost)
     if known is not None and (mark is None or mark.id != known.id):
-        moved = f"; if it is that one, moved, take its {MARK_KEY} along" if mark is None else ""
+        moved = f"; if this is the same lake after a move, copy its {MARK_KEY} as well" if mark is None else ""
         raise MismatchError(
-            f"ledger {facts.ledger} is of lake {known.url}, and this is {facts.lake}{moved}; "
-            "else use another ledger: ADCE_LEDGER=sqlite:///another.db"
+            f"ledger {facts.ledger} belongs to lake {known.url}, not to {facts.lake}{moved}; "
+            "otherwise use another ledger: ADCE_LEDGER=sqlite:///another.db"
         )
     if mark is None:
         if wanted is LakeKind.SANDBOX and not facts.lake_is_empty:
@@ -111,7 +115,7 @@ def pair(facts: Facts, wanted: LakeKind | None, new: LakeMark) -> Pairing:
         if mark.kind is LakeKind.SANDBOX:
             _check_history(facts)
         made = f"lake {facts.lake} was begun on {mark.made:%Y-%m-%d}"
-        return Pairing(mark, True, f"{made}; what happened to it before is not in ledger {facts.ledger}")
+        return Pairing(mark, True, f"{made}; its history until now is not in ledger {facts.ledger}")
     news = f"lake {known.place} is at {facts.lake} now" if known.place not in (None, facts.lake) else None
     return Pairing(mark, is_marked=True, news=news)
 
@@ -119,8 +123,8 @@ def pair(facts: Facts, wanted: LakeKind | None, new: LakeMark) -> Pairing:
 def _all_gone(facts: Facts) -> str:
     files = f"{facts.files_gone:,} files" if facts.files_gone > 1 else "a file"
     return (
-        f"lake {facts.lake} is empty, and ledger {facts.ledger} knows {files} of it: is its disk mounted, and is it "
-        f"where it was? If it is to be filled anew: ADCE_LEDGER={facts.ledger} adce ledger forget-lake"
+        f"lake {facts.lake} is empty, but ledger {facts.ledger} knows {files} of it: is the disk mounted, and is the "
+        f"address right? To fill the lake again from nothing: ADCE_LEDGER={facts.ledger} adce ledger forget-lake"
     )
 
 
@@ -130,27 +134,30 @@ def _check_kind(facts: Facts, kind: LakeKind, wanted: LakeKind | None) -> None:
     if wanted is LakeKind.SANDBOX:
         raise MismatchError(
             f"lake {facts.lake} is neither empty nor a sandbox's, and a sandbox's games are invented; "
-            "leave out --lake and ADCE_LAKE, or name an empty one"
+            "leave out --lake and ADCE_LAKE, or name an empty lake"
         )
     raise MismatchError(
-        f"lake {facts.lake} is a sandbox's, and its games are invented; name another one with --lake or ADCE_LAKE"
+        f"lake {facts.lake} is a sandbox's, and its games are invented; name another lake with --lake or ADCE_LAKE"
     )
 
 
 def _check_history(facts: Facts) -> None:
-    """A ledger that has been used without a mark is that of a real lake."""
+    """Raises MismatchError for a sandbox with a used ledger: one that knows no mark belongs to a real lake."""
     if not facts.ledger_is_new:
         raise MismatchError(
-            f"ledger {facts.ledger} is of another lake, and {facts.lake} is a sandbox's; "
-            "leave out ADCE_LEDGER, or name a new one"
+            f"ledger {facts.ledger} belongs to another lake, and {facts.lake} is a sandbox's; "
+            "leave out ADCE_LEDGER, or name a new ledger"
         )
 
 
 def check_part(planned: tuple[str | None, str | None], here: tuple[str, str], facts: Facts) -> None:
-    """Are lake and ledger, by their ids, those of the run that has planned this? Raises MismatchError."""
+    """Raises MismatchError unless this process uses the lake and the ledger of the run that made the plan.
+
+    `planned` and `here` are the ids of a lake and a ledger; an id of None in `planned` is not compared.
+    """
     for what, address, want, have in zip(("lake", "ledger"), (facts.lake, facts.ledger), planned, here, strict=True):
         if want is not None and want != have:
             raise MismatchError(
-                f"the {what} here is {address}, which is not that of the run that has planned this; "
-                f"set ADCE_{what.upper()} for this worker as it is there"
+                f"the {what} here, {address}, is not that of the run that made the plan; "
+                f"set ADCE_{what.upper()} for this worker to the same value as there"
             )

@@ -1,4 +1,4 @@
-"""What can become of a file that a run has come to, and how does a run end?"""
+"""How can an attempt at a file end, and how can a run?"""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ from tasks.domain.reasons import Limit, Reason
 
 
 class Outcome(StrEnum):
+    """How an attempt at a file ended."""
+
     STORED = "stored"
-    KEPT = "kept"  # somebody else had stored a good one meanwhile
+    KEPT = "kept"  # the lake's version stays: somebody else stored a good one meanwhile
     FAILED = "failed"
-    DEFERRED = "deferred"
+    DEFERRED = "deferred"  # a rule kept the file from being fetched; see Reason
 
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """What it took to ask a source for a response."""
+    """The requests that were sent to a source for one response."""
 
     requests: int = 0
-    refusals: int = 0  # of these requests, such as a 429; one that was healed by asking again counts too
-    waited: float = 0.0  # seconds, for the rate limit
+    refusals: int = 0  # those that were refused, as with HTTP 429, even if a later one succeeded
+    waited: float = 0.0  # seconds that they waited for the rate limiter
     asked: datetime | None = None  # when the last request was sent
 
 
@@ -31,29 +33,29 @@ THERE = (Outcome.STORED, Outcome.KEPT)
 
 @dataclass(frozen=True, slots=True)
 class FileOutcome:
-    """What became of one file of a fill: stored, kept (somebody else had stored a good one), failed or deferred."""
+    """The outcome of one file of a fill, with its cost and, if it was not stored, the reason."""
 
     key: str
     outcome: Outcome
     requests: int = 0
     bytes: int = 0
     error: str | None = None
-    until: datetime | None = None
-    limit: Limit | None = None  # deferred, because of it
-    of: str = ""  # whose limit it is: see Reason
+    until: datetime | None = None  # deferred: not fetched before this time
+    limit: Limit | None = None  # deferred: the rule that decided
+    of: str = ""  # deferred: what the limit belongs to; see Reason
     seconds: float | None = None  # from sending the request to having the body
-    in_this_run: bool = False  # deferred, and worth another try before the run ends
-    absent: bool = False  # failed, because the source does not have such a file, or not whole
-    unfinished: bool = False  # absent, because it is not whole
-    kept_partial: bool = False  # absent for the last time, and the best version that was seen is stored
-    refusals: int = 0  # see Asking, as of the fields below
-    waited: float = 0.0
-    asked: datetime | None = None
-    stored: datetime | None = None  # when the lake had it
+    in_this_run: bool = False  # not fetched, but the run tries again before it ends
+    absent: bool = False  # failed, because the source does not have the file, or has only an incomplete one
+    unfinished: bool = False  # absent, because the source's document is incomplete
+    kept_partial: bool = False  # absent at the last look; the best version that was seen is stored
+    refusals: int = 0  # see Asking
+    waited: float = 0.0  # see Asking
+    asked: datetime | None = None  # see Asking
+    stored: datetime | None = None  # when the file was stored in the lake
 
     @classmethod
     def deferred(cls, key: str, reason: Reason, *, in_this_run: bool = False) -> FileOutcome:
-        """One that is left for later."""
+        """The outcome of a file that is deferred for this reason."""
         return cls(
             key,
             Outcome.DEFERRED,
@@ -65,32 +67,32 @@ class FileOutcome:
         )
 
     def after(self, asking: Asking, *, is_first: bool) -> FileOutcome:
-        """The same with what it took to ask. Of several files of one response the first counts the requests."""
+        """The same outcome with the requests for the response. Only the first file of a response counts them."""
         spent = asking if is_first else Asking(asked=asking.asked)
         return replace(self, requests=spent.requests, refusals=spent.refusals, waited=spent.waited, asked=spent.asked)
 
     @property
     def reason(self) -> Reason:
-        """Why it is left for later; only of one that is."""
+        """Why the file is deferred. Only a deferred file has a reason."""
         assert self.limit is not None
         return Reason(self.limit, self.error or "", self.until, self.of)
 
     @property
     def told(self) -> str:
-        """The word for it in what is printed. What is `absent` counts as failed; the source has none of it."""
+        """The word for the outcome in printed output: "absent" for a failed file that the source does not have."""
         return "absent" if self.absent and not self.unfinished else self.outcome
 
     @property
     def is_there(self) -> bool:
-        """Has the lake a good one now?"""
+        """Does the lake have a good version now?"""
         return self.outcome in THERE
 
 
 class RunPart(StrEnum):
-    """What a run spends its time on."""
+    """The parts of a run, whose times are recorded."""
 
-    LOOK = "look"  # listing the lake, and reading what is new in it
-    JUDGE = "judge"  # the state of every file
+    LOOK = "look"  # listing the lake and reading what is new in it
+    JUDGE = "judge"  # deciding the state of every file
     PLAN = "plan"
     FETCH = "fetch"
 
@@ -99,7 +101,7 @@ class RunEnd(StrEnum):
     """How a run ended. A run that is still at work has no end."""
 
     ENDED = "ended"
-    STOPPED = "stopped"  # by a signal, a cancel or a lost lease: the text beside it says which
-    FAILED = "failed"  # by an error of its own, before it could say what became of everything
-    DIED = "died"  # without a word: its process is gone, or its lease lapsed. Prefect has not been told yet
-    BURIED = "buried"  # it died, and Prefect has been told
+    STOPPED = "stopped"  # by a signal, a cancellation or a lost lease; the text stored beside it says which
+    FAILED = "failed"  # by an error of its own, before it recorded the outcome of every file
+    DIED = "died"  # its process is gone, or its lease has lapsed; Prefect does not know yet
+    BURIED = "buried"  # it died, and its state in Prefect has been corrected

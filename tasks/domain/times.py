@@ -1,4 +1,4 @@
-"""Which stored times can be believed? A time that is yet to come was written under a wrong clock."""
+"""Which stored times can be trusted? A time in the future was written by a machine whose clock was wrong."""
 
 from __future__ import annotations
 
@@ -7,26 +7,28 @@ from datetime import datetime, timedelta
 from config.models import Config
 from tasks.domain.errors import SelectionError
 
-SKEW = timedelta(minutes=2)  # by which the clocks of two machines may differ
+SKEW = timedelta(minutes=2)  # the clocks of two machines may differ by this much
 
 
 def horizon(config: Config, now: datetime, real: datetime) -> datetime:
-    """No stored time after this is believed; `now` is the clock of the run, and `real` that of this machine.
+    """The latest stored time that is trusted; `now` is the run's clock and `real` this machine's.
 
-    They differ where `now` was set. What happened since a past time that is looked at is no lie; but only a sandbox,
-    whose sites live at the time that was set, can have been asked in the future.
+    The two differ where somebody has set `now` with `--as-of`. With `now` in the past, the files and answers recorded
+    since then are still real, so the horizon follows `real`. With `now` in the future, only a sandbox can have recorded
+    times that late, because its sites follow the clock that was set.
     """
     return (max(now, real) if config.sandbox else real) + SKEW
 
 
 def check_fetching_clock(config: Config, as_of: datetime | None, real: datetime) -> None:
-    """Raises SelectionError for a clock that is set ahead, of who fetches.
+    """Raises SelectionError if a command that fetches files has its clock set ahead of the real time.
 
-    What a site says today would count as what it says then: a list that grows would be final for good.
+    A file fetched today would be recorded as fetched at the later time, so that a list which still grows would count as
+    final for ever.
     """
     if as_of is None or as_of <= real or config.sandbox:
         return
     raise SelectionError(
-        f"as-of {as_of:%Y-%m-%d %H:%M} UTC is later than now, {real:%Y-%m-%d %H:%M} UTC: what is fetched today would "
-        "count as fetched then; leave it out, or only look, with a dry run or `adce plan`"
+        f"as-of {as_of:%Y-%m-%d %H:%M} UTC is later than now, {real:%Y-%m-%d %H:%M} UTC: files fetched today would "
+        "count as fetched then; leave as-of out, or use a dry run or `adce plan`, which fetch nothing"
     )

@@ -1,4 +1,4 @@
-"""How are counts and durations told to people? Pure."""
+"""How are counts and durations written for people?"""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from datetime import timedelta
 
 
 def plural(count: int, word: str) -> str:
-    """ "1 file", "1,230 files"."""
+    """A count with its noun: "1 file", "1,230 files"."""
     return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
 def duration(span: timedelta) -> str:
-    """ "30 s", "15 min", "6 h", "7 days": in the largest unit of which it is a whole number."""
+    """A duration in the largest unit that divides it evenly: "30 s", "15 min", "6 h", "7 days"."""
     seconds = span.total_seconds()
     if seconds and seconds % 86400 == 0:
         return plural(int(seconds // 86400), "day")

@@ -167,13 +167,13 @@ def test_a_lake_that_is_gone_whole_is_filled_anew_only_when_somebody_says_so(
     lake, away = adce_home / "lake", adce_home / "not-mounted"
     lake.rename(away)
     sites.clear_requests()
-    with pytest.raises(MismatchError, match=r"is empty, and ledger .* knows 2 files of it: is its disk mounted"):
+    with pytest.raises(MismatchError, match=r"is empty, but ledger .* knows 2 files of it: is the disk mounted"):
         run_reconcile(**scope)
     assert not lake.exists()
     for command in (["plan", *narrow], ["coverage", *narrow], ["why", boards[0], *AS_OF]):
         caplog.clear()
         assert adce(*command).exit_code == 0, command
-        assert caplog.text.count("is empty, and ledger") == 1, command
+        assert caplog.text.count("is empty, but ledger") == 1, command
     away.rename(lake)
     assert run_reconcile(**scope).fills == ()
     shutil.rmtree(lake)

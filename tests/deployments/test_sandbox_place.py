@@ -78,7 +78,7 @@ def test_the_sandbox_is_refused_where_a_lake_or_a_ledger_is_in_use(somebody: Any
     ledger = f"sqlite:///{tmp_path / 'lake.sandbox.db'}"
     other = somebody("reconcile", "--sandbox", "--lake", "file:other", *BOARDS, ADCE_LEDGER=ledger)
     assert other.returncode == 2
-    assert f"is of lake {(tmp_path / 'lake').as_uri()}" in other.stderr.splitlines()[-1]
+    assert f"belongs to lake {(tmp_path / 'lake').as_uri()}" in other.stderr.splitlines()[-1]
     assert not (tmp_path / "other").exists()
 
 

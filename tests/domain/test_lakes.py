@@ -68,42 +68,44 @@ def test_what_belongs_together_goes_on(facts: Facts, wanted: LakeKind, mark: Lak
         pytest.param(
             some_facts(None, None),
             SANDBOX,
-            "leave out --lake and ADCE_LAKE, or name an empty one$",
+            "leave out --lake and ADCE_LAKE, or name an empty lake$",
             id="in one without any mark",
         ),
         pytest.param(some_facts(OF_SANDBOX), REAL, "is a sandbox's.*name another", id="real run in a sandbox's lake"),
         pytest.param(
             some_facts(None, None, lake_is_empty=True, ledger_is_new=False),
             SANDBOX,
-            "; leave out ADCE_LEDGER, or name a new one$",
+            "; leave out ADCE_LEDGER, or name a new ledger$",
             id="used",
         ),
-        pytest.param(some_facts(OF_SANDBOX, None, ledger_is_new=False), None, "is of another lake", id="used, looking"),
+        pytest.param(
+            some_facts(OF_SANDBOX, None, ledger_is_new=False), None, "belongs to another lake", id="used, looking"
+        ),
         pytest.param(some_facts(replace(A, id="b")), REAL, "ADCE_LEDGER=sqlite:///another.db", id="another lake"),
         pytest.param(
             some_facts(replace(A, id="b")),
             None,
-            f"is of lake {HERE}, and this is {HERE}; else use another ledger",
+            f"belongs to lake {HERE}, not to {HERE}; otherwise use another ledger",
             id="another, looked at",
         ),
         pytest.param(
             some_facts(None, replace(KNOWN, url=ELSEWHERE), lake_is_empty=True),
             REAL,
-            "moved, take its _adce/lake.json along; else use another ledger",
+            "after a move, copy its _adce/lake.json as well; otherwise use another ledger",
             id="another without a mark",
         ),
         pytest.param(
-            some_facts(None, MASKED), REAL, "is of lake .*, and this is", id="perhaps another, without a mark"
+            some_facts(None, MASKED), REAL, "belongs to lake .*, not to", id="perhaps another, without a mark"
         ),
         pytest.param(some_facts(None, FORGOTTEN), SANDBOX, "neither empty nor a sandbox's", id="of a real lake before"),
         pytest.param(
             some_facts(None, files_gone=1234),
             REAL,
-            r"is empty, and ledger sqlite:///adce\.db knows 1,234 files of it: .* adce ledger forget-lake$",
+            r"is empty, but ledger sqlite:///adce\.db knows 1,234 files of it: .* adce ledger forget-lake$",
             id="gone",
         ),
         pytest.param(
-            some_facts(None, files_gone=1), REAL, "knows a file of it: is its disk mounted", id="its only one"
+            some_facts(None, files_gone=1), REAL, "knows a file of it: is the disk mounted", id="its only one"
         ),
     ],
 )
@@ -117,9 +119,9 @@ def test_a_part_of_a_run_is_done_with_that_runs_lake_and_ledger_only() -> None:
     facts = some_facts()
     check_part((None, None), ("a", "l"), facts)
     check_part(("a", "l"), ("a", "l"), facts)
-    with pytest.raises(MismatchError, match=f"^the lake here is {HERE}, .*; set ADCE_LAKE for this worker"):
+    with pytest.raises(MismatchError, match=f"^the lake here, {HERE}, is .*; set ADCE_LAKE for this worker"):
         check_part(("b", "l"), ("a", "l"), facts)
-    with pytest.raises(MismatchError, match=r"^the ledger here is sqlite:///adce\.db, .*; set ADCE_LEDGER for this"):
+    with pytest.raises(MismatchError, match=r"^the ledger here, sqlite:///adce\.db, .*; set ADCE_LEDGER for this"):
         check_part(("a", "m"), ("a", "l"), facts)
 
 

@@ -143,7 +143,7 @@ def test_a_worker_with_another_lake_or_ledger_refuses_in_one_line_and_the_files_
     another = (tmp_path / "another").as_uri() if what == "lake" else f"sqlite:///{tmp_path / 'another.db'}"
     with worker({**server, f"ADCE_{what.upper()}": another}, tmp_path):
         report = _reconcile(server, "--source", "espn", status=1)
-    line = f"the {what} here is {another}, which is not that of the run that has planned this; set ADCE_{what.upper()}"
+    line = f"the {what} here, {another}, is not that of the run that made the plan; set ADCE_{what.upper()}"
     states = [run["state"] for run in _scrapers(server)[before:]]
     assert {state["type"] for state in states} == {"FAILED"}
     assert all(state["message"].startswith(line) for state in states)

@@ -291,7 +291,7 @@ def test_a_part_that_was_planned_for_another_lake_or_ledger_is_refused_in_one_li
     for what in right:
         state = asyncio.run(scraper("espn", keys, as_of=NOW, return_state=True, **right | {what: "another"}))
         assert state.is_failed()
-        assert f"the {what} here is " in (state.message or "")
+        assert f"the {what} here, " in (state.message or "")
         assert f"set ADCE_{what.upper()} for this worker" in (state.message or "")
     assert sites.requests() == []
     assert asyncio.run(scraper("espn", keys, as_of=NOW, **right)).filled == keys

@@ -1,1 +1,1 @@
-"""In which state is each cell, and why? What was found in files, and what follows from it. Pure."""
+"""In which state is each cell, and why? What the files contain, and what follows from it. Pure."""

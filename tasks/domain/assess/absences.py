@@ -1,4 +1,4 @@
-"""Does the source have this file, and whole? What it has said so far, and what follows from it."""
+"""Does the source have this file, judging by its answers so far?"""
 
 from __future__ import annotations
 
@@ -15,28 +15,32 @@ from tasks.domain.wording import plural
 
 @dataclass(frozen=True, slots=True)
 class Absence:
-    """What says that the source does not have a file, or not whole: its own answers, or an operator."""
+    """The evidence that the source does not have a file, or only an incomplete one.
+
+    It consists of looks (requests that found no complete file) or of an operator's statement.
+    """
 
     key: str
-    evidence: str
-    first: datetime
-    last: datetime
+    evidence: str  # the answer at the last look
+    first: datetime  # time of the first look
+    last: datetime  # time of the last look
     looks: int = 1
-    until: datetime | None = None  # unavailable until then
-    note: str | None = None  # the operator's
+    until: datetime | None = None  # the file is unavailable until then; None: the looks are too few yet
+    note: str | None = None  # the operator's statement, if there is one
     dataset: str = ""
-    unfinished: bool = False  # at the last look the source had the right document, and that was not whole
+    unfinished: bool = False  # at the last look the source had the right document, but incomplete
 
     def counts(self, due_at: datetime, horizon: datetime, expires: timedelta) -> bool:
-        """Is it about a file that was due when it was looked for first, and can all its times be believed?
+        """Is this evidence valid: was the file due at the first look, and can all times be trusted?
 
-        A game that was called final by mistake may be played later. Looks after the `horizon` were made under a wrong
-        clock, and so was one after which the file is not looked for again for longer than `expires`.
+        The first look can be earlier than `due_at` if a schedule wrongly called the game final, and the game was played
+        later. Looks after the `horizon`, and an `until` more than `expires` after it, come from a wrong clock. An
+        operator's statement is always valid.
         """
         if self.note is not None:
             return True
-        is_believed = max(self.first, self.last) <= horizon and (self.until is None or self.until <= horizon + expires)
-        return is_believed and due_at <= self.first
+        is_trusted = max(self.first, self.last) <= horizon and (self.until is None or self.until <= horizon + expires)
+        return is_trusted and due_at <= self.first
 
 
 def looked(
@@ -51,16 +55,18 @@ def looked(
     unfinished: bool = False,
     awaited: bool = False,
 ) -> Absence:
-    """The absence after one more look that found no file, or none that is whole.
+    """The absence after one more look that found no file, or an `unfinished` one.
 
-    What an operator has said stays as it is until its time is over. Looks for a page that is `awaited` do not add up.
+    An operator's statement does not change until it expires. If the file is `awaited`, because the source may not have
+    published it yet, its looks are not added up. After `rules.looks` looks over at least `rules.over`, the file is
+    unavailable for `rules.expires`.
     """
     if before is not None and not before.counts(due_at, now + SKEW, rules.expires):
         before = None
     if before is not None and before.until is not None:
         if now < before.until and before.note is not None:
             return before
-        before = before if now < before.until else None  # its time is over: the looks are counted anew
+        before = before if now < before.until else None  # it has expired: the looks are counted from one again
     if before is None or awaited:
         after = Absence(key, evidence, now, now, dataset=dataset, unfinished=unfinished)
     else:
@@ -72,7 +78,7 @@ def looked(
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One look that found no file, or none that is whole: what `looked` is told of it."""
+    """One look that found no file, or an `unfinished` one: the arguments of `looked`."""
 
     key: str
     dataset: str
@@ -84,6 +90,7 @@ class Look:
     awaited: bool = False
 
     def after(self, before: Absence | None) -> Absence:
+        """The absence after this look; `before` is the one before it."""
         return looked(
             before,
             self.key,
@@ -98,32 +105,38 @@ class Look:
 
 
 def doubted(absences: Iterable[Absence]) -> set[str]:
-    """The keys of files that the source did not have, or not whole, at the last look."""
+    """The keys of the files that the source did not have, or had only incomplete, at the last look."""
     return {absence.key for absence in absences if absence.note is None}
 
 
 def status_of(absence: Absence, rules: Unavailability, now: datetime) -> Status | None:
-    """What a gap is instead: unavailable, deferred until the next look, or None: it may be looked for now."""
+    """The status that an absence gives to a gap: unavailable, or deferred until the next look.
+
+    None if the file is to be looked for now.
+    """
     if absence.until is not None:
         if now >= absence.until:
             return None
         if absence.note is not None:
-            told = f"set by an operator: {absence.note}"
-            return Status(State.UNAVAILABLE, told, until=absence.until, limit=Limit.OPERATOR)
+            reason = f"set by an operator: {absence.note}"
+            return Status(State.UNAVAILABLE, reason, until=absence.until, limit=Limit.OPERATOR)
         since = f"{plural(absence.looks, 'look')} since {absence.first:%Y-%m-%d %H:%M} UTC"
-        what = "never whole at the source" if absence.unfinished else "the source has none"
-        return Status(State.UNAVAILABLE, f"{what}: {absence.evidence} ({since})", until=absence.until)
+        finding = "never whole at the source" if absence.unfinished else "the source has none"
+        return Status(State.UNAVAILABLE, f"{finding}: {absence.evidence} ({since})", until=absence.until)
     if absence.looks < rules.looks:
         return None
     again = _next_look(absence, rules)
     if now >= again:
         return None
-    waits = f"back-off after {plural(absence.looks, 'look')}: {absence.evidence}"
-    return Status(State.DEFERRED, waits, until=again, limit=Limit.LOOKS)
+    reason = f"back-off after {plural(absence.looks, 'look')}: {absence.evidence}"
+    return Status(State.DEFERRED, reason, until=again, limit=Limit.LOOKS)
 
 
 def _next_look(absence: Absence, rules: Unavailability) -> datetime:
-    """Ever later: as long after the last look as that was after the first, and once the time is over that decides."""
+    """When to look again: as long after the last look as the last one is after the first, so that intervals double.
+
+    It is no later than `first + rules.over`, when a look can make the file unavailable, unless that time has passed.
+    """
     doubled = absence.last + (absence.last - absence.first)
-    decides = absence.first + rules.over
-    return min(doubled, decides) if absence.last < decides else doubled
+    decisive = absence.first + rules.over
+    return min(doubled, decisive) if absence.last < decisive else doubled

@@ -1,8 +1,8 @@
-"""Do the sources list the same games? Compared by the number of final games of each day of the running season.
+"""Do the sources list the same games?
 
-The schedule that lists fewer final games of a day than another source's lacks some, and is looked at again. No number
-of games is taken for granted, and the source that lists most may be wrong: after some looks that change nothing the
-difference is told, and left as it is.
+The number of final games is compared for each day of the running season. A schedule that lists fewer of them than
+another source's is fetched again. The source with the most games may be the wrong one, so that after some looks that
+change nothing the difference is only reported.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from tasks.domain.expected import seasons
 from tasks.domain.expected.cells import Cell
 from tasks.domain.expected.games import Game, GameStatus
 
-_LOOKS, _OVER = 3, timedelta(hours=24)  # a difference that so many looks over so long do not mend is left as it is
-_AFTER_THE_SEASON = timedelta(days=14)
-# Not all sources list preseason and all-star games.
+_LOOKS, _OVER = 3, timedelta(hours=24)  # a difference that remains after 3 looks over 24 hours is only reported
+_AFTER_THE_SEASON = timedelta(days=14)  # schedules are compared until this long after the season's end
+# Only types of games that all sources list: preseason and all-star games are not compared.
 _COMPARED = frozenset({"regular", "playoffs", "play-in", "cup-final"})
 
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """A schedule, by its key, that lists fewer final games of a day than another source's."""
+    """A schedule, named by its key, that lists fewer final games of a day than another source's."""
 
     key: str
     day: date
-    what: str
-    first: datetime  # when it was seen first
-    taken: datetime  # when the schedule was taken that was compared last
-    looks: int = 0  # at the schedule since it was seen first
-    richer: str = ""  # the schedule dataset that tells of most
+    what: str  # the difference in words
+    first: datetime  # when the difference was first seen
+    taken: datetime  # when the version that was compared last was taken from its source
+    looks: int = 0  # how often the schedule was fetched since the difference was first seen
+    richer: str = ""  # the schedule dataset that lists the most games
 
     def next_look(self) -> datetime | None:
-        """When to look again: at once, then spread over `_OVER`; None when all looks have been in vain."""
+        """When to fetch the schedule again: at once, then at even intervals over _OVER; None after the last look."""
         if self.looks >= _LOOKS and self.taken >= self.first + _OVER:
             return None
         return self.first + _OVER * min(self.looks, _LOOKS - 1) / (_LOOKS - 1)
@@ -47,7 +47,7 @@ class Disagreement:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The differences that there are now, and those of before that are gone."""
+    """The differences that exist now (`found`), and the former ones that are gone (`mended`)."""
 
     found: list[Disagreement]
     mended: list[Disagreement]
@@ -62,12 +62,12 @@ def compare(
     known: Iterable[Disagreement],
     now: datetime,
 ) -> Comparison:
-    """The differences there are between the schedules of the running season, or of one that ended lately.
+    """Compares the schedules of the running season, or of the last one for some days after its end.
 
-    `examined` and `taken` are what was found in the schedules that the lake has, and when each was taken; `games` are
-    those that each dataset lists, and `known` the differences that were seen before. A day counts for a dataset whose
-    schedule was taken when the day's games should have been final in it. Where the dataset that tells of most is
-    not there to compare with now, what is known of a schedule holds until that is taken again.
+    `examined` has what was found in each schedule of the lake, and `taken` when it was taken from its source, both by
+    key. `games` has the games that each schedule dataset lists, and `known` the differences that were seen before. A
+    day is compared only between schedules that were taken after its games should have been final. If the dataset that
+    listed the most games cannot be compared now, a known difference is kept until its schedule is taken again.
     """
     season, known = seasons.current_season(now), list(known)
     if now >= seasons.over_at(season) + _AFTER_THE_SEASON:
@@ -77,7 +77,7 @@ def compare(
     keys: dict[date, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for cell in (c for c in schedules if c.season == season and c.key in taken):
         if examined[cell.key].verdict.wholeness is not Wholeness.BAD:
-            for day in _days_told(cell, days, taken[cell.key] - games_final_after(config, cell.dataset)):
+            for day in _days_covered(cell, days, taken[cell.key] - games_final_after(config, cell.dataset)):
                 keys[day][cell.dataset].append(cell.key)
     before = {(one.key, one.day): one for one in known}
     found = []
@@ -94,23 +94,24 @@ def compare(
     first_day, _ = seasons.window(season)
     compared = {(key, day): datasets.keys() for day, datasets in keys.items() for of in datasets.values() for key in of}
     unmended = {(one.key, one.day) for one in found}
-    rest = {place: one for place, one in before.items() if place not in unmended}
-    mended = [one for place, one in rest.items() if one.richer in compared.get(place, ()) or one.day < first_day]
+    rest = {key_and_day: one for key_and_day, one in before.items() if key_and_day not in unmended}
+    mended = [one for at, one in rest.items() if one.richer in compared.get(at, ()) or one.day < first_day]
     others = [one for one in rest.values() if one not in mended]
     return Comparison(found + untouched(others, taken), mended)
 
 
 def untouched(known: Iterable[Disagreement], taken: Mapping[str, datetime]) -> list[Disagreement]:
-    """Those whose schedule has not been taken again since they were seen last."""
+    """The differences whose schedule has not been taken again since it was compared last."""
     return [one for one in known if one.key in taken and taken[one.key] <= one.taken]
 
 
 def believed(known: Iterable[Disagreement], horizon: datetime) -> list[Disagreement]:
-    """Those whose times do not lie after the horizon: under a wrong clock, no look was one too many."""
+    """The differences whose times are not after the horizon. Others come from a wrong clock, and are dropped."""
     return [one for one in known if max(one.first, one.taken) <= horizon]
 
 
 def by_key(disagreements: Iterable[Disagreement]) -> dict[str, list[Disagreement]]:
+    """The differences grouped by the key of their schedule."""
     found: dict[str, list[Disagreement]] = defaultdict(list)
     for disagreement in disagreements:
         found[disagreement.key].append(disagreement)
@@ -118,14 +119,14 @@ def by_key(disagreements: Iterable[Disagreement]) -> dict[str, list[Disagreement
 
 
 def _seen(before: Disagreement | None, one: Disagreement) -> Disagreement:
-    """A difference that is there now, with what is known of it if it was there before."""
+    """A difference that exists now, with its history if it is the same as before."""
     if before is None or before.what != one.what:
         return one
     return replace(before, taken=one.taken, looks=before.looks + 1) if one.taken > before.taken else before
 
 
-def _days_told(cell: Cell, days: set[date], until: datetime) -> Iterable[date]:
-    """Which of these days are in a schedule and had ended by then."""
+def _days_covered(cell: Cell, days: set[date], until: datetime) -> Iterable[date]:
+    """The days that a schedule covers and that had ended at `until`."""
     last = min(cell.last_day, seasons.eastern_day(until) - timedelta(days=1))
     if cell.first_day == cell.last_day:
         return days & {cell.first_day} if last == cell.first_day else ()
@@ -133,7 +134,7 @@ def _days_told(cell: Cell, days: set[date], until: datetime) -> Iterable[date]:
 
 
 def _final_games(games: Mapping[str, Iterable[Game]], season: str) -> tuple[dict[tuple[str, date], int], set[date]]:
-    """How many games of a day are final by each dataset, and the days that some source has all-star games on."""
+    """The number of final games by dataset and day, and the days on which some dataset lists an all-star game."""
     counts: dict[tuple[str, date], int] = defaultdict(int)
     with_all_stars = set()
     for dataset, listed in games.items():

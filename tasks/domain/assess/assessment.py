@@ -1,4 +1,4 @@
-"""Where does the whole lake stand?"""
+"""In which state is each file of the whole lake?"""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _EVERY_DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Another run is at a request: which run, and until when that is known."""
+    """The claim of another run on a request: which run has it (`holder` in words), and until when it is valid."""
 
     run: str
     holder: str
@@ -42,19 +42,19 @@ class Assessment:
     cells: Mapping[str, Cell]
     statuses: Mapping[str, Status]
     taken_at: datetime
-    unseen: Sequence[Cell] = ()  # whose stored body is to be read: never read, by a former check only, or unreadable
-    never_read: int = 0  # of the unseen
-    by_former_checks: int = 0  # of the unseen: they count by what a former check has found
-    unknown: tuple[Unknown, ...] = ()  # of the selected datasets of games, what their schedules do not tell
-    unknown_keys: tuple[str, ...] = ()  # asked for, and no schedule that is known lists them
-    # Schedule datasets that were not asked for, each with the datasets that need it.
+    unseen: Sequence[Cell] = ()  # cells whose stored body the present body check has not read
+    never_read: int = 0  # how many of the unseen no body check has read
+    by_former_checks: int = 0  # how many of the unseen are judged by what a former body check found
+    unknown: tuple[Unknown, ...] = ()  # the schedules that are not known, for each selected dataset of games
+    unknown_keys: tuple[str, ...] = ()  # selected keys of games that no known schedule lists
+    # Schedule datasets that are included without being selected, each with the names of the datasets that need it.
     needed_by: Mapping[str, str] = field(default_factory=dict)
 
     def gaps(self, first_seen: Mapping[str, datetime], named: Collection[str] = ()) -> list[Gap]:
-        """The gaps that are to be fetched, each with when it was first seen: now, if never before.
+        """The gaps to fetch, each with the time at which it was first seen: that of this assessment if it is new.
 
-        A file that the lake has and cannot give is fetched only if its key is `named`, and one that something else
-        stands in place of is not fetched at all.
+        A stored file that the lake cannot deliver is fetched only if its key is in `named`. A file is never fetched
+        while something other than a file stands at its key.
         """
         return [
             Gap(cell := self.cells[key], status.kind, self._why(cell, status), first_seen.get(key, self.taken_at))
@@ -66,7 +66,7 @@ class Assessment:
 
     @cached_property
     def lost(self) -> dict[str, Status]:
-        """Files that vanished or shrank without ADCE's doing, but for those that an operator has marked unavailable."""
+        """Files that vanished or shrank without ADCE's doing, except those that an operator has marked unavailable."""
         return {key: s for key, s in self.statuses.items() if s.lost and s.limit is not Limit.OPERATOR}
 
     def _why(self, cell: Cell, status: Status) -> str:
@@ -79,7 +79,7 @@ def expected_cells(
 ) -> dict[str, Cell]:
     """All selected cells by key: those of the calendar, and those of the games that each schedule dataset lists.
 
-    The schedules that selected games need belong to them. Of a selection by key there are these cells only.
+    The schedules that selected games need are included, unless the selection names keys.
     """
     cells = {cell.key: cell for cell in calendar_cells(config, now, selection)}
     for schedule, games in games_by_schedule.items():
@@ -91,7 +91,7 @@ def expected_cells(
 
 
 def listed_games(config: Config, schedules: Iterable[Cell], verdicts: Mapping[str, Verdict]) -> dict[str, list[Game]]:
-    """The games of each schedule dataset, each once, by the one entry that counts of those in all its files."""
+    """The games of each schedule dataset, from all its files. Each game is given once, by the entry that counts."""
     entries: dict[str, list[Game]] = defaultdict(list)
     for cell in schedules:
         if config.datasets[cell.dataset].lists_games and cell.key in verdicts:
@@ -113,13 +113,14 @@ def assess(
     obstacles: Mapping[str, str] | None = None,
     horizon: datetime | None = None,
 ) -> Assessment:
-    """The one state of each cell; see states.state_of.
+    """The one state of each cell; states.state_of decides it for a single cell.
 
-    `known` is what was found in each body that was read, and `checks` names each scraper's check; `unreadable` are
-    those that the lake could not give. Of the gaps, some are not to be fetched now: what the source
-    has none of (`absences`, by key), and what another run is at (`marks`, by Cell.work). `disagreements` are the
-    schedules that list fewer games than another source's, and `obstacles` what stands at a key in place of a file.
-    No time after the `horizon` is believed: see times.horizon.
+    `objects`, `known`, `unreadable` and `obstacles` are by key: what the lake lists, what was found in the last version
+    of each body that was read, which versions the lake could not deliver, and what stands at a key in place of a file.
+    `checks` names the present body check of each scraper. Gaps are not to be fetched now if the source does not have
+    them (`absences`, by key) or if another run has claimed them (`claims`, by Cell.work). `disagreements` are the
+    schedules that list fewer final games than another source's. Times after the `horizon` are not trusted; see
+    times.horizon.
     """
     horizon = horizon or now + SKEW
     absences, claims, unreadable, obstacles = absences or {}, claims or {}, unreadable or {}, obstacles or {}
@@ -158,7 +159,7 @@ def assess(
             ended = None
             if have is not None and current is not None and key not in differences:
                 ended = _taken_after_its_end(cell, dataset, have, current, now, horizon)
-            status = _instead(cell, status, is_good, ended, config, absences, claims, now, horizon)
+            status = _status_of_gap(cell, status, is_good, ended, config, absences, claims, now, horizon)
         if is_unread and status.state is State.GAP and status.kind is Kind.INVALID:
             reason = f"to be read anew; a former check found: {status.reason}"
             status = replace(status, state=State.DEFERRED, reason=reason, until=read_from, limit=Limit.EXAMINE_AT_MOST)
@@ -167,7 +168,11 @@ def assess(
 
 
 def _unread(status: Status, refused: Unreadable | None, read_from: datetime | None) -> Status:
-    """The status of a file that the present check has not read, and that a run from `read_from` on reads."""
+    """The status of a stored file that the present body check has not read.
+
+    `refused` says that the lake could not deliver it. `read_from` is when a run may read it, if a run reads a limited
+    number of files.
+    """
     if status.state is State.NOT_DUE:
         return status
     if refused is not None:
@@ -176,17 +181,20 @@ def _unread(status: Status, refused: Unreadable | None, read_from: datetime | No
     return replace(status, until=read_from) if status.limit is Limit.EXAMINE_AT_MOST else status
 
 
-def _obstructed(status: Status, what: str) -> Status:
-    """The status of a file in whose place something else stands."""
+def _obstructed(status: Status, obstacle: str) -> Status:
+    """The status of a file at whose key there is something other than a file."""
     if status.state is not State.GAP:
         return status
-    reason = f"{what} stands at this key; remove it"
+    reason = f"{obstacle} stands at this key; remove it"
     reason = f"{reason}; {status.reason}" if status.lost else reason
     return Status(State.GAP, reason, Kind.UNREADABLE, lost=status.lost, limit=Limit.OBSTACLE)
 
 
 def _differing(status: Status, differences: Sequence[Disagreement], now: datetime) -> Status:
-    """The status of a schedule that lists fewer games than another source's, if nothing else is wrong with it."""
+    """The status of a schedule that lists fewer final games than another source's.
+
+    It stays as it is if the schedule is a gap for another reason.
+    """
     if status.state is not State.PRESENT:
         return status
     looks = [(look, one.what) for one in differences if (look := one.next_look())]
@@ -202,15 +210,15 @@ def _differing(status: Status, differences: Sequence[Disagreement], now: datetim
 def _awaited(
     cell: Cell, dataset: Dataset, gap: Status, absence: Absence, rules: Unavailability, now: datetime
 ) -> Status | None:
-    """What a gap is whose source did not have the list, and will; None when it is to be looked for now.
+    """The status of a missing list that its source may still publish; None if the list is to be requested now.
 
-    It is not due while it may not be published yet. One that was there is lacking, and so is one that should have been
-    there when the source was asked; it may say what it likes.
+    The list is not due if it may not have been published when the source was last asked. It is deferred if it should
+    have been published by then, or if the lake had it before: then its absence at the source is an error there.
     """
     again = awaited_again(dataset, cell.season, absence.last)
-    if dataset.per == "date":  # a day that is over should have its page: by every run at first, and later every day
-        said = absence_status(absence, rules, now)
-        again = min(said.until, absence.last + _EVERY_DAY) if said and said.until else None
+    if dataset.per == "date":  # the list of a past day should exist: each run asks for it at first, later once a day
+        by_absence = absence_status(absence, rules, now)
+        again = min(by_absence.until, absence.last + _EVERY_DAY) if by_absence and by_absence.until else None
     if again is None or now >= again:
         return None
     if gap.kind is Kind.MISSING and absence.last < published_by(dataset, cell.season, cell.last_day):
@@ -223,10 +231,10 @@ def _awaited(
 def _taken_after_its_end(
     cell: Cell, dataset: Dataset, have: LakeObject, current: Examination, now: datetime, horizon: datetime
 ) -> datetime | None:
-    """When a list was taken, if that was after its day, month or season had ended.
+    """When a list was taken from its source, if that was after its day, month or season had ended; else None.
 
-    Of one with open ends that somebody else has stored that is not known: they may have taken it long before. One with
-    open ends does not count while its season runs.
+    A list with open entries counts only after its season, and only if ADCE has fetched it: somebody else may have taken
+    it from the source long before storing it.
     """
     is_open = current.verdict.wholeness is not Wholeness.WHOLE
     if is_open and (current.fetched is None or awaited_again(dataset, cell.season, now) is not None):
@@ -235,7 +243,7 @@ def _taken_after_its_end(
     return taken if taken and dataset.per != "game" and taken >= over_at(dataset, cell.last_day) else None
 
 
-def _instead(
+def _status_of_gap(
     cell: Cell,
     gap: Status,
     is_good: bool,
@@ -246,35 +254,36 @@ def _instead(
     now: datetime,
     horizon: datetime,
 ) -> Status:
-    """What a gap is, if it is not one for this run.
+    """The status of a gap: the gap itself if a run may fetch it now, else why no run should.
 
-    `is_good`: the lake has the right document, whole or not. `ended`: the gap is a list that was taken then, after its
-    end. If its source does not have it any more, no later version of it will come.
+    `is_good` says that the lake has the right document, complete or not. `ended` is when the stored list was taken, if
+    that was after its end; if its source no longer has it, no later version will come.
     """
     dataset, absence = config.datasets[cell.dataset], absences.get(cell.key)
-    believed_until = min(now + SKEW, horizon)
-    if absence and not absence.counts(cell.due_at, believed_until, config.reconcile.unavailable.expires):
+    trusted_until = min(now + SKEW, horizon)
+    if absence and not absence.counts(cell.due_at, trusted_until, config.reconcile.unavailable.expires):
         absence = None
     if absence and absence.note is None and gap.kind is Kind.UNREADABLE:
         absence = None
     may_come = awaited_again(dataset, cell.season, now) is not None
-    said = absence_status(absence, config.reconcile.unavailable, now) if absence else None
-    is_unavailable = said is not None and said.state is State.UNAVAILABLE
+    by_absence = absence_status(absence, config.reconcile.unavailable, now) if absence else None
+    is_unavailable = by_absence is not None and by_absence.state is State.UNAVAILABLE
     is_last_version = ended is not None and gap.kind is Kind.STALE and is_unavailable
     if absence and absence.note is not None and gap.kind is Kind.STALE and may_come:
-        absence = None  # there is one by now, and it grows
+        absence = None  # the list exists by now and grows, whatever the operator said before
     if absence and absence.note is None and may_come and not is_last_version:
         if awaited := _awaited(cell, dataset, gap, absence, config.reconcile.unavailable, now):
             return awaited
-    elif absence and said:
+    elif absence and by_absence:
+        until = by_absence.until
         if gap.kind is Kind.STALE and cell.game is not None:
-            return Status(State.PRESENT, f"complete; looked at again for corrections: {said.reason}", until=said.until)
+            return Status(State.PRESENT, f"complete; looked at again for corrections: {by_absence.reason}", until=until)
         if gap.kind is Kind.STALE and ended and absence.note is None:
-            return Status(State.PRESENT, f"taken on {ended:%Y-%m-%d}, after its end; {said.reason}", until=said.until)
-        said = replace(said, kind=gap.kind, lost=gap.lost)
+            return Status(State.PRESENT, f"taken on {ended:%Y-%m-%d}, after its end; {by_absence.reason}", until=until)
+        status = replace(by_absence, kind=gap.kind, lost=gap.lost)
         if is_unavailable and is_good:
-            return replace(said, reason=f"{said.reason}; a partial version is kept", partial=True)
-        return said
+            return replace(status, reason=f"{status.reason}; a partial version is kept", partial=True)
+        return status
     if claim := claims.get(cell.work):
         return replace(gap, state=State.IN_FLIGHT, reason=f"being fetched by {claim.holder}", until=claim.until)
     return gap

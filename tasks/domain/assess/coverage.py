@@ -1,4 +1,4 @@
-"""How much of what the lake should hold does it hold?"""
+"""How many of the files that the lake should hold does it hold?"""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tasks.domain.wording import plural
 
 
 class By(StrEnum):
-    """How finely a season is looked at."""
+    """The period that one row of a coverage table stands for."""
 
     SEASON = "season"
     MONTH = "month"
@@ -28,7 +28,7 @@ class By(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How many files are in each state, and what else may be expected."""
+    """The number of files in each state, and the schedules that may add more."""
 
     present: int = 0
     not_due: int = 0
@@ -36,33 +36,35 @@ class Tally:
     in_flight: int = 0
     deferred: int = 0
     unavailable: int = 0
-    by_operator: int = 0  # of the unavailable
-    unknown: frozenset[str] = frozenset()  # keys of the schedules that would tell what else is expected
+    by_operator: int = 0  # those of the unavailable files that an operator has marked
+    unknown: frozenset[str] = frozenset()  # keys of the schedules that are not known and may list more files
 
     @property
     def expected(self) -> int:
+        """All files, in any state."""
         return self.wanted + self.unavailable + self.not_due
 
     @property
     def due(self) -> int:
+        """The files that are due, whether the source has them or not."""
         return self.wanted + self.unavailable
 
     @property
     def wanted(self) -> int:
-        """Those that are due and that the source may have: what `percent` is a share of."""
+        """The files that are due and that the source may have; `percent` is a share of these."""
         return self.present + self.lacking
 
     @property
     def lacking(self) -> int:
-        """Those that are wanted and not there, or not as they should be."""
+        """The wanted files that are missing or not as they should be."""
         return self.gap + self.in_flight + self.deferred
 
     @property
     def percent(self) -> float | None:
-        """The files present of those wanted, rounded down to a tenth; None where none is wanted.
+        """The present files as a percentage of the wanted ones; None if none is wanted.
 
-        So 100 means that every single file is there. What is not due yet and what the source says it has not got
-        make no difference. Where something is unknown it is of what is known, and at most 99.9.
+        It is rounded down to a tenth, so that 100 means that every file is present. Files that are not due or
+        unavailable do not count. If a schedule is unknown, it is a percentage of the known files, and at most 99.9.
         """
         if not self.wanted:
             return None
@@ -71,26 +73,27 @@ class Tally:
 
     @property
     def is_empty(self) -> bool:
-        """Nothing is expected, and nothing else may be."""
+        """Is no file expected, and none possible?"""
         return not (self.expected or self.unknown)
 
     def line(self) -> str:
+        """The tally in one line: "70.0 % of 10 files; 3 are lacking, 2 unavailable, 3 not due"."""
         known = " known" if self.unknown else ""
         percent = f"{self.percent} % of {self.wanted}{known} files"
         if self.percent is None:
             percent = "nothing is known to be due" if self.unknown else "nothing is due"
-        told = f"{percent}; {self.lacking} are lacking, {self.told_unavailable}, {self.not_due} not due"
-        return f"{told}; unknown: what {plural(len(self.unknown), 'schedule')} would list" if self.unknown else told
+        line = f"{percent}; {self.lacking} are lacking, {self.told_unavailable}, {self.not_due} not due"
+        return f"{line}; unknown: what {plural(len(self.unknown), 'schedule')} would list" if self.unknown else line
 
     @property
     def told_unavailable(self) -> str:
-        """ "16 unavailable", or "16 unavailable (3 set by an operator)"."""
+        """The unavailable files in words: "16 unavailable" or "16 unavailable (3 set by an operator)"."""
         return f"{self.unavailable:,} unavailable" + (
             f" ({self.by_operator:,} set by an operator)" if self.by_operator else ""
         )
 
     def document(self) -> dict[str, int | float | None]:
-        """For JSON; `unknown` is how many schedules would tell what else is expected."""
+        """For JSON. `unknown` is the number of schedules that are not known."""
         counts = {state.value: getattr(self, state.value) for state in State}
         more = {"by_operator": self.by_operator, "unknown": len(self.unknown)}
         return {"expected": self.expected, **counts, **more, "percent": self.percent}
@@ -100,6 +103,7 @@ _COUNTS = (*(state.value for state in State), "by_operator")
 
 
 def add_up(tallies: Iterable[Tally]) -> Tally:
+    """The sum of tallies."""
     tallies = list(tallies)
     if len(tallies) == 1:
         return tallies[0]
@@ -109,10 +113,10 @@ def add_up(tallies: Iterable[Tally]) -> Tally:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """The tally of a dataset in a season, or in a span of it.
+    """The tally of a dataset in a season, or in a part of it.
 
-    `span` is a month as "2024-01" or a date as "2024-01-05". It is empty for the files that are about more than that:
-    a season's totals belong to no month, and a month's page to no date. So the rows of every `By` add up to the total.
+    `span` is a month as "2024-01", a date as "2024-01-05", or "". It is empty for files of a longer period: a season's
+    totals belong to no month, and a month's page to no date. So the rows of every `By` add up to the same total.
     """
 
     source: str
@@ -124,32 +128,34 @@ class Row:
 
 @dataclass(frozen=True)
 class Coverage:
-    """One tally for each dataset, season and span that a file is about: a date, a month, or "" for the season."""
+    """The tallies of the lake, in rows as fine as the files allow: by date, by month, or by season."""
 
     finest: tuple[Row, ...]
 
     @property
     def total(self) -> Tally:
+        """The tally of all files."""
         return add_up(row.tally for row in self.finest)
 
     def rows(self, by: By) -> list[Row]:
-        """In the order of the configuration, then by season and span."""
-        together: dict[tuple[str, str, str, str], list[Tally]] = defaultdict(list)
+        """The rows by season, month or date, in the order of the configuration, then by season and span."""
+        grouped: dict[tuple[str, str, str, str], list[Tally]] = defaultdict(list)
         for row in self.finest:
-            together[row.source, row.dataset, row.season, _coarsened(row.span, by)].append(row.tally)
-        return [Row(*of, add_up(tallies)) for of, tallies in together.items()]
+            grouped[row.source, row.dataset, row.season, _coarsened(row.span, by)].append(row.tally)
+        return [Row(*group, add_up(tallies)) for group, tallies in grouped.items()]
 
     def document(self, by: By) -> dict[str, Any]:
-        """For JSON; the month or date of files that are about more than one is null."""
+        """For JSON. The month or date is null for files of a longer period."""
         rows = []
         for row in self.rows(by):
-            place = {"source": row.source, "dataset": row.dataset, "season": row.season}
+            group = {"source": row.source, "dataset": row.dataset, "season": row.season}
             span = {} if by is By.SEASON else {by.value: row.span or None}
-            rows.append({**place, **span, **row.tally.document()})
+            rows.append({**group, **span, **row.tally.document()})
         return {"by": by.value, "total": self.total.document(), "rows": rows}
 
 
 def _coarsened(span: str, by: By) -> str:
+    """The month, date or "" that the files of a span are counted under in rows by `by`."""
     if by is By.MONTH:
         return span[:7]
     return span if by is By.DATE and len(span) == 10 else ""
@@ -162,15 +168,17 @@ _state = attrgetter("state", "limit")
 def measure(
     cells: Mapping[str, Cell], statuses: Mapping[str, Status], config: Config, unknown: Iterable[Unknown] = ()
 ) -> Coverage:
-    """Counts every status once, under the dataset, season and days of its cell; and what is unknown under those of
-    the schedule."""
+    """The coverage of the lake. Each status counts once, under the dataset, season and days of its cell.
+
+    Each unknown schedule counts under its own season and days, for each dataset that needs it.
+    """
     counts = Counter(zip(map(_place, map(cells.__getitem__, statuses)), map(_state, statuses.values()), strict=True))
     tallies: dict[tuple[str, str, str], dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for ((dataset, season, first_day, last_day), (state, limit)), count in counts.items():
-        of = tallies[dataset, season, _span(first_day, last_day)]
-        of[state.value] += count
+        tally = tallies[dataset, season, _span(first_day, last_day)]
+        tally[state.value] += count
         if state is State.UNAVAILABLE and limit is Limit.OPERATOR:
-            of["by_operator"] += count
+            tally["by_operator"] += count
     schedules: dict[tuple[str, str, str], set[str]] = defaultdict(set)
     for part in unknown:
         days = _span(part.schedule.first_day, part.schedule.last_day)
@@ -193,6 +201,7 @@ def measure(
 
 
 def _span(first_day: date, last_day: date) -> str:
+    """The span of a file, as in Row: its date if it is of one day, its month if of one month, else ""."""
     if first_day == last_day:
         return first_day.isoformat()
     return first_day.isoformat()[:7] if last_day.replace(day=1) == first_day.replace(day=1) else ""
@@ -200,21 +209,24 @@ def _span(first_day: date, last_day: date) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Hole:
-    """A file that is due and not there, or not as it should be."""
+    """A due file that is not present: a gap, deferred, in flight or unavailable."""
 
     dataset: str
     season: str
-    span: str  # as in Row, at its finest
+    span: str  # as in Row, as fine as possible
     key: str
     status: Status
 
 
-# Those that somebody may have to do something about come first.
+# The order in which the states are listed: first those that somebody may have to act on.
 _HOLES = {state: at for at, state in enumerate((State.GAP, State.DEFERRED, State.IN_FLIGHT, State.UNAVAILABLE))}
 
 
 def find_holes(cells: Mapping[str, Cell], statuses: Mapping[str, Status]) -> list[Hole]:
-    """Gaps first, then what is deferred, in flight and unavailable; of each state the newest days first."""
+    """The due files that are not present: gaps first, then the deferred, in flight and unavailable ones.
+
+    Within a state, those with the newest days come first.
+    """
     holes = []
     for key, status in statuses.items():
         if status.state in _HOLES:

@@ -1,9 +1,9 @@
-"""When is a list that grows final, and when is it looked at again until then?
+"""When is a growing list final, and when is it fetched again until then?
 
-A list is the file of a day, a month or a season. That everything in it is final proves nothing, since more can be
-listed later; the calendar decides. A list is final when its time is over, it was taken after that, and nothing in it
-is open. It is looked at once more some days after its end; one that lists games is until then looked at as often as
-before, since games are listed late too.
+A list is the file of a day, a month or a season. The calendar decides whether it is final: that all its games are final
+proves nothing, because more can be added. A list is final when its period is over, it was taken from the source after
+that, and none of its entries is open. It is fetched once more some days after its end. A list of games is fetched as
+often as before until then, since games are sometimes added late.
 """
 
 from __future__ import annotations
@@ -16,21 +16,22 @@ from tasks.domain.assess.verdicts import Verdict, Wholeness
 from tasks.domain.expected import seasons
 from tasks.domain.expected.games import Game
 
-# How long after its start a game is over, and its source says so, where no dataset says otherwise.
+# Time from the start of a game until its source calls it final, unless a dataset's `due_after` says otherwise.
 GAME_LENGTH = timedelta(hours=4)
-# So long after the end of a month or a season its list may still grow; and that of a day.
+# The list of a month or a season may grow for this long after its end.
 LAST_LOOK = timedelta(days=7)
+# The list of a day may grow for this long after its end.
 LAST_LOOK_AT_A_DAY = timedelta(days=2)
-# A list that should be whole by then and is not is looked at again ever less often from then on. While its season runs:
-# after a quarter of the time for which it is overdue; once the season is over: after all of it; but no later than this.
+# An overdue list, which should be complete but is not, is fetched less and less often. The wait is _PATIENCE x the time
+# for which it is overdue while its season runs, and the whole of that time afterwards, but never longer than this.
 LONGEST_WAIT = timedelta(days=30)
 _PATIENCE = 0.25
-# In the play-offs a schedule is downloaded at least so often: their games are listed only a few days ahead.
+# Schedules are fetched at least this often in the play-offs, whose games are listed only a few days ahead.
 _IN_PLAYOFFS = timedelta(hours=6)
 
 
 def over_at(dataset: Dataset, last_day: date) -> datetime:
-    """When the time that a list is about is over. A day is over when its games should be final."""
+    """The end of a list's period: of its month or season, or the time at which the games of its day should be final."""
     midnight = seasons.eastern_midnight(last_day + timedelta(days=1))
     return midnight + dataset.due_after if dataset.per == "date" else midnight
 
@@ -38,7 +39,7 @@ def over_at(dataset: Dataset, last_day: date) -> datetime:
 def settled_wholeness(
     dataset: Dataset, first_day: date, last_day: date, verdict: Verdict, taken: datetime
 ) -> Wholeness:
-    """How whole a list is in which the check found `verdict`: partial at best if taken before its time was over."""
+    """How complete a list is, given its verdict: at best partial if it was taken before the end of its period."""
     if verdict.wholeness is Wholeness.WHOLE and taken < over_at(dataset, last_day):
         return Wholeness.PARTIAL
     return verdict.wholeness
@@ -47,9 +48,10 @@ def settled_wholeness(
 def next_look(
     dataset: Dataset, season: str, last_day: date, verdict: Verdict, taken: datetime, final_after: timedelta
 ) -> datetime | None:
-    """When a list that was taken at `taken` is looked at again; None once it is final.
+    """When a list that was taken at `taken` is fetched again; None if it is final.
 
-    Its games should be final `final_after` their start: until a list was taken after that, it is open.
+    A game should be final `final_after` its start. The list is fetched again after each such time, unless it already
+    shows the game as final.
     """
     over, refresh = over_at(dataset, last_day), dataset.refresh
     if refresh is None or (dataset.per == "date" and taken < over):
@@ -70,16 +72,16 @@ def next_look(
 
 
 def why_not_final(dataset: Dataset, last_day: date, taken: datetime) -> str:
-    """Why a list in which nothing is open is looked at again."""
+    """The reason for fetching a list again in which no entry is open."""
     over, on = over_at(dataset, last_day), f"taken on {taken:%Y-%m-%d %H:%M} UTC"
     if taken < over:
-        what = {"date": "day", "month": "month"}.get(dataset.per, "season")
-        return f"{on}, before the {what} was over"
+        period = {"date": "day", "month": "month"}.get(dataset.per, "season")
+        return f"{on}, before the {period} was over"
     return f"{on}; more may be listed until {_grows_until(dataset, last_day):%Y-%m-%d}, some days after its end"
 
 
 def expected_ends(games: Iterable[Game], final_after: timedelta) -> list[datetime]:
-    """When the games that are still open should be final; one without a time may begin as late as its day ends."""
+    """When each game that is still open should be final. A game without a start time may begin until its day ends."""
     return [
         (game.start or seasons.eastern_midnight(game.day + timedelta(days=1))) + final_after
         for game in games
@@ -88,9 +90,10 @@ def expected_ends(games: Iterable[Game], final_after: timedelta) -> list[datetim
 
 
 def awaited_again(dataset: Dataset, season: str, asked: datetime) -> datetime | None:
-    """When to look again for a list that its source did not have at `asked`, but may still publish.
+    """When to request a list again that its source did not have at `asked` but may still publish.
 
-    None for what is no list, and once the season has been over for some days: then the answer is evidence of absence.
+    None if the source will not publish it any more, so that its answer is evidence of absence: some days after the
+    season's end, and always for the file of a game and for a dataset without `refresh`.
     """
     if dataset.per == "game" or dataset.refresh is None or asked >= seasons.over_at(season) + LAST_LOOK:
         return None
@@ -98,22 +101,25 @@ def awaited_again(dataset: Dataset, season: str, asked: datetime) -> datetime | 
 
 
 def published_by(dataset: Dataset, season: str, last_day: date) -> datetime:
-    """When a list should be there at the latest: it comes with its first game.
+    """The time by which a source should have published a list.
 
-    So that of a month is there when the month is over, and that of a season when its first month is.
+    Sources publish a list by its first game. That game is in the first month of a season that has games, or in the
+    list's own period, so that the end of this month or period is the latest time.
     """
     return seasons.first_month_over_at(season) if dataset.per == "season" else over_at(dataset, last_day)
 
 
 def games_final_after(config: Config, schedule: str) -> timedelta:
-    """How long after their start the games of a schedule should be final in it: as soon as a file of theirs is due."""
+    """The time after its start at which a game should be final in a schedule: when its first file is due."""
     return min((d.due_after for d in config.datasets.values() if d.schedule == schedule), default=GAME_LENGTH)
 
 
 def _grows_until(dataset: Dataset, last_day: date) -> datetime:
+    """The time until which entries may be added to a list."""
     return over_at(dataset, last_day) + (LAST_LOOK_AT_A_DAY if dataset.per == "date" else LAST_LOOK)
 
 
 def _while_it_grows(dataset: Dataset, refresh: timedelta, season: str, taken: datetime) -> timedelta:
+    """The interval at which a growing list is fetched: `refresh`, or less for a schedule in the play-offs."""
     in_playoffs = dataset.lists_games and taken >= seasons.playoffs_begin(season)
     return min(refresh, _IN_PLAYOFFS) if in_playoffs else refresh

@@ -1,4 +1,4 @@
-"""In which one state is a cell, and why?"""
+"""Which one state is a cell in, and why?"""
 
 from __future__ import annotations
 
@@ -18,33 +18,36 @@ from tasks.domain.expected.games import Game, GameStatus
 from tasks.domain.reasons import Limit, Reason
 from tasks.domain.times import SKEW
 
-# A correction that the last planned look found is confirmed by one more, after as long again but at most after this.
+# If the last planned look finds a correction, one more look confirms it. The wait until then is as long as the longest
+# of the configured intervals, but at most this.
 _LONGEST_CONFIRMATION = timedelta(days=7)
 
 
 class State(StrEnum):
-    PRESENT = "present"
-    NOT_DUE = "not_due"
-    GAP = "gap"
-    IN_FLIGHT = "in_flight"
-    DEFERRED = "deferred"
-    UNAVAILABLE = "unavailable"
+    """The state of a cell. Every cell is in exactly one."""
+
+    PRESENT = "present"  # the lake has the file as it should be
+    NOT_DUE = "not_due"  # the file cannot be expected yet
+    GAP = "gap"  # the file is due, but missing or not as it should be
+    IN_FLIGHT = "in_flight"  # another run is fetching it
+    DEFERRED = "deferred"  # a rule keeps it from being fetched now
+    UNAVAILABLE = "unavailable"  # the source does not have it
 
 
 class Kind(StrEnum):
     """What is wrong with a gap, the worst first."""
 
-    VANISHED = "vanished"  # it was there, and nobody knows why it is not any more
-    SHRUNK = "shrunk"  # somebody else stored less than was there
-    MISSING = "missing"
-    UNREADABLE = "unreadable"  # the lake cannot give it: archived, access denied, a broken disk
-    INVALID = "invalid"
-    UNDERSIZED = "undersized"
-    STALE = "stale"
+    VANISHED = "vanished"  # the lake had it, and it disappeared without ADCE's doing
+    SHRUNK = "shrunk"  # somebody else has replaced it with a smaller version
+    MISSING = "missing"  # the lake never had it
+    UNREADABLE = "unreadable"  # the lake cannot deliver it: it is archived, access is denied, or the disk is broken
+    INVALID = "invalid"  # the body check found fault with it
+    UNDERSIZED = "undersized"  # it is smaller than the dataset's `min_bytes`
+    STALE = "stale"  # it was right when it was taken, but there may be a newer version
 
 
 class LakeObject(NamedTuple):
-    """What the lake has under a key."""
+    """An object as the lake lists it. `size` is in bytes, and `modified` is when it was stored."""
 
     key: str
     size: int
@@ -53,29 +56,29 @@ class LakeObject(NamedTuple):
 
 
 class LearntBy(StrEnum):
-    """How it became known which version the lake has of a file."""
+    """How ADCE learnt which version of a file the lake has."""
 
     LISTING = "listing"
-    OWN = "own"  # ADCE has stored it
-    EVENT = "event"  # of the lake
+    OWN = "own"  # ADCE has stored the version itself
+    EVENT = "event"  # an event of the lake has named the version
 
 
 class Learnt(NamedTuple):
-    """How and when a version became known; at None, by an older ADCE, which kept no time."""
+    """How and when ADCE learnt of a version. `at` is None if an older ADCE, which recorded no time, learnt of it."""
 
     by: LearntBy
     at: datetime | None
 
 
 class Content(NamedTuple):
-    """Names a version of an object, whoever reads it."""
+    """Identifies a version of an object."""
 
     etag: str
     size: int
 
 
 class Version(NamedTuple):
-    """What an examination is about: a version of an object, and the check that has read it."""
+    """Identifies an examination: a version of an object and the body check that has read it."""
 
     etag: str
     size: int
@@ -83,64 +86,69 @@ class Version(NamedTuple):
 
 
 def content_of(have: LakeObject) -> Content:
+    """The version of an object that the lake lists."""
     return Content(have.etag, have.size)
 
 
 def version_of(have: LakeObject, check: str) -> Version:
+    """The version of an object that the lake lists, as read by a body check."""
     return Version(have.etag, have.size, check)
 
 
 class Examination(NamedTuple):
-    """What a check found in one version of a stored body. It begins with the fields of a Version."""
+    """What a body check found in one version of a stored body. The first fields are those of a Version."""
 
     etag: str
     size: int
     check: str
     verdict: Verdict
-    fetched: datetime | None = None  # when ADCE last had just this from the source; None if it never had
-    agreed: bool = False  # two downloads, one after the other, said the same
-    was_size: int | None = None  # of the former version, if somebody else has replaced it by less
-    changed: bool = False  # the last download said something else than the one before
+    fetched: datetime | None = None  # when ADCE last got this same content from the source; None if it never did
+    agreed: bool = False  # two consecutive downloads had the same content
+    was_size: int | None = None  # size of the former version, if somebody else has replaced it with a smaller one
+    changed: bool = False  # the content of the last download differed from that of the one before
 
     @property
     def good(self) -> bool:
+        """Is it the right document, complete or not?"""
         return self.verdict.wholeness is not Wholeness.BAD
 
     def is_of(self, have: LakeObject) -> bool:
-        """Is it about this version of the object? Perhaps by a former check."""
+        """Is it about this version of the object? The body check may have been a former one."""
         return self.etag == have.etag and self.size == have.size
 
     def is_by(self, check: str, have: LakeObject) -> bool:
-        """Is it about this version of the object, and by this check?"""
+        """Is it about this version of the object, and by this body check?"""
         return self.check == check and self.etag == have.etag and self.size == have.size
 
 
 class Unreadable(NamedTuple):
-    """A version of a stored body that the lake would not give."""
+    """A version of a stored body that the lake could not deliver."""
 
     content: Content
     reason: str
-    first: datetime  # when that was found, by the real clock
-    last: datetime
+    first: datetime  # when this was first found, by the real clock
+    last: datetime  # when this was last found, by the real clock
 
     def is_of(self, have: LakeObject) -> bool:
+        """Is it about this version of the object?"""
         return self.content == content_of(have)
 
 
 def taken_at(have: LakeObject, current: Examination, now: datetime, horizon: datetime) -> datetime | None:
-    """When the source gave it: None if nobody knows, since all times that are told of it lie after the `horizon`.
+    """When a stored file was taken from its source; None if all its times are after the `horizon`.
 
-    Of what somebody else has stored, that is when they did. The same of what was fetched by a run whose clock was
-    ahead: a later look must not seem done. What was taken after a `now` that was set back counts as taken then.
+    This is when ADCE fetched it, or else when it was stored. If both times are after `now`, because `now` was set back,
+    it counts as taken at `now`.
     """
-    told = [at for at in (current.fetched, have.modified) if at is not None and at <= horizon]
-    return next((at for at in told if at <= now), now) if told else None
+    trusted = [at for at in (current.fetched, have.modified) if at is not None and at <= horizon]
+    return next((at for at in trusted if at <= now), now) if trusted else None
 
 
 def without_false_time(seen: Examination, have: LakeObject | None, cell: Cell, horizon: datetime) -> Examination:
-    """The same, fetched at a time after the `horizon` and so under a wrong clock, before that time can seem true.
+    """The examination of a file whose time of fetching is after the `horizon` and therefore wrong, without that time.
 
-    What the lake says of the time is left to count; if it has no better time, the file is as old as it can be.
+    The time at which the lake stored the file counts instead. If that is wrong as well, the file counts as fetched when
+    its first day began, which is the earliest possible time.
     """
     if have is None or have.modified <= horizon:
         return seen._replace(fetched=None, agreed=False)
@@ -149,18 +157,20 @@ def without_false_time(seen: Examination, have: LakeObject | None, cell: Cell, h
 
 @dataclass(frozen=True, slots=True)
 class Status:
+    """The state of a cell, and why it is in that state."""
+
     state: State
     reason: str
     kind: Kind | None = None
-    until: datetime | None = None
-    lost: bool = False  # there was a good file, which ADCE did not take away: an operator is to be told
-    limit: Limit | None = None
-    of: str = ""  # whose limit it is: see Reason
-    partial: bool = False  # unavailable, and what the lake has is the best that the source ever had
+    until: datetime | None = None  # when the state can change by itself, if that is known
+    lost: bool = False  # a good file vanished or shrank without ADCE's doing, and an operator should know
+    limit: Limit | None = None  # the rule that decided, if one did
+    of: str = ""  # what the limit belongs to; see Reason
+    partial: bool = False  # unavailable, and the lake has the best version that the source ever had
 
 
 def left_for(reason: Reason, gap: Status) -> Status:
-    """What a gap is that is left for later."""
+    """The status of a gap that is deferred for this reason."""
     return replace(gap, state=State.DEFERRED, reason=reason.text, until=reason.until, limit=reason.limit, of=reason.of)
 
 
@@ -181,10 +191,10 @@ def state_of(
 ) -> Status:
     """The one state of a cell, with its one reason.
 
-    `known` is what was found in the last version of the stored body that was read, by whichever check, and `current`
-    the same if that is the version that is there. `looks` says how long after a final game its files are
-    looked at again, and `final_after` how long after its start a game should be final in a list. No time after the
-    `horizon` is believed: see times.horizon.
+    `known` is what a body check, present or former, found in the last version of the stored body that was read, and
+    `current` the same if the lake still has that version. `looks` are the times after `cell.due_at` at which the files
+    of a final game are fetched again for corrections. A list should show a game as final `final_after` its start. Times
+    after the `horizon` are not trusted; see times.horizon.
     """
     horizon = horizon or now + SKEW
     verdict = None if current is None else current.verdict
@@ -235,12 +245,12 @@ def _whole_game(
     now: datetime,
     horizon: datetime,
 ) -> Status:
-    """Complete; but the files of a game that ended lately may still be corrected at the source."""
+    """The status of a complete file of a game. It is fetched again while the source may still correct it."""
     agreed = current.agreed and (current.fetched is None or current.fetched <= horizon)
     if agreed or not looks or game.status is not GameStatus.FINAL:
         return _COMPLETE
     known = taken_at(have, current, now, horizon)
-    taken = known or cell.due_at  # a final game's file is no older
+    taken = known or cell.due_at  # a complete file of a final game cannot be older
     again = next((cell.due_at + look for look in looks if cell.due_at + look > taken), None)
     if again is None:
         if not current.changed:
@@ -261,10 +271,10 @@ def _partial(
     final_after: timedelta,
     horizon: datetime,
 ) -> Status:
-    """A list that was right when it was taken and has more to tell."""
+    """The status of a list that was right when it was taken, but has open entries."""
     reason = current.verdict.reason
     overdue = [end for end in expected_ends(current.verdict.games, final_after) if end <= now]
-    if overdue and current.fetched is None:  # somebody else has stored it, who may have taken it long before
+    if overdue and current.fetched is None:  # somebody else has stored it, perhaps long after taking it
         return _gap(Kind.STALE, reason)
     taken = taken_at(have, current, now, horizon)
     again = _next_look(cell, dataset, current, taken, final_after)
@@ -278,13 +288,14 @@ def _partial(
 def _next_look(
     cell: Cell, dataset: Dataset, current: Examination, taken: datetime | None, final_after: timedelta
 ) -> datetime | None:
-    """When a list is looked at again, at once if nobody knows when it was taken; None once it is final."""
+    """When a list is fetched again: at once if the time at which it was taken is unknown; None once it is final."""
     if taken is None:
         return cell.due_at
     return next_look(dataset, cell.season, cell.last_day, current.verdict, taken, final_after)
 
 
 def _why_not_due(cell: Cell, now: datetime) -> Status | None:
+    """The status of a cell that is not due at `now`; None if it is due."""
     if now < cell.due_at:
         return Status(State.NOT_DUE, f"due from {_minute(cell.due_at)}", until=cell.due_at)
     if cell.game is not None and cell.game.status is not GameStatus.FINAL:
@@ -293,7 +304,7 @@ def _why_not_due(cell: Cell, now: datetime) -> Status | None:
 
 
 def _untimed(have: LakeObject) -> str:
-    return f"nobody knows when it was taken: its time, {_minute(have.modified)}, is yet to come"
+    return f"it is unknown when it was taken: its modification time, {_minute(have.modified)}, is in the future"
 
 
 def _minute(moment: datetime) -> str:
@@ -301,11 +312,11 @@ def _minute(moment: datetime) -> str:
 
 
 def _gap(kind: Kind, reason: str, had: int | None = None) -> Status:
-    """`had` is the size of the good file that was lost."""
+    """The status of a gap. `had` is the size of the good file that was lost, if one was."""
     return Status(State.GAP, f"{reason}; it had {had} bytes before" if had else reason, kind, lost=had is not None)
 
 
 def count_states(states: Iterable[State]) -> dict[str, int]:
-    """How many cells are in each state, and in all: {"total": …, "present": …, …}."""
+    """The number of cells in each state and in total: {"total": …, "present": …, …}."""
     counts = Counter(states)
     return {"total": sum(counts.values())} | {state.value: counts[state] for state in State}

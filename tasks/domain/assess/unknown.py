@@ -1,4 +1,4 @@
-"""Of which datasets and seasons is it unknown which files the lake should hold?"""
+"""For which datasets and seasons is it unknown which files the lake should hold?"""
 
 from __future__ import annotations
 
@@ -10,26 +10,27 @@ from tasks.domain.assess.states import State, Status
 from tasks.domain.expected.cells import Cell
 from tasks.domain.reasons import Limit
 
-_NAMED = 5  # schedules that a document names, of each dataset and season
+_NAMED = 5  # a JSON document names at most this number of schedules for each dataset and season
 
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """A dataset's games of a season, month or day, while the schedule that lists them is not known."""
+    """The games of a dataset in a season, month or day whose schedule is not known."""
 
     dataset: str
     schedule: Cell
 
     @property
     def season(self) -> str:
+        """The season of the schedule."""
         return self.schedule.season
 
 
 def is_known(schedule: Status) -> bool:
-    """Are all games known that a schedule in this state lists so far?
+    """Are all games known that a schedule with this status lists so far?
 
-    A schedule that is not due yet lists none, and one that an operator has marked unavailable is not to list any. When
-    a source says that it has no such page, that proves nothing about the games.
+    A schedule that is not due yet lists none, and an operator who marks one unavailable states that it lists none. If
+    only the source says that it does not have the page, that proves nothing about the games.
     """
     if schedule.state is State.UNAVAILABLE:
         return schedule.limit is Limit.OPERATOR
@@ -42,10 +43,10 @@ def find_unknown(
     statuses: Mapping[str, Status],
     read: Collection[str],
 ) -> tuple[Unknown, ...]:
-    """The datasets of games for which a schedule is not known.
+    """Each dataset of games with each schedule that it needs and that is not known.
 
-    `first_seasons` has the first season of each dataset of games, by the schedule dataset that it needs, and `read` the
-    keys of the schedules whose games are counted.
+    `first_seasons` maps schedule dataset -> dataset of games -> its first season; see cells.needing. `read` has the
+    keys of the schedules whose games are already among the expected files.
     """
     unknown = []
     for cell in schedules:
@@ -59,7 +60,7 @@ def find_unknown(
 
 
 def by_season(unknown: Iterable[Unknown]) -> list[dict[str, Any]]:
-    """For JSON, a row for each dataset and season: how many schedules it needs, and the keys of the first few."""
+    """For JSON: one row for each dataset and season, with the number of unknown schedules and the first few keys."""
     return [
         {
             "dataset": dataset,
@@ -72,7 +73,7 @@ def by_season(unknown: Iterable[Unknown]) -> list[dict[str, Any]]:
 
 
 def seasons_of(unknown: Iterable[Unknown]) -> str:
-    """ "br_boxscore of 2023-24, nba_playbyplay of 30 seasons"; nothing when all is known."""
+    """In words: "br_boxscore of 2023-24, nba_playbyplay of 30 seasons"; empty if nothing is unknown."""
     seasons: dict[str, list[str]] = {}
     for dataset, season in _grouped(unknown):
         seasons.setdefault(dataset, []).append(season)

@@ -1,6 +1,6 @@
 """Which files should the lake hold?
 
-Two levels: schedules follow from the calendar, games follow from the schedules in the lake.
+There are two levels: schedules follow from the calendar, and games follow from the schedules in the lake.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tasks.domain.flags.rollouts import scraper_of, scrapers, variant_of
 
 
 class Cell(NamedTuple):
-    """One file the lake should hold. Cells with the same `request` come from one response."""
+    """One file that the lake should hold. Cells with the same `request` come from one response."""
 
     key: str
     dataset: str
@@ -28,37 +28,37 @@ class Cell(NamedTuple):
     first_day: date
     last_day: date
     due_at: datetime
-    url: str  # its template, or a command line's
-    fields: Mapping[str, str]
+    url: str  # template of the request: of a path and query, or of a command line
+    fields: Mapping[str, str]  # the values for the templates
     game: Game | None = None
-    cost: int = 1  # requests to the source that it takes
-    variant: str = ""  # the rollout that has reached it
-    place: int = 0  # of its key among the dataset's keys
+    cost: int = 1  # number of requests to the source that the response takes
+    variant: str = ""  # the name of the rollout that has reached the cell, or ""
+    place: int = 0  # position of its key among the keys of its dataset
 
     @property
     def scraper(self) -> str:
-        """What fetches it; its settings are those of rollout.scrapers."""
+        """The name of the scraper that fetches the file; rollouts.scrapers has its settings."""
         return scraper_of(self.dataset, self.variant)
 
     @property
     def partition(self) -> str:
-        """Its place in the dataset, which it shares with those that come from the same response."""
+        """The name of the partition: the part of the dataset that comes with one response."""
         return _partition(self.dataset, self.first_day, self.fields)
 
     @property
     def request(self) -> str:
-        """Path and query after the source's base URL, or a command line."""
+        """The path and query to append to the source's base URL, or a command line."""
         return self.url.format_map(self.fields)
 
     @property
     def work(self) -> str:
-        """What is done to get it: cells with the same come from one response, and no two runs do it at once."""
+        """The unit that a run claims: cells with the same `work` come from one response, and one run fetches them."""
         return f"{self.dataset} {self.request}"
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The part of the lake that a command is about; empty means everything."""
+    """The part of the lake that a command is limited to. An empty field does not limit it."""
 
     sources: tuple[str, ...] = ()
     datasets: tuple[str, ...] = ()
@@ -68,7 +68,7 @@ class Selection:
     keys: tuple[str, ...] = ()
 
     def check(self, config: Config, now: datetime) -> None:
-        """Raises SelectionError for an unknown name, season or clock, and where nothing can be expected."""
+        """Raises SelectionError for an unknown name, season or year, and for a selection that can contain no file."""
         if not 1947 <= now.year <= 2100:
             raise SelectionError(f"the clock says {now.isoformat()}; the seasons are known from 1947 to 2100")
         for what, asked, known in (
@@ -81,9 +81,9 @@ class Selection:
         patterns = KeyPatterns(config)
         for key in self.keys:
             if (found := patterns.dataset_of(key)) is None:
-                raise SelectionError(f"no dataset has a key {key!r}; `adce why` tells which comes nearest")
+                raise SelectionError(f"no dataset has a key {key!r}; `adce why` shows the nearest one")
             if not self.has(found, config.datasets[found]):
-                raise SelectionError(f"{key} is of {found}, which was not asked for")
+                raise SelectionError(f"{key} belongs to {found}, which was not asked for")
         chosen = {name: dataset for name, dataset in config.datasets.items() if self.has(name, dataset)}
         if missed := [name for name in self.datasets if name not in chosen]:
             raise SelectionError(f"{', '.join(missed)} is no dataset of {', '.join(self.sources)}; leave one out")
@@ -113,18 +113,20 @@ class Selection:
             raise SelectionError(f"no files{self._words()} are expected; the seasons are {first} to {last}")
 
     def _words(self) -> str:
-        """ " of br_totals of 2023-24 since 2024-07-15"."""
-        what = self.datasets or self.sources, self.seasons
-        return "".join(f" of {', '.join(names)}" for names in what if names) + self._days()
+        """The selection in words, with a leading space: " of br_totals of 2023-24 since 2024-07-15"."""
+        limits = self.datasets or self.sources, self.seasons
+        return "".join(f" of {', '.join(names)}" for names in limits if names) + self._days()
 
     def _days(self) -> str:
-        """ " since 2024-07-15 until 2024-08-15"."""
+        """The limits of the days in words, with a leading space: " since 2024-07-15 until 2024-08-15"."""
         return "".join(f" {word} {day}" for word, day in (("since", self.since), ("until", self.until)) if day)
 
     def has(self, name: str, dataset: Dataset) -> bool:
+        """Is this dataset selected?"""
         return (not self.sources or dataset.source in self.sources) and (not self.datasets or name in self.datasets)
 
     def reaches(self, season: str, first_day: date, last_day: date) -> bool:
+        """Is any of these days of the season selected?"""
         return (
             (not self.seasons or season in self.seasons)
             and (self.since is None or last_day >= self.since)
@@ -133,12 +135,15 @@ class Selection:
 
 
 def in_utc(moment: datetime) -> datetime:
-    """A time that somebody has given, which is in UTC unless it says another zone."""
+    """A time that a user has given, which is in UTC unless it names another zone."""
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def needing(config: Config, selection: Selection) -> dict[str, dict[str, str]]:
-    """The selected datasets of games, each with its first season, by the schedule dataset that they need."""
+    """The first season of each selected dataset of games, grouped by the schedule dataset that it needs.
+
+    The result maps schedule dataset -> dataset of games -> first season.
+    """
     needed: dict[str, dict[str, str]] = {}
     for name, dataset in config.datasets.items():
         if dataset.schedule and selection.has(name, dataset):
@@ -147,13 +152,13 @@ def needing(config: Config, selection: Selection) -> dict[str, dict[str, str]]:
 
 
 def calendar_cells(config: Config, now: datetime, selection: Selection | None = None) -> Iterator[Cell]:
-    """The cells that follow from the calendar: of every date, month and season up to the current one.
+    """The cells that follow from the calendar: those of every date, month and season up to the current season.
 
-    Schedules of selected games come along, selected or not: without them no game is known.
+    The schedules that selected games need are included even if they are not selected: they list the games.
     """
     selection = selection or Selection()
     current = seasons.current_season(now)
-    ways = _ways(config)
+    requests = _requests(config)
     needed = needing(config, selection)
     for name, dataset in config.datasets.items():
         if selection.has(name, dataset):
@@ -170,7 +175,7 @@ def calendar_cells(config: Config, now: datetime, selection: Selection | None = 
                     due_from = last_day + timedelta(days=1) if dataset.per == "date" else first_day
                     due_at = seasons.eastern_midnight(due_from) + dataset.due_after
                     variant = _variant(config, name, first_day, fields)
-                    url, cost = ways[scraper_of(name, variant)]
+                    url, cost = requests[scraper_of(name, variant)]
                     for place, key in enumerate(keys_of(dataset, fields)):
                         yield Cell(
                             key, name, season, first_day, last_day, due_at, url, fields, None, cost, variant, place
@@ -178,7 +183,7 @@ def calendar_cells(config: Config, now: datetime, selection: Selection | None = 
 
 
 def why_not_expected(dataset: Dataset, fields: Mapping[str, str], now: datetime) -> str:
-    """Why no cell of the calendar has these fields, which a key of the dataset has in their right shapes."""
+    """Why the calendar has no cell with these fields, which were read from a well-formed key of the dataset."""
     if dataset.per == "date":
         try:
             day = date.fromisoformat(fields.get("date") or fields["yyyymmdd"])
@@ -200,7 +205,7 @@ def why_not_expected(dataset: Dataset, fields: Mapping[str, str], now: datetime)
 
 
 def why_no_season(first_season: str, day: date, now: datetime) -> str | None:
-    """Why no season from the first one on, that has begun, has this day."""
+    """Why a day lies in no season between the first and the current one; None if it lies in one."""
     if day < seasons.window(first_season)[0]:
         return f"the first season is {first_season}"
     year = seasons.start_year(seasons.season_of(day))
@@ -214,7 +219,7 @@ def why_no_season(first_season: str, day: date, now: datetime) -> str | None:
 
 
 def _outside(first_season: str, year: int, now: datetime) -> str | None:
-    """Why nothing is expected of the whole season that begins in a year."""
+    """Why no file is expected of the season that begins in a year; None if files are expected."""
     current = seasons.current_season(now)
     if year < seasons.start_year(first_season):
         return f"the first season is {first_season}"
@@ -229,7 +234,7 @@ def game_cells(
     """The cells of the games that the schedule dataset `schedule` lists; none for games that will not be played."""
     selection = selection or Selection()
     datasets = [(n, d) for n, d in config.datasets.items() if d.schedule == schedule and selection.has(n, d)]
-    ways = _ways(config)
+    requests = _requests(config)
     unplayed = (GameStatus.POSTPONED, GameStatus.CANCELLED)
     today = seasons.eastern_day(now)
     for game in games:
@@ -243,19 +248,19 @@ def game_cells(
             if season >= dataset.first_season and (types is None or game.season_type in types):
                 due_at = start + dataset.due_after
                 variant = _variant(config, name, day, fields)
-                url, cost = ways[scraper_of(name, variant)]
+                url, cost = requests[scraper_of(name, variant)]
                 for place, key in enumerate(keys_of(dataset, fields)):
                     yield Cell(key, name, season, day, day, due_at, url, fields, game, cost, variant, place)
 
 
 def usual_way(config: Config, cell: Cell) -> Cell:
-    """The same file, asked for as if no rollout had reached it."""
+    """The same cell, with the request that it would have if no rollout had reached it."""
     dataset = config.datasets[cell.dataset]
     return cell._replace(url=dataset.request, cost=dataset.cost, variant="")
 
 
-def _ways(config: Config) -> dict[str, tuple[str, int]]:
-    """What each scraper asks for, a template, and how many requests that takes."""
+def _requests(config: Config) -> dict[str, tuple[str, int]]:
+    """The template of the request and its cost in requests to the source, by the name of the scraper."""
     return {scraper: (dataset.request, dataset.cost) for scraper, dataset in scrapers(config).items()}
 
 

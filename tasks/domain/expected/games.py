@@ -1,4 +1,4 @@
-"""What does a schedule say about a game, and which of its entries counts?"""
+"""What does a schedule say about a game, and which of several entries counts?"""
 
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 
 class GameStatus(StrEnum):
+    """The status of a game in a schedule. A suspended game is live."""
+
     SCHEDULED = "scheduled"
     LIVE = "live"
     FINAL = "final"
@@ -15,16 +17,16 @@ class GameStatus(StrEnum):
 
     @property
     def settled(self) -> bool:
-        """Nothing more will be learnt from looking at the schedule again."""
+        """Is this status final, so that the schedule need not be read again because of this game?"""
         return self in (GameStatus.FINAL, GameStatus.POSTPONED, GameStatus.CANCELLED)
 
 
 class Game(NamedTuple):
     """A game as one source's schedule lists it.
 
-    `day` is the US Eastern game day; `start` is UTC, or None where the schedule gives no time.
+    `day` is the game day in US Eastern time; `start` is in UTC, or None if the schedule gives no time.
     `season_type` is one of preseason, regular, all-star, playoffs, play-in, cup-final.
-    `if_necessary`: it is played only if the series is not decided before.
+    `if_necessary` says that the game is played only if the series is not decided before it.
     """
 
     id: str
@@ -36,15 +38,15 @@ class Game(NamedTuple):
     if_necessary: bool = False
 
 
-# Of two entries of one day the later in this order counts: an entry that calls a game off may be out of date.
+# Of two entries for one day, the one whose status comes later here counts: an entry that calls a game off may be old.
 _WEIGHT = {status: weight for weight, status in enumerate(("cancelled", "postponed", "scheduled", "live", "final"))}
 
 
 def each_once(entries: Iterable[Game]) -> list[Game]:
-    """Every game once, in the order in which they were first listed.
+    """Every game once, in the order of their first entries.
 
-    Of several entries of one game the final one counts, else the one of the later day: a game that is postponed
-    stays listed on its old day, and its new day can be an earlier one.
+    Of several entries for a game, a final one counts; otherwise the one with the later day. A postponed game stays
+    listed on its old day, and is sometimes played earlier than that.
     """
     games: dict[str, Game] = {}
     for entry in entries:
@@ -62,6 +64,9 @@ _NOT_NEEDED_AFTER = timedelta(days=7)
 
 
 def was_not_needed(game: Game, today: date) -> bool:
-    """Is this a play-off game that a decided series did without? Schedules may list it as scheduled for ever."""
-    may_fall_out = game.if_necessary or game.season_type == "playoffs"
-    return may_fall_out and game.status is GameStatus.SCHEDULED and today > game.day + _NOT_NEEDED_AFTER
+    """Is this a play-off game that was not played because its series was decided before?
+
+    Schedules may list such a game as scheduled for ever.
+    """
+    may_be_dropped = game.if_necessary or game.season_type == "playoffs"
+    return may_be_dropped and game.status is GameStatus.SCHEDULED and today > game.day + _NOT_NEEDED_AFTER

@@ -1,4 +1,4 @@
-"""Which keys has a partition, and whose key is this?"""
+"""Which keys does a partition have, and which dataset does a key belong to?"""
 
 import re
 import string
@@ -17,12 +17,12 @@ FIELD_PATTERNS = {
 
 
 def keys_of(dataset: Dataset, fields: Mapping[str, str]) -> list[str]:
-    """The keys of one partition, in the order of the dataset's. They are made here and nowhere else."""
+    """The keys of one partition, in the order of the dataset's templates. No other code makes keys."""
     return [template.format_map(fields) for template in dataset.keys]
 
 
 class KeyPatterns:
-    """The keys that the datasets of a configuration can have; everything else in the lake is foreign."""
+    """Matches keys with the datasets of a configuration. A key that matches none is not ADCE's."""
 
     def __init__(self, config: Config):
         self._patterns = {
@@ -31,10 +31,11 @@ class KeyPatterns:
         }
 
     def dataset_of(self, key: str) -> str | None:
+        """The dataset of a key; None if it belongs to none."""
         return next((n for n, ps in self._patterns.items() if any(p.fullmatch(key) for p in ps)), None)
 
     def match(self, key: str) -> tuple[str, dict[str, str]] | None:
-        """The dataset of a key, and the fields in it."""
+        """The dataset of a key and the values of the template's fields; None if the key belongs to no dataset."""
         for name, patterns in self._patterns.items():
             for pattern in patterns:
                 if found := pattern.fullmatch(key):
@@ -43,7 +44,7 @@ class KeyPatterns:
 
 
 def _pattern(template: str, game_id: str) -> str:
-    """The expression that the keys of a template match: fields by their shape, the rest to the letter."""
+    """The regular expression for the keys of a template: a pattern for each field, and all other text literally."""
     parts: list[str] = []
     seen: set[str] = set()
     for literal, field, _, _ in string.Formatter().parse(template):
@@ -56,11 +57,11 @@ def _pattern(template: str, game_id: str) -> str:
 
 
 def fixed_folder(template: str) -> str:
-    """The folder that all keys of a template are in."""
+    """The deepest folder that contains all keys of a template."""
     return template[: template.index("{")].rpartition("/")[0]
 
 
 def folders(datasets: Iterable[Dataset]) -> list[str]:
-    """The fixed folders that hold all keys of the datasets, none inside another."""
+    """The folders that contain all keys of the datasets, without those that lie inside another of them."""
     fixed = {fixed_folder(key) for dataset in datasets for key in dataset.keys}
     return sorted(f for f in fixed if not any(f.startswith(other + "/") for other in fixed))

@@ -1,6 +1,6 @@
 """Which season does a day belong to, and which days and months does a season have?
 
-A season is written as the league writes it, by start and end year: "2023-24".
+A season is named as the league names it, by its start and end year: "2023-24".
 """
 
 import calendar
@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 
 EASTERN = ZoneInfo("America/New_York")
 
-# First and last day that can hold a game, preseason included, where it is not the usual
-# 25 September to 30 June: the lock-outs of 1998 and 2011, and the two seasons of the pandemic.
+# The first and last day that can have a game, including the preseason, by start year, for seasons that did not last
+# from 25 September to 30 June: the lock-outs of 1998 and 2011, and the two seasons of the pandemic.
 _UNUSUAL = {
     1998: (date(1999, 1, 20), date(1999, 6, 30)),
     2011: (date(2011, 12, 9), date(2012, 6, 30)),
@@ -23,6 +23,7 @@ _UNUSUAL = {
 
 
 def season_name(start_year: int) -> str:
+    """ "2023-24" for 2023."""
     return f"{start_year}-{(start_year + 1) % 100:02d}"
 
 
@@ -38,6 +39,7 @@ def start_year(season: str) -> int:
 
 
 def end_year(season: str) -> int:
+    """2024 for "2023-24". Raises ValueError for anything that is not a season."""
     return start_year(season) + 1
 
 
@@ -48,7 +50,7 @@ def window(season: str) -> tuple[date, date]:
 
 
 def season_of(day: date) -> str:
-    """The season that was on at `day`, or the last one before it, in summer."""
+    """The season that a day lies in; for a day between two seasons, the earlier one."""
     year = day.year
     while window(season_name(year))[0] > day:
         year -= 1
@@ -56,45 +58,48 @@ def season_of(day: date) -> str:
 
 
 def eastern_day(moment: datetime) -> date:
-    """The US Eastern calendar day of a moment: the day the league books a game under."""
+    """The calendar day of a moment in US Eastern time, by which the league dates its games."""
     return moment.astimezone(EASTERN).date()
 
 
 @lru_cache(maxsize=50_000)
 def eastern_midnight(day: date) -> datetime:
-    """The moment at which an Eastern calendar day begins, in UTC."""
+    """The moment, in UTC, at which a calendar day begins in US Eastern time."""
     return datetime.combine(day, time(), tzinfo=EASTERN).astimezone(UTC)
 
 
 @lru_cache(maxsize=500)
 def over_at(season: str) -> datetime:
-    """When the last day has ended on which the season can have a game."""
+    """The end of the last day on which the season can have a game."""
     return eastern_midnight(window(season)[1] + timedelta(days=1))
 
 
 def playoffs_begin(season: str) -> datetime:
-    """No play-in or play-off game is earlier; the season's last months hold little else."""
+    """10 April of the season's end year: no play-in or play-off game is earlier."""
     return eastern_midnight(date(end_year(season), 4, 10))
 
 
 def current_season(now: datetime) -> str:
+    """The season that is on at `now`; between two seasons, the earlier one."""
     return season_of(eastern_day(now))
 
 
 def seasons_between(first: str, last: str) -> list[str]:
+    """All seasons from the first to the last, both included."""
     return [season_name(year) for year in range(start_year(first), start_year(last) + 1)]
 
 
 def days_of(season: str) -> Iterator[date]:
+    """All days on which the season can have a game."""
     first, last = window(season)
     return (first + timedelta(days=n) for n in range((last - first).days + 1))
 
 
 def months_of(season: str) -> list[str]:
-    """The month pages a season has on Basketball Reference, by the name in their address.
+    """The month pages of a season on Basketball Reference, by the name in their address.
 
-    A season runs from October to June; these facts are the exceptions. The season of 2019-20 had
-    two Octobers and no games from April to June.
+    A season has games from October to June, with the exceptions below. The season of 2019-20 had two Octobers, and no
+    games from April to June.
     """
     year = start_year(season)
     if year == 2019:
@@ -109,7 +114,7 @@ def months_of(season: str) -> list[str]:
 
 
 def first_month_over_at(season: str) -> datetime:
-    """When the first month with games has ended."""
+    """The end of the season's first month with games."""
     _, last_day = days_of_month(season, months_of(season)[0])
     return eastern_midnight(last_day + timedelta(days=1))
 
@@ -118,7 +123,7 @@ _MONTH_NUMBERS = {name.lower(): number for number, name in enumerate(calendar.mo
 
 
 def days_of_month(season: str, month: str) -> tuple[date, date]:
-    """First and last day of a month page: ("2023-24", "april") is 1 to 30 April 2024."""
+    """The first and last day of a month page: 1 and 30 April 2024 for "2023-24" and "april"."""
     name, _, year_text = month.partition("-")
     number = _MONTH_NUMBERS[name]
     year = int(year_text) if year_text else start_year(season) + (number < 10)

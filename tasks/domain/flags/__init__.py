@@ -1,1 +1,1 @@
-"""What the configuration switches: what is off, maintenance windows, and rollouts with their variants. Pure."""
+"""What has the configuration switched off or changed for a while? Switches, maintenance, rollouts. Pure."""

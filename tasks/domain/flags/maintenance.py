@@ -1,4 +1,4 @@
-"""Is it a maintenance window now, and until when?"""
+"""Is a maintenance window open now, and until when?"""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ from config.models import Day, Maintenance
 from tasks.domain.limits.pauses import Window
 
 _WEEK: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_FAR = timedelta(days=8)  # windows that follow on each other are added up no further
+_FAR = timedelta(days=8)  # adjoining windows are joined no further ahead than this
 
 
 def window_at(windows: Iterable[Maintenance], names: Iterable[str], now: datetime) -> Window | None:
-    """The window that one of these names, a source or a dataset, is in; `until` is when none of them is open."""
+    """The open window of one of these names (sources or datasets) or of everything; None if none is open.
+
+    Windows that overlap or adjoin are joined: `until` is the time from which none of them is open.
+    """
     names = {"all", *names}
-    mine = [window for window in windows if window.of in names]
+    matching = [window for window in windows if window.of in names]
     until, first = now, None
     while until < now + _FAR:
-        ends = {end: window for window in mine if (end := _end_at(window, until))}
+        ends = {end: window for window in matching if (end := _end_at(window, until))}
         if not ends:
             break
         until = max(ends)
@@ -28,12 +31,12 @@ def window_at(windows: Iterable[Maintenance], names: Iterable[str], now: datetim
 
 
 def _end_at(window: Maintenance, now: datetime) -> datetime | None:
-    """When this window ends, if it is open."""
+    """When this window ends, if it is open now."""
     return max((end for begin, end in _spans(window, now) if begin <= now < end), default=None)
 
 
 def _spans(window: Maintenance, now: datetime) -> Iterator[tuple[datetime, datetime]]:
-    """When it begins and ends, around now."""
+    """The begin and end of each occurrence of a window that can contain `now`."""
     begin, end = window.begin, window.end
     if isinstance(begin, datetime) or isinstance(end, datetime):
         assert isinstance(begin, datetime)
@@ -49,6 +52,6 @@ def _spans(window: Maintenance, now: datetime) -> Iterator[tuple[datetime, datet
 
 
 def _instants(day: date, clock: time, zone: ZoneInfo) -> list[datetime]:
-    """What a clock's time may be: two when it is put forward or back, so that no window is shorter than written."""
+    """The moments that a local time can mean: two when the clocks change, so that a window is never cut short."""
     local = datetime.combine(day, clock, zone)
     return [local.replace(fold=fold).astimezone(UTC) for fold in (0, 1)]

@@ -1,4 +1,4 @@
-"""Which part of the files goes first, and by which settings? The same part always; a larger one holds the smaller."""
+"""Which files does a rollout reach, and with which settings is a file fetched?"""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from config.models import Config, Dataset, Source
 
 
 def reached(rollout: str, percent: float, partition: str) -> bool:
-    """Is a partition of a dataset (all that one response brings) among the first so many per cent?"""
+    """Is a partition of a dataset (all files of one response) among the given percentage of the partitions?
+
+    A hash decides, so that the answer is always the same and a higher percentage keeps the partitions of a lower one.
+    """
     if percent >= 100:
         return True
     digest = hashlib.sha256(f"{rollout} {partition}".encode()).digest()
@@ -16,52 +19,55 @@ def reached(rollout: str, percent: float, partition: str) -> bool:
 
 
 def scraper_of(dataset: str, variant: str) -> str:
-    """What fetches a dataset, or the part of it that a rollout has reached: each has a breaker of its own."""
+    """The name of the scraper of a dataset, or of the part that a rollout has reached: "br_totals@new_parser".
+
+    Each scraper has its own circuit breaker.
+    """
     return f"{dataset}@{variant}" if variant else dataset
 
 
 def rollout_of(config: Config, name: str) -> str | None:
-    """The rollout that a dataset is in."""
+    """The name of the rollout that covers a dataset, if any."""
     return next((r for r, settings in config.rollout.items() if settings.covers(name, config.datasets[name])), None)
 
 
 def variant_of(config: Config, name: str, partition: str) -> str:
-    """The rollout that has reached a partition of a dataset; empty when none has."""
+    """The variant of a partition of a dataset: the name of the rollout that has reached it, or ""."""
     rollout = rollout_of(config, name)
     return rollout if rollout and reached(rollout, config.rollout[rollout].percent, partition) else ""
 
 
 def own_address_of(config: Config, source: str, variant: str) -> str:
-    """The name of a source under a rollout's own address, "espn@new_host"; empty where the address is the usual one.
+    """The name of a source at a rollout's own base URL, as "espn@new_host", or "" if the rollout has none.
 
-    A refusal there is another host's: it pauses that address alone, and the files go the usual way.
+    A refusal there comes from another host. It pauses only that address, and the files are fetched from the usual one.
     """
     address = config.rollout[variant].changes.base_url if variant else None
     return f"{source}@{variant}" if address and address != config.sources[source].base_url else ""
 
 
 def asks_its_own_way(config: Config, variant: str) -> bool:
-    """Does a rollout ask otherwise, and not only check otherwise? Then its way may be a wrong one.
+    """Does a variant change the request, and not only the body check?
 
-    That it finds no file proves nothing: the usual way is asked, too.
+    If so, a file that its request does not find may still exist, and the usual request is tried as well.
     """
     return bool(variant and config.rollout[variant].changes.model_fields_set - {"check", "min_bytes"})
 
 
 def own_addresses(config: Config) -> dict[str, str]:
-    """All such names, and the source of each."""
+    """All names that own_address_of can give, each with its source."""
     sources = {(d.source, rollout_of(config, name)) for name, d in config.datasets.items()}
     named = {own_address_of(config, source, variant or ""): source for source, variant in sources}
     return {name: source for name, source in named.items() if name}
 
 
 def covered(config: Config, rollout: str) -> list[str]:
-    """The datasets that a rollout is about."""
+    """The datasets that a rollout covers."""
     return [name for name, dataset in config.datasets.items() if config.rollout[rollout].covers(name, dataset)]
 
 
 def scrapers(config: Config) -> dict[str, Dataset]:
-    """What each scraper fetches: the datasets as they are, and as a rollout changes them."""
+    """The dataset settings of each scraper, by its name: as configured, and as a rollout changes them."""
     found = dict(config.datasets)
     for name, dataset in config.datasets.items():
         if variant := rollout_of(config, name):
@@ -70,6 +76,6 @@ def scrapers(config: Config) -> dict[str, Dataset]:
 
 
 def source_for(config: Config, source: str, variant: str) -> Source:
-    """The settings of a source, as a rollout changes them."""
+    """The settings of a source, with the changes of a variant if there is one."""
     settings = config.sources[source]
     return config.rollout[variant].changes.of_source(settings) if variant else settings

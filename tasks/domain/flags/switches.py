@@ -1,4 +1,4 @@
-"""Which switches are not as usual?"""
+"""Which switches of the configuration differ from normal operation?"""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tasks.domain.wording import plural
 
 
 def switches(config: Config, now: datetime) -> list[str]:
-    """A few words for each: "dry run", "espn off", "rollout of br_totals 10 %"."""
+    """A few words for each switch that is set, such as "dry run", "espn off", "rollout of br_totals 10 %"."""
     found = {
         "everything off": not config.enabled,
         "dry run": config.dry_run,

@@ -1,1 +1,1 @@
-"""What keeps a source from being asked: its rate, its pause, and the circuit breakers of its scrapers. Pure."""
+"""May a request be sent now? Rates, pauses of sources, and circuit breakers of scrapers. Pure."""

@@ -1,8 +1,8 @@
-"""What keeps a source, or one of its scrapers, from being asked, and until when?
+"""Is a source paused, or the circuit breaker of a scraper open, and until when?
 
-Both are the same machine: closed until something goes wrong, left alone until a time, then one probe. A source is
-paused by a single refusal, a step an incident; the breaker of a scraper (a source's dataset) opens after several
-failures within a window, of which each success forgives one. Pure: every change is a new Hold.
+Both are one state machine: closed; open until a time; then half-open, with one probe whose answer decides. A single
+refusal pauses a source, and each further incident doubles the pause. The circuit breaker of a scraper (of one dataset)
+opens after several failures within a window; each success cancels one failure.
 """
 
 from __future__ import annotations
@@ -16,42 +16,48 @@ from config.models import Backoff, BreakerRules, Config
 from tasks.domain.times import SKEW
 from tasks.domain.wording import duration, plural
 
-# While a probe is out, nobody else asks; one that is so late has died.
+# No other request is sent while a probe waits for its answer; after this time the probe counts as lost.
 PROBE_PATIENCE = timedelta(minutes=2)
-LONGEST_ASKED = timedelta(days=1)  # a site that asks for more is not obeyed further
-_FIRST_SHARE = 1 / 8  # of the rate, when a ramp begins
+LONGEST_ASKED = timedelta(days=1)  # a longer pause that a site asks for is cut to this
+_FIRST_SHARE = 1 / 8  # share of the rate that is used when the ramp after a pause begins
 
 
 class Phase(StrEnum):
-    CLOSED = "closed"
-    OPEN = "open"  # left alone
-    HALF_OPEN = "half-open"  # one probe, and nothing else until it is answered
+    """The state of a pause or circuit breaker."""
+
+    CLOSED = "closed"  # requests may be sent
+    OPEN = "open"  # no request may be sent
+    HALF_OPEN = "half-open"  # one probe may be sent, and nothing else until it is answered
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """The pause of a source, or the circuit breaker of a scraper, which `name` says. Times are of the real clock."""
+    """The pause of the source, or the circuit breaker of the scraper, called `name`. All times are real times."""
 
     name: str
-    until: datetime | None = None
+    until: datetime | None = None  # None: closed
     reason: str = ""
-    step: int = 0  # how often it was extended
-    failures: tuple[datetime, ...] = ()  # not forgiven, of a scraper that is not held yet
-    probe_until: datetime | None = None  # a probe is out, and given up then
-    resumed_at: datetime | None = None
+    step: int = 0  # how often the pause was doubled
+    failures: tuple[datetime, ...] = ()  # recent failures of a scraper whose circuit breaker is closed
+    probe_until: datetime | None = None  # a probe waits for its answer, and counts as lost after this time
+    resumed_at: datetime | None = None  # when a probe succeeded and ended the last pause
 
     def phase(self, now: datetime) -> Phase:
+        """The state at `now`."""
         if self.until is None:
             return Phase.CLOSED
         return Phase.OPEN if now < self.until else Phase.HALF_OPEN
 
     def may_probe(self, now: datetime, mine: datetime | None = None) -> bool:
-        """`mine` is the `probe_until` of an earlier claim: nobody else has made one since."""
+        """May a probe be sent now: is the pause over and no other probe waiting for its answer?
+
+        `mine` is the `probe_until` of our own earlier claim on the probe, which does not stand in the way.
+        """
         free = self.probe_until is None or self.probe_until <= now or self.probe_until == mine
         return self.phase(now) is Phase.HALF_OPEN and free
 
     def free_at(self, now: datetime) -> datetime | None:
-        """When it may be asked again: after the pause, or when the probe that is out is given up. None: now."""
+        """When the next request may be sent: after the pause, or once the current probe counts as lost. None: now."""
         if self.until is None:
             return None
         if now < self.until:
@@ -59,30 +65,31 @@ class Pause:
         return self.probe_until if self.probe_until and now < self.probe_until else None
 
     def slower(self, now: datetime, ramp: timedelta) -> float:
-        """How many times as far apart requests are, while the rate grows again after a pause."""
+        """The factor by which requests are spaced further apart now; it falls to 1 over the `ramp` after a pause."""
         if self.resumed_at is None or now >= self.resumed_at + ramp:
             return 1.0
         return 1 / max((now - self.resumed_at) / ramp, _FIRST_SHARE)
 
 
 class Window(Pause):
-    """A hold that the configuration tells of and no ledger: over when it is over, and no probe after it."""
+    """A maintenance window. It comes from the configuration, not the ledger, and is not followed by a probe."""
 
 
 def longest_pause(rules: Backoff) -> timedelta:
-    """How long a source may be left alone."""
+    """The longest pause of a source that these rules allow."""
     return (1 + rules.jitter) * max(rules.first, rules.shut_out, rules.longest, LONGEST_ASKED)
 
 
 def longest_break(rules: BreakerRules) -> timedelta:
-    """How long a scraper may be left alone."""
+    """The longest time for which these rules keep a circuit breaker open."""
     return max(rules.open_for, rules.longest)
 
 
 def believed(pause: Pause, longest: timedelta, now: datetime, probe: timedelta = LONGEST_ASKED) -> Pause:
-    """The same without what a wrong clock has written: then a probe will tell.
+    """The same without times that only a wrong clock can have written.
 
-    A hold ends no later than after the `longest`, and a probe is given up after `probe`; what has happened is past.
+    Such times are an end later than `longest` from now, the end of a probe later than `probe` from now, and past events
+    that lie in the future. A pause whose end is wrong ends now, so that a probe follows.
     """
     if pause.until is not None and pause.until > now + longest:
         return replace(pause, until=now, probe_until=None)
@@ -97,7 +104,7 @@ def believed(pause: Pause, longest: timedelta, now: datetime, probe: timedelta =
 
 
 def all_believed(pauses: Mapping[str, Pause], config: Config, now: datetime) -> dict[str, Pause]:
-    """The holds of sources, of their variants and of scrapers, by name, as far as they can be believed."""
+    """The pauses and circuit breakers, by name, without times that only a wrong clock can have written."""
     breaker = longest_break(config.reconcile.breaker)
     longest = {name: longest_pause(source.backoff) for name, source in config.sources.items()}
     return {name: believed(pause, longest.get(name.partition("@")[0], breaker), now) for name, pause in pauses.items()}
@@ -114,17 +121,18 @@ def refused(
     wait: timedelta | None = None,
     jitter: float = 0.0,
 ) -> Pause:
-    """A source has refused a request that was sent at `asked`; `wait` is what it said itself, `jitter` 0 to 1.
+    """The pause of a source after it has refused a request that was sent at `asked`.
 
-    Requests that were on their way when the pause began, or were sent in it, belong to the same incident: they can
-    prolong it to what the source says, and are no further step. Quiet time begins with an answer: a pause that has
-    run out says nothing of the source until somebody asks.
+    `wait` is the time that the source asked for, and `jitter`, from 0 to 1, the share of the rules' jitter to add. A
+    request that was sent before the end of the present pause belongs to the same incident: its refusal does not double
+    the pause, but can prolong it by `wait`. The next incident counts as the first again only `rules.quiet` after a
+    successful answer.
     """
     if pause.until is not None and asked < pause.until:
         longer = now + wait if wait else pause.until
         return replace(pause, until=max(pause.until, longer))
     if pause.resumed_at is not None and asked < pause.resumed_at:
-        return pause  # sent before the source had recovered, answered after
+        return pause  # the request was sent before the source recovered
     quiet = pause.until is None and (pause.resumed_at is None or now >= pause.resumed_at + rules.quiet)
     step = 0 if quiet else pause.step + 1
     first = rules.shut_out if shut_out else rules.first
@@ -138,10 +146,10 @@ def is_new_pause(before: Pause, after: Pause) -> bool:
 
 
 def failed(pause: Pause, rules: BreakerRules, asked: datetime, now: datetime, reason: str) -> Pause:
-    """A scraper could not get a file that it asked for at `asked`."""
+    """The circuit breaker of a scraper after it failed to get a file that it requested at `asked`."""
     if pause.until is not None:
         if asked < pause.until:
-            return pause  # was on its way when the breaker opened
+            return pause  # the request was sent before the circuit breaker opened
         step = pause.step + 1
         return Pause(pause.name, now + _doubled(rules.open_for, step, rules.longest), reason, step)
     failures = (*(at for at in pause.failures if at > now - rules.window), now)
@@ -155,15 +163,15 @@ def failed(pause: Pause, rules: BreakerRules, asked: datetime, now: datetime, re
 
 
 def succeeded(pause: Pause, asked: datetime, now: datetime) -> Pause:
-    """It has answered a request that was sent at `asked`."""
+    """The pause or circuit breaker after a successful answer to a request that was sent at `asked`."""
     if pause.until is None:
-        return replace(pause, failures=pause.failures[1:])  # the oldest: the others count for longer
+        return replace(pause, failures=pause.failures[1:])  # cancels the oldest failure, which would expire first
     if asked < pause.until:
-        return pause  # was on its way when it was refused: tells nothing about now
+        return pause  # the request was sent before the pause, so that its answer proves nothing about now
     return Pause(pause.name, step=pause.step, resumed_at=now)
 
 
 def _doubled(first: timedelta, times: int, longest: timedelta) -> timedelta:
-    """A pause that is doubled so many times, and no longer than the longest."""
+    """`first` doubled `times` times, and at most `longest`."""
     factor = 2**times
     return first * factor if first <= longest / factor else longest

@@ -1,8 +1,8 @@
-"""When may the next request leave, so that no window of time ever holds more than its rate?
+"""When may the next request be sent, so that no time window ever contains more requests than its rate allows?
 
-Requests leave evenly spaced, at the pace of the tightest rate: then every window of every rate holds at most what
-it may, and the whole budget is spent. A burst would gain nothing over a window and annoys the site. One request too
-many costs far more than a hundredth of the rate, so windows are stretched.
+Requests are spaced evenly at the pace of the tightest rate, so that no window of any rate exceeds its limit and the
+whole rate is used. Bursts would send no more over a whole window, and disturb the site. Windows are stretched by a
+margin, because one request too many costs far more than a slightly lower rate.
 """
 
 from __future__ import annotations
@@ -13,28 +13,29 @@ from dataclasses import dataclass
 
 from config.models import Config, Rate
 
-# Share of a window by which it is stretched, with bounds in seconds: a short window meets the same delays as a long
-# one. Requests that leave or arrive late may use up the margin, but for this part of it.
+# Share of a window by which it is stretched, and the bounds of the stretch in seconds. The bounds are there because
+# network delays do not depend on the length of a window.
 _MARGIN, _LEAST_MARGIN, _MOST_MARGIN = 0.03, 0.03, 0.25
+# Share of the margin that is kept even if a request is sent or arrives late.
 _KEPT = 0.3
-# A slow answer makes its request count as late to arrive, but by no more than this share of a window.
+# A slow answer means that its request may have arrived late, but by at most this share of a window.
 _MOST_LATE = 0.4
-# The quickest of so many recent answers tells how long an answer takes at least, once there are so many.
+# The shortest possible time of an answer is that of the quickest of the last _ANSWERS; it is 0 before _FIRST_ANSWERS.
 _ANSWERS, _FIRST_ANSWERS = 100, 10
-# A process holds the bucket for about this long without renewing its lease, and for at least two requests: so long do
-# the others wait when it dies.
-_LEASE_SECONDS = 5.0
-# A bucket is counted in hundredths of a request, since Prefect floors what has decayed.
+# An allowance lasts for this many seconds, or for two requests if that is longer. When a process dies, the others wait
+# for the rest of its allowance.
+_ALLOWANCE_SECONDS = 5.0
+# The slots of a bucket are hundredths of a request, because Prefect rounds down the slots that have come back.
 _SHARES = 100
 
 
 def margin(rate: Rate) -> float:
-    """Seconds by which a window of the rate is stretched."""
+    """The seconds by which the window of a rate is stretched."""
     return min(max(_MARGIN * rate.seconds, _LEAST_MARGIN), _MOST_MARGIN)
 
 
 def spacing(rates: Sequence[Rate]) -> float:
-    """Seconds between two requests at the pace that keeps all of the rates."""
+    """The seconds between two requests that keep all the rates."""
     return max((rate.seconds + margin(rate)) / rate.requests for rate in rates)
 
 
@@ -60,39 +61,45 @@ def budget_of(config: Config, source: str) -> Budget:
 
 @dataclass(frozen=True, slots=True)
 class LeaseTerms:
-    """What a bucket grants. A lease is all `slots`, a hundred a request; `decay` of them come back per second."""
+    """The terms of a rate bucket: the `slots` of one allowance, and how many of them come back per second (`decay`).
+
+    An allowance always takes all slots of the bucket. One request is 100 slots.
+    """
 
     slots: int
     decay: float
 
     @property
     def lease(self) -> float:
-        """Seconds from a grant of the whole bucket to when it is free again."""
+        """The seconds from the grant of an allowance until the bucket is full again."""
         return self.slots / self.decay
 
     @property
     def spacing(self) -> float:
-        """Seconds between two requests."""
+        """The seconds between two requests."""
         return _SHARES / self.decay
 
     @property
     def fit(self) -> bool:
-        """Is this a bucket of ours, and not a limit that somebody made for something else?"""
-        return self.lease >= max(_LEASE_SECONDS, 2 * self.spacing) * 0.9
+        """Can this be a rate bucket of ADCE, rather than a limit that somebody made for another purpose?"""
+        return self.lease >= max(_ALLOWANCE_SECONDS, 2 * self.spacing) * 0.9
 
     def same_as(self, other: LeaseTerms) -> bool:
         return self.slots == other.slots and abs(self.decay - other.decay) <= 0.001 * other.decay
 
 
 def lease_terms_of(rates: Sequence[Rate]) -> LeaseTerms:
-    """The bucket that spends these rates."""
+    """The terms of the bucket that keeps these rates."""
     decay = _SHARES / spacing(rates)
-    return LeaseTerms(round(max(_LEASE_SECONDS, 2 * spacing(rates)) * decay), decay)
+    return LeaseTerms(round(max(_ALLOWANCE_SECONDS, 2 * spacing(rates)) * decay), decay)
 
 
 @dataclass(eq=False, slots=True)
 class Permit:
-    """One request: when it was allowed to leave, when it was sent, and when its answer began (None: not yet)."""
+    """The permit of one request: when it was granted, when the request was sent, and when its answer began.
+
+    Times are seconds of a monotonic clock; None means not yet.
+    """
 
     allowed: float
     sent: float | None = None
@@ -100,20 +107,23 @@ class Permit:
 
 
 class Pace:
-    """The pace of one process within its leases. Times are seconds of one monotonic clock.
+    """The pace of the requests of one process while it has an allowance. Times are seconds of one monotonic clock.
 
-    The upstream counts a request when it gets to read it. That was after the request was sent and before its answer
-    began, earlier by at least what the quickest answer takes: an answer that is so much slower tells how late the
-    request may have been counted. A slow site is not late without end: see _MOST_LATE.
+    A site counts a request when it reads it, which we do not see. The latest possible moment is the beginning of the
+    answer minus the shortest time that an answer takes, so that a slow answer means a request that may have been
+    counted late. The delay assumed for a request is limited by _MOST_LATE.
     """
 
     def __init__(self, rates: Sequence[Rate]):
         self._windows: list[tuple[Rate, deque[Permit]]] = [(rate, deque(maxlen=rate.requests)) for rate in rates]
-        self._due = float("-inf")  # when the last request was due to leave
-        self._latencies: deque[float] = deque(maxlen=_ANSWERS)  # seconds
+        self._due = float("-inf")  # when the last request was due to be sent
+        self._latencies: deque[float] = deque(maxlen=_ANSWERS)  # seconds from sending a request to its answer
 
     def ready_at(self, now: float, apart: float) -> float:
-        """The earliest time for the next request, `apart` seconds after the last one; asked again when it has come."""
+        """The earliest time for the next request, at least `apart` seconds after the last one.
+
+        The caller asks again when that time has come, since an answer can change it.
+        """
         ready = max(now, self._due + apart)
         for rate, recent in self._windows:
             if len(recent) == rate.requests:
@@ -121,14 +131,14 @@ class Pace:
         return ready
 
     def leave(self, permit: Permit, apart: float) -> None:
-        """Records a request that was allowed to go. The next one makes up for a delay of up to half of `apart`."""
+        """Records a request that was permitted. If it was delayed by up to half of `apart`, the next one catches up."""
         due = self._due + apart
         self._due = due if permit.allowed <= due + min(apart / 2, _MOST_MARGIN) else permit.allowed
         for _, recent in self._windows:
             recent.append(permit)
 
     def answered(self, permit: Permit, now: float) -> None:
-        """The answer has begun, or it is known that none will come."""
+        """Records that the answer has begun, or that none will come."""
         if permit.answered is not None:
             return
         if permit.sent is None:
@@ -138,10 +148,10 @@ class Pace:
         permit.answered = now
 
     def free_from(self, now: float, apart: float) -> float:
-        """When another process, which knows nothing of this one's requests, may begin to send one every `apart`.
+        """When another process may begin to send one request every `apart` seconds without knowing our requests.
 
-        That is at least one spacing after the last answer, and late enough that no window holds too many requests of
-        both processes together.
+        That is at least `apart` after the last answer, and so late that no window can contain too many requests of both
+        processes together.
         """
         free = self._due + apart
         for rate, recent in self._windows:
@@ -154,7 +164,7 @@ class Pace:
         return free
 
     def _arrived(self, permit: Permit, rate: Rate, now: float) -> float:
-        """When the upstream counted a request, at the latest; one that is not sent yet may arrive any moment."""
+        """The latest time at which the site may have counted a request: now, if the request is not sent yet."""
         if permit.sent is None:
             return now
         answered = now if permit.answered is None else permit.answered

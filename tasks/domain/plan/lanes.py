@@ -1,7 +1,8 @@
-"""Which fill starts next, and when will each be done?
+"""Which fill starts next, and when will each fill be done?
 
-A source is given work as it can spend it: its next fill starts when those before it have almost no request left that
-waits for the rate, so that a fill holds a worker no longer than it must, and the rate never waits for a fill.
+A source has a few lanes, and each running fill takes one. The next fill of a source starts when a lane is free and its
+running fills have almost no requests left to send. So a fill occupies a worker no longer than necessary, and the
+source's rate is always used in full.
 """
 
 from __future__ import annotations
@@ -16,65 +17,68 @@ from datetime import datetime, timedelta
 from config.models import Priority
 from tasks.domain.plan.plan import Fill
 
-# Before anything was measured: seconds from sending a request to having its body, and from submitting a fill to its
-# first request (a task run and a subflow run on Prefect's embedded API).
+# Estimates until there are measurements, in seconds: from sending a request to having its body; and from submitting a
+# fill to its first request, which includes a task run and a subflow run on Prefect's embedded API.
 LATENCY, START_UP = 0.5, 0.4
 
 
 @dataclass(frozen=True, slots=True)
 class Supply:
-    """What a source gives: seconds between two requests, until an answer, and until a new fill sends its first."""
+    """How fast a source can be used. Times are in seconds."""
 
-    spacing: float
-    latency: float = LATENCY
-    start_up: float = START_UP
+    spacing: float  # between two requests
+    latency: float = LATENCY  # from sending a request to having its body
+    start_up: float = START_UP  # from submitting a fill to its first request
     most_lanes: int = 3
 
     @property
     def head_start(self) -> int:
-        """How many requests leave while a new fill starts up, if that takes as long again as usual."""
+        """The number of requests that the rate allows during the start-up of a fill, allowing twice the usual time."""
         return math.ceil(2 * self.start_up / self.spacing)
 
     def lanes(self, requests: int) -> int:
-        """The smallest number of fills of so many requests at once that spends the whole rate.
+        """The smallest number of concurrent fills of `requests` requests each that uses the whole rate.
 
-        A fill that has the rate for itself spends it for requests x spacing seconds, and holds its lane for its
-        start-up and its last answer besides.
+        A fill that runs alone sends requests for `requests` x `spacing` seconds, but occupies its lane for the start-up
+        and the last answer as well.
         """
         idle = self.start_up + self.latency
         return min(self.most_lanes, 1 + math.ceil(round(idle / (max(requests, 1) * self.spacing), 9)))
 
     def seconds(self, requests: int) -> float:
-        """How long a fill of so many requests takes that has the rate for itself."""
+        """The seconds that a fill of `requests` requests takes if it runs alone."""
         return self.start_up + max(requests - 1, 0) * self.spacing + self.latency
 
     def requests_within(self, seconds: float, waiting: int) -> int:
-        """How many requests of a fill that starts now are answered by then, behind so many that wait for the rate."""
+        """The number of requests of a fill that are answered within `seconds` if the fill starts now.
+
+        `waiting` is the number of requests of other fills that are sent before its own.
+        """
         first = max(self.start_up, waiting * self.spacing) + self.latency
         return max(0, math.floor((seconds - first) / self.spacing) + 1)
 
 
 @dataclass(slots=True)
 class Lane:
-    """Where a source stands: how many of its fills run, and how many of their requests have not left yet."""
+    """How much of a source's lanes and rate its running fills use now."""
 
     supply: Supply
-    running: int = 0
-    waiting: int = 0
+    running: int = 0  # fills
+    waiting: int = 0  # requests of these fills that are not sent yet
 
     def is_free(self, requests: int) -> bool:
-        """May a fill of so many requests start?"""
+        """May a fill of `requests` requests start now?"""
         return self.running < self.supply.lanes(requests) and self.waiting <= self.supply.head_start
 
 
 def next_fill(
     queue: Iterable[Fill], lanes: Mapping[str, Lane], closed: Collection[str], busy: Collection[str] = ()
 ) -> Fill | None:
-    """The best fill of a queue in its order whose source has a free lane.
+    """The first fill of an ordered queue whose source has a free lane; None if there is none.
 
-    `closed` names addresses and scrapers that may not be asked, `busy` the sources of which nothing may begin yet.
-    Within a source the order of the queue is kept: a fill that has to wait holds back those behind it, but for one
-    whose own address or dataset is closed.
+    `closed` has the names of addresses and scrapers to which no request may be sent now, and `busy` those of sources
+    that may start no fill yet. A fill that waits for a lane keeps the later fills of its source waiting as well. A fill
+    whose address or scraper is closed is passed over and keeps no other waiting.
     """
     held_back = set(busy)
     for fill in queue:
@@ -89,10 +93,10 @@ def next_fill(
 
 
 def goes_along(first: Fill, behind: Iterable[Fill], supply: Supply, lasts: timedelta) -> list[Fill]:
-    """What is fetched by the same process as a fill: the next of its source, for as long as that is expected to last.
+    """The fills to run in the same process as `first`: the next of its source, if all together take at most `lasts`.
 
-    A process costs up to a minute until it asks for something. So few are better, but a critical fill waits for no
-    other: along with it go only others that are critical, and no more than can start at once.
+    A process needs up to a minute until its first request, so that few processes are better. But a critical fill must
+    not wait for another: it is joined only by other critical fills, and only by as many as can start with it at once.
     """
     critical = first.priority is Priority.CRITICAL
     chosen: list[Fill] = []
@@ -109,7 +113,7 @@ def goes_along(first: Fill, behind: Iterable[Fill], supply: Supply, lasts: timed
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Seconds from now at which a fill starts and ends."""
+    """When a fill starts and ends, in seconds from now."""
 
     start: float
     end: float
@@ -118,9 +122,10 @@ class Span:
 def foresee(
     fills: Iterable[Fill], supplies: Mapping[str, Supply], workers: int, opens: Mapping[str, float] | None = None
 ) -> dict[str, Span]:
-    """When each fill would start and end, by its id, if all went well: the dispatcher in simulated time.
+    """Simulates the dispatcher: when each fill would start and end if nothing failed, by the id of the fill.
 
-    `opens` is in how many seconds a paused source, or a dataset whose breaker is open, may be asked again.
+    `workers` is the number of fills that can run at once. `opens` has the seconds until a paused source, or a scraper
+    whose circuit breaker is open, may be asked again, by name.
     """
     opens = dict(opens or {})
     queues: dict[str, dict[str, deque[tuple[int, Fill, int]]]] = {source: {} for source in supplies}  # by scraper
@@ -128,8 +133,8 @@ def foresee(
         queues[fill.source].setdefault(fill.scraper, deque()).append((rank, fill, fill.cost))
     spans: dict[str, Span] = {}
     running = dict.fromkeys(supplies, 0)
-    free_at = {source: opens.get(source, 0.0) for source in supplies}  # when the rate has its next place
-    opens_at = dict(free_at)  # when so few requests wait that the next fill may start
+    free_at = {source: opens.get(source, 0.0) for source in supplies}  # when the source's next request may be sent
+    opens_at = dict(free_at)  # when so few of the source's requests wait that its next fill may start
     ends: list[tuple[float, str]] = []
     now = 0.0
     while any(queues.values()):
@@ -166,7 +171,7 @@ def foresee(
 
 
 def with_eta(fills: Iterable[Fill], spans: Mapping[str, Span], now: datetime) -> Iterator[Fill]:
-    """The same fills, each with the times at which it would start and end."""
+    """The same fills, each with the times at which it would start and end; `spans` is what foresee gives."""
     for fill in fills:
         span = spans[fill.id]
         yield replace(fill, starts=now + timedelta(seconds=span.start), eta=now + timedelta(seconds=span.end))

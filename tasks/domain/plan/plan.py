@@ -1,4 +1,4 @@
-"""What is to be fetched, in which order?"""
+"""Which files are to be fetched, and in which order?"""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _KINDS = list(Kind)
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A due cell whose file is missing or not what it should be."""
+    """A due cell whose file is missing or not as it should be."""
 
     cell: Cell
     kind: Kind
@@ -34,7 +34,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """The unit of work: gaps of one dataset, season and kind, fetched by one scraper subflow."""
+    """The unit of work: gaps of one dataset, season, kind and variant, which one scraper subflow fetches."""
 
     id: str
     source: str
@@ -47,25 +47,27 @@ class Fill:
     detected_at: datetime
     starts: datetime | None = None
     eta: datetime | None = None
-    variant: str = ""  # the rollout that its cells are in
-    own_address: str = ""  # the source under that rollout's own address, if it has one: see rollout.variant_of
+    variant: str = ""  # the rollout that has reached its cells, or ""
+    own_address: str = ""  # the source's name at that rollout's own base URL, or ""; see rollouts.own_address_of
     doubtful: bool = False  # at the last look the source had none of its files
 
     @property
     def address(self) -> str:
-        """Who is asked, and may refuse: the source, or its variant."""
+        """The name under which the asked site is paused: the source, or the source at a rollout's own base URL."""
         return self.own_address or self.source
 
     @property
     def scraper(self) -> str:
+        """The name of the scraper that fetches the fill."""
         return scraper_of(self.dataset, self.variant)
 
     @property
     def keys(self) -> list[str]:
+        """The keys of its files."""
         return [gap.cell.key for gap in self.gaps]
 
     def requests(self) -> dict[str, list[Cell]]:
-        """The cells by the request that brings them, in order."""
+        """The cells by the request whose response contains them, in the order of the gaps."""
         grouped: dict[str, list[Cell]] = {}
         for gap in self.gaps:
             grouped.setdefault(gap.cell.request, []).append(gap.cell)
@@ -73,12 +75,12 @@ class Fill:
 
     @property
     def cost(self) -> int:
-        """How many requests to the source it takes."""
+        """The number of requests to the source that the fill takes."""
         return sum(cells[0].cost for cells in self.requests().values())
 
     @property
     def days(self) -> str:
-        """The days it is about: "2024-01-05", "2023-10-24..2024-06-17", or the season if it is about all of it."""
+        """The days of its files: "2024-01-05" or "2023-10-24..2024-06-17"; the season if they are season files."""
         if not self.gaps[0].cell.fields.keys() & {"id", "date", "month"}:
             return self.season
         first = min(gap.cell.first_day for gap in self.gaps)
@@ -87,6 +89,7 @@ class Fill:
 
     @property
     def reason(self) -> str:
+        """The kind of the gaps, and the key and reason of the first: "missing: espn/….json: … (and 3 more)"."""
         first = self.gaps[0]
         more = f" (and {len(self.gaps) - 1} more)" if len(self.gaps) > 1 else ""
         return f"{self.kind.value}: {first.cell.key}: {first.reason}{more}"
@@ -94,7 +97,7 @@ class Fill:
 
 @dataclass(frozen=True, slots=True)
 class Deferral:
-    """A gap that is left for later, and why."""
+    """A gap that is not fetched now, and why."""
 
     gap: Gap
     reason: Reason
@@ -102,6 +105,8 @@ class Deferral:
 
 @dataclass(frozen=True)
 class Plan:
+    """What a run does: the fills in the order in which they start, and the gaps that it does not fetch."""
+
     fills: tuple[Fill, ...]
     deferred: tuple[Deferral, ...]
 
@@ -116,12 +121,13 @@ def make_plan(
     priority: Priority | None = None,
     doubtful: Collection[str] = (),
 ) -> Plan:
-    """All fills in the order in which they would start, and every gap that is left for later.
+    """All fills in the order in which they would start, and every gap that is deferred.
 
-    `success` is the success factor by dataset; `held` are the sources and datasets that may not be asked before
-    the run has used up its time, and the variants that may not be asked now: their files go the usual way. With
-    `priority`, all fills have that one. `doubtful` are keys of files that the source had none of at the last look:
-    they go behind the others of their dataset, and the usual way if a rollout asks for them in a way of its own.
+    `success` is the success factor by dataset, 1 where it is not given. `paused` has the pauses and open circuit
+    breakers, by name, that the run cannot wait for; the files of a paused address of a rollout are fetched from the
+    usual address. `priority` replaces the priorities that follow from the files. `doubtful` are the keys that the
+    source did not have at the last look: they come after the other files of their dataset, and are fetched with the
+    usual request if a rollout has changed it.
     """
     deferred: list[Deferral] = []
     ready: list[Gap] = []
@@ -157,38 +163,44 @@ def make_plan(
 
 
 def why_paused(pause: Pause, limit: Limit) -> Reason:
-    """ "source paused until 2026-01-15 12:15 UTC: HTTP 403", or the same of a breaker or of maintenance."""
+    """The reason of a file that waits for a pause: "source paused until 2026-01-15 12:15 UTC: HTTP 403".
+
+    `limit` says what kind of pause it is, unless `pause` is a maintenance window.
+    """
     if isinstance(pause, Window):
         limit = Limit.MAINTENANCE
-    what = {Limit.BACKOFF: "source paused", Limit.BREAKER: "breaker open"}.get(limit, limit.value)
-    return Reason(limit, f"{what} until {pause.until:%Y-%m-%d %H:%M} UTC: {pause.reason}", pause.until, pause.name)
+    state = {Limit.BACKOFF: "source paused", Limit.BREAKER: "breaker open"}.get(limit, limit.value)
+    return Reason(limit, f"{state} until {pause.until:%Y-%m-%d %H:%M} UTC: {pause.reason}", pause.until, pause.name)
 
 
 def why_waiting(pause: Pause, now: datetime) -> Reason:
-    """The same of one whose time is over, while the probe is out that somebody else makes."""
+    """The reason of a file that waits because a pause is over and another process's probe is not answered yet."""
     text = f"{pause.name} is asked again, once, and has not answered yet: {pause.reason}"
     return Reason(Limit.PROBE, text, pause.free_at(now), pause.name)
 
 
 def start_order(fill: Fill) -> tuple[float, datetime, str]:
-    """Sorts fills by score, the best first; ties: older first, then key."""
+    """Sort key for fills: the highest score first, then the one detected first, then by key."""
     return (-fill.score.total, fill.detected_at, fill.gaps[0].cell.key)
 
 
 def in_start_order(fills: Iterable[Fill]) -> list[Fill]:
-    """The fills, the first to start first: the doubtful of a dataset behind its others of the same priority."""
+    """The fills in the order in which they start: by start_order, with doubtful fills last.
+
+    Doubtful fills are moved only among the fills of the same dataset and priority.
+    """
     ordered = sorted(fills, key=start_order)
     if not any(fill.doubtful for fill in ordered):
         return ordered
     groups: dict[tuple[str, Priority], list[Fill]] = defaultdict(list)
     for fill in ordered:
         groups[fill.dataset, fill.priority].append(fill)
-    queues = {group: iter(sorted(together, key=lambda fill: fill.doubtful)) for group, together in groups.items()}
+    queues = {group: iter(sorted(fills, key=lambda fill: fill.doubtful)) for group, fills in groups.items()}
     return [next(queues[fill.dataset, fill.priority]) for fill in ordered]
 
 
 def rescored(fill: Fill, success: Mapping[str, float]) -> Fill:
-    """The same fill with the success factor that its dataset has by now."""
+    """The same fill, scored with the success factor that its dataset has now."""
     factor = success.get(fill.dataset, 1.0)
     if not fill.score.weighted or factor == fill.score.success:
         return fill
@@ -196,26 +208,29 @@ def rescored(fill: Fill, success: Mapping[str, float]) -> Fill:
 
 
 def first_request(fill: Fill) -> tuple[Fill, Fill] | None:
-    """A fill of the first request alone, and one of the rest; None when there is no rest."""
-    one, rest = _parted(fill, 1)
-    return (one, rest) if one and rest else None
+    """Splits a fill into one of its first request and one of the rest; None if it has only one request."""
+    first, rest = _split(fill, 1)
+    return (first, rest) if first and rest else None
 
 
 def what_costs(fill: Fill, at_most: int) -> tuple[Fill | None, Fill | None]:
-    """A fill of the first requests that cost no more than so many together, and one of the rest."""
+    """Splits a fill into one of its first requests that cost at most `at_most` together, and one of the rest.
+
+    Either is None if it would be empty.
+    """
     costs = accumulate(cells[0].cost for cells in fill.requests().values())
-    return _parted(fill, sum(cost <= at_most for cost in costs))
+    return _split(fill, sum(cost <= at_most for cost in costs))
 
 
-def _parted(fill: Fill, requests: int) -> tuple[Fill | None, Fill | None]:
-    """A fill of so many requests, the first ones, and one of the rest."""
+def _split(fill: Fill, requests: int) -> tuple[Fill | None, Fill | None]:
+    """Splits a fill into one of its first `requests` requests, and one of the rest; None for an empty one."""
     keys = {cell.key for cells in list(fill.requests().values())[requests:] for cell in cells}
     first = without(fill, keys)
     return first, without(fill, first.keys if first else ())
 
 
 def without(fill: Fill, keys: Collection[str]) -> Fill | None:
-    """What is left of a fill when some of its files need not be fetched; None when nothing is."""
+    """The fill without the files that have these keys; None if no file remains."""
     gaps = tuple(gap for gap in fill.gaps if gap.cell.key not in keys)
     if len(gaps) == len(fill.gaps):
         return fill
@@ -223,7 +238,7 @@ def without(fill: Fill, keys: Collection[str]) -> Fill | None:
 
 
 class RunCap:
-    """How many fills a run may still start, in all and per priority."""
+    """Counts the fills that a run starts, against its caps: one for all fills, and one for each priority."""
 
     def __init__(self, config: Config, max_fills: int | None = None):
         self.total = config.reconcile.max_fills if max_fills is None else min(max_fills, config.reconcile.max_fills)
@@ -234,7 +249,7 @@ class RunCap:
         self._started: dict[Priority, int] = defaultdict(int)
 
     def exceeded(self, priority: Priority) -> Reason | None:
-        """Which cap forbids one more fill, or None."""
+        """The reason why no more fill of this priority may start; None if one may."""
         if sum(self._started.values()) >= self.total:
             return Reason(self._limit, f"run cap: {plural(self.total, 'fill')} a run")
         if self._started[priority] >= self.by_priority.get(priority, self.total):
@@ -243,12 +258,12 @@ class RunCap:
         return None
 
     def count(self, priority: Priority) -> None:
-        """One more fill has started."""
+        """Counts one more fill of this priority as started."""
         self._started[priority] += 1
 
 
 def _switch(config: Config, name: str, now: datetime) -> Reason | None:
-    """Why nothing of a dataset is to be fetched."""
+    """The switch or maintenance window that forbids fetching a dataset at `now`; None if nothing does."""
     dataset = config.datasets[name]
     if not config.enabled:
         return Reason(Limit.ENABLED, "disabled: the master switch `enabled` is false", of="enabled")
@@ -272,6 +287,7 @@ def _fills(
     given: Priority | None,
     doubtful: Collection[str],
 ) -> Iterator[Fill]:
+    """Groups gaps into fills. Gaps of one request stay together; the worst kind of theirs counts for all of them."""
     by_request: dict[tuple[str, str], list[Gap]] = defaultdict(list)
     for gap in gaps:
         by_request[gap.cell.dataset, gap.cell.request].append(gap)
@@ -309,6 +325,6 @@ def _fills(
 
 
 def _id(dataset: str, season: str, gaps: Iterable[Gap]) -> str:
-    """The same gaps make the same fill, in every run."""
+    """The id of a fill. The same gaps have the same id in every run."""
     digest = hashlib.sha256("\n".join(gap.cell.key for gap in gaps).encode()).hexdigest()
     return f"{dataset}-{season}-{digest[:10]}"

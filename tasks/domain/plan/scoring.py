@@ -1,4 +1,4 @@
-"""How important is a fill?"""
+"""How important is a fill: what are its priority and its score?"""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tasks.domain.expected.cells import Cell
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """(base + age) x multiplier x small_fill x success, each part kept beside the total."""
+    """The parts of a score. The total is (base + age) x multiplier x small_fill x success."""
 
     base: float
     age: float
@@ -23,27 +23,37 @@ class Score:
 
     @property
     def total(self) -> float:
+        """The score."""
         return (self.base + self.age) * self.multiplier * self.small_fill * self.success
 
     def parts(self) -> dict[str, float]:
+        """The parts by name, for JSON."""
         return {name: part for name, part in asdict(self).items() if name != "weighted"}
 
 
 def priority_of(cell: Cell, dataset: Dataset, scoring: Scoring, now: datetime) -> Priority:
-    """CRITICAL: required and of the last days. Then by season: HIGH the current one, MEDIUM before it, LOW older."""
+    """The priority of a cell, from its age.
+
+    CRITICAL is a cell of a required dataset from the last `scoring.critical_days` days. Of the others, HIGH are those
+    of the current season, MEDIUM those of the `scoring.medium_seasons` seasons before it, and LOW all older ones.
+    """
     today = seasons.eastern_day(now)
     if dataset.required and (today - min(cell.last_day, today)).days <= scoring.critical_days:
         return Priority.CRITICAL
-    behind = seasons.start_year(seasons.current_season(now)) - seasons.start_year(cell.season)
-    if behind <= 0:
+    seasons_ago = seasons.start_year(seasons.current_season(now)) - seasons.start_year(cell.season)
+    if seasons_ago <= 0:
         return Priority.HIGH
-    return Priority.MEDIUM if behind <= scoring.medium_seasons else Priority.LOW
+    return Priority.MEDIUM if seasons_ago <= scoring.medium_seasons else Priority.LOW
 
 
 def score_of(
     priority: Priority, first_seen: datetime, files: int, source: str, success: float, config: Config, now: datetime
 ) -> Score:
-    """The score of a fill of `files` files; `success` is the dataset's factor, 1 for a clean history."""
+    """The score of a fill of `files` files that was first seen at `first_seen`.
+
+    `success` is the success factor of the dataset: 1 if nothing has failed lately. The weights are those of the
+    configuration.
+    """
     scoring = config.scoring
     base = scoring.base[priority]
     hours = max(0.0, (now - first_seen).total_seconds() / 3600)
@@ -59,24 +69,25 @@ def score_of(
 
 
 def overtakes_after(low: Priority, high: Priority, scoring: Scoring, handicap: float = 1.0) -> timedelta:
-    """The longest that a gap of a low priority can wait behind ever new ones of a higher: the starvation bound.
+    """The longest time that a gap of a low priority waits while new gaps of a higher priority keep coming.
 
-    A gap gains `age_per_hour` an hour in front of its factors, so it stands before every fresh one of the higher
-    priority once the difference of the bases is made up: (base_high x handicap - base_low) / age_per_hour hours.
-    `handicap` is how much larger the product of the other's factors is: 1 within a source and alike fills; at most
-    the ratio of the sources' multipliers x the factor of small fills / the floor of the success factor.
+    By the formula of Score, a gap gains `age_per_hour` points an hour before its factors are applied. Its score exceeds
+    that of every new gap of the higher priority after (base_high x handicap - base_low) / age_per_hour hours.
+    `handicap` is the product of the other gap's factors divided by that of this one's. It is 1 for fills of one source
+    and similar size, and at most the ratio of the sources' multipliers x the factor of small fills / the floor of the
+    success factor. Without ageing the wait has no bound: the result is timedelta.max.
     """
     if not (scoring.weighting and scoring.age_per_hour):
         return timedelta.max
-    ahead = scoring.base[high] * handicap - scoring.base[low]
-    return timedelta(hours=max(ahead, 0.0) / scoring.age_per_hour)
+    lead = scoring.base[high] * handicap - scoring.base[low]
+    return timedelta(hours=max(lead, 0.0) / scoring.age_per_hour)
 
 
 def success_factor(stored: float, failed: float, scoring: Scoring) -> float:
-    """Between the floor and 1, from decayed counts of files stored and failed.
+    """The success factor of a dataset, between `scoring.success.floor` and 1.
 
-    Two imaginary successes stand for no history, so that one failure does not sink a dataset; the counts
-    decay, so that a bad past is forgotten.
+    It is floor + (1 - floor) x (stored + 2) / (stored + failed + 2). The counts of stored and failed files decay over
+    time, so that old failures are forgotten. The two added successes keep a single failure from lowering it much.
     """
     if not scoring.success.enabled:
         return 1.0

@@ -172,7 +172,7 @@ def test_a_file_that_is_looked_at_for_corrections_says_so_before_and_then() -> N
     assert then.reason == "last looked at on 2026-01-14 04:30 UTC; corrections may have come since"
     untimed = _state(a_cell(), an_object(modified=NOW + 24 * HOUR), whole())
     assert untimed.reason == (
-        "nobody knows when it was taken: its time, 2026-01-16 12:00 UTC, is yet to come; "
+        "it is unknown when it was taken: its modification time, 2026-01-16 12:00 UTC, is in the future; "
         "corrections may have come since"
     )
 
@@ -370,5 +370,5 @@ def test_a_list_that_has_more_to_tell_says_what_and_as_of_when() -> None:
     assert _state(a_board(), an_object(), verdict, fetched=NOW - 9 * HOUR).reason == "1 of 2 games not final"
     assert _state(a_board(), an_object(), verdict).reason == "1 of 2 games not final", "by somebody else"
     untimed = _state(SEASON_PAGE, an_object(modified=AHEAD), partial("season still running"))
-    assert untimed.reason.startswith("nobody knows when it was taken: its time, 2026-07-14 12:00 UTC, is yet to come; ")
-    assert untimed.reason.endswith("; season still running")
+    assert untimed.reason.startswith("it is unknown when it was taken: its modification time, 2026-07-14 12:00 UTC, ")
+    assert untimed.reason.endswith(" is in the future; season still running")

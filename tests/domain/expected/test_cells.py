@@ -172,10 +172,10 @@ def test_a_schedule_comes_along_from_the_first_season_on_that_somebody_needs() -
     [
         (Selection(sources=("x",)), "^no source 'x'; there are espn, nba_api, basketball_reference$"),
         (Selection(datasets=("x",)), "^no dataset 'x'; there are espn_scoreboard, espn_summary, nba_schedule, "),
-        (Selection(keys=("x/y",)), "^no dataset has a key 'x/y'; `adce why` tells which comes nearest$"),
+        (Selection(keys=("x/y",)), "^no dataset has a key 'x/y'; `adce why` shows the nearest one$"),
         (
             Selection(sources=("nba_api",), keys=("espn_schedules/20260113.json",)),
-            "^espn_schedules/20260113.json is of espn_scoreboard, which was not asked for$",
+            "^espn_schedules/20260113.json belongs to espn_scoreboard, which was not asked for$",
         ),
         (Selection(seasons=("2023-25",)), "not a season"),
         (Selection(seasons=("2030-31",)), "has not begun; the current one is 2025-26"),

@@ -98,9 +98,9 @@ def test_another_lake_is_refused_and_a_ledger_keeps_its_own_id(lake: Store, ledg
         known = ledger.identity.lake()
         assert known is not None
         planned = ("somewhere else", ledger.id)
-        with pytest.raises(MismatchError, match=r"^the lake here is"):
+        with pytest.raises(MismatchError, match=r"^the lake here, "):
             asyncio.run(check_pairing(other, second, LakeKind.REAL, planned))
-        with pytest.raises(MismatchError, match=r"^the ledger here is"):
+        with pytest.raises(MismatchError, match=r"^the ledger here, "):
             asyncio.run(check_pairing(lake, second, LakeKind.REAL, (known.id, ledger.id)))
         assert second.identity.lake() is None
     assert asyncio.run(other.is_empty())
@@ -177,12 +177,12 @@ def test_a_lake_that_lost_all_its_files_with_its_mark_is_not_filled_unless_the_l
     for make in (lambda: None, lambda: (tmp_path / "lake/a/deep").mkdir(parents=True)):
         make()
         caplog.clear()
-        with pytest.raises(MismatchError, match=r"is empty, and ledger .* knows a file of it: is its disk mounted.*\?"):
+        with pytest.raises(MismatchError, match=r"is empty, but ledger .* knows a file of it: is the disk mounted.*\?"):
             asyncio.run(look(LakeKind.REAL))
         with caplog.at_level(logging.WARNING):
             asyncio.run(look(None))
         [told] = [record.getMessage() for record in caplog.records]
-        assert told.startswith(f"lake {lake.address} is empty, and ledger")
+        assert told.startswith(f"lake {lake.address} is empty, but ledger")
     assert ledger.forget_lake() == 1
     assert asyncio.run(_use(lake, ledger)).id == mark.id
     known = ledger.identity.lake()

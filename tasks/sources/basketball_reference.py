@@ -1,4 +1,4 @@
-"""Is a page of basketball-reference.com whole, and which games does a month's schedule list?"""
+"""Is a page of basketball-reference.com complete, and which games does a month's schedule list?"""
 
 import calendar
 import re
@@ -17,9 +17,9 @@ from tasks.sources.documents import Page, UnfitBodyError, read_page, read_page_o
 from tasks.sources.hollow import Line, TeamLines, minutes, number, silent_period, why_hollow
 from tasks.sources.schedules import OddEntryError, is_nil, read_each
 
-_SITE = "basketball-reference.com"  # as its pages name it, wherever they come from
-_ROWS_OF_A_GAME = 100
-_BOX_TABLE = r"box-[A-Z]{3}-game-basic|box_[a-z]{3}_basic"  # the second until about 2019
+_SITE = "basketball-reference.com"  # the domain in its pages, from whatever host they were fetched
+_ROWS_OF_A_GAME = 100  # the smallest number of rows in the play-by-play of a whole game
+_BOX_TABLE = r"box-[A-Z]{3}-game-basic|box_[a-z]{3}_basic"  # the second form was used until about 2019
 _GAME_ID = re.compile(r"(\d{8})0[A-Z]{3}", re.ASCII)
 _MONTHS = {name.lower(): number for number, name in enumerate(calendar.month_name)}
 _EDGE = re.compile(r"\b(?:Start|End) of ")
@@ -28,6 +28,7 @@ _CLOCK = re.compile(r"(\d{1,2}):(\d{2})\s*([ap])m?", re.ASCII)
 
 
 def box_score(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:
+    """Body check for the box score of a game: whole if the tables of both teams have all players."""
     page = _page(body, f"/boxscores/{fields['id']}.html")
     teams = {name[4:7].upper(): table for name, table in page.tables(_BOX_TABLE).items()}
     if len(teams) != 2 or fields["id"][-3:] not in teams:
@@ -40,20 +41,27 @@ def box_score(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:
 
 
 def play_by_play(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:
-    """The site has the page once the game is over. Old ones end without a row that says so."""
+    """Body check for the play-by-play of a game: whole if it has enough rows and no period lacks rows.
+
+    The site publishes the page when the game is over. The end of the game is not looked for, since old pages have no
+    row for it.
+    """
     page = _page(body, f"/boxscores/pbp/{fields['id']}.html")
-    told = Counter(_periods(_table(page, "pbp")))
-    if not told:
+    by_period = Counter(_periods(_table(page, "pbp")))
+    if not by_period:
         return bad("no rows of play-by-play", Fault.ABSENT)
-    if (rows := told.total()) < _ROWS_OF_A_GAME:
+    if (rows := by_period.total()) < _ROWS_OF_A_GAME:
         return unfinished(f"{rows} rows of play-by-play")
-    if silent := silent_period(told, max(told)):
-        return unfinished(f"hollow: no row in period {silent} of {max(told)}")
+    if silent := silent_period(by_period, max(by_period)):
+        return unfinished(f"hollow: no row in period {silent} of {max(by_period)}")
     return whole()
 
 
 def schedule(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:
-    """One month of a season. The address the page gives itself names the season, not the month."""
+    """Body check for the schedule of one month, with its games.
+
+    The month is known by the games' ids, because the page's canonical address names only the season.
+    """
     page = _season_page(body, fields, f"/leagues/NBA_{fields['end_year']}_games")
     rows = list(_game_rows(_table(page, "schedule")))
     named = [row.game_id for row in rows if _GAME_ID.fullmatch(row.game_id)]
@@ -64,10 +72,10 @@ def schedule(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:
 
 
 def season_table(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:
-    """A table of all players of a season, which grows with it.
+    """Body check for a table of all players of a season, which grows during the season.
 
-    How many games somebody has played proves nothing: a traded player can have more than his teams, and some seasons
-    are shorter. Whether the season was over when the page was taken is for the calendar to say.
+    The numbers of games do not show whether the season is over: a traded player can have more games than his teams, and
+    some seasons are shorter. The calendar decides that; see finality.py.
     """
     page = _season_page(body, fields, f"/leagues/NBA_{fields['end_year']}_")
     table = _table(page, *check.tables)
@@ -78,7 +86,7 @@ def season_table(body: bytes, fields: Mapping[str, str], check: Check) -> Verdic
 
 
 def html_table(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:
-    """Any page that has one of the named tables with enough rows."""
+    """Body check for any page: it must have one of the tables that `check` names, with enough rows."""
     page = read_page(body)
     try:
         rows = len(_rows(_table(page, *check.tables)))
@@ -94,16 +102,17 @@ def html_table(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:
 
 
 def _page(body: bytes, path: str) -> Page:
-    """The page of that address."""
+    """The complete page whose canonical address ends with this path. Raises UnfitBodyError for any other."""
     return read_page_of(_SITE, body, lambda page: page.canonical.endswith(path))
 
 
 def _season_page(body: bytes, fields: Mapping[str, str], path: str) -> Page:
+    """The complete page of the season whose canonical address contains this path. Raises UnfitBodyError otherwise."""
     return read_page_of(_SITE, body, lambda page: path in page.canonical and fields["season"] in page.title)
 
 
 def _table(page: Page, *names: str) -> LexborNode:
-    """The first of the named tables that the page has: the site renames them now and then."""
+    """The first of the named tables that the page has. Several names are possible, as the site has renamed tables."""
     tables = page.tables("|".join(map(re.escape, names)))
     for name in names:
         if name in tables:
@@ -116,7 +125,7 @@ def _rows(table: LexborNode) -> list[LexborNode]:
 
 
 def _lines(table: LexborNode) -> TeamLines:
-    """The figures of a team's players who have played; others have a reason in the place of theirs."""
+    """The lines of a team. Players who have not played have a reason in place of figures, and are left out."""
     rows = [row for row in _rows(table) if minutes(_cell(row, "mp"))]
     total = table.css_first("tfoot tr")
     lines = [Line(number(_cell(row, "pts")), minutes(_cell(row, "mp"))) for row in rows]
@@ -124,7 +133,7 @@ def _lines(table: LexborNode) -> TeamLines:
 
 
 def _periods(table: LexborNode) -> Iterator[int]:
-    """The period of each play, counted by the headers that name one."""
+    """The period of each play, found by counting the headers of periods."""
     period = 0
     for row in table.css("tr"):
         if not _is_header(row):
@@ -139,7 +148,7 @@ class _GameRow(NamedTuple):
 
     game_id: str
     cells: LexborNode
-    playoffs: bool | None  # None where the page has no header that parts the play-offs from the rest
+    playoffs: bool | None  # None if the page has no header that separates the play-offs from the other games
 
 
 def _game_rows(table: LexborNode) -> Iterator[_GameRow]:
@@ -179,7 +188,7 @@ def _is_playoffs_header(row: LexborNode) -> bool:
 
 
 def _start(day: date, clock: str) -> datetime | None:
-    """From "7:30p", Eastern. Old pages give no time."""
+    """The start in UTC, from a time such as "7:30p" in US Eastern time; None on old pages, which give no time."""
     match = _CLOCK.fullmatch(clock)
     if not match:
         return None
@@ -188,7 +197,7 @@ def _start(day: date, clock: str) -> datetime | None:
 
 
 def _status(row: LexborNode) -> GameStatus:
-    """A game is played once its box score is linked, however long ago it should have begun."""
+    """The status of a game. It is final only if its box score is linked, however long ago it should have begun."""
     if row.css_first("[data-stat=box_score_text] a[href]"):
         nil = is_nil(_cell(row, "visitor_pts"), _cell(row, "home_pts"))
         return GameStatus.CANCELLED if nil else GameStatus.FINAL
@@ -205,10 +214,10 @@ def _season_type(row: LexborNode, late: bool) -> str:
 
 
 def _is_after_regular_season(day: date, end_year: int) -> bool:
-    """For a page without the "Playoffs" header, which only the month in which they begin has.
+    """Is the day in the play-offs, on a page without the "Playoffs" header?
 
-    A regular season that runs into May or later has that header in its last month; the only month
-    between is July 2020, when the league came back to finish the season.
+    Only the month in which the play-offs begin has the header, so that days after April are in the play-offs on other
+    pages. The only exception is July 2020, when the league resumed the regular season.
     """
     return day > date(end_year, 4, 30) and (day.year, day.month) != (2020, 7)
 
@@ -221,7 +230,7 @@ def _day(game_id: str) -> date:
 
 
 def _in_month(game_id: str, month: str) -> bool:
-    """The month is "october", or "october-2019" in the season that had two Octobers."""
+    """Is the game in this month? It is named "october", or "october-2019" in the season with two Octobers."""
     name, _, year = month.partition("-")
     return game_id[4:6] == f"{_MONTHS[name]:02d}" and year in ("", game_id[:4])
 

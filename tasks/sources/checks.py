@@ -1,4 +1,4 @@
-"""Which check does a dataset name, and what does it find in a body?"""
+"""Which body check does a dataset name, and what does it find in a body?"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -10,11 +10,11 @@ from tasks.sources.documents import UnfitBodyError, read_json
 
 CheckFunction = Callable[[bytes, Mapping[str, str], Check], Verdict]
 
-_REASON_LENGTH = 200
+_REASON_LENGTH = 200  # characters
 
 
 def json(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:
-    """Any JSON that is not empty and not an error."""
+    """Body check for any JSON: it must be neither empty nor an error."""
     read_json(body)
     return whole()
 
@@ -35,18 +35,21 @@ CHECKS: dict[str, CheckFunction] = {
 
 
 def examine(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:
-    """The named check's verdict. Raises for a check that does not exist, never for a body."""
+    """The verdict of the body check that `check` names, on a single line. Raises KeyError only for an unknown name."""
     function = CHECKS[check.name]
     try:
         verdict = function(body, fields, check)
     except UnfitBodyError as error:
         verdict = bad(str(error), error.fault)
-    except Exception as error:  # checks read as if the shape were right; a wrong one fails in any way at all
+    except Exception as error:  # body checks assume the right shape, so that a wrong one can raise any exception
         verdict = bad(f"not the expected shape: {type(error).__name__}: {error}")
     return replace(verdict, reason=_one_line(verdict.reason))
 
 
 def _one_line(reason: str) -> str:
-    """Fit for a log line and a database column: a reason can quote the body, whatever is in it."""
+    """The reason without line breaks and unprintable characters, cut to a length that suits logs and the database.
+
+    It may quote the body, which can contain anything.
+    """
     printable = "".join(character if character.isprintable() else " " for character in reason[: 10 * _REASON_LENGTH])
     return " ".join(printable.split())[:_REASON_LENGTH]

@@ -1,4 +1,4 @@
-"""Which document is a body: JSON, a page of a site, or neither?"""
+"""Is a body JSON or a page of the site that was asked, and if not, what is it?"""
 
 import json
 import re
@@ -12,17 +12,17 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 from tasks.domain.assess.verdicts import Fault
 from tasks.sources.walls import heading, maker_of, says_wall
 
-# Bytes that a body may take in memory once it is parsed, by the estimates below, which are above what was measured.
+# The bytes of memory that a parsed body may take, by the estimates below, which are higher than measured values.
 _MOST_MEMORY = 240_000_000
 _MOST_VALUES = 2_000_000  # objects, lists and values of a JSON body
-# What each of these in a JSON body can cost: a small object, a small list, a text, a key with its place.
+# The bytes that one of these characters in a JSON body can cost: an object, a list, a text, or a key of an object.
 _JSON_COSTS = {b"{": 200, b"[": 100, b",": 80, b":": 200}
-# The same in a page: an element with a text behind it; what can part two attributes.
+# The same in a page: an element with the text that follows it, or a character that can separate two attributes.
 _PAGE_COSTS = {b"<": 320, b" ": 240, b"\n": 240, b"\t": 240, b"\r": 240, b"\f": 240, b"/": 240, b"=": 240}
-# What makes each character of its text four bytes.
+# Bytes, or escapes in JSON, that make Python store each character of a text in four bytes.
 _WIDE, _WIDE_ESCAPE = re.compile(rb"[\xf0-\xf7]"), re.compile(rb"\\u[dD][89abAB]")
 
-_WORTH_A_LOOK = 20_000  # bytes; what is smaller is parsed without counting anything
+_WORTH_A_LOOK = 20_000  # bytes; a smaller body is parsed without an estimate
 _LITERAL = re.compile(r'\s*(?:null|true|false|-?[0-9][0-9.eE+-]*|"(?:[^"\\]|\\.)*")\s*')
 _BEGINS_JSON, _BEGINS_PAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s*[{\[]"), re.compile(rb"(?:\xef\xbb\xbf)?\s*<")
 _IS_PAGE = re.compile(
@@ -31,12 +31,12 @@ _IS_PAGE = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _WALL_KEYS = {"cpr_chlge", "sec-cp-challenge", "blockScript", "jsClientSrc", "incidentId", "cloudflare_error"}
-# A site's own 404 page, and the index pages that it answers in place of what it does not have.
+# Paths of a site's own 404 page, and of the index pages with which it answers for a page that it does not have.
 _NO_SUCH_PAGE = re.compile(r"/?(?:404(?:\.html)?|[a-z_-]+)?/?")
 
 
 class UnfitBodyError(ValueError):
-    """The body is not the kind of document that was asked for."""
+    """The body is not a document of the requested kind. `fault` says what follows from that."""
 
     def __init__(self, reason: str, fault: Fault = Fault.UNFIT) -> None:
         super().__init__(reason)
@@ -45,40 +45,42 @@ class UnfitBodyError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """An HTML page, whole or cut off."""
+    """An HTML page, which may be cut off."""
 
     text: str
     tree: LexborHTMLParser
 
     @property
     def is_whole(self) -> bool:
+        """Does the page reach its end, so that it is not cut off?"""
         return "</html>" in self.text[-5_000:].lower()
 
     @property
     def title(self) -> str:
+        """The title of the page, or "" if it has none."""
         node = self.tree.css_first("title")
         return node.text(strip=True) if node else ""
 
     @property
     def canonical(self) -> str:
-        """The address the page gives itself, empty if it gives none."""
+        """The canonical address that the page names, or "" if it names none."""
         node = self.tree.css_first("link[rel=canonical]")
         return (node.attributes.get("href") or "") if node else ""
 
     def path_at(self, site: str) -> str | None:
-        """The path of the address the page gives itself, if that is one of the site; `site` is its domain."""
+        """The path of the page's canonical address, if that lies at `site`, a domain; else None."""
         address = _split(self.canonical)
         return address.path if address and _is_of(address.hostname, site) else None
 
     def names(self, site: str) -> bool:
-        """Does the page name the site in the address it gives itself, its title or its links?"""
+        """Does the page name the site in its canonical address, its title or its links?"""
         if self.path_at(site) is not None or site in self.title.lower():
             return True
         links = (_split(node.attributes.get("href") or "") for node in self.tree.css("a[href], link[href]"))
         return any(link and _is_of(link.hostname, site) for link in links)
 
     def tables(self, pattern: str) -> dict[str, LexborNode]:
-        """The tables whose whole id matches the pattern; those inside comments if there is none outside."""
+        """The tables whose whole id matches the pattern, by id: those inside comments if there are no others."""
         return _tables(self.tree, pattern) or self._commented_tables(pattern)
 
     def _commented_tables(self, pattern: str) -> dict[str, LexborNode]:
@@ -110,6 +112,7 @@ def _tables(tree: LexborHTMLParser, pattern: str) -> dict[str, LexborNode]:
 
 
 def read_text(body: bytes) -> str:
+    """The text of a body in UTF-8. Raises UnfitBodyError for an empty body, another encoding, and NUL bytes."""
     if not body or body.isspace():
         raise UnfitBodyError("empty body", Fault.CUT_OFF)
     try:
@@ -122,9 +125,9 @@ def read_text(body: bytes) -> str:
 
 
 def read_json(body: bytes) -> Any:
-    """The object or list in the body. Raises UnfitBodyError for anything else, and for error bodies.
+    """The object or list in a JSON body. Raises UnfitBodyError for anything else, and for JSON that reports an error.
 
-    A page or a notice in its place is the site's trouble: it says nothing of the file.
+    A page or a plain text in its place is a refusal, which says nothing about the requested file.
     """
     if begins := _BEGINS_JSON.match(body):
         _weigh(body, _JSON_COSTS, _MOST_VALUES)
@@ -147,6 +150,7 @@ def read_json(body: bytes) -> Any:
 
 
 def read_object(body: bytes) -> dict[str, Any]:
+    """The object in a JSON body. Raises UnfitBodyError for anything else, and for JSON that reports an error."""
     document = read_json(body)
     if not isinstance(document, dict):
         raise UnfitBodyError("a JSON list, not an object")
@@ -154,7 +158,7 @@ def read_object(body: bytes) -> dict[str, Any]:
 
 
 def read_page(body: bytes) -> Page:
-    """The page in the body, whoever it is of. Raises UnfitBodyError for what is no page."""
+    """The HTML page in a body, of whatever site. Raises UnfitBodyError for anything else."""
     if _BEGINS_PAGE.match(body):
         _weigh(body, _PAGE_COSTS)
     text = read_text(body)
@@ -165,10 +169,10 @@ def read_page(body: bytes) -> Page:
 
 
 def read_page_of(site: str, body: bytes, is_wanted: Callable[[Page], bool]) -> Page:
-    """The page of a site that was asked for, whole. Raises UnfitBodyError for any other, saying what follows from it.
+    """The complete page of a site, if it is the wanted one. Raises UnfitBodyError for any other, and for a cut-off one.
 
-    Only the site's own 404 or index page, known by the address it gives itself, says that there is no such page.
-    Another document of the site is another document; whatever else comes is the site's trouble.
+    The fault is ABSENT only for the site's own 404 or index page, known by its canonical address. It is UNFIT for
+    another page of the site, and REFUSED for anything that is not a page of the site.
     """
     page = read_page(body)
     if not is_wanted(page):
@@ -179,22 +183,24 @@ def read_page_of(site: str, body: bytes, is_wanted: Callable[[Page], bool]) -> P
 
 
 def is_page(text: str) -> bool:
-    """Is it HTML, rather than JSON, XML or a line of text?"""
+    """Is this text an HTML page, rather than JSON, XML or plain text?"""
     return _IS_PAGE.match(text) is not None
 
 
 def stands_before(text: str, *, bots_only: bool = False) -> str | None:
-    """What a page says of itself that stands before a site, by its words or its maker's marks.
+    """How a page can be recognised as a wall: its title or heading, or "a page of" the wall's maker; else None.
 
-    Ask only of one that is not known to be anything else: a good page can have such marks in its scripts.
+    Only for pages that are not recognised otherwise: a good page can contain the text of such makers in its scripts.
+    See walls.says_wall for `bots_only`.
     """
-    if said := says_wall(text, bots_only=bots_only):
-        return said
+    if words := says_wall(text, bots_only=bots_only):
+        return words
     maker = maker_of(text, bots_only=bots_only)
     return f"a page of {maker}" if maker else None
 
 
 def _reject_other(page: Page, site: str) -> NoReturn:
+    """Raises UnfitBodyError for a page that is not the wanted one, with the fault that follows from what it is."""
     path = page.path_at(site)
     if path is None:
         if wall := stands_before(page.text):
@@ -204,12 +210,12 @@ def _reject_other(page: Page, site: str) -> NoReturn:
         raise UnfitBodyError(f"not a page of {site}: {heading(page.text) or 'without a title'}", Fault.REFUSED)
     if wall := says_wall(page.text):
         raise UnfitBodyError(f"refused: {wall}", Fault.REFUSED)
-    there_is_none = _NO_SUCH_PAGE.fullmatch(path)
-    raise UnfitBodyError(f"another page: {page.title or path}", Fault.ABSENT if there_is_none else Fault.UNFIT)
+    is_absent = _NO_SUCH_PAGE.fullmatch(path)
+    raise UnfitBodyError(f"another page: {page.title or path}", Fault.ABSENT if is_absent else Fault.UNFIT)
 
 
 def _weigh(body: bytes, costs: dict[bytes, int], most_values: int | None = None) -> None:
-    """Raises UnfitBodyError for a body that would take too much memory once it is parsed. It only counts."""
+    """Raises UnfitBodyError if a parsed body would take too much memory, which is estimated by counting characters."""
     if len(body) < _WORTH_A_LOOK:
         return
     counts = {mark: body.count(mark) for mark in costs}
@@ -222,7 +228,7 @@ def _weigh(body: bytes, costs: dict[bytes, int], most_values: int | None = None)
 
 
 def _width(body: bytes) -> int:
-    """Bytes that a character takes in memory, of a text that holds all that the body does."""
+    """The bytes that Python needs for each character of the body's text: 1, 2 or 4."""
     is_plain, has_escapes = body.isascii(), b"\\u" in body
     if (not is_plain and _WIDE.search(body)) or (has_escapes and _WIDE_ESCAPE.search(body)):
         return 4
@@ -230,12 +236,12 @@ def _width(body: bytes) -> int:
 
 
 def _reject_constant(name: str) -> NoReturn:
-    """Python reads NaN and Infinity, which no other reader of JSON has to."""
+    """Raises UnfitBodyError for NaN and Infinity, which Python accepts although they are not JSON."""
     raise UnfitBodyError(f"JSON broken: {name} is no JSON", Fault.CUT_OFF)
 
 
 def refuses(document: object) -> bool:
-    """Is it the JSON of a wall, or an error that says that it refuses us? Not one that the site is in trouble."""
+    """Is this the JSON of a wall, or of an error that refuses us? A site's own errors, such as 503, do not count."""
     if not isinstance(document, dict):
         return False
     refused = _is_wall(document) or document.get("code") in (401, 403, 429)
@@ -247,7 +253,10 @@ def _message(document: dict[str, Any]) -> str:
 
 
 def _reject_error(document: dict[str, Any]) -> None:
-    """ESPN answers {"code", "message"}, NBA {"Message"}, gateways before them {"message"}, and walls what they like."""
+    """Raises UnfitBodyError for JSON that reports an error instead of being a document.
+
+    ESPN answers {"code", "message"}, the NBA {"Message"}, and gateways {"message"}. Walls have forms of their own.
+    """
     if _is_wall(document):
         raise UnfitBodyError(f"refused: {', '.join(list(document)[:4])}", Fault.REFUSED)
     if not document.keys() & {"code", "message", "Message"} or document.keys() & {"events", "header"}:
@@ -263,7 +272,7 @@ def _reject_error(document: dict[str, Any]) -> None:
 
 
 def _is_wall(document: dict[str, Any]) -> bool:
-    """The JSON that walls answer to programs: Akamai's, HUMAN's, DataDome's, Imperva's, and Cloudflare's problems."""
+    """Is this the JSON with which a wall answers programs: of Akamai, HUMAN, DataDome, Imperva or Cloudflare?"""
     if document.keys() & _WALL_KEYS:
         return True
     url = document.get("url")

@@ -1,4 +1,4 @@
-"""Is an answer of ESPN's site API whole, and which games does a scoreboard list?"""
+"""Is an answer of ESPN's site API complete, and which games does a scoreboard list?"""
 
 import json
 import re
@@ -14,28 +14,31 @@ from tasks.sources.documents import read_object
 from tasks.sources.hollow import Line, TeamLines, minutes, number, silent_period, why_hollow
 from tasks.sources.schedules import OddEntryError, is_nil, moment, read_each, tip_off
 
-# ESPN cuts a list to 25 events without a word when it dislikes the request; no day has that many games.
+# ESPN silently cuts a list to 25 events for some forms of the request. No day has that many games.
 _SILENT_CUT = 25
-# A game in Australia that began at 05:30 Eastern was on the board of the day before.
+# A game that begins at night belongs to the scoreboard of the day before, as one in Australia at 05:30 Eastern did.
 _OVERNIGHT = timedelta(hours=6)
 _SEASON_TYPES = {1: "preseason", 2: "regular", 3: "playoffs", 5: "play-in"}
 _CALLED_OFF = {
     "STATUS_POSTPONED": GameStatus.POSTPONED,
     "STATUS_CANCELED": GameStatus.CANCELLED,
     "STATUS_CANCELLED": GameStatus.CANCELLED,
-    # Nothing was played, or nothing that counts.
+    # Statuses of games that were not played, or whose result does not count.
     "STATUS_FORFEIT": GameStatus.CANCELLED,
     "STATUS_UNCONTESTED": GameStatus.CANCELLED,
     "STATUS_ABANDONED": GameStatus.CANCELLED,
 }
 _STATES = {"pre": "scheduled", "in": "in progress"}
-_END_OF_GAME, _END_OF_PERIOD = "402", "412"
-# Finals of seasons that end before this year often have a box score and no plays at all.
+_END_OF_GAME, _END_OF_PERIOD = "402", "412"  # types of plays
+# Final games of seasons that end before this year often have a box score but no plays.
 _FIRST_YEAR_WITH_PLAYS = 2003
 
 
 def scoreboard(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:
-    """The games of one Eastern day. No events is a day off, and whole, unless the calendar beside them says more."""
+    """Body check for the scoreboard of one day in US Eastern time.
+
+    Without events it is whole, as that of a day off, unless the season's calendar in it has games on the day.
+    """
     document = read_object(body)
     events = document["events"]
     if len(events) == _SILENT_CUT:
@@ -43,16 +46,16 @@ def scoreboard(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:
     day = date.fromisoformat(fields["date"])
     days = _days_with_games(document)
     if not events and day in days:
-        return bad("no events, on a day that its own calendar has games on", Fault.ABSENT)
+        return bad("no events, on a day that has games in its own calendar", Fault.ABSENT)
     listing = read_each(events, lambda event: _game(event, day), lambda event: event["id"])
     here = [game for game in listing.games if game.day == day]
     if listing.games and not here and not (_all_called_off(listing.games) or _is_day_off(day, days)):
-        return bad(f"the board of {listing.games[0].day}, not of {day}")
+        return bad(f"the scoreboard of {listing.games[0].day}, not of {day}")
     return listing.only(here).verdict()
 
 
 def summary(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:
-    """Everything about one game; partial until the game is over and told to its end."""
+    """Body check for the summary of one game: whole if the game is final, with all players and all plays."""
     document = read_object(body)
     header = document.get("header")
     if not header:
@@ -61,7 +64,7 @@ def summary(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:
         return bad(f"game {header['id']}, not {fields['id']}")
     status = header["competitions"][0]["status"]["type"]
     if not _is_final(status):
-        return unfinished(f"game not final: {_lacks_of_final(status)}")
+        return unfinished(f"game not final: {_why_not_final(status)}")
     teams, plays = _teams(document), document.get("plays") or []
     if len(teams) != 2:
         if not teams and not plays:
@@ -72,27 +75,27 @@ def summary(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:
     if not plays:
         old = int(fields["end_year"]) < _FIRST_YEAR_WITH_PLAYS
         return whole() if old else unfinished("final, but without plays")
-    return _told_to_the_end(plays, header["competitions"][0])
+    return _check_plays(plays, header["competitions"][0])
 
 
 def _days_with_games(document: dict[str, Any]) -> set[date]:
-    """The days in the season's calendar; none where it lists something else."""
+    """The days of the season's calendar that have games; empty if the calendar is not a list of days."""
     days = (day for league in document.get("leagues") or [] for day in league.get("calendar") or [])
     return {eastern_day(moment(day)) for day in days if isinstance(day, str)}
 
 
 def _is_day_off(day: date, days: set[date]) -> bool:
-    """Does the season's calendar have no game on the day? Then an answer about others is about moved games."""
+    """Is the day within the season's calendar, but without games? Then games of other days are there as moved ones."""
     return bool(days) and min(days) <= day <= max(days) and day not in days
 
 
 def _all_called_off(games: Iterable[Game]) -> bool:
-    """A postponed game may stay on the board of its old day, under its new date."""
+    """Are all games postponed or cancelled? A postponed game may stay, with its new date, on its old scoreboard."""
     return all(game.status in _CALLED_OFF.values() for game in games)
 
 
 def _game(event: dict[str, Any], day: date) -> Game:
-    """The game, on the day of the board if that is the board that it belongs on."""
+    """The game of an event. Its day is that of the scoreboard if the game belongs there, and else that of its start."""
     if not re.fullmatch(r"[0-9]{6,12}", str(event["id"])):
         raise OddEntryError("not an event id")
     start = _moment(event["date"])
@@ -116,10 +119,10 @@ def _moment(text: str) -> datetime:
 
 
 def _season(event: dict[str, Any], day: date) -> str:
-    """The season that the event names, if that can be one of its day; else the one that was on."""
-    on = start_year(season_of(day))
+    """The season that the event names, if it is at most a year off; else the season that its day lies in."""
+    start = start_year(season_of(day))
     year = number((event.get("season") or {}).get("year"))
-    return season_name(year - 1 if year is not None and abs(year - 1 - on) <= 1 else on)
+    return season_name(year - 1 if year is not None and abs(year - 1 - start) <= 1 else start)
 
 
 def _competition(event: dict[str, Any]) -> dict[str, Any]:
@@ -136,7 +139,7 @@ def _status(event: dict[str, Any]) -> GameStatus:
     if _is_final(status):
         scores = [competitor.get("score") for competitor in _competition(event).get("competitors") or []]
         return GameStatus.CANCELLED if is_nil(*scores) else GameStatus.FINAL
-    # A suspended game is "post" and not completed: it is still open, as a live one is.
+    # A suspended game has the state "post" but is not completed. It counts as live, because it will go on.
     return GameStatus.SCHEDULED if status["state"] == "pre" else GameStatus.LIVE
 
 
@@ -144,8 +147,8 @@ def _is_final(status: dict[str, Any]) -> bool:
     return status["state"] == "post" and status.get("completed") is True and status.get("name") not in _CALLED_OFF
 
 
-def _lacks_of_final(status: dict[str, Any]) -> str:
-    """How a status that is not final says so."""
+def _why_not_final(status: dict[str, Any]) -> str:
+    """The words of a status that show that it is not final."""
     name = str(status["name"])
     if status["state"] != "post":
         return _STATES.get(status["state"], name)
@@ -155,8 +158,8 @@ def _lacks_of_final(status: dict[str, Any]) -> str:
 def _season_type(event: dict[str, Any]) -> str:
     if (_competition(event).get("type") or {}).get("abbreviation") == "ALLSTAR":
         return "all-star"
-    said = number((event.get("season") or {}).get("type"))
-    return _SEASON_TYPES.get(said or 2, "regular")
+    season_type = number((event.get("season") or {}).get("type"))
+    return _SEASON_TYPES.get(season_type or 2, "regular")
 
 
 def _is_if_necessary(event: dict[str, Any]) -> bool:
@@ -165,7 +168,7 @@ def _is_if_necessary(event: dict[str, Any]) -> bool:
 
 
 def _teams(document: dict[str, Any]) -> list[TeamLines]:
-    """The teams that have players in the box score, each with its score from the header, or else with its totals."""
+    """The teams that have players in the box score, each with its score from the header, or else from its totals."""
     competitors = document["header"]["competitions"][0].get("competitors") or []
     scores = {str((c.get("team") or {}).get("id")): number(c.get("score")) for c in competitors}
     teams = []
@@ -180,7 +183,7 @@ def _teams(document: dict[str, Any]) -> list[TeamLines]:
 
 
 def _lines(group: dict[str, Any]) -> Iterator[Line]:
-    """Those of the players who have played: they have figures that are not all 0."""
+    """The lines of the players who have played: those with any figure other than 0."""
     for athlete in group["athletes"]:
         figures = athlete.get("stats") or []
         if not athlete.get("didNotPlay") and any(re.search(r"[1-9]", str(figure)) for figure in figures):
@@ -188,7 +191,7 @@ def _lines(group: dict[str, Any]) -> Iterator[Line]:
 
 
 def _line(group: dict[str, Any], figures: list[Any]) -> Line:
-    """ESPN has changed the order of the columns; their names stand beside them."""
+    """One line of figures, read by the names of the columns, because ESPN has changed their order."""
     named = {
         str(name).lower(): figure
         for name, figure in zip(group.get("labels") or group.get("names") or [], figures, strict=False)
@@ -196,19 +199,22 @@ def _line(group: dict[str, Any], figures: list[Any]) -> Line:
     return Line(number(named.get("pts")), minutes(named.get("min")))
 
 
-def _told_to_the_end(plays: list[dict[str, Any]], competition: dict[str, Any]) -> Verdict:
-    """The end is looked for anywhere: a correction can follow it, and it can be there twice."""
-    told = [(number((play.get("period") or {}).get("number")) or 0, play) for play in plays]
-    last = max(period for period, _ in told)
-    ends = [play for period, play in told if period == last and _type(play) == _END_OF_PERIOD]
+def _check_plays(plays: list[dict[str, Any]], competition: dict[str, Any]) -> Verdict:
+    """The verdict for the plays of a final game: whole if they reach its end and no period lacks plays.
+
+    The end of the game is looked for among all plays: corrections can follow it, and it can be listed twice.
+    """
+    by_period = [(number((play.get("period") or {}).get("number")) or 0, play) for play in plays]
+    last = max(period for period, _ in by_period)
+    ends = [play for period, play in by_period if period == last and _type(play) == _END_OF_PERIOD]
     if _END_OF_GAME not in map(_type, plays) and not _is_played_out(ends, competition):
         return unfinished("plays stop before the end of the game")
-    real = [(period, play) for period, play in told if not _is_edge(play)]
+    real = [(period, play) for period, play in by_period if not _is_edge(play)]
     if not real:
         return unfinished("hollow: no play but the end of the game")
-    heard = {period for period, _ in real}
-    silent = silent_period(heard, last)
-    if silent and (silent < max(heard) or _points(play for _, play in real) < _points(plays)):
+    with_plays = {period for period, _ in real}
+    silent = silent_period(with_plays, last)
+    if silent and (silent < max(with_plays) or _points(play for _, play in real) < _points(plays)):
         return unfinished(f"hollow: no play in period {silent} of {last}")
     return whole()
 
@@ -218,18 +224,18 @@ def _type(play: dict[str, Any]) -> str:
 
 
 def _is_edge(play: dict[str, Any]) -> bool:
-    """Does it only say that a period or the game begins or ends?"""
+    """Does this play only mark the beginning or end of a period or of the game?"""
     text = str((play.get("type") or {}).get("text"))
     return _type(play) in (_END_OF_GAME, _END_OF_PERIOD) or text.lower().startswith(("start ", "end "))
 
 
 def _points(plays: Iterable[dict[str, Any]]) -> int:
-    """Of both teams together, as far as these plays reach; 0 where they do not give the score."""
+    """The points of both teams together at the end of these plays; 0 if the plays do not give the score."""
     return max((number(play.get("homeScore")) or 0) + (number(play.get("awayScore")) or 0) for play in plays)
 
 
 def _is_played_out(ends: list[dict[str, Any]], competition: dict[str, Any]) -> bool:
-    """Does the last period end with the score that the game ended with? Some games have no other end."""
+    """Does the last period end with the final score of the game? Some games have no play for the end of the game."""
     scores = {(number(play.get("homeScore")), number(play.get("awayScore"))) for play in ends}
     final = {c.get("homeAway"): number(c.get("score")) for c in competition.get("competitors") or []}
     home, away = final.get("home"), final.get("away")

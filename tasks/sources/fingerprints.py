@@ -1,10 +1,10 @@
-"""Do two bodies say the same?
+"""Do two bodies have the same content?
 
-Two downloads of one finished game differ although nothing was corrected. What to overlook was read off
-recorded answers: an ESPN summary of March 2024 that was recorded in May 2026, with the injuries, standings and
-news of that day; an ESPN scoreboard recorded twice, a month apart; the NBA's own time of answering; a box score
-page of Basketball Reference recorded in 2020 and in 2026. In JSON, whatever is not named below counts: an
-unknown field can make two answers look different, but never a correction look like none.
+Two downloads of one finished game differ even if nothing was corrected. The fields to ignore were found in recorded
+answers: an ESPN summary of March 2024 that was recorded in May 2026, with the injuries, standings and news of that day;
+an ESPN scoreboard that was recorded twice, a month apart; the time of answering in the NBA's JSON; a box score page of
+Basketball Reference that was recorded in 2020 and in 2026. All other fields of JSON count. So an unknown field can make
+equal answers look different, but a correction is never ignored.
 """
 
 import json
@@ -19,37 +19,41 @@ from typing import Any
 from config.models import Check
 from tasks.sources.documents import UnfitBodyError, read_text
 
-VERSION = 1  # part of every fingerprint: raise it with any change to what is overlooked
+VERSION = 1  # part of every fingerprint; raise it with every change to what is ignored
 
-_LENGTH = 32
+_LENGTH = 32  # hexadecimal digits
 _NAME = re.compile(r"""\sid=["']?([^"'\s]+)""")
 _TAG = re.compile(r"""<!--.*?-->|<[^>"']*+(?:"[^"]*+"[^>"']*+|'[^']*+'[^>"']*+)*+>""", re.DOTALL)
 
 
 def fingerprint(body: bytes, check: Check) -> str:
-    """The same for two bodies that say the same, as far as the named check knows. Never raises."""
+    """A text of 32 characters that is equal for two bodies with the same content. Never raises.
+
+    The name of the body check decides what is ignored. A body that is not a document of its kind counts byte by byte.
+    """
     try:
-        said = _SAYINGS[check.name](body)
-    except Exception:  # whatever the body is instead, its bytes tell it from others
-        said = body
-    return sha256(f"{VERSION}\n".encode() + said).hexdigest()[:_LENGTH]
+        content = _CONTENT_OF[check.name](body)
+    except Exception:
+        content = body
+    return sha256(f"{VERSION}\n".encode() + content).hexdigest()[:_LENGTH]
 
 
 @dataclass(frozen=True, slots=True)
-class _Overlooked:
-    """What in a site's JSON is of the answer, or of the day it was given on, rather than of the game."""
+class _Ignored:
+    """The parts of a site's JSON to ignore, because they depend on the answer or its date and not on the game."""
 
     sections: frozenset[str] = frozenset()  # keys of the whole document
     keys: frozenset[str] = frozenset()  # keys of any object
     inside: Mapping[str, frozenset[str]] = field(default_factory=dict)  # keys of the object under a key
-    order: frozenset[str] = frozenset()  # keys of lists whose items could stand in any order
+    order: frozenset[str] = frozenset()  # keys of lists in which the order of the items does not matter
 
     def read(self, body: bytes) -> bytes:
+        """The canonical content of a JSON body. Raises UnfitBodyError if nothing remains of it."""
         document = json.loads(read_text(body), object_hook=self._object_hook(), parse_float=_number)
         if isinstance(document, dict):
             document = {key: value for key, value in document.items() if key not in self.sections}
         if not document:
-            raise UnfitBodyError("nothing but what is overlooked")
+            raise UnfitBodyError("nothing but ignored parts")
         return _canonical(document).encode()
 
     def _object_hook(self) -> Callable[[dict[str, Any]], dict[str, Any]] | None:
@@ -72,7 +76,7 @@ class _Overlooked:
 
 
 def _number(text: str) -> float | int:
-    """1 for 1.0, so that both are written alike."""
+    """The number in a text, as an integer if possible, so that 1 and 1.0 are equal."""
     value = float(text)
     return int(value) if value.is_integer() else value
 
@@ -82,23 +86,23 @@ def _canonical(value: Any) -> str:
 
 
 def _tables(body: bytes) -> bytes:
-    """The cells of every table that has a name, also of those inside comments; the site's data is in no other.
+    """The cells of every table with an id, including those inside comments; the site's data is in no other table.
 
-    Tables without one are advertisements, and the other games of the day. The page is not parsed: cutting the
-    text at its tags takes half as long, and finds the same words in every recorded page.
+    Tables without an id contain advertisements and the other games of the day. The page is not parsed: splitting the
+    text at its tags takes half as long and finds the same words in every recorded page.
     """
     tables = {name: _cells(content) for name, content in _named_tables(read_text(body)).items()}
     if not tables:
-        raise UnfitBodyError("no table with a name")
+        raise UnfitBodyError("no table with an id")
     return _canonical(tables).encode()
 
 
 def _named_tables(text: str) -> dict[str, str]:
-    """What stands between the tags of each. A table without a name inside another is part of that one."""
+    """The text inside each table with an id, by id. A table without an id counts as part of the one around it."""
     contents: defaultdict[str, str] = defaultdict(str)
     inside: list[str] = []
-    for opened in text.split("<table")[1:]:
-        head, _, rest = opened.partition(">")
+    for after_tag in text.split("<table")[1:]:
+        head, _, rest = after_tag.partition(">")
         name = _NAME.search(head)
         inside.append(name[1] if name else inside[-1] if inside else "")
         first, *after = rest.split("</table>")
@@ -116,16 +120,16 @@ def _cells(content: str) -> str:
     return " ".join(unescape(_TAG.sub("", content)).split())
 
 
-_JSON = _Overlooked(sections=frozenset({"meta", "timestamp"}))  # both sites say there when they answered
+_JSON = _Ignored(sections=frozenset({"meta", "timestamp"}))  # where both sites give the time of their answer
 
-_ESPN = _Overlooked(
+_ESPN = _Ignored(
     sections=frozenset(
         {
-            # of the answer: "leagues" says what part of the season it is today, "provider" who bets on it
+            # About the answer: "leagues" has the present part of the season, and "provider" a betting company.
             *("meta", "leagues", "season", "day", "provider"),
-            # of the day it was given on
+            # News of the day of the answer.
             *("news", "article", "videos", "injuries", "standings", "seasonseries", "lastFiveGames"),
-            # guesses and wagers
+            # Predictions and bets.
             *("odds", "pickcenter", "againstTheSpread", "predictor", "winprobability"),
             *("broadcasts", "ticketsInfo"),
         }
@@ -135,23 +139,23 @@ _ESPN = _Overlooked(
             *("$ref", "link", "links", "logo", "logos", "headshot", "images", "color", "alternateColor", "lastUpdated"),
             *("headlines", "highlights", "videos", "tickets", "broadcast", "broadcasts", "geoBroadcasts"),
             *("odds", "probability", "predictor"),
-            # as of today: of a season that is over, of a game some days ago, of two teams' season so far
+            # As of the day of the answer, even for a past game: flags, and the two teams' season so far.
             *("current", "recent", "liveAvailable", "onWatchESPN", "injuries", "series"),
         }
     ),
-    # A player as he is today; what he was in the game stands beside it.
+    # The player on the day of the answer. His part in the game is in other fields.
     inside={"athlete": frozenset({"active", "status", "position"})},
     order=frozenset({"events", "competitors", "athletes", "officials"}),
 )
 
-_NBA = _Overlooked(
+_NBA = _Ignored(
     sections=frozenset({"meta"}),
-    # Clips are cut after the game, and stations added before it.
+    # Video clips are added after the game, and broadcasters before it.
     keys=frozenset({"videoAvailable", "broadcasters", "broadcasterList", "branchLink"}),
     order=frozenset({"players"}),
 )
 
-_SAYINGS: dict[str, Callable[[bytes], bytes]] = {
+_CONTENT_OF: dict[str, Callable[[bytes], bytes]] = {
     "json": _JSON.read,
     "html_table": _tables,
     "espn.scoreboard": _ESPN.read,

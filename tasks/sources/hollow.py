@@ -1,19 +1,19 @@
-"""Does a document hold the game that it names, or only its frame?"""
+"""Does a document contain the game that it names, or is it hollow: a frame with players or plays missing?"""
 
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-_ON_THE_FLOOR = 5
-_TOLERANCE = 0.1  # of the minutes, which are rounded for each player
-# "30:49", "PT30M49.00S", "30", and "33.000000:28", as some years of stats.nba.com have it.
+_ON_THE_FLOOR = 5  # players of a team
+_TOLERANCE = 0.1  # share by which the minutes may differ, since they are rounded for each player
+# "30:49", "PT30M49.00S", "30", and "33.000000:28", which some years of stats.nba.com have.
 _MINUTES = re.compile(r"(?:PT)?(\d+)(?:\.\d+)?(?:[:M](\d+))?", re.ASCII)
 _NUMBER = re.compile(r"-?\d{1,9}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What a box score says of a player who has played; None where it says nothing."""
+    """The line of a player who has played, in a box score; None for what the box score does not give."""
 
     points: int | None = None
     minutes: float | None = None
@@ -21,7 +21,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class TeamLines:
-    """What a box score says of a team: of each player who has played, and of all together."""
+    """The lines of a team in a box score: one for each player who has played, and the team's totals."""
 
     players: Sequence[Line]
     points: int | None = None
@@ -29,7 +29,10 @@ class TeamLines:
 
 
 def why_hollow(team: TeamLines) -> str | None:
-    """Why these cannot be all players of the team, compared by what the document itself says of the team."""
+    """Why players of a team must be missing: too few have played, or their sums differ from the team's totals.
+
+    None if all players seem to be there. The minutes may differ by a tenth.
+    """
     if len(team.players) < _ON_THE_FLOOR:
         return f"hollow: {len(team.players)} players of a team have played"
     points = [line.points for line in team.players if line.points is not None]
@@ -41,19 +44,19 @@ def why_hollow(team: TeamLines) -> str | None:
     return None
 
 
-def silent_period(told: Collection[int], last: int) -> int | None:
-    """The first of the periods up to the last one of which nothing is told."""
-    return next((period for period in range(1, last + 1) if period not in told), None)
+def silent_period(with_plays: Collection[int], last: int) -> int | None:
+    """The first period, up to the last one, without any play; None if every period has plays."""
+    return next((period for period in range(1, last + 1) if period not in with_plays), None)
 
 
 def minutes(text: object) -> float | None:
-    """Minutes of play, from any of the ways in which the sites write them."""
+    """Minutes of play, from any of the forms that the sites use; None for any other text."""
     match = _MINUTES.match(str(text).strip()) if text is not None else None
     return int(match[1]) + int(match[2] or 0) / 60 if match else None
 
 
 def number(text: object) -> int | None:
-    """A count, from a number or its text."""
+    """An integer, from a number or a text; None for anything else."""
     if isinstance(text, int | float):
         return int(text) if text == text // 1 else None
     match = _NUMBER.fullmatch(text.strip()) if isinstance(text, str) else None

@@ -1,4 +1,4 @@
-"""Is an answer of stats.nba.com whole, and which games does a season schedule list?"""
+"""Is an answer of stats.nba.com complete, and which games does a season schedule list?"""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ from tasks.sources.documents import UnfitBodyError, read_object
 from tasks.sources.hollow import Line, TeamLines, minutes, number, silent_period, why_hollow
 from tasks.sources.schedules import OddEntryError, is_nil, moment, read_each, tip_off
 
-# The third digit of a game id; an id with another beginning belongs to another league.
+# The first three digits of a game id. An id with another beginning belongs to another league.
 _SEASON_TYPES = {
     "001": "preseason",
     "002": "regular",
@@ -27,18 +27,19 @@ _STATUSES = {"1": GameStatus.SCHEDULED, "2": GameStatus.LIVE, "3": GameStatus.FI
 _CALLED_OFF = {"P": GameStatus.POSTPONED, "C": GameStatus.CANCELLED, "X": GameStatus.CANCELLED}
 _CALLED_OFF_TEXT = re.compile(r"(?P<postponed>ppd|postponed)|(?P<cancelled>cancell?ed|forfeit)", re.IGNORECASE)
 
-# Minutes of a team's players together in a game of four quarters, and in each overtime. What a final gives can
-# miss some (233 of 240 have been seen), or be a few too many, where they are rounded for each player.
+# Minutes of all players of a team together in a game of four quarters, and in each overtime.
 _REGULATION, _OVERTIME = 240, 25
+# Minutes are rounded for each player, so that those of a final game can be a few too low (233 of 240 were recorded) or
+# too high.
 _TOO_FEW, _TOO_MANY = 10, 5
-# Preseason games of 4 x 10 and 4 x 11 minutes, and the rookies' two halves of 20, are the shortest with a clock.
+# The shortest games with a clock are preseason games of 4 x 10 minutes and the rookies' games of 2 x 20 minutes.
 _SHORTEST = 200
-# Since then there are All-Star games of one period: to 40 points in 2025, of 12 minutes in 2026.
+# All-Star games of a single period exist since this season: up to 40 points in 2025, 12 minutes long in 2026.
 _FIRST_MINI_GAMES = 2021
 _PERIODS, _HALVES = 4, 2
 _QUARTER = (10, 12)  # minutes
 
-# What is in the statistics of one kind of box score and not in those of others.
+# Statistics that only one kind of box score has.
 _MARKS = {
     "traditional": {"points", "fieldGoalsMade", "reboundsTotal", "foulsPersonal"},
     "advanced": {"offensiveRating", "defensiveRating", "possessions", "trueShootingPercentage", "PIE"},
@@ -46,6 +47,7 @@ _MARKS = {
 
 
 def schedule(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:
+    """Body check for the schedule of a season, with its games."""
     league = read_object(body)["leagueSchedule"]
     if league["seasonYear"] != fields["season"]:
         return bad(f"the schedule of {league['seasonYear']}, not of {fields['season']}")
@@ -58,7 +60,7 @@ def schedule(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:
 
 
 def box_score(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:
-    """Any v3 box score: they differ in their root name and in the numbers, not in their shape."""
+    """Body check for any v3 box score. All kinds have the same shape; their root names and statistics differ."""
     document = read_object(body)
     box = _root(document, check.kind)
     if box["gameId"] != fields["id"]:
@@ -85,6 +87,7 @@ def box_score(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:
 
 
 def play_by_play(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:
+    """Body check for the play-by-play of a game: whole if it reaches the end and no period lacks plays."""
     game = read_object(body)["game"]
     if game["gameId"] != fields["id"]:
         return bad(f"game {game['gameId']}, not {fields['id']}")
@@ -92,19 +95,19 @@ def play_by_play(body: bytes, fields: Mapping[str, str], check: Check) -> Verdic
     if not actions:
         return bad("no actions", Fault.ABSENT)
     last = max(_period(action) for action in actions)
-    if not _told_to_the_end(actions, last, fields["id"]):
+    if not _reaches_end(actions, last, fields["id"]):
         return unfinished("play-by-play stops before the end of the game")
-    told = {_period(action) for action in actions if action.get("actionType") not in ("period", "game")}
-    if silent := silent_period(told, last):
+    with_plays = {_period(action) for action in actions if action.get("actionType") not in ("period", "game")}
+    if silent := silent_period(with_plays, last):
         return unfinished(f"hollow: no play in period {silent} of {last}")
-    return whole() if told else unfinished("hollow: no play but the end of the game")
+    return whole() if with_plays else unfinished("hollow: no play but the end of the game")
 
 
 # The schedule of a season.
 
 
 def _entries(game_dates: list[Any]) -> Iterator[Any]:
-    """The entries of all days; a day that cannot be read is an entry itself, and an odd one."""
+    """The entries of all days. A day that cannot be read is given as a single entry, which will be an odd one."""
     for game_date in game_dates:
         games = game_date.get("games") if isinstance(game_date, dict) else None
         yield from games if isinstance(games, list) else [game_date]
@@ -140,7 +143,7 @@ def _day(text: str, season: str) -> date:
 
 
 def _start(text: object) -> datetime | None:
-    """A start that cannot be read is one that is not known."""
+    """The start of a game; None if it is not given or cannot be read."""
     try:
         return tip_off(moment(str(text))) if text else None
     except (ValueError, OverflowError):
@@ -151,17 +154,17 @@ def _status(entry: dict[str, Any], scored: bool) -> GameStatus:
     status = _STATUSES.get(str(entry["gameStatus"]))
     if status is None:
         raise OddEntryError(f"gameStatus {entry['gameStatus']}")
-    said = _CALLED_OFF_TEXT.search(str(entry.get("gameStatusText") or ""))
+    called_off = _CALLED_OFF_TEXT.search(str(entry.get("gameStatusText") or ""))
     if status is GameStatus.FINAL:
-        nothing_was_played = (said and said["cancelled"]) or (scored and _is_nil_final(entry))
-        return GameStatus.CANCELLED if nothing_was_played else status
-    if said:
-        return GameStatus.POSTPONED if said["postponed"] else GameStatus.CANCELLED
+        was_not_played = (called_off and called_off["cancelled"]) or (scored and _is_nil_final(entry))
+        return GameStatus.CANCELLED if was_not_played else status
+    if called_off:
+        return GameStatus.POSTPONED if called_off["postponed"] else GameStatus.CANCELLED
     return _CALLED_OFF.get(entry.get("postponedStatus") or "", status)
 
 
 def _gives_scores(entries: list[Any]) -> bool:
-    """Does the schedule give scores at all? If all its finals are 0-0, that means nothing."""
+    """Does the schedule give scores? If all of several final games are 0-0, it does not."""
     nil = [_is_nil_final(entry) for entry in entries if isinstance(entry, dict) and str(entry.get("gameStatus")) == "3"]
     return len(nil) == 1 or not all(nil)
 
@@ -175,7 +178,10 @@ def _is_nil_final(entry: dict[str, Any]) -> bool:
 
 
 def _root(document: dict[str, Any], kind: str) -> dict[str, Any]:
-    """The one object in the document, which is named after the kind of box score."""
+    """The one object in the document, which is named after the kind of box score.
+
+    Raises UnfitBodyError if there is not exactly one, or if it is named after another kind than `kind`.
+    """
     roots = {name: root for name, root in document.items() if name != "meta" and isinstance(root, dict)}
     if len(roots) != 1:
         raise UnfitBodyError(f"{len(roots)} root objects, not one box score")
@@ -186,7 +192,7 @@ def _root(document: dict[str, Any], kind: str) -> dict[str, Any]:
 
 
 def _other_kind(teams: list[dict[str, Any]], kind: str) -> str | None:
-    """The kind that the players' statistics are of, if that is another one than the root's name says."""
+    """The kind of box score to which the players' statistics belong, if that is not `kind`; else None."""
     named = {name for team in teams for player in team["players"] for name in player.get("statistics") or {}}
     if named & _MARKS.get(kind, named):
         return None
@@ -206,20 +212,20 @@ def _line(statistics: dict[str, Any]) -> Line:
 
 
 def _has_played(player: dict[str, Any]) -> bool:
-    """Has the player been on the floor? Defensive and match-up box scores count other minutes."""
+    """Has the player been on the floor? In match-up box scores the minutes are those of the match-ups."""
     numbers = [player.get("statistics") or {}, *(m["statistics"] for m in player.get("matchups") or [])]
     # "30:49", "PT30M49.00S" and "30" all hold a digit other than 0 unless no time was played.
     return any(re.search(r"[1-9]", str(n.get("minutes") or n.get("matchupMinutes") or "")) for n in numbers)
 
 
 def _may_be_all(played: int, game_id: str) -> bool:
-    """May these be a team's minutes of the whole game?
+    """Can `played` be the minutes of a team's players in the whole game?
 
-    A box score has no status. Its minutes tell a game in progress, but for the last two minutes; those of an
-    All-Star mini-game, which ends at so many points, tell nothing.
+    A box score has no status, but its minutes show whether a game is in progress, except for its last two minutes. They
+    show nothing for an All-Star mini-game, which can end at a number of points.
     """
     if not game_id.startswith("00"):
-        return True  # another league's
+        return True  # a game of another league
     if game_id[2] in "13":
         return _has_mini_games(game_id) or played >= _SHORTEST - _TOO_FEW
     totals = count(_REGULATION, _OVERTIME)
@@ -229,17 +235,17 @@ def _may_be_all(played: int, game_id: str) -> bool:
 
 def _has_mini_games(game_id: str) -> bool:
     year = int(game_id[3:5])
-    return game_id[2] == "3" and _FIRST_MINI_GAMES % 100 <= year < 46  # 46 and more are of the last century
+    return game_id[2] == "3" and _FIRST_MINI_GAMES % 100 <= year < 46  # 46 and more mean 1946 to 1999
 
 
 # The play-by-play of a game.
 
 
-def _told_to_the_end(actions: list[dict[str, Any]], last: int, game_id: str) -> bool:
-    """Has the last period been played out, without a tie that overtime has yet to break?
+def _reaches_end(actions: list[dict[str, Any]], last: int, game_id: str) -> bool:
+    """Do the actions reach the end of the game: of the last period, without a tie that overtime has to break?
 
-    Looked up anywhere, not at the end of the list: a correction can follow the final whistle, and so can the free
-    throw that decides the game.
+    The end is looked for among all actions, because a correction, or the free throw that decides the game, can follow
+    it in the list.
     """
     endings = {(action.get("actionType"), _period(action)) for action in actions if action.get("subType") == "end"}
     if any(kind == "game" for kind, _ in endings):
@@ -247,7 +253,7 @@ def _told_to_the_end(actions: list[dict[str, Any]], last: int, game_id: str) -> 
     if ("period", last) not in endings or last < _least_periods(actions, game_id):
         return False
     home, away = max((_score(action) for action in actions if _period(action) == last), key=sum)
-    return home != away or home == 0  # 0-0 stands for a document that gives no score
+    return home != away or home == 0  # 0-0 means that the document gives no scores
 
 
 def _period(action: dict[str, Any]) -> int:
@@ -259,7 +265,7 @@ def _score(action: dict[str, Any]) -> tuple[int, int]:
 
 
 def _least_periods(actions: list[dict[str, Any]], game_id: str) -> int:
-    """How many periods the game has at least, by the kind of game and by its own clock."""
+    """The smallest number of periods that the game can have, by the kind of game and its clock."""
     if game_id[2] != "3":
         return _PERIODS
     if _has_mini_games(game_id):

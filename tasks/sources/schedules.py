@@ -1,4 +1,4 @@
-"""What does a site's list of games say, read entry by entry?"""
+"""Which games does a site's list contain, read entry by entry?"""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -11,30 +11,29 @@ from tasks.domain.expected.seasons import EASTERN
 
 Entry = TypeVar("Entry")
 
-_NAMED = 3  # so many odd entries are named in a reason
+_NAMED = 3  # a reason names at most this number of odd entries
 
 
 class OddEntryError(ValueError):
-    """An entry of a list says something that cannot be understood."""
+    """An entry of a list cannot be understood. The message says what is odd."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What was read of a list: the games, and of each entry that cannot be read which it is, and why."""
+    """The content of a list: its games, and the entries that cannot be read."""
 
-    games: tuple[Game, ...]  # one an entry: a game that is listed twice is here twice
-    odd: tuple[str, ...] = ()
-    entries: int = 0
+    games: tuple[Game, ...]  # one for each readable entry, so that a game with two entries is there twice
+    odd: tuple[str, ...] = ()  # for each entry that cannot be read: which one it is, and why
+    entries: int = 0  # number of all entries
 
     def only(self, games: Iterable[Game]) -> "Listing":
-        """The same list with some of its games."""
+        """The same list with only these of its games."""
         return replace(self, games=tuple(games))
 
     def verdict(self) -> Verdict:
-        """Whole once every entry was read and no listed game can change any more.
+        """The verdict for the list: whole if every entry was read and no game is open.
 
-        One odd entry leaves the list partial, with the games that could be read. A list in which nothing can be
-        read is bad.
+        Otherwise it is partial, with the games that could be read. If no entry can be read, it is bad.
         """
         if self.odd and len(self.odd) == self.entries:
             return bad(f"none of {self.entries} entries can be read: {self.odd[0]}")
@@ -54,13 +53,17 @@ def _named(odd: tuple[str, ...]) -> str:
 def read_each(
     entries: Iterable[Entry], read: Callable[[Entry], Game | None], name: Callable[[Entry], object]
 ) -> Listing:
-    """Reads each entry by itself. `read` gives None for what is no game of this list, and may raise anything."""
+    """Reads the entries one by one, so that an odd one does not affect the others.
+
+    `read` returns None for an entry that is not a game of this list, and may raise any exception for an odd one. `name`
+    gives the id by which a reason names the entry.
+    """
     games, odd, count = [], [], 0
     for entry in entries:
         count += 1
         try:
             game = read(entry)
-        except Exception as error:  # entries are read as if they were right; a wrong one fails in any way at all
+        except Exception as error:  # `read` assumes the right shape, so that a wrong one can raise any exception
             odd.append(f"{_name(entry, name, count)}: {_why(error)}")
         else:
             games += [game] if game else []
@@ -69,10 +72,10 @@ def read_each(
 
 def _name(entry: Entry, name: Callable[[Entry], object], number: int) -> str:
     try:
-        said = str(name(entry) or "")
-    except Exception:  # whatever the entry is, it has a place in the list
-        said = ""
-    return said[:40] or f"entry {number}"
+        text = str(name(entry) or "")
+    except Exception:  # an entry without a readable id is named by its position
+        text = ""
+    return text[:40] or f"entry {number}"
 
 
 def _why(error: Exception) -> str:
@@ -84,17 +87,20 @@ def _why(error: Exception) -> str:
 
 
 def moment(text: str) -> datetime:
-    """An ISO time as UTC; both JSON sources mean UTC where they name no zone."""
+    """The UTC time of an ISO 8601 text. Without a zone it is in UTC, as ESPN and the NBA mean it."""
     parsed = datetime.fromisoformat(text)
     return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC)
 
 
 def tip_off(start: datetime) -> datetime | None:
-    """None for a placeholder: no game starts at midnight Eastern or before there was a league."""
-    to_be_decided = start.year < 1946 or start.astimezone(EASTERN).time() == time(0)
-    return None if to_be_decided else start
+    """The start of a game, or None for a placeholder.
+
+    Sources write midnight US Eastern time, or a year before the league existed, if the time is not decided yet.
+    """
+    is_placeholder = start.year < 1946 or start.astimezone(EASTERN).time() == time(0)
+    return None if is_placeholder else start
 
 
 def is_nil(*scores: object) -> bool:
-    """Is nobody said to have scored? A final 0-0 was not played: it was cancelled, or forfeited."""
+    """Are all scores given as 0? A final game with 0-0 was not played, but cancelled or forfeited."""
     return bool(scores) and all(str(score) == "0" for score in scores)

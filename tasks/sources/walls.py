@@ -1,9 +1,9 @@
-"""Does a page stand before a site: a bot wall, a login, a maintenance page, a gateway's error?"""
+"""Is a page a wall: a bot wall, a login, a maintenance page or a gateway's error in place of the site's own page?"""
 
 import re
 from collections.abc import Mapping
 
-# What the titles and headings of bot walls say; the names of the makers' products are below.
+# Words in the titles and headings of bot walls; the products of the makers of walls are in _MAKERS.
 _BOTS = re.compile(
     r"access (?:to .{0,60})?(?:is |was |has been )?(?:denied|blocked|restricted)|forbidden|not authorized"
     r"|too many requests|rate.?limit|\b429\b|been blocked|(?:request|page|site) (?:was |is )?(?:blocked|rejected)"
@@ -25,7 +25,7 @@ _OTHERS = re.compile(
     r"|something went wrong|cannot be reached",
     re.IGNORECASE,
 )
-# What nothing but their scripts, frames and forms holds, whatever their titles say.
+# Text that occurs only in the scripts, frames and forms of a maker's walls, whatever their titles say.
 _MAKERS = {
     "Cloudflare": r"cf-error-details|cf-browser-verification|cf-chl-|_cf_chl_opt",
     "AWS WAF": r"awswaf\.com|AwsWafIntegration|gokuProps",
@@ -41,15 +41,16 @@ _MAKERS = {
     "reCAPTCHA": r"google\.com/recaptcha|g-recaptcha",
 }
 _BY_MAKER = re.compile("|".join(f"({pattern})" for pattern in _MAKERS.values()), re.IGNORECASE)
-# What all errors of a gateway have, also one that says that an address is wrong.
+# Text in all errors of Akamai's gateway, even in one that only says that an address is wrong.
 _AKAMAI_ERROR = re.compile(r"errors\.edgesuite\.net|Reference&#32;&#35;|Reference #[0-9a-f.]{8,}", re.IGNORECASE)
 _HEADING = re.compile(r"<(?:title|h1)\b[^>]{0,200}>([^<]{0,300})", re.IGNORECASE)
-_NOTICE_LENGTH = 2_000
-_ENOUGH = 100_000  # characters of a page that are looked through: walls are small, and headings come early
-# Headers that only an answer of a wall has. With an error also any whose name says so.
+_NOTICE_LENGTH = 2_000  # a plain text longer than this is not the notice of a wall
+_ENOUGH = 100_000  # only this many characters of a page are searched: walls are small, and headings come early
+# Headers that only the answers of walls have.
 _HEADERS = frozenset({"x-amzn-waf-action", "cf-mitigated", "sg-captcha", "x-sucuri-block", "x-dd-b"})
+# Names of headers that, in an answer with an error status, show that it comes from a wall.
 _TELLING_NAME = re.compile(r"captcha|challenge|mitigated|waf-action|block(?:ed)?$|deny|denied|^x-kpsdk")
-# Paths that walls, logins and maintenance redirect to.
+# Paths to which walls, logins and sites under maintenance redirect.
 _PATH = re.compile(
     r"/(?:[\w.-]*(?:captcha|challenge|verify|log-?in|log-?on|sign-?in|sso|oauth|auth|maintenance|blocked|denied|sorry"
     r"|unavailable|offline)[\w.-]*|cdn-cgi|_incapsula_resource)(?:/|$)",
@@ -58,15 +59,15 @@ _PATH = re.compile(
 
 
 def heading(text: str) -> str:
-    """The first title or heading that says anything, or else how the text begins; one line."""
+    """The first title or heading of a page that is not empty, or else the beginning of the text, as one line."""
     found = next((said for said in map(_plain, _HEADING.findall(text[:_ENOUGH])) if said), "")
     return found or " ".join(text[:300].split())[:60]
 
 
 def says_wall(text: str, *, bots_only: bool = False) -> str | None:
-    """What the titles and headings of a page say, or a notice without any, if that is what a wall would say.
+    """The title or heading by which a page, or a short text, can be recognised as a wall; None if it has none.
 
-    `bots_only` leaves out what the site's own errors may say: that it is down, or wants a login.
+    With `bots_only`, words that the site's own errors may contain do not count, such as those of an outage or a login.
     """
     if "<" in text:
         said = [_plain(found) for found in _HEADING.findall(text[:_ENOUGH])]
@@ -76,9 +77,10 @@ def says_wall(text: str, *, bots_only: bool = False) -> str | None:
 
 
 def maker_of(text: str, *, bots_only: bool = False) -> str | None:
-    """Who makes the wall, by marks that a good page can have too: ask only of one that is not known otherwise.
+    """The maker of a wall, by text that is typical of its walls; None if there is no such text.
 
-    `bots_only` leaves out the marks that a gateway's other errors have as well.
+    A good page can contain such text too, so that this is only for pages that are not recognised otherwise. With
+    `bots_only`, text that a gateway's other errors contain as well does not count.
     """
     if found := _BY_MAKER.search(text[:_ENOUGH]):
         return list(_MAKERS)[(found.lastindex or 1) - 1]
@@ -86,7 +88,10 @@ def maker_of(text: str, *, bots_only: bool = False) -> str | None:
 
 
 def challenge_in(headers: Mapping[str, str], *, failed: bool) -> str | None:
-    """The header by which a wall says that it answered; `failed` when the status is an error."""
+    """The header that shows that a wall has answered, as "name: value"; None if there is none.
+
+    `failed` says that the answer has an error status.
+    """
     for name, value in headers.items():
         if name.lower() in _HEADERS or (failed and _TELLING_NAME.search(name.lower())):
             return f"{name.lower()}: {value[:60]}"
@@ -94,7 +99,7 @@ def challenge_in(headers: Mapping[str, str], *, failed: bool) -> str | None:
 
 
 def leads_to_wall(path: str) -> bool:
-    """Is a path to which a site redirects that of a login, a challenge or a maintenance page?"""
+    """Is this path, to which a site redirects, that of a login, a challenge or a maintenance page?"""
     return bool(_PATH.search(path))
 
 

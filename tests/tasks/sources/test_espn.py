@@ -153,12 +153,12 @@ def test_an_answer_about_a_moved_game_is_believed_where_the_calendar_has_a_day_o
     calendar = ("2024-01-04T08:00Z", "2024-01-06T08:00Z", "2024-02-19T08:00Z")
     assert board(event, calendar=calendar) == Verdict(WHOLE)
     for other in ((*calendar, "2024-01-05T08:00Z"), calendar[1:]):
-        assert board(event, calendar=other) == bad("the board of 2024-02-19, not of 2024-01-05")
+        assert board(event, calendar=other) == bad("the scoreboard of 2024-02-19, not of 2024-01-05")
 
 
 def test_an_empty_board_of_a_day_with_games_is_evidence_that_there_is_none() -> None:
     found = board(calendar=("2024-01-05T08:00Z",))
-    assert found == bad("no events, on a day that its own calendar has games on", Fault.ABSENT)
+    assert found == bad("no events, on a day that has games in its own calendar", Fault.ABSENT)
 
 
 def test_a_board_counts_the_games_that_are_not_final() -> None:
@@ -197,7 +197,7 @@ def test_games_of_other_days_are_skipped() -> None:
     ("events", "reason"),
     [
         pytest.param(
-            [an_event(date="2024-01-07T00:30Z")], "the board of 2024-01-06, not of 2024-01-05", id="wrong day"
+            [an_event(date="2024-01-07T00:30Z")], "the scoreboard of 2024-01-06, not of 2024-01-05", id="wrong day"
         ),
         pytest.param([an_event(str(401585600 + n)) for n in range(25)], "exactly 25 events", id="cut to 25"),
         pytest.param(

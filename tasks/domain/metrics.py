@@ -1,6 +1,6 @@
-"""What is counted for ever, by which labels, and within which bounds?
+"""Which running totals does the ledger keep, with which labels and histogram bounds?
 
-The ledger adds to these totals in the transaction that records a fact, and never prunes them.
+The ledger adds to a total in the transaction that records the fact, and never prunes the totals.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """A sum that only grows."""
+    """A total that only grows."""
 
     name: str
     labels: tuple[str, ...]
@@ -22,7 +22,7 @@ class Counter:
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """How many durations there were up to each of the bounds, in seconds, and their sum."""
+    """The numbers of durations between the given bounds, and the sum of the durations, in seconds."""
 
     name: str
     labels: tuple[str, ...]
@@ -47,16 +47,16 @@ _LAG = (
 )
 
 FILLS = Counter("fills", ("source", "dataset", "outcome"))
-FILES = Counter("files", ("source", "dataset", "outcome", "limit"))  # the limit of those that were deferred
+FILES = Counter("files", ("source", "dataset", "outcome", "limit"))  # `limit` is set for deferred files
 BYTES = Counter("bytes", ("source", "dataset"))
 REQUESTS = Counter("requests", ("source", "dataset"))
-REFUSALS = Counter("refusals", ("source",))  # of a source, or of its variant
+REFUSALS = Counter("refusals", ("source",))  # by a source, or by the source at a rollout's own address
 PAUSES = Counter("pauses", ("source",))
 RUNS = Counter("runs", ("kind", "outcome"))
 FILL_SECONDS = Histogram("fill_seconds", ("source", "dataset"), _WORK)
-FILE_SECONDS = Histogram("file_seconds", ("source", "dataset"), _ANSWER)  # from the request to the body
-WAITED_SECONDS = Histogram("waited_seconds", ("source",), _WORK)  # for the rate limit
-DUE_TO_DETECTED = Histogram("due_to_detected_seconds", ("dataset",), _LAG)  # of files that were missing
+FILE_SECONDS = Histogram("file_seconds", ("source", "dataset"), _ANSWER)  # from sending the request to having the body
+WAITED_SECONDS = Histogram("waited_seconds", ("source",), _WORK)  # waits of requests for the rate limiter
+DUE_TO_DETECTED = Histogram("due_to_detected_seconds", ("dataset",), _LAG)  # for files that were missing
 DETECTED_TO_STORED = Histogram("detected_to_stored_seconds", ("source", "dataset"), _LAG)
 RUN_SECONDS = Histogram("run_seconds", ("kind", "part"), _WORK)
 
@@ -76,13 +76,14 @@ CATALOGUE = (
     RUN_SECONDS,
 )
 SUM = "sum"
-BEYOND = "+Inf"  # all bounds
+BEYOND = "+Inf"  # the bucket of durations beyond all bounds
 
 
 class Series(NamedTuple):
-    """One total: of a counter, or of a histogram's durations within a bound (and beyond the one before), or their sum.
+    """One total: a counter, one bucket of a histogram, or the sum of a histogram, for one combination of labels.
 
-    `labels` is a JSON object, its names in order; `bucket` is the bound, SUM or BEYOND, and empty for a counter.
+    `labels` is a JSON object with sorted names. `bucket` is "" for a counter and SUM for the sum of a histogram. For a
+    bucket of a histogram it is the upper bound, or BEYOND; a bucket does not include the durations of lower buckets.
     """
 
     name: str
@@ -92,16 +93,17 @@ class Series(NamedTuple):
 
 @dataclass
 class Amounts:
-    """What is to be added to the totals together."""
+    """Amounts to add to the totals in one transaction."""
 
     by_series: dict[Series, float] = field(default_factory=dict)
 
     def count(self, counter: Counter, amount: float = 1, **labels: str) -> None:
+        """Adds an amount to a counter. Raises ValueError for labels that the counter does not have."""
         if amount:
             self._add(Series(counter.name, _text(counter.labels, labels)), amount)
 
     def observe(self, histogram: Histogram, seconds: float, **labels: str) -> None:
-        """A duration; one that seems negative, since a clock was set, counts as none."""
+        """Adds a duration to a histogram. A negative one, which a changed clock can cause, counts as 0."""
         seconds, text = max(seconds, 0.0), _text(histogram.labels, labels)
         place = bisect_left(histogram.bounds, seconds)
         bucket = f"{histogram.bounds[place]:g}" if place < len(histogram.bounds) else BEYOND
@@ -111,7 +113,7 @@ class Amounts:
     def observe_between(
         self, histogram: Histogram, begin: datetime | None, end: datetime | None, **labels: str
     ) -> None:
-        """The duration between two moments, if both are known."""
+        """Adds the duration between two moments to a histogram, if both are known."""
         if begin is not None and end is not None:
             self.observe(histogram, (end - begin).total_seconds(), **labels)
 

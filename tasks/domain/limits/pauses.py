@@ -141,7 +141,7 @@ def refused(
 
 
 def is_new_pause(before: Pause, after: Pause) -> bool:
-    """Has a refusal begun a pause, and not only prolonged one or come too late to count?"""
+    """Did a refusal begin a new pause? It may also have prolonged the present one, or have come too late to count."""
     return after.until is not None and (before.until is None or after.step > before.step)
 
 

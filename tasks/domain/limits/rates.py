@@ -22,10 +22,10 @@ _KEPT = 0.3
 _MOST_LATE = 0.4
 # The shortest possible time of an answer is that of the quickest of the last _ANSWERS; it is 0 before _FIRST_ANSWERS.
 _ANSWERS, _FIRST_ANSWERS = 100, 10
-# An allowance lasts for this many seconds, or for two requests if that is longer. When a process dies, the others wait
-# for the rest of its allowance.
-_ALLOWANCE_SECONDS = 5.0
-# The slots of a bucket are hundredths of a request, because Prefect rounds down the slots that have come back.
+# A process holds the bucket for about this long without renewing its lease, and for at least two requests: so long do
+# the others wait when it dies.
+_LEASE_SECONDS = 5.0
+# A bucket is counted in hundredths of a request, since Prefect floors what has decayed.
 _SHARES = 100
 
 
@@ -61,37 +61,34 @@ def budget_of(config: Config, source: str) -> Budget:
 
 @dataclass(frozen=True, slots=True)
 class LeaseTerms:
-    """The terms of a rate bucket: the `slots` of one allowance, and how many of them come back per second (`decay`).
-
-    An allowance always takes all slots of the bucket. One request is 100 slots.
-    """
+    """What a bucket grants. A lease is all `slots`, a hundred a request; `decay` of them come back per second."""
 
     slots: int
     decay: float
 
     @property
     def lease(self) -> float:
-        """The seconds from the grant of an allowance until the bucket is full again."""
+        """Seconds from a grant of the whole bucket to when it is free again."""
         return self.slots / self.decay
 
     @property
     def spacing(self) -> float:
-        """The seconds between two requests."""
+        """Seconds between two requests."""
         return _SHARES / self.decay
 
     @property
     def fit(self) -> bool:
-        """Can this be a rate bucket of ADCE, rather than a limit that somebody made for another purpose?"""
-        return self.lease >= max(_ALLOWANCE_SECONDS, 2 * self.spacing) * 0.9
+        """Is this a bucket of ours, and not a limit that somebody made for something else?"""
+        return self.lease >= max(_LEASE_SECONDS, 2 * self.spacing) * 0.9
 
     def same_as(self, other: LeaseTerms) -> bool:
         return self.slots == other.slots and abs(self.decay - other.decay) <= 0.001 * other.decay
 
 
 def lease_terms_of(rates: Sequence[Rate]) -> LeaseTerms:
-    """The terms of the bucket that keeps these rates."""
+    """The bucket that spends these rates."""
     decay = _SHARES / spacing(rates)
-    return LeaseTerms(round(max(_ALLOWANCE_SECONDS, 2 * spacing(rates)) * decay), decay)
+    return LeaseTerms(round(max(_LEASE_SECONDS, 2 * spacing(rates)) * decay), decay)
 
 
 @dataclass(eq=False, slots=True)

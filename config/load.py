@@ -1,4 +1,4 @@
-"""The one place that reads configuration files and the environment."""
+"""How do configuration files, scripts and the environment become one configuration?"""
 
 from __future__ import annotations
 
@@ -21,18 +21,19 @@ from config.secrets import learn_from_environment, learn_from_settings, masked
 log = logging.getLogger(__name__)
 
 _DEFAULTS = Path(__file__).parent
-_FROM_SCRIPTS = 3  # what scripts say of themselves is laid over the three files of defaults
-_NO_SETTINGS = ("ADCE_CONFIG", "ADCE_RECORDED")
-_MOST_LEVELS = 100  # of mappings and lists in each other
-_PLAIN = ("lake", "ledger", "aws_credentials")  # whose text in the environment is not read as YAML
-# Settings whose values are never shown, nor any value within them: they may be secrets, or hold some.
+_DEFAULT_LAYERS = 3  # the layers of found scripts follow the layers of the three files of defaults
+_OTHER_VARIABLES = ("ADCE_CONFIG", "ADCE_RECORDED")  # variables that are not settings
+_MAX_NESTING = 100  # levels of mappings and lists
+_PLAIN_TEXT = ("lake", "ledger", "aws_credentials")  # settings whose environment variables are not read as YAML
+# An error never shows the value of one of these settings, nor a value within it, because it may contain a secret.
 _UNSHOWN = {"lake", "ledger", "aws_credentials", "headers", "base_url", "url", "command"}
-_NO_SECTION = ("model_type", "dict_type", "list_type")  # pydantic's names for what is no mapping, or no list
-_OF_A_FEW = ("enum", "literal_error")  # and for what is none of the values that a setting may have
+# Types of pydantic's errors:
+_NOT_A_SECTION = ("model_type", "dict_type", "list_type")  # the value should be a mapping or a list
+_NOT_A_CHOICE = ("enum", "literal_error")  # the value should be one of a few
 
 
 class ConfigError(Exception):
-    """The configuration is wrong; `lines` has one line for each mistake, without secrets."""
+    """The configuration is invalid. `lines` has one line for each mistake, without secrets."""
 
     def __init__(self, lines: list[str]):
         self.lines = [masked(line) for line in lines]
@@ -44,15 +45,18 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True)
 class _Layer:
+    """Settings from one origin, which errors name: a file, a script or an environment variable."""
+
     origin: str
     values: dict[str, Any]
 
 
 def load_config(file: Path | None = None, env: Mapping[str, str] = os.environ) -> Config:
-    """The defaults, with `file` (or ADCE_CONFIG) laid over them key by key, and the environment over both.
+    """The configuration: the defaults, overridden key by key by `file`, and then by the environment `env`.
 
-    A setting is overridden by ADCE_<SECTION>__<FIELD>, for example ADCE_SOURCES__ESPN__BASE_URL;
-    its value is read as YAML. What is secret in it is learnt: see config.secrets. Raises ConfigError.
+    Without `file`, ADCE_CONFIG names the file, if it is set. The variable ADCE_<SECTION>__<FIELD> overrides a setting,
+    for example ADCE_SOURCES__ESPN__BASE_URL; its value is read as YAML. Secrets in the settings and in `env` are
+    registered, so that they are masked from now on (see config.secrets). Raises ConfigError.
     """
     learn_from_environment(env)
     chosen = file or (Path(env["ADCE_CONFIG"]) if env.get("ADCE_CONFIG") else None)
@@ -64,7 +68,7 @@ def load_config(file: Path | None = None, env: Mapping[str, str] = os.environ) -
         layers.append(_Layer(str(chosen), _read(chosen)))
     layers += _from_environment(env, _merged(layers))
     if found := list(_found_scripts(layers)):
-        layers[_FROM_SCRIPTS:_FROM_SCRIPTS] = found
+        layers[_DEFAULT_LAYERS:_DEFAULT_LAYERS] = found
     merged = _merged(layers)
     learn_from_settings(merged)
     config, mistakes = _validated(merged)
@@ -77,7 +81,7 @@ def load_config(file: Path | None = None, env: Mapping[str, str] = os.environ) -
 
 
 def check_lake(address: str, origin: str) -> None:
-    """Is this the address of a lake? Raises ConfigError, which names where it is from, as an option."""
+    """Raises ConfigError if the text is not the address of a lake. The error names its `origin`, such as "--lake"."""
     learn_from_settings(address)
     try:
         TypeAdapter[str](LakeAddress).validate_python(address)
@@ -93,14 +97,16 @@ def _merged(layers: list[_Layer]) -> dict[str, Any]:
 
 
 def _found_scripts(layers: list[_Layer]) -> Iterator[_Layer]:
-    """The datasets of the scripts in the configured folders: scrape_x.py fills x, as scrape_x.yaml beside it says.
+    """A layer for each script in the configured folders: the script scrape_x.py fills the dataset x.
 
-    That file is the dataset's entry; it may as well be among the other datasets. A script with neither is left alone.
+    The dataset's entry is the file scrape_x.yaml beside the script, or stands among the other datasets.
+    A script without an entry is ignored, with a warning. Raises ConfigError for a folder that does not exist, and for
+    two scripts that fill the same dataset.
     """
     merged = _merged(layers)
     try:
         scripts = Scripts.model_validate(merged.get("scripts") or {})
-    except ValidationError:  # which is told with all other mistakes
+    except ValidationError:  # load_config reports this mistake together with all others
         return
     owner: dict[str, Path] = {}
     begin, end = scripts.pattern.split("*")
@@ -112,10 +118,10 @@ def _found_scripts(layers: list[_Layer]) -> Iterator[_Layer]:
             name = script.name.removeprefix(begin).removesuffix(end)
             beside = script.with_suffix(".yaml")
             if not beside.exists() and name not in (merged.get("datasets") or {}):
-                _tell_of_a_script(script, name)
+                _warn_of_script(script, name)
                 continue
             if name in owner:
-                raise ConfigError([f"{script}: fills {name}, and so does {owner[name]}; give one another name"])
+                raise ConfigError([f"{script}: fills {name}, and so does {owner[name]}; rename one of them"])
             owner[name] = script
             entry = _read(beside) if beside.exists() else {}
             command = {"command": {"script": str(script.absolute())}}
@@ -123,19 +129,19 @@ def _found_scripts(layers: list[_Layer]) -> Iterator[_Layer]:
 
 
 @cache
-def _tell_of_a_script(script: Path, name: str) -> None:
-    log.warning("%s fills nothing: no %s.yaml beside it, and no dataset %s", script, script.stem, name)
+def _warn_of_script(script: Path, name: str) -> None:
+    log.warning("%s fills nothing: there is no %s.yaml beside it, and no dataset %s", script, script.stem, name)
 
 
 class _NotASetting(yaml.constructor.ConstructorError):
-    """YAML that says nothing that could be a setting."""
+    """Valid YAML that cannot be settings: a name that is not text, or that is given twice."""
 
     def __init__(self, problem: str, mark: yaml.Mark):
         super().__init__(None, None, problem, mark)
 
 
 class _StrictLoader(yaml.CSafeLoader):
-    """YAML in which a key that is given twice is a mistake, not a silent overwrite, and a date is text."""
+    """Loader for which a duplicate key is an error, instead of a silent overwrite, and a date is text."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -144,14 +150,14 @@ class _StrictLoader(yaml.CSafeLoader):
                 continue
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
-                raise _NotASetting(f"the name of a setting is text, and {key!r} is not", key_node.start_mark)
+                raise _NotASetting(f"the name of a setting must be text, and {key!r} is not", key_node.start_mark)
             if key in seen:
                 raise _NotASetting(f"{key!r} is given twice", key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep)
 
 
-# No setting is a date, and one that no calendar has would be an error that names no setting.
+# No setting is a YAML date. An impossible date, as in 2024-13-45, would raise an error that names no setting.
 _StrictLoader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
@@ -159,20 +165,21 @@ _StrictLoader.yaml_implicit_resolvers = {
 
 
 def _parse(text: str) -> Any:
-    """Raises YAMLError, ValueError for a value that is not of its type, and RecursionError for too many levels.
+    """The value of a YAML text.
 
-    LibYAML's own limit on levels is the stack, where the process ends.
+    Raises YAMLError, ValueError for a value that does not have the type of its tag, and RecursionError for more than
+    100 levels of nesting: LibYAML itself has no limit, and a stack overflow would kill the process.
     """
     depth = 0
     for event in yaml.parse(text, _StrictLoader):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > _MOST_LEVELS:
+        if depth > _MAX_NESTING:
             raise RecursionError
     return yaml.load(text, _StrictLoader)
 
 
-def _what_yaml_expects(quoted: re.Match[str]) -> str:
-    """One sign, or a name as <block end>, is YAML's own; all else is from the file."""
+def _without_content(quoted: re.Match[str]) -> str:
+    """A quotation in a YAML error: a single character or a token such as <block end>, or "…" for the file's content."""
     return quoted[0] if len(quoted[2]) < 2 or quoted[2].startswith("<") else "…"
 
 
@@ -188,13 +195,13 @@ def _read(path: Path) -> dict[str, Any]:
         mark = getattr(error, "problem_mark", None)
         where = f" line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         problem = str(getattr(error, "problem", None) or error).splitlines()[0]
-        if not isinstance(error, _NotASetting):  # what YAML quotes may be a secret: of *word, an alias of that name
-            problem = re.sub(r"(['\"])([^'\"]*)\1", _what_yaml_expects, problem)
+        if not isinstance(error, _NotASetting):  # the error may quote a secret, since *word in YAML is an alias
+            problem = re.sub(r"(['\"])([^'\"]*)\1", _without_content, problem)
         raise ConfigError([f"{path}:{where} not YAML: {problem}"]) from None
     except RecursionError:
         raise ConfigError([f"{path}: not YAML: it is nested too deeply"]) from None
     except ValueError:
-        raise ConfigError([f"{path}: not YAML: a value is not of the type that its tag says, as !!int"]) from None
+        raise ConfigError([f"{path}: not YAML: a value does not have the type of its tag, such as !!int"]) from None
     if values is None:
         return {}
     if not isinstance(values, dict):
@@ -203,19 +210,23 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _from_environment(env: Mapping[str, str], files: dict[str, Any]) -> Iterator[_Layer]:
-    """What the environment lays over the settings of the files."""
+    """A layer for each environment variable that is a setting.
+
+    A variable that resembles a setting's name raises ConfigError; any other variable that begins with ADCE_ is ignored,
+    with a warning. `files` has the settings of the files, which name the sources and datasets.
+    """
     for name, text in sorted(env.items()):
         parts = name.removeprefix("ADCE_").split("__")
         path = [part if part in Priority.__members__ else part.lower() for part in parts]
-        if not name.startswith("ADCE_") or name in _NO_SETTINGS:
+        if not name.startswith("ADCE_") or name in _OTHER_VARIABLES:
             continue
         if len(path) == 1 and path[0] not in Config.model_fields:
-            if meant := _meant(path[0], files):
-                raise ConfigError([f"environment variable {name}: no such setting; did you mean {meant}?"])
-            _tell_of_a_variable(name)  # it may be somebody else's
+            if suggestion := _suggested_variable(path[0], files):
+                raise ConfigError([f"environment variable {name}: no such setting; did you mean {suggestion}?"])
+            _warn_of_variable(name)  # it may belong to another program
             continue
         try:
-            value: Any = text if path[0] in _PLAIN else _parse(text)
+            value: Any = text if path[0] in _PLAIN_TEXT else _parse(text)
         except (yaml.YAMLError, ValueError, RecursionError):
             raise ConfigError([f"environment variable {name}: its text is not YAML (it is not shown)"]) from None
         for part in reversed(path):
@@ -224,17 +235,20 @@ def _from_environment(env: Mapping[str, str], files: dict[str, Any]) -> Iterator
 
 
 @cache
-def _tell_of_a_variable(name: str) -> None:
-    log.warning("%s is no setting of ADCE, and is ignored", name)
+def _warn_of_variable(name: str) -> None:
+    log.warning("%s is not a setting of ADCE, and is ignored", name)
 
 
-def _meant(word: str, files: dict[str, Any]) -> str | None:
-    """The variables that another one was to be: its name misspelt, without both underscores, or without its section."""
+def _suggested_variable(word: str, files: dict[str, Any]) -> str | None:
+    """The variables whose names resemble ADCE_<word>, joined by "or"; None if there are none.
+
+    The name may be misspelt, or lack its section, or have one underscore where two belong.
+    """
     settings = list(_settings(Config, files))
     of_tails: dict[str, list[str]] = {}
     for parts in settings:
         for begin in range(len(parts)):
-            in_section = len(parts) - _is_named(parts[0]) <= 2  # not deep down, where a name may be any word
+            in_section = len(parts) - _is_named(parts[0]) <= 2  # deeper names, such as `name`, are too common to match
             if begin in (0, len(parts) - 2) or (begin == len(parts) - 1 and in_section):
                 variable = _variable(parts, begin)
                 of_tail = of_tails.setdefault("_".join(parts[begin:]).lower(), [])
@@ -249,12 +263,12 @@ def _meant(word: str, files: dict[str, Any]) -> str | None:
             is_section = name != "config" and (_is_named(name) or _is_model(Config.model_fields[name].annotation))
             rest = f"__{word.removeprefix(f'{name}_')}" if is_section else ""
             return f"ADCE_{name}{rest}".upper()
-    near = difflib.get_close_matches(word, tops, n=1, cutoff=0.75)  # two letters of four, exchanged
+    near = difflib.get_close_matches(word, tops, n=1, cutoff=0.75)  # accepts "laek" for "lake"
     return f"ADCE_{near[0]}".upper() if near else None
 
 
 def _settings(model: type[BaseModel], values: Any) -> Iterator[tuple[str, ...]]:
-    """The path of each setting; in a mapping, of those that have `values`."""
+    """The path of each setting of a model. In a mapping such as `sources`, the names are those in `values`."""
     given = values if isinstance(values, dict) else {}
     for name, field in model.model_fields.items():
         yield (name,)
@@ -269,18 +283,21 @@ def _settings(model: type[BaseModel], values: Any) -> Iterator[tuple[str, ...]]:
 
 
 def _variable(parts: tuple[str, ...], begin: int) -> str:
-    """The variable of a setting, as it is told to somebody who has written the parts from `begin` on."""
+    """The variable of a setting, for somebody who has written the parts of its path from `begin` on.
+
+    A name that was not written stands as a placeholder: ADCE_SOURCES__<SOURCE>__LANES.
+    """
     if _is_named(parts[0]) and begin > 1:
-        parts = (parts[0], f"<{_one_of(parts[0])}>", *parts[2:])
+        parts = (parts[0], f"<{_singular(parts[0])}>", *parts[2:])
     return f"ADCE_{'__'.join(parts)}".upper()
 
 
 def _is_named(section: str) -> bool:
-    """Are there several of it, each with a name?"""
+    """Whether the section is a mapping from names to entries, such as `sources`."""
     return get_origin(Config.model_fields[section].annotation) is dict
 
 
-def _one_of(section: str) -> str:
+def _singular(section: str) -> str:
     return section.removesuffix("s")
 
 
@@ -295,9 +312,9 @@ def _merge(base: Any, over: Any) -> Any:
 
 
 def _origin(path: tuple[str, ...], layers: list[_Layer]) -> str:
-    """The layer that the value at `path` came from: the last that sets it, or puts something else in its place.
+    """The origin of the value at `path`: the last layer that sets the value or replaces a section around it.
 
-    For a value that none sets, the last that says anything about what it would be in.
+    If no layer sets the value, it is the last layer that sets anything in the innermost section around it.
     """
     best, depth = layers[0].origin, 0
     for layer in reversed(layers):
@@ -318,16 +335,19 @@ def _origin(path: tuple[str, ...], layers: list[_Layer]) -> str:
 
 
 class _Mistake(NamedTuple):
-    """What is wrong with a setting, or with several together, and perhaps what would be right."""
+    """A mistake in the setting at `path`, and perhaps a hint how to correct it.
+
+    `involves_several` says that the mistake lies in a combination of settings, of which `path` names one.
+    """
 
     path: tuple[str, ...]
-    what: str
+    problem: str
     hint: str = ""
-    is_of_several: bool = False
+    involves_several: bool = False
 
     @property
     def text(self) -> str:
-        return f"{self.what}; {self.hint}" if self.hint else self.what
+        return f"{self.problem}; {self.hint}" if self.hint else self.problem
 
     def __str__(self) -> str:
         field = ".".join(part if part.isprintable() else repr(part) for part in self.path)
@@ -335,7 +355,7 @@ class _Mistake(NamedTuple):
 
 
 def _validated(merged: dict[str, Any]) -> tuple[Config | None, list[_Mistake]]:
-    """The configuration, or what is wrong with it."""
+    """The configuration and no mistakes, or None and all mistakes."""
     try:
         config = Config.model_validate(merged)
     except ValidationError as error:
@@ -345,6 +365,7 @@ def _validated(merged: dict[str, Any]) -> tuple[Config | None, list[_Mistake]]:
 
 
 def _mistakes(error: ValidationError, merged: dict[str, Any]) -> Iterator[_Mistake]:
+    """The mistakes in pydantic's error. All fields that one source, dataset or rollout lacks make one mistake."""
     lacking: dict[tuple[str, ...], list[str]] = {}
     problems = [(_path_of(problem), problem) for problem in error.errors()]
     for path, problem in problems:
@@ -354,54 +375,54 @@ def _mistakes(error: ValidationError, merged: dict[str, Any]) -> Iterator[_Mista
         if problem["type"] != "missing" or path[:2] not in lacking:
             yield _mistake(problem, path)
         elif path[2] == lacking[path[:2]][0]:
-            yield _unknown_name(path[:2], lacking[path[:2]], merged)
+            yield _incomplete_entry(path[:2], lacking[path[:2]], merged)
 
 
 def _path_of(problem: Any) -> tuple[str, ...]:
     return tuple(str(part) for part in problem["loc"] if part != "[key]")
 
 
-def _unknown_name(path: tuple[str, ...], lacks: list[str], merged: dict[str, Any]) -> _Mistake:
-    """A source, dataset or rollout that is not whole: the name of one that there is, misspelt, or a new one."""
+def _incomplete_entry(path: tuple[str, ...], lacks: list[str], merged: dict[str, Any]) -> _Mistake:
+    """The mistake for a source, dataset or rollout that lacks fields: a misspelt name, or an incomplete new entry."""
     section, name = path
-    what = _one_of(section)
     others = [other for other in merged[section] if other != name]
     needs = f"a new one needs {_listed(lacks)} as well"
-    near = _near(name, others)
-    return _Mistake(path, f"no {what} {name}", f"{near} ({needs})" if near else needs)
+    suggestion = _suggestion(name, others)
+    return _Mistake(path, f"no {_singular(section)} {name}", f"{suggestion} ({needs})" if suggestion else needs)
 
 
 def _origin_of(mistake: _Mistake, layers: list[_Layer]) -> str:
-    """The layer that a mistake came with. One of several settings together came with the last of these."""
-    if not mistake.is_of_several:
+    """The origin of a mistake: for a combination of settings, the layer that completed the combination."""
+    if not mistake.involves_several:
         return _origin(mistake.path, layers)
     for count in range(len(layers) - 1, 0, -1):
         _, before = _validated(_merged(layers[:count]))
-        if not any((one.path, one.what) == (mistake.path, mistake.what) for one in before):
+        if not any((one.path, one.problem) == (mistake.path, mistake.problem) for one in before):
             return layers[count].origin
     return layers[0].origin
 
 
 def _mistake(problem: Any, path: tuple[str, ...]) -> _Mistake:
-    """In our words, what pydantic says of a setting."""
+    """One of pydantic's errors, in words for somebody who writes the configuration."""
     kind, given = problem["type"], problem.get("input")
     if kind == "extra_forbidden":
         known = _known_names(path[:-1])
-        return _Mistake(path, "no such setting", _near(path[-1], known) or f"known here: {', '.join(known)}")
+        return _Mistake(path, "no such setting", _suggestion(path[-1], known) or f"known here: {', '.join(known)}")
     message = str(problem["msg"]).removeprefix("Value error, ")
-    if kind in _OF_A_FEW:
+    if kind in _NOT_A_CHOICE:
         message = "must be " + problem["ctx"]["expected"].replace("'", "")
-    elif kind in _NO_SECTION:
+    elif kind in _NOT_A_SECTION:
         message = f"must be a {'list' if kind == 'list_type' else 'mapping of settings'}"
     hidden = kind == "missing" or isinstance(given, dict | BaseModel) or message.endswith("?")
     shown = "" if hidden else f" (it is {_shown(path, given, kind)})"
-    is_of_several = kind == "value_error" and isinstance(given, dict | BaseModel)
-    return _Mistake(path, f"{message}{shown}", is_of_several=is_of_several)
+    involves_several = kind == "value_error" and isinstance(given, dict | BaseModel)
+    return _Mistake(path, f"{message}{shown}", involves_several=involves_several)
 
 
-def _near(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f"did you mean {near[0]}?" if near else ""
+def _suggestion(name: str, known: Iterable[str]) -> str:
+    """A question that proposes the known name most similar to `name`; empty if none is similar."""
+    similar = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean {similar[0]}?" if similar else ""
 
 
 def _listed(names: list[str]) -> str:
@@ -409,15 +430,15 @@ def _listed(names: list[str]) -> str:
 
 
 def _shown(path: tuple[str, ...], given: Any, problem: str) -> str:
-    """A value; of one that may be secret, or that stands in the place of several, its type alone."""
-    if not _UNSHOWN.isdisjoint(path) or isinstance(given, list) or problem in _NO_SECTION:
+    """The value that was given, or only its type if it may contain a secret or is a whole section."""
+    if not _UNSHOWN.isdisjoint(path) or isinstance(given, list) or problem in _NOT_A_SECTION:
         return f"of type {type(given).__name__}, and is not shown"
     text = masked(repr(given))
     return text if len(text) <= 100 else f"{text[:100]}…"
 
 
 def _known_names(path: tuple[str, ...]) -> list[str]:
-    """The settings that a mapping at `path` may have; the keys of a mapping and the places in a list are any."""
+    """The names of the settings that a section at `path` may have; empty for a mapping whose names are free."""
     model: Any = Config
     parts = list(path)
     while parts:
@@ -431,60 +452,61 @@ def _known_names(path: tuple[str, ...]) -> list[str]:
 
 
 def _contradictions(config: Config) -> Iterator[_Mistake]:
-    """What is right field by field, and wrong together."""
+    """Mistakes in combinations of settings, each of which is valid alone."""
     everything = [*config.sources, *config.datasets]
     for place, window in enumerate(config.maintenance):
         if window.of not in {"all", *everything}:
-            hint = _near(window.of, everything) or f"the sources are {', '.join(config.sources)}"
+            hint = _suggestion(window.of, everything) or f"the sources are {', '.join(config.sources)}"
             yield _clash(("maintenance", str(place), "of"), f"no source or dataset {window.of!r}", hint)
     yield from _wrong_rollouts(config)
     yield from _wrong_folders(config)
     owner: dict[str, str] = {}
     for name, dataset in config.datasets.items():
         if dataset.source not in config.sources:
-            hint = _near(dataset.source, config.sources) or f"there are {', '.join(config.sources)}"
+            hint = _suggestion(dataset.source, config.sources) or f"the sources are {', '.join(config.sources)}"
             yield _clash(("datasets", name, "source"), f"no source {dataset.source!r}", hint)
         elif dataset.schedule is not None:
             schedule = config.datasets.get(dataset.schedule)
             if schedule is None or not schedule.lists_games or schedule.source != dataset.source:
                 lists = [n for n, d in config.datasets.items() if d.lists_games and d.source == dataset.source]
-                what = f"{dataset.schedule!r} does not list games of {dataset.source}"
-                yield _clash(("datasets", name, "schedule"), what, f"those that do: {', '.join(lists)}")
+                problem = f"{dataset.schedule!r} does not list games of {dataset.source}"
+                yield _clash(("datasets", name, "schedule"), problem, f"datasets that do: {', '.join(lists)}")
         for key in dataset.keys:
             if key in owner:
-                yield _clash(("datasets", name, "keys"), f"{key!r} is a key of {owner[key]} already")
+                yield _clash(("datasets", name, "keys"), f"{key!r} is already a key of {owner[key]}")
             owner[key] = name
 
 
 def _wrong_folders(config: Config) -> Iterator[_Mistake]:
-    """The lake has folders for what are no files of datasets."""
+    """Mistakes in keys that lie in a folder of the lake which is reserved for other files than a dataset's."""
     if config.history in {".", "..", TEST_FOLDER, OWN_FOLDER}:
-        yield _clash(("history",), f"{config.history!r} is none for former versions", "write it as _history")
-    others = {TEST_FOLDER: "what runs in test mode store", OWN_FOLDER: "what the lake says of itself"}
+        yield _clash(("history",), f"{config.history!r} cannot hold former versions", "write it as _history")
+    others = {TEST_FOLDER: "what runs in test mode store", OWN_FOLDER: "ADCE's own files"}
     if config.history:
         others.setdefault(config.history, "former versions (history)")
     for name, dataset in config.datasets.items():
         for key in dataset.keys:
             if (folder := key.split("/")[0]) in others:
-                what = f"{key!r} is in the folder of the lake for {others[folder]}"
-                yield _clash(("datasets", name, "keys"), what, "keys begin with another one")
+                problem = f"{key!r} is in the folder of the lake for {others[folder]}"
+                yield _clash(("datasets", name, "keys"), problem, "begin the key with another folder")
 
 
 def _wrong_rollouts(config: Config) -> Iterator[_Mistake]:
+    """Mistakes in rollouts: unknown names, a dataset in two rollouts, and changes that do not fit a dataset."""
     taken: dict[str, str] = {}
     for rollout, settings in config.rollout.items():
         path = ("rollout", rollout)
-        unknown = {n: _near(n, config.datasets) for n in settings.datasets if n not in config.datasets}
-        unknown |= {n: _near(n, config.sources) for n in settings.sources if n not in config.sources}
+        unknown = {n: _suggestion(n, config.datasets) for n in settings.datasets if n not in config.datasets}
+        unknown |= {n: _suggestion(n, config.sources) for n in settings.sources if n not in config.sources}
         if unknown:
             yield _clash(path, f"no source or dataset {', '.join(unknown)}", " ".join(filter(None, unknown.values())))
         elif not (settings.datasets or settings.sources):
-            yield _clash(path, "say which datasets or sources it is about")
+            yield _clash(path, "name the datasets or sources that it applies to")
         for name, dataset in config.datasets.items():
             if not settings.covers(name, dataset) or dataset.source not in config.sources:
                 continue
             if (first := taken.setdefault(name, rollout)) != rollout:
-                yield _clash(path, f"{name} is in the rollout {first} already", "one at a time, to be compared")
+                yield _clash(path, f"{name} is already in the rollout {first}", "a dataset may be in one at a time")
             try:
                 settings.changes.of_dataset(dataset)
                 settings.changes.of_source(config.sources[dataset.source])
@@ -495,5 +517,5 @@ def _wrong_rollouts(config: Config) -> Iterator[_Mistake]:
                 break
 
 
-def _clash(path: tuple[str, ...], what: str, hint: str = "") -> _Mistake:
-    return _Mistake(path, what, hint, is_of_several=True)
+def _clash(path: tuple[str, ...], problem: str, hint: str = "") -> _Mistake:
+    return _Mistake(path, problem, hint, involves_several=True)

@@ -1,8 +1,8 @@
-"""What in a text is secret, and how does it read without that?
+"""Which parts of a text are secret, and how is the text shown without them?
 
-Every text of an error passes through `masked`, and so does every line of a log after `hide_in_output`. What is secret
-is told by its shape (the userinfo of a URL, password=…, Bearer …, a signature) and by its value, for the values that
-the configuration and the environment are known to hold (`learn`).
+The text of every error passes through `masked`, and so does every log line after `hide_in_output`. A secret is
+recognised by its shape (the userinfo of a URL, password=…, Bearer …, a signature), or by its value, if `learn` has
+registered that value from the configuration or the environment.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from typing import Any
 from urllib.parse import quote, quote_plus, unquote
 
 MASK = "***"
-_SHORTEST = 6  # characters of a value that is masked wherever it stands; "test" is a word of many texts
-_ALONE = 12  # a value of so many characters or more is masked within a longer word too
+_SHORTEST = 6  # shortest value, in characters, that is masked; a shorter one, such as "test", is a word of many texts
+_INSIDE_WORDS = 12  # shortest value, in characters, that is masked within a longer word too
 
-# The name of a secret has one of these words in it.
+# The name of a secret contains one of these words.
 _WORDS = (
     r"password|passwd|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|signature|credential"
     r"|authorization|cookie|session[_-]?id|connection[_-]?string|(?<![a-z])(?:auth|sig|pass)(?![a-z])"
 )
 _NAME = rf"(?:{_WORDS})[\w.-]{{0,40}}"
 _HEADER = rf"(?:proxy-)?authorization|(?:set-)?cookie|x-[\w-]{{0,40}}(?:{_WORDS})[\w-]{{0,20}}"
-# The name of a variable that tells where something is, PWD being the folder that a shell is in; or which it is.
+# Names of variables that hold a path (PWD is the working folder of a shell), and of those that hold a place or a name.
 _PATHS = r"(?:^|_)(?:file|files|path|dir|home|sock)$|^(?:tmpdir|(?:old)?pwd)$"
 _OF_PATHS = re.compile(_PATHS, re.IGNORECASE)
 _PLACE = re.compile(rf"{_PATHS}|_(?:name|arn|region|profile)$", re.IGNORECASE)
@@ -52,27 +52,27 @@ _HINTS = (
     "sig",
     "conn",
 )
-# Each shape with hints in lower case: a text in which none of them stands cannot have the shape, and is not searched.
+# Each shape: hints in lower case, pattern, replacement. A text without any of the hints cannot contain the shape, so
+# the pattern is not searched for.
 _SHAPES = [
     (hints, re.compile(pattern, re.IGNORECASE | re.DOTALL), shown)
     for hints, pattern, shown in (
-        # user:password@ and token@ of a URL, wherever it stands; also percent-encoded, as within another URL
-        # but for a file's, which has none
+        # user:password@ and token@ in a URL, also percent-encoded within another URL; the URL of a file has none
         (("@",), r"(?<!file)(?<!sqlite)(://)[^\s\"'<>]{1,2000}@", rf"\1{MASK}@"),
         (("%40",), r"(%3A%2F%2F)[^\s\"'<>&]{1,2000}%40", rf"\1{MASK}%40"),
         (("@",), r"(?<![\w/*])[^\s\"'<>:/@=,;(]{1,100}:[^\s\"'<>/@*]{1,200}@(?=[\w\[])", f"{MASK}@"),
-        # a header's line, and the credentials of one wherever they stand
+        # a line with a header, and a header's credentials anywhere
         (_HINTS, rf"(?<![\w.-])({_HEADER}):[^\n]+", rf"\1: {MASK}"),
         (("bearer",), r"\b(bearer)\s+[^\s\"'<>,;\]})]{4,}", rf"\1 {MASK}"),
         (_SCHEMES, r"\b(basic|token|digest|negotiate)\s+(?=[^\s\"']*\d)[\w.~+/=-]{8,}", rf"\1 {MASK}"),
-        # name=value in a query, a connection string or an environment; "name": "value" in JSON; an option; XML
+        # name=value in a query, a connection string or an environment; "name": "value" in JSON; --name value; XML
         (_HINTS, rf"({_NAME}(?:=|%3D)\s*)(\\*[\"'])(?:.+?)\2", rf"\1\2{MASK}\2"),
         (_HINTS, rf"({_NAME}(?:=|%3D))(?:[^\s&;,\"'<>)\]}}%:]|%(?!26)|:(?=\S))+", rf"\1{MASK}"),
         (_HINTS, rf"({_NAME}\\*[\"']\s*:\s*[\[(]?\s*)(\\*[\"'])(?:.+?)\2", rf"\1\2{MASK}\2"),
         (_HINTS, rf"(--[\w-]{{0,40}}{_NAME}\s+)(?!-)\S+", rf"\1{MASK}"),
         (_HINTS, rf"(<[\w:.-]{{0,40}}{_NAME}>)[^<]+", rf"\1{MASK}"),
         (("private key",), r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)", MASK),
-        # what makers of keys have given a shape of its own: AWS, Prefect, GitHub, Slack, Google, JSON web tokens
+        # keys with a format of their own: AWS, Prefect, GitHub, Slack, Google, JSON web tokens
         (("akia", "asia", "aroa", "aida"), r"\b(?-i:A(?:KIA|SIA|ROA|IDA)[A-Z0-9]{12,})\b", MASK),
         (("pnu_", "pnb_"), r"\bpn[ub]_[\w-]{8,}", MASK),
         (("gho_", "ghp_", "ghu_", "ghs_", "ghr_"), r"\bgh[opusr]_\w{20,}", MASK),
@@ -86,14 +86,14 @@ _NO_SECRET = re.compile(
     r"user-agent|accept(-.*)?|referer|origin|host|connection|cache-control|pragma|sec-.*", re.IGNORECASE
 )
 
-_NAMES_OF_BLOCKS = {"ADCE_AWS_CREDENTIALS"}  # what Prefect calls the block that holds them
-_ADDRESS = re.compile(r"(?:https?|s3|file)://[^\s@?]+")  # nothing but a place
+_NAMES_OF_BLOCKS = {"ADCE_AWS_CREDENTIALS"}  # this variable names a Prefect block, and holds no secret itself
+_ADDRESS = re.compile(r"(?:https?|s3|file)://[^\s@?]+")  # an address without userinfo and query
 
 _known: set[str] = set()
 
 
 def masked(text: str) -> str:
-    """The text with *** in place of everything in it that is a secret, or looks like one."""
+    """The text with *** in place of everything that is a known secret or has the shape of one."""
     if _known:
         text = _by_value(frozenset(_known)).sub(MASK, text)
     lower = text.lower()
@@ -104,17 +104,20 @@ def masked(text: str) -> str:
 
 
 def masked_url(url: str) -> str:
-    """The same of a text that is all one URL, or is to be one: also of a password with spaces in it."""
+    """Like `masked`, for a text that is one URL, perhaps malformed: a password with spaces is masked too."""
     return masked(re.sub(r"^([\w+.-]*://)?.*@", rf"\1{MASK}@", url, flags=re.DOTALL))
 
 
 def is_harmless_header(name: str) -> bool:
-    """May its value be shown?"""
+    """Whether the value of the HTTP header may be shown."""
     return _NO_SECRET.fullmatch(name) is not None
 
 
 def learn(secrets: Iterable[str]) -> None:
-    """From now on these values are masked wherever they stand, however they are written. Short ones are not learnt."""
+    """Registers secret values, which are masked from now on, also when quoted or percent-encoded.
+
+    Values of fewer than 6 characters are ignored.
+    """
     for secret in secrets:
         for form in {secret, unquote(secret)}:
             if len(form.strip()) >= _SHORTEST:
@@ -123,9 +126,10 @@ def learn(secrets: Iterable[str]) -> None:
 
 
 def learn_from_environment(env: Mapping[str, str], names: Iterable[str] = ()) -> None:
-    """Learns the values of variables whose names tell of a secret, of those in `names`, and the userinfo of URLs.
+    """Registers the secrets of an environment.
 
-    A path of this machine is none: it would be hidden in every address, error and log.
+    These are the values of variables with the name of a secret, the values of the variables in `names`, and the
+    userinfo of URLs. A path of this machine is not a secret; masked, it would vanish from every address, error and log.
     """
     for name, value in env.items():
         is_secret = re.search(_WORDS, name, re.IGNORECASE) and not (_PLACE.search(name) or name in _NAMES_OF_BLOCKS)
@@ -137,12 +141,12 @@ def learn_from_environment(env: Mapping[str, str], names: Iterable[str] = ()) ->
 
 
 def tells_a_place(name: str, value: str) -> bool:
-    """Is a variable that a command is given no secret, since it only tells where something is?"""
+    """Whether a variable's value is not secret because it is only a place: a path or an address."""
     return bool(_OF_PATHS.search(name) or _ADDRESS.fullmatch(value)) or _are_paths(value)
 
 
 def learn_from_settings(settings: Any) -> None:
-    """Learns what is secret in a configuration as it was read, right or wrong: headers, and the userinfo of URLs."""
+    """Registers the secrets of a configuration, valid or not: values of headers, and the userinfo of URLs."""
     if isinstance(settings, str):
         learn(_in_text(settings))
     elif isinstance(settings, dict):
@@ -157,20 +161,22 @@ def learn_from_settings(settings: Any) -> None:
 
 @contextmanager
 def no_secret_in_errors() -> Iterator[None]:
-    """An error that leaves this block has no secret in its text: Prefect writes that into the run's state.
+    """Masks the text of an error that leaves this block, because Prefect writes the text into the run's state.
 
-    An error is masked in place, and what it was raised from; where that cannot be done, another one says the same.
+    The error and its causes are masked in place. Where that is not possible, a RuntimeError with the masked text is
+    raised instead.
     """
     try:
         yield
     except Exception as error:
-        told = _without_secrets(error)
-        if told is error:
+        harmless = _without_secrets(error)
+        if harmless is error:
             raise
-        raise told from None
+        raise harmless from None
 
 
 def _without_secrets(error: Exception) -> Exception:
+    """The same error with masked arguments, or a RuntimeError if its text would still show a secret."""
     chain: list[BaseException] = []
     link: BaseException | None = error
     while link is not None and link not in chain:
@@ -184,19 +190,19 @@ def _without_secrets(error: Exception) -> Exception:
 
 
 def hide_in_output() -> None:
-    """From now on no secret is in a line of this process's logs, nor in a traceback that it ends with. Repeatable."""
+    """Masks secrets in this process's log lines and in its final traceback from now on. Further calls do nothing."""
     if logging.getLogRecordFactory() is not _Record:
         logging.setLogRecordFactory(_Record)
         sys.excepthook = _print_masked
-        threading.excepthook = lambda told: _print_masked(told.exc_type, told.exc_value, told.exc_traceback)
+        threading.excepthook = lambda raised: _print_masked(raised.exc_type, raised.exc_value, raised.exc_traceback)
 
 
 class _Record(logging.LogRecord):
-    """A line of a log. Its arguments stay as they are, for the handlers that want them one by one."""
+    """Log record whose message and traceback are masked. Its `args` are unchanged, for handlers that read them."""
 
     def __init__(self, *arguments: Any, **named: Any):
         super().__init__(*arguments, **named)
-        if self.exc_info and self.exc_info[0] is not None:  # formatters take what is there already
+        if self.exc_info and self.exc_info[0] is not None:  # formatters use exc_text if it is set
             self.exc_text = masked("".join(traceback.format_exception(*self.exc_info)).rstrip())
 
     def getMessage(self) -> str:  # noqa: N802 (as logging calls it)
@@ -208,17 +214,17 @@ def _print_masked(kind: type[BaseException], error: BaseException | None, trace:
 
 
 def _in_text(text: str) -> Iterator[str]:
-    """The secrets of URLs and connection strings."""
-    if found := re.search(r"://(?![^/:@]*(?::\d+)?/)(.+)@", text, re.DOTALL):  # not of an @ in a path
+    """The secrets in URLs and connection strings."""
+    if found := re.search(r"://(?![^/:@]*(?::\d+)?/)(.+)@", text, re.DOTALL):  # an @ in a path does not count
         userinfo = found[1]
         yield userinfo
         yield userinfo.partition(":")[2]
-        yield base64.b64encode(unquote(userinfo).encode()).decode()  # as it is sent
+        yield base64.b64encode(unquote(userinfo).encode()).decode()  # as HTTP basic authentication sends it
     yield from (value for value in _IN_QUERY.findall(text) if value != MASK)
 
 
 def _in_headers(headers: Any) -> Iterator[str]:
-    """The values of headers that hold a secret, whole and in their parts; of what are no headers, every text."""
+    """The values of secret headers, whole and in parts. Malformed `headers` yield every text in them."""
     if isinstance(headers, str):
         yield headers
         parts = re.split(r"[\s;,=]+", headers)
@@ -235,9 +241,9 @@ def _in_headers(headers: Any) -> Iterator[str]:
 
 
 def _are_paths(value: str) -> bool:
-    """Is it an absolute path of this machine, or several with colons between them, as in PATH?
+    """Whether the value is an absolute path of this machine, or several with colons between them, as in PATH.
 
-    Each is there, or the folder that it would be in is. A key that happens to begin with a slash is no such path.
+    Each path must exist, or the folder around it; so a key that happens to begin with a slash is not a path.
     """
     paths = [path for path in value.split(":") if path]
     return bool(paths) and all(map(_is_path, paths))
@@ -250,13 +256,13 @@ def _is_path(text: str) -> bool:
 
 @lru_cache(maxsize=8)
 def _by_value(secrets: frozenset[str]) -> re.Pattern[str]:
-    """One expression for all values, the longest first."""
-    return re.compile("|".join(map(_alone, sorted(secrets, key=len, reverse=True))))
+    """One pattern that matches every secret. Longer secrets come first, since one may begin with another."""
+    return re.compile("|".join(map(_pattern_of, sorted(secrets, key=len, reverse=True))))
 
 
-def _alone(secret: str) -> str:
-    """A short value counts where it is a word of its own: "season" is no secret in "seasons"."""
-    if len(secret) >= _ALONE:
+def _pattern_of(secret: str) -> str:
+    """Pattern of one secret. A short one matches whole words only: the secret "season" does not match "seasons"."""
+    if len(secret) >= _INSIDE_WORDS:
         return re.escape(secret)
     before = r"(?<![A-Za-z0-9])" if secret[0].isalnum() else ""
     after = r"(?![A-Za-z0-9])" if secret[-1].isalnum() else ""

@@ -171,14 +171,14 @@ def test_a_new_dataset_of_a_source_is_yaml_only(tmp_path: Path) -> None:
         *(
             pytest.param(
                 DATASET.replace("2015-16", season),
-                "my.yaml: datasets.nba_boxscore_usage.first_season: a season is two years in a row, as 2023-24 (it is ",
+                "my.yaml: datasets.nba_boxscore_usage.first_season: a season is two consecutive years, written as",
                 id=f"season {season}",
             )
             for season in ("2015-12-01", "2024-13-45", "2015", "2015-17", "2015_16", "null")
         ),
         pytest.param("2024-13-45: 1", "my.yaml: 2024-13-45: no such setting; known here: ", id="name that is a date"),
         pytest.param(
-            "yes: 1", "my.yaml: line 1, column 1 not YAML: the name of a setting is text, and", id="bool name"
+            "yes: 1", "my.yaml: line 1, column 1 not YAML: the name of a setting must be text, and", id="bool name"
         ),
         pytest.param('"a\\nb": 1', "my.yaml: 'a\\nb': no such setting; known here: ", id="name of two lines"),
         pytest.param(
@@ -186,7 +186,7 @@ def test_a_new_dataset_of_a_source_is_yaml_only(tmp_path: Path) -> None:
         ),
         pytest.param(
             "ledger: mysql://me:s3cret@h/db",
-            "my.yaml: ledger: no address of a ledger; write it as sqlite:///adce.db or postgresql://host/adce "
+            "my.yaml: ledger: not the address of a ledger; write it as sqlite:///adce.db or postgresql://host/adce "
             "(it is of type str, and is not shown)",
             id="password",
         ),
@@ -226,41 +226,41 @@ def test_a_new_dataset_of_a_source_is_yaml_only(tmp_path: Path) -> None:
         pytest.param(
             DATASET.replace("nba_schedule", "espn_scoreboard"),
             "my.yaml: datasets.nba_boxscore_usage.schedule: 'espn_scoreboard' does not list games of nba_api; "
-            "those that do: nba_schedule",
+            "datasets that do: nba_schedule",
             id="schedule of another site",
         ),
         pytest.param(
             COMMAND.replace("per:", "url: /x?id={id}\n    per:"),
-            "my.yaml: datasets.nba_boxscore_usage: a dataset has a url or a command, and not both",
+            "my.yaml: datasets.nba_boxscore_usage: a dataset has either a url or a command",
             id="a URL and a command",
         ),
         *(
             pytest.param(COMMAND.replace(right, wrong), f"my.yaml: datasets.nba_boxscore_usage{line}", id=line)
             for right, wrong, line in [
-                ("value: -1", "value: a", ".command.parameters.first: 'a' is no int"),
+                ("value: -1", "value: a", ".command.parameters.first: 'a' is not a valid int"),
                 (
                     "type: int, value: -1",
                     "type: date, value: 2026-1-1",
-                    ".command.parameters.first: '2026-1-1' is no date",
+                    ".command.parameters.first: '2026-1-1' is not a valid date",
                 ),
                 (
                     "--first={first}",
                     "{first}",
                     ".command: parameters: first: '-1' would be taken for an option; write --f",
                 ),
-                (", value: -1", "", ": parameters: first has no value and is no field per game"),
+                (", value: -1", "", ": parameters: first has no value and is not a field per game"),
                 (
                     'pattern: "00.*"',
                     'pattern: "00.*", value: "001"',
-                    ": parameters: id is a field already; it takes no value",
+                    ": parameters: id is already a field, so it may not have a value",
                 ),
                 ('type: text, pattern: "00.*"', "type: text", ".command.parameters.id: a text needs a pattern"),
                 ('"00.*"', '"0("', ".command.parameters.id: not a regular expression: missing )"),
-                ("Rscript", '"{id}"', ".command: argv: the program, its first part, is fixed, {python} or {script}"),
+                ("Rscript", '"{id}"', ".command: argv: its first part, the program, must be fixed text, {python}"),
                 (
                     "scripts/usage.R",
                     '"{script}"',
-                    ".command: argv names {script}, and there is none: say which, or see",
+                    ".command: argv names {script}, but no script is given: set script, or see",
                 ),
                 (
                     "scripts/usage.R",
@@ -272,7 +272,7 @@ def test_a_new_dataset_of_a_source_is_yaml_only(tmp_path: Path) -> None:
                     "cwd: /tmp\n      files:",
                     ".command: with cwd, argv must name {out}, the folder for its files",
                 ),
-                ("files: [", 'files: ["a", "b", ', ": files: one for all keys, or one for each of the 1"),
+                ("files: [", 'files: ["a", "b", ', ": files: give one for all keys, or one for each of the 1"),
                 ('files: ["{id}', 'files: ["../{id}', ": '../{id}.json' is not a file in a folder: letters"),
             ]
         ),
@@ -283,7 +283,7 @@ def test_a_new_dataset_of_a_source_is_yaml_only(tmp_path: Path) -> None:
         ),
         pytest.param(
             "maintenance: [{from: '03:00', to: '05:00', timezone: EST5PDT}]",
-            "my.yaml: maintenance.0.timezone: 'EST5PDT' is no time zone; write it as America/New_York",
+            "my.yaml: maintenance.0.timezone: 'EST5PDT' is not a time zone; write it as America/New_York",
             id="unknown time zone",
         ),
         pytest.param(
@@ -318,7 +318,7 @@ def test_a_new_dataset_of_a_source_is_yaml_only(tmp_path: Path) -> None:
         ),
         pytest.param(
             "rollout: {x: {percent: 10, sources: [espn], changes: {base_url: espn.com}}}",
-            "my.yaml: rollout.x.changes.base_url: does not fit espn_scoreboard: no address of a site;",
+            "my.yaml: rollout.x.changes.base_url: does not fit espn_scoreboard: not the address of a site;",
             id="rollout to no address",
         ),
         pytest.param(
@@ -328,7 +328,7 @@ def test_a_new_dataset_of_a_source_is_yaml_only(tmp_path: Path) -> None:
         ),
         pytest.param(
             "rollout: {x: {percent: 10, changes: {}}}",
-            "my.yaml: rollout.x: say which datasets or sources it is about",
+            "my.yaml: rollout.x: name the datasets or sources that it applies to",
             id="rollout of nothing",
         ),
         pytest.param(
@@ -338,7 +338,7 @@ def test_a_new_dataset_of_a_source_is_yaml_only(tmp_path: Path) -> None:
         ),
         pytest.param(
             "rollout: {x: &a {percent: 10, datasets: [br_totals], changes: {}}, y: *a}",
-            "my.yaml: rollout.y: br_totals is in the rollout x already; one at a time",
+            "my.yaml: rollout.y: br_totals is already in the rollout x; a dataset may be",
             id="two rollouts of one dataset",
         ),
         pytest.param("a: [1", "my.yaml: line 2, column 1 not YAML:", id="broken YAML"),
@@ -370,9 +370,9 @@ def test_every_mistake_gets_its_own_line_and_names_its_origin(tmp_path: Path) ->
         pytest.param("RECONCILE", "lots", "reconcile: must be a mapping of settings", id="section"),
         pytest.param("SCORING__BASE__LOW", ".inf", "scoring.base.LOW: Input should be a finite number", id="infinity"),
         pytest.param("SOURCES__ESPN__RETRIES", "{attempts: 1, attempts: 2}", "its text is not YAML", id="twice"),
-        pytest.param("LEDGER", "mysql://me:s3cret@h/db", "ledger: no address of a ledger; write", id="password"),
+        pytest.param("LEDGER", "mysql://me:s3cret@h/db", "ledger: not the address of a ledger; write", id="password"),
         *(
-            pytest.param("LEDGER", url, "ledger: SQLite's is a file: sqlite:///adce.db is", id=url)
+            pytest.param("LEDGER", url, "ledger: a SQLite ledger must be a file: sqlite:///adce.db in", id=url)
             for url in (
                 "sqlite://",
                 "sqlite:///",
@@ -423,7 +423,7 @@ def test_a_variable_that_may_be_somebody_else_s_is_told_of_once(caplog: pytest.L
     for _ in range(2):
         load_config(env=env | {"ADCE_RECORDED": "/somewhere"})
     assert [r.getMessage() for r in caplog.records] == [
-        f"{name} is no setting of ADCE, and is ignored" for name in sorted(env)
+        f"{name} is not a setting of ADCE, and is ignored" for name in sorted(env)
     ]
 
 
@@ -467,7 +467,7 @@ def test_a_misspelt_name_in_a_variable_is_one_line(tmp_path: Path) -> None:
             "",
             "DATASETS__ESPN_SUMMARY__KEYS",
             '["_adce/x_{id}.json"]',
-            "datasets.espn_summary.keys: '_adce/x_{id}.json' is in the folder of the lake for what the lake says of it",
+            "datasets.espn_summary.keys: '_adce/x_{id}.json' is in the folder of the lake for ADCE's own files; begin",
             id="folder of the lake's mark",
         ),
         pytest.param(
@@ -484,7 +484,7 @@ def test_a_misspelt_name_in_a_variable_is_one_line(tmp_path: Path) -> None:
             "datasets.espn_summary.keys: 'espn_box_scores/{id}.json' is in the folder of the lake for former versions",
             id="folder of former versions",
         ),
-        pytest.param("", "HISTORY", "_adce", "history: '_adce' is none for former versions; write", id="history"),
+        pytest.param("", "HISTORY", "_adce", "history: '_adce' cannot hold former versions; write", id="history"),
         pytest.param(
             "reconcile: {max_concurrent: 3}",
             "RECONCILE__INTERVAL",
@@ -512,7 +512,7 @@ def test_a_mistake_of_several_settings_is_that_of_the_variable_or_file_that_it_c
 @pytest.mark.parametrize(
     ("setting", "text", "line"),
     [
-        ("LAKE", "/tmp/x", "no address of a lake; write it as file:///folder or s3://bucket/prefix; did you mean file"),
+        ("LAKE", "/tmp/x", "not the address of a lake; write it as file:///folder or s3://bucket/prefix; did"),
         ("LAKE", "/tmp/x", "…; did you mean file:///tmp/x?"),
         ("LAKE", "./lake", "…; did you mean file:./lake?"),
         ("LAKE", "lake", "…; did you mean file:lake?"),
@@ -522,13 +522,13 @@ def test_a_mistake_of_several_settings_is_that_of_the_variable_or_file_that_it_c
         ("LEDGER", "/tmp/x.db", "…; did you mean sqlite:////tmp/x.db?"),
         ("LEDGER", "x.db", "…; did you mean sqlite:///x.db?"),
         ("LEDGER", "postgres://me:hunter2-x@h/x", "…; did you mean postgresql://…?"),
-        ("SOURCES__ESPN__BASE_URL", "foo", "no address of a site; write it as https://host or https://host/path (it"),
+        ("SOURCES__ESPN__BASE_URL", "foo", "not the address of a site; write it as https://host or https://host/path"),
         ("SOURCES__ESPN__BASE_URL", "espn.com/v2", "…; did you mean https://espn.com/v2?"),
-        ("SOURCES__ESPN__SITE", "https://espn.com", "no domain; write it as espn.com (it is 'https://espn.com')"),
-        ("HISTORY", "a/b", "no folder's name; letters, digits, _ - and . only: write it as _history (it is 'a/b')"),
-        ("SCRAPER", "scraper", "no deployment for each source; write it as scraper/{source} (it is 'scraper')"),
-        ("DATASETS__ESPN_SUMMARY__URL", "summary", "no path and query; write it as /scoreboard?dates={yyyymmdd} (it"),
-        ("DATASETS__ESPN_SUMMARY__CHECK__NAME", "ESPN", "no name of a check; write it as espn.summary (it is 'ESPN')"),
+        ("SOURCES__ESPN__SITE", "https://espn.com", "not a domain; write it as espn.com (it is 'https://espn.com')"),
+        ("HISTORY", "a/b", "not a folder's name; use letters, digits, _ - and . only, as in _history (it is 'a/b')"),
+        ("SCRAPER", "scraper", "not the name of a deployment for each source; write it as scraper/{source}"),
+        ("DATASETS__ESPN_SUMMARY__URL", "summary", "not a path and query; write it as /scoreboard?dates={yyyymmdd}"),
+        ("DATASETS__ESPN_SUMMARY__CHECK__NAME", "ESPN", "not the name of a body check; write it as espn.summary"),
         ("DATASETS__ESPN_SUMMARY__PER", "games", "must be date, month, season or game (it is 'games')"),
         ("DISPATCH", "ecs", "must be inline or deployment (it is 'ecs')"),
     ],
@@ -583,7 +583,7 @@ def test_a_script_is_found_with_what_it_fills_beside_it_and_one_that_says_nothin
     assert command.script == str(scripts / "scrape_usage.py")
     assert "other" not in config.datasets
     assert [r.getMessage() for r in caplog.records] == [
-        f"{scripts}/scrape_other.py fills nothing: no scrape_other.yaml beside it, and no dataset other"
+        f"{scripts}/scrape_other.py fills nothing: there is no scrape_other.yaml beside it, and no dataset other"
     ]
 
 
@@ -609,11 +609,11 @@ def test_what_a_script_fills_may_be_among_the_other_datasets(scripts: Path) -> N
         ),
         ("- 1", "", "scrape_usage.yaml: must be a mapping of settings, not a list"),
         (ENTRY, "scripts: {folders: [nowhere]}", "my.yaml: scripts.folders: no folder 'nowhere' in "),
-        (ENTRY, "scripts: {folders: [.], pattern: x.py}", "my.yaml: scripts.pattern: a file name with one *,"),
+        (ENTRY, "scripts: {folders: [.], pattern: x.py}", "my.yaml: scripts.pattern: must be a file name with one *,"),
         (
             ENTRY,
             "scripts: {folders: [., more]}",
-            "more/scrape_usage.py: fills usage, and so does scrape_usage.py; give",
+            "more/scrape_usage.py: fills usage, and so does scrape_usage.py; rename",
         ),
     ],
     ids=["typo", "no entry", "no folder", "no star", "two of a name"],

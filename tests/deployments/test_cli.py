@@ -80,8 +80,8 @@ def test_plan_shows_tables(adce: Any) -> None:
         ),
         pytest.param(["--as-of", "9999-12-31T23:59"], "adce: the clock says 9999-12-31T23:59:00+00:00;", id="far away"),
         pytest.param(["--config", "/no/such.yaml"], "adce: /no/such.yaml: cannot be read: No such file", id="config"),
-        pytest.param(["--lake", "ftp://x"], "adce: --lake: no address of a lake; write it as file:///", id="lake"),
-        pytest.param(["--lake", "file:"], "adce: --lake: no address of a lake; write it", id="lake of no name"),
+        pytest.param(["--lake", "ftp://x"], "adce: --lake: not the address of a lake; write it as file:///", id="lake"),
+        pytest.param(["--lake", "file:"], "adce: --lake: not the address of a lake; write it", id="lake of no name"),
     ],
 )
 def test_a_mistake_in_the_command_is_one_line_and_status_2(adce: Any, arguments: list[str], line: str) -> None:

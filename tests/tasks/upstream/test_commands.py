@@ -264,11 +264,11 @@ def test_kill_9_of_adce_ends_the_command_too(script: Callable[[str], str], tmp_p
     [
         ("id", "-rf", {}, r"id: '-rf' does not match '\[0-9\]\{10\}'"),
         ("id", "0022500001\n", {}, r"id: '0022500001\\n' does not match"),
-        ("id", "0022500001", {"id": {"type": "date"}}, "id: '0022500001' is no date"),
-        ("id", "0022500001", {"id": {"type": "season"}}, "id: '0022500001' is no season"),
-        ("id", "0022500001", {"id": {"type": "text", "pattern": "004.*"}}, r"id: '0022500001' is no text: 004\.\*"),
-        ("id", "0022500001", {"id": {"type": "choice", "choices": ["a", "b"]}}, "'0022500001' is no choice: a or b"),
-        ("season", "2025-27", {"season": {"type": "int"}}, "season: '2025-27' is no int"),
+        ("id", "0022500001", {"id": {"type": "date"}}, "id: '0022500001' is not a valid date"),
+        ("id", "0022500001", {"id": {"type": "season"}}, "id: '0022500001' is not a valid season"),
+        ("id", "0022500001", {"id": {"type": "text", "pattern": "004.*"}}, r"' is not a valid text: 004\.\*"),
+        ("id", "0022500001", {"id": {"type": "choice", "choices": ["a", "b"]}}, "' is not a valid choice: a or b"),
+        ("season", "2025-27", {"season": {"type": "int"}}, "season: '2025-27' is not a valid int"),
         ("date", "../../x", {}, r"date: '\.\./\.\./x' does not match"),
     ],
 )

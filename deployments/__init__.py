@@ -1,1 +1,1 @@
-"""Everything around the flows: the command, and where and how the system runs. Nothing else imports from here."""
+"""Everything around the flows: the command, the set-up of Prefect, and how the system runs. Nothing else imports it."""

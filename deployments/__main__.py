@@ -11,9 +11,9 @@ from contextlib import suppress
 from config.secrets import hide_in_output
 from tasks.domain.errors import AdceError
 
-# Prefect reads its settings when it is imported, so these come first. What the run says goes to the Prefect UI in full,
-# and to the terminal from warnings up (deployments.cli.terminal), also where there is no run in Prefect; the embedded
-# API's own errors come back through its client.
+# Prefect reads its settings when it is imported, so these are set before. The log goes to the Prefect UI in full, and
+# from warnings up to the terminal (deployments.cli.terminal). A message outside a run is not an error. The embedded
+# API logs only critical errors, because its client raises the others.
 _QUIET = {
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
     "PREFECT_LOGGING_SERVER_LEVEL": "CRITICAL",
@@ -23,7 +23,7 @@ _QUIET = {
 
 
 class _Output(io.TextIOWrapper):
-    """Standard output. What it cannot take is said in a line; that its reader has gone is no mistake."""
+    """Standard output whose errors become an AdceError. A closed pipe is not a mistake and stays a BrokenPipeError."""
 
     def write(self, text: str) -> int:
         try:
@@ -38,33 +38,37 @@ class _Output(io.TextIOWrapper):
             raise self._lost(error) from None
 
     def _lost(self, error: OSError) -> Exception:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())  # for what is left of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())  # discards the rest of the output
         if isinstance(error, BrokenPipeError):
             return error
         return AdceError(f"standard output cannot be written: {error.strerror}")
 
 
-def _take_output() -> None:
-    """Raises AdceError where there is none: the next file that is opened would take its place."""
+def _replace_output() -> None:
+    """Replaces standard output by `_Output`.
+
+    Raises AdceError if standard output is closed, because the next file that is opened would get its descriptor.
+    """
     if sys.stdout is None:
         raise AdceError("standard output is closed; if nobody is to read it, use > /dev/null")
-    was = sys.stdout
-    sys.stdout = _Output(was.buffer, was.encoding, was.errors, line_buffering=was.isatty())
+    former = sys.stdout
+    sys.stdout = _Output(former.buffer, former.encoding, former.errors, line_buffering=former.isatty())
 
 
 def main() -> None:
+    """Runs the command, and ends the process with its exit status."""
     if sys.stderr is None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-        sys.stderr = open(2, "w")  # noqa: SIM115 (for as long as the process lives)
+        sys.stderr = open(2, "w")  # noqa: SIM115 (open until the process ends)
     hide_in_output()
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
-    # Prefect's own migrations, when its database is made
+    # Prefect's own migrations warn of this when its database is made.
     warnings.filterwarnings("ignore", message="Skipped unsupported reflection of expression-based index")
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # until a run can do better
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # until a run has its own handler
     status: str | int | None = 0
     try:
-        _take_output()
+        _replace_output()
         from deployments.cli import app
         from deployments.cli.terminal import show_log
 
@@ -82,12 +86,12 @@ def main() -> None:
         print(f"adce: {error}", file=sys.stderr)
         status = 2
     if "prefect" not in sys.modules and isinstance(status, int):
-        # Nothing is left to end in order, and to take a million cells apart is half a second.
+        # Nothing needs an orderly end, and freeing the memory of a million cells would take half a second.
         with suppress(BrokenPipeError):
             sys.stderr.flush()
         os._exit(status)
-    # The threads of obstore want the interpreter once more after they have handed over what they found.
-    # When it ends under them, the process aborts (SIGABRT), whatever exit status it had.
+    # The threads of obstore need the interpreter once more after they have returned a result. If it ends before that,
+    # the process aborts (SIGABRT) instead of ending with its exit status.
     time.sleep(0.1)
     sys.exit(status)
 

@@ -1,4 +1,4 @@
-"""The `adce` command: its options, its words and how its answers look in a terminal. It decides nothing itself."""
+"""The `adce` command: its options, help texts, and how its answers look in a terminal. It decides nothing itself."""
 
 import typer
 
@@ -6,7 +6,7 @@ from deployments.cli import configuration, files, lake, ledger, system, unavaila
 from deployments.cli.options import command
 
 app = typer.Typer(
-    help="Keeps a lake of NBA data complete: sees what it should hold, what it has, and fetches the difference.",
+    help="Keeps a lake of NBA data complete: compares what it should hold with its files, and fetches the difference.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

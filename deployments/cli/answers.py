@@ -1,4 +1,4 @@
-"""How does the answer to "why" look in a terminal?"""
+"""How do the answers of `adce why` and `adce check` look in a terminal?"""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _MOST_ROWS = 200
 _MOST_ATTEMPTS = 20
 _WHAT_FOLLOWS = {
     Consequence.ABSENT: " (a look that found no whole file)",
-    Consequence.REFUSED: " (the source is left alone for a while)",
-    Consequence.HEALS: " (it is asked for again at once)",
+    Consequence.REFUSED: " (the source is paused)",
+    Consequence.HEALS: " (it is requested again at once)",
     Consequence.BAD: " (the file has failed)",
 }
 _COLOURS = {
@@ -36,7 +36,7 @@ _COLOURS = {
 
 
 def show(answers: Sequence[Answer], ui: str | None, console: Console) -> None:
-    """A few answers in full, many as a line each; `ui` is where the Prefect UI is, for links to runs."""
+    """Prints up to five answers in full, and more as one line each. `ui` is the Prefect UI's URL, for links to runs."""
     if len(answers) <= _MOST_IN_FULL:
         for answer in answers:
             _show_in_full(answer, ui, console)
@@ -48,11 +48,11 @@ def show(answers: Sequence[Answer], ui: str | None, console: Console) -> None:
             f"{_state(status.state)} {escape(answer.cell.key)}: {escape(status.reason)}{until}", soft_wrap=True
         )
     if len(answers) > _MOST_ROWS:
-        console.print(f"and {len(answers) - _MOST_ROWS} more; --json tells all")
+        console.print(f"and {len(answers) - _MOST_ROWS} more; --json shows all")
 
 
 def show_check(checked: Checked, console: Console) -> None:
-    """What would become of a body, a line for each fact."""
+    """Prints what ADCE would do with a body, and why."""
     about = ", ".join(f"{name} {value}" for name, value in checked.fields.items())
     console.print(f"{escape(checked.key)}: {checked.dataset}, {escape(about)}", soft_wrap=True)
     colour = "green" if checked.answer is Consequence.STORED else "red"
@@ -92,7 +92,7 @@ def _show_in_full(answer: Answer, ui: str | None, console: Console) -> None:
         error = f": {escape(attempt.error)}" if attempt.error else f", {attempt.bytes:,} bytes{took}"
         console.print(f"  {_minute(attempt.at)}  {attempt.outcome}{error}  [dim]{_run(answer, attempt.run, ui)}[/dim]")
     if len(answer.attempts) > _MOST_ATTEMPTS:
-        console.print(f"  and {plural(len(answer.attempts) - _MOST_ATTEMPTS, 'attempt')} before; --json tells more")
+        console.print(f"  and {plural(len(answer.attempts) - _MOST_ATTEMPTS, 'attempt')} before; --json shows more")
     for change in answer.changes:
         kept = f"the former version is {escape(change.kept_as)}" if change.kept_as else "the bucket keeps versions"
         console.print(f"  {_minute(change.at)}  corrected at the source; {kept}")

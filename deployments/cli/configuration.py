@@ -19,8 +19,10 @@ from deployments.cli.terminal import progress
 if TYPE_CHECKING:
     from config.models import Config
 
-app = typer.Typer(help="Looks after the configuration.", no_args_is_help=True)
-ConfigArgument = Annotated[str, typer.Argument(help="A file of settings over the defaults, or - for the defaults.")]
+app = typer.Typer(help="Shows what changes of the configuration do.", no_args_is_help=True)
+ConfigArgument = Annotated[
+    str, typer.Argument(help="File of settings that override the defaults, or - for the defaults.")
+]
 
 
 @command(app)
@@ -31,9 +33,9 @@ def diff(
     *,
     scope: Scope,
     as_json: JsonOption = False,
-    exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit status 1 when there is a difference.")] = False,
+    exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit status 1 if there is a difference.")] = False,
 ) -> None:
-    """Tells what a change of the configuration would do to the plan: files, states, order, requests. Does nothing."""
+    """Shows what a change of the configuration does to the plan: files, states, order, requests. Fetches nothing."""
     from tasks.answers.difference import compare
 
     Places(lake=lake).export()
@@ -54,6 +56,6 @@ def diff(
 
 
 def _config_of(text: str) -> Config:
-    """A file over the defaults, or "-" for the defaults alone; the environment over both."""
+    """The configuration of a file, or of the defaults for "-". The environment overrides both."""
     environment = {name: value for name, value in os.environ.items() if name != "ADCE_CONFIG"}
     return load_config(None if text == "-" else Path(text), environment)

@@ -1,4 +1,4 @@
-"""How does the difference of two plans look in a terminal?"""
+"""How does the answer of `adce config diff` look in a terminal?"""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MOST_ROWS = 20
 
 
 def show(difference: Difference, console: Console) -> None:
-    """What changes, the settings first; one line when nothing does."""
+    """Prints the difference of two plans, the settings first; one line if there is none."""
     if not difference:
         console.print("[green]No difference: the same settings, and the same plan.[/green]")
         return
@@ -33,7 +33,7 @@ def show(difference: Difference, console: Console) -> None:
     _count("dropped", difference.dropped, difference.old, console)
     if difference.orphaned:
         console.print(
-            f"[yellow]{len(difference.orphaned)} of the dropped are in the lake; they stay, unattended[/yellow]"
+            f"[yellow]{len(difference.orphaned)} of the dropped files are in the lake; they stay there[/yellow]"
         )
     cells = difference.new.assessment.cells
     changes = Counter((cells[key].dataset, _named(old), _named(new, why=True)) for key, old, new in difference.states)
@@ -64,7 +64,7 @@ def _show_order(difference: Difference, console: Console) -> None:
 
 
 def _show_sources(difference: Difference, console: Console) -> None:
-    table = Table("source", "requests", "done", title="What each plan asks of the sources", box=SIMPLE_HEAD)
+    table = Table("source", "requests", "done", title="Requests of each plan to the sources", box=SIMPLE_HEAD)
     for source in difference.sources():
         requests, eta = source["requests"], source["eta"]
         done = [(eta[plan] or "-")[:16].replace("T", " ") for plan in ("old", "new")]
@@ -73,7 +73,7 @@ def _show_sources(difference: Difference, console: Console) -> None:
 
 
 def _count(what: str, keys: Iterable[str], report: Report, console: Console) -> None:
-    """So many files of each dataset, with their states."""
+    """Prints for each dataset how many of the files have which state."""
     counts = Counter((report.assessment.cells[key].dataset, report.statuses[key].state) for key in keys)
     datasets: dict[str, list[str]] = {}
     for (dataset, state), n in counts.items():

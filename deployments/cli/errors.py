@@ -1,4 +1,4 @@
-"""What becomes of an error? A line that says what to do, and an exit status."""
+"""How does a command end after an error? With a line that says what to do, and an exit status."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from tasks.domain.errors import AdceError
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Prints a line for each thing that the user can mend, and exits with status 2."""
+    """Turns errors that the user can correct into lines on standard error, and exit status 2.
+
+    After Ctrl-C the exit status is 130. All other errors pass through.
+    """
     try:
         yield
     except ConfigError as error:
@@ -34,12 +37,12 @@ def one_line_errors() -> Iterator[None]:
         url = os.environ.get("PREFECT_API_URL")
         line = f"the Prefect API at {url} cannot be reached; start it, or unset PREFECT_API_URL"
         if refused := _refusal(error):
-            line = f"the Prefect API at {url} refuses us with HTTP {refused}; is PREFECT_API_KEY right?"
+            line = f"the Prefect API at {url} refuses access with HTTP {refused}; is PREFECT_API_KEY right?"
         typer.echo(f"adce: {masked(line)}", err=True)
         raise typer.Exit(2) from None
 
 
 def _refusal(error: Exception) -> int | None:
-    """The status with which Prefect's server, or the proxy before it, wants other credentials, or none at all."""
+    """The HTTP status with which Prefect's server, or a proxy before it, refuses the credentials; None otherwise."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     return status if status in (401, 403, 407) else None

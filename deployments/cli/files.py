@@ -1,4 +1,4 @@
-"""What is known of single files? why and check."""
+"""What does ADCE know about single files? The commands `adce why` and `adce check`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def why(
     as_of: AsOfOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Tells why a file is there or not: its state, the reason, until when, every attempt, and what is next."""
+    """Shows why a file is there or not: its state, the reason, until when, all attempts, and what happens next."""
     config = places.load()
     now = moment("--as-of", as_of) or datetime.now(UTC)
     Selection().check(config, now)
@@ -50,18 +50,23 @@ def why(
 def check(
     key: Annotated[str, typer.Argument(metavar="KEY", help="A lake key.")],
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="The body in question; default: what the lake has.")
+        Path | None, typer.Argument(metavar="[FILE]", help="File with the body; default: the lake's file under KEY.")
     ] = None,
     taken: Annotated[
-        str | None, typer.Option("--taken", metavar="ISO-TIME", help="When the source gave it; default: now.")
+        str | None,
+        typer.Option(
+            "--taken",
+            metavar="ISO-TIME",
+            help="Time at which the source sent the body; default: now, or when the lake's file was stored.",
+        ),
     ] = None,
     *,
     places: Places,
     as_json: JsonOption = False,
 ) -> None:
-    """Tells what ADCE would make of a body under a key: stored, absent, refused, heals or bad, and why.
+    """Shows what ADCE would do with a body under a key: stored, absent, refused, heals or bad, and why.
 
-    Exit status 1 when it would not be stored. A game is taken to be final.
+    Exit status 1 if it would not be stored. A game is assumed to be final.
     """
     from tasks.answers.check import check_body, dataset_of
     from tasks.domain.assess.verdicts import Consequence
@@ -110,5 +115,5 @@ def _read(path: Path) -> bytes:
 
 
 def _ui_of(api: str | None) -> str | None:
-    """Where the Prefect UI is that goes with an API."""
+    """URL of the Prefect UI that belongs to an API's URL, without a password."""
     return masked(api.rstrip("/").removesuffix("/api")) if api else None

@@ -1,4 +1,4 @@
-"""What does the lake lack, and how is that fetched? plan, reconcile and coverage."""
+"""What does the lake lack, and how is it fetched? The commands `adce plan`, `adce reconcile` and `adce coverage`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from deployments.cli.terminal import progress
 from tasks.domain.errors import AdceError
 from tasks.domain.times import check_fetching_clock
 
-if TYPE_CHECKING:  # Prefect takes seconds to import, and what does not need it is to answer at once
+if TYPE_CHECKING:  # Prefect takes seconds to import, and commands that do not need it should answer at once
     from prefect.states import State
 
     from tasks.answers.report import Report
@@ -33,7 +33,7 @@ def plan(
     max_fills: MaxFillsOption = None,
     as_json: JsonOption = False,
     exit_code: Annotated[
-        bool, typer.Option("--exit-code", help="Exit status 1 when something is left to do, or unknown.")
+        bool, typer.Option("--exit-code", help="Exit status 1 if anything remains to be done, or is unknown.")
     ] = False,
 ) -> None:
     """Shows what is missing, stale or broken, and what would be fetched in which order. Fetches nothing."""
@@ -55,10 +55,13 @@ def reconcile(
     as_json: JsonOption = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan and report, fetch nothing.")] = False,
     sandbox: Annotated[
-        bool, typer.Option("--sandbox", help="Ask a stand-in for the three sites, for a lake of its own.")
+        bool, typer.Option("--sandbox", help="Use a stand-in for the three sites, and a lake of its own.")
     ] = False,
 ) -> None:
-    """Fetches what the lake lacks, the most important first. Exit status 1 when something is left undone or unknown."""
+    """Fetches what the lake lacks, the most important first.
+
+    Exit status 1 if files failed, were deferred, or are unknown.
+    """
     if sandbox:
         stand_in.check_is_here()
         places.export()
@@ -68,7 +71,7 @@ def reconcile(
     if not (dry_run or config.dry_run):
         check_fetching_clock(config, clock, datetime.now(UTC))
     with stand_in.in_place_of_the_sites(clock) if sandbox else nullcontext():
-        if not os.environ.get("PREFECT_API_URL"):  # Prefect's embedded API: nobody else sets its buckets up
+        if not os.environ.get("PREFECT_API_URL"):  # Prefect's embedded API has no buckets yet
             from deployments.setup.prefect_server import set_up_buckets
 
             asyncio.run(set_up_buckets(load_config()))
@@ -84,10 +87,13 @@ def reconcile(
 def coverage(
     places: Places,
     scope: Scope,
-    by: Annotated[str, typer.Option("--by", help="season, month or date.")] = "season",
-    svg: Annotated[Path | None, typer.Option("--svg", metavar="FILE", help="Write the picture there.")] = None,
+    by: Annotated[str, typer.Option("--by", help="Group by season, month or date.")] = "season",
+    svg: Annotated[Path | None, typer.Option("--svg", metavar="FILE", help="Write an SVG picture to FILE.")] = None,
     html: Annotated[
-        Path | None, typer.Option("--html", metavar="FILE", help="Write a page there: from season to date to hole.")
+        Path | None,
+        typer.Option(
+            "--html", metavar="FILE", help="Write an HTML page to FILE, with seasons, dates and missing files."
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

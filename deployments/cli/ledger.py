@@ -1,4 +1,4 @@
-"""`adce ledger`: how is the ledger looked after?"""
+"""How is the ledger checked and pruned? The commands `adce ledger …`."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from config.models import Config
     from tasks.ledger import Ledger
 
-app = typer.Typer(help="Looks after the ledger.", no_args_is_help=True)
+app = typer.Typer(help="Checks and prunes the ledger.", no_args_is_help=True)
 
 
 @contextmanager
 def opened(places: Places) -> Iterator[tuple[Config, Ledger]]:
-    """The configuration and its ledger, which has to exist: a mistyped address makes no new one."""
+    """The configuration and its ledger, which must exist, so that a mistyped address does not make a new ledger."""
     from tasks.ledger import Ledger
 
     config = places.load()
@@ -37,9 +37,12 @@ def opened(places: Places) -> Iterator[tuple[Config, Ledger]]:
 @command(app)
 def prune(
     config: ConfigOption = None,
-    keep: Annotated[str | None, typer.Option("--keep", metavar="90d", help="Default: reconcile.keep.")] = None,
+    keep: Annotated[
+        str | None,
+        typer.Option("--keep", metavar="90d", help="Age up to which attempts are kept; default: reconcile.keep."),
+    ] = None,
 ) -> None:
-    """Forgets attempts and runs that are older than is to be kept. Every reconcile does so too."""
+    """Deletes attempts and runs that are older than --keep. Every reconcile does so too."""
     from pydantic import TypeAdapter, ValidationError
 
     from config.models import Duration
@@ -55,7 +58,7 @@ def prune(
 
 @command(app)
 def check(config: ConfigOption = None) -> None:
-    """Checks that the ledger can be read and is whole, and tells what is in it."""
+    """Checks that the ledger is readable and complete, and prints the number of rows of each table."""
     with opened(Places(config)) as (_, ledger):
         found = ledger.check()
         width = max(map(len, found))
@@ -66,13 +69,13 @@ def check(config: ConfigOption = None) -> None:
 
 @command(app)
 def forget_lake(places: Places) -> None:
-    """Forgets where the lake is and what was found in it: the next run marks the lake that it is given, and fills it.
+    """Forgets which lake the ledger belongs to and the lake's files; the next run marks its own lake and fills it.
 
-    For a lake that is gone for good. Attempts, pauses and what the sources do not have are kept.
+    Use it for a lake that is lost. Attempts, pauses and unavailable files are kept.
     """
     with opened(places) as (_, ledger):
         if (known := ledger.identity.lake()) is None:
-            raise AdceError(f"ledger {ledger.name} is of no lake so far")
+            raise AdceError(f"ledger {ledger.name} belongs to no lake so far")
         files = ledger.forget_lake()
         where = f"lake {known.place}" if known.place else "its lake"
         typer.echo(masked(f"ledger {ledger.name} has forgotten {where} ({files:,} files); the next run fills it anew"))

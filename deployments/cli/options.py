@@ -1,4 +1,4 @@
-"""Which options do several commands share? Each is made here once, and those that go together are a group."""
+"""Which options do several commands share? Each is defined here once; options that belong together form a group."""
 
 from __future__ import annotations
 
@@ -22,27 +22,33 @@ from tasks.domain.expected.cells import Selection, in_utc
 if TYPE_CHECKING:
     from config.models import Config
 
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
 MaxFillsOption = Annotated[int | None, typer.Option("--max-fills", metavar="N", min=0, help="Start at most N fills.")]
-AsOfOption = Annotated[str | None, typer.Option("--as-of", metavar="ISO-TIME", help="The clock; default: now.")]
-ConfigOption = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings over the defaults.")]
-LakeOption = Annotated[str | None, typer.Option("--lake", metavar="URL", help="file:///folder or s3://bucket/prefix.")]
+AsOfOption = Annotated[
+    str | None, typer.Option("--as-of", metavar="ISO-TIME", help="Act as if it were this time; default: now.")
+]
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="File of settings that override the defaults.")
+]
+LakeOption = Annotated[
+    str | None, typer.Option("--lake", metavar="URL", help="Address of the lake: file:///folder or s3://bucket/prefix.")
+]
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where things are."""
+    """Options that say where the configuration and the lake are."""
 
     config: ConfigOption = None
     lake: LakeOption = None
 
     def load(self) -> Config:
-        """The configuration, with these places in it."""
+        """Exports the options, and loads the configuration with them. Raises ConfigError."""
         self.export()
         return load_config()
 
     def export(self) -> None:
-        """Makes these places this process's environment, which flows read as well."""
+        """Writes the options to this process's environment, which flows read too. Raises ConfigError."""
         if self.config is not None:
             os.environ["ADCE_CONFIG"] = str(self.config.absolute())
         if self.lake is not None:
@@ -53,7 +59,7 @@ class Places:
 
 @dataclass(frozen=True)
 class Scope:
-    """Which files a command is about, and at which moment."""
+    """Options that select the files of a command, and its clock."""
 
     source: Annotated[list[str] | None, typer.Option("--source", metavar="S", help="Only this source; repeatable.")] = (
         None
@@ -65,27 +71,31 @@ class Scope:
     as_of: AsOfOption = None
 
     def selection(self) -> Selection:
+        """The selection of files. Raises AdceError for a malformed date."""
         days = day("--since", self.since), day("--until", self.until)
         return Selection(tuple(self.source or ()), tuple(self.dataset or ()), tuple(self.season or ()), *days)
 
     def clock(self) -> datetime | None:
-        """None stands for now."""
+        """The moment of --as-of in UTC; None stands for now. Raises AdceError for a malformed time."""
         return moment("--as-of", self.as_of)
 
     def checked(self, config: Config) -> tuple[Selection, datetime | None]:
-        """The selection and the clock. Raises SelectionError where no file can be expected."""
+        """The selection and the clock. Raises SelectionError for a selection in which no file is expected."""
         selection, clock = self.selection(), self.clock()
         selection.check(config, clock or datetime.now(UTC))
         return selection, clock
 
 
 def command(app: typer.Typer, name: str | None = None) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Adds a function to an app. Its parameters may be groups of options, and its errors are printed as lines."""
+    """Decorator that adds a function to an app as a command.
+
+    The function's parameters may be groups of options. Its errors are printed as lines (see `one_line_errors`).
+    """
     return lambda function: app.command(name)(_flattened(one_line_errors()(function)))
 
 
 def _flattened(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with the options of a group in place of each parameter that is a group. Typer has no groups."""
+    """The command with each group of options replaced by its single options, because Typer has no groups."""
     hints = get_type_hints(command, include_extras=True)
     groups: dict[str, Any] = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
     parameters: list[Parameter] = []
@@ -102,11 +112,12 @@ def _flattened(command: Callable[..., None]) -> Callable[..., None]:
             given[name] = group(**{field.name: given.pop(field.name) for field in fields(group)})
         command(**given)
 
-    with_groups.__signature__ = Signature(parameters)  # type: ignore[attr-defined]  # what Typer reads
+    with_groups.__signature__ = Signature(parameters)  # type: ignore[attr-defined]  # Typer reads it
     return with_groups
 
 
 def day(option: str, text: str | None) -> date | None:
+    """The date of an option's text. Raises AdceError, which names the option, for a malformed date."""
     try:
         return None if text is None else date.fromisoformat(text)
     except ValueError:
@@ -114,6 +125,7 @@ def day(option: str, text: str | None) -> date | None:
 
 
 def moment(option: str, text: str | None) -> datetime | None:
+    """The moment of an option's text, in UTC. Raises AdceError, which names the option, for a malformed time."""
     try:
         found = None if text is None else datetime.fromisoformat(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Where does an answer go? To standard output as JSON, or to a file."""
+"""How is an answer written as JSON to standard output, or to a file?"""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from tasks.domain.errors import AdceError
 
 
 def print_json(document: Any) -> None:
+    """Prints one JSON document and a line break on standard output."""
     json.dump(document, sys.stdout)
     sys.stdout.write("\n")
 
 
 def write(path: Path, text: str) -> None:
+    """Writes a file, and says so on standard error. Raises AdceError if the file cannot be written."""
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Where is the ledger of a lake that the sandbox has made? Beside the lake."""
+"""Where is the ledger of a sandbox's lake?"""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LEDGER = ".sandbox.db"
 
 
 def find_ledger() -> None:
-    """Has this process use the ledger of a lake that the sandbox has made, unless it is told another one."""
+    """Sets ADCE_LEDGER to the sandbox's ledger of the lake ADCE_LAKE, if there is one and ADCE_LEDGER is not set."""
     if (lake := os.environ.get("ADCE_LAKE")) and "ADCE_LEDGER" not in os.environ:
         ledger = ledger_of(lake)
         if ledger.exists():
@@ -19,8 +19,8 @@ def find_ledger() -> None:
 
 
 def ledger_of(lake: str) -> Path:
-    """The sandbox's ledger is beside its lake; that of a bucket is in this folder."""
-    from blocks.store import Store  # `adce --help` is to answer without it
+    """Path of the sandbox's ledger: beside the lake's folder, or under .adce/sandbox here for a lake in a bucket."""
+    from blocks.store import Store  # imported here, because `adce --help` does not need it
 
     if folder := Store(lake).folder:
         return folder.with_name(folder.name + _LEDGER)

@@ -1,6 +1,6 @@
-"""What does --sandbox do? It gives a run a lake and a ledger of its own, and a stand-in for the sites.
+"""What does --sandbox do? It gives a run its own lake and ledger, and a stand-in for the sites.
 
-The sandbox itself is in a source checkout only, so it is imported where it is used.
+The sandbox exists only in a source checkout, so it is imported where it is used.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tasks.domain.errors import AdceError
 
 
 def check_is_here() -> None:
-    """Raises AdceError where ADCE is installed without the sandbox: from a wheel, or in an image."""
+    """Raises AdceError if ADCE is installed without the sandbox: from a wheel, or in an image."""
     if find_spec("deployments.sandbox") is None:
         raise AdceError(
             "--sandbox: the sandbox is in a source checkout of ADCE only, and this is an installed package; "
@@ -29,9 +29,9 @@ def check_is_here() -> None:
 
 
 def take_place() -> None:
-    """Has this process, and what it starts, use the sandbox's lake and ledger, and prints their addresses.
+    """Sets this process's environment to the sandbox's lake and ledger, and prints their addresses.
 
-    ADCE_LAKE and ADCE_LEDGER stay as they are where they are set.
+    ADCE_LAKE and ADCE_LEDGER keep their values if they are set.
     """
     lake = os.environ.setdefault("ADCE_LAKE", (HOME / "lake").absolute().as_uri())
     beside = ledger_of(lake)
@@ -44,7 +44,7 @@ def take_place() -> None:
 
 @contextmanager
 def in_place_of_the_sites(clock: datetime | None) -> Iterator[None]:
-    """Runs the sandbox, as strict about the rates of the sites as the configuration says that they are."""
+    """Runs the sandbox during the block. It refuses requests that exceed the configured rate of their source."""
     from deployments.sandbox.process import SandboxProcess
     from deployments.sandbox.sites import SOURCES
 

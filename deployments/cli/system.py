@@ -1,4 +1,4 @@
-"""How does the system get up on a machine, and what has to be on its Prefect server? up and setup."""
+"""How is the whole system started, and its Prefect server set up? The commands `adce up` and `adce setup`."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ from tasks.domain.errors import AdceError
 def setup(
     places: Places,
     check: Annotated[
-        bool, typer.Option("--check", help="Change nothing: show what differs, exit status 1 if anything does.")
+        bool,
+        typer.Option("--check", help="Change nothing; show the differences, and exit with status 1 if there are any."),
     ] = False,
 ) -> None:
-    """Makes the Prefect server as configured: rate buckets, work pools, queues, blocks. Repeatable.
+    """Creates and corrects what ADCE needs on the Prefect server: rate buckets, work pools, queues, blocks. Repeatable.
 
-    Which server that is, it says on standard error; with --check only where PREFECT_API_URL names none.
+    It names the server on standard error; with --check only if PREFECT_API_URL names none.
 
-    With --check it also warns, on standard error, of a server that does what strangers ask of it.
+    With --check it also warns, on standard error, of a server that answers without credentials.
     """
     from deployments.setup.exposure import warnings
     from deployments.setup.prefect_server import look, set_up, where
@@ -49,18 +50,21 @@ def setup(
 
 def up(
     places: Places,
-    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Of the Prefect server, on loopback.")] = 4200,
+    port: Annotated[
+        int, typer.Option("--port", min=1, max=65535, help="Port of the Prefect server, on loopback.")
+    ] = 4200,
     sandbox: Annotated[
-        bool, typer.Option("--sandbox", help="On a small lake with holes and a stand-in for the sites, every minute.")
+        bool,
+        typer.Option("--sandbox", help="Use a small lake with holes and a stand-in for the sites; run every minute."),
     ] = False,
     home: Annotated[
-        Path, typer.Option("--home", metavar="DIR", help="Where --sandbox keeps its lake, ledger and Prefect.")
+        Path, typer.Option("--home", metavar="DIR", help="Folder for the lake, ledger and Prefect of --sandbox.")
     ] = Path(".adce/up"),
     verbose: Annotated[bool, typer.Option("--verbose", help="Show what the processes print.")] = False,
 ) -> None:
-    """Runs everything on this machine: Prefect server (or that of PREFECT_API_URL), set-up, deployments, worker.
+    """Runs everything on this machine: a Prefect server (unless PREFECT_API_URL is set), set-up, deployments, worker.
 
-    Exit status 0 when it was told to stop, 1 when something keeps dying, 2 for a mistake in the configuration.
+    Exit status 0 after a signal to stop, 1 if a process keeps dying, 2 for a mistake in the configuration.
     """
     if sandbox:
         stand_in.check_is_here()
@@ -74,7 +78,7 @@ def up(
             from deployments.sandbox.system import prepare
 
             living = prepare(home.absolute())
-        from deployments.up.system import up  # imports Prefect, whose settings are now known
+        from deployments.up.system import up  # imports Prefect, which reads the settings made above
 
         status = up(port, living, verbose=verbose)
     raise typer.Exit(status)

@@ -1,4 +1,4 @@
-"""How do a plan and a run look in a terminal?"""
+"""How do the reports of `adce plan` and `adce reconcile` look in a terminal?"""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MOST_REASONS = 20
 
 
 def show(report: Report, console: Console) -> None:
-    """The tables of a report; a long one ends with how many more rows there are."""
+    """Prints a report as tables and lines. A long table ends with the number of rows that are not shown."""
     console.print(_states(report))
     if report.switches:
         console.print(f"[yellow]Switches: {escape(', '.join(report.switches))}[/yellow]")
@@ -119,7 +119,7 @@ def _rollouts(report: Report) -> Table:
 
 
 def _short(days: str) -> str:
-    """The year once, for a span within one: "2025-10-01..12-31"."""
+    """The days of a fill, with the year only once if both are in it: "2025-10-01..12-31"."""
     first, dots, last = days.partition("..")
     return f"{first}..{last[5:]}" if dots and last[:4] == first[:4] else days
 

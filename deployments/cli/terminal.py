@@ -1,4 +1,4 @@
-"""What does a person at the terminal see while a command works? How far it is, and the log's warnings and errors."""
+"""What does a person at the terminal see while a command runs? Its progress, and warnings and errors of the log."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from rich.text import Text
 
 from tasks.progress import PROGRESS
 
-_OURS = ("config", "blocks", "tasks", "flows", "deployments")  # loggers
+_OWN_LOGGERS = ("config", "blocks", "tasks", "flows", "deployments")
 _stderr = Console(stderr=True)
 
 
 class _Lines(logging.Handler):
-    """A line of the log is a line on standard error, above the progress if that is shown.
+    """Log handler that prints each message as one line on standard error, above the progress bars.
 
-    Prefect gives these loggers handlers for its API alone. What the report of the run tells as well is left out.
+    Prefect's own handlers for these loggers write to its API only. Messages that the run's report repeats (with the
+    attribute `in_report`) are left out.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -31,33 +32,33 @@ class _Lines(logging.Handler):
         try:
             text = " ".join(self.format(record).split())
             _stderr.print(Text(f"adce: {record.levelname.lower()}: {text}"), soft_wrap=True)
-        except Exception:  # as every handler of logging: what cannot be said ends nothing
+        except Exception:  # as in every handler of logging, an error must not end the program
             self.handleError(record)
 
 
 def show_log() -> None:
-    """From now on, warnings and errors of this process's own loggers are shown, each once. Repeatable."""
+    """Shows warnings and errors of ADCE's own loggers on standard error from now on. Further calls do nothing."""
     lines = _Lines(logging.WARNING)
-    for name in _OURS:
+    for name in _OWN_LOGGERS:
         logger = logging.getLogger(name)
         if not any(isinstance(handler, _Lines) for handler in logger.handlers):
             logger.addHandler(lines)
-        logger.propagate = False  # to Prefect's console
+        logger.propagate = False  # or Prefect's console would show them again
 
 
 @contextmanager
 def progress() -> Iterator[None]:
-    """Shows how far the work in this block is, if standard error is a terminal; what others say goes above that."""
+    """Shows progress bars for the work in this block, if standard error is a terminal. Log lines appear above them."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     is_shown = _stderr.is_terminal
     above = _prefect_above() if is_shown else nullcontext()
-    with Progress(*columns, console=_stderr, disable=not is_shown) as shown, above:
+    with Progress(*columns, console=_stderr, disable=not is_shown) as display, above:
         bars: dict[str, Any] = {}
 
-        def report(what: str, done: int, total: int) -> None:
-            if what not in bars:
-                bars[what] = shown.add_task(what, total=total, visible=False)
-            shown.update(bars[what], completed=done, total=total, visible=total > 0)
+        def report(name: str, done: int, total: int) -> None:
+            if name not in bars:
+                bars[name] = display.add_task(name, total=total, visible=False)
+            display.update(bars[name], completed=done, total=total, visible=total > 0)
 
         token = PROGRESS.set(report)
         try:
@@ -68,7 +69,10 @@ def progress() -> Iterator[None]:
 
 @contextmanager
 def _prefect_above() -> Iterator[None]:
-    """Prefect's console writes to standard error as that was when its logging was set up: beside the progress."""
+    """Redirects Prefect's console to the current standard error, which rich prints above the progress bars.
+
+    Otherwise Prefect would write to the standard error of the time when its logging was set up, across the bars.
+    """
     consoles = [console for handler in logging.getLogger().handlers if (console := getattr(handler, "console", None))]
     before = [console.file for console in consoles]
     for console in consoles:

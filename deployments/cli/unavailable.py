@@ -1,4 +1,4 @@
-"""`adce unavailable`: which files do the sources not have?"""
+"""Which files do the sources not have? The commands `adce unavailable …`."""
 
 from __future__ import annotations
 
@@ -21,40 +21,43 @@ if TYPE_CHECKING:
     from tasks.answers.taking_out import TakingOut
     from tasks.domain.assess.absences import Absence
 
-app = typer.Typer(help="Files that the sources do not have.", no_args_is_help=True)
+app = typer.Typer(help="Marks and lists files that the sources do not have.", no_args_is_help=True)
 KeysArgument = Annotated[list[str], typer.Argument(metavar="KEY...", help="Lake keys, patterns, game ids or dates.")]
 
 
 @command(app)
 def add(
     keys: KeysArgument,
-    note: Annotated[str, typer.Option("--note", help="Why: it is shown wherever the file is.")],
+    note: Annotated[str, typer.Option("--note", help="The reason, which is shown wherever the file is shown.")],
     until: Annotated[
-        str | None, typer.Option("--until", metavar="YYYY-MM-DD", help="Then it is looked for again; default: a year.")
+        str | None,
+        typer.Option(
+            "--until", metavar="YYYY-MM-DD", help="Day from which they are fetched again; default: in a year."
+        ),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, for scripts.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     *,
     places: Places,
 ) -> None:
-    """Has files count as unavailable, until a day or until that is cleared. Those that are there stay as they are.
+    """Marks files as unavailable until a day, or until the mark is cleared. Files in the lake are not marked.
 
-    Of a pattern, a game or a date it says first what it would mark, and asks.
+    For a pattern, a game or a date it shows first which files it would mark, and asks for confirmation.
     """
     config = places.load()
     now = datetime.now(UTC)
     last = day("--until", until)
     expires = datetime(last.year, last.month, last.day, tzinfo=UTC) if last else now + timedelta(days=365)
     if expires <= now:
-        raise AdceError(f"--until {until}: that is past")
+        raise AdceError(f"--until {until}: that day is past")
     if not note.strip():
-        raise AdceError("--note: say why; it is shown wherever the file is")
+        raise AdceError("--note: give the reason; it is shown wherever the file is shown")
     taking_out = asyncio.run(_look(config, keys, now))
     if not taking_out.marks:
         raise AdceError(taking_out.told_there)
     for line in taking_out.lines():
         typer.echo(line, err=True)
     if not (yes or set(taking_out.marks) | set(taking_out.there) == set(keys)):
-        _ask(f"Are these to count as unavailable until {expires:%Y-%m-%d}?")
+        _confirm(f"Mark these files as unavailable until {expires:%Y-%m-%d}?")
     with opened(places) as (_, ledger):
         ledger.absences.record(taking_out.absences(" ".join(note.split()), expires, now))
     count = len(taking_out.marks)
@@ -63,7 +66,7 @@ def add(
 
 @command(app)
 def clear(keys: KeysArgument, config: ConfigOption = None) -> None:
-    """Has files be looked for again, whatever the sources or operators have said."""
+    """Clears the marks of files, so that they are fetched again, whether a source or an operator set them."""
     from fnmatch import fnmatchcase
 
     from tasks.answers.why import keys_of
@@ -84,7 +87,7 @@ def clear(keys: KeysArgument, config: ConfigOption = None) -> None:
 
 @command(app, "list")
 def list_all(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Shows the files that a source has said to have none of, and since when."""
+    """Lists the files that the sources do not have, with the reason and since when."""
     with opened(Places(config)) as (_, ledger):
         absences = sorted(ledger.absences.now().values(), key=lambda absence: absence.key)
     if as_json:
@@ -110,8 +113,8 @@ async def _look(config: Config, keys: list[str], now: datetime) -> TakingOut:
         return await consider(config, ledger, store, keys, now)
 
 
-def _ask(question: str) -> None:
-    """Goes on with a yes only. Raises AdceError where there is nobody to ask."""
+def _confirm(question: str) -> None:
+    """Asks the user to confirm. Raises AdceError if the answer is no, or if there is no terminal."""
     if sys.stdin is None or not sys.stdin.isatty():
         raise AdceError("nothing is marked: there is no terminal to ask in; if the list above is right, add --yes")
     if not typer.confirm(question, err=True):

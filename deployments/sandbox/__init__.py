@@ -1,4 +1,4 @@
-"""A stand-in for the three sites: a fictional league behind the real URLs, with limits and faults; ADCE shown on it.
+"""Stand-in for the three sites: a fictional league behind the real URLs, with rate limits, faults and demonstrations.
 
-It is in a source checkout only: neither the wheel nor the image has it, and no module outside needs it to be imported.
+It exists only in a source checkout, not in the wheel or the image, so other modules import it only where they use it.
 """

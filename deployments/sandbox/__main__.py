@@ -1,4 +1,4 @@
-"""Run the sandbox: python -m deployments.sandbox --port 0"""
+"""Runs the sandbox: python -m deployments.sandbox --port 0"""
 
 import argparse
 import json
@@ -16,21 +16,21 @@ from deployments.sandbox.league import League
 from deployments.sandbox.limits import Rate
 from deployments.sandbox.sites import PREFIXES, SOURCES, known
 
-_HOST = "127.0.0.1"  # never reachable from elsewhere
+_HOST = "127.0.0.1"  # not reachable from other machines
 
 
 def _arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m deployments.sandbox", description=__doc__)
-    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument("--port", type=int, default=0, help="port to listen on; 0 takes a free one")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same league and faults")
-    parser.add_argument("--games-per-day", type=int, default=3, help="on a day with games, on average")
-    parser.add_argument("--odd-games", action="store_true", help="also All-Star mini-games, short ones, and the like")
+    parser.add_argument("--games-per-day", type=int, default=3, help="average on days with games")
+    parser.add_argument("--odd-games", action="store_true", help="add short games, All-Star games and other odd ones")
     parser.add_argument("--rate", action="append", default=[], metavar="SOURCE=N/SECONDS", type=_rate)
     parser.add_argument("--hang-over-limit", action="append", default=[], metavar="SOURCE", choices=SOURCES)
     parser.add_argument("--fault", action="append", default=[], metavar="SOURCE:KIND:SHARE", type=_fault)
     parser.add_argument("--latency", type=float, default=0.0, metavar="SECONDS")
-    parser.add_argument("--clock", type=_clock, metavar="ISO-TIME", help="a clock that stands still")
-    parser.add_argument("--stay", action="store_true", help="go on when standard input closes")
+    parser.add_argument("--clock", type=_clock, metavar="ISO-TIME", help="stop the clock at this moment")
+    parser.add_argument("--stay", action="store_true", help="keep running when standard input closes")
     return parser.parse_args(argv)
 
 
@@ -58,10 +58,10 @@ def _clock(text: str) -> datetime | None:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def _leave_with_the_parent() -> None:
-    """End when standard input closes, as it does however the parent ends, so that no orphan is left.
+def _exit_with_parent() -> None:
+    """Ends this process when standard input closes, which happens however the parent ends.
 
-    os.read rather than sys.stdin: a thread that holds the buffered reader breaks a normal exit.
+    The thread uses os.read, because a thread that holds the buffered reader sys.stdin breaks a normal exit.
     """
 
     def watch() -> None:
@@ -82,10 +82,10 @@ def main() -> None:
         latency=given.latency,
         clock=given.clock,
     )
-    # Rendering must not hold up the loop, which tells the limiter when a request arrived.
+    # Rendering must not delay the event loop, which takes the time at which a request arrives.
     sys.setswitchinterval(0.0005)
     if not given.stay:
-        _leave_with_the_parent()
+        _exit_with_parent()
     with socket.create_server((_HOST, given.port), backlog=1024) as listener:
         url = f"http://{_HOST}:{listener.getsockname()[1]}"
         bases = {source: f"{url}/{prefix}" for prefix, source in PREFIXES.items()}

@@ -1,4 +1,4 @@
-"""The sandbox as an ASGI application: each request is limited, spoilt or answered, and logged."""
+"""How does the sandbox answer a request? As an ASGI application with rate limits, faults and a log."""
 
 import asyncio
 import time
@@ -30,14 +30,14 @@ from deployments.sandbox.sites import HTML, JSON, PREFIXES, Page
 from tasks.domain.expected.games import GameStatus
 
 _LOG_LENGTH = 100_000
-_LARGE = 40 * 1024 * 1024  # bytes: more than the largest that any dataset may have
+_LARGE = 40 * 1024 * 1024  # bytes; more than the default max_bytes of any dataset
 _CONNECTIONS: dict[tuple[str, int], asyncio.Transport] = {}
 
 
 class Connection(H11Protocol):
-    """uvicorn's HTTP/1.1, which also tells where each client's transport is, for faults below HTTP."""
+    """uvicorn's HTTP/1.1 protocol, which also registers each client's transport, for faults below HTTP."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         super().connection_made(transport)
         _CONNECTIONS[transport.get_extra_info("peername")[:2]] = transport
 
@@ -48,41 +48,43 @@ class Connection(H11Protocol):
 
 @dataclass(slots=True)
 class LoggedRequest:
-    time: str
-    monotonic: float
+    """A request as the sandbox's log has it."""
+
+    time: str  # of arrival, as ISO time in UTC
+    monotonic: float  # time of arrival by the monotonic clock, in seconds
     source: str
-    url: str  # path and query below the source's base
-    status: int | None = None  # None: no answer was given
+    url: str  # path and query below the source's base URL
+    status: int | None = None  # HTTP status of the answer; None if there was no answer
     fault: str | None = None
-    limited: bool = False  # refused for exceeding the rate
+    limited: bool = False  # whether it was refused because it exceeded the rate
 
 
 @dataclass
 class Sandbox:
-    """The league, its clock, and what currently limits and spoils the answers."""
+    """The sites of a league, with their clock, rate limits, faults and log."""
 
     league: League
     rates: dict[str, Rate] = field(default_factory=dict)
-    hang_over_limit: frozenset[str] = frozenset()  # sources that do not answer 429 but never answer
+    hang_over_limit: frozenset[str] = frozenset()  # sources that never answer a request over the limit, instead of 429
     faults: list[Fault] = field(default_factory=list)
     corrections: tuple[Correction, ...] = ()
-    latency: float = 0.0
-    clock: datetime | None = None  # None: the real one
+    latency: float = 0.0  # seconds
+    clock: datetime | None = None  # moment at which the clock stands still; None for the real clock
     monotonic: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
         self.log: deque[LoggedRequest] = deque(maxlen=_LOG_LENGTH)
-        self.answers: Counter[tuple[str, str]] = Counter()  # to each question since the log began
+        self.answers: Counter[tuple[str, str]] = Counter()  # number of answers to each source and URL in the log
         self.windows = {source: SlidingWindow(rate) for source, rate in self.rates.items()}
-        # Rendering leaves the event loop free to take the time of the next request; one thread,
-        # because more would only delay the loop's turn at the interpreter.
+        # Pages are rendered in a thread, so that the event loop takes the time of the next request without delay.
+        # More threads would compete with the event loop for the interpreter.
         self.renderer = ThreadPoolExecutor(max_workers=1)
 
     def now(self) -> datetime:
         return self.clock or datetime.now(UTC)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer for whichever site the first part of the path names."""
+        """Answers as the site that the first part of the path names."""
         arrived = self.monotonic()
         prefix, _, rest = scope["path"].lstrip("/").partition("/")
         source = PREFIXES.get(prefix)
@@ -120,7 +122,7 @@ class Sandbox:
         return kind
 
     async def _page(self, entry: LoggedRequest, fault: FaultKind | None) -> Page:
-        """What is sent, whole HTTP and perhaps the wrong thing."""
+        """The page to send. With a fault its content may be wrong, but the HTTP response is complete."""
         if fault and (instead := _instead(fault, entry.source)):
             return instead
         url = sites.mistaken(self.league, entry.url) if fault is FaultKind.WRONG_ID else entry.url
@@ -145,7 +147,7 @@ class Sandbox:
         await response(scope, receive, send)
 
     async def _break(self, fault: FaultKind, entry: LoggedRequest, scope: Scope, receive: Receive) -> None:
-        """Leave the client without a whole response; past the HTTP layer, which would forbid it."""
+        """Leaves the client without a complete response, past the HTTP layer, which does not allow that."""
         transport = _CONNECTIONS.get(tuple(scope["client"]))
         if transport and fault is FaultKind.RESET:
             transport.write(b"HTTP/1.1 200 OK\r\nContent-Ty")
@@ -170,7 +172,7 @@ def _too_many(source: str) -> Page:
 
 
 def _instead(fault: FaultKind, source: str) -> Page | None:
-    """The page that takes the place of the right one, or None for faults that need the right one."""
+    """The page that replaces the right one, or None for a fault that is made from the right page."""
     match fault:
         case FaultKind.FORBIDDEN:
             return Page(403, HTML, refusals.access_denied())
@@ -201,15 +203,15 @@ def _instead(fault: FaultKind, source: str) -> Page | None:
 
 
 def _bomb() -> bytes:
-    """1 GB of nothing in 1 MB."""
-    packer = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)
-    nothing = bytes(1024 * 1024)
-    return b"".join(packer.compress(nothing) for _ in range(1024)) + packer.flush()
+    """1 GB of zero bytes, compressed to 1 MB."""
+    compressor = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)
+    zeros = bytes(1024 * 1024)
+    return b"".join(compressor.compress(zeros) for _ in range(1024)) + compressor.flush()
 
 
 @dataclass
 class _Controls:
-    """How tests and demonstrations look into the sandbox and change it while it runs."""
+    """HTTP endpoints by which tests and demonstrations inspect and change the running sandbox."""
 
     sandbox: Sandbox
 
@@ -261,7 +263,10 @@ def _fault(given: dict[str, Any]) -> Fault:
 
 
 def parse_clock(text: str | None) -> datetime | None:
-    """The moment that stands still, UTC where it says nothing else; None for the real clock."""
+    """The moment of a stopped clock, in UTC unless it has an offset; None for the real clock.
+
+    Raises ValueError for a text that is not an ISO time.
+    """
     if text is None:
         return None
     moment = datetime.fromisoformat(text)

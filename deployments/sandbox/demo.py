@@ -1,4 +1,4 @@
-"""What does ADCE do? Shown on a small lake with holes, against a sandbox of the three sites: `make run`."""
+"""What does ADCE do? `make run` shows it on a small lake with holes, with a sandbox in place of the three sites."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tasks.domain.lakes import MARK_KEY, LakeKind, LakeMark
 from tasks.observe.listing import judge
 
 _HOME = Path(__file__).resolve().parents[2] / ".adce"
-# The sandbox's league stands at this moment of its season, so that every newcomer sees the same.
+# The sandbox's clock stands at this moment, so that everybody sees the same.
 NOW = datetime.fromisoformat("2026-01-15T12:00:00+00:00")
 SPAN = Selection(since=date(2026, 1, 5), until=date(2026, 1, 14))
 _LEAGUE = League(seed=0, games_per_day=3)
@@ -39,7 +39,7 @@ def main() -> int:
     if not lake.exists():
         print(f"Making a small lake with holes in {lake}")
         asyncio.run(make_lake(load_config(env={}), Store(lake.as_uri())))
-    asyncio.run(mark_as_sandbox(Store(lake.as_uri())))  # it was made without a mark by earlier versions
+    asyncio.run(mark_as_sandbox(Store(lake.as_uri())))  # earlier versions made the lake without a mark
     span = ["--as-of", NOW.isoformat(), "--since", f"{SPAN.since}", "--until", f"{SPAN.until}"]
     adce = [sys.executable, "-m", "deployments"]
     print("\n$ adce plan                 what the lake lacks", flush=True)
@@ -51,7 +51,7 @@ def main() -> int:
 
 
 async def make_lake(config: Config, lake: Store) -> None:
-    """Fills a lake with what the sandbox's sites would answer, and then breaks it in every way there is."""
+    """Fills a lake with the sandbox's answers, and leaves files out, stale and broken for ADCE to find."""
     lake.check(create=True)
     await mark_as_sandbox(lake)
     calendar = [cell for cell in calendar_cells(config, NOW, SPAN) if cell.due_at <= NOW]
@@ -74,12 +74,13 @@ async def make_lake(config: Config, lake: Store) -> None:
 
 
 async def mark_as_sandbox(lake: Store) -> None:
-    """Has a lake say that its games are invented, unless it says already what it is."""
+    """Writes the mark of a sandbox's lake, unless the lake has a mark already."""
     await lake.put(MARK_KEY, LakeMark(uuid.uuid4().hex, LakeKind.SANDBOX, datetime.now(UTC)).body())
 
 
 def _holes(cells: Iterable[Cell]) -> set[str]:
-    """What is left out: a season page, the last two days, and every fifth game of ESPN and the NBA before."""
+    """Keys of the missing files: a season page, three pages of games, the last two days of ESPN and the NBA, and every
+    fifth of their games before."""
     holes = set()
     pages = 0
     for cell in cells:
@@ -95,7 +96,8 @@ def _holes(cells: Iterable[Cell]) -> set[str]:
 
 
 def _broken_keys(cells: Iterable[Cell]) -> dict[str, Cell]:
-    """One file each to be a block page, cut short and taken in mid-game, and a day to be taken that evening."""
+    """Cells of the broken files, in this order: a block page, a truncated file, a box score taken during the game, and
+    a scoreboard taken that evening."""
     box_scores = [c for c in cells if c.key.startswith("espn_box_scores/") and c.first_day < date(2026, 1, 10)]
     evening = [c for c in cells if c.key == "espn_schedules/20260114.json"]
     return {cell.key: cell for cell in [*box_scores[:3], *evening]}

@@ -1,7 +1,7 @@
-"""Which games does the fictional league play, and what does each site call them?
+"""Which games does the fictional league play, and which ids do they have at each site?
 
-The teams, the calendar and the forms of the ids are real; the fixtures are drawn by lot. The same seed
-draws the same fixtures in every process.
+The teams, the calendar and the formats of the ids are real; the fixtures are random. The same seed draws the same
+fixtures in every process.
 """
 
 import re
@@ -17,11 +17,13 @@ from tasks.domain.expected.games import GameStatus
 
 FIRST_START_YEAR = 1996
 GAME_LASTS = timedelta(hours=2, minutes=30)
-ANNOUNCED_BEFORE = timedelta(hours=8)  # how long before its start a game is called off
+ANNOUNCED_BEFORE = timedelta(hours=8)  # time before its start at which a game is called off
 
 
 @dataclass(frozen=True, slots=True)
 class Team:
+    """A team, with its id and abbreviation at each site."""
+
     code: str
     city: str
     name: str
@@ -74,28 +76,30 @@ TEAMS = (
 
 
 class Fate(StrEnum):
+    """What becomes of a fixture in the end."""
+
     PLAYED = "played"
     POSTPONED = "postponed"
     CANCELLED = "cancelled"
-    NOT_NEEDED = "not needed"  # of a series that was decided before, and listed as scheduled for ever
+    NOT_NEEDED = "not needed"  # its series was decided before; the sites list it as scheduled for ever
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How long a game is: so many periods of so many seconds, or until a team has the target."""
+    """Length of a game: `periods` periods of `seconds` seconds, or until a team has `target` points."""
 
     periods: int = 4
     seconds: int = 720
     target: int | None = None
-    overtimes: int = 0  # at least
+    overtimes: int = 0  # the smallest number of overtimes
 
 
 @dataclass(frozen=True, slots=True)
 class Fixture:
-    """One game, under the id that each of the three sites knows it by."""
+    """One game, with its id at each of the three sites."""
 
     season: str
-    season_type: str  # regular or playoffs; in a league with odd games also preseason and all-star
+    season_type: str  # regular or playoffs; in a league with odd games also preseason or all-star
     day: date
     start: datetime
     home: Team
@@ -105,11 +109,12 @@ class Fixture:
     br_id: str
     listed_from: datetime
     fate: Fate
-    luck: str  # seeds what happens in the game
-    corrections: int = 0  # rebounds that were credited to somebody else after the game
+    luck: str  # seed of the events in the game
+    corrections: int = 0  # number of rebounds that are credited to another player after the game
     form: Form = Form()
 
     def status(self, now: datetime) -> GameStatus:
+        """The game's status at the moment `now`."""
         if self.fate in (Fate.POSTPONED, Fate.CANCELLED) and now >= self.start - ANNOUNCED_BEFORE:
             return GameStatus(self.fate)
         if now < self.start or self.fate is Fate.NOT_NEEDED:
@@ -119,7 +124,7 @@ class Fixture:
 
 @dataclass(frozen=True, slots=True)
 class _Draw:
-    """A fixture before it has ids."""
+    """A fixture that has no ids yet."""
 
     day: date
     start: datetime
@@ -127,32 +132,37 @@ class _Draw:
     away: Team
     listed_from: datetime
     fate: Fate = Fate.PLAYED
-    series: str = ""  # round, series and game of a play-off game, as its NBA id ends
+    series: str = ""  # last digits of a play-off game's NBA id: round, series and game
 
 
 @dataclass(frozen=True, slots=True)
 class League:
+    """The fixtures of every season since 1996-97."""
+
     seed: int = 0
-    games_per_day: int = 3
-    odd_games: bool = False  # games of other lengths, and one that is listed and not played
+    games_per_day: int = 3  # average on days with games
+    odd_games: bool = False  # adds games of other lengths, and one that is listed but not played
 
     def season(self, season: str) -> tuple[Fixture, ...]:
-        """Every fixture of a season in order of start, also those that are listed only later."""
+        """All fixtures of a season in order of start, including those that are not listed yet."""
         return _season(self, season)
 
     def listed(self, season: str, now: datetime) -> list[Fixture]:
+        """The fixtures of a season that the sites list at the moment `now`."""
         return [game for game in self.season(season) if game.listed_from <= now]
 
     def on(self, day: date, now: datetime) -> list[Fixture]:
+        """The fixtures of one day, in Eastern time, that the sites list at the moment `now`."""
         return [game for game in self.listed(seasons.season_of(day), now) if game.day == day]
 
     def find(self, game_id: str) -> Fixture | None:
-        """The game that one of the sites calls by this id."""
+        """The game that has this id at one of the sites."""
         season = season_of_id(game_id)
         return _by_id(self, season).get(game_id) if season else None
 
 
 def season_of_id(game_id: str) -> str | None:
+    """The season that a game's id at any of the sites belongs to; None if it is not the id of a game."""
     if re.fullmatch(r"40[01]\d{6}", game_id):
         return seasons.season_name(2012 + int(game_id[3:5]))
     if re.fullmatch(r"00\d{8}", game_id):
@@ -170,7 +180,7 @@ def season_of_id(game_id: str) -> str | None:
     return seasons.season_of(day) if day.year >= FIRST_START_YEAR else None
 
 
-# The first and last day of the regular season and of the play-offs, where they were not as usual.
+# First and last day of the regular season and of the play-offs, as month and day, by the season's first year.
 _UNUSUAL = {
     1998: ((2, 5), (5, 5), (5, 8), (6, 25)),
     2011: ((12, 25), (4, 26), (4, 28), (6, 21)),
@@ -194,7 +204,7 @@ def _calendar(season: str) -> tuple[date, date, date, date]:
 
 
 def _all_star_break(end_year: int) -> tuple[date, date]:
-    """Thursday before the third Sunday of February to the Wednesday after it."""
+    """The days from the Thursday before the third Sunday of February to the Wednesday after it."""
     first = date(end_year, 2, 1)
     third_sunday = first + timedelta(days=(6 - first.weekday()) % 7 + 14)
     return third_sunday - timedelta(days=3), third_sunday + timedelta(days=3)
@@ -232,12 +242,12 @@ def _regular(season: str, games_per_day: int, rng: Random) -> list[_Draw]:
 
 
 def _call_off(draws: list[_Draw], rng: Random) -> list[_Draw]:
-    """Postpone three games, cancel one, and append the make-up games.
+    """Postpones three games, cancels one, and appends the make-up games.
 
-    A postponed game stays on its old day for good and its make-up is a game of its own. The NBA
-    itself moves the game under its old id; a site that lists both days is the harder case to read.
+    A postponed game stays on its old day, and its make-up is a game of its own. The real NBA moves the game and keeps
+    its id, but a site that lists both days is harder to read.
     """
-    early = len(draws) * 3 // 4  # leaves days for the make-up games
+    early = len(draws) * 3 // 4  # only early games, so that days are left for the make-up games
     *postponed, cancelled = rng.sample(range(early), 4)
     draws[cancelled] = _with_fate(draws[cancelled], Fate.CANCELLED)
     for index in postponed:
@@ -260,7 +270,7 @@ def _make_up(off: _Draw, draws: list[_Draw], rng: Random) -> _Draw | None:
 
 
 def _playoffs(season: str, rng: Random) -> list[_Draw]:
-    """Four rounds of two series, the last of one, each of five games."""
+    """Four rounds, three of two series and one of a single series. Each series has five games."""
     _, _, first, last = _calendar(season)
     teams = rng.sample(TEAMS, 4)
     length = (last - first).days // 4
@@ -321,14 +331,14 @@ _TO_40 = Form(periods=1, seconds=1800, target=40)
 
 
 def _odd_games(season: str, games: list[Fixture], rng: Random) -> Iterator[Fixture]:
-    """Short preseason games, one of four overtimes, those of the All-Star weekend, and one that is not needed."""
+    """Short preseason games, a game with four overtimes, the All-Star weekend, and a game that is not needed."""
     first, *_ = _calendar(season)
     year = seasons.start_year(season)
     thursday, wednesday = _all_star_break(year + 1)
     friday, sunday = thursday + timedelta(days=1), wednesday - timedelta(days=3)
     yield _odd_game(season, first - timedelta(days=10), 1, "001", "preseason", _QUARTERS_OF_10, rng)
     yield _odd_game(season, first - timedelta(days=9), 2, "001", "preseason", _QUARTERS_OF_11, rng)
-    if year != 2020:  # the break of that season was no weekend in February
+    if year != 2020:  # in that season the break was not a weekend in February
         yield _odd_game(season, thursday, 1231, "002", "regular", Form(overtimes=4), rng)
         yield _odd_game(season, friday, 9, "003", "all-star", _HALVES if year < 2021 else _TO_40, rng)
         for serial in range(1, 2 if year < 2024 else 4):

@@ -1,4 +1,4 @@
-"""Is one more request within the source's rate, whatever window one looks at?"""
+"""Does one more request keep to the source's rate in every window of time?"""
 
 import re
 from collections import deque
@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Rate:
+    """At most `count` requests in any window of `seconds` seconds."""
+
     count: int
     seconds: float
 
     @classmethod
     def parse(cls, text: str) -> "Rate":
-        """10/1 is ten requests in a second, 1/12 one in twelve seconds."""
+        """The rate of a text: 10/1 is ten requests per second, 1/12 one per twelve seconds. Raises ValueError."""
         match = re.fullmatch(r"(\d+)/(\d+(?:\.\d+)?)", text)
         if not match or int(match[1]) < 1 or float(match[2]) <= 0:
             raise ValueError(f"{text!r} is not a rate; write it as 10/1, requests/seconds")
@@ -24,17 +26,20 @@ class Rate:
 
 @dataclass(slots=True)
 class SlidingWindow:
-    """Accepts at most `rate.count` requests in any window of `rate.seconds`, and counts only those.
+    """Accepts at most `rate.count` requests in any window of `rate.seconds`. Refused requests do not count.
 
-    Windows are half-open, [t, t + seconds): a request exactly `seconds` after another is in no window
-    with it and is accepted. There is no tolerance, so a client that is early by any amount is refused.
+    Windows are half-open, [t, t + seconds): two requests exactly `seconds` apart share no window. There is no
+    tolerance, so a request that comes too early by any amount is refused.
     """
 
     rate: Rate
     _accepted: deque[float] = field(default_factory=deque)
 
     def wait(self, now: float) -> float:
-        """Take a place and return 0, or return the seconds until a place is free. `now` is monotonic."""
+        """Accepts a request at `now` and returns 0, or refuses it and returns the seconds until one is accepted.
+
+        `now` is a time of the monotonic clock, in seconds.
+        """
         if len(self._accepted) == self.rate.count:
             wait = self._accepted[0] + self.rate.seconds - now
             if wait > 0:

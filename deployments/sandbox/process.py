@@ -1,4 +1,4 @@
-"""A sandbox in a process of its own, for as long as a with block lasts."""
+"""How does a program start, control and stop a sandbox in another process?"""
 
 import json
 import os
@@ -18,14 +18,15 @@ _START_SECONDS, _STOP_SECONDS = 30, 5
 
 
 class SandboxError(Exception):
-    """The sandbox did not start, or refused what it was asked."""
+    """The sandbox did not start, or refused a request to its controls."""
 
 
 @dataclass
 class SandboxProcess:
-    """Starts the sandbox on entering and stops it on leaving; it also ends when this process does.
+    """A sandbox in a process of its own, which runs during a `with` block. It also ends when this process ends.
 
-    `rates` are as on the command line ({"espn": "10/1"}), and so are `faults` ("espn:500:0.1").
+    Rates and faults are written as on the command line: {"espn": "10/1"} and "espn:500:0.1". Starting it raises
+    SandboxError if it does not answer within 30 seconds.
     """
 
     seed: int = 0
@@ -72,7 +73,7 @@ class SandboxProcess:
         if self._process is None:
             return
         process, self._process = self._process, None
-        with process:  # closes its pipes; it leaves when its standard input does
+        with process:  # closes its pipes; the sandbox exits when its standard input closes
             if process.stdin:
                 process.stdin.close()
             try:
@@ -81,7 +82,7 @@ class SandboxProcess:
                 process.kill()
 
     def requests(self) -> list[dict[str, Any]]:
-        """The requests so far in order of arrival: time, monotonic, source, url, status, fault, limited."""
+        """The logged requests in order of arrival, with time, monotonic, source, url, status, fault and limited."""
         return self._control("GET", "requests")  # type: ignore[no-any-return]  # the sandbox's own JSON
 
     def clear_requests(self) -> None:
@@ -90,7 +91,7 @@ class SandboxProcess:
     def set_faults(
         self, source: str, kind: str, share: float = 1.0, *, first: int | None = None, match: str = ""
     ) -> None:
-        """Add a fault: for a share of the requests whose path and query contain `match`, or the first few."""
+        """Adds a fault for a share of the requests whose path and query contain `match`, or of the first few."""
         fault = {"source": source, "kind": kind, "share": share, "first": first, "match": match}
         self._control("POST", "faults", fault)
 
@@ -98,9 +99,9 @@ class SandboxProcess:
         self._control("DELETE", "faults")
 
     def correct(self, game_id: str, source: str | None = None) -> None:
-        """Credit one rebound of a final game to somebody else, in all further answers of all sites or of one.
+        """Credits one more rebound of a final game to another player, in all further answers of one or all sources.
 
-        Every call corrects one more. `game_id` is the id at any of the sites.
+        `game_id` is the game's id at any of the sites. Raises SandboxError for a game that is not final.
         """
         self._control("POST", "corrections", {"game_id": game_id, "source": source})
 
@@ -108,11 +109,11 @@ class SandboxProcess:
         self._control("DELETE", "corrections")
 
     def set_clock(self, now: str | None) -> None:
-        """Move the clock to a moment and hold it there; None lets the real one run."""
+        """Stops the clock at a moment; None starts the real clock again."""
         self._control("POST", "clock", {"now": now})
 
     def _control(self, method: str, name: str, body: object = None) -> Any:
-        # The environment's proxies are none of the sandbox's business.
+        # The sandbox is on this machine, so the environment's proxies do not apply.
         with httpx.Client(trust_env=False, timeout=30) as client:
             response = client.request(method, f"{self.url}/_sandbox/{name}", json=body)
         if response.is_error:
@@ -130,7 +131,7 @@ class SandboxProcess:
 
 
 def _first_line(stream: IO[str]) -> str:
-    """The first line, or nothing when the process ends or says nothing for too long."""
+    """The first line of the stream; empty if the process ends, or prints nothing for 30 seconds."""
     lines: list[str] = []
     reader = threading.Thread(target=lambda: lines.append(stream.readline()), daemon=True)
     reader.start()

@@ -1,7 +1,7 @@
-"""What happens in a game of the fictional league, and how much of it has happened so far?
+"""What happens in a game of the fictional league, and how much of it has happened at a given moment?
 
-A game is a list of plays; scores and box scores are counted from the plays, so that the three sites
-agree on every game at every moment.
+A game is a list of plays. Scores and box scores are computed from the plays, so the three sites agree on every game at
+every moment.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from tasks.domain.expected.games import GameStatus
 
 HOME, AWAY = 0, 1
 _QUARTER, _OVERTIME = 720, 300
-_TIP_OFF = timedelta(minutes=8)  # after the listed start
-_ON_COURT = timedelta(minutes=135)  # tip-off to the last buzzer
-_MINUTES = (36, 34, 33, 32, 31, 22, 18, 14, 12, 8, 0, 0, 0)  # of 13 players, 240 together
+_TIP_OFF = timedelta(minutes=8)  # time from the listed start to the tip-off
+_ON_COURT = timedelta(minutes=135)  # time from the tip-off to the last buzzer
+_MINUTES = (36, 34, 33, 32, 31, 22, 18, 14, 12, 8, 0, 0, 0)  # playing times of a team's 13 players, 240 in total
 
 _FIRST = (
     "Adam Alec Amir Andre Axel Ben Boris Caleb Carl Cedric Chris Dario Dean Devin Dion Elias Evan "
@@ -36,6 +36,8 @@ _FAMILY = (
 
 @dataclass(frozen=True, slots=True)
 class Player:
+    """A player of a team."""
+
     id: int
     first: str
     family: str
@@ -57,7 +59,7 @@ class Player:
 
 @lru_cache(maxsize=1)
 def _rosters() -> dict[Team, tuple[Player, ...]]:
-    """The players are the same under every seed and in every season."""
+    """The players of each team. They are the same for every seed and season."""
     names = [(first, family) for first in _FIRST.split() for family in _FAMILY.split()]
     drawn = iter(Random("rosters").sample(names, len(TEAMS) * len(_MINUTES)))
     return {
@@ -70,10 +72,13 @@ def _rosters() -> dict[Team, tuple[Player, ...]]:
 
 
 def roster(team: Team) -> tuple[Player, ...]:
+    """The 13 players of a team, in order of their playing times. The first five start."""
     return _rosters()[team]
 
 
 class Kind(StrEnum):
+    """Kinds of plays."""
+
     PERIOD_START = "period start"
     PERIOD_END = "period end"
     JUMP_BALL = "jump ball"
@@ -86,21 +91,25 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Play:
+    """One play of a game, with the clock and the score after it."""
+
     number: int
     kind: Kind
     period: int
     left: int  # seconds left in the period
     elapsed: int  # seconds played since tip-off
     score: tuple[int, int]  # home, away
-    side: int | None = None
+    side: int | None = None  # HOME or AWAY
     player: Player | None = None
-    other: Player | None = None  # who assisted, blocked or stole
-    value: int = 0  # what the attempt is worth
-    good: bool = False  # the attempt scored; the rebound was offensive
+    other: Player | None = None  # player who assisted, blocked, stole or drew the foul
+    value: int = 0  # points that the attempt is worth
+    good: bool = False  # whether an attempt scored, or a rebound was offensive
 
 
 @dataclass(slots=True)
 class _Tape:
+    """Recording of a game: its plays so far, its score and its clock."""
+
     plays: list[Play] = field(default_factory=list)
     score: list[int] = field(default_factory=lambda: [0, 0])
     period: int = 0
@@ -130,7 +139,7 @@ class _Tape:
 
 
 class _Lot:
-    """Draws who does something: those who play more, more often."""
+    """Random choice of the players for a play, in proportion to their playing times."""
 
     def __init__(self, game: Fixture) -> None:
         self.rng = Random(game.luck)
@@ -190,7 +199,7 @@ def _period(tape: _Tape, lot: _Lot, number: int, form: Form) -> None:
 
 
 def _even_out(tape: _Tape, lot: _Lot) -> None:
-    """As many free throws for the side that is behind as it needs for overtime."""
+    """Adds the free throws that the losing side needs to tie the score."""
     behind = HOME if tape.score[HOME] < tape.score[AWAY] else AWAY
     for _ in range(abs(tape.score[HOME] - tape.score[AWAY])):
         tape.add(Kind.FREE_THROW, behind, lot.player(behind), value=1, good=True)
@@ -207,7 +216,7 @@ def _plays(game: Fixture) -> tuple[Play, ...]:
 
 
 def _corrected(game: Fixture, plays: list[Play]) -> tuple[Play, ...]:
-    """The plays with as many rebounds as were corrected, from the first on, credited to a team-mate."""
+    """The plays, in which the first `game.corrections` rebounds are credited to a team-mate."""
     rebounds = [play for play in plays if play.kind is Kind.REBOUND]
     credited = {play.number: _with_a_team_mate(game, play) for play in rebounds[: game.corrections]}
     return tuple(credited.get(play.number, play) for play in plays)
@@ -225,14 +234,17 @@ def _side(game: Fixture, side: int | None) -> Team:
 
 @lru_cache(maxsize=50_000)
 def _outcome(game: Fixture) -> tuple[tuple[int, int], int, int]:
-    """Final score, overtimes, and seconds without them, kept for longer than the plays: schedules list them."""
+    """Final score, number of overtimes, and seconds of play without them.
+
+    Schedules need these of many games, so more of them are cached than of the plays.
+    """
     end = _plays(game)[-1]
     overtimes = end.period - game.form.periods
     return end.score, overtimes, end.elapsed - _OVERTIME * overtimes
 
 
 def _playing_seconds(game: Fixture, side: int, overtimes: int) -> list[int]:
-    """Seconds on court of each player: together five times the game's, as 240 minutes of a full one."""
+    """Seconds on court of each player. Together they are five times the length of the game: 240 minutes if full."""
     rng = Random(f"{game.luck}:{side}")
     share = (_outcome(game)[2] if game.form.target else game.form.periods * game.form.seconds) / (4 * _QUARTER)
     seconds = [round(60 * minutes * share) for minutes in _MINUTES]
@@ -245,7 +257,7 @@ def _playing_seconds(game: Fixture, side: int, overtimes: int) -> list[int]:
 
 @dataclass(slots=True)
 class Line:
-    """A line of a box score."""
+    """A player's line of a box score, or a team's total."""
 
     player: Player | None
     seconds: int = 0
@@ -274,7 +286,7 @@ class Line:
         return f"{self.seconds // 60}:{self.seconds % 60:02d}"
 
     def count(self, play: Play) -> None:
-        """Add what the player of this line did himself in a play."""
+        """Adds a play of this line's player."""
         match play.kind:
             case Kind.SHOT:
                 three = play.value == 3
@@ -293,7 +305,7 @@ class Line:
                 pass
 
     def count_help(self, play: Play) -> None:
-        """Add what the player of this line did in somebody else's play."""
+        """Adds the assist, block or steal of this line's player in another player's play."""
         if play.kind is Kind.SHOT:
             self.ast, self.blk = self.ast + play.good, self.blk + (not play.good)
         elif play.kind is Kind.TURNOVER:
@@ -301,17 +313,18 @@ class Line:
 
 
 def total(lines: list[Line]) -> Line:
+    """A team's total of a box score, without plus-minus."""
     counted = [each.name for each in fields(Line) if each.name not in ("player", "plus_minus")]
     return Line(None, **{name: sum(getattr(line, name) for line in lines) for name in counted})
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A game as it stands at one moment; nothing of it is played out before somebody asks for it."""
+    """A game as it stands at one moment. Its plays are computed only when they are needed."""
 
     game: Fixture
     status: GameStatus
-    share: float  # of the whole game's playing time
+    share: float  # share of the game's playing time that is over; negative before the tip-off
 
     @property
     def started(self) -> bool:
@@ -323,12 +336,13 @@ class Snapshot:
 
     @property
     def plays(self) -> tuple[Play, ...]:
+        """The plays so far."""
         if not self.started:
             return ()
         plays = _plays(self.game)
         if self.final:
             return plays
-        # The last second is never shown live, so that no live game looks finished.
+        # A live game never shows its last second, so that it does not look finished.
         whole = plays[-1].elapsed
         elapsed = min(int(self.share * whole), whole - 1) if self.share >= 0 else -1
         return tuple(play for play in plays if play.elapsed <= elapsed)
@@ -351,6 +365,7 @@ class Snapshot:
 
     @property
     def left(self) -> int:
+        """Seconds left in the current period."""
         plays = self.plays
         return plays[-1].left if plays else self.game.form.seconds
 
@@ -358,12 +373,13 @@ class Snapshot:
         return _side(self.game, side)
 
     def points_by_period(self, side: int) -> list[int]:
+        """The points of one team in each period so far."""
         at_end = {play.period: play.score[side] for play in self.plays}
         ends = list(at_end.values())
         return [points - before for points, before in zip(ends, [0, *ends], strict=False)]
 
     def lines(self, side: int, periods: range | None = None) -> list[Line]:
-        """The box score of one team so far, or of some of its periods."""
+        """The box score of one team so far, or only of the given periods."""
         share = max(0.0, self.share)
         shares = share if periods is None else share * len(periods) / (self.game.form.periods + self.overtimes)
         seconds = _playing_seconds(self.game, side, self.overtimes)
@@ -386,6 +402,7 @@ def _count(play: Play, lines: dict[int, Line]) -> None:
 
 
 def as_of(game: Fixture, now: datetime) -> Snapshot:
+    """The game as it stands at the moment `now`."""
     status = game.status(now)
     if status is GameStatus.FINAL:
         return Snapshot(game, status, 1.0)

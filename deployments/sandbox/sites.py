@@ -1,4 +1,4 @@
-"""What would a site answer to this path and query at this moment, if nothing went wrong?"""
+"""How does a site answer a path and query at a given moment, if nothing goes wrong?"""
 
 import re
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ from deployments.sandbox.results import Snapshot, as_of
 from tasks.domain.expected import seasons
 from tasks.domain.expected.games import GameStatus
 
-PREFIXES = {"espn": "espn", "nba": "nba_api", "br": "basketball_reference"}  # first part of the path: source
+PREFIXES = {"espn": "espn", "nba": "nba_api", "br": "basketball_reference"}  # first part of the path → source
 SOURCES = tuple(PREFIXES.values())
 
 JSON, HTML = "application/json; charset=utf-8", "text/html; charset=utf-8"
@@ -23,6 +23,8 @@ JSON, HTML = "application/json; charset=utf-8", "text/html; charset=utf-8"
 
 @dataclass(frozen=True, slots=True)
 class Page:
+    """An HTTP response of a site."""
+
     status: int
     media_type: str
     body: bytes
@@ -30,6 +32,7 @@ class Page:
 
 
 def known(source: str) -> str:
+    """The source itself. Raises ValueError if there is no such source."""
     if source not in SOURCES:
         raise ValueError(f"{source!r} is not a source; there are {', '.join(SOURCES)}")
     return source
@@ -37,6 +40,8 @@ def known(source: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
+    """A request to a source, and the state of the league that its answer depends on."""
+
     league: League
     source: str
     now: datetime
@@ -48,7 +53,7 @@ class _Asked:
         return [as_of(game, self.now) for game in self.league.listed(season, self.now)]
 
     def game(self, game_id: str) -> Snapshot | None:
-        """The game as it stands, or None when nobody has heard of it yet."""
+        """The game as it stands, or None if it does not exist or is not listed yet."""
         game = self.league.find(game_id)
         if game is None or game.listed_from > self.now:
             return None
@@ -66,7 +71,7 @@ def _html(body: bytes, status: int = 200) -> Page:
 
 
 def missing(source: str) -> Page:
-    """The site's own way to say that it has no such thing."""
+    """The site's own answer for a page that does not exist."""
     if source == "basketball_reference":
         return _html(refusals.not_found(), 404)
     return _json(espn.error(404, "Not Found") if source == "espn" else nba_api.failure(), 404)
@@ -132,9 +137,9 @@ def _season_ending(year: str) -> str:
 
 
 def _month(asked: _Asked) -> Page:
-    """A month of a season; October of 2019-20 came twice and is named with its year."""
+    """The schedule of a month. The season 2019-20 has two Octobers, which are named with their years."""
     season, month = _season_ending(asked.path["year"]), asked.path["month"]
-    # A cancelled game leaves the page; a postponed one stays on it with a remark.
+    # The page drops a cancelled game, and keeps a postponed game with a remark.
     listed = [shot for shot in asked.games(season) if shot.status is not GameStatus.CANCELLED and _counts(shot.game)]
     games = [shot for shot in listed if _page_month(shot.game) == month]
     if not games:
@@ -143,7 +148,7 @@ def _month(asked: _Asked) -> Page:
 
 
 def _counts(game: Fixture) -> bool:
-    """The site has no pages of preseason and All-Star games."""
+    """Whether Basketball Reference has pages for the game: it has none for preseason and All-Star games."""
     return game.season_type in ("regular", "playoffs")
 
 
@@ -154,7 +159,7 @@ def _page_month(game: Fixture) -> str:
 
 def _br_game(asked: _Asked, render: Callable[[Snapshot], bytes]) -> Page:
     shot = asked.game(asked.path["id"])
-    # The site has no page for a game before it is over.
+    # The site has no page for a game that is not over.
     return _html(render(shot)) if shot and shot.final and _counts(shot.game) else missing("basketball_reference")
 
 
@@ -174,13 +179,13 @@ def _season_table(asked: _Asked) -> Page:
     return _html(basketball_reference.season_table(season, asked.path["kind"], games_played))
 
 
-_A_FULL_SEASON = 82  # games of the busiest player
+_A_FULL_SEASON = 82  # games of a player who misses none
 
 
 def _games_played(league: League, season: str, now: datetime) -> int:
-    """By the busiest player: the share of the fixtures that is over, of a real season's games.
+    """Games of a player who misses none: the share of the fixtures that are over, times 82.
 
-    A league of fewer games a day still shows a full season when it is over.
+    So a league with few games a day still has a full season in the end.
     """
     regular = [game for game in league.season(season) if game.season_type == "regular"]
     due = [game for game in regular if game.fate is Fate.PLAYED]
@@ -213,9 +218,9 @@ def answer(
     count: int = 0,
     corrections: tuple[Correction, ...] = (),
 ) -> Page:
-    """`url` is path and query below the source's base; `count` tells two answers to it apart.
+    """The page of a source at the moment `now`; `url` is the path and query below the source's base URL.
 
-    Within a minute of the clock nothing else changes.
+    Two answers within the same minute differ only in their time stamps, to which `count` adds milliseconds.
     """
     page = _answer(league, source, url, now.replace(second=0, microsecond=0), corrections)
     return replace(page, body=stamped(page.body, now, count))
@@ -228,7 +233,7 @@ def _answer(league: League, source: str, url: str, now: datetime, corrections: t
         if match := re.fullmatch(pattern, parts.path):
             try:
                 return page(_Asked(league, source, now, corrections, dict(parse_qsl(parts.query)), match))
-            except (ValueError, OverflowError):  # a year or a day that no calendar has
+            except (ValueError, OverflowError):  # an impossible year or date
                 return missing(source)
     return missing(source)
 
@@ -239,12 +244,12 @@ _NAMED = re.compile(
 
 
 def mistaken(league: League, url: str) -> str:
-    """The same question about something else: the next game, the day or the season before."""
+    """The same URL for another thing: a neighbouring game, or the day or season before."""
     return _NAMED.sub(lambda match: _something_else(league, match[0]), url, count=1)
 
 
 def other_kind(url: str) -> str:
-    """The question about the same game's advanced box score."""
+    """The URL of the same game's advanced box score."""
     return url.replace("boxscoretraditional", "boxscoreadvanced")
 
 
@@ -260,7 +265,7 @@ def _something_else(league: League, name: str) -> str:
 
 
 def _neighbour(league: League, game: Fixture) -> Fixture:
-    """The game before this one, which is over when this one is; for the first game, the second."""
+    """The game before this one, which is over when this one is. For the first game it is the second."""
     played = [other for other in league.season(game.season) if other.fate is Fate.PLAYED and other != game]
     earlier = [other for other in played if other.start <= game.start]
     return earlier[-1] if earlier else played[0]

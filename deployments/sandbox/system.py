@@ -1,4 +1,4 @@
-"""What is different when the whole system is shown on a sandbox? A lake with holes, a clock, and a run every minute."""
+"""What does `adce up --sandbox` change? It makes a lake with holes, stops the clock, and runs every minute."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from tasks.domain.errors import AdceError
 from tasks.domain.lakes import LakeKind
 from tasks.observe.identity import read_mark
 
-# The user's own server and database are none of the sandbox's business.
-_NOT_OURS = ("PREFECT_API_URL", "PREFECT_API_KEY", "PREFECT_API_DATABASE_CONNECTION_URL", "PREFECT_PROFILE")
+# The sandbox uses neither the server nor the database that the user has configured.
+_DROPPED_VARIABLES = ("PREFECT_API_URL", "PREFECT_API_KEY", "PREFECT_API_DATABASE_CONNECTION_URL", "PREFECT_PROFILE")
 _PACE = {
     "ADCE_RECONCILE__INTERVAL": "60s",
     "ADCE_RECONCILE__TIME_BUDGET": "50s",
@@ -31,17 +31,23 @@ _PACE = {
 
 @dataclass(frozen=True)
 class SandboxSystem:
+    """The sandbox's parts of a whole system."""
+
     lake: Path
     sites: Child
-    as_of: str  # the clock of every run
-    span: dict[str, str]  # of every reconcile
+    as_of: str  # clock of every run, as ISO time
+    span: dict[str, str]  # flow parameters `since` and `until` of every reconcile
 
 
 def prepare(home: Path) -> SandboxSystem:
-    """Makes a lake under `home`, and this process's environment that of the sandbox. Before Prefect is imported."""
+    """Makes a lake under `home`, unless it is there, and sets this process's environment for the sandbox.
+
+    It must be called before Prefect is imported, because Prefect reads its settings then. Raises AdceError if the lake
+    under `home` does not belong to a sandbox.
+    """
     port, lake = free_port(), home / "lake"
     url = f"http://127.0.0.1:{port}"
-    for name in _NOT_OURS:
+    for name in _DROPPED_VARIABLES:
         os.environ.pop(name, None)
     os.environ |= {
         "ADCE_LAKE": lake.as_uri(),
@@ -56,14 +62,15 @@ def prepare(home: Path) -> SandboxSystem:
         os.environ.setdefault(name, value)
     config = load_config()
     if not lake.exists():
-        new = home / "new-lake"  # a lake that is there is whole, but for its holes
+        new = home / "new-lake"  # renamed when complete, so that an interrupted start leaves no half-made lake
         shutil.rmtree(new, ignore_errors=True)
         asyncio.run(make_lake(config, Store(new.as_uri())))
         new.rename(lake)
     mark = asyncio.run(read_mark(Store(lake.as_uri())))
     if mark is None or mark.kind is not LakeKind.SANDBOX:
         raise AdceError(
-            f"--home {home}: its lake is no sandbox's; name another folder (or delete it, if it is of before)"
+            f"--home {home}: its lake is not a sandbox's; name another folder (or delete this one, if an earlier "
+            "version of ADCE made it)"
         )
     argv = [sys.executable, "-m", "deployments.sandbox", "--port", str(port), "--stay", "--clock", NOW.isoformat()]
     for source in PREFIXES.values():

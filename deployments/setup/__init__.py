@@ -1,1 +1,1 @@
-"""What has to be on a Prefect server before anything runs, and who can reach that server. It starts no process."""
+"""Set-up of a Prefect server: the objects that ADCE needs on it, and a check who can reach it. Starts no process."""

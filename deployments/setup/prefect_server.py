@@ -1,4 +1,4 @@
-"""What must be there in Prefect before anything runs, and what of it is not as configured?"""
+"""What does ADCE need on a Prefect server, and how does the server differ from that?"""
 
 from __future__ import annotations
 
@@ -34,7 +34,10 @@ _MISSING = "missing"
 
 @dataclass(frozen=True)
 class Difference:
-    """Something on the Prefect server that is not as configured, and what makes it so: None is up to a person."""
+    """An object on the Prefect server that is missing or not as configured.
+
+    `mend` corrects it; None means that only a person can.
+    """
 
     what: str
     trouble: str
@@ -45,20 +48,20 @@ class Difference:
 
     @property
     def done(self) -> str:
-        """The line that tells that it was mended, or has to be by a person."""
+        """Message after set-up: that the difference was corrected, or what a person has to do."""
         if self.mend is None:
             return str(self)
         return f"{self.what}: created" if self.trouble == _MISSING else f"{self}; corrected"
 
 
 def where() -> tuple[str, bool]:
-    """Which Prefect this is about, as a sentence without an end; and does PREFECT_API_URL name it?"""
+    """A line that names the Prefect server, and whether PREFECT_API_URL names that server."""
     is_named = bool(PREFECT_API_URL.value())
     return f"Prefect is {server_address()}{'' if is_named else '; PREFECT_API_URL names no server'}", is_named
 
 
 async def set_up(config: Config) -> list[Difference]:
-    """Creates what is missing and corrects what differs; gives what there was to do, or is for a person to do."""
+    """Creates what is missing on the server and corrects what differs. Returns all differences that were found."""
     found = []
     async with get_client() as client:
         async for difference in _differences(client, config):
@@ -69,19 +72,22 @@ async def set_up(config: Config) -> list[Difference]:
 
 
 async def look(config: Config) -> list[Difference]:
-    """What differs. Changes nothing."""
+    """The differences between the server and the configuration. Changes nothing."""
     async with get_client() as client:
         return [difference async for difference in _differences(client, config)]
 
 
 async def set_up_buckets(config: Config) -> None:
-    """Only what a run by itself needs."""
+    """Creates and corrects the rate buckets only, which a run without `adce setup` needs."""
     async with get_client() as client:
         await ensure_buckets(client, config)
 
 
 async def _differences(client: PrefectClient, config: Config) -> AsyncIterator[Difference]:
-    """In the order in which they can be mended; who mends one before asking for the next sees it gone."""
+    """All differences, in the order in which they can be corrected.
+
+    The caller should correct each before it asks for the next, because later ones may depend on it.
+    """
     for name, rates in buckets_of(config):
         if trouble := await bucket_trouble(client, name, rates):
             yield Difference(f"rate bucket {name}", trouble, partial(ensure_bucket, client, name, rates))
@@ -112,7 +118,7 @@ async def _of_pool(client: PrefectClient, name: str) -> AsyncIterator[Difference
         return
     if have.is_paused:
         yield Difference(what, f"paused; to have it run again: prefect work-pool resume {name}")
-    if name == ECS_POOL and have.base_job_template != template:  # that of a process pool is its operator's
+    if name == ECS_POOL and have.base_job_template != template:  # the operator may change a process pool's template
         change = WorkPoolUpdate.parse_obj({"base_job_template": template})
         yield Difference(
             what, f"base job template differs from {_ECS_TEMPLATE.name}", partial(client.update_work_pool, name, change)
@@ -131,7 +137,10 @@ def _job_template(pool: str) -> dict[str, Any]:
 
 
 async def _of_queues(client: PrefectClient, pool: str) -> AsyncIterator[Difference]:
-    """A queue for each priority, before the default one. Prefect moves those that are in the way."""
+    """Differences of the pool's queues: one for each priority, before the default queue.
+
+    A queue that has the wanted place already is moved by Prefect.
+    """
     for place, priority in enumerate(Priority, 1):
         name = priority.lower()
         what = f"work queue {pool}/{name}"
@@ -153,7 +162,8 @@ async def _of_blocks(client: PrefectClient, config: Config) -> AsyncIterator[Dif
         schema = await client.get_most_recent_block_schema_for_block_type(kind.id)
     except ObjectNotFound:
         schema = None
-    if schema is None or schema.checksum != Lake._calculate_schema_checksum():  # as Prefect itself compares
+    # Prefect compares schemas by their checksums, too.
+    if schema is None or schema.checksum != Lake._calculate_schema_checksum():
         trouble = "of another version" if schema else _MISSING
         yield Difference(f"block type {slug}", trouble, partial(Lake.register_type_and_schema, client=client))
     credentials = None
@@ -200,5 +210,5 @@ async def _of_deployments(client: PrefectClient, config: Config) -> AsyncIterato
                 yield Difference(
                     what,
                     f"runs {times}, and reconcile.interval is {duration(interval)}; "
-                    "say the same in prefect.yaml and run `prefect --no-prompt deploy --all`",
+                    "write the same in prefect.yaml and run `prefect --no-prompt deploy --all`",
                 )

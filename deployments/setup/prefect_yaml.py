@@ -16,7 +16,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Deployment:
-    entry: dict[str, Any]  # as in prefect.yaml
+    """A deployment as prefect.yaml describes it."""
+
+    entry: dict[str, Any]
 
     @property
     def name(self) -> str:
@@ -32,23 +34,23 @@ class Deployment:
 
     @property
     def flow(self) -> str:
-        """Our flows are called as their functions are."""
+        """Name of the flow. In ADCE it is the name of the flow's function."""
         return re.split("[:.]", self.entrypoint)[-1]
 
     @property
     def full_name(self) -> str:
-        """As `prefect deployment run` wants it."""
+        """Name for `prefect deployment run`, such as "reconcile/adce"."""
         return f"{self.flow}/{self.name}"
 
     @property
     def interval(self) -> Any:
-        """Seconds from one scheduled run to the next, or None without exactly one such schedule."""
+        """Interval of the schedule in seconds; None unless the deployment has exactly one schedule with an interval."""
         schedules = self.entry.get("schedules") or []
         return schedules[0].get("interval") if len(schedules) == 1 else None
 
 
 def deployments_for(pools: list[str], folder: Path = ROOT) -> list[Deployment]:
-    """Those that run in one of the pools. Raises AdceError when there is no prefect.yaml."""
+    """The deployments of prefect.yaml in `folder` that run in one of the pools. Raises AdceError without that file."""
     try:
         text = (folder / "prefect.yaml").read_text()
     except FileNotFoundError:

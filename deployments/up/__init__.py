@@ -1,1 +1,1 @@
-"""`adce up`: the processes of one machine, kept running together. What they need on the server is in `setup`."""
+"""The command `adce up`: runs all processes on one machine and restarts those that die."""

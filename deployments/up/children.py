@@ -1,4 +1,4 @@
-"""What keeps the processes of one system running, and ends them all with it?"""
+"""How are the processes of `adce up` started, restarted and ended?"""
 
 from __future__ import annotations
 
@@ -21,33 +21,35 @@ _LINES_KEPT = 10
 _STOP_SECONDS = 10.0
 
 
-class GivenUp(AdceError):  # noqa: N818 (says what has happened; there is nothing to correct)
-    """Something does not run, and trying again has not helped. Later it may."""
+class GivenUp(AdceError):  # noqa: N818 (the name says what has happened)
+    """A process does not keep running, although it was restarted several times. It may run later."""
 
 
 @dataclass(frozen=True)
 class Child:
+    """A process to start."""
+
     name: str
     argv: Sequence[str]
-    env: Mapping[str, str] = field(default_factory=dict)  # over this process's
-    stops_within: float = _STOP_SECONDS  # of SIGTERM, or it is killed
+    env: Mapping[str, str] = field(default_factory=dict)  # variables added to this process's environment
+    stops_within: float = _STOP_SECONDS  # seconds from SIGTERM to SIGKILL
     cwd: Path | None = None
 
 
 @dataclass(frozen=True)
 class Patience:
-    """How a child that dies is started again: after 1, 2, 4 … seconds, until it has died so many times in a row."""
+    """When a child that dies is restarted: after 1, 2, 4 … seconds, until it has died `deaths` times in a row."""
 
-    first_wait: float = 1.0
-    longest_wait: float = 30.0
+    first_wait: float = 1.0  # seconds
+    longest_wait: float = 30.0  # seconds
     deaths: int = 6
-    lives: float = 60.0  # seconds after which it has not died "in a row"
+    lives: float = 60.0  # seconds of life after which earlier deaths no longer count
 
 
 class Children:
-    """Processes that are kept running, each under a guard, which ends it with all that it has started.
+    """Processes that are restarted when they die. Each runs under a guard, which ends all that the process has started.
 
-    `stop` ends them all; their guards do so when this process is killed.
+    `stop` ends them all. If this process is killed, their guards end them.
     """
 
     def __init__(self, say: Callable[[str], None], patience: Patience = Patience(), *, verbose: bool = False):
@@ -59,23 +61,23 @@ class Children:
         self._given_up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def keep(self, child: Child) -> None:
-        """Starts it, and again whenever it ends. See `given_up`."""
+        """Starts a child, and restarts it whenever it ends, until it has died too often (see `given_up`)."""
         task = asyncio.create_task(self._keep(child))
         task.add_done_callback(self._note_the_end)
         self._keeping.append(task)
 
     async def run(self, child: Child) -> None:
-        """Runs a child to its end. Raises AdceError when that is not a good one."""
-        status, said = await self._run(child)
+        """Runs a child once, until it ends. Raises AdceError, with its last lines, if its status is not 0."""
+        status, lines = await self._run(child)
         if status:
-            raise AdceError("\n".join([f"{child.name} ended with {_told(status)}; it said:", *said]))
+            raise AdceError("\n".join([f"{child.name} ended with {_described(status)}; it said:", *lines]))
 
     async def given_up(self) -> None:
-        """Waits until a child keeps dying, and raises GivenUp."""
+        """Waits until a child has died too many times in a row, and raises GivenUp."""
         await asyncio.shield(self._given_up)
 
     async def stop(self) -> None:
-        """Ends all, the last one first, each within its time."""
+        """Ends all children in reverse order of their starts, each with SIGTERM first and SIGKILL after its time."""
         for task in self._keeping:
             task.cancel()
         await asyncio.gather(*self._keeping, return_exceptions=True)
@@ -83,7 +85,7 @@ class Children:
             await self._end(running)
 
     def kill(self) -> None:
-        """Ends all at once; `stop` then has nothing to wait for."""
+        """Kills all children at once, so that `stop` need not wait for them."""
         for running in self._running:
             running.send(signal.SIGKILL)
 
@@ -91,14 +93,14 @@ class Children:
         deaths = 0
         while True:
             begun = time.monotonic()
-            status, said = await self._run(child)
+            status, lines = await self._run(child)
             deaths = 1 if time.monotonic() - begun >= self._patience.lives else deaths + 1
             if deaths >= self._patience.deaths:
-                died = f"{child.name} died {deaths} times in a row, now with {_told(status)}:"
-                raise GivenUp("\n".join([died, *said]))
+                died = f"{child.name} died {deaths} times in a row, now with {_described(status)}:"
+                raise GivenUp("\n".join([died, *lines]))
             wait = min(self._patience.first_wait * 2 ** (deaths - 1), self._patience.longest_wait)
-            last = f" ({said[-1]})" if said and 0 < status < 128 else ""
-            self._say(f"{child.name} died with {_told(status)}{last}; it is started again in {wait:g} s")
+            last = f" ({lines[-1]})" if lines and 0 < status < 128 else ""
+            self._say(f"{child.name} died with {_described(status)}{last}; it is started again in {wait:g} s")
             await asyncio.sleep(wait)
 
     def _note_the_end(self, task: asyncio.Task[None]) -> None:
@@ -106,15 +108,15 @@ class Children:
             self._given_up.set_exception(error)
 
     async def _run(self, child: Child) -> tuple[int, list[str]]:
-        """Its status, and its last lines. Whoever is cancelled here leaves the child to `stop`.
+        """Runs a child to its end. Returns its exit status and its last lines.
 
-        Nothing is awaited before `stop` knows of a child that was started.
+        If the caller is cancelled, `stop` ends the child. For this the child is registered before the first await.
         """
         running = _Running(child, self._say if self._verbose else lambda line: None)
         self._running.append(running)
         status = await asyncio.to_thread(running.wait)
         self._running.remove(running)
-        return status, list(running.said)
+        return status, list(running.lines)
 
     async def _end(self, running: _Running) -> None:
         running.send(signal.SIGTERM)
@@ -127,11 +129,14 @@ class Children:
 
 
 class _Running:
-    """A child's guard, which runs as long as the child and what that has started, and what they say."""
+    """A child that runs under its guard, and its last lines of output.
+
+    The guard runs as long as the child and everything that the child has started.
+    """
 
     def __init__(self, child: Child, say: Callable[[str], None]):
         self.child = child
-        self.said: deque[str] = deque(maxlen=_LINES_KEPT)
+        self.lines: deque[str] = deque(maxlen=_LINES_KEPT)
         self._say = say
         self._process = subprocess.Popen(
             guard.argv([*child.argv], within=child.stops_within, after=child.stops_within),
@@ -155,18 +160,19 @@ class _Running:
         assert self._process.stdin
         status = self._process.wait()
         self._process.stdin.close()
-        self._listening.join(1)  # longer only if the guard was killed, and something of the child lives on
+        self._listening.join(1)  # it takes longer only if the guard was killed and the child's processes live on
         return status
 
     def _listen(self) -> None:
         assert self._process.stdout
-        with self._process.stdout as lines:
-            for line in lines:
+        with self._process.stdout as output:
+            for line in output:
                 if text := line.decode(errors="replace").rstrip():
-                    self.said.append(text)
+                    self.lines.append(text)
                     self._say(f"{self.child.name:8} | {text}")
 
 
-def _told(status: int) -> str:
-    number = abs(status) if status < 0 else status - 128  # of a signal: the guard's own, or the child's
+def _described(status: int) -> str:
+    """The exit status in words: the name of the signal that ended the guard (negative) or the child (from 128 up)."""
+    number = abs(status) if status < 0 else status - 128
     return signal.Signals(number).name if number in set(signal.Signals) else f"status {status}"

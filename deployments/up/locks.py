@@ -1,4 +1,4 @@
-"""Is another process at work on this? A lock on a file, which its process holds and the process's death frees."""
+"""Is another process using this folder or database? A lock on a file says so, and ends with its process."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from tasks.domain.errors import AdceError
 
 
 @contextmanager
-def only_one(lock: Path, otherwise: str) -> Iterator[None]:
-    """Holds a lock while the block runs; no process that is started meanwhile inherits it.
+def only_one(lock: Path, advice: str) -> Iterator[None]:
+    """Holds the lock on the file `lock` during the block. Processes that are started meanwhile do not inherit it.
 
-    Raises AdceError when another process holds it, which names that process, and `otherwise` what to do.
+    Raises AdceError if another process holds the lock. The error names that process, and ends with `advice`.
     """
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
@@ -27,9 +27,7 @@ def only_one(lock: Path, otherwise: str) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            raise AdceError(
-                f"{lock.parent} is in use by another `adce up`, process {file.read()}; {otherwise}"
-            ) from None
+            raise AdceError(f"{lock.parent} is in use by another `adce up`, process {file.read()}; {advice}") from None
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()

@@ -6,12 +6,13 @@ LOOPBACK = "127.0.0.1"
 
 
 def free_port() -> int:
+    """A port that is free at this moment."""
     with socket.create_server((LOOPBACK, 0)) as listener:
         return int(listener.getsockname()[1])
 
 
 def is_free(port: int) -> bool:
-    """Connections of a server that has ended do not count, though they may linger."""
+    """Whether a server can listen on the port. Lingering connections of a server that has ended do not matter."""
     try:
         with socket.create_server((LOOPBACK, port)):
             return True

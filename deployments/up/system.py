@@ -1,4 +1,4 @@
-"""What runs when one command runs everything: a Prefect server, what it must know, and a worker."""
+"""What does `adce up` run, and in which order? A Prefect server, its set-up and deployments, and a worker."""
 
 from __future__ import annotations
 
@@ -40,22 +40,29 @@ if TYPE_CHECKING:
     from deployments.sandbox.system import SandboxSystem
 
 _SERVER_STARTS_WITHIN = 120  # seconds
-_STOP_SPARE = timedelta(seconds=25)  # beyond a run's own grace: for it to look at the lake again, and record
-_LOOK_FOR_NEWS = 2.0  # seconds
+_STOP_SPARE = timedelta(seconds=25)  # time after a run's grace in which it looks at the lake again and records
+_POLL_SECONDS = 2.0
 _RECONCILE, _FILL = "reconcile", "fill"
 _PYTHON = (sys.executable, "-W", "ignore")
 _PREFECT = (*_PYTHON, "-c", "from prefect.cli import app; app()")
 
 
 def up(port: int, sandbox: SandboxSystem | None = None, *, verbose: bool = False) -> int:
-    """Runs until it is told to stop; gives the exit status. Raises AdceError and ConfigError."""
+    """Runs everything until a signal stops it.
+
+    Returns the exit status: 0 after one signal, 1 if a process keeps dying, 128 and more after a second signal.
+    Raises AdceError and ConfigError.
+    """
     _make_paths_absolute()
     with _only_server():
-        return asyncio.run(_until_told(System(load_config(), port, sandbox), verbose))
+        return asyncio.run(_until_signal(System(load_config(), port, sandbox), verbose))
 
 
 def _only_server() -> AbstractContextManager[None]:
-    """No two servers of ours may have one database in a file: both would schedule its runs."""
+    """A lock on the database file of our own Prefect server, because two servers would both schedule its runs.
+
+    It raises AdceError if another `adce up` holds the lock. It does nothing if there is no such file.
+    """
     scheme, _, path = PREFECT_API_DATABASE_CONNECTION_URL.value().partition(":///")
     if PREFECT_API_URL.value() or not scheme.startswith("sqlite") or ":memory:" in path:
         return nullcontext()
@@ -64,7 +71,7 @@ def _only_server() -> AbstractContextManager[None]:
 
 
 class System:
-    """Everything on this machine, with a server of its own unless PREFECT_API_URL names one."""
+    """All processes on this machine, with a Prefect server of its own unless PREFECT_API_URL names one."""
 
     def __init__(self, config: Config, port: int, sandbox: SandboxSystem | None):
         self._config = config
@@ -74,7 +81,7 @@ class System:
         self.api: str = PREFECT_API_URL.value() or f"http://{LOOPBACK}:{port}/api"
 
     async def run(self, children: Children) -> None:
-        """Starts everything in its order, and then tells what happens, for ever."""
+        """Starts everything in order, and then prints a line for each run that ends, until it is cancelled."""
         entries = deployments_for([WORK_POOL])
         if self._sandbox:
             children.keep(self._sandbox.sites)
@@ -85,7 +92,7 @@ class System:
                     f"use it: export PREFECT_API_URL={self.api}"
                 )
             children.keep(self._server())
-        await self._answers()
+        await self._wait_for_server()
         say(f"Prefect {prefect.__version__} answers; the UI is {self.api.removesuffix('/api')}")
         made = [one for one in await set_up(self._config) if not one.what.startswith("deployment ")]
         for difference in made:
@@ -101,7 +108,7 @@ class System:
         say(f"a worker runs what is due: a reconcile now, and every {duration(interval)}; Ctrl-C stops everything")
         if self._sandbox:
             say(f"delete files under {self._sandbox.lake}, and see them come back")
-        await _tell_news(begun)
+        await _print_ended_runs(begun)
 
     def _server(self) -> Child:
         env = {
@@ -113,13 +120,17 @@ class System:
         return Child("server", server_command(self._port), env)
 
     def _worker(self) -> Child:
-        """Told to stop, it starts no more and waits for its flow runs, which as processes of its group are told too."""
+        """A worker of this machine's pool.
+
+        At a signal it starts no more flow runs and waits for those that run. They get the same signal, because they
+        belong to its process group.
+        """
         argv = [*_PREFECT, "worker", "start", "--pool", WORK_POOL, "--name", socket.gethostname()]
         grace = self._config.reconcile.grace + _STOP_SPARE
         return Child("worker", argv, {"PREFECT_API_URL": self.api}, grace.total_seconds())
 
     def _deploy(self, deployments: list[Deployment], folder: Path) -> Child:
-        """As `prefect --no-prompt deploy --all`, of those that this machine's pool runs."""
+        """The command `prefect --no-prompt deploy --all`, for the deployments of this machine's pool only."""
         project = yaml.safe_load((ROOT / "prefect.yaml").read_text())
         file = folder / "prefect.yaml"
         file.write_text(yaml.safe_dump(project | {"deployments": [one.entry for one in deployments]}))
@@ -127,7 +138,7 @@ class System:
         return Child("prefect deploy", argv, {"PREFECT_API_URL": self.api}, cwd=ROOT)
 
     def _as_configured(self, deployment: Deployment) -> Deployment:
-        """With the interval of the configuration, and the clock of the sandbox."""
+        """The deployment with the configured interval, and with the sandbox's clock if there is a sandbox."""
         entry = deployment.entry
         if self._sandbox and deployment.flow in (_RECONCILE, _FILL):
             span = self._sandbox.span if deployment.flow == _RECONCILE else {}
@@ -140,7 +151,11 @@ class System:
             entry = entry | {"schedules": [schedule]}
         return replace(deployment, entry=entry)
 
-    async def _answers(self) -> None:
+    async def _wait_for_server(self) -> None:
+        """Waits until our own server answers, for 120 seconds; a server that others run is asked once.
+
+        Raises GivenUp if it does not answer.
+        """
         asking = AsyncRetrying(
             retry=retry_if_result(bool),
             stop=stop_after_delay(_SERVER_STARTS_WITHIN) if self._own_server else stop_after_attempt(1),
@@ -152,8 +167,8 @@ class System:
         if trouble and self._own_server:
             raise GivenUp(f"the Prefect server has not answered for {_SERVER_STARTS_WITHIN} s: {trouble}")
         if trouble:
-            what_to_do = "start it, or unset PREFECT_API_URL for one of our own"
-            raise GivenUp(f"the Prefect API at {self.api} cannot be reached; {what_to_do}")
+            advice = "start it, or unset PREFECT_API_URL, so that adce up starts its own"
+            raise GivenUp(f"the Prefect API at {self.api} cannot be reached; {advice}")
 
     async def _reconcile_now(self, deployments: list[Deployment]) -> None:
         pool = WorkPoolFilter(name=WorkPoolFilterName(any_=[WORK_POOL]))
@@ -165,31 +180,32 @@ class System:
 
 
 def server_command(port: int) -> list[str]:
-    """Prefect's server on loopback, as `prefect server start` runs it.
+    """Command line of Prefect's server on loopback, with the settings of `prefect server start`.
 
-    That would wait a minute for a port on which the connections of one that has just died still linger.
+    That command itself would wait a minute for a port on which connections of a dead server still linger.
     """
     app = ["--app-dir", str(Path(prefect.__file__).parents[1]), "--factory", "prefect.server.api.server:create_app"]
     where = ["--host", LOOPBACK, "--port", str(port), "--timeout-keep-alive", "5", "--log-level", "warning"]
     return [*_PYTHON, "-m", "uvicorn", *app, *where]
 
 
-async def _until_told(system: System, verbose: bool) -> int:
+async def _until_signal(system: System, verbose: bool) -> int:
+    """Runs the system until a signal or an error stops it. Returns the exit status (see `up`)."""
     children = Children(say, verbose=verbose)
-    told: list[int] = []
+    received: list[int] = []
     with temporary_settings({PREFECT_API_URL: system.api}):
         work = asyncio.create_task(system.run(children))
 
-    def tell(number: int) -> None:
-        told.append(number)
-        if len(told) == 1:
-            say(f"{signal.Signals(number).name}: stopping, runs first; once more to end everything at once")
+    def receive(number: int) -> None:
+        received.append(number)
+        if len(received) == 1:
+            say(f"{signal.Signals(number).name}: stopping, runs first; a second signal ends everything at once")
             work.cancel()
         else:
             children.kill()
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, tell, number)
+        asyncio.get_running_loop().add_signal_handler(number, receive, number)
     watching = asyncio.create_task(children.given_up())
     try:
         await asyncio.wait({work, watching}, return_when=asyncio.FIRST_COMPLETED)
@@ -205,26 +221,29 @@ async def _until_told(system: System, verbose: bool) -> int:
         if isinstance(outcome, Exception):
             raise outcome
     say("stopped")
-    return 0 if len(told) < 2 else 128 + told[-1]
+    return 0 if len(received) < 2 else 128 + received[-1]
 
 
-async def _tell_news(since: datetime) -> None:
-    """Prints a line for every reconcile and ad hoc fill that ends. A look every few seconds, for ever: no retry."""
+async def _print_ended_runs(since: datetime) -> None:
+    """Prints a line for every reconcile and ad hoc fill that ends after `since`. Polls Prefect every 2 s, for ever.
+
+    The loop is written by hand because it polls and does not retry.
+    """
     flows = FlowFilter(name=FlowFilterName(any_=[_RECONCILE, _FILL]))
-    told = set()
+    printed = set()
     while True:
-        with suppress(httpx.HTTPError, PrefectException):  # it is away for a moment, and then tells
+        with suppress(httpx.HTTPError, PrefectException):  # the server may be away for a moment
             async with get_client() as client:
                 while True:
                     runs = await client.read_flow_runs(flow_filter=flows, sort=FlowRunSort.END_TIME_DESC, limit=20)
                     for run in reversed(runs):
-                        is_news = run.id not in told and run.end_time and run.end_time > since
+                        is_news = run.id not in printed and run.end_time and run.end_time > since
                         if is_news and run.state and run.state.is_final():
-                            told.add(run.id)
+                            printed.add(run.id)
                             flow = await client.read_flow(run.flow_id)
                             say(f"{flow.name} {run.name}: {run.state.name}: {run.state.message}")
-                    await asyncio.sleep(_LOOK_FOR_NEWS)
-        await asyncio.sleep(_LOOK_FOR_NEWS)
+                    await asyncio.sleep(_POLL_SECONDS)
+        await asyncio.sleep(_POLL_SECONDS)
 
 
 def _is_reconcile(deployment: Deployment) -> bool:
@@ -232,7 +251,7 @@ def _is_reconcile(deployment: Deployment) -> bool:
 
 
 def _make_paths_absolute() -> None:
-    """What is relative to this folder: flow runs have another one."""
+    """Makes paths in this process's environment absolute, because flow runs have another working directory."""
     config = load_config()
     if config.lake.startswith("file:"):
         folder = Store(config.lake).folder
@@ -246,5 +265,6 @@ def _make_paths_absolute() -> None:
 
 
 def say(line: str) -> None:
-    with suppress(OSError):  # the terminal has gone
+    """Prints a line with the time of day, without secrets."""
+    with suppress(OSError):  # the terminal may be closed
         print(f"{datetime.now():%H:%M:%S}  {masked(line)}", flush=True)

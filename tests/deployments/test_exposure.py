@@ -156,4 +156,6 @@ def test_a_proxy_that_wants_a_key_lets_us_in_by_it_and_nobody_else(
         with temporary_settings({PREFECT_API_URL: api, PREFECT_API_KEY: "another-key"}):
             check = adce("setup", "--check")
         assert check.exit_code == 2
-        assert check.stderr == f"adce: the Prefect API at {api} refuses us with HTTP 401; is PREFECT_API_KEY right?\n"
+        assert (
+            check.stderr == f"adce: the Prefect API at {api} refuses access with HTTP 401; is PREFECT_API_KEY right?\n"
+        )

@@ -149,7 +149,7 @@ def test_an_operator_sets_lists_and_clears_what_is_unavailable(adce: Adce, game:
     result = adce("unavailable", "add", "espn_box_scores/1.json", "--note", "x")
     assert (result.exit_code, "no dataset has such a key" in result.stderr) == (2, True)
     result = adce("unavailable", "add", key, "--note", "x", "--until", "2020-01-01")
-    assert (result.exit_code, result.stderr) == (2, "adce: --until 2020-01-01: that is past\n")
+    assert (result.exit_code, result.stderr) == (2, "adce: --until 2020-01-01: that day is past\n")
 
 
 def test_a_lake_that_is_gone_whole_is_filled_anew_only_when_somebody_says_so(

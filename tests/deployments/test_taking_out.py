@@ -82,7 +82,7 @@ def test_at_a_terminal_it_asks(adce: Adce, games: list[str], answer: str, status
         _, said = process.communicate(timeout=60)
     assert process.returncode == status
     assert "2 files of espn_summary" in said
-    assert "Are these to count as unavailable until" in said
+    assert "Mark these files as unavailable until" in said
     assert len(_marked(adce)) == count
 
 

@@ -1,1 +1,1 @@
-"""The bodies that the three sites answer with, rendered from the fictional league."""
+"""Bodies of the three sites' responses, rendered from the fictional league."""

@@ -57,7 +57,7 @@ def _long_day(day: date) -> str:
     return f"{day:%B} {day.day}, {day.year}"
 
 
-# A month of the schedule.
+# The schedule of a month.
 
 _SCHEDULE = (
     "date_game",
@@ -102,12 +102,12 @@ def _schedule_row(shot: Snapshot) -> str:
 
 
 def schedule(season: str, month: str, shots: Sequence[Snapshot]) -> bytes:
-    """A month of the season; play-off games come under a header row."""
+    """The schedule of a month. Play-off games follow a header row."""
     regular = [_schedule_row(shot) for shot in shots if shot.game.season_type == "regular"]
     playoffs = [_schedule_row(shot) for shot in shots if shot.game.season_type == "playoffs"]
     header = [f'<tr class="thead"><th colspan="{len(_SCHEDULE)}">Playoffs</th></tr>'] if playoffs else []
     table = _table("schedule", f"{month} Schedule", _head(_SCHEDULE), regular + header + playoffs)
-    # The canonical of every month is the season's: no page says which month it is.
+    # As on the real site, the canonical link of every month is the season's page, and no page names its month.
     path = f"/leagues/NBA_{seasons.end_year(season)}_games.html"
     return _page(f"{season} NBA Schedule", path, f"{season} NBA Schedule and Results", table)
 
@@ -187,7 +187,7 @@ def _box_table(team: Team, part: str, lines: list[Line], *, advanced: bool = Fal
 
 
 def _in_comment(table: str) -> str:
-    """The site ships some tables inside a comment and unpacks them in the browser."""
+    """The table inside an HTML comment, as the site sends some tables, which a script then unpacks."""
     return f'<div class="placeholder"></div>\n<!--\n{table}\n-->'
 
 
@@ -290,11 +290,11 @@ def play_by_play(shot: Snapshot) -> bytes:
     return _page(_title(shot), f"/boxscores/pbp/{game.br_id}.html", heading, table)
 
 
-# The season of every player.
+# The season's figures of every player.
 
 
 def _season_line(player: Player, number: int, games: int, serial: int) -> Line:
-    """A player's sums over his games, from his place in the line-up rather than from the box scores."""
+    """A player's totals of a season. They follow from the place in the line-up, not from the box scores."""
     share = max(1, 11 - number) / 10
     fga, fta = round(12 * share * games), round(3 * share * games)
     fgm, tpm, ftm = round(fga * (0.42 + serial % 9 / 100)), fga // 9, round(fta * 0.77)
@@ -341,7 +341,7 @@ _SEASON_TABLES = {
 
 
 def _players(games_played: int) -> Iterable[tuple[Team, Player, int, int]]:
-    """Team, player, place in the line-up and games: the first of each team misses none."""
+    """Each player with team, place in the line-up, and number of games. The first of each team misses none."""
     for team in TEAMS:
         for number, player in enumerate(roster(team)):
             games = games_played * (20 - number) // 20
@@ -350,7 +350,10 @@ def _players(games_played: int) -> Iterable[tuple[Team, Player, int, int]]:
 
 
 def season_table(season: str, kind: str, games_played: int) -> bytes:
-    """Totals or advanced figures after the busiest player's `games_played`; who has not played has no row."""
+    """The table of totals or advanced figures. Players who miss no game have played `games_played` games.
+
+    A player without a game has no row.
+    """
     table_id, name, values = _SEASON_TABLES[kind]
     rows, stats = [], ["ranker"]
     for serial, (team, player, number, games) in enumerate(_players(games_played), 1):

@@ -1,4 +1,4 @@
-"""What do ESPN's scoreboard and summary look like for a game at a moment?"""
+"""What do ESPN's scoreboard and summary of a game look like at a given moment?"""
 
 import json
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ _STATUS = {
 }
 _SEASON_TYPES = {"preseason": (1, "preseason"), "playoffs": (3, "post-season")}
 _ORDINALS = ("1st", "2nd", "3rd", "4th")
-_NO_PLAYS_BEFORE = 2001  # finals this old have a box score and no plays
+_NO_PLAYS_BEFORE = 2001  # games of seasons before this start year have a box score but no plays
 
 
 def dump(body: Json) -> bytes:
@@ -139,12 +139,12 @@ def _event(shot: Snapshot) -> Json:
 
 
 def _day_stamp(day: date) -> str:
-    """ESPN writes a day of its calendar as midnight Pacific, in UTC and never in summer time."""
+    """A day of ESPN's calendar: midnight of Pacific Standard Time, written in UTC, also in summer."""
     return f"{day:%Y-%m-%d}T08:00Z"
 
 
 def scoreboard(season: str, calendar: Sequence[date], shots: Sequence[Snapshot]) -> bytes:
-    """The board of one Eastern day; `calendar` lists the season's days with games."""
+    """The scoreboard of one day in Eastern time; `calendar` lists the season's days with games."""
     first, last = seasons.window(season)
     league = {
         "id": "46",
@@ -214,7 +214,7 @@ def _box(shot: Snapshot) -> Json:
 
 
 def _wording(play: Play) -> tuple[str, str, str]:
-    """The id and name of ESPN's play type, and the sentence."""
+    """The id and name of ESPN's play type, and the description of the play."""
     who = play.player.name if play.player else ""
     other = play.other.name if play.other else ""
     match play.kind:
@@ -269,7 +269,7 @@ def _plays(shot: Snapshot) -> list[Json]:
 
 
 def _news() -> Json:
-    """What is new in the league when somebody asks, whichever game he asks for."""
+    """The league's news at the time of the response, which is the same for every game."""
     article = {"type": "HeadlineNews", "headline": f"The league at {ANSWERED}", "published": ANSWERED}
     return {"header": "NBA News", "articles": [article | {"lastModified": ANSWERED}]}
 

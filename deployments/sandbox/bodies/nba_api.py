@@ -1,4 +1,4 @@
-"""What do the v3 endpoints of stats.nba.com say about a game at a moment?"""
+"""What do the v3 endpoints of stats.nba.com answer about a game at a given moment?"""
 
 import json
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from tasks.domain.expected.games import GameStatus
 
 Json = dict[str, Any]
 
-_STATUS = {GameStatus.LIVE: 2, GameStatus.FINAL: 3}  # everything else is 1, whatever became of it
+_STATUS = {GameStatus.LIVE: 2, GameStatus.FINAL: 3}  # every other status is 1
 _CALLED_OFF = {GameStatus.POSTPONED: ("P", "PPD"), GameStatus.CANCELLED: ("C", "Cancelled")}
 _ORDINALS = ("1st", "2nd", "3rd", "4th")
 
@@ -62,7 +62,7 @@ def _scheduled_game(shot: Snapshot) -> Json:
         "gameStatusText": _status_text(shot),
         "gameDateEst": f"{game.day}T00:00:00Z",
         "gameTimeEst": f"1900-01-01T{eastern:%H:%M}:00Z",
-        # Eastern wall time under a Z: the site's own quirk.
+        # As on the real site, this is Eastern local time with the suffix Z.
         "gameDateTimeEst": f"{eastern:%Y-%m-%dT%H:%M:00Z}",
         "gameDateTimeUTC": f"{game.start:%Y-%m-%dT%H:%M:00Z}",
         "day": f"{game.day:%a}",
@@ -79,7 +79,7 @@ def _scheduled_game(shot: Snapshot) -> Json:
 
 
 def schedule(season: str, shots: Sequence[Snapshot]) -> bytes:
-    """A season's schedule; the games come in order of day."""
+    """The schedule of a season, with the games in order of their days."""
     days = [
         {"gameDate": f"{day:%m/%d/%Y} 00:00:00", "games": [_scheduled_game(shot) for shot in games]}
         for day, games in groupby(shots, key=lambda shot: shot.game.day)
@@ -118,7 +118,7 @@ def _traditional(line: Line) -> Json:
 
 
 def _advanced(line: Line) -> Json:
-    """Ratings that are plausible rather than exact: nothing downstream recomputes them."""
+    """Advanced statistics with plausible values. They are not exact, because nothing recomputes them."""
     used = line.fga + 0.44 * line.fta + line.tov
     possessions = round(line.seconds / 28.8, 1)
     offensive, defensive = 100 * _share(line.pts, used), 104.0 - line.plus_minus / 2
@@ -172,7 +172,7 @@ def _box_team(shot: Snapshot, side: int, statistics: Callable[[Line], Json]) -> 
 
 
 def box_score(shot: Snapshot, measure: str) -> bytes:
-    """`measure` is Traditional or Advanced."""
+    """The box score of a game; `measure` is "Traditional" or "Advanced"."""
     statistics = _STATISTICS[measure]
     content = {
         "gameId": shot.game.nba_id,
@@ -185,7 +185,7 @@ def box_score(shot: Snapshot, measure: str) -> bytes:
 
 
 def _wording(play: Play) -> tuple[str, str, str]:
-    """The type and sub-type of the action, and its description."""
+    """The action's type, sub-type and description."""
     who = play.player.family if play.player else ""
     match play.kind:
         case Kind.PERIOD_START | Kind.PERIOD_END:

@@ -1,4 +1,4 @@
-"""What becomes of a good body when its site gets one thing wrong?"""
+"""How does a fault change a good body?"""
 
 import json
 import re
@@ -7,14 +7,13 @@ from typing import Any
 
 from deployments.sandbox.faults import FaultKind
 
-ODD = frozenset(
-    {FaultKind.HOLLOW, FaultKind.NO_PLAYERS, FaultKind.ODD_ENTRY, FaultKind.TWICE, FaultKind.NIL}
-)  # the faults that leave a body of the right name
+# Faults that change the content of a body but not what it is about.
+ODD = frozenset({FaultKind.HOLLOW, FaultKind.NO_PLAYERS, FaultKind.ODD_ENTRY, FaultKind.TWICE, FaultKind.NIL})
 Json = dict[str, Any]
 
 
 def made_odd(kind: FaultKind, body: bytes) -> bytes:
-    """The body with what the fault does to it, or as it is where that means nothing to a body of its kind."""
+    """The body after the fault. A body of a kind to which the fault does not apply stays as it is."""
     if body.startswith(b"{"):
         document = json.loads(body)
         for name, change in _CHANGES[kind].items():
@@ -24,7 +23,7 @@ def made_odd(kind: FaultKind, body: bytes) -> bytes:
     return _PAGES[kind](body.decode()).encode() if kind in _PAGES else body
 
 
-# Lists of games: one entry that nobody understands, or one game twice, or a final in which nobody scored.
+# Lists of games: an entry of unknown status, a game that is listed twice, or a final game in which nobody scored.
 
 
 def _entries(schedule: Json) -> list[Json]:
@@ -63,7 +62,7 @@ def _nobody_scored(schedule: Json) -> None:
         game["homeTeam"]["score"] = game["awayTeam"]["score"] = 0
 
 
-# Documents of a game: without its players, or hardly more than a frame.
+# Documents of a game: without players, or with one player in each team and no play in the second period.
 
 
 def _keep_players(count: int) -> Callable[[Json], None]:

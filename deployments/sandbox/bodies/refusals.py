@@ -1,4 +1,4 @@
-"""What do the sites say instead of the body that was asked for?"""
+"""What do the sites answer instead of the requested body?"""
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -21,7 +21,7 @@ def _page(title: str, text: str, canonical: str = "", heading: str = "") -> byte
 
 
 def _menu(topic: str, entries: int) -> str:
-    """The long menus that make up most of such a page."""
+    """A long menu, of the kind that makes up most of such a page."""
     items = (f'<li><a href="/{topic}/{n:04d}.html">{topic.title()} {n}</a></li>' for n in range(entries))
     return "<ul>\n" + "\n".join(items) + "\n</ul>"
 
@@ -37,7 +37,7 @@ def not_found() -> bytes:
 
 
 def index_page() -> bytes:
-    """The index that Basketball Reference answers, with status 200, for some pages that it does not have."""
+    """The index page with which Basketball Reference answers, with status 200, for some pages that do not exist."""
     title = "List of all the NBA and ABA Players | Basketball-Reference.com"
     return _page(title, _menu("players", 1200), f"{_BR}/players/", heading="NBA & ABA Player Directory")
 

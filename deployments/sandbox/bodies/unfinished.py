@@ -1,4 +1,4 @@
-"""What does a site give of a game that it never tells to the end?"""
+"""What does a document look like whose plays stop before the end of the game?"""
 
 import json
 import re
@@ -7,7 +7,7 @@ _ROW = re.compile(rb"<tr\b.*?</tr>", re.S)
 
 
 def with_fewer_plays(body: bytes, share: float) -> bytes:
-    """The same document with the first part of its plays only; one without plays stays as it is."""
+    """The document with only the first `share` (0 to 1) of its plays. A document without plays stays as it is."""
     if not body.startswith(b"{"):
         return _page_with_fewer_plays(body, share)
     document = json.loads(body)

@@ -1,13 +1,15 @@
-"""What stands before a site and answers in its place: bot walls, logins, maintenance; by the name of its fault."""
+"""What do bot walls, logins, gateways and maintenance pages answer in place of a site?"""
 
 from dataclasses import dataclass, field
 
 _HTML = "text/html; charset=utf-8"
-_MUCH = "<p>Please wait, or come back later.</p>\n" * 100  # most are longer than a notice
+_MUCH = "<p>Please wait, or come back later.</p>\n" * 100  # real walls are mostly long pages
 
 
 @dataclass(frozen=True, slots=True)
 class Wall:
+    """An HTTP response in place of the site's own."""
+
     status: int
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
@@ -19,6 +21,7 @@ def _page(title: str, text: str = _MUCH, head: str = "") -> bytes:
     return f"<!DOCTYPE html>\n{html}".encode()
 
 
+# By the name of the fault.
 WALLS = {
     "cloudflare": Wall(
         200,

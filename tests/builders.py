@@ -1,4 +1,4 @@
-"""Valid objects with defaults, so that a test states only its difference."""
+"""Valid objects with defaults, so that a test states only what differs."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -22,18 +22,18 @@ def _defaults() -> Config:
 
 
 def a_config(**sections: Any) -> Config:
-    """The default configuration, with whole sections replaced: a_config(enabled=False)."""
+    """The default configuration, with the given top-level fields replaced: a_config(enabled=False)."""
     return _defaults().model_copy(update=sections)
 
 
 def a_game(**change: Any) -> Game:
-    """A final game of two days ago."""
+    """A final game two days before NOW."""
     start = datetime(2026, 1, 14, 0, 30, tzinfo=UTC)
     return Game("401810001", date(2026, 1, 13), start, GameStatus.FINAL, "2025-26", "regular")._replace(**change)
 
 
 def a_cell(**change: Any) -> Cell:
-    """The box score of that game."""
+    """The cell of the ESPN box score of `a_game()`."""
     game = a_game()
     assert game.start is not None
     cell = Cell(
@@ -51,7 +51,7 @@ def a_cell(**change: Any) -> Cell:
 
 
 def a_board(**change: Any) -> Cell:
-    """The scoreboard of the day of that game."""
+    """The cell of the ESPN scoreboard of the day of `a_game()`."""
     day = date(2026, 1, 13)
     board = Cell(
         key="espn_schedules/20260113.json",
@@ -71,7 +71,7 @@ def an_object(**change: Any) -> LakeObject:
 
 
 def a_gap(n: int = 0, **change: Any) -> Gap:
-    """A missing box score; different numbers are different games."""
+    """A gap of a missing box score; each number `n` is another game."""
     name = f"4018{n:05}"
     cell = a_cell(key=f"espn_box_scores/{name}.json", url=f"/summary?event={name}")
     return replace(Gap(cell, Kind.MISSING, "not in the lake", NOW), **change)
@@ -81,7 +81,7 @@ _DATASETS = {"espn": "espn_summary", "nba_api": "nba_playbyplay", "basketball_re
 
 
 def a_fill(n: int = 0, source: str = "espn", requests: int = 1, score: float = 100.0) -> Fill:
-    """A fill of missing files, each with a request of its own; different numbers are different fills."""
+    """A fill of `requests` missing files, each with its own request; each number `n` is another fill."""
     gaps = []
     for file in range(requests):
         gap = a_gap(n * 100 + file)

@@ -1,6 +1,7 @@
-"""Fixtures that more than one ring uses.
+"""Fixtures that several rings of tests use.
 
-A fixture imports what it starts, since the tests of the core load this file too and need none of that.
+A fixture imports what it starts inside its function, because the tests of the core load this file too and must not
+load Prefect.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from hypothesis import Phase, settings
 if TYPE_CHECKING:
     from deployments.sandbox.process import SandboxProcess
 
-# A busy machine is no failure. `make test` tries more examples of each rule than a run by hand; and `make mutate` tries
-# the same ones each time, and makes none of those that fail simpler.
+# There are no deadlines, so that a busy machine fails no test. `make test` tries more examples than a run by hand.
+# `make mutate` tries the same examples each time, and does not simplify those that fail.
 settings.register_profile("quick", deadline=None, max_examples=25)
 settings.register_profile("thorough", deadline=None, max_examples=100)
 settings.register_profile(
@@ -28,12 +29,12 @@ settings.register_profile(
 settings.load_profile("quick")
 
 RATES = {"espn": "10/1", "nba_api": "2/1", "basketball_reference": "10/1"}
-_WINDOW = 1.1  # seconds, a little more than that of each rate
+_WINDOW = 1.1  # seconds; a little more than the window of each rate
 
 
 @pytest.fixture(scope="session")
 def sites() -> Iterator[SandboxProcess]:
-    """The sandbox, as strict as the real sites but for Basketball Reference, which would take minutes."""
+    """The sandbox with the rates of the real sites, except a faster Basketball Reference to save minutes."""
     from deployments.sandbox.process import SandboxProcess
 
     with SandboxProcess(clock="2026-01-15T12:00:00Z", rates=RATES) as sandbox:
@@ -42,9 +43,10 @@ def sites() -> Iterator[SandboxProcess]:
 
 @pytest.fixture
 def adce_home(tmp_path: Path, sites: SandboxProcess, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with an empty lake and ledger, and an environment that points there and to the sandbox."""
+    """An empty folder for a lake and a ledger. The environment points to it and to the sandbox."""
     newest = max((request["monotonic"] for request in sites.requests()), default=0.0)
-    time.sleep(max(0.0, newest + _WINDOW - time.monotonic()))  # another test's requests count, and its buckets do not
+    # The sandbox still counts requests of the test before, which this test's buckets do not know.
+    time.sleep(max(0.0, newest + _WINDOW - time.monotonic()))
     sites.clear_faults()
     sites.clear_requests()
     for name, url in sites.base_urls.items():
@@ -61,12 +63,12 @@ def adce_home(tmp_path: Path, sites: SandboxProcess, monkeypatch: pytest.MonkeyP
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A folder on a disk of its own of 2 MB."""
+    """A folder on its own disk of 2 MB."""
     folder = tmp_path / "small"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("only who may mount can have a disk that is full")
+        pytest.skip("a full disk needs the permission to mount")
     try:
         yield folder
     finally:
@@ -75,9 +77,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def prefect_api() -> Iterator[None]:
-    """Prefect's embedded API on a database of its own, for all tests in which a flow runs.
+    """Prefect's embedded API with its own database, for all tests in which a flow runs.
 
-    It begins anew in every event loop, and would look each time whether its tables and block types are there.
+    The API starts again in every event loop. The settings keep it from checking its tables and block types each time.
     """
     from prefect.client.orchestration import get_client
     from prefect.settings import (
@@ -113,7 +115,7 @@ def s3() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A PostgreSQL server, by its address."""
+    """The address of a PostgreSQL server on loopback: user@host:port."""
     from tests.servers import postgresql, postgresql_programs
 
     if postgresql_programs() is None:

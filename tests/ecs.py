@@ -1,4 +1,4 @@
-"""ECS on this machine: moto's API, and an agent that runs as a process what it is asked to run."""
+"""ECS on this machine: moto's API, and an agent that runs each task as a local process."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from moto.moto_api import state_manager
 from moto.secretsmanager.models import secretsmanager_backends
 
 T = TypeVar("T")
-REGION = "us-east-1"  # as in use_s3
+REGION = "us-east-1"  # the region that use_s3 sets
 
 
 class _Task(models.Task):
-    """A task that goes on when its agent says so, not each time that somebody looks."""
+    """A task whose status its agent changes. In moto's own task the status advances with each query."""
 
     def __init__(self, *arguments: Any, **named: Any):
         super().__init__(*arguments, **named)
@@ -38,12 +38,12 @@ class _Task(models.Task):
 
     @last_status.setter
     def last_status(self, value: str) -> None:
-        """StopTask asks for a stop; STOPPED it is when the process has ended."""
+        """StopTask sets STOPPED, which becomes STOPPING until the process has ended."""
         self.status = "STOPPING" if value == "STOPPED" else value
 
 
 class Agent:
-    """Starts tasks, but those of the image `unpullable`, which cannot start, and `unplaceable`, which wait."""
+    """Starts tasks as processes. The image `unpullable` fails to start, and `unplaceable` waits for ever."""
 
     def __init__(self, endpoint: str, folder: Path):
         self.folder = folder
@@ -57,7 +57,7 @@ class Agent:
         return [task for tasks in list(clusters.values()) for task in list(tasks.values())]
 
     def start(self, task: _Task) -> None:
-        """The container's command and environment, in an empty folder."""
+        """Runs the container's command with its environment in an empty folder."""
         (container,) = task.definition.container_definitions
         (override,) = task.overrides["containerOverrides"]
         environment = {item["name"]: item["value"] for item in container["environment"] + override["environment"]}
@@ -110,7 +110,7 @@ class Agent:
 
 @contextmanager
 def ecs(endpoint: str, folder: Path) -> Iterator[Agent]:
-    """The ECS of the moto server at `endpoint`, which runs in this process."""
+    """Runs an agent for the ECS of the moto server at `endpoint`, which must run in this process."""
     agent = Agent(endpoint, folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(models, "Task", _Task)
@@ -127,7 +127,7 @@ def ecs(endpoint: str, folder: Path) -> Iterator[Agent]:
 
 
 def wait_until(true: Callable[[], T], what: str, patience: float = 120) -> T:
-    """The first answer that is true."""
+    """The first true result of the function. Fails, naming `what` was awaited, after `patience` seconds."""
     end = time.monotonic() + patience
     while not (answer := true()):
         assert time.monotonic() < end, f"{what}: not within {patience:.0f} s"
@@ -136,7 +136,7 @@ def wait_until(true: Callable[[], T], what: str, patience: float = 120) -> T:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """A container ends with its first process, and whatever that has started with it."""
+    """Kills the process and all that it has started, as the end of a container does."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

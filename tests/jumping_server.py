@@ -1,4 +1,4 @@
-"""A Prefect server on SQLite whose clock can jump: its database is off by what a file says, as "+3600 seconds"."""
+"""Prefect server on SQLite whose clock can jump: a file has the offset of its clock, as "+3600 seconds"."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""Runs of the `adce` command that start at once: the parent has imported everything, and forks for each.
+"""Runs of the `adce` command that start at once, because a parent has imported everything and forks for each run.
 
-A line on standard input is the arguments of a run, as JSON; its pid comes back on standard output.
+Each line on standard input has the arguments of a run as JSON, and is answered by a line with the run's pid. A line
+with a pid waits for that run, and is answered by its exit status.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ _ROOT = Path(__file__).parents[1]
 
 
 class Starter:
-    """The parent of the runs."""
+    """The parent process of the runs."""
 
     def __init__(self, process: subprocess.Popen[str]):
         self._process = process
 
     def start(self, arguments: Sequence[str] | Mapping[str, str]) -> int:
-        """Starts a run of the command, or an ad hoc fill with these parameters; gives its pid."""
+        """Starts the command with a list of arguments, or an ad hoc fill with flow parameters. Returns its pid."""
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.write(json.dumps(arguments) + "\n")
@@ -33,7 +34,7 @@ class Starter:
         return int(self._process.stdout.readline())
 
     def wait(self, pid: int) -> int:
-        """The exit status of a run, minus a signal's number if that ended it."""
+        """Waits for a run to end. Returns its exit status, or minus the number of the signal that ended it."""
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.write(json.dumps(pid) + "\n")
@@ -43,7 +44,7 @@ class Starter:
 
 @contextlib.contextmanager
 def starter(env: Mapping[str, str], errors: Path) -> Iterator[Starter]:
-    """What the runs print goes to the file `errors`."""
+    """Runs a Starter's process with the environment `env` added. The output of its runs goes to the file `errors`."""
     pipe = subprocess.PIPE
     command = [sys.executable, "-W", "ignore", "-m", "tests.killable"]
     with (

@@ -1,8 +1,8 @@
-"""Which broken rules of the core does no test notice? Reads what `mutmut run` has found.
+"""Which broken rules of the core does no test notice? Evaluates the results of `mutmut run`.
 
-A mutant is the core with one small change. It is killed when a test of the core fails. A mutant that is listed in
-tests/domain/equivalent_mutants.toml behaves as the original does, for the reason that is given there, and does not
-count. It is listed by its function and by the lines that differ, since mutmut's numbers change with every edit.
+A mutant is the core with one small change. It is killed when a test of the core fails. A mutant in
+tests/domain/equivalent_mutants.toml behaves like the original, for the reason given there, and does not count. The file
+names mutants by function and changed lines, because mutmut's numbers change with every edit.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 LISTED = Path(__file__).parent / "domain/equivalent_mutants.toml"
-AT_LEAST = 95.0  # per cent of the mutants that are not equivalent
+AT_LEAST = 95.0  # percentage of the mutants, without the equivalent ones, that must be killed
 _KILLED = ("killed", "timeout", "segfault")
 _NAME = re.compile(r"(\w+)\.x(?:_|ǁ(\w+)ǁ)(\w+)__mutmut_\d+")
 
 
 class Mutant(NamedTuple):
-    """A mutant by what it changes; the lines are without their indentation."""
+    """A mutant, identified by its change. The lines have no indentation."""
 
     function: str  # plan.make_plan, or lanes.Supply.lanes
     was: str
@@ -31,6 +31,7 @@ class Mutant(NamedTuple):
 
 
 def main() -> int:
+    """Prints the mutants that survived and a table of counts. Returns 0 if enough of them were killed, or 1."""
     listed = set(_listed())
     tallies: dict[str, Counter[str]] = defaultdict(Counter)
     not_listed: list[str] = []
@@ -47,7 +48,7 @@ def main() -> int:
             not_listed.append(f"{status}: {name}\n  - {mutant.was}\n  + {mutant.became}")
     print(*not_listed, sep="\n")
     for mutant in sorted(listed - used):
-        print(f"listed as equivalent, and killed or not there any more: {mutant}")
+        print(f"listed as equivalent, but killed, or no longer generated: {mutant}")
     for module in sorted(tallies):
         print(_row(module, tallies[module]))
     total = sum(tallies.values(), Counter())
@@ -73,14 +74,14 @@ def _function_of(name: str) -> str:
 
 
 def _changed(diff: list[str]) -> tuple[str, str]:
-    """The lines that a mutant changes, before and after."""
+    """The changed lines of a diff, before and after."""
     lines = [line for line in diff if not line.startswith(("---", "+++"))]
     was, became = ([line[1:].strip() for line in lines if line.startswith(sign)] for sign in "-+")
     return " ".join(was), " ".join(became)
 
 
 def _percent(tally: Counter[str]) -> float:
-    """The mutants that were killed, of those that are not equivalent."""
+    """The percentage of mutants that were killed, without the equivalent ones."""
     return 100 * tally["killed"] / max(tally["killed"] + tally["survived"], 1)
 
 

@@ -1,4 +1,4 @@
-"""Real servers for tests and benchmarks, each for as long as a with block lasts."""
+"""Real servers for tests and benchmarks. Each runs during a `with` block."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from deployments.up.ports import free_port
 from deployments.up.system import server_command
 
 _DATABASE = "prefect.db"
-_PATIENCE = 60.0  # seconds that a server may take to start
+_PATIENCE = 60.0  # seconds within which a server must start
 
 
 @contextmanager
 def http_server(status: int, body: bytes) -> Iterator[str]:
-    """A server on loopback that gives everybody the same answer; gives its address."""
+    """A server on loopback that answers every GET and PUT in the same way. Yields its URL."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -54,7 +54,7 @@ def http_server(status: int, body: bytes) -> Iterator[str]:
 
 
 def use_s3(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
-    """Has S3 asked at this address."""
+    """Sets the environment so that S3 is reached at this address."""
     for name, value in {
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_ACCESS_KEY_ID": "test",
@@ -68,9 +68,10 @@ def use_s3(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
 def prefect_server(
     home: Path, database: str | None = None, port: int | None = None, clock: Path | None = None
 ) -> Iterator[dict[str, str]]:
-    """A Prefect server on loopback, on SQLite in `home` or another database; gives the environment that names it.
+    """A Prefect server on loopback, with SQLite in `home` or the database at the given URL.
 
-    With a file `clock`, the server's clock is off by what that says: see jumping_server.
+    Yields the environment variables that select it. A file `clock` holds the offset of the server's clock: see
+    jumping_server.
     """
     port = port or free_port()
     home.mkdir(parents=True, exist_ok=True)
@@ -106,9 +107,9 @@ def prefect_server(
 
 @cache
 def empty_database() -> Path:
-    """Prefect's database on SQLite as a first start makes it, which takes several seconds.
+    """Prefect's SQLite database as its first start makes it.
 
-    It is made once for all processes of a test run.
+    Making it takes several seconds, so all processes of a test run copy the one that the first of them makes.
     """
     home = Path(tempfile.mkdtemp(prefix="prefect-"))
     atexit.register(shutil.rmtree, home, ignore_errors=True)
@@ -143,18 +144,18 @@ def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
 
 
 def postgresql_programs() -> Path | None:
-    """Where PostgreSQL's server programs are, or None where it is not installed."""
+    """The folder of PostgreSQL's server programs, or None if they are not installed."""
     found = [Path(shutil.which("initdb") or "/none").parent, *sorted(Path("/usr/lib/postgresql").glob("*/bin"))]
     return next((folder for folder in reversed(found) if (folder / "initdb").exists()), None)
 
 
 @contextmanager
 def postgresql(folder: Path) -> Iterator[str]:
-    """A PostgreSQL server on loopback with its data in `folder`; gives its address, user@host:port."""
+    """A PostgreSQL server on loopback with its data in `folder`. Yields its address: user@host:port."""
     programs = postgresql_programs()
     if programs is None:
         raise RuntimeError("PostgreSQL is not installed")
-    as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []  # it refuses to run as root
+    as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []  # PostgreSQL refuses to run as root
     data, port = folder / "data", free_port()
     data.mkdir(parents=True)
     if as_user:
@@ -172,12 +173,12 @@ def postgresql(folder: Path) -> Iterator[str]:
         yield f"adce@127.0.0.1:{port}"
     finally:
         server = psutil.Process(int((data / "postmaster.pid").read_text().split()[0]))
-        server.send_signal(signal.SIGQUIT)  # at once, needing no permission
+        server.send_signal(signal.SIGQUIT)  # it ends at once
         server.wait(30)
 
 
 def restart_postgresql(folder: Path) -> None:
-    """As if it had crashed: the connections break, and it comes back where it was."""
+    """Restarts the server of `postgresql` as after a crash: connections break, and its address stays the same."""
     programs = postgresql_programs()
     assert programs is not None
     as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
@@ -186,7 +187,7 @@ def restart_postgresql(folder: Path) -> None:
 
 
 def new_database(server: str, name: str) -> str:
-    """Creates a database on a server that `postgresql` gave; gives the address with it."""
+    """Creates a database on a server of `postgresql`. Returns the database's address: user@host:port/name."""
     programs = postgresql_programs()
     assert programs is not None
     user, _, address = server.partition("@")

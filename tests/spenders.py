@@ -1,7 +1,7 @@
-"""What do several processes spend together of one rate? Each is this module, with five askers in it.
+"""How much of one rate do several processes use together? Each process runs this module, with five coroutines.
 
-The upstream is the sandbox, which refuses the request that would be one too many in any window, or `upstream`, which
-only writes down when requests arrive.
+The upstream is the sandbox, which refuses each request that exceeds the rate in any window, or `upstream`, which only
+records when requests arrive.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ _ASKERS = 5
 
 
 class Sent(Protocol):
-    """What a limiter is to be told of a request that it let go."""
+    """A request that a limiter has permitted. Its events are reported to the limiter."""
 
     def sent(self) -> None: ...
 
     def answered(self) -> None: ...
 
 
-Leave = Callable[[], Awaitable[Sent | None]]  # waits until a request may leave
+Leave = Callable[[], Awaitable[Sent | None]]  # waits until a request may be sent
 
 
 @dataclass(frozen=True)
 class Spent:
-    """What the upstream saw: the share of the rate that was used, and how many requests it refused."""
+    """Result with the sandbox: requests that arrived, requests refused, and used share of the rate (0 to 1)."""
 
     requests: int
     refused: int
@@ -58,17 +58,20 @@ class Spent:
 
 @dataclass(frozen=True)
 class Measured:
-    """What arrived at `upstream`. Requests that were one too many: by the kernel's time, and by that of reading."""
+    """Result with `upstream`."""
 
-    requests: int
-    over: int
-    over_when_read: int
-    share: float
-    closest: float  # seconds that the shortest span of one more request than the rate allows is longer than its window
+    requests: int  # requests that arrived
+    over: int  # requests that exceeded the rate, by the kernel's time
+    over_when_read: int  # requests that exceeded the rate, by the time at which the server read them
+    share: float  # share of the rate that was used (0 to 1)
+    closest: float  # smallest time in seconds from the end of a full window to the next request; negative: too early
 
 
 def spend(rate: Rate, processes: int, seconds: float, env: Mapping[str, str], how: str = "adce") -> Spent:
-    """Lets so many processes ask the sandbox for so long; `env` says which Prefect API they share."""
+    """Lets `processes` processes send requests to the sandbox for `seconds`, limited to `rate` by the way `how`.
+
+    The variables `env` select the Prefect API that the processes share.
+    """
     limit = f"{rate.requests}/{rate.seconds:g}"
     with SandboxProcess(clock="2026-01-15T12:00:00Z", rates={"espn": limit}) as sites:
         httpx.get(url := sites.base_urls["espn"] + _PATH, trust_env=False).raise_for_status()
@@ -81,7 +84,7 @@ def spend(rate: Rate, processes: int, seconds: float, env: Mapping[str, str], ho
 
 
 def measure(rate: Rate, processes: int, seconds: float, env: Mapping[str, str], how: str = "adce") -> Measured:
-    """The same with `upstream`, which refuses nothing."""
+    """Does the same as `spend` with `upstream`, which refuses nothing."""
     with upstream() as site:
         _ask_together(site.url + _PATH, rate, processes, seconds, env, how)
         arrivals = site.arrivals()
@@ -115,9 +118,9 @@ def _ask_together(url: str, rate: Rate, processes: int, seconds: float, env: Map
 
 
 def _share(times: Sequence[float], rate: Rate, seconds: float) -> float:
-    """Of the rate, from the first request on for so long: later, some askers have stopped.
+    """The share of the rate that was used in the first `seconds` after the first request (0 to 1).
 
-    What is measured ends with a request, unless the last one came too early for that: then the askers stood still.
+    The measured time ends with the last request in it, or, if there was none near the end, after `seconds`.
     """
     apart = rate.seconds / rate.requests
     counted = [at for at in times if at <= times[0] + seconds]
@@ -142,7 +145,7 @@ async def _ask(how: str, url: str, rate: Rate, seconds: float) -> None:
         sys.stdin.readline()
         until = time.monotonic() + seconds + 1
 
-        async def allowance() -> None:
+        async def send_requests() -> None:
             while time.monotonic() < until:
                 sent = await leave()
 
@@ -154,7 +157,7 @@ async def _ask(how: str, url: str, rate: Rate, seconds: float) -> None:
 
                 await http.get(url, extensions={"trace": note})
 
-        tasks = [asyncio.create_task(allowance()) for _ in range(_ASKERS)]
+        tasks = [asyncio.create_task(send_requests()) for _ in range(_ASKERS)]
         _, late = await asyncio.wait(tasks, timeout=until - time.monotonic())
         for task in late:
             task.cancel()
@@ -164,7 +167,9 @@ async def _ask(how: str, url: str, rate: Rate, seconds: float) -> None:
 
 
 @dataclass(frozen=True)
-class _Left:
+class _Permitted:
+    """A request that an ADCE bucket has permitted."""
+
     bucket: Bucket
     permit: Permit
 
@@ -176,21 +181,21 @@ class _Left:
 
 
 async def _adce(rate: Rate, stack: contextlib.AsyncExitStack) -> Leave:
-    source = os.environ.get("SOURCE", "espn")  # whose bucket it is
+    source = os.environ.get("SOURCE", "espn")  # owner of the bucket
     config = a_config(sources={source: a_config().sources["espn"].model_copy(update={"rates": [rate]})})
     client = await stack.enter_async_context(client_for_buckets())
-    await ensure_buckets(client, config)  # by all processes at once
+    await ensure_buckets(client, config)  # all processes do so at once
     bucket = (await open_buckets(client, config))[source]
     stack.push_async_callback(bucket.close)
 
     async def leave() -> Sent:
-        return _Left(bucket, await bucket.leave())
+        return _Permitted(bucket, await bucket.leave())
 
     return leave
 
 
 async def _prefect(rate: Rate, stack: contextlib.AsyncExitStack) -> Leave:
-    """Prefect's own rate_limit, on a limit made as its documentation says: as many slots a second as decay."""
+    """Prefect's own rate_limit, with a limit as its documentation describes: its slots decay at the rate."""
     name = f"own-{rate.requests}-per-{rate.seconds:g}s"
     async with get_client() as client:
         limit = {"name": name, "limit": rate.requests, "slot_decay_per_second": rate.requests / rate.seconds}
@@ -210,7 +215,7 @@ async def _aiolimiter(rate: Rate, stack: contextlib.AsyncExitStack) -> Leave:
 
 
 async def _pyrate(rate: Rate, stack: contextlib.AsyncExitStack) -> Leave:
-    """In a file that the processes share, where BUCKET names one, and else in memory."""
+    """pyrate-limiter with a bucket in the file that BUCKET names, which processes share, or else in memory."""
     import pyrate_limiter as pyrate
 
     rates = [pyrate.Rate(rate.requests, round(rate.seconds * 1000))]

@@ -1,4 +1,4 @@
-"""Is the ring of tests around the core what it is to be: without Prefect, and with a file for each module?"""
+"""Do the tests of the core load no Prefect, and is there a file of tests for each module?"""
 
 import subprocess
 import sys

@@ -1,7 +1,7 @@
-"""An upstream that says when each request arrived: at the kernel, and when a plain asyncio server got to read it.
+"""Upstream that records when each request arrived at the kernel, and when a plain asyncio server read it.
 
-The kernel takes its time before any process is scheduled, so it tells what a client did even on a busy machine; the
-other time is what a site with a busy server of its own may count by.
+The kernel takes its time before any process is scheduled, so that time shows what a client did even on a busy machine.
+A site with a busy server may count by the other time.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _ARRIVALS = "/arrivals"
 
 @dataclass(frozen=True)
 class Arrival:
-    """Seconds since 1970."""
+    """Times of a request's arrival, in seconds since 1970."""
 
     kernel: float
     read: float
@@ -38,6 +38,8 @@ class Arrival:
 
 @dataclass(frozen=True)
 class Upstream:
+    """A running upstream."""
+
     url: str
 
     def arrivals(self) -> list[Arrival]:
@@ -46,7 +48,7 @@ class Upstream:
 
 
 def one_too_many(times: Sequence[float], rate: Rate) -> int:
-    """How many requests came so early that a window of the rate held one too many, counted as a strict site does."""
+    """Number of requests that a strict site would refuse: those that exceed the rate together with accepted ones."""
     accepted: list[float] = []
     refused = 0
     for at in sorted(times):
@@ -59,6 +61,7 @@ def one_too_many(times: Sequence[float], rate: Rate) -> int:
 
 @contextmanager
 def upstream() -> Iterator[Upstream]:
+    """Runs an upstream in another process."""
     command = [sys.executable, "-m", "tests.upstream"]
     with subprocess.Popen(command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
@@ -69,6 +72,8 @@ def upstream() -> Iterator[Upstream]:
 
 
 class _Connection:
+    """A client's connection: records the arrival of each request, and answers it."""
+
     def __init__(self, connection: socket.socket, arrivals: list[tuple[float, float]]):
         self._connection = connection
         self._arrivals = arrivals
@@ -100,7 +105,7 @@ class _Connection:
 async def _serve() -> None:
     arrivals: list[tuple[float, float]] = []
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
-    listener.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)  # which accepted ones inherit
+    listener.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)  # accepted connections inherit it
     listener.setblocking(False)
     print(listener.getsockname()[1], flush=True)
     while True:

@@ -1,4 +1,4 @@
-"""How fast is it, next to what could be? `make bench` prints figures; nothing here passes or fails."""
+"""How fast is ADCE, compared with bounds and peers? `make bench` prints the figures; no benchmark passes or fails."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ BENCHMARKS: dict[str, Callable[[Path], Table]] = {
 
 
 def main(names: Sequence[str]) -> None:
-    """All of them, or those that are named."""
+    """Runs the named benchmarks, or all of them, and prints their tables."""
     console = Console(width=120)
     if unknown := set(names) - BENCHMARKS.keys():
         sys.exit(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
@@ -56,7 +56,7 @@ def main(names: Sequence[str]) -> None:
 
 
 def _growth_of_the_plan() -> Table:
-    """From nothing in the lake to a plan, in memory: the cost per cell should stay the same."""
+    """Time from an empty lake to a plan, in memory. The time per cell should not depend on the number of cells."""
     table = Table(title="Expected cells, states, scores and plan, for an empty lake", caption="pure core, one process")
     for name in ("cells", "seconds", "µs a cell"):
         table.add_column(name, justify="right")
@@ -78,7 +78,7 @@ def _games(count: int) -> Iterator[Game]:
 
 
 def _fetching(folder: Path) -> Table:
-    """A real reconcile of 200 days of scoreboards, next to what the source's rate allows."""
+    """Time of a reconcile of 200 days of scoreboards, compared with what the source's rate allows."""
     table = Table(title="Fetching through Prefect's embedded API from a sandbox with strict limits")
     for name in ("files", "seconds", "bound", "share of the rate", "429"):
         table.add_column(name, justify="right")
@@ -96,7 +96,7 @@ def _fetching(folder: Path) -> Table:
 
 
 def _cost(folder: Path) -> Table:
-    limitless = "[{requests: 1000, seconds: 1}]"  # the most that a rate may be
+    limitless = "[{requests: 1000, seconds: 1}]"  # the highest rate that the configuration accepts
     with (
         SandboxProcess(clock=NOW.isoformat()) as sites,
         _environment(sites, folder, ADCE_SOURCES__ESPN__RATES=limitless),
@@ -126,7 +126,7 @@ async def _reconcile(config: Config) -> Report:
 
 @contextmanager
 def _environment(sites: SandboxProcess, folder: Path, **more: str) -> Iterator[None]:
-    """An empty lake and ledger in the folder, and the sandbox in place of the sites."""
+    """Environment with an empty lake and ledger in the folder, and the sandbox in place of the sites."""
     before = dict(os.environ)
     os.environ |= {
         "ADCE_LAKE": (folder / "lake").as_uri(),

@@ -1,7 +1,7 @@
-"""What does Prefect cost a file? CPU seconds per file, of an upstream without latency and without a limit.
+"""How much CPU time does Prefect cost per file, with an upstream without latency and without a limit?
 
-Fills of 20 files, each fill one task run and one subflow run, next to the same fetches with a Prefect task for every
-file. The CPU is that of this process: Prefect's embedded API, the flow runs, the fetches, the checks and the lake.
+Fills of 20 files, with one task run and one subflow run for each fill, are compared with a Prefect task for each file.
+The CPU time is that of this process: Prefect's embedded API, flow runs, fetches, body checks and the lake.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _SINCE, _UNTIL = date(2025, 1, 1), date(2025, 10, 20)
 
 
 def per_file() -> Table:
-    """Runs in an environment that points to the sandbox and to an empty lake and ledger."""
+    """CPU time per file in three ways. The environment must point to the sandbox, and to an empty lake and ledger."""
     asyncio.run(set_up_buckets(load_config()))
-    asyncio.run(_one_task_a_file(2))  # Prefect's database is made, everything is imported
+    asyncio.run(_one_task_a_file(2))  # makes Prefect's database and imports everything
     files, fills = _measured(_reconcile)
     tasks, one_by_one = _measured(_one_task_a_file, files)
     plain, nothing = _measured(_no_prefect, files)

@@ -1,14 +1,15 @@
-"""Three sources of very different rates at once: how close is the dispatcher to what cannot be beaten?
+"""How close is the dispatcher to the lower bounds, with three sources of very different rates at once?
 
-The mix: 40 ESPN fills of 20 files, 35 NBA fills of 10, 25 Basketball Reference fills of 3, scores drawn uniformly, at
-most 5 fills at once.
+The mix: 40 ESPN fills of 20 files, 35 NBA fills of 10, and 25 Basketball Reference fills of 3, with scores drawn
+uniformly, and at most 5 fills at once.
 
-A source that allows N requests in any T seconds has been sent k files no earlier than (k - N) T / N seconds after the
-first, and has answered a latency later. So no schedule ends before the slowest source has answered its last file,
-before the workers have been occupied for all fills, and before the longest fill is done: that bounds the makespan. And
-the score-weighted mean completion is no better than that of one machine a source, which works off the fills one by one
-at the rate in the best order for that, by score per file (Smith's rule); nor than that of one machine that does the
-work of all workers at once, again in Smith's order.
+If a source allows N requests in any T seconds, its k-th request is sent no earlier than (k - N) T / N seconds after the
+first, and answered one latency later. So no schedule ends before the slowest source has answered its last file, before
+the workers have been occupied for all fills, or before the longest fill is done; this bounds the makespan.
+
+The score-weighted mean completion has two bounds. One is that of one machine for each source, which does the fills one
+after another at the source's rate, in the best order: by score per file (Smith's rule). The other is that of a single
+machine that does the work of all workers at once, also in Smith's order.
 """
 
 from __future__ import annotations
@@ -34,12 +35,14 @@ _LATENCY, _START_UP = 0.2, 0.4  # seconds, in simulated time
 
 @dataclass(frozen=True)
 class Bounds:
+    """Lower bounds of a schedule, in seconds."""
+
     makespan: float
-    completion: float  # score-weighted mean, in seconds
+    completion: float  # score-weighted mean
 
 
 def the_mix(seed: int) -> list[Fill]:
-    """The fills in score order."""
+    """The fills of the mix in score order, with scores drawn from the seed."""
     draw = random.Random(seed)
     fills = [
         a_fill(n, source, files, draw.uniform(1, 1000)) for source, (fills, files) in MIX.items() for n in range(fills)
@@ -48,24 +51,24 @@ def the_mix(seed: int) -> list[Fill]:
 
 
 def bounds(fills: Sequence[Fill], rates: Mapping[str, Rate], latency: float) -> Bounds:
-    """What no dispatcher can beat at these rates with this latency (seconds)."""
+    """The lower bounds for any dispatcher at these rates, with a latency in seconds."""
     each = {name: rate.seconds / rate.requests for name, rate in rates.items()}
-    paused = {
+    occupied = {
         fill.id: max(len(fill.gaps) - rates[fill.source].requests, 0) * each[fill.source] + latency for fill in fills
     }
-    makespan = max(sum(paused.values()) / WORKERS, max(paused.values()))
+    makespan = max(sum(occupied.values()) / WORKERS, max(occupied.values()))
     weighted = 0.0
     for source, rate in rates.items():
         some = [fill for fill in fills if fill.source == source]
-        ahead = rate.seconds - latency  # N requests leave at once, and the last answer takes its time
+        ahead = rate.seconds - latency  # the first N requests are sent at once, and the last answer takes the latency
         makespan = max(makespan, sum(len(fill.gaps) for fill in some) * each[source] - ahead)
         weighted += _smith(some, {fill.id: len(fill.gaps) * each[source] for fill in some}, ahead)
-    workers = _smith(fills, {name: seconds / WORKERS for name, seconds in paused.items()})
+    workers = _smith(fills, {name: seconds / WORKERS for name, seconds in occupied.items()})
     return Bounds(makespan, max(weighted, workers) / sum(fill.score.total for fill in fills))
 
 
 def _smith(fills: Iterable[Fill], seconds: Mapping[str, float], ahead: float = 0.0) -> float:
-    """The least sum of score x completion on one machine that is some seconds ahead."""
+    """The smallest sum of score x completion on one machine, all of whose completions are `ahead` seconds earlier."""
     now = total = 0.0
     for fill in sorted(fills, key=lambda fill: seconds[fill.id] / fill.score.total):
         now += seconds[fill.id]
@@ -81,7 +84,7 @@ def ratios(fills: Sequence[Fill], spans: Mapping[str, Span], bound: Bounds) -> t
 
 
 def strict_order(fills: Sequence[Fill], supplies: Mapping[str, Supply], workers: int) -> dict[str, Span]:
-    """What a pool of workers does that is fed in score order, whatever source the fills are of."""
+    """The spans of a pool of workers that takes the fills in score order, without regard to their sources."""
     free = [0.0] * workers
     rate_free = dict.fromkeys(supplies, 0.0)
     spans = {}
@@ -96,7 +99,7 @@ def strict_order(fills: Sequence[Fill], supplies: Mapping[str, Supply], workers:
 
 
 def simulated(seeds: int = 20) -> Table:
-    """The dispatcher's decisions in simulated time, at the true rates, next to strict score order."""
+    """The dispatcher's decisions in simulated time, at the default rates, compared with strict score order."""
     config = a_config()
     supplies = {n: Supply(spacing(s.rates), _LATENCY, _START_UP, s.lanes) for n, s in config.sources.items()}
     found: dict[str, list[tuple[float, float]]] = {"lanes by rate and latency": [], "strict score order": []}

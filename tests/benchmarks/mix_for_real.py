@@ -1,4 +1,7 @@
-"""The mix through Prefect, from a sandbox as strict as the sites, with Basketball Reference five times as fast."""
+"""How close is the dispatcher to the lower bounds when the mix runs through Prefect?
+
+The sandbox has the rates of the sites, except that Basketball Reference is five times as fast.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,7 @@ RATES = {
     "nba_api": Rate(requests=2, seconds=1),
     "basketball_reference": Rate(requests=1, seconds=2.4),
 }
-_LATENCY = 0.02  # seconds that the sandbox takes at least
+_LATENCY = 0.02  # seconds; the sandbox's smallest
 _DATASETS = {"espn": "espn_scoreboard", "nba_api": "nba_playbyplay", "basketball_reference": "br_boxscore"}
 _SCHEDULES = {"nba_api": "nba_schedule", "basketball_reference": "br_schedule"}
 _CHOSEN = Selection(datasets=tuple(_DATASETS.values()))
@@ -51,7 +54,10 @@ def sites() -> SandboxProcess:
 
 
 def for_real(sandbox: SandboxProcess) -> Table:
-    """Runs in an environment that points to the sandbox and to an empty lake and ledger. Takes three minutes."""
+    """Runs the mix, and compares it with the bounds and with the forecast. Takes three minutes.
+
+    The environment must point to the sandbox, and to an empty lake and ledger.
+    """
     config = load_config()
     fills = _with_real_files(config, the_mix(seed=0))
     foreseen, runs, outcomes = asyncio.run(_run(config, fills))
@@ -89,7 +95,7 @@ def _inversions(fills: Iterable[Fill], spans: dict[str, Span]) -> int:
 
 
 def _with_real_files(config: Config, fills: Iterable[Fill]) -> list[Fill]:
-    """The same fills, of files that the sandbox has."""
+    """The same fills, with files that the sandbox has."""
     cells = {source: _cells(config, source) for source in MIX}
     return [
         replace(

@@ -1,10 +1,10 @@
-"""How much of a rate is spent, and is it ever exceeded? ADCE's buckets next to Prefect's own and to two libraries.
+"""How much of a rate do limiters use, and do they ever exceed it? Compares ADCE, Prefect and two libraries.
 
-The upstream is the sandbox: it refuses the request that would be one too many in any sliding window. Five coroutines
-ask in each process. A share above 1 is a limiter that overshoots: the upstream refuses what is too much, and the
-client pays for it with a 429.
+The upstream is the sandbox, which refuses each request that exceeds the rate in any sliding window. Each process has
+five coroutines that send requests. A limiter with a share above 1 exceeds the rate, and some requests get a 429.
 
-On a busy machine the sandbox would count what it reads late: `beside_busy_loops` goes by when requests arrive.
+On a busy machine the sandbox reads requests late, and would count them wrongly. So `beside_busy_loops` uses the times
+at which requests arrive.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from tests.spenders import Measured, Spent, measure, spend
 
 RATES = [Rate(requests=10, seconds=1), Rate(requests=2, seconds=1), Rate(requests=1, seconds=1.2)]
 PROCESSES = (1, 3, 4)
-_REQUESTS = 40  # so many, at least, are measured
-_LEAST = 20.0  # seconds, at least
-_BUSY_REQUESTS = {(10, 1): 6000, (2, 1): 3000, (1, 1.2): 1000}  # of one process, and again of three
+_REQUESTS = 40  # smallest number of requests in a measurement
+_LEAST = 20.0  # shortest measurement, in seconds
+_BUSY_REQUESTS = {(10, 1): 6000, (2, 1): 3000, (1, 1.2): 1000}  # by requests and seconds of the rate
 
 
 def shares(folder: Path, rates: Iterable[Rate] = RATES, processes: Iterable[int] = PROCESSES) -> Table:
-    """Every way, every rate, every number of processes. Takes half an hour."""
+    """Measures every way of limiting, rate and number of processes. Takes half an hour."""
     table = Table(title="Share of the rate that is spent, and requests that a strict upstream refused")
     table.add_column("rate")
     table.add_column("processes", justify="right")
@@ -62,7 +62,10 @@ def shares(folder: Path, rates: Iterable[Rate] = RATES, processes: Iterable[int]
 
 
 def beside_busy_loops(folder: Path) -> Table:
-    """20,000 requests at three rates, of one and of three processes, all at once beside a busy loop a core."""
+    """Sends 20,000 requests at three rates, from one and from three processes, beside one busy loop for each core.
+
+    All six measurements run at once.
+    """
     table = Table(title="Requests beside busy loops: one too many by the kernel's clock, and by when they were read")
     for column in ("rate", "processes", "requests", "too many", "read too early", "closest", "share"):
         table.add_column(column, justify="right")
@@ -92,7 +95,7 @@ def _busy_loops() -> Iterator[None]:
 
 
 def the_slowest(folder: Path) -> Table:
-    """1 per 12 s itself, for three minutes, in two processes."""
+    """Measures 1 request per 12 s, the slowest rate, for three minutes with two processes."""
     rate = Rate(requests=1, seconds=12)
     spent = spend(rate, 2, 180, {"PREFECT_HOME": str(folder / "embedded")})
     table = Table(title="1 per 12 s, two processes, three minutes", show_header=False)
@@ -109,7 +112,7 @@ def _shown(spent: Spent) -> str:
 
 
 def _server_on_postgresql(folder: Path, stack: ExitStack) -> dict[str, str]:
-    """The environment of a Prefect server on PostgreSQL; empty where that is not installed."""
+    """Environment of a Prefect server on PostgreSQL; empty if PostgreSQL is not installed."""
     if postgresql_programs() is None:
         return {}
     database = new_database(stack.enter_context(postgresql(folder)), "prefect")

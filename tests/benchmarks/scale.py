@@ -1,8 +1,8 @@
-"""How long does looking take, for a lake of 30 seasons with a full ledger, and how does that grow?
+"""How long do commands take on a lake of 30 seasons with a full ledger, and how does that grow with the lake?
 
-The lake is a folder of sparse files; the ledger knows each of them, its games, and one attempt a file. One file in a
-hundred is missing. Above 400,000 cells the objects are listed from memory: four million files are more than a disk
-likes to have.
+The lake is a folder of sparse files. The ledger has an examination of each file, its games, and one attempt for each
+file. One file in a hundred is missing. For other sizes the listing comes from memory, because four million files are
+too many for a disk.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _ADCE = str(Path(sys.executable).with_name("adce"))
 
 
 def looking(folder: Path) -> Table:
-    """The commands at 400,000 cells, on SQLite and PostgreSQL, and the growth in memory."""
+    """Times of the commands at 400,000 cells, with SQLite and PostgreSQL, and the growth with the number of cells."""
     table = Table(title="Looking at 30 seasons, with a full ledger: best of three", caption="bounds: 6 s, 1 s, 3 s")
     for name in ("ledger", "cells", "adce plan", "adce why", "10,000 files written", "in process: look and plan"):
         table.add_column(name, justify="right")
@@ -95,7 +95,7 @@ def _grow(folder: Path, per_season: int, table: Table) -> None:
 
 
 class _Shelf(Store):
-    """A lake whose listing costs nothing."""
+    """A lake whose listing is in memory and takes no time."""
 
     def __init__(self, objects: dict[str, LakeObject]):
         super().__init__("file:///nowhere")
@@ -117,7 +117,7 @@ def _look(config: Config, objects: dict[str, LakeObject]) -> None:
 
 
 def _games(per_season: int) -> Mapping[str, list[Game]]:
-    """By schedule dataset: evenly over the days of each season."""
+    """The games by schedule dataset, spread evenly over each season."""
     found: dict[str, list[Game]] = {"espn_scoreboard": [], "nba_schedule": [], "br_schedule": []}
     number = 0
     for year in range(_FIRST, _FIRST + _SEASONS):
@@ -157,7 +157,7 @@ def _fill_ledger(
     objects: Mapping[str, LakeObject],
     games: Mapping[str, list[Game]],
 ) -> None:
-    """Every stored file looked into and agreed, the schedules with their games, and one attempt a file."""
+    """Records an agreed examination of every stored file, the games of the schedules, and one attempt for each file."""
     ledger = Ledger(url)
     checks = check_ids(config)
     listed: dict[tuple[str, str], list[Game]] = {}
@@ -221,7 +221,7 @@ def _fill_history(database: Database, cells: Mapping[str, Cell], objects: Mappin
 
 
 def _writes(url: str, config: Config, cells: Mapping[str, Cell]) -> float:
-    """What a run writes that fills 10,000 cells, in fills of 20."""
+    """Seconds that the ledger takes for a run which stores 10,000 files in fills of 20."""
     ledger = Ledger(url)
     leases = Leases(ledger.database, "bench", timedelta(minutes=10))
     leases.begin("bench", "", None, lambda why: None)

@@ -33,7 +33,7 @@ from tests.upstream import one_too_many, upstream
 
 _ROOT = Path(__file__).parents[1]
 _PATH = "/scoreboard?dates=20260113"
-_ASKERS = 5
+_COROUTINES = 5
 
 
 class Sent(Protocol):
@@ -157,7 +157,7 @@ async def _ask(how: str, url: str, rate: Rate, seconds: float) -> None:
 
                 await http.get(url, extensions={"trace": note})
 
-        tasks = [asyncio.create_task(send_requests()) for _ in range(_ASKERS)]
+        tasks = [asyncio.create_task(send_requests()) for _ in range(_COROUTINES)]
         _, late = await asyncio.wait(tasks, timeout=until - time.monotonic())
         for task in late:
             task.cancel()

@@ -58,9 +58,9 @@ class PrefectRun:
         """Waits until the Prefect API does: a flow run that begins or ends while it does not is lost."""
         if self.client is None:
             return
-        with self.api_outage.watched() as in_vain:
+        with self.api_outage.watched() as seconds_failing:
             while error := await self.client.api_healthcheck():
-                if in_vain(error) > _PATIENCE:
+                if seconds_failing(error) > _PATIENCE:
                     raise AdceError(
                         f"the Prefect API {trouble(error)}, and has done so for {_PATIENCE:.0f} s; is the server up?"
                     )

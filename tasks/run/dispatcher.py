@@ -119,7 +119,7 @@ class Dispatcher:
         self._deadline = self._clock.seconds() + (run.session.ends - self._clock.now()).total_seconds()
         run.on_change = self._changed.set
         for source in run.sources.values():
-            source.left = self._request_left
+            source.on_request = self._request_left
 
     async def run_all(self, plan: Plan, more: AsyncIterator[Plan] | None = None) -> None:
         """Returns when every fill that was started has ended, and no `more` plans come.

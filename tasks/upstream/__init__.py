@@ -1,1 +1,1 @@
-"""Asking the sites: rates, pauses, requests, commands. Nothing here knows what a run is; only buckets knows Prefect."""
+"""Requests to the sites: rates, pauses, downloads and commands. Nothing here knows runs, and only `buckets` Prefect."""

@@ -1,9 +1,14 @@
-"""May a request leave now? The rate buckets: Prefect's global concurrency limits, with an exact pace in front.
+"""May a request leave now? The rate buckets, which are Prefect's global concurrency limits, and an even pace.
 
-A process takes a bucket whole, for a lease of some seconds in which no other process gets a slot, and lets its requests
-leave at an even pace. It renews the lease a few times, and then hands over: when its last request is answered, and one
-spacing has passed. Prefect's clock of a limit restarts with every grant and every denial, and a denial throws away what
-has decayed so far: so nobody asks before the bucket is free, which a look at the limit tells.
+A process takes all slots of a bucket at once. That gives it an allowance: for some seconds, no other process gets a
+slot, and the process sends its requests evenly spaced. It renews the allowance a few times. Then it lets the next
+process have the bucket, once its last request has been answered and one spacing has passed.
+
+Prefect restarts the decay of a limit with every grant and every denial, and a denial discards what has decayed so far.
+A process therefore reads the limit, and asks for slots only once the whole bucket is free.
+
+This is written by hand because the buckets have to be Prefect's limits, and Prefect's own `rate_limit` loses a quarter
+of the rate and lets bursts through.
 """
 
 from __future__ import annotations
@@ -39,47 +44,47 @@ from prefect.settings import (
 from config.models import Config, Rate
 from tasks import clock
 from tasks.domain.errors import BucketError
-from tasks.domain.limits.rates import LeaseTerms, Pace, Permit, lease_terms_of, spacing
+from tasks.domain.limits.rates import AllowanceTerms, Pace, Permit, allowance_terms_of, spacing
 from tasks.upstream.prefect_api import ApiOutage, trouble
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-_MEND = "run `adce setup` to create the rate buckets from the configuration"
+_REPAIR = "run `adce setup` to create the rate buckets from the configuration"
 _ALL_SOURCES = "all-sources"
-_LOOK_AGAIN = 1.0  # seconds between looks at a bucket that another process holds, and may give back
-_STAGGER = 0.06  # seconds over which the processes that wait for a bucket spread, so as not to ask all at once
-_ROUNDING = 0.002  # seconds: SQLite keeps its times in milliseconds
-_REST = 2.0  # seconds that are worth giving a lease back for, and sleeping without one
-_ROOM = 0.12  # seconds that are kept at the end of a lease for the last answer to come
-_AHEAD = 1.2  # seconds before its end at which a lease is renewed: so slow may the Prefect API be
-_RENEWALS = 6  # of a lease before others that may be waiting go first
-_SURE = 1.0  # seconds of a lease that must be left for giving it back
-_GIVING_ATTEMPTS = 3
-_IDLE = 0.25  # seconds without a request after which the rest of a lease is given back
-_TICK = 0.01  # seconds between looks at whether the last answer has come
-# SQLite is written to; an error 500 is that of a write that came in between. Nothing was written.
+_POLL_EVERY = 1.0  # seconds between two looks at a bucket that another process holds; that process may give it back
+_STAGGER = 0.06  # seconds over which waiting processes spread their requests for a bucket that becomes free
+_ROUNDING = 0.002  # seconds: SQLite stores times in milliseconds
+_WORTH_GIVING_BACK = 2.0  # seconds: an allowance is given back when the pace forbids requests for longer than this
+_ANSWER_MARGIN = 0.12  # seconds at the end of an allowance that are left for the last answer to arrive
+_RENEW_AHEAD = 1.2  # seconds before its end at which an allowance is renewed; the Prefect API may take that long
+_MOST_RENEWALS = 6  # of one allowance; after that, other processes that may be waiting go first
+_LEAST_LEFT = 1.0  # seconds: an allowance that ends sooner than this is not given back
+_GIVE_BACK_ATTEMPTS = 3
+_IDLE_AFTER = 0.25  # seconds without a request after which the rest of an allowance is given back
+_TICK = 0.01  # seconds between two looks at whether the last answer has arrived
+# The API answers these while another process writes to its SQLite database. The call has changed nothing then.
 _BUSY = {httpx.codes.INTERNAL_SERVER_ERROR, httpx.codes.SERVICE_UNAVAILABLE}
-_CLOSE_PATIENCE = 10.0  # seconds for calls to end that are under way when a run ends
-_SERVER_PATIENCE = 300.0  # seconds without an answer from the Prefect API before a run gives up
+_CLOSE_PATIENCE = 10.0  # seconds that calls under way get to finish when a run ends
+_SERVER_PATIENCE = 300.0  # seconds without an answer from the Prefect API after which a run gives up
 
 
 def client_for_buckets() -> PrefectClient:
-    """A client that is told at once when the API is busy.
+    """A client of the Prefect API that raises HTTPStatusError at once for a 503, instead of retrying.
 
-    Prefect's own waits two seconds after a 503, which is what a SQLite that is being written to answers; a lease
-    lasts but five.
+    Prefect's own client waits two seconds after a 503, which the API answers while SQLite is being written to. An
+    allowance lasts five seconds only.
     """
 
-    async def tell(response: httpx.Response) -> None:
+    async def raise_if_busy(response: httpx.Response) -> None:
         if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
             raise httpx.HTTPStatusError("the Prefect API is busy", request=response.request, response=response)
 
-    return get_client(httpx_settings={"event_hooks": {"response": [tell]}})
+    return get_client(httpx_settings={"event_hooks": {"response": [raise_if_busy]}})
 
 
 def server_address() -> str:
-    """Where the buckets are, for people: without what may be a secret."""
+    """The Prefect server that has the buckets, in words for people; user names and passwords are left out."""
     if url := PREFECT_API_URL.value():
         return _without_userinfo(url)
     database = _without_userinfo(PREFECT_API_DATABASE_CONNECTION_URL.value())
@@ -91,12 +96,12 @@ def _without_userinfo(url: str) -> str:
 
 
 def bucket_for(source: str) -> str:
-    """The name of a source's bucket."""
+    """The name of a source's bucket, which is the name of a global concurrency limit in Prefect."""
     return f"adce-{source}"
 
 
 def buckets_of(config: Config) -> Iterator[tuple[str, Sequence[Rate]]]:
-    """Every bucket and the rates it keeps: one a source, and one for all sources together if there is such a rate."""
+    """The name and rates of every bucket: one per source, and one for all sources if `rates` is set at the top."""
     for source, settings in config.sources.items():
         yield bucket_for(source), settings.rates
     if config.rates:
@@ -104,7 +109,7 @@ def buckets_of(config: Config) -> Iterator[tuple[str, Sequence[Rate]]]:
 
 
 async def ensure_buckets(client: PrefectClient, config: Config) -> list[str]:
-    """Creates the buckets of all sources, or brings them to the configured rates. Returns their names."""
+    """Creates the buckets of all sources, or changes them to the configured rates. Returns their names."""
     buckets = list(buckets_of(config))
     for name, rates in buckets:
         await ensure_bucket(client, name, rates)
@@ -112,12 +117,13 @@ async def ensure_buckets(client: PrefectClient, config: Config) -> list[str]:
 
 
 async def ensure_bucket(client: PrefectClient, name: str, rates: Sequence[Rate]) -> None:
+    """Creates a bucket for these rates, or changes it to them."""
     try:
         have = await client.read_global_concurrency_limit_by_name(name)
     except ObjectNotFound:
         try:
             await client.create_global_concurrency_limit(
-                GlobalConcurrencyLimitCreate.parse_obj({"name": name} | _limit(lease_terms_of(rates)))
+                GlobalConcurrencyLimitCreate.parse_obj({"name": name} | _limit(allowance_terms_of(rates)))
             )
         except ObjectAlreadyExists:  # by another process, a moment ago
             pass
@@ -126,11 +132,11 @@ async def ensure_bucket(client: PrefectClient, name: str, rates: Sequence[Rate])
                 raise
     else:
         if _difference(have, rates):
-            await _change(client, name, lease_terms_of(rates))
+            await _change(client, name, allowance_terms_of(rates))
 
 
 async def bucket_trouble(client: PrefectClient, name: str, rates: Sequence[Rate]) -> str | None:
-    """How a bucket differs from what these rates make, or None."""
+    """How a bucket differs from the one that these rates need, in words. None if it does not differ."""
     try:
         return _difference(await client.read_global_concurrency_limit_by_name(name), rates)
     except ObjectNotFound:
@@ -138,18 +144,18 @@ async def bucket_trouble(client: PrefectClient, name: str, rates: Sequence[Rate]
 
 
 def _difference(have: GlobalConcurrencyLimitResponse, rates: Sequence[Rate]) -> str | None:
-    want, lease_terms = lease_terms_of(rates), _lease_terms(have)
+    want, terms = allowance_terms_of(rates), _terms_of(have)
     if defect := _defect(have):
         return defect
-    if want.same_as(lease_terms):
+    if want.same_as(terms):
         return None
-    return f"limit {lease_terms.slots} at {lease_terms.decay:.4g}/s, should be {want.slots} at {want.decay:.4g}/s"
+    return f"limit {terms.slots} at {terms.decay:.4g}/s, should be {want.slots} at {want.decay:.4g}/s"
 
 
 async def open_buckets(client: PrefectClient, config: Config, outage: ApiOutage | None = None) -> dict[str, Bucket]:
-    """A bucket for every source that is switched on.
+    """The bucket of every enabled source, by source.
 
-    A rate that was changed in the configuration takes effect. Raises BucketError for a bucket that is missing,
+    A limit whose rate differs from the configuration is changed. Raises BucketError for a bucket that is missing,
     switched off or would never refill.
     """
     allowances = {}
@@ -158,7 +164,7 @@ async def open_buckets(client: PrefectClient, config: Config, outage: ApiOutage 
     for name, rates in buckets_of(config):
         if name in enabled or name == bucket_for(_ALL_SOURCES):
             allowances[name] = Allowances(name, rates, client, outage)
-            if not (now := lease_terms_of(rates)).same_as(was := await allowances[name].look()):
+            if not (now := allowance_terms_of(rates)).same_as(was := await allowances[name].read_terms()):
                 log.info("bucket %s: now %s slots at %.4g/s, it had %s", name, now.slots, now.decay, was)
                 await _change(client, name, now)
     shared = [allowances[bucket_for(_ALL_SOURCES)]] if config.rates else []
@@ -169,22 +175,22 @@ async def open_buckets(client: PrefectClient, config: Config, outage: ApiOutage 
     }
 
 
-async def _change(client: PrefectClient, name: str, lease_terms: LeaseTerms) -> None:
-    """As if it were just used up: slots left from a higher limit would never decay below the new one."""
-    change = GlobalConcurrencyLimitUpdate.parse_obj(_limit(lease_terms) | {"active_slots": lease_terms.slots})
+async def _change(client: PrefectClient, name: str, terms: AllowanceTerms) -> None:
+    """Changes a limit, with all slots taken: slots in use beyond a lowered limit would never decay below it."""
+    change = GlobalConcurrencyLimitUpdate.parse_obj(_limit(terms) | {"active_slots": terms.slots})
     await client.update_global_concurrency_limit(name, change)
 
 
-def _limit(lease_terms: LeaseTerms) -> dict[str, object]:
-    return {"limit": lease_terms.slots, "active": True, "slot_decay_per_second": lease_terms.decay}
+def _limit(terms: AllowanceTerms) -> dict[str, object]:
+    return {"limit": terms.slots, "active": True, "slot_decay_per_second": terms.decay}
 
 
-def _lease_terms(have: GlobalConcurrencyLimitResponse) -> LeaseTerms:
-    return LeaseTerms(have.limit, have.slot_decay_per_second)
+def _terms_of(have: GlobalConcurrencyLimitResponse) -> AllowanceTerms:
+    return AllowanceTerms(have.limit, have.slot_decay_per_second)
 
 
 def _defect(have: GlobalConcurrencyLimitResponse) -> str | None:
-    """Why this limit can be no bucket, or None."""
+    """Why this limit cannot serve as a bucket, or None."""
     if not have.active:
         return "is switched off"
     if have.slot_decay_per_second <= 0:
@@ -193,89 +199,92 @@ def _defect(have: GlobalConcurrencyLimitResponse) -> str | None:
 
 
 class _Reply(Enum):
-    """What Prefect answers who asks for the whole bucket."""
+    """Prefect's answer to a request for all slots of a bucket."""
 
     GRANTED = auto()
-    DENIED = auto()  # which it writes down: the wait for the bucket begins anew
-    BUSY = auto()  # nothing was written
+    DENIED = auto()  # which restarts the decay, and so the wait for the bucket
+    BUSY = auto()  # and nothing has changed
 
 
 @dataclass(eq=False, slots=True)
-class _Lease:
-    """The whole bucket from `granted` on, for as long as it takes to refill."""
+class _Allowance:
+    """The whole bucket, held from `granted` until it has refilled. Times are seconds of tasks.clock."""
 
-    lease_terms: LeaseTerms
-    granted: float  # when it was asked for: it was granted no earlier
+    terms: AllowanceTerms
+    granted: float  # when the bucket was asked for, which was not after the grant
     renewals: int = 0
 
     @property
     def free_at(self) -> float:
-        """When another process may have the bucket."""
-        return self.granted + self.lease_terms.lease
+        """The time from which another process may have the bucket."""
+        return self.granted + self.terms.seconds
 
     @property
     def ends(self) -> float:
-        """When the last answer is to be there: one spacing before."""
-        return self.free_at - self.lease_terms.spacing
+        """The time by which the last answer should have arrived: one spacing before `free_at`."""
+        return self.free_at - self.terms.spacing
 
     @property
     def last(self) -> float:
-        """When a request may leave at the latest."""
-        return self.ends - _ROOM
+        """The latest time at which a request may leave."""
+        return self.ends - _ANSWER_MARGIN
 
 
 @dataclass(slots=True)
 class _Clock:
-    """The Prefect server's clock less this process's (tasks.clock): between `least` and `most`, in seconds.
+    """Bounds for the Prefect server's clock minus this process's (tasks.clock): `least` to `most`, in seconds.
 
-    Every change that this process makes to a limit narrows it down. The limit says when it was last changed: that was
-    after this process asked for its change, and before it read the limit, though another process made the last one.
-    A process that took another's change for its own would ask too early each time, be denied, and let nobody have the
-    bucket: every denial begins its wait anew.
+    Every change that this process makes to a limit narrows the bounds. Prefect stores when a limit was last changed.
+    That time lies after this process asked for its change and before it read the limit again, even if another process
+    has changed the limit in between. Bounds are needed because an error here starves every process: one that expects
+    the bucket too early is denied, and each denial restarts the wait for all.
     """
 
     least: float = float("-inf")
     most: float = float("inf")
 
     @property
-    def known(self) -> bool:
+    def is_known(self) -> bool:
         return self.most < float("inf")
 
     def compare(self, changed: datetime, asked: float, read: float) -> None:
-        """This process asked for a change at `asked`; the limit that it had `read` by then was last `changed` so."""
+        """Narrows the bounds: a change was `asked` for, then the limit was `read`, which says when it was `changed`."""
         least = changed.timestamp() - read - _ROUNDING / 2
         most = changed.timestamp() - asked + _ROUNDING / 2
-        if least > self.most or most < self.least:  # a clock was set
+        if least > self.most or most < self.least:  # somebody has set one of the clocks
             self.least, self.most = least, most
         else:
             self.least, self.most = max(least, self.least), min(most, self.most)
 
 
 class Allowances:
-    """The one asker of a bucket in this process: gets leases and keeps the pace. Use it in one event loop."""
+    """Obtains the allowances of one bucket for this process, and keeps the pace of requests within them.
+
+    There is one of these per bucket and process; use it in one event loop.
+    """
 
     def __init__(self, name: str, rates: Sequence[Rate], client: PrefectClient, outage: ApiOutage | None = None):
         self.name = name
-        self.id: str | None = None  # of the limit, in the Prefect server's database
-        self.wanted = 0  # requests that wait
+        self.id: str | None = None  # of the limit in the Prefect server's database; None until it is read
+        self.wanted = 0  # requests that wait to leave
         self._client = client
         self._outage = outage or ApiOutage()
-        self._limit = partial(client.read_global_concurrency_limit_by_name, name)
+        self._read_limit = partial(client.read_global_concurrency_limit_by_name, name)
         self._pace = Pace(rates)
         self._spacing = spacing(rates)
-        self._lease: _Lease | None = None
-        self._getting: asyncio.Task[Any] | None = None
-        self._under_way: dict[Permit, _Lease] = {}  # allowed, and not answered yet
+        self._allowance: _Allowance | None = None
+        self._obtaining: asyncio.Task[Any] | None = None
+        self._under_way: dict[Permit, _Allowance] = {}  # requests that were allowed and are not answered yet
         self._jobs: set[asyncio.Task[Any]] = set()
         self._closed = asyncio.Event()
-        self._changing = asyncio.Lock()  # held while the lease is renewed or given back
+        self._changing = asyncio.Lock()  # held while the allowance is renewed or given back
         self._clock = _Clock()
-        self._had_its_turn = False
-        self._seen: tuple[datetime | None, float] = (None, 0.0)  # the limit's last change, and when it was first seen
+        self._was_last = False  # this process had the bucket last, as far as it knows
+        self._seen: tuple[datetime | None, float] = (None, 0.0)  # the limit's last change, and when we first read it
 
     @contextlib.contextmanager
     def waiting(self) -> Iterator[None]:
-        """As long as this lasts, somebody waits for a request to leave."""
+        """Counts one waiting request while the block lasts: an allowance that is waited for is not given back."""
         self.wanted += 1
         try:
             yield
@@ -283,224 +292,234 @@ class Allowances:
             self.wanted -= 1
 
     def ready_at(self, slower: float = 1.0) -> float | None:
-        """When a request may leave under the lease, `slower` times as far from the last; None: it needs a new lease."""
-        if self._lease is None:
+        """When the next request may leave under the allowance held now; None if a new allowance is needed.
+
+        The request keeps `slower` times the usual spacing from the one before it.
+        """
+        if self._allowance is None:
             return None
-        ready = self._pace.ready_at(clock.seconds(), self._lease.lease_terms.spacing * slower)
-        return ready if ready <= self._lease.last else None
+        ready = self._pace.ready_at(clock.seconds(), self._allowance.terms.spacing * slower)
+        return ready if ready <= self._allowance.last else None
 
     async def rest(self, slower: Callable[[], float]) -> bool:
-        """Sleeps, without a lease, while the pace alone forbids a request for long; was there such a time?"""
+        """Gives the allowance back and sleeps, if the pace forbids requests for long. Returns whether it did so."""
 
         def wait() -> float:
             return self._pace.ready_at(clock.seconds(), self._spacing * slower()) - clock.seconds()
 
-        if wait() < max(_REST, 2 * self._spacing):
+        if wait() < max(_WORTH_GIVING_BACK, 2 * self._spacing):
             return False
-        await self._drained()
+        await self._all_answered()
         await self._give_back()
         while (seconds := wait()) > 0:
-            await asyncio.sleep(min(seconds, _LOOK_AGAIN))
+            await asyncio.sleep(min(seconds, _POLL_EVERY))
         return True
 
-    async def lease(self, slower: float = 1.0) -> None:
-        """Waits for a lease that the next request may leave under: the present one, renewed, or a new one.
+    async def obtain(self, slower: float = 1.0) -> None:
+        """Waits for an allowance under which the next request may leave: the present one renewed, or a new one.
 
-        A coroutine that is cancelled while it waits takes nothing from the others.
+        Cancelling one coroutine that waits here does not disturb the others.
         """
-        if self._getting is None or self._getting.done():
-            self._getting = self._soon(self._get(slower))
-        await asyncio.shield(self._getting)
+        if self._obtaining is None or self._obtaining.done():
+            self._obtaining = self._start(self._renew_or_take(slower))
+        await asyncio.shield(self._obtaining)
 
     def leave(self, permit: Permit, slower: float = 1.0) -> None:
-        lease = self._lease
-        assert lease is not None
-        self._pace.leave(permit, lease.lease_terms.spacing * slower)
-        self._under_way[permit] = lease
-        getting = self._getting is not None and not self._getting.done()
-        if permit.allowed > lease.ends - _AHEAD and lease.renewals < _RENEWALS and not getting:
-            self._getting = self._soon(self._renew(lease))
+        """Records that the request of a permit may leave now, and renews the allowance in time if it ends soon."""
+        allowance = self._allowance
+        assert allowance is not None
+        self._pace.leave(permit, allowance.terms.spacing * slower)
+        self._under_way[permit] = allowance
+        is_obtaining = self._obtaining is not None and not self._obtaining.done()
+        if permit.allowed > allowance.ends - _RENEW_AHEAD and allowance.renewals < _MOST_RENEWALS and not is_obtaining:
+            self._obtaining = self._start(self._renew(allowance))
 
     def may_send(self, permit: Permit) -> bool:
-        """Is the lease that a request was allowed under still this process's? Not when it was stopped meanwhile."""
-        lease = self._under_way.get(permit)
-        return lease is not None and lease is self._lease and clock.seconds() < lease.ends
+        """Whether the allowance of a permit is still held. It is not if this process was suspended past its end."""
+        allowance = self._under_way.get(permit)
+        return allowance is not None and allowance is self._allowance and clock.seconds() < allowance.ends
 
     def answered(self, permit: Permit) -> None:
+        """Records that the answer to a request has begun, or that none will come."""
         self._pace.answered(permit, clock.seconds())
         self._under_way.pop(permit, None)
 
-    async def look(self) -> LeaseTerms:
+    async def read_terms(self) -> AllowanceTerms:
         """What the bucket grants. Raises BucketError when it is missing, switched off or would never refill."""
         have = await self._read()
         self.id = str(have.id)
-        return _lease_terms(have)
+        return _terms_of(have)
 
     async def close(self) -> None:
-        """Gives back what is left of a lease, for the next process or run.
+        """Gives back the rest of the allowance, so that the next process or run need not wait for it.
 
-        Calls that are under way are not cancelled: Prefect's embedded API would be left with an open transaction.
+        Calls that are under way are not cancelled: that would leave Prefect's embedded API with an open transaction.
         """
         self._closed.set()
         if self._jobs:
             await asyncio.wait(self._jobs, timeout=_CLOSE_PATIENCE)
         await self._give_back()
 
-    async def _get(self, slower: float) -> None:
-        lease = self._lease
-        if lease is not None and lease.renewals < _RENEWALS:
-            # A renewal counts from when it is asked for: not before the next request comes within the lease.
-            ready = self._pace.ready_at(clock.seconds(), lease.lease_terms.spacing * slower)
-            reach = lease.lease_terms.lease - lease.lease_terms.spacing - _ROOM
+    async def _renew_or_take(self, slower: float) -> None:
+        allowance = self._allowance
+        if allowance is not None and allowance.renewals < _MOST_RENEWALS:
+            # A renewed allowance runs from the time of the call, so the call waits until the next request fits in.
+            ready = self._pace.ready_at(clock.seconds(), allowance.terms.spacing * slower)
+            reach = allowance.terms.seconds - allowance.terms.spacing - _ANSWER_MARGIN
             await self._sleep(max(0.0, ready - reach + _STAGGER - clock.seconds()))
-            if await self._renew(lease):
+            if await self._renew(allowance):
                 return
-        await self._ask()
+        await self._take()
 
-    async def _renew(self, lease: _Lease) -> bool:
-        """Begins a lease anew, while it is this process's; was that in time?"""
+    async def _renew(self, allowance: _Allowance) -> bool:
+        """Starts the time of an allowance anew. Returns whether this process still held it when that was done."""
         async with self._changing:
             asked = clock.seconds()
-            if lease is not self._lease or asked >= lease.free_at:
+            if allowance is not self._allowance or asked >= allowance.free_at:
                 return False
-            await self._answer(partial(self._hold, lease.lease_terms.slots))
+            await self._answer(partial(self._set_slots, allowance.terms.slots))
             answered = clock.seconds()
-            if answered >= lease.free_at:  # it may be somebody else's, who keeps it a little longer now
+            if answered >= allowance.free_at:  # another process may have it, which then holds it a little longer
                 return False
-            lease.granted = asked
-            lease.renewals += 1
-        self._soon(self._compare_clocks(asked, lease))
+            allowance.granted = asked
+            allowance.renewals += 1
+        self._start(self._compare_clocks(asked, allowance))
         return True
 
-    async def _hold(self, slots: int) -> None:
-        """The bucket is free when so many slots have come back, from now on."""
+    async def _set_slots(self, slots: int) -> None:
+        """Sets the slots in use, so that the bucket is free once that many have come back, counted from now."""
         change = GlobalConcurrencyLimitUpdate.parse_obj({"active_slots": slots})
         try:
             await self._client.update_global_concurrency_limit(self.name, change)
         except ObjectNotFound:
-            raise BucketError(f"rate bucket {self.name!r} is missing; {_MEND}") from None
+            raise BucketError(f"rate bucket {self.name!r} is missing; {_REPAIR}") from None
 
-    async def _watch(self, lease: _Lease) -> None:
-        """Gives back a lease that nobody needs, and keeps one until the last answer has come."""
+    async def _watch(self, allowance: _Allowance) -> None:
+        """Gives an unused allowance back, and renews one past whose end another process must not send yet."""
         used = clock.seconds()
-        while lease is self._lease:
+        while allowance is self._allowance:
             now = clock.seconds()
             if self.wanted or self._under_way:
                 used = now
-            elif now - used > _IDLE:
+            elif now - used > _IDLE_AFTER:
                 await self._give_back()
                 return
-            if now >= lease.free_at:
-                self._lease = None
+            if now >= allowance.free_at:
+                self._allowance = None
                 return
-            if now > lease.last and self._free_from(lease) > lease.free_at:
-                await self._renew(lease)
-            await self._sleep(min(_IDLE, max(_TICK, lease.last + _TICK - now)))
+            if now > allowance.last and self._free_from(allowance) > allowance.free_at:
+                await self._renew(allowance)
+            await self._sleep(min(_IDLE_AFTER, max(_TICK, allowance.last + _TICK - now)))
 
-    def _free_from(self, lease: _Lease) -> float:
-        """When another process may send its first request."""
-        now, apart = clock.seconds(), lease.lease_terms.spacing
+    def _free_from(self, allowance: _Allowance) -> float:
+        """The time from which another process may send its first request."""
+        now, apart = clock.seconds(), allowance.terms.spacing
         return max(self._pace.free_from(now, apart), now + apart if self._under_way else 0.0)
 
-    async def _ask(self) -> None:
-        """Waits until the bucket is free, and takes it; before that, until the requests of the last lease are answered.
+    async def _take(self) -> None:
+        """Waits for the answers to this process's requests and until the bucket is free, then takes the bucket.
 
-        Who has just had its turn lets those go first that may be waiting.
+        A process that had the bucket last waits a little longer, so that other processes go first.
         """
-        await self._drained()
+        await self._all_answered()
         await self._give_back()
         while True:
             have = await self._read()
-            lease_terms = _lease_terms(have)
-            if not lease_terms.fit:
-                raise BucketError(f"rate bucket {self.name!r} was changed to what no rate makes; {_MEND}")
+            terms = _terms_of(have)
+            if not terms.fit:
+                raise BucketError(f"rate bucket {self.name!r} was changed to a limit that fits no rate; {_REPAIR}")
             if (free_in := self._free_in(have)) > 0:
-                if free_in > _LOOK_AGAIN:  # somebody else is having a turn
-                    self._had_its_turn = False
-                delay = 1.2 * _STAGGER if self._had_its_turn else random.uniform(0, _STAGGER)
-                await self._sleep(min(free_in + delay, _LOOK_AGAIN))
-                if free_in > _LOOK_AGAIN:
+                if free_in > _POLL_EVERY:  # another process has it
+                    self._was_last = False
+                delay = 1.2 * _STAGGER if self._was_last else random.uniform(0, _STAGGER)
+                await self._sleep(min(free_in + delay, _POLL_EVERY))
+                if free_in > _POLL_EVERY:
                     continue
             asked = clock.seconds()
-            reply = await self._answer(partial(self._increment, lease_terms.slots))
+            reply = await self._answer(partial(self._increment, terms.slots))
             if reply is _Reply.GRANTED:
-                self._lease = lease = _Lease(lease_terms, asked)
-                self._had_its_turn = True
-                self._soon(self._watch(lease))
-                self._soon(self._compare_clocks(asked, lease))
+                self._allowance = allowance = _Allowance(terms, asked)
+                self._was_last = True
+                self._start(self._watch(allowance))
+                self._start(self._compare_clocks(asked, allowance))
                 return
             if reply is _Reply.DENIED:
                 await self._compare_clocks(asked)
 
     def _free_in(self, have: GlobalConcurrencyLimitResponse) -> float:
-        """Seconds until the whole bucket is free, if nobody else changes it."""
+        """Seconds until the whole bucket is free, unless another process changes it before."""
         now = clock.seconds()
         if self._seen[0] != have.updated:
             self._seen = (have.updated, now)
         if not have.active_slots:
             return 0.0
-        changed = self._seen[1]  # at the latest
-        if self._clock.known and have.updated:
+        changed = self._seen[1]  # the latest time at which it can have been changed
+        if self._clock.is_known and have.updated:
             changed = have.updated.timestamp() - self._clock.least + _ROUNDING
-        elif have.updated:  # as if the hosts' clocks agreed: if not, the first denial tells
+        elif have.updated:  # assumes that the hosts' clocks agree; if they do not, the first denial corrects that
             changed = min(changed, have.updated.timestamp() - (time.time() - now) + 3 * _ROUNDING)
         return changed + have.active_slots / have.slot_decay_per_second - now
 
-    async def _compare_clocks(self, asked: float, lease: _Lease | None = None) -> None:
-        """The limit was changed since `asked`: by the grant or renewal of a `lease`, or by a denial.
+    async def _compare_clocks(self, asked: float, allowance: _Allowance | None = None) -> None:
+        """Learns how the server's clock differs, from a change of the limit that this process asked for at `asked`.
 
-        Prefect grants slots of a limit that was deleted or switched off meanwhile: such a lease ends here. So does that
-        of a limit which grants something else by now.
+        The change was the grant or the renewal of an `allowance`, or a denial. Prefect also grants slots of a limit
+        that was deleted or switched off meanwhile: the allowance ends here then, as it does if the limit's terms have
+        changed.
         """
         try:
             have = await self._read()
         except BucketError:
-            self._lease = None
+            self._allowance = None
             raise
-        if lease is not None and lease is self._lease and not lease.lease_terms.same_as(_lease_terms(have)):
-            self._lease = None
+        if allowance is not None and allowance is self._allowance and not allowance.terms.same_as(_terms_of(have)):
+            self._allowance = None
         assert have.updated is not None
         self._clock.compare(have.updated, asked, clock.seconds())
 
-    def _soon(self, work: Coroutine[Any, Any, object]) -> asyncio.Task[Any]:
+    def _start(self, work: Coroutine[Any, Any, object]) -> asyncio.Task[Any]:
         job = asyncio.create_task(work)
         self._jobs.add(job)
         job.add_done_callback(self._jobs.discard)
-        job.add_done_callback(lambda job: job.cancelled() or job.exception())  # the next ask will meet it again
+        job.add_done_callback(lambda job: job.cancelled() or job.exception())  # the next call meets the error again
         return job
 
-    async def _drained(self) -> None:
-        """Waits until every request that left under the lease is answered."""
-        while self._lease is not None and self._under_way:
+    async def _all_answered(self) -> None:
+        """Waits until every request that left under the allowance is answered."""
+        while self._allowance is not None and self._under_way:
             await self._sleep(_TICK)
 
     async def _give_back(self) -> None:
-        """Ends the lease when another process may begin; as it is while a request of this one may arrive any moment."""
+        """Ends the allowance, and frees the bucket for the time from which another process may send.
+
+        While a request of this process is under way, the bucket is not freed early.
+        """
         async with self._changing:
             await self._give_back_unless_used()
 
     async def _give_back_unless_used(self) -> None:
-        lease, self._lease = self._lease, None
-        if lease is None or self._under_way:
+        allowance, self._allowance = self._allowance, None
+        if allowance is None or self._under_way:
             return
-        seconds = max(0.0, self._free_from(lease) - clock.seconds())
-        for _ in range(_GIVING_ATTEMPTS):
-            # Not near its end: what comes late would take it from somebody else.
-            if lease.free_at - clock.seconds() < max(_SURE, seconds):
+        seconds = max(0.0, self._free_from(allowance) - clock.seconds())
+        for _ in range(_GIVE_BACK_ATTEMPTS):
+            # Near the end of the allowance, a call that arrives late would take the bucket from another process.
+            if allowance.free_at - clock.seconds() < max(_LEAST_LEFT, seconds):
                 return
             try:
                 with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
-                    await self._hold(math.ceil(seconds * lease.lease_terms.decay))
+                    await self._set_slots(math.ceil(seconds * allowance.terms.decay))
                 return
             except (httpx.HTTPError, BucketError) as error:
                 busy = isinstance(error, httpx.HTTPStatusError) and error.response.status_code in _BUSY
                 if busy:
                     continue
-                # Perhaps it was done; if not, it comes back by itself.
-                log.debug("bucket %s: %.1f s perhaps not given back: %s", self.name, lease.free_at - seconds, error)
+                # The slots may have been given back; if not, they decay by themselves.
+                log.debug("bucket %s: its allowance may not have been given back: %s", self.name, error)
                 return
 
     async def _sleep(self, seconds: float) -> None:
+        """Sleeps. Raises BucketError as soon as the bucket is closed."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._closed.wait(), seconds)
             raise BucketError(f"rate bucket {self.name!r} was closed")
@@ -518,25 +537,29 @@ class Allowances:
 
     async def _read(self) -> GlobalConcurrencyLimitResponse:
         try:
-            have = await self._answer(self._limit)
+            have = await self._answer(self._read_limit)
         except ObjectNotFound:
-            raise BucketError(f"rate bucket {self.name!r} is missing; {_MEND}") from None
+            raise BucketError(f"rate bucket {self.name!r} is missing; {_REPAIR}") from None
         if defect := _defect(have):
-            raise BucketError(f"rate bucket {self.name!r} {defect}; {_MEND}")
+            raise BucketError(f"rate bucket {self.name!r} {defect}; {_REPAIR}")
         return have
 
     async def _answer(self, call: Callable[[], Awaitable[T]]) -> T:
-        """The Prefect API's answer, however long it takes to come back: meanwhile, no request leaves."""
+        """The Prefect API's answer to a call, which is repeated during an outage. Meanwhile, no request leaves.
+
+        Raises BucketError when the API refuses the call, or does not answer for _SERVER_PATIENCE. The loop is written
+        by hand since all calls of the process share one report of an outage, and closing the bucket ends the wait.
+        """
         pause = 0.02
-        with self._outage.watched() as in_vain:
+        with self._outage.watched() as seconds_failing:
             while True:
                 try:
                     return await call()
                 except (httpx.HTTPStatusError, httpx.TransportError) as error:
                     status = error.response.status_code if isinstance(error, httpx.HTTPStatusError) else None
                     if status is not None and status < 500:
-                        raise BucketError(f"rate bucket {self.name!r} was refused: HTTP {status}; {_MEND}") from None
-                    if in_vain(error) > _SERVER_PATIENCE:
+                        raise BucketError(f"rate bucket {self.name!r} was refused: HTTP {status}; {_REPAIR}") from None
+                    if seconds_failing(error) > _SERVER_PATIENCE:
                         raise BucketError(
                             f"rate bucket {self.name!r}: the Prefect API {trouble(error)}, "
                             f"and has done so for {_SERVER_PATIENCE:.0f} s; is the server up?"
@@ -546,55 +569,56 @@ class Allowances:
 
 
 class Bucket:
-    """What one source may spend: its own bucket and, if there is one, that of all sources together."""
+    """The rate budget of one source: its own bucket and, if there is one, the bucket that all sources share."""
 
-    def __init__(self, allowances: Sequence[Allowances]):
-        self._askers = allowances
+    def __init__(self, buckets: Sequence[Allowances]):
+        self._buckets = buckets
         self._turn = asyncio.Lock()
 
     async def leave(self, slower: Callable[[], float] = lambda: 1.0) -> Permit:
-        """Waits until a request may leave, in the order of asking; `slower` > 1 keeps so many times the distance.
+        """Waits until a request may leave, first come first served, and returns its permit. Raises BucketError.
 
-        That is asked again while it waits: after a pause the rate grows. The caller tells when the request is sent,
-        and when its answer begins or nothing more can come. Raises BucketError.
+        `slower` gives the factor by which the spacing is stretched; it is called again during the wait, since the rate
+        grows after a pause. The caller must call `sent` when the request is sent, and `answered` when its answer
+        begins or when none can come any more.
         """
         async with AsyncExitStack() as stack:
-            for allowance in self._askers:
-                stack.enter_context(allowance.waiting())
+            for bucket in self._buckets:
+                stack.enter_context(bucket.waiting())
             await stack.enter_async_context(self._turn)
             while True:
-                times = slower()
-                ready = [allowance.ready_at(times) for allowance in self._askers]
+                factor = slower()
+                ready = [bucket.ready_at(factor) for bucket in self._buckets]
                 if None in ready:
-                    allowance = self._askers[ready.index(None)]
-                    if not await allowance.rest(slower):
-                        await allowance.lease(times)
+                    bucket = self._buckets[ready.index(None)]
+                    if not await bucket.rest(slower):
+                        await bucket.obtain(factor)
                 elif (wait := max(at for at in ready if at is not None) - clock.seconds()) > 0:
-                    await asyncio.sleep(min(wait, _LOOK_AGAIN))
+                    await asyncio.sleep(min(wait, _POLL_EVERY))
                 else:
                     permit = Permit(clock.seconds())
-                    for allowance in self._askers:
-                        allowance.leave(permit, times)
+                    for bucket in self._buckets:
+                        bucket.leave(permit, factor)
                     return permit
 
     @property
     def ids(self) -> dict[str, str]:
-        """The ids of its limits in the Prefect server's database, by name."""
-        return {allowance.name: allowance.id for allowance in self._askers if allowance.id}
+        """The ids of the limits in the Prefect server's database, by the names of the limits."""
+        return {bucket.name: bucket.id for bucket in self._buckets if bucket.id}
 
     def may_send(self, permit: Permit) -> bool:
-        """May the request of a permit be sent this moment? Not when this process was stopped since it was let go."""
-        return all(allowance.may_send(permit) for allowance in self._askers)
+        """Whether the request of a permit may be sent now. It may not if this process was suspended meanwhile."""
+        return all(bucket.may_send(permit) for bucket in self._buckets)
 
     def sent(self, permit: Permit) -> None:
-        """The request of a permit has been sent, by now at the latest."""
+        """Records that the request of a permit has been sent, by now at the latest."""
         permit.sent = permit.sent or clock.seconds()
 
     def answered(self, permit: Permit) -> None:
-        """Its answer has begun, or it is known that it was not sent or that none will come."""
-        for allowance in self._askers:
-            allowance.answered(permit)
+        """Records that the answer to a request has begun, or that the request was not sent or gets no answer."""
+        for bucket in self._buckets:
+            bucket.answered(permit)
 
     async def close(self) -> None:
-        for allowance in self._askers:
-            await allowance.close()
+        for bucket in self._buckets:
+            await bucket.close()

@@ -1,4 +1,4 @@
-"""How does one file come from its source? Gate, bucket, GET or command, retries by what can heal."""
+"""How is one file fetched from its source? Rate limiter, bucket, GET or command, and retries of what can heal."""
 
 from __future__ import annotations
 
@@ -34,18 +34,20 @@ from tasks.upstream.refusals import BEGINNING, challenge_with_200, failure_of
 
 log = logging.getLogger(__name__)
 
-_LARGEST = 16 * 1024 * 1024  # bytes of a body, where a dataset says nothing else
-_UNREACHABLE_AFTER = 3  # files in a row without a connection
-_MOST_TOO_FAST = 20  # times that a file is told it came too fast, which is not its fault
+_LARGEST = 16 * 1024 * 1024  # bytes of a body, unless the dataset sets `max_bytes`
+_UNREACHABLE_AFTER = 3  # files in a row without a connection, after which the source is paused
+_MOST_TOO_FAST = 20  # answers 429 to one file; they do not count as attempts, but they have to end
 _LATENCY_WEIGHT = 0.1  # of the newest answer in the running mean
 
 
 @dataclass
 class Fetched:
-    bodies: list[bytes]  # one, or what a command left in each of its files
-    seconds: float
-    asked: datetime  # when the request was sent that brought them
-    asking: Asking
+    """What a fetch brought."""
+
+    bodies: list[bytes]  # one body; of a command, one per file that it wrote
+    seconds: float  # from sending the last request to having the whole body
+    asked: datetime  # when the request that brought the bodies was sent
+    asking: Asking  # all requests for this file
 
     @property
     def requests(self) -> int:
@@ -54,17 +56,17 @@ class Fetched:
 
 @dataclass
 class _Attempts:
-    """How often a file was asked for, and how often that was its own fault."""
+    """The requests for one file so far. They survive a pause of the source in between."""
 
     requests: int = 0
-    spent: int = 0
-    too_fast: int = 0
+    spent: int = 0  # of `retries.attempts`
+    too_fast: int = 0  # answers 429, which spend no attempt
     refusals: int = 0
-    waited: float = 0.0  # seconds, for the bucket
-    refusal: RefusedError | None = None
+    waited: float = 0.0  # seconds for which its requests waited for the bucket
+    refusal: RefusedError | None = None  # the last one
     limiter: RateLimiter = field(kw_only=True)  # of the address that is asked
-    entered: Admission = field(default_factory=Admission)  # the probe that it is, until it is refused or settled
-    asked: datetime = field(default_factory=lambda: datetime.now(UTC))  # the last time
+    entered: Admission = field(default_factory=Admission)  # the probes that this file holds
+    asked: datetime = field(default_factory=lambda: datetime.now(UTC))  # when the last request was sent
 
     @property
     def asking(self) -> Asking:
@@ -72,40 +74,40 @@ class _Attempts:
 
 
 class _NotSentError(Exception):
-    """The process was stopped between the permission to send a request and the sending: it needs another one."""
+    """The process was suspended after its permit and before it sent the request, so the permit is no longer valid."""
 
 
 @cache
 def _tls() -> ssl.SSLContext:
-    """The certificates that this machine trusts; reading them takes 20 ms."""
+    """The certificates that this machine trusts. They are read once, since that takes 20 ms."""
     return httpx.create_ssl_context()
 
 
 class Permits(Protocol):
-    """How often a source may be asked: see buckets.Bucket, which is shared with other processes through Prefect."""
+    """The rate budget of a source. `buckets.Bucket` implements it, shared with other processes through Prefect."""
 
     @property
     def ids(self) -> dict[str, str]:
-        """What tells this budget from that of another Prefect server, by name."""
+        """The ids of the limits behind this budget, by name. Another Prefect server has other ids."""
 
     async def leave(self, slower: Callable[[], float]) -> Permit:
-        """Waits for the permission to send one request, at a pace that is so many times slower than the rate."""
+        """Waits until a request may leave, and returns its permit. `slower` gives a factor for the spacing."""
 
     def may_send(self, permit: Permit) -> bool:
-        """Whether the request may still be sent at this moment."""
+        """Whether the request of a permit may still be sent now."""
 
     def sent(self, permit: Permit) -> None:
-        """Notes that the request has been sent."""
+        """Records that the request has been sent."""
 
     def answered(self, permit: Permit) -> None:
-        """Notes that the answer has begun, or that none will come."""
+        """Records that the answer has begun, or that none will come."""
 
     async def close(self) -> None:
-        """Gives back what was not spent."""
+        """Gives back what is left of the allowance."""
 
 
 class SourceClient:
-    """One upstream site, as this process talks to it: its connections, its bucket and its gate."""
+    """This process's access to one site: connections, rate bucket and rate limiter."""
 
     def __init__(
         self,
@@ -121,15 +123,15 @@ class SourceClient:
         self.settings = settings
         self.bucket = bucket
         self.limiter = limiter
-        self.latency = latency  # seconds from sending a request to having the body, a running mean
+        self.latency = latency  # seconds from sending a request to having the whole body, as a running mean
         self._outage = outage
-        self.left: Callable[[str], None] = lambda source: None  # is told of every request that leaves
-        self.why_not: Callable[[], str | None] = lambda: None  # the run may ask for nothing more
-        self._attempts: dict[str, _Attempts] = {}  # by URL, of files that are not settled: a pause can part them
+        self.on_request: Callable[[str], None] = lambda source: None  # called for every request that leaves
+        self.why_not: Callable[[], str | None] = lambda: None  # why the run may send no more requests, or None
+        self._attempts: dict[str, _Attempts] = {}  # of unfinished files, by URL
         self._connections = asyncio.Semaphore(settings.connections)
         self._processes = asyncio.Semaphore(settings.processes)
-        self._limiters = {name: limiter}  # by the name of the address
-        self._unreachable: Counter[str] = Counter()  # by that name
+        self._limiters = {name: limiter}  # by the name of the source or of a variant's own address
+        self._unreachable: Counter[str] = Counter()  # files in a row without a connection, by the same name
         self._http = httpx.AsyncClient(
             verify=_tls(),
             limits=httpx.Limits(max_connections=settings.connections),
@@ -152,20 +154,22 @@ class SourceClient:
         own_address: str = "",
         proves_absence: bool = True,
     ) -> Fetched:
-        """The body of `path`, or of a `command`, after `check` has found nothing wrong with it (or raised what is).
+        """Fetches `path`, or runs a `command`, and returns bodies in which `check` finds no fault.
 
-        With `settings`, its headers, timeouts and retries are those, and its base URL; the rate is the site's. A
-        `variant` is the name of a base URL that is not the source's own: a refusal pauses it alone.
+        `check` raises a FetchError for a body that must not be stored. `settings` replaces the source's base URL,
+        headers, timeouts and retries; the rate stays the source's. `own_address` names a base URL that belongs to a
+        variant: a refusal there pauses that address alone. Not more than `max_bytes` of a body are read.
 
-        Asks again, up to `retries.attempts` times in all, for what can heal; waiting for a pause to end is no attempt,
-        and neither is a 429. Raises PausedError when the source or the scraper is to be left alone for longer than it
-        is worth waiting, and FetchError, with `asking`, what was asked of the site. What an answer says of its file
-        alone (AbsentError) is no failure of the scraper, unless it is asked in a way that proves no absence. A probe
-        that can heal stays one while it asks again: no other file probes meanwhile. Of a body no more is read than
-        `max_bytes`.
+        Errors that can heal are retried, up to `retries.attempts` requests in all. Neither waiting for a pause nor an
+        answer 429 spends an attempt. A file that is a probe stays the probe during its retries, so that no other file
+        probes meanwhile.
 
-        The loop is our own and no library's: an attempt that counts, one that does not, and the wait between two depend
-        on the answer, and a file that is asked for again later goes on with the attempts that it has left.
+        Raises PausedError when a pause lasts longer than WORTH_WAITING, and otherwise FetchError, whose `asking`
+        says what was asked of the site. An AbsentError does not count as a failure of the scraper, unless
+        `proves_absence` is False.
+
+        The loop is written by hand, since whether an attempt counts and how long to wait depend on the answer, and a
+        file that is fetched again later continues with the attempts that remain.
         """
         settings = settings or self.settings
         url = settings.base_url.rstrip("/") + path if command is None else path
@@ -211,7 +215,7 @@ class SourceClient:
             self._give_up(attempts)
 
     def _give_up(self, attempts: _Attempts) -> None:
-        """The file is no probe any more: another one may be."""
+        """Gives up the probes of a file, so that another file may probe."""
         attempts.limiter.give_up(attempts.entered)
         attempts.entered = Admission()
 
@@ -227,7 +231,7 @@ class SourceClient:
     ) -> Fetched:
         """Sends one request when the rate limiter, a connection and the bucket allow it, and reports its outcome.
 
-        A command goes when its requests may all have left, and is not slower for what the source's latency is.
+        A command starts once the bucket has granted all its requests. Its duration does not count for the latency.
         """
         requests = command.command.requests if command else 1
         lasts = command.command.timeout if command else timedelta(seconds=settings.timeouts.total)
@@ -235,10 +239,10 @@ class SourceClient:
             permit = await self._leave(scraper, requests, lasts, attempts)
             attempts.asked = asked = datetime.now(UTC)
             try:
-                self.left(self.name)
+                self.on_request(self.name)
                 attempts.requests += requests
                 if command:
-                    self.bucket.answered(permit)  # its pace while it runs is its own
+                    self.bucket.answered(permit)  # nobody sees when the command sends its requests
                     bodies = await command.run()
                 else:
                     bodies = [await self._get(url, permit, settings, max_bytes)]
@@ -262,7 +266,7 @@ class SourceClient:
             return Fetched(bodies, seconds, asked, attempts.asking)
 
     def _succeeded(self, scraper: str, attempts: _Attempts) -> None:
-        """Tells the rate limiter. If the ledger cannot be written, no more is asked for, and this body is kept."""
+        """Reports a success to the rate limiter. If the ledger cannot be written, the run ends, but keeps this body."""
         entered, attempts.entered = attempts.entered, Admission()
         try:
             attempts.limiter.succeeded(scraper, attempts.asked)
@@ -273,7 +277,7 @@ class SourceClient:
             self._outage.end_by(error)
 
     async def _leave(self, scraper: str, requests: int, lasts: timedelta, attempts: _Attempts) -> Permit:
-        """Waits until so many requests may leave, and gives the last one."""
+        """Waits until `requests` requests may leave, and returns the permit of the last one."""
         limiter = attempts.limiter
         while True:
             if self._outage:
@@ -284,7 +288,7 @@ class SourceClient:
             permit = await self.bucket.leave(limiter.slower)
             for _ in range(requests - 1):
                 self.bucket.answered(permit)
-                self.left(self.name)
+                self.on_request(self.name)
                 permit = await self.bucket.leave(limiter.slower)
             attempts.waited += clock.seconds() - since
             confirmed: Admission | None = None
@@ -292,18 +296,20 @@ class SourceClient:
                 if why := self.why_not():
                     now = datetime.now(UTC)
                     raise PausedError(Reason(Limit.LEASE, why, now), now)
-                if self._outage and self._outage.reason:  # since it waited for the bucket
+                if self._outage and self._outage.reason:  # it began during the wait for the bucket
                     self._give_up(attempts)
                 else:
                     confirmed = limiter.confirm(scraper, attempts.entered, lasts)
             finally:
                 if not confirmed:
-                    self.bucket.answered(permit)  # it does not leave
+                    self.bucket.answered(permit)  # the request is not sent
             attempts.entered = confirmed or Admission()
             if confirmed:
                 return permit
 
     async def _get(self, url: str, permit: Permit, settings: Source, max_bytes: int) -> bytes:
+        """The body of one GET. Raises FetchError, and _NotSentError if the permit is no longer valid."""
+
         async def note(event: str, _: dict[str, Any]) -> None:
             if event.endswith("send_request_headers.started") and (self.why_not() or not self.bucket.may_send(permit)):
                 raise _NotSentError
@@ -344,7 +350,7 @@ class SourceClient:
             raise FetchError(f"{url}: {error}") from None
 
     def _note_unreachable(self, error: FetchError, attempts: _Attempts) -> None:
-        """Several files in a row without a connection, or a probe: it is the source, and its other files can wait."""
+        """Pauses the source when several files in a row, or a probe, got no connection: the fault is not the files'."""
         name = attempts.limiter.source
         is_unreachable = isinstance(error, HealingError) and error.unreachable
         self._unreachable[name] = self._unreachable[name] + 1 if is_unreachable else 0
@@ -359,13 +365,19 @@ class SourceClient:
 
 
 def _backoff(retries: Retries, attempt: int, asked: timedelta | None) -> float:
-    """Seconds to wait after so many attempts: exponential, all of it jitter, no less than the site asks for."""
+    """Seconds to wait before the attempt after `attempt`: a random part of an exponential wait ("full jitter").
+
+    The wait is not shorter than the one that the site has `asked` for.
+    """
     longest = min(retries.first_wait * 2 ** (attempt - 1), retries.longest_wait).total_seconds()
     return max(asked.total_seconds() if asked else 0.0, random.uniform(0, longest))
 
 
 def retry_after(response: httpx.Response, now: datetime) -> timedelta | None:
-    """The wait that the site asks for, in seconds or as a date (RFC 9110, 10.2.3); None for 0 or nonsense."""
+    """The wait of a Retry-After header, in seconds or as a date (RFC 9110, 10.2.3). None if it is absent or invalid.
+
+    A wait of zero counts as none, and one longer than a day as a day.
+    """
     text = response.headers.get("Retry-After", "").strip()
     if re.fullmatch(r"[0-9]{1,9}", text):
         wait = timedelta(seconds=min(int(text), 86400))

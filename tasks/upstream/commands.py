@@ -1,4 +1,4 @@
-"""What does a command bring? It runs under a guard, in a folder of its own, and its files are read at the end."""
+"""How does a command fetch files? It runs under a guard, in a folder of its own, and its files are read at its end."""
 
 from __future__ import annotations
 
@@ -23,52 +23,55 @@ from tasks.upstream import guard
 
 log = logging.getLogger(__name__)
 
-_KEPT = 16 * 1024  # bytes of what a command says: of its beginning, and of its end
+_KEPT = 16 * 1024  # bytes kept of the beginning of a command's output, and as many of its end
 _GRACE = 3.0  # seconds from SIGTERM to SIGKILL
-_PATIENCE = 10.0  # seconds for the guard to end it all
-_LINE = 200  # characters of it in an error
+_PATIENCE = 10.0  # seconds that the guard gets to end everything
+_LINE = 200  # characters of the output in an error message
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A command whose values were checked."""
+    """A command that is ready to run: its values have been checked."""
 
-    line: str
+    line: str  # the command line, for messages
     command: Command
     values: Mapping[str, str]
     environment: Mapping[str, str]
     largest: int  # bytes of a file
 
     async def run(self) -> list[bytes]:
-        """Its files. Raises FetchError when it fails, takes too long, or leaves none.
+        """Runs the command and returns the contents of its files, in the order of `files`.
 
-        However this ends, also by a cancel, nothing that the command started goes on.
+        Raises FetchError when the command fails, takes too long, or does not write one of the files. No process that
+        the command has started outlives this call, not even when it is cancelled.
         """
         with TemporaryDirectory(prefix="adce-", ignore_cleanup_errors=True) as out:
-            status, said = await self._run_in(out)
+            status, output = await self._run_in(out)
             if status:
-                last = f": {said.last_line()}" if said.last_line() else ", and said nothing"
+                last = f": {output.last_line()}" if output.last_line() else ", without any output"
                 raise FetchError(f"{self.line}: exit status {status}{last}")
             return [self._read(Path(out), name.format_map(self.values)) for name in self.command.files]
 
-    async def _run_in(self, out: str) -> tuple[int, Said]:
+    async def _run_in(self, out: str) -> tuple[int, Output]:
+        """The exit status and the output of the command, run with the folder `out` for its files."""
         own = {"out": out, "python": sys.executable, "script": self.command.script or ""}
         argv = [_from_here(part).format_map({**own, **self.values}) for part in self.command.argv]
         environment = {"HOME": out, "TMPDIR": out, **self.environment}
         if shutil.which(argv[0], path=environment["PATH"]) is None:
-            raise FetchError(f"{self.line}: no program {argv[0]!r} on the PATH that may be run")
+            raise FetchError(f"{self.line}: the PATH has no executable program {argv[0]!r}")
         timeout = self.command.timeout
         given = {name: environment[name] for name in self.command.environment}
-        said = Said([value for name, value in given.items() if not tells_a_place(name, value)])
+        output = Output([value for name, value in given.items() if not tells_a_place(name, value)])
         begun = time.monotonic()
-        read, write = os.pipe()  # our own: asyncio holds a process for running as long as anybody has a pipe of its
-        hearing = asyncio.create_task(said.hear(read))
+        # With a pipe of asyncio's, wait() would return only when every descendant has closed it.
+        read, write = os.pipe()
+        reading = asyncio.create_task(output.read(read))
         try:
             process = await asyncio.create_subprocess_exec(
                 *guard.argv(argv, within=_GRACE, folder=out),
                 cwd=self.command.cwd or out,
                 env=environment,
-                stdin=asyncio.subprocess.PIPE,  # closes with this process, which is what the guard waits for
+                stdin=asyncio.subprocess.PIPE,  # it closes when this process ends, and then the guard ends the command
                 stdout=write,
                 stderr=write,
                 start_new_session=True,
@@ -88,34 +91,37 @@ class Prepared:
         finally:
             process.stdin.close()
             try:
-                await asyncio.wait({ending, hearing}, timeout=_PATIENCE)
+                await asyncio.wait({ending, reading}, timeout=_PATIENCE)
             finally:
-                hearing.cancel()
+                reading.cancel()
                 ending.cancel()
-                log.info("%s: %s, %.1f s%s", self.line, how, time.monotonic() - begun, said.told())
-        return ending.result(), said
+                log.info("%s: %s, %.1f s%s", self.line, how, time.monotonic() - begun, output.for_the_log())
+        return ending.result(), output
 
     def _read(self, out: Path, name: str) -> bytes:
+        """The contents of a file in the folder `out`. Raises FetchError if it is missing, too large or a link out."""
         try:
             path = (out / name).resolve()
             if not path.is_relative_to(out.resolve()):
-                raise FetchError(f"{self.line}: its file {name} is a link to outside its folder, and is not read")
+                raise FetchError(f"{self.line}: its file {name} is a link out of its folder, and is not read")
             if not path.is_file():
                 there = ", ".join(sorted(entry.name for entry in out.iterdir())[:10])
-                raise FetchError(f"{self.line}: it left no file {name} in its folder; there: {there or 'nothing'}")
+                raise FetchError(f"{self.line}: it left no file {name} in its folder, which has {there or 'no files'}")
             if path.stat().st_size > self.largest:
                 raise FetchError(f"{self.line}: its file {name} has more than {self.largest} bytes")
             return path.read_bytes()
-        except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
+        except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links
             raise FetchError(f"{self.line}: its file {name} cannot be read: {error}") from None
 
 
 def prepare(
     dataset: Dataset, fields: Mapping[str, str], game_id: str, env: Mapping[str, str] = os.environ
 ) -> Prepared | None:
-    """The command that fills a partition, if it is a command. Raises FetchError for a value that is not to be run with.
+    """The command that fetches a partition, ready to run; None if the dataset has a URL instead.
 
-    Ids of games are what a site said, so the shape of every field is checked, declared or not.
+    `fields` are those of the partition, and `game_id` is the pattern of the source's game ids. Every field is checked
+    against its pattern, declared or not, since a game id is text that a site has sent. Raises FetchError for a value
+    that fails, and for a variable of `environment` that is not set.
     """
     command = dataset.command
     if command is None:
@@ -136,21 +142,21 @@ def prepare(
 
 
 def _from_here(part: str) -> str:
-    """A part with a / that is a file, seen from where ADCE runs, by its full path: the command runs elsewhere."""
+    """An argument that is a path of an existing file, made absolute, since the command runs in another folder."""
     return str(Path(part).absolute()) if "/" in part and Path(part).is_file() else part
 
 
 @dataclass
-class Said:
-    """What a command says: the beginning and the end of it, however much it is, without the secrets it was given."""
+class Output:
+    """The output of a command: its first and its last 16 KB, without the secrets that the command was given."""
 
     secrets: list[str]
-    size: int = 0
+    size: int = 0  # bytes, of all of it
     _head: bytearray = field(default_factory=bytearray)
     _tail: bytearray = field(default_factory=bytearray)
 
-    async def hear(self, pipe: int) -> None:
-        """Reads the pipe to its end, and closes it."""
+    async def read(self, pipe: int) -> None:
+        """Reads a pipe to its end, and closes it."""
         stream = asyncio.StreamReader()
         transport, _ = await asyncio.get_running_loop().connect_read_pipe(
             lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(pipe, "rb", buffering=0)
@@ -166,8 +172,9 @@ class Said:
             transport.close()
 
     def text(self) -> str:
+        """What is kept of the output, with "***" for each secret."""
         head, tail = self._head, self._tail
-        if self.size > len(head) + len(tail):  # without what may be a part of a secret at the two edges
+        if self.size > len(head) + len(tail):  # the gap may cut a secret in two, so its edges are left out as well
             edge = max((len(secret.encode()) for secret in self.secrets), default=0)
             head, tail = head[: max(0, len(head) - edge)], tail[edge:]
         left_out = self.size - len(head) - len(tail)
@@ -177,9 +184,10 @@ class Said:
             text = text.replace(secret, "***")
         return text.strip()
 
-    def told(self) -> str:
-        return f"; it said:\n{self.text()}" if self.size else ""
+    def for_the_log(self) -> str:
+        return f"; its output:\n{self.text()}" if self.size else ""
 
     def last_line(self) -> str:
+        """The last line, cut to 200 printable characters."""
         last = next(reversed(self.text().splitlines()), "")
         return "".join(c if c.isprintable() else " " for c in last)[:_LINE].strip()

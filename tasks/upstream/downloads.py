@@ -1,4 +1,4 @@
-"""How is the body of an answer read, and no more of it than may be? What is packed counts by its size unpacked."""
+"""How is the body of an answer read within a limit of bytes? A compressed body counts by its size decompressed."""
 
 from __future__ import annotations
 
@@ -7,25 +7,26 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import httpx
 
-# The encodings that a request accepts. httpx itself would offer those of every library that happens to be installed,
-# and unpack them without a limit.
+# The encodings that a request accepts. httpx by itself would accept those of every library that happens to be
+# installed, and decompress them without a limit.
 ACCEPTED = "gzip, deflate"
 
 _PIECE = 1024 * 1024  # bytes
 
 
 class TooLargeError(Exception):
-    """There is more of a body than may be read."""
+    """A body is larger than the limit."""
 
 
 class UnpackError(Exception):
-    """A body is packed in a way that was not asked for, or its packing is broken."""
+    """A body has an encoding that the request did not accept, or cannot be decompressed."""
 
 
 async def read_body(response: httpx.Response, at_most: int) -> bytes:
-    """All of it. Raises TooLargeError when that is more than so many bytes, and stops reading there.
+    """The whole body. Raises TooLargeError once it exceeds `at_most` bytes, and stops reading then.
 
-    What is sent counts as well as what it holds: there can be much that holds nothing.
+    The limit holds for the bytes sent as well as for the bytes decompressed, since a compressed stream can be long and
+    yet hold nothing. Raises UnpackError for a body that cannot be decompressed.
     """
     announced = response.headers.get("Content-Length", "")
     if announced.isdecimal() and len(announced) < 20 and int(announced) > at_most:
@@ -39,7 +40,7 @@ async def read_body(response: httpx.Response, at_most: int) -> bytes:
 
 
 async def read_beginning(response: httpx.Response, at_most: int) -> bytes:
-    """At most its first `at_most` bytes, in which an error says what it is; fewer if its packing is broken."""
+    """The first bytes of a body, at most `at_most`; fewer if the rest cannot be decompressed."""
     body = bytearray()
     try:
         async for piece in _pieces(response):
@@ -67,18 +68,18 @@ async def _pieces(response: httpx.Response) -> AsyncIterator[bytes]:
 
 
 def _unpacker(encoding: str) -> Callable[[bytes], Iterator[bytes]]:
-    """Unpacks one piece after the other, into pieces of at most a MB; an empty one at the end."""
+    """A function that decompresses piece by piece, into pieces of at most 1 MB. Call it with b"" at the end."""
     match encoding.strip().lower():
         case "" | "identity":
             return lambda raw: iter([raw])
-        case "gzip" | "x-gzip" | "deflate" as one:
-            return _Inflater(one != "deflate")
+        case "gzip" | "x-gzip" | "deflate" as known:
+            return _Inflater(known != "deflate")
         case other:
             raise UnpackError(f"Content-Encoding {other[:40]!r}, which was not asked for")
 
 
 class _Inflater:
-    """gzip, or deflate with or without the zlib header that it should have."""
+    """Decompresses gzip, or deflate. Some servers leave out the zlib header of deflate (RFC 9110, 8.4.1.2)."""
 
     def __init__(self, is_gzip: bool):
         self._stream = zlib.decompressobj(zlib.MAX_WBITS | 16 if is_gzip else zlib.MAX_WBITS)

@@ -1,8 +1,8 @@
-"""Runs a command, and ends all that it has started when it is done, or when whoever wants it says so or dies.
+"""Runs a command, and ends every process that it has started: when it is done, on request, or when the parent dies.
 
-It is a program, and a process of its own: it outlives even a `kill -9` of its parent. Standard input is the parent's
-voice. A byte is the number of a signal for the command and its process group; the end of the input, which comes however
-the parent ends, is SIGTERM, and some seconds later SIGKILL.
+This is a program of its own, since its process has to outlive even a `kill -9` of its parent. The parent controls it
+through standard input. Each byte is the number of a signal to send to the command's process group. The end of the
+input, which comes however the parent ends, means SIGTERM, and some seconds later SIGKILL.
 """
 
 import ctypes
@@ -15,56 +15,62 @@ import threading
 import time
 from contextlib import suppress
 
-_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # of prctl, which is in Linux only
-_PAUSE = 0.02  # seconds between two looks at what is left
-_GIVEN_UP = 2.0  # seconds after SIGKILL: what is still there then cannot be killed
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # options of prctl(2), which only Linux has
+_POLL_EVERY = 0.02  # seconds between two looks at which processes remain
+_GIVE_UP_AFTER = 2.0  # seconds from SIGKILL until a process that remains is taken for unkillable
 
 
 def argv(command: list[str], *, within: float, after: float = 0.0, folder: str = "") -> list[str]:
-    """The command line of a guard.
+    """The command line that runs a command under a guard.
 
-    When the parent is gone, the command has `within` seconds to end. What the command leaves behind has `after`
-    seconds. `folder` is removed where the end of the input has come first.
+    `within` is the number of seconds that the command gets to end once the parent is gone, and `after` the number that
+    the processes which it leaves behind get. `folder` is removed if the parent goes before the command has ended.
     """
     return [sys.executable, "-I", __file__, f"{within}", f"{after}", folder, *command]
 
 
 class _Guarded:
-    """A command, and what it has started."""
+    """A running command, and the processes that it has started."""
 
     def __init__(self, command: list[str]):
         self._process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=_die_with_the_guard
         )
-        self._is_told = False  # to end
+        self._is_ending = False  # it was sent a signal
         self._killed_at = float("inf")  # by time.monotonic
 
-    def tell(self, number: int) -> None:
-        """Sends a signal to the command's group. A second SIGTERM would cut short what the first one began."""
+    def send(self, number: int) -> None:
+        """Sends a signal to the command's process group.
+
+        Of several signals before SIGKILL only the first is sent: a second one could interrupt an orderly end.
+        """
         if number == signal.SIGKILL:
             self._killed_at = time.monotonic()
-        elif self._is_told:
+        elif self._is_ending:
             return
-        self._is_told = True
+        self._is_ending = True
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, number)
 
     def wait(self, after: float) -> int:
-        """Waits until nothing is left; gives the exit status, of a signal as a shell does."""
+        """Waits until no process remains. Returns the command's exit status, or 128 + the signal that ended it."""
         status = self._process.wait()
-        if not self._is_told:
-            self.tell(signal.SIGTERM)
+        if not self._is_ending:
+            self.send(signal.SIGTERM)
             self._killed_at = time.monotonic() + after
-        while _reap() and time.monotonic() < self._killed_at + _GIVEN_UP:
+        while _reap() and time.monotonic() < self._killed_at + _GIVE_UP_AFTER:
             if time.monotonic() >= self._killed_at:
                 _kill_descendants()
-            time.sleep(_PAUSE)
-        self.tell(signal.SIGKILL)  # where the orphans of the group are not children of this process
+            time.sleep(_POLL_EVERY)
+        self.send(signal.SIGKILL)  # elsewhere than on Linux, orphans of the group are not children of this process
         return status if status >= 0 else 128 - status
 
 
 def _reap() -> bool:
-    """Whether a child is left, after those that have ended. On Linux processes whose parent ended are children too."""
+    """Collects the children that have ended. Returns whether any remain.
+
+    On Linux, descendants whose parent has ended are children of this process too.
+    """
     with suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
@@ -73,8 +79,8 @@ def _reap() -> bool:
 
 
 def _kill_descendants() -> None:
-    """Also those that left the command's group for a session of their own."""
-    import psutil  # most commands leave nothing behind
+    """Kills all descendants, also those that have left the command's process group."""
+    import psutil  # not at the top: most commands leave no process behind
 
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):
@@ -93,25 +99,25 @@ def _prctl(option: int, value: int) -> None:
 def main(within: str, after: str, folder: str, *command: str) -> int:
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: None)  # the guard has to be there until the end
+        signal.signal(number, lambda *_: None)  # the guard must not end before the command
     try:
         guarded = _Guarded(list(command))
     except OSError as error:
         print(f"{command[0]}: {error.strerror}")
         return 127
-    alone = threading.Event()
+    parent_is_gone = threading.Event()
 
     def listen() -> None:
-        while order := os.read(0, 1):
-            guarded.tell(order[0])
-        alone.set()
-        guarded.tell(signal.SIGTERM)
+        while number := os.read(0, 1):
+            guarded.send(number[0])
+        parent_is_gone.set()
+        guarded.send(signal.SIGTERM)
         time.sleep(float(within))
-        guarded.tell(signal.SIGKILL)
+        guarded.send(signal.SIGKILL)
 
     threading.Thread(target=listen, daemon=True).start()
     status = guarded.wait(float(after))
-    if folder and alone.is_set():
+    if folder and parent_is_gone.is_set():
         shutil.rmtree(folder, ignore_errors=True)
     return status
 

@@ -1,4 +1,4 @@
-"""What happens while lake or ledger cannot be written? Nothing is asked for, and what was fetched waits in memory."""
+"""What happens while the lake or the ledger cannot be written? No requests leave, and fetched files wait in memory."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from tasks.domain.errors import LakeError, LedgerError, Reach
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-_FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0  # seconds between two attempts, each twice the one before
+_FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0  # seconds between two attempts; each wait is twice the one before
 
 
 class Outage:
-    """Whether a run may ask for files. It waits until the lake can be written again; without a ledger it ends."""
+    """Whether a run may send requests. The run waits until the lake can be written again; without a ledger it ends."""
 
     def __init__(self, can_write: Callable[[], Awaitable[None]]):
         """`can_write` raises LakeError when the lake as a whole cannot be written."""
-        self.on_change: Callable[[], None] = lambda: None
-        self.given_up = 0  # files that waited for the lake until the run had to end
+        self.on_change: Callable[[], None] = lambda: None  # called when an outage begins, ends or becomes final
+        self.given_up = 0  # files that were fetched and could not be stored before the run had to end
         self._can_write = can_write
         self._lake: LakeError | None = None
         self._ledger: LedgerError | None = None
@@ -32,30 +32,31 @@ class Outage:
 
     @property
     def reason(self) -> LakeError | LedgerError | None:
-        """Why nothing is asked for now."""
+        """Why no requests are sent now, or None."""
         return self._ledger or self._lake
 
     @property
     def final(self) -> LedgerError | None:
-        """Why nothing will be asked for any more in this run."""
+        """Why this run will send no more requests, or None."""
         return self._ledger
 
     def end_by(self, error: LedgerError) -> None:
-        """Nothing is asked for any more in this run."""
+        """Has this run send no more requests."""
         self._ledger = self._ledger or error
         self._over.set()
         self.on_change()
 
     async def over(self) -> None:
-        """Returns when files may be asked for. Raises LedgerError when this run may ask for none any more."""
+        """Waits until requests may be sent. Raises LedgerError when this run will send no more."""
         await self._over.wait()
         if self._ledger:
             raise self._ledger
 
     async def patiently(self, work: Callable[[], Awaitable[T]]) -> T:
-        """What `work` gives, tried until the lake can be written. Raises LakeError for trouble with a key or folder.
+        """The result of `work`, which is repeated until the lake can be written.
 
-        Of several that wait, one tries again, and the others follow it.
+        Raises LakeError for an error of one key or folder, which waiting does not mend. Of several callers that wait,
+        one tries again at a time.
         """
         if self._lake is None:
             try:
@@ -83,7 +84,7 @@ class Outage:
             except LakeError as error:
                 try:
                     self._begin(await self._of_the_lake(error))
-                except LakeError:  # of a key or a folder: the lake is there
+                except LakeError:  # the error is of one key or folder, so the lake can be written
                     self._end()
                     raise
                 if self._ledger:
@@ -94,7 +95,7 @@ class Outage:
                 return done
 
     async def _of_the_lake(self, error: LakeError) -> LakeError:
-        """Why the lake as a whole cannot be written. Raises the error if it is of one key or folder."""
+        """The error of the lake as a whole that is behind this one. Raises this one if it is of one key or folder."""
         if error.reach is Reach.KEY:
             raise error
         if error.reach is Reach.FOLDER:
@@ -107,7 +108,7 @@ class Outage:
 
     def _begin(self, error: LakeError) -> None:
         if self._lake is None:
-            log.warning("%s; nothing is asked for until it can be, and what was fetched waits in memory", error)
+            log.warning("%s; no requests are sent until it can be, and fetched files wait in memory", error)
             self._lake = error
             if self._ledger is None:
                 self._over.clear()

@@ -1,4 +1,4 @@
-"""May this source be asked now? Its pause and the breakers of its scrapers, as the ledger holds them for everybody."""
+"""May a source be asked now? The pause of a source and the circuit breakers of its scrapers, shared in the ledger."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from functools import partial
 from config.models import BreakerRules, Maintenance, Source
 from tasks.domain.errors import PausedError, RefusedError
 from tasks.domain.flags.maintenance import window_at
-from tasks.domain.limits import pauses as pauses
+from tasks.domain.limits import pauses
 from tasks.domain.limits.pauses import Pause, Phase
 from tasks.domain.limits.rates import Budget
 from tasks.domain.plan.plan import why_paused, why_waiting
@@ -23,22 +23,25 @@ from tasks.ledger import Ledger
 
 log = logging.getLogger(__name__)
 
-_FRESH = 0.5  # seconds for which what the ledger said is believed: so late do other processes learn of a pause
+_FRESH = 0.5  # seconds for which a read of the ledger is used; a pause reaches other processes that much later
 WORTH_WAITING = timedelta(seconds=5)  # a fill that has to wait longer gives its lane to another source
-_RAMP_REQUESTS = 8  # the ramp of a slow source lasts so many requests
+_RAMP_REQUESTS = 8  # after a pause, the rate grows over at least as long as this many requests take
 
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """A request may go, and as whose probe: each by its claim, a time at which it is given up."""
+    """Permission to send one request. If it is a half-open probe, `probes` maps each breaker's name to our claim.
+
+    A claim is the time at which it expires, and another process may probe.
+    """
 
     probes: Mapping[str, datetime] = field(default_factory=dict)
 
 
 class RateLimiter:
-    """The holds of one source, or a variant of it, and of its scrapers.
+    """The pause of one source, or of a variant's own address, and the circuit breakers of the source's scrapers.
 
-    Time is the real clock: a refusal is a fact of today.
+    All times are of the real clock, whatever time the run was set to: a refusal is a fact of today.
     """
 
     def __init__(
@@ -58,15 +61,15 @@ class RateLimiter:
         self._rules = settings.backoff
         self._breaker = breaker
         self._ledger = ledger
-        self._apart = timedelta(seconds=budget.spacing)
-        self._ahead = settings.connections  # requests that may wait for the bucket when a probe comes to it
-        self._ramp = max(settings.backoff.ramp, _RAMP_REQUESTS * self._apart)
+        self._spacing = timedelta(seconds=budget.spacing)
+        self._ahead = settings.connections  # requests that may wait for the bucket before a probe
+        self._ramp = max(settings.backoff.ramp, _RAMP_REQUESTS * self._spacing)
         self._known: dict[str, Pause] = {}
         self._read_at = float("-inf")
         self._longest_probe = longest_probe
 
     def beside(self, own_address: str) -> RateLimiter:
-        """That of the same source under another address, which is paused by its own refusals only."""
+        """The rate limiter of the same source under a variant's own address, which only its own refusals pause."""
         return RateLimiter(
             own_address,
             self._settings,
@@ -78,12 +81,13 @@ class RateLimiter:
         )
 
     async def enter(self, scraper: str, requests: int = 1) -> Admission:
-        """Waits out a short pause. Raises PausedError for a long one, and while somebody else's probe takes long.
+        """Waits out a short pause, and returns the permission to send `requests` requests.
 
-        A probe is claimed for as long as so many requests may have to wait for the bucket. The loop is no retry: it
-        waits for what other processes do, and gives up for reasons of its own.
+        Raises PausedError for a pause longer than WORTH_WAITING, and when another process's probe takes longer than
+        that. A probe is claimed for as long as the requests may have to wait for the bucket. The loop is written by
+        hand, since it waits for what other processes do.
         """
-        patience = pauses.PROBE_PATIENCE + (self._ahead + requests) * self._apart
+        patience = pauses.PROBE_PATIENCE + (self._ahead + requests) * self._spacing
         waited_since = _now()
         while True:
             now = _now()
@@ -101,7 +105,7 @@ class RateLimiter:
                 claims = {pause.name: self._claim(pause.name, patience) for pause in paused}
                 entered = Admission({name: claim for name, claim in claims.items() if claim})
                 if len(entered.probes) == len(paused):
-                    log.info("%s is asked again, once: %s", self.source, paused[0].reason)
+                    log.info("%s is probed with one request: %s", self.source, paused[0].reason)
                     return entered
                 self.give_up(entered)
             elif now - waited_since > WORTH_WAITING:
@@ -111,13 +115,14 @@ class RateLimiter:
             await asyncio.sleep(0.1)
 
     def slower(self) -> float:
-        """How many times as far apart as the rate asks for requests are at this moment."""
+        """The factor by which the spacing of requests is stretched now, while the rate grows back after a pause."""
         return self.pause(self.source).slower(_now(), self._ramp)
 
     def confirm(self, scraper: str, entered: Admission, lasts: timedelta) -> Admission | None:
-        """May a request that was let in, and waited for the bucket, still go? A probe is claimed again while it lasts.
+        """Confirms a permission after the wait for the bucket, and claims its probes while the request may last.
 
-        None: something is held meanwhile, or a claim has lapsed and is somebody else's; all claims are given up then.
+        Returns None if a pause has begun meanwhile, or another process has taken over an expired claim. All claims are
+        given up then.
         """
         probes: dict[str, datetime] = {}
         for name in dict.fromkeys((self.source, scraper)):
@@ -132,10 +137,13 @@ class RateLimiter:
         return Admission(probes)
 
     def pause(self, name: str) -> Pause:
-        """What the ledger said, at most half a second ago; or a maintenance window, if that lasts longer."""
+        """The pause or breaker of this name, as the ledger had it at most half a second ago.
+
+        A maintenance window that lasts longer takes its place.
+        """
         if time.monotonic() - self._read_at > _FRESH:
             self._known, self._read_at = self._ledger.breakers.now(), time.monotonic()
-        known = self._trusted(self._known.get(name) or Pause(name))
+        known = self._believed(self._known.get(name) or Pause(name))
         window = (
             window_at(self._maintenance, (name.partition("@")[0], self.source.partition("@")[0]), _now())
             if self._maintenance
@@ -146,7 +154,7 @@ class RateLimiter:
         return window
 
     def refused(self, error: RefusedError, asked: datetime) -> Pause:
-        """The source has refused a request that was sent at `asked`."""
+        """Records that the source has refused a request that was sent at `asked`. Returns the pause that follows."""
         before = self.pause(self.source)
         after = self._known[self.source] = self._ledger.breakers.refuse(
             self.source,
@@ -162,11 +170,14 @@ class RateLimiter:
             ),
         )
         if after.until != before.until:
-            log.warning("%s is left alone until %s: %s", self.source, f"{after.until:%H:%M:%S}", error)
+            log.warning("%s is paused until %s: %s", self.source, f"{after.until:%H:%M:%S}", error)
         return after
 
     def failed(self, scraper: str, reason: str, asked: datetime, *, answered: bool = True) -> None:
-        """A file of a scraper could not be had: the scraper's failure, not the source's refusal, if it `answered`."""
+        """Records a failure of a scraper, by a request sent at `asked`. `answered`: the source gave an answer.
+
+        An answer that is no refusal ends the source's probe, even if the file cannot be used.
+        """
         if answered:
             self._answered(asked)
         after = self._change(scraper, lambda pause: pauses.failed(pause, self._breaker, asked, _now(), reason))
@@ -174,30 +185,34 @@ class RateLimiter:
             log.warning("breaker of %s open until %s: %s", scraper, f"{after.until:%H:%M:%S}", after.reason)
 
     def succeeded(self, scraper: str, asked: datetime) -> None:
+        """Records that a request of a scraper, sent at `asked`, brought a good file."""
         self._answered(asked)
         pause = self.pause(scraper)
         if pause.until is not None or pause.failures:
             self._change(scraper, lambda pause: pauses.succeeded(pause, asked, _now()))
 
     def answered(self, scraper: str, asked: datetime) -> None:
-        """The source has said something of one file: the scraper has neither failed nor succeeded, but it works."""
+        """Records an answer that neither counts as a success nor as a failure of the scraper: the file is absent.
+
+        It ends the probe of an open breaker, since the scraper works.
+        """
         self._answered(asked)
         if self.pause(scraper).until is not None:
             self._change(scraper, lambda pause: pauses.succeeded(pause, asked, _now()))
 
     def give_up(self, entered: Admission) -> None:
-        """The probes that were to be made will not be: somebody else may."""
+        """Gives up the claims of a permission, so that another request may probe."""
         for name, claim in entered.probes.items():
             self._change(name, partial(_without, claim))
 
-    def _trusted(self, known: Pause) -> Pause:
-        """Ends a hold that a wrong clock made, for everybody."""
+    def _believed(self, known: Pause) -> Pause:
+        """The pause without times that only a wrong clock can have written. They are removed from the ledger too."""
         is_source = known.name == self.source
         longest = pauses.longest_pause(self._rules) if is_source else pauses.longest_break(self._breaker)
         if pauses.believed(known, longest, _now(), self._longest_probe) == known:
             return known
         ahead = [at for at in (known.until, known.probe_until, known.resumed_at, *known.failures) if at]
-        log.warning("%s: %s is further ahead than it can be; not believed", known.name, max(ahead))
+        log.warning("%s: the time %s is too far ahead to be right, and is ignored", known.name, max(ahead))
         return self._change(known.name, lambda pause: pauses.believed(pause, longest, _now(), self._longest_probe))
 
     def _answered(self, asked: datetime) -> None:
@@ -205,6 +220,7 @@ class RateLimiter:
             self._change(self.source, lambda pause: pauses.succeeded(pause, asked, _now()))
 
     def _claim(self, name: str, patience: timedelta, mine: datetime | None = None) -> datetime | None:
+        """Claims a probe, or renews the claim `mine`. Returns when it expires, or None if another process has it."""
         claimed: datetime | None = None
 
         def claim(pause: Pause) -> Pause:

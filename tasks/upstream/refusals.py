@@ -1,4 +1,4 @@
-"""What does an answer other than 200 mean? There is no such file, the source refuses, or the address is wrong."""
+"""What does an answer other than 200 mean: the file is absent, the source refuses, or the request is wrong?"""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from tasks.domain.errors import AbsentError, FetchError, HealingError, RefusedEr
 from tasks.sources.documents import UnfitBodyError, is_page, read_page, refuses, stands_before
 from tasks.sources.walls import challenge_in, heading, leads_to_wall, says_wall
 
-# So many bytes of an error's body are read: the largest 404 page of the three sites has 92 kB.
+# The bytes that are read of an error's body. The largest 404 page of the three sites has 92 kB.
 BEGINNING = 1024 * 1024
-# Statuses of RFC 9110 (15.5) by which the request itself was wrong; 418 is only reserved there.
+# The statuses that call the request itself wrong (RFC 9110, 15.5; 418 is only reserved there).
 _WRONG_REQUEST = frozenset({*range(400, 418), 421, 422, 426}) - {401, 402, 403, 404, 407, 408, 410}
 
 
 def failure_of(
     response: httpx.Response, body: bytes, url: str, site: str, wait: timedelta | None, patience: timedelta
 ) -> FetchError:
-    """The error that an answer other than 200 is, by its status, its headers and the beginning of its body.
+    """The error that an answer other than 200 stands for, by its status, its headers and the beginning of its body.
 
-    `site` is the domain by which the site's pages name it, `wait` what the answer asks for: with a server's error, more
-    than the `patience` of one file pauses the whole source.
+    `site` is the domain by which the site's pages name it, and `wait` the answer's Retry-After. A server error that
+    asks for a longer wait than `patience` is a refusal, which pauses the whole source.
     """
     status, said = response.status_code, f"{url}: HTTP {response.status_code}"
     text = body.decode("utf-8-sig", "replace")
@@ -50,13 +50,17 @@ def failure_of(
 
 
 def challenge_with_200(response: httpx.Response, url: str) -> RefusedError | None:
-    """A wall may answer 200, and say only in a header that it was the wall."""
+    """The refusal of a bot wall that answers with status 200 and says only in a header that it is one; else None."""
     challenge = challenge_in(response.headers, failed=False)
     return RefusedError(f"{url}: {challenge}", shut_out=True) if challenge else None
 
 
 def _redirected(asked: str, location: str, said: str) -> FetchError:
-    """To another host, a login or the same place is the site's trouble; to another place of it, a wrong address."""
+    """The error that a redirect stands for.
+
+    A redirect to another host, to a login or to the same address is a refusal. One to another address of the site means
+    that the request's address is wrong.
+    """
     said = f"{said} to {location[:200]}" if location else said
     try:
         goes_to, came_from = urlsplit(urljoin(asked, location)), urlsplit(asked)
@@ -65,14 +69,14 @@ def _redirected(asked: str, location: str, said: str) -> FetchError:
         )
     except ValueError:
         return FetchError(said)
-    in_a_circle = bool(location) and goes_to == came_from
-    if is_elsewhere or in_a_circle or leads_to_wall(goes_to.path):
+    is_loop = bool(location) and goes_to == came_from
+    if is_elsewhere or is_loop or leads_to_wall(goes_to.path):
         return RefusedError(said, shut_out=True)
     return FetchError(said)
 
 
 def _absent(said: str, text: str, site: str) -> FetchError:
-    """404 and 410 say that there is no such file, unless with a page that the site did not make."""
+    """The error of a status 404 or 410: the file is absent, unless the page is not the site's own."""
     if not is_page(text):
         return AbsentError(said)
     try:
@@ -87,7 +91,10 @@ def _absent(said: str, text: str, site: str) -> FetchError:
 
 
 def _bot_wall(text: str, body: bytes, *, is_own_error: bool) -> str | None:
-    """What a bot wall says of itself. A server's own error can have its maker's marks, where that is its gateway."""
+    """The text by which a body is known as a bot wall's; None if it is not one.
+
+    The page of a server error can bear the name of a bot wall's maker too, where that maker runs the site's gateway.
+    """
     if is_page(text):
         return says_wall(text, bots_only=True) if is_own_error else stands_before(text, bots_only=True)
     is_wall = not is_own_error and refuses(_json_in(body))
@@ -95,7 +102,7 @@ def _bot_wall(text: str, body: bytes, *, is_own_error: bool) -> str | None:
 
 
 def _error_code(body: bytes) -> int | None:
-    """The code of ESPN's error bodies, which is not always the status."""
+    """The code in one of ESPN's error bodies, which is not always the status; None in any other body."""
     document = _json_in(body)
     code = document.get("code") if isinstance(document, dict) else None
     return code if isinstance(code, int) else None

@@ -190,7 +190,7 @@ def test_while_s3_is_away_nothing_is_asked_for_and_what_was_fetched_is_stored_wh
     assert len(report.filled) > 30
     asked = sites.requests()
     assert set(Counter(request["url"] for request in asked).values()) == {1}, "no body was thrown away"
-    away = _time_of(caplog, "nothing is asked for until it can be")
+    away = _time_of(caplog, "no requests are sent until it can be")
     back = _time_of(caplog, "the lake can be written again")
     assert back - away > 9
     assert [r for r in asked if away + 0.3 < _at(r) < back] == []
@@ -213,7 +213,7 @@ def test_a_full_disk_costs_the_few_files_on_their_way_and_is_said_in_one_line(
         report = run_reconcile(**span)
     asked = {request["url"] for request in sites.requests()}
     assert 5 < len(asked) < report.counts["total"] / 2
-    full = _time_of(caplog, "No space left on device; nothing is asked for")
+    full = _time_of(caplog, "No space left on device; no requests are sent")
     assert [r for r in sites.requests() if _at(r) > full + 0.3] == []
     assert report.failed == []
     assert {"No space left on device" in reason for _, reason, _ in report.left} == {True}

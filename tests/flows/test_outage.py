@@ -45,6 +45,6 @@ def test_a_run_waits_for_its_prefect_server_and_asks_for_nothing_meanwhile(
     assert not [r for r in requests if away + 5.5 < r["monotonic"] < back], "a lease ends, and then no request leaves"
     # Prefect's own errors, of what it could not log, end in no line.
     assert re.findall(r"adce: warning: the Prefect API (.*)$", said, re.MULTILINE) == [
-        "does not answer (ConnectError); what needs it waits until that is over",
+        "does not answer (ConnectError); calls to it are repeated until they succeed",
         "answers again",
     ]

@@ -22,9 +22,9 @@ _KEPT = 0.3
 _MOST_LATE = 0.4
 # The shortest possible time of an answer is that of the quickest of the last _ANSWERS; it is 0 before _FIRST_ANSWERS.
 _ANSWERS, _FIRST_ANSWERS = 100, 10
-# A process holds the bucket for about this long without renewing its lease, and for at least two requests: so long do
-# the others wait when it dies.
-_LEASE_SECONDS = 5.0
+# Seconds for which a process holds the bucket without renewing its allowance, but at least as long as two requests
+# take. When the process dies, the others wait that long.
+_ALLOWANCE_SECONDS = 5.0
 # A bucket is counted in hundredths of a request, since Prefect floors what has decayed.
 _SHARES = 100
 
@@ -41,7 +41,7 @@ def spacing(rates: Sequence[Rate]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What a source may spend: its own rates, and those of all sources together, which so many of them share."""
+    """The rate budget of a source: its own rates, and those of all sources together, which `sharing` sources share."""
 
     own: Sequence[Rate]
     shared: Sequence[Rate] = ()
@@ -54,20 +54,20 @@ class Budget:
 
 
 def budget_of(config: Config, source: str) -> Budget:
-    """Only sources that are switched on share a rate."""
+    """The budget of a source. Only enabled sources share a rate."""
     sharing = sum(settings.enabled for settings in config.sources.values()) if config.rates else 1
     return Budget(config.sources[source].rates, config.rates, sharing)
 
 
 @dataclass(frozen=True, slots=True)
-class LeaseTerms:
-    """What a bucket grants. A lease is all `slots`, a hundred a request; `decay` of them come back per second."""
+class AllowanceTerms:
+    """What a bucket grants. An allowance is all `slots`, 100 a request; `decay` of them come back per second."""
 
     slots: int
     decay: float
 
     @property
-    def lease(self) -> float:
+    def seconds(self) -> float:
         """Seconds from a grant of the whole bucket to when it is free again."""
         return self.slots / self.decay
 
@@ -79,16 +79,16 @@ class LeaseTerms:
     @property
     def fit(self) -> bool:
         """Is this a bucket of ours, and not a limit that somebody made for something else?"""
-        return self.lease >= max(_LEASE_SECONDS, 2 * self.spacing) * 0.9
+        return self.seconds >= max(_ALLOWANCE_SECONDS, 2 * self.spacing) * 0.9
 
-    def same_as(self, other: LeaseTerms) -> bool:
+    def same_as(self, other: AllowanceTerms) -> bool:
         return self.slots == other.slots and abs(self.decay - other.decay) <= 0.001 * other.decay
 
 
-def lease_terms_of(rates: Sequence[Rate]) -> LeaseTerms:
+def allowance_terms_of(rates: Sequence[Rate]) -> AllowanceTerms:
     """The bucket that spends these rates."""
     decay = _SHARES / spacing(rates)
-    return LeaseTerms(round(max(_LEASE_SECONDS, 2 * spacing(rates)) * decay), decay)
+    return AllowanceTerms(round(max(_ALLOWANCE_SECONDS, 2 * spacing(rates)) * decay), decay)
 
 
 @dataclass(eq=False, slots=True)

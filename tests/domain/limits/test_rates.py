@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.models import Rate
-from tasks.domain.limits.rates import LeaseTerms, Pace, Permit, budget_of, lease_terms_of, margin, spacing
+from tasks.domain.limits.rates import AllowanceTerms, Pace, Permit, allowance_terms_of, budget_of, margin, spacing
 from tests.builders import a_config
 
 RATES = [
@@ -128,13 +128,13 @@ def test_nobody_comes_next_before_the_last_request_is_answered() -> None:
 
 
 @pytest.mark.parametrize("rates", RATES, ids=str)
-def test_a_bucket_spends_most_of_the_rate_and_a_lease_is_for_two_requests_at_least(rates: list[Rate]) -> None:
-    lease_terms = lease_terms_of(rates)
+def test_a_bucket_spends_most_of_the_rate_and_an_allowance_is_for_two_requests_at_least(rates: list[Rate]) -> None:
+    terms = allowance_terms_of(rates)
     tightest = min(rate.requests / rate.seconds for rate in rates)
-    assert 0.97 * tightest <= lease_terms.decay / 100 <= tightest
-    assert lease_terms.spacing == pytest.approx(spacing(rates))
-    assert lease_terms.lease >= 1.99 * lease_terms.spacing
-    assert lease_terms.fit
+    assert 0.97 * tightest <= terms.decay / 100 <= tightest
+    assert terms.spacing == pytest.approx(spacing(rates))
+    assert terms.seconds >= 1.99 * terms.spacing
+    assert terms.fit
 
 
 @pytest.mark.parametrize("rate", [rates[0] for rates in RATES], ids=str)
@@ -144,24 +144,24 @@ def test_one_window_is_stretched_by_at_most_three_hundredths(rate: Rate) -> None
 
 def test_a_bucket_is_for_five_seconds_of_requests_or_for_two_of_them() -> None:
     for rates in RATES:
-        lease_terms = lease_terms_of(rates)
-        assert lease_terms.lease == pytest.approx(max(5.0, 2 * spacing(rates)), rel=0.01)
+        terms = allowance_terms_of(rates)
+        assert terms.seconds == pytest.approx(max(5.0, 2 * spacing(rates)), rel=0.01)
 
 
 @pytest.mark.parametrize(
     ("other", "same"),
     [
-        pytest.param(LeaseTerms(1000, 100.0), True, id="the same"),
-        pytest.param(LeaseTerms(1000, 100.05), True, id="as a database rounds it"),
-        pytest.param(LeaseTerms(1000, 99.95), True, id="rounded down"),
-        pytest.param(LeaseTerms(1000, 101.0), False, id="another decay"),
-        pytest.param(LeaseTerms(1000, 99.0), False, id="a slower one"),
-        pytest.param(LeaseTerms(1001, 100.0), False, id="another size"),
+        pytest.param(AllowanceTerms(1000, 100.0), True, id="the same"),
+        pytest.param(AllowanceTerms(1000, 100.05), True, id="as a database rounds it"),
+        pytest.param(AllowanceTerms(1000, 99.95), True, id="rounded down"),
+        pytest.param(AllowanceTerms(1000, 101.0), False, id="another decay"),
+        pytest.param(AllowanceTerms(1000, 99.0), False, id="a slower one"),
+        pytest.param(AllowanceTerms(1001, 100.0), False, id="another size"),
     ],
 )
-def test_a_bucket_is_as_configured_if_its_size_is_and_its_decay_nearly(other: LeaseTerms, same: bool) -> None:
-    assert LeaseTerms(1000, 100.0).same_as(other) is same
-    assert LeaseTerms(1000, 1001.0).same_as(LeaseTerms(1000, 1000.0)), "a thousandth more"
+def test_a_bucket_is_as_configured_if_its_size_is_and_its_decay_nearly(other: AllowanceTerms, same: bool) -> None:
+    assert AllowanceTerms(1000, 100.0).same_as(other) is same
+    assert AllowanceTerms(1000, 1001.0).same_as(AllowanceTerms(1000, 1000.0)), "a thousandth more"
 
 
 @pytest.mark.parametrize("rates", RATES[:3], ids=str)
@@ -230,12 +230,12 @@ def test_a_source_spends_no_more_than_the_rate_for_all_sources_allows_and_shares
 
 
 def test_a_limit_that_somebody_made_for_something_else_is_no_bucket_of_ours() -> None:
-    assert LeaseTerms(500, 100.0).fit, "a lease of five seconds"
-    assert LeaseTerms(450, 100.0).fit, "nearly"
-    assert not LeaseTerms(440, 100.0).fit
-    assert not LeaseTerms(10, 1.0).fit, "a request takes a hundred of its slots"
-    assert LeaseTerms(200, 1.0).fit, "for two requests"
-    assert not LeaseTerms(170, 1.0).fit, "for less than two"
+    assert AllowanceTerms(500, 100.0).fit, "an allowance of five seconds"
+    assert AllowanceTerms(450, 100.0).fit, "nearly"
+    assert not AllowanceTerms(440, 100.0).fit
+    assert not AllowanceTerms(10, 1.0).fit, "a request takes a hundred of its slots"
+    assert AllowanceTerms(200, 1.0).fit, "for two requests"
+    assert not AllowanceTerms(170, 1.0).fit, "for less than two"
 
 
 def test_the_next_process_waits_for_a_window_that_a_late_request_has_filled() -> None:

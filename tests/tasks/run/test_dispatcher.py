@@ -96,7 +96,7 @@ class FakeExecutor:
         begun()
         for fill in fills:
             for _ in range(fill.cost):
-                self.run.sources[fill.source].left(fill.source)
+                self.run.sources[fill.source].on_request(fill.source)
         await self.clock.sleep(self.lasts)
         self.crashes -= 1
         if self.crashes >= 0:
@@ -134,7 +134,9 @@ def play(ledger: Ledger, story: Callable[[Stage], Coroutine[Any, Any, None]], bu
         run = Run(session)
         limiter = SimpleNamespace(pause=Pause)
         run.sources = {
-            name: cast(SourceClient, SimpleNamespace(name=name, limiter=limiter, latency=0.5, left=lambda _: None))
+            name: cast(
+                SourceClient, SimpleNamespace(name=name, limiter=limiter, latency=0.5, on_request=lambda _: None)
+            )
             for name in config.sources
         }
         going = asyncio.create_task(clock.run())

@@ -22,7 +22,7 @@ from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL, PREFECT_API_UR
 from config.models import Config, Rate
 from deployments.sandbox.process import SandboxProcess
 from tasks.domain.errors import BucketError
-from tasks.domain.limits.rates import lease_terms_of, spacing
+from tasks.domain.limits.rates import allowance_terms_of, spacing
 from tasks.upstream.buckets import Allowances, Bucket, _Clock, bucket_for, ensure_buckets, open_buckets, server_address
 from tasks.upstream.prefect_api import ApiOutage
 from tests.builders import a_config
@@ -104,8 +104,8 @@ def test_a_changed_rate_takes_effect(take_effect: Callable[[PrefectClient, Confi
         await ensure_buckets(client, _config(Rate(requests=4, seconds=1.1)))
         changed = Rate(requests=5, seconds=1.1)
         await take_effect(client, _config(changed))
-        lease_terms = await Allowances(bucket_for("espn"), [changed], client).look()
-        assert lease_terms.same_as(lease_terms_of([changed]))
+        terms = await Allowances(bucket_for("espn"), [changed], client).read_terms()
+        assert terms.same_as(allowance_terms_of([changed]))
 
     _with_client(story)
 
@@ -128,7 +128,7 @@ def test_a_bucket_that_goes_in_mid_run_stops_the_requests(deleted: bool) -> None
                 await _leave_for_ever(bucket, left)
             return len(left)
 
-    assert _with_client(story) <= lease_terms_of([rate]).slots / 100 + 1, "what was granted before, and no more"
+    assert _with_client(story) <= allowance_terms_of([rate]).slots / 100 + 1, "what was granted before, and no more"
 
 
 def test_five_processes_may_set_up_fresh_buckets_at_once() -> None:
@@ -250,7 +250,7 @@ def test_a_slow_rate_is_spent_though_the_api_is_slow_to_answer() -> None:
     assert all(4 <= later - earlier < 6 for earlier, later in pairwise(times))
 
 
-def test_what_a_process_does_not_need_is_given_back_and_another_waits_for_no_lease_to_end() -> None:
+def test_what_a_process_does_not_need_is_given_back_and_another_waits_for_no_allowance_to_end() -> None:
     rate = Rate(requests=10, seconds=1)
 
     async def story(client: PrefectClient) -> float:
@@ -258,7 +258,7 @@ def test_what_a_process_does_not_need_is_given_back_and_another_waits_for_no_lea
             begun = await _leave(one)
             return await _leave(other) - begun
 
-    assert 0.1 <= _with_client(story) < lease_terms_of([rate]).lease / 2
+    assert 0.1 <= _with_client(story) < allowance_terms_of([rate]).seconds / 2
 
 
 def test_a_source_keeps_all_of_its_rates_and_that_of_all_sources_together() -> None:
@@ -320,7 +320,7 @@ def test_three_processes_share_a_rate_and_a_strict_upstream_rejects_nothing(
 
 def test_the_clocks_difference_is_known_the_better_the_quicker_an_answer_was_and_anew_when_one_was_set() -> None:
     clock = _Clock()
-    assert not clock.known
+    assert not clock.is_known
     clock.compare(_moment(1000.5), asked=0.0, read=1.0)
     assert (clock.least, clock.most) == pytest.approx((999.5, 1000.5), abs=0.01)
     clock.compare(_moment(1010.2), asked=10.0, read=10.2)
@@ -366,7 +366,7 @@ def test_a_prefect_server_whose_clock_jumps_neither_frees_requests_nor_stops_the
         spent = spend(Rate(requests=10, seconds=1), 2, 24, env)
         jumping.result()
     assert spent.refused == 0
-    assert spent.requests > 100, "about 240, less a lease a jump"
+    assert spent.requests > 100, "about 240, less an allowance a jump"
 
 
 def test_a_request_that_was_sent_late_keeps_the_bucket_from_all() -> None:
@@ -375,7 +375,7 @@ def test_a_request_that_was_sent_late_keeps_the_bucket_from_all() -> None:
     async def story(client: PrefectClient) -> list[float]:
         async with _bucket(client, rate) as one, _bucket(client, rate) as other:
             permit = await one.leave()
-            await asyncio.sleep(1.5)  # it waits for a connection, beyond its lease
+            await asyncio.sleep(1.5)  # it waits for a connection, beyond its allowance
             one.answered(permit)
             assert permit.sent is not None
             return [permit.sent, await _leave(other)]
@@ -409,7 +409,7 @@ def test_another_process_begins_one_spacing_after_the_last_answer_however_late_t
             permit = await one.leave()
             one.sent(permit)
             waiting = asyncio.create_task(_leave(other))
-            await asyncio.sleep(1.3 * lease_terms_of([rate]).lease)  # a slow answer
+            await asyncio.sleep(1.3 * allowance_terms_of([rate]).seconds)  # a slow answer
             one.answered(permit)
             assert permit.answered is not None
             return [permit.answered, await waiting]
@@ -418,7 +418,7 @@ def test_another_process_begins_one_spacing_after_the_last_answer_however_late_t
     assert next_one - answered >= spacing([rate])
 
 
-def test_a_process_that_was_stopped_for_longer_than_its_lease_sends_nothing_under_it(
+def test_a_process_that_was_stopped_for_longer_than_its_allowance_sends_nothing_under_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rate = Rate(requests=10, seconds=1)
@@ -430,7 +430,7 @@ def test_a_process_that_was_stopped_for_longer_than_its_lease_sends_nothing_unde
             await _leave(bucket)
             permit = await bucket.leave()
             may = [bucket.may_send(permit)]
-            stopped = lease_terms_of([rate]).lease  # as if the host had slept, and the bucket were somebody else's
+            stopped = allowance_terms_of([rate]).seconds  # as if the host had slept, and another had the bucket
             may.append(bucket.may_send(permit))
             bucket.answered(permit)
             before = time.monotonic()
@@ -440,10 +440,10 @@ def test_a_process_that_was_stopped_for_longer_than_its_lease_sends_nothing_unde
     monkeypatch.setattr("tasks.clock.seconds", lambda: time.monotonic() + stopped)
     may, waited = _with_client(story)
     assert may == [True, False]
-    assert waited > lease_terms_of([rate]).lease / 2, "until the bucket is free: the server's clock has not moved"
+    assert waited > allowance_terms_of([rate]).seconds / 2, "until the bucket is free: the server's clock has not moved"
 
 
-def test_a_lease_that_nobody_used_in_its_time_is_no_leave_later() -> None:
+def test_an_allowance_that_nobody_used_in_its_time_is_no_leave_later() -> None:
     rate = Rate(requests=1, seconds=1)
 
     async def story(client: PrefectClient) -> list[float]:
@@ -452,15 +452,15 @@ def test_a_lease_that_nobody_used_in_its_time_is_no_leave_later() -> None:
             cancelled = asyncio.create_task(one.leave())
             await asyncio.sleep(0.5)
             cancelled.cancel()  # it is granted what it has asked for, and does not use it
-            await asyncio.sleep(lease_terms_of([rate]).lease * 1.6)
+            await asyncio.sleep(allowance_terms_of([rate]).seconds * 1.6)
             return await asyncio.gather(_leave(other), _leave(one))
 
     times = _with_client(story)
     assert abs(times[0] - times[1]) >= 1
 
 
-def test_a_process_that_has_had_some_leases_lets_another_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.upstream.buckets._RENEWALS", 1)
+def test_a_process_that_has_had_some_allowances_lets_another_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.upstream.buckets._MOST_RENEWALS", 1)
     rate = Rate(requests=2, seconds=0.5)
 
     async def story(client: PrefectClient) -> list[str]:
@@ -498,7 +498,7 @@ class _BusyOnce:
 
 
 def test_an_api_that_is_busy_for_a_moment_costs_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.upstream.buckets._RENEWALS", 0)
+    monkeypatch.setattr("tasks.upstream.buckets._MOST_RENEWALS", 0)
     rate = Rate(requests=1, seconds=2.4)
 
     async def story(client: PrefectClient) -> tuple[list[float], int]:
@@ -549,14 +549,14 @@ def test_an_outage_of_the_api_is_told_once_and_its_end_once_however_many_wait(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, trouble: Exception, told: str, lasts: bool
 ) -> None:
     if lasts:
-        monkeypatch.setattr("tasks.upstream.prefect_api._TELL_AFTER", 0.1)
+        monkeypatch.setattr("tasks.upstream.prefect_api._LOG_AFTER", 0.1)
 
     async def story(client: PrefectClient) -> None:
         config = _config(Rate(requests=1, seconds=1))
         await ensure_buckets(client, config)
         away, outage = _Away(client, trouble), ApiOutage()
         allowances = [Allowances(bucket_for("espn"), [Rate(requests=1, seconds=1)], away, outage) for _ in range(3)]  # type: ignore[arg-type]
-        looks = [asyncio.create_task(allowance.look()) for allowance in allowances]
+        looks = [asyncio.create_task(one.read_terms()) for one in allowances]
         await asyncio.sleep(0.5)
         looks.pop().cancel()
         away.trouble = None
@@ -565,5 +565,5 @@ def test_an_outage_of_the_api_is_told_once_and_its_end_once_however_many_wait(
     with caplog.at_level("INFO", logger="tasks"):
         _with_client(story)
     lines = [record.message for record in caplog.records if "the Prefect API" in record.message]
-    outage = [f"the Prefect API {told}; what needs it waits until that is over", "the Prefect API answers again"]
+    outage = [f"the Prefect API {told}; calls to it are repeated until they succeed", "the Prefect API answers again"]
     assert lines == (outage if lasts else [])

@@ -503,7 +503,7 @@ def test_a_body_that_is_there_is_not_lost_when_the_ledger_cannot_be_told(
     def away(breakers: Breakers, name: str, change: Callable[[Pause], Pause]) -> Pause:
         raise LedgerError("the ledger is away")
 
-    espn.left = lambda source: monkeypatch.setattr(Breakers, "change", away)
+    espn.on_request = lambda source: monkeypatch.setattr(Breakers, "change", away)
     first, second = _run(_fetch_in_turn(espn, 13, 14))
     assert isinstance(first, Fetched)
     assert [type(second), str(outage.final)] == [LedgerError, "the ledger is away"]

@@ -19,7 +19,7 @@ import pytest
 from config.models import Dataset
 from tasks.domain.errors import FetchError
 from tasks.upstream import commands
-from tasks.upstream.commands import Said, prepare
+from tasks.upstream.commands import Output, prepare
 
 FIELDS = {"id": "0022500001", "season": "2025-26", "date": "2026-01-13"}
 GAME_ID = "[0-9]{10}"
@@ -144,13 +144,13 @@ def test_the_environment_is_what_is_declared_and_secrets_are_kept_out_of_the_log
     ("text", "error"),
     [
         ("print('working'); sys.exit('no such game')", "exit status 1: no such game"),
-        ("sys.exit(3)", "exit status 3, and said nothing"),
-        ("os.kill(os.getpid(), 11)", "exit status 139, and said nothing"),
-        ("open('other.json', 'w')", "it left no file 0022500001.json in its folder; there: other.json"),
-        ("os.mkfifo('0022500001.json')", "it left no file 0022500001.json in its folder; there: 0022500001.json"),
+        ("sys.exit(3)", "exit status 3, without any output"),
+        ("os.kill(os.getpid(), 11)", "exit status 139, without any output"),
+        ("open('other.json', 'w')", "it left no file 0022500001.json in its folder, which has other.json"),
+        ("os.mkfifo('0022500001.json')", "it left no file 0022500001.json in its folder, which has 0022500001.json"),
         (
             "os.symlink('/etc/hostname', '0022500001.json')",
-            "its file 0022500001.json is a link to outside its folder, and is not read",
+            "its file 0022500001.json is a link out of its folder, and is not read",
         ),
         (
             "f = open('0022500001.json', 'w'); f.truncate(2**30)",
@@ -165,7 +165,7 @@ def test_a_command_that_fails_is_one_line(script: Callable[[str], str], text: st
 
 def test_a_file_that_it_leaves_outside_its_folder_is_not_seen(script: Callable[[str], str]) -> None:
     assert error_of(script('open("../0022500001.json", "w").write("{}")')) == (
-        "it left no file 0022500001.json in its folder; there: nothing"
+        "it left no file 0022500001.json in its folder, which has no files"
     )
 
 
@@ -175,7 +175,7 @@ def test_a_link_in_a_circle_is_one_line(script: Callable[[str], str]) -> None:
 
 def test_a_program_that_there_is_none_of_is_one_line(script: Callable[[str], str]) -> None:
     argv = ["no-such-program", "{id}"]
-    with pytest.raises(FetchError, match=r"^no-such-program 0022500001: no program 'no-such-program' on the PATH"):
+    with pytest.raises(FetchError, match=r"^no-such-program 0022500001: the PATH has no executable program"):
         run(script(""), argv=argv)
 
 
@@ -237,7 +237,7 @@ def test_a_cancel_ends_the_command(script: Callable[[str], str], tmp_path: Path)
 
 RUNS_A_SCRIPT = """
 import asyncio, sys
-from tests.tasks.test_commands import FIELDS, GAME_ID, a_dataset
+from tests.tasks.upstream.test_commands import FIELDS, GAME_ID, a_dataset
 from tasks.upstream.commands import prepare
 asyncio.run(prepare(a_dataset(sys.argv[1]), FIELDS, GAME_ID).run())
 """
@@ -246,7 +246,7 @@ asyncio.run(prepare(a_dataset(sys.argv[1]), FIELDS, GAME_ID).run())
 def test_kill_9_of_adce_ends_the_command_too(script: Callable[[str], str], tmp_path: Path) -> None:
     path = script(f"open('{tmp_path}/pid', 'w').write(str(os.getpid()));{WAIT}")
     env = {**os.environ, "TMPDIR": str(tmp_path / "out")}
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     with subprocess.Popen([sys.executable, "-W", "ignore", "-c", RUNS_A_SCRIPT, path], env=env, cwd=root) as adce:
         while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
             assert adce.poll() is None
@@ -290,16 +290,16 @@ def test_a_field_that_would_be_an_option_is_not_run_with(script: Callable[[str],
 
 @pytest.mark.parametrize("before", [16 * 1024 - 6, 60_000 - 16 * 1024 - 6], ids=["head", "tail"])
 def test_no_part_of_a_secret_is_left_where_the_middle_is_left_out(before: int) -> None:
-    said = Said(["s3cr3tpassw0rd"])
+    output = Output(["s3cr3tpassw0rd"])
     text = (b"x" * before + b"s3cr3tpassw0rd").ljust(60_000, b"y")
 
-    async def hear() -> None:
+    async def read_it() -> None:
         read, write = os.pipe()
-        hearing = asyncio.create_task(said.hear(read))
+        reading = asyncio.create_task(output.read(read))
         await asyncio.to_thread(os.write, write, text)
         os.close(write)
-        await hearing
+        await reading
 
-    asyncio.run(hear())
-    assert "bytes left out" in said.text()
-    assert not any(part in said.text() for part in ("s3", "r3", "pass", "w0rd"))
+    asyncio.run(read_it())
+    assert "bytes left out" in output.text()
+    assert not any(part in output.text() for part in ("s3", "r3", "pass", "w0rd"))

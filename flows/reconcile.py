@@ -161,7 +161,7 @@ async def reconcile_lake(
     remember = as_of is None or not dry_run  # what is only looked at with a clock that was set leaves no trace
     async with opening as here:
         run, session = here.run, here.run.session
-        other = await run.other_reconcile() if is_the_one and not (dry_run or config.test_mode) else None
+        other = await run.take_reconcile_lease() if is_the_one and not (dry_run or config.test_mode) else None
         look = await run.look(remember=remember)
         if part is None:
             check_keys(session, look.assessment)

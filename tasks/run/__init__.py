@@ -1,1 +1,1 @@
-"""Doing what a plan says: which fill starts, fetching, checking, storing, and stopping. Nothing here knows Prefect."""
+"""The execution of a plan: which fill starts, fetching, checking, storing, stopping. Nothing here knows Prefect."""

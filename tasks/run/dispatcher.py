@@ -1,4 +1,4 @@
-"""Which fill starts next? The best-scored one whose source has a free lane; within a source never a later one first."""
+"""Which fill starts next? The best-scored one whose source has a free lane; a source's fills keep their order."""
 
 from __future__ import annotations
 
@@ -34,49 +34,52 @@ from tasks.run.run import Run
 
 log = logging.getLogger(__name__)
 
-_STAY = timedelta(seconds=30)  # for which a run with nothing else to do waits for a source that is paused, or probed
-_LOOK_EVERY = 0.5  # seconds, at whether a probe was answered: so long is believed what the ledger said
-_MOST_CRASHES = 3  # of one fill's subflow in a run
+_IDLE_WAIT = timedelta(seconds=30)  # for which a run with nothing else to do waits for a paused or probed source
+_POLL_EVERY = 0.5  # seconds between two looks at whether a probe was answered; the ledger is not read more often
+_MOST_CRASHES = 3  # of one fill's subflow in a run, after which it is not started again
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How the work on some fills ended; what became of each file is in the run's outcomes."""
+    """How the execution of some fills ended. The outcome of each file is among the run's outcomes."""
 
     message: str
-    has_crashed: bool = False  # what it did not come to may be tried again
+    has_crashed: bool = False  # files without an outcome may be tried again
 
 
 class Executor(Protocol):
-    """Who does the fills that the dispatcher begins."""
+    """Executes the fills that the dispatcher starts."""
 
-    takes_batches: bool  # several fills at once, in a process of their own, whose requests nobody here sees
+    takes_batches: bool  # executes several fills at once in another process, so their requests are not seen here
 
     async def prepare(self, sources: set[str]) -> None:
-        """Called once, before anything begins. Raises AdceError if fills of these sources cannot be done."""
+        """Called before the first fill of a source. Raises AdceError if fills of these sources cannot be executed."""
 
     async def ready(self) -> None:
-        """Returns when a fill may begin. Raises AdceError if that takes too long."""
+        """Waits until a fill may start. Raises AdceError if that takes too long."""
 
     async def execute(self, fills: Sequence[Fill], attempt: int, begun: Callable[[], None]) -> End:
-        """Does the fills, of one source; calls `begun` in the loop of the run when the first is at work."""
+        """Executes fills of one source. Calls `begun`, in the event loop of the run, when the first one is running.
+
+        `attempt` is how often the execution of one of these fills has crashed before in this run.
+        """
 
 
 class Clock:
-    """The time of this host. A test may go through hours in a moment with one of its own."""
+    """The time of this host. Tests replace it, to go through hours in a moment."""
 
     def now(self) -> datetime:
         return datetime.now(UTC)
 
     def seconds(self) -> float:
-        """Seconds since some moment."""
+        """Seconds since some fixed moment."""
         return clock.seconds()
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
     async def wait(self, event: asyncio.Event, seconds: float | None) -> None:
-        """Returns when the event has happened, and after so many seconds at the latest."""
+        """Waits for an event, for at most `seconds`; None waits without a limit."""
         waiting = asyncio.create_task(event.wait())
         try:
             await asyncio.wait({waiting}, timeout=None if seconds is None else max(seconds, 0.0))
@@ -85,59 +88,60 @@ class Clock:
 
 
 class Dispatcher:
-    """Has an executor do fills, until there are none or the time is up.
+    """Has an executor execute the fills of a plan, until none remain or the run's time is used up.
 
-    Between two starts the queue is scored again, with what the fills that have ended tell of their datasets. The age
-    of a gap is that at the beginning of the run: within minutes it would only swap what is as good as equal.
+    The queue is scored again whenever a fill has ended, with the success of each dataset so far. The ages of gaps stay
+    those of the start of the run: within minutes they would only swap fills of nearly equal scores.
     """
 
     def __init__(self, run: Run, executor: Executor, done_by: datetime | None = None, clock: Clock | None = None):
-        """Nothing begins that is expected to be answered later than `done_by`."""
+        """A fill is not started if its last answer is expected later than `done_by`."""
         self.run = run
         self.deferred: list[Deferral] = []
-        self.begun: list[Fill] = []  # in the order of their starts
+        self.begun: list[Fill] = []  # fills that were started, in order
         self._executor = executor
         self._done_by = done_by
         self._clock = clock or Clock()
         self._queue: list[Fill] = []
         self._is_unsorted = False
-        self._may_come = False  # more plans
-        self._prepared: set[str] = set()  # sources
+        self._more_plans_may_come = False
+        self._prepared: set[str] = set()  # sources for which the executor is prepared
         self._lanes = {name: Lane(run.supply(name)) for name in run.sources}
         self._cap = RunCap(run.config, run.planner.max_fills)
-        self._counted: set[str] = set()  # keys of the fills that count for it
+        self._counted: set[str] = set()  # keys of the fills that have been counted against the cap
         self._known: set[str] = set()  # keys that are planned or deferred already
         self._planned = self._done = 0
-        self._running: dict[str, Fill] = {}
-        self._executions = 0  # that run: of one fill each, unless the executor takes batches
-        self._crashes: Counter[str] = Counter()  # of a fill's subflow
-        self._starting: dict[str, str] = {}  # by source, the fill that has been submitted and does not run yet
-        self._trouble: Exception | None = None
-        self._late: dict[str, float] = {}  # since when the probe of another run is waited for, by the clock
+        self._running: dict[str, Fill] = {}  # by fill id
+        self._executions = 0  # that run now; each is of one fill, unless the executor takes batches
+        self._crashes: Counter[str] = Counter()  # by fill id
+        self._starting: dict[str, str] = {}  # by source, the id of the fill that was submitted and does not run yet
+        self._error: Exception | None = None  # the first one that ends the run
+        self._probed_since: dict[str, float] = {}  # when this run began to wait for another run's probe, by name
         self._jobs: set[asyncio.Task[None]] = set()
-        self._changed = asyncio.Event()  # something happened after which another fill may be free to start
+        self._changed = asyncio.Event()  # set when another fill may have become free to start
         self._deadline = self._clock.seconds() + (run.session.ends - self._clock.now()).total_seconds()
         run.on_change = self._changed.set
         for source in run.sources.values():
             source.on_request = self._request_left
 
     async def run_all(self, plan: Plan, more: AsyncIterator[Plan] | None = None) -> None:
-        """Returns when every fill that was started has ended, and no `more` plans come.
+        """Executes a plan and those that `more` yields, and returns when every fill that was started has ended.
 
-        What was not started is in `deferred`. When the run stops or its time is up, no more plans are waited for.
+        Fills that were not started are in `deferred`. When the run stops or its time is used up, no further plans are
+        waited for. Raises the error that ended the run, if one did.
         """
         await self._take(plan)
-        self._may_come = more is not None
+        self._more_plans_may_come = more is not None
         coming = asyncio.create_task(self._take_all(more)) if more is not None else None
         try:
-            while self._may_come or self._queue or self._running:
+            while self._more_plans_may_come or self._queue or self._running:
                 self._changed.clear()
                 self._report()
                 if self.run.shutdown.reason:
                     self._defer(self._queue, self.run.why_stopped())
                 outage = self.run.outage
-                self._trouble = self._trouble or outage.final
-                if self._trouble or self._clock.seconds() >= self._deadline:
+                self._error = self._error or outage.final
+                if self._error or self._clock.seconds() >= self._deadline:
                     budget = f"time budget of {duration(self.run.config.reconcile.time_budget)} is used up"
                     used_up = self.run.session.left_to_the_next_run(Limit.TIME_BUDGET, budget)
                     self._defer(self._queue, self.run.why_not_written(outage.reason) if outage.reason else used_up)
@@ -151,10 +155,11 @@ class Dispatcher:
         self._report()
         if given_up := self.run.outage.given_up:
             log.error("%s files that were fetched could not be stored before the run had to end", given_up)
-        if trouble := self._trouble or self.run.outage.final:
-            raise trouble
+        if fatal := self._error or self.run.outage.final:
+            raise fatal
 
     async def _take(self, plan: Plan) -> None:
+        """Adds a plan to the queue, once the executor is prepared for its sources."""
         if sources := {fill.source for fill in plan.fills} - self._prepared:
             await self._executor.prepare(sources)
             self._prepared |= sources
@@ -165,23 +170,23 @@ class Dispatcher:
             async for plan in plans:
                 await self._take(plan)
                 self._changed.set()
-        except Exception as error:  # it ends the run, when the fills that run have ended
-            self._trouble = self._trouble or error
+        except Exception as error:  # it ends the run once the running fills have ended
+            self._error = self._error or error
         finally:
-            self._may_come = False
+            self._more_plans_may_come = False
             self._changed.set()
 
     async def _go_on(self) -> None:
-        """Begins the next fill, or waits until one may begin or something else is to be done."""
-        if self._trouble or self.run.shutdown.reason or self._clock.seconds() >= self._deadline:
-            self._may_come = False
+        """Starts the next fill, or waits until one may start or the situation has changed."""
+        if self._error or self.run.shutdown.reason or self._clock.seconds() >= self._deadline:
+            self._more_plans_may_come = False
             if self._running:
                 await self._changed.wait()
             return
         self._defer_the_paused()
         if not self.run.outage.reason and (fill := self._next()) is not None:
             self._begin([fill, *self._more_like(fill)])
-        elif self._may_come or self._queue or self._running:
+        elif self._more_plans_may_come or self._queue or self._running:
             await self._wait()
 
     def _add(self, plan: Plan) -> None:
@@ -193,7 +198,7 @@ class Dispatcher:
         self._planned += len(plan.fills)
 
     def _next(self) -> Fill | None:
-        """The fill that starts now, if any may."""
+        """Takes the fill that starts now from the queue; None if no fill may start."""
         if self._executions >= self.run.config.reconcile.max_concurrent:
             return None
         if self._is_unsorted:
@@ -209,13 +214,16 @@ class Dispatcher:
         return None
 
     def _take_fill(self, fill: Fill, ahead: int = 0) -> Fill | None:
-        """Takes a fill from the queue: what of it this run may do, claimed as its own; `ahead` requests go first."""
+        """Takes a fill from the queue and claims its files. `ahead` requests of its source go before its own.
+
+        Returns the part of the fill that this run executes now, or None. The rest is put back or deferred.
+        """
         begins, later = self._in_time(fill, ahead)
         if begins is None:
             late = "time budget: nothing of it would be done before the next run begins"
             self._defer([fill], self.run.session.left_to_the_next_run(Limit.TIME_BUDGET, late))
             return None
-        is_rest = self._counted.issuperset(fill.keys)  # of a fill that was cut, or has to be begun once more
+        is_rest = self._counted.issuperset(fill.keys)  # of a fill that was cut, or that is tried again
         if not is_rest and (over := self._cap.exceeded(fill.priority)):
             self._defer([fill], replace(over, until=self.run.session.next_run()))
             return None
@@ -238,14 +246,14 @@ class Dispatcher:
         return mine
 
     def _in_time(self, fill: Fill, ahead: int) -> tuple[Fill | None, Fill | None]:
-        """What of a fill is expected to be done in time, and the rest."""
+        """Splits a fill into the part that is expected to be done in time, and the rest."""
         if self._done_by is None:
             return fill, None
         lane, interval = self._lanes[fill.source], self.run.config.reconcile.interval
         if fill.gaps[0].cell.cost > lane.supply.requests_within(interval.total_seconds(), 0):
-            return first_request(fill) or (fill, None)  # no run would ever have the time
-        left = (self._done_by - self._clock.now()).total_seconds()
-        return what_costs(fill, lane.supply.requests_within(left, lane.waiting + ahead))
+            return first_request(fill) or (fill, None)  # its first request takes longer than any run has
+        remaining = (self._done_by - self._clock.now()).total_seconds()
+        return what_costs(fill, lane.supply.requests_within(remaining, lane.waiting + ahead))
 
     def _put_back(self, rest: Fill | None) -> None:
         if rest:
@@ -254,13 +262,16 @@ class Dispatcher:
             self._planned += 1
 
     def _more_like(self, first: Fill) -> list[Fill]:
-        """What goes along with a fill that is handed over: nothing that is to be asked for once, to see."""
+        """Takes the fills that form a batch with the first one from the queue; none unless the executor takes batches.
+
+        Fills of a half-open breaker are left out: they send one probe, by themselves.
+        """
         if not self._executor.takes_batches:
             return []
-        closed = self._paused()
-        mine = (fill for fill in self._queue if fill.source == first.source)
-        may = (fill for fill in mine if not closed.keys() & {fill.address, fill.scraper})
-        behind = (fill for fill in may if not self._is_half_open(fill))
+        paused = self._paused()
+        of_source = (fill for fill in self._queue if fill.source == first.source)
+        may_start = (fill for fill in of_source if not paused.keys() & {fill.address, fill.scraper})
+        behind = (fill for fill in may_start if not self._is_half_open(fill))
         others = goes_along(first, behind, self.run.supply(first.source), self.run.config.reconcile.batch_time)
         taken = [first]
         for fill in others:
@@ -269,7 +280,7 @@ class Dispatcher:
         return taken[1:]
 
     def _paused(self) -> dict[str, Pause]:
-        """The sources and scrapers of which no fill may start now; those that are half open let one through."""
+        """The sources and scrapers of which no fill may start now, by name. A half-open one lets one fill start."""
         now = self._clock.now()
         paused = {}
         for source in self.run.sources.values():
@@ -286,7 +297,7 @@ class Dispatcher:
         return pause.phase(self._clock.now()) is Phase.HALF_OPEN
 
     def _begin(self, fills: list[Fill]) -> None:
-        """From now on the fills of a task have their lane, and no other of their source begins until it has started."""
+        """Starts the execution of fills, which takes a lane. No other fill of the source starts until it is running."""
         source = fills[0].source
         lane = self._lanes[source]
         fills = [replace(fill, starts=self.run.session.now()) for fill in fills]
@@ -298,12 +309,12 @@ class Dispatcher:
         self._starting[source] = fills[0].id
         self._executions += 1
         lane.running += 1
-        job = asyncio.create_task(self._see_through(fills))
+        job = asyncio.create_task(self._execute(fills))
         self._jobs.add(job)
         job.add_done_callback(self._jobs.discard)
 
-    async def _see_through(self, fills: list[Fill]) -> None:
-        """Has fills done, lets the next one begin when they are at work, and settles what became of them."""
+    async def _execute(self, fills: list[Fill]) -> None:
+        """Has fills executed, lets the source's next fill start once they are running, and settles their outcomes."""
         first = fills[0]
         counting: asyncio.Task[None] | None = None
         submitted = self._clock.seconds()
@@ -322,14 +333,14 @@ class Dispatcher:
         try:
             await self._executor.ready()
             if self.run.shutdown.reason:
-                self._leave(fills)
+                self._defer_claimed(fills)
                 return
             submitted = self._clock.seconds()
             end = await self._executor.execute(fills, max(self._crashes[fill.id] for fill in fills), begun)
             for fill in fills:
                 self._settle(fill, end)
-        except Exception as error:  # it ends the run, when the fills that run have ended
-            self._trouble = self._trouble or error
+        except Exception as error:  # it ends the run once the running fills have ended
+            self._error = self._error or error
         finally:
             if counting:
                 counting.cancel()
@@ -346,21 +357,25 @@ class Dispatcher:
             self._is_unsorted = True
             self._changed.set()
 
-    def _leave(self, fills: Iterable[Fill]) -> None:
-        """They had their lane and were claimed, and have asked for nothing when the run was stopped."""
+    def _defer_claimed(self, fills: Iterable[Fill]) -> None:
+        """Defers claimed fills that had sent no request when the run was stopped, and releases their claims."""
         fills = list(fills)
         self.deferred += [Deferral(gap, self.run.why_stopped()) for fill in fills for gap in fill.gaps]
         self.run.release(fills)
 
     async def _count_down(self, fills: list[Fill]) -> None:
-        """The requests of fills that were handed over leave unseen: as many as the rate allows, from their start on."""
+        """Counts the requests of fills that another process executes, as if they left at the source's rate."""
         await self._clock.sleep(self.run.start_up)
         for _ in range(sum(fill.cost for fill in fills)):
             await self._clock.sleep(self._lanes[fills[0].source].supply.spacing)
             self._request_left(fills[0].source)
 
     def _settle(self, fill: Fill, end: End) -> None:
-        """What became of a fill's files: those that never came to it, those for later in this run, the newly due."""
+        """Completes the outcomes of a fill, and plans what follows from it.
+
+        Files without an outcome have failed. Files to be tried again in this run are planned again, and so are the
+        games that have become due because the fill brought their schedule.
+        """
         outcomes = self.run.outcomes
         missed = [key for key in fill.keys if key not in outcomes]
         self._crashes[fill.id] += bool(missed)
@@ -376,45 +391,49 @@ class Dispatcher:
             self._add(self.run.plan([gap for gap in gaps if gap.cell.key not in self._known]))
 
     def _request_left(self, source: str) -> None:
-        """A request of a source has left: its next fill may be free to start."""
+        """Counts a request that has left, after which the source's next fill may be free to start."""
         lane = self._lanes[source]
         lane.waiting = max(0, lane.waiting - 1)
         if lane.waiting <= lane.supply.head_start:
             self._changed.set()
 
     async def _wait(self) -> None:
-        """Until something happens, a hold ends, a probe may have been answered or the time is up."""
+        """Waits until the situation changes, a pause ends, a probe may have been answered, or the time is used up."""
         now = self._clock.now()
-        until = [self._deadline - self._clock.seconds()] if self._queue or self._may_come else []
-        until += [max((h.until - now).total_seconds(), _LOOK_EVERY) for h in self._paused().values() if h.until]
-        await self._clock.wait(self._changed, min(until, default=None))
+        waits = [self._deadline - self._clock.seconds()] if self._queue or self._more_plans_may_come else []
+        waits += [max((p.until - now).total_seconds(), _POLL_EVERY) for p in self._paused().values() if p.until]
+        await self._clock.wait(self._changed, min(waits, default=None))
 
     def _defer_the_paused(self) -> None:
-        """What is held for longer than the run has time; and, when there is nothing else to do, for long at all."""
+        """Defers fills whose source or scraper stays paused until the run ends.
+
+        If nothing else is left to do, fills that would have to wait for longer than _IDLE_WAIT are deferred as well.
+        """
         now = self._clock.now()
         paused = self._paused()
         self._plan_without(name for name, pause in paused.items() if pause.phase(now) is Phase.OPEN)
         is_idle = not self._running and all(paused.keys() & {fill.address, fill.scraper} for fill in self._queue)
-        can_wait = min(self.run.session.ends, now + _STAY) if is_idle else self.run.session.ends
+        can_wait = min(self.run.session.ends, now + _IDLE_WAIT) if is_idle else self.run.session.ends
         probed = [
             name for name, pause in paused.items() if pause.phase(now) is Phase.HALF_OPEN and not self._asks(name)
         ]
-        self._late = {name: self._late.get(name, self._clock.seconds()) for name in probed}
+        seconds = self._clock.seconds()
+        self._probed_since = {name: self._probed_since.get(name, seconds) for name in probed}
         for name, pause in paused.items():
             limit = Limit.BACKOFF if name in self._lanes else Limit.BREAKER
             fills = [fill for fill in self._queue if name in (fill.address, fill.scraper)]
             if pause.until and pause.until > can_wait:
                 self._defer(fills, why_paused(pause, limit))
-            elif is_idle and name in self._late and self._clock.seconds() > self._late[name] + _STAY.total_seconds():
+            elif is_idle and seconds > self._probed_since.get(name, seconds) + _IDLE_WAIT.total_seconds():
                 waiting = why_waiting(pause, now)
                 self._defer(fills, waiting if waiting.until else replace(waiting, until=self.run.session.next_run()))
 
     def _asks(self, name: str) -> bool:
-        """Does a fill of this run ask a source, or for a scraper?"""
+        """Whether a running fill of this run belongs to a source, an own address or a scraper of this name."""
         return any(name in (fill.address, fill.scraper) for fill in self._running.values())
 
     def _plan_without(self, paused: Iterable[str]) -> None:
-        """What would be asked for at a variant that is left alone goes the usual way."""
+        """Plans the queued fills of paused own addresses again, without their variants."""
         names = set(paused)
         for fill in [fill for fill in self._queue if fill.own_address in names]:
             self._queue.remove(fill)
@@ -422,7 +441,7 @@ class Dispatcher:
             self._add(self.run.plan(list(fill.gaps)))
 
     def _defer(self, fills: Iterable[Fill], reason: Reason) -> None:
-        """Leaves fills for later."""
+        """Moves fills from the queue to `deferred`."""
         for fill in list(fills):
             self._queue.remove(fill)
             self.deferred += [Deferral(gap, reason) for gap in fill.gaps]

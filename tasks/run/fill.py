@@ -1,4 +1,4 @@
-"""One fill: fetch its files, check each, store it, and say what became of it."""
+"""How is one fill executed? Its files are fetched, checked and stored, and their outcomes recorded."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ from tasks.upstream.commands import prepare
 
 log = logging.getLogger(__name__)
 
-_KEPT = "somebody else has stored a good one meanwhile, and it is kept"
-_MOST_MEETINGS = 5  # with others who store the same file
+_KEPT = "somebody else has stored a good file there meanwhile; it is kept"
+_MOST_CONFLICTS = 5  # attempts at storing a file under a key that somebody else writes to as well
 
 
 async def fill_gaps(run: Run, fill: Fill) -> list[FileOutcome]:
-    """What became of each file of a fill; written to the ledger when all are done."""
+    """Executes a fill and returns the outcome of each file. The ledger records them in one transaction at the end."""
     record = FillRecord(
         fill.id,
         run.session.id,
@@ -66,23 +66,23 @@ async def fill_gaps(run: Run, fill: Fill) -> list[FileOutcome]:
     outcomes: list[FileOutcome] = []
     changes: list[Change] = []
 
-    async def one(path: str, cells: list[Cell]) -> None:
+    async def fetch_one(path: str, cells: list[Cell]) -> None:
         try:
-            became = await _fetch_and_store(run, fill, path, cells, changes)
+            of_cells = await _fetch_and_store(run, fill, path, cells, changes)
         except LedgerError as error:
             run.outage.end_by(error)
-            became = _deferred(cells, run.why_not_written(error))
-        outcomes.extend(became)
-        run.outcomes.add(became)
+            of_cells = _deferred(cells, run.why_not_written(error))
+        outcomes.extend(of_cells)
+        run.outcomes.add(of_cells)
 
     limit = run.time_limit(fill)
     try:
         async with run.shutdown.within(fill.id, limit), asyncio.TaskGroup() as group:
             outcomes += await run.stored_by_the_dead(fill)
             run.outcomes.add(outcomes)
-            left = without(fill, {outcome.key for outcome in outcomes})
-            for path, cells in (left.requests() if left else {}).items():
-                group.create_task(one(path, cells))
+            rest = without(fill, {outcome.key for outcome in outcomes})
+            for path, cells in (rest.requests() if rest else {}).items():
+                group.create_task(fetch_one(path, cells))
     except TimeoutError:
         done = {o.key for o in outcomes}
         text = f"its fill was stopped after its time limit of {duration(limit)}"
@@ -91,9 +91,9 @@ async def fill_gaps(run: Run, fill: Fill) -> list[FileOutcome]:
             why = run.why_not_written(run.outage.reason)
         if run.shutdown.reason:
             why = run.why_stopped()
-        left_undone = [FileOutcome.deferred(key, why) for key in fill.keys if key not in done]
-        outcomes += left_undone
-        run.outcomes.add(left_undone)
+        undone = [FileOutcome.deferred(key, why) for key in fill.keys if key not in done]
+        outcomes += undone
+        run.outcomes.add(undone)
     finally:
         try:
             run.known.absences |= run.session.ledger.fills.record(_end_of(run, fill, record, outcomes, changes))
@@ -105,7 +105,7 @@ async def fill_gaps(run: Run, fill: Fill) -> list[FileOutcome]:
 def _end_of(
     run: Run, fill: Fill, record: FillRecord, outcomes: Collection[FileOutcome], changes: Iterable[Change]
 ) -> FillEnd:
-    """What the ledger is to record of a fill; in test mode only that it is over: it is nobody's history."""
+    """What the ledger has to record at the end of a fill."""
     dataset, rules = run.config.datasets[fill.dataset], run.config.reconcile.unavailable
     now = run.session.now()
     awaited = dataset.per != "date" and awaited_again(dataset, fill.season, now) is not None
@@ -131,7 +131,10 @@ def _end_of(
 async def _fetch_and_store(
     run: Run, fill: Fill, path: str, cells: list[Cell], changes: list[Change]
 ) -> list[FileOutcome]:
-    """One request or command, and what it brings stored under each of the keys that lack it. Raises LedgerError."""
+    """Sends one request or runs one command, and stores what it brings under the keys of `cells`.
+
+    Returns the outcome of each cell, and adds corrections to `changes`. Raises LedgerError.
+    """
     source = run.sources[fill.source]
     dataset = run.scrapers[fill.scraper]
     fields = cells[0].fields
@@ -140,14 +143,14 @@ async def _fetch_and_store(
     def check(body: bytes) -> None:
         verdict = verdicts[body] = judge(body, fields, dataset)
         if verdict.fault is Fault.REFUSED and dataset.command and not stands_before(body.decode(errors="replace")):
-            raise FetchError(f"{path}: {verdict.reason}")  # no wall that is known: it may be the script's own mistake
+            raise FetchError(f"{path}: {verdict.reason}")  # not a known wall, so it may be a mistake of the script
         if not verdict.fits(dataset):
             raise _unfit(verdict, path, body)
 
     for cell in cells:
         if run.session.keys.dataset_of(cell.key) != fill.dataset:
-            return _failed(cells, LakeError(f"{cell.key!r} is no key of {fill.dataset}: it is not stored"))
-    if all(_folder(cell.key) in run.closed_folders for cell in cells):  # what it brings could not be stored
+            return _failed(cells, LakeError(f"{cell.key!r} is not a key of {fill.dataset}, so it is not stored"))
+    if all(_folder(cell.key) in run.closed_folders for cell in cells):  # the files could not be stored
         return _failed(cells, run.closed_folders[_folder(cells[0].key)])
     try:
         command = prepare(dataset, fields, source.settings.game_id)
@@ -163,10 +166,10 @@ async def _fetch_and_store(
             proves_absence=not asks_its_own_way(run.config, fill.variant),
         )
     except PausedError as error:
-        if error.reason.limit is Limit.LEASE:  # nothing more is asked for in this run
+        if error.reason.limit is Limit.LEASE:  # the run sends no more requests
             text = f"the run was stopped: {error.reason.text}"
             return _deferred(cells, run.session.left_to_the_next_run(Limit.LEASE, text))
-        if fill.own_address and error.reason.of == fill.own_address:  # planned again, the usual way
+        if fill.own_address and error.reason.of == fill.own_address:  # planned again, without the variant
             if error.refusal:
                 return _failed(cells, error.refusal, error.until, in_this_run=True)
             return _deferred(cells, error.reason, in_this_run=True)
@@ -178,7 +181,7 @@ async def _fetch_and_store(
     except AbsentError as error:
         again = awaited_again(dataset, cells[0].season, run.session.now())
         if asks_its_own_way(run.config, fill.variant):
-            # The next run asks the usual way. But a page that is awaited must not seem to be unpublished by this.
+            # The next run asks without the variant. Until then, an awaited page must not count as not published.
             is_doubt = again is None or dataset.per == "date"
             return [replace(failed, absent=is_doubt) for failed in _failed(cells, error)]
         is_late = run.session.now() >= published_by(dataset, cells[0].season, cells[0].last_day)
@@ -188,7 +191,7 @@ async def _fetch_and_store(
         return await _absent(run, cells, error)
     except AdceError as error:
         return _failed(cells, error, in_this_run=bool(fill.own_address) and isinstance(error, RefusedError))
-    except Exception as error:  # a mistake of ours costs this file, not the others of its fill
+    except Exception as error:  # a bug costs the files of this request, not the others of the fill
         log.exception("%s could not be fetched", path)
         return _failed(cells, FetchError(f"{path}: {type(error).__name__}: {error}"))
     outcomes = []
@@ -202,16 +205,19 @@ async def _fetch_and_store(
                 run.closed_folders[_folder(cell.key)] = error
             outcomes.append(_not_stored(run, cell.key, error, str(error)).after(fetched.asking, is_first=is_first))
             continue
-        what, size = (Outcome.STORED, len(body)) if theirs is None else (Outcome.KEPT, 0)
+        kind, size = (Outcome.STORED, len(body)) if theirs is None else (Outcome.KEPT, 0)
         outcome = FileOutcome(
-            cell.key, what, bytes=size, error=theirs, seconds=fetched.seconds, stored=run.session.now()
+            cell.key, kind, bytes=size, error=theirs, seconds=fetched.seconds, stored=run.session.now()
         )
         outcomes.append(outcome.after(fetched.asking, is_first=is_first))
     return outcomes
 
 
 async def _absent(run: Run, cells: list[Cell], error: AbsentError) -> list[FileOutcome]:
-    """What becomes of files that the source does not have, or not whole; at the last look the best version is kept."""
+    """The outcomes of files that the source does not have, or does not have whole.
+
+    Unless `keep_partial` is off, the best version seen so far is kept aside, and stored at the last look.
+    """
     rules, now = run.config.reconcile.unavailable, run.session.now()
     outcomes = _failed(cells, error)
     if run.config.test_mode or not rules.keep_partial:
@@ -219,26 +225,26 @@ async def _absent(run: Run, cells: list[Cell], error: AbsentError) -> list[FileO
     dataset = run.scrapers[cells[0].scraper]
     body = error.body if isinstance(error, UnfinishedError) else None
     if dataset.command and len(dataset.command.files) > 1:
-        body = None  # of which key it would be is not known
+        body = None  # nothing says to which key it belongs
     absences = run.session.ledger.absences.now([cell.key for cell in cells])
-    told = []
+    kept = []
     for cell, outcome in zip(cells, outcomes, strict=True):
         after = looked(absences.get(cell.key), cell.key, cell.dataset, str(error), cell.due_at, now, rules)
         seen = None if body is None else Version(body, judge(body, cell.fields, dataset))
         try:
             if after.until is None:
                 await keep_aside(run, cell, seen)
-                told.append(outcome)
+                kept.append(outcome)
             else:
-                told.append(replace(outcome, kept_partial=await keep_best(run, cell, seen)))
-        except LakeError as trouble:  # a look at which nothing could be kept does not count
-            not_kept = _not_stored(run, cell.key, trouble, f"{error}; {trouble}")
-            told.append(not_kept.after(error.asking, is_first=cell is cells[0]))
-    return told
+                kept.append(replace(outcome, kept_partial=await keep_best(run, cell, seen)))
+        except LakeError as lake_error:  # a look does not count if its version could not be kept
+            not_kept = _not_stored(run, cell.key, lake_error, f"{error}; {lake_error}")
+            kept.append(not_kept.after(error.asking, is_first=cell is cells[0]))
+    return kept
 
 
 def _not_stored(run: Run, key: str, error: LakeError, text: str) -> FileOutcome:
-    """What becomes of a file that the lake does not take: for later when the lake takes none at all."""
+    """The outcome of a file that the lake does not accept: deferred if it accepts no files at all, else failed."""
     if error.reach is Reach.LAKE:
         return FileOutcome.deferred(key, run.session.left_to_the_next_run(Limit.LAKE, text))
     return FileOutcome(key, Outcome.FAILED, error=text)
@@ -249,7 +255,7 @@ def _folder(key: str) -> str:
 
 
 def _unfit(verdict: Verdict, path: str, body: bytes) -> FetchError:
-    """The error that says what follows from a body that cannot be stored."""
+    """The error for a body that cannot be stored; its type says what follows."""
     reason = f"{path}: {verdict.reason}"
     match verdict.fault:
         case Fault.REFUSED:
@@ -267,12 +273,14 @@ def _unfit(verdict: Verdict, path: str, body: bytes) -> FetchError:
 async def _store(
     run: Run, cell: Cell, body: bytes, verdict: Verdict, taken: datetime, changes: list[Change]
 ) -> str | None:
-    """Stores a good body. One that says the same as the good one in the lake leaves that as it is.
+    """Stores a good body, which was requested at `taken`, and waits while the lake cannot be written.
 
-    It was asked for at `taken`, perhaps long ago: it waits for a lake that is away. Of one that says something else,
-    the former version is kept in the history and the change recorded. Where somebody else has stored a good one
-    meanwhile, that is kept, and said; a bad one is replaced. In test mode the lake keeps
-    the body aside, and nothing else changes.
+    A body with the same content as the good file in the lake is not stored. One with other content is a correction:
+    the former version is kept in the history, and the correction is added to `changes`. A file that somebody else has
+    stored meanwhile is kept if it is good, which the returned text says, and replaced if it is bad. In test mode the
+    body is stored in the test folder, and nothing else changes.
+
+    Returns None, or why the file of somebody else was kept. Raises LakeError.
     """
     key = cell.key
     if run.config.test_mode:
@@ -280,13 +288,13 @@ async def _store(
         replaces = await run.outage.patiently(lambda: run.session.lake.find(key))
         await run.outage.patiently(lambda: run.session.lake.put(key, body, replaces))
         return None
-    for _ in range(_MOST_MEETINGS):
+    for _ in range(_MOST_CONFLICTS):
         correction = None
         if _is_whole_game(run, cell):
             former = await _read(run, key)
             if former is not None and not _is_same(former[1], run.known.objects[key]):
                 if reason := _examine_theirs(run, cell, verdict, *former):
-                    log.warning("%s: what somebody else has stored there is replaced: %s", key, reason)
+                    log.warning("%s: the file that somebody else has stored there is replaced: %s", key, reason)
                     continue
                 return _KEPT
             if former is not None:
@@ -303,17 +311,17 @@ async def _store(
             run.known.examinations[key] = Examination(*version, verdict, taken, changed=correction is not None)
             return None
         theirs = await _read(run, key)
-        if theirs is None:  # it has gone again
+        if theirs is None:  # it has been removed again
             run.known.gone(key)
         elif reason := _examine_theirs(run, cell, verdict, *theirs):
-            log.warning("%s: what somebody else has stored there meanwhile is replaced: %s", key, reason)
+            log.warning("%s: the file that somebody else has stored there is replaced: %s", key, reason)
         else:
             return _KEPT
-    raise LakeError(f"{key}: somebody else keeps storing bad ones there; find out who", Reach.KEY)
+    raise LakeError(f"{key}: somebody else keeps storing bad files there; find out who", Reach.KEY)
 
 
 def _is_whole_game(run: Run, cell: Cell) -> bool:
-    """Has the lake a whole file of a game, as far as this run knows?"""
+    """Whether the lake has a whole file of a game, as far as this run knows."""
     if cell.game is None or not run.known.is_examined(cell):
         return False
     return run.known.examinations[cell.key].verdict.wholeness is Wholeness.WHOLE
@@ -331,7 +339,7 @@ def _is_same(a: LakeObject, b: LakeObject) -> bool:
 
 
 def _examine_theirs(run: Run, cell: Cell, ours: Verdict, body: bytes, have: LakeObject) -> str | None:
-    """What is wrong with an object that somebody else has stored; None if it is as good as ours."""
+    """Why an object that somebody else has stored has to be replaced; None if it is as good as ours."""
     dataset = run.scrapers[cell.scraper]
     verdict = judge(body, cell.fields, dataset)
     run.known.objects[cell.key] = have
@@ -341,7 +349,10 @@ def _examine_theirs(run: Run, cell: Cell, ours: Verdict, body: bytes, have: Lake
 
 
 async def _correction(run: Run, cell: Cell, former: tuple[bytes, LakeObject], body: bytes) -> Change | None:
-    """What the source has changed since the former version, which is kept in the history; None if nothing."""
+    """How the source has changed the content since the former version, which is kept in the history.
+
+    Returns None if the content is the same.
+    """
     key, check = cell.key, run.scrapers[cell.scraper].check
     was, became = fingerprint(former[0], check), fingerprint(body, check)
     if was == became:
@@ -354,19 +365,19 @@ async def _correction(run: Run, cell: Cell, former: tuple[bytes, LakeObject], bo
 
 
 async def _keep(run: Run, name: str, former: bytes) -> str:
-    """Stores a former version; gives its key, which differs from the name if that is taken by another one."""
-    for number in range(_MOST_MEETINGS):
+    """Stores a former version in the history, and returns its key: the name, with a number if the name is taken."""
+    for number in range(_MOST_CONFLICTS):
         kept_as = f"{name}-{number}" if number else name
         put = await run.outage.patiently(partial(run.session.lake.put, kept_as, former))
         if put.is_ours:
             return kept_as
-    raise LakeError(f"{name}: others have taken this name in the history, and those after it", Reach.KEY)
+    raise LakeError(f"{name}: other files have this name in the history, with every number", Reach.KEY)
 
 
 def _failed(
     cells: Iterable[Cell], error: AdceError, until: datetime | None = None, *, in_this_run: bool = False
 ) -> list[FileOutcome]:
-    """What became of the files of one request that has failed; the first of them counts its requests."""
+    """The outcomes of the files of one request that failed. The first outcome counts all its requests."""
     failed = FileOutcome(
         "",
         Outcome.FAILED,
@@ -383,7 +394,7 @@ def _failed(
 def _deferred(
     cells: Iterable[Cell], reason: Reason, asking: Asking | None = None, *, in_this_run: bool = False
 ) -> list[FileOutcome]:
-    """The same of one that is to be made later."""
+    """The outcomes of the files of one request that is made later. The first outcome counts the requests so far."""
     return [
         FileOutcome.deferred(cell.key, reason, in_this_run=in_this_run).after(asking or Asking(), is_first=not n)
         for n, cell in enumerate(cells)

@@ -1,4 +1,4 @@
-"""What became of the files that a run has come to?"""
+"""What is the outcome of each file that a run has worked on?"""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from tasks.domain.plan.plan import Fill
 
 
 class Outcomes(Mapping[str, FileOutcome]):
-    """The last outcome of each file, by key. One that is tried once more in the same run has none until then."""
+    """The last outcome of each file, by key. A file that is tried again in the same run has none meanwhile."""
 
     def __init__(self) -> None:
         self._last: dict[str, FileOutcome] = {}
         self._dataset_of: dict[str, str] = {}  # by key, of the fills that were begun
 
     def begin(self, fill: Fill) -> None:
-        """The files of a fill are being fetched."""
+        """Records that the files of a fill are being fetched. Call it before `add`."""
         self._dataset_of |= dict.fromkeys(fill.keys, fill.dataset)
 
     def add(self, outcomes: Iterable[FileOutcome]) -> None:
-        """The files of these outcomes belong to fills that were begun."""
+        """Records outcomes of files whose fills were begun."""
         self._last |= {outcome.key: outcome for outcome in outcomes}
 
     def try_again(self, keys: Iterable[str]) -> None:
-        """The files are fetched once more in this run: what became of them so far is not the end."""
+        """Removes the outcomes of files that are fetched again in this run."""
         for key in keys:
             del self._last[key]
 
     def by_dataset(self) -> dict[str, tuple[int, int]]:
-        """How many files are there now, and how many failed, of each dataset."""
+        """The number of files that are there now, and of those that failed, by dataset. Deferred files do not count."""
         there: Counter[str] = Counter()
         failed: Counter[str] = Counter()
         for key, outcome in self._last.items():

@@ -1,4 +1,4 @@
-"""Where is the best version of a document kept that its source never has whole? Aside, and in the end under its key."""
+"""Where is a document kept that its source never has whole? Its best version is kept aside, and stored in the end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tasks.run.run import Run
 
 
 async def keep_aside(run: Run, cell: Cell, seen: Version | None) -> None:
-    """Keeps the best version so far where no reader takes it for the file."""
+    """Stores the version that was `seen` in the partial folder of the lake, if it is the best one so far."""
     if seen is None:
         return
     aside = f"{FOLDER}/{cell.key}"
@@ -22,16 +22,19 @@ async def keep_aside(run: Run, cell: Cell, seen: Version | None) -> None:
 
 
 async def keep_best(run: Run, cell: Cell, seen: Version | None) -> bool:
-    """Stores the best version that was seen under its key, unless what is there is as good. Was it stored?"""
+    """Stores the best version so far under the file's key, unless the one there is as good.
+
+    Returns whether it was stored. A version there that cannot be read is not replaced, since it cannot be compared.
+    """
     have = run.known.objects.get(cell.key)
     former = await _version(run, cell, f"{FOLDER}/{cell.key}")
     there = await _version(run, cell, cell.key) if have else None
     best = better_of(there, better_of(former, seen))
-    if best is None or best is there or (have and not there):  # nothing goes over what cannot be compared
+    if best is None or best is there or (have and not there):
         return False
     body = best.body
     stored, is_ours = await run.outage.patiently(lambda: run.session.lake.put(cell.key, body, have))
-    if not is_ours:  # somebody else has stored another one, which the next look reads
+    if not is_ours:  # somebody else has stored another version, which the next look at the lake reads
         return False
     version = version_of(stored, run.session.checks[cell.scraper])
     run.known.stored(cell.key, stored, Examination(*version, best.verdict, run.session.now()))
@@ -39,7 +42,7 @@ async def keep_best(run: Run, cell: Cell, seen: Version | None) -> bool:
 
 
 async def _version(run: Run, cell: Cell, key: str) -> Version | None:
-    """What the lake has under a key; None where there is nothing that can be read."""
+    """The version in the lake under `key`; None if there is none, or none that can be read."""
     try:
         body, _ = await run.outage.patiently(lambda: run.session.lake.get(key))
     except (UnreadableError, NoObjectError):

@@ -1,4 +1,4 @@
-"""What does a run have? Its session, its last look at the lake, the sites, what became of files, and when it stops."""
+"""What do the parts of a run share? Session, last look at the lake, sites, outcomes, and the state of its shutdown."""
 
 from __future__ import annotations
 
@@ -38,28 +38,28 @@ from tasks.upstream.outage import Outage
 log = logging.getLogger(__name__)
 
 _START_WEIGHT = 0.2  # of the newest start in the running mean of start-up times
-_MOST_TOLD = 20  # files in the log that vanished
+_MOST_LOGGED = 20  # files that vanished or shrank; the log counts the others
 
 
 class Run:
-    """What the parts of a run share. Make it in the loop that it works in."""
+    """What the parts of a run share. Create it in the event loop that the run uses."""
 
     def __init__(self, session: Session, *, max_fills: int | None = None, priority: Priority | None = None):
         config = session.config
         self.session = session
         self.planner = Planner(session, max_fills, priority)
-        self.known = Knowledge()  # of the last look, and what was stored since
+        self.known = Knowledge()  # of the last look, with the files stored since
         self.sources: dict[str, SourceClient] = {}
-        self.scrapers = scrapers(config)  # the settings of each
+        self.scrapers = scrapers(config)  # the settings of each scraper
         self.outcomes = Outcomes()
-        self.lost: dict[str, Status] = {}  # what had vanished or shrunk when this run saw it first
-        self.closed_folders: dict[str, LakeError] = {}  # of the lake, which cannot be written
-        self.start_up = START_UP  # seconds from submitting a fill to its first request, a running mean
+        self.lost: dict[str, Status] = {}  # files that had vanished or shrunk when this run first saw them
+        self.closed_folders: dict[str, LakeError] = {}  # folders of the lake that cannot be written, and why
+        self.start_up = START_UP  # seconds from submitting a fill to its first request, as a running mean
         self.pairing: Pairing | None = session.pairing
         self.shutdown = Shutdown(config.reconcile.grace, lambda: self.on_change())
         self.outage = Outage(lambda: session.lake.check_writable(folders(config.datasets.values())))
         self.outage.on_change = self._outage_changed
-        self.on_change: Callable[[], None] = lambda: None  # the run was told to stop, or an outage has begun or is over
+        self.on_change: Callable[[], None] = lambda: None  # called when the run is to stop, and when an outage changes
         self._reader = Reader(session)
 
     @property
@@ -67,22 +67,22 @@ class Run:
         return self.session.config
 
     async def look(self, *, remember: bool) -> Look:
-        """Looks at the lake anew."""
+        """Looks at the lake anew. With `remember`, gaps seen for the first time are recorded in the ledger."""
         look = await look_at_lake(self.session, self._reader, remember=remember)
         self.known = look.known
         self._note_lost(look)
         return look
 
     async def read(self, cells: Iterable[Cell]) -> None:
-        """Reads stored bodies that nobody has read, as far as this run may."""
+        """Reads stored bodies that the present checks have not read, up to this run's limit."""
         await self._reader.read(self.known, cells)
 
     def plan(self, gaps: Iterable[Gap]) -> Plan:
-        """The plan for some gaps, with what this run knows by now."""
+        """The plan for some gaps, with the success of each dataset so far."""
         return self.planner.plan(gaps, self.known.absences, self.success())
 
     def newly_due(self, fill: Fill) -> list[Gap]:
-        """The gaps among the games of the schedules that a fill has just brought."""
+        """The gaps among the games that the schedules stored by a fill list."""
         if self.session.selection.keys:
             return []
         look = newly_due(self.session, self.known, [gap.cell for gap in fill.gaps if self._is_stored(gap.cell.key)])
@@ -90,7 +90,7 @@ class Run:
         return look.gaps()
 
     def success(self) -> dict[str, float]:
-        """The success factor by dataset: of the ledger's history, and of what this run has done so far."""
+        """The success factor by dataset, from the ledger's history and this run's outcomes so far."""
         counts = dict(self.planner.counts)
         for name, (there, failed) in self.outcomes.by_dataset().items():
             before = counts.get(name, (0.0, 0.0))
@@ -98,14 +98,15 @@ class Run:
         return self.planner.success(counts)
 
     def supply(self, source: str) -> Supply:
-        """What a source gives, as far as it was measured."""
+        """The rate and latency of a source, as measured in this run, or else as the ledger remembers them."""
         client = self.sources.get(source)
         return self.planner.supply(source, client.latency, self.start_up) if client else self.planner.supply(source)
 
     def time_limit(self, fill: Fill) -> timedelta:
-        """After which a fill is stopped: the configured limit, or twice its estimate and what its commands may take.
+        """The time after which a fill is stopped.
 
-        Of a rate for all sources together it may get no more than its source's share.
+        It is `reconcile.fill_time_limit`, or if that is longer, twice the fill's estimate and the timeouts of its
+        commands. With a rate for all sources together, the estimate assumes that all of them use it at once.
         """
         sharing = budget_of(self.config, fill.source).sharing
         estimate = self.supply(fill.source).seconds(fill.cost)
@@ -114,23 +115,27 @@ class Run:
         return max(self.config.reconcile.fill_time_limit, timedelta(seconds=2 * sharing * estimate) + patience)
 
     def has_started(self, seconds: float) -> None:
-        """A fill has taken so long from being submitted to its first request."""
+        """Records the `seconds` from submitting a fill to its first request."""
         self.start_up += _START_WEIGHT * (seconds - self.start_up)
 
     async def begin_to_store(self) -> None:
-        """Before anything is asked for: sees that the lake can be written, and has it say which one it is."""
+        """Checks that the lake can be written, and leaves its mark there. Call it before the first request."""
         session = self.session
         await session.lake.check_writable(folders(self.config.datasets.values()))
         if self.pairing and not self.config.test_mode:
             mark = await leave_mark(session.lake, session.ledger, self.pairing)
             self.pairing = Pairing(mark, is_marked=True)
 
-    async def other_reconcile(self) -> RunRecord | None:
-        """None when this is the one reconcile from now on; else the other, which is alive: it renews its lease."""
+    async def take_reconcile_lease(self) -> RunRecord | None:
+        """Takes the lease that one reconcile at a time may have. Returns None, or the other run that has it.
+
+        A holder that does not renew its lease has died: this waits until the lease expires. The loop is written by
+        hand, since it waits for what another process does.
+        """
         leases = self.session.leases
         seen: tuple[str, float] | None = None
-        while paused := leases.take(RECONCILE):
-            record, seconds = paused
+        while held := leases.take(RECONCILE):
+            record, seconds = held
             until = time.monotonic() + seconds
             if seen and (record.id != seen[0] or until > seen[1] + 0.5):
                 return record
@@ -138,18 +143,18 @@ class Run:
             seen = seen or (record.id, until)
             await asyncio.sleep(min(1.0, max(seconds, 0.05)))
         if seen:
-            leases.bury_the_dead()  # who had it may only have slept, and is to learn that it has lost it
+            leases.bury_the_dead()  # if the former holder was only suspended, it learns that its lease is lost
         return None
 
     def leave_to(self, other: RunRecord, gaps: Iterable[Gap]) -> Plan:
-        """Everything is the other reconcile's."""
+        """A plan that leaves all gaps to another reconcile."""
         reason = self.session.left_to_the_next_run(Limit.OTHER_RECONCILE, other.as_another)
         return Plan((), tuple(Deferral(gap, reason) for gap in gaps))
 
     def claim(self, fill: Fill) -> tuple[Fill | None, list[Gap]]:
-        """What of a fill this run may do now, and the gaps that another run is at.
+        """Claims the files of a fill. Returns the part that this run has claimed, and the gaps that another run has.
 
-        What another run has stored since this one listed the lake is in neither.
+        Files that another run has stored since this one listed the lake are dropped: they need no fetch.
         """
         session, works = self.session, {gap.cell.work for gap in fill.gaps}
         claimed, stored = session.ledger.fills.claim(session.leases, works, fill.keys, self.known.last_file)
@@ -157,11 +162,11 @@ class Run:
         return without(fill, stored | {gap.cell.key for gap in others}), others
 
     def release(self, fills: Iterable[Fill]) -> None:
-        """Gives back what the run has claimed of some fills."""
+        """Releases this run's claims on the files of some fills."""
         self.session.leases.release({gap.cell.work for fill in fills for gap in fill.gaps})
 
     async def stored_by_the_dead(self, fill: Fill) -> list[FileOutcome]:
-        """Files of a fill that are good by now, since a run that died stored them: the ledger was not told."""
+        """Outcomes of files that a run has stored just before it died, without recording them in the ledger."""
         session, known = self.session, self.known
         try:
             if not session.leases.others_died_since(session.begun):
@@ -171,7 +176,7 @@ class Run:
             known.objects |= new
             cells = [gap.cell for gap in fill.gaps if gap.cell.key in new]
             await self.read([cell for cell in cells if not known.is_examined(cell)])
-        except LakeError:  # which the first file to be stored will meet
+        except LakeError:  # the first file to be stored meets the same error, and reports it
             return []
         except LedgerError as error:
             self.outage.end_by(error)
@@ -183,12 +188,12 @@ class Run:
         return self.session.left_to_the_next_run(self.shutdown.limit, f"the run was stopped: {self.shutdown.reason}")
 
     def why_not_written(self, error: LakeError | LedgerError) -> Reason:
-        """Lake or ledger cannot be written."""
+        """The reason of files that are left because the lake or the ledger cannot be written."""
         limit = Limit.LAKE if isinstance(error, LakeError) else Limit.LEDGER
         return self.session.left_to_the_next_run(limit, str(error))
 
     def _outage_changed(self) -> None:
-        """A fill that waits for the lake may wait as long as the run has time, and for the grace at least."""
+        """Lets fills that wait for the lake do so until the run ends, and at least for the grace."""
         if self.outage.reason:
             left = (self.session.ends - datetime.now(UTC)).total_seconds()
             self.shutdown.extend(max(left, self.config.reconcile.grace.total_seconds()))
@@ -199,10 +204,10 @@ class Run:
         return outcome is not None and outcome.is_there
 
     def _note_lost(self, look: Look) -> None:
-        """Keeps what had vanished or shrunk, and says so in the log, once, whoever has seen it before."""
+        """Remembers the files that have vanished or shrunk, and logs each once."""
         lost = {key: status for key, status in look.assessment.lost.items() if key not in self.lost}
         self.lost |= lost
-        for key, status in list(lost.items())[:_MOST_TOLD]:
+        for key, status in list(lost.items())[:_MOST_LOGGED]:
             log.error("%s %s: %s", key, status.kind and status.kind.value, status.reason, extra=IN_REPORT)
-        if len(lost) > _MOST_TOLD:
-            log.error("and %s more files that vanished or shrank", len(lost) - _MOST_TOLD, extra=IN_REPORT)
+        if len(lost) > _MOST_LOGGED:
+            log.error("%s more files vanished or shrank", len(lost) - _MOST_LOGGED, extra=IN_REPORT)

@@ -1,4 +1,4 @@
-"""How does a run stop? It starts no more, lets what runs end within the grace, and then cuts it short."""
+"""How does a run stop? It starts no more fills, lets running ones end within the grace, and then cuts them short."""
 
 from __future__ import annotations
 
@@ -22,31 +22,32 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Shutdown:
-    """Whether a run was told to stop, and until when its fills may go on. Use it in the loop of the run."""
+    """Whether a run is to stop, and until when its running fills may continue. Use it in the run's event loop."""
 
     def __init__(self, grace: timedelta, on_change: Callable[[], None]):
-        """`on_change` is called when the run is told to stop."""
-        self.reason: str | None = None  # why no more is started
-        self.signal: int | None = None  # if that is why
-        self.limit = Limit.STOPPED  # of the files that the run leaves by this
-        self.cut_short_at = math.inf  # by time.monotonic
+        """`on_change` is called when the run is to stop."""
+        self.reason: str | None = None  # why the run stops; None while it does not
+        self.signal: int | None = None  # the signal that stopped the run, if one did
+        self.limit = Limit.STOPPED  # the limit of files that the run leaves because it stops
+        self.cut_short_at = math.inf  # when running fills are cut short, by time.monotonic
         self._grace = grace.total_seconds()
         self._was_signalled = False
-        self._limits: dict[str, asyncio.Timeout] = {}  # of the fills that run, by id
+        self._limits: dict[str, asyncio.Timeout] = {}  # of the running fills, by id
         self._loop = asyncio.get_running_loop()
         self._on_change = on_change
 
     def request(self, why: str, by_signal: int | None = None, limit: Limit = Limit.STOPPED) -> None:
-        """Stops the run: at a second signal at once.
+        """Stops the run: within the grace, or at once if this is the second signal.
 
-        A run that is cancelled in Prefect sees that itself, and has one signal from its worker, in either order.
+        Only signals count for that, since a run that is cancelled in Prefect is stopped twice: it sees the cancel
+        itself, and its worker sends it a signal.
         """
         at_once = self._was_signalled and by_signal is not None
         self._was_signalled = self._was_signalled or by_signal is not None
         if self.reason and not at_once:
             return
         grace = 0.0 if at_once else self._grace
-        log.warning("the run stops: %s; %s fills run, and have %.0f s to end", why, len(self._limits), grace)
+        log.warning("the run stops: %s; %s running fills have %.0f s to end", why, len(self._limits), grace)
         if not self.reason:
             self.reason, self.signal, self.limit = why, by_signal, limit
         self.cut_short_at = time.monotonic() + grace
@@ -55,7 +56,7 @@ class Shutdown:
 
     @asynccontextmanager
     async def within(self, name: str, limit: timedelta) -> AsyncIterator[None]:
-        """Raises TimeoutError in the block of a fill when its time limit is reached, or the run is cut short."""
+        """A block for the fill of this name. Raises TimeoutError in it at its time limit, or when it is cut short."""
         seconds = min(limit.total_seconds(), self.cut_short_at - time.monotonic())
         try:
             async with asyncio.timeout(seconds) as self._limits[name]:
@@ -64,17 +65,17 @@ class Shutdown:
             del self._limits[name]
 
     def extend(self, seconds: float) -> None:
-        """Gives the fills that run so much time from now on, unless the run stops."""
+        """Gives the running fills `seconds` from now on, unless the run stops."""
         if not self.reason:
             self._reschedule(seconds)
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
-        """SIGTERM and SIGINT stop the run, as long as the block lasts."""
+        """Has SIGTERM and SIGINT stop the run while the block lasts."""
         if threading.current_thread() is not threading.main_thread():
-            yield  # Python hears signals in the main thread only
+            yield  # Python handles signals in the main thread only
             return
-        context = contextvars.copy_context()  # in which Prefect knows whose the log lines are
+        context = contextvars.copy_context()  # by it Prefect assigns log lines to the flow run
 
         def stop(number: int, _: FrameType | None) -> None:
             self._loop.call_soon_threadsafe(self.request, signal.Signals(number).name, number, context=context)
@@ -91,5 +92,5 @@ class Shutdown:
 
     def _reschedule(self, seconds: float) -> None:
         for limit in self._limits.values():
-            with suppress(RuntimeError):  # it has run out already, and its fill is about to end
+            with suppress(RuntimeError):  # this limit has been reached already, and its fill is ending
                 limit.reschedule(self._loop.time() + seconds)

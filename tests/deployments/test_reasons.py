@@ -174,7 +174,7 @@ def test_a_source_that_another_run_asks_once_after_its_pause(
     monkeypatch: pytest.MonkeyPatch,
     limit: Limit,
 ) -> None:
-    monkeypatch.setattr(dispatcher, "_STAY", timedelta())
+    monkeypatch.setattr(dispatcher, "_IDLE_WAIT", timedelta())
     config = load_config()
     with closing(Ledger(config.ledger)) as ledger:
         rules = config.reconcile.breaker

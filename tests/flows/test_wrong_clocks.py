@@ -115,7 +115,7 @@ def test_holds_and_probes_that_end_later_than_any_can_keep_nobody_from_asking(
 def test_a_run_with_nothing_else_to_do_waits_a_while_for_the_probe_of_another_and_says_so(
     run_reconcile: Reconcile, sites: SandboxProcess, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tasks.run.dispatcher._STAY", timedelta(seconds=1))
+    monkeypatch.setattr("tasks.run.dispatcher._IDLE_WAIT", timedelta(seconds=1))
     now = datetime.now(UTC).replace(microsecond=0)
     given_up = now + timedelta(seconds=100)
     ledger.breakers.change("espn", lambda pause: Pause(pause.name, now, "HTTP 503", probe_until=given_up))

@@ -1,4 +1,4 @@
-"""The flows. Prefect imports them in processes of its own: importing them hides secrets in what a process prints."""
+"""The Prefect flows. Importing them hides secrets in the output of the process, also where Prefect has started it."""
 
 from config.secrets import hide_in_output
 

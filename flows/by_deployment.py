@@ -1,4 +1,4 @@
-"""How does another process do a batch of fills? As a run of its source's scraper deployment."""
+"""How are fills executed by deployment? A batch of fills becomes a run of its source's scraper deployment."""
 
 from __future__ import annotations
 
@@ -33,25 +33,25 @@ from tasks.upstream.prefect_api import trouble
 
 log = logging.getLogger(__name__)
 
-_TRIES = 3  # at handing a batch over, if the Prefect API goes away meanwhile
-_LOOK_EVERY = 2.0  # seconds
-_UNTOLD = "it ended, and Prefect was not told"
-_TO_END = 10.0  # seconds beyond the grace that a run which was told to stop may take
-_TO_AGREE = 90.0  # seconds in which Prefect may call a run at work that the ledger does not know yet, or has ended
+_TRIES = 3  # at scheduling a run, if the Prefect API goes away meanwhile
+_POLL_EVERY = 2.0  # seconds between two looks at the state of a scraper run
+_ENDED_SILENTLY = "it ended without reporting that to Prefect"
+_TO_END = 10.0  # seconds beyond the grace that a stopped scraper run may take to end
+_TO_AGREE = 90.0  # seconds for which Prefect may call a run running that, by the ledger, has not begun or has ended
 
 
 @task(name="batch", task_run_name="{name}")
 async def run_batch(name: str, execution: str, attempt: int) -> State[Any]:
-    """One scraper subflow for some fills, wherever its deployment runs; its state is this task's."""
+    """Executes some fills as a run of a scraper deployment. The state of that run is the state of this task."""
     here = CURRENT.get()
     fills = here.fills_of(execution)
-    flow_run = await hand_over(here, fills, attempt)
-    state = await here.in_its_loop(see_through(here, flow_run, fills, lambda: here.has_begun(execution)))
-    return State(type=state.type, name=state.name, message=state.message)  # Prefect would make another of the child's
+    flow_run = await schedule_run(here, fills, attempt)
+    state = await here.in_its_loop(wait_for_end(here, flow_run, fills, lambda: here.has_begun(execution)))
+    return State(type=state.type, name=state.name, message=state.message)  # a copy: Prefect replaces a child's state
 
 
 class ByDeployment:
-    """Has fills of one source done by a run of the source's scraper deployment."""
+    """Executes fills of one source as a run of the source's scraper deployment."""
 
     takes_batches = True
 
@@ -63,7 +63,7 @@ class ByDeployment:
         await check_deployments(self._here, sources)
 
     async def ready(self) -> None:
-        """Returns when the Prefect API answers. Raises AdceError if that takes too long."""
+        """Waits until the Prefect API answers. Raises AdceError if that takes too long."""
         await self._here.answers()
 
     async def execute(self, fills: Sequence[Fill], attempt: int, begun: Callable[[], None]) -> End:
@@ -86,10 +86,10 @@ async def check_deployments(here: PrefectRun, sources: Iterable[str]) -> None:
             ) from None
 
 
-async def hand_over(here: PrefectRun, fills: Sequence[Fill], attempt: int) -> FlowRun:
-    """Has Prefect schedule a run for fills of one source, as a subflow of the flow run that this is called in.
+async def schedule_run(here: PrefectRun, fills: Sequence[Fill], attempt: int) -> FlowRun:
+    """Has Prefect schedule a scraper run for fills of one source, as a subflow of the calling flow run.
 
-    The same fills and attempt of a run are scheduled once, however often it is asked.
+    An idempotency key makes sure that Prefect schedules one run only, however often the call is repeated.
     """
     run, first = here.run, fills[0]
     gaps = [gap for fill in fills for gap in fill.gaps]
@@ -118,7 +118,7 @@ async def hand_over(here: PrefectRun, fills: Sequence[Fill], attempt: int) -> Fl
                 timeout=0,
             )
             break
-        except httpx.TransportError:  # it may be scheduled already, or not
+        except httpx.TransportError:  # nobody knows whether Prefect has scheduled it
             if not tries_left:
                 raise
             await here.in_its_loop(here.answers())
@@ -126,9 +126,9 @@ async def hand_over(here: PrefectRun, fills: Sequence[Fill], attempt: int) -> Fl
 
 
 def _span(cells: Sequence[Cell]) -> dict[str, Any]:
-    """The seasons and days that the files are in; none if a game is on a day that its season does not have.
+    """The parameters that narrow a scraper run to the seasons and days of its files.
 
-    The schedule that lists such a game may be anywhere.
+    There are none if a game lies outside its season: then any schedule may be the one that lists it.
     """
     for cell in cells:
         begin, end = window(cell.season)
@@ -141,14 +141,13 @@ def _span(cells: Sequence[Cell]) -> dict[str, Any]:
     }
 
 
-async def see_through(
+async def wait_for_end(
     here: PrefectRun, flow_run: FlowRun, fills: Sequence[Fill], begun: Callable[[], None]
 ) -> State[None]:
-    """Waits for the end of a run that was handed over; what became of each file is in the run's outcomes then.
+    """Waits for the end of a scraper run, adds the outcomes of its files to this run's, and returns its final state.
 
-    `begun` is called when a worker has taken it.
-
-    One that no worker takes in time is cancelled; one whose process has died, or never begins, is called crashed.
+    `begun` is called when a worker has taken the run. A run that no worker takes in time is cancelled. A run whose
+    process has died, or that a worker has taken and never begun, is set to crashed.
     """
     run = here.run
     keys = [key for fill in fills for key in fill.keys]
@@ -161,47 +160,55 @@ async def see_through(
             outcomes = run.session.ledger.attempts.outcomes_of(record.id)
             run.outcomes.add(_as_proved(outcome, run.known.absences.get(key)) for key, outcome in outcomes.items())
             await _look_for(run, [gap.cell for fill in fills for gap in fill.gaps])
-        if record is not None and record.failed:  # by an error of its own, as when Prefect was away: once more, then
+        if record is not None and record.failed:  # by an error such as an outage of Prefect: it is tried again
             return Crashed(message=state.message)
         if state.is_cancelled() or (record is not None and record.ended and not record.died):
-            left = run.session.left_to_the_next_run(limit, f"its scraper run left it: {state.message or state.name}")
-            run.outcomes.add([FileOutcome.deferred(key, left) for key in keys if key not in run.outcomes])
+            why = run.session.left_to_the_next_run(limit, f"its scraper run left it: {state.message or state.name}")
+            run.outcomes.add([FileOutcome.deferred(key, why) for key in keys if key not in run.outcomes])
         return state
     finally:
         run.release(fills)
 
 
 def _as_proved(outcome: FileOutcome, absence: Absence | None) -> FileOutcome:
-    """The history keeps what was said, and not that this proved an absence: that is beside it."""
+    """The outcome, marked as absent if the ledger has an absence with the same text.
+
+    The ledger's attempts keep the text of an answer only, not that it has proved an absence.
+    """
     if absence is None or outcome.outcome is not Outcome.FAILED or absence.evidence != outcome.error:
         return outcome
     return replace(outcome, absent=True, unfinished=absence.unfinished)
 
 
 async def _look_for(run: Run, cells: Sequence[Cell]) -> None:
-    """What was stored just before its process died is in the lake, though the ledger was not told; and the schedules.
+    """Finds files in the lake that a scraper run stored before its process died, and adds outcomes for them.
 
-    Without this nobody would come to the games of a schedule that a run had left so: the next one finds it there.
+    The ledger has no record of these files. Schedules are always looked for, so that their games become due in this
+    run.
     """
     schedules = {cell.key for cell in cells if run.config.datasets[cell.dataset].lists_games}
-    untold = {cell.key for cell in cells} - run.outcomes.keys()
-    found = await run.session.lake.find_all(untold | schedules)
-    for key in untold & found.keys():
+    unrecorded = {cell.key for cell in cells} - run.outcomes.keys()
+    found = await run.session.lake.find_all(unrecorded | schedules)
+    for key in unrecorded & found.keys():
         had = run.known.objects.get(key)
         if had is None or had.etag != found[key].etag:
             run.outcomes.add([FileOutcome(key, Outcome.STORED, bytes=found[key].size)])
     run.known.objects |= found
-    await run.read([cell for cell in cells if cell.key in untold & found.keys() and not run.known.is_examined(cell)])
+    stored = unrecorded & found.keys()
+    await run.read([cell for cell in cells if cell.key in stored and not run.known.is_examined(cell)])
 
 
 async def _end_of(here: PrefectRun, flow_run: FlowRun, begun: Callable[[], None]) -> tuple[State[None], Limit]:
-    """The state in which it ended, and the limit of files that it left without a word."""
+    """Waits for the end of a scraper run. Returns its final state, and the limit of files that it left undone.
+
+    The loop is written by hand: it watches Prefect and the ledger together, and what it does depends on both.
+    """
     run = here.run
     assert here.client is not None
-    handed_over = time.monotonic()
-    left = (run.session.ends - datetime.now(UTC)).total_seconds()
-    patience = min(run.config.reconcile.start_within.total_seconds(), max(left, _LOOK_EVERY))
-    apart_since: float | None = None
+    scheduled = time.monotonic()
+    remaining = (run.session.ends - datetime.now(UTC)).total_seconds()
+    patience = min(run.config.reconcile.start_within.total_seconds(), max(remaining, _POLL_EVERY))
+    disagree_since: float | None = None
     has_started = told_to_stop = False
     while True:
         try:
@@ -212,24 +219,25 @@ async def _end_of(here: PrefectRun, flow_run: FlowRun, begun: Callable[[], None]
             run.session.leases.bury_the_dead()
             record = run.session.ledger.runs.of_flow_run(str(flow_run.id))
             at_work = record is not None and not record.ended
-            if state.is_final() and not at_work:  # at work, it holds its marks yet, whatever Prefect was told
+            if state.is_final() and not at_work:  # a run at work still has its claims, whatever Prefect says
                 return state, run.shutdown.limit if run.shutdown.reason else Limit.SCRAPER_RUN
             now = time.monotonic()
             if state.is_running() and not has_started:
-                run.has_started(now - handed_over)
+                run.has_started(now - scheduled)
                 has_started = True
             is_begun = state.is_running() or state.is_cancelling()
-            apart_since = (apart_since or now) if is_begun and not at_work else None
-            if (record is not None and record.died) or (apart_since and now - apart_since > _TO_AGREE):
-                crashed: State[None] = Crashed(message="its process died" if not record or record.died else _UNTOLD)
+            disagree_since = (disagree_since or now) if is_begun and not at_work else None
+            if (record is not None and record.died) or (disagree_since and now - disagree_since > _TO_AGREE):
+                message = "its process died" if not record or record.died else _ENDED_SILENTLY
+                crashed: State[None] = Crashed(message=message)
                 await _set(here, flow_run.id, crashed)
                 return crashed, Limit.SCRAPER_RUN
             if run.shutdown.reason and not told_to_stop and not state.is_final():
                 await _set(here, flow_run.id, Cancelling() if is_begun else Cancelled())
                 told_to_stop = True
-            elif not (run.shutdown.reason or is_begun or state.is_final()) and now - handed_over > patience:
+            elif not (run.shutdown.reason or is_begun or state.is_final()) and now - scheduled > patience:
                 within = timedelta(seconds=round(patience))
-                if state.is_pending():  # its process has died before it could say so, or nobody could be told
+                if state.is_pending():  # its process died before it began, or could not report to Prefect
                     lost: State[None] = Crashed(
                         message=f"a worker took it, and it had not begun after {duration(within)}"
                     )
@@ -243,10 +251,10 @@ async def _end_of(here: PrefectRun, flow_run: FlowRun, begun: Callable[[], None]
         except ObjectNotFound:
             return Crashed(message="it was deleted in Prefect"), Limit.SCRAPER_RUN
         except httpx.HTTPError:
-            apart_since = None  # the Prefect API is away: the run goes on without it, and this waits
+            disagree_since = None  # the Prefect API is away, and the scraper run continues without it
         if run.shutdown.reason and time.monotonic() > run.shutdown.cut_short_at + _TO_END:
             return Cancelled(message="it was told to stop, and has not ended yet"), run.shutdown.limit
-        await asyncio.sleep(_LOOK_EVERY)
+        await asyncio.sleep(_POLL_EVERY)
 
 
 async def _set(here: PrefectRun, flow_run: UUID, state: State[None]) -> None:

@@ -1,4 +1,4 @@
-"""What do a run and Prefect tell each other? That it was cancelled, and which runs died before it; and its lease."""
+"""What do a run and Prefect report to each other? Prefect a cancel, and the run which runs died before it."""
 
 from __future__ import annotations
 
@@ -31,17 +31,20 @@ from tasks.upstream.buckets import server_address
 
 log = logging.getLogger(__name__)
 
-_LOOK_FOR_A_CANCEL = 3.0  # seconds
+_POLL_EVERY = 3.0  # seconds between two looks at whether the run was cancelled
 
 
 @asynccontextmanager
 async def at_work(here: PrefectRun, client: PrefectClient) -> AsyncIterator[None]:
-    """The run is known to others as long as this lasts, and stops when it is told to."""
+    """A block during which the run has its lease, and stops on a signal, on a cancel, or when the lease is lost.
+
+    At its begin, runs that have died are reported to Prefect.
+    """
     run, leases = here.run, here.run.session.leases
-    context = contextvars.copy_context()  # in which Prefect knows whose the log lines are
+    context = contextvars.copy_context()  # by it Prefect assigns log lines to the flow run
 
     def lost(why: str) -> None:
-        with suppress(RuntimeError):  # the loop has ended, and with it the run
+        with suppress(RuntimeError):  # the loop is closed, so the run has ended
             here.loop.call_soon_threadsafe(run.shutdown.request, why, None, Limit.LEASE, context=context)
 
     buckets = {name: id for source in run.sources.values() for name, id in source.bucket.ids.items()}
@@ -51,8 +54,8 @@ async def at_work(here: PrefectRun, client: PrefectClient) -> AsyncIterator[None
     watching: list[asyncio.Task[None]] = []
     outcome = RunEnd.FAILED
     try:
-        await _bury(client, leases)
-        await _give_up_the_never_begun(client, run.config.reconcile.start_within)
+        await _report_dead_runs(client, leases)
+        await _crash_runs_never_begun(client, run.config.reconcile.start_within)
         with run.shutdown.on_signals():
             if PREFECT_API_URL.value() and flow_run.id:
                 watching.append(
@@ -61,7 +64,7 @@ async def at_work(here: PrefectRun, client: PrefectClient) -> AsyncIterator[None
             yield
         outcome = RunEnd.STOPPED if run.shutdown.reason else RunEnd.ENDED
     finally:
-        ended.set()  # rather than a cancel: Prefect's embedded API would be left with an open transaction
+        ended.set()  # cancelling the task would leave Prefect's embedded API with an open transaction
         if watching:
             await asyncio.wait(watching)
         leases.end(outcome, run.shutdown.reason, run.session.watch.seconds)
@@ -73,7 +76,7 @@ async def _watch_for_a_cancel(
     """Stops the run when somebody cancels it in Prefect."""
     while not ended.is_set():
         with suppress(TimeoutError):
-            await asyncio.wait_for(ended.wait(), _LOOK_FOR_A_CANCEL)
+            await asyncio.wait_for(ended.wait(), _POLL_EVERY)
             return
         with suppress(httpx.HTTPError, ObjectNotFound):
             state = (await client.read_flow_run(flow_run_id)).state
@@ -82,14 +85,14 @@ async def _watch_for_a_cancel(
                 return
 
 
-async def _bury(client: PrefectClient, leases: Leases) -> None:
-    """Has Prefect know of the runs that died: nobody was left to tell it."""
+async def _report_dead_runs(client: PrefectClient, leases: Leases) -> None:
+    """Sets the flow runs of runs that have died to crashed in Prefect: their processes could not."""
     for record in leases.bury_the_dead():
-        log.warning("run %s of %s died; what it was at is free", record.id[:8], record.holder)
+        log.warning("run %s of %s died; its claims are released", record.id[:8], record.holder)
         try:
             if record.flow_run:
                 await _crash(client, UUID(record.flow_run), leases.at_work())
-        except ObjectNotFound:  # it was another Prefect's, or was deleted
+        except ObjectNotFound:  # another Prefect server has it, or it was deleted
             pass
         except httpx.HTTPError as error:
             log.warning("Prefect could not be told that run %s died: %s; the next run will", record.id[:8], error)
@@ -97,8 +100,11 @@ async def _bury(client: PrefectClient, leases: Leases) -> None:
         leases.buried(record.id)
 
 
-async def _give_up_the_never_begun(client: PrefectClient, patience: timedelta) -> None:
-    """Runs that a worker has taken and that never began: if it died before their process started, nobody else will."""
+async def _crash_runs_never_begun(client: PrefectClient, patience: timedelta) -> None:
+    """Sets flow runs to crashed that a worker has taken longer than `patience` ago and that have not begun.
+
+    Their worker may have died before it started their process, and no other worker takes them.
+    """
     pending = {"tags": {"all_": ["adce"]}, "state": {"type": {"any_": ["PENDING"]}}}
     with suppress(httpx.HTTPError):
         for found in await client.read_flow_runs(flow_run_filter=FlowRunFilter.parse_obj(pending)):
@@ -112,7 +118,10 @@ async def _give_up_the_never_begun(client: PrefectClient, patience: timedelta) -
 
 
 async def _crash(client: PrefectClient, flow_run_id: UUID, alive: Collection[str]) -> None:
-    """The flow run, its tasks and their subflows, as far as they seem to run; but for those alive elsewhere."""
+    """Sets a flow run, its tasks and its subflows to crashed, as far as Prefect has them as unfinished.
+
+    The flow runs in `alive` are left as they are.
+    """
     crashed: State[Any] = Crashed(message="its process died")
     of_this = FlowRunFilter(id=FlowRunIds(any_=[flow_run_id]))
     children = FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[flow_run_id]))

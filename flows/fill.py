@@ -1,4 +1,4 @@
-"""An ad hoc fill: the same work as a reconcile, for the part of the lake that somebody names."""
+"""The flow of an ad hoc fill: the work of a reconcile, for a part of the lake that somebody names."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ async def fill(
     as_of: datetime | None = None,
     dry_run: bool = False,
 ) -> State[Any]:
-    """Fetches what the lake lacks of a source, dataset, season or span of days, or of some files, now.
+    """Fetches now what the lake lacks of a source, a dataset, a season, a span of days, or of some files.
 
     For example source=espn, season=2023-24.
 
     Args:
-        source: only this one, espn, nba_api or basketball_reference
-        dataset: only this one, by its name in the configuration
-        season: only this one, as 2023-24
+        source: only this source: espn, nba_api or basketball_reference
+        dataset: only this dataset, by its name in the configuration
+        season: only this season, such as 2023-24
         since: only from this day on
         until: only up to this day
         keys: only these files, by their keys in the lake
-        priority: CRITICAL, HIGH, MEDIUM or LOW for all of it, rather than what each file would have
+        priority: the priority of all fills (CRITICAL, HIGH, MEDIUM or LOW), instead of the one that each would have
         as_of: look at the lake as if it were this time
-        dry_run: only tell what would be fetched
+        dry_run: only report what would be fetched
     """
     selection = Selection(_maybe(source), _maybe(dataset), _maybe(season), since, until, tuple(keys or ()))
     return await conclude(reconcile_lake(selection, as_of=as_of, priority=priority, dry_run=dry_run))

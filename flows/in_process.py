@@ -1,4 +1,4 @@
-"""How does this process do a fill? As a subflow in a task that is submitted to the flow's task runner."""
+"""How are fills executed in this process? Each as a subflow, in a task that is submitted to the flow's task runner."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tasks.run.dispatcher import End
 
 @task(name="fill", task_run_name="{name}")
 async def run_fill(name: str, execution: str) -> State[Any]:
-    """One scraper subflow, in this process; its state is this task's."""
+    """Executes one fill as a scraper subflow in this process. The state of the subflow is the state of this task."""
     (fill,) = CURRENT.get().fills_of(execution)
     with tags("adce", f"source:{fill.source}", f"dataset:{fill.dataset}", f"priority:{fill.priority.value}"):
         return await scrape(
@@ -34,7 +34,7 @@ async def run_fill(name: str, execution: str) -> State[Any]:
 
 
 class InProcess:
-    """Does one fill at a time in a subflow; as many run at once as the task runner lets."""
+    """Executes each fill as a subflow in this process. The task runner limits how many run at once."""
 
     takes_batches = False
 
@@ -45,7 +45,7 @@ class InProcess:
         """There is nothing to prepare."""
 
     async def ready(self) -> None:
-        """Returns when the Prefect API answers. Raises AdceError if that takes too long."""
+        """Waits until the Prefect API answers. Raises AdceError if that takes too long."""
         await self._here.answers()
 
     async def execute(self, fills: Sequence[Fill], attempt: int, begun: Callable[[], None]) -> End:

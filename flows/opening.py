@@ -1,4 +1,4 @@
-"""What does a run of a flow open? The lake, the ledger, the rate buckets, and the connections to the sites."""
+"""What does a flow open before it works? The lake, the ledger, the rate buckets and the connections to the sites."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def open_run(
     part: Part | None = None,
     fetches: bool = True,
 ) -> AsyncIterator[PrefectRun]:
-    """A run with its lake and ledger open and, if it `fetches`, its buckets checked and its sites ready to be asked.
+    """A run with its lake and its ledger open. If it `fetches`, its buckets are checked and its sites are connected.
 
     Raises an AdceError that names what cannot be opened.
     """
@@ -59,9 +59,9 @@ async def open_run(
 
 
 async def _open_sources(here: PrefectRun, client: PrefectClient) -> dict[str, SourceClient]:
-    """The sites that are switched on, each behind its bucket. Raises BucketError unless every bucket is right."""
+    """A client of every enabled source, by source. Raises BucketError unless every rate bucket is as it should be."""
     run, config = here.run, here.run.config
-    # A clock that was set stands still: the plan has said all of maintenance.
+    # With a clock that is set, time stands still, and the plan has already applied maintenance.
     windows = config.maintenance if run.session.as_of is None else ()
     return {
         name: SourceClient(
@@ -85,7 +85,7 @@ async def _open_sources(here: PrefectRun, client: PrefectClient) -> dict[str, So
 
 
 def _longest_probe(config: Config, source: str) -> timedelta:
-    """After which a probe of a source is given up at the latest, whatever it asks for and in whichever way."""
+    """The longest time for which a probe of a source can be claimed, over all its scrapers and variants."""
     ways = [config.sources[source], *(source_for(config, source, rollout) for rollout in config.rollout)]
     commands = [dataset.command for dataset in scrapers(config).values() if dataset.source == source]
     lasts = [timedelta(seconds=way.timeouts.total) for way in ways] + [c.timeout for c in commands if c]

@@ -1,4 +1,4 @@
-"""A run as a Prefect flow does it: with a client of the API, and with fills that its subflows find by their ids."""
+"""What does a run need in a Prefect flow? A client of the API, and fills that its subflows find by their ids."""
 
 from __future__ import annotations
 
@@ -22,40 +22,44 @@ from tasks.upstream.prefect_api import ApiOutage, trouble
 
 T = TypeVar("T")
 
-_PATIENCE = 300.0  # seconds for the Prefect API to come back
+_PATIENCE = 300.0  # seconds for which a run waits for the Prefect API to answer again
 
 
 @dataclass
 class PrefectRun:
-    """Make it in the loop of the run."""
+    """A run and its connection to Prefect. Create it in the event loop of the run."""
 
     run: Run
-    client: PrefectClient | None = None  # None: nothing is fetched
+    client: PrefectClient | None = None  # None if the run fetches nothing
     api_outage: ApiOutage = field(default_factory=ApiOutage)
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     _executed: dict[str, tuple[Sequence[Fill], Callable[[], None]]] = field(default_factory=dict)
 
     def execute(self, fills: Sequence[Fill], begun: Callable[[], None]) -> str:
-        """Has these fills found by the id that is given."""
+        """Registers fills that are about to be executed. Returns the id by which a task or subflow finds them."""
         self._executed[fills[0].id] = fills, begun
         return fills[0].id
 
     def fills_of(self, execution: str) -> Sequence[Fill]:
+        """The fills that were registered under an id."""
         return self._executed[execution][0]
 
     def has_begun(self, execution: str) -> None:
-        """The fills are at work; may be called from any thread."""
+        """Reports that the fills of an id are running. May be called from any thread."""
         self.loop.call_soon_threadsafe(self._executed[execution][1])
 
     async def in_its_loop(self, work: Coroutine[Any, Any, T]) -> T:
-        """Does some work in the loop that the run's connections and buckets belong to.
+        """Runs a coroutine in the event loop of the run, to which its connections and buckets belong.
 
-        Prefect runs every task, and so every subflow in a task, in a thread and a loop of its own.
+        Prefect runs every task, and so every subflow in a task, in a thread with an event loop of its own.
         """
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.loop))
 
     async def answers(self) -> None:
-        """Waits until the Prefect API does: a flow run that begins or ends while it does not is lost."""
+        """Waits until the Prefect API answers, since it loses flow runs that begin or end while it does not.
+
+        Raises AdceError if that takes too long.
+        """
         if self.client is None:
             return
         with self.api_outage.watched() as seconds_failing:
@@ -72,9 +76,9 @@ CURRENT: ContextVar[PrefectRun] = ContextVar("CURRENT")
 
 
 async def end_of(future: PrefectFuture[Any, Any]) -> End:
-    """How a task ended that does fills."""
+    """Waits for a task that executes fills, and returns how it ended."""
     try:
         state: State[Any] = await future.wait()
-    except httpx.TransportError as error:  # the Prefect API went away just then
+    except httpx.TransportError as error:  # the Prefect API has just gone away
         state = Crashed(message=masked(f"the Prefect API did not answer: {error}"))
     return End(state.message or state.name or "", has_crashed=state.is_crashed())

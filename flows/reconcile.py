@@ -1,4 +1,4 @@
-"""The main job: see what the lake lacks, and fetch it."""
+"""The main flow: find what the lake lacks, and fetch it."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ from tasks.show.coverage import markdown as coverage_markdown
 
 log = logging.getLogger(__name__)
 
-_SAY_EVERY = 30.0  # seconds
+_LOG_EVERY = 30.0  # seconds between two log lines about progress
 
 
 def run_name() -> str:
-    """What a run is about: "everything", or "espn 2023-24 from 2024-01-05"."""
+    """The name of a flow run, from its parameters: "everything", or "espn 2023-24 from 2024-01-05"."""
     given = flow_run.parameters
     parts = [*_listed(given, "source"), *_listed(given, "dataset"), *_listed(given, "season")]
     parts += [f"{word} {given[name]}" for word, name in (("from", "since"), ("to", "until")) if given.get(name)]
@@ -52,7 +52,7 @@ def run_name() -> str:
 
 
 def _listed(given: dict[str, Any], name: str) -> list[str]:
-    """A parameter of which there is one, or several under the plural of its name."""
+    """The values of a parameter, which is a list if it is given under the plural of its name."""
     return [*(given.get(f"{name}s") or []), *filter(None, [given.get(name)])]
 
 
@@ -69,45 +69,46 @@ async def reconcile(
 ) -> State[Any]:
     """Looks at the lake, plans, fetches what is missing, stale or broken, looks again, and reports.
 
-    Without parameters it is about everything. Fails when a file could not be fetched; what was stored stays.
+    Without parameters, it covers the whole lake. It fails if a file could not be fetched; stored files stay.
 
     Args:
-        sources: only these, of espn, nba_api and basketball_reference
-        datasets: only these, by their names in the configuration
-        seasons: only these, as 2023-24
+        sources: only these sources: espn, nba_api, basketball_reference
+        datasets: only these datasets, by their names in the configuration
+        seasons: only these seasons, such as 2023-24
         since: only from this day on
         until: only up to this day
-        max_fills: start at most so many fills
-        as_of: look at the lake as if it were this time; a time to come only with dry_run
-        dry_run: only tell what would be fetched
+        max_fills: start at most this many fills
+        as_of: look at the lake as if it were this time; a future time is allowed with dry_run only
+        dry_run: only report what would be fetched
     """
-    if overtaken := _overtaken():
-        return Cancelled(message=overtaken)
+    if reason := _why_overtaken():
+        return Cancelled(message=reason)
     selection = Selection(tuple(sources or ()), tuple(datasets or ()), tuple(seasons or ()), since, until)
     work = reconcile_lake(selection, as_of=as_of, max_fills=max_fills, dry_run=dry_run, is_the_one=True)
     return await conclude(work)
 
 
-def _overtaken() -> str | None:
-    """Why a scheduled run has nothing to do: after hours without a worker, many would begin at once."""
+def _why_overtaken() -> str | None:
+    """Why a scheduled run is superseded by a later one; None if it is not.
+
+    After hours without a worker, many scheduled runs begin at once. Only the last one has work to do.
+    """
     if "auto-scheduled" not in flow_run.tags:
         return None
     due: datetime = flow_run.scheduled_start_time
     try:
         interval = load_config().reconcile.interval
-    except ConfigError:  # which the run tells
+    except ConfigError:  # the run itself reports it
         return None
     late = datetime.now(UTC) - due
-    return f"it was due at {due:%Y-%m-%d %H:%M} UTC, and another is due since" if late > interval else None
+    return f"it was due at {due:%Y-%m-%d %H:%M} UTC, and a later run has become due" if late > interval else None
 
 
 async def conclude(work: Awaitable[Report]) -> State[Any]:
-    """The state of a run that ends in a report.
+    """The final state of a flow run, whose data is the report that `work` returns, or the error that it raises.
 
-    Not green when a file failed or cannot be read, when it is unknown whether one that was named is expected, and when
-    the run could not begin.
-
-    The state's data is the report, or the error.
+    The run has failed if a file failed or cannot be read, if it is unknown whether a named file is expected, or if the
+    run could not begin. It is cancelled if it was stopped.
     """
     if PROGRESS.get() is no_progress:
         PROGRESS.set(_LoggedProgress())
@@ -122,16 +123,16 @@ async def conclude(work: Awaitable[Report]) -> State[Any]:
 
 
 class _LoggedProgress:
-    """How far a run is, in its log: every half minute a line."""
+    """Writes the progress of a run to its log, a line every half minute."""
 
     def __init__(self) -> None:
-        self._said = time.monotonic()
+        self._logged = time.monotonic()
         self._log = get_run_logger()
 
-    def __call__(self, what: str, done: int, total: int) -> None:
-        if time.monotonic() - self._said >= _SAY_EVERY:
-            self._said = time.monotonic()
-            self._log.info("%s: %s of %s", what, done, total)
+    def __call__(self, activity: str, done: int, total: int) -> None:
+        if time.monotonic() - self._logged >= _LOG_EVERY:
+            self._logged = time.monotonic()
+            self._log.info("%s: %s of %s", activity, done, total)
 
 
 async def reconcile_lake(
@@ -144,11 +145,13 @@ async def reconcile_lake(
     part: Part | None = None,
     is_the_one: bool = False,
 ) -> Report:
-    """The steps of a reconcile. Runs inside a flow with a FillTaskRunner. Raises AdceError and ConfigError.
+    """The steps of a reconcile, and of the flows that do a part of its work. Call it in a flow with a FillTaskRunner.
 
-    Of those that are to be the one reconcile, all but one leave everything for later. Others share the work with it:
-    ad hoc fills, the scraper runs that do a `part` of another's, and those in test mode. The configuration is that of
-    the beginning, whatever its files say meanwhile.
+    With `is_the_one`, this run takes the lease that only one reconcile may have at a time. While another run has the
+    lease, this one defers everything. Ad hoc fills, scraper runs (which do a `part` of another run) and runs in test
+    mode need no lease, and work beside the reconcile. The configuration is read once, at the start.
+
+    Raises AdceError and ConfigError.
     """
     begun = time.monotonic()
     as_of = as_of and in_utc(as_of)
@@ -158,7 +161,7 @@ async def reconcile_lake(
     opening = open_run(
         config, selection, as_of=as_of, max_fills=max_fills, priority=priority, part=part, fetches=not dry_run
     )
-    remember = as_of is None or not dry_run  # what is only looked at with a clock that was set leaves no trace
+    remember = as_of is None or not dry_run  # a dry run with a set clock leaves nothing in the ledger
     async with opening as here:
         run, session = here.run, here.run.session
         other = await run.take_reconcile_lease() if is_the_one and not (dry_run or config.test_mode) else None
@@ -184,8 +187,8 @@ async def reconcile_lake(
             except LedgerError:
                 if keeps_plan:
                     report = replace(report, deferred=tuple(dispatcher.deferred), outcomes=run.outcomes)
-                    with suppress(LedgerError):  # it may be there again
-                        _keep_what_was_left(session, planned, report)
+                    with suppress(LedgerError):  # the ledger may be back by now, or not
+                        _keep_deferrals(session, planned, report)
                 raise
             look = await run.look(remember=True)
             await here.answers()
@@ -204,7 +207,7 @@ async def reconcile_lake(
                 stop_signal=run.shutdown.signal,
             )
             if keeps_plan:
-                _keep_what_was_left(session, planned, report)
+                _keep_deferrals(session, planned, report)
     report = replace(report, seconds=time.monotonic() - begun)
     for refusal in report.refusals:
         log.error("%s", refusal, extra=IN_REPORT)
@@ -212,27 +215,33 @@ async def reconcile_lake(
     return report
 
 
-def _keep_what_was_left(session: Session, planned: dict[str, Any], report: Report) -> None:
-    """Keeps for `adce why` the fills as they were planned, and why the run has left some of them for later."""
+def _keep_deferrals(session: Session, planned: dict[str, Any], report: Report) -> None:
+    """Keeps the plan for `adce why`: the fills as they were planned, and the reasons of what the run has deferred."""
     session.ledger.plans.keep(report.plan_document() | {"fills": planned["fills"]}, session.now(), session.id)
 
 
 def _executor(here: PrefectRun) -> Executor:
-    """Who does the fills: in test mode nobody else, since another process might not know that it is only a test."""
+    """The executor of a run's fills.
+
+    Parts of another run, and runs in test mode, use this process: another one might not know that it is a test.
+    """
     config = here.run.config
     is_whole = here.run.session.part is None and not config.test_mode
     return ByDeployment(here) if config.dispatch == "deployment" and is_whole else InProcess(here)
 
 
 def _done_by(run: Run, looked: float) -> datetime:
-    """When the fills of a reconcile are to be done: before the next begins it looks once more, which takes `looked`."""
+    """The time by which the fills of a reconcile should be done.
+
+    Before the next reconcile begins, this one looks at the lake again, which takes about `looked` seconds.
+    """
     rules = run.config.reconcile
     since: datetime = flow_run.scheduled_start_time if "auto-scheduled" in flow_run.tags else run.session.begun
     return since + rules.interval - min(timedelta(seconds=looked), rules.interval - rules.time_budget)
 
 
 async def publish(report: Report) -> None:
-    """What a run tells: a log line, and three artifacts in the Prefect UI, all of the same numbers."""
+    """Publishes the report of a run: a log line, and three artifacts in the Prefect UI."""
     get_run_logger().info(report.line())
     await create_markdown_artifact(report.markdown(), key="reconcile", description=report.line())
     await create_markdown_artifact(report.plan_markdown(), key="plan", description=plural(len(report.fills), "fill"))

@@ -1,4 +1,4 @@
-"""The scraper subflow in this process: one fill."""
+"""The scraper subflow that executes one fill in this process."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tasks.run.fill import fill_gaps
 async def scrape(
     fill: str, source: str, dataset: str, season: str, days: str, kind: str, priority: str, score: float, files: int
 ) -> State[Any]:
-    """Fetches the files of one fill of the running reconcile. Fails when a file failed; the others are stored."""
+    """Fetches the files of one fill of the running reconcile. It fails if a file failed; the others are stored."""
     here = CURRENT.get()
     with no_secret_in_errors():
         here.has_begun(fill)
@@ -44,14 +44,14 @@ async def scrape(
 
 
 async def _fill(here: PrefectRun, fill: Fill) -> list[FileOutcome]:
-    """Does the fill, and ends when Prefect can be told that it has."""
+    """Executes the fill, and returns once the Prefect API can record the end of the subflow."""
     outcomes = await fill_gaps(here.run, fill)
     await here.answers()
     return outcomes
 
 
 def _own_logger() -> Any:
-    """The subflow's: get_run_logger gives that of the task around it."""
+    """The logger of the subflow. Prefect's get_run_logger would return the one of the task around it."""
     context = FlowRunContext.get()
     assert isinstance(context, FlowRunContext)
     assert context.flow_run is not None

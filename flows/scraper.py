@@ -1,4 +1,4 @@
-"""A part of a reconcile that another process does: the flow of the scraper deployments."""
+"""The flow of the scraper deployments: a part of a reconcile, done by another process."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ async def scraper(
     lake: str | None = None,
     ledger: str | None = None,
 ) -> State[Any]:
-    """Fetches some files of one source, those of them that the lake lacks. Reconcile submits it.
+    """Fetches those of some files of one source that the lake lacks. A reconcile schedules it.
 
     Args:
-        source: of which the files are
-        keys: their keys in the lake, one at least: none would be all of the source
-        seasons: in which they are, as 2023-24; spares reading the schedules of all others
+        source: the source of the files
+        keys: their keys in the lake, at least one
+        seasons: their seasons, such as 2023-24; schedules of other seasons are not read
         since: their first day
         until: their last day
-        part_of: the run that has planned this, by its id in the ledger
-        ends: start nothing after this time
+        part_of: the id, in the ledger, of the run that has planned this
+        ends: start no fill after this time
         as_of: look at the lake as if it were this time
-        priority: of all of it, if that run was given one
-        lake: the id of that run's lake; with another one here nothing is done
-        ledger: the id of that run's ledger, likewise
+        priority: the priority of all fills, if that run was given one
+        lake: the id of that run's lake; if the lake here has another id, nothing is done
+        ledger: the id of that run's ledger; if the ledger here has another id, nothing is done
     """
     selection = Selection((source,), (), tuple(seasons or ()), since, until, tuple(keys))
     return await conclude(

@@ -396,7 +396,7 @@ def scraper_deployment(prefect_api: None, monkeypatch: pytest.MonkeyPatch) -> It
     """Fills are done by runs of a deployment, for which there is no worker."""
     monkeypatch.setenv("ADCE_DISPATCH", "deployment")
     monkeypatch.setenv("ADCE_SCRAPER", "scraper/{source}-idle")
-    monkeypatch.setattr(by_deployment, "_LOOK_EVERY", 0.05)
+    monkeypatch.setattr(by_deployment, "_POLL_EVERY", 0.05)
 
     async def make() -> None:
         async with get_client() as client:

@@ -19,7 +19,7 @@ from prefect.states import Cancelled, Cancelling, Crashed, Pending, Running, Sta
 from blocks.store import Store
 from config.models import Config, Priority
 from flows import by_deployment
-from flows.by_deployment import ByDeployment, hand_over, see_through
+from flows.by_deployment import ByDeployment, schedule_run, wait_for_end
 from flows.prefect_run import PrefectRun
 from tasks.domain.expected.cells import Selection, calendar_cells
 from tasks.domain.limits.pauses import Pause
@@ -72,7 +72,7 @@ def a_run(ledger: Ledger, config: Config | None = None, priority: Priority | Non
 def wait(
     ledger: Ledger, prefect: Prefect, monkeypatch: pytest.MonkeyPatch, before: Callable[[Run], None] = lambda _: None
 ) -> State[Any]:
-    monkeypatch.setattr(by_deployment, "_LOOK_EVERY", 0.01)
+    monkeypatch.setattr(by_deployment, "_POLL_EVERY", 0.01)
     monkeypatch.setattr(by_deployment, "_TO_END", 0.2)
     monkeypatch.setattr(by_deployment, "_TO_AGREE", 0.2)
     config = a_config()
@@ -86,7 +86,7 @@ def wait(
         here.run.outcomes.begin(FILL)
         before(here.run)
         flow_run = cast(FlowRun, SimpleNamespace(id=FLOW_RUN, name="batch", work_pool_name="adce"))
-        return await asyncio.wait_for(see_through(here, flow_run, [FILL], lambda: None), 2)
+        return await asyncio.wait_for(wait_for_end(here, flow_run, [FILL], lambda: None), 2)
 
     return asyncio.run(waiting())
 
@@ -134,7 +134,7 @@ def test_a_run_that_ended_and_could_not_tell_prefect_is_not_waited_for_for_ever(
     child.end(RunEnd.ENDED)
     prefect = Prefect(Running())
     state = wait(ledger, prefect, monkeypatch)
-    assert (state.message, prefect.told) == ("it ended, and Prefect was not told", ["Crashed"])
+    assert (state.message, prefect.told) == ("it ended without reporting that to Prefect", ["Crashed"])
 
 
 def test_a_run_that_is_being_cancelled_has_begun(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,7 +174,7 @@ def test_a_batch_is_handed_over_though_the_prefect_api_goes_away_just_then(
         return "scheduled"
 
     async def handing_over() -> object:
-        return await hand_over(PrefectRun(a_run(ledger, priority=Priority.LOW)), [FILL], 0)
+        return await schedule_run(PrefectRun(a_run(ledger, priority=Priority.LOW)), [FILL], 0)
 
     monkeypatch.setattr(by_deployment, "run_deployment", run_deployment)
     assert asyncio.run(handing_over()) == "scheduled"
@@ -192,7 +192,7 @@ def test_a_scraper_run_looks_where_the_schedule_of_its_files_is(
         asked.update(options["parameters"])
 
     async def handing_over(fill: Fill) -> None:
-        await hand_over(PrefectRun(a_run(ledger)), [fill], 0)
+        await schedule_run(PrefectRun(a_run(ledger)), [fill], 0)
 
     monkeypatch.setattr(by_deployment, "run_deployment", run_deployment)
     (gap,) = a_fill().gaps

@@ -69,7 +69,7 @@ def test_a_deployed_reconcile_fills_the_lake_through_its_scrapers_though_its_ser
             )
             late = _final_state(env, overtaken)
             stack.close()
-    assert (late["type"], "another is due since" in late["message"]) == ("CANCELLED", True), late
+    assert (late["type"], "a later run has become due" in late["message"]) == ("CANCELLED", True), late
     said = (state["message"], (tmp_path / "worker.log").read_text()[-3000:])
     assert state["type"] == "COMPLETED", said
     plan = json.loads(_run({}, BIN / "adce", "plan", "--json", "--source", "espn", "--source", "nba_api", *SPAN))

@@ -1,21 +1,22 @@
-"""How many seconds have gone by? Also those for which this process was stopped or its host was asleep."""
+"""How many seconds have passed, including those for which this process was suspended or its host asleep?"""
 
 import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# On Linux CLOCK_MONOTONIC stands still while the host sleeps and CLOCK_BOOTTIME does not; on macOS the former goes on.
+# On Linux, CLOCK_MONOTONIC stands still while the host sleeps, and CLOCK_BOOTTIME does not (clock_gettime(2)). macOS
+# lacks the latter, and its CLOCK_MONOTONIC does not stand still.
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def seconds() -> float:
-    """Seconds since some moment; it never goes back, and never stands still."""
+    """Seconds since some fixed moment. They never decrease, and count on while the host sleeps."""
     return time.clock_gettime(_CLOCK)
 
 
 class Stopwatch:
-    """Seconds by part. While a part runs within another, only the inner one counts."""
+    """Measures the seconds of the parts of some work. While one part runs within another, only the inner one counts."""
 
     def __init__(self) -> None:
         self.seconds: defaultdict[str, float] = defaultdict(float)
@@ -24,6 +25,7 @@ class Stopwatch:
 
     @contextmanager
     def running(self, part: str) -> Iterator[None]:
+        """A block whose seconds count for a part."""
         self._count()
         self._running.append(part)
         try:

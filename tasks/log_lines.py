@@ -1,3 +1,3 @@
-"""How does a log line say that the report repeats it? Whoever is shown the report need not be shown the line."""
+"""How is a log line marked that repeats the report of the run? It is not shown where the report is shown."""
 
 IN_REPORT = {"in_report": True}  # as `extra` of a logging call

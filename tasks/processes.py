@@ -1,6 +1,7 @@
-"""Is a process that wrote its name down still there? Told exactly on Linux, and not at all elsewhere.
+"""Does a process that recorded its name still run? The answer is exact on Linux, and unknown elsewhere.
 
-This reads /proc itself: psutil's time of a process's start moves when somebody sets the clock of the machine.
+This module reads /proc itself, since the start time that psutil gives for a process changes when somebody sets the
+clock of the machine.
 """
 
 from __future__ import annotations
@@ -12,12 +13,15 @@ _PROC = Path("/proc")
 
 
 def own_name() -> str | None:
-    """Names this process among all that ever were: kernel, pid namespace, pid, and when it started."""
+    """A name that no other process ever has: boot id of the kernel, pid namespace, pid and start time.
+
+    Returns None where /proc cannot be read.
+    """
     return _name(os.getpid())
 
 
 def is_gone(name: str | None) -> bool:
-    """Whether a process of that name ended. False where that cannot be told: on another host, in another container."""
+    """Whether the process of that name has ended. False if that is unknown, as on another host or in a container."""
     own = own_name()
     if name is None or own is None:
         return False
@@ -26,6 +30,7 @@ def is_gone(name: str | None) -> bool:
 
 
 def _name(pid: int) -> str | None:
+    """The name of the process that has this pid now, "none" if there is none, and None if /proc cannot be read."""
     try:
         boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
         namespace = (_PROC / "self/ns/pid").stat().st_ino

@@ -1,13 +1,13 @@
-"""How far is the work of this process? Whoever wants to show it sets PROGRESS: the command line's progress bar does."""
+"""How far has the work of this process come? Code that shows it, such as a progress bar, sets PROGRESS."""
 
 from collections.abc import Callable
 from contextvars import ContextVar
 
-Progress = Callable[[str, int, int], None]  # what is going on, how many are done, of how many
+Progress = Callable[[str, int, int], None]  # the activity, how many items are done, and how many there are
 
 
-def no_progress(what: str, done: int, total: int) -> None:
-    """Nobody looks."""
+def no_progress(activity: str, done: int, total: int) -> None:
+    """Shows nothing."""
 
 
 PROGRESS: ContextVar[Progress] = ContextVar("PROGRESS", default=no_progress)

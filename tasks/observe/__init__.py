@@ -1,1 +1,1 @@
-"""Looking at the lake: what it holds, what was found in it, and which plan follows. Nothing is fetched here."""
+"""Observation of the lake: what it holds, what its files say, and which plan follows. Nothing is fetched here."""

@@ -1,4 +1,4 @@
-"""Which lake is this, and which ledger? The lake's mark, and what the ledger knows."""
+"""Do this lake and this ledger belong together? The lake's mark is compared with what the ledger knows."""
 
 from __future__ import annotations
 
@@ -32,11 +32,13 @@ async def check_pairing(
     planned: tuple[str | None, str | None] = (None, None),
     folders: Collection[str] = (),
 ) -> Pairing:
-    """Looks whether lake and ledger belong together, and says what is new. Writes nothing to the lake.
+    """Checks that the lake and the ledger belong together. Writes nothing to the lake.
 
-    `wanted` is the kind of lake that is to be written to; `planned` the ids of the lake and the ledger of the run
-    that has planned what is to be done; `folders` are those of the lake in which its files are: where its mark is
-    gone, they tell whether all is. Raises LakeError, LedgerError and MismatchError.
+    `wanted` is the kind of lake that is about to be written to, or None if it is only read. `planned` are the ids of
+    the lake and of the ledger of the run that has planned this work. `folders` are the folders of the lake's files: if
+    the lake has lost its mark, they are looked at to see whether its files are gone too.
+
+    Raises LakeError, LedgerError and MismatchError.
     """
     mark, known = await read_mark(lake), ledger.identity.lake()
     needs_more = known is None
@@ -68,16 +70,20 @@ async def check_pairing(
 
 
 async def _files_gone(lake: Store, ledger: Ledger, known: KnownLake | None, folders: Collection[str]) -> int:
-    """How many files the ledger knows of this lake, if none of them is there: a look at each folder, and no listing."""
+    """The number of files that the ledger knows of this lake, if the lake has none of them; else 0.
+
+    One object per folder is looked for; nothing is listed.
+    """
     if known is None or not known.is_at(lake.address) or not (files := ledger.objects.count()):
         return 0
     return 0 if await lake.holds_any(folders) else files
 
 
 async def leave_mark(lake: Store, ledger: Ledger, found: Pairing) -> LakeMark:
-    """Has the lake say what it is, and the ledger which lake it is of. Of two who do so at once, the first prevails.
+    """Writes the lake's mark, and records the lake in the ledger. Returns the mark that the lake has then.
 
-    Raises MismatchError where what prevails does not belong together.
+    If two runs do so at once, the first mark stays. Raises MismatchError if that mark and the ledger do not belong
+    together.
     """
     mark = found.mark
     if not found.is_marked:
@@ -86,7 +92,7 @@ async def leave_mark(lake: Store, ledger: Ledger, found: Pairing) -> LakeMark:
         except LakeError as error:
             if error.reach is Reach.LAKE:
                 raise
-            log.warning("%s; without this mark, only the ledger knows which lake it is", error)
+            log.warning("%s; without this mark, only the ledger knows which lake this is", error)
         else:
             if not put.is_ours:
                 mark = await read_mark(lake) or mark
@@ -97,7 +103,7 @@ async def leave_mark(lake: Store, ledger: Ledger, found: Pairing) -> LakeMark:
 
 
 async def read_mark(lake: Store) -> LakeMark | None:
-    """What the lake says of itself, if it does."""
+    """The mark of the lake, which says which lake it is; None if it has none that can be read."""
     try:
         body, _ = await lake.get(MARK_KEY)
     except LakeError as error:
@@ -105,12 +111,12 @@ async def read_mark(lake: Store) -> LakeMark | None:
             raise
         return None
     if (mark := mark_from(body)) is None:
-        log.warning("lake %s: %s is no mark of a lake, and counts for none", lake.address, MARK_KEY)
+        log.warning("lake %s: %s is not a mark of a lake, and is ignored", lake.address, MARK_KEY)
     return mark
 
 
 def _remember(lake: Store, ledger: Ledger, mark: LakeMark, known: KnownLake | None) -> None:
-    """Raises MismatchError where the ledger has become that of another lake."""
+    """Records the lake in the ledger. Raises MismatchError if the ledger belongs to another lake by now."""
     now = KnownLake(mark.id, mark.kind, lake.address)
     if now != known and (kept := ledger.identity.remember(now)).id != now.id:
         pair(Facts(now.url, ledger.name, mark, kept), None, mark)

@@ -1,4 +1,4 @@
-"""What is known of the files in the lake: what is there, what was read in it, and what its source has said."""
+"""What is known of the files in the lake: objects, examinations of their bodies, and what the sources have said."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from tasks.domain.expected.cells import Cell
 
 @dataclass
 class Knowledge:
-    """All by key. A look fills it; what a run stores afterwards is added to it."""
+    """What is known of files, by key. A look at the lake fills it, and files that a run stores later are added."""
 
     objects: dict[str, LakeObject] = field(default_factory=dict)
     examinations: dict[str, Examination] = field(default_factory=dict)
     unreadable: dict[str, Unreadable] = field(default_factory=dict)
     absences: dict[str, Absence] = field(default_factory=dict)
-    obstacles: dict[str, str] = field(default_factory=dict)  # what stands in place of a file
-    first_seen: dict[str, datetime] = field(default_factory=dict)  # when a gap was detected
+    obstacles: dict[str, str] = field(default_factory=dict)  # what is in the place of a file, such as "a folder"
+    first_seen: dict[str, datetime] = field(default_factory=dict)  # when a gap was first detected
     disagreements: list[Disagreement] = field(default_factory=list)
-    last_file: int = 0  # the number of the last attempt in the ledger before the lake was listed
+    last_file: int = 0  # the number of the last attempt that the ledger had before the lake was listed
 
     def is_examined(self, cell: Cell) -> bool:
-        """Has the version that the lake has now been read, by this check or by a former one?"""
+        """Whether the present version of a file has been read, by this check or by a former one."""
         have, known = self.objects.get(cell.key), self.examinations.get(cell.key)
         return bool(have and known and known.is_of(have))
 
     def verdicts(self, cells: Iterable[Cell]) -> dict[str, Verdict]:
-        """What was found in the versions that the lake has now."""
+        """The verdicts on the present versions of files, by key."""
         return {cell.key: self.examinations[cell.key].verdict for cell in cells if self.is_examined(cell)}
 
     def taken(self, cells: Iterable[Cell], now: datetime, horizon: datetime) -> dict[str, datetime]:
-        """When the examined files were taken from their source, as far as that can be known."""
+        """When the examined files were taken from their source, by key, as far as that is known."""
         times = {
             cell.key: taken_at(self.objects[cell.key], self.examinations[cell.key], now, horizon)
             for cell in cells
@@ -45,9 +45,9 @@ class Knowledge:
         return {key: at for key, at in times.items() if at is not None}
 
     def stored(self, key: str, have: LakeObject, examination: Examination) -> None:
-        """There is an object under the key now, in which this was found."""
+        """Records that there is an object under the key now, and what was found in it."""
         self.objects[key], self.examinations[key] = have, examination
 
     def gone(self, key: str) -> None:
-        """There is nothing under the key any more."""
+        """Records that there is no object under the key any more."""
         self.objects.pop(key, None)

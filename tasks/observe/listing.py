@@ -1,4 +1,4 @@
-"""What does the lake hold, and is it whole? Each stored body is read once per version."""
+"""What does the lake hold, and are its files whole? The body of each version is read once."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from tasks.sources.checks import examine
 
 log = logging.getLogger(__name__)
 
-# Raise it when a body check changes what it accepts: stored files are then read again, and count by what the former
-# check has found until then.
+# Raise this number when a body check accepts other bodies than before. Stored files are then read again; until that,
+# they count by the verdict of the former check.
 CHECK_VERSION = 2
 
-_MOST_TROUBLES = 3  # bodies that the lake fails to give, before it counts as away
+_MOST_ERRORS = 3  # errors of the lake while bodies are read; after one more, the lake counts as away
 
 
 async def list_lake(lake: Store, datasets: Iterable[Dataset]) -> dict[str, LakeObject]:
@@ -34,18 +34,18 @@ async def list_lake(lake: Store, datasets: Iterable[Dataset]) -> dict[str, LakeO
 
 
 def check_id(dataset: Dataset) -> str:
-    """Names the check and its options, so that a change of either has the stored files read again."""
+    """The id of a dataset's body check with its options. A change of either has the stored files read again."""
     text = f"{CHECK_VERSION}:{dataset.check.model_dump_json()}:{dataset.largest}"
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 @dataclass
 class Findings:
-    """What reading stored bodies has found, by key."""
+    """What was found in stored bodies, by key."""
 
     read: dict[str, Examination] = field(default_factory=dict)
     unreadable: dict[str, Unreadable] = field(default_factory=dict)
-    trouble: LakeError | None = None  # of the lake as a whole, which ended the reading
+    lake_error: LakeError | None = None  # the error of the lake as a whole that ended the reading
 
     def __len__(self) -> int:
         return len(self.read) + len(self.unreadable)
@@ -62,11 +62,12 @@ async def examine_stored(
     since: datetime | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Findings:
-    """Reads at most so many stored versions that the present checks have not read, and gives what they find.
+    """Reads at most `at_most` stored versions that the present body checks have not read, and returns the findings.
 
-    First those that no check has read or a former check found fault with, then those that a former check found good; of
-    each the newest days first. Last come those that could not be read and were not tried after `since`, longest not
-    tried first: a tenth of `at_most`, and the others only if one of the tenth can be read.
+    The order is: versions that no check has read, or in which a former check found a fault; then those that a former
+    check found good; newest days first in both. Last come versions that could not be read before, and that were not
+    tried after `since`, the longest untried first: as many as a tenth of `at_most`, and the others only if one of
+    these can be read.
     """
     checks, settings = check_ids(config), scrapers(config)
     wanted = {
@@ -76,19 +77,19 @@ async def examine_stored(
         and have.size >= settings[cell.scraper].min_bytes
         and not _is_read(known.get(cell.key), have, checks[cell.scraper])
     }
-    refused = {key: seen for key in wanted if (seen := unreadable.get(key)) and seen.is_of(objects[key])}
-    fresh = [cell for key, cell in wanted.items() if key not in refused]
+    unread = {key: seen for key in wanted if (seen := unreadable.get(key)) and seen.is_of(objects[key])}
+    fresh = [cell for key, cell in wanted.items() if key not in unread]
     fresh.sort(key=lambda cell: cell.last_day, reverse=True)
     fresh.sort(key=lambda cell: _counts_as_good(known.get(cell.key), objects[cell.key]))
     chosen = [cell.key for cell in fresh[:at_most]]
-    until = datetime.now(UTC) + SKEW  # a try after this was made under a wrong clock
-    again = [key for key, seen in refused.items() if since is None or not since <= seen.last <= until]
-    again.sort(key=lambda key: refused[key].last)
+    until = datetime.now(UTC) + SKEW  # an attempt later than this was recorded under a wrong clock
+    again = [key for key, seen in unread.items() if since is None or not since <= seen.last <= until]
+    again.sort(key=lambda key: unread[key].last)
     again = again[: at_most - len(chosen)]
-    some = max(at_most // 10, 1)
+    sample = max(at_most // 10, 1)
     found = Findings()
-    troubles = 0
-    for keys in (chosen, again[:some], again[some:]):
+    errors = 0
+    for keys in (chosen, again[:sample], again[sample:]):
         before = len(found.read)
         for key in keys:
             size, largest = objects[key].size, settings[wanted[key].scraper].largest
@@ -99,16 +100,16 @@ async def examine_stored(
             cell = wanted[key]
             if isinstance(body, UnreadableError):
                 content, now = content_of(objects[key]), datetime.now(UTC)
-                first = refused[key].first if key in refused else now
+                first = unread[key].first if key in unread else now
                 found.unreadable[key] = Unreadable(content, body.cause, first, now)
             elif isinstance(body, NoObjectError):
                 continue
             elif isinstance(body, LakeError) or have is None:
                 assert isinstance(body, LakeError)
                 log.warning("%s", body)
-                troubles += 1
-                if troubles > _MOST_TROUBLES:
-                    found.trouble = body
+                errors += 1
+                if errors > _MOST_ERRORS:
+                    found.lake_error = body
                     return found
             else:
                 verdict = judge(body, cell.fields, settings[cell.scraper])
@@ -124,19 +125,20 @@ def _is_read(known: Examination | None, have: LakeObject, check: str) -> bool:
 
 
 def _counts_as_good(known: Examination | None, have: LakeObject) -> bool:
-    """Whole by a former check: that can wait."""
+    """Whether a former check found the version whole, so that reading it again can wait."""
     return known is not None and known.is_of(have) and known.verdict.wholeness is Wholeness.WHOLE
 
 
 def check_ids(config: Config) -> dict[str, str]:
-    """The check_id of every scraper."""
+    """The check_id of every scraper, by its name."""
     return {name: check_id(dataset) for name, dataset in scrapers(config).items()}
 
 
 def _examination(cell: Cell, before: Examination | None, have: LakeObject, check: str, verdict: Verdict) -> Examination:
-    """What is known of a body now; `before` is of the same version, perhaps by another check, or of another version.
+    """The examination of a body that was just read. `before` is the former one, of this version or of another.
 
-    A list of the same size that says the same has been copied, as when a lake moves: that makes it no younger.
+    A new version of a list with the same size and verdict is taken for a copy, as when a lake is moved, and keeps the
+    time at which it was fetched.
     """
     version = version_of(have, check)
     if before is None:
@@ -154,9 +156,10 @@ def _examination(cell: Cell, before: Examination | None, have: LakeObject, check
 
 
 def judge(body: bytes, fields: Mapping[str, str], dataset: Dataset) -> Verdict:
-    """The dataset's check on a body of the partition with these fields.
+    """The verdict of the dataset's body check on a body of the partition with these fields.
 
-    One of a game that is too small is unfinished: its source may never have more.
+    A body below `min_bytes` is bad; a game's document that small counts as unfinished, since its source may never have
+    more.
     """
     if len(body) > dataset.largest:
         return too_large(len(body), dataset.largest)
@@ -168,5 +171,5 @@ def judge(body: bytes, fields: Mapping[str, str], dataset: Dataset) -> Verdict:
 
 
 def too_large(size: int, largest: int) -> Verdict:
-    """Of a body that need not be read."""
+    """The verdict on a body larger than `max_bytes`, which is not read."""
     return bad(f"{size} bytes, more than max_bytes, {largest}")

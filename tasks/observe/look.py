@@ -1,4 +1,4 @@
-"""How is the lake looked at? List, read what is new, expect, judge: for everything, a selection, or some files."""
+"""Where does each file of the lake stand? List, read new bodies, expect, judge: for all, a selection, or some files."""
 
 from __future__ import annotations
 
@@ -27,35 +27,35 @@ from tasks.progress import PROGRESS
 
 log = logging.getLogger(__name__)
 
-_FEW = 1000  # files of a selection by key of which each is asked for, rather than their folders listed
-_FEW_CELLS = 200  # likewise of cells that are given
+_FEW = 1000  # files of a selection by key up to which each file is looked up, instead of listing their folders
+_FEW_CELLS = 200  # the same limit for cells that are given
 
 
 @dataclass(frozen=True)
 class Look:
-    """Where each cell stood at one moment, and what was known then. What is stored later is added to `known`."""
+    """The state of each cell at one moment, and what was known then. Files stored later are added to `known`."""
 
     assessment: Assessment
     known: Knowledge
 
     def gaps(self, named: Collection[str] = ()) -> list[Gap]:
-        """The gaps that are to be fetched; see Assessment.gaps."""
+        """The gaps that should be fetched, including those of the keys that are `named`; see Assessment.gaps."""
         return self.assessment.gaps(self.known.first_seen, named)
 
 
 class Reader:
-    """Reads stored bodies that the present checks have not read: in a session no more than `at_most`."""
+    """Reads stored bodies that the present body checks have not read: at most `at_most` of them over its lifetime."""
 
     def __init__(self, session: Session, at_most: int | None = None, *, records: bool = True):
-        """What is found is recorded in the ledger, unless it is about a lake that is only supposed."""
+        """Findings are recorded in the ledger if `records`. `at_most` is `reconcile.examine_at_most` by default."""
         self.records = records
         self._session = session
-        self._left = session.config.reconcile.examine_at_most if at_most is None else at_most
+        self._remaining = session.config.reconcile.examine_at_most if at_most is None else at_most
 
     async def read(self, known: Knowledge, cells: Iterable[Cell]) -> bool:
-        """Adds to what is known what the bodies of some cells say; was anything learnt?
+        """Reads the bodies of some cells, and adds what it finds to `known`. Returns whether it found anything.
 
-        Raises LakeError when the lake does not answer any more; what was found until then is kept.
+        Raises LakeError when the lake no longer answers; what was found before is kept.
         """
         session = self._session
         found = await examine_stored(
@@ -65,33 +65,34 @@ class Reader:
             known.objects,
             known.examinations,
             known.unreadable,
-            self._left,
+            self._remaining,
             session.begun,
-            lambda done, total: PROGRESS.get()("Looking into stored files", done, total),
+            lambda done, total: PROGRESS.get()("Reading stored files", done, total),
         )
-        self._left -= len(found)
+        self._remaining -= len(found)
         known.examinations |= found.read
         known.unreadable = {k: seen for k, seen in known.unreadable.items() if k not in found.read} | found.unreadable
         if self.records:
             session.ledger.objects.record(found.read, found.unreadable, known.objects, session.begun)
-        if found.trouble:
-            raise found.trouble
+        if found.lake_error:
+            raise found.lake_error
         return len(found) > 0
 
 
 async def look_at_lake(
     session: Session, reader: Reader, *, remember: bool, listing: Mapping[str, LakeObject] | None = None
 ) -> Look:
-    """Where every selected cell stands, by a fresh listing, or by one that is given.
+    """The state of every selected cell.
 
-    With `remember`, gaps that are seen for the first time are noted in the ledger, and those that are closed forgotten.
+    `listing` is a fixed listing to use instead of asking the lake; nothing is written to the ledger then. With
+    `remember`, the ledger records gaps that are seen for the first time, and forgets those that are closed.
     """
     with _many_objects(), session.watch.running(RunPart.LOOK):
         return await _look_at_lake(session, reader, remember and listing is None, listing)
 
 
 async def look_at_cells(session: Session, cells: Mapping[str, Cell]) -> Look:
-    """Where some cells stand, as a look at the whole lake would find them; no more is asked for than they need."""
+    """The state of some cells, as a look at the whole lake would find it. Only what these cells need is read."""
     reader = Reader(session, _FEW_CELLS)
     known = _remembered(session, cells)
     known.objects = await _objects_of(session, cells)
@@ -104,7 +105,7 @@ async def look_at_cells(session: Session, cells: Mapping[str, Cell]) -> Look:
 
 
 def newly_due(session: Session, known: Knowledge, schedules: Iterable[Cell]) -> Look:
-    """Where the games stand of schedules that have just been stored; their gaps are noted in the ledger."""
+    """The state of the games that newly stored schedules list. Their gaps are recorded in the ledger."""
     schedules = list(schedules)
     games = listed_games(session.config, schedules, known.verdicts(schedules))
     cells = {
@@ -121,12 +122,12 @@ def newly_due(session: Session, known: Knowledge, schedules: Iterable[Cell]) -> 
 
 
 def check_keys(session: Session, assessment: Assessment) -> None:
-    """Raises SelectionError for files that were asked for by key and that nothing expects."""
+    """Raises SelectionError for keys of the selection that are not expected."""
     accounted = assessment.cells.keys() | set(assessment.unknown_keys)
     unexpected = [key for key in session.selection.keys if key not in accounted]
     if unexpected:
         more = f" (and {len(unexpected) - 1} more)" if len(unexpected) > 1 else ""
-        raise SelectionError(f"{unexpected[0]} is not expected{more}; `adce why {unexpected[0]}` tells why")
+        raise SelectionError(f"{unexpected[0]} is not expected{more}; `adce why {unexpected[0]}` says why")
 
 
 async def _look_at_lake(
@@ -134,7 +135,7 @@ async def _look_at_lake(
 ) -> Look:
     config, selection, now = session.config, session.selection, session.now()
     calendar = list(calendar_cells(config, now, selection))
-    last_file = session.ledger.attempts.last_file()  # first: what is stored from now on may be missed below
+    last_file = session.ledger.attempts.last_file()  # before the listing, which may miss files stored from now on
     few = bool(selection.keys) and len(selection.keys) + len(calendar) <= _FEW
     wanted = [*selection.keys, *(cell.key for cell in calendar)] if few else None
     remembering = asyncio.create_task(asyncio.to_thread(_remembered, session, wanted))
@@ -166,7 +167,7 @@ async def _look_at_lake(
 
 
 def _remembered(session: Session, keys: Iterable[str] | None) -> Knowledge:
-    """What the ledger knows of some files, or of all."""
+    """What the ledger knows of some files, or of all if `keys` is None."""
     keys = None if keys is None else list(keys)
     ledger = session.ledger
     return Knowledge(
@@ -177,7 +178,7 @@ def _remembered(session: Session, keys: Iterable[str] | None) -> Knowledge:
 
 
 async def _objects(session: Session, wanted: Collection[str] | None) -> dict[str, LakeObject]:
-    """What the lake holds of some files, or in the folders of the selected datasets."""
+    """The objects under the `wanted` keys, or if that is None, in the folders of the selected datasets."""
     progress = PROGRESS.get()
     progress("Listing the lake", 0, 1)
     if wanted is None:
@@ -203,7 +204,7 @@ def _obstacles(session: Session, known: Knowledge, keys: Iterable[str]) -> dict[
 
 
 def _judge(session: Session, known: Knowledge, cells: Mapping[str, Cell]) -> Assessment:
-    """The state of each cell, by what is known."""
+    """The assessment of cells that follows from what is known."""
     with session.watch.running(RunPart.JUDGE):
         return assess(
             session.config,
@@ -222,7 +223,7 @@ def _judge(session: Session, known: Knowledge, cells: Mapping[str, Cell]) -> Ass
 
 
 async def _judge_and_read(session: Session, reader: Reader, known: Knowledge, cells: Mapping[str, Cell]) -> Assessment:
-    """The same, after the bodies were read that nobody has read, as far as the reader may."""
+    """The assessment of cells, after the reader has read the bodies that nobody has read, as far as it may."""
     assessment = _judge(session, known, cells)
     if assessment.unseen and await reader.read(known, assessment.unseen):
         assessment = _judge(session, known, cells)
@@ -236,9 +237,9 @@ def _compare(
     games: Mapping[str, Iterable[Game]],
     remember: bool,
 ) -> None:
-    """Which schedules of the running season list fewer games than another source's?
+    """Finds the schedules of the running season that list fewer games than another source's.
 
-    What is remembered of those that are not looked at now stays as it is.
+    With `remember`, the ledger records them. Schedules outside the selection keep what the ledger has of them.
     """
     now, horizon = session.now(), session.horizon()
     schedules = list(schedules)
@@ -248,19 +249,20 @@ def _compare(
     known.disagreements = comparison.found
     if not remember:
         return
-    found = [one for one in comparison.found if one not in before]
-    for one in found:
-        if one.next_look() is None:
-            log.warning("%s lists %s; looking again did not change that", one.key, one.what)
+    found = [disagreement for disagreement in comparison.found if disagreement not in before]
+    for disagreement in found:
+        if disagreement.next_look() is None:
+            log.warning("%s lists %s; looking again did not change that", disagreement.key, disagreement.what)
     session.ledger.disagreements.record(found, comparison.mended)
 
 
 def _with_unknown(
     session: Session, known: Knowledge, assessment: Assessment, schedules: Iterable[Cell], read: Collection[str]
 ) -> Assessment:
-    """The same, with what is unknown of the selection; the games of the schedules that were `read` count.
+    """The assessment, extended by what is unknown: games whose schedules are not known.
 
-    A part of another run is about files that this has found to be expected, and about no schedule of theirs.
+    `read` are the keys of the schedules whose games are known. A part of another run has no unknowns, since that run
+    has found its files to be expected.
     """
     if session.part:
         return assessment
@@ -282,7 +284,7 @@ def _with_unknown(
 
 
 def _first_seen(session: Session, keys: Iterable[str], *, remember: bool) -> dict[str, datetime]:
-    """When each of the gaps was first detected. Those that were so under a wrong clock are detected anew."""
+    """When each gap was first detected. Times that only a wrong clock can have written are ignored, and forgotten."""
     known, horizon = session.ledger.gaps.first_seen(keys), session.horizon()
     ahead = [key for key, at in known.items() if at > horizon]
     if ahead and remember:
@@ -291,7 +293,7 @@ def _first_seen(session: Session, keys: Iterable[str], *, remember: bool) -> dic
 
 
 def _forget_false_times(session: Session, look: Look) -> None:
-    """Files that were fetched under a clock that was ahead count as older from now on."""
+    """Corrects the examinations of files that were fetched under a clock that was ahead: they count as older."""
     known, cells, horizon = look.known, look.assessment.cells, session.horizon()
     false = {
         key: without_false_time(seen, known.objects.get(key), cells[key], horizon)
@@ -306,13 +308,13 @@ def _forget_false_times(session: Session, look: Look) -> None:
 
 @contextmanager
 def _many_objects() -> Iterator[None]:
-    """Without the garbage collector, which goes through all of millions of objects again and again.
+    """A block that runs without the garbage collector, which would traverse millions of new objects over and over.
 
-    It does not go through them afterwards either: they are freed when nobody has them any more.
+    Afterwards they are frozen, so that later collections pass over them; reference counting still frees them.
     """
     was_on = gc.isenabled()
     gc.disable()
-    gc.unfreeze()  # those of the look before
+    gc.unfreeze()  # the objects of the look before
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""What is open while somebody looks at the lake, or works on it: configuration, lake, ledger, and the time."""
+"""What is open during a command or a run? The configuration, the lake, the ledger, and the time it goes by."""
 
 from __future__ import annotations
 
@@ -27,20 +27,17 @@ from tasks.sources.checks import CHECKS
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The work is a part of another run's: of which run, by its id in the ledger, and until when.
+    """A part of another run's work, which this process does."""
 
-    It is done in this process. `lake` and `ledger` are the ids of those that the other run has.
-    """
-
-    of: str | None
-    ends: datetime | None
-    lake: str | None = None
-    ledger: str | None = None
+    of: str | None  # the id of the other run in the ledger
+    ends: datetime | None  # when the other run ends: no fill is started after that
+    lake: str | None = None  # the id of the other run's lake
+    ledger: str | None = None  # the id of the other run's ledger
 
 
 @dataclass(frozen=True)
 class Session:
-    """One command, or one run, with its lake and ledger open."""
+    """One command or run, with its lake and ledger open."""
 
     config: Config
     selection: Selection
@@ -48,46 +45,47 @@ class Session:
     ledger: Ledger
     as_of: datetime | None = None
     part: Part | None = None
-    pairing: Pairing | None = None  # of the lake and the ledger, when they were opened
+    pairing: Pairing | None = None  # how the lake and the ledger belong together, as found when they were opened
     begun: datetime = field(default_factory=lambda: datetime.now(UTC))
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     watch: Stopwatch = field(default_factory=Stopwatch)  # seconds by RunPart
 
     @cached_property
     def keys(self) -> KeyPatterns:
-        """Which dataset a key belongs to."""
+        """The patterns by which a key belongs to a dataset."""
         return KeyPatterns(self.config)
 
     @cached_property
     def checks(self) -> dict[str, str]:
-        """The id of each scraper's body check: an examination by another one is read anew."""
+        """The id of each scraper's body check. A file that was examined by another check is read again."""
         return check_ids(self.config)
 
     @cached_property
     def leases(self) -> Leases:
+        """The leases and claims of this run; a part of another run shares that run's claims."""
         parent = self.part.of if self.part else None
         return Leases(self.ledger.database, self.id, self.config.reconcile.lease, parent)
 
     def now(self) -> datetime:
-        """The time that decides what is due: the clock's, or the one that was set."""
+        """The time that decides what is due: `as_of` if it was set, else the clock's."""
         return self.as_of or datetime.now(UTC)
 
     def horizon(self) -> datetime:
-        """No stored time after this is believed."""
+        """The latest stored time that is believed. Later ones were written under a wrong clock."""
         return horizon(self.config, self.now(), datetime.now(UTC))
 
     def next_run(self) -> datetime:
-        """When what is left undone is looked at again."""
+        """When the next scheduled run begins, which continues what this one leaves undone."""
         return (self.as_of or self.begun).replace(microsecond=0) + self.config.reconcile.interval
 
     @property
     def ends(self) -> datetime:
-        """After this time no fill is started."""
+        """The time after which no fill is started: the end of the time budget, or that of the other run."""
         ends = self.begun + self.config.reconcile.time_budget
         return min(ends, in_utc(self.part.ends)) if self.part and self.part.ends else ends
 
     def left_to_the_next_run(self, limit: Limit, text: str) -> Reason:
-        """The reason of a file that the next run comes to."""
+        """The reason for files that are deferred to the next run."""
         return Reason(limit, text, self.next_run())
 
 
@@ -100,10 +98,10 @@ async def open_session(
     fetches: bool = False,
     part: Part | None = None,
 ) -> AsyncIterator[Session]:
-    """A session with its lake and ledger open, after all that can be checked without them was found right.
+    """Opens a session with its lake and its ledger, after checking everything that can be checked without them.
 
-    For a session that `fetches`, a local lake is made, unless it does a part of a run, which has made it; and its clock
-    must not be ahead. Raises an AdceError that names what cannot be opened.
+    For a session that `fetches`, the clock must not be ahead, and the folder of a local lake is created, unless the
+    session does a part of another run, which has created it. Raises an AdceError that says what is wrong.
     """
     check_the_checks(config)
     selection.check(config, as_of or datetime.now(UTC))
@@ -119,7 +117,7 @@ async def open_session(
 async def open_both(
     config: Config, *, fetches: bool = False, part: Part | None = None
 ) -> tuple[Store, Ledger, Pairing]:
-    """The lake and the ledger of the configuration, which belong together. Raises an AdceError if they do not."""
+    """Opens the lake and the ledger of the configuration. Raises an AdceError if they do not belong together."""
     lake = await open_lake(config)
     planned = (part.lake, part.ledger) if part else (None, None)
     lake.check()
@@ -136,17 +134,17 @@ async def open_both(
 
 
 async def open_lake(config: Config) -> Store:
-    """The lake of the configuration, with the credentials of the block that it names. Raises LakeError."""
+    """The lake of the configuration, with the credentials of the Prefect block that it names. Raises LakeError."""
     connections = config.reconcile.lake_connections
     if config.aws_credentials is None:
         return Store(config.lake, connections)
-    from blocks.lake import lake_with_credentials  # seconds: it imports Prefect
+    from blocks.lake import lake_with_credentials  # not at the top: it imports Prefect, which takes seconds
 
     return await lake_with_credentials(config.lake, connections, config.aws_credentials)
 
 
 def check_the_checks(config: Config) -> None:
-    """Raises ConfigError for a dataset whose check there is none of."""
+    """Raises ConfigError for datasets that name a body check which does not exist."""
     lines = [
         f"datasets.{name}.check.name: no check {dataset.check.name!r}; there are {', '.join(sorted(CHECKS))}"
         for name, dataset in config.datasets.items()

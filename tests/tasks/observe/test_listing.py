@@ -79,7 +79,7 @@ def test_what_the_lake_does_not_give_is_told_and_the_rest_is_read(cold: Cold) ->
     refused = found.unreadable[archived]
     assert refused.is_of(cold.objects[archived])
     assert refused.reason == "it is archived; restore it (InvalidObjectState)"
-    assert found.trouble is None
+    assert found.lake_error is None
 
 
 def test_what_was_unreadable_is_read_when_it_can_be(cold: Cold) -> None:
@@ -140,7 +140,7 @@ def test_a_refusal_of_an_object_is_about_this_object(cold: Cold, monkeypatch: py
         use_s3(monkeypatch, address)
         cold.lake = Store(f"s3://{cold.name}")
         found = cold.read()
-    assert (found.unreadable.keys(), found.trouble) == (keys, None)
+    assert (found.unreadable.keys(), found.lake_error) == (keys, None)
     assert all(code in refused.reason for refused in found.unreadable.values())
 
 
@@ -155,7 +155,7 @@ def test_a_lake_that_does_not_let_us_in_is_no_property_of_its_files(
         cold.lake = Store(f"s3://{cold.name}")
         found = cold.read()
     assert found.unreadable == {}
-    assert code in str(found.trouble)
+    assert code in str(found.lake_error)
 
 
 def test_a_bucket_that_has_gone_is_no_property_of_its_files(cold: Cold) -> None:
@@ -163,7 +163,7 @@ def test_a_bucket_that_has_gone_is_no_property_of_its_files(cold: Cold) -> None:
         cold.pause(n)
     cold.lake = Store("s3://there-is-none")
     found = cold.read()
-    assert (found.unreadable, "NoSuchBucket" in str(found.trouble)) == ({}, True)
+    assert (found.unreadable, "NoSuchBucket" in str(found.lake_error)) == ({}, True)
 
 
 def test_a_former_verdict_gives_way_to_that_of_the_present_check(cold: Cold) -> None:

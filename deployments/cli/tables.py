@@ -39,11 +39,11 @@ def show(report: Report, console: Console) -> None:
         console.print(f"[red]unreadable[/red] {count} file{'s, as' * (count > 1)} {escape(key)}: {escape(reason)}")
     if report.reading:
         console.print(f"[yellow]{report.reading}[/yellow]")
-    if report.handed:
-        console.print(f"[yellow]{escape(_sentence(report.handed))}[/yellow]")
+    if report.other_at_work:
+        console.print(f"[yellow]{escape(_sentence(report.other_at_work))}[/yellow]")
     if report.stopped:
         console.print(f"[yellow]The run was stopped before its time: {escape(report.stopped)}[/yellow]")
-    left = Counter((reason, _until(until)) for _, reason, until in report.left)
+    left = Counter((reason, _until(until)) for _, reason, until in report.deferrals)
     for (reason, until), count in left.most_common(_MOST_REASONS):
         console.print(f"Left for later: {plural(count, 'file')}: {escape(reason)}; {until}")
     for refusal in report.refusals:

@@ -53,7 +53,7 @@ def add(
         raise AdceError("--note: give the reason; it is shown wherever the file is shown")
     taking_out = asyncio.run(_look(config, keys, now))
     if not taking_out.marks:
-        raise AdceError(taking_out.told_there)
+        raise AdceError(taking_out.not_marked)
     for line in taking_out.lines():
         typer.echo(line, err=True)
     if not (yes or set(taking_out.marks) | set(taking_out.there) == set(keys)):

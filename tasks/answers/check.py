@@ -1,4 +1,4 @@
-"""What would ADCE make of a body under a key? The same path as of a fetch, and of looking into the lake."""
+"""What would ADCE do with a body under a key? The answer takes the same path as a fetch and a look at the lake."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tasks.sources.ids import season_of_game
 
 @dataclass(frozen=True)
 class Checked:
-    """What was found; `wholeness` is that of the time at which the body was taken."""
+    """The answer about a body. `wholeness` is the one that it had when it was taken from its source."""
 
     key: str
     dataset: str
@@ -29,7 +29,7 @@ class Checked:
     verdict: Verdict
 
     def document(self) -> dict[str, Any]:
-        """For --json."""
+        """The JSON document."""
         return {
             "key": self.key,
             "dataset": self.dataset,
@@ -41,10 +41,10 @@ class Checked:
 
 
 def check_body(config: Config, key: str, body: bytes, taken: datetime) -> Checked:
-    """The answer about a body that the source gave at `taken`, under a lake key.
+    """The answer about a body under a lake key, as if the source had sent it at `taken`.
 
-    A game is taken to be final, and its season is that of the key, of its id, or of its document. Raises SelectionError
-    for a key that no dataset has.
+    A game is assumed to be final. Its season follows from the key, from its id, or from its document. Raises
+    SelectionError for a key that no dataset has.
     """
     name, known = dataset_of(config, key)
     dataset = config.datasets[name]
@@ -54,7 +54,7 @@ def check_body(config: Config, key: str, body: bytes, taken: datetime) -> Checke
 
 
 def dataset_of(config: Config, key: str) -> tuple[str, dict[str, str]]:
-    """The dataset of a key, and the fields in it. Raises SelectionError for a key that no dataset has."""
+    """The name of a key's dataset, and the fields in the key. Raises SelectionError for a key that no dataset has."""
     found = KeyPatterns(config).match(key)
     if found is None:
         raise SelectionError(f"no dataset has a key {key!r}; `adce why` shows the nearest one")
@@ -69,7 +69,7 @@ def dataset_of(config: Config, key: str) -> tuple[str, dict[str, str]]:
 
 
 def _fields(dataset: Dataset, known: Mapping[str, str], body: bytes, taken: datetime) -> dict[str, str]:
-    """All fields of the partition, as far as the key, the game's id and the body tell them."""
+    """The fields of the partition, as far as they follow from the key, the game's id and the body."""
     fields = dict(known)
     day = fields.get("date") or fields.get("yyyymmdd")
     if day:
@@ -93,14 +93,14 @@ def _season(dataset: Dataset, fields: Mapping[str, str], body: bytes) -> str | N
 
 
 def _at(dataset: Dataset, fields: Mapping[str, str], verdict: Verdict, taken: datetime) -> Wholeness:
-    """A list that grows is whole only if it was taken after its end."""
+    """The wholeness of a body at the time it was taken: a list that grows is whole only after the end of its days."""
     if dataset.per == "game":
         return verdict.wholeness
     return settled_wholeness(dataset, *_days(dataset, fields), verdict, taken)
 
 
 def _days(dataset: Dataset, fields: Mapping[str, str]) -> tuple[date, date]:
-    """The first and the last day that a list is about."""
+    """The first and the last day that a list covers."""
     if dataset.per == "date":
         return (day := date.fromisoformat(fields["date"])), day
     season = fields["season"]

@@ -1,4 +1,4 @@
-"""What would a change of the configuration do to the plan? Nothing is fetched, and nothing remembered."""
+"""What would a change of the configuration do to the plan? Nothing is fetched, and nothing is recorded."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tasks.observe.session import Session, check_the_checks, open_both
 
 @dataclass(frozen=True, repr=False)
 class Difference:
-    """Two plans of one moment for one lake and one ledger, each by a configuration of its own."""
+    """Two plans for one moment, one lake and one ledger, by two configurations."""
 
     old: Report
     new: Report
@@ -32,33 +32,36 @@ class Difference:
 
     @cached_property
     def settings(self) -> list[tuple[str, Any, Any]]:
-        """The settings that differ: name, old and new value."""
+        """The settings that differ: name, old value and new value. Secrets are masked."""
         old, new = (dict(_flat("", _settings(config))) for config in self.configs)
         names = [name for name in old | new if old.get(name) != new.get(name)]
-        return [(name, _told(name, old.get(name)), _told(name, new.get(name))) for name in names]
+        return [(name, _masked(name, old.get(name)), _masked(name, new.get(name))) for name in names]
 
     @cached_property
     def added(self) -> list[str]:
+        """The keys that only the new configuration expects."""
         return [key for key in self.new.assessment.cells if key not in self.old.assessment.cells]
 
     @cached_property
     def dropped(self) -> list[str]:
+        """The keys that only the old configuration expects."""
         return [key for key in self.old.assessment.cells if key not in self.new.assessment.cells]
 
     @property
     def orphaned(self) -> list[str]:
-        """The dropped files that are in the lake: they stay, and nobody looks after them."""
+        """The dropped keys whose files are in the lake: they stay there, and are no longer maintained."""
         return [key for key in self.dropped if key in self.objects]
 
     @cached_property
     def states(self) -> list[tuple[str, Status, Status]]:
-        """The cells whose state changes, or what they are deferred by: key, old and new."""
+        """The cells whose state or reason of deferral changes: key, old status and new status."""
         old, new = self.old.statuses, self.new.statuses
-        return [(key, was, new[key]) for key, was in old.items() if key in new and _shown(was) != _shown(new[key])]
+        both = [(key, was, new[key]) for key, was in old.items() if key in new]
+        return [(key, was, now) for key, was, now in both if _compared(was) != _compared(now)]
 
     @cached_property
     def moved(self) -> list[tuple[str, int, int]]:
-        """The files that come earlier or later among those that both plans fetch: key, and its fill's place in each."""
+        """The files that both plans fetch, but in another order: key, and its fill's place in the old and new plan."""
         old, new = (_places(report) for report in self._both)
         order = [[key for key in places if key in old and key in new] for places in (old, new)]
         rank = {key: n for n, key in enumerate(order[0])}
@@ -68,12 +71,13 @@ class Difference:
         return bool(self.settings or self.added or self.dropped or self.states or self.moved)
 
     def sources(self) -> list[dict[str, Any]]:
-        """What each plan would ask of each source, and when it would be done."""
+        """For each source, the requests of both plans, and when each plan would be done."""
         old, new = ({source["name"]: source for source in report.document()["sources"]} for report in self._both)
         nothing = {"requests": 0, "eta": None}
         rows = [(name, old.get(name, nothing), new.get(name, nothing)) for name in old | new]
         return [
-            {"name": name} | {what: {"old": was[what], "new": now[what]} for what in nothing} for name, was, now in rows
+            {"name": name} | {field: {"old": was[field], "new": now[field]} for field in nothing}
+            for name, was, now in rows
         ]
 
     @property
@@ -82,7 +86,10 @@ class Difference:
 
 
 async def compare(old: Config, new: Config, selection: Selection, now: datetime) -> Difference:
-    """The two plans for the lake and the ledger of `old`. Raises AdceError and ConfigError."""
+    """Compares the plans of two configurations for the lake and the ledger of the `old` one.
+
+    Raises AdceError and ConfigError.
+    """
     configs = old, new
     new = new.model_copy(update={"lake": old.lake, "ledger": old.ledger})
     for config in configs:
@@ -100,13 +107,13 @@ async def compare(old: Config, new: Config, selection: Selection, now: datetime)
 
 
 async def _planned(session: Session, listing: Mapping[str, LakeObject]) -> Report:
-    """The plan of one of the two for a lake that holds these objects."""
+    """The plan of one configuration for a lake that holds the objects of the listing."""
     look = await look_at_lake(session, Reader(session, records=False), remember=False, listing=listing)
     return report_of(session, look, Planner(session))
 
 
 def _check(selection: Selection, configs: tuple[Config, Config], now: datetime) -> None:
-    """What is asked for need be in one of the two only."""
+    """Raises SelectionError if the selection fits neither of the two configurations."""
     errors = []
     for config in configs:
         try:
@@ -118,13 +125,13 @@ def _check(selection: Selection, configs: tuple[Config, Config], now: datetime) 
 
 
 def _settings(config: Config) -> dict[str, Any]:
-    """All of them; of a rollout only what it says: its changes have no defaults."""
+    """All settings of a configuration. Of a rollout only those that are set, since its changes have no defaults."""
     rollout = {name: r.model_dump(mode="json", exclude_unset=True) for name, r in config.rollout.items()}
     return config.model_dump(mode="json", by_alias=True) | {"rollout": rollout}
 
 
 def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """Settings by their names with dots."""
+    """The settings by their dotted names."""
     if isinstance(value, dict):
         for part, inner in value.items():
             yield from _flat(f"{name}.{part}" if name else part, inner)
@@ -132,17 +139,18 @@ def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield name, value
 
 
-def _told(name: str, value: Any) -> Any:
-    """A value as it may be shown: without a password, or what may be one."""
+def _masked(name: str, value: Any) -> Any:
+    """The value of a setting, with everything masked that may be a secret."""
     _, is_header, header = name.partition(".headers.")
     if is_header and value is not None and not is_harmless_header(header):
         return MASK
     return masked(value) if isinstance(value, str) else value
 
 
-def _shown(status: Status) -> tuple[State, str]:
+def _compared(status: Status) -> tuple[State, str]:
     return status.state, status.reason if status.state is State.DEFERRED else ""
 
 
 def _places(report: Report) -> dict[str, int]:
+    """The place of each file's fill in the plan, from 1, by key."""
     return {key: place for place, fill in enumerate(report.fills, 1) for key in fill.keys}

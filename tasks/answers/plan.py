@@ -1,4 +1,4 @@
-"""What would a reconcile do now?"""
+"""What would a reconcile do that began now?"""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from tasks.observe.session import Session, open_session
 async def plan_lake(
     config: Config, selection: Selection, *, as_of: datetime | None = None, max_fills: int | None = None
 ) -> Report:
-    """What a reconcile would do now. Fetches nothing; first sightings are kept unless the clock is set."""
+    """The plan of a reconcile that would begin now. Nothing is fetched.
+
+    Unless `as_of` is set, gaps seen for the first time and the plan itself are recorded in the ledger.
+    """
     async with open_session(config, selection, as_of=as_of) as session:
         look = await look_at_lake(session, Reader(session), remember=as_of is None)
         report = report_of(session, look, Planner(session, max_fills))
@@ -25,7 +28,7 @@ async def plan_lake(
 
 
 def report_of(session: Session, look: Look, planner: Planner) -> Report:
-    """The plan that follows from a look, as a report."""
+    """The report with the plan that follows from a look at the lake."""
     plan = planner.plan(look.gaps(session.selection.keys), look.known.absences)
     return Report(
         look.assessment,

@@ -1,4 +1,4 @@
-"""What is told about a plan or a run: the JSON document, and the same as Markdown for the Prefect UI."""
+"""What does a plan or a run report? Values, from which the JSON document and the Markdown for the Prefect UI follow."""
 
 from __future__ import annotations
 
@@ -25,26 +25,27 @@ from tasks.domain.wording import plural
 from tasks.ledger.attempts import Performance, Tally
 from tasks.ledger.runs import RunRecord
 
-_MOST_FILLS = 200  # in an artifact
+_MOST_FILLS = 200  # rows in an artifact
 COMPARED = ("rollout", "when", "stored", "failed", "requests", "seconds an answer")
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A rollout beside the rest of its datasets, each time (with the rollout's settings, with the usual ones)."""
+    """A rollout compared with the rest of its datasets. Each pair is (with its settings, with the usual settings)."""
 
     percent: float
     datasets: list[str]
-    run: tuple[Tally, Tally]
-    since: tuple[Tally, Tally]  # it began
+    run: tuple[Tally, Tally]  # in this run
+    since: tuple[Tally, Tally]  # since the rollout began
 
     def document(self) -> dict[str, Any]:
+        """The JSON document."""
         spans = {"this_run": self.run, "since_it_began": self.since}
         tallies = {span: {"rollout": asdict(new), "rest": asdict(rest)} for span, (new, rest) in spans.items()}
         return {"percent": self.percent, "datasets": self.datasets, **tallies}
 
     def rows(self, name: str) -> Iterator[tuple[str, ...]]:
-        """Who, when, files stored and failed, requests, and seconds of an answer: as text."""
+        """Rows of text with the columns of COMPARED. Pairs without any files are left out."""
         for span, tallies in (("this run", self.run), ("since it began", self.since)):
             if tallies == (Tally(), Tally()):
                 continue
@@ -55,81 +56,81 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """A file that was there, and had vanished or shrunk when the run saw it first."""
+    """A file that was in the lake and had vanished or shrunk when the run first saw it."""
 
     key: str
     kind: Kind | None
     reason: str
-    mended: bool  # it is there again
+    mended: bool  # whether it is whole again
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A source that has refused, and has not answered since."""
+    """A source that has refused a request and has not answered one since."""
 
     source: str
     reason: str
-    until: datetime | None
-    files: int  # of the selection, that wait for it
+    until: datetime | None  # when it is asked again
+    files: int  # of the selection that wait for it
 
     def __str__(self) -> str:
         until = f"{self.until:%Y-%m-%d %H:%M} UTC" if self.until else "it answers"
         return f"{self.source} refuses: {self.reason}; paused until {until}; {plural(self.files, 'file')} not fetched"
 
 
-@dataclass(frozen=True, repr=False)  # asyncio and Prefect show results, and this one would take them seconds
+@dataclass(frozen=True, repr=False)  # asyncio and Prefect call repr() on results, which would take seconds here
 class Report:
-    """Where the lake stands and what is or was done about it; everything that is shown comes from here."""
+    """The state of the lake, and what a plan would do or a run has done about it. All output is made from this."""
 
     assessment: Assessment
-    fills: tuple[Fill, ...]
-    deferred: tuple[Deferral, ...]
+    fills: tuple[Fill, ...]  # of a plan all, of a run those that were started
+    deferred: tuple[Deferral, ...]  # by the plan or the dispatcher
     config: Config
-    pauses: Mapping[str, Pause] = field(default_factory=dict)  # of sources and datasets, by name
-    outcomes: Mapping[str, FileOutcome] | None = None  # None: a plan
+    pauses: Mapping[str, Pause] = field(default_factory=dict)  # of sources, own addresses and scrapers, by name
+    outcomes: Mapping[str, FileOutcome] | None = None  # None for a plan
     performance: Mapping[str, Performance] = field(default_factory=dict)  # of the last attempts, by dataset
-    rollouts: Mapping[str, tuple[Tally, Tally]] = field(default_factory=dict)  # and the rest, each since it began
-    met_lost: Mapping[str, Status] = field(default_factory=dict)  # what had vanished or shrunk, when first seen
+    rollouts: Mapping[str, tuple[Tally, Tally]] = field(default_factory=dict)  # see Comparison.since
+    met_lost: Mapping[str, Status] = field(default_factory=dict)  # files that had vanished or shrunk when first seen
     seconds: float = 0.0
-    stopped: str | None = None  # why the run was, before its time
-    stop_signal: int | None = None
-    left_to: RunRecord | None = None  # the reconcile that is at work already: everything is its
+    stopped: str | None = None  # why the run was stopped early, if it was
+    stop_signal: int | None = None  # the signal that stopped it, if one did
+    left_to: RunRecord | None = None  # the other reconcile at work, to which this one has left everything
 
     @cached_property
     def statuses(self) -> dict[str, Status]:
-        """The one state and reason of every cell, with what the plan or the run has left for later."""
+        """The state and reason of every cell, after what the plan has deferred, or the run deferred or failed."""
         statuses = dict(self.assessment.statuses)
         changed = {key: left_for(reason, statuses[key]) for key, reason in self.later.items() if key in statuses}
         for outcome in self.failed:
             if status := statuses.get(outcome.key):
-                told = f"{status.reason}; {outcome.error}"
-                changed[outcome.key] = replace(status, reason=told, until=outcome.until)
+                reason = f"{status.reason}; {outcome.error}"
+                changed[outcome.key] = replace(status, reason=reason, until=outcome.until)
         return statuses | {key: new for key, new in changed.items() if statuses[key].state is State.GAP}
 
     @cached_property
     def later(self) -> dict[str, Reason]:
-        """Why the plan or the run has left a file for later, by key."""
-        left = (outcome for outcome in (self.outcomes or {}).values() if outcome.outcome is Outcome.DEFERRED)
-        return {d.gap.cell.key: d.reason for d in self.deferred} | {outcome.key: outcome.reason for outcome in left}
+        """The reasons for which the plan or the run has deferred files, by key."""
+        deferred = (outcome for outcome in (self.outcomes or {}).values() if outcome.outcome is Outcome.DEFERRED)
+        return {d.gap.cell.key: d.reason for d in self.deferred} | {outcome.key: outcome.reason for outcome in deferred}
 
     @cached_property
     def counts(self) -> dict[str, int]:
-        """Cells by state, adding up to the total."""
+        """The number of cells in each state, and their total."""
         return count_states(status.state for status in self.statuses.values())
 
     @cached_property
     def coverage(self) -> Coverage:
-        """The same states, by dataset and season, month or date."""
+        """The states of all cells, by dataset and season, month or date."""
         return measure(self.assessment.cells, self.statuses, self.config, self.unknown)
 
     @cached_property
     def switches(self) -> list[str]:
-        """Those that are not as usual."""
+        """The switches that differ from their usual setting."""
         return switches(self.config, self.assessment.taken_at)
 
     @cached_property
     def comparisons(self) -> dict[str, Comparison]:
-        """How each rollout fares beside the rest of its datasets, in this run and since it began."""
+        """Each rollout compared with the rest of its datasets, by name."""
         return {
             name: Comparison(
                 self.config.rollout[name].percent,
@@ -141,7 +142,7 @@ class Report:
         }
 
     def _tally(self, datasets: Collection[str], variant: str) -> Tally:
-        """How the files of some fills of this run fared."""
+        """The tally of this run's files of some datasets that were fetched with a variant; "" for no variant."""
         keys = [key for fill in self.fills if fill.variant == variant and fill.dataset in datasets for key in fill.keys]
         found = [outcome for key in keys if (outcome := (self.outcomes or {}).get(key))]
         seconds = [outcome.seconds for outcome in found if outcome.seconds is not None]
@@ -154,23 +155,23 @@ class Report:
 
     @property
     def filled(self) -> list[str]:
-        """The keys that something was stored under."""
+        """The keys under which this run has stored a file."""
         folder = f"{TEST_FOLDER}/" if self.config.test_mode else ""
         return [folder + o.key for o in (self.outcomes or {}).values() if o.outcome is Outcome.STORED]
 
     @property
     def failed(self) -> list[FileOutcome]:
-        """What counts as failed: also what the source has proved to have none of, which is told as absent."""
+        """The outcomes that count as failed, including files that the source says it does not have ("absent")."""
         return [o for o in (self.outcomes or {}).values() if o.outcome is Outcome.FAILED]
 
     def fared(self) -> str:
-        """ "3 failed", "0 failed, 10 absent"."""
+        """The number of failed files, in words: "3 failed", or "0 failed, 10 absent"."""
         counts = Counter(outcome.told for outcome in self.failed)
         return f"{counts['failed']} failed" + (f", {counts['absent']} absent" if counts["absent"] else "")
 
     @property
-    def left(self) -> list[tuple[str, str, datetime | None]]:
-        """What was left for later: key, reason, until."""
+    def deferrals(self) -> list[tuple[str, str, datetime | None]]:
+        """The deferred files: key, reason, until."""
         return [
             (key, status.reason, status.until)
             for key, status in self.statuses.items()
@@ -179,13 +180,13 @@ class Report:
 
     @cached_property
     def lost(self) -> list[Loss]:
-        """What had vanished or shrunk when this run began, or does so by now: also if the run has mended it."""
+        """The files that had vanished or shrunk when this run first saw them, mended or not."""
         now = self.assessment.lost
         return [Loss(key, s.kind, s.reason, key not in now) for key, s in {**self.met_lost, **now}.items()]
 
     @cached_property
     def refusals(self) -> list[Refusal]:
-        """The sources that refuse and of which the selection lacks files."""
+        """The sources that refuse requests and of which the selection lacks files."""
         refusing = {
             name: pause
             for name, pause in self.pauses.items()
@@ -194,20 +195,20 @@ class Report:
         if not refusing:
             return []
         undone = (State.GAP, State.DEFERRED)
-        lacking = Counter(
+        waiting = Counter(
             self.config.datasets[self.assessment.cells[key].dataset].source
             for key, status in self.statuses.items()
             if status.state in undone
         )
         return [
-            Refusal(n, pause.reason, pause.free_at(datetime.now(UTC)), lacking[n])
-            for n, pause in refusing.items()
-            if lacking[n]
+            Refusal(name, pause.reason, pause.free_at(datetime.now(UTC)), waiting[name])
+            for name, pause in refusing.items()
+            if waiting[name]
         ]
 
     @cached_property
     def taken_out(self) -> dict[str, int]:
-        """How many files operators have marked as unavailable, by the reason that is shown."""
+        """The number of files that operators have marked as unavailable, by reason."""
         return Counter(
             status.reason
             for status in self.statuses.values()
@@ -220,7 +221,7 @@ class Report:
 
     @property
     def unreadable(self) -> list[tuple[str, str]]:
-        """What the lake has and cannot give: key and reason. Nothing is fetched for it."""
+        """The files that are in the lake and cannot be read: key and reason. They are not fetched."""
         return [
             (key, status.reason)
             for key, status in self.statuses.items()
@@ -229,12 +230,12 @@ class Report:
 
     @property
     def partial(self) -> list[tuple[str, str, datetime | None]]:
-        """The files that the source never has whole, whose best version is kept: key, reason, until."""
+        """The unavailable files of which a partial version is kept: key, reason, until."""
         return [(key, status.reason, status.until) for key, status in self.statuses.items() if status.partial]
 
     @property
     def differing(self) -> list[tuple[str, str]]:
-        """The schedules that tell of fewer games than another source's, which looking again did not change."""
+        """The schedules that list fewer games than another source's, also after looking again: key and reason."""
         return [
             (key, status.reason)
             for key, status in self.statuses.items()
@@ -243,12 +244,12 @@ class Report:
 
     @property
     def to_examine(self) -> int:
-        """How many stored files are yet to be read: never read so far, or by a former check only."""
+        """The number of stored files that are still to be read: not read yet, or by a former check only."""
         return self.assessment.never_read + self.assessment.by_former_checks
 
     @property
     def reading(self) -> str:
-        """What is yet to be read of the lake, as a sentence; empty when nothing is."""
+        """A sentence about the stored files that are still to be read; empty if there are none."""
         if not self.to_examine:
             return ""
         at_most = self.config.reconcile.examine_at_most
@@ -256,26 +257,26 @@ class Report:
         if never := self.assessment.never_read:
             parts.append(f"{_files(never)} not read yet")
         if former := self.assessment.by_former_checks:
-            parts.append(f"{_files(former)} counted by what a former check found")
+            parts.append(f"{_files(former)} counted by the verdict of a former check")
         if not at_most:
             return f"{' and '.join(parts)}; none is read, since reconcile.examine_at_most is 0."
         runs = -(-self.to_examine // at_most)
-        how = "the next run reads them" if runs == 1 else f"a run reads {at_most:,} of them, so {runs:,} runs do it"
-        return f"{' and '.join(parts)}; {how}, and nothing is fetched for that."
+        how = "the next run reads them" if runs == 1 else f"a run reads {at_most:,} of them, which takes {runs:,} runs"
+        return f"{' and '.join(parts)}; {how}. Reading them sends no requests to the sites."
 
     @property
-    def handed(self) -> str:
-        """To whom everything was left, as a sentence; empty where that is nobody."""
+    def other_at_work(self) -> str:
+        """A sentence about the other reconcile to which everything was left; empty if there is none."""
         return f"{self.left_to.as_another}; this one has left everything to it" if self.left_to else ""
 
     @property
     def complete(self) -> bool:
-        """Nothing was left undone, and nothing is unknown."""
+        """Whether nothing was left undone, and nothing is unknown."""
         counts = self.counts
         return not (self.failed or counts["gap"] or counts["deferred"] or counts["in_flight"] or self.unknown)
 
     def conclusion(self) -> str:
-        """The sentence about a complete lake."""
+        """The sentence that says that the lake is complete. Use it only if it is."""
         tally = self.coverage.total
         if not tally.due:
             return f"Nothing is due yet ({plural(tally.not_due, 'file')} later)."
@@ -324,7 +325,7 @@ class Report:
         return document
 
     def plan_document(self) -> dict[str, Any]:
-        """The plan as it is kept for `adce why`: the fills in their order, and why the rest is left for later."""
+        """The plan as the ledger keeps it for `adce why`: the fills in order, and the reasons for deferred files."""
         rows: dict[Reason, list[str]] = defaultdict(list)
         for key, reason in self.later.items():
             if (status := self.statuses.get(key)) and status.state is State.DEFERRED:
@@ -336,48 +337,48 @@ class Report:
         return {"fills": [_fill(fill) for fill in self.fills], "later": later}
 
     def line(self) -> str:
-        """The log line, and the message of the run's state."""
+        """The summary in one line, for the log and as the message of the run's state."""
         counts = self.counts
         states = ", ".join(f"{counts[state.value]} {state.value}" for state in State)
-        told = [
+        parts = [
             f"{plural(counts['total'], 'file')} expected: {states}",
-            f"{len(self.filled)} filled, {self.fared()}, {len(self.left)} left for later",
+            f"{len(self.filled)} filled, {self.fared()}, {len(self.deferrals)} left for later",
         ]
-        if self.handed:
-            told.insert(0, self.handed)
+        if self.other_at_work:
+            parts.insert(0, self.other_at_work)
         if self.unreadable:
-            told.append(f"{len(self.unreadable)} unreadable")
+            parts.append(f"{len(self.unreadable)} unreadable")
         if self.lost:
-            told.append(self.losses())
-        told += [f"{r.source} refuses ({plural(r.files, 'file')} not fetched)" for r in self.refusals]
+            parts.append(self.losses())
+        parts += [f"{r.source} refuses ({plural(r.files, 'file')} not fetched)" for r in self.refusals]
         if self.taken_out:
-            told.append(f"{sum(self.taken_out.values())} of the unavailable set by an operator")
+            parts.append(f"{sum(self.taken_out.values())} of the unavailable set by an operator")
         if differing := self.differing:
-            told.append(f"{plural(len(differing), 'schedule')} with fewer games than another source's")
+            parts.append(f"{plural(len(differing), 'schedule')} with fewer games than another source's")
         if self.unknown:
-            told.append(f"unknown: {self.unknown_line()}")
+            parts.append(f"unknown: {self.unknown_line()}")
         if self.switches:
-            told.append(f"switches: {', '.join(self.switches)}")
-        return "; ".join(told)
+            parts.append(f"switches: {', '.join(self.switches)}")
+        return "; ".join(parts)
 
     def losses(self) -> str:
-        """ "30 vanished, 2 shrank, 31 of them fetched again"."""
+        """The lost files, in words: "30 vanished, 2 shrank, 31 of them fetched again"."""
         vanished = sum(loss.kind is Kind.VANISHED for loss in self.lost)
         mended = sum(loss.mended for loss in self.lost)
         counts = (vanished, "vanished"), (len(self.lost) - vanished, "shrank"), (mended, "of them fetched again")
-        return ", ".join(f"{count} {what}" for count, what in counts if count)
+        return ", ".join(f"{count} {text}" for count, text in counts if count)
 
     def unknown_line(self) -> str:
-        """ "nba_playbyplay of 2023-24", with the files that were asked for by key."""
+        """What is unknown, in words: "nba_playbyplay of 2023-24", or whether files named by key are expected."""
         keys = self.assessment.unknown_keys
         if not keys:
             return seasons_of(self.unknown)
         return f"whether {keys[0]} {f'and {len(keys) - 1} more are' if len(keys) > 1 else 'is'} to be in the lake"
 
     def what_is_needed(self) -> str:
-        """ "a schedule is missing, not read yet, stale or bad: nba_api_…/schedule_2023-24.json (and 6 more)".
+        """What would end the unknown, in words: "a schedule is missing, not read yet, stale or bad: … (and 6 more)".
 
-        If the source has none of them, only an operator can tell that there is none, and is told so.
+        If the source says that it has none of the schedules, an operator can say that no games are expected.
         """
         needed = list(dict.fromkeys(part.schedule.key for part in self.unknown))
         gone = [key for key in needed if (s := self.statuses.get(key)) and s.state is State.UNAVAILABLE]
@@ -389,13 +390,13 @@ class Report:
         return f"a schedule is missing, not read yet, stale or bad: {_and_more(needed)}"
 
     def markdown(self) -> str:
-        """The artifact of a run."""
+        """The report of a run as Markdown, for an artifact in the Prefect UI."""
         counts = self.counts
         lines = ["| state | files |", "|---|---:|"]
         lines += [f"| {state.value} | {counts[state.value]} |" for state in State]
         lines += [f"| **total** | **{counts['total']}** |", ""]
         lines += [f"**Unknown:** {self.unknown_line()}: {self.what_is_needed()}.", ""] if self.unknown else []
-        lines += [f"**{self.handed}.**", ""] if self.handed else []
+        lines += [f"**{self.other_at_work}.**", ""] if self.other_at_work else []
         lines += [f"{self.conclusion()}", ""] if self.complete else []
         lines += [f"Switches: {', '.join(self.switches)}.", ""] if self.switches else []
         lines += [f"{plural(len(self.filled), 'file')} filled in {self.seconds:.0f} s.", ""]
@@ -411,7 +412,7 @@ class Report:
         lines += _section("In the lake, and cannot be read", self.unreadable)
         lines += _section("Fewer games than another source tells of", self.differing)
         lines += _section("Unavailable, and kept as partial", [(key, reason) for key, reason, _ in self.partial])
-        reasons = Counter((reason, until) for _, reason, until in self.left)
+        reasons = Counter((reason, until) for _, reason, until in self.deferrals)
         lines += _section(
             "Left for later",
             [
@@ -435,7 +436,7 @@ class Report:
         return ["### Rollouts", "", *head, *(f"| {' | '.join(row)} |" for row in rows), ""]
 
     def plan_markdown(self) -> str:
-        """The fills in their order, for the Prefect UI; what is long last: it pushes the rest out of sight."""
+        """The fills in order as a Markdown table. The long reasons are in the last column, since they widen it."""
         rows = ["| | fill | priority | score | files | done | why |", "|---:|---|---|---:|---:|---|---|"]
         rows += [
             f"| {n} | {fill.dataset} {fill.days} | {fill.priority.value} | {fill.score.total:.1f} | "
@@ -475,7 +476,7 @@ class Report:
         return rows
 
     def _breakers(self, source: str) -> dict[str, Pause]:
-        """Those of a source's scrapers that are not closed, and the pauses of its variants."""
+        """The circuit breakers of a source's scrapers that are not closed, and the pauses of its own addresses."""
         owners = {name: dataset.source for name, dataset in scrapers(self.config).items()} | own_addresses(self.config)
         return {
             name: self.pauses[name]
@@ -529,11 +530,12 @@ def _section(title: str, rows: Iterable[tuple[str, str]], most: int = 200) -> li
     if not rows:
         return []
     lines = [f"### {title}: {len(rows)}", "", "| what | why |", "|---|---|"]
-    lines += [f"| {_cell(what)} | {_cell(why)} |" for what, why in rows[:most]]
+    lines += [f"| {_cell(subject)} | {_cell(why)} |" for subject, why in rows[:most]]
     return [*lines, *([f"| and {len(rows) - most} more | |"] if len(rows) > most else []), ""]
 
 
 def _cell(text: str) -> str:
+    """A text that is safe in a cell of a Markdown table."""
     return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
 
 

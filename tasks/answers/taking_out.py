@@ -1,4 +1,4 @@
-"""Which files would count as unavailable if an operator said so, and which are there?"""
+"""Which files can an operator mark as unavailable, and which are in the lake already?"""
 
 from __future__ import annotations
 
@@ -17,50 +17,51 @@ from tasks.ledger import Ledger
 from tasks.observe.look import look_at_cells
 from tasks.observe.session import Session
 
-_NAMED = 3  # keys, of each dataset
+_MOST_NAMED = 3  # keys of each dataset
 
 
 @dataclass(frozen=True)
 class TakingOut:
-    """What an operator asks to take out: the files to mark, and those that are there, which stay as they are."""
+    """The files that an operator asks to mark as unavailable."""
 
-    marks: Mapping[str, Cell]
-    there: list[str]
-    not_due: int  # of those to mark
+    marks: Mapping[str, Cell]  # files that would be marked, by key
+    there: list[str]  # keys of files in the lake, which would not be marked
+    not_due: int  # how many of `marks` are not due yet
     config: Config
 
     def lines(self) -> Iterator[str]:
-        """What it means, a dataset a line."""
+        """What would be marked, one line per dataset, and what would not."""
         by_dataset: dict[str, list[str]] = {}
         for key, cell in self.marks.items():
             by_dataset.setdefault(cell.dataset, []).append(key)
         for dataset, keys in by_dataset.items():
-            more = f" and {len(keys) - _NAMED:,} more" if len(keys) > _NAMED else ""
+            more = f" and {len(keys) - _MOST_NAMED:,} more" if len(keys) > _MOST_NAMED else ""
             games = "; no game that they would list is expected" if self.config.datasets[dataset].lists_games else ""
-            yield f"{plural(len(keys), 'file')} of {dataset}: {', '.join(sorted(keys)[:_NAMED])}{more}{games}"
+            yield f"{plural(len(keys), 'file')} of {dataset}: {', '.join(sorted(keys)[:_MOST_NAMED])}{more}{games}"
         if self.not_due:
             yield f"{plural(self.not_due, 'file')} of these {'is' if self.not_due == 1 else 'are'} not due yet"
         if self.there:
-            yield self.told_there
+            yield self.not_marked
 
     @property
-    def told_there(self) -> str:
-        """ "espn_box_scores/1.json is in the lake: it is not marked"."""
+    def not_marked(self) -> str:
+        """A sentence such as "espn_box_scores/1.json is in the lake: it is not marked"."""
         if len(self.there) == 1:
             return f"{self.there[0]} is in the lake: it is not marked"
         return f"{self.there[0]} and {len(self.there) - 1:,} more are in the lake: they are not marked"
 
     def absences(self, note: str, until: datetime, now: datetime) -> list[Absence]:
+        """The absences to record, with the operator's note."""
         return [
             Absence(key, "", now, now, until=until, note=note, dataset=cell.dataset) for key, cell in self.marks.items()
         ]
 
 
 async def consider(config: Config, ledger: Ledger, store: Store, texts: Iterable[str], now: datetime) -> TakingOut:
-    """What some keys, patterns, games and dates come to. Raises SelectionError for one that is about nothing.
+    """The files that some keys, patterns, game ids and dates stand for. Raises SelectionError for one without files.
 
-    A file is there unless it is a gap; one that only waits to be looked at again is there, too, but not a list that its
-    source does not have any more.
+    A file counts as there if the lake has it and it is no gap, or only a stale one. A list that its source no longer
+    has, and that therefore counts as unavailable, does not.
     """
     cells = keys_of(config, ledger, texts, now)
     look = await look_at_cells(Session(config, Selection(), store, ledger, as_of=now), cells)

@@ -1,6 +1,6 @@
-"""Why is this file there, or not? One answer: state, reason, what decides and until when, every attempt, what is next.
+"""Why is a file in the lake, or not? State, reason, what decides and until when, every attempt, what comes next.
 
-It looks at the cells in question only, not at the whole lake. Nothing here imports Prefect: an answer takes a second.
+Only the cells in question are looked at, not the whole lake. Nothing here imports Prefect, so an answer takes a second.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ from tasks.observe.look import Look, look_at_cells
 from tasks.observe.planner import Planner
 from tasks.observe.session import Session
 
-_DETAILED = 20  # answers with their attempts
-# What decides while a file is left for later: a setting, or whoever has it. All others are settings by their value.
+_DETAILED = 20  # answers that include attempts and corrections
+# What decides when a deferred file is fetched: a setting, or something else. For a limit that is not named here, it is
+# the setting that the limit's value names.
 _DECIDES = {
     Limit.ENABLED: "{of}",
     Limit.ROLLOUT: "datasets.{dataset}.rollout",
@@ -48,7 +49,7 @@ _DECIDES = {
 
 @dataclass(frozen=True)
 class Answer:
-    """All that is known of one cell."""
+    """Everything that is known of one cell."""
 
     cell: Cell
     source: str
@@ -67,9 +68,9 @@ class Answer:
 
 
 async def why(config: Config, ledger: Ledger, store: Store, text: str, now: datetime) -> list[Answer]:
-    """The answers about a key, the keys of a pattern with * ? [], a game's id, or a date.
+    """The answers about a key, the keys that match a pattern (with * ? []), the files of a game's id, or of a date.
 
-    Raises SelectionError, saying what comes nearest, for a text that is about nothing the lake should hold.
+    Raises SelectionError, naming what comes nearest, for a text that stands for no file that the lake should hold.
     """
     cells = _cells_of(config, ledger, text, now)
     if not cells:
@@ -108,12 +109,12 @@ async def why(config: Config, ledger: Ledger, store: Store, text: str, now: date
 
 
 class _Planned:
-    """What the last plan said of some gaps, and what one made now would say: score, switches, pauses."""
+    """What the last plan in the ledger, and a plan made now, say about the gaps of a look."""
 
     def __init__(self, session: Session, look: Look):
-        self.place: dict[str, Mapping[str, Any]] = {}
-        self.score: dict[str, tuple[float, Mapping[str, Any]]] = {}
-        self._later: dict[str, Reason] = {}
+        self.place: dict[str, Mapping[str, Any]] = {}  # in the last plan, by key
+        self.score: dict[str, tuple[float, Mapping[str, Any]]] = {}  # total and parts, by key
+        self._deferred: dict[str, Reason] = {}  # by key
         gaps, now = look.gaps(), session.now()
         if not gaps:
             return
@@ -124,9 +125,10 @@ class _Planned:
         for fill in plan.fills:
             for key in fill.keys:
                 self.score.setdefault(key, (round(fill.score.total, 6), fill.score.parts()))
-        self._later |= {d.gap.cell.key: d.reason for d in plan.deferred}
+        self._deferred |= {d.gap.cell.key: d.reason for d in plan.deferred}
 
     def _read(self, document: Any, at: datetime, run: str, wanted: set[str], now: datetime) -> None:
+        """Reads what the last plan, made by a run at a time, says about the wanted keys."""
         for position, fill in enumerate(document["fills"], 1):
             for key in wanted & set(fill["keys"]):
                 self.score[key] = (fill["score"], fill["score_parts"])
@@ -141,25 +143,26 @@ class _Planned:
                 }
         for later in document["later"]:
             until = later["until"] and datetime.fromisoformat(later["until"])
-            if until is None or until <= now:  # switches are seen below, and what is over is over
+            if until is None or until <= now:  # a switch, which a plan made now has too, or a deferral that is over
                 continue
-            limit = Limit(later.get("limit", Limit.SCRAPER_RUN))  # in a plan that an older version kept
+            limit = Limit(later.get("limit", Limit.SCRAPER_RUN))  # plans kept by older versions have no limit
             reason = Reason(limit, later["reason"], until, later.get("of", ""))
-            self._later |= dict.fromkeys(wanted & set(later["keys"]), reason)
+            self._deferred |= dict.fromkeys(wanted & set(later["keys"]), reason)
 
     def status_of(self, key: str, status: Status) -> Status:
-        if status.state is State.GAP and key in self._later:
-            later = left_for(self._later[key], status)
-            return replace(later, reason=f"{status.reason}; {later.reason}")
+        """The status of a cell, deferred if it is a gap that one of the plans defers."""
+        if status.state is State.GAP and key in self._deferred:
+            deferred = left_for(self._deferred[key], status)
+            return replace(deferred, reason=f"{status.reason}; {deferred.reason}")
         return status
 
 
 def _cells_of(config: Config, ledger: Ledger, text: str, now: datetime) -> dict[str, Cell]:
-    """The cells that a text is about, by key."""
+    """The cells that a text stands for, by key."""
     if day := _day(text):
         return _of_selection(config, ledger, Selection(since=day, until=day), now)
     if set(text) & set("*?["):
-        # A pattern: only the datasets whose folders it can reach.
+        # A pattern: only datasets whose folders can match it are looked at.
         names = tuple(n for n, d in config.datasets.items() if any(_reaches(text, key) for key in d.keys))
         cells = _of_selection(config, ledger, Selection(datasets=names), now) if names else {}
         matches = re.compile(translate(text)).match
@@ -184,7 +187,7 @@ def _of_selection(config: Config, ledger: Ledger, selection: Selection, now: dat
 
 
 def _of_game(config: Config, ledger: Ledger, game: str, now: datetime) -> dict[str, Cell]:
-    """The cells of one game, from the schedules that the ledger remembers to list it."""
+    """The cells of one game, by the schedules that list it according to the ledger."""
     keys = ledger.games.schedules_that_list(game)
     patterns = KeyPatterns(config)
     found = {key: name for key in keys if (name := patterns.dataset_of(key))}
@@ -206,7 +209,7 @@ def _games_of(
 
 
 def _decides(config: Config, cell: Cell, status: Status) -> str:
-    """Which setting or schedule it is that decides when the state changes."""
+    """What decides when the state changes: a setting, a schedule, a run or a person."""
     dataset, name = config.datasets[cell.dataset], cell.dataset
     if status.limit is Limit.EXAMINE_AT_MOST:
         return status.limit.value
@@ -226,34 +229,35 @@ def _decides(config: Config, cell: Cell, status: Status) -> str:
         case State.UNAVAILABLE:
             return "reconcile.unavailable, or `adce unavailable clear`"
         case State.IN_FLIGHT:
-            return "the run that is at it"
+            return "the run that is fetching it"
         case State.DEFERRED if status.limit in (Limit.NOT_PUBLISHED, Limit.DISAGREEMENT):
             return f"the source, which is asked again from {status.until:%Y-%m-%d %H:%M} UTC"
         case State.DEFERRED if status.limit is Limit.MAX_FILLS and status.of:
             return "reconcile.max_fills_by_priority"
         case State.DEFERRED if status.limit:
-            said = _DECIDES.get(status.limit, status.limit.value)
-            return said.format(of=status.of, dataset=name, source=dataset.source)
+            decider = _DECIDES.get(status.limit, status.limit.value)
+            return decider.format(of=status.of, dataset=name, source=dataset.source)
         case State.PRESENT if status.until:
             return f"datasets.{name}.refresh" if cell.game is None else "reconcile.look_again"
         case State.PRESENT:
-            return "the check " + dataset.check.name
+            return "the body check " + dataset.check.name
         case _:
             return "the next run" if status.kind is None else f"the next run: it is {status.kind.value}"
 
 
 def _next_action(config: Config, status: Status, place: Mapping[str, Any] | None) -> str:
+    """What happens to the file next, and when."""
     when = f"{status.until:%Y-%m-%d %H:%M} UTC" if status.until else None
     match status.state:
         case State.GAP if status.limit is Limit.OBSTACLE:
-            return "nothing is fetched for it; the first run after that is removed fetches it"
+            return "not fetched until what stands at its key is removed; then fetched by the next run"
         case State.GAP if status.kind is Kind.UNREADABLE:
             return (
-                "nothing is fetched for it. Every run tries to read it: make it readable; or delete it, or name its "
-                "key to `fill`, and it is fetched"
+                "not fetched; every run tries to read it. Make it readable; or delete it, or name its key to `fill`, "
+                "and it is fetched"
             )
         case State.DEFERRED if status.limit is Limit.EXAMINE_AT_MOST:
-            return f"read by the first run from {when} that comes to it" if when else "none until that is changed"
+            return f"read by a run from {when} on, when its turn comes" if when else "none until that is changed"
         case State.PRESENT:
             return f"looked at again from {when}" if when else "none"
         case State.NOT_DUE:
@@ -269,7 +273,7 @@ def _next_action(config: Config, status: Status, place: Mapping[str, Any] | None
 
 
 def _nearest(config: Config, text: str, now: datetime) -> str:
-    """What the text may have meant."""
+    """Why a text stands for no file, and what it may have meant."""
     if day := _day(text):
         why = why_no_season(min(dataset.first_season for dataset in config.datasets.values()), day, now)
         return f"{text}: nothing is expected of that day" + (f": {why}" if why else "")
@@ -278,21 +282,21 @@ def _nearest(config: Config, text: str, now: datetime) -> str:
     matched = KeyPatterns(config).match(text)
     if matched:
         name, fields = matched
-        what = ", ".join(f"{field} {value}" for field, value in fields.items())
+        found = ", ".join(f"{field} {value}" for field, value in fields.items())
         dataset = config.datasets[name]
-        where = (
+        not_listed = (
             f"no schedule of {dataset.schedule} that has been read lists such a game to be played; `adce plan` reads "
-            "them, and names what is unknown"
+            "the schedules, and names what is unknown"
         )
-        why_not = where if dataset.per == "game" else why_not_expected(dataset, fields, now)
-        return f"{text}: has the shape of {name} ({what}), but is not expected: {why_not}"
+        why_not = not_listed if dataset.per == "game" else why_not_expected(dataset, fields, now)
+        return f"{text}: has the shape of {name} ({found}), but is not expected: {why_not}"
     templates = [(key, name) for name, dataset in config.datasets.items() for key in dataset.keys]
     key, name = max(templates, key=lambda pair: SequenceMatcher(None, text, pair[0]).ratio())
     return f"{text}: no dataset has such a key; the nearest is {key} of {name}"
 
 
 def _reaches(pattern: str, template: str) -> bool:
-    """May a pattern match keys of a template? Both must agree in the folders that are fixed."""
+    """Whether a pattern can match keys of a template, by the folders of the template that have no fields."""
     parts = zip(pattern.split("/"), fixed_folder(template).split("/"), strict=False)
     return all(fnmatchcase(folder, part) for part, folder in parts)
 
@@ -309,11 +313,11 @@ def _iso(moment: datetime | None) -> str | None:
 
 
 def keys_of(config: Config, ledger: Ledger, texts: Iterable[str], now: datetime) -> dict[str, Cell]:
-    """The cells that some texts are about; SelectionError for one that is about none."""
+    """The cells that some texts stand for, by key. Raises SelectionError for a text that stands for none."""
     cells: dict[str, Cell] = {}
     for text in texts:
         if not (found := _cells_of(config, ledger, text, now)):
             raise SelectionError(_nearest(config, text, now))
-        # Of a date, the files that are about this date alone: not those of its month and season.
+        # For a date, only the files of that date alone, not those of its month and season.
         cells |= {key: cell for key, cell in found.items() if not _day(text) or cell.first_day == cell.last_day}
     return cells

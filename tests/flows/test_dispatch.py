@@ -19,7 +19,7 @@ def test_a_fill_is_stopped_after_its_time_limit_and_keeps_what_is_done(
     sites.set_faults("espn", "hang", match="20260113")
     report = run_reconcile(datasets=["espn_scoreboard"])
     assert report.filled == ["espn_schedules/20260114.json"]
-    assert [(key, reason) for key, reason, _ in report.left] == [
+    assert [(key, reason) for key, reason, _ in report.deferrals] == [
         ("espn_schedules/20260113.json", "its fill was stopped after its time limit of 9 s")
     ]
     assert report.counts["deferred"] == 1
@@ -34,8 +34,8 @@ def test_a_scraper_that_keeps_failing_is_left_alone_and_the_others_are_not(
     asked = [request["url"] for request in sites.requests() if "/summary" in request["url"]]
     assert 3 <= len(asked) <= 6, "not more than were in flight"
     assert len(report.failed) == 3 * len(asked), "a summary is stored under three keys"
-    assert len(report.left) > 20
-    for _, reason, until in report.left:
+    assert len(report.deferrals) > 20
+    for _, reason, until in report.deferrals:
         assert reason.startswith("breaker open until ")
         assert "3 failures within 10 min; the last: " in reason
         assert until is not None
@@ -80,7 +80,7 @@ def test_one_file_that_always_hangs_fails_and_does_not_hold_up_the_others(
         ("espn_schedules/20260108.json", True)
     ]
     assert len(report.filled) == 6
-    assert report.left == []
+    assert report.deferrals == []
 
 
 def test_maintenance_that_begins_in_mid_run_stops_its_source_and_no_other(
@@ -98,8 +98,8 @@ def test_maintenance_that_begins_in_mid_run_stops_its_source_and_no_other(
     assert filled
     assert "nba_api_comprehensive/schedules/schedule_2025-26.json" in report.filled
     reason = f"maintenance until {begins + timedelta(hours=1):%Y-%m-%d %H:%M} UTC: their database"
-    assert {(r, u) for _, r, u in report.left} == {(reason, begins + timedelta(hours=1))}
-    assert len(filled) + len(report.left) == 106, "every day from October to then"
+    assert {(r, u) for _, r, u in report.deferrals} == {(reason, begins + timedelta(hours=1))}
+    assert len(filled) + len(report.deferrals) == 106, "every day from October to then"
     assert report.failed == []
     asked = [request["monotonic"] for request in sites.requests() if request["source"] == "espn"]
     assert max(asked) < begins_here + 1
@@ -115,8 +115,8 @@ def test_a_slow_source_is_asked_for_no_more_than_is_done_before_the_next_run_beg
     report = run_reconcile(datasets=["espn_scoreboard"], **DAYS, as_of=None)
     asked = [request["monotonic"] for request in sites.requests()]
     assert max(asked) - min(asked) < 8
-    assert len(report.filled) + len(report.left) == 26
-    assert all(reason.startswith("time budget") for _, reason, _ in report.left)
+    assert len(report.filled) + len(report.deferrals) == 26
+    assert all(reason.startswith("time budget") for _, reason, _ in report.deferrals)
     assert report.failed == []
     filled = {key for fill in report.fills for key in fill.keys}
     assert filled == set(report.filled), "what was begun is done"

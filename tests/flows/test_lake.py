@@ -216,7 +216,7 @@ def test_a_full_disk_costs_the_few_files_on_their_way_and_is_said_in_one_line(
     full = _time_of(caplog, "No space left on device; no requests are sent")
     assert [r for r in sites.requests() if _at(r) > full + 0.3] == []
     assert report.failed == []
-    assert {"No space left on device" in reason for _, reason, _ in report.left} == {True}
+    assert {"No space left on device" in reason for _, reason, _ in report.deferrals} == {True}
     assert "were fetched could not be stored before the run had to end" in caplog.text
     assert _tracebacks(caplog) == []
     sites.clear_requests()

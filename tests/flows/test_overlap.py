@@ -43,7 +43,7 @@ def test_a_second_reconcile_says_to_whom_it_leaves_what_another_is_at(
         report = run_reconcile(datasets=["espn_scoreboard"])
         first.end(RunEnd.ENDED)
     assert sites.requests() == []
-    assert (report.counts["in_flight"], report.left) == (len(works), [])
+    assert (report.counts["in_flight"], report.deferrals) == (len(works), [])
     assert report.left_to
     assert report.left_to.id == "first"
     assert report.line().startswith("another reconcile is at work: ")

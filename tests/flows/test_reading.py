@@ -53,7 +53,7 @@ def test_an_archived_object_is_a_gap_that_nothing_is_fetched_for_and_counts_agai
     assert [row["key"] for row in document["unreadable"]] == [key]
     answer = json.loads(adce("why", key, "--json", "--as-of", NOW.isoformat()).stdout)["answers"][0]
     assert (answer["state"], answer["kind"]) == ("gap", "unreadable")
-    assert "nothing is fetched" in answer["next_action"]
+    assert "not fetched" in answer["next_action"]
 
     bucket.restore_object(Bucket="archive", Key=key, RestoreRequest={"Days": 1})
     mended = run_reconcile(sources=["espn"])

@@ -161,7 +161,7 @@ def test_a_site_that_refuses_is_left_alone_until_later(run_reconcile: Reconcile,
     sites.set_faults("espn", "403")
     report = run_reconcile(datasets=["espn_scoreboard"], since=date(2025, 11, 1))
     assert len(sites.requests()) <= 5, "not more than were in flight"
-    assert len(report.failed) + len(report.left) == report.counts["gap"] + report.counts["deferred"]
+    assert len(report.failed) + len(report.deferrals) == report.counts["gap"] + report.counts["deferred"]
     again = run_reconcile(datasets=["espn_scoreboard"], since=date(2025, 11, 1))
     assert again.fills == ()
     reason, until = next((reason, until) for _, reason, until in again.left)
@@ -207,7 +207,7 @@ def test_the_switches_defer_what_they_switch_off(
     monkeypatch.setenv("ADCE_SOURCES__ESPN__ENABLED", "false")
     report = run_reconcile(sources=["espn"])
     assert report.counts["deferred"] == 2
-    assert {reason for _, reason, _ in report.left} == {"disabled: sources.espn.enabled is false"}
+    assert {reason for _, reason, _ in report.deferrals} == {"disabled: sources.espn.enabled is false"}
     assert report.switches == report.document()["switches"] == ["espn off"]
     assert report.line().endswith("; switches: espn off")
     assert "Switches: espn off." in report.markdown()
@@ -256,7 +256,7 @@ def test_a_rollout_goes_its_way_for_a_part_of_the_files_and_both_parts_are_told_
     assert (new["stored"], new["failed"], new["requests"]) == (0, len(changed), len(changed))
     assert (rest["stored"], rest["failed"], rest["requests"]) == (len(asked) - len(changed), 0, len(report.filled))
     assert rest["seconds"] > 0
-    waiting = {reason for _, reason, _ in report.left}
+    waiting = {reason for _, reason, _ in report.deferrals}
     assert all(reason.startswith("breaker open until") for reason in waiting), "of the rollout's scraper alone"
     assert report.counts["present"] == rest["stored"] == 20 - report.counts["gap"] - report.counts["deferred"]
     assert report.document()["sources"][0]["breakers"].keys() == {"espn_scoreboard@longer"}
@@ -295,7 +295,7 @@ def test_the_time_budget_ends_submission_and_the_rest_is_deferred(
     monkeypatch.setenv("ADCE_RECONCILE__TIME_BUDGET", "1s")
     monkeypatch.setenv("ADCE_RECONCILE__BATCH", "5")
     report = run_reconcile(datasets=["espn_scoreboard"], since=date(2025, 10, 1))
-    left = [reason for _, reason, _ in report.left]
+    left = [reason for _, reason, _ in report.deferrals]
     assert left
     assert set(left) == {"time budget of 1 s is used up"}
     assert len(report.filled) + len(left) == report.counts["present"] + report.counts["deferred"]

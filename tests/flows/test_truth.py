@@ -166,7 +166,7 @@ def test_what_the_source_has_none_of_becomes_unavailable_with_the_evidence_and_c
     report = _absent(run_reconcile, 3)
     assert report.counts["deferred"] == 3, "back-off"
     assert _asked_for(sites) == [BOARD]
-    assert {reason for _, reason, _ in report.left} != set()
+    assert {reason for _, reason, _ in report.deferrals} != set()
     _absent(run_reconcile, 24)
     sites.clear_requests()
     for hours in (25, 48, 49):

@@ -36,7 +36,7 @@ def ledger(adce_home: Path) -> Iterator[Ledger]:
 def _boards(run_reconcile: Reconcile, **parameters: object) -> list[str]:
     """What a run of two boards that becomes whole has fetched."""
     report = run_reconcile(datasets=["espn_scoreboard"], **parameters)
-    assert report.complete, report.left
+    assert report.complete, report.deferrals
     return report.filled
 
 
@@ -122,5 +122,5 @@ def test_a_run_with_nothing_else_to_do_waits_a_while_for_the_probe_of_another_an
     report = run_reconcile(datasets=["espn_scoreboard"])
     assert sites.requests() == []
     reason = "espn is asked again, once, and has not answered yet: HTTP 503"
-    assert {(why, until) for _, why, until in report.left} == {(reason, given_up)}
+    assert {(why, until) for _, why, until in report.deferrals} == {(reason, given_up)}
     assert [refusal.until for refusal in report.refusals] == [given_up]

@@ -1,1 +1,1 @@
-"""How answers look: pictures, pages and JSON. Nothing here looks at the lake or decides anything."""
+"""The look of answers: text, pictures, pages and JSON. Nothing here reads the lake or decides anything."""

@@ -1,4 +1,4 @@
-"""Which JSON do `why`, `coverage` and `config diff` print? The fields are promises: programs read them."""
+"""Which JSON do `why`, `coverage` and `config diff` print? Programs read it, so the names of fields must not change."""
 
 from __future__ import annotations
 
@@ -20,21 +20,25 @@ if TYPE_CHECKING:
     from tasks.domain.assess.unknown import Unknown
 
 T = TypeVar("T")
-# "2026-01-15T12:00:00+00:00". All other times end with "Z" where they are in UTC.
+# A time such as "2026-01-15T12:00:00+00:00". Pydantic writes all other times in UTC with a "Z" at the end.
 WithOffset = Annotated[
     datetime, PlainSerializer(datetime.isoformat), WithJsonSchema({"type": "string", "format": "date-time"})
 ]
 
 
 class Document(BaseModel):
+    """A part of a JSON document."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, from_attributes=True)
 
     def as_json(self) -> dict[str, Any]:
-        """What `json` can write, with the fields that were given."""
+        """The document as values that `json` can write. Fields that were not given are left out."""
         return self.model_dump(mode="json", exclude_unset=True)
 
 
 class StoredObject(Document):
+    """A file in the lake."""
+
     size: int
     modified: datetime
 
@@ -47,6 +51,8 @@ class Learnt(Document):
 
 
 class Attempt(Document):
+    """An attempt at fetching a file."""
+
     at: datetime
     outcome: str
     error: str | None
@@ -64,12 +70,16 @@ class Attempt(Document):
 
 
 class Correction(Document):
+    """A change of a file's content at its source."""
+
     at: datetime
     run: str
     former_version: str | None
 
 
 class WhyAnswer(Document):
+    """Everything that is known of one file."""
+
     key: str
     source: str
     dataset: str
@@ -139,10 +149,14 @@ class WhyAnswer(Document):
 
 
 class Why(Document):
+    """The output of `adce why`."""
+
     answers: list[WhyAnswer]
 
 
 class UnknownSeason(Document):
+    """A season of a dataset whose files are not known, and the schedules that would list them."""
+
     dataset: str
     season: str
     needs: list[str]
@@ -150,6 +164,8 @@ class UnknownSeason(Document):
 
 
 class Tally(Document):
+    """The number of files in each state."""
+
     expected: int
     present: int
     not_due: int
@@ -163,18 +179,22 @@ class Tally(Document):
 
 
 class Place(Document):
+    """What a row of the coverage stands for."""
+
     source: str
     dataset: str
     season: str
-    month: str | None = None  # with `by` month alone
-    date: str | None = None  # with `by` date alone
+    month: str | None = None  # only if `by` is month
+    date: str | None = None  # only if `by` is date
 
 
 class CoverageRow(Tally, Place):
-    pass
+    """A row of the coverage."""
 
 
 class CoverageAnswer(Document):
+    """The output of `adce coverage`."""
+
     as_of: WithOffset
     by: By
     total: Tally
@@ -187,31 +207,37 @@ class CoverageAnswer(Document):
 
 
 class Both(Document, Generic[T]):
-    """Of the old and the new configuration."""
+    """A value for the old configuration and for the new one."""
 
     old: T
     new: T
 
 
 class Setting(Document):
+    """A setting that differs."""
+
     name: str
     old: Any
     new: Any
 
 
 class StateAndReason(Document):
+    """The state of a file, and its reason."""
+
     state: State
     reason: str
 
 
 class StateChange(Document):
+    """A file whose state changes."""
+
     key: str
     old: StateAndReason
     new: StateAndReason
 
 
 class Move(Document):
-    """The place of a file's fill in each plan."""
+    """A file whose fill has another place in the new plan."""
 
     key: str
     old: int
@@ -219,12 +245,16 @@ class Move(Document):
 
 
 class SourceChange(Document):
+    """The requests of each plan to a source, and when each plan would be done."""
+
     name: str
     requests: Both[int]
     eta: Both[datetime | None]
 
 
 class ConfigDifference(Document):
+    """The output of `adce config diff`."""
+
     as_of: datetime
     settings: list[Setting]
     switches: Both[list[str]]

@@ -1,4 +1,4 @@
-"""How complete is the lake, to look at: in a terminal, as a picture, as a page."""
+"""How does the coverage of the lake look: in a terminal, as a picture, and as a page?"""
 
 from base64 import b64encode
 
@@ -11,6 +11,6 @@ __all__ = ["heatmap", "html", "markdown", "svg"]
 
 
 def markdown(coverage: Coverage) -> str:
-    """For an artifact: Prefect's UI shows a picture in Markdown, and none that stands in it as SVG."""
+    """The coverage as Markdown for an artifact. Prefect's UI shows images with data URLs, but no inline SVG."""
     picture = b64encode(svg(coverage).encode()).decode()
     return f"{coverage.total.line()}\n\n![coverage by season](data:image/svg+xml;base64,{picture})\n"

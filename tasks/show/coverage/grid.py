@@ -1,4 +1,4 @@
-"""Which tally stands in which row and column of a heatmap?"""
+"""Which tally belongs in which row and column of a heatmap?"""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ OTHER = {By.MONTH: "of more than a month", By.DATE: "of more than a day"}
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One season, month or date, or several neighbours together."""
+    """A column of the heatmap: one season, month or date, or several consecutive ones."""
 
     by: By
     spans: tuple[str, ...]
 
     @property
     def label(self) -> list[str]:
-        """Lines of at most five letters: ["2025", "-26"], ["1996", "-97", "to", "2002", "-03"]."""
+        """Lines of at most five characters: ["2025", "-26"], ["1996", "-97", "to", "2002", "-03"]."""
         first, last = self.spans[0], self.spans[-1]
         return _lines(first) + (["to", *_lines(last)] if last != first else [])
 
@@ -35,7 +35,10 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A dataset's tallies by column; or, where the dataset is empty, a source's; or, without one, everybody's."""
+    """A row of the heatmap: the tallies by column of a dataset, of a source, or of everything.
+
+    In a source's row the dataset is empty, and in the total's row the source too.
+    """
 
     source: str
     dataset: str
@@ -49,17 +52,23 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
+    """The rows and columns of a heatmap."""
+
     columns: tuple[Column, ...]
     lines: tuple[Line, ...]  # each source before its datasets, the total last
-    ahead: int  # how many more there would be, of which nothing is due yet
+    ahead: int  # months or dates that are left out since nothing is due in them yet
 
     @property
     def folded(self) -> bool:
+        """Whether some columns stand for several seasons, months or dates."""
         return any(len(column.spans) > 1 for column in self.columns)
 
 
 def grid_of(coverage: Coverage, by: By = By.SEASON, most: int | None = None) -> Grid:
-    """Without the months and dates of which nothing is due yet, and folded into at most `most` columns, see fold."""
+    """The grid of a coverage, folded into at most `most` columns (see `fold`).
+
+    Months and dates in which nothing is due yet are left out.
+    """
     rows = coverage.rows(by)
     place = [row.season if by is By.SEASON else row.span for row in rows]
     begun = {
@@ -85,7 +94,11 @@ def grid_of(coverage: Coverage, by: By = By.SEASON, most: int | None = None) -> 
 
 
 def fold(spans: Sequence[str], most: int | None) -> list[tuple[str, ...]]:
-    """The spans one by one if there is room, else the newest one by one and the older ones together in even groups."""
+    """Groups spans into at most `most` columns.
+
+    If there are more spans, each of the newest has its own column, and the older ones share columns in groups of equal
+    size.
+    """
     if most is None or len(spans) <= most:
         return [(span,) for span in spans]
     groups = most - most // 2

@@ -1,7 +1,7 @@
 "use strict";
-// Shows what the address names after "#": dataset/season, or dataset/season/span, where a span is a date as
-// 2024-01-05, a month as 2024-01, or "whole" for the files that are about the whole season.
-// Texts only ever become text nodes.
+// Shows the part of the coverage that the address names after "#": dataset/season, or dataset/season/span. A span is a
+// date such as 2024-01-05, a month such as 2024-01, or "whole" for the files of the whole season.
+// Texts from the data become text nodes only, never HTML.
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const detail = document.getElementById("detail");
@@ -17,7 +17,7 @@
   const plural = (n, word) => `${n.toLocaleString("en")} ${word}${n === 1 ? "" : "s"}`;
   const own = (object, key) => (Object.hasOwn(object, key) ? object[key] : undefined);
 
-  const PRESENT = 0, UNAVAILABLE = 4, UNKNOWN = 6; // what schedules would list that are not known
+  const PRESENT = 0, UNAVAILABLE = 4, UNKNOWN = 6; // places of these counts; UNKNOWN counts schedules that are not known
   const add = (sum, counts) => counts.forEach((n, i) => { sum[i] += n; });
   const none = () => [0, 0, 0, 0, 0, 0, 0];
   const lacking = (c) => c[1] + c[2] + c[3];
@@ -30,22 +30,21 @@
     const others = data.states.map((state, i) => [c[i], state.replace("_", " ")]).slice(1).filter(([n]) => n);
     const counted = others.map(([n, state]) => `${n.toLocaleString("en")} ${state}`);
     if (c[UNKNOWN]) counted.push(`unknown what ${plural(c[UNKNOWN], "schedule")} would list`);
-    const told = counted.join(", ");
     return `${c[PRESENT].toLocaleString("en")} of ${wanted(c).toLocaleString("en")} files present`
-      + (told ? `; ${told}` : "");
+      + (counted.length ? `; ${counted.join(", ")}` : "");
   };
 
   const spanText = (season, span) => typeof span === "number"
     ? new Date(Date.UTC(Number(season.slice(0, 4)), 0, 1 + span)).toISOString().slice(0, 10) : span;
   const address = (...parts) => "#" + parts.map(encodeURIComponent).join("/");
 
-  const cell = (counts, dataset, season, span, what) => {
-    const link = make("a", { href: address(dataset, season, span), title: `${what}: ${sentence(counts)}` },
+  const cell = (counts, dataset, season, span, label) => {
+    const link = make("a", { href: address(dataset, season, span), title: `${label}: ${sentence(counts)}` },
       percent(counts));
     return make("td", { class: shade(counts) }, link);
   };
 
-  // A row for each month, a column for each day of it.
+  // A table with a row per month and a column per day.
   function calendar(dataset, season, rows) {
     const months = new Map(), total = none();
     for (const [span, ...counts] of rows) {
@@ -111,7 +110,7 @@
       const day = chosen && chosen.length === 10 ? ` --since ${chosen} --until ${chosen}` : ` --season ${season}`;
       parts.push(make("p", { class: "note" }, `${plural(due - holes.length, "more file")} left out of this page: `,
         make("code", {}, `adce plan --json --dataset ${dataset}${day}`), " lists what is to be fetched, ",
-        make("code", {}, "adce why KEY"), " tells about any file."));
+        make("code", {}, "adce why KEY"), " explains any file."));
     }
     return parts;
   }
@@ -119,7 +118,7 @@
   function show(focus) {
     document.querySelectorAll("a[aria-current]").forEach((link) => link.removeAttribute("aria-current"));
     let parts = [];
-    try { parts = location.hash.slice(1).split("/").map(decodeURIComponent); } catch { /* not an address of ours */ }
+    try { parts = location.hash.slice(1).split("/").map(decodeURIComponent); } catch { /* not an address of this page */ }
     const [dataset, season, chosen] = parts;
     const rows = own(own(data.cells, dataset) || {}, season);
     detail.replaceChildren();
@@ -135,7 +134,7 @@
     if (!mark) heading.scrollIntoView({ block: "nearest" });
   }
 
-  // In a table of links, Tab reaches one of them and the arrow keys the others.
+  // In a table of links, Tab reaches one link, and the arrow keys move to the others (a roving tabindex).
   function step(event) {
     const moves = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
     const move = moves[event.key], from = event.target.closest("td");
@@ -165,7 +164,7 @@
   document.addEventListener("keydown", step);
   document.addEventListener("focusin", rove);
   document.querySelectorAll("#overview td a").forEach((link, n) => { link.tabIndex = n ? -1 : 0; });
-  for (const box of document.querySelectorAll(".scroll")) box.scrollLeft = box.scrollWidth; // the newest seasons
+  for (const box of document.querySelectorAll(".scroll")) box.scrollLeft = box.scrollWidth; // shows the newest seasons
   addEventListener("hashchange", () => show(true));
   show(false);
 })();

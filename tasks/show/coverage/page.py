@@ -1,4 +1,4 @@
-"""How does coverage look as a page, where a click leads from a season to its dates and their holes?"""
+"""How does the coverage look as a web page, on which a click leads from a season to its dates and their holes?"""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from tasks.show.coverage.shades import DARK, LIGHT, NONE, SHADES, UNKNOWN, perce
 
 MOST_HOLES = 50_000
 _HERE = Path(__file__).parent
-# The order of the counts in the page's data: the zeros that most days end with are left out.
+# The order of the counts in the page's data. Zeros at the end are left out, since most days end with some.
 _COUNTS = (State.PRESENT, State.GAP, State.DEFERRED, State.IN_FLIGHT, State.UNAVAILABLE, State.NOT_DUE)
 
 
 def html(coverage: Coverage, holes: Sequence[Hole], title: str = "Coverage", most_holes: int = MOST_HOLES) -> str:
-    """One self-contained document: an overview by season, which needs no script, and below it what was clicked.
+    """A self-contained HTML document: an overview by season, which needs no script, and details after a click.
 
-    It lists the first `most_holes` holes and says how many more there are. The counts of a day take some 10 bytes,
-    a hole takes its key and some 10 bytes.
+    A hole is a file that is due and not there. The page lists the first `most_holes` of them, and says how many more
+    there are. In the document, the counts of a day take about 10 bytes, and a hole its key and about 10 bytes.
     """
     return _TEMPLATES.get_template("page.html").render(
         title=title,
@@ -46,11 +46,14 @@ def html(coverage: Coverage, holes: Sequence[Hole], title: str = "Coverage", mos
 
 
 def _data(coverage: Coverage, holes: Iterable[Hole], most_holes: int) -> dict[str, Any]:
-    """What the script reads. Reasons and times that many holes share stand in a table each.
+    """The data of the script, as JSON.
 
-    cells: by dataset and season [[span, counts ...], ...], the last count that of schedules that are not known; and
-    holes: likewise [[span, state, reason, until, key], ...].
-    A span is a date as the days since 1 January of the season's first year, or a month, or "".
+    - cells: by dataset and season, [[span, count, ...], ...], with the counts of _COUNTS and then that of the schedules
+      that are not known
+    - holes: by dataset and season, [[span, state, reason, until, key], ...]; the state is a place in `states`, the
+      reason one in `reasons`, and until one in `times`
+
+    A span is a date, as the number of days since 1 January of the season's first year, or a month, or "".
     """
     cells: dict[str, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
     for row in coverage.finest:
@@ -84,12 +87,13 @@ def _data(coverage: Coverage, holes: Iterable[Hole], most_holes: int) -> dict[st
 
 
 class _Table:
-    """Texts, each once."""
+    """A list of texts that holds each text once."""
 
     def __init__(self) -> None:
         self._places: dict[str, int] = {}
 
     def place(self, text: str) -> int:
+        """The place of a text in the list, to which it is added if necessary."""
         return self._places.setdefault(text, len(self._places))
 
     @property
@@ -106,12 +110,12 @@ def _minute(moment: datetime | None) -> str:
 
 
 def _digest(text: str) -> str:
-    """Names a style or script in the content security policy, so that no other one runs."""
+    """The hash of a style or script, by which the content security policy allows it and no other."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def _component(name: str) -> str:
-    """As encodeURIComponent does it in the script, which looks links up by their address."""
+    """Encodes a name like encodeURIComponent in the script, which finds links by their addresses."""
     return quote(name, safe="!~*'()")
 
 

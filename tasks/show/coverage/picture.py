@@ -1,4 +1,4 @@
-"""How does coverage look as a picture, in SVG?"""
+"""How does the coverage look as an SVG picture?"""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ from tasks.show.coverage.grid import Column, Grid, Line, grid_of
 from tasks.show.coverage.shades import DARK, LIGHT, NONE, SHADES, UNKNOWN, percent_of, shade_of
 
 _MOST_COLUMNS = 36
+# In pixels: the width of a cell, the height of a row, the width of a letter, and the margin.
 _CELL, _ROW, _LETTER, _MARGIN = 31, 18, 7.2, 12
 _COUNT = 58  # the width of a column of counts
-_TOP = 34  # below the title
-_BASE = 13  # from the top of a row to the line that its text stands on, which is its y = 0
+_TOP = 34  # where the head of the table begins, below the title
+_BASE = 13  # from the top of a row to the baseline of its text, which is y = 0 in the row
 
 
 def svg(coverage: Coverage, title: str = "Coverage", by: By = By.SEASON) -> str:
-    """A heatmap as one self-contained SVG document: with up to 36 columns, then the older ones share some.
+    """A heatmap as a self-contained SVG document with at most 36 columns. Older spans share columns if necessary.
 
-    Its size is about 80 bytes a cell, so that it fits into a Markdown artifact: the cells get their size from a style
-    sheet, and those of a shade and a row are one group.
+    It takes about 80 bytes a cell, so that it fits into a Markdown artifact. The cells therefore get their size from a
+    style sheet, and cells of one shade in one row are one group.
     """
     grid = grid_of(coverage, by, most=_MOST_COLUMNS)
     return "".join(_Picture(grid, title).parts())
 
 
 class _Picture:
-    """Where everything stands."""
+    """The layout of the picture, and its parts."""
 
     def __init__(self, grid: Grid, title: str):
         self.grid = grid
@@ -51,6 +52,7 @@ class _Picture:
         self.height = self.bottom + 40 + _ROW * len(self.notes)
 
     def parts(self) -> Iterator[str]:
+        """The pieces of the SVG document, in order."""
         yield (
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{self.width}" height="{self.height}" '
             f'viewBox="0 0 {self.width} {self.height}" role="img"><title>{escape(self.title)}</title>'
@@ -83,7 +85,7 @@ class _Picture:
             if count(line.total):
                 yield f'<text class="r" x="{self._count_at(n)}">{count(line.total):,}</text>'
         by_shade = defaultdict(list)
-        if line.dataset or not line.source:  # of a source only the total: its datasets stand below
+        if line.dataset or not line.source:  # a source's row shows its total only; its datasets are below it
             for n, (column, tally) in enumerate(zip(self.grid.columns, line.tallies, strict=True)):
                 if not tally.is_empty:
                     by_shade[shade_of(tally).name].append(_cell(self.left + n * _CELL, _short(column), tally))
@@ -92,7 +94,7 @@ class _Picture:
             yield f'<g class="{shade}">{"".join(cells)}</g>'
 
     def _count_at(self, n: int) -> int:
-        """Where the n-th column of counts ends."""
+        """The right edge of the n-th column of counts."""
         return self.all_at + _CELL + _COUNT * n - 2
 
     def _middle(self, n: int) -> int:
@@ -113,19 +115,19 @@ class _Picture:
 
 def _notes(grid: Grid) -> Iterator[str]:
     total = grid.lines[-1].total
-    folded = " Older columns hold several." if grid.folded else ""
+    folded = " Older columns hold several seasons, months or dates." if grid.folded else ""
     yield f"Percent of the files that are due and that the source has, rounded down.{folded}"
     if total.unavailable:
-        yield f"Beside that, {total.told_unavailable}."
+        yield f"Not counted in it: {total.told_unavailable}."
     if total.unknown:
-        yield f"Unknown: what {plural(len(total.unknown), 'schedule')} would list; a percentage is of what is known."
+        yield f"Unknown: what {plural(len(total.unknown), 'schedule')} would list. Percentages are of what is known."
 
 
 def _cell(x: int, label: str, tally: Tally) -> str:
-    told = f"{label}: {tally.present}/{tally.wanted}"
-    told += f", {tally.told_unavailable}" if tally.unavailable else ""
-    told += f", {len(tally.unknown)} schedules lacking" if tally.unknown else ""
-    return f'<rect x="{x}"><title>{told}</title></rect><text x="{x + _CELL // 2}">{percent_of(tally)}</text>'
+    title = f"{label}: {tally.present}/{tally.wanted}"
+    title += f", {tally.told_unavailable}" if tally.unavailable else ""
+    title += f", {len(tally.unknown)} schedules lacking" if tally.unknown else ""
+    return f'<rect x="{x}"><title>{title}</title></rect><text x="{x + _CELL // 2}">{percent_of(tally)}</text>'
 
 
 def _short(column: Column) -> str:

@@ -1,4 +1,4 @@
-"""How is a share of files written and coloured? The same in a terminal, a picture and a page."""
+"""How is a percentage of files written and coloured? The same way in a terminal, a picture and a page."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tasks.domain.wording import plural
 
 @dataclass(frozen=True, slots=True)
 class Shade:
-    """A step of the scale, for `least` per cent and more."""
+    """A colour of the scale, for `least` per cent and more."""
 
-    name: str  # its class in CSS
+    name: str  # its CSS class
     least: float
     meaning: str
     fill: str
@@ -22,8 +22,8 @@ class Shade:
     ascii: str
 
 
-# From teal over sand to orange, so that the ends differ for every kind of colour vision; darkest where there is nothing
-# to do and where there is nothing at all. Text on each has a contrast of at least 5.5 to 1.
+# From teal over sand to orange, so that the ends differ for every kind of colour vision. The darkest colours are those
+# of complete and of nearly empty cells. Text on each colour has a contrast of at least 5.5 to 1.
 SHADES = (
     Shade("a", 100, "complete", "#00695c", "#ffffff", "✓", "#"),
     Shade("b", 99, "from 99 %", "#58b8ab", "#000000", "▆", "+"),
@@ -35,7 +35,7 @@ SHADES = (
 UNKNOWN = Shade("u", 0, "unknown: a schedule is lacking", "#5b4a9e", "#ffffff", "", "")
 NONE = Shade("n", 0, "nothing wanted", "", "", " ", " ")
 
-# For the surroundings: background, text, lines; in daylight and in the dark.
+# The colours of background, text and lines, for light and dark mode.
 LIGHT = ("#ffffff", "#1c2430", "#c8ced6")
 DARK = ("#14181d", "#e4e8ed", "#3b444f")
 
@@ -48,9 +48,10 @@ def shade_of(tally: Tally) -> Shade:
 
 
 def percent_of(tally: Tally) -> str:
-    """ "100" when every file is there, else as "99.9"; "-" where none is wanted, nothing where none is expected.
+    """The percentage of files that are there, such as "99.9", rounded down; "100" only if every file is there.
 
-    "99.9?" where that is the share of what is known, and "?" where nothing is.
+    It is "-" if no files are wanted, and empty if none are expected. If schedules are unknown it ends with a question
+    mark, such as "99.9?"; and it is "?" if nothing is known.
     """
     if tally.is_empty:
         return ""
@@ -61,21 +62,21 @@ def percent_of(tally: Tally) -> str:
 
 
 def whole_percent_of(tally: Tally) -> str:
-    """The same without the tenth, which is cut off: "99" for 99.9, and "99?" for "99.9?"."""
+    """The percentage without its decimal, which is cut off: "99" for "99.9", and "99?" for "99.9?"."""
     whole, dot, rest = percent_of(tally).partition(".")
     return f"{whole}{rest[1:]}" if dot else whole
 
 
 def sentence_of(tally: Tally) -> str:
-    """ "3,684 of 3,690 files present; 6 gap, 2 unavailable, 10 not due"; and what is unknown."""
+    """A tally in words: "3,684 of 3,690 files present; 6 gap, 2 unavailable, 10 not due", and what is unknown."""
     if tally.is_empty:
         return "no files expected"
-    told = []
+    others = []
     for state in State:
         if state is State.UNAVAILABLE and tally.unavailable:
-            told.append(tally.told_unavailable)
+            others.append(tally.told_unavailable)
         elif state is not State.PRESENT and (count := getattr(tally, state.value)):
-            told.append(f"{count:,} {state.value.replace('_', ' ')}")
+            others.append(f"{count:,} {state.value.replace('_', ' ')}")
     if tally.unknown:
-        told.append(f"unknown what {plural(len(tally.unknown), 'schedule')} would list")
-    return f"{tally.present:,} of {tally.wanted:,} files present" + (f"; {', '.join(told)}" if told else "")
+        others.append(f"unknown what {plural(len(tally.unknown), 'schedule')} would list")
+    return f"{tally.present:,} of {tally.wanted:,} files present" + (f"; {', '.join(others)}" if others else "")

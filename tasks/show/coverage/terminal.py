@@ -1,4 +1,4 @@
-"""How does coverage look in a terminal?"""
+"""How does the coverage look in a terminal?"""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from tasks.domain.wording import plural
 from tasks.show.coverage.grid import OTHER, Grid, Line, grid_of
 from tasks.show.coverage.shades import NONE, SHADES, UNKNOWN, Shade, percent_of, shade_of, whole_percent_of
 
+# Widths in characters.
 _CELL = 5  # " 100✓"
 _TOTAL = 7  # " 99.9▆ "
 _COUNT = 8
@@ -20,15 +21,17 @@ _LONGEST_NAME = 26
 
 
 def heatmap(coverage: Coverage, by: By = By.SEASON) -> Heatmap:
-    """A row for each source and dataset, a column for each season, month or date.
+    """A heatmap with a row per source and dataset, and a column per season, month or date.
 
-    It fits the width it is printed in: where there are more columns than room, the newest have one each and the older
-    ones share one with their neighbours. A shared cell is complete only if all in it is.
+    It fits the width in which Rich prints it. If there is no room for all columns, each of the newest spans has its own
+    column, and the older ones share columns. A shared cell is complete only if every file in it is there.
     """
     return Heatmap(coverage, by)
 
 
 class Heatmap:
+    """A renderable of Rich that shows a coverage as a heatmap."""
+
     def __init__(self, coverage: Coverage, by: By):
         self._coverage = coverage
         self._by = by
@@ -89,18 +92,19 @@ def _legend(ascii_only: bool) -> list[Text | str]:
 
 
 def _notes(grid: Grid, by: By, total: Tally) -> list[Text | str]:
-    notes = ["Of the files that are due and that the source has; rounded down."]
+    texts = ["Percentages are of the files that are due and that the source has, rounded down."]
     if total.unavailable:
-        notes.append(f"Beside that, {total.told_unavailable}.")
+        texts.append(f"Not counted in them: {total.told_unavailable}.")
     if grid.folded:
-        notes.append(f"Older {by.value}s share a column: a wider terminal or --season tells them apart.")
+        texts.append(f"Older {by.value}s share a column; a wider terminal or --season shows them one by one.")
     if any(column.spans == ("",) for column in grid.columns):
-        notes.append(f"Rest: files {OTHER[by]}.")
+        texts.append(f"Rest: files {OTHER[by]}.")
     if grid.ahead:
-        notes.append(f"Not shown: {grid.ahead} {by.value}s of which nothing is due yet.")
-    told: list[Text | str] = [escape(note) for note in notes]
+        texts.append(f"Not shown: {grid.ahead} {by.value}s in which nothing is due yet.")
+    notes: list[Text | str] = [escape(text) for text in texts]
     if total.unknown:
         schedules = plural(len(total.unknown), "schedule")
         mark = Text(" ? ", style=_style(UNKNOWN))
-        told.insert(0, Text.assemble(mark, f" Unknown: what {schedules} would list; a percentage is of what is known."))
-    return told
+        unknown = f" Unknown: what {schedules} would list. Percentages are of what is known."
+        notes.insert(0, Text.assemble(mark, unknown))
+    return notes

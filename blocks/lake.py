@@ -1,4 +1,4 @@
-"""The lake as a block of Prefect's: where it is, and with which credentials."""
+"""The lake as a Prefect block: its URL and its credentials."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from tasks.domain.errors import LakeError
 
 
 class Lake(Block):
-    """Where the files are kept. `file:///folder`, `file:relative/folder` or `s3://bucket/prefix`."""
+    """The place of the files: `file:///folder`, `file:relative/folder` or `s3://bucket/prefix`."""
 
     _block_type_name = "ADCE Lake"
     _block_type_slug = "adce-lake"
 
     url: str = Field(..., description="file:///folder or s3://bucket/prefix")
     aws_credentials: Optional[AwsCredentials] = Field(  # noqa: UP045 (pydantic 1 reads no `X | None` of models)
-        default=None, description="Without them, the standard AWS chain: environment, profile, role."
+        default=None, description="Without them, the standard AWS chain is used: environment, profile, role."
     )
     connections: int = Field(default=32, ge=1, le=256)
 
     def open(self) -> Store:
-        """Raises LakeError when it is first used, if this cannot be a lake."""
+        """The store of the lake. Its first use raises LakeError if the URL or the credentials are wrong."""
         if self.aws_credentials is None:
             return Store(self.url, self.connections)
         session = self.aws_credentials.get_boto3_session()
@@ -33,11 +33,11 @@ class Lake(Block):
 
 
 async def lake_with_credentials(url: str, connections: int, block: str) -> Store:
-    """A lake with the credentials of the AwsCredentials block of that name. Raises LakeError if there is none."""
+    """The store of a lake with the credentials of an AwsCredentials block. Raises LakeError if there is no block."""
     try:
         credentials = await AwsCredentials.load(block)
     except ValueError:
         raise LakeError(
-            f"aws_credentials: Prefect has no AwsCredentials block {block!r}; make it there, or set null"
+            f"aws_credentials: Prefect has no AwsCredentials block {block!r}; create it there, or set null"
         ) from None
     return Lake(url=url, connections=connections, aws_credentials=credentials).open()

@@ -1,4 +1,4 @@
-"""Where the lake is kept: an S3 bucket or a local folder, behind a few verbs."""
+"""How is the lake stored? In an S3 bucket or a local folder, behind a few verbs."""
 
 from __future__ import annotations
 
@@ -26,53 +26,53 @@ from config.secrets import masked
 from tasks.domain.assess.states import LakeObject
 from tasks.domain.errors import LakeError, NoObjectError, Reach, UnreadableError
 
-if TYPE_CHECKING:  # half a second, and a folder does not need it
+if TYPE_CHECKING:  # importing boto3 takes half a second, and a local folder does not need it
     import boto3
 
 log = logging.getLogger(__name__)
 
-# What the store says when it meets a name that is no path of its own: an empty or dotted segment, a control
-# character, a link to itself.
+# The errors of obstore for a name that it does not accept as a path: an empty or dotted segment, a control character,
+# or a link to itself.
 _FOREIGN_NAMES = (
     "Encountered object with invalid path",
     "Too many levels of symbolic links",
     "File system loop found",
 )
 _PLAIN = (string.ascii_letters + string.digits + "_-./\n").encode()
-_LONGEST_KEY = 900
+_LONGEST_KEY = 900  # characters
 _NO_NAMES = frozenset(("", ".", ".."))
-# What is wrong with one key, or with the folder that it is in; anything else is wrong with the lake.
+# Errors of one key, and errors of the folder that it is in. Any other error is one of the lake as a whole.
 _OF_A_KEY = {errno.ENAMETOOLONG, errno.EISDIR, errno.ELOOP, errno.EILSEQ, errno.EFBIG, errno.EBUSY, errno.EINVAL}
 _OF_A_FOLDER = {errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.EROFS}
 _NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
 _S3_OF_A_KEY = {"KeyTooLongError", "EntityTooLarge", "XMinioInvalidObjectName", "InvalidObjectState"}
 _NO_BUCKET = "NoSuchBucket"
-_MOST_MEETINGS = 5  # with others who store and remove the same object
-_MANY = 1000  # names in a folder, of which it is quicker to list it than to ask for each
-_PROBE = ".adce-probe"  # nothing is ever stored there
-_PROBE_BYTES = 64 * 1024
-# Refusals of S3 that are about one object; each other one is about the lake or who asks.
+_MOST_CONFLICTS = 5  # attempts at storing an object that somebody else stores and removes meanwhile
+_MANY = 1000  # names in one folder, from which on listing the folder is quicker than looking each name up
+_PROBE = ".adce-probe"  # a key for a conditional write that must fail, so that nothing is ever stored there
+_PROBE_BYTES = 64 * 1024  # written to a temporary file of a local lake
+# Errors of S3 that are about one object. Any other error is about the lake, or about the caller's permissions.
 _REFUSED_OBJECTS = {
     "InvalidObjectState": "it is archived; restore it",
     "AccessDenied": "access is denied; allow s3:GetObject, and kms:Decrypt if it is encrypted",
-    "InvalidRequest": "S3 asks for a key that ADCE does not have",  # encrypted by a customer's own key
+    "InvalidRequest": "S3 asks for an encryption key that ADCE does not have",  # SSE-C, server-side encryption
 }
 _CONTENT_TYPES = {b"<": "text/html", b"{": "application/json", b"[": "application/json"}
-_Walked = tuple[list[LakeObject], list[str]]  # the objects, and names that could not be looked at
+_Walked = tuple[list[LakeObject], list[str]]  # objects, and names that are not lake keys
 
 
 class Put(NamedTuple):
-    """What is under a key after a body was to be stored there: that body, or somebody else's, which was kept."""
+    """The object under a key after an attempt at storing a body there."""
 
     have: LakeObject
-    is_ours: bool
+    is_ours: bool  # False: the object is somebody else's, and was kept
 
 
 class Store:
     """A lake at `file:///folder`, `file:relative/folder` or `s3://bucket/prefix`.
 
-    Without a `session`, the standard AWS chain gives the credentials: environment, profile, role; `endpoint` is that
-    of another S3 than Amazon's. Every verb raises LakeError.
+    Without a `session`, the credentials come from the standard AWS chain: environment, profile, role. `endpoint` is the
+    address of an S3 service other than Amazon's. Every method that reads or writes raises LakeError.
     """
 
     def __init__(
@@ -93,16 +93,16 @@ class Store:
 
     @property
     def address(self) -> str:
-        """The URL in the one form in which two of the same lake are equal, wherever one is; without any secret."""
+        """The URL in a canonical form, by which two URLs of one lake are equal. It contains no secret."""
         if self.folder is not None:
-            return Path(os.path.abspath(self.folder)).as_uri()  # without `..`, and with links as they are
+            return Path(os.path.abspath(self.folder)).as_uri()  # `..` is resolved, and links are not
         parts = urlsplit(self.url)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
 
     async def list(self, folders: Iterable[str]) -> dict[str, LakeObject]:
-        """All objects under the folders, by key. The folders are listed in parallel.
+        """All objects in some folders and below, by key. The folders are listed in parallel.
 
-        A name that cannot be a key of ours is passed over, and said.
+        Names that are not valid lake keys are left out, with a warning in the log.
         """
         self._open()
         found: dict[str, LakeObject] = {}
@@ -119,7 +119,7 @@ class Store:
         try:
             async with slots:
                 if isinstance(store, S3Store):
-                    # Level by level, since in a flat listing `a/1.json/` looks like `a/1.json`.
+                    # One level at a time, since a flat listing of obstore shows `a/1.json/` as `a/1.json`.
                     level = await obstore.list_with_delimiter_async(store, prefix=folder + "/")
                     inner = level["common_prefixes"]
                     listed = [_object(meta["path"], meta) for meta in level["objects"] if meta["path"] != folder]
@@ -141,7 +141,7 @@ class Store:
             odd += [key for key in keys if not _is_valid(key)]
         if odd:
             log.warning(
-                "lake %s: names in %s that are no lake keys are passed over: %d, as %r",
+                "lake %s: names in %s that are not lake keys are left out: %d, such as %r",
                 self.url,
                 folder,
                 len(odd),
@@ -150,7 +150,7 @@ class Store:
         await _all_of(self._list(name, found, slots) for name in inner)
 
     def _walk_folder(self, folder: str) -> _Walked:
-        """A folder in which the store gives up at somebody else's odd name."""
+        """Lists a local folder in which obstore stops at a name that is not a lake key."""
         assert self.folder is not None
         if _is_loop(self.folder / folder):
             return [], [folder]
@@ -164,12 +164,12 @@ class Store:
                 if not _is_valid(key):
                     odd.append(key)
                 elif (self.folder / key).is_file():
-                    with suppress(FileNotFoundError):  # it has gone meanwhile
+                    with suppress(FileNotFoundError):  # it has been removed meanwhile
                         found.append(_object(key, obstore.head(self._open(), key)))
         return found, odd
 
     def _walk_s3(self, folder: str) -> _Walked:
-        """The same of S3. All levels at once, and slowly: names are what they are in boto3."""
+        """Lists an S3 folder in which obstore stops at such a name. This is slower; boto3 gives names unchanged."""
         from botocore.config import Config as BotoConfig
         from botocore.exceptions import BotoCoreError, ClientError
 
@@ -196,7 +196,10 @@ class Store:
             raise OSError(str(error)) from None
 
     async def get(self, key: str) -> tuple[bytes, LakeObject]:
-        """The body of a key, and what was read. Raises UnreadableError and NoObjectError where only this key is it."""
+        """The body of an object, and the version that was read.
+
+        Raises NoObjectError and UnreadableError for errors of this key alone, and LakeError for any other.
+        """
         try:
             answer = await obstore.get_async(self._open(), valid_key(key))
             body = bytes(await answer.bytes_async())
@@ -205,7 +208,10 @@ class Store:
         return body, _object(key, answer.meta)
 
     async def get_many(self, keys: Iterable[str]) -> AsyncIterator[tuple[str, bytes | LakeError, LakeObject | None]]:
-        """The bodies of many keys as they come, `connections` at a time; an error in place of an unreadable one."""
+        """The bodies of many objects, in the order of arrival; at most `connections` are read at a time.
+
+        For an object that cannot be read, the error takes the place of the body.
+        """
         pending: set[asyncio.Task[tuple[str, bytes | LakeError, LakeObject | None]]] = set()
 
         async def one(key: str) -> tuple[str, bytes | LakeError, LakeObject | None]:
@@ -228,16 +234,16 @@ class Store:
                 task.cancel()
 
     async def put(self, key: str, body: bytes, replaces: LakeObject | None = None) -> Put:
-        """Stores a body whole or not at all; a reader never sees a part of it.
+        """Stores a body, completely or not at all; a reader never sees a part of it.
 
-        It is stored over the version `replaces`, or over nothing: of None, and where that version has vanished
-        meanwhile. What somebody else has stored meanwhile is kept. A folder cannot compare and replace at once: there
-        the versions are compared right before the new one takes its place.
+        The body replaces the version `replaces`, if that is still there, or is stored where there is no object. If
+        somebody else has stored another version meanwhile, that one is kept. A local folder has no conditional write:
+        there, the version is compared immediately before it is replaced.
         """
         valid_key(key)
         if self.folder is not None:
             return await asyncio.to_thread(self._put_file, key, body, replaces)
-        for _ in range(_MOST_MEETINGS):
+        for _ in range(_MOST_CONFLICTS):
             stored_as = await self._put_object(key, body, replaces)
             have = await self.find(key)
             if have is not None:
@@ -246,19 +252,19 @@ class Store:
         raise LakeError(f"lake {self.url}: {key} is removed as soon as it is written; find out by whom", Reach.KEY)
 
     async def _put_object(self, key: str, body: bytes, replaces: LakeObject | None) -> str | None:
-        """The ETag that it has in S3, or None: another version is there, or none where one was to be replaced."""
+        """Stores a body in S3. Returns its ETag, or None if the object there is not the version to replace."""
         mode: Any = {"e_tag": replaces.etag} if replaces is not None and replaces.etag else "create"
         kind = _CONTENT_TYPES.get(body.lstrip()[:1], "application/octet-stream")
         try:
             put = await obstore.put_async(self._open(), key, body, mode=mode, attributes={"Content-Type": kind})
         except (BaseError, OSError) as error:
-            if _is_met(error):
+            if _is_conflict(error):
                 return None
             raise self._error(f"written at {key}", error) from None
         return put["e_tag"]
 
     async def _holds(self, have: LakeObject, body: bytes) -> bool:
-        """Is it this very body? So it is when the answer to an earlier attempt at storing it was lost."""
+        """Whether an object has this body. It does if an earlier attempt succeeded and only its answer was lost."""
         if have.size != len(body):
             return False
         try:
@@ -267,9 +273,10 @@ class Store:
             return False
 
     def _put_file(self, key: str, body: bytes, replaces: LakeObject | None) -> Put:
+        """Stores a body in a local folder: writes a temporary file, and gives it its name at the end."""
         assert self.folder is not None
         path = self.folder / key
-        part = path.with_name(f".adce#{random.getrandbits(60)}")  # a name that a listing passes over
+        part = path.with_name(f".adce#{random.getrandbits(60)}")  # obstore leaves such names out of listings
         try:
             if not self.folder.is_dir():
                 raise LakeError(f"lake {self.url}: the folder is not there any more")
@@ -277,23 +284,23 @@ class Store:
             try:
                 part.write_bytes(body)
                 mine = part.stat().st_ino
-                for _ in range(_MOST_MEETINGS):
+                for _ in range(_MOST_CONFLICTS):
                     self._take_place(part, path, key, replaces)
-                    with suppress(FileNotFoundError):  # it has been removed since
+                    with suppress(FileNotFoundError):  # it has been removed meanwhile
                         have = _object(key, obstore.head(self._open(), key))
-                        same = path.stat().st_ino == mine or (have.size == len(body) and path.read_bytes() == body)
-                        return Put(have, same)
+                        is_ours = path.stat().st_ino == mine or (have.size == len(body) and path.read_bytes() == body)
+                        return Put(have, is_ours)
                     replaces = None
             finally:
                 part.unlink(missing_ok=True)
         except (BaseError, OSError) as error:
             raise self._error(f"written at {key}", error) from None
-        if what := _in_the_way(path):
-            raise LakeError(f"lake {self.url}: {what} stands at {key}; remove it", Reach.KEY)
+        if obstacle := _obstacle_at(path):
+            raise LakeError(f"lake {self.url}: {obstacle} stands at {key}; remove it", Reach.KEY)
         raise LakeError(f"lake {self.url}: {key} is removed as soon as it is written; find out by whom", Reach.KEY)
 
     def _take_place(self, part: Path, path: Path, key: str, replaces: LakeObject | None) -> None:
-        """Gives a file its name, over the version that it replaces or over nothing; else does nothing."""
+        """Gives a temporary file its name, if that is free or the file there is the version to replace."""
         if replaces is not None:
             with suppress(FileNotFoundError):
                 if _object(key, obstore.head(self._open(), key)).etag == replaces.etag:
@@ -310,16 +317,16 @@ class Store:
                 part.replace(path)
 
     async def check_writable(self, folders: Iterable[str]) -> None:
-        """Raises LakeError, of the lake as a whole, when none of the folders can be written to. Leaves nothing."""
+        """Raises LakeError if none of the folders can be written. Nothing is left behind in the lake."""
         if self.folder is not None:
             await asyncio.to_thread(self._write_for_nothing)
             return
         denied = None
         for folder in folders:
-            try:  # over a version that there is none of: S3 says whether it might
+            try:  # S3 checks the permission first, and then that no object has this ETag
                 await obstore.put_async(self._open(), f"{folder}/{_PROBE}", b"", mode={"e_tag": '"0"'})
             except (BaseError, OSError) as error:
-                if _is_met(error):
+                if _is_conflict(error):
                     return
                 denied = self._error("written", error)
                 if denied.reach is not Reach.FOLDER:
@@ -337,7 +344,7 @@ class Store:
             raise LakeError(f"lake {self.url}: the folder cannot be written: {error.strerror}") from None
 
     async def is_empty(self) -> bool:
-        """Is there nothing at all, not even of somebody else?"""
+        """Whether the lake holds nothing at all, not even files of somebody else."""
         if self.folder is not None:
             return not self.folder.is_dir() or not any(self.folder.iterdir())
         try:
@@ -347,7 +354,7 @@ class Store:
         return not (level["objects"] or level["common_prefixes"])
 
     async def holds_any(self, folders: Iterable[str]) -> bool:
-        """Is there an object in one of the folders? Of each, one page is listed at most."""
+        """Whether one of the folders holds an object. At most one page of each folder is listed."""
         try:
             for folder in folders:
                 if await (asyncio.to_thread(self._any_file, folder) if self.folder else self._any_object(folder)):
@@ -363,7 +370,7 @@ class Store:
     async def _any_object(self, folder: str) -> bool:
         try:
             async for batch in self._open().list(prefix=folder + "/", chunk_size=1):
-                if batch[0]["path"] != folder:  # the folder itself, as some programs store one
+                if batch[0]["path"] != folder:  # some programs store an object for the folder itself
                     return True
         except BaseError as error:
             if not any(sign in str(error) for sign in _FOREIGN_NAMES):
@@ -372,6 +379,7 @@ class Store:
         return False
 
     async def head(self, key: str) -> LakeObject:
+        """The object under a key. Raises NoObjectError if there is none."""
         try:
             meta = await obstore.head_async(self._open(), valid_key(key))
         except (BaseError, OSError) as error:
@@ -379,7 +387,7 @@ class Store:
         return _object(key, meta)
 
     async def find(self, key: str) -> LakeObject | None:
-        """What is under a key, or None."""
+        """The object under a key, or None."""
         try:
             return _object(key, await obstore.head_async(self._open(), valid_key(key)))
         except FileNotFoundError:
@@ -388,7 +396,7 @@ class Store:
             raise self._error(f"read at {key}", error) from None
 
     async def find_all(self, keys: Iterable[str]) -> dict[str, LakeObject]:
-        """What is under some keys; those under which there is nothing are left out."""
+        """The objects under some keys, by key. Keys without an object are left out."""
         slots = asyncio.Semaphore(self.connections)
 
         async def one(key: str) -> LakeObject | None:
@@ -398,7 +406,7 @@ class Store:
         return {have.key: have for have in await asyncio.gather(*map(one, keys)) if have}
 
     def obstacles(self, keys: Iterable[str]) -> dict[str, str]:
-        """Of keys under which there is no file: what stands there in its place, such as "a folder". Of S3, nothing."""
+        """What is in the place of files, such as "a folder", by key. Pass keys without a file; S3 has no obstacles."""
         if self.folder is None:
             return {}
         names: dict[str, set[str]] = {}  # by folder
@@ -408,15 +416,15 @@ class Store:
         found = {}
         for folder, wanted in names.items():
             place = self.folder / folder
-            if not place.is_dir():  # as before a first fill
+            if not place.is_dir():  # as before the first fill
                 continue
             for name in wanted if len(wanted) < _MANY else wanted & _no_files(place):
-                if what := _in_the_way(place / name):
-                    found[f"{folder}/{name}"] = what
+                if obstacle := _obstacle_at(place / name):
+                    found[f"{folder}/{name}"] = obstacle
         return found
 
     def check(self, *, create: bool = False) -> None:
-        """Raises LakeError when this cannot be a lake; with `create`, makes a local folder that is not there yet."""
+        """Raises LakeError if this cannot be a lake. With `create`, a local folder that is missing is created."""
         if self.folder is not None:
             nearest = next(path for path in (self.folder, *self.folder.parents) if path.exists())
             if not nearest.is_dir():
@@ -439,11 +447,11 @@ class Store:
     def _local(self) -> Any:
         assert self.folder is not None
         if not self.folder.exists():
-            return MemoryStore()  # nothing there yet, and looking does not make it
+            return MemoryStore()  # an empty lake: reading does not create the folder
         return LocalStore(self.folder)
 
     def _s3_address(self) -> tuple[str, str, boto3.Session, str | None]:
-        """Bucket, prefix, and how to reach them."""
+        """The bucket, the prefix, the session with credentials, and the endpoint of another S3 than Amazon's."""
         import boto3
 
         parts = urlsplit(self.url)
@@ -470,36 +478,38 @@ class Store:
         )
 
     def _unread(self, key: str, error: Exception) -> LakeError:
-        """Why a body could not be read: the error of this object, or that of the lake."""
-        told, said = self._error(f"read at {key}", error), _said(error)
+        """The error for a body that could not be read: of this object if its cause is known to be, else of the lake."""
+        lake_error, message = self._error(f"read at {key}", error), _message(error)
         if isinstance(error, FileNotFoundError):
-            return told
+            return lake_error
         if self.folder is not None:
             cause = f"{_cause(error)}; look at its permissions and its disk"
-        elif said in _REFUSED_OBJECTS or "KMS" in said:
-            cause = f"{_REFUSED_OBJECTS.get(said, 'its encryption key cannot be used')} ({said})"
+        elif message in _REFUSED_OBJECTS or "KMS" in message:
+            cause = f"{_REFUSED_OBJECTS.get(message, 'its encryption key cannot be used')} ({message})"
         else:
-            return told
-        return UnreadableError(str(told), cause)
+            return lake_error
+        return UnreadableError(str(lake_error), cause)
 
-    def _error(self, what: str, error: Exception) -> LakeError:
-        text = f"lake {self.url} cannot be {what}: {_said(error)}"
+    def _error(self, action: str, error: Exception) -> LakeError:
+        """The LakeError for a failed action: "listed", "written", "written at KEY" or "read at KEY"."""
+        text = f"lake {self.url} cannot be {action}: {_message(error)}"
         reach = _reach(error)
-        if what.startswith("read at"):
+        if action.startswith("read at"):
             if isinstance(error, FileNotFoundError) and _NO_BUCKET not in str(error):
                 return NoObjectError(
-                    f"lake {self.url} cannot be {what}: {self._why_none(what.removeprefix('read at '))}"
+                    f"lake {self.url} cannot be {action}: {self._why_none(action.removeprefix('read at '))}"
                 )
             reach = Reach.KEY if reach is Reach.FOLDER else reach
         return LakeError(text, reach)
 
     def _why_none(self, key: str) -> str:
+        """Why there is no object under a key."""
         if self.folder is None:
             return "there is no such object"
         if not self.folder.exists():
             return f"there is no folder {self.folder}"
-        what = _in_the_way(self.folder / key)
-        return f"{what} stands there" if what else "there is no such file"
+        obstacle = _obstacle_at(self.folder / key)
+        return f"{obstacle} stands there" if obstacle else "there is no such file"
 
 
 def _object(key: str, meta: Any) -> LakeObject:
@@ -507,14 +517,17 @@ def _object(key: str, meta: Any) -> LakeObject:
 
 
 async def _all_of(work: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Does all of it at once and to the end, so that no request is under way when the first error is raised."""
+    """Runs coroutines concurrently, waits for all of them, and then raises the first error, if there was one.
+
+    Unlike plain gather, this leaves no request under way when it raises.
+    """
     for result in await asyncio.gather(*work, return_exceptions=True):
         if isinstance(result, BaseException):
             raise result
 
 
 def _is_loop(path: Path) -> bool:
-    """A link to itself, or to a folder that it is in."""
+    """Whether a path is a link to itself or to a folder that contains it."""
     if not path.is_symlink():
         return False
     try:
@@ -526,14 +539,14 @@ def _is_loop(path: Path) -> bool:
 
 
 def _no_files(folder: Path) -> set[str]:
-    """The names in a folder that are not those of files."""
+    """The names in a folder that belong to something other than a file."""
     with suppress(OSError), os.scandir(folder) as entries:
         return {entry.name for entry in entries if not entry.is_file(follow_symlinks=False)}
     return set()
 
 
-def _in_the_way(path: Path) -> str | None:
-    """What stands where a file is to be, in words; None for a file and for nothing."""
+def _obstacle_at(path: Path) -> str | None:
+    """What is in the place of a file, in words; None if there is a file or nothing."""
     try:
         mode = os.lstat(path).st_mode
     except OSError:
@@ -546,7 +559,7 @@ def _in_the_way(path: Path) -> str | None:
             return "a dangling link"
     if stat.S_ISDIR(mode):
         return kind
-    return None if stat.S_ISREG(mode) else "something that is no file"
+    return None if stat.S_ISREG(mode) else "something that is not a file"
 
 
 def _unless_gone(error: OSError) -> None:
@@ -554,12 +567,13 @@ def _unless_gone(error: OSError) -> None:
         raise error
 
 
-def _is_met(error: Exception) -> bool:
-    """Was it only that another version is there, or none where one was to be replaced?"""
+def _is_conflict(error: Exception) -> bool:
+    """Whether a conditional write failed on its condition: the object there is not the version to replace."""
     return isinstance(error, AlreadyExistsError | PreconditionError) and _NO_BUCKET not in str(error)
 
 
 def _reach(error: Exception) -> Reach:
+    """Whether an error is one of a key, of its folder, or of the lake as a whole."""
     number = getattr(error, "errno", None)
     if number is None and (found := re.search(r"\(os error (\d+)\)", str(error))):
         number = int(found[1])
@@ -572,12 +586,12 @@ def _reach(error: Exception) -> Reach:
     return Reach.FOLDER if is_denied or number in _OF_A_FOLDER else Reach.LAKE
 
 
-def _said(error: Exception) -> str:
-    """What went wrong, without what obstore adds to it."""
+def _message(error: Exception) -> str:
+    """The essence of an error, without what obstore adds to it, and without secrets."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    text = masked(str(error))  # before it is cut
-    if code := re.search(r"<Code>([\w.]+)</Code>", text):  # S3 says in XML what it means
+    text = masked(str(error))  # masked before it is cut, since half a secret would not be found
+    if code := re.search(r"<Code>([\w.]+)</Code>", text):  # the XML of an S3 error
         return code[1]
     if "error sending request" in text and (host := re.search(r"https?://[^\s/?]+", text)):
         cause = re.search(r'\b(?:message|error): "([^"]+)"', text)
@@ -586,7 +600,7 @@ def _said(error: Exception) -> str:
 
 
 def _cause(error: Exception) -> str:
-    """What the operating system says, without the path before it and its number behind."""
+    """The operating system's message in an error, without the path before it and the number after it."""
     return _first_line(error).rpartition(": ")[2].partition(" (os error")[0]
 
 
@@ -595,14 +609,17 @@ def _first_line(error: Exception) -> str:
 
 
 def valid_key(key: str) -> str:
-    """The key itself. Raises LakeError for one that could leave the lake or hide in a listing."""
+    """The key itself. Raises LakeError for a key that could leave the lake, or that a listing would not show."""
     if not _is_valid(key):
         raise LakeError(f"{key!r} is not a lake key")
     return key
 
 
 def _are_plain(keys: list[str]) -> bool:
-    """Are all of them letters, digits, _ - . and single /, and so valid? Quickly told, of all at once."""
+    """Whether all keys consist of letters, digits, _ - . and single slashes, and so are valid.
+
+    This checks all keys at once, which is much quicker than one by one.
+    """
     text = "\n".join(keys)
     return (
         text.isascii()

@@ -173,7 +173,7 @@ OBSTACLES = [
     (_a_folder, "a folder"),
     (_a_dangling_link, "a dangling link"),
     (_a_link_to_a_folder, "a link to a folder"),
-    (_a_pipe, "something that is no file"),
+    (_a_pipe, "something that is not a file"),
 ]
 
 
@@ -367,7 +367,7 @@ def _lists_the_keys_and_warns_of(odd: str, lake: Store, caplog: pytest.LogCaptur
     assert listed == expected
     [warning] = [record.getMessage() for record in caplog.records if record.name == "blocks.store"]
     assert warning.startswith(f"lake {lake.url}: ")
-    assert warning.endswith(f"passed over: 1, as {odd!r}")
+    assert warning.endswith(f"left out: 1, such as {odd!r}")
 
 
 @pytest.mark.parametrize(

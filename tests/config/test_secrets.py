@@ -84,7 +84,7 @@ def test_what_has_the_shape_of_a_secret_is_masked_and_nothing_else(text: str, sh
     "text",
     [
         "https://stats.nba.com/stats/boxscore?GameID=0022500001&EndPeriod=0: HTTP 503",
-        "environment variable ADCE_X: aws_credentials: Prefect has no AwsCredentials block 'lake'; make it there",
+        "environment variable ADCE_X: aws_credentials: Prefect has no AwsCredentials block 'lake'; create it there",
         "lake s3://nba/raw: no AWS credentials; set them in the environment or name a block",
         "was due at 2026-01-15 12:00 UTC, tokens of 3: espn_box_scores/401810001.json",
         "rate bucket adce-espn: limit 5, should be 10; run `adce setup`",

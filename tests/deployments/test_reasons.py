@@ -435,15 +435,15 @@ def test_a_scraper_run_that_somebody_cancels(
     monkeypatch: pytest.MonkeyPatch,
     limit: Limit,
 ) -> None:
-    hands_over = by_deployment.hand_over
+    schedules = by_deployment.schedule_run
 
     async def is_cancelled(here: PrefectRun, fills: Sequence[Fill], attempt: int) -> FlowRun:
-        flow_run = await hands_over(here, fills, attempt)
+        flow_run = await schedules(here, fills, attempt)
         async with get_client() as client:
             await client.set_flow_run_state(flow_run.id, Cancelled(message="by hand"))
         return flow_run
 
-    monkeypatch.setattr(by_deployment, "hand_over", is_cancelled)
+    monkeypatch.setattr(by_deployment, "schedule_run", is_cancelled)
     run_reconcile(datasets=["espn_scoreboard"], since=DAY, until=DAY)
     answer = _why(adce)
     assert _read(answer) == ("deferred", limit, "the next run", NEXT_RUN)

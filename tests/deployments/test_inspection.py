@@ -204,8 +204,17 @@ def test_a_ledger_that_is_not_there_is_not_whole_and_not_made(adce: Adce, adce_h
     assert not (adce_home / "ledger.db").exists()
 
 
-def test_looking_needs_no_prefect() -> None:
+def test_looking_needs_no_prefect(adce_home: Path) -> None:
     """It takes seconds to import: what only looks must not."""
-    script = "import sys; from tasks import view, why; from deployments import cli; print('prefect' in sys.modules)"
-    found = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
-    assert found == "False\n"
+    script = (
+        "import sys; from deployments.cli import app\n"
+        "for line in sys.argv[1:]: app(line.split(), standalone_mode=False)\n"
+        "print('prefect' in sys.modules)"
+    )
+    board, span = "espn_schedules/20260113.json", " ".join(SPAN)
+    about = [f"plan {span}", f"coverage {span}", f"why {board} {AS_OF[0]} {AS_OF[1]}", f"config diff - - {span}"]
+    lines = [*about, *(f"{line} --json" for line in about), "unavailable list", f"coverage {span} --html page.html"]
+    found = subprocess.run(
+        [sys.executable, "-c", script, *lines], cwd=adce_home, check=True, capture_output=True, text=True
+    )
+    assert found.stdout.splitlines()[-1] == "False"

@@ -43,7 +43,7 @@ from tasks.run.run import Run
 from tasks.upstream.client import SourceClient
 from tasks.upstream.rate_limiter import RateLimiter
 from tests.builders import a_config
-from tests.tasks.test_fetch import FreeBucket
+from tests.tasks.upstream.test_client import FreeBucket
 
 _SPAN = Selection(sources=("espn",), since=date(2026, 1, 12), until=date(2026, 1, 13))
 _BEGIN = datetime(2026, 1, 13, 9, tzinfo=UTC)

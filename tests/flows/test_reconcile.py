@@ -74,7 +74,7 @@ def test_a_part_has_the_priority_that_its_whole_was_given(
     monkeypatch.setenv("ADCE_RECONCILE__MAX_FILLS_BY_PRIORITY", "{CRITICAL: 0}")
     keys = ["espn_schedules/20260113.json"]
     left = asyncio.run(scraper("espn", keys, as_of=NOW))
-    assert [reason for _, reason, _ in left.left] == ["run cap: 0 CRITICAL fills a run"]
+    assert [reason for _, reason, _ in left.deferrals] == ["run cap: 0 CRITICAL fills a run"]
     assert asyncio.run(scraper("espn", keys, as_of=NOW, priority=Priority.LOW)).filled == keys
 
 
@@ -164,7 +164,7 @@ def test_a_site_that_refuses_is_left_alone_until_later(run_reconcile: Reconcile,
     assert len(report.failed) + len(report.deferrals) == report.counts["gap"] + report.counts["deferred"]
     again = run_reconcile(datasets=["espn_scoreboard"], since=date(2025, 11, 1))
     assert again.fills == ()
-    reason, until = next((reason, until) for _, reason, until in again.left)
+    reason, until = next((reason, until) for _, reason, until in again.deferrals)
     assert re.fullmatch(r"source paused until .* UTC: .*/scoreboard\?dates=\d+: HTTP 403: Access Denied", reason)
     assert timedelta(minutes=14) < until - datetime.now(UTC) < timedelta(minutes=17), "of the real clock"
 

@@ -9,6 +9,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from deployments.cli import app
+from tests.flows.conftest import run_reconcile  # noqa: F401  (a fixture)
 
 
 @pytest.fixture

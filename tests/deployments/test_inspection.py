@@ -15,7 +15,6 @@ from click.testing import Result
 from deployments.sandbox.process import SandboxProcess
 from tasks.answers.report import Report
 from tasks.domain.errors import MismatchError
-from tests.flows.conftest import run_reconcile  # noqa: F401  (a fixture)
 
 AS_OF = ["--as-of", "2026-01-15T12:00:00Z"]
 SPAN = [*AS_OF, "--since", "2026-01-13", "--until", "2026-01-14"]
@@ -23,7 +22,7 @@ Adce = Callable[..., Result]
 
 
 @pytest.fixture
-def game(adce: Adce, run_reconcile: Callable[..., object], adce_home: Path) -> str:  # noqa: F811
+def game(adce: Adce, run_reconcile: Callable[..., object], adce_home: Path) -> str:
     """A game of a lake that is whole but for the files of this one."""
     run_reconcile(sources=["espn"])
     game = min((adce_home / "lake/espn_box_scores").iterdir()).stem
@@ -154,7 +153,7 @@ def test_an_operator_sets_lists_and_clears_what_is_unavailable(adce: Adce, game:
 
 def test_a_lake_that_is_gone_whole_is_filled_anew_only_when_somebody_says_so(
     adce: Adce,
-    run_reconcile: Callable[..., Report],  # noqa: F811
+    run_reconcile: Callable[..., Report],
     sites: SandboxProcess,
     adce_home: Path,
     caplog: pytest.LogCaptureFixture,

@@ -35,7 +35,7 @@ from tasks.observe import look
 from tasks.run import dispatcher
 from tasks.run.run import Run
 from tasks.upstream.rate_limiter import RateLimiter
-from tests.flows.conftest import NOW, run_reconcile  # noqa: F401  (a fixture)
+from tests.flows.conftest import NOW
 from tests.servers import http_server
 
 DAY = date(2026, 1, 13)
@@ -106,7 +106,7 @@ def test_every_limit_is_met_by_a_test_of_this_file() -> None:
 )
 def test_a_setting(
     adce: Adce,
-    run_reconcile: Reconcile,  # noqa: F811
+    run_reconcile: Reconcile,
     monkeypatch: pytest.MonkeyPatch,
     settings: dict[str, str],
     limit: Limit,
@@ -123,7 +123,7 @@ def test_a_setting(
 @pytest.mark.parametrize("limit", [Limit.TEST_FILLS])
 def test_test_mode_does_only_so_many_fills_and_that_is_not_said_of_other_runs(
     adce: Adce,
-    run_reconcile: Reconcile,  # noqa: F811
+    run_reconcile: Reconcile,
     monkeypatch: pytest.MonkeyPatch,
     limit: Limit,
 ) -> None:
@@ -149,7 +149,7 @@ def test_test_mode_does_only_so_many_fills_and_that_is_not_said_of_other_runs(
 )
 def test_a_source_that_is_left_alone(
     adce: Adce,
-    run_reconcile: Reconcile,  # noqa: F811
+    run_reconcile: Reconcile,
     sites: SandboxProcess,
     monkeypatch: pytest.MonkeyPatch,
     fault: str,
@@ -170,7 +170,7 @@ def test_a_source_that_is_left_alone(
 @pytest.mark.parametrize("limit", [Limit.PROBE])
 def test_a_source_that_another_run_asks_once_after_its_pause(
     adce: Adce,
-    run_reconcile: Reconcile,  # noqa: F811
+    run_reconcile: Reconcile,
     monkeypatch: pytest.MonkeyPatch,
     limit: Limit,
 ) -> None:
@@ -204,7 +204,7 @@ def test_a_source_that_another_run_asks_once_after_its_pause(
 )
 def test_what_the_source_had_none_of(
     adce: Adce,
-    run_reconcile: Reconcile,  # noqa: F811
+    run_reconcile: Reconcile,
     sites: SandboxProcess,
     match: str,
     folder: str,
@@ -223,7 +223,7 @@ def test_what_the_source_had_none_of(
 @pytest.mark.parametrize("limit", [Limit.DISAGREEMENT])
 def test_a_list_with_fewer_games_than_that_of_another_source(
     adce: Adce,
-    run_reconcile: Reconcile,  # noqa: F811
+    run_reconcile: Reconcile,
     monkeypatch: pytest.MonkeyPatch,
     limit: Limit,
 ) -> None:
@@ -242,7 +242,7 @@ def test_a_list_with_fewer_games_than_that_of_another_source(
 @pytest.mark.parametrize("limit", [Limit.EXAMINE_AT_MOST])
 def test_a_file_that_no_run_has_read(
     adce: Adce,
-    run_reconcile: Reconcile,  # noqa: F811
+    run_reconcile: Reconcile,
     adce_home: Path,
     monkeypatch: pytest.MonkeyPatch,
     limit: Limit,
@@ -259,7 +259,7 @@ def test_a_file_that_no_run_has_read(
 @pytest.mark.parametrize("limit", [Limit.OBSTACLE])
 def test_a_folder_that_stands_in_place_of_a_file(
     adce: Adce,
-    run_reconcile: Reconcile,  # noqa: F811
+    run_reconcile: Reconcile,
     adce_home: Path,
     limit: Limit,
 ) -> None:
@@ -271,7 +271,7 @@ def test_a_folder_that_stands_in_place_of_a_file(
 @pytest.mark.parametrize("limit", [Limit.OPERATOR])
 def test_a_file_that_an_operator_calls_unavailable(
     adce: Adce,
-    run_reconcile: Reconcile,  # noqa: F811
+    run_reconcile: Reconcile,
     sites: SandboxProcess,
     limit: Limit,
 ) -> None:
@@ -285,7 +285,7 @@ def test_a_file_that_an_operator_calls_unavailable(
 @pytest.mark.parametrize("limit", [Limit.FILL_TIME_LIMIT])
 def test_a_fill_that_takes_too_long(
     adce: Adce,
-    run_reconcile: Reconcile,  # noqa: F811
+    run_reconcile: Reconcile,
     sites: SandboxProcess,
     monkeypatch: pytest.MonkeyPatch,
     limit: Limit,
@@ -299,7 +299,7 @@ def test_a_fill_that_takes_too_long(
 @pytest.mark.parametrize("limit", [Limit.STOPPED])
 def test_a_run_that_was_stopped(
     adce: Adce,
-    run_reconcile: Reconcile,  # noqa: F811
+    run_reconcile: Reconcile,
     monkeypatch: pytest.MonkeyPatch,
     limit: Limit,
 ) -> None:
@@ -315,7 +315,7 @@ def test_a_run_that_was_stopped(
 @pytest.mark.parametrize("is_asleep", [pytest.param(True, id="asleep"), pytest.param(False, id="awake")])
 def test_a_run_that_has_lost_its_lease(
     adce: Adce,
-    run_reconcile: Reconcile,  # noqa: F811
+    run_reconcile: Reconcile,
     sites: SandboxProcess,
     monkeypatch: pytest.MonkeyPatch,
     is_asleep: bool,
@@ -345,7 +345,7 @@ def test_a_run_that_has_lost_its_lease(
 @pytest.mark.parametrize("limit", [Limit.OTHER_RECONCILE])
 def test_another_reconcile_that_is_at_work(
     adce: Adce,
-    run_reconcile: Reconcile,  # noqa: F811
+    run_reconcile: Reconcile,
     monkeypatch: pytest.MonkeyPatch,
     limit: Limit,
 ) -> None:
@@ -359,7 +359,7 @@ def test_another_reconcile_that_is_at_work(
 @pytest.mark.parametrize("limit", [Limit.OTHER_RUN])
 def test_another_run_that_is_at_the_file(
     adce: Adce,
-    run_reconcile: Reconcile,  # noqa: F811
+    run_reconcile: Reconcile,
     sites: SandboxProcess,
     monkeypatch: pytest.MonkeyPatch,
     limit: Limit,
@@ -417,7 +417,7 @@ def scraper_deployment(prefect_api: None, monkeypatch: pytest.MonkeyPatch) -> It
 @pytest.mark.parametrize("limit", [Limit.START_WITHIN])
 def test_a_scraper_run_that_no_worker_begins(
     adce: Adce,
-    run_reconcile: Reconcile,  # noqa: F811
+    run_reconcile: Reconcile,
     scraper_deployment: None,
     monkeypatch: pytest.MonkeyPatch,
     limit: Limit,
@@ -430,7 +430,7 @@ def test_a_scraper_run_that_no_worker_begins(
 @pytest.mark.parametrize("limit", [Limit.SCRAPER_RUN])
 def test_a_scraper_run_that_somebody_cancels(
     adce: Adce,
-    run_reconcile: Reconcile,  # noqa: F811
+    run_reconcile: Reconcile,
     scraper_deployment: None,
     monkeypatch: pytest.MonkeyPatch,
     limit: Limit,
@@ -453,7 +453,7 @@ def test_a_scraper_run_that_somebody_cancels(
 @pytest.mark.parametrize("limit", [Limit.LAKE])
 def test_a_lake_that_is_full(
     adce: Adce,
-    run_reconcile: Reconcile,  # noqa: F811
+    run_reconcile: Reconcile,
     small_disk: Path,
     monkeypatch: pytest.MonkeyPatch,
     limit: Limit,
@@ -477,7 +477,7 @@ def test_a_lake_that_is_full(
 @pytest.mark.parametrize("limit", [Limit.LEDGER])
 def test_a_ledger_that_another_program_holds(
     adce: Adce,
-    run_reconcile: Reconcile,  # noqa: F811
+    run_reconcile: Reconcile,
     adce_home: Path,
     sites: SandboxProcess,
     monkeypatch: pytest.MonkeyPatch,

@@ -11,8 +11,6 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from tests.flows.conftest import run_reconcile  # noqa: F401  (a fixture)
-
 AS_OF = ["--as-of", "2026-01-15T12:00:00Z"]
 SPAN = [*AS_OF, "--source", "espn", "--since", "2026-01-13", "--until", "2026-01-14"]
 NOTE = ["--note", "lost for ever"]
@@ -20,7 +18,7 @@ Adce = Callable[..., Result]
 
 
 @pytest.fixture
-def games(adce: Adce, run_reconcile: Callable[..., object], adce_home: Path) -> list[str]:  # noqa: F811
+def games(adce: Adce, run_reconcile: Callable[..., object], adce_home: Path) -> list[str]:
     """The games of a lake that is whole but for the box scores of the first two."""
     run_reconcile(sources=["espn"])
     boxes = sorted((adce_home / "lake/espn_box_scores").iterdir())

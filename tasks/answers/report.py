@@ -22,7 +22,7 @@ from tasks.domain.outcomes import FileOutcome, Outcome
 from tasks.domain.plan.plan import Deferral, Fill
 from tasks.domain.reasons import Limit, Reason
 from tasks.domain.wording import plural
-from tasks.ledger.attempts import Performance, Tally
+from tasks.ledger.attempts import Performance, VariantResults
 from tasks.ledger.runs import RunRecord
 
 _MOST_FILLS = 200  # rows in an artifact
@@ -35,23 +35,23 @@ class Comparison:
 
     percent: float
     datasets: list[str]
-    run: tuple[Tally, Tally]  # in this run
-    since: tuple[Tally, Tally]  # since the rollout began
+    run: tuple[VariantResults, VariantResults]  # in this run
+    since: tuple[VariantResults, VariantResults]  # since the rollout began
 
     def document(self) -> dict[str, Any]:
         """The JSON document."""
         spans = {"this_run": self.run, "since_it_began": self.since}
-        tallies = {span: {"rollout": asdict(new), "rest": asdict(rest)} for span, (new, rest) in spans.items()}
-        return {"percent": self.percent, "datasets": self.datasets, **tallies}
+        results = {span: {"rollout": asdict(new), "rest": asdict(rest)} for span, (new, rest) in spans.items()}
+        return {"percent": self.percent, "datasets": self.datasets, **results}
 
     def rows(self, name: str) -> Iterator[tuple[str, ...]]:
         """Rows of text with the columns of COMPARED. Pairs without any files are left out."""
-        for span, tallies in (("this run", self.run), ("since it began", self.since)):
-            if tallies == (Tally(), Tally()):
+        for span, results in (("this run", self.run), ("since it began", self.since)):
+            if results == (VariantResults(), VariantResults()):
                 continue
-            for who, variant in zip((f"{name}, {self.percent:g} %", "the rest"), tallies, strict=True):
-                seconds = "" if variant.seconds is None else f"{variant.seconds:.2f}"
-                yield who, span, f"{variant.stored}", f"{variant.failed}", f"{variant.requests}", seconds
+            for who, result in zip((f"{name}, {self.percent:g} %", "the rest"), results, strict=True):
+                seconds = "" if result.seconds is None else f"{result.seconds:.2f}"
+                yield who, span, f"{result.stored}", f"{result.failed}", f"{result.requests}", seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class Report:
     pauses: Mapping[str, Pause] = field(default_factory=dict)  # of sources, own addresses and scrapers, by name
     outcomes: Mapping[str, FileOutcome] | None = None  # None for a plan
     performance: Mapping[str, Performance] = field(default_factory=dict)  # of the last attempts, by dataset
-    rollouts: Mapping[str, tuple[Tally, Tally]] = field(default_factory=dict)  # see Comparison.since
+    rollouts: Mapping[str, tuple[VariantResults, VariantResults]] = field(default_factory=dict)  # see Comparison.since
     met_lost: Mapping[str, Status] = field(default_factory=dict)  # files that had vanished or shrunk when first seen
     seconds: float = 0.0
     stopped: str | None = None  # why the run was stopped early, if it was
@@ -135,18 +135,18 @@ class Report:
             name: Comparison(
                 self.config.rollout[name].percent,
                 (datasets := covered(self.config, name)),
-                (self._tally(datasets, name), self._tally(datasets, "")),
+                (self._results(datasets, name), self._results(datasets, "")),
                 since,
             )
             for name, since in self.rollouts.items()
         }
 
-    def _tally(self, datasets: Collection[str], variant: str) -> Tally:
-        """The tally of this run's files of some datasets that were fetched with a variant; "" for no variant."""
+    def _results(self, datasets: Collection[str], variant: str) -> VariantResults:
+        """The results of this run's files of some datasets that were fetched with a variant; "" for no variant."""
         keys = [key for fill in self.fills if fill.variant == variant and fill.dataset in datasets for key in fill.keys]
         found = [outcome for key in keys if (outcome := (self.outcomes or {}).get(key))]
         seconds = [outcome.seconds for outcome in found if outcome.seconds is not None]
-        return Tally(
+        return VariantResults(
             sum(outcome.outcome is Outcome.STORED for outcome in found),
             sum(outcome.outcome is Outcome.FAILED for outcome in found),
             sum(outcome.requests for outcome in found),

@@ -107,7 +107,7 @@ class Performance:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class VariantResults:
     """How the files fared that a rollout has reached, or the rest of its datasets'."""
 
     stored: int = 0
@@ -233,7 +233,7 @@ class Attempts:
             requests[dataset] = requests.get(dataset, 0) + asked
         return {dataset: _performance(sorted(took), requests[dataset] / len(took)) for dataset, took in seconds.items()}
 
-    def tallies(self, rollout: str, datasets: Iterable[str]) -> tuple[Tally, Tally]:
+    def variant_results(self, rollout: str, datasets: Iterable[str]) -> tuple[VariantResults, VariantResults]:
         """How a rollout and the rest of its datasets fared since it began."""
         fill, file = fills_table.c, files_table.c
         mine = fill.dataset.in_(list(datasets))
@@ -249,8 +249,8 @@ class Attempts:
             .where(mine, fill.variant.in_(("", rollout)), fill.started >= began)
             .group_by(fill.variant)
         )
-        found = {variant: Tally(*numbers) for variant, *numbers in self._rows(query)}
-        return found.get(rollout, Tally()), found.get("", Tally())
+        found = {variant: VariantResults(*numbers) for variant, *numbers in self._rows(query)}
+        return found.get(rollout, VariantResults()), found.get("", VariantResults())
 
     def of(self, key: str, most: int = 100) -> list[Attempt]:
         """The attempts for a key, the latest first."""

@@ -145,10 +145,10 @@ class Leases:
             row = connection.execute(query.where(leases_table.c.name == name)).one()
             return None if row.id == self.run else (RunRecord.of(row), row.until - now)
 
-        paused = self._database.write(write)
-        if paused is None:
+        held = self._database.write(write)
+        if held is None:
             self._names.add(name)
-        return paused
+        return held
 
     def claim(self, connection: sa.Connection, works: Iterable[str]) -> set[str]:
         """Marks what is not marked by another run that is alive; gives what this run may do."""

@@ -17,7 +17,6 @@ from tasks.domain.assess.unknown import find_unknown
 from tasks.domain.errors import SelectionError
 from tasks.domain.expected.cells import Cell, calendar_cells, game_cells, needing
 from tasks.domain.expected.games import Game
-from tasks.domain.expected.keys import fixed_folder
 from tasks.domain.outcomes import RunPart
 from tasks.domain.plan.plan import Gap
 from tasks.observe.knowledge import Knowledge
@@ -196,7 +195,7 @@ async def _objects_of(session: Session, cells: Mapping[str, Cell]) -> dict[str, 
     if len(cells) <= _FEW_CELLS:
         return await session.lake.find_all(cells)
     datasets = [session.config.datasets[name] for name in {cell.dataset for cell in cells.values()}]
-    return await session.lake.list({fixed_folder(key) for dataset in datasets for key in dataset.keys})
+    return await list_lake(session.lake, datasets)
 
 
 def _obstacles(session: Session, known: Knowledge, keys: Iterable[str]) -> dict[str, str]:

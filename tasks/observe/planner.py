@@ -14,7 +14,7 @@ from tasks.domain.outcomes import RunPart
 from tasks.domain.plan.lanes import LATENCY, START_UP, Supply, foresee, with_eta
 from tasks.domain.plan.plan import Fill, Gap, Plan, make_plan
 from tasks.domain.plan.scoring import success_factor
-from tasks.ledger.attempts import Tally
+from tasks.ledger.attempts import VariantResults
 from tasks.observe.session import Session
 
 Counts = Mapping[str, tuple[float, float]]  # files stored and failed, by dataset; older files count less
@@ -80,7 +80,7 @@ class Planner:
         spans = foresee(fills, supplies, config.reconcile.max_concurrent, opens)
         return tuple(with_eta(fills, spans, self.session.now()))
 
-    def rollouts(self) -> dict[str, tuple[Tally, Tally]]:
-        """By rollout, two tallies since it began: of files fetched with its settings, and of its datasets' others."""
-        config, tallies = self.session.config, self.session.ledger.attempts.tallies
-        return {name: tallies(name, covered(config, name)) for name in config.rollout}
+    def rollouts(self) -> dict[str, tuple[VariantResults, VariantResults]]:
+        """By rollout, the results since it began: of files fetched with its settings, and of its datasets' others."""
+        config, results = self.session.config, self.session.ledger.attempts.variant_results
+        return {name: results(name, covered(config, name)) for name in config.rollout}

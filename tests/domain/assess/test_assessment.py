@@ -20,7 +20,7 @@ BOX = a_cell(due_at=OLD - 24 * HOUR)
 CHECKS = {"espn_summary": "present", "espn_scoreboard": "present"}
 
 
-def _survey(
+def _assess(
     verdict: Verdict | None = None, check: str = "present", have: LakeObject | None = None, **more: Any
 ) -> Assessment:
     """Of one cell, whose stored body `check` has read with this verdict."""
@@ -39,7 +39,7 @@ def _status(assessment: Assessment) -> Status:
 
 
 def test_what_nobody_has_read_is_deferred_until_a_run_reads_it() -> None:
-    assessment = _survey()
+    assessment = _assess()
     status = _status(assessment)
     assert (status.state, status.kind, status.limit) == (State.DEFERRED, None, Limit.EXAMINE_AT_MOST)
     assert status.until == NOW + a_config().reconcile.interval
@@ -58,14 +58,14 @@ def test_what_nobody_has_read_is_deferred_until_a_run_reads_it() -> None:
 def test_a_file_counts_by_what_a_former_check_found_and_is_not_fetched_before_it_is_read_anew(
     verdict: Verdict, state: State, limit: Limit | None
 ) -> None:
-    assessment = _survey(verdict, check="former")
+    assessment = _assess(verdict, check="former")
     assert (_status(assessment).state, _status(assessment).limit) == (state, limit)
     assert (len(assessment.unseen), assessment.never_read, assessment.by_former_checks) == (1, 0, 1)
     assert assessment.gaps({}) == []
     if limit:
         assert _status(assessment).reason == f"to be read anew; a former check found: {verdict.reason}"
         assert _status(assessment).until == NOW + a_config().reconcile.interval
-        assert _status(_survey(verdict)).state is State.GAP, "the present check has found it"
+        assert _status(_assess(verdict)).state is State.GAP, "the present check has found it"
 
 
 HAVE = an_object(modified=NOW)
@@ -76,7 +76,7 @@ REFUSED = Unreadable(content_of(HAVE), "it is archived", NOW - 48 * HOUR, NOW)
 def test_what_the_lake_does_not_give_is_a_gap_that_nothing_is_fetched_for_unless_it_is_named(
     former: Verdict | None,
 ) -> None:
-    assessment = _survey(former, "former", HAVE, unreadable={BOX.key: REFUSED})
+    assessment = _assess(former, "former", HAVE, unreadable={BOX.key: REFUSED})
     status = _status(assessment)
     assert (status.state, status.kind) == (State.GAP, Kind.UNREADABLE)
     assert status.reason == "cannot be read since 2026-01-13: it is archived"
@@ -96,7 +96,7 @@ def test_what_the_lake_does_not_give_is_a_gap_that_nothing_is_fetched_for_unless
 def test_a_refusal_is_about_one_version_that_was_not_read(
     verdict: Verdict | None, have: LakeObject, state: State
 ) -> None:
-    status = _status(_survey(verdict, have=have, unreadable={BOX.key: REFUSED}))
+    status = _status(_assess(verdict, have=have, unreadable={BOX.key: REFUSED}))
     assert status.state is state
     assert status.kind is not Kind.UNREADABLE
 
@@ -108,13 +108,13 @@ BY_HAND = Absence(BOX.key, "", NOW, NOW, until=UNTIL, note="archived for good")
 
 
 def test_what_is_never_whole_is_unavailable_and_said_to_be_kept_as_partial() -> None:
-    status = _status(_survey(unfinished("no plays"), absences={BOX.key: ABSENT}))
+    status = _status(_assess(unfinished("no plays"), absences={BOX.key: ABSENT}))
     assert (status.state, status.until, status.partial) == (State.UNAVAILABLE, UNTIL, True)
     expected = "never whole at the source: no plays (3 looks since 2026-01-13 12:00 UTC); a partial version is kept"
     assert status.reason == expected
-    junk = _status(_survey(bad("junk"), absences={BOX.key: ABSENT}))
+    junk = _status(_assess(bad("junk"), absences={BOX.key: ABSENT}))
     assert (junk.state, junk.partial) == (State.UNAVAILABLE, False)
-    back_off = _status(_survey(unfinished("no plays"), absences={BOX.key: LOOKED}))
+    back_off = _status(_assess(unfinished("no plays"), absences={BOX.key: LOOKED}))
     assert (back_off.state, back_off.partial) == (State.DEFERRED, False)
 
 
@@ -129,9 +129,9 @@ def test_that_a_game_had_no_file_before_it_was_played_at_last_says_nothing_of_it
 def test_a_whole_file_stays_present_when_a_look_for_corrections_finds_none_at_the_source(absence: Absence) -> None:
     recent = a_cell(due_at=NOW - 5 * HOUR)
     stale = {"cell": recent, "fetched": NOW - 4.5 * HOUR}
-    assert _status(_survey(whole(), **stale)).kind is Kind.STALE
+    assert _status(_assess(whole(), **stale)).kind is Kind.STALE
     since_due = replace(absence, first=NOW - 2 * HOUR)
-    status = _status(_survey(whole(), absences={recent.key: since_due}, **stale))
+    status = _status(_assess(whole(), absences={recent.key: since_due}, **stale))
     assert (status.state, status.kind) == (State.PRESENT, None)
     assert status.until is not None
     assert "no plays" in status.reason
@@ -166,14 +166,14 @@ def test_a_board_that_was_whole_when_its_day_was_over_counts_when_the_source_has
 
 def test_only_an_operator_can_say_of_what_the_lake_does_not_give_that_there_is_none() -> None:
     refused = {BOX.key: REFUSED}
-    assert _status(_survey(None, have=HAVE, unreadable=refused, absences={BOX.key: ABSENT})).kind is Kind.UNREADABLE
-    by_hand = _status(_survey(None, have=HAVE, unreadable=refused, absences={BOX.key: BY_HAND}))
+    assert _status(_assess(None, have=HAVE, unreadable=refused, absences={BOX.key: ABSENT})).kind is Kind.UNREADABLE
+    by_hand = _status(_assess(None, have=HAVE, unreadable=refused, absences={BOX.key: BY_HAND}))
     assert by_hand.state is State.UNAVAILABLE
 
 
 def test_a_list_that_is_due_again_is_fetched_though_a_former_check_read_it() -> None:
     board = a_board()
-    assessment = _survey(whole(), "former", an_object(modified=NOW - 48 * HOUR), cell=board, fetched=None)
+    assessment = _assess(whole(), "former", an_object(modified=NOW - 48 * HOUR), cell=board, fetched=None)
     assert _status(assessment).kind is Kind.STALE
 
 
@@ -239,7 +239,7 @@ def test_a_gap_that_another_run_is_at_is_in_flight() -> None:
     assert (status.state, status.kind) == (State.IN_FLIGHT, Kind.MISSING)
     assert (status.reason, status.until) == ("being fetched by adce reconcile on host b", UNTIL)
     assert _status(_without_it(claims={"espn_summary /summary?event=1": claim})).state is State.GAP, "another request"
-    whole_one = _survey(whole(), claims={BOX.work: claim})
+    whole_one = _assess(whole(), claims={BOX.work: claim})
     assert _status(whole_one).state is State.PRESENT, "what is there is there"
 
 
@@ -280,8 +280,8 @@ def test_what_the_lake_does_not_give_may_be_lost_besides() -> None:
 
 
 def test_a_file_that_a_former_check_found_whole_holds_until_then_and_not_until_it_is_read_anew() -> None:
-    assert _status(_survey(whole(), "former")).until is None
-    board = _survey(whole(), "former", an_object(modified=NOW), cell=a_board())
+    assert _status(_assess(whole(), "former")).until is None
+    board = _assess(whole(), "former", an_object(modified=NOW), cell=a_board())
     assert _status(board).until == NOW + HOUR, "when it is refreshed"
 
 
@@ -307,7 +307,7 @@ def test_the_files_that_are_to_be_read_are_counted_by_what_is_known_of_them() ->
 
 def test_a_past_moment_may_be_looked_at_with_all_that_has_happened_since() -> None:
     board, later = a_board(), an_object(modified=NOW + 24 * HOUR)
-    since = _survey(whole((a_game(),)), cell=board, have=later, fetched=None, horizon=NOW + 48 * HOUR)
+    since = _assess(whole((a_game(),)), cell=board, have=later, fetched=None, horizon=NOW + 48 * HOUR)
     assert _status(since).state is State.PRESENT
-    by_a_wrong_clock = _survey(whole((a_game(),)), cell=board, have=later, fetched=None)
+    by_a_wrong_clock = _assess(whole((a_game(),)), cell=board, have=later, fetched=None)
     assert _status(by_a_wrong_clock).kind is Kind.STALE

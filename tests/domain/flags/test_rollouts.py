@@ -82,14 +82,14 @@ def test_a_rollout_changes_how_a_part_is_asked_for_and_no_key() -> None:
     assert first == usual.keys()
 
 
-def test_a_fill_is_of_one_arm_and_its_scraper_has_the_changed_settings() -> None:
+def test_a_fill_is_of_one_variant_and_its_scraper_has_the_changed_settings() -> None:
     config = _with("espn_scoreboard", 50, min_bytes=99, timeouts={"read": 60}, headers={"Accept": "*/*"})
     cells = list(calendar_cells(config, NOW, Selection(datasets=("espn_scoreboard",), seasons=("2025-26",))))
     plan = make_plan(config, [Gap(cell, Kind.MISSING, "not in the lake", NOW) for cell in cells], NOW)
-    tallies = [{gap.cell.variant for gap in fill.gaps} for fill in plan.fills]
-    assert {"x"} in tallies
-    assert {""} in tallies
-    assert all(variant == {fill.variant} for variant, fill in zip(tallies, plan.fills, strict=True))
+    variants = [{gap.cell.variant for gap in fill.gaps} for fill in plan.fills]
+    assert {"x"} in variants
+    assert {""} in variants
+    assert all(variant == {fill.variant} for variant, fill in zip(variants, plan.fills, strict=True))
     assert {fill.scraper for fill in plan.fills} == {"espn_scoreboard", "espn_scoreboard@x"}
     settings = scrapers(config)
     assert (settings["espn_scoreboard"].min_bytes, settings["espn_scoreboard@x"].min_bytes) == (60, 99)

@@ -32,7 +32,7 @@ from tasks.domain.limits.pauses import Pause
 from tasks.domain.outcomes import FileOutcome, Outcome, RunEnd
 from tasks.ledger import Ledger
 from tasks.ledger import database as database_module
-from tasks.ledger.attempts import FillRecord, Performance, Tally
+from tasks.ledger.attempts import FillRecord, Performance, VariantResults
 from tasks.ledger.database import metadata
 from tasks.ledger.fills import FillEnd
 from tasks.ledger.leases import Leases
@@ -610,7 +610,7 @@ def test_a_rollout_is_compared_with_the_rest_of_its_datasets_since_it_began(url:
             fill = replace(FILL, started=NOW + hours * HOUR, variant=variant, run=f"run {hours}", dataset=dataset)
             ledger.fills.record(FillEnd(fill, NOW, outcomes))
 
-        assert ledger.attempts.tallies("x", ["d"]) == (Tally(), Tally())
+        assert ledger.attempts.variant_results("x", ["d"]) == (VariantResults(), VariantResults())
         record(0, "", FileOutcome("before", Outcome.STORED, 1, seconds=9.0))
         record(
             1,
@@ -622,7 +622,10 @@ def test_a_rollout_is_compared_with_the_rest_of_its_datasets_since_it_began(url:
         record(1, "", FileOutcome("of another dataset", Outcome.STORED, 1), dataset="e")
         record(2, "x", FileOutcome("b", Outcome.STORED, 1, seconds=2.0))
         record(2, "y", FileOutcome("of another rollout", Outcome.STORED, 1))
-        assert ledger.attempts.tallies("x", ["d"]) == (Tally(2, 1, 5, 1.5), Tally(1, 0, 1, 4.0))
+        assert ledger.attempts.variant_results("x", ["d"]) == (
+            VariantResults(2, 1, 5, 1.5),
+            VariantResults(1, 0, 1, 4.0),
+        )
 
 
 def test_percentiles_are_of_the_last_attempts(url: str) -> None:

@@ -117,7 +117,7 @@ async def conclude(work: Awaitable[Report]) -> State[Any]:
             report = await work
     except (AdceError, ConfigError) as error:
         return Failed(message=str(error), data=error)
-    is_red = report.failed or report.unreadable or report.assessment.unknown_keys
+    is_red = report.failed or report.unreadable or report.looked_at.unknown_keys
     state = Cancelled if report.stopped else Failed if is_red else Completed
     return state(message=report.line(), data=report)
 
@@ -167,11 +167,11 @@ async def reconcile_lake(
         other = await run.take_reconcile_lease() if is_the_one and not (dry_run or config.test_mode) else None
         look = await run.look(remember=remember)
         if part is None:
-            check_keys(session, look.assessment)
+            check_keys(session, look)
         gaps = look.gaps(selection.keys)
         plan = run.plan(gaps) if other is None else run.leave_to(other, look.gaps())
         fills, pauses = run.planner.foresee(plan.fills), run.planner.pauses()
-        report = Report(look.assessment, fills, plan.deferred, config, pauses, {}, met_lost=run.lost, left_to=other)
+        report = Report(look.overview, fills, plan.deferred, config, pauses, {}, met_lost=run.lost, left_to=other)
         planned = report.plan_document()
         keeps_plan = is_the_one and remember and not config.test_mode
         if keeps_plan:
@@ -196,7 +196,7 @@ async def reconcile_lake(
                 session.ledger.prune(session.begun - config.reconcile.keep)
             report = replace(
                 report,
-                assessment=look.assessment,
+                looked_at=look.overview,
                 fills=tuple(in_start_order({fill.id: fill for fill in dispatcher.begun}.values())),
                 deferred=tuple(dispatcher.deferred),
                 pauses=run.planner.pauses(),

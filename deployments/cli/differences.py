@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -13,7 +13,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from tasks.answers.difference import Difference
-from tasks.answers.report import Report
 from tasks.domain.assess.states import State, Status
 from tasks.domain.assess.unknown import seasons_of
 from tasks.domain.wording import plural
@@ -29,13 +28,14 @@ def show(difference: Difference, console: Console) -> None:
     for name, was, now in difference.settings[:_MOST_ROWS]:
         console.print(f"{escape(name)}: {escape(_value(was))} → {escape(_value(now))}", soft_wrap=True)
     _more(difference.settings, "settings", console)
-    _count("added", difference.added, difference.new, console)
-    _count("dropped", difference.dropped, difference.old, console)
+    old, new = difference.statuses
+    _count("added", difference.added, difference, new, console)
+    _count("dropped", difference.dropped, difference, old, console)
     if difference.orphaned:
         console.print(
             f"[yellow]{len(difference.orphaned)} of the dropped files are in the lake; they stay there[/yellow]"
         )
-    cells = difference.new.assessment.cells
+    cells = difference.cells
     changes = Counter((cells[key].dataset, _named(old), _named(new, why=True)) for key, old, new in difference.states)
     for (dataset, before, after), n in changes.most_common(_MOST_ROWS):
         console.print(f"{plural(n, 'file')} of {escape(dataset)}: {escape(before)} → {escape(after)}", soft_wrap=True)
@@ -55,7 +55,7 @@ def _show_order(difference: Difference, console: Console) -> None:
     )
     moved: dict[str, list[tuple[int, int]]] = {}
     for key, was, now in difference.moved:
-        moved.setdefault(difference.new.assessment.cells[key].dataset, []).append((was, now))
+        moved.setdefault(difference.cells[key].dataset, []).append((was, now))
     for dataset, places in sorted(moved.items()):
         before, after = [old for old, _ in places], [new for _, new in places]
         ends = [_arrow(min(before), min(after)), _arrow(max(before), max(after))]
@@ -72,9 +72,11 @@ def _show_sources(difference: Difference, console: Console) -> None:
     console.print(table)
 
 
-def _count(what: str, keys: Iterable[str], report: Report, console: Console) -> None:
+def _count(
+    what: str, keys: Iterable[str], difference: Difference, statuses: Mapping[str, Status], console: Console
+) -> None:
     """Prints for each dataset how many of the files have which state."""
-    counts = Counter((report.assessment.cells[key].dataset, report.statuses[key].state) for key in keys)
+    counts = Counter((difference.cells[key].dataset, statuses[key].state) for key in keys)
     datasets: dict[str, list[str]] = {}
     for (dataset, state), n in counts.items():
         datasets.setdefault(dataset, []).append(f"{n} {state.value}")

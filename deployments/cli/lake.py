@@ -112,11 +112,11 @@ def coverage(
     if svg:
         write(svg, pictures.svg(cover, by=By(by)))
     if html:
-        write(html, pictures.html(cover, find_holes(report.assessment.cells, report.statuses)))
+        write(html, pictures.html(cover, find_holes(report.overview)))
     if as_json:
         from tasks.show.documents import CoverageAnswer
 
-        print_json(CoverageAnswer.of(cover, By(by), report.assessment.taken_at, report.unknown).as_json())
+        print_json(CoverageAnswer.of(cover, By(by), report.looked_at.taken_at, report.unknown).as_json())
     elif not (svg or html):
         Console().print(pictures.heatmap(cover, by=By(by)))
         if report.reading:

@@ -50,7 +50,7 @@ def show(report: Report, console: Console) -> None:
         console.print(f"[red]refused[/red] {escape(str(refusal))}")
     for reason, count in report.taken_out.items():
         console.print(f"Unavailable: {plural(count, 'file')} {escape(reason)}")
-    for name, by in report.assessment.needed_by.items():
+    for name, by in report.looked_at.needed_by.items():
         console.print(f"{escape(name)} is needed by {escape(by)}")
     for key, reason in report.differing[:_MOST_ROWS]:
         console.print(f"[yellow]{escape(key)}: {escape(reason)}[/yellow]")
@@ -70,7 +70,7 @@ def _until(moment: datetime | None) -> str:
 
 def _states(report: Report) -> Table:
     counts = report.counts
-    table = Table(title=f"The lake {escape(report.config.lake)} as of {report.assessment.taken_at:%Y-%m-%d %H:%M} UTC")
+    table = Table(title=f"The lake {escape(report.config.lake)} as of {report.looked_at.taken_at:%Y-%m-%d %H:%M} UTC")
     for state in State:
         table.add_column(state.value, justify="right")
     table.add_column("total", justify="right")

@@ -12,9 +12,10 @@ from config.models import Config
 from config.secrets import MASK, is_harmless_header, masked
 from tasks.answers.plan import report_of
 from tasks.answers.report import Report
+from tasks.domain.assess.assessment import Assessment
 from tasks.domain.assess.states import LakeObject, State, Status
 from tasks.domain.errors import SelectionError
-from tasks.domain.expected.cells import Selection
+from tasks.domain.expected.cells import Cell, Selection
 from tasks.observe.listing import list_lake
 from tasks.observe.look import Reader, look_at_lake
 from tasks.observe.planner import Planner
@@ -27,6 +28,7 @@ class Difference:
 
     old: Report
     new: Report
+    assessments: tuple[Assessment, Assessment]  # of all files, as expected by the old and by the new configuration
     objects: Mapping[str, LakeObject]
     configs: tuple[Config, Config]
 
@@ -40,12 +42,14 @@ class Difference:
     @cached_property
     def added(self) -> list[str]:
         """The keys that only the new configuration expects."""
-        return [key for key in self.new.assessment.cells if key not in self.old.assessment.cells]
+        old, new = self.assessments
+        return [key for key in new.cells if key not in old.cells]
 
     @cached_property
     def dropped(self) -> list[str]:
         """The keys that only the old configuration expects."""
-        return [key for key in self.old.assessment.cells if key not in self.new.assessment.cells]
+        old, new = self.assessments
+        return [key for key in old.cells if key not in new.cells]
 
     @property
     def orphaned(self) -> list[str]:
@@ -55,9 +59,21 @@ class Difference:
     @cached_property
     def states(self) -> list[tuple[str, Status, Status]]:
         """The cells whose state or reason of deferral changes: key, old status and new status."""
-        old, new = self.old.statuses, self.new.statuses
+        old, new = self.statuses
         both = [(key, was, new[key]) for key, was in old.items() if key in new]
         return [(key, was, now) for key, was, now in both if _compared(was) != _compared(now)]
+
+    @cached_property
+    def cells(self) -> dict[str, Cell]:
+        """All files that either configuration expects, by key; as the new one expects them, if it does."""
+        old, new = self.assessments
+        return {**old.cells, **new.cells}
+
+    @cached_property
+    def statuses(self) -> tuple[dict[str, Status], dict[str, Status]]:
+        """The statuses of all files by the old and by the new configuration, after what each plan defers."""
+        old, new = self.assessments
+        return {**old.statuses, **self.old.statuses}, {**new.statuses, **self.new.statuses}
 
     @cached_property
     def moved(self) -> list[tuple[str, int, int]]:
@@ -98,18 +114,17 @@ async def compare(old: Config, new: Config, selection: Selection, now: datetime)
     lake, ledger, _ = await open_both(old)
     try:
         objects = await list_lake(lake, [*old.datasets.values(), *new.datasets.values()])
-        before, after = [
-            await _planned(Session(config, selection, lake, ledger, now), objects) for config in (old, new)
-        ]
-        return Difference(before, after, objects, configs)
+        before, was = await _planned(Session(old, selection, lake, ledger, now), objects)
+        after, becomes = await _planned(Session(new, selection, lake, ledger, now), objects)
+        return Difference(before, after, (was, becomes), objects, configs)
     finally:
         ledger.close()
 
 
-async def _planned(session: Session, listing: Mapping[str, LakeObject]) -> Report:
-    """The plan of one configuration for a lake that holds the objects of the listing."""
+async def _planned(session: Session, listing: Mapping[str, LakeObject]) -> tuple[Report, Assessment]:
+    """The plan of one configuration for a lake that holds the objects of the listing, and the state of all files."""
     look = await look_at_lake(session, Reader(session, records=False), remember=False, listing=listing)
-    return report_of(session, look, Planner(session))
+    return report_of(session, look, Planner(session)), look.assessment
 
 
 def _check(selection: Selection, configs: tuple[Config, Config], now: datetime) -> None:

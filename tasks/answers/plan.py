@@ -31,7 +31,7 @@ def report_of(session: Session, look: Look, planner: Planner) -> Report:
     """The report with the plan that follows from a look at the lake."""
     plan = planner.plan(look.gaps(session.selection.keys), look.known.absences)
     return Report(
-        look.assessment,
+        look.overview,
         planner.foresee(plan.fills),
         plan.deferred,
         session.config,

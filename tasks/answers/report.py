@@ -11,9 +11,9 @@ from statistics import fmean
 from typing import Any
 
 from config.models import TEST_FOLDER, Config
-from tasks.domain.assess.assessment import Assessment
 from tasks.domain.assess.coverage import Coverage, measure
-from tasks.domain.assess.states import Kind, State, Status, count_states, left_for
+from tasks.domain.assess.overview import Overview
+from tasks.domain.assess.states import Kind, State, Status, left_for
 from tasks.domain.assess.unknown import Unknown, by_season, seasons_of
 from tasks.domain.flags.rollouts import covered, own_addresses, scrapers
 from tasks.domain.flags.switches import switches
@@ -82,7 +82,7 @@ class Refusal:
 class Report:
     """The state of the lake, and what a plan would do or a run has done about it. All output is made from this."""
 
-    assessment: Assessment
+    looked_at: Overview
     fills: tuple[Fill, ...]  # of a plan all, of a run those that were started
     deferred: tuple[Deferral, ...]  # by the plan or the dispatcher
     config: Config
@@ -97,15 +97,21 @@ class Report:
     left_to: RunRecord | None = None  # the other reconcile at work, to which this one has left everything
 
     @cached_property
-    def statuses(self) -> dict[str, Status]:
-        """The state and reason of every cell, after what the plan has deferred, or the run deferred or failed."""
-        statuses = dict(self.assessment.statuses)
+    def overview(self) -> Overview:
+        """The states of all files, after what the plan has deferred, or the run deferred or failed."""
+        statuses = self.looked_at.statuses
         changed = {key: left_for(reason, statuses[key]) for key, reason in self.later.items() if key in statuses}
         for outcome in self.failed:
             if status := statuses.get(outcome.key):
                 reason = f"{status.reason}; {outcome.error}"
                 changed[outcome.key] = replace(status, reason=reason, until=outcome.until)
-        return statuses | {key: new for key, new in changed.items() if statuses[key].state is State.GAP}
+        gaps = {key: new for key, new in changed.items() if statuses[key].state is State.GAP}
+        return self.looked_at.with_statuses(gaps)
+
+    @property
+    def statuses(self) -> Mapping[str, Status]:
+        """The statuses of the exceptions, by key: of all files that are neither present for good nor not due yet."""
+        return self.overview.statuses
 
     @cached_property
     def later(self) -> dict[str, Reason]:
@@ -116,17 +122,17 @@ class Report:
     @cached_property
     def counts(self) -> dict[str, int]:
         """The number of cells in each state, and their total."""
-        return count_states(status.state for status in self.statuses.values())
+        return self.overview.totals
 
     @cached_property
     def coverage(self) -> Coverage:
         """The states of all cells, by dataset and season, month or date."""
-        return measure(self.assessment.cells, self.statuses, self.config, self.unknown)
+        return measure(self.overview.counts, self.config, self.unknown)
 
     @cached_property
     def switches(self) -> list[str]:
         """The switches that differ from their usual setting."""
-        return switches(self.config, self.assessment.taken_at)
+        return switches(self.config, self.looked_at.taken_at)
 
     @cached_property
     def comparisons(self) -> dict[str, Comparison]:
@@ -181,7 +187,7 @@ class Report:
     @cached_property
     def lost(self) -> list[Loss]:
         """The files that had vanished or shrunk when this run first saw them, mended or not."""
-        now = self.assessment.lost
+        now = self.looked_at.lost
         return [Loss(key, s.kind, s.reason, key not in now) for key, s in {**self.met_lost, **now}.items()]
 
     @cached_property
@@ -196,7 +202,7 @@ class Report:
             return []
         undone = (State.GAP, State.DEFERRED)
         waiting = Counter(
-            self.config.datasets[self.assessment.cells[key].dataset].source
+            self.config.datasets[self.looked_at.cells[key].dataset].source
             for key, status in self.statuses.items()
             if status.state in undone
         )
@@ -217,7 +223,7 @@ class Report:
 
     @property
     def unknown(self) -> tuple[Unknown, ...]:
-        return self.assessment.unknown
+        return self.looked_at.unknown
 
     @property
     def unreadable(self) -> list[tuple[str, str]]:
@@ -245,7 +251,7 @@ class Report:
     @property
     def to_examine(self) -> int:
         """The number of stored files that are still to be read: not read yet, or by a former check only."""
-        return self.assessment.never_read + self.assessment.by_former_checks
+        return self.looked_at.never_read + self.looked_at.by_former_checks
 
     @property
     def reading(self) -> str:
@@ -254,9 +260,9 @@ class Report:
             return ""
         at_most = self.config.reconcile.examine_at_most
         parts = []
-        if never := self.assessment.never_read:
+        if never := self.looked_at.never_read:
             parts.append(f"{_files(never)} not read yet")
-        if former := self.assessment.by_former_checks:
+        if former := self.looked_at.by_former_checks:
             parts.append(f"{_files(former)} counted by the verdict of a former check")
         if not at_most:
             return f"{' and '.join(parts)}; none is read, since reconcile.examine_at_most is 0."
@@ -291,12 +297,12 @@ class Report:
     def document(self) -> dict[str, Any]:
         """The JSON document; times are ISO 8601 in UTC."""
         document: dict[str, Any] = {
-            "as_of": _iso(self.assessment.taken_at),
+            "as_of": _iso(self.looked_at.taken_at),
             "switches": self.switches,
             "rollouts": [{"name": name} | rollout.document() for name, rollout in self.comparisons.items()],
             "cells": self.counts,
             "to_examine": self.to_examine,
-            "by_former_checks": self.assessment.by_former_checks,
+            "by_former_checks": self.looked_at.by_former_checks,
             "unreadable": [{"key": key, "reason": reason} for key, reason in self.unreadable],
             "partial": [{"key": key, "reason": reason, "until": _iso(until)} for key, reason, until in self.partial],
             "differing": [{"key": key, "reason": reason} for key, reason in self.differing],
@@ -370,7 +376,7 @@ class Report:
 
     def unknown_line(self) -> str:
         """What is unknown, in words: "nba_playbyplay of 2023-24", or whether files named by key are expected."""
-        keys = self.assessment.unknown_keys
+        keys = self.looked_at.unknown_keys
         if not keys:
             return seasons_of(self.unknown)
         return f"whether {keys[0]} {f'and {len(keys) - 1} more are' if len(keys) > 1 else 'is'} to be in the lake"

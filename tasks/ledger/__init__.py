@@ -17,6 +17,7 @@ from tasks.ledger.fills import Fills
 from tasks.ledger.games import Games, games_table
 from tasks.ledger.gaps import Gaps, gaps_table
 from tasks.ledger.identity import Identity
+from tasks.ledger.judgements import Judgements
 from tasks.ledger.leases import leases_table, marks_table
 from tasks.ledger.objects import Objects, objects_table, unreadable_table
 from tasks.ledger.plans import Plans
@@ -55,6 +56,7 @@ class Ledger:
         self.totals = Totals(database)
         self.gaps = Gaps(database, self.totals)
         self.absences = Absences(database)
+        self.judgements = Judgements(database)
         self.disagreements = Disagreements(database)
         self.breakers = Breakers(database, self.totals)
         self.attempts = Attempts(database)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from tasks.domain.assess.absences import Absence, Look
-from tasks.ledger.database import Database, UtcSeconds, among, delete, metadata
+from tasks.ledger.database import Database, UtcSeconds, among, metadata
+from tasks.ledger.judgements import touch
 
 absences_table = sa.Table(
     "absences",
@@ -48,12 +49,20 @@ class Absences:
 
     def clear(self, keys: Iterable[str]) -> None:
         keys = list(keys)
-        self.database.write(lambda connection: delete(connection, absences_table, keys), durable=True)
+        self.database.write(lambda connection: self.delete(connection, keys), durable=True)
 
     def write(self, connection: sa.Connection, absences: Iterable[Absence]) -> None:
+        """Records absences within a transaction."""
         columns = [column.name for column in absences_table.c]
         rows = [{name: getattr(absence, name) for name in columns} for absence in absences]
         self.database.upsert(connection, absences_table, rows, set(columns) - {"key"})
+        touch(self.database, connection, [row["key"] for row in rows])
+
+    def delete(self, connection: sa.Connection, keys: Iterable[str]) -> None:
+        """Removes the absences of some files within a transaction."""
+        chosen = among(connection, absences_table.c.key, keys)
+        deleted = connection.execute(absences_table.delete().where(chosen).returning(absences_table.c.key)).scalars()
+        touch(self.database, connection, list(deleted))
 
     def look(self, connection: sa.Connection, looks: Iterable[Look]) -> dict[str, Absence]:
         """Adds looks that found no file, within a transaction; gives what they have come to, by key."""

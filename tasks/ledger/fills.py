@@ -23,7 +23,7 @@ from tasks.domain.metrics import (
 )
 from tasks.domain.outcomes import FileOutcome, Outcome
 from tasks.domain.plan.plan import Gap
-from tasks.ledger.absences import Absences, absences_table
+from tasks.ledger.absences import Absences
 from tasks.ledger.attempts import Attempts, FillRecord
 from tasks.ledger.corrections import Change, Corrections
 from tasks.ledger.database import Database, delete
@@ -86,8 +86,9 @@ class Fills:
                 gaps = {gap.cell.key: gap for gap in end.gaps}
                 self.attempts.write(connection, end.fill, end.ended, end.outcomes, gaps)
                 self.objects.write(connection, end.examinations, end.objects, end.ended, end.own)
-                for table in (gaps_table, absences_table):
-                    delete(connection, table, [outcome.key for outcome in end.outcomes if outcome.is_there])
+                there = [outcome.key for outcome in end.outcomes if outcome.is_there]
+                delete(connection, gaps_table, there)
+                self.absences.delete(connection, there)
                 absent = self.absences.look(connection, end.looks)
                 Corrections.write(connection, end.changes)
             release(connection, end.fill.run, {gap.cell.work for gap in end.gaps})

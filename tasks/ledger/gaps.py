@@ -31,11 +31,12 @@ class Gaps:
     database: Database
     totals: Totals
 
-    def first_seen(self, keys: Iterable[str]) -> dict[str, datetime]:
-        """When each of the gaps was first detected; keys that were no gap so far are left out."""
+    def first_seen(self, keys: Iterable[str] | None = None) -> dict[str, datetime]:
+        """When gaps were first detected, by key: those among some keys, or all."""
         query = sa.select(gaps_table.c.key, gaps_table.c.first_seen)
         known: dict[str, float] = dict(self.database.read(lambda connection: list(rows(connection, query))))
-        return {key: datetime.fromtimestamp(known[key], UTC) for key in keys if key in known}
+        wanted = known if keys is None else keys
+        return {key: datetime.fromtimestamp(known[key], UTC) for key in wanted if key in known}
 
     def record(self, gaps: Iterable[Gap]) -> None:
         """Remembers when gaps were first seen; those that are known keep their time."""

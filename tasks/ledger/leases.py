@@ -15,7 +15,7 @@ from functools import cache
 import sqlalchemy as sa
 
 from tasks import clock
-from tasks.domain.assess.assessment import Claim
+from tasks.domain.assess.claims import Claim
 from tasks.domain.errors import BucketError, LedgerError
 from tasks.domain.metrics import RUN_SECONDS, RUNS, Amounts
 from tasks.domain.outcomes import RunEnd, RunPart

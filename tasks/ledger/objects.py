@@ -14,6 +14,7 @@ from tasks.domain.assess.states import Content, Examination, LakeObject, Learnt,
 from tasks.domain.assess.verdicts import Fault, Verdict, Wholeness
 from tasks.ledger.database import Database, UtcSeconds, among, columns, delete, metadata, moment, rows
 from tasks.ledger.games import Games, games_table
+from tasks.ledger.judgements import judgements_table, touch
 
 objects_table = sa.Table(
     "objects",
@@ -125,6 +126,7 @@ class Objects:
         def write(connection: sa.Connection) -> None:
             self.write(connection, found, objects or {}, at)
             self.database.upsert(connection, unreadable_table, refused, {"etag", "size", "reason", "first", "last"})
+            touch(self.database, connection, unreadable or ())
 
         self.database.write(write)
 
@@ -159,10 +161,11 @@ class Objects:
         self.database.upsert(connection, objects_table, rows, _REPLACED)
         self.games.write(connection, {key: e.verdict.games for key, e in found.items()})
         delete(connection, unreadable_table, found)
+        touch(self.database, connection, found)
 
     def forget(self, connection: sa.Connection) -> int:
         """Forgets all of them; gives how many those were."""
-        for table in (unreadable_table, games_table):
+        for table in (unreadable_table, games_table, judgements_table):
             connection.execute(table.delete())
         return connection.execute(objects_table.delete()).rowcount
 

@@ -24,6 +24,7 @@ class Knowledge:
     obstacles: dict[str, str] = field(default_factory=dict)  # what is in the place of a file, such as "a folder"
     first_seen: dict[str, datetime] = field(default_factory=dict)  # when a gap was first detected
     disagreements: list[Disagreement] = field(default_factory=list)
+    loaded: set[str] | None = field(default_factory=set)  # the files of which the ledger was asked; None: all of them
     last_file: int = 0  # the number of the last attempt that the ledger had before the lake was listed
 
     def is_examined(self, cell: Cell) -> bool:

@@ -12,13 +12,16 @@ from datetime import datetime
 
 from tasks.domain.assess.agreement import believed, compare, untouched
 from tasks.domain.assess.assessment import Assessment, assess, expected_cells, listed_games
-from tasks.domain.assess.states import LakeObject, without_false_time
+from tasks.domain.assess.overview import Overview, joined, overview_of
+from tasks.domain.assess.states import LakeObject, Status, without_false_time
 from tasks.domain.assess.unknown import find_unknown
 from tasks.domain.errors import SelectionError
-from tasks.domain.expected.cells import Cell, calendar_cells, game_cells, needing
+from tasks.domain.expected import seasons
+from tasks.domain.expected.cells import Cell, calendar_cells, game_cells, games_from, needing
 from tasks.domain.expected.games import Game
 from tasks.domain.outcomes import RunPart
 from tasks.domain.plan.plan import Gap
+from tasks.observe.held import Held, recall
 from tasks.observe.knowledge import Knowledge
 from tasks.observe.listing import examine_stored, list_lake
 from tasks.observe.session import Session
@@ -28,18 +31,20 @@ log = logging.getLogger(__name__)
 
 _FEW = 1000  # files of a selection by key up to which each file is looked up, instead of listing their folders
 _FEW_CELLS = 200  # the same limit for cells that are given
+_MANY = 50_000  # files above which everything is read from the ledger, instead of what it knows of these
 
 
 @dataclass(frozen=True)
 class Look:
-    """The state of each cell at one moment, and what was known then. Files stored later are added to `known`."""
+    """The states of files at one moment, and what was known then. Files stored later are added to `known`."""
 
-    assessment: Assessment
+    assessment: Assessment  # of the files that were judged
+    overview: Overview  # of all files, including those whose former judgement holds
     known: Knowledge
 
     def gaps(self, named: Collection[str] = ()) -> list[Gap]:
-        """The gaps that should be fetched, including those of the keys that are `named`; see Assessment.gaps."""
-        return self.assessment.gaps(self.known.first_seen, named)
+        """The gaps that should be fetched, including those of the keys that are `named`; see Overview.gaps."""
+        return self.overview.gaps(self.known.first_seen, named)
 
 
 class Reader:
@@ -93,14 +98,15 @@ async def look_at_lake(
 async def look_at_cells(session: Session, cells: Mapping[str, Cell]) -> Look:
     """The state of some cells, as a look at the whole lake would find it. Only what these cells need is read."""
     reader = Reader(session, _FEW_CELLS)
-    known = _remembered(session, cells)
+    known = Knowledge()
+    _load(session, known, cells)
     known.objects = await _objects_of(session, cells)
     taken = known.taken(cells.values(), session.now(), session.horizon())
     known.disagreements = untouched(believed(session.ledger.disagreements.now(), session.horizon()), taken)
     known.obstacles = _obstacles(session, known, cells)
-    assessment = await _judge_and_read(session, reader, known, cells)
+    judged = await _judge_and_read(session, reader, known, cells)
     known.first_seen = session.ledger.gaps.first_seen(cells)
-    return Look(assessment, known)
+    return _look(session, judged, known)
 
 
 def newly_due(session: Session, known: Knowledge, schedules: Iterable[Cell]) -> Look:
@@ -112,68 +118,127 @@ def newly_due(session: Session, known: Knowledge, schedules: Iterable[Cell]) -> 
         for schedule, listed in games.items()
         for cell in game_cells(session.config, schedule, listed, session.now(), session.selection)
     }
+    _load(session, known, cells)
     known.obstacles |= _obstacles(session, known, cells)
-    assessment = _judge(session, known, cells)
     known.first_seen |= _first_seen(session, cells, remember=True)
-    look = Look(assessment, known)
+    look = _look(session, _judge(session, known, cells), known)
     session.ledger.gaps.record(gap for gap in look.gaps() if gap.cell.key not in known.first_seen)
     return look
 
 
-def check_keys(session: Session, assessment: Assessment) -> None:
+def check_keys(session: Session, look: Look) -> None:
     """Raises SelectionError for keys of the selection that are not expected."""
-    accounted = assessment.cells.keys() | set(assessment.unknown_keys)
+    accounted = look.assessment.cells.keys() | set(look.overview.unknown_keys)
     unexpected = [key for key in session.selection.keys if key not in accounted]
     if unexpected:
         more = f" (and {len(unexpected) - 1} more)" if len(unexpected) > 1 else ""
         raise SelectionError(f"{unexpected[0]} is not expected{more}; `adce why {unexpected[0]}` says why")
 
 
+def _look(session: Session, judged: Assessment, known: Knowledge) -> Look:
+    """A look at the files that were judged, with the claims of other runs on them."""
+    assessment = judged.with_claims(session.leases.claims())
+    return Look(assessment, overview_of(assessment), known)
+
+
 async def _look_at_lake(
     session: Session, reader: Reader, remember: bool, listing: Mapping[str, LakeObject] | None
 ) -> Look:
     config, selection, now = session.config, session.selection, session.now()
-    calendar = list(calendar_cells(config, now, selection))
+    calendar = {cell.key: cell for cell in calendar_cells(config, now, selection)}
     last_file = session.ledger.attempts.last_file()  # before the listing, which may miss files stored from now on
     few = bool(selection.keys) and len(selection.keys) + len(calendar) <= _FEW
-    wanted = [*selection.keys, *(cell.key for cell in calendar)] if few else None
-    remembering = asyncio.create_task(asyncio.to_thread(_remembered, session, wanted))
+    wanted = [*selection.keys, *calendar] if few else None
+    may_hold = listing is None and selection.has_whole_partitions
+    recalling = asyncio.create_task(asyncio.to_thread(_recall, session, wanted, may_hold))
     try:
         objects = await _objects(session, wanted) if listing is None else dict(listing)
     finally:
-        await asyncio.wait({remembering})
-    known = remembering.result()
+        await asyncio.wait({recalling})
+    known, held = recalling.result()
     known.objects, known.last_file = objects, last_file
-    schedules = [cell for cell in calendar if config.datasets[cell.dataset].lists_games]
-    await reader.read(known, schedules)
-    verdicts = known.verdicts(calendar)
-    games = listed_games(config, calendar, verdicts)
-    _compare(session, known, schedules, games, remember)
-    cells = expected_cells(config, games, selection, now)
+    held.drop_changed(session, calendar, objects)
+    schedules = [cell for cell in calendar.values() if config.datasets[cell.dataset].lists_games]
+    await _read_schedules(session, reader, known, held, schedules, remember)
+    games = _listed_games(session, known, held, schedules)
+    read = set(known.verdicts(schedules))
+    cells = expected_cells(config, calendar.values(), games, selection, now, held)
+    _load(session, known, [*cells, *held.gaps()])
     if listing is None:
-        keys = [*cells, *(cell.key for cell in calendar)]
-        known.obstacles = await asyncio.to_thread(_obstacles, session, known, keys)
-    assessment = await _judge_and_read(session, reader, known, cells)
-    assessment = _with_unknown(session, known, assessment, schedules, verdicts)
-    known.first_seen = _first_seen(session, cells, remember=remember)
-    look = Look(assessment, known)
+        known.obstacles = await asyncio.to_thread(_obstacles, session, known, [*cells, *calendar])
+    judged = await _judge_and_read(session, reader, known, cells)
+    claims = session.leases.claims()
+    assessment = judged.with_claims(claims)
+    overview = joined([overview_of(assessment), *held.overviews(now)], now).with_claims(claims)
+    # In a held partition only a schedule that is an exception can be unknown.
+    schedules = [cell for cell in schedules if cell.partition not in held or cell.key in overview.statuses]
+    read |= {cell.key for cell in schedules if cell.partition in held}
+    look = Look(assessment, _with_unknown(session, known, overview, assessment, schedules, read), known)
+    first_seen = _first_seen(session, remember=remember)
+    known.first_seen = {key: first_seen[key] for key in overview.statuses.keys() & first_seen.keys()}
     if remember:
-        _forget_false_times(session, look)
-        new = [gap for gap in look.gaps() if gap.cell.key not in known.first_seen]
-        session.ledger.gaps.record(new)
-        session.ledger.gaps.close(key for key in known.first_seen if assessment.statuses[key].kind is None)
+        _forget_false_times(session, assessment, known)
+        session.ledger.gaps.record(gap for gap in look.gaps() if gap.cell.key not in known.first_seen)
+        expected = (first_seen.keys() & cells.keys()) | held.among(first_seen)
+        session.ledger.gaps.close(key for key in expected if not _is_gap(overview.statuses.get(key)))
+        held.replace(session, judged, known)
     return look
 
 
-def _remembered(session: Session, keys: Iterable[str] | None) -> Knowledge:
-    """What the ledger knows of some files, or of all if `keys` is None."""
-    keys = None if keys is None else list(keys)
+def _recall(session: Session, keys: Iterable[str] | None, may_hold: bool) -> tuple[Knowledge, Held]:
+    """What the ledger knows of some files, or of all if `keys` is None, and the judgements that may still hold.
+
+    If there are such judgements, nothing else is read yet.
+    """
+    held = recall(session) if may_hold else Held()
+    known = Knowledge()
+    if not held:
+        _load(session, known, keys)
+    return known, held
+
+
+def _load(session: Session, known: Knowledge, keys: Iterable[str] | None) -> None:
+    """Adds to `known` what the ledger knows of some files, or of all if `keys` is None."""
+    if known.loaded is None:
+        return
+    wanted = None if keys is None else [key for key in dict.fromkeys(keys) if key not in known.loaded]
+    if wanted is not None and len(wanted) > _MANY:
+        wanted = None
     ledger = session.ledger
-    return Knowledge(
-        examinations=ledger.objects.examined(keys),
-        unreadable=ledger.objects.unreadable(keys),
-        absences=ledger.absences.now(keys),
-    )
+    known.examinations = ledger.objects.examined(wanted) | known.examinations
+    known.unreadable = ledger.objects.unreadable(wanted) | known.unreadable
+    known.absences = ledger.absences.now(wanted) | known.absences
+    known.loaded = None if wanted is None else known.loaded.union(wanted)
+
+
+async def _read_schedules(
+    session: Session, reader: Reader, known: Knowledge, held: Held, schedules: Iterable[Cell], remember: bool
+) -> None:
+    """Reads the bodies of schedules that nobody has read, and compares the sources' schedules of the current season."""
+    season = seasons.current_season(session.now())
+    changed = [cell for cell in schedules if cell.partition not in held]
+    compared = [cell for cell in schedules if cell.season == season]
+    _load(session, known, [cell.key for cell in (*changed, *compared)])
+    await reader.read(known, changed)
+    _compare(session, known, compared, remember)
+    differing = {one.key for one in known.disagreements}
+    held.drop({cell.partition for cell in compared if cell.key in differing})
+
+
+def _listed_games(session: Session, known: Knowledge, held: Held, schedules: Iterable[Cell]) -> dict[str, list[Game]]:
+    """The games of the schedule datasets that have games to be judged. It drops the judgements of changed games."""
+    config, selection = session.config, session.selection
+    by_dataset: dict[str, list[Cell]] = {}
+    for cell in schedules:
+        by_dataset.setdefault(cell.dataset, []).append(cell)
+    listed: dict[str, list[Game]] = {}
+    for name, cells in by_dataset.items():
+        if held.has_all([name, *games_from(config, name, selection)]) and all(c.partition in held for c in cells):
+            continue
+        _load(session, known, [cell.key for cell in cells])
+        listed |= listed_games(config, cells, known.verdicts(cells))
+        held.compare_games(config, name, listed.get(name, ()), selection)
+    return listed
 
 
 async def _objects(session: Session, wanted: Collection[str] | None) -> dict[str, LakeObject]:
@@ -213,7 +278,6 @@ def _judge(session: Session, known: Knowledge, cells: Mapping[str, Cell]) -> Ass
             session.checks,
             session.now(),
             known.absences,
-            session.leases.claims(),
             known.unreadable,
             known.disagreements,
             known.obstacles,
@@ -229,21 +293,15 @@ async def _judge_and_read(session: Session, reader: Reader, known: Knowledge, ce
     return assessment
 
 
-def _compare(
-    session: Session,
-    known: Knowledge,
-    schedules: Iterable[Cell],
-    games: Mapping[str, Iterable[Game]],
-    remember: bool,
-) -> None:
-    """Finds the schedules of the running season that list fewer games than another source's.
+def _compare(session: Session, known: Knowledge, schedules: Collection[Cell], remember: bool) -> None:
+    """Finds which of the current season's schedules list fewer games than another source's.
 
     With `remember`, the ledger records them. Schedules outside the selection keep what the ledger has of them.
     """
     now, horizon = session.now(), session.horizon()
-    schedules = list(schedules)
     before = believed(session.ledger.disagreements.now(), horizon)
     taken = known.taken(schedules, now, horizon)
+    games = listed_games(session.config, schedules, known.verdicts(schedules))
     comparison = compare(session.config, schedules, known.examinations, taken, games, before, now)
     known.disagreements = comparison.found
     if not remember:
@@ -256,34 +314,46 @@ def _compare(
 
 
 def _with_unknown(
-    session: Session, known: Knowledge, assessment: Assessment, schedules: Iterable[Cell], read: Collection[str]
-) -> Assessment:
-    """The assessment, extended by what is unknown: games whose schedules are not known.
+    session: Session,
+    known: Knowledge,
+    overview: Overview,
+    assessment: Assessment,
+    schedules: Collection[Cell],
+    read: Collection[str],
+) -> Overview:
+    """The overview, extended by what is unknown: games whose schedules are not known.
 
-    `read` are the keys of the schedules whose games are known. A part of another run has no unknowns, since that run
-    has found its files to be expected.
+    `read` are the keys of the schedules whose games are known.
+    A part of another run has no unknowns, since that run has found its files to be expected.
     """
     if session.part:
-        return assessment
+        return overview
     config, selection = session.config, session.selection
     needed = needing(config, selection)
+    statuses = {**overview.statuses, **assessment.statuses}
     if not selection.keys:
         asked = {name for name, dataset in config.datasets.items() if selection.has(name, dataset)}
         needed_by = {name: ", ".join(by) for name, by in needed.items() if name not in asked}
-        return replace(
-            assessment, unknown=find_unknown(needed, schedules, assessment.statuses, read), needed_by=needed_by
-        )
+        return replace(overview, unknown=find_unknown(needed, schedules, statuses, read), needed_by=needed_by)
     unlisted = {key: session.keys.dataset_of(key) for key in selection.keys if key not in assessment.cells}
     needed = {name: {d: first for d, first in by.items() if d in unlisted.values()} for name, by in needed.items()}
-    statuses = _judge(session, known, {cell.key: cell for cell in schedules}).statuses
-    unknown = find_unknown(needed, schedules, statuses, read)
+    judged = _judge(session, known, {cell.key: cell for cell in schedules})
+    unknown = find_unknown(needed, schedules, judged.statuses, read)
     datasets = {part.dataset for part in unknown}
     keys = tuple(key for key, dataset in unlisted.items() if dataset in datasets)
-    return replace(assessment, unknown=unknown, unknown_keys=keys)
+    return replace(overview, unknown=unknown, unknown_keys=keys)
 
 
-def _first_seen(session: Session, keys: Iterable[str], *, remember: bool) -> dict[str, datetime]:
-    """When each gap was first detected. Times that only a wrong clock can have written are ignored, and forgotten."""
+def _is_gap(status: Status | None) -> bool:
+    """Is anything wrong with a file, whether or not it may be fetched now? None is the status of no exception."""
+    return status is not None and status.kind is not None
+
+
+def _first_seen(session: Session, keys: Iterable[str] | None = None, *, remember: bool) -> dict[str, datetime]:
+    """When gaps were first detected: those among some keys, or all.
+
+    Times that only a wrong clock can have written are ignored, and forgotten.
+    """
     known, horizon = session.ledger.gaps.first_seen(keys), session.horizon()
     ahead = [key for key, at in known.items() if at > horizon]
     if ahead and remember:
@@ -291,9 +361,9 @@ def _first_seen(session: Session, keys: Iterable[str], *, remember: bool) -> dic
     return {key: at for key, at in known.items() if at <= horizon} if ahead else known
 
 
-def _forget_false_times(session: Session, look: Look) -> None:
+def _forget_false_times(session: Session, assessment: Assessment, known: Knowledge) -> None:
     """Corrects the examinations of files that were fetched under a clock that was ahead: they count as older."""
-    known, cells, horizon = look.known, look.assessment.cells, session.horizon()
+    cells, horizon = assessment.cells, session.horizon()
     false = {
         key: without_false_time(seen, known.objects.get(key), cells[key], horizon)
         for key, seen in known.examinations.items()

@@ -205,7 +205,7 @@ class Run:
 
     def _note_lost(self, look: Look) -> None:
         """Remembers the files that have vanished or shrunk, and logs each once."""
-        lost = {key: status for key, status in look.assessment.lost.items() if key not in self.lost}
+        lost = {key: status for key, status in look.overview.lost.items() if key not in self.lost}
         self.lost |= lost
         for key, status in list(lost.items())[:_MOST_LOGGED]:
             log.error("%s %s: %s", key, status.kind and status.kind.value, status.reason, extra=IN_REPORT)

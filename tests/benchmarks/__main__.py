@@ -22,7 +22,8 @@ from deployments.setup.prefect_server import set_up_buckets
 from flows.reconcile import reconcile
 from tasks.answers.report import Report
 from tasks.domain.assess.assessment import assess, expected_cells
-from tasks.domain.expected.cells import Selection
+from tasks.domain.assess.overview import overview_of
+from tasks.domain.expected.cells import Selection, calendar_cells
 from tasks.domain.expected.games import Game, GameStatus
 from tasks.domain.plan.plan import make_plan
 from tasks.observe.listing import check_ids
@@ -64,9 +65,9 @@ def _growth_of_the_plan() -> Table:
     for games in (1_000, 10_000, 100_000):
         schedules = {"espn_scoreboard": _games(games), "nba_schedule": _games(games)}
         begun = time.perf_counter()
-        cells = expected_cells(config, schedules, Selection(), NOW)
+        cells = expected_cells(config, calendar_cells(config, NOW), schedules, Selection(), NOW)
         assessment = assess(config, cells, {}, {}, check_ids(config), NOW)
-        make_plan(config, assessment.gaps({}), NOW)
+        make_plan(config, overview_of(assessment).gaps({}), NOW)
         seconds = time.perf_counter() - begun
         table.add_row(f"{len(cells):,}", f"{seconds:.2f}", f"{seconds / len(cells) * 1e6:.1f}")
     return table

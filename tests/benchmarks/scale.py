@@ -27,7 +27,7 @@ from tasks.answers.plan import report_of
 from tasks.domain.assess.assessment import expected_cells
 from tasks.domain.assess.states import Examination, Kind, LakeObject, version_of
 from tasks.domain.assess.verdicts import Verdict, Wholeness
-from tasks.domain.expected.cells import Cell, Selection
+from tasks.domain.expected.cells import Cell, Selection, calendar_cells
 from tasks.domain.expected.games import Game, GameStatus
 from tasks.domain.outcomes import FileOutcome, Outcome, RunEnd
 from tasks.domain.plan.plan import Gap
@@ -53,8 +53,20 @@ _ADCE = str(Path(sys.executable).with_name("adce"))
 
 def looking(folder: Path) -> Table:
     """Times of the commands at 400,000 cells, with SQLite and PostgreSQL, and the growth with the number of cells."""
-    table = Table(title="Looking at 30 seasons, with a full ledger: best of three", caption="bounds: 6 s, 1 s, 3 s")
-    for name in ("ledger", "cells", "adce plan", "adce why", "10,000 files written", "in process: look and plan"):
+    columns = (
+        "ledger",
+        "cells",
+        "listing",
+        "adce plan, all judged",
+        "adce plan, unchanged",
+        "adce why",
+        "10,000 files written",
+        "look and plan in process, all judged",
+        "unchanged",
+    )
+    caption = "bounds: plan 2 s and 450 MB and a look 0.5 s, unchanged and without the listing; why 0.6 s; writing 3 s"
+    table = Table(title="Looking at 30 seasons, with a full ledger: best of three", caption=caption)
+    for name in columns:
         table.add_column(name, justify="right")
     games = _games(1600)
     with postgresql(folder / "pg") as server:
@@ -64,18 +76,36 @@ def looking(folder: Path) -> Table:
             if ledger_name == "postgresql":
                 url = f"postgresql://{new_database(server, 'ledger')}"
             with _environment(url, lake, folder) as config:
-                cells = expected_cells(config, games, _EVERYTHING, _NOW)
+                cells = expected_cells(config, calendar_cells(config, _NOW), games, _EVERYTHING, _NOW)
                 if not lake.exists():
                     _make_files(lake, cells)
-                objects = asyncio.run(Store(lake.as_uri()).list(_folders(cells)))
+                store = Store(lake.as_uri())
+                objects = asyncio.run(store.list(_folders(cells)))
                 _fill_ledger(url, config, cells, objects, games)
                 key = next(key for key in cells if key.startswith("espn_box_scores/") and key not in objects)
-                plan = _best(lambda: _run("plan", "--json", "--as-of", _NOW.isoformat()))
-                why = _best(lambda key=key: _run("why", key, "--as-of", _NOW.isoformat()))
+                listing = _best(lambda store=store, cells=cells: asyncio.run(store.list(_folders(cells))))
+                judged = _best(lambda: _run("plan", "--json", "--as-of", _NOW.isoformat()))
+                judged_inside = _best(lambda config=config, objects=objects: _look(config, objects, _NOW))
+                _run("plan", "--json")
+                unchanged = _best(lambda: _run("plan", "--json"))
                 inside = _best(lambda config=config, objects=objects: _look(config, objects))
+                why = _best(lambda key=key: _run("why", key))
                 writes = _writes(url, config, cells)
-            row = (f"{plan:.2f} s", f"{why:.2f} s", f"{writes:.2f} s", f"{inside:.2f} s")
-            table.add_row(ledger_name, f"{len(cells):,}", *row)
+                memory = (
+                    f"{_memory('plan', '--json', '--as-of', _NOW.isoformat()):.0f}",
+                    f"{_memory('plan', '--json'):.0f}",
+                )
+            table.add_row(
+                ledger_name,
+                f"{len(cells):,}",
+                f"{listing:.2f} s",
+                f"{judged:.2f} s, {memory[0]} MB",
+                f"{unchanged:.2f} s, {memory[1]} MB",
+                f"{why:.2f} s",
+                f"{writes:.2f} s",
+                f"{judged_inside:.2f} s",
+                f"{inside:.2f} s",
+            )
     for per_season in (160, 16_000):
         _grow(folder, per_season, table)
     return table
@@ -85,13 +115,15 @@ def _grow(folder: Path, per_season: int, table: Table) -> None:
     url = f"sqlite:///{folder / f'{per_season}.db'}"
     games = _games(per_season)
     with _environment(url, folder / "none", folder) as config:
-        cells = expected_cells(config, games, _EVERYTHING, _NOW)
+        cells = expected_cells(config, calendar_cells(config, _NOW), games, _EVERYTHING, _NOW)
         objects = {key: LakeObject(key, _SIZE, _NOW, "e") for n, key in enumerate(cells) if n % 100}
         _fill_ledger(url, config, cells, objects, games)
         count = len(cells)
         del cells, games
-        took = _best(lambda: _look(config, objects))
-    table.add_row("sqlite", f"{count:,}", "", "", "", f"{took:.2f} s")
+        judged = _best(lambda: _look(config, objects, _NOW))
+        _look(config, objects)
+        inside = _best(lambda: _look(config, objects))
+    table.add_row("sqlite", f"{count:,}", "", "", "", "", "", f"{judged:.2f} s", f"{inside:.2f} s")
 
 
 class _Shelf(Store):
@@ -105,11 +137,13 @@ class _Shelf(Store):
         return self._objects
 
 
-def _look(config: Config, objects: dict[str, LakeObject]) -> None:
+def _look(config: Config, objects: dict[str, LakeObject], as_of: datetime | None = None) -> None:
+    """Looks and plans: as of a set time, which judges everything, or as of now, which uses and keeps judgements."""
+
     async def look() -> None:
         ledger = Ledger(config.ledger)
-        session = Session(config, _EVERYTHING, _Shelf(objects), ledger, _NOW)
-        look = await look_at_lake(session, Reader(session), remember=False)
+        session = Session(config, _EVERYTHING, _Shelf(objects), ledger, as_of)
+        look = await look_at_lake(session, Reader(session), remember=as_of is None)
         report_of(session, look, Planner(session))
         ledger.close()
 
@@ -246,6 +280,14 @@ def _writes(url: str, config: Config, cells: Mapping[str, Cell]) -> float:
 
 def _run(*arguments: str) -> None:
     subprocess.run([_ADCE, *arguments], check=True, stdout=subprocess.DEVNULL)
+
+
+def _memory(*arguments: str) -> float:
+    """The peak memory of a command, in MB."""
+    with subprocess.Popen([_ADCE, *arguments], stdout=subprocess.DEVNULL) as process:
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    return usage.ru_maxrss / 1000
 
 
 def _best(work: object, times: int = 3) -> float:

@@ -83,7 +83,7 @@ def test_a_final_without_plays_becomes_unavailable_with_what_there_is_kept_as_pa
     key = f"espn_box_scores/{game}.json"
     assert sorted(row["key"] for row in report.document()["partial"]) == [f"{folder}/{game}.json" for folder in FOLDERS]
     assert "kept as partial: 3" in report.markdown()
-    holes = [hole for hole in find_holes(report.assessment.cells, report.statuses) if hole.key == key]
+    holes = [hole for hole in find_holes(report.overview) if hole.key == key]
     assert "a partial version is kept" in holes[0].status.reason
     config = load_config()
     [answer] = asyncio.run(why(config, ledger, Store(config.lake), key, FIRST + timedelta(hours=25)))
@@ -187,7 +187,7 @@ def test_a_final_without_plays_ends_as_unavailable_at_every_source(
         run_reconcile(as_of=FIRST + timedelta(hours=hours), **selected)
     sites.clear_requests()
     report = run_reconcile(as_of=FIRST + timedelta(hours=24.5), **selected)
-    games = {key for key, cell in report.assessment.cells.items() if cell.dataset == dataset}
+    games = {key for key, cell in report.overview.cells.items() if cell.dataset == dataset}
     assert games
     assert {report.statuses[key].state for key in games} == {State.UNAVAILABLE}
     assert not [request for request in sites.requests() if url in request["url"]]

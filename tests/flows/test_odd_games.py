@@ -12,7 +12,9 @@ import pytest
 from config.load import load_config
 from deployments.sandbox.league import Fate, Fixture, League
 from deployments.sandbox.process import SandboxProcess
+from tasks.answers.report import Report
 from tasks.domain.assess.verdicts import Verdict
+from tasks.domain.expected.cells import Cell
 from tasks.ledger import Ledger
 from tests.flows.conftest import NOW, Reconcile
 
@@ -74,9 +76,9 @@ def test_a_play_off_game_that_was_not_needed_is_waited_for_and_then_expected_no_
     noon = datetime.combine(NOT_NEEDED.day, datetime.min.time(), UTC) + timedelta(hours=16)
     files = {file for file in _files(NOT_NEEDED) if "comprehensive" not in file}
     waiting = run_reconcile(as_of=noon + timedelta(days=7), **span)
-    assert {waiting.statuses[file].state.value for file in files} == {"not_due"}
+    assert (waiting.counts["not_due"], waiting.complete) == (len(files), True)
     over = run_reconcile(as_of=noon + timedelta(days=8), **span)
-    assert not files & over.statuses.keys()
+    assert over.counts["total"] == waiting.counts["total"] - len(files)
 
 
 DAY: dict[str, Any] = {"since": date(2026, 1, 13), "until": date(2026, 1, 13), "as_of": NOW}
@@ -103,7 +105,7 @@ def test_one_odd_entry_is_named_and_costs_no_other_game(
     verdict = _examined(key)
     assert re.search(r"1 of \d+ entries cannot be read: \w+: ", verdict.reason)
     games = {game.id for game in verdict.games if f"{game.day}" == "2026-01-13"}
-    stored = {cell.game.id for cell in report.assessment.cells.values() if cell.game and cell.key in report.filled}
+    stored = {cell.game.id for cell in _planned(report) if cell.game and cell.key in report.filled}
     assert stored == games != set()
 
 
@@ -122,7 +124,7 @@ def test_a_game_that_is_listed_twice_is_expected_as_the_final_one_that_it_is(
     assert report.complete
     played = [game for game in League().on(day, NOW) if game.fate is Fate.PLAYED]
     ids = {game.espn_id if source == "espn" else game.nba_id for game in played}
-    assert {cell.game.id for cell in report.assessment.cells.values() if cell.game} == ids
+    assert {cell.game.id for cell in _planned(report) if cell.game} == ids
     assert len(report.filled) == 1 + len(ids) * (3 if source == "espn" else 1)
 
 
@@ -134,7 +136,8 @@ def test_a_final_in_which_nobody_scored_has_no_files(run_reconcile: Reconcile, s
     listed = [game for game in _examined(LISTS["nba_api"][1]).games if game.day == day]
     [cancelled] = [game for game in listed if game.status.value == "cancelled"]
     assert len(report.filled) == len(listed)
-    assert not any(cancelled.id in key for key in report.statuses)
+    assert not any(cancelled.id in cell.key for cell in _planned(report))
+    assert report.counts["total"] == 1 + len(listed) - 1
 
 
 @pytest.mark.parametrize(
@@ -154,6 +157,11 @@ def test_a_document_of_another_kind_or_without_its_game_is_not_stored_as_if_it_w
     name = {"espn": "espn_id", "nba_api": "nba_id", "basketball_reference": "br_id"}[settings.source]
     sites.set_faults(settings.source, kind, match=getattr(victim, name))
     report = run_reconcile(datasets=[settings.schedule, dataset], **DAY)
-    stored = {cell.game.id for cell in report.assessment.cells.values() if cell.game and cell.key in report.filled}
+    stored = {cell.game.id for cell in _planned(report) if cell.game and cell.key in report.filled}
     assert stored == {getattr(game, name) for game in others} != set()
     assert not report.complete
+
+
+def _planned(report: Report) -> list[Cell]:
+    """The files that a run has begun to fetch."""
+    return [gap.cell for fill in report.fills for gap in fill.gaps]

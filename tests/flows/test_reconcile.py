@@ -60,10 +60,9 @@ def test_an_empty_lake_is_filled_schedules_first_and_their_games_in_the_same_run
 def test_a_time_without_a_zone_is_utc(prefect_api: None, run_reconcile: Reconcile, sites: SandboxProcess) -> None:
     naive = NOW.replace(tzinfo=None)
     report = run_reconcile(sources=["espn"], as_of=naive)
-    assert (report.assessment.taken_at, report.complete) == (NOW, True)
-    part = asyncio.run(
-        scraper("espn", list(report.assessment.cells), ends=datetime.now(UTC).replace(tzinfo=None), as_of=naive)
-    )
+    assert (report.looked_at.taken_at, report.complete) == (NOW, True)
+    keys = [key for fill in report.fills for key in fill.keys]
+    part = asyncio.run(scraper("espn", keys, ends=datetime.now(UTC).replace(tzinfo=None), as_of=naive))
     assert part.complete
 
 

@@ -1,43 +1,32 @@
-"""In which state is each file of the whole lake?"""
+"""In which state is each of some files?"""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import cached_property
 
 from config.models import Config, Dataset, Unavailability
 from tasks.domain.assess.absences import Absence
 from tasks.domain.assess.absences import status_of as absence_status
 from tasks.domain.assess.agreement import Disagreement, by_key
+from tasks.domain.assess.claims import Claim, in_flight
 from tasks.domain.assess.finality import awaited_again, games_final_after, over_at, published_by
 from tasks.domain.assess.states import Examination, Kind, LakeObject, State, Status, Unreadable, state_of, taken_at
-from tasks.domain.assess.unknown import Unknown
 from tasks.domain.assess.verdicts import Verdict, Wholeness
-from tasks.domain.expected.cells import Cell, Selection, calendar_cells, game_cells
-from tasks.domain.expected.games import Game, each_once
+from tasks.domain.expected.cells import Cell, Partition, Selection, game_cells, games_from
+from tasks.domain.expected.games import Game, by_season, each_once
 from tasks.domain.flags.rollouts import scrapers
-from tasks.domain.plan.plan import Gap
 from tasks.domain.reasons import Limit
 from tasks.domain.times import SKEW
 
 _EVERY_DAY = timedelta(days=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """The claim of another run on a request: which run has it (`holder` in words), and until when it is valid."""
-
-    run: str
-    holder: str
-    until: datetime
-
-
 @dataclass(frozen=True, repr=False)
 class Assessment:
-    """The state of every selected cell at one moment, by key."""
+    """The state of each of some cells at one moment, by key."""
 
     cells: Mapping[str, Cell]
     statuses: Mapping[str, Status]
@@ -45,46 +34,33 @@ class Assessment:
     unseen: Sequence[Cell] = ()  # cells whose stored body the present body check has not read
     never_read: int = 0  # how many of the unseen no body check has read
     by_former_checks: int = 0  # how many of the unseen are judged by what a former body check found
-    unknown: tuple[Unknown, ...] = ()  # the schedules that are not known, for each selected dataset of games
-    unknown_keys: tuple[str, ...] = ()  # selected keys of games that no known schedule lists
-    # Schedule datasets that are included without being selected, each with the names of the datasets that need it.
-    needed_by: Mapping[str, str] = field(default_factory=dict)
 
-    def gaps(self, first_seen: Mapping[str, datetime], named: Collection[str] = ()) -> list[Gap]:
-        """The gaps to fetch, each with the time at which it was first seen: that of this assessment if it is new.
-
-        A stored file that the lake cannot deliver is fetched only if its key is in `named`. A file is never fetched
-        while something other than a file stands at its key.
-        """
-        return [
-            Gap(cell := self.cells[key], status.kind, self._why(cell, status), first_seen.get(key, self.taken_at))
-            for key, status in self.statuses.items()
-            if status.state is State.GAP
-            and status.kind is not None
-            and (status.kind is not Kind.UNREADABLE or (key in named and status.limit is not Limit.OBSTACLE))
-        ]
-
-    @cached_property
-    def lost(self) -> dict[str, Status]:
-        """Files that vanished or shrank without ADCE's doing, except those that an operator has marked unavailable."""
-        return {key: s for key, s in self.statuses.items() if s.lost and s.limit is not Limit.OPERATOR}
-
-    def _why(self, cell: Cell, status: Status) -> str:
-        needs = self.needed_by.get(cell.dataset)
-        return f"{status.reason}; needed by {needs}" if needs else status.reason
+    def with_claims(self, claims: Mapping[str, Claim]) -> Assessment:
+        """The same assessment, in which the gaps that other runs have claimed (by Cell.work) are in flight."""
+        claimed = in_flight(self.cells, self.statuses, claims)
+        return replace(self, statuses={**self.statuses, **claimed}) if claimed else self
 
 
 def expected_cells(
-    config: Config, games_by_schedule: Mapping[str, Iterable[Game]], selection: Selection, now: datetime
+    config: Config,
+    calendar: Iterable[Cell],
+    games_by_schedule: Mapping[str, Iterable[Game]],
+    selection: Selection,
+    now: datetime,
+    without: Container[Partition] = (),
 ) -> dict[str, Cell]:
     """All selected cells by key: those of the calendar, and those of the games that each schedule dataset lists.
 
-    The schedules that selected games need are included, unless the selection names keys.
+    `calendar` has the cells of the calendar. The schedules that selected games need are included, unless the selection
+    names keys. The cells of the partitions in `without` are left out.
     """
-    cells = {cell.key: cell for cell in calendar_cells(config, now, selection)}
+    cells = {cell.key: cell for cell in calendar if (cell.dataset, cell.season) not in without}
     for schedule, games in games_by_schedule.items():
-        for cell in game_cells(config, schedule, games, now, selection):
-            cells[cell.key] = cell
+        for season, listed in by_season(games).items():
+            datasets = [name for name in games_from(config, schedule, selection) if (name, season) not in without]
+            chosen = replace(selection, datasets=tuple(datasets))
+            for cell in game_cells(config, schedule, listed, now, chosen) if datasets else ():
+                cells[cell.key] = cell
     if selection.keys:
         return {key: cells[key] for key in selection.keys if key in cells}
     return cells
@@ -107,7 +83,6 @@ def assess(
     checks: Mapping[str, str],
     now: datetime,
     absences: Mapping[str, Absence] | None = None,
-    claims: Mapping[str, Claim] | None = None,
     unreadable: Mapping[str, Unreadable] | None = None,
     disagreements: Iterable[Disagreement] = (),
     obstacles: Mapping[str, str] | None = None,
@@ -118,12 +93,11 @@ def assess(
     `objects`, `known`, `unreadable` and `obstacles` are by key: what the lake lists, what was found in the last version
     of each body that was read, which versions the lake could not deliver, and what stands at a key in place of a file.
     `checks` names the present body check of each scraper. Gaps are not to be fetched now if the source does not have
-    them (`absences`, by key) or if another run has claimed them (`claims`, by Cell.work). `disagreements` are the
-    schedules that list fewer final games than another source's. Times after the `horizon` are not trusted; see
-    times.horizon.
+    them (`absences`, by key). `disagreements` are the schedules that list fewer final games than another source's.
+    Times after the `horizon` are not trusted; see times.horizon.
     """
     horizon = horizon or now + SKEW
-    absences, claims, unreadable, obstacles = absences or {}, claims or {}, unreadable or {}, obstacles or {}
+    absences, unreadable, obstacles = absences or {}, unreadable or {}, obstacles or {}
     looks = config.reconcile.look_again
     read_from = now + config.reconcile.interval if config.reconcile.examine_at_most else None
     settings = {name: (dataset, checks[name]) for name, dataset in scrapers(config).items()}
@@ -159,7 +133,7 @@ def assess(
             ended = None
             if have is not None and current is not None and key not in differences:
                 ended = _taken_after_its_end(cell, dataset, have, current, now, horizon)
-            status = _status_of_gap(cell, status, is_good, ended, config, absences, claims, now, horizon)
+            status = _status_of_gap(cell, status, is_good, ended, config, absences, now, horizon)
         if is_unread and status.state is State.GAP and status.kind is Kind.INVALID:
             reason = f"to be read anew; a former check found: {status.reason}"
             status = replace(status, state=State.DEFERRED, reason=reason, until=read_from, limit=Limit.EXAMINE_AT_MOST)
@@ -250,7 +224,6 @@ def _status_of_gap(
     ended: datetime | None,
     config: Config,
     absences: Mapping[str, Absence],
-    claims: Mapping[str, Claim],
     now: datetime,
     horizon: datetime,
 ) -> Status:
@@ -284,6 +257,4 @@ def _status_of_gap(
         if is_unavailable and is_good:
             return replace(status, reason=f"{status.reason}; a partial version is kept", partial=True)
         return status
-    if claim := claims.get(cell.work):
-        return replace(gap, state=State.IN_FLIGHT, reason=f"being fetched by {claim.holder}", until=claim.until)
     return gap

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
 from enum import StrEnum
 from operator import attrgetter
 from typing import Any
 
 from config.models import Config
+from tasks.domain.assess.overview import Counts, Overview, Place, Standing, place_of, span
 from tasks.domain.assess.states import State, Status
 from tasks.domain.assess.unknown import Unknown
-from tasks.domain.expected.cells import Cell
-from tasks.domain.reasons import Limit
 from tasks.domain.wording import plural
 
 
@@ -161,50 +159,31 @@ def _coarsened(span: str, by: By) -> str:
     return span if by is By.DATE and len(span) == 10 else ""
 
 
-_place = attrgetter("dataset", "season", "first_day", "last_day")
-_state = attrgetter("state", "limit")
-
-
-def measure(
-    cells: Mapping[str, Cell], statuses: Mapping[str, Status], config: Config, unknown: Iterable[Unknown] = ()
-) -> Coverage:
-    """The coverage of the lake. Each status counts once, under the dataset, season and days of its cell.
+def measure(counts: Counts, config: Config, unknown: Iterable[Unknown] = ()) -> Coverage:
+    """The coverage of the lake, from the number of files by place and standing.
 
     Each unknown schedule counts under its own season and days, for each dataset that needs it.
     """
-    counts = Counter(zip(map(_place, map(cells.__getitem__, statuses)), map(_state, statuses.values()), strict=True))
-    tallies: dict[tuple[str, str, str], dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    for ((dataset, season, first_day, last_day), (state, limit)), count in counts.items():
-        tally = tallies[dataset, season, _span(first_day, last_day)]
-        tally[state.value] += count
-        if state is State.UNAVAILABLE and limit is Limit.OPERATOR:
-            tally["by_operator"] += count
-    schedules: dict[tuple[str, str, str], set[str]] = defaultdict(set)
+    schedules: dict[Place, set[str]] = defaultdict(set)
     for part in unknown:
-        days = _span(part.schedule.first_day, part.schedule.last_day)
-        schedules[part.dataset, part.season, days].add(part.schedule.key)
+        days = span(part.schedule.first_day, part.schedule.last_day)
+        schedules[Place(part.dataset, part.season, days)].add(part.schedule.key)
     order = {name: at for at, name in enumerate(config.datasets)}
     sources = {name: at for at, name in enumerate(config.sources)}
     rows = [
-        Row(
-            config.datasets[dataset].source,
-            dataset,
-            season,
-            span,
-            Tally(**tallies.get(place, {}), unknown=frozenset(schedules.get(place, ()))),
-        )
-        for place in tallies | schedules
-        for dataset, season, span in [place]
+        Row(config.datasets[place.dataset].source, *place, _tally(counts.get(place, {}), schedules.get(place, ())))
+        for place in counts.keys() | schedules.keys()
     ]
     rows.sort(key=lambda row: (sources[row.source], order[row.dataset], row.season, row.span))
     return Coverage(tuple(rows))
 
 
-def _span(first_day: date, last_day: date) -> str:
-    """The span of a file, as in Row: its date if it is of one day, its month if of one month, else ""."""
-    if first_day == last_day:
-        return first_day.isoformat()
-    return first_day.isoformat()[:7] if last_day.replace(day=1) == first_day.replace(day=1) else ""
+def _tally(counts: Mapping[Standing, int], unknown: Iterable[str]) -> Tally:
+    by_state: Counter[str] = Counter()
+    for (state, _), count in counts.items():
+        by_state[state.value] += count
+    by_operator = counts.get(Standing(State.UNAVAILABLE, by_operator=True), 0)
+    return Tally(**by_state, by_operator=by_operator, unknown=frozenset(unknown))
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,16 +201,15 @@ class Hole:
 _HOLES = {state: at for at, state in enumerate((State.GAP, State.DEFERRED, State.IN_FLIGHT, State.UNAVAILABLE))}
 
 
-def find_holes(cells: Mapping[str, Cell], statuses: Mapping[str, Status]) -> list[Hole]:
+def find_holes(overview: Overview) -> list[Hole]:
     """The due files that are not present: gaps first, then the deferred, in flight and unavailable ones.
 
     Within a state, those with the newest days come first.
     """
     holes = []
-    for key, status in statuses.items():
+    for key, status in overview.statuses.items():
         if status.state in _HOLES:
-            cell = cells[key]
-            holes.append(Hole(cell.dataset, cell.season, _span(cell.first_day, cell.last_day), key, status))
+            holes.append(Hole(*place_of(overview.cells[key]), key, status))
     holes.sort(key=lambda hole: hole.key)
     holes.sort(key=lambda hole: hole.span or hole.season, reverse=True)
     holes.sort(key=lambda hole: _HOLES[hole.status.state])

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -314,9 +313,3 @@ def _minute(moment: datetime) -> str:
 def _gap(kind: Kind, reason: str, had: int | None = None) -> Status:
     """The status of a gap. `had` is the size of the good file that was lost, if one was."""
     return Status(State.GAP, f"{reason}; it had {had} bytes before" if had else reason, kind, lost=had is not None)
-
-
-def count_states(states: Iterable[State]) -> dict[str, int]:
-    """The number of cells in each state and in total: {"total": …, "present": …, …}."""
-    counts = Counter(states)
-    return {"total": sum(counts.values())} | {state.value: counts[state] for state in State}

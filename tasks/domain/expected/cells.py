@@ -19,6 +19,13 @@ from tasks.domain.expected.keys import KeyPatterns, keys_of
 from tasks.domain.flags.rollouts import scraper_of, scrapers, variant_of
 
 
+class Partition(NamedTuple):
+    """The files of one dataset and season."""
+
+    dataset: str
+    season: str
+
+
 class Cell(NamedTuple):
     """One file that the lake should hold. Cells with the same `request` come from one response."""
 
@@ -41,9 +48,14 @@ class Cell(NamedTuple):
         return scraper_of(self.dataset, self.variant)
 
     @property
-    def partition(self) -> str:
-        """The name of the partition: the part of the dataset that comes with one response."""
-        return _partition(self.dataset, self.first_day, self.fields)
+    def partition(self) -> Partition:
+        """The partition that the file belongs to."""
+        return Partition(self.dataset, self.season)
+
+    @property
+    def rollout_unit(self) -> str:
+        """The name by which a rollout reaches the file: the same for all files that come with one response."""
+        return _rollout_unit(self.dataset, self.first_day, self.fields)
 
     @property
     def request(self) -> str:
@@ -121,6 +133,16 @@ class Selection:
         """The limits of the days in words, with a leading space: " since 2024-07-15 until 2024-08-15"."""
         return "".join(f" {word} {day}" for word, day in (("since", self.since), ("until", self.until)) if day)
 
+    @property
+    def is_everything(self) -> bool:
+        """Does it limit nothing?"""
+        return self == Selection()
+
+    @property
+    def has_whole_partitions(self) -> bool:
+        """Does it select partitions as a whole, by source or dataset only?"""
+        return not (self.seasons or self.since or self.until or self.keys)
+
     def has(self, name: str, dataset: Dataset) -> bool:
         """Is this dataset selected?"""
         return (not self.sources or dataset.source in self.sources) and (not self.datasets or name in self.datasets)
@@ -149,6 +171,12 @@ def needing(config: Config, selection: Selection) -> dict[str, dict[str, str]]:
         if dataset.schedule and selection.has(name, dataset):
             needed.setdefault(dataset.schedule, {})[name] = dataset.first_season
     return needed
+
+
+def games_from(config: Config, schedule: str, selection: Selection) -> list[str]:
+    """The selected datasets of the games that a schedule dataset lists."""
+    datasets = config.datasets.items()
+    return [name for name, dataset in datasets if dataset.schedule == schedule and selection.has(name, dataset)]
 
 
 def calendar_cells(config: Config, now: datetime, selection: Selection | None = None) -> Iterator[Cell]:
@@ -233,7 +261,7 @@ def game_cells(
 ) -> Iterator[Cell]:
     """The cells of the games that the schedule dataset `schedule` lists; none for games that will not be played."""
     selection = selection or Selection()
-    datasets = [(n, d) for n, d in config.datasets.items() if d.schedule == schedule and selection.has(n, d)]
+    datasets = [(name, config.datasets[name]) for name in games_from(config, schedule, selection)]
     requests = _requests(config)
     unplayed = (GameStatus.POSTPONED, GameStatus.CANCELLED)
     today = seasons.eastern_day(now)
@@ -265,10 +293,10 @@ def _requests(config: Config) -> dict[str, tuple[str, int]]:
 
 
 def _variant(config: Config, name: str, first_day: date, fields: Mapping[str, str]) -> str:
-    return variant_of(config, name, _partition(name, first_day, fields)) if config.rollout else ""
+    return variant_of(config, name, _rollout_unit(name, first_day, fields)) if config.rollout else ""
 
 
-def _partition(name: str, first_day: date, fields: Mapping[str, str]) -> str:
+def _rollout_unit(name: str, first_day: date, fields: Mapping[str, str]) -> str:
     return f"{name} {fields.get('id') or first_day.isoformat()}"
 
 

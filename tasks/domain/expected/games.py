@@ -60,6 +60,14 @@ def _rank(entry: Game) -> tuple[bool, date, int, bool]:
     return entry.status is GameStatus.FINAL, entry.day, _WEIGHT[entry.status], entry.start is not None
 
 
+def by_season(games: Iterable[Game]) -> dict[str, list[Game]]:
+    """The games by their season."""
+    found: dict[str, list[Game]] = {}
+    for game in games:
+        found.setdefault(game.season, []).append(game)
+    return found
+
+
 _NOT_NEEDED_AFTER = timedelta(days=7)
 
 
@@ -68,5 +76,11 @@ def was_not_needed(game: Game, today: date) -> bool:
 
     Schedules may list such a game as scheduled for ever.
     """
+    last = last_day_listed(game)
+    return last is not None and today > last
+
+
+def last_day_listed(game: Game) -> date | None:
+    """The last day on which a scheduled play-off game is believed to be played; None for any other game."""
     may_be_dropped = game.if_necessary or game.season_type == "playoffs"
-    return may_be_dropped and game.status is GameStatus.SCHEDULED and today > game.day + _NOT_NEEDED_AFTER
+    return game.day + _NOT_NEEDED_AFTER if may_be_dropped and game.status is GameStatus.SCHEDULED else None

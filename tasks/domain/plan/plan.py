@@ -141,7 +141,7 @@ def make_plan(
             gap, own_address = replace(gap, cell=usual_way(config, gap.cell)), ""
         if switched := switches[gap.cell.dataset]:
             deferred.append(Deferral(gap, switched))
-        elif percent < 100 and not reached("rollout", percent, gap.cell.partition):
+        elif percent < 100 and not reached("rollout", percent, gap.cell.rollout_unit):
             name = gap.cell.dataset
             deferred.append(Deferral(gap, Reason(Limit.ROLLOUT, f"rollout: {percent:g} % of {name}", of=name)))
         elif pause := paused.get(own_address or source):

@@ -1,4 +1,4 @@
-"""Where does the whole lake stand?"""
+"""In which state is each of some files?"""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 
 from tasks.domain.assess.absences import Absence
-from tasks.domain.assess.assessment import Assessment, Claim, assess, expected_cells
+from tasks.domain.assess.assessment import Assessment, assess, expected_cells
+from tasks.domain.assess.claims import Claim
+from tasks.domain.assess.overview import overview_of
 from tasks.domain.assess.states import Examination, Kind, LakeObject, State, Status, Unreadable, content_of, version_of
 from tasks.domain.assess.verdicts import Verdict, bad, partial, unfinished, whole
-from tasks.domain.expected.cells import Cell, Selection
+from tasks.domain.expected.cells import Cell, Selection, calendar_cells
+from tasks.domain.expected.games import Game
 from tasks.domain.reasons import Limit
 from tests.builders import NOW, a_board, a_cell, a_config, a_game, an_object
 
@@ -44,7 +47,7 @@ def test_what_nobody_has_read_is_deferred_until_a_run_reads_it() -> None:
     assert (status.state, status.kind, status.limit) == (State.DEFERRED, None, Limit.EXAMINE_AT_MOST)
     assert status.until == NOW + a_config().reconcile.interval
     assert (len(assessment.unseen), assessment.never_read, assessment.by_former_checks) == (1, 1, 0)
-    assert assessment.gaps({}) == []
+    assert overview_of(assessment).gaps({}) == []
 
 
 @pytest.mark.parametrize(
@@ -61,7 +64,7 @@ def test_a_file_counts_by_what_a_former_check_found_and_is_not_fetched_before_it
     assessment = _assess(verdict, check="former")
     assert (_status(assessment).state, _status(assessment).limit) == (state, limit)
     assert (len(assessment.unseen), assessment.never_read, assessment.by_former_checks) == (1, 0, 1)
-    assert assessment.gaps({}) == []
+    assert overview_of(assessment).gaps({}) == []
     if limit:
         assert _status(assessment).reason == f"to be read anew; a former check found: {verdict.reason}"
         assert _status(assessment).until == NOW + a_config().reconcile.interval
@@ -80,8 +83,8 @@ def test_what_the_lake_does_not_give_is_a_gap_that_nothing_is_fetched_for_unless
     status = _status(assessment)
     assert (status.state, status.kind) == (State.GAP, Kind.UNREADABLE)
     assert status.reason == "cannot be read since 2026-01-13: it is archived"
-    assert assessment.gaps({}) == []
-    assert [gap.kind for gap in assessment.gaps({}, {BOX.key})] == [Kind.UNREADABLE]
+    assert overview_of(assessment).gaps({}) == []
+    assert [gap.kind for gap in overview_of(assessment).gaps({}, {BOX.key})] == [Kind.UNREADABLE]
     assert (len(assessment.unseen), assessment.never_read, assessment.by_former_checks) == (1, 0, 0)
 
 
@@ -180,31 +183,19 @@ def test_a_list_that_is_due_again_is_fetched_though_a_former_check_read_it() -> 
 CONFIG = a_config()
 
 
+def _expected(games: dict[str, list[Game]], selection: Selection) -> dict[str, Cell]:
+    return expected_cells(CONFIG, calendar_cells(CONFIG, NOW, selection), games, selection, NOW)
+
+
 def test_the_schedules_that_a_selection_needs_belong_to_it() -> None:
-    cells = expected_cells(CONFIG, {}, Selection(datasets=("nba_playbyplay",), seasons=("2023-24",)), NOW)
+    cells = _expected({}, Selection(datasets=("nba_playbyplay",), seasons=("2023-24",)))
     assert list(cells) == ["nba_api_comprehensive/schedules/schedule_2023-24.json"]
 
 
 @pytest.mark.parametrize("keys", [("espn_box_scores/401810001.json",), ("espn_schedules/20260113.json",)])
 def test_of_a_selection_by_key_there_are_these_files_alone(keys: tuple[str, ...]) -> None:
-    cells = expected_cells(CONFIG, {"espn_scoreboard": [a_game()]}, Selection(("espn",), keys=keys), NOW)
+    cells = _expected({"espn_scoreboard": [a_game()]}, Selection(("espn",), keys=keys))
     assert tuple(cells) == keys
-
-
-def test_a_gap_says_for_whom_its_schedule_is_there() -> None:
-    cell = a_cell(key="k", dataset="nba_schedule")
-    assessment = Assessment({"k": cell}, {"k": Status(State.GAP, "not in the lake", Kind.MISSING)}, NOW)
-    needed = Assessment(assessment.cells, assessment.statuses, NOW, needed_by={"nba_schedule": "nba_playbyplay"})
-    reasons = [gap.reason for of in (assessment, needed) for gap in of.gaps({})]
-    assert reasons == ["not in the lake", "not in the lake; needed by nba_playbyplay"]
-
-
-def test_lost_is_what_went_without_anybodys_word() -> None:
-    gap = Status(State.GAP, "not in the lake any more", Kind.VANISHED, lost=True)
-    given_up = Status(State.UNAVAILABLE, "set by an operator: lost", Kind.VANISHED, lost=True, limit=Limit.OPERATOR)
-    missing = Status(State.GAP, "not in the lake", Kind.MISSING)
-    statuses = {"gone": gap, "given up": given_up, "missing": missing}
-    assert Assessment({key: a_cell(key=key) for key in statuses}, statuses, NOW).lost == {"gone": gap}
 
 
 @pytest.mark.parametrize("had", [True, False])
@@ -217,7 +208,7 @@ def test_a_file_in_whose_place_something_else_stands_is_a_gap_that_nobody_fetche
     assert (status.state, status.kind, status.limit) == (State.GAP, Kind.UNREADABLE, Limit.OBSTACLE)
     lost = "; not in the lake any more; it had 70000 bytes before" if had else ""
     assert (status.reason, status.lost) == (f"a folder stands at this key; remove it{lost}", had)
-    assert assessment.gaps({}, {key}) == []
+    assert overview_of(assessment).gaps({}, {key}) == []
 
 
 def test_what_stands_in_place_of_a_file_that_is_not_due_yet_is_nobody_s_business() -> None:
@@ -235,11 +226,13 @@ def _without_it(**more: Any) -> Assessment:
 
 def test_a_gap_that_another_run_is_at_is_in_flight() -> None:
     claim = Claim("run-2", "adce reconcile on host b", UNTIL)
-    status = _status(_without_it(claims={BOX.work: claim}))
+    status = _status(_without_it().with_claims({BOX.work: claim}))
     assert (status.state, status.kind) == (State.IN_FLIGHT, Kind.MISSING)
     assert (status.reason, status.until) == ("being fetched by adce reconcile on host b", UNTIL)
-    assert _status(_without_it(claims={"espn_summary /summary?event=1": claim})).state is State.GAP, "another request"
-    whole_one = _assess(whole(), claims={BOX.work: claim})
+    assert _status(_without_it().with_claims({"espn_summary /summary?event=1": claim})).state is State.GAP, (
+        "another request"
+    )
+    whole_one = _assess(whole()).with_claims({BOX.work: claim})
     assert _status(whole_one).state is State.PRESENT, "what is there is there"
 
 
@@ -249,15 +242,16 @@ def test_a_lost_file_is_told_of_though_its_source_does_not_have_it_any_more() ->
         assessment = _without_it(known=known, absences={BOX.key: absence})
         status = _status(assessment)
         assert (status.state, status.kind, status.lost) == (state, Kind.VANISHED, True)
-        assert assessment.lost == {BOX.key: status}
+        assert overview_of(assessment).lost == {BOX.key: status}
     given_up = _without_it(known=known, absences={BOX.key: BY_HAND})
     assert _status(given_up).state is State.UNAVAILABLE
-    assert given_up.lost == {}
+    assert overview_of(given_up).lost == {}
 
 
 def test_a_gap_is_as_old_as_it_was_first_seen_and_new_if_it_never_was() -> None:
     assessment = _without_it()
-    [known], [new] = assessment.gaps({BOX.key: OLD, "another": NOW - HOUR}), assessment.gaps({"another": OLD})
+    overview = overview_of(assessment)
+    [known], [new] = overview.gaps({BOX.key: OLD, "another": NOW - HOUR}), overview.gaps({"another": OLD})
     assert (known.cell, known.kind, known.reason, known.first_seen) == (BOX, Kind.MISSING, "not in the lake", OLD)
     assert new.first_seen == NOW
 
@@ -265,7 +259,7 @@ def test_a_gap_is_as_old_as_it_was_first_seen_and_new_if_it_never_was() -> None:
 def test_the_games_of_a_schedule_are_expected_where_their_dataset_is_selected() -> None:
     games = {"espn_scoreboard": [a_game()], "nba_schedule": [a_game(id="0022500001")]}
     selection = Selection(datasets=("nba_playbyplay",), seasons=("2025-26",))
-    cells = expected_cells(CONFIG, games, selection, NOW)
+    cells = _expected(games, selection)
     assert {cell.dataset for cell in cells.values()} == {"nba_schedule", "nba_playbyplay"}
     assert all(cell.key == key for key, cell in cells.items())
 

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tasks.domain.assess.assessment import Assessment
 from tasks.domain.assess.coverage import By, Tally, add_up, find_holes, measure
-from tasks.domain.assess.states import State, Status, count_states
+from tasks.domain.assess.overview import count_cells, overview_of
+from tasks.domain.assess.states import State, Status
 from tasks.domain.assess.unknown import Unknown
 from tasks.domain.expected import seasons
 from tasks.domain.expected.cells import Cell
@@ -41,8 +43,8 @@ def _lake(*pairs: tuple[Cell, State], reason: str = "because") -> tuple[dict[str
 @given(_LAKES, st.sampled_from(By))
 def test_the_rows_add_up_to_every_state_of_the_lake(lake: list[tuple[Cell, State]], by: By) -> None:
     cells, statuses = _lake(*lake)
-    document = measure(cells, statuses, CONFIG).document(by)
-    counts = count_states(status.state for status in statuses.values())
+    document = measure(count_cells(cells, statuses), CONFIG).document(by)
+    counts = overview_of(Assessment(cells, statuses, NOW)).totals
     counts["expected"] = counts.pop("total")
     sums: Counter[str] = Counter()
     for row in document["rows"]:
@@ -53,7 +55,7 @@ def test_the_rows_add_up_to_every_state_of_the_lake(lake: list[tuple[Cell, State
 
 @given(_LAKES, st.sampled_from(By))
 def test_a_dataset_has_one_row_for_each_season_and_span(lake: list[tuple[Cell, State]], by: By) -> None:
-    rows = measure(*_lake(*lake), CONFIG).rows(by)
+    rows = measure(count_cells(*_lake(*lake)), CONFIG).rows(by)
     assert len({(row.dataset, row.season, row.span) for row in rows}) == len(rows)
 
 
@@ -105,7 +107,7 @@ def test_a_schedule_that_several_datasets_need_is_one_unknown_schedule() -> None
     board = a_board()
     names = ("nba_boxscore_traditional", "nba_playbyplay")
     unknown = [*(Unknown(name, schedule) for name in names), Unknown("espn_summary", board)]
-    coverage = measure(*_lake((schedule, State.GAP), (board, State.GAP)), CONFIG, unknown)
+    coverage = measure(count_cells(*_lake((schedule, State.GAP), (board, State.GAP))), CONFIG, unknown)
     rows = {(row["dataset"], row["season"], row["date"]): row for row in coverage.document(By.DATE)["rows"]}
     assert {place: row["unknown"] for place, row in rows.items() if row["unknown"]} == {
         ("espn_summary", "2025-26", "2026-01-13"): 1,
@@ -122,7 +124,7 @@ def test_what_an_operator_took_out_is_counted_by_itself() -> None:
     cells, statuses = _lake(*((page, State.UNAVAILABLE) for page in pages))
     for key in ("0", "1"):
         statuses[key] = Status(State.UNAVAILABLE, "set by an operator: lost", limit=Limit.OPERATOR)
-    coverage = measure(cells, statuses, CONFIG)
+    coverage = measure(count_cells(cells, statuses), CONFIG)
     assert (coverage.total.unavailable, coverage.total.by_operator, len(coverage.finest)) == (5, 2, 1)
     assert "5 unavailable (2 set by an operator)" in coverage.total.line()
 
@@ -132,7 +134,7 @@ def test_files_of_a_season_or_a_month_belong_to_no_shorter_span() -> None:
     month_file = a_cell(key="m", dataset="br_schedule", first_day=date(2026, 1, 1), last_day=date(2026, 1, 31))
     game_file = a_cell(key="g", dataset="br_boxscore")
     lake = _lake(*((cell, State.PRESENT) for cell in (season_file, month_file, game_file)))
-    coverage = measure(*lake, CONFIG)
+    coverage = measure(count_cells(*lake), CONFIG)
 
     assert [row.span for row in coverage.finest] == ["2026-01", "2026-01-13", ""]
 
@@ -144,7 +146,7 @@ def test_files_of_a_season_or_a_month_belong_to_no_shorter_span() -> None:
 
 
 def test_rows_name_source_dataset_and_season_in_the_order_of_the_configuration() -> None:
-    coverage = measure(*_lake((a_cell(season="2024-25"), State.GAP), (a_board(), State.PRESENT)), CONFIG)
+    coverage = measure(count_cells(*_lake((a_cell(season="2024-25"), State.GAP), (a_board(), State.PRESENT))), CONFIG)
     document = coverage.document(By.SEASON)
     assert document["by"] == "season"
     assert [(row["source"], row["dataset"], row["season"]) for row in document["rows"]] == [
@@ -169,7 +171,7 @@ def test_rows_name_source_dataset_and_season_in_the_order_of_the_configuration()
 
 
 def test_an_empty_lake_of_nothing_has_no_rows_and_no_percent() -> None:
-    coverage = measure({}, {}, CONFIG)
+    coverage = measure({}, CONFIG)
     assert coverage.document(By.DATE)["rows"] == []
     assert coverage.total == add_up([]) == Tally()
 
@@ -182,14 +184,14 @@ def test_holes_are_what_is_due_and_not_there_gaps_first_and_the_newest_of_them()
             for n, s in enumerate(states)
         )
     )
-    found = [(hole.key, hole.status.state.value) for hole in find_holes(*lake)]
+    found = [(hole.key, hole.status.state.value) for hole in find_holes(overview_of(Assessment(*lake, NOW)))]
     assert found == [("6", "gap"), ("2", "gap"), ("4", "deferred"), ("3", "in_flight"), ("5", "unavailable")]
 
 
 def test_a_hole_keeps_its_reason_and_until() -> None:
     until = datetime(2026, 1, 15, 13, tzinfo=NOW.tzinfo)
     status = Status(State.DEFERRED, "source paused", until=until)
-    [hole] = find_holes({"k": a_cell(key="k")}, {"k": status})
+    [hole] = find_holes(overview_of(Assessment({"k": a_cell(key="k")}, {"k": status}, NOW)))
     assert (hole.dataset, hole.season, hole.span, hole.status) == ("espn_summary", "2025-26", "2026-01-13", status)
 
 

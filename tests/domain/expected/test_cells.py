@@ -335,6 +335,6 @@ def test_the_fields_of_a_key_are_of_one_season_that_is_expected(dataset: str, fi
 
 def test_a_cell_has_its_place_what_fetches_it_and_what_is_done_for_it() -> None:
     game, board = a_cell(), a_board()
-    assert (game.partition, board.partition) == ("espn_summary 401810001", "espn_scoreboard 2026-01-13")
+    assert (game.rollout_unit, board.rollout_unit) == ("espn_summary 401810001", "espn_scoreboard 2026-01-13")
     assert (game.scraper, game._replace(variant="x").scraper) == ("espn_summary", "espn_summary@x")
     assert game.work == "espn_summary /summary?event=401810001"

@@ -22,17 +22,19 @@ CONFIG = a_config()
 def test_a_larger_part_holds_the_smaller(one: float, other: float, game: int) -> None:
     cell = a_cell(fields={"id": f"{game}"})
     small, large = sorted((one, other))
-    assert reached("x", large, cell.partition) or not reached("x", small, cell.partition)
-    assert reached("x", 100, cell.partition)
-    assert not reached("x", 0, cell.partition)
+    assert reached("x", large, cell.rollout_unit) or not reached("x", small, cell.rollout_unit)
+    assert reached("x", 100, cell.rollout_unit)
+    assert not reached("x", 0, cell.rollout_unit)
 
 
 def test_the_part_is_as_large_as_it_says_the_same_in_every_process_and_another_one_of_each_dataset() -> None:
     cells = [a_cell(fields={"id": f"4018{n:05}"}) for n in range(4000)]
-    first = [cell.fields["id"] for cell in cells if reached("rollout", 10, cell.partition)]
+    first = [cell.fields["id"] for cell in cells if reached("rollout", 10, cell.rollout_unit)]
     assert len(first) == 417
     assert first[:3] == ["401800005", "401800009", "401800028"]
-    others = [c.fields["id"] for c in cells if reached("rollout", 10, c._replace(dataset="nba_playbyplay").partition)]
+    others = [
+        c.fields["id"] for c in cells if reached("rollout", 10, c._replace(dataset="nba_playbyplay").rollout_unit)
+    ]
     assert len(set(first) & set(others)) < 100
 
 
@@ -53,7 +55,7 @@ def test_a_new_dataset_is_rolled_out_to_a_part_of_its_cells_and_the_files_of_a_r
     assert later
     assert now
     assert not later & now
-    reached_now = {gap.cell.key for gap in gaps if reached("rollout", 50, gap.cell.partition)}
+    reached_now = {gap.cell.key for gap in gaps if reached("rollout", 50, gap.cell.rollout_unit)}
     assert {key for fill in plan.fills for key in fill.keys} == reached_now
 
 
@@ -180,5 +182,5 @@ def test_what_a_rollout_has_reached_is_asked_for_in_its_way_and_the_rest_as_befo
     mine = [cell for cell in cells if cell.dataset == dataset]
     assert {cell.variant for cell in mine} == {"", "x"}
     for cell in mine:
-        assert cell.variant == ("x" if reached("x", 50, cell.partition) else "")
+        assert cell.variant == ("x" if reached("x", 50, cell.rollout_unit) else "")
         assert cell.url == (way if cell.variant else CONFIG.datasets[dataset].url)

@@ -11,6 +11,7 @@ from rich.console import Console
 from deployments.cli import tables
 from tasks.answers.report import Report
 from tasks.domain.assess.assessment import Assessment, assess
+from tasks.domain.assess.overview import overview_of
 from tasks.domain.assess.states import Kind, State, Status
 from tasks.domain.assess.unknown import Unknown
 from tasks.domain.limits.pauses import Pause
@@ -36,7 +37,7 @@ def test_a_source_has_its_reason_until_it_has_answered_again(
 ) -> None:
     config, now = a_config(), datetime.now(UTC)
     pause = Pause("espn", ends_in and now + ends_in, "HTTP 403", resumed_at=now)
-    report = Report(assess(config, {}, {}, {}, check_ids(config), now), (), (), config, {"espn": pause})
+    report = Report(overview_of(assess(config, {}, {}, {}, check_ids(config), now)), (), (), config, {"espn": pause})
     espn, nba_api, _ = report.document()["sources"]
     assert (espn["phase"], bool(espn["paused_until"]), espn["reason"]) == (phase, is_paused, reason)
     assert espn["breaker"] == "closed", "that is of its datasets"
@@ -53,8 +54,9 @@ SCHEDULE = a_board(key="schedule.json", dataset="nba_schedule", season="2023-24"
 
 def _report(*statuses: Status, unknown: tuple[Unknown, ...] = (), **change: Any) -> Report:
     cells = {f"{n}.json": a_cell(key=f"{n}.json") for n in range(len(statuses))}
-    assessment = Assessment(cells, dict(zip(cells, statuses, strict=True)), NOW, unknown=unknown)
-    return Report(assessment, **{"fills": (), "deferred": (), "config": a_config()} | change)
+    assessment = Assessment(cells, dict(zip(cells, statuses, strict=True)), NOW)
+    overview = replace(overview_of(assessment), unknown=unknown)
+    return Report(overview, **{"fills": (), "deferred": (), "config": a_config()} | change)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,7 +24,6 @@ from tasks.ledger.leases import RECONCILE, Leases, leases_table
 from tasks.ledger.runs import Runs, Server, runs_table
 from tasks.ledger.totals import Totals
 from tasks.processes import is_gone, own_name
-from tests.servers import new_database
 
 SECOND = timedelta(seconds=1)
 
@@ -40,11 +38,8 @@ class Run(Leases):
 Start = Callable[..., Run]
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    url = f"sqlite:///{tmp_path / 'ledger.db'}"
-    if request.param == "postgresql":
-        url = f"postgresql://{new_database(request.getfixturevalue('postgres'), f'leases_{uuid.uuid4().hex}')}"
+@pytest.fixture
+def database(url: str) -> Iterator[Database]:
     ledger = Ledger(url)
     yield ledger.database
     ledger.close()

@@ -43,13 +43,6 @@ from tests.servers import new_database, postgresql, postgresql_programs, restart
 HOUR = timedelta(hours=1)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'ledger.db'}"
-    return f"postgresql://{new_database(request.getfixturevalue('postgres'), f'ledger_{uuid.uuid4().hex}')}"
-
-
 def test_a_gap_keeps_the_time_it_was_first_seen_until_it_is_filled(url: str) -> None:
     for hours in (0, 5):
         ledger = Ledger(url)

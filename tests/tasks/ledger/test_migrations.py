@@ -1,11 +1,9 @@
 """Does a ledger of an older version keep its rows?"""
 
 import json
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import Any
 
 import alembic.command
@@ -18,7 +16,6 @@ from tasks.domain.expected.games import Game, GameStatus
 from tasks.domain.outcomes import RunEnd
 from tasks.ledger import Ledger
 from tests.builders import NOW
-from tests.servers import new_database
 
 
 class OldLedger:
@@ -47,11 +44,8 @@ def _insert(connection: sa.Connection, tables: Mapping[str, Sequence[Mapping[str
             connection.execute(table.insert().values(row))
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def old(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OldLedger]:
-    url = f"sqlite:///{tmp_path / 'ledger.db'}"
-    if request.param == "postgresql":
-        url = f"postgresql://{new_database(request.getfixturevalue('postgres'), f'ledger_{uuid.uuid4().hex}')}"
+@pytest.fixture
+def old(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[OldLedger]:
     return OldLedger(url, monkeypatch)
 
 

@@ -1,12 +1,10 @@
 """Are the running totals the sum of everything that was recorded?"""
 
-import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -21,7 +19,6 @@ from tasks.ledger.attempts import FillRecord
 from tasks.ledger.fills import FillEnd
 from tasks.ledger.totals import Totals
 from tests.builders import NOW, a_gap
-from tests.servers import new_database
 
 SECOND = timedelta(seconds=1)
 FILL = FillRecord("f", "r", "espn", "d", "missing", "HIGH", 1.0, NOW)
@@ -29,11 +26,8 @@ BOTH = '{"dataset":"d","source":"espn"}'
 ESPN = '{"source":"espn"}'
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
-    url = f"sqlite:///{tmp_path / 'ledger.db'}"
-    if request.param == "postgresql":
-        url = f"postgresql://{new_database(request.getfixturevalue('postgres'), f'totals_{uuid.uuid4().hex}')}"
+@pytest.fixture
+def ledger(url: str) -> Iterator[Ledger]:
     with closing(Ledger(url)) as ledger:
         yield ledger
 

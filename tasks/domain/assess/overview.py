@@ -1,0 +1,180 @@
+"""What does a look at the lake find: how many files are in which state, and which files are exceptions?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from functools import cached_property
+from operator import attrgetter
+from typing import NamedTuple
+
+from tasks.domain.assess.assessment import Assessment
+from tasks.domain.assess.claims import Claim, in_flight
+from tasks.domain.assess.states import Kind, State, Status
+from tasks.domain.assess.unknown import Unknown
+from tasks.domain.expected.cells import Cell
+from tasks.domain.plan.plan import Gap
+from tasks.domain.reasons import Limit
+
+
+class Place(NamedTuple):
+    """Where a file is counted.
+
+    `span` is its date as "2024-01-05" or its month as "2024-01". It is empty for a file of a longer period.
+    """
+
+    dataset: str
+    season: str
+    span: str
+
+
+class Standing(NamedTuple):
+    """What is counted of a file: its state, and whether an operator has marked it as unavailable."""
+
+    state: State
+    by_operator: bool = False
+
+
+Counts = Mapping[Place, Mapping[Standing, int]]
+
+
+@dataclass(frozen=True, repr=False)
+class Overview:
+    """The state of the selected files at one moment: counts of all of them, and the cells and statuses of exceptions.
+
+    A file that is present for good or not due yet is counted only. Every other file is an exception.
+    """
+
+    counts: Counts
+    cells: Mapping[str, Cell]  # of the exceptions, by key
+    statuses: Mapping[str, Status]  # of the exceptions, by key
+    taken_at: datetime
+    never_read: int = 0  # how many stored files no body check has read
+    by_former_checks: int = 0  # how many stored files are judged by what a former body check found
+    unknown: tuple[Unknown, ...] = ()  # the schedules that are not known, for each selected dataset of games
+    unknown_keys: tuple[str, ...] = ()  # selected keys of games that no known schedule lists
+    # Schedule datasets that are included without being selected, each with the names of the datasets that need it.
+    needed_by: Mapping[str, str] = field(default_factory=dict)
+
+    def gaps(self, first_seen: Mapping[str, datetime], named: Collection[str] = ()) -> list[Gap]:
+        """The gaps to fetch, each with the time at which it was first seen: that of this overview if it is new.
+
+        A stored file that the lake cannot deliver is fetched only if its key is in `named`. A file is never fetched
+        while something other than a file stands at its key.
+        """
+        return [
+            Gap(cell := self.cells[key], status.kind, self._why(cell, status), first_seen.get(key, self.taken_at))
+            for key, status in self.statuses.items()
+            if status.state is State.GAP
+            and status.kind is not None
+            and (status.kind is not Kind.UNREADABLE or (key in named and status.limit is not Limit.OBSTACLE))
+        ]
+
+    @property
+    def totals(self) -> dict[str, int]:
+        """The number of files in each state and in total: {"total": …, "present": …, …}."""
+        totals: Counter[State] = Counter()
+        for standings in self.counts.values():
+            for standing, count in standings.items():
+                totals[standing.state] += count
+        return {"total": totals.total()} | {state.value: totals[state] for state in State}
+
+    @cached_property
+    def lost(self) -> dict[str, Status]:
+        """Files that vanished or shrunk without ADCE's doing, except those that an operator has marked unavailable."""
+        return {key: s for key, s in self.statuses.items() if s.lost and s.limit is not Limit.OPERATOR}
+
+    def with_statuses(self, changed: Mapping[str, Status]) -> Overview:
+        """The same overview with other statuses of some exceptions, which are counted accordingly."""
+        moved: dict[Place, Counter[Standing]] = {}
+        for key, status in changed.items():
+            place, before = place_of(self.cells[key]), standing_of(self.statuses[key])
+            if (after := standing_of(status)) != before:
+                counts = moved.setdefault(place, Counter(self.counts[place]))
+                counts[before] -= 1
+                counts[after] += 1
+        return replace(self, counts={**self.counts, **moved}, statuses={**self.statuses, **changed})
+
+    def with_claims(self, claims: Mapping[str, Claim]) -> Overview:
+        """The same overview, in which the gaps that other runs have claimed are in flight."""
+        return self.with_statuses(in_flight(self.cells, self.statuses, claims))
+
+    def _why(self, cell: Cell, status: Status) -> str:
+        needs = self.needed_by.get(cell.dataset)
+        return f"{status.reason}; needed by {needs}" if needs else status.reason
+
+
+def overview_of(assessment: Assessment) -> Overview:
+    """The overview of the files of an assessment."""
+    statuses = exceptions(assessment.statuses)
+    return Overview(
+        count_cells(assessment.cells, assessment.statuses),
+        {key: assessment.cells[key] for key in statuses},
+        statuses,
+        assessment.taken_at,
+        assessment.never_read,
+        assessment.by_former_checks,
+    )
+
+
+def joined(overviews: Iterable[Overview], at: datetime) -> Overview:
+    """The overview of the files of several overviews, which have no place and no file in common."""
+    counts: dict[Place, Mapping[Standing, int]] = {}
+    cells: dict[str, Cell] = {}
+    statuses: dict[str, Status] = {}
+    never_read = by_former_checks = 0
+    for one in overviews:
+        counts.update(one.counts)
+        cells.update(one.cells)
+        statuses.update(one.statuses)
+        never_read += one.never_read
+        by_former_checks += one.by_former_checks
+    return Overview(counts, cells, statuses, at, never_read, by_former_checks)
+
+
+def exceptions(statuses: Mapping[str, Status]) -> dict[str, Status]:
+    """The statuses of the exceptions: of every file that is neither present for good nor not due yet."""
+    settled = State.PRESENT, State.NOT_DUE
+    return {
+        key: status
+        for key, status in statuses.items()
+        if status.state not in settled or (status.state is State.PRESENT and (status.until or status.limit))
+    }
+
+
+_place = attrgetter("dataset", "season", "first_day", "last_day")
+_state_and_limit = attrgetter("state", "limit")
+
+
+def count_cells(cells: Mapping[str, Cell], statuses: Mapping[str, Status]) -> dict[Place, Counter[Standing]]:
+    """The number of files by place and standing. Each status counts once, at the place of its cell."""
+    places = map(_place, map(cells.__getitem__, statuses))
+    found = Counter(zip(places, map(_state_and_limit, statuses.values()), strict=True))
+    counts: dict[Place, Counter[Standing]] = {}
+    for ((dataset, season, first_day, last_day), (state, limit)), count in found.items():
+        place = Place(dataset, season, span(first_day, last_day))
+        counts.setdefault(place, Counter())[_standing_of(state, limit)] += count
+    return counts
+
+
+def place_of(cell: Cell) -> Place:
+    """Where a file is counted."""
+    return Place(cell.dataset, cell.season, span(cell.first_day, cell.last_day))
+
+
+def standing_of(status: Status) -> Standing:
+    """What is counted of a file with this status."""
+    return _standing_of(status.state, status.limit)
+
+
+def _standing_of(state: State, limit: Limit | None) -> Standing:
+    return Standing(state, state is State.UNAVAILABLE and limit is Limit.OPERATOR)
+
+
+def span(first_day: date, last_day: date) -> str:
+    """The span of a file, as in Place: its date if it is of one day, its month if of one month, else ""."""
+    if first_day == last_day:
+        return first_day.isoformat()
+    return first_day.isoformat()[:7] if last_day.replace(day=1) == first_day.replace(day=1) else ""

@@ -1,0 +1,153 @@
+"""Which judgements of former looks still hold, and which does this look replace?"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from datetime import datetime
+from functools import cache
+from itertools import chain
+from pathlib import Path
+
+import tasks.domain
+from config.models import Config
+from tasks.domain.assess.assessment import Assessment
+from tasks.domain.assess.overview import Overview
+from tasks.domain.assess.partitions import Judgement, by_partition, games_digest, judgement_of, objects_digest
+from tasks.domain.assess.states import LakeObject, State
+from tasks.domain.expected import seasons
+from tasks.domain.expected.cells import Cell, Partition, Selection, game_cells, games_from
+from tasks.domain.expected.games import Game, by_season
+from tasks.ledger.judgements import Recalled
+from tasks.observe.knowledge import Knowledge
+from tasks.observe.session import Session
+
+_MOST_TOUCHED = 100_000  # rows that looks at a part of the lake leave for the next look at everything
+
+
+class Held:
+    """The judgements that still hold, by partition. A look judges the other partitions anew."""
+
+    def __init__(self, recalled: Recalled = Recalled()):  # noqa: B008  # it is immutable
+        self._recalled = recalled
+        self._judgements = dict(recalled.judgements)
+        self._cells: dict[str, Cell] = {}  # of the exceptions, by key
+        self._games: dict[Partition, str] = {}  # the digests of the games that schedules list now
+
+    def __bool__(self) -> bool:
+        return bool(self._judgements)
+
+    def __contains__(self, partition: object) -> bool:
+        return partition in self._judgements
+
+    def drop(self, partitions: Iterable[Partition]) -> None:
+        """Drops the judgements of partitions that are to be judged anew."""
+        for partition in partitions:
+            self._judgements.pop(partition, None)
+
+    def drop_changed(self, session: Session, calendar: Mapping[str, Cell], objects: Mapping[str, LakeObject]) -> None:
+        """Drops the judgements outside the selection, and those whose files have changed in the lake or the ledger."""
+        touched = set(self._recalled.touched.values())
+        expected = {cell.partition for cell in calendar.values()}
+        for partition, held in self._recalled.judgements.items():
+            dataset = session.config.datasets[partition.dataset]
+            is_selected = partition in expected
+            if dataset.schedule:
+                is_selected = session.selection.has(partition.dataset, dataset)
+            is_same = touched.isdisjoint(held.keys) and objects_digest(held.keys, objects) == held.objects
+            cells = _exceptional_cells(session, calendar, partition, held) if is_selected and is_same else {}
+            if is_selected and is_same and len(cells) == len(held.exceptions):
+                self._cells |= cells
+            else:
+                self.drop([partition])
+        obstacles = session.lake.obstacles(key for key in self._cells if key not in objects)
+        self.drop({self._cells[key].partition for key in obstacles})
+
+    def has_all(self, datasets: Collection[str]) -> bool:
+        """Does every judgement of these datasets hold?"""
+        return all(partition in self for partition in self._recalled.judged if partition.dataset in datasets)
+
+    def compare_games(self, config: Config, schedule: str, games: Iterable[Game], selection: Selection) -> None:
+        """Drops the judgements of the games of a schedule dataset that lists other games in that season now."""
+        digests = {season: games_digest(listed) for season, listed in by_season(games).items()}
+        for dataset in games_from(config, schedule, selection):
+            self._games |= {Partition(dataset, season): digest for season, digest in digests.items()}
+            held = [(partition, one) for partition, one in self._judgements.items() if partition.dataset == dataset]
+            self.drop(partition for partition, one in held if digests.get(partition.season) != one.games)
+
+    def gaps(self) -> list[str]:
+        """The keys of the gaps in held partitions."""
+        files = chain.from_iterable(held.exceptions for held in self._judgements.values())
+        return [file.key for file in files if file.status.state is State.GAP]
+
+    def among(self, keys: Collection[str]) -> set[str]:
+        """Those of some keys that are of held partitions."""
+        keys = set(keys)
+        return set().union(*(keys.intersection(held.keys) for held in self._judgements.values())) if keys else set()
+
+    def overviews(self, now: datetime) -> Iterator[Overview]:
+        """The overview of each held partition."""
+        for partition, held in self._judgements.items():
+            yield held.overview(partition, self._cells, now)
+
+    def replace(self, session: Session, judged: Assessment, known: Knowledge) -> None:
+        """Records the judgements of this look in the ledger, beside those that hold.
+
+        Only a look at everything does, since the judgements of games must be of the schedules as they were judged last.
+        """
+        ledger = session.ledger.judgements
+        if not session.selection.is_everything:
+            if len(self._recalled.touched) > _MOST_TOUCHED:
+                ledger.forget(self._recalled)
+            return
+        differing = {one.key for one in known.disagreements}
+        new = {
+            partition: judgement_of(
+                partition,
+                part,
+                known.objects,
+                known.examinations,
+                known.absences,
+                differing,
+                self._games.get(partition, ""),
+            )
+            for partition, part in by_partition(judged).items()
+        }
+        dropped = self._recalled.judged.keys() - new.keys() - self._judgements.keys()
+        ledger.keep(new, dropped, rules_of(session), self._recalled)
+
+
+def recall(session: Session) -> Held:
+    """The judgements of former looks that hold if what they rest on is unchanged."""
+    return Held(session.ledger.judgements.recall(rules_of(session), session.now()))
+
+
+def rules_of(session: Session) -> str:
+    """A digest of everything that judgements rest on and that is the same for all files: settings, checks, and code."""
+    config, season = session.config, seasons.current_season(session.now())
+    settings = config.model_dump(mode="json", include={"datasets", "rollout", "reconcile"})
+    rules = json.dumps([settings, session.checks, season, _code()], sort_keys=True)
+    return hashlib.sha256(rules.encode()).hexdigest()
+
+
+@cache
+def _code() -> str:
+    """A digest of the code that judges."""
+    digest = hashlib.sha256()
+    for file in sorted(Path(tasks.domain.__file__).parent.rglob("*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _exceptional_cells(
+    session: Session, calendar: Mapping[str, Cell], partition: Partition, held: Judgement
+) -> dict[str, Cell]:
+    """The cells of the exceptions of a judgement, by key."""
+    schedule = session.config.datasets[partition.dataset].schedule
+    if schedule is None:
+        return {file.key: calendar[file.key] for file in held.exceptions if file.key in calendar}
+    games = dict.fromkeys(file.game for file in held.exceptions if file.game)
+    chosen = Selection(datasets=(partition.dataset,))
+    cells = {cell.key: cell for cell in game_cells(session.config, schedule, games, session.now(), chosen)}
+    return {file.key: cells[file.key] for file in held.exceptions if file.key in cells}

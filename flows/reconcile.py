@@ -36,6 +36,7 @@ from tasks.progress import PROGRESS, no_progress
 from tasks.run.dispatcher import Dispatcher, Executor
 from tasks.run.run import Run
 from tasks.show.coverage import markdown as coverage_markdown
+from tasks.show.markdown import plan_markdown, run_markdown
 
 log = logging.getLogger(__name__)
 
@@ -211,7 +212,7 @@ async def reconcile_lake(
     report = replace(report, seconds=time.monotonic() - begun)
     for refusal in report.refusals:
         log.error("%s", refusal, extra=IN_REPORT)
-    await (publish(report) if is_the_one else create_markdown_artifact(report.markdown(), "fill", report.line()))
+    await (publish(report) if is_the_one else create_markdown_artifact(run_markdown(report), "fill", report.line()))
     return report
 
 
@@ -243,7 +244,7 @@ def _done_by(run: Run, looked: float) -> datetime:
 async def publish(report: Report) -> None:
     """Publishes the report of a run: a log line, and three artifacts in the Prefect UI."""
     get_run_logger().info(report.line())
-    await create_markdown_artifact(report.markdown(), key="reconcile", description=report.line())
-    await create_markdown_artifact(report.plan_markdown(), key="plan", description=plural(len(report.fills), "fill"))
+    await create_markdown_artifact(run_markdown(report), key="reconcile", description=report.line())
+    await create_markdown_artifact(plan_markdown(report), key="plan", description=plural(len(report.fills), "fill"))
     cover = report.coverage
     await create_markdown_artifact(coverage_markdown(cover), key="coverage", description=cover.total.line())

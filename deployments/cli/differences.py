@@ -67,7 +67,7 @@ def _show_sources(difference: Difference, console: Console) -> None:
     table = Table("source", "requests", "done", title="Requests of each plan to the sources", box=SIMPLE_HEAD)
     for source in difference.sources():
         requests, eta = source["requests"], source["eta"]
-        done = [(eta[plan] or "-")[:16].replace("T", " ") for plan in ("old", "new")]
+        done = [f"{eta[plan]:%Y-%m-%d %H:%M}" if eta[plan] else "-" for plan in ("old", "new")]
         table.add_row(source["name"], _arrow(requests["old"], requests["new"]), _arrow(*done))
     console.print(table)
 

@@ -125,7 +125,9 @@ def coverage(
 
 def _show(report: Report, as_json: bool) -> None:
     if as_json:
-        print_json(report.document())
+        from tasks.show.documents import RunReport
+
+        print_json(RunReport.of(report).as_json())
     else:
         from deployments.cli import tables
 

@@ -88,11 +88,14 @@ class Difference:
 
     def sources(self) -> list[dict[str, Any]]:
         """For each source, the requests of both plans, and when each plan would be done."""
-        old, new = ({source["name"]: source for source in report.document()["sources"]} for report in self._both)
-        nothing = {"requests": 0, "eta": None}
-        rows = [(name, old.get(name, nothing), new.get(name, nothing)) for name in old | new]
+        old, new = ({source.name: (source.requests, source.eta) for source in report.sources} for report in self._both)
+        rows = [(name, old.get(name, (0, None)), new.get(name, (0, None))) for name in old | new]
         return [
-            {"name": name} | {field: {"old": was[field], "new": now[field]} for field in nothing}
+            {
+                "name": name,
+                "requests": {"old": was[0], "new": now[0]},
+                "eta": {"old": was[1], "new": now[1]},
+            }
             for name, was, now in rows
         ]
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from statistics import fmean
@@ -14,7 +14,7 @@ from config.models import TEST_FOLDER, Config
 from tasks.domain.assess.coverage import Coverage, measure
 from tasks.domain.assess.overview import Overview
 from tasks.domain.assess.states import Kind, State, Status, left_for
-from tasks.domain.assess.unknown import Unknown, by_season, seasons_of
+from tasks.domain.assess.unknown import Unknown, seasons_of
 from tasks.domain.flags.rollouts import covered, own_addresses, scrapers
 from tasks.domain.flags.switches import switches
 from tasks.domain.limits.pauses import Pause, Phase
@@ -29,6 +29,29 @@ _MOST_FILLS = 200  # rows in an artifact
 COMPARED = ("rollout", "when", "stored", "failed", "requests", "seconds an answer")
 
 
+@dataclass(frozen=True, slots=True)
+class BreakerState:
+    """The state of a circuit breaker, or of the pause of a rollout's own address."""
+
+    phase: Phase
+    until: datetime | None  # when the next request may be sent
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceOutlook:
+    """What a source is asked for, until when, and what keeps it from being asked."""
+
+    name: str
+    requests: int  # of the fills
+    eta: datetime | None  # of the last fill
+    phase: Phase  # of its pause
+    paused_until: datetime | None
+    reason: str | None  # of its pause
+    breaker: Phase  # the worst phase of its circuit breakers
+    breakers: Mapping[str, BreakerState]  # those that are not closed, by the name of the scraper or address
+
+
 @dataclass(frozen=True)
 class Comparison:
     """A rollout compared with the rest of its datasets. Each pair is (with its settings, with the usual settings)."""
@@ -37,12 +60,6 @@ class Comparison:
     datasets: list[str]
     run: tuple[VariantResults, VariantResults]  # in this run
     since: tuple[VariantResults, VariantResults]  # since the rollout began
-
-    def document(self) -> dict[str, Any]:
-        """The JSON document."""
-        spans = {"this_run": self.run, "since_it_began": self.since}
-        results = {span: {"rollout": asdict(new), "rest": asdict(rest)} for span, (new, rest) in spans.items()}
-        return {"percent": self.percent, "datasets": self.datasets, **results}
 
     def rows(self, name: str) -> Iterator[tuple[str, ...]]:
         """Rows of text with the columns of COMPARED. Pairs without any files are left out."""
@@ -294,42 +311,6 @@ class Report:
             f"{tally.told_unavailable}."
         )
 
-    def document(self) -> dict[str, Any]:
-        """The JSON document; times are ISO 8601 in UTC."""
-        document: dict[str, Any] = {
-            "as_of": _iso(self.looked_at.taken_at),
-            "switches": self.switches,
-            "rollouts": [{"name": name} | rollout.document() for name, rollout in self.comparisons.items()],
-            "cells": self.counts,
-            "to_examine": self.to_examine,
-            "by_former_checks": self.looked_at.by_former_checks,
-            "unreadable": [{"key": key, "reason": reason} for key, reason in self.unreadable],
-            "partial": [{"key": key, "reason": reason, "until": _iso(until)} for key, reason, until in self.partial],
-            "differing": [{"key": key, "reason": reason} for key, reason in self.differing],
-            "unknown": by_season(self.unknown),
-            "by_operator": sum(self.taken_out.values()),
-            "fills": [_fill(fill) for fill in self.fills],
-            "sources": self._sources(),
-            "scrapers": {
-                dataset: {"seconds": {"p50": p.p50, "p95": p.p95, "p99": p.p99}, "requests_per_file": p.requests}
-                for dataset, p in self.performance.items()
-            },
-        }
-        if self.outcomes is not None:
-            document |= {
-                "filled": self.filled,
-                "failed": [{"key": o.key, "error": o.error} for o in self.failed],
-                "left_to": self.left_to and _run(self.left_to),
-                "seconds": round(self.seconds, 3),
-            }
-        document["lost"] = [asdict(loss) for loss in self.lost]
-        document["deferred"] = [
-            {"key": key, "limit": s.limit, "reason": s.reason, "until": _iso(s.until)}
-            for key, s in self.statuses.items()
-            if s.state is State.DEFERRED
-        ]
-        return document
-
     def plan_document(self) -> dict[str, Any]:
         """The plan as the ledger keeps it for `adce why`: the fills in order, and the reasons for deferred files."""
         rows: dict[Reason, list[str]] = defaultdict(list)
@@ -395,91 +376,29 @@ class Report:
             )
         return f"a schedule is missing, not read yet, stale or bad: {_and_more(needed)}"
 
-    def markdown(self) -> str:
-        """The report of a run as Markdown, for an artifact in the Prefect UI."""
-        counts = self.counts
-        lines = ["| state | files |", "|---|---:|"]
-        lines += [f"| {state.value} | {counts[state.value]} |" for state in State]
-        lines += [f"| **total** | **{counts['total']}** |", ""]
-        lines += [f"**Unknown:** {self.unknown_line()}: {self.what_is_needed()}.", ""] if self.unknown else []
-        lines += [f"**{self.other_at_work}.**", ""] if self.other_at_work else []
-        lines += [f"{self.conclusion()}", ""] if self.complete else []
-        lines += [f"Switches: {', '.join(self.switches)}.", ""] if self.switches else []
-        lines += [f"{plural(len(self.filled), 'file')} filled in {self.seconds:.0f} s.", ""]
-        lines += [self.reading, ""] if self.reading else []
-        lines += self._rollouts_markdown()
-        lines += _section(
-            "Vanished or shrunk",
-            [(loss.key, loss.reason + ("; fetched again" if loss.mended else "")) for loss in self.lost],
+    @cached_property
+    def sources(self) -> list[SourceOutlook]:
+        """What each source is asked for, until when, and what keeps it from being asked."""
+        return [self._outlook(name, datetime.now(UTC)) for name in self.config.sources]
+
+    def _outlook(self, name: str, now: datetime) -> SourceOutlook:
+        fills = [fill for fill in self.fills if fill.source == name]
+        breakers = {
+            scraper: BreakerState(breaker.phase(now), breaker.free_at(now), breaker.reason)
+            for scraper, breaker in self._breakers(name).items()
+        }
+        pause = self.pauses.get(name) or Pause(name)
+        phase, phases = pause.phase(now), {breaker.phase for breaker in breakers.values()}
+        return SourceOutlook(
+            name,
+            sum(fill.cost for fill in fills),
+            max((fill.eta for fill in fills if fill.eta), default=None),
+            phase,
+            pause.until if phase is Phase.OPEN else None,
+            None if phase is Phase.CLOSED else pause.reason,
+            next((worst for worst in (Phase.OPEN, Phase.HALF_OPEN) if worst in phases), Phase.CLOSED),
+            breakers,
         )
-        lines += _section("Refused", [(refusal.source, str(refusal)) for refusal in self.refusals])
-        for title, word in (("Failed", "failed"), ("The source says that it has none", "absent")):
-            lines += _section(title, [(o.key, o.error or "") for o in self.failed if o.told == word])
-        lines += _section("In the lake, and cannot be read", self.unreadable)
-        lines += _section("Fewer games than another source tells of", self.differing)
-        lines += _section("Unavailable, and kept as partial", [(key, reason) for key, reason, _ in self.partial])
-        reasons = Counter((reason, until) for _, reason, until in self.deferrals)
-        lines += _section(
-            "Left for later",
-            [
-                (plural(n, "file"), f"{reason}; until {_iso(until) or 'it is changed'}")
-                for (reason, until), n in reasons.items()
-            ],
-        )
-        lines += _section("Unavailable", [(plural(n, "file"), reason) for reason, n in self.taken_out.items()])
-        needs = [
-            (f"{row['dataset']} {row['season']}", f"needs {', '.join(row['needs'])}{_more(row)}")
-            for row in by_season(self.unknown)
-        ]
-        lines += _section("Unknown", needs)
-        return "\n".join(lines)
-
-    def _rollouts_markdown(self) -> list[str]:
-        rows = [row for name, rollout in self.comparisons.items() for row in rollout.rows(name)]
-        if not rows:
-            return []
-        head = [f"| {' | '.join(COMPARED)} |", "|---|---|---:|---:|---:|---:|"]
-        return ["### Rollouts", "", *head, *(f"| {' | '.join(row)} |" for row in rows), ""]
-
-    def plan_markdown(self) -> str:
-        """The fills in order as a Markdown table. The long reasons are in the last column, since they widen it."""
-        rows = ["| | fill | priority | score | files | done | why |", "|---:|---|---|---:|---:|---|---|"]
-        rows += [
-            f"| {n} | {fill.dataset} {fill.days} | {fill.priority.value} | {fill.score.total:.1f} | "
-            f"{len(fill.gaps)} | {f'{fill.eta:%H:%M}' if fill.eta else ''} | {_cell(fill.reason)} |"
-            for n, fill in enumerate(self.fills[:_MOST_FILLS], 1)
-        ]
-        if len(self.fills) > _MOST_FILLS:
-            rows.append(f"| | and {len(self.fills) - _MOST_FILLS} more | | | | | |")
-        return "\n".join(rows)
-
-    def _sources(self) -> list[dict[str, Any]]:
-        rows = []
-        for name in self.config.sources:
-            fills = [fill for fill in self.fills if fill.source == name]
-            etas = [fill.eta for fill in fills if fill.eta]
-            pause, now = self.pauses.get(name) or Pause(name), datetime.now(UTC)
-            phase = pause.phase(now)
-            rows.append(
-                {
-                    "name": name,
-                    "requests": sum(fill.cost for fill in fills),
-                    "eta": _iso(max(etas, default=None)),
-                    "phase": phase.value,
-                    "paused_until": _iso(pause.until if phase is Phase.OPEN else None),
-                    "reason": None if phase is Phase.CLOSED else pause.reason,
-                    "breaker": self._worst_breaker(name),
-                    "breakers": {
-                        dataset: {
-                            "phase": breaker.phase(now).value,
-                            "until": _iso(breaker.free_at(now)),
-                            "reason": breaker.reason,
-                        }
-                        for dataset, breaker in self._breakers(name).items()
-                    },
-                }
-            )
-        return rows
 
     def _breakers(self, source: str) -> dict[str, Pause]:
         """The circuit breakers of a source's scrapers that are not closed, and the pauses of its own addresses."""
@@ -489,10 +408,6 @@ class Report:
             for name, of in owners.items()
             if of == source and name in self.pauses and self.pauses[name].until
         }
-
-    def _worst_breaker(self, source: str) -> str:
-        phases = {pause.phase(datetime.now(UTC)) for pause in self._breakers(source).values()}
-        return next((p.value for p in (Phase.OPEN, Phase.HALF_OPEN) if p in phases), Phase.CLOSED.value)
 
 
 def _fill(fill: Fill) -> dict[str, Any]:
@@ -514,35 +429,12 @@ def _fill(fill: Fill) -> dict[str, Any]:
     }
 
 
-def _run(run: RunRecord) -> dict[str, Any]:
-    return {"run": run.id, "holder": run.holder, "began": _iso(run.began), "flow_run": run.flow_run}
-
-
 def _and_more(keys: Sequence[str]) -> str:
     return keys[0] + (f" (and {len(keys) - 1:,} more)" if len(keys) > 1 else "")
 
 
 def _files(count: int) -> str:
     return f"{plural(count, 'file')} {'is' if count == 1 else 'are'}"
-
-
-def _more(row: Mapping[str, Any]) -> str:
-    more = row["schedules"] - len(row["needs"])
-    return f" and {more} more" if more else ""
-
-
-def _section(title: str, rows: Iterable[tuple[str, str]], most: int = 200) -> list[str]:
-    rows = list(rows)
-    if not rows:
-        return []
-    lines = [f"### {title}: {len(rows)}", "", "| what | why |", "|---|---|"]
-    lines += [f"| {_cell(subject)} | {_cell(why)} |" for subject, why in rows[:most]]
-    return [*lines, *([f"| and {len(rows) - most} more | |"] if len(rows) > most else []), ""]
-
-
-def _cell(text: str) -> str:
-    """A text that is safe in a cell of a Markdown table."""
-    return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
 
 
 def _iso(moment: datetime | None) -> str | None:

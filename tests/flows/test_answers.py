@@ -12,6 +12,7 @@ import pytest
 from config.load import load_config
 from deployments.sandbox.process import SandboxProcess
 from tasks.ledger import Ledger
+from tasks.show.documents import RunReport
 from tests.flows.conftest import Reconcile
 from tests.servers import http_server
 
@@ -40,7 +41,7 @@ def test_a_site_in_trouble_is_asked_once_a_pause_and_no_file_counts_as_absent_ho
         report = run_reconcile(as_of=FIRST + hours * HOUR, **DAY)
         assert not report.complete
         assert len(_asked(sites, "/summary")) == 1
-        assert report.document()["sources"][0]["paused_until"] is not None
+        assert RunReport.of(report).as_json()["sources"][0]["paused_until"] is not None
         assert ledger.absences.now() == {}
         sites.clear_requests()
         over = datetime.now(UTC) - timedelta(seconds=1)
@@ -66,7 +67,7 @@ def test_files_that_a_site_does_not_have_keep_no_other_from_coming_and_are_looke
     assert len(report.failed) == 3 * 6
     assert len([key for key in report.filled if "box_scores" in key]) == games - 6
     assert ledger.absences.now().keys() == {outcome.key for outcome in report.failed}
-    assert "espn_summary" not in report.document()["sources"][0]["breakers"]
+    assert "espn_summary" not in RunReport.of(report).as_json()["sources"][0]["breakers"]
     for path in (adce_home / "lake/espn_box_scores").iterdir():
         path.unlink()
     sites.clear_requests()
@@ -91,7 +92,7 @@ def test_a_variant_with_its_own_address_that_refuses_is_paused_alone_and_its_fil
         pauses = ledger.breakers.now()
         assert pauses["espn@new_host"].until is not None
         assert "espn" not in pauses or pauses["espn"].until is None
-        told = report.document()["sources"][0]
+        told = RunReport.of(report).as_json()["sources"][0]
         assert told["paused_until"] is None
         assert told["breakers"]["espn@new_host"]["phase"] == "open"
     later = run_reconcile(as_of=FIRST, **(days | {"since": date(2025, 12, 1)}))  # nobody is at the new address any more

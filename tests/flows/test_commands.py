@@ -13,6 +13,7 @@ import yaml
 
 from deployments.sandbox.process import SandboxProcess
 from tasks.domain.limits.pauses import Phase
+from tasks.show.documents import RunReport
 from tests.flows.conftest import Reconcile
 
 # What somebody has had for years: it fetches, and leaves what it got in the folder that it is called in.
@@ -63,7 +64,7 @@ def test_a_script_that_is_found_fills_its_dataset_and_its_requests_are_paid_for(
 ) -> None:
     report = run_reconcile(datasets=["boards"])
     assert report.complete
-    plan = report.document()
+    plan = RunReport.of(report).as_json()
     assert [(fill["dataset"], fill["requests"], len(fill["keys"])) for fill in plan["fills"]] == [("boards", 6, 4)]
     assert next(source["requests"] for source in plan["sources"] if source["name"] == "espn") == 6
     assert sum(outcome.requests for outcome in (report.outcomes or {}).values()) == 6, "as many as were declared"

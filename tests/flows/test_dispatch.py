@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from deployments.sandbox.process import SandboxProcess
+from tasks.show.documents import RunReport
 from tests.flows.conftest import Reconcile
 
 DAYS = {"since": date(2025, 12, 20), "until": date(2026, 1, 14)}
@@ -40,7 +41,7 @@ def test_a_scraper_that_keeps_failing_is_left_alone_and_the_others_are_not(
         assert "3 failures within 10 min; the last: " in reason
         assert until is not None
     assert {key.split("/")[0] for key in report.filled} == {"espn_schedules"}
-    espn = report.document()["sources"][0]
+    espn = RunReport.of(report).as_json()["sources"][0]
     assert (espn["name"], espn["breaker"], espn["paused_until"]) == ("espn", "open", None)
     assert espn["breakers"]["espn_summary"]["phase"] == "open"
 
@@ -51,7 +52,7 @@ def test_while_one_site_is_paused_the_others_go_on(run_reconcile: Reconcile, sit
     assert all(key.startswith("espn") for key in report.filled)
     assert len(report.filled) > 100
     assert len([request for request in sites.requests() if request["source"] == "nba_api"]) <= 2
-    nba = report.document()["sources"][1]
+    nba = RunReport.of(report).as_json()["sources"][1]
     assert nba["paused_until"] is not None
     assert "HTTP 403" in nba["reason"]
 

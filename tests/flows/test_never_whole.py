@@ -18,6 +18,8 @@ from tasks.answers.why import why
 from tasks.domain.assess.coverage import find_holes
 from tasks.domain.assess.states import State
 from tasks.ledger import Ledger
+from tasks.show.documents import RunReport
+from tasks.show.markdown import run_markdown
 from tests.flows.conftest import Reconcile
 
 DAY: dict[str, Any] = {"since": date(2026, 1, 13), "until": date(2026, 1, 13)}
@@ -81,8 +83,10 @@ def test_a_final_without_plays_becomes_unavailable_with_what_there_is_kept_as_pa
     assert sites.requests() == []
 
     key = f"espn_box_scores/{game}.json"
-    assert sorted(row["key"] for row in report.document()["partial"]) == [f"{folder}/{game}.json" for folder in FOLDERS]
-    assert "kept as partial: 3" in report.markdown()
+    assert sorted(row["key"] for row in RunReport.of(report).as_json()["partial"]) == [
+        f"{folder}/{game}.json" for folder in FOLDERS
+    ]
+    assert "kept as partial: 3" in run_markdown(report)
     holes = [hole for hole in find_holes(report.overview) if hole.key == key]
     assert "a partial version is kept" in holes[0].status.reason
     config = load_config()

@@ -13,6 +13,8 @@ from click.testing import Result
 from deployments.sandbox.process import SandboxProcess
 from flows.fill import fill
 from tasks.domain.assess.states import Kind
+from tasks.show.documents import RunReport
+from tasks.show.markdown import run_markdown
 from tests.deployments.conftest import adce  # noqa: F401  (a fixture)
 from tests.flows.conftest import NOW, Reconcile
 from tests.servers import use_s3
@@ -44,7 +46,7 @@ def test_an_archived_object_is_a_gap_that_nothing_is_fetched_for_and_counts_agai
         assert (report.complete, report.fills, report.counts["gap"]) == (False, (), 1)
         assert report.coverage.total.percent < 100
         assert [unreadable for unreadable, _ in report.unreadable] == [key]
-        assert key in report.markdown()
+        assert key in run_markdown(report)
     assert sites.requests() == []
     planned = adce("plan", *AS_OF)
     assert "1 file " in planned.stdout
@@ -123,7 +125,7 @@ def test_after_a_change_of_checks_files_count_by_what_the_former_found_until_the
     report = run_reconcile(sources=["espn"])
     assert report.counts["present"] == whole.counts["present"] - 1, "counted by what the former check found"
     assert report.counts["deferred"] == 1, "and not fetched before it is read anew"
-    assert report.document()["by_former_checks"] == report.to_examine == whole.counts["present"]
+    assert RunReport.of(report).as_json()["by_former_checks"] == report.to_examine == whole.counts["present"]
     assert sites.requests() == []
     monkeypatch.setenv("ADCE_RECONCILE__EXAMINE_AT_MOST", "3")  # the schedules are read before all others
     mended = run_reconcile(sources=["espn"])

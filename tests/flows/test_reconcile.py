@@ -23,6 +23,8 @@ from flows.scraper import scraper
 from tasks.domain.errors import BucketError
 from tasks.domain.outcomes import RunPart
 from tasks.ledger import Ledger
+from tasks.show.documents import RunReport
+from tasks.show.markdown import run_markdown
 from tests.flows.conftest import NOW, Reconcile
 
 
@@ -207,9 +209,9 @@ def test_the_switches_defer_what_they_switch_off(
     report = run_reconcile(sources=["espn"])
     assert report.counts["deferred"] == 2
     assert {reason for _, reason, _ in report.deferrals} == {"disabled: sources.espn.enabled is false"}
-    assert report.switches == report.document()["switches"] == ["espn off"]
+    assert report.switches == RunReport.of(report).as_json()["switches"] == ["espn off"]
     assert report.line().endswith("; switches: espn off")
-    assert "Switches: espn off." in report.markdown()
+    assert "Switches: espn off." in run_markdown(report)
     assert sites.requests() == []
 
 
@@ -249,7 +251,7 @@ def test_a_rollout_goes_its_way_for_a_part_of_the_files_and_both_parts_are_told_
     asked = [request["url"] for request in sites.requests()]
     assert len(asked) == len(set(asked))
     changed = [url for url in asked if "limit=500" in url]
-    told = report.document()["rollouts"][0]
+    told = RunReport.of(report).as_json()["rollouts"][0]
     assert (told["name"], told["percent"], told["datasets"]) == ("longer", 40, ["espn_scoreboard"])
     new, rest = told["this_run"]["rollout"], told["this_run"]["rest"]
     assert (new["stored"], new["failed"], new["requests"]) == (0, len(changed), len(changed))
@@ -258,9 +260,9 @@ def test_a_rollout_goes_its_way_for_a_part_of_the_files_and_both_parts_are_told_
     waiting = {reason for _, reason, _ in report.deferrals}
     assert all(reason.startswith("breaker open until") for reason in waiting), "of the rollout's scraper alone"
     assert report.counts["present"] == rest["stored"] == 20 - report.counts["gap"] - report.counts["deferred"]
-    assert report.document()["sources"][0]["breakers"].keys() == {"espn_scoreboard@longer"}
+    assert RunReport.of(report).as_json()["sources"][0]["breakers"].keys() == {"espn_scoreboard@longer"}
     assert report.switches == ["rollout longer 40 %"]
-    assert f"| longer, 40 % | this run | 0 | {len(changed)} | {len(changed)} |  |" in report.markdown()
+    assert f"| longer, 40 % | this run | 0 | {len(changed)} | {len(changed)} |  |" in run_markdown(report)
     missed = [outcome.key for outcome in report.failed]
     again = run_reconcile(datasets=["espn_scoreboard"], **days)
     assert set(missed) <= set(again.filled), "what a way that is tried does not find is asked for the usual way"

@@ -18,6 +18,7 @@ from tasks.answers.report import Report
 from tasks.answers.why import Answer, why
 from tasks.domain.assess.absences import Absence
 from tasks.ledger import Ledger
+from tasks.show.documents import RunReport
 from tests.flows.conftest import Reconcile
 
 DAY = {"since": date(2026, 1, 13), "until": date(2026, 1, 13), "sources": ["espn"]}
@@ -212,7 +213,7 @@ def test_all_numbers_come_from_one_computation(
         state: getattr(total, state) for state in counts if state != "total"
     }
     assert total.expected == counts["total"]
-    document = report.document()
+    document = RunReport.of(report).as_json()
     assert document["cells"] == counts
     assert len(document["deferred"]) == counts["deferred"]
     for key, status in report.statuses.items():

@@ -15,6 +15,7 @@ from deployments.sandbox.process import SandboxProcess
 from flows.fill import fill
 from flows.scraper import scraper
 from tasks.answers.report import Report
+from tasks.show.markdown import run_markdown
 from tests.deployments.conftest import adce  # noqa: F401  (a fixture)
 from tests.flows.conftest import NOW, Reconcile
 
@@ -124,7 +125,7 @@ def test_a_file_by_key_that_no_schedule_is_there_for_is_said_to_be_unknown(
     report = state.result(raise_on_failure=False)
     assert isinstance(report, Report)
     assert f"unknown: whether {key} is to be in the lake" in (state.message or "")
-    assert f"whether {key} is to be in the lake" in report.markdown()
+    assert f"whether {key} is to be in the lake" in run_markdown(report)
     assert not report.complete
     assert sites.requests() == [], "it is not worth a season of schedules"
 

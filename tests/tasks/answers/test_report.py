@@ -19,6 +19,8 @@ from tasks.domain.outcomes import FileOutcome, Outcome
 from tasks.domain.reasons import Limit
 from tasks.ledger.runs import RunRecord
 from tasks.observe.listing import check_ids
+from tasks.show.documents import RunReport
+from tasks.show.markdown import run_markdown
 from tests.builders import NOW, a_board, a_cell, a_config, a_fill
 
 HOUR = timedelta(hours=1)
@@ -38,7 +40,7 @@ def test_a_source_has_its_reason_until_it_has_answered_again(
     config, now = a_config(), datetime.now(UTC)
     pause = Pause("espn", ends_in and now + ends_in, "HTTP 403", resumed_at=now)
     report = Report(overview_of(assess(config, {}, {}, {}, check_ids(config), now)), (), (), config, {"espn": pause})
-    espn, nba_api, _ = report.document()["sources"]
+    espn, nba_api, _ = RunReport.of(report).as_json()["sources"]
     assert (espn["phase"], bool(espn["paused_until"]), espn["reason"]) == (phase, is_paused, reason)
     assert espn["breaker"] == "closed", "that is of its datasets"
     assert nba_api["phase"] == "closed"
@@ -83,28 +85,28 @@ def _report(*statuses: Status, unknown: tuple[Unknown, ...] = (), **change: Any)
 def test_a_complete_lake_says_what_it_has_not_got(report: Report, sentence: str) -> None:
     assert report.complete
     assert report.conclusion() == sentence
-    assert sentence in report.markdown()
+    assert sentence in run_markdown(report)
 
 
 def test_a_lake_of_which_something_is_unknown_is_never_complete() -> None:
     report = _report(PRESENT, unknown=(Unknown("nba_playbyplay", SCHEDULE),))
     assert not report.complete
     assert report.coverage.total.percent == 99.9
-    [row] = report.document()["unknown"]
+    [row] = RunReport.of(report).as_json()["unknown"]
     assert row == {"dataset": "nba_playbyplay", "season": "2023-24", "needs": ["schedule.json"], "schedules": 1}
     assert report.line().endswith("; unknown: nba_playbyplay of 2023-24")
     for told in ("**Unknown:** nba_playbyplay of 2023-24", "| nba_playbyplay 2023-24 | needs schedule.json |"):
-        assert told in report.markdown()
-    assert "every file" not in report.markdown()
+        assert told in run_markdown(report)
+    assert "every file" not in run_markdown(report)
 
 
 def test_what_had_vanished_is_told_by_the_run_that_has_fetched_it_again() -> None:
     report = _report(PRESENT, GONE, met_lost={"0.json": GONE, "1.json": GONE})
     assert [(loss.key, loss.mended) for loss in report.lost] == [("0.json", True), ("1.json", False)]
     assert "; 2 vanished, 1 of them fetched again" in report.line()
-    assert "### Vanished or shrunk: 2" in report.markdown()
-    assert "| 0.json | not in the lake any more; it had 9 bytes before; fetched again |" in report.markdown()
-    assert [loss["kind"] for loss in report.document()["lost"]] == ["vanished", "vanished"]
+    assert "### Vanished or shrunk: 2" in run_markdown(report)
+    assert "| 0.json | not in the lake any more; it had 9 bytes before; fetched again |" in run_markdown(report)
+    assert [loss["kind"] for loss in RunReport.of(report).as_json()["lost"]] == ["vanished", "vanished"]
 
 
 def test_a_source_that_refuses_is_told_until_it_answers() -> None:
@@ -114,22 +116,22 @@ def test_a_source_that_refuses_is_told_until_it_answers() -> None:
     [refusal] = lacking.refusals
     assert (refusal.source, refusal.files) == ("espn", 1), "nothing of the other is asked for"
     assert "; espn refuses (1 file not fetched)" in lacking.line()
-    assert "### Refused: 1" in lacking.markdown()
+    assert "### Refused: 1" in run_markdown(lacking)
     assert _report(PRESENT, pauses=pauses).refusals == []
     assert _report(GONE, pauses={"espn": Pause("espn")}).refusals == []
 
 
 def test_what_an_operator_took_out_is_told_with_what_was_said() -> None:
     report = _report(PRESENT, GIVEN_UP, GIVEN_UP, NONE)
-    assert report.document()["by_operator"] == 2
+    assert RunReport.of(report).as_json()["by_operator"] == 2
     assert "; 2 of the unavailable set by an operator" in report.line()
-    assert "| 2 files | set by an operator: lost for ever |" in report.markdown()
+    assert "| 2 files | set by an operator: lost for ever |" in run_markdown(report)
 
 
 def test_one_file_is_not_told_as_many() -> None:
     report = _report(GIVEN_UP)
     assert report.line().startswith("1 file expected: 0 present")
-    assert "| 1 file | set by an operator: lost for ever |" in report.markdown()
+    assert "| 1 file | set by an operator: lost for ever |" in run_markdown(report)
 
 
 def test_who_can_end_it_is_told_when_the_source_has_no_schedule_that_is_needed() -> None:
@@ -147,9 +149,9 @@ def test_a_schedule_that_is_left_with_fewer_games_than_another_source_has_is_tol
     differs = replace(PRESENT, reason="1 game of 2025-06-05 final, and 2 games in br", limit=Limit.DISAGREEMENT)
     report = _report(PRESENT, differs)
     assert report.complete
-    assert report.document()["differing"] == [{"key": "1.json", "reason": differs.reason}]
+    assert RunReport.of(report).as_json()["differing"] == [{"key": "1.json", "reason": differs.reason}]
     assert "1 schedule with fewer games than another source's" in report.line()
-    assert differs.reason in report.markdown()
+    assert differs.reason in run_markdown(report)
 
 
 def test_a_run_that_has_left_everything_to_another_says_so_wherever_it_is_told_of() -> None:
@@ -159,13 +161,13 @@ def test_a_run_that_has_left_everything_to_another_says_so_wherever_it_is_told_o
     report = _report(PRESENT, at_it, outcomes={}, left_to=other)
     notice = "nother reconcile is at work: host (process 7), since 12:00:00 UTC; this one has left everything to it"
     assert report.line().startswith(f"a{notice}; 2 files expected: ")
-    assert f"**a{notice}.**" in report.markdown()
+    assert f"**a{notice}.**" in run_markdown(report)
     run = {"run": "1", "holder": "host (process 7)", "began": "2026-01-15T12:00:00Z", "flow_run": "f"}
-    assert report.document()["left_to"] == run
+    assert RunReport.of(report).as_json()["left_to"] == run
     assert f"A{notice}." in _shown(report)
     alone = _report(PRESENT, outcomes={})
-    assert alone.document()["left_to"] is None
-    assert "another" not in alone.line() + alone.markdown()
+    assert RunReport.of(alone).as_json()["left_to"] is None
+    assert "another" not in alone.line() + run_markdown(alone)
 
 
 def test_what_the_source_has_none_of_is_told_as_absent_and_counts_as_failed() -> None:
@@ -173,9 +175,9 @@ def test_what_the_source_has_none_of_is_told_as_absent_and_counts_as_failed() ->
     half = FileOutcome("1.json", Outcome.FAILED, 1, error="/1: 3 of 9 plays", absent=True, unfinished=True)
     report = _report(GONE, GONE, outcomes={outcome.key: outcome for outcome in (gone, half)})
     assert "0 filled, 1 failed, 1 absent, 0 left for later" in report.line()
-    assert [row["key"] for row in report.document()["failed"]] == ["0.json", "1.json"]
+    assert [row["key"] for row in RunReport.of(report).as_json()["failed"]] == ["0.json", "1.json"]
     assert not report.complete
-    told = report.markdown()
+    told = run_markdown(report)
     assert "### Failed: 1\n\n| what | why |\n|---|---|\n| 1.json |" in told
     assert "### The source says that it has none: 1\n\n| what | why |\n|---|---|\n| 0.json |" in told
     shown = _shown(report)

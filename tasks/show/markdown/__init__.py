@@ -1,0 +1,88 @@
+"""How does a run look in the Prefect UI? Markdown for its artifacts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from tasks.answers.report import COMPARED, Report
+from tasks.domain.assess.states import State
+from tasks.domain.assess.unknown import by_season
+from tasks.domain.wording import plural
+
+_MOST_FILLS, _MOST_ROWS = 200, 200  # rows of a table
+
+
+def run_markdown(report: Report) -> str:
+    """The report of a run."""
+    return _TEMPLATES.get_template("run.md.jinja").render(
+        report=report,
+        states=State,
+        compared=COMPARED,
+        rollouts=[row for name, rollout in report.comparisons.items() for row in rollout.rows(name)],
+        sections=[(title, rows) for title, rows in _sections(report) if rows],
+        most=_MOST_ROWS,
+    )
+
+
+def plan_markdown(report: Report) -> str:
+    """The fills in order, as a table. The long reasons are in the last column, since they widen it."""
+    return _TEMPLATES.get_template("plan.md.jinja").render(fills=report.fills, most=_MOST_FILLS)
+
+
+def _sections(report: Report) -> Iterable[tuple[str, list[tuple[str, str]]]]:
+    """The tables of a report that follow the counts: the title of each, and its rows of subject and reason."""
+    yield (
+        "Vanished or shrunk",
+        [(loss.key, loss.reason + ("; fetched again" if loss.mended else "")) for loss in report.lost],
+    )
+    yield "Refused", [(refusal.source, str(refusal)) for refusal in report.refusals]
+    for title, word in (("Failed", "failed"), ("The source says that it has none", "absent")):
+        yield title, [(o.key, o.error or "") for o in report.failed if o.told == word]
+    yield "In the lake, and cannot be read", report.unreadable
+    yield "Fewer games than another source tells of", report.differing
+    yield "Unavailable, and kept as partial", [(key, reason) for key, reason, _ in report.partial]
+    deferred = Counter((reason, until) for _, reason, until in report.deferrals)
+    yield (
+        "Left for later",
+        [
+            (plural(n, "file"), f"{reason}; until {_iso(until) if until else 'it is changed'}")
+            for (reason, until), n in deferred.items()
+        ],
+    )
+    yield "Unavailable", [(plural(n, "file"), reason) for reason, n in report.taken_out.items()]
+    yield (
+        "Unknown",
+        [
+            (f"{row['dataset']} {row['season']}", _needs(row["needs"], row["schedules"]))
+            for row in by_season(report.unknown)
+        ],
+    )
+
+
+def _needs(named: list[str], count: int) -> str:
+    more = f" and {count - len(named)} more" if count > len(named) else ""
+    return f"needs {', '.join(named)}{more}"
+
+
+def _iso(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+def _cell(text: str) -> str:
+    """A text that is safe in a cell of a Markdown table."""
+    return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+
+
+_TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent),
+    autoescape=False,  # Markdown is no HTML; `cell` makes texts safe
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_TEMPLATES.filters |= {"cell": _cell, "plural": plural}

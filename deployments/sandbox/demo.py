@@ -16,8 +16,8 @@ from config.load import load_config
 from config.models import Config
 from deployments.sandbox.league import League
 from deployments.sandbox.sites import answer
-from tasks.domain.assess.assessment import listed_games
-from tasks.domain.expected.cells import Cell, Selection, calendar_cells, game_cells
+from tasks.domain.assess.assessment import expected_cells, listed_games
+from tasks.domain.expected.cells import Cell, Selection, calendar_cells
 from tasks.domain.lakes import MARK_KEY, LakeKind, LakeMark
 from tasks.observe.listing import judge
 
@@ -60,11 +60,8 @@ async def make_lake(config: Config, lake: Store) -> None:
         for cell in calendar
         if config.datasets[cell.dataset].lists_games
     }
-    games = {
-        name: list(game_cells(config, name, games, NOW, SPAN))
-        for name, games in listed_games(config, calendar, verdicts).items()
-    }
-    everything = [*calendar, *(cell for cells in games.values() for cell in cells)]
+    games = listed_games(config, calendar, verdicts)
+    everything = list(expected_cells(config, calendar, games, SPAN, NOW).values())
     holes = _holes(everything)
     for cell in everything:
         if cell.key not in holes and cell.due_at <= NOW:

@@ -156,7 +156,7 @@ async def wait_for_end(
         record = run.session.ledger.runs.of_flow_run(str(flow_run.id))
         if record is not None:
             run.known.examinations |= run.session.ledger.objects.examined(keys)
-            run.known.absences |= run.session.ledger.absences.now(keys)
+            run.known.absences |= run.session.ledger.absences.current(keys)
             outcomes = run.session.ledger.attempts.outcomes_of(record.id)
             run.outcomes.add(_as_proved(outcome, run.known.absences.get(key)) for key, outcome in outcomes.items())
             await _look_for(run, [gap.cell for fill in fills for gap in fill.gaps])
@@ -216,7 +216,7 @@ async def _end_of(here: PrefectRun, flow_run: FlowRun, begun: Callable[[], None]
             assert state is not None
             if not state.is_scheduled():
                 begun()
-            run.session.leases.bury_the_dead()
+            run.session.leases.end_dead_runs()
             record = run.session.ledger.runs.of_flow_run(str(flow_run.id))
             at_work = record is not None and not record.ended
             if state.is_final() and not at_work:  # a run at work still has its claims, whatever Prefect says

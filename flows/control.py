@@ -87,17 +87,17 @@ async def _watch_for_a_cancel(
 
 async def _report_dead_runs(client: PrefectClient, leases: Leases) -> None:
     """Sets the flow runs of runs that have died to crashed in Prefect: their processes could not."""
-    for record in leases.bury_the_dead():
+    for record in leases.end_dead_runs():
         log.warning("run %s of %s died; its claims are released", record.id[:8], record.holder)
         try:
             if record.flow_run:
-                await _crash(client, UUID(record.flow_run), leases.at_work())
+                await _crash(client, UUID(record.flow_run), leases.live_flow_runs())
         except ObjectNotFound:  # another Prefect server has it, or it was deleted
             pass
         except httpx.HTTPError as error:
             log.warning("Prefect could not be told that run %s died: %s; the next run will", record.id[:8], error)
             continue
-        leases.buried(record.id)
+        leases.record_death_reported(record.id)
 
 
 async def _crash_runs_never_begun(client: PrefectClient, patience: timedelta) -> None:

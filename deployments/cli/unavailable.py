@@ -72,7 +72,7 @@ def clear(keys: KeysArgument, config: ConfigOption = None) -> None:
     from tasks.answers.why import keys_of
 
     with opened(Places(config)) as (settings, ledger):
-        known = ledger.absences.now()
+        known = ledger.absences.current()
         chosen = {key for key in known if any(fnmatchcase(key, pattern) for pattern in keys)}
         for text in keys:
             with suppress(SelectionError):
@@ -89,7 +89,7 @@ def clear(keys: KeysArgument, config: ConfigOption = None) -> None:
 def list_all(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Lists the files that the sources do not have, with the reason and since when."""
     with opened(Places(config)) as (_, ledger):
-        absences = sorted(ledger.absences.now().values(), key=lambda absence: absence.key)
+        absences = sorted(ledger.absences.current().values(), key=lambda absence: absence.key)
     if as_json:
         print_json({"unavailable": [_document(absence) for absence in absences]})
         return

@@ -290,7 +290,7 @@ class Report:
     @property
     def other_at_work(self) -> str:
         """A sentence about the other reconcile to which everything was left; empty if there is none."""
-        return f"{self.left_to.as_another}; this one has left everything to it" if self.left_to else ""
+        return f"{self.left_to.already_at_work}; this one has left everything to it" if self.left_to else ""
 
     @property
     def complete(self) -> bool:

@@ -104,4 +104,4 @@ class RunEnd(StrEnum):
     STOPPED = "stopped"  # by a signal, a cancellation or a lost lease; the text stored beside it says which
     FAILED = "failed"  # by an error of its own, before it recorded the outcome of every file
     DIED = "died"  # its process is gone, or its lease has lapsed; Prefect does not know yet
-    BURIED = "buried"  # it died, and its state in Prefect has been corrected
+    DEATH_REPORTED = "buried"  # it died, and its state in Prefect has been corrected

@@ -1,4 +1,7 @@
-"""What must survive a run: memory, one file a subject. Nothing here decides, looks at the lake, or asks a source."""
+"""The database of what must survive a run, one module for each subject.
+
+Nothing here makes decisions, reads the lake or asks a source.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import sqlalchemy as sa
 
 from tasks.ledger.absences import Absences, absences_table
 from tasks.ledger.attempts import Attempts, files_table, fills_table
-from tasks.ledger.breakers import Breakers, holds_table
+from tasks.ledger.breakers import Breakers, pauses_table
 from tasks.ledger.corrections import Corrections
 from tasks.ledger.database import Database
 from tasks.ledger.disagreements import Disagreements, disagreements_table
@@ -18,7 +21,7 @@ from tasks.ledger.games import Games, games_table
 from tasks.ledger.gaps import Gaps, gaps_table
 from tasks.ledger.identity import Identity
 from tasks.ledger.judgements import Judgements
-from tasks.ledger.leases import leases_table, marks_table
+from tasks.ledger.leases import claims_table, leases_table
 from tasks.ledger.objects import Objects, objects_table, unreadable_table
 from tasks.ledger.plans import Plans
 from tasks.ledger.runs import Runs, runs_table
@@ -31,24 +34,24 @@ _COUNTED = (
     games_table,
     absences_table,
     disagreements_table,
-    holds_table,
+    pauses_table,
     fills_table,
     files_table,
     runs_table,
     leases_table,
-    marks_table,
+    claims_table,
     totals_table,
 )
 
 
 class Ledger:
-    """The ledger in its database, and its subjects. Every method of these raises LedgerError.
+    """The ledger: a database, with one attribute for each subject. All their methods raise LedgerError.
 
-    A ledger that is lost costs history, and never truth: everything else is seen again from the lake.
+    If the ledger is lost, only history is lost: everything else can be read from the lake again.
     """
 
     def __init__(self, url: str, *, create: bool = True):
-        """Raises LedgerError where there is none and it is not to `create` one."""
+        """Opens the ledger. If there is none, creates it, or raises LedgerError if `create` is false."""
         self.database = database = Database(url, create=create)
         self.identity = Identity(database)
         self.games = Games(database)
@@ -66,21 +69,23 @@ class Ledger:
         self.fills = Fills(database, self.attempts, self.objects, self.absences, self.totals)
 
     def close(self) -> None:
+        """Closes the database."""
         self.database.close()
 
     @property
     def name(self) -> str:
-        """Its address, without a password."""
+        """The URL of the ledger's database, without its password."""
         return self.database.name
 
     @cached_property
     def id(self) -> str:
-        """The same for all who use it, wherever they see it."""
+        """The id that was made with the ledger. All processes that use it see the same one."""
         return self.identity.ledger()
 
     def forget_lake(self) -> int:
-        """Forgets where its lake is and what was found in it, so that the next one is filled anew; gives of how many
-        files. What the sources have said counts on.
+        """Forgets where the lake is and what was found in it, so that another lake can be filled.
+
+        Returns the number of files that it knew of. What the sources have answered is not forgotten.
         """
 
         def write(connection: sa.Connection) -> int:
@@ -91,7 +96,7 @@ class Ledger:
         return self.database.write(write, durable=True)
 
     def prune(self, before: datetime) -> int:
-        """Forgets attempts and runs from before then; gives how many attempts."""
+        """Deletes attempts and runs from before a time. Returns the number of attempts that it deleted."""
 
         def write(connection: sa.Connection) -> int:
             self.runs.prune(connection, before)
@@ -100,7 +105,7 @@ class Ledger:
         return self.database.write(write)
 
     def check(self) -> dict[str, int]:
-        """How many rows each table has. Raises LedgerError when the database says that it is damaged."""
+        """The number of rows by table. Raises LedgerError if the database is damaged."""
         return self.database.read(_check)
 
 

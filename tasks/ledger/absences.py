@@ -1,4 +1,4 @@
-"""What do the sources have none of, as they or operators have said?"""
+"""Which files do the sources not have, according to their answers or to operators?"""
 
 from __future__ import annotations
 
@@ -28,31 +28,31 @@ absences_table = sa.Table(
 
 @dataclass(frozen=True, slots=True)
 class Absences:
-    """The looks that found no file, by key."""
+    """The absences: for each file, the looks that did not find it, or an operator's statement."""
 
     database: Database
 
-    def now(self, keys: Iterable[str] | None = None) -> dict[str, Absence]:
-        """What the sources, or operators, say that there is none of; by key."""
-        return self.database.read(lambda connection: self.within(connection, keys))
+    def current(self, keys: Iterable[str] | None = None) -> dict[str, Absence]:
+        """The absences by key: of these keys, or all of them."""
+        return self.database.read(lambda connection: self._read(connection, keys))
 
-    def within(self, connection: sa.Connection, keys: Iterable[str] | None = None) -> dict[str, Absence]:
-        """The same within a transaction."""
+    def _read(self, connection: sa.Connection, keys: Iterable[str] | None = None) -> dict[str, Absence]:
         query = sa.select(absences_table)
         if keys is not None:
             query = query.where(among(connection, absences_table.c.key, keys))
         return {row.key: Absence(**row._mapping) for row in connection.execute(query)}
 
     def record(self, absences: Iterable[Absence]) -> None:
+        """Records absences. Each replaces the one that its key had."""
         absences = list(absences)
-        self.database.write(lambda connection: self.write(connection, absences), durable=True)
+        self.database.write(lambda connection: self._write(connection, absences), durable=True)
 
     def clear(self, keys: Iterable[str]) -> None:
+        """Deletes the absences of these keys."""
         keys = list(keys)
         self.database.write(lambda connection: self.delete(connection, keys), durable=True)
 
-    def write(self, connection: sa.Connection, absences: Iterable[Absence]) -> None:
-        """Records absences within a transaction."""
+    def _write(self, connection: sa.Connection, absences: Iterable[Absence]) -> None:
         columns = [column.name for column in absences_table.c]
         rows = [{name: getattr(absence, name) for name in columns} for absence in absences]
         self.database.upsert(connection, absences_table, rows, set(columns) - {"key"})
@@ -64,11 +64,11 @@ class Absences:
         deleted = connection.execute(absences_table.delete().where(chosen).returning(absences_table.c.key)).scalars()
         touch(self.database, connection, list(deleted))
 
-    def look(self, connection: sa.Connection, looks: Iterable[Look]) -> dict[str, Absence]:
-        """Adds looks that found no file, within a transaction; gives what they have come to, by key."""
+    def add_looks(self, connection: sa.Connection, looks: Iterable[Look]) -> dict[str, Absence]:
+        """Adds looks that found no file, in an open transaction. Returns the resulting absences by key."""
         if not (by_key := {look.key: look for look in looks}):
             return {}
-        before = self.within(connection, by_key)
+        before = self._read(connection, by_key)
         after = {key: look.after(before.get(key)) for key, look in by_key.items()}
-        self.write(connection, after.values())
+        self._write(connection, after.values())
         return after

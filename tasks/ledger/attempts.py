@@ -1,4 +1,4 @@
-"""What has become of each file, and how long did it take? Fills, and their attempts at files."""
+"""Which fills were made, how did each attempt at a file end, and how long did it take?"""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tasks.domain.reasons import Limit
 from tasks.ledger.database import Database, UtcSeconds, among, metadata, rows
 
 _COUNTED = (Outcome.STORED, Outcome.FAILED)
-_RECENT = 20_000  # attempts that the percentiles are of
+_RECENT = 20_000  # the number of attempts that percentiles are computed from
 
 fills_table = sa.Table(
     "fills",
@@ -64,7 +64,7 @@ files_table = sa.Table(
 
 @dataclass(frozen=True, slots=True)
 class FillRecord:
-    """What is known of a fill when it begins."""
+    """What is known about a fill when it begins."""
 
     fill: str
     run: str
@@ -79,7 +79,7 @@ class FillRecord:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt to fill a cell, as the ledger remembers it."""
+    """One attempt to fetch a file, as the ledger has recorded it. Times are None if an older ADCE recorded it."""
 
     at: datetime
     outcome: str
@@ -88,7 +88,7 @@ class Attempt:
     error: str | None
     seconds: float | None
     run: str
-    due: datetime | None  # these six: None or 0 in what an older ADCE has recorded
+    due: datetime | None
     detected: datetime | None
     asked: datetime | None
     stored: datetime | None
@@ -98,7 +98,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Performance:
-    """Of a dataset's last attempts: seconds of an answer at three percentiles, and requests per file stored."""
+    """The last attempts of a dataset: percentiles of the seconds that an answer took, and requests for each file."""
 
     p50: float
     p95: float
@@ -108,16 +108,16 @@ class Performance:
 
 @dataclass(frozen=True, slots=True)
 class VariantResults:
-    """How the files fared that a rollout has reached, or the rest of its datasets'."""
+    """The results for the files that a rollout has reached, or for the other files of its datasets."""
 
     stored: int = 0
     failed: int = 0
     requests: int = 0
-    seconds: float | None = None  # of an answer, on average
+    seconds: float | None = None  # how long an answer took on average
 
 
 class Attempts:
-    """The attempts that were made, in the ledger's database. Every method raises LedgerError."""
+    """The attempts at files. Every method raises LedgerError."""
 
     def __init__(self, database: Database):
         self._database = database
@@ -130,7 +130,10 @@ class Attempts:
         outcomes: Collection[FileOutcome],
         gaps: Mapping[str, Gap],
     ) -> None:
-        """Records a fill that has ended, and what became of each of its files (`gaps`), within a transaction."""
+        """Records a fill that has ended and the outcomes of its files, in an open transaction.
+
+        `gaps` has the gaps that the fill was to close, by key.
+        """
         stored = [o for o in outcomes if o.outcome is Outcome.STORED]
         failed = [o for o in outcomes if o.outcome is Outcome.FAILED]
         summary = {
@@ -168,7 +171,7 @@ class Attempts:
         self._database.insert(connection, files_table, files)
 
     def outcomes_of(self, run: str) -> dict[str, FileOutcome]:
-        """What has become of the files that a run has come to, by key: the last attempt at each."""
+        """The outcome of each file that a run has attempted, by key. The last attempt at a file counts."""
         columns = files_table.c
         query = (
             sa.select(
@@ -189,22 +192,22 @@ class Attempts:
         return self._database.read(lambda connection: {r.key: _outcome_of(r) for r in connection.execute(query)})
 
     def last_file(self) -> int:
-        """The number of the last attempt: what is stored later has a higher one."""
+        """The number of the last recorded attempt. Later attempts have higher numbers."""
         query = sa.select(sa.func.max(files_table.c.id))
         return self._database.read(lambda connection: connection.execute(query).scalar() or 0)
 
-    def stored_since(self, connection: sa.Connection, number: int, keys: Iterable[str], but_by: str) -> set[str]:
-        """Which of these have come into the lake after an attempt of that number, in any run but one."""
+    def stored_since(self, connection: sa.Connection, number: int, keys: Iterable[str], except_by: str) -> set[str]:
+        """Which of these keys other runs than `except_by` have stored, in attempts after the one with this number."""
         query = (
             sa.select(files_table.c.key)
             .join(fills_table, files_table.c.fill_id == fills_table.c.id)
             .where(files_table.c.id > number, among(connection, files_table.c.key, keys))
-            .where(files_table.c.outcome.in_([outcome.value for outcome in THERE]), fills_table.c.run != but_by)
+            .where(files_table.c.outcome.in_([outcome.value for outcome in THERE]), fills_table.c.run != except_by)
         )
         return set(connection.execute(query).scalars())
 
     def outcomes_by_dataset(self, half_life: timedelta, now: datetime) -> dict[str, tuple[float, float]]:
-        """Files stored and failed by dataset, each counted half after every half-life."""
+        """The numbers of stored and failed files by dataset. The weight of a file halves with every half-life."""
         counts: dict[str, tuple[float, float]] = {}
         columns = fills_table.c
         query = sa.select(columns.dataset, columns.started, columns.stored, columns.failed).where(
@@ -217,27 +220,27 @@ class Attempts:
         return counts
 
     def latencies(self, most: int = 2000) -> dict[str, float]:
-        """The median time of an answer by source, in seconds, over the last files that were stored."""
+        """The median seconds that an answer took, by source, over the last `most` attempts."""
         seconds: dict[str, list[float]] = {}
-        for source, took in self._quick_rows(self._timed(fills_table.c.source, files_table.c.seconds).limit(most)):
+        for source, took in self._driver_rows(self._timed(fills_table.c.source, files_table.c.seconds).limit(most)):
             seconds.setdefault(source, []).append(took)
         return {source: median(values) for source, values in seconds.items()}
 
     def performance(self) -> dict[str, Performance]:
-        """By dataset, over the last attempts of all."""
+        """The performance of each dataset, over the last attempts of all datasets."""
         seconds: dict[str, list[float]] = {}
         requests: dict[str, int] = {}
         query = self._timed(fills_table.c.dataset, files_table.c.seconds, files_table.c.requests).limit(_RECENT)
-        for dataset, took, asked in self._quick_rows(query):
+        for dataset, took, asked in self._driver_rows(query):
             seconds.setdefault(dataset, []).append(took)
             requests[dataset] = requests.get(dataset, 0) + asked
         return {dataset: _performance(sorted(took), requests[dataset] / len(took)) for dataset, took in seconds.items()}
 
     def variant_results(self, rollout: str, datasets: Iterable[str]) -> tuple[VariantResults, VariantResults]:
-        """How a rollout and the rest of its datasets fared since it began."""
+        """The results of a rollout, and those of the other files of its datasets, since the rollout began."""
         fill, file = fills_table.c, files_table.c
-        mine = fill.dataset.in_(list(datasets))
-        began = sa.select(sa.func.min(fill.started)).where(mine, fill.variant == rollout).scalar_subquery()
+        covered = fill.dataset.in_(list(datasets))
+        began = sa.select(sa.func.min(fill.started)).where(covered, fill.variant == rollout).scalar_subquery()
         query = (
             sa.select(
                 fill.variant,
@@ -246,14 +249,14 @@ class Attempts:
                 sa.func.avg(file.seconds),
             )
             .join(fills_table, file.fill_id == fill.id)
-            .where(mine, fill.variant.in_(("", rollout)), fill.started >= began)
+            .where(covered, fill.variant.in_(("", rollout)), fill.started >= began)
             .group_by(fill.variant)
         )
         found = {variant: VariantResults(*numbers) for variant, *numbers in self._rows(query)}
         return found.get(rollout, VariantResults()), found.get("", VariantResults())
 
     def of(self, key: str, most: int = 100) -> list[Attempt]:
-        """The attempts for a key, the latest first."""
+        """The last `most` attempts at a key, the latest first."""
         columns = files_table.c
         query = (
             sa.select(
@@ -279,12 +282,12 @@ class Attempts:
         return [Attempt(*row) for row in self._rows(query)]
 
     def any(self) -> bool:
-        """Was anything ever fetched, as far as is remembered?"""
+        """Is any fill recorded?"""
         query = sa.select(sa.exists().where(fills_table.c.id.is_not(None)))
         return self._database.read(lambda connection: bool(connection.execute(query).scalar()))
 
     def prune(self, connection: sa.Connection, before: datetime) -> int:
-        """Forgets fills that started before then, and their files' attempts. Gives how many attempts those were."""
+        """Deletes fills that started before a time, with their attempts. Returns the number of deleted attempts."""
         old = sa.select(fills_table.c.id).where(fills_table.c.started < before)
         forgotten = connection.execute(files_table.delete().where(files_table.c.fill_id.in_(old))).rowcount
         connection.execute(fills_table.delete().where(fills_table.c.started < before))
@@ -292,6 +295,7 @@ class Attempts:
 
     @staticmethod
     def _timed(*columns: sa.Column[object]) -> sa.Select[tuple[object, ...]]:
+        """Selects columns of the attempts that have a time, the latest first."""
         return (
             sa.select(*columns)
             .join(fills_table, files_table.c.fill_id == fills_table.c.id)
@@ -302,8 +306,8 @@ class Attempts:
     def _rows(self, query: sa.Select[tuple[object, ...]]) -> list[sa.Row[tuple[object, ...]]]:
         return self._database.read(lambda connection: list(connection.execute(query)))
 
-    def _quick_rows(self, query: sa.Select[Any]) -> list[tuple[Any, ...]]:
-        """Many rows, of columns that need no conversion."""
+    def _driver_rows(self, query: sa.Select[Any]) -> list[tuple[Any, ...]]:
+        """The rows as the driver returns them, which is faster. For columns that need no conversion."""
         return self._database.read(lambda connection: list(rows(connection, query)))
 
 
@@ -326,5 +330,5 @@ def _performance(ordered: list[float], requests: float) -> Performance:
 
 
 def _percentile(ordered: list[float], percent: int) -> float:
-    """Nearest rank: the smallest value that so many per cent do not exceed."""
+    """The percentile by nearest rank: the smallest value such that `percent` % of all values are not greater."""
     return ordered[max(0, -(-percent * len(ordered) // 100) - 1)]

@@ -1,4 +1,4 @@
-"""Which sources are paused, and which breakers are open?"""
+"""Which sources are paused, and which circuit breakers are open?"""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tasks.domain.metrics import PAUSES, REFUSALS, Amounts
 from tasks.ledger.database import Database, UtcSeconds, UtcSecondsList, metadata
 from tasks.ledger.totals import Totals
 
-holds_table = sa.Table(
-    "holds",
+pauses_table = sa.Table(
+    "holds",  # the former word for pauses
     metadata,
     sa.Column("name", sa.String, primary_key=True),
     sa.Column("until", UtcSeconds),
@@ -27,24 +27,24 @@ holds_table = sa.Table(
 
 @dataclass(frozen=True, slots=True)
 class Breakers:
-    """The holds of sources, of their variants and of scrapers, by name."""
+    """The pauses of sources, also at the addresses of rollouts, and the circuit breakers of scrapers, by name."""
 
     database: Database
     totals: Totals
 
-    def now(self) -> dict[str, Pause]:
-        """The pauses of sources and the breakers of datasets, by name; those that were never touched are left out."""
-        query = sa.select(holds_table)
+    def current(self) -> dict[str, Pause]:
+        """The pauses and circuit breakers, by name. Those that have never changed are left out."""
+        query = sa.select(pauses_table)
         return self.database.read(
             lambda connection: {row.name: Pause(**row._mapping) for row in connection.execute(query)}
         )
 
     def change(self, name: str, change: Callable[[Pause], Pause]) -> Pause:
-        """Applies a change to what the ledger says now; no other process changes it meanwhile."""
+        """Applies a change to a pause, and returns the new one. No other process can change it at the same time."""
         return self.database.write(lambda connection: self._change(connection, name, change)[1], durable=True)
 
     def refuse(self, name: str, change: Callable[[Pause], Pause]) -> Pause:
-        """The same of a source that has refused a request: the refusal counts, and so does a pause that it begins."""
+        """Applies the change that follows from a refusal. Adds the refusal, and a new pause, to the running totals."""
 
         def write(connection: sa.Connection) -> Pause:
             before, after = self._change(connection, name, change)
@@ -57,14 +57,14 @@ class Breakers:
         return self.database.write(write, durable=True)
 
     def _change(self, connection: sa.Connection, name: str, change: Callable[[Pause], Pause]) -> tuple[Pause, Pause]:
-        """The hold before and after."""
+        """Applies a change, in an open transaction. Returns the pause before and after it."""
         fresh = asdict(Pause(name))
-        insert = self.database.dialect.insert(holds_table).values(fresh)
-        # An update that changes nothing takes the lock: of the row in PostgreSQL, of the file in SQLite.
+        insert = self.database.dialect.insert(pauses_table).values(fresh)
+        # An update that changes nothing takes the lock: on the row in PostgreSQL, on the file in SQLite.
         connection.execute(insert.on_conflict_do_update(index_elements=["name"], set_={"name": name}))
-        row = connection.execute(sa.select(holds_table).where(holds_table.c.name == name)).one()
+        row = connection.execute(sa.select(pauses_table).where(pauses_table.c.name == name)).one()
         before = Pause(**row._mapping)
         after = change(before)
         values = {field: getattr(after, field) for field in fresh}
-        connection.execute(holds_table.update().where(holds_table.c.name == name).values(values))
+        connection.execute(pauses_table.update().where(pauses_table.c.name == name).values(values))
         return before, after

@@ -1,4 +1,4 @@
-"""What have the sources corrected in files that were stored?"""
+"""Which files in the lake have the sources corrected?"""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Corrections:
-    """The corrections, by key."""
+    """The corrections by the sources."""
 
     database: Database
 
@@ -49,5 +49,6 @@ class Corrections:
 
     @staticmethod
     def write(connection: sa.Connection, changes: Iterable[Change]) -> None:
+        """Records corrections, in an open transaction."""
         for change in changes:
             connection.execute(changes_table.insert().values(asdict(change)))

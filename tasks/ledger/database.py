@@ -1,4 +1,4 @@
-"""How is the ledger's database reached? One engine, the newest schema, and one clear line when something is wrong."""
+"""How is the ledger's database opened, migrated, read and written? Every failure is one line for people."""
 
 from __future__ import annotations
 
@@ -28,11 +28,12 @@ _DRIVERS = {
     "postgresql+psycopg": "postgresql+psycopg",
 }
 _MIGRATIONS = Path(__file__).parent / "migrations"
-_PART = 5000  # rows in one statement
-_CONNECT_SECONDS = 10
-_LOCKED_SECONDS = 30  # for which another program may write
-_PATIENCE = 120.0  # seconds for a database server to come back
-_PASSES = ("connection", "server closed", "terminating", "starting up", "shutting down", "recovery", "deadlock")
+_ROWS_PER_STATEMENT = 5000
+_CONNECT_SECONDS = 10  # how long a database server may take to accept a connection
+_LOCKED_SECONDS = 30  # how long to wait while another program writes to a SQLite database
+_SERVER_AWAY_SECONDS = 120.0  # how long to wait for a database server that does not answer
+# Words of errors after which the same transaction may succeed later
+_TRANSIENT = ("connection", "server closed", "terminating", "starting up", "shutting down", "recovery", "deadlock")
 _MOVE_ASIDE = "move the file aside: ADCE starts again from the lake, and only history is lost"
 _REMEDIES = {
     "malformed": _MOVE_ASIDE,
@@ -49,7 +50,7 @@ metadata = sa.MetaData()
 
 
 class UtcSeconds(sa.TypeDecorator[datetime]):
-    """A moment, kept as seconds since 1970: the same on every database, and it sorts."""
+    """A time, stored as seconds since 1970. Every database can store such numbers and sort by them."""
 
     impl = sa.Double
     cache_ok = True
@@ -62,7 +63,7 @@ class UtcSeconds(sa.TypeDecorator[datetime]):
 
 
 class UtcSecondsList(sa.TypeDecorator[tuple[datetime, ...]]):
-    """Some moments, kept as a JSON list of seconds since 1970."""
+    """Several times, stored as a JSON list of seconds since 1970."""
 
     impl = sa.String
     cache_ok = True
@@ -75,60 +76,64 @@ class UtcSecondsList(sa.TypeDecorator[tuple[datetime, ...]]):
 
 
 class Database:
-    """The database behind `url` (SQLAlchemy): SQLite or PostgreSQL, migrated to the newest schema when it is opened.
+    """The database at a SQLAlchemy URL: SQLite or PostgreSQL, migrated to the newest schema when it is opened.
 
-    Every method raises LedgerError: one line with the cause and, where there is one, what to do. A PostgreSQL server
-    that goes away is waited for; meanwhile nothing else of the process goes on, and so nothing goes unrecorded. One
-    that was waited for in vain is not waited for again, until it is there. SQLite writes on into a file that was
-    removed, and nobody reads that again: so every transaction begins with a look at whether the file is there.
+    Every method raises LedgerError, a single line with the cause and, if one is known, the remedy. If a PostgreSQL
+    server does not answer, the method blocks the whole process until it does, so that nothing happens unrecorded. After
+    _SERVER_AWAY_SECONDS it raises the error, and later calls do not wait until the server has answered again. SQLite
+    keeps writing to a file that was removed, and all of that is lost, so every transaction first checks that the file
+    is still the same.
     """
 
     def __init__(self, url: str, *, create: bool = True):
-        """Makes the database if there is none, unless it is not to `create` one."""
+        """Opens the database. If there is none, creates it, or raises LedgerError if `create` is false."""
         self.url = _address(url)
         self._is_server = self.url.get_backend_name() == "postgresql"
         self._is_given_up = False
         self.dialect = postgresql if self._is_server else sqlite
         self._file = None if self._is_server else _file(self.url)
         if self._file and not create and _identity(self._file) is None:
-            raise self._none_there()
+            raise self._missing()
         try:
-            self._engine = sa.create_engine(self.url, connect_args=_manners(self.url))
+            self._engine = sa.create_engine(self.url, connect_args=_connect_arguments(self.url))
         except (sa.exc.SQLAlchemyError, ImportError) as error:
             raise self._error("opened", error) from None
         driver: Any = self._engine.dialect.loaded_dbapi
-        self._troubles: tuple[type[Exception], ...] = (sa.exc.SQLAlchemyError, driver.Error)  # `rows` meets the latter
+        # The functions `rows` and `columns` use the driver directly, so that its errors are not SQLAlchemy's.
+        self._errors: tuple[type[Exception], ...] = (sa.exc.SQLAlchemyError, driver.Error)
         sa.event.listen(self._engine, "connect", _set_up_postgresql if self._is_server else _set_up_sqlite)
         if not self._is_server:
             sa.event.listen(self._engine, "begin", _begin_sqlite)
         try:
             if not create and _schema(self._engine) is None:
-                raise self._none_there()
+                raise self._missing()
             _migrate(self._engine)
-        except (*self._troubles, _SchemaError, LedgerError) as error:
+        except (*self._errors, _SchemaError, LedgerError) as error:
             self.close()
             raise error if isinstance(error, LedgerError) else self._error("opened", error) from None
         self._identity = _identity(self._file) if self._file else None
 
     @property
     def name(self) -> str:
-        """Its URL, without a password."""
+        """The URL of the database, without its password."""
         return masked(self.url.render_as_string())
 
     def close(self) -> None:
+        """Closes all connections."""
         self._engine.dispose()
 
     def read(self, work: Callable[[sa.Connection], T]) -> T:
-        """What `work` finds, in one transaction. What it cannot make sense of is damage."""
+        """Returns what `work` reads in one transaction. A ValueError in it means that the database is damaged."""
         try:
             return self._do("read", work)
         except (ValueError, zlib.error) as error:
             raise self._error("read", sa.exc.DataError("", None, Exception(f"malformed: {error}"))) from error
 
     def write(self, work: Callable[[sa.Connection], T], *, durable: bool = False) -> T:
-        """Does `work` in a transaction of its own: all of it, or nothing. It may have to begin again.
+        """Runs `work` in one transaction and returns its result. `work` is called again if the transaction is repeated.
 
-        A `durable` one of a database server is on its disk when this returns; see _set_up_postgresql for the others.
+        With `durable`, a PostgreSQL server has written the transaction to its disk when this returns. Without it, a
+        crash of the server can lose the transaction; see _set_up_postgresql.
         """
 
         def on_disk(connection: sa.Connection) -> T:
@@ -138,16 +143,17 @@ class Database:
         return self._do("written", on_disk if durable and self._is_server else work)
 
     def now(self, connection: sa.Connection) -> float:
-        """Seconds since 1970 by the one clock that all who share the ledger see.
+        """Seconds since 1970, by a clock that all processes using the ledger share.
 
-        That is the server's; SQLite is shared on one host only, so there it is the host's.
+        This is the clock of the PostgreSQL server. A SQLite ledger is used on one host only, and the clock is that
+        host's.
         """
         if not self._is_server:
             return time.time()
         return float(connection.execute(sa.text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one())
 
     def insert(self, connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, object]]) -> None:
-        """Inserts rows, all with the same columns."""
+        """Inserts rows, which all have the same columns."""
         self.upsert(connection, table, rows, set())
 
     def upsert(
@@ -157,23 +163,24 @@ class Database:
         rows: Sequence[Mapping[str, object]],
         replace: Collection[str] | Mapping[str, str],
     ) -> None:
-        """Inserts rows; of those whose key is there already, the columns in `replace` are updated.
+        """Inserts rows. Where a row with the same primary key exists, updates its columns named in `replace` instead.
 
-        They get the new value, or that of an expression: in it, the table's name is the old row, `excluded` the new.
+        A column gets the new value, or the value of the SQL expression that `replace` maps it to. In an expression, the
+        table's name stands for the old row and `excluded` for the new one.
         """
         if not rows:
             return
         columns = [table.c[name] for name in rows[0]]
         values = replace if isinstance(replace, Mapping) else {name: f"excluded.{name}" for name in replace}
         changes = tuple(sorted(values.items()))
-        if self._is_server and len(rows) > 1:  # as one statement: each costs its way to the server and its planning
+        if self._is_server and len(rows) > 1:  # many rows in one statement: each takes a round trip and planning
             statement = _upsert(tuple(columns), changes, as_json=True)
             keys = [column.name for column in table.primary_key]
-            if rows[0].keys() >= set(keys):  # in one order, so that nobody waits for who waits for them
+            if rows[0].keys() >= set(keys):  # all processes lock rows in the same order, so that there is no deadlock
                 rows = sorted(rows, key=lambda row: [row[name] for name in keys])
-            for start in range(0, len(rows), _PART):
-                part = rows[start : start + _PART]
-                plain = [{c.name: _plain(c, row[c.name], connection.dialect) for c in columns} for row in part]
+            for start in range(0, len(rows), _ROWS_PER_STATEMENT):
+                part = rows[start : start + _ROWS_PER_STATEMENT]
+                plain = [{c.name: _json_value(c, row[c.name], connection.dialect) for c in columns} for row in part]
                 connection.execute(statement, {"rows": json.dumps(plain)})
         else:
             connection.execute(_upsert(tuple(columns), changes, as_json=False), rows)
@@ -190,26 +197,26 @@ class Database:
             try:
                 with self._engine.connect().execution_options(**options) as connection, connection.begin():
                     done = work(connection)
-            except self._troubles as error:
+            except self._errors as error:
                 away_since = away_since or time.monotonic()
-                if not self._may_come_back(error):
+                if not self._is_transient(error):
                     raise self._error(what, error) from None
-                if self._is_given_up or time.monotonic() - away_since > _PATIENCE:
+                if self._is_given_up or time.monotonic() - away_since > _SERVER_AWAY_SECONDS:
                     self._is_given_up = True
                     raise self._error(what, error) from None
-                log.warning("the ledger's server could not do it (%s); again in a second", _cause(error))
+                log.warning("the ledger's database server has failed (%s); trying again in a second", _cause(error))
                 time.sleep(1)
             else:
                 self._is_given_up = False
                 return done
 
-    def _may_come_back(self, error: Exception) -> bool:
-        """A server that is away for a while, or that has ended this transaction so that another one gets through."""
-        lost = getattr(error, "connection_invalidated", False) or any(word in _cause(error) for word in _PASSES)
+    def _is_transient(self, error: Exception) -> bool:
+        """Can the transaction succeed later, because the server was away or has resolved a deadlock?"""
+        lost = getattr(error, "connection_invalidated", False) or any(word in _cause(error) for word in _TRANSIENT)
         is_drivers = isinstance(error, sa.exc.DBAPIError) or not isinstance(error, sa.exc.SQLAlchemyError)
         return self._is_server and is_drivers and lost
 
-    def _none_there(self) -> LedgerError:
+    def _missing(self) -> LedgerError:
         return LedgerError(f"there is no ledger at {self.name}; a first `adce reconcile` or `adce plan` makes one")
 
     def _error(self, what: str, error: Exception) -> LedgerError:
@@ -222,7 +229,7 @@ class Database:
 def _upsert(
     columns: tuple[sa.Column[Any], ...], changes: tuple[tuple[str, str], ...], *, as_json: bool
 ) -> sa.TextClause:
-    """As text, since SQLAlchemy 2.0 compiles an ON CONFLICT anew every time; both databases read it."""
+    """An upsert as text that both databases understand. SQLAlchemy 2.0 compiles an ON CONFLICT clause every time."""
     table = columns[0].table
     assert isinstance(table, sa.Table)
     names = ", ".join(column.name for column in columns)
@@ -238,14 +245,14 @@ def _upsert(
     return text.bindparams(*(sa.bindparam(column.name, type_=column.type) for column in columns))
 
 
-def _plain(column: sa.Column[Any], value: Any, dialect: sa.Dialect) -> Any:
-    """A value as the column keeps it, which JSON can say."""
+def _json_value(column: sa.Column[Any], value: Any, dialect: sa.Dialect) -> Any:
+    """A value as the column stores it, in a type that JSON has."""
     kind: Any = column.type
     return kind.process_bind_param(value, dialect) if isinstance(kind, sa.TypeDecorator) else value
 
 
 def rows(connection: sa.Connection, query: sa.Select[Any]) -> Iterator[tuple[Any, ...]]:
-    """The rows as the driver gives them: for many at once, since SQLAlchemy's own cost several times as much."""
+    """The rows as the driver returns them, without SQLAlchemy's conversions: several times faster for many rows."""
     for some in _fetched(connection, query):
         yield from some
 
@@ -266,24 +273,27 @@ def _fetched(connection: sa.Connection, query: sa.Select[Any]) -> Iterator[Seque
 
 
 def columns(connection: sa.Connection, query: sa.Select[Any]) -> Iterator[tuple[tuple[Any, ...], ...]]:
-    """The same rows, some thousands at a time and turned: a tuple for each column.
+    """The result of a query in parts of some thousand rows. Each part has one tuple for each column, with its values.
 
-    What is made of them with `map` costs half as much as row by row.
+    Objects made from columns with `map` take half the time of those made row by row.
     """
     for some in _fetched(connection, query):
         yield tuple(zip(*some, strict=True))
 
 
 def among(connection: sa.Connection, column: sa.Column[str], keys: Iterable[str]) -> sa.ColumnElement[bool]:
-    """Is the column one of the keys? However many: one parameter of a statement that is compiled once."""
-    if connection.dialect.name == "postgresql":  # by the index even where the planner has no statistics yet
+    """The SQL condition that the column is one of the keys.
+
+    All keys are one parameter, so that their number is not limited and the statement is compiled only once.
+    """
+    if connection.dialect.name == "postgresql":  # ANY uses the index even if the planner has no statistics yet
         return column == sa.any_(sa.literal(list(keys), postgresql.ARRAY(sa.String)))
     return column.in_(sa.select(sa.func.json_each(json.dumps(list(keys))).table_valued("value").c.value))
 
 
 @lru_cache(maxsize=4096)
 def moment(seconds: float | None) -> datetime | None:
-    """What UtcSeconds keeps so, of a row as the driver gives it."""
+    """The time that a column of the type UtcSeconds stores as this number. For rows that the driver returns."""
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
@@ -297,25 +307,25 @@ def _cause(error: Exception) -> str:
 
 
 def _address(url: str) -> sa.URL:
-    """The database's URL, with the driver that ADCE brings. Raises LedgerError for any other."""
+    """The URL with the driver that is installed with ADCE. Raises LedgerError for other databases."""
     try:
         address = sa.engine.make_url(url)
         address = address.set(drivername=_DRIVERS[address.drivername])
     except (sa.exc.ArgumentError, ValueError, KeyError):
         raise LedgerError(f"ledger {masked_url(url)}: not a URL of {' or '.join(_DRIVERS)}") from None
-    if "@" in (address.host or ""):  # the rest of a password, which would be shown as the host
+    if "@" in (address.host or ""):  # part of a password, which errors would show as the host
         raise LedgerError(f"ledger {masked_url(url)}: not a URL; write @ in a password as %40")
     return address
 
 
 def _file(address: sa.URL) -> Path | None:
-    """The file of a SQLite database, as SQLAlchemy finds it; None where the URL is for SQLite itself to read."""
+    """The file of a SQLite database. None if it is in memory, or if SQLite itself has to interpret the URL."""
     name = address.database or ":memory:"
     return None if name == ":memory:" or name.startswith("file:") else Path(name).absolute()
 
 
 def _identity(file: Path) -> tuple[int, int] | None:
-    """The same as long as a path leads to the same file; None where there is none."""
+    """Identifies the file at a path by device and inode, so that a replaced file is noticed; None if there is none."""
     try:
         found = os.stat(file)
     except OSError:
@@ -323,25 +333,25 @@ def _identity(file: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _manners(address: sa.URL) -> dict[str, object]:
-    """For how long a database server may stay silent; of itself, psycopg waits for minutes."""
+def _connect_arguments(address: sa.URL) -> dict[str, object]:
+    """The arguments of the driver for connecting. By default, psycopg waits for minutes for a server."""
     if address.get_backend_name() != "postgresql" or "connect_timeout" in address.query:
         return {}
     return {"connect_timeout": _CONNECT_SECONDS}
 
 
 def _set_up_postgresql(connection: Any, _: object) -> None:
-    """The server's disk is not waited for, unless a transaction asks for that.
+    """Lets transactions return before the server has written them to its disk, unless they ask for that.
 
-    As with SQLite's WAL, a crash of the server costs the history of the last moments. Said here and not when
-    connecting: what stands between, such as PgBouncer, refuses options that it does not know.
+    As with SQLite's WAL, a crash of the server loses the last moments of history. This is a statement and not an option
+    of the connection, because a proxy such as PgBouncer refuses options that it does not know.
     """
     connection.execute("SET synchronous_commit TO off")
     connection.commit()
 
 
 def _set_up_sqlite(connection: Any, _: object) -> None:
-    connection.isolation_level = None  # transactions begin below, and not when Python thinks it best
+    connection.isolation_level = None  # _begin_sqlite begins transactions, not Python's driver
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {_LOCKED_SECONDS * 1000}")
     cursor.execute("PRAGMA journal_mode = WAL")
@@ -350,17 +360,17 @@ def _set_up_sqlite(connection: Any, _: object) -> None:
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
-    """A transaction that writes takes the lock at once: one that reads first could not wait for it later."""
+    """Begins a transaction. One that writes takes the write lock at once, because a reader cannot wait for it later."""
     reads = connection.get_execution_options().get("reads")
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
 class _SchemaError(Exception):
-    """The tables are not those that this version can use."""
+    """This version of ADCE cannot use the tables of the ledger."""
 
 
 def _schema(engine: sa.Engine) -> str | None:
-    """Which schema a database has; None where there is no ledger in it."""
+    """The version of the ledger's schema in a database; None if it has no ledger."""
     with engine.connect().execution_options(reads=True) as connection:
         if not sa.inspect(connection).has_table("alembic_version"):
             return None
@@ -369,13 +379,13 @@ def _schema(engine: sa.Engine) -> str | None:
 
 
 def _migrate(engine: sa.Engine) -> None:
-    """Brings the schema up to date; processes that start at once do it one after another."""
+    """Updates the schema to the newest version. Processes that start at the same time do it one after another."""
     newest = max(file.name.partition("_")[0] for file in _MIGRATIONS.glob("versions/[0-9]*.py"))
     have = _schema(engine)
     if have == newest:
         return
     if have and have > newest:
-        raise _SchemaError(f"its schema {have} is of a newer ADCE, and this one knows {newest}; upgrade ADCE")
+        raise _SchemaError(f"its schema {have} is newer than this ADCE, which knows {newest}; upgrade ADCE")
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(4144434500)"))
@@ -383,7 +393,7 @@ def _migrate(engine: sa.Engine) -> None:
 
 
 def _upgrade(connection: sa.Connection) -> None:
-    from alembic import command  # half a second, and hardly ever needed
+    from alembic import command  # not at the top: it takes half a second, and is hardly ever needed
     from alembic.config import Config as AlembicConfig
 
     settings = AlembicConfig()

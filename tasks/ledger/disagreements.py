@@ -1,4 +1,4 @@
-"""Which schedules list fewer games than another source's?"""
+"""Which schedules list fewer games than the schedule of another source?"""
 
 from __future__ import annotations
 
@@ -26,11 +26,12 @@ disagreements_table = sa.Table(
 
 @dataclass(frozen=True, slots=True)
 class Disagreements:
-    """By schedule and day, until they are mended."""
+    """The disagreements between sources, by schedule and day, until the sources agree."""
 
     database: Database
 
-    def now(self) -> list[Disagreement]:
+    def current(self) -> list[Disagreement]:
+        """All disagreements that are not mended yet."""
         query = sa.select(disagreements_table)
         return self.database.read(
             lambda connection: [
@@ -42,7 +43,7 @@ class Disagreements:
         )
 
     def record(self, found: Iterable[Disagreement], mended: Iterable[Disagreement]) -> None:
-        """Remembers those that are new or were looked at again, and forgets others."""
+        """Records disagreements that are new or were looked at again, and deletes those that are mended."""
         new = [asdict(one) | {"day": one.day.isoformat()} for one in found]
         old = list(mended)
         columns = disagreements_table.c

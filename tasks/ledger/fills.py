@@ -1,4 +1,4 @@
-"""How does a fill begin and end? Each is one fact about several subjects, recorded in one transaction."""
+"""How is it recorded that a fill begins or ends? One transaction records it for all subjects of the ledger."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ from tasks.ledger.totals import Totals
 
 @dataclass(frozen=True)
 class FillEnd:
-    """What became of a fill."""
+    """How a fill ended: everything that is recorded of it."""
 
     fill: FillRecord
     ended: datetime
     outcomes: Collection[FileOutcome]
     examinations: Mapping[str, Examination] = field(default_factory=dict)  # by key, of the files that were stored
     objects: Mapping[str, LakeObject] = field(default_factory=dict)  # the same files, as the lake has them
-    looks: Iterable[Look] = ()  # at files that the source does not have, or not whole
+    looks: Iterable[Look] = ()  # looks at files that the source does not have, or has only incomplete
     changes: Iterable[Change] = ()
-    gaps: Collection[Gap] = ()  # that it was to fill: the run's claims on them end
-    is_test: bool = False  # in test mode, nothing of it is remembered
+    gaps: Collection[Gap] = ()  # the gaps that it was to close; the run's claims on them end
+    is_test: bool = False  # in test mode, only the claims end, and nothing else is recorded
 
     @property
     def own(self) -> set[str]:
@@ -55,7 +55,7 @@ class FillEnd:
 
 @dataclass(frozen=True, slots=True)
 class Fills:
-    """The fills of runs."""
+    """Begins and ends fills, across the subjects of the ledger."""
 
     database: Database
     attempts: Attempts
@@ -66,18 +66,21 @@ class Fills:
     def claim(
         self, leases: Leases, works: Collection[str], keys: Collection[str], last_file: int
     ) -> tuple[set[str], set[str]]:
-        """What of some works a run may do now, and which of their keys another run has stored since a `last_file`."""
+        """Claims units of work (Cell.work) for a run before it begins a fill.
+
+        Returns those that the run has claimed, and which `keys` another run has stored since the attempt `last_file`.
+        """
 
         def write(connection: sa.Connection) -> tuple[set[str], set[str]]:
             claimed = leases.claim(connection, works)
-            return claimed, self.attempts.stored_since(connection, last_file, keys, but_by=leases.run)
+            return claimed, self.attempts.stored_since(connection, last_file, keys, except_by=leases.run)
 
         return self.database.write(write)
 
     def record(self, end: FillEnd) -> dict[str, Absence]:
-        """Records all of it, or nothing. Gives the absences that the looks have come to, by key.
+        """Records the end of a fill, completely or not at all. Returns the absences that result from its looks, by key.
 
-        What was stored is no gap any more and not absent.
+        The files that are now in the lake are no longer recorded as gaps or as absent.
         """
 
         def write(connection: sa.Connection) -> dict[str, Absence]:
@@ -86,10 +89,10 @@ class Fills:
                 gaps = {gap.cell.key: gap for gap in end.gaps}
                 self.attempts.write(connection, end.fill, end.ended, end.outcomes, gaps)
                 self.objects.write(connection, end.examinations, end.objects, end.ended, end.own)
-                there = [outcome.key for outcome in end.outcomes if outcome.is_there]
-                delete(connection, gaps_table, there)
-                self.absences.delete(connection, there)
-                absent = self.absences.look(connection, end.looks)
+                stored = [outcome.key for outcome in end.outcomes if outcome.is_there]
+                delete(connection, gaps_table, stored)
+                self.absences.delete(connection, stored)
+                absent = self.absences.add_looks(connection, end.looks)
                 Corrections.write(connection, end.changes)
             release(connection, end.fill.run, {gap.cell.work for gap in end.gaps})
             if not end.is_test:
@@ -121,6 +124,6 @@ def amounts_of(end: FillEnd) -> Amounts:
 
 
 def _outcome_of(files: Collection[FileOutcome]) -> Outcome:
-    """That of a fill is the worst of its files."""
+    """The outcome of a fill, which is the worst outcome of its files."""
     found = {file.outcome for file in files}
     return next((worst for worst in (Outcome.FAILED, Outcome.DEFERRED) if worst in found), Outcome.STORED)

@@ -35,19 +35,19 @@ _day = lru_cache(maxsize=20_000)(date.fromisoformat)
 
 @dataclass(frozen=True, slots=True)
 class Games:
-    """The games that were found in stored schedules, by the schedule's key and the place in it."""
+    """The games that the schedules in the lake list, by the key of the schedule and the position in it."""
 
     database: Database
 
     def listed(self, connection: sa.Connection, schedules: Iterable[str] | None = None) -> dict[str, tuple[Game, ...]]:
-        """The games by the key of their schedule, within a transaction: of all, or of some."""
+        """The games by the key of their schedule, in an open transaction: of these schedules, or of all."""
         table = games_table.c
         query = sa.select(*(column for column in table if column.name != "place"))
         if schedules is not None:
             query = query.where(among(connection, table.schedule, schedules))
         found: dict[str, list[Game]] = {}
         ordered = query.order_by(table.schedule, table.place)
-        for keys, games, days, starts, statuses, seasons, types, may_fall_out in columns(connection, ordered):
+        for keys, games, days, starts, statuses, seasons, types, if_necessary in columns(connection, ordered):
             entries = map(
                 Game,
                 games,
@@ -56,19 +56,19 @@ class Games:
                 map(_STATUSES.__getitem__, statuses),
                 map(intern, seasons),
                 map(intern, types),
-                map(bool, may_fall_out),
+                map(bool, if_necessary),
             )
             for schedule, some in groupby(zip(keys, entries, strict=True), itemgetter(0)):
                 found.setdefault(schedule, []).extend(map(itemgetter(1), some))
         return {schedule: tuple(games) for schedule, games in found.items()}
 
     def schedules_that_list(self, game: str) -> list[str]:
-        """The keys of the stored schedules in which a game was found."""
+        """The keys of the schedules in the lake that list a game."""
         query = sa.select(games_table.c.schedule).where(games_table.c.game == game).distinct()
         return self.database.read(lambda connection: list(connection.execute(query).scalars()))
 
     def write(self, connection: sa.Connection, listed: Mapping[str, Iterable[Game]]) -> None:
-        """What was found in some files, in place of what was found in them before, within a transaction."""
+        """Records the games that schedules list, in an open transaction. They replace those that were recorded."""
         connection.execute(games_table.delete().where(among(connection, games_table.c.schedule, listed)))
         entries = [
             {

@@ -26,20 +26,20 @@ gaps_table = sa.Table(
 
 @dataclass(frozen=True, slots=True)
 class Gaps:
-    """The gaps that are open, as far as they were seen."""
+    """The gaps that were seen and are not closed yet."""
 
     database: Database
     totals: Totals
 
     def first_seen(self, keys: Iterable[str] | None = None) -> dict[str, datetime]:
-        """When gaps were first detected, by key: those among some keys, or all."""
+        """When each of these gaps, or of all, was first seen, by key. Keys without a recorded gap are left out."""
         query = sa.select(gaps_table.c.key, gaps_table.c.first_seen)
         known: dict[str, float] = dict(self.database.read(lambda connection: list(rows(connection, query))))
         wanted = known if keys is None else keys
         return {key: datetime.fromtimestamp(known[key], UTC) for key in wanted if key in known}
 
     def record(self, gaps: Iterable[Gap]) -> None:
-        """Remembers when gaps were first seen; those that are known keep their time."""
+        """Records when gaps were first seen. Gaps that are recorded already keep their time."""
         by_key = {gap.cell.key: gap for gap in gaps}
         if not by_key:
             return
@@ -62,6 +62,6 @@ class Gaps:
         self.database.write(write)
 
     def close(self, keys: Iterable[str]) -> None:
-        """Forgets gaps that are none any more."""
+        """Deletes gaps that are closed."""
         keys = list(keys)
         self.database.write(lambda connection: delete(connection, gaps_table, keys))

@@ -1,4 +1,4 @@
-"""Which ledger is this, and of which lake?"""
+"""What is the id of this ledger, and which lake does it belong to?"""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ identities_table = sa.Table(
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The names of the ledger and of the lake that it belongs to."""
+    """The ids of the ledger and of its lake."""
 
     database: Database
 
     def ledger(self) -> str:
-        """The same for all who use it, wherever they see it."""
+        """The id that was made with the ledger. All processes that use it see the same one."""
         query = sa.select(identities_table.c.id).where(identities_table.c.name == "ledger")
         return self.database.read(lambda connection: str(connection.execute(query).scalar_one()))
 
     def lake(self) -> KnownLake | None:
-        """The lake that it is of, once it has been used with one."""
+        """The lake that the ledger belongs to; None if it has not been used with a lake yet."""
         columns = identities_table.c
         query = sa.select(columns.id, columns.kind, columns.url).where(columns.name == "lake")
         row = self.database.read(lambda connection: connection.execute(query).one_or_none())
         return KnownLake(row.id, LakeKind(row.kind), row.url) if row else None
 
     def remember(self, lake: KnownLake) -> KnownLake:
-        """Remembers which lake it is of, unless that is another one by now; gives the one that it is of."""
+        """Records which lake the ledger belongs to, unless it belongs to another one already. Returns its lake."""
         row = {"id": lake.id, "kind": lake.kind.value, "url": lake.url}
         insert = self.database.dialect.insert(identities_table).values(name="lake", **row)
         is_same = identities_table.c.id == lake.id
@@ -47,6 +47,6 @@ class Identity:
         return self.lake() or lake
 
     def forget(self, connection: sa.Connection) -> None:
-        """Forgets where its lake is. It stays the ledger of a real lake, or of a sandbox's."""
+        """Deletes where the lake is, in an open transaction. The ledger still belongs to a real or a sandbox lake."""
         is_lake = identities_table.c.name == "lake"
         connection.execute(identities_table.update().where(is_lake).values(url=FORGOTTEN))

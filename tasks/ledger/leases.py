@@ -1,4 +1,4 @@
-"""Who is at work on what, and is it still alive? The leases of runs, and their marks on what they fetch."""
+"""Which runs are alive, and which files does each of them fetch? The leases of runs, and their claims."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from tasks.processes import is_gone, own_name
 
 log = logging.getLogger(__name__)
 
-RECONCILE = "reconcile"  # the lease that only one run has at a time
+RECONCILE = "reconcile"  # the name of a lease that only one run can hold at a time
 _SLACK = 1.0  # seconds by which a clock may be corrected
-_RENEWALS = 3  # in the time that a lease lasts
+_RENEWALS = 3  # how often a lease is renewed in the time that it lasts
 
 leases_table = sa.Table(
     "leases",
@@ -38,8 +38,8 @@ leases_table = sa.Table(
     sa.Column("until", sa.Double, nullable=False),
     sa.Column("lasts", sa.Double, nullable=False),
 )
-marks_table = sa.Table(
-    "marks",
+claims_table = sa.Table(
+    "marks",  # the former word for claims
     metadata,
     sa.Column("work", sa.String, primary_key=True),
     sa.Column("run", sa.String, nullable=False, index=True),
@@ -52,7 +52,7 @@ _WANTED = {
 
 @cache
 def _claim(dialect: str) -> sa.TextClause:
-    """As text, since SQLAlchemy 2.0 compiles an ON CONFLICT anew every time."""
+    """The statement of Leases.claim as text, because SQLAlchemy 2.0 compiles an ON CONFLICT clause every time."""
     return sa.text(
         f"""
         INSERT INTO marks (work, run) SELECT wanted.work, :run FROM ({_WANTED[dialect]}) AS wanted WHERE true
@@ -65,12 +65,13 @@ def _claim(dialect: str) -> sa.TextClause:
 
 
 class Leases:
-    """What one run holds. All times are of Database.now, the clock that everybody who shares the ledger sees.
+    """The leases and claims of one run. All times are those of Database.now, the clock that all processes share.
 
-    A lease is renewed by a thread of its own, so that long computations of the run do not cost it. One that would last
-    longer than any lease does was taken before a clock was set back, and counts as lapsed.
+    A run is alive while it holds the lease with its own id as the name. A separate thread renews the leases, so that
+    long computations do not make them lapse. A lease that would end later than is possible was taken before the clock
+    was set back, and counts as lapsed.
 
-    A run that does a part of what another has planned, its `parent`, may take over the parent's marks.
+    A run that does a part of the plan of another run, its `parent`, may take over the parent's claims.
     """
 
     def __init__(self, database: Database, run: str, lasts: timedelta, parent: str | None = None):
@@ -80,12 +81,12 @@ class Leases:
         self._totals = Totals(database)
         self._kind = ""
         self._lasts = lasts.total_seconds()
-        self._names = {run}  # of the leases that this run has
+        self._names = {run}  # the names of the leases that this run holds
         self._ended = threading.Event()
         self._renewing: threading.Thread | None = None
         self._on_lost: Callable[[str], None] = lambda why: None
-        self._lost: str | None = None  # why the leases are not this run's any more
-        self._sure_until = math.inf  # by tasks.clock, when nobody can have taken a lease over
+        self._lost: str | None = None  # why this run has lost its leases
+        self._sure_until = math.inf  # by tasks.clock; until then no other run can have taken a lease over
 
     def begin(
         self,
@@ -95,9 +96,10 @@ class Leases:
         on_lost: Callable[[str], None],
         server: Server | None = None,
     ) -> None:
-        """Records the run and takes its own lease; `on_lost` is told, in some thread, when it could not be kept.
+        """Records that the run begins, and takes its own lease.
 
-        Raises BucketError while a run that is alive uses the rate buckets of another Prefect server than `server`.
+        If a lease is lost, `on_lost` is called with the reason, in any thread. Raises BucketError if another run that
+        is alive uses the rate buckets of a different Prefect server than `server`.
         """
         asked = clock.seconds()
         self._kind = kind
@@ -128,7 +130,7 @@ class Leases:
         self._renewing.start()
 
     def take(self, name: str) -> tuple[RunRecord, float] | None:
-        """Takes a lease that one run has at a time; or tells who has it, and for how many seconds yet."""
+        """Takes the lease with this name. Returns None, or the run that holds it and the seconds until it ends."""
 
         def write(connection: sa.Connection) -> tuple[RunRecord, float] | None:
             now = self._database.now(connection)
@@ -151,26 +153,29 @@ class Leases:
         return held
 
     def claim(self, connection: sa.Connection, works: Iterable[str]) -> set[str]:
-        """Marks what is not marked by another run that is alive; gives what this run may do."""
+        """Claims units of work (Cell.work) for this run, in an open transaction. Returns those that it has now.
+
+        It does not get those that another run has claimed, if that run is alive.
+        """
         now, wanted = self._database.now(connection), json.dumps(sorted(set(works)))
         values = {"works": wanted, "run": self.run, "parent": self.parent, "now": now}
         return set(connection.execute(_claim(connection.dialect.name), values).scalars())
 
     def release(self, works: Iterable[str]) -> None:
-        """Takes this run's marks off."""
+        """Ends claims of this run."""
         works = list(works)
         self._database.write(lambda connection: release(connection, self.run, works))
 
     def claims(self) -> dict[str, Claim]:
-        """What other runs that are alive are at, by Cell.work."""
+        """The claims of other runs that are alive, by Cell.work."""
 
         def read(connection: sa.Connection) -> dict[str, Claim]:
             now = self._database.now(connection)
             query = (
-                sa.select(marks_table.c.work, runs_table.c.id, runs_table.c.holder, leases_table.c.until)
-                .join(leases_table, leases_table.c.name == marks_table.c.run)
-                .join(runs_table, runs_table.c.id == marks_table.c.run)
-                .where(_alive(now), marks_table.c.run.not_in([self.run, self.parent]))
+                sa.select(claims_table.c.work, runs_table.c.id, runs_table.c.holder, leases_table.c.until)
+                .join(leases_table, leases_table.c.name == claims_table.c.run)
+                .join(runs_table, runs_table.c.id == claims_table.c.run)
+                .where(_alive(now), claims_table.c.run.not_in([self.run, self.parent]))
             )
             return {
                 work: Claim(run, holder, datetime.fromtimestamp(until, UTC))
@@ -179,10 +184,11 @@ class Leases:
 
         return self._database.read(read)
 
-    def bury_the_dead(self) -> list[RunRecord]:
-        """Records the end of runs that died, and frees what they held; gives those that `buried` was not told of.
+    def end_dead_runs(self) -> list[RunRecord]:
+        """Records the deaths of runs, and ends their leases and claims.
 
-        Their lease has lapsed, or their process was on this host and is gone.
+        A run has died if its lease has lapsed, or if its process was on this host and is gone. Returns all runs whose
+        deaths are not reported yet; see record_death_reported.
         """
 
         def write(connection: sa.Connection) -> list[RunRecord]:
@@ -196,20 +202,20 @@ class Leases:
             ended = {"ended": datetime.fromtimestamp(now, UTC), "outcome": RunEnd.DIED.value}
             this = runs_table.c.id.in_(dead) & runs_table.c.ended.is_(None)
             connection.execute(runs_table.update().where(this).values(ended))
-            for table in (marks_table, leases_table):
+            for table in (claims_table, leases_table):
                 connection.execute(table.delete().where(table.c.run.in_(dead)))
             amounts = Amounts()
             for kind in kinds.values():
                 amounts.count(RUNS, kind=kind, outcome=RunEnd.DIED.value)
-            unburied = sa.select(runs_table).where(runs_table.c.outcome == RunEnd.DIED.value)
-            records = [RunRecord.of(row) for row in connection.execute(unburied)]
+            unreported = sa.select(runs_table).where(runs_table.c.outcome == RunEnd.DIED.value)
+            records = [RunRecord.of(row) for row in connection.execute(unreported)]
             self._totals.add(connection, amounts)
             return records
 
         return self._database.write(write)
 
-    def at_work(self) -> set[str]:
-        """The flow runs, by their ids in Prefect, of the runs that are alive."""
+    def live_flow_runs(self) -> set[str]:
+        """The ids, in Prefect, of the flow runs of the runs that are alive."""
 
         def read(connection: sa.Connection) -> set[str]:
             now = self._database.now(connection)
@@ -219,13 +225,16 @@ class Leases:
 
         return self._database.read(read)
 
-    def buried(self, run: str) -> None:
-        """Everybody who is to know that a run died has been told."""
-        update = runs_table.update().where(runs_table.c.id == run).values(outcome=RunEnd.BURIED.value)
+    def record_death_reported(self, run: str) -> None:
+        """Records that Prefect and the log know of the death of a run."""
+        update = runs_table.update().where(runs_table.c.id == run).values(outcome=RunEnd.DEATH_REPORTED.value)
         self._database.write(lambda connection: connection.execute(update))
 
     def end(self, outcome: RunEnd, why: str | None = None, seconds: Mapping[str, float] | None = None) -> None:
-        """Records how the run ended, why it was stopped, and its `seconds` by RunPart; gives everything back."""
+        """Records how the run ended, why it was stopped and how many `seconds` each RunPart took.
+
+        Ends its leases and claims, and the thread that renews them.
+        """
         seconds = seconds or {}
         amounts = Amounts()
         amounts.count(RUNS, kind=self._kind, outcome=outcome.value)
@@ -241,23 +250,27 @@ class Leases:
             ended: dict[str, object] = {"ended": now, "outcome": outcome.value, "why": why}
             ended |= {f"{part}_seconds": seconds[part] for part in RunPart if part in seconds}
             connection.execute(runs_table.update().where(runs_table.c.id == self.run).values(ended))
-            for table in (marks_table, leases_table):
+            for table in (claims_table, leases_table):
                 connection.execute(table.delete().where(table.c.run == self.run))
             self._totals.add(connection, amounts)
 
         self._database.write(write)
 
     def why_lost(self) -> str | None:
-        """Why the leases are not this run's any more, or None while they are; to be asked before anything is begun.
+        """Why the run has lost its leases, or None while it holds them. To be called before anything is begun.
 
-        When the process was stopped, or its host asleep, for so long that they may have lapsed, they are renewed first.
+        If the process was suspended, or its host asleep, for so long that the leases may have lapsed, this first tries
+        to renew them.
         """
         if self._lost is None and clock.seconds() >= self._sure_until and not self._ended.is_set():
             self._renew_or_lose()
         return self._lost
 
-    def others_died_since(self, moment: datetime) -> bool:
-        """Has another run died since, or is its lease lapsed? What it stored last, it may not have recorded."""
+    def another_run_died_since(self, moment: datetime) -> bool:
+        """Has another run died since a time, or has its lease lapsed?
+
+        If so, it may have stored files without recording them.
+        """
 
         def read(connection: sa.Connection) -> bool:
             alive = sa.select(leases_table.c.name).where(_alive(self._database.now(connection)))
@@ -293,36 +306,40 @@ class Leases:
             self._on_lost(why)
 
     def _renew(self, connection: sa.Connection) -> bool:
-        """Whether all leases are still this run's: after a long sleep of the host they may not be, and never are again.
+        """Renews the leases of this run. Returns False if any has lapsed, as after a long sleep of the host.
 
-        A lease that has lapsed is not revived: somebody else may have seen that it had.
+        A lease that has lapsed is never renewed, because another run may have noticed that it had.
         """
         now = self._database.now(connection)
-        mine = (leases_table.c.run == self.run) & _alive(now)
-        renewed = connection.execute(leases_table.update().where(mine).values(until=now + self._lasts)).rowcount
-        return renewed >= len(self._names)  # one that was just taken is not among the names yet
+        held = (leases_table.c.run == self.run) & _alive(now)
+        renewed = connection.execute(leases_table.update().where(held).values(until=now + self._lasts)).rowcount
+        return renewed >= len(self._names)  # a lease that `take` has just taken is not among the names yet
 
     def _lease(self, now: float) -> dict[str, object]:
+        """The columns of a lease that begins now."""
         return {"run": self.run, "until": now + self._lasts, "lasts": self._lasts}
 
 
 def release(connection: sa.Connection, run: str, works: Iterable[str]) -> None:
-    """Takes a run's marks off, in the transaction that records what became of the work."""
-    mine = (marks_table.c.run == run) & among(connection, marks_table.c.work, works)
-    connection.execute(marks_table.delete().where(mine))
+    """Ends claims of a run, in the transaction that records the outcome of the work."""
+    is_claim = (claims_table.c.run == run) & among(connection, claims_table.c.work, works)
+    connection.execute(claims_table.delete().where(is_claim))
 
 
 def _alive(now: float) -> sa.ColumnElement[bool]:
+    """The SQL condition that a lease has not lapsed."""
     columns = leases_table.c
     return (columns.until > now) & (columns.until <= now + columns.lasts + _SLACK)
 
 
 def _refuse_two_servers(connection: sa.Connection, server: Server, now: float) -> None:
-    if connection.dialect.name == "postgresql":  # two that begin at once see each other
+    """Raises BucketError if a run that is alive uses the rate buckets of another Prefect server."""
+    if connection.dialect.name == "postgresql":  # locks the table, so that two runs that begin at once see each other
         connection.execute(sa.text("LOCK TABLE runs IN SHARE ROW EXCLUSIVE MODE"))
     query = sa.select(runs_table).join(leases_table, leases_table.c.name == runs_table.c.id)
     for row in connection.execute(query.where(_alive(now), runs_table.c.server.is_not(None))):
-        if server.splits(Server(row.server, json.loads(row.buckets))) and not is_gone(row.process):
+        other = Server(row.server, json.loads(row.buckets))
+        if server.doubles_rates_with(other) and not is_gone(row.process):
             raise BucketError(
                 f"the rate buckets of {row.server} are in use, by run {row.id[:8]} of {row.holder}, and this run's "
                 f"Prefect API is {server.address}: both together would spend every rate twice; "

@@ -1,4 +1,4 @@
-"""Which version of each file has the lake, how was that learnt, and what was found in it?"""
+"""Which version of each file does the lake have, how did ADCE learn of it, and what did the body check find?"""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ unreadable_table = sa.Table(
     sa.Column("last", UtcSeconds, nullable=False),
 )
 _table = objects_table.c
-# A version that was known already was learnt when and as it was, whoever reads it once more.
+# When a known version is recorded again, the ledger keeps how and when ADCE first learnt of it.
 _SAME = "objects.etag = excluded.etag AND objects.size = excluded.size"
 _KEPT = {
     "modified": f"CASE WHEN {_SAME} THEN coalesce(excluded.modified, objects.modified) ELSE excluded.modified END",
@@ -57,18 +57,18 @@ _REPLACED = {c.name: f"excluded.{c.name}" for c in objects_table.c if not c.prim
 
 @dataclass(frozen=True, slots=True)
 class Objects:
-    """The stored files, by key, each in the last version that was read or stored."""
+    """The files in the lake, each in the version that ADCE last read or stored."""
 
     database: Database
     games: Games
 
     def count(self) -> int:
-        """How many stored files it knows of its lake, whole or not."""
+        """The number of files that are known, whole or not."""
         query = sa.select(sa.func.count()).select_from(objects_table)
         return self.database.read(lambda connection: int(connection.execute(query).scalar_one()))
 
     def examined(self, keys: Iterable[str] | None = None) -> dict[str, Examination]:
-        """What the checks found in stored bodies, by key: of all, or of some."""
+        """What the body checks found, by key: in these files, or in all."""
         keys = None if keys is None else list(keys)
 
         def read(connection: sa.Connection) -> dict[str, Examination]:
@@ -83,7 +83,7 @@ class Objects:
         return self.database.read(read)
 
     def learnt(self, objects: Mapping[str, LakeObject]) -> dict[str, Learnt]:
-        """How these versions became known, by key; those that were not read yet are left out."""
+        """How and when ADCE learnt of these versions, by key. Versions that it has not read yet are left out."""
         query = sa.select(_table.key, _table.etag, _table.size, _table.learnt_by, _table.learnt_at)
 
         def read(connection: sa.Connection) -> dict[str, Learnt]:
@@ -97,7 +97,7 @@ class Objects:
         return self.database.read(read)
 
     def unreadable(self, keys: Iterable[str] | None = None) -> dict[str, Unreadable]:
-        """The stored bodies that the lake could not give, by key: of all, or of some."""
+        """The versions that the lake could not deliver, by key: of these files, or of all."""
         query = sa.select(unreadable_table)
 
         def read(connection: sa.Connection) -> dict[str, Unreadable]:
@@ -114,9 +114,9 @@ class Objects:
         objects: Mapping[str, LakeObject] | None = None,
         at: datetime | None = None,
     ) -> None:
-        """Records what was found in stored bodies, and which of them could not be read.
+        """Records what the body checks found in files, and which files could not be read.
 
-        The `objects` were listed `at` a time; a version that was not known so far was learnt then.
+        `objects` are the files as the lake listed them at the time `at`. ADCE learnt of new versions then.
         """
         refused = [
             {"key": key, **seen.content._asdict(), "reason": seen.reason, "first": seen.first, "last": seen.last}
@@ -138,7 +138,7 @@ class Objects:
         at: datetime | None,
         own: Collection[str] = (),
     ) -> None:
-        """The same of what was found, within a transaction; the `own` ones are those that ADCE has stored."""
+        """Records what the body checks found, in an open transaction. ADCE itself has stored the files in `own`."""
         rows = [
             {
                 "key": key,
@@ -164,7 +164,7 @@ class Objects:
         touch(self.database, connection, found)
 
     def forget(self, connection: sa.Connection) -> int:
-        """Forgets all of them; gives how many those were."""
+        """Deletes everything about all files, in an open transaction. Returns the number of files."""
         for table in (unreadable_table, games_table, judgements_table):
             connection.execute(table.delete())
         return connection.execute(objects_table.delete()).rowcount
@@ -181,7 +181,7 @@ _VERSION = (_table.key, _table.etag, _table.size, _table.body_check)
 
 
 def _plain(connection: sa.Connection, chosen: sa.ColumnElement[bool]) -> Iterator[tuple[str, Examination]]:
-    """Of files that were found whole, and of which there is no more to say. Most are, and few columns are quick."""
+    """The examinations of files that are whole and have no other findings. Most are such, and few columns are fast."""
     query = sa.select(*_VERSION, _table.fetched, _table.agreed).where(chosen, _IS_PLAIN)
     for keys, etags, sizes, checks, fetched, agreed in columns(connection, query):
         verdicts = repeat(Verdict(Wholeness.WHOLE))
@@ -190,11 +190,14 @@ def _plain(connection: sa.Connection, chosen: sa.ColumnElement[bool]) -> Iterato
 
 
 def _others(connection: sa.Connection, chosen: sa.ColumnElement[bool]) -> Iterator[tuple[str, Examination]]:
-    said = _table.wholeness, _table.reason, _table.fault
-    query = sa.select(*_VERSION, *said, _table.fetched, _table.agreed, _table.was_size, _table.changed)
+    """The examinations of all other files."""
+    verdict_columns = _table.wholeness, _table.reason, _table.fault
+    query = sa.select(*_VERSION, *verdict_columns, _table.fetched, _table.agreed, _table.was_size, _table.changed)
     for key, etag, size, check, wholeness, reason, fault, fetched, agreed, was_size, changed in rows(
         connection, query.where(chosen, ~_IS_PLAIN)
     ):
         verdict = Verdict(Wholeness(wholeness), reason, fault=None if fault is None else Fault(fault))
-        told = moment(fetched), bool(agreed), was_size, bool(changed)
-        yield key, Examination(etag, size, intern(check), verdict, *told)
+        yield (
+            key,
+            Examination(etag, size, intern(check), verdict, moment(fetched), bool(agreed), was_size, bool(changed)),
+        )

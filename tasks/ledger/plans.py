@@ -1,4 +1,4 @@
-"""What did the last plan say?"""
+"""What was the last plan?"""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Plans:
     database: Database
 
     def keep(self, document: Any, at: datetime, run: str) -> None:
-        """Keeps a plan, as a JSON document, in place of the last one."""
+        """Stores a plan in place of the last one."""
         text = zlib.compress(json.dumps(document, separators=(",", ":")).encode(), 1)
         row = {"name": "last", "at": at, "run": run, "document": text}
         self.database.write(
@@ -37,7 +37,7 @@ class Plans:
         )
 
     def last(self) -> tuple[Any, datetime, str] | None:
-        """The last plan that was kept, when that was, and by which run."""
+        """The last plan, the time at which it was made, and the id of the run that made it; None if there is none."""
         query = sa.select(plans_table.c.document, plans_table.c.at, plans_table.c.run)
 
         def read(connection: sa.Connection) -> tuple[Any, datetime, str] | None:

@@ -1,4 +1,4 @@
-"""Which runs have there been, and how did each end?"""
+"""Which runs were there, and how did each end?"""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from tasks.domain.outcomes import RunEnd, RunPart
 from tasks.ledger.database import Database, UtcSeconds, metadata
 
-DEATHS = (RunEnd.DIED, RunEnd.BURIED)
+DEATHS = (RunEnd.DIED, RunEnd.DEATH_REPORTED)
 
 runs_table = sa.Table(
     "runs",
@@ -43,30 +43,30 @@ class Server:
     address: str
     buckets: Mapping[str, str]
 
-    def splits(self, other: Server) -> bool:
-        """Has the other a bucket of its own for what this one has a bucket for? Then a rate would be spent twice."""
+    def doubles_rates_with(self, other: Server) -> bool:
+        """Do both servers have a bucket of their own for the same rate, so that the rate would be spent twice?"""
         return any(other.buckets.get(name, id) != id for name, id in self.buckets.items())
 
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """One run of a flow, of this process or another."""
+    """One run of a flow, in this process or another."""
 
     id: str
-    kind: str
-    about: str
-    holder: str  # host and process, for people
-    process: str | None  # processes.own_name
-    flow_run: str | None  # its id in Prefect
+    kind: str  # the name of the flow
+    about: str  # which part of the lake the run is for, in words
+    holder: str  # the run's host and process, for people
+    process: str | None  # the name of the process; see processes.own_name
+    flow_run: str | None  # the id of the flow run in Prefect
     began: datetime
     ended: datetime | None
-    outcome: RunEnd | None  # None while it is at work
-    why: str | None = None  # it was stopped
-    seconds: Mapping[str, float] = field(default_factory=dict)  # by RunPart
+    outcome: RunEnd | None  # None while the run is at work
+    why: str | None = None  # why the run was stopped, if it was
+    seconds: Mapping[str, float] = field(default_factory=dict)  # how long each RunPart took
 
     @classmethod
     def of(cls, row: Any) -> RunRecord:
-        """Of a row with all columns of `runs`."""
+        """The record of a row that has all columns of the table `runs`."""
         outcome = row.outcome and RunEnd(row.outcome)
         return cls(
             row.id,
@@ -83,39 +83,40 @@ class RunRecord:
         )
 
     @property
-    def as_another(self) -> str:
-        """What another run of its kind says of it: who is at work, and since when."""
+    def already_at_work(self) -> str:
+        """The message for another run of the same kind that finds this one at work."""
         return f"another {self.kind} is at work: {self.holder}, since {self.began:%H:%M:%S} UTC"
 
     @property
     def died(self) -> bool:
+        """Did the run die, whether or not Prefect knows?"""
         return self.outcome in DEATHS
 
     @property
     def failed(self) -> bool:
-        """It ended by an error of its own, before it could say what became of everything."""
+        """Did the run end by an error of its own, before it recorded the outcome of every file?"""
         return self.outcome is RunEnd.FAILED
 
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """The runs of flows, of whichever process."""
+    """The runs of all processes that use the ledger."""
 
     database: Database
 
     def of_flow_run(self, flow_run: str) -> RunRecord | None:
-        """The run of a flow run in Prefect, if it has come so far as to say that it is at work."""
-        mine = runs_table.c.flow_run == flow_run
-        query = sa.select(runs_table).where(mine).order_by(runs_table.c.began.desc()).limit(1)
+        """The run of a flow run in Prefect; None if it has not recorded yet that it is at work."""
+        is_its = runs_table.c.flow_run == flow_run
+        query = sa.select(runs_table).where(is_its).order_by(runs_table.c.began.desc()).limit(1)
         row = self.database.read(lambda connection: connection.execute(query).one_or_none())
         return RunRecord.of(row) if row else None
 
     def by_id(self, ids: Iterable[str]) -> Mapping[str, RunRecord]:
-        """The runs with these ids."""
+        """The runs with these ids, by id."""
         query = sa.select(runs_table).where(runs_table.c.id.in_(list(ids)))
         return self.database.read(lambda connection: {row.id: RunRecord.of(row) for row in connection.execute(query)})
 
     def prune(self, connection: sa.Connection, before: datetime) -> None:
-        """Forgets runs that have ended and began before then."""
+        """Deletes runs that have ended and that began before a time, in an open transaction."""
         old = runs_table.c.ended.is_not(None) & (runs_table.c.began < before)
         connection.execute(runs_table.delete().where(old))

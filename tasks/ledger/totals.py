@@ -1,4 +1,4 @@
-"""How much has there been of everything, since the ledger began? Running totals, which are never pruned."""
+"""How much has happened since the ledger was made? Running totals, which are never pruned."""
 
 from __future__ import annotations
 
@@ -22,20 +22,22 @@ _ADDED = {"value": "totals.value + excluded.value"}
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """The totals, by name, labels and bucket: see tasks.domain.metrics."""
+    """The running totals of the metrics; see tasks.domain.metrics."""
 
     database: Database
 
-    def now(self) -> dict[Series, float]:
+    def current(self) -> dict[Series, float]:
+        """The values of all totals."""
         columns = totals_table.c
         query = sa.select(columns.name, columns.labels, columns.bucket, columns.value)
         found = self.database.read(lambda connection: connection.execute(query).all())
         return {Series(name, labels, bucket): value for name, labels, bucket, value in found}
 
     def add(self, connection: sa.Connection, amounts: Amounts) -> None:
-        """Adds amounts, within the transaction that records what they are of, and as the last thing in it.
+        """Adds amounts to the totals, at the end of the transaction that records what the amounts measure.
 
-        Many add to the same rows: in PostgreSQL they wait for each other here, and for nothing after it.
+        Many transactions add to the same rows. In PostgreSQL, each holds the locks on them until it ends, so this is
+        the last thing that it does.
         """
         rows = [{**series._asdict(), "value": value} for series, value in amounts.by_series.items()]
         self.database.upsert(connection, totals_table, rows, _ADDED)

@@ -102,7 +102,7 @@ async def look_at_cells(session: Session, cells: Mapping[str, Cell]) -> Look:
     _load(session, known, cells)
     known.objects = await _objects_of(session, cells)
     taken = known.taken(cells.values(), session.now(), session.horizon())
-    known.disagreements = untouched(believed(session.ledger.disagreements.now(), session.horizon()), taken)
+    known.disagreements = untouched(believed(session.ledger.disagreements.current(), session.horizon()), taken)
     known.obstacles = _obstacles(session, known, cells)
     judged = await _judge_and_read(session, reader, known, cells)
     known.first_seen = session.ledger.gaps.first_seen(cells)
@@ -207,7 +207,7 @@ def _load(session: Session, known: Knowledge, keys: Iterable[str] | None) -> Non
     ledger = session.ledger
     known.examinations = ledger.objects.examined(wanted) | known.examinations
     known.unreadable = ledger.objects.unreadable(wanted) | known.unreadable
-    known.absences = ledger.absences.now(wanted) | known.absences
+    known.absences = ledger.absences.current(wanted) | known.absences
     known.loaded = None if wanted is None else known.loaded.union(wanted)
 
 
@@ -299,7 +299,7 @@ def _compare(session: Session, known: Knowledge, schedules: Collection[Cell], re
     With `remember`, the ledger records them. Schedules outside the selection keep what the ledger has of them.
     """
     now, horizon = session.now(), session.horizon()
-    before = believed(session.ledger.disagreements.now(), horizon)
+    before = believed(session.ledger.disagreements.current(), horizon)
     taken = known.taken(schedules, now, horizon)
     games = listed_games(session.config, schedules, known.verdicts(schedules))
     comparison = compare(session.config, schedules, known.examinations, taken, games, before, now)

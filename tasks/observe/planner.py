@@ -64,7 +64,7 @@ class Planner:
 
         Times that only a wrong clock can have written are left out.
         """
-        return all_believed(self.session.ledger.breakers.now(), self.session.config, datetime.now(UTC))
+        return all_believed(self.session.ledger.breakers.current(), self.session.config, datetime.now(UTC))
 
     def supply(self, source: str, latency: float | None = None, start_up: float = START_UP) -> Supply:
         """The rate and latency of a source; by default the latency is the one that the ledger remembers."""

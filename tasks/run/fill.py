@@ -78,7 +78,7 @@ async def fill_gaps(run: Run, fill: Fill) -> list[FileOutcome]:
     limit = run.time_limit(fill)
     try:
         async with run.shutdown.within(fill.id, limit), asyncio.TaskGroup() as group:
-            outcomes += await run.stored_by_the_dead(fill)
+            outcomes += await run.stored_by_dead_runs(fill)
             run.outcomes.add(outcomes)
             rest = without(fill, {outcome.key for outcome in outcomes})
             for path, cells in (rest.requests() if rest else {}).items():
@@ -226,7 +226,7 @@ async def _absent(run: Run, cells: list[Cell], error: AbsentError) -> list[FileO
     body = error.body if isinstance(error, UnfinishedError) else None
     if dataset.command and len(dataset.command.files) > 1:
         body = None  # nothing says to which key it belongs
-    absences = run.session.ledger.absences.now([cell.key for cell in cells])
+    absences = run.session.ledger.absences.current([cell.key for cell in cells])
     kept = []
     for cell, outcome in zip(cells, outcomes, strict=True):
         after = looked(absences.get(cell.key), cell.key, cell.dataset, str(error), cell.due_at, now, rules)

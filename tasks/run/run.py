@@ -143,12 +143,12 @@ class Run:
             seen = seen or (record.id, until)
             await asyncio.sleep(min(1.0, max(seconds, 0.05)))
         if seen:
-            leases.bury_the_dead()  # if the former holder was only suspended, it learns that its lease is lost
+            leases.end_dead_runs()  # if the former holder was only suspended, it learns that its lease is lost
         return None
 
     def leave_to(self, other: RunRecord, gaps: Iterable[Gap]) -> Plan:
         """A plan that leaves all gaps to another reconcile."""
-        reason = self.session.left_to_the_next_run(Limit.OTHER_RECONCILE, other.as_another)
+        reason = self.session.left_to_the_next_run(Limit.OTHER_RECONCILE, other.already_at_work)
         return Plan((), tuple(Deferral(gap, reason) for gap in gaps))
 
     def claim(self, fill: Fill) -> tuple[Fill | None, list[Gap]]:
@@ -165,11 +165,11 @@ class Run:
         """Releases this run's claims on the files of some fills."""
         self.session.leases.release({gap.cell.work for fill in fills for gap in fill.gaps})
 
-    async def stored_by_the_dead(self, fill: Fill) -> list[FileOutcome]:
+    async def stored_by_dead_runs(self, fill: Fill) -> list[FileOutcome]:
         """Outcomes of files that a run has stored just before it died, without recording them in the ledger."""
         session, known = self.session, self.known
         try:
-            if not session.leases.others_died_since(session.begun):
+            if not session.leases.another_run_died_since(session.begun):
                 return []
             found = await session.lake.find_all(fill.keys)
             new = {k: o for k, o in found.items() if k not in known.objects or known.objects[k].etag != o.etag}

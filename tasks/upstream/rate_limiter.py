@@ -142,7 +142,7 @@ class RateLimiter:
         A maintenance window that lasts longer takes its place.
         """
         if time.monotonic() - self._read_at > _FRESH:
-            self._known, self._read_at = self._ledger.breakers.now(), time.monotonic()
+            self._known, self._read_at = self._ledger.breakers.current(), time.monotonic()
         known = self._believed(self._known.get(name) or Pause(name))
         window = (
             window_at(self._maintenance, (name.partition("@")[0], self.source.partition("@")[0]), _now())

@@ -42,7 +42,7 @@ def test_a_site_in_trouble_is_asked_once_a_pause_and_no_file_counts_as_absent_ho
         assert not report.complete
         assert len(_asked(sites, "/summary")) == 1
         assert RunReport.of(report).as_json()["sources"][0]["paused_until"] is not None
-        assert ledger.absences.now() == {}
+        assert ledger.absences.current() == {}
         sites.clear_requests()
         over = datetime.now(UTC) - timedelta(seconds=1)
         ledger.breakers.change("espn", lambda pause, over=over: replace(pause, until=over))  # type: ignore[misc]
@@ -66,7 +66,7 @@ def test_files_that_a_site_does_not_have_keep_no_other_from_coming_and_are_looke
     assert games > 8
     assert len(report.failed) == 3 * 6
     assert len([key for key in report.filled if "box_scores" in key]) == games - 6
-    assert ledger.absences.now().keys() == {outcome.key for outcome in report.failed}
+    assert ledger.absences.current().keys() == {outcome.key for outcome in report.failed}
     assert "espn_summary" not in RunReport.of(report).as_json()["sources"][0]["breakers"]
     for path in (adce_home / "lake/espn_box_scores").iterdir():
         path.unlink()
@@ -89,7 +89,7 @@ def test_a_variant_with_its_own_address_that_refuses_is_paused_alone_and_its_fil
         report = run_reconcile(as_of=FIRST, **days)
         assert report.complete
         assert len(report.filled) == len(sites.requests()) == 25
-        pauses = ledger.breakers.now()
+        pauses = ledger.breakers.current()
         assert pauses["espn@new_host"].until is not None
         assert "espn" not in pauses or pauses["espn"].until is None
         told = RunReport.of(report).as_json()["sources"][0]

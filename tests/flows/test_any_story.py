@@ -35,7 +35,7 @@ from tasks.domain.limits.rates import budget_of
 from tasks.domain.outcomes import RunEnd
 from tasks.domain.plan.plan import Fill
 from tasks.ledger import Ledger
-from tasks.ledger.leases import leases_table, marks_table
+from tasks.ledger.leases import claims_table, leases_table
 from tasks.observe.session import Session
 from tasks.run.dispatcher import Dispatcher, End
 from tasks.run.fill import fill_gaps
@@ -162,7 +162,7 @@ class AnyStory(RuleBasedStateMachine):
         for path in self._files():
             assert path.read_bytes().endswith(b"}")
         ledger = Ledger(self.config.ledger)
-        for table in (leases_table, marks_table):
+        for table in (leases_table, claims_table):
             assert not ledger.database.read(lambda connection, table=table: connection.execute(table.select()).all())
         ledger.close()
 
@@ -225,7 +225,7 @@ async def _reconcile(config: Config, site: Sandbox, now: datetime, fuse: Fuse) -
     leases = run.session.leases
     try:
         leases.begin("reconcile", "a story", None, lambda why: None)
-        leases.bury_the_dead()
+        leases.end_dead_runs()
         look = await run.look(remember=True)
         await Dispatcher(run, Here(run)).run_all(run.plan(look.gaps()))
         look = await run.look(remember=True)

@@ -27,7 +27,7 @@ from prefect.states import State
 from config.load import load_config
 from deployments.sandbox.process import SandboxProcess
 from tasks.ledger import Ledger
-from tasks.ledger.leases import leases_table, marks_table
+from tasks.ledger.leases import claims_table, leases_table
 from tasks.ledger.runs import runs_table
 from tests.killable import Starter, starter
 from tests.servers import prefect_server
@@ -138,7 +138,7 @@ def _assert_whole(sites: SandboxProcess, home: Path) -> None:
 
 def _assert_nothing_is_held() -> None:
     ledger = Ledger(load_config().ledger)
-    for table in (leases_table, marks_table):
+    for table in (leases_table, claims_table):
         assert ledger.database.read(lambda connection, table=table: connection.execute(table.select()).all()) == []
     ledger.close()
 

@@ -111,7 +111,7 @@ def test_a_game_that_becomes_whole_at_the_source_is_stored_when_it_is(
     assert sorted(report.filled) == sorted([BOARD, *(f"{folder}/{game}.json" for folder in FOLDERS)])
     assert report.complete
     assert all(_plays(file) > 100 for file in _files(adce_home, game))
-    assert ledger.absences.now() == {}
+    assert ledger.absences.current() == {}
     assert list(look(48).filled) == [BOARD], "the last look at the board of two days ago"
     assert look(49).fills == ()
 

@@ -37,7 +37,7 @@ def test_an_empty_lake_is_filled_schedules_first_and_their_games_in_the_same_run
     stored = {str(f.relative_to(adce_home / "lake")) for f in (adce_home / "lake").rglob("*") if f.is_file()}
     assert stored == {*report.filled, "_adce/lake.json"}
     with closing(Ledger(load_config().ledger)) as ledger:
-        totals, [run] = ledger.totals.now(), {ledger.attempts.of(key)[0].run for key in report.filled}
+        totals, [run] = ledger.totals.current(), {ledger.attempts.of(key)[0].run for key in report.filled}
         assert ledger.runs.by_id([run])[run].seconds.keys() == set(RunPart)
         attempts = [ledger.attempts.of(key)[0] for key in report.filled]
     files = sum(value for series, value in totals.items() if series.name == "files" and '"stored"' in series.labels)

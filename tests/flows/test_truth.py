@@ -182,7 +182,7 @@ def test_what_the_source_has_none_of_becomes_unavailable_with_the_evidence_and_c
     assert [a.outcome for a in answer.attempts] == ["failed"] * 4 + ["stored"]
     sites.clear_faults()
     assert len(_absent(run_reconcile, 25 + 30 * 24).filled) == 3
-    assert ledger.absences.now() == {}
+    assert ledger.absences.current() == {}
 
 
 def test_an_operator_can_say_that_there_is_none(

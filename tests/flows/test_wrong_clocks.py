@@ -109,7 +109,7 @@ def test_holds_and_probes_that_end_later_than_any_can_keep_nobody_from_asking(
     report = asyncio.run(plan_lake(load_config(), Selection(datasets=("espn_scoreboard",)), as_of=NOW))
     assert (report.counts["deferred"], len(report.fills) > 0) == (0, True), "nor do they a plan"
     assert len(_boards(run_reconcile)) == 2
-    assert [pause.until for pause in ledger.breakers.now().values()] == [None, None]
+    assert [pause.until for pause in ledger.breakers.current().values()] == [None, None]
 
 
 def test_a_run_with_nothing_else_to_do_waits_a_while_for_the_probe_of_another_and_says_so(

@@ -124,15 +124,15 @@ def test_what_a_dead_run_held_is_free_and_it_learns_that_it_has_lost_it(
     _lapse(database, dead, by)
     assert heir.claimed(["a"]) == {"a"}
     assert heir.take(RECONCILE) is None
-    assert [record.id for record in heir.bury_the_dead()] == [dead.run]
-    assert [record.id for record in heir.bury_the_dead()] == [dead.run], "until somebody says that Prefect knows"
-    heir.buried(dead.run)
-    assert heir.bury_the_dead() == []
+    assert [record.id for record in heir.end_dead_runs()] == [dead.run]
+    assert [record.id for record in heir.end_dead_runs()] == [dead.run], "until somebody says that Prefect knows"
+    heir.record_death_reported(dead.run)
+    assert heir.end_dead_runs() == []
     time.sleep(1.5)
     assert lost == ["its lease lapsed, and another run may have taken over"]
-    assert Totals(database).now() == {Series("runs", '{"kind":"reconcile","outcome":"died"}'): 1}
+    assert Totals(database).current() == {Series("runs", '{"kind":"reconcile","outcome":"died"}'): 1}
     record = Runs(database).by_id([dead.run])[dead.run]
-    assert (record.outcome, record.died) == (RunEnd.BURIED, True)
+    assert (record.outcome, record.died) == (RunEnd.DEATH_REPORTED, True)
 
 
 def test_a_process_of_this_host_that_is_gone_is_dead_at_once(start: Start, database: Database) -> None:
@@ -147,7 +147,7 @@ def test_a_process_of_this_host_that_is_gone_is_dead_at_once(start: Start, datab
     assert is_gone(ended)
     update = runs_table.update().where(runs_table.c.id == gone.run).values(process=ended)
     database.write(lambda connection: connection.execute(update))
-    assert [record.id for record in heir.bury_the_dead()] == [gone.run]
+    assert [record.id for record in heir.end_dead_runs()] == [gone.run]
     assert heir.take(RECONCILE) is None
 
 
@@ -169,7 +169,7 @@ def test_the_end_of_a_run_leaves_nothing_behind(start: Start, database: Database
     assert database.read(lambda connection: connection.execute(sa.select(leases_table)).all()) == []
     record = Runs(database).by_id([run.run])[run.run]
     assert (record.outcome, record.why, record.seconds) == (RunEnd.STOPPED, "SIGTERM", {"look": 1.5, "fetch": 20.0})
-    totals = Totals(database).now()
+    totals = Totals(database).current()
     assert totals[Series("runs", '{"kind":"reconcile","outcome":"stopped"}')] == 1
     assert totals[Series("run_seconds", '{"kind":"reconcile","part":"fetch"}', "30")] == 1
 
@@ -216,12 +216,12 @@ def test_a_run_that_was_stopped_and_whose_lease_is_still_its_own_renews_it_and_g
 def test_others_that_died_since_a_moment_are_known(start: Start, database: Database, ended: bool) -> None:
     moment = datetime.now(UTC) - 2 * SECOND
     run, dead = start(), start(3 * SECOND)
-    assert not run.others_died_since(moment)
+    assert not run.another_run_died_since(moment)
     _lapse(database, dead)
     if ended:
-        run.bury_the_dead()
-    assert run.others_died_since(moment)
-    assert run.others_died_since(moment + 10 * SECOND) is not ended
+        run.end_dead_runs()
+    assert run.another_run_died_since(moment)
+    assert run.another_run_died_since(moment + 10 * SECOND) is not ended
 
 
 HERE = Server("http://here:4200/api", {"adce-espn": "1", "adce-nba_api": "2"})

@@ -112,7 +112,7 @@ def test_a_lake_that_is_forgotten_leaves_what_the_sources_said_and_what_kind_it_
         assert ledger.forget_lake() == 1
         assert (ledger.objects.count(), ledger.objects.examined(), ledger.objects.unreadable()) == (0, {}, {})
         assert ledger.identity.lake() == KnownLake("id", LakeKind.SANDBOX, FORGOTTEN)
-        assert ledger.absences.now() == {"a": absent}
+        assert ledger.absences.current() == {"a": absent}
         assert ledger.forget_lake() == 0
 
 
@@ -124,7 +124,7 @@ def test_disagreements_are_kept_by_schedule_and_day_until_they_are_mended(url: s
         ledger.disagreements.record([one, other], [])
         looked = replace(one, taken=NOW + HOUR, looks=1)
         ledger.disagreements.record([looked], [other])
-        assert ledger.disagreements.now() == [looked]
+        assert ledger.disagreements.current() == [looked]
 
 
 def test_a_version_is_learnt_once_by_a_listing_or_since_it_was_stored(url: str) -> None:
@@ -182,7 +182,7 @@ def test_what_is_kept_of_an_absent_file_was_looked_into_and_is_absent_yet(url: s
     outcomes = [FileOutcome("k", Outcome.FAILED, absent=True, unfinished=True, kept_partial=True)]
     with closing(Ledger(url)) as ledger:
         absences = ledger.fills.record(FillEnd(FILL, NOW, outcomes, kept, looks=[look]))
-        assert absences == ledger.absences.now() == {"k": look.after(None)}
+        assert absences == ledger.absences.current() == {"k": look.after(None)}
         assert ledger.objects.examined() == kept
 
 
@@ -194,7 +194,7 @@ def test_looks_add_up_to_what_the_ledger_knows_when_the_fill_ends(url: str) -> N
             look = Look("k", "d", f"look {hours}", NOW, at, rules)
             outcomes = [FileOutcome("k", Outcome.FAILED, absent=True)]
             ledger.fills.record(FillEnd(FILL, at, outcomes, looks=[look]))
-        found = ledger.absences.now()["k"]
+        found = ledger.absences.current()["k"]
     assert (found.looks, found.evidence, found.until) == (2, "look 1", NOW + HOUR + rules.expires)
 
 
@@ -242,7 +242,7 @@ def test_a_ledger_from_before_faults_keeps_what_was_found(tmp_path: Path, monkey
             "b": ("bad", Fault.UNFIT),
             "c": ("partial", None),
         }
-        assert not ledger.absences.now()["k"].unfinished
+        assert not ledger.absences.current()["k"].unfinished
 
 
 def test_a_hold_is_kept_as_it_was_changed(url: str) -> None:
@@ -252,7 +252,7 @@ def test_a_hold_is_kept_as_it_was_changed(url: str) -> None:
     ledger.breakers.change("espn", lambda found: pause)
     ledger.close()
     with closing(Ledger(url)) as ledger:
-        assert ledger.breakers.now() == {"espn": pause}
+        assert ledger.breakers.current() == {"espn": pause}
 
 
 def test_changes_of_a_hold_by_many_at_once_are_all_made(url: str) -> None:
@@ -264,7 +264,7 @@ def test_changes_of_a_hold_by_many_at_once_are_all_made(url: str) -> None:
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(change_it, ledgers))
-    assert ledgers[0].breakers.now()["espn"].step == 80
+    assert ledgers[0].breakers.current()["espn"].step == 80
     for ledger in ledgers:
         ledger.close()
 
@@ -324,7 +324,7 @@ def test_what_is_given_one_by_one_is_still_there_when_a_transaction_begins_again
         assert ledger.gaps.first_seen(keys).keys() == set(keys[1:])
         ledger.absences.record(Absence(key, "HTTP 404", NOW, NOW, dataset="espn_summary") for key in keys)
         ledger.absences.clear(key for key in keys[:1])
-        assert ledger.absences.now().keys() == set(keys[1:])
+        assert ledger.absences.current().keys() == set(keys[1:])
 
 
 def test_the_migrations_make_the_tables_that_the_code_uses(url: str) -> None:
@@ -355,7 +355,7 @@ def test_absences_that_no_answer_has_proved_are_forgotten_when_the_ledger_is_mig
             insert = sa.text(f"INSERT INTO absences ({names}) VALUES (:key, 'x', :evidence, 0, 0, 1, :note)")
             ledger.database.write(lambda connection: connection.execute(insert, rows))
     with closing(Ledger(url)) as ledger:
-        assert [absence.evidence for absence in ledger.absences.now().values()] == [*proven, others[0]]
+        assert [absence.evidence for absence in ledger.absences.current().values()] == [*proven, others[0]]
 
 
 @pytest.mark.parametrize("url", ["sqlite:////no/such/folder/ledger.db", "sqlite:////proc/version"])
@@ -433,7 +433,7 @@ def _of_tomorrow(file: Path) -> None:
     [
         pytest.param(_overwrite, "file is not a database; move the file aside: ADCE starts again", id="no database"),
         pytest.param(_damage, "malformed.*; move the file aside: ADCE starts again from the lake", id="damaged"),
-        pytest.param(_of_tomorrow, "its schema 9001 is of a newer ADCE, and .*; upgrade ADCE", id="newer"),
+        pytest.param(_of_tomorrow, "its schema 9001 is newer than this ADCE, .*; upgrade ADCE", id="newer"),
     ],
 )
 def test_a_ledger_that_is_spoilt_is_one_line_that_says_what_to_do(
@@ -468,7 +468,7 @@ def test_whatever_part_of_a_ledger_is_damaged_is_one_line(tmp_path: Path, junk: 
         lambda ledger: ledger.objects.examined(found),
         lambda ledger: ledger.gaps.first_seen(found),
         lambda ledger: ledger.objects.unreadable(),
-        lambda ledger: ledger.absences.now(),
+        lambda ledger: ledger.absences.current(),
         lambda ledger: ledger.plans.last(),
         lambda ledger: ledger.attempts.performance(),
         lambda ledger: ledger.attempts.of("7"),
@@ -517,7 +517,11 @@ def test_a_ledger_whose_file_is_gone_records_nothing_into_the_void(tmp_path: Pat
             part.unlink()
         if by_another:
             _sqlite(other).rename(file)
-        for record in (lambda: ledger.gaps.record([a_gap(1)]), ledger.breakers.now, lambda: leases.end(RunEnd.ENDED)):
+        for record in (
+            lambda: ledger.gaps.record([a_gap(1)]),
+            ledger.breakers.current,
+            lambda: leases.end(RunEnd.ENDED),
+        ):
             with pytest.raises(LedgerError, match=r"ledger.db cannot be \w+: its file was removed or replaced while"):
                 record()
         assert file.exists() == by_another
@@ -643,17 +647,17 @@ def test_a_server_that_was_waited_for_in_vain_is_not_waited_for_again(
     """A run that ends has much to record; it would take as many times as long to end, and hear no signal."""
     if postgresql_programs() is None:
         pytest.skip("PostgreSQL's server is not installed (Debian: postgresql)")
-    monkeypatch.setattr(database_module, "_PATIENCE", 1.5)
+    monkeypatch.setattr(database_module, "_SERVER_AWAY_SECONDS", 1.5)
     with postgresql(tmp_path_factory.mktemp("away")) as server:
         ledger = Ledger(f"postgresql://{new_database(server, 'ledger')}")
-        ledger.breakers.now()
+        ledger.breakers.current()
     waits = []
     with closing(ledger), _reserved(server):
         for _ in range(3):
             caplog.clear()
             with pytest.raises(LedgerError, match=r"^ledger postgresql.* cannot be read: "):
-                ledger.breakers.now()
-            waits.append("again in a second" in caplog.text)
+                ledger.breakers.current()
+            waits.append("trying again in a second" in caplog.text)
     assert waits == [True, False, False]
 
 
@@ -677,5 +681,5 @@ def test_a_server_that_restarts_is_waited_for(tmp_path_factory: pytest.TempPathF
                 ledger.breakers.change("espn", lambda pause: replace(pause, step=pause.step + 1))
                 written += 1
             restarting.result()
-        step = ledger.breakers.now()["espn"].step
+        step = ledger.breakers.current()["espn"].step
         assert written <= step <= written + 1, "one may have been written, and its answer lost"

@@ -67,7 +67,7 @@ def test_the_sentences_that_told_how_runs_ended_become_words(old: OldLedger) -> 
         "b": (RunEnd.STOPPED, "cancelled in Prefect"),
         "c": (RunEnd.FAILED, None),
         "d": (RunEnd.DIED, None),
-        "e": (RunEnd.BURIED, None),
+        "e": (RunEnd.DEATH_REPORTED, None),
         "f": (None, None),
     }
 
@@ -128,4 +128,4 @@ def test_attempts_and_runs_of_before_know_nothing_of_what_was_not_kept(old: OldL
         assert (attempt.due, attempt.detected, attempt.asked, attempt.stored) == (None,) * 4
         assert (attempt.refusals, attempt.waited) == (0, 0.0)
         assert ledger.runs.by_id(["r"])["r"].seconds == {}
-        assert ledger.totals.now() == {}
+        assert ledger.totals.current() == {}

@@ -60,10 +60,10 @@ def test_a_fill_adds_what_became_of_its_files_and_how_long_that_took(ledger: Led
         Series("waited_seconds", ESPN, BEYOND): 1,
         Series("waited_seconds", ESPN, SUM): 7002,
     }
-    assert ledger.totals.now() == pytest.approx({series: 2 * value for series, value in once.items()})
+    assert ledger.totals.current() == pytest.approx({series: 2 * value for series, value in once.items()})
     ledger.prune(NOW + timedelta(days=1))
     assert ledger.attempts.of(stored.cell.key) == []
-    assert len(ledger.totals.now()) == len(once), "what is pruned stays counted"
+    assert len(ledger.totals.current()) == len(once), "what is pruned stays counted"
 
 
 def test_a_transaction_that_fails_adds_nothing_and_records_nothing(
@@ -89,14 +89,14 @@ def test_a_missing_file_is_detected_once_after_it_was_due(ledger: Ledger) -> Non
     for _ in range(2):
         ledger.gaps.record([missing, stale])
     name, labels = "due_to_detected_seconds", '{"dataset":"espn_summary"}'
-    assert ledger.totals.now() == {Series(name, labels, "300"): 1, Series(name, labels, SUM): 61}
+    assert ledger.totals.current() == {Series(name, labels, "300"): 1, Series(name, labels, SUM): 61}
 
 
 def test_refusals_and_the_pauses_that_they_begin_are_counted(ledger: Ledger) -> None:
     paused = Pause("espn", NOW, "HTTP 429")
     for change in (paused, replace(paused, until=NOW + SECOND), replace(paused, step=1)):
         ledger.breakers.refuse("espn", lambda pause, change=change: change)  # type: ignore[misc]
-    assert ledger.totals.now() == {Series(REFUSALS.name, ESPN): 3, Series(PAUSES.name, ESPN): 2}
+    assert ledger.totals.current() == {Series(REFUSALS.name, ESPN): 3, Series(PAUSES.name, ESPN): 2}
 
 
 def test_totals_that_many_add_to_at_once_lose_nothing(ledger: Ledger) -> None:
@@ -107,5 +107,5 @@ def test_totals_that_many_add_to_at_once_lose_nothing(ledger: Ledger) -> None:
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(add, range(4)))
-    requests = [value for series, value in ledger.totals.now().items() if series.name == "requests"]
+    requests = [value for series, value in ledger.totals.current().items() if series.name == "requests"]
     assert sum(requests) == 40

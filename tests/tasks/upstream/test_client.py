@@ -226,7 +226,9 @@ def test_a_probe_whose_claim_has_lapsed_and_is_another_process_s_is_not_sent(
     one._ledger.breakers.change("espn", lambda pause: replace(pause, probe_until=datetime.now(UTC)))
     theirs = _run(other.enter("espn_scoreboard"))
     assert one.confirm("espn_scoreboard", entered, timedelta(seconds=90)) is None
-    assert one._ledger.breakers.now()["espn"].probe_until == theirs.probes["espn"], "nor is the other's claim given up"
+    assert one._ledger.breakers.current()["espn"].probe_until == theirs.probes["espn"], (
+        "nor is the other's claim given up"
+    )
     assert other.confirm("espn_scoreboard", theirs, timedelta(seconds=90))
 
 

@@ -13,7 +13,7 @@ from flows.control import at_work
 from flows.prefect_run import CURRENT, PrefectRun
 from tasks.domain.expected.cells import Selection
 from tasks.domain.flags.rollouts import scrapers, source_for
-from tasks.domain.limits.pauses import PROBE_PATIENCE
+from tasks.domain.limits.pauses import PROBE_TIMEOUT
 from tasks.domain.limits.rates import budget_of
 from tasks.domain.plan.lanes import LATENCY
 from tasks.domain.times import SKEW
@@ -90,4 +90,4 @@ def _longest_probe(config: Config, source: str) -> timedelta:
     commands = [dataset.command for dataset in scrapers(config).values() if dataset.source == source]
     lasts = [timedelta(seconds=way.timeouts.total) for way in ways] + [c.timeout for c in commands if c]
     requests = max(way.connections for way in ways) + max(c.requests if c else 1 for c in [None, *commands])
-    return PROBE_PATIENCE + max(*lasts, requests * timedelta(seconds=budget_of(config, source).spacing)) + SKEW
+    return PROBE_TIMEOUT + max(*lasts, requests * timedelta(seconds=budget_of(config, source).spacing)) + SKEW

@@ -189,7 +189,7 @@ async def _adce(rate: Rate, stack: contextlib.AsyncExitStack) -> Leave:
     stack.push_async_callback(bucket.close)
 
     async def leave() -> Sent:
-        return _Permitted(bucket, await bucket.leave())
+        return _Permitted(bucket, await bucket.acquire())
 
     return leave
 

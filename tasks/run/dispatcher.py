@@ -148,7 +148,7 @@ class Dispatcher:
                 try:
                     await self._go_on()
                 except LedgerError as error:
-                    outage.end_by(error)
+                    outage.stop_requests(error)
         finally:
             if coming:
                 coming.cancel()

@@ -70,7 +70,7 @@ async def fill_gaps(run: Run, fill: Fill) -> list[FileOutcome]:
         try:
             of_cells = await _fetch_and_store(run, fill, path, cells, changes)
         except LedgerError as error:
-            run.outage.end_by(error)
+            run.outage.stop_requests(error)
             of_cells = _deferred(cells, run.why_not_written(error))
         outcomes.extend(of_cells)
         run.outcomes.add(of_cells)
@@ -98,7 +98,7 @@ async def fill_gaps(run: Run, fill: Fill) -> list[FileOutcome]:
         try:
             run.known.absences |= run.session.ledger.fills.record(_end_of(run, fill, record, outcomes, changes))
         except LedgerError as error:
-            run.outage.end_by(error)
+            run.outage.stop_requests(error)
     return outcomes
 
 
@@ -285,8 +285,8 @@ async def _store(
     key = cell.key
     if run.config.test_mode:
         key = f"{TEST_FOLDER}/{key}"
-        replaces = await run.outage.patiently(lambda: run.session.lake.find(key))
-        await run.outage.patiently(lambda: run.session.lake.put(key, body, replaces))
+        replaces = await run.outage.retry(lambda: run.session.lake.find(key))
+        await run.outage.retry(lambda: run.session.lake.put(key, body, replaces))
         return None
     for _ in range(_MOST_CONFLICTS):
         correction = None
@@ -303,7 +303,7 @@ async def _store(
                     version = version_of(former[1], run.session.checks[cell.scraper])
                     run.known.examinations[key] = Examination(*version, verdict, taken, agreed=True)
                     return None
-        have, is_ours = await run.outage.patiently(lambda: run.session.lake.put(key, body, run.known.objects.get(key)))
+        have, is_ours = await run.outage.retry(lambda: run.session.lake.put(key, body, run.known.objects.get(key)))
         if is_ours:
             changes += [correction] if correction else []
             run.known.objects[key] = have
@@ -329,7 +329,7 @@ def _is_whole_game(run: Run, cell: Cell) -> bool:
 
 async def _read(run: Run, key: str) -> tuple[bytes, LakeObject] | None:
     try:
-        return await run.outage.patiently(lambda: run.session.lake.get(key))
+        return await run.outage.retry(lambda: run.session.lake.get(key))
     except NoObjectError:
         return None
 
@@ -368,7 +368,7 @@ async def _keep(run: Run, name: str, former: bytes) -> str:
     """Stores a former version in the history, and returns its key: the name, with a number if the name is taken."""
     for number in range(_MOST_CONFLICTS):
         kept_as = f"{name}-{number}" if number else name
-        put = await run.outage.patiently(partial(run.session.lake.put, kept_as, former))
+        put = await run.outage.retry(partial(run.session.lake.put, kept_as, former))
         if put.is_ours:
             return kept_as
     raise LakeError(f"{name}: other files have this name in the history, with every number", Reach.KEY)

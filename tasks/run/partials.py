@@ -15,10 +15,10 @@ async def keep_aside(run: Run, cell: Cell, seen: Version | None) -> None:
     if seen is None:
         return
     aside = f"{FOLDER}/{cell.key}"
-    have = await run.outage.patiently(lambda: run.session.lake.find(aside))
+    have = await run.outage.retry(lambda: run.session.lake.find(aside))
     former = await _version(run, cell, aside) if have else None
     if better_of(former, seen) is seen:
-        await run.outage.patiently(lambda: run.session.lake.put(aside, seen.body, have))
+        await run.outage.retry(lambda: run.session.lake.put(aside, seen.body, have))
 
 
 async def keep_best(run: Run, cell: Cell, seen: Version | None) -> bool:
@@ -33,7 +33,7 @@ async def keep_best(run: Run, cell: Cell, seen: Version | None) -> bool:
     if best is None or best is there or (have and not there):
         return False
     body = best.body
-    stored, is_ours = await run.outage.patiently(lambda: run.session.lake.put(cell.key, body, have))
+    stored, is_ours = await run.outage.retry(lambda: run.session.lake.put(cell.key, body, have))
     if not is_ours:  # somebody else has stored another version, which the next look at the lake reads
         return False
     version = version_of(stored, run.session.checks[cell.scraper])
@@ -44,7 +44,7 @@ async def keep_best(run: Run, cell: Cell, seen: Version | None) -> bool:
 async def _version(run: Run, cell: Cell, key: str) -> Version | None:
     """The version in the lake under `key`; None if there is none, or none that can be read."""
     try:
-        body, _ = await run.outage.patiently(lambda: run.session.lake.get(key))
+        body, _ = await run.outage.retry(lambda: run.session.lake.get(key))
     except (UnreadableError, NoObjectError):
         return None
     return Version(body, judge(body, cell.fields, run.scrapers[cell.scraper]))

@@ -179,7 +179,7 @@ class Run:
         except LakeError:  # the first file to be stored meets the same error, and reports it
             return []
         except LedgerError as error:
-            self.outage.end_by(error)
+            self.outage.stop_requests(error)
             return []
         good = [key for key, verdict in known.verdicts(cells).items() if verdict.wholeness is Wholeness.WHOLE]
         return [FileOutcome(key, Outcome.STORED, bytes=new[key].size) for key in good]

@@ -1,1 +1,4 @@
-"""Requests to the sites: rates, pauses, downloads and commands. Nothing here knows runs, and only `buckets` Prefect."""
+"""Requests to the sites: rates, pauses, downloads and commands.
+
+Nothing here depends on runs, and only the module `buckets` depends on Prefect.
+"""

@@ -1,4 +1,4 @@
-"""May a request leave now? The rate buckets, which are Prefect's global concurrency limits, and an even pace.
+"""May a request be sent now? The rate buckets, which are Prefect's global concurrency limits, and an even pace.
 
 A process takes all slots of a bucket at once. That gives it an allowance: for some seconds, no other process gets a
 slot, and the process sends its requests evenly spaced. It renews the allowance a few times. Then it lets the next
@@ -65,8 +65,8 @@ _IDLE_AFTER = 0.25  # seconds without a request after which the rest of an allow
 _TICK = 0.01  # seconds between two looks at whether the last answer has arrived
 # The API answers these while another process writes to its SQLite database. The call has changed nothing then.
 _BUSY = {httpx.codes.INTERNAL_SERVER_ERROR, httpx.codes.SERVICE_UNAVAILABLE}
-_CLOSE_PATIENCE = 10.0  # seconds that calls under way get to finish when a run ends
-_SERVER_PATIENCE = 300.0  # seconds without an answer from the Prefect API after which a run gives up
+_CLOSE_WITHIN = 10.0  # seconds that unfinished calls get when a run ends
+_API_AWAY_SECONDS = 300.0  # seconds without an answer from the Prefect API after which a run gives up
 
 
 def client_for_buckets() -> PrefectClient:
@@ -136,7 +136,7 @@ async def ensure_bucket(client: PrefectClient, name: str, rates: Sequence[Rate])
 
 
 async def bucket_trouble(client: PrefectClient, name: str, rates: Sequence[Rate]) -> str | None:
-    """How a bucket differs from the one that these rates need, in words. None if it does not differ."""
+    """How a bucket differs from the one that these rates need, in words; None if it does not differ."""
     try:
         return _difference(await client.read_global_concurrency_limit_by_name(name), rates)
     except ObjectNotFound:
@@ -202,8 +202,8 @@ class _Reply(Enum):
     """Prefect's answer to a request for all slots of a bucket."""
 
     GRANTED = auto()
-    DENIED = auto()  # which restarts the decay, and so the wait for the bucket
-    BUSY = auto()  # and nothing has changed
+    DENIED = auto()  # the denial has restarted the decay, and so the wait for the bucket
+    BUSY = auto()  # the API was busy, and nothing has changed
 
 
 @dataclass(eq=False, slots=True)
@@ -226,7 +226,7 @@ class _Allowance:
 
     @property
     def last(self) -> float:
-        """The latest time at which a request may leave."""
+        """The latest time at which a request may be sent."""
         return self.ends - _ANSWER_MARGIN
 
 
@@ -245,6 +245,7 @@ class _Clock:
 
     @property
     def is_known(self) -> bool:
+        """Has the clock been compared at least once?"""
         return self.most < float("inf")
 
     def compare(self, changed: datetime, asked: float, read: float) -> None:
@@ -265,8 +266,8 @@ class Allowances:
 
     def __init__(self, name: str, rates: Sequence[Rate], client: PrefectClient, outage: ApiOutage | None = None):
         self.name = name
-        self.id: str | None = None  # of the limit in the Prefect server's database; None until it is read
-        self.wanted = 0  # requests that wait to leave
+        self.id: str | None = None  # id of the limit in the Prefect server's database; None until it is read
+        self.wanted = 0  # the number of requests that wait to be sent
         self._client = client
         self._outage = outage or ApiOutage()
         self._read_limit = partial(client.read_global_concurrency_limit_by_name, name)
@@ -274,7 +275,7 @@ class Allowances:
         self._spacing = spacing(rates)
         self._allowance: _Allowance | None = None
         self._obtaining: asyncio.Task[Any] | None = None
-        self._under_way: dict[Permit, _Allowance] = {}  # requests that were allowed and are not answered yet
+        self._unanswered: dict[Permit, _Allowance] = {}  # requests that were allowed and are not answered yet
         self._jobs: set[asyncio.Task[Any]] = set()
         self._closed = asyncio.Event()
         self._changing = asyncio.Lock()  # held while the allowance is renewed or given back
@@ -292,7 +293,7 @@ class Allowances:
             self.wanted -= 1
 
     def ready_at(self, slower: float = 1.0) -> float | None:
-        """When the next request may leave under the allowance held now; None if a new allowance is needed.
+        """When the next request may be sent under the allowance held now; None if a new allowance is needed.
 
         The request keeps `slower` times the usual spacing from the one before it.
         """
@@ -301,8 +302,8 @@ class Allowances:
         ready = self._pace.ready_at(clock.seconds(), self._allowance.terms.spacing * slower)
         return ready if ready <= self._allowance.last else None
 
-    async def rest(self, slower: Callable[[], float]) -> bool:
-        """Gives the allowance back and sleeps, if the pace forbids requests for long. Returns whether it did so."""
+    async def sleep_if_long(self, slower: Callable[[], float]) -> bool:
+        """If the pace forbids requests for long, gives the allowance back, sleeps until then, and returns True."""
 
         def wait() -> float:
             return self._pace.ready_at(clock.seconds(), self._spacing * slower()) - clock.seconds()
@@ -316,7 +317,7 @@ class Allowances:
         return True
 
     async def obtain(self, slower: float = 1.0) -> None:
-        """Waits for an allowance under which the next request may leave: the present one renewed, or a new one.
+        """Waits for an allowance under which the next request may be sent: the present one renewed, or a new one.
 
         Cancelling one coroutine that waits here does not disturb the others.
         """
@@ -324,28 +325,28 @@ class Allowances:
             self._obtaining = self._start(self._renew_or_take(slower))
         await asyncio.shield(self._obtaining)
 
-    def leave(self, permit: Permit, slower: float = 1.0) -> None:
-        """Records that the request of a permit may leave now, and renews the allowance in time if it ends soon."""
+    def allow(self, permit: Permit, slower: float = 1.0) -> None:
+        """Records that the request of a permit may be sent now, and renews an allowance that ends soon."""
         allowance = self._allowance
         assert allowance is not None
-        self._pace.leave(permit, allowance.terms.spacing * slower)
-        self._under_way[permit] = allowance
+        self._pace.allow(permit, allowance.terms.spacing * slower)
+        self._unanswered[permit] = allowance
         is_obtaining = self._obtaining is not None and not self._obtaining.done()
         if permit.allowed > allowance.ends - _RENEW_AHEAD and allowance.renewals < _MOST_RENEWALS and not is_obtaining:
             self._obtaining = self._start(self._renew(allowance))
 
     def may_send(self, permit: Permit) -> bool:
-        """Whether the allowance of a permit is still held. It is not if this process was suspended past its end."""
-        allowance = self._under_way.get(permit)
+        """Is the allowance of a permit still held? It is not if this process was suspended past its end."""
+        allowance = self._unanswered.get(permit)
         return allowance is not None and allowance is self._allowance and clock.seconds() < allowance.ends
 
     def answered(self, permit: Permit) -> None:
         """Records that the answer to a request has begun, or that none will come."""
         self._pace.answered(permit, clock.seconds())
-        self._under_way.pop(permit, None)
+        self._unanswered.pop(permit, None)
 
     async def read_terms(self) -> AllowanceTerms:
-        """What the bucket grants. Raises BucketError when it is missing, switched off or would never refill."""
+        """The terms of the bucket's limit. Raises BucketError if it is missing, switched off or would never refill."""
         have = await self._read()
         self.id = str(have.id)
         return _terms_of(have)
@@ -353,14 +354,15 @@ class Allowances:
     async def close(self) -> None:
         """Gives back the rest of the allowance, so that the next process or run need not wait for it.
 
-        Calls that are under way are not cancelled: that would leave Prefect's embedded API with an open transaction.
+        Unfinished calls are not cancelled, since that would leave Prefect's embedded API with an open transaction.
         """
         self._closed.set()
         if self._jobs:
-            await asyncio.wait(self._jobs, timeout=_CLOSE_PATIENCE)
+            await asyncio.wait(self._jobs, timeout=_CLOSE_WITHIN)
         await self._give_back()
 
     async def _renew_or_take(self, slower: float) -> None:
+        """Renews the allowance, or takes a new one if it was renewed too often or has ended."""
         allowance = self._allowance
         if allowance is not None and allowance.renewals < _MOST_RENEWALS:
             # A renewed allowance runs from the time of the call, so the call waits until the next request fits in.
@@ -372,7 +374,7 @@ class Allowances:
         await self._take()
 
     async def _renew(self, allowance: _Allowance) -> bool:
-        """Starts the time of an allowance anew. Returns whether this process still held it when that was done."""
+        """Starts the time of an allowance anew. Returns False if this process had lost it before that was done."""
         async with self._changing:
             asked = clock.seconds()
             if allowance is not self._allowance or asked >= allowance.free_at:
@@ -387,7 +389,7 @@ class Allowances:
         return True
 
     async def _set_slots(self, slots: int) -> None:
-        """Sets the slots in use, so that the bucket is free once that many have come back, counted from now."""
+        """Sets the number of slots in use. The bucket is free once that many slots have decayed, from now on."""
         change = GlobalConcurrencyLimitUpdate.parse_obj({"active_slots": slots})
         try:
             await self._client.update_global_concurrency_limit(self.name, change)
@@ -395,11 +397,11 @@ class Allowances:
             raise BucketError(f"rate bucket {self.name!r} is missing; {_REPAIR}") from None
 
     async def _watch(self, allowance: _Allowance) -> None:
-        """Gives an unused allowance back, and renews one past whose end another process must not send yet."""
+        """Gives an allowance back when it is unused, and renews it if no other process may send yet at its end."""
         used = clock.seconds()
         while allowance is self._allowance:
             now = clock.seconds()
-            if self.wanted or self._under_way:
+            if self.wanted or self._unanswered:
                 used = now
             elif now - used > _IDLE_AFTER:
                 await self._give_back()
@@ -414,7 +416,7 @@ class Allowances:
     def _free_from(self, allowance: _Allowance) -> float:
         """The time from which another process may send its first request."""
         now, apart = clock.seconds(), allowance.terms.spacing
-        return max(self._pace.free_from(now, apart), now + apart if self._under_way else 0.0)
+        return max(self._pace.free_from(now, apart), now + apart if self._unanswered else 0.0)
 
     async def _take(self) -> None:
         """Waits for the answers to this process's requests and until the bucket is free, then takes the bucket.
@@ -426,7 +428,7 @@ class Allowances:
         while True:
             have = await self._read()
             terms = _terms_of(have)
-            if not terms.fit:
+            if not terms.is_bucket:
                 raise BucketError(f"rate bucket {self.name!r} was changed to a limit that fits no rate; {_REPAIR}")
             if (free_in := self._free_in(have)) > 0:
                 if free_in > _POLL_EVERY:  # another process has it
@@ -485,21 +487,21 @@ class Allowances:
         return job
 
     async def _all_answered(self) -> None:
-        """Waits until every request that left under the allowance is answered."""
-        while self._allowance is not None and self._under_way:
+        """Waits until every request that was allowed under the allowance is answered."""
+        while self._allowance is not None and self._unanswered:
             await self._sleep(_TICK)
 
     async def _give_back(self) -> None:
         """Ends the allowance, and frees the bucket for the time from which another process may send.
 
-        While a request of this process is under way, the bucket is not freed early.
+        While a request of this process is unanswered, the bucket is not freed early.
         """
         async with self._changing:
             await self._give_back_unless_used()
 
     async def _give_back_unless_used(self) -> None:
         allowance, self._allowance = self._allowance, None
-        if allowance is None or self._under_way:
+        if allowance is None or self._unanswered:
             return
         seconds = max(0.0, self._free_from(allowance) - clock.seconds())
         for _ in range(_GIVE_BACK_ATTEMPTS):
@@ -545,9 +547,9 @@ class Allowances:
         return have
 
     async def _answer(self, call: Callable[[], Awaitable[T]]) -> T:
-        """The Prefect API's answer to a call, which is repeated during an outage. Meanwhile, no request leaves.
+        """The Prefect API's answer to a call, which is repeated during an outage. Meanwhile, no requests are sent.
 
-        Raises BucketError when the API refuses the call, or does not answer for _SERVER_PATIENCE. The loop is written
+        Raises BucketError when the API refuses the call, or does not answer for _API_AWAY_SECONDS. The loop is written
         by hand since all calls of the process share one report of an outage, and closing the bucket ends the wait.
         """
         pause = 0.02
@@ -559,10 +561,10 @@ class Allowances:
                     status = error.response.status_code if isinstance(error, httpx.HTTPStatusError) else None
                     if status is not None and status < 500:
                         raise BucketError(f"rate bucket {self.name!r} was refused: HTTP {status}; {_REPAIR}") from None
-                    if seconds_failing(error) > _SERVER_PATIENCE:
+                    if seconds_failing(error) > _API_AWAY_SECONDS:
                         raise BucketError(
                             f"rate bucket {self.name!r}: the Prefect API {trouble(error)}, "
-                            f"and has done so for {_SERVER_PATIENCE:.0f} s; is the server up?"
+                            f"and has done so for {_API_AWAY_SECONDS:.0f} s; is the server up?"
                         ) from None
                     await self._sleep(pause)
                     pause = min(2 * pause, 2.0)
@@ -575,8 +577,8 @@ class Bucket:
         self._buckets = buckets
         self._turn = asyncio.Lock()
 
-    async def leave(self, slower: Callable[[], float] = lambda: 1.0) -> Permit:
-        """Waits until a request may leave, first come first served, and returns its permit. Raises BucketError.
+    async def acquire(self, slower: Callable[[], float] = lambda: 1.0) -> Permit:
+        """Waits until a request may be sent, first come first served, and returns its permit. Raises BucketError.
 
         `slower` gives the factor by which the spacing is stretched; it is called again during the wait, since the rate
         grows after a pause. The caller must call `sent` when the request is sent, and `answered` when its answer
@@ -591,14 +593,14 @@ class Bucket:
                 ready = [bucket.ready_at(factor) for bucket in self._buckets]
                 if None in ready:
                     bucket = self._buckets[ready.index(None)]
-                    if not await bucket.rest(slower):
+                    if not await bucket.sleep_if_long(slower):
                         await bucket.obtain(factor)
                 elif (wait := max(at for at in ready if at is not None) - clock.seconds()) > 0:
                     await asyncio.sleep(min(wait, _POLL_EVERY))
                 else:
                     permit = Permit(clock.seconds())
                     for bucket in self._buckets:
-                        bucket.leave(permit, factor)
+                        bucket.allow(permit, factor)
                     return permit
 
     @property
@@ -607,7 +609,7 @@ class Bucket:
         return {bucket.name: bucket.id for bucket in self._buckets if bucket.id}
 
     def may_send(self, permit: Permit) -> bool:
-        """Whether the request of a permit may be sent now. It may not if this process was suspended meanwhile."""
+        """May the request of a permit be sent now? It may not if this process was suspended meanwhile."""
         return all(bucket.may_send(permit) for bucket in self._buckets)
 
     def sent(self, permit: Permit) -> None:
@@ -620,5 +622,6 @@ class Bucket:
             bucket.answered(permit)
 
     async def close(self) -> None:
+        """Gives back what is left of the allowances."""
         for bucket in self._buckets:
             await bucket.close()

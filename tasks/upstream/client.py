@@ -1,4 +1,4 @@
-"""How is one file fetched from its source? Rate limiter, bucket, GET or command, and retries of what can heal."""
+"""How is one file fetched from its source? When a request may be sent, how it is sent, and when it is repeated."""
 
 from __future__ import annotations
 
@@ -36,40 +36,42 @@ log = logging.getLogger(__name__)
 
 _LARGEST = 16 * 1024 * 1024  # bytes of a body, unless the dataset sets `max_bytes`
 _UNREACHABLE_AFTER = 3  # files in a row without a connection, after which the source is paused
-_MOST_TOO_FAST = 20  # answers 429 to one file; they do not count as attempts, but they have to end
-_LATENCY_WEIGHT = 0.1  # of the newest answer in the running mean
+_MOST_TOO_FAST = 20  # the most answers 429 to requests for one file; they do not count as attempts
+_LATENCY_WEIGHT = 0.1  # weight of the newest answer in the running mean
 
 
 @dataclass
 class Fetched:
-    """What a fetch brought."""
+    """The result of a fetch."""
 
-    bodies: list[bytes]  # one body; of a command, one per file that it wrote
+    bodies: list[bytes]  # one body, or for a command one for each file that it wrote
     seconds: float  # from sending the last request to having the whole body
     asked: datetime  # when the request that brought the bodies was sent
     asking: Asking  # all requests for this file
 
     @property
     def requests(self) -> int:
+        """The number of requests that were sent for this file."""
         return self.asking.requests
 
 
 @dataclass
 class _Attempts:
-    """The requests for one file so far. They survive a pause of the source in between."""
+    """The requests for one file so far. They are remembered when a pause of the source interrupts them."""
 
     requests: int = 0
-    spent: int = 0  # of `retries.attempts`
-    too_fast: int = 0  # answers 429, which spend no attempt
+    spent: int = 0  # how many of `retries.attempts` are used
+    too_fast: int = 0  # answers 429, which do not count as attempts
     refusals: int = 0
     waited: float = 0.0  # seconds for which its requests waited for the bucket
-    refusal: RefusedError | None = None  # the last one
-    limiter: RateLimiter = field(kw_only=True)  # of the address that is asked
-    entered: Admission = field(default_factory=Admission)  # the probes that this file holds
+    refusal: RefusedError | None = None  # the last refusal
+    limiter: RateLimiter = field(kw_only=True)  # the rate limiter of the address that is asked
+    entered: Admission = field(default_factory=Admission)  # the probes that this file has claimed
     asked: datetime = field(default_factory=lambda: datetime.now(UTC))  # when the last request was sent
 
     @property
     def asking(self) -> Asking:
+        """What was asked of the source so far."""
         return Asking(self.requests, self.refusals, self.waited, self.asked if self.requests else None)
 
 
@@ -79,7 +81,7 @@ class _NotSentError(Exception):
 
 @cache
 def _tls() -> ssl.SSLContext:
-    """The certificates that this machine trusts. They are read once, since that takes 20 ms."""
+    """The certificates that this machine trusts. They are read only once, because that takes 20 ms."""
     return httpx.create_ssl_context()
 
 
@@ -90,11 +92,11 @@ class Permits(Protocol):
     def ids(self) -> dict[str, str]:
         """The ids of the limits behind this budget, by name. Another Prefect server has other ids."""
 
-    async def leave(self, slower: Callable[[], float]) -> Permit:
-        """Waits until a request may leave, and returns its permit. `slower` gives a factor for the spacing."""
+    async def acquire(self, slower: Callable[[], float]) -> Permit:
+        """Waits until a request may be sent, and returns its permit. `slower` gives a factor for the spacing."""
 
     def may_send(self, permit: Permit) -> bool:
-        """Whether the request of a permit may still be sent now."""
+        """May the request of a permit still be sent now?"""
 
     def sent(self, permit: Permit) -> None:
         """Records that the request has been sent."""
@@ -125,9 +127,9 @@ class SourceClient:
         self.limiter = limiter
         self.latency = latency  # seconds from sending a request to having the whole body, as a running mean
         self._outage = outage
-        self.on_request: Callable[[str], None] = lambda source: None  # called for every request that leaves
+        self.on_request: Callable[[str], None] = lambda source: None  # called for every request that is sent
         self.why_not: Callable[[], str | None] = lambda: None  # why the run may send no more requests, or None
-        self._attempts: dict[str, _Attempts] = {}  # of unfinished files, by URL
+        self._attempts: dict[str, _Attempts] = {}  # the attempts at unfinished files, by URL
         self._connections = asyncio.Semaphore(settings.connections)
         self._processes = asyncio.Semaphore(settings.processes)
         self._limiters = {name: limiter}  # by the name of the source or of a variant's own address
@@ -139,6 +141,7 @@ class SourceClient:
         )
 
     async def close(self) -> None:
+        """Closes the connections, and gives back what is left of the rate budget."""
         await self._http.aclose()
         await self.bucket.close()
 
@@ -160,15 +163,15 @@ class SourceClient:
         headers, timeouts and retries; the rate stays the source's. `own_address` names a base URL that belongs to a
         variant: a refusal there pauses that address alone. Not more than `max_bytes` of a body are read.
 
-        Errors that can heal are retried, up to `retries.attempts` requests in all. Neither waiting for a pause nor an
-        answer 429 spends an attempt. A file that is a probe stays the probe during its retries, so that no other file
-        probes meanwhile.
+        After an error that can heal, the request is repeated, up to `retries.attempts` requests in all. Neither waiting
+        for a pause nor an answer 429 counts as an attempt. If the request is a probe, its repetitions are too, so that
+        no other file probes meanwhile.
 
-        Raises PausedError when a pause lasts longer than WORTH_WAITING, and otherwise FetchError, whose `asking`
-        says what was asked of the site. An AbsentError does not count as a failure of the scraper, unless
-        `proves_absence` is False.
+        Raises PausedError if a pause lasts longer than WORTH_WAITING, and otherwise FetchError, whose `asking` says
+        what was asked of the site. An AbsentError does not count as a failure of the scraper, unless `proves_absence`
+        is False.
 
-        The loop is written by hand, since whether an attempt counts and how long to wait depend on the answer, and a
+        The loop is written by hand, because the answer decides whether an attempt counts and how long to wait, and a
         file that is fetched again later continues with the attempts that remain.
         """
         settings = settings or self.settings
@@ -229,14 +232,14 @@ class SourceClient:
         command: Prepared | None,
         max_bytes: int,
     ) -> Fetched:
-        """Sends one request when the rate limiter, a connection and the bucket allow it, and reports its outcome.
+        """Sends one request, once the rate limiter, a connection and the bucket allow it, and reports its outcome.
 
-        A command starts once the bucket has granted all its requests. Its duration does not count for the latency.
+        A command starts once the bucket has granted all its requests. Its duration is not part of the latency.
         """
         requests = command.command.requests if command else 1
         lasts = command.command.timeout if command else timedelta(seconds=settings.timeouts.total)
         async with self._processes if command else self._connections:
-            permit = await self._leave(scraper, requests, lasts, attempts)
+            permit = await self._acquire(scraper, requests, lasts, attempts)
             attempts.asked = asked = datetime.now(UTC)
             try:
                 self.on_request(self.name)
@@ -266,7 +269,7 @@ class SourceClient:
             return Fetched(bodies, seconds, asked, attempts.asking)
 
     def _succeeded(self, scraper: str, attempts: _Attempts) -> None:
-        """Reports a success to the rate limiter. If the ledger cannot be written, the run ends, but keeps this body."""
+        """Reports a success to the rate limiter. If the ledger cannot be written, the run ends but keeps this body."""
         entered, attempts.entered = attempts.entered, Admission()
         try:
             attempts.limiter.succeeded(scraper, attempts.asked)
@@ -274,22 +277,22 @@ class SourceClient:
         except LedgerError as error:
             if self._outage is None:
                 raise
-            self._outage.end_by(error)
+            self._outage.stop_requests(error)
 
-    async def _leave(self, scraper: str, requests: int, lasts: timedelta, attempts: _Attempts) -> Permit:
-        """Waits until `requests` requests may leave, and returns the permit of the last one."""
+    async def _acquire(self, scraper: str, requests: int, lasts: timedelta, attempts: _Attempts) -> Permit:
+        """Waits until `requests` requests may be sent, and returns the permit of the last one."""
         limiter = attempts.limiter
         while True:
             if self._outage:
-                await self._outage.over()
+                await self._outage.wait_until_over()
             if not attempts.entered.probes:
                 attempts.entered = await limiter.enter(scraper, requests)
             since = clock.seconds()
-            permit = await self.bucket.leave(limiter.slower)
+            permit = await self.bucket.acquire(limiter.slower)
             for _ in range(requests - 1):
                 self.bucket.answered(permit)
                 self.on_request(self.name)
-                permit = await self.bucket.leave(limiter.slower)
+                permit = await self.bucket.acquire(limiter.slower)
             attempts.waited += clock.seconds() - since
             confirmed: Admission | None = None
             try:
@@ -350,7 +353,7 @@ class SourceClient:
             raise FetchError(f"{url}: {error}") from None
 
     def _note_unreachable(self, error: FetchError, attempts: _Attempts) -> None:
-        """Pauses the source when several files in a row, or a probe, got no connection: the fault is not the files'."""
+        """Pauses the source if several files in a row, or a probe, got no connection: the files are not the cause."""
         name = attempts.limiter.source
         is_unreachable = isinstance(error, HealingError) and error.unreachable
         self._unreachable[name] = self._unreachable[name] + 1 if is_unreachable else 0
@@ -360,7 +363,7 @@ class SourceClient:
     def _limiter_of(self, own_address: str) -> RateLimiter:
         name = own_address or self.name
         if name not in self._limiters:
-            self._limiters[name] = self.limiter.beside(name)
+            self._limiters[name] = self.limiter.for_own_address(name)
         return self._limiters[name]
 
 

@@ -1,4 +1,4 @@
-"""How does a command fetch files? It runs under a guard, in a folder of its own, and its files are read at its end."""
+"""How does a command fetch files? It runs under a guard, in its own folder, and then its files are read."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from tasks.upstream import guard
 
 log = logging.getLogger(__name__)
 
-_KEPT = 16 * 1024  # bytes kept of the beginning of a command's output, and as many of its end
+_KEPT = 16 * 1024  # how many bytes are kept of the beginning of a command's output, and of its end
 _GRACE = 3.0  # seconds from SIGTERM to SIGKILL
-_PATIENCE = 10.0  # seconds that the guard gets to end everything
-_LINE = 200  # characters of the output in an error message
+_GUARD_ENDS_WITHIN = 10.0  # seconds that the guard gets to end all processes
+_LINE = 200  # how many characters of the output an error message shows
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,13 @@ class Prepared:
     command: Command
     values: Mapping[str, str]
     environment: Mapping[str, str]
-    largest: int  # bytes of a file
+    largest: int  # the largest allowed size of a file in bytes
 
     async def run(self) -> list[bytes]:
         """Runs the command and returns the contents of its files, in the order of `files`.
 
-        Raises FetchError when the command fails, takes too long, or does not write one of the files. No process that
-        the command has started outlives this call, not even when it is cancelled.
+        Raises FetchError if the command fails, takes too long, or does not write one of the files. All processes that
+        the command has started end before this returns, even if it is cancelled.
         """
         with TemporaryDirectory(prefix="adce-", ignore_cleanup_errors=True) as out:
             status, output = await self._run_in(out)
@@ -71,7 +71,7 @@ class Prepared:
                 *guard.argv(argv, within=_GRACE, folder=out),
                 cwd=self.command.cwd or out,
                 env=environment,
-                stdin=asyncio.subprocess.PIPE,  # it closes when this process ends, and then the guard ends the command
+                stdin=asyncio.subprocess.PIPE,  # closes when this process ends, so that the guard ends the command
                 stdout=write,
                 stderr=write,
                 start_new_session=True,
@@ -91,7 +91,7 @@ class Prepared:
         finally:
             process.stdin.close()
             try:
-                await asyncio.wait({ending, reading}, timeout=_PATIENCE)
+                await asyncio.wait({ending, reading}, timeout=_GUARD_ENDS_WITHIN)
             finally:
                 reading.cancel()
                 ending.cancel()
@@ -99,7 +99,7 @@ class Prepared:
         return ending.result(), output
 
     def _read(self, out: Path, name: str) -> bytes:
-        """The contents of a file in the folder `out`. Raises FetchError if it is missing, too large or a link out."""
+        """The contents of a file in the folder `out`. Raises FetchError if it is missing, too large or elsewhere."""
         try:
             path = (out / name).resolve()
             if not path.is_relative_to(out.resolve()):
@@ -120,8 +120,8 @@ def prepare(
     """The command that fetches a partition, ready to run; None if the dataset has a URL instead.
 
     `fields` are those of the partition, and `game_id` is the pattern of the source's game ids. Every field is checked
-    against its pattern, declared or not, since a game id is text that a site has sent. Raises FetchError for a value
-    that fails, and for a variable of `environment` that is not set.
+    against its pattern, even if the command does not declare it, because a game id is text that a site has sent. Raises
+    FetchError for a value that does not match, and for a variable of `environment` that is not set.
     """
     command = dataset.command
     if command is None:
@@ -142,7 +142,7 @@ def prepare(
 
 
 def _from_here(part: str) -> str:
-    """An argument that is a path of an existing file, made absolute, since the command runs in another folder."""
+    """An argument; made absolute if it is the path of a file, because the command runs in another folder."""
     return str(Path(part).absolute()) if "/" in part and Path(part).is_file() else part
 
 
@@ -151,7 +151,7 @@ class Output:
     """The output of a command: its first and its last 16 KB, without the secrets that the command was given."""
 
     secrets: list[str]
-    size: int = 0  # bytes, of all of it
+    size: int = 0  # bytes of the whole output
     _head: bytearray = field(default_factory=bytearray)
     _tail: bytearray = field(default_factory=bytearray)
 
@@ -185,6 +185,7 @@ class Output:
         return text.strip()
 
     def for_the_log(self) -> str:
+        """The end of a log line: the output, or "" if there is none."""
         return f"; its output:\n{self.text()}" if self.size else ""
 
     def last_line(self) -> str:

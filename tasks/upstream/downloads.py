@@ -1,4 +1,4 @@
-"""How is the body of an answer read within a limit of bytes? A compressed body counts by its size decompressed."""
+"""How is the body of an answer read, and decompressed, within a limit of bytes?"""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class UnpackError(Exception):
 async def read_body(response: httpx.Response, at_most: int) -> bytes:
     """The whole body. Raises TooLargeError once it exceeds `at_most` bytes, and stops reading then.
 
-    The limit holds for the bytes sent as well as for the bytes decompressed, since a compressed stream can be long and
-    yet hold nothing. Raises UnpackError for a body that cannot be decompressed.
+    The limit holds for the received bytes and for the decompressed bytes, because a long compressed stream may contain
+    nothing. Raises UnpackError for a body that cannot be decompressed.
     """
     announced = response.headers.get("Content-Length", "")
     if announced.isdecimal() and len(announced) < 20 and int(announced) > at_most:

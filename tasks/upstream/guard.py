@@ -23,8 +23,8 @@ _GIVE_UP_AFTER = 2.0  # seconds from SIGKILL until a process that remains is tak
 def argv(command: list[str], *, within: float, after: float = 0.0, folder: str = "") -> list[str]:
     """The command line that runs a command under a guard.
 
-    `within` is the number of seconds that the command gets to end once the parent is gone, and `after` the number that
-    the processes which it leaves behind get. `folder` is removed if the parent goes before the command has ended.
+    `within` is how many seconds the command gets to end when the parent has ended. `after` is how many seconds
+    processes get that remain when the command has ended. `folder` is removed if the parent ends before the command.
     """
     return [sys.executable, "-I", __file__, f"{within}", f"{after}", folder, *command]
 
@@ -36,13 +36,13 @@ class _Guarded:
         self._process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=_die_with_the_guard
         )
-        self._is_ending = False  # it was sent a signal
+        self._is_ending = False  # a signal was sent
         self._killed_at = float("inf")  # by time.monotonic
 
     def send(self, number: int) -> None:
         """Sends a signal to the command's process group.
 
-        Of several signals before SIGKILL only the first is sent: a second one could interrupt an orderly end.
+        Before SIGKILL, only the first signal is sent, because a second one could interrupt an orderly end.
         """
         if number == signal.SIGKILL:
             self._killed_at = time.monotonic()
@@ -88,6 +88,7 @@ def _kill_descendants() -> None:
 
 
 def _die_with_the_guard() -> None:
+    """Makes the kernel kill the command if the guard dies. It runs in the command's process before it starts."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -97,6 +98,7 @@ def _prctl(option: int, value: int) -> None:
 
 
 def main(within: str, after: str, folder: str, *command: str) -> int:
+    """Runs the command and returns its exit status. The arguments are those of `argv`."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: None)  # the guard must not end before the command

@@ -16,10 +16,13 @@ _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0  # seconds between two attempts; each wai
 
 
 class Outage:
-    """Whether a run may send requests. The run waits until the lake can be written again; without a ledger it ends."""
+    """The outages of the lake and the ledger that one run meets.
+
+    A run waits until the lake can be written again. If the ledger cannot be written, the run ends.
+    """
 
     def __init__(self, can_write: Callable[[], Awaitable[None]]):
-        """`can_write` raises LakeError when the lake as a whole cannot be written."""
+        """`can_write` raises LakeError if the lake as a whole cannot be written."""
         self.on_change: Callable[[], None] = lambda: None  # called when an outage begins, ends or becomes final
         self.given_up = 0  # files that were fetched and could not be stored before the run had to end
         self._can_write = can_write
@@ -40,23 +43,23 @@ class Outage:
         """Why this run will send no more requests, or None."""
         return self._ledger
 
-    def end_by(self, error: LedgerError) -> None:
-        """Has this run send no more requests."""
+    def stop_requests(self, error: LedgerError) -> None:
+        """Makes this run send no more requests, because of this error."""
         self._ledger = self._ledger or error
         self._over.set()
         self.on_change()
 
-    async def over(self) -> None:
-        """Waits until requests may be sent. Raises LedgerError when this run will send no more."""
+    async def wait_until_over(self) -> None:
+        """Waits until requests may be sent. Raises LedgerError if this run will send no more."""
         await self._over.wait()
         if self._ledger:
             raise self._ledger
 
-    async def patiently(self, work: Callable[[], Awaitable[T]]) -> T:
-        """The result of `work`, which is repeated until the lake can be written.
+    async def retry(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Returns the result of `work`, which is repeated until the lake can be written.
 
-        Raises LakeError for an error of one key or folder, which waiting does not mend. Of several callers that wait,
-        one tries again at a time.
+        Raises LakeError for an error of one key or folder, because waiting does not mend it. If several callers wait,
+        only one at a time tries again.
         """
         if self._lake is None:
             try:
@@ -84,7 +87,7 @@ class Outage:
             except LakeError as error:
                 try:
                     self._begin(await self._of_the_lake(error))
-                except LakeError:  # the error is of one key or folder, so the lake can be written
+                except LakeError:  # the error concerns one key or folder, so the lake can be written
                     self._end()
                     raise
                 if self._ledger:
@@ -95,7 +98,7 @@ class Outage:
                 return done
 
     async def _of_the_lake(self, error: LakeError) -> LakeError:
-        """The error of the lake as a whole that is behind this one. Raises this one if it is of one key or folder."""
+        """The error of the whole lake that has caused this one. Raises this one if it concerns one key or folder."""
         if error.reach is Reach.KEY:
             raise error
         if error.reach is Reach.FOLDER:

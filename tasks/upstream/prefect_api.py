@@ -16,7 +16,7 @@ _LOG_AFTER = 2.0  # seconds: while SQLite is being written to, the API is busy f
 
 
 class ApiOutage:
-    """The outages of the Prefect API, as all calls of this process meet them together. Use it in one event loop."""
+    """The outages of the Prefect API, for all calls of this process together. Use it in one event loop."""
 
     def __init__(self) -> None:
         self._waiting = 0  # calls that have failed and are being repeated
@@ -24,10 +24,10 @@ class ApiOutage:
 
     @contextmanager
     def watched(self) -> Iterator[Callable[[Exception], float]]:
-        """The context of a call that its caller repeats until it is answered, or gives up with an error.
+        """A block in which the caller repeats one call until the API answers, or gives up.
 
-        The caller reports each failure to the function that this yields, which returns for how many seconds the call
-        has been failing.
+        It yields a function to which the caller passes each error. The function returns the number of seconds since the
+        call first failed.
         """
         since: float | None = None
 

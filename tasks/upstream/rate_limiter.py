@@ -23,16 +23,17 @@ from tasks.ledger import Ledger
 
 log = logging.getLogger(__name__)
 
-_FRESH = 0.5  # seconds for which a read of the ledger is used; a pause reaches other processes that much later
+_FRESH = 0.5  # seconds for which a read of the ledger is used; other processes notice a pause that much later
 WORTH_WAITING = timedelta(seconds=5)  # a fill that has to wait longer gives its lane to another source
 _RAMP_REQUESTS = 8  # after a pause, the rate grows over at least as long as this many requests take
 
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """Permission to send one request. If it is a half-open probe, `probes` maps each breaker's name to our claim.
+    """Permission to send one request.
 
-    A claim is the time at which it expires, and another process may probe.
+    If the request is a half-open probe, `probes` maps the name of each pause or circuit breaker that it probes to the
+    time at which our claim on the probe expires. Then another process may probe.
     """
 
     probes: Mapping[str, datetime] = field(default_factory=dict)
@@ -41,7 +42,7 @@ class Admission:
 class RateLimiter:
     """The pause of one source, or of a variant's own address, and the circuit breakers of the source's scrapers.
 
-    All times are of the real clock, whatever time the run was set to: a refusal is a fact of today.
+    All times are those of the real clock, even if the run's clock was set with `--as-of`.
     """
 
     def __init__(
@@ -68,8 +69,8 @@ class RateLimiter:
         self._read_at = float("-inf")
         self._longest_probe = longest_probe
 
-    def beside(self, own_address: str) -> RateLimiter:
-        """The rate limiter of the same source under a variant's own address, which only its own refusals pause."""
+    def for_own_address(self, own_address: str) -> RateLimiter:
+        """The rate limiter of the same source at a variant's own address. Only refusals there pause that address."""
         return RateLimiter(
             own_address,
             self._settings,
@@ -83,11 +84,11 @@ class RateLimiter:
     async def enter(self, scraper: str, requests: int = 1) -> Admission:
         """Waits out a short pause, and returns the permission to send `requests` requests.
 
-        Raises PausedError for a pause longer than WORTH_WAITING, and when another process's probe takes longer than
-        that. A probe is claimed for as long as the requests may have to wait for the bucket. The loop is written by
-        hand, since it waits for what other processes do.
+        Raises PausedError for a pause longer than WORTH_WAITING, and if another process's probe takes longer than that.
+        A probe is claimed for as long as the requests may have to wait for the bucket. The loop is written by hand,
+        because it waits for what other processes do.
         """
-        patience = pauses.PROBE_PATIENCE + (self._ahead + requests) * self._spacing
+        claim_for = pauses.PROBE_TIMEOUT + (self._ahead + requests) * self._spacing
         waited_since = _now()
         while True:
             now = _now()
@@ -102,7 +103,7 @@ class RateLimiter:
                     limit = Limit.BACKOFF if pause.name == self.source else Limit.BREAKER
                     raise PausedError(why_paused(pause, limit), pause.until)
             if all(pause.may_probe(now) for pause in paused):
-                claims = {pause.name: self._claim(pause.name, patience) for pause in paused}
+                claims = {pause.name: self._claim(pause.name, claim_for) for pause in paused}
                 entered = Admission({name: claim for name, claim in claims.items() if claim})
                 if len(entered.probes) == len(paused):
                     log.info("%s is probed with one request: %s", self.source, paused[0].reason)
@@ -119,17 +120,17 @@ class RateLimiter:
         return self.pause(self.source).slower(_now(), self._ramp)
 
     def confirm(self, scraper: str, entered: Admission, lasts: timedelta) -> Admission | None:
-        """Confirms a permission after the wait for the bucket, and claims its probes while the request may last.
+        """Confirms a permission after the wait for the bucket, and extends the claims on its probes.
 
-        Returns None if a pause has begun meanwhile, or another process has taken over an expired claim. All claims are
-        given up then.
+        `lasts` is how long the request may take. If a pause has begun meanwhile, or another process has taken over an
+        expired claim, all claims are given up, and the result is None.
         """
         probes: dict[str, datetime] = {}
         for name in dict.fromkeys((self.source, scraper)):
             phase, mine = self.pause(name).phase(_now()), entered.probes.get(name)
             if mine is None and phase is Phase.CLOSED:
                 continue
-            claim = mine and phase is Phase.HALF_OPEN and self._claim(name, lasts + pauses.PROBE_PATIENCE, mine)
+            claim = mine and phase is Phase.HALF_OPEN and self._claim(name, lasts + pauses.PROBE_TIMEOUT, mine)
             if not claim:
                 self.give_up(Admission({**entered.probes, **probes}))
                 return None
@@ -137,9 +138,9 @@ class RateLimiter:
         return Admission(probes)
 
     def pause(self, name: str) -> Pause:
-        """The pause or breaker of this name, as the ledger had it at most half a second ago.
+        """The pause or circuit breaker of this name, as the ledger had it at most half a second ago.
 
-        A maintenance window that lasts longer takes its place.
+        If a maintenance window is open and lasts longer, it is returned instead.
         """
         if time.monotonic() - self._read_at > _FRESH:
             self._known, self._read_at = self._ledger.breakers.current(), time.monotonic()
@@ -174,7 +175,7 @@ class RateLimiter:
         return after
 
     def failed(self, scraper: str, reason: str, asked: datetime, *, answered: bool = True) -> None:
-        """Records a failure of a scraper, by a request sent at `asked`. `answered`: the source gave an answer.
+        """Records that a request of a scraper, sent at `asked`, has failed. `answered`: the source has answered it.
 
         An answer that is no refusal ends the source's probe, even if the file cannot be used.
         """
@@ -192,9 +193,9 @@ class RateLimiter:
             self._change(scraper, lambda pause: pauses.succeeded(pause, asked, _now()))
 
     def answered(self, scraper: str, asked: datetime) -> None:
-        """Records an answer that neither counts as a success nor as a failure of the scraper: the file is absent.
+        """Records that the source does not have a file. This is neither a success nor a failure of the scraper.
 
-        It ends the probe of an open breaker, since the scraper works.
+        It ends the probe of an open circuit breaker, because the scraper works.
         """
         self._answered(asked)
         if self.pause(scraper).until is not None:
@@ -206,7 +207,7 @@ class RateLimiter:
             self._change(name, partial(_without, claim))
 
     def _believed(self, known: Pause) -> Pause:
-        """The pause without times that only a wrong clock can have written. They are removed from the ledger too."""
+        """The pause without times so late that a wrong clock must have written them. The ledger is corrected too."""
         is_source = known.name == self.source
         longest = pauses.longest_pause(self._rules) if is_source else pauses.longest_break(self._breaker)
         if pauses.believed(known, longest, _now(), self._longest_probe) == known:
@@ -219,7 +220,7 @@ class RateLimiter:
         if self.pause(self.source).until is not None:
             self._change(self.source, lambda pause: pauses.succeeded(pause, asked, _now()))
 
-    def _claim(self, name: str, patience: timedelta, mine: datetime | None = None) -> datetime | None:
+    def _claim(self, name: str, lasts: timedelta, mine: datetime | None = None) -> datetime | None:
         """Claims a probe, or renews the claim `mine`. Returns when it expires, or None if another process has it."""
         claimed: datetime | None = None
 
@@ -228,7 +229,7 @@ class RateLimiter:
             now = _now()
             if not pause.may_probe(now, mine):
                 return pause
-            claimed = now + patience
+            claimed = now + lasts
             return replace(pause, probe_until=claimed)
 
         self._change(name, claim)

@@ -14,17 +14,17 @@ from tasks.sources.walls import challenge_in, heading, leads_to_wall, says_wall
 
 # The bytes that are read of an error's body. The largest 404 page of the three sites has 92 kB.
 BEGINNING = 1024 * 1024
-# The statuses that call the request itself wrong (RFC 9110, 15.5; 418 is only reserved there).
+# The statuses by which a server says that the request itself is wrong (RFC 9110, 15.5; 418 is only reserved there).
 _WRONG_REQUEST = frozenset({*range(400, 418), 421, 422, 426}) - {401, 402, 403, 404, 407, 408, 410}
 
 
 def failure_of(
-    response: httpx.Response, body: bytes, url: str, site: str, wait: timedelta | None, patience: timedelta
+    response: httpx.Response, body: bytes, url: str, site: str, wait: timedelta | None, longest_wait: timedelta
 ) -> FetchError:
     """The error that an answer other than 200 stands for, by its status, its headers and the beginning of its body.
 
     `site` is the domain by which the site's pages name it, and `wait` the answer's Retry-After. A server error that
-    asks for a longer wait than `patience` is a refusal, which pauses the whole source.
+    asks for a longer wait than `longest_wait` is a refusal, which pauses the whole source.
     """
     status, said = response.status_code, f"{url}: HTTP {response.status_code}"
     text = body.decode("utf-8-sig", "replace")
@@ -43,7 +43,7 @@ def failure_of(
     if status in (401, 402, 403, 407, 511):
         return RefusedError(f"{said}, refused", wait, shut_out=True)
     if status >= 500 or status == 408:
-        return RefusedError(said, wait) if wait and wait > patience else HealingError(said, wait)
+        return RefusedError(said, wait) if wait and wait > longest_wait else HealingError(said, wait)
     if status in _WRONG_REQUEST:
         return FetchError(f"{said}: {heading(text)}" if text.strip() else said)
     return RefusedError(f"{said}, which is no answer to such a request", wait, shut_out=True)
@@ -91,9 +91,9 @@ def _absent(said: str, text: str, site: str) -> FetchError:
 
 
 def _bot_wall(text: str, body: bytes, *, is_own_error: bool) -> str | None:
-    """The text by which a body is known as a bot wall's; None if it is not one.
+    """The text that shows that a body comes from a bot wall; None if it does not.
 
-    The page of a server error can bear the name of a bot wall's maker too, where that maker runs the site's gateway.
+    The page of a server error can name the maker of a bot wall too, if that maker runs the site's gateway.
     """
     if is_page(text):
         return says_wall(text, bots_only=True) if is_own_error else stands_before(text, bots_only=True)

@@ -17,7 +17,7 @@ from tasks.domain.times import SKEW
 from tasks.domain.wording import duration, plural
 
 # No other request is sent while a probe waits for its answer; after this time the probe counts as lost.
-PROBE_PATIENCE = timedelta(minutes=2)
+PROBE_TIMEOUT = timedelta(minutes=2)
 LONGEST_ASKED = timedelta(days=1)  # a longer pause that a site asks for is cut to this
 _FIRST_SHARE = 1 / 8  # share of the rate that is used when the ramp after a pause begins
 

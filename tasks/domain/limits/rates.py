@@ -61,7 +61,10 @@ def budget_of(config: Config, source: str) -> Budget:
 
 @dataclass(frozen=True, slots=True)
 class AllowanceTerms:
-    """What a bucket grants. An allowance is all `slots`, 100 a request; `decay` of them come back per second."""
+    """The terms of a bucket's allowances. An allowance takes all `slots`, of which `decay` become free in a second.
+
+    A request counts as 100 slots.
+    """
 
     slots: int
     decay: float
@@ -77,16 +80,17 @@ class AllowanceTerms:
         return _SHARES / self.decay
 
     @property
-    def fit(self) -> bool:
-        """Is this a bucket of ours, and not a limit that somebody made for something else?"""
+    def is_bucket(self) -> bool:
+        """Are these the terms of one of ADCE's buckets, and not of a limit that was made for something else?"""
         return self.seconds >= max(_ALLOWANCE_SECONDS, 2 * self.spacing) * 0.9
 
     def same_as(self, other: AllowanceTerms) -> bool:
+        """Are the terms equal, within the precision that Prefect stores?"""
         return self.slots == other.slots and abs(self.decay - other.decay) <= 0.001 * other.decay
 
 
 def allowance_terms_of(rates: Sequence[Rate]) -> AllowanceTerms:
-    """The bucket that spends these rates."""
+    """The terms of the bucket for these rates."""
     decay = _SHARES / spacing(rates)
     return AllowanceTerms(round(max(_ALLOWANCE_SECONDS, 2 * spacing(rates)) * decay), decay)
 
@@ -127,7 +131,7 @@ class Pace:
                 ready = max(ready, self._arrived(recent[0], rate, now) + rate.seconds + _KEPT * margin(rate))
         return ready
 
-    def leave(self, permit: Permit, apart: float) -> None:
+    def allow(self, permit: Permit, apart: float) -> None:
         """Records a request that was permitted. If it was delayed by up to half of `apart`, the next one catches up."""
         due = self._due + apart
         self._due = due if permit.allowed <= due + min(apart / 2, _MOST_MARGIN) else permit.allowed

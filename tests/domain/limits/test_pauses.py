@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from config.models import Backoff, BreakerRules
 from tasks.domain.limits.pauses import (
     LONGEST_ASKED,
-    PROBE_PATIENCE,
+    PROBE_TIMEOUT,
     Pause,
     Phase,
     all_believed,
@@ -256,4 +256,4 @@ def test_a_pause_is_never_shortened_but_by_a_success_after_it(events: list[tuple
 
 def test_the_names_of_the_phases_are_part_of_the_json_and_nobody_waits_long_for_a_probe() -> None:
     assert [phase.value for phase in Phase] == ["closed", "open", "half-open"]
-    assert (timedelta(minutes=2), DAY) == (PROBE_PATIENCE, LONGEST_ASKED)
+    assert (timedelta(minutes=2), DAY) == (PROBE_TIMEOUT, LONGEST_ASKED)

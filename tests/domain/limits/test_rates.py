@@ -29,7 +29,7 @@ class Process:
         while (ready := self.pace.ready_at(self.now, self.apart)) > self.now:
             self.now = ready + late
         permit = Permit(self.now)
-        self.pace.leave(permit, self.apart)
+        self.pace.allow(permit, self.apart)
         permit.sent = permit.allowed + held_up
         self.pace.answered(permit, permit.sent + answer)
         self.now = permit.allowed + held_up
@@ -94,7 +94,7 @@ def test_requests_that_left_late_are_caught_up_with() -> None:
 def test_a_request_that_is_not_sent_yet_holds_its_place() -> None:
     rates = [Rate(requests=1, seconds=1)]
     pace = Pace(rates)
-    pace.leave(Permit(0.0), spacing(rates))
+    pace.allow(Permit(0.0), spacing(rates))
     assert pace.ready_at(100.0, spacing(rates)) >= 101.0
 
 
@@ -120,7 +120,7 @@ def test_nobody_comes_next_before_the_last_request_is_answered() -> None:
     rates = [Rate(requests=2, seconds=1)]
     pace = Pace(rates)
     permit = Permit(0.0)
-    pace.leave(permit, spacing(rates))
+    pace.allow(permit, spacing(rates))
     permit.sent = 0.0
     assert pace.free_from(30.0, spacing(rates)) == pytest.approx(30.0 + spacing(rates))
     pace.answered(permit, 31.0)
@@ -134,7 +134,7 @@ def test_a_bucket_spends_most_of_the_rate_and_an_allowance_is_for_two_requests_a
     assert 0.97 * tightest <= terms.decay / 100 <= tightest
     assert terms.spacing == pytest.approx(spacing(rates))
     assert terms.seconds >= 1.99 * terms.spacing
-    assert terms.fit
+    assert terms.is_bucket
 
 
 @pytest.mark.parametrize("rate", [rates[0] for rates in RATES], ids=str)
@@ -176,8 +176,8 @@ def test_a_request_that_left_a_little_late_is_made_up_for_and_one_that_left_late
     rates, apart = [Rate(requests=100, seconds=25)], 0.25
     for allowed, ready in ((0.375, 0.5), (0.4, 0.65)):
         pace = Pace(rates)
-        pace.leave(Permit(0.0), apart)
-        pace.leave(Permit(allowed), apart)
+        pace.allow(Permit(0.0), apart)
+        pace.allow(Permit(allowed), apart)
         assert pace.ready_at(0.0, apart) == pytest.approx(ready), "half of the time between two is made up for"
 
 
@@ -188,7 +188,7 @@ def _counted(answers: list[float], seconds: float = 1) -> float:
     for answer in answers:
         now += 10
         permit = Permit(now, sent=now)
-        pace.leave(permit, spacing([rate]))
+        pace.allow(permit, spacing([rate]))
         pace.answered(permit, now + answer)
     return pace.ready_at(now, 0.0) - now - rate.seconds - 0.3 * margin(rate)
 
@@ -230,12 +230,12 @@ def test_a_source_spends_no_more_than_the_rate_for_all_sources_allows_and_shares
 
 
 def test_a_limit_that_somebody_made_for_something_else_is_no_bucket_of_ours() -> None:
-    assert AllowanceTerms(500, 100.0).fit, "an allowance of five seconds"
-    assert AllowanceTerms(450, 100.0).fit, "nearly"
-    assert not AllowanceTerms(440, 100.0).fit
-    assert not AllowanceTerms(10, 1.0).fit, "a request takes a hundred of its slots"
-    assert AllowanceTerms(200, 1.0).fit, "for two requests"
-    assert not AllowanceTerms(170, 1.0).fit, "for less than two"
+    assert AllowanceTerms(500, 100.0).is_bucket, "an allowance of five seconds"
+    assert AllowanceTerms(450, 100.0).is_bucket, "nearly"
+    assert not AllowanceTerms(440, 100.0).is_bucket
+    assert not AllowanceTerms(10, 1.0).is_bucket, "a request takes a hundred of its slots"
+    assert AllowanceTerms(200, 1.0).is_bucket, "for two requests"
+    assert not AllowanceTerms(170, 1.0).is_bucket, "for less than two"
 
 
 def test_the_next_process_waits_for_a_window_that_a_late_request_has_filled() -> None:

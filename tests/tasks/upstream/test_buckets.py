@@ -154,7 +154,7 @@ async def _bucket(client: PrefectClient, rate: Rate) -> AsyncIterator[Bucket]:
 
 async def _leave(bucket: Bucket) -> float:
     """A request that is answered at once; gives when it was sent."""
-    permit = await bucket.leave()
+    permit = await bucket.acquire()
     bucket.answered(permit)
     assert permit.sent is not None
     return permit.sent
@@ -173,7 +173,7 @@ def test_five_askers_spend_the_rate_and_a_strict_upstream_rejects_nothing() -> N
 
             async def allowance() -> None:
                 for _ in range(8):
-                    permit = await bucket.leave()
+                    permit = await bucket.acquire()
                     await http.get(sites.base_urls["espn"] + "/scoreboard?dates=20260113")
                     bucket.answered(permit)
 
@@ -213,7 +213,7 @@ def test_a_request_that_waits_after_a_pause_leaves_as_soon_as_the_rate_has_grown
 
         async with _bucket(client, rate) as bucket:
             await _leave(bucket)
-            permit = await asyncio.wait_for(bucket.leave(slower), 30)
+            permit = await asyncio.wait_for(bucket.acquire(slower), 30)
             bucket.answered(permit)
         return asked
 
@@ -295,7 +295,7 @@ def test_a_source_keeps_all_of_its_rates_and_that_of_all_sources_together() -> N
 def test_who_is_cancelled_while_waiting_loses_its_place_and_stops_nobody() -> None:
     async def story(client: PrefectClient) -> None:
         async with _bucket(client, Rate(requests=1, seconds=1)) as bucket:
-            waiting = [asyncio.create_task(bucket.leave()) for _ in range(3)]
+            waiting = [asyncio.create_task(bucket.acquire()) for _ in range(3)]
             await asyncio.sleep(0.05)
             waiting[0].cancel()
             waiting[1].cancel()
@@ -374,7 +374,7 @@ def test_a_request_that_was_sent_late_keeps_the_bucket_from_all() -> None:
 
     async def story(client: PrefectClient) -> list[float]:
         async with _bucket(client, rate) as one, _bucket(client, rate) as other:
-            permit = await one.leave()
+            permit = await one.acquire()
             await asyncio.sleep(1.5)  # it waits for a connection, beyond its allowance
             one.answered(permit)
             assert permit.sent is not None
@@ -389,7 +389,7 @@ def test_nothing_is_given_back_while_a_request_waits_for_a_connection() -> None:
 
     async def story(client: PrefectClient) -> list[float]:
         async with _bucket(client, rate) as one, _bucket(client, rate) as other:
-            permit = await one.leave()
+            permit = await one.acquire()
             await asyncio.sleep(0.4)
             waiting = [asyncio.create_task(_leave(other)) for _ in range(10)]
             await asyncio.sleep(0.4)
@@ -406,7 +406,7 @@ def test_another_process_begins_one_spacing_after_the_last_answer_however_late_t
 
     async def story(client: PrefectClient) -> list[float]:
         async with _bucket(client, rate) as one, _bucket(client, rate) as other:
-            permit = await one.leave()
+            permit = await one.acquire()
             one.sent(permit)
             waiting = asyncio.create_task(_leave(other))
             await asyncio.sleep(1.3 * allowance_terms_of([rate]).seconds)  # a slow answer
@@ -428,7 +428,7 @@ def test_a_process_that_was_stopped_for_longer_than_its_allowance_sends_nothing_
         nonlocal stopped
         async with _bucket(client, rate) as bucket:
             await _leave(bucket)
-            permit = await bucket.leave()
+            permit = await bucket.acquire()
             may = [bucket.may_send(permit)]
             stopped = allowance_terms_of([rate]).seconds  # as if the host had slept, and another had the bucket
             may.append(bucket.may_send(permit))
@@ -449,7 +449,7 @@ def test_an_allowance_that_nobody_used_in_its_time_is_no_leave_later() -> None:
     async def story(client: PrefectClient) -> list[float]:
         async with _bucket(client, rate) as one, _bucket(client, rate) as other:
             await _leave(other)
-            cancelled = asyncio.create_task(one.leave())
+            cancelled = asyncio.create_task(one.acquire())
             await asyncio.sleep(0.5)
             cancelled.cancel()  # it is granted what it has asked for, and does not use it
             await asyncio.sleep(allowance_terms_of([rate]).seconds * 1.6)

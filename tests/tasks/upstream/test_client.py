@@ -46,7 +46,7 @@ class FreeBucket:
         self._apart = apart
         self._turn = asyncio.Lock()
 
-    async def leave(self, slower: Callable[[], float]) -> Permit:
+    async def acquire(self, slower: Callable[[], float]) -> Permit:
         async with self._turn:
             if self._apart:
                 await asyncio.sleep(self._apart)

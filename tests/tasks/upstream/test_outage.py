@@ -55,9 +55,9 @@ def test_what_the_lake_cannot_take_waits_and_nothing_is_asked_for_until_it_is_st
         changes: list[bool] = []
         outage.on_change = lambda: changes.append(outage.reason is not None)
         lake.down = True
-        bodies = [asyncio.create_task(outage.patiently(lambda key=key: lake.put(key))) for key in "abc"]  # type: ignore[misc]
+        bodies = [asyncio.create_task(outage.retry(lambda key=key: lake.put(key))) for key in "abc"]  # type: ignore[misc]
         await _until(lambda: lake.tries > 5)
-        asking = asyncio.create_task(outage.over())
+        asking = asyncio.create_task(outage.wait_until_over())
         await asyncio.sleep(0.05)
         assert (str(outage.reason), asking.done()) == ("away", False)
         lake.down = False
@@ -75,10 +75,10 @@ def test_what_is_wrong_with_a_key_or_a_folder_stops_nothing_unless_nothing_can_b
         outage = Outage(lake.check)
         for key in ("bad", "denied"):
             with pytest.raises(LakeError, match=key):
-                await outage.patiently(lambda key=key: lake.put(key))  # type: ignore[misc]
+                await outage.retry(lambda key=key: lake.put(key))  # type: ignore[misc]
             assert outage.reason is None
         lake.denies_all = True
-        waiting = asyncio.create_task(outage.patiently(lambda: lake.put("a")))
+        waiting = asyncio.create_task(outage.retry(lambda: lake.put("a")))
         await _until(lambda: outage.reason is not None)
         assert str(outage.reason) == "nothing can be written"
         lake.denies_all = False
@@ -94,7 +94,7 @@ def test_a_body_that_waits_to_the_end_is_counted_as_lost() -> None:
         outage = Outage(lake.check)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
-                await asyncio.gather(*(outage.patiently(lambda: lake.put("a")) for _ in range(3)))
+                await asyncio.gather(*(outage.retry(lambda: lake.put("a")) for _ in range(3)))
         return outage.given_up
 
     assert asyncio.run(story()) == 3
@@ -105,10 +105,10 @@ def test_a_ledger_that_cannot_be_written_ends_the_waiting() -> None:
         lake = Lake()
         lake.down = True
         outage = Outage(lake.check)
-        body = asyncio.create_task(outage.patiently(lambda: lake.put("a")))
+        body = asyncio.create_task(outage.retry(lambda: lake.put("a")))
         await _until(lambda: outage.reason is not None)
-        asking = asyncio.create_task(outage.over())
-        outage.end_by(LedgerError("full"))
+        asking = asyncio.create_task(outage.wait_until_over())
+        outage.stop_requests(LedgerError("full"))
         with pytest.raises(LedgerError, match="full"):
             await asking
         with pytest.raises(LakeError, match="away"):

@@ -62,7 +62,7 @@ class ByDeployment:
         """Raises AdceError for a source whose scraper deployment Prefect does not have."""
         await check_deployments(self._here, sources)
 
-    async def ready(self) -> None:
+    async def wait_until_ready(self) -> None:
         """Waits until the Prefect API answers. Raises AdceError if that takes too long."""
         await self._here.answers()
 
@@ -163,7 +163,7 @@ async def wait_for_end(
         if record is not None and record.failed:  # by an error such as an outage of Prefect: it is tried again
             return Crashed(message=state.message)
         if state.is_cancelled() or (record is not None and record.ended and not record.died):
-            why = run.session.left_to_the_next_run(limit, f"its scraper run left it: {state.message or state.name}")
+            why = run.session.until_next_run(limit, f"its scraper run left it: {state.message or state.name}")
             run.outcomes.add([FileOutcome.deferred(key, why) for key in keys if key not in run.outcomes])
         return state
     finally:

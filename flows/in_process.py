@@ -44,7 +44,7 @@ class InProcess:
     async def prepare(self, sources: set[str]) -> None:
         """There is nothing to prepare."""
 
-    async def ready(self) -> None:
+    async def wait_until_ready(self) -> None:
         """Waits until the Prefect API answers. Raises AdceError if that takes too long."""
         await self._here.answers()
 

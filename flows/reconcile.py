@@ -170,16 +170,16 @@ async def reconcile_lake(
         if part is None:
             check_keys(session, look)
         gaps = look.gaps(selection.keys)
-        plan = run.plan(gaps) if other is None else run.leave_to(other, look.gaps())
-        fills, pauses = run.planner.foresee(plan.fills), run.planner.pauses()
-        report = Report(look.overview, fills, plan.deferred, config, pauses, {}, met_lost=run.lost, left_to=other)
+        plan = run.plan(gaps) if other is None else run.defer_to(other, look.gaps())
+        fills, pauses = run.planner.forecast(plan.fills), run.planner.pauses()
+        report = Report(look.overview, fills, plan.deferred, config, pauses, {}, was_lost=run.lost, left_to=other)
         planned = report.plan_document()
         keeps_plan = is_the_one and remember and not config.test_mode
         if keeps_plan:
             session.ledger.plans.keep(planned, session.now(), session.id)
         if not dry_run:
             if plan.fills:
-                await run.begin_to_store()
+                await run.prepare_lake()
             done_by = _done_by(run, time.monotonic() - begun) if is_the_one and not as_of else None
             dispatcher = Dispatcher(run, _executor(here), done_by)
             try:

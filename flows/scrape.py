@@ -32,13 +32,13 @@ async def scrape(
     logger = _own_logger()
     for outcome in outcomes:
         if outcome.outcome is not Outcome.STORED:
-            logger.warning("%s %s: %s", outcome.key, outcome.told, outcome.error)
+            logger.warning("%s %s: %s", outcome.key, outcome.label, outcome.error)
     stored, failed, deferred = (counts[what] for what in (Outcome.STORED, Outcome.FAILED, Outcome.DEFERRED))
     logger.info("%s files stored, %s failed, %s deferred", stored, failed, deferred)
     if failed:
         lacking = [o for o in outcomes if o.outcome is Outcome.FAILED]
-        words = " or ".join(sorted({o.told for o in lacking}, reverse=True))  # "failed", "failed or absent"
-        first = min(lacking, key=lambda o: o.told == "absent")
+        words = " or ".join(sorted({o.label for o in lacking}, reverse=True))  # "failed", "failed or absent"
+        first = min(lacking, key=lambda o: o.label == "absent")
         return Failed(message=f"{failed} of {len(outcomes)} files {words}; the first: {first.key}: {first.error}")
     return Completed(message=f"{plural(stored, 'file')} stored, {deferred} deferred")
 

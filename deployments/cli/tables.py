@@ -127,7 +127,7 @@ def _short(days: str) -> str:
 def _show_outcomes(report: Report, console: Console) -> None:
     console.print(f"{plural(len(report.filled), 'file')} stored, {report.fared()} in {report.seconds:.0f} s")
     for outcome in report.failed[:_MOST_ROWS]:
-        colour = "red" if outcome.told == "failed" else "magenta"
-        console.print(f"[{colour}]{outcome.told}[/] {escape(outcome.key)}: {escape(outcome.error or '')}")
+        colour = "red" if outcome.label == "failed" else "magenta"
+        console.print(f"[{colour}]{outcome.label}[/] {escape(outcome.key)}: {escape(outcome.error or '')}")
     if len(report.failed) > _MOST_ROWS:
         console.print(f"and {len(report.failed) - _MOST_ROWS} more")

@@ -32,7 +32,7 @@ def report_of(session: Session, look: Look, planner: Planner) -> Report:
     plan = planner.plan(look.gaps(session.selection.keys), look.known.absences)
     return Report(
         look.overview,
-        planner.foresee(plan.fills),
+        planner.forecast(plan.fills),
         plan.deferred,
         session.config,
         planner.pauses(),

@@ -107,7 +107,7 @@ class Report:
     outcomes: Mapping[str, FileOutcome] | None = None  # None for a plan
     performance: Mapping[str, Performance] = field(default_factory=dict)  # of the last attempts, by dataset
     rollouts: Mapping[str, tuple[VariantResults, VariantResults]] = field(default_factory=dict)  # see Comparison.since
-    met_lost: Mapping[str, Status] = field(default_factory=dict)  # files that had vanished or shrunk when first seen
+    was_lost: Mapping[str, Status] = field(default_factory=dict)  # files that had vanished or shrunk when first seen
     seconds: float = 0.0
     stopped: str | None = None  # why the run was stopped early, if it was
     stop_signal: int | None = None  # the signal that stopped it, if one did
@@ -189,7 +189,7 @@ class Report:
 
     def fared(self) -> str:
         """The number of failed files, in words: "3 failed", or "0 failed, 10 absent"."""
-        counts = Counter(outcome.told for outcome in self.failed)
+        counts = Counter(outcome.label for outcome in self.failed)
         return f"{counts['failed']} failed" + (f", {counts['absent']} absent" if counts["absent"] else "")
 
     @property
@@ -205,7 +205,7 @@ class Report:
     def lost(self) -> list[Loss]:
         """The files that had vanished or shrunk when this run first saw them, mended or not."""
         now = self.looked_at.lost
-        return [Loss(key, s.kind, s.reason, key not in now) for key, s in {**self.met_lost, **now}.items()]
+        return [Loss(key, s.kind, s.reason, key not in now) for key, s in {**self.was_lost, **now}.items()]
 
     @cached_property
     def refusals(self) -> list[Refusal]:
@@ -308,7 +308,7 @@ class Report:
             return f"{begin}: every file that is due is there and whole ({plural(tally.present, 'file')})."
         return (
             f"{begin}: of {plural(tally.due, 'file')} that are due, {tally.present:,} are there and whole, and "
-            f"{tally.told_unavailable}."
+            f"{tally.unavailable_in_words}."
         )
 
     def plan_document(self) -> dict[str, Any]:

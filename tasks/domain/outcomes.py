@@ -28,7 +28,7 @@ class Asking:
     asked: datetime | None = None  # when the last request was sent
 
 
-THERE = (Outcome.STORED, Outcome.KEPT)
+IN_LAKE = (Outcome.STORED, Outcome.KEPT)  # the lake has a good version of the file afterwards
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class FileOutcome:
     until: datetime | None = None  # deferred: not fetched before this time
     limit: Limit | None = None  # deferred: the rule that decided
     of: str = ""  # deferred: what the limit belongs to; see Reason
-    seconds: float | None = None  # from sending the request to having the body
+    seconds: float | None = None  # seconds from sending the request to having the body
     in_this_run: bool = False  # not fetched, but the run tries again before it ends
     absent: bool = False  # failed, because the source does not have the file, or has only an incomplete one
     unfinished: bool = False  # absent, because the source's document is incomplete
@@ -78,14 +78,14 @@ class FileOutcome:
         return Reason(self.limit, self.error or "", self.until, self.of)
 
     @property
-    def told(self) -> str:
-        """The word for the outcome in printed output: "absent" for a failed file that the source does not have."""
+    def label(self) -> str:
+        """The outcome in a word for people: "absent" for a failed file that the source does not have."""
         return "absent" if self.absent and not self.unfinished else self.outcome
 
     @property
-    def is_there(self) -> bool:
-        """Does the lake have a good version now?"""
-        return self.outcome in THERE
+    def is_in_lake(self) -> bool:
+        """Does the lake have a good version of the file now?"""
+        return self.outcome in IN_LAKE
 
 
 class RunPart(StrEnum):

@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from tasks.domain.outcomes import THERE, FileOutcome, Outcome
+from tasks.domain.outcomes import IN_LAKE, FileOutcome, Outcome
 from tasks.domain.plan.plan import Gap
 from tasks.domain.reasons import Limit
 from tasks.ledger.database import Database, UtcSeconds, among, metadata, rows
@@ -202,7 +202,7 @@ class Attempts:
             sa.select(files_table.c.key)
             .join(fills_table, files_table.c.fill_id == fills_table.c.id)
             .where(files_table.c.id > number, among(connection, files_table.c.key, keys))
-            .where(files_table.c.outcome.in_([outcome.value for outcome in THERE]), fills_table.c.run != except_by)
+            .where(files_table.c.outcome.in_([outcome.value for outcome in IN_LAKE]), fills_table.c.run != except_by)
         )
         return set(connection.execute(query).scalars())
 

@@ -89,7 +89,7 @@ class Fills:
                 gaps = {gap.cell.key: gap for gap in end.gaps}
                 self.attempts.write(connection, end.fill, end.ended, end.outcomes, gaps)
                 self.objects.write(connection, end.examinations, end.objects, end.ended, end.own)
-                stored = [outcome.key for outcome in end.outcomes if outcome.is_there]
+                stored = [outcome.key for outcome in end.outcomes if outcome.is_in_lake]
                 delete(connection, gaps_table, stored)
                 self.absences.delete(connection, stored)
                 absent = self.absences.add_looks(connection, end.looks)

@@ -79,7 +79,7 @@ async def _files_gone(lake: Store, ledger: Ledger, known: KnownLake | None, fold
     return 0 if await lake.holds_any(folders) else files
 
 
-async def leave_mark(lake: Store, ledger: Ledger, found: Pairing) -> LakeMark:
+async def write_mark(lake: Store, ledger: Ledger, found: Pairing) -> LakeMark:
     """Writes the lake's mark, and records the lake in the ledger. Returns the mark that the lake has then.
 
     If two runs do so at once, the first mark stays. Raises MismatchError if that mark and the ledger do not belong

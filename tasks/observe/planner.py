@@ -11,7 +11,7 @@ from tasks.domain.flags.rollouts import covered, own_addresses
 from tasks.domain.limits.pauses import Pause, all_believed
 from tasks.domain.limits.rates import budget_of
 from tasks.domain.outcomes import RunPart
-from tasks.domain.plan.lanes import LATENCY, START_UP, Supply, foresee, with_eta
+from tasks.domain.plan.lanes import LATENCY, START_UP, Supply, forecast, with_eta
 from tasks.domain.plan.plan import Fill, Gap, Plan, make_plan
 from tasks.domain.plan.scoring import success_factor
 from tasks.ledger.attempts import VariantResults
@@ -72,12 +72,12 @@ class Planner:
         latency = self.latencies.get(source, LATENCY) if latency is None else latency
         return Supply(budget_of(config, source).spacing, latency, start_up, config.sources[source].lanes)
 
-    def foresee(self, fills: Iterable[Fill]) -> tuple[Fill, ...]:
+    def forecast(self, fills: Iterable[Fill]) -> tuple[Fill, ...]:
         """The fills, each with the times at which it would start and end."""
         fills, config, now = list(fills), self.session.config, datetime.now(UTC)
         supplies = {source: self.supply(source) for source in config.sources}
         opens = {n: (p.until - now).total_seconds() for n, p in self.pauses().items() if p.until}
-        spans = foresee(fills, supplies, config.reconcile.max_concurrent, opens)
+        spans = forecast(fills, supplies, config.reconcile.max_concurrent, opens)
         return tuple(with_eta(fills, spans, self.session.now()))
 
     def rollouts(self) -> dict[str, tuple[VariantResults, VariantResults]]:

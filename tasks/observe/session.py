@@ -84,7 +84,7 @@ class Session:
         ends = self.begun + self.config.reconcile.time_budget
         return min(ends, in_utc(self.part.ends)) if self.part and self.part.ends else ends
 
-    def left_to_the_next_run(self, limit: Limit, text: str) -> Reason:
+    def until_next_run(self, limit: Limit, text: str) -> Reason:
         """The reason for files that are deferred to the next run."""
         return Reason(limit, text, self.next_run())
 

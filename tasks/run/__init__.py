@@ -1,1 +1,1 @@
-"""The execution of a plan: which fill starts, fetching, checking, storing, stopping. Nothing here knows Prefect."""
+"""The execution of a plan: starting fills, fetching, checking, storing, stopping. Nothing here depends on Prefect."""

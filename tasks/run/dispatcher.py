@@ -1,4 +1,7 @@
-"""Which fill starts next? The best-scored one whose source has a free lane; a source's fills keep their order."""
+"""Which fill starts next? The one with the highest score whose source has a free lane.
+
+The fills of a source start in the order of their scores, but paused ones are passed over.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +17,16 @@ from tasks import clock
 from tasks.domain.errors import LedgerError
 from tasks.domain.limits.pauses import Pause, Phase
 from tasks.domain.outcomes import FileOutcome, Outcome
-from tasks.domain.plan.lanes import Lane, goes_along, next_fill
+from tasks.domain.plan.lanes import Lane, batch_with, next_fill
 from tasks.domain.plan.plan import (
     Deferral,
     Fill,
     Plan,
     RunCap,
-    first_request,
     in_start_order,
     rescored,
-    what_costs,
+    split_by_cost,
+    split_first_request,
     why_paused,
     why_waiting,
 )
@@ -34,9 +37,9 @@ from tasks.run.run import Run
 
 log = logging.getLogger(__name__)
 
-_IDLE_WAIT = timedelta(seconds=30)  # for which a run with nothing else to do waits for a paused or probed source
-_POLL_EVERY = 0.5  # seconds between two looks at whether a probe was answered; the ledger is not read more often
-_MOST_CRASHES = 3  # of one fill's subflow in a run, after which it is not started again
+_IDLE_WAIT = timedelta(seconds=30)  # how long a run with nothing else to do waits for a paused or probed source
+_POLL_EVERY = 0.5  # seconds between two reads of the ledger to see whether a probe was answered
+_MOST_CRASHES = 3  # after this many crashes of a fill's subflow in one run, the fill is not started again
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,25 +53,26 @@ class End:
 class Executor(Protocol):
     """Executes the fills that the dispatcher starts."""
 
-    takes_batches: bool  # executes several fills at once in another process, so their requests are not seen here
+    takes_batches: bool  # whether it executes several fills at once in another process, whose requests are not seen
 
     async def prepare(self, sources: set[str]) -> None:
         """Called before the first fill of a source. Raises AdceError if fills of these sources cannot be executed."""
 
-    async def ready(self) -> None:
+    async def wait_until_ready(self) -> None:
         """Waits until a fill may start. Raises AdceError if that takes too long."""
 
     async def execute(self, fills: Sequence[Fill], attempt: int, begun: Callable[[], None]) -> End:
         """Executes fills of one source. Calls `begun`, in the event loop of the run, when the first one is running.
 
-        `attempt` is how often the execution of one of these fills has crashed before in this run.
+        `attempt` is how often an execution of one of these fills has crashed in this run so far.
         """
 
 
 class Clock:
-    """The time of this host. Tests replace it, to go through hours in a moment."""
+    """The time of this host. Tests replace it, so that hours pass in a moment."""
 
     def now(self) -> datetime:
+        """The current time."""
         return datetime.now(UTC)
 
     def seconds(self) -> float:
@@ -76,6 +80,7 @@ class Clock:
         return clock.seconds()
 
     async def sleep(self, seconds: float) -> None:
+        """Sleeps."""
         await asyncio.sleep(seconds)
 
     async def wait(self, event: asyncio.Event, seconds: float | None) -> None:
@@ -88,14 +93,14 @@ class Clock:
 
 
 class Dispatcher:
-    """Has an executor execute the fills of a plan, until none remain or the run's time is used up.
+    """Passes the fills of a plan to an executor, until none remain or the run's time is used up.
 
-    The queue is scored again whenever a fill has ended, with the success of each dataset so far. The ages of gaps stay
-    those of the start of the run: within minutes they would only swap fills of nearly equal scores.
+    Whenever a fill has ended, the queue is scored again with the success of each dataset so far. The ages of the gaps
+    are not updated during a run, because that would only swap fills of nearly equal scores.
     """
 
     def __init__(self, run: Run, executor: Executor, done_by: datetime | None = None, clock: Clock | None = None):
-        """A fill is not started if its last answer is expected later than `done_by`."""
+        """A fill is not started if its last answer is expected after `done_by`."""
         self.run = run
         self.deferred: list[Deferral] = []
         self.begun: list[Fill] = []  # fills that were started, in order
@@ -110,25 +115,25 @@ class Dispatcher:
         self._cap = RunCap(run.config, run.planner.max_fills)
         self._counted: set[str] = set()  # keys of the fills that have been counted against the cap
         self._known: set[str] = set()  # keys that are planned or deferred already
-        self._planned = self._done = 0
-        self._running: dict[str, Fill] = {}  # by fill id
-        self._executions = 0  # that run now; each is of one fill, unless the executor takes batches
-        self._crashes: Counter[str] = Counter()  # by fill id
+        self._planned = self._done = 0  # numbers of fills
+        self._running: dict[str, Fill] = {}  # the running fills, by id
+        self._executions = 0  # how many executions run now; each has one fill, unless the executor takes batches
+        self._crashes: Counter[str] = Counter()  # how often a fill has crashed, by its id
         self._starting: dict[str, str] = {}  # by source, the id of the fill that was submitted and does not run yet
-        self._error: Exception | None = None  # the first one that ends the run
+        self._error: Exception | None = None  # the first error that ends the run
         self._probed_since: dict[str, float] = {}  # when this run began to wait for another run's probe, by name
         self._jobs: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()  # set when another fill may have become free to start
         self._deadline = self._clock.seconds() + (run.session.ends - self._clock.now()).total_seconds()
         run.on_change = self._changed.set
         for source in run.sources.values():
-            source.on_request = self._request_left
+            source.on_request = self._request_sent
 
     async def run_all(self, plan: Plan, more: AsyncIterator[Plan] | None = None) -> None:
-        """Executes a plan and those that `more` yields, and returns when every fill that was started has ended.
+        """Executes a plan and the plans that `more` yields. Returns when every fill that was started has ended.
 
-        Fills that were not started are in `deferred`. When the run stops or its time is used up, no further plans are
-        waited for. Raises the error that ended the run, if one did.
+        Fills that were not started are in `deferred`. When the run stops or its time is used up, it waits for no
+        further plans. Raises the error that ended the run, if one did.
         """
         await self._take(plan)
         self._more_plans_may_come = more is not None
@@ -143,10 +148,10 @@ class Dispatcher:
                 self._error = self._error or outage.final
                 if self._error or self._clock.seconds() >= self._deadline:
                     budget = f"time budget of {duration(self.run.config.reconcile.time_budget)} is used up"
-                    used_up = self.run.session.left_to_the_next_run(Limit.TIME_BUDGET, budget)
+                    used_up = self.run.session.until_next_run(Limit.TIME_BUDGET, budget)
                     self._defer(self._queue, self.run.why_not_written(outage.reason) if outage.reason else used_up)
                 try:
-                    await self._go_on()
+                    await self._step()
                 except LedgerError as error:
                     outage.stop_requests(error)
         finally:
@@ -166,17 +171,18 @@ class Dispatcher:
         self._add(plan)
 
     async def _take_all(self, plans: AsyncIterator[Plan]) -> None:
+        """Adds plans to the queue as they come."""
         try:
             async for plan in plans:
                 await self._take(plan)
                 self._changed.set()
-        except Exception as error:  # it ends the run once the running fills have ended
+        except Exception as error:  # the run ends once the running fills have ended
             self._error = self._error or error
         finally:
             self._more_plans_may_come = False
             self._changed.set()
 
-    async def _go_on(self) -> None:
+    async def _step(self) -> None:
         """Starts the next fill, or waits until one may start or the situation has changed."""
         if self._error or self.run.shutdown.reason or self._clock.seconds() >= self._deadline:
             self._more_plans_may_come = False
@@ -185,11 +191,12 @@ class Dispatcher:
             return
         self._defer_the_paused()
         if not self.run.outage.reason and (fill := self._next()) is not None:
-            self._begin([fill, *self._more_like(fill)])
+            self._begin([fill, *self._take_batch(fill)])
         elif self._more_plans_may_come or self._queue or self._running:
             await self._wait()
 
     def _add(self, plan: Plan) -> None:
+        """Adds the fills of a plan to the queue, and its deferrals to those of the run."""
         self.deferred += plan.deferred
         self._known.update(deferral.gap.cell.key for deferral in plan.deferred)
         self._queue += plan.fills
@@ -214,16 +221,17 @@ class Dispatcher:
         return None
 
     def _take_fill(self, fill: Fill, ahead: int = 0) -> Fill | None:
-        """Takes a fill from the queue and claims its files. `ahead` requests of its source go before its own.
+        """Takes a fill from the queue and claims its files.
 
-        Returns the part of the fill that this run executes now, or None. The rest is put back or deferred.
+        `ahead` is how many requests of its source are sent before its own. Returns the part of the fill that this run
+        executes now, or None. The rest is put back or deferred.
         """
         begins, later = self._in_time(fill, ahead)
         if begins is None:
             late = "time budget: nothing of it would be done before the next run begins"
-            self._defer([fill], self.run.session.left_to_the_next_run(Limit.TIME_BUDGET, late))
+            self._defer([fill], self.run.session.until_next_run(Limit.TIME_BUDGET, late))
             return None
-        is_rest = self._counted.issuperset(fill.keys)  # of a fill that was cut, or that is tried again
+        is_rest = self._counted.issuperset(fill.keys)  # part of a split fill, or tried again
         if not is_rest and (over := self._cap.exceeded(fill.priority)):
             self._defer([fill], replace(over, until=self.run.session.next_run()))
             return None
@@ -232,7 +240,7 @@ class Dispatcher:
         self._counted.update(fill.keys)
         self._queue.remove(fill)
         self._put_back(later)
-        if self._is_half_open(begins) and (parts := first_request(begins)):
+        if self._is_half_open(begins) and (parts := split_first_request(begins)):
             begins, later = parts
             self._put_back(later)
         try:
@@ -240,7 +248,7 @@ class Dispatcher:
         except LedgerError:
             self._put_back(begins)
             raise
-        at_work = self.run.session.left_to_the_next_run(Limit.OTHER_RUN, "another run is at it")
+        at_work = self.run.session.until_next_run(Limit.OTHER_RUN, "another run is at it")
         self.deferred += [Deferral(gap, at_work) for gap in others]
         self._done += mine is None
         return mine
@@ -251,20 +259,22 @@ class Dispatcher:
             return fill, None
         lane, interval = self._lanes[fill.source], self.run.config.reconcile.interval
         if fill.gaps[0].cell.cost > lane.supply.requests_within(interval.total_seconds(), 0):
-            return first_request(fill) or (fill, None)  # its first request takes longer than any run has
+            # Its first request alone takes longer than a run has, so waiting for the next run does not help.
+            return split_first_request(fill) or (fill, None)
         remaining = (self._done_by - self._clock.now()).total_seconds()
-        return what_costs(fill, lane.supply.requests_within(remaining, lane.waiting + ahead))
+        return split_by_cost(fill, lane.supply.requests_within(remaining, lane.waiting + ahead))
 
     def _put_back(self, rest: Fill | None) -> None:
+        """Puts the rest of a fill back into the queue, if there is one."""
         if rest:
             self._queue.append(rest)
             self._is_unsorted = True
             self._planned += 1
 
-    def _more_like(self, first: Fill) -> list[Fill]:
+    def _take_batch(self, first: Fill) -> list[Fill]:
         """Takes the fills that form a batch with the first one from the queue; none unless the executor takes batches.
 
-        Fills of a half-open breaker are left out: they send one probe, by themselves.
+        Fills of a half-open circuit breaker are left out, because such a fill sends one probe alone.
         """
         if not self._executor.takes_batches:
             return []
@@ -272,7 +282,7 @@ class Dispatcher:
         of_source = (fill for fill in self._queue if fill.source == first.source)
         may_start = (fill for fill in of_source if not paused.keys() & {fill.address, fill.scraper})
         behind = (fill for fill in may_start if not self._is_half_open(fill))
-        others = goes_along(first, behind, self.run.supply(first.source), self.run.config.reconcile.batch_time)
+        others = batch_with(first, behind, self.run.supply(first.source), self.run.config.reconcile.batch_time)
         taken = [first]
         for fill in others:
             if also := self._take_fill(fill, ahead=sum(other.cost for other in taken)):
@@ -280,7 +290,7 @@ class Dispatcher:
         return taken[1:]
 
     def _paused(self) -> dict[str, Pause]:
-        """The sources and scrapers of which no fill may start now, by name. A half-open one lets one fill start."""
+        """The pauses and circuit breakers that let no fill start now, by name. A half-open one lets one fill start."""
         now = self._clock.now()
         paused = {}
         for source in self.run.sources.values():
@@ -288,7 +298,8 @@ class Dispatcher:
             for name in {source.name, *(name for fill in mine for name in (fill.address, fill.scraper))}:
                 pause = source.limiter.pause(name)
                 phase = pause.phase(now)
-                if phase is Phase.OPEN or (phase is Phase.HALF_OPEN and (self._asks(name) or not pause.may_probe(now))):
+                is_probed = self._is_asked(name) or not pause.may_probe(now)
+                if phase is Phase.OPEN or (phase is Phase.HALF_OPEN and is_probed):
                     paused[name] = pause
         return paused
 
@@ -314,7 +325,7 @@ class Dispatcher:
         job.add_done_callback(self._jobs.discard)
 
     async def _execute(self, fills: list[Fill]) -> None:
-        """Has fills executed, lets the source's next fill start once they are running, and settles their outcomes."""
+        """Passes fills to the executor. Lets the source's next fill start when they run, and settles their outcomes."""
         first = fills[0]
         counting: asyncio.Task[None] | None = None
         submitted = self._clock.seconds()
@@ -331,7 +342,7 @@ class Dispatcher:
             self._changed.set()
 
         try:
-            await self._executor.ready()
+            await self._executor.wait_until_ready()
             if self.run.shutdown.reason:
                 self._defer_claimed(fills)
                 return
@@ -339,7 +350,7 @@ class Dispatcher:
             end = await self._executor.execute(fills, max(self._crashes[fill.id] for fill in fills), begun)
             for fill in fills:
                 self._settle(fill, end)
-        except Exception as error:  # it ends the run once the running fills have ended
+        except Exception as error:  # the run ends once the running fills have ended
             self._error = self._error or error
         finally:
             if counting:
@@ -358,17 +369,17 @@ class Dispatcher:
             self._changed.set()
 
     def _defer_claimed(self, fills: Iterable[Fill]) -> None:
-        """Defers claimed fills that had sent no request when the run was stopped, and releases their claims."""
+        """Defers claimed fills that had sent no request when the run was stopped, and ends their claims."""
         fills = list(fills)
         self.deferred += [Deferral(gap, self.run.why_stopped()) for fill in fills for gap in fill.gaps]
         self.run.release(fills)
 
     async def _count_down(self, fills: list[Fill]) -> None:
-        """Counts the requests of fills that another process executes, as if they left at the source's rate."""
+        """Counts the requests of fills that another process executes, as if they were sent at the source's rate."""
         await self._clock.sleep(self.run.start_up)
         for _ in range(sum(fill.cost for fill in fills)):
             await self._clock.sleep(self._lanes[fills[0].source].supply.spacing)
-            self._request_left(fills[0].source)
+            self._request_sent(fills[0].source)
 
     def _settle(self, fill: Fill, end: End) -> None:
         """Completes the outcomes of a fill, and plans what follows from it.
@@ -390,8 +401,8 @@ class Dispatcher:
             gaps = self.run.newly_due(fill)
             self._add(self.run.plan([gap for gap in gaps if gap.cell.key not in self._known]))
 
-    def _request_left(self, source: str) -> None:
-        """Counts a request that has left, after which the source's next fill may be free to start."""
+    def _request_sent(self, source: str) -> None:
+        """Counts a request that was sent. The source's next fill may be free to start then."""
         lane = self._lanes[source]
         lane.waiting = max(0, lane.waiting - 1)
         if lane.waiting <= lane.supply.head_start:
@@ -415,7 +426,7 @@ class Dispatcher:
         is_idle = not self._running and all(paused.keys() & {fill.address, fill.scraper} for fill in self._queue)
         can_wait = min(self.run.session.ends, now + _IDLE_WAIT) if is_idle else self.run.session.ends
         probed = [
-            name for name, pause in paused.items() if pause.phase(now) is Phase.HALF_OPEN and not self._asks(name)
+            name for name, pause in paused.items() if pause.phase(now) is Phase.HALF_OPEN and not self._is_asked(name)
         ]
         seconds = self._clock.seconds()
         self._probed_since = {name: self._probed_since.get(name, seconds) for name in probed}
@@ -428,12 +439,12 @@ class Dispatcher:
                 waiting = why_waiting(pause, now)
                 self._defer(fills, waiting if waiting.until else replace(waiting, until=self.run.session.next_run()))
 
-    def _asks(self, name: str) -> bool:
-        """Whether a running fill of this run belongs to a source, an own address or a scraper of this name."""
+    def _is_asked(self, name: str) -> bool:
+        """Does a running fill of this run send requests to the address, or by the scraper, of this name?"""
         return any(name in (fill.address, fill.scraper) for fill in self._running.values())
 
     def _plan_without(self, paused: Iterable[str]) -> None:
-        """Plans the queued fills of paused own addresses again, without their variants."""
+        """Plans queued fills again without their rollouts, if the rollout's own address is paused."""
         names = set(paused)
         for fill in [fill for fill in self._queue if fill.own_address in names]:
             self._queue.remove(fill)

@@ -29,7 +29,7 @@ from tasks.domain.errors import (
     UnfinishedError,
 )
 from tasks.domain.expected.cells import Cell
-from tasks.domain.flags.rollouts import asks_its_own_way, source_for
+from tasks.domain.flags.rollouts import changes_request, source_for
 from tasks.domain.outcomes import Asking, FileOutcome, Outcome
 from tasks.domain.plan.plan import Fill, without
 from tasks.domain.reasons import Limit, Reason
@@ -86,7 +86,7 @@ async def fill_gaps(run: Run, fill: Fill) -> list[FileOutcome]:
     except TimeoutError:
         done = {o.key for o in outcomes}
         text = f"its fill was stopped after its time limit of {duration(limit)}"
-        why = run.session.left_to_the_next_run(Limit.FILL_TIME_LIMIT, text)
+        why = run.session.until_next_run(Limit.FILL_TIME_LIMIT, text)
         if run.outage.reason:
             why = run.why_not_written(run.outage.reason)
         if run.shutdown.reason:
@@ -110,7 +110,7 @@ def _end_of(
     now = run.session.now()
     awaited = dataset.per != "date" and awaited_again(dataset, fill.season, now) is not None
     due_at = {gap.cell.key: gap.cell.due_at for gap in fill.gaps}
-    stored = [o.key for o in outcomes if o.is_there or o.kept_partial]
+    stored = [o.key for o in outcomes if o.is_in_lake or o.kept_partial]
     return FillEnd(
         record,
         now,
@@ -131,7 +131,7 @@ def _end_of(
 async def _fetch_and_store(
     run: Run, fill: Fill, path: str, cells: list[Cell], changes: list[Change]
 ) -> list[FileOutcome]:
-    """Sends one request or runs one command, and stores what it brings under the keys of `cells`.
+    """Sends one request or runs one command, and stores the result under the keys of `cells`.
 
     Returns the outcome of each cell, and adds corrections to `changes`. Raises LedgerError.
     """
@@ -163,12 +163,12 @@ async def _fetch_and_store(
             command=command,
             max_bytes=dataset.largest,
             own_address=fill.own_address,
-            proves_absence=not asks_its_own_way(run.config, fill.variant),
+            proves_absence=not changes_request(run.config, fill.variant),
         )
     except PausedError as error:
         if error.reason.limit is Limit.LEASE:  # the run sends no more requests
             text = f"the run was stopped: {error.reason.text}"
-            return _deferred(cells, run.session.left_to_the_next_run(Limit.LEASE, text))
+            return _deferred(cells, run.session.until_next_run(Limit.LEASE, text))
         if fill.own_address and error.reason.of == fill.own_address:  # planned again, without the variant
             if error.refusal:
                 return _failed(cells, error.refusal, error.until, in_this_run=True)
@@ -180,7 +180,7 @@ async def _fetch_and_store(
         raise
     except AbsentError as error:
         again = awaited_again(dataset, cells[0].season, run.session.now())
-        if asks_its_own_way(run.config, fill.variant):
+        if changes_request(run.config, fill.variant):
             # The next run asks without the variant. Until then, an awaited page must not count as not published.
             is_doubt = again is None or dataset.per == "date"
             return [replace(failed, absent=is_doubt) for failed in _failed(cells, error)]
@@ -214,7 +214,7 @@ async def _fetch_and_store(
 
 
 async def _absent(run: Run, cells: list[Cell], error: AbsentError) -> list[FileOutcome]:
-    """The outcomes of files that the source does not have, or does not have whole.
+    """The outcomes of files that the source does not have, or has only incomplete.
 
     Unless `keep_partial` is off, the best version seen so far is kept aside, and stored at the last look.
     """
@@ -246,7 +246,7 @@ async def _absent(run: Run, cells: list[Cell], error: AbsentError) -> list[FileO
 def _not_stored(run: Run, key: str, error: LakeError, text: str) -> FileOutcome:
     """The outcome of a file that the lake does not accept: deferred if it accepts no files at all, else failed."""
     if error.reach is Reach.LAKE:
-        return FileOutcome.deferred(key, run.session.left_to_the_next_run(Limit.LAKE, text))
+        return FileOutcome.deferred(key, run.session.until_next_run(Limit.LAKE, text))
     return FileOutcome(key, Outcome.FAILED, error=text)
 
 
@@ -273,14 +273,14 @@ def _unfit(verdict: Verdict, path: str, body: bytes) -> FetchError:
 async def _store(
     run: Run, cell: Cell, body: bytes, verdict: Verdict, taken: datetime, changes: list[Change]
 ) -> str | None:
-    """Stores a good body, which was requested at `taken`, and waits while the lake cannot be written.
+    """Stores a good body that was requested at `taken`. Waits while the lake cannot be written.
 
-    A body with the same content as the good file in the lake is not stored. One with other content is a correction:
-    the former version is kept in the history, and the correction is added to `changes`. A file that somebody else has
-    stored meanwhile is kept if it is good, which the returned text says, and replaced if it is bad. In test mode the
-    body is stored in the test folder, and nothing else changes.
+    If the lake has a good file of the same game with the same content, nothing is stored. If the content differs, the
+    source has corrected it: the former version is kept in the history, and the correction is added to `changes`. If
+    somebody else has stored a file meanwhile, a good one is kept and a bad one replaced. In test mode the body is
+    stored in the test folder, and nothing else changes.
 
-    Returns None, or why the file of somebody else was kept. Raises LakeError.
+    Returns None, or if the file of somebody else was kept, a text that says so. Raises LakeError.
     """
     key = cell.key
     if run.config.test_mode:
@@ -321,13 +321,14 @@ async def _store(
 
 
 def _is_whole_game(run: Run, cell: Cell) -> bool:
-    """Whether the lake has a whole file of a game, as far as this run knows."""
+    """Does the lake have a whole file of this game, as far as the run knows?"""
     if cell.game is None or not run.known.is_examined(cell):
         return False
     return run.known.examinations[cell.key].verdict.wholeness is Wholeness.WHOLE
 
 
 async def _read(run: Run, key: str) -> tuple[bytes, LakeObject] | None:
+    """A file in the lake; None if there is none."""
     try:
         return await run.outage.retry(lambda: run.session.lake.get(key))
     except NoObjectError:
@@ -349,9 +350,9 @@ def _examine_theirs(run: Run, cell: Cell, ours: Verdict, body: bytes, have: Lake
 
 
 async def _correction(run: Run, cell: Cell, former: tuple[bytes, LakeObject], body: bytes) -> Change | None:
-    """How the source has changed the content since the former version, which is kept in the history.
+    """The change of content from the former version to this body; None if the content is the same.
 
-    Returns None if the content is the same.
+    If there is a change, the former version is stored in the history.
     """
     key, check = cell.key, run.scrapers[cell.scraper].check
     was, became = fingerprint(former[0], check), fingerprint(body, check)

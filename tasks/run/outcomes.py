@@ -10,11 +10,11 @@ from tasks.domain.plan.plan import Fill
 
 
 class Outcomes(Mapping[str, FileOutcome]):
-    """The last outcome of each file, by key. A file that is tried again in the same run has none meanwhile."""
+    """The last outcome of each file, by key. A file that is being fetched again in the same run has none."""
 
     def __init__(self) -> None:
         self._last: dict[str, FileOutcome] = {}
-        self._dataset_of: dict[str, str] = {}  # by key, of the fills that were begun
+        self._dataset_of: dict[str, str] = {}  # the dataset of each file whose fill was begun
 
     def begin(self, fill: Fill) -> None:
         """Records that the files of a fill are being fetched. Call it before `add`."""
@@ -30,12 +30,12 @@ class Outcomes(Mapping[str, FileOutcome]):
             del self._last[key]
 
     def by_dataset(self) -> dict[str, tuple[int, int]]:
-        """The number of files that are there now, and of those that failed, by dataset. Deferred files do not count."""
+        """By dataset, how many files are in the lake now and how many have failed. Deferred files do not count."""
         there: Counter[str] = Counter()
         failed: Counter[str] = Counter()
         for key, outcome in self._last.items():
             if outcome.outcome is not Outcome.DEFERRED:
-                (there if outcome.is_there else failed)[self._dataset_of[key]] += 1
+                (there if outcome.is_in_lake else failed)[self._dataset_of[key]] += 1
         return {name: (there[name], failed[name]) for name in there | failed}
 
     def __getitem__(self, key: str) -> FileOutcome:

@@ -1,4 +1,4 @@
-"""Where is a document kept that its source never has whole? Its best version is kept aside, and stored in the end."""
+"""Where is a document kept that the source never has whole? Its best version is kept aside, and stored in the end."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ async def keep_aside(run: Run, cell: Cell, seen: Version | None) -> None:
 
 
 async def keep_best(run: Run, cell: Cell, seen: Version | None) -> bool:
-    """Stores the best version so far under the file's key, unless the one there is as good.
+    """Stores the best version so far under the file's key, unless the version under that key is as good.
 
-    Returns whether it was stored. A version there that cannot be read is not replaced, since it cannot be compared.
+    Returns whether it was stored. If the version under that key cannot be read, it is not replaced, because it cannot
+    be compared.
     """
     have = run.known.objects.get(cell.key)
     former = await _version(run, cell, f"{FOLDER}/{cell.key}")
@@ -42,7 +43,7 @@ async def keep_best(run: Run, cell: Cell, seen: Version | None) -> bool:
 
 
 async def _version(run: Run, cell: Cell, key: str) -> Version | None:
-    """The version in the lake under `key`; None if there is none, or none that can be read."""
+    """The version in the lake under `key`; None if there is none or it cannot be read."""
     try:
         body, _ = await run.outage.retry(lambda: run.session.lake.get(key))
     except (UnreadableError, NoObjectError):

@@ -1,4 +1,4 @@
-"""What do the parts of a run share? Session, last look at the lake, sites, outcomes, and the state of its shutdown."""
+"""What do the parts of a run share? The session, the last look at the lake, the sites, the outcomes, the shutdown."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tasks.domain.reasons import Limit, Reason
 from tasks.ledger.leases import RECONCILE
 from tasks.ledger.runs import RunRecord
 from tasks.log_lines import IN_REPORT
-from tasks.observe.identity import leave_mark
+from tasks.observe.identity import write_mark
 from tasks.observe.knowledge import Knowledge
 from tasks.observe.look import Look, Reader, look_at_lake, newly_due
 from tasks.observe.planner import Planner
@@ -37,7 +37,7 @@ from tasks.upstream.outage import Outage
 
 log = logging.getLogger(__name__)
 
-_START_WEIGHT = 0.2  # of the newest start in the running mean of start-up times
+_START_WEIGHT = 0.2  # weight of the newest start in the running mean of start-up times
 _MOST_LOGGED = 20  # files that vanished or shrank; the log counts the others
 
 
@@ -48,7 +48,7 @@ class Run:
         config = session.config
         self.session = session
         self.planner = Planner(session, max_fills, priority)
-        self.known = Knowledge()  # of the last look, with the files stored since
+        self.known = Knowledge()  # what the last look found, and the files that were stored since
         self.sources: dict[str, SourceClient] = {}
         self.scrapers = scrapers(config)  # the settings of each scraper
         self.outcomes = Outcomes()
@@ -64,25 +64,26 @@ class Run:
 
     @property
     def config(self) -> Config:
+        """The configuration of the session."""
         return self.session.config
 
     async def look(self, *, remember: bool) -> Look:
-        """Looks at the lake anew. With `remember`, gaps seen for the first time are recorded in the ledger."""
+        """Looks at the lake again. With `remember`, gaps that were never seen before are recorded in the ledger."""
         look = await look_at_lake(self.session, self._reader, remember=remember)
         self.known = look.known
         self._note_lost(look)
         return look
 
     async def read(self, cells: Iterable[Cell]) -> None:
-        """Reads stored bodies that the present checks have not read, up to this run's limit."""
+        """Reads files in the lake that the present body checks have not read, up to the limit for a run."""
         await self._reader.read(self.known, cells)
 
     def plan(self, gaps: Iterable[Gap]) -> Plan:
-        """The plan for some gaps, with the success of each dataset so far."""
+        """The plan for these gaps, with the success of each dataset so far."""
         return self.planner.plan(gaps, self.known.absences, self.success())
 
     def newly_due(self, fill: Fill) -> list[Gap]:
-        """The gaps among the games that the schedules stored by a fill list."""
+        """The gaps among the games that are listed in schedules which a fill has stored."""
         if self.session.selection.keys:
             return []
         look = newly_due(self.session, self.known, [gap.cell for gap in fill.gaps if self._is_stored(gap.cell.key)])
@@ -98,39 +99,39 @@ class Run:
         return self.planner.success(counts)
 
     def supply(self, source: str) -> Supply:
-        """The rate and latency of a source, as measured in this run, or else as the ledger remembers them."""
+        """The rate and latency of a source: measured in this run, or else recorded in the ledger."""
         client = self.sources.get(source)
         return self.planner.supply(source, client.latency, self.start_up) if client else self.planner.supply(source)
 
     def time_limit(self, fill: Fill) -> timedelta:
         """The time after which a fill is stopped.
 
-        It is `reconcile.fill_time_limit`, or if that is longer, twice the fill's estimate and the timeouts of its
-        commands. With a rate for all sources together, the estimate assumes that all of them use it at once.
+        It is `reconcile.fill_time_limit`, or twice the fill's estimated time plus the timeouts of its commands if that
+        is longer. If all sources share a rate, the estimate assumes that all of them use it at once.
         """
         sharing = budget_of(self.config, fill.source).sharing
         estimate = self.supply(fill.source).seconds(fill.cost)
         command = self.config.datasets[fill.dataset].command
-        patience = len(fill.requests()) * command.timeout if command else timedelta()
-        return max(self.config.reconcile.fill_time_limit, timedelta(seconds=2 * sharing * estimate) + patience)
+        timeouts = len(fill.requests()) * command.timeout if command else timedelta()
+        return max(self.config.reconcile.fill_time_limit, timedelta(seconds=2 * sharing * estimate) + timeouts)
 
     def has_started(self, seconds: float) -> None:
         """Records the `seconds` from submitting a fill to its first request."""
         self.start_up += _START_WEIGHT * (seconds - self.start_up)
 
-    async def begin_to_store(self) -> None:
-        """Checks that the lake can be written, and leaves its mark there. Call it before the first request."""
+    async def prepare_lake(self) -> None:
+        """Checks that the lake can be written, and writes its mark there. Call it before the first request."""
         session = self.session
         await session.lake.check_writable(folders(self.config.datasets.values()))
         if self.pairing and not self.config.test_mode:
-            mark = await leave_mark(session.lake, session.ledger, self.pairing)
+            mark = await write_mark(session.lake, session.ledger, self.pairing)
             self.pairing = Pairing(mark, is_marked=True)
 
     async def take_reconcile_lease(self) -> RunRecord | None:
-        """Takes the lease that one reconcile at a time may have. Returns None, or the other run that has it.
+        """Takes the lease that only one reconcile can hold at a time. Returns None, or the other run that holds it.
 
-        A holder that does not renew its lease has died: this waits until the lease expires. The loop is written by
-        hand, since it waits for what another process does.
+        If the other run does not renew its lease, it has died, and this waits until the lease expires. The loop is
+        written by hand, because it waits for what another process does.
         """
         leases = self.session.leases
         seen: tuple[str, float] | None = None
@@ -146,15 +147,15 @@ class Run:
             leases.end_dead_runs()  # if the former holder was only suspended, it learns that its lease is lost
         return None
 
-    def leave_to(self, other: RunRecord, gaps: Iterable[Gap]) -> Plan:
-        """A plan that leaves all gaps to another reconcile."""
-        reason = self.session.left_to_the_next_run(Limit.OTHER_RECONCILE, other.already_at_work)
+    def defer_to(self, other: RunRecord, gaps: Iterable[Gap]) -> Plan:
+        """A plan that defers all gaps because another reconcile is at work."""
+        reason = self.session.until_next_run(Limit.OTHER_RECONCILE, other.already_at_work)
         return Plan((), tuple(Deferral(gap, reason) for gap in gaps))
 
     def claim(self, fill: Fill) -> tuple[Fill | None, list[Gap]]:
-        """Claims the files of a fill. Returns the part that this run has claimed, and the gaps that another run has.
+        """Claims the files of a fill. Returns the part that this run has now, and the gaps that another run has.
 
-        Files that another run has stored since this one listed the lake are dropped: they need no fetch.
+        Files that another run has stored since this run listed the lake are dropped, because they need no fetch.
         """
         session, works = self.session, {gap.cell.work for gap in fill.gaps}
         claimed, stored = session.ledger.fills.claim(session.leases, works, fill.keys, self.known.last_file)
@@ -162,11 +163,11 @@ class Run:
         return without(fill, stored | {gap.cell.key for gap in others}), others
 
     def release(self, fills: Iterable[Fill]) -> None:
-        """Releases this run's claims on the files of some fills."""
+        """Ends this run's claims on the files of these fills."""
         self.session.leases.release({gap.cell.work for fill in fills for gap in fill.gaps})
 
     async def stored_by_dead_runs(self, fill: Fill) -> list[FileOutcome]:
-        """Outcomes of files that a run has stored just before it died, without recording them in the ledger."""
+        """The outcomes of files that another run stored, but did not record in the ledger before it died."""
         session, known = self.session, self.known
         try:
             if not session.leases.another_run_died_since(session.begun):
@@ -185,26 +186,27 @@ class Run:
         return [FileOutcome(key, Outcome.STORED, bytes=new[key].size) for key in good]
 
     def why_stopped(self) -> Reason:
-        return self.session.left_to_the_next_run(self.shutdown.limit, f"the run was stopped: {self.shutdown.reason}")
+        """The reason for files that are deferred because the run was stopped."""
+        return self.session.until_next_run(self.shutdown.limit, f"the run was stopped: {self.shutdown.reason}")
 
     def why_not_written(self, error: LakeError | LedgerError) -> Reason:
-        """The reason of files that are left because the lake or the ledger cannot be written."""
+        """The reason for files that are deferred because the lake or the ledger cannot be written."""
         limit = Limit.LAKE if isinstance(error, LakeError) else Limit.LEDGER
-        return self.session.left_to_the_next_run(limit, str(error))
+        return self.session.until_next_run(limit, str(error))
 
     def _outage_changed(self) -> None:
-        """Lets fills that wait for the lake do so until the run ends, and at least for the grace."""
+        """Gives fills that wait for the lake time until the run ends, or for the grace if that is longer."""
         if self.outage.reason:
-            left = (self.session.ends - datetime.now(UTC)).total_seconds()
-            self.shutdown.extend(max(left, self.config.reconcile.grace.total_seconds()))
+            remaining = (self.session.ends - datetime.now(UTC)).total_seconds()
+            self.shutdown.extend(max(remaining, self.config.reconcile.grace.total_seconds()))
         self.on_change()
 
     def _is_stored(self, key: str) -> bool:
         outcome = self.outcomes.get(key)
-        return outcome is not None and outcome.is_there
+        return outcome is not None and outcome.is_in_lake
 
     def _note_lost(self, look: Look) -> None:
-        """Remembers the files that have vanished or shrunk, and logs each once."""
+        """Remembers files that have vanished or shrunk, and logs each of them once."""
         lost = {key: status for key, status in look.overview.lost.items() if key not in self.lost}
         self.lost |= lost
         for key, status in list(lost.items())[:_MOST_LOGGED]:

@@ -22,25 +22,28 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Shutdown:
-    """Whether a run is to stop, and until when its running fills may continue. Use it in the run's event loop."""
+    """The stop of one run: whether it has to stop, and until when its running fills may continue.
+
+    Use it in the event loop of the run.
+    """
 
     def __init__(self, grace: timedelta, on_change: Callable[[], None]):
-        """`on_change` is called when the run is to stop."""
-        self.reason: str | None = None  # why the run stops; None while it does not
+        """`on_change` is called when the run has to stop. The running fills get the `grace` to end."""
+        self.reason: str | None = None  # why the run stops; None while it is not stopping
         self.signal: int | None = None  # the signal that stopped the run, if one did
-        self.limit = Limit.STOPPED  # the limit of files that the run leaves because it stops
+        self.limit = Limit.STOPPED  # the limit for files that are deferred because the run stops
         self.cut_short_at = math.inf  # when running fills are cut short, by time.monotonic
         self._grace = grace.total_seconds()
         self._was_signalled = False
-        self._limits: dict[str, asyncio.Timeout] = {}  # of the running fills, by id
+        self._limits: dict[str, asyncio.Timeout] = {}  # the time limits of the running fills, by id
         self._loop = asyncio.get_running_loop()
         self._on_change = on_change
 
     def request(self, why: str, by_signal: int | None = None, limit: Limit = Limit.STOPPED) -> None:
         """Stops the run: within the grace, or at once if this is the second signal.
 
-        Only signals count for that, since a run that is cancelled in Prefect is stopped twice: it sees the cancel
-        itself, and its worker sends it a signal.
+        Other requests do not count as a first signal, because a run that is cancelled in Prefect always gets two: it
+        notices the cancellation, and its worker sends a signal.
         """
         at_once = self._was_signalled and by_signal is not None
         self._was_signalled = self._was_signalled or by_signal is not None
@@ -56,7 +59,7 @@ class Shutdown:
 
     @asynccontextmanager
     async def within(self, name: str, limit: timedelta) -> AsyncIterator[None]:
-        """A block for the fill of this name. Raises TimeoutError in it at its time limit, or when it is cut short."""
+        """A block in which a fill runs. TimeoutError is raised in it at the time limit, or when it is cut short."""
         seconds = min(limit.total_seconds(), self.cut_short_at - time.monotonic())
         try:
             async with asyncio.timeout(seconds) as self._limits[name]:
@@ -65,17 +68,17 @@ class Shutdown:
             del self._limits[name]
 
     def extend(self, seconds: float) -> None:
-        """Gives the running fills `seconds` from now on, unless the run stops."""
+        """Gives the running fills `seconds` more from now on, unless the run is stopping."""
         if not self.reason:
             self._reschedule(seconds)
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
-        """Has SIGTERM and SIGINT stop the run while the block lasts."""
+        """A block during which SIGTERM and SIGINT stop the run."""
         if threading.current_thread() is not threading.main_thread():
             yield  # Python handles signals in the main thread only
             return
-        context = contextvars.copy_context()  # by it Prefect assigns log lines to the flow run
+        context = contextvars.copy_context()  # so that Prefect assigns log lines to the flow run
 
         def stop(number: int, _: FrameType | None) -> None:
             self._loop.call_soon_threadsafe(self.request, signal.Signals(number).name, number, context=context)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, time
 from typing import TypeVar
 
 from tasks.domain.assess.verdicts import Verdict, bad, partial, whole
-from tasks.domain.expected.games import Game, each_once
+from tasks.domain.expected.games import Game, deduplicated
 from tasks.domain.expected.seasons import EASTERN
 
 Entry = TypeVar("Entry")
@@ -37,7 +37,7 @@ class Listing:
         """
         if self.odd and len(self.odd) == self.entries:
             return bad(f"none of {self.entries} entries can be read: {self.odd[0]}")
-        games = tuple(each_once(self.games))
+        games = tuple(deduplicated(self.games))
         unsettled = sum(not game.status.settled for game in games)
         reasons = [f"{unsettled} of {len(games)} games not final"] if unsettled else []
         if self.odd:

@@ -23,7 +23,7 @@ from rich.table import Table
 
 from config.models import Rate
 from tasks.domain.limits.rates import spacing
-from tasks.domain.plan.lanes import Span, Supply, foresee
+from tasks.domain.plan.lanes import Span, Supply, forecast
 from tasks.domain.plan.plan import Fill, start_order
 from tests.builders import a_config, a_fill
 
@@ -106,7 +106,7 @@ def simulated(seeds: int = 20) -> Table:
     for seed in range(seeds):
         fills = the_mix(seed)
         bound = bounds(fills, RATES, _LATENCY)
-        for name, way in zip(found, (foresee, strict_order), strict=True):
+        for name, way in zip(found, (forecast, strict_order), strict=True):
             found[name].append(ratios(fills, way(fills, supplies, WORKERS), bound))
     title = f"The mix at 10/s, 2/s and 1 per 12 s, in simulated time, {seeds} draws of scores"
     table = Table(title=title, caption="multiples of the lower bound: median (worst)")

@@ -129,7 +129,7 @@ async def _run(config: Config, fills: list[Fill]) -> tuple[dict[str, Span], dict
     async def mix() -> None:
         async with open_run(config, _CHOSEN, as_of=NOW) as here:
             run = here.run
-            seen = run.planner.foresee(fills)
+            seen = run.planner.forecast(fills)
             found["foreseen"] = {
                 fill.id: Span((fill.starts - NOW).total_seconds(), (fill.eta - NOW).total_seconds())
                 for fill in seen

@@ -505,13 +505,13 @@ def test_a_ledger_that_another_program_holds(
 
 def _before_it_fetches(monkeypatch: pytest.MonkeyPatch, happens: Callable[[Run], Awaitable[None]]) -> None:
     """Has something happen when a run has looked at the lake and made its plan."""
-    begins = Run.begin_to_store
+    begins = Run.prepare_lake
 
     async def begin(run: Run) -> None:
         await begins(run)
         await happens(run)
 
-    monkeypatch.setattr(Run, "begin_to_store", begin)
+    monkeypatch.setattr(Run, "prepare_lake", begin)
 
 
 def _iso(moment: datetime | None) -> str | None:

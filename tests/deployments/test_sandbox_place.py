@@ -16,7 +16,7 @@ from blocks.store import Store
 from deployments.cli.place import ledger_of
 from tasks.domain.lakes import MARK_KEY, LakeKind, mark_from
 from tasks.ledger import Ledger
-from tasks.observe.identity import check_pairing, leave_mark
+from tasks.observe.identity import check_pairing, write_mark
 from tests.servers import empty_database
 
 ADCE = str(Path(sys.executable).with_name("adce"))
@@ -87,7 +87,7 @@ def test_reading_commands_refuse_the_ledger_of_another_lake(adce: Any, adce_home
     lake.check(create=True)
 
     async def use(ledger: Ledger) -> None:
-        await leave_mark(lake, ledger, await check_pairing(lake, ledger, LakeKind.REAL))
+        await write_mark(lake, ledger, await check_pairing(lake, ledger, LakeKind.REAL))
 
     with closing(Ledger(f"sqlite:///{adce_home / 'ledger.db'}")) as ledger:
         assert adce("plan", *BOARDS).exit_code == 0

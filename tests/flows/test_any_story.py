@@ -248,7 +248,7 @@ class Here:
     async def prepare(self, sources: set[str]) -> None:
         """There is nothing to prepare."""
 
-    async def ready(self) -> None:
+    async def wait_until_ready(self) -> None:
         """A fill may always begin."""
 
     async def execute(self, fills: Sequence[Fill], attempt: int, begun: Callable[[], None]) -> End:

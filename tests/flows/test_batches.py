@@ -217,7 +217,7 @@ def test_one_request_of_a_scraper_that_is_half_open_is_handed_over_and_the_other
         dispatcher = Dispatcher(run, ByDeployment(PrefectRun(run)))
         dispatcher._add(Plan(tuple(a_fill(n, requests=3) for n in range(3)), ()))
         first = dispatcher._next()
-        return first, dispatcher._more_like(cast(Fill, first))
+        return first, dispatcher._take_batch(cast(Fill, first))
 
     first, more = asyncio.run(batch())
     assert first is not None

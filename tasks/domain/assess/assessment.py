@@ -16,7 +16,7 @@ from tasks.domain.assess.finality import awaited_again, games_final_after, over_
 from tasks.domain.assess.states import Examination, Kind, LakeObject, State, Status, Unreadable, state_of, taken_at
 from tasks.domain.assess.verdicts import Verdict, Wholeness
 from tasks.domain.expected.cells import Cell, Partition, Selection, game_cells, games_from
-from tasks.domain.expected.games import Game, by_season, each_once
+from tasks.domain.expected.games import Game, by_season, deduplicated
 from tasks.domain.flags.rollouts import scrapers
 from tasks.domain.reasons import Limit
 from tasks.domain.times import SKEW
@@ -72,7 +72,7 @@ def listed_games(config: Config, schedules: Iterable[Cell], verdicts: Mapping[st
     for cell in schedules:
         if config.datasets[cell.dataset].lists_games and cell.key in verdicts:
             entries[cell.dataset] += verdicts[cell.key].games
-    return {schedule: each_once(games) for schedule, games in entries.items()}
+    return {schedule: deduplicated(games) for schedule, games in entries.items()}
 
 
 def assess(

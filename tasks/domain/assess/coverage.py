@@ -80,11 +80,11 @@ class Tally:
         percent = f"{self.percent} % of {self.wanted}{known} files"
         if self.percent is None:
             percent = "nothing is known to be due" if self.unknown else "nothing is due"
-        line = f"{percent}; {self.lacking} are lacking, {self.told_unavailable}, {self.not_due} not due"
+        line = f"{percent}; {self.lacking} are lacking, {self.unavailable_in_words}, {self.not_due} not due"
         return f"{line}; unknown: what {plural(len(self.unknown), 'schedule')} would list" if self.unknown else line
 
     @property
-    def told_unavailable(self) -> str:
+    def unavailable_in_words(self) -> str:
         """The unavailable files in words: "16 unavailable" or "16 unavailable (3 set by an operator)"."""
         return f"{self.unavailable:,} unavailable" + (
             f" ({self.by_operator:,} set by an operator)" if self.by_operator else ""

@@ -64,7 +64,7 @@ class Cell(NamedTuple):
 
     @property
     def work(self) -> str:
-        """The unit that a run claims: cells with the same `work` come from one response, and one run fetches them."""
+        """The name of the unit of work that a run claims. Cells with the same `work` come from one response."""
         return f"{self.dataset} {self.request}"
 
 
@@ -162,9 +162,9 @@ def in_utc(moment: datetime) -> datetime:
 
 
 def needing(config: Config, selection: Selection) -> dict[str, dict[str, str]]:
-    """The first season of each selected dataset of games, grouped by the schedule dataset that it needs.
+    """The first season of each selected dataset of games, by the dataset of the schedules that list its games.
 
-    The result maps schedule dataset -> dataset of games -> first season.
+    The result maps dataset of schedules -> dataset of games -> first season.
     """
     needed: dict[str, dict[str, str]] = {}
     for name, dataset in config.datasets.items():
@@ -182,7 +182,7 @@ def games_from(config: Config, schedule: str, selection: Selection) -> list[str]
 def calendar_cells(config: Config, now: datetime, selection: Selection | None = None) -> Iterator[Cell]:
     """The cells that follow from the calendar: those of every date, month and season up to the current season.
 
-    The schedules that selected games need are included even if they are not selected: they list the games.
+    They include schedules that are not selected themselves but list selected games.
     """
     selection = selection or Selection()
     current = seasons.current_season(now)
@@ -259,7 +259,7 @@ def _outside(first_season: str, year: int, now: datetime) -> str | None:
 def game_cells(
     config: Config, schedule: str, games: Iterable[Game], now: datetime, selection: Selection | None = None
 ) -> Iterator[Cell]:
-    """The cells of the games that the schedule dataset `schedule` lists; none for games that will not be played."""
+    """The cells of games that the dataset `schedule` lists, without games that will not be played."""
     selection = selection or Selection()
     datasets = [(name, config.datasets[name]) for name in games_from(config, schedule, selection)]
     requests = _requests(config)
@@ -281,7 +281,7 @@ def game_cells(
                     yield Cell(key, name, season, day, day, due_at, url, fields, game, cost, variant, place)
 
 
-def usual_way(config: Config, cell: Cell) -> Cell:
+def without_rollout(config: Config, cell: Cell) -> Cell:
     """The same cell, with the request that it would have if no rollout had reached it."""
     dataset = config.datasets[cell.dataset]
     return cell._replace(url=dataset.request, cost=dataset.cost, variant="")

@@ -38,15 +38,16 @@ class Game(NamedTuple):
     if_necessary: bool = False
 
 
-# Of two entries for one day, the one whose status comes later here counts: an entry that calls a game off may be old.
+# If a game has two entries for one day, the status that comes later in this list counts. An entry that says that the
+# game is cancelled or postponed may be out of date.
 _WEIGHT = {status: weight for weight, status in enumerate(("cancelled", "postponed", "scheduled", "live", "final"))}
 
 
-def each_once(entries: Iterable[Game]) -> list[Game]:
-    """Every game once, in the order of their first entries.
+def deduplicated(entries: Iterable[Game]) -> list[Game]:
+    """Every game once, in the order of the first entries.
 
-    Of several entries for a game, a final one counts; otherwise the one with the later day. A postponed game stays
-    listed on its old day, and is sometimes played earlier than that.
+    If a game has several entries, a final one counts, or else the one with the latest day. A postponed game stays
+    listed on its old day, and is sometimes played earlier than that day.
     """
     games: dict[str, Game] = {}
     for entry in entries:
@@ -74,7 +75,7 @@ _NOT_NEEDED_AFTER = timedelta(days=7)
 def was_not_needed(game: Game, today: date) -> bool:
     """Is this a play-off game that was not played because its series was decided before?
 
-    Schedules may list such a game as scheduled for ever.
+    Schedules may list such a game as scheduled for ever, so it counts as not played a week after its day.
     """
     last = last_day_listed(game)
     return last is not None and today > last

@@ -38,15 +38,16 @@ def variant_of(config: Config, name: str, partition: str) -> str:
 
 
 def own_address_of(config: Config, source: str, variant: str) -> str:
-    """The name of a source at a rollout's own base URL, as "espn@new_host", or "" if the rollout has none.
+    """The name of a source at a rollout's own base URL, such as "espn@new_host"; "" if the rollout has none.
 
-    A refusal there comes from another host. It pauses only that address, and the files are fetched from the usual one.
+    Another host answers there, so that its refusals pause only this address. Meanwhile the files are fetched from the
+    usual address.
     """
     address = config.rollout[variant].changes.base_url if variant else None
     return f"{source}@{variant}" if address and address != config.sources[source].base_url else ""
 
 
-def asks_its_own_way(config: Config, variant: str) -> bool:
+def changes_request(config: Config, variant: str) -> bool:
     """Does a variant change the request, and not only the body check?
 
     If so, a file that its request does not find may still exist, and the usual request is tried as well.

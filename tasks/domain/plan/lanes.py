@@ -26,14 +26,14 @@ LATENCY, START_UP = 0.5, 0.4
 class Supply:
     """How fast a source can be used. Times are in seconds."""
 
-    spacing: float  # between two requests
-    latency: float = LATENCY  # from sending a request to having its body
-    start_up: float = START_UP  # from submitting a fill to its first request
+    spacing: float  # time between two requests
+    latency: float = LATENCY  # time from sending a request to having its body
+    start_up: float = START_UP  # time from submitting a fill to its first request
     most_lanes: int = 3
 
     @property
     def head_start(self) -> int:
-        """The number of requests that the rate allows during the start-up of a fill, allowing twice the usual time."""
+        """The number of requests that the rate allows during twice the usual start-up of a fill."""
         return math.ceil(2 * self.start_up / self.spacing)
 
     def lanes(self, requests: int) -> int:
@@ -63,8 +63,8 @@ class Lane:
     """How much of a source's lanes and rate its running fills use now."""
 
     supply: Supply
-    running: int = 0  # fills
-    waiting: int = 0  # requests of these fills that are not sent yet
+    running: int = 0  # number of running fills
+    waiting: int = 0  # number of their requests that are not sent yet
 
     def is_free(self, requests: int) -> bool:
         """May a fill of `requests` requests start now?"""
@@ -76,9 +76,9 @@ def next_fill(
 ) -> Fill | None:
     """The first fill of an ordered queue whose source has a free lane; None if there is none.
 
-    `closed` has the names of addresses and scrapers to which no request may be sent now, and `busy` those of sources
-    that may start no fill yet. A fill that waits for a lane keeps the later fills of its source waiting as well. A fill
-    whose address or scraper is closed is passed over and keeps no other waiting.
+    `closed` has the names of addresses and scrapers that must not send requests now, and `busy` the names of sources
+    that must not start a fill yet. If a fill waits for a lane, the later fills of its source wait as well. If its
+    address or scraper is closed, it is passed over, and later fills may start.
     """
     held_back = set(busy)
     for fill in queue:
@@ -92,11 +92,12 @@ def next_fill(
     return None
 
 
-def goes_along(first: Fill, behind: Iterable[Fill], supply: Supply, lasts: timedelta) -> list[Fill]:
-    """The fills to run in the same process as `first`: the next of its source, if all together take at most `lasts`.
+def batch_with(first: Fill, behind: Iterable[Fill], supply: Supply, lasts: timedelta) -> list[Fill]:
+    """The other fills to run in the same process as `first`.
 
-    A process needs up to a minute until its first request, so that few processes are better. But a critical fill must
-    not wait for another: it is joined only by other critical fills, and only by as many as can start with it at once.
+    They are the next fills of its source, as many as take at most `lasts` together with it. A process needs up to a
+    minute before its first request, so that few processes are better. But a critical fill must not wait for others: its
+    batch has only critical fills, and not more than can start at once.
     """
     critical = first.priority is Priority.CRITICAL
     chosen: list[Fill] = []
@@ -119,10 +120,10 @@ class Span:
     end: float
 
 
-def foresee(
+def forecast(
     fills: Iterable[Fill], supplies: Mapping[str, Supply], workers: int, opens: Mapping[str, float] | None = None
 ) -> dict[str, Span]:
-    """Simulates the dispatcher: when each fill would start and end if nothing failed, by the id of the fill.
+    """When each fill would start and end if nothing failed, by the id of the fill. This simulates the dispatcher.
 
     `workers` is the number of fills that can run at once. `opens` has the seconds until a paused source, or a scraper
     whose circuit breaker is open, may be asked again, by name.
@@ -171,7 +172,7 @@ def foresee(
 
 
 def with_eta(fills: Iterable[Fill], spans: Mapping[str, Span], now: datetime) -> Iterator[Fill]:
-    """The same fills, each with the times at which it would start and end; `spans` is what foresee gives."""
+    """The same fills, each with the times at which it would start and end, from the spans that `forecast` returns."""
     for fill in fills:
         span = spans[fill.id]
         yield replace(fill, starts=now + timedelta(seconds=span.start), eta=now + timedelta(seconds=span.end))

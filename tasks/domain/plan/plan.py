@@ -11,9 +11,9 @@ from itertools import accumulate
 
 from config.models import Config, Priority
 from tasks.domain.assess.states import Kind
-from tasks.domain.expected.cells import Cell, usual_way
+from tasks.domain.expected.cells import Cell, without_rollout
 from tasks.domain.flags.maintenance import window_at
-from tasks.domain.flags.rollouts import asks_its_own_way, own_address_of, reached, scraper_of
+from tasks.domain.flags.rollouts import changes_request, own_address_of, reached, scraper_of
 from tasks.domain.limits.pauses import Pause, Window
 from tasks.domain.plan.scoring import Score, priority_of, score_of
 from tasks.domain.reasons import Limit, Reason
@@ -49,11 +49,11 @@ class Fill:
     eta: datetime | None = None
     variant: str = ""  # the rollout that has reached its cells, or ""
     own_address: str = ""  # the source's name at that rollout's own base URL, or ""; see rollouts.own_address_of
-    doubtful: bool = False  # at the last look the source had none of its files
+    doubtful: bool = False  # the source had none of its files when it was last asked for them
 
     @property
     def address(self) -> str:
-        """The name under which the asked site is paused: the source, or the source at a rollout's own base URL."""
+        """The name of the pause that holds for its requests: the source, or the source at a rollout's own base URL."""
         return self.own_address or self.source
 
     @property
@@ -63,7 +63,7 @@ class Fill:
 
     @property
     def keys(self) -> list[str]:
-        """The keys of its files."""
+        """The keys of the files."""
         return [gap.cell.key for gap in self.gaps]
 
     def requests(self) -> dict[str, list[Cell]]:
@@ -80,7 +80,7 @@ class Fill:
 
     @property
     def days(self) -> str:
-        """The days of its files: "2024-01-05" or "2023-10-24..2024-06-17"; the season if they are season files."""
+        """The days of the files: "2024-01-05" or "2023-10-24..2024-06-17"; the season if they are season files."""
         if not self.gaps[0].cell.fields.keys() & {"id", "date", "month"}:
             return self.season
         first = min(gap.cell.first_day for gap in self.gaps)
@@ -123,11 +123,11 @@ def make_plan(
 ) -> Plan:
     """All fills in the order in which they would start, and every gap that is deferred.
 
-    `success` is the success factor by dataset, 1 where it is not given. `paused` has the pauses and open circuit
-    breakers, by name, that the run cannot wait for; the files of a paused address of a rollout are fetched from the
-    usual address. `priority` replaces the priorities that follow from the files. `doubtful` are the keys that the
-    source did not have at the last look: they come after the other files of their dataset, and are fetched with the
-    usual request if a rollout has changed it.
+    `success` is the success factor by dataset, which is 1 if it is not given. `paused` has the pauses and open circuit
+    breakers, by name, that the run cannot wait for. Files of a paused address of a rollout are fetched from the usual
+    address instead. `priority` replaces the priorities that follow from the files. `doubtful` has the keys that the
+    source did not have when it was last asked for them. They come after the other files of their dataset, and if a
+    rollout has changed their request, the usual request is sent instead.
     """
     deferred: list[Deferral] = []
     ready: list[Gap] = []
@@ -137,8 +137,8 @@ def make_plan(
     for gap in gaps:
         percent, source = rollouts[gap.cell.dataset], config.datasets[gap.cell.dataset].source
         own_address = own_address_of(config, source, gap.cell.variant) if gap.cell.variant else ""
-        if own_address in paused or (gap.cell.key in doubtful and asks_its_own_way(config, gap.cell.variant)):
-            gap, own_address = replace(gap, cell=usual_way(config, gap.cell)), ""
+        if own_address in paused or (gap.cell.key in doubtful and changes_request(config, gap.cell.variant)):
+            gap, own_address = replace(gap, cell=without_rollout(config, gap.cell)), ""
         if switched := switches[gap.cell.dataset]:
             deferred.append(Deferral(gap, switched))
         elif percent < 100 and not reached("rollout", percent, gap.cell.rollout_unit):
@@ -163,7 +163,7 @@ def make_plan(
 
 
 def why_paused(pause: Pause, limit: Limit) -> Reason:
-    """The reason of a file that waits for a pause: "source paused until 2026-01-15 12:15 UTC: HTTP 403".
+    """The reason for a file that waits for a pause: "source paused until 2026-01-15 12:15 UTC: HTTP 403".
 
     `limit` says what kind of pause it is, unless `pause` is a maintenance window.
     """
@@ -174,7 +174,7 @@ def why_paused(pause: Pause, limit: Limit) -> Reason:
 
 
 def why_waiting(pause: Pause, now: datetime) -> Reason:
-    """The reason of a file that waits because a pause is over and another process's probe is not answered yet."""
+    """The reason for a file that waits until the probe of another process is answered."""
     text = f"{pause.name} is asked again, once, and has not answered yet: {pause.reason}"
     return Reason(Limit.PROBE, text, pause.free_at(now), pause.name)
 
@@ -185,10 +185,7 @@ def start_order(fill: Fill) -> tuple[float, datetime, str]:
 
 
 def in_start_order(fills: Iterable[Fill]) -> list[Fill]:
-    """The fills in the order in which they start: by start_order, with doubtful fills last.
-
-    Doubtful fills are moved only among the fills of the same dataset and priority.
-    """
+    """The fills in the order in which they start: by start_order, and of one dataset and priority the doubtful last."""
     ordered = sorted(fills, key=start_order)
     if not any(fill.doubtful for fill in ordered):
         return ordered
@@ -207,13 +204,13 @@ def rescored(fill: Fill, success: Mapping[str, float]) -> Fill:
     return replace(fill, score=replace(fill.score, success=factor))
 
 
-def first_request(fill: Fill) -> tuple[Fill, Fill] | None:
+def split_first_request(fill: Fill) -> tuple[Fill, Fill] | None:
     """Splits a fill into one of its first request and one of the rest; None if it has only one request."""
     first, rest = _split(fill, 1)
     return (first, rest) if first and rest else None
 
 
-def what_costs(fill: Fill, at_most: int) -> tuple[Fill | None, Fill | None]:
+def split_by_cost(fill: Fill, at_most: int) -> tuple[Fill | None, Fill | None]:
     """Splits a fill into one of its first requests that cost at most `at_most` together, and one of the rest.
 
     Either is None if it would be empty.
@@ -287,7 +284,7 @@ def _fills(
     given: Priority | None,
     doubtful: Collection[str],
 ) -> Iterator[Fill]:
-    """Groups gaps into fills. Gaps of one request stay together; the worst kind of theirs counts for all of them."""
+    """Groups gaps into fills. Gaps of one request stay together, and the worst kind among them counts for all."""
     by_request: dict[tuple[str, str], list[Gap]] = defaultdict(list)
     for gap in gaps:
         by_request[gap.cell.dataset, gap.cell.request].append(gap)

@@ -51,8 +51,7 @@ def score_of(
 ) -> Score:
     """The score of a fill of `files` files that was first seen at `first_seen`.
 
-    `success` is the success factor of the dataset: 1 if nothing has failed lately. The weights are those of the
-    configuration.
+    `success` is the success factor of the dataset, which is 1 if nothing has failed lately.
     """
     scoring = config.scoring
     base = scoring.base[priority]
@@ -71,11 +70,11 @@ def score_of(
 def overtakes_after(low: Priority, high: Priority, scoring: Scoring, handicap: float = 1.0) -> timedelta:
     """The longest time that a gap of a low priority waits while new gaps of a higher priority keep coming.
 
-    By the formula of Score, a gap gains `age_per_hour` points an hour before its factors are applied. Its score exceeds
-    that of every new gap of the higher priority after (base_high x handicap - base_low) / age_per_hour hours.
-    `handicap` is the product of the other gap's factors divided by that of this one's. It is 1 for fills of one source
-    and similar size, and at most the ratio of the sources' multipliers x the factor of small fills / the floor of the
-    success factor. Without ageing the wait has no bound: the result is timedelta.max.
+    By the formula of Score, a gap gains `age_per_hour` points an hour before its factors are applied. After
+    (base_high x handicap - base_low) / age_per_hour hours, its score exceeds that of every new gap of the higher
+    priority. `handicap` is the product of the other gap's factors divided by the product of this gap's factors. It is 1
+    for fills of one source and similar size, and at most the ratio of the sources' multipliers x the factor of small
+    fills / the floor of the success factor. Without ageing there is no such time, and the result is timedelta.max.
     """
     if not (scoring.weighting and scoring.age_per_hour):
         return timedelta.max

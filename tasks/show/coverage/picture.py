@@ -118,14 +118,14 @@ def _notes(grid: Grid) -> Iterator[str]:
     folded = " Older columns hold several seasons, months or dates." if grid.folded else ""
     yield f"Percent of the files that are due and that the source has, rounded down.{folded}"
     if total.unavailable:
-        yield f"Not counted in it: {total.told_unavailable}."
+        yield f"Not counted in it: {total.unavailable_in_words}."
     if total.unknown:
         yield f"Unknown: what {plural(len(total.unknown), 'schedule')} would list. Percentages are of what is known."
 
 
 def _cell(x: int, label: str, tally: Tally) -> str:
     title = f"{label}: {tally.present}/{tally.wanted}"
-    title += f", {tally.told_unavailable}" if tally.unavailable else ""
+    title += f", {tally.unavailable_in_words}" if tally.unavailable else ""
     title += f", {len(tally.unknown)} schedules lacking" if tally.unknown else ""
     return f'<rect x="{x}"><title>{title}</title></rect><text x="{x + _CELL // 2}">{percent_of(tally)}</text>'
 

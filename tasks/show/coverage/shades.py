@@ -74,7 +74,7 @@ def sentence_of(tally: Tally) -> str:
     others = []
     for state in State:
         if state is State.UNAVAILABLE and tally.unavailable:
-            others.append(tally.told_unavailable)
+            others.append(tally.unavailable_in_words)
         elif state is not State.PRESENT and (count := getattr(tally, state.value)):
             others.append(f"{count:,} {state.value.replace('_', ' ')}")
     if tally.unknown:

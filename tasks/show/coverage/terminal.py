@@ -94,7 +94,7 @@ def _legend(ascii_only: bool) -> list[Text | str]:
 def _notes(grid: Grid, by: By, total: Tally) -> list[Text | str]:
     texts = ["Percentages are of the files that are due and that the source has, rounded down."]
     if total.unavailable:
-        texts.append(f"Not counted in them: {total.told_unavailable}.")
+        texts.append(f"Not counted in them: {total.unavailable_in_words}.")
     if grid.folded:
         texts.append(f"Older {by.value}s share a column; a wider terminal or --season shows them one by one.")
     if any(column.spans == ("",) for column in grid.columns):

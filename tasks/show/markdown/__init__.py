@@ -42,7 +42,7 @@ def _sections(report: Report) -> Iterable[tuple[str, list[tuple[str, str]]]]:
     )
     yield "Refused", [(refusal.source, str(refusal)) for refusal in report.refusals]
     for title, word in (("Failed", "failed"), ("The source says that it has none", "absent")):
-        yield title, [(o.key, o.error or "") for o in report.failed if o.told == word]
+        yield title, [(o.key, o.error or "") for o in report.failed if o.label == word]
     yield "In the lake, and cannot be read", report.unreadable
     yield "Fewer games than another source tells of", report.differing
     yield "Unavailable, and kept as partial", [(key, reason) for key, reason, _ in report.partial]

@@ -14,9 +14,9 @@ from tasks.domain.expected.cells import (
     calendar_cells,
     game_cells,
     in_utc,
-    usual_way,
     why_no_season,
     why_not_expected,
+    without_rollout,
 )
 from tasks.domain.expected.games import GameStatus
 from tasks.domain.expected.keys import KeyPatterns
@@ -83,7 +83,7 @@ def test_a_cell_of_a_game_has_its_day_its_season_and_what_its_schedule_says() ->
 
 def test_the_usual_way_of_a_cell_is_that_of_its_dataset() -> None:
     cell = next(game_cells(CONFIG, "espn_scoreboard", [a_game()], NOW))
-    assert usual_way(CONFIG, cell._replace(url="/v2?e={id}", cost=3, variant="x")) == cell
+    assert without_rollout(CONFIG, cell._replace(url="/v2?e={id}", cost=3, variant="x")) == cell
 
 
 def test_a_game_without_a_time_is_due_after_its_day() -> None:

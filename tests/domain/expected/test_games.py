@@ -5,7 +5,7 @@ from itertools import permutations
 
 from tasks.domain.assess.assessment import listed_games
 from tasks.domain.assess.verdicts import partial, whole
-from tasks.domain.expected.games import Game, GameStatus, each_once
+from tasks.domain.expected.games import Game, GameStatus, deduplicated
 from tests.builders import a_board, a_config, a_game
 
 DAY = date(2026, 1, 13)
@@ -16,7 +16,7 @@ POSTPONED, CANCELLED = GameStatus.POSTPONED, GameStatus.CANCELLED
 
 def counts(*entries: Game) -> Game:
     """The one that counts, in whatever order they come."""
-    found = {each_once(order)[0] for order in permutations(entries)}
+    found = {deduplicated(order)[0] for order in permutations(entries)}
     assert len(found) == 1
     return found.pop()
 
@@ -43,12 +43,12 @@ def test_on_one_day_what_is_open_counts_before_what_is_called_off() -> None:
 
 def test_of_entries_that_say_the_same_the_first_counts() -> None:
     first, second = a_game(season_type="cup-final"), a_game(season_type="regular")
-    assert each_once([first, second]) == [first]
+    assert deduplicated([first, second]) == [first]
 
 
 def test_games_keep_their_order_and_others_are_left_alone() -> None:
     games = [a_game(id="1", status=POSTPONED), a_game(id="2"), a_game(id="1")]
-    assert [(game.id, game.status) for game in each_once(games)] == [("1", FINAL), ("2", FINAL)]
+    assert [(game.id, game.status) for game in deduplicated(games)] == [("1", FINAL), ("2", FINAL)]
 
 
 def test_the_final_entry_counts_across_files_whichever_is_read_first() -> None:

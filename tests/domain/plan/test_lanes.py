@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.models import Priority
-from tasks.domain.plan.lanes import LATENCY, START_UP, Lane, Span, Supply, foresee, goes_along, next_fill, with_eta
-from tasks.domain.plan.plan import Fill, first_request, start_order, what_costs
+from tasks.domain.plan.lanes import LATENCY, START_UP, Lane, Span, Supply, batch_with, forecast, next_fill, with_eta
+from tasks.domain.plan.plan import Fill, split_by_cost, split_first_request, start_order
 from tests.benchmarks.mix import RATES, WORKERS, bounds, ratios, strict_order, the_mix
 from tests.builders import NOW, a_config, a_fill
 
@@ -110,7 +110,7 @@ FILLS = st.lists(st.tuples(st.sampled_from(sorted(SUPPLIES)), st.integers(1, 30)
 def test_every_fill_is_done_in_order_of_its_source_with_no_more_than_the_workers(
     fills: list[Fill], workers: int
 ) -> None:
-    spans = foresee(fills, SUPPLIES, workers)
+    spans = forecast(fills, SUPPLIES, workers)
     assert spans.keys() == {fill.id for fill in fills}
     for source in SUPPLIES:
         mine = [spans[fill.id] for fill in fills if fill.source == source]
@@ -124,7 +124,7 @@ def test_every_fill_is_done_in_order_of_its_source_with_no_more_than_the_workers
 @given(FILLS)
 def test_with_workers_enough_a_slow_rate_is_never_idle_while_a_fill_could_run(fills: list[Fill]) -> None:
     """A fill of one file takes longer to start than a fast rate allows, and the last place of a slow one is known."""
-    spans = foresee(fills, SUPPLIES, workers=100)
+    spans = forecast(fills, SUPPLIES, workers=100)
     supply = SUPPLIES["basketball_reference"]
     mine = [fill for fill in fills if fill.source == "basketball_reference"]
     if mine:
@@ -135,7 +135,7 @@ def test_with_workers_enough_a_slow_rate_is_never_idle_while_a_fill_could_run(fi
 
 def test_a_paused_source_waits_and_the_others_do_not() -> None:
     fills = [a_fill(1, "espn", 20, 9), a_fill(2, "nba_api", 10, 8)]
-    spans = foresee(fills, SUPPLIES, 5, {"espn": 60.0})
+    spans = forecast(fills, SUPPLIES, 5, {"espn": 60.0})
     assert spans[fills[0].id].start == 60.0
     assert spans[fills[1].id].start == 0.0
 
@@ -143,9 +143,9 @@ def test_a_paused_source_waits_and_the_others_do_not() -> None:
 def test_a_dataset_whose_breaker_is_open_is_overtaken_by_the_others_of_its_source() -> None:
     paused, *others = (a_fill(n, "espn", 20, 10 - n) for n in range(4))
     others = [replace(fill, dataset="espn_scoreboard") for fill in others]
-    spans = foresee([paused, *others], SUPPLIES, 5, {paused.dataset: 300.0})
+    spans = forecast([paused, *others], SUPPLIES, 5, {paused.dataset: 300.0})
     assert spans[paused.id].start == 300.0
-    assert [spans[fill.id] for fill in others] == list(foresee(others, SUPPLIES, 5).values())
+    assert [spans[fill.id] for fill in others] == list(forecast(others, SUPPLIES, 5).values())
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -156,7 +156,7 @@ def test_the_mix_is_within_five_per_cent_of_what_cannot_be_beaten(seed: int) -> 
         name: Supply((source.rates[0].seconds * 1.016) / source.rates[0].requests, 0.2, 0.4, source.lanes)
         for name, source in config.sources.items()
     }
-    makespan, completion = ratios(fills, foresee(fills, supplies, WORKERS), bounds(fills, RATES, 0.2))
+    makespan, completion = ratios(fills, forecast(fills, supplies, WORKERS), bounds(fills, RATES, 0.2))
     assert 1 <= makespan <= 1.05
     assert 1 <= completion <= 1.06
     assert ratios(fills, strict_order(fills, supplies, WORKERS), bounds(fills, RATES, 0.2))[1] > 1.5
@@ -164,29 +164,29 @@ def test_the_mix_is_within_five_per_cent_of_what_cannot_be_beaten(seed: int) -> 
 
 def test_along_with_a_fill_go_the_next_ones_for_as_long_as_a_process_is_to_last() -> None:
     supply, fills = Supply(spacing=1.0, most_lanes=3), [a_fill(n, requests=20) for n in range(9)]
-    assert goes_along(fills[0], fills[1:], supply, timedelta(seconds=60)) == fills[1:3], "60 requests"
-    assert goes_along(fills[0], fills[1:], supply, timedelta(seconds=19)) == [], "one at the least"
-    assert goes_along(fills[0], fills[1:], supply, timedelta(hours=1)) == fills[1:]
+    assert batch_with(fills[0], fills[1:], supply, timedelta(seconds=60)) == fills[1:3], "60 requests"
+    assert batch_with(fills[0], fills[1:], supply, timedelta(seconds=19)) == [], "one at the least"
+    assert batch_with(fills[0], fills[1:], supply, timedelta(hours=1)) == fills[1:]
     slow = Supply(spacing=2.0, most_lanes=3)
-    assert goes_along(fills[0], fills[1:], slow, timedelta(seconds=80)) == fills[1:2], "40 requests"
+    assert batch_with(fills[0], fills[1:], slow, timedelta(seconds=80)) == fills[1:2], "40 requests"
 
 
 def test_along_with_a_critical_fill_go_only_critical_ones_and_no_more_than_start_at_once() -> None:
     supply, hour = Supply(spacing=1.0, most_lanes=3), timedelta(hours=1)
     critical = [replace(a_fill(n), priority=Priority.CRITICAL) for n in range(5)]
-    assert goes_along(critical[0], critical[1:], supply, hour) == critical[1:3]
-    assert goes_along(critical[0], [critical[1], a_fill(9), critical[2]], supply, hour) == critical[1:2]
+    assert batch_with(critical[0], critical[1:], supply, hour) == critical[1:3]
+    assert batch_with(critical[0], [critical[1], a_fill(9), critical[2]], supply, hour) == critical[1:2]
 
 
 def test_a_probe_is_the_first_request_of_a_fill_and_the_rest_another_fill() -> None:
     fill = a_fill(1, requests=3)
-    parts = first_request(fill)
+    parts = split_first_request(fill)
     assert parts is not None
     probe, rest = parts
     assert [len(part.requests()) for part in parts] == [1, 2]
     assert [*probe.keys, *rest.keys] == fill.keys
     assert len({fill.id, probe.id, rest.id}) == 3
-    assert first_request(probe) is None
+    assert split_first_request(probe) is None
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_a_probe_is_the_first_request_of_a_fill_and_the_rest_another_fill() -> N
 def test_a_fill_is_cut_to_the_first_requests_that_cost_no_more(cost: int, at_most: int, first: int) -> None:
     fill = a_fill(1, requests=3)
     fill = replace(fill, gaps=tuple(replace(gap, cell=gap.cell._replace(cost=cost)) for gap in fill.gaps))
-    begins, rest = what_costs(fill, at_most)
+    begins, rest = split_by_cost(fill, at_most)
     assert begins == (replace(fill, id=begins.id, gaps=fill.gaps[:first]) if begins else None)
     assert [key for part in (begins, rest) if part for key in part.keys] == fill.keys
     assert (begins is None, rest is None) == (first == 0, first == 3)
@@ -219,7 +219,7 @@ def test_each_fill_is_told_the_times_at_which_it_would_start_and_end() -> None:
 
 
 def _timeline(fills: list[Fill], supply: Supply, workers: int = 9) -> list[tuple[float, float]]:
-    spans = foresee(fills, {"espn": supply}, workers)
+    spans = forecast(fills, {"espn": supply}, workers)
     return [(spans[fill.id].start, spans[fill.id].end) for fill in fills]
 
 

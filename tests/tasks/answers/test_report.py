@@ -101,7 +101,7 @@ def test_a_lake_of_which_something_is_unknown_is_never_complete() -> None:
 
 
 def test_what_had_vanished_is_told_by_the_run_that_has_fetched_it_again() -> None:
-    report = _report(PRESENT, GONE, met_lost={"0.json": GONE, "1.json": GONE})
+    report = _report(PRESENT, GONE, was_lost={"0.json": GONE, "1.json": GONE})
     assert [(loss.key, loss.mended) for loss in report.lost] == [("0.json", True), ("1.json", False)]
     assert "; 2 vanished, 1 of them fetched again" in report.line()
     assert "### Vanished or shrunk: 2" in run_markdown(report)

@@ -17,7 +17,7 @@ from tasks.domain.assess.verdicts import whole
 from tasks.domain.errors import LakeError, MismatchError
 from tasks.domain.lakes import MARK_KEY, KnownLake, LakeKind, LakeMark, Pairing
 from tasks.ledger import Ledger
-from tasks.observe.identity import check_pairing, leave_mark, read_mark
+from tasks.observe.identity import check_pairing, read_mark, write_mark
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 
 async def _use(lake: Store, ledger: Ledger) -> LakeMark:
-    return await leave_mark(lake, ledger, await check_pairing(lake, ledger, LakeKind.REAL))
+    return await write_mark(lake, ledger, await check_pairing(lake, ledger, LakeKind.REAL))
 
 
 def test_they_know_each_other_from_the_first_store_on(lake: Store, ledger: Ledger) -> None:
@@ -60,7 +60,7 @@ def test_of_two_that_mark_a_lake_at_once_the_first_prevails(lake: Store, ledger:
     async def story() -> list[LakeMark]:
         with closing(Ledger(f"sqlite:///{tmp_path / 'other.db'}")) as other:
             found = [await check_pairing(lake, each, LakeKind.REAL) for each in (ledger, other)]
-            claims = await asyncio.gather(leave_mark(lake, ledger, found[0]), leave_mark(lake, other, found[1]))
+            claims = await asyncio.gather(write_mark(lake, ledger, found[0]), write_mark(lake, other, found[1]))
             assert ledger.identity.lake() == other.identity.lake()
             return claims
 
@@ -113,9 +113,9 @@ def test_two_lakes_that_are_begun_at_once_with_one_ledger_do_not_share_it(
 
     async def story() -> LakeMark:
         found = [await check_pairing(each, ledger, LakeKind.REAL) for each in (lake, other)]
-        mark = await leave_mark(lake, ledger, found[0])
+        mark = await write_mark(lake, ledger, found[0])
         with pytest.raises(MismatchError, match="use another ledger"):
-            await leave_mark(other, ledger, found[1])
+            await write_mark(other, ledger, found[1])
         return mark
 
     known = ledger.identity.lake()
@@ -223,9 +223,9 @@ def test_a_sandbox_and_a_real_run_that_begin_one_lake_at_once_do_not_share_it(
     async def story() -> None:
         with closing(Ledger(f"sqlite:///{tmp_path / 'other.db'}")) as other:
             found = {kind: await check_pairing(lake, ledger, kind) for kind in LakeKind}
-            await leave_mark(lake, ledger, found[first])
+            await write_mark(lake, ledger, found[first])
             with pytest.raises(MismatchError, match="invented"):
-                await leave_mark(lake, other, found[second])
+                await write_mark(lake, other, found[second])
             assert other.identity.lake() is None
 
     asyncio.run(story())

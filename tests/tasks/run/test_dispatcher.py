@@ -88,7 +88,7 @@ class FakeExecutor:
         if self.refuses in sources:
             raise AdceError(f"no deployment for {self.refuses}")
 
-    async def ready(self) -> None:
+    async def wait_until_ready(self) -> None:
         pass
 
     async def execute(self, fills: Sequence[Fill], attempt: int, begun: Callable[[], None]) -> End:

@@ -40,7 +40,7 @@ from tasks.ledger.fills import FillEnd
 from tasks.observe.listing import judge
 from tasks.run.partials import keep_aside, keep_best
 from tasks.run.run import Run
-from tasks.sources.documents import stands_before
+from tasks.sources.documents import wall_in
 from tasks.sources.fingerprints import fingerprint
 from tasks.upstream.commands import prepare
 
@@ -142,7 +142,7 @@ async def _fetch_and_store(
 
     def check(body: bytes) -> None:
         verdict = verdicts[body] = judge(body, fields, dataset)
-        if verdict.fault is Fault.REFUSED and dataset.command and not stands_before(body.decode(errors="replace")):
+        if verdict.fault is Fault.REFUSED and dataset.command and not wall_in(body.decode(errors="replace")):
             raise FetchError(f"{path}: {verdict.reason}")  # not a known wall, so it may be a mistake of the script
         if not verdict.fits(dataset):
             raise _unfit(verdict, path, body)

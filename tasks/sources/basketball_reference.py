@@ -13,8 +13,8 @@ from config.models import Check
 from tasks.domain.assess.verdicts import Fault, Verdict, bad, unfinished, whole
 from tasks.domain.expected.games import Game, GameStatus
 from tasks.domain.expected.seasons import EASTERN
-from tasks.sources.documents import Page, UnfitBodyError, read_page, read_page_of, stands_before
-from tasks.sources.hollow import Line, TeamLines, minutes, number, silent_period, why_hollow
+from tasks.sources.documents import Page, UnfitBodyError, read_page, read_page_of, wall_in
+from tasks.sources.hollow import Line, TeamLines, minutes, number, period_without_plays, why_hollow
 from tasks.sources.schedules import OddEntryError, is_nil, read_each
 
 _SITE = "basketball-reference.com"  # the domain in its pages, from whatever host they were fetched
@@ -43,8 +43,8 @@ def box_score(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:
 def play_by_play(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:
     """Body check for the play-by-play of a game: whole if it has enough rows and no period lacks rows.
 
-    The site publishes the page when the game is over. The end of the game is not looked for, since old pages have no
-    row for it.
+    The site publishes the page when the game is over. Whether the page reaches the end of the game is not checked,
+    because old pages have no row for the end.
     """
     page = _page(body, f"/boxscores/pbp/{fields['id']}.html")
     by_period = Counter(_periods(_table(page, "pbp")))
@@ -52,7 +52,7 @@ def play_by_play(body: bytes, fields: Mapping[str, str], check: Check) -> Verdic
         return bad("no rows of play-by-play", Fault.ABSENT)
     if (rows := by_period.total()) < _ROWS_OF_A_GAME:
         return unfinished(f"{rows} rows of play-by-play")
-    if silent := silent_period(by_period, max(by_period)):
+    if silent := period_without_plays(by_period, max(by_period)):
         return unfinished(f"hollow: no row in period {silent} of {max(by_period)}")
     return whole()
 
@@ -60,7 +60,7 @@ def play_by_play(body: bytes, fields: Mapping[str, str], check: Check) -> Verdic
 def schedule(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:
     """Body check for the schedule of one month, with its games.
 
-    The month is known by the games' ids, because the page's canonical address names only the season.
+    The ids of the games show the month, because the page's canonical address names only the season.
     """
     page = _season_page(body, fields, f"/leagues/NBA_{fields['end_year']}_games")
     rows = list(_game_rows(_table(page, "schedule")))
@@ -91,7 +91,7 @@ def html_table(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:
     try:
         rows = len(_rows(_table(page, *check.tables)))
     except UnfitBodyError:
-        if wall := stands_before(page.text):
+        if wall := wall_in(page.text):
             return bad(f"refused: {wall}", Fault.REFUSED)
         if page.is_whole:
             raise
@@ -125,7 +125,7 @@ def _rows(table: LexborNode) -> list[LexborNode]:
 
 
 def _lines(table: LexborNode) -> TeamLines:
-    """The lines of a team. Players who have not played have a reason in place of figures, and are left out."""
+    """The lines of a team. Players who have not played have a reason instead of figures, and are left out."""
     rows = [row for row in _rows(table) if minutes(_cell(row, "mp"))]
     total = table.css_first("tfoot tr")
     lines = [Line(number(_cell(row, "pts")), minutes(_cell(row, "mp"))) for row in rows]

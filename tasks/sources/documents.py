@@ -10,19 +10,21 @@ from urllib.parse import urlsplit
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from tasks.domain.assess.verdicts import Fault
-from tasks.sources.walls import heading, maker_of, says_wall
+from tasks.sources.walls import heading, maker_of, wall_notice
 
 # The bytes of memory that a parsed body may take, by the estimates below, which are higher than measured values.
 _MOST_MEMORY = 240_000_000
 _MOST_VALUES = 2_000_000  # objects, lists and values of a JSON body
-# The bytes that one of these characters in a JSON body can cost: an object, a list, a text, or a key of an object.
+# For each of these characters in a JSON body, the bytes of memory that what it begins can take: an object, a list, a
+# value, or the value of a key.
 _JSON_COSTS = {b"{": 200, b"[": 100, b",": 80, b":": 200}
-# The same in a page: an element with the text that follows it, or a character that can separate two attributes.
+# For each of these characters in a page, the bytes that what it begins can take: an element with the text that follows
+# it, or an attribute.
 _PAGE_COSTS = {b"<": 320, b" ": 240, b"\n": 240, b"\t": 240, b"\r": 240, b"\f": 240, b"/": 240, b"=": 240}
-# Bytes, or escapes in JSON, that make Python store each character of a text in four bytes.
+# If one of these bytes, or JSON escapes, is in a text, Python stores each of its characters in four bytes.
 _WIDE, _WIDE_ESCAPE = re.compile(rb"[\xf0-\xf7]"), re.compile(rb"\\u[dD][89abAB]")
 
-_WORTH_A_LOOK = 20_000  # bytes; a smaller body is parsed without an estimate
+_SMALL = 20_000  # bytes; a body smaller than this is parsed without an estimate of its memory
 _LITERAL = re.compile(r'\s*(?:null|true|false|-?[0-9][0-9.eE+-]*|"(?:[^"\\]|\\.)*")\s*')
 _BEGINS_JSON, _BEGINS_PAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s*[{\[]"), re.compile(rb"(?:\xef\xbb\xbf)?\s*<")
 _IS_PAGE = re.compile(
@@ -36,7 +38,7 @@ _NO_SUCH_PAGE = re.compile(r"/?(?:404(?:\.html)?|[a-z_-]+)?/?")
 
 
 class UnfitBodyError(ValueError):
-    """The body is not a document of the requested kind. `fault` says what follows from that."""
+    """The body is not a document of the requested kind. `fault` says what is wrong, which has consequences."""
 
     def __init__(self, reason: str, fault: Fault = Fault.UNFIT) -> None:
         super().__init__(reason)
@@ -127,13 +129,13 @@ def read_text(body: bytes) -> str:
 def read_json(body: bytes) -> Any:
     """The object or list in a JSON body. Raises UnfitBodyError for anything else, and for JSON that reports an error.
 
-    A page or a plain text in its place is a refusal, which says nothing about the requested file.
+    A page or a plain text instead of JSON counts as a refusal, which says nothing about the requested file.
     """
     if begins := _BEGINS_JSON.match(body):
-        _weigh(body, _JSON_COSTS, _MOST_VALUES)
+        _reject_dense(body, _JSON_COSTS, _MOST_VALUES)
     text = read_text(body)
     if not begins:
-        is_json = len(text) < _WORTH_A_LOOK and _LITERAL.fullmatch(text)
+        is_json = len(text) < _SMALL and _LITERAL.fullmatch(text)
         raise UnfitBodyError(f"not JSON: {heading(text)}", Fault.UNFIT if is_json else Fault.REFUSED)
     try:
         document = json.loads(text, parse_constant=_reject_constant)
@@ -158,9 +160,9 @@ def read_object(body: bytes) -> dict[str, Any]:
 
 
 def read_page(body: bytes) -> Page:
-    """The HTML page in a body, of whatever site. Raises UnfitBodyError for anything else."""
+    """The HTML page in a body, of any site. Raises UnfitBodyError for anything else."""
     if _BEGINS_PAGE.match(body):
-        _weigh(body, _PAGE_COSTS)
+        _reject_dense(body, _PAGE_COSTS)
     text = read_text(body)
     if not is_page(text):
         is_cut = text.lstrip().startswith("<") and ">" not in text
@@ -171,8 +173,8 @@ def read_page(body: bytes) -> Page:
 def read_page_of(site: str, body: bytes, is_wanted: Callable[[Page], bool]) -> Page:
     """The complete page of a site, if it is the wanted one. Raises UnfitBodyError for any other, and for a cut-off one.
 
-    The fault is ABSENT only for the site's own 404 or index page, known by its canonical address. It is UNFIT for
-    another page of the site, and REFUSED for anything that is not a page of the site.
+    The fault is ABSENT only for the site's own 404 or index page, which its canonical address identifies. It is UNFIT
+    for another page of the site, and REFUSED for anything that is not a page of the site.
     """
     page = read_page(body)
     if not is_wanted(page):
@@ -187,36 +189,36 @@ def is_page(text: str) -> bool:
     return _IS_PAGE.match(text) is not None
 
 
-def stands_before(text: str, *, bots_only: bool = False) -> str | None:
-    """How a page can be recognised as a wall: its title or heading, or "a page of" the wall's maker; else None.
+def wall_in(text: str, *, bots_only: bool = False) -> str | None:
+    """The sign by which a page is recognised as a wall: its title or heading, or "a page of" the wall's maker.
 
-    Only for pages that are not recognised otherwise: a good page can contain the text of such makers in its scripts.
-    See walls.says_wall for `bots_only`.
+    None if it is not recognised as one. Call this only for pages that are not recognised otherwise, because a good page
+    can contain the text of such makers in its scripts. See walls.wall_notice for `bots_only`.
     """
-    if words := says_wall(text, bots_only=bots_only):
+    if words := wall_notice(text, bots_only=bots_only):
         return words
     maker = maker_of(text, bots_only=bots_only)
     return f"a page of {maker}" if maker else None
 
 
 def _reject_other(page: Page, site: str) -> NoReturn:
-    """Raises UnfitBodyError for a page that is not the wanted one, with the fault that follows from what it is."""
+    """Raises UnfitBodyError for a page that is not the wanted one. The fault depends on what it is instead."""
     path = page.path_at(site)
     if path is None:
-        if wall := stands_before(page.text):
+        if wall := wall_in(page.text):
             raise UnfitBodyError(f"refused: {wall}", Fault.REFUSED)
         if not page.is_whole:
             raise UnfitBodyError("page cut off before its end", Fault.CUT_OFF)
         raise UnfitBodyError(f"not a page of {site}: {heading(page.text) or 'without a title'}", Fault.REFUSED)
-    if wall := says_wall(page.text):
+    if wall := wall_notice(page.text):
         raise UnfitBodyError(f"refused: {wall}", Fault.REFUSED)
     is_absent = _NO_SUCH_PAGE.fullmatch(path)
     raise UnfitBodyError(f"another page: {page.title or path}", Fault.ABSENT if is_absent else Fault.UNFIT)
 
 
-def _weigh(body: bytes, costs: dict[bytes, int], most_values: int | None = None) -> None:
+def _reject_dense(body: bytes, costs: dict[bytes, int], most_values: int | None = None) -> None:
     """Raises UnfitBodyError if a parsed body would take too much memory, which is estimated by counting characters."""
-    if len(body) < _WORTH_A_LOOK:
+    if len(body) < _SMALL:
         return
     counts = {mark: body.count(mark) for mark in costs}
     values = counts.get(b"[", 0) + counts.get(b"{", 0) + counts.get(b",", 0)
@@ -240,12 +242,12 @@ def _reject_constant(name: str) -> NoReturn:
     raise UnfitBodyError(f"JSON broken: {name} is no JSON", Fault.CUT_OFF)
 
 
-def refuses(document: object) -> bool:
+def is_refusal(document: object) -> bool:
     """Is this the JSON of a wall, or of an error that refuses us? A site's own errors, such as 503, do not count."""
     if not isinstance(document, dict):
         return False
     refused = _is_wall(document) or document.get("code") in (401, 403, 429)
-    return refused or says_wall(_message(document), bots_only=True) is not None
+    return refused or wall_notice(_message(document), bots_only=True) is not None
 
 
 def _message(document: dict[str, Any]) -> str:
@@ -266,7 +268,7 @@ def _reject_error(document: dict[str, Any]) -> None:
     reason = "error body" + (f" {code}" if code else "") + (f": {message}" if message else "")
     if code == 404:
         raise UnfitBodyError(reason, Fault.ABSENT)
-    if code in (401, 403, 429, 503) or says_wall(message):
+    if code in (401, 403, 429, 503) or wall_notice(message):
         raise UnfitBodyError(reason, Fault.REFUSED)
     raise UnfitBodyError(reason, Fault.CUT_OFF if isinstance(code, int) and 500 <= code < 600 else Fault.UNFIT)
 

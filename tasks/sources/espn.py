@@ -11,12 +11,12 @@ from tasks.domain.assess.verdicts import Fault, Verdict, bad, unfinished, whole
 from tasks.domain.expected.games import Game, GameStatus
 from tasks.domain.expected.seasons import eastern_day, season_name, season_of, start_year
 from tasks.sources.documents import read_object
-from tasks.sources.hollow import Line, TeamLines, minutes, number, silent_period, why_hollow
+from tasks.sources.hollow import Line, TeamLines, minutes, number, period_without_plays, why_hollow
 from tasks.sources.schedules import OddEntryError, is_nil, moment, read_each, tip_off
 
 # ESPN silently cuts a list to 25 events for some forms of the request. No day has that many games.
 _SILENT_CUT = 25
-# A game that begins at night belongs to the scoreboard of the day before, as one in Australia at 05:30 Eastern did.
+# A game that begins at night belongs to the scoreboard of the day before, such as one in Australia at 05:30 Eastern.
 _OVERNIGHT = timedelta(hours=6)
 _SEASON_TYPES = {1: "preseason", 2: "regular", 3: "playoffs", 5: "play-in"}
 _CALLED_OFF = {
@@ -37,7 +37,7 @@ _FIRST_YEAR_WITH_PLAYS = 2003
 def scoreboard(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:
     """Body check for the scoreboard of one day in US Eastern time.
 
-    Without events it is whole, as that of a day off, unless the season's calendar in it has games on the day.
+    Without events it is whole, because the day has no games, unless its calendar of the season says that there are.
     """
     document = read_object(body)
     events = document["events"]
@@ -85,7 +85,10 @@ def _days_with_games(document: dict[str, Any]) -> set[date]:
 
 
 def _is_day_off(day: date, days: set[date]) -> bool:
-    """Is the day within the season's calendar, but without games? Then games of other days are there as moved ones."""
+    """Is the day within the season's calendar, but without games?
+
+    If so, the scoreboard may list games of other days, which were moved from this day.
+    """
     return bool(days) and min(days) <= day <= max(days) and day not in days
 
 
@@ -202,7 +205,7 @@ def _line(group: dict[str, Any], figures: list[Any]) -> Line:
 def _check_plays(plays: list[dict[str, Any]], competition: dict[str, Any]) -> Verdict:
     """The verdict for the plays of a final game: whole if they reach its end and no period lacks plays.
 
-    The end of the game is looked for among all plays: corrections can follow it, and it can be listed twice.
+    The play that ends the game may be anywhere in the list, because corrections can follow it. It can be listed twice.
     """
     by_period = [(number((play.get("period") or {}).get("number")) or 0, play) for play in plays]
     last = max(period for period, _ in by_period)
@@ -213,7 +216,7 @@ def _check_plays(plays: list[dict[str, Any]], competition: dict[str, Any]) -> Ve
     if not real:
         return unfinished("hollow: no play but the end of the game")
     with_plays = {period for period, _ in real}
-    silent = silent_period(with_plays, last)
+    silent = period_without_plays(with_plays, last)
     if silent and (silent < max(with_plays) or _points(play for _, play in real) < _points(plays)):
         return unfinished(f"hollow: no play in period {silent} of {last}")
     return whole()

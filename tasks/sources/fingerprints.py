@@ -1,10 +1,10 @@
 """Do two bodies have the same content?
 
-Two downloads of one finished game differ even if nothing was corrected. The fields to ignore were found in recorded
-answers: an ESPN summary of March 2024 that was recorded in May 2026, with the injuries, standings and news of that day;
-an ESPN scoreboard that was recorded twice, a month apart; the time of answering in the NBA's JSON; a box score page of
-Basketball Reference that was recorded in 2020 and in 2026. All other fields of JSON count. So an unknown field can make
-equal answers look different, but a correction is never ignored.
+Two downloads of one finished game differ even if nothing was corrected. Recorded answers show which fields to ignore.
+An ESPN summary of March 2024, recorded in May 2026, has the injuries, standings and news of that later day. An ESPN
+scoreboard was recorded twice, a month apart. The NBA's JSON has the time of the answer. A box score page of Basketball
+Reference was recorded in 2020 and in 2026. All other fields of JSON count. So an unknown field can make equal answers
+look different, but a correction is never ignored.
 """
 
 import json
@@ -29,7 +29,7 @@ _TAG = re.compile(r"""<!--.*?-->|<[^>"']*+(?:"[^"]*+"[^>"']*+|'[^']*+'[^>"']*+)*
 def fingerprint(body: bytes, check: Check) -> str:
     """A text of 32 characters that is equal for two bodies with the same content. Never raises.
 
-    The name of the body check decides what is ignored. A body that is not a document of its kind counts byte by byte.
+    The name of the body check decides what is ignored. If the body is not a document of that kind, all its bytes count.
     """
     try:
         content = _CONTENT_OF[check.name](body)

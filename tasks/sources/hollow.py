@@ -1,11 +1,11 @@
-"""Does a document contain the game that it names, or is it hollow: a frame with players or plays missing?"""
+"""Is the document of a game hollow? It has the right shape then, but players or plays are missing."""
 
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 _ON_THE_FLOOR = 5  # players of a team
-_TOLERANCE = 0.1  # share by which the minutes may differ, since they are rounded for each player
+_TOLERANCE = 0.1  # share by which the minutes may differ, because they are rounded for each player
 # "30:49", "PT30M49.00S", "30", and "33.000000:28", which some years of stats.nba.com have.
 _MINUTES = re.compile(r"(?:PT)?(\d+)(?:\.\d+)?(?:[:M](\d+))?", re.ASCII)
 _NUMBER = re.compile(r"-?\d{1,9}", re.ASCII)
@@ -13,7 +13,7 @@ _NUMBER = re.compile(r"-?\d{1,9}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """The line of a player who has played, in a box score; None for what the box score does not give."""
+    """The line of a player in a box score. A figure that the box score does not give is None."""
 
     points: int | None = None
     minutes: float | None = None
@@ -31,7 +31,7 @@ class TeamLines:
 def why_hollow(team: TeamLines) -> str | None:
     """Why players of a team must be missing: too few have played, or their sums differ from the team's totals.
 
-    None if all players seem to be there. The minutes may differ by a tenth.
+    None if no player seems to be missing. The minutes may differ by a tenth.
     """
     if len(team.players) < _ON_THE_FLOOR:
         return f"hollow: {len(team.players)} players of a team have played"
@@ -44,7 +44,7 @@ def why_hollow(team: TeamLines) -> str | None:
     return None
 
 
-def silent_period(with_plays: Collection[int], last: int) -> int | None:
+def period_without_plays(with_plays: Collection[int], last: int) -> int | None:
     """The first period, up to the last one, without any play; None if every period has plays."""
     return next((period for period in range(1, last + 1) if period not in with_plays), None)
 

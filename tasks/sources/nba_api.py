@@ -11,7 +11,7 @@ from tasks.domain.assess.verdicts import Fault, Verdict, bad, unfinished, whole
 from tasks.domain.expected.games import Game, GameStatus
 from tasks.domain.expected.seasons import start_year
 from tasks.sources.documents import UnfitBodyError, read_object
-from tasks.sources.hollow import Line, TeamLines, minutes, number, silent_period, why_hollow
+from tasks.sources.hollow import Line, TeamLines, minutes, number, period_without_plays, why_hollow
 from tasks.sources.schedules import OddEntryError, is_nil, moment, read_each, tip_off
 
 # The first three digits of a game id. An id with another beginning belongs to another league.
@@ -34,7 +34,7 @@ _REGULATION, _OVERTIME = 240, 25
 _TOO_FEW, _TOO_MANY = 10, 5
 # The shortest games with a clock are preseason games of 4 x 10 minutes and the rookies' games of 2 x 20 minutes.
 _SHORTEST = 200
-# All-Star games of a single period exist since this season: up to 40 points in 2025, 12 minutes long in 2026.
+# Since this season there are All-Star games of one period: until a team had 40 points in 2025, 12 minutes in 2026.
 _FIRST_MINI_GAMES = 2021
 _PERIODS, _HALVES = 4, 2
 _QUARTER = (10, 12)  # minutes
@@ -98,7 +98,7 @@ def play_by_play(body: bytes, fields: Mapping[str, str], check: Check) -> Verdic
     if not _reaches_end(actions, last, fields["id"]):
         return unfinished("play-by-play stops before the end of the game")
     with_plays = {_period(action) for action in actions if action.get("actionType") not in ("period", "game")}
-    if silent := silent_period(with_plays, last):
+    if silent := period_without_plays(with_plays, last):
         return unfinished(f"hollow: no play in period {silent} of {last}")
     return whole() if with_plays else unfinished("hollow: no play but the end of the game")
 
@@ -107,7 +107,7 @@ def play_by_play(body: bytes, fields: Mapping[str, str], check: Check) -> Verdic
 
 
 def _entries(game_dates: list[Any]) -> Iterator[Any]:
-    """The entries of all days. A day that cannot be read is given as a single entry, which will be an odd one."""
+    """The entries of all days. A day that cannot be read is returned as one entry, which cannot be read either."""
     for game_date in game_dates:
         games = game_date.get("games") if isinstance(game_date, dict) else None
         yield from games if isinstance(games, list) else [game_date]
@@ -221,8 +221,8 @@ def _has_played(player: dict[str, Any]) -> bool:
 def _may_be_all(played: int, game_id: str) -> bool:
     """Can `played` be the minutes of a team's players in the whole game?
 
-    A box score has no status, but its minutes show whether a game is in progress, except for its last two minutes. They
-    show nothing for an All-Star mini-game, which can end at a number of points.
+    A box score has no status, but its minutes show whether the game is in progress, except during its last two minutes.
+    They do not show it for an All-Star mini-game, which can end when a team reaches a number of points.
     """
     if not game_id.startswith("00"):
         return True  # a game of another league
@@ -244,8 +244,8 @@ def _has_mini_games(game_id: str) -> bool:
 def _reaches_end(actions: list[dict[str, Any]], last: int, game_id: str) -> bool:
     """Do the actions reach the end of the game: of the last period, without a tie that overtime has to break?
 
-    The end is looked for among all actions, because a correction, or the free throw that decides the game, can follow
-    it in the list.
+    The action that ends the game may be anywhere in the list, because a correction, or the free throw that decides the
+    game, can follow it.
     """
     endings = {(action.get("actionType"), _period(action)) for action in actions if action.get("subType") == "end"}
     if any(kind == "game" for kind, _ in endings):

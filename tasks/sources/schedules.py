@@ -22,8 +22,8 @@ class OddEntryError(ValueError):
 class Listing:
     """The content of a list: its games, and the entries that cannot be read."""
 
-    games: tuple[Game, ...]  # one for each readable entry, so that a game with two entries is there twice
-    odd: tuple[str, ...] = ()  # for each entry that cannot be read: which one it is, and why
+    games: tuple[Game, ...]  # one for each readable entry, so that a game with two entries appears twice
+    odd: tuple[str, ...] = ()  # for each entry that cannot be read, which one it is and why
     entries: int = 0  # number of all entries
 
     def only(self, games: Iterable[Game]) -> "Listing":
@@ -53,10 +53,10 @@ def _named(odd: tuple[str, ...]) -> str:
 def read_each(
     entries: Iterable[Entry], read: Callable[[Entry], Game | None], name: Callable[[Entry], object]
 ) -> Listing:
-    """Reads the entries one by one, so that an odd one does not affect the others.
+    """Reads the entries one by one, so that one that cannot be read does not affect the others.
 
-    `read` returns None for an entry that is not a game of this list, and may raise any exception for an odd one. `name`
-    gives the id by which a reason names the entry.
+    `read` returns None for an entry that is not a game of this list, and may raise any exception for one that it cannot
+    read. `name` returns the id by which reasons name the entry.
     """
     games, odd, count = [], [], 0
     for entry in entries:
@@ -87,7 +87,7 @@ def _why(error: Exception) -> str:
 
 
 def moment(text: str) -> datetime:
-    """The UTC time of an ISO 8601 text. Without a zone it is in UTC, as ESPN and the NBA mean it."""
+    """The UTC time of an ISO 8601 text. A text without a zone is in UTC, which is what ESPN and the NBA mean."""
     parsed = datetime.fromisoformat(text)
     return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC)
 

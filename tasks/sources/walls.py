@@ -1,9 +1,9 @@
-"""Is a page a wall: a bot wall, a login, a maintenance page or a gateway's error in place of the site's own page?"""
+"""Is a page a wall: a bot wall, a login, a maintenance page or a gateway's error instead of the site's own page?"""
 
 import re
 from collections.abc import Mapping
 
-# Words in the titles and headings of bot walls; the products of the makers of walls are in _MAKERS.
+# Words in the titles and headings of bot walls. _MAKERS has the text of particular products.
 _BOTS = re.compile(
     r"access (?:to .{0,60})?(?:is |was |has been )?(?:denied|blocked|restricted)|forbidden|not authorized"
     r"|too many requests|rate.?limit|\b429\b|been blocked|(?:request|page|site) (?:was |is )?(?:blocked|rejected)"
@@ -13,6 +13,7 @@ _BOTS = re.compile(
     r"|firewall|enable (?:javascript|cookies)|^error code: 1\d{3}|^error 1\d{3}|^challenge\b",
     re.IGNORECASE,
 )
+# Words in the titles and headings of other walls.
 _OTHERS = re.compile(
     # logins and captive portals
     r"\bsign.?in\b|\blog.?(?:in|on)\b|authenticat|wi-?fi|hotspot|captive portal|guest access|accept the terms"
@@ -25,7 +26,7 @@ _OTHERS = re.compile(
     r"|something went wrong|cannot be reached",
     re.IGNORECASE,
 )
-# Text that occurs only in the scripts, frames and forms of a maker's walls, whatever their titles say.
+# Text that occurs only in the scripts, frames and forms of the walls of one maker.
 _MAKERS = {
     "Cloudflare": r"cf-error-details|cf-browser-verification|cf-chl-|_cf_chl_opt",
     "AWS WAF": r"awswaf\.com|AwsWafIntegration|gokuProps",
@@ -41,11 +42,11 @@ _MAKERS = {
     "reCAPTCHA": r"google\.com/recaptcha|g-recaptcha",
 }
 _BY_MAKER = re.compile("|".join(f"({pattern})" for pattern in _MAKERS.values()), re.IGNORECASE)
-# Text in all errors of Akamai's gateway, even in one that only says that an address is wrong.
+# Text in all errors of Akamai's gateway, also in an error that only says that an address is wrong.
 _AKAMAI_ERROR = re.compile(r"errors\.edgesuite\.net|Reference&#32;&#35;|Reference #[0-9a-f.]{8,}", re.IGNORECASE)
 _HEADING = re.compile(r"<(?:title|h1)\b[^>]{0,200}>([^<]{0,300})", re.IGNORECASE)
 _NOTICE_LENGTH = 2_000  # a plain text longer than this is not the notice of a wall
-_ENOUGH = 100_000  # only this many characters of a page are searched: walls are small, and headings come early
+_SEARCHED = 100_000  # characters of a page that are searched; walls are small, and headings come early
 # Headers that only the answers of walls have.
 _HEADERS = frozenset({"x-amzn-waf-action", "cf-mitigated", "sg-captcha", "x-sucuri-block", "x-dd-b"})
 # Names of headers that, in an answer with an error status, show that it comes from a wall.
@@ -60,31 +61,31 @@ _PATH = re.compile(
 
 def heading(text: str) -> str:
     """The first title or heading of a page that is not empty, or else the beginning of the text, as one line."""
-    found = next((said for said in map(_plain, _HEADING.findall(text[:_ENOUGH])) if said), "")
+    found = next((said for said in map(_plain, _HEADING.findall(text[:_SEARCHED])) if said), "")
     return found or " ".join(text[:300].split())[:60]
 
 
-def says_wall(text: str, *, bots_only: bool = False) -> str | None:
-    """The title or heading by which a page, or a short text, can be recognised as a wall; None if it has none.
+def wall_notice(text: str, *, bots_only: bool = False) -> str | None:
+    """The title or heading by which a page, or a short text, is recognised as a wall; None if there is none.
 
     With `bots_only`, words that the site's own errors may contain do not count, such as those of an outage or a login.
     """
     if "<" in text:
-        said = [_plain(found) for found in _HEADING.findall(text[:_ENOUGH])]
+        said = [_plain(found) for found in _HEADING.findall(text[:_SEARCHED])]
     else:
         said = [_plain(text)] if len(text) <= _NOTICE_LENGTH else []
     return next((s for s in said if _BOTS.search(s) or (not bots_only and _OTHERS.search(s))), None)
 
 
 def maker_of(text: str, *, bots_only: bool = False) -> str | None:
-    """The maker of a wall, by text that is typical of its walls; None if there is no such text.
+    """The maker of a wall, recognised by text that is typical of its walls; None if there is no such text.
 
-    A good page can contain such text too, so that this is only for pages that are not recognised otherwise. With
-    `bots_only`, text that a gateway's other errors contain as well does not count.
+    A good page can contain such text too. So call this only for pages that are not recognised otherwise. With
+    `bots_only`, text that also occurs in a gateway's other errors does not count.
     """
-    if found := _BY_MAKER.search(text[:_ENOUGH]):
+    if found := _BY_MAKER.search(text[:_SEARCHED]):
         return list(_MAKERS)[(found.lastindex or 1) - 1]
-    return "Akamai" if not bots_only and _AKAMAI_ERROR.search(text[:_ENOUGH]) else None
+    return "Akamai" if not bots_only and _AKAMAI_ERROR.search(text[:_SEARCHED]) else None
 
 
 def challenge_in(headers: Mapping[str, str], *, failed: bool) -> str | None:
@@ -98,7 +99,7 @@ def challenge_in(headers: Mapping[str, str], *, failed: bool) -> str | None:
     return None
 
 
-def leads_to_wall(path: str) -> bool:
+def is_wall_path(path: str) -> bool:
     """Is this path, to which a site redirects, that of a login, a challenge or a maintenance page?"""
     return bool(_PATH.search(path))
 

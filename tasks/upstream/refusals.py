@@ -9,8 +9,8 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 
 from tasks.domain.errors import AbsentError, FetchError, HealingError, RefusedError
-from tasks.sources.documents import UnfitBodyError, is_page, read_page, refuses, stands_before
-from tasks.sources.walls import challenge_in, heading, leads_to_wall, says_wall
+from tasks.sources.documents import UnfitBodyError, is_page, is_refusal, read_page, wall_in
+from tasks.sources.walls import challenge_in, heading, is_wall_path, wall_notice
 
 # The bytes that are read of an error's body. The largest 404 page of the three sites has 92 kB.
 BEGINNING = 1024 * 1024
@@ -70,7 +70,7 @@ def _redirected(asked: str, location: str, said: str) -> FetchError:
     except ValueError:
         return FetchError(said)
     is_loop = bool(location) and goes_to == came_from
-    if is_elsewhere or is_loop or leads_to_wall(goes_to.path):
+    if is_elsewhere or is_loop or is_wall_path(goes_to.path):
         return RefusedError(said, shut_out=True)
     return FetchError(said)
 
@@ -83,7 +83,7 @@ def _absent(said: str, text: str, site: str) -> FetchError:
         page = read_page(text.encode())
     except UnfitBodyError as error:
         return RefusedError(f"{said}: {error}", shut_out=True)
-    if wall := says_wall(text) if page.path_at(site) is not None else stands_before(text):
+    if wall := wall_notice(text) if page.path_at(site) is not None else wall_in(text):
         return RefusedError(f"{said}: {wall}", shut_out=True)
     if not page.names(site):
         return RefusedError(f"{said}: a page that does not name {site}: {heading(text)}", shut_out=True)
@@ -96,8 +96,8 @@ def _bot_wall(text: str, body: bytes, *, is_own_error: bool) -> str | None:
     The page of a server error can name the maker of a bot wall too, if that maker runs the site's gateway.
     """
     if is_page(text):
-        return says_wall(text, bots_only=True) if is_own_error else stands_before(text, bots_only=True)
-    is_wall = not is_own_error and refuses(_json_in(body))
+        return wall_notice(text, bots_only=True) if is_own_error else wall_in(text, bots_only=True)
+    is_wall = not is_own_error and is_refusal(_json_in(body))
     return " ".join(text[:100].split()) if is_wall else None
 
 

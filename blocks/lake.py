@@ -13,7 +13,7 @@ from tasks.domain.errors import LakeError
 
 
 class Lake(Block):
-    """The place of the files: `file:///folder`, `file:relative/folder` or `s3://bucket/prefix`."""
+    """The lake in which the files are stored: `file:///folder`, `file:relative/folder` or `s3://bucket/prefix`."""
 
     _block_type_name = "ADCE Lake"
     _block_type_slug = "adce-lake"

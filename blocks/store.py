@@ -1,4 +1,4 @@
-"""How is the lake stored? In an S3 bucket or a local folder, behind a few verbs."""
+"""How are the files of the lake listed, read and stored? In an S3 bucket or in a local folder."""
 
 from __future__ import annotations
 
@@ -31,34 +31,34 @@ if TYPE_CHECKING:  # importing boto3 takes half a second, and a local folder doe
 
 log = logging.getLogger(__name__)
 
-# The errors of obstore for a name that it does not accept as a path: an empty or dotted segment, a control character,
-# or a link to itself.
-_FOREIGN_NAMES = (
+# Texts in obstore's errors for a name that it does not accept as a path: one with an empty or dotted segment or a
+# control character, or a link to itself.
+_INVALID_NAME_ERRORS = (
     "Encountered object with invalid path",
     "Too many levels of symbolic links",
     "File system loop found",
 )
 _PLAIN = (string.ascii_letters + string.digits + "_-./\n").encode()
 _LONGEST_KEY = 900  # characters
-_NO_NAMES = frozenset(("", ".", ".."))
-# Errors of one key, and errors of the folder that it is in. Any other error is one of the lake as a whole.
+_NOT_SEGMENTS = frozenset(("", ".", ".."))
+# Error numbers that concern one key, and those that concern its folder. All others concern the whole lake.
 _OF_A_KEY = {errno.ENAMETOOLONG, errno.EISDIR, errno.ELOOP, errno.EILSEQ, errno.EFBIG, errno.EBUSY, errno.EINVAL}
 _OF_A_FOLDER = {errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.EROFS}
 _NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
 _S3_OF_A_KEY = {"KeyTooLongError", "EntityTooLarge", "XMinioInvalidObjectName", "InvalidObjectState"}
 _NO_BUCKET = "NoSuchBucket"
 _MOST_CONFLICTS = 5  # attempts at storing an object that somebody else stores and removes meanwhile
-_MANY = 1000  # names in one folder, from which on listing the folder is quicker than looking each name up
-_PROBE = ".adce-probe"  # a key for a conditional write that must fail, so that nothing is ever stored there
-_PROBE_BYTES = 64 * 1024  # written to a temporary file of a local lake
-# Errors of S3 that are about one object. Any other error is about the lake, or about the caller's permissions.
+_MANY = 1000  # for this many names in one folder, listing the folder is faster than looking up each name
+_PROBE = ".adce-probe"  # the key of a conditional write that always fails, so that nothing is ever stored there
+_PROBE_BYTES = 64 * 1024  # size of the temporary file by which a local lake is tested
+# Errors of S3 that concern one object. All others concern the lake or the caller's permissions.
 _REFUSED_OBJECTS = {
     "InvalidObjectState": "it is archived; restore it",
     "AccessDenied": "access is denied; allow s3:GetObject, and kms:Decrypt if it is encrypted",
     "InvalidRequest": "S3 asks for an encryption key that ADCE does not have",  # SSE-C, server-side encryption
 }
 _CONTENT_TYPES = {b"<": "text/html", b"{": "application/json", b"[": "application/json"}
-_Walked = tuple[list[LakeObject], list[str]]  # objects, and names that are not lake keys
+_Walked = tuple[list[LakeObject], list[str]]  # the objects, and the names that are not lake keys
 
 
 class Put(NamedTuple):
@@ -93,14 +93,14 @@ class Store:
 
     @property
     def address(self) -> str:
-        """The URL in a canonical form, by which two URLs of one lake are equal. It contains no secret."""
+        """The URL in a canonical form, which is equal for all URLs of one lake. It contains no secret."""
         if self.folder is not None:
             return Path(os.path.abspath(self.folder)).as_uri()  # `..` is resolved, and links are not
         parts = urlsplit(self.url)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
 
     async def list(self, folders: Iterable[str]) -> dict[str, LakeObject]:
-        """All objects in some folders and below, by key. The folders are listed in parallel.
+        """All objects in these folders and the folders below, by key. The folders are listed in parallel.
 
         Names that are not valid lake keys are left out, with a warning in the log.
         """
@@ -129,7 +129,7 @@ class Store:
                     async for batch in store.list(prefix=folder + "/", chunk_size=5000):
                         listed += [_object(meta["path"], meta) for meta in batch]
         except BaseError as error:
-            if not any(sign in str(error) for sign in _FOREIGN_NAMES):
+            if not any(sign in str(error) for sign in _INVALID_NAME_ERRORS):
                 raise
             by_name = self._walk_s3 if isinstance(store, S3Store) else self._walk_folder
             listed, odd = await asyncio.to_thread(by_name, folder)
@@ -150,12 +150,12 @@ class Store:
         await _all_of(self._list(name, found, slots) for name in inner)
 
     def _walk_folder(self, folder: str) -> _Walked:
-        """Lists a local folder in which obstore stops at a name that is not a lake key."""
+        """Lists a local folder in which a name is not a lake key, so that obstore cannot list it."""
         assert self.folder is not None
         if _is_loop(self.folder / folder):
             return [], [folder]
         found, odd = [], []
-        for base, inner, names in os.walk(self.folder / folder, onerror=_unless_gone, followlinks=True):
+        for base, inner, names in os.walk(self.folder / folder, onerror=_raise_unless_missing, followlinks=True):
             here = Path(base).relative_to(self.folder)
             loops = {name for name in (*inner, *names) if _is_loop(Path(base, name))}
             inner[:] = [name for name in inner if name not in loops]
@@ -169,7 +169,7 @@ class Store:
         return found, odd
 
     def _walk_s3(self, folder: str) -> _Walked:
-        """Lists an S3 folder in which obstore stops at such a name. This is slower; boto3 gives names unchanged."""
+        """Lists an S3 folder in which a name is not a lake key, so that obstore cannot list it. boto3 is slower."""
         from botocore.config import Config as BotoConfig
         from botocore.exceptions import BotoCoreError, ClientError
 
@@ -198,19 +198,19 @@ class Store:
     async def get(self, key: str) -> tuple[bytes, LakeObject]:
         """The body of an object, and the version that was read.
 
-        Raises NoObjectError and UnreadableError for errors of this key alone, and LakeError for any other.
+        Raises NoObjectError or UnreadableError for an error that concerns only this key, and LakeError for any other.
         """
         try:
             answer = await obstore.get_async(self._open(), valid_key(key))
             body = bytes(await answer.bytes_async())
         except (BaseError, OSError) as error:
-            raise self._unread(key, error) from None
+            raise self._read_error(key, error) from None
         return body, _object(key, answer.meta)
 
     async def get_many(self, keys: Iterable[str]) -> AsyncIterator[tuple[str, bytes | LakeError, LakeObject | None]]:
-        """The bodies of many objects, in the order of arrival; at most `connections` are read at a time.
+        """The bodies of many objects, in the order in which they arrive. At most `connections` are read at a time.
 
-        For an object that cannot be read, the error takes the place of the body.
+        If an object cannot be read, its error is returned instead of a body.
         """
         pending: set[asyncio.Task[tuple[str, bytes | LakeError, LakeObject | None]]] = set()
 
@@ -234,11 +234,11 @@ class Store:
                 task.cancel()
 
     async def put(self, key: str, body: bytes, replaces: LakeObject | None = None) -> Put:
-        """Stores a body, completely or not at all; a reader never sees a part of it.
+        """Stores a body, completely or not at all. A reader never sees a part of it.
 
-        The body replaces the version `replaces`, if that is still there, or is stored where there is no object. If
-        somebody else has stored another version meanwhile, that one is kept. A local folder has no conditional write:
-        there, the version is compared immediately before it is replaced.
+        The body replaces only the version `replaces`. If that is None or was removed, the body is stored if there is no
+        object. If somebody else has stored another version meanwhile, that version is kept. A local folder has no
+        conditional write, so the version is compared immediately before it is replaced.
         """
         valid_key(key)
         if self.folder is not None:
@@ -252,7 +252,7 @@ class Store:
         raise LakeError(f"lake {self.url}: {key} is removed as soon as it is written; find out by whom", Reach.KEY)
 
     async def _put_object(self, key: str, body: bytes, replaces: LakeObject | None) -> str | None:
-        """Stores a body in S3. Returns its ETag, or None if the object there is not the version to replace."""
+        """Stores a body in S3. Returns its ETag, or None if the object under the key is not the version to replace."""
         mode: Any = {"e_tag": replaces.etag} if replaces is not None and replaces.etag else "create"
         kind = _CONTENT_TYPES.get(body.lstrip()[:1], "application/octet-stream")
         try:
@@ -264,7 +264,7 @@ class Store:
         return put["e_tag"]
 
     async def _holds(self, have: LakeObject, body: bytes) -> bool:
-        """Whether an object has this body. It does if an earlier attempt succeeded and only its answer was lost."""
+        """Does an object have this body? It does if an earlier attempt succeeded and only its answer was lost."""
         if have.size != len(body):
             return False
         try:
@@ -285,7 +285,7 @@ class Store:
                 part.write_bytes(body)
                 mine = part.stat().st_ino
                 for _ in range(_MOST_CONFLICTS):
-                    self._take_place(part, path, key, replaces)
+                    self._rename(part, path, key, replaces)
                     with suppress(FileNotFoundError):  # it has been removed meanwhile
                         have = _object(key, obstore.head(self._open(), key))
                         is_ours = path.stat().st_ino == mine or (have.size == len(body) and path.read_bytes() == body)
@@ -299,8 +299,8 @@ class Store:
             raise LakeError(f"lake {self.url}: {obstacle} stands at {key}; remove it", Reach.KEY)
         raise LakeError(f"lake {self.url}: {key} is removed as soon as it is written; find out by whom", Reach.KEY)
 
-    def _take_place(self, part: Path, path: Path, key: str, replaces: LakeObject | None) -> None:
-        """Gives a temporary file its name, if that is free or the file there is the version to replace."""
+    def _rename(self, part: Path, path: Path, key: str, replaces: LakeObject | None) -> None:
+        """Gives a temporary file its final name, if no file has that name or that file is the version to replace."""
         if replaces is not None:
             with suppress(FileNotFoundError):
                 if _object(key, obstore.head(self._open(), key)).etag == replaces.etag:
@@ -319,11 +319,11 @@ class Store:
     async def check_writable(self, folders: Iterable[str]) -> None:
         """Raises LakeError if none of the folders can be written. Nothing is left behind in the lake."""
         if self.folder is not None:
-            await asyncio.to_thread(self._write_for_nothing)
+            await asyncio.to_thread(self._check_folder_writable)
             return
         denied = None
         for folder in folders:
-            try:  # S3 checks the permission first, and then that no object has this ETag
+            try:  # S3 first checks the permission, and then fails because no object has this ETag
                 await obstore.put_async(self._open(), f"{folder}/{_PROBE}", b"", mode={"e_tag": '"0"'})
             except (BaseError, OSError) as error:
                 if _is_conflict(error):
@@ -334,7 +334,8 @@ class Store:
         if denied:
             raise LakeError(str(denied))
 
-    def _write_for_nothing(self) -> None:
+    def _check_folder_writable(self) -> None:
+        """Writes a temporary file to a local lake and removes it. Raises LakeError if that fails."""
         assert self.folder is not None
         try:
             with tempfile.TemporaryFile(dir=self.folder) as file:
@@ -344,7 +345,7 @@ class Store:
             raise LakeError(f"lake {self.url}: the folder cannot be written: {error.strerror}") from None
 
     async def is_empty(self) -> bool:
-        """Whether the lake holds nothing at all, not even files of somebody else."""
+        """Is the lake completely empty, even of files that are not ADCE's?"""
         if self.folder is not None:
             return not self.folder.is_dir() or not any(self.folder.iterdir())
         try:
@@ -354,7 +355,7 @@ class Store:
         return not (level["objects"] or level["common_prefixes"])
 
     async def holds_any(self, folders: Iterable[str]) -> bool:
-        """Whether one of the folders holds an object. At most one page of each folder is listed."""
+        """Does one of the folders contain an object? At most one page of each folder is listed."""
         try:
             for folder in folders:
                 if await (asyncio.to_thread(self._any_file, folder) if self.folder else self._any_object(folder)):
@@ -365,7 +366,7 @@ class Store:
 
     def _any_file(self, folder: str) -> bool:
         assert self.folder is not None
-        return any(names for _, _, names in os.walk(self.folder / folder, onerror=_unless_gone))
+        return any(names for _, _, names in os.walk(self.folder / folder, onerror=_raise_unless_missing))
 
     async def _any_object(self, folder: str) -> bool:
         try:
@@ -373,7 +374,7 @@ class Store:
                 if batch[0]["path"] != folder:  # some programs store an object for the folder itself
                     return True
         except BaseError as error:
-            if not any(sign in str(error) for sign in _FOREIGN_NAMES):
+            if not any(sign in str(error) for sign in _INVALID_NAME_ERRORS):
                 raise
             return True
         return False
@@ -387,7 +388,7 @@ class Store:
         return _object(key, meta)
 
     async def find(self, key: str) -> LakeObject | None:
-        """The object under a key, or None."""
+        """The object under a key; None if there is none."""
         try:
             return _object(key, await obstore.head_async(self._open(), valid_key(key)))
         except FileNotFoundError:
@@ -396,7 +397,7 @@ class Store:
             raise self._error(f"read at {key}", error) from None
 
     async def find_all(self, keys: Iterable[str]) -> dict[str, LakeObject]:
-        """The objects under some keys, by key. Keys without an object are left out."""
+        """The objects under these keys, by key. Keys without an object are left out."""
         slots = asyncio.Semaphore(self.connections)
 
         async def one(key: str) -> LakeObject | None:
@@ -406,7 +407,10 @@ class Store:
         return {have.key: have for have in await asyncio.gather(*map(one, keys)) if have}
 
     def obstacles(self, keys: Iterable[str]) -> dict[str, str]:
-        """What is in the place of files, such as "a folder", by key. Pass keys without a file; S3 has no obstacles."""
+        """For each key, what stands at it instead of a file, such as "a folder". Keys without an obstacle are left out.
+
+        Pass only keys under which there is no file. S3 has no obstacles.
+        """
         if self.folder is None:
             return {}
         names: dict[str, set[str]] = {}  # by folder
@@ -416,7 +420,7 @@ class Store:
         found = {}
         for folder, wanted in names.items():
             place = self.folder / folder
-            if not place.is_dir():  # as before the first fill
+            if not place.is_dir():  # the folder may not exist before the first fill
                 continue
             for name in wanted if len(wanted) < _MANY else wanted & _no_files(place):
                 if obstacle := _obstacle_at(place / name):
@@ -434,7 +438,7 @@ class Store:
                 self.folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise LakeError(f"lake {self.url}: the folder cannot be written: {error.strerror}") from None
-            self._write_for_nothing()
+            self._check_folder_writable()
         if self.folder is not None and self.folder.exists() and not os.access(self.folder, os.R_OK | os.X_OK):
             raise LakeError(f"lake {self.url}: the folder cannot be read; check its permissions")
         self._open()
@@ -451,7 +455,7 @@ class Store:
         return LocalStore(self.folder)
 
     def _s3_address(self) -> tuple[str, str, boto3.Session, str | None]:
-        """The bucket, the prefix, the session with credentials, and the endpoint of another S3 than Amazon's."""
+        """The bucket, the prefix, the session with credentials, and the endpoint if it is not Amazon's."""
         import boto3
 
         parts = urlsplit(self.url)
@@ -477,8 +481,8 @@ class Store:
             config={"endpoint": endpoint} if endpoint else None,
         )
 
-    def _unread(self, key: str, error: Exception) -> LakeError:
-        """The error for a body that could not be read: of this object if its cause is known to be, else of the lake."""
+    def _read_error(self, key: str, error: Exception) -> LakeError:
+        """The error for a body that could not be read. It concerns only this object if the cause is known to."""
         lake_error, message = self._error(f"read at {key}", error), _message(error)
         if isinstance(error, FileNotFoundError):
             return lake_error
@@ -497,12 +501,12 @@ class Store:
         if action.startswith("read at"):
             if isinstance(error, FileNotFoundError) and _NO_BUCKET not in str(error):
                 return NoObjectError(
-                    f"lake {self.url} cannot be {action}: {self._why_none(action.removeprefix('read at '))}"
+                    f"lake {self.url} cannot be {action}: {self._why_missing(action.removeprefix('read at '))}"
                 )
             reach = Reach.KEY if reach is Reach.FOLDER else reach
         return LakeError(text, reach)
 
-    def _why_none(self, key: str) -> str:
+    def _why_missing(self, key: str) -> str:
         """Why there is no object under a key."""
         if self.folder is None:
             return "there is no such object"
@@ -519,7 +523,7 @@ def _object(key: str, meta: Any) -> LakeObject:
 async def _all_of(work: Iterable[Coroutine[Any, Any, None]]) -> None:
     """Runs coroutines concurrently, waits for all of them, and then raises the first error, if there was one.
 
-    Unlike plain gather, this leaves no request under way when it raises.
+    Unlike plain gather, no coroutine is still running when this raises.
     """
     for result in await asyncio.gather(*work, return_exceptions=True):
         if isinstance(result, BaseException):
@@ -527,7 +531,7 @@ async def _all_of(work: Iterable[Coroutine[Any, Any, None]]) -> None:
 
 
 def _is_loop(path: Path) -> bool:
-    """Whether a path is a link to itself or to a folder that contains it."""
+    """Is this path a link to itself or to a folder that contains it?"""
     if not path.is_symlink():
         return False
     try:
@@ -539,14 +543,14 @@ def _is_loop(path: Path) -> bool:
 
 
 def _no_files(folder: Path) -> set[str]:
-    """The names in a folder that belong to something other than a file."""
+    """The names in a folder that are not those of files."""
     with suppress(OSError), os.scandir(folder) as entries:
         return {entry.name for entry in entries if not entry.is_file(follow_symlinks=False)}
     return set()
 
 
 def _obstacle_at(path: Path) -> str | None:
-    """What is in the place of a file, in words; None if there is a file or nothing."""
+    """What is at a path instead of a file, in words; None if there is a file or nothing."""
     try:
         mode = os.lstat(path).st_mode
     except OSError:
@@ -562,18 +566,19 @@ def _obstacle_at(path: Path) -> str | None:
     return None if stat.S_ISREG(mode) else "something that is not a file"
 
 
-def _unless_gone(error: OSError) -> None:
+def _raise_unless_missing(error: OSError) -> None:
+    """Raises the error, unless it says that a file or folder does not exist."""
     if not isinstance(error, FileNotFoundError):
         raise error
 
 
 def _is_conflict(error: Exception) -> bool:
-    """Whether a conditional write failed on its condition: the object there is not the version to replace."""
+    """Did a conditional write fail because the object under the key is not the version to replace?"""
     return isinstance(error, AlreadyExistsError | PreconditionError) and _NO_BUCKET not in str(error)
 
 
 def _reach(error: Exception) -> Reach:
-    """Whether an error is one of a key, of its folder, or of the lake as a whole."""
+    """How much of the lake an error concerns: a key, its folder, or the whole lake."""
     number = getattr(error, "errno", None)
     if number is None and (found := re.search(r"\(os error (\d+)\)", str(error))):
         number = int(found[1])
@@ -587,10 +592,10 @@ def _reach(error: Exception) -> Reach:
 
 
 def _message(error: Exception) -> str:
-    """The essence of an error, without what obstore adds to it, and without secrets."""
+    """The message of an error, without the details that obstore adds to it, and without secrets."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    text = masked(str(error))  # masked before it is cut, since half a secret would not be found
+    text = masked(str(error))  # masked before it is cut, because half a secret would not be recognised
     if code := re.search(r"<Code>([\w.]+)</Code>", text):  # the XML of an S3 error
         return code[1]
     if "error sending request" in text and (host := re.search(r"https?://[^\s/?]+", text)):
@@ -609,16 +614,16 @@ def _first_line(error: Exception) -> str:
 
 
 def valid_key(key: str) -> str:
-    """The key itself. Raises LakeError for a key that could leave the lake, or that a listing would not show."""
+    """Returns the key. Raises LakeError for a key that would lie outside the lake, or that a listing would not show."""
     if not _is_valid(key):
         raise LakeError(f"{key!r} is not a lake key")
     return key
 
 
 def _are_plain(keys: list[str]) -> bool:
-    """Whether all keys consist of letters, digits, _ - . and single slashes, and so are valid.
+    """Do all keys consist of letters, digits, _ - . and single slashes, so that they are valid?
 
-    This checks all keys at once, which is much quicker than one by one.
+    This checks all keys at once, which is much faster than checking each.
     """
     text = "\n".join(keys)
     return (
@@ -631,6 +636,5 @@ def _are_plain(keys: list[str]) -> bool:
 
 
 def _is_valid(key: str) -> bool:
-    return (
-        0 < len(key) <= _LONGEST_KEY and _NO_NAMES.isdisjoint(key.split("/")) and key.isprintable() and "\\" not in key
-    )
+    segments = key.split("/")
+    return 0 < len(key) <= _LONGEST_KEY and _NOT_SEGMENTS.isdisjoint(segments) and key.isprintable() and "\\" not in key

@@ -49,7 +49,7 @@ class StoredObject(Document):
 
 
 class Learnt(Document):
-    """How it became known which version the lake has."""
+    """How and when ADCE learnt which version of a file the lake has."""
 
     by: LearntBy
     at: datetime | None
@@ -83,7 +83,7 @@ class Correction(Document):
 
 
 class WhyAnswer(Document):
-    """Everything that is known of one file."""
+    """Everything that is known about one file."""
 
     key: str
     source: str
@@ -109,6 +109,7 @@ class WhyAnswer(Document):
 
     @classmethod
     def of(cls, answer: Answer) -> WhyAnswer:
+        """The document for an answer."""
         cell, status = answer.cell, answer.status
         return cls(
             key=cell.key,
@@ -160,7 +161,7 @@ class Why(Document):
 
 
 class UnknownSeason(Document):
-    """A season of a dataset whose files are not known, and the schedules that would list them."""
+    """A season of a dataset whose files are not known yet, because the schedules that list them are missing."""
 
     dataset: str
     season: str
@@ -184,7 +185,7 @@ class Tally(Document):
 
 
 class Place(Document):
-    """What a row of the coverage stands for."""
+    """The part of the lake that a row of the coverage counts."""
 
     source: str
     dataset: str
@@ -208,6 +209,7 @@ class CoverageAnswer(Document):
 
     @classmethod
     def of(cls, coverage: Coverage, by: By, as_of: datetime, unknown: Iterable[Unknown]) -> CoverageAnswer:
+        """The document for a coverage."""
         return cls.model_validate({"as_of": as_of, **coverage.document(by), "unknown": by_season(unknown)})
 
 
@@ -468,7 +470,7 @@ class StateChange(Document):
 
 
 class Move(Document):
-    """A file whose fill has another place in the new plan."""
+    """A file whose fill has a different place in the new plan."""
 
     key: str
     old: int
@@ -476,7 +478,7 @@ class Move(Document):
 
 
 class SourceChange(Document):
-    """The requests of each plan to a source, and when each plan would be done."""
+    """The requests that each plan sends to a source, and when each plan would be done."""
 
     name: str
     requests: Both[int]
@@ -500,6 +502,7 @@ class ConfigDifference(Document):
 
     @classmethod
     def of(cls, difference: Difference) -> ConfigDifference:
+        """The document for a difference."""
         old, new = difference.old, difference.new
         return cls.model_validate(
             {

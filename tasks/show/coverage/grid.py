@@ -27,6 +27,7 @@ class Column:
 
     @property
     def title(self) -> str:
+        """The span of the column in words: "2025-26", or "1996-97 to 2002-03"."""
         first, last = self.spans[0], self.spans[-1]
         if not first:
             return OTHER[self.by]
@@ -47,6 +48,7 @@ class Line:
 
     @property
     def name(self) -> str:
+        """The heading of the row."""
         return self.dataset or self.source or "total"
 
 
@@ -56,11 +58,11 @@ class Grid:
 
     columns: tuple[Column, ...]
     lines: tuple[Line, ...]  # each source before its datasets, the total last
-    ahead: int  # months or dates that are left out since nothing is due in them yet
+    ahead: int  # number of months or dates that are left out because nothing is due in them yet
 
     @property
     def folded(self) -> bool:
-        """Whether some columns stand for several seasons, months or dates."""
+        """Do some columns stand for several seasons, months or dates?"""
         return any(len(column.spans) > 1 for column in self.columns)
 
 

@@ -1,4 +1,4 @@
-"""How does the coverage look as a web page, on which a click leads from a season to its dates and their holes?"""
+"""How does the coverage look as a web page? A click on a season shows its dates, and then the missing files."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ _COUNTS = (State.PRESENT, State.GAP, State.DEFERRED, State.IN_FLIGHT, State.UNAV
 def html(coverage: Coverage, holes: Sequence[Hole], title: str = "Coverage", most_holes: int = MOST_HOLES) -> str:
     """A self-contained HTML document: an overview by season, which needs no script, and details after a click.
 
-    A hole is a file that is due and not there. The page lists the first `most_holes` of them, and says how many more
-    there are. In the document, the counts of a day take about 10 bytes, and a hole its key and about 10 bytes.
+    A hole is a file that is due but missing or not as it should be. The page lists the first `most_holes` of them, and
+    says how many more there are. In the document, the counts of a day take about 10 bytes, and a hole takes its key and
+    about 10 bytes.
     """
     return _TEMPLATES.get_template("page.html").render(
         title=title,
@@ -48,10 +49,10 @@ def html(coverage: Coverage, holes: Sequence[Hole], title: str = "Coverage", mos
 def _data(coverage: Coverage, holes: Iterable[Hole], most_holes: int) -> dict[str, Any]:
     """The data of the script, as JSON.
 
-    - cells: by dataset and season, [[span, count, ...], ...], with the counts of _COUNTS and then that of the schedules
-      that are not known
-    - holes: by dataset and season, [[span, state, reason, until, key], ...]; the state is a place in `states`, the
-      reason one in `reasons`, and until one in `times`
+    - cells: by dataset and season, [[span, count, ...], ...], with the counts of _COUNTS and then the number of unknown
+      schedules
+    - holes: by dataset and season, [[span, state, reason, until, key], ...]; the state is an index into `states`, the
+      reason one into `reasons`, and until one into `times`
 
     A span is a date, as the number of days since 1 January of the season's first year, or a month, or "".
     """
@@ -69,8 +70,8 @@ def _data(coverage: Coverage, holes: Iterable[Hole], most_holes: int) -> dict[st
             [
                 _days_in(hole.season, hole.span),
                 _COUNTS.index(status.state),
-                reasons.place(status.reason),
-                times.place(_minute(status.until)),
+                reasons.index(status.reason),
+                times.index(_minute(status.until)),
                 hole.key,
             ]
         )
@@ -92,12 +93,13 @@ class _Table:
     def __init__(self) -> None:
         self._places: dict[str, int] = {}
 
-    def place(self, text: str) -> int:
-        """The place of a text in the list, to which it is added if necessary."""
+    def index(self, text: str) -> int:
+        """The index of a text in the list. The text is added if it is not there yet."""
         return self._places.setdefault(text, len(self._places))
 
     @property
     def texts(self) -> list[str]:
+        """The list."""
         return list(self._places)
 
 
@@ -110,12 +112,12 @@ def _minute(moment: datetime | None) -> str:
 
 
 def _digest(text: str) -> str:
-    """The hash of a style or script, by which the content security policy allows it and no other."""
+    """The hash of a style or script. The page's content security policy allows only styles and scripts with a hash."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def _component(name: str) -> str:
-    """Encodes a name like encodeURIComponent in the script, which finds links by their addresses."""
+    """Encodes a name as the script's encodeURIComponent does, because the script finds links by their addresses."""
     return quote(name, safe="!~*'()")
 
 

@@ -17,14 +17,14 @@ _MOST_COLUMNS = 36
 _CELL, _ROW, _LETTER, _MARGIN = 31, 18, 7.2, 12
 _COUNT = 58  # the width of a column of counts
 _TOP = 34  # where the head of the table begins, below the title
-_BASE = 13  # from the top of a row to the baseline of its text, which is y = 0 in the row
+_BASE = 13  # distance from the top of a row to the baseline of its text, which is y = 0 in the row
 
 
 def svg(coverage: Coverage, title: str = "Coverage", by: By = By.SEASON) -> str:
     """A heatmap as a self-contained SVG document with at most 36 columns. Older spans share columns if necessary.
 
-    It takes about 80 bytes a cell, so that it fits into a Markdown artifact. The cells therefore get their size from a
-    style sheet, and cells of one shade in one row are one group.
+    A cell takes about 80 bytes, so that the document fits into a Markdown artifact. For that, a style sheet sets the
+    size of the cells, and cells of one shade in one row form one group.
     """
     grid = grid_of(coverage, by, most=_MOST_COLUMNS)
     return "".join(_Picture(grid, title).parts())

@@ -11,7 +11,7 @@ from tasks.domain.wording import plural
 
 @dataclass(frozen=True, slots=True)
 class Shade:
-    """A colour of the scale, for `least` per cent and more."""
+    """A colour of the scale, which stands for `least` per cent and more."""
 
     name: str  # its CSS class
     least: float
@@ -41,6 +41,7 @@ DARK = ("#14181d", "#e4e8ed", "#3b444f")
 
 
 def shade_of(tally: Tally) -> Shade:
+    """The shade of a cell with this tally."""
     if tally.unknown:
         return UNKNOWN
     percent = tally.percent
@@ -48,10 +49,10 @@ def shade_of(tally: Tally) -> Shade:
 
 
 def percent_of(tally: Tally) -> str:
-    """The percentage of files that are there, such as "99.9", rounded down; "100" only if every file is there.
+    """The percentage of files that are present, rounded down, such as "99.9"; "100" only if all files are present.
 
-    It is "-" if no files are wanted, and empty if none are expected. If schedules are unknown it ends with a question
-    mark, such as "99.9?"; and it is "?" if nothing is known.
+    It is "-" if no files are wanted, and empty if none are expected. If schedules are unknown, it ends with a question
+    mark, such as "99.9?", and if nothing is known it is "?".
     """
     if tally.is_empty:
         return ""

@@ -24,7 +24,7 @@ def heatmap(coverage: Coverage, by: By = By.SEASON) -> Heatmap:
     """A heatmap with a row per source and dataset, and a column per season, month or date.
 
     It fits the width in which Rich prints it. If there is no room for all columns, each of the newest spans has its own
-    column, and the older ones share columns. A shared cell is complete only if every file in it is there.
+    column, and the older ones share columns. A shared cell is complete only if all its files are present.
     """
     return Heatmap(coverage, by)
 

@@ -9,7 +9,10 @@ from tasks.domain.reasons import Reason
 
 
 class AdceError(Exception):
-    """Base of all errors of ADCE. The message is one line: what went wrong, where, what to do. Secrets are masked."""
+    """Base of all errors of ADCE. The message is one line: what went wrong, where, and what to do.
+
+    Secrets in it are masked.
+    """
 
     def __init__(self, message: str = ""):
         super().__init__(masked(message))
@@ -74,14 +77,14 @@ class FetchError(AdceError):
 
 
 class AbsentError(FetchError):
-    """The source says that it does not have this file. The scraper has not failed: its circuit breaker stays closed.
+    """The source says that it does not have this file.
 
-    Subclasses stand for other answers that concern one file alone.
+    This does not count as a failure of the scraper, so its circuit breaker stays closed. The same holds for subclasses.
     """
 
 
 class UnfinishedError(AbsentError):
-    """The game is final, but the source's document is incomplete. This counts as evidence, as an absence does."""
+    """The game is final, but the source's document is incomplete. Like an absence, this is counted as evidence."""
 
     def __init__(self, message: str, body: bytes):
         super().__init__(message)
@@ -89,7 +92,7 @@ class UnfinishedError(AbsentError):
 
 
 class HealingError(FetchError):
-    """A file could not be fetched now, but may be later: the connection failed, the body was cut off, or HTTP 500.
+    """A file could not be fetched, but another request may succeed: no connection, a cut-off body, or HTTP 500.
 
     `wait` is how long to wait before the next request, if the source said so; `unreachable` means that no connection
     was made.
@@ -104,9 +107,9 @@ class HealingError(FetchError):
 class RefusedError(HealingError):
     """The source refuses us or is in trouble itself. This concerns all its files, not only the requested one.
 
-    Causes are HTTP 429 and 503, no answer at all, and pages in front of a site: bot walls, logins, maintenance. `wait`
-    is how long the source asks us to wait. `shut_out` asks for a longer pause, because the source answers nothing at
-    all; `too_fast` says that our rate was the cause and not this request.
+    Causes are HTTP 429 and 503, no answer at all, and pages instead of the site's own: bot walls, logins, maintenance.
+    `wait` is how long the source asks us to wait. `shut_out` means that the source answers none of our requests, so
+    that the pause has to be longer. `too_fast` means that our rate was the cause, not this request.
     """
 
     def __init__(self, message: str, wait: timedelta | None = None, *, shut_out: bool = False, too_fast: bool = False):
@@ -116,10 +119,10 @@ class RefusedError(HealingError):
 
 
 class PausedError(AdceError):
-    """The source is paused, or the scraper's circuit breaker is open, for longer than the run can wait.
+    """The source is paused, or the scraper's circuit breaker is open, for longer than a request can wait.
 
-    `refusal` is the last refusal of a request for this file, if there was one; `refusals` counts those of its refusals
-    that this file itself caused.
+    `refusal` is the last refusal of a request for this file, if there was one. `refusals` counts the requests
+    for it that failed before, without those that were sent too fast.
     """
 
     refusal: RefusedError | None = None

@@ -50,11 +50,11 @@ class KnownLake:
 
     id: str
     kind: LakeKind
-    url: str  # its address; FORGOTTEN if the ledger is to accept the next lake of that kind, to be filled again
+    url: str  # its address; FORGOTTEN if the ledger accepts any new lake of that kind
 
     @property
     def place(self) -> str | None:
-        """The address, if it is known: former versions have stored some addresses with their password masked."""
+        """The address; None if it is not known exactly, because former versions stored it with its password masked."""
         return None if self.url == FORGOTTEN or MASK in self.url else self.url
 
     def is_at(self, address: str) -> bool:
@@ -64,7 +64,7 @@ class KnownLake:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of a lake and a ledger that a command wants to use together."""
+    """What is known about a lake and a ledger that a command wants to use together."""
 
     lake: str  # address of the lake
     ledger: str  # address of the ledger, without a password
@@ -142,7 +142,7 @@ def _check_kind(facts: Facts, kind: LakeKind, wanted: LakeKind | None) -> None:
 
 
 def _check_history(facts: Facts) -> None:
-    """Raises MismatchError for a sandbox with a used ledger: one that knows no mark belongs to a real lake."""
+    """Raises MismatchError if a sandbox would use a ledger that has fetched files already, for another lake."""
     if not facts.ledger_is_new:
         raise MismatchError(
             f"ledger {facts.ledger} belongs to another lake, and {facts.lake} is a sandbox's; "

@@ -22,7 +22,7 @@ class Counter:
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """The numbers of durations between the given bounds, and the sum of the durations, in seconds."""
+    """How many durations fell between each two bounds, and the sum of all durations, in seconds."""
 
     name: str
     labels: tuple[str, ...]

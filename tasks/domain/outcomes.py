@@ -20,7 +20,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """The requests that were sent to a source for one response."""
+    """What was asked of a source to get one response."""
 
     requests: int = 0
     refusals: int = 0  # those that were refused, as with HTTP 429, even if a later one succeeded

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Limit(StrEnum):
-    """The rule that keeps a file in its state. The values appear in the JSON documents, where programs read them."""
+    """The rule that keeps a file in its state. The values appear in JSON documents, and must not change."""
 
     # Rules about one file
     NOT_PUBLISHED = "not_published"  # the source does not have the page now, and may still publish it this season
@@ -43,7 +43,7 @@ class Limit(StrEnum):
 class Reason:
     """Why a file is not fetched now: `limit` for programs, `text` for people.
 
-    `of` names what the limit belongs to where several have one: a source, a scraper, a dataset, or a switch's setting.
+    `of` names what the limit belongs to, if there can be several: a source, a scraper, a dataset, or a setting.
     """
 
     limit: Limit

@@ -22,10 +22,10 @@ GAME_LENGTH = timedelta(hours=4)
 LAST_LOOK = timedelta(days=7)
 # The list of a day may grow for this long after its end.
 LAST_LOOK_AT_A_DAY = timedelta(days=2)
-# An overdue list, which should be complete but is not, is fetched less and less often. The wait is _PATIENCE x the time
-# for which it is overdue while its season runs, and the whole of that time afterwards, but never longer than this.
+# An overdue list, which should be complete but is not, is fetched less and less often. While its season runs, the wait
+# is _WAIT_SHARE of the time for which it is overdue. Afterwards it is all of that time, but never longer than this.
 LONGEST_WAIT = timedelta(days=30)
-_PATIENCE = 0.25
+_WAIT_SHARE = 0.25
 # Schedules are fetched at least this often in the play-offs, whose games are listed only a few days ahead.
 _IN_PLAYOFFS = timedelta(hours=6)
 
@@ -67,8 +67,8 @@ def next_look(
     if verdict.wholeness is Wholeness.WHOLE:
         return last if taken < last else None
     waited = taken - max([over, *(end for end in ends if end <= taken)])
-    patience = 1 if taken >= seasons.over_at(season) else _PATIENCE
-    return min([taken + max(refresh, min(waited * patience, LONGEST_WAIT)), *coming])
+    share = 1 if taken >= seasons.over_at(season) else _WAIT_SHARE
+    return min([taken + max(refresh, min(waited * share, LONGEST_WAIT)), *coming])
 
 
 def why_not_final(dataset: Dataset, last_day: date, taken: datetime) -> str:

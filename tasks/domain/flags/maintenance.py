@@ -14,9 +14,9 @@ _FAR = timedelta(days=8)  # adjoining windows are joined no further ahead than t
 
 
 def window_at(windows: Iterable[Maintenance], names: Iterable[str], now: datetime) -> Window | None:
-    """The open window of one of these names (sources or datasets) or of everything; None if none is open.
+    """The open maintenance window of one of these sources or datasets, or of everything; None if none is open.
 
-    Windows that overlap or adjoin are joined: `until` is the time from which none of them is open.
+    Windows that overlap or adjoin are joined, so that `until` is the time from which none of them is open.
     """
     names = {"all", *names}
     matching = [window for window in windows if window.of in names]

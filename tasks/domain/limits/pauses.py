@@ -16,7 +16,7 @@ from config.models import Backoff, BreakerRules, Config
 from tasks.domain.times import SKEW
 from tasks.domain.wording import duration, plural
 
-# No other request is sent while a probe waits for its answer; after this time the probe counts as lost.
+# How long a probe may wait for its answer before it counts as lost. No other request is sent in that time.
 PROBE_TIMEOUT = timedelta(minutes=2)
 LONGEST_ASKED = timedelta(days=1)  # a longer pause that a site asks for is cut to this
 _FIRST_SHARE = 1 / 8  # share of the rate that is used when the ramp after a pause begins
@@ -51,13 +51,13 @@ class Pause:
     def may_probe(self, now: datetime, mine: datetime | None = None) -> bool:
         """May a probe be sent now: is the pause over and no other probe waiting for its answer?
 
-        `mine` is the `probe_until` of our own earlier claim on the probe, which does not stand in the way.
+        `mine` is the `probe_until` of our own earlier claim on the probe, which we may renew.
         """
         free = self.probe_until is None or self.probe_until <= now or self.probe_until == mine
         return self.phase(now) is Phase.HALF_OPEN and free
 
     def free_at(self, now: datetime) -> datetime | None:
-        """When the next request may be sent: after the pause, or once the current probe counts as lost. None: now."""
+        """When the next request may be sent: after the pause, or when the current probe counts as lost. None: now."""
         if self.until is None:
             return None
         if now < self.until:
@@ -86,10 +86,10 @@ def longest_break(rules: BreakerRules) -> timedelta:
 
 
 def believed(pause: Pause, longest: timedelta, now: datetime, probe: timedelta = LONGEST_ASKED) -> Pause:
-    """The same without times that only a wrong clock can have written.
+    """The pause without times that only a wrong clock can have written.
 
-    Such times are an end later than `longest` from now, the end of a probe later than `probe` from now, and past events
-    that lie in the future. A pause whose end is wrong ends now, so that a probe follows.
+    These are an end more than `longest` after now, the end of a probe more than `probe` after now, and events that have
+    happened but lie in the future. If the end of a pause is wrong, it ends now, so that a probe follows.
     """
     if pause.until is not None and pause.until > now + longest:
         return replace(pause, until=now, probe_until=None)
@@ -123,10 +123,10 @@ def refused(
 ) -> Pause:
     """The pause of a source after it has refused a request that was sent at `asked`.
 
-    `wait` is the time that the source asked for, and `jitter`, from 0 to 1, the share of the rules' jitter to add. A
-    request that was sent before the end of the present pause belongs to the same incident: its refusal does not double
-    the pause, but can prolong it by `wait`. The next incident counts as the first again only `rules.quiet` after a
-    successful answer.
+    `wait` is the time that the source asked for, and `jitter`, from 0 to 1, the share of the rules' jitter to add. If
+    the request was sent before the end of the present pause, it belongs to the same incident: its refusal does not
+    double the pause, but `wait` can prolong it. After `rules.quiet` without an incident, counted from a successful
+    answer, the next incident counts as the first again.
     """
     if pause.until is not None and asked < pause.until:
         longer = now + wait if wait else pause.until

@@ -1,4 +1,4 @@
-"""The Prefect flows. Importing them hides secrets in the output of the process, also where Prefect has started it."""
+"""The Prefect flows. Importing them masks secrets in the output of the process, also if Prefect has started it."""
 
 from config.secrets import hide_in_output
 

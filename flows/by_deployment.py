@@ -64,11 +64,11 @@ class ByDeployment:
 
     async def wait_until_ready(self) -> None:
         """Waits until the Prefect API answers. Raises AdceError if that takes too long."""
-        await self._here.answers()
+        await self._here.wait_for_api()
 
     async def execute(self, fills: Sequence[Fill], attempt: int, begun: Callable[[], None]) -> End:
         name = f"{fills[0].dataset} {fills[0].days} {fills[0].kind.value}"
-        return await end_of(await run_batch.submit(name, self._here.execute(fills, begun), attempt))
+        return await end_of(await run_batch.submit(name, self._here.register(fills, begun), attempt))
 
 
 async def check_deployments(here: PrefectRun, sources: Iterable[str]) -> None:
@@ -121,7 +121,7 @@ async def schedule_run(here: PrefectRun, fills: Sequence[Fill], attempt: int) ->
         except httpx.TransportError:  # nobody knows whether Prefect has scheduled it
             if not tries_left:
                 raise
-            await here.in_its_loop(here.answers())
+            await here.in_its_loop(here.wait_for_api())
     return flow_run
 
 

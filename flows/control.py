@@ -1,4 +1,7 @@
-"""What do a run and Prefect report to each other? Prefect a cancel, and the run which runs died before it."""
+"""What do a run and Prefect report to each other?
+
+The run learns from Prefect that it was cancelled, and reports to Prefect which other runs have died.
+"""
 
 from __future__ import annotations
 
@@ -35,13 +38,13 @@ _POLL_EVERY = 3.0  # seconds between two looks at whether the run was cancelled
 
 
 @asynccontextmanager
-async def at_work(here: PrefectRun, client: PrefectClient) -> AsyncIterator[None]:
-    """A block during which the run has its lease, and stops on a signal, on a cancel, or when the lease is lost.
+async def holding_lease(here: PrefectRun, client: PrefectClient) -> AsyncIterator[None]:
+    """A block in which the run holds its lease. It stops on a signal, on a cancellation, or when the lease is lost.
 
-    At its begin, runs that have died are reported to Prefect.
+    When the block begins, runs that have died are reported to Prefect.
     """
     run, leases = here.run, here.run.session.leases
-    context = contextvars.copy_context()  # by it Prefect assigns log lines to the flow run
+    context = contextvars.copy_context()  # so that Prefect assigns log lines to the flow run
 
     def lost(why: str) -> None:
         with suppress(RuntimeError):  # the loop is closed, so the run has ended
@@ -86,7 +89,7 @@ async def _watch_for_a_cancel(
 
 
 async def _report_dead_runs(client: PrefectClient, leases: Leases) -> None:
-    """Sets the flow runs of runs that have died to crashed in Prefect: their processes could not."""
+    """Sets the flow runs of dead runs to crashed in Prefect, because their processes could not do that themselves."""
     for record in leases.end_dead_runs():
         log.warning("run %s of %s died; its claims are released", record.id[:8], record.holder)
         try:
@@ -100,27 +103,27 @@ async def _report_dead_runs(client: PrefectClient, leases: Leases) -> None:
         leases.record_death_reported(record.id)
 
 
-async def _crash_runs_never_begun(client: PrefectClient, patience: timedelta) -> None:
-    """Sets flow runs to crashed that a worker has taken longer than `patience` ago and that have not begun.
+async def _crash_runs_never_begun(client: PrefectClient, start_within: timedelta) -> None:
+    """Sets flow runs to crashed if a worker took them longer than `start_within` ago and they have not begun.
 
-    Their worker may have died before it started their process, and no other worker takes them.
+    The worker may have died before it started their process, and no other worker takes them.
     """
     pending = {"tags": {"all_": ["adce"]}, "state": {"type": {"any_": ["PENDING"]}}}
     with suppress(httpx.HTTPError):
         for found in await client.read_flow_runs(flow_run_filter=FlowRunFilter.parse_obj(pending)):
             state = found.state
-            if found.work_pool_name and state and datetime.now(UTC) - state.timestamp > patience:
+            if found.work_pool_name and state and datetime.now(UTC) - state.timestamp > start_within:
                 never: State[Any] = Crashed(
-                    message=f"a worker took it, and it had not begun after {duration(patience)}"
+                    message=f"a worker took it, and it had not begun after {duration(start_within)}"
                 )
                 await client.set_flow_run_state(found.id, never, force=True)
                 log.warning("flow run %s: %s", found.name, never.message)
 
 
 async def _crash(client: PrefectClient, flow_run_id: UUID, alive: Collection[str]) -> None:
-    """Sets a flow run, its tasks and its subflows to crashed, as far as Prefect has them as unfinished.
+    """Sets a flow run, its tasks and its subflows to crashed in Prefect, if they have no final state there.
 
-    The flow runs in `alive` are left as they are.
+    The flow runs in `alive` are not changed.
     """
     crashed: State[Any] = Crashed(message="its process died")
     of_this = FlowRunFilter(id=FlowRunIds(any_=[flow_run_id]))

@@ -1,4 +1,4 @@
-"""The flow of an ad hoc fill: the work of a reconcile, for a part of the lake that somebody names."""
+"""The flow of an ad hoc fill: a reconcile of the part of the lake that its parameters name."""
 
 from __future__ import annotations
 

@@ -46,9 +46,9 @@ class InProcess:
 
     async def wait_until_ready(self) -> None:
         """Waits until the Prefect API answers. Raises AdceError if that takes too long."""
-        await self._here.answers()
+        await self._here.wait_for_api()
 
     async def execute(self, fills: Sequence[Fill], attempt: int, begun: Callable[[], None]) -> End:
         (fill,) = fills
         name = f"{fill.dataset} {fill.days} {fill.kind.value}"
-        return await end_of(await run_fill.submit(name, self._here.execute(fills, begun)))
+        return await end_of(await run_fill.submit(name, self._here.register(fills, begun)))

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from prefect.client.orchestration import PrefectClient
 
 from config.models import Config, Priority
-from flows.control import at_work
+from flows.control import holding_lease
 from flows.prefect_run import CURRENT, PrefectRun
 from tasks.domain.expected.cells import Selection
 from tasks.domain.flags.rollouts import scrapers, source_for
@@ -35,7 +35,7 @@ async def open_run(
     part: Part | None = None,
     fetches: bool = True,
 ) -> AsyncIterator[PrefectRun]:
-    """A run with its lake and its ledger open. If it `fetches`, its buckets are checked and its sites are connected.
+    """A run with its lake and its ledger open. If it `fetches`, its buckets are checked and its sites can be asked.
 
     Raises an AdceError that names what cannot be opened.
     """
@@ -50,7 +50,7 @@ async def open_run(
                     for source in here.run.sources.values():
                         source.why_not = session.leases.why_lost
                         stack.push_async_callback(source.close)
-                    await stack.enter_async_context(at_work(here, client))
+                    await stack.enter_async_context(holding_lease(here, client))
                     yield here
             else:
                 yield here
@@ -59,9 +59,9 @@ async def open_run(
 
 
 async def _open_sources(here: PrefectRun, client: PrefectClient) -> dict[str, SourceClient]:
-    """A client of every enabled source, by source. Raises BucketError unless every rate bucket is as it should be."""
+    """The client of each enabled source, by source. Raises BucketError if a rate bucket is not as it should be."""
     run, config = here.run, here.run.config
-    # With a clock that is set, time stands still, and the plan has already applied maintenance.
+    # If the run's clock was set, it stands still, and the plan has applied the maintenance windows already.
     windows = config.maintenance if run.session.as_of is None else ()
     return {
         name: SourceClient(

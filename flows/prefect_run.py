@@ -1,4 +1,4 @@
-"""What does a run need in a Prefect flow? A client of the API, and fills that its subflows find by their ids."""
+"""What does a run need in a Prefect flow? A client of the API, and a way for subflows to find their fills by an id."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tasks.upstream.prefect_api import ApiOutage, trouble
 
 T = TypeVar("T")
 
-_PATIENCE = 300.0  # seconds for which a run waits for the Prefect API to answer again
+_API_AWAY_SECONDS = 300.0  # seconds without an answer from the Prefect API after which a run gives up
 
 
 @dataclass
@@ -35,7 +35,7 @@ class PrefectRun:
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     _executed: dict[str, tuple[Sequence[Fill], Callable[[], None]]] = field(default_factory=dict)
 
-    def execute(self, fills: Sequence[Fill], begun: Callable[[], None]) -> str:
+    def register(self, fills: Sequence[Fill], begun: Callable[[], None]) -> str:
         """Registers fills that are about to be executed. Returns the id by which a task or subflow finds them."""
         self._executed[fills[0].id] = fills, begun
         return fills[0].id
@@ -51,12 +51,12 @@ class PrefectRun:
     async def in_its_loop(self, work: Coroutine[Any, Any, T]) -> T:
         """Runs a coroutine in the event loop of the run, to which its connections and buckets belong.
 
-        Prefect runs every task, and so every subflow in a task, in a thread with an event loop of its own.
+        Prefect runs each task, with the subflows in it, in a thread that has its own event loop.
         """
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.loop))
 
-    async def answers(self) -> None:
-        """Waits until the Prefect API answers, since it loses flow runs that begin or end while it does not.
+    async def wait_for_api(self) -> None:
+        """Waits until the Prefect API answers, because a flow run that begins or ends while it does not is lost.
 
         Raises AdceError if that takes too long.
         """
@@ -64,9 +64,10 @@ class PrefectRun:
             return
         with self.api_outage.watched() as seconds_failing:
             while error := await self.client.api_healthcheck():
-                if seconds_failing(error) > _PATIENCE:
+                if seconds_failing(error) > _API_AWAY_SECONDS:
                     raise AdceError(
-                        f"the Prefect API {trouble(error)}, and has done so for {_PATIENCE:.0f} s; is the server up?"
+                        f"the Prefect API {trouble(error)}, and has done so for {_API_AWAY_SECONDS:.0f} s; "
+                        "is the server up?"
                     )
                 await asyncio.sleep(1)
 

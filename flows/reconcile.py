@@ -90,7 +90,7 @@ async def reconcile(
 
 
 def _why_overtaken() -> str | None:
-    """Why a scheduled run is superseded by a later one; None if it is not.
+    """Why a scheduled run need not run because a later one is due; None if it has to run.
 
     After hours without a worker, many scheduled runs begin at once. Only the last one has work to do.
     """
@@ -192,7 +192,7 @@ async def reconcile_lake(
                         _keep_deferrals(session, planned, report)
                 raise
             look = await run.look(remember=True)
-            await here.answers()
+            await here.wait_for_api()
             if as_of is None and is_the_one:
                 session.ledger.prune(session.begun - config.reconcile.keep)
             report = replace(
@@ -217,7 +217,7 @@ async def reconcile_lake(
 
 
 def _keep_deferrals(session: Session, planned: dict[str, Any], report: Report) -> None:
-    """Keeps the plan for `adce why`: the fills as they were planned, and the reasons of what the run has deferred."""
+    """Stores the plan for `adce why`: the fills as they were planned, and why the run has deferred others."""
     session.ledger.plans.keep(report.plan_document() | {"fills": planned["fills"]}, session.now(), session.id)
 
 

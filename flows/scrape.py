@@ -46,7 +46,7 @@ async def scrape(
 async def _fill(here: PrefectRun, fill: Fill) -> list[FileOutcome]:
     """Executes the fill, and returns once the Prefect API can record the end of the subflow."""
     outcomes = await fill_gaps(here.run, fill)
-    await here.answers()
+    await here.wait_for_api()
     return outcomes
 
 

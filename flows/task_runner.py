@@ -13,8 +13,8 @@ from config.load import load_config
 class FillTaskRunner(ConcurrentTaskRunner):
     """Prefect's concurrent task runner with a limit: `reconcile.max_concurrent` tasks run at once.
 
-    Prefect 2 starts submitted tasks in any order, since each submission first makes an API call in the background.
-    A caller that needs an order therefore submits no more tasks than may run, and awaits the start of each.
+    Prefect 2 starts submitted tasks in any order, because each submission first makes an API call in the background.
+    So a caller that needs an order submits no more tasks than may run at once, and waits for the start of each.
     """
 
     def __init__(self, max_workers: int | None = None):

@@ -18,7 +18,7 @@ from tasks.domain.wording import plural
 
 if TYPE_CHECKING:
     from config.models import Config
-    from tasks.answers.taking_out import TakingOut
+    from tasks.answers.marking import Marking
     from tasks.domain.assess.absences import Absence
 
 app = typer.Typer(help="Marks and lists files that the sources do not have.", no_args_is_help=True)
@@ -51,16 +51,16 @@ def add(
         raise AdceError(f"--until {until}: that day is past")
     if not note.strip():
         raise AdceError("--note: give the reason; it is shown wherever the file is shown")
-    taking_out = asyncio.run(_look(config, keys, now))
-    if not taking_out.marks:
-        raise AdceError(taking_out.not_marked)
-    for line in taking_out.lines():
+    marking = asyncio.run(_look(config, keys, now))
+    if not marking.marks:
+        raise AdceError(marking.not_marked)
+    for line in marking.lines():
         typer.echo(line, err=True)
-    if not (yes or set(taking_out.marks) | set(taking_out.there) == set(keys)):
+    if not (yes or set(marking.marks) | set(marking.in_lake) == set(keys)):
         _confirm(f"Mark these files as unavailable until {expires:%Y-%m-%d}?")
     with opened(places) as (_, ledger):
-        ledger.absences.record(taking_out.absences(" ".join(note.split()), expires, now))
-    count = len(taking_out.marks)
+        ledger.absences.record(marking.absences(" ".join(note.split()), expires, now))
+    count = len(marking.marks)
     typer.echo(f"{plural(count, 'file')} {'is' if count == 1 else 'are'} unavailable until {expires:%Y-%m-%d}")
 
 
@@ -104,13 +104,13 @@ def list_all(config: ConfigOption = None, as_json: JsonOption = False) -> None:
         typer.echo("none", err=True)
 
 
-async def _look(config: Config, keys: list[str], now: datetime) -> TakingOut:
-    from tasks.answers.taking_out import consider
+async def _look(config: Config, keys: list[str], now: datetime) -> Marking:
+    from tasks.answers.marking import marking_of
     from tasks.observe.session import open_both
 
     store, ledger, _ = await open_both(config)
     with closing(ledger):
-        return await consider(config, ledger, store, keys, now)
+        return await marking_of(config, ledger, store, keys, now)
 
 
 def _confirm(question: str) -> None:

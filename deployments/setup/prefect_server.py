@@ -36,20 +36,20 @@ _MISSING = "missing"
 class Difference:
     """An object on the Prefect server that is missing or not as configured.
 
-    `mend` corrects it; None means that only a person can.
+    `correct` corrects it; None means that only a person can.
     """
 
     what: str
     trouble: str
-    mend: Callable[[], Awaitable[Any]] | None = None
+    correct: Callable[[], Awaitable[Any]] | None = None
 
     def __str__(self) -> str:
         return f"{self.what}: {self.trouble}"
 
     @property
     def done(self) -> str:
-        """Message after set-up: that the difference was corrected, or what a person has to do."""
-        if self.mend is None:
+        """The message after set-up: that the difference was corrected, or what a person has to do."""
+        if self.correct is None:
             return str(self)
         return f"{self.what}: created" if self.trouble == _MISSING else f"{self}; corrected"
 
@@ -65,8 +65,8 @@ async def set_up(config: Config) -> list[Difference]:
     found = []
     async with get_client() as client:
         async for difference in _differences(client, config):
-            if difference.mend:
-                await difference.mend()
+            if difference.correct:
+                await difference.correct()
             found.append(difference)
     return found
 

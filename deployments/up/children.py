@@ -37,24 +37,24 @@ class Child:
 
 
 @dataclass(frozen=True)
-class Patience:
-    """When a child that dies is restarted: after 1, 2, 4 … seconds, until it has died `deaths` times in a row."""
+class RestartPolicy:
+    """When a child that dies is restarted: after 1, 2, 4 … seconds, until it has died `most_deaths` times in a row."""
 
     first_wait: float = 1.0  # seconds
     longest_wait: float = 30.0  # seconds
-    deaths: int = 6
-    lives: float = 60.0  # seconds of life after which earlier deaths no longer count
+    most_deaths: int = 6
+    stable_after: float = 60.0  # seconds; if a child lived longer, its earlier deaths no longer count
 
 
 class Children:
-    """Processes that are restarted when they die. Each runs under a guard, which ends all that the process has started.
+    """Processes that are restarted when they die. Each runs under a guard, which ends all processes that it started.
 
     `stop` ends them all. If this process is killed, their guards end them.
     """
 
-    def __init__(self, say: Callable[[str], None], patience: Patience = Patience(), *, verbose: bool = False):
+    def __init__(self, say: Callable[[str], None], policy: RestartPolicy = RestartPolicy(), *, verbose: bool = False):
         self._say = say
-        self._patience = patience
+        self._policy = policy
         self._verbose = verbose
         self._keeping: list[asyncio.Task[None]] = []
         self._running: list[_Running] = []  # in the order of their starts
@@ -94,11 +94,11 @@ class Children:
         while True:
             begun = time.monotonic()
             status, lines = await self._run(child)
-            deaths = 1 if time.monotonic() - begun >= self._patience.lives else deaths + 1
-            if deaths >= self._patience.deaths:
+            deaths = 1 if time.monotonic() - begun >= self._policy.stable_after else deaths + 1
+            if deaths >= self._policy.most_deaths:
                 died = f"{child.name} died {deaths} times in a row, now with {_described(status)}:"
                 raise GivenUp("\n".join([died, *lines]))
-            wait = min(self._patience.first_wait * 2 ** (deaths - 1), self._patience.longest_wait)
+            wait = min(self._policy.first_wait * 2 ** (deaths - 1), self._policy.longest_wait)
             last = f" ({lines[-1]})" if lines and 0 < status < 128 else ""
             self._say(f"{child.name} died with {_described(status)}{last}; it is started again in {wait:g} s")
             await asyncio.sleep(wait)

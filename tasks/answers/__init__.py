@@ -1,1 +1,4 @@
-"""Answers about the lake, as values: the plan, why a file is there or not, what a change would do. No Prefect here."""
+"""Answers about the lake, as values: the plan, why a file is in the lake or not, what a change would do.
+
+Nothing here imports Prefect.
+"""

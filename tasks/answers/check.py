@@ -1,4 +1,4 @@
-"""What would ADCE do with a body under a key? The answer takes the same path as a fetch and a look at the lake."""
+"""What would ADCE do with a body under a key? The body is checked as after a fetch, and as in the lake."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tasks.sources.ids import season_of_game
 
 @dataclass(frozen=True)
 class Checked:
-    """The answer about a body. `wholeness` is the one that it had when it was taken from its source."""
+    """The answer about a body. `wholeness` is how complete it was when it was taken from its source."""
 
     key: str
     dataset: str
@@ -69,7 +69,7 @@ def dataset_of(config: Config, key: str) -> tuple[str, dict[str, str]]:
 
 
 def _fields(dataset: Dataset, known: Mapping[str, str], body: bytes, taken: datetime) -> dict[str, str]:
-    """The fields of the partition, as far as they follow from the key, the game's id and the body."""
+    """The fields of the partition that follow from the key, the game's id or the body."""
     fields = dict(known)
     day = fields.get("date") or fields.get("yyyymmdd")
     if day:

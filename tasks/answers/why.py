@@ -1,6 +1,7 @@
-"""Why is a file in the lake, or not? State, reason, what decides and until when, every attempt, what comes next.
+"""Why is a file in the lake, or why not? The state, the reason, what decides, the attempts, and what happens next.
 
-Only the cells in question are looked at, not the whole lake. Nothing here imports Prefect, so an answer takes a second.
+Only the cells in question are looked at, not the whole lake. Nothing here imports Prefect, so that an answer takes only
+a second.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from tasks.observe.look import Look, look_at_cells
 from tasks.observe.planner import Planner
 from tasks.observe.session import Session
 
-_DETAILED = 20  # answers that include attempts and corrections
+_DETAILED = 20  # this many answers include attempts and corrections
 # What decides when a deferred file is fetched: a setting, or something else. For a limit that is not named here, it is
 # the setting that the limit's value names.
 _DECIDES = {
@@ -49,7 +50,7 @@ _DECIDES = {
 
 @dataclass(frozen=True)
 class Answer:
-    """Everything that is known of one cell."""
+    """Everything that is known about one cell."""
 
     cell: Cell
     source: str
@@ -64,7 +65,7 @@ class Answer:
     score_parts: Mapping[str, Any] | None
     plan: Mapping[str, Any] | None  # its place in the last plan: position, of, fill, starts, eta, at
     runs: Mapping[str, RunRecord]
-    learnt: Learnt | None = None  # how it is known which version the lake has
+    learnt: Learnt | None = None  # how and when ADCE learnt which version the lake has
 
 
 async def why(config: Config, ledger: Ledger, store: Store, text: str, now: datetime) -> list[Answer]:

@@ -14,10 +14,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deployments.up.children import Child, Children, GivenUp, Patience
+from deployments.up.children import Child, Children, GivenUp, RestartPolicy
 
 ROOT = Path(__file__).parents[2]
-QUICK = Patience(first_wait=0.05, longest_wait=0.1, deaths=3)
+QUICK = RestartPolicy(first_wait=0.05, longest_wait=0.1, most_deaths=3)
 # Notes its process group in a file, starts a process in it, and lets both sleep.
 SLEEPER = """
 import os, signal, subprocess, sys, time

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from blocks.store import Store
-from tasks.answers.taking_out import consider
+from tasks.answers.marking import marking_of
 from tasks.domain.assess.absences import Absence
 from tasks.ledger import Ledger
 from tests.builders import a_config
@@ -30,7 +30,7 @@ def test_a_list_that_its_source_does_not_have_any_more_can_be_taken_out_and_one_
     store, ledger = Store(f"file:{tmp_path}/lake"), Ledger(f"sqlite:///{tmp_path}/adce.db")
 
     def there() -> list[str]:
-        return asyncio.run(consider(a_config(), ledger, store, [BOARD], NOW)).there
+        return asyncio.run(marking_of(a_config(), ledger, store, [BOARD], NOW)).in_lake
 
     assert there() == [BOARD]
     two_days = timedelta(days=2)

@@ -17,20 +17,20 @@ from tasks.ledger import Ledger
 from tasks.observe.look import look_at_cells
 from tasks.observe.session import Session
 
-_MOST_NAMED = 3  # keys of each dataset
+_MOST_NAMED = 3  # the most keys of one dataset that a line names
 
 
 @dataclass(frozen=True)
-class TakingOut:
+class Marking:
     """The files that an operator asks to mark as unavailable."""
 
     marks: Mapping[str, Cell]  # files that would be marked, by key
-    there: list[str]  # keys of files in the lake, which would not be marked
+    in_lake: list[str]  # keys of files in the lake, which would not be marked
     not_due: int  # how many of `marks` are not due yet
     config: Config
 
     def lines(self) -> Iterator[str]:
-        """What would be marked, one line per dataset, and what would not."""
+        """The lines to show before files are marked: one for each dataset, and one for files that are not marked."""
         by_dataset: dict[str, list[str]] = {}
         for key, cell in self.marks.items():
             by_dataset.setdefault(cell.dataset, []).append(key)
@@ -40,15 +40,15 @@ class TakingOut:
             yield f"{plural(len(keys), 'file')} of {dataset}: {', '.join(sorted(keys)[:_MOST_NAMED])}{more}{games}"
         if self.not_due:
             yield f"{plural(self.not_due, 'file')} of these {'is' if self.not_due == 1 else 'are'} not due yet"
-        if self.there:
+        if self.in_lake:
             yield self.not_marked
 
     @property
     def not_marked(self) -> str:
         """A sentence such as "espn_box_scores/1.json is in the lake: it is not marked"."""
-        if len(self.there) == 1:
-            return f"{self.there[0]} is in the lake: it is not marked"
-        return f"{self.there[0]} and {len(self.there) - 1:,} more are in the lake: they are not marked"
+        if len(self.in_lake) == 1:
+            return f"{self.in_lake[0]} is in the lake: it is not marked"
+        return f"{self.in_lake[0]} and {len(self.in_lake) - 1:,} more are in the lake: they are not marked"
 
     def absences(self, note: str, until: datetime, now: datetime) -> list[Absence]:
         """The absences to record, with the operator's note."""
@@ -57,20 +57,20 @@ class TakingOut:
         ]
 
 
-async def consider(config: Config, ledger: Ledger, store: Store, texts: Iterable[str], now: datetime) -> TakingOut:
-    """The files that some keys, patterns, game ids and dates stand for. Raises SelectionError for one without files.
+async def marking_of(config: Config, ledger: Ledger, store: Store, texts: Iterable[str], now: datetime) -> Marking:
+    """The marking of the files that these keys, patterns, game ids and dates stand for.
 
-    A file counts as there if the lake has it and it is no gap, or only a stale one. A list that its source no longer
-    has, and that therefore counts as unavailable, does not.
+    Raises SelectionError for a text that stands for no file. A file is not marked if the lake has it and it is not a
+    gap, or is only stale. A list in the lake that its source no longer has is unavailable, and can be marked.
     """
     cells = keys_of(config, ledger, texts, now)
     look = await look_at_cells(Session(config, Selection(), store, ledger, as_of=now), cells)
     statuses = look.assessment.statuses
-    there = [key for key in cells if key in look.known.objects and _is_there(statuses[key])]
-    marks = {key: cell for key, cell in cells.items() if key not in set(there)}
+    in_lake = [key for key in cells if key in look.known.objects and _is_good(statuses[key])]
+    marks = {key: cell for key, cell in cells.items() if key not in set(in_lake)}
     not_due = sum(statuses[key].state is State.NOT_DUE for key in marks)
-    return TakingOut(marks, there, not_due, config)
+    return Marking(marks, in_lake, not_due, config)
 
 
-def _is_there(status: Status) -> bool:
+def _is_good(status: Status) -> bool:
     return status.state is not State.UNAVAILABLE and status.kind in (None, Kind.STALE)

@@ -16,7 +16,7 @@ import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from config.models import OWN_FOLDER, TEST_FOLDER, Config, LakeAddress, Priority, Scripts
-from config.secrets import learn_from_environment, learn_from_settings, masked
+from config.secrets import masked, register_environment, register_settings
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ def load_config(file: Path | None = None, env: Mapping[str, str] = os.environ) -
     for example ADCE_SOURCES__ESPN__BASE_URL; its value is read as YAML. Secrets in the settings and in `env` are
     registered, so that they are masked from now on (see config.secrets). Raises ConfigError.
     """
-    learn_from_environment(env)
+    register_environment(env)
     chosen = file or (Path(env["ADCE_CONFIG"]) if env.get("ADCE_CONFIG") else None)
     layers = [_Layer("config/adce.yaml", _read(_DEFAULTS / "adce.yaml"))]
     layers += [
@@ -70,19 +70,19 @@ def load_config(file: Path | None = None, env: Mapping[str, str] = os.environ) -
     if found := list(_found_scripts(layers)):
         layers[_DEFAULT_LAYERS:_DEFAULT_LAYERS] = found
     merged = _merged(layers)
-    learn_from_settings(merged)
+    register_settings(merged)
     config, mistakes = _validated(merged)
     if config is None:
         raise ConfigError([f"{_origin_of(mistake, layers)}: {mistake}" for mistake in mistakes])
     commands = [dataset.command for dataset in config.datasets.values() if dataset.command]
     commands += [rollout.changes.command for rollout in config.rollout.values() if rollout.changes.command]
-    learn_from_environment(env, {name for command in commands for name in command.environment})
+    register_environment(env, {name for command in commands for name in command.environment})
     return config
 
 
 def check_lake(address: str, origin: str) -> None:
     """Raises ConfigError if the text is not the address of a lake. The error names its `origin`, such as "--lake"."""
-    learn_from_settings(address)
+    register_settings(address)
     try:
         TypeAdapter[str](LakeAddress).validate_python(address)
     except ValidationError as error:

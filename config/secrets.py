@@ -1,7 +1,7 @@
 """Which parts of a text are secret, and how is the text shown without them?
 
 The text of every error passes through `masked`, and so does every log line after `hide_in_output`. A secret is
-recognised by its shape (the userinfo of a URL, password=…, Bearer …, a signature), or by its value, if `learn` has
+recognised by its shape (the userinfo of a URL, password=…, Bearer …, a signature), or by its value, if `register` has
 registered that value from the configuration or the environment.
 """
 
@@ -113,7 +113,7 @@ def is_harmless_header(name: str) -> bool:
     return _NO_SECRET.fullmatch(name) is not None
 
 
-def learn(secrets: Iterable[str]) -> None:
+def register(secrets: Iterable[str]) -> None:
     """Registers secret values, which are masked from now on, also when quoted or percent-encoded.
 
     Values of fewer than 6 characters are ignored.
@@ -125,7 +125,7 @@ def learn(secrets: Iterable[str]) -> None:
                 _known.update({json.dumps(form)[1:-1], repr(form)[1:-1]})
 
 
-def learn_from_environment(env: Mapping[str, str], names: Iterable[str] = ()) -> None:
+def register_environment(env: Mapping[str, str], names: Iterable[str] = ()) -> None:
     """Registers the secrets of an environment.
 
     These are the values of variables with the name of a secret, the values of the variables in `names`, and the
@@ -134,29 +134,29 @@ def learn_from_environment(env: Mapping[str, str], names: Iterable[str] = ()) ->
     for name, value in env.items():
         is_secret = re.search(_WORDS, name, re.IGNORECASE) and not (_PLACE.search(name) or name in _NAMES_OF_BLOCKS)
         if is_secret and not _are_paths(value):
-            learn([value])
-        learn(_in_text(value))
+            register([value])
+        register(_in_text(value))
     given = [name for name in names if name in env and not name.startswith("ADCE_")]
-    learn(env[name] for name in given if not tells_a_place(name, env[name]))
+    register(env[name] for name in given if not is_place(name, env[name]))
 
 
-def tells_a_place(name: str, value: str) -> bool:
+def is_place(name: str, value: str) -> bool:
     """Whether a variable's value is not secret because it is only a place: a path or an address."""
     return bool(_OF_PATHS.search(name) or _ADDRESS.fullmatch(value)) or _are_paths(value)
 
 
-def learn_from_settings(settings: Any) -> None:
+def register_settings(settings: Any) -> None:
     """Registers the secrets of a configuration, valid or not: values of headers, and the userinfo of URLs."""
     if isinstance(settings, str):
-        learn(_in_text(settings))
+        register(_in_text(settings))
     elif isinstance(settings, dict):
         for name, value in settings.items():
             if str(name).lower() == "headers":
-                learn(_in_headers(value))
-            learn_from_settings(value)
+                register(_in_headers(value))
+            register_settings(value)
     elif isinstance(settings, list | tuple):
         for value in settings:
-            learn_from_settings(value)
+            register_settings(value)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from config.models import Command, Dataset
-from config.secrets import tells_a_place
+from config.secrets import is_place
 from tasks.domain.errors import FetchError
 from tasks.domain.expected.keys import FIELD_PATTERNS
 from tasks.domain.wording import duration
@@ -61,7 +61,7 @@ class Prepared:
             raise FetchError(f"{self.line}: the PATH has no executable program {argv[0]!r}")
         timeout = self.command.timeout
         given = {name: environment[name] for name in self.command.environment}
-        output = Output([value for name, value in given.items() if not tells_a_place(name, value)])
+        output = Output([value for name, value in given.items() if not is_place(name, value)])
         begun = time.monotonic()
         # With a pipe of asyncio's, wait() would return only when every descendant has closed it.
         read, write = os.pipe()

@@ -20,12 +20,12 @@ from config import secrets
 from config.load import ConfigError, load_config
 from config.secrets import (
     hide_in_output,
-    learn,
-    learn_from_environment,
-    learn_from_settings,
     masked,
     masked_url,
     no_secret_in_errors,
+    register,
+    register_environment,
+    register_settings,
 )
 from tasks.domain.errors import AdceError, FetchError, RefusedError
 
@@ -128,20 +128,20 @@ def test_a_long_text_takes_no_long_time() -> None:
     ],
 )
 def test_what_is_known_is_masked_wherever_it_stands_and_however_it_is_written(text: str) -> None:
-    learn(["pässword/ with @", "two\nlines\tof it"])
-    learn_from_environment({"AWS_ENDPOINT_URL": f"http://me:{SECRET}@h"})
+    register(["pässword/ with @", "two\nlines\tof it"])
+    register_environment({"AWS_ENDPOINT_URL": f"http://me:{SECRET}@h"})
     assert "***" in masked(text)
     assert not any(part in masked(text) for part in (SECRET, "lines", "with", "c3M6", "aHVudGVy"))
 
 
 def test_a_short_value_is_masked_as_a_word_and_a_very_short_one_not_at_all() -> None:
-    learn(["season", "test"])
+    register(["season", "test"])
     assert masked("test of a season in all seasons") == "test of a *** in all seasons"
 
 
 def test_an_at_sign_in_a_path_makes_no_secret_of_what_is_before_it() -> None:
-    learn_from_environment({"HOME_PAGE": "https://cdn.example.com/npm/a@1.2", "ADCE_LAKE": "file:///home/me@work/lake"})
-    learn_from_environment({"PROXY": f"http://me:{SECRET}/of/it@h:8080/x"})
+    register_environment({"HOME_PAGE": "https://cdn.example.com/npm/a@1.2", "ADCE_LAKE": "file:///home/me@work/lake"})
+    register_environment({"PROXY": f"http://me:{SECRET}/of/it@h:8080/x"})
     text = "https://cdn.example.com/npm/b: HTTP 404, see /home/me/log"
     assert masked(text) == text
     assert masked(f"it is {SECRET}/of/it") == "it is ***"
@@ -156,7 +156,7 @@ def test_variables_tell_by_their_names_what_is_secret() -> None:
         "NBA_LOGIN": "dddddddddd",
         "ADCE_LAKE": "s3://lake",
     }
-    learn_from_environment(env, ["NBA_LOGIN", "ADCE_LAKE"])
+    register_environment(env, ["NBA_LOGIN", "ADCE_LAKE"])
     assert masked(" ".join(env.values())) == "*** *** *** /run/token *** s3://lake"
 
 
@@ -174,7 +174,7 @@ def test_a_path_of_this_machine_is_no_secret_whatever_its_variable_is_called(tmp
         "OTHER_LAKE": "s3://bucket/nba",
         "INPUT_DIR": "/srv/nba/input",
     }
-    learn_from_environment(env, ["DATA", "PWD", "LAKE_OF_SCRIPT", "OTHER_LAKE", "INPUT_DIR"])
+    register_environment(env, ["DATA", "PWD", "LAKE_OF_SCRIPT", "OTHER_LAKE", "INPUT_DIR"])
     text = " ".join(f"it is {value}" for value in env.values())
     assert masked(text) == text
 
@@ -182,12 +182,12 @@ def test_a_path_of_this_machine_is_no_secret_whatever_its_variable_is_called(tmp
 @pytest.mark.parametrize("name", ["DB_PASSWORD", "DB_PWD", "SITE_TOKEN", "AWS_SECRET_ACCESS_KEY", "SITE_LOGIN"])
 @pytest.mark.parametrize("secret", ["/Zq8xhunter2", "/Zq8x/hunter/2", "//Zq8x/hunter2", "/Zq8x:hunter2", "::::::::"])
 def test_a_secret_that_begins_as_a_path_does_is_one(name: str, secret: str) -> None:
-    learn_from_environment({name: secret}, ["SITE_LOGIN"])
+    register_environment({name: secret}, ["SITE_LOGIN"])
     assert masked(f"it is {secret} then") == "it is *** then"
 
 
 def test_settings_tell_what_is_secret_also_where_they_are_wrong() -> None:
-    learn_from_settings(
+    register_settings(
         {
             "sources": {
                 "espn": {

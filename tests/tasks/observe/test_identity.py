@@ -11,7 +11,7 @@ import pytest
 
 from blocks.store import Store
 from config import secrets
-from config.secrets import learn
+from config.secrets import register
 from tasks.domain.assess.states import Examination
 from tasks.domain.assess.verdicts import whole
 from tasks.domain.errors import LakeError, MismatchError
@@ -136,7 +136,7 @@ def test_where_a_lake_is_does_not_depend_on_where_one_is_nor_on_what_is_masked(
     mark = asyncio.run(_use(_lake(tmp_path / "one/lake"), ledger))
     for name in ("one", "two"):
         monkeypatch.chdir(tmp_path / name)
-        learn([str(tmp_path / name)])
+        register([str(tmp_path / name)])
         assert asyncio.run(_use(Store("file:../one/lake"), ledger)) == mark
         known = ledger.identity.lake()
         assert known is not None

@@ -25,7 +25,7 @@ from flows.prefect_run import PrefectRun
 from flows.task_runner import FillTaskRunner
 from tasks.answers.report import Report
 from tasks.domain.errors import AdceError, LedgerError
-from tasks.domain.expected.cells import Selection, in_utc
+from tasks.domain.expected.cells import Selection, assume_utc
 from tasks.domain.outcomes import RunPart
 from tasks.domain.plan.plan import in_start_order
 from tasks.domain.wording import plural
@@ -155,7 +155,7 @@ async def reconcile_lake(
     Raises AdceError and ConfigError.
     """
     begun = time.monotonic()
-    as_of = as_of and in_utc(as_of)
+    as_of = as_of and assume_utc(as_of)
     config = load_config()
     dry_run = dry_run or config.dry_run
     config = config.model_copy(update={"dry_run": dry_run})

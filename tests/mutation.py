@@ -25,7 +25,7 @@ _NAME = re.compile(r"(\w+)\.x(?:_|ǁ(\w+)ǁ)(\w+)__mutmut_\d+")
 class Mutant(NamedTuple):
     """A mutant, identified by its change. The lines have no indentation."""
 
-    function: str  # plan.make_plan, or lanes.Supply.lanes
+    function: str  # plan.make_plan, or lanes.Capacity.lanes
     was: str
     became: str
 

@@ -17,7 +17,7 @@ from config.load import check_lake, load_config
 from deployments.cli.errors import one_line_errors
 from deployments.cli.place import find_ledger
 from tasks.domain.errors import AdceError
-from tasks.domain.expected.cells import Selection, in_utc
+from tasks.domain.expected.cells import Selection, assume_utc
 
 if TYPE_CHECKING:
     from config.models import Config
@@ -130,4 +130,4 @@ def moment(option: str, text: str | None) -> datetime | None:
         found = None if text is None else datetime.fromisoformat(text)
     except ValueError:
         raise AdceError(f"{option} {text}: not a time; write it as 2024-01-31T12:00:00Z") from None
-    return found and in_utc(found)
+    return found and assume_utc(found)

@@ -10,14 +10,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from tasks.domain.assess.agreement import believed, compare, untouched
+from tasks.domain.assess.agreement import compare, trusted, untouched
 from tasks.domain.assess.assessment import Assessment, assess, expected_cells, listed_games
 from tasks.domain.assess.overview import Overview, joined, overview_of
 from tasks.domain.assess.states import LakeObject, Status, without_false_time
 from tasks.domain.assess.unknown import find_unknown
 from tasks.domain.errors import SelectionError
 from tasks.domain.expected import seasons
-from tasks.domain.expected.cells import Cell, calendar_cells, game_cells, games_from, needing
+from tasks.domain.expected.cells import Cell, calendar_cells, first_seasons_by_schedule, game_cells, games_from
 from tasks.domain.expected.games import Game
 from tasks.domain.outcomes import RunPart
 from tasks.domain.plan.plan import Gap
@@ -102,7 +102,7 @@ async def look_at_cells(session: Session, cells: Mapping[str, Cell]) -> Look:
     _load(session, known, cells)
     known.objects = await _objects_of(session, cells)
     taken = known.taken(cells.values(), session.now(), session.horizon())
-    known.disagreements = untouched(believed(session.ledger.disagreements.current(), session.horizon()), taken)
+    known.disagreements = untouched(trusted(session.ledger.disagreements.current(), session.horizon()), taken)
     known.obstacles = _obstacles(session, known, cells)
     judged = await _judge_and_read(session, reader, known, cells)
     known.first_seen = session.ledger.gaps.first_seen(cells)
@@ -299,7 +299,7 @@ def _compare(session: Session, known: Knowledge, schedules: Collection[Cell], re
     With `remember`, the ledger records them. Schedules outside the selection keep what the ledger has of them.
     """
     now, horizon = session.now(), session.horizon()
-    before = believed(session.ledger.disagreements.current(), horizon)
+    before = trusted(session.ledger.disagreements.current(), horizon)
     taken = known.taken(schedules, now, horizon)
     games = listed_games(session.config, schedules, known.verdicts(schedules))
     comparison = compare(session.config, schedules, known.examinations, taken, games, before, now)
@@ -329,7 +329,7 @@ def _with_unknown(
     if session.part:
         return overview
     config, selection = session.config, session.selection
-    needed = needing(config, selection)
+    needed = first_seasons_by_schedule(config, selection)
     statuses = {**overview.statuses, **assessment.statuses}
     if not selection.keys:
         asked = {name for name, dataset in config.datasets.items() if selection.has(name, dataset)}

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 from config.models import Priority
-from tasks.domain.assess.absences import Absence, doubted
+from tasks.domain.assess.absences import Absence, keys_in_doubt
 from tasks.domain.flags.rollouts import covered, own_addresses
-from tasks.domain.limits.pauses import Pause, all_believed
+from tasks.domain.limits.pauses import Pause, all_trusted
 from tasks.domain.limits.rates import budget_of
 from tasks.domain.outcomes import RunPart
-from tasks.domain.plan.lanes import LATENCY, START_UP, Supply, forecast, with_eta
+from tasks.domain.plan.lanes import LATENCY, START_UP, Capacity, forecast, with_eta
 from tasks.domain.plan.plan import Fill, Gap, Plan, make_plan
 from tasks.domain.plan.scoring import success_factor
 from tasks.ledger.attempts import VariantResults
@@ -49,7 +49,7 @@ class Planner:
         own = own_addresses(session.config)
         paused = {n: p for n, p in self.pauses().items() if p.until and p.until > (now if n in own else ends)}
         success = self.success(self.counts) if success is None else success
-        doubtful = doubted(absences.values())
+        doubtful = keys_in_doubt(absences.values())
         with session.watch.running(RunPart.PLAN):
             return make_plan(
                 session.config, gaps, session.now(), success, paused, self.max_fills, self.priority, doubtful
@@ -64,20 +64,20 @@ class Planner:
 
         Times that only a wrong clock can have written are left out.
         """
-        return all_believed(self.session.ledger.breakers.current(), self.session.config, datetime.now(UTC))
+        return all_trusted(self.session.ledger.breakers.current(), self.session.config, datetime.now(UTC))
 
-    def supply(self, source: str, latency: float | None = None, start_up: float = START_UP) -> Supply:
+    def capacity(self, source: str, latency: float | None = None, start_up: float = START_UP) -> Capacity:
         """The rate and latency of a source; by default the latency is the one that the ledger remembers."""
         config = self.session.config
         latency = self.latencies.get(source, LATENCY) if latency is None else latency
-        return Supply(budget_of(config, source).spacing, latency, start_up, config.sources[source].lanes)
+        return Capacity(budget_of(config, source).spacing, latency, start_up, config.sources[source].lanes)
 
     def forecast(self, fills: Iterable[Fill]) -> tuple[Fill, ...]:
         """The fills, each with the times at which it would start and end."""
         fills, config, now = list(fills), self.session.config, datetime.now(UTC)
-        supplies = {source: self.supply(source) for source in config.sources}
+        capacities = {source: self.capacity(source) for source in config.sources}
         opens = {n: (p.until - now).total_seconds() for n, p in self.pauses().items() if p.until}
-        spans = forecast(fills, supplies, config.reconcile.max_concurrent, opens)
+        spans = forecast(fills, capacities, config.reconcile.max_concurrent, opens)
         return tuple(with_eta(fills, spans, self.session.now()))
 
     def rollouts(self) -> dict[str, tuple[VariantResults, VariantResults]]:

@@ -13,7 +13,7 @@ from blocks.store import Store
 from config.load import ConfigError
 from config.models import Config
 from tasks.clock import Stopwatch
-from tasks.domain.expected.cells import Selection, in_utc
+from tasks.domain.expected.cells import Selection, assume_utc
 from tasks.domain.expected.keys import KeyPatterns, folders
 from tasks.domain.lakes import LakeKind, Pairing
 from tasks.domain.reasons import Limit, Reason
@@ -71,7 +71,7 @@ class Session:
         return self.as_of or datetime.now(UTC)
 
     def horizon(self) -> datetime:
-        """The latest stored time that is believed. Later ones were written under a wrong clock."""
+        """The latest stored time that is trusted. Later ones were written under a wrong clock."""
         return horizon(self.config, self.now(), datetime.now(UTC))
 
     def next_run(self) -> datetime:
@@ -82,7 +82,7 @@ class Session:
     def ends(self) -> datetime:
         """The time after which no fill is started: the end of the time budget, or that of the other run."""
         ends = self.begun + self.config.reconcile.time_budget
-        return min(ends, in_utc(self.part.ends)) if self.part and self.part.ends else ends
+        return min(ends, assume_utc(self.part.ends)) if self.part and self.part.ends else ends
 
     def until_next_run(self, limit: Limit, text: str) -> Reason:
         """The reason for files that are deferred to the next run."""

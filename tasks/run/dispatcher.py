@@ -111,7 +111,7 @@ class Dispatcher:
         self._is_unsorted = False
         self._more_plans_may_come = False
         self._prepared: set[str] = set()  # sources for which the executor is prepared
-        self._lanes = {name: Lane(run.supply(name)) for name in run.sources}
+        self._lanes = {name: Lane(run.capacity(name)) for name in run.sources}
         self._cap = RunCap(run.config, run.planner.max_fills)
         self._counted: set[str] = set()  # keys of the fills that have been counted against the cap
         self._known: set[str] = set()  # keys that are planned or deferred already
@@ -213,7 +213,7 @@ class Dispatcher:
             self._queue = in_start_order(rescored(fill, success) for fill in self._queue)
             self._is_unsorted = False
         for name, lane in self._lanes.items():
-            lane.supply = self.run.supply(name)
+            lane.capacity = self.run.capacity(name)
         paused = self._paused()
         while fill := next_fill(self._queue, self._lanes, paused.keys(), self._starting.keys()):
             if mine := self._take_fill(fill):
@@ -258,11 +258,11 @@ class Dispatcher:
         if self._done_by is None:
             return fill, None
         lane, interval = self._lanes[fill.source], self.run.config.reconcile.interval
-        if fill.gaps[0].cell.cost > lane.supply.requests_within(interval.total_seconds(), 0):
+        if fill.gaps[0].cell.cost > lane.capacity.requests_within(interval.total_seconds(), 0):
             # Its first request alone takes longer than a run has, so waiting for the next run does not help.
             return split_first_request(fill) or (fill, None)
         remaining = (self._done_by - self._clock.now()).total_seconds()
-        return split_by_cost(fill, lane.supply.requests_within(remaining, lane.waiting + ahead))
+        return split_by_cost(fill, lane.capacity.requests_within(remaining, lane.waiting + ahead))
 
     def _put_back(self, rest: Fill | None) -> None:
         """Puts the rest of a fill back into the queue, if there is one."""
@@ -282,7 +282,7 @@ class Dispatcher:
         of_source = (fill for fill in self._queue if fill.source == first.source)
         may_start = (fill for fill in of_source if not paused.keys() & {fill.address, fill.scraper})
         behind = (fill for fill in may_start if not self._is_half_open(fill))
-        others = batch_with(first, behind, self.run.supply(first.source), self.run.config.reconcile.batch_time)
+        others = batch_with(first, behind, self.run.capacity(first.source), self.run.config.reconcile.batch_time)
         taken = [first]
         for fill in others:
             if also := self._take_fill(fill, ahead=sum(other.cost for other in taken)):
@@ -378,7 +378,7 @@ class Dispatcher:
         """Counts the requests of fills that another process executes, as if they were sent at the source's rate."""
         await self._clock.sleep(self.run.start_up)
         for _ in range(sum(fill.cost for fill in fills)):
-            await self._clock.sleep(self._lanes[fills[0].source].supply.spacing)
+            await self._clock.sleep(self._lanes[fills[0].source].capacity.spacing)
             self._request_sent(fills[0].source)
 
     def _settle(self, fill: Fill, end: End) -> None:
@@ -405,7 +405,7 @@ class Dispatcher:
         """Counts a request that was sent. The source's next fill may be free to start then."""
         lane = self._lanes[source]
         lane.waiting = max(0, lane.waiting - 1)
-        if lane.waiting <= lane.supply.head_start:
+        if lane.waiting <= lane.capacity.head_start:
             self._changed.set()
 
     async def _wait(self) -> None:

@@ -18,7 +18,7 @@ from tasks.domain.flags.rollouts import scrapers
 from tasks.domain.lakes import Pairing
 from tasks.domain.limits.rates import budget_of
 from tasks.domain.outcomes import FileOutcome, Outcome
-from tasks.domain.plan.lanes import START_UP, Supply
+from tasks.domain.plan.lanes import START_UP, Capacity
 from tasks.domain.plan.plan import Deferral, Fill, Gap, Plan, without
 from tasks.domain.reasons import Limit, Reason
 from tasks.ledger.leases import RECONCILE
@@ -98,10 +98,10 @@ class Run:
             counts[name] = (before[0] + there, before[1] + failed)
         return self.planner.success(counts)
 
-    def supply(self, source: str) -> Supply:
+    def capacity(self, source: str) -> Capacity:
         """The rate and latency of a source: measured in this run, or else recorded in the ledger."""
         client = self.sources.get(source)
-        return self.planner.supply(source, client.latency, self.start_up) if client else self.planner.supply(source)
+        return self.planner.capacity(source, client.latency, self.start_up) if client else self.planner.capacity(source)
 
     def time_limit(self, fill: Fill) -> timedelta:
         """The time after which a fill is stopped.
@@ -110,7 +110,7 @@ class Run:
         is longer. If all sources share a rate, the estimate assumes that all of them use it at once.
         """
         sharing = budget_of(self.config, fill.source).sharing
-        estimate = self.supply(fill.source).seconds(fill.cost)
+        estimate = self.capacity(fill.source).seconds(fill.cost)
         command = self.config.datasets[fill.dataset].command
         timeouts = len(fill.requests()) * command.timeout if command else timedelta()
         return max(self.config.reconcile.fill_time_limit, timedelta(seconds=2 * sharing * estimate) + timeouts)

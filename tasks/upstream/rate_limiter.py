@@ -144,7 +144,7 @@ class RateLimiter:
         """
         if time.monotonic() - self._read_at > _FRESH:
             self._known, self._read_at = self._ledger.breakers.current(), time.monotonic()
-        known = self._believed(self._known.get(name) or Pause(name))
+        known = self._trusted(self._known.get(name) or Pause(name))
         window = (
             window_at(self._maintenance, (name.partition("@")[0], self.source.partition("@")[0]), _now())
             if self._maintenance
@@ -206,15 +206,15 @@ class RateLimiter:
         for name, claim in entered.probes.items():
             self._change(name, partial(_without, claim))
 
-    def _believed(self, known: Pause) -> Pause:
+    def _trusted(self, known: Pause) -> Pause:
         """The pause without times so late that a wrong clock must have written them. The ledger is corrected too."""
         is_source = known.name == self.source
-        longest = pauses.longest_pause(self._rules) if is_source else pauses.longest_break(self._breaker)
-        if pauses.believed(known, longest, _now(), self._longest_probe) == known:
+        longest = pauses.longest_pause(self._rules) if is_source else pauses.longest_open(self._breaker)
+        if pauses.trusted(known, longest, _now(), self._longest_probe) == known:
             return known
         ahead = [at for at in (known.until, known.probe_until, known.resumed_at, *known.failures) if at]
         log.warning("%s: the time %s is too far ahead to be right, and is ignored", known.name, max(ahead))
-        return self._change(known.name, lambda pause: pauses.believed(pause, longest, _now(), self._longest_probe))
+        return self._change(known.name, lambda pause: pauses.trusted(pause, longest, _now(), self._longest_probe))
 
     def _answered(self, asked: datetime) -> None:
         if self.pause(self.source).until is not None:

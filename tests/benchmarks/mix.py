@@ -23,7 +23,7 @@ from rich.table import Table
 
 from config.models import Rate
 from tasks.domain.limits.rates import spacing
-from tasks.domain.plan.lanes import Span, Supply, forecast
+from tasks.domain.plan.lanes import Capacity, Span, forecast
 from tasks.domain.plan.plan import Fill, start_order
 from tests.builders import a_config, a_fill
 
@@ -83,31 +83,31 @@ def ratios(fills: Sequence[Fill], spans: Mapping[str, Span], bound: Bounds) -> t
     return max(span.end for span in spans.values()) / bound.makespan, completion / bound.completion
 
 
-def strict_order(fills: Sequence[Fill], supplies: Mapping[str, Supply], workers: int) -> dict[str, Span]:
+def strict_order(fills: Sequence[Fill], capacities: Mapping[str, Capacity], workers: int) -> dict[str, Span]:
     """The spans of a pool of workers that takes the fills in score order, without regard to their sources."""
     free = [0.0] * workers
-    rate_free = dict.fromkeys(supplies, 0.0)
+    rate_free = dict.fromkeys(capacities, 0.0)
     spans = {}
     for fill in fills:
-        supply = supplies[fill.source]
+        capacity = capacities[fill.source]
         start = heapq.heappop(free)
-        last = max(start + supply.start_up, rate_free[fill.source]) + (len(fill.gaps) - 1) * supply.spacing
-        rate_free[fill.source] = last + supply.spacing
-        spans[fill.id] = Span(start, last + supply.latency)
-        heapq.heappush(free, last + supply.latency)
+        last = max(start + capacity.start_up, rate_free[fill.source]) + (len(fill.gaps) - 1) * capacity.spacing
+        rate_free[fill.source] = last + capacity.spacing
+        spans[fill.id] = Span(start, last + capacity.latency)
+        heapq.heappush(free, last + capacity.latency)
     return spans
 
 
 def simulated(seeds: int = 20) -> Table:
     """The dispatcher's decisions in simulated time, at the default rates, compared with strict score order."""
     config = a_config()
-    supplies = {n: Supply(spacing(s.rates), _LATENCY, _START_UP, s.lanes) for n, s in config.sources.items()}
+    capacities = {n: Capacity(spacing(s.rates), _LATENCY, _START_UP, s.lanes) for n, s in config.sources.items()}
     found: dict[str, list[tuple[float, float]]] = {"lanes by rate and latency": [], "strict score order": []}
     for seed in range(seeds):
         fills = the_mix(seed)
         bound = bounds(fills, RATES, _LATENCY)
         for name, way in zip(found, (forecast, strict_order), strict=True):
-            found[name].append(ratios(fills, way(fills, supplies, WORKERS), bound))
+            found[name].append(ratios(fills, way(fills, capacities, WORKERS), bound))
     title = f"The mix at 10/s, 2/s and 1 per 12 s, in simulated time, {seeds} draws of scores"
     table = Table(title=title, caption="multiples of the lower bound: median (worst)")
     for column in ("dispatch", "makespan", "score-weighted completion"):

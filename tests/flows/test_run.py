@@ -27,7 +27,7 @@ def test_a_rate_for_all_sources_together_counts_for_what_each_gives_and_for_what
 
     async def reckoned() -> tuple[list[float], timedelta]:
         run = a_run(tmp_path, a_config(rates=[slow]))
-        return [run.supply(name).spacing for name in run.config.sources], run.time_limit(a_fill(requests=20))
+        return [run.capacity(name).spacing for name in run.config.sources], run.time_limit(a_fill(requests=20))
 
     apart, limit = asyncio.run(reckoned())
     assert apart == [spacing([slow])] * 3

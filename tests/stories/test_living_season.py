@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from config.models import Config
 from tasks.domain.assess.absences import Absence, looked
-from tasks.domain.assess.agreement import Disagreement, believed, compare
+from tasks.domain.assess.agreement import Disagreement, compare, trusted
 from tasks.domain.assess.assessment import Assessment, assess, listed_games
 from tasks.domain.assess.finality import awaited_again, published_by
 from tasks.domain.assess.states import Examination, LakeObject, State, taken_at, version_of, without_false_time
@@ -183,7 +183,7 @@ class Lake:
         times = {key: taken_at(have, self.examined[key], now, now + SKEW) for key, have in self.objects.items()}
         taken = {key: at for key, at in times.items() if at is not None}
         lists = [cell for cell in self.calendar if config.datasets[cell.dataset].lists_games]
-        compared = compare(config, lists, self.examined, taken, games, believed(self.disagreements, now + SKEW), now)
+        compared = compare(config, lists, self.examined, taken, games, trusted(self.disagreements, now + SKEW), now)
         self.disagreements = compared.found
         cells = {cell.key: cell for cell in self.calendar}
         for schedule, listed in games.items():

@@ -104,7 +104,7 @@ class Look:
         )
 
 
-def doubted(absences: Iterable[Absence]) -> set[str]:
+def keys_in_doubt(absences: Iterable[Absence]) -> set[str]:
     """The keys of the files that the source did not have, or had only incomplete, at the last look."""
     return {absence.key for absence in absences if absence.note is None}
 

@@ -105,7 +105,7 @@ def untouched(known: Iterable[Disagreement], taken: Mapping[str, datetime]) -> l
     return [one for one in known if one.key in taken and taken[one.key] <= one.taken]
 
 
-def believed(known: Iterable[Disagreement], horizon: datetime) -> list[Disagreement]:
+def trusted(known: Iterable[Disagreement], horizon: datetime) -> list[Disagreement]:
     """The differences whose times are not after the horizon. Others come from a wrong clock, and are dropped."""
     return [one for one in known if max(one.first, one.taken) <= horizon]
 

@@ -45,8 +45,8 @@ def find_unknown(
 ) -> tuple[Unknown, ...]:
     """Each dataset of games with each schedule that it needs and that is not known.
 
-    `first_seasons` maps schedule dataset -> dataset of games -> its first season; see cells.needing. `read` has the
-    keys of the schedules whose games are already among the expected files.
+    `first_seasons` maps dataset of schedules -> dataset of games -> its first season, as first_seasons_by_schedule
+    returns it. `read` has the keys of the schedules whose games are already among the expected files.
     """
     unknown = []
     for cell in schedules:

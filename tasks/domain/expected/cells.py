@@ -156,12 +156,12 @@ class Selection:
         )
 
 
-def in_utc(moment: datetime) -> datetime:
+def assume_utc(moment: datetime) -> datetime:
     """A time that a user has given, which is in UTC unless it names another zone."""
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def needing(config: Config, selection: Selection) -> dict[str, dict[str, str]]:
+def first_seasons_by_schedule(config: Config, selection: Selection) -> dict[str, dict[str, str]]:
     """The first season of each selected dataset of games, by the dataset of the schedules that list its games.
 
     The result maps dataset of schedules -> dataset of games -> first season.
@@ -187,7 +187,7 @@ def calendar_cells(config: Config, now: datetime, selection: Selection | None = 
     selection = selection or Selection()
     current = seasons.current_season(now)
     requests = _requests(config)
-    needed = needing(config, selection)
+    needed = first_seasons_by_schedule(config, selection)
     for name, dataset in config.datasets.items():
         if selection.has(name, dataset):
             first_season = dataset.first_season

@@ -80,12 +80,12 @@ def longest_pause(rules: Backoff) -> timedelta:
     return (1 + rules.jitter) * max(rules.first, rules.shut_out, rules.longest, LONGEST_ASKED)
 
 
-def longest_break(rules: BreakerRules) -> timedelta:
+def longest_open(rules: BreakerRules) -> timedelta:
     """The longest time for which these rules keep a circuit breaker open."""
     return max(rules.open_for, rules.longest)
 
 
-def believed(pause: Pause, longest: timedelta, now: datetime, probe: timedelta = LONGEST_ASKED) -> Pause:
+def trusted(pause: Pause, longest: timedelta, now: datetime, probe: timedelta = LONGEST_ASKED) -> Pause:
     """The pause without times that only a wrong clock can have written.
 
     These are an end more than `longest` after now, the end of a probe more than `probe` after now, and events that have
@@ -103,11 +103,11 @@ def believed(pause: Pause, longest: timedelta, now: datetime, probe: timedelta =
     return pause
 
 
-def all_believed(pauses: Mapping[str, Pause], config: Config, now: datetime) -> dict[str, Pause]:
+def all_trusted(pauses: Mapping[str, Pause], config: Config, now: datetime) -> dict[str, Pause]:
     """The pauses and circuit breakers, by name, without times that only a wrong clock can have written."""
-    breaker = longest_break(config.reconcile.breaker)
+    breaker = longest_open(config.reconcile.breaker)
     longest = {name: longest_pause(source.backoff) for name, source in config.sources.items()}
-    return {name: believed(pause, longest.get(name.partition("@")[0], breaker), now) for name, pause in pauses.items()}
+    return {name: trusted(pause, longest.get(name.partition("@")[0], breaker), now) for name, pause in pauses.items()}
 
 
 def refused(

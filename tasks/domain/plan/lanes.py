@@ -23,7 +23,7 @@ LATENCY, START_UP = 0.5, 0.4
 
 
 @dataclass(frozen=True, slots=True)
-class Supply:
+class Capacity:
     """How fast a source can be used. Times are in seconds."""
 
     spacing: float  # time between two requests
@@ -62,13 +62,13 @@ class Supply:
 class Lane:
     """How much of a source's lanes and rate its running fills use now."""
 
-    supply: Supply
+    capacity: Capacity
     running: int = 0  # number of running fills
     waiting: int = 0  # number of their requests that are not sent yet
 
     def is_free(self, requests: int) -> bool:
         """May a fill of `requests` requests start now?"""
-        return self.running < self.supply.lanes(requests) and self.waiting <= self.supply.head_start
+        return self.running < self.capacity.lanes(requests) and self.waiting <= self.capacity.head_start
 
 
 def next_fill(
@@ -92,7 +92,7 @@ def next_fill(
     return None
 
 
-def batch_with(first: Fill, behind: Iterable[Fill], supply: Supply, lasts: timedelta) -> list[Fill]:
+def batch_with(first: Fill, behind: Iterable[Fill], capacity: Capacity, lasts: timedelta) -> list[Fill]:
     """The other fills to run in the same process as `first`.
 
     They are the next fills of its source, as many as take at most `lasts` together with it. A process needs up to a
@@ -104,9 +104,9 @@ def batch_with(first: Fill, behind: Iterable[Fill], supply: Supply, lasts: timed
     requests = first.cost
     for fill in behind:
         requests += fill.cost
-        if requests * supply.spacing > lasts.total_seconds():
+        if requests * capacity.spacing > lasts.total_seconds():
             break
-        if critical and (fill.priority is not Priority.CRITICAL or len(chosen) + 1 >= supply.most_lanes):
+        if critical and (fill.priority is not Priority.CRITICAL or len(chosen) + 1 >= capacity.most_lanes):
             break
         chosen.append(fill)
     return chosen
@@ -121,7 +121,7 @@ class Span:
 
 
 def forecast(
-    fills: Iterable[Fill], supplies: Mapping[str, Supply], workers: int, opens: Mapping[str, float] | None = None
+    fills: Iterable[Fill], capacities: Mapping[str, Capacity], workers: int, opens: Mapping[str, float] | None = None
 ) -> dict[str, Span]:
     """When each fill would start and end if nothing failed, by the id of the fill. This simulates the dispatcher.
 
@@ -129,12 +129,12 @@ def forecast(
     whose circuit breaker is open, may be asked again, by name.
     """
     opens = dict(opens or {})
-    queues: dict[str, dict[str, deque[tuple[int, Fill, int]]]] = {source: {} for source in supplies}  # by scraper
+    queues: dict[str, dict[str, deque[tuple[int, Fill, int]]]] = {source: {} for source in capacities}  # by scraper
     for rank, fill in enumerate(fills):
         queues[fill.source].setdefault(fill.scraper, deque()).append((rank, fill, fill.cost))
     spans: dict[str, Span] = {}
-    running = dict.fromkeys(supplies, 0)
-    free_at = {source: opens.get(source, 0.0) for source in supplies}  # when the source's next request may be sent
+    running = dict.fromkeys(capacities, 0)
+    free_at = {source: opens.get(source, 0.0) for source in capacities}  # when the source's next request may be sent
     opens_at = dict(free_at)  # when so few of the source's requests wait that its next fill may start
     ends: list[tuple[float, str]] = []
     now = 0.0
@@ -150,24 +150,24 @@ def forecast(
             if not heads:
                 continue
             rank, fill, requests = min(heads, key=lambda head: head[0])
-            if running[source] < supplies[source].lanes(requests) and (best is None or rank < best[0]):
+            if running[source] < capacities[source].lanes(requests) and (best is None or rank < best[0]):
                 best = (rank, fill, requests)
         if best is None or len(ends) >= workers:
             now = min(at for at in later if at > now)
             continue
         _, fill, requests = best
-        source, supply = fill.source, supplies[fill.source]
+        source, capacity = fill.source, capacities[fill.source]
         queue = queues[source][fill.scraper]
         queue.popleft()
         if not queue:
             del queues[source][fill.scraper]
-        first = max(free_at[source], now + supply.start_up)
-        last = first + (requests - 1) * supply.spacing
-        free_at[source] = last + supply.spacing
-        opens_at[source] = max(now, last - supply.head_start * supply.spacing)
+        first = max(free_at[source], now + capacity.start_up)
+        last = first + (requests - 1) * capacity.spacing
+        free_at[source] = last + capacity.spacing
+        opens_at[source] = max(now, last - capacity.head_start * capacity.spacing)
         running[source] += 1
-        heapq.heappush(ends, (last + supply.latency, source))
-        spans[fill.id] = Span(now, last + supply.latency)
+        heapq.heappush(ends, (last + capacity.latency, source))
+        spans[fill.id] = Span(now, last + capacity.latency)
     return spans
 
 

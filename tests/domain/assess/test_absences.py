@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.models import Unavailability
-from tasks.domain.assess.absences import Absence, doubted, looked, status_of
+from tasks.domain.assess.absences import Absence, keys_in_doubt, looked, status_of
 from tasks.domain.assess.states import State, Status
 from tasks.domain.reasons import Limit
 from tasks.domain.times import SKEW
@@ -121,7 +121,7 @@ def test_a_file_that_is_held_back_has_a_time_when_it_is_looked_for(gaps: list[fl
 
 def test_a_file_is_doubted_that_a_source_had_none_of_and_not_one_that_an_operator_has_marked() -> None:
     looked_at, by_operator = _after(0), Absence("b", "", NOW, NOW, until=NOW + HOUR, note="never played")
-    assert doubted([looked_at, by_operator]) == {"key"}
+    assert keys_in_doubt([looked_at, by_operator]) == {"key"}
 
 
 def test_each_look_keeps_what_it_found() -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from tasks.domain.assess.agreement import Comparison, Disagreement, believed, compare
+from tasks.domain.assess.agreement import Comparison, Disagreement, compare, trusted
 from tasks.domain.assess.assessment import assess, listed_games
 from tasks.domain.assess.states import Examination, Kind, LakeObject, State, Status, version_of
 from tasks.domain.assess.verdicts import whole
@@ -270,5 +270,5 @@ def test_a_difference_of_the_season_before_is_over_when_the_next_begins_and_one_
 def test_looks_that_are_yet_to_come_do_not_settle_a_difference() -> None:
     one = Disagreement(BOARD, PLAYED, "0 final games", MORNING, MORNING + 24 * HOUR, looks=3)
     assert one.next_look() is None
-    assert believed([one], MORNING + 24 * HOUR) == [one]
-    assert believed([one], MORNING + HOUR) == []
+    assert trusted([one], MORNING + 24 * HOUR) == [one]
+    assert trusted([one], MORNING + HOUR) == []

@@ -8,12 +8,12 @@ import pytest
 from tasks.domain.assess.absences import Absence, status_of
 from tasks.domain.assess.states import Kind, State, Status
 from tasks.domain.assess.unknown import Unknown, by_season, find_unknown, is_known, seasons_of
-from tasks.domain.expected.cells import Cell, Selection, needing
+from tasks.domain.expected.cells import Cell, Selection, first_seasons_by_schedule
 from tasks.domain.reasons import Limit
 from tests.builders import NOW, a_board, a_config
 
 CONFIG = a_config()
-NEEDING = needing(CONFIG, Selection())
+NEEDING = first_seasons_by_schedule(CONFIG, Selection())
 
 
 def _schedule(season: str = "2023-24") -> Cell:
@@ -75,9 +75,9 @@ def test_each_dataset_that_needs_a_schedule_is_unknown_and_no_other() -> None:
         ("nba_boxscore_advanced", "2023-24"),
         ("nba_playbyplay", "2023-24"),
     ]
-    one = needing(CONFIG, Selection(datasets=("nba_playbyplay",)))
+    one = first_seasons_by_schedule(CONFIG, Selection(datasets=("nba_playbyplay",)))
     assert [part.dataset for part in _lacking([_schedule()], one)] == ["nba_playbyplay"]
-    assert _lacking([_schedule()], needing(CONFIG, Selection(datasets=("nba_schedule",)))) == ()
+    assert _lacking([_schedule()], first_seasons_by_schedule(CONFIG, Selection(datasets=("nba_schedule",)))) == ()
 
 
 def test_nothing_is_unknown_of_the_seasons_before_a_dataset_begins() -> None:

@@ -11,9 +11,9 @@ from tasks.domain.errors import SelectionError
 from tasks.domain.expected.cells import (
     Cell,
     Selection,
+    assume_utc,
     calendar_cells,
     game_cells,
-    in_utc,
     why_no_season,
     why_not_expected,
     without_rollout,
@@ -264,8 +264,8 @@ def test_in_the_first_season_the_seasons_are_that_one() -> None:
 
 def test_a_time_without_a_zone_is_in_utc() -> None:
     new_york = datetime(2026, 1, 15, 7, tzinfo=ZoneInfo("America/New_York"))
-    assert in_utc(datetime(2026, 1, 15, 12)) == NOW
-    assert in_utc(new_york) is new_york
+    assert assume_utc(datetime(2026, 1, 15, 12)) == NOW
+    assert assume_utc(new_york) is new_york
 
 
 def test_a_clock_before_all_seasons_is_told_of() -> None:

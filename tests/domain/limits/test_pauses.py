@@ -13,13 +13,13 @@ from tasks.domain.limits.pauses import (
     PROBE_TIMEOUT,
     Pause,
     Phase,
-    all_believed,
-    believed,
+    all_trusted,
     failed,
-    longest_break,
+    longest_open,
     longest_pause,
     refused,
     succeeded,
+    trusted,
 )
 from tasks.domain.times import SKEW
 from tests.builders import NOW, a_config
@@ -117,27 +117,27 @@ def test_an_answer_to_what_was_sent_before_the_pause_does_not_end_it() -> None:
 
 def test_a_recovery_that_is_yet_to_come_is_not_believed() -> None:
     pause = Pause("espn", resumed_at=NOW + HOUR)
-    assert believed(pause, DAY, NOW).resumed_at is None
-    assert believed(pause, DAY, NOW + HOUR) == pause
-    assert believed(pause, DAY, NOW + HOUR - SECOND) == pause, "the clocks of two machines differ a little"
+    assert trusted(pause, DAY, NOW).resumed_at is None
+    assert trusted(pause, DAY, NOW + HOUR) == pause
+    assert trusted(pause, DAY, NOW + HOUR - SECOND) == pause, "the clocks of two machines differ a little"
 
 
 def test_a_probe_and_failures_that_a_wrong_clock_has_written_are_not_believed() -> None:
     pause = Pause("espn", NOW, "HTTP 503", failures=(NOW - HOUR, NOW + HOUR), probe_until=NOW + HOUR)
-    assert believed(pause, DAY, NOW, HOUR / 2) == replace(pause, failures=(NOW - HOUR,), probe_until=None)
-    assert believed(pause, DAY, NOW + HOUR / 2, HOUR) == replace(pause, failures=(NOW - HOUR,))
+    assert trusted(pause, DAY, NOW, HOUR / 2) == replace(pause, failures=(NOW - HOUR,), probe_until=None)
+    assert trusted(pause, DAY, NOW + HOUR / 2, HOUR) == replace(pause, failures=(NOW - HOUR,))
 
 
 def test_what_is_just_possible_is_believed() -> None:
     pause = Pause("espn", NOW + DAY, "HTTP 503", probe_until=NOW + HOUR, resumed_at=NOW + SKEW, failures=(NOW + SKEW,))
-    assert believed(pause, DAY, NOW, HOUR) == pause
+    assert trusted(pause, DAY, NOW, HOUR) == pause
     in_part = replace(pause, failures=(NOW + SKEW, NOW + HOUR))
-    assert believed(in_part, DAY, NOW, HOUR) == pause
+    assert trusted(in_part, DAY, NOW, HOUR) == pause
 
 
 def test_a_hold_that_no_rule_allows_is_over_at_once_and_nobody_is_waited_for() -> None:
     pause = Pause("espn", NOW + DAY + SECOND, "HTTP 503", probe_until=NOW + 2 * DAY)
-    assert believed(pause, DAY, NOW) == Pause("espn", NOW, "HTTP 503")
+    assert trusted(pause, DAY, NOW) == Pause("espn", NOW, "HTTP 503")
 
 
 @pytest.mark.parametrize("reason", ["first", "shut_out", "longest"])
@@ -148,14 +148,14 @@ def test_a_pause_is_no_longer_than_its_longest_reason_with_all_of_its_jitter(rea
 
 
 def test_a_breaker_is_open_no_longer_than_its_rules_say() -> None:
-    assert longest_break(BREAKER.model_copy(update={"open_for": DAY, "longest": HOUR})) == DAY
-    assert longest_break(BREAKER.model_copy(update={"open_for": HOUR, "longest": DAY})) == DAY
+    assert longest_open(BREAKER.model_copy(update={"open_for": DAY, "longest": HOUR})) == DAY
+    assert longest_open(BREAKER.model_copy(update={"open_for": HOUR, "longest": DAY})) == DAY
 
 
 def test_each_hold_is_believed_for_as_long_as_its_kind_may_last() -> None:
     names = ("espn", "espn@new_host", "espn_summary", "espn_summary@new_host")
     paused = {name: Pause(name, NOW + 12 * HOUR, "HTTP 503") for name in names}
-    until = {name: pause.until for name, pause in all_believed(paused, a_config(), NOW).items()}
+    until = {name: pause.until for name, pause in all_trusted(paused, a_config(), NOW).items()}
     assert until == dict(zip(names, [NOW + 12 * HOUR] * 2 + [NOW] * 2, strict=True))
 
 

@@ -159,7 +159,7 @@ def test_the_fills_of_a_source_begin_in_the_order_of_their_scores_and_no_more_th
         await stage.dispatcher().run_all(plan_of(*fills))
         order = [ids[0] for _, ids in stage.executor.started]
         assert order == [fills[n].id for n in (1, 3, 2, 0)]
-        lanes = stage.run.supply("espn").lanes(3)
+        lanes = stage.run.capacity("espn").lanes(3)
         at_once = max(sum(a <= at < a + 10 for a, _ in stage.executor.started) for at, _ in stage.executor.started)
         assert at_once == lanes
 

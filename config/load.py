@@ -97,10 +97,10 @@ def _merged(layers: list[_Layer]) -> dict[str, Any]:
 
 
 def _found_scripts(layers: list[_Layer]) -> Iterator[_Layer]:
-    """A layer for each script in the configured folders: the script scrape_x.py fills the dataset x.
+    """A layer for each script in the configured folders. The script scrape_x.py fills the dataset x.
 
-    The dataset's entry is the file scrape_x.yaml beside the script, or stands among the other datasets.
-    A script without an entry is ignored, with a warning. Raises ConfigError for a folder that does not exist, and for
+    The settings of the dataset are in the file scrape_x.yaml beside the script, or among those of the other datasets.
+    A script without settings is ignored, with a warning. Raises ConfigError for a folder that does not exist, and for
     two scripts that fill the same dataset.
     """
     merged = _merged(layers)
@@ -242,7 +242,7 @@ def _warn_of_variable(name: str) -> None:
 def _suggested_variable(word: str, files: dict[str, Any]) -> str | None:
     """The variables whose names resemble ADCE_<word>, joined by "or"; None if there are none.
 
-    The name may be misspelt, or lack its section, or have one underscore where two belong.
+    The word may be misspelt, lack its section, or have a single underscore instead of two.
     """
     settings = list(_settings(Config, files))
     of_tails: dict[str, list[str]] = {}
@@ -283,9 +283,9 @@ def _settings(model: type[BaseModel], values: Any) -> Iterator[tuple[str, ...]]:
 
 
 def _variable(parts: tuple[str, ...], begin: int) -> str:
-    """The variable of a setting, for somebody who has written the parts of its path from `begin` on.
+    """The variable of the setting with this path, to suggest to a user who wrote only the parts from `begin` on.
 
-    A name that was not written stands as a placeholder: ADCE_SOURCES__<SOURCE>__LANES.
+    If the user left out the name of an entry, a placeholder stands for it: ADCE_SOURCES__<SOURCE>__LANES.
     """
     if _is_named(parts[0]) and begin > 1:
         parts = (parts[0], f"<{_singular(parts[0])}>", *parts[2:])
@@ -293,7 +293,7 @@ def _variable(parts: tuple[str, ...], begin: int) -> str:
 
 
 def _is_named(section: str) -> bool:
-    """Whether the section is a mapping from names to entries, such as `sources`."""
+    """Is the section a mapping from names to entries, such as `sources`?"""
     return get_origin(Config.model_fields[section].annotation) is dict
 
 
@@ -347,6 +347,7 @@ class _Mistake(NamedTuple):
 
     @property
     def text(self) -> str:
+        """The problem and the hint."""
         return f"{self.problem}; {self.hint}" if self.hint else self.problem
 
     def __str__(self) -> str:
@@ -392,7 +393,7 @@ def _incomplete_entry(path: tuple[str, ...], lacks: list[str], merged: dict[str,
 
 
 def _origin_of(mistake: _Mistake, layers: list[_Layer]) -> str:
-    """The origin of a mistake: for a combination of settings, the layer that completed the combination."""
+    """The origin of a mistake. If the mistake is in a combination of settings, the layer that completed it."""
     if not mistake.involves_several:
         return _origin(mistake.path, layers)
     for count in range(len(layers) - 1, 0, -1):
@@ -403,7 +404,7 @@ def _origin_of(mistake: _Mistake, layers: list[_Layer]) -> str:
 
 
 def _mistake(problem: Any, path: tuple[str, ...]) -> _Mistake:
-    """One of pydantic's errors, in words for somebody who writes the configuration."""
+    """The mistake for one of pydantic's errors, in words for people who write the configuration."""
     kind, given = problem["type"], problem.get("input")
     if kind == "extra_forbidden":
         known = _known_names(path[:-1])
@@ -438,7 +439,7 @@ def _shown(path: tuple[str, ...], given: Any, problem: str) -> str:
 
 
 def _known_names(path: tuple[str, ...]) -> list[str]:
-    """The names of the settings that a section at `path` may have; empty for a mapping whose names are free."""
+    """The names of the settings that a section at `path` may have; empty for a mapping with any names."""
     model: Any = Config
     parts = list(path)
     while parts:
@@ -518,4 +519,5 @@ def _wrong_rollouts(config: Config) -> Iterator[_Mistake]:
 
 
 def _clash(path: tuple[str, ...], problem: str, hint: str = "") -> _Mistake:
+    """A mistake in a combination of settings."""
     return _Mistake(path, problem, hint, involves_several=True)

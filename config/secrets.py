@@ -33,7 +33,8 @@ _WORDS = (
 )
 _NAME = rf"(?:{_WORDS})[\w.-]{{0,40}}"
 _HEADER = rf"(?:proxy-)?authorization|(?:set-)?cookie|x-[\w-]{{0,40}}(?:{_WORDS})[\w-]{{0,20}}"
-# Names of variables that hold a path (PWD is the working folder of a shell), and of those that hold a place or a name.
+# Endings of the names of variables whose value is a path (PWD is the working folder of a shell), and of those whose
+# value is a path or a name.
 _PATHS = r"(?:^|_)(?:file|files|path|dir|home|sock)$|^(?:tmpdir|(?:old)?pwd)$"
 _OF_PATHS = re.compile(_PATHS, re.IGNORECASE)
 _PLACE = re.compile(rf"{_PATHS}|_(?:name|arn|region|profile)$", re.IGNORECASE)
@@ -52,8 +53,8 @@ _HINTS = (
     "sig",
     "conn",
 )
-# Each shape: hints in lower case, pattern, replacement. A text without any of the hints cannot contain the shape, so
-# the pattern is not searched for.
+# Each shape has hints in lower case, a pattern and a replacement. A text without any of the hints cannot contain the
+# shape, so that the slower search for the pattern is skipped.
 _SHAPES = [
     (hints, re.compile(pattern, re.IGNORECASE | re.DOTALL), shown)
     for hints, pattern, shown in (
@@ -86,7 +87,7 @@ _NO_SECRET = re.compile(
     r"user-agent|accept(-.*)?|referer|origin|host|connection|cache-control|pragma|sec-.*", re.IGNORECASE
 )
 
-_NAMES_OF_BLOCKS = {"ADCE_AWS_CREDENTIALS"}  # this variable names a Prefect block, and holds no secret itself
+_NAMES_OF_BLOCKS = {"ADCE_AWS_CREDENTIALS"}  # the value of this variable is the name of a Prefect block, not a secret
 _ADDRESS = re.compile(r"(?:https?|s3|file)://[^\s@?]+")  # an address without userinfo and query
 
 _known: set[str] = set()
@@ -109,7 +110,7 @@ def masked_url(url: str) -> str:
 
 
 def is_harmless_header(name: str) -> bool:
-    """Whether the value of the HTTP header may be shown."""
+    """May the value of the HTTP header be shown?"""
     return _NO_SECRET.fullmatch(name) is not None
 
 
@@ -128,8 +129,8 @@ def register(secrets: Iterable[str]) -> None:
 def register_environment(env: Mapping[str, str], names: Iterable[str] = ()) -> None:
     """Registers the secrets of an environment.
 
-    These are the values of variables with the name of a secret, the values of the variables in `names`, and the
-    userinfo of URLs. A path of this machine is not a secret; masked, it would vanish from every address, error and log.
+    These are the values of variables whose names are those of secrets, the values of the variables in `names`, and the
+    userinfo of URLs. A path of this machine is not a secret, and must stay readable in addresses, errors and logs.
     """
     for name, value in env.items():
         is_secret = re.search(_WORDS, name, re.IGNORECASE) and not (_PLACE.search(name) or name in _NAMES_OF_BLOCKS)
@@ -141,7 +142,7 @@ def register_environment(env: Mapping[str, str], names: Iterable[str] = ()) -> N
 
 
 def is_place(name: str, value: str) -> bool:
-    """Whether a variable's value is not secret because it is only a place: a path or an address."""
+    """Is a variable's value only a path or an address, and therefore not secret?"""
     return bool(_OF_PATHS.search(name) or _ADDRESS.fullmatch(value)) or _are_paths(value)
 
 
@@ -161,10 +162,10 @@ def register_settings(settings: Any) -> None:
 
 @contextmanager
 def no_secret_in_errors() -> Iterator[None]:
-    """Masks the text of an error that leaves this block, because Prefect writes the text into the run's state.
+    """A block that masks the text of an error that is raised in it, because Prefect stores the text in the run's state.
 
-    The error and its causes are masked in place. Where that is not possible, a RuntimeError with the masked text is
-    raised instead.
+    The text is masked in the error itself and in its causes. If that is not possible, a RuntimeError with the masked
+    text is raised instead.
     """
     try:
         yield
@@ -224,7 +225,7 @@ def _in_text(text: str) -> Iterator[str]:
 
 
 def _in_headers(headers: Any) -> Iterator[str]:
-    """The values of secret headers, whole and in parts. Malformed `headers` yield every text in them."""
+    """The values of secret headers, whole and in parts. If `headers` is malformed, all texts in it."""
     if isinstance(headers, str):
         yield headers
         parts = re.split(r"[\s;,=]+", headers)
@@ -241,9 +242,9 @@ def _in_headers(headers: Any) -> Iterator[str]:
 
 
 def _are_paths(value: str) -> bool:
-    """Whether the value is an absolute path of this machine, or several with colons between them, as in PATH.
+    """Is the value an absolute path of this machine, or several with colons between them, as in PATH?
 
-    Each path must exist, or the folder around it; so a key that happens to begin with a slash is not a path.
+    Each path, or the folder that contains it, must exist. So a secret that happens to begin with a slash is no path.
     """
     paths = [path for path in value.split(":") if path]
     return bool(paths) and all(map(_is_path, paths))

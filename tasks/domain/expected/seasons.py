@@ -75,7 +75,7 @@ def over_at(season: str) -> datetime:
 
 
 def playoffs_begin(season: str) -> datetime:
-    """10 April of the season's end year: no play-in or play-off game is earlier."""
+    """When the play-offs can begin: 10 April of the season's end year. No play-in or play-off game is earlier."""
     return eastern_midnight(date(end_year(season), 4, 10))
 
 
@@ -96,7 +96,7 @@ def days_of(season: str) -> Iterator[date]:
 
 
 def months_of(season: str) -> list[str]:
-    """The month pages of a season on Basketball Reference, by the name in their address.
+    """The names of the month pages of a season on Basketball Reference, as they are in the pages' addresses.
 
     A season has games from October to June, with the exceptions below. The season of 2019-20 had two Octobers, and no
     games from April to June.

@@ -1,4 +1,4 @@
-"""Pauses and breakers are holds; a file's outcome tells how long its answer took."""
+"""Pauses and circuit breakers are in one table, holds. Files have the number of seconds that their answer took."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Who is at work, what the sources have none of, what was corrected, and the last plan."""
+"""New tables: runs, their leases and claims (marks), absences, corrections and the last plan."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Which rollout a fill was in."""
+"""Which rollout a fill belongs to."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,6 +1,6 @@
-"""Absences whose evidence was no proof are forgotten: a page in place of JSON, or another page than the one asked for.
+"""Deletes absences whose evidence proves nothing, such as a page instead of JSON, so that the files are fetched again.
 
-What an operator has set stays, and so does what a site said in its own way. The files are looked for again.
+Absences that an operator has set, or that a site has stated in its own way, stay.
 """
 
 import sqlalchemy as sa

@@ -1,4 +1,4 @@
-"""Which downloads said something new, and which schedules tell of fewer games than another source's."""
+"""Which downloads had new content, and which schedules list fewer games than another source's."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Which stored bodies cannot be read, what is wrong with the others, and which files are never whole."""
+"""Which files in the lake cannot be read, what is wrong with the others, and which files the source never has whole."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -9,7 +9,8 @@ down_revision = "0006"
 
 def upgrade() -> None:
     op.add_column("examined", sa.Column("fault", sa.String))
-    op.execute("UPDATE examined SET fault = 'unfit' WHERE wholeness = 'bad'")  # the rest is told when it is read anew
+    # The exact fault of a bad file is recorded when the file is read again.
+    op.execute("UPDATE examined SET fault = 'unfit' WHERE wholeness = 'bad'")
     op.add_column("absences", sa.Column("unfinished", sa.Boolean, nullable=False, server_default=sa.false()))
     op.create_table(
         "unreadable",

@@ -1,4 +1,4 @@
-"""Which ledger this is, and of which lake."""
+"""The ids of the ledger and of the lake that it belongs to."""
 
 import uuid
 

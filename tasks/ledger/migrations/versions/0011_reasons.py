@@ -1,4 +1,4 @@
-"""Why a run has left a file for later: which limit, whose, and until when."""
+"""Why a run has deferred a file: which limit, what the limit belongs to, and until when."""
 
 import sqlalchemy as sa
 from alembic import op

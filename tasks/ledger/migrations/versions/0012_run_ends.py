@@ -1,4 +1,4 @@
-"""How a run ended is a word of its own, and why it was stopped stands beside it."""
+"""How a run ended, and why it was stopped, are two columns. They were one text."""
 
 import sqlalchemy as sa
 from alembic import op

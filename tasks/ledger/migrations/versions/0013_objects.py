@@ -1,6 +1,6 @@
-"""A version of a stored file is columns: etag and size, and the check that has read it; and how it was learnt.
+"""The version of a file has columns for its ETag, its size, the body check that read it, and how ADCE learnt of it.
 
-It was one text, "etag:size:check". A row whose text is none such is dropped, and its file is read anew.
+It was one text, "etag:size:check". A row with any other text is dropped, so that its file is read again.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Which schedule lists which game is a table. It was JSON text beside the schedule."""
+"""The games that schedules list are a table. They were JSON text in a column."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""When a file was due, detected, asked for and stored; how it was refused and waited; and running totals."""
+"""When a file was due, detected, requested and stored, its refusals and waiting time; and running totals."""
 
 import sqlalchemy as sa
 from alembic import op

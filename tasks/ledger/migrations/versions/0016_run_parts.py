@@ -1,4 +1,4 @@
-"""How a run has spent its time."""
+"""How long the parts of a run took."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,1 +1,1 @@
-"""The pure core: no clock, no network, no Prefect."""
+"""The rules of ADCE as pure functions, without a clock, the network or Prefect."""

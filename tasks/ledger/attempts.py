@@ -79,7 +79,7 @@ class FillRecord:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt to fetch a file, as the ledger has recorded it. Times are None if an older ADCE recorded it."""
+    """One attempt to fetch a file. The last six fields are None or 0 if an older ADCE recorded it."""
 
     at: datetime
     outcome: str

@@ -43,7 +43,7 @@ class Breakers:
         """Applies a change to a pause, and returns the new one. No other process can change it at the same time."""
         return self.database.write(lambda connection: self._change(connection, name, change)[1], durable=True)
 
-    def refuse(self, name: str, change: Callable[[Pause], Pause]) -> Pause:
+    def record_refusal(self, name: str, change: Callable[[Pause], Pause]) -> Pause:
         """Applies the change that follows from a refusal. Adds the refusal, and a new pause, to the running totals."""
 
         def write(connection: sa.Connection) -> Pause:

@@ -181,7 +181,7 @@ _VERSION = (_table.key, _table.etag, _table.size, _table.body_check)
 
 
 def _plain(connection: sa.Connection, chosen: sa.ColumnElement[bool]) -> Iterator[tuple[str, Examination]]:
-    """The examinations of files that are whole and have no other findings. Most are such, and few columns are fast."""
+    """The examinations of files that are whole and have no other findings. Most are such, and need few columns."""
     query = sa.select(*_VERSION, _table.fetched, _table.agreed).where(chosen, _IS_PLAIN)
     for keys, etags, sizes, checks, fetched, agreed in columns(connection, query):
         verdicts = repeat(Verdict(Wholeness.WHOLE))

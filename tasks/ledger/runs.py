@@ -37,7 +37,7 @@ runs_table = sa.Table(
 class Server:
     """A Prefect server: its address, for people, and the ids of its rate buckets by name.
 
-    The ids tell servers apart. One server has several addresses, and each database its own buckets.
+    The ids tell servers apart: one server can have several addresses, but every server's database has its own buckets.
     """
 
     address: str

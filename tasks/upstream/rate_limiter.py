@@ -157,7 +157,7 @@ class RateLimiter:
     def refused(self, error: RefusedError, asked: datetime) -> Pause:
         """Records that the source has refused a request that was sent at `asked`. Returns the pause that follows."""
         before = self.pause(self.source)
-        after = self._known[self.source] = self._ledger.breakers.refuse(
+        after = self._known[self.source] = self._ledger.breakers.record_refusal(
             self.source,
             lambda pause: pauses.refused(
                 pause,

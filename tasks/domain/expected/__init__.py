@@ -1,1 +1,1 @@
-"""Which files should the lake hold? Seasons, games, keys, and cells: the files that follow from these. Pure."""
+"""Which files should the lake hold? Seasons, games, keys, and cells: the files that follow from these."""

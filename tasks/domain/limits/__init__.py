@@ -1,1 +1,1 @@
-"""May a request be sent now? Rates, pauses of sources, and circuit breakers of scrapers. Pure."""
+"""May a request be sent now? Rates, pauses of sources, and circuit breakers of scrapers."""

@@ -20,12 +20,12 @@ _MARGIN, _LEAST_MARGIN, _MOST_MARGIN = 0.03, 0.03, 0.25
 _KEPT = 0.3
 # A slow answer means that its request may have arrived late, but by at most this share of a window.
 _MOST_LATE = 0.4
-# The shortest possible time of an answer is that of the quickest of the last _ANSWERS; it is 0 before _FIRST_ANSWERS.
+# The shortest possible time of an answer is the shortest of the last _ANSWERS. It is 0 until there are _FIRST_ANSWERS.
 _ANSWERS, _FIRST_ANSWERS = 100, 10
-# Seconds for which a process holds the bucket without renewing its allowance, but at least as long as two requests
-# take. When the process dies, the others wait that long.
+# How many seconds an allowance lasts if it is not renewed. It lasts at least as long as two requests take. If a process
+# dies, the others wait that long.
 _ALLOWANCE_SECONDS = 5.0
-# A bucket is counted in hundredths of a request, since Prefect floors what has decayed.
+# A slot of a bucket is a hundredth of a request, because Prefect rounds the number of decayed slots down.
 _SHARES = 100
 
 
@@ -41,7 +41,7 @@ def spacing(rates: Sequence[Rate]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """The rate budget of a source: its own rates, and those of all sources together, which `sharing` sources share."""
+    """The rate budget of a source: its own rates, and the rates that `sharing` sources, with itself, share."""
 
     own: Sequence[Rate]
     shared: Sequence[Rate] = ()
@@ -111,8 +111,8 @@ class Pace:
     """The pace of the requests of one process while it has an allowance. Times are seconds of one monotonic clock.
 
     A site counts a request when it reads it, which we do not see. The latest possible moment is the beginning of the
-    answer minus the shortest time that an answer takes, so that a slow answer means a request that may have been
-    counted late. The delay assumed for a request is limited by _MOST_LATE.
+    answer minus the shortest time that an answer takes. So if the answer is slow, the request may have been counted
+    late. The delay assumed for a request is limited by _MOST_LATE.
     """
 
     def __init__(self, rates: Sequence[Rate]):

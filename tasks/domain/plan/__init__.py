@@ -1,1 +1,1 @@
-"""What is fetched, in which order, and when will it be done? Pure."""
+"""What is fetched, in which order, and when will it be done?"""

@@ -82,14 +82,14 @@ async def reconcile(
         as_of: look at the lake as if it were this time; a future time is allowed with dry_run only
         dry_run: only report what would be fetched
     """
-    if reason := _why_overtaken():
+    if reason := _why_superseded():
         return Cancelled(message=reason)
     selection = Selection(tuple(sources or ()), tuple(datasets or ()), tuple(seasons or ()), since, until)
     work = reconcile_lake(selection, as_of=as_of, max_fills=max_fills, dry_run=dry_run, is_the_one=True)
     return await conclude(work)
 
 
-def _why_overtaken() -> str | None:
+def _why_superseded() -> str | None:
     """Why a scheduled run need not run because a later one is due; None if it has to run.
 
     After hours without a worker, many scheduled runs begin at once. Only the last one has work to do.

@@ -30,7 +30,7 @@ async def scraper(
     lake: str | None = None,
     ledger: str | None = None,
 ) -> State[Any]:
-    """Fetches those of some files of one source that the lake lacks. A reconcile schedules it.
+    """Fetches the files with these keys that the lake lacks. A reconcile schedules it.
 
     Args:
         source: the source of the files
@@ -38,12 +38,12 @@ async def scraper(
         seasons: their seasons, such as 2023-24; schedules of other seasons are not read
         since: their first day
         until: their last day
-        part_of: the id, in the ledger, of the run that has planned this
+        part_of: the id, in the ledger, of the run that has planned this one
         ends: start no fill after this time
         as_of: look at the lake as if it were this time
-        priority: the priority of all fills, if that run was given one
-        lake: the id of that run's lake; if the lake here has another id, nothing is done
-        ledger: the id of that run's ledger; if the ledger here has another id, nothing is done
+        priority: the priority of all fills, if the planning run was given one
+        lake: the id of the planning run's lake; if the lake here has another id, nothing is done
+        ledger: the id of the planning run's ledger; if the ledger here has another id, nothing is done
     """
     selection = Selection((source,), (), tuple(seasons or ()), since, until, tuple(keys))
     return await conclude(

@@ -63,14 +63,14 @@ def reconcile(
     Exit status 1 if files failed, were deferred, or are unknown.
     """
     if sandbox:
-        stand_in.check_is_here()
+        stand_in.check_installed()
         places.export()
-        stand_in.take_place()
+        stand_in.use_sandbox_places()
     config = places.load()
     selection, clock = scope.checked(config)
     if not (dry_run or config.dry_run):
         check_fetching_clock(config, clock, datetime.now(UTC))
-    with stand_in.in_place_of_the_sites(clock) if sandbox else nullcontext():
+    with stand_in.running_sandbox(clock) if sandbox else nullcontext():
         if not os.environ.get("PREFECT_API_URL"):  # Prefect's embedded API has no buckets yet
             from deployments.setup.prefect_server import set_up_buckets
 

@@ -19,7 +19,7 @@ from deployments.cli.place import HOME, ledger_of
 from tasks.domain.errors import AdceError
 
 
-def check_is_here() -> None:
+def check_installed() -> None:
     """Raises AdceError if ADCE is installed without the sandbox: from a wheel, or in an image."""
     if find_spec("deployments.sandbox") is None:
         raise AdceError(
@@ -28,7 +28,7 @@ def check_is_here() -> None:
         )
 
 
-def take_place() -> None:
+def use_sandbox_places() -> None:
     """Sets this process's environment to the sandbox's lake and ledger, and prints their addresses.
 
     ADCE_LAKE and ADCE_LEDGER keep their values if they are set.
@@ -43,8 +43,11 @@ def take_place() -> None:
 
 
 @contextmanager
-def in_place_of_the_sites(clock: datetime | None) -> Iterator[None]:
-    """Runs the sandbox during the block. It refuses requests that exceed the configured rate of their source."""
+def running_sandbox(clock: datetime | None) -> Iterator[None]:
+    """A block during which the sandbox runs and this process asks it instead of the sites.
+
+    The sandbox refuses requests that exceed the configured rate of their source.
+    """
     from deployments.sandbox.process import SandboxProcess
     from deployments.sandbox.sites import SOURCES
 

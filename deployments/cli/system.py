@@ -13,7 +13,7 @@ import typer
 from config.secrets import masked
 from deployments.cli import sandbox as stand_in
 from deployments.cli.options import Places
-from deployments.up.locks import only_one
+from deployments.up.locks import exclusive_lock
 from tasks.domain.errors import AdceError
 
 
@@ -67,11 +67,11 @@ def up(
     Exit status 0 after a signal to stop, 1 if a process keeps dying, 2 for a mistake in the configuration.
     """
     if sandbox:
-        stand_in.check_is_here()
+        stand_in.check_installed()
         if places.lake is not None:
             raise AdceError("--sandbox has a lake of its own: leave out --lake")
     places.export()
-    lock = only_one(home.absolute() / "up.lock", "stop it, or name another folder with --home")
+    lock = exclusive_lock(home.absolute() / "up.lock", "stop it, or name another folder with --home")
     with lock if sandbox else nullcontext():
         living = None
         if sandbox:

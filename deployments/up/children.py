@@ -151,12 +151,14 @@ class _Running:
         self._listening.start()
 
     def send(self, number: signal.Signals) -> None:
+        """Has the guard send a signal to the child."""
         assert self._process.stdin
         with suppress(BrokenPipeError, ValueError):  # it has ended, and its pipe may be closed
             self._process.stdin.write(bytes([number]))
             self._process.stdin.flush()
 
     def wait(self) -> int:
+        """Waits until the child has ended. Returns its exit status."""
         assert self._process.stdin
         status = self._process.wait()
         self._process.stdin.close()

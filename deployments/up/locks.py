@@ -1,4 +1,4 @@
-"""Is another process using this folder or database? A lock on a file says so, and ends with its process."""
+"""Is another process using this folder or database? A lock on a file shows it, and ends with its process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tasks.domain.errors import AdceError
 
 
 @contextmanager
-def only_one(lock: Path, advice: str) -> Iterator[None]:
+def exclusive_lock(lock: Path, advice: str) -> Iterator[None]:
     """Holds the lock on the file `lock` during the block. Processes that are started meanwhile do not inherit it.
 
     Raises AdceError if another process holds the lock. The error names that process, and ends with `advice`.

@@ -12,7 +12,7 @@ def free_port() -> int:
 
 
 def is_free(port: int) -> bool:
-    """Whether a server can listen on the port. Lingering connections of a server that has ended do not matter."""
+    """Can a server listen on the port? Lingering connections of a server that has ended do not matter."""
     try:
         with socket.create_server((LOOPBACK, port)):
             return True

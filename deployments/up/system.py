@@ -31,7 +31,7 @@ from config.secrets import masked
 from deployments.setup.prefect_server import WORK_POOL, set_up
 from deployments.setup.prefect_yaml import ROOT, Deployment, deployments_for
 from deployments.up.children import Child, Children, GivenUp
-from deployments.up.locks import only_one
+from deployments.up.locks import exclusive_lock
 from deployments.up.ports import LOOPBACK, is_free
 from tasks.domain.errors import AdceError
 from tasks.domain.wording import duration
@@ -67,7 +67,9 @@ def _only_server() -> AbstractContextManager[None]:
     if PREFECT_API_URL.value() or not scheme.startswith("sqlite") or ":memory:" in path:
         return nullcontext()
     database = Path(path.partition("?")[0])
-    return only_one(database.with_name(f"{database.name}.up.lock"), "stop it, or let PREFECT_HOME name another folder")
+    return exclusive_lock(
+        database.with_name(f"{database.name}.up.lock"), "stop it, or let PREFECT_HOME name another folder"
+    )
 
 
 class System:

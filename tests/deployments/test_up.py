@@ -18,7 +18,7 @@ import httpx
 import pytest
 from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL, PREFECT_API_URL, temporary_settings
 
-from deployments.up.locks import only_one
+from deployments.up.locks import exclusive_lock
 from tasks.domain.errors import AdceError
 from tests.servers import free_port
 
@@ -111,7 +111,7 @@ def test_the_living_system_fills_a_lake_survives_a_death_and_stops_without_a_tra
 
 
 def test_one_system_a_folder(adce: Callable[..., Any], tmp_path: Path) -> None:
-    with only_one(tmp_path / "up.lock", "stop it"):
+    with exclusive_lock(tmp_path / "up.lock", "stop it"):
         result = adce("up", "--sandbox", "--home", str(tmp_path), "--port", "1")
     assert result.exit_code == 2
     assert result.stderr == (
@@ -126,7 +126,7 @@ def test_one_server_a_database(adce: Callable[..., Any], tmp_path: Path) -> None
         PREFECT_API_DATABASE_CONNECTION_URL: f"sqlite+aiosqlite:///{tmp_path}/prefect.db",
         PREFECT_API_URL: None,
     }
-    with temporary_settings(database), only_one(tmp_path / "prefect.db.up.lock", "stop it"):
+    with temporary_settings(database), exclusive_lock(tmp_path / "prefect.db.up.lock", "stop it"):
         result = adce("up", "--port", "1")
     assert result.exit_code == 2
     assert result.stderr == (
@@ -138,17 +138,17 @@ def test_one_server_a_database(adce: Callable[..., Any], tmp_path: Path) -> None
 def test_the_death_of_who_holds_a_lock_frees_it(tmp_path: Path) -> None:
     lock = tmp_path / "lock"
     pauses = (
-        "import pathlib, sys, time; from deployments.up.locks import only_one\n"
-        "with only_one(pathlib.Path(sys.argv[1]), ''): print('held', flush=True); time.sleep(60)"
+        "import pathlib, sys, time; from deployments.up.locks import exclusive_lock\n"
+        "with exclusive_lock(pathlib.Path(sys.argv[1]), ''): print('held', flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", pauses, lock], stdout=subprocess.PIPE, cwd=ROOT) as holder:
         assert holder.stdout
         holder.stdout.readline()
-        with pytest.raises(AdceError, match=f"process {holder.pid}; wait"), only_one(lock, "wait"):
+        with pytest.raises(AdceError, match=f"process {holder.pid}; wait"), exclusive_lock(lock, "wait"):
             pass
         holder.kill()
         holder.wait()
-        with only_one(lock, "wait"):
+        with exclusive_lock(lock, "wait"):
             pass
 
 

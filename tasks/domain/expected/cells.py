@@ -114,7 +114,7 @@ class Selection:
             if all(season < dataset.first_season for dataset in chosen.values()):
                 earliest = min(dataset.first_season for dataset in chosen.values())
                 raise SelectionError(f"no files are expected of season {season}; the first is {earliest}")
-            if not self.reaches(season, *seasons.window(season)):
+            if not self.overlaps(season, *seasons.window(season)):
                 raise SelectionError(f"season {season} has no day{self._days()}")
         if next(calendar_cells(config, now, self), None) is None:
             first = min(dataset.first_season for dataset in chosen.values())
@@ -147,7 +147,7 @@ class Selection:
         """Is this dataset selected?"""
         return (not self.sources or dataset.source in self.sources) and (not self.datasets or name in self.datasets)
 
-    def reaches(self, season: str, first_day: date, last_day: date) -> bool:
+    def overlaps(self, season: str, first_day: date, last_day: date) -> bool:
         """Is any of these days of the season selected?"""
         return (
             (not self.seasons or season in self.seasons)
@@ -199,7 +199,7 @@ def calendar_cells(config: Config, now: datetime, selection: Selection | None = 
             continue
         for season in seasons.seasons_between(first_season, current):
             for first_day, last_day, fields in _periods(dataset.per, season):
-                if selection.reaches(season, first_day, last_day):
+                if selection.overlaps(season, first_day, last_day):
                     due_from = last_day + timedelta(days=1) if dataset.per == "date" else first_day
                     due_at = seasons.eastern_midnight(due_from) + dataset.due_after
                     variant = _variant(config, name, first_day, fields)
@@ -267,7 +267,7 @@ def game_cells(
     today = seasons.eastern_day(now)
     for game in games:
         day, season = game.day, game.season
-        if game.status in unplayed or was_not_needed(game, today) or not selection.reaches(season, day, day):
+        if game.status in unplayed or was_not_needed(game, today) or not selection.overlaps(season, day, day):
             continue
         fields = _season_fields(season) | _day_fields(day) | {"id": game.id}
         start = game.start or seasons.eastern_midnight(day + timedelta(days=1))

@@ -59,7 +59,7 @@ class Absences:
         touch(self.database, connection, [row["key"] for row in rows])
 
     def delete(self, connection: sa.Connection, keys: Iterable[str]) -> None:
-        """Removes the absences of some files within a transaction."""
+        """Deletes the absences of these keys, in an open transaction."""
         chosen = among(connection, absences_table.c.key, keys)
         deleted = connection.execute(absences_table.delete().where(chosen).returning(absences_table.c.key)).scalars()
         touch(self.database, connection, list(deleted))

@@ -1,8 +1,8 @@
-"""How were the partitions of the lake judged, and of which files has the ledger learnt something since?
+"""How was each partition of the lake judged, and what has the ledger learnt about its files since?
 
-Every transaction that changes what the ledger knows of a file adds the file's key to the table `touched`. A look reads
-these keys before anything else, judges the partitions that contain them, and deletes exactly the rows that it has read.
-So no change is lost, in whichever order transactions end.
+Every transaction that changes what the ledger knows about a file adds the file's key to the table `touched`. A look
+reads these keys before anything else, judges the partitions that contain them, and deletes exactly the rows that it has
+read. So no change is lost, in whichever order transactions end.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ touched_table = sa.Table(
     sa.Column("key", sa.String, nullable=False),
     sqlite_autoincrement=True,  # the number of a deleted row is never used again
 )
-_ROWS = 5000  # in one statement
+_ROWS = 5000  # the most rows that one statement deletes
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ class Recalled:
     """The judgements of former looks by the present rules, and the files that were touched since."""
 
     judgements: Mapping[Partition, Judgement] = field(default_factory=dict)
-    judged: Mapping[Partition, datetime] = field(default_factory=dict)  # of all partitions, by whichever rules
-    touched: Mapping[int, str] = field(default_factory=dict)  # keys by the number of their row
+    judged: Mapping[Partition, datetime] = field(default_factory=dict)  # when each partition was judged, by any rules
+    touched: Mapping[int, str] = field(default_factory=dict)  # the touched keys by the number of their row
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,10 @@ class Judgements:
     database: Database
 
     def recall(self, rules: str, now: datetime) -> Recalled:
-        """The judgements that were made by these rules and are current at `now`, if what they rest on is unchanged."""
+        """The judgements that these rules have made and whose time has not come at `now`.
+
+        They hold only if what they rest on is unchanged, which the caller checks.
+        """
         table = judgements_table.c
 
         def read(connection: sa.Connection) -> Recalled:
@@ -77,7 +80,7 @@ class Judgements:
     def keep(
         self, new: Mapping[Partition, Judgement], dropped: Collection[Partition], rules: str, since: Recalled
     ) -> None:
-        """Keeps new judgements, and drops others, unless another look has done so `since` they were recalled."""
+        """Stores new judgements and deletes dropped ones, unless another look has done so after `since` was read."""
 
         def write(connection: sa.Connection) -> None:
             if connection.dialect.name == "postgresql":  # SQLite lets one transaction write at a time
@@ -94,7 +97,7 @@ class Judgements:
             self.database.write(write)
 
     def forget(self, since: Recalled) -> None:
-        """Drops all judgements, and the touched keys that were recalled."""
+        """Deletes all judgements, and the touched keys that `since` has."""
 
         def write(connection: sa.Connection) -> None:
             connection.execute(judgements_table.delete())
@@ -104,7 +107,7 @@ class Judgements:
 
 
 def touch(database: Database, connection: sa.Connection, keys: Iterable[str]) -> None:
-    """Records, within a transaction, that it changes what the ledger knows of some files."""
+    """Records, in an open transaction, that the transaction changes what the ledger knows about these files."""
     database.insert(connection, touched_table, [{"key": key} for key in keys])
 
 

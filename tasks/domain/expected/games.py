@@ -82,6 +82,6 @@ def was_not_needed(game: Game, today: date) -> bool:
 
 
 def last_day_listed(game: Game) -> date | None:
-    """The last day on which a scheduled play-off game is believed to be played; None for any other game."""
+    """The last day on which a scheduled play-off game still counts as one to be played; None for any other game."""
     may_be_dropped = game.if_necessary or game.season_type == "playoffs"
     return game.day + _NOT_NEEDED_AFTER if may_be_dropped and game.status is GameStatus.SCHEDULED else None

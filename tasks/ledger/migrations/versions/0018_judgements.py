@@ -1,4 +1,4 @@
-"""The judgement of each partition of the lake, and the files of which the ledger has learnt something since."""
+"""The judgement of each partition of the lake, and the files about which the ledger has learnt something since."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -127,7 +127,7 @@ class Report:
 
     @property
     def statuses(self) -> Mapping[str, Status]:
-        """The statuses of the exceptions, by key: of all files that are neither present for good nor not due yet."""
+        """The statuses of the exceptions, by key; see Overview."""
         return self.overview.statuses
 
     @cached_property

@@ -44,7 +44,8 @@ Counts = Mapping[Place, Mapping[Standing, int]]
 class Overview:
     """The state of the selected files at one moment: counts of all of them, and the cells and statuses of exceptions.
 
-    A file that is present for good or not due yet is counted only. Every other file is an exception.
+    A file that is present for good is counted only, and so is one that is not due yet, unless its source was asked for
+    it in vain. Every other file is an exception.
     """
 
     counts: Counts
@@ -135,13 +136,15 @@ def joined(overviews: Iterable[Overview], at: datetime) -> Overview:
 
 
 def exceptions(statuses: Mapping[str, Status]) -> dict[str, Status]:
-    """The statuses of the exceptions: of every file that is neither present for good nor not due yet."""
-    settled = State.PRESENT, State.NOT_DUE
-    return {
-        key: status
-        for key, status in statuses.items()
-        if status.state not in settled or (status.state is State.PRESENT and (status.until or status.limit))
-    }
+    """The statuses of the exceptions: of every file that is neither present for good nor simply not due yet."""
+    return {key: status for key, status in statuses.items() if not _is_plain(status)}
+
+
+def _is_plain(status: Status) -> bool:
+    """Is there nothing to say of a file but that it is present for good, or not due yet?"""
+    if status.limit:
+        return False
+    return status.state is State.NOT_DUE or (status.state is State.PRESENT and status.until is None)
 
 
 _place = attrgetter("dataset", "season", "first_day", "last_day")

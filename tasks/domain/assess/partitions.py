@@ -33,7 +33,7 @@ _NO_OBJECT = LakeObject("", -1, datetime(1970, 1, 1, tzinfo=UTC), "")
 
 
 class ExceptionalFile(NamedTuple):
-    """A file that is neither present for good nor not due yet. `game` is None for a file of the calendar."""
+    """A file that is neither present for good nor simply not due yet. `game` is None for a file of the calendar."""
 
     key: str
     status: Status

@@ -19,10 +19,11 @@ GAP = Status(State.GAP, "not in the lake", Kind.MISSING)
 PRESENT = Status(State.PRESENT, "complete")
 LOOKED_AT_AGAIN = Status(State.PRESENT, "up to date", until=NOW + HOUR)
 DIFFERS = Status(State.PRESENT, "complete; fewer games", limit=Limit.DISAGREEMENT)
+NOT_PUBLISHED = Status(State.NOT_DUE, "not published yet: HTTP 404", until=NOW + HOUR, limit=Limit.NOT_PUBLISHED)
 NOT_DUE = Status(State.NOT_DUE, "due later", until=NOW + HOUR)
 BY_OPERATOR = Status(State.UNAVAILABLE, "set by an operator: lost", Kind.MISSING, limit=Limit.OPERATOR)
 ABSENT = Status(State.UNAVAILABLE, "the source has none", Kind.MISSING)
-STATUSES = (GAP, PRESENT, LOOKED_AT_AGAIN, DIFFERS, NOT_DUE, BY_OPERATOR, ABSENT)
+STATUSES = (GAP, PRESENT, LOOKED_AT_AGAIN, DIFFERS, NOT_DUE, BY_OPERATOR, ABSENT, NOT_PUBLISHED)
 
 
 def _overview(*statuses: Status, dataset: str = "espn_summary") -> Overview:
@@ -33,17 +34,17 @@ def _overview(*statuses: Status, dataset: str = "espn_summary") -> Overview:
 
 
 def test_every_file_is_counted_and_only_exceptions_are_named() -> None:
-    overview = _overview(GAP, PRESENT, LOOKED_AT_AGAIN, DIFFERS, NOT_DUE, BY_OPERATOR, ABSENT)
+    overview = _overview(*STATUSES)
     assert overview.counts == {
         DAY: {
             Standing(State.GAP): 1,
             Standing(State.PRESENT): 3,
-            Standing(State.NOT_DUE): 1,
+            Standing(State.NOT_DUE): 2,
             Standing(State.UNAVAILABLE): 1,
             Standing(State.UNAVAILABLE, by_operator=True): 1,
         }
     }
-    assert list(overview.statuses) == list(overview.cells) == [f"espn_summary/{n}" for n in (0, 2, 3, 5, 6)]
+    assert list(overview.statuses) == list(overview.cells) == [f"espn_summary/{n}" for n in (0, 2, 3, 5, 6, 7)]
     assert (overview.never_read, overview.by_former_checks, overview.taken_at) == (1, 2, NOW)
 
 

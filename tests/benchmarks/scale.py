@@ -283,11 +283,14 @@ def _run(*arguments: str) -> None:
 
 
 def _memory(*arguments: str) -> float:
-    """The peak memory of a command, in MB."""
-    with subprocess.Popen([_ADCE, *arguments], stdout=subprocess.DEVNULL) as process:
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    return usage.ru_maxrss / 1000
+    """The peak memory of a command, in MB. A small process starts it, since a child begins with its parent's peak."""
+    code = (
+        "import resource, subprocess, sys\n"
+        "subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)\n"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    )
+    small = subprocess.run([sys.executable, "-c", code, _ADCE, *arguments], check=True, capture_output=True, text=True)
+    return int(small.stdout) / 1000
 
 
 def _best(work: object, times: int = 3) -> float:

@@ -1,0 +1,56 @@
+"""What a valid configuration looks like: one module a subject, and here the names that the rest of ADCE uses.
+
+Files and the environment are read in config/load.py, where settings are also checked against each other.
+"""
+
+from config.models.base import Duration, Model, Season, SeasonType, TimeZone
+from config.models.commands import COMMAND_FIELDS, Command, Parameter, Scripts
+from config.models.config import Config
+from config.models.datasets import Check, Dataset
+from config.models.maintenance import Day, Maintenance, Moment
+from config.models.reconcile import BreakerRules, Reconcile, Unavailability
+from config.models.rollouts import Changes, Rollout
+from config.models.scoring import Priority, Scoring, SmallFill, Success
+from config.models.sources import Backoff, Rate, Retries, Source, Timeouts
+from config.models.storage import OWN_FOLDER, TEST_FOLDER, LakeAddress, LedgerAddress
+from config.models.templates import FIELDS, IDENTIFYING, Partition, template_fields
+
+__all__ = [
+    "COMMAND_FIELDS",
+    "FIELDS",
+    "IDENTIFYING",
+    "OWN_FOLDER",
+    "TEST_FOLDER",
+    "Backoff",
+    "BreakerRules",
+    "Changes",
+    "Check",
+    "Command",
+    "Config",
+    "Dataset",
+    "Day",
+    "Duration",
+    "LakeAddress",
+    "LedgerAddress",
+    "Maintenance",
+    "Model",
+    "Moment",
+    "Parameter",
+    "Partition",
+    "Priority",
+    "Rate",
+    "Reconcile",
+    "Retries",
+    "Rollout",
+    "Scoring",
+    "Scripts",
+    "Season",
+    "SeasonType",
+    "SmallFill",
+    "Source",
+    "Success",
+    "TimeZone",
+    "Timeouts",
+    "Unavailability",
+    "template_fields",
+]

@@ -1,0 +1,85 @@
+"""The base class of all sections, and the types of values that several sections have."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def _parse_duration(value: Any) -> Any:
+    if isinstance(value, timedelta):
+        return value
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", str(value))
+    if not match:
+        raise ValueError("a duration is a number and a unit: 30s, 15m, 4h or 7d")
+    try:
+        return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+    except OverflowError:
+        raise ValueError("a duration is at most 3660d") from None
+
+
+Duration = Annotated[timedelta, BeforeValidator(_parse_duration), Field(ge=timedelta(0), le=timedelta(days=3660))]
+
+
+def check_season(value: Any) -> Any:
+    """The value, if it is the name of a season, such as 2023-24. Raises ValueError for any other value."""
+    match = re.fullmatch(r"(19[4-9]\d|20\d\d)-(\d\d)", value) if isinstance(value, str) else None
+    if match is None or (int(match[1]) + 1) % 100 != int(match[2]):
+        raise ValueError("a season is two consecutive years, written as 2023-24")
+    return value
+
+
+Season = Annotated[str, BeforeValidator(check_season)]
+SeasonType = Literal["preseason", "regular", "all-star", "playoffs", "play-in", "cup-final"]
+
+
+def _check_time_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        raise ValueError(f"{name!r} is not a time zone; write it as America/New_York") from None
+    return name
+
+
+TimeZone = Annotated[str, AfterValidator(_check_time_zone)]
+
+
+def matching(pattern: str, problem: str, suggest: Callable[[str], str | None] = lambda _: None) -> AfterValidator:
+    """Validator of a text that `pattern` must match as a whole.
+
+    For any other text the error is `problem`, followed by what `suggest` returns, if that is not None.
+    """
+
+    def check(text: str) -> str:
+        if re.fullmatch(pattern, text) is None:
+            suggestion = suggest(text)
+            raise ValueError(f"{problem}; did you mean {suggestion}?" if suggestion else problem)
+        return text
+
+    return AfterValidator(check)
+
+
+def plain_path(text: str) -> str | None:
+    """The text, if it is only a path. An error may show it, because a path cannot hold a password."""
+    return text if re.fullmatch(r"[\w./~ -]+", text) and text.strip("/. ") else None
+
+
+def check_expression(text: str) -> None:
+    """Raises ValueError if the text is not a regular expression."""
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from None
+
+
+class Model(BaseModel):
+    """Base of all sections: immutable, and without fields that the class does not declare."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

@@ -1,0 +1,81 @@
+"""The whole configuration: its sections, and the settings outside of them."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from config.models.base import Model, matching
+from config.models.commands import Scripts
+from config.models.datasets import Dataset
+from config.models.maintenance import Maintenance
+from config.models.reconcile import Reconcile
+from config.models.rollouts import Rollout
+from config.models.scoring import Scoring
+from config.models.sources import Rate, Source
+from config.models.storage import LakeAddress, LedgerAddress
+
+
+class Config(Model):
+    """The whole configuration."""
+
+    enabled: bool = True
+    dry_run: bool = False
+    dispatch: Literal["inline", "deployment"] = "inline"
+    scraper: Annotated[
+        str,
+        matching(
+            r"[\w-]+/[\w-]*\{source\}[\w-]*",
+            "not the name of a deployment for each source; write it as scraper/{source}",
+        ),
+    ] = Field(
+        default="scraper/{source}",
+        description="deployment that runs the fills of a source, with dispatch: deployment",
+    )
+    test_mode: bool = Field(default=False, description="fetch a few files, and store them in the lake's folder _test")
+    test_fills: int = Field(default=3, ge=1, le=1000, description="largest number of fills of a run in test mode")
+    sandbox: bool = Field(
+        default=False, description="the sites are stand-ins with invented games, and the lake holds nothing else"
+    )
+    lake: LakeAddress = "file:lake"
+    history: Annotated[
+        str, matching(r"[A-Za-z0-9_.-]*", "not a folder's name; use letters, digits, _ - and . only, as in _history")
+    ] = Field(
+        default="_history",
+        description="folder of the lake for the former versions of corrected files; empty where S3 keeps versions",
+    )
+    aws_credentials: str | None = Field(default=None, description="name of an AwsCredentials block in Prefect")
+    ledger: LedgerAddress = "sqlite:///adce.db"
+    reconcile: Reconcile = Reconcile()
+    scoring: Scoring = Scoring()
+    rates: list[Rate] = Field(default=[], description="rate limits for all sources together, besides their own")
+    work_pools: list[Literal["adce", "adce-ecs"]] = Field(
+        default=["adce", "adce-ecs"], description="work pools that `adce setup` makes"
+    )
+    scripts: Scripts = Scripts()
+    maintenance: list[Maintenance] = []
+    rollout: dict[
+        Annotated[
+            str, matching(r"[a-z0-9_]+", "not a rollout's name; use small letters, digits and _ only, as in new_host")
+        ],
+        Rollout,
+    ] = {}
+    sources: dict[str, Source]
+    datasets: dict[str, Dataset]
+
+    @field_validator("ledger")
+    @classmethod
+    def _the_ledger_outlives_a_run(cls, url: str) -> str:
+        """SQLite without a file keeps its database in memory, and each connection has another one."""
+        in_memory = ":memory:" in url or "mode=memory" in url
+        if url.startswith("sqlite:") and (in_memory or not re.match(r"sqlite:///[^?]", url)):
+            raise ValueError(
+                "a SQLite ledger must be a file: sqlite:///adce.db in this folder, or sqlite:////data/adce.db in /data"
+            )
+        return url
+
+    def batch_of(self, dataset: str) -> int:
+        """Largest number of requests in one fill of the dataset."""
+        return self.datasets[dataset].batch or self.reconcile.batch

@@ -1,0 +1,123 @@
+"""Datasets: kinds of files, how they are requested, and the checks of their bodies."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from config.models.base import Duration, Model, Season, SeasonType, matching
+from config.models.commands import COMMAND_FIELDS, Command
+from config.models.templates import FIELDS, IDENTIFYING, Partition, template_fields
+
+_MB = 1024 * 1024
+
+
+class Check(Model):
+    """Body check of a dataset: its name and its options."""
+
+    name: Annotated[str, matching(r"[a-z_]+(\.[a-z_]+)?", "not the name of a body check; write it as espn.summary")]
+    tables: list[str] = []
+    min_rows: int = Field(default=0, ge=0)
+    kind: Annotated[str, matching(r"[a-z]*", "must be one word in small letters, such as traditional")] = Field(
+        default="", description="kind of a version 3 box score: traditional, advanced, usage …"
+    )
+
+
+class Dataset(Model):
+    """One kind of file of a source: how it is requested, stored and checked, and when it is due.
+
+    Each partition (a date, a month, a season or a game) takes one request, whose response is stored under `keys`.
+    """
+
+    enabled: bool = True
+    source: str
+    url: Annotated[str, matching(r"/\S*", "not a path and query; write it as /scoreboard?dates={yyyymmdd}")] | None = (
+        Field(default=None, description="template of the path and query that follow the source's base URL")
+    )
+    command: Command | None = None
+    keys: list[str] = Field(min_length=1, description="templates of the lake keys under which one response is stored")
+    per: Partition
+    schedule: str | None = Field(default=None, description="of a dataset per game: the dataset that lists the games")
+    lists_games: bool = False
+    required: bool = False
+    first_season: Season
+    due_after: Duration = Field(
+        description="counted from a game's start, a date's end, or the first day of a month or season"
+    )
+    refresh: Duration | None = Field(
+        default=None, description="interval at which a file that is not final is downloaded again"
+    )
+    min_bytes: int = Field(default=1, ge=1)
+    max_bytes: int | None = Field(
+        default=None,
+        ge=1,
+        le=64 * _MB,
+        description="largest size of a file, unpacked; default: 16 MB, or 32 MB if it lists_games",
+    )
+    batch: int | None = Field(default=None, ge=1, le=1000, description="largest number of requests in one fill")
+    season_types: list[SeasonType] | None = None
+    rollout: float = Field(
+        default=100, ge=0, le=100, description="percentage of its requests that are sent; the rest is deferred"
+    )
+    check: Check
+
+    @model_validator(mode="after")
+    def _templates_fit_the_partition(self) -> Dataset:
+        if (self.url is None) == (self.command is None):
+            raise ValueError("a dataset has either a url or a command")
+        allowed = FIELDS[self.per]
+        asked = self._check_command(self.command) if self.command else allowed
+        files = self.command.files if self.command else []
+        request = self.url or " ".join(self.command.argv if self.command else [])
+        for template, known in [(request, asked), *((template, allowed) for template in [*self.keys, *files])]:
+            try:
+                used = template_fields(template)
+            except ValueError as error:
+                raise ValueError(f"{template!r} is not a template: {error}") from None
+            if unknown := used - known:
+                names, all_known = ", ".join(sorted(unknown)), ", ".join(sorted(known))
+                raise ValueError(f"{template!r} names {names}; allowed per {self.per}: {all_known}")
+        for template in [request, *self.keys]:
+            if not any(needed <= template_fields(template) for needed in IDENTIFYING[self.per]):
+                ways = " or ".join(" and ".join(sorted(needed)) for needed in IDENTIFYING[self.per])
+                raise ValueError(f"{template!r} is the same for every {self.per}; it must name {ways}")
+        for path in [*self.keys, *files]:
+            if not re.fullmatch(r"[A-Za-z0-9_.{}/-]+", path) or path.startswith("/") or ".." in path or "//" in path:
+                what = "lake key" if path in self.keys else "file in a folder"
+                raise ValueError(f"{path!r} is not a {what}: letters, digits, _ - . and single / only")
+        for key in self.keys:
+            if "{" in key.split("/")[0]:
+                raise ValueError(f"{key!r} must begin with a fixed folder, so that the lake can be listed by it")
+        if (self.per == "game") != (self.schedule is not None):
+            raise ValueError("schedule is for datasets per game, which all need it: name a dataset that lists_games")
+        if self.lists_games and self.refresh is None:
+            raise ValueError("a dataset that lists_games needs refresh: how often to look while games are not final")
+        return self
+
+    def _check_command(self, command: Command) -> set[str]:
+        """The fields that the command line may name. Raises ValueError if its parameters or files do not fit."""
+        fields, fixed = FIELDS[self.per], command.fixed.keys()
+        if unknown := command.parameters.keys() - fixed - fields:
+            raise ValueError(f"parameters: {', '.join(sorted(unknown))} has no value and is not a field per {self.per}")
+        if taken := fixed & (fields | COMMAND_FIELDS):
+            raise ValueError(f"parameters: {', '.join(sorted(taken))} is already a field, so it may not have a value")
+        if len(command.files) not in (1, len(self.keys)):
+            raise ValueError(f"files: give one for all keys, or one for each of the {len(self.keys)} keys")
+        return fields | fixed | COMMAND_FIELDS
+
+    @property
+    def request(self) -> str:
+        """Template of the request for a partition's files: a path and query, or a command line."""
+        return self.command.line if self.command else self.url or ""
+
+    @property
+    def largest(self) -> int:
+        """Largest size of a file in bytes, unpacked. A larger body is rejected, and not read further."""
+        return self.max_bytes or (32 if self.lists_games else 16) * _MB
+
+    @property
+    def cost(self) -> int:
+        """Number of requests that the source's rate bucket counts for one partition."""
+        return self.command.requests if self.command else 1

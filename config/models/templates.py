@@ -1,0 +1,37 @@
+"""The fields that the templates of keys, URLs and command lines may name."""
+
+from __future__ import annotations
+
+import string
+from typing import Literal
+
+Partition = Literal["date", "month", "season", "game"]
+_SEASON_FIELDS = {"season", "start_year", "end_year"}
+_DAY_FIELDS = {"date", "yyyymmdd"}
+FIELDS: dict[Partition, set[str]] = {
+    "date": _SEASON_FIELDS | _DAY_FIELDS,
+    "month": _SEASON_FIELDS | {"month"},
+    "season": _SEASON_FIELDS,
+    "game": _SEASON_FIELDS | _DAY_FIELDS | {"id"},
+}
+# Fields that distinguish the partitions of a kind. A template must name one of these sets, or two cells share a key.
+IDENTIFYING: dict[Partition, list[set[str]]] = {
+    "date": [{"date"}, {"yyyymmdd"}],
+    "month": [{"month", field} for field in sorted(_SEASON_FIELDS)],
+    "season": [{field} for field in sorted(_SEASON_FIELDS)],
+    "game": [{"id"}],
+}
+
+
+def template_fields(template: str) -> set[str]:
+    """The field names of a template, which stand in braces.
+
+    Raises ValueError for a malformed template, and for a field with a format or a conversion, as in {date:>8}.
+    """
+    fields = set()
+    for _, name, spec, conversion in string.Formatter().parse(template):
+        if spec or conversion:
+            raise ValueError(f"write {{{name}}} without a format")
+        if name is not None:
+            fields.add(name)
+    return fields

@@ -12,7 +12,6 @@ import sqlalchemy as sa
 
 from tasks.ledger.absences import Absences, absences_table
 from tasks.ledger.attempts import Attempts, files_table, fills_table
-from tasks.ledger.breakers import Breakers, pauses_table
 from tasks.ledger.corrections import Corrections
 from tasks.ledger.database import Database
 from tasks.ledger.disagreements import Disagreements, disagreements_table
@@ -23,6 +22,7 @@ from tasks.ledger.identity import Identity
 from tasks.ledger.judgements import Judgements
 from tasks.ledger.leases import claims_table, leases_table
 from tasks.ledger.objects import Objects, objects_table, unreadable_table
+from tasks.ledger.pauses import Pauses, pauses_table
 from tasks.ledger.plans import Plans
 from tasks.ledger.runs import Runs, runs_table
 from tasks.ledger.totals import Totals, totals_table
@@ -61,7 +61,7 @@ class Ledger:
         self.absences = Absences(database)
         self.judgements = Judgements(database)
         self.disagreements = Disagreements(database)
-        self.breakers = Breakers(database, self.totals)
+        self.pauses = Pauses(database, self.totals)
         self.attempts = Attempts(database)
         self.corrections = Corrections(database)
         self.runs = Runs(database)

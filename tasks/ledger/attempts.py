@@ -26,7 +26,7 @@ fills_table = sa.Table(
     sa.Column("run", sa.String, nullable=False),
     sa.Column("source", sa.String, nullable=False),
     sa.Column("dataset", sa.String, nullable=False, index=True),
-    sa.Column("arm", sa.String, key="variant", nullable=False, server_default=""),
+    sa.Column("variant", sa.String, nullable=False, server_default=""),
     sa.Column("kind", sa.String, nullable=False),
     sa.Column("priority", sa.String, nullable=False),
     sa.Column("score", sa.Double, nullable=False),

@@ -39,7 +39,7 @@ leases_table = sa.Table(
     sa.Column("lasts", sa.Double, nullable=False),
 )
 claims_table = sa.Table(
-    "marks",  # the former word for claims
+    "claims",
     metadata,
     sa.Column("work", sa.String, primary_key=True),
     sa.Column("run", sa.String, nullable=False, index=True),
@@ -55,9 +55,9 @@ def _claim(dialect: str) -> sa.TextClause:
     """The statement of Leases.claim as text, because SQLAlchemy 2.0 compiles an ON CONFLICT clause every time."""
     return sa.text(
         f"""
-        INSERT INTO marks (work, run) SELECT wanted.work, :run FROM ({_WANTED[dialect]}) AS wanted WHERE true
+        INSERT INTO claims (work, run) SELECT wanted.work, :run FROM ({_WANTED[dialect]}) AS wanted WHERE true
         ON CONFLICT (work) DO UPDATE SET run = excluded.run
-        WHERE marks.run IN (excluded.run, :parent) OR marks.run NOT IN
+        WHERE claims.run IN (excluded.run, :parent) OR claims.run NOT IN
             (SELECT name FROM leases WHERE until > :now AND until <= :now + lasts + {_SLACK})
         RETURNING work
         """

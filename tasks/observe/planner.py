@@ -64,7 +64,7 @@ class Planner:
 
         Times that only a wrong clock can have written are left out.
         """
-        return all_trusted(self.session.ledger.breakers.current(), self.session.config, datetime.now(UTC))
+        return all_trusted(self.session.ledger.pauses.current(), self.session.config, datetime.now(UTC))
 
     def capacity(self, source: str, latency: float | None = None, start_up: float = START_UP) -> Capacity:
         """The rate and latency of a source; by default the latency is the one that the ledger remembers."""

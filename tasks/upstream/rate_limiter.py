@@ -143,7 +143,7 @@ class RateLimiter:
         If a maintenance window is open and lasts longer, it is returned instead.
         """
         if time.monotonic() - self._read_at > _FRESH:
-            self._known, self._read_at = self._ledger.breakers.current(), time.monotonic()
+            self._known, self._read_at = self._ledger.pauses.current(), time.monotonic()
         known = self._trusted(self._known.get(name) or Pause(name))
         window = (
             window_at(self._maintenance, (name.partition("@")[0], self.source.partition("@")[0]), _now())
@@ -157,7 +157,7 @@ class RateLimiter:
     def refused(self, error: RefusedError, asked: datetime) -> Pause:
         """Records that the source has refused a request that was sent at `asked`. Returns the pause that follows."""
         before = self.pause(self.source)
-        after = self._known[self.source] = self._ledger.breakers.record_refusal(
+        after = self._known[self.source] = self._ledger.pauses.record_refusal(
             self.source,
             lambda pause: pauses.refused(
                 pause,
@@ -236,7 +236,7 @@ class RateLimiter:
         return claimed
 
     def _change(self, name: str, change: Callable[[Pause], Pause]) -> Pause:
-        self._known[name] = self._ledger.breakers.change(name, change)
+        self._known[name] = self._ledger.pauses.change(name, change)
         return self._known[name]
 
 

@@ -181,7 +181,7 @@ def test_a_source_that_another_run_asks_once_after_its_pause(
         other = RateLimiter("espn", config.sources["espn"], budget_of(config, "espn"), rules, ledger)
         other.refused(RefusedError("HTTP 503"), datetime.now(UTC))
         asyncio.run(other.enter("espn_scoreboard"))
-        probe_until = ledger.breakers.current()["espn"].probe_until
+        probe_until = ledger.pauses.current()["espn"].probe_until
     run_reconcile(datasets=["espn_scoreboard"], since=DAY, until=DAY)
     answer = _why(adce)
     decides = "the answer to the first request to espn after its pause"

@@ -45,7 +45,7 @@ def test_a_site_in_trouble_is_asked_once_a_pause_and_no_file_counts_as_absent_ho
         assert ledger.absences.current() == {}
         sites.clear_requests()
         over = datetime.now(UTC) - timedelta(seconds=1)
-        ledger.breakers.change("espn", lambda pause, over=over: replace(pause, until=over))  # type: ignore[misc]
+        ledger.pauses.change("espn", lambda pause, over=over: replace(pause, until=over))  # type: ignore[misc]
     sites.clear_faults()
     assert run_reconcile(as_of=FIRST + 52 * HOUR, **DAY).complete
 
@@ -89,7 +89,7 @@ def test_a_variant_with_its_own_address_that_refuses_is_paused_alone_and_its_fil
         report = run_reconcile(as_of=FIRST, **days)
         assert report.complete
         assert len(report.filled) == len(sites.requests()) == 25
-        pauses = ledger.breakers.current()
+        pauses = ledger.pauses.current()
         assert pauses["espn@new_host"].until is not None
         assert "espn" not in pauses or pauses["espn"].until is None
         told = RunReport.of(report).as_json()["sources"][0]

@@ -105,7 +105,7 @@ def test_a_run_that_has_to_stop_does_so_also_while_the_prefect_api_is_away_and_s
     state = wait(ledger, Prefect(httpx.ConnectError("away") if away else Cancelled()), monkeypatch, has_to_stop)
     assert state.is_cancelled()
     assert {outcome.limit for outcome in runs[0].outcomes.values()} == {limit}
-    assert ledger.check()["marks"] == 0
+    assert ledger.check()["claims"] == 0
 
 
 def test_a_scraper_run_is_told_to_stop_until_the_prefect_api_has_heard_it(
@@ -123,7 +123,7 @@ def test_a_flow_run_that_somebody_deletes_is_a_crashed_one_and_nothing_stays_mar
     gone = ObjectNotFound(httpx.HTTPStatusError("", request=cast(Any, None), response=cast(Any, None)))
     state = wait(ledger, Prefect(Running(), gone), monkeypatch)
     assert (state.is_crashed(), state.message) == (True, "it was deleted in Prefect")
-    assert ledger.check()["marks"] == 0
+    assert ledger.check()["claims"] == 0
 
 
 def test_a_run_that_ended_and_could_not_tell_prefect_is_not_waited_for_for_ever(

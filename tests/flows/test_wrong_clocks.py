@@ -104,12 +104,12 @@ def test_holds_and_probes_that_end_later_than_any_can_keep_nobody_from_asking(
     run_reconcile: Reconcile, ledger: Ledger
 ) -> None:
     now = datetime.now(UTC)
-    ledger.breakers.change("espn_scoreboard", lambda pause: Pause(pause.name, now + YEAR, "8 failures"))
-    ledger.breakers.change("espn", lambda pause: Pause(pause.name, now, "HTTP 503", probe_until=now + YEAR))
+    ledger.pauses.change("espn_scoreboard", lambda pause: Pause(pause.name, now + YEAR, "8 failures"))
+    ledger.pauses.change("espn", lambda pause: Pause(pause.name, now, "HTTP 503", probe_until=now + YEAR))
     report = asyncio.run(plan_lake(load_config(), Selection(datasets=("espn_scoreboard",)), as_of=NOW))
     assert (report.counts["deferred"], len(report.fills) > 0) == (0, True), "nor do they a plan"
     assert len(_boards(run_reconcile)) == 2
-    assert [pause.until for pause in ledger.breakers.current().values()] == [None, None]
+    assert [pause.until for pause in ledger.pauses.current().values()] == [None, None]
 
 
 def test_a_run_with_nothing_else_to_do_waits_a_while_for_the_probe_of_another_and_says_so(
@@ -118,7 +118,7 @@ def test_a_run_with_nothing_else_to_do_waits_a_while_for_the_probe_of_another_an
     monkeypatch.setattr("tasks.run.dispatcher._IDLE_WAIT", timedelta(seconds=1))
     now = datetime.now(UTC).replace(microsecond=0)
     given_up = now + timedelta(seconds=100)
-    ledger.breakers.change("espn", lambda pause: Pause(pause.name, now, "HTTP 503", probe_until=given_up))
+    ledger.pauses.change("espn", lambda pause: Pause(pause.name, now, "HTTP 503", probe_until=given_up))
     report = run_reconcile(datasets=["espn_scoreboard"])
     assert sites.requests() == []
     reason = "espn is asked again, once, and has not answered yet: HTTP 503"

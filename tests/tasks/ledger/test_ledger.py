@@ -215,7 +215,7 @@ def test_of_a_fill_in_test_mode_nothing_is_remembered_and_its_claims_end(url: st
         leases.begin("reconcile", "everything", None, lambda why: None)
         before = ledger.check()
         assert ledger.fills.claim(leases, [work], [key], 0) == ({work}, set())
-        assert ledger.check() == before | {"marks": 1}
+        assert ledger.check() == before | {"claims": 1}
         assert ledger.fills.record(end) == {}
         assert ledger.check() == before
         leases.end(RunEnd.ENDED)
@@ -248,11 +248,11 @@ def test_a_ledger_from_before_faults_keeps_what_was_found(tmp_path: Path, monkey
 def test_a_hold_is_kept_as_it_was_changed(url: str) -> None:
     pause = Pause("espn", NOW + HOUR, "HTTP 403", 2, (NOW,), NOW, NOW)
     ledger = Ledger(url)
-    assert ledger.breakers.change("espn", lambda found: found) == Pause("espn")
-    ledger.breakers.change("espn", lambda found: pause)
+    assert ledger.pauses.change("espn", lambda found: found) == Pause("espn")
+    ledger.pauses.change("espn", lambda found: pause)
     ledger.close()
     with closing(Ledger(url)) as ledger:
-        assert ledger.breakers.current() == {"espn": pause}
+        assert ledger.pauses.current() == {"espn": pause}
 
 
 def test_changes_of_a_hold_by_many_at_once_are_all_made(url: str) -> None:
@@ -260,11 +260,11 @@ def test_changes_of_a_hold_by_many_at_once_are_all_made(url: str) -> None:
 
     def change_it(ledger: Ledger) -> None:
         for _ in range(20):
-            ledger.breakers.change("espn", lambda pause: replace(pause, step=pause.step + 1))
+            ledger.pauses.change("espn", lambda pause: replace(pause, step=pause.step + 1))
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(change_it, ledgers))
-    assert ledgers[0].breakers.current()["espn"].step == 80
+    assert ledgers[0].pauses.current()["espn"].step == 80
     for ledger in ledgers:
         ledger.close()
 
@@ -519,7 +519,7 @@ def test_a_ledger_whose_file_is_gone_records_nothing_into_the_void(tmp_path: Pat
             _sqlite(other).rename(file)
         for record in (
             lambda: ledger.gaps.record([a_gap(1)]),
-            ledger.breakers.current,
+            ledger.pauses.current,
             lambda: leases.end(RunEnd.ENDED),
         ):
             with pytest.raises(LedgerError, match=r"ledger.db cannot be \w+: its file was removed or replaced while"):
@@ -576,7 +576,7 @@ def test_the_copy_that_the_runbook_makes_goes_back_and_can_be_upgraded_again(
     _as_in_the_runbook(postgres, tmp_path, "pg_dump -h db -U adce --format=custom --file=adce.before adce")
     for _ in range(2):
         with closing(Ledger(url)) as ledger:
-            assert ledger.check()["holds"] == 0
+            assert ledger.check()["pauses"] == 0
         for command in ("dropdb -h db -U adce adce", "createdb -h db -U adce adce"):
             _as_in_the_runbook(postgres, tmp_path, command)
         _as_in_the_runbook(postgres, tmp_path, "pg_restore -h db -U adce --dbname=adce adce.before")
@@ -650,13 +650,13 @@ def test_a_server_that_was_waited_for_in_vain_is_not_waited_for_again(
     monkeypatch.setattr(database_module, "_SERVER_AWAY_SECONDS", 1.5)
     with postgresql(tmp_path_factory.mktemp("away")) as server:
         ledger = Ledger(f"postgresql://{new_database(server, 'ledger')}")
-        ledger.breakers.current()
+        ledger.pauses.current()
     waits = []
     with closing(ledger), _reserved(server):
         for _ in range(3):
             caplog.clear()
             with pytest.raises(LedgerError, match=r"^ledger postgresql.* cannot be read: "):
-                ledger.breakers.current()
+                ledger.pauses.current()
             waits.append("trying again in a second" in caplog.text)
     assert waits == [True, False, False]
 
@@ -678,8 +678,8 @@ def test_a_server_that_restarts_is_waited_for(tmp_path_factory: pytest.TempPathF
             restarting = pool.submit(restart_postgresql, folder)
             written = 0
             while not restarting.done() or written < 20:
-                ledger.breakers.change("espn", lambda pause: replace(pause, step=pause.step + 1))
+                ledger.pauses.change("espn", lambda pause: replace(pause, step=pause.step + 1))
                 written += 1
             restarting.result()
-        step = ledger.breakers.current()["espn"].step
+        step = ledger.pauses.current()["espn"].step
         assert written <= step <= written + 1, "one may have been written, and its answer lost"

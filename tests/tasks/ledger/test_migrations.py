@@ -1,9 +1,10 @@
 """Does a ledger of an older version keep its rows?"""
 
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import alembic.command
@@ -13,8 +14,10 @@ import sqlalchemy as sa
 from tasks.domain.assess.states import Content, Examination, LakeObject, Learnt, LearntBy, Unreadable
 from tasks.domain.assess.verdicts import bad
 from tasks.domain.expected.games import Game, GameStatus
+from tasks.domain.limits.pauses import Pause
 from tasks.domain.outcomes import RunEnd
 from tasks.ledger import Ledger
+from tasks.ledger.leases import Leases
 from tests.builders import NOW
 
 
@@ -114,6 +117,30 @@ def test_the_games_of_a_schedule_that_were_json_become_rows(old: OldLedger) -> N
             "other": (),
         }
         assert ledger.games.schedules_that_list("1") == ["s"]
+
+
+def test_pauses_and_claims_have_tables_of_that_name_and_a_fill_its_variant(old: OldLedger) -> None:
+    fill = {"id": 1, "fill": "f", "run": "r", "source": "espn", "dataset": "d", "arm": "new_host", "kind": "missing"}
+    fill |= {"priority": "LOW", "score": 1.0, "started": 0.0, "requests": 1, "bytes": 1, "stored": 1, "failed": 0}
+    file = {"fill_id": 1, "key": "k", "at": 0.0, "outcome": "stored", "requests": 1, "bytes": 1}
+    hold = {"name": "espn", "until": NOW.timestamp(), "reason": "HTTP 503", "step": 2, "failures": "[]"}
+    run = {"kind": "reconcile", "about": "", "holder": "host", "began": 0.0}
+    lease = {"until": time.time() + 60, "lasts": 60.0}
+    old.fill(
+        "0018",
+        fills=[fill],
+        files=[file],
+        holds=[hold],
+        runs=[{**run, "id": run_id} for run_id in ("r", "dead")],
+        leases=[{**lease, "name": "r", "run": "r"}],
+        marks=[{"work": "w", "run": "r"}, {"work": "left by a run that died", "run": "dead"}],
+    )
+    with closing(old.now()) as ledger:
+        assert ledger.pauses.current() == {"espn": Pause("espn", NOW, "HTTP 503", 2)}
+        assert ledger.attempts.variant_results("new_host", ["d"])[0].stored == 1
+        leases = Leases(ledger.database, "another", timedelta(minutes=1))
+        assert {work: claim.run for work, claim in leases.claims().items()} == {"w": "r"}
+        assert ledger.fills.claim(leases, ["w", "left by a run that died"], [], 0)[0] == {"left by a run that died"}
 
 
 def test_attempts_and_runs_of_before_know_nothing_of_what_was_not_kept(old: OldLedger) -> None:

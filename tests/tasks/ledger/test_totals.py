@@ -95,7 +95,7 @@ def test_a_missing_file_is_detected_once_after_it_was_due(ledger: Ledger) -> Non
 def test_refusals_and_the_pauses_that_they_begin_are_counted(ledger: Ledger) -> None:
     paused = Pause("espn", NOW, "HTTP 429")
     for change in (paused, replace(paused, until=NOW + SECOND), replace(paused, step=1)):
-        ledger.breakers.record_refusal("espn", lambda pause, change=change: change)  # type: ignore[misc]
+        ledger.pauses.record_refusal("espn", lambda pause, change=change: change)  # type: ignore[misc]
     assert ledger.totals.current() == {Series(REFUSALS.name, ESPN): 3, Series(PAUSES.name, ESPN): 2}
 
 

@@ -22,7 +22,7 @@ from tasks.domain.errors import AbsentError, FetchError, HealingError, LedgerErr
 from tasks.domain.limits.pauses import Pause, Phase
 from tasks.domain.limits.rates import Budget, Permit, budget_of
 from tasks.ledger import Ledger
-from tasks.ledger.breakers import Breakers
+from tasks.ledger.pauses import Pauses
 from tasks.upstream.client import Fetched, SourceClient
 from tasks.upstream.commands import prepare
 from tasks.upstream.downloads import TooLargeError, UnpackError, read_beginning, read_body
@@ -214,7 +214,7 @@ def test_two_processes_send_one_probe(client: Callable[..., SourceClient], sites
 def _half_open(client: SourceClient) -> RateLimiter:
     """The gate of a source whose pause has just run out."""
     ago = datetime.now(UTC) - timedelta(seconds=1)
-    client.limiter._ledger.breakers.change("espn", lambda pause: Pause("espn", ago, "HTTP 503"))
+    client.limiter._ledger.pauses.change("espn", lambda pause: Pause("espn", ago, "HTTP 503"))
     return client.limiter
 
 
@@ -223,10 +223,10 @@ def test_a_probe_whose_claim_has_lapsed_and_is_another_process_s_is_not_sent(
 ) -> None:
     one, other = _half_open(client()), client().limiter
     entered = _run(one.enter("espn_scoreboard"))
-    one._ledger.breakers.change("espn", lambda pause: replace(pause, probe_until=datetime.now(UTC)))
+    one._ledger.pauses.change("espn", lambda pause: replace(pause, probe_until=datetime.now(UTC)))
     theirs = _run(other.enter("espn_scoreboard"))
     assert one.confirm("espn_scoreboard", entered, timedelta(seconds=90)) is None
-    assert one._ledger.breakers.current()["espn"].probe_until == theirs.probes["espn"], (
+    assert one._ledger.pauses.current()["espn"].probe_until == theirs.probes["espn"], (
         "nor is the other's claim given up"
     )
     assert other.confirm("espn_scoreboard", theirs, timedelta(seconds=90))
@@ -237,7 +237,7 @@ def test_a_pause_that_is_longer_than_any_can_be_is_not_believed(
     client: Callable[..., SourceClient], ledger_url: str, days: float, phase: Phase
 ) -> None:
     until = datetime.now(UTC) + timedelta(days=days)
-    Ledger(ledger_url).breakers.change("espn", lambda pause: Pause("espn", until, "HTTP 503"))
+    Ledger(ledger_url).pauses.change("espn", lambda pause: Pause("espn", until, "HTTP 503"))
     assert client().limiter.pause("espn").phase(datetime.now(UTC)) is phase
 
 
@@ -271,7 +271,7 @@ def test_a_probe_may_wait_as_long_as_a_tighter_rate_for_all_sources_makes_it(led
     config = a_config(rates=[Rate(requests=1, seconds=30)])
     source = config.sources["espn"].model_copy(update={"connections": 1})
     limiter = RateLimiter("espn", source, budget_of(config, "espn"), BREAKER, Ledger(ledger_url))
-    limiter._ledger.breakers.change(
+    limiter._ledger.pauses.change(
         "espn", lambda pause: Pause("espn", datetime.now(UTC) - timedelta(seconds=1), "HTTP 503")
     )
     entered = _run(limiter.enter("espn_scoreboard", requests=20))
@@ -322,7 +322,7 @@ def test_a_breaker_is_closed_by_a_probe_that_finds_no_such_file(
 ) -> None:
     espn = client()
     ago = datetime.now(UTC) - timedelta(seconds=1)
-    espn.limiter._ledger.breakers.change("espn_scoreboard", lambda pause: Pause("espn_scoreboard", ago, "8 failures"))
+    espn.limiter._ledger.pauses.change("espn_scoreboard", lambda pause: Pause("espn_scoreboard", ago, "8 failures"))
     sites.set_faults("espn", "404")
     _run(_fetch(espn, 1))
     assert espn.limiter.pause("espn_scoreboard").phase(datetime.now(UTC)) is Phase.CLOSED
@@ -502,10 +502,10 @@ def test_a_body_that_is_there_is_not_lost_when_the_ledger_cannot_be_told(
     _half_open(espn)
     outage = espn._outage = Outage(_nothing)
 
-    def away(breakers: Breakers, name: str, change: Callable[[Pause], Pause]) -> Pause:
+    def away(pauses: Pauses, name: str, change: Callable[[Pause], Pause]) -> Pause:
         raise LedgerError("the ledger is away")
 
-    espn.on_request = lambda source: monkeypatch.setattr(Breakers, "change", away)
+    espn.on_request = lambda source: monkeypatch.setattr(Pauses, "change", away)
     first, second = _run(_fetch_in_turn(espn, 13, 14))
     assert isinstance(first, Fetched)
     assert [type(second), str(outage.final)] == [LedgerError, "the ledger is away"]

@@ -13,7 +13,7 @@ from tasks.ledger.database import Database, UtcSeconds, UtcSecondsList, metadata
 from tasks.ledger.totals import Totals
 
 pauses_table = sa.Table(
-    "holds",  # the former word for pauses
+    "pauses",
     metadata,
     sa.Column("name", sa.String, primary_key=True),
     sa.Column("until", UtcSeconds),
@@ -26,7 +26,7 @@ pauses_table = sa.Table(
 
 
 @dataclass(frozen=True, slots=True)
-class Breakers:
+class Pauses:
     """The pauses of sources, also at the addresses of rollouts, and the circuit breakers of scrapers, by name."""
 
     database: Database

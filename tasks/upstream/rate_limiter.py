@@ -39,47 +39,30 @@ class Admission:
     probes: Mapping[str, datetime] = field(default_factory=dict)
 
 
+@dataclass(eq=False)
 class RateLimiter:
     """The pause of one source, or of a variant's own address, and the circuit breakers of the source's scrapers.
 
     All times are those of the real clock, even if the run's clock was set with `--as-of`.
     """
 
-    def __init__(
-        self,
-        source: str,
-        settings: Source,
-        budget: Budget,
-        breaker: BreakerRules,
-        ledger: Ledger,
-        maintenance: Sequence[Maintenance] = (),
-        longest_probe: timedelta = pauses.LONGEST_ASKED,
-    ):
-        self.source = source
-        self._settings = settings
-        self._budget = budget
-        self._maintenance = maintenance
-        self._rules = settings.backoff
-        self._breaker = breaker
-        self._ledger = ledger
-        self._spacing = timedelta(seconds=budget.spacing)
-        self._ahead = settings.connections  # requests that may wait for the bucket before a probe
-        self._ramp = max(settings.backoff.ramp, _RAMP_REQUESTS * self._spacing)
-        self._known: dict[str, Pause] = {}
-        self._read_at = float("-inf")
-        self._longest_probe = longest_probe
+    source: str
+    settings: Source
+    budget: Budget
+    breaker: BreakerRules
+    ledger: Ledger
+    maintenance: Sequence[Maintenance] = ()
+    longest_probe: timedelta = pauses.LONGEST_ASKED
+    _known: dict[str, Pause] = field(default_factory=dict, init=False)
+    _read_at: float = field(default=float("-inf"), init=False)
+
+    @property
+    def _spacing(self) -> timedelta:
+        return timedelta(seconds=self.budget.spacing)
 
     def for_own_address(self, own_address: str) -> RateLimiter:
         """The rate limiter of the same source at a variant's own address. Only refusals there pause that address."""
-        return RateLimiter(
-            own_address,
-            self._settings,
-            self._budget,
-            self._breaker,
-            self._ledger,
-            self._maintenance,
-            self._longest_probe,
-        )
+        return replace(self, source=own_address)
 
     async def enter(self, scraper: str, requests: int = 1) -> Admission:
         """Waits out a short pause, and returns the permission to send `requests` requests.
@@ -88,7 +71,8 @@ class RateLimiter:
         A probe is claimed for as long as the requests may have to wait for the bucket. The loop is written by hand,
         because it waits for what other processes do.
         """
-        claim_for = pauses.PROBE_TIMEOUT + (self._ahead + requests) * self._spacing
+        # Besides these requests, as many as there are connections may wait for the bucket.
+        claim_for = pauses.PROBE_TIMEOUT + (self.settings.connections + requests) * self._spacing
         waited_since = _now()
         while True:
             now = _now()
@@ -117,7 +101,8 @@ class RateLimiter:
 
     def slower(self) -> float:
         """The factor by which the spacing of requests is stretched now, while the rate grows back after a pause."""
-        return self.pause(self.source).slower(_now(), self._ramp)
+        ramp = max(self.settings.backoff.ramp, _RAMP_REQUESTS * self._spacing)
+        return self.pause(self.source).slower(_now(), ramp)
 
     def confirm(self, scraper: str, entered: Admission, lasts: timedelta) -> Admission | None:
         """Confirms a permission after the wait for the bucket, and extends the claims on its probes.
@@ -143,11 +128,11 @@ class RateLimiter:
         If a maintenance window is open and lasts longer, it is returned instead.
         """
         if time.monotonic() - self._read_at > _FRESH:
-            self._known, self._read_at = self._ledger.pauses.current(), time.monotonic()
+            self._known, self._read_at = self.ledger.pauses.current(), time.monotonic()
         known = self._trusted(self._known.get(name) or Pause(name))
         window = (
-            window_at(self._maintenance, (name.partition("@")[0], self.source.partition("@")[0]), _now())
-            if self._maintenance
+            window_at(self.maintenance, (name.partition("@")[0], self.source.partition("@")[0]), _now())
+            if self.maintenance
             else None
         )
         if window is None or (known.until and window.until and window.until < known.until):
@@ -157,11 +142,11 @@ class RateLimiter:
     def refused(self, error: RefusedError, asked: datetime) -> Pause:
         """Records that the source has refused a request that was sent at `asked`. Returns the pause that follows."""
         before = self.pause(self.source)
-        after = self._known[self.source] = self._ledger.pauses.record_refusal(
+        after = self._known[self.source] = self.ledger.pauses.record_refusal(
             self.source,
             lambda pause: pauses.refused(
                 pause,
-                self._rules,
+                self.settings.backoff,
                 asked,
                 _now(),
                 str(error),
@@ -181,7 +166,7 @@ class RateLimiter:
         """
         if answered:
             self._answered(asked)
-        after = self._change(scraper, lambda pause: pauses.failed(pause, self._breaker, asked, _now(), reason))
+        after = self._change(scraper, lambda pause: pauses.failed(pause, self.breaker, asked, _now(), reason))
         if after.phase(_now()) is Phase.OPEN:
             log.warning("breaker of %s open until %s: %s", scraper, f"{after.until:%H:%M:%S}", after.reason)
 
@@ -209,12 +194,12 @@ class RateLimiter:
     def _trusted(self, known: Pause) -> Pause:
         """The pause without times so late that a wrong clock must have written them. The ledger is corrected too."""
         is_source = known.name == self.source
-        longest = pauses.longest_pause(self._rules) if is_source else pauses.longest_open(self._breaker)
-        if pauses.trusted(known, longest, _now(), self._longest_probe) == known:
+        longest = pauses.longest_pause(self.settings.backoff) if is_source else pauses.longest_open(self.breaker)
+        if pauses.trusted(known, longest, _now(), self.longest_probe) == known:
             return known
         ahead = [at for at in (known.until, known.probe_until, known.resumed_at, *known.failures) if at]
         log.warning("%s: the time %s is too far ahead to be right, and is ignored", known.name, max(ahead))
-        return self._change(known.name, lambda pause: pauses.trusted(pause, longest, _now(), self._longest_probe))
+        return self._change(known.name, lambda pause: pauses.trusted(pause, longest, _now(), self.longest_probe))
 
     def _answered(self, asked: datetime) -> None:
         if self.pause(self.source).until is not None:
@@ -236,7 +221,7 @@ class RateLimiter:
         return claimed
 
     def _change(self, name: str, change: Callable[[Pause], Pause]) -> Pause:
-        self._known[name] = self._ledger.pauses.change(name, change)
+        self._known[name] = self.ledger.pauses.change(name, change)
         return self._known[name]
 
 

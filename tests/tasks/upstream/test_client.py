@@ -214,7 +214,7 @@ def test_two_processes_send_one_probe(client: Callable[..., SourceClient], sites
 def _half_open(client: SourceClient) -> RateLimiter:
     """The gate of a source whose pause has just run out."""
     ago = datetime.now(UTC) - timedelta(seconds=1)
-    client.limiter._ledger.pauses.change("espn", lambda pause: Pause("espn", ago, "HTTP 503"))
+    client.limiter.ledger.pauses.change("espn", lambda pause: Pause("espn", ago, "HTTP 503"))
     return client.limiter
 
 
@@ -223,12 +223,10 @@ def test_a_probe_whose_claim_has_lapsed_and_is_another_process_s_is_not_sent(
 ) -> None:
     one, other = _half_open(client()), client().limiter
     entered = _run(one.enter("espn_scoreboard"))
-    one._ledger.pauses.change("espn", lambda pause: replace(pause, probe_until=datetime.now(UTC)))
+    one.ledger.pauses.change("espn", lambda pause: replace(pause, probe_until=datetime.now(UTC)))
     theirs = _run(other.enter("espn_scoreboard"))
     assert one.confirm("espn_scoreboard", entered, timedelta(seconds=90)) is None
-    assert one._ledger.pauses.current()["espn"].probe_until == theirs.probes["espn"], (
-        "nor is the other's claim given up"
-    )
+    assert one.ledger.pauses.current()["espn"].probe_until == theirs.probes["espn"], "nor is the other's claim given up"
     assert other.confirm("espn_scoreboard", theirs, timedelta(seconds=90))
 
 
@@ -271,7 +269,7 @@ def test_a_probe_may_wait_as_long_as_a_tighter_rate_for_all_sources_makes_it(led
     config = a_config(rates=[Rate(requests=1, seconds=30)])
     source = config.sources["espn"].model_copy(update={"connections": 1})
     limiter = RateLimiter("espn", source, budget_of(config, "espn"), BREAKER, Ledger(ledger_url))
-    limiter._ledger.pauses.change(
+    limiter.ledger.pauses.change(
         "espn", lambda pause: Pause("espn", datetime.now(UTC) - timedelta(seconds=1), "HTTP 503")
     )
     entered = _run(limiter.enter("espn_scoreboard", requests=20))
@@ -322,7 +320,7 @@ def test_a_breaker_is_closed_by_a_probe_that_finds_no_such_file(
 ) -> None:
     espn = client()
     ago = datetime.now(UTC) - timedelta(seconds=1)
-    espn.limiter._ledger.pauses.change("espn_scoreboard", lambda pause: Pause("espn_scoreboard", ago, "8 failures"))
+    espn.limiter.ledger.pauses.change("espn_scoreboard", lambda pause: Pause("espn_scoreboard", ago, "8 failures"))
     sites.set_faults("espn", "404")
     _run(_fetch(espn, 1))
     assert espn.limiter.pause("espn_scoreboard").phase(datetime.now(UTC)) is Phase.CLOSED

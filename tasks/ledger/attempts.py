@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
 from statistics import median
 from typing import Any
@@ -172,22 +172,11 @@ class Attempts:
 
     def outcomes_of(self, run: str) -> dict[str, FileOutcome]:
         """The outcome of each file that a run has attempted, by key. The last attempt at a file counts."""
-        columns = files_table.c
         query = (
-            sa.select(
-                columns.key,
-                columns.outcome,
-                columns.requests,
-                columns.bytes,
-                columns.error,
-                columns.until,
-                columns.left_by,
-                columns.left_of,
-                columns.seconds,
-            )
-            .join(fills_table, columns.fill_id == fills_table.c.id)
+            sa.select(files_table)
+            .join(fills_table, files_table.c.fill_id == fills_table.c.id)
             .where(fills_table.c.run == run)
-            .order_by(columns.id)
+            .order_by(files_table.c.id)
         )
         return self._database.read(lambda connection: {r.key: _outcome_of(r) for r in connection.execute(query)})
 
@@ -257,26 +246,12 @@ class Attempts:
 
     def of(self, key: str, most: int = 100) -> list[Attempt]:
         """The last `most` attempts at a key, the latest first."""
-        columns = files_table.c
+        columns = [fills_table.c.run if f.name == "run" else files_table.c[f.name] for f in fields(Attempt)]
         query = (
-            sa.select(
-                columns.at,
-                columns.outcome,
-                columns.requests,
-                columns.bytes,
-                columns.error,
-                columns.seconds,
-                fills_table.c.run,
-                columns.due,
-                columns.detected,
-                columns.asked,
-                columns.stored,
-                columns.refusals,
-                columns.waited,
-            )
-            .join(fills_table, columns.fill_id == fills_table.c.id)
-            .where(columns.key == key)
-            .order_by(columns.id.desc())
+            sa.select(*columns)
+            .join(fills_table, files_table.c.fill_id == fills_table.c.id)
+            .where(files_table.c.key == key)
+            .order_by(files_table.c.id.desc())
             .limit(most)
         )
         return [Attempt(*row) for row in self._rows(query)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
@@ -67,20 +67,9 @@ class RunRecord:
     @classmethod
     def of(cls, row: Any) -> RunRecord:
         """The record of a row that has all columns of the table `runs`."""
-        outcome = row.outcome and RunEnd(row.outcome)
-        return cls(
-            row.id,
-            row.kind,
-            row.about,
-            row.holder,
-            row.process,
-            row.flow_run,
-            row.began,
-            row.ended,
-            outcome,
-            row.why,
-            {part.value: spent for part in RunPart if (spent := getattr(row, f"{part}_seconds")) is not None},
-        )
+        values = {f.name: getattr(row, f.name) for f in fields(cls) if f.name not in ("outcome", "seconds")}
+        seconds = {part.value: spent for part in RunPart if (spent := getattr(row, f"{part}_seconds")) is not None}
+        return cls(**values, outcome=row.outcome and RunEnd(row.outcome), seconds=seconds)
 
     @property
     def already_at_work(self) -> str:

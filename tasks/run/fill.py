@@ -13,7 +13,7 @@ from config.models import TEST_FOLDER
 from tasks.domain.assess.absences import Look, looked
 from tasks.domain.assess.finality import awaited_again, published_by
 from tasks.domain.assess.partials import Version
-from tasks.domain.assess.states import Examination, LakeObject, version_of
+from tasks.domain.assess.states import LakeObject, content_of
 from tasks.domain.assess.verdicts import Fault, Verdict, Wholeness
 from tasks.domain.errors import (
     AbsentError,
@@ -292,7 +292,7 @@ async def _store(
         correction = None
         if _is_whole_game(run, cell):
             former = await _read(run, key)
-            if former is not None and not _is_same(former[1], run.known.objects[key]):
+            if former is not None and content_of(former[1]) != content_of(run.known.objects[key]):
                 if reason := _examine_theirs(run, cell, verdict, *former):
                     log.warning("%s: the file that somebody else has stored there is replaced: %s", key, reason)
                     continue
@@ -300,15 +300,12 @@ async def _store(
             if former is not None:
                 correction = await _correction(run, cell, former, body)
                 if correction is None:
-                    version = version_of(former[1], run.session.checks[cell.scraper])
-                    run.known.examinations[key] = Examination(*version, verdict, taken, agreed=True)
+                    run.learn(cell, former[1], verdict, taken, agreed=True)
                     return None
         have, is_ours = await run.outage.retry(lambda: run.session.lake.put(key, body, run.known.objects.get(key)))
         if is_ours:
             changes += [correction] if correction else []
-            run.known.objects[key] = have
-            version = version_of(have, run.session.checks[cell.scraper])
-            run.known.examinations[key] = Examination(*version, verdict, taken, changed=correction is not None)
+            run.learn(cell, have, verdict, taken, changed=correction is not None)
             return None
         theirs = await _read(run, key)
         if theirs is None:  # it has been removed again
@@ -335,16 +332,11 @@ async def _read(run: Run, key: str) -> tuple[bytes, LakeObject] | None:
         return None
 
 
-def _is_same(a: LakeObject, b: LakeObject) -> bool:
-    return (a.etag, a.size) == (b.etag, b.size)
-
-
 def _examine_theirs(run: Run, cell: Cell, ours: Verdict, body: bytes, have: LakeObject) -> str | None:
     """Why an object that somebody else has stored has to be replaced; None if it is as good as ours."""
     dataset = run.scrapers[cell.scraper]
     verdict = judge(body, cell.fields, dataset)
-    run.known.objects[cell.key] = have
-    run.known.examinations[cell.key] = Examination(*version_of(have, run.session.checks[cell.scraper]), verdict)
+    run.learn(cell, have, verdict)
     is_less = ours.wholeness is Wholeness.WHOLE and verdict.wholeness is not Wholeness.WHOLE
     return verdict.reason if is_less or not verdict.fits(dataset) else None
 

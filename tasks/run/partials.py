@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from tasks.domain.assess.partials import FOLDER, Version, better_of
-from tasks.domain.assess.states import Examination, version_of
 from tasks.domain.errors import NoObjectError, UnreadableError
 from tasks.domain.expected.cells import Cell
 from tasks.observe.listing import judge
@@ -37,8 +36,7 @@ async def keep_best(run: Run, cell: Cell, seen: Version | None) -> bool:
     stored, is_ours = await run.outage.retry(lambda: run.session.lake.put(cell.key, body, have))
     if not is_ours:  # somebody else has stored another version, which the next look at the lake reads
         return False
-    version = version_of(stored, run.session.checks[cell.scraper])
-    run.known.stored(cell.key, stored, Examination(*version, best.verdict, run.session.now()))
+    run.learn(cell, stored, best.verdict, run.session.now())
     return True
 
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 
 from config.models import Config, Priority
-from tasks.domain.assess.states import Status
-from tasks.domain.assess.verdicts import Wholeness
+from tasks.domain.assess.states import Examination, LakeObject, Status, version_of
+from tasks.domain.assess.verdicts import Verdict, Wholeness
 from tasks.domain.errors import LakeError, LedgerError
 from tasks.domain.expected.cells import Cell
 from tasks.domain.expected.keys import folders
@@ -77,6 +77,20 @@ class Run:
     async def read(self, cells: Iterable[Cell]) -> None:
         """Reads files in the lake that the present body checks have not read, up to the limit for a run."""
         await self._reader.read(self.known, cells)
+
+    def learn(
+        self,
+        cell: Cell,
+        have: LakeObject,
+        verdict: Verdict,
+        taken: datetime | None = None,
+        *,
+        agreed: bool = False,
+        changed: bool = False,
+    ) -> None:
+        """Records what was found in the present version of a file. See Examination for `agreed` and `changed`."""
+        version = version_of(have, self.session.checks[cell.scraper])
+        self.known.stored(cell.key, have, Examination(*version, verdict, taken, agreed, changed=changed))
 
     def plan(self, gaps: Iterable[Gap]) -> Plan:
         """The plan for these gaps, with the success of each dataset so far."""

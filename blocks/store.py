@@ -140,13 +140,8 @@ class Store:
             found.update((have.key, have) for have in listed if _is_valid(have.key))
             odd += [key for key in keys if not _is_valid(key)]
         if odd:
-            log.warning(
-                "lake %s: names in %s that are not lake keys are left out: %d, such as %r",
-                self.url,
-                folder,
-                len(odd),
-                odd[0],
-            )
+            text = "lake %s: names in %s that are not lake keys are left out: %d, such as %r"
+            log.warning(text, self.url, folder, len(odd), odd[0])
         await _all_of(self._list(name, found, slots) for name in inner)
 
     def _walk_folder(self, folder: str) -> _Walked:
@@ -177,21 +172,13 @@ class Store:
         root = f"{prefix}/" if prefix else ""
         limits = BotoConfig(connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 5})
         pages = session.client("s3", endpoint_url=endpoint, config=limits).get_paginator("list_objects_v2")
-        items = (
-            item
-            for page in pages.paginate(Bucket=bucket, Prefix=f"{root}{folder}/")
-            for item in page.get("Contents", [])
-        )
+        found = []
         try:
-            return [
-                LakeObject(
-                    item["Key"].removeprefix(root),
-                    item["Size"],
-                    item["LastModified"].astimezone(UTC),
-                    item.get("ETag", ""),
-                )
-                for item in items
-            ], []
+            for page in pages.paginate(Bucket=bucket, Prefix=f"{root}{folder}/"):
+                for item in page.get("Contents", []):
+                    key, modified = item["Key"].removeprefix(root), item["LastModified"].astimezone(UTC)
+                    found.append(LakeObject(key, item["Size"], modified, item.get("ETag", "")))
+            return found, []
         except (BotoCoreError, ClientError) as error:
             raise OSError(str(error)) from None
 
@@ -249,7 +236,7 @@ class Store:
             if have is not None:
                 return Put(have, have.etag == stored_as or await self._holds(have, body))
             replaces = None
-        raise LakeError(f"lake {self.url}: {key} is removed as soon as it is written; find out by whom", Reach.KEY)
+        raise self._always_removed(key)
 
     async def _put_object(self, key: str, body: bytes, replaces: LakeObject | None) -> str | None:
         """Stores a body in S3. Returns its ETag, or None if the object under the key is not the version to replace."""
@@ -297,7 +284,10 @@ class Store:
             raise self._error(f"written at {key}", error) from None
         if obstacle := _obstacle_at(path):
             raise LakeError(f"lake {self.url}: {obstacle} stands at {key}; remove it", Reach.KEY)
-        raise LakeError(f"lake {self.url}: {key} is removed as soon as it is written; find out by whom", Reach.KEY)
+        raise self._always_removed(key)
+
+    def _always_removed(self, key: str) -> LakeError:
+        return LakeError(f"lake {self.url}: {key} is removed as soon as it is written; find out by whom", Reach.KEY)
 
     def _rename(self, part: Path, path: Path, key: str, replaces: LakeObject | None) -> None:
         """Gives a temporary file its final name, if no file has that name or that file is the version to replace."""

@@ -43,16 +43,14 @@ async def open_run(
         here = PrefectRun(Run(session, max_fills=max_fills, priority=priority))
         token = CURRENT.set(here)
         try:
-            if fetches:
-                async with client_for_buckets() as client, AsyncExitStack() as stack:
-                    here.client = client
+            async with AsyncExitStack() as stack:
+                if fetches:
+                    here.client = client = await stack.enter_async_context(client_for_buckets())
                     here.run.sources = await _open_sources(here, client)
                     for source in here.run.sources.values():
                         source.why_not = session.leases.why_lost
                         stack.push_async_callback(source.close)
                     await stack.enter_async_context(holding_lease(here, client))
-                    yield here
-            else:
                 yield here
         finally:
             CURRENT.reset(token)

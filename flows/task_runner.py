@@ -17,16 +17,12 @@ class FillTaskRunner(ConcurrentTaskRunner):
     So a caller that needs an order submits no more tasks than may run at once, and waits for the start of each.
     """
 
-    def __init__(self, max_workers: int | None = None):
+    def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Prefect does not annotate it
-        self.max_workers = max_workers
-
-    def duplicate(self) -> FillTaskRunner:
-        return type(self)(self.max_workers)
 
     async def _start(self, exit_stack: AsyncExitStack) -> None:
         await super()._start(exit_stack)
-        self._workers = asyncio.Semaphore(self.max_workers or load_config().reconcile.max_concurrent)
+        self._workers = asyncio.Semaphore(load_config().reconcile.max_concurrent)
 
     async def _run_and_store_result(self, key, call):  # type: ignore[no-untyped-def]
         async with self._workers:

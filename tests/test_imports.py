@@ -59,6 +59,13 @@ def test_a_folder_imports_only_what_lies_below_it(folder: str) -> None:
         assert not wrong, f"{path} imports {wrong}"
 
 
+def test_the_models_of_the_configuration_are_imported_by_their_package() -> None:
+    inner = tuple(f"{module}." for module in MODULES if module.startswith("config.models."))
+    assert len(inner) > 5
+    files = [file for module, file in MODULES.items() if not module.startswith("config.models")]
+    assert [file for file in files if any(name.startswith(inner) for name in _imports(file))] == []
+
+
 def test_the_pure_core_needs_nothing_but_the_standard_library() -> None:
     for file in (ROOT / "tasks/domain").rglob("*.py"):
         outside = {name.split(".")[0] for name in _imports(file)} - sys.stdlib_module_names - {"config", "tasks"}

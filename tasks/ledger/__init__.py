@@ -10,38 +10,21 @@ from functools import cached_property
 
 import sqlalchemy as sa
 
-from tasks.ledger.absences import Absences, absences_table
-from tasks.ledger.attempts import Attempts, files_table, fills_table
+from tasks.ledger.absences import Absences
+from tasks.ledger.attempts import Attempts
 from tasks.ledger.corrections import Corrections
-from tasks.ledger.database import Database
+from tasks.ledger.database import Database, metadata
 from tasks.ledger.disagreements import Disagreements, disagreements_table
 from tasks.ledger.fills import Fills
-from tasks.ledger.games import Games, games_table
-from tasks.ledger.gaps import Gaps, gaps_table
+from tasks.ledger.games import Games
+from tasks.ledger.gaps import Gaps
 from tasks.ledger.identity import Identity
 from tasks.ledger.judgements import Judgements
-from tasks.ledger.leases import claims_table, leases_table
-from tasks.ledger.objects import Objects, objects_table, unreadable_table
-from tasks.ledger.pauses import Pauses, pauses_table
+from tasks.ledger.objects import Objects
+from tasks.ledger.pauses import Pauses
 from tasks.ledger.plans import Plans
-from tasks.ledger.runs import Runs, runs_table
-from tasks.ledger.totals import Totals, totals_table
-
-_COUNTED = (
-    gaps_table,
-    objects_table,
-    unreadable_table,
-    games_table,
-    absences_table,
-    disagreements_table,
-    pauses_table,
-    fills_table,
-    files_table,
-    runs_table,
-    leases_table,
-    claims_table,
-    totals_table,
-)
+from tasks.ledger.runs import Runs
+from tasks.ledger.totals import Totals
 
 
 class Ledger:
@@ -114,6 +97,5 @@ def _check(connection: sa.Connection) -> dict[str, int]:
         found = connection.execute(sa.text("PRAGMA integrity_check(1)")).scalar_one()
         if found != "ok":
             raise sa.exc.DatabaseError("", None, Exception(f"malformed: {found}"))
-    return {
-        table.name: connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one() for table in _COUNTED
-    }
+    counts = {name: sa.select(sa.func.count()).select_from(table) for name, table in sorted(metadata.tables.items())}
+    return {name: connection.execute(count).scalar_one() for name, count in counts.items()}

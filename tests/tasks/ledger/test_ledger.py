@@ -198,6 +198,13 @@ def test_looks_add_up_to_what_the_ledger_knows_when_the_fill_ends(url: str) -> N
     assert (found.looks, found.evidence, found.until) == (2, "look 1", NOW + HOUR + rules.expires)
 
 
+def test_a_check_counts_the_rows_of_each_table(url: str) -> None:
+    with closing(Ledger(url)) as ledger:
+        tables = ledger.database.read(lambda connection: sa.inspect(connection).get_table_names())
+        assert set(ledger.check()) == set(tables) - {"alembic_version"}
+        assert ledger.check()["identities"] == 1
+
+
 def test_of_a_fill_in_test_mode_nothing_is_remembered_and_its_claims_end(url: str) -> None:
     gap = a_gap(1)
     key, work = gap.cell.key, gap.cell.work

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from urllib.parse import urlsplit, urlunsplit
 
@@ -51,12 +51,11 @@ async def warnings(api: str | None, own: Iterable[str] | None = None) -> list[st
             "PREFECT_API_URL has a password in it, which Prefect prints with links to its UI and passes to tasks on "
             "ECS in plain text; use a proxy that accepts PREFECT_API_KEY: see Security in the runbook"
         )
-    async for address in _answering(_places(api, own)):
+    if address := await _open_one(_places(api, own)):
         found.append(
             f"the Prefect API answers without credentials at {address}: whoever reaches that address can start runs, "
             "change deployments and read logs; put a proxy or a private subnet before it: see Security in the runbook"
         )
-        break
     return found
 
 
@@ -69,14 +68,15 @@ def _places(api: str, own: Iterable[str] | None) -> Iterator[str]:
         yield urlunsplit(parts._replace(netloc=(f"[{one}]" if ":" in one else one) + port))
 
 
-async def _answering(places: Iterable[str]) -> AsyncIterator[str]:
-    """The URLs at which the API answers a request without credentials."""
+async def _open_one(places: Iterable[str]) -> str | None:
+    """The first URL at which the API answers a request without credentials, or None."""
     async with httpx.AsyncClient(timeout=_SECONDS, verify=False) as stranger:  # the request contains nothing secret
         for address in places:
             with suppress(httpx.HTTPError, httpx.InvalidURL):
                 answer = await stranger.post(f"{address.rstrip('/')}/flow_runs/count", json={})
                 if answer.status_code == httpx.codes.OK and answer.text.strip().isdigit():
-                    yield address
+                    return address
+    return None
 
 
 def _addresses(host: str) -> set[str]:

@@ -17,9 +17,9 @@ COMMAND_FIELDS = {"python", "script", "out"}
 
 
 class Parameter(Model):
-    """Which values of a parameter may stand in a command line.
+    """The values that a parameter of a command line may have.
 
-    The value itself is `value`, or else the partition's field that has the parameter's name.
+    Its value is `value`, if that is set, and else the partition's field of the same name.
     """
 
     type: Literal["int", "date", "season", "text", "choice"]

@@ -28,7 +28,7 @@ Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 
 class Maintenance(Model):
-    """Maintenance window, in which no fill starts. It happens every week on `days`, or once."""
+    """A time span in which no fill starts: every week on `days`, or once."""
 
     of: str = Field(default="all", description="a source, a dataset, or all")
     days: list[Day] = Field(default=[], description="weekdays on which it begins; if empty, every day")

@@ -13,7 +13,7 @@ from config.models.scoring import Priority
 
 
 class BreakerRules(Model):
-    """Circuit breaker of a scraper: it opens after `failures` failures within `window`. A success cancels one."""
+    """Circuit breaker of a scraper: it opens after `failures` failures within `window`. Each success cancels one."""
 
     failures: int = Field(default=8, ge=1, le=1000)
     window: Duration = timedelta(minutes=10)

@@ -42,7 +42,7 @@ class Changes(Model):
 
 
 class Rollout(Model):
-    """Changed settings that apply to `percent` per cent of the files first, to compare these files with the rest."""
+    """Changed settings, which apply to `percent` per cent of the files, so that these can be compared with the rest."""
 
     percent: float = Field(ge=0, le=100)
     datasets: list[str] = []
@@ -50,4 +50,5 @@ class Rollout(Model):
     changes: Changes
 
     def covers(self, name: str, dataset: Dataset) -> bool:
+        """Whether the dataset of this name takes part."""
         return name in self.datasets or dataset.source in self.sources

@@ -21,14 +21,14 @@ class Priority(StrEnum):
 
 
 class SmallFill(Model):
-    """A fill with fewer than `below_files` files has its score multiplied by `factor`."""
+    """Factor of the score of a fill with fewer than `below_files` files."""
 
     below_files: int = Field(default=10, ge=0)
     factor: float = Field(default=1.2, gt=0, le=10)
 
 
 class Success(Model):
-    """Success factor of the score. A dataset's recent failures lower it, never below `floor`."""
+    """Success factor of the score: recent failures of a dataset lower it, but never below `floor`."""
 
     enabled: bool = True
     half_life: Duration = Field(default=timedelta(days=3), gt=timedelta(0))
@@ -36,7 +36,7 @@ class Success(Model):
 
 
 class Scoring(Model):
-    """Weights of a fill's score. Without `weighting`, fills go by priority, the older first."""
+    """Weights of a fill's score. Without `weighting`, fills are ordered by priority and then by age, oldest first."""
 
     weighting: bool = True
     base: dict[Priority, Annotated[float, Field(ge=0, le=1e9)]] = {

@@ -11,8 +11,8 @@ import re
 import stat
 import string
 import tempfile
-from collections.abc import AsyncIterator, Coroutine, Iterable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -107,10 +107,8 @@ class Store:
         self._open()
         found: dict[str, LakeObject] = {}
         slots = asyncio.Semaphore(self.connections)
-        try:
+        with self._errors("listed"):
             await _all_of(self._list(folder, found, slots) for folder in folders)
-        except (BaseError, OSError) as error:
-            raise self._error("listed", error) from None
         return found
 
     async def _list(self, folder: str, found: dict[str, LakeObject], slots: asyncio.Semaphore) -> None:
@@ -264,7 +262,7 @@ class Store:
         assert self.folder is not None
         path = self.folder / key
         part = path.with_name(f".adce#{random.getrandbits(60)}")  # obstore leaves such names out of listings
-        try:
+        with self._errors(f"written at {key}"):
             if not self.folder.is_dir():
                 raise LakeError(f"lake {self.url}: the folder is not there any more")
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -280,8 +278,6 @@ class Store:
                     replaces = None
             finally:
                 part.unlink(missing_ok=True)
-        except (BaseError, OSError) as error:
-            raise self._error(f"written at {key}", error) from None
         if obstacle := _obstacle_at(path):
             raise LakeError(f"lake {self.url}: {obstacle} stands at {key}; remove it", Reach.KEY)
         raise self._always_removed(key)
@@ -338,20 +334,16 @@ class Store:
         """Is the lake completely empty, even of files that are not ADCE's?"""
         if self.folder is not None:
             return not self.folder.is_dir() or not any(self.folder.iterdir())
-        try:
+        with self._errors("listed"):
             level = await obstore.list_with_delimiter_async(self._open())
-        except (BaseError, OSError) as error:
-            raise self._error("listed", error) from None
         return not (level["objects"] or level["common_prefixes"])
 
     async def holds_any(self, folders: Iterable[str]) -> bool:
         """Does one of the folders contain an object? At most one page of each folder is listed."""
-        try:
+        with self._errors("listed"):
             for folder in folders:
                 if await (asyncio.to_thread(self._any_file, folder) if self.folder else self._any_object(folder)):
                     return True
-        except (BaseError, OSError) as error:
-            raise self._error("listed", error) from None
         return False
 
     def _any_file(self, folder: str) -> bool:
@@ -369,22 +361,11 @@ class Store:
             return True
         return False
 
-    async def head(self, key: str) -> LakeObject:
-        """The object under a key. Raises NoObjectError if there is none."""
-        try:
-            meta = await obstore.head_async(self._open(), valid_key(key))
-        except (BaseError, OSError) as error:
-            raise self._error(f"read at {key}", error) from None
-        return _object(key, meta)
-
     async def find(self, key: str) -> LakeObject | None:
         """The object under a key; None if there is none."""
-        try:
+        with self._errors(f"read at {key}"), suppress(FileNotFoundError):
             return _object(key, await obstore.head_async(self._open(), valid_key(key)))
-        except FileNotFoundError:
-            return None
-        except (BaseError, OSError) as error:
-            raise self._error(f"read at {key}", error) from None
+        return None
 
     async def find_all(self, keys: Iterable[str]) -> dict[str, LakeObject]:
         """The objects under these keys, by key. Keys without an object are left out."""
@@ -483,6 +464,14 @@ class Store:
         else:
             return lake_error
         return UnreadableError(str(lake_error), cause)
+
+    @contextmanager
+    def _errors(self, action: str) -> Iterator[None]:
+        """A block whose errors of the file system and of S3 become a LakeError; see `_error` for the `action`."""
+        try:
+            yield
+        except (BaseError, OSError) as error:
+            raise self._error(action, error) from None
 
     def _error(self, action: str, error: Exception) -> LakeError:
         """The LakeError for a failed action: "listed", "written", "written at KEY" or "read at KEY"."""

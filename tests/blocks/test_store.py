@@ -51,7 +51,7 @@ def test_a_body_goes_over_nothing_or_over_the_version_it_replaces(lake: Store) -
         assert (first.is_ours, other) == (True, Put(first.have, is_ours=False))
         kept, _ = await lake.get("a/1.json")
         second = await lake.put("a/1.json", b"second", replaces=first.have)
-        assert second == Put(await lake.head("a/1.json"), is_ours=True)
+        assert second == Put(await lake.find("a/1.json"), is_ours=True)
         return kept, (await lake.get("a/1.json"))[0]
 
     assert asyncio.run(story()) == (b"first", b"second")
@@ -360,7 +360,7 @@ def _lists_the_keys_and_warns_of(odd: str, lake: Store, caplog: pytest.LogCaptur
     """Each key is listed as a look at it alone says it is, nothing else is, and one warning has the odd name."""
 
     async def story() -> tuple[Any, Any]:
-        return {key: await lake.head(key) for key in KEYS}, await lake.list(["a", "b"])
+        return {key: await lake.find(key) for key in KEYS}, await lake.list(["a", "b"])
 
     with caplog.at_level(logging.WARNING, "blocks.store"):
         expected, listed = asyncio.run(story())

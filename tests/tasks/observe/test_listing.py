@@ -45,7 +45,7 @@ class Cold:
         body = json.dumps({"header": {"id": f"{n}"}, "padding": "." * 1000}).encode()
         storage = "DEEP_ARCHIVE" if archived else "STANDARD"
         self.s3.put_object(Bucket=self.name, Key=cell.key, Body=body, StorageClass=storage)
-        self.objects[cell.key] = asyncio.run(self.lake.head(cell.key))
+        self.objects[cell.key] = asyncio.run(self.lake.find(cell.key))
         return cell.key
 
     def read(
@@ -183,7 +183,7 @@ def test_a_list_is_no_younger_for_having_been_copied_with_its_lake(
     body.parent.mkdir()
     body.write_text(json.dumps({"events": []}).ljust(100))
     lake = Store(f"file:{tmp_path}")
-    have = asyncio.run(lake.head(board.key))
+    have = asyncio.run(lake.find(board.key))
     elsewhere = have._replace(etag="elsewhere", size=have.size - size)
     known = {board.key: Examination(*version_of(elsewhere, FORMER), whole(), LONG_AGO)}
     found = asyncio.run(examine_stored(lake, CONFIG, [board], {board.key: have}, known, {}, 1))

@@ -60,6 +60,8 @@ files_table = sa.Table(
     sa.Column("refusals", sa.Integer, nullable=False, server_default="0"),
     sa.Column("waited", sa.Double, nullable=False, server_default="0"),
 )
+# Columns of `files` that are fields of a FileOutcome as they are.
+_OF_OUTCOME = ("key", "requests", "bytes", "error", "until", "seconds", "refusals", "waited", "asked", "stored")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,26 +149,12 @@ class Attempts:
         }
         row = connection.execute(fills_table.insert().returning(fills_table.c.id), summary).scalar_one()
         files = [
-            {
-                "fill_id": row,
-                "key": o.key,
-                "at": ended,
-                "outcome": o.outcome.value,
-                "requests": o.requests,
-                "bytes": o.bytes,
-                "error": o.error,
-                "seconds": o.seconds,
-                "until": o.until,
-                "left_by": o.limit and o.limit.value,
-                "left_of": o.of,
-                "due": gaps[o.key].cell.due_at if o.key in gaps else None,
-                "detected": gaps[o.key].first_seen if o.key in gaps else None,
-                "asked": o.asked,
-                "stored": o.stored,
-                "refusals": o.refusals,
-                "waited": o.waited,
-            }
+            {name: getattr(o, name) for name in _OF_OUTCOME}
+            | {"fill_id": row, "at": ended, "outcome": o.outcome.value}
+            | {"left_by": o.limit and o.limit.value, "left_of": o.of}
+            | {"due": gap and gap.cell.due_at, "detected": gap and gap.first_seen}
             for o in outcomes
+            for gap in [gaps.get(o.key)]
         ]
         self._database.insert(connection, files_table, files)
 
@@ -287,17 +275,9 @@ class Attempts:
 
 
 def _outcome_of(row: Any) -> FileOutcome:
-    return FileOutcome(
-        row.key,
-        Outcome(row.outcome),
-        row.requests,
-        row.bytes,
-        row.error,
-        row.until,
-        row.left_by and Limit(row.left_by),
-        row.left_of or "",
-        row.seconds,
-    )
+    values = {name: getattr(row, name) for name in _OF_OUTCOME}
+    limit = row.left_by and Limit(row.left_by)
+    return FileOutcome(outcome=Outcome(row.outcome), limit=limit, of=row.left_of or "", **values)
 
 
 def _performance(ordered: list[float], requests: float) -> Performance:

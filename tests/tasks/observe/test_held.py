@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blocks.store import Store
@@ -210,6 +210,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> World:
     return world
 
 
+@settings(max_examples=40)  # each takes a third of a second
 @given(changes=st.lists(_change(), max_size=12))
 def test_a_look_with_memory_finds_what_a_look_at_everything_finds(filled: World, changes: list[Any]) -> None:
     with tempfile.TemporaryDirectory() as folder:

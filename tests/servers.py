@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -25,6 +25,7 @@ import pytest
 from deployments.up.ports import free_port
 from deployments.up.system import server_command
 
+_ROOT = Path(__file__).parents[1]
 _DATABASE = "prefect.db"
 _PATIENCE = 60.0  # seconds within which a server must start
 
@@ -103,6 +104,38 @@ def prefect_server(
                 process.wait(10)
             except subprocess.TimeoutExpired:
                 process.kill()
+
+
+def deploy_all(env: Mapping[str, str]) -> None:
+    """Sets a Prefect server up, and deploys everything of prefect.yaml to it, with all schedules switched off."""
+    programs = Path(sys.executable).parent
+    for command in ([programs / "adce", "setup"], [programs / "prefect", "--no-prompt", "deploy", "--all"]):
+        subprocess.run(command, cwd=_ROOT, env={**os.environ, **env}, check=True, capture_output=True, timeout=300)
+    api = env["PREFECT_API_URL"]
+    for deployment in httpx.post(f"{api}/deployments/filter", json={}).raise_for_status().json():
+        httpx.post(f"{api}/deployments/{deployment['id']}/set_schedule_inactive").raise_for_status()
+
+
+@contextmanager
+def prefect_worker(env: Mapping[str, str], folder: Path, name: str = "worker") -> Iterator[None]:
+    """A worker of the pool `adce`, started as an operator starts it. Its output is in `folder`.
+
+    It gets SIGINT's usual handler, because it interrupts itself when it is to end, and a process that a shell has
+    started in the background inherits that SIGINT is ignored.
+    """
+    command = [Path(sys.executable).with_name("prefect"), "worker", "start", "--pool", "adce", "--name", name]
+    env = {**os.environ, "PREFECT_WORKER_QUERY_SECONDS": "1", **env}
+    with (folder / f"{name}.log").open("w") as log:
+        process = subprocess.Popen(command, cwd=_ROOT, env=env, stdout=log, stderr=log, preexec_fn=_hear_sigint)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def _hear_sigint() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @cache

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 
 from deployments.sandbox.process import SandboxProcess
 from deployments.up.ports import free_port
-from tests.servers import new_database, prefect_server
+from tests.servers import deploy_all, new_database, prefect_server, prefect_worker
 
 pytestmark = pytest.mark.xdist_group("handover")  # they share servers
 
@@ -32,12 +32,10 @@ SPAN = ["--since", "2026-01-13", "--until", "2026-01-14", "--as-of", "2026-01-15
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """A Prefect server with everything of prefect.yaml, deployed twice."""
     with prefect_server(tmp_path_factory.mktemp("prefect")) as env:
-        _run(env, BIN / "adce", "setup")
-        _run(env, BIN / "prefect", "--no-prompt", "deploy", "--all")
+        deploy_all(env)
         before = _deployments(env)
-        _run(env, BIN / "prefect", "--no-prompt", "deploy", "--all")
+        deploy_all(env)
         assert _deployments(env) == before, "the second time changes nothing"
-        _pause_schedules(env)
         yield env
 
 
@@ -57,8 +55,8 @@ def test_a_deployed_reconcile_fills_the_lake_through_its_scrapers_though_its_ser
     home, port = tmp_path / "prefect", free_port()
     with ExitStack() as stack:
         with prefect_server(home, database, port) as env:
-            _deploy(env)
-            stack.enter_context(worker(env, tmp_path))
+            deploy_all(env)
+            stack.enter_context(prefect_worker(env, tmp_path))
             reconcile = _ask_for(env, "reconcile/every-15-minutes", parameters)
             _first_scraper(env)
         with prefect_server(home, database, port) as env:
@@ -92,7 +90,7 @@ def test_a_scraper_run_that_is_killed_is_done_again_and_costs_what_was_in_flight
     server: dict[str, str], sites: SandboxProcess, tmp_path: Path
 ) -> None:
     before = len(_scrapers(server))
-    with worker(server, tmp_path), reconciling(server, tmp_path, "--source", "espn") as reconcile:
+    with prefect_worker(server, tmp_path), reconciling(server, tmp_path, "--source", "espn") as reconcile:
         scraper = _first_scraper(server)
         while not sites.requests():  # by now it has marked what it fetches
             time.sleep(0.1)
@@ -111,7 +109,7 @@ def test_a_reconcile_that_is_stopped_stops_its_scraper_runs(
     monkeypatch.setenv("ADCE_RECONCILE__GRACE", "3s")
     sites.set_faults("espn", "hang")
     before = len(_scrapers(server))
-    with worker(server, tmp_path), reconciling(server, tmp_path, "--source", "espn") as reconcile:
+    with prefect_worker(server, tmp_path), reconciling(server, tmp_path, "--source", "espn") as reconcile:
         _first_scraper(server)
         reconcile.terminate()
         assert reconcile.wait(60) == 128 + signal.SIGTERM, (tmp_path / "errors").read_text()[-3000:]
@@ -124,7 +122,7 @@ def test_a_scraper_run_outlives_a_reconcile_that_is_killed_and_nothing_is_asked_
     server: dict[str, str], sites: SandboxProcess, tmp_path: Path
 ) -> None:
     before = len(_scrapers(server))
-    with worker(server, tmp_path):
+    with prefect_worker(server, tmp_path):
         with reconciling(server, tmp_path, "--source", "espn") as reconcile:
             _first_scraper(server)
             reconcile.kill()
@@ -141,7 +139,7 @@ def test_a_worker_with_another_lake_or_ledger_refuses_in_one_line_and_the_files_
 ) -> None:
     before = len(_scrapers(server))
     another = (tmp_path / "another").as_uri() if what == "lake" else f"sqlite:///{tmp_path / 'another.db'}"
-    with worker({**server, f"ADCE_{what.upper()}": another}, tmp_path):
+    with prefect_worker({**server, f"ADCE_{what.upper()}": another}, tmp_path):
         report = _reconcile(server, "--source", "espn", status=1)
     line = f"the {what} here, {another}, is not that of the run that made the plan; set ADCE_{what.upper()}"
     states = [run["state"] for run in _scrapers(server)[before:]]
@@ -188,37 +186,6 @@ def test_without_the_deployments_one_line_says_what_to_do(
     assert ended.returncode == 2
     assert "Prefect has no deployment scraper/espn-elsewhere" in ended.stderr
     assert "prefect --no-prompt deploy --all" in ended.stderr
-
-
-def _deploy(env: Mapping[str, str]) -> None:
-    _run(env, BIN / "adce", "setup")
-    _run(env, BIN / "prefect", "--no-prompt", "deploy", "--all")
-    _pause_schedules(env)
-
-
-def _pause_schedules(env: Mapping[str, str]) -> None:
-    """What is due by the clock would run in between."""
-    for one in _deployments(env):
-        httpx.post(f"{env['PREFECT_API_URL']}/deployments/{one['id']}/set_schedule_inactive").raise_for_status()
-
-
-@contextmanager
-def worker(env: Mapping[str, str], tmp_path: Path) -> Iterator[None]:
-    """A worker of the pool adce, as an operator starts it."""
-    command = [BIN / "prefect", "worker", "start", "--pool", "adce"]
-    env = {**os.environ, **env, "PREFECT_WORKER_QUERY_SECONDS": "1"}
-    with (tmp_path / "worker.log").open("w") as log:
-        started = subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=log, preexec_fn=_hear_sigint)
-    try:
-        yield
-    finally:
-        started.terminate()
-        started.wait(60)
-
-
-def _hear_sigint() -> None:
-    """A worker that is told to end interrupts itself, which whoever runs in a shell's background inherits to ignore."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @contextmanager

@@ -98,6 +98,7 @@ def test_the_living_system_fills_a_lake_survives_a_death_and_stops_without_a_tra
             "another folder with --home\n",
         )
         [worker] = (pid for pid in system.processes() if b"app()\0worker\0start" in system.command_of(pid))
+        assert b"PREFECT_WORKER_QUERY_SECONDS=2\0" in Path(f"/proc/{worker}/environ").read_bytes()
         os.kill(worker, signal.SIGKILL)
         system.wait_for("worker died with SIGKILL; it is started again in 1 s")
         system.process.send_signal(signal.SIGTERM)

@@ -27,7 +27,7 @@ from tasks.domain.expected.cells import Selection, calendar_cells
 from tasks.domain.expected.games import Game, GameStatus
 from tasks.domain.plan.plan import make_plan
 from tasks.observe.listing import check_ids
-from tests.benchmarks import cost, mix, mix_for_real, rates, scale
+from tests.benchmarks import cost, deployment, mix, mix_for_real, rates, scale
 
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 
@@ -39,6 +39,7 @@ BENCHMARKS: dict[str, Callable[[Path], Table]] = {
     "cost": lambda folder: _cost(folder),
     "fetching": lambda folder: _fetching(folder),
     "mix": lambda folder: _the_mix(folder),
+    "deployment": lambda folder: _by_deployment(folder),
     "slowest": rates.the_slowest,
     "rates": rates.shares,
     "busy": rates.beside_busy_loops,
@@ -113,6 +114,11 @@ def _the_mix(folder: Path) -> Table:
         _environment(sites, folder, ADCE_SOURCES__BASKETBALL_REFERENCE__RATES=faster),
     ):
         return mix_for_real.for_real(sites)
+
+
+def _by_deployment(folder: Path) -> Table:
+    with deployment.sites() as sites, _environment(sites, folder, **deployment.environment()):
+        return deployment.by_deployment(sites, folder)
 
 
 async def _reconcile(config: Config) -> Report:

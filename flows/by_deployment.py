@@ -54,6 +54,7 @@ class ByDeployment:
     """Executes fills of one source as a run of the source's scraper deployment."""
 
     takes_batches = True
+    start_up = 10.0  # of a process on this machine, with the time until a worker takes the run
 
     def __init__(self, here: PrefectRun):
         self._here = here
@@ -222,7 +223,7 @@ async def _end_of(here: PrefectRun, flow_run: FlowRun, begun: Callable[[], None]
             if state.is_final() and not at_work:  # a run at work still has its claims, whatever Prefect says
                 return state, run.shutdown.limit if run.shutdown.reason else Limit.SCRAPER_RUN
             now = time.monotonic()
-            if state.is_running() and not has_started:
+            if at_work and not has_started:
                 run.has_started(now - scheduled)
                 has_started = True
             is_begun = state.is_running() or state.is_cancelling()

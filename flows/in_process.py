@@ -10,6 +10,7 @@ from prefect.states import State
 
 from flows.prefect_run import CURRENT, PrefectRun, end_of
 from flows.scrape import scrape
+from tasks.domain.plan.lanes import START_UP
 from tasks.domain.plan.plan import Fill
 from tasks.run.dispatcher import End
 
@@ -37,6 +38,7 @@ class InProcess:
     """Executes each fill as a subflow in this process. The task runner limits how many run at once."""
 
     takes_batches = False
+    start_up = START_UP
 
     def __init__(self, here: PrefectRun):
         self._here = here

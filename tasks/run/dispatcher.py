@@ -54,6 +54,7 @@ class Executor(Protocol):
     """Executes the fills that the dispatcher starts."""
 
     takes_batches: bool  # whether it executes several fills at once in another process, whose requests are not seen
+    start_up: float  # expected seconds from submitting a fill to its first request
 
     async def prepare(self, sources: set[str]) -> None:
         """Called before the first fill of a source. Raises AdceError if fills of these sources cannot be executed."""
@@ -124,6 +125,7 @@ class Dispatcher:
         self._probed_since: dict[str, float] = {}  # when this run began to wait for another run's probe, by name
         self._jobs: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()  # set when another fill may have become free to start
+        run.start_up = executor.start_up
         self._deadline = self._clock.seconds() + (run.session.ends - self._clock.now()).total_seconds()
         run.on_change = self._changed.set
         for source in run.sources.values():

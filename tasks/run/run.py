@@ -54,7 +54,7 @@ class Run:
         self.outcomes = Outcomes()
         self.lost: dict[str, Status] = {}  # files that had vanished or shrunk when this run first saw them
         self.closed_folders: dict[str, LakeError] = {}  # folders of the lake that cannot be written, and why
-        self.start_up = START_UP  # seconds from submitting a fill to its first request, as a running mean
+        self.start_up = START_UP  # seconds from submitting a fill to its first request: expected, then a running mean
         self.pairing: Pairing | None = session.pairing
         self.shutdown = Shutdown(config.reconcile.grace, lambda: self.on_change())
         self.outage = Outage(lambda: session.lake.check_writable(folders(config.datasets.values())))

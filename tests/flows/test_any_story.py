@@ -33,6 +33,7 @@ from tasks.domain.assess.states import LakeObject, State
 from tasks.domain.expected.cells import Selection
 from tasks.domain.limits.rates import budget_of
 from tasks.domain.outcomes import RunEnd
+from tasks.domain.plan.lanes import START_UP
 from tasks.domain.plan.plan import Fill
 from tasks.ledger import Ledger
 from tasks.ledger.leases import claims_table, leases_table
@@ -241,6 +242,7 @@ class Here:
     """Does fills in this process, without Prefect."""
 
     takes_batches = False
+    start_up = START_UP
 
     def __init__(self, run: Run):
         self._run = run

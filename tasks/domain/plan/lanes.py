@@ -96,17 +96,17 @@ def batch_with(first: Fill, behind: Iterable[Fill], capacity: Capacity, lasts: t
     """The other fills to run in the same process as `first`.
 
     They are the next fills of its source, as many as take at most `lasts` together with it. A process needs up to a
-    minute before its first request, so that few processes are better. But a critical fill must not wait for others: its
-    batch has only critical fills, and not more than can start at once.
+    minute before its first request, so that few processes are better. But the batch of a critical fill has only
+    critical fills, and only those whose turn comes before another process would have started.
     """
     critical = first.priority is Priority.CRITICAL
     chosen: list[Fill] = []
     requests = first.cost
     for fill in behind:
+        if critical and (fill.priority is not Priority.CRITICAL or requests > capacity.head_start):
+            break
         requests += fill.cost
         if requests * capacity.spacing > lasts.total_seconds():
-            break
-        if critical and (fill.priority is not Priority.CRITICAL or len(chosen) + 1 >= capacity.most_lanes):
             break
         chosen.append(fill)
     return chosen

@@ -171,11 +171,14 @@ def test_along_with_a_fill_go_the_next_ones_for_as_long_as_a_process_is_to_last(
     assert batch_with(fills[0], fills[1:], slow, timedelta(seconds=80)) == fills[1:2], "40 requests"
 
 
-def test_along_with_a_critical_fill_go_only_critical_ones_and_no_more_than_start_at_once() -> None:
-    capacity, hour = Capacity(spacing=1.0, most_lanes=3), timedelta(hours=1)
-    critical = [replace(a_fill(n), priority=Priority.CRITICAL) for n in range(5)]
-    assert batch_with(critical[0], critical[1:], capacity, hour) == critical[1:3]
-    assert batch_with(critical[0], [critical[1], a_fill(9), critical[2]], capacity, hour) == critical[1:2]
+def test_along_with_a_critical_fill_go_only_critical_ones_that_another_process_could_not_begin_sooner() -> None:
+    hour = timedelta(hours=1)
+    critical = [replace(a_fill(n, requests=20), priority=Priority.CRITICAL) for n in range(9)]
+    for start_up, along in ((4.7, 0), (5.0, 1), (9.7, 1), (10.0, 2)):  # in seconds; twice as much is allowed for
+        capacity = Capacity(spacing=0.5, start_up=start_up)
+        assert batch_with(critical[0], critical[1:], capacity, hour) == critical[1 : 1 + along], start_up
+    others = [critical[1], a_fill(99), critical[2]]
+    assert batch_with(critical[0], others, Capacity(spacing=0.1, start_up=10.0), hour) == critical[1:2]
 
 
 def test_a_probe_is_the_first_request_of_a_fill_and_the_rest_another_fill() -> None:

@@ -17,6 +17,7 @@ from tasks.domain.errors import AdceError
 from tasks.domain.expected.cells import Selection
 from tasks.domain.limits.pauses import Pause
 from tasks.domain.outcomes import FileOutcome, Outcome
+from tasks.domain.plan.lanes import START_UP
 from tasks.domain.plan.plan import Fill, Plan
 from tasks.domain.reasons import Limit
 from tasks.ledger import Ledger
@@ -79,6 +80,7 @@ class FakeExecutor:
     clock: Clock
     lasts: float = 10.0
     takes_batches: bool = False
+    start_up: float = START_UP
     says: Callable[[Fill], Iterable[FileOutcome]] = lambda fill: [FileOutcome(k, Outcome.STORED) for k in fill.keys]
     crashes: int = 0  # executions that crash before they come to anything
     started: list[tuple[float, list[str]]] = field(default_factory=list)  # when, and which fills

@@ -276,12 +276,14 @@ class Dispatcher:
     def _take_batch(self, first: Fill) -> list[Fill]:
         """Takes the fills that form a batch with the first one from the queue; none unless the executor takes batches.
 
-        Fills of a half-open circuit breaker are left out, because such a fill sends one probe alone.
+        Schedules and files of games form no batch together: the games of a schedule become due when its batch has
+        ended. Fills of a half-open circuit breaker are left out, because such a fill sends one probe alone.
         """
         if not self._executor.takes_batches:
             return []
         paused = self._paused()
-        of_source = (fill for fill in self._queue if fill.source == first.source)
+        like_it = (first.source, self._lists_games(first))
+        of_source = (fill for fill in self._queue if (fill.source, self._lists_games(fill)) == like_it)
         may_start = (fill for fill in of_source if not paused.keys() & {fill.address, fill.scraper})
         behind = (fill for fill in may_start if not self._is_half_open(fill))
         others = batch_with(first, behind, self.run.capacity(first.source), self.run.config.reconcile.batch_time)
@@ -399,9 +401,12 @@ class Dispatcher:
         if again:
             outcomes.try_again(gap.cell.key for gap in again)
             self._add(self.run.plan(again))
-        if self.run.config.datasets[fill.dataset].lists_games:
+        if self._lists_games(fill):
             gaps = self.run.newly_due(fill)
             self._add(self.run.plan([gap for gap in gaps if gap.cell.key not in self._known]))
+
+    def _lists_games(self, fill: Fill) -> bool:
+        return self.run.config.datasets[fill.dataset].lists_games
 
     def _request_sent(self, source: str) -> None:
         """Counts a request that was sent. The source's next fill may be free to start then."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -260,5 +260,18 @@ def test_an_executor_that_takes_batches_is_given_what_goes_along(ledger: Ledger)
         await stage.dispatcher().run_all(plan_of(*fills))
         assert sum(len(ids) for _, ids in stage.executor.started) == 6
         assert len(stage.executor.started) < 6
+
+    play(ledger, story)
+
+
+def test_schedules_and_files_of_games_form_no_batch_together(ledger: Ledger) -> None:
+    """The games of a schedule become due when its batch has ended."""
+
+    async def story(stage: Stage) -> None:
+        stage.executor.takes_batches = True
+        fills = [replace(a_fill(n), dataset="espn_scoreboard" if n % 2 else "espn_summary") for n in range(6)]
+        await stage.dispatcher().run_all(plan_of(*fills))
+        batches = [{int(id[-1]) % 2 for id in ids} for _, ids in stage.executor.started]
+        assert batches == [{0}, {1}]
 
     play(ledger, story)

@@ -21,6 +21,7 @@ from tasks.domain.assess.states import Kind, LakeObject, Learnt, State, Status, 
 from tasks.domain.errors import SelectionError
 from tasks.domain.expected.cells import Cell, Selection, calendar_cells, game_cells, why_no_season, why_not_expected
 from tasks.domain.expected.keys import KeyPatterns, fixed_folder
+from tasks.domain.plan.plan import GIVEN_CAP
 from tasks.domain.reasons import Limit, Reason
 from tasks.domain.wording import duration
 from tasks.ledger import Ledger
@@ -233,6 +234,8 @@ def _decides(config: Config, cell: Cell, status: Status) -> str:
             return "the run that is fetching it"
         case State.DEFERRED if status.limit in (Limit.NOT_PUBLISHED, Limit.DISAGREEMENT):
             return f"the source, which is asked again from {status.until:%Y-%m-%d %H:%M} UTC"
+        case State.DEFERRED if status.limit is Limit.MAX_FILLS and status.of == GIVEN_CAP:
+            return "`--max-fills`, or the parameter max_fills, of the run"
         case State.DEFERRED if status.limit is Limit.MAX_FILLS and status.of:
             return "reconcile.max_fills_by_priority"
         case State.DEFERRED if status.limit:

@@ -43,7 +43,8 @@ class Limit(StrEnum):
 class Reason:
     """Why a file is not fetched now: `limit` for programs, `text` for people.
 
-    `of` names what the limit belongs to, if there can be several: a source, a scraper, a dataset, or a setting.
+    `of` names what the limit belongs to, if there can be several: a source, a scraper, a dataset, a priority, a
+    parameter of the run, or a setting.
     """
 
     limit: Limit

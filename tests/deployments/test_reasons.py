@@ -120,6 +120,13 @@ def test_a_setting(
     assert _read(_why(adce)) == ("deferred", limit, decides, until)
 
 
+@pytest.mark.parametrize("limit", [Limit.MAX_FILLS])
+def test_a_cap_that_the_run_was_given(adce: Adce, run_reconcile: Reconcile, limit: Limit) -> None:
+    run_reconcile(datasets=["espn_scoreboard"], since=DAY, until=DAY, max_fills=0)
+    decides = "`--max-fills`, or the parameter max_fills, of the run"
+    assert _read(_why(adce)) == ("deferred", limit, decides, NEXT_RUN)
+
+
 @pytest.mark.parametrize("limit", [Limit.TEST_FILLS])
 def test_test_mode_does_only_so_many_fills_and_that_is_not_said_of_other_runs(
     adce: Adce,

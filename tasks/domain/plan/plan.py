@@ -19,6 +19,7 @@ from tasks.domain.plan.scoring import Score, priority_of, score_of
 from tasks.domain.reasons import Limit, Reason
 from tasks.domain.wording import plural
 
+GIVEN_CAP = "max_fills"  # what Limit.MAX_FILLS belongs to if it is a parameter of the run that decides
 _KINDS = list(Kind)
 
 
@@ -238,17 +239,18 @@ class RunCap:
     """Counts the fills that a run starts, against its caps: one for all fills, and one for each priority."""
 
     def __init__(self, config: Config, max_fills: int | None = None):
-        self.total = config.reconcile.max_fills if max_fills is None else min(max_fills, config.reconcile.max_fills)
-        self._limit = Limit.MAX_FILLS
+        self.total, self._limit, self._of = config.reconcile.max_fills, Limit.MAX_FILLS, ""
+        if max_fills is not None and max_fills < self.total:
+            self.total, self._of = max_fills, GIVEN_CAP
         if config.test_mode and config.test_fills < self.total:
-            self.total, self._limit = config.test_fills, Limit.TEST_FILLS
+            self.total, self._limit, self._of = config.test_fills, Limit.TEST_FILLS, ""
         self.by_priority = config.reconcile.max_fills_by_priority
         self._started: dict[Priority, int] = defaultdict(int)
 
     def exceeded(self, priority: Priority) -> Reason | None:
         """The reason why no more fill of this priority may start; None if one may."""
         if sum(self._started.values()) >= self.total:
-            return Reason(self._limit, f"run cap: {plural(self.total, 'fill')} a run")
+            return Reason(self._limit, f"run cap: {plural(self.total, 'fill')} a run", of=self._of)
         if self._started[priority] >= self.by_priority.get(priority, self.total):
             text = f"run cap: {plural(self.by_priority[priority], f'{priority.value} fill')} a run"
             return Reason(Limit.MAX_FILLS, text, of=priority.value)

@@ -13,6 +13,7 @@ from tasks.domain.assess.states import Kind
 from tasks.domain.expected.cells import Cell
 from tasks.domain.limits.pauses import Pause, Window
 from tasks.domain.plan.plan import (
+    GIVEN_CAP,
     Deferral,
     Gap,
     RunCap,
@@ -201,7 +202,7 @@ def test_a_run_starts_no_more_fills_than_it_may() -> None:
     for _ in range(2):
         assert cap.exceeded(Priority.LOW) is None
         cap.count(Priority.LOW)
-    assert cap.exceeded(Priority.HIGH) == Reason(Limit.MAX_FILLS, "run cap: 2 fills a run")
+    assert cap.exceeded(Priority.HIGH) == Reason(Limit.MAX_FILLS, "run cap: 2 fills a run", of=GIVEN_CAP)
     assert RunCap(CONFIG).total == CONFIG.reconcile.max_fills
     assert RunCap(CONFIG, max_fills=10**6).total == CONFIG.reconcile.max_fills, "the command cannot allow more"
 

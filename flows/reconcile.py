@@ -29,6 +29,7 @@ from tasks.domain.expected.cells import Selection, assume_utc
 from tasks.domain.outcomes import RunPart
 from tasks.domain.plan.plan import in_start_order
 from tasks.domain.wording import plural
+from tasks.ledger.plans import PLAN, RUN
 from tasks.log_lines import IN_REPORT
 from tasks.observe.look import check_keys
 from tasks.observe.session import Part, Session
@@ -174,9 +175,11 @@ async def reconcile_lake(
         fills, pauses = run.planner.forecast(plan.fills), run.planner.pauses()
         report = Report(look.overview, fills, plan.deferred, config, pauses, {}, was_lost=run.lost, left_to=other)
         planned = report.plan_document()
-        keeps_plan = is_the_one and remember and not config.test_mode
-        if keeps_plan:
-            session.ledger.plans.keep(planned, session.now(), session.id)
+        leads = is_the_one and other is None and not (dry_run or config.test_mode)  # it has the lease of the reconcile
+        if leads and session.leases.why_lost() is None:
+            session.ledger.plans.keep(RUN, planned, session.now(), session.id)
+        elif is_the_one and not leads and remember and not config.test_mode:
+            session.ledger.plans.keep(PLAN, planned, session.now(), session.id)
         if not dry_run:
             if plan.fills:
                 await run.prepare_lake()
@@ -186,7 +189,7 @@ async def reconcile_lake(
                 with session.watch.running(RunPart.FETCH):
                     await dispatcher.run_all(plan)
             except LedgerError:
-                if keeps_plan:
+                if leads:
                     report = replace(report, deferred=tuple(dispatcher.deferred), outcomes=run.outcomes)
                     with suppress(LedgerError):  # the ledger may be back by now, or not
                         _keep_deferrals(session, planned, report)
@@ -207,7 +210,7 @@ async def reconcile_lake(
                 stopped=run.shutdown.reason,
                 stop_signal=run.shutdown.signal,
             )
-            if keeps_plan:
+            if leads:
                 _keep_deferrals(session, planned, report)
     report = replace(report, seconds=time.monotonic() - begun)
     for refusal in report.refusals:
@@ -217,8 +220,12 @@ async def reconcile_lake(
 
 
 def _keep_deferrals(session: Session, planned: dict[str, Any], report: Report) -> None:
-    """Stores the plan for `adce why`: the fills as they were planned, and why the run has deferred others."""
-    session.ledger.plans.keep(report.plan_document() | {"fills": planned["fills"]}, session.now(), session.id)
+    """Keeps the plan for `adce why`: the fills as they were planned, and the reasons of what the run has deferred.
+
+    If this run has lost its lease, and another has taken over and kept its plan, that plan stays.
+    """
+    document = report.plan_document() | {"fills": planned["fills"]}
+    session.ledger.plans.update(RUN, document, session.now(), session.id)
 
 
 def _executor(here: PrefectRun) -> Executor:

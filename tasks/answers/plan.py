@@ -7,6 +7,7 @@ from datetime import datetime
 from config.models import Config
 from tasks.answers.report import Report
 from tasks.domain.expected.cells import Selection
+from tasks.ledger.plans import PLAN
 from tasks.observe.look import Look, Reader, look_at_lake
 from tasks.observe.planner import Planner
 from tasks.observe.session import Session, open_session
@@ -23,7 +24,7 @@ async def plan_lake(
         look = await look_at_lake(session, Reader(session), remember=as_of is None)
         report = report_of(session, look, Planner(session, max_fills))
         if as_of is None and not config.test_mode:
-            session.ledger.plans.keep(report.plan_document(), session.now(), session.id)
+            session.ledger.plans.keep(PLAN, report.plan_document(), session.now(), session.id)
         return report
 
 

@@ -27,6 +27,7 @@ from tasks.domain.wording import duration
 from tasks.ledger import Ledger
 from tasks.ledger.attempts import Attempt
 from tasks.ledger.corrections import Change
+from tasks.ledger.plans import PLAN, RUN, KeptPlan
 from tasks.ledger.runs import RunRecord
 from tasks.observe.look import Look, look_at_cells
 from tasks.observe.planner import Planner
@@ -111,45 +112,50 @@ async def why(config: Config, ledger: Ledger, store: Store, text: str, now: date
 
 
 class _Planned:
-    """What the last plan in the ledger, and a plan made now, say about the gaps of a look."""
+    """What the plans in the ledger, and a plan made now, say about the gaps of a look.
+
+    What the last run has left for later stays left until the next run, whatever somebody has planned since. So its
+    reasons go before those of a later plan.
+    """
 
     def __init__(self, session: Session, look: Look):
-        self.place: dict[str, Mapping[str, Any]] = {}  # in the last plan, by key
+        self.place: dict[str, Mapping[str, Any]] = {}  # in the last plan that has it, by key
         self.score: dict[str, tuple[float, Mapping[str, Any]]] = {}  # total and parts, by key
         self._deferred: dict[str, Reason] = {}  # by key
         gaps, now = look.gaps(), session.now()
         if not gaps:
             return
         wanted = {gap.cell.key for gap in gaps}
-        if (last := session.ledger.plans.last()) and last[1] <= session.horizon():
-            self._read(*last, wanted, now)
-        plan = Planner(session).plan(gaps, look.known.absences, ends=session.begun)  # pauses are of the real clock
-        for fill in plan.fills:
+        last_run = session.ledger.plans.kept(RUN)
+        last_plan = session.ledger.plans.kept(PLAN, since=last_run.at if last_run else None)
+        kept = [plan for plan in (last_run, last_plan) if plan and plan.at <= session.horizon()]
+        for plan in kept:
+            self._read_fills(plan, wanted)
+        for plan in reversed(kept):
+            # Without an end, it was a switch, which a plan made now has too; with an end that is past, it is over.
+            reasons = plan.reasons(wanted).items()
+            self._deferred |= {key: reason for key, reason in reasons if reason.until and reason.until > now}
+        present = Planner(session).plan(gaps, look.known.absences, ends=session.begun)  # pauses are of the real clock
+        for fill in present.fills:
             for key in fill.keys:
                 self.score.setdefault(key, (round(fill.score.total, 6), fill.score.parts()))
-        self._deferred |= {d.gap.cell.key: d.reason for d in plan.deferred}
+        self._deferred |= {d.gap.cell.key: d.reason for d in present.deferred}
 
-    def _read(self, document: Any, at: datetime, run: str, wanted: set[str], now: datetime) -> None:
-        """Reads what the last plan, made by a run at a time, says about the wanted keys."""
-        for position, fill in enumerate(document["fills"], 1):
+    def _read_fills(self, plan: KeptPlan, wanted: set[str]) -> None:
+        """Reads where in a kept plan the wanted keys are."""
+        fills = plan.document["fills"]
+        for position, fill in enumerate(fills, 1):
             for key in wanted & set(fill["keys"]):
                 self.score[key] = (fill["score"], fill["score_parts"])
                 self.place[key] = {
                     "position": position,
-                    "of": len(document["fills"]),
+                    "of": len(fills),
                     "fill": fill["id"],
                     "starts": fill["starts"],
                     "eta": fill["eta"],
-                    "at": _iso(at),
-                    "run": run,
+                    "at": _iso(plan.at),
+                    "run": plan.run,
                 }
-        for later in document["later"]:
-            until = later["until"] and datetime.fromisoformat(later["until"])
-            if until is None or until <= now:  # a switch, which a plan made now has too, or a deferral that is over
-                continue
-            limit = Limit(later.get("limit", Limit.SCRAPER_RUN))  # plans kept by older versions have no limit
-            reason = Reason(limit, later["reason"], until, later.get("of", ""))
-            self._deferred |= dict.fromkeys(wanted & set(later["keys"]), reason)
 
     def status_of(self, key: str, status: Status) -> Status:
         """The status of a cell, deferred if it is a gap that one of the plans defers."""

@@ -1,16 +1,21 @@
-"""What was the last plan?"""
+"""What did the last plan say, and what has the last run left for later?"""
 
 from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
+from tasks.domain.reasons import Limit, Reason
 from tasks.ledger.database import Database, UtcSeconds, metadata
+
+RUN = "last"  # the plan of the last reconcile, and what it has left for later
+PLAN = "plan"  # a plan that nothing was fetched for, such as that of `adce plan`
 
 plans_table = sa.Table(
     "plans",
@@ -23,25 +28,56 @@ plans_table = sa.Table(
 
 
 @dataclass(frozen=True, slots=True)
+class KeptPlan:
+    """A plan as it was kept: see Report.plan_document."""
+
+    document: Any
+    at: datetime
+    run: str  # the id of the run, or of the command, that has kept it
+
+    def reasons(self, keys: Collection[str]) -> dict[str, Reason]:
+        """The reasons for which files were left for later, of those among `keys`."""
+        found: dict[str, Reason] = {}
+        for later in self.document["later"]:
+            until = later["until"] and datetime.fromisoformat(later["until"])
+            limit = Limit(later.get("limit", Limit.SCRAPER_RUN))  # plans kept by older versions have no limit
+            reason = Reason(limit, later["reason"], until, later.get("of", ""))
+            found |= dict.fromkeys(set(keys).intersection(later["keys"]), reason)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
 class Plans:
-    """The last plan, as a JSON document."""
+    """The last plans as JSON documents, by name."""
 
     database: Database
 
-    def keep(self, document: Any, at: datetime, run: str) -> None:
-        """Stores a plan in place of the last one."""
-        text = zlib.compress(json.dumps(document, separators=(",", ":")).encode(), 1)
-        row = {"name": "last", "at": at, "run": run, "document": text}
+    def keep(self, name: str, document: Any, at: datetime, run: str) -> None:
+        """Keeps a plan in place of the last one of this name."""
+        row = {"name": name, "at": at, "run": run, "document": _packed(document)}
         self.database.write(
             lambda connection: self.database.upsert(connection, plans_table, [row], {"at", "run", "document"})
         )
 
-    def last(self) -> tuple[Any, datetime, str] | None:
-        """The last plan, the time at which it was made, and the id of the run that made it; None if there is none."""
-        query = sa.select(plans_table.c.document, plans_table.c.at, plans_table.c.run)
+    def update(self, name: str, document: Any, at: datetime, run: str) -> None:
+        """Keeps a plan in place of the one that this run has kept. One that another run has kept since stays."""
+        mine = (plans_table.c.name == name) & (plans_table.c.run == run)
+        change = plans_table.update().where(mine).values(at=at, document=_packed(document))
+        self.database.write(lambda connection: connection.execute(change))
 
-        def read(connection: sa.Connection) -> tuple[Any, datetime, str] | None:
+    def kept(self, name: str, since: datetime | None = None) -> KeptPlan | None:
+        """The plan of this name, unless it is from before `since`."""
+        columns = plans_table.c
+        query = sa.select(columns.document, columns.at, columns.run).where(columns.name == name)
+        if since:
+            query = query.where(columns.at >= since)
+
+        def read(connection: sa.Connection) -> KeptPlan | None:
             row = connection.execute(query).one_or_none()
-            return (json.loads(zlib.decompress(row.document)), row.at, row.run) if row else None
+            return KeptPlan(json.loads(zlib.decompress(row.document)), row.at, row.run) if row else None
 
         return self.database.read(read)
+
+
+def _packed(document: Any) -> bytes:
+    return zlib.compress(json.dumps(document, separators=(",", ":")).encode(), 1)

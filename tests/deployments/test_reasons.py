@@ -31,6 +31,7 @@ from tasks.domain.plan.plan import Fill
 from tasks.domain.reasons import Limit, Reason
 from tasks.ledger import Ledger, database
 from tasks.ledger.leases import RECONCILE, Leases, leases_table
+from tasks.ledger.plans import RUN
 from tasks.observe import look
 from tasks.run import dispatcher
 from tasks.run.run import Run
@@ -349,6 +350,41 @@ def test_a_run_that_has_lost_its_lease(
     assert sites.requests() == []
 
 
+def test_a_run_that_has_lost_its_lease_does_not_replace_the_plan_of_the_run_that_has_taken_over(
+    adce: Adce, run_reconcile: Reconcile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADCE_RECONCILE__LEASE", "1s")
+
+    async def is_taken_over(run: Run) -> None:
+        lapse = leases_table.update().values(until=0.0)
+        run.session.ledger.database.write(lambda connection: connection.execute(lapse))
+        with _another_run() as other:
+            assert other.take(RECONCILE) is None
+            left = {"limit": Limit.MAX_FILLS, "of": "", "reason": "run cap", "until": NEXT_RUN, "keys": [KEY]}
+            run.session.ledger.plans.keep(RUN, {"fills": [], "later": [left]}, NOW, other.run)
+        while not run.shutdown.reason:
+            await asyncio.sleep(0.01)
+
+    _before_it_fetches(monkeypatch, is_taken_over)
+    report = run_reconcile(datasets=["espn_scoreboard"], since=DAY, until=DAY)
+    assert [status.limit for status in report.statuses.values()] == [Limit.LEASE]
+    assert _read(_why(adce)) == ("deferred", Limit.MAX_FILLS, "reconcile.max_fills", NEXT_RUN)
+
+
+def test_what_a_run_has_left_stays_left_until_the_next_run_whatever_is_planned_meanwhile(
+    adce: Adce, run_reconcile: Reconcile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as in_haste:
+        in_haste.setenv("ADCE_RECONCILE__TIME_BUDGET", "0.001s")
+        run_reconcile(datasets=["espn_scoreboard"], since=DAY, until=DAY)
+    planned = adce("plan", "--json", "--dataset", "espn_scoreboard", "--since", f"{DAY}", "--until", f"{DAY}")
+    assert [fill["keys"] for fill in json.loads(planned.stdout)["fills"]] == [[KEY]]
+    answer = _why(adce)
+    assert _read(answer) == ("deferred", Limit.TIME_BUDGET, "reconcile.time_budget", NEXT_RUN)
+    assert answer["plan"]["at"] > NEXT_RUN, "its place is that in the later plan"
+    assert _why(adce, as_of=NOW + timedelta(minutes=16))["state"] == "gap"
+
+
 @pytest.mark.parametrize("limit", [Limit.OTHER_RECONCILE])
 def test_another_reconcile_that_is_at_work(
     adce: Adce,
@@ -357,10 +393,14 @@ def test_another_reconcile_that_is_at_work(
     limit: Limit,
 ) -> None:
     monkeypatch.setenv("ADCE_RECONCILE__LEASE", "3s")
-    with _another_run() as other:
+    with _another_run() as other, closing(Ledger(load_config().ledger)) as ledger:
         assert other.take(RECONCILE) is None
+        ledger.plans.keep(RUN, {"fills": [], "later": []}, NOW, other.run)
         run_reconcile(datasets=["espn_scoreboard"], since=DAY, until=DAY)
+        kept = ledger.plans.kept(RUN)
     assert _read(_why(adce)) == ("deferred", limit, "the lease of the other reconcile", NEXT_RUN)
+    assert kept is not None
+    assert kept.run == "another"
 
 
 @pytest.mark.parametrize("limit", [Limit.OTHER_RUN])

@@ -20,6 +20,7 @@ from tasks.domain.errors import SelectionError
 from tasks.domain.expected.cells import Selection
 from tasks.domain.limits.pauses import Pause
 from tasks.ledger import Ledger
+from tasks.ledger.plans import PLAN
 from tests.builders import a_gap
 from tests.flows.conftest import NOW, Reconcile
 
@@ -51,7 +52,7 @@ def test_nothing_is_fetched_with_a_clock_that_is_set_ahead_but_by_a_sandbox(
     assert run_reconcile(datasets=["espn_scoreboard"], as_of=ahead, dry_run=True).counts["gap"] == 2
     assert sites.requests() == []
     assert ledger.gaps.first_seen([BOARD]) == {}, "what is only looked at leaves no trace"
-    assert ledger.plans.last() is None
+    assert ledger.plans.kept(PLAN) is None
     monkeypatch.setenv("ADCE_SANDBOX", "true")
     assert len(_boards(run_reconcile, as_of=ahead)) == 2
 

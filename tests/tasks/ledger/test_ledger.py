@@ -36,7 +36,7 @@ from tasks.ledger.attempts import FillRecord, Performance, VariantResults
 from tasks.ledger.database import metadata
 from tasks.ledger.fills import FillEnd
 from tasks.ledger.leases import Leases
-from tasks.ledger.plans import plans_table
+from tasks.ledger.plans import PLAN, RUN, KeptPlan, plans_table
 from tests.builders import NOW, a_game, a_gap, an_object
 from tests.servers import new_database, postgresql, postgresql_programs, restart_postgresql
 
@@ -468,7 +468,7 @@ def test_whatever_part_of_a_ledger_is_damaged_is_one_line(tmp_path: Path, junk: 
         ledger.gaps.record([a_gap(n) for n in range(5000)])
         ledger.absences.record(Absence(key, "HTTP 404", NOW, NOW, dataset="d") for key in found)
         ledger.fills.record(FillEnd(FILL, NOW, outcomes))
-        ledger.plans.keep([random.Random(1).random() for _ in range(50_000)], NOW, "one")
+        ledger.plans.keep(RUN, [random.Random(1).random() for _ in range(50_000)], NOW, "one")
     whole_body = file.read_bytes()
     reads: list[Callable[[Ledger], object]] = [
         lambda ledger: ledger.objects.examined(),
@@ -476,7 +476,7 @@ def test_whatever_part_of_a_ledger_is_damaged_is_one_line(tmp_path: Path, junk: 
         lambda ledger: ledger.gaps.first_seen(found),
         lambda ledger: ledger.objects.unreadable(),
         lambda ledger: ledger.absences.current(),
-        lambda ledger: ledger.plans.last(),
+        lambda ledger: ledger.plans.kept(RUN),
         lambda ledger: ledger.attempts.performance(),
         lambda ledger: ledger.attempts.of("7"),
         lambda ledger: ledger.games.schedules_that_list("7"),
@@ -668,12 +668,19 @@ def test_a_server_that_was_waited_for_in_vain_is_not_waited_for_again(
     assert waits == [True, False, False]
 
 
-def test_the_last_plan_is_kept(url: str) -> None:
+def test_the_last_plan_of_each_name_is_kept_and_updated_only_by_the_run_that_has_kept_it(url: str) -> None:
     with closing(Ledger(url)) as ledger:
-        assert ledger.plans.last() is None
+        assert ledger.plans.kept(RUN) is None
         for run in ("one", "two"):
-            ledger.plans.keep({"fills": [run]}, NOW, run)
-        assert ledger.plans.last() == ({"fills": ["two"]}, NOW, "two")
+            ledger.plans.keep(RUN, {"fills": [run]}, NOW, run)
+        assert ledger.plans.kept(RUN, since=NOW) == ledger.plans.kept(RUN)
+        assert ledger.plans.kept(RUN, since=NOW + timedelta(seconds=1)) is None
+        ledger.plans.keep(PLAN, {"fills": ["three"]}, NOW, "three")
+        ledger.plans.update(RUN, {"fills": ["one, later"]}, NOW, "one")
+        assert ledger.plans.kept(RUN) == KeptPlan({"fills": ["two"]}, NOW, "two")
+        ledger.plans.update(RUN, {"fills": ["two, later"]}, NOW, "two")
+        assert ledger.plans.kept(RUN) == KeptPlan({"fills": ["two, later"]}, NOW, "two")
+        assert ledger.plans.kept(PLAN) == KeptPlan({"fills": ["three"]}, NOW, "three")
 
 
 def test_a_server_that_restarts_is_waited_for(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -147,6 +147,9 @@ async def wait_for_end(
 ) -> State[None]:
     """Waits for the end of a scraper run, adds the outcomes of its files to this run's, and returns its final state.
 
+    A file that the scraper run has left for later has the reason that the scraper run has recorded in the ledger. If
+    there is none, as when it died, or if this run is stopped, the reason is that the scraper run left it.
+
     `begun` is called when a worker has taken the run. A run that no worker takes in time is cancelled. A run whose
     process has died, or that a worker has taken and never begun, is set to crashed.
     """
@@ -164,8 +167,11 @@ async def wait_for_end(
         if record is not None and record.failed:  # by an error such as an outage of Prefect: it is tried again
             return Crashed(message=state.message)
         if state.is_cancelled() or (record is not None and record.ended and not record.died):
+            own = run.session.ledger.plans.take(record.id) if record else None
+            reasons = own.reasons(keys) if own and not run.shutdown.reason else {}
             why = run.session.until_next_run(limit, f"its scraper run left it: {state.message or state.name}")
-            run.outcomes.add([FileOutcome.deferred(key, why) for key in keys if key not in run.outcomes])
+            left = [key for key in keys if key in reasons or key not in run.outcomes]
+            run.outcomes.add([FileOutcome.deferred(key, reasons.get(key, why)) for key in left])
         return state
     finally:
         run.release(fills)

@@ -212,6 +212,8 @@ async def reconcile_lake(
             )
             if leads:
                 _keep_deferrals(session, planned, report)
+        if part and part.of:  # the run whose work it is takes the reasons of what is left
+            session.ledger.plans.keep(session.id, report.plan_document(), session.now(), session.id)
     report = replace(report, seconds=time.monotonic() - begun)
     for refusal in report.refusals:
         log.error("%s", refusal, extra=IN_REPORT)

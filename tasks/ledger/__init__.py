@@ -83,6 +83,7 @@ class Ledger:
 
         def write(connection: sa.Connection) -> int:
             self.runs.prune(connection, before)
+            self.plans.prune(connection, before)
             return self.attempts.prune(connection, before)
 
         return self.database.write(write)

@@ -48,7 +48,10 @@ class KeptPlan:
 
 @dataclass(frozen=True, slots=True)
 class Plans:
-    """The last plans as JSON documents, by name."""
+    """The last plans as JSON documents, by name: RUN, PLAN, or the id of a run that does a part of another run's work.
+
+    The plan of a part says what the part has left for later. It is there until the other run has taken it.
+    """
 
     database: Database
 
@@ -77,6 +80,18 @@ class Plans:
             return KeptPlan(json.loads(zlib.decompress(row.document)), row.at, row.run) if row else None
 
         return self.database.read(read)
+
+    def take(self, name: str) -> KeptPlan | None:
+        """The plan of this name, which is not kept any longer."""
+        if plan := self.kept(name):
+            mine = plans_table.c.name == name
+            self.database.write(lambda connection: connection.execute(plans_table.delete().where(mine)))
+        return plan
+
+    def prune(self, connection: sa.Connection, before: datetime) -> None:
+        """Forgets plans of parts from before then, which the other run has not taken: it has died."""
+        columns = plans_table.c
+        connection.execute(plans_table.delete().where(columns.name.not_in([RUN, PLAN]), columns.at < before))
 
 
 def _packed(document: Any) -> bytes:

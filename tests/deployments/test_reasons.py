@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
@@ -16,6 +19,7 @@ from click.testing import Result
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import FlowRun
+from prefect.settings import get_current_settings
 from prefect.states import Cancelled
 
 from config.load import load_config
@@ -449,7 +453,10 @@ def scraper_deployment(prefect_api: None, monkeypatch: pytest.MonkeyPatch) -> It
         async with get_client() as client:
             await client.create_work_pool(WorkPoolCreate(name="idle", type="process"))
             flow = await client.create_flow(scraper)
-            await client.create_deployment(flow, "espn-idle", work_pool_name="idle")
+            anywhere = {"prefect.deployments.steps.set_working_directory": {"directory": "/"}}
+            await client.create_deployment(
+                flow, "espn-idle", work_pool_name="idle", entrypoint="flows.scraper.scraper", pull_steps=[anywhere]
+            )
 
     async def remove() -> None:
         async with get_client() as client:
@@ -495,6 +502,56 @@ def test_a_scraper_run_that_somebody_cancels(
     answer = _why(adce)
     assert _read(answer) == ("deferred", limit, "the next run", NEXT_RUN)
     assert "its scraper run left it: by hand" in answer["reason"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "limit", "decides", "until"),
+    [
+        pytest.param(
+            {"MAINTENANCE": '[{of: espn, from: "11:00", to: "13:00"}]'},
+            Limit.MAINTENANCE,
+            "maintenance",
+            "2026-01-15T13:00:00Z",
+            id="of its plan",
+        ),
+        pytest.param(
+            {"RECONCILE__TIME_BUDGET": "0.001s"},
+            Limit.TIME_BUDGET,
+            "reconcile.time_budget",
+            NEXT_RUN,
+            id="of its dispatcher",
+        ),
+    ],
+)
+def test_a_scraper_run_that_leaves_a_file_by_a_limit_of_its_own(
+    adce: Adce,
+    run_reconcile: Reconcile,
+    scraper_deployment: None,
+    sites: SandboxProcess,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: dict[str, str],
+    limit: Limit,
+    decides: str,
+    until: str,
+) -> None:
+    """The setting is that of the machine on which the scraper run is executed."""
+    schedules = by_deployment.schedule_run
+    there = {f"ADCE_{name}": value for name, value in settings.items()}
+    processes: list[subprocess.Popen[bytes]] = []
+
+    async def is_executed(here: PrefectRun, fills: Sequence[Fill], attempt: int) -> FlowRun:
+        flow_run = await schedules(here, fills, attempt)
+        prefect = get_current_settings().to_environment_variables(exclude_unset=True)
+        env = {**os.environ, **prefect, **there, "PREFECT__FLOW_RUN_ID": str(flow_run.id)}
+        processes.append(subprocess.Popen([sys.executable, "-W", "ignore", "-m", "prefect.engine"], env=env))
+        return flow_run
+
+    monkeypatch.setattr(by_deployment, "schedule_run", is_executed)
+    report = run_reconcile(datasets=["espn_scoreboard"], since=DAY, until=DAY)
+    assert [process.wait(60) for process in processes] == [0]
+    assert [status.limit for status in report.statuses.values()] == [limit]
+    assert _read(_why(adce)) == ("deferred", limit, decides, until)
+    assert sites.requests() == []
 
 
 @pytest.mark.parametrize("limit", [Limit.LAKE])

@@ -14,7 +14,7 @@ import pytest
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import ObjectNotFound
-from prefect.states import Cancelled, Cancelling, Crashed, Pending, Running, State
+from prefect.states import Cancelled, Cancelling, Completed, Crashed, Pending, Running, State
 
 from blocks.store import Store
 from config.models import Config, Priority
@@ -25,7 +25,7 @@ from tasks.domain.expected.cells import Selection, calendar_cells
 from tasks.domain.limits.pauses import Pause
 from tasks.domain.outcomes import RunEnd
 from tasks.domain.plan.plan import Fill, Plan
-from tasks.domain.reasons import Limit
+from tasks.domain.reasons import Limit, Reason
 from tasks.ledger import Ledger
 from tasks.ledger.leases import Leases
 from tasks.observe.session import Session
@@ -106,6 +106,33 @@ def test_a_run_that_has_to_stop_does_so_also_while_the_prefect_api_is_away_and_s
     assert state.is_cancelled()
     assert {outcome.limit for outcome in runs[0].outcomes.values()} == {limit}
     assert ledger.check()["claims"] == 0
+
+
+@pytest.mark.parametrize("is_stopped", [False, True], ids=["goes on", "is stopped"])
+def test_a_file_that_a_scraper_run_left_has_that_runs_reason_unless_this_run_is_stopped(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, is_stopped: bool
+) -> None:
+    child = Leases(ledger.database, "child", timedelta(seconds=30))
+    child.begin("scraper", "batch", str(FLOW_RUN), lambda _: None)
+    first, second = FILL.keys
+    later = {"limit": "probe", "of": "espn", "reason": "not answered yet", "until": None, "keys": [first]}
+    ledger.plans.keep("child", {"fills": [], "later": [later]}, NOW, "child")
+    child.end(RunEnd.ENDED)
+    runs: list[Run] = []
+
+    def has_to_stop(run: Run) -> None:
+        runs.append(run)
+        if is_stopped:
+            run.shutdown.request("SIGTERM", 15)
+
+    wait(ledger, Prefect(Completed(message="done")), monkeypatch, has_to_stop)
+    outcomes = runs[0].outcomes
+    assert outcomes[second].limit is (Limit.STOPPED if is_stopped else Limit.SCRAPER_RUN)
+    if is_stopped:
+        assert outcomes[first].reason == outcomes[second].reason
+    else:
+        assert outcomes[first].reason == Reason(Limit.PROBE, "not answered yet", None, "espn")
+    assert ledger.plans.kept("child") is None
 
 
 def test_a_scraper_run_is_told_to_stop_until_the_prefect_api_has_heard_it(

@@ -683,6 +683,16 @@ def test_the_last_plan_of_each_name_is_kept_and_updated_only_by_the_run_that_has
         assert ledger.plans.kept(PLAN) == KeptPlan({"fills": ["three"]}, NOW, "three")
 
 
+def test_what_a_part_of_a_run_has_left_is_taken_once_and_forgotten_with_what_else_is_old(url: str) -> None:
+    with closing(Ledger(url)) as ledger:
+        for name, at in ((RUN, NOW), ("part", NOW), ("old", NOW), ("new", NOW + timedelta(hours=1))):
+            ledger.plans.keep(name, {"fills": [], "later": []}, at, name)
+        assert ledger.plans.take("part") == KeptPlan({"fills": [], "later": []}, NOW, "part")
+        assert ledger.plans.take("part") is None
+        ledger.prune(NOW + timedelta(minutes=1))
+        assert [ledger.plans.kept(name) is None for name in (RUN, "old", "new")] == [False, True, False]
+
+
 def test_a_server_that_restarts_is_waited_for(tmp_path_factory: pytest.TempPathFactory) -> None:
     if postgresql_programs() is None:
         pytest.skip("PostgreSQL's server is not installed (Debian: postgresql)")

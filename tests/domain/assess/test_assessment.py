@@ -1,7 +1,7 @@
 """In which state is each of some files?"""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from tasks.domain.assess.claims import Claim
 from tasks.domain.assess.overview import overview_of
 from tasks.domain.assess.states import Examination, Kind, LakeObject, State, Status, Unreadable, content_of, version_of
 from tasks.domain.assess.verdicts import Verdict, bad, partial, unfinished, whole
-from tasks.domain.expected.cells import Cell, Selection, calendar_cells
+from tasks.domain.expected.cells import Cell, Partition, Selection, calendar_cells
 from tasks.domain.expected.games import Game
 from tasks.domain.reasons import Limit
 from tests.builders import NOW, a_board, a_cell, a_config, a_game, an_object
@@ -305,3 +305,14 @@ def test_a_past_moment_may_be_looked_at_with_all_that_has_happened_since() -> No
     assert _status(since).state is State.PRESENT
     by_a_wrong_clock = _assess(whole((a_game(),)), cell=board, have=later, fetched=None)
     assert _status(by_a_wrong_clock).kind is Kind.STALE
+
+
+def test_the_cells_of_some_partitions_can_be_left_out() -> None:
+    old = a_game(id="400", day=date(2024, 1, 5), start=None, season="2023-24")
+    games = {"nba_schedule": [old._replace(id="0022300001"), a_game(id="0022500001")]}
+    calendar = list(calendar_cells(CONFIG, NOW, Selection(("nba_api",))))
+    left_out = {Partition("nba_playbyplay", "2025-26"), Partition("nba_schedule", "2023-24")}
+    cells = expected_cells(CONFIG, calendar, games, Selection(("nba_api",)), NOW, left_out)
+    everything = expected_cells(CONFIG, calendar, games, Selection(("nba_api",)), NOW)
+    assert {cell.partition for cell in everything.values()} - {cell.partition for cell in cells.values()} == left_out
+    assert cells == {key: cell for key, cell in everything.items() if cell.partition not in left_out}

@@ -171,7 +171,19 @@ def test_a_gap_is_an_exception_with_its_status_and_game() -> None:
 def test_what_rests_on_more_than_digests_holds_for_no_time(change: dict[str, Any]) -> None:
     held = _judged(**change)
     assert (held.judged, held.until, held.is_current(NOW)) == (NOW, NOW, False)
-    assert (held.keys, held.exceptions, held.counts, held.objects) == ((), (), {}, "")
+    assert (held.keys, held.exceptions, held.counts, held.objects, held.games) == ((), (), {}, "", "digest")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"have": HAVE._replace(modified=NOW)}, id="stored"),
+        pytest.param({"seen": SEEN._replace(fetched=NOW)}, id="fetched"),
+        pytest.param({"absences": {CELL.key: Absence(CELL.key, "404", NOW - HOUR, NOW)}}, id="looked for"),
+    ],
+)
+def test_what_happens_at_this_moment_is_not_in_the_future(change: dict[str, Any]) -> None:
+    assert _judged(**change).is_current(NOW)
 
 
 @pytest.mark.parametrize(("gaps", "files", "holds"), [(100, 100, True), (101, 202, True), (102, 202, False)])
@@ -194,6 +206,12 @@ def test_a_judgement_changes_when_its_first_file_does_and_when_its_season_is_ove
         judgement_of(Partition("espn_summary", season), gap, {}, {}, {}, (), "").until
         == seasons.over_at(season) + 7 * DAY
     )
+
+
+def test_a_season_whose_last_list_could_be_published_until_now_does_not_change_any_more() -> None:
+    now = OVER + 7 * DAY
+    part = assess(CONFIG, {CELL.key: CELL._replace(due_at=OVER)}, {}, {}, CHECKS, now)
+    assert judgement_of(SUMMARIES, part, {}, {}, {}, (), "").until is None
 
 
 def test_a_judgement_changes_when_a_game_that_is_not_needed_is_dropped() -> None:

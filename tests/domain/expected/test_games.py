@@ -5,7 +5,7 @@ from itertools import permutations
 
 from tasks.domain.assess.assessment import listed_games
 from tasks.domain.assess.verdicts import partial, whole
-from tasks.domain.expected.games import Game, GameStatus, deduplicated
+from tasks.domain.expected.games import Game, GameStatus, by_season, deduplicated
 from tests.builders import a_board, a_config, a_game
 
 DAY = date(2026, 1, 13)
@@ -68,3 +68,8 @@ def test_a_game_is_settled_when_its_schedule_will_say_nothing_more_of_it() -> No
     settled = {status.value for status in GameStatus if status.settled}
     assert settled == {"final", "postponed", "cancelled"}
     assert {status.value for status in GameStatus} - settled == {"scheduled", "live"}
+
+
+def test_games_are_grouped_by_season_in_their_order() -> None:
+    first, second, third = a_game(id="1"), a_game(id="2", season="2023-24"), a_game(id="3")
+    assert by_season([first, second, third]) == {"2025-26": [first, third], "2023-24": [second]}

@@ -48,7 +48,7 @@ def show(report: Report, console: Console) -> None:
         console.print(f"Left for later: {plural(count, 'file')}: {escape(reason)}; {until}")
     for refusal in report.refusals:
         console.print(f"[red]refused[/red] {escape(str(refusal))}")
-    for reason, count in report.taken_out.items():
+    for reason, count in report.marked_unavailable.items():
         console.print(f"Unavailable: {plural(count, 'file')} {escape(reason)}")
     for name, by in report.looked_at.needed_by.items():
         console.print(f"{escape(name)} is needed by {escape(by)}")
@@ -125,7 +125,7 @@ def _short(days: str) -> str:
 
 
 def _show_outcomes(report: Report, console: Console) -> None:
-    console.print(f"{plural(len(report.filled), 'file')} stored, {report.fared()} in {report.seconds:.0f} s")
+    console.print(f"{plural(len(report.filled), 'file')} stored, {report.failure_counts()} in {report.seconds:.0f} s")
     for outcome in report.failed[:_MOST_ROWS]:
         colour = "red" if outcome.label == "failed" else "magenta"
         console.print(f"[{colour}]{outcome.label}[/] {escape(outcome.key)}: {escape(outcome.error or '')}")

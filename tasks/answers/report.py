@@ -13,7 +13,7 @@ from typing import Any
 from config.models import TEST_FOLDER, Config
 from tasks.domain.assess.coverage import Coverage, measure
 from tasks.domain.assess.overview import Overview
-from tasks.domain.assess.states import Kind, State, Status, left_for
+from tasks.domain.assess.states import Kind, State, Status, deferred_by
 from tasks.domain.assess.unknown import Unknown, seasons_of
 from tasks.domain.flags.rollouts import covered, own_addresses, scrapers
 from tasks.domain.flags.switches import switches
@@ -117,7 +117,7 @@ class Report:
     def overview(self) -> Overview:
         """The states of all files, after what the plan has deferred, or the run deferred or failed."""
         statuses = self.looked_at.statuses
-        changed = {key: left_for(reason, statuses[key]) for key, reason in self.later.items() if key in statuses}
+        changed = {key: deferred_by(reason, statuses[key]) for key, reason in self.later.items() if key in statuses}
         for outcome in self.failed:
             if status := statuses.get(outcome.key):
                 reason = f"{status.reason}; {outcome.error}"
@@ -187,7 +187,7 @@ class Report:
         """The outcomes that count as failed, including files that the source says it does not have ("absent")."""
         return [o for o in (self.outcomes or {}).values() if o.outcome is Outcome.FAILED]
 
-    def fared(self) -> str:
+    def failure_counts(self) -> str:
         """The number of failed files, in words: "3 failed", or "0 failed, 10 absent"."""
         counts = Counter(outcome.label for outcome in self.failed)
         return f"{counts['failed']} failed" + (f", {counts['absent']} absent" if counts["absent"] else "")
@@ -230,7 +230,7 @@ class Report:
         ]
 
     @cached_property
-    def taken_out(self) -> dict[str, int]:
+    def marked_unavailable(self) -> dict[str, int]:
         """The number of files that operators have marked as unavailable, by reason."""
         return Counter(
             status.reason
@@ -329,7 +329,7 @@ class Report:
         states = ", ".join(f"{counts[state.value]} {state.value}" for state in State)
         parts = [
             f"{plural(counts['total'], 'file')} expected: {states}",
-            f"{len(self.filled)} filled, {self.fared()}, {len(self.deferrals)} left for later",
+            f"{len(self.filled)} filled, {self.failure_counts()}, {len(self.deferrals)} left for later",
         ]
         if self.other_at_work:
             parts.insert(0, self.other_at_work)
@@ -338,8 +338,8 @@ class Report:
         if self.lost:
             parts.append(self.losses())
         parts += [f"{r.source} refuses ({plural(r.files, 'file')} not fetched)" for r in self.refusals]
-        if self.taken_out:
-            parts.append(f"{sum(self.taken_out.values())} of the unavailable set by an operator")
+        if self.marked_unavailable:
+            parts.append(f"{sum(self.marked_unavailable.values())} of the unavailable set by an operator")
         if differing := self.differing:
             parts.append(f"{plural(len(differing), 'schedule')} with fewer games than another source's")
         if self.unknown:

@@ -17,7 +17,7 @@ from typing import Any
 from blocks.store import Store
 from config.models import Config
 from tasks.domain.assess.assessment import listed_games
-from tasks.domain.assess.states import Kind, LakeObject, Learnt, State, Status, left_for
+from tasks.domain.assess.states import Kind, LakeObject, Learnt, State, Status, deferred_by
 from tasks.domain.errors import SelectionError
 from tasks.domain.expected.cells import Cell, Selection, calendar_cells, game_cells, why_no_season, why_not_expected
 from tasks.domain.expected.keys import KeyPatterns, fixed_folder
@@ -160,7 +160,7 @@ class _Planned:
     def status_of(self, key: str, status: Status) -> Status:
         """The status of a cell, deferred if it is a gap that one of the plans defers."""
         if status.state is State.GAP and key in self._deferred:
-            deferred = left_for(self._deferred[key], status)
+            deferred = deferred_by(self._deferred[key], status)
             return replace(deferred, reason=f"{status.reason}; {deferred.reason}")
         return status
 

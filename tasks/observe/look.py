@@ -178,11 +178,16 @@ async def _look_at_lake(
     known.first_seen = {key: first_seen[key] for key in overview.statuses.keys() & first_seen.keys()}
     if remember:
         _forget_false_times(session, assessment, known)
-        session.ledger.gaps.record(gap for gap in look.gaps() if gap.cell.key not in known.first_seen)
         expected = (first_seen.keys() & cells.keys()) | held.among(first_seen)
-        session.ledger.gaps.close(key for key in expected if not _is_gap(overview.statuses.get(key)))
+        _remember_gaps(session, look, expected)
         held.replace(session, judged, known)
     return look
+
+
+def _remember_gaps(session: Session, look: Look, seen_before: Iterable[str]) -> None:
+    """Records in the ledger which gaps are new, and which of those that were seen before are closed."""
+    session.ledger.gaps.record(gap for gap in look.gaps() if gap.cell.key not in look.known.first_seen)
+    session.ledger.gaps.close(key for key in seen_before if not _is_gap(look.overview.statuses.get(key)))
 
 
 def _recall(session: Session, keys: Iterable[str] | None, may_hold: bool) -> tuple[Knowledge, Held]:

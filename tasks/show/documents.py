@@ -252,7 +252,7 @@ class PlannedFill(Document):
 
 
 class Results(Document):
-    """How files fared that were fetched with a variant's settings, or without."""
+    """The results of the files that were fetched with the settings of a rollout, or with the usual ones."""
 
     stored: int
     failed: int
@@ -268,7 +268,7 @@ class Compared(Document):
 
 
 class Rollout(Document):
-    """A rollout, and how its files fared."""
+    """A rollout, and the results of its files."""
 
     name: str
     percent: float
@@ -397,7 +397,7 @@ class RunReport(Document):
             "partial": [UntilThen(key=key, reason=reason, until=until) for key, reason, until in report.partial],
             "differing": [KeyAndReason(key=key, reason=reason) for key, reason in report.differing],
             "unknown": by_season(report.unknown),
-            "by_operator": sum(report.taken_out.values()),
+            "by_operator": sum(report.marked_unavailable.values()),
             "fills": [PlannedFill.of(fill) for fill in report.fills],
             "sources": report.sources,
             "scrapers": {

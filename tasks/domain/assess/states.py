@@ -168,7 +168,7 @@ class Status:
     partial: bool = False  # unavailable, and the lake has the best version that the source ever had
 
 
-def left_for(reason: Reason, gap: Status) -> Status:
+def deferred_by(reason: Reason, gap: Status) -> Status:
     """The status of a gap that is deferred for this reason."""
     return replace(gap, state=State.DEFERRED, reason=reason.text, until=reason.until, limit=reason.limit, of=reason.of)
 

@@ -54,7 +54,7 @@ def _sections(report: Report) -> Iterable[tuple[str, list[tuple[str, str]]]]:
             for (reason, until), n in deferred.items()
         ],
     )
-    yield "Unavailable", [(plural(n, "file"), reason) for reason, n in report.taken_out.items()]
+    yield "Unavailable", [(plural(n, "file"), reason) for reason, n in report.marked_unavailable.items()]
     yield (
         "Unknown",
         [

@@ -13,7 +13,7 @@ from tasks.domain.assess.states import (
     LakeObject,
     State,
     Status,
-    left_for,
+    deferred_by,
     state_of,
     taken_at,
     version_of,
@@ -314,7 +314,7 @@ def test_what_is_left_for_later_says_by_which_limit_until_when_and_what_is_wrong
     gap = Status(State.GAP, "not in the lake any more", Kind.VANISHED, lost=True)
     reason = Reason(Limit.BACKOFF, "source paused", NOW, "espn")
     later = Status(State.DEFERRED, "source paused", Kind.VANISHED, NOW, True, Limit.BACKOFF, "espn")
-    assert left_for(reason, gap) == later
+    assert deferred_by(reason, gap) == later
 
 
 def test_a_time_that_a_wrong_clock_has_written_is_replaced_by_the_lake_s_or_by_the_oldest() -> None:

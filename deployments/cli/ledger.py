@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from config.models import Config
     from tasks.ledger import Ledger
 
-app = typer.Typer(help="Checks and prunes the ledger.", no_args_is_help=True)
+app = typer.Typer(help="Checks, prunes and migrates the ledger.", no_args_is_help=True)
 
 
 @contextmanager
@@ -65,6 +65,17 @@ def check(config: ConfigOption = None) -> None:
         for name, rows in found.items():
             typer.echo(f"{name:{width}} {rows:>10,}")
         typer.echo("whole")
+
+
+@command(app)
+def migrate(config: ConfigOption = None) -> None:
+    """Updates the tables of the ledger to this version of ADCE, as every command does that uses the ledger."""
+    with opened(Places(config)) as (_, ledger):
+        database = ledger.database
+        if database.schema_before == database.schema:
+            typer.echo(f"ledger {ledger.name} has schema {database.schema}; there is nothing to migrate")
+        else:
+            typer.echo(f"ledger {ledger.name} is migrated from schema {database.schema_before} to {database.schema}")
 
 
 @command(app)

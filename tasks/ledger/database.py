@@ -107,7 +107,7 @@ class Database:
         try:
             if not create and _schema(self._engine) is None:
                 raise self._missing()
-            _migrate(self._engine)
+            self.schema_before, self.schema = _migrate(self._engine)
         except (*self._errors, _SchemaError, LedgerError) as error:
             self.close()
             raise error if isinstance(error, LedgerError) else self._error("opened", error) from None
@@ -378,18 +378,22 @@ def _schema(engine: sa.Engine) -> str | None:
         return found
 
 
-def _migrate(engine: sa.Engine) -> None:
-    """Updates the schema to the newest version. Processes that start at the same time do it one after another."""
+def _migrate(engine: sa.Engine) -> tuple[str | None, str]:
+    """Updates the schema to the newest version. Returns the former version, None for a new database, and the newest.
+
+    Processes that start at the same time do it one after another.
+    """
     newest = max(file.name.partition("_")[0] for file in _MIGRATIONS.glob("versions/[0-9]*.py"))
     have = _schema(engine)
     if have == newest:
-        return
+        return have, newest
     if have and have > newest:
         raise _SchemaError(f"its schema {have} is newer than this ADCE, which knows {newest}; upgrade ADCE")
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(4144434500)"))
         _upgrade(connection)
+    return have, newest
 
 
 def _upgrade(connection: sa.Connection) -> None:

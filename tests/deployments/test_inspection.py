@@ -5,16 +5,19 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import alembic.command
 import pytest
 from click.testing import Result
 
 from deployments.sandbox.process import SandboxProcess
 from tasks.answers.report import Report
 from tasks.domain.errors import MismatchError
+from tasks.ledger import Ledger
 
 AS_OF = ["--as-of", "2026-01-15T12:00:00Z"]
 SPAN = [*AS_OF, "--since", "2026-01-13", "--until", "2026-01-14"]
@@ -195,8 +198,23 @@ def test_the_ledger_is_checked_and_pruned(adce: Adce, game: str) -> None:
     assert (result.exit_code, result.stderr) == (2, "adce: --keep lots: a number and a unit, as 90d\n")
 
 
+def test_the_ledger_is_migrated_once(adce: Adce, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = f"sqlite:///{tmp_path / 'old.db'}"
+    monkeypatch.setenv("ADCE_LEDGER", url)
+    with monkeypatch.context() as old:
+        upgrade = alembic.command.upgrade
+        old.setattr("alembic.command.upgrade", lambda settings, _: upgrade(settings, "0016"))
+        Ledger(url).close()
+    migrated, again = (adce("ledger", "migrate") for _ in range(2))
+    assert migrated.exit_code == again.exit_code == 0
+    with closing(Ledger(url)) as ledger:
+        newest = ledger.database.schema
+    assert migrated.stdout == f"ledger {url} is migrated from schema 0016 to {newest}\n"
+    assert again.stdout == f"ledger {url} has schema {newest}; there is nothing to migrate\n"
+
+
 def test_a_ledger_that_is_not_there_is_not_whole_and_not_made(adce: Adce, adce_home: Path) -> None:
-    for command in ("ledger check", "ledger prune", "unavailable list", "unavailable clear 1"):
+    for command in ("ledger check", "ledger migrate", "ledger prune", "unavailable list", "unavailable clear 1"):
         result = adce(*command.split())
         assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
         assert result.stderr.startswith(f"adce: there is no ledger at sqlite:///{adce_home}/ledger.db")

@@ -328,22 +328,23 @@ def _with_unknown(
 ) -> Overview:
     """The overview, extended by what is unknown: games whose schedules are not known.
 
-    `read` are the keys of the schedules whose games are known.
-    A part of another run has no unknowns, since that run has found its files to be expected.
+    `read` are the keys of the schedules whose games are known. A part of another run has no unknowns, since that run
+    has found its files to be expected.
     """
     if session.part:
         return overview
     config, selection = session.config, session.selection
     needed = first_seasons_by_schedule(config, selection)
-    statuses = {**overview.statuses, **assessment.statuses}
     if not selection.keys:
+        judged = (cell.key for cell in schedules if cell.key in assessment.cells)
+        statuses = {**overview.statuses, **{key: assessment.statuses[key] for key in judged}}
         asked = {name for name, dataset in config.datasets.items() if selection.has(name, dataset)}
         needed_by = {name: ", ".join(by) for name, by in needed.items() if name not in asked}
         return replace(overview, unknown=find_unknown(needed, schedules, statuses, read), needed_by=needed_by)
     unlisted = {key: session.keys.dataset_of(key) for key in selection.keys if key not in assessment.cells}
     needed = {name: {d: first for d, first in by.items() if d in unlisted.values()} for name, by in needed.items()}
-    judged = _judge(session, known, {cell.key: cell for cell in schedules})
-    unknown = find_unknown(needed, schedules, judged.statuses, read)
+    statuses = {**_judge(session, known, {cell.key: cell for cell in schedules}).statuses}
+    unknown = find_unknown(needed, schedules, statuses, read)
     datasets = {part.dataset for part in unknown}
     keys = tuple(key for key, dataset in unlisted.items() if dataset in datasets)
     return replace(overview, unknown=unknown, unknown_keys=keys)

@@ -13,7 +13,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import repeat
-from operator import attrgetter
 from typing import NamedTuple
 
 from tasks.domain.assess.absences import Absence
@@ -81,10 +80,10 @@ def by_partition(assessment: Assessment) -> dict[Partition, Assessment]:
 
 def objects_digest(keys: Iterable[str], objects: Mapping[str, LakeObject]) -> str:
     """A digest of the versions that the lake lists under some keys, and of when they were stored."""
-    found = list(map(objects.get, keys, repeat(_NO_OBJECT)))
-    digest = hashlib.sha256("\n".join(map(attrgetter("etag"), found)).encode())
-    digest.update(array("q", map(attrgetter("size"), found)).tobytes())
-    digest.update(array("d", map(datetime.timestamp, map(attrgetter("modified"), found))).tobytes())
+    _, sizes, times, etags = zip(_NO_OBJECT, *map(objects.get, keys, repeat(_NO_OBJECT)), strict=True)
+    digest = hashlib.sha256("\n".join(etags).encode())
+    digest.update(array("q", sizes).tobytes())
+    digest.update(array("d", map(datetime.timestamp, times)).tobytes())
     return digest.hexdigest()
 
 

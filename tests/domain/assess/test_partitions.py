@@ -235,6 +235,7 @@ def test_the_digest_of_objects_tells_versions_and_missing_files_apart() -> None:
     ]
     assert len({objects_digest(keys, lake) for lake in lakes}) == len(lakes)
     assert objects_digest(keys, lakes[0]) == objects_digest(keys, {**lakes[0], "c": first})
+    assert objects_digest([], lakes[0]) not in {objects_digest(keys, lake) for lake in lakes}
 
 
 def test_the_digest_of_games_tells_every_field_and_the_order_apart() -> None:

@@ -308,3 +308,22 @@ def test_a_fill_says_what_is_wrong_with_its_first_file_and_how_many_more_there_a
     assert make_plan(CONFIG, [a_gap(0)], NOW).fills[0].reason == f"missing: {key}: not in the lake"
     [fill] = make_plan(CONFIG, [a_gap(0), a_gap(1), a_gap(2)], NOW).fills
     assert fill.reason == f"missing: {key}: not in the lake (and 2 more)"
+
+
+@pytest.mark.parametrize(
+    ("given", "test_fills", "limit", "of"),
+    [
+        pytest.param(None, None, Limit.MAX_FILLS, "", id="the configuration's"),
+        pytest.param(1, None, Limit.MAX_FILLS, "", id="the same as the configuration's"),
+        pytest.param(0, None, Limit.MAX_FILLS, GIVEN_CAP, id="the command's"),
+        pytest.param(None, 0, Limit.TEST_FILLS, "", id="that of test mode"),
+    ],
+)
+def test_a_cap_says_what_has_set_it(given: int | None, test_fills: int | None, limit: Limit, of: str) -> None:
+    reconcile = CONFIG.reconcile.model_copy(update={"max_fills": 1})
+    testing = {"test_mode": True, "test_fills": test_fills} if test_fills is not None else {}
+    cap = RunCap(a_config(reconcile=reconcile, **testing), given)
+    cap.count(Priority.LOW)
+    over = cap.exceeded(Priority.LOW)
+    assert over is not None
+    assert (over.limit, over.of) == (limit, of)

@@ -74,6 +74,7 @@ class Ledger:
         def write(connection: sa.Connection) -> int:
             self.identity.forget(connection)
             connection.execute(disagreements_table.delete())
+            self.judgements.forget(connection)
             return self.objects.forget(connection)
 
         return self.database.write(write, durable=True)
@@ -84,6 +85,7 @@ class Ledger:
         def write(connection: sa.Connection) -> int:
             self.runs.prune(connection, before)
             self.plans.prune(connection, before)
+            self.judgements.trim(connection)
             return self.attempts.prune(connection, before)
 
         return self.database.write(write)

@@ -7,7 +7,10 @@ read. So no change is lost, in whichever order transactions end.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
+import uuid
 import zlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -24,6 +27,8 @@ from tasks.domain.expected.games import Game, GameStatus
 from tasks.domain.reasons import Limit
 from tasks.ledger.database import Database, UtcSeconds, metadata, rows
 
+log = logging.getLogger(__name__)
+
 judgements_table = sa.Table(
     "judgements",
     metadata,
@@ -36,6 +41,14 @@ judgements_table = sa.Table(
     sa.Column("games", sa.String, nullable=False),
     sa.Column("content", sa.LargeBinary, nullable=False),
 )
+# Which partitions belong together: all that were judged or held at the last look at everything.
+judgement_sets_table = sa.Table(
+    "judgement_sets",
+    metadata,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("id", sa.String, nullable=False),
+    sa.Column("partitions", sa.String, nullable=False),
+)
 touched_table = sa.Table(
     "touched",
     metadata,
@@ -44,6 +57,7 @@ touched_table = sa.Table(
     sqlite_autoincrement=True,  # the number of a deleted row is never used again
 )
 _ROWS = 5000  # the most rows that one statement deletes
+_MOST_TOUCHED = 100_000  # rows above which all judgements are forgotten, since no look at everything reads them
 
 
 @dataclass(frozen=True)
@@ -51,7 +65,8 @@ class Recalled:
     """The judgements of former looks by the present rules, and the files that were touched since."""
 
     judgements: Mapping[Partition, Judgement] = field(default_factory=dict)
-    judged: Mapping[Partition, datetime] = field(default_factory=dict)  # when each partition was judged, by any rules
+    partitions: frozenset[Partition] = frozenset()  # all partitions that were judged, by any rules
+    id: str | None = None  # of the set of judgements, which is new whenever one is stored or forgotten
     touched: Mapping[int, str] = field(default_factory=dict)  # the touched keys by the number of their row
 
 
@@ -64,46 +79,60 @@ class Judgements:
     def recall(self, rules: str, now: datetime) -> Recalled:
         """The judgements that these rules have made and whose time has not come at `now`.
 
-        They hold only if what they rest on is unchanged, which the caller checks.
+        They hold only if what they rest on is unchanged, which the caller checks. A judgement that cannot be read is
+        left out, and if one is missing from the table, all are: they are made anew.
         """
-        table = judgements_table.c
 
         def read(connection: sa.Connection) -> Recalled:
             touched = dict(rows(connection, sa.select(touched_table.c.id, touched_table.c.key)))
-            judged = _judged(connection)
-            is_current = (table.judged <= now) & (table.until.is_(None) | (table.until > now))
-            kept = connection.execute(sa.select(judgements_table).where(table.rules == rules, is_current))
-            return Recalled({Partition(row.dataset, row.season): _judgement(row) for row in kept}, judged, touched)
+            names = sa.select(judgements_table.c.dataset, judgements_table.c.season)
+            stored = frozenset(Partition(*row) for row in connection.execute(names))
+            one = connection.execute(sa.select(judgement_sets_table)).one_or_none()
+            if one is None or one.partitions != _digest(stored):
+                return Recalled({}, stored, one.id if one else None, touched)
+            kept = rows(connection, sa.select(judgements_table).where(judgements_table.c.rules == rules))
+            found = {Partition(*row[:2]): judgement for row in kept if (judgement := _readable(*row))}
+            current = {partition: judgement for partition, judgement in found.items() if judgement.is_current(now)}
+            return Recalled(current, stored, one.id, touched)
 
         return self.database.read(read)
 
     def keep(
-        self, new: Mapping[Partition, Judgement], dropped: Collection[Partition], rules: str, since: Recalled
+        self, new: Mapping[Partition, Judgement], held: Collection[Partition], rules: str, since: Recalled
     ) -> None:
-        """Stores new judgements and deletes dropped ones, unless another look has done so after `since` was read."""
+        """Stores new judgements beside those that are held, and deletes all others.
+
+        Nothing is stored if another look has stored its judgements, or forgotten all, after `since` was read.
+        """
+        deleted = {partition for partition in since.partitions if partition in new or partition not in held}
+        if not (new or deleted or since.touched):
+            return
 
         def write(connection: sa.Connection) -> None:
             if connection.dialect.name == "postgresql":  # SQLite lets one transaction write at a time
                 connection.execute(sa.text("LOCK TABLE judgements IN SHARE ROW EXCLUSIVE MODE"))
-            if _judged(connection) != since.judged:
+            if connection.execute(sa.select(judgement_sets_table.c.id)).scalar_one_or_none() != since.id:
                 return
-            for partition in {*new, *dropped} & since.judged.keys():
+            for partition in deleted:
                 connection.execute(judgements_table.delete().where(_is(partition)))
             if new:
                 connection.execute(judgements_table.insert(), [_row(*item, rules) for item in new.items()])
-            _untouch(connection, since.touched)
-
-        if new or dropped or since.touched:
-            self.database.write(write)
-
-    def forget(self, since: Recalled) -> None:
-        """Deletes all judgements, and the touched keys that `since` has."""
-
-        def write(connection: sa.Connection) -> None:
-            connection.execute(judgements_table.delete())
+            _write_set(self.database, connection, {*new, *held})
             _untouch(connection, since.touched)
 
         self.database.write(write)
+
+    def forget(self, connection: sa.Connection) -> None:
+        """Deletes all judgements, in an open transaction."""
+        connection.execute(judgements_table.delete())
+        _write_set(self.database, connection, ())
+
+    def trim(self, connection: sa.Connection) -> None:
+        """Forgets everything if too many files were touched since a look at everything, in an open transaction."""
+        count = connection.execute(sa.select(sa.func.count()).select_from(touched_table)).scalar_one()
+        if count > _MOST_TOUCHED:
+            self.forget(connection)
+            connection.execute(touched_table.delete())
 
 
 def touch(database: Database, connection: sa.Connection, keys: Iterable[str]) -> None:
@@ -117,11 +146,15 @@ def _untouch(connection: sa.Connection, touched: Iterable[int]) -> None:
         connection.execute(touched_table.delete().where(touched_table.c.id.in_(ids[start : start + _ROWS])))
 
 
-def _judged(connection: sa.Connection) -> dict[Partition, datetime]:
-    """When each partition was judged."""
-    table = judgements_table.c
-    found = connection.execute(sa.select(table.dataset, table.season, table.judged))
-    return {Partition(dataset, season): at for dataset, season, at in found}
+def _write_set(database: Database, connection: sa.Connection, partitions: Collection[Partition]) -> None:
+    """Gives the set of judgements a new id, and records which partitions are in it."""
+    row = {"name": "last", "id": uuid.uuid4().hex, "partitions": _digest(partitions)}
+    database.upsert(connection, judgement_sets_table, [row], {"id", "partitions"})
+
+
+def _digest(partitions: Collection[Partition]) -> str:
+    """A digest of the names of partitions."""
+    return hashlib.sha256(repr(sorted(tuple(partition) for partition in partitions)).encode()).hexdigest()
 
 
 def _is(partition: Partition) -> sa.ColumnElement[bool]:
@@ -150,8 +183,17 @@ def _row(partition: Partition, judgement: Judgement, rules: str) -> dict[str, An
     }
 
 
-def _judgement(row: Any) -> Judgement:
-    content = json.loads(zlib.decompress(row.content))
+def _readable(dataset: str, season: str, *row: Any) -> Judgement | None:
+    """The judgement in a row as the driver gives it; None, with a warning, if the row is damaged."""
+    try:
+        return _judgement(*row)
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, zlib.error) as error:
+        log.warning("the ledger's judgement of %s %s cannot be read, and is made anew: %s", dataset, season, error)
+        return None
+
+
+def _judgement(_: str, judged: float, until: float | None, objects: str, games: str, packed: bytes) -> Judgement:
+    content = json.loads(zlib.decompress(packed))
     counts = {
         span: {Standing(State(state), by_operator): count for state, by_operator, count in standings}
         for span, standings in content["counts"].items()
@@ -161,7 +203,7 @@ def _judgement(row: Any) -> Judgement:
         for key, status, game in content["exceptions"]
     ]
     keys = content["keys"].split("\n") if content["keys"] else []
-    return Judgement(row.judged, row.until, keys, row.objects, row.games, counts, exceptions)
+    return Judgement(_at(judged), _moment(until), keys, objects, games, counts, exceptions)
 
 
 def _written(status: Status) -> list[Any]:
@@ -185,4 +227,8 @@ def _read_game(fields: list[Any]) -> Game:
 
 
 def _moment(seconds: float | None) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    return None if seconds is None else _at(seconds)
+
+
+def _at(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

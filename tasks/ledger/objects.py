@@ -14,7 +14,7 @@ from tasks.domain.assess.states import Content, Examination, LakeObject, Learnt,
 from tasks.domain.assess.verdicts import Fault, Verdict, Wholeness
 from tasks.ledger.database import Database, UtcSeconds, among, columns, delete, metadata, moment, rows
 from tasks.ledger.games import Games, games_table
-from tasks.ledger.judgements import judgements_table, touch
+from tasks.ledger.judgements import touch
 
 objects_table = sa.Table(
     "objects",
@@ -165,7 +165,7 @@ class Objects:
 
     def forget(self, connection: sa.Connection) -> int:
         """Deletes everything about all files, in an open transaction. Returns the number of files."""
-        for table in (unreadable_table, games_table, judgements_table):
+        for table in (unreadable_table, games_table):
             connection.execute(table.delete())
         return connection.execute(objects_table.delete()).rowcount
 

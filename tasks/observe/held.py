@@ -10,6 +10,7 @@ from functools import cache
 from itertools import chain
 from pathlib import Path
 
+import config.models
 import tasks.domain
 from config.models import Config
 from tasks.domain.assess.assessment import Assessment
@@ -23,14 +24,13 @@ from tasks.ledger.judgements import Recalled
 from tasks.observe.knowledge import Knowledge
 from tasks.observe.session import Session
 
-_MOST_TOUCHED = 100_000  # rows that looks at a part of the lake leave for the next look at everything
-
 
 class Held:
     """The judgements that still hold, by partition. A look judges the other partitions anew."""
 
-    def __init__(self, recalled: Recalled = Recalled()):  # noqa: B008  # it is immutable
+    def __init__(self, recalled: Recalled = Recalled(), rules: str = ""):  # noqa: B008  # it is immutable
         self._recalled = recalled
+        self._rules = rules
         self._judgements = dict(recalled.judgements)
         self._cells: dict[str, Cell] = {}  # of the exceptions, by key
         self._games: dict[Partition, str] = {}  # the digests of the games that schedules list now
@@ -66,12 +66,12 @@ class Held:
 
     def has_all(self, datasets: Collection[str]) -> bool:
         """Does every judgement of these datasets hold?"""
-        return all(partition in self for partition in self._recalled.judged if partition.dataset in datasets)
+        return all(partition in self for partition in self._recalled.partitions if partition.dataset in datasets)
 
-    def compare_games(self, config: Config, schedule: str, games: Iterable[Game], selection: Selection) -> None:
+    def compare_games(self, settings: Config, schedule: str, games: Iterable[Game], selection: Selection) -> None:
         """Drops the judgements of the games of a schedule dataset that lists other games in that season now."""
         digests = {season: games_digest(listed) for season, listed in by_season(games).items()}
-        for dataset in games_from(config, schedule, selection):
+        for dataset in games_from(settings, schedule, selection):
             self._games |= {Partition(dataset, season): digest for season, digest in digests.items()}
             held = [(partition, one) for partition, one in self._judgements.items() if partition.dataset == dataset]
             self.drop(partition for partition, one in held if digests.get(partition.season) != one.games)
@@ -96,10 +96,7 @@ class Held:
 
         Only a look at everything does, since the judgements of games must be of the schedules as they were judged last.
         """
-        ledger = session.ledger.judgements
         if not session.selection.is_everything:
-            if len(self._recalled.touched) > _MOST_TOUCHED:
-                ledger.forget(self._recalled)
             return
         differing = {one.key for one in known.disagreements}
         new = {
@@ -111,22 +108,23 @@ class Held:
                 known.absences,
                 differing,
                 self._games.get(partition, ""),
+                session.config.reconcile.unavailable.expires,
             )
             for partition, part in by_partition(judged).items()
         }
-        dropped = self._recalled.judged.keys() - new.keys() - self._judgements.keys()
-        ledger.keep(new, dropped, rules_of(session), self._recalled)
+        session.ledger.judgements.keep(new, self._judgements.keys(), self._rules, self._recalled)
 
 
-def recall(session: Session) -> Held:
-    """The judgements of former looks that hold if what they rest on is unchanged."""
-    return Held(session.ledger.judgements.recall(rules_of(session), session.now()))
+def recall(session: Session, now: datetime) -> Held:
+    """The judgements of former looks that hold at `now` if what they rest on is unchanged."""
+    rules = rules_of(session, now)
+    return Held(session.ledger.judgements.recall(rules, now), rules)
 
 
-def rules_of(session: Session) -> str:
+def rules_of(session: Session, now: datetime) -> str:
     """A digest of everything that judgements rest on and that is the same for all files: settings, checks, and code."""
-    config, season = session.config, seasons.current_season(session.now())
-    settings = config.model_dump(mode="json", include={"datasets", "rollout", "reconcile"})
+    season = seasons.current_season(now)
+    settings = session.config.model_dump(mode="json", include={"datasets", "rollout", "reconcile"})
     rules = json.dumps([settings, session.checks, season, _code()], sort_keys=True)
     return hashlib.sha256(rules.encode()).hexdigest()
 
@@ -135,8 +133,10 @@ def rules_of(session: Session) -> str:
 def _code() -> str:
     """A digest of the code that judges."""
     digest = hashlib.sha256()
-    for file in sorted(Path(tasks.domain.__file__).parent.rglob("*.py")):
-        digest.update(file.read_bytes())
+    for package in (tasks.domain, config.models):
+        for folder in package.__path__:
+            for file in sorted(Path(folder).rglob("*.py")):
+                digest.update(file.read_bytes())
     return digest.hexdigest()
 
 

@@ -150,7 +150,7 @@ async def _look_at_lake(
     few = bool(selection.keys) and len(selection.keys) + len(calendar) <= _FEW
     wanted = [*selection.keys, *calendar] if few else None
     may_hold = listing is None and selection.has_whole_partitions
-    recalling = asyncio.create_task(asyncio.to_thread(_recall, session, wanted, may_hold))
+    recalling = asyncio.create_task(asyncio.to_thread(_recall, session, wanted, now if may_hold else None))
     try:
         objects = await _objects(session, wanted) if listing is None else dict(listing)
     finally:
@@ -166,7 +166,7 @@ async def _look_at_lake(
     _load(session, known, [*cells, *held.gaps()])
     if listing is None:
         known.obstacles = await asyncio.to_thread(_obstacles, session, known, [*cells, *calendar])
-    judged = await _judge_and_read(session, reader, known, cells)
+    judged = await _judge_and_read(session, reader, known, cells, now)
     claims = session.leases.claims()
     assessment = judged.with_claims(claims)
     overview = joined([overview_of(assessment), *held.overviews(now)], now).with_claims(claims)
@@ -190,12 +190,12 @@ def _remember_gaps(session: Session, look: Look, seen_before: Iterable[str]) -> 
     session.ledger.gaps.close(key for key in seen_before if not _is_gap(look.overview.statuses.get(key)))
 
 
-def _recall(session: Session, keys: Iterable[str] | None, may_hold: bool) -> tuple[Knowledge, Held]:
-    """What the ledger knows of some files, or of all if `keys` is None, and the judgements that may still hold.
+def _recall(session: Session, keys: Iterable[str] | None, now: datetime | None) -> tuple[Knowledge, Held]:
+    """What the ledger knows of some files, or of all if `keys` is None, and the judgements that may hold at `now`.
 
-    If there are such judgements, nothing else is read yet.
+    If there are such judgements, nothing else is read yet. If `now` is None, no judgements are used.
     """
-    held = recall(session) if may_hold else Held()
+    held = recall(session, now) if now else Held()
     known = Knowledge()
     if not held:
         _load(session, known, keys)
@@ -272,8 +272,8 @@ def _obstacles(session: Session, known: Knowledge, keys: Iterable[str]) -> dict[
     return session.lake.obstacles(key for key in keys if key not in known.objects)
 
 
-def _judge(session: Session, known: Knowledge, cells: Mapping[str, Cell]) -> Assessment:
-    """The assessment of cells that follows from what is known."""
+def _judge(session: Session, known: Knowledge, cells: Mapping[str, Cell], now: datetime | None = None) -> Assessment:
+    """The assessment of cells at `now` that follows from what is known."""
     with session.watch.running(RunPart.JUDGE):
         return assess(
             session.config,
@@ -281,7 +281,7 @@ def _judge(session: Session, known: Knowledge, cells: Mapping[str, Cell]) -> Ass
             known.objects,
             known.examinations,
             session.checks,
-            session.now(),
+            now or session.now(),
             known.absences,
             known.unreadable,
             known.disagreements,
@@ -290,11 +290,13 @@ def _judge(session: Session, known: Knowledge, cells: Mapping[str, Cell]) -> Ass
         )
 
 
-async def _judge_and_read(session: Session, reader: Reader, known: Knowledge, cells: Mapping[str, Cell]) -> Assessment:
+async def _judge_and_read(
+    session: Session, reader: Reader, known: Knowledge, cells: Mapping[str, Cell], now: datetime | None = None
+) -> Assessment:
     """The assessment of cells, after the reader has read the bodies that nobody has read, as far as it may."""
-    assessment = _judge(session, known, cells)
+    assessment = _judge(session, known, cells, now)
     if assessment.unseen and await reader.read(known, assessment.unseen):
-        assessment = _judge(session, known, cells)
+        assessment = _judge(session, known, cells, now)
     return assessment
 
 

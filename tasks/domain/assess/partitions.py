@@ -104,12 +104,13 @@ def judgement_of(
     absences: Mapping[str, Absence],
     differing: Collection[str],
     games: str,
+    expires: timedelta,
 ) -> Judgement:
     """The judgement of the partition whose files were assessed. It holds for no time if it rests on more than digests.
 
     That is so if a body is not read yet, if something other than a file stands at a key, if the file is in `differing`
     (the keys of schedules that list fewer games than another source's), if a stored time is in the future, or if the
-    exceptions are too many for the judgement to be worth keeping.
+    exceptions are too many for the judgement to be worth keeping. A file is unavailable for `expires`.
     """
     now, statuses, keys = assessment.taken_at, assessment.statuses, list(assessment.cells)
     found = exceptions(statuses)
@@ -118,7 +119,7 @@ def judgement_of(
         or len(found) > max(_FEW, _LARGEST_SHARE * len(keys))
         or any(status.limit is Limit.OBSTACLE for status in found.values())
         or not statuses.keys().isdisjoint(differing)
-        or _has_time_after(now, keys, objects, examinations, absences)
+        or _has_time_after(now, keys, objects, examinations, absences, expires)
     )
     if not holds:
         return Judgement(now, now, (), "", games, {}, ())
@@ -144,8 +145,12 @@ def _has_time_after(
     objects: Mapping[str, LakeObject],
     examinations: Mapping[str, Examination],
     absences: Mapping[str, Absence],
+    expires: timedelta,
 ) -> bool:
-    """Was a file stored, fetched or looked for after `now`? Then a clock was wrong, and what follows depends on now."""
+    """Was a file stored, fetched or looked for after `now`, or is it unavailable for longer than a look makes it?
+
+    Then a clock was wrong or a setting has changed, and what follows depends on `now`; see Absence.counts.
+    """
     for key in keys:
         have, seen, absence = objects.get(key), examinations.get(key), absences.get(key)
         if have is not None and have.modified > now:
@@ -153,5 +158,7 @@ def _has_time_after(
         if seen is not None and seen.fetched is not None and seen.fetched > now:
             return True
         if absence is not None and max(absence.first, absence.last) > now:
+            return True
+        if absence is not None and absence.note is None and absence.until and absence.until > now + expires:
             return True
     return False

@@ -20,6 +20,7 @@ from tasks.domain.expected.games import Game, GameStatus
 from tests.builders import NOW, a_board, a_cell, a_config, a_game, an_object
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+EXPIRES = 30 * DAY
 CONFIG = a_config()
 CHECKS = dict.fromkeys(CONFIG.datasets, "present")
 SEASON = "2023-24"
@@ -54,7 +55,9 @@ class Files:
 
     def judgements(self, now: datetime) -> dict[Partition, Judgement]:
         return {
-            partition: judgement_of(partition, part, self.objects, self.examinations, self.absences, (), "games")
+            partition: judgement_of(
+                partition, part, self.objects, self.examinations, self.absences, (), "games", EXPIRES
+            )
             for partition, part in by_partition(self.assess(now)).items()
         }
 
@@ -127,7 +130,7 @@ def _judged(
     objects, examinations = {CELL.key: have} if have else {}, {CELL.key: seen} if seen else {}
     absences = more.get("absences", {})
     part = assess(CONFIG, {CELL.key: CELL}, objects, examinations, CHECKS, NOW, **more)
-    return judgement_of(SUMMARIES, part, objects, examinations, absences, differing, "digest")
+    return judgement_of(SUMMARIES, part, objects, examinations, absences, differing, "digest", EXPIRES)
 
 
 def test_a_complete_file_of_a_past_season_holds_for_ever() -> None:
@@ -163,6 +166,10 @@ def test_a_gap_is_an_exception_with_its_status_and_game() -> None:
             id="a look in the future",
         ),
         pytest.param(
+            {"absences": {CELL.key: Absence(CELL.key, "404", NOW - DAY, NOW, until=NOW + 31 * DAY)}},
+            id="an absence for longer than the settings allow now",
+        ),
+        pytest.param(
             {"unreadable": {CELL.key: Unreadable(content_of(HAVE), "archived", NOW, NOW)}, "seen": None},
             id="a body that the lake could not deliver",
         ),
@@ -180,6 +187,13 @@ def test_what_rests_on_more_than_digests_holds_for_no_time(change: dict[str, Any
         pytest.param({"have": HAVE._replace(modified=NOW)}, id="stored"),
         pytest.param({"seen": SEEN._replace(fetched=NOW)}, id="fetched"),
         pytest.param({"absences": {CELL.key: Absence(CELL.key, "404", NOW - HOUR, NOW)}}, id="looked for"),
+        pytest.param(
+            {"absences": {CELL.key: Absence(CELL.key, "404", NOW, NOW, until=NOW + EXPIRES)}}, id="made unavailable"
+        ),
+        pytest.param(
+            {"absences": {CELL.key: Absence(CELL.key, "", NOW, NOW, until=NOW + 9 * EXPIRES, note="lost")}},
+            id="marked unavailable for longer",
+        ),
     ],
 )
 def test_what_happens_at_this_moment_is_not_in_the_future(change: dict[str, Any]) -> None:
@@ -192,7 +206,7 @@ def test_a_judgement_with_many_exceptions_is_not_worth_keeping(gaps: int, files:
     objects = {key: HAVE._replace(key=key) for key in list(cells)[gaps:]}
     examinations = dict.fromkeys(objects, SEEN)
     part = assess(CONFIG, cells, objects, examinations, CHECKS, NOW)
-    assert judgement_of(SUMMARIES, part, objects, examinations, {}, (), "").is_current(NOW) is holds
+    assert judgement_of(SUMMARIES, part, objects, examinations, {}, (), "", EXPIRES).is_current(NOW) is holds
 
 
 def test_a_judgement_changes_when_its_first_file_does_and_when_its_season_is_over() -> None:
@@ -200,10 +214,10 @@ def test_a_judgement_changes_when_its_first_file_does_and_when_its_season_is_ove
     due = NOW + 5 * HOUR
     cell = a_cell(due_at=due)
     part = assess(CONFIG, {cell.key: cell}, {}, {}, CHECKS, NOW)
-    assert judgement_of(cell.partition, part, {}, {}, {}, (), "").until == due
+    assert judgement_of(cell.partition, part, {}, {}, {}, (), "", EXPIRES).until == due
     gap = assess(CONFIG, {CELL.key: CELL._replace(season=season)}, {}, {}, CHECKS, NOW)
     assert (
-        judgement_of(Partition("espn_summary", season), gap, {}, {}, {}, (), "").until
+        judgement_of(Partition("espn_summary", season), gap, {}, {}, {}, (), "", EXPIRES).until
         == seasons.over_at(season) + 7 * DAY
     )
 
@@ -211,14 +225,16 @@ def test_a_judgement_changes_when_its_first_file_does_and_when_its_season_is_ove
 def test_a_season_whose_last_list_could_be_published_until_now_does_not_change_any_more() -> None:
     now = OVER + 7 * DAY
     part = assess(CONFIG, {CELL.key: CELL._replace(due_at=OVER)}, {}, {}, CHECKS, now)
-    assert judgement_of(SUMMARIES, part, {}, {}, {}, (), "").until is None
+    assert judgement_of(SUMMARIES, part, {}, {}, {}, (), "", EXPIRES).until is None
 
 
 def test_a_judgement_changes_when_a_game_that_is_not_needed_is_dropped() -> None:
     game = a_game(status=GameStatus.SCHEDULED, if_necessary=True, day=date(2026, 1, 10))
     cell = a_cell(game=game, due_at=NOW - DAY)
     part = assess(CONFIG, {cell.key: cell}, {}, {}, CHECKS, NOW)
-    assert judgement_of(cell.partition, part, {}, {}, {}, (), "").until == seasons.eastern_midnight(date(2026, 1, 18))
+    assert judgement_of(cell.partition, part, {}, {}, {}, (), "", EXPIRES).until == seasons.eastern_midnight(
+        date(2026, 1, 18)
+    )
 
 
 def test_the_digest_of_objects_tells_versions_and_missing_files_apart() -> None:

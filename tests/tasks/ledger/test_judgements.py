@@ -1,7 +1,12 @@
 """Which judgements does the ledger keep, and of which files has it learnt something since?"""
 
+import zlib
+from collections.abc import Collection
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import sqlalchemy as sa
 
 from tasks.domain.assess.absences import Absence
 from tasks.domain.assess.overview import Standing
@@ -10,8 +15,8 @@ from tasks.domain.assess.states import Examination, Kind, State, Status, Unreada
 from tasks.domain.assess.verdicts import whole
 from tasks.domain.expected.cells import Partition
 from tasks.domain.reasons import Limit
-from tasks.ledger import Ledger
-from tasks.ledger.judgements import Recalled
+from tasks.ledger import Ledger, judgements
+from tasks.ledger.judgements import Recalled, judgements_table
 from tests.builders import NOW, a_game, an_object
 
 HOUR = timedelta(hours=1)
@@ -35,35 +40,45 @@ JUDGEMENT = Judgement(
 FOR_EVER = replace(JUDGEMENT, until=None, keys=[], exceptions=[], counts={})
 
 
+def _recall(ledger: Ledger, rules: str = "rules", now: datetime = NOW) -> Recalled:
+    return ledger.judgements.recall(rules, now)
+
+
+def _keep(ledger: Ledger, new: dict[Partition, Judgement], held: Collection[Partition] = ()) -> None:
+    ledger.judgements.keep(new, held, "rules", _recall(ledger))
+
+
 def test_a_judgement_is_recalled_as_it_was_kept(url: str) -> None:
     ledger = Ledger(url)
     kept = {BOXES: JUDGEMENT, BOARDS: FOR_EVER}
-    ledger.judgements.keep(kept, (), "rules", ledger.judgements.recall("rules", NOW))
-    found = ledger.judgements.recall("rules", NOW)
-    assert found == Recalled(kept, dict.fromkeys(kept, NOW - HOUR), {})
-    assert ledger.judgements.recall("other rules", NOW) == Recalled({}, found.judged, {})
-    assert ledger.judgements.recall("rules", NOW + HOUR).judgements == {BOARDS: FOR_EVER}, "the other has expired"
-    assert ledger.judgements.recall("rules", NOW - 2 * HOUR).judgements == {}, "they were made later"
+    _keep(ledger, kept)
+    found = _recall(ledger)
+    assert (found.judgements, found.partitions, found.touched) == (kept, kept.keys(), {})
+    assert _recall(ledger, "other rules") == replace(found, judgements={})
+    assert _recall(ledger, now=NOW + HOUR).judgements == {BOARDS: FOR_EVER}, "the other has expired"
+    assert _recall(ledger, now=NOW - 2 * HOUR).judgements == {}, "they were made later"
     ledger.close()
 
 
-def test_a_judgement_is_replaced_or_dropped_and_others_stay(url: str) -> None:
+def test_a_judgement_is_replaced_or_deleted_and_held_ones_stay(url: str) -> None:
     ledger = Ledger(url)
-    for new, dropped in (({BOXES: JUDGEMENT, BOARDS: FOR_EVER}, ()), ({BOXES: FOR_EVER}, ()), ({}, [BOARDS])):
-        ledger.judgements.keep(new, dropped, "rules", ledger.judgements.recall("rules", NOW))
-    assert ledger.judgements.recall("rules", NOW).judgements == {BOXES: FOR_EVER}
+    _keep(ledger, {BOXES: JUDGEMENT, BOARDS: FOR_EVER})
+    _keep(ledger, {BOXES: FOR_EVER}, [BOARDS])
+    assert _recall(ledger).judgements == {BOXES: FOR_EVER, BOARDS: FOR_EVER}
+    _keep(ledger, {}, [BOXES])
+    assert _recall(ledger).judgements == {BOXES: FOR_EVER}
     ledger.close()
 
 
 def test_a_look_does_not_replace_the_judgements_of_one_that_began_later(url: str) -> None:
     ledger = Ledger(url)
     ledger.objects.record({"a": Examination("etag", 1, "check", whole())})
-    slow, fast = (ledger.judgements.recall("rules", NOW) for _ in range(2))
+    slow, fast = (_recall(ledger) for _ in range(2))
     ledger.judgements.keep({BOXES: JUDGEMENT}, (), "rules", fast)
     ledger.objects.record({"b": Examination("etag", 1, "check", whole())})
-    ledger.judgements.keep({BOXES: replace(FOR_EVER, judged=NOW)}, (), "rules", slow)
-    found = ledger.judgements.recall("rules", NOW)
-    assert found.judgements == {BOXES: JUDGEMENT}
+    ledger.judgements.keep({BOXES: replace(JUDGEMENT, exceptions=[])}, (), "rules", slow)
+    found = _recall(ledger)
+    assert found.judgements == {BOXES: JUDGEMENT}, "though both were judged at the same time"
     assert list(found.touched.values()) == ["b"]
     ledger.close()
 
@@ -74,25 +89,78 @@ def test_what_is_learnt_after_a_look_began_stays_to_be_judged(url: str) -> None:
     ledger.objects.record({"examined": Examination("etag", 1, "check", whole())})
     ledger.objects.record({}, {"unreadable": Unreadable(content_of(have), "archived", NOW, NOW)})
     ledger.absences.record([Absence("absent", "HTTP 404", NOW, NOW)])
-    before = ledger.judgements.recall("rules", NOW)
+    before = _recall(ledger)
     assert sorted(before.touched.values()) == ["absent", "examined", "unreadable"]
     ledger.absences.clear(["absent", "never there"])
     ledger.judgements.keep({}, (), "rules", before)
-    after = ledger.judgements.recall("rules", NOW)
+    after = _recall(ledger)
     assert list(after.touched.values()) == ["absent"]
     ledger.judgements.keep({}, (), "rules", after)
     ledger.absences.record([Absence("absent", "HTTP 404", NOW, NOW)])
-    assert not ledger.judgements.recall("rules", NOW).touched.keys() & after.touched.keys(), "no number is used twice"
+    assert not _recall(ledger).touched.keys() & after.touched.keys(), "no number is used twice"
     ledger.close()
 
 
-def test_judgements_are_forgotten_with_the_lake_or_at_once(url: str) -> None:
+def test_judgements_are_forgotten_with_the_lake_also_those_of_a_look_that_goes_on(url: str) -> None:
     ledger = Ledger(url)
-    ledger.judgements.keep({BOXES: JUDGEMENT}, (), "rules", Recalled())
+    going_on = _recall(ledger)
+    _keep(ledger, {BOXES: JUDGEMENT})
     ledger.forget_lake()
-    assert ledger.judgements.recall("rules", NOW) == Recalled()
-    ledger.judgements.keep({BOXES: JUDGEMENT}, (), "rules", Recalled())
-    ledger.objects.record({"a": Examination("etag", 1, "check", whole())})
-    ledger.judgements.forget(ledger.judgements.recall("rules", NOW))
-    assert ledger.judgements.recall("rules", NOW) == Recalled()
+    assert _recall(ledger).partitions == frozenset()
+    ledger.judgements.keep({BOXES: JUDGEMENT}, (), "rules", going_on)
+    assert _recall(ledger).partitions == frozenset()
+    ledger.close()
+
+
+def test_all_judgements_are_forgotten_when_no_look_reads_what_was_touched(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judgements, "_MOST_TOUCHED", 2)
+    ledger = Ledger(url)
+    _keep(ledger, {BOXES: JUDGEMENT})
+    for keys, partitions in (("ab", {BOXES}), ("c", set())):
+        ledger.objects.record({key: Examination("etag", 1, "check", whole()) for key in keys})
+        ledger.prune(NOW)
+        assert _recall(ledger).partitions == partitions
+    assert _recall(ledger).touched == {}
+    ledger.close()
+
+
+def test_if_a_judgement_is_missing_all_are_made_anew(url: str) -> None:
+    ledger = Ledger(url)
+    _keep(ledger, {BOXES: JUDGEMENT, BOARDS: FOR_EVER})
+    boards = judgements_table.c.dataset == BOARDS.dataset
+    ledger.database.write(lambda connection: connection.execute(judgements_table.delete().where(boards)))
+    found = _recall(ledger)
+    assert (found.judgements, found.partitions) == ({}, {BOXES})
+    _keep(ledger, {BOXES: JUDGEMENT})
+    assert _recall(ledger).judgements == {BOXES: JUDGEMENT}
+    ledger.close()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"content": b"garbage"},
+        {"content": zlib.compress(b"{}")},
+        {"content": zlib.compress(b"5")},
+        {"content": zlib.compress(b'{"keys": "", "counts": [], "exceptions": []}')},
+        {"content": zlib.compress(b'{"keys": "", "counts": {}, "exceptions": [["a", ["no state"], null]]}')},
+        {"until": datetime.max.replace(tzinfo=UTC)},
+    ],
+)
+def test_a_damaged_judgement_is_made_anew(
+    url: str, damage: dict[str, object], caplog: pytest.LogCaptureFixture
+) -> None:
+    ledger = Ledger(url)
+    _keep(ledger, {BOXES: JUDGEMENT, BOARDS: FOR_EVER})
+    boxes = judgements_table.update().where(judgements_table.c.dataset == BOXES.dataset)
+    if "until" in damage:
+        statement = sa.text("UPDATE judgements SET until = 1e300 WHERE dataset = 'espn_summary'")
+        ledger.database.write(lambda connection: connection.execute(statement))
+    else:
+        ledger.database.write(lambda connection: connection.execute(boxes.values(**damage)))
+    found = _recall(ledger)
+    assert (found.judgements, found.partitions) == ({BOARDS: FOR_EVER}, {BOXES, BOARDS})
+    assert "the ledger's judgement of espn_summary 2025-26 cannot be read, and is made anew" in caplog.text
     ledger.close()

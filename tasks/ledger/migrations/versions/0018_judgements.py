@@ -20,6 +20,12 @@ def upgrade() -> None:
         sa.Column("content", sa.LargeBinary, nullable=False),
     )
     op.create_table(
+        "judgement_sets",
+        sa.Column("name", sa.String, primary_key=True),
+        sa.Column("id", sa.String, nullable=False),
+        sa.Column("partitions", sa.String, nullable=False),
+    )
+    op.create_table(
         "touched",
         sa.Column("id", sa.Integer, primary_key=True),
         sa.Column("key", sa.String, nullable=False),

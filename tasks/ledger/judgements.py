@@ -84,10 +84,11 @@ class Judgements:
         """
 
         def read(connection: sa.Connection) -> Recalled:
+            # The set comes first: if another look stores judgements meanwhile, this one's are not stored.
+            one = connection.execute(sa.select(judgement_sets_table)).one_or_none()
             touched = dict(rows(connection, sa.select(touched_table.c.id, touched_table.c.key)))
             names = sa.select(judgements_table.c.dataset, judgements_table.c.season)
             stored = frozenset(Partition(*row) for row in connection.execute(names))
-            one = connection.execute(sa.select(judgement_sets_table)).one_or_none()
             if one is None or one.partitions != _digest(stored):
                 return Recalled({}, stored, one.id if one else None, touched)
             kept = rows(connection, sa.select(judgements_table).where(judgements_table.c.rules == rules))
@@ -104,7 +105,7 @@ class Judgements:
 
         Nothing is stored if another look has stored its judgements, or forgotten all, after `since` was read.
         """
-        deleted = {partition for partition in since.partitions if partition in new or partition not in held}
+        deleted = since.partitions.difference(held).union(new)
         if not (new or deleted or since.touched):
             return
 

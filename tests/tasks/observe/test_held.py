@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,9 @@ from tasks.domain.assess.states import Examination, LakeObject, Unreadable, cont
 from tasks.domain.assess.verdicts import bad, partial, whole
 from tasks.domain.expected.cells import Selection, calendar_cells
 from tasks.domain.expected.games import Game, GameStatus
+from tasks.domain.expected.seasons import eastern_midnight
 from tasks.domain.plan.plan import Gap
 from tasks.ledger import Ledger
-from tasks.ledger.leases import Leases
 from tasks.observe.listing import check_ids
 from tasks.observe.look import Look, Reader, look_at_lake
 from tasks.observe.session import Session
@@ -74,7 +75,6 @@ class World:
     lake: Shelf = field(default_factory=Shelf)
     now: datetime = BEGIN
     stored: int = 0
-    claims: list[Leases] = field(default_factory=list)
 
     def copy(self, folder: Path) -> "World":
         """The same world, with a lake and a ledger of its own."""
@@ -224,3 +224,20 @@ def test_a_look_with_memory_finds_what_a_look_at_everything_finds(filled: World,
         world.lake.in_the_way.clear()
         world.compare()
         world.ledger.close()
+
+
+def test_a_look_that_spans_midnight_keeps_no_game_that_is_dropped_then(
+    filled: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = filled.copy(tmp_path)
+    game = Game("401", DAYS[2], None, GameStatus.SCHEDULED, "2024-25", "playoffs", if_necessary=True)
+    dropped = eastern_midnight(DAYS[2] + timedelta(days=8))
+    world.now = dropped - timedelta(seconds=1)
+    world.examine(BOARDS[2], partial("1 of 1 not final", (game,)))
+    times = chain([world.now], repeat(dropped + timedelta(seconds=1)))
+    with monkeypatch.context() as moving:
+        moving.setattr(Session, "now", lambda session: next(times))
+        world.look(anew=False)
+    world.now = dropped + HOUR
+    world.compare()
+    world.ledger.close()

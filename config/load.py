@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeGuard, get_args, get_origin
 import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from config.models import OWN_FOLDER, TEST_FOLDER, Config, LakeAddress, Priority, Scripts
+from config.models import CHECK_OPTIONS, OWN_FOLDER, TEST_FOLDER, Check, Config, LakeAddress, Priority, Scripts
 from config.secrets import masked, register_environment, register_settings
 
 log = logging.getLogger(__name__)
@@ -461,6 +461,7 @@ def _contradictions(config: Config) -> Iterator[_Mistake]:
             yield _clash(("maintenance", str(place), "of"), f"no source or dataset {window.of!r}", hint)
     yield from _wrong_rollouts(config)
     yield from _wrong_folders(config)
+    yield from _wrong_checks(config)
     owner: dict[str, str] = {}
     for name, dataset in config.datasets.items():
         if dataset.source not in config.sources:
@@ -490,6 +491,28 @@ def _wrong_folders(config: Config) -> Iterator[_Mistake]:
             if (folder := key.split("/")[0]) in others:
                 problem = f"{key!r} is in the folder of the lake for {others[folder]}"
                 yield _clash(("datasets", name, "keys"), problem, "begin the key with another folder")
+
+
+def _wrong_checks(config: Config) -> Iterator[_Mistake]:
+    """Mistakes in body checks: unknown names, and options that another check has."""
+    checks: dict[tuple[str, ...], Check] = {
+        ("datasets", name, "check"): dataset.check for name, dataset in config.datasets.items()
+    }
+    for name, rollout in config.rollout.items():
+        if rollout.changes.check:
+            checks["rollout", name, "changes", "check"] = rollout.changes.check
+    for path, check in checks.items():
+        if check.name not in CHECK_OPTIONS:
+            hint = _suggestion(check.name, CHECK_OPTIONS) or f"there are {', '.join(CHECK_OPTIONS)}"
+            yield _clash((*path, "name"), f"no check {check.name!r}", hint)
+        else:
+            has = ", ".join(CHECK_OPTIONS[check.name]) or "none"
+            for option in check.misplaced():
+                yield _clash((*path, option), f"not an option of the check {check.name}", f"its options: {has}")
+            if "tables" in CHECK_OPTIONS[check.name] and not check.tables:
+                yield _clash(
+                    (*path, "tables"), f"the check {check.name} needs the id of a table", "as in [totals_stats]"
+                )
 
 
 def _wrong_rollouts(config: Config) -> Iterator[_Mistake]:

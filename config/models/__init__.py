@@ -4,9 +4,10 @@ Files and the environment are read in config/load.py, where settings are also ch
 """
 
 from config.models.base import Duration, Model, Season, SeasonType, TimeZone
+from config.models.checks import CHECK_OPTIONS, Check
 from config.models.commands import COMMAND_FIELDS, Command, Parameter, Scripts
 from config.models.config import Config
-from config.models.datasets import Check, Dataset
+from config.models.datasets import Dataset
 from config.models.maintenance import Day, Maintenance, Moment
 from config.models.reconcile import BreakerRules, Reconcile, Unavailability
 from config.models.rollouts import Changes, Rollout
@@ -16,6 +17,7 @@ from config.models.storage import OWN_FOLDER, TEST_FOLDER, LakeAddress, LedgerAd
 from config.models.templates import FIELDS, IDENTIFYING, Partition, template_fields
 
 __all__ = [
+    "CHECK_OPTIONS",
     "COMMAND_FIELDS",
     "FIELDS",
     "IDENTIFYING",

@@ -1,4 +1,4 @@
-"""Datasets: kinds of files, how they are requested, and the checks of their bodies."""
+"""Datasets: kinds of files, and how they are requested."""
 
 from __future__ import annotations
 
@@ -8,21 +8,11 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from config.models.base import Duration, Model, Season, SeasonType, matching
+from config.models.checks import Check
 from config.models.commands import COMMAND_FIELDS, Command
 from config.models.templates import FIELDS, IDENTIFYING, Partition, template_fields
 
 _MB = 1024 * 1024
-
-
-class Check(Model):
-    """Body check of a dataset: its name and its options."""
-
-    name: Annotated[str, matching(r"[a-z_]+(\.[a-z_]+)?", "not the name of a body check; write it as espn.summary")]
-    tables: list[str] = []
-    min_rows: int = Field(default=0, ge=0)
-    kind: Annotated[str, matching(r"[a-z]*", "must be one word in small letters, such as traditional")] = Field(
-        default="", description="kind of a version 3 box score: traditional, advanced, usage …"
-    )
 
 
 class Dataset(Model):

@@ -7,8 +7,9 @@ from typing import Any
 from pydantic import Field
 
 from config.models.base import Model
+from config.models.checks import Check
 from config.models.commands import Command
-from config.models.datasets import Check, Dataset
+from config.models.datasets import Dataset
 from config.models.sources import Retries, Source, Timeouts
 
 

@@ -19,7 +19,7 @@ from tasks.domain.expected.cells import Cell, Selection
 from tasks.observe.listing import list_lake
 from tasks.observe.look import Reader, look_at_lake
 from tasks.observe.planner import Planner
-from tasks.observe.session import Session, check_the_checks, open_both
+from tasks.observe.session import Session, open_both
 
 
 @dataclass(frozen=True, repr=False)
@@ -111,8 +111,6 @@ async def compare(old: Config, new: Config, selection: Selection, now: datetime)
     """
     configs = old, new
     new = new.model_copy(update={"lake": old.lake, "ledger": old.ledger})
-    for config in configs:
-        check_the_checks(config)
     _check(selection, configs, now)
     lake, ledger, _ = await open_both(old)
     try:

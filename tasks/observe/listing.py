@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 # Raise this number when a body check accepts other bodies than before. Stored files are then read again; until that,
 # they count by the verdict of the former check.
 CHECK_VERSION = 2
+_LATER_OPTIONS = ("must_have", "rows")  # left out of a check's id where they are not set, so that former ids hold
 
 _MOST_ERRORS = 3  # errors of the lake while bodies are read; after one more, the lake counts as away
 
@@ -35,7 +36,9 @@ async def list_lake(lake: Store, datasets: Iterable[Dataset]) -> dict[str, LakeO
 
 def check_id(dataset: Dataset) -> str:
     """The id of a dataset's body check with its options. A change of either has the stored files read again."""
-    text = f"{CHECK_VERSION}:{dataset.check.model_dump_json()}:{dataset.largest}"
+    check = dataset.check
+    unset = {name for name in _LATER_OPTIONS if not getattr(check, name)}
+    text = f"{CHECK_VERSION}:{check.model_dump_json(exclude=unset)}:{dataset.largest}"
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

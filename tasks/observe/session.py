@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from functools import cached_property
 
 from blocks.store import Store
-from config.load import ConfigError
 from config.models import Config
 from tasks.clock import Stopwatch
 from tasks.domain.expected.cells import Selection, assume_utc
@@ -22,7 +21,6 @@ from tasks.ledger import Ledger
 from tasks.ledger.leases import Leases
 from tasks.observe.identity import check_pairing
 from tasks.observe.listing import check_ids
-from tasks.sources.checks import CHECKS
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +101,6 @@ async def open_session(
     For a session that `fetches`, the clock must not be ahead, and the folder of a local lake is created, unless the
     session does a part of another run, which has created it. Raises an AdceError that says what is wrong.
     """
-    check_the_checks(config)
     selection.check(config, as_of or datetime.now(UTC))
     if fetches:
         check_fetching_clock(config, as_of, datetime.now(UTC))
@@ -141,14 +138,3 @@ async def open_lake(config: Config) -> Store:
     from blocks.lake import lake_with_credentials  # not at the top: it imports Prefect, which takes seconds
 
     return await lake_with_credentials(config.lake, connections, config.aws_credentials)
-
-
-def check_the_checks(config: Config) -> None:
-    """Raises ConfigError for datasets that name a body check which does not exist."""
-    lines = [
-        f"datasets.{name}.check.name: no check {dataset.check.name!r}; there are {', '.join(sorted(CHECKS))}"
-        for name, dataset in config.datasets.items()
-        if dataset.check.name not in CHECKS
-    ]
-    if lines:
-        raise ConfigError(lines)

@@ -13,7 +13,7 @@ from config.models import Check
 from tasks.domain.assess.verdicts import Fault, Verdict, bad, unfinished, whole
 from tasks.domain.expected.games import Game, GameStatus
 from tasks.domain.expected.seasons import EASTERN
-from tasks.sources.documents import Page, UnfitBodyError, read_page, read_page_of, wall_in
+from tasks.sources.documents import Page, UnfitBodyError, read_page, read_page_of, too_few_rows, wall_in
 from tasks.sources.hollow import Line, TeamLines, minutes, number, period_without_plays, why_hollow
 from tasks.sources.schedules import OddEntryError, is_nil, read_each
 
@@ -86,19 +86,22 @@ def season_table(body: bytes, fields: Mapping[str, str], check: Check) -> Verdic
 
 
 def html_table(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:
-    """Body check for any page: it must have one of the tables that `check` names, with enough rows."""
+    """Body check for any page: one of the tables of `tables`, with the columns of `must_have`, and enough rows."""
     page = read_page(body)
     try:
-        rows = len(_rows(_table(page, *check.tables)))
+        table = _table(page, *check.tables)
     except UnfitBodyError:
         if wall := wall_in(page.text):
             return bad(f"refused: {wall}", Fault.REFUSED)
         if page.is_whole:
             raise
-        rows = 0
-    if not page.is_whole:
+        table = None
+    if table is None or not page.is_whole:
         return bad("page cut off before its end", Fault.CUT_OFF)
-    return whole() if rows >= max(check.min_rows, 1) else bad(f"{rows} rows, fewer than {check.min_rows}")
+    columns = _columns(table) if check.must_have else set()
+    if lacking := [name for name in check.must_have if name not in columns]:
+        return bad(f"table without the column {', '.join(lacking)}")
+    return too_few_rows(len(_rows(table)), fields, check) or whole()
 
 
 def _page(body: bytes, path: str) -> Page:
@@ -118,6 +121,12 @@ def _table(page: Page, *names: str) -> LexborNode:
         if name in tables:
             return tables[name]
     raise UnfitBodyError(f"no table {' or '.join(names)}")
+
+
+def _columns(table: LexborNode) -> set[str]:
+    """The names of the columns: their headings, and the names that the site gives to their cells."""
+    headings = {cell.text(strip=True) for cell in table.css("th")}
+    return headings | {cell.attributes.get("data-stat") or "" for cell in table.css("th, td")}
 
 
 def _rows(table: LexborNode) -> list[LexborNode]:

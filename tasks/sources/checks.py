@@ -6,7 +6,7 @@ from dataclasses import replace
 from config.models import Check
 from tasks.domain.assess.verdicts import Verdict, bad, whole
 from tasks.sources import basketball_reference, espn, nba_api
-from tasks.sources.documents import UnfitBodyError, read_json
+from tasks.sources.documents import UnfitBodyError, read_json, too_few_rows, value_at
 
 CheckFunction = Callable[[bytes, Mapping[str, str], Check], Verdict]
 
@@ -14,9 +14,17 @@ _REASON_LENGTH = 200  # characters
 
 
 def json(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:
-    """Body check for any JSON: it must be neither empty nor an error."""
-    read_json(body)
-    return whole()
+    """Body check for any JSON: it must be no error, have a value at each path of `must_have`, and enough rows."""
+    document = read_json(body)
+    lacking = [path for path in check.must_have if value_at(document, path) is None]
+    if lacking:
+        return bad(f"without {', '.join(lacking)}")
+    if not (check.rows or check.min_rows):
+        return whole()
+    rows = value_at(document, check.rows)
+    if not isinstance(rows, list | dict):
+        return bad(f"{check.rows or 'the document'} is not a list")
+    return too_few_rows(len(rows), fields, check) or whole()
 
 
 CHECKS: dict[str, CheckFunction] = {

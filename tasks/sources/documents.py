@@ -2,14 +2,16 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from tasks.domain.assess.verdicts import Fault
+from config.models import Check
+from tasks.domain.assess.verdicts import Fault, Verdict, bad, unfinished
+from tasks.domain.wording import plural
 from tasks.sources.walls import heading, maker_of, wall_notice
 
 # The bytes of memory that a parsed body may take, by the estimates below, which are higher than measured values.
@@ -157,6 +159,33 @@ def read_object(body: bytes) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise UnfitBodyError("a JSON list, not an object")
     return document
+
+
+def value_at(document: Any, path: str) -> Any:
+    """The value at a path in a JSON document, such as "game.players" or "resultSets.0.rowSet"; None without one.
+
+    The empty path stands for the document itself.
+    """
+    for part in path.split(".") if path else ():
+        if isinstance(document, dict):
+            document = document.get(part)
+        elif isinstance(document, list) and part.isdecimal() and int(part) < len(document):
+            document = document[int(part)]
+        else:
+            return None
+    return document
+
+
+def too_few_rows(count: int, fields: Mapping[str, str], check: Check) -> Verdict | None:
+    """The verdict for a document with fewer rows than `min_rows`, or with none; None if it has enough.
+
+    The document of a game is then unfinished, as its source may have no more. A list is not the right one.
+    """
+    least = max(check.min_rows, 1)
+    if count >= least:
+        return None
+    reason = f"{plural(count, 'row')}{f' in {check.rows}' if check.rows else ''}, fewer than {least}"
+    return unfinished(reason) if "id" in fields else bad(reason)
 
 
 def read_page(body: bytes) -> Page:

@@ -229,6 +229,29 @@ def test_a_new_dataset_of_a_source_is_yaml_only(tmp_path: Path) -> None:
             "datasets that do: nba_schedule",
             id="schedule of another site",
         ),
+        *(
+            pytest.param(
+                DATASET.replace("{name: nba_api.box_score}", check),
+                f"my.yaml: datasets.nba_boxscore_usage.check.{line}",
+                id=check,
+            )
+            for check, line in [
+                ("{name: nba_api.boxscore}", "name: no check 'nba_api.boxscore'; did you mean nba_api.box_score?"),
+                ("{name: xml}", "name: no check 'xml'; there are json, html_table, espn.scoreboard, "),
+                ("{name: json, min_row: 2}", "min_row: no such setting; did you mean min_rows?"),
+                (
+                    "{name: json, tables: [a]}",
+                    "tables: not an option of the check json; its options: must_have, rows, min_rows",
+                ),
+                ("{name: espn.summary, kind: a}", "kind: not an option of the check espn.summary; its options: none"),
+                ("{name: html_table}", "tables: the check html_table needs the id of a table; as in [totals_stats]"),
+            ]
+        ),
+        pytest.param(
+            "rollout: {x: {percent: 10, datasets: [br_totals], changes: {check: {name: html_tables}}}}",
+            "my.yaml: rollout.x.changes.check.name: no check 'html_tables'; did you mean html_table?",
+            id="rollout of an unknown check",
+        ),
         pytest.param(
             COMMAND.replace("per:", "url: /x?id={id}\n    per:"),
             "my.yaml: datasets.nba_boxscore_usage: a dataset has either a url or a command",

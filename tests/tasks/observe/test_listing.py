@@ -14,7 +14,7 @@ from blocks.store import Store
 from tasks.domain.assess.states import Examination, LakeObject, Unreadable, content_of, version_of
 from tasks.domain.assess.verdicts import Wholeness, bad, whole
 from tasks.domain.expected.cells import Cell
-from tasks.observe.listing import Findings, examine_stored
+from tasks.observe.listing import Findings, check_id, examine_stored
 from tests.builders import a_board, a_cell, a_config
 from tests.servers import http_server, use_s3
 
@@ -27,6 +27,14 @@ def _cell(n: int) -> Cell:
     """The later the higher the number."""
     day = date(2026, 1, 1) + timedelta(days=n)
     return a_cell(key=f"espn_box_scores/{n}.json", fields={"id": f"{n}", "end_year": "2026"}, last_day=day)
+
+
+def test_new_options_of_checks_leave_the_ids_of_others_as_they_were() -> None:
+    """Else every file of every lake would be read again."""
+    totals = CONFIG.datasets["br_totals"]
+    assert check_id(totals) == "5fc094f98817"
+    other = totals.check.model_copy(update={"must_have": ["PTS"]})
+    assert check_id(totals.model_copy(update={"check": other})) != "5fc094f98817"
 
 
 class Cold:

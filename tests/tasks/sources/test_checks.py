@@ -1,14 +1,15 @@
 """Does any body at all get a verdict?"""
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.models import Check
+from config.models import CHECK_OPTIONS, Check
 from deployments.sandbox.bodies.walls import WALLS
-from tasks.domain.assess.verdicts import Fault, Verdict, Wholeness, bad
+from tasks.domain.assess.verdicts import Fault, Verdict, Wholeness, bad, unfinished, whole
 from tasks.sources.checks import CHECKS, examine
 
 FIELDS = {
@@ -187,6 +188,45 @@ def test_a_page_is_whole_with_one_of_the_named_tables() -> None:
     table = "<table id=totals_stats><tbody><tr><td>1</td></tr></tbody></table>"
     assert judged("html_table", f"<html>{table}</html>".encode()) == Verdict(Wholeness.WHOLE)
     assert judged("html_table", f"<html><!--{table}--></html>".encode()) == Verdict(Wholeness.WHOLE)
+
+
+DOCUMENT = b'{"game": {"gameId": "1", "note": null, "players": [{"points": 3}, {"points": 0}]}}'
+TABLE = b"<html><table id=a><thead><tr><th data-stat=g>G<th>PTS<tbody><tr><td data-stat=g>1<td>2</table></html>"
+OF_A_SEASON = {name: value for name, value in FIELDS.items() if name != "id"}
+
+
+@pytest.mark.parametrize(
+    ("body", "options", "fields", "verdict"),
+    [
+        (DOCUMENT, {"must_have": ["game.gameId", "game.players.1.points"]}, FIELDS, whole()),
+        (DOCUMENT, {"must_have": ["game.note", "game.gameId.x"]}, FIELDS, bad("without game.note, game.gameId.x")),
+        (DOCUMENT, {"must_have": ["game.players.2"]}, FIELDS, bad("without game.players.2")),
+        (DOCUMENT, {"rows": "game.players", "min_rows": 2}, FIELDS, whole()),
+        (
+            DOCUMENT,
+            {"rows": "game.players", "min_rows": 3},
+            FIELDS,
+            unfinished("2 rows in game.players, fewer than 3"),
+        ),
+        (DOCUMENT, {"rows": "game.players", "min_rows": 3}, OF_A_SEASON, bad("2 rows in game.players, fewer than 3")),
+        (b'{"games": []}', {"rows": "games"}, FIELDS, unfinished("0 rows in games, fewer than 1")),
+        (DOCUMENT, {"rows": "game.gameId"}, FIELDS, bad("game.gameId is not a list")),
+        (b"[1]", {"min_rows": 2}, OF_A_SEASON, bad("1 row, fewer than 2")),
+        (TABLE, {"tables": ["a"], "must_have": ["g", "PTS"], "min_rows": 1}, FIELDS, whole()),
+        (TABLE, {"tables": ["a"], "must_have": ["PTS", "AST"]}, FIELDS, bad("table without the column AST")),
+        (TABLE, {"tables": ["a"], "min_rows": 2}, FIELDS, unfinished("1 row, fewer than 2")),
+        (TABLE, {"tables": ["b"]}, FIELDS, bad("no table b")),
+    ],
+)
+def test_the_general_checks_ask_for_what_their_options_name(
+    body: bytes, options: dict[str, Any], fields: dict[str, str], verdict: Verdict
+) -> None:
+    name = "html_table" if "tables" in options else "json"
+    assert examine(body, fields, Check(name=name, **options)) == verdict
+
+
+def test_the_configuration_knows_every_check() -> None:
+    assert CHECKS.keys() == CHECK_OPTIONS.keys()
 
 
 def test_a_reason_is_safe_to_store() -> None:

@@ -10,7 +10,7 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -56,16 +56,16 @@ class Prepared:
         """The exit status and the output of the command, run with the folder `out` for its files."""
         own = {"out": out, "python": sys.executable, "script": self.command.script or ""}
         argv = [_from_here(part).format_map({**own, **self.values}) for part in self.command.argv]
-        environment = {"HOME": out, "TMPDIR": out, **self.environment}
-        if shutil.which(argv[0], path=environment["PATH"]) is None:
-            raise FetchError(f"{self.line}: the PATH has no executable program {argv[0]!r}")
+        environment = {"HOME": out, "TMPDIR": out, "PYTHONUNBUFFERED": "1", **self.environment}
+        if problem := _why_not_executable(argv[0], environment["PATH"]):
+            raise FetchError(f"{self.line}: {problem}")
         timeout = self.command.timeout
         given = {name: environment[name] for name in self.command.environment}
         output = Output([value for name, value in given.items() if not is_place(name, value)])
         begun = time.monotonic()
-        # With a pipe of asyncio's, wait() would return only when every descendant has closed it.
-        read, write = os.pipe()
-        reading = asyncio.create_task(output.read(read))
+        # With pipes of asyncio's, wait() would return only when every descendant has closed them.
+        (read, write), (read_errors, write_errors) = os.pipe(), os.pipe()
+        reading = [asyncio.create_task(output.read(read)), asyncio.create_task(output.read(read_errors, errors=True))]
         try:
             process = await asyncio.create_subprocess_exec(
                 *guard.argv(argv, within=_GRACE, folder=out),
@@ -73,13 +73,14 @@ class Prepared:
                 env=environment,
                 stdin=asyncio.subprocess.PIPE,  # closes when this process ends, so that the guard ends the command
                 stdout=write,
-                stderr=write,
+                stderr=write_errors,
                 start_new_session=True,
             )
         except OSError as error:
             raise FetchError(f"{self.line}: cannot be run in {self.command.cwd or out}: {error.strerror}") from None
         finally:
             os.close(write)
+            os.close(write_errors)
         assert process.stdin
         ending = asyncio.create_task(process.wait())
         how = "cut short"
@@ -91,10 +92,10 @@ class Prepared:
         finally:
             process.stdin.close()
             try:
-                await asyncio.wait({ending, reading}, timeout=_GUARD_ENDS_WITHIN)
+                await asyncio.wait({ending, *reading}, timeout=_GUARD_ENDS_WITHIN)
             finally:
-                reading.cancel()
-                ending.cancel()
+                for task in (ending, *reading):
+                    task.cancel()
                 log.info("%s: %s, %.1f s%s", self.line, how, time.monotonic() - begun, output.for_the_log())
         return ending.result(), output
 
@@ -105,13 +106,24 @@ class Prepared:
             if not path.is_relative_to(out.resolve()):
                 raise FetchError(f"{self.line}: its file {name} is a link out of its folder, and is not read")
             if not path.is_file():
-                there = ", ".join(sorted(entry.name for entry in out.iterdir())[:10])
-                raise FetchError(f"{self.line}: it left no file {name} in its folder, which has {there or 'no files'}")
+                raise FetchError(f"{self.line}: {self._why_no_file(out, name)}")
+            if path.stat().st_size == 0:
+                raise FetchError(f"{self.line}: its file {name} is empty")
             if path.stat().st_size > self.largest:
                 raise FetchError(f"{self.line}: its file {name} has more than {self.largest} bytes")
             return path.read_bytes()
         except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links
             raise FetchError(f"{self.line}: its file {name} cannot be read: {error}") from None
+
+    def _why_no_file(self, out: Path, name: str) -> str:
+        """What to say of a file that is not in the folder `out`: what is there instead, and where the file is."""
+        there = ", ".join(sorted(entry.name for entry in out.iterdir())[:10])
+        said = f"it left no file {name} in its folder, which has {there or 'no files'}"
+        elsewhere = [Path(place) for place in (self.command.cwd, Path(self.command.script or "").parent) if place]
+        if found := next((folder for folder in elsewhere if (folder / name).is_file()), None):
+            said += f"; there is one in {found.absolute()}"
+        where = "the folder that argv names as {out}" if self.command.cwd else "the folder in which it starts"
+        return said if there else f"{said}; it must write to {where}"
 
 
 def prepare(
@@ -146,49 +158,86 @@ def _from_here(part: str) -> str:
     return str(Path(part).absolute()) if "/" in part and Path(part).is_file() else part
 
 
-@dataclass
+def _why_not_executable(program: str, path: str) -> str | None:
+    """Why a program cannot be started, or None if it can: it is not there, not executable, or lacks its interpreter."""
+    found = shutil.which(program, path=path)
+    if found is None and "/" in program and Path(program).is_file():
+        return f"{program} is not executable; type `chmod +x {program}`, or begin argv with its interpreter"
+    if found is None:
+        return f"the PATH has no executable program {program!r}"
+    try:
+        with open(found, "rb") as file:
+            begin = file.read(1024)
+    except OSError:  # it may be executable without being readable
+        return None
+    if begin.startswith(b"#!"):
+        interpreter = begin[2:].partition(b"\n")[0].strip(b" \t").partition(b" ")[0].decode(errors="replace")
+        there = interpreter and Path(interpreter).exists()
+        return None if there else f"{found}: there is no interpreter {interpreter!r}, which its first line names"
+    if begin and b"\0" not in begin:
+        return f"{found}: its first line names no interpreter, as in #!/bin/sh; or begin argv with one"
+    return None
+
+
+class _Kept:
+    """A text of which the first and the last 16 KB are kept."""
+
+    def __init__(self) -> None:
+        self.size = 0  # bytes of the whole text
+        self._head, self._tail = bytearray(), bytearray()
+
+    def add(self, piece: bytes) -> None:
+        self.size += len(piece)
+        room = _KEPT - len(self._head)
+        self._head += piece[:room]
+        self._tail += piece[room:]
+        del self._tail[:-_KEPT]
+
+    def text(self, secrets: list[str]) -> str:
+        """What is kept, with "***" for each secret."""
+        head, tail = self._head, self._tail
+        if self.size > len(head) + len(tail):  # the gap may cut a secret in two, so its edges are left out as well
+            edge = max((len(secret.encode()) for secret in secrets), default=0)
+            head, tail = head[: max(0, len(head) - edge)], tail[edge:]
+        left_out = self.size - len(head) - len(tail)
+        gap = f"\n[{left_out} bytes left out]\n".encode() if left_out else b""
+        text = (head + gap + tail).decode(errors="replace")
+        for secret in filter(None, secrets):
+            text = text.replace(secret, "***")
+        return text.strip()
+
+
 class Output:
-    """The output of a command: its first and its last 16 KB, without the secrets that the command was given."""
+    """What a command prints, in the order in which it arrives, without the secrets that the command was given."""
 
-    secrets: list[str]
-    size: int = 0  # bytes of the whole output
-    _head: bytearray = field(default_factory=bytearray)
-    _tail: bytearray = field(default_factory=bytearray)
+    def __init__(self, secrets: list[str]):
+        self._secrets = secrets
+        self._all, self._errors = _Kept(), _Kept()
 
-    async def read(self, pipe: int) -> None:
-        """Reads a pipe to its end, and closes it."""
+    async def read(self, pipe: int, *, errors: bool = False) -> None:
+        """Reads a pipe to its end, and closes it. `errors` says that it is the standard error of the command."""
         stream = asyncio.StreamReader()
         transport, _ = await asyncio.get_running_loop().connect_read_pipe(
             lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(pipe, "rb", buffering=0)
         )
         try:
             while piece := await stream.read(65536):
-                self.size += len(piece)
-                room = _KEPT - len(self._head)
-                self._head += piece[:room]
-                self._tail += piece[room:]
-                del self._tail[:-_KEPT]
+                self._all.add(piece)
+                if errors:
+                    self._errors.add(piece)
         finally:
             transport.close()
 
     def text(self) -> str:
-        """What is kept of the output, with "***" for each secret."""
-        head, tail = self._head, self._tail
-        if self.size > len(head) + len(tail):  # the gap may cut a secret in two, so its edges are left out as well
-            edge = max((len(secret.encode()) for secret in self.secrets), default=0)
-            head, tail = head[: max(0, len(head) - edge)], tail[edge:]
-        left_out = self.size - len(head) - len(tail)
-        gap = f"\n[{left_out} bytes left out]\n".encode() if left_out else b""
-        text = (head + gap + tail).decode(errors="replace")
-        for secret in filter(None, self.secrets):
-            text = text.replace(secret, "***")
-        return text.strip()
+        """What is kept of the output."""
+        return self._all.text(self._secrets)
 
     def for_the_log(self) -> str:
         """The end of a log line: the output, or "" if there is none."""
-        return f"; its output:\n{self.text()}" if self.size else ""
+        return f"; its output:\n{self.text()}" if self._all.size else ""
 
     def last_line(self) -> str:
-        """The last line, cut to 200 printable characters."""
-        last = next(reversed(self.text().splitlines()), "")
+        """The last line of standard error, or else of standard output, cut to 200 printable characters."""
+        said = self._errors.text(self._secrets) or self.text()
+        last = next(reversed(said.splitlines()), "")
         return "".join(c if c.isprintable() else " " for c in last)[:_LINE].strip()

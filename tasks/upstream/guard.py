@@ -105,7 +105,7 @@ def main(within: str, after: str, folder: str, *command: str) -> int:
     try:
         guarded = _Guarded(list(command))
     except OSError as error:
-        print(f"{command[0]}: {error.strerror}")
+        print(f"{command[0]}: {error.strerror}", file=sys.stderr)
         return 127
     parent_is_gone = threading.Event()
 

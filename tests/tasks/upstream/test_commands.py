@@ -109,7 +109,7 @@ def test_a_path_that_a_command_is_given_is_no_secret_in_what_it_says(
     script: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("NBA_DATA", str(tmp_path))
-    path = script('open(f"{sys.argv[2]}.json", "w");print("data is in", os.environ["NBA_DATA"])')
+    path = script(f'{GOOD};print("data is in", os.environ["NBA_DATA"])')
     with caplog.at_level(logging.INFO):
         run(path, environment=["NBA_DATA"])
     assert caplog.text.rstrip().endswith(f"data is in {tmp_path}")
@@ -131,7 +131,7 @@ def test_the_environment_is_what_is_declared_and_secrets_are_kept_out_of_the_log
     with caplog.at_level(logging.INFO):
         (body,) = run(path, environment=["NBA_KEY"])
     assert {"NBA_KEY", "PATH", "HOME", "TMPDIR"} <= set(body.decode().split())
-    assert set(body.decode().split()) <= {"NBA_KEY", "PATH", "HOME", "TMPDIR", "LANG", "LC_CTYPE"}
+    assert set(body.decode().split()) <= {"NBA_KEY", "PATH", "HOME", "TMPDIR", "LANG", "LC_CTYPE", "PYTHONUNBUFFERED"}
     assert "***" in caplog.text
     assert "hunter2" not in caplog.text
     monkeypatch.delenv("NBA_KEY")
@@ -144,6 +144,7 @@ def test_the_environment_is_what_is_declared_and_secrets_are_kept_out_of_the_log
     ("text", "error"),
     [
         ("print('working'); sys.exit('no such game')", "exit status 1: no such game"),
+        ("print('no game', file=sys.stderr); print('done'); sys.exit(1)", "exit status 1: no game"),
         ("sys.exit(3)", "exit status 3, without any output"),
         ("os.kill(os.getpid(), 11)", "exit status 139, without any output"),
         ("open('other.json', 'w')", "it left no file 0022500001.json in its folder, which has other.json"),
@@ -152,21 +153,67 @@ def test_the_environment_is_what_is_declared_and_secrets_are_kept_out_of_the_log
             "os.symlink('/etc/hostname', '0022500001.json')",
             "its file 0022500001.json is a link out of its folder, and is not read",
         ),
+        ("open('0022500001.json', 'w')", "its file 0022500001.json is empty"),
         (
             "f = open('0022500001.json', 'w'); f.truncate(2**30)",
             "its file 0022500001.json has more than 16777216 bytes",
         ),
     ],
-    ids=["says why", "says nothing", "crashes", "another file", "a pipe", "a link to outside", "a huge file"],
+    ids=[
+        "says why",
+        "says more after it",
+        "says nothing",
+        "crashes",
+        "another file",
+        "a pipe",
+        "a link to outside",
+        "an empty file",
+        "a huge file",
+    ],
 )
 def test_a_command_that_fails_is_one_line(script: Callable[[str], str], text: str, error: str) -> None:
     assert error_of(script(text)) == error
 
 
-def test_a_file_that_it_leaves_outside_its_folder_is_not_seen(script: Callable[[str], str]) -> None:
+def test_a_file_that_it_leaves_outside_its_folder_is_not_seen(script: Callable[[str], str], tmp_path: Path) -> None:
+    left_none = "it left no file 0022500001.json in its folder, which has no files"
     assert error_of(script('open("../0022500001.json", "w").write("{}")')) == (
-        "it left no file 0022500001.json in its folder, which has no files"
+        f"{left_none}; it must write to the folder in which it starts"
     )
+    beside = 'open(os.path.dirname(__file__) + "/0022500001.json", "w").write("{}")'
+    assert error_of(script(beside)).startswith(f"{left_none}; there is one in {tmp_path}; it must write to")
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "error"),
+    [
+        ("#!/bin/sh\n", 0o644, "{} is not executable; type `chmod +x {}`, or begin argv with its interpreter"),
+        ("#!/no/such/python -u\n", 0o755, "{}: there is no interpreter '/no/such/python', which its first line names"),
+        ("#!/bin/sh\r\n", 0o755, r"{}: there is no interpreter '/bin/sh\r', which its first line names"),
+        ("echo\n", 0o755, "{}: its first line names no interpreter, as in #!/bin/sh; or begin argv with one"),
+        ("#!/bin/sh\necho {{}} > $1.json", 0o755, ""),
+    ],
+    ids=["not executable", "no such interpreter", "lines of Windows", "no interpreter", "as it should be"],
+)
+def test_a_script_that_cannot_be_started_is_one_line(tmp_path: Path, text: str, mode: int, error: str) -> None:
+    program = tmp_path / "scrape"
+    program.write_text(text.format())
+    program.chmod(mode)
+    argv = [str(program), "{id}"]
+    if error:
+        with pytest.raises(FetchError) as caught:
+            run("", argv=argv)
+        assert str(caught.value).endswith(f" 0022500001: {error.format(program, program)}")
+    else:
+        assert run("", argv=argv) == [b"{}\n"]
+
+
+def test_its_output_is_logged_as_it_is_written(script: Callable[[str], str], caplog: pytest.LogCaptureFixture) -> None:
+    """Python would keep standard output back until the end, and so write it after the errors."""
+    path = script(f"print('asks'); print('is refused', file=sys.stderr); os.close(1); {GOOD}")
+    with caplog.at_level(logging.INFO):
+        run(path)
+    assert caplog.text.rstrip().endswith("its output:\nasks\nis refused")
 
 
 def test_a_link_in_a_circle_is_one_line(script: Callable[[str], str]) -> None:

@@ -48,4 +48,4 @@ def test_a_program_that_there_is_none_of_is_told_in_a_line() -> None:
     done = subprocess.run(
         guard.argv(["no-such-program"], within=1), stdin=subprocess.PIPE, capture_output=True, text=True
     )
-    assert (done.returncode, done.stdout) == (127, "no-such-program: No such file or directory\n")
+    assert (done.returncode, done.stderr) == (127, "no-such-program: No such file or directory\n")

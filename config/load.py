@@ -15,7 +15,18 @@ from typing import Any, NamedTuple, TypeGuard, get_args, get_origin
 import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from config.models import CHECK_OPTIONS, OWN_FOLDER, TEST_FOLDER, Check, Config, LakeAddress, Priority, Scripts
+from config.models import (
+    CHECK_OPTIONS,
+    OWN_FOLDER,
+    TEST_FOLDER,
+    Check,
+    Config,
+    Dataset,
+    LakeAddress,
+    Priority,
+    Scripts,
+    Source,
+)
 from config.secrets import masked, register_environment, register_settings
 
 log = logging.getLogger(__name__)
@@ -473,10 +484,18 @@ def _contradictions(config: Config) -> Iterator[_Mistake]:
                 lists = [n for n, d in config.datasets.items() if d.lists_games and d.source == dataset.source]
                 problem = f"{dataset.schedule!r} does not list games of {dataset.source}"
                 yield _clash(("datasets", name, "schedule"), problem, f"datasets that do: {', '.join(lists)}")
+        if dataset.source in config.sources:
+            yield from _unfit(("datasets", name, "command"), dataset, config.sources[dataset.source])
         for key in dataset.keys:
             if key in owner:
                 yield _clash(("datasets", name, "keys"), f"{key!r} is already a key of {owner[key]}")
             owner[key] = name
+
+
+def _unfit(path: tuple[str, ...], dataset: Dataset, source: Source) -> Iterator[_Mistake]:
+    """The mistake in a command whose parameters refuse values that the files of its dataset have."""
+    if found := dataset.unfit_example(source.game_ids):
+        yield _clash((*path, "parameters", found[0]), found[1])
 
 
 def _wrong_folders(config: Config) -> Iterator[_Mistake]:
@@ -532,8 +551,10 @@ def _wrong_rollouts(config: Config) -> Iterator[_Mistake]:
             if (first := taken.setdefault(name, rollout)) != rollout:
                 yield _clash(path, f"{name} is already in the rollout {first}", "a dataset may be in one at a time")
             try:
-                settings.changes.of_dataset(dataset)
+                changed = settings.changes.of_dataset(dataset)
                 settings.changes.of_source(config.sources[dataset.source])
+                if settings.changes.command:
+                    yield from _unfit((*path, "changes", "command"), changed, config.sources[dataset.source])
             except ValidationError as error:
                 problem = error.errors()[0]
                 field = (*path, "changes", *_path_of(problem))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import date, timedelta
 from pathlib import PurePath
 from typing import Annotated, Literal
@@ -13,7 +14,7 @@ from config.models.base import Duration, Model, check_expression, check_season, 
 from config.models.templates import FIELDS, template_fields
 
 # Fields that a command line may name besides its parameters and the partition's fields.
-COMMAND_FIELDS = {"python", "script", "out"}
+COMMAND_FIELDS = {"python", "script", "out", "base_url"}
 
 
 class Parameter(Model):
@@ -106,13 +107,18 @@ class Command(Model):
         shown = {name: f"{{{name}}}" for fields in FIELDS.values() for name in fields}
         for name, text in {"python": "python", "script": PurePath(self.script or "").name, **self.fixed}.items():
             shown[name] = _escaped(text)
-        return _escaped(" ".join(self.argv), "{{", "}}").format_map(shown | {"out": "."})
+        return _escaped(" ".join(self.argv), "{{", "}}").format_map(shown | {"out": ".", "base_url": "BASE_URL"})
 
     def problem(self, name: str, text: str) -> str | None:
         """Why the value may not be put into the command line, or None if it may."""
         if text.startswith("-") and any(part.startswith(f"{{{name}}}") for part in self.argv):
             return f"{text!r} would be taken for an option; write --{name}={{{name}}}"
         return self.parameters[name].problem(text) if name in self.parameters else None
+
+    def unfit(self, fields: Mapping[str, str]) -> tuple[str, str] | None:
+        """The first field of a partition whose value may not be put into the command line, and why; None if all may."""
+        problems = ((name, self.problem(name, value)) for name, value in fields.items())
+        return next(((name, problem) for name, problem in problems if problem), None)
 
 
 def _escaped(text: str, *braces: str) -> str:

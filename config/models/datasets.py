@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import Field, model_validator
@@ -10,7 +11,7 @@ from pydantic import Field, model_validator
 from config.models.base import Duration, Model, Season, SeasonType, matching
 from config.models.checks import Check
 from config.models.commands import COMMAND_FIELDS, Command
-from config.models.templates import FIELDS, IDENTIFYING, Partition, template_fields
+from config.models.templates import FIELDS, IDENTIFYING, Partition, example_fields, template_fields
 
 _MB = 1024 * 1024
 
@@ -96,6 +97,20 @@ class Dataset(Model):
         if len(command.files) not in (1, len(self.keys)):
             raise ValueError(f"files: give one for all keys, or one for each of the {len(self.keys)} keys")
         return fields | fixed | COMMAND_FIELDS
+
+    def unfit_example(self, game_ids: Mapping[SeasonType, str]) -> tuple[str, str] | None:
+        """A field that the command can never take, or not of every game, and why; None without one.
+
+        `game_ids` has a game's id of each season type.
+        """
+        if self.command is None:
+            return None
+        fields = {name: value for name, value in example_fields(self.first_season).items() if name in FIELDS[self.per]}
+        games = game_ids if self.per == "game" else {}
+        for kind in self.season_types or games:
+            if kind in games and (problem := self.command.problem("id", games[kind])):
+                return "id", f"{problem}; it is the id of a {kind} game, which season_types can leave out"
+        return self.command.unfit(fields)
 
     @property
     def request(self) -> str:

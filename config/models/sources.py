@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from config.models.base import Duration, Model, check_expression, matching, plain_path
+from config.models.base import Duration, Model, SeasonType, check_expression, matching, plain_path
 
 
 class Rate(Model):
@@ -77,6 +78,9 @@ class Source(Model):
         description="domain that the site's own pages mention; default: the host of base_url",
     )
     game_id: str = Field(description="regular expression of a game's id on this site")
+    game_ids: dict[SeasonType, str] = Field(
+        default={}, description="the id of a game of each season type; parameters of commands are tried with them"
+    )
     rates: list[Rate] = Field(min_length=1)
     lanes: int = Field(default=5, ge=1, le=50, description="largest number of fills of this source at once")
     connections: int = Field(default=20, ge=1, le=200, description="largest number of requests in flight at once")
@@ -97,3 +101,10 @@ class Source(Model):
     def _game_id_is_an_expression(cls, text: str) -> str:
         check_expression(text)
         return text
+
+    @model_validator(mode="after")
+    def _examples_are_game_ids(self) -> Source:
+        for season_type, example in self.game_ids.items():
+            if re.fullmatch(self.game_id, example) is None:
+                raise ValueError(f"game_ids: {season_type}: {example!r} does not match game_id, {self.game_id!r}")
+        return self

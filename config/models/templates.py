@@ -23,6 +23,13 @@ IDENTIFYING: dict[Partition, list[set[str]]] = {
 }
 
 
+def example_fields(season: str) -> dict[str, str]:
+    """Values that the fields of a season's partitions have, except for a game's id: those of a day in January."""
+    end_year = str(int(season[:4]) + 1)
+    days = {"date": f"{end_year}-01-15", "yyyymmdd": f"{end_year}0115", "month": "january"}
+    return {"season": season, "start_year": season[:4], "end_year": end_year, **days}
+
+
 def template_fields(template: str) -> set[str]:
     """The field names of a template, which stand in braces.
 

@@ -38,6 +38,7 @@ _DETAILED = 20  # this many answers include attempts and corrections
 # the setting that the limit's value names.
 _DECIDES = {
     Limit.ENABLED: "{of}",
+    Limit.PARAMETERS: "{of}",
     Limit.ROLLOUT: "datasets.{dataset}.rollout",
     Limit.BACKOFF: "sources.{source}.backoff",
     Limit.OTHER_RECONCILE: "the lease of the other reconcile",

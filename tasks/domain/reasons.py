@@ -19,6 +19,7 @@ class Limit(StrEnum):
     OPERATOR = "operator"  # an operator has marked the file with `adce unavailable`
     # Rules that a plan applies
     ENABLED = "enabled"  # a switch is off: the master switch, that of the source or that of the dataset
+    PARAMETERS = "command.parameters"  # the dataset's command does not accept a value that the file has
     ROLLOUT = "rollout"  # the dataset's `rollout` percentage leaves the file out
     MAINTENANCE = "maintenance"  # a maintenance window of the configuration is open
     BACKOFF = "backoff"  # the source has refused a request and is paused

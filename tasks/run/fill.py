@@ -153,8 +153,8 @@ async def _fetch_and_store(
     if all(_folder(cell.key) in run.closed_folders for cell in cells):  # the files could not be stored
         return _failed(cells, run.closed_folders[_folder(cells[0].key)])
     try:
-        command = prepare(dataset, fields, source.settings.game_id)
         settings = source_for(run.config, fill.source, fill.variant)
+        command = prepare(dataset, fields, settings)
         fetched = await source.fetch(
             fill.scraper,
             path,

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from config.models import Command, Dataset
+from config.models import Command, Dataset, Source
 from config.secrets import is_place
 from tasks.domain.errors import FetchError
 from tasks.domain.expected.keys import FIELD_PATTERNS
@@ -127,12 +127,12 @@ class Prepared:
 
 
 def prepare(
-    dataset: Dataset, fields: Mapping[str, str], game_id: str, env: Mapping[str, str] = os.environ
+    dataset: Dataset, fields: Mapping[str, str], source: Source, env: Mapping[str, str] = os.environ
 ) -> Prepared | None:
     """The command that fetches a partition, ready to run; None if the dataset has a URL instead.
 
-    `fields` are those of the partition, and `game_id` is the pattern of the source's game ids. Every field is checked
-    against its pattern, even if the command does not declare it, because a game id is text that a site has sent. Raises
+    `fields` are those of the partition, and `source` has the pattern of its game ids. Every field is checked against
+    its pattern, even if the command does not declare it, because a game id is text that a site has sent. Raises
     FetchError for a value that does not match, and for a variable of `environment` that is not set.
     """
     command = dataset.command
@@ -140,7 +140,7 @@ def prepare(
         return None
     line = command.line.format_map(fields)
     for name, value in fields.items():
-        shape = game_id if name == "id" else FIELD_PATTERNS[name]
+        shape = source.game_id if name == "id" else FIELD_PATTERNS[name]
         problem = None if re.fullmatch(shape, value) else f"{value!r} does not match {shape!r}"
         if problem := problem or command.problem(name, value):
             raise FetchError(f"{line}: {name}: {problem}; it was not run")
@@ -149,7 +149,7 @@ def prepare(
         if name not in env:
             raise FetchError(f"{line}: the environment variable {name} that it needs is not set; it was not run")
         environment[name] = env[name]
-    values = {**command.fixed, **fields}
+    values = {**command.fixed, **fields, "base_url": source.base_url.rstrip("/")}
     return Prepared(line, command, values, {"PATH": os.defpath, **environment}, dataset.largest)
 
 

@@ -87,6 +87,11 @@ def test_the_box_scores_say_their_kind_in_one_word(tmp_path: Path) -> None:
     assert "nba_boxscore_advanced.check.kind" in said
 
 
+def test_games_that_a_script_does_not_take_are_left_out_by_their_type(tmp_path: Path) -> None:
+    (tmp_path / "my.yaml").write_text(COMMAND.replace("00.*", "002.*").rstrip() + "\n    season_types: [regular]\n")
+    load_config(tmp_path / "my.yaml", {})
+
+
 def test_a_new_dataset_of_a_source_is_yaml_only(tmp_path: Path) -> None:
     (tmp_path / "my.yaml").write_text(DATASET)
     config = load_config(tmp_path / "my.yaml", {})
@@ -279,6 +284,22 @@ def test_a_new_dataset_of_a_source_is_yaml_only(tmp_path: Path) -> None:
                 ),
                 ('type: text, pattern: "00.*"', "type: text", ".command.parameters.id: a text needs a pattern"),
                 ('"00.*"', '"0("', ".command.parameters.id: not a regular expression: missing )"),
+                (
+                    '"00.*"',
+                    '"002.*"',
+                    ".command.parameters.id: '0012300001' is not a valid text: 002.*; it is the id of a preseason "
+                    "game, which season_types can leave out",
+                ),
+                (
+                    'type: text, pattern: "00.*"',
+                    "type: season",
+                    ".command.parameters.id: '0012300001' is not a valid season; it is the id of",
+                ),
+                (
+                    "]\n      parameters: {",
+                    ", '{season}']\n      parameters: {season: {type: int}, ",
+                    ".command.parameters.season: '2015-16' is not a valid int",
+                ),
                 ("Rscript", '"{id}"', ".command: argv: its first part, the program, must be fixed text, {python}"),
                 (
                     "scripts/usage.R",
@@ -363,6 +384,22 @@ def test_a_new_dataset_of_a_source_is_yaml_only(tmp_path: Path) -> None:
             "rollout: {x: &a {percent: 10, datasets: [br_totals], changes: {}}, y: *a}",
             "my.yaml: rollout.y: br_totals is already in the rollout x; a dataset may be",
             id="two rollouts of one dataset",
+        ),
+        pytest.param(
+            "rollout: {x: {percent: 10, datasets: [br_totals], changes: {command: {argv: [get, '{season}'], files: [a],"
+            " parameters: {season: {type: choice, choices: ['2024-25']}}}}}}",
+            "my.yaml: rollout.x.changes.command.parameters.season: '1999-00' is not a valid choice: 2024-25",
+            id="rollout of a command for one season",
+        ),
+        pytest.param(
+            "sources: {nba_api: {game_ids: {regular: 22300061}}}",
+            "my.yaml: sources.nba_api.game_ids.regular: Input should be a valid string (it is 22300061)",
+            id="game id without quotes",
+        ),
+        pytest.param(
+            "sources: {nba_api: {game_ids: {regular: '22300061'}}}",
+            "my.yaml: sources.nba_api: game_ids: regular: '22300061' does not match game_id, '[0-9]{10}'",
+            id="game id of another form",
         ),
         pytest.param("a: [1", "my.yaml: line 2, column 1 not YAML:", id="broken YAML"),
         pytest.param("dry_run: true\ndry_run: false", "my.yaml: line 2, column 1 not YAML: 'dry_run' is given twice"),

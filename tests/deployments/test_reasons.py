@@ -90,6 +90,17 @@ def test_every_limit_is_met_by_a_test_of_this_file() -> None:
             id="rollout",
         ),
         pytest.param(
+            {
+                "DATASETS__ESPN_SCOREBOARD__URL": "null",
+                "DATASETS__ESPN_SCOREBOARD__COMMAND": "{argv: [echo, '{yyyymmdd}'], files: [a.json],"
+                " parameters: {yyyymmdd: {type: text, pattern: '2003.*|2026.*4'}}}",
+            },
+            Limit.PARAMETERS,
+            "datasets.espn_scoreboard.command.parameters.yyyymmdd",
+            None,
+            id="a command that does not take the day",
+        ),
+        pytest.param(
             {"MAINTENANCE": '[{of: espn, note: "source paused by us", from: "11:00", to: "13:00"}]'},
             Limit.MAINTENANCE,
             "maintenance",

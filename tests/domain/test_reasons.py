@@ -13,6 +13,7 @@ def test_the_names_of_the_limits_are_part_of_every_json_document() -> None:
         "reconcile.examine_at_most",
         "operator",
         "enabled",
+        "command.parameters",
         "rollout",
         "maintenance",
         "backoff",

@@ -85,7 +85,8 @@ def test_what_a_script_leaves_is_checked_like_any_answer_and_bad_ones_cost_no_go
         "20260110": ("answer = b'<html>Oops'", "not JSON: <html>Oops"),
         "20260111": (
             f"os.chdir({str(home)!r})",
-            "it left no file board-20260111.json in its folder, which has no files",
+            "it left no file board-20260111.json in its folder, which has no files; "
+            "it must write to the folder in which it starts",
         ),
         "20260112": ("sys.exit('the site has moved')", "exit status 1: the site has moved"),
     }

@@ -13,7 +13,7 @@ from config.models import Config, Priority
 from tasks.domain.assess.states import Kind
 from tasks.domain.expected.cells import Cell, without_rollout
 from tasks.domain.flags.maintenance import window_at
-from tasks.domain.flags.rollouts import changes_request, own_address_of, reached, scraper_of
+from tasks.domain.flags.rollouts import changes_request, own_address_of, reached, scraper_of, scrapers
 from tasks.domain.limits.pauses import Pause, Window
 from tasks.domain.plan.scoring import Score, priority_of, score_of
 from tasks.domain.reasons import Limit, Reason
@@ -134,6 +134,7 @@ def make_plan(
     ready: list[Gap] = []
     switches = {name: _switch(config, name, now) for name in config.datasets}
     rollouts = {name: dataset.rollout for name, dataset in config.datasets.items()}
+    refusals = _Refusals(config)
     paused = paused or {}
     for gap in gaps:
         percent, source = rollouts[gap.cell.dataset], config.datasets[gap.cell.dataset].source
@@ -142,6 +143,8 @@ def make_plan(
             gap, own_address = replace(gap, cell=without_rollout(config, gap.cell)), ""
         if switched := switches[gap.cell.dataset]:
             deferred.append(Deferral(gap, switched))
+        elif unfit := refusals.of(gap.cell):
+            deferred.append(Deferral(gap, unfit))
         elif percent < 100 and not reached("rollout", percent, gap.cell.rollout_unit):
             name = gap.cell.dataset
             deferred.append(Deferral(gap, Reason(Limit.ROLLOUT, f"rollout: {percent:g} % of {name}", of=name)))
@@ -161,6 +164,33 @@ def make_plan(
             cap.count(fill.priority)
             taken.append(fill)
     return Plan(tuple(taken), tuple(deferred))
+
+
+class _Refusals:
+    """Finds the files that a command can never fetch, because its parameters refuse a value that they have.
+
+    All of them have one reason for each parameter, with the value of the first, so that it is told only once.
+    """
+
+    def __init__(self, config: Config):
+        self._commands = {
+            name: dataset.command
+            for name, dataset in scrapers(config).items()
+            if dataset.command and dataset.command.parameters
+        }
+        self._reasons: dict[tuple[str, str], Reason] = {}
+
+    def of(self, cell: Cell) -> Reason | None:
+        """Why the command of this file refuses it; None if it does not, or there is none."""
+        command = self._commands.get(cell.scraper)
+        if command is None or (found := command.unfit(cell.fields)) is None:
+            return None
+        name, problem = found
+        setting = f"datasets.{cell.dataset}.command.parameters.{name}"
+        if cell.variant:
+            setting = f"rollout.{cell.variant}.changes.command.parameters.{name}"
+        reason = Reason(Limit.PARAMETERS, f"{setting}: {problem}", of=setting)
+        return self._reasons.setdefault((cell.scraper, name), reason)
 
 
 def why_paused(pause: Pause, limit: Limit) -> Reason:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.models import Config, Priority, Rollout
+from config.models import Command, Config, Priority, Rollout
 from tasks.domain.assess.states import Kind
 from tasks.domain.expected.cells import Cell
 from tasks.domain.limits.pauses import Pause, Window
@@ -46,6 +46,31 @@ def test_files_that_a_source_had_none_of_go_behind_the_others_of_their_dataset_a
     places = [fill.dataset for fill in sorted(plan.fills, key=start_order)]
     assert [fill.dataset for fill in plan.fills] == places, "nobody else's place is another"
     assert in_start_order(plan.fills[::-1]) == list(plan.fills)
+
+
+def test_a_file_that_a_command_does_not_take_is_deferred_and_all_of_them_for_one_reason() -> None:
+    script = Command.model_validate(
+        {
+            "argv": ["scrape", "{id}"],
+            "files": ["{id}"],
+            "parameters": {"id": {"type": "text", "pattern": "4018.*[02468]"}},
+        }
+    )
+    changed = CONFIG.datasets["espn_summary"].model_copy(update={"url": None, "command": script})
+    config = a_config(datasets=CONFIG.datasets | {"espn_summary": changed})
+    gaps = [a_gap(n, cell=a_gap(n).cell._replace(fields={"id": f"40180000{n}"})) for n in range(4)]
+    plan = make_plan(config, gaps, NOW)
+    setting = "datasets.espn_summary.command.parameters.id"
+    text = f"{setting}: '401800001' is not a valid text: 4018.*[02468]"
+    why = Reason(Limit.PARAMETERS, text, of=setting)
+    assert plan.deferred == (Deferral(gaps[1], why), Deferral(gaps[3], why))
+    rollout = Rollout.model_validate(
+        {"percent": 100, "datasets": ["espn_summary"], "changes": {"command": script, "check": {"name": "json"}}}
+    )
+    varied = [a_gap(n, cell=gaps[n].cell._replace(variant="script")) for n in (0, 1)]
+    [deferral] = make_plan(a_config(rollout={"script": rollout}), varied, NOW).deferred
+    assert deferral.gap == varied[1]
+    assert deferral.reason.of == "rollout.script.changes.command.parameters.id"
 
 
 def _gaps(config: Config) -> st.SearchStrategy[list[Gap]]:

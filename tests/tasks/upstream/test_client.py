@@ -541,7 +541,9 @@ async def _run_command(client: SourceClient) -> Fetched:
     argv = ["{python}", "-c", "import time; print(time.monotonic(), file=open('{id}', 'w'))"]
     espn = a_config().datasets["espn_summary"]
     command = Command(argv=argv, files=["{id}"], requests=3)
-    prepared = prepare(espn.model_copy(update={"url": None, "command": command}), {"id": "401810001"}, "[0-9]+")
+    prepared = prepare(
+        espn.model_copy(update={"url": None, "command": command}), {"id": "401810001"}, a_config().sources["espn"]
+    )
     try:
         return await client.fetch("espn_summary", "python", lambda body: None, command=prepared)
     finally:

@@ -16,13 +16,15 @@ from typing import Any
 
 import pytest
 
-from config.models import Dataset
+from config.models import Dataset, Source
 from tasks.domain.errors import FetchError
 from tasks.upstream import commands
 from tasks.upstream.commands import Output, prepare
 
 FIELDS = {"id": "0022500001", "season": "2025-26", "date": "2026-01-13"}
-GAME_ID = "[0-9]{10}"
+SOURCE = Source.model_validate(
+    {"base_url": "http://127.0.0.1:1/nba/", "game_id": "[0-9]{10}", "rates": [{"requests": 1, "seconds": 1}]}
+)
 
 
 @pytest.fixture
@@ -55,7 +57,7 @@ def a_dataset(script: str, **command: Any) -> Dataset:
 
 
 def run(script: str, fields: Mapping[str, str] = FIELDS, **command: Any) -> list[bytes]:
-    prepared = prepare(a_dataset(script, **command), fields, GAME_ID)
+    prepared = prepare(a_dataset(script, **command), fields, SOURCE)
     assert prepared is not None
     return asyncio.run(prepared.run())
 
@@ -113,6 +115,13 @@ def test_a_path_that_a_command_is_given_is_no_secret_in_what_it_says(
     with caplog.at_level(logging.INFO):
         run(path, environment=["NBA_DATA"])
     assert caplog.text.rstrip().endswith(f"data is in {tmp_path}")
+
+
+def test_it_is_told_the_address_of_its_source(script: Callable[[str], str], caplog: pytest.LogCaptureFixture) -> None:
+    path = script('open(sys.argv[2] + ".json", "w").write(sys.argv[1])')
+    with caplog.at_level(logging.INFO):
+        assert run(path, argv=["{python}", "{script}", "{base_url}", "{id}"]) == [b"http://127.0.0.1:1/nba"]
+    assert "python script.py BASE_URL 0022500001: exit status 0" in caplog.text
 
 
 def test_no_value_is_read_by_a_shell(script: Callable[[str], str]) -> None:
@@ -267,7 +276,7 @@ def test_what_a_command_leaves_running_is_ended_and_holds_nothing_up(
 def test_a_cancel_ends_the_command(script: Callable[[str], str], tmp_path: Path) -> None:
     async def cancel_it() -> None:
         prepared = prepare(
-            a_dataset(script(f"open('{tmp_path}/pid', 'w').write(str(os.getpid()));{WAIT}")), FIELDS, GAME_ID
+            a_dataset(script(f"open('{tmp_path}/pid', 'w').write(str(os.getpid()));{WAIT}")), FIELDS, SOURCE
         )
         assert prepared is not None
         work = asyncio.create_task(prepared.run())
@@ -284,9 +293,9 @@ def test_a_cancel_ends_the_command(script: Callable[[str], str], tmp_path: Path)
 
 RUNS_A_SCRIPT = """
 import asyncio, sys
-from tests.tasks.upstream.test_commands import FIELDS, GAME_ID, a_dataset
+from tests.tasks.upstream.test_commands import FIELDS, SOURCE, a_dataset
 from tasks.upstream.commands import prepare
-asyncio.run(prepare(a_dataset(sys.argv[1]), FIELDS, GAME_ID).run())
+asyncio.run(prepare(a_dataset(sys.argv[1]), FIELDS, SOURCE).run())
 """
 
 
@@ -332,7 +341,7 @@ def test_a_value_of_another_kind_is_not_run_with(
 def test_a_field_that_would_be_an_option_is_not_run_with(script: Callable[[str], str]) -> None:
     dataset = a_dataset(script(GOOD), argv=["{python}", "{script}", "{id}"])
     with pytest.raises(FetchError, match=r"id: '-1' would be taken for an option; write --id=\{id\}; it was not run"):
-        prepare(dataset, {"id": "-1"}, "-?[0-9]+")
+        prepare(dataset, {"id": "-1"}, SOURCE.model_copy(update={"game_id": "-?[0-9]+"}))
 
 
 @pytest.mark.parametrize("before", [16 * 1024 - 6, 60_000 - 16 * 1024 - 6], ids=["head", "tail"])

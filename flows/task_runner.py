@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 
 from prefect.task_runners import ConcurrentTaskRunner
 
-from config.load import load_config
+from config.load import ConfigError, load_config
 
 
 class FillTaskRunner(ConcurrentTaskRunner):
@@ -22,8 +22,20 @@ class FillTaskRunner(ConcurrentTaskRunner):
 
     async def _start(self, exit_stack: AsyncExitStack) -> None:
         await super()._start(exit_stack)
-        self._workers = asyncio.Semaphore(load_config().reconcile.max_concurrent)
+        self._workers = asyncio.Semaphore(_max_concurrent())
 
     async def _run_and_store_result(self, key, call):  # type: ignore[no-untyped-def]
         async with self._workers:
             await super()._run_and_store_result(key, call)
+
+
+def _max_concurrent() -> int:
+    """The configured limit, or 1 if the configuration is invalid.
+
+    The flow loads the configuration too, and fails with its mistake. An error here, before the flow begins, would make
+    Prefect's run `Crashed`, without name, start or end.
+    """
+    try:
+        return load_config().reconcile.max_concurrent
+    except ConfigError:
+        return 1

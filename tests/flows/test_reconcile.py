@@ -9,6 +9,7 @@ from collections import Counter
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -288,6 +289,20 @@ def test_a_run_goes_by_the_configuration_that_it_began_with(
     assert len(report.filled) == 26
     with pytest.raises(ConfigError, match="not YAML"):
         load_config()
+
+
+def test_a_run_with_a_mistake_in_its_configuration_fails_with_the_line_that_names_it(
+    prefect_api: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADCE_RECONCILE__MAX_FILS", "5")
+
+    async def run() -> Any:
+        return await reconcile(return_state=True)
+
+    state = asyncio.run(run())
+    assert state.is_failed()
+    assert state.message.startswith("environment variable ADCE_RECONCILE__MAX_FILS: ")
+    assert "did you mean max_fills?" in state.message
 
 
 def test_the_time_budget_ends_submission_and_the_rest_is_deferred(

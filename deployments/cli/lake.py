@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from config.load import load_config
+from config.secrets import masked
 from deployments.cli import sandbox as stand_in
 from deployments.cli.options import JsonOption, MaxFillsOption, Places, Scope
 from deployments.cli.output import print_json, write
@@ -36,11 +37,17 @@ def plan(
         bool, typer.Option("--exit-code", help="Exit status 1 if anything remains to be done, or is unknown.")
     ] = False,
 ) -> None:
-    """Shows what is missing, stale or broken, and what would be fetched in which order. Fetches nothing."""
+    """Shows what is missing, stale or broken, and what would be fetched in which order. Fetches nothing.
+
+    If PREFECT_API_URL names a server on which the schedule or a work pool is paused, a warning says so.
+    """
+    from deployments.setup.pauses import quick_look
     from tasks.answers.plan import plan_lake
 
     config = places.load()
     selection, clock = scope.checked(config)
+    for pause in asyncio.run(quick_look(os.environ.get("PREFECT_API_URL"), config.work_pools)):
+        typer.echo(masked(f"adce: warning: {pause}"), err=True)
     with progress():
         report = asyncio.run(plan_lake(config, selection, as_of=clock, max_fills=max_fills))
     _show(report, as_json)

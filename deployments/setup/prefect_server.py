@@ -19,6 +19,7 @@ from prefect_aws import AwsCredentials
 
 from blocks.lake import Lake
 from config.models import Config, Priority
+from deployments.setup.pauses import known, pauses
 from deployments.setup.prefect_yaml import deployments_for
 from tasks.domain.errors import AdceError
 from tasks.domain.wording import duration
@@ -100,6 +101,8 @@ async def _differences(client: PrefectClient, config: Config) -> AsyncIterator[D
         yield difference
     async for difference in _of_deployments(client, config):
         yield difference
+    for pause in pauses(await known(client._client, config.work_pools), deployments_for(list(config.work_pools))):
+        yield Difference(pause.what, pause.trouble)
 
 
 async def _of_pool(client: PrefectClient, name: str) -> AsyncIterator[Difference]:
@@ -116,8 +119,6 @@ async def _of_pool(client: PrefectClient, name: str) -> AsyncIterator[Difference
             f"type {have.type}, should be {kind}; delete it (prefect work-pool delete {name}), and set up again",
         )
         return
-    if have.is_paused:
-        yield Difference(what, f"paused; to have it run again: prefect work-pool resume {name}")
     if name == ECS_POOL and have.base_job_template != template:  # the operator may change a process pool's template
         change = WorkPoolUpdate.parse_obj({"base_job_template": template})
         yield Difference(

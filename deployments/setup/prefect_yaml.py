@@ -48,6 +48,11 @@ class Deployment:
         schedules = self.entry.get("schedules") or []
         return schedules[0].get("interval") if len(schedules) == 1 else None
 
+    @property
+    def is_scheduled(self) -> bool:
+        """Has the deployment a schedule that is to be active?"""
+        return any(schedule.get("active", True) for schedule in self.entry.get("schedules") or [])
+
 
 def deployments_for(pools: list[str], folder: Path = ROOT) -> list[Deployment]:
     """The deployments of prefect.yaml in `folder` that run in one of the pools. Raises AdceError without that file."""

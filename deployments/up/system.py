@@ -28,6 +28,7 @@ from blocks.store import Store
 from config.load import load_config
 from config.models import Config
 from config.secrets import masked
+from deployments.setup.pauses import as_paused, known
 from deployments.setup.prefect_server import WORK_POOL, set_up
 from deployments.setup.prefect_yaml import ROOT, Deployment, deployments_for
 from deployments.up.children import Child, Children, GivenUp
@@ -100,7 +101,7 @@ class System:
         made = [one for one in await set_up(self._config) if not one.what.startswith("deployment ")]
         for difference in made:
             say(f"set up: {difference.done}")
-        deployments = [self._as_configured(one) for one in entries]
+        deployments = await self._as_on_server([self._as_configured(one) for one in entries])
         with tempfile.TemporaryDirectory(prefix="adce-") as folder:
             await children.run(self._deploy(deployments, Path(folder)))
         say(f"deployed: {', '.join(one.full_name for one in deployments)}")
@@ -156,6 +157,12 @@ class System:
             entry = entry | {"schedules": [schedule]}
         return replace(deployment, entry=entry)
 
+    async def _as_on_server(self, deployments: list[Deployment]) -> list[Deployment]:
+        """The deployments, paused where a person has paused them in Prefect."""
+        async with get_client() as client:
+            have = (await known(client._client, [WORK_POOL])).deployments
+        return [as_paused(one, have) for one in deployments]
+
     async def _wait_for_server(self) -> None:
         """Waits until our own server answers, for 120 seconds; a server that others run is asked once.
 
@@ -177,7 +184,7 @@ class System:
 
     async def _reconcile_now(self, deployments: list[Deployment]) -> None:
         pool = WorkPoolFilter(name=WorkPoolFilterName(any_=[WORK_POOL]))
-        now = {(one.entrypoint, one.name) for one in deployments if _is_reconcile(one) and one.interval}
+        now = {(one.entrypoint, one.name) for one in deployments if _is_reconcile(one) and one.is_scheduled}
         async with get_client() as client:
             for one in await client.read_deployments(work_pool_filter=pool, limit=200):
                 if (one.entrypoint, one.name) in now:

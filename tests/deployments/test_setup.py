@@ -80,6 +80,12 @@ def test_from_an_empty_server_to_a_lake_that_is_filled(
         check = adce("setup", "--check")
     assert check.exit_code == 1
     assert "reconcile/every-15-minutes: runs every 15 min, and reconcile.interval is 20 min" in check.stdout
+    deployed = _do(lambda client: client.read_deployment_by_name("reconcile/every-15-minutes"))
+    _do(lambda client: client.update_deployment_schedule(deployed.id, deployed.schedules[0].id, active=False))
+    paused = "deployment reconcile/every-15-minutes: paused; to have it run again: prefect deployment schedule resume"
+    check = adce("setup", "--check")
+    assert (check.exit_code, check.stdout.startswith(paused)) == (1, True)
+    assert f"adce: warning: {paused}" in adce("plan", *SPAN).stderr
     run = _run([ADCE, "reconcile", "--json", "--dataset", "espn_scoreboard", *SPAN])
     assert run.returncode == 0, run.stderr
     assert json.loads(run.stdout)["filled"] == ["espn_schedules/20260113.json"]
@@ -179,11 +185,17 @@ def test_credentials_are_looked_for_and_never_made(
 
 def test_a_paused_pool_is_told_of_and_left_to_whoever_paused_it(adce: Adce, server: dict[str, str]) -> None:
     adce("setup")
-    line = "work pool adce: paused; to have it run again: prefect work-pool resume adce"
+    queue = _do(lambda client: client.read_work_queue_by_name("high", "adce"))
+    lines = [
+        "work pool adce: paused; to have it run again: prefect work-pool resume adce",
+        "work queue adce/high: paused; to have it run again: prefect work-queue resume high --pool adce",
+    ]
     _do(lambda client: client.update_work_pool("adce", WorkPoolUpdate.parse_obj({"is_paused": True})))
-    assert _but_for_deployments(adce("setup", "--check")) == [line]
-    assert _but_for_deployments(adce("setup")) == [line]
+    _do(lambda client: client.update_work_queue(queue.id, is_paused=True))
+    assert _but_for_deployments(adce("setup", "--check")) == lines
+    assert _but_for_deployments(adce("setup")) == lines
     _do(lambda client: client.update_work_pool("adce", WorkPoolUpdate.parse_obj({"is_paused": False})))
+    _do(lambda client: client.update_work_queue(queue.id, is_paused=False))
     assert _but_for_deployments(adce("setup", "--check")) == []
 
 

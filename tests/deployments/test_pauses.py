@@ -1,0 +1,71 @@
+"""What is paused on a Prefect server, and does it stay so when everything is deployed again?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from deployments.setup.pauses import Known, as_paused, pauses
+from deployments.setup.prefect_yaml import Deployment
+
+NAME = "reconcile/often"
+
+
+def wanted(**changes: Any) -> Deployment:
+    entry = {"name": "often", "entrypoint": "flows/reconcile.py:reconcile", "schedules": [{"interval": 900}]}
+    return Deployment(entry | changes)
+
+
+def on_server(*, paused: bool = False, active: bool = True) -> dict[str, Any]:
+    schedules = [{"id": "7", "active": active}]
+    return {"name": "often", "entrypoint": "flows/reconcile.py:reconcile", "paused": paused, "schedules": schedules}
+
+
+def a_server(deployment: dict[str, Any] | None = None, *, pool: bool = False, queue: bool = False) -> Known:
+    """A server with a deployment and a pool `adce`, which may be paused, and so may the pool's queue."""
+    pools = [{"name": "adce", "is_paused": pool}]
+    queues = {"adce": [{"name": "high", "is_paused": queue}]}
+    return Known([deployment or on_server()], pools, queues)
+
+
+@pytest.mark.parametrize(
+    ("known", "lines"),
+    [
+        pytest.param(a_server(), [], id="nothing"),
+        pytest.param(
+            a_server(on_server(active=False)),
+            [f"deployment {NAME}: paused; to have it run again: prefect deployment schedule resume {NAME} 7"],
+            id="its schedule",
+        ),
+        pytest.param(
+            a_server(on_server(paused=True, active=False)),
+            [f"deployment {NAME}: paused; to have it run again: the switch in the Prefect UI, under Deployments"],
+            id="a deployment",
+        ),
+        pytest.param(
+            a_server(pool=True, queue=True),
+            [
+                "work pool adce: paused; to have it run again: prefect work-pool resume adce",
+                "work queue adce/high: paused; to have it run again: prefect work-queue resume high --pool adce",
+            ],
+            id="a pool and a queue",
+        ),
+    ],
+)
+def test_what_is_paused_is_named_with_the_way_to_resume_it(known: Known, lines: list[str]) -> None:
+    assert [str(pause) for pause in pauses(known, [wanted()])] == lines
+
+
+def test_a_schedule_that_is_not_to_be_active_is_not_paused() -> None:
+    twin = wanted(schedules=[{"interval": 900, "active": False}])
+    assert pauses(a_server(on_server(active=False)), [twin]) == []
+
+
+def test_a_paused_schedule_is_deployed_as_paused() -> None:
+    one = wanted()
+    assert as_paused(one, []) == as_paused(one, [on_server()]) == one
+    paused = as_paused(one, [on_server(active=False)]).entry
+    assert (paused["schedules"], paused["paused"]) == ([{"interval": 900, "active": False}], False)
+    switched_off = as_paused(one, [on_server(paused=True)]).entry
+    assert (switched_off["schedules"][0]["active"], switched_off["paused"]) == (False, True)

@@ -28,7 +28,7 @@ from tasks.domain.errors import AdceError, LedgerError
 from tasks.domain.expected.cells import Selection, assume_utc
 from tasks.domain.outcomes import RunPart
 from tasks.domain.plan.plan import in_start_order
-from tasks.domain.wording import plural
+from tasks.domain.wording import plural, utc
 from tasks.ledger.plans import PLAN, RUN
 from tasks.log_lines import IN_REPORT
 from tasks.observe.look import check_keys
@@ -103,7 +103,7 @@ def _why_superseded() -> str | None:
     except ConfigError:  # the run itself reports it
         return None
     late = datetime.now(UTC) - due
-    return f"it was due at {due:%Y-%m-%d %H:%M} UTC, and a later run has become due" if late > interval else None
+    return f"it was due at {utc(due)}, and a later run has become due" if late > interval else None
 
 
 async def conclude(work: Awaitable[Report]) -> State[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from rich.console import Console
 from rich.markup import escape
@@ -12,9 +12,9 @@ from rich.table import Table
 
 from tasks.answers.check import Checked
 from tasks.answers.why import Answer
-from tasks.domain.assess.states import State
+from tasks.domain.assess.states import State, Status
 from tasks.domain.assess.verdicts import Consequence
-from tasks.domain.wording import plural
+from tasks.domain.wording import decimal, duration, plural, utc
 
 _MOST_IN_FULL = 5
 _MOST_ROWS = 200
@@ -43,7 +43,7 @@ def show(answers: Sequence[Answer], ui: str | None, console: Console) -> None:
         return
     for answer in answers[:_MOST_ROWS]:
         status = answer.status
-        until = f"; until {_minute(status.until)}" if status.until else ""
+        until = f"; {_until(status)} {_minute(status.until)}" if status.until else ""
         console.print(
             f"{_state(status.state)} {escape(answer.cell.key)}: {escape(status.reason)}{until}", soft_wrap=True
         )
@@ -73,13 +73,13 @@ def _show_in_full(answer: Answer, ui: str | None, console: Console) -> None:
     rows = {
         "state": f"{_state(status.state)}{f' ({status.kind.value})' if status.kind else ''}",
         "reason": escape(status.reason),
-        "until": _minute(status.until),
+        _until(status): _minute(status.until),
         "decided by": escape(answer.decides),
         "next": escape(answer.next_action),
         "about": f"{cell.dataset} of {answer.source}, season {cell.season}; due from {_minute(cell.due_at)}",
         "in the lake": answer.have and f"{answer.have.size:,} bytes, stored {_minute(answer.have.modified)}",
         "first missed": _minute(answer.first_seen),
-        "score": answer.score and f"{answer.score:.1f} ({_parts(answer)})",
+        "score": answer.score and f"{decimal(answer.score)} ({_parts(answer)})",
         "in the plan": answer.plan and _place(answer),
     }
     for name, text in rows.items():
@@ -88,7 +88,7 @@ def _show_in_full(answer: Answer, ui: str | None, console: Console) -> None:
     console.print(f"[bold]{escape(cell.key)}[/bold]")
     console.print(table)
     for attempt in answer.attempts[:_MOST_ATTEMPTS]:
-        took = f" in {attempt.seconds:.1f} s" if attempt.seconds is not None else ""
+        took = f" in {duration(timedelta(seconds=attempt.seconds))}" if attempt.seconds is not None else ""
         error = f": {escape(attempt.error)}" if attempt.error else f", {attempt.bytes:,} bytes{took}"
         console.print(f"  {_minute(attempt.at)}  {attempt.outcome}{error}  [dim]{_run(answer, attempt.run, ui)}[/dim]")
     if len(answer.attempts) > _MOST_ATTEMPTS:
@@ -103,14 +103,19 @@ def _state(state: State) -> str:
     return f"[{_COLOURS[state]}]{state.value}[/]"
 
 
+def _until(status: Status) -> str:
+    """What the time of a status is: the end of what is binding, or the next look at a file that is there."""
+    return "next look" if status.state is State.PRESENT else "until"
+
+
 def _parts(answer: Answer) -> str:
-    return ", ".join(f"{name} {value}" for name, value in (answer.score_parts or {}).items())
+    return ", ".join(f"{name} {decimal(value)}" for name, value in (answer.score_parts or {}).items())
 
 
 def _place(answer: Answer) -> str:
     plan = answer.plan or {}
-    eta = f", done about {plan['eta'][:16].replace('T', ' ')} UTC" if plan["eta"] else ""
-    return f"fill {plan['position']} of {plan['of']} of {plan['at'][:16].replace('T', ' ')} UTC{eta}"
+    eta = f", done about {utc(datetime.fromisoformat(plan['eta']))}" if plan["eta"] else ""
+    return f"fill {plan['position']} of {plan['of']} of {utc(datetime.fromisoformat(plan['at']))}{eta}"
 
 
 def _run(answer: Answer, run: str, ui: str | None) -> str:
@@ -121,4 +126,4 @@ def _run(answer: Answer, run: str, ui: str | None) -> str:
 
 
 def _minute(moment: datetime | None) -> str | None:
-    return f"{moment:%Y-%m-%d %H:%M} UTC" if moment else None
+    return utc(moment) if moment else None

@@ -15,7 +15,7 @@ from rich.table import Table
 from tasks.answers.difference import Difference
 from tasks.domain.assess.states import State, Status
 from tasks.domain.assess.unknown import seasons_of
-from tasks.domain.wording import plural
+from tasks.domain.wording import plural, utc
 
 _MOST_ROWS = 20
 
@@ -67,7 +67,7 @@ def _show_sources(difference: Difference, console: Console) -> None:
     table = Table("source", "requests", "done", title="Requests of each plan to the sources", box=SIMPLE_HEAD)
     for source in difference.sources():
         requests, eta = source["requests"], source["eta"]
-        done = [f"{eta[plan]:%Y-%m-%d %H:%M}" if eta[plan] else "-" for plan in ("old", "new")]
+        done = [utc(eta[plan]) if eta[plan] else "-" for plan in ("old", "new")]
         table.add_row(source["name"], _arrow(requests["old"], requests["new"]), _arrow(*done))
     console.print(table)
 

@@ -12,7 +12,7 @@ import typer
 from config.secrets import masked
 from deployments.cli.options import ConfigOption, Places, command
 from tasks.domain.errors import AdceError
-from tasks.domain.wording import plural
+from tasks.domain.wording import plural, utc
 
 if TYPE_CHECKING:
     from config.models import Config
@@ -53,7 +53,7 @@ def prune(
         except ValidationError:
             raise AdceError(f"--keep {keep}: a number and a unit, as 90d") from None
         before = datetime.now(UTC) - lasts
-        typer.echo(f"{plural(ledger.prune(before), 'attempt')} from before {before:%Y-%m-%d %H:%M} UTC forgotten")
+        typer.echo(f"{plural(ledger.prune(before), 'attempt')} from before {utc(before)} forgotten")
 
 
 @command(app)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -12,7 +12,7 @@ from rich.table import Table
 
 from tasks.answers.report import COMPARED, Report
 from tasks.domain.assess.states import State
-from tasks.domain.wording import plural
+from tasks.domain.wording import decimal, duration, plural, utc
 
 _MOST_ROWS = 40
 _MOST_REASONS = 20
@@ -65,12 +65,12 @@ def _sentence(text: str) -> str:
 
 
 def _until(moment: datetime | None) -> str:
-    return f"until {moment:%Y-%m-%d %H:%M} UTC" if moment else "until that is changed"
+    return f"until {utc(moment)}" if moment else "until that is changed"
 
 
 def _states(report: Report) -> Table:
     counts = report.counts
-    table = Table(title=f"The lake {escape(report.config.lake)} as of {report.looked_at.taken_at:%Y-%m-%d %H:%M} UTC")
+    table = Table(title=f"The lake {escape(report.config.lake)} as of {utc(report.looked_at.taken_at)}")
     for state in State:
         table.add_column(state.value, justify="right")
     table.add_column("total", justify="right")
@@ -99,7 +99,7 @@ def _fills(report: Report) -> Table:
             _short(fill.days),
             fill.kind.value,
             fill.priority.value,
-            f"{fill.score.total:.1f}",
+            decimal(fill.score.total),
             str(len(fill.gaps)),
             *([f"{fill.eta:%H:%M}"] if is_plan and fill.eta else []),
         )
@@ -125,7 +125,8 @@ def _short(days: str) -> str:
 
 
 def _show_outcomes(report: Report, console: Console) -> None:
-    console.print(f"{plural(len(report.filled), 'file')} stored, {report.failure_counts()} in {report.seconds:.0f} s")
+    took = duration(timedelta(seconds=report.seconds))
+    console.print(f"{plural(len(report.filled), 'file')} stored, {report.failure_counts()} in {took}")
     for outcome in report.failed[:_MOST_ROWS]:
         colour = "red" if outcome.label == "failed" else "magenta"
         console.print(f"[{colour}]{outcome.label}[/] {escape(outcome.key)}: {escape(outcome.error or '')}")

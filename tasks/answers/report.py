@@ -21,7 +21,7 @@ from tasks.domain.limits.pauses import Pause, Phase
 from tasks.domain.outcomes import FileOutcome, Outcome
 from tasks.domain.plan.plan import Deferral, Fill
 from tasks.domain.reasons import Limit, Reason
-from tasks.domain.wording import plural
+from tasks.domain.wording import plural, utc
 from tasks.ledger.attempts import Performance, VariantResults
 from tasks.ledger.runs import RunRecord
 
@@ -91,7 +91,7 @@ class Refusal:
     files: int  # of the selection that wait for it
 
     def __str__(self) -> str:
-        until = f"{self.until:%Y-%m-%d %H:%M} UTC" if self.until else "it answers"
+        until = utc(self.until) if self.until else "it answers"
         return f"{self.source} refuses: {self.reason}; paused until {until}; {plural(self.files, 'file')} not fetched"
 
 

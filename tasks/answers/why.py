@@ -23,7 +23,7 @@ from tasks.domain.expected.cells import Cell, Selection, calendar_cells, game_ce
 from tasks.domain.expected.keys import KeyPatterns, fixed_folder
 from tasks.domain.plan.plan import GIVEN_CAP
 from tasks.domain.reasons import Limit, Reason
-from tasks.domain.wording import duration
+from tasks.domain.wording import duration, utc
 from tasks.ledger import Ledger
 from tasks.ledger.attempts import Attempt
 from tasks.ledger.corrections import Change
@@ -239,8 +239,8 @@ def _decides(config: Config, cell: Cell, status: Status) -> str:
             return "reconcile.unavailable, or `adce unavailable clear`"
         case State.IN_FLIGHT:
             return "the run that is fetching it"
-        case State.DEFERRED if status.limit in (Limit.NOT_PUBLISHED, Limit.DISAGREEMENT):
-            return f"the source, which is asked again from {status.until:%Y-%m-%d %H:%M} UTC"
+        case State.DEFERRED if status.until and status.limit in (Limit.NOT_PUBLISHED, Limit.DISAGREEMENT):
+            return f"the source, which is asked again from {utc(status.until)}"
         case State.DEFERRED if status.limit is Limit.MAX_FILLS and status.of == GIVEN_CAP:
             return "`--max-fills`, or the parameter max_fills, of the run"
         case State.DEFERRED if status.limit is Limit.MAX_FILLS and status.of:
@@ -258,7 +258,7 @@ def _decides(config: Config, cell: Cell, status: Status) -> str:
 
 def _next_action(config: Config, status: Status, place: Mapping[str, Any] | None) -> str:
     """What happens to the file next, and when."""
-    when = f"{status.until:%Y-%m-%d %H:%M} UTC" if status.until else None
+    when = utc(status.until) if status.until else None
     match status.state:
         case State.GAP if status.limit is Limit.OBSTACLE:
             return "not fetched until what stands at its key is removed; then fetched by the next run"
@@ -278,7 +278,7 @@ def _next_action(config: Config, status: Status, place: Mapping[str, Any] | None
         case State.IN_FLIGHT:
             return "being fetched now"
         case _ if place and place["eta"]:
-            return f"fetched by the run of the plan, about {place['eta'][:16].replace('T', ' ')} UTC"
+            return f"fetched by the run of the plan, about {utc(datetime.fromisoformat(place['eta']))}"
         case _:
             return f"fetched by the next run; one begins every {duration(config.reconcile.interval)}"
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from config.models import Config
 from tasks.domain.errors import SelectionError
+from tasks.domain.wording import utc
 
 SKEW = timedelta(minutes=2)  # the clocks of two machines may differ by this much
 
@@ -29,6 +30,6 @@ def check_fetching_clock(config: Config, as_of: datetime | None, real: datetime)
     if as_of is None or as_of <= real or config.sandbox:
         return
     raise SelectionError(
-        f"as-of {as_of:%Y-%m-%d %H:%M} UTC is later than now, {real:%Y-%m-%d %H:%M} UTC: files fetched today would "
+        f"as-of {utc(as_of)} is later than now, {utc(real)}: files fetched today would "
         "count as fetched then; leave as-of out, or use a dry run or `adce plan`, which fetch nothing"
     )

@@ -1,8 +1,10 @@
-"""How are counts and durations written for people?"""
+"""How are counts, moments, durations and scores written for people?"""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+
+_UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
 def plural(count: int, word: str) -> str:
@@ -10,12 +12,24 @@ def plural(count: int, word: str) -> str:
     return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
+def utc(moment: datetime) -> str:
+    """A moment with its date and its zone: "2026-11-29 08:48 UTC". One without a zone is taken to be UTC."""
+    return f"{moment.astimezone(UTC) if moment.tzinfo else moment:%Y-%m-%d %H:%M} UTC"
+
+
 def duration(span: timedelta) -> str:
-    """A duration in the largest unit that divides it evenly: "30 s", "15 min", "6 h", "7 days"."""
+    """A duration in at most two units, written as in the configuration: "0.5s", "30s", "15m", "1h 30m", "7d"."""
     seconds = span.total_seconds()
-    if seconds and seconds % 86400 == 0:
-        return plural(int(seconds // 86400), "day")
-    for size, unit in ((3600, "h"), (60, "min")):
-        if seconds and seconds % size == 0:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:g} s"
+    if seconds < 10:
+        return f"{round(seconds, 1):g}s"
+    seconds = round(seconds)
+    size, unit = next(pair for pair in _UNITS if pair[0] <= seconds)
+    smaller, name = next((pair for pair in _UNITS if pair[0] < size), (1, ""))
+    first, rest = divmod(round(seconds / smaller) * smaller, size)
+    return f"{first}{unit}" + (f" {rest // smaller}{name}" if rest else "")
+
+
+def decimal(value: float) -> str:
+    """A score or a factor with one digit after the point, or two if it has them: "18.0", "1.15"."""
+    text = f"{value:.2f}"
+    return text.removesuffix("0")

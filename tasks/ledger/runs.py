@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from tasks.domain.outcomes import RunEnd, RunPart
+from tasks.domain.wording import utc
 from tasks.ledger.database import Database, UtcSeconds, metadata
 
 DEATHS = (RunEnd.DIED, RunEnd.DEATH_REPORTED)
@@ -74,7 +75,7 @@ class RunRecord:
     @property
     def already_at_work(self) -> str:
         """The message for another run of the same kind that finds this one at work."""
-        return f"another {self.kind} is at work: {self.holder}, since {self.began:%H:%M:%S} UTC"
+        return f"another {self.kind} is at work: {self.holder}, since {utc(self.began)}"
 
     @property
     def died(self) -> bool:

@@ -19,6 +19,7 @@ from tasks.domain.limits.pauses import Pause, Phase
 from tasks.domain.limits.rates import Budget
 from tasks.domain.plan.plan import why_paused, why_waiting
 from tasks.domain.reasons import Limit
+from tasks.domain.wording import utc
 from tasks.ledger import Ledger
 
 log = logging.getLogger(__name__)
@@ -155,8 +156,8 @@ class RateLimiter:
                 jitter=random.random(),
             ),
         )
-        if after.until != before.until:
-            log.warning("%s is paused until %s: %s", self.source, f"{after.until:%H:%M:%S}", error)
+        if after.until and after.until != before.until:
+            log.warning("%s is paused until %s: %s", self.source, utc(after.until), error)
         return after
 
     def failed(self, scraper: str, reason: str, asked: datetime, *, answered: bool = True) -> None:
@@ -167,8 +168,8 @@ class RateLimiter:
         if answered:
             self._answered(asked)
         after = self._change(scraper, lambda pause: pauses.failed(pause, self.breaker, asked, _now(), reason))
-        if after.phase(_now()) is Phase.OPEN:
-            log.warning("breaker of %s open until %s: %s", scraper, f"{after.until:%H:%M:%S}", after.reason)
+        if after.until and after.phase(_now()) is Phase.OPEN:
+            log.warning("breaker of %s open until %s: %s", scraper, utc(after.until), after.reason)
 
     def succeeded(self, scraper: str, asked: datetime) -> None:
         """Records that a request of a scraper, sent at `asked`, brought a good file."""

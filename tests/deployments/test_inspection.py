@@ -60,7 +60,7 @@ def test_why_tells_all_about_a_file_that_is_not_there(adce: Adce, game: str) -> 
     assert board["learnt"]["by"] == "own"  # type: ignore[index]
     result = adce("why", key, *AS_OF)
     assert result.exit_code == 0
-    for word in (key, "gap (vanished)", "not in the lake any more", "every 15 min", "stored,"):
+    for word in (key, "gap (vanished)", "not in the lake any more", "every 15m", "stored,"):
         assert word in result.stdout
 
 

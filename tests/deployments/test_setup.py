@@ -79,7 +79,7 @@ def test_from_an_empty_server_to_a_lake_that_is_filled(
         changed.setenv("ADCE_RECONCILE__INTERVAL", "20m")
         check = adce("setup", "--check")
     assert check.exit_code == 1
-    assert "reconcile/every-15-minutes: runs every 15 min, and reconcile.interval is 20 min" in check.stdout
+    assert "reconcile/every-15-minutes: runs every 15m, and reconcile.interval is 20m" in check.stdout
     deployed = _do(lambda client: client.read_deployment_by_name("reconcile/every-15-minutes"))
     _do(lambda client: client.update_deployment_schedule(deployed.id, deployed.schedules[0].id, active=False))
     paused = "deployment reconcile/every-15-minutes: paused; to have it run again: prefect deployment schedule resume"

@@ -1,10 +1,10 @@
-"""How are counts and durations told to people?"""
+"""How are counts, moments, durations and scores told to people?"""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from tasks.domain.wording import duration, plural
+from tasks.domain.wording import decimal, duration, plural, utc
 
 
 @pytest.mark.parametrize(
@@ -18,18 +18,33 @@ def test_one_is_not_told_as_many(count: int, word: str, told: str) -> None:
 @pytest.mark.parametrize(
     ("span", "told"),
     [
-        ({"seconds": 0}, "0 s"),
-        ({"seconds": 0.5}, "0.5 s"),
-        ({"seconds": 9.4}, "9.4 s"),
-        ({"seconds": 10.4}, "10 s"),
-        ({"seconds": 30}, "30 s"),
-        ({"seconds": 87.4}, "87 s"),
-        ({"minutes": 15}, "15 min"),
-        ({"minutes": 90}, "90 min"),
-        ({"hours": 6}, "6 h"),
-        ({"days": 1}, "1 day"),
-        ({"days": 180}, "180 days"),
+        ({"seconds": 0}, "0s"),
+        ({"seconds": 0.5}, "0.5s"),
+        ({"seconds": 9.44}, "9.4s"),
+        ({"seconds": 9.96}, "10s"),
+        ({"seconds": 30.4}, "30s"),
+        ({"seconds": 59.6}, "1m"),
+        ({"seconds": 87.4}, "1m 27s"),
+        ({"minutes": 15}, "15m"),
+        ({"minutes": 90}, "1h 30m"),
+        ({"hours": 1, "minutes": 59, "seconds": 40}, "2h"),
+        ({"hours": 6}, "6h"),
+        ({"hours": 30}, "1d 6h"),
+        ({"days": 180}, "180d"),
     ],
 )
-def test_a_duration_is_told_in_its_largest_unit(span: dict[str, float], told: str) -> None:
+def test_a_duration_is_told_in_its_two_largest_units(span: dict[str, float], told: str) -> None:
     assert duration(timedelta(**span)) == told
+
+
+@pytest.mark.parametrize("zone", [None, UTC, timezone(timedelta(hours=-5))], ids=str)
+def test_a_moment_is_told_with_its_date_in_utc(zone: timezone | None) -> None:
+    hour = 3 if zone and zone is not UTC else 8
+    assert utc(datetime(2026, 11, 29, hour, 48, 59, tzinfo=zone)) == "2026-11-29 08:48 UTC"
+
+
+@pytest.mark.parametrize(
+    ("value", "told"), [(18, "18.0"), (1.5, "1.5"), (1.15, "1.15"), (100 / 3, "33.33"), (0.1 + 0.2, "0.3")]
+)
+def test_a_score_is_told_with_one_or_two_digits(value: float, told: str) -> None:
+    assert decimal(value) == told

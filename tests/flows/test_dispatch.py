@@ -21,7 +21,7 @@ def test_a_fill_is_stopped_after_its_time_limit_and_keeps_what_is_done(
     report = run_reconcile(datasets=["espn_scoreboard"])
     assert report.filled == ["espn_schedules/20260114.json"]
     assert [(key, reason) for key, reason, _ in report.deferrals] == [
-        ("espn_schedules/20260113.json", "its fill was stopped after its time limit of 9 s")
+        ("espn_schedules/20260113.json", "its fill was stopped after its time limit of 9s")
     ]
     assert report.counts["deferred"] == 1
 
@@ -38,7 +38,7 @@ def test_a_scraper_that_keeps_failing_is_left_alone_and_the_others_are_not(
     assert len(report.deferrals) > 20
     for _, reason, until in report.deferrals:
         assert reason.startswith("breaker open until ")
-        assert "3 failures within 10 min; the last: " in reason
+        assert "3 failures within 10m; the last: " in reason
         assert until is not None
     assert {key.split("/")[0] for key in report.filled} == {"espn_schedules"}
     espn = RunReport.of(report).as_json()["sources"][0]

@@ -161,7 +161,7 @@ def test_a_run_that_a_worker_took_and_never_began_is_called_crashed(
     time.sleep(1)
     _reconcile(server, "--source", "espn", "--max-fills", "0", status=1)
     state = httpx.get(f"{api}/flow_runs/{run}").json()["state"]
-    assert (state["type"], "had not begun after 1 s" in state["message"]) == ("CRASHED", True)
+    assert (state["type"], "had not begun after 1s" in state["message"]) == ("CRASHED", True)
 
 
 def test_without_a_worker_the_files_are_left_to_the_next_run_and_nothing_stays_marked(

@@ -313,7 +313,7 @@ def test_the_time_budget_ends_submission_and_the_rest_is_deferred(
     report = run_reconcile(datasets=["espn_scoreboard"], since=date(2025, 10, 1))
     left = [reason for _, reason, _ in report.deferrals]
     assert left
-    assert set(left) == {"time budget of 1 s is used up"}
+    assert set(left) == {"time budget of 1s is used up"}
     assert len(report.filled) + len(left) == report.counts["present"] + report.counts["deferred"]
 
 

@@ -10,7 +10,7 @@ from config.models import Unavailability
 from tasks.domain.assess.states import State, Status
 from tasks.domain.reasons import Limit
 from tasks.domain.times import SKEW
-from tasks.domain.wording import plural
+from tasks.domain.wording import plural, utc
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ def status_of(absence: Absence, rules: Unavailability, now: datetime) -> Status 
         if absence.note is not None:
             reason = f"set by an operator: {absence.note}"
             return Status(State.UNAVAILABLE, reason, until=absence.until, limit=Limit.OPERATOR)
-        since = f"{plural(absence.looks, 'look')} since {absence.first:%Y-%m-%d %H:%M} UTC"
+        since = f"{plural(absence.looks, 'look')} since {utc(absence.first)}"
         finding = "never whole at the source" if absence.unfinished else "the source has none"
         return Status(State.UNAVAILABLE, f"{finding}: {absence.evidence} ({since})", until=absence.until)
     if absence.looks < rules.looks:

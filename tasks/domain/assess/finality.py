@@ -15,6 +15,7 @@ from config.models import Config, Dataset
 from tasks.domain.assess.verdicts import Verdict, Wholeness
 from tasks.domain.expected import seasons
 from tasks.domain.expected.games import Game
+from tasks.domain.wording import utc
 
 # Time from the start of a game until its source calls it final, unless a dataset's `due_after` says otherwise.
 GAME_LENGTH = timedelta(hours=4)
@@ -73,7 +74,7 @@ def next_look(
 
 def why_not_final(dataset: Dataset, last_day: date, taken: datetime) -> str:
     """The reason for fetching a list again in which no entry is open."""
-    over, on = over_at(dataset, last_day), f"taken on {taken:%Y-%m-%d %H:%M} UTC"
+    over, on = over_at(dataset, last_day), f"taken on {utc(taken)}"
     if taken < over:
         period = {"date": "day", "month": "month"}.get(dataset.per, "season")
         return f"{on}, before the {period} was over"

@@ -16,6 +16,7 @@ from tasks.domain.expected.cells import Cell
 from tasks.domain.expected.games import Game, GameStatus
 from tasks.domain.reasons import Limit, Reason
 from tasks.domain.times import SKEW
+from tasks.domain.wording import utc
 
 # If the last planned look finds a correction, one more look confirms it. The wait until then is as long as the longest
 # of the configured intervals, but at most this.
@@ -256,7 +257,7 @@ def _whole_game(
             return _COMPLETE
         again = taken + min(looks[-1], _LONGEST_CONFIRMATION)
     if now >= again:
-        looked = f"last looked at on {_minute(taken)}" if known else _untimed(have)
+        looked = f"last looked at on {utc(taken)}" if known else _untimed(have)
         return _gap(Kind.STALE, f"{looked}; corrections may have come since")
     return Status(State.PRESENT, "complete; looked at again for corrections", until=again)
 
@@ -281,7 +282,7 @@ def _partial(
         return _gap(Kind.STALE, f"{_untimed(have)}; {reason}")
     if again is None or now >= again:
         return _gap(Kind.STALE, reason)
-    return Status(State.PRESENT, f"as of {_minute(taken)}; {reason}", until=again)
+    return Status(State.PRESENT, f"as of {utc(taken)}; {reason}", until=again)
 
 
 def _next_look(
@@ -296,18 +297,14 @@ def _next_look(
 def _why_not_due(cell: Cell, now: datetime) -> Status | None:
     """The status of a cell that is not due at `now`; None if it is due."""
     if now < cell.due_at:
-        return Status(State.NOT_DUE, f"due from {_minute(cell.due_at)}", until=cell.due_at)
+        return Status(State.NOT_DUE, f"due from {utc(cell.due_at)}", until=cell.due_at)
     if cell.game is not None and cell.game.status is not GameStatus.FINAL:
         return Status(State.NOT_DUE, f"its schedule calls the game {cell.game.status.value}, not final")
     return None
 
 
 def _untimed(have: LakeObject) -> str:
-    return f"it is unknown when it was taken: its modification time, {_minute(have.modified)}, is in the future"
-
-
-def _minute(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M} UTC"
+    return f"it is unknown when it was taken: its modification time, {utc(have.modified)}, is in the future"
 
 
 def _gap(kind: Kind, reason: str, had: int | None = None) -> Status:

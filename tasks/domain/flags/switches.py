@@ -6,7 +6,7 @@ from datetime import datetime
 
 from config.models import Config
 from tasks.domain.flags.maintenance import window_at
-from tasks.domain.wording import plural
+from tasks.domain.wording import plural, utc
 
 
 def switches(config: Config, now: datetime) -> list[str]:
@@ -24,5 +24,6 @@ def switches(config: Config, now: datetime) -> list[str]:
     found |= {f"rollout {name} {rollout.percent:g} %": True for name, rollout in config.rollout.items()}
     for of in dict.fromkeys(window.of for window in config.maintenance):
         window = window_at([w for w in config.maintenance if w.of == of], [of], now)
-        found |= {f"maintenance of {of} until {window.until:%Y-%m-%d %H:%M} UTC": True} if window else {}
+        if window and window.until:
+            found[f"maintenance of {of} until {utc(window.until)}"] = True
     return [words for words, is_on in found.items() if is_on]

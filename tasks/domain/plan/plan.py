@@ -17,7 +17,7 @@ from tasks.domain.flags.rollouts import changes_request, own_address_of, reached
 from tasks.domain.limits.pauses import Pause, Window
 from tasks.domain.plan.scoring import Score, priority_of, score_of
 from tasks.domain.reasons import Limit, Reason
-from tasks.domain.wording import plural
+from tasks.domain.wording import plural, utc
 
 GIVEN_CAP = "max_fills"  # what Limit.MAX_FILLS belongs to if it is a parameter of the run that decides
 _KINDS = list(Kind)
@@ -198,10 +198,11 @@ def why_paused(pause: Pause, limit: Limit) -> Reason:
 
     `limit` says what kind of pause it is, unless `pause` is a maintenance window.
     """
+    assert pause.until is not None  # it is open
     if isinstance(pause, Window):
         limit = Limit.MAINTENANCE
     state = {Limit.BACKOFF: "source paused", Limit.BREAKER: "breaker open"}.get(limit, limit.value)
-    return Reason(limit, f"{state} until {pause.until:%Y-%m-%d %H:%M} UTC: {pause.reason}", pause.until, pause.name)
+    return Reason(limit, f"{state} until {utc(pause.until)}: {pause.reason}", pause.until, pause.name)
 
 
 def why_waiting(pause: Pause, now: datetime) -> Reason:

@@ -6,7 +6,7 @@ import base64
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 
 from tasks.domain.assess.coverage import Coverage, Hole
 from tasks.domain.assess.states import State
-from tasks.domain.wording import plural
+from tasks.domain.wording import plural, utc
 from tasks.show.coverage.grid import grid_of
 from tasks.show.coverage.shades import DARK, LIGHT, NONE, SHADES, UNKNOWN, percent_of, sentence_of, shade_of
 
@@ -108,7 +108,7 @@ def _days_in(season: str, span: str) -> int | str:
 
 
 def _minute(moment: datetime | None) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if moment else ""
+    return utc(moment) if moment else ""
 
 
 def _digest(text: str) -> str:

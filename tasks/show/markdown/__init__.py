@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import timedelta
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from tasks.answers.report import COMPARED, Report
 from tasks.domain.assess.states import State
 from tasks.domain.assess.unknown import by_season
-from tasks.domain.wording import plural
+from tasks.domain.wording import decimal, duration, plural, utc
 
 _MOST_FILLS, _MOST_ROWS = 200, 200  # rows of a table
 
@@ -25,6 +25,7 @@ def run_markdown(report: Report) -> str:
         compared=COMPARED,
         rollouts=[row for name, rollout in report.comparisons.items() for row in rollout.rows(name)],
         sections=[(title, rows) for title, rows in _sections(report) if rows],
+        took=duration(timedelta(seconds=report.seconds)),
         most=_MOST_ROWS,
     )
 
@@ -50,7 +51,7 @@ def _sections(report: Report) -> Iterable[tuple[str, list[tuple[str, str]]]]:
     yield (
         "Left for later",
         [
-            (plural(n, "file"), f"{reason}; until {_iso(until) if until else 'it is changed'}")
+            (plural(n, "file"), f"{reason}; until {utc(until) if until else 'it is changed'}")
             for (reason, until), n in deferred.items()
         ],
     )
@@ -69,10 +70,6 @@ def _needs(named: list[str], count: int) -> str:
     return f"needs {', '.join(named)}{more}"
 
 
-def _iso(moment: datetime) -> str:
-    return moment.isoformat().replace("+00:00", "Z")
-
-
 def _cell(text: str) -> str:
     """A text that is safe in a cell of a Markdown table."""
     return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
@@ -85,4 +82,4 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_TEMPLATES.filters |= {"cell": _cell, "plural": plural}
+_TEMPLATES.filters |= {"cell": _cell, "plural": plural, "utc": utc, "decimal": decimal}

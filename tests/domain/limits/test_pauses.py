@@ -180,7 +180,7 @@ def test_a_breaker_opens_after_failures_within_its_window() -> None:
         pause = failed(pause, BREAKER, NOW, NOW + at * SECOND, "HTTP 404")
     assert pause.phase(NOW) is Phase.CLOSED
     opened = failed(pause, BREAKER, NOW, NOW + 2 * SECOND, "HTTP 404")
-    reason = "3 failures within 10 min; the last: HTTP 404"
+    reason = "3 failures within 10m; the last: HTTP 404"
     assert opened == Pause("espn_summary", NOW + timedelta(minutes=5, seconds=2), reason)
     assert pause.reason == "HTTP 404", "also while it is closed, the last failure is told"
 

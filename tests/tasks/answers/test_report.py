@@ -159,7 +159,8 @@ def test_a_run_that_has_left_everything_to_another_says_so_wherever_it_is_told_o
     other = RunRecord("1", "reconcile", "everything", "host (process 7)", None, "f", NOW, None, None)
     at_it = Status(State.IN_FLIGHT, "run 1 of host (process 7) is at it")
     report = _report(PRESENT, at_it, outcomes={}, left_to=other)
-    notice = "nother reconcile is at work: host (process 7), since 12:00:00 UTC; this one has left everything to it"
+    since = "host (process 7), since 2026-01-15 12:00 UTC"
+    notice = f"nother reconcile is at work: {since}; this one has left everything to it"
     assert report.line().startswith(f"a{notice}; 2 files expected: ")
     assert f"**a{notice}.**" in run_markdown(report)
     run = {"run": "1", "holder": "host (process 7)", "began": "2026-01-15T12:00:00Z", "flow_run": "f"}
@@ -181,7 +182,7 @@ def test_what_the_source_has_none_of_is_told_as_absent_and_counts_as_failed() ->
     assert "### Failed: 1\n\n| what | why |\n|---|---|\n| 1.json |" in told
     assert "### The source says that it has none: 1\n\n| what | why |\n|---|---|\n| 0.json |" in told
     shown = _shown(report)
-    assert "0 files stored, 1 failed, 1 absent in 0 s" in shown
+    assert "0 files stored, 1 failed, 1 absent in 0s" in shown
     assert "absent 0.json: /0: HTTP 404" in shown
     assert "failed 1.json: /1: 3 of 9 plays" in shown
     assert " absent" not in _report(GONE, outcomes={half.key: half}).line()

@@ -298,7 +298,7 @@ def test_a_breaker_opens_after_failures_and_a_probe_closes_it(
     assert all(isinstance(result, FetchError) for result in failed)
     pause = espn.limiter.pause("espn_scoreboard")
     assert pause.phase(datetime.now(UTC)) is Phase.OPEN
-    assert pause.reason.startswith("3 failures within 10 min; the last: ")
+    assert pause.reason.startswith("3 failures within 10m; the last: ")
     sites.clear_faults()
     again = client()
     assert all(isinstance(result, Fetched) for result in _run(_fetch(again, 4, 5)))

@@ -259,7 +259,7 @@ def test_a_command_that_takes_too_long_and_ignores_sigterm_is_killed_with_its_ch
         f"open('{tmp_path}/pids', 'w').write(f'{{os.getpid()}} {{child.pid}}');"
         f"{WAIT}"
     )
-    assert error_of(path, timeout="1s") == "stopped after its timeout of 1 s"
+    assert error_of(path, timeout="1s") == "stopped after its timeout of 1s"
     for pid in (tmp_path / "pids").read_text().split():
         wait_until_gone(int(pid))
 

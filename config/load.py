@@ -20,6 +20,7 @@ from config.models import (
     OWN_FOLDER,
     TEST_FOLDER,
     Check,
+    Collect,
     Config,
     Dataset,
     LakeAddress,
@@ -420,15 +421,17 @@ def _mistake(problem: Any, path: tuple[str, ...]) -> _Mistake:
     if kind == "extra_forbidden":
         known = _known_names(path[:-1])
         return _Mistake(path, "no such setting", _suggestion(path[-1], known) or f"known here: {', '.join(known)}")
-    message = str(problem["msg"]).removeprefix("Value error, ")
+    message, hint = str(problem["msg"]).removeprefix("Value error, "), ""
     if kind in _NOT_A_CHOICE:
-        message = "must be " + problem["ctx"]["expected"].replace("'", "")
+        choices = problem["ctx"]["expected"]
+        message = "must be " + choices.replace("'", "")
+        hint = _suggestion(given, re.findall("'(.*?)'", choices)) if isinstance(given, str) else ""
     elif kind in _NOT_A_SECTION:
         message = f"must be a {'list' if kind == 'list_type' else 'mapping of settings'}"
     hidden = kind == "missing" or isinstance(given, dict | BaseModel) or message.endswith("?")
     shown = "" if hidden else f" (it is {_shown(path, given, kind)})"
     involves_several = kind == "value_error" and isinstance(given, dict | BaseModel)
-    return _Mistake(path, f"{message}{shown}", involves_several=involves_several)
+    return _Mistake(path, f"{message}{shown}", hint, involves_several)
 
 
 def _suggestion(name: str, known: Iterable[str]) -> str:
@@ -473,6 +476,7 @@ def _contradictions(config: Config) -> Iterator[_Mistake]:
     yield from _wrong_rollouts(config)
     yield from _wrong_folders(config)
     yield from _wrong_checks(config)
+    yield from _wrong_collection(config)
     owner: dict[str, str] = {}
     for name, dataset in config.datasets.items():
         if dataset.source not in config.sources:
@@ -532,6 +536,35 @@ def _wrong_checks(config: Config) -> Iterator[_Mistake]:
                 yield _clash(
                     (*path, "tables"), f"the check {check.name} needs the id of a table", "as in [totals_stats]"
                 )
+
+
+def _wrong_collection(config: Config) -> Iterator[_Mistake]:
+    """Mistakes in what is to be collected: unknown names, and a part that is empty."""
+    collect, datasets = config.collect, config.datasets
+    for field, names, known in (("sources", collect.sources, config.sources), ("datasets", collect.datasets, datasets)):
+        for name in names:
+            if name not in known:
+                hint = _suggestion(name, known) or f"the {field} are {', '.join(known)}"
+                yield _clash(("collect", field), f"no {_singular(field)} {name!r}", hint)
+                return
+    for name in collect.datasets:
+        if collect.sources and (source := datasets[name].source) not in collect.sources:
+            yield _clash(("collect", "datasets"), f"{name} is a dataset of {source}", "add that to collect.sources")
+            return
+    chosen = {name: dataset for name, dataset in datasets.items() if collect.chooses(name, dataset.source)}
+    for name in collect.sources:
+        if all(dataset.source != name for dataset in chosen.values()):
+            problem = f"none of the datasets is of {name}"
+            yield _clash(("collect", "sources"), problem, "leave it out, or add one to collect.datasets")
+            return
+    earliest = min((dataset.first_season for dataset in chosen.values()), default="")
+    since = str(collect.since or earliest)
+    for field, begin in [("since", since), *(("seasons", season) for season in collect.seasons)]:
+        if begin[:4] < earliest[:4]:
+            of = "" if collect == Collect(since=collect.since, seasons=collect.seasons) else " of what is collected"
+            yield _clash(("collect", field), f"{begin} is too early", f"the first season{of} is {earliest}")
+        elif field == "seasons" and begin[:4] < since[:4] and isinstance(collect.since, str):
+            yield _clash(("collect", field), f"{begin} is before collect.since", f"that is {since}")
 
 
 def _wrong_rollouts(config: Config) -> Iterator[_Mistake]:

@@ -5,6 +5,7 @@ Files and the environment are read in config/load.py, where settings are also ch
 
 from config.models.base import Duration, Model, Season, SeasonType, TimeZone
 from config.models.checks import CHECK_OPTIONS, Check
+from config.models.collect import Collect
 from config.models.commands import COMMAND_FIELDS, Command, Parameter, Scripts
 from config.models.config import Config
 from config.models.datasets import Dataset
@@ -27,6 +28,7 @@ __all__ = [
     "BreakerRules",
     "Changes",
     "Check",
+    "Collect",
     "Command",
     "Config",
     "Dataset",

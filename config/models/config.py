@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from config.models.base import Model, matching
+from config.models.collect import Collect
 from config.models.commands import Scripts
 from config.models.datasets import Dataset
 from config.models.maintenance import Maintenance
@@ -48,6 +49,7 @@ class Config(Model):
     )
     aws_credentials: str | None = Field(default=None, description="name of an AwsCredentials block in Prefect")
     ledger: LedgerAddress = "sqlite:///adce.db"
+    collect: Collect = Collect()
     reconcile: Reconcile = Reconcile()
     scoring: Scoring = Scoring()
     rates: list[Rate] = Field(default=[], description="rate limits for all sources together, besides their own")

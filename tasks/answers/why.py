@@ -15,11 +15,12 @@ from fnmatch import fnmatchcase, translate
 from typing import Any
 
 from blocks.store import Store
-from config.models import Config
+from config.models import Collect, Config
 from tasks.domain.assess.assessment import listed_games
 from tasks.domain.assess.states import Kind, LakeObject, Learnt, State, Status, deferred_by
 from tasks.domain.errors import SelectionError
 from tasks.domain.expected.cells import Cell, Selection, calendar_cells, game_cells, why_no_season, why_not_expected
+from tasks.domain.expected.collected import collected
 from tasks.domain.expected.keys import KeyPatterns, fixed_folder
 from tasks.domain.plan.plan import GIVEN_CAP
 from tasks.domain.reasons import Limit, Reason
@@ -32,6 +33,7 @@ from tasks.ledger.runs import RunRecord
 from tasks.observe.look import Look, look_at_cells
 from tasks.observe.planner import Planner
 from tasks.observe.session import Session
+from tasks.sources.ids import season_of_game
 
 _DETAILED = 20  # this many answers include attempts and corrections
 # What decides when a deferred file is fetched: a setting, or something else. For a limit that is not named here, it is
@@ -78,7 +80,7 @@ async def why(config: Config, ledger: Ledger, store: Store, text: str, now: date
     """
     cells = _cells_of(config, ledger, text, now)
     if not cells:
-        raise SelectionError(_nearest(config, text, now))
+        raise SelectionError(_nearest(config, ledger, text, now))
     session = Session(config, Selection(), store, ledger, as_of=now)
     look = await look_at_cells(session, cells)
     assessment, known = look.assessment, look.known
@@ -283,8 +285,10 @@ def _next_action(config: Config, status: Status, place: Mapping[str, Any] | None
             return f"fetched by the next run; one begins every {duration(config.reconcile.interval)}"
 
 
-def _nearest(config: Config, text: str, now: datetime) -> str:
+def _nearest(config: Config, ledger: Ledger, text: str, now: datetime) -> str:
     """Why a text stands for no file, and what it may have meant."""
+    if why_not := _why_not_collected(config, ledger, text, now):
+        return f"{text}: not collected: {why_not}"
     if day := _day(text):
         why = why_no_season(min(dataset.first_season for dataset in config.datasets.values()), day, now)
         return f"{text}: nothing is expected of that day" + (f": {why}" if why else "")
@@ -304,6 +308,36 @@ def _nearest(config: Config, text: str, now: datetime) -> str:
     templates = [(key, name) for name, dataset in config.datasets.items() for key in dataset.keys]
     key, name = max(templates, key=lambda pair: SequenceMatcher(None, text, pair[0]).ratio())
     return f"{text}: no dataset has such a key; the nearest is {key} of {name}"
+
+
+def _why_not_collected(config: Config, ledger: Ledger, text: str, now: datetime) -> str | None:
+    """The setting that leaves out the files that a text stands for; None if it is not for a setting."""
+    if config.collect == Collect():
+        return None
+    lake = collected(config)
+    for cell in _cells_of(config.model_copy(update={"collect": Collect()}), ledger, text, now).values():
+        return (
+            lake.why_not_dataset(cell.dataset)
+            or lake.why_not_day(cell.season, cell.last_day)
+            or (lake.why_not_type(cell.game.season_type) if cell.game else None)
+        )
+    # The ledger does not know a game whose schedule was never read.
+    name, fields = KeyPatterns(config).match(text) or (None, {"id": text})
+    if name and (why_not := lake.why_not_dataset(name)):
+        return why_not
+    if "id" not in fields:
+        return None
+    sources = [config.datasets[name].source] if name else config.sources
+    seasons = {
+        source: season_of_game(source, fields["id"], b"")
+        for source in sources
+        if re.fullmatch(config.sources[source].game_id, fields["id"])
+    }
+    if len(seasons) > 1:  # an id of the NBA has the form of one of ESPN as well
+        seasons = {source: season for source, season in seasons.items() if season}
+    for source, season in seasons.items():
+        return lake.why_not_source(source) or (lake.why_not_season(season) if season else None)
+    return None
 
 
 def _reaches(pattern: str, template: str) -> bool:
@@ -328,7 +362,7 @@ def keys_of(config: Config, ledger: Ledger, texts: Iterable[str], now: datetime)
     cells: dict[str, Cell] = {}
     for text in texts:
         if not (found := _cells_of(config, ledger, text, now)):
-            raise SelectionError(_nearest(config, text, now))
+            raise SelectionError(_nearest(config, ledger, text, now))
         # For a date, only the files of that date alone, not those of its month and season.
         cells |= {key: cell for key, cell in found.items() if not _day(text) or cell.first_day == cell.last_day}
     return cells

@@ -124,7 +124,7 @@ def recall(session: Session, now: datetime) -> Held:
 def rules_of(session: Session, now: datetime) -> str:
     """A digest of everything that judgements rest on and that is the same for all files: settings, checks, and code."""
     season = seasons.current_season(now)
-    settings = session.config.model_dump(mode="json", include={"datasets", "rollout", "reconcile"})
+    settings = session.config.model_dump(mode="json", include={"collect", "datasets", "rollout", "reconcile"})
     rules = json.dumps([settings, session.checks, season, _code()], sort_keys=True)
     return hashlib.sha256(rules.encode()).hexdigest()
 

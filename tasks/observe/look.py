@@ -17,7 +17,14 @@ from tasks.domain.assess.states import LakeObject, Status, without_false_time
 from tasks.domain.assess.unknown import find_unknown
 from tasks.domain.errors import SelectionError
 from tasks.domain.expected import seasons
-from tasks.domain.expected.cells import Cell, calendar_cells, first_seasons_by_schedule, game_cells, games_from
+from tasks.domain.expected.cells import (
+    Cell,
+    calendar_cells,
+    first_seasons_by_schedule,
+    game_cells,
+    games_from,
+    selected_datasets,
+)
 from tasks.domain.expected.games import Game
 from tasks.domain.outcomes import RunPart
 from tasks.domain.plan.plan import Gap
@@ -251,9 +258,9 @@ async def _objects(session: Session, wanted: Collection[str] | None) -> dict[str
     progress = PROGRESS.get()
     progress("Listing the lake", 0, 1)
     if wanted is None:
-        config, has = session.config, session.selection.has
-        in_use = {d.schedule for n, d in config.datasets.items() if has(n, d)}
-        datasets = [d for n, d in config.datasets.items() if has(n, d) or n in in_use]
+        config, selected = session.config, selected_datasets(session.config, session.selection)
+        in_use = {dataset.schedule for dataset in selected.values()}
+        datasets = [dataset for name, dataset in config.datasets.items() if name in selected or name in in_use]
         objects = await list_lake(session.lake, datasets)
     else:
         objects = await session.lake.find_all(wanted)
@@ -340,7 +347,7 @@ def _with_unknown(
     if not selection.keys:
         judged = (cell.key for cell in schedules if cell.key in assessment.cells)
         statuses = {**overview.statuses, **{key: assessment.statuses[key] for key in judged}}
-        asked = {name for name, dataset in config.datasets.items() if selection.has(name, dataset)}
+        asked = selected_datasets(config, selection)
         needed_by = {name: ", ".join(by) for name, by in needed.items() if name not in asked}
         return replace(overview, unknown=find_unknown(needed, schedules, statuses, read), needed_by=needed_by)
     unlisted = {key: session.keys.dataset_of(key) for key in selection.keys if key not in assessment.cells}

@@ -320,6 +320,41 @@ def test_a_new_dataset_of_a_source_is_yaml_only(tmp_path: Path) -> None:
                 ('files: ["{id}', 'files: ["../{id}', ": '../{id}.json' is not a file in a folder: letters"),
             ]
         ),
+        *(
+            pytest.param(f"collect: {{{text}}}", f"my.yaml: collect.{line}", id=text)
+            for text, line in [
+                ("sources: [esppn]", "sources: no source 'esppn'; did you mean espn?"),
+                ("datasets: [br_total]", "datasets: no dataset 'br_total'; did you mean br_totals?"),
+                (
+                    "season_types: [playofs]",
+                    "season_types.0: must be preseason, regular, all-star, playoffs, play-in or cup-final (it is "
+                    "'playofs'); did you mean playoffs?",
+                ),
+                (
+                    "sources: [espn], datasets: [br_totals]",
+                    "datasets: br_totals is a dataset of basketball_reference; add that to collect.sources",
+                ),
+                (
+                    "sources: [espn, nba_api], datasets: [espn_summary]",
+                    "sources: none of the datasets is of nba_api; leave it out, or add one to collect.datasets",
+                ),
+                ("since: 1990-91", "since: 1990-91 is too early; the first season is 1996-97"),
+                ("since: 1995-12-31", "since: 1995-12-31 is too early; the first season is 1996-97"),
+                (
+                    "seasons: [1999-00], sources: [espn]",
+                    "seasons: 1999-00 is too early; the first season of what is collected is 2002-03",
+                ),
+                (
+                    "since: 2015-16, seasons: [2014-15]",
+                    "seasons: 2014-15 is before collect.since; that is 2015-16",
+                ),
+                (
+                    "since: 2015",
+                    "since: the beginning is a season, written as 2015-16, or a day, written as 2015-10-27 (it is 2015",
+                ),
+                ("until: 2015-16", "until: no such setting; known here: datasets, season_types, seasons, since, sour"),
+            ]
+        ),
         pytest.param(
             "maintenance: [{from: 13:00, to: '14:00'}]",
             "my.yaml: maintenance.0.from: a time is text in quotes: ",
@@ -479,7 +514,7 @@ def test_a_misspelt_variable_is_not_passed_over(tmp_path: Path, name: str, meant
 
 
 def test_a_variable_that_may_be_somebody_else_s_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
-    env = {"ADCE_HOME": "/opt/adce", "ADCE_IMAGE": "x", "ADCE_AS_OF": "2026-01-15", "ADCE_SINCE": "x", "ADCE_FOO": "x"}
+    env = {"ADCE_HOME": "/opt/adce", "ADCE_IMAGE": "x", "ADCE_AS_OF": "2026-01-15", "ADCE_FOO": "x"}
     for _ in range(2):
         load_config(env=env | {"ADCE_RECORDED": "/somewhere"})
     assert [r.getMessage() for r in caplog.records] == [

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from config.models import Config, Dataset
 from tasks.domain.errors import SelectionError
 from tasks.domain.expected import seasons
+from tasks.domain.expected.collected import Collected, collected
 from tasks.domain.expected.games import Game, GameStatus, was_not_needed
 from tasks.domain.expected.keys import KeyPatterns, keys_of
 from tasks.domain.flags.rollouts import scraper_of, scrapers, variant_of
@@ -90,12 +91,16 @@ class Selection:
             for name in asked:
                 if name not in known:
                     raise SelectionError(f"no {what} {name!r}; there are {', '.join(known)}")
+        lake = collected(config)
+        self._check_collected(lake)
         patterns = KeyPatterns(config)
         for key in self.keys:
             if (found := patterns.dataset_of(key)) is None:
                 raise SelectionError(f"no dataset has a key {key!r}; `adce why` shows the nearest one")
             if not self.has(found, config.datasets[found]):
                 raise SelectionError(f"{key} belongs to {found}, which was not asked for")
+            if why := lake.why_not_dataset(found):
+                raise SelectionError(f"{key} is not collected: {why}")
         chosen = {name: dataset for name, dataset in config.datasets.items() if self.has(name, dataset)}
         if missed := [name for name in self.datasets if name not in chosen]:
             raise SelectionError(f"{', '.join(missed)} is no dataset of {', '.join(self.sources)}; leave one out")
@@ -104,6 +109,7 @@ class Selection:
             raise SelectionError(f"{', '.join(missed)} has {lacks}; leave one out")
         if self.since and self.until and self.since > self.until:
             raise SelectionError(f"since {self.since} is after until {self.until}")
+        first_seasons = [first for name, first in lake.first_seasons.items() if name in chosen]
         for season in self.seasons:
             try:
                 seasons.start_year(season)
@@ -111,18 +117,32 @@ class Selection:
                 raise SelectionError(str(error)) from None
             if season > seasons.current_season(now):
                 raise SelectionError(f"season {season} has not begun; the current one is {seasons.current_season(now)}")
-            if all(season < dataset.first_season for dataset in chosen.values()):
-                earliest = min(dataset.first_season for dataset in chosen.values())
-                raise SelectionError(f"no files are expected of season {season}; the first is {earliest}")
+            if why := lake.why_not_season(season):
+                raise SelectionError(f"season {season} is not collected: {why}")
+            if all(season < first for first in first_seasons):
+                raise SelectionError(f"no files are expected of season {season}; the first is {min(first_seasons)}")
             if not self.overlaps(season, *seasons.window(season)):
                 raise SelectionError(f"season {season} has no day{self._days()}")
         if next(calendar_cells(config, now, self), None) is None:
-            first = min(dataset.first_season for dataset in chosen.values())
-            last = seasons.current_season(now)
+            first, last = min(first_seasons), seasons.current_season(now)
             if first > last:
                 day = seasons.eastern_day(now)
                 raise SelectionError(f"no files{self._words()} are expected on {day}; the first season is {first}")
-            raise SelectionError(f"no files{self._words()} are expected; the seasons are {first} to {last}")
+            narrowed = f" (collect.seasons: {', '.join(lake.settings.seasons)})" if lake.settings.seasons else ""
+            raise SelectionError(f"no files{self._words()} are expected; the seasons are {first} to {last}{narrowed}")
+
+    def _check_collected(self, lake: Collected) -> None:
+        """Raises SelectionError, which names the setting, if it selects something that is not collected."""
+        for what, names, why_not in (
+            ("source", self.sources, lake.why_not_source),
+            ("dataset", self.datasets, lake.why_not_dataset),
+        ):
+            for name in names:
+                if why := why_not(name):
+                    raise SelectionError(f"{what} {name} is not collected: {why}")
+        for day in (self.since, self.until):
+            if day and lake.since and day < lake.since:
+                raise SelectionError(f"{day} is not collected: collect.since is {lake.settings.since}")
 
     def _words(self) -> str:
         """The selection in words, with a leading space: " of br_totals of 2023-24 since 2024-07-15"."""
@@ -167,16 +187,23 @@ def first_seasons_by_schedule(config: Config, selection: Selection) -> dict[str,
     The result maps dataset of schedules -> dataset of games -> first season.
     """
     needed: dict[str, dict[str, str]] = {}
-    for name, dataset in config.datasets.items():
+    for name, first_season in collected(config).first_seasons.items():
+        dataset = config.datasets[name]
         if dataset.schedule and selection.has(name, dataset):
-            needed.setdefault(dataset.schedule, {})[name] = dataset.first_season
+            needed.setdefault(dataset.schedule, {})[name] = first_season
     return needed
+
+
+def selected_datasets(config: Config, selection: Selection) -> dict[str, Dataset]:
+    """The collected datasets that are selected, by name, without schedules that are there for other datasets only."""
+    wanted = collected(config).chosen.union(selection.datasets)
+    return {name: d for name, d in config.datasets.items() if name in wanted and selection.has(name, d)}
 
 
 def games_from(config: Config, schedule: str, selection: Selection) -> list[str]:
     """The selected datasets of the games that a schedule dataset lists."""
-    datasets = config.datasets.items()
-    return [name for name, dataset in datasets if dataset.schedule == schedule and selection.has(name, dataset)]
+    datasets = selected_datasets(config, selection).items()
+    return [name for name, dataset in datasets if dataset.schedule == schedule]
 
 
 def calendar_cells(config: Config, now: datetime, selection: Selection | None = None) -> Iterator[Cell]:
@@ -188,18 +215,18 @@ def calendar_cells(config: Config, now: datetime, selection: Selection | None = 
     current = seasons.current_season(now)
     requests = _requests(config)
     needed = first_seasons_by_schedule(config, selection)
-    for name, dataset in config.datasets.items():
-        if selection.has(name, dataset):
-            first_season = dataset.first_season
-        elif name in needed:
-            first_season = max(dataset.first_season, min(needed[name].values()))
-        else:
-            continue
+    lake = collected(config)
+    for name, first_season in lake.first_seasons.items():
+        dataset = config.datasets[name]
+        if not selection.has(name, dataset):
+            if name not in needed:
+                continue
+            first_season = max(first_season, min(needed[name].values()))
         if dataset.per == "game":
             continue
         for season in seasons.seasons_between(first_season, current):
             for first_day, last_day, fields in _periods(dataset.per, season):
-                if selection.overlaps(season, first_day, last_day):
+                if selection.overlaps(season, first_day, last_day) and lake.overlaps(season, last_day):
                     due_from = last_day + timedelta(days=1) if dataset.per == "date" else first_day
                     due_at = seasons.eastern_midnight(due_from) + dataset.due_after
                     variant = _variant(config, name, first_day, fields)
@@ -263,17 +290,20 @@ def game_cells(
     selection = selection or Selection()
     datasets = [(name, config.datasets[name]) for name in games_from(config, schedule, selection)]
     requests = _requests(config)
+    lake, types = collected(config), config.collect.season_types
     unplayed = (GameStatus.POSTPONED, GameStatus.CANCELLED)
     today = seasons.eastern_day(now)
     for game in games:
         day, season = game.day, game.season
         if game.status in unplayed or was_not_needed(game, today) or not selection.overlaps(season, day, day):
             continue
+        if not lake.overlaps(season, day) or (types and game.season_type not in types):
+            continue
         fields = _season_fields(season) | _day_fields(day) | {"id": game.id}
         start = game.start or seasons.eastern_midnight(day + timedelta(days=1))
         for name, dataset in datasets:
-            types = dataset.season_types
-            if season >= dataset.first_season and (types is None or game.season_type in types):
+            of_dataset = dataset.season_types
+            if season >= dataset.first_season and (of_dataset is None or game.season_type in of_dataset):
                 due_at = start + dataset.due_after
                 variant = _variant(config, name, day, fields)
                 url, cost = requests[scraper_of(name, variant)]

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blocks.store import Store
-from config.models import Config
+from config.models import Collect, Config
 from tasks.domain.assess.absences import Absence
 from tasks.domain.assess.overview import Overview
 from tasks.domain.assess.states import Examination, LakeObject, Unreadable, content_of
@@ -75,6 +75,7 @@ class World:
     lake: Shelf = field(default_factory=Shelf)
     now: datetime = BEGIN
     stored: int = 0
+    config: Config = CONFIG
 
     def copy(self, folder: Path) -> "World":
         """The same world, with a lake and a ledger of its own."""
@@ -85,7 +86,7 @@ class World:
 
     def look(self, *, anew: bool, selection: Selection = Selection()) -> Look:  # noqa: B008  # it is immutable
         """A look that remembers its judgements; or one of nothing but the listing, which judges everything."""
-        session = Session(CONFIG, selection, self.lake, self.ledger, self.now)
+        session = Session(self.config, selection, self.lake, self.ledger, self.now)
         reader = Reader(session, 0)
         listing = self.lake.objects if anew else None
         return asyncio.run(look_at_lake(session, reader, remember=not anew, listing=listing))
@@ -240,4 +241,21 @@ def test_a_look_that_spans_midnight_keeps_no_game_that_is_dropped_then(
         world.look(anew=False)
     world.now = dropped + HOUR
     world.compare()
+    world.ledger.close()
+
+
+def test_no_judgement_holds_once_something_else_is_collected(filled: World, tmp_path: Path) -> None:
+    world = filled.copy(tmp_path)
+    games = [Game(id, day, None, GameStatus.FINAL, "2024-25", "regular") for id, day in zip(ESPN, DAYS, strict=False)]
+    for board, game in zip(BOARDS, games, strict=False):
+        world.examine(board, whole((game,)))
+    everything = world.compare()
+    collect = Collect(since=DAYS[1], datasets=["espn_summary"], season_types=["regular"])
+    world.config = CONFIG.model_copy(update={"collect": collect})
+    less = world.compare()
+    assert {place.dataset for place in less.overview.counts} == {"espn_scoreboard", "espn_summary"}
+    assert {gap.cell.game for gap in less.gaps() if gap.cell.game} == {games[1]}
+    assert less.overview.needed_by == {"espn_scoreboard": "espn_summary"}
+    world.config = CONFIG
+    assert world.compare().overview.totals == everything.overview.totals
     world.ledger.close()

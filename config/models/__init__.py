@@ -14,7 +14,7 @@ from config.models.reconcile import BreakerRules, Reconcile, Unavailability
 from config.models.rollouts import Changes, Rollout
 from config.models.scoring import Priority, Scoring, SmallFill, Success
 from config.models.sources import Backoff, Rate, Retries, Source, Timeouts
-from config.models.storage import OWN_FOLDER, TEST_FOLDER, LakeAddress, LedgerAddress
+from config.models.storage import OWN_FOLDER, TEST_FOLDER, LakeAddress, LedgerAddress, lake_address, ledger_address
 from config.models.templates import FIELDS, IDENTIFYING, Partition, template_fields
 
 __all__ = [
@@ -56,5 +56,7 @@ __all__ = [
     "TimeZone",
     "Timeouts",
     "Unavailability",
+    "lake_address",
+    "ledger_address",
     "template_fields",
 ]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from config.models.base import Model, matching
 from config.models.collect import Collect
@@ -66,17 +65,6 @@ class Config(Model):
     ] = {}
     sources: dict[str, Source]
     datasets: dict[str, Dataset]
-
-    @field_validator("ledger")
-    @classmethod
-    def _the_ledger_outlives_a_run(cls, url: str) -> str:
-        """SQLite without a file keeps its database in memory, and each connection has another one."""
-        in_memory = ":memory:" in url or "mode=memory" in url
-        if url.startswith("sqlite:") and (in_memory or not re.match(r"sqlite:///[^?]", url)):
-            raise ValueError(
-                "a SQLite ledger must be a file: sqlite:///adce.db in this folder, or sqlite:////data/adce.db in /data"
-            )
-        return url
 
     def batch_of(self, dataset: str) -> int:
         """Largest number of requests in one fill of the dataset."""

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from config.load import load_config
-from deployments.cli.options import JsonOption, LakeOption, Places, Scope, command
+from deployments.cli.options import JsonOption, LakeOption, LedgerOption, Places, Scope, command
 from deployments.cli.output import print_json
 from deployments.cli.terminal import progress
 
@@ -30,6 +30,7 @@ def diff(
     old: ConfigArgument,
     new: ConfigArgument,
     lake: LakeOption = None,
+    ledger: LedgerOption = None,
     *,
     scope: Scope,
     as_json: JsonOption = False,
@@ -38,7 +39,7 @@ def diff(
     """Shows what a change of the configuration does to the plan: files, states, order, requests. Fetches nothing."""
     from tasks.answers.difference import compare
 
-    Places(lake=lake).export()
+    Places(lake=lake, ledger=ledger).export_addresses()
     selection = scope.selection()
     configs = _config_of(old), _config_of(new)
     with progress():

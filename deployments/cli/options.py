@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from config.load import check_lake, load_config
+from config.load import checked_address, load_config, settings_file
 from deployments.cli.errors import one_line_errors
 from deployments.cli.place import find_ledger
 from tasks.domain.errors import AdceError
@@ -31,16 +31,21 @@ ConfigOption = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="File of settings that override the defaults.")
 ]
 LakeOption = Annotated[
-    str | None, typer.Option("--lake", metavar="URL", help="Address of the lake: file:///folder or s3://bucket/prefix.")
+    str | None, typer.Option("--lake", metavar="PLACE", help="The lake: a folder, or s3://bucket/prefix.")
+]
+LedgerOption = Annotated[
+    str | None,
+    typer.Option("--ledger", metavar="PLACE", help="The ledger: the path of a SQLite file, or postgresql://host/adce."),
 ]
 
 
 @dataclass(frozen=True)
 class Places:
-    """Options that say where the configuration and the lake are."""
+    """Options that say where the configuration, the lake and the ledger are."""
 
     config: ConfigOption = None
     lake: LakeOption = None
+    ledger: LedgerOption = None
 
     def load(self) -> Config:
         """Exports the options, and loads the configuration with them. Raises ConfigError."""
@@ -48,12 +53,24 @@ class Places:
         return load_config()
 
     def export(self) -> None:
-        """Writes the options to this process's environment, which flows read too. Raises ConfigError."""
-        if self.config is not None:
-            os.environ["ADCE_CONFIG"] = str(self.config.absolute())
-        if self.lake is not None:
-            check_lake(self.lake, "--lake")
-            os.environ["ADCE_LAKE"] = self.lake
+        """Writes the options to this process's environment, which flows and child processes read too.
+
+        If the file of settings is the one in the working folder, that is said on standard error. Raises ConfigError.
+        """
+        self._export_file()
+        self.export_addresses()
+
+    def _export_file(self) -> None:
+        file = self.config.expanduser() if self.config else settings_file()
+        if self.config is None and "ADCE_CONFIG" not in os.environ and file:
+            typer.echo(f"adce: the settings are those of ./{file}", err=True)
+        os.environ["ADCE_CONFIG"] = str(file.absolute()) if file else ""
+
+    def export_addresses(self) -> None:
+        """Writes only the addresses of the lake and the ledger to the environment. Raises ConfigError."""
+        for name, text in (("lake", self.lake), ("ledger", self.ledger)):
+            if text is not None:
+                os.environ[f"ADCE_{name.upper()}"] = checked_address(name, text, f"--{name}")
         find_ledger()
 
 

@@ -6,6 +6,8 @@ import os
 import re
 from pathlib import Path
 
+from config.models import lake_address
+
 HOME = Path(".adce/sandbox")
 _LEDGER = ".sandbox.db"
 
@@ -13,7 +15,7 @@ _LEDGER = ".sandbox.db"
 def find_ledger() -> None:
     """Sets ADCE_LEDGER to the sandbox's ledger of the lake ADCE_LAKE, if there is one and ADCE_LEDGER is not set."""
     if (lake := os.environ.get("ADCE_LAKE")) and "ADCE_LEDGER" not in os.environ:
-        ledger = ledger_of(lake)
+        ledger = ledger_of(lake_address(lake))
         if ledger.exists():
             os.environ["ADCE_LEDGER"] = f"sqlite:///{ledger}"
 

@@ -6,7 +6,7 @@ from textwrap import dedent
 import pytest
 
 from config.load import ConfigError, load_config
-from config.models import Priority
+from config.models import Priority, lake_address, ledger_address
 from tasks.domain.expected.cells import game_cells
 from tests.builders import NOW, a_game
 
@@ -513,12 +513,11 @@ def test_a_misspelt_variable_is_not_passed_over(tmp_path: Path, name: str, meant
     assert said == f"environment variable {name}: no such setting; did you mean {meant}?"
 
 
-def test_a_variable_that_may_be_somebody_else_s_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
-    env = {"ADCE_HOME": "/opt/adce", "ADCE_IMAGE": "x", "ADCE_AS_OF": "2026-01-15", "ADCE_FOO": "x"}
-    for _ in range(2):
-        load_config(env=env | {"ADCE_RECORDED": "/somewhere"})
-    assert [r.getMessage() for r in caplog.records] == [
-        f"{name} is not a setting of ADCE, and is ignored" for name in sorted(env)
+def test_every_variable_that_is_no_setting_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    lines = _lines(tmp_path, "", {"ADCE_XYZ": "1", "ADCE_LAEK": "/data", "ADCE_RECORDED": "x", "ADCE_CONFIG": ""})
+    assert lines == [
+        "environment variable ADCE_LAEK: no such setting; did you mean ADCE_LAKE?",
+        "environment variable ADCE_XYZ: no such setting; if it is not meant for ADCE, type: unset ADCE_XYZ",
     ]
 
 
@@ -607,15 +606,11 @@ def test_a_mistake_of_several_settings_is_that_of_the_variable_or_file_that_it_c
 @pytest.mark.parametrize(
     ("setting", "text", "line"),
     [
-        ("LAKE", "/tmp/x", "not the address of a lake; write it as file:///folder or s3://bucket/prefix; did"),
-        ("LAKE", "/tmp/x", "…; did you mean file:///tmp/x?"),
-        ("LAKE", "./lake", "…; did you mean file:./lake?"),
-        ("LAKE", "lake", "…; did you mean file:lake?"),
-        ("LAKE", "~/lake", "…; did you mean file:$HOME/lake?"),
+        ("LAKE", "ftp://x", "not the address of a lake; write it as file:///folder or s3://bucket/prefix (it is of"),
+        ("LAKE", "~nobody-at-all/lake", "not the address of a lake; write it as file:///folder or s3://bucket/prefix"),
         ("LAKE", "file://data/lake", "…; did you mean file:///data/lake or file:data/lake?"),
         ("LAKE", "s3:/bucket/x", "…; did you mean s3://bucket/x?"),
-        ("LEDGER", "/tmp/x.db", "…; did you mean sqlite:////tmp/x.db?"),
-        ("LEDGER", "x.db", "…; did you mean sqlite:///x.db?"),
+        ("LEDGER", "sqlite://adce.db", "a SQLite ledger must be a file: sqlite:///adce.db in this folder, or sqlite"),
         ("LEDGER", "postgres://me:hunter2-x@h/x", "…; did you mean postgresql://…?"),
         ("SOURCES__ESPN__BASE_URL", "foo", "not the address of a site; write it as https://host or https://host/path"),
         ("SOURCES__ESPN__BASE_URL", "espn.com/v2", "…; did you mean https://espn.com/v2?"),
@@ -708,7 +703,7 @@ def test_what_a_script_fills_may_be_among_the_other_datasets(scripts: Path) -> N
         (
             ENTRY,
             "scripts: {folders: [., more]}",
-            "more/scrape_usage.py: fills usage, and so does scrape_usage.py; rename",
+            "more/scrape_usage.py: fills usage, and so does /",
         ),
     ],
     ids=["typo", "no entry", "no folder", "no star", "two of a name"],
@@ -747,3 +742,74 @@ def test_a_folder_that_is_written_as_a_host_is_no_lake(lake: str, right: bool) -
     else:
         with pytest.raises(ConfigError, match="lake"):
             load_config(env={"ADCE_LAKE": lake})
+
+
+@pytest.mark.parametrize(
+    ("text", "here", "in_a_folder"),
+    [
+        ("/data/lake", "file:///data/lake", "file:///data/lake"),
+        ("lake", "file:lake", "file:///etc/adce/lake"),
+        ("./lake", "file:lake", "file:///etc/adce/lake"),
+        (".", "file:.", "file:///etc/adce"),
+        ("../my lake", "file:../my%20lake", "file:///etc/my%20lake"),
+        ("file:lake", "file:lake", "file:///etc/adce/lake"),
+        ("file:my%20lake", "file:my%20lake", "file:///etc/adce/my%20lake"),
+        ("~/lake", "file:///home/me/lake", "file:///home/me/lake"),
+        ("file:~/lake", "file:///home/me/lake", "file:///home/me/lake"),
+        *((text, text, text) for text in ("file:///data/lake", "s3://bucket/x", "s3:/bucket", "", "~nobody-at-all")),
+    ],
+)
+def test_a_lake_may_be_given_as_a_path(text: str, here: str, in_a_folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert (lake_address(text), lake_address(text, Path("/etc/adce"))) == (here, in_a_folder)
+
+
+@pytest.mark.parametrize(
+    ("text", "here", "in_a_folder"),
+    [
+        ("/data/adce.db", "sqlite:////data/adce.db", "sqlite:////data/adce.db"),
+        ("./adce.db", "sqlite:///adce.db", "sqlite:////etc/adce/adce.db"),
+        ("sqlite:///adce.db?timeout=3", "sqlite:///adce.db?timeout=3", "sqlite:////etc/adce/adce.db?timeout=3"),
+        ("sqlite:////data/adce.db", "sqlite:////data/adce.db", "sqlite:////data/adce.db"),
+        ("~/adce.db", "sqlite:////home/me/adce.db", "sqlite:////home/me/adce.db"),
+        *((text, text, text) for text in ("postgresql://me:x@h/adce", "localhost:5432/adce", "sqlite://", "")),
+    ],
+)
+def test_a_ledger_may_be_given_as_a_path(
+    text: str, here: str, in_a_folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert (ledger_address(text), ledger_address(text, Path("/etc/adce"))) == (here, in_a_folder)
+
+
+def test_relative_paths_in_a_file_are_relative_to_that_file(tmp_path: Path) -> None:
+    file = tmp_path / "my.yaml"
+    (tmp_path / "scripts").mkdir()
+    command = COMMAND.replace("command:\n", "command:\n      script: scripts/usage.py\n      cwd: work\n")
+    command = command.replace("--game,", '"{out}",')
+    file.write_text(f"lake: ./lake\nledger: sqlite:///adce.db\nscripts: {{folders: [scripts]}}\n{command}")
+    config = load_config(file, {})
+    assert (config.lake, config.ledger) == ((tmp_path / "lake").as_uri(), f"sqlite:///{tmp_path}/adce.db")
+    assert config.scripts.folders == [str(tmp_path / "scripts")]
+    usage = config.datasets["nba_boxscore_usage"].command
+    assert usage is not None
+    assert (usage.script, usage.cwd) == (str(tmp_path / "scripts/usage.py"), str(tmp_path / "work"))
+    assert load_config(file, {"ADCE_LAKE": "lake"}).lake == "file:lake", (
+        "a variable's is relative to the working folder"
+    )
+
+
+def test_the_file_is_the_named_one_or_that_in_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("ADCE_CONFIG", raising=False)
+    for name, most in (("adce.yaml", 1), ("other.yaml", 2)):
+        (tmp_path / name).write_text(f"reconcile: {{max_fills: {most}}}")
+    default = load_config(env={}).reconcile.max_fills
+    assert load_config().reconcile.max_fills == 1
+    for named, most in (("other.yaml", 2), ("~/other.yaml", 2), ("", default)):
+        monkeypatch.setenv("ADCE_CONFIG", named)
+        assert load_config().reconcile.max_fills == most
+    assert load_config(Path("adce.yaml")).reconcile.max_fills == 1, "a file that the caller names comes first"

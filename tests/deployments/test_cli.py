@@ -81,6 +81,7 @@ def test_plan_shows_tables(adce: Any) -> None:
         pytest.param(["--as-of", "9999-12-31T23:59"], "adce: the clock says 9999-12-31T23:59:00+00:00;", id="far away"),
         pytest.param(["--config", "/no/such.yaml"], "adce: /no/such.yaml: cannot be read: No such file", id="config"),
         pytest.param(["--lake", "ftp://x"], "adce: --lake: not the address of a lake; write it as file:///", id="lake"),
+        pytest.param(["--ledger", "mysql://x"], "adce: --ledger: not the address of a ledger; write it", id="ledger"),
         pytest.param(["--lake", "file:"], "adce: --lake: not the address of a lake; write it", id="lake of no name"),
     ],
 )
@@ -120,6 +121,23 @@ def test_a_lake_that_is_a_file_or_a_ledger_that_is_none_is_status_2(
     monkeypatch.setenv("ADCE_LEDGER", f"sqlite:///{tmp_path / 'file'}")
     result = adce("plan")
     assert (result.exit_code, "file is not a database" in result.stderr) == (2, True)
+
+
+def test_lake_ledger_and_settings_may_be_plain_paths_and_a_file_that_is_found_is_named(
+    adce: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ADCE_CONFIG")
+    (tmp_path / "adce.yaml").write_text("datasets: {espn_summary: {enabled: false}}\nreconcile: {max_fills: 0}\n")
+    result = adce("plan", "--json", "--source", "espn", "--lake", "my lake", "--ledger", "my.db", *SPAN)
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["cells"]["deferred"] == 2, "max_fills is that of the file"
+    assert result.stderr.splitlines()[0] == "adce: the settings are those of ./adce.yaml"
+    assert (tmp_path / "my.db").exists()
+    monkeypatch.setenv("ADCE_LAKE", "elsewhere")
+    result = adce("plan", "--config", "adce.yaml", "--ledger", "my.db", *SPAN)
+    assert "The lake file:elsewhere as of" in result.stdout
+    assert "the settings are those of" not in result.stderr
 
 
 def test_a_lake_whose_folder_is_not_there_is_said_once(

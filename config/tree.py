@@ -1,0 +1,59 @@
+"""Which settings are there, and by which names?"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeGuard, get_args, get_origin
+
+from pydantic import BaseModel
+
+from config.models import Config
+
+
+def settings(model: type[BaseModel], values: Any) -> Iterator[tuple[str, ...]]:
+    """The path of each setting of a model. In a mapping such as `sources`, the names are those in `values`."""
+    given = values if isinstance(values, dict) else {}
+    for name, field in model.model_fields.items():
+        yield (name,)
+        inner = next((a for a in (field.annotation, *get_args(field.annotation)) if is_model(a)), None)
+        if get_origin(field.annotation) is dict:
+            entries = given.get(name)
+            for key, entry in entries.items() if isinstance(entries, dict) else ():
+                yield (name, key)
+                yield from ((name, key, *rest) for rest in (settings(inner, entry) if inner else ()))
+        elif inner and get_origin(field.annotation) is not list:
+            yield from ((name, *rest) for rest in settings(inner, given.get(name)))
+
+
+def known_names(path: tuple[str, ...]) -> list[str]:
+    """The names of the settings that a section at `path` may have; empty for a mapping with any names."""
+    model: Any = Config
+    parts = list(path)
+    while parts:
+        annotation = model.model_fields[parts.pop(0)].annotation
+        model = next((a for a in get_args(annotation) if is_model(a)), annotation)
+        if get_origin(annotation) in (dict, list) and parts:
+            parts.pop(0)
+        if not is_model(model):
+            return []
+    return sorted(field.alias or name for name, field in model.model_fields.items())
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """A question that proposes the known name most similar to `name`; empty if none is similar."""
+    similar = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean {similar[0]}?" if similar else ""
+
+
+def is_named(section: str) -> bool:
+    """Is the section a mapping from names to entries, such as `sources`?"""
+    return get_origin(Config.model_fields[section].annotation) is dict
+
+
+def singular(section: str) -> str:
+    return section.removesuffix("s")
+
+
+def is_model(annotation: Any) -> TypeGuard[type[BaseModel]]:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)

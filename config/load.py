@@ -24,6 +24,8 @@ from config.models import (
     LakeAddress,
     LedgerAddress,
     Source,
+    example_fields,
+    pattern_of,
 )
 from config.scripts import found_scripts
 from config.secrets import masked, register_environment, register_settings
@@ -210,7 +212,7 @@ def _contradictions(config: Config) -> Iterator[_Mistake]:
     yield from _wrong_folders(config)
     yield from _wrong_checks(config)
     yield from _wrong_collection(config)
-    owner: dict[str, str] = {}
+    yield from _colliding_keys(config)
     for name, dataset in config.datasets.items():
         if dataset.source not in config.sources:
             hint = suggestion(dataset.source, config.sources) or f"the sources are {', '.join(config.sources)}"
@@ -223,16 +225,34 @@ def _contradictions(config: Config) -> Iterator[_Mistake]:
                 yield _clash(("datasets", name, "schedule"), problem, f"datasets that do: {', '.join(lists)}")
         if dataset.source in config.sources:
             yield from _unfit(("datasets", name, "command"), dataset, config.sources[dataset.source])
-        for key in dataset.keys:
-            if key in owner:
-                yield _clash(("datasets", name, "keys"), f"{key!r} is already a key of {owner[key]}")
-            owner[key] = name
 
 
 def _unfit(path: tuple[str, ...], dataset: Dataset, source: Source) -> Iterator[_Mistake]:
     """The mistake in a command whose parameters refuse values that the files of its dataset have."""
     if found := dataset.unfit_example(source.game_ids):
         yield _clash((*path, "parameters", found[0]), found[1])
+
+
+def _colliding_keys(config: Config) -> Iterator[_Mistake]:
+    """Mistakes in keys that two datasets, or two templates of one dataset, can have in common."""
+    before: list[tuple[str, str, re.Pattern[str], list[str]]] = []
+    for name, dataset in config.datasets.items():
+        game_id, ids = "", list[str]()
+        if source := config.sources.get(dataset.source):
+            game_id, ids = source.game_id, source.game_id_examples()
+        for key in dataset.keys:
+            pattern = re.compile(pattern_of(key, game_id))
+            examples = [key.format_map(example_fields(dataset.first_season) | {"id": example}) for example in ids]
+            for other_name, other, other_pattern, other_examples in before:
+                if key == other:
+                    yield _clash(("datasets", name, "keys"), f"{key!r} is already a key of {other_name}")
+                    break
+                shared = [k for k in examples if other_pattern.fullmatch(k)]
+                if shared := shared or [k for k in other_examples if pattern.fullmatch(k)]:
+                    problem = f"{key!r} collides with {other!r} of {other_name}: both can be {shared[0]}"
+                    yield _clash(("datasets", name, "keys"), problem)
+                    break
+            before.append((name, key, pattern, examples))
 
 
 def _wrong_folders(config: Config) -> Iterator[_Mistake]:

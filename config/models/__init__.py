@@ -15,12 +15,21 @@ from config.models.rollouts import Changes, Rollout
 from config.models.scoring import Priority, Scoring, SmallFill, Success
 from config.models.sources import Backoff, Rate, Retries, Source, Timeouts
 from config.models.storage import OWN_FOLDER, TEST_FOLDER, LakeAddress, LedgerAddress, lake_address, ledger_address
-from config.models.templates import FIELDS, IDENTIFYING, Partition, template_fields
+from config.models.templates import (
+    FIELD_PATTERNS,
+    FIELDS,
+    IDENTIFYING,
+    Partition,
+    example_fields,
+    pattern_of,
+    template_fields,
+)
 
 __all__ = [
     "CHECK_OPTIONS",
     "COMMAND_FIELDS",
     "FIELDS",
+    "FIELD_PATTERNS",
     "IDENTIFYING",
     "OWN_FOLDER",
     "TEST_FOLDER",
@@ -56,7 +65,9 @@ __all__ = [
     "TimeZone",
     "Timeouts",
     "Unavailability",
+    "example_fields",
     "lake_address",
     "ledger_address",
+    "pattern_of",
     "template_fields",
 ]

@@ -96,6 +96,11 @@ class Source(Model):
         """Domain that the site's own pages mention."""
         return self.site or urlsplit(self.base_url).hostname or ""
 
+    def game_id_examples(self) -> list[str]:
+        """Ids that a game can have: those of `game_ids`, or else numbers that match `game_id`; at least one text."""
+        numbers = ["0" * length for length in range(1, 21)]
+        return list(self.game_ids.values()) or [n for n in numbers if re.fullmatch(self.game_id, n)] or [""]
+
     @field_validator("game_id")
     @classmethod
     def _game_id_is_an_expression(cls, text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 from typing import Literal
 
@@ -20,6 +21,15 @@ IDENTIFYING: dict[Partition, list[set[str]]] = {
     "month": [{"month", field} for field in sorted(_SEASON_FIELDS)],
     "season": [{field} for field in sorted(_SEASON_FIELDS)],
     "game": [{"id"}],
+}
+
+FIELD_PATTERNS = {
+    "season": r"[0-9]{4}-[0-9]{2}",
+    "start_year": r"[0-9]{4}",
+    "end_year": r"[0-9]{4}",
+    "date": r"[0-9]{4}-[0-9]{2}-[0-9]{2}",
+    "yyyymmdd": r"[0-9]{8}",
+    "month": r"[a-z]+(?:-[0-9]{4})?",
 }
 
 
@@ -42,3 +52,16 @@ def template_fields(template: str) -> set[str]:
         if name is not None:
             fields.add(name)
     return fields
+
+
+def pattern_of(template: str, game_id: str) -> str:
+    """The regular expression for the keys of a template: a pattern for each field, and all other text literally."""
+    parts: list[str] = []
+    seen: set[str] = set()
+    for literal, field, _, _ in string.Formatter().parse(template):
+        parts.append(re.escape(literal))
+        if field is not None:
+            pattern = game_id if field == "id" else FIELD_PATTERNS[field]
+            parts.append(f"(?:{pattern})" if field in seen else f"(?P<{field}>{pattern})")
+            seen.add(field)
+    return "".join(parts)

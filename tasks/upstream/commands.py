@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from config.models import Command, Dataset, Source
+from config.models import FIELD_PATTERNS, Command, Dataset, Source
 from config.secrets import is_place
 from tasks.domain.errors import FetchError
-from tasks.domain.expected.keys import FIELD_PATTERNS
 from tasks.domain.wording import duration
 from tasks.upstream import guard
 

@@ -222,6 +222,31 @@ def test_a_new_dataset_of_a_source_is_yaml_only(tmp_path: Path) -> None:
             "same for every game; it must name id",
             id="one key for many games",
         ),
+        *(
+            pytest.param(
+                DATASET.replace("nba_api_comprehensive/boxscores_usage/usage_{id}.json", keys),
+                f"my.yaml: datasets.nba_boxscore_usage.keys: {line}",
+                id=f"key that is taken: {keys}",
+            )
+            for keys, line in [
+                ("espn_box_scores/{id}.json", "'espn_box_scores/{id}.json' is already a key of espn_summary"),
+                (
+                    'a/{id}.json", "a/{id}.json',
+                    "'a/{id}.json' is already a key of nba_boxscore_usage",
+                ),
+                (
+                    'a/{start_year}/{id}", "a/{end_year}/{id}',
+                    "'a/{end_year}/{id}' collides with 'a/{start_year}/{id}' of nba_boxscore_usage: "
+                    "both can be a/2016/0012300001",
+                ),
+            ]
+        ),
+        pytest.param(
+            "datasets: {espn_scoreboard: {keys: ['espn_box_scores/{yyyymmdd}.json']}}",
+            "my.yaml: datasets.espn_summary.keys: 'espn_box_scores/{id}.json' collides with "
+            "'espn_box_scores/{yyyymmdd}.json' of espn_scoreboard: both can be espn_box_scores/20030115.json",
+            id="a day that could be a game",
+        ),
         pytest.param(
             DATASET.replace("usage_{id}.json", "../{id}.json"),
             "my.yaml: datasets.nba_boxscore_usage: 'nba_api_comprehensive/boxscores_usage/../{id}.json' is not a lake "

@@ -1,19 +1,9 @@
 """Which keys does a partition have, and which dataset does a key belong to?"""
 
 import re
-import string
 from collections.abc import Iterable, Mapping
 
-from config.models import Config, Dataset
-
-FIELD_PATTERNS = {
-    "season": r"[0-9]{4}-[0-9]{2}",
-    "start_year": r"[0-9]{4}",
-    "end_year": r"[0-9]{4}",
-    "date": r"[0-9]{4}-[0-9]{2}-[0-9]{2}",
-    "yyyymmdd": r"[0-9]{8}",
-    "month": r"[a-z]+(?:-[0-9]{4})?",
-}
+from config.models import Config, Dataset, pattern_of
 
 
 def keys_of(dataset: Dataset, fields: Mapping[str, str]) -> list[str]:
@@ -26,7 +16,7 @@ class KeyPatterns:
 
     def __init__(self, config: Config):
         self._patterns = {
-            name: [re.compile(_pattern(key, config.sources[dataset.source].game_id)) for key in dataset.keys]
+            name: [re.compile(pattern_of(key, config.sources[dataset.source].game_id)) for key in dataset.keys]
             for name, dataset in config.datasets.items()
         }
 
@@ -41,19 +31,6 @@ class KeyPatterns:
                 if found := pattern.fullmatch(key):
                     return name, found.groupdict()
         return None
-
-
-def _pattern(template: str, game_id: str) -> str:
-    """The regular expression for the keys of a template: a pattern for each field, and all other text literally."""
-    parts: list[str] = []
-    seen: set[str] = set()
-    for literal, field, _, _ in string.Formatter().parse(template):
-        parts.append(re.escape(literal))
-        if field is not None:
-            pattern = game_id if field == "id" else FIELD_PATTERNS[field]
-            parts.append(f"(?:{pattern})" if field in seen else f"(?P<{field}>{pattern})")
-            seen.add(field)
-    return "".join(parts)
 
 
 def fixed_folder(template: str) -> str:

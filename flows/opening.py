@@ -11,6 +11,7 @@ from prefect.client.orchestration import PrefectClient
 from config.models import Config, Priority
 from flows.control import holding_lease
 from flows.prefect_run import CURRENT, PrefectRun
+from tasks.domain.access import Access
 from tasks.domain.expected.cells import Selection
 from tasks.domain.flags.rollouts import scrapers, source_for
 from tasks.domain.limits.pauses import PROBE_TIMEOUT
@@ -39,7 +40,7 @@ async def open_run(
 
     Raises an AdceError that names what cannot be opened.
     """
-    async with open_session(config, selection, as_of=as_of, fetches=fetches, part=part) as session:
+    async with open_session(config, selection, as_of=as_of, access=Access.RUN, fetches=fetches, part=part) as session:
         here = PrefectRun(Run(session, max_fills=max_fills, priority=priority))
         token = CURRENT.set(here)
         try:

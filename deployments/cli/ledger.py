@@ -11,6 +11,7 @@ import typer
 
 from config.secrets import masked
 from deployments.cli.options import ConfigOption, Places, command
+from tasks.domain.access import Access
 from tasks.domain.errors import AdceError
 from tasks.domain.wording import plural, utc
 
@@ -22,12 +23,12 @@ app = typer.Typer(help="Checks, prunes and migrates the ledger.", no_args_is_hel
 
 
 @contextmanager
-def opened(places: Places) -> Iterator[tuple[Config, Ledger]]:
-    """The configuration and its ledger, which must exist, so that a mistyped address does not make a new ledger."""
+def opened(places: Places, access: Access) -> Iterator[tuple[Config, Ledger]]:
+    """The configuration and its ledger. With any access but RUN, a mistyped address does not make a new ledger."""
     from tasks.ledger import Ledger
 
     config = places.load()
-    ledger = Ledger(config.ledger, create=False)
+    ledger = Ledger(config.ledger, access)
     try:
         yield config, ledger
     finally:
@@ -47,7 +48,7 @@ def prune(
 
     from config.models import Duration
 
-    with opened(Places(config)) as (settings, ledger):
+    with opened(Places(config), Access.CHANGE) as (settings, ledger):
         try:
             lasts = TypeAdapter(Duration).validate_python(keep) if keep else settings.reconcile.keep
         except ValidationError:
@@ -59,7 +60,7 @@ def prune(
 @command(app)
 def check(config: ConfigOption = None) -> None:
     """Checks that the ledger is readable and complete, and prints the number of rows of each table."""
-    with opened(Places(config)) as (_, ledger):
+    with opened(Places(config), Access.READ) as (_, ledger):
         found = ledger.check()
         width = max(map(len, found))
         for name, rows in found.items():
@@ -69,13 +70,14 @@ def check(config: ConfigOption = None) -> None:
 
 @command(app)
 def migrate(config: ConfigOption = None) -> None:
-    """Updates the tables of the ledger to this version of ADCE, as every command does that uses the ledger."""
-    with opened(Places(config)) as (_, ledger):
+    """Updates the tables of the ledger to this version of ADCE, as every run and `adce up` do.
+
+    A SQLite ledger is copied first, to a file beside it. Stop everything of an older version that uses the ledger.
+    """
+    with opened(Places(config), Access.MIGRATE) as (_, ledger):
         database = ledger.database
-        if database.schema_before == database.schema:
-            typer.echo(f"ledger {ledger.name} has schema {database.schema}; there is nothing to migrate")
-        else:
-            typer.echo(f"ledger {ledger.name} is migrated from schema {database.schema_before} to {database.schema}")
+        found = f"has schema {database.schema}; there is nothing to migrate"
+        typer.echo(f"ledger {ledger.name} {f'is {database.migration}' if database.migration else found}")
 
 
 @command(app)
@@ -84,7 +86,7 @@ def forget_lake(places: Places) -> None:
 
     Use it for a lake that is lost. Attempts, pauses and unavailable files are kept.
     """
-    with opened(places) as (_, ledger):
+    with opened(places, Access.CHANGE) as (_, ledger):
         if (known := ledger.identity.lake()) is None:
             raise AdceError(f"ledger {ledger.name} belongs to no lake so far")
         files = ledger.forget_lake()

@@ -13,6 +13,7 @@ import typer
 from deployments.cli.ledger import opened
 from deployments.cli.options import ConfigOption, JsonOption, Places, command, day
 from deployments.cli.output import print_json
+from tasks.domain.access import Access
 from tasks.domain.errors import AdceError, SelectionError
 from tasks.domain.wording import plural
 
@@ -58,7 +59,7 @@ def add(
         typer.echo(line, err=True)
     if not (yes or set(marking.marks) | set(marking.in_lake) == set(keys)):
         _confirm(f"Mark these files as unavailable until {expires:%Y-%m-%d}?")
-    with opened(places) as (_, ledger):
+    with opened(places, Access.CHANGE) as (_, ledger):
         ledger.absences.record(marking.absences(" ".join(note.split()), expires, now))
     count = len(marking.marks)
     typer.echo(f"{plural(count, 'file')} {'is' if count == 1 else 'are'} unavailable until {expires:%Y-%m-%d}")
@@ -69,14 +70,14 @@ def clear(keys: KeysArgument, config: ConfigOption = None) -> None:
     """Clears the marks of files, so that they are fetched again, whether a source or an operator set them."""
     from fnmatch import fnmatchcase
 
-    from tasks.answers.why import keys_of
+    from tasks.answers.why import Schedules, keys_of
 
-    with opened(Places(config)) as (settings, ledger):
+    with opened(Places(config), Access.CHANGE) as (settings, ledger):
         known = ledger.absences.current()
         chosen = {key for key in known if any(fnmatchcase(key, pattern) for pattern in keys)}
         for text in keys:
             with suppress(SelectionError):
-                chosen |= known.keys() & keys_of(settings, ledger, [text], datetime.now(UTC)).keys()
+                chosen |= known.keys() & keys_of(settings, Schedules(ledger), [text], datetime.now(UTC)).keys()
         if not chosen:
             raise AdceError(
                 f"{', '.join(keys)}: none of the {plural(len(known), 'file')} that `adce unavailable list` shows"
@@ -88,7 +89,7 @@ def clear(keys: KeysArgument, config: ConfigOption = None) -> None:
 @command(app, "list")
 def list_all(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Lists the files that the sources do not have, with the reason and since when."""
-    with opened(Places(config)) as (_, ledger):
+    with opened(Places(config), Access.READ) as (_, ledger):
         absences = sorted(ledger.absences.current().values(), key=lambda absence: absence.key)
     if as_json:
         print_json({"unavailable": [_document(absence) for absence in absences]})

@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import tempfile
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -36,6 +36,7 @@ from deployments.up.locks import exclusive_lock
 from deployments.up.ports import LOOPBACK, is_free
 from tasks.domain.errors import AdceError
 from tasks.domain.wording import duration
+from tasks.ledger import Ledger
 
 if TYPE_CHECKING:
     from deployments.sandbox.system import SandboxSystem
@@ -56,8 +57,17 @@ def up(port: int, sandbox: SandboxSystem | None = None, *, verbose: bool = False
     Raises AdceError and ConfigError.
     """
     _make_paths_absolute()
+    config = load_config()
     with _only_server():
-        return asyncio.run(_until_signal(System(load_config(), port, sandbox), verbose))
+        prepare_ledger(config)
+        return asyncio.run(_until_signal(System(config, port, sandbox), verbose))
+
+
+def prepare_ledger(config: Config) -> None:
+    """Creates the ledger or migrates it, and says so. Raises LedgerError if runs could not use it."""
+    with closing(Ledger(config.ledger)) as ledger:
+        if migration := ledger.database.migration:
+            say(f"ledger {ledger.name} is {migration}")
 
 
 def _only_server() -> AbstractContextManager[None]:

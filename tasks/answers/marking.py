@@ -8,7 +8,7 @@ from datetime import datetime
 
 from blocks.store import Store
 from config.models import Config
-from tasks.answers.why import keys_of
+from tasks.answers.why import keys_of, schedules_of
 from tasks.domain.assess.absences import Absence
 from tasks.domain.assess.states import Kind, State, Status
 from tasks.domain.expected.cells import Cell, Selection
@@ -63,8 +63,9 @@ async def marking_of(config: Config, ledger: Ledger, store: Store, texts: Iterab
     Raises SelectionError for a text that stands for no file. A file is not marked if the lake has it and it is not a
     gap, or is only stale. A list in the lake that its source no longer has is unavailable, and can be marked.
     """
-    cells = keys_of(config, ledger, texts, now)
-    look = await look_at_cells(Session(config, Selection(), store, ledger, as_of=now), cells)
+    session = Session(config, Selection(), store, ledger, as_of=now)
+    cells = keys_of(config, await schedules_of(session), texts, now)
+    look = await look_at_cells(session, cells)
     statuses = look.assessment.statuses
     in_lake = [key for key in cells if key in look.known.objects and _is_good(statuses[key])]
     marks = {key: cell for key, cell in cells.items() if key not in set(in_lake)}

@@ -7,7 +7,6 @@ from datetime import datetime
 from config.models import Config
 from tasks.answers.report import Report
 from tasks.domain.expected.cells import Selection
-from tasks.ledger.plans import PLAN
 from tasks.observe.look import Look, Reader, look_at_lake
 from tasks.observe.planner import Planner
 from tasks.observe.session import Session, open_session
@@ -16,16 +15,10 @@ from tasks.observe.session import Session, open_session
 async def plan_lake(
     config: Config, selection: Selection, *, as_of: datetime | None = None, max_fills: int | None = None
 ) -> Report:
-    """The plan of a reconcile that would begin now. Nothing is fetched.
-
-    Unless `as_of` is set, gaps seen for the first time and the plan itself are recorded in the ledger.
-    """
+    """The plan of a reconcile that would begin now. Nothing is fetched, and nothing is recorded in the ledger."""
     async with open_session(config, selection, as_of=as_of) as session:
-        look = await look_at_lake(session, Reader(session), remember=as_of is None)
-        report = report_of(session, look, Planner(session, max_fills))
-        if as_of is None and not config.test_mode:
-            session.ledger.plans.keep(PLAN, report.plan_document(), session.now(), session.id)
-        return report
+        look = await look_at_lake(session, Reader(session), remember=False)
+        return report_of(session, look, Planner(session, max_fills))
 
 
 def report_of(session: Session, look: Look, planner: Planner) -> Report:

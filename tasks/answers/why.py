@@ -7,8 +7,8 @@ a second.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from difflib import SequenceMatcher
 from fnmatch import fnmatchcase, translate
@@ -17,7 +17,8 @@ from typing import Any
 from blocks.store import Store
 from config.models import Collect, Config
 from tasks.domain.assess.assessment import listed_games
-from tasks.domain.assess.states import Kind, LakeObject, Learnt, State, Status, deferred_by
+from tasks.domain.assess.states import Examination, Kind, LakeObject, Learnt, State, Status, deferred_by
+from tasks.domain.assess.verdicts import Verdict
 from tasks.domain.errors import SelectionError
 from tasks.domain.expected.cells import Cell, Selection, calendar_cells, game_cells, why_no_season, why_not_expected
 from tasks.domain.expected.collected import collected
@@ -30,7 +31,7 @@ from tasks.ledger.attempts import Attempt
 from tasks.ledger.corrections import Change
 from tasks.ledger.plans import PLAN, RUN, KeptPlan
 from tasks.ledger.runs import RunRecord
-from tasks.observe.look import Look, look_at_cells
+from tasks.observe.look import Look, examine_cells, look_at_cells
 from tasks.observe.planner import Planner
 from tasks.observe.session import Session
 from tasks.sources.ids import season_of_game
@@ -78,10 +79,11 @@ async def why(config: Config, ledger: Ledger, store: Store, text: str, now: date
 
     Raises SelectionError, naming what comes nearest, for a text that stands for no file that the lake should hold.
     """
-    cells = _cells_of(config, ledger, text, now)
-    if not cells:
-        raise SelectionError(_nearest(config, ledger, text, now))
     session = Session(config, Selection(), store, ledger, as_of=now)
+    schedules = await schedules_of(session)
+    cells = _cells_of(config, schedules, text, now)
+    if not cells:
+        raise SelectionError(_nearest(config, schedules, text, now))
     look = await look_at_cells(session, cells)
     assessment, known = look.assessment, look.known
     planned = _Planned(session, look)
@@ -112,6 +114,35 @@ async def why(config: Config, ledger: Ledger, store: Store, text: str, now: date
             )
         )
     return answers
+
+
+@dataclass(frozen=True, slots=True)
+class Schedules:
+    """The games that the schedules in the lake list, as the ledger knows them, or as they were just `read`."""
+
+    ledger: Ledger
+    read: Mapping[str, Examination] = field(default_factory=dict)
+
+    def that_list(self, game: str) -> list[str]:
+        """The keys of the schedules that list a game."""
+        found = [key for key, seen in self.read.items() if any(game == listed.id for listed in seen.verdict.games)]
+        return found or self.ledger.games.schedules_that_list(game)
+
+    def verdicts(self, keys: Collection[str]) -> dict[str, Verdict]:
+        """What is known of the schedules with these keys."""
+        examined = self.ledger.objects.examined(keys)
+        return {key: seen.verdict for key, seen in {**self.read, **examined}.items() if key in keys}
+
+
+async def schedules_of(session: Session) -> Schedules:
+    """The schedules of a lake. They are read if the ledger knows nothing of the lake, or if there is no ledger."""
+    config, ledger = session.config, session.ledger
+    if ledger.objects.count():
+        return Schedules(ledger)
+    calendar = calendar_cells(config, session.now(), Selection())
+    return Schedules(
+        ledger, await examine_cells(session, {c.key: c for c in calendar if config.datasets[c.dataset].lists_games})
+    )
 
 
 class _Planned:
@@ -168,53 +199,53 @@ class _Planned:
         return status
 
 
-def _cells_of(config: Config, ledger: Ledger, text: str, now: datetime) -> dict[str, Cell]:
+def _cells_of(config: Config, schedules: Schedules, text: str, now: datetime) -> dict[str, Cell]:
     """The cells that a text stands for, by key."""
     if day := _day(text):
-        return _of_selection(config, ledger, Selection(since=day, until=day), now)
+        return _of_selection(config, schedules, Selection(since=day, until=day), now)
     if set(text) & set("*?["):
         # A pattern: only datasets whose folders can match it are looked at.
         names = tuple(n for n, d in config.datasets.items() if any(_reaches(text, key) for key in d.keys))
-        cells = _of_selection(config, ledger, Selection(datasets=names), now) if names else {}
+        cells = _of_selection(config, schedules, Selection(datasets=names), now) if names else {}
         matches = re.compile(translate(text)).match
         return {key: cell for key, cell in cells.items() if cell.dataset in names and matches(key)}
     if "/" not in text:
-        return _of_game(config, ledger, text, now)
+        return _of_game(config, schedules, text, now)
     name, fields = KeyPatterns(config).match(text) or (None, {})
     if name is None:
         return {}
     if "id" in fields:
-        cells = _of_game(config, ledger, fields["id"], now)
+        cells = _of_game(config, schedules, fields["id"], now)
     else:
         cells = {cell.key: cell for cell in calendar_cells(config, now, Selection(datasets=(name,)))}
     return {text: cells[text]} if text in cells else {}
 
 
-def _of_selection(config: Config, ledger: Ledger, selection: Selection, now: datetime) -> dict[str, Cell]:
+def _of_selection(config: Config, schedules: Schedules, selection: Selection, now: datetime) -> dict[str, Cell]:
     calendar = list(calendar_cells(config, now, selection))
     cells = {cell.key: cell for cell in calendar if selection.has(cell.dataset, config.datasets[cell.dataset])}
-    schedules = {cell.key: cell for cell in calendar if config.datasets[cell.dataset].lists_games}
-    return cells | _games_of(config, ledger, schedules, now, selection)
+    lists = {cell.key: cell for cell in calendar if config.datasets[cell.dataset].lists_games}
+    return cells | _games_of(config, schedules, lists, now, selection)
 
 
-def _of_game(config: Config, ledger: Ledger, game: str, now: datetime) -> dict[str, Cell]:
-    """The cells of one game, by the schedules that list it according to the ledger."""
-    keys = ledger.games.schedules_that_list(game)
+def _of_game(config: Config, schedules: Schedules, game: str, now: datetime) -> dict[str, Cell]:
+    """The cells of one game, by the schedules that list it."""
+    keys = schedules.that_list(game)
     patterns = KeyPatterns(config)
     found = {key: name for key in keys if (name := patterns.dataset_of(key))}
     chosen = Selection(datasets=tuple(set(found.values())))
-    schedules = {cell.key: cell for cell in calendar_cells(config, now, chosen) if cell.key in found} if found else {}
-    cells = _games_of(config, ledger, schedules, now, Selection())
+    lists = {cell.key: cell for cell in calendar_cells(config, now, chosen) if cell.key in found} if found else {}
+    cells = _games_of(config, schedules, lists, now, Selection())
     return {key: cell for key, cell in cells.items() if cell.game and cell.game.id == game}
 
 
 def _games_of(
-    config: Config, ledger: Ledger, schedules: Mapping[str, Cell], now: datetime, selection: Selection
+    config: Config, schedules: Schedules, lists: Mapping[str, Cell], now: datetime, selection: Selection
 ) -> dict[str, Cell]:
-    verdicts = {key: seen.verdict for key, seen in ledger.objects.examined(schedules).items()}
+    verdicts = schedules.verdicts(lists.keys())
     return {
         cell.key: cell
-        for name, games in listed_games(config, schedules.values(), verdicts).items()
+        for name, games in listed_games(config, lists.values(), verdicts).items()
         for cell in game_cells(config, name, games, now, selection)
     }
 
@@ -285,15 +316,15 @@ def _next_action(config: Config, status: Status, place: Mapping[str, Any] | None
             return f"fetched by the next run; one begins every {duration(config.reconcile.interval)}"
 
 
-def _nearest(config: Config, ledger: Ledger, text: str, now: datetime) -> str:
+def _nearest(config: Config, schedules: Schedules, text: str, now: datetime) -> str:
     """Why a text stands for no file, and what it may have meant."""
-    if why_not := _why_not_collected(config, ledger, text, now):
+    if why_not := _why_not_collected(config, schedules, text, now):
         return f"{text}: not collected: {why_not}"
     if day := _day(text):
         why = why_no_season(min(dataset.first_season for dataset in config.datasets.values()), day, now)
         return f"{text}: nothing is expected of that day" + (f": {why}" if why else "")
     if "/" not in text:
-        return f"{text}: no key, no date, and no game of a schedule that `adce plan` has read"
+        return f"{text}: no key, no date, and no game of a schedule that a run has read"
     matched = KeyPatterns(config).match(text)
     if matched:
         name, fields = matched
@@ -310,12 +341,12 @@ def _nearest(config: Config, ledger: Ledger, text: str, now: datetime) -> str:
     return f"{text}: no dataset has such a key; the nearest is {key} of {name}"
 
 
-def _why_not_collected(config: Config, ledger: Ledger, text: str, now: datetime) -> str | None:
+def _why_not_collected(config: Config, schedules: Schedules, text: str, now: datetime) -> str | None:
     """The setting that leaves out the files that a text stands for; None if it is not for a setting."""
     if config.collect == Collect():
         return None
     lake = collected(config)
-    for cell in _cells_of(config.model_copy(update={"collect": Collect()}), ledger, text, now).values():
+    for cell in _cells_of(config.model_copy(update={"collect": Collect()}), schedules, text, now).values():
         return (
             lake.why_not_dataset(cell.dataset)
             or lake.why_not_day(cell.season, cell.last_day)
@@ -357,12 +388,12 @@ def _iso(moment: datetime | None) -> str | None:
     return moment.isoformat().replace("+00:00", "Z") if moment else None
 
 
-def keys_of(config: Config, ledger: Ledger, texts: Iterable[str], now: datetime) -> dict[str, Cell]:
+def keys_of(config: Config, schedules: Schedules, texts: Iterable[str], now: datetime) -> dict[str, Cell]:
     """The cells that some texts stand for, by key. Raises SelectionError for a text that stands for none."""
     cells: dict[str, Cell] = {}
     for text in texts:
-        if not (found := _cells_of(config, ledger, text, now)):
-            raise SelectionError(_nearest(config, ledger, text, now))
+        if not (found := _cells_of(config, schedules, text, now)):
+            raise SelectionError(_nearest(config, schedules, text, now))
         # For a date, only the files of that date alone, not those of its month and season.
         cells |= {key: cell for key, cell in found.items() if not _day(text) or cell.first_day == cell.last_day}
     return cells

@@ -10,6 +10,7 @@ from functools import cached_property
 
 import sqlalchemy as sa
 
+from tasks.domain.access import Access
 from tasks.ledger.absences import Absences
 from tasks.ledger.attempts import Attempts
 from tasks.ledger.corrections import Corrections
@@ -33,9 +34,9 @@ class Ledger:
     If the ledger is lost, only history is lost: everything else can be read from the lake again.
     """
 
-    def __init__(self, url: str, *, create: bool = True):
-        """Opens the ledger. If there is none, creates it, or raises LedgerError if `create` is false."""
-        self.database = database = Database(url, create=create)
+    def __init__(self, url: str, access: Access = Access.RUN):
+        """Opens the ledger for what somebody wants to do with it. Raises LedgerError if that cannot be done."""
+        self.database = database = Database(url, access)
         self.identity = Identity(database)
         self.games = Games(database)
         self.objects = Objects(database, self.games)
@@ -54,6 +55,11 @@ class Ledger:
     def close(self) -> None:
         """Closes the database."""
         self.database.close()
+
+    @property
+    def only_reads(self) -> bool:
+        """Was the ledger opened to be read only?"""
+        return self.database.access.only_reads
 
     @property
     def name(self) -> str:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import os
+import sqlite3
+import threading
 import time
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +21,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from config.secrets import masked, masked_url
+from tasks.domain.access import Access
 from tasks.domain.errors import LedgerError
 
 log = logging.getLogger(__name__)
@@ -28,12 +33,19 @@ _DRIVERS = {
     "postgresql+psycopg": "postgresql+psycopg",
 }
 _MIGRATIONS = Path(__file__).parent / "migrations"
+_NEWEST = max(file.name.partition("_")[0] for file in _MIGRATIONS.glob("versions/[0-9]*.py"))  # version of the schema
 _ROWS_PER_STATEMENT = 5000
 _CONNECT_SECONDS = 10  # how long a database server may take to accept a connection
 _LOCKED_SECONDS = 30  # how long to wait while another program writes to a SQLite database
 _SERVER_AWAY_SECONDS = 120.0  # how long to wait for a database server that does not answer
+_OPENS_WITHIN_SECONDS = 30.0  # the same when the ledger is opened, because its address may be wrong
 # Words of errors after which the same transaction may succeed later
 _TRANSIENT = ("connection", "server closed", "terminating", "starting up", "shutting down", "recovery", "deadlock")
+_LASTING = ("authentication", "does not exist", "pg_hba.conf")  # words of errors that waiting does not mend
+# Words of errors for which SQLite cannot make the files beside a database that its readers share
+_NO_SHARED_FILES = ("unable to open database file", "disk I/O error", "readonly", "full")
+# What reading raises for values that no ADCE has written
+_UNUSABLE = (ValueError, TypeError, LookupError, AttributeError, OverflowError, zlib.error)
 _MOVE_ASIDE = "move the file aside: ADCE starts again from the lake, and only history is lost"
 _REMEDIES = {
     "malformed": _MOVE_ASIDE,
@@ -42,6 +54,8 @@ _REMEDIES = {
     "readonly": "make the file and its folder writable",
     "locked": f"another program has held it for {_LOCKED_SECONDS} s; end that one",
     "full": "make room on the disk",
+    "disk I/O error": "make room on the disk; if it has room, the disk is broken",
+    "unable to open": "make its folder readable and writable",
 }
 
 _POSTGRESQL: sa.Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy does not annotate it
@@ -75,43 +89,150 @@ class UtcSecondsList(sa.TypeDecorator[tuple[datetime, ...]]):
         return tuple(datetime.fromtimestamp(seconds, UTC) for seconds in json.loads(value or "[]"))
 
 
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """An update of the schema from one version to another. `copy` is the file of the former SQLite database."""
+
+    before: str
+    after: str
+    copy: Path | None
+
+    def __str__(self) -> str:
+        kept = f"; the former one is kept as {self.copy}" if self.copy else ""
+        return f"migrated from schema {self.before} to {self.after}{kept}"
+
+
 class Database:
-    """The database at a SQLAlchemy URL: SQLite or PostgreSQL, migrated to the newest schema when it is opened.
+    """The database at a SQLAlchemy URL: SQLite or PostgreSQL, with the newest schema.
 
     Every method raises LedgerError, a single line with the cause and, if one is known, the remedy. If a PostgreSQL
     server does not answer, the method blocks the whole process until it does, so that nothing happens unrecorded. After
     _SERVER_AWAY_SECONDS it raises the error, and later calls do not wait until the server has answered again. SQLite
     keeps writing to a file that was removed, and all of that is lost, so every transaction first checks that the file
     is still the same.
+
+    Whoever only reads sees the database as it was when it was opened, in one transaction that lasts until it is closed.
     """
 
-    def __init__(self, url: str, *, create: bool = True):
-        """Opens the database. If there is none, creates it, or raises LedgerError if `create` is false."""
+    def __init__(self, url: str, access: Access = Access.RUN):
+        """Opens the database for what somebody wants to do. Raises LedgerError if that cannot be done."""
         self.url = _address(url)
+        self.access = access
+        self.schema = _NEWEST
+        self.migration: Migration | None = None  # the one that was made when the database was opened
         self._is_server = self.url.get_backend_name() == "postgresql"
         self._is_given_up = False
-        self.dialect = postgresql if self._is_server else sqlite
         self._file = None if self._is_server else _file(self.url)
-        if self._file and not create and _identity(self._file) is None:
-            raise self._missing()
+        self._identity: tuple[int, int] | None = None
+        self._snapshot: sa.Connection | None = None
+        self._reading = threading.Lock()  # one thread at a time uses the snapshot
+        self.is_there = self._file is None or _identity(self._file) is not None
+        if not self.is_there and access is not Access.RUN:
+            if access is not Access.LOOK:
+                raise self._missing()
+            self._stand_in()
+        else:
+            self._open()
+        self.dialect = postgresql if self._is_server else sqlite
+
+    def _open(self) -> None:
+        """Opens the database that is there, or creates it."""
+        if self._file and not self._file.parent.is_dir():
+            raise LedgerError(f"ledger {self.name} cannot be opened: there is no folder {self._file.parent}; make it")
         try:
-            self._engine = sa.create_engine(self.url, connect_args=_connect_arguments(self.url))
+            self._engine = self._make_engine()
         except (sa.exc.SQLAlchemyError, ImportError) as error:
             raise self._error("opened", error) from None
         driver: Any = self._engine.dialect.loaded_dbapi
         # The functions `rows` and `columns` use the driver directly, so that its errors are not SQLAlchemy's.
         self._errors: tuple[type[Exception], ...] = (sa.exc.SQLAlchemyError, driver.Error)
-        sa.event.listen(self._engine, "connect", _set_up_postgresql if self._is_server else _set_up_sqlite)
-        if not self._is_server:
-            sa.event.listen(self._engine, "begin", _begin_sqlite)
         try:
-            if not create and _schema(self._engine) is None:
+            have = self._patiently("opened", self._find_schema, _OPENS_WITHIN_SECONDS)
+            self.is_there = have is not None
+            if have is None and self.access is Access.LOOK:
+                self.close()
+                self._stand_in()
+            elif have is None and self.access is not Access.RUN:
                 raise self._missing()
-            self.schema_before, self.schema = _migrate(self._engine)
-        except (*self._errors, _SchemaError, LedgerError) as error:
+            elif have is not None and have > _NEWEST:
+                raise self._wrong(f"its schema {have} is newer than this ADCE, which knows {_NEWEST}; upgrade ADCE")
+            elif have is not None and have < _NEWEST and not self.access.migrates:
+                raise self._wrong(
+                    f"its schema {have} is older than this ADCE, which needs {_NEWEST}; stop what uses it, and run "
+                    "`adce ledger migrate`"
+                )
+            elif have != _NEWEST:
+                self.migration = self._patiently("migrated", self._migrate, _OPENS_WITHIN_SECONDS)
+        except LedgerError:
             self.close()
-            raise error if isinstance(error, LedgerError) else self._error("opened", error) from None
-        self._identity = _identity(self._file) if self._file else None
+            raise
+        if self._file and not self.access.only_reads:
+            self._identity = _identity(self._file)
+
+    def _make_engine(self, *, is_still: bool = False) -> sa.Engine:
+        """Connects to the database. With `is_still`, SQLite trusts that nobody writes to its file."""
+        if not self.access.only_reads:
+            engine = sa.create_engine(self.url, connect_args=_connect_arguments(self.url))
+            sa.event.listen(engine, "connect", _set_up_postgresql if self._is_server else _set_up_sqlite)
+        elif self._is_server:
+            engine = sa.create_engine(
+                self.url,
+                connect_args=_connect_arguments(self.url),
+                isolation_level="REPEATABLE READ",
+                execution_options={"postgresql_readonly": True},
+            )
+        else:
+            file = self._file and f"{self._file.as_uri()}?{'immutable=1' if is_still else 'mode=ro'}"
+            connect: dict[str, Any] = {"creator": lambda: _sqlite_to_read(file)} if file else {}
+            engine = sa.create_engine("sqlite://" if file else self.url, poolclass=sa.NullPool, **connect)
+            sa.event.listen(engine, "connect", _set_up_sqlite_to_read)
+        if not self._is_server:
+            sa.event.listen(engine, "begin", _begin_sqlite)
+        return engine
+
+    def _find_schema(self) -> str | None:
+        """The version of the schema; None if there is no ledger in the database."""
+        try:
+            with self._transaction(reads=True) as connection:
+                return _schema(connection)
+        except self._errors as error:
+            self._end_snapshot()
+            is_shut = self._file and self.access.only_reads and any(word in _cause(error) for word in _NO_SHARED_FILES)
+            if not is_shut:
+                raise
+        # The folder or the disk is read-only or full. So nobody writes to the file either.
+        self._engine = self._make_engine(is_still=True)
+        with self._transaction(reads=True) as connection:
+            found = _schema(connection)
+        assert self._file
+        if _has_bytes(last := self._file.with_name(f"{self._file.name}-wal")):
+            log.warning("ledger %s: its last changes, in %s, cannot be read here", self.name, last)
+        return found
+
+    def _migrate(self) -> Migration | None:
+        """Updates the schema to the newest version; None if the database had none, or another process has done it.
+
+        Processes that start at the same time do it one after another. A copy of a SQLite database is made first.
+        """
+        with self._engine.begin() as connection:
+            if self._is_server:
+                connection.execute(sa.text("SELECT pg_advisory_xact_lock(4144434500)"))
+            have = _schema(connection)
+            if have == _NEWEST:
+                return None
+            copy = _copy(self._file, have) if self._file and have else None
+            _upgrade(connection)
+        return Migration(have, _NEWEST, copy) if have else None
+
+    def _stand_in(self) -> None:
+        """Opens an empty database in memory, in place of the one that is not there."""
+        self._is_server, self._file = False, None
+        self._errors = (sa.exc.SQLAlchemyError, sqlite3.Error)
+        self._engine = sa.create_engine("sqlite://", poolclass=sa.NullPool, creator=lambda: _sqlite_to_read(":memory:"))
+        connection = self._engine.connect()
+        metadata.create_all(connection)
+        connection.exec_driver_sql("PRAGMA query_only = ON")
+        self._snapshot = connection
 
     @property
     def name(self) -> str:
@@ -120,13 +241,14 @@ class Database:
 
     def close(self) -> None:
         """Closes all connections."""
+        self._end_snapshot()
         self._engine.dispose()
 
     def read(self, work: Callable[[sa.Connection], T]) -> T:
-        """Returns what `work` reads in one transaction. A ValueError in it means that the database is damaged."""
+        """Returns what `work` reads in one transaction. A value that it cannot use means that the ledger is damaged."""
         try:
             return self._do("read", work)
-        except (ValueError, zlib.error) as error:
+        except _UNUSABLE as error:
             raise self._error("read", sa.exc.DataError("", None, Exception(f"malformed: {error}"))) from error
 
     def write(self, work: Callable[[sa.Connection], T], *, durable: bool = False) -> T:
@@ -186,38 +308,69 @@ class Database:
             connection.execute(_upsert(tuple(columns), changes, as_json=False), rows)
 
     def _do(self, what: str, work: Callable[[sa.Connection], T]) -> T:
-        away_since: float | None = None
-        options = {"reads": True} if what == "read" else {}
-        while True:
-            if self._file and _identity(self._file) != self._identity:
+        def once() -> T:
+            if self._identity and self._file and _identity(self._file) != self._identity:
                 raise LedgerError(
                     f"ledger {self.name} cannot be {what}: its file was removed or replaced while it was in use, and "
                     "what was recorded in it is lost; nothing else is, and the next run starts again from the lake"
                 )
+            with self._transaction(reads=what == "read") as connection:
+                return work(connection)
+
+        return self._patiently(what, once, _SERVER_AWAY_SECONDS)
+
+    def _patiently(self, what: str, work: Callable[[], T], seconds: float) -> T:
+        """Returns the result of `work`, which is repeated for some seconds while a database server does not answer."""
+        away_since: float | None = None
+        while True:
             try:
-                with self._engine.connect().execution_options(**options) as connection, connection.begin():
-                    done = work(connection)
+                done = work()
             except self._errors as error:
-                away_since = away_since or time.monotonic()
+                self._end_snapshot()
                 if not self._is_transient(error):
                     raise self._error(what, error) from None
-                if self._is_given_up or time.monotonic() - away_since > _SERVER_AWAY_SECONDS:
+                is_first, away_since = away_since is None, away_since or time.monotonic()
+                if self._is_given_up or time.monotonic() - away_since >= seconds:
                     self._is_given_up = True
                     raise self._error(what, error) from None
-                log.warning("the ledger's database server has failed (%s); trying again in a second", _cause(error))
+                if is_first:
+                    trying = f"trying again every second, for at most {seconds:.0f} s"
+                    log.warning("the ledger's database server has failed (%s); %s", _cause(error), trying)
                 time.sleep(1)
             else:
                 self._is_given_up = False
                 return done
 
+    @contextmanager
+    def _transaction(self, *, reads: bool) -> Iterator[sa.Connection]:
+        """A transaction: a new one, or the only one of somebody who only reads."""
+        if not self.access.only_reads:
+            options = {"reads": True} if reads else {}
+            with self._engine.connect().execution_options(**options) as connection, connection.begin():
+                yield connection
+            return
+        with self._reading:
+            if self._snapshot is None:
+                self._snapshot = self._engine.connect().execution_options(reads=True)
+            yield self._snapshot
+
+    def _end_snapshot(self) -> None:
+        snapshot, self._snapshot = self._snapshot, None
+        if snapshot is not None:
+            snapshot.close()
+
     def _is_transient(self, error: Exception) -> bool:
         """Can the transaction succeed later, because the server was away or has resolved a deadlock?"""
-        lost = getattr(error, "connection_invalidated", False) or any(word in _cause(error) for word in _TRANSIENT)
+        cause = _cause(error)
+        lost = getattr(error, "connection_invalidated", False) or any(word in cause for word in _TRANSIENT)
         is_drivers = isinstance(error, sa.exc.DBAPIError) or not isinstance(error, sa.exc.SQLAlchemyError)
-        return self._is_server and is_drivers and lost
+        return self._is_server and is_drivers and lost and not any(word in cause for word in _LASTING)
 
     def _missing(self) -> LedgerError:
-        return LedgerError(f"there is no ledger at {self.name}; a first `adce reconcile` or `adce plan` makes one")
+        return LedgerError(f"there is no ledger at {self.name}; a first `adce reconcile` makes one")
+
+    def _wrong(self, why: str) -> LedgerError:
+        return LedgerError(f"ledger {self.name} cannot be opened: {why}")
 
     def _error(self, what: str, error: Exception) -> LedgerError:
         cause = _cause(error)
@@ -365,35 +518,39 @@ def _begin_sqlite(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
-class _SchemaError(Exception):
-    """This version of ADCE cannot use the tables of the ledger."""
+def _sqlite_to_read(file: str) -> sqlite3.Connection:
+    """A connection to a SQLite database by its URI. Several threads use it, one at a time."""
+    return sqlite3.connect(file, uri=True, check_same_thread=False)
 
 
-def _schema(engine: sa.Engine) -> str | None:
+def _set_up_sqlite_to_read(connection: Any, _: object) -> None:
+    connection.isolation_level = None
+    connection.execute(f"PRAGMA busy_timeout = {_LOCKED_SECONDS * 1000}")
+    connection.execute("PRAGMA query_only = ON")
+
+
+def _schema(connection: sa.Connection) -> str | None:
     """The version of the ledger's schema in a database; None if it has no ledger."""
-    with engine.connect().execution_options(reads=True) as connection:
-        if not sa.inspect(connection).has_table("alembic_version"):
-            return None
-        found: str | None = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
-        return found
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+    return found
 
 
-def _migrate(engine: sa.Engine) -> tuple[str | None, str]:
-    """Updates the schema to the newest version. Returns the former version, None for a new database, and the newest.
+def _copy(file: Path, schema: str) -> Path:
+    """Copies a SQLite database, with the changes that are not in its file yet. Returns the file of the copy."""
+    copy = file.with_name(f"{file.name}.schema-{schema}.{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}")
+    try:
+        with closing(sqlite3.connect(file)) as have, closing(sqlite3.connect(copy)) as made:
+            have.backup(made)
+    except sqlite3.Error:
+        copy.unlink(missing_ok=True)
+        raise
+    return copy
 
-    Processes that start at the same time do it one after another.
-    """
-    newest = max(file.name.partition("_")[0] for file in _MIGRATIONS.glob("versions/[0-9]*.py"))
-    have = _schema(engine)
-    if have == newest:
-        return have, newest
-    if have and have > newest:
-        raise _SchemaError(f"its schema {have} is newer than this ADCE, which knows {newest}; upgrade ADCE")
-    with engine.begin() as connection:
-        if engine.dialect.name == "postgresql":
-            connection.execute(sa.text("SELECT pg_advisory_xact_lock(4144434500)"))
-        _upgrade(connection)
-    return have, newest
+
+def _has_bytes(file: Path) -> bool:
+    return file.exists() and file.stat().st_size > 0
 
 
 def _upgrade(connection: sa.Connection) -> None:

@@ -34,9 +34,14 @@ class Gaps:
     def first_seen(self, keys: Iterable[str] | None = None) -> dict[str, datetime]:
         """When each of these gaps, or of all, was first seen, by key. Keys without a recorded gap are left out."""
         query = sa.select(gaps_table.c.key, gaps_table.c.first_seen)
-        known: dict[str, float] = dict(self.database.read(lambda connection: list(rows(connection, query))))
-        wanted = known if keys is None else keys
-        return {key: datetime.fromtimestamp(known[key], UTC) for key in wanted if key in known}
+        keys = None if keys is None else list(keys)
+
+        def read(connection: sa.Connection) -> dict[str, datetime]:
+            known: dict[str, float] = dict(rows(connection, query))
+            wanted = known if keys is None else keys
+            return {key: datetime.fromtimestamp(known[key], UTC) for key in wanted if key in known}
+
+        return self.database.read(read)
 
     def record(self, gaps: Iterable[Gap]) -> None:
         """Records when gaps were first seen. Gaps that are recorded already keep their time."""

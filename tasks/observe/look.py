@@ -13,7 +13,7 @@ from datetime import datetime
 from tasks.domain.assess.agreement import compare, trusted, untouched
 from tasks.domain.assess.assessment import Assessment, assess, expected_cells, listed_games
 from tasks.domain.assess.overview import Overview, joined, overview_of
-from tasks.domain.assess.states import LakeObject, Status, without_false_time
+from tasks.domain.assess.states import Examination, LakeObject, Status, without_false_time
 from tasks.domain.assess.unknown import find_unknown
 from tasks.domain.errors import SelectionError
 from tasks.domain.expected import seasons
@@ -57,9 +57,8 @@ class Look:
 class Reader:
     """Reads stored bodies that the present body checks have not read: at most `at_most` of them over its lifetime."""
 
-    def __init__(self, session: Session, at_most: int | None = None, *, records: bool = True):
-        """Findings are recorded in the ledger if `records`. `at_most` is `reconcile.examine_at_most` by default."""
-        self.records = records
+    def __init__(self, session: Session, at_most: int | None = None):
+        """`at_most` is `reconcile.examine_at_most` by default. Findings are recorded if the ledger may be written."""
         self._session = session
         self._remaining = session.config.reconcile.examine_at_most if at_most is None else at_most
 
@@ -83,7 +82,7 @@ class Reader:
         self._remaining -= len(found)
         known.examinations |= found.read
         known.unreadable = {k: seen for k, seen in known.unreadable.items() if k not in found.read} | found.unreadable
-        if self.records:
+        if not session.ledger.only_reads:
             session.ledger.objects.record(found.read, found.unreadable, known.objects, session.begun)
         if found.lake_error:
             raise found.lake_error
@@ -100,6 +99,15 @@ async def look_at_lake(
     """
     with _many_objects(), session.watch.running(RunPart.LOOK):
         return await _look_at_lake(session, reader, remember and listing is None, listing)
+
+
+async def examine_cells(session: Session, cells: Mapping[str, Cell]) -> Mapping[str, Examination]:
+    """What the body checks find in the files of some cells, by key. Those that nobody has read are read."""
+    known = Knowledge()
+    _load(session, known, cells)
+    known.objects = await _objects_of(session, cells)
+    await Reader(session).read(known, cells.values())
+    return known.examinations
 
 
 async def look_at_cells(session: Session, cells: Mapping[str, Cell]) -> Look:

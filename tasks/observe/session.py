@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from functools import cached_property
 from blocks.store import Store
 from config.models import Config
 from tasks.clock import Stopwatch
+from tasks.domain.access import Access
 from tasks.domain.expected.cells import Selection, assume_utc
 from tasks.domain.expected.keys import KeyPatterns, folders
 from tasks.domain.lakes import LakeKind, Pairing
@@ -21,6 +23,8 @@ from tasks.ledger import Ledger
 from tasks.ledger.leases import Leases
 from tasks.observe.identity import check_pairing
 from tasks.observe.listing import check_ids
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,7 @@ async def open_session(
     selection: Selection,
     *,
     as_of: datetime | None = None,
+    access: Access = Access.LOOK,
     fetches: bool = False,
     part: Part | None = None,
 ) -> AsyncIterator[Session]:
@@ -104,7 +109,7 @@ async def open_session(
     selection.check(config, as_of or datetime.now(UTC))
     if fetches:
         check_fetching_clock(config, as_of, datetime.now(UTC))
-    lake, ledger, pairing = await open_both(config, fetches=fetches, part=part)
+    lake, ledger, pairing = await open_both(config, access, fetches=fetches, part=part)
     try:
         yield Session(config, selection, lake, ledger, as_of, part, pairing)
     finally:
@@ -112,13 +117,15 @@ async def open_session(
 
 
 async def open_both(
-    config: Config, *, fetches: bool = False, part: Part | None = None
+    config: Config, access: Access = Access.LOOK, *, fetches: bool = False, part: Part | None = None
 ) -> tuple[Store, Ledger, Pairing]:
     """Opens the lake and the ledger of the configuration. Raises an AdceError if they do not belong together."""
     lake = await open_lake(config)
     planned = (part.lake, part.ledger) if part else (None, None)
     lake.check()
-    ledger = Ledger(config.ledger)
+    ledger = Ledger(config.ledger, access)
+    if migration := ledger.database.migration:
+        log.warning("ledger %s is %s", ledger.name, migration)
     try:
         kind = (LakeKind.SANDBOX if config.sandbox else LakeKind.REAL) if fetches else None
         pairing = await check_pairing(lake, ledger, kind, planned, folders(config.datasets.values()))

@@ -99,7 +99,7 @@ def test_why_takes_a_date(adce: Adce, game: str) -> None:
             "has the shape of espn_scoreboard (yyyymmdd 20250805), but is not expected: 2025",
         ),
         ("2025-08-05", "nothing is expected of that day: 2025-08-05 is in no season; 2024-25 ends on 2025-06-30, and "),
-        ("401999999", "no key, no date, and no game of a schedule that `adce plan` has read"),
+        ("401999999", "no key, no date, and no game of a schedule that a run has read"),
         ("nothing/*.json", "no dataset has such a key; the nearest is "),
     ],
 )
@@ -209,7 +209,10 @@ def test_the_ledger_is_migrated_once(adce: Adce, tmp_path: Path, monkeypatch: py
     assert migrated.exit_code == again.exit_code == 0
     with closing(Ledger(url)) as ledger:
         newest = ledger.database.schema
-    assert migrated.stdout == f"ledger {url} is migrated from schema 0016 to {newest}\n"
+    [copy] = tmp_path.glob("old.db.schema-0016.*")
+    assert migrated.stdout == (
+        f"ledger {url} is migrated from schema 0016 to {newest}; the former one is kept as {copy}\n"
+    )
     assert again.stdout == f"ledger {url} has schema {newest}; there is nothing to migrate\n"
 
 
@@ -219,6 +222,24 @@ def test_a_ledger_that_is_not_there_is_not_whole_and_not_made(adce: Adce, adce_h
         assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
         assert result.stderr.startswith(f"adce: there is no ledger at sqlite:///{adce_home}/ledger.db")
     assert not (adce_home / "ledger.db").exists()
+
+
+def test_what_only_looks_needs_no_ledger_and_leaves_one_as_it_is(adce: Adce, game: str, adce_home: Path) -> None:
+    def answers() -> list[Any]:
+        plan, cover = (json.loads(adce(command, "--json", *SPAN).stdout) for command in ("plan", "coverage"))
+        files = [{k: v for k, v in a.items() if k in ("key", "state")} for a in _why(adce, game)]
+        compared = adce("config", "diff", "-", "-", *SPAN)
+        return [plan["cells"], cover["total"], files, (compared.exit_code, compared.stdout)]
+
+    kept = sorted(adce_home.glob("ledger.db"))
+    before = [file.read_bytes() for file in kept]
+    known = answers()
+    assert [file.read_bytes() for file in kept] == before
+    for file in adce_home.glob("ledger.db*"):
+        file.unlink()
+    assert len(known[2]) == 3
+    assert answers() == known
+    assert list(adce_home.glob("ledger.db*")) == []
 
 
 def test_looking_needs_no_prefect(adce_home: Path) -> None:

@@ -14,12 +14,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import alembic.command
 import httpx
 import pytest
 from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL, PREFECT_API_URL, temporary_settings
 
 from deployments.up.locks import exclusive_lock
+from deployments.up.system import prepare_ledger
 from tasks.domain.errors import AdceError
+from tests.builders import a_config
 from tests.servers import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -193,3 +196,17 @@ def test_the_unit_of_systemd_is_right(tmp_path: Path) -> None:
     copy.write_text(unit.replace("/opt/adce/.venv/bin/adce", ADCE))
     done = subprocess.run(["systemd-analyze", "verify", copy], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_ledger_of_an_older_version_is_migrated_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = a_config(ledger=f"sqlite:///{tmp_path / 'ledger.db'}")
+    upgrade = alembic.command.upgrade
+    with monkeypatch.context() as old:
+        old.setattr("alembic.command.upgrade", lambda settings, _: upgrade(settings, "0018"))
+        prepare_ledger(config)
+    assert capsys.readouterr().out == ""
+    for said in (1, 0):
+        prepare_ledger(config)
+        assert capsys.readouterr().out.count(f"ledger {config.ledger} is migrated from schema 0018 to ") == said

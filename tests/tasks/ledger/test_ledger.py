@@ -22,6 +22,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from config.models import Unavailability
+from tasks.domain.access import Access
 from tasks.domain.assess.absences import Absence, Look
 from tasks.domain.assess.agreement import Disagreement
 from tasks.domain.assess.states import Content, Examination, Learnt, LearntBy, Unreadable, version_of
@@ -404,6 +405,7 @@ def test_a_wrong_address_is_one_clear_line_without_the_password(url: str, line: 
 
 def test_a_database_server_that_stays_silent_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database_module, "_CONNECT_SECONDS", 1)
+    monkeypatch.setattr(database_module, "_OPENS_WITHIN_SECONDS", 0)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         begun = time.monotonic()
         with pytest.raises(LedgerError, match=r"^ledger postgresql.* cannot be opened: .*timeout"):
@@ -497,19 +499,30 @@ def test_whatever_part_of_a_ledger_is_damaged_is_one_line(tmp_path: Path, junk: 
     assert {("move the file aside" in line, "\n" in line) for line in said} == {(True, False)}
 
 
+def test_a_value_of_another_type_is_one_line(tmp_path: Path) -> None:
+    file = _sqlite(tmp_path)
+    with closing(sqlite3.connect(file)) as other:
+        other.execute("UPDATE gaps SET first_seen = 'soon'")
+        other.commit()
+    for access in (Access.LOOK, Access.RUN):
+        malformed = pytest.raises(LedgerError, match=r"cannot be read: malformed: .*; move the file aside")
+        with closing(Ledger(f"sqlite:///{file}", access)) as ledger, malformed:
+            ledger.gaps.first_seen()
+
+
 def test_a_ledger_that_is_to_be_there_is_not_made(tmp_path: Path, postgres: str) -> None:
     file = tmp_path / "mistyped.db"
     database = f"postgresql://{new_database(postgres, f'ledger_{uuid.uuid4().hex}')}"
     for url in (f"sqlite:///{file}", database):
         for _ in range(2):
             with pytest.raises(LedgerError, match=r"^there is no ledger at \w+.*://.*; a first "):
-                Ledger(url, create=False)
+                Ledger(url, Access.CHANGE)
     assert not file.exists()
     file.touch()
     with pytest.raises(LedgerError, match=r"^there is no ledger at "):
-        Ledger(f"sqlite:///{file}", create=False)
+        Ledger(f"sqlite:///{file}", Access.CHANGE)
     Ledger(f"sqlite:///{file}").close()
-    Ledger(f"sqlite:///{file}", create=False).close()
+    Ledger(f"sqlite:///{file}", Access.CHANGE).close()
 
 
 @pytest.mark.parametrize("by_another", [False, True], ids=["removed", "replaced"])
@@ -664,7 +677,7 @@ def test_a_server_that_was_waited_for_in_vain_is_not_waited_for_again(
             caplog.clear()
             with pytest.raises(LedgerError, match=r"^ledger postgresql.* cannot be read: "):
                 ledger.pauses.current()
-            waits.append("trying again in a second" in caplog.text)
+            waits.append("trying again every second, for at most 2 s" in caplog.text)
     assert waits == [True, False, False]
 
 
@@ -698,10 +711,13 @@ def test_a_server_that_restarts_is_waited_for(tmp_path_factory: pytest.TempPathF
         pytest.skip("PostgreSQL's server is not installed (Debian: postgresql)")
     folder = tmp_path_factory.mktemp("restart")
     with postgresql(folder) as server, closing(Ledger(f"postgresql://{new_database(server, 'ledger')}")) as ledger:
+        url = ledger.database.url.render_as_string()
         with ThreadPoolExecutor(1) as pool:
             restarting = pool.submit(restart_postgresql, folder)
             written = 0
             while not restarting.done() or written < 20:
+                with closing(Ledger(url, Access.LOOK)) as look:
+                    assert look.pauses.current().keys() <= {"espn"}
                 ledger.pauses.change("espn", lambda pause: replace(pause, step=pause.step + 1))
                 written += 1
             restarting.result()

@@ -82,6 +82,10 @@ def reconcile(
             from deployments.setup.prefect_server import set_up_buckets
 
             asyncio.run(set_up_buckets(load_config()))
+        else:
+            from deployments.setup.api import check_api
+
+            asyncio.run(check_api())
         with progress():
             report = _reconcile(selection, clock, max_fills, dry_run)
     _show(report, as_json)

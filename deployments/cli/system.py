@@ -30,9 +30,11 @@ def setup(
 
     With --check it also warns, on standard error, of a server that answers without credentials.
     """
+    from deployments.setup.api import check_api
     from deployments.setup.exposure import warnings
     from deployments.setup.prefect_server import look, set_up, where
 
+    asyncio.run(check_api())
     differences = asyncio.run((look if check else set_up)(places.load()))
     exposed = asyncio.run(warnings(os.environ.get("PREFECT_API_URL"))) if check else []
     server, is_named = where()

@@ -22,7 +22,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect_aws import AwsCredentials
 
 from deployments.setup import prefect_server as setup
-from tests.servers import free_port, new_database, postgresql_programs, prefect_server
+from tests.servers import free_port, http_server, new_database, postgresql_programs, prefect_server
 
 pytestmark = pytest.mark.xdist_group("setup")  # they share servers
 
@@ -225,6 +225,21 @@ def test_a_server_that_does_not_answer_is_one_line(
         result = adce("setup", "--check")
     assert result.exit_code == 2
     assert result.stderr == f"adce: the Prefect API at {url} cannot be reached; start it, or unset PREFECT_API_URL\n"
+
+
+def test_a_server_that_hangs_and_what_is_no_prefect_are_one_line(
+    adce: Adce, adce_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deployments.setup.api._WITHIN", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent, http_server(200, b"<html>") as site:
+        hangs, other = f"http://127.0.0.1:{silent.getsockname()[1]}/api", f"{site}/api"
+        for url, line in ((hangs, "has not answered within 0.5 s: "), (other, "is not a Prefect API (HTTP 200); ")):
+            monkeypatch.setenv("PREFECT_API_URL", url)
+            with temporary_settings({PREFECT_API_URL: url}):
+                for command in (["setup", "--check"], ["setup"], ["reconcile", *SPAN]):
+                    result = adce(*command)
+                    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+                    assert f" at {url} {line}" in result.stderr
 
 
 def test_without_a_server_it_says_that_it_is_about_an_embedded_one(prefect_api: None, adce: Adce) -> None:

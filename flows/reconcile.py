@@ -37,6 +37,7 @@ from tasks.progress import PROGRESS, no_progress
 from tasks.run.dispatcher import Dispatcher, Executor
 from tasks.run.run import Run
 from tasks.show.coverage import markdown as coverage_markdown
+from tasks.show.coverage.words import summary_of
 from tasks.show.markdown import plan_markdown, run_markdown
 
 log = logging.getLogger(__name__)
@@ -173,7 +174,17 @@ async def reconcile_lake(
         gaps = look.gaps(selection.keys)
         plan = run.plan(gaps) if other is None else run.defer_to(other, look.gaps())
         fills, pauses = run.planner.forecast(plan.fills), run.planner.pauses()
-        report = Report(look.overview, fills, plan.deferred, config, pauses, {}, was_lost=run.lost, left_to=other)
+        report = Report(
+            look.overview,
+            fills,
+            plan.deferred,
+            config,
+            pauses,
+            outcomes={},
+            was_lost=run.lost,
+            selection=selection,
+            left_to=other,
+        )
         planned = report.plan_document()
         leads = is_the_one and other is None and not (dry_run or config.test_mode)  # it has the lease of the reconcile
         if leads and session.leases.why_lost() is None:
@@ -256,4 +267,4 @@ async def publish(report: Report) -> None:
     await create_markdown_artifact(run_markdown(report), key="reconcile", description=report.line())
     await create_markdown_artifact(plan_markdown(report), key="plan", description=plural(len(report.fills), "fill"))
     cover = report.coverage
-    await create_markdown_artifact(coverage_markdown(cover), key="coverage", description=cover.total.line())
+    await create_markdown_artifact(coverage_markdown(cover), key="coverage", description=summary_of(cover.total))

@@ -32,4 +32,5 @@ def report_of(session: Session, look: Look, planner: Planner) -> Report:
         planner.pauses(),
         performance=session.ledger.attempts.performance(),
         rollouts=planner.rollouts(),
+        selection=session.selection,
     )

@@ -11,10 +11,12 @@ from statistics import fmean
 from typing import Any
 
 from config.models import TEST_FOLDER, Config
+from config.secrets import masked
 from tasks.domain.assess.coverage import Coverage, measure
 from tasks.domain.assess.overview import Overview
 from tasks.domain.assess.states import Kind, State, Status, deferred_by
 from tasks.domain.assess.unknown import Unknown, seasons_of
+from tasks.domain.expected.cells import Selection
 from tasks.domain.flags.rollouts import covered, own_addresses, scrapers
 from tasks.domain.flags.switches import switches
 from tasks.domain.limits.pauses import Pause, Phase
@@ -109,6 +111,7 @@ class Report:
     rollouts: Mapping[str, tuple[VariantResults, VariantResults]] = field(default_factory=dict)  # see Comparison.since
     was_lost: Mapping[str, Status] = field(default_factory=dict)  # files that had vanished or shrunk when first seen
     seconds: float = 0.0
+    selection: Selection = field(default_factory=Selection)  # what was looked at
     stopped: str | None = None  # why the run was stopped early, if it was
     stop_signal: int | None = None  # the signal that stopped it, if one did
     left_to: RunRecord | None = None  # the other reconcile at work, to which this one has left everything
@@ -144,7 +147,9 @@ class Report:
     @cached_property
     def coverage(self) -> Coverage:
         """The states of all cells, by dataset and season, month or date."""
-        return measure(self.overview.counts, self.config, self.unknown)
+        measured = measure(self.overview.counts, self.config, self.unknown)
+        lake, part = masked(self.config.lake), self.selection.in_words
+        return replace(measured, lake=lake, part=part, as_of=self.looked_at.taken_at)
 
     @cached_property
     def switches(self) -> list[str]:

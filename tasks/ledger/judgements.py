@@ -166,7 +166,7 @@ def _row(partition: Partition, judgement: Judgement, rules: str) -> dict[str, An
     content = {
         "keys": "\n".join(judgement.keys),
         "counts": {
-            span: [(standing.state.value, standing.by_operator, count) for standing, count in standings.items()]
+            span: [(*standing, count) for standing, count in standings.items()]
             for span, standings in judgement.counts.items()
         },
         "exceptions": [
@@ -196,7 +196,7 @@ def _readable(dataset: str, season: str, *row: Any) -> Judgement | None:
 def _judgement(_: str, judged: float, until: float | None, objects: str, games: str, packed: bytes) -> Judgement:
     content = json.loads(zlib.decompress(packed))
     counts = {
-        span: {Standing(State(state), by_operator): count for state, by_operator, count in standings}
+        span: {Standing(State(state), *parts): count for state, *parts, count in standings}
         for span, standings in content["counts"].items()
     }
     exceptions = [

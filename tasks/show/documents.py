@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
 
 from config.models import Priority
-from tasks.domain.assess.coverage import By
+from tasks.domain.assess.periods import By
 from tasks.domain.assess.states import Kind, LearntBy, State
 from tasks.domain.assess.unknown import by_season
 from tasks.domain.limits.pauses import Phase
@@ -180,6 +180,8 @@ class Tally(Document):
     deferred: int
     unavailable: int
     by_operator: int
+    unread: int
+    switched_off: int
     unknown: int
     percent: float | None
 
@@ -201,6 +203,7 @@ class CoverageRow(Tally, Place):
 class CoverageAnswer(Document):
     """The output of `adce coverage`."""
 
+    lake: str
     as_of: WithOffset
     by: By
     total: Tally
@@ -210,7 +213,8 @@ class CoverageAnswer(Document):
     @classmethod
     def of(cls, coverage: Coverage, by: By, as_of: datetime, unknown: Iterable[Unknown]) -> CoverageAnswer:
         """The document for a coverage."""
-        return cls.model_validate({"as_of": as_of, **coverage.document(by), "unknown": by_season(unknown)})
+        document = coverage.document(by)
+        return cls.model_validate({"lake": coverage.lake, "as_of": as_of, **document, "unknown": by_season(unknown)})
 
 
 class PlannedFill(Document):

@@ -5,23 +5,15 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
+from datetime import datetime
 from operator import attrgetter
 from typing import Any
 
-from config.models import Config
+from config.models import Config, Dataset
 from tasks.domain.assess.overview import Counts, Overview, Place, Standing, place_of, span
+from tasks.domain.assess.periods import By, period_of
 from tasks.domain.assess.states import State, Status
 from tasks.domain.assess.unknown import Unknown
-from tasks.domain.wording import plural
-
-
-class By(StrEnum):
-    """The period that one row of a coverage table stands for."""
-
-    SEASON = "season"
-    MONTH = "month"
-    DATE = "date"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +27,8 @@ class Tally:
     deferred: int = 0
     unavailable: int = 0
     by_operator: int = 0  # those of the unavailable files that an operator has marked
+    unread: int = 0  # those of the deferred files that are in the lake and not read yet
+    switched_off: int = 0  # those of the other deferred files whose source or dataset is disabled
     unknown: frozenset[str] = frozenset()  # keys of the schedules that are not known and may list more files
 
     @property
@@ -58,6 +52,16 @@ class Tally:
         return self.gap + self.in_flight + self.deferred
 
     @property
+    def to_fetch(self) -> int:
+        """The lacking files that are fetched now or later."""
+        return self.lacking - self.unread - self.switched_off
+
+    @property
+    def is_known(self) -> bool:
+        """Are all schedules known, and all files in the lake read?"""
+        return not (self.unknown or self.unread)
+
+    @property
     def percent(self) -> float | None:
         """The present files as a percentage of the wanted ones; None if none is wanted.
 
@@ -74,15 +78,6 @@ class Tally:
         """Is no file expected, and none possible?"""
         return not (self.expected or self.unknown)
 
-    def line(self) -> str:
-        """The tally in one line: "70.0 % of 10 files; 3 are lacking, 2 unavailable, 3 not due"."""
-        known = " known" if self.unknown else ""
-        percent = f"{self.percent} % of {self.wanted}{known} files"
-        if self.percent is None:
-            percent = "nothing is known to be due" if self.unknown else "nothing is due"
-        line = f"{percent}; {self.lacking} are lacking, {self.unavailable_in_words}, {self.not_due} not due"
-        return f"{line}; unknown: what {plural(len(self.unknown), 'schedule')} would list" if self.unknown else line
-
     @property
     def unavailable_in_words(self) -> str:
         """The unavailable files in words: "16 unavailable" or "16 unavailable (3 set by an operator)"."""
@@ -93,11 +88,12 @@ class Tally:
     def document(self) -> dict[str, int | float | None]:
         """For JSON. `unknown` is the number of schedules that are not known."""
         counts = {state.value: getattr(self, state.value) for state in State}
-        more = {"by_operator": self.by_operator, "unknown": len(self.unknown)}
-        return {"expected": self.expected, **counts, **more, "percent": self.percent}
+        parts = {name: getattr(self, name) for name in _PARTS}
+        return {"expected": self.expected, **counts, **parts, "unknown": len(self.unknown), "percent": self.percent}
 
 
-_COUNTS = (*(state.value for state in State), "by_operator")
+_PARTS = ("by_operator", "unread", "switched_off")
+_COUNTS = (*(state.value for state in State), *_PARTS)
 
 
 def add_up(tallies: Iterable[Tally]) -> Tally:
@@ -129,6 +125,9 @@ class Coverage:
     """The tallies of the lake, in rows as fine as the files allow: by date, by month, or by season."""
 
     finest: tuple[Row, ...]
+    lake: str = ""  # its address, without secrets
+    part: str = ""  # the selected part of the lake in words; empty for all of it
+    as_of: datetime | None = None
 
     @property
     def total(self) -> Tally:
@@ -139,7 +138,7 @@ class Coverage:
         """The rows by season, month or date, in the order of the configuration, then by season and span."""
         grouped: dict[tuple[str, str, str, str], list[Tally]] = defaultdict(list)
         for row in self.finest:
-            grouped[row.source, row.dataset, row.season, _coarsened(row.span, by)].append(row.tally)
+            grouped[row.source, row.dataset, row.season, period_of(row.span, by)].append(row.tally)
         return [Row(*group, add_up(tallies)) for group, tallies in grouped.items()]
 
     def document(self, by: By) -> dict[str, Any]:
@@ -150,13 +149,6 @@ class Coverage:
             span = {} if by is By.SEASON else {by.value: row.span or None}
             rows.append({**group, **span, **row.tally.document()})
         return {"by": by.value, "total": self.total.document(), "rows": rows}
-
-
-def _coarsened(span: str, by: By) -> str:
-    """The month, date or "" that the files of a span are counted under in rows by `by`."""
-    if by is By.MONTH:
-        return span[:7]
-    return span if by is By.DATE and len(span) == 10 else ""
 
 
 def measure(counts: Counts, config: Config, unknown: Iterable[Unknown] = ()) -> Coverage:
@@ -170,20 +162,33 @@ def measure(counts: Counts, config: Config, unknown: Iterable[Unknown] = ()) -> 
         schedules[Place(part.dataset, part.season, days)].add(part.schedule.key)
     order = {name: at for at, name in enumerate(config.datasets)}
     sources = {name: at for at, name in enumerate(config.sources)}
+    off = {name for name, dataset in config.datasets.items() if not _is_enabled(dataset, config)}
     rows = [
-        Row(config.datasets[place.dataset].source, *place, _tally(counts.get(place, {}), schedules.get(place, ())))
+        Row(
+            config.datasets[place.dataset].source,
+            *place,
+            _tally(counts.get(place, {}), schedules.get(place, ()), place.dataset in off),
+        )
         for place in counts.keys() | schedules.keys()
     ]
     rows.sort(key=lambda row: (sources[row.source], order[row.dataset], row.season, row.span))
     return Coverage(tuple(rows))
 
 
-def _tally(counts: Mapping[Standing, int], unknown: Iterable[str]) -> Tally:
+def _is_enabled(dataset: Dataset, config: Config) -> bool:
+    return dataset.enabled and config.sources[dataset.source].enabled
+
+
+def _tally(counts: Mapping[Standing, int], unknown: Iterable[str], is_off: bool) -> Tally:
     by_state: Counter[str] = Counter()
-    for (state, _), count in counts.items():
-        by_state[state.value] += count
+    for standing, count in counts.items():
+        by_state[standing.state.value] += count
     by_operator = counts.get(Standing(State.UNAVAILABLE, by_operator=True), 0)
-    return Tally(**by_state, by_operator=by_operator, unknown=frozenset(unknown))
+    unread = counts.get(Standing(State.DEFERRED, unread=True), 0)
+    switched_off = by_state[State.DEFERRED.value] - unread if is_off else 0
+    return Tally(
+        **by_state, by_operator=by_operator, unread=unread, switched_off=switched_off, unknown=frozenset(unknown)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,10 +31,11 @@ class Place(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """What is counted of a file: its state, and whether an operator has marked it as unavailable."""
+    """What is counted of a file: its state, and what is counted apart within that state."""
 
     state: State
-    by_operator: bool = False
+    by_operator: bool = False  # unavailable, as an operator has marked it
+    unread: bool = False  # deferred, because its body is not read yet
 
 
 Counts = Mapping[Place, Mapping[Standing, int]]
@@ -173,7 +174,8 @@ def standing_of(status: Status) -> Standing:
 
 
 def _standing_of(state: State, limit: Limit | None) -> Standing:
-    return Standing(state, state is State.UNAVAILABLE and limit is Limit.OPERATOR)
+    by_operator = state is State.UNAVAILABLE and limit is Limit.OPERATOR
+    return Standing(state, by_operator, state is State.DEFERRED and limit is Limit.EXAMINE_AT_MOST)
 
 
 def span(first_day: date, last_day: date) -> str:

@@ -154,6 +154,12 @@ class Selection:
         return "".join(f" {word} {day}" for word, day in (("since", self.since), ("until", self.until)) if day)
 
     @property
+    def in_words(self) -> str:
+        """The selection in words: "br_totals 2023-24 since 2024-07-15"; empty for everything."""
+        names = (", ".join(some) for some in (self.datasets or self.sources, self.seasons) if some)
+        return (" ".join(names) + self._days()).strip()
+
+    @property
     def is_everything(self) -> bool:
         """Does it limit nothing?"""
         return self == Selection()

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from tasks.domain.assess.coverage import By, Coverage, Tally, add_up
+from tasks.domain.assess.coverage import Coverage, Tally, add_up
+from tasks.domain.assess.periods import By
 
 OTHER = {By.MONTH: "of more than a month", By.DATE: "of more than a day"}
 

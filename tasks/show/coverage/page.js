@@ -1,7 +1,7 @@
 "use strict";
 // Shows the part of the coverage that the address names after "#": dataset/season, or dataset/season/span. A span is a
 // date such as 2024-01-05, a month such as 2024-01, or "whole" for the files of the whole season.
-// Texts from the data become text nodes only, never HTML.
+// All numbers, colours and sentences come from the data; nothing is counted here. Texts become text nodes, never HTML.
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const detail = document.getElementById("detail");
@@ -17,44 +17,24 @@
   const plural = (n, word) => `${n.toLocaleString("en")} ${word}${n === 1 ? "" : "s"}`;
   const own = (object, key) => (Object.hasOwn(object, key) ? object[key] : undefined);
 
-  const PRESENT = 0, UNAVAILABLE = 4, UNKNOWN = 6; // places of these counts; UNKNOWN counts schedules that are not known
-  const add = (sum, counts) => counts.forEach((n, i) => { sum[i] += n; });
-  const none = () => [0, 0, 0, 0, 0, 0, 0];
-  const lacking = (c) => c[1] + c[2] + c[3];
-  const wanted = (c) => c[PRESENT] + lacking(c);
-  const tenths = (c) => Math.min(Math.floor(c[PRESENT] * 1000 / wanted(c)), c[UNKNOWN] ? 999 : 1000);
-  const number = (c) => tenths(c) === 1000 ? "100" : (tenths(c) / 10).toFixed(1);
-  const percent = (c) => (wanted(c) ? number(c) : c[UNKNOWN] ? "" : "-") + (c[UNKNOWN] ? "?" : "");
-  const shade = (c) => c[UNKNOWN] ? data.unknown : wanted(c) ? data.shades.find(([least]) => tenths(c) >= least * 10)[1] : data.none;
-  const sentence = (c) => {
-    const others = data.states.map((state, i) => [c[i], state.replace("_", " ")]).slice(1).filter(([n]) => n);
-    const counted = others.map(([n, state]) => `${n.toLocaleString("en")} ${state}`);
-    if (c[UNKNOWN]) counted.push(`unknown what ${plural(c[UNKNOWN], "schedule")} would list`);
-    return `${c[PRESENT].toLocaleString("en")} of ${wanted(c).toLocaleString("en")} files present`
-      + (counted.length ? `; ${counted.join(", ")}` : "");
-  };
-
   const spanText = (season, span) => typeof span === "number"
     ? new Date(Date.UTC(Number(season.slice(0, 4)), 0, 1 + span)).toISOString().slice(0, 10) : span;
   const address = (...parts) => "#" + parts.map(encodeURIComponent).join("/");
 
-  const cell = (counts, dataset, season, span, label) => {
-    const link = make("a", { href: address(dataset, season, span), title: `${label}: ${sentence(counts)}` },
-      percent(counts));
-    return make("td", { class: shade(counts) }, link);
+  const cell = (tally, dataset, season, span, label) => {
+    const [number, shade, sentence] = data.tallies[tally];
+    const link = make("a", { href: address(dataset, season, span), title: `${label}: ${sentence}` }, number);
+    return make("td", { class: shade }, link);
   };
 
   // A table with a row per month and a column per day.
-  function calendar(dataset, season, rows) {
-    const months = new Map(), total = none();
-    for (const [span, ...counts] of rows) {
+  function calendar(dataset, season, { summary, spans }) {
+    const months = new Map();
+    for (const [span, tally] of spans) {
       const text = spanText(season, span), month = text.slice(0, 7);
-      if (!months.has(month)) months.set(month, { days: new Map(), whole: none(), all: none() });
-      const of = months.get(month);
-      if (text.length === 10) of.days.set(Number(text.slice(8)), counts.concat(none()).slice(0, UNKNOWN + 1));
-      else add(of.whole, counts);
-      add(of.all, counts);
-      add(total, counts);
+      if (!months.has(month)) months.set(month, { days: new Map(), all: 0 });
+      if (text.length === 10) months.get(month).days.set(Number(text.slice(8)), tally);
+      else months.get(month).all = tally;
     }
     const byDay = [...months.values()].some((of) => of.days.size);
     const head = make("tr", {}, make("td"));
@@ -71,34 +51,31 @@
       row.append(cell(of.all, dataset, season, month || "whole", name));
       body.append(row);
     }
-    const table = make("table", { id: "calendar" },
-      make("caption", {}, byDay ? "Percent of the files, by date" : "Percent of the files"), make("thead", {}, head), body);
-    const share = wanted(total) ? `${number(total)} %${total[UNKNOWN] ? " of what is known" : ""}: ` : "";
-    return [make("p", {}, `${share}${sentence(total)}.`), make("div", { class: "scroll" }, table)];
+    const table = make("table", { id: "calendar", "aria-labelledby": "season" }, make("thead", {}, head), body);
+    return [make("p", {}, `${summary}.`), make("div", { class: "scroll" }, table)];
   }
 
   const within = (text, chosen) => !chosen || (chosen === "whole" ? text === "" : text.startsWith(chosen));
 
-  function holeTable(dataset, season, rows, chosen) {
+  function holeTable(dataset, season, { all, spans }, chosen) {
+    const span = chosen === "whole" ? "" : chosen;
+    const tally = chosen ? spans.find(([one]) => spanText(season, one) === span) : [season, all];
+    const [, , sentence, found] = tally ? data.tallies[tally[1]] : ["", "", "no files expected", 0];
+    const heading = chosen === "whole" ? "files of the whole season" : chosen || `all of ${season}`;
+    const parts = [make("h3", {}, heading), make("p", {}, `${sentence}.`)];
     const holes = (own(own(data.holes, dataset) || {}, season) || [])
-      .filter(([span]) => within(spanText(season, span), chosen));
-    const counts = none();
-    rows.filter(([span]) => within(spanText(season, span), chosen)).forEach(([, ...c]) => add(counts, c));
-    const due = lacking(counts) + counts[UNAVAILABLE];
-    const where = chosen === "whole" ? "files of the whole season" : chosen || `all of ${season}`;
-    const parts = [make("h3", {}, `${where}: ${due ? plural(due, "file") + " due and not there"
-      : counts[UNKNOWN] ? "unknown" : "nothing is missing"}`)];
-    if (!due) return [...parts, make("p", {}, sentence(counts) + ".")];
-    const body = make("tbody");
-    const show = (from, to) => holes.slice(from, to).forEach(([span, state, reason, until, key]) => {
-      const cells = [spanText(season, span) || season, key, data.states[state].replace("_", " "), data.reasons[reason],
-        data.times[until]];
-      body.append(make("tr", {}, ...cells.map((text) => make("td", {}, text))));
+      .filter(([one]) => within(spanText(season, one), chosen));
+    const names = ["date", "key", "state", "reason", "until"];
+    const body = make("tbody", { role: "rowgroup" });
+    const show = (from, to) => holes.slice(from, to).forEach(([one, state, reason, until, key]) => {
+      const texts = [spanText(season, one) || season, key, data.states[state], data.reasons[reason], data.times[until]];
+      const cells = texts.map((text, n) => make("td", { role: "cell", class: names[n], "data-name": names[n] }, text));
+      body.append(make("tr", { role: "row" }, ...cells));
     });
     show(0, FIRST_HOLES);
     if (holes.length) {
-      const head = ["date", "key", "state", "reason", "until"].map((name) => make("th", { scope: "col" }, name));
-      const table = make("table", { class: "holes" }, make("thead", {}, make("tr", {}, ...head)), body);
+      const heads = names.map((name) => make("th", { scope: "col" }, name));
+      const table = make("table", { class: "holes", role: "table" }, make("thead", {}, make("tr", {}, ...heads)), body);
       parts.push(make("div", { class: "scroll" }, table));
     }
     if (holes.length > FIRST_HOLES) {
@@ -106,9 +83,9 @@
       more.addEventListener("click", () => { show(FIRST_HOLES); more.remove(); });
       parts.push(more);
     }
-    if (due > holes.length) {
+    if (found > holes.length) {
       const day = chosen && chosen.length === 10 ? ` --since ${chosen} --until ${chosen}` : ` --season ${season}`;
-      parts.push(make("p", { class: "note" }, `${plural(due - holes.length, "more file")} left out of this page: `,
+      parts.push(make("p", { class: "note" }, `${plural(found - holes.length, "more file")} left out of this page: `,
         make("code", {}, `adce plan --json --dataset ${dataset}${day}`), " lists what is to be fetched, ",
         make("code", {}, "adce why KEY"), " explains any file."));
     }
@@ -120,18 +97,18 @@
     let parts = [];
     try { parts = location.hash.slice(1).split("/").map(decodeURIComponent); } catch { /* not an address of this page */ }
     const [dataset, season, chosen] = parts;
-    const rows = own(own(data.cells, dataset) || {}, season);
+    const counted = own(own(data.seasons, dataset) || {}, season);
     detail.replaceChildren();
-    if (!rows) return;
-    const heading = make("h2", { tabindex: "-1" }, `${dataset} ${season}`);
-    detail.append(heading, ...calendar(dataset, season, rows), ...holeTable(dataset, season, rows, chosen));
+    if (!counted) return;
+    const heading = make("h2", { id: "season", tabindex: "-1" }, `${dataset} ${season}`);
+    detail.append(heading, ...calendar(dataset, season, counted), ...holeTable(dataset, season, counted, chosen));
     const marks = [address(dataset, season), address(dataset, season, chosen || "")];
     for (const link of document.querySelectorAll("td a"))
       if (marks.includes(link.getAttribute("href"))) link.setAttribute("aria-current", "true");
-    if (!focus) return;
     const mark = chosen && detail.querySelector("a[aria-current]");
-    (mark || heading).focus({ preventScroll: Boolean(mark) });
-    if (!mark) heading.scrollIntoView({ block: "nearest" });
+    if (focus) (mark || heading).focus({ preventScroll: true });
+    if (mark) mark.scrollIntoView({ block: "nearest", inline: "center" });
+    else if (focus) heading.scrollIntoView({ block: "nearest" });
   }
 
   // In a table of links, Tab reaches one link, and the arrow keys move to the others (a roving tabindex).

@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from datetime import date, datetime
+from collections.abc import Hashable, Iterable, Sequence
+from datetime import date
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,34 +14,36 @@ from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from tasks.domain.assess.coverage import Coverage, Hole
-from tasks.domain.assess.states import State
+from tasks.domain.assess.coverage import Coverage, Hole, Tally
+from tasks.domain.assess.periods import By
 from tasks.domain.wording import plural, utc
 from tasks.show.coverage.grid import grid_of
-from tasks.show.coverage.shades import DARK, LIGHT, NONE, SHADES, UNKNOWN, percent_of, sentence_of, shade_of
+from tasks.show.coverage.shades import DARK, LIGHT, OFF, SHADES, UNKNOWN, legend_of, shade_of
+from tasks.show.coverage.words import counts_of, percent_of, sentence_of, state_in_words, summary_of, title_of
 
 MOST_HOLES = 50_000
 _HERE = Path(__file__).parent
-# The order of the counts in the page's data. Zeros at the end are left out, since most days end with some.
-_COUNTS = (State.PRESENT, State.GAP, State.DEFERRED, State.IN_FLIGHT, State.UNAVAILABLE, State.NOT_DUE)
 
 
-def html(coverage: Coverage, holes: Sequence[Hole], title: str = "Coverage", most_holes: int = MOST_HOLES) -> str:
+def html(coverage: Coverage, holes: Sequence[Hole], most_holes: int = MOST_HOLES) -> str:
     """A self-contained HTML document: an overview by season, which needs no script, and details after a click.
 
     A hole is a file that is due but missing or not as it should be. The page lists the first `most_holes` of them, and
-    says how many more there are. In the document, the counts of a day take about 10 bytes, and a hole takes its key and
-    about 10 bytes.
+    says how many more there are. In the document, a day takes about 8 bytes, and a hole takes its key and about 10
+    bytes.
     """
+    total = coverage.total
     return _TEMPLATES.get_template("page.html").render(
-        title=title,
-        style=_TEMPLATES.get_template("page.css").render(light=LIGHT, dark=DARK, shades=(*SHADES, UNKNOWN)),
+        title=title_of(coverage),
+        coverage=coverage,
+        style=_TEMPLATES.get_template("page.css").render(light=LIGHT, dark=DARK, shades=(*SHADES, UNKNOWN, OFF)),
         script=(_HERE / "page.js").read_text(),
-        total=coverage.total,
+        total=total,
+        counts=counts_of(total),
         found=len(holes),
         most_holes=most_holes,
         grid=grid_of(coverage),
-        shades=(*SHADES, UNKNOWN),
+        shades=legend_of(total),
         data=_data(coverage, holes, most_holes),
     )
 
@@ -49,66 +51,69 @@ def html(coverage: Coverage, holes: Sequence[Hole], title: str = "Coverage", mos
 def _data(coverage: Coverage, holes: Iterable[Hole], most_holes: int) -> dict[str, Any]:
     """The data of the script, as JSON.
 
-    - cells: by dataset and season, [[span, count, ...], ...], with the counts of _COUNTS and then the number of unknown
-      schedules
-    - holes: by dataset and season, [[span, state, reason, until, key], ...]; the state is an index into `states`, the
-      reason one into `reasons`, and until one into `times`
+    - tallies: [[number, shade, sentence, how many holes there are], ...], each different one once
+    - seasons: by dataset and season, its summary, its tally, and those of its spans, [[span, tally], ...]; each tally
+      is an index into `tallies`
+    - holes: by dataset and season, [[span, state, reason, until, key], ...]; the last but the key are indexes into
+      `states`, `reasons` and `times`
 
-    A span is a date, as the number of days since 1 January of the season's first year, or a month, or "".
+    A span is a date, as the number of days since 1 January of the season's first year, or a month with all its dates,
+    or "" for the files of the whole season.
     """
-    cells: dict[str, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
-    for row in coverage.finest:
-        counts = [*(getattr(row.tally, state.value) for state in _COUNTS), len(row.tally.unknown)]
-        while not counts[-1]:
-            counts.pop()
-        cells[row.dataset][row.season].append([_days_in(row.season, row.span), *counts])
-    reasons, times = _Table(), _Table()
+    tallies, states, reasons, times = _Table(), _Table(), _Table(), _Table()
+    seasons: dict[str, dict[str, Any]] = defaultdict(dict)
+    for row in coverage.rows(By.SEASON):
+        counted = {"summary": summary_of(row.tally), "all": tallies.index(_shown(row.tally)), "spans": []}
+        seasons[row.dataset][row.season] = counted
+    for by in (By.DATE, By.MONTH):
+        for row in coverage.rows(by):
+            if by is By.MONTH or row.span:  # the rows by month have the files of longer spans, too
+                place = [_days_in(row.season, row.span), tallies.index(_shown(row.tally))]
+                seasons[row.dataset][row.season]["spans"].append(place)
     listed: dict[str, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
     for hole in islice(holes, most_holes):
-        status = hole.status
         listed[hole.dataset][hole.season].append(
             [
                 _days_in(hole.season, hole.span),
-                _COUNTS.index(status.state),
-                reasons.index(status.reason),
-                times.index(_minute(status.until)),
+                states.index(state_in_words(hole.status)),
+                reasons.index(hole.status.reason),
+                times.index(utc(hole.status.until) if hole.status.until else ""),
                 hole.key,
             ]
         )
     return {
-        "states": [state.value for state in _COUNTS],
-        "shades": [[shade.least, shade.name] for shade in SHADES],
-        "none": NONE.name,
-        "unknown": UNKNOWN.name,
-        "cells": cells,
+        "tallies": tallies.values,
+        "seasons": seasons,
         "holes": listed,
-        "reasons": reasons.texts,
-        "times": times.texts,
+        "states": states.values,
+        "reasons": reasons.values,
+        "times": times.values,
     }
 
 
+def _shown(tally: Tally) -> tuple[str, str, str, int]:
+    """What the script shows of a tally, and how many holes it counts."""
+    return percent_of(tally), shade_of(tally).name, sentence_of(tally), tally.lacking + tally.unavailable
+
+
 class _Table:
-    """A list of texts that holds each text once."""
+    """A list that holds each value once."""
 
     def __init__(self) -> None:
-        self._places: dict[str, int] = {}
+        self._places: dict[Hashable, int] = {}
 
-    def index(self, text: str) -> int:
-        """The index of a text in the list. The text is added if it is not there yet."""
-        return self._places.setdefault(text, len(self._places))
+    def index(self, value: Hashable) -> int:
+        """The index of a value in the list. The value is added if it is not there yet."""
+        return self._places.setdefault(value, len(self._places))
 
     @property
-    def texts(self) -> list[str]:
+    def values(self) -> list[Hashable]:
         """The list."""
         return list(self._places)
 
 
 def _days_in(season: str, span: str) -> int | str:
     return (date.fromisoformat(span) - date(int(season[:4]), 1, 1)).days if len(span) == 10 else span
-
-
-def _minute(moment: datetime | None) -> str:
-    return utc(moment) if moment else ""
 
 
 def _digest(text: str) -> str:
@@ -136,7 +141,9 @@ def _templates() -> Environment:
         "plural": plural,
         "sentence": sentence_of,
         "shade": lambda tally: shade_of(tally).name,
+        "summary": summary_of,
         "thousands": "{:,}".format,
+        "utc": utc,
     }
     templates.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     return templates

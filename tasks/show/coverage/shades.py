@@ -1,12 +1,10 @@
-"""How is a percentage of files written and coloured? The same way in a terminal, a picture and a page."""
+"""Which colour stands for which coverage? The same in a terminal, a picture and a page."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from tasks.domain.assess.coverage import Tally
-from tasks.domain.assess.states import State
-from tasks.domain.wording import plural
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +28,10 @@ SHADES = (
     Shade("c", 90, "from 90 %", "#c0e6e0", "#000000", "▅", "="),
     Shade("d", 50, "from 50 %", "#fde2ad", "#000000", "▃", "-"),
     Shade("e", 0.1, "from 0.1 %", "#f2a33c", "#000000", "▁", "."),
-    Shade("f", 0, "less", "#a83a0b", "#ffffff", "×", "x"),  # noqa: RUF001 - the sign is meant
+    Shade("f", 0, "under 0.1 %", "#a83a0b", "#ffffff", "×", "x"),  # noqa: RUF001 - the sign is meant
 )
-UNKNOWN = Shade("u", 0, "unknown: a schedule is lacking", "#5b4a9e", "#ffffff", "", "")
+UNKNOWN = Shade("u", 0, "not all is known", "#5b4a9e", "#ffffff", "", "")
+OFF = Shade("o", 0, "the rest is switched off", "#59636f", "#ffffff", "·", ",")
 NONE = Shade("n", 0, "nothing wanted", "", "", " ", " ")
 
 # The colours of background, text and lines, for light and dark mode.
@@ -42,42 +41,16 @@ DARK = ("#14181d", "#e4e8ed", "#3b444f")
 
 def shade_of(tally: Tally) -> Shade:
     """The shade of a cell with this tally."""
-    if tally.unknown:
+    if not tally.is_known:
         return UNKNOWN
     percent = tally.percent
-    return NONE if percent is None else next(shade for shade in SHADES if percent >= shade.least)
-
-
-def percent_of(tally: Tally) -> str:
-    """The percentage of files that are present, rounded down, such as "99.9"; "100" only if all files are present.
-
-    It is "-" if no files are wanted, and empty if none are expected. If schedules are unknown, it ends with a question
-    mark, such as "99.9?", and if nothing is known it is "?".
-    """
-    if tally.is_empty:
-        return ""
-    percent, mark = tally.percent, "?" if tally.unknown else ""
     if percent is None:
-        return mark or "-"
-    return "100" if percent == 100 else f"{percent:.1f}{mark}"
+        return NONE
+    if tally.switched_off and not tally.to_fetch:
+        return OFF
+    return next(shade for shade in SHADES if percent >= shade.least)
 
 
-def whole_percent_of(tally: Tally) -> str:
-    """The percentage without its decimal, which is cut off: "99" for "99.9", and "99?" for "99.9?"."""
-    whole, dot, rest = percent_of(tally).partition(".")
-    return f"{whole}{rest[1:]}" if dot else whole
-
-
-def sentence_of(tally: Tally) -> str:
-    """A tally in words: "3,684 of 3,690 files present; 6 gap, 2 unavailable, 10 not due", and what is unknown."""
-    if tally.is_empty:
-        return "no files expected"
-    others = []
-    for state in State:
-        if state is State.UNAVAILABLE and tally.unavailable:
-            others.append(tally.unavailable_in_words)
-        elif state is not State.PRESENT and (count := getattr(tally, state.value)):
-            others.append(f"{count:,} {state.value.replace('_', ' ')}")
-    if tally.unknown:
-        others.append(f"unknown what {plural(len(tally.unknown), 'schedule')} would list")
-    return f"{tally.present:,} of {tally.wanted:,} files present" + (f"; {', '.join(others)}" if others else "")
+def legend_of(total: Tally) -> list[Shade]:
+    """The shades to explain beside a table with this total."""
+    return [*SHADES, *([] if total.is_known else [UNKNOWN]), *([OFF] if total.switched_off else [])]

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.domain.assess.assessment import Assessment
-from tasks.domain.assess.coverage import By, Tally, add_up, find_holes, measure
+from tasks.domain.assess.coverage import Tally, add_up, find_holes, measure
 from tasks.domain.assess.overview import count_cells, overview_of
+from tasks.domain.assess.periods import By
 from tasks.domain.assess.states import State, Status
 from tasks.domain.assess.unknown import Unknown
 from tasks.domain.expected import seasons
@@ -97,7 +98,7 @@ def test_percent_is_rounded_down_to_a_tenth(tally: Tally, percent: float | None)
 def test_what_is_not_known_is_not_complete(tally: Tally, percent: float | None) -> None:
     assert tally.percent == percent
     assert not tally.is_empty
-    assert "; unknown: what 1 schedule would list" in tally.line()
+    assert not tally.is_known
 
 
 def test_a_schedule_that_several_datasets_need_is_one_unknown_schedule() -> None:
@@ -126,7 +127,8 @@ def test_what_an_operator_took_out_is_counted_by_itself() -> None:
         statuses[key] = Status(State.UNAVAILABLE, "set by an operator: lost", limit=Limit.OPERATOR)
     coverage = measure(count_cells(cells, statuses), CONFIG)
     assert (coverage.total.unavailable, coverage.total.by_operator, len(coverage.finest)) == (5, 2, 1)
-    assert "5 unavailable (2 set by an operator)" in coverage.total.line()
+    assert coverage.total.unavailable_in_words == "5 unavailable (2 set by an operator)"
+    assert Tally(unavailable=1_000).unavailable_in_words == "1,000 unavailable"
 
 
 def test_files_of_a_season_or_a_month_belong_to_no_shorter_span() -> None:
@@ -165,6 +167,8 @@ def test_rows_name_source_dataset_and_season_in_the_order_of_the_configuration()
         "deferred": 0,
         "unavailable": 0,
         "by_operator": 0,
+        "unread": 0,
+        "switched_off": 0,
         "unknown": 0,
         "percent": 0.0,
     }
@@ -195,31 +199,30 @@ def test_a_hole_keeps_its_reason_and_until() -> None:
     assert (hole.dataset, hole.season, hole.span, hole.status) == ("espn_summary", "2025-26", "2026-01-13", status)
 
 
-@pytest.mark.parametrize(
-    ("tally", "line"),
-    [
-        pytest.param(
-            Tally(present=7, gap=1, in_flight=1, deferred=1, unavailable=2, by_operator=1, not_due=3),
-            "70.0 % of 10 files; 3 are lacking, 2 unavailable (1 set by an operator), 3 not due",
-            id="some of each",
-        ),
-        pytest.param(
-            Tally(present=1, unknown=frozenset("ab")),
-            "99.9 % of 1 known files; 0 are lacking, 0 unavailable, 0 not due; unknown: what 2 schedules would list",
-            id="all that is known",
-        ),
-        pytest.param(
-            Tally(not_due=2), "nothing is due; 0 are lacking, 0 unavailable, 2 not due", id="nothing is due yet"
-        ),
-        pytest.param(
-            Tally(unknown=frozenset("a")),
-            "nothing is known to be due; 0 are lacking, 0 unavailable, 0 not due; unknown: what 1 schedule would list",
-            id="nothing is known",
-        ),
-    ],
-)
-def test_a_tally_in_one_line(tally: Tally, line: str) -> None:
-    assert tally.line() == line
+def test_a_file_that_is_not_read_yet_is_neither_known_nor_to_fetch() -> None:
+    cells, statuses = _lake(*((a_cell(key=f"{n}"), State.DEFERRED) for n in range(5)))
+    for key in ("0", "1"):
+        statuses[key] = Status(State.DEFERRED, "not read yet", limit=Limit.EXAMINE_AT_MOST)
+    tally = measure(count_cells(cells, statuses), CONFIG).total
+    assert (tally.lacking, tally.unread, tally.to_fetch, tally.is_known) == (5, 2, 3, False)
+    assert Tally(present=1, gap=1).is_known
+    assert tally.document()["unread"] == 2
+
+
+@pytest.mark.parametrize(("section", "name"), [("datasets", "espn_summary"), ("sources", "espn")])
+def test_a_file_of_a_disabled_source_or_dataset_is_switched_off_unless_it_is_to_be_read(
+    section: str, name: str
+) -> None:
+    entries = getattr(CONFIG, section)
+    off = a_config(**{section: entries | {name: entries[name].model_copy(update={"enabled": False})}})
+    names = [State.DEFERRED, State.DEFERRED, State.GAP, State.PRESENT, State.IN_FLIGHT]
+    lake = _lake(*((a_cell(key=f"{n}"), state) for n, state in enumerate(names)))
+    lake[1]["0"] = Status(State.DEFERRED, "not read yet", limit=Limit.EXAMINE_AT_MOST)
+    counts = count_cells(*lake)
+    tally = measure(counts, off).total
+    assert (tally.switched_off, tally.unread, tally.to_fetch, tally.lacking) == (1, 1, 2, 4)
+    assert tally.document()["switched_off"] == 1
+    assert measure(counts, CONFIG).total.switched_off == 0
 
 
 def test_a_season_is_looked_at_by_words_that_the_command_and_its_json_have() -> None:

@@ -144,6 +144,19 @@ def test_a_game_belongs_to_a_selection_by_its_own_day_season_and_dataset(selecti
 
 
 @pytest.mark.parametrize(
+    ("selection", "words"),
+    [
+        (Selection(), ""),
+        (Selection(sources=("espn", "nba_api"), seasons=("2023-24", "2024-25")), "espn, nba_api 2023-24, 2024-25"),
+        (Selection(("espn",), ("espn_summary",), since=date(2026, 1, 13)), "espn_summary since 2026-01-13"),
+        (Selection(until=date(2026, 1, 13)), "until 2026-01-13"),
+    ],
+)
+def test_a_selection_is_said_in_words(selection: Selection, words: str) -> None:
+    assert selection.in_words == words
+
+
+@pytest.mark.parametrize(
     ("selection", "datasets"),
     [
         (Selection(sources=("nba_api",)), {"nba_schedule"}),

@@ -14,6 +14,7 @@ from tasks.domain.assess.assessment import Assessment, assess
 from tasks.domain.assess.overview import overview_of
 from tasks.domain.assess.states import Kind, State, Status
 from tasks.domain.assess.unknown import Unknown
+from tasks.domain.expected.cells import Selection
 from tasks.domain.limits.pauses import Pause
 from tasks.domain.outcomes import FileOutcome, Outcome
 from tasks.domain.reasons import Limit
@@ -86,6 +87,12 @@ def test_a_complete_lake_says_what_it_has_not_got(report: Report, sentence: str)
     assert report.complete
     assert report.conclusion() == sentence
     assert sentence in run_markdown(report)
+
+
+def test_the_coverage_names_the_lake_without_secrets_the_part_of_it_and_the_time() -> None:
+    config = a_config(lake="s3://some-key:some-secret@bucket/nba")
+    coverage = _report(PRESENT, config=config, selection=Selection(sources=("espn",))).coverage
+    assert (coverage.lake, coverage.part, coverage.as_of) == ("s3://***@bucket/nba", "espn", NOW)
 
 
 def test_a_lake_of_which_something_is_unknown_is_never_complete() -> None:

@@ -30,7 +30,14 @@ JUDGEMENT = Judgement(
     ["a.json", "b.json", "c.json"],
     "of objects",
     "of games",
-    {"2026-01-13": {Standing(State.PRESENT): 2, Standing(State.UNAVAILABLE, by_operator=True): 1}, "": {}},
+    {
+        "2026-01-13": {
+            Standing(State.PRESENT): 2,
+            Standing(State.UNAVAILABLE, by_operator=True): 1,
+            Standing(State.DEFERRED, unread=True): 3,
+        },
+        "": {},
+    },
     [
         ExceptionalFile("a.json", DEFERRED, a_game()),
         ExceptionalFile("b.json", Status(State.GAP, "not in the lake", Kind.MISSING), a_game(start=None)),

@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ET
 from base64 import b64encode
 from dataclasses import replace
 from hashlib import sha256
+from html import escape
 from html.parser import HTMLParser
 from typing import Any
 
@@ -14,30 +15,34 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from tasks.domain.assess.coverage import By, Coverage, Hole, Row, Tally, add_up
+from tasks.domain.assess.coverage import Coverage, Hole, Row, Tally, add_up
+from tasks.domain.assess.periods import By
 from tasks.domain.assess.states import State, Status
 from tasks.domain.expected import seasons
-from tasks.show.coverage import heatmap, html, svg
+from tasks.domain.reasons import Limit
+from tasks.show.coverage import heatmap, html, markdown, svg
 from tasks.show.coverage.grid import fold, grid_of
-from tasks.show.coverage.shades import NONE, SHADES, UNKNOWN, percent_of, shade_of
+from tasks.show.coverage.shades import NONE, OFF, SHADES, UNKNOWN, shade_of
+from tasks.show.coverage.words import percent_of, sentence_of, state_in_words, summary_of, title_of
 from tests.builders import NOW
 
 SEASONS = seasons.seasons_between("1996-97", "2025-26")
 DATASETS = [
     (source, f"{source[:4]}_some_dataset_{n:02}") for source in ("espn", "nba_api", "reference") for n in range(7)
 ][:20]
+LAKE = "s3://some-<bucket>/" + "a-long-prefix/" * 9
 EVIL = "</script><script>alert(1)</script><!-- &amp; ' \""
 
 
 def _coverage(tally: Tally | None = None) -> Coverage:
-    """3 sources, 20 datasets and 30 seasons; in each a date, a month and a season file, with some holes."""
+    """3 sources, 20 datasets and 30 seasons of a lake; in each a date, a month and a season file, with some holes."""
     rows = []
     for n, (source, dataset) in enumerate(DATASETS):
         for season in SEASONS:
             some = tally or Tally(present=3_684, gap=n % 4, deferred=n % 3)
             for span in (f"{season[:4]}-11-05", f"{season[:4]}-11", ""):
                 rows.append(Row(source, dataset, season, span, some))
-    return Coverage(tuple(rows))
+    return Coverage(tuple(rows), LAKE, "espn since 2026-01-05", NOW)
 
 
 def _holes(reason: str = "not in the lake", count: int = 40) -> list[Hole]:
@@ -55,10 +60,14 @@ def _printed(width: int, coverage: Coverage, by: By = By.SEASON, encoding: str =
     return bytes_.getvalue().decode(encoding).splitlines()
 
 
+def _joined(lines: list[str]) -> str:
+    return " ".join(" ".join(lines).split())
+
+
 class _Page(HTMLParser):
     """What a browser would make of a page: its open elements are matched, its scripts and its data."""
 
-    VOID = frozenset({"meta", "br"})
+    VOID = frozenset({"meta", "br", "wbr"})
 
     def __init__(self, page: str):
         super().__init__()
@@ -109,8 +118,8 @@ UNKNOWN_TALLY = Tally(present=3_684, unknown=frozenset({"schedule.json"}))
 def test_a_heatmap_shows_what_is_unknown_and_never_100_percent_of_it(width: int, by: By) -> None:
     lines = _printed(width, _coverage(UNKNOWN_TALLY), by)
     assert max(cell_len(line) for line in lines) <= width
-    assert any(" 99?" in line and "99.9?" in line for line in lines)
-    assert any("Unknown: what 1 schedule would list" in line for line in lines)
+    assert any(line.count("99.9?") > 1 for line in lines)
+    assert "unknown what 1 schedule would list" in _joined(lines)
     assert not any("100" in line for line in lines)
 
 
@@ -128,17 +137,17 @@ def test_what_the_source_has_none_of_stands_beside_100_percent() -> None:
     lines = _printed(80, coverage)
     assert max(cell_len(line) for line in lines) <= 80
     assert any(line.rstrip().endswith("3,600") and "100✓" in line for line in lines)
-    assert any(told in line for line in lines)
+    assert told in _joined(lines)
     picture = svg(coverage)
     assert told in picture
-    assert "10/10, 2 unavailable" in svg(Coverage(coverage.finest[:1]))
+    assert "10 of 10 files complete; 2 unavailable" in svg(Coverage(coverage.finest[:1]))
     page = html(coverage, [])
     assert told in page
-    assert '<th scope="col" class="count">unavailable</th>' in page
+    assert '<th scope="col" class="count">unavail-<br>able</th>' in page
 
 
 def test_a_heatmap_of_nothing_says_so() -> None:
-    assert _printed(80, Coverage(())) == ["No files are expected."]
+    assert _printed(80, Coverage(())) == ["Coverage", "No files are expected."]
 
 
 def test_too_many_columns_leave_the_newest_alone_and_put_the_older_ones_together() -> None:
@@ -179,6 +188,10 @@ def test_dates_of_which_nothing_is_due_yet_have_no_column() -> None:
         pytest.param(UNKNOWN_TALLY, "99.9?", UNKNOWN, id="all that is known is there"),
         pytest.param(Tally(gap=9, unknown=frozenset("s")), "0.0?", UNKNOWN, id="nothing of what is known"),
         pytest.param(Tally(unknown=frozenset("s")), "?", UNKNOWN, id="nothing is known"),
+        pytest.param(Tally(deferred=9, unread=9), "0.0?", UNKNOWN, id="all is in the lake and not read"),
+        pytest.param(Tally(present=1, deferred=1, switched_off=1), "50.0", OFF, id="the rest is switched off"),
+        pytest.param(Tally(gap=1, deferred=8, switched_off=8), "0.0", SHADES[-1], id="not all is switched off"),
+        pytest.param(Tally(unavailable=9), "-", NONE, id="the source has none"),
     ],
 )
 def test_numbers_and_shades_never_flatter(tally: Tally, text: str, shade: object) -> None:
@@ -195,20 +208,90 @@ def _contrast(one: str, other: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
-@pytest.mark.parametrize("shade", [*SHADES, UNKNOWN], ids=lambda shade: shade.meaning)
+@pytest.mark.parametrize(
+    ("tally", "summary"),
+    [
+        pytest.param(
+            Tally(present=3_684, gap=3, in_flight=1, deferred=9, unread=4, switched_off=3, unavailable=2, not_due=5),
+            "99.6 %, as far as is known: 3,684 of 3,697 files complete; 6 to fetch (1 in flight, 2 deferred), "
+            "4 not read yet, 3 switched off, 2 unavailable, 5 not due",
+            id="some of each",
+        ),
+        pytest.param(Tally(gap=1), "0.0 %: 0 of 1 file complete; 1 to fetch", id="stale or missing"),
+        pytest.param(Tally(present=2), "100 %: 2 of 2 files complete", id="all"),
+        pytest.param(Tally(not_due=2, unavailable=1), "1 unavailable, 2 not due", id="nothing is wanted"),
+        pytest.param(Tally(unknown=frozenset("ab")), "unknown what 2 schedules would list", id="nothing is known"),
+        pytest.param(Tally(), "no files expected", id="nothing"),
+    ],
+)
+def test_a_tally_is_put_into_words(tally: Tally, summary: str) -> None:
+    assert summary_of(tally) == summary
+    assert summary.endswith(sentence_of(tally))
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (Status(State.GAP, "not in the lake"), "to fetch"),
+        (Status(State.IN_FLIGHT, "another run"), "in flight"),
+        (Status(State.DEFERRED, "source paused", limit=Limit.BACKOFF), "deferred"),
+        (Status(State.DEFERRED, "not read yet", limit=Limit.EXAMINE_AT_MOST), "not read yet"),
+        (Status(State.UNAVAILABLE, "HTTP 404"), "unavailable"),
+    ],
+)
+def test_a_file_is_put_into_the_words_of_the_counts(status: Status, words: str) -> None:
+    assert state_in_words(status) == words
+
+
+def test_every_form_says_which_lake_as_of_when_and_how_complete_it_is() -> None:
+    coverage = _coverage()
+    title, summary = title_of(coverage), f"{summary_of(coverage.total)}."
+    assert title == f"Coverage of {LAKE} as of 2026-01-15 12:00 UTC; only espn since 2026-01-05"
+    printed = "".join(_printed(80, coverage))
+    assert title.replace(" ", "") in printed.replace(" ", "")
+    assert summary.replace(" ", "") in printed.replace(" ", "")
+    assert markdown(coverage).startswith(f"{title}\n\n{summary}\n\n![")
+    picture = ET.fromstring(svg(coverage))
+    assert [e.text for e in picture.iter("{http://www.w3.org/2000/svg}text")][:2] == [title, summary]
+    page = html(coverage, [])
+    assert f"<title>{escape(title)}</title>" in page
+    assert f"<code>{escape(LAKE)}</code> as of 2026-01-15 12:00 UTC; only espn since 2026-01-05</p>" in page
+    assert f"<strong>{summary}</strong>" in page
+
+
+def _numbers_of_picture(picture: str) -> list[list[str]]:
+    """The numbers of each row of a picture, ordered by their place in it."""
+    rows = ET.fromstring(picture).iterfind("{*}g")
+    cells = [[(int(text.get("x", "")), text.text or "") for text in row.iterfind("{*}g/{*}text")] for row in rows]
+    return [[text for _, text in sorted(row)] for row in cells if row]
+
+
+def test_picture_page_and_terminal_show_the_same_numbers_of_sources_datasets_and_all() -> None:
+    coverage = _coverage()
+    expected = [[percent_of(tally) for tally in (*line.tallies, line.total)] for line in grid_of(coverage).lines]
+    assert _numbers_of_picture(svg(coverage)) == expected
+    assert _numbers_of_picture(svg(coverage, tooltips=False)) == expected
+    body = html(coverage, []).partition("<tbody>")[2].partition("</tbody>")[0]
+    cells = [re.findall(r'<td class="[^"]*[a-z]"[^>]*>(?:<a [^>]*>)?([^<]*)', row) for row in body.split("<tr")[1:]]
+    assert [row[: len(SEASONS) + 1] for row in cells] == expected
+    printed = [re.findall(r"([\d.]+)[▆✓]", line) for line in _printed(300, coverage)]
+    assert [row for row in printed if len(row) == len(SEASONS) + 1] == expected
+
+
+@pytest.mark.parametrize("shade", [*SHADES, UNKNOWN, OFF], ids=lambda shade: shade.meaning)
 def test_numbers_can_be_read_on_every_shade(shade: Any) -> None:
     assert _contrast(shade.fill, shade.ink) >= 5.5
 
 
 @pytest.mark.parametrize("by", By)
 def test_a_picture_is_well_formed_and_shows_every_dataset(by: By) -> None:
-    picture = ET.fromstring(svg(_coverage(), "A <lake> & more", by))
+    picture = ET.fromstring(svg(_coverage(), by))
     texts = {element.text for element in picture.iter("{http://www.w3.org/2000/svg}text")}
-    assert {dataset for _, dataset in DATASETS} | {"A <lake> & more", "espn", "total", "lacking"} <= texts
+    assert {dataset for _, dataset in DATASETS} | {"espn", "total", "to", "fetch"} <= texts
 
 
 def test_a_picture_is_small_enough_for_an_artifact() -> None:
-    assert len(svg(_coverage(Tally(present=3_684, gap=1_234)))) < 60_000
+    assert len(markdown(_coverage(Tally(present=3_684, gap=1_234)))) < 65_000
 
 
 def test_a_picture_of_nothing_is_still_one() -> None:
@@ -229,22 +312,28 @@ def test_a_page_holds_state_reason_until_and_date_of_a_hole() -> None:
     assert data["times"][until] == "2026-01-15 12:00 UTC"
 
 
-@pytest.mark.parametrize("tally", [None, UNKNOWN_TALLY])
-def test_a_page_counts_every_file_of_every_span(tally: Tally | None) -> None:
-    coverage = _coverage(tally)
+def test_a_page_holds_what_to_show_of_every_season_month_and_date() -> None:
+    coverage = _coverage()
     data = _Page(html(coverage, [])).json
-    counted = [0] * (len(data["states"]) + 1)
-    for by_season in data["cells"].values():
-        for rows in by_season.values():
-            for _, *counts in rows:
-                counted = [a + b for a, b in zip(counted, counts + [0] * (7 - len(counts)), strict=True)]
-    *states, unknown = counted
-    assert states == [getattr(coverage.total, state) for state in data["states"]]
-    assert unknown == sum(len(row.tally.unknown) for row in coverage.finest)
+    expected = {(row.dataset, row.season, ""): row.tally for row in coverage.rows(By.SEASON)}
+    expected |= {(row.dataset, row.season, row.span or "whole"): row.tally for row in coverage.rows(By.MONTH)}
+    expected |= {(row.dataset, row.season, row.span): row.tally for row in coverage.rows(By.DATE) if row.span}
+    found = {}
+    for dataset, by_season in data["seasons"].items():
+        for season, counted in by_season.items():
+            assert counted["summary"] == summary_of(expected[dataset, season, ""])
+            found[dataset, season, ""] = data["tallies"][counted["all"]]
+            for span, tally in counted["spans"]:
+                text = f"{season[:4]}-11-05" if isinstance(span, int) else span or "whole"
+                found[dataset, season, text] = data["tallies"][tally]
+    assert found == {
+        place: [percent_of(tally), shade_of(tally).name, sentence_of(tally), tally.lacking + tally.unavailable]
+        for place, tally in expected.items()
+    }
 
 
 def test_text_from_the_lake_stays_text() -> None:
-    page = html(_coverage(), _holes(EVIL), title=EVIL)
+    page = html(replace(_coverage(), lake=EVIL, part=EVIL), _holes(EVIL))
     parsed = _Page(page)
     assert [tag for tag, _ in parsed.tags].count("script") == 2
     assert parsed.json["reasons"] == [EVIL]
@@ -274,7 +363,7 @@ def test_every_season_of_a_dataset_is_a_link_in_a_table_with_headings() -> None:
 
 def test_a_page_with_too_many_holes_says_how_many_it_leaves_out() -> None:
     page = html(_coverage(), _holes(count=40), most_holes=15)
-    assert "lists 15 of the 40 files" in page
+    assert "lists 15 of the 40 files that are due and not complete" in page
     assert "the other 25 are counted, but not listed" in page
     assert "adce why KEY" in page
     assert sum(len(h) for by_season in _Page(page).json["holes"].values() for h in by_season.values()) == 15

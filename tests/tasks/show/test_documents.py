@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from tasks.domain.assess.coverage import By, Coverage, Row, Tally
+from tasks.domain.assess.coverage import Coverage, Row, Tally
+from tasks.domain.assess.periods import By
 from tasks.show.documents import ConfigDifference, CoverageAnswer, Why
 
 AT = datetime(2026, 1, 15, 12, tzinfo=UTC)

@@ -18,6 +18,7 @@ from deployments.cli import sandbox as stand_in
 from deployments.cli.options import JsonOption, MaxFillsOption, Places, Scope
 from deployments.cli.output import print_json, write
 from deployments.cli.terminal import progress
+from tasks.domain.assess.periods import By
 from tasks.domain.errors import AdceError
 from tasks.domain.times import check_fetching_clock
 
@@ -98,7 +99,7 @@ def reconcile(
 def coverage(
     places: Places,
     scope: Scope,
-    by: Annotated[str, typer.Option("--by", help="Group by season, month or date.")] = "season",
+    by: Annotated[By, typer.Option("--by", help="Which period a column stands for.")] = By.SEASON,
     svg: Annotated[Path | None, typer.Option("--svg", metavar="FILE", help="Write an SVG picture to FILE.")] = None,
     html: Annotated[
         Path | None,
@@ -110,26 +111,24 @@ def coverage(
 ) -> None:
     """Shows how complete the lake is, by dataset and season (or month, or date). Fetches nothing."""
     from tasks.answers.plan import plan_lake
-    from tasks.domain.assess.coverage import By, find_holes
+    from tasks.domain.assess.coverage import find_holes
     from tasks.show import coverage as pictures
 
-    if by not in list(By):
-        raise AdceError(f"--by {by}: one of {', '.join(By)}")
     config = places.load()
     selection, clock = scope.checked(config)
     with progress():
         report = asyncio.run(plan_lake(config, selection, as_of=clock))
     cover = report.coverage
     if svg:
-        write(svg, pictures.svg(cover, by=By(by)))
+        write(svg, pictures.svg(cover, by=by))
     if html:
         write(html, pictures.html(cover, find_holes(report.overview)))
     if as_json:
         from tasks.show.documents import CoverageAnswer
 
-        print_json(CoverageAnswer.of(cover, By(by), report.looked_at.taken_at, report.unknown).as_json())
+        print_json(CoverageAnswer.of(cover, by, report.looked_at.taken_at, report.unknown).as_json())
     elif not (svg or html):
-        Console().print(pictures.heatmap(cover, by=By(by)))
+        Console().print(pictures.heatmap(cover, by=by))
         if report.reading:
             Console().print(report.reading)
 

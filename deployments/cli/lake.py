@@ -65,11 +65,17 @@ def reconcile(
     sandbox: Annotated[
         bool, typer.Option("--sandbox", help="Use a stand-in for the three sites, and a lake of its own.")
     ] = False,
+    routes: Annotated[
+        Path | None,
+        typer.Option("--routes", metavar="FILE", help="With --sandbox: the stand-in's answers for your own datasets."),
+    ] = None,
 ) -> None:
     """Fetches what the lake lacks, the most important first.
 
     Exit status 1 if files failed, were deferred, or are unknown.
     """
+    if routes and not sandbox:
+        raise AdceError("--routes: it is for --sandbox, whose stand-in gives these answers")
     if sandbox:
         stand_in.check_installed()
         places.export()
@@ -78,7 +84,7 @@ def reconcile(
     selection, clock = scope.checked(config)
     if not (dry_run or config.dry_run):
         check_fetching_clock(config, clock, datetime.now(UTC))
-    with stand_in.running_sandbox(clock) if sandbox else nullcontext():
+    with stand_in.running_sandbox(clock, routes) if sandbox else nullcontext():
         if not os.environ.get("PREFECT_API_URL"):  # Prefect's embedded API has no buckets yet
             from deployments.setup.prefect_server import set_up_buckets
 

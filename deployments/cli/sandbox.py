@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from importlib.util import find_spec
+from pathlib import Path
 
 import typer
 
@@ -43,20 +44,29 @@ def use_sandbox_places() -> None:
 
 
 @contextmanager
-def running_sandbox(clock: datetime | None) -> Iterator[None]:
-    """A block during which the sandbox runs and this process asks it instead of the sites.
+def running_sandbox(clock: datetime | None, routes: Path | None = None) -> Iterator[None]:
+    """A block during which the sandbox runs and this process asks it instead of the sites, also of a user's own ones.
 
-    The sandbox refuses requests that exceed the configured rate of their source.
+    `routes` is a file of further answers. The sandbox refuses requests that exceed the configured rate of their source.
+    Raises AdceError.
     """
     from deployments.sandbox.process import SandboxProcess
+    from deployments.sandbox.routes import RoutesError, read_routes
     from deployments.sandbox.sites import SOURCES
 
+    try:
+        if routes:
+            read_routes(routes)
+    except RoutesError as error:
+        raise AdceError(f"--routes {error}") from None
+    sources = load_config().sources
     rates = {
         name: f"{source.rates[0].requests}/{source.rates[0].seconds:g}"
-        for name, source in load_config().sources.items()
+        for name, source in sources.items()
         if name in SOURCES
     }
-    with SandboxProcess(rates=rates, clock=clock.isoformat() if clock else None) as sandbox:
-        for name, url in sandbox.base_urls.items():
+    with SandboxProcess(rates=rates, routes=routes, clock=clock.isoformat() if clock else None) as sandbox:
+        for name in sources:
+            url = sandbox.base_urls.get(name, f"{sandbox.url}/{name}")
             os.environ[f"ADCE_SOURCES__{name.upper()}__BASE_URL"] = url
         yield

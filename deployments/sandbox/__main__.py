@@ -7,6 +7,7 @@ import socket
 import sys
 import threading
 from datetime import datetime
+from pathlib import Path
 
 import uvicorn
 
@@ -14,6 +15,7 @@ from deployments.sandbox.app import Connection, Sandbox, create_app, parse_clock
 from deployments.sandbox.faults import Fault
 from deployments.sandbox.league import League
 from deployments.sandbox.limits import Rate
+from deployments.sandbox.routes import Routes, RoutesError, read_routes
 from deployments.sandbox.sites import PREFIXES, SOURCES, known
 
 _HOST = "127.0.0.1"  # not reachable from other machines
@@ -28,6 +30,7 @@ def _arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rate", action="append", default=[], metavar="SOURCE=N/SECONDS", type=_rate)
     parser.add_argument("--hang-over-limit", action="append", default=[], metavar="SOURCE", choices=SOURCES)
     parser.add_argument("--fault", action="append", default=[], metavar="SOURCE:KIND:SHARE", type=_fault)
+    parser.add_argument("--routes", type=_routes, default=Routes(), metavar="FILE", help="file of further answers")
     parser.add_argument("--latency", type=float, default=0.0, metavar="SECONDS")
     parser.add_argument("--clock", type=_clock, metavar="ISO-TIME", help="stop the clock at this moment")
     parser.add_argument("--stay", action="store_true", help="keep running when standard input closes")
@@ -49,6 +52,13 @@ def _fault(text: str) -> Fault:
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return fault
+
+
+def _routes(text: str) -> Routes:
+    try:
+        return read_routes(Path(text))
+    except RoutesError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _clock(text: str) -> datetime | None:
@@ -79,6 +89,7 @@ def main() -> None:
         rates=dict(given.rate),
         hang_over_limit=frozenset(given.hang_over_limit),
         faults=given.fault,
+        routes=given.routes,
         latency=given.latency,
         clock=given.clock,
     )

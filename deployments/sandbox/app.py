@@ -26,6 +26,7 @@ from deployments.sandbox.corrections import Correction
 from deployments.sandbox.faults import Fault, FaultKind
 from deployments.sandbox.league import League
 from deployments.sandbox.limits import Rate, SlidingWindow
+from deployments.sandbox.routes import Routes
 from deployments.sandbox.sites import HTML, JSON, PREFIXES, Page
 from tasks.domain.expected.games import GameStatus
 
@@ -68,6 +69,7 @@ class Sandbox:
     hang_over_limit: frozenset[str] = frozenset()  # sources that never answer a request over the limit, instead of 429
     faults: list[Fault] = field(default_factory=list)
     corrections: tuple[Correction, ...] = ()
+    routes: Routes = field(default_factory=Routes)  # answers that come from a file of the user's
     latency: float = 0.0  # seconds
     clock: datetime | None = None  # moment at which the clock stands still; None for the real clock
     monotonic: Callable[[], float] = time.monotonic
@@ -87,7 +89,7 @@ class Sandbox:
         """Answers as the site that the first part of the path names."""
         arrived = self.monotonic()
         prefix, _, rest = scope["path"].lstrip("/").partition("/")
-        source = PREFIXES.get(prefix)
+        source = PREFIXES.get(prefix) or (prefix if prefix in self.routes.sources else None)
         if source is None or scope["type"] != "http":
             await Response("no such site", 404)(scope, receive, send)
             return
@@ -128,8 +130,11 @@ class Sandbox:
         url = sites.mistaken(self.league, entry.url) if fault is FaultKind.WRONG_ID else entry.url
         url = sites.other_kind(url) if fault is FaultKind.OTHER_KIND else url
         self.answers[entry.source, url] += 1
-        asked = (self.league, entry.source, url, self.now(), self.answers[entry.source, url], self.corrections)
-        page = await asyncio.get_running_loop().run_in_executor(self.renderer, sites.answer, *asked)
+        page = self.routes.answer(entry.source, url, self.answers[entry.source, url])
+        if page is None and entry.source in sites.SOURCES:
+            asked = (self.league, entry.source, url, self.now(), self.answers[entry.source, url], self.corrections)
+            page = await asyncio.get_running_loop().run_in_executor(self.renderer, sites.answer, *asked)
+        page = page or sites.missing(entry.source)
         if fault in ODD:
             return Page(page.status, page.media_type, made_odd(fault, page.body))
         if fault in (FaultKind.NO_PLAYS, FaultKind.FEW_PLAYS):

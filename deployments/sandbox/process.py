@@ -35,6 +35,7 @@ class SandboxProcess:
     rates: Mapping[str, str] = field(default_factory=dict)
     hang_over_limit: Iterable[str] = ()
     faults: Iterable[str] = ()
+    routes: Path | None = None  # file of further answers
     latency: float = 0.0
     clock: str | None = None
     url: str = field(default="", init=False)
@@ -126,6 +127,7 @@ class SandboxProcess:
         options += [f"--hang-over-limit={source}" for source in self.hang_over_limit]
         options += [f"--fault={fault}" for fault in self.faults]
         options += [f"--latency={self.latency}"]
+        options += [f"--routes={self.routes}"] if self.routes else []
         options += ["--odd-games"] if self.odd_games else []
         return options + ([f"--clock={self.clock}"] if self.clock else [])
 

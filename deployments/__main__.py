@@ -8,12 +8,9 @@ import time
 import warnings
 from contextlib import suppress
 
-from config.secrets import hide_in_output
-from tasks.domain.errors import AdceError
-
 # Prefect reads its settings when it is imported, so these are set before. The log goes to the Prefect UI in full, and
-# from warnings up to the terminal (deployments.cli.terminal). A message outside a run is not an error. The embedded
-# API logs only critical errors, because its client raises the others.
+# deployments.cli.terminal decides what of it a run shows in the terminal. A message outside a run is not an error. The
+# embedded API logs only critical errors, because its client raises the others.
 _QUIET = {
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
     "PREFECT_LOGGING_SERVER_LEVEL": "CRITICAL",
@@ -41,6 +38,8 @@ class _Output(io.TextIOWrapper):
         os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())  # discards the rest of the output
         if isinstance(error, BrokenPipeError):
             return error
+        from tasks.domain.errors import AdceError
+
         return AdceError(f"standard output cannot be written: {error.strerror}")
 
 
@@ -50,6 +49,8 @@ def _replace_output() -> None:
     Raises AdceError if standard output is closed, because the next file that is opened would get its descriptor.
     """
     if sys.stdout is None:
+        from tasks.domain.errors import AdceError
+
         raise AdceError("standard output is closed; if nobody is to read it, use > /dev/null")
     former = sys.stdout
     sys.stdout = _Output(former.buffer, former.encoding, former.errors, line_buffering=former.isatty())
@@ -57,6 +58,29 @@ def _replace_output() -> None:
 
 def main() -> None:
     """Runs the command, and ends the process with its exit status."""
+    status: str | int | None = 0
+    try:
+        _run()
+    except KeyboardInterrupt:
+        status = 130
+    except SystemExit as end:
+        status = end.code
+    if "prefect" not in sys.modules and isinstance(status, int):
+        # Nothing needs an orderly end, and freeing the memory of a million cells would take half a second.
+        with suppress(BrokenPipeError):
+            sys.stderr.flush()
+        os._exit(status)
+    # The threads of obstore need the interpreter once more after they have returned a result. If it ends before that,
+    # the process aborts (SIGABRT) instead of ending with its exit status.
+    time.sleep(0.1)
+    sys.exit(status)
+
+
+def _run() -> None:
+    """Runs the command. Its modules are imported here, so that Ctrl-C ends it quietly from the beginning."""
+    from config.secrets import hide_in_output
+    from tasks.domain.errors import AdceError
+
     if sys.stderr is None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         sys.stderr = open(2, "w")  # noqa: SIM115 (open until the process ends)
@@ -66,7 +90,6 @@ def main() -> None:
     # Prefect's own migrations warn of this when its database is made.
     warnings.filterwarnings("ignore", message="Skipped unsupported reflection of expression-based index")
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # until a run has its own handler
-    status: str | int | None = 0
     try:
         _replace_output()
         from deployments.cli import app
@@ -78,22 +101,9 @@ def main() -> None:
         finally:
             with suppress(BrokenPipeError):
                 sys.stdout.flush()
-    except KeyboardInterrupt:
-        status = 130
-    except SystemExit as end:
-        status = end.code
     except AdceError as error:
         print(f"adce: {error}", file=sys.stderr)
-        status = 2
-    if "prefect" not in sys.modules and isinstance(status, int):
-        # Nothing needs an orderly end, and freeing the memory of a million cells would take half a second.
-        with suppress(BrokenPipeError):
-            sys.stderr.flush()
-        os._exit(status)
-    # The threads of obstore need the interpreter once more after they have returned a result. If it ends before that,
-    # the process aborts (SIGABRT) instead of ending with its exit status.
-    time.sleep(0.1)
-    sys.exit(status)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ from tasks.ledger.plans import PLAN, RUN
 from tasks.log_lines import IN_REPORT
 from tasks.observe.look import check_keys
 from tasks.observe.session import Part, Session
-from tasks.progress import PROGRESS, no_progress
+from tasks.progress import PROGRESS, no_progress, told
 from tasks.run.dispatcher import Dispatcher, Executor
 from tasks.run.run import Run
 from tasks.show.coverage import markdown as coverage_markdown
@@ -132,10 +132,10 @@ class _LoggedProgress:
         self._logged = time.monotonic()
         self._log = get_run_logger()
 
-    def __call__(self, activity: str, done: int, total: int) -> None:
+    def __call__(self, activity: str, done: int, total: int, *, failed: int = 0, left: timedelta | None = None) -> None:
         if time.monotonic() - self._logged >= _LOG_EVERY:
             self._logged = time.monotonic()
-            self._log.info("%s: %s of %s", activity, done, total)
+            self._log.info("%s: %s", activity, told(done, total, failed, left))
 
 
 async def reconcile_lake(

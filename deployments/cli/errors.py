@@ -28,7 +28,7 @@ def one_line_errors() -> Iterator[None]:
     except AdceError as error:
         typer.echo(f"adce: {error}", err=True)
         raise typer.Exit(2) from None
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):  # Abort: Ctrl-C in answer to a question
         raise typer.Exit(130) from None
     except Exception as error:
         is_http = type(error).__module__.startswith(("httpx", "httpcore")) or _refusal(error)

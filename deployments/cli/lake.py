@@ -15,9 +15,9 @@ from rich.console import Console
 from config.load import load_config
 from config.secrets import masked
 from deployments.cli import sandbox as stand_in
-from deployments.cli.options import JsonOption, MaxFillsOption, Places, Scope
+from deployments.cli.options import JsonOption, MaxFillsOption, Places, Scope, VerboseOption
 from deployments.cli.output import print_json, write
-from deployments.cli.terminal import progress
+from deployments.cli.terminal import prefect_log, progress
 from tasks.domain.assess.periods import By
 from tasks.domain.errors import AdceError
 from tasks.domain.times import check_fetching_clock
@@ -69,6 +69,7 @@ def reconcile(
         Path | None,
         typer.Option("--routes", metavar="FILE", help="With --sandbox: the stand-in's answers for your own datasets."),
     ] = None,
+    verbose: VerboseOption = False,
 ) -> None:
     """Fetches what the lake lacks, the most important first.
 
@@ -93,7 +94,7 @@ def reconcile(
             from deployments.setup.api import check_api
 
             asyncio.run(check_api())
-        with progress():
+        with progress(), prefect_log(is_shown=verbose):
             report = _reconcile(selection, clock, max_fills, dry_run)
     _show(report, as_json)
     if report.stop_signal:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
 MaxFillsOption = Annotated[int | None, typer.Option("--max-fills", metavar="N", min=0, help="Start at most N fills.")]
+VerboseOption = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Show the log of the run, Prefect's lines too, on standard error.")
+]
 AsOfOption = Annotated[
     str | None, typer.Option("--as-of", metavar="ISO-TIME", help="Act as if it were this time; default: now.")
 ]

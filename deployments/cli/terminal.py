@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
-from tasks.progress import PROGRESS
+from tasks.progress import PROGRESS, told
 
 _OWN_LOGGERS = ("config", "blocks", "tasks", "flows", "deployments")
+_PREFECT_LEVEL = "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"
+_WORDS = 64  # columns for the words beside a progress bar
 _stderr = Console(stderr=True)
 
 
@@ -49,16 +53,16 @@ def show_log() -> None:
 @contextmanager
 def progress() -> Iterator[None]:
     """Shows progress bars for the work in this block, if standard error is a terminal. Log lines appear above them."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    is_shown = _stderr.is_terminal
-    above = _prefect_above() if is_shown else nullcontext()
-    with Progress(*columns, console=_stderr, disable=not is_shown) as display, above:
+    bar = [BarColumn(min(40, _stderr.width - _WORDS))] if _stderr.width > _WORDS + 5 else []
+    columns = (TextColumn("{task.description}"), *bar, TextColumn("{task.fields[words]}"))
+    with Progress(*columns, console=_stderr, disable=not _stderr.is_terminal) as display:
         bars: dict[str, Any] = {}
 
-        def report(name: str, done: int, total: int) -> None:
-            if name not in bars:
-                bars[name] = display.add_task(name, total=total, visible=False)
-            display.update(bars[name], completed=done, total=total, visible=total > 0)
+        def report(activity: str, done: int, total: int, *, failed: int = 0, left: timedelta | None = None) -> None:
+            if activity not in bars:
+                bars[activity] = display.add_task(activity, total=total, visible=False, words="")
+            words = told(done, total, failed, left)
+            display.update(bars[activity], completed=done, total=total, visible=total > 0, words=words)
 
         token = PROGRESS.set(report)
         try:
@@ -68,17 +72,32 @@ def progress() -> Iterator[None]:
 
 
 @contextmanager
-def _prefect_above() -> Iterator[None]:
-    """Redirects Prefect's console to the current standard error, which rich prints above the progress bars.
+def prefect_log(*, is_shown: bool) -> Iterator[None]:
+    """Shows Prefect's log and ADCE's own, from INFO on, for the work in this block; otherwise nothing of Prefect's.
 
-    Otherwise Prefect would write to the standard error of the time when its logging was set up, across the bars.
+    What a run does is in the Prefect UI in any case. The lines are written to the current standard error, which rich
+    prints above the progress bars: Prefect would write to that of the time when its logging was set up, across them.
     """
-    consoles = [console for handler in logging.getLogger().handlers if (console := getattr(handler, "console", None))]
-    before = [console.file for console in consoles]
+    level_before = os.environ.get(_PREFECT_LEVEL)
+    os.environ[_PREFECT_LEVEL] = "INFO" if is_shown else "CRITICAL"  # Prefect reads it again when a flow begins
+    from prefect.logging.handlers import PrefectConsoleHandler
+
+    consoles = [
+        handler.console for handler in logging.getLogger().handlers if isinstance(handler, PrefectConsoleHandler)
+    ]
+    files_before = [console.file for console in consoles]
     for console in consoles:
         console.file = sys.stderr
+    lines = {
+        handler for name in _OWN_LOGGERS for handler in logging.getLogger(name).handlers if type(handler) is _Lines
+    }
+    for handler in lines:
+        handler.setLevel(logging.INFO if is_shown else logging.WARNING)
     try:
         yield
     finally:
-        for console, file in zip(consoles, before, strict=True):
+        for console, file in zip(consoles, files_before, strict=True):
             console.file = file
+        os.environ.pop(_PREFECT_LEVEL)
+        if level_before is not None:
+            os.environ[_PREFECT_LEVEL] = level_before

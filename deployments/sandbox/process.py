@@ -25,6 +25,9 @@ class SandboxError(Exception):
 class SandboxProcess:
     """A sandbox in a process of its own, which runs during a `with` block. It also ends when this process ends.
 
+    It has a session of its own, so that Ctrl-C in a terminal does not reach it: a run that is stopped then may still
+    ask it for the files that it has begun.
+
     Rates and faults are written as on the command line: {"espn": "10/1"} and "espn:500:0.1". Starting it raises
     SandboxError if it does not answer within 30 seconds.
     """
@@ -48,6 +51,7 @@ class SandboxProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            start_new_session=True,
             env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))},
         )
         assert self._process.stdout is not None

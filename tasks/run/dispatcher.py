@@ -116,7 +116,7 @@ class Dispatcher:
         self._cap = RunCap(run.config, run.planner.max_fills)
         self._counted: set[str] = set()  # keys of the fills that have been counted against the cap
         self._known: set[str] = set()  # keys that are planned or deferred already
-        self._planned = self._done = 0  # numbers of fills
+        self._reported = self._clock.seconds()  # when the progress was reported last
         self._running: dict[str, Fill] = {}  # the running fills, by id
         self._executions = 0  # how many executions run now; each has one fill, unless the executor takes batches
         self._crashes: Counter[str] = Counter()  # how often a fill has crashed, by its id
@@ -128,6 +128,7 @@ class Dispatcher:
         run.start_up = executor.start_up
         self._deadline = self._clock.seconds() + (run.session.ends - self._clock.now()).total_seconds()
         run.on_change = self._changed.set
+        run.outcomes.on_change = self._report_outcomes
         for source in run.sources.values():
             source.on_request = self._request_sent
 
@@ -204,7 +205,6 @@ class Dispatcher:
         self._queue += plan.fills
         self._is_unsorted = True
         self._known.update(key for fill in plan.fills for key in fill.keys)
-        self._planned += len(plan.fills)
 
     def _next(self) -> Fill | None:
         """Takes the fill that starts now from the queue; None if no fill may start."""
@@ -252,7 +252,6 @@ class Dispatcher:
             raise
         at_work = self.run.session.until_next_run(Limit.OTHER_RUN, "another run is at it")
         self.deferred += [Deferral(gap, at_work) for gap in others]
-        self._done += mine is None
         return mine
 
     def _in_time(self, fill: Fill, ahead: int) -> tuple[Fill | None, Fill | None]:
@@ -271,7 +270,6 @@ class Dispatcher:
         if rest:
             self._queue.append(rest)
             self._is_unsorted = True
-            self._planned += 1
 
     def _take_batch(self, first: Fill) -> list[Fill]:
         """Takes the fills that form a batch with the first one from the queue; none unless the executor takes batches.
@@ -368,7 +366,6 @@ class Dispatcher:
             lane.running -= 1
             running = (other for other in self._running.values() if other.source == first.source)
             lane.waiting = min(lane.waiting, sum(other.cost for other in running))
-            self._done += len(fills)
             self._is_unsorted = True
             self._changed.set()
 
@@ -455,7 +452,6 @@ class Dispatcher:
         names = set(paused)
         for fill in [fill for fill in self._queue if fill.own_address in names]:
             self._queue.remove(fill)
-            self._planned -= 1
             self._add(self.run.plan(list(fill.gaps)))
 
     def _defer(self, fills: Iterable[Fill], reason: Reason) -> None:
@@ -463,7 +459,22 @@ class Dispatcher:
         for fill in list(fills):
             self._queue.remove(fill)
             self.deferred += [Deferral(gap, reason) for gap in fill.gaps]
-            self._done += 1
 
     def _report(self) -> None:
-        PROGRESS.get()("Fetching", self._done, self._planned)
+        """Reports how many files are done and have failed, and how long the others take at their sources' rates."""
+        outcomes = self.run.outcomes
+        running = sum(key not in outcomes for fill in self._running.values() for key in fill.keys)
+        requests = Counter({name: lane.waiting for name, lane in self._lanes.items()})
+        for fill in self._queue:
+            running += len(fill.gaps)
+            requests[fill.source] += fill.cost
+        longest = max((n * self._lanes[name].capacity.spacing for name, n in requests.items()), default=0.0)
+        self._reported = self._clock.seconds()
+        left = timedelta(seconds=max(0.0, min(longest, self._deadline - self._reported)))
+        done = len(outcomes)
+        PROGRESS.get()("Fetching files", done, done + running, failed=outcomes.failed, left=left)
+
+    def _report_outcomes(self) -> None:
+        """Reports the progress once a second, while fills run."""
+        if self._clock.seconds() >= self._reported + 1:
+            self._report()

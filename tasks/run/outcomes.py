@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from tasks.domain.outcomes import FileOutcome, Outcome
 from tasks.domain.plan.plan import Fill
@@ -13,7 +13,9 @@ class Outcomes(Mapping[str, FileOutcome]):
     """The last outcome of each file, by key. A file that is being fetched again in the same run has none."""
 
     def __init__(self) -> None:
+        self.on_change: Callable[[], None] = lambda: None
         self._last: dict[str, FileOutcome] = {}
+        self._failed: set[str] = set()  # keys of files that have failed, and of which the source may have one
         self._dataset_of: dict[str, str] = {}  # the dataset of each file whose fill was begun
 
     def begin(self, fill: Fill) -> None:
@@ -22,12 +24,22 @@ class Outcomes(Mapping[str, FileOutcome]):
 
     def add(self, outcomes: Iterable[FileOutcome]) -> None:
         """Records outcomes of files whose fills were begun."""
-        self._last |= {outcome.key: outcome for outcome in outcomes}
+        for outcome in outcomes:
+            self._last[outcome.key] = outcome
+            is_failure = outcome.outcome is Outcome.FAILED and not outcome.absent
+            (self._failed.add if is_failure else self._failed.discard)(outcome.key)
+        self.on_change()
 
     def try_again(self, keys: Iterable[str]) -> None:
         """Removes the outcomes of files that are fetched again in this run."""
         for key in keys:
             del self._last[key]
+            self._failed.discard(key)
+
+    @property
+    def failed(self) -> int:
+        """How many files have failed. Files that the source says it does not have are not counted."""
+        return len(self._failed)
 
     def by_dataset(self) -> dict[str, tuple[int, int]]:
         """By dataset, how many files are in the lake now and how many have failed. Deferred files do not count."""

@@ -15,6 +15,7 @@ from datetime import timedelta
 from types import FrameType
 
 from tasks.domain.reasons import Limit
+from tasks.domain.wording import duration
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ class Shutdown:
         self.signal: int | None = None  # the signal that stopped the run, if one did
         self.limit = Limit.STOPPED  # the limit for files that are deferred because the run stops
         self.cut_short_at = math.inf  # when running fills are cut short, by time.monotonic
-        self._grace = grace.total_seconds()
+        self._grace = grace
         self._was_signalled = False
         self._limits: dict[str, asyncio.Timeout] = {}  # the time limits of the running fills, by id
         self._loop = asyncio.get_running_loop()
@@ -49,8 +50,8 @@ class Shutdown:
         self._was_signalled = self._was_signalled or by_signal is not None
         if self.reason and not at_once:
             return
-        grace = 0.0 if at_once else self._grace
-        log.warning("the run stops: %s; %s running fills have %.0f s to end", why, len(self._limits), grace)
+        grace = 0.0 if at_once else self._grace.total_seconds()
+        log.warning("%s", _sentence(why, None if at_once else self._grace))
         if not self.reason:
             self.reason, self.signal, self.limit = why, by_signal, limit
         self.cut_short_at = time.monotonic() + grace
@@ -97,3 +98,15 @@ class Shutdown:
         for limit in self._limits.values():
             with suppress(RuntimeError):  # this limit has been reached already, and its fill is ending
                 limit.reschedule(self._loop.time() + seconds)
+
+
+def _sentence(why: str, grace: timedelta | None) -> str:
+    """What happens now that the run has to stop. Without a `grace`, running fills are cut short at once."""
+    is_ctrl_c = why == signal.SIGINT.name
+    of, again = ("Ctrl-C", "Ctrl-C") if is_ctrl_c else (why, "signal")
+    if grace is None:
+        return f"the run stops at once ({of}): running fills are cut short, and their files are left for the next run"
+    return (
+        f"the run stops ({of}): it starts no more fills, and waits at most {duration(grace)} for those that run; "
+        f"a second {again} cuts them short"
+    )

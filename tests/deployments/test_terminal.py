@@ -91,7 +91,9 @@ def test_a_run_tells_its_warnings_above_the_progress_and_json_stays_alone(
         ledger.identity.remember(KnownLake("one", LakeKind.REAL, lake))
     status, output, shown = at_a_terminal("reconcile", "--json", "--dataset", "espn_scoreboard", *SPAN)
     assert (status, len(json.loads(output)["filled"])) == (0, 2)
-    assert "Fetching" in shown
+    assert "Fetching files" in shown
+    assert "2 of 2" in shown
+    assert "Flow run" not in shown, "what Prefect logs is in its UI"
     line = f"adce: warning: lake {lake} has no mark ({MARK_KEY}) any more"
     assert re.findall(r"^(?:\x1b\[[\d?]*[A-Za-z]|\r)*(adce:.*)\r$", shown, re.MULTILINE) == [line]
     assert shown.count("adce:") == shown.count("any more") == 1

@@ -33,6 +33,7 @@ class Layer:
 
     origin: str
     values: dict[str, Any]
+    is_default: bool = False  # one of the files of defaults
 
 
 def merged(layers: Sequence[Layer]) -> dict[str, Any]:
@@ -71,6 +72,17 @@ def origin_of(path: tuple[str, ...], layers: Sequence[Layer]) -> str:
         if reached > depth:
             best, depth = layer.origin, reached
     return best
+
+
+def is_set(values: dict[str, Any], path: tuple[str, ...]) -> bool:
+    """Do the values of a layer have one for the setting at `path`?"""
+    inner: Any = values
+    for part in path:
+        named = {str(key): value for key, value in inner.items()} if isinstance(inner, dict) else {}
+        if part not in named:
+            return False
+        inner = named[part]
+    return True
 
 
 def file_layer(file: Path) -> Layer:

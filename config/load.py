@@ -57,9 +57,10 @@ def load_layers(file: Path | None = None, env: Mapping[str, str] | None = None) 
     chosen = file or settings_file(env)
     env = os.environ if env is None else env
     register_environment(env)
-    layers = [Layer("config/adce.yaml", read(_DEFAULTS / "adce.yaml"))]
+    layers = [Layer("config/adce.yaml", read(_DEFAULTS / "adce.yaml"), is_default=True)]
     layers += [
-        Layer(f"config/{name}.yaml", {name: read(_DEFAULTS / f"{name}.yaml")}) for name in ("sources", "datasets")
+        Layer(f"config/{name}.yaml", {name: read(_DEFAULTS / f"{name}.yaml")}, is_default=True)
+        for name in ("sources", "datasets")
     ]
     if chosen:
         layers.append(file_layer(chosen))

@@ -3,7 +3,7 @@
 Files and the environment are read in config/load.py, where settings are also checked against each other.
 """
 
-from config.models.base import Duration, Model, Season, SeasonType, TimeZone
+from config.models.base import Duration, Model, Season, SeasonType, TimeZone, written
 from config.models.checks import CHECK_OPTIONS, Check
 from config.models.collect import Collect
 from config.models.commands import COMMAND_FIELDS, Command, Parameter, Scripts
@@ -70,4 +70,5 @@ __all__ = [
     "ledger_address",
     "pattern_of",
     "template_fields",
+    "written",
 ]

@@ -1,5 +1,9 @@
 """The `adce` command: its options, help texts, and how its answers look in a terminal. It decides nothing itself."""
 
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
 import typer
 
 from deployments.cli import configuration, files, lake, ledger, system, unavailable
@@ -13,6 +17,27 @@ app = typer.Typer(
 )
 for function in (lake.plan, lake.reconcile, files.why, files.check, lake.coverage, system.setup, system.up):
     command(app)(function)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        python = ".".join(map(str, sys.version_info[:3]))
+        typer.echo(f"adce {version('adce')} (Prefect {version('prefect')}, Python {python})")
+        raise typer.Exit
+
+
+@app.callback()
+def _adce(
+    shows_version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the versions of ADCE, Prefect and Python.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """The options of `adce` itself."""
+
+
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(configuration.app, name="config")
 app.add_typer(unavailable.app, name="unavailable")

@@ -69,6 +69,14 @@ class Places:
             typer.echo(f"adce: the settings are those of ./{file}", err=True)
         os.environ["ADCE_CONFIG"] = str(file.absolute()) if file else ""
 
+    def origin(self, origin: str) -> str:
+        """The origin of a setting, as `config.effective` tells it, in words: an option, a variable, or a file."""
+        variable = origin.removeprefix("environment variable ")
+        given = {f"ADCE_{name.upper()}": getattr(self, name) for name in ("lake", "ledger")}
+        if given.get(variable) is not None:
+            return f"--{variable.removeprefix('ADCE_').lower()}"
+        return variable
+
     def export_addresses(self) -> None:
         """Writes only the addresses of the lake and the ledger to the environment. Raises ConfigError."""
         for name, text in (("lake", self.lake), ("ledger", self.ledger)):

@@ -523,3 +523,18 @@ class ConfigDifference(Document):
                 "sources": difference.sources(),
             }
         )
+
+
+class EffectiveSetting(Document):
+    """A setting with its value, without secrets, and where the value comes from."""
+
+    name: str
+    value: Any
+    origin: str  # a file, an option, an environment variable, or "default"
+
+
+class EffectiveSettings(Document):
+    """The output of `adce config show`."""
+
+    file: str | None
+    settings: list[EffectiveSetting]

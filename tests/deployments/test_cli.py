@@ -1,6 +1,7 @@
 """The `adce` command, as somebody types it: what it prints, and its exit status."""
 
 import json
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from deployments.sandbox.process import SandboxProcess
 from tests.servers import free_port, http_server, use_s3
@@ -174,6 +176,32 @@ def test_s3_that_is_not_there_ends_the_process_with_status_2_within_seconds(
     assert (done.returncode, done.stdout) == (2, "")
     where = "lake s3://my-lake/nba cannot be read at _adce/lake.json"
     assert done.stderr == f"adce: {where}: {nobody} does not answer: Connection refused\n"
+
+
+def test_the_version_is_that_of_adce_prefect_and_python(adce: Any) -> None:
+    result = adce("--version")
+    assert result.exit_code == 0
+    assert re.fullmatch(r"adce [\d.]+ \(Prefect 2\.20\.\d+, Python 3\.1\d\.\d+\)\n", result.stdout)
+
+
+def test_the_configuration_is_shown_as_yaml_with_origins_and_as_json(
+    adce: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my.yaml").write_text("lake: data\nsources: {nba_api: {lanes: 2}}\n")
+    monkeypatch.delenv("ADCE_LAKE")
+    shown = ["config", "show", "--config", "my.yaml"]
+    assert " ".join(adce(*shown, "sources.nba_api.lanes").stdout.split()) == "sources: nba_api: lanes: 2 # my.yaml"
+    whole = adce(*shown, "--ledger", "x.db").stdout
+    assert yaml.safe_load(whole)["lake"] == (tmp_path / "data").as_uri()
+    assert re.search(r"^ledger: sqlite:///x.db +# --ledger$", whole, re.MULTILINE)
+    assert re.search(r"^enabled: true +# default$", whole, re.MULTILINE)
+    document = json.loads(adce(*shown, "--changed", "sources.nba_api.lanes", "--json").stdout)
+    origin = str(tmp_path / "my.yaml")
+    assert document["settings"] == [{"name": "sources.nba_api.lanes", "value": 2, "origin": origin}]
+    for section, said in (("sources.espm", "sources.espn"), ("espn", "sources.espn"), ("reconcil", "reconcile")):
+        result = adce(*shown, section)
+        assert (result.exit_code, result.stderr) == (2, f"adce: no setting {section}; did you mean {said}?\n")
 
 
 def test_ten_thousand_foreign_keys_change_nothing(adce: Any, adce_home: Path) -> None:

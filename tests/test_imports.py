@@ -26,7 +26,7 @@ ALLOWED = {
     "tasks/run": (*BELOW, "blocks", "tasks.log_lines", "tasks.observe", "tasks.upstream", "tasks.run"),
     "tasks/answers": (*BELOW, "blocks", "tasks.observe", "tasks.answers"),
     "tasks/show": (*BELOW, "tasks.answers", "tasks.show"),
-    "tasks": ("config", "tasks.clock"),
+    "tasks": ("config", "tasks.clock", "tasks.domain.wording"),
     "flows": ("config", "tasks", "blocks", "flows"),
     "deployments": ("config", "tasks", "blocks", "flows", "deployments"),
 }

@@ -135,7 +135,8 @@ def test_lake_ledger_and_settings_may_be_plain_paths_and_a_file_that_is_found_is
     assert result.exit_code == 0, result.stderr
     assert json.loads(result.stdout)["cells"]["deferred"] == 2, "max_fills is that of the file"
     assert result.stderr.splitlines()[0] == "adce: the settings are those of ./adce.yaml"
-    assert (tmp_path / "my.db").exists()
+    assert not (tmp_path / "my.db").exists(), "a look makes no ledger"
+    assert "my.db" in adce("config", "show", "ledger", "--json", "--ledger", "my.db").stdout
     monkeypatch.setenv("ADCE_LAKE", "elsewhere")
     result = adce("plan", "--config", "adce.yaml", "--ledger", "my.db", *SPAN)
     assert "The lake file:elsewhere as of" in result.stdout

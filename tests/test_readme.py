@@ -53,16 +53,6 @@ def test_the_dataset_of_the_readme_is_valid_and_only_an_entry(tmp_path: Path) ->
     assert config.datasets.keys() - load_config(env={}).datasets.keys() == {"nba_boxscore_usage"}
 
 
-def test_the_script_of_the_page_on_configuration_fills_a_dataset(tmp_path: Path) -> None:
-    (example,) = [text for text in _yaml(ROOT / "config/README.md") if "command:" in text]
-    (tmp_path / "scrape_usage.py").touch()
-    (tmp_path / "scrape_usage.yaml").write_text(example)
-    (tmp_path / "my.yaml").write_text(f"scripts: {{folders: [{tmp_path}]}}\n")
-    command = load_config(tmp_path / "my.yaml", env={}).datasets["usage"].command
-    assert command is not None
-    assert command.line == "python scrape_usage.py --game {id} --last=5"
-
-
 def test_the_collection_of_the_page_on_configuration_is_valid(tmp_path: Path) -> None:
     (example,) = [text for text in _yaml(ROOT / "config/README.md") if text.startswith("collect:")]
     (tmp_path / "my.yaml").write_text(example)

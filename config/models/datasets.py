@@ -109,7 +109,10 @@ class Dataset(Model):
         games = game_ids if self.per == "game" else {}
         for kind in self.season_types or games:
             if kind in games and (problem := self.command.problem("id", games[kind])):
-                return "id", f"{problem}; it is the id of a {kind} game, which season_types can leave out"
+                return (
+                    "id",
+                    f"{problem}; {kind} games have such ids: allow them, or leave these games out by season_types",
+                )
         return self.command.unfit(fields)
 
     @property

@@ -312,13 +312,13 @@ def test_a_new_dataset_of_a_source_is_yaml_only(tmp_path: Path) -> None:
                 (
                     '"00.*"',
                     '"002.*"',
-                    ".command.parameters.id: '0012300001' is not a valid text: 002.*; it is the id of a preseason "
-                    "game, which season_types can leave out",
+                    ".command.parameters.id: '0012300001' is not a valid text: 002.*; preseason games have such "
+                    "ids: allow them, or leave these games out by season_types",
                 ),
                 (
                     'type: text, pattern: "00.*"',
                     "type: season",
-                    ".command.parameters.id: '0012300001' is not a valid season; it is the id of",
+                    ".command.parameters.id: '0012300001' is not a valid season; preseason games have",
                 ),
                 (
                     "]\n      parameters: {",

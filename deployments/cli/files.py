@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from config.secrets import masked
-from deployments.cli.options import AsOfOption, JsonOption, Places, moment
+from deployments.cli.options import NAMES_FILES, AsOfOption, JsonOption, Places, moment
 from deployments.cli.output import print_json
 from tasks.domain.errors import AdceError
 from tasks.domain.expected.cells import Selection
@@ -25,9 +25,7 @@ if TYPE_CHECKING:
 
 
 def why(
-    key: Annotated[
-        str, typer.Argument(metavar="KEY", help="A lake key, a pattern with * ? [], a game's id or a date.")
-    ],
+    key: Annotated[str, typer.Argument(metavar="KEY", help=NAMES_FILES)],
     places: Places,
     as_of: AsOfOption = None,
     as_json: JsonOption = False,

@@ -22,6 +22,7 @@ from tasks.domain.expected.cells import Selection, assume_utc
 if TYPE_CHECKING:
     from config.models import Config
 
+NAMES_FILES = "a lake key, a pattern with * ? [] (* matches / too), a game's id or a date."
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
 MaxFillsOption = Annotated[int | None, typer.Option("--max-fills", metavar="N", min=0, help="Start at most N fills.")]
 VerboseOption = Annotated[

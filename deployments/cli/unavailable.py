@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deployments.cli.ledger import opened
-from deployments.cli.options import ConfigOption, JsonOption, Places, command, day
+from deployments.cli.options import NAMES_FILES, ConfigOption, JsonOption, Places, command, day
 from deployments.cli.output import print_json
 from tasks.domain.access import Access
 from tasks.domain.errors import AdceError, SelectionError
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tasks.domain.assess.absences import Absence
 
 app = typer.Typer(help="Marks and lists files that the sources do not have.", no_args_is_help=True)
-KeysArgument = Annotated[list[str], typer.Argument(metavar="KEY...", help="Lake keys, patterns, game ids or dates.")]
+KeysArgument = Annotated[list[str], typer.Argument(metavar="KEY...", help=f"Each is {NAMES_FILES}")]
 
 
 @command(app)
@@ -70,11 +70,12 @@ def clear(keys: KeysArgument, config: ConfigOption = None) -> None:
     """Clears the marks of files, so that they are fetched again, whether a source or an operator set them."""
     from fnmatch import fnmatchcase
 
-    from tasks.answers.why import Schedules, keys_of
+    from tasks.answers.why import Schedules, is_pattern, keys_of
 
     with opened(Places(config), Access.CHANGE) as (settings, ledger):
         known = ledger.absences.current()
-        chosen = {key for key in known if any(fnmatchcase(key, pattern) for pattern in keys)}
+        # What is marked need not be expected any more, so keys and patterns are those of the marks.
+        chosen = {key for key in known for text in keys if key == text or (is_pattern(text) and fnmatchcase(key, text))}
         for text in keys:
             with suppress(SelectionError):
                 chosen |= known.keys() & keys_of(settings, Schedules(ledger), [text], datetime.now(UTC)).keys()

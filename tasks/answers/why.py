@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from difflib import SequenceMatcher
-from fnmatch import fnmatchcase, translate
+from fnmatch import translate
 from typing import Any
 
 from blocks.store import Store
@@ -203,7 +203,7 @@ def _cells_of(config: Config, schedules: Schedules, text: str, now: datetime) ->
     """The cells that a text stands for, by key."""
     if day := _day(text):
         return _of_selection(config, schedules, Selection(since=day, until=day), now)
-    if set(text) & set("*?["):
+    if is_pattern(text):
         # A pattern: only datasets whose folders can match it are looked at.
         names = tuple(n for n, d in config.datasets.items() if any(_reaches(text, key) for key in d.keys))
         cells = _of_selection(config, schedules, Selection(datasets=names), now) if names else {}
@@ -323,8 +323,13 @@ def _nearest(config: Config, schedules: Schedules, text: str, now: datetime) -> 
     if day := _day(text):
         why = why_no_season(min(dataset.first_season for dataset in config.datasets.values()), day, now)
         return f"{text}: nothing is expected of that day" + (f": {why}" if why else "")
+    if is_pattern(text):
+        return (
+            f"{text}: no file that the lake should hold has a key of this pattern. * matches any text, / too, ? one "
+            "character, and [01] one of these; schedules that were not read yet list no games"
+        )
     if "/" not in text:
-        return f"{text}: no key, no date, and no game of a schedule that a run has read"
+        return f"{text}: no key, no pattern with * ? [], no date, and no game of a schedule that a run has read"
     matched = KeyPatterns(config).match(text)
     if matched:
         name, fields = matched
@@ -372,9 +377,14 @@ def _why_not_collected(config: Config, schedules: Schedules, text: str, now: dat
 
 
 def _reaches(pattern: str, template: str) -> bool:
-    """Whether a pattern can match keys of a template, by the folders of the template that have no fields."""
-    parts = zip(pattern.split("/"), fixed_folder(template).split("/"), strict=False)
-    return all(fnmatchcase(folder, part) for part, folder in parts)
+    """Whether a pattern can match keys of a template, by what both begin with. A * matches folders, too."""
+    begins, folder = re.split(r"[*?[]", pattern, maxsplit=1)[0], fixed_folder(template) + "/"
+    return begins.startswith(folder) or folder.startswith(begins)
+
+
+def is_pattern(text: str) -> bool:
+    """Whether a text is a pattern of keys."""
+    return bool(set(text) & set("*?["))
 
 
 def _day(text: str) -> date | None:

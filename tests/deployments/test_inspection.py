@@ -70,6 +70,7 @@ def test_why_tells_all_about_a_file_that_is_not_there(adce: Adce, game: str) -> 
     [
         pytest.param("{game}", 3, id="game"),
         pytest.param("espn_*/{game}.json", 3, id="pattern"),
+        pytest.param("*{game}*", 3, id="pattern of any folder"),
         pytest.param("espn_schedules/2026011[34].json", 2, id="pattern of days"),
         pytest.param("espn_schedules/20260113.json", 1, id="key"),
     ],
@@ -100,8 +101,8 @@ def test_why_takes_a_date(adce: Adce, game: str) -> None:
             "has the shape of espn_scoreboard (yyyymmdd 20250805), but is not expected: 2025",
         ),
         ("2025-08-05", "nothing is expected of that day: 2025-08-05 is in no season; 2024-25 ends on 2025-06-30, and "),
-        ("401999999", "no key, no date, and no game of a schedule that a run has read"),
-        ("nothing/*.json", "no dataset has such a key; the nearest is "),
+        ("401999999", "no key, no pattern with * ? [], no date, and no game of a schedule that a run has read"),
+        ("nothing/*.json", "no file that the lake should hold has a key of this pattern. * matches any text, / too"),
     ],
 )
 def test_why_says_of_what_is_nobodys_what_comes_nearest(adce: Adce, text: str, line: str) -> None:

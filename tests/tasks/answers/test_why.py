@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from config.models import Collect
-from tasks.answers.why import keys_of
+from tasks.answers.why import Schedules, keys_of
 from tasks.domain.assess.states import Examination, LakeObject
 from tasks.domain.assess.verdicts import whole
 from tasks.domain.errors import SelectionError
@@ -50,10 +50,25 @@ def test_a_file_that_is_not_collected_is_said_to_be_so_in_one_line_with_the_sett
     ledger: Ledger, collect: dict[str, object], text: str, why_not: str
 ) -> None:
     with pytest.raises(SelectionError) as said:
-        keys_of(a_config(collect=Collect.model_validate(collect)), ledger, [text], NOW)
+        keys_of(a_config(collect=Collect.model_validate(collect)), Schedules(ledger), [text], NOW)
     assert str(said.value) == f"{text}: not collected: {why_not}"
 
 
 def test_of_a_file_that_nobody_has_it_is_not_said(ledger: Ledger) -> None:
     with pytest.raises(SelectionError, match="but is not expected: no schedule of espn_scoreboard"):
-        keys_of(a_config(collect=Collect(since="2015-16")), ledger, ["espn_box_scores/401999999.json"], NOW)
+        keys_of(a_config(collect=Collect(since="2015-16")), Schedules(ledger), ["espn_box_scores/401999999.json"], NOW)
+
+
+@pytest.mark.parametrize(
+    "pattern", [f"*{PRESEASON.id}*", f"espn_*{PRESEASON.id}.json", f"espn_box_scores/*{PRESEASON.id}.j?on"]
+)
+def test_a_pattern_finds_a_file_whatever_its_folder(ledger: Ledger, pattern: str) -> None:
+    assert f"espn_box_scores/{PRESEASON.id}.json" in keys_of(a_config(), Schedules(ledger), [pattern], NOW)
+
+
+@pytest.mark.parametrize("pattern", ["espn_box_score/*", "*/401999999.json", "[x]*", "?"])
+def test_of_a_pattern_that_finds_nothing_it_is_said_what_patterns_are(ledger: Ledger, pattern: str) -> None:
+    with pytest.raises(
+        SelectionError, match=r"no file that the lake should hold has a key of this pattern\. \* matches"
+    ):
+        keys_of(a_config(), Schedules(ledger), [pattern], NOW)

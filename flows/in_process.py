@@ -20,7 +20,7 @@ async def run_fill(name: str, execution: str) -> State[Any]:
     """Executes one fill as a scraper subflow in this process. The state of the subflow is the state of this task."""
     (fill,) = CURRENT.get().fills_of(execution)
     with tags("adce", f"source:{fill.source}", f"dataset:{fill.dataset}", f"priority:{fill.priority.value}"):
-        return await scrape(
+        state = await scrape(
             fill=fill.id,
             source=fill.source,
             dataset=fill.dataset,
@@ -32,6 +32,7 @@ async def run_fill(name: str, execution: str) -> State[Any]:
             files=len(fill.gaps),
             return_state=True,
         )
+    return State(type=state.type, name=state.name, message=state.message)  # a copy: Prefect replaces a child's state
 
 
 class InProcess:

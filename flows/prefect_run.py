@@ -10,10 +10,12 @@ from typing import Any, TypeVar
 
 import httpx
 from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.objects import StateType
 from prefect.futures import PrefectFuture
 from prefect.states import Crashed, State
 
 from config.secrets import masked
+from tasks.answers.ending import Ending
 from tasks.domain.errors import AdceError
 from tasks.domain.plan.plan import Fill
 from tasks.run.dispatcher import End
@@ -74,6 +76,11 @@ class PrefectRun:
 
 # The run that the subflows of this process belong to.
 CURRENT: ContextVar[PrefectRun] = ContextVar("CURRENT")
+
+
+def state_of(ending: Ending, data: Any = None) -> State[Any]:
+    """The state of a flow run in Prefect that ends so."""
+    return State(type=StateType(ending.type), name=ending.name, message=ending.message, data=data)
 
 
 async def end_of(future: PrefectFuture[Any, Any]) -> End:

@@ -13,7 +13,7 @@ from typing import Any
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
 from prefect.runtime import flow_run
-from prefect.states import Cancelled, Completed, Failed, State
+from prefect.states import Cancelled, Failed, State
 
 from config.load import ConfigError, load_config
 from config.models import Priority
@@ -21,8 +21,9 @@ from config.secrets import no_secret_in_errors
 from flows.by_deployment import ByDeployment
 from flows.in_process import InProcess
 from flows.opening import open_run
-from flows.prefect_run import PrefectRun
+from flows.prefect_run import PrefectRun, state_of
 from flows.task_runner import FillTaskRunner
+from tasks.answers.ending import ending, headline
 from tasks.answers.report import Report
 from tasks.domain.errors import AdceError, LedgerError
 from tasks.domain.expected.cells import Selection, assume_utc
@@ -110,8 +111,7 @@ def _why_superseded() -> str | None:
 async def conclude(work: Awaitable[Report]) -> State[Any]:
     """The final state of a flow run, whose data is the report that `work` returns, or the error that it raises.
 
-    The run has failed if a file failed or cannot be read, if it is unknown whether a named file is expected, or if the
-    run could not begin. It is cancelled if it was stopped.
+    If the run could not begin, it has failed. See `ending` for the states of the others.
     """
     if PROGRESS.get() is no_progress:
         PROGRESS.set(_LoggedProgress())
@@ -120,9 +120,7 @@ async def conclude(work: Awaitable[Report]) -> State[Any]:
             report = await work
     except (AdceError, ConfigError) as error:
         return Failed(message=str(error), data=error)
-    is_red = report.failed or report.unreadable or report.looked_at.unknown_keys
-    state = Cancelled if report.stopped else Failed if is_red else Completed
-    return state(message=report.line(), data=report)
+    return state_of(ending(report), report)
 
 
 class _LoggedProgress:
@@ -228,7 +226,7 @@ async def reconcile_lake(
     report = replace(report, seconds=time.monotonic() - begun)
     for refusal in report.refusals:
         log.error("%s", refusal, extra=IN_REPORT)
-    await (publish(report) if is_the_one else create_markdown_artifact(run_markdown(report), "fill", report.line()))
+    await (publish(report) if is_the_one else create_markdown_artifact(run_markdown(report), "fill", headline(report)))
     return report
 
 
@@ -263,8 +261,8 @@ def _done_by(run: Run, looked: float) -> datetime:
 
 async def publish(report: Report) -> None:
     """Publishes the report of a run: a log line, and three artifacts in the Prefect UI."""
-    get_run_logger().info(report.line())
-    await create_markdown_artifact(run_markdown(report), key="reconcile", description=report.line())
+    get_run_logger().info(headline(report))
+    await create_markdown_artifact(run_markdown(report), key="reconcile", description=headline(report))
     await create_markdown_artifact(plan_markdown(report), key="plan", description=plural(len(report.fills), "fill"))
     cover = report.coverage
     await create_markdown_artifact(coverage_markdown(cover), key="coverage", description=summary_of(cover.total))

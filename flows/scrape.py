@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 from prefect import flow
 from prefect.context import FlowRunContext
 from prefect.logging.loggers import flow_run_logger
-from prefect.states import Completed, Failed, State
+from prefect.states import State
 
 from config.secrets import no_secret_in_errors
-from flows.prefect_run import CURRENT, PrefectRun
+from flows.prefect_run import CURRENT, PrefectRun, state_of
+from tasks.answers.ending import ending_of_fill
 from tasks.domain.outcomes import FileOutcome, Outcome
 from tasks.domain.plan.plan import Fill
-from tasks.domain.wording import plural
 from tasks.run.fill import fill_gaps
 
 
@@ -28,19 +27,11 @@ async def scrape(
         here.has_begun(fill)
         (this,) = here.fills_of(fill)
         outcomes = await here.in_its_loop(_fill(here, this))
-    counts = Counter(outcome.outcome for outcome in outcomes)
     logger = _own_logger()
     for outcome in outcomes:
         if outcome.outcome is not Outcome.STORED:
             logger.warning("%s %s: %s", outcome.key, outcome.label, outcome.error)
-    stored, failed, deferred = (counts[what] for what in (Outcome.STORED, Outcome.FAILED, Outcome.DEFERRED))
-    logger.info("%s files stored, %s failed, %s deferred", stored, failed, deferred)
-    if failed:
-        lacking = [o for o in outcomes if o.outcome is Outcome.FAILED]
-        words = " or ".join(sorted({o.label for o in lacking}, reverse=True))  # "failed", "failed or absent"
-        first = min(lacking, key=lambda o: o.label == "absent")
-        return Failed(message=f"{failed} of {len(outcomes)} files {words}; the first: {first.key}: {first.error}")
-    return Completed(message=f"{plural(stored, 'file')} stored, {deferred} deferred")
+    return state_of(ending_of_fill(outcomes))
 
 
 async def _fill(here: PrefectRun, fill: Fill) -> list[FileOutcome]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from tasks.answers.ending import FAILED, ending, waiting
 from tasks.answers.report import COMPARED, Report
 from tasks.domain.assess.states import State
 from tasks.domain.wording import decimal, duration, plural, utc
@@ -20,6 +21,9 @@ _MOST_REASONS = 20
 
 def show(report: Report, console: Console) -> None:
     """Prints a report as tables and lines. A long table ends with the number of rows that are not shown."""
+    end = ending(report)
+    colour = "red" if end.type == FAILED else "green" if report.complete else "yellow"
+    console.print(f"[{colour}]{escape(end.message)}[/{colour}]", soft_wrap=True, highlight=False)
     console.print(_states(report))
     if report.switches:
         console.print(f"[yellow]Switches: {escape(', '.join(report.switches))}[/yellow]")
@@ -39,15 +43,13 @@ def show(report: Report, console: Console) -> None:
         console.print(f"[red]unreadable[/red] {count} file{'s, as' * (count > 1)} {escape(key)}: {escape(reason)}")
     if report.reading:
         console.print(f"[yellow]{report.reading}[/yellow]")
-    if report.other_at_work:
-        console.print(f"[yellow]{escape(_sentence(report.other_at_work))}[/yellow]")
-    if report.stopped:
-        console.print(f"[yellow]The run was stopped before its time: {escape(report.stopped)}[/yellow]")
-    left = Counter((reason, _until(until)) for _, reason, until in report.deferrals)
-    for (reason, until), count in left.most_common(_MOST_REASONS):
-        console.print(f"Left for later: {plural(count, 'file')}: {escape(reason)}; {until}")
+    waits = waiting(report)
+    for group in waits[:_MOST_REASONS]:
+        console.print(f"Left for later: {plural(group.files, 'file')}: {escape(str(group))}")
+    paused = {group.of for group in waits}
     for refusal in report.refusals:
-        console.print(f"[red]refused[/red] {escape(str(refusal))}")
+        if refusal.source not in paused:  # its pause is over, and it has not answered since
+            console.print(f"[red]refused[/red] {escape(str(refusal))}")
     for reason, count in report.marked_unavailable.items():
         console.print(f"Unavailable: {plural(count, 'file')} {escape(reason)}")
     for name, by in report.looked_at.needed_by.items():
@@ -56,16 +58,6 @@ def show(report: Report, console: Console) -> None:
         console.print(f"[yellow]{escape(key)}: {escape(reason)}[/yellow]")
     if report.unknown:
         console.print(f"[magenta]Unknown: {escape(report.unknown_line())}: {escape(report.what_is_needed())}[/magenta]")
-    if report.complete and (report.outcomes is not None or not report.fills):
-        console.print(f"[green]{escape(report.conclusion())}[/green]")
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}."
-
-
-def _until(moment: datetime | None) -> str:
-    return f"until {utc(moment)}" if moment else "until that is changed"
 
 
 def _states(report: Report) -> Table:

@@ -303,19 +303,6 @@ class Report:
         counts = self.counts
         return not (self.failed or counts["gap"] or counts["deferred"] or counts["in_flight"] or self.unknown)
 
-    def conclusion(self) -> str:
-        """The sentence that says that the lake is complete. Use it only if it is."""
-        tally = self.coverage.total
-        if not tally.due:
-            return f"Nothing is due yet ({plural(tally.not_due, 'file')} later)."
-        begin = "Complete" if self.fills else "Nothing to do"
-        if not tally.unavailable:
-            return f"{begin}: every file that is due is there and whole ({plural(tally.present, 'file')})."
-        return (
-            f"{begin}: of {plural(tally.due, 'file')} that are due, {tally.present:,} are there and whole, and "
-            f"{tally.unavailable_in_words}."
-        )
-
     def plan_document(self) -> dict[str, Any]:
         """The plan as the ledger keeps it for `adce why`: the fills in order, and the reasons for deferred files."""
         rows: dict[Reason, list[str]] = defaultdict(list)
@@ -327,31 +314,6 @@ class Report:
             for r, keys in rows.items()
         ]
         return {"fills": [_fill(fill) for fill in self.fills], "later": later}
-
-    def line(self) -> str:
-        """The summary in one line, for the log and as the message of the run's state."""
-        counts = self.counts
-        states = ", ".join(f"{counts[state.value]} {state.value}" for state in State)
-        parts = [
-            f"{plural(counts['total'], 'file')} expected: {states}",
-            f"{len(self.filled)} filled, {self.failure_counts()}, {len(self.deferrals)} left for later",
-        ]
-        if self.other_at_work:
-            parts.insert(0, self.other_at_work)
-        if self.unreadable:
-            parts.append(f"{len(self.unreadable)} unreadable")
-        if self.lost:
-            parts.append(self.losses())
-        parts += [f"{r.source} refuses ({plural(r.files, 'file')} not fetched)" for r in self.refusals]
-        if self.marked_unavailable:
-            parts.append(f"{sum(self.marked_unavailable.values())} of the unavailable set by an operator")
-        if differing := self.differing:
-            parts.append(f"{plural(len(differing), 'schedule')} with fewer games than another source's")
-        if self.unknown:
-            parts.append(f"unknown: {self.unknown_line()}")
-        if self.switches:
-            parts.append(f"switches: {', '.join(self.switches)}")
-        return "; ".join(parts)
 
     def losses(self) -> str:
         """The lost files, in words: "30 vanished, 2 shrank, 31 of them fetched again"."""

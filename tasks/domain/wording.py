@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
@@ -33,3 +34,8 @@ def decimal(value: float) -> str:
     """A score or a factor with one digit after the point, or two if it has them: "18.0", "1.15"."""
     text = f"{value:.2f}"
     return text.removesuffix("0")
+
+
+def without_addresses(text: str) -> str:
+    """The text of an error without the addresses that it begins with: "https://…/scores: HTTP 403" is "HTTP 403"."""
+    return re.sub(r"https?://\S+: ", "", text)

@@ -75,7 +75,7 @@ class RunRecord:
     @property
     def already_at_work(self) -> str:
         """The message for another run of the same kind that finds this one at work."""
-        return f"another {self.kind} is at work: {self.holder}, since {utc(self.began)}"
+        return f"another {self.kind} is at work: run {self.id[:8]} of {self.holder}, since {utc(self.began)}"
 
     @property
     def died(self) -> bool:

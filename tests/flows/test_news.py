@@ -9,6 +9,7 @@ import pytest
 from click.testing import Result
 
 from deployments.sandbox.process import SandboxProcess
+from tasks.answers.ending import ending
 from tasks.show.markdown import run_markdown
 from tests.deployments.conftest import adce  # noqa: F401  (a fixture)
 from tests.flows.conftest import Reconcile
@@ -47,13 +48,16 @@ def test_looking_takes_the_news_of_what_vanished_from_nobody(
         assert [line for line in said if line.startswith(f"espn_box_scores/{gone.name} vanished: ")]
         assert [line for line in said if line.startswith(f"espn_box_scores/{less.name} ")]
         assert len(said) == 2
-        assert "; 1 vanished, 1 shrank; " in f"{report.line()}; "
+        end = ending(report)
+        assert (end.name, end.type) == ("Incomplete", "FAILED")
+        assert end.message.endswith("; 1 vanished, 1 shrank")
         assert "### Vanished or shrunk: 2" in run_markdown(report)
     sites.clear_faults()
     report = run_reconcile(**ESPN)
     assert report.complete
     assert len(_errors(caplog)) == 2
-    assert "; 1 vanished, 1 shrank, 2 of them fetched again" in report.line()
+    assert ending(report).name == "Completed"
+    assert "; 1 vanished, 1 shrank, 2 of them fetched again · 2 fetched" in ending(report).message
     assert "### Vanished or shrunk: 2" in run_markdown(report)
     after = run_reconcile(**ESPN)
     assert (after.lost, _errors(caplog)) == ([], []), "it is mended"
@@ -69,6 +73,11 @@ def test_a_refusal_is_told_by_the_runs_after_it_too(
         report = run_reconcile(**ESPN)
         assert bool(sites.requests()) is asks
         assert [line for line in _errors(caplog) if line.startswith("espn refuses: ")]
-        assert "; espn refuses (2 files not fetched)" in report.line()
+        end = ending(report)
+        assert (end.name, end.type) == ("Incomplete", "FAILED")
+        waits = "1 waits" if asks else "2 of 2 files wait"
+        assert f"{waits}: espn paused until " in end.message
+        assert end.message.count("HTTP 403") == 1 + asks
+        assert "http://" not in end.message
         assert "### Refused: 1" in run_markdown(report)
     assert run_reconcile(datasets=["br_totals"]).refusals == [], "of another source"

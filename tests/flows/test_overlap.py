@@ -14,6 +14,7 @@ import pytest
 
 from config.load import load_config
 from deployments.sandbox.process import SandboxProcess
+from tasks.answers.ending import ending
 from tasks.answers.plan import plan_lake
 from tasks.domain.expected.cells import Selection
 from tasks.domain.outcomes import RunEnd
@@ -46,7 +47,8 @@ def test_a_second_reconcile_says_to_whom_it_leaves_what_another_is_at(
     assert (report.counts["in_flight"], report.deferrals) == (len(works), [])
     assert report.left_to
     assert report.left_to.id == "first"
-    assert report.line().startswith("another reconcile is at work: ")
+    assert ending(report).name == "Skipped"
+    assert ending(report).message.startswith("another reconcile is at work: run first of ")
 
 
 def test_four_reconciles_and_two_ad_hoc_fills_ask_for_nothing_twice(

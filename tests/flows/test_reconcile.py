@@ -21,6 +21,7 @@ from config.models import Priority
 from deployments.sandbox.process import SandboxProcess
 from flows.reconcile import reconcile
 from flows.scraper import scraper
+from tasks.answers.ending import ending
 from tasks.domain.errors import BucketError
 from tasks.domain.outcomes import RunPart
 from tasks.ledger import Ledger
@@ -211,7 +212,7 @@ def test_the_switches_defer_what_they_switch_off(
     assert report.counts["deferred"] == 2
     assert {reason for _, reason, _ in report.deferrals} == {"disabled: sources.espn.enabled is false"}
     assert report.switches == RunReport.of(report).as_json()["switches"] == ["espn off"]
-    assert report.line().endswith("; switches: espn off")
+    assert ending(report).message.endswith(" · switches: espn off")
     assert "Switches: espn off." in run_markdown(report)
     assert sites.requests() == []
 

@@ -202,6 +202,7 @@ def why_paused(pause: Pause, limit: Limit) -> Reason:
     if isinstance(pause, Window):
         limit = Limit.MAINTENANCE
     state = {Limit.BACKOFF: "source paused", Limit.BREAKER: "breaker open"}.get(limit, limit.value)
+    assert pause.until is not None
     return Reason(limit, f"{state} until {utc(pause.until)}: {pause.reason}", pause.until, pause.name)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from tasks.answers.ending import headline, waiting
 from tasks.answers.report import COMPARED, Report
 from tasks.domain.assess.states import State
 from tasks.domain.assess.unknown import by_season
@@ -21,6 +21,7 @@ def run_markdown(report: Report) -> str:
     """The report of a run."""
     return _TEMPLATES.get_template("run.md.jinja").render(
         report=report,
+        headline=headline(report),
         states=State,
         compared=COMPARED,
         rollouts=[row for name, rollout in report.comparisons.items() for row in rollout.rows(name)],
@@ -47,14 +48,7 @@ def _sections(report: Report) -> Iterable[tuple[str, list[tuple[str, str]]]]:
     yield "In the lake, and cannot be read", report.unreadable
     yield "Fewer games than another source tells of", report.differing
     yield "Unavailable, and kept as partial", [(key, reason) for key, reason, _ in report.partial]
-    deferred = Counter((reason, until) for _, reason, until in report.deferrals)
-    yield (
-        "Left for later",
-        [
-            (plural(n, "file"), f"{reason}; until {utc(until) if until else 'it is changed'}")
-            for (reason, until), n in deferred.items()
-        ],
-    )
+    yield "Left for later", [(plural(group.files, "file"), str(group)) for group in waiting(report)]
     yield "Unavailable", [(plural(n, "file"), reason) for reason, n in report.marked_unavailable.items()]
     yield (
         "Unknown",

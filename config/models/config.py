@@ -53,7 +53,7 @@ class Config(Model):
     scoring: Scoring = Scoring()
     rates: list[Rate] = Field(default=[], description="rate limits for all sources together, besides their own")
     work_pools: list[Literal["adce", "adce-ecs"]] = Field(
-        default=["adce", "adce-ecs"], description="work pools that `adce setup` makes"
+        default=["adce"], description="work pools that `adce setup` makes: adce for this machine, adce-ecs for ECS"
     )
     scripts: Scripts = Scripts()
     maintenance: list[Maintenance] = []

@@ -19,6 +19,7 @@ from prefect_aws import AwsCredentials
 
 from blocks.lake import Lake
 from config.models import Config, Priority
+from deployments.setup.former_names import FORMER_NAMES, former_deployment, take_over
 from deployments.setup.pauses import known, pauses
 from deployments.setup.prefect_yaml import deployments_for
 from tasks.domain.errors import AdceError
@@ -202,8 +203,12 @@ async def _of_deployments(client: PrefectClient, config: Config) -> AsyncIterato
     interval = config.reconcile.interval
     for want in deployments_for(list(config.work_pools)):
         what = f"deployment {want.full_name}"
+        if former := await former_deployment(client, want.full_name):
+            trouble = f"is now {want.full_name}, which takes over its schedule and whether that is paused"
+            correct = partial(take_over, client, want.full_name, former)
+            yield Difference(f"former deployment {FORMER_NAMES[want.full_name]}", trouble, correct)
         if (one := have.get((want.entrypoint, want.name))) is None:
-            yield Difference(what, "missing; run `prefect --no-prompt deploy --all`")
+            yield Difference(what, f"missing; run `{want.command}`")
             continue
         for every in (getattr(of_time.schedule, "interval", None) for of_time in one.schedules if want.interval):
             if every != interval:
@@ -211,5 +216,5 @@ async def _of_deployments(client: PrefectClient, config: Config) -> AsyncIterato
                 yield Difference(
                     what,
                     f"runs {times}, and reconcile.interval is {duration(interval)}; "
-                    "write the same in prefect.yaml and run `prefect --no-prompt deploy --all`",
+                    f"write the same in {want.file} and run `{want.command}`",
                 )

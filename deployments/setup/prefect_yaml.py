@@ -1,4 +1,4 @@
-"""Which deployments does prefect.yaml have, and for which work pool?"""
+"""Which deployments do the files prefect.yaml have, and for which work pool?"""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ import yaml
 from tasks.domain.errors import AdceError
 
 ROOT = Path(__file__).resolve().parents[2]
+FILES = ("prefect.yaml", "deployments/ecs/prefect.yaml")  # for this machine, and for ECS
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """A deployment as prefect.yaml describes it."""
+    """A deployment as a file describes it."""
 
     entry: dict[str, Any]
+    file: str = FILES[0]
 
     @property
     def name(self) -> str:
@@ -39,8 +41,14 @@ class Deployment:
 
     @property
     def full_name(self) -> str:
-        """Name for `prefect deployment run`, such as "reconcile/adce"."""
+        """Name for `prefect deployment run`, such as "reconcile/schedule"."""
         return f"{self.flow}/{self.name}"
+
+    @property
+    def command(self) -> str:
+        """The command that sends it to the Prefect server, with all others of its file."""
+        file = f" --prefect-file {self.file}" if self.file != FILES[0] else ""
+        return f"prefect --no-prompt deploy --all{file}"
 
     @property
     def interval(self) -> Any:
@@ -55,10 +63,14 @@ class Deployment:
 
 
 def deployments_for(pools: list[str], folder: Path = ROOT) -> list[Deployment]:
-    """The deployments of prefect.yaml in `folder` that run in one of the pools. Raises AdceError without that file."""
-    try:
-        text = (folder / "prefect.yaml").read_text()
-    except FileNotFoundError:
-        raise AdceError(f"{folder / 'prefect.yaml'} is missing; run this from a checkout of ADCE") from None
-    found = [Deployment(entry) for entry in yaml.safe_load(text)["deployments"]]
+    """The deployments that run in one of the pools, from the files in `folder`. Raises AdceError if one is missing."""
+    found = [Deployment(entry, file) for file in FILES for entry in _entries(folder / file)]
     return [deployment for deployment in found if deployment.pool in pools]
+
+
+def _entries(file: Path) -> list[dict[str, Any]]:
+    try:
+        entries: list[dict[str, Any]] = yaml.safe_load(file.read_text())["deployments"]
+    except FileNotFoundError:
+        raise AdceError(f"{file} is missing; run this from a checkout of ADCE") from None
+    return entries

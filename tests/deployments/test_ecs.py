@@ -125,7 +125,14 @@ def cloud(s3: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
             pool = {"name": "adce-ecs", "type": "ecs", "base_job_template": _template(variables)}
             cloud.ask(lambda client: client.create_work_pool(WorkPoolCreate.parse_obj(pool)))
             with temporary_settings({PREFECT_API_URL: server["PREFECT_API_URL"]}):
-                deploy = ["--no-prompt", "deploy", "--name", "adhoc-ecs", "--prefect-file", str(ROOT / "prefect.yaml")]
+                deploy = [
+                    "--no-prompt",
+                    "deploy",
+                    "--name",
+                    "adhoc-ecs",
+                    "--prefect-file",
+                    str(ROOT / "deployments/ecs/prefect.yaml"),
+                ]
                 invoke_and_assert(deploy, expected_output_contains="fill/adhoc-ecs")
             yield cloud
 

@@ -1,4 +1,4 @@
-"""Do the deployments of prefect.yaml fit the flows and the configuration?"""
+"""Do the deployments of the files prefect.yaml fit the flows and the configuration?"""
 
 from datetime import timedelta
 from inspect import signature
@@ -11,10 +11,13 @@ from prefect.flows import load_flow_from_entrypoint
 
 from config.load import load_config
 from deployments.setup.prefect_server import ECS_POOL, WORK_POOL
+from deployments.setup.prefect_yaml import FILES
 
 ROOT = Path(__file__).parents[2]
 DEPLOYMENTS: dict[str, dict[str, Any]] = {
-    deployment["name"]: deployment for deployment in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
+    deployment["name"]: deployment
+    for file in FILES
+    for deployment in yaml.safe_load((ROOT / file).read_text())["deployments"]
 }
 HERE = [name for name in DEPLOYMENTS if not name.endswith("-ecs")]
 

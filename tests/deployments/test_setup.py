@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -16,7 +17,7 @@ from uuid import uuid4
 import pytest
 from click.testing import Result
 from prefect.client.orchestration import PrefectClient, get_client
-from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate, WorkPoolUpdate
+from prefect.client.schemas.actions import DeploymentScheduleCreate, GlobalConcurrencyLimitUpdate, WorkPoolUpdate
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect_aws import AwsCredentials
@@ -33,6 +34,7 @@ SPAN = ["--as-of", "2026-01-15T12:00:00Z", "--since", "2026-01-13", "--until", "
 NOT_DEPLOYED = "missing; run `prefect --no-prompt deploy --all`"
 QUEUES = ["critical", "high", "medium", "low"]
 Adce = Callable[..., Result]
+Schedules = tuple[bool, list[tuple[timedelta, bool]]]  # of a deployment: is it paused, and the schedules
 Spoil = Callable[[PrefectClient], Awaitable[Any]]
 
 
@@ -66,7 +68,7 @@ def test_from_an_empty_server_to_a_lake_that_is_filled(
     check = adce("setup", "--check")
     assert check.exit_code == 1
     assert "work pool adce: missing" in check.stdout.splitlines()
-    assert f"deployment reconcile/every-15-minutes: {NOT_DEPLOYED}" in check.stdout.splitlines()
+    assert f"deployment reconcile/schedule: {NOT_DEPLOYED}" in check.stdout.splitlines()
     assert adce("setup", "--check").stdout == check.stdout, "a check changes nothing"
     made = adce("setup")
     assert "work pool adce: created" in made.stdout.splitlines()
@@ -79,17 +81,47 @@ def test_from_an_empty_server_to_a_lake_that_is_filled(
         changed.setenv("ADCE_RECONCILE__INTERVAL", "20m")
         check = adce("setup", "--check")
     assert check.exit_code == 1
-    assert "reconcile/every-15-minutes: runs every 15m, and reconcile.interval is 20m" in check.stdout
-    deployed = _do(lambda client: client.read_deployment_by_name("reconcile/every-15-minutes"))
+    assert "reconcile/schedule: runs every 15m, and reconcile.interval is 20m" in check.stdout
+    deployed = _do(lambda client: client.read_deployment_by_name("reconcile/schedule"))
     _do(lambda client: client.update_deployment_schedule(deployed.id, deployed.schedules[0].id, active=False))
-    paused = "deployment reconcile/every-15-minutes: paused; to have it run again: prefect deployment schedule resume"
+    paused = "deployment reconcile/schedule: paused; to have it run again: prefect deployment schedule resume"
     check = adce("setup", "--check")
     assert (check.exit_code, check.stdout.startswith(paused)) == (1, True)
     assert f"adce: warning: {paused}" in adce("plan", *SPAN).stderr
+    before = _do(_as_in_older_versions)
+    line = "former deployment reconcile/every-15-minutes: is now reconcile/schedule, which takes over its schedule"
+    for beside in (True, False):  # with the new deployment beside the old one, and without it
+        assert line in adce("setup", "--check").stdout
+        assert line in adce("setup").stdout
+        assert _do(_schedules) == before
+        if beside:
+            _do(_as_in_older_versions)
+            _do(lambda client: _delete_deployment(client, "reconcile/schedule"))
+    assert _run(DEPLOY).returncode == 0
+    assert adce("setup", "--check").stdout == "everything is as configured\n"
     run = _run([ADCE, "reconcile", "--json", "--dataset", "espn_scoreboard", *SPAN])
     assert run.returncode == 0, run.stderr
     assert json.loads(run.stdout)["filled"] == ["espn_schedules/20260113.json"]
     assert (adce_home / "lake/espn_schedules/20260113.json").exists()
+
+
+async def _as_in_older_versions(client: PrefectClient) -> Schedules:
+    """Puts a deployment with the former name of the reconcile on the server, with its schedule switched off."""
+    now = await client.read_deployment_by_name("reconcile/schedule")
+    schedules = [DeploymentScheduleCreate(schedule=one.schedule, active=False) for one in now.schedules]
+    more = {"entrypoint": now.entrypoint, "work_pool_name": now.work_pool_name, "path": now.path}
+    await client.create_deployment(now.flow_id, "every-15-minutes", schedules=schedules, paused=True, **more)
+    return True, [(one.schedule.interval, False) for one in now.schedules]
+
+
+async def _schedules(client: PrefectClient) -> Schedules:
+    """Whether the reconcile's deployment is paused, and the intervals of its schedules and whether they are active."""
+    now = await client.read_deployment_by_name("reconcile/schedule")
+    return now.paused, [(one.schedule.interval, one.active) for one in now.schedules]
+
+
+async def _delete_deployment(client: PrefectClient, name: str) -> None:
+    await client.delete_deployment((await client.read_deployment_by_name(name)).id)
 
 
 async def _delete_pool(client: PrefectClient) -> None:
@@ -204,6 +236,7 @@ def test_the_pool_on_ecs_has_the_template_of_the_repository(
 ) -> None:
     template = adce_home / "base-job-template.json"
     monkeypatch.setattr(setup, "_ECS_TEMPLATE", template)
+    monkeypatch.setenv("ADCE_WORK_POOLS", "[adce, adce-ecs]")
     result = adce("setup")
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
     assert f"adce-ecs needs {template}, which cannot be read" in result.stderr

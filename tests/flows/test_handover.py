@@ -57,14 +57,12 @@ def test_a_deployed_reconcile_fills_the_lake_through_its_scrapers_though_its_ser
         with prefect_server(home, database, port) as env:
             deploy_all(env)
             stack.enter_context(prefect_worker(env, tmp_path))
-            reconcile = _ask_for(env, "reconcile/every-15-minutes", parameters)
+            reconcile = _ask_for(env, "reconcile/schedule", parameters)
             _first_scraper(env)
         with prefect_server(home, database, port) as env:
             state = _final_state(env, reconcile)
             runs = _scrapers(env)
-            overtaken = _ask_for(
-                env, "reconcile/every-15-minutes", parameters, due=datetime.now(UTC) - timedelta(hours=1)
-            )
+            overtaken = _ask_for(env, "reconcile/schedule", parameters, due=datetime.now(UTC) - timedelta(hours=1))
             late = _final_state(env, overtaken)
             stack.close()
     assert (late["type"], "a later run has become due" in late["message"]) == ("CANCELLED", True), late

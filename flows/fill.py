@@ -2,48 +2,65 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
 from typing import Any
 
 from prefect import flow
+from prefect.runtime import flow_run
 from prefect.states import State
 
-from config.models import Priority
+from flows.parameters import Day, OfAll, Season, Source, Texts, naming_datasets, priority_of, selection_of
 from flows.reconcile import conclude, reconcile_lake, run_name
 from flows.task_runner import FillTaskRunner
-from tasks.domain.expected.cells import Selection
+from tasks.answers.report import Report
+from tasks.domain.errors import SelectionError
+from tasks.domain.times import moment_of
 
 
-@flow(name="fill", flow_run_name=run_name, task_runner=FillTaskRunner())
+def _name() -> str:
+    """The name of a flow run: that of a reconcile, unless nothing is given."""
+    name = run_name()
+    given: dict[str, Any] = flow_run.parameters
+    return "nothing given" if name.endswith("everything") and not given.get("everything") else name
+
+
+@flow(name="fill", flow_run_name=_name, task_runner=FillTaskRunner(), validate_parameters=False)
+@naming_datasets
 async def fill(
-    source: str | None = None,
-    dataset: str | None = None,
-    season: str | None = None,
-    since: date | None = None,
-    until: date | None = None,
-    keys: list[str] | None = None,
-    priority: Priority | None = None,
-    as_of: datetime | None = None,
+    source: Source = "",
+    dataset: str = "",
+    season: Season = "",
+    since: Day = "",
+    until: Day = "",
+    keys: Texts = (),
+    priority: OfAll = "",
+    everything: bool = False,
+    as_of: str = "",
     dry_run: bool = False,
 ) -> State[Any]:
     """Fetches now what the lake lacks of a source, a dataset, a season, a span of days, or of some files.
 
-    For example source=espn, season=2023-24.
+    For example source=espn, season=2023-24. What is left empty does not narrow it down, but something must be given.
 
     Args:
-        source: only this source: espn, nba_api or basketball_reference
-        dataset: only this dataset, by its name in the configuration
+        source: only this source
+        dataset: only this dataset: DATASETS
         season: only this season, such as 2023-24
-        since: only from this day on
-        until: only up to this day
-        keys: only these files, by their keys in the lake
-        priority: the priority of all fills (CRITICAL, HIGH, MEDIUM or LOW), instead of the one that each would have
-        as_of: look at the lake as if it were this time
+        since: only from this day on, such as 2024-01-31; the day of a game is that of the Eastern time zone
+        until: only up to this day, such as 2024-02-29
+        keys: only these files, by their keys in the lake, such as espn_box_scores/401585601.json, one a line
+        priority: the priority of all fills, instead of the one that each would have
+        everything: everything that the lake lacks; leave all others empty then
+        as_of: look at the lake as if it were this time, such as 2024-01-31T12:00:00Z; empty for now
         dry_run: only report what would be fetched
     """
-    selection = Selection(_maybe(source), _maybe(dataset), _maybe(season), since, until, tuple(keys or ()))
-    return await conclude(reconcile_lake(selection, as_of=as_of, priority=priority, dry_run=dry_run))
 
+    async def work() -> Report:
+        selection = selection_of([source], [dataset], [season], since, until, keys)
+        if selection.is_everything and not everything:
+            raise SelectionError("nothing is given: give a source, dataset, season, day or key, or everything=true")
+        if everything and not selection.is_everything:
+            raise SelectionError("everything=true, and a part of it is given too; leave one out")
+        clock = moment_of("as_of", as_of or None)
+        return await reconcile_lake(selection, as_of=clock, priority=priority_of(priority), dry_run=dry_run)
 
-def _maybe(name: str | None) -> tuple[str, ...]:
-    return (name,) if name else ()
+    return await conclude(work())

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from prefect import flow, get_run_logger
@@ -21,6 +21,7 @@ from config.secrets import no_secret_in_errors
 from flows.by_deployment import ByDeployment
 from flows.in_process import InProcess
 from flows.opening import open_run
+from flows.parameters import Day, Seasons, Sources, Texts, naming_datasets, selection_of
 from flows.prefect_run import PrefectRun, state_of
 from flows.task_runner import FillTaskRunner
 from tasks.answers.ending import ending, headline
@@ -29,6 +30,7 @@ from tasks.domain.errors import AdceError, LedgerError
 from tasks.domain.expected.cells import Selection, assume_utc
 from tasks.domain.outcomes import RunPart
 from tasks.domain.plan.plan import in_start_order
+from tasks.domain.times import moment_of
 from tasks.domain.wording import plural, utc
 from tasks.ledger.plans import PLAN, RUN
 from tasks.log_lines import IN_REPORT
@@ -60,36 +62,41 @@ def _listed(given: dict[str, Any], name: str) -> list[str]:
     return [*(given.get(f"{name}s") or []), *filter(None, [given.get(name)])]
 
 
-@flow(name="reconcile", flow_run_name=run_name, task_runner=FillTaskRunner())
+@flow(name="reconcile", flow_run_name=run_name, task_runner=FillTaskRunner(), validate_parameters=False)
+@naming_datasets
 async def reconcile(
-    sources: list[str] | None = None,
-    datasets: list[str] | None = None,
-    seasons: list[str] | None = None,
-    since: date | None = None,
-    until: date | None = None,
+    sources: Sources = (),
+    datasets: Texts = (),
+    seasons: Seasons = (),
+    since: Day = "",
+    until: Day = "",
     max_fills: int | None = None,
-    as_of: datetime | None = None,
+    as_of: str = "",
     dry_run: bool = False,
 ) -> State[Any]:
     """Looks at the lake, plans, fetches what is missing, stale or broken, looks again, and reports.
 
-    Without parameters, it covers the whole lake. It fails if a file could not be fetched; stored files stay.
+    What is left empty does not narrow it down: without parameters, it covers the whole lake, as the scheduled runs do.
 
     Args:
-        sources: only these sources: espn, nba_api, basketball_reference
-        datasets: only these datasets, by their names in the configuration
-        seasons: only these seasons, such as 2023-24
-        since: only from this day on
-        until: only up to this day
+        sources: only these sources
+        datasets: only these datasets, one a line: DATASETS
+        seasons: only these seasons, such as 2023-24; one a line
+        since: only from this day on, such as 2024-01-31; the day of a game is that of the Eastern time zone
+        until: only up to this day, such as 2024-02-29
         max_fills: start at most this many fills
-        as_of: look at the lake as if it were this time; a future time is allowed with dry_run only
+        as_of: look at the lake as if it were this time, such as 2024-01-31T12:00:00Z; a future time needs dry_run
         dry_run: only report what would be fetched
     """
     if reason := _why_superseded():
         return Cancelled(message=reason)
-    selection = Selection(tuple(sources or ()), tuple(datasets or ()), tuple(seasons or ()), since, until)
-    work = reconcile_lake(selection, as_of=as_of, max_fills=max_fills, dry_run=dry_run, is_the_one=True)
-    return await conclude(work)
+
+    async def work() -> Report:
+        selection = selection_of(sources, datasets, seasons, since, until)
+        clock = moment_of("as_of", as_of or None)
+        return await reconcile_lake(selection, as_of=clock, max_fills=max_fills, dry_run=dry_run, is_the_one=True)
+
+    return await conclude(work())
 
 
 def _why_superseded() -> str | None:

@@ -13,10 +13,11 @@ import typer
 from rich.console import Console
 
 from config.secrets import masked
-from deployments.cli.options import NAMES_FILES, AsOfOption, JsonOption, Places, moment
+from deployments.cli.options import NAMES_FILES, AsOfOption, JsonOption, Places
 from deployments.cli.output import print_json
 from tasks.domain.errors import AdceError
 from tasks.domain.expected.cells import Selection
+from tasks.domain.times import moment_of
 
 if TYPE_CHECKING:
     from config.models import Config
@@ -32,7 +33,7 @@ def why(
 ) -> None:
     """Shows why a file is there or not: its state, the reason, until when, all attempts, and what happens next."""
     config = places.load()
-    now = moment("--as-of", as_of) or datetime.now(UTC)
+    now = moment_of("--as-of", as_of) or datetime.now(UTC)
     Selection().check(config, now)
     answers = asyncio.run(_ask(config, key, now))
     if as_json:
@@ -71,7 +72,7 @@ def check(
 
     config = places.load()
     dataset_of(config, key)
-    at = moment("--taken", taken)
+    at = moment_of("--taken", taken)
     if file is None:
         body, have = asyncio.run(_get(config, key))
         at = at or have.modified

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
@@ -16,8 +16,8 @@ import typer
 from config.load import checked_address, load_config, settings_file
 from deployments.cli.errors import one_line_errors
 from deployments.cli.place import find_ledger
-from tasks.domain.errors import AdceError
-from tasks.domain.expected.cells import Selection, assume_utc
+from tasks.domain.expected.cells import Selection
+from tasks.domain.times import day_of, moment_of
 
 if TYPE_CHECKING:
     from config.models import Config
@@ -101,12 +101,12 @@ class Scope:
 
     def selection(self) -> Selection:
         """The selection of files. Raises AdceError for a malformed date."""
-        days = day("--since", self.since), day("--until", self.until)
+        days = day_of("--since", self.since), day_of("--until", self.until)
         return Selection(tuple(self.source or ()), tuple(self.dataset or ()), tuple(self.season or ()), *days)
 
     def clock(self) -> datetime | None:
         """The moment of --as-of in UTC; None stands for now. Raises AdceError for a malformed time."""
-        return moment("--as-of", self.as_of)
+        return moment_of("--as-of", self.as_of)
 
     def checked(self, config: Config) -> tuple[Selection, datetime | None]:
         """The selection and the clock. Raises SelectionError for a selection in which no file is expected."""
@@ -143,20 +143,3 @@ def _flattened(command: Callable[..., None]) -> Callable[..., None]:
 
     with_groups.__signature__ = Signature(parameters)  # type: ignore[attr-defined]  # Typer reads it
     return with_groups
-
-
-def day(option: str, text: str | None) -> date | None:
-    """The date of an option's text. Raises AdceError, which names the option, for a malformed date."""
-    try:
-        return None if text is None else date.fromisoformat(text)
-    except ValueError:
-        raise AdceError(f"{option} {text}: not a day; write it as 2024-01-31") from None
-
-
-def moment(option: str, text: str | None) -> datetime | None:
-    """The moment of an option's text, in UTC. Raises AdceError, which names the option, for a malformed time."""
-    try:
-        found = None if text is None else datetime.fromisoformat(text)
-    except ValueError:
-        raise AdceError(f"{option} {text}: not a time; write it as 2024-01-31T12:00:00Z") from None
-    return found and assume_utc(found)

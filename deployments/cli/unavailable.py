@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deployments.cli.ledger import opened
-from deployments.cli.options import NAMES_FILES, ConfigOption, JsonOption, Places, command, day
+from deployments.cli.options import NAMES_FILES, ConfigOption, JsonOption, Places, command
 from deployments.cli.output import print_json
 from tasks.domain.access import Access
 from tasks.domain.errors import AdceError, SelectionError
+from tasks.domain.times import day_of
 from tasks.domain.wording import plural
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def add(
     """
     config = places.load()
     now = datetime.now(UTC)
-    last = day("--until", until)
+    last = day_of("--until", until)
     expires = datetime(last.year, last.month, last.day, tzinfo=UTC) if last else now + timedelta(days=365)
     if expires <= now:
         raise AdceError(f"--until {until}: that day is past")

@@ -1,11 +1,15 @@
-"""Which stored times can be trusted? A time in the future was written by a machine whose clock was wrong."""
+"""How is a given time read, and which stored times can be trusted?
+
+A stored time that lies in the future was written by a machine whose clock was wrong.
+"""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from config.models import Config
 from tasks.domain.errors import SelectionError
+from tasks.domain.expected.cells import assume_utc
 from tasks.domain.wording import utc
 
 SKEW = timedelta(minutes=2)  # the clocks of two machines may differ by this much
@@ -19,6 +23,25 @@ def horizon(config: Config, now: datetime, real: datetime) -> datetime:
     times that late, because its sites follow the clock that was set.
     """
     return (max(now, real) if config.sandbox else real) + SKEW
+
+
+def day_of(what: str, given: str | date | None) -> date | None:
+    """The day that was given as `what`, if one was, perhaps as text. Raises SelectionError for another text."""
+    if not isinstance(given, str):
+        return given
+    try:
+        return date.fromisoformat(given)
+    except ValueError:
+        raise SelectionError(f"{what} {given}: not a day; write it as 2024-01-31") from None
+
+
+def moment_of(what: str, given: str | datetime | None) -> datetime | None:
+    """The moment that was given as `what`; in UTC unless it names a zone. Raises SelectionError for another text."""
+    try:
+        found = datetime.fromisoformat(given) if isinstance(given, str) else given
+    except ValueError:
+        raise SelectionError(f"{what} {given}: not a time; write it as 2024-01-31T12:00:00Z") from None
+    return found and assume_utc(found)
 
 
 def check_fetching_clock(config: Config, as_of: datetime | None, real: datetime) -> None:

@@ -58,8 +58,11 @@ async def open_run(
 
 
 async def _open_sources(here: PrefectRun, client: PrefectClient) -> dict[str, SourceClient]:
-    """The client of each enabled source, by source. Raises BucketError if a rate bucket is not as it should be."""
+    """The client of each enabled source, by source. A source whose rate bucket is not as it should be has none."""
     run, config = here.run, here.run.config
+    buckets, broken = await open_buckets(client, config, here.api_outage)
+    for name, error in broken.items():
+        run.stop_source(name, error)
     # If the run's clock was set, it stands still, and the plan has applied the maintenance windows already.
     windows = config.maintenance if run.session.as_of is None else ()
     return {
@@ -79,7 +82,7 @@ async def _open_sources(here: PrefectRun, client: PrefectClient) -> dict[str, So
             run.planner.latencies.get(name, LATENCY),
             outage=run.outage,
         )
-        for name, bucket in (await open_buckets(client, config, here.api_outage)).items()
+        for name, bucket in buckets.items()
     }
 
 

@@ -185,7 +185,7 @@ async def _adce(rate: Rate, stack: contextlib.AsyncExitStack) -> Leave:
     config = a_config(sources={source: a_config().sources["espn"].model_copy(update={"rates": [rate]})})
     client = await stack.enter_async_context(client_for_buckets())
     await ensure_buckets(client, config)  # all processes do so at once
-    bucket = (await open_buckets(client, config))[source]
+    bucket = (await open_buckets(client, config))[0][source]
     stack.push_async_callback(bucket.close)
 
     async def leave() -> Sent:

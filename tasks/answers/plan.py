@@ -7,6 +7,7 @@ from datetime import datetime
 from config.models import Config
 from tasks.answers.report import Report
 from tasks.domain.expected.cells import Selection
+from tasks.ledger.plans import RUN
 from tasks.observe.look import Look, Reader, look_at_lake
 from tasks.observe.planner import Planner
 from tasks.observe.session import Session, open_session
@@ -22,7 +23,9 @@ async def plan_lake(
 
 
 def report_of(session: Session, look: Look, planner: Planner) -> Report:
-    """The report with the plan that follows from a look at the lake."""
+    """The report with the plan that follows from a look at the lake. It leaves out sources that the last run had to."""
+    if last := session.ledger.plans.kept(RUN):
+        planner.stopped |= last.stopped(session.now())
     plan = planner.plan(look.gaps(session.selection.keys), look.known.absences)
     return Report(
         look.overview,

@@ -68,6 +68,10 @@ class BucketError(AdceError):
     """A rate bucket is missing, inactive or does not refill, so that no request may be sent."""
 
 
+class PrefectAwayError(BucketError):
+    """The Prefect API, which has the rate buckets, does not answer. This concerns all sources."""
+
+
 class SelectionError(AdceError):
     """The command asks for a source, dataset, season or date that does not exist."""
 

@@ -24,6 +24,7 @@ class Limit(StrEnum):
     MAINTENANCE = "maintenance"  # a maintenance window of the configuration is open
     BACKOFF = "backoff"  # the source has refused a request and is paused
     BREAKER = "reconcile.breaker"  # the scraper's circuit breaker is open: too many of its files have failed
+    BUCKET = "bucket"  # the source's rate bucket in Prefect is missing, inactive or wrong
     MAX_FILLS = "reconcile.max_fills"  # the cap on the fills of a run, of all or of one priority
     TEST_FILLS = "test_fills"  # the cap on the fills of a run in test mode
     OTHER_RECONCILE = "other_reconcile"  # another reconcile run holds the lease

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -39,11 +39,19 @@ class KeptPlan:
         """The reasons for which files were left for later, of those among `keys`."""
         found: dict[str, Reason] = {}
         for later in self.document["later"]:
-            until = later["until"] and datetime.fromisoformat(later["until"])
-            limit = Limit(later.get("limit", Limit.SCRAPER_RUN))  # plans kept by older versions have no limit
-            reason = Reason(limit, later["reason"], until, later.get("of", ""))
-            found |= dict.fromkeys(set(keys).intersection(later["keys"]), reason)
+            found |= dict.fromkeys(set(keys).intersection(later["keys"]), _reason(later))
         return found
+
+    def stopped(self, now: datetime) -> dict[str, Reason]:
+        """Why the run has fetched nothing of a source whose rate bucket was not as it should be, by source."""
+        reasons = [_reason(later) for later in self.document["later"] if later.get("limit") == Limit.BUCKET]
+        return {reason.of: reason for reason in reasons if reason.until and reason.until > now}
+
+
+def _reason(later: Mapping[str, Any]) -> Reason:
+    until = later["until"] and datetime.fromisoformat(later["until"])
+    limit = Limit(later.get("limit", Limit.SCRAPER_RUN))  # plans kept by older versions have no limit
+    return Reason(limit, later["reason"], until, later.get("of", ""))
 
 
 @dataclass(frozen=True, slots=True)

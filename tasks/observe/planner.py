@@ -14,6 +14,7 @@ from tasks.domain.outcomes import RunPart
 from tasks.domain.plan.lanes import LATENCY, START_UP, Capacity, forecast, with_eta
 from tasks.domain.plan.plan import Fill, Gap, Plan, make_plan
 from tasks.domain.plan.scoring import success_factor
+from tasks.domain.reasons import Reason
 from tasks.ledger.attempts import VariantResults
 from tasks.observe.session import Session
 
@@ -28,6 +29,7 @@ class Planner:
         self.session = session
         self.max_fills = max_fills
         self.priority = priority
+        self.stopped: dict[str, Reason] = {}  # why nothing is fetched, by source
         history, half_life = session.ledger.attempts, session.config.scoring.success.half_life
         self.latencies = history.latencies()  # in seconds, by source
         self.counts: Counts = history.outcomes_by_dataset(half_life, session.now())
@@ -52,7 +54,15 @@ class Planner:
         doubtful = keys_in_doubt(absences.values())
         with session.watch.running(RunPart.PLAN):
             return make_plan(
-                session.config, gaps, session.now(), success, paused, self.max_fills, self.priority, doubtful
+                session.config,
+                gaps,
+                session.now(),
+                success,
+                paused,
+                self.max_fills,
+                self.priority,
+                doubtful,
+                self.stopped,
             )
 
     def success(self, counts: Counts) -> dict[str, float]:

@@ -420,10 +420,12 @@ class Dispatcher:
         await self._clock.wait(self._changed, min(waits, default=None))
 
     def _defer_the_paused(self) -> None:
-        """Defers fills whose source or scraper stays paused until the run ends.
+        """Defers fills whose source is stopped, and those whose source or scraper stays paused until the run ends.
 
         If nothing else is left to do, fills that would have to wait for longer than _IDLE_WAIT are deferred as well.
         """
+        for source, why in self.run.planner.stopped.items():
+            self._defer([fill for fill in self._queue if fill.source == source], why)
         now = self._clock.now()
         paused = self._paused()
         self._plan_without(name for name, pause in paused.items() if pause.phase(now) is Phase.OPEN)

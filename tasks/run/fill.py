@@ -18,12 +18,14 @@ from tasks.domain.assess.verdicts import Fault, Verdict, Wholeness
 from tasks.domain.errors import (
     AbsentError,
     AdceError,
+    BucketError,
     FetchError,
     HealingError,
     LakeError,
     LedgerError,
     NoObjectError,
     PausedError,
+    PrefectAwayError,
     Reach,
     RefusedError,
     UnfinishedError,
@@ -178,6 +180,10 @@ async def _fetch_and_store(
         return _deferred(cells, error.reason, in_this_run=error.until < run.session.ends)
     except LedgerError:
         raise
+    except PrefectAwayError as error:
+        return _failed(cells, error)
+    except BucketError as error:
+        return _deferred(cells, run.stop_source(fill.source, error))
     except AbsentError as error:
         again = awaited_again(dataset, cells[0].season, run.session.now())
         if changes_request(run.config, fill.variant):

@@ -6,12 +6,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from config.models import Config, Priority
 from tasks.domain.assess.states import Examination, LakeObject, Status, version_of
 from tasks.domain.assess.verdicts import Verdict, Wholeness
-from tasks.domain.errors import LakeError, LedgerError
+from tasks.domain.errors import BucketError, LakeError, LedgerError
 from tasks.domain.expected.cells import Cell
 from tasks.domain.expected.keys import folders
 from tasks.domain.flags.rollouts import scrapers
@@ -202,6 +203,15 @@ class Run:
     def why_stopped(self) -> Reason:
         """The reason for files that are deferred because the run was stopped."""
         return self.session.until_next_run(self.shutdown.limit, f"the run was stopped: {self.shutdown.reason}")
+
+    def stop_source(self, source: str, error: BucketError) -> Reason:
+        """Has this run ask a source for nothing more, since its rate bucket is not as it should be. Returns why."""
+        if source not in self.planner.stopped:
+            log.error("%s is not asked for anything: %s", source, error)
+            reason = self.session.until_next_run(Limit.BUCKET, str(error))
+            self.planner.stopped[source] = replace(reason, of=source)
+            self.on_change()
+        return self.planner.stopped[source]
 
     def why_not_written(self, error: LakeError | LedgerError) -> Reason:
         """The reason for files that are deferred because the lake or the ledger cannot be written."""

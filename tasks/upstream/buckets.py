@@ -43,7 +43,7 @@ from prefect.settings import (
 
 from config.models import Config, Rate
 from tasks import clock
-from tasks.domain.errors import BucketError
+from tasks.domain.errors import BucketError, PrefectAwayError
 from tasks.domain.limits.rates import AllowanceTerms, Pace, Permit, allowance_terms_of, spacing
 from tasks.upstream.prefect_api import ApiOutage, trouble
 
@@ -152,27 +152,36 @@ def _difference(have: GlobalConcurrencyLimitResponse, rates: Sequence[Rate]) -> 
     return f"limit {terms.slots} at {terms.decay:.4g}/s, should be {want.slots} at {want.decay:.4g}/s"
 
 
-async def open_buckets(client: PrefectClient, config: Config, outage: ApiOutage | None = None) -> dict[str, Bucket]:
-    """The bucket of every enabled source, by source.
+async def open_buckets(
+    client: PrefectClient, config: Config, outage: ApiOutage | None = None
+) -> tuple[dict[str, Bucket], dict[str, BucketError]]:
+    """The bucket of every enabled source, by source; and why a source has none.
 
-    A limit whose rate differs from the configuration is changed. Raises BucketError for a bucket that is missing,
-    switched off or would never refill.
+    A limit whose rate differs from the configuration is changed. A source has no bucket if its limit, or the one that
+    all sources share, is missing, switched off or would never refill. Raises PrefectAwayError.
     """
-    allowances = {}
+    allowances: dict[str, Allowances] = {}
+    errors: dict[str, BucketError] = {}
     outage = outage or ApiOutage()
-    enabled = {bucket_for(name) for name, source in config.sources.items() if source.enabled}
+    enabled = [name for name, source in config.sources.items() if source.enabled]
+    used = {bucket_for(name) for name in [*enabled, _ALL_SOURCES]}
     for name, rates in buckets_of(config):
-        if name in enabled or name == bucket_for(_ALL_SOURCES):
+        if name in used:
             allowances[name] = Allowances(name, rates, client, outage)
-            if not (now := allowance_terms_of(rates)).same_as(was := await allowances[name].read_terms()):
+            try:
+                was = await allowances[name].read_terms()
+            except PrefectAwayError:
+                raise
+            except BucketError as error:
+                errors[name] = error
+                continue
+            if not (now := allowance_terms_of(rates)).same_as(was):
                 log.info("bucket %s: now %s slots at %.4g/s, it had %s", name, now.slots, now.decay, was)
                 await _change(client, name, now)
-    shared = [allowances[bucket_for(_ALL_SOURCES)]] if config.rates else []
-    return {
-        source: Bucket([allowances[bucket_for(source)], *shared])
-        for source, settings in config.sources.items()
-        if settings.enabled
-    }
+    shared = [bucket_for(_ALL_SOURCES)] if config.rates else []
+    names = {source: [bucket_for(source), *shared] for source in enabled}
+    broken = {source: errors[name] for source, of in names.items() for name in of if name in errors}
+    return {s: Bucket([allowances[name] for name in of]) for s, of in names.items() if s not in broken}, broken
 
 
 async def _change(client: PrefectClient, name: str, terms: AllowanceTerms) -> None:
@@ -562,7 +571,7 @@ class Allowances:
                     if status is not None and status < 500:
                         raise BucketError(f"rate bucket {self.name!r} was refused: HTTP {status}; {_REPAIR}") from None
                     if seconds_failing(error) > _API_AWAY_SECONDS:
-                        raise BucketError(
+                        raise PrefectAwayError(
                             f"rate bucket {self.name!r}: the Prefect API {trouble(error)}, "
                             f"and has done so for {_API_AWAY_SECONDS:.0f} s; is the server up?"
                         ) from None

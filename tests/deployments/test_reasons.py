@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate, WorkPoolCreate
 from prefect.client.schemas.objects import FlowRun
 from prefect.settings import get_current_settings
 from prefect.states import Cancelled
@@ -39,6 +39,7 @@ from tasks.ledger.plans import RUN
 from tasks.observe import look
 from tasks.run import dispatcher
 from tasks.run.run import Run
+from tasks.upstream.buckets import bucket_for
 from tasks.upstream.rate_limiter import RateLimiter
 from tests.flows.conftest import NOW
 from tests.servers import http_server
@@ -587,6 +588,46 @@ def test_a_lake_that_is_full(
     run_reconcile(datasets=["espn_scoreboard"], since=DAY, until=DAY)
     (small_disk / "filler").unlink()
     assert _read(_why(adce)) == ("deferred", limit, "the lake, which cannot be written", NEXT_RUN)
+
+
+@pytest.mark.parametrize(("limit", "in_mid_run"), [(Limit.BUCKET, False), (Limit.BUCKET, True)])
+def test_a_source_whose_rate_bucket_is_switched_off(
+    adce: Adce,
+    run_reconcile: Reconcile,
+    sites: SandboxProcess,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: Limit,
+    in_mid_run: bool,
+) -> None:
+    async def change(*, active: bool) -> None:
+        async with get_client() as client:
+            off = GlobalConcurrencyLimitUpdate.parse_obj({"active": active})
+            await client.update_global_concurrency_limit(bucket_for("espn"), off)
+
+    scope: dict[str, Any] = {"datasets": ["espn_scoreboard", "nba_schedule"], "since": DAY, "until": DAY}
+    run_reconcile(**scope, max_fills=0)
+    if in_mid_run:
+        _before_it_fetches(monkeypatch, lambda _: change(active=False))
+    else:
+        asyncio.run(change(active=False))
+    try:
+        report = run_reconcile(**scope)
+    finally:
+        asyncio.run(change(active=True))
+    assert {request["source"] for request in sites.requests()} == {"nba_api"}, "the other sources go on"
+    assert {(key, reason.split(";")[0]) for key, reason, _ in report.deferrals} == {
+        (KEY, "rate bucket 'adce-espn' is switched off")
+    }
+    assert _read(_why(adce)) == (
+        "deferred",
+        limit,
+        "the rate bucket of espn in Prefect, which `adce setup` mends",
+        NEXT_RUN,
+    )
+    plan = adce(
+        "plan", "--json", "--as-of", NOW.isoformat(), "--since", f"{DAY}", "--until", f"{DAY}", "--source", "espn"
+    )
+    assert json.loads(plan.stdout)["cells"]["deferred"] == 1, "it goes by what the last run has found"
 
 
 @pytest.mark.parametrize("limit", [Limit.LEDGER])

@@ -22,7 +22,6 @@ from deployments.sandbox.process import SandboxProcess
 from flows.reconcile import reconcile
 from flows.scraper import scraper
 from tasks.answers.ending import ending
-from tasks.domain.errors import BucketError
 from tasks.domain.outcomes import RunPart
 from tasks.ledger import Ledger
 from tasks.show.documents import RunReport
@@ -180,20 +179,6 @@ def test_an_unreachable_source_fails_its_own_files_and_no_others(
     assert {outcome.key.split("/")[0] for outcome in report.failed} == {"nba_api_comprehensive"}
     assert all(key.startswith("espn") for key in report.filled)
     assert len(report.filled) > 10
-
-
-def test_a_missing_bucket_stops_the_run_before_any_request(
-    prefect_api: None, run_reconcile: Reconcile, sites: SandboxProcess, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tasks.upstream.buckets.bucket_for", lambda source: f"nobody-made-{source}")
-    with pytest.raises(BucketError, match=r"nobody-made-espn.* is missing; run `adce setup`"):
-        asyncio.run(_reconcile_without_setup())
-    assert sites.requests() == []
-
-
-async def _reconcile_without_setup() -> None:
-    state = await reconcile(datasets=["espn_scoreboard"], since=date(2026, 1, 13), as_of=NOW, return_state=True)
-    await state.result(fetch=True)  # type: ignore[call-overload]
 
 
 def test_a_dry_run_fetches_nothing_and_tells_the_plan(run_reconcile: Reconcile, sites: SandboxProcess) -> None:

@@ -121,6 +121,7 @@ def make_plan(
     max_fills: int | None = None,
     priority: Priority | None = None,
     doubtful: Collection[str] = (),
+    stopped: Mapping[str, Reason] | None = None,
 ) -> Plan:
     """All fills in the order in which they would start, and every gap that is deferred.
 
@@ -128,11 +129,16 @@ def make_plan(
     breakers, by name, that the run cannot wait for. Files of a paused address of a rollout are fetched from the usual
     address instead. `priority` replaces the priorities that follow from the files. `doubtful` has the keys that the
     source did not have when it was last asked for them. They come after the other files of their dataset, and if a
-    rollout has changed their request, the usual request is sent instead.
+    rollout has changed their request, the usual request is sent instead. `stopped` says why nothing of a source or a
+    dataset is fetched.
     """
     deferred: list[Deferral] = []
     ready: list[Gap] = []
-    switches = {name: _switch(config, name, now) for name in config.datasets}
+    stopped = stopped or {}
+    switches = {
+        name: _switch(config, name, now) or stopped.get(dataset.source) or stopped.get(name)
+        for name, dataset in config.datasets.items()
+    }
     rollouts = {name: dataset.rollout for name, dataset in config.datasets.items()}
     refusals = _Refusals(config)
     paused = paused or {}

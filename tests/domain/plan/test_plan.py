@@ -31,6 +31,14 @@ from tests.builders import NOW, a_cell, a_config, a_fill, a_gap
 CONFIG = a_config()
 
 
+def test_of_a_source_or_dataset_that_is_stopped_nothing_is_fetched() -> None:
+    reason = Reason(Limit.BUCKET, "rate bucket 'adce-espn' is missing", NOW, "espn")
+    for name in ("espn", "espn_summary"):
+        plan = make_plan(a_config(), [a_gap(1), a_gap(2)], NOW, stopped={name: reason})
+        assert (plan.fills, [deferral.reason for deferral in plan.deferred]) == ((), [reason, reason])
+    assert make_plan(a_config(), [a_gap(1)], NOW, stopped={"nba_api": reason}).deferred == ()
+
+
 def test_files_that_a_source_had_none_of_go_behind_the_others_of_their_dataset_and_of_no_other() -> None:
     old, new = NOW - timedelta(hours=100), NOW - timedelta(hours=1)
     holes = [a_gap(n, first_seen=old) for n in range(25)]

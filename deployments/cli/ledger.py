@@ -13,6 +13,7 @@ from config.secrets import masked
 from deployments.cli.options import ConfigOption, Places, command
 from tasks.domain.access import Access
 from tasks.domain.errors import AdceError
+from tasks.domain.times import SKEW
 from tasks.domain.wording import plural, utc
 
 if TYPE_CHECKING:
@@ -59,13 +60,43 @@ def prune(
 
 @command(app)
 def check(config: ConfigOption = None) -> None:
-    """Checks that the ledger is readable and complete, and prints the number of rows of each table."""
-    with opened(Places(config), Access.READ) as (_, ledger):
+    """Checks that the ledger is readable and complete, and prints the number of rows of each table.
+
+    Exit status 1 if it has times that lie ahead of this machine's clock.
+    """
+    with opened(Places(config), Access.READ) as (settings, ledger):
         found = ledger.check()
         width = max(map(len, found))
         for name, rows in found.items():
             typer.echo(f"{name:{width}} {rows:>10,}")
-        typer.echo("whole")
+        ahead = list(_times_ahead(settings, ledger, datetime.now(UTC)))
+        for line in ahead:
+            typer.echo(line)
+        typer.echo("whole, but for these times" if ahead else "whole")
+    if ahead:
+        raise typer.Exit(1)
+
+
+def _times_ahead(settings: Config, ledger: Ledger, now: datetime) -> Iterator[str]:
+    """Lines about times that only a wrong clock can have written; none for a sandbox, whose clock may be ahead."""
+    from tasks.domain.lakes import LakeKind
+    from tasks.domain.limits.pauses import all_trusted
+
+    lake = ledger.identity.lake()
+    if lake and lake.kind is LakeKind.SANDBOX:
+        return
+    ahead = ledger.times_after(now + SKEW)
+    for name, (count, latest) in ahead.items():
+        yield f"{name}: {plural(count, 'time')} ahead of this machine's clock, {utc(now)}; the latest is {utc(latest)}"
+    pauses = ledger.pauses.current()
+    wrong = [name for name, pause in all_trusted(pauses, settings, now).items() if pause != pauses[name]]
+    if wrong:
+        yield f"pauses of {', '.join(sorted(wrong))}: they end later than any pause can"
+    if ahead or wrong:
+        yield (
+            "a clock was wrong: set it right (NTP), on this machine or on the one that wrote these times. The next run "
+            "ends such pauses, and has such files fetched once more; attempts and runs keep their times"
+        )
 
 
 @command(app)

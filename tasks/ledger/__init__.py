@@ -5,6 +5,7 @@ Nothing here makes decisions, reads the lake or asks a source.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from functools import cached_property
 
@@ -14,7 +15,7 @@ from tasks.domain.access import Access
 from tasks.ledger.absences import Absences
 from tasks.ledger.attempts import Attempts
 from tasks.ledger.corrections import Corrections
-from tasks.ledger.database import Database, metadata
+from tasks.ledger.database import Database, UtcSeconds, metadata
 from tasks.ledger.disagreements import Disagreements, disagreements_table
 from tasks.ledger.fills import Fills
 from tasks.ledger.games import Games
@@ -26,6 +27,8 @@ from tasks.ledger.pauses import Pauses
 from tasks.ledger.plans import Plans
 from tasks.ledger.runs import Runs
 from tasks.ledger.totals import Totals
+
+_OF_THE_FUTURE = {"until", "probe_until", "due", "start"}  # columns of times that may lie ahead
 
 
 class Ledger:
@@ -99,6 +102,20 @@ class Ledger:
     def check(self) -> dict[str, int]:
         """The number of rows by table. Raises LedgerError if the database is damaged."""
         return self.database.read(_check)
+
+    def times_after(self, moment: datetime) -> dict[str, tuple[int, datetime]]:
+        """Which times of past events lie after a moment: their number and the latest, by "table.column"."""
+        return self.database.read(lambda connection: dict(_times_after(connection, moment)))
+
+
+def _times_after(connection: sa.Connection, moment: datetime) -> Iterator[tuple[str, tuple[int, datetime]]]:
+    for name, table in sorted(metadata.tables.items()):
+        for column in table.columns:
+            if isinstance(column.type, UtcSeconds) and column.name not in _OF_THE_FUTURE:
+                query = sa.select(sa.func.count(), sa.func.max(column)).where(column > moment)
+                count, latest = connection.execute(query).one()
+                if count:
+                    yield f"{name}.{column.name}", (count, latest)
 
 
 def _check(connection: sa.Connection) -> dict[str, int]:

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -18,7 +20,9 @@ from click.testing import Result
 from deployments.sandbox.process import SandboxProcess
 from tasks.answers.report import Report
 from tasks.domain.errors import MismatchError
+from tasks.domain.lakes import KnownLake, LakeKind
 from tasks.ledger import Ledger
+from tests.builders import a_gap
 
 AS_OF = ["--as-of", "2026-01-15T12:00:00Z"]
 SPAN = [*AS_OF, "--since", "2026-01-13", "--until", "2026-01-14"]
@@ -202,6 +206,25 @@ def test_the_ledger_is_checked_and_pruned(adce: Adce, game: str) -> None:
     assert answer["attempts"] == [], "they were made at a clock of long ago"
     result = adce("ledger", "prune", "--keep", "lots")
     assert (result.exit_code, result.stderr) == (2, "adce: --keep lots: a number and a unit, as 90d\n")
+
+
+def test_times_ahead_of_the_clock_are_told_by_the_check(adce: Adce, adce_home: Path) -> None:
+    ahead = datetime.now(UTC).replace(microsecond=0) + timedelta(days=400)
+    with closing(Ledger(f"sqlite:///{adce_home}/ledger.db")) as ledger:
+        ledger.gaps.record([a_gap(1), a_gap(2, first_seen=ahead)])
+        ledger.pauses.change("espn", lambda pause: replace(pause, until=ahead))
+        ledger.pauses.change("nba_api", lambda pause: replace(pause, until=datetime.now(UTC) + timedelta(hours=1)))
+    result = adce("ledger", "check")
+    said = result.stdout.splitlines()[-4:]
+    assert result.exit_code == 1
+    assert said[0].startswith("gaps.first_seen: 1 time ahead of this machine's clock, ")
+    assert said[0].endswith(f"; the latest is {ahead:%Y-%m-%d %H:%M} UTC")
+    assert said[1] == "pauses of espn: they end later than any pause can"
+    assert said[2].startswith("a clock was wrong: set it right (NTP)")
+    assert said[3] == "whole, but for these times"
+    with closing(Ledger(f"sqlite:///{adce_home}/ledger.db")) as ledger:
+        ledger.identity.remember(KnownLake("id", LakeKind.SANDBOX, "file:///lake"))
+    assert adce("ledger", "check").stdout.endswith("\nwhole\n"), "a sandbox's clock may be ahead"
 
 
 def test_the_ledger_is_migrated_once(adce: Adce, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from config.models.checks import CHECK_OPTIONS, Check
 from config.models.collect import Collect
 from config.models.commands import COMMAND_FIELDS, Command, Parameter, Scripts
 from config.models.config import Config
-from config.models.datasets import Dataset
+from config.models.datasets import Dataset, Typical
 from config.models.maintenance import Day, Maintenance, Moment
 from config.models.reconcile import BreakerRules, Reconcile, Unavailability
 from config.models.rollouts import Changes, Rollout
@@ -64,6 +64,7 @@ __all__ = [
     "Success",
     "TimeZone",
     "Timeouts",
+    "Typical",
     "Unavailability",
     "example_fields",
     "lake_address",

@@ -16,6 +16,15 @@ from config.models.templates import FIELDS, IDENTIFYING, Partition, example_fiel
 _MB = 1024 * 1024
 
 
+class Typical(Model):
+    """What the files of a dataset are usually like, for estimates of what is not in the lake yet."""
+
+    bytes: int = Field(default=100_000, ge=1, description="mean size of a file")
+    season_types: list[SeasonType] = Field(
+        default=[], description="of a dataset that lists games: the types of game that its files list; default: all"
+    )
+
+
 class Dataset(Model):
     """One kind of file of a source: how it is requested, stored and checked, and when it is due.
 
@@ -52,6 +61,7 @@ class Dataset(Model):
     rollout: float = Field(
         default=100, ge=0, le=100, description="percentage of its requests that are sent; the rest is deferred"
     )
+    typical: Typical = Typical()
     check: Check
 
     @model_validator(mode="after")

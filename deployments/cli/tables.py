@@ -14,6 +14,7 @@ from tasks.answers.ending import FAILED, ending, waiting
 from tasks.answers.report import COMPARED, Report
 from tasks.domain.assess.states import State
 from tasks.domain.wording import decimal, duration, plural, utc
+from tasks.show.costs import COLUMNS, rows
 
 _MOST_ROWS = 40
 _MOST_REASONS = 20
@@ -58,6 +59,8 @@ def show(report: Report, console: Console) -> None:
         console.print(f"[yellow]{escape(key)}: {escape(reason)}[/yellow]")
     if report.unknown:
         console.print(f"[magenta]Unknown: {escape(report.unknown_line())}: {escape(report.what_is_needed())}[/magenta]")
+    if report.outcomes is None and (costs := rows(report.cost)):
+        console.print(_costs(costs))
 
 
 def _states(report: Report) -> Table:
@@ -97,6 +100,15 @@ def _fills(report: Report) -> Table:
         )
     if len(report.fills) > _MOST_ROWS:
         table.add_row(f"and {len(report.fills) - _MOST_ROWS} more")
+    return table
+
+
+def _costs(costs: list[tuple[str, ...]]) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in COLUMNS:
+        table.add_column(name, justify="left" if name in (COLUMNS[0], COLUMNS[-1]) else "right", no_wrap=True)
+    for row in costs:
+        table.add_row(*row)
     return table
 
 

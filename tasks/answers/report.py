@@ -21,6 +21,7 @@ from tasks.domain.flags.rollouts import covered, own_addresses, scrapers
 from tasks.domain.flags.switches import switches
 from tasks.domain.limits.pauses import Pause, Phase
 from tasks.domain.outcomes import FileOutcome, Outcome
+from tasks.domain.plan.cost import Cost, cost_of
 from tasks.domain.plan.plan import Deferral, Fill
 from tasks.domain.reasons import Limit, Reason
 from tasks.domain.wording import plural, utc
@@ -347,6 +348,14 @@ class Report:
     def sources(self) -> list[SourceOutlook]:
         """What each source is asked for, until when, and what keeps it from being asked."""
         return [self._outlook(name, datetime.now(UTC)) for name in self.config.sources]
+
+    @cached_property
+    def cost(self) -> Cost:
+        """What it takes to fetch what the lake lacks."""
+        now, at = datetime.now(UTC), self.looked_at.taken_at
+        opens = {name: at + (pause.until - now) for name, pause in self.pauses.items() if pause.until}
+        etas = {source.name: source.eta for source in self.sources if source.eta} if self.outcomes is None else {}
+        return cost_of(self.config, self.overview, at, opens, etas)
 
     def _outlook(self, name: str, now: datetime) -> SourceOutlook:
         fills = [fill for fill in self.fills if fill.source == name]

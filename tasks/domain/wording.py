@@ -1,4 +1,4 @@
-"""How are counts, moments, durations and scores written for people?"""
+"""How are counts, sizes, moments, durations and scores written for people?"""
 
 from __future__ import annotations
 
@@ -39,3 +39,11 @@ def decimal(value: float) -> str:
 def without_addresses(text: str) -> str:
     """The text of an error without the addresses that it begins with: "https://…/scores: HTTP 403" is "HTTP 403"."""
     return re.sub(r"https?://\S+: ", "", text)
+
+
+def size(count: int) -> str:
+    """A number of bytes: "65 kB", "12.0 MB", "1.5 GB", "2.1 TB"."""
+    for unit, bytes_ in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
+        if count >= bytes_:
+            return f"{count / bytes_:,.1f} {unit}"
+    return f"{count / 1e3:.0f} kB"

@@ -14,8 +14,8 @@ import config.models
 import tasks.domain
 from config.models import Config
 from tasks.domain.assess.assessment import Assessment
-from tasks.domain.assess.overview import Overview
-from tasks.domain.assess.partitions import Judgement, by_partition, games_digest, judgement_of, objects_digest
+from tasks.domain.assess.overview import Overview, Stored
+from tasks.domain.assess.partitions import Judgement, by_partition, digest_and_size, games_digest, judgement_of
 from tasks.domain.assess.states import LakeObject, State
 from tasks.domain.expected import seasons
 from tasks.domain.expected.cells import Cell, Partition, Selection, game_cells, games_from
@@ -33,6 +33,7 @@ class Held:
         self._rules = rules
         self._judgements = dict(recalled.judgements)
         self._cells: dict[str, Cell] = {}  # of the exceptions, by key
+        self._stored: dict[Partition, Stored] = {}
         self._games: dict[Partition, str] = {}  # the digests of the games that schedules list now
 
     def __bool__(self) -> bool:
@@ -55,9 +56,12 @@ class Held:
             is_selected = partition in expected
             if dataset.schedule:
                 is_selected = session.selection.has(partition.dataset, dataset)
-            is_same = touched.isdisjoint(held.keys) and objects_digest(held.keys, objects) == held.objects
-            cells = _exceptional_cells(session, calendar, partition, held) if is_selected and is_same else {}
-            if is_selected and is_same and len(cells) == len(held.exceptions):
+            is_same = False
+            if is_selected and touched.isdisjoint(held.keys):
+                digest, self._stored[partition] = digest_and_size(held.keys, objects)
+                is_same = digest == held.objects
+            cells = _exceptional_cells(session, calendar, partition, held) if is_same else {}
+            if is_same and len(cells) == len(held.exceptions):
                 self._cells |= cells
             else:
                 self.drop([partition])
@@ -85,6 +89,10 @@ class Held:
         """Those of some keys that are of held partitions."""
         keys = set(keys)
         return set().union(*(keys.intersection(held.keys) for held in self._judgements.values())) if keys else set()
+
+    def stored(self) -> dict[Partition, Stored]:
+        """The files of held partitions that are in the lake, and their bytes."""
+        return {partition: one for partition in self._judgements if (one := self._stored[partition]).files}
 
     def overviews(self, now: datetime) -> Iterator[Overview]:
         """The overview of each held partition."""

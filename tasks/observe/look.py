@@ -12,9 +12,10 @@ from datetime import datetime
 
 from tasks.domain.assess.agreement import compare, trusted, untouched
 from tasks.domain.assess.assessment import Assessment, assess, expected_cells, listed_games
-from tasks.domain.assess.overview import Overview, joined, overview_of
+from tasks.domain.assess.overview import Overview, joined, overview_of, stored_files
 from tasks.domain.assess.states import Examination, LakeObject, Status, without_false_time
 from tasks.domain.assess.unknown import find_unknown
+from tasks.domain.assess.unlisted import estimate_unlisted
 from tasks.domain.errors import SelectionError
 from tasks.domain.expected import seasons
 from tasks.domain.expected.cells import (
@@ -185,6 +186,7 @@ async def _look_at_lake(
     claims = session.leases.claims()
     assessment = judged.with_claims(claims)
     overview = joined([overview_of(assessment), *held.overviews(now)], now).with_claims(claims)
+    overview = replace(overview, stored=stored_files(cells, objects) | held.stored())
     # In a held partition only a schedule that is an exception can be unknown.
     schedules = [cell for cell in schedules if cell.partition not in held or cell.key in overview.statuses]
     read |= {cell.key for cell in schedules if cell.partition in held}
@@ -357,7 +359,9 @@ def _with_unknown(
         statuses = {**overview.statuses, **{key: assessment.statuses[key] for key in judged}}
         asked = selected_datasets(config, selection)
         needed_by = {name: ", ".join(by) for name, by in needed.items() if name not in asked}
-        return replace(overview, unknown=find_unknown(needed, schedules, statuses, read), needed_by=needed_by)
+        unknown = find_unknown(needed, schedules, statuses, read)
+        estimate = estimate_unlisted(config, unknown, statuses, overview.counts, selection, overview.taken_at)
+        return replace(overview, unknown=unknown, unlisted=estimate, needed_by=needed_by)
     unlisted = {key: session.keys.dataset_of(key) for key in selection.keys if key not in assessment.cells}
     needed = {name: {d: first for d, first in by.items() if d in unlisted.values()} for name, by in needed.items()}
     statuses = {**_judge(session, known, {cell.key: cell for cell in schedules}).statuses}

@@ -340,6 +340,31 @@ class SourceOfRun(Document):
     breakers: dict[str, Breaker]
 
 
+class Amount(Document):
+    """Files to fetch, the requests that they take, and about how many bytes they have."""
+
+    files: int
+    requests: int
+    bytes: int
+
+
+class SourceCost(Document):
+    """What it takes to fetch the files that are known, and those that missing schedules will list, by estimate."""
+
+    name: str
+    known: Amount
+    known_done: datetime | None
+    estimate: Amount
+    done: datetime | None
+
+
+class Cost(Document):
+    """What it takes to fetch what the lake lacks, for each source and in all."""
+
+    sources: list[SourceCost]
+    total: SourceCost
+
+
 class Percentiles(Document):
     """Percentiles of seconds."""
 
@@ -380,6 +405,7 @@ class RunReport(Document):
     by_operator: int
     fills: list[PlannedFill]
     sources: list[SourceOfRun]
+    cost: Cost
     scrapers: dict[str, Scraper]
     filled: list[str] = []
     failed: list[FailedFile] = []
@@ -404,6 +430,7 @@ class RunReport(Document):
             "by_operator": sum(report.marked_unavailable.values()),
             "fills": [PlannedFill.of(fill) for fill in report.fills],
             "sources": report.sources,
+            "cost": report.cost,
             "scrapers": {
                 dataset: Scraper(seconds=Percentiles.model_validate(p), requests_per_file=p.requests)
                 for dataset, p in report.performance.items()

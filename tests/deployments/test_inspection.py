@@ -53,6 +53,11 @@ def test_why_tells_all_about_a_file_that_is_not_there(adce: Adce, game: str) -> 
     assert (answer["key"], answer["state"], answer["kind"]) == (key, "gap", "vanished")
     assert answer["decides"] == "the next run: it is vanished"
     assert answer["score"] == plan["fills"][0]["score"]
+    [espn, *others] = plan["cost"]["sources"]
+    assert (espn["name"], espn["known"]["files"], espn["known"]["requests"]) == ("espn", 3, 1)
+    assert espn["known_done"] == espn["done"] == plan["fills"][0]["eta"]
+    assert plan["cost"]["total"] == espn | {"name": "all"}
+    assert [one["done"] for one in others] == [None, None]
     assert plan["scrapers"]["espn_summary"]["requests_per_file"] == pytest.approx(1 / 3)  # one answer, three files
     assert answer["score_parts"] == plan["fills"][0]["score_parts"]
     [attempt] = answer["attempts"]  # type: ignore[misc]

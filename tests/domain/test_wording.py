@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from tasks.domain.wording import decimal, duration, plural, utc
+from tasks.domain.wording import decimal, duration, plural, size, utc
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,11 @@ def test_a_moment_is_told_with_its_date_in_utc(zone: timezone | None) -> None:
 )
 def test_a_score_is_told_with_one_or_two_digits(value: float, told: str) -> None:
     assert decimal(value) == told
+
+
+@pytest.mark.parametrize(
+    ("count", "told"),
+    [(0, "0 kB"), (65_432, "65 kB"), (1_000_000, "1.0 MB"), (1.54e9, "1.5 GB"), (2.1e12, "2.1 TB")],
+)
+def test_a_size_is_told_in_its_largest_unit(count: float, told: str) -> None:
+    assert size(int(count)) == told

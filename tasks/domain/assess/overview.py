@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from tasks.domain.assess.assessment import Assessment
 from tasks.domain.assess.claims import Claim, in_flight
-from tasks.domain.assess.states import Kind, State, Status
+from tasks.domain.assess.states import Kind, LakeObject, State, Status
 from tasks.domain.assess.unknown import Unknown
-from tasks.domain.expected.cells import Cell
+from tasks.domain.expected.cells import Cell, Partition
 from tasks.domain.plan.plan import Gap
 from tasks.domain.reasons import Limit
 
@@ -41,6 +41,13 @@ class Standing(NamedTuple):
 Counts = Mapping[Place, Mapping[Standing, int]]
 
 
+class Stored(NamedTuple):
+    """Files in the lake, and their bytes."""
+
+    files: int = 0
+    bytes: int = 0
+
+
 @dataclass(frozen=True, repr=False)
 class Overview:
     """The state of the selected files at one moment: counts of all of them, and the cells and statuses of exceptions.
@@ -59,6 +66,9 @@ class Overview:
     unknown_keys: tuple[str, ...] = ()  # selected keys of games that no known schedule lists
     # Schedule datasets that are included without being selected, each with the names of the datasets that need it.
     needed_by: Mapping[str, str] = field(default_factory=dict)
+    stored: Mapping[Partition, Stored] = field(default_factory=dict)  # the expected files that are in the lake
+    # An estimate of the files that are due and that schedules will list once they are in the lake.
+    unlisted: Mapping[Partition, int] = field(default_factory=dict)
 
     def gaps(self, first_seen: Mapping[str, datetime], named: Collection[str] = ()) -> list[Gap]:
         """The gaps to fetch, each with the time at which it was first seen: that of this overview if it is new.
@@ -161,6 +171,17 @@ def count_cells(cells: Mapping[str, Cell], statuses: Mapping[str, Status]) -> di
         place = Place(dataset, season, span(first_day, last_day))
         counts.setdefault(place, Counter())[_standing_of(state, limit)] += count
     return counts
+
+
+def stored_files(cells: Mapping[str, Cell], objects: Mapping[str, LakeObject]) -> dict[Partition, Stored]:
+    """The files in the lake and their bytes, by partition."""
+    sums: dict[tuple[str, str], list[int]] = {}
+    for key, cell in cells.items():
+        if have := objects.get(key):
+            both = sums.setdefault((cell.dataset, cell.season), [0, 0])
+            both[0] += 1
+            both[1] += have.size
+    return {Partition(*of): Stored(*both) for of, both in sums.items()}
 
 
 def place_of(cell: Cell) -> Place:

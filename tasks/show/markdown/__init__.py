@@ -13,6 +13,7 @@ from tasks.answers.report import COMPARED, Report
 from tasks.domain.assess.states import State
 from tasks.domain.assess.unknown import by_season
 from tasks.domain.wording import decimal, duration, plural, utc
+from tasks.show.costs import COLUMNS, rows
 
 _MOST_FILLS, _MOST_ROWS = 200, 200  # rows of a table
 
@@ -32,8 +33,13 @@ def run_markdown(report: Report) -> str:
 
 
 def plan_markdown(report: Report) -> str:
-    """The fills in order, as a table. The long reasons are in the last column, since they widen it."""
-    return _TEMPLATES.get_template("plan.md.jinja").render(fills=report.fills, most=_MOST_FILLS)
+    """The fills in order, as a table, and what it takes to fetch all that is lacking.
+
+    The long reasons are in the last column, since they widen it.
+    """
+    return _TEMPLATES.get_template("plan.md.jinja").render(
+        fills=report.fills, most=_MOST_FILLS, columns=COLUMNS, costs=rows(report.cost)
+    )
 
 
 def _sections(report: Report) -> Iterable[tuple[str, list[tuple[str, str]]]]:

@@ -1,0 +1,27 @@
+"""How does it look what a plan costs? As rows of text, for tables in the terminal and in the Prefect UI."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from tasks.domain.plan.cost import Amount, Cost, SourceCost
+from tasks.domain.wording import size, utc
+
+COLUMNS = ("to fetch", "files", "requests", "about", "done about")
+
+
+def rows(cost: Cost) -> list[tuple[str, ...]]:
+    """A row for each source, and one for all if there are several; an estimate has a row of its own below."""
+    sources = [source for source in cost.sources if source]
+    return [row for source in [*sources, *([cost.total] if len(sources) > 1 else [])] for row in _rows(source)]
+
+
+def _rows(source: SourceCost) -> Iterator[tuple[str, ...]]:
+    yield source.name, *_cells(source.known, source.known_done)
+    if source.estimate.files:
+        yield "+ not listed yet (estimate)", *_cells(source.estimate, source.done)
+
+
+def _cells(amount: Amount, done: datetime | None) -> tuple[str, ...]:
+    return f"{amount.files:,}", f"{amount.requests:,}", size(amount.bytes), utc(done) if done else ""

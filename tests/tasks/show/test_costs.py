@@ -1,0 +1,27 @@
+"""How the cost of a plan looks."""
+
+from datetime import UTC, datetime
+
+from tasks.domain.plan.cost import Amount, Cost, SourceCost
+from tasks.show.costs import rows
+
+DONE, LATER = datetime(2026, 1, 15, 12, 30, tzinfo=UTC), datetime(2026, 1, 19, 8, tzinfo=UTC)
+NOTHING = SourceCost("nba_api", Amount(), Amount(), None, None)
+ESPN = SourceCost("espn", Amount(3, 1, 1_170_000), Amount(), DONE, DONE)
+LISTED_LATER = SourceCost("br", Amount(), Amount(28_862, 28_862, 9_524_460_000), None, LATER)
+
+
+def test_there_is_a_row_for_each_source_and_one_for_its_estimate() -> None:
+    total = SourceCost("all", ESPN.known, LISTED_LATER.estimate, DONE, LATER)
+    assert rows(Cost((ESPN, NOTHING, LISTED_LATER), total)) == [
+        ("espn", "3", "1", "1.2 MB", "2026-01-15 12:30 UTC"),
+        ("br", "0", "0", "0 kB", ""),
+        ("+ not listed yet (estimate)", "28,862", "28,862", "9.5 GB", "2026-01-19 08:00 UTC"),
+        ("all", "3", "1", "1.2 MB", "2026-01-15 12:30 UTC"),
+        ("+ not listed yet (estimate)", "28,862", "28,862", "9.5 GB", "2026-01-19 08:00 UTC"),
+    ]
+
+
+def test_one_source_needs_no_sum_and_nothing_needs_no_row() -> None:
+    assert len(rows(Cost((ESPN, NOTHING), ESPN))) == 1
+    assert rows(Cost((NOTHING,), NOTHING)) == []

@@ -13,6 +13,7 @@ import typer
 from config.secrets import masked
 from deployments.cli import sandbox as stand_in
 from deployments.cli.options import Places
+from deployments.up.lines import LogFormat
 from deployments.up.locks import exclusive_lock
 from tasks.domain.errors import AdceError
 
@@ -32,10 +33,11 @@ def setup(
     """
     from deployments.setup.api import check_api
     from deployments.setup.exposure import warnings
-    from deployments.setup.prefect_server import look, set_up, where
+    from deployments.setup.prefect_server import look, paused, set_up, where
 
     asyncio.run(check_api())
-    differences = asyncio.run((look if check else set_up)(places.load()))
+    config = places.load()
+    differences = asyncio.run((look if check else set_up)(config)) + asyncio.run(paused(config))
     exposed = asyncio.run(warnings(os.environ.get("PREFECT_API_URL"))) if check else []
     server, is_named = where()
     if not (check and is_named):
@@ -63,6 +65,9 @@ def up(
         Path, typer.Option("--home", metavar="DIR", help="Folder for the lake, ledger and Prefect of --sandbox.")
     ] = Path(".adce/up"),
     verbose: Annotated[bool, typer.Option("--verbose", help="Show what the processes print.")] = False,
+    log_format: Annotated[
+        LogFormat, typer.Option("--log-format", help="Print text, or one JSON document in each line.")
+    ] = LogFormat.TEXT,
 ) -> None:
     """Runs everything on this machine: a Prefect server (unless PREFECT_API_URL is set), set-up, deployments, worker.
 
@@ -82,5 +87,5 @@ def up(
             living = prepare(home.absolute())
         from deployments.up.system import up  # imports Prefect, which reads the settings made above
 
-        status = up(port, living, verbose=verbose)
+        status = up(port, living, verbose=verbose, log_format=log_format)
     raise typer.Exit(status)

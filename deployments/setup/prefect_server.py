@@ -79,6 +79,14 @@ async def look(config: Config) -> list[Difference]:
         return [difference async for difference in _differences(client, config)]
 
 
+async def paused(config: Config) -> list[Difference]:
+    """What a person has paused on the server: schedules, work pools and queues. Only a person resumes it."""
+    async with get_client() as client:
+        have = await known(client._client, config.work_pools)
+    found = pauses(have, deployments_for(list(config.work_pools)))
+    return [Difference(pause.what, pause.trouble) for pause in found]
+
+
 async def set_up_buckets(config: Config) -> None:
     """Creates and corrects the rate buckets only, which a run without `adce setup` needs."""
     async with get_client() as client:
@@ -102,8 +110,6 @@ async def _differences(client: PrefectClient, config: Config) -> AsyncIterator[D
         yield difference
     async for difference in _of_deployments(client, config):
         yield difference
-    for pause in pauses(await known(client._client, config.work_pools), deployments_for(list(config.work_pools))):
-        yield Difference(pause.what, pause.trouble)
 
 
 async def _of_pool(client: PrefectClient, name: str) -> AsyncIterator[Difference]:

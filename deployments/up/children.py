@@ -34,6 +34,7 @@ class Child:
     env: Mapping[str, str] = field(default_factory=dict)  # variables added to this process's environment
     stops_within: float = _STOP_SECONDS  # seconds from SIGTERM to SIGKILL
     cwd: Path | None = None
+    is_shown: bool = True  # whether its output is worth showing
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,16 @@ class Children:
     `stop` ends them all. If this process is killed, their guards end them.
     """
 
-    def __init__(self, say: Callable[[str], None], policy: RestartPolicy = RestartPolicy(), *, verbose: bool = False):
+    def __init__(
+        self,
+        say: Callable[[str], None],
+        policy: RestartPolicy = RestartPolicy(),
+        show: Callable[[str, str], None] | None = None,
+    ):
+        """`say` is told what has happened to a child. `show` is given a child's name and a line of its output."""
         self._say = say
         self._policy = policy
-        self._verbose = verbose
+        self._show = show
         self._keeping: list[asyncio.Task[None]] = []
         self._running: list[_Running] = []  # in the order of their starts
         self._given_up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -112,7 +119,7 @@ class Children:
 
         If the caller is cancelled, `stop` ends the child. For this the child is registered before the first await.
         """
-        running = _Running(child, self._say if self._verbose else lambda line: None)
+        running = _Running(child, self._show if child.is_shown else None)
         self._running.append(running)
         status = await asyncio.to_thread(running.wait)
         self._running.remove(running)
@@ -134,10 +141,10 @@ class _Running:
     The guard runs as long as the child and everything that the child has started.
     """
 
-    def __init__(self, child: Child, say: Callable[[str], None]):
+    def __init__(self, child: Child, show: Callable[[str, str], None] | None):
         self.child = child
         self.lines: deque[str] = deque(maxlen=_LINES_KEPT)
-        self._say = say
+        self._show = show
         self._process = subprocess.Popen(
             guard.argv([*child.argv], within=child.stops_within, after=child.stops_within),
             cwd=child.cwd,
@@ -171,7 +178,8 @@ class _Running:
             for line in output:
                 if text := line.decode(errors="replace").rstrip():
                     self.lines.append(text)
-                    self._say(f"{self.child.name:8} | {text}")
+                    if self._show:
+                        self._show(self.child.name, text)
 
 
 def _described(status: int) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import socket
 import sys
 import tempfile
-from contextlib import AbstractContextManager, closing, nullcontext, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,9 +19,8 @@ from typing import TYPE_CHECKING
 import httpx
 import prefect
 import yaml
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowFilter, FlowFilterName, WorkPoolFilter, WorkPoolFilterName
-from prefect.client.schemas.sorting import FlowRunSort
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.filters import WorkPoolFilter, WorkPoolFilterName
 from prefect.exceptions import PrefectException
 from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL, PREFECT_API_URL, temporary_settings
 from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt, stop_after_delay, wait_fixed
@@ -27,16 +28,19 @@ from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt, stop_af
 from blocks.store import Store
 from config.load import load_config
 from config.models import Config
-from config.secrets import masked
 from deployments.setup.pauses import as_paused, known
 from deployments.setup.prefect_server import WORK_POOL, set_up
 from deployments.setup.prefect_yaml import ROOT, Deployment, deployments_for
 from deployments.up.children import Child, Children, GivenUp
+from deployments.up.lines import LogFormat, Printer
 from deployments.up.locks import exclusive_lock
+from deployments.up.lookout import Lookout
+from deployments.up.news import FILL, RECONCILE, News
 from deployments.up.ports import LOOPBACK, is_free
 from tasks.domain.errors import AdceError
 from tasks.domain.wording import duration
 from tasks.ledger import Ledger
+from tasks.upstream.prefect_api import trouble
 
 if TYPE_CHECKING:
     from deployments.sandbox.system import SandboxSystem
@@ -44,13 +48,19 @@ if TYPE_CHECKING:
 _SERVER_STARTS_WITHIN = 120  # seconds
 _STOP_SPARE = timedelta(seconds=25)  # time after a run's grace in which it looks at the lake again and records
 _POLL_SECONDS = 2.0
-_RECONCILE, _FILL = "reconcile", "fill"
+_ANSWERS_WITHIN = 10.0  # seconds
 WORKER_POLLS_EVERY = "2"  # seconds; Prefect's default of 10 would delay each run by 5 seconds on average
 _PYTHON = (sys.executable, "-W", "ignore")
 _PREFECT = (*_PYTHON, "-c", "from prefect.cli import app; app()")
 
 
-def up(port: int, sandbox: SandboxSystem | None = None, *, verbose: bool = False) -> int:
+def up(
+    port: int,
+    sandbox: SandboxSystem | None = None,
+    *,
+    verbose: bool = False,
+    log_format: LogFormat = LogFormat.TEXT,
+) -> int:
     """Runs everything until a signal stops it.
 
     Returns the exit status: 0 after one signal, 1 if a process keeps dying, 128 and more after a second signal.
@@ -59,11 +69,12 @@ def up(port: int, sandbox: SandboxSystem | None = None, *, verbose: bool = False
     _make_paths_absolute()
     config = load_config()
     with _only_server():
-        prepare_ledger(config)
-        return asyncio.run(_until_signal(System(config, port, sandbox), verbose))
+        printer = Printer(log_format)
+        prepare_ledger(config, printer.say)
+        return asyncio.run(_until_signal(System(config, port, sandbox, printer), printer, verbose))
 
 
-def prepare_ledger(config: Config) -> None:
+def prepare_ledger(config: Config, say: Callable[[str], None]) -> None:
     """Creates the ledger or migrates it, and says so. Raises LedgerError if runs could not use it."""
     with closing(Ledger(config.ledger)) as ledger:
         if migration := ledger.database.migration:
@@ -87,15 +98,16 @@ def _only_server() -> AbstractContextManager[None]:
 class System:
     """All processes on this machine, with a Prefect server of its own unless PREFECT_API_URL names one."""
 
-    def __init__(self, config: Config, port: int, sandbox: SandboxSystem | None):
+    def __init__(self, config: Config, port: int, sandbox: SandboxSystem | None, printer: Printer):
         self._config = config
+        self._say = printer.say
         self._port = port
         self._sandbox = sandbox
         self._own_server = not PREFECT_API_URL.value()
         self.api: str = PREFECT_API_URL.value() or f"http://{LOOPBACK}:{port}/api"
 
     async def run(self, children: Children) -> None:
-        """Starts everything in order, and then prints a line for each run that ends, until it is cancelled."""
+        """Starts everything in order, and then tells what there is to tell of the runs, until it is cancelled."""
         entries = deployments_for([WORK_POOL])
         if self._sandbox:
             children.keep(self._sandbox.sites)
@@ -107,22 +119,46 @@ class System:
                 )
             children.keep(self._server())
         await self._wait_for_server()
-        say(f"Prefect {prefect.__version__} answers; the UI is {self.api.removesuffix('/api')}")
-        made = [one for one in await set_up(self._config) if not one.what.startswith("deployment ")]
-        for difference in made:
-            say(f"set up: {difference.done}")
+        self._say(f"Prefect {prefect.__version__} answers; the UI is {self.api.removesuffix('/api')}")
+        for difference in await set_up(self._config):
+            if not difference.what.startswith("deployment "):  # they are deployed below
+                level = logging.INFO if difference.correct else logging.WARNING
+                self._say(f"set up: {difference.done}", level)
         deployments = await self._as_on_server([self._as_configured(one) for one in entries])
         with tempfile.TemporaryDirectory(prefix="adce-") as folder:
             await children.run(self._deploy(deployments, Path(folder)))
-        say(f"deployed: {', '.join(one.full_name for one in deployments)}")
-        begun = datetime.now(UTC)
-        await self._reconcile_now(deployments)
-        children.keep(self._worker())
-        interval = self._config.reconcile.interval
-        say(f"a worker runs what is due: a reconcile now, and every {duration(interval)}; Ctrl-C stops everything")
-        if self._sandbox:
-            say(f"delete files under {self._sandbox.lake}, and see them come back")
-        await _print_ended_runs(begun)
+        self._say(f"deployed: {', '.join(one.full_name for one in deployments)}")
+        async with _quick_client() as client:
+            lookout = Lookout(client._client, WORK_POOL, entries, datetime.now(UTC))
+            news = News(self._config.reconcile.interval, await lookout.look(datetime.now(UTC)))
+            is_paused = not any(one.is_scheduled for one in deployments if _is_reconcile(one))
+            await self._reconcile_now(deployments)
+            children.keep(self._worker())
+            every = f"every {duration(self._config.reconcile.interval)}"
+            runs = (
+                f"a reconcile {every}, when its schedule is resumed" if is_paused else f"a reconcile now, and {every}"
+            )
+            self._say(f"a worker runs what is due: {runs}; Ctrl-C stops everything")
+            if self._sandbox:
+                self._say(f"delete files under {self._sandbox.lake}, and see them come back")
+            await self._tell(news, lookout)
+
+    async def _tell(self, news: News, lookout: Lookout) -> None:
+        """Looks at Prefect every 2 s, and says what is new, for ever.
+
+        The loop is written by hand because it polls and does not retry.
+        """
+        while True:
+            try:
+                async with asyncio.timeout(_ANSWERS_WITHIN):
+                    seen = await lookout.look(datetime.now(UTC))
+            except (httpx.HTTPError, PrefectException, TimeoutError) as error:
+                lines = news.of_silence(datetime.now(UTC), trouble(error))
+            else:
+                lines = news.of(seen)
+            for line in lines:
+                self._say(line)
+            await asyncio.sleep(_POLL_SECONDS)
 
     def _server(self) -> Child:
         env = {
@@ -142,7 +178,9 @@ class System:
         argv = [*_PREFECT, "worker", "start", "--pool", WORK_POOL, "--name", socket.gethostname()]
         grace = self._config.reconcile.grace + _STOP_SPARE
         every = os.environ.get("PREFECT_WORKER_QUERY_SECONDS", WORKER_POLLS_EVERY)
-        env = {"PREFECT_API_URL": self.api, "PREFECT_WORKER_QUERY_SECONDS": every}
+        # The runs inherit the filter of warnings, and without it print those of Prefect's own code.
+        quiet = os.environ.get("PYTHONWARNINGS", "ignore")
+        env = {"PREFECT_API_URL": self.api, "PREFECT_WORKER_QUERY_SECONDS": every, "PYTHONWARNINGS": quiet}
         return Child("worker", argv, env, grace.total_seconds())
 
     def _deploy(self, deployments: list[Deployment], folder: Path) -> Child:
@@ -151,13 +189,13 @@ class System:
         file = folder / "prefect.yaml"
         file.write_text(yaml.safe_dump(project | {"deployments": [one.entry for one in deployments]}))
         argv = [*_PREFECT, "--no-prompt", "deploy", "--all", "--prefect-file", str(file)]
-        return Child("prefect deploy", argv, {"PREFECT_API_URL": self.api}, cwd=ROOT)
+        return Child("prefect deploy", argv, {"PREFECT_API_URL": self.api}, cwd=ROOT, is_shown=False)
 
     def _as_configured(self, deployment: Deployment) -> Deployment:
         """The deployment with the configured interval, and with the sandbox's clock if there is a sandbox."""
         entry = deployment.entry
-        if self._sandbox and deployment.flow in (_RECONCILE, _FILL):
-            span = self._sandbox.span if deployment.flow == _RECONCILE else {}
+        if self._sandbox and deployment.flow in (RECONCILE, FILL):
+            span = self._sandbox.span if deployment.flow == RECONCILE else {}
             entry = entry | {"parameters": entry["parameters"] | {"as_of": self._sandbox.as_of} | span}
         if _is_reconcile(deployment) and deployment.interval is not None:
             interval = self._config.reconcile.interval
@@ -211,9 +249,9 @@ def server_command(port: int) -> list[str]:
     return [*_PYTHON, "-m", "uvicorn", *app, *where]
 
 
-async def _until_signal(system: System, verbose: bool) -> int:
+async def _until_signal(system: System, printer: Printer, verbose: bool) -> int:
     """Runs the system until a signal or an error stops it. Returns the exit status (see `up`)."""
-    children = Children(say, verbose=verbose)
+    children = Children(printer.warn, show=printer.show if verbose else None)
     received: list[int] = []
     with temporary_settings({PREFECT_API_URL: system.api}):
         work = asyncio.create_task(system.run(children))
@@ -221,7 +259,7 @@ async def _until_signal(system: System, verbose: bool) -> int:
     def receive(number: int) -> None:
         received.append(number)
         if len(received) == 1:
-            say(f"{signal.Signals(number).name}: stopping, runs first; a second signal ends everything at once")
+            printer.say(f"{signal.Signals(number).name}: stopping, runs first; a second signal ends everything at once")
             work.cancel()
         else:
             children.kill()
@@ -238,38 +276,21 @@ async def _until_signal(system: System, verbose: bool) -> int:
         await children.stop()
     for outcome in outcomes:
         if isinstance(outcome, GivenUp):
-            say(f"given up: {outcome}")
+            printer.say(f"given up: {outcome}", logging.ERROR)
             return 1
         if isinstance(outcome, Exception):
             raise outcome
-    say("stopped")
+    printer.say("stopped")
     return 0 if len(received) < 2 else 128 + received[-1]
 
 
-async def _print_ended_runs(since: datetime) -> None:
-    """Prints a line for every reconcile and ad hoc fill that ends after `since`. Polls Prefect every 2 s, for ever.
-
-    The loop is written by hand because it polls and does not retry.
-    """
-    flows = FlowFilter(name=FlowFilterName(any_=[_RECONCILE, _FILL]))
-    printed = set()
-    while True:
-        with suppress(httpx.HTTPError, PrefectException):  # the server may be away for a moment
-            async with get_client() as client:
-                while True:
-                    runs = await client.read_flow_runs(flow_filter=flows, sort=FlowRunSort.END_TIME_DESC, limit=20)
-                    for run in reversed(runs):
-                        is_news = run.id not in printed and run.end_time and run.end_time > since
-                        if is_news and run.state and run.state.is_final():
-                            printed.add(run.id)
-                            flow = await client.read_flow(run.flow_id)
-                            say(f"{flow.name} {run.name}: {run.state.name}: {run.state.message}")
-                    await asyncio.sleep(_POLL_SECONDS)
-        await asyncio.sleep(_POLL_SECONDS)
+def _quick_client() -> PrefectClient:
+    """A client that gives up early, because `adce up` has to tell that a server hangs."""
+    return get_client(httpx_settings={"timeout": _ANSWERS_WITHIN})
 
 
 def _is_reconcile(deployment: Deployment) -> bool:
-    return deployment.flow == _RECONCILE
+    return deployment.flow == RECONCILE
 
 
 def _make_paths_absolute() -> None:
@@ -284,9 +305,3 @@ def _make_paths_absolute() -> None:
         os.environ["ADCE_LEDGER"] = f"sqlite:///{Path(path).absolute()}"
     if file := os.environ.get("ADCE_CONFIG"):
         os.environ["ADCE_CONFIG"] = str(Path(file).absolute())
-
-
-def say(line: str) -> None:
-    """Prints a line with the time of day, without secrets."""
-    with suppress(OSError):  # the terminal may be closed
-        print(f"{datetime.now():%H:%M:%S}  {masked(line)}", flush=True)

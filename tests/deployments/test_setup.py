@@ -7,7 +7,7 @@ import json
 import socket
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -23,7 +23,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect_aws import AwsCredentials
 
 from deployments.setup import prefect_server as setup
-from tests.servers import free_port, http_server, new_database, postgresql_programs, prefect_server
+from tests.servers import free_port, http_server
 
 pytestmark = pytest.mark.xdist_group("setup")  # they share servers
 
@@ -36,26 +36,6 @@ QUEUES = ["critical", "high", "medium", "low"]
 Adce = Callable[..., Result]
 Schedules = tuple[bool, list[tuple[timedelta, bool]]]  # of a deployment: is it paused, and the schedules
 Spoil = Callable[[PrefectClient], Awaitable[Any]]
-
-
-@pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
-    database, env = None, {}
-    if postgresql_programs() is not None:
-        address = request.getfixturevalue("postgres")
-        database = f"postgresql+asyncpg://{new_database(address, f'prefect{uuid4().hex}')}"
-        env = {"ADCE_LEDGER": f"postgresql+psycopg://{new_database(address, f'ledger{uuid4().hex}')}"}
-    with prefect_server(tmp_path_factory.mktemp("prefect"), database) as server:
-        yield server | env
-
-
-@pytest.fixture
-def server(started: dict[str, str], adce_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
-    """The commands of a test are about this server, and its ledger is where the server's database is."""
-    for name, value in started.items():
-        monkeypatch.setenv(name, value)
-    with temporary_settings({PREFECT_API_URL: started["PREFECT_API_URL"]}):
-        yield started
 
 
 def test_from_an_empty_server_to_a_lake_that_is_filled(

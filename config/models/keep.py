@@ -1,0 +1,20 @@
+"""How long is history kept?"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from pydantic import Field
+
+from config.models.base import Duration, Model
+
+
+class Keep(Model):
+    """Ages up to which history is kept. After each reconcile, a part of what is older is deleted."""
+
+    runs: Duration = Field(
+        default=timedelta(days=90),
+        ge=timedelta(hours=1),
+        description="age up to which Prefect knows a run, with its logs and artifacts",
+    )
+    attempts: Duration = Field(default=timedelta(days=180), description="age up to which the ledger knows attempts")

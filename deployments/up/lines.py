@@ -1,0 +1,84 @@
+"""How does `adce up` write its lines? For people, or as one JSON document each."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from config.secrets import masked
+
+_BOX = re.compile(r"[\u2500-\u257f]")  # the characters with which Prefect draws boxes
+
+
+class LogFormat(StrEnum):
+    """How lines are written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+@dataclass(frozen=True)
+class Line:
+    """Something to say. `event` and `fields` are for programs that read the JSON."""
+
+    text: str
+    level: int = logging.INFO
+    event: str = "system"
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Printer:
+    """Prints lines on standard output, with the time and without secrets."""
+
+    def __init__(self, log_format: LogFormat, now: Callable[[], datetime] = lambda: datetime.now(UTC)):
+        self._format = log_format
+        self._now = now
+
+    def say(self, line: Line | str, level: int = logging.INFO) -> None:
+        """Prints a line. Its level is `level` if it is given as text."""
+        line = Line(line, level) if isinstance(line, str) else line
+        with suppress(OSError):  # the terminal may be closed
+            print(written(line, self._now(), self._format), flush=True)
+
+    def warn(self, text: str) -> None:
+        """Prints a warning."""
+        self.say(text, logging.WARNING)
+
+    def show(self, process: str, output: str) -> None:
+        """Prints a line of the output of a process, without the boxes that Prefect draws around its messages."""
+        if text := without_boxes(output):
+            text = f"{process:8} | {text}" if self._format is LogFormat.TEXT else text
+            self.say(Line(text, logging.DEBUG, "output", {"process": process}))
+
+
+def written(line: Line, at: datetime, log_format: LogFormat) -> str:
+    """A line as it is printed at a time."""
+    level, at = logging.getLevelName(line.level).lower(), at.astimezone(UTC)
+    if log_format is LogFormat.TEXT:
+        return f"{at:%Y-%m-%d %H:%M:%S} UTC  {level:7}  {masked(one_line(line.text))}"
+    fields = {name: masked(value) if isinstance(value, str) else value for name, value in line.fields.items()}
+    document = {"at": at.isoformat(timespec="milliseconds"), "level": level, "event": line.event}
+    return json.dumps(document | {"message": masked(line.text)} | fields, default=_in_json)
+
+
+def one_line(text: str) -> str:
+    """A text in one line. Of a traceback, what is before it and its last line, which is the error."""
+    before, traceback, after = text.partition("Traceback (most recent call last):")
+    lines = [*before.split("\n"), *(after.strip().split("\n")[-1:] if traceback else [])]
+    return " ".join(" ".join(lines).split())
+
+
+def without_boxes(text: str) -> str:
+    """The text without the lines of a box around it; empty if there is nothing else."""
+    return _BOX.sub("", text).strip()
+
+
+def _in_json(value: Any) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)

@@ -1,0 +1,221 @@
+"""What has `adce up` to say now, given what Prefect knows and what has been said? Pure: no clock, no network."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from deployments.setup.pauses import Pause
+from deployments.up.lines import Line
+from tasks.domain.wording import duration, utc
+
+RECONCILE, FILL = "reconcile", "fill"
+FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+
+_LEVELS = {"COMPLETED": logging.INFO, "CANCELLED": logging.WARNING}  # of a run that ends; other types are errors
+_INCOMPLETE = "Incomplete"  # a name of a state that may be of type COMPLETED
+_BEGINS_WITHIN = timedelta(minutes=1)  # time after which a run that is due and has not begun is late
+_ANSWERS_WITHIN = timedelta(seconds=10)
+_SPARE = timedelta(minutes=1)  # time beyond the interval before a missing run is told
+_MOST_RECORDS = 20  # log records of one run that are told
+_MOST_REMEMBERED = 10_000
+
+
+@dataclass(frozen=True)
+class Run:
+    """A flow run as Prefect knows it."""
+
+    id: str
+    flow: str
+    name: str
+    type: str  # of its state
+    state: str  # the name of its state
+    message: str
+    since: datetime  # when it entered the state
+    due: datetime | None
+    began: datetime | None
+
+    @property
+    def is_final(self) -> bool:
+        return self.type in FINAL
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.flow} {self.name}"
+
+
+@dataclass(frozen=True)
+class Record:
+    """A warning or an error in the log of a run."""
+
+    id: str
+    run: Run
+    level: int
+    text: str
+    logger: str
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What Prefect knows at a time: all runs that are due and have not ended, those that ended lately, and the rest."""
+
+    at: datetime
+    runs: Sequence[Run] = ()
+    records: Sequence[Record] = ()
+    pauses: Sequence[Pause] = ()
+    next_due: datetime | None = None  # when Prefect begins the next scheduled reconcile
+    workers: int = 1  # of the work pool, alive
+
+
+class News:
+    """What has been said, so that everything is said once. What was over at the `first` look is no news."""
+
+    def __init__(self, interval: timedelta, first: Seen):
+        self._interval = interval
+        self._spare = min(_SPARE, interval / 4)
+        self._ended = _Counts()
+        self._late = _Counts()
+        self._told_records = _Counts()
+        self._records_of = _Counts()  # how many of each run
+        for run in first.runs:
+            if run.is_final:
+                self._ended.add(run.id)
+        for record in first.records:
+            self._told_records.add(record.id)
+        self._paused: dict[str, Pause] = {}
+        self._last_run = first.at  # when a reconcile was last told of, or began
+        self._answered = first.at
+        self._silence_told: datetime | None = None
+
+    def of(self, seen: Seen) -> list[Line]:
+        """What is to be said after a look at Prefect."""
+        told = [*self._answers(seen.at), *self._pauses(seen), *self._records(seen), *self._runs(seen)]
+        return [*told, *self._no_run(seen)]
+
+    def of_silence(self, at: datetime, trouble: str) -> list[Line]:
+        """What is to be said when Prefect does not answer: since when, once in each interval.
+
+        `trouble` is what it does instead.
+        """
+        last = self._silence_told or at - self._interval
+        if at - self._answered < _ANSWERS_WITHIN or at - last < self._interval:
+            return []
+        self._silence_told = at
+        text = f"the Prefect API {trouble}, since {utc(self._answered)} ({duration(_seconds(at - self._answered))})"
+        return [Line(text, logging.ERROR, "api_silent", {"since": self._answered})]
+
+    def _answers(self, at: datetime) -> Iterator[Line]:
+        if self._silence_told:
+            after = duration(_seconds(at - self._answered))
+            yield Line(f"the Prefect API answers again, after {after}", event="api_answers")
+            self._silence_told = None
+        self._answered = at
+
+    def _pauses(self, seen: Seen) -> Iterator[Line]:
+        now = {pause.what: pause for pause in seen.pauses}
+        for what, pause in now.items():
+            if what not in self._paused:
+                yield Line(str(pause), logging.WARNING, "paused", {"what": what, "resume": pause.resume})
+        for what in self._paused.keys() - now.keys():
+            yield Line(f"{what}: not paused any more", event="resumed", fields={"what": what})
+        self._paused = now
+
+    def _records(self, seen: Seen) -> Iterator[Line]:
+        for record in seen.records:
+            if self._told_records.add(record.id) > 1:
+                continue
+            run = record.run
+            count = self._records_of.add(run.id)
+            text = record.text if count <= _MOST_RECORDS else "more warnings and errors are in its log"
+            if count <= _MOST_RECORDS + 1:
+                yield Line(f"{run.full_name}: {text}", record.level, "log", _fields(run) | {"logger": record.logger})
+
+    def _runs(self, seen: Seen) -> Iterator[Line]:
+        for run in seen.runs:
+            is_news = False
+            if run.is_final and self._ended.add(run.id) == 1:
+                is_news = True
+                yield _ended(run, seen)
+            elif _is_late(run, seen.at) and self._late.add(run.id) == 1:
+                is_news = True
+                yield _late(run, seen)
+            if run.flow == RECONCILE and is_news:
+                self._last_run = seen.at
+            elif _is_running(run) and run.began:
+                self._last_run = max(self._last_run, run.began)
+
+    def _no_run(self, seen: Seen) -> Iterator[Line]:
+        """A line for an interval that has passed without a reconcile, with the reason."""
+        if seen.at - self._last_run < self._interval + self._spare:
+            return
+        self._last_run = seen.at
+        running = [
+            f"{run.full_name} is running since {utc(run.began or run.since)}" for run in seen.runs if _is_running(run)
+        ]
+        due = f"the next is due {utc(seen.next_due)}" if seen.next_due else "Prefect has scheduled none"
+        reasons = running or _hindrances(seen) or [due]
+        yield Line(
+            f"no reconcile has begun for {duration(self._interval)}{_because(reasons)}",
+            logging.WARNING,
+            "no_run",
+            {"reasons": reasons, "next_due": seen.next_due},
+        )
+
+
+class _Counts:
+    """How often each id was met. The oldest ids are forgotten, since nobody asks Prefect for them any more."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+
+    def add(self, id: str) -> int:
+        """How often the id was met, this time included."""
+        self._counts[id] = count = self._counts.get(id, 0) + 1
+        if len(self._counts) > _MOST_REMEMBERED:
+            del self._counts[next(iter(self._counts))]
+        return count
+
+
+def _ended(run: Run, seen: Seen) -> Line:
+    level = _LEVELS.get(run.type, logging.ERROR)
+    if run.type == "COMPLETED" and run.state == _INCOMPLETE:
+        level = logging.WARNING
+    never = "" if run.began else f", due {utc(run.due or run.since)}, never began"
+    text = ": ".join([f"{run.full_name}{never}", run.state, *([run.message] if run.message else [])])
+    fields = _fields(run) | {"state_message": run.message}
+    if run.flow == RECONCILE and seen.next_due:
+        text, fields = f"{text}; the next is due {utc(seen.next_due)}", fields | {"next_due": seen.next_due}
+    return Line(text, level, "run_ended", fields)
+
+
+def _late(run: Run, seen: Seen) -> Line:
+    text = f"{run.full_name}: {run.state}, due {utc(run.due or run.since)} and not begun{_because(_hindrances(seen))}"
+    return Line(text, logging.WARNING, "run_late", _fields(run))
+
+
+def _is_late(run: Run, at: datetime) -> bool:
+    since = {"SCHEDULED": run.due, "PENDING": run.since}.get(run.type)
+    return since is not None and at - since > _BEGINS_WITHIN
+
+
+def _is_running(run: Run) -> bool:
+    return run.flow == RECONCILE and run.began is not None and not run.is_final
+
+
+def _hindrances(seen: Seen) -> list[str]:
+    """Why no run begins, as far as Prefect knows."""
+    return [*map(str, seen.pauses), *([] if seen.workers else ["no worker of the work pool is alive"])]
+
+
+def _because(reasons: Sequence[str]) -> str:
+    return f": {'; '.join(reasons)}" if reasons else ""
+
+
+def _fields(run: Run) -> dict[str, object]:
+    return {"flow": run.flow, "run": run.name, "flow_run": run.id, "state": run.state, "type": run.type, "due": run.due}
+
+
+def _seconds(span: timedelta) -> timedelta:
+    return timedelta(seconds=round(span.total_seconds()))

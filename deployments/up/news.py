@@ -103,12 +103,12 @@ class News:
         if at - self._answered < _ANSWERS_WITHIN or at - last < self._interval:
             return []
         self._silence_told = at
-        text = f"the Prefect API {trouble}, since {utc(self._answered)} ({duration(_seconds(at - self._answered))})"
+        text = f"the Prefect API {trouble}, since {utc(self._answered)} ({duration(at - self._answered)})"
         return [Line(text, logging.ERROR, "api_silent", {"since": self._answered})]
 
     def _answers(self, at: datetime) -> Iterator[Line]:
         if self._silence_told:
-            after = duration(_seconds(at - self._answered))
+            after = duration(at - self._answered)
             yield Line(f"the Prefect API answers again, after {after}", event="api_answers")
             self._silence_told = None
         self._answered = at
@@ -215,7 +215,3 @@ def _because(reasons: Sequence[str]) -> str:
 
 def _fields(run: Run) -> dict[str, object]:
     return {"flow": run.flow, "run": run.name, "flow_run": run.id, "state": run.state, "type": run.type, "due": run.due}
-
-
-def _seconds(span: timedelta) -> timedelta:
-    return timedelta(seconds=round(span.total_seconds()))

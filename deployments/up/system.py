@@ -165,6 +165,8 @@ class System:
             "PREFECT_API_URL": self.api,
             "PREFECT_SERVER_API_HOST": LOOPBACK,
             "PREFECT_SERVER_API_PORT": str(self._port),
+            # With events, an automation can wait for a state by its name, such as prefect.flow-run.Incomplete.
+            "PREFECT_EXPERIMENTAL_EVENTS": os.environ.get("PREFECT_EXPERIMENTAL_EVENTS", "true"),
             "PREFECT_SERVER_ANALYTICS_ENABLED": os.environ.get("PREFECT_SERVER_ANALYTICS_ENABLED", "false"),
         }
         return Child("server", server_command(self._port), env)

@@ -94,6 +94,8 @@ def test_the_living_system_fills_a_lake_survives_a_death_and_stops_without_a_tra
         refused = system.wait_for(" never began: Failed: ")
         assert " UTC  error    fill " in refused
         assert "month value is outside expected range" in refused
+        ends = {"filter": {"event": {"name": ["prefect.flow-run.Failed"]}}}
+        assert httpx.post(f"{api}/events/filter", json=ends, trust_env=False).raise_for_status().json()["events"]
         second = subprocess.run(
             [ADCE, "up", "--sandbox", "--home", str(system.home), "--port", "1"],
             capture_output=True,

@@ -16,7 +16,15 @@ from tasks.domain.wording import plural, utc, without_addresses
 COMPLETED, FAILED, CANCELLED = "COMPLETED", "FAILED", "CANCELLED"  # Prefect's types of final states
 
 # A file that is left for one of these reasons makes the run fail, in every run for as long as the reason holds.
-FAILURES = {Limit.BACKOFF, Limit.PROBE, Limit.BREAKER, Limit.LAKE, Limit.LEDGER, Limit.OBSTACLE}
+FAILURES = {
+    Limit.BUCKET,
+    Limit.BACKOFF,
+    Limit.PROBE,
+    Limit.BREAKER,
+    Limit.LAKE,
+    Limit.LEDGER,
+    Limit.OBSTACLE,
+}
 # For these reasons the run fails if it could do nothing at all for the source of such a file.
 NOT_TAKEN = {Limit.START_WITHIN, Limit.SCRAPER_RUN}
 # These reasons are nobody's failure: a person or the configuration wants it so, or a later run will do it.

@@ -24,6 +24,7 @@ from flows.opening import open_run
 from flows.parameters import Day, Seasons, Sources, Texts, naming_datasets, selection_of
 from flows.prefect_run import PrefectRun, state_of
 from flows.task_runner import FillTaskRunner
+from tasks.answers import first_run
 from tasks.answers.ending import ending, headline
 from tasks.answers.report import Report
 from tasks.domain.errors import AdceError, LedgerError
@@ -191,6 +192,9 @@ async def reconcile_lake(
             left_to=other,
         )
         planned = report.plan_document()
+        if is_the_one and first_run.is_first(session):
+            for line in first_run.about(report):
+                get_run_logger().info(line)
         leads = is_the_one and other is None and not (dry_run or config.test_mode)  # it has the lease of the reconcile
         if leads and session.leases.why_lost() is None:
             session.ledger.plans.keep(RUN, planned, session.now(), session.id)

@@ -37,6 +37,7 @@ from deployments.up.locks import exclusive_lock
 from deployments.up.lookout import Lookout
 from deployments.up.news import FILL, RECONCILE, News
 from deployments.up.ports import LOOPBACK, is_free
+from tasks.answers.first_run import before_the_first_run
 from tasks.domain.errors import AdceError
 from tasks.domain.wording import duration
 from tasks.ledger import Ledger
@@ -128,6 +129,8 @@ class System:
         with tempfile.TemporaryDirectory(prefix="adce-") as folder:
             await children.run(self._deploy(deployments, Path(folder)))
         self._say(f"deployed: {', '.join(one.full_name for one in deployments)}")
+        for line in await asyncio.to_thread(asyncio.run, before_the_first_run(self._config)):
+            self._say(line)
         async with _quick_client() as client:
             lookout = Lookout(client._client, WORK_POOL, entries, datetime.now(UTC))
             news = News(self._config.reconcile.interval, await lookout.look(datetime.now(UTC)))

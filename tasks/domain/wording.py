@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
@@ -11,6 +12,11 @@ _UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 def plural(count: int, word: str) -> str:
     """A count with its noun: "1 file", "1,230 files"."""
     return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a row: "espn", "espn and nba_api", "espn, nba_api and basketball_reference"."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
 def utc(moment: datetime) -> str:

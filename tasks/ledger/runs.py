@@ -13,6 +13,7 @@ from tasks.domain.outcomes import RunEnd, RunPart
 from tasks.domain.wording import utc
 from tasks.ledger.database import Database, UtcSeconds, metadata
 
+RECONCILE = "reconcile"  # the kind of the runs that look after the whole lake
 DEATHS = (RunEnd.DIED, RunEnd.DEATH_REPORTED)
 
 runs_table = sa.Table(
@@ -100,6 +101,11 @@ class Runs:
         query = sa.select(runs_table).where(is_its).order_by(runs_table.c.began.desc()).limit(1)
         row = self.database.read(lambda connection: connection.execute(query).one_or_none())
         return RunRecord.of(row) if row else None
+
+    def is_first(self, kind: str, run: str = "") -> bool:
+        """Is there no run of this kind besides the one with the id `run`?"""
+        query = sa.select(runs_table.c.id).where(runs_table.c.kind == kind, runs_table.c.id != run).limit(1)
+        return self.database.read(lambda connection: connection.execute(query).first()) is None
 
     def by_id(self, ids: Iterable[str]) -> Mapping[str, RunRecord]:
         """The runs with these ids, by id."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import re
 import threading
 import time
@@ -27,6 +28,20 @@ from tasks.ledger import Ledger
 from tasks.show.documents import RunReport
 from tasks.show.markdown import run_markdown
 from tests.flows.conftest import NOW, Reconcile
+
+
+def test_the_first_run_of_a_lake_logs_what_will_be_collected(
+    run_reconcile: Reconcile, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("ADCE_COLLECT", "{since: 2025-26, datasets: [br_totals]}")
+    caplog.set_level(logging.INFO)
+    for _ in range(2):
+        report = run_reconcile(since=None, until=None)
+        assert report.counts["total"] == 1
+    said = [record.getMessage() for record in caplog.records]
+    assert [line for line in said if "the first run" in line] == [
+        "the first run of this lake; it is to hold 1 dataset of basketball_reference since 2025-26"
+    ]
 
 
 def test_an_empty_lake_is_filled_schedules_first_and_their_games_in_the_same_run(

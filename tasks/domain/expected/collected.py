@@ -11,6 +11,7 @@ from datetime import date
 
 from config.models import Collect, Config
 from tasks.domain.expected import seasons
+from tasks.domain.wording import listed, plural
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,15 @@ class Collected:
         """Why games of a type are not collected."""
         types = self.settings.season_types
         return self._is("season_types") if types and season_type not in types else None
+
+    def in_words(self, config: Config) -> str:
+        """What is collected: "5 datasets of espn and nba_api since 2015-16, only regular and playoffs games"."""
+        sources = [name for name in config.sources if self.why_not_source(name) is None]
+        words = f"{plural(len(self.first_seasons), 'dataset')} of {listed(sources)}"
+        begin = f"since {self.settings.since or min(self.first_seasons.values())}"
+        words += f" in {listed(self.settings.seasons)}" if self.settings.seasons else f" {begin}"
+        types = self.settings.season_types
+        return f"{words}, only {listed(types)} games" if types else words
 
     def _is(self, field: str) -> str:
         value = getattr(self.settings, field)

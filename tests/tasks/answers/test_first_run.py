@@ -1,0 +1,75 @@
+"""What is said before a lake is filled for the first time?"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.models import Collect
+from tasks.answers.first_run import about, before_the_first_run
+from tasks.answers.report import Report
+from tasks.domain.assess.assessment import Assessment
+from tasks.domain.assess.overview import overview_of
+from tasks.domain.assess.states import Kind, State, Status
+from tasks.domain.expected.collected import collected
+from tasks.domain.outcomes import RunEnd
+from tasks.ledger import Ledger
+from tasks.ledger.leases import Leases
+from tests.builders import NOW, a_board, a_config
+
+GAP = Status(State.GAP, "not in the lake", Kind.MISSING)
+
+
+@pytest.mark.parametrize(
+    ("collect", "words"),
+    [
+        ({}, "11 datasets of espn, nba_api and basketball_reference since 1996-97"),
+        ({"since": "2015-16", "sources": ["espn"]}, "2 datasets of espn since 2015-16"),
+        (
+            {"since": "2015-10-27", "datasets": ["nba_playbyplay"], "season_types": ["regular", "playoffs"]},
+            "2 datasets of nba_api since 2015-10-27, only regular and playoffs games",
+        ),
+        (
+            {"seasons": ["2015-16", "2018-19"], "sources": ["nba_api", "espn"]},
+            "6 datasets of espn and nba_api in 2015-16 and 2018-19",
+        ),
+    ],
+)
+def test_what_is_collected_is_said_in_words(collect: dict[str, Any], words: str) -> None:
+    config = a_config(collect=Collect(**collect))
+    assert collected(config).in_words(config) == words
+
+
+def test_it_says_what_that_takes_and_how_to_narrow_it() -> None:
+    board = a_board()
+    report = Report(overview_of(Assessment({board.key: board}, {board.key: GAP}, NOW)), (), (), a_config(), outcomes={})
+    first, espn, total, how = about(report)
+    assert first.startswith("the first run of this lake; it is to hold 11 datasets of espn, ")
+    assert espn == "espn: 1 file, 1 request, 65 kB, done about 2026-01-15 12:00 UTC"
+    assert total == espn.replace("espn", "all")
+    assert "set `collect` in the configuration" in how
+
+
+def test_it_is_said_until_a_reconcile_of_the_lake_has_begun(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    collect = Collect(since="2025-26", datasets=["nba_playbyplay"])
+    config = a_config(collect=collect, lake=(tmp_path / "lake").as_uri(), ledger=url)
+    lines = asyncio.run(before_the_first_run(config))
+    assert lines[0].endswith("2 datasets of nba_api since 2025-26")
+    assert "of the files by estimate" in lines[1], "of the games, while their schedule is not there"
+    assert asyncio.run(before_the_first_run(config.model_copy(update={"sandbox": True}))) == []
+    broken = config.model_copy(update={"lake": (tmp_path / "lake.json").as_uri()})
+    (tmp_path / "lake.json").touch()
+    assert asyncio.run(before_the_first_run(broken)) == [], "the run itself says it"
+    ledger = Ledger(url)
+    for kind, lines_after in (("fill", lines), ("reconcile", [])):
+        leases = Leases(ledger.database, kind, timedelta(minutes=1))
+        leases.begin(kind, "everything", None, lambda why: None)
+        leases.end(RunEnd.ENDED)
+        assert bool(asyncio.run(before_the_first_run(config))) is bool(lines_after)
+    assert ledger.runs.is_first("reconcile", "reconcile"), "it is not before itself"
+    ledger.close()

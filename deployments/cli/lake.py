@@ -18,8 +18,10 @@ from deployments.cli import sandbox as stand_in
 from deployments.cli.options import JsonOption, MaxFillsOption, Places, Scope, VerboseOption
 from deployments.cli.output import print_json, write
 from deployments.cli.terminal import prefect_log, progress
+from deployments.cli.typed import typed
 from tasks.domain.assess.periods import By
 from tasks.domain.errors import AdceError
+from tasks.domain.lakes import check_sites
 from tasks.domain.times import check_fetching_clock
 
 if TYPE_CHECKING:  # Prefect takes seconds to import, and commands that do not need it should answer at once
@@ -77,14 +79,16 @@ def reconcile(
     """
     if routes and not sandbox:
         raise AdceError("--routes: it is for --sandbox, whose stand-in gives these answers")
+    options: tuple[str, ...] = ()
     if sandbox:
         stand_in.check_installed()
-        places.export()
-        stand_in.use_sandbox_places()
-    config = places.load()
+        options = stand_in.use_sandbox(places)
+    config = load_config() if sandbox else places.load()
     selection, clock = scope.checked(config)
     if not (dry_run or config.dry_run):
         check_fetching_clock(config, clock, datetime.now(UTC))
+        if not sandbox:
+            check_sites(config)
     with stand_in.running_sandbox(clock, routes) if sandbox else nullcontext():
         if not os.environ.get("PREFECT_API_URL"):  # Prefect's embedded API has no buckets yet
             from deployments.setup.prefect_server import set_up_buckets
@@ -97,6 +101,8 @@ def reconcile(
         with progress(), prefect_log(is_shown=verbose):
             report = _reconcile(selection, clock, max_fills, dry_run)
     _show(report, as_json)
+    if sandbox:
+        typer.echo(f"to look at this lake: {typed('plan', *options, *scope.arguments())}", err=True)
     if report.stop_signal:
         raise typer.Exit(128 + report.stop_signal)
     if not report.complete and not dry_run:

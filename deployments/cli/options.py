@@ -56,19 +56,17 @@ class Places:
         self.export()
         return load_config()
 
-    def export(self) -> None:
+    def export(self, *, looks_here: bool = True) -> None:
         """Writes the options to this process's environment, which flows and child processes read too.
 
-        If the file of settings is the one in the working folder, that is said on standard error. Raises ConfigError.
+        If the file of settings is the one in the working folder, that is said on standard error. If it is not to be
+        looked for there, `looks_here` is false. Raises ConfigError.
         """
-        self._export_file()
-        self.export_addresses()
-
-    def _export_file(self) -> None:
-        file = self.config.expanduser() if self.config else settings_file()
+        file = self.config.expanduser() if self.config else settings_file(None if looks_here else os.environ)
         if self.config is None and "ADCE_CONFIG" not in os.environ and file:
             typer.echo(f"adce: the settings are those of ./{file}", err=True)
         os.environ["ADCE_CONFIG"] = str(file.absolute()) if file else ""
+        self.export_addresses()
 
     def origin(self, origin: str) -> str:
         """The origin of a setting, as `config.effective` tells it, in words: an option, a variable, or a file."""
@@ -98,6 +96,12 @@ class Scope:
     since: Annotated[str | None, typer.Option("--since", metavar="YYYY-MM-DD", help="Only from this day on.")] = None
     until: Annotated[str | None, typer.Option("--until", metavar="YYYY-MM-DD", help="Only up to this day.")] = None
     as_of: AsOfOption = None
+
+    def arguments(self) -> tuple[str, ...]:
+        """The options as they were typed."""
+        given = [(f"--{field.name.replace('_', '-')}", getattr(self, field.name)) for field in fields(self)]
+        each = [(name, value) for name, values in given for value in (values if isinstance(values, list) else [values])]
+        return tuple(word for name, value in each if value is not None for word in (name, value))
 
     def selection(self) -> Selection:
         """The selection of files. Raises AdceError for a malformed date."""

@@ -15,8 +15,11 @@ from pathlib import Path
 import typer
 
 from config.load import load_config
+from config.models import lake_address
 from config.secrets import masked
+from deployments.cli.options import Places
 from deployments.cli.place import HOME, ledger_of
+from deployments.cli.typed import near
 from tasks.domain.errors import AdceError
 
 
@@ -29,18 +32,48 @@ def check_installed() -> None:
         )
 
 
-def use_sandbox_places() -> None:
+def use_sandbox(places: Places) -> tuple[str, ...]:
     """Sets this process's environment to the sandbox's lake and ledger, and prints their addresses.
 
-    ADCE_LAKE and ADCE_LEDGER keep their values if they are set.
+    A file of settings that says `sandbox: true` names them. Otherwise --lake, --ledger and their variables keep their
+    values, and the others are under .adce/sandbox. A file of settings counts only if it was named.
+
+    Returns the options with which other commands find the same lake, ledger and settings.
     """
-    lake = os.environ.setdefault("ADCE_LAKE", (HOME / "lake").absolute().as_uri())
-    beside = ledger_of(lake)
-    if "ADCE_LEDGER" not in os.environ:
-        beside.parent.mkdir(parents=True, exist_ok=True)
-    os.environ["ADCE_SANDBOX"] = "true"
-    ledger = os.environ.setdefault("ADCE_LEDGER", f"sqlite:///{beside}")
-    typer.echo(f"the sandbox's lake is {masked(lake)}, its ledger {masked(ledger)}", err=True)
+    from deployments.sandbox.settings import write_settings
+
+    places.export(looks_here=False)
+    named = Path(os.environ["ADCE_CONFIG"]) if os.environ["ADCE_CONFIG"] else None
+    options: tuple[str, ...] = ("--config", near(named)) if named else ()
+    if not (named and load_config().sandbox):
+        ledger_is_given = "ADCE_LEDGER" in os.environ
+        lake = os.environ["ADCE_LAKE"] = lake_address(os.environ.get("ADCE_LAKE") or str((HOME / "lake").absolute()))
+        if not ledger_is_given:
+            beside = ledger_of(lake)
+            beside.parent.mkdir(parents=True, exist_ok=True)
+            os.environ["ADCE_LEDGER"] = f"sqlite:///{beside}"
+        os.environ["ADCE_SANDBOX"] = "true"
+        if named:
+            options += ("--lake", masked(lake))
+        else:
+            named = (HOME / "adce.yaml").absolute()
+            settings = {"lake": lake} | ({} if ledger_is_given else {"ledger": os.environ["ADCE_LEDGER"]})
+            write_settings(named, settings, "adce reconcile --sandbox")
+            os.environ["ADCE_CONFIG"] = str(named)
+            options = ("--config", near(named))
+        options += ("--ledger", places.ledger) if places.ledger else ()
+        _use_own_prefect(HOME)
+    else:
+        _use_own_prefect(named.parent)
+    config = load_config()
+    typer.echo(f"the sandbox's lake is {masked(config.lake)}, its ledger {masked(config.ledger)}", err=True)
+    return options
+
+
+def _use_own_prefect(folder: Path) -> None:
+    """Keeps the sandbox's runs in a database of their own, unless the environment names Prefect's server or folder."""
+    if not {"PREFECT_API_URL", "PREFECT_HOME"} & os.environ.keys():
+        os.environ["PREFECT_HOME"] = str((folder / "prefect").absolute())
 
 
 @contextmanager

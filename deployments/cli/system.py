@@ -75,9 +75,10 @@ def up(
     """
     if sandbox:
         stand_in.check_installed()
-        if places.lake is not None:
-            raise AdceError("--sandbox has a lake of its own: leave out --lake")
-    places.export()
+        for name in ("lake", "ledger"):
+            if getattr(places, name) is not None:
+                raise AdceError(f"--sandbox has a {name} of its own: leave out --{name}")
+    places.export(looks_here=not sandbox)
     lock = exclusive_lock(home.absolute() / "up.lock", "stop it, or name another folder with --home")
     with lock if sandbox else nullcontext():
         living = None

@@ -4,56 +4,103 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from blocks.store import Store
 from config.load import load_config
 from config.models import Config
+from deployments.cli.typed import typed
 from deployments.sandbox.league import League
+from deployments.sandbox.settings import write_settings
 from deployments.sandbox.sites import answer
 from tasks.domain.assess.assessment import expected_cells, listed_games
 from tasks.domain.expected.cells import Cell, Selection, calendar_cells
-from tasks.domain.lakes import MARK_KEY, LakeKind, LakeMark
+from tasks.domain.lakes import MARK_KEY, KnownLake, LakeKind, LakeMark
+from tasks.ledger import Ledger
+from tasks.observe.identity import read_mark
 from tasks.observe.listing import judge
 
-_HOME = Path(__file__).resolve().parents[2] / ".adce"
+_HOME = Path(".adce")  # in the working folder
 # The sandbox's clock stands at this moment, so that everybody sees the same.
 NOW = datetime.fromisoformat("2026-01-15T12:00:00+00:00")
 SPAN = Selection(since=date(2026, 1, 5), until=date(2026, 1, 14))
+CLOCK = ("--as-of", f"{NOW:%Y-%m-%dT%H:%MZ}")
+CLOCK_AND_SPAN = (*CLOCK, "--since", f"{SPAN.since}", "--until", f"{SPAN.until}")
 _LEAGUE = League(seed=0, games_per_day=3)
+# Variables that would lead a command to another lake, ledger or Prefect than the demonstration's.
+_MISLEADING = ("ADCE_LAKE", "ADCE_LEDGER", "PREFECT_API_URL", "PREFECT_HOME")
 
 
-def main() -> int:
-    lake = _HOME / "lake"
-    os.environ |= {
-        "ADCE_LAKE": lake.as_uri(),
-        "ADCE_LEDGER": f"sqlite:///{_HOME / 'ledger.db'}",
-        "PREFECT_HOME": str(_HOME / "prefect"),
-    }
-    os.environ.pop("PREFECT_API_URL", None)
-    if not lake.exists():
-        print(f"Making a small lake with holes in {lake}")
-        asyncio.run(make_lake(load_config(env={}), Store(lake.as_uri())))
-    asyncio.run(mark_as_sandbox(Store(lake.as_uri())))  # earlier versions made the lake without a mark
-    span = ["--as-of", NOW.isoformat(), "--since", f"{SPAN.since}", "--until", f"{SPAN.until}"]
-    adce = [sys.executable, "-m", "deployments"]
-    print("\n$ adce plan                 what the lake lacks", flush=True)
-    subprocess.run([*adce, "plan", *span], check=True)
-    print("\n$ adce reconcile --sandbox   fetch it, from a stand-in for the three sites", flush=True)
-    status = subprocess.run([*adce, "reconcile", "--sandbox", *span], check=False).returncode
-    print(f"\nThe files are in {lake}. The same run in the Prefect UI: make ui, then http://127.0.0.1:4200")
+def main(run: Callable[[list[str]], int] = subprocess.call) -> int:
+    """Shows commands, and lets `run` run them. Returns the exit status of the last one."""
+
+    def shown(*arguments: str) -> int:
+        _show(*arguments)
+        return run(shlex.split(line(*arguments)))
+
+    file, lake = _HOME / "adce.yaml", Store((_HOME / "lake").absolute().as_uri())
+    write_settings(file, {"lake": "lake", "ledger": "ledger.db"}, "make run")
+    config = load_config(file, env={})
+    is_new = lake.folder is not None and not lake.folder.exists()
+    if is_new:
+        print(f"Making a small lake with holes in {_HOME / 'lake'}")
+        asyncio.run(make_lake(config, lake))
+        _introduce(lake, config.ledger)
+    asyncio.run(mark_as_sandbox(lake))  # earlier versions made the lake without a mark
+    settings = ("--config", str(file))
+    print("\nWhat does the lake lack?")
+    shown("plan", *settings, *CLOCK_AND_SPAN)
+    print("\nFetch it, from a stand-in for the three sites:")
+    status = shown("reconcile", "--sandbox", *settings, *CLOCK_AND_SPAN)
+    if is_new:
+        print(_FILL_IN_MID_RUN)
+    else:
+        print(f"To see it fetch again, delete files under {_HOME / 'lake'}, or all of {_HOME}, and type: make run")
+    key = list(_broken_keys(_expected(config)))[2]
+    print(f"\nThe files are in {_HOME / 'lake'}. What comes next? Each of these can be typed here.")
+    print("\nAsk about one file:")
+    _show("why", key, *settings, *CLOCK)
+    print("Look at the whole lake, as a page:")
+    _show("coverage", "--html", str(_HOME / "coverage.html"), *settings, *CLOCK_AND_SPAN)
+    print("See the run in the Prefect UI, at http://127.0.0.1:4200:\n  $ make ui\n")
+    print("Begin a lake of your own, which fetches from the real sites: where it is, and since when it collects:")
+    _show("init")
+    print("Keep that lake complete around the clock; with --sandbox, see how that is on a lake like this one:")
+    _show("up")
     return status
 
 
-async def make_lake(config: Config, lake: Store) -> None:
-    """Fills a lake with the sandbox's answers, and leaves files out, stale and broken for ADCE to find."""
-    lake.check(create=True)
-    await mark_as_sandbox(lake)
+_FILL_IN_MID_RUN = """\
+The run fetched more than was planned: the scoreboard of 2026-01-14 had been taken before that evening's games ended.
+The run fetched it again, and the games that it lists became due in the same run (espn_summary of 2026-01-14)."""
+
+
+def _introduce(lake: Store, url: str) -> None:
+    """Lets a new ledger know the lake that it belongs to, so that no command has to say that it meets it first."""
+    with closing(Ledger(url)) as ledger:
+        if (mark := asyncio.run(read_mark(lake))) and ledger.identity.lake() is None:
+            ledger.identity.remember(KnownLake(mark.id, mark.kind, lake.address))
+
+
+def _show(*arguments: str) -> None:
+    print(f"  $ {line(*arguments)}\n", flush=True)
+
+
+def line(*arguments: str) -> str:
+    """The command as it is typed in this shell. It leaves out the variables that are set here and would mislead it."""
+    unset = [word for name in _MISLEADING if name in os.environ for word in ("-u", name)]
+    return " ".join(["env", *unset] * bool(unset) + [typed(*arguments)])
+
+
+def _expected(config: Config) -> list[Cell]:
+    """All files that the lake should hold, by the schedules as they are at the end of SPAN."""
     calendar = [cell for cell in calendar_cells(config, NOW, SPAN) if cell.due_at <= NOW]
     verdicts = {
         cell.key: judge(_body(config, cell, NOW), cell.fields, config.datasets[cell.dataset])
@@ -61,7 +108,14 @@ async def make_lake(config: Config, lake: Store) -> None:
         if config.datasets[cell.dataset].lists_games
     }
     games = listed_games(config, calendar, verdicts)
-    everything = list(expected_cells(config, calendar, games, SPAN, NOW).values())
+    return list(expected_cells(config, calendar, games, SPAN, NOW).values())
+
+
+async def make_lake(config: Config, lake: Store) -> None:
+    """Fills a lake with the sandbox's answers, and leaves files out, stale and broken for ADCE to find."""
+    lake.check(create=True)
+    await mark_as_sandbox(lake)
+    everything = _expected(config)
     holes = _holes(everything)
     for cell in everything:
         if cell.key not in holes and cell.due_at <= NOW:

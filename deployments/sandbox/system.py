@@ -11,7 +11,9 @@ from pathlib import Path
 
 from blocks.store import Store
 from config.load import load_config
-from deployments.sandbox.demo import NOW, SPAN, make_lake
+from deployments.cli.typed import near, typed
+from deployments.sandbox.demo import CLOCK_AND_SPAN, NOW, SPAN, make_lake
+from deployments.sandbox.settings import as_variables, write_settings
 from deployments.sandbox.sites import PREFIXES
 from deployments.up.children import Child
 from deployments.up.ports import free_port
@@ -22,9 +24,8 @@ from tasks.observe.identity import read_mark
 # The sandbox uses neither the server nor the database that the user has configured.
 _DROPPED_VARIABLES = ("PREFECT_API_URL", "PREFECT_API_KEY", "PREFECT_API_DATABASE_CONNECTION_URL", "PREFECT_PROFILE")
 _PACE = {
-    "ADCE_RECONCILE__INTERVAL": "60s",
-    "ADCE_RECONCILE__TIME_BUDGET": "50s",
-    "ADCE_SOURCES__BASKETBALL_REFERENCE__RATES": "[{requests: 1, seconds: 2}]",
+    "reconcile": {"interval": "60s", "time_budget": "50s"},
+    "sources": {"basketball_reference": {"rates": [{"requests": 1, "seconds": 2}]}},
 }
 
 
@@ -36,6 +37,7 @@ class SandboxSystem:
     sites: Child
     as_of: str  # clock of every run, as ISO time
     span: dict[str, str]  # flow parameters `since` and `until` of every reconcile
+    look: str  # the command with which this lake can be looked at
 
 
 def prepare(home: Path) -> SandboxSystem:
@@ -48,17 +50,11 @@ def prepare(home: Path) -> SandboxSystem:
     url = f"http://127.0.0.1:{port}"
     for name in _DROPPED_VARIABLES:
         os.environ.pop(name, None)
-    os.environ |= {
-        "ADCE_LAKE": lake.as_uri(),
-        "ADCE_LEDGER": f"sqlite:///{home / 'ledger.db'}",
-        "ADCE_SANDBOX": "true",
-        "PREFECT_HOME": str(home / "prefect"),
-    }
+    os.environ["PREFECT_HOME"] = str(home / "prefect")
+    options = _use_settings(home)
     os.environ |= {
         f"ADCE_SOURCES__{source.upper()}__BASE_URL": f"{url}/{prefix}" for prefix, source in PREFIXES.items()
     }
-    for name, value in _PACE.items():
-        os.environ.setdefault(name, value)
     config = load_config()
     if not lake.exists():
         new = home / "new-lake"  # renamed when complete, so that an interrupted start leaves no half-made lake
@@ -76,4 +72,25 @@ def prepare(home: Path) -> SandboxSystem:
         rate = config.sources[source].rates[0]
         argv.append(f"--rate={source}={rate.requests}/{rate.seconds:g}")
     span = {"since": f"{SPAN.since}", "until": f"{SPAN.until}"}
-    return SandboxSystem(lake, Child("sandbox", argv), NOW.isoformat(), span)
+    look = typed("plan", *options, *CLOCK_AND_SPAN)
+    return SandboxSystem(lake, Child("sandbox", argv), NOW.isoformat(), span, look)
+
+
+def _use_settings(home: Path) -> tuple[str, ...]:
+    """Sets this process's environment to the lake and the ledger under `home`, and to the sandbox's pace.
+
+    They are written to a file of settings. If the user has named one, it applies, and variables override it. Returns
+    the options with which other commands find the same.
+    """
+    places = {"lake": str(home / "lake"), "ledger": str(home / "ledger.db")}
+    for name in places:
+        os.environ.pop(f"ADCE_{name.upper()}", None)
+    if named := os.environ.get("ADCE_CONFIG"):
+        os.environ |= {"ADCE_SANDBOX": "true", **dict(as_variables(places))}
+        for name, text in as_variables(_PACE):
+            os.environ.setdefault(name, text)
+        return ("--config", near(Path(named)), *(word for n, path in places.items() for word in (f"--{n}", path)))
+    file = home / "adce.yaml"
+    write_settings(file, places | _PACE, "adce up --sandbox")
+    os.environ["ADCE_CONFIG"] = str(file)
+    return "--config", near(file)

@@ -144,6 +144,7 @@ class System:
             self._say(f"a worker runs what is due: {runs}; Ctrl-C stops everything")
             if self._sandbox:
                 self._say(f"delete files under {self._sandbox.lake}, and see them come back")
+                self._say(f"to look at this lake: {self._sandbox.look}")
             await self._tell(news, lookout)
 
     async def _tell(self, news: News, lookout: Lookout) -> None:

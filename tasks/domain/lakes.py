@@ -6,12 +6,14 @@ import json
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from urllib.parse import urlsplit
 
-from config.models import OWN_FOLDER
+from config.models import OWN_FOLDER, Config
 from config.secrets import MASK
 from tasks.domain.errors import MismatchError
 
 MARK_KEY = f"{OWN_FOLDER}/lake.json"
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")  # the hosts of a stand-in for the sites
 FORGOTTEN = ""  # an address in the ledger; see KnownLake.url
 
 
@@ -139,6 +141,17 @@ def _check_kind(facts: Facts, kind: LakeKind, wanted: LakeKind | None) -> None:
     raise MismatchError(
         f"lake {facts.lake} is a sandbox's, and its games are invented; name another lake with --lake or ADCE_LAKE"
     )
+
+
+def check_sites(config: Config) -> None:
+    """Raises MismatchError if the lake of a sandbox would be filled from a real site."""
+    for name, source in config.sources.items():
+        host = urlsplit(source.base_url).hostname or ""
+        if config.sandbox and host not in _LOOPBACK:
+            raise MismatchError(
+                f"the settings are a sandbox's (sandbox: true), but {name} is asked at {host}; add --sandbox to "
+                "`adce reconcile` or `adce up`, which starts a stand-in for the sites"
+            )
 
 
 def _check_history(facts: Facts) -> None:

@@ -16,7 +16,7 @@ from tasks.clock import Stopwatch
 from tasks.domain.access import Access
 from tasks.domain.expected.cells import Selection, assume_utc
 from tasks.domain.expected.keys import KeyPatterns, folders
-from tasks.domain.lakes import LakeKind, Pairing
+from tasks.domain.lakes import LakeKind, Pairing, check_sites
 from tasks.domain.reasons import Limit, Reason
 from tasks.domain.times import check_fetching_clock, horizon
 from tasks.ledger import Ledger
@@ -109,6 +109,7 @@ async def open_session(
     selection.check(config, as_of or datetime.now(UTC))
     if fetches:
         check_fetching_clock(config, as_of, datetime.now(UTC))
+        check_sites(config)
     lake, ledger, pairing = await open_both(config, access, fetches=fetches, part=part)
     try:
         yield Session(config, selection, lake, ledger, as_of, part, pairing)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -55,11 +56,18 @@ def test_by_default_the_sandbox_has_a_lake_and_a_ledger_of_its_own_and_they_are_
     lake = tmp_path / ".adce/sandbox/lake"
     assert f"the sandbox's lake is {lake.as_uri()}, its ledger sqlite:///{lake}.sandbox.db" in made.stderr
     assert _kind(lake) is LakeKind.SANDBOX
+    shown = made.stderr.splitlines()[-1].removeprefix("to look at this lake: ")
+    assert "--config .adce/sandbox/adce.yaml" in shown
+    typed = somebody(*shlex.split(shown)[1:], "--json")
+    assert json.loads(typed.stdout)["cells"]["present"] == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == [".adce", "prefect"], "no lake and no ledger besides"
     looked = somebody("plan", "--json", "--lake", str(lake.as_uri()), *BOARDS)
     assert json.loads(looked.stdout)["cells"]["present"] == 2
     assert "is a sandbox's: its games are invented" in looked.stderr
     assert not (tmp_path / "adce.db").exists(), "its own ledger is beside it"
+    real = somebody("reconcile", "--config", ".adce/sandbox/adce.yaml", *BOARDS)
+    assert real.returncode == 2
+    assert real.stderr.startswith("adce: the settings are a sandbox's (sandbox: true), but espn is asked at site.api")
     real = somebody("reconcile", "--lake", lake.as_uri(), *BOARDS)
     assert real.returncode == 2
     assert real.stderr.splitlines()[-1].startswith(f"adce: lake {lake.as_uri()} is a sandbox's, and its games are")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -87,6 +88,9 @@ def test_the_living_system_fills_a_lake_survives_a_death_and_stops_without_a_tra
         completed = {"flow_runs": {"name": {"like_": "2026-01-05 to"}, "state": {"type": {"any_": ["COMPLETED"]}}}}
         api = f"http://127.0.0.1:{system.port}/api"
         assert httpx.post(f"{api}/flow_runs/filter", json=completed, trust_env=False).json()
+        look = system.wait_for("to look at this lake: ").partition("lake: ")[2]
+        looked = subprocess.run(f"{look} --json", shell=True, capture_output=True, text=True, check=True)
+        assert json.loads(looked.stdout)["cells"]["gap"] == 0
         adhoc = httpx.get(f"{api}/deployments/name/fill/adhoc", trust_env=False).json()
         assert adhoc["parameters"] == {"as_of": "2026-01-15T12:00:00+00:00"}, "no other clock than the reconcile's"
         bad = {"parameters": {"since": "2024-13-45"}, "state": {"type": "SCHEDULED"}}

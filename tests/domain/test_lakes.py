@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from tasks.domain.errors import MismatchError
-from tasks.domain.lakes import Facts, KnownLake, LakeKind, LakeMark, Pairing, check_part, mark_from, pair
+from tasks.domain.lakes import Facts, KnownLake, LakeKind, LakeMark, Pairing, check_part, check_sites, mark_from, pair
+from tests.builders import a_config
 
 REAL, SANDBOX = LakeKind.REAL, LakeKind.SANDBOX
 MASKED, FORGOTTEN = KnownLake("a", REAL, "file://***/lake"), KnownLake("a", REAL, "")
@@ -131,3 +132,13 @@ def test_a_mark_is_read_as_it_was_written_and_junk_is_none() -> None:
     assert json.loads(OF_SANDBOX.body())["kind"] == "sandbox"
     for junk in (b"", b"<html>", b"[]", b"null", b'{"id": "a"}', b'{"id": "a", "kind": "pond", "made": "2026-01-15"}'):
         assert mark_from(junk) is None
+
+
+def test_a_sandbox_s_lake_is_never_filled_from_a_real_site() -> None:
+    config = a_config()
+    check_sites(config)
+    sandbox = config.model_copy(update={"sandbox": True})
+    with pytest.raises(MismatchError, match=r"but espn is asked at site\.api\.espn\.com; add --sandbox"):
+        check_sites(sandbox)
+    here = {name: s.model_copy(update={"base_url": "http://127.0.0.1:1/x"}) for name, s in config.sources.items()}
+    check_sites(sandbox.model_copy(update={"sources": here}))

@@ -1,0 +1,37 @@
+"""Which settings does a sandbox have? They are in a file, so that every command that names it finds the same lake."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tasks.domain.errors import AdceError
+
+_HEAD = """\
+# The sandbox's settings, with which its lake of invented games can be looked at: adce plan --config {file}
+# To fetch from the stand-in for the sites: adce reconcile --sandbox --config {file}
+# {maker} writes this file again each time.
+"""
+
+
+def write_settings(file: Path, settings: Mapping[str, Any], maker: str) -> None:
+    """Writes the settings of a sandbox to a file, whose folder is made if it is not there. Raises AdceError."""
+    body = yaml.safe_dump({"sandbox": True, **settings}, sort_keys=False)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(_HEAD.format(file=file.name, maker=maker) + body, encoding="utf-8")
+    except OSError as error:
+        raise AdceError(f"{file}: cannot be written: {error.strerror}") from None
+
+
+def as_variables(settings: Mapping[str, Any], *path: str) -> Iterator[tuple[str, str]]:
+    """The environment variables that set the same, and override any file."""
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from as_variables(value, *path, name)
+        else:
+            text = value if isinstance(value, str) else yaml.safe_dump(value, default_flow_style=True).strip()
+            yield f"ADCE_{'__'.join((*path, name))}".upper(), text

@@ -1,5 +1,10 @@
-"""The Prefect flows. Importing them masks secrets in the output of the process, also if Prefect has started it."""
+"""The Prefect flows. Importing them masks secrets in the process's output, and shortens its log: see `run_log`.
+
+Both happen also if Prefect has started the process.
+"""
 
 from config.secrets import hide_in_output
+from flows.run_log import leave_out_lines_of_prefect
 
 hide_in_output()
+leave_out_lines_of_prefect()

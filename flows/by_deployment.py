@@ -18,7 +18,7 @@ from prefect.deployments.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled, Cancelling, Crashed, State
 
-from flows.prefect_run import CURRENT, PrefectRun, end_of
+from flows.prefect_run import CURRENT, PrefectRun
 from tasks.domain.assess.absences import Absence
 from tasks.domain.errors import AdceError
 from tasks.domain.expected.cells import Cell
@@ -69,7 +69,8 @@ class ByDeployment:
 
     async def execute(self, fills: Sequence[Fill], attempt: int, begun: Callable[[], None]) -> End:
         name = f"{fills[0].dataset} {fills[0].days} {fills[0].kind.value}"
-        return await end_of(await run_batch.submit(name, self._here.register(fills, begun), attempt))
+        future = await run_batch.submit(name, self._here.register(fills, begun), attempt)
+        return await self._here.end_of(fills, future)
 
 
 async def check_deployments(here: PrefectRun, sources: Iterable[str]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from prefect import tags, task
 from prefect.states import State
 
-from flows.prefect_run import CURRENT, PrefectRun, end_of
+from flows.prefect_run import CURRENT, PrefectRun
 from flows.scrape import scrape
 from tasks.domain.plan.lanes import START_UP
 from tasks.domain.plan.plan import Fill
@@ -54,4 +54,4 @@ class InProcess:
     async def execute(self, fills: Sequence[Fill], attempt: int, begun: Callable[[], None]) -> End:
         (fill,) = fills
         name = f"{fill.dataset} {fill.days} {fill.kind.value}"
-        return await end_of(await run_fill.submit(name, self._here.register(fills, begun)))
+        return await self._here.end_of(fills, await run_fill.submit(name, self._here.register(fills, begun)))

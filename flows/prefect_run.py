@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -15,12 +17,15 @@ from prefect.futures import PrefectFuture
 from prefect.states import Crashed, State
 
 from config.secrets import masked
-from tasks.answers.ending import Ending
+from flows.run_log import fill_line
+from tasks.answers.ending import COMPLETED, Ending
 from tasks.domain.errors import AdceError
 from tasks.domain.plan.plan import Fill
 from tasks.run.dispatcher import End
 from tasks.run.run import Run
 from tasks.upstream.prefect_api import ApiOutage, trouble
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -73,6 +78,19 @@ class PrefectRun:
                     )
                 await asyncio.sleep(1)
 
+    async def end_of(self, fills: Sequence[Fill], future: PrefectFuture[Any, Any]) -> End:
+        """Waits for a task that executes fills, logs a line about each, and returns how they ended."""
+        begun = time.monotonic()
+        try:
+            state: State[Any] = await future.wait()
+        except httpx.TransportError as error:  # the Prefect API has just gone away
+            state = Crashed(message=masked(f"the Prefect API did not answer: {error}"))
+        end = End(state.message or state.name or "", has_crashed=state.is_crashed())
+        for fill in fills:
+            outcomes = [self.run.outcomes[key] for key in fill.keys if key in self.run.outcomes]
+            log.info("%s", fill_line(fill, outcomes, time.monotonic() - begun, end.message))
+        return end
+
 
 # The run that the subflows of this process belong to.
 CURRENT: ContextVar[PrefectRun] = ContextVar("CURRENT")
@@ -83,10 +101,6 @@ def state_of(ending: Ending, data: Any = None) -> State[Any]:
     return State(type=StateType(ending.type), name=ending.name, message=ending.message, data=data)
 
 
-async def end_of(future: PrefectFuture[Any, Any]) -> End:
-    """Waits for a task that executes fills, and returns how it ended."""
-    try:
-        state: State[Any] = await future.wait()
-    except httpx.TransportError as error:  # the Prefect API has just gone away
-        state = Crashed(message=masked(f"the Prefect API did not answer: {error}"))
-    return End(state.message or state.name or "", has_crashed=state.is_crashed())
+def level_of(ending: Ending) -> int:
+    """The level of the log line about the end of a flow run."""
+    return logging.INFO if ending.type == COMPLETED else logging.ERROR

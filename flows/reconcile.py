@@ -22,7 +22,8 @@ from flows.by_deployment import ByDeployment
 from flows.in_process import InProcess
 from flows.opening import open_run
 from flows.parameters import Day, Seasons, Sources, Texts, naming_datasets, selection_of
-from flows.prefect_run import PrefectRun, state_of
+from flows.prefect_run import PrefectRun, level_of, state_of
+from flows.run_log import plan_lines
 from flows.task_runner import FillTaskRunner
 from tasks.answers import first_run
 from tasks.answers.ending import ending, headline
@@ -90,6 +91,7 @@ async def reconcile(
         dry_run: only report what would be fetched
     """
     if reason := _why_superseded():
+        get_run_logger().info("%s", reason)
         return Cancelled(message=reason)
 
     async def work() -> Report:
@@ -119,7 +121,8 @@ def _why_superseded() -> str | None:
 async def conclude(work: Awaitable[Report]) -> State[Any]:
     """The final state of a flow run, whose data is the report that `work` returns, or the error that it raises.
 
-    If the run could not begin, it has failed. See `ending` for the states of the others.
+    If the run could not begin, it has failed. See `ending` for the states of the others. The last line of the log is
+    the state's message.
     """
     if PROGRESS.get() is no_progress:
         PROGRESS.set(_LoggedProgress())
@@ -127,8 +130,11 @@ async def conclude(work: Awaitable[Report]) -> State[Any]:
         with no_secret_in_errors():
             report = await work
     except (AdceError, ConfigError) as error:
+        get_run_logger().error("%s", error)
         return Failed(message=str(error), data=error)
-    return state_of(ending(report), report)
+    end = ending(report)
+    get_run_logger().log(level_of(end), "%s", end.message)
+    return state_of(end, report)
 
 
 class _LoggedProgress:
@@ -191,6 +197,8 @@ async def reconcile_lake(
             selection=selection,
             left_to=other,
         )
+        for line in plan_lines(report):
+            log.info("%s", line)
         planned = report.plan_document()
         if is_the_one and first_run.is_first(session):
             for line in first_run.about(report):
@@ -271,8 +279,7 @@ def _done_by(run: Run, looked: float) -> datetime:
 
 
 async def publish(report: Report) -> None:
-    """Publishes the report of a run: a log line, and three artifacts in the Prefect UI."""
-    get_run_logger().info(headline(report))
+    """Publishes the report of a run as three artifacts in the Prefect UI."""
     await create_markdown_artifact(run_markdown(report), key="reconcile", description=headline(report))
     await create_markdown_artifact(plan_markdown(report), key="plan", description=plural(len(report.fills), "fill"))
     cover = report.coverage

@@ -10,7 +10,7 @@ from prefect.logging.loggers import flow_run_logger
 from prefect.states import State
 
 from config.secrets import no_secret_in_errors
-from flows.prefect_run import CURRENT, PrefectRun, state_of
+from flows.prefect_run import CURRENT, PrefectRun, level_of, state_of
 from tasks.answers.ending import ending_of_fill
 from tasks.domain.outcomes import FileOutcome, Outcome
 from tasks.domain.plan.plan import Fill
@@ -31,7 +31,9 @@ async def scrape(
     for outcome in outcomes:
         if outcome.outcome is not Outcome.STORED:
             logger.warning("%s %s: %s", outcome.key, outcome.label, outcome.error)
-    return state_of(ending_of_fill(outcomes))
+    end = ending_of_fill(outcomes)
+    logger.log(level_of(end), "%s", end.message)
+    return state_of(end)
 
 
 async def _fill(here: PrefectRun, fill: Fill) -> list[FileOutcome]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import yaml
 from config.models import lake_address, ledger_address
 from config.secrets import masked
 
+_RENAMED = {("reconcile", "keep"): ("keep", "attempts")}  # former names of settings, which stay valid
 _MAX_NESTING = 100  # levels of mappings and lists
 
 
@@ -83,6 +84,17 @@ def is_set(values: dict[str, Any], path: tuple[str, ...]) -> bool:
             return False
         inner = named[part]
     return True
+
+
+def renamed(layer: Layer) -> Layer:
+    """The layer with settings of former names under their present names. The present name wins if both are there."""
+    values = layer.values
+    for (section, name), (new_section, new_name) in _RENAMED.items():
+        if is_set(values, (section, name)) and isinstance(values.get(new_section, {}), dict):
+            old = dict(values[section])
+            new = {new_name: old.pop(name)} | values.get(new_section, {})
+            values = values | {section: old, new_section: new}
+    return replace(layer, values=values)
 
 
 def file_layer(file: Path) -> Layer:

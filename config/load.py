@@ -12,7 +12,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from config.environment import variable_layers
 from config.layers import ConfigError as ConfigError  # the rest of ADCE imports it from here
-from config.layers import Layer, file_layer, merged, origin_of, read
+from config.layers import Layer, file_layer, merged, origin_of, read, renamed
 from config.models import (
     CHECK_OPTIONS,
     OWN_FOLDER,
@@ -65,6 +65,7 @@ def load_layers(file: Path | None = None, env: Mapping[str, str] | None = None) 
     if chosen:
         layers.append(file_layer(chosen))
     layers += variable_layers(env, merged(layers))
+    layers = [renamed(layer) for layer in layers]
     if found := list(found_scripts(layers)):
         layers[_DEFAULT_LAYERS:_DEFAULT_LAYERS] = found
     settings = merged(layers)

@@ -20,6 +20,7 @@ from config.models import Priority
 from config.secrets import no_secret_in_errors
 from flows.by_deployment import ByDeployment
 from flows.in_process import InProcess
+from flows.old_runs import delete_old_runs
 from flows.opening import open_run
 from flows.parameters import Day, Seasons, Sources, Texts, naming_datasets, selection_of
 from flows.prefect_run import PrefectRun, level_of, state_of
@@ -225,7 +226,7 @@ async def reconcile_lake(
             look = await run.look(remember=True)
             await here.wait_for_api()
             if as_of is None and is_the_one:
-                session.ledger.prune(session.begun - config.reconcile.keep)
+                session.ledger.prune(session.begun - config.keep.attempts)
             report = replace(
                 report,
                 looked_at=look.overview,
@@ -240,6 +241,8 @@ async def reconcile_lake(
             )
             if leads:
                 _keep_deferrals(session, planned, report)
+            if leads and here.client and not run.shutdown.reason:
+                await delete_old_runs(here.client, datetime.now(UTC) - config.keep.runs)
         if part and part.of:  # the run whose work it is takes the reasons of what is left
             session.ledger.plans.keep(session.id, report.plan_document(), session.now(), session.id)
     report = replace(report, seconds=time.monotonic() - begun)

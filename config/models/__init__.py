@@ -9,6 +9,7 @@ from config.models.collect import Collect
 from config.models.commands import COMMAND_FIELDS, Command, Parameter, Scripts
 from config.models.config import Config
 from config.models.datasets import Dataset, Typical
+from config.models.keep import Keep
 from config.models.maintenance import Day, Maintenance, Moment
 from config.models.reconcile import BreakerRules, Reconcile, Unavailability
 from config.models.rollouts import Changes, Rollout
@@ -43,6 +44,7 @@ __all__ = [
     "Dataset",
     "Day",
     "Duration",
+    "Keep",
     "LakeAddress",
     "LedgerAddress",
     "Maintenance",

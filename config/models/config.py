@@ -10,6 +10,7 @@ from config.models.base import Model, matching
 from config.models.collect import Collect
 from config.models.commands import Scripts
 from config.models.datasets import Dataset
+from config.models.keep import Keep
 from config.models.maintenance import Maintenance
 from config.models.reconcile import Reconcile
 from config.models.rollouts import Rollout
@@ -50,6 +51,7 @@ class Config(Model):
     ledger: LedgerAddress = "sqlite:///adce.db"
     collect: Collect = Collect()
     reconcile: Reconcile = Reconcile()
+    keep: Keep = Keep()
     scoring: Scoring = Scoring()
     rates: list[Rate] = Field(default=[], description="rate limits for all sources together, besides their own")
     work_pools: list[Literal["adce", "adce-ecs"]] = Field(

@@ -69,7 +69,6 @@ class Reconcile(Model):
         description="time after which another run may take over the work of a run that was killed",
     )
     grace: Duration = Field(default=timedelta(seconds=20), description="time for fills to end when a run is stopped")
-    keep: Duration = Field(default=timedelta(days=180), description="time for which the ledger remembers attempts")
     examine_at_most: int = Field(
         default=20_000, ge=0, description="largest number of stored bodies that a run reads and checks"
     )

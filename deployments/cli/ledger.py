@@ -41,7 +41,7 @@ def prune(
     config: ConfigOption = None,
     keep: Annotated[
         str | None,
-        typer.Option("--keep", metavar="90d", help="Age up to which attempts are kept; default: reconcile.keep."),
+        typer.Option("--keep", metavar="90d", help="Age up to which attempts are kept; default: keep.attempts."),
     ] = None,
 ) -> None:
     """Deletes attempts and runs that are older than --keep. Every reconcile does so too."""
@@ -51,7 +51,7 @@ def prune(
 
     with opened(Places(config), Access.CHANGE) as (settings, ledger):
         try:
-            lasts = TypeAdapter(Duration).validate_python(keep) if keep else settings.reconcile.keep
+            lasts = TypeAdapter(Duration).validate_python(keep) if keep else settings.keep.attempts
         except ValidationError:
             raise AdceError(f"--keep {keep}: a number and a unit, as 90d") from None
         before = datetime.now(UTC) - lasts

@@ -1,5 +1,6 @@
 """What is a valid configuration, and what is said of a wrong one?"""
 
+from datetime import timedelta
 from pathlib import Path
 from textwrap import dedent
 
@@ -77,6 +78,24 @@ def test_a_file_is_laid_over_the_defaults_and_the_environment_over_both(tmp_path
     assert (config.sources["espn"].lanes, config.sources["espn"].multiplier) == (2, 1.5)
     assert config.sources["espn"].base_url == "http://127.0.0.1:1/espn"
     assert config.lake == "s3://bucket/prefix"
+
+
+@pytest.mark.parametrize(
+    ("text", "env", "days"),
+    [
+        pytest.param("", {}, 180, id="default"),
+        pytest.param("reconcile: {keep: 7d}", {}, 7, id="former name"),
+        pytest.param("reconcile: {keep: 7d}", {"ADCE_KEEP__ATTEMPTS": "8d"}, 8, id="a later layer wins"),
+        pytest.param("keep: {attempts: 8d}", {"ADCE_RECONCILE__KEEP": "7d"}, 7, id="by its former name, too"),
+        pytest.param("{keep: {attempts: 8d}, reconcile: {keep: 7d}}", {}, 8, id="the present name wins"),
+    ],
+)
+def test_the_former_name_of_keep_attempts_is_accepted(
+    tmp_path: Path, text: str, env: dict[str, str], days: int
+) -> None:
+    file = tmp_path / "my.yaml"
+    file.write_text(text)
+    assert load_config(file, env).keep.attempts == timedelta(days=days)
 
 
 def test_the_box_scores_say_their_kind_in_one_word(tmp_path: Path) -> None:

@@ -1,0 +1,74 @@
+"""Which runs does Prefect forget? It forgets none by itself, so each reconcile deletes some of the old ones.
+
+Measured with Prefect 2.20: the deletion of a flow run also deletes its states and task runs. It leaves its artifacts,
+its log records and its subflow runs. Artifacts and subflow runs are therefore deleted here too. The API cannot delete
+log records.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+import httpx
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.filters import (
+    ArtifactCollectionFilter,
+    ArtifactFilter,
+    FlowFilter,
+    FlowRunFilter,
+)
+from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.exceptions import ObjectNotFound
+
+log = logging.getLogger(__name__)
+
+AT_MOST = 100  # runs that one reconcile deletes, which takes it about two seconds
+_FLOWS = ["reconcile", "fill", "scraper", "scrape"]
+_FINAL = ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]
+_TOGETHER = 20  # runs whose artifacts are looked up at once
+
+
+async def delete_old_runs(client: PrefectClient, before: datetime) -> int:
+    """Deletes runs of ADCE that have ended and were due before a time, the oldest first. Returns how many.
+
+    The latest artifact of each key stays. If the API fails, the next reconcile goes on.
+    """
+    deleted = 0
+    try:
+        old = await _old_runs(client, before)
+        for some in (old[start : start + _TOGETHER] for start in range(0, len(old), _TOGETHER)):
+            await _delete_artifacts(client, some)
+            for run in some:
+                with suppress(ObjectNotFound):  # somebody else has deleted it
+                    await client.delete_flow_run(run.id)
+                deleted += 1
+    except httpx.HTTPError as error:
+        log.warning("old runs cannot be deleted in Prefect (%s); the next reconcile goes on", type(error).__name__)
+    if deleted:
+        log.info("runs from before %s that were deleted in Prefect: %s", f"{before:%Y-%m-%d}", deleted)
+    return deleted
+
+
+async def _old_runs(client: PrefectClient, before: datetime) -> list[FlowRun]:
+    ended = {"tags": {"all_": ["adce"]}, "state": {"type": {"any_": _FINAL}}}
+    return await client.read_flow_runs(
+        flow_filter=FlowFilter.parse_obj({"name": {"any_": _FLOWS}}),
+        flow_run_filter=FlowRunFilter.parse_obj({**ended, "expected_start_time": {"before_": before}}),
+        sort=FlowRunSort.EXPECTED_START_TIME_ASC,
+        limit=AT_MOST,
+    )
+
+
+async def _delete_artifacts(client: PrefectClient, runs: Sequence[FlowRun]) -> None:
+    of_these: dict[str, Any] = {"flow_run_id": {"any_": [run.id for run in runs]}}
+    latest = await client.read_latest_artifacts(artifact_filter=ArtifactCollectionFilter.parse_obj(of_these))
+    stay = {one.latest_id for one in latest}
+    for artifact in await client.read_artifacts(artifact_filter=ArtifactFilter.parse_obj(of_these)):
+        if artifact.id not in stay:
+            with suppress(ObjectNotFound):
+                await client.delete_artifact(artifact.id)

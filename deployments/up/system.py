@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import replace
@@ -23,6 +24,7 @@ from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.filters import WorkPoolFilter, WorkPoolFilterName
 from prefect.exceptions import PrefectException
 from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL, PREFECT_API_URL, temporary_settings
+from sqlalchemy.exc import SQLAlchemyError
 from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt, stop_after_delay, wait_fixed
 
 from blocks.store import Store
@@ -34,12 +36,13 @@ from deployments.setup.prefect_yaml import ROOT, Deployment, deployments_for
 from deployments.up.children import Child, Children, GivenUp
 from deployments.up.lines import LogFormat, Printer
 from deployments.up.locks import exclusive_lock
+from deployments.up.log_records import delete_orphans
 from deployments.up.lookout import Lookout
 from deployments.up.news import FILL, RECONCILE, News
 from deployments.up.ports import LOOPBACK, is_free
 from tasks.answers.first_run import before_the_first_run
 from tasks.domain.errors import AdceError
-from tasks.domain.wording import duration
+from tasks.domain.wording import duration, plural, utc
 from tasks.ledger import Ledger
 from tasks.upstream.prefect_api import trouble
 
@@ -50,6 +53,7 @@ _SERVER_STARTS_WITHIN = 120  # seconds
 _STOP_SPARE = timedelta(seconds=25)  # time after a run's grace in which it looks at the lake again and records
 _POLL_SECONDS = 2.0
 _ANSWERS_WITHIN = 10.0  # seconds
+_TIDY_EVERY = 900.0  # seconds between two deletions of log records
 WORKER_POLLS_EVERY = "2"  # seconds; Prefect's default of 10 would delay each run by 5 seconds on average
 _PYTHON = (sys.executable, "-W", "ignore")
 _PREFECT = (*_PYTHON, "-c", "from prefect.cli import app; app()")
@@ -152,7 +156,11 @@ class System:
 
         The loop is written by hand because it polls and does not retry.
         """
+        tidied = float("-inf")
         while True:
+            if self._own_server and time.monotonic() - tidied >= _TIDY_EVERY:
+                tidied = time.monotonic()
+                await self._delete_log_records()
             try:
                 async with asyncio.timeout(_ANSWERS_WITHIN):
                     seen = await lookout.look(datetime.now(UTC))
@@ -163,6 +171,16 @@ class System:
             for line in lines:
                 self._say(line)
             await asyncio.sleep(_POLL_SECONDS)
+
+    async def _delete_log_records(self) -> None:
+        before = datetime.now(UTC) - self._config.keep.runs
+        try:
+            deleted = await asyncio.to_thread(delete_orphans, PREFECT_API_DATABASE_CONNECTION_URL.value(), before)
+        except SQLAlchemyError as error:
+            self._say(f"old log records cannot be deleted in Prefect's database: {error}", logging.WARNING)
+        else:
+            if deleted:
+                self._say(f"{plural(deleted, 'log record')} from before {utc(before)} deleted in Prefect's database")
 
     def _server(self) -> Child:
         env = {

@@ -59,10 +59,8 @@ class Browser:
 
     def go(self, hash: str) -> None:
         """Goes to a part of the page, and waits until the page's script has shown it."""
-        script = (
-            "new Promise((done) => { addEventListener('hashchange', () => done(1), { once: true }); location.hash = "
-        )
-        self.run(f"{script}{json.dumps(hash)}; }})")
+        listen = "addEventListener('hashchange', () => done(1), { once: true })"
+        self.run(f"new Promise((done) => {{ {listen}; location.hash = {json.dumps(hash)}; }})")
 
     def run(self, expression: str) -> Any:
         """The value of an expression in the page's script, once it is there if it is a promise."""

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.xdist_group("chromium")  # one start for all
 WIDTHS = (1280, 375)
 DAY = "#nba_boxscore_traditional/2024-25/2024-11-28"
 REASON = (
-    "not in the lake any more; it had 123,456 bytes before; " * 3 + "https://example.org/" + "a-very-long-path/" * 20
+    "not in the lake any more; it had 123,456 bytes before; " * 3 + "https://example.org/" + "a_very_long_path_" * 20
 )
 # What is cut: headings that end outside of the window, and cells with more text than room.
 CUT = """(() => {
@@ -54,7 +54,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     status = Status(State.GAP, REASON, until=NOW)
     key = "nba_api_comprehensive/boxscores_traditional/traditional_0022400123.json"
     hole = Hole("nba_boxscore_traditional", "2024-25", "2024-11-28", key, status)
-    coverage = Coverage(tuple(rows), "s3://a-bucket/" + "a-long-prefix/" * 12, "espn, nba_api since 1996-09-01", NOW)
+    coverage = Coverage(tuple(rows), "s3://a-bucket/" + "a_long_prefix_" * 12, "espn, nba_api since 1996-09-01", NOW)
     folder = tmp_path_factory.mktemp("coverage")
     (folder / "page.html").write_text(html(coverage, [hole]))
     (folder / "picture.svg").write_text(svg(coverage))

@@ -6,7 +6,6 @@ import signal
 import sys
 import time
 import warnings
-from contextlib import suppress
 
 # Prefect reads its settings when it is imported, so these are set before. The log goes to the Prefect UI in full, and
 # deployments.cli.terminal decides what of it a run shows in the terminal. A message outside a run is not an error. The
@@ -20,34 +19,46 @@ _QUIET = {
 
 
 class _Output(io.TextIOWrapper):
-    """Standard output whose errors become an AdceError. A closed pipe is not a mistake and stays a BrokenPipeError."""
+    """Standard output. After an error of writing, the rest of the output is discarded.
+
+    The error becomes an AdceError, unless the reader of a pipe has gone: `adce plan | head` is no mistake, and the
+    exit status says what the command has found.
+    """
 
     def write(self, text: str) -> int:
         try:
             return super().write(text)
         except OSError as error:
-            raise self._lost(error) from None
+            self._discard(error)
+            return len(text)
 
     def flush(self) -> None:
         try:
             super().flush()
         except OSError as error:
-            raise self._lost(error) from None
+            self._discard(error)
 
-    def _lost(self, error: OSError) -> Exception:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())  # discards the rest of the output
-        if isinstance(error, BrokenPipeError):
-            return error
-        from tasks.domain.errors import AdceError
+    def _discard(self, error: OSError) -> None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
+        if not isinstance(error, BrokenPipeError):
+            from tasks.domain.errors import AdceError
 
-        return AdceError(f"standard output cannot be written: {error.strerror}")
+            raise AdceError(f"standard output cannot be written: {error.strerror}") from None
+
+
+class _ErrorOutput(_Output):
+    """Standard error. After an error of writing, the rest is discarded: nobody could be told."""
+
+    def _discard(self, error: OSError) -> None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
 
 
 def _replace_output() -> None:
-    """Replaces standard output by `_Output`.
+    """Replaces standard output and standard error.
 
     Raises AdceError if standard output is closed, because the next file that is opened would get its descriptor.
     """
+    sys.stderr = _ErrorOutput(sys.stderr.buffer, sys.stderr.encoding, sys.stderr.errors, line_buffering=True)
     if sys.stdout is None:
         from tasks.domain.errors import AdceError
 
@@ -67,8 +78,7 @@ def main() -> None:
         status = end.code
     if "prefect" not in sys.modules and isinstance(status, int):
         # Nothing needs an orderly end, and freeing the memory of a million cells would take half a second.
-        with suppress(BrokenPipeError):
-            sys.stderr.flush()
+        sys.stderr.flush()
         os._exit(status)
     # The threads of obstore need the interpreter once more after they have returned a result. If it ends before that,
     # the process aborts (SIGABRT) instead of ending with its exit status.
@@ -99,8 +109,7 @@ def _run() -> None:
         try:
             app()
         finally:
-            with suppress(BrokenPipeError):
-                sys.stdout.flush()
+            sys.stdout.flush()
     except AdceError as error:
         print(f"adce: {error}", file=sys.stderr)
         sys.exit(2)

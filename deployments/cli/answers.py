@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
+from deployments.cli.layout import print_pairs
 from tasks.answers.check import Checked
 from tasks.answers.why import Answer
 from tasks.domain.assess.states import State, Status
 from tasks.domain.assess.verdicts import Consequence
-from tasks.domain.wording import decimal, duration, plural, utc
+from tasks.domain.wording import duration, factor, plural, score, utc
 
 _MOST_IN_FULL = 5
 _MOST_ROWS = 200
@@ -44,9 +44,7 @@ def show(answers: Sequence[Answer], ui: str | None, console: Console) -> None:
     for answer in answers[:_MOST_ROWS]:
         status = answer.status
         until = f"; {_until(status)} {_minute(status.until)}" if status.until else ""
-        console.print(
-            f"{_state(status.state)} {escape(answer.cell.key)}: {escape(status.reason)}{until}", soft_wrap=True
-        )
+        console.print(f"{_state(status.state)} {escape(answer.cell.key)}: {escape(status.reason)}{until}")
     if len(answers) > _MOST_ROWS:
         console.print(f"and {len(answers) - _MOST_ROWS} more; --json shows all")
 
@@ -54,11 +52,11 @@ def show(answers: Sequence[Answer], ui: str | None, console: Console) -> None:
 def show_check(checked: Checked, console: Console) -> None:
     """Prints what ADCE would do with a body, and why."""
     about = ", ".join(f"{name} {value}" for name, value in checked.fields.items())
-    console.print(f"{escape(checked.key)}: {checked.dataset}, {escape(about)}", soft_wrap=True)
+    console.print(f"{escape(checked.key)}: {checked.dataset}, {escape(about)}")
     colour = "green" if checked.answer is Consequence.STORED else "red"
     reason = f": {escape(checked.verdict.reason)}" if checked.verdict.reason else ""
     answer = f"[{colour}]{checked.answer.value}[/{colour}]{_WHAT_FOLLOWS.get(checked.answer, '')}"
-    console.print(f"{answer}; {checked.wholeness.value}{reason}", soft_wrap=True)
+    console.print(f"{answer}; {checked.wholeness.value}{reason}")
     if checked.verdict.games:
         statuses = Counter(game.status.value for game in checked.verdict.games)
         games = ", ".join(f"{count} {status}" for status, count in statuses.most_common())
@@ -67,9 +65,6 @@ def show_check(checked: Checked, console: Console) -> None:
 
 def _show_in_full(answer: Answer, ui: str | None, console: Console) -> None:
     status, cell = answer.status, answer.cell
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
     rows = {
         "state": f"{_state(status.state)}{f' ({status.kind.value})' if status.kind else ''}",
         "reason": escape(status.reason),
@@ -79,14 +74,11 @@ def _show_in_full(answer: Answer, ui: str | None, console: Console) -> None:
         "about": f"{cell.dataset} of {answer.source}, season {cell.season}; due from {_minute(cell.due_at)}",
         "in the lake": answer.have and f"{answer.have.size:,} bytes, stored {_minute(answer.have.modified)}",
         "first missed": _minute(answer.first_seen),
-        "score": answer.score and f"{decimal(answer.score)} ({_parts(answer)})",
+        "score": answer.score and f"{score(answer.score)} ({_parts(answer)})",
         "in the plan": answer.plan and _place(answer),
     }
-    for name, text in rows.items():
-        if text:
-            table.add_row(name, text)
     console.print(f"[bold]{escape(cell.key)}[/bold]")
-    console.print(table)
+    print_pairs(console, {name: text for name, text in rows.items() if text})
     for attempt in answer.attempts[:_MOST_ATTEMPTS]:
         took = f" in {duration(timedelta(seconds=attempt.seconds))}" if attempt.seconds is not None else ""
         error = f": {escape(attempt.error)}" if attempt.error else f", {attempt.bytes:,} bytes{took}"
@@ -109,7 +101,7 @@ def _until(status: Status) -> str:
 
 
 def _parts(answer: Answer) -> str:
-    return ", ".join(f"{name} {decimal(value)}" for name, value in (answer.score_parts or {}).items())
+    return ", ".join(f"{name} {factor(value)}" for name, value in (answer.score_parts or {}).items())
 
 
 def _place(answer: Answer) -> str:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 import yaml
-from rich.console import Console
 
 from config.effective import DEFAULT, Setting, effective_settings, in_section
 from config.load import load_config, load_layers
 from config.tree import suggestion
+from deployments.cli.layout import standard_output
 from deployments.cli.options import JsonOption, LakeOption, LedgerOption, Places, Scope, command
 from deployments.cli.output import print_json
 from deployments.cli.terminal import progress
@@ -59,7 +59,7 @@ def diff(
     else:
         from deployments.cli.differences import show
 
-        show(difference, Console())
+        show(difference, standard_output())
     if exit_code and difference:
         raise typer.Exit(1)
 

@@ -7,11 +7,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
+from deployments.cli.layout import Column, print_table
 from tasks.answers.difference import Difference
 from tasks.domain.assess.states import State, Status
 from tasks.domain.assess.unknown import seasons_of
@@ -26,7 +25,7 @@ def show(difference: Difference, console: Console) -> None:
         console.print("[green]No difference: the same settings, and the same plan.[/green]")
         return
     for name, was, now in difference.settings[:_MOST_ROWS]:
-        console.print(f"{escape(name)}: {escape(_value(was))} → {escape(_value(now))}", soft_wrap=True)
+        console.print(f"{escape(name)}: {escape(_value(was))} → {escape(_value(now))}")
     _more(difference.settings, "settings", console)
     old, new = difference.statuses
     _count("added", difference.added, difference, new, console)
@@ -38,11 +37,11 @@ def show(difference: Difference, console: Console) -> None:
     cells = difference.cells
     changes = Counter((cells[key].dataset, _named(old), _named(new, why=True)) for key, old, new in difference.states)
     for (dataset, before, after), n in changes.most_common(_MOST_ROWS):
-        console.print(f"{plural(n, 'file')} of {escape(dataset)}: {escape(before)} → {escape(after)}", soft_wrap=True)
+        console.print(f"{plural(n, 'file')} of {escape(dataset)}: {escape(before)} → {escape(after)}")
     _more(changes, "changes of state", console)
     before, after = (seasons_of(report.unknown) or "nothing" for report in (difference.old, difference.new))
     if (before, after) != ("nothing", "nothing"):
-        console.print(f"unknown: {escape(_arrow(before, after))}", soft_wrap=True)
+        console.print(f"unknown: {escape(_arrow(before, after))}")
     _show_order(difference, console)
     _show_sources(difference, console)
 
@@ -50,26 +49,26 @@ def show(difference: Difference, console: Console) -> None:
 def _show_order(difference: Difference, console: Console) -> None:
     if not difference.moved:
         return
-    table = Table(
-        "dataset", "files", "first fill", "last fill", title="Files that come earlier or later", box=SIMPLE_HEAD
-    )
     moved: dict[str, list[tuple[int, int]]] = {}
     for key, was, now in difference.moved:
         moved.setdefault(difference.cells[key].dataset, []).append((was, now))
+    rows = []
     for dataset, places in sorted(moved.items()):
         before, after = [old for old, _ in places], [new for _, new in places]
         ends = [_arrow(min(before), min(after)), _arrow(max(before), max(after))]
-        table.add_row(dataset, f"{len(places)}", *ends)
-    console.print(table)
+        rows.append([dataset, f"{len(places):,}", *ends])
+    console.print("Files that come earlier or later")
+    print_table(console, [Column(name) for name in ("dataset", "files", "first fill", "last fill")], rows)
 
 
 def _show_sources(difference: Difference, console: Console) -> None:
-    table = Table("source", "requests", "done", title="Requests of each plan to the sources", box=SIMPLE_HEAD)
+    rows = []
     for source in difference.sources():
         requests, eta = source["requests"], source["eta"]
         done = [utc(eta[plan]) if eta[plan] else "-" for plan in ("old", "new")]
-        table.add_row(source["name"], _arrow(requests["old"], requests["new"]), _arrow(*done))
-    console.print(table)
+        rows.append([source["name"], _arrow(requests["old"], requests["new"]), _arrow(*done)])
+    console.print("Requests of each plan to the sources")
+    print_table(console, [Column(name) for name in ("source", "requests", "done")], rows)
 
 
 def _count(
@@ -89,7 +88,8 @@ def _named(status: Status, *, why: bool = False) -> str:
 
 
 def _arrow(was: Any, now: Any) -> str:
-    return f"{was}" if was == now else f"{was} → {now}"
+    old, new = (f"{value:,}" if isinstance(value, int) else f"{value}" for value in (was, now))
+    return old if old == new else f"{old} → {new}"
 
 
 def _value(value: Any) -> str:

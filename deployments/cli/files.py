@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from config.secrets import masked
+from deployments.cli.layout import standard_output
 from deployments.cli.options import NAMES_FILES, AsOfOption, JsonOption, Places
 from deployments.cli.output import print_json
 from tasks.domain.errors import AdceError
@@ -43,7 +43,7 @@ def why(
     else:
         from deployments.cli.answers import show
 
-        show(answers, os.environ.get("PREFECT_UI_URL") or _ui_of(os.environ.get("PREFECT_API_URL")), Console())
+        show(answers, os.environ.get("PREFECT_UI_URL") or _ui_of(os.environ.get("PREFECT_API_URL")), standard_output())
 
 
 def check(
@@ -84,7 +84,7 @@ def check(
     else:
         from deployments.cli.answers import show_check
 
-        show_check(checked, Console())
+        show_check(checked, standard_output())
     if checked.answer is not Consequence.STORED:
         raise typer.Exit(1)
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from config.load import load_config
 from config.secrets import masked
 from deployments.cli import sandbox as stand_in
+from deployments.cli.layout import standard_output
 from deployments.cli.options import JsonOption, MaxFillsOption, Places, Scope, VerboseOption
 from deployments.cli.output import print_json, write
 from deployments.cli.terminal import prefect_log, progress
@@ -141,9 +141,9 @@ def coverage(
 
         print_json(CoverageAnswer.of(cover, by, report.looked_at.taken_at, report.unknown).as_json())
     elif not (svg or html):
-        Console().print(pictures.heatmap(cover, by=by))
+        standard_output().print(pictures.heatmap(cover, by=by))
         if report.reading:
-            Console().print(report.reading)
+            standard_output().print(report.reading)
 
 
 def _show(report: Report, as_json: bool) -> None:
@@ -154,7 +154,7 @@ def _show(report: Report, as_json: bool) -> None:
     else:
         from deployments.cli import tables
 
-        tables.show(report, Console())
+        tables.show(report, standard_output())
 
 
 def _reconcile(selection: Selection, clock: datetime | None, max_fills: int | None, dry_run: bool) -> Report:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from datetime import timedelta
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
+from deployments.cli.layout import Column, print_table
 from tasks.answers.ending import FAILED, ending, waiting
 from tasks.answers.report import COMPARED, Report
 from tasks.domain.assess.states import State
-from tasks.domain.wording import decimal, duration, plural, utc
+from tasks.domain.wording import duration, plural, score, utc
 from tasks.show.costs import COLUMNS, rows
 
 _MOST_ROWS = 40
@@ -24,14 +23,14 @@ def show(report: Report, console: Console) -> None:
     """Prints a report as tables and lines. A long table ends with the number of rows that are not shown."""
     end = ending(report)
     colour = "red" if end.type == FAILED else "green" if report.complete else "yellow"
-    console.print(f"[{colour}]{escape(end.message)}[/{colour}]", soft_wrap=True, highlight=False)
-    console.print(_states(report))
+    console.print(f"[{colour}]{escape(end.message)}[/{colour}]", highlight=False)
+    _show_states(report, console)
     if report.switches:
         console.print(f"[yellow]Switches: {escape(', '.join(report.switches))}[/yellow]")
     if report.fills:
-        console.print(_fills(report))
+        _show_fills(report, console)
     if report.comparisons:
-        console.print(_rollouts(report))
+        _show_rollouts(report, console)
     if report.outcomes is not None:
         _show_outcomes(report, console)
     for loss in report.lost[:_MOST_ROWS]:
@@ -60,66 +59,58 @@ def show(report: Report, console: Console) -> None:
     if report.unknown:
         console.print(f"[magenta]Unknown: {escape(report.unknown_line())}: {escape(report.what_is_needed())}[/magenta]")
     if report.outcomes is None and (costs := rows(report.cost)):
-        console.print(_costs(costs))
+        _show_costs(costs, console)
 
 
-def _states(report: Report) -> Table:
+def _show_states(report: Report, console: Console) -> None:
     counts = report.counts
-    table = Table(title=f"The lake {escape(report.config.lake)} as of {utc(report.looked_at.taken_at)}")
-    for state in State:
-        table.add_column(state.value, justify="right")
-    table.add_column("total", justify="right")
-    table.add_row(*(f"{counts[state.value]}" for state in State), f"{counts['total']}")
-    return table
+    names = [*(state.value for state in State), "total"]
+    console.print(f"The lake {escape(report.config.lake)} as of {utc(report.looked_at.taken_at)}")
+    print_table(console, [Column(name, is_number=True) for name in names], [[f"{counts[name]:,}" for name in names]])
 
 
-def _fills(report: Report) -> Table:
+def _show_fills(report: Report, console: Console) -> None:
     is_plan = report.outcomes is None
-    verb = "to fetch" if is_plan else "started"
-    table = Table(
-        title=f"{plural(len(report.fills), 'fill')} {verb}, the most important first",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
+    console.print(
+        f"{plural(len(report.fills), 'fill')} {'to fetch' if is_plan else 'started'}, the most important first"
     )
-    for name in ("dataset", "days"):
-        table.add_column(name, overflow="fold")
-    for name in ("kind", "priority"):
-        table.add_column(name, no_wrap=True)
-    for name in ("score", "files", *(["done"] if is_plan else [])):
-        table.add_column(name, justify="right", no_wrap=True)
-    for fill in report.fills[:_MOST_ROWS]:
-        table.add_row(
+    columns = [
+        Column("dataset"),
+        Column("days"),
+        Column("kind", leaves=4),
+        Column("priority", leaves=3),
+        Column("score", is_number=True, leaves=1),
+        Column("files", is_number=True),
+        *([Column("done (UTC)", leaves=2)] if is_plan else []),
+    ]
+    rows = [
+        [
             fill.dataset,
             _short(fill.days),
             fill.kind.value,
             fill.priority.value,
-            decimal(fill.score.total),
-            str(len(fill.gaps)),
-            *([f"{fill.eta:%H:%M}"] if is_plan and fill.eta else []),
-        )
+            score(fill.score.total),
+            f"{len(fill.gaps):,}",
+            *([utc(fill.eta).removesuffix(" UTC") if fill.eta else ""] if is_plan else []),
+        ]
+        for fill in report.fills[:_MOST_ROWS]
+    ]
+    print_table(console, columns, rows)
     if len(report.fills) > _MOST_ROWS:
-        table.add_row(f"and {len(report.fills) - _MOST_ROWS} more")
-    return table
+        console.print(f"and {len(report.fills) - _MOST_ROWS:,} more; --json shows all")
 
 
-def _costs(costs: list[tuple[str, ...]]) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for name in COLUMNS:
-        table.add_column(name, justify="left" if name in (COLUMNS[0], COLUMNS[-1]) else "right", no_wrap=True)
-    for row in costs:
-        table.add_row(*row)
-    return table
+def _show_costs(costs: list[tuple[str, ...]], console: Console) -> None:
+    columns = [Column(name, is_number=name not in (COLUMNS[0], COLUMNS[-1])) for name in COLUMNS]
+    console.print()
+    print_table(console, columns, costs)
 
 
-def _rollouts(report: Report) -> Table:
-    table = Table(title="Rollouts, and the rest of their datasets", box=SIMPLE_HEAD)
-    for name in COMPARED:
-        table.add_column(name, justify="left" if name in COMPARED[:2] else "right")
-    for name, rollout in report.comparisons.items():
-        for row in rollout.rows(name):
-            table.add_row(*row)
-    return table
+def _show_rollouts(report: Report, console: Console) -> None:
+    console.print("Rollouts, and the rest of their datasets")
+    columns = [Column(name, is_number=name not in COMPARED[:2]) for name in COMPARED]
+    rows = [row for name, rollout in report.comparisons.items() for row in rollout.rows(name)]
+    print_table(console, columns, rows)
 
 
 def _short(days: str) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from deployments.cli.layout import say
 from deployments.cli.ledger import opened
 from deployments.cli.options import NAMES_FILES, ConfigOption, JsonOption, Places, command
 from deployments.cli.output import print_json
@@ -102,7 +103,7 @@ def list_all(config: ConfigOption = None, as_json: JsonOption = False) -> None:
             why = f"set on {absence.first:%Y-%m-%d}  operator: {absence.note}"
         else:
             why = f"{plural(absence.looks, 'look')} since {absence.first:%Y-%m-%d}  {absence.evidence}"
-        typer.echo(f"{absence.key}  {until}  {why}")
+        say(f"{absence.key}  {until}  {why}")
     if not absences:
         typer.echo("none", err=True)
 

@@ -36,10 +36,14 @@ def duration(span: timedelta) -> str:
     return f"{first}{unit}" + (f" {rest // smaller}{name}" if rest else "")
 
 
-def decimal(value: float) -> str:
-    """A score or a factor with one digit after the point, or two if it has them: "18.0", "1.15"."""
-    text = f"{value:.2f}"
-    return text.removesuffix("0")
+def score(value: float) -> str:
+    """A score: "18.0"."""
+    return f"{value:,.1f}"
+
+
+def factor(value: float) -> str:
+    """A part of a score with one digit after the point, or two if it has them: "18.0", "1.15"."""
+    return f"{value:,.2f}".removesuffix("0")
 
 
 def without_addresses(text: str) -> str:

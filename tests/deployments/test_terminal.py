@@ -120,6 +120,8 @@ def test_a_reader_that_goes_and_an_error_output_that_is_closed_are_no_mistakes(a
     (adce_home / "lake").mkdir()
     command = [sys.executable, "-m", "deployments", "plan", "--json", "--dataset", "espn_scoreboard", *SPAN]
     run = subprocess.run(
-        ["bash", "-c", '"$@" | head -c 1; "$@" 2>&- | tail -c 2', "bash", *command], capture_output=True, text=True
+        ["bash", "-c", '"$@" | head -c 1; echo ${PIPESTATUS[0]}; "$@" 2>&- | tail -c 2', "bash", *command],
+        capture_output=True,
+        text=True,
     )
-    assert (run.stdout, run.stderr) == ("{}\n", "")
+    assert (run.stdout, run.stderr) == ("{0\n}\n", "")

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from tasks.domain.wording import decimal, duration, plural, size, utc
+from tasks.domain.wording import duration, factor, plural, score, size, utc
 
 
 @pytest.mark.parametrize(
@@ -46,8 +46,12 @@ def test_a_moment_is_told_with_its_date_in_utc(zone: timezone | None) -> None:
 @pytest.mark.parametrize(
     ("value", "told"), [(18, "18.0"), (1.5, "1.5"), (1.15, "1.15"), (100 / 3, "33.33"), (0.1 + 0.2, "0.3")]
 )
-def test_a_score_is_told_with_one_or_two_digits(value: float, told: str) -> None:
-    assert decimal(value) == told
+def test_a_part_of_a_score_is_told_with_one_or_two_digits(value: float, told: str) -> None:
+    assert factor(value) == told
+
+
+def test_a_score_is_told_with_one_digit() -> None:
+    assert [score(value) for value in (18, 1.75, 1234.56)] == ["18.0", "1.8", "1,234.6"]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from tasks.answers.ending import headline, waiting
 from tasks.answers.report import COMPARED, Report
 from tasks.domain.assess.states import State
 from tasks.domain.assess.unknown import by_season
-from tasks.domain.wording import decimal, duration, plural, utc
+from tasks.domain.wording import duration, plural, score, utc
 from tasks.show.costs import COLUMNS, rows
 
 _MOST_FILLS, _MOST_ROWS = 200, 200  # rows of a table
@@ -82,4 +82,4 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_TEMPLATES.filters |= {"cell": _cell, "plural": plural, "utc": utc, "decimal": decimal}
+_TEMPLATES.filters |= {"cell": _cell, "plural": plural, "utc": utc, "score": score}

@@ -1,0 +1,113 @@
+"""What is shown in a terminal of any width: are all names, keys and numbers whole?"""
+
+import io
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from deployments.cli import answers, tables
+from deployments.cli.layout import Column, Paper, print_table, standard_output
+from tasks.answers.report import Report
+from tasks.answers.why import Answer
+from tasks.domain.assess.assessment import Assessment
+from tasks.domain.assess.overview import overview_of
+from tasks.domain.assess.states import Kind, State, Status
+from tasks.domain.outcomes import FileOutcome, Outcome
+from tasks.domain.plan.plan import Deferral
+from tasks.domain.reasons import Limit, Reason
+from tests.builders import NOW, a_cell, a_config, a_fill, a_gap, an_object
+
+WIDTHS = [40, 60, 80, 100, 120]
+KEY = "nba_api_comprehensive/boxscores/advanced/boxscore_advanced_0022300040.json"
+URL = "https://stats.nba.com/stats/boxscoreadvancedv3?GameID=0022300040"
+WHY = f"source paused until 2026-11-29 08:48 UTC: {URL}: HTTP 403"
+
+
+def _printed(width: int) -> tuple[Paper, io.StringIO]:
+    file = io.StringIO()
+    return Paper(file=file, width=width), file
+
+
+def _report(**change: object) -> Report:
+    count = 1_234
+    cells = {f"{n}.json": a_cell(key=f"{n}.json") for n in range(count)}
+    status = Status(State.GAP, "not in the lake", Kind.MISSING)
+    overview = overview_of(Assessment(cells, dict.fromkeys(cells, status), NOW))
+    fills = tuple(
+        replace(a_fill(n, "nba_api", 1_300, 1_800.0), eta=NOW + timedelta(hours=n), dataset="nba_boxscore_traditional")
+        for n in range(3)
+    )
+    gap = a_gap(cell=a_cell(key=KEY))
+    later = (Deferral(gap, Reason(Limit.BACKOFF, WHY, NOW + timedelta(hours=3), "nba_api")),)
+    config = a_config(lake="s3://a-bucket-of-some-length/and-a-prefix/that-is-long-as-well")
+    return Report(overview, fills, later, config, **change)  # type: ignore[arg-type]
+
+
+def _is_whole(word: str, shown: str) -> bool:
+    return any(word in line for line in shown.splitlines())
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_of_a_report_every_name_key_and_number_is_whole_on_a_line(width: int) -> None:
+    console, file = _printed(width)
+    failed = FileOutcome(KEY, Outcome.FAILED, 1, error=f"{URL}: HTTP 500")
+    tables.show(_report(), console)
+    tables.show(_report(outcomes={KEY: failed}), console)
+    shown = file.getvalue()
+    for word in (
+        "s3://a-bucket-of-some-length/and-a-prefix/that-is-long-as-well",
+        *("present", "not_due", "in_flight", "unavailable", "1,234"),
+        *("nba_boxscore_traditional", "2026-01-13", "1,300"),
+        *(KEY, URL),
+    ):
+        assert _is_whole(word, shown), (word, shown)
+    assert "…" not in shown
+    longest = max(len(word) for word in shown.split())
+    assert all(len(line) <= max(width, longest + 2) for line in shown.splitlines()), shown
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_of_an_answer_every_name_key_and_number_is_whole_on_a_line(width: int) -> None:
+    console, file = _printed(width)
+    cell = a_cell(key=KEY, dataset="nba_boxscore_traditional")
+    status = Status(State.DEFERRED, WHY, Kind.MISSING, until=NOW, limit=Limit.BACKOFF)
+    parts = {"base": 1000.0, "age": 100 / 3, "multiplier": 1.3}
+    decides = "datasets.nba_boxscore_traditional.due_after"
+    total = 18.000000000000004
+    have = an_object(key=KEY)
+    answer = Answer(cell, "nba_api", status, decides, "fetched", have, NOW, [], [], total, parts, None, {})
+    answers.show([answer], None, console)
+    answers.show([answer] * 6, None, console)
+    shown = file.getvalue()
+    for word in (
+        KEY,
+        decides,
+        "18.0",
+        "33.33,",
+        "2026-01-15",
+        URL,
+    ):
+        assert _is_whole(word, shown), (word, shown)
+    assert "…" not in shown
+    assert "18.00" not in shown
+
+
+def test_a_table_without_room_loses_its_least_important_columns_and_then_becomes_a_list() -> None:
+    columns = [Column("dataset"), Column("kind", leaves=2), Column("score", is_number=True, leaves=1), Column("files")]
+    rows = [["espn_scoreboard", "missing", "18.0", "20"]]
+    for width, expected in (
+        (40, ["dataset          kind     score  files"]),
+        (32, ["dataset          kind     files"]),
+        (24, ["dataset          files"]),
+        (20, ["dataset", "espn_scoreboard,", "  kind missing,", "  score 18.0,", "  files 20"]),
+    ):
+        console, file = _printed(width)
+        print_table(console, columns, rows)
+        assert [line.rstrip() for line in file.getvalue().splitlines()][: len(expected)] == expected
+
+
+def test_lines_in_a_pipe_are_not_wrapped_and_have_no_colours(capsys: pytest.CaptureFixture[str]) -> None:
+    line = " ".join(["a word"] * 100)
+    standard_output().print(f"[red]{line}[/red]")
+    assert capsys.readouterr().out == f"{line}\n"

@@ -10,7 +10,7 @@ from config.models.base import Model, matching
 
 # The options of each body check. tasks/sources/checks.py has the function of each.
 CHECK_OPTIONS: dict[str, tuple[str, ...]] = {
-    "json": ("must_have", "rows", "min_rows"),
+    "json": ("must_have", "equals", "rows", "min_rows"),
     "html_table": ("tables", "must_have", "min_rows"),
     "espn.scoreboard": (),
     "espn.summary": (),
@@ -35,6 +35,9 @@ class Check(Model):
     )
     must_have: list[Annotated[str, matching(r"\S(.*\S)?", "must be a name")]] = Field(
         default=[], description="of JSON: paths that have a value, such as game.gameId; of a table: its columns"
+    )
+    equals: dict[str, str] = Field(
+        default={}, description='paths of a JSON document, and templates of their values, as game.gameId: "{id}"'
     )
     rows: str = Field(default="", description="path of the list whose rows are counted; default: the whole document")
 

@@ -72,7 +72,8 @@ class Dataset(Model):
         asked = self._check_command(self.command) if self.command else allowed
         files = self.command.files if self.command else []
         request = self.url or " ".join(self.command.argv if self.command else [])
-        for template, known in [(request, asked), *((template, allowed) for template in [*self.keys, *files])]:
+        others = [*self.keys, *files, *self.check.equals.values()]
+        for template, known in [(request, asked), *((template, allowed) for template in others)]:
             try:
                 used = template_fields(template)
             except ValueError as error:

@@ -24,7 +24,11 @@ log = logging.getLogger(__name__)
 # Raise this number when a body check accepts other bodies than before. Stored files are then read again; until that,
 # they count by the verdict of the former check.
 CHECK_VERSION = 2
-_LATER_OPTIONS = ("must_have", "rows")  # left out of a check's id where they are not set, so that former ids hold
+_LATER_OPTIONS = (
+    "must_have",
+    "equals",
+    "rows",
+)  # left out of a check's id where they are not set, so that former ids hold
 
 _MOST_ERRORS = 3  # errors of the lake while bodies are read; after one more, the lake counts as away
 

@@ -14,11 +14,14 @@ _REASON_LENGTH = 200  # characters
 
 
 def json(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:
-    """Body check for any JSON: it must be no error, have a value at each path of `must_have`, and enough rows."""
+    """Body check for any JSON: it must be no error, and have the values and rows that the options ask for."""
     document = read_json(body)
     lacking = [path for path in check.must_have if value_at(document, path) is None]
     if lacking:
         return bad(f"without {', '.join(lacking)}")
+    for path, template in check.equals.items():
+        if str(has := value_at(document, path)) != (expected := template.format_map(fields)):
+            return bad(f"{path} is {has}, not {expected}")
     if not (check.rows or check.min_rows):
         return whole()
     rows = value_at(document, check.rows)

@@ -290,11 +290,16 @@ def test_a_new_dataset_of_a_source_is_yaml_only(tmp_path: Path) -> None:
                 ("{name: json, min_row: 2}", "min_row: no such setting; did you mean min_rows?"),
                 (
                     "{name: json, tables: [a]}",
-                    "tables: not an option of the check json; its options: must_have, rows, min_rows",
+                    "tables: not an option of the check json; its options: must_have, equals, rows, min_rows",
                 ),
                 ("{name: espn.summary, kind: a}", "kind: not an option of the check espn.summary; its options: none"),
                 ("{name: html_table}", "tables: the check html_table needs the id of a table; as in [totals_stats]"),
             ]
+        ),
+        pytest.param(
+            DATASET.replace("{name: nba_api.box_score}", "{name: json, equals: {game.gameId: '{game}'}}"),
+            "my.yaml: datasets.nba_boxscore_usage: '{game}' names game; allowed per game: date, end_year, id, season, ",
+            id="check with an unknown field",
         ),
         pytest.param(
             "rollout: {x: {percent: 10, datasets: [br_totals], changes: {check: {name: html_tables}}}}",

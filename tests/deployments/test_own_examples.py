@@ -130,7 +130,7 @@ def test_a_script_is_run_as_its_declaration_says(
 @pytest.mark.parametrize(
     ("right", "wrong", "line"),
     [
-        ("must_have: [game.gameId]", "musthave: [a]", "nba_usage.check.musthave: no such setting; did you mean "),
+        ("must_have: [game.pace]", "musthave: [a]", "nba_usage.check.musthave: no such setting; did you mean "),
         ("my/usage/{id}", "my/usage/{date}", "nba_usage: 'my/usage/{date}.json' is the same for every game; it must"),
         ("my/per_game/{season}.html", "my/usage/{id}.json", "br_per_game: 'my/usage/{id}.json' names id; allowed per "),
         ("my/usage/{id}", "espn_box_scores/{id}", "nba_usage.keys: 'espn_box_scores/{id}.json' is already a key of "),

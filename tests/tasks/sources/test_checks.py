@@ -201,6 +201,9 @@ OF_A_SEASON = {name: value for name, value in FIELDS.items() if name != "id"}
         (DOCUMENT, {"must_have": ["game.gameId", "game.players.1.points"]}, FIELDS, whole()),
         (DOCUMENT, {"must_have": ["game.note", "game.gameId.x"]}, FIELDS, bad("without game.note, game.gameId.x")),
         (DOCUMENT, {"must_have": ["game.players.2"]}, FIELDS, bad("without game.players.2")),
+        (DOCUMENT, {"equals": {"game.gameId": "1", "game.players.0.points": "3"}}, FIELDS, whole()),
+        (DOCUMENT, {"equals": {"game.gameId": "{id}"}}, FIELDS, bad("game.gameId is 1, not 0022300001")),
+        (DOCUMENT, {"equals": {"season": "{season}"}}, FIELDS, bad("season is None, not 2023-24")),
         (DOCUMENT, {"rows": "game.players", "min_rows": 2}, FIELDS, whole()),
         (
             DOCUMENT,

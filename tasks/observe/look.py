@@ -32,6 +32,7 @@ from tasks.domain.plan.plan import Gap
 from tasks.observe.held import Held, recall
 from tasks.observe.knowledge import Knowledge
 from tasks.observe.listing import examine_stored, list_lake
+from tasks.observe.other_seasons import files_of_other_seasons
 from tasks.observe.session import Session
 from tasks.progress import PROGRESS
 
@@ -360,8 +361,12 @@ def _with_unknown(
         asked = selected_datasets(config, selection)
         needed_by = {name: ", ".join(by) for name, by in needed.items() if name not in asked}
         unknown = find_unknown(needed, schedules, statuses, read)
-        estimate = estimate_unlisted(config, unknown, statuses, overview.counts, selection, overview.taken_at)
-        return replace(overview, unknown=unknown, unlisted=estimate, needed_by=needed_by)
+        others = files_of_other_seasons(session, known, unknown)
+        estimate = estimate_unlisted(
+            config, unknown, statuses, overview.counts, selection, overview.taken_at, others.values()
+        )
+        stored = {**stored_files(others, known.objects), **overview.stored}
+        return replace(overview, unknown=unknown, unlisted=estimate, needed_by=needed_by, stored=stored)
     unlisted = {key: session.keys.dataset_of(key) for key in selection.keys if key not in assessment.cells}
     needed = {name: {d: first for d, first in by.items() if d in unlisted.values()} for name, by in needed.items()}
     statuses = {**_judge(session, known, {cell.key: cell for cell in schedules}).statuses}

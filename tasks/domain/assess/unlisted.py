@@ -26,12 +26,13 @@ def estimate_unlisted(
     counts: Counts,
     selection: Selection,
     now: datetime,
+    others: Iterable[Cell] = (),
 ) -> dict[Partition, int]:
     """The number of files that are due and that schedules will list once they are in the lake, by partition.
 
-    `statuses` are those of the schedules, and `counts` are of the files that known schedules list. A season is
-    estimated from its own days that are known, if they are enough; else from the nearest season of which enough is
-    known; else from the usual number of games.
+    `statuses` are those of the schedules, `counts` are of the files that known schedules list, and `others` are all
+    files of whole seasons that are not selected. A season is estimated from its own days that are known, if they are
+    enough; else from the nearest season of which enough is known; else from the usual number of games.
     """
     schedules: dict[Partition, list[Cell]] = defaultdict(list)
     for part in unknown:
@@ -45,6 +46,10 @@ def estimate_unlisted(
         for partition, files in _count_files(counts).items()
         if (games := usual.of_season(partition) - usual.of_days(partition, schedules.get(partition, ()))) >= _ENOUGH
     }
+    everything = _UsualGames(config, Selection(), now)
+    for partition, files in Counter(cell.partition for cell in others).items():
+        if (games := everything.of_season(partition)) >= _ENOUGH:
+            known.setdefault(partition, files / games)
     found: dict[Partition, int] = {}
     for partition, cells in lacking.items():
         files_per_game = _nearest(known, partition)

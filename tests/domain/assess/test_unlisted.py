@@ -177,3 +177,13 @@ def test_the_nearest_season_counts_and_no_season_that_is_hardly_known() -> None:
     assert _estimate(schedules, far | near)[Partition("nba_playbyplay", "2018-19")] == 2800
     current = listed(season_of(NOW.date()), 100)
     assert _estimate(schedules, current, now=datetime(2026, 1, 15, tzinfo=UTC)) == _estimate(schedules)
+
+
+def test_a_whole_season_that_is_not_selected_counts_too() -> None:
+    schedule, selection = "nba_schedule", Selection(seasons=("2022-23",))
+    games = _league(schedule, League(5), "2023-24")
+    others = [c for c in game_cells(CONFIG, schedule, games, NOW) if c.dataset == GAMES_OF[schedule]]
+    unknown = [Unknown(GAMES_OF[schedule], cell) for cell in _schedules(schedule, "2022-23")]
+    statuses = {part.schedule.key: MISSING for part in unknown}
+    [estimate] = estimate_unlisted(CONFIG, unknown, statuses, {}, selection, NOW, others).values()
+    assert estimate == pytest.approx(len(_league(schedule, League(5), "2022-23")), rel=0.1)

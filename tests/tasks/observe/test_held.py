@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from blocks.store import Store
 from config.models import Collect, Config
 from tasks.domain.assess.absences import Absence
-from tasks.domain.assess.overview import Overview
+from tasks.domain.assess.overview import Overview, Stored
 from tasks.domain.assess.states import Examination, LakeObject, Unreadable, content_of
 from tasks.domain.assess.verdicts import bad, partial, whole
 from tasks.domain.expected.cells import Selection, calendar_cells
@@ -258,4 +258,22 @@ def test_no_judgement_holds_once_something_else_is_collected(filled: World, tmp_
     assert less.overview.needed_by == {"espn_scoreboard": "espn_summary"}
     world.config = CONFIG
     assert world.compare().overview.totals == everything.overview.totals
+    world.ledger.close()
+
+
+def test_a_selected_season_is_estimated_from_one_that_is_not(filled: World, tmp_path: Path) -> None:
+    world = filled.copy(tmp_path)
+    days = [date(2024, 1, 5) + timedelta(days=n) for n in range(100)]
+    games = [Game(f"00223{n:05}", day, None, GameStatus.FINAL, "2023-24", "regular") for n, day in enumerate(days)]
+    world.store(SEASONS[0])
+    world.examine(SEASONS[0], whole(tuple(games)))
+    for game in games:
+        world.store(f"nba_api_playbyplay/playbyplay_{game.id}.json")
+    del world.lake.objects[SEASONS[1]]
+    world.now = datetime(2025, 8, 1, tzinfo=UTC)
+    overview = world.look(anew=True, selection=Selection(sources=("nba_api",), seasons=("2024-25",))).overview
+    assert overview.unlisted == {("nba_playbyplay", "2024-25"): 100}
+    assert overview.stored == {("nba_playbyplay", "2023-24"): Stored(100, 10_000_000)}
+    both = world.look(anew=True, selection=Selection(sources=("nba_api",))).overview
+    assert both.unlisted == overview.unlisted
     world.ledger.close()

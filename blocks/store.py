@@ -305,7 +305,7 @@ class Store:
     async def check_writable(self, folders: Iterable[str]) -> None:
         """Raises LakeError if none of the folders can be written. Nothing is left behind in the lake."""
         if self.folder is not None:
-            await asyncio.to_thread(self._check_folder_writable)
+            await asyncio.to_thread(self._check_folder_writable, self.folder)
             return
         denied = None
         for folder in folders:
@@ -320,15 +320,27 @@ class Store:
         if denied:
             raise LakeError(str(denied))
 
-    def _check_folder_writable(self) -> None:
-        """Writes a temporary file to a local lake and removes it. Raises LakeError if that fails."""
-        assert self.folder is not None
+    async def check_usable(self, folders: Iterable[str]) -> None:
+        """Raises LakeError if this cannot become a lake: it cannot be read and written, or its folder cannot be made.
+
+        Nothing is left behind.
+        """
+        self.check()
+        if self.folder is not None and not self.folder.exists():
+            nearest = next(path for path in self.folder.parents if path.exists())
+            await asyncio.to_thread(self._check_folder_writable, nearest)
+        else:
+            await self.check_writable(folders)
+
+    def _check_folder_writable(self, folder: Path) -> None:
+        """Writes a temporary file to a folder and removes it. Raises LakeError if that fails."""
         try:
-            with tempfile.TemporaryFile(dir=self.folder) as file:
+            with tempfile.TemporaryFile(dir=folder) as file:
                 file.write(bytes(_PROBE_BYTES))
                 file.flush()
         except OSError as error:
-            raise LakeError(f"lake {self.url}: the folder cannot be written: {error.strerror}") from None
+            what = "the folder" if folder == self.folder else f"its folder cannot be made, because {folder}"
+            raise LakeError(f"lake {self.url}: {what} cannot be written: {error.strerror}") from None
 
     async def is_empty(self) -> bool:
         """Is the lake completely empty, even of files that are not ADCE's?"""
@@ -409,7 +421,7 @@ class Store:
                 self.folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise LakeError(f"lake {self.url}: the folder cannot be written: {error.strerror}") from None
-            self._check_folder_writable()
+            self._check_folder_writable(self.folder)
         if self.folder is not None and self.folder.exists() and not os.access(self.folder, os.R_OK | os.X_OK):
             raise LakeError(f"lake {self.url}: the folder cannot be read; check its permissions")
         self._open()

@@ -12,6 +12,7 @@ import yaml
 
 from config.models import lake_address, ledger_address
 from config.secrets import masked
+from config.tree import is_section
 
 _RENAMED = {("reconcile", "keep"): ("keep", "attempts")}  # former names of settings, which stay valid
 _MAX_NESTING = 100  # levels of mappings and lists
@@ -98,8 +99,12 @@ def renamed(layer: Layer) -> Layer:
 
 
 def file_layer(file: Path) -> Layer:
-    """The settings of a file. Relative paths in it are relative to its folder. Raises ConfigError."""
-    return Layer(str(file), _located(read(file), file.absolute().parent, ()))
+    """The settings of a file. Relative paths in it are relative to its folder. Raises ConfigError.
+
+    A section without a single setting, because all its lines are comments, sets nothing.
+    """
+    values = {name: value for name, value in read(file).items() if value is not None or not is_section(name)}
+    return Layer(str(file), _located(values, file.absolute().parent, ()))
 
 
 def _located(value: Any, folder: Path, path: tuple[str, ...]) -> Any:

@@ -51,6 +51,11 @@ def is_named(section: str) -> bool:
     return get_origin(Config.model_fields[section].annotation) is dict
 
 
+def is_section(name: str) -> bool:
+    """Is the top-level setting a section, with settings or entries of its own?"""
+    return name in Config.model_fields and (is_named(name) or is_model(Config.model_fields[name].annotation))
+
+
 def singular(section: str) -> str:
     return section.removesuffix("s")
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from deployments.cli import configuration, files, lake, ledger, system, unavailable
+from deployments.cli import configuration, files, init, lake, ledger, system, unavailable
 from deployments.cli.options import command
 
 app = typer.Typer(
@@ -15,7 +15,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for function in (lake.plan, lake.reconcile, files.why, files.check, lake.coverage, system.setup, system.up):
+for function in (init.init, lake.plan, lake.reconcile, files.why, files.check, lake.coverage, system.setup, system.up):
     command(app)(function)
 
 

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import sqlite3
+import tempfile
 import threading
 import time
 import zlib
@@ -35,6 +36,7 @@ _DRIVERS = {
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _NEWEST = max(file.name.partition("_")[0] for file in _MIGRATIONS.glob("versions/[0-9]*.py"))  # version of the schema
 _ROWS_PER_STATEMENT = 5000
+_PROBE_BYTES = 64 * 1024  # size of the temporary file by which a folder is tested
 _CONNECT_SECONDS = 10  # how long a database server may take to accept a connection
 _LOCKED_SECONDS = 30  # how long to wait while another program writes to a SQLite database
 _SERVER_AWAY_SECONDS = 120.0  # how long to wait for a database server that does not answer
@@ -561,3 +563,35 @@ def _upgrade(connection: sa.Connection) -> None:
     settings.set_main_option("script_location", str(_MIGRATIONS))
     settings.attributes["connection"] = connection
     command.upgrade(settings, "head")
+
+
+def check_writable(url: str) -> None:
+    """Raises LedgerError if the ledger at this URL cannot be made or written. It makes nothing and changes nothing."""
+    address = _address(url)
+    file = None if address.get_backend_name() == "postgresql" else _file(address)
+    name = masked(address.render_as_string())
+    if file and not file.parent.is_dir():
+        raise LedgerError(f"ledger {name} cannot be made: there is no folder {file.parent}; make it")
+    if file and not file.exists():
+        try:
+            with tempfile.TemporaryFile(dir=file.parent) as probe:
+                probe.write(bytes(_PROBE_BYTES))
+                probe.flush()
+        except OSError as error:
+            raise LedgerError(f"ledger {name} cannot be made: {file.parent}: {error.strerror}") from None
+        return
+    try:
+        engine = sa.create_engine(address, connect_args=_connect_arguments(address))
+        with engine.connect() as connection:
+            if file:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")  # rolled back at the end
+                may = True
+            else:
+                may = connection.scalar(sa.text("SELECT has_schema_privilege(current_schema(), 'CREATE')"))
+        engine.dispose()
+    except (sa.exc.SQLAlchemyError, ImportError) as error:
+        cause = _cause(error)
+        remedy = next((f"; {remedy}" for word, remedy in _REMEDIES.items() if word in cause), "")
+        raise LedgerError(f"ledger {name} cannot be written: {cause}{remedy}") from None
+    if not may:
+        raise LedgerError(f"ledger {name} cannot be written: its user may not make tables; grant CREATE on the schema")

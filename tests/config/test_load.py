@@ -848,6 +848,15 @@ def test_relative_paths_in_a_file_are_relative_to_that_file(tmp_path: Path) -> N
     )
 
 
+def test_a_section_of_which_all_lines_are_comments_sets_nothing(tmp_path: Path) -> None:
+    (tmp_path / "my.yaml").write_text("collect:\n  # since: 2015-16\nsources:\nrollout:\nlake: x\n")
+    config, defaults = load_config(tmp_path / "my.yaml", {}), load_config(env={})
+    assert (config.collect, config.sources) == (defaults.collect, defaults.sources)
+    assert config.lake == (tmp_path / "x").as_uri()
+    [said] = _lines(tmp_path, "lake:")
+    assert said.startswith("my.yaml: lake: ")
+
+
 def test_the_file_is_the_named_one_or_that_in_the_working_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,193 @@
+"""How does somebody begin a lake? `adce init` writes a file of settings, and shows what would be fetched."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import click
+import typer
+import yaml
+from pydantic import ValidationError
+
+from config.load import HERE, ConfigError, checked_address, load_config, settings_file
+from config.models import Collect, lake_address, ledger_address
+from config.secrets import masked
+from config.tree import suggestion
+from deployments.cli import lake as of_lake
+from deployments.cli.options import Places, Scope
+from deployments.cli.typed import near, typed
+from tasks.domain.errors import AdceError
+from tasks.domain.expected.keys import folders
+from tasks.domain.expected.seasons import current_season
+
+if TYPE_CHECKING:
+    from config.models import Config
+
+_EVERYTHING = "all"
+_TEXT = """\
+# The settings of a lake. adce reads this file in this folder; elsewhere, name it with --config or ADCE_CONFIG.
+# `adce config show` prints all settings that there are, and where each value comes from.
+# A relative path is relative to this file.
+
+lake: {lake}   # a folder, or s3://bucket/prefix
+ledger: {ledger}   # ADCE's memory: the file of a SQLite database, or postgresql://host/adce
+
+# What this lake should hold. A line that is left out does not narrow it; `adce plan` shows what it takes.
+collect:
+  {since}   # the first season, or the first day, as 2015-10-27
+  {sources}
+  # datasets: [espn_summary, nba_playbyplay]   # only these; `adce datasets` lists all
+  # season_types: [regular, playoffs]          # only games of these types
+"""
+
+
+def init(
+    places: Places,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since", metavar="SEASON", help="The first season or day to collect, or all; default: this season."
+        ),
+    ] = None,
+    source: Annotated[
+        list[str] | None, typer.Option("--source", metavar="S", help="Collect only this source; repeatable.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Ask nothing: take the defaults for what is not given.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+) -> None:
+    """Writes a file of settings for a lake of your own (./adce.yaml), and shows what would be fetched. Fetches nothing.
+
+    At a terminal it asks for what is not given as an option. It checks that the lake and the ledger can be written.
+    """
+    file = (places.config.expanduser() if places.config else settings_file(os.environ)) or HERE
+    if file.exists() and not force:
+        raise AdceError(f"{file} is there already; --force replaces it, and `adce config show` prints what applies")
+    for name in ("ADCE_LAKE", "ADCE_LEDGER"):
+        if os.environ.pop(name, None):
+            before = f"{name} is set, and goes before {file}; to use that file, type: unset {name}"
+            typer.echo(f"adce: warning: {before}", err=True)
+    ask = sys.stdin.isatty() and not yes
+    season = current_season(datetime.now(UTC))
+    lake = _answer(ask, places.lake, "Where is the lake? A folder, or s3://bucket/prefix", "./lake", _lake)
+    ledger = _answer(ask, places.ledger, "Where is the ledger? A file, or postgresql://…", "./adce.db", _ledger)
+    begin = _answer(
+        ask, since, f"Since which season or day? As 2015-16 or 2015-10-27, or {_EVERYTHING}", season, _since
+    )
+    names = list(load_config(env={}).sources)
+    given = ", ".join(source) if source else None
+    chosen = _answer(ask, given, f"Which sources? {', '.join(names)}, or {_EVERYTHING}", _EVERYTHING, _sources(names))
+    text = settings_text(_seen_from(file, lake, lake_address), _seen_from(file, ledger, ledger_address), begin, chosen)
+    config = _checked(file, text, is_private=masked(ledger) != ledger)
+    typer.echo(f"{near(file.absolute())} written: the settings of the lake {masked(config.lake)}", err=True)
+    options = () if file == HERE else ("--config", str(file))
+    os.environ["ADCE_CONFIG"] = str(file.absolute())
+    of_lake.plan(Places(config=file), Scope())
+    typer.echo("\nWhat comes next:")
+    for command, what in (
+        (typed("plan", *options), "shows this again"),
+        (typed("reconcile", *options), "fetches what it shows, as far as it comes in one run"),
+        (typed("up", *options), "does so around the clock"),
+        (typed("coverage", *options), "shows how complete the lake is"),
+    ):
+        typer.echo(f"  $ {command}   # {what}")
+
+
+def settings_text(lake: str, ledger: str, since: str, sources: str) -> str:
+    """The text of a file of settings. `since` and `sources` may be "all"; `sources` is a list with commas."""
+    names = f"[{sources}]" if sources != _EVERYTHING else "[espn, nba_api, basketball_reference]"
+    return _TEXT.format(
+        lake=_quoted(lake),
+        ledger=_quoted(ledger),
+        since=f"{'# ' * (since == _EVERYTHING)}since: {since.replace(_EVERYTHING, '2015-16')}",
+        sources=f"{'# ' * (sources == _EVERYTHING)}sources: {names}",
+    )
+
+
+def _quoted(text: str) -> str:
+    """A text as a value in YAML."""
+    return yaml.safe_dump(text, width=sys.maxsize, allow_unicode=True).splitlines()[0]
+
+
+def _answer(ask: bool, given: str | None, question: str, default: str, check: Callable[[str], str]) -> str:
+    """The option that was given, or the answer to a question, or the default, once it is right."""
+    if given is not None or not ask:
+        return check(default if given is None else given)
+
+    def checked(text: str) -> str:
+        try:
+            return check(text)
+        except (AdceError, ConfigError) as error:
+            raise click.UsageError(str(error)) from None  # click shows it, and asks again
+
+    answer: str = typer.prompt(question, default=default, value_proc=checked, err=True)
+    return answer
+
+
+def _lake(text: str) -> str:
+    checked_address("lake", text, "--lake")
+    return text
+
+
+def _ledger(text: str) -> str:
+    checked_address("ledger", text, "--ledger")
+    return text
+
+
+def _since(text: str) -> str:
+    if text != _EVERYTHING:
+        try:
+            Collect.model_validate({"since": text})
+        except ValidationError as error:
+            problem = error.errors()[0]["msg"].removeprefix("Value error, ")
+            raise AdceError(f"--since {text}: {problem}, or {_EVERYTHING}") from None
+    return text
+
+
+def _sources(names: list[str]) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        chosen = [name for name in text.replace(",", " ").split() if text != _EVERYTHING]
+        for name in chosen:
+            if name not in names:
+                hint = suggestion(name, names) or f"there are {', '.join(names)}"
+                raise AdceError(f"--source {name}: no such source; {hint}")
+        return ", ".join(chosen) or _EVERYTHING
+
+    return check
+
+
+def _seen_from(file: Path, text: str, address: Callable[[str, Path | None], str]) -> str:
+    """A path that is relative to the working folder, as it is written in a file: absolute if that is elsewhere."""
+    return text if file.absolute().parent == Path.cwd() else address(text, Path.cwd())
+
+
+def _checked(file: Path, text: str, *, is_private: bool) -> Config:
+    """Writes the file, once its settings are valid and its lake and ledger can be written. Returns the settings."""
+    new = file.absolute().with_name(f".{file.name}.new")
+    try:
+        new.touch(0o600 if is_private else 0o644)
+        new.write_text(text, encoding="utf-8")
+        config = load_config(new)
+        asyncio.run(_probe(config))
+        new.replace(file)
+    except OSError as error:
+        raise AdceError(f"{file}: cannot be written: {error.strerror}") from None
+    except ConfigError as error:
+        raise ConfigError([line.replace(str(new), str(file)) for line in error.lines]) from None
+    finally:
+        new.unlink(missing_ok=True)
+    return config
+
+
+async def _probe(config: Config) -> None:
+    """Raises an AdceError if the lake or the ledger cannot be written. Leaves nothing behind."""
+    from tasks.ledger.database import check_writable
+    from tasks.observe.session import open_lake
+
+    await (await open_lake(config)).check_usable(folders(config.datasets.values()))
+    check_writable(config.ledger)

@@ -38,6 +38,11 @@ def effective_settings(config: Config, layers: Sequence[Layer]) -> Iterator[Sett
         yield Setting(path, _without_secrets(path, value), DEFAULT if layer.is_default else layer.origin)
 
 
+def effective_values(config: Config) -> dict[str, Any]:
+    """The values of all settings by their dotted names, as they would be written in YAML, without secrets."""
+    return {".".join(path): _without_secrets(path, value) for path, value in _leaves((), config)}
+
+
 def in_section(settings: Sequence[Setting], section: str) -> list[Setting]:
     """The settings in a section or an entry, such as `sources.espn`, or the one of that name; all if it is empty."""
     parts = tuple(filter(None, section.split(".")))

@@ -15,6 +15,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Failed, State
 
+from config.effective import effective_values
 from config.load import ConfigError, load_config
 from config.models import Priority
 from config.secrets import no_secret_in_errors
@@ -29,13 +30,14 @@ from flows.task_runner import FillTaskRunner
 from tasks.answers import first_run
 from tasks.answers.ending import ending, headline
 from tasks.answers.report import Report
+from tasks.answers.settings import SettingsUsed, settings_used
 from tasks.domain.errors import AdceError, LedgerError
 from tasks.domain.expected.cells import Selection, assume_utc
 from tasks.domain.outcomes import RunPart
 from tasks.domain.plan.plan import in_start_order
 from tasks.domain.times import moment_of
 from tasks.domain.wording import plural, utc
-from tasks.ledger.plans import PLAN, RUN
+from tasks.ledger.plans import PLAN, RUN, SETTINGS
 from tasks.log_lines import IN_REPORT
 from tasks.observe.look import check_keys
 from tasks.observe.session import Part, Session
@@ -196,6 +198,7 @@ async def reconcile_lake(
             outcomes={},
             was_lost=run.lost,
             selection=selection,
+            settings=_settings(session) if is_the_one else None,
             left_to=other,
         )
         for line in plan_lines(report):
@@ -207,6 +210,7 @@ async def reconcile_lake(
         leads = is_the_one and other is None and not (dry_run or config.test_mode)  # it has the lease of the reconcile
         if leads and session.leases.why_lost() is None:
             session.ledger.plans.keep(RUN, planned, session.now(), session.id)
+            session.ledger.plans.keep(SETTINGS, effective_values(config), session.begun, session.id)
         elif is_the_one and not leads and remember and not config.test_mode:
             session.ledger.plans.keep(PLAN, planned, session.now(), session.id)
         if not dry_run:
@@ -250,6 +254,13 @@ async def reconcile_lake(
         log.error("%s", refusal, extra=IN_REPORT)
     await (publish(report) if is_the_one else create_markdown_artifact(run_markdown(report), "fill", headline(report)))
     return report
+
+
+def _settings(session: Session) -> SettingsUsed:
+    """The settings of the session, compared with those of the last run that fetched."""
+    former = session.ledger.plans.kept(SETTINGS)
+    values = effective_values(session.config)
+    return settings_used(values, former.document, former.at) if former else settings_used(values)
 
 
 def _keep_deferrals(session: Session, planned: dict[str, Any], report: Report) -> None:

@@ -12,7 +12,8 @@ from tasks.answers.ending import ending_of_fill, headline
 from tasks.answers.report import Report
 from tasks.domain.outcomes import FileOutcome
 from tasks.domain.plan.plan import Fill
-from tasks.domain.wording import duration, plural, utc
+from tasks.domain.wording import duration, plural
+from tasks.show.costs import rows
 
 _MOST_FILLS = 3  # the first ones of a plan
 # Lines of Prefect's engine at each task and subflow, of which the line about the fill says what matters.
@@ -37,10 +38,8 @@ def _is_wanted(record: logging.LogRecord) -> bool:
 def plan_lines(report: Report) -> Iterator[str]:
     """The plan of a run in a few lines: what is lacking, what each source is asked for, and the first fills."""
     yield f"plan: {headline(report)}"
-    for source in report.sources:
-        if source.requests:
-            done = f", done about {utc(source.eta)}" if source.eta else ""
-            yield f"plan: {source.name}: {plural(source.requests, 'request')}{done}"
+    for name, files, requests, size, done in rows(report.cost):
+        yield f"plan: {name}: files {files}, requests {requests}, about {size}{f', done about {done}' if done else ''}"
     for fill in report.fills[:_MOST_FILLS]:
         files = plural(len(fill.gaps), f"{fill.kind.value} file")
         yield f"plan: first {fill.dataset} {fill.days}: {files}, {fill.priority.value}"

@@ -12,6 +12,7 @@ from typing import Any
 
 from config.models import TEST_FOLDER, Config
 from config.secrets import masked
+from tasks.answers.settings import SettingsUsed
 from tasks.domain.assess.coverage import Coverage, measure
 from tasks.domain.assess.overview import Overview
 from tasks.domain.assess.states import Kind, State, Status, deferred_by
@@ -115,6 +116,7 @@ class Report:
     selection: Selection = field(default_factory=Selection)  # what was looked at
     stopped: str | None = None  # why the run was stopped early, if it was
     stop_signal: int | None = None  # the signal that stopped it, if one did
+    settings: SettingsUsed | None = None  # those of a reconcile
     left_to: RunRecord | None = None  # the other reconcile at work, to which this one has left everything
 
     @cached_property

@@ -16,6 +16,7 @@ from tasks.ledger.database import Database, UtcSeconds, metadata
 
 RUN = "last"  # the plan of the last reconcile, and what it has left for later
 PLAN = "plan"  # a plan that nothing was fetched for, such as that of `adce plan`
+SETTINGS = "settings"  # the settings of the last reconcile, without secrets
 
 plans_table = sa.Table(
     "plans",
@@ -58,6 +59,8 @@ def _reason(later: Mapping[str, Any]) -> Reason:
 class Plans:
     """The last plans as JSON documents, by name: RUN, PLAN, or the id of a run that does a part of another run's work.
 
+    The settings of the last reconcile are kept in the same way, under SETTINGS.
+
     The plan of a part says what the part has left for later. It is there until the other run has taken it.
     """
 
@@ -99,7 +102,7 @@ class Plans:
     def prune(self, connection: sa.Connection, before: datetime) -> None:
         """Forgets plans of parts from before then, which the other run has not taken: it has died."""
         columns = plans_table.c
-        connection.execute(plans_table.delete().where(columns.name.not_in([RUN, PLAN]), columns.at < before))
+        connection.execute(plans_table.delete().where(columns.name.not_in([RUN, PLAN, SETTINGS]), columns.at < before))
 
 
 def _packed(document: Any) -> bytes:

@@ -16,15 +16,7 @@ from tasks.domain.wording import plural, utc, without_addresses
 COMPLETED, FAILED, CANCELLED = "COMPLETED", "FAILED", "CANCELLED"  # Prefect's types of final states
 
 # A file that is left for one of these reasons makes the run fail, in every run for as long as the reason holds.
-FAILURES = {
-    Limit.BUCKET,
-    Limit.BACKOFF,
-    Limit.PROBE,
-    Limit.BREAKER,
-    Limit.LAKE,
-    Limit.LEDGER,
-    Limit.OBSTACLE,
-}
+FAILURES = {Limit.BACKOFF, Limit.PROBE, Limit.BREAKER, Limit.BUCKET, Limit.LAKE, Limit.LEDGER, Limit.OBSTACLE}
 # For these reasons the run fails if it could do nothing at all for the source of such a file.
 NOT_TAKEN = {Limit.START_WITHIN, Limit.SCRAPER_RUN}
 # These reasons are nobody's failure: a person or the configuration wants it so, or a later run will do it.
@@ -38,6 +30,7 @@ HARMLESS = {
     Limit.PARAMETERS,
     Limit.ROLLOUT,
     Limit.MAINTENANCE,
+    Limit.OPERATOR_PAUSE,
     Limit.MAX_FILLS,
     Limit.TEST_FILLS,
     Limit.OTHER_RECONCILE,

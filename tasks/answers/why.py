@@ -45,6 +45,7 @@ _DECIDES = {
     Limit.ROLLOUT: "datasets.{dataset}.rollout",
     Limit.BACKOFF: "sources.{source}.backoff",
     Limit.BUCKET: "the rate bucket of {of} in Prefect, which `adce setup` mends",
+    Limit.OPERATOR_PAUSE: "an operator, who has paused {of}",
     Limit.OTHER_RECONCILE: "the lease of the other reconcile",
     Limit.OTHER_RUN: "the other run",
     Limit.PROBE: "the answer to the first request to {of} after its pause",

@@ -22,6 +22,7 @@ class Limit(StrEnum):
     PARAMETERS = "command.parameters"  # the dataset's command does not accept a value that the file has
     ROLLOUT = "rollout"  # the dataset's `rollout` percentage leaves the file out
     MAINTENANCE = "maintenance"  # a maintenance window of the configuration is open
+    OPERATOR_PAUSE = "operator_pause"  # an operator has paused the source or the dataset
     BACKOFF = "backoff"  # the source has refused a request and is paused
     BREAKER = "reconcile.breaker"  # the scraper's circuit breaker is open: too many of its files have failed
     BUCKET = "bucket"  # the source's rate bucket in Prefect is missing, inactive or wrong

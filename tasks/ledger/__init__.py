@@ -23,6 +23,7 @@ from tasks.ledger.gaps import Gaps
 from tasks.ledger.identity import Identity
 from tasks.ledger.judgements import Judgements
 from tasks.ledger.objects import Objects
+from tasks.ledger.operator_pauses import OperatorPauses
 from tasks.ledger.pauses import Pauses
 from tasks.ledger.plans import Plans
 from tasks.ledger.runs import Runs
@@ -49,6 +50,7 @@ class Ledger:
         self.judgements = Judgements(database)
         self.disagreements = Disagreements(database)
         self.pauses = Pauses(database, self.totals)
+        self.operator_pauses = OperatorPauses(database)
         self.attempts = Attempts(database)
         self.corrections = Corrections(database)
         self.runs = Runs(database)

@@ -12,9 +12,9 @@ from tasks.domain.limits.pauses import Pause, all_trusted
 from tasks.domain.limits.rates import budget_of
 from tasks.domain.outcomes import RunPart
 from tasks.domain.plan.lanes import LATENCY, START_UP, Capacity, forecast, with_eta
-from tasks.domain.plan.plan import Fill, Gap, Plan, make_plan
+from tasks.domain.plan.plan import Fill, Gap, Plan, make_plan, why_paused
 from tasks.domain.plan.scoring import success_factor
-from tasks.domain.reasons import Reason
+from tasks.domain.reasons import Limit, Reason
 from tasks.ledger.attempts import VariantResults
 from tasks.observe.session import Session
 
@@ -62,8 +62,13 @@ class Planner:
                 self.max_fills,
                 self.priority,
                 doubtful,
-                self.stopped,
+                self.stopped | self._paused_by_operators(now),
             )
+
+    def _paused_by_operators(self, now: datetime) -> dict[str, Reason]:
+        """Why nothing of a source or a dataset is fetched that an operator has paused."""
+        pauses = self.session.ledger.operator_pauses.current(now)
+        return {name: why_paused(pause, Limit.OPERATOR_PAUSE) for name, pause in pauses.items()}
 
     def success(self, counts: Counts) -> dict[str, float]:
         """The success factors that follow from counts, by dataset."""

@@ -15,7 +15,7 @@ from config.models import BreakerRules, Maintenance, Source
 from tasks.domain.errors import PausedError, RefusedError
 from tasks.domain.flags.maintenance import window_at
 from tasks.domain.limits import pauses
-from tasks.domain.limits.pauses import Pause, Phase
+from tasks.domain.limits.pauses import OperatorPause, Pause, Phase
 from tasks.domain.limits.rates import Budget
 from tasks.domain.plan.plan import why_paused, why_waiting
 from tasks.domain.reasons import Limit
@@ -55,6 +55,7 @@ class RateLimiter:
     maintenance: Sequence[Maintenance] = ()
     longest_probe: timedelta = pauses.LONGEST_ASKED
     _known: dict[str, Pause] = field(default_factory=dict, init=False)
+    _by_operators: dict[str, OperatorPause] = field(default_factory=dict, init=False)
     _read_at: float = field(default=float("-inf"), init=False)
 
     @property
@@ -126,19 +127,18 @@ class RateLimiter:
     def pause(self, name: str) -> Pause:
         """The pause or circuit breaker of this name, as the ledger had it at most half a second ago.
 
-        If a maintenance window is open and lasts longer, it is returned instead.
+        If a maintenance window is open, or an operator has paused the source or the dataset, and that lasts longer, it
+        is returned instead.
         """
         if time.monotonic() - self._read_at > _FRESH:
             self._known, self._read_at = self.ledger.pauses.current(), time.monotonic()
+            self._by_operators = self.ledger.operator_pauses.current(_now())
+        now, names = _now(), (name.partition("@")[0], self.source.partition("@")[0])
         known = self._trusted(self._known.get(name) or Pause(name))
-        window = (
-            window_at(self.maintenance, (name.partition("@")[0], self.source.partition("@")[0]), _now())
-            if self.maintenance
-            else None
-        )
-        if window is None or (known.until and window.until and window.until < known.until):
-            return known
-        return window
+        windows: list[Pause] = [pause for of in names if (pause := self._by_operators.get(of)) and pause.is_on(now)]
+        if self.maintenance and (window := window_at(self.maintenance, names, now)):
+            windows.append(window)
+        return max([known, *windows], key=lambda pause: pause.until.timestamp() if pause.until else 0.0)
 
     def refused(self, error: RefusedError, asked: datetime) -> Pause:
         """Records that the source has refused a request that was sent at `asked`. Returns the pause that follows."""

@@ -29,6 +29,7 @@ from flows.prefect_run import PrefectRun
 from flows.scraper import scraper
 from tasks import clock
 from tasks.domain.errors import LedgerError, RefusedError
+from tasks.domain.limits.pauses import FOR_EVER, OperatorPause
 from tasks.domain.limits.rates import budget_of
 from tasks.domain.outcomes import RunEnd
 from tasks.domain.plan.plan import Fill
@@ -590,7 +591,43 @@ def test_a_lake_that_is_full(
     assert _read(_why(adce)) == ("deferred", limit, "the lake, which cannot be written", NEXT_RUN)
 
 
-@pytest.mark.parametrize(("limit", "in_mid_run"), [(Limit.BUCKET, False), (Limit.BUCKET, True)])
+@pytest.mark.parametrize(
+    ("limit", "of"), [pytest.param(Limit.OPERATOR_PAUSE, of, id=of) for of in ("espn", "espn_scoreboard")]
+)
+def test_what_an_operator_has_paused(
+    adce: Adce,
+    run_reconcile: Reconcile,
+    sites: SandboxProcess,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: Limit,
+    of: str,
+) -> None:
+    """Once while a run is at work, and then before it begins; it goes on when the pause is over."""
+    pause = OperatorPause(of, FOR_EVER, "their database moves", by="ana", since=datetime.now(UTC))
+
+    async def begins(run: Run) -> None:
+        run.session.ledger.operator_pauses.begin(pause)
+
+    def reconcile() -> Any:
+        return run_reconcile(datasets=["espn_scoreboard", "nba_schedule"], since=DAY, until=DAY)
+
+    with monkeypatch.context() as first:
+        _before_it_fetches(first, begins)
+        reports = [reconcile()]
+    reports.append(reconcile())
+    assert {request["source"] for request in sites.requests()} == {"nba_api"}
+    for report in reports:
+        assert report.deferrals == [(KEY, "paused with no end by ana: their database moves", None)]
+    assert _read(_why(adce)) == ("deferred", limit, f"an operator, who has paused {of}", None)
+    with closing(Ledger(load_config().ledger)) as ledger:
+        assert ledger.operator_pauses.resume(of, datetime.now(UTC)) == [pause]
+    assert _why(adce)["state"] == "gap"
+    assert reconcile().filled == [KEY]
+
+
+@pytest.mark.parametrize(
+    ("limit", "in_mid_run"), [pytest.param(Limit.BUCKET, later, id=f"{later}") for later in (False, True)]
+)
 def test_a_source_whose_rate_bucket_is_switched_off(
     adce: Adce,
     run_reconcile: Reconcile,

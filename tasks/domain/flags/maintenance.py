@@ -7,26 +7,29 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from config.models import Day, Maintenance
-from tasks.domain.limits.pauses import Window
+from tasks.domain.limits.pauses import FOR_EVER, Window
 
 _WEEK: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_FAR = timedelta(days=8)  # adjoining windows are joined no further ahead than this
+_FAR = timedelta(days=8)  # weekly windows that adjoin for longer than this do so for ever
 
 
 def window_at(windows: Iterable[Maintenance], names: Iterable[str], now: datetime) -> Window | None:
     """The open maintenance window of one of these sources or datasets, or of everything; None if none is open.
 
-    Windows that overlap or adjoin are joined, so that `until` is the time from which none of them is open.
+    Windows that overlap or adjoin are joined, so that `until` is the time from which none of them is open. It is
+    FOR_EVER if every day and week has such windows, one after the other.
     """
     names = {"all", *names}
     matching = [window for window in windows if window.of in names]
-    until, first = now, None
-    while until < now + _FAR:
-        ends = {end: window for window in matching if (end := _end_at(window, until))}
-        if not ends:
-            break
+    until, first, far = now, None, now + _FAR
+    while ends := {end: window for window in matching if (end := _end_at(window, until))}:
         until = max(ends)
         first = first or ends[until]
+        if isinstance(ends[until].begin, datetime):  # it happens once, so those that follow it need not have an end
+            far = until + _FAR
+        elif until >= far:
+            until = FOR_EVER
+            break
     return Window(first.of, until, first.note or first.of) if first else None
 
 

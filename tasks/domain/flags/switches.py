@@ -22,8 +22,10 @@ def switches(config: Config, now: datetime) -> list[str]:
     found |= {f"{name} off": not dataset.enabled for name, dataset in config.datasets.items()}
     found |= {f"rollout of {name} {d.rollout:g} %": d.rollout < 100 for name, d in config.datasets.items()}
     found |= {f"rollout {name} {rollout.percent:g} %": True for name, rollout in config.rollout.items()}
+    everything = window_at(config.maintenance, [], now)
     for of in dict.fromkeys(window.of for window in config.maintenance):
-        window = window_at([w for w in config.maintenance if w.of == of], [of], now)
-        if window and window.until:
-            found[f"maintenance of {of} until {utc(window.until)}"] = True
+        window = window_at(config.maintenance, [of], now)
+        if window and (of == "all" or everything is None or window.until != everything.until):
+            until = f"until {utc(window.ends)}" if window.ends else "with no end"
+            found[f"maintenance of {of} {until}"] = True
     return [words for words, is_on in found.items() if is_on]

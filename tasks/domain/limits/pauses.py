@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from config.models import Backoff, BreakerRules, Config
@@ -19,6 +19,7 @@ from tasks.domain.wording import duration, plural
 # How long a probe may wait for its answer before it counts as lost. No other request is sent in that time.
 PROBE_TIMEOUT = timedelta(minutes=2)
 LONGEST_ASKED = timedelta(days=1)  # a longer pause that a site asks for is cut to this
+FOR_EVER = datetime.max.replace(tzinfo=UTC)  # the end of a window or an operator's pause that has none
 _FIRST_SHARE = 1 / 8  # share of the rate that is used when the ramp after a pause begins
 
 
@@ -73,6 +74,26 @@ class Pause:
 
 class Window(Pause):
     """A maintenance window. It comes from the configuration, not the ledger, and is not followed by a probe."""
+
+    @property
+    def ends(self) -> datetime | None:
+        """When it is over; None if that is not known."""
+        return None if self.until == FOR_EVER else self.until
+
+    def is_on(self, now: datetime) -> bool:
+        """May nothing be fetched at `now`?"""
+        return self.phase(now) is Phase.OPEN
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorPause(Window):
+    """A pause of a source or a dataset, in all its variants, that an operator has set. `reason` is the note.
+
+    It is over at `until`, and no probe follows.
+    """
+
+    by: str = ""
+    since: datetime | None = None
 
 
 def longest_pause(rules: Backoff) -> timedelta:
@@ -138,6 +159,11 @@ def refused(
     first = rules.shut_out if shut_out else rules.first
     lasts = _doubled(first, step, max(rules.longest, first)) * (1 + rules.jitter * jitter)
     return Pause(pause.name, now + max(lasts, wait or timedelta()), reason, step)
+
+
+def probed_now(pause: Pause, now: datetime) -> Pause:
+    """The pause or circuit breaker after an operator has ended it: half-open, so that the next request is a probe."""
+    return replace(pause, until=now, probe_until=None) if pause.phase(now) is Phase.OPEN else pause
 
 
 def is_new_pause(before: Pause, after: Pause) -> bool:

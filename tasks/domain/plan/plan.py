@@ -14,7 +14,7 @@ from tasks.domain.assess.states import Kind
 from tasks.domain.expected.cells import Cell, without_rollout
 from tasks.domain.flags.maintenance import window_at
 from tasks.domain.flags.rollouts import changes_request, own_address_of, reached, scraper_of, scrapers
-from tasks.domain.limits.pauses import Pause, Window
+from tasks.domain.limits.pauses import OperatorPause, Pause, Window
 from tasks.domain.plan.scoring import Score, priority_of, score_of
 from tasks.domain.reasons import Limit, Reason
 from tasks.domain.wording import plural, utc
@@ -202,11 +202,16 @@ class _Refusals:
 def why_paused(pause: Pause, limit: Limit) -> Reason:
     """The reason for a file that waits for a pause: "source paused until 2026-01-15 12:15 UTC: HTTP 403".
 
-    `limit` says what kind of pause it is, unless `pause` is a maintenance window.
+    `limit` says what kind of pause it is, unless `pause` is a maintenance window or an operator's.
     """
     assert pause.until is not None  # it is open
     if isinstance(pause, Window):
-        limit = Limit.MAINTENANCE
+        until = f"until {utc(pause.ends)}" if pause.ends else "with no end"
+        if isinstance(pause, OperatorPause):
+            limit, text = Limit.OPERATOR_PAUSE, f"paused {until} by {pause.by}: {pause.reason}"
+        else:
+            limit, text = Limit.MAINTENANCE, f"maintenance {until}: {pause.reason}"
+        return Reason(limit, text, pause.ends, pause.name)
     state = {Limit.BACKOFF: "source paused", Limit.BREAKER: "breaker open"}.get(limit, limit.value)
     assert pause.until is not None
     return Reason(limit, f"{state} until {utc(pause.until)}: {pause.reason}", pause.until, pause.name)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from config.models import Maintenance
 from tasks.domain.flags.maintenance import window_at
+from tasks.domain.limits.pauses import FOR_EVER
 from tasks.domain.plan.plan import make_plan
 from tasks.domain.reasons import Limit, Reason
 from tests.builders import a_config, a_gap
@@ -74,8 +75,14 @@ def test_windows_that_follow_on_each_other_end_together_and_one_without_end_is_s
     assert _until("2026-01-13T02:00", evening, night) == "2026-01-13T06:00"
     assert _until("2026-01-13T02:00", evening, night, names=("nba_api",)) is None
     for_ever = [a_window(**{"from": "00:00", "to": "12:00"}), a_window(**{"from": "12:00", "to": "00:00"})]
-    assert _until("2026-01-13T02:00", *for_ever) is not None
-    assert _until("2026-01-13T05:00", *for_ever) == "2026-01-21T05:00", "nobody looks further than eight days ahead"
+    once = a_window(**{"from": "2026-01-13T00:00", "to": "2026-12-01T12:00"})
+    assert _until("2026-01-13T06:00", once) == "2026-12-01T17:00"
+    for windows in (for_ever, [*for_ever, once]):
+        found = window_at(windows, ["espn"], datetime(2026, 1, 13, 6, tzinfo=UTC))
+        assert found
+        assert (found.until, found.ends) == (FOR_EVER, None)
+    [deferral] = make_plan(a_config(maintenance=for_ever), [a_gap()], datetime(2026, 1, 13, tzinfo=UTC)).deferred
+    assert deferral.reason == Reason(Limit.MAINTENANCE, "maintenance with no end: espn", None, "espn")
 
 
 @given(

@@ -39,6 +39,17 @@ def test_every_switch_that_is_not_as_usual_is_named() -> None:
     ]
 
 
+def test_windows_that_overlap_are_named_once_and_one_without_an_end_as_such() -> None:
+    def windows(*spans: tuple[str, str, str]) -> list[Maintenance]:
+        return [Maintenance.model_validate({"of": of, "from": begin, "to": end}) for of, begin, end in spans]
+
+    now = datetime(2026, 1, 13, 3, 30, tzinfo=UTC)
+    both = windows(("espn", "03:00", "04:00"), ("all", "03:00", "05:00"))
+    assert switches(a_config(maintenance=both), now) == ["maintenance of all until 2026-01-13 05:00 UTC"]
+    for_ever = windows(("espn", "00:00", "12:00"), ("espn", "12:00", "00:00"))
+    assert switches(a_config(maintenance=for_ever), now) == ["maintenance of espn with no end"]
+
+
 def test_a_success_factor_that_is_off_is_named_where_it_would_count() -> None:
     success = CONFIG.scoring.success.model_copy(update={"enabled": False})
     scoring = CONFIG.scoring.model_copy(update={"success": success})

@@ -29,11 +29,13 @@ def setup(
 
     It names the server on standard error; with --check only if PREFECT_API_URL names none.
 
-    With --check it also warns, on standard error, of a server that answers without credentials.
+    With --check it also warns, on standard error, of a server that answers without credentials, and tells there how
+    large the ledger and Prefect's database are.
     """
     from deployments.setup.api import check_api
     from deployments.setup.exposure import warnings
     from deployments.setup.prefect_server import look, paused, set_up, where
+    from deployments.setup.sizes import sizes
 
     asyncio.run(check_api())
     config = places.load()
@@ -44,6 +46,8 @@ def setup(
         typer.echo(masked(server), err=True)
     for line in exposed:
         typer.echo(f"adce: warning: {line}", err=True)
+    for line in asyncio.run(sizes(config)) if check else []:
+        typer.echo(line, err=True)
     for difference in differences:
         typer.echo(masked(str(difference) if check else difference.done))
     if not differences:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -258,8 +259,21 @@ def test_a_server_that_hangs_and_what_is_no_prefect_are_one_line(
 def test_without_a_server_it_says_that_it_is_about_an_embedded_one(prefect_api: None, adce: Adce) -> None:
     for command in (["setup"], ["setup", "--check"]):
         result = adce(*command)
-        assert result.stderr.startswith(f"Prefect is the embedded API of {socket.gethostname()} on sqlite")
-        assert result.stderr.endswith("; PREFECT_API_URL names no server\n")
+        about = result.stderr.splitlines()[0]
+        assert about.startswith(f"Prefect is the embedded API of {socket.gethostname()} on sqlite")
+        assert about.endswith("; PREFECT_API_URL names no server")
+    assert "Prefect's database /" in result.stderr
+
+
+def test_a_check_tells_how_large_everything_is(adce: Adce, server: dict[str, str], adce_home: Path) -> None:
+    adce("plan", *SPAN)
+    said = adce("setup", "--check").stderr.splitlines()
+    if "ADCE_LEDGER" not in server:
+        file = adce_home / "ledger.db"
+        assert any(re.fullmatch(rf"ledger {file}: \d+ kB", line) for line in said), said
+    else:
+        assert any(re.fullmatch(r"ledger postgresql\+psycopg://.*: [\d.]+ MB", line) for line in said), said
+    assert any(re.fullmatch(r"[\d,]+ runs? of ADCE in Prefect, kept for 90d", line) for line in said), said
 
 
 def _but_for_deployments(result: Result) -> list[str]:

@@ -10,8 +10,8 @@ from functools import cached_property
 from statistics import fmean
 from typing import Any
 
+from blocks.store import Store
 from config.models import TEST_FOLDER, Config
-from config.secrets import masked
 from tasks.answers.settings import SettingsUsed
 from tasks.domain.assess.coverage import Coverage, measure
 from tasks.domain.assess.overview import Overview
@@ -151,7 +151,7 @@ class Report:
     def coverage(self) -> Coverage:
         """The states of all cells, by dataset and season, month or date."""
         measured = measure(self.overview.counts, self.config, self.unknown)
-        lake, part = masked(self.config.lake), self.selection.in_words
+        lake, part = Store(self.config.lake).address, self.selection.in_words
         return replace(measured, lake=lake, part=part, as_of=self.looked_at.taken_at)
 
     @cached_property

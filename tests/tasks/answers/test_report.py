@@ -3,6 +3,7 @@
 import io
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -62,10 +63,16 @@ def _report(*statuses: Status, unknown: tuple[Unknown, ...] = (), **change: Any)
     return Report(overview, **{"fills": (), "deferred": (), "config": a_config()} | change)
 
 
-def test_the_coverage_names_the_lake_without_secrets_the_part_of_it_and_the_time() -> None:
-    config = a_config(lake="s3://some-key:some-secret@bucket/nba")
-    coverage = _report(PRESENT, config=config, selection=Selection(sources=("espn",))).coverage
-    assert (coverage.lake, coverage.part, coverage.as_of) == ("s3://***@bucket/nba", "espn", NOW)
+@pytest.mark.parametrize(
+    ("lake", "named"),
+    [
+        pytest.param("s3://some-key:some-secret@bucket/nba", "s3://bucket/nba", id="without secrets"),
+        pytest.param("file:some/lake", (Path.cwd() / "some/lake").as_uri(), id="from the root of the disk"),
+    ],
+)
+def test_the_coverage_names_the_lake_the_part_of_it_and_the_time(lake: str, named: str) -> None:
+    coverage = _report(PRESENT, config=a_config(lake=lake), selection=Selection(sources=("espn",))).coverage
+    assert (coverage.lake, coverage.part, coverage.as_of) == (named, "espn", NOW)
 
 
 def test_a_lake_of_which_something_is_unknown_is_never_complete() -> None:

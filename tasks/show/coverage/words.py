@@ -89,4 +89,6 @@ def state_in_words(status: Status) -> str:
         return "to fetch"
     if status.state is State.DEFERRED and status.limit is Limit.EXAMINE_AT_MOST:
         return "not read yet"
+    if status.state is State.DEFERRED and status.limit is Limit.ENABLED and status.of != "enabled":
+        return "switched off"  # the source or the dataset, not everything
     return status.state.value.replace("_", " ")

@@ -92,13 +92,16 @@ class _Page(HTMLParser):
             self.data += data
 
 
-@pytest.mark.parametrize("width", [60, 80, 120, 250])
+@pytest.mark.parametrize("width", [40, 60, 80, 120, 250])
 @pytest.mark.parametrize("by", By)
 def test_a_heatmap_fits_the_width_of_the_terminal(width: int, by: By) -> None:
     lines = _printed(width, _coverage(), by)
     assert max(cell_len(line) for line in lines) <= width
+    assert any("under 0.1 %" in line for line in lines), "no word of the legend stands on another line"
     for _, dataset in DATASETS:
-        assert any(line.startswith(f" {dataset} ") for line in lines)
+        [row] = [line for line in lines if line.startswith(f" {dataset} ")]
+        assert re.search(r" [\d.]+[▆✓]", row), "names and numbers are whole"
+    assert any("A wider terminal shows" in line for line in lines) is (width == 40)
 
 
 def test_a_heatmap_says_when_seasons_share_a_column() -> None:
@@ -236,6 +239,8 @@ def test_a_tally_is_put_into_words(tally: Tally, summary: str) -> None:
         (Status(State.IN_FLIGHT, "another run"), "in flight"),
         (Status(State.DEFERRED, "source paused", limit=Limit.BACKOFF), "deferred"),
         (Status(State.DEFERRED, "not read yet", limit=Limit.EXAMINE_AT_MOST), "not read yet"),
+        (Status(State.DEFERRED, "disabled", limit=Limit.ENABLED, of="sources.espn.enabled"), "switched off"),
+        (Status(State.DEFERRED, "disabled", limit=Limit.ENABLED, of="enabled"), "deferred"),
         (Status(State.UNAVAILABLE, "HTTP 404"), "unavailable"),
     ],
 )

@@ -12,11 +12,16 @@ from deployments.cli.options import command
 app = typer.Typer(
     help="Keeps a lake of NBA data complete: compares what it should hold with its files, and fetches the difference.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
-for function in (init.init, lake.plan, lake.reconcile, files.why, files.check, lake.coverage, system.setup, system.up):
-    command(app)(function)
+command(app)(init.init)
+command(app, status_1="with --exit-code, something remains to be done, or is unknown")(lake.plan)
+command(app, status_1="a file failed, was left for later or cannot be read, or something is unknown")(lake.reconcile)
+command(app)(files.why)
+command(app, status_1="the body would not be stored")(files.check)
+command(app)(lake.coverage)
+command(app, status_1="with --check, something is not as configured")(system.setup)
+command(app, status_1="a process keeps dying")(system.up)
 
 
 def _print_version(asked: bool) -> None:

@@ -33,7 +33,7 @@ ConfigArgument = Annotated[
 ]
 
 
-@command(app)
+@command(app, status_1="with --exit-code, there is a difference")
 def diff(
     old: ConfigArgument,
     new: ConfigArgument,

@@ -65,7 +65,7 @@ def check(
 ) -> None:
     """Shows what ADCE would do with a body under a key: stored, absent, refused, heals or bad, and why.
 
-    Exit status 1 if it would not be stored. A game is assumed to be final.
+    A game is assumed to be final.
     """
     from tasks.answers.check import check_body, dataset_of
     from tasks.domain.assess.verdicts import Consequence

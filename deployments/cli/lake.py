@@ -73,10 +73,7 @@ def reconcile(
     ] = None,
     verbose: VerboseOption = False,
 ) -> None:
-    """Fetches what the lake lacks, the most important first.
-
-    Exit status 1 if files failed, were deferred, or are unknown.
-    """
+    """Fetches what the lake lacks, the most important first."""
     if routes and not sandbox:
         raise AdceError("--routes: it is for --sandbox, whose stand-in gives these answers")
     options: tuple[str, ...] = ()

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from config.secrets import masked
-from deployments.cli.options import ConfigOption, Places, command
+from deployments.cli.layout import say
+from deployments.cli.options import ConfigOption, JsonOption, Places, command
+from deployments.cli.output import print_json
 from tasks.domain.access import Access
 from tasks.domain.errors import AdceError
 from tasks.domain.times import SKEW
@@ -58,21 +60,21 @@ def prune(
         typer.echo(f"{plural(ledger.prune(before), 'attempt')} from before {utc(before)} forgotten")
 
 
-@command(app)
-def check(config: ConfigOption = None) -> None:
-    """Checks that the ledger is readable and complete, and prints the number of rows of each table.
-
-    Exit status 1 if it has times that lie ahead of this machine's clock.
-    """
+@command(app, status_1="it has times that lie ahead of this machine's clock")
+def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Checks that the ledger is readable and complete, and prints the number of rows of each table."""
     with opened(Places(config), Access.READ) as (settings, ledger):
         found = ledger.check()
-        width = max(map(len, found))
-        for name, rows in found.items():
-            typer.echo(f"{name:{width}} {rows:>10,}")
         ahead = list(_times_ahead(settings, ledger, datetime.now(UTC)))
-        for line in ahead:
-            typer.echo(line)
-        typer.echo("whole, but for these times" if ahead else "whole")
+        if as_json:
+            print_json({"ledger": ledger.name, "rows": found, "times_ahead": ahead})
+        else:
+            width = max(map(len, found))
+            for name, rows in found.items():
+                typer.echo(f"{name:{width}} {rows:>10,}")
+            for line in ahead:
+                say(line)
+            typer.echo("whole, but for these times" if ahead else "whole")
     if ahead:
         raise typer.Exit(1)
 

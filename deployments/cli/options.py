@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from config.load import checked_address, load_config, settings_file
+from deployments.cli import completion
 from deployments.cli.errors import one_line_errors
 from deployments.cli.place import find_ledger
 from tasks.domain.expected.cells import Selection
@@ -88,11 +89,22 @@ class Places:
 class Scope:
     """Options that select the files of a command, and its clock."""
 
-    source: Annotated[list[str] | None, typer.Option("--source", metavar="S", help="Only this source; repeatable.")] = (
-        None
-    )
-    dataset: Annotated[list[str] | None, typer.Option("--dataset", metavar="D", help="Only this dataset.")] = None
-    season: Annotated[list[str] | None, typer.Option("--season", metavar="2023-24", help="Only this season.")] = None
+    source: Annotated[
+        list[str] | None,
+        typer.Option("--source", metavar="S", help="Only this source; repeatable.", autocompletion=completion.sources),
+    ] = None
+    dataset: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--dataset", metavar="D", help="Only this dataset; repeatable.", autocompletion=completion.datasets
+        ),
+    ] = None
+    season: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--season", metavar="2023-24", help="Only this season; repeatable.", autocompletion=completion.seasons
+        ),
+    ] = None
     since: Annotated[str | None, typer.Option("--since", metavar="YYYY-MM-DD", help="Only from this day on.")] = None
     until: Annotated[str | None, typer.Option("--until", metavar="YYYY-MM-DD", help="Only up to this day.")] = None
     as_of: AsOfOption = None
@@ -119,12 +131,17 @@ class Scope:
         return selection, clock
 
 
-def command(app: typer.Typer, name: str | None = None) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def command(
+    app: typer.Typer, name: str | None = None, *, status_1: str = ""
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Decorator that adds a function to an app as a command.
 
-    The function's parameters may be groups of options. Its errors are printed as lines (see `one_line_errors`).
+    The function's parameters may be groups of options. Its errors are printed as lines (see `one_line_errors`). Its
+    help ends with its exit statuses: `status_1` says when it is 1, if it ever is.
     """
-    return lambda function: app.command(name)(_flattened(one_line_errors()(function)))
+    one = f"1: {status_1}. " if status_1 else ""
+    statuses = f"Exit status 0: done. {one}2: a mistake, or something cannot be used; a line says what to do."
+    return lambda function: app.command(name, epilog=statuses)(_flattened(one_line_errors()(function)))
 
 
 def _flattened(command: Callable[..., None]) -> Callable[..., None]:

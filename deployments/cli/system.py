@@ -12,7 +12,8 @@ import typer
 
 from config.secrets import masked
 from deployments.cli import sandbox as stand_in
-from deployments.cli.options import Places
+from deployments.cli.options import JsonOption, Places
+from deployments.cli.output import print_json
 from deployments.up.lines import LogFormat
 from deployments.up.locks import exclusive_lock
 from tasks.domain.errors import AdceError
@@ -24,6 +25,7 @@ def setup(
         bool,
         typer.Option("--check", help="Change nothing; show the differences, and exit with status 1 if there are any."),
     ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Creates and corrects what ADCE needs on the Prefect server: rate buckets, work pools, queues, blocks. Repeatable.
 
@@ -42,6 +44,24 @@ def setup(
     differences = asyncio.run((look if check else set_up)(config)) + asyncio.run(paused(config))
     exposed = asyncio.run(warnings(os.environ.get("PREFECT_API_URL"))) if check else []
     server, is_named = where()
+    if as_json:
+        print_json(
+            {
+                "server": masked(server),
+                "checked_only": check,
+                "as_configured": not differences,
+                "differences": [
+                    {
+                        "what": masked(difference.what),
+                        "trouble": masked(difference.trouble),
+                        "corrected": not check and difference.correct is not None,
+                    }
+                    for difference in differences
+                ],
+                "warnings": [masked(line) for line in exposed],
+            }
+        )
+        raise typer.Exit(1 if check and differences else 0)
     if not (check and is_named):
         typer.echo(masked(server), err=True)
     for line in exposed:
@@ -68,14 +88,14 @@ def up(
     home: Annotated[
         Path, typer.Option("--home", metavar="DIR", help="Folder for the lake, ledger and Prefect of --sandbox.")
     ] = Path(".adce/up"),
-    verbose: Annotated[bool, typer.Option("--verbose", help="Show what the processes print.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show what the processes print.")] = False,
     log_format: Annotated[
         LogFormat, typer.Option("--log-format", help="Print text, or one JSON document in each line.")
     ] = LogFormat.TEXT,
 ) -> None:
     """Runs everything on this machine: a Prefect server (unless PREFECT_API_URL is set), set-up, deployments, worker.
 
-    Exit status 0 after a signal to stop, 1 if a process keeps dying, 2 for a mistake in the configuration.
+    It ends after a signal to stop.
     """
     if sandbox:
         stand_in.check_installed()

@@ -71,6 +71,7 @@ def _show_states(report: Report, console: Console) -> None:
 
 def _show_fills(report: Report, console: Console) -> None:
     is_plan = report.outcomes is None
+    console.print()
     console.print(
         f"{plural(len(report.fills), 'fill')} {'to fetch' if is_plan else 'started'}, the most important first"
     )

@@ -68,6 +68,9 @@ def test_from_an_empty_server_to_a_lake_that_is_filled(
     paused = "deployment reconcile/schedule: paused; to have it run again: prefect deployment schedule resume"
     check = adce("setup", "--check")
     assert (check.exit_code, check.stdout.startswith(paused)) == (1, True)
+    document = json.loads(adce("setup", "--check", "--json").stdout)
+    assert (document["as_configured"], document["warnings"]) == (False, [])
+    assert document["differences"][0]["what"] == "deployment reconcile/schedule"
     assert f"adce: warning: {paused}" in adce("plan", *SPAN).stderr
     before = _do(_as_in_older_versions)
     line = "former deployment reconcile/every-15-minutes: is now reconcile/schedule, which takes over its schedule"

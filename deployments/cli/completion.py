@@ -1,0 +1,36 @@
+"""Which sources, datasets and seasons does a shell suggest after --source, --dataset and --season?"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from config.load import ConfigError, load_config
+
+
+def sources(incomplete: str) -> list[str]:
+    """The sources of the configuration whose names begin so; none if there is a mistake in it."""
+    return _named("sources", incomplete)
+
+
+def datasets(incomplete: str) -> list[str]:
+    """The datasets of the configuration whose names begin so; none if there is a mistake in it."""
+    return _named("datasets", incomplete)
+
+
+def seasons(incomplete: str) -> list[str]:
+    """The seasons up to the current one that begin so, the newest first."""
+    from tasks.domain.expected import seasons
+
+    try:
+        first = min(dataset.first_season for dataset in load_config().datasets.values())
+    except ConfigError:
+        return []
+    known = seasons.seasons_between(first, seasons.current_season(datetime.now(UTC)))
+    return [season for season in reversed(known) if season.startswith(incomplete)]
+
+
+def _named(section: str, incomplete: str) -> list[str]:
+    try:
+        return [name for name in getattr(load_config(), section) if name.startswith(incomplete)]
+    except ConfigError:
+        return []

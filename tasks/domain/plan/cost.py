@@ -19,7 +19,7 @@ _ENOUGH = 20  # files of a season from which the mean size of the others is esti
 # A file that one of these rules holds back is not waited for: it is only looked for again, or nobody is to fetch it.
 _NOT_FETCHED = {
     *(Limit.LOOKS, Limit.NOT_PUBLISHED, Limit.DISAGREEMENT, Limit.EXAMINE_AT_MOST, Limit.OBSTACLE),
-    *(Limit.OPERATOR, Limit.ENABLED, Limit.ROLLOUT),
+    *(Limit.OPERATOR, Limit.ENABLED, Limit.PARAMETERS, Limit.ROLLOUT),
 }
 
 

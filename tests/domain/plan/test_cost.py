@@ -76,6 +76,7 @@ def test_a_command_costs_as_many_requests_as_it_sends() -> None:
         (Status(State.DEFERRED, "", Kind.MISSING, limit=Limit.MAX_FILLS), True),
         (Status(State.DEFERRED, "", Kind.MISSING, limit=Limit.BACKOFF), True),
         (Status(State.DEFERRED, "", Kind.MISSING, limit=Limit.ENABLED), False),
+        (Status(State.DEFERRED, "", Kind.MISSING, limit=Limit.PARAMETERS), False),
         (Status(State.DEFERRED, "", Kind.MISSING, limit=Limit.LOOKS), False),
         (Status(State.DEFERRED, "", limit=Limit.EXAMINE_AT_MOST), False),
         (Status(State.UNAVAILABLE, "", Kind.MISSING), False),

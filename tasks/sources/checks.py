@@ -45,6 +45,13 @@ CHECKS: dict[str, CheckFunction] = {
 }
 
 
+def description(name: str) -> str:
+    """What a body check is for and asks of a body, in a sentence."""
+    (first, *_) = (CHECKS[name].__doc__ or "").split("\n\n")
+    text = " ".join(first.split()).removeprefix("Body check for ")
+    return f"For {text}"
+
+
 def examine(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:
     """The verdict of the body check that `check` names, on a single line. Raises KeyError only for an unknown name."""
     function = CHECKS[check.name]

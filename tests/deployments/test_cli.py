@@ -205,6 +205,20 @@ def test_the_configuration_is_shown_as_yaml_with_origins_and_as_json(
         assert (result.exit_code, result.stderr) == (2, f"adce: no setting {section}; did you mean {said}?\n")
 
 
+def test_the_datasets_are_told_with_their_known_files_and_the_body_checks(adce: Any, adce_home: Path) -> None:
+    (adce_home / "lake/espn_schedules").mkdir(parents=True)
+    document = json.loads(adce("datasets", "--json", "--source", "espn", *SPAN).stdout)
+    board, summary = document["datasets"]
+    assert (board["name"], board["known"], board["present"], board["per"]) == ("espn_scoreboard", 2, 0, "date")
+    assert (summary["schedule"], summary["keys"][1]) == ("espn_scoreboard", "espn_box_scores/{id}.json")
+    assert [check["name"] for check in document["checks"][:2]] == ["json", "html_table"]
+    shown = adce("datasets", "--dataset", "espn_scoreboard", *SPAN).stdout
+    assert "espn_scoreboard: a file per date, lists the games" in shown
+    assert "2 files known, 0 of them present" in shown
+    assert "espn_summary" not in shown
+    assert "  json: For any JSON" in shown
+
+
 def test_ten_thousand_foreign_keys_change_nothing(adce: Any, adce_home: Path) -> None:
     folder = adce_home / "lake/espn_schedules"
     folder.mkdir(parents=True)

@@ -48,7 +48,7 @@ from tasks.show.coverage import markdown as coverage_markdown
 from tasks.show.coverage.words import summary_of
 from tasks.show.markdown import plan_markdown, run_markdown
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("flows.reconcile")  # whatever Prefect calls this module when it loads it from its file
 
 _LOG_EVERY = 30.0  # seconds between two log lines about progress
 
@@ -125,7 +125,7 @@ async def conclude(work: Awaitable[Report]) -> State[Any]:
     """The final state of a flow run, whose data is the report that `work` returns, or the error that it raises.
 
     If the run could not begin, it has failed. See `ending` for the states of the others. The last line of the log is
-    the state's message.
+    the state's name and message.
     """
     if PROGRESS.get() is no_progress:
         PROGRESS.set(_LoggedProgress())
@@ -133,10 +133,10 @@ async def conclude(work: Awaitable[Report]) -> State[Any]:
         with no_secret_in_errors():
             report = await work
     except (AdceError, ConfigError) as error:
-        get_run_logger().error("%s", error)
+        get_run_logger().error("Failed: %s", error)
         return Failed(message=str(error), data=error)
     end = ending(report)
-    get_run_logger().log(level_of(end), "%s", end.message)
+    get_run_logger().log(level_of(end), "%s", end)
     return state_of(end, report)
 
 

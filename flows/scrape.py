@@ -32,7 +32,7 @@ async def scrape(
         if outcome.outcome is not Outcome.STORED:
             logger.warning("%s %s: %s", outcome.key, outcome.label, outcome.error)
     end = ending_of_fill(outcomes)
-    logger.log(level_of(end), "%s", end.message)
+    logger.log(level_of(end), "%s", end)
     return state_of(end)
 
 

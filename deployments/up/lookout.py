@@ -24,7 +24,9 @@ _MARGIN = timedelta(minutes=5)  # for clocks that differ, and log lines that arr
 _PAGE = 200  # the most that Prefect returns
 _MOST_PAGES = 50
 _WARNING = 30  # level of log records
-_OF_THE_STATE = (  # how Prefect's records begin that say what a state says, too
+_OF_THE_STATE = (  # how records begin that say what a state says, too: of the flows, and of Prefect
+    "Incomplete: ",
+    "Failed: ",
     "Finished in state",
     "Validation of flow parameters failed",
     "Encountered exception during execution",
@@ -156,5 +158,5 @@ def _time(text: str | None) -> datetime | None:
 
 
 def _repeats_the_state(record: Json) -> bool:
-    """Does Prefect itself log here how a run or a task has ended? The state of the run says that, too."""
+    """Does a flow or Prefect log here how a run or a task has ended? The state of the run says that, too."""
     return record["name"] in ("prefect.flow_runs", "prefect.task_runs") and record["message"].startswith(_OF_THE_STATE)

@@ -53,6 +53,9 @@ class Ending:
     type: str
     message: str
 
+    def __str__(self) -> str:
+        return f"{self.name}: {self.message}"
+
 
 @dataclass(frozen=True, slots=True)
 class Waiting:

@@ -54,9 +54,9 @@ def test_a_run_tells_its_plan_its_fills_and_once_its_end_and_prefect_the_rest_wh
     said = [r.getMessage() for r in caplog.records if r.name.startswith(names) and r.levelno >= logging.INFO]
     assert [line.partition(":")[0] for line in said[:3]] == ["plan"] * 3
     own, about, end = said[3:]
-    assert own == "1 file stored"
+    assert own == "Completed: 1 file stored"
     assert about.startswith("espn_scoreboard 2026-01-14 missing: 1 file stored; ")
-    assert end == ending(report).message == "Complete: 1 file · 1 fetched"
+    assert end == str(ending(report)) == "Completed: Complete: 1 file · 1 fetched"
     of_prefect = logging.makeLogRecord({"module": "engine", "msg": "Created task run 'fill-0' for task 'fill'"})
     logger = logging.getLogger("prefect.task_runs")
     assert not logger.filter(of_prefect)

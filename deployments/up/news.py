@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from deployments.setup.pauses import Pause
 from deployments.up.lines import Line
-from tasks.domain.wording import duration, utc
+from tasks.domain.wording import duration, plural, utc
 
 RECONCILE, FILL = "reconcile", "fill"
 FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
@@ -19,6 +19,7 @@ _INCOMPLETE = "Incomplete"  # a name of a state that may be of type COMPLETED
 _BEGINS_WITHIN = timedelta(minutes=1)  # time after which a run that is due and has not begun is late
 _ANSWERS_WITHIN = timedelta(seconds=10)
 _SPARE = timedelta(minutes=1)  # time beyond the interval before a missing run is told
+_MOST_LATE = 3  # late runs that are told one by one
 _MOST_RECORDS = 20  # log records of one run that are told
 _MOST_REMEMBERED = 10_000
 
@@ -133,18 +134,14 @@ class News:
                 yield Line(f"{run.full_name}: {text}", record.level, "log", _fields(run) | {"logger": record.logger})
 
     def _runs(self, seen: Seen) -> Iterator[Line]:
-        for run in seen.runs:
-            is_news = False
-            if run.is_final and self._ended.add(run.id) == 1:
-                is_news = True
-                yield _ended(run, seen)
-            elif _is_late(run, seen.at) and self._late.add(run.id) == 1:
-                is_news = True
-                yield _late(run, seen)
-            if run.flow == RECONCILE and is_news:
-                self._last_run = seen.at
-            elif _is_running(run) and run.began:
-                self._last_run = max(self._last_run, run.began)
+        ended = [run for run in seen.runs if run.is_final and self._ended.add(run.id) == 1]
+        late = [run for run in seen.runs if _is_late(run, seen.at) and self._late.add(run.id) == 1]
+        yield from (_ended(run, seen) for run in ended)
+        yield from _late(late, seen)
+        if any(run.flow == RECONCILE for run in [*ended, *late]):
+            self._last_run = seen.at
+        began = [run.began for run in seen.runs if _is_running(run) and run.began]
+        self._last_run = max([self._last_run, *began])
 
     def _no_run(self, seen: Seen) -> Iterator[Line]:
         """A line for an interval that has passed without a reconcile, with the reason."""
@@ -190,9 +187,17 @@ def _ended(run: Run, seen: Seen) -> Line:
     return Line(text, level, "run_ended", fields)
 
 
-def _late(run: Run, seen: Seen) -> Line:
-    text = f"{run.full_name}: {run.state}, due {utc(run.due or run.since)} and not begun{_because(_hindrances(seen))}"
-    return Line(text, logging.WARNING, "run_late", _fields(run))
+def _late(runs: Sequence[Run], seen: Seen) -> Iterator[Line]:
+    """A line for each run that is late, or one for many. After hours without a worker, each interval has left one."""
+    why = _because(_hindrances(seen))
+    if len(runs) > _MOST_LATE:
+        first = min(run.due or run.since for run in runs)
+        text = f"{plural(len(runs), 'run')} are late, the first was due {utc(first)}{why}"
+        yield Line(text, logging.WARNING, "run_late", {"flow_runs": [run.id for run in runs], "due": first})
+        return
+    for run in runs:
+        text = f"{run.full_name}: {run.state}, due {utc(run.due or run.since)} and not begun{why}"
+        yield Line(text, logging.WARNING, "run_late", _fields(run))
 
 
 def _is_late(run: Run, at: datetime) -> bool:

@@ -118,6 +118,12 @@ def test_a_run_that_does_not_begin_is_told_once_and_then_its_end(
     assert said(some_news(), *looks, seen(18, a_run())) == [(logging.WARNING, late), end]
 
 
+def test_very_many_late_runs_are_one_line() -> None:
+    late = [a_run(id=str(n), began=None, type="SCHEDULED", state="Late", due=after(n)) for n in range(9)]
+    line = "9 runs are late, the first was due 2026-11-30 08:00 UTC"
+    assert said(some_news(), seen(14, *late), seen(14.5, *late)) == [(logging.WARNING, line)]
+
+
 def test_a_pause_is_told_when_it_begins_and_ends_and_in_each_interval_without_a_run() -> None:
     looks = [seen(minute, pauses=[POOL] if minute < 40 else []) for minute in range(1, 41)]
     paused = "work pool adce: paused; to have it run again: prefect work-pool resume adce"

@@ -18,6 +18,11 @@ class Count(NamedTuple):
     heading: tuple[str, ...]  # its lines
     name: str  # of the property of a tally
 
+    @property
+    def title(self) -> str:
+        """The heading in one line."""
+        return " ".join(self.heading).replace("- ", "")
+
     def of(self, tally: Tally) -> str:
         """The count of a tally, or an empty text instead of 0."""
         count: int = getattr(tally, self.name)

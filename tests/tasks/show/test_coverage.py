@@ -295,6 +295,17 @@ def test_a_picture_is_well_formed_and_shows_every_dataset(by: By) -> None:
     assert {dataset for _, dataset in DATASETS} | {"espn", "total", "to", "fetch"} <= texts
 
 
+def test_an_artifact_has_a_table_with_the_totals_of_each_row() -> None:
+    coverage = Coverage((Row("espn", "espn_summary", "2024-25", "", Tally(present=1, gap=1, unavailable=1_000)),))
+    assert markdown(coverage).splitlines()[-5:] == [
+        "|  | percent | to fetch | unavailable |",
+        "| --- | ---: | ---: | ---: |",
+        "| **espn** | 50.0 | 1 | 1,000 |",
+        "| espn_summary | 50.0 | 1 | 1,000 |",
+        "| **total** | 50.0 | 1 | 1,000 |",
+    ]
+
+
 def test_a_picture_is_small_enough_for_an_artifact() -> None:
     assert len(markdown(_coverage(Tally(present=3_684, gap=1_234)))) < 65_000
 

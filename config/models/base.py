@@ -16,11 +16,11 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 def _parse_duration(value: Any) -> Any:
     if isinstance(value, timedelta):
         return value
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", str(value))
-    if not match:
+    part = r"(\d+(?:\.\d+)?)\s*([smhd])"
+    if not re.fullmatch(rf"{part}(?:\s+{part})*", str(value)):
         raise ValueError("a duration is a number and a unit: 30s, 15m, 4h or 7d")
     try:
-        return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+        return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in re.findall(part, str(value))))
     except OverflowError:
         raise ValueError("a duration is at most 3660d") from None
 

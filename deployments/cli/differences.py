@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from typing import Any
 
+from pydantic import TypeAdapter
 from rich.console import Console
 from rich.markup import escape
 
@@ -14,7 +17,7 @@ from deployments.cli.layout import Column, print_table
 from tasks.answers.difference import Difference
 from tasks.domain.assess.states import State, Status
 from tasks.domain.assess.unknown import seasons_of
-from tasks.domain.wording import plural, utc
+from tasks.domain.wording import duration, plural, utc
 
 _MOST_ROWS = 20
 
@@ -93,6 +96,8 @@ def _arrow(was: Any, now: Any) -> str:
 
 
 def _value(value: Any) -> str:
+    if isinstance(value, str) and re.fullmatch(r"P(?=.)(\d+D)?(T[\dHMS.]+)?", value):
+        return duration(TypeAdapter(timedelta).validate_python(value))
     return "not set" if value is None else json.dumps(value)
 
 

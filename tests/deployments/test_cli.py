@@ -50,7 +50,11 @@ def test_plan_shows_tables(adce: Any) -> None:
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        pytest.param(["--source", "espm"], "adce: no source 'espm'; there are espn, nba_api,", id="source"),
+        pytest.param(
+            ["--source", "espm"],
+            "adce: no source 'espm'; there are espn, nba_api, basketball_reference; did you mean espn?\n",
+            id="source",
+        ),
         pytest.param(["--dataset", "x"], "adce: no dataset 'x'; there are espn_scoreboard,", id="dataset"),
         pytest.param(["--season", "2023-25"], "adce: '2023-25' is not a season; write it as 2023-24", id="season"),
         pytest.param(["--season", "2035-36"], "adce: season 2035-36 has not begun", id="future season"),

@@ -173,3 +173,9 @@ datasets:
     assert needs["new"] == needs["old"] | {"nba_usage": 1}
     shown = adce("config", "diff", "-", str(tmp_path / "new.yaml"), *SPAN)
     assert "nba_usage of 2025-26" in shown.stdout
+
+
+def test_a_duration_is_told_as_it_is_written(adce: Adce, tmp_path: Path) -> None:
+    (tmp_path / "new.yaml").write_text("reconcile: {interval: 1h 30m}")
+    shown = adce("config", "diff", "-", str(tmp_path / "new.yaml"), "--source", "espn", *SPAN).stdout
+    assert "reconcile.interval: 15m → 1h 30m\n" in shown

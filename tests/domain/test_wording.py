@@ -3,7 +3,9 @@
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from pydantic import TypeAdapter
 
+from config.models import Duration
 from tasks.domain.wording import duration, factor, plural, score, size, utc
 
 
@@ -35,6 +37,11 @@ def test_one_is_not_told_as_many(count: int, word: str, told: str) -> None:
 )
 def test_a_duration_is_told_in_its_two_largest_units(span: dict[str, float], told: str) -> None:
     assert duration(timedelta(**span)) == told
+
+
+def test_a_duration_that_is_told_can_be_written_in_the_configuration() -> None:
+    for span in (timedelta(minutes=90), timedelta(hours=30), timedelta(seconds=0.5)):
+        assert TypeAdapter(Duration).validate_python(duration(span)) == span
 
 
 @pytest.mark.parametrize("zone", [None, UTC, timezone(timedelta(hours=-5))], ids=str)

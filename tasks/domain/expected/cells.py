@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from config.models import Config, Dataset
+from config.tree import suggestion
 from tasks.domain.errors import SelectionError
 from tasks.domain.expected import seasons
 from tasks.domain.expected.collected import Collected, collected
@@ -90,7 +91,8 @@ class Selection:
         ):
             for name in asked:
                 if name not in known:
-                    raise SelectionError(f"no {what} {name!r}; there are {', '.join(known)}")
+                    hint = f"; {near}" if (near := suggestion(name, known)) else ""
+                    raise SelectionError(f"no {what} {name!r}; there are {', '.join(known)}{hint}")
         lake = collected(config)
         self._check_collected(lake)
         patterns = KeyPatterns(config)

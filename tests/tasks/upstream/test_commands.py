@@ -273,6 +273,13 @@ def test_what_a_command_leaves_running_is_ended_and_holds_nothing_up(
     wait_until_gone(int((tmp_path / "pid").read_text()))
 
 
+def test_a_command_has_a_session_of_its_own_which_ctrl_c_in_our_terminal_does_not_reach(
+    script: Callable[[str], str], tmp_path: Path
+) -> None:
+    run(script(f"open('{tmp_path}/session', 'w').write(str(os.getsid(0))); {GOOD}"))
+    assert int((tmp_path / "session").read_text()) != os.getsid(0)
+
+
 def test_a_cancel_ends_the_command(script: Callable[[str], str], tmp_path: Path) -> None:
     async def cancel_it() -> None:
         prepared = prepare(

@@ -29,7 +29,7 @@ def written(span: timedelta) -> str:
     """A duration as it is written in a configuration, in the largest unit that divides it evenly: 15m, 0.5s."""
     seconds = span.total_seconds()
     unit = next((unit for unit in "dhm" if seconds and seconds % _UNITS[unit] == 0), "s")
-    return f"{seconds / _UNITS[unit]:g}{unit}"
+    return f"{seconds / _UNITS[unit]:.15g}{unit}"
 
 
 Duration = Annotated[timedelta, BeforeValidator(_parse_duration), Field(ge=timedelta(0), le=timedelta(days=3660))]

@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import TypeAdapter
 
 from config.effective import DEFAULT, effective_settings, in_section
 from config.load import load_config, load_layers
+from config.models import Duration, written
 
 TEXT = """
 lake: ./lake
@@ -78,3 +80,8 @@ def test_a_section_is_named_with_dots() -> None:
     assert [s.name for s in in_section(settings, "lake")] == ["lake"]
     assert in_section(settings, "lak") == []
     assert in_section(settings, "") == settings
+
+
+@pytest.mark.parametrize("text", ["0s", "0.5s", "1s", "90m", "36h", "3660d", "1000001s"])
+def test_a_duration_is_written_as_it_can_be_read(text: str) -> None:
+    assert written(TypeAdapter(Duration).validate_python(text)) == text

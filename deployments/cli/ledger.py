@@ -11,7 +11,7 @@ import typer
 
 from config.secrets import masked
 from deployments.cli.layout import say
-from deployments.cli.options import ConfigOption, JsonOption, Places, command
+from deployments.cli.options import JsonOption, Places, command
 from deployments.cli.output import print_json
 from tasks.domain.access import Access
 from tasks.domain.errors import AdceError
@@ -40,7 +40,7 @@ def opened(places: Places, access: Access) -> Iterator[tuple[Config, Ledger]]:
 
 @command(app)
 def prune(
-    config: ConfigOption = None,
+    places: Places,
     keep: Annotated[
         str | None,
         typer.Option("--keep", metavar="90d", help="Age up to which attempts are kept; default: keep.attempts."),
@@ -51,7 +51,7 @@ def prune(
 
     from config.models import Duration
 
-    with opened(Places(config), Access.CHANGE) as (settings, ledger):
+    with opened(places, Access.CHANGE) as (settings, ledger):
         try:
             lasts = TypeAdapter(Duration).validate_python(keep) if keep else settings.keep.attempts
         except ValidationError:
@@ -61,9 +61,9 @@ def prune(
 
 
 @command(app, status_1="it has times that lie ahead of this machine's clock")
-def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+def check(places: Places, as_json: JsonOption = False) -> None:
     """Checks that the ledger is readable and complete, and prints the number of rows of each table."""
-    with opened(Places(config), Access.READ) as (settings, ledger):
+    with opened(places, Access.READ) as (settings, ledger):
         found = ledger.check()
         ahead = list(_times_ahead(settings, ledger, datetime.now(UTC)))
         if as_json:
@@ -102,12 +102,12 @@ def _times_ahead(settings: Config, ledger: Ledger, now: datetime) -> Iterator[st
 
 
 @command(app)
-def migrate(config: ConfigOption = None) -> None:
+def migrate(places: Places) -> None:
     """Updates the tables of the ledger to this version of ADCE, as every run and `adce up` do.
 
     A SQLite ledger is copied first, to a file beside it. Stop everything of an older version that uses the ledger.
     """
-    with opened(Places(config), Access.MIGRATE) as (_, ledger):
+    with opened(places, Access.MIGRATE) as (_, ledger):
         database = ledger.database
         found = f"has schema {database.schema}; there is nothing to migrate"
         typer.echo(f"ledger {ledger.name} {f'is {database.migration}' if database.migration else found}")

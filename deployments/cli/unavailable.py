@@ -12,7 +12,7 @@ import typer
 
 from deployments.cli.layout import say
 from deployments.cli.ledger import opened
-from deployments.cli.options import NAMES_FILES, ConfigOption, JsonOption, Places, command
+from deployments.cli.options import NAMES_FILES, JsonOption, Places, command
 from deployments.cli.output import print_json
 from tasks.domain.access import Access
 from tasks.domain.errors import AdceError, SelectionError
@@ -68,13 +68,13 @@ def add(
 
 
 @command(app)
-def clear(keys: KeysArgument, config: ConfigOption = None) -> None:
+def clear(keys: KeysArgument, *, places: Places) -> None:
     """Clears the marks of files, so that they are fetched again, whether a source or an operator set them."""
     from fnmatch import fnmatchcase
 
     from tasks.answers.why import Schedules, is_pattern, keys_of
 
-    with opened(Places(config), Access.CHANGE) as (settings, ledger):
+    with opened(places, Access.CHANGE) as (settings, ledger):
         known = ledger.absences.current()
         # What is marked need not be expected any more, so keys and patterns are those of the marks.
         chosen = {key for key in known for text in keys if key == text or (is_pattern(text) and fnmatchcase(key, text))}
@@ -90,9 +90,9 @@ def clear(keys: KeysArgument, config: ConfigOption = None) -> None:
 
 
 @command(app, "list")
-def list_all(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+def list_all(places: Places, as_json: JsonOption = False) -> None:
     """Lists the files that the sources do not have, with the reason and since when."""
-    with opened(Places(config), Access.READ) as (_, ledger):
+    with opened(places, Access.READ) as (_, ledger):
         absences = sorted(ledger.absences.current().values(), key=lambda absence: absence.key)
     if as_json:
         print_json({"unavailable": [_document(absence) for absence in absences]})

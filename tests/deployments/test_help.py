@@ -3,13 +3,13 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
-from config.load import load_config
 from deployments.cli import app, completion
 from tasks.ledger import Ledger
 
@@ -52,8 +52,9 @@ def test_the_shell_completes_nothing_where_the_configuration_has_a_mistake(monke
     assert [complete("") for complete in (completion.sources, completion.datasets, completion.seasons)] == [[], [], []]
 
 
-def test_a_ledger_is_checked_in_json(adce: Any) -> None:
-    with closing(Ledger(load_config().ledger)):
-        document = json.loads(adce("ledger", "check", "--json").stdout)
+def test_a_ledger_is_checked_in_json(adce: Any, tmp_path: Path) -> None:
+    with closing(Ledger(f"sqlite:///{tmp_path}/my.db")):
+        document = json.loads(adce("ledger", "check", "--json", "--ledger", f"{tmp_path}/my.db").stdout)
+    assert document["ledger"] == f"sqlite:///{tmp_path}/my.db"
     assert document["rows"]["files"] == 0
     assert document["times_ahead"] == []

@@ -36,7 +36,12 @@ def _is_wanted(record: logging.LogRecord) -> bool:
 
 
 def plan_lines(report: Report) -> Iterator[str]:
-    """The plan of a run in a few lines: what is lacking, what each source is asked for, and the first fills."""
+    """The plan of a run in a few lines: what is lacking, what each source is asked for, and the first fills.
+
+    A run that leaves everything to another one has no plan.
+    """
+    if report.left_to:
+        return
     yield f"plan: {headline(report)}"
     for name, files, requests, size, done in rows(report.cost):
         yield f"plan: {name}: files {files}, requests {requests}, about {size}{f', done about {done}' if done else ''}"

@@ -100,7 +100,7 @@ class Lookout:
         return [
             Record(one["id"], self._runs[one["flow_run_id"]], one["level"], one_line(one["message"]), one["name"])
             for one in found
-            if one["flow_run_id"] in self._runs and not _repeats_the_state(one)
+            if one["flow_run_id"] in self._runs and not _repeats_the_state(one, self._runs[one["flow_run_id"]])
         ]
 
     async def _by_id(self, flows: Sequence[str], ids: Iterable[str]) -> list[Run]:
@@ -157,6 +157,11 @@ def _time(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text).astimezone(UTC) if text else None
 
 
-def _repeats_the_state(record: Json) -> bool:
-    """Does a flow or Prefect log here how a run or a task has ended? The state of the run says that, too."""
+def _repeats_the_state(record: Json, run: Run) -> bool:
+    """Does a log record only say how a run or a task has ended? The state of the run says that, too.
+
+    The run's own logger repeats the state of a run that is told of, and Prefect those of its tasks.
+    """
+    if record["name"] == "prefect.flow_runs" and run.flow in _WATCHED:
+        return True
     return record["name"] in ("prefect.flow_runs", "prefect.task_runs") and record["message"].startswith(_OF_THE_STATE)

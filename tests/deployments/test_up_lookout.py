@@ -68,6 +68,7 @@ def test_every_run_is_told_once_and_so_is_every_warning(server: dict[str, str]) 
             await prefect.log(noisy, logging.INFO, "nothing to worry about")
             for repeated in ("Finished in state Failed('x')", "Incomplete: 1 of 2 files failed"):
                 await prefect.log(noisy, logging.ERROR, repeated, "prefect.flow_runs")
+            await prefect.log(late, logging.ERROR, "Failed: it cancelled", "prefect.flow_runs")
             await prefect.set(late, "CANCELLED")
             lines = await told()
             assert await told() == []

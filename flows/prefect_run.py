@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import httpx
@@ -21,6 +22,7 @@ from flows.run_log import fill_line
 from tasks.answers.ending import COMPLETED, Ending
 from tasks.domain.errors import AdceError
 from tasks.domain.plan.plan import Fill
+from tasks.domain.wording import duration
 from tasks.run.dispatcher import End
 from tasks.run.run import Run
 from tasks.upstream.prefect_api import ApiOutage, trouble
@@ -73,8 +75,8 @@ class PrefectRun:
             while error := await self.client.api_healthcheck():
                 if seconds_failing(error) > _API_AWAY_SECONDS:
                     raise AdceError(
-                        f"the Prefect API {trouble(error)}, and has done so for {_API_AWAY_SECONDS:.0f} s; "
-                        "is the server up?"
+                        f"the Prefect API {trouble(error)}, and has done so for "
+                        f"{duration(timedelta(seconds=_API_AWAY_SECONDS))}; is the server up?"
                     )
                 await asyncio.sleep(1)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import uuid
@@ -33,17 +34,23 @@ NOW = datetime.fromisoformat("2026-01-15T12:00:00+00:00")
 SPAN = Selection(since=date(2026, 1, 5), until=date(2026, 1, 14))
 CLOCK = ("--as-of", f"{NOW:%Y-%m-%dT%H:%MZ}")
 CLOCK_AND_SPAN = (*CLOCK, "--since", f"{SPAN.since}", "--until", f"{SPAN.until}")
+_AFTER_CTRL_C = 130  # an exit status
 _LEAGUE = League(seed=0, games_per_day=3)
 # Variables that would lead a command to another lake, ledger or Prefect than the demonstration's.
 _MISLEADING = ("ADCE_LAKE", "ADCE_LEDGER", "PREFECT_API_URL", "PREFECT_HOME")
 
 
-def main(run: Callable[[list[str]], int] = subprocess.call) -> int:
-    """Shows commands, and lets `run` run them. Returns the exit status of the last one."""
+def main(run: Callable[[list[str]], int] | None = None) -> int:
+    """Shows commands, and runs them, or lets `run` run them. Returns the exit status of the last one.
+
+    Raises SystemExit if a command ends because of Ctrl-C.
+    """
 
     def shown(*arguments: str) -> int:
         _show(*arguments)
-        return run(shlex.split(line(*arguments)))
+        if (status := (run or _run)(shlex.split(line(*arguments)))) == _AFTER_CTRL_C:
+            sys.exit(status)
+        return status
 
     file, lake = _HOME / "adce.yaml", Store((_HOME / "lake").absolute().as_uri())
     write_settings(file, {"lake": "lake", "ledger": "ledger.db"}, "make run")
@@ -80,6 +87,15 @@ def main(run: Callable[[list[str]], int] = subprocess.call) -> int:
 _FILL_IN_MID_RUN = """\
 The run fetched more than was planned: the scoreboard of 2026-01-14 had been taken before that evening's games ended.
 The run fetched it again, and the games that it lists became due in the same run (espn_summary of 2026-01-14)."""
+
+
+def _run(argv: list[str]) -> int:
+    """Runs a command. Ctrl-C reaches the command itself, which says what it waits for, and so this process waits."""
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        return subprocess.call(argv)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _introduce(lake: Store, url: str) -> None:
@@ -172,4 +188,7 @@ def _body(config: Config, cell: Cell, now: datetime) -> bytes:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(_AFTER_CTRL_C)

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,6 +24,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from config.secrets import masked, masked_url
 from tasks.domain.access import Access
 from tasks.domain.errors import LedgerError
+from tasks.domain.wording import duration
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -336,7 +337,7 @@ class Database:
                     self._is_given_up = True
                     raise self._error(what, error) from None
                 if is_first:
-                    trying = f"trying again every second, for at most {seconds:.0f} s"
+                    trying = f"trying again every second, for at most {duration(timedelta(seconds=seconds))}"
                     log.warning("the ledger's database server has failed (%s); %s", _cause(error), trying)
                 time.sleep(1)
             else:

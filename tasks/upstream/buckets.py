@@ -24,7 +24,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum, auto
 from functools import partial
 from typing import Any, TypeVar
@@ -45,6 +45,7 @@ from config.models import Config, Rate
 from tasks import clock
 from tasks.domain.errors import BucketError, PrefectAwayError
 from tasks.domain.limits.rates import AllowanceTerms, Pace, Permit, allowance_terms_of, spacing
+from tasks.domain.wording import duration
 from tasks.upstream.prefect_api import ApiOutage, trouble
 
 log = logging.getLogger(__name__)
@@ -573,7 +574,7 @@ class Allowances:
                     if seconds_failing(error) > _API_AWAY_SECONDS:
                         raise PrefectAwayError(
                             f"rate bucket {self.name!r}: the Prefect API {trouble(error)}, "
-                            f"and has done so for {_API_AWAY_SECONDS:.0f} s; is the server up?"
+                            f"and has done so for {duration(timedelta(seconds=_API_AWAY_SECONDS))}; is the server up?"
                         ) from None
                     await self._sleep(pause)
                     pause = min(2 * pause, 2.0)

@@ -677,7 +677,7 @@ def test_a_server_that_was_waited_for_in_vain_is_not_waited_for_again(
             caplog.clear()
             with pytest.raises(LedgerError, match=r"^ledger postgresql.* cannot be read: "):
                 ledger.pauses.current()
-            waits.append("trying again every second, for at most 2 s" in caplog.text)
+            waits.append("trying again every second, for at most 1.5s" in caplog.text)
     assert waits == [True, False, False]
 
 

@@ -47,7 +47,7 @@ async def fill(
         season: only this season, such as 2023-24
         since: only from this day on, such as 2024-01-31; the day of a game is that of the Eastern time zone
         until: only up to this day, such as 2024-02-29
-        keys: only these files, by their keys in the lake, such as espn_box_scores/401585601.json, one a line
+        keys: only these files, by their keys in the lake, such as espn_box_scores/401585601.json
         priority: the priority of all fills, instead of the one that each would have
         everything: everything that the lake lacks; leave all others empty then
         as_of: look at the lake as if it were this time, such as 2024-01-31T12:00:00Z; empty for now

@@ -85,8 +85,8 @@ async def reconcile(
 
     Args:
         sources: only these sources
-        datasets: only these datasets, one a line: DATASETS
-        seasons: only these seasons, such as 2023-24; one a line
+        datasets: only these datasets: DATASETS
+        seasons: only these seasons, such as 2023-24
         since: only from this day on, such as 2024-01-31; the day of a game is that of the Eastern time zone
         until: only up to this day, such as 2024-02-29
         max_fills: start at most this many fills

@@ -19,7 +19,7 @@ from prefect.states import Crashed, State
 
 from config.secrets import masked
 from flows.run_log import fill_line
-from tasks.answers.ending import COMPLETED, Ending
+from tasks.answers.ending import FAILED, Ending
 from tasks.domain.errors import AdceError
 from tasks.domain.plan.plan import Fill
 from tasks.domain.wording import duration
@@ -105,4 +105,4 @@ def state_of(ending: Ending, data: Any = None) -> State[Any]:
 
 def level_of(ending: Ending) -> int:
     """The level of the log line about the end of a flow run."""
-    return logging.INFO if ending.type == COMPLETED else logging.ERROR
+    return logging.ERROR if ending.type == FAILED else logging.INFO

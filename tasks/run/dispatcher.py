@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -116,7 +117,8 @@ class Dispatcher:
         self._cap = RunCap(run.config, run.planner.max_fills)
         self._counted: set[str] = set()  # keys of the fills that have been counted against the cap
         self._known: set[str] = set()  # keys that are planned or deferred already
-        self._reported = self._clock.seconds()  # when the progress was reported last
+        self._reported = -math.inf  # when the progress was reported last
+        self._costs: dict[tuple[str, int], int] = {}  # of queued fills, by id and number of files: slow to count
         self._running: dict[str, Fill] = {}  # the running fills, by id
         self._executions = 0  # how many executions run now; each has one fill, unless the executor takes batches
         self._crashes: Counter[str] = Counter()  # how often a fill has crashed, by its id
@@ -128,7 +130,7 @@ class Dispatcher:
         run.start_up = executor.start_up
         self._deadline = self._clock.seconds() + (run.session.ends - self._clock.now()).total_seconds()
         run.on_change = self._changed.set
-        run.outcomes.on_change = self._report_outcomes
+        run.outcomes.on_change = self._report_now_and_then
         for source in run.sources.values():
             source.on_request = self._request_sent
 
@@ -144,7 +146,7 @@ class Dispatcher:
         try:
             while self._more_plans_may_come or self._queue or self._running:
                 self._changed.clear()
-                self._report()
+                self._report_now_and_then()
                 if self.run.shutdown.reason:
                     self._defer(self._queue, self.run.why_stopped())
                 outage = self.run.outage
@@ -462,21 +464,24 @@ class Dispatcher:
             self._queue.remove(fill)
             self.deferred += [Deferral(gap, reason) for gap in fill.gaps]
 
+    def _report_now_and_then(self) -> None:
+        """Reports the progress, but not more often than once a second."""
+        if self._clock.seconds() >= self._reported + 1:
+            self._report()
+
     def _report(self) -> None:
         """Reports how many files are done and have failed, and how long the others take at their sources' rates."""
         outcomes = self.run.outcomes
-        running = sum(key not in outcomes for fill in self._running.values() for key in fill.keys)
+        files = sum(key not in outcomes for fill in self._running.values() for key in fill.keys)
         requests = Counter({name: lane.waiting for name, lane in self._lanes.items()})
         for fill in self._queue:
-            running += len(fill.gaps)
-            requests[fill.source] += fill.cost
+            part = fill.id, len(fill.gaps)
+            if part not in self._costs:
+                self._costs[part] = fill.cost
+            files += len(fill.gaps)
+            requests[fill.source] += self._costs[part]
         longest = max((n * self._lanes[name].capacity.spacing for name, n in requests.items()), default=0.0)
         self._reported = self._clock.seconds()
         left = timedelta(seconds=max(0.0, min(longest, self._deadline - self._reported)))
         done = len(outcomes)
-        PROGRESS.get()("Fetching files", done, done + running, failed=outcomes.failed, left=left)
-
-    def _report_outcomes(self) -> None:
-        """Reports the progress once a second, while fills run."""
-        if self._clock.seconds() >= self._reported + 1:
-            self._report()
+        PROGRESS.get()("Fetching files", done, done + files, failed=outcomes.failed, left=left)

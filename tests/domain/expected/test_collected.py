@@ -145,3 +145,32 @@ def test_a_selection_within_it_is_accepted() -> None:
     config = _config(datasets=["nba_playbyplay"], since="2015-16")
     Selection(("nba_api",), seasons=("2015-16",), since=date(2015, 9, 25)).check(config, NOW)
     Selection(datasets=("nba_schedule",)).check(config, NOW)
+
+
+def test_each_reason_names_its_setting() -> None:
+    lake = collected(_config(since="2015-10-27", sources=["espn"], season_types=["regular"]))
+    assert lake.why_not_type("playoffs") == "collect.season_types is regular"
+    assert lake.why_not_type("regular") is None
+    assert lake.why_not_dataset("br_totals") == "collect.sources is espn"
+    assert lake.why_not_day("2015-16", date(2015, 10, 26)) == "collect.since is 2015-10-27"
+    assert lake.why_not_day("2015-16", date(2015, 10, 27)) is None
+
+
+@pytest.mark.parametrize(
+    ("collect", "words"),
+    [
+        ({}, "11 datasets of espn, nba_api and basketball_reference since 1996-97"),
+        ({"since": "2015-16", "sources": ["espn"]}, "2 datasets of espn since 2015-16"),
+        (
+            {"since": "2015-10-27", "datasets": ["nba_playbyplay"], "season_types": ["regular", "playoffs"]},
+            "2 datasets of nba_api since 2015-10-27, only regular and playoffs games",
+        ),
+        (
+            {"seasons": ["2015-16", "2018-19"], "sources": ["nba_api", "espn"]},
+            "6 datasets of espn and nba_api in 2015-16 and 2018-19",
+        ),
+    ],
+)
+def test_what_is_collected_is_said_in_words(collect: dict[str, Any], words: str) -> None:
+    config = _config(**collect)
+    assert collected(config).in_words(config) == words

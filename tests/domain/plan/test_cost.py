@@ -152,3 +152,8 @@ def test_the_sizes_of_the_lake_make_the_bytes() -> None:
 def test_a_date_is_one_request_and_another_date_another() -> None:
     boards = [a_board(key=f"{day}", first_day=date(2026, 1, day), last_day=date(2026, 1, day)) for day in (13, 14)]
     assert _of(_cost(*((board, GAP) for board in boards)), "espn").known.requests == 2
+
+
+def test_estimates_of_several_datasets_of_a_source_add_up() -> None:
+    files = {("br_boxscore", "2023-24"): 100, ("br_playbyplay", "2023-24"): 50}
+    assert _of(_cost(unlisted=files), "basketball_reference").estimate == Amount(150, 150, 44_000_000 + 11_000_000)

@@ -5,9 +5,6 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
-
-import pytest
 
 from config.models import Collect
 from tasks.answers.first_run import about, before_the_first_run
@@ -15,33 +12,12 @@ from tasks.answers.report import Report
 from tasks.domain.assess.assessment import Assessment
 from tasks.domain.assess.overview import overview_of
 from tasks.domain.assess.states import Kind, State, Status
-from tasks.domain.expected.collected import collected
 from tasks.domain.outcomes import RunEnd
 from tasks.ledger import Ledger
 from tasks.ledger.leases import Leases
 from tests.builders import NOW, a_board, a_config
 
 GAP = Status(State.GAP, "not in the lake", Kind.MISSING)
-
-
-@pytest.mark.parametrize(
-    ("collect", "words"),
-    [
-        ({}, "11 datasets of espn, nba_api and basketball_reference since 1996-97"),
-        ({"since": "2015-16", "sources": ["espn"]}, "2 datasets of espn since 2015-16"),
-        (
-            {"since": "2015-10-27", "datasets": ["nba_playbyplay"], "season_types": ["regular", "playoffs"]},
-            "2 datasets of nba_api since 2015-10-27, only regular and playoffs games",
-        ),
-        (
-            {"seasons": ["2015-16", "2018-19"], "sources": ["nba_api", "espn"]},
-            "6 datasets of espn and nba_api in 2015-16 and 2018-19",
-        ),
-    ],
-)
-def test_what_is_collected_is_said_in_words(collect: dict[str, Any], words: str) -> None:
-    config = a_config(collect=Collect(**collect))
-    assert collected(config).in_words(config) == words
 
 
 def test_it_says_what_that_takes_and_how_to_narrow_it() -> None:

@@ -8,12 +8,13 @@ from typing import Any
 
 import yaml
 
+from deployments.cli.typed import near
 from tasks.domain.errors import AdceError
 
 _HEAD = """\
-# The sandbox's settings, with which its lake of invented games can be looked at: adce plan --config {file}
+# The sandbox's settings. To look at its lake of invented games: adce plan --config {file}
 # To fetch from the stand-in for the sites: adce reconcile --sandbox --config {file}
-# {maker} writes this file again each time.
+# `{maker}` writes this file again each time.
 """
 
 
@@ -22,7 +23,7 @@ def write_settings(file: Path, settings: Mapping[str, Any], maker: str) -> None:
     body = yaml.safe_dump({"sandbox": True, **settings}, sort_keys=False)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(_HEAD.format(file=file.name, maker=maker) + body, encoding="utf-8")
+        file.write_text(_HEAD.format(file=near(file.absolute()), maker=maker) + body, encoding="utf-8")
     except OSError as error:
         raise AdceError(f"{file}: cannot be written: {error.strerror}") from None
 

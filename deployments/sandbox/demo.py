@@ -59,8 +59,8 @@ def main(run: Callable[[list[str]], int] | None = None) -> int:
     if is_new:
         print(f"Making a small lake with holes in {_HOME / 'lake'}")
         asyncio.run(make_lake(config, lake))
-        _introduce(lake, config.ledger)
     asyncio.run(mark_as_sandbox(lake))  # earlier versions made the lake without a mark
+    _introduce(lake, config.ledger)
     settings = ("--config", str(file))
     print("\nWhat does the lake lack?")
     shown("plan", *settings, *CLOCK_AND_SPAN)
@@ -99,7 +99,7 @@ def _run(argv: list[str]) -> int:
 
 
 def _introduce(lake: Store, url: str) -> None:
-    """Lets a new ledger know the lake that it belongs to, so that no command has to say that it meets it first."""
+    """Makes or migrates the ledger, and lets a new one know its lake, so that no command has to speak of that."""
     with closing(Ledger(url)) as ledger:
         if (mark := asyncio.run(read_mark(lake))) and ledger.identity.lake() is None:
             ledger.identity.remember(KnownLake(mark.id, mark.kind, lake.address))

@@ -83,7 +83,7 @@ class Living:
 def test_the_living_system_fills_a_lake_survives_a_death_and_stops_without_a_trace(tmp_path: Path) -> None:
     system = Living(tmp_path / "home")
     try:
-        system.wait_for(" 0 gap, 0 in_flight, 0 deferred, 0 unavailable; ")
+        system.wait_for(": Completed: Complete: ")
         assert (tmp_path / "home/lake/basketball_reference/totals/2026/player_totals.html").exists()
         completed = {"flow_runs": {"name": {"like_": "2026-01-05 to"}, "state": {"type": {"any_": ["COMPLETED"]}}}}
         api = f"http://127.0.0.1:{system.port}/api"

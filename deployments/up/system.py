@@ -189,6 +189,7 @@ class System:
             "PREFECT_SERVER_API_PORT": str(self._port),
             # With events, an automation can wait for a state by its name, such as prefect.flow-run.Incomplete.
             "PREFECT_EXPERIMENTAL_EVENTS": os.environ.get("PREFECT_EXPERIMENTAL_EVENTS", "true"),
+            "PREFECT_API_SERVICES_EVENT_LOGGER_ENABLED": "false",  # it would print every event
             "PREFECT_SERVER_ANALYTICS_ENABLED": os.environ.get("PREFECT_SERVER_ANALYTICS_ENABLED", "false"),
         }
         return Child("server", server_command(self._port), env)

@@ -17,6 +17,11 @@ def datasets(incomplete: str) -> list[str]:
     return _named("datasets", incomplete)
 
 
+def names(incomplete: str) -> list[str]:
+    """The sources and datasets of the configuration whose names begin so; none if there is a mistake in it."""
+    return [*sources(incomplete), *datasets(incomplete)]
+
+
 def seasons(incomplete: str) -> list[str]:
     """The seasons up to the current one that begin so, the newest first."""
     from tasks.domain.expected import seasons

@@ -11,7 +11,7 @@ import typer
 
 from config.secrets import masked
 from deployments.cli.layout import say
-from deployments.cli.options import JsonOption, Places, command
+from deployments.cli.options import JsonOption, Places, command, span_of
 from deployments.cli.output import print_json
 from tasks.domain.access import Access
 from tasks.domain.errors import AdceError
@@ -47,15 +47,8 @@ def prune(
     ] = None,
 ) -> None:
     """Deletes attempts and runs that are older than --keep. Every reconcile does so too."""
-    from pydantic import TypeAdapter, ValidationError
-
-    from config.models import Duration
-
     with opened(places, Access.CHANGE) as (settings, ledger):
-        try:
-            lasts = TypeAdapter(Duration).validate_python(keep) if keep else settings.keep.attempts
-        except ValidationError:
-            raise AdceError(f"--keep {keep}: a number and a unit, as 90d") from None
+        lasts = settings.keep.attempts if keep is None else span_of("--keep", keep)
         before = datetime.now(UTC) - lasts
         typer.echo(f"{plural(ledger.prune(before), 'attempt')} from before {utc(before)} forgotten")
 

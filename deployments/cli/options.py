@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
@@ -17,6 +17,7 @@ from config.load import checked_address, load_config, settings_file
 from deployments.cli import completion
 from deployments.cli.errors import one_line_errors
 from deployments.cli.place import find_ledger
+from tasks.domain.errors import AdceError
 from tasks.domain.expected.cells import Selection
 from tasks.domain.times import day_of, moment_of
 
@@ -129,6 +130,18 @@ class Scope:
         selection, clock = self.selection(), self.clock()
         selection.check(config, clock or datetime.now(UTC))
         return selection, clock
+
+
+def span_of(option: str, given: str) -> timedelta:
+    """The duration that was given with an option. Raises AdceError for another text."""
+    from pydantic import TypeAdapter, ValidationError
+
+    from config.models import Duration
+
+    try:
+        return TypeAdapter(Duration).validate_python(given)
+    except ValidationError:
+        raise AdceError(f"{option} {given}: a number and a unit, such as 30m, 2h or 90d") from None
 
 
 def command(

@@ -43,6 +43,11 @@ class Gaps:
 
         return self.database.read(read)
 
+    def counts(self) -> dict[str, int]:
+        """How many gaps each dataset has. Datasets without gaps are left out."""
+        query = sa.select(gaps_table.c.dataset, sa.func.count()).group_by(gaps_table.c.dataset)
+        return self.database.read(lambda connection: dict(rows(connection, query)))
+
     def record(self, gaps: Iterable[Gap]) -> None:
         """Records when gaps were first seen. Gaps that are recorded already keep their time."""
         by_key = {gap.cell.key: gap for gap in gaps}

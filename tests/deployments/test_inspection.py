@@ -210,7 +210,7 @@ def test_the_ledger_is_checked_and_pruned(adce: Adce, game: str) -> None:
     [answer] = _why(adce, f"espn_box_scores/{game}.json")
     assert answer["attempts"] == [], "they were made at a clock of long ago"
     result = adce("ledger", "prune", "--keep", "lots")
-    assert (result.exit_code, result.stderr) == (2, "adce: --keep lots: a number and a unit, as 90d\n")
+    assert (result.exit_code, result.stderr) == (2, "adce: --keep lots: a number and a unit, such as 30m, 2h or 90d\n")
 
 
 def test_times_ahead_of_the_clock_are_told_by_the_check(adce: Adce, adce_home: Path) -> None:

@@ -29,7 +29,6 @@ from flows.prefect_run import PrefectRun
 from flows.scraper import scraper
 from tasks import clock
 from tasks.domain.errors import LedgerError, RefusedError
-from tasks.domain.limits.pauses import FOR_EVER, OperatorPause
 from tasks.domain.limits.rates import budget_of
 from tasks.domain.outcomes import RunEnd
 from tasks.domain.plan.plan import Fill
@@ -603,14 +602,14 @@ def test_what_an_operator_has_paused(
     of: str,
 ) -> None:
     """Once while a run is at work, and then before it begins; it goes on when the pause is over."""
-    pause = OperatorPause(of, FOR_EVER, "their database moves", by="ana", since=datetime.now(UTC))
 
-    async def begins(run: Run) -> None:
-        run.session.ledger.operator_pauses.begin(pause)
+    async def begins(_: Run) -> None:
+        assert adce("pause", of, "--note", "their database moves").exit_code == 0
 
     def reconcile() -> Any:
         return run_reconcile(datasets=["espn_scoreboard", "nba_schedule"], since=DAY, until=DAY)
 
+    monkeypatch.setenv("SUDO_USER", "ana")
     with monkeypatch.context() as first:
         _before_it_fetches(first, begins)
         reports = [reconcile()]
@@ -619,8 +618,10 @@ def test_what_an_operator_has_paused(
     for report in reports:
         assert report.deferrals == [(KEY, "paused with no end by ana: their database moves", None)]
     assert _read(_why(adce)) == ("deferred", limit, f"an operator, who has paused {of}", None)
-    with closing(Ledger(load_config().ledger)) as ledger:
-        assert ledger.operator_pauses.resume(of, datetime.now(UTC)) == [pause]
+    assert adce("resume", of).stdout.splitlines() == [
+        f"ended: {of} paused with no end by ana: their database moves",
+        "1 file of espn_scoreboard is fetched by the next run, or by one at work; one begins every 15m",
+    ]
     assert _why(adce)["state"] == "gap"
     assert reconcile().filled == [KEY]
 

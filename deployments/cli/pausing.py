@@ -1,0 +1,142 @@
+"""How does an operator hold up a source or a dataset, and let it go? The commands `adce pause` and `adce resume`."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deployments.cli import completion
+from deployments.cli.layout import say
+from deployments.cli.ledger import opened
+from deployments.cli.options import JsonOption, Places, span_of
+from deployments.cli.output import print_json
+from tasks.domain.access import Access
+from tasks.domain.errors import AdceError
+from tasks.domain.limits.pauses import FOR_EVER, OperatorPause
+from tasks.domain.reasons import Limit
+from tasks.domain.times import moment_of
+from tasks.domain.wording import duration, utc
+
+if TYPE_CHECKING:
+    from config.models import Config
+    from tasks.answers.holds import Hold
+    from tasks.ledger import Ledger
+
+NameArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="SOURCE|DATASET", help="A source or a dataset, with all its variants.", autocompletion=completion.names
+    ),
+]
+
+
+def pause(
+    name: NameArgument,
+    note: Annotated[str, typer.Option("--note", help="The reason, which is shown wherever its files are shown.")],
+    lasts: Annotated[
+        str | None, typer.Option("--for", metavar="2h", help="For how long; default: until `adce resume`.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="ISO-TIME", help="Until when, instead of --for.")
+    ] = None,
+    *,
+    places: Places,
+    as_json: JsonOption = False,
+) -> None:
+    """Has nothing of a source or a dataset fetched, until a time or until `adce resume`. Runs at work obey at once.
+
+    No probe follows when it is over. It takes the place of an earlier pause of the same name by an operator.
+
+    Example: adce pause espn --for 2h --note "their database moves"
+    """
+    from tasks.answers.holds import waiting_for, waiting_words
+    from tasks.show.operations import Paused
+
+    note = " ".join(note.split())
+    if not note:
+        raise AdceError("--note: give the reason; it is shown wherever the files are shown")
+
+    with opened(places, Access.CHANGE) as (config, ledger):
+        now = datetime.now(UTC)
+        waiting = waiting_for(config, name, ledger.gaps.counts())
+        former = _held_up(config, ledger, name, now).get(Limit.OPERATOR_PAUSE)
+        ledger.operator_pauses.begin(
+            OperatorPause(name, _end(lasts, until, now), note, by=_operator(), since=now.replace(microsecond=0))
+        )
+        begun = _held_up(config, ledger, name, now)[Limit.OPERATOR_PAUSE]
+    if as_json:
+        print_json(Paused.of(begun, former).as_json())
+        return
+    say(f"{name} is {begun.reason.text}")
+    if former:
+        say(f"this takes the place of: {former.reason.text}")
+    verb = "waits" if sum(waiting.values()) == 1 else "wait"
+    end = f"until {utc(begun.reason.until)}" if begun.reason.until else f"until you type `adce resume {name}`"
+    say(f"{waiting_words(waiting)} {verb} {end}; runs at work begin no more requests for them")
+
+
+def resume(name: NameArgument, places: Places, as_json: JsonOption = False) -> None:
+    """Ends what holds up a source or a dataset: an operator's pause, one after a refusal, or an open circuit breaker.
+
+    After a refusal or an open circuit breaker, the next request is a probe, whose answer decides. Maintenance windows
+    are in the configuration, and stay.
+
+    Example: adce resume espn
+    """
+    from tasks.answers.holds import RESUMED, holds_of, source_of, waiting_for, waiting_words
+    from tasks.show.operations import Resumed
+
+    with opened(places, Access.CHANGE) as (config, ledger):
+        now = datetime.now(UTC)
+        waiting = waiting_for(config, name, ledger.gaps.counts())
+        held_up = [hold for hold in holds_of(config, ledger, now) if hold.concerns(name, source_of(config, name))]
+        ledger.operator_pauses.resume(name, now)
+    ended = [hold for hold in held_up if hold.stands_for == name and hold.reason.limit in RESUMED]
+    stays = [hold for hold in held_up if hold not in ended]
+    held = {dataset for hold in stays if hold.reason.limit is not Limit.PROBE for dataset in hold.waiting}
+    free = {dataset: count for dataset, count in waiting.items() if dataset not in held}
+    if as_json:
+        print_json(Resumed.of(name, ended, stays, free).as_json())
+        return
+    for hold in ended:
+        probe = "" if hold.by else "; the next request is a probe, whose answer decides"
+        say(f"ended: {hold.name} {hold.reason.text}{probe}")
+    if not ended:
+        say(f"there is nothing to end: {name} is not paused")
+    for hold in stays:
+        ends = f"; `adce resume {hold.stands_for}` ends that" if hold.reason.limit in RESUMED else ""
+        say(f"there is still: {hold.name} {hold.reason.text}{ends}")
+    if ended and free:
+        who = "is" if sum(free.values()) == 1 else "are"
+        every = duration(config.reconcile.interval)
+        say(f"{waiting_words(free)} {who} fetched by the next run, or by one at work; one begins every {every}")
+
+
+def _held_up(config: Config, ledger: Ledger, name: str, now: datetime) -> dict[Limit, Hold]:
+    """What holds up the source or the dataset of this very name, by limit."""
+    from tasks.answers.holds import holds_of
+
+    return {hold.reason.limit: hold for hold in holds_of(config, ledger, now) if hold.name == name}
+
+
+def _end(lasts: str | None, until: str | None, now: datetime) -> datetime:
+    """The end of a pause. Raises AdceError for one that is not to come."""
+    if lasts and until:
+        raise AdceError("--for and --until: give one of them")
+    end = now + span_of("--for", lasts) if lasts else moment_of("--until", until) or FOR_EVER
+    if end <= now:
+        given = f"--for {lasts}" if lasts else f"--until {until}"
+        raise AdceError(f"{given}: that is over already; it is {utc(now)}")
+    return end
+
+
+def _operator() -> str:
+    """Who types this, by the name of the account."""
+    try:
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):  # the account has no name, as in some containers
+        return "somebody"

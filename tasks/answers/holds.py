@@ -1,0 +1,135 @@
+"""What keeps a source or a dataset from being asked now, until when, and how many files wait for it?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from config.models import Config
+from config.tree import suggestion
+from tasks.domain.errors import SelectionError
+from tasks.domain.flags.maintenance import window_at
+from tasks.domain.limits.pauses import OperatorPause, Pause, Phase, all_trusted
+from tasks.domain.plan.plan import why_paused, why_waiting
+from tasks.domain.reasons import Limit, Reason
+from tasks.domain.wording import plural
+from tasks.ledger import Ledger
+from tasks.ledger.plans import RUN
+
+# What `adce resume` ends.
+RESUMED = {Limit.OPERATOR_PAUSE, Limit.BACKOFF, Limit.BREAKER}
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Something for which a source, or a dataset, is not asked for now."""
+
+    name: str  # what is held up: a source, a dataset, or a variant of one of them
+    source: str
+    reason: Reason
+    waiting: Mapping[str, int]  # the number of files that wait for it, by dataset
+    pause: Pause | None = None  # None if the source's rate bucket is not as it should be
+
+    @property
+    def stands_for(self) -> str:
+        """The source or the dataset, of which it may be a variant."""
+        return self.name.partition("@")[0]
+
+    @property
+    def by(self) -> str | None:
+        """The operator who has paused it, if one has."""
+        return self.pause.by if isinstance(self.pause, OperatorPause) else None
+
+    @property
+    def since(self) -> datetime | None:
+        """Since when it is held up; None if that is not known."""
+        return self.pause.since if isinstance(self.pause, OperatorPause) else None
+
+    def concerns(self, name: str, source: str) -> bool:
+        """Does it hold up this source, or a part of it? Or this dataset of the source, perhaps as a part of that?"""
+        return self.source == source and (name == source or self.stands_for in (name, source))
+
+
+def datasets_of(config: Config, name: str) -> tuple[str, ...]:
+    """The datasets of a source, or the dataset of this name. Raises SelectionError for another name."""
+    if name in config.datasets:
+        return (name,)
+    if name in config.sources:
+        return tuple(dataset for dataset, settings in config.datasets.items() if settings.source == name)
+    plain, at, _ = name.partition("@")
+    if at and (plain in config.datasets or plain in config.sources):
+        raise SelectionError(f"{name}: name {plain}, which stands for all its variants")
+    known = [*config.sources, *config.datasets]
+    meant = suggestion(name, known) or f"the sources are {', '.join(config.sources)}"
+    raise SelectionError(f"no source or dataset {name!r}; {meant}")
+
+
+def source_of(config: Config, name: str) -> str:
+    """The source of a dataset; a source itself."""
+    return config.datasets[name].source if name in config.datasets else name
+
+
+def waiting_for(config: Config, name: str, gaps: Mapping[str, int]) -> dict[str, int]:
+    """Those of the gaps, whose numbers are given by dataset, that belong to a source or a dataset."""
+    return {dataset: gaps[dataset] for dataset in datasets_of(config, name) if dataset in gaps}
+
+
+def holds_of(config: Config, ledger: Ledger, now: datetime) -> list[Hold]:
+    """Everything that keeps sources and datasets from being asked now, as ledger and configuration have it.
+
+    Their gaps wait for it: those that runs have seen, and that are not closed. How many are a variant's the ledger does
+    not tell, so a variant has none here.
+    """
+    gaps, found = ledger.gaps.counts(), []
+    for name, reason, pause in _reasons(config, ledger, now):
+        plain, at, _ = name.partition("@")
+        waiting = {} if at else waiting_for(config, plain, gaps)
+        found.append(Hold(name, source_of(config, plain), reason, waiting, pause))
+    return found
+
+
+def waiting_words(waiting: Mapping[str, int]) -> str:
+    """Numbers of files by dataset, in words: "30 files (espn_scoreboard 20, espn_summary 10)"."""
+    files = plural(sum(waiting.values()), "file")
+    if len(waiting) < 2:
+        return f"{files} of {next(iter(waiting))}" if waiting else files
+    return f"{files} ({', '.join(f'{name} {count:,}' for name, count in waiting.items())})"
+
+
+def _reasons(config: Config, ledger: Ledger, now: datetime) -> Iterator[tuple[str, Reason, Pause | None]]:
+    """What is held up, why, and the pause for which it is. What the configuration does not have is left out."""
+    known = {*config.sources, *config.datasets}
+    for name, by_operator in ledger.operator_pauses.current(now).items():
+        if name in known:
+            yield name, why_paused(by_operator, Limit.OPERATOR_PAUSE), by_operator
+    yield from _windows(config, now)
+    for name, pause in sorted(all_trusted(ledger.pauses.current(), config, now).items()):
+        plain = name.partition("@")[0]
+        if plain in known and pause.phase(now) is not Phase.CLOSED:
+            yield name, _why(pause, Limit.BACKOFF if plain in config.sources else Limit.BREAKER, now), pause
+    if last := ledger.plans.kept(RUN):
+        for name, reason in last.stopped(now).items():
+            if name in config.sources:
+                yield name, reason, None
+
+
+def _windows(config: Config, now: datetime) -> Iterator[tuple[str, Reason, Pause]]:
+    """The open maintenance windows of sources, and those of datasets that end later than that of their source."""
+    for source in config.sources:
+        window = window_at(config.maintenance, [source], now)
+        if window:
+            yield source, why_paused(window, Limit.MAINTENANCE), window
+        for name in datasets_of(config, source):
+            own = window_at(config.maintenance, [source, name], now)
+            if own and (window is None or own.until != window.until):
+                yield name, why_paused(own, Limit.MAINTENANCE), own
+
+
+def _why(pause: Pause, limit: Limit, now: datetime) -> Reason:
+    if pause.phase(now) is Phase.OPEN:
+        return why_paused(pause, limit)
+    if pause.may_probe(now):
+        text = f"the next request is a probe, whose answer decides: {pause.reason}"
+        return Reason(Limit.PROBE, text, None, pause.name)
+    return why_waiting(pause, now)

@@ -1,0 +1,104 @@
+"""What do `adce pause` and `adce resume` change, and what do they say that follows?"""
+
+import json
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from click.testing import Result
+
+from config.load import load_config
+from tasks.domain.assess.states import Kind
+from tasks.domain.limits.pauses import Pause, Phase
+from tasks.domain.plan.plan import Gap
+from tasks.ledger import Ledger
+from tests.builders import NOW, a_board, a_gap
+
+Adce = Callable[..., Result]
+NOTE = ("--note", "their database moves")
+
+
+@pytest.fixture(autouse=True)
+def ledger(adce_home: object, monkeypatch: pytest.MonkeyPatch) -> Ledger:
+    """A ledger that knows of three gaps at ESPN, and whose operator is Ana."""
+    monkeypatch.setenv("SUDO_USER", "ana")
+    with closing(Ledger(load_config().ledger)) as ledger:
+        ledger.gaps.record([a_gap(0), a_gap(1), Gap(a_board(), Kind.MISSING, "not in the lake", NOW)])
+        yield ledger
+
+
+def test_a_pause_says_which_files_wait_until_when_and_what_it_replaces(adce: Adce, ledger: Ledger) -> None:
+    first = adce("pause", "espn", *NOTE)
+    assert first.stdout.splitlines() == [
+        "espn is paused with no end by ana: their database moves",
+        "3 files (espn_scoreboard 1, espn_summary 2) wait until you type `adce resume espn`; runs at work begin no "
+        "more requests for them",
+    ]
+    second = json.loads(adce("pause", "espn", "--note", "shorter", "--for", "2h", "--json").stdout)
+    pause, replaced = second["pause"], second["replaces"]
+    assert replaced | {"since": None} == {
+        "name": "espn",
+        "limit": "operator_pause",
+        "reason": "paused with no end by ana: their database moves",
+        "since": None,
+        "until": None,
+        "by": "ana",
+        "waiting": {"espn_scoreboard": 1, "espn_summary": 2},
+    }
+    lasts = datetime.fromisoformat(pause["until"]) - datetime.now(UTC)
+    assert timedelta(hours=1, minutes=58) < lasts <= timedelta(hours=2)
+    third = adce("pause", "espn", "--until", "2099-01-01", *NOTE).stdout
+    assert third.startswith("espn is paused until 2099-01-01 00:00 UTC by ana: their database moves\nthis takes the ")
+    assert [found.reason for found in ledger.operator_pauses.current(datetime.now(UTC)).values()] == [NOTE[1]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["espnn"], "no source or dataset 'espnn'; did you mean espn?"),
+        (["qqq"], "no source or dataset 'qqq'; the sources are espn, nba_api, basketball_reference"),
+        (["espn@new_host"], "espn@new_host: name espn, which stands for all its variants"),
+        (["espn", "--for", "soon"], "--for soon: a number and a unit, such as 30m, 2h or 90d"),
+        (["espn", "--for", "0s"], "--for 0s: that is over already; it is "),
+        (["espn", "--until", "2020-01-01"], "--until 2020-01-01: that is over already; it is "),
+        (["espn", "--until", "noon"], "--until noon: not a time; write it as 2024-01-31T12:00:00Z"),
+        (["espn", "--note", " "], "--note: give the reason; it is shown wherever the files are shown"),
+        (["espn", "--for", "2h", "--until", "2099-01-01"], "--for and --until: give one of them"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_is_one_line_and_pauses_nothing(adce: Adce, ledger: Ledger, arguments: list[str], says: str) -> None:
+    result = adce("pause", *NOTE, *arguments)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"adce: {says}")
+    assert ledger.operator_pauses.current(datetime.now(UTC)) == {}
+
+
+def test_to_resume_a_source_names_what_is_ended_and_what_still_holds_it_up(
+    adce: Adce, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soon = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=0.4)
+    monkeypatch.setenv("ADCE_SOURCES__ESPN__BACKOFF", "{longest: 6h}")
+    at = f"{soon + timedelta(hours=1):%Y-%m-%d %H:%M} UTC"
+    for name in ("espn", "espn_summary"):
+        held = Pause(name, soon + timedelta(hours=1), "HTTP 403", 1)
+        ledger.pauses.change(name, lambda _, held=held: held)  # type: ignore[misc]
+    assert adce("resume", "espn").stdout.splitlines() == [
+        f"ended: espn source paused until {at}: HTTP 403; the next request is a probe, whose answer decides",
+        f"there is still: espn_summary breaker open until {at}: HTTP 403; `adce resume espn_summary` ends that",
+        "1 file of espn_scoreboard is fetched by the next run, or by one at work; one begins every 15m",
+    ]
+    assert ledger.pauses.current()["espn"].phase(datetime.now(UTC)) is Phase.HALF_OPEN
+    again = json.loads(adce("resume", "espn", "--json").stdout)
+    assert (again["ended"], again["free"]) == ([], {"espn_scoreboard": 1})
+    assert [(hold["name"], hold["limit"]) for hold in again["holds"]] == [
+        ("espn", "probe"),
+        ("espn_summary", "reconcile.breaker"),
+    ]
+    monkeypatch.setenv(
+        "ADCE_MAINTENANCE", '[{of: espn, from: "00:00", to: "12:00"}, {of: espn, from: "12:00", to: "00:00"}]'
+    )
+    held_up = adce("resume", "espn_scoreboard").stdout
+    assert "there is nothing to end: espn_scoreboard is not paused\n" in held_up
+    assert "there is still: espn maintenance with no end: espn\n" in held_up

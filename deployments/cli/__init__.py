@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from deployments.cli import configuration, datasets, files, init, lake, ledger, pausing, system, unavailable
+from deployments.cli import configuration, datasets, files, init, lake, ledger, pausing, sources, system, unavailable
 from deployments.cli.options import command
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ command(app)(files.why)
 command(app, status_1="the body would not be stored")(files.check)
 command(app)(lake.coverage)
 command(app)(datasets.datasets)
+command(app)(sources.sources)
 command(app)(pausing.pause)
 command(app)(pausing.resume)
 command(app, status_1="with --check, something is not as configured")(system.setup)

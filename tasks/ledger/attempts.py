@@ -183,6 +183,19 @@ class Attempts:
         )
         return set(connection.execute(query).scalars())
 
+    def requests_since(self, moment: datetime) -> dict[str, int]:
+        """How many requests were sent to each source since then, of the fills that have ended."""
+        columns = fills_table.c
+        query = sa.select(columns.source, sa.func.sum(files_table.c.requests))
+        query = query.join_from(fills_table, files_table).where(columns.ended > moment, files_table.c.asked > moment)
+        return dict(self._driver_rows(query.group_by(columns.source)))
+
+    def last_stored(self) -> dict[str, datetime]:
+        """When a fill of each source last stored a file."""
+        columns = fills_table.c
+        query = sa.select(columns.source, sa.func.max(columns.ended)).where(columns.stored > 0)
+        return {row[0]: row[1] for row in self._rows(query.group_by(columns.source))}
+
     def outcomes_by_dataset(self, half_life: timedelta, now: datetime) -> dict[str, tuple[float, float]]:
         """The numbers of stored and failed files by dataset. The weight of a file halves with every half-life."""
         counts: dict[str, tuple[float, float]] = {}

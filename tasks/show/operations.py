@@ -11,6 +11,7 @@ from tasks.show.documents import Document
 
 if TYPE_CHECKING:
     from tasks.answers.holds import Hold
+    from tasks.answers.sources import SourceNow
 
 
 class HeldUp(Document):
@@ -62,3 +63,59 @@ class Resumed(Document):
     def of(cls, name: str, ended: Iterable[Hold], stays: Iterable[Hold], free: Mapping[str, int]) -> Resumed:
         """The document for what is resumed."""
         return cls(name=name, ended=list(map(HeldUp.of, ended)), holds=list(map(HeldUp.of, stays)), free=free)
+
+
+class RateOf(Document):
+    """At most so many requests in so many seconds."""
+
+    requests: int
+    seconds: float
+
+
+class NextWindow(Document):
+    """A maintenance window that is to come."""
+
+    begins: datetime
+    until: datetime | None
+    note: str
+
+
+class SourceState(Document):
+    """How a source is asked now."""
+
+    name: str
+    enabled: bool
+    rates: list[RateOf]
+    last_minute: int
+    last_stored: datetime | None
+    waiting: Mapping[str, int]
+    holds: list[HeldUp]
+    next_maintenance: NextWindow | None
+
+    @classmethod
+    def of(cls, source: SourceNow) -> SourceState:
+        """The document for a source."""
+        coming = source.next_window
+        return cls(
+            name=source.name,
+            enabled=source.is_enabled,
+            rates=[RateOf(requests=rate.requests, seconds=rate.seconds) for rate in source.rates],
+            last_minute=source.last_minute,
+            last_stored=source.last_stored,
+            waiting=source.waiting,
+            holds=list(map(HeldUp.of, source.holds)),
+            next_maintenance=coming and NextWindow(begins=coming[0], until=coming[1].ends, note=coming[1].reason),
+        )
+
+
+class SourcesAnswer(Document):
+    """How all sources are asked now, and when a run last looked at the lake."""
+
+    at: datetime
+    looked_at: datetime | None
+    sources: list[SourceState]
+
+    @classmethod
+    def of(cls, sources: Iterable[SourceNow], at: datetime, looked_at: datetime | None) -> SourcesAnswer:
+        """The document for the sources."""
+        return cls(at=at, looked_at=looked_at, sources=list(map(SourceState.of, sources)))

@@ -1,4 +1,4 @@
-"""What do `adce pause` and `adce resume` change, and what do they say that follows?"""
+"""What do `adce pause` and `adce resume` change, what do they say that follows, and what does `adce sources` show?"""
 
 import json
 from collections.abc import Callable
@@ -13,6 +13,7 @@ from tasks.domain.assess.states import Kind
 from tasks.domain.limits.pauses import Pause, Phase
 from tasks.domain.plan.plan import Gap
 from tasks.ledger import Ledger
+from tasks.ledger.plans import RUN
 from tests.builders import NOW, a_board, a_gap
 
 Adce = Callable[..., Result]
@@ -102,3 +103,53 @@ def test_to_resume_a_source_names_what_is_ended_and_what_still_holds_it_up(
     held_up = adce("resume", "espn_scoreboard").stdout
     assert "there is nothing to end: espn_scoreboard is not paused\n" in held_up
     assert "there is still: espn maintenance with no end: espn\n" in held_up
+
+
+def test_the_sources_are_shown_with_all_that_holds_them_up(
+    adce: Adce, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From what the ledger keeps; nothing is written."""
+    now = datetime.now(UTC)
+    day = f"{now + timedelta(days=2):%Y-%m-%d}"
+    monkeypatch.setenv(
+        "ADCE_MAINTENANCE", f'[{{of: nba_api, from: "{day}T03:00", to: "{day}T05:00", note: "new racks"}}]'
+    )
+    later = now + timedelta(minutes=5)
+    ledger.pauses.change("espn_summary", lambda _: Pause("espn_summary", later, "8 failures"))
+    stopped = {"limit": "bucket", "of": "basketball_reference", "reason": "bucket adce-basketball_reference is missing"}
+    left = stopped | {"until": later.isoformat(), "keys": []}
+    ledger.plans.keep(RUN, {"fills": [], "later": [left]}, NOW, "some run")
+    assert adce("pause", "espn_scoreboard", *NOTE).exit_code == 0
+    lines = adce("sources").stdout.splitlines()
+    rows = {line.split()[0]: line.rstrip() for line in lines if " in 1s" in line or " in 60s" in line}
+    assert rows["espn"].split()[1:] == ["10", "in", "1s", "0", "3", "never", "partly", "held", "up"]
+    assert rows["nba_api"].endswith("open")
+    assert rows["basketball_reference"].endswith("held up")
+    begun = f"{now:%Y-%m-%d %H:%M} UTC"
+    assert lines[-5:] == [
+        f"espn_scoreboard: paused with no end by ana: their database moves (since {begun}); 1 file of espn_scoreboard; "
+        "`adce resume espn_scoreboard` ends that",
+        f"espn_summary: breaker open until {later:%Y-%m-%d %H:%M} UTC: 8 failures; 2 files of espn_summary; "
+        "`adce resume espn_summary` ends that",
+        f"nba_api: next maintenance from {day} 03:00 UTC until {day} 05:00 UTC: new racks",
+        "basketball_reference: bucket adce-basketball_reference is missing; `adce setup` makes it again",
+        "the files that wait are as of 2026-01-15 12:00 UTC",
+    ]
+    document = json.loads(adce("sources", "--json").stdout)
+    assert document["looked_at"] == "2026-01-15T12:00:00Z"
+    espn, nba_api, _ = document["sources"]
+    assert (espn["rates"], espn["waiting"]) == (
+        [{"requests": 10, "seconds": 1.0}],
+        {"espn_scoreboard": 1, "espn_summary": 2},
+    )
+    assert [(hold["name"], hold["limit"], hold["by"]) for hold in espn["holds"]] == [
+        ("espn_scoreboard", "operator_pause", "ana"),
+        ("espn_summary", "reconcile.breaker", None),
+    ]
+    assert nba_api["next_maintenance"] == {
+        "begins": f"{day}T03:00:00Z",
+        "until": f"{day}T05:00:00Z",
+        "note": "new racks",
+    }
+    monkeypatch.setenv("ADCE_LEDGER", "sqlite:////tmp/there-is-none.db")
+    assert adce("sources").stdout.splitlines()[-1] == "no run has looked at the lake so far"

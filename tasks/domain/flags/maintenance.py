@@ -33,6 +33,23 @@ def window_at(windows: Iterable[Maintenance], names: Iterable[str], now: datetim
     return Window(first.of, until, first.note or first.of) if first else None
 
 
+def next_window(windows: Iterable[Maintenance], names: Iterable[str], now: datetime) -> tuple[datetime, Window] | None:
+    """The next maintenance window of one of these sources or datasets, or of everything, and when it begins.
+
+    It begins after the one that is open now, if one is. Of weekly windows, there is always one within a week.
+    """
+    windows, names = list(windows), {"all", *names}
+    current = window_at(windows, names, now)
+    after = current.until if current and current.until else now
+    if after == FOR_EVER:
+        return None
+    days = [after + timedelta(days=day) for day in range(8)]
+    spans = [span for window in windows if window.of in names for day in days for span in _spans(window, day)]
+    begins = min((begin for begin, _ in spans if begin > after), default=None)
+    window = window_at(windows, names, begins) if begins else None
+    return (begins, window) if begins and window else None
+
+
 def _end_at(window: Maintenance, now: datetime) -> datetime | None:
     """When this window ends, if it is open now."""
     return max((end for begin, end in _spans(window, now) if begin <= now < end), default=None)

@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from config.models import Maintenance
-from tasks.domain.flags.maintenance import window_at
+from tasks.domain.flags.maintenance import next_window, window_at
 from tasks.domain.limits.pauses import FOR_EVER
 from tasks.domain.plan.plan import make_plan
 from tasks.domain.reasons import Limit, Reason
@@ -118,3 +118,24 @@ def test_what_is_in_maintenance_is_deferred_until_its_end_and_the_rest_goes_on()
         update={"maintenance": [a_window(of="espn_scoreboard", **{"from": "00:00", "to": "23:59"})]}
     )
     assert make_plan(other, [a_gap()], now).deferred == ()
+
+
+def test_the_next_window_is_the_first_to_begin_of_those_that_concern_the_names_joined_with_what_follows_it() -> None:
+    weekly = a_window(of="espn", days=["tue"], **{"from": "03:00", "to": "05:00"}, timezone="UTC", note="racks")
+    after = a_window(of="espn", days=["tue"], **{"from": "05:00", "to": "06:00"}, timezone="UTC")
+    once = a_window(of="nba_api", **{"from": "2026-12-01T03:00", "to": "2026-12-01T04:00"}, timezone="UTC")
+
+    def found(at: datetime, *names: str) -> tuple[datetime, datetime | None] | None:
+        coming = next_window([weekly, after, once], names, at)
+        return coming and (coming[0], coming[1].ends)
+
+    tuesday = datetime(2026, 1, 13, 3, tzinfo=UTC)
+    first = (tuesday, tuesday + timedelta(hours=3))
+    assert found(tuesday - timedelta(hours=1), "espn") == first
+    assert found(tuesday - timedelta(days=6), "espn") == first
+    assert found(tuesday, "espn") == (first[0] + timedelta(days=7), first[0] + timedelta(days=7, hours=3))
+    assert found(tuesday, "nba_api") == (datetime(2026, 12, 1, 3, tzinfo=UTC), datetime(2026, 12, 1, 4, tzinfo=UTC))
+    assert found(datetime(2026, 12, 1, 3, tzinfo=UTC), "nba_api") is None
+    assert found(tuesday, "basketball_reference") is None
+    for_ever = [a_window(**{"from": "00:00", "to": "12:00"}), a_window(**{"from": "12:00", "to": "00:00"})]
+    assert next_window(for_ever, ["espn"], tuesday) is None

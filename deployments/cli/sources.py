@@ -1,0 +1,102 @@
+"""How is each source asked now, and what holds it up? The command `adce sources`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from deployments.cli.layout import Column, print_table, say, standard_output
+from deployments.cli.options import JsonOption, Places
+from deployments.cli.output import print_json
+from tasks.domain.access import Access
+from tasks.domain.reasons import Limit
+from tasks.domain.wording import utc
+
+if TYPE_CHECKING:
+    from config.models import Rate
+    from tasks.answers.sources import SourceNow
+
+
+def sources(places: Places, as_json: JsonOption = False) -> None:
+    """Shows how each source is asked now: its rate, the files that wait, and what holds it up, since when and until.
+
+    It only reads the ledger and the configuration. The files that wait are those that the last run knew of.
+
+    Example: adce sources
+    """
+    from tasks.answers.sources import sources_now
+    from tasks.ledger import Ledger
+    from tasks.ledger.plans import RUN
+    from tasks.show.operations import SourcesAnswer
+
+    config, now = places.load(), datetime.now(UTC)
+    with closing(Ledger(config.ledger, Access.LOOK)) as ledger:
+        found = sources_now(config, ledger, now)
+        last = ledger.plans.kept(RUN)
+    looked_at = last.at if last else None
+    if as_json:
+        print_json(SourcesAnswer.of(found, now, looked_at).as_json())
+        return
+    _show(found, standard_output())
+    say(f"the files that wait are as of {utc(looked_at)}" if looked_at else "no run has looked at the lake so far")
+
+
+def _show(found: Sequence[SourceNow], console: Console) -> None:
+    columns = [
+        Column("source"),
+        Column("rate", leaves=2),
+        Column("last minute", is_number=True, leaves=1),
+        Column("files waiting", is_number=True),
+        Column("last stored (UTC)", leaves=3),
+        Column("state"),
+    ]
+    print_table(console, columns, [_row(source) for source in found])
+    for source in found:
+        for hold in source.holds:
+            since = f" (since {utc(hold.since)})" if hold.since else ""
+            remedy = _remedy(hold.reason.limit, hold.stands_for)
+            say(f"{hold.name}: {hold.reason.text}{since}{_files(hold.waiting)}{remedy}")
+        if source.next_window:
+            begins, window = source.next_window
+            until = f"until {utc(window.ends)}" if window.ends else "with no end"
+            say(f"{source.name}: next maintenance from {utc(begins)} {until}: {window.reason}")
+
+
+def _row(source: SourceNow) -> list[str]:
+    stored = utc(source.last_stored).removesuffix(" UTC") if source.last_stored else "never"
+    rates = " and ".join(map(_rate, source.rates))
+    waiting = f"{sum(source.waiting.values()):,}"
+    return [source.name, rates, f"{source.last_minute:,}", waiting, stored, _state(source)]
+
+
+def _rate(rate: Rate) -> str:
+    return f"{rate.requests} in {rate.seconds:g}s"
+
+
+def _state(source: SourceNow) -> str:
+    if not source.is_enabled:
+        return "switched off"
+    of_all = [hold.reason.limit for hold in source.holds if hold.name == source.name]
+    if of_all and set(of_all) != {Limit.PROBE}:
+        return "held up"
+    if of_all:
+        return "to be probed"
+    return "partly held up" if source.holds else "open"
+
+
+def _files(waiting: Mapping[str, int]) -> str:
+    from tasks.answers.holds import waiting_words
+
+    return f"; {waiting_words(waiting)}" if waiting else ""
+
+
+def _remedy(limit: Limit, name: str) -> str:
+    from tasks.answers.holds import RESUMED
+
+    if limit is Limit.BUCKET:
+        return "; `adce setup` makes it again"
+    return f"; `adce resume {name}` ends that" if limit in RESUMED else ""

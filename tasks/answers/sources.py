@@ -1,0 +1,51 @@
+"""How is each source asked now: at which rate, for how many files, and what keeps it from being asked?
+
+Everything is read from the ledger and the configuration, so that the answer takes no look at the lake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from config.models import Config, Rate
+from tasks.answers.holds import Hold, datasets_of, holds_of, waiting_for
+from tasks.domain.flags.maintenance import next_window
+from tasks.domain.limits.pauses import Window
+from tasks.ledger import Ledger
+
+_LATELY = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceNow:
+    """How a source is asked now."""
+
+    name: str
+    is_enabled: bool
+    rates: Sequence[Rate]  # its own, and the one that all sources share
+    last_minute: int  # requests of fills that have ended
+    last_stored: datetime | None
+    waiting: Mapping[str, int]  # gaps that runs have seen and that are not closed, by dataset
+    holds: Sequence[Hold]
+    next_window: tuple[datetime, Window] | None  # the next maintenance window of the source or of one of its datasets
+
+
+def sources_now(config: Config, ledger: Ledger, now: datetime) -> list[SourceNow]:
+    """How each source is asked now."""
+    holds, gaps = holds_of(config, ledger, now), ledger.gaps.counts()
+    lately, stored = ledger.attempts.requests_since(now - _LATELY), ledger.attempts.last_stored()
+    return [
+        SourceNow(
+            name,
+            config.enabled and settings.enabled,
+            [*settings.rates, *config.rates],
+            lately.get(name, 0),
+            stored.get(name),
+            waiting_for(config, name, gaps),
+            [hold for hold in holds if hold.source == name],
+            next_window(config.maintenance, [name, *datasets_of(config, name)], now),
+        )
+        for name, settings in config.sources.items()
+    ]

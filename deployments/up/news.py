@@ -20,7 +20,7 @@ _BEGINS_WITHIN = timedelta(minutes=1)  # time after which a run that is due and 
 _ANSWERS_WITHIN = timedelta(seconds=10)
 _SPARE = timedelta(minutes=1)  # time beyond the interval before a missing run is told
 _MOST_LATE = 3  # late runs that are told one by one
-_MOST_RECORDS = 20  # log records of one run that are told
+_MOST_RECORDS = 5  # log records of one run that are told
 _MOST_REMEMBERED = 10_000
 
 

@@ -167,7 +167,7 @@ def test_a_warning_of_a_run_is_told_once_with_its_level_and_its_run() -> None:
 def test_a_run_with_very_many_warnings_is_cut_short() -> None:
     records = [Record(str(n), a_run(), logging.WARNING, f"warning {n}", "tasks") for n in range(50)]
     texts = [text for _, text in said(some_news(), seen(1, records=records))]
-    assert (len(texts), texts[-1]) == (21, "reconcile everything: more warnings and errors are in its log")
+    assert (len(texts), texts[-1]) == (6, "reconcile everything: more warnings and errors are in its log")
 
 
 def test_silence_is_told_after_ten_seconds_once_an_interval_and_its_end() -> None:

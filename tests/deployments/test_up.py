@@ -95,9 +95,9 @@ def test_the_living_system_fills_a_lake_survives_a_death_and_stops_without_a_tra
         assert adhoc["parameters"] == {"as_of": "2026-01-15T12:00:00+00:00"}, "no other clock than the reconcile's"
         bad = {"parameters": {"since": "2024-13-45"}, "state": {"type": "SCHEDULED"}}
         httpx.post(f"{api}/deployments/{adhoc['id']}/create_flow_run", json=bad, trust_env=False).raise_for_status()
-        refused = system.wait_for(" never began: Failed: ")
-        assert " UTC  error    fill " in refused
-        assert "month value is outside expected range" in refused
+        refused = system.wait_for(" UTC  error    fill ")
+        assert ": Failed: " in refused
+        assert "2024-13-45" in refused
         ends = {"filter": {"event": {"name": ["prefect.flow-run.Failed"]}}}
         assert httpx.post(f"{api}/events/filter", json=ends, trust_env=False).raise_for_status().json()["events"]
         second = subprocess.run(

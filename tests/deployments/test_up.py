@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from deployments.up.locks import exclusive_lock
 from deployments.up.system import prepare_ledger
 from tasks.domain.errors import AdceError
 from tests.builders import a_config
+from tests.ecs import wait_until
 from tests.servers import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -99,7 +101,8 @@ def test_the_living_system_fills_a_lake_survives_a_death_and_stops_without_a_tra
         assert ": Failed: " in refused
         assert "2024-13-45" in refused
         ends = {"filter": {"event": {"name": ["prefect.flow-run.Failed"]}}}
-        assert httpx.post(f"{api}/events/filter", json=ends, trust_env=False).raise_for_status().json()["events"]
+        asked = partial(httpx.post, f"{api}/events/filter", json=ends, trust_env=False)
+        wait_until(lambda: asked().raise_for_status().json()["events"], "the event of the refused run", 60)
         second = subprocess.run(
             [ADCE, "up", "--sandbox", "--home", str(system.home), "--port", "1"],
             capture_output=True,

@@ -188,7 +188,7 @@ class Attempts:
         columns = fills_table.c
         query = sa.select(columns.source, sa.func.sum(files_table.c.requests))
         query = query.join_from(fills_table, files_table).where(columns.ended > moment, files_table.c.asked > moment)
-        return dict(self._driver_rows(query.group_by(columns.source)))
+        return {source: int(count) for source, count in self._rows(query.group_by(columns.source))}
 
     def last_stored(self) -> dict[str, datetime]:
         """When a fill of each source last stored a file."""

@@ -75,6 +75,15 @@ def test_an_attempt_tells_when_its_file_was_due_and_detected_though_it_is_no_gap
     assert (attempt.asked, attempt.stored, attempt.refusals, attempt.waited) == (asked, stored, 2, 1.5)
 
 
+def test_requests_of_a_source_count_since_a_moment_and_its_last_file_is_known(url: str) -> None:
+    asked = [FileOutcome(key, Outcome.STORED, 3, 100, asked=NOW - hours * HOUR) for key, hours in (("a", 0), ("b", 2))]
+    with closing(Ledger(url)) as ledger:
+        ledger.fills.record(FillEnd(FILL, NOW, asked))
+        assert ledger.attempts.requests_since(NOW - HOUR) == {"espn": 3}
+        assert ledger.attempts.requests_since(NOW) == {}
+        assert ledger.attempts.last_stored() == {"espn": NOW}
+
+
 def test_outcomes_count_half_after_a_half_life(url: str) -> None:
     ledger = Ledger(url)
     outcomes = [FileOutcome("a", Outcome.STORED, 1, 10), FileOutcome("b", Outcome.FAILED, 4, error="HTTP 500")]

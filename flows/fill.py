@@ -34,6 +34,7 @@ async def fill(
     keys: Texts = (),
     priority: OfAll = "",
     everything: bool = False,
+    again: bool = False,
     as_of: str = "",
     dry_run: bool = False,
 ) -> State[Any]:
@@ -50,6 +51,7 @@ async def fill(
         keys: only these files, by their keys in the lake, such as espn_box_scores/401585601.json
         priority: the priority of all fills, instead of the one that each would have
         everything: everything that the lake lacks; leave all others empty then
+        again: with keys: fetch these files again though they are there and whole; a bad answer replaces none
         as_of: look at the lake as if it were this time, such as 2024-01-31T12:00:00Z; empty for now
         dry_run: only report what would be fetched
     """
@@ -60,7 +62,10 @@ async def fill(
             raise SelectionError("nothing is given: give a source, dataset, season, day or key, or everything=true")
         if everything and not selection.is_everything:
             raise SelectionError("everything=true, and a part of it is given too; leave one out")
+        if again and not selection.keys:
+            raise SelectionError("again=true, and no keys are given; say which files")
         clock = moment_of("as_of", as_of or None)
-        return await reconcile_lake(selection, as_of=clock, priority=priority_of(priority), dry_run=dry_run)
+        first = priority_of(priority)
+        return await reconcile_lake(selection, as_of=clock, priority=first, dry_run=dry_run, again=again)
 
     return await conclude(work())

@@ -162,6 +162,7 @@ async def reconcile_lake(
     priority: Priority | None = None,
     part: Part | None = None,
     is_the_one: bool = False,
+    again: bool = False,
 ) -> Report:
     """The steps of a reconcile, and of the flows that do a part of its work. Call it in a flow with a FillTaskRunner.
 
@@ -186,7 +187,7 @@ async def reconcile_lake(
         look = await run.look(remember=remember)
         if part is None:
             check_keys(session, look)
-        gaps = look.gaps(selection.keys)
+        gaps = look.gaps(selection.keys) + (look.again(selection.keys, session.now()) if again else [])
         plan = run.plan(gaps) if other is None else run.defer_to(other, look.gaps())
         fills, pauses = run.planner.forecast(plan.fills), run.planner.pauses()
         report = Report(
@@ -217,7 +218,9 @@ async def reconcile_lake(
             if plan.fills:
                 await run.prepare_lake()
             done_by = _done_by(run, time.monotonic() - begun) if is_the_one and not as_of else None
-            dispatcher = Dispatcher(run, _executor(here), done_by)
+            dispatcher = Dispatcher(
+                run, InProcess(here) if again else _executor(here), done_by
+            )  # a part fetches gaps only
             try:
                 with session.watch.running(RunPart.FETCH):
                     await dispatcher.run_all(plan)

@@ -6,7 +6,19 @@ from typing import Annotated
 
 import typer
 
-from deployments.cli import configuration, datasets, files, init, lake, ledger, pausing, sources, system, unavailable
+from deployments.cli import (
+    configuration,
+    datasets,
+    files,
+    fill,
+    init,
+    lake,
+    ledger,
+    pausing,
+    sources,
+    system,
+    unavailable,
+)
 from deployments.cli.options import command
 
 app = typer.Typer(
@@ -17,6 +29,7 @@ app = typer.Typer(
 command(app)(init.init)
 command(app, status_1="with --exit-code, something remains to be done, or is unknown")(lake.plan)
 command(app, status_1="a file failed, was left for later or cannot be read, or something is unknown")(lake.reconcile)
+command(app, status_1="a file failed or was left for later")(fill.fill)
 command(app)(files.why)
 command(app, status_1="the body would not be stored")(files.check)
 command(app)(lake.coverage)

@@ -6,6 +6,7 @@ import asyncio
 import os
 from contextlib import nullcontext
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -53,7 +54,7 @@ def plan(
         typer.echo(masked(f"adce: warning: {pause}"), err=True)
     with progress():
         report = asyncio.run(plan_lake(config, selection, as_of=clock, max_fills=max_fills))
-    _show(report, as_json)
+    show(report, as_json)
     if exit_code and not report.complete:
         raise typer.Exit(1)
 
@@ -87,17 +88,8 @@ def reconcile(
         if not sandbox:
             check_sites(config)
     with stand_in.running_sandbox(clock, routes) if sandbox else nullcontext():
-        if not os.environ.get("PREFECT_API_URL"):  # Prefect's embedded API has no buckets yet
-            from deployments.setup.prefect_server import set_up_buckets
-
-            asyncio.run(set_up_buckets(load_config()))
-        else:
-            from deployments.setup.api import check_api
-
-            asyncio.run(check_api())
-        with progress(), prefect_log(is_shown=verbose):
-            report = _reconcile(selection, clock, max_fills, dry_run)
-    _show(report, as_json)
+        report = run_flow("reconcile", _parameters(selection, clock, max_fills, dry_run), verbose=verbose)
+    show(report, as_json)
     if sandbox:
         typer.echo(f"to look at this lake: {typed('plan', *options, *scope.arguments())}", err=True)
     if report.stop_signal:
@@ -143,7 +135,8 @@ def coverage(
             standard_output().print(report.reading)
 
 
-def _show(report: Report, as_json: bool) -> None:
+def show(report: Report, as_json: bool) -> None:
+    """Prints a report, or its JSON document."""
     if as_json:
         from tasks.show.documents import RunReport
 
@@ -154,10 +147,30 @@ def _show(report: Report, as_json: bool) -> None:
         tables.show(report, standard_output())
 
 
-def _reconcile(selection: Selection, clock: datetime | None, max_fills: int | None, dry_run: bool) -> Report:
+def run_flow(name: str, parameters: dict[str, Any], *, verbose: bool) -> Report:
+    """Runs one of the flows in this process, and returns its report. Raises the error for which it could not begin."""
     from tasks.answers.report import Report
 
-    parameters = {
+    if not os.environ.get("PREFECT_API_URL"):  # Prefect's embedded API has no buckets yet
+        from deployments.setup.prefect_server import set_up_buckets
+
+        asyncio.run(set_up_buckets(load_config()))
+    else:
+        from deployments.setup.api import check_api
+
+        asyncio.run(check_api())
+    with progress(), prefect_log(is_shown=verbose):
+        state = asyncio.run(_state_of(name, parameters))
+    result: Any = state.result(raise_on_failure=False)
+    if isinstance(result, Report):
+        return result
+    if isinstance(result, Exception):
+        raise result
+    raise AdceError(f"the run ended as {state.name}: {state.message}")
+
+
+def _parameters(selection: Selection, clock: datetime | None, max_fills: int | None, dry_run: bool) -> dict[str, Any]:
+    return {
         "sources": list(selection.sources),
         "datasets": list(selection.datasets),
         "seasons": list(selection.seasons),
@@ -167,19 +180,12 @@ def _reconcile(selection: Selection, clock: datetime | None, max_fills: int | No
         "as_of": clock,
         "dry_run": dry_run,
     }
-    state = asyncio.run(_state_of(parameters))
-    result: Any = state.result(raise_on_failure=False)
-    if isinstance(result, Report):
-        return result
-    if isinstance(result, Exception):
-        raise result
-    raise AdceError(f"the run ended as {state.name}: {state.message}")
 
 
-async def _state_of(parameters: dict[str, Any]) -> State[Any]:
+async def _state_of(name: str, parameters: dict[str, Any]) -> State[Any]:
     from prefect import tags
 
-    from flows.reconcile import reconcile
-
+    flow: Any = getattr(import_module(f"flows.{name}"), name)
     with tags("adce"):
-        return await reconcile(**parameters, return_state=True)
+        state: State[Any] = await flow(**parameters, return_state=True)
+        return state

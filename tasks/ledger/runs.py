@@ -102,6 +102,13 @@ class Runs:
         row = self.database.read(lambda connection: connection.execute(query).one_or_none())
         return RunRecord.of(row) if row else None
 
+    def last_server(self) -> str | None:
+        """The address of the Prefect server of the last run, if it had one of its own and not an embedded API."""
+        columns = runs_table.c
+        query = sa.select(columns.server).where(columns.server.is_not(None)).order_by(columns.began.desc()).limit(1)
+        server: str | None = self.database.read(lambda connection: connection.execute(query).scalar())
+        return server if server and server.startswith("http") else None
+
     def is_first(self, kind: str, run: str = "") -> bool:
         """Is there no run of this kind besides the one with the id `run`?"""
         query = sa.select(runs_table.c.id).where(runs_table.c.kind == kind, runs_table.c.id != run).limit(1)

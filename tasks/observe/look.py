@@ -13,7 +13,7 @@ from datetime import datetime
 from tasks.domain.assess.agreement import compare, trusted, untouched
 from tasks.domain.assess.assessment import Assessment, assess, expected_cells, listed_games
 from tasks.domain.assess.overview import Overview, joined, overview_of, stored_files
-from tasks.domain.assess.states import Examination, LakeObject, Status, without_false_time
+from tasks.domain.assess.states import Examination, Kind, LakeObject, State, Status, without_false_time
 from tasks.domain.assess.unknown import find_unknown
 from tasks.domain.assess.unlisted import estimate_unlisted
 from tasks.domain.errors import SelectionError
@@ -54,6 +54,12 @@ class Look:
     def gaps(self, named: Collection[str] = ()) -> list[Gap]:
         """The gaps that should be fetched, including those of the keys that are `named`; see Overview.gaps."""
         return self.overview.gaps(self.known.first_seen, named)
+
+    def again(self, keys: Collection[str], now: datetime) -> list[Gap]:
+        """Gaps for those of the keys whose files are there and whole: somebody wants them fetched again."""
+        cells, statuses = self.assessment.cells, self.assessment.statuses
+        there = [key for key in keys if key in statuses and statuses[key].state is State.PRESENT]
+        return [Gap(cells[key], Kind.STALE, "asked for again", now) for key in there]
 
 
 class Reader:

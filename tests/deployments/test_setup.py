@@ -15,15 +15,19 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
 from click.testing import Result
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate, GlobalConcurrencyLimitUpdate, WorkPoolUpdate
+from prefect.client.schemas.objects import StateType
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import State
 from prefect_aws import AwsCredentials
 
 from deployments.setup import prefect_server as setup
+from deployments.setup.adhoc import FlowRun, Taker, end_of
 from tests.servers import free_port, http_server
 
 pytestmark = pytest.mark.xdist_group("setup")  # they share servers
@@ -87,6 +91,31 @@ def test_from_an_empty_server_to_a_lake_that_is_filled(
     assert run.returncode == 0, run.stderr
     assert json.loads(run.stdout)["filled"] == ["espn_schedules/20260113.json"]
     assert (adce_home / "lake/espn_schedules/20260113.json").exists()
+    _fill_by_a_worker(adce, server, adce_home, monkeypatch)
+
+
+def _fill_by_a_worker(adce: Adce, server: dict[str, str], lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`adce fill` gives the work to a worker of the server that the last run used, if one is there."""
+    (lake / "lake/espn_schedules/20260113.json").unlink()
+    monkeypatch.delenv("PREFECT_API_URL")
+    url = server["PREFECT_API_URL"]
+    fill = ["fill", "espn_schedules/20260113.json", "--no-wait"]
+    nobody = adce(*fill)
+    assert nobody.exit_code == 2
+    assert f"no worker polls the work pool adce on {url}; the files are fetched by this process" in nobody.stderr
+    httpx.post(f"{url}/work_pools/adce/workers/heartbeat", json={"name": "a worker"}).raise_for_status()
+    begun = adce(*fill, "--json")
+    assert begun.exit_code == 0, begun.stderr
+    document = json.loads(begun.stdout)
+    assert (document["state"], document["url"].partition("/api")[1]) == ("Scheduled", "")
+    run = _do(lambda client: client.read_flow_run(document["flow_run"]))
+    assert (run.tags, run.parameters["keys"], run.parameters["priority"]) == (["adce"], [fill[1]], "CRITICAL")
+    ended: State[Any] = State(type=StateType.FAILED, name="Incomplete", message="1 of 1 file failed")
+    _do(lambda client: client.set_flow_run_state(run.id, ended, force=True))
+    taker = Taker(url, str(run.deployment_id), "fill/adhoc")
+    seen = FlowRun(str(run.id), run.name, "", "Scheduled", "", is_over=False)
+    end = asyncio.run(end_of(taker, seen))
+    assert (end.state, end.message, end.is_over) == ("Incomplete", "1 of 1 file failed", True)
 
 
 async def _as_in_older_versions(client: PrefectClient) -> Schedules:

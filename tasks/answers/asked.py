@@ -1,0 +1,87 @@
+"""Which of the files that somebody asks for can be fetched now, and why not the others?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from blocks.store import Store
+from config.models import Config
+from tasks.answers.holds import RESUMED
+from tasks.answers.why import keys_of, schedules_of
+from tasks.domain.assess.states import Kind, State, Status
+from tasks.domain.expected.cells import Selection
+from tasks.domain.reasons import Limit, Reason
+from tasks.domain.wording import utc
+from tasks.ledger import Ledger
+from tasks.ledger.plans import RUN
+from tasks.observe.look import look_at_cells
+from tasks.observe.planner import Planner
+from tasks.observe.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The files that somebody asks for."""
+
+    keys: list[str]  # those to fetch
+    refused: Mapping[str, str]  # the reasons for which the others are not fetched, and what to do, by key
+
+    def lines(self) -> list[str]:
+        """A line about the refused files for each reason, such as "a.json and 2 more: it is there and whole"."""
+        by_reason: dict[str, list[str]] = {}
+        for key, why in self.refused.items():
+            by_reason.setdefault(why.replace(key, "KEY"), []).append(key)
+        return [
+            f"{first}{f' and {len(more):,} more' if more else ''}: {why if more else why.replace('KEY', first)}"
+            for why, (first, *more) in by_reason.items()
+        ]
+
+
+async def asked_for(
+    config: Config, ledger: Ledger, store: Store, texts: Iterable[str], now: datetime, *, again: bool = False
+) -> Asked:
+    """The files that these keys, patterns, games and dates stand for. With `again`, files that are whole are fetched.
+
+    Raises SelectionError for a text that stands for no file.
+    """
+    session = Session(config, Selection(), store, ledger)
+    cells = keys_of(config, await schedules_of(session), texts, now)
+    look = await look_at_cells(session, cells)
+    planner = Planner(session)
+    if last := ledger.plans.kept(RUN):
+        planner.stopped |= last.stopped(now)
+    gaps = look.gaps(cells) + (look.again(cells, now) if again else [])
+    # The caps of a run are not asked about: they say how much one run does, and not what it may do.
+    plan = planner.plan(gaps, look.known.absences, ends=session.begun)
+    refused = {d.gap.cell.key: _held(d.reason) for d in plan.deferred if d.reason.limit is not Limit.MAX_FILLS}
+    wanted = {gap.cell.key for gap in gaps} - refused.keys()
+    statuses = look.assessment.statuses
+    refused |= {key: _why_not(key, statuses[key]) for key in cells if key not in wanted and key not in refused}
+    return Asked([key for key in cells if key in wanted], refused)
+
+
+def _held(reason: Reason) -> str:
+    name = reason.of.partition("@")[0]
+    return reason.text + (f"; `adce resume {name}` ends that" if reason.limit in RESUMED else "")
+
+
+def _why_not(key: str, status: Status) -> str:
+    """Why a file that is no gap is not fetched, and what to do."""
+    until = utc(status.until) if status.until else ""
+    until = f", until {until}" if until not in status.reason else ""
+    match status.state:
+        case State.PRESENT:
+            return "it is there and whole; --again fetches it again"
+        case State.NOT_DUE:
+            return f"it is not due: {status.reason}{until}"
+        case State.UNAVAILABLE:
+            return f"{status.reason}{until}; `adce unavailable clear {key}` has it looked for again"
+        case State.IN_FLIGHT:
+            return f"it is being fetched: {status.reason}"
+        case State.GAP if status.kind is Kind.UNREADABLE or status.limit is Limit.OBSTACLE:
+            return f"{status.reason}; `adce why {key}` says what to do"
+        case _:
+            clear = f"; `adce unavailable clear {key}` has it looked for again" if status.limit is Limit.LOOKS else ""
+            return f"{status.reason}{until}{clear}"

@@ -1,0 +1,76 @@
+"""What does `adce fill` fetch, and what does it refuse before it fetches anything?"""
+
+import json
+import re
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from config.load import load_config
+from deployments.sandbox.process import SandboxProcess
+from tasks.ledger import Ledger
+
+Adce = Callable[..., Result]
+
+
+def test_files_are_fetched_first_and_mistakes_are_refused_before(
+    adce: Adce,
+    run_reconcile: Callable[..., Any],
+    sites: SandboxProcess,
+    adce_home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On one lake, whole but for the box scores of a game, and at the real time, to which these days are long past."""
+    monkeypatch.setenv("SUDO_USER", "ana")
+    run_reconcile(sources=["espn"])
+    gone, stale = sorted((adce_home / "lake/espn_box_scores").iterdir())[:2]
+    gone.unlink()
+    key, other = (f"espn_box_scores/{file.name}" for file in (gone, stale))
+    sites.clear_requests()
+
+    def refused(*arguments: str) -> str:
+        result = adce("fill", *arguments)
+        assert (result.exit_code, result.stdout, sites.requests()) == (2, "", []), result.stderr
+        return result.stderr.splitlines()[-1]
+
+    assert "has the shape of espn_summary (id 401999999), but is not expected" in refused(
+        "espn_box_scores/401999999.json"
+    )
+    assert refused("2098-01-13").startswith("adce: 2098-01-13: nothing is expected of that day")
+    tomorrow = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%d}"
+    assert re.fullmatch(r"adce: espn_.*: it is not due: due from \d{4}-\d\d-\d\d \d\d:\d\d UTC.*", refused(tomorrow))
+    assert refused(key, "--no-wait").startswith("adce: --no-wait: no worker is there to take it")
+    assert adce("pause", "espn", "--note", "their database moves").exit_code == 0
+    held = "paused with no end by ana: their database moves; `adce resume espn` ends that"
+    assert re.fullmatch(rf"adce: espn_\w+/{gone.stem}.json and 2 more: {held}", refused(gone.stem))
+    assert adce("resume", "espn").exit_code == 0
+
+    done = adce("fill", key, "--json")
+    assert done.exit_code == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["filled"] == [key]
+    assert [fill["priority"] for fill in report["fills"]] == ["CRITICAL"]
+    sites.clear_requests()
+    assert refused(key) == f"adce: {key}: it is there and whole; --again fetches it again"
+    done = adce("fill", key, other)
+    assert (done.exit_code, done.stderr) == (
+        0,
+        f"adce: left out: {key}: it is there and whole; --again fetches it again\n",
+    )
+    assert "1 file stored" in done.stdout
+
+    before = gone.stat()
+    sites.clear_requests()
+    assert adce("fill", key, "--again").exit_code == 0
+    assert [request["source"] for request in sites.requests()] == ["espn"]
+    with closing(Ledger(load_config().ledger)) as ledger:
+        assert [attempt.outcome for attempt in ledger.attempts.of(key)] == ["stored", "stored", "stored"]
+    sites.set_faults("espn", "truncated")
+    bad = adce("fill", key, "--again", "--json")
+    assert (bad.exit_code, gone.stat().st_size) == (1, before.st_size), "a bad answer replaces no good file"
+    assert [failed["key"] for failed in json.loads(bad.stdout)["failed"]] == [key]

@@ -15,6 +15,7 @@ from deployments.cli import (
     lake,
     ledger,
     pausing,
+    runs,
     sources,
     system,
     unavailable,
@@ -34,6 +35,7 @@ command(app)(files.why)
 command(app, status_1="the body would not be stored")(files.check)
 command(app)(lake.coverage)
 command(app)(datasets.datasets)
+command(app)(runs.runs)
 command(app)(sources.sources)
 command(app)(pausing.pause)
 command(app)(pausing.resume)

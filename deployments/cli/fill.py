@@ -105,9 +105,8 @@ async def _taker(config: Config, server: str | None) -> Taker | None:
 def _by_worker(taker: Taker, parameters: dict[str, Any], as_json: bool, *, waits: bool) -> None:
     from deployments.setup.adhoc import end_of, start
 
-    run = asyncio.run(start(taker, parameters))
-    files = plural(len(parameters["keys"]), "file")
-    typer.echo(f"adce: {files} by {taker.name}, run {run.name}: {run.url}", err=True)
+    run = asyncio.run(start(taker, plural(len(parameters["keys"]), "file"), parameters))
+    typer.echo(f"adce: {taker.name} fetches {run.name}: {run.url}", err=True)
     if waits:
         try:
             run = asyncio.run(end_of(taker, run))

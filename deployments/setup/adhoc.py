@@ -44,7 +44,8 @@ class FlowRun:
     is_over: bool
 
 
-def _api(server: str) -> httpx.AsyncClient:
+def api_of(server: str) -> httpx.AsyncClient:
+    """The API of a Prefect server, with a bounded time for each answer."""
     key = os.environ.get("PREFECT_API_KEY")
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     return httpx.AsyncClient(base_url=server, headers=headers, timeout=_WITHIN)
@@ -58,7 +59,7 @@ async def find_taker(server: str, pools: Sequence[str]) -> Taker | str:
     of_fills = [one for one in deployments_for(list(pools)) if one.flow == _FLOW]
     why_not = f"the Prefect server {server} has no deployment for ad hoc fills"
     try:
-        async with _api(server) as api:
+        async with api_of(server) as api:
             for wanted in sorted(of_fills, key=lambda one: pools.index(one.pool)):
                 found = await api.get(f"/deployments/name/{wanted.full_name}")
                 if found.status_code == httpx.codes.NOT_FOUND:
@@ -76,10 +77,10 @@ async def find_taker(server: str, pools: Sequence[str]) -> Taker | str:
     return why_not
 
 
-async def start(taker: Taker, parameters: Mapping[str, Any]) -> FlowRun:
-    """Starts a run of the deployment. Raises AdceError if the server refuses it."""
-    body = {"parameters": parameters, "tags": ["adce"], "state": {"type": "SCHEDULED"}}
-    async with _api(taker.server) as api:
+async def start(taker: Taker, name: str, parameters: Mapping[str, Any]) -> FlowRun:
+    """Starts a run of the deployment with this name. Raises AdceError if the server refuses it."""
+    body = {"name": name, "parameters": parameters, "tags": ["adce"], "state": {"type": "SCHEDULED"}}
+    async with api_of(taker.server) as api:
         answer = await api.post(f"/deployments/{taker.id}/create_flow_run", json=body)
     if answer.is_client_error:
         raise AdceError(
@@ -91,7 +92,7 @@ async def start(taker: Taker, parameters: Mapping[str, Any]) -> FlowRun:
 
 async def end_of(taker: Taker, run: FlowRun) -> FlowRun:
     """Waits until the run has ended. The server may be away for moments."""
-    async with _api(taker.server) as api:
+    async with api_of(taker.server) as api:
         while not run.is_over:
             await asyncio.sleep(_POLL_EVERY)
             answer = await api.get(f"/flow_runs/{run.id}")

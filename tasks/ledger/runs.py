@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
@@ -101,6 +101,13 @@ class Runs:
         query = sa.select(runs_table).where(is_its).order_by(runs_table.c.began.desc()).limit(1)
         row = self.database.read(lambda connection: connection.execute(query).one_or_none())
         return RunRecord.of(row) if row else None
+
+    def begun_since(self, since: datetime, kinds: Collection[str], most: int) -> list[RunRecord]:
+        """The last runs of these kinds that began since then, the newest first."""
+        columns = runs_table.c
+        query = sa.select(runs_table).where(columns.began >= since, columns.kind.in_(list(kinds)))
+        query = query.order_by(columns.began.desc()).limit(most)
+        return self.database.read(lambda connection: [RunRecord.of(row) for row in connection.execute(query)])
 
     def last_server(self) -> str | None:
         """The address of the Prefect server of the last run, if it had one of its own and not an embedded API."""

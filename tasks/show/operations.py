@@ -11,6 +11,7 @@ from tasks.show.documents import Document
 
 if TYPE_CHECKING:
     from tasks.answers.holds import Hold
+    from tasks.answers.runs import PastRun
     from tasks.answers.sources import SourceNow
 
 
@@ -63,6 +64,32 @@ class Resumed(Document):
     def of(cls, name: str, ended: Iterable[Hold], stays: Iterable[Hold], free: Mapping[str, int]) -> Resumed:
         """The document for what is resumed."""
         return cls(name=name, ended=list(map(HeldUp.of, ended)), holds=list(map(HeldUp.of, stays)), free=free)
+
+
+class PastRunDocument(Document):
+    """A run, as the ledger and Prefect know it."""
+
+    id: str | None
+    flow_run: str | None
+    name: str
+    state: str
+    began: datetime
+    ended: datetime | None
+    message: str
+    holder: str | None
+    is_running: bool
+
+
+class RunsAnswer(Document):
+    """Runs, those at work first, and then the newest first."""
+
+    prefect: str | None  # why Prefect's runs are not among them
+    runs: list[PastRunDocument]
+
+    @classmethod
+    def of(cls, runs: Iterable[PastRun], trouble: str | None) -> RunsAnswer:
+        """The document for some runs."""
+        return cls(prefect=trouble, runs=[PastRunDocument.model_validate(run) for run in runs])
 
 
 class RateOf(Document):

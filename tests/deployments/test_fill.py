@@ -74,3 +74,14 @@ def test_files_are_fetched_first_and_mistakes_are_refused_before(
     bad = adce("fill", key, "--again", "--json")
     assert (bad.exit_code, gone.stat().st_size) == (1, before.st_size), "a bad answer replaces no good file"
     assert [failed["key"] for failed in json.loads(bad.stdout)["failed"]] == [key]
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    listed = adce("runs")
+    assert "PREFECT_API_URL names no server: what only Prefect knows is not here" in listed.stderr
+    last, *before_it = listed.stdout.splitlines()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC  fill 1 file  Ended after [\d.]+s", last)
+    assert before_it[-1].split("  ")[1] == "reconcile espn from 2026-01-13 to 2026-01-14"
+    [run] = json.loads(adce("runs", "1 file", "--json").stdout)["runs"]
+    shown = adce("runs", run["id"][:8]).stdout
+    assert "espn_summary: 1 failed" in shown
+    assert "1 file: " in shown
+    assert "no run 'another' within 7d" in adce("runs", "another").stderr

@@ -116,6 +116,11 @@ def _fill_by_a_worker(adce: Adce, server: dict[str, str], lake: Path, monkeypatc
     seen = FlowRun(str(run.id), run.name, "", "Scheduled", "", is_over=False)
     end = asyncio.run(end_of(taker, seen))
     assert (end.state, end.message, end.is_over) == ("Incomplete", "1 of 1 file failed", True)
+    listed = adce("runs").stdout.splitlines()
+    assert any(line.endswith("  fill 1 file  Incomplete: 1 of 1 file failed") for line in listed), listed
+    assert any("  reconcile espn_scoreboard from 2026-01-13 to 2026-01-13  Completed after " in line for line in listed)
+    shown = adce("runs", str(run.id)[:8]).stdout
+    assert f"{url.removesuffix('/api')}/flow-runs/flow-run/{run.id}" in shown
 
 
 async def _as_in_older_versions(client: PrefectClient) -> Schedules:

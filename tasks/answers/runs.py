@@ -1,0 +1,81 @@
+"""Which runs were there, and how did each end, as the ledger and Prefect know it together?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from tasks.domain.expected.keys import KeyPatterns
+from tasks.domain.outcomes import FileOutcome, RunEnd
+from tasks.domain.wording import plural
+from tasks.ledger.runs import RunRecord
+
+_STATES = {
+    RunEnd.ENDED: "Ended",
+    RunEnd.STOPPED: "Stopped",
+    RunEnd.FAILED: "Failed",
+    RunEnd.DIED: "Died",
+    RunEnd.DEATH_REPORTED: "Died",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PastRun:
+    """A run: its state, and the message of that."""
+
+    id: str | None  # in the ledger; None if it never began there
+    flow_run: str | None  # in Prefect
+    name: str  # with that of its flow
+    state: str
+    began: datetime  # or when it was due, if it never began
+    ended: datetime | None
+    message: str = ""
+    holder: str | None = None  # its host and process
+    is_running: bool = False
+
+
+def joined(in_prefect: Iterable[PastRun], records: Iterable[RunRecord], alive: Collection[str]) -> list[PastRun]:
+    """The runs that Prefect or the ledger knows: those at work, and then the others, each the newest first.
+
+    `alive` has the flow runs whose leases in the ledger have not lapsed. Prefect may take a run that has died for one
+    at work, and the ledger does not know a run that never began.
+    """
+    known = {run.flow_run: run for run in in_prefect}
+    found = []
+    for record in records:
+        ours = _of_record(record, alive)
+        theirs = known.pop(record.flow_run, None)
+        if theirs is None or (theirs.is_running and not ours.is_running):
+            found.append(replace(ours, name=theirs.name if theirs else ours.name))
+        else:
+            found.append(replace(theirs, id=ours.id, holder=ours.holder))
+    runs = sorted([*found, *known.values()], key=lambda run: run.began, reverse=True)
+    return sorted(runs, key=lambda run: not run.is_running)
+
+
+def results(outcomes: Mapping[str, FileOutcome], keys: KeyPatterns) -> list[str]:
+    """What a run has stored and what has failed, in lines: first by dataset, and then the errors."""
+    counts = Counter((keys.dataset_of(key) or "other", outcome.label) for key, outcome in outcomes.items())
+    errors = Counter((one.error or "").replace(key, "KEY") for key, one in outcomes.items() if not one.is_in_lake)
+    return [
+        *(f"{dataset}: {count:,} {label}" for (dataset, label), count in sorted(counts.items())),
+        *(f"{plural(count, 'file')}: {error}" for error, count in errors.most_common()),
+    ]
+
+
+def _of_record(record: RunRecord, alive: Collection[str]) -> PastRun:
+    is_running = record.outcome is None and record.flow_run in alive
+    state = _STATES[record.outcome] if record.outcome else "Running" if is_running else "Died"
+    return PastRun(
+        record.id,
+        record.flow_run,
+        f"{record.kind} {record.about}",
+        state,
+        record.began,
+        record.ended,
+        record.why or "",
+        record.holder,
+        is_running,
+    )

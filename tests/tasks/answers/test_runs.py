@@ -1,0 +1,62 @@
+"""What is known of a run of which the ledger and Prefect say different things, or one of them nothing?"""
+
+from datetime import timedelta
+
+from tasks.answers.runs import PastRun, joined, results
+from tasks.domain.expected.keys import KeyPatterns
+from tasks.domain.outcomes import FileOutcome, Outcome, RunEnd
+from tasks.ledger.runs import RunRecord
+from tests.builders import NOW, a_config
+
+HOUR = timedelta(hours=1)
+
+
+def a_record(n: int, outcome: RunEnd | None, why: str | None = None) -> RunRecord:
+    """The record of a run that began `n` hours ago."""
+    began = NOW - n * HOUR
+    ended = began + HOUR / 2 if outcome else None
+    return RunRecord(f"r{n}", "reconcile", "everything", "host (process 1)", "p", f"f{n}", began, ended, outcome, why)
+
+
+def in_prefect(n: int, state: str, *, is_running: bool = False) -> PastRun:
+    ended = None if is_running else NOW - n * HOUR + HOUR / 2
+    return PastRun(None, f"f{n}", "reconcile all", state, NOW - n * HOUR, ended, "a message", None, is_running)
+
+
+def test_a_run_is_told_once_with_what_each_side_knows_and_those_at_work_come_first() -> None:
+    records = [
+        a_record(1, RunEnd.ENDED),
+        a_record(2, None),  # its process is gone, which nobody has noticed
+        a_record(3, None),
+        a_record(4, RunEnd.STOPPED, "SIGTERM"),  # without a server
+    ]
+    prefect = [
+        in_prefect(1, "Incomplete"),
+        in_prefect(2, "Running", is_running=True),
+        in_prefect(3, "Running", is_running=True),
+        in_prefect(5, "Crashed"),  # it never began
+    ]
+    runs = joined(prefect, records, alive={"f3"})
+    assert [(run.id, run.flow_run, run.name, run.state, run.message, run.is_running) for run in runs] == [
+        ("r3", "f3", "reconcile all", "Running", "a message", True),
+        ("r1", "f1", "reconcile all", "Incomplete", "a message", False),
+        ("r2", "f2", "reconcile all", "Died", "", False),
+        ("r4", "f4", "reconcile everything", "Stopped", "SIGTERM", False),
+        (None, "f5", "reconcile all", "Crashed", "a message", False),
+    ]
+    assert runs[0].holder == "host (process 1)"
+
+
+def test_the_results_of_a_run_are_counted_by_dataset_and_its_errors_together() -> None:
+    keys = [f"espn_box_scores/40181000{n}.json" for n in range(3)]
+    outcomes = {
+        keys[0]: FileOutcome(keys[0], Outcome.STORED),
+        **{key: FileOutcome(key, Outcome.FAILED, error=f"{key}: HTTP 500") for key in keys[1:]},
+        "elsewhere": FileOutcome("elsewhere", Outcome.STORED),
+    }
+    assert results(outcomes, KeyPatterns(a_config())) == [
+        "espn_summary: 2 failed",
+        "espn_summary: 1 stored",
+        "other: 1 stored",
+        "2 files: KEY: HTTP 500",
+    ]

@@ -19,7 +19,7 @@ from tasks.domain.errors import AdceError
 from tasks.domain.limits.pauses import FOR_EVER, OperatorPause
 from tasks.domain.reasons import Limit
 from tasks.domain.times import moment_of
-from tasks.domain.wording import duration, utc
+from tasks.domain.wording import duration, one_line, utc
 
 if TYPE_CHECKING:
     from config.models import Config
@@ -56,7 +56,7 @@ def pause(
     from tasks.answers.holds import waiting_for, waiting_words
     from tasks.show.operations import Paused
 
-    note = " ".join(note.split())
+    note = one_line(note)
     if not note:
         raise AdceError("--note: give the reason; it is shown wherever the files are shown")
 

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
+from tasks.domain.wording import one_line
 from tasks.progress import PROGRESS, told
 
 _OWN_LOGGERS = ("config", "blocks", "tasks", "flows", "deployments")
@@ -34,7 +35,7 @@ class _Lines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            text = " ".join(self.format(record).split())
+            text = one_line(self.format(record))
             _stderr.print(Text(f"adce: {record.levelname.lower()}: {text}"), soft_wrap=True)
         except Exception:  # as in every handler of logging, an error must not end the program
             self.handleError(record)

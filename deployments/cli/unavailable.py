@@ -17,7 +17,7 @@ from deployments.cli.output import print_json
 from tasks.domain.access import Access
 from tasks.domain.errors import AdceError, SelectionError
 from tasks.domain.times import day_of
-from tasks.domain.wording import plural
+from tasks.domain.wording import one_line, plural
 
 if TYPE_CHECKING:
     from config.models import Config
@@ -52,7 +52,8 @@ def add(
     expires = datetime(last.year, last.month, last.day, tzinfo=UTC) if last else now + timedelta(days=365)
     if expires <= now:
         raise AdceError(f"--until {until}: that day is past")
-    if not note.strip():
+    note = one_line(note)
+    if not note:
         raise AdceError("--note: give the reason; it is shown wherever the file is shown")
     marking = asyncio.run(_look(config, keys, now))
     if not marking.marks:
@@ -62,7 +63,7 @@ def add(
     if not (yes or set(marking.marks) | set(marking.in_lake) == set(keys)):
         _confirm(f"Mark these files as unavailable until {expires:%Y-%m-%d}?")
     with opened(places, Access.RUN) as (_, ledger):
-        ledger.absences.record(marking.absences(" ".join(note.split()), expires, now))
+        ledger.absences.record(marking.absences(note, expires, now))
     count = len(marking.marks)
     typer.echo(f"{plural(count, 'file')} {'is' if count == 1 else 'are'} unavailable until {expires:%Y-%m-%d}")
 

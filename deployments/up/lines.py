@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from config.secrets import masked
+from tasks.domain import wording
 
 _BOX = re.compile(r"[\u2500-\u257f]")  # the characters with which Prefect draws boxes
 
@@ -72,7 +73,7 @@ def one_line(text: str) -> str:
     """A text in one line. Of a traceback, what is before it and its last line, which is the error."""
     before, traceback, after = text.partition("Traceback (most recent call last):")
     lines = [*before.split("\n"), *(after.strip().split("\n")[-1:] if traceback else [])]
-    return " ".join(" ".join(lines).split())
+    return wording.one_line(" ".join(lines))
 
 
 def without_boxes(text: str) -> str:

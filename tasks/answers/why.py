@@ -203,6 +203,8 @@ class _Planned:
 
 def _cells_of(config: Config, schedules: Schedules, text: str, now: datetime) -> dict[str, Cell]:
     """The cells that a text stands for, by key."""
+    if not text.isprintable():  # it may not even be Unicode, which PostgreSQL refuses
+        return {}
     if day := _day(text):
         return _of_selection(config, schedules, Selection(since=day, until=day), now)
     if is_pattern(text):
@@ -320,6 +322,8 @@ def _next_action(config: Config, status: Status, place: Mapping[str, Any] | None
 
 def _nearest(config: Config, schedules: Schedules, text: str, now: datetime) -> str:
     """Why a text stands for no file, and what it may have meant."""
+    if not text.isprintable():
+        return f"{text!r}: no file has such a key, since a key has printable characters only"
     if why_not := _why_not_collected(config, schedules, text, now):
         return f"{text}: not collected: {why_not}"
     if day := _day(text):

@@ -51,6 +51,11 @@ def without_addresses(text: str) -> str:
     return re.sub(r"https?://\S+: ", "", text)
 
 
+def one_line(text: str) -> str:
+    """The text without line breaks and unprintable characters, such as those with which a terminal is controlled."""
+    return " ".join("".join(character if character.isprintable() else " " for character in text).split())
+
+
 def size(count: int) -> str:
     """A number of bytes: "65 kB", "12.0 MB", "1.5 GB", "2.1 TB"."""
     for unit, bytes_ in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):

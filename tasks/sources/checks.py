@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from config.models import Check
 from tasks.domain.assess.verdicts import Verdict, bad, whole
+from tasks.domain.wording import one_line
 from tasks.sources import basketball_reference, espn, nba_api
 from tasks.sources.documents import UnfitBodyError, read_json, too_few_rows, value_at
 
@@ -61,13 +62,12 @@ def examine(body: bytes, fields: Mapping[str, str], check: Check) -> Verdict:
         verdict = bad(str(error), error.fault)
     except Exception as error:  # body checks assume the right shape, so that a wrong one can raise any exception
         verdict = bad(f"not the expected shape: {type(error).__name__}: {error}")
-    return replace(verdict, reason=_one_line(verdict.reason))
+    return replace(verdict, reason=_short(verdict.reason))
 
 
-def _one_line(reason: str) -> str:
-    """The reason without line breaks and unprintable characters, cut to a length that suits logs and the database.
+def _short(reason: str) -> str:
+    """The reason as one line, cut to a length that suits logs and the database.
 
     It may quote the body, which can contain anything.
     """
-    printable = "".join(character if character.isprintable() else " " for character in reason[: 10 * _REASON_LENGTH])
-    return " ".join(printable.split())[:_REASON_LENGTH]
+    return one_line(reason[: 10 * _REASON_LENGTH])[:_REASON_LENGTH]

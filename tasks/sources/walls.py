@@ -3,6 +3,8 @@
 import re
 from collections.abc import Mapping
 
+from tasks.domain.wording import one_line
+
 # Words in the titles and headings of bot walls. _MAKERS has the text of particular products.
 _BOTS = re.compile(
     r"access (?:to .{0,60})?(?:is |was |has been )?(?:denied|blocked|restricted)|forbidden|not authorized"
@@ -62,7 +64,7 @@ _PATH = re.compile(
 def heading(text: str) -> str:
     """The first title or heading of a page that is not empty, or else the beginning of the text, as one line."""
     found = next((said for said in map(_plain, _HEADING.findall(text[:_SEARCHED])) if said), "")
-    return found or " ".join(text[:300].split())[:60]
+    return found or one_line(text[:300])[:60]
 
 
 def wall_notice(text: str, *, bots_only: bool = False) -> str | None:
@@ -105,4 +107,4 @@ def is_wall_path(path: str) -> bool:
 
 
 def _plain(text: str) -> str:
-    return " ".join(text.replace("\u2019", "'").replace("&#39;", "'").split())
+    return one_line(text.replace("\u2019", "'").replace("&#39;", "'"))

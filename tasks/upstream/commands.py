@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from config.models import FIELD_PATTERNS, Command, Dataset, Source
 from config.secrets import is_place
 from tasks.domain.errors import FetchError
-from tasks.domain.wording import duration
+from tasks.domain.wording import duration, one_line
 from tasks.upstream import guard
 
 log = logging.getLogger(__name__)
@@ -239,4 +239,4 @@ class Output:
         """The last line of standard error, or else of standard output, cut to 200 printable characters."""
         said = self._errors.text(self._secrets) or self.text()
         last = next(reversed(said.splitlines()), "")
-        return "".join(c if c.isprintable() else " " for c in last)[:_LINE].strip()
+        return one_line(last)[:_LINE]

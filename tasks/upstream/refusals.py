@@ -9,6 +9,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 
 from tasks.domain.errors import AbsentError, FetchError, HealingError, RefusedError
+from tasks.domain.wording import one_line
 from tasks.sources.documents import UnfitBodyError, is_page, is_refusal, read_page, wall_in
 from tasks.sources.walls import challenge_in, heading, is_wall_path, wall_notice
 
@@ -98,7 +99,7 @@ def _bot_wall(text: str, body: bytes, *, is_own_error: bool) -> str | None:
     if is_page(text):
         return wall_notice(text, bots_only=True) if is_own_error else wall_in(text, bots_only=True)
     is_wall = not is_own_error and is_refusal(_json_in(body))
-    return " ".join(text[:100].split()) if is_wall else None
+    return one_line(text[:100]) if is_wall else None
 
 
 def _error_code(body: bytes) -> int | None:

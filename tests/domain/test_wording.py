@@ -6,7 +6,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from config.models import Duration
-from tasks.domain.wording import duration, factor, plural, score, size, utc
+from tasks.domain.wording import duration, factor, one_line, plural, score, size, utc
 
 
 @pytest.mark.parametrize(
@@ -67,3 +67,7 @@ def test_a_score_is_told_with_one_digit() -> None:
 )
 def test_a_size_is_told_in_its_largest_unit(count: float, told: str) -> None:
     assert size(int(count)) == told
+
+
+def test_a_text_in_one_line_cannot_control_the_terminal() -> None:
+    assert one_line("1\n\t2 \x1b[31mred\x1b[0m\r\x07 \udcff \u202eé") == "1 2 [31mred [0m é"

@@ -72,3 +72,10 @@ def test_of_a_pattern_that_finds_nothing_it_is_said_what_patterns_are(ledger: Le
         SelectionError, match=r"no file that the lake should hold has a key of this pattern\. \* matches"
     ):
         keys_of(a_config(), Schedules(ledger), [pattern], NOW)
+
+
+@pytest.mark.parametrize("text", ["espn\x1b[2J", "espn\udcff*", "a\n/b"], ids=["escape", "not Unicode", "line break"])
+def test_of_a_text_that_no_key_can_be_the_terminal_is_not_controlled(ledger: Ledger, text: str) -> None:
+    with pytest.raises(SelectionError) as said:
+        keys_of(a_config(), Schedules(ledger), [text], NOW)
+    assert str(said.value) == f"{text!r}: no file has such a key, since a key has printable characters only"

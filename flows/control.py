@@ -15,7 +15,7 @@ from typing import Any
 from uuid import UUID
 
 import httpx
-from prefect.client.orchestration import PrefectClient
+from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentFlowRunId, TaskRunFilter
 from prefect.client.schemas.filters import FlowRunFilterId as FlowRunIds
 from prefect.exceptions import ObjectNotFound
@@ -86,6 +86,20 @@ async def _watch_for_a_cancel(
             if state and (state.is_cancelling() or state.is_cancelled()):
                 shutdown.request("cancelled in Prefect")
                 return
+
+
+async def cancel_came_late() -> bool:
+    """Was the flow run cancelled in Prefect when its work was done already?
+
+    Prefect refuses any final state but Cancelled then, and the flow run would seem to be ending for ever.
+    """
+    if not (PREFECT_API_URL.value() and flow_run.id):
+        return False
+    with suppress(httpx.HTTPError, ObjectNotFound):
+        async with get_client() as client:
+            state = (await client.read_flow_run(UUID(flow_run.id))).state
+            return bool(state and state.is_cancelling())
+    return False
 
 
 async def _report_dead_runs(client: PrefectClient, leases: Leases) -> None:

@@ -20,6 +20,7 @@ from config.load import ConfigError, load_config
 from config.models import Priority
 from config.secrets import no_secret_in_errors
 from flows.by_deployment import ByDeployment
+from flows.control import cancel_came_late
 from flows.in_process import InProcess
 from flows.old_runs import delete_old_runs
 from flows.opening import open_run
@@ -28,7 +29,7 @@ from flows.prefect_run import PrefectRun, level_of, state_of
 from flows.run_log import plan_lines
 from flows.task_runner import FillTaskRunner
 from tasks.answers import first_run
-from tasks.answers.ending import ending, headline
+from tasks.answers.ending import CANCELLED, Ending, ending, headline
 from tasks.answers.report import Report
 from tasks.answers.settings import SettingsUsed, settings_used
 from tasks.domain.errors import AdceError, LedgerError
@@ -136,6 +137,8 @@ async def conclude(work: Awaitable[Report]) -> State[Any]:
         get_run_logger().error("Failed: %s", error)
         return Failed(message=str(error), data=error)
     end = ending(report)
+    if end.type != CANCELLED and await cancel_came_late():
+        end = Ending("Cancelled", CANCELLED, f"cancelled in Prefect, after its work; {end.message}")
     get_run_logger().log(level_of(end), "%s", end)
     return state_of(end, report)
 

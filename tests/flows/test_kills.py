@@ -12,23 +12,31 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
+from prefect import flow
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.objects import StateType
+from prefect.runtime import flow_run
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import State
 
 from config.load import load_config
 from deployments.sandbox.process import SandboxProcess
+from flows.reconcile import conclude
+from tasks.answers.report import Report
+from tasks.domain.assess.assessment import Assessment
+from tasks.domain.assess.overview import overview_of
 from tasks.ledger import Ledger
 from tasks.ledger.leases import claims_table, leases_table
 from tasks.ledger.runs import runs_table
+from tests.builders import a_config
 from tests.killable import Starter, starter
 from tests.servers import prefect_server
 
@@ -88,6 +96,21 @@ def test_a_run_that_is_told_to_stop_records_what_it_did_and_says_so(
     assert runs.wait(runs.start(["reconcile", *SPAN, *AS_OF])) == 0
     assert 12 <= requests < len(sites.requests())
     _assert_whole(sites, adce_home)
+
+
+def test_a_cancel_that_comes_after_the_work_ends_the_run_as_cancelled_too(server: dict[str, str]) -> None:
+    async def work() -> Report:
+        async with get_client() as client:
+            await client.set_flow_run_state(UUID(flow_run.id), State(type=StateType.CANCELLING), force=True)
+        return Report(overview_of(Assessment({}, {}, datetime.now(UTC))), (), (), a_config(), outcomes={})
+
+    @flow
+    async def late() -> State[Any]:
+        return await conclude(work())
+
+    with temporary_settings({PREFECT_API_URL: server["PREFECT_API_URL"]}):
+        state: State[Any] = asyncio.run(late(return_state=True))  # type: ignore[call-overload]  # Prefect's overloads
+    assert state.is_cancelled(), state
 
 
 def test_a_cancel_in_prefect_stops_the_run_and_its_fills(

@@ -101,6 +101,12 @@ def bucket_for(source: str) -> str:
     return f"adce-{source}"
 
 
+def setting_of(bucket: str) -> str:
+    """The setting that has the rate of the bucket of this name."""
+    source = bucket.removeprefix(bucket_for(""))
+    return "rates" if source == _ALL_SOURCES else f"sources.{source}.rates"
+
+
 def buckets_of(config: Config) -> Iterator[tuple[str, Sequence[Rate]]]:
     """The name and rates of every bucket: one per source, and one for all sources if `rates` is set at the top."""
     for source, settings in config.sources.items():
@@ -150,7 +156,7 @@ def _difference(have: GlobalConcurrencyLimitResponse, rates: Sequence[Rate]) -> 
         return defect
     if want.same_as(terms):
         return None
-    return f"limit {terms.slots} at {terms.decay:.4g}/s, should be {want.slots} at {want.decay:.4g}/s"
+    return f"{terms.differs(want)}; every run sets it so: for another rate, change {setting_of(have.name)}"
 
 
 async def open_buckets(
@@ -158,8 +164,9 @@ async def open_buckets(
 ) -> tuple[dict[str, Bucket], dict[str, BucketError]]:
     """The bucket of every enabled source, by source; and why a source has none.
 
-    A limit whose rate differs from the configuration is changed. A source has no bucket if its limit, or the one that
-    all sources share, is missing, switched off or would never refill. Raises PrefectAwayError.
+    A limit whose rate differs from the configuration is changed, with a warning: somebody may have set it by hand. A
+    source has no bucket if its limit, or the one that all sources share, is missing, switched off or would never
+    refill. Raises PrefectAwayError.
     """
     allowances: dict[str, Allowances] = {}
     errors: dict[str, BucketError] = {}
@@ -177,7 +184,12 @@ async def open_buckets(
                 errors[name] = error
                 continue
             if not (now := allowance_terms_of(rates)).same_as(was):
-                log.info("bucket %s: now %s slots at %.4g/s, it had %s", name, now.slots, now.decay, was)
+                log.warning(
+                    "bucket %s in Prefect has %s: it is set so now. For another rate, change %s in the configuration",
+                    name,
+                    was.differs(now),
+                    setting_of(name),
+                )
                 await _change(client, name, now)
     shared = [bucket_for(_ALL_SOURCES)] if config.rates else []
     names = {source: [bucket_for(source), *shared] for source in enabled}

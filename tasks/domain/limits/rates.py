@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from config.models import Config, Rate
 
@@ -83,6 +83,20 @@ class AllowanceTerms:
     def is_bucket(self) -> bool:
         """Are these the terms of one of ADCE's buckets, and not of a limit that was made for something else?"""
         return self.seconds >= max(_ALLOWANCE_SECONDS, 2 * self.spacing) * 0.9
+
+    @property
+    def rate(self) -> float:
+        """Requests a second."""
+        return self.decay / _SHARES
+
+    def differs(self, want: AllowanceTerms) -> str:
+        """How these terms differ from those that are wanted, in words: with the numbers that Prefect shows."""
+        if not want.same_as(replace(self, slots=want.slots)):
+            return (
+                f"slot decay {self.decay:.4g}/s ({self.rate:.3g} requests/s), should be {want.decay:.4g}/s "
+                f"({want.rate:.3g} requests/s)"
+            )
+        return f"limit {self.slots} at {self.decay:.4g}/s, should be {want.slots} at {want.decay:.4g}/s"
 
     def same_as(self, other: AllowanceTerms) -> bool:
         """Are the terms equal, within the precision that Prefect stores?"""

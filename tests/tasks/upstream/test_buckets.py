@@ -24,7 +24,16 @@ from config.models import Config, Rate
 from deployments.sandbox.process import SandboxProcess
 from tasks.domain.errors import BucketError
 from tasks.domain.limits.rates import allowance_terms_of, spacing
-from tasks.upstream.buckets import Allowances, Bucket, _Clock, bucket_for, ensure_buckets, open_buckets, server_address
+from tasks.upstream.buckets import (
+    Allowances,
+    Bucket,
+    _Clock,
+    bucket_for,
+    bucket_trouble,
+    ensure_buckets,
+    open_buckets,
+    server_address,
+)
 from tasks.upstream.prefect_api import ApiOutage
 from tests.builders import a_config
 from tests.servers import new_database, prefect_server
@@ -101,13 +110,25 @@ def test_the_address_of_the_buckets_holds_no_secret(settings: dict[Setting, str 
 
 
 @pytest.mark.parametrize("take_effect", [ensure_buckets, open_buckets], ids=["setup", "next run"])
-def test_a_changed_rate_takes_effect(take_effect: Callable[[PrefectClient, Config], Awaitable[object]]) -> None:
+def test_a_changed_rate_takes_effect(
+    take_effect: Callable[[PrefectClient, Config], Awaitable[object]], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A run warns of it, since somebody may have set the other rate by hand in Prefect."""
+
     async def story(client: PrefectClient) -> None:
         await ensure_buckets(client, _config(Rate(requests=4, seconds=1.1)))
         changed = Rate(requests=5, seconds=1.1)
+        trouble = await bucket_trouble(client, bucket_for("espn"), [changed])
+        differs = "slot decay 353/s (3.53 requests/s), should be 441.3/s (4.41 requests/s)"
+        assert trouble == f"{differs}; every run sets it so: for another rate, change sources.espn.rates"
         await take_effect(client, _config(changed))
         terms = await Allowances(bucket_for("espn"), [changed], client).read_terms()
         assert terms.same_as(allowance_terms_of([changed]))
+        warned = [record.message for record in caplog.records if record.name == "tasks.upstream.buckets"]
+        says = (
+            f"bucket adce-espn in Prefect has {differs}: it is set so now. For another rate, change sources.espn.rates"
+        )
+        assert warned == ([f"{says} in the configuration"] if take_effect is open_buckets else [])
 
     _with_client(story)
 

@@ -1,18 +1,30 @@
-"""Are the commands of the README, the runbook and the other pages ones that there are?"""
+"""Are the commands of the README, the runbook and the other pages ones that there are? Do those of the runbook work?"""
 
 import re
 import shlex
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 import pytest
 import typer.main
+from click.testing import Result
 from prefect.cli import app as prefect_app
+from typer.testing import CliRunner
 
 from config.load import load_config
 from deployments.cli import app as adce_app
+from tests.builders import a_board
+from tests.servers import postgresql_programs
 
 ROOT = Path(__file__).parents[2]
+RUNBOOK = ROOT / "deployments/runbook.md"
+ADCE = str(Path(sys.executable).with_name("adce"))
+RUNS = {"reconcile", "fill"}  # commands that run flows: in processes of their own, as an operator runs them
+SPAN = "--as-of 2026-01-15T12:00:00Z --since 2026-01-13 --until 2026-01-13"
 PROGRAMS = {"adce": typer.main.get_command(adce_app), "prefect": typer.main.get_command(prefect_app)}
 
 
@@ -58,9 +70,109 @@ def test_every_command_is_one_with_the_options_that_it_has(file: str, at_least: 
 
 
 def test_the_files_and_settings_that_the_runbook_names_are_there() -> None:
-    text = (ROOT / "deployments/runbook.md").read_text()
+    text = RUNBOOK.read_text()
     for name in set(re.findall(r"deployments/[\w./-]+\w", text)):
         assert (ROOT / name).exists(), name
     reconcile = load_config(env={}).reconcile
     for name in set(re.findall(r"`reconcile\.(\w+)`", text)):
         assert hasattr(reconcile, name)
+
+
+def _marked() -> list[str]:
+    """The commands of the runbook that are marked ✓, in the order of the page: lines of blocks, and code in sentences.
+
+    A command of `adce` is there once, which saves time.
+    """
+    block, sentence = r"^```sh\n(?P<block>.*?)^```", r"`(?P<sentence>[^`\n]+)`\s+✓"
+    found = []
+    for match in re.finditer(rf"{block}|^```.*?^```|{sentence}", RUNBOOK.read_text(), re.S | re.M):
+        lines = (match["block"] or "").splitlines()
+        found += [line.partition(" #")[0].strip() for line in lines if "# ✓" in line]
+        found += [match["sentence"]] if match["sentence"] else []
+    again = {place for place, command in enumerate(found) if command.startswith("adce ") and command in found[:place]}
+    return [command for place, command in enumerate(found) if place not in again]
+
+
+class _Shell:
+    """Runs commands of the runbook: `adce` and `prefect` in this process, others as they are."""
+
+    def __init__(self, adce: Callable[..., Result], postgres: str, home: Path, monkeypatch: pytest.MonkeyPatch):
+        self._adce = adce
+        self._home = home
+        self._monkeypatch = monkeypatch
+        self._run_id = ""
+        _, _, self._server = postgres.partition("@")
+
+    def run(self, line: str) -> str:
+        """Runs a line, and returns its output. It fails if a command of the line does."""
+        return "".join(self._run(command.strip()) for command in line.split("&&") if command.strip())
+
+    def _run(self, command: str) -> str:
+        words = shlex.split(command)
+        key = (
+            "espn_schedules/20260112.json" if "unavailable" in words else a_board().key
+        )  # the first is not in the lake
+        words = [self._here(word, key) for word in words]
+        with self._monkeypatch.context() as environment:
+            while "=" in words[0]:
+                environment.setenv(*words.pop(0).split("=", 1))
+            program, *arguments = words
+            if program not in PROGRAMS or arguments[0] in RUNS:
+                return self._run_program(program, *arguments)
+            if program == "prefect":
+                environment.chdir(ROOT)  # where prefect.yaml is
+            result = self._adce(*arguments) if program == "adce" else CliRunner().invoke(prefect_app, arguments)
+        differs = 1 if "--check" in arguments else 0
+        assert result.exit_code in (0, differs), (command, result.output, result.exception)
+        if created := re.search(r"UUID: ([\w-]{36})", result.output):
+            self._run_id = created[1]
+        return result.output
+
+    def _run_program(self, program: str, *arguments: str) -> str:
+        host, _, port = self._server.partition(":")
+        programs = postgresql_programs()
+        assert programs
+        if (programs / program).exists():
+            # The first user of the tests' server is `adce`, so the runbook's role of that name has another one here.
+            names = {"db": f"{host}", "postgres": "adce", "adce": "night", "prefect": "night_prefect"}
+            arguments = ("-p", port, *(names.get(word, re.sub("=adce$", "=night", word)) for word in arguments))
+            program = str(programs / program)
+        if program == "adce":
+            program = ADCE
+        done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False, cwd=self._home)
+        left = 1 if program == ADCE else 0  # its status if some files are left
+        assert done.returncode in (0, left), (program, arguments, done.stderr)
+        return done.stdout
+
+    def _here(self, word: str, key: str) -> str:
+        places = {"KEY": key, "FILE": str(self._home / "data/lake" / key), "ID": self._run_id}
+        folders = r"^(\.backup )?/(?=(data|new|backup)\b)"
+        return places.get(word) or re.sub(folders, lambda match: f"{match[1] or ''}{self._home}/", word)
+
+
+@pytest.mark.xdist_group("setup")
+def test_the_commands_of_the_runbook_that_are_marked_work_as_they_stand_there(
+    adce: Callable[..., Result],
+    server: dict[str, str],
+    postgres: str,
+    adce_home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In the order of the page, on one Prefect server and one ledger, with a lake of one file."""
+    for name, value in {
+        "ADCE_COLLECT__SEASONS": "[2023-24, 2025-26]",
+        "ADCE_LAKE": str(adce_home / "data/lake"),
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(adce_home)
+    for folder in ("data", "new", "backup"):
+        (adce_home / folder).mkdir()
+    for settings in ("deployed", "new", "OLD", "NEW"):
+        (adce_home / f"{settings}.yaml").write_text("{}")
+    sqlite3.connect(adce_home / "data/adce.db").close()
+    shell = _Shell(adce, postgres, adce_home, monkeypatch)
+    first = "adce setup && prefect --no-prompt deploy --all"  # the others need it
+    commands = [command for command in _marked() if command != first]
+    assert 30 < len(commands) < len(_marked())
+    for command in (first, f"adce reconcile --dataset espn_scoreboard {SPAN}", *commands):
+        shell.run(command)

@@ -606,7 +606,7 @@ def test_the_copy_that_the_runbook_makes_goes_back_and_can_be_upgraded_again(
     for _ in range(2):
         with closing(Ledger(url)) as ledger:
             assert ledger.check()["pauses"] == 0
-        for command in ("dropdb -h db -U adce adce", "createdb -h db -U adce adce"):
+        for command in ("dropdb -h db -U postgres adce", "createdb -h db -U postgres --owner=adce adce"):
             _as_in_the_runbook(postgres, tmp_path, command)
         _as_in_the_runbook(postgres, tmp_path, "pg_restore -h db -U adce --dbname=adce adce.before")
 
@@ -616,7 +616,8 @@ def _as_in_the_runbook(server: str, folder: Path, command: str) -> None:
     host, _, port = server.partition("@")[2].partition(":")
     programs = postgresql_programs()
     assert programs
-    program, *arguments = command.replace("-h db", f"-h {host} -p {port}").split()
+    here = command.replace("-h db", f"-h {host} -p {port}").replace("-U postgres", "-U adce")
+    program, *arguments = here.split()
     subprocess.run([programs / program, *arguments], check=True, cwd=folder)
 
 

@@ -26,6 +26,14 @@ class GivenUp(AdceError):  # noqa: N818 (the name says what has happened)
 
 
 @dataclass(frozen=True)
+class Need:
+    """Something that a child cannot run without, and that comes back by itself."""
+
+    what: str  # as a clause: "the Prefect API answers"
+    is_met: asyncio.Event
+
+
+@dataclass(frozen=True)
 class Child:
     """A process to start."""
 
@@ -35,6 +43,7 @@ class Child:
     stops_within: float = _STOP_SECONDS  # seconds from SIGTERM to SIGKILL
     cwd: Path | None = None
     is_shown: bool = True  # whether its output is worth showing
+    needs: Need | None = None  # it is started only while this is met; a death while it is not does not count
 
 
 @dataclass(frozen=True)
@@ -99,14 +108,22 @@ class Children:
     async def _keep(self, child: Child) -> None:
         deaths = 0
         while True:
+            if child.needs:
+                await child.needs.is_met.wait()
             begun = time.monotonic()
             status, lines = await self._run(child)
+            last = f" ({lines[-1]})" if lines and 0 < status < 128 else ""
+            if child.needs and not child.needs.is_met.is_set():
+                deaths = 0
+                self._say(
+                    f"{child.name} died with {_described(status)}{last}; it is started again when {child.needs.what}"
+                )
+                continue
             deaths = 1 if time.monotonic() - begun >= self._policy.stable_after else deaths + 1
             if deaths >= self._policy.most_deaths:
                 died = f"{child.name} died {deaths} times in a row, now with {_described(status)}:"
                 raise GivenUp("\n".join([died, *lines]))
             wait = min(self._policy.first_wait * 2 ** (deaths - 1), self._policy.longest_wait)
-            last = f" ({lines[-1]})" if lines and 0 < status < 128 else ""
             self._say(f"{child.name} died with {_described(status)}{last}; it is started again in {wait:g} s")
             await asyncio.sleep(wait)
 

@@ -33,7 +33,7 @@ from config.models import Config
 from deployments.setup.pauses import as_paused, known
 from deployments.setup.prefect_server import WORK_POOL, set_up
 from deployments.setup.prefect_yaml import ROOT, Deployment, deployments_for
-from deployments.up.children import Child, Children, GivenUp
+from deployments.up.children import Child, Children, GivenUp, Need
 from deployments.up.lines import LogFormat, Printer
 from deployments.up.locks import exclusive_lock
 from deployments.up.log_records import delete_orphans
@@ -109,6 +109,7 @@ class System:
         self._port = port
         self._sandbox = sandbox
         self._own_server = not PREFECT_API_URL.value()
+        self._api_answers = Need("the Prefect API answers again", asyncio.Event())
         self.api: str = PREFECT_API_URL.value() or f"http://{LOOPBACK}:{port}/api"
 
     async def run(self, children: Children) -> None:
@@ -140,6 +141,7 @@ class System:
             news = News(self._config.reconcile.interval, await lookout.look(datetime.now(UTC)))
             is_paused = not any(one.is_scheduled for one in deployments if _is_reconcile(one))
             await self._reconcile_now(deployments)
+            self._api_answers.is_met.set()
             children.keep(self._worker())
             every = f"every {duration(self._config.reconcile.interval)}"
             runs = (
@@ -165,8 +167,10 @@ class System:
                 async with asyncio.timeout(_ANSWERS_WITHIN):
                     seen = await lookout.look(datetime.now(UTC))
             except (httpx.HTTPError, PrefectException, TimeoutError) as error:
+                self._api_answers.is_met.clear()
                 lines = news.of_silence(datetime.now(UTC), trouble(error))
             else:
+                self._api_answers.is_met.set()
                 lines = news.of(seen)
             for line in lines:
                 self._say(line)
@@ -206,7 +210,7 @@ class System:
         # The runs inherit the filter of warnings, and without it print those of Prefect's own code.
         quiet = os.environ.get("PYTHONWARNINGS", "ignore")
         env = {"PREFECT_API_URL": self.api, "PREFECT_WORKER_QUERY_SECONDS": every, "PYTHONWARNINGS": quiet}
-        return Child("worker", argv, env, grace.total_seconds())
+        return Child("worker", argv, env, grace.total_seconds(), needs=self._api_answers)
 
     def _deploy(self, deployments: list[Deployment], folder: Path) -> Child:
         """The command `prefect --no-prompt deploy --all`, for the deployments of this machine's pool only."""

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deployments.up.children import Child, Children, GivenUp, RestartPolicy
+from deployments.up.children import Child, Children, GivenUp, Need, RestartPolicy
 
 ROOT = Path(__file__).parents[2]
 QUICK = RestartPolicy(first_wait=0.05, longest_wait=0.1, most_deaths=3)
@@ -83,6 +83,27 @@ def test_one_that_keeps_dying_ends_the_whole_with_what_it_said_last() -> None:
         asyncio.run(story())
     assert said[0] == "clerk died with status 3 (no ink); it is started again in 0.05 s"
     assert len(said) == 2
+
+
+def test_one_that_dies_while_what_it_needs_is_away_waits_for_it_and_is_not_given_up(tmp_path: Path) -> None:
+    said: list[str] = []
+    note = "import sys, time; open(sys.argv[1], 'a').write('1\\n'); time.sleep(60)"
+
+    async def story() -> None:
+        need = Need("the shop is open", asyncio.Event())
+        children = Children(said.append, RestartPolicy(first_wait=0.01, most_deaths=2))
+        children.keep(Child("clerk", [sys.executable, "-S", "-c", note, str(tmp_path / "starts")], needs=need))
+        for count in (1, 2, 3):
+            need.is_met.set()
+            await groups_in(tmp_path / "starts", count)
+            need.is_met.clear()
+            children.kill()
+            while len(said) < count:
+                await asyncio.sleep(0.01)
+        await children.stop()
+
+    asyncio.run(asyncio.wait_for(story(), 60))
+    assert said == ["clerk died with SIGKILL; it is started again when the shop is open"] * 3
 
 
 def test_one_that_does_not_listen_is_killed_when_its_time_is_up(tmp_path: Path) -> None:

@@ -208,5 +208,7 @@ def read(path: Path) -> dict[str, Any]:
     if values is None:
         return {}
     if not isinstance(values, dict):
-        raise ConfigError([f"{path}: must be a mapping of settings, not a {type(values).__name__}"])
+        raise ConfigError(
+            [f"{path}: must be a mapping of settings, not a {type(values).__name__}; write `name: value` on each line"]
+        )
     return values

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -38,6 +39,14 @@ _DEFAULT_LAYERS = 3  # the layers of found scripts follow the layers of the thre
 _UNSHOWN = {"lake", "ledger", "aws_credentials", "headers", "base_url", "url", "command"}
 # Types of pydantic's errors:
 _NOT_A_SECTION = ("model_type", "dict_type", "list_type")  # the value should be a mapping or a list
+_NOT_A_VALUE = {
+    "string_type": "must be a single text, in quotes if it is a number",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+}
 _NOT_A_CHOICE = ("enum", "literal_error")  # the value should be one of a few
 _ADDRESSES: dict[str, TypeAdapter[str]] = {"lake": TypeAdapter(LakeAddress), "ledger": TypeAdapter(LedgerAddress)}
 
@@ -179,12 +188,15 @@ def _mistake(problem: Any, path: tuple[str, ...]) -> _Mistake:
         known = known_names(path[:-1])
         return _Mistake(path, "no such setting", suggestion(path[-1], known) or f"known here: {', '.join(known)}")
     message, hint = str(problem["msg"]).removeprefix("Value error, "), ""
+    message = message.replace("Input should be", "must be")
     if kind in _NOT_A_CHOICE:
         choices = problem["ctx"]["expected"]
         message = "must be " + choices.replace("'", "")
         hint = suggestion(given, re.findall("'(.*?)'", choices)) if isinstance(given, str) else ""
     elif kind in _NOT_A_SECTION:
-        message = f"must be a {'list' if kind == 'list_type' else 'mapping of settings'}"
+        message = "must be a list, as in [a, b]" if kind == "list_type" else "must be a mapping of settings"
+    elif kind in _NOT_A_VALUE:
+        message = _NOT_A_VALUE[kind]
     hidden = kind == "missing" or isinstance(given, dict | BaseModel) or message.endswith("?")
     shown = "" if hidden else f" (it is {_shown(path, given, kind)})"
     involves_several = kind == "value_error" and isinstance(given, dict | BaseModel)
@@ -212,6 +224,7 @@ def _contradictions(config: Config) -> Iterator[_Mistake]:
             yield _clash(("maintenance", str(place), "of"), f"no source or dataset {window.of!r}", hint)
     yield from _wrong_rollouts(config)
     yield from _wrong_folders(config)
+    yield from _ledger_in_place_of_the_lake(config)
     yield from _wrong_checks(config)
     yield from _wrong_collection(config)
     yield from _colliding_keys(config)
@@ -269,6 +282,14 @@ def _wrong_folders(config: Config) -> Iterator[_Mistake]:
             if (folder := key.split("/")[0]) in others:
                 problem = f"{key!r} is in the folder of the lake for {others[folder]}"
                 yield _clash(("datasets", name, "keys"), problem, "begin the key with another folder")
+
+
+def _ledger_in_place_of_the_lake(config: Config) -> Iterator[_Mistake]:
+    """The mistake of a SQLite ledger whose file would be where the lake's folder is, or should be."""
+    lake = unquote(config.lake.removeprefix("file://").removeprefix("file:"))
+    file = config.ledger.removeprefix("sqlite:///").partition("?")[0]
+    if lake != config.lake and file != config.ledger and os.path.abspath(lake) == os.path.abspath(file):
+        yield _clash(("ledger",), "is the folder of the lake", "name a file beside it, such as ./adce.db")
 
 
 def _wrong_checks(config: Config) -> Iterator[_Mistake]:

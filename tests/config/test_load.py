@@ -134,17 +134,17 @@ def test_a_new_dataset_of_a_source_is_yaml_only(tmp_path: Path) -> None:
         ),
         pytest.param(
             "sources: {espn: {rates: [{requests: 0, seconds: 1}]}}",
-            "my.yaml: sources.espn.rates.0.requests: Input should be greater than or equal to 1 (it is 0)",
+            "my.yaml: sources.espn.rates.0.requests: must be greater than or equal to 1 (it is 0)",
             id="rate of nothing",
         ),
         pytest.param(
             "sources: {espn: {rates: [{requests: 10, seconds: -1}]}}",
-            "my.yaml: sources.espn.rates.0.seconds: Input should be greater than 0 (it is -1)",
+            "my.yaml: sources.espn.rates.0.seconds: must be greater than 0 (it is -1)",
             id="negative rate",
         ),
         pytest.param(
             "sources: {espn: {rates: [{requests: 100000, seconds: 1}]}}",
-            "my.yaml: sources.espn.rates.0.requests: Input should be less than or equal to 1000 (it is 100000)",
+            "my.yaml: sources.espn.rates.0.requests: must be less than or equal to 1000 (it is 100000)",
             id="absurd rate",
         ),
         pytest.param(
@@ -159,17 +159,17 @@ def test_a_new_dataset_of_a_source_is_yaml_only(tmp_path: Path) -> None:
         ),
         pytest.param(
             "scoring: {base: {LOW: .nan}}",
-            "my.yaml: scoring.base.LOW: Input should be a finite number (it is nan)",
+            "my.yaml: scoring.base.LOW: must be a finite number (it is nan)",
             id="weight of NaN",
         ),
         pytest.param(
             "scoring: {age_per_hour: .inf}",
-            "my.yaml: scoring.age_per_hour: Input should be a finite number (it is inf)",
+            "my.yaml: scoring.age_per_hour: must be a finite number (it is inf)",
             id="infinite weight",
         ),
         pytest.param(
             "scoring: {base: {LOW: 1.0e+300}}",
-            "my.yaml: scoring.base.LOW: Input should be less than or equal to 1000000000 (it is 1e+300)",
+            "my.yaml: scoring.base.LOW: must be less than or equal to 1000000000 (it is 1e+300)",
             id="weight that overflows",
         ),
         pytest.param(
@@ -179,12 +179,12 @@ def test_a_new_dataset_of_a_source_is_yaml_only(tmp_path: Path) -> None:
         ),
         pytest.param(
             "reconcile: {max_fills_by_priority: {LOW: -3}}",
-            "my.yaml: reconcile.max_fills_by_priority.LOW: Input should be greater than or equal to 0 (it is -3)",
+            "my.yaml: reconcile.max_fills_by_priority.LOW: must be greater than or equal to 0 (it is -3)",
             id="negative cap",
         ),
         pytest.param(
             "scoring: {success: {half_life: 0s}}",
-            "my.yaml: scoring.success.half_life: Input should be greater than 0 seconds",
+            "my.yaml: scoring.success.half_life: must be greater than 0 seconds",
             id="half-life of nothing",
         ),
         pytest.param(
@@ -436,7 +436,7 @@ def test_a_new_dataset_of_a_source_is_yaml_only(tmp_path: Path) -> None:
         ),
         pytest.param(
             "datasets: {br_totals: {rollout: 101}}",
-            "my.yaml: datasets.br_totals.rollout: Input should be less than or equal to 100 (it is 101)",
+            "my.yaml: datasets.br_totals.rollout: must be less than or equal to 100 (it is 101)",
             id="more than all",
         ),
         pytest.param(
@@ -477,7 +477,7 @@ def test_a_new_dataset_of_a_source_is_yaml_only(tmp_path: Path) -> None:
         ),
         pytest.param(
             "sources: {nba_api: {game_ids: {regular: 22300061}}}",
-            "my.yaml: sources.nba_api.game_ids.regular: Input should be a valid string (it is 22300061)",
+            "my.yaml: sources.nba_api.game_ids.regular: must be a single text, in quotes if it is a number (it is 22",
             id="game id without quotes",
         ),
         pytest.param(
@@ -485,6 +485,19 @@ def test_a_new_dataset_of_a_source_is_yaml_only(tmp_path: Path) -> None:
             "my.yaml: sources.nba_api: game_ids: regular: '22300061' does not match game_id, '[0-9]{10}'",
             id="game id of another form",
         ),
+        pytest.param(
+            "collect: {sources: espn}", "my.yaml: collect.sources: must be a list, as in [a, b] (it is", id="no list"
+        ),
+        pytest.param("dry_run: maybe", "my.yaml: dry_run: must be true or false (it is 'maybe')", id="no bool"),
+        pytest.param(
+            "reconcile: {max_fills: some}", "my.yaml: reconcile.max_fills: must be a whole number (it is 'some')"
+        ),
+        pytest.param(
+            "lake: ./a b\nledger: ./a b",
+            "my.yaml: ledger: is the folder of the lake; name a file beside it, such as ./adce.db",
+            id="ledger in place of the lake",
+        ),
+        pytest.param("lake ./lake", "my.yaml: must be a mapping of settings, not a str; write `name: value`", id="str"),
         pytest.param("a: [1", "my.yaml: line 2, column 1 not YAML:", id="broken YAML"),
         pytest.param("dry_run: true\ndry_run: false", "my.yaml: line 2, column 1 not YAML: 'dry_run' is given twice"),
         pytest.param("- 1", "my.yaml: must be a mapping of settings, not a list", id="list"),
@@ -507,12 +520,12 @@ def test_every_mistake_gets_its_own_line_and_names_its_origin(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("name", "text", "line"),
     [
-        pytest.param("RECONCILE__MAX_FILLS", "lots", "reconcile.max_fills: Input should be a valid integer", id="type"),
-        pytest.param("RECONCILE__MAX_FILLS", "2024-13-45", "reconcile.max_fills: Input should be a", id="date"),
-        pytest.param("RECONCILE__MAX_FILLS", "", "reconcile.max_fills: Input should be a valid integer", id="nothing"),
+        pytest.param("RECONCILE__MAX_FILLS", "lots", "reconcile.max_fills: must be a whole number", id="type"),
+        pytest.param("RECONCILE__MAX_FILLS", "2024-13-45", "reconcile.max_fills: must be a", id="date"),
+        pytest.param("RECONCILE__MAX_FILLS", "", "reconcile.max_fills: must be a whole number", id="nothing"),
         pytest.param("RECONCILE__MAX_FILS", "1", "reconcile.max_fils: no such setting; did you mean", id="typo"),
         pytest.param("RECONCILE", "lots", "reconcile: must be a mapping of settings", id="section"),
-        pytest.param("SCORING__BASE__LOW", ".inf", "scoring.base.LOW: Input should be a finite number", id="infinity"),
+        pytest.param("SCORING__BASE__LOW", ".inf", "scoring.base.LOW: must be a finite number", id="infinity"),
         pytest.param("SOURCES__ESPN__RETRIES", "{attempts: 1, attempts: 2}", "its text is not YAML", id="twice"),
         pytest.param("LEDGER", "mysql://me:s3cret@h/db", "ledger: not the address of a ledger; write", id="password"),
         *(

@@ -116,6 +116,7 @@ def pair(facts: Facts, wanted: LakeKind | None, new: LakeMark) -> Pairing:
     if known is None:
         if mark.kind is LakeKind.SANDBOX:
             _check_history(facts)
+            return Pairing(mark, is_marked=True)
         made = f"lake {facts.lake} was begun on {mark.made:%Y-%m-%d}"
         return Pairing(mark, True, f"{made}; its history until now is not in ledger {facts.ledger}")
     news = f"lake {known.place} is at {facts.lake} now" if known.place not in (None, facts.lake) else None

@@ -32,7 +32,7 @@ def some_facts(mark: LakeMark | None = A, known: KnownLake | None = KNOWN, **cha
         pytest.param(some_facts(None, None), REAL, NEW, None, id="both without, as before there were marks"),
         pytest.param(some_facts(None, None, ledger_is_new=False), REAL, NEW, None, id="both in use before"),
         pytest.param(some_facts(None, None, lake_is_empty=True), SANDBOX, replace(NEW, kind=SANDBOX), None, id="new"),
-        pytest.param(some_facts(OF_SANDBOX, None), SANDBOX, OF_SANDBOX, "begun on 2026-01-15", id="sandbox's"),
+        pytest.param(some_facts(OF_SANDBOX, None), SANDBOX, OF_SANDBOX, None, id="sandbox's"),
         pytest.param(some_facts(A, None), REAL, A, "not in ledger sqlite:///adce.db", id="new ledger"),
         pytest.param(some_facts(None), REAL, replace(NEW, id="a"), "no mark (_adce/lake.json) any more", id="lost"),
         pytest.param(

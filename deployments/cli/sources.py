@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -41,11 +41,12 @@ def sources(places: Places, as_json: JsonOption = False) -> None:
     if as_json:
         print_json(SourcesAnswer.of(found, now, looked_at).as_json())
         return
-    _show(found, standard_output())
+    collected = {one.source for name, one in config.datasets.items() if config.collect.chooses(name, one.source)}
+    _show(found, collected, standard_output())
     say(f"the files that wait are as of {utc(looked_at)}" if looked_at else "no run has looked at the lake so far")
 
 
-def _show(found: Sequence[SourceNow], console: Console) -> None:
+def _show(found: Sequence[SourceNow], collected: Collection[str], console: Console) -> None:
     columns = [
         Column("source"),
         Column("rate", leaves=2),
@@ -54,7 +55,7 @@ def _show(found: Sequence[SourceNow], console: Console) -> None:
         Column("last stored (UTC)", leaves=3),
         Column("state"),
     ]
-    print_table(console, columns, [_row(source) for source in found])
+    print_table(console, columns, [_row(source, source.name in collected) for source in found])
     for source in found:
         for hold in source.holds:
             since = f" (since {utc(hold.since)})" if hold.since else ""
@@ -66,18 +67,20 @@ def _show(found: Sequence[SourceNow], console: Console) -> None:
             say(f"{source.name}: next maintenance from {utc(begins)} {until}: {window.reason}")
 
 
-def _row(source: SourceNow) -> list[str]:
+def _row(source: SourceNow, is_collected: bool) -> list[str]:
     stored = utc(source.last_stored).removesuffix(" UTC") if source.last_stored else "never"
     rates = " and ".join(map(_rate, source.rates))
     waiting = f"{sum(source.waiting.values()):,}"
-    return [source.name, rates, f"{source.last_minute:,}", waiting, stored, _state(source)]
+    return [source.name, rates, f"{source.last_minute:,}", waiting, stored, _state(source, is_collected)]
 
 
 def _rate(rate: Rate) -> str:
     return f"{rate.requests} in {rate.seconds:g}s"
 
 
-def _state(source: SourceNow) -> str:
+def _state(source: SourceNow, is_collected: bool) -> str:
+    if not is_collected:
+        return "not collected"
     if not source.is_enabled:
         return "switched off"
     of_all = [hold.reason.limit for hold in source.holds if hold.name == source.name]
@@ -85,7 +88,7 @@ def _state(source: SourceNow) -> str:
         return "held up"
     if of_all:
         return "to be probed"
-    return "partly held up" if source.holds else "open"
+    return "partly held up" if source.holds else "asked as usual"
 
 
 def _files(waiting: Mapping[str, int]) -> str:

@@ -71,10 +71,9 @@ def _show_states(report: Report, console: Console) -> None:
 
 def _show_fills(report: Report, console: Console) -> None:
     is_plan = report.outcomes is None
+    done = "to fetch" if is_plan or report.config.dry_run else "started"
     console.print()
-    console.print(
-        f"{plural(len(report.fills), 'fill')} {'to fetch' if is_plan else 'started'}, the most important first"
-    )
+    console.print(f"{plural(len(report.fills), 'fill')} {done}, the most important first")
     columns = [
         Column("dataset"),
         Column("days"),

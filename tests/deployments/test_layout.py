@@ -48,6 +48,14 @@ def _is_whole(word: str, shown: str) -> bool:
     return any(word in line for line in shown.splitlines())
 
 
+@pytest.mark.parametrize(("is_dry", "done"), [(True, "3 fills to fetch, "), (False, "3 fills started, ")])
+def test_a_dry_run_says_that_it_started_nothing(is_dry: bool, done: str) -> None:
+    console, file = _printed(100)
+    report = _report(outcomes={})
+    tables.show(replace(report, config=report.config.model_copy(update={"dry_run": is_dry})), console)
+    assert done in file.getvalue()
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 def test_of_a_report_every_name_key_and_number_is_whole_on_a_line(width: int) -> None:
     console, file = _printed(width)

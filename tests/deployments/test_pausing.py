@@ -123,7 +123,7 @@ def test_the_sources_are_shown_with_all_that_holds_them_up(
     lines = adce("sources").stdout.splitlines()
     rows = {line.split()[0]: line.rstrip() for line in lines if " in 1s" in line or " in 60s" in line}
     assert rows["espn"].split()[1:] == ["10", "in", "1s", "0", "3", "never", "partly", "held", "up"]
-    assert rows["nba_api"].endswith("open")
+    assert rows["nba_api"].endswith("asked as usual")
     assert rows["basketball_reference"].endswith("held up")
     begun = f"{now:%Y-%m-%d %H:%M} UTC"
     assert lines[-5:] == [
@@ -135,6 +135,9 @@ def test_the_sources_are_shown_with_all_that_holds_them_up(
         "basketball_reference: bucket adce-basketball_reference is missing; `adce setup` makes it again",
         "the files that wait are as of 2026-01-15 12:00 UTC",
     ]
+    monkeypatch.setenv("ADCE_COLLECT__SOURCES", "[espn]")
+    assert adce("sources").stdout.splitlines()[3].rstrip().endswith("not collected")
+    monkeypatch.delenv("ADCE_COLLECT__SOURCES")
     document = json.loads(adce("sources", "--json").stdout)
     assert document["looked_at"] == "2026-01-15T12:00:00Z"
     espn, nba_api, _ = document["sources"]

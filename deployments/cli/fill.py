@@ -14,10 +14,11 @@ from config.models import Priority
 from config.secrets import masked
 from deployments.cli.lake import run_flow, show
 from deployments.cli.layout import say
-from deployments.cli.options import NAMES_FILES, JsonOption, Places, VerboseOption
+from deployments.cli.options import NAMES_FILES, AsOfOption, JsonOption, Places, VerboseOption
 from deployments.cli.output import print_json
 from tasks.domain.errors import AdceError
 from tasks.domain.lakes import check_sites
+from tasks.domain.times import check_fetching_clock, moment_of
 from tasks.domain.wording import plural
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def fill(
     ] = False,
     *,
     places: Places,
+    as_of: AsOfOption = None,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
@@ -49,19 +51,22 @@ def fill(
     config = places.load()
     if config.dry_run:
         raise AdceError("dry_run is true: nothing is fetched; change the configuration")
-    check_sites(config)
-    asked, server = asyncio.run(_look(config, keys, again))
+    clock = moment_of("--as-of", as_of)
+    check_fetching_clock(config, clock, datetime.now(UTC))
+    asked, server = asyncio.run(_look(config, keys, clock, again))
     if not asked.keys:
         raise AdceError("; ".join(asked.lines()))
     for line in asked.lines():
         typer.echo(masked(f"adce: left out: {line}"), err=True)
-    parameters = {"keys": asked.keys, "priority": Priority.CRITICAL.value, "again": again}
+    parameters: dict[str, Any] = {"keys": asked.keys, "priority": Priority.CRITICAL.value, "again": again}
+    parameters |= {"as_of": clock.isoformat()} if clock else {}
     taker = asyncio.run(_taker(config, server))
     if taker:
         _by_worker(taker, parameters, as_json, waits=not no_wait)
         return
     if no_wait:
         raise AdceError("--no-wait: no worker is there to take it; start `adce up` or a worker, or leave --no-wait out")
+    check_sites(config)
     report = run_flow("fill", parameters, verbose=verbose)
     show(report, as_json)
     if report.stop_signal:
@@ -70,14 +75,14 @@ def fill(
         raise typer.Exit(1)
 
 
-async def _look(config: Config, texts: list[str], again: bool) -> tuple[Asked, str | None]:
+async def _look(config: Config, texts: list[str], clock: datetime | None, again: bool) -> tuple[Asked, str | None]:
     """The files that are asked for, and the Prefect server that has to do with this ledger."""
     from tasks.answers.asked import asked_for
     from tasks.observe.session import open_both
 
     store, ledger, _ = await open_both(config)
     with closing(ledger):
-        asked = await asked_for(config, ledger, store, texts, datetime.now(UTC), again=again)
+        asked = await asked_for(config, ledger, store, texts, clock, again=again)
         return asked, os.environ.get("PREFECT_API_URL") or ledger.runs.last_server()
 
 

@@ -74,6 +74,9 @@ def pause(
     say(f"{name} is {begun.reason.text}")
     if former:
         say(f"this takes the place of: {former.reason.text}")
+    if not waiting:
+        say(f"no file that runs know of waits for it now; runs at work begin no more requests to {name}")
+        return
     verb = "waits" if sum(waiting.values()) == 1 else "wait"
     end = f"until {utc(begun.reason.until)}" if begun.reason.until else f"until you type `adce resume {name}`"
     say(f"{waiting_words(waiting)} {verb} {end}; runs at work begin no more requests for them")

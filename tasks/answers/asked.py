@@ -40,13 +40,14 @@ class Asked:
 
 
 async def asked_for(
-    config: Config, ledger: Ledger, store: Store, texts: Iterable[str], now: datetime, *, again: bool = False
+    config: Config, ledger: Ledger, store: Store, texts: Iterable[str], as_of: datetime | None, *, again: bool = False
 ) -> Asked:
     """The files that these keys, patterns, games and dates stand for. With `again`, files that are whole are fetched.
 
     Raises SelectionError for a text that stands for no file.
     """
-    session = Session(config, Selection(), store, ledger)
+    session = Session(config, Selection(), store, ledger, as_of=as_of)
+    now = session.now()
     cells = keys_of(config, await schedules_of(session), texts, now)
     look = await look_at_cells(session, cells)
     planner = Planner(session)

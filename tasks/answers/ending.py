@@ -155,6 +155,8 @@ def _group(report: Report, limit: Limit | None, statuses: list[Status]) -> Waiti
     pause = report.pauses.get(of)
     if limit in _PAUSED and pause and until:
         text = f"{of} {_PAUSED[limit]} until {utc(until)} ({without_addresses(pause.reason)})"
+    elif limit is Limit.OPERATOR_PAUSE:
+        text = f"{of} {text}"
     return Waiting(len(statuses), limit, of, text, until)
 
 

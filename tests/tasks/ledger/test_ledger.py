@@ -71,6 +71,9 @@ def test_an_attempt_tells_when_its_file_was_due_and_detected_though_it_is_no_gap
         ledger.fills.record(FillEnd(FILL, NOW, [became], {key: Examination("e", 1, "c", whole())}, gaps=[gap]))
         [attempt] = ledger.attempts.of(key)
         assert ledger.gaps.first_seen([key]) == {}
+        attempts = ledger.attempts
+        assert (attempts.requests_since(NOW - HOUR), attempts.requests_since(NOW)) == ({"espn": 3}, {})
+        assert attempts.last_stored() == {"espn": NOW}
     assert (attempt.due, attempt.detected) == (gap.cell.due_at, NOW - HOUR)
     assert (attempt.asked, attempt.stored, attempt.refusals, attempt.waited) == (asked, stored, 2, 1.5)
 

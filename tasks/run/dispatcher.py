@@ -38,6 +38,7 @@ from tasks.run.run import Run
 
 log = logging.getLogger(__name__)
 
+_NOTICED_WITHIN = 5.0  # seconds after which a run that waits for the end of a pause sees that an operator has ended it
 _IDLE_WAIT = timedelta(seconds=30)  # how long a run with nothing else to do waits for a paused or probed source
 _POLL_EVERY = 0.5  # seconds between two reads of the ledger to see whether a probe was answered
 _MOST_CRASHES = 3  # after this many crashes of a fill's subflow in one run, the fill is not started again
@@ -418,7 +419,8 @@ class Dispatcher:
         """Waits until the situation changes, a pause ends, a probe may have been answered, or the time is used up."""
         now = self._clock.now()
         waits = [self._deadline - self._clock.seconds()] if self._queue or self._more_plans_may_come else []
-        waits += [max((p.until - now).total_seconds(), _POLL_EVERY) for p in self._paused().values() if p.until]
+        paused = [(p.until - now).total_seconds() for p in self._paused().values() if p.until]
+        waits += [max(min(seconds, _NOTICED_WITHIN), _POLL_EVERY) for seconds in paused]
         await self._clock.wait(self._changed, min(waits, default=None))
 
     def _defer_the_paused(self) -> None:

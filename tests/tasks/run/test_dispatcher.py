@@ -168,6 +168,20 @@ def test_the_fills_of_a_source_begin_in_the_order_of_their_scores_and_no_more_th
     play(ledger, story)
 
 
+def test_a_run_that_waits_for_the_end_of_a_pause_notices_that_it_was_ended_before(ledger: Ledger) -> None:
+    async def story(stage: Stage) -> None:
+        def pause(name: str) -> Pause:
+            is_paused = name == "espn" and stage.clock.seconds() < 12
+            return Pause(name, NOW + timedelta(seconds=25)) if is_paused else Pause(name)
+
+        stage.run.sources["espn"].limiter.pause = pause  # type: ignore[method-assign]
+        await stage.dispatcher().run_all(plan_of(a_fill()))
+        [(at, _)] = stage.executor.started
+        assert 12 <= at <= 18
+
+    play(ledger, story)
+
+
 def test_what_a_crashed_execution_did_not_come_to_is_begun_again_and_fails_after_three(ledger: Ledger) -> None:
     async def story(stage: Stage) -> None:
         stage.executor.crashes = 2

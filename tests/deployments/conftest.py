@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from deployments.cli import app
 from tests.flows.conftest import run_reconcile  # noqa: F401  (a fixture)
+from tests.living import Living
 from tests.servers import new_database, postgresql_programs, prefect_server
 
 
@@ -40,6 +41,17 @@ def started(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
         env = {"ADCE_LEDGER": f"postgresql+psycopg://{new_database(address, f'ledger{uuid4().hex}')}"}
     with prefect_server(tmp_path_factory.mktemp("prefect"), database) as server:
         yield server | env
+
+
+@pytest.fixture(scope="session")
+def living(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Living]:
+    """A whole system for the tests of the group "living", whose reconciles begin when a test wants it."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("ADCE_RECONCILE__INTERVAL", "1h")
+        system = Living(tmp_path_factory.mktemp("living") / "home")
+    yield system
+    system.process.kill()
+    system.process.wait()
 
 
 @pytest.fixture

@@ -24,6 +24,8 @@ ROOT = Path(__file__).parents[2]
 RUNBOOK = ROOT / "deployments/runbook.md"
 ADCE = str(Path(sys.executable).with_name("adce"))
 RUNS = {"reconcile", "fill"}  # commands that run flows: in processes of their own, as an operator runs them
+# Keys that are not in the lake, for the commands that are about such.
+ABSENT = {"unavailable": "espn_schedules/20260112.json", "fill": "espn_schedules/20260111.json"}
 SPAN = "--as-of 2026-01-15T12:00:00Z --since 2026-01-13 --until 2026-01-13"
 PROGRAMS = {"adce": typer.main.get_command(adce_app), "prefect": typer.main.get_command(prefect_app)}
 
@@ -109,9 +111,7 @@ class _Shell:
 
     def _run(self, command: str) -> str:
         words = shlex.split(command)
-        key = (
-            "espn_schedules/20260112.json" if "unavailable" in words else a_board().key
-        )  # the first is not in the lake
+        key = next((key for word, key in ABSENT.items() if word in words), a_board().key)
         words = [self._here(word, key) for word in words]
         with self._monkeypatch.context() as environment:
             while "=" in words[0]:

@@ -334,8 +334,13 @@ def _nearest(config: Config, schedules: Schedules, text: str, now: datetime) -> 
             f"{text}: no file that the lake should hold has a key of this pattern. * matches any text, / too, ? one "
             "character, and [01] one of these; schedules that were not read yet list no games"
         )
+    if text in config.datasets:
+        return f"{text}: a dataset; name a file of it, such as {' or '.join(config.datasets[text].keys)}, or a pattern"
     if "/" not in text:
-        return f"{text}: no key, no pattern with * ? [], no date, and no game of a schedule that a run has read"
+        return (
+            f"{text}: no key, no pattern with * ? [], no date, and no game of a schedule that a run has read; "
+            "`adce datasets` lists the keys"
+        )
     matched = KeyPatterns(config).match(text)
     if matched:
         name, fields = matched

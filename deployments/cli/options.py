@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from config.load import checked_address, load_config, settings_file
+from config.load import HERE, checked_address, load_config, settings_file
 from deployments.cli import completion
 from deployments.cli.errors import one_line_errors
 from deployments.cli.place import find_ledger
@@ -45,6 +45,9 @@ LedgerOption = Annotated[
 ]
 
 
+_DEFAULTS = "the defaults apply, a lake in ./lake with everything since 1996; `adce init` makes a smaller one"
+
+
 @dataclass(frozen=True)
 class Places:
     """Options that say where the configuration, the lake and the ledger are."""
@@ -61,12 +64,15 @@ class Places:
     def export(self, *, looks_here: bool = True) -> None:
         """Writes the options to this process's environment, which flows and child processes read too.
 
-        If the file of settings is the one in the working folder, that is said on standard error. If it is not to be
-        looked for there, `looks_here` is false. Raises ConfigError.
+        If the file of settings is the one in the working folder, or if nothing names a file or a lake, that is said on
+        standard error. If the file is not to be looked for there, `looks_here` is false. Raises ConfigError.
         """
         file = self.config.expanduser() if self.config else settings_file(None if looks_here else os.environ)
-        if self.config is None and "ADCE_CONFIG" not in os.environ and file:
-            typer.echo(f"adce: the settings are those of ./{file}", err=True)
+        if self.config is None and "ADCE_CONFIG" not in os.environ:
+            if file:
+                typer.echo(f"adce: the settings are those of ./{file}", err=True)
+            elif looks_here and self.lake is None and "ADCE_LAKE" not in os.environ:
+                typer.echo(f"adce: there is no ./{HERE}: {_DEFAULTS}", err=True)
         os.environ["ADCE_CONFIG"] = str(file.absolute()) if file else ""
         self.export_addresses()
 

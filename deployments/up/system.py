@@ -123,9 +123,12 @@ class System:
                     f"port {self._port} is in use; take another with --port, or, if a Prefect server is there, "
                     f"use it: export PREFECT_API_URL={self.api}"
                 )
+            self._say(f"a Prefect server starts on port {self._port}; that can take half a minute")
             children.keep(self._server())
         await self._wait_for_server()
         self._say(f"Prefect {prefect.__version__} answers; the UI is {self.api.removesuffix('/api')}")
+        if self._own_server:
+            self._say(f"for commands in another terminal, such as `prefect`: export PREFECT_API_URL={self.api}")
         for difference in await set_up(self._config):
             if not difference.what.startswith("deployment "):  # they are deployed below
                 level = logging.INFO if difference.correct else logging.WARNING

@@ -147,6 +147,20 @@ def test_lake_ledger_and_settings_may_be_plain_paths_and_a_file_that_is_found_is
     assert "the settings are those of" not in result.stderr
 
 
+def test_without_a_file_of_settings_and_a_lake_the_defaults_are_said(
+    adce: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ADCE_CONFIG")
+    said = "adce: there is no ./adce.yaml: the defaults apply"
+    assert not adce("config", "show", "lake", "--lake", "here").stderr, "a lake that is named is meant"
+    for name in ("ADCE_LAKE", "ADCE_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    assert adce("config", "show", "lake").stderr.startswith(said)
+    monkeypatch.setenv("ADCE_CONFIG", "")
+    assert not adce("config", "show", "lake").stderr, "an empty variable says that there is none"
+
+
 def test_a_lake_whose_folder_is_not_there_is_said_once(
     adce: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -37,6 +37,12 @@ def test_the_living_system_fills_a_lake_survives_a_death_and_stops_without_a_tra
     system = living
     try:
         system.wait_for(": Completed: Complete: ")
+        assert f"a Prefect server starts on port {system.port}; " in system.lines[0]
+        system.wait_for(
+            f"another terminal, such as `prefect`: export PREFECT_API_URL=http://127.0.0.1:{system.port}/api"
+        )
+        begin = next(n for n, line in enumerate(system.lines) if ": Completed: " in line)
+        assert not [line for line in system.lines[:begin] if " UTC  warning " in line]
         assert (system.home / "lake/basketball_reference/totals/2026/player_totals.html").exists()
         completed = {"flow_runs": {"name": {"like_": "2026-01-05 to"}, "state": {"type": {"any_": ["COMPLETED"]}}}}
         api = f"http://127.0.0.1:{system.port}/api"

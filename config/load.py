@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import unquote
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -25,6 +24,7 @@ from config.models import (
     LakeAddress,
     LedgerAddress,
     Source,
+    are_one_place,
     example_fields,
     pattern_of,
 )
@@ -286,9 +286,7 @@ def _wrong_folders(config: Config) -> Iterator[_Mistake]:
 
 def _ledger_in_place_of_the_lake(config: Config) -> Iterator[_Mistake]:
     """The mistake of a SQLite ledger whose file would be where the lake's folder is, or should be."""
-    lake = unquote(config.lake.removeprefix("file://").removeprefix("file:"))
-    file = config.ledger.removeprefix("sqlite:///").partition("?")[0]
-    if lake != config.lake and file != config.ledger and os.path.abspath(lake) == os.path.abspath(file):
+    if are_one_place(config.lake, config.ledger):
         yield _clash(("ledger",), "is the folder of the lake", "name a file beside it, such as ./adce.db")
 
 

@@ -15,7 +15,15 @@ from config.models.reconcile import BreakerRules, Reconcile, Unavailability
 from config.models.rollouts import Changes, Rollout
 from config.models.scoring import Priority, Scoring, SmallFill, Success
 from config.models.sources import Backoff, Rate, Retries, Source, Timeouts
-from config.models.storage import OWN_FOLDER, TEST_FOLDER, LakeAddress, LedgerAddress, lake_address, ledger_address
+from config.models.storage import (
+    OWN_FOLDER,
+    TEST_FOLDER,
+    LakeAddress,
+    LedgerAddress,
+    are_one_place,
+    lake_address,
+    ledger_address,
+)
 from config.models.templates import (
     FIELD_PATTERNS,
     FIELDS,
@@ -68,6 +76,7 @@ __all__ = [
     "Timeouts",
     "Typical",
     "Unavailability",
+    "are_one_place",
     "example_fields",
     "lake_address",
     "ledger_address",

@@ -37,6 +37,13 @@ def ledger_address(text: str, folder: Path | None = None) -> str:
     return f"sqlite:///{os.path.abspath(os.path.join(folder, path)) if folder else Path(path)}{mark}{options}"
 
 
+def are_one_place(lake: str, ledger: str) -> bool:
+    """Would the file of the ledger be where the folder of the lake is? Both are addresses."""
+    folder = unquote(lake.removeprefix("file://").removeprefix("file:"))
+    file = ledger.removeprefix("sqlite:///").partition("?")[0]
+    return folder != lake and file != ledger and os.path.abspath(folder) == os.path.abspath(file)
+
+
 def _is_path(text: str) -> bool:
     """Is the text a path? A text with a scheme is not, and neither is the home folder of nobody, as in ~nobody."""
     return bool(text.strip()) and text.isprintable() and not re.match(r"~|[A-Za-z][A-Za-z0-9+.-]*:|:", text)

@@ -16,7 +16,7 @@ import yaml
 from pydantic import ValidationError
 
 from config.load import HERE, ConfigError, checked_address, load_config, settings_file
-from config.models import Collect, lake_address, ledger_address
+from config.models import Collect, are_one_place, lake_address, ledger_address
 from config.secrets import masked
 from config.tree import suggestion
 from deployments.cli import lake as of_lake
@@ -75,7 +75,7 @@ def init(
     ask = sys.stdin.isatty() and not yes
     season = current_season(datetime.now(UTC))
     lake = _answer(ask, places.lake, "Where is the lake? A folder, or s3://bucket/prefix", "./lake", _lake)
-    ledger = _answer(ask, places.ledger, "Where is the ledger? A file, or postgresql://…", "./adce.db", _ledger)
+    ledger = _answer(ask, places.ledger, "Where is the ledger? A file, or postgresql://…", "./adce.db", _ledger(lake))
     begin = _answer(
         ask, since, f"Since which season or day? As 2015-16 or 2015-10-27, or {_EVERYTHING}", season, _since
     )
@@ -130,13 +130,22 @@ def _answer(ask: bool, given: str | None, question: str, default: str, check: Ca
 
 
 def _lake(text: str) -> str:
-    checked_address("lake", text, "--lake")
+    address = checked_address("lake", text, "--lake")
+    asyncio.run(_probe_lake(load_config(env={**os.environ, "ADCE_CONFIG": "", "ADCE_LAKE": address})))
     return text
 
 
-def _ledger(text: str) -> str:
-    checked_address("ledger", text, "--ledger")
-    return text
+def _ledger(lake: str) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        from tasks.ledger.database import check_writable
+
+        address = checked_address("ledger", text, "--ledger")
+        if are_one_place(lake_address(lake), address):
+            raise AdceError(f"--ledger {text}: is the folder of the lake; name a file beside it, such as ./adce.db")
+        check_writable(address)
+        return text
+
+    return check
 
 
 def _since(text: str) -> str:
@@ -167,13 +176,12 @@ def _seen_from(file: Path, text: str, address: Callable[[str, Path | None], str]
 
 
 def _checked(file: Path, text: str, *, is_private: bool) -> Config:
-    """Writes the file, once its settings are valid and its lake and ledger can be written. Returns the settings."""
+    """Writes the file, once its settings are valid. Returns the settings."""
     new = file.absolute().with_name(f".{file.name}.new")
     try:
         new.touch(0o600 if is_private else 0o644)
         new.write_text(text, encoding="utf-8")
         config = load_config(new)
-        asyncio.run(_probe(config))
         new.replace(file)
     except OSError as error:
         raise AdceError(f"{file}: cannot be written: {error.strerror}") from None
@@ -184,10 +192,8 @@ def _checked(file: Path, text: str, *, is_private: bool) -> Config:
     return config
 
 
-async def _probe(config: Config) -> None:
-    """Raises an AdceError if the lake or the ledger cannot be written. Leaves nothing behind."""
-    from tasks.ledger.database import check_writable
+async def _probe_lake(config: Config) -> None:
+    """Raises a LakeError if the lake cannot be written. Leaves nothing behind."""
     from tasks.observe.session import open_lake
 
     await (await open_lake(config)).check_usable(folders(config.datasets.values()))
-    check_writable(config.ledger)

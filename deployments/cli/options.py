@@ -20,10 +20,12 @@ from deployments.cli.place import find_ledger
 from tasks.domain.errors import AdceError
 from tasks.domain.expected.cells import Selection
 from tasks.domain.times import day_of, moment_of
+from tasks.domain.wording import one_line
 
 if TYPE_CHECKING:
     from config.models import Config
 
+_LONGEST_NOTE = 500  # characters
 NAMES_FILES = "a lake key, a pattern with * ? [] (* matches / too), a game's id or a date."
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
 MaxFillsOption = Annotated[int | None, typer.Option("--max-fills", metavar="N", min=0, help="Start at most N fills.")]
@@ -136,6 +138,16 @@ class Scope:
         selection, clock = self.selection(), self.clock()
         selection.check(config, clock or datetime.now(UTC))
         return selection, clock
+
+
+def note_of(given: str) -> str:
+    """The reason that was given with --note, as one line. Raises AdceError for none, or a text too long to be shown."""
+    note = one_line(given)
+    if not note:
+        raise AdceError("--note: give the reason; it is shown wherever the files are shown")
+    if len(note) > _LONGEST_NOTE:
+        raise AdceError(f"--note: {len(note):,} characters; at most {_LONGEST_NOTE}, as every file's reason has it")
+    return note
 
 
 def span_of(option: str, given: str) -> timedelta:

@@ -12,14 +12,14 @@ import typer
 from deployments.cli import completion
 from deployments.cli.layout import say
 from deployments.cli.ledger import opened
-from deployments.cli.options import JsonOption, Places, span_of
+from deployments.cli.options import JsonOption, Places, note_of, span_of
 from deployments.cli.output import print_json
 from tasks.domain.access import Access
 from tasks.domain.errors import AdceError
 from tasks.domain.limits.pauses import FOR_EVER, OperatorPause
 from tasks.domain.reasons import Limit
 from tasks.domain.times import moment_of
-from tasks.domain.wording import duration, one_line, utc
+from tasks.domain.wording import duration, utc
 
 if TYPE_CHECKING:
     from config.models import Config
@@ -56,9 +56,7 @@ def pause(
     from tasks.answers.holds import waiting_for, waiting_words
     from tasks.show.operations import Paused
 
-    note = one_line(note)
-    if not note:
-        raise AdceError("--note: give the reason; it is shown wherever the files are shown")
+    note = note_of(note)
 
     with opened(places, Access.CHANGE) as (config, ledger):
         now = datetime.now(UTC)

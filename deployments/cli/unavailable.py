@@ -12,12 +12,12 @@ import typer
 
 from deployments.cli.layout import say
 from deployments.cli.ledger import opened
-from deployments.cli.options import NAMES_FILES, JsonOption, Places, command
+from deployments.cli.options import NAMES_FILES, JsonOption, Places, command, note_of
 from deployments.cli.output import print_json
 from tasks.domain.access import Access
 from tasks.domain.errors import AdceError, SelectionError
 from tasks.domain.times import day_of
-from tasks.domain.wording import one_line, plural
+from tasks.domain.wording import plural
 
 if TYPE_CHECKING:
     from config.models import Config
@@ -52,9 +52,7 @@ def add(
     expires = datetime(last.year, last.month, last.day, tzinfo=UTC) if last else now + timedelta(days=365)
     if expires <= now:
         raise AdceError(f"--until {until}: that day is past")
-    note = one_line(note)
-    if not note:
-        raise AdceError("--note: give the reason; it is shown wherever the file is shown")
+    note = note_of(note)
     marking = asyncio.run(_look(config, keys, now))
     if not marking.marks:
         raise AdceError(marking.not_marked)

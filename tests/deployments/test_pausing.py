@@ -64,10 +64,11 @@ def test_a_pause_says_which_files_wait_until_when_and_what_it_replaces(adce: Adc
         (["espn", "--for", "0s"], "--for 0s: that is over already; it is "),
         (["espn", "--until", "2020-01-01"], "--until 2020-01-01: that is over already; it is "),
         (["espn", "--until", "noon"], "--until noon: not a time; write it as 2024-01-31T12:00:00Z"),
-        (["espn", "--note", " "], "--note: give the reason; it is shown wherever the files are shown"),
+        (["espn", "--note", " \x1b "], "--note: give the reason; it is shown wherever the files are shown"),
+        (["espn", "--note", "x" * 1_001], "--note: 1,001 characters; at most 500, as every file's reason has it"),
         (["espn", "--for", "2h", "--until", "2099-01-01"], "--for and --until: give one of them"),
     ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+    ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
 )
 def test_a_mistake_is_one_line_and_pauses_nothing(adce: Adce, ledger: Ledger, arguments: list[str], says: str) -> None:
     result = adce("pause", *NOTE, *arguments)

@@ -12,10 +12,11 @@ from tasks.domain.errors import AdceError
 
 
 @contextmanager
-def exclusive_lock(lock: Path, advice: str) -> Iterator[None]:
+def exclusive_lock(lock: Path, advice: str, of: str | None = None) -> Iterator[None]:
     """Holds the lock on the file `lock` during the block. Processes that are started meanwhile do not inherit it.
 
-    Raises AdceError if another process holds the lock. The error names that process, and ends with `advice`.
+    Raises AdceError if another process holds the lock. The error names that process and what the lock is `of` (None
+    stands for the folder of the file), and ends with `advice`.
     """
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
@@ -27,7 +28,8 @@ def exclusive_lock(lock: Path, advice: str) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            raise AdceError(f"{lock.parent} is in use by another `adce up`, process {file.read()}; {advice}") from None
+            holder = f"another `adce up`, process {file.read()}"
+            raise AdceError(f"{of or lock.parent} is in use by {holder}; {advice}") from None
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()

@@ -23,7 +23,8 @@ import yaml
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.filters import WorkPoolFilter, WorkPoolFilterName
 from prefect.exceptions import PrefectException
-from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL, PREFECT_API_URL, temporary_settings
+from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL, PREFECT_API_URL, PREFECT_HOME, temporary_settings
+from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt, stop_after_delay, wait_fixed
 
@@ -87,13 +88,21 @@ def prepare_ledger(config: Config, say: Callable[[str], None]) -> None:
 
 
 def _only_server() -> AbstractContextManager[None]:
-    """A lock on the database file of our own Prefect server, because two servers would both schedule its runs.
+    """A lock on the database of our own Prefect server, because two servers would both schedule its runs.
 
-    It raises AdceError if another `adce up` holds the lock. It does nothing if there is no such file.
+    It raises AdceError if another `adce up` on this machine holds the lock. The lock on a database of PostgreSQL is a
+    file in Prefect's folder. A database in memory is nobody else's.
     """
-    scheme, _, path = PREFECT_API_DATABASE_CONNECTION_URL.value().partition(":///")
-    if PREFECT_API_URL.value() or not scheme.startswith("sqlite") or ":memory:" in path:
+    address = PREFECT_API_DATABASE_CONNECTION_URL.value()
+    scheme, _, path = address.partition(":///")
+    if PREFECT_API_URL.value() or ":memory:" in path:
         return nullcontext()
+    if not scheme.startswith("sqlite"):
+        url = make_url(address)
+        name = f"{url.host}-{url.port or 5432}-{url.database}".replace("/", "-")
+        advice = "stop it, or let PREFECT_API_DATABASE_CONNECTION_URL name another database"
+        lock = PREFECT_HOME.value() / f"{name}.up.lock"
+        return exclusive_lock(lock, advice, f"Prefect's database {url.database} at {url.host}")
     database = Path(path.partition("?")[0])
     return exclusive_lock(
         database.with_name(f"{database.name}.up.lock"), "stop it, or let PREFECT_HOME name another folder"

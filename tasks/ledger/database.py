@@ -54,6 +54,8 @@ _REMEDIES = {
     "malformed": _MOVE_ASIDE,
     "not a database": _MOVE_ASIDE,
     "Could not decode to UTF-8": _MOVE_ASIDE,
+    "FATAL:  database": "name another, or create it: ADCE starts again from the lake, and only history is lost",
+    "read-only transaction": "let the server's database be written; it may be a standby",
     "readonly": "make the file and its folder writable",
     "locked": f"another program has held it for {_LOCKED_SECONDS} s; end that one",
     "full": "make room on the disk",

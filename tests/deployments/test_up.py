@@ -17,7 +17,7 @@ from typing import Any
 import alembic.command
 import httpx
 import pytest
-from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL, PREFECT_API_URL, temporary_settings
+from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL, PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
 from deployments.up.locks import exclusive_lock
 from deployments.up.system import prepare_ledger
@@ -107,6 +107,22 @@ def test_one_server_a_database(adce: Callable[..., Any], tmp_path: Path) -> None
     assert result.stderr == (
         f"adce: {tmp_path} is in use by another `adce up`, process {os.getpid()}; stop it, or let PREFECT_HOME name "
         "another folder\n"
+    )
+
+
+def test_one_server_a_database_of_postgresql(adce: Callable[..., Any], tmp_path: Path) -> None:
+    database = {
+        PREFECT_API_DATABASE_CONNECTION_URL: "postgresql+asyncpg://me:secret@db.example.org/prefect",
+        PREFECT_API_URL: None,
+        PREFECT_HOME: tmp_path,
+    }
+    lock = tmp_path / "db.example.org-5432-prefect.up.lock"
+    with temporary_settings(database), exclusive_lock(lock, "stop it"):
+        result = adce("up", "--port", "1")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        f"adce: Prefect's database prefect at db.example.org is in use by another `adce up`, process {os.getpid()}; "
+        "stop it, or let PREFECT_API_DATABASE_CONNECTION_URL name another database\n"
     )
 
 

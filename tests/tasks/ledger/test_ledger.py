@@ -522,6 +522,23 @@ def test_a_value_of_another_type_is_one_line(tmp_path: Path) -> None:
             ledger.gaps.first_seen()
 
 
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("", 'database ".*" does not exist; name another, or create it: ADCE starts again from the lake'),
+        ("?options=-cdefault_transaction_read_only=on", "read-only transaction; let the server's database be written"),
+    ],
+    ids=["missing", "read-only"],
+)
+def test_a_database_of_a_server_that_cannot_be_used_is_one_line_that_says_what_to_do(
+    postgres: str, query: str, message: str
+) -> None:
+    name = f"ledger_{uuid.uuid4().hex}"
+    database = new_database(postgres, name) if query else f"{postgres}/{name}"
+    with pytest.raises(LedgerError, match=message):
+        Ledger(f"postgresql://{database}{query}")
+
+
 def test_a_ledger_that_is_to_be_there_is_not_made(tmp_path: Path, postgres: str) -> None:
     file = tmp_path / "mistyped.db"
     database = f"postgresql://{new_database(postgres, f'ledger_{uuid.uuid4().hex}')}"

@@ -18,7 +18,13 @@ _UNLIMITED = 100_000  # columns of a pipe or a file, into which each line is wri
 
 
 class Paper(Console):
-    """A console that breaks lines between words only. A wider word is left to the terminal."""
+    """A console that breaks lines between words only. A wider word is left to the terminal.
+
+    Rich's own colouring of what looks like a number is off: it would colour a half of a key, such as 20260113.j.
+    """
+
+    def __init__(self, **options: Any):
+        super().__init__(**{"highlight": False, **options})
 
     def print(self, *objects: Any, **options: Any) -> None:
         super().print(*objects, **{"overflow": "ignore", "crop": False, **options})

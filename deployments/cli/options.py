@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from config.load import HERE, checked_address, load_config, settings_file
+from config.models import lake_address, ledger_address
 from deployments.cli import completion
 from deployments.cli.errors import one_line_errors
 from deployments.cli.place import find_ledger
@@ -90,7 +91,9 @@ class Places:
         """Writes only the addresses of the lake and the ledger to the environment. Raises ConfigError."""
         for name, text in (("lake", self.lake), ("ledger", self.ledger)):
             if text is not None:
-                os.environ[f"ADCE_{name.upper()}"] = checked_address(name, text, f"--{name}")
+                address = checked_address(name, text, f"--{name}")
+                whole = lake_address if name == "lake" else ledger_address
+                os.environ[f"ADCE_{name.upper()}"] = whole(address, Path.cwd())  # wherever it is read or written again
         find_ledger()
 
 

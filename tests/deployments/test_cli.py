@@ -213,7 +213,7 @@ def test_the_configuration_is_shown_as_yaml_with_origins_and_as_json(
     assert " ".join(adce(*shown, "sources.nba_api.lanes").stdout.split()) == "sources: nba_api: lanes: 2 # my.yaml"
     whole = adce(*shown, "--ledger", "x.db").stdout
     assert yaml.safe_load(whole)["lake"] == (tmp_path / "data").as_uri()
-    assert re.search(r"^ledger: sqlite:///x.db +# --ledger$", whole, re.MULTILINE)
+    assert re.search(rf"^ledger: sqlite:///{tmp_path}/x.db +# --ledger$", whole, re.MULTILINE)
     assert re.search(r"^enabled: true +# default$", whole, re.MULTILINE)
     document = json.loads(adce(*shown, "--changed", "sources.nba_api.lanes", "--json").stdout)
     origin = str(tmp_path / "my.yaml")

@@ -48,6 +48,12 @@ def _is_whole(word: str, shown: str) -> bool:
     return any(word in line for line in shown.splitlines())
 
 
+def test_a_key_has_one_colour() -> None:
+    file = io.StringIO()
+    Paper(file=file, width=100, force_terminal=True, color_system="standard").print("espn_schedules/20260113.json")
+    assert file.getvalue() == "espn_schedules/20260113.json\n"
+
+
 @pytest.mark.parametrize(("is_dry", "done"), [(True, "3 fills to fetch, "), (False, "3 fills started, ")])
 def test_a_dry_run_says_that_it_started_nothing(is_dry: bool, done: str) -> None:
     console, file = _printed(100)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from blocks.store import Store
+from deployments.cli.options import Places
 from deployments.cli.place import ledger_of
 from tasks.domain.lakes import MARK_KEY, LakeKind, mark_from
 from tasks.ledger import Ledger
@@ -114,6 +115,16 @@ def test_reading_commands_refuse_the_ledger_of_another_lake(adce: Any, adce_home
         assert result.exit_code == 2, command
         [line] = result.stderr.splitlines()
         assert "use another ledger: ADCE_LEDGER=" in line
+
+
+def test_a_relative_option_is_absolute_from_then_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The sandbox writes it to a file of settings in another folder, where a relative one would be another lake."""
+    for name in ("ADCE_LAKE", "ADCE_LEDGER"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.chdir(tmp_path)
+    Places(lake="./my lake", ledger="my.db").export_addresses()
+    assert os.environ["ADCE_LAKE"] == (tmp_path / "my lake").as_uri()
+    assert os.environ["ADCE_LEDGER"] == f"sqlite:///{tmp_path}/my.db"
 
 
 def test_the_ledger_of_a_sandbox_is_beside_its_lake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

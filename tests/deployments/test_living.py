@@ -1,17 +1,27 @@
-"""What is said on a bad night, and by whom? On one running system, one night after another."""
+"""What does a whole system of `adce up` say on a bad night, and does it end without a trace?
+
+The tests share one system and run in this order: the last one stops it.
+"""
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import signal
+import subprocess
+from functools import partial
+from pathlib import Path
 
 import httpx
 import pytest
 from typer.testing import CliRunner
 
 from deployments.cli import app
-from tests.living import Living
+from tests.ecs import wait_until
+from tests.living import ADCE, Living
 
-pytestmark = pytest.mark.xdist_group("living")  # they share it with the test that stops it, in test_up.py
+pytestmark = pytest.mark.xdist_group("living")
 
 
 @pytest.fixture
@@ -92,3 +102,55 @@ def test_settings_with_a_mistake(system: Living) -> None:
     assert f"Failed: {line}" in reconcile(system)
     assert CliRunner().invoke(app, ["plan", "--config", str(file)]).stderr == f"adce: {line}\n"
     file.write_text(good)
+
+
+def test_it_has_filled_its_lake_survives_a_death_and_stops_without_a_trace(living: Living) -> None:
+    system = living
+    try:
+        system.wait_for(": Completed: Complete: ")
+        assert f"a Prefect server starts on port {system.port}; " in system.lines[0]
+        system.wait_for(
+            f"another terminal, such as `prefect`: export PREFECT_API_URL=http://127.0.0.1:{system.port}/api"
+        )
+        begin = next(n for n, line in enumerate(system.lines) if ": Completed: " in line)
+        assert not [line for line in system.lines[:begin] if " UTC  warning " in line]
+        assert (system.home / "lake/basketball_reference/totals/2026/player_totals.html").exists()
+        completed = {"flow_runs": {"name": {"like_": "2026-01-05 to"}, "state": {"type": {"any_": ["COMPLETED"]}}}}
+        api = f"http://127.0.0.1:{system.port}/api"
+        assert httpx.post(f"{api}/flow_runs/filter", json=completed, trust_env=False).json()
+        look = system.wait_for("to look at this lake: ").partition("lake: ")[2]
+        looked = subprocess.run(f"{look} --json", shell=True, capture_output=True, text=True, check=True)
+        assert json.loads(looked.stdout)["cells"]["gap"] == 0
+        adhoc = httpx.get(f"{api}/deployments/name/fill/adhoc", trust_env=False).json()
+        assert adhoc["parameters"] == {"as_of": "2026-01-15T12:00:00+00:00"}, "no other clock than the reconcile's"
+        bad = {"parameters": {"since": "2024-13-45"}, "state": {"type": "SCHEDULED"}}
+        httpx.post(f"{api}/deployments/{adhoc['id']}/create_flow_run", json=bad, trust_env=False).raise_for_status()
+        refused = system.wait_for(" UTC  error    fill ")
+        assert ": Failed: " in refused
+        assert "2024-13-45" in refused
+        ends = {"filter": {"event": {"name": ["prefect.flow-run.Failed"]}}}
+        asked = partial(httpx.post, f"{api}/events/filter", json=ends, trust_env=False)
+        wait_until(lambda: asked().raise_for_status().json()["events"], "the event of the refused run", 60)
+        second = subprocess.run(
+            [ADCE, "up", "--sandbox", "--home", str(system.home), "--port", "1"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (second.returncode, second.stderr) == (
+            2,
+            f"adce: {system.home} is in use by another `adce up`, process {system.process.pid}; stop it, or name "
+            "another folder with --home\n",
+        )
+        [worker] = (pid for pid in system.processes() if b"app()\0worker\0start" in system.command_of(pid))
+        assert b"PREFECT_WORKER_QUERY_SECONDS=2\0" in Path(f"/proc/{worker}/environ").read_bytes()
+        os.kill(worker, signal.SIGKILL)
+        system.wait_for("worker died with SIGKILL; it is started again in 1 s")
+        system.process.send_signal(signal.SIGTERM)
+        assert system.process.wait(60) == 0, system.lines
+        system.listening.join(10)
+        assert not system.processes()
+        assert system.lines[-1].endswith("stopped")
+    finally:
+        system.process.kill()
+        system.process.wait()

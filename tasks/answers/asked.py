@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
 from blocks.store import Store
 from config.models import Config
@@ -13,12 +14,14 @@ from tasks.answers.why import keys_of, schedules_of
 from tasks.domain.assess.states import Kind, State, Status
 from tasks.domain.expected.cells import Selection
 from tasks.domain.reasons import Limit, Reason
-from tasks.domain.wording import utc
+from tasks.domain.wording import plural, utc
 from tasks.ledger import Ledger
 from tasks.ledger.plans import RUN
 from tasks.observe.look import look_at_cells
 from tasks.observe.planner import Planner
 from tasks.observe.session import Session
+
+_MOST_REASONS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +32,19 @@ class Asked:
     refused: Mapping[str, str]  # the reasons for which the others are not fetched, and what to do, by key
 
     def lines(self) -> list[str]:
-        """A line about the refused files for each reason, such as "a.json and 2 more: it is there and whole"."""
+        """A line about the refused files for each reason, such as "a.json and 2 more: it is there and whole".
+
+        Each of the reasons of a wide pattern may be that of one file, so that only the first few have a line.
+        """
         by_reason: dict[str, list[str]] = {}
         for key, why in self.refused.items():
             by_reason.setdefault(why.replace(key, "KEY"), []).append(key)
-        return [
+        told = [
             f"{first}{f' and {len(more):,} more' if more else ''}: {why if more else why.replace('KEY', first)}"
-            for why, (first, *more) in by_reason.items()
+            for why, (first, *more) in islice(by_reason.items(), _MOST_REASONS)
         ]
+        others = sum(map(len, islice(by_reason.values(), _MOST_REASONS, None)))
+        return told + ([f"{plural(others, 'other file')}: `adce why KEY` tells the reason of each"] if others else [])
 
 
 async def asked_for(

@@ -31,9 +31,9 @@ def adce(adce_home: Path) -> Callable[..., Result]:
     return run
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def started(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
-    """A Prefect server for the tests of the group "setup", on PostgreSQL where that is installed."""
+    """A Prefect server and a ledger for the tests of a module, on PostgreSQL where that is installed."""
     database, env = None, {}
     if postgresql_programs() is not None:
         address = request.getfixturevalue("postgres")

@@ -150,7 +150,7 @@ class _Shell:
         return places.get(word) or re.sub(folders, lambda match: f"{match[1] or ''}{self._home}/", word)
 
 
-@pytest.mark.xdist_group("setup")
+@pytest.mark.xdist_group("runbook")
 def test_the_commands_of_the_runbook_that_are_marked_work_as_they_stand_there(
     adce: Callable[..., Result],
     server: dict[str, str],

@@ -406,7 +406,10 @@ def test_a_ledger_that_cannot_be_opened_is_one_clear_line(url: str) -> None:
         ),
     ],
 )
-def test_a_wrong_address_is_one_clear_line_without_the_password(url: str, line: str) -> None:
+def test_a_wrong_address_is_one_clear_line_without_the_password(
+    url: str, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "_OPENS_WITHIN_SECONDS", 0.1)
     with pytest.raises(LedgerError) as caught:
         Ledger(url)
     said = str(caught.value)

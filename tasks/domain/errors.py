@@ -136,3 +136,8 @@ class PausedError(AdceError):
         super().__init__(reason.text)
         self.reason = reason
         self.until = until
+
+    @property
+    def known_end(self) -> datetime | None:
+        """The end of the pause; None if none is known, as of an operator's pause without one."""
+        return self.until if self.reason.until else None

@@ -173,10 +173,10 @@ async def _fetch_and_store(
             return _deferred(cells, run.session.until_next_run(Limit.LEASE, text))
         if fill.own_address and error.reason.of == fill.own_address:  # planned again, without the variant
             if error.refusal:
-                return _failed(cells, error.refusal, error.until, in_this_run=True)
+                return _failed(cells, error.refusal, error.known_end, in_this_run=True)
             return _deferred(cells, error.reason, in_this_run=True)
         if error.refusal and not error.refusal.too_fast and (error.until > run.session.ends or error.refusals > 1):
-            return _failed(cells, error.refusal, error.until)
+            return _failed(cells, error.refusal, error.known_end)
         return _deferred(cells, error.reason, in_this_run=error.until < run.session.ends)
     except LedgerError:
         raise

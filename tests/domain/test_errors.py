@@ -15,6 +15,7 @@ from tasks.domain.errors import (
     UnfinishedError,
     UnreadableError,
 )
+from tasks.domain.limits.pauses import FOR_EVER
 from tasks.domain.reasons import Limit, Reason
 from tests.builders import NOW
 
@@ -69,3 +70,9 @@ def test_what_is_held_says_by_which_limit_and_until_when() -> None:
     reason = Reason(Limit.BACKOFF, "source paused", NOW, "espn")
     error = PausedError(reason, NOW)
     assert (str(error), error.reason, error.until) == ("source paused", reason, NOW)
+    assert error.known_end == NOW
+
+
+def test_of_a_pause_with_no_end_none_is_known() -> None:
+    """Its end is the last moment that Python knows, which no ledger can keep."""
+    assert PausedError(Reason(Limit.OPERATOR_PAUSE, "paused with no end"), FOR_EVER).known_end is None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,9 +17,11 @@ import httpx
 from config.secrets import masked
 from deployments.setup.prefect_yaml import deployments_for
 from tasks.domain.errors import AdceError
+from tasks.domain.wording import one_line
 
 _WITHIN = 5.0  # seconds in which the API has to answer
 _POLL_EVERY = 0.5
+_AWAY_SECONDS = 300.0  # seconds for which a server may give no answer while a run is waited for
 _FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 _FLOW = "fill"
 
@@ -45,8 +48,12 @@ class FlowRun:
 
 
 def api_of(server: str) -> httpx.AsyncClient:
-    """The API of a Prefect server, with a bounded time for each answer."""
-    key = os.environ.get("PREFECT_API_KEY")
+    """The API of a Prefect server, with a bounded time for each answer.
+
+    The key PREFECT_API_KEY is sent to no other server than the one that PREFECT_API_URL names.
+    """
+    is_named = server.rstrip("/") == os.environ.get("PREFECT_API_URL", "").rstrip("/")
+    key = os.environ.get("PREFECT_API_KEY") if is_named else None
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     return httpx.AsyncClient(base_url=server, headers=headers, timeout=_WITHIN)
 
@@ -91,18 +98,29 @@ async def start(taker: Taker, name: str, parameters: Mapping[str, Any]) -> FlowR
 
 
 async def end_of(taker: Taker, run: FlowRun) -> FlowRun:
-    """Waits until the run has ended. The server may be away for moments."""
+    """Waits until the run has ended. The server may be away for five minutes; then it raises AdceError."""
+    answered = time.monotonic()
     async with api_of(taker.server) as api:
         while not run.is_over:
             await asyncio.sleep(_POLL_EVERY)
-            answer = await api.get(f"/flow_runs/{run.id}")
-            if answer.status_code == httpx.codes.NOT_FOUND:
-                raise AdceError(f"run {run.name} is not on {taker.server} any more: somebody has deleted it")
-            run = _run(taker, answer.raise_for_status().json())
+            try:
+                answer = await api.get(f"/flow_runs/{run.id}")
+                if answer.status_code == httpx.codes.NOT_FOUND:
+                    raise AdceError(f"run {run.name} is not on {taker.server} any more: somebody has deleted it")
+                run = _run(taker, answer.raise_for_status().json())
+                answered = time.monotonic()
+            except (httpx.HTTPError, ValueError, LookupError) as error:
+                if time.monotonic() - answered > _AWAY_SECONDS:
+                    raise AdceError(
+                        f"no proper answer ({type(error).__name__}) from the Prefect server {taker.server} for "
+                        f"{_AWAY_SECONDS:.0f} s; the run goes on: `adce runs {run.name}` says how it ends"
+                    ) from None
     return run
 
 
 def _run(taker: Taker, found: Mapping[str, Any]) -> FlowRun:
     state = found["state"] or {"name": "Pending", "message": "", "type": "PENDING"}
     url = masked(f"{taker.server.removesuffix('/').removesuffix('/api')}/flow-runs/flow-run/{found['id']}")
-    return FlowRun(found["id"], found["name"], url, state["name"], state["message"] or "", state["type"] in _FINAL)
+    return FlowRun(
+        found["id"], found["name"], url, state["name"], one_line(state["message"] or ""), state["type"] in _FINAL
+    )

@@ -11,6 +11,7 @@ import httpx
 from deployments.setup.adhoc import api_of
 from tasks.answers.runs import PastRun
 from tasks.domain.errors import AdceError
+from tasks.domain.wording import one_line
 
 _OVER = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 _AT_WORK = {"RUNNING", "CANCELLING"}
@@ -36,7 +37,7 @@ async def runs_of(server: str, flows: Collection[str], since: datetime, until: d
 async def warnings_of(server: str, flow_run: str) -> list[str]:
     """The warnings and errors in the log of a run. Raises AdceError if the server does not answer."""
     wanted = {"logs": {"flow_run_id": {"any_": [flow_run]}, "level": {"ge_": _WARNING}}, "sort": "TIMESTAMP_ASC"}
-    return [" ".join(record["message"].split()) for record in await _asked(server, "/logs/filter", wanted)]
+    return [one_line(record["message"]) for record in await _asked(server, "/logs/filter", wanted)]
 
 
 async def _asked(server: str, path: str, wanted: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -57,7 +58,7 @@ def _run(found: Mapping[str, Any], flow: str) -> PastRun:
         state["name"],
         _time(found["start_time"]) or _time(found["expected_start_time"]) or datetime.now(UTC),
         _time(found["end_time"]) if state["type"] in _OVER else None,
-        " ".join((state["message"] or "").split()),
+        one_line(state["message"] or ""),
         None,
         state["type"] in _AT_WORK,
     )

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 _SERVER_STARTS_WITHIN = 120  # seconds
 _STOP_SPARE = timedelta(seconds=25)  # time after a run's grace in which it looks at the lake again and records
 _POLL_SECONDS = 2.0
+_ODD_ANSWERS = (ValueError, LookupError, TypeError)  # what answers is not JSON, or not what Prefect's API gives
 _ANSWERS_WITHIN = 10.0  # seconds
 _TIDY_EVERY = 900.0  # seconds between two deletions of log records
 WORKER_POLLS_EVERY = "2"  # seconds; Prefect's default of 10 would delay each run by 5 seconds on average
@@ -178,7 +179,7 @@ class System:
             try:
                 async with asyncio.timeout(_ANSWERS_WITHIN):
                     seen = await lookout.look(datetime.now(UTC))
-            except (httpx.HTTPError, PrefectException, TimeoutError) as error:
+            except (httpx.HTTPError, PrefectException, TimeoutError, *_ODD_ANSWERS) as error:
                 self._api_answers.is_met.clear()
                 lines = news.of_silence(datetime.now(UTC), trouble(error))
             else:

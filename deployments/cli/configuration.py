@@ -25,7 +25,7 @@ from tasks.domain.errors import AdceError
 if TYPE_CHECKING:
     from config.models import Config
 
-app = typer.Typer(help="Shows the configuration, and what changes of it do.", no_args_is_help=True)
+app = typer.Typer(help="Shows the configuration, and what a change of it does.", no_args_is_help=True)
 _END = "...\n"  # with which PyYAML ends a document that is one plain value
 _ORIGINS_FROM = 48  # the column in which the origins begin, unless a value is longer
 ConfigArgument = Annotated[

@@ -14,7 +14,7 @@ from deployments.cli.terminal import progress
 def datasets(places: Places, scope: Scope, as_json: JsonOption = False) -> None:
     """Shows the datasets: their keys, schedules, body checks, and how many of their files are known. Fetches nothing.
 
-    The body checks that a dataset of one's own can use are listed below them.
+    It also lists the body checks that a dataset of your own can use.
     """
     from tasks.answers.datasets import checks, datasets_of
     from tasks.answers.plan import plan_lake

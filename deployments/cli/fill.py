@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 def fill(
     keys: Annotated[list[str], typer.Argument(metavar="KEY...", help=f"Each is {NAMES_FILES}")],
     again: Annotated[
-        bool, typer.Option("--again", help="Fetch also files that are whole; a bad answer replaces none.")
+        bool, typer.Option("--again", help="Fetch also files that are whole; a bad answer replaces none of them.")
     ] = False,
     no_wait: Annotated[
-        bool, typer.Option("--no-wait", help="Do not wait for a run that a worker of a Prefect server does.")
+        bool, typer.Option("--no-wait", help="Do not wait for the end of the run that a worker does.")
     ] = False,
     *,
     places: Places,
@@ -41,7 +41,7 @@ def fill(
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Fetches some files first, and now: those of a key, a pattern, a game or a date.
+    """Fetches some files now, before all others: those of a key, a pattern, a game or a date.
 
     A worker does it, as the deployment fill/adhoc of the server that PREFECT_API_URL names, or that the last run used.
     If no worker is there to take it, this process does it.

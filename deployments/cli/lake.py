@@ -64,7 +64,7 @@ def reconcile(
     scope: Scope,
     max_fills: MaxFillsOption = None,
     as_json: JsonOption = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan and report, fetch nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan and report, but fetch nothing.")] = False,
     sandbox: Annotated[
         bool, typer.Option("--sandbox", help="Use a stand-in for the three sites, and a lake of its own.")
     ] = False,
@@ -101,7 +101,7 @@ def reconcile(
 def coverage(
     places: Places,
     scope: Scope,
-    by: Annotated[By, typer.Option("--by", help="Which period a column stands for.")] = By.SEASON,
+    by: Annotated[By, typer.Option("--by", help="The period that a column stands for.")] = By.SEASON,
     svg: Annotated[Path | None, typer.Option("--svg", metavar="FILE", help="Write an SVG picture to FILE.")] = None,
     html: Annotated[
         Path | None,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from config.models import Config
     from tasks.ledger import Ledger
 
-app = typer.Typer(help="Checks, prunes and migrates the ledger.", no_args_is_help=True)
+app = typer.Typer(help="Checks, prunes and migrates the ledger, and makes it forget a lost lake.", no_args_is_help=True)
 
 
 @contextmanager

@@ -36,7 +36,7 @@ NameArgument = Annotated[
 
 def pause(
     name: NameArgument,
-    note: Annotated[str, typer.Option("--note", help="The reason, which is shown wherever its files are shown.")],
+    note: Annotated[str, typer.Option("--note", help="The reason, which is shown wherever the files are shown.")],
     lasts: Annotated[
         str | None, typer.Option("--for", metavar="2h", help="For how long; default: until `adce resume`.")
     ] = None,
@@ -47,9 +47,9 @@ def pause(
     places: Places,
     as_json: JsonOption = False,
 ) -> None:
-    """Has nothing of a source or a dataset fetched, until a time or until `adce resume`. Runs at work obey at once.
+    """Pauses a source or a dataset, until a time or until `adce resume`. Runs at work obey at their next request.
 
-    No probe follows when it is over. It takes the place of an earlier pause of the same name by an operator.
+    No probe follows when the pause is over. It replaces an earlier pause of the same name by an operator.
 
     Example: adce pause espn --for 2h --note "their database moves"
     """
@@ -83,8 +83,8 @@ def pause(
 def resume(name: NameArgument, places: Places, as_json: JsonOption = False) -> None:
     """Ends what holds up a source or a dataset: an operator's pause, one after a refusal, or an open circuit breaker.
 
-    After a refusal or an open circuit breaker, the next request is a probe, whose answer decides. Maintenance windows
-    are in the configuration, and stay.
+    Where a refusal or an open circuit breaker held it up, the next request is a probe, whose answer decides.
+    Maintenance windows are in the configuration, and stay.
 
     Example: adce resume espn
     """

@@ -30,17 +30,17 @@ _SHORTEST_ID = 6
 
 def runs(
     which: Annotated[str | None, typer.Argument(metavar="[NAME|ID]", help="Show this run in full.")] = None,
-    since: Annotated[str, typer.Option("--since", metavar="7d", help="Only runs of this last time.")] = "7d",
+    since: Annotated[str, typer.Option("--since", metavar="7d", help="How far back to look, as 7d or 12h.")] = "7d",
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=200, help="At most N runs.")] = 20,
     everything: Annotated[bool, typer.Option("--all", help="Also the scraper runs of reconciles and fills.")] = False,
     *,
     places: Places,
     as_json: JsonOption = False,
 ) -> None:
-    """Shows what ran and how it ended, runs that crashed or never began too: those at work first, then the newest.
+    """Shows the runs and how they ended, also those that crashed or never began. Those at work come first.
 
-    It joins what the ledger knows with what Prefect knows: the server that PREFECT_API_URL names, or that of the last
-    run.
+    It joins the runs that the ledger knows with those that Prefect knows. It asks the server that PREFECT_API_URL
+    names, or that of the last run.
 
     Example: adce runs --since 1d
     """

@@ -78,7 +78,7 @@ def _use_own_prefect(folder: Path) -> None:
 
 @contextmanager
 def running_sandbox(clock: datetime | None, routes: Path | None = None) -> Iterator[None]:
-    """A block during which the sandbox runs and this process asks it instead of the sites, also of a user's own ones.
+    """A block during which the sandbox runs and this process asks it instead of any site, a user's own sites too.
 
     `routes` is a file of further answers. The sandbox refuses requests that exceed the configured rate of their source.
     Raises AdceError.

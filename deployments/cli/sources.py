@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def sources(places: Places, as_json: JsonOption = False) -> None:
     """Shows how each source is asked now: its rate, the files that wait, and what holds it up, since when and until.
 
-    It only reads the ledger and the configuration. The files that wait are those that the last run knew of.
+    It reads the ledger and the configuration only. The files that wait are those that the last run knew of.
 
     Example: adce sources
     """

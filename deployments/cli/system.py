@@ -29,7 +29,7 @@ def setup(
 ) -> None:
     """Creates and corrects what ADCE needs on the Prefect server: rate buckets, work pools, queues, blocks. Repeatable.
 
-    It names the server on standard error; with --check only if PREFECT_API_URL names none.
+    It names the server on standard error, but with --check only if PREFECT_API_URL names none.
 
     With --check it also warns, on standard error, of a server that answers without credentials, and tells there how
     large the ledger and Prefect's database are.
@@ -95,7 +95,7 @@ def up(
 ) -> None:
     """Runs everything on this machine: a Prefect server (unless PREFECT_API_URL is set), set-up, deployments, worker.
 
-    It ends after a signal to stop.
+    It runs until it is stopped, for example with Ctrl-C.
     """
     if sandbox:
         stand_in.check_installed()

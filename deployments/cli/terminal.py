@@ -74,10 +74,11 @@ def progress() -> Iterator[None]:
 
 @contextmanager
 def prefect_log(*, is_shown: bool) -> Iterator[None]:
-    """Shows Prefect's log and ADCE's own, from INFO on, for the work in this block; otherwise nothing of Prefect's.
+    """Shows Prefect's log and ADCE's own, from INFO on, for the work in this block; otherwise no line of Prefect.
 
-    What a run does is in the Prefect UI in any case. The lines are written to the current standard error, which rich
-    prints above the progress bars: Prefect would write to that of the time when its logging was set up, across them.
+    The Prefect UI shows the log of a run in any case. The lines are written to the current standard error, so that rich
+    prints them above the progress bars. Prefect would write to the standard error that it found when its logging was
+    set up, and so across the bars.
     """
     level_before = os.environ.get(_PREFECT_LEVEL)
     os.environ[_PREFECT_LEVEL] = "INFO" if is_shown else "CRITICAL"  # Prefect reads it again when a flow begins

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # There are no deadlines, so that a busy machine fails no test. `make test` tries more examples than a run by hand.
 # `make mutate` tries the same examples each time, and does not simplify those that fail.
 settings.register_profile("quick", deadline=None, max_examples=25)
-settings.register_profile("thorough", deadline=None, max_examples=60)
+settings.register_profile("thorough", deadline=None, max_examples=100)
 settings.register_profile(
     "mutate", settings.get_profile("quick"), derandomize=True, database=None, phases=[Phase.explicit, Phase.generate]
 )

@@ -211,7 +211,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> World:
     return world
 
 
-@settings(max_examples=25)  # each takes a third of a second
+@settings(max_examples=40)  # each takes a third of a second
 @given(changes=st.lists(_change(), max_size=12))
 def test_a_look_with_memory_finds_what_a_look_at_everything_finds(filled: World, changes: list[Any]) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -43,6 +43,7 @@ def setup(
     config = places.load()
     differences = asyncio.run((look if check else set_up)(config)) + asyncio.run(paused(config))
     exposed = asyncio.run(warnings(os.environ.get("PREFECT_API_URL"))) if check else []
+    measured = asyncio.run(sizes(config)) if check else []
     server, is_named = where()
     if as_json:
         print_json(
@@ -59,6 +60,7 @@ def setup(
                     for difference in differences
                 ],
                 "warnings": [masked(line) for line in exposed],
+                "sizes": measured,
             }
         )
         raise typer.Exit(1 if check and differences else 0)
@@ -66,7 +68,7 @@ def setup(
         typer.echo(masked(server), err=True)
     for line in exposed:
         typer.echo(f"adce: warning: {line}", err=True)
-    for line in asyncio.run(sizes(config)) if check else []:
+    for line in measured:
         typer.echo(line, err=True)
     for difference in differences:
         typer.echo(masked(str(difference) if check else difference.done))

@@ -104,6 +104,15 @@ def masked(text: str) -> str:
     return text
 
 
+def without_secrets(value: Any) -> Any:
+    """A value as JSON has them, in which every text is masked. The names of a mapping stay."""
+    if isinstance(value, str):
+        return masked(value)
+    if isinstance(value, dict):
+        return {name: without_secrets(inner) for name, inner in value.items()}
+    return list(map(without_secrets, value)) if isinstance(value, list | tuple) else value
+
+
 def masked_url(url: str) -> str:
     """Like `masked`, for a text that is one URL, perhaps malformed: a password with spaces is masked too."""
     return masked(re.sub(r"^([\w+.-]*://)?.*@", rf"\1{MASK}@", url, flags=re.DOTALL))

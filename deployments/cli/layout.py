@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from config.secrets import masked
+
 _UNLIMITED = 100_000  # columns of a pipe or a file, into which each line is written whole
 
 
@@ -52,8 +54,8 @@ def standard_output() -> Paper:
 
 
 def say(text: str) -> None:
-    """Prints a text without markup on standard output."""
-    standard_output().print(text, markup=False, highlight=False)
+    """Prints a text without markup and without secrets on standard output."""
+    standard_output().print(masked(text), markup=False, highlight=False)
 
 
 @dataclass(frozen=True)

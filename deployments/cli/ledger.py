@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from config.secrets import masked
 from deployments.cli.layout import say
 from deployments.cli.options import JsonOption, Places, command, span_of
 from deployments.cli.output import print_json
@@ -117,4 +116,4 @@ def forget_lake(places: Places) -> None:
             raise AdceError(f"ledger {ledger.name} belongs to no lake so far")
         files = ledger.forget_lake()
         where = f"lake {known.place}" if known.place else "its lake"
-        typer.echo(masked(f"ledger {ledger.name} has forgotten {where} ({files:,} files); the next run fills it anew"))
+        say(f"ledger {ledger.name} has forgotten {where} ({plural(files, 'file')}); the next run fills it anew")

@@ -9,12 +9,13 @@ from typing import Any
 
 import typer
 
+from config.secrets import without_secrets
 from tasks.domain.errors import AdceError
 
 
 def print_json(document: Any) -> None:
-    """Prints one JSON document and a line break on standard output."""
-    json.dump(document, sys.stdout)
+    """Prints one JSON document, without secrets, and a line break on standard output."""
+    json.dump(without_secrets(document), sys.stdout)
     sys.stdout.write("\n")
 
 

@@ -12,6 +12,7 @@ import typer
 
 from config.secrets import masked
 from deployments.cli import sandbox as stand_in
+from deployments.cli.layout import say
 from deployments.cli.options import JsonOption, Places
 from deployments.cli.output import print_json
 from deployments.up.lines import LogFormat
@@ -48,18 +49,18 @@ def setup(
     if as_json:
         print_json(
             {
-                "server": masked(server),
+                "server": server,
                 "checked_only": check,
                 "as_configured": not differences,
                 "differences": [
                     {
-                        "what": masked(difference.what),
-                        "trouble": masked(difference.trouble),
+                        "what": difference.what,
+                        "trouble": difference.trouble,
                         "corrected": not check and difference.correct is not None,
                     }
                     for difference in differences
                 ],
-                "warnings": [masked(line) for line in exposed],
+                "warnings": exposed,
                 "sizes": measured,
             }
         )
@@ -71,7 +72,7 @@ def setup(
     for line in measured:
         typer.echo(line, err=True)
     for difference in differences:
-        typer.echo(masked(str(difference) if check else difference.done))
+        say(str(difference) if check else difference.done)
     if not differences:
         typer.echo("everything is as configured")
     if check and differences:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from config.secrets import masked
+from config.secrets import masked, without_secrets
 from tasks.domain import wording
 
 _BOX = re.compile(r"[\u2500-\u257f]")  # the characters with which Prefect draws boxes
@@ -64,9 +64,8 @@ def written(line: Line, at: datetime, log_format: LogFormat) -> str:
     level, at = logging.getLevelName(line.level).lower(), at.astimezone(UTC)
     if log_format is LogFormat.TEXT:
         return f"{at:%Y-%m-%d %H:%M:%S} UTC  {level:7}  {masked(one_line(line.text))}"
-    fields = {name: masked(value) if isinstance(value, str) else value for name, value in line.fields.items()}
-    document = {"at": at.isoformat(timespec="milliseconds"), "level": level, "event": line.event}
-    return json.dumps(document | {"message": masked(line.text)} | fields, default=_in_json)
+    document = {"at": at.isoformat(timespec="milliseconds"), "level": level, "event": line.event, "message": line.text}
+    return json.dumps(without_secrets({**document, **line.fields}), default=_in_json)
 
 
 def one_line(text: str) -> str:

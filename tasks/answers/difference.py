@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from config.models import Config
-from config.secrets import MASK, is_harmless_header, masked
+from config.secrets import MASK, is_harmless_header, without_secrets
 from tasks.answers.plan import report_of
 from tasks.answers.report import Report
 from tasks.domain.assess.assessment import Assessment
@@ -160,7 +160,7 @@ def _masked(name: str, value: Any) -> Any:
     _, is_header, header = name.partition(".headers.")
     if is_header and value is not None and not is_harmless_header(header):
         return MASK
-    return masked(value) if isinstance(value, str) else value
+    return without_secrets(value)
 
 
 def _compared(status: Status) -> tuple[State, str]:

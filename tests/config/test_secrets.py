@@ -26,6 +26,7 @@ from config.secrets import (
     register,
     register_environment,
     register_settings,
+    without_secrets,
 )
 from tasks.domain.errors import AdceError, FetchError, RefusedError
 
@@ -97,6 +98,12 @@ def test_what_has_the_shape_of_a_secret_is_masked_and_nothing_else(text: str, sh
 )
 def test_an_ordinary_text_stays_as_it_is(text: str) -> None:
     assert masked(text) == text
+
+
+def test_every_text_within_a_value_is_masked_and_the_names_stay() -> None:
+    register([SECRET])
+    value = {SECRET: [f"it is {SECRET}", (SECRET, 1)], "a": {"b": None, "c": f"https://me:{SECRET}@h/x"}}
+    assert without_secrets(value) == {SECRET: ["it is ***", ["***", 1]], "a": {"b": None, "c": "https://***@h/x"}}
 
 
 def test_a_url_may_have_spaces_in_its_password() -> None:

@@ -184,7 +184,9 @@ def test_silence_is_told_after_ten_seconds_once_an_interval_and_its_end() -> Non
 
 
 def test_a_line_is_written_for_people_or_for_programs() -> None:
-    line = Line("two\nlines", logging.WARNING, "run_ended", {"due": START, "flow": "fill"})
+    line = Line(
+        "two\nlines", logging.WARNING, "run_ended", {"due": START, "reasons": ["https://me:hunter2-Zq8x@h: 500"]}
+    )
     assert written(line, START, LogFormat.TEXT) == "2026-11-30 08:00:00 UTC  warning  two lines"
     assert json.loads(written(line, START, LogFormat.JSON)) == {
         "at": "2026-11-30T08:00:00.000+00:00",
@@ -192,7 +194,7 @@ def test_a_line_is_written_for_people_or_for_programs() -> None:
         "event": "run_ended",
         "message": "two\nlines",
         "due": "2026-11-30T08:00:00+00:00",
-        "flow": "fill",
+        "reasons": ["https://***@h: 500"],
     }
 
 

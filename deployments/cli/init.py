@@ -70,8 +70,8 @@ def init(
         raise AdceError(f"{file} is there already; --force replaces it, and `adce config show` prints what applies")
     for name in ("ADCE_LAKE", "ADCE_LEDGER"):
         if os.environ.pop(name, None):
-            before = f"{name} is set, and goes before {file}; to use that file, type: unset {name}"
-            typer.echo(f"adce: warning: {before}", err=True)
+            what_to_do = f"to use that file, type: unset {name}"
+            typer.echo(f"adce: warning: {name} is set, and overrides {file}; {what_to_do}", err=True)
     ask = sys.stdin.isatty() and not yes
     season = current_season(datetime.now(UTC))
     lake = _answer(ask, places.lake, "Where is the lake? A folder, or s3://bucket/prefix", "./lake", _lake)
@@ -83,7 +83,7 @@ def init(
     given = ", ".join(source) if source else None
     chosen = _answer(ask, given, f"Which sources? {', '.join(names)}, or {_EVERYTHING}", _EVERYTHING, _sources(names))
     text = settings_text(_seen_from(file, lake, lake_address), _seen_from(file, ledger, ledger_address), begin, chosen)
-    config = _checked(file, text, is_private=masked(ledger) != ledger)
+    config = write_settings(file, text, is_private=masked(ledger) != ledger)
     typer.echo(f"{near(file.absolute())} written: the settings of the lake {masked(config.lake)}", err=True)
     options = () if file == HERE else ("--config", str(file))
     os.environ["ADCE_CONFIG"] = str(file.absolute())
@@ -175,12 +175,14 @@ def _seen_from(file: Path, text: str, address: Callable[[str, Path | None], str]
     return text if file.absolute().parent == Path.cwd() else address(text, Path.cwd())
 
 
-def _checked(file: Path, text: str, *, is_private: bool) -> Config:
+def write_settings(file: Path, text: str, *, is_private: bool) -> Config:
     """Writes the file, once its settings are valid. Returns the settings."""
     new = file.absolute().with_name(f".{file.name}.new")
     try:
-        new.touch(0o600 if is_private else 0o644)
-        new.write_text(text, encoding="utf-8")
+        new.unlink(missing_ok=True)  # the mode of a file that is there would stay
+        mode = 0o600 if is_private else 0o644
+        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as opened:
+            opened.write(text)
         config = load_config(new)
         new.replace(file)
     except OSError as error:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from config.load import load_config
-from deployments.cli.init import settings_text
+from deployments.cli.init import settings_text, write_settings
 from tasks.domain.errors import LedgerError
 from tasks.ledger.database import check_writable
 
@@ -104,6 +104,15 @@ def test_the_file_is_valid_whatever_is_answered(tmp_path: Path, lake: str, since
     assert config.ledger == "postgresql://me:a#b@h/adce"
     assert str(config.collect.since) == ("None" if since == "all" else since)
     assert config.collect.sources == ([] if sources == "all" else ["espn", "nba_api"])
+
+
+def test_a_file_with_a_password_is_private_whatever_an_init_that_was_killed_has_left(tmp_path: Path) -> None:
+    left = tmp_path / ".adce.yaml.new"
+    left.touch(0o644)
+    text = settings_text("./lake", "postgresql://me:a#b@h/adce", "all", "all")
+    write_settings(tmp_path / "adce.yaml", text, is_private=True)
+    assert (tmp_path / "adce.yaml").stat().st_mode & 0o777 == 0o600
+    assert not left.exists()
 
 
 def test_a_ledger_that_is_there_stays_as_it_is_when_it_is_probed(tmp_path: Path) -> None:

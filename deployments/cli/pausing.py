@@ -88,7 +88,7 @@ def resume(name: NameArgument, places: Places, as_json: JsonOption = False) -> N
 
     Example: adce resume espn
     """
-    from tasks.answers.holds import RESUMED, holds_of, source_of, waiting_for, waiting_words
+    from tasks.answers.holds import holds_of, source_of, waiting_for, waiting_words
     from tasks.show.operations import Resumed
 
     with opened(places, Access.CHANGE) as (config, ledger):
@@ -96,7 +96,7 @@ def resume(name: NameArgument, places: Places, as_json: JsonOption = False) -> N
         waiting = waiting_for(config, name, ledger.gaps.counts())
         held_up = [hold for hold in holds_of(config, ledger, now) if hold.concerns(name, source_of(config, name))]
         ledger.operator_pauses.resume(name, now)
-    ended = [hold for hold in held_up if hold.stands_for == name and hold.reason.limit in RESUMED]
+    ended = [hold for hold in held_up if hold.stands_for == name and hold.reason.limit.is_resumable]
     stays = [hold for hold in held_up if hold not in ended]
     held = {dataset for hold in stays if hold.reason.limit is not Limit.PROBE for dataset in hold.waiting}
     free = {dataset: count for dataset, count in waiting.items() if dataset not in held}
@@ -109,7 +109,7 @@ def resume(name: NameArgument, places: Places, as_json: JsonOption = False) -> N
     if not ended:
         say(f"there is nothing to end: {name} is not paused")
     for hold in stays:
-        ends = f"; `adce resume {hold.stands_for}` ends that" if hold.reason.limit in RESUMED else ""
+        ends = f"; `adce resume {hold.stands_for}` ends that" if hold.reason.limit.is_resumable else ""
         say(f"there is still: {hold.name} {hold.reason.text}{ends}")
     if ended and free:
         who = "is" if sum(free.values()) == 1 else "are"

@@ -98,8 +98,6 @@ def _files(waiting: Mapping[str, int]) -> str:
 
 
 def _remedy(limit: Limit, name: str) -> str:
-    from tasks.answers.holds import RESUMED
-
     if limit is Limit.BUCKET:
         return "; `adce setup` makes it again"
-    return f"; `adce resume {name}` ends that" if limit in RESUMED else ""
+    return f"; `adce resume {name}` ends that" if limit.is_resumable else ""

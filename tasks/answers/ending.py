@@ -10,36 +10,11 @@ from datetime import datetime
 from tasks.answers.report import Report
 from tasks.domain.assess.states import Kind, State, Status
 from tasks.domain.outcomes import FileOutcome, Outcome
-from tasks.domain.reasons import Limit
+from tasks.domain.reasons import Limit, Remedy
 from tasks.domain.wording import plural, utc, without_addresses
 
 COMPLETED, FAILED, CANCELLED = "COMPLETED", "FAILED", "CANCELLED"  # Prefect's types of final states
 
-# A file that is left for one of these reasons makes the run fail, in every run for as long as the reason holds.
-FAILURES = {Limit.BACKOFF, Limit.PROBE, Limit.BREAKER, Limit.BUCKET, Limit.LAKE, Limit.LEDGER, Limit.OBSTACLE}
-# For these reasons the run fails if it could do nothing at all for the source of such a file.
-NOT_TAKEN = {Limit.START_WITHIN, Limit.SCRAPER_RUN}
-# These reasons are nobody's failure: a person or the configuration wants it so, or a later run will do it.
-HARMLESS = {
-    Limit.NOT_PUBLISHED,
-    Limit.LOOKS,
-    Limit.DISAGREEMENT,
-    Limit.EXAMINE_AT_MOST,
-    Limit.OPERATOR,
-    Limit.ENABLED,
-    Limit.PARAMETERS,
-    Limit.ROLLOUT,
-    Limit.MAINTENANCE,
-    Limit.OPERATOR_PAUSE,
-    Limit.MAX_FILLS,
-    Limit.TEST_FILLS,
-    Limit.OTHER_RECONCILE,
-    Limit.TIME_BUDGET,
-    Limit.FILL_TIME_LIMIT,
-    Limit.OTHER_RUN,
-    Limit.STOPPED,
-    Limit.LEASE,
-}
 _LACKING = ("failed", "absent", "deferred")  # the labels of the outcomes of files that are lacking, the worst first
 _MOST_REASONS = 3  # in the headline
 _PAUSED = {Limit.BACKOFF: "paused", Limit.BREAKER: "breaker open"}
@@ -70,7 +45,7 @@ class Waiting:
     @property
     def is_failure(self) -> bool:
         """Do files that wait for this make a run fail?"""
-        return self.limit in FAILURES
+        return self.limit is not None and self.limit.is_failure
 
     def __str__(self) -> str:
         """The reason, and until when it holds, unless the text says so itself."""
@@ -108,7 +83,7 @@ def ending_of_fill(outcomes: Collection[FileOutcome]) -> Ending:
     message = (
         f"of {plural(len(outcomes), 'file')}, {words}: {lacking[0].key}: {without_addresses(lacking[0].error or '')}"
     )
-    is_failure = any(one.outcome is Outcome.FAILED or one.limit in FAILURES for one in lacking)
+    is_failure = any(one.outcome is Outcome.FAILED or (one.limit and one.limit.is_failure) for one in lacking)
     return Ending(
         "Incomplete", FAILED if is_failure else COMPLETED, message + (f" · {stored:,} stored" if stored else "")
     )
@@ -129,7 +104,11 @@ def _has_failed(report: Report) -> bool:
 def _could_do_nothing(report: Report) -> bool:
     """Has nothing at all been done for a source, because no other process took its files?"""
     cells, datasets, outcomes = report.looked_at.cells, report.config.datasets, report.outcomes or {}
-    not_taken = {datasets[cells[key].dataset].source for key, status in _waiting(report) if status.limit in NOT_TAKEN}
+    not_taken = {
+        datasets[cells[key].dataset].source
+        for key, status in _waiting(report)
+        if status.limit and status.limit.remedy is Remedy.WORKER
+    }
     tried = {key for key, outcome in outcomes.items() if outcome.outcome is not Outcome.DEFERRED}
     return bool(not_taken - {fill.source for fill in report.fills if not tried.isdisjoint(fill.keys)})
 

@@ -17,9 +17,6 @@ from tasks.domain.wording import plural
 from tasks.ledger import Ledger
 from tasks.ledger.plans import RUN
 
-# What `adce resume` ends.
-RESUMED = {Limit.OPERATOR_PAUSE, Limit.BACKOFF, Limit.BREAKER}
-
 
 @dataclass(frozen=True, slots=True)
 class Hold:

@@ -13,14 +13,8 @@ from tasks.domain.assess.states import Kind, State, Status
 from tasks.domain.expected import seasons
 from tasks.domain.expected.cells import Cell, Partition
 from tasks.domain.limits.rates import budget_of, spacing
-from tasks.domain.reasons import Limit
 
 _ENOUGH = 20  # files of a season from which the mean size of the others is estimated
-# A file that one of these rules holds back is not waited for: it is only looked for again, or nobody is to fetch it.
-_NOT_FETCHED = {
-    *(Limit.LOOKS, Limit.NOT_PUBLISHED, Limit.DISAGREEMENT, Limit.EXAMINE_AT_MOST, Limit.OBSTACLE),
-    *(Limit.OPERATOR, Limit.ENABLED, Limit.PARAMETERS, Limit.ROLLOUT),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +134,8 @@ def _known(config: Config, overview: Overview, sizes: MeanSizes) -> dict[str, Am
 def _is_to_be_fetched(status: Status) -> bool:
     if status.kind is None or status.kind is Kind.UNREADABLE:
         return False
-    return status.state is State.GAP or (status.state is State.DEFERRED and status.limit not in _NOT_FETCHED)
+    is_waited_for = status.limit is None or status.limit.is_waited_for
+    return status.state is State.GAP or (status.state is State.DEFERRED and is_waited_for)
 
 
 def _about(cell: Cell) -> object:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tasks.answers.ending import FAILURES, HARMLESS, NOT_TAKEN, Ending, ending, ending_of_fill
+from tasks.answers.ending import Ending, ending, ending_of_fill
 from tasks.answers.report import Report
 from tasks.domain.assess.assessment import Assessment
 from tasks.domain.assess.overview import overview_of
@@ -229,8 +229,3 @@ def test_many_reasons_are_told_as_a_few() -> None:
     assert ending(report).message == (
         "6 of 6 files wait: probe (1), reconcile.max_fills (2), rollout (1), other reasons (2)"
     )
-
-
-def test_for_every_limit_it_is_decided_whether_it_makes_a_run_fail() -> None:
-    assert len(FAILURES) + len(NOT_TAKEN) + len(HARMLESS) == len(Limit)
-    assert set(Limit) == FAILURES | NOT_TAKEN | HARMLESS

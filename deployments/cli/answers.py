@@ -12,7 +12,7 @@ from rich.markup import escape
 from deployments.cli.layout import print_pairs
 from tasks.answers.check import Checked
 from tasks.answers.why import Answer
-from tasks.domain.assess.states import State, Status
+from tasks.domain.assess.states import State
 from tasks.domain.assess.verdicts import Consequence
 from tasks.domain.wording import duration, factor, plural, score, utc
 
@@ -43,7 +43,7 @@ def show(answers: Sequence[Answer], ui: str | None, console: Console) -> None:
         return
     for answer in answers[:_MOST_ROWS]:
         status = answer.status
-        until = f"; {_until(status)} {_minute(status.until)}" if status.until else ""
+        until = f"; {status.until_in_words}" if status.until else ""
         console.print(f"{_state(status.state)} {escape(answer.cell.key)}: {escape(status.reason)}{until}")
     if len(answers) > _MOST_ROWS:
         console.print(f"and {len(answers) - _MOST_ROWS} more; --json shows all")
@@ -68,7 +68,7 @@ def _show_in_full(answer: Answer, ui: str | None, console: Console) -> None:
     rows = {
         "state": f"{_state(status.state)}{f' ({status.kind.value})' if status.kind else ''}",
         "reason": escape(status.reason),
-        _until(status): _minute(status.until),
+        status.until_name: _minute(status.until),
         "decided by": escape(answer.decides),
         "next": escape(answer.next_action),
         "about": f"{cell.dataset} of {answer.source}, season {cell.season}; due from {_minute(cell.due_at)}",
@@ -93,11 +93,6 @@ def _show_in_full(answer: Answer, ui: str | None, console: Console) -> None:
 
 def _state(state: State) -> str:
     return f"[{_COLOURS[state]}]{state.value}[/]"
-
-
-def _until(status: Status) -> str:
-    """What the time of a status is: the end of what is binding, or the next look at a file that is there."""
-    return "next look" if status.state is State.PRESENT else "until"
 
 
 def _parts(answer: Answer) -> str:

@@ -77,8 +77,7 @@ def _held(reason: Reason) -> str:
 
 def _why_not(key: str, status: Status) -> str:
     """Why a file that is no gap is not fetched, and what to do."""
-    until = utc(status.until) if status.until else ""
-    until = f", until {until}" if until not in status.reason else ""
+    until = f", {status.until_in_words}" if status.until and utc(status.until) not in status.reason else ""
     match status.state:
         case State.PRESENT:
             return "it is there and whole; --again fetches it again"

@@ -50,7 +50,8 @@ class Waiting:
     def __str__(self) -> str:
         """The reason, and until when it holds, unless the text says so itself."""
         until = utc(self.until) if self.until else "it is changed"
-        return self.text if until in self.text else f"{self.text}; until {until}"
+        name = self.limit.until_name if self.limit and self.until else "until"
+        return self.text if until in self.text else f"{self.text}; {name} {until}"
 
 
 def ending(report: Report) -> Ending:

@@ -168,6 +168,18 @@ class Status:
     of: str = ""  # what the limit belongs to; see Reason
     partial: bool = False  # unavailable, and the lake has the best version that the source ever had
 
+    @property
+    def until_name(self) -> str:
+        """What people read before the time `until`: "next look", or "until" if the file stays as it is before."""
+        if self.state is State.PRESENT:
+            return "next look"
+        return self.limit.until_name if self.limit else "until"
+
+    @property
+    def until_in_words(self) -> str:
+        """When the state can change by itself: "until 2026-01-15 12:00 UTC"; empty if that is not known."""
+        return f"{self.until_name} {utc(self.until)}" if self.until else ""
+
 
 def deferred_by(reason: Reason, gap: Status) -> Status:
     """The status of a gap that is deferred for this reason."""

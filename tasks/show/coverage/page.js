@@ -65,10 +65,10 @@
     const parts = [make("h3", {}, heading), make("p", {}, `${sentence}.`)];
     const holes = (own(own(data.holes, dataset) || {}, season) || [])
       .filter(([one]) => within(spanText(season, one), chosen));
-    const names = ["date", "key", "state", "reason", "until"];
+    const names = ["date", "key", "state", "reason", "when"];
     const body = make("tbody", { role: "rowgroup" });
-    const show = (from, to) => holes.slice(from, to).forEach(([one, state, reason, until, key]) => {
-      const texts = [spanText(season, one) || season, key, data.states[state], data.reasons[reason], data.times[until]];
+    const show = (from, to) => holes.slice(from, to).forEach(([one, state, reason, time, key]) => {
+      const texts = [spanText(season, one) || season, key, data.states[state], data.reasons[reason], data.times[time]];
       const cells = texts.map((text, n) => make("td", { role: "cell", class: names[n], "data-name": names[n] }, text));
       body.append(make("tr", { role: "row" }, ...cells));
     });

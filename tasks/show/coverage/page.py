@@ -54,7 +54,7 @@ def _data(coverage: Coverage, holes: Iterable[Hole], most_holes: int) -> dict[st
     - tallies: [[number, shade, sentence, how many holes there are], ...], each different one once
     - seasons: by dataset and season, its summary, its tally, and those of its spans, [[span, tally], ...]; each tally
       is an index into `tallies`
-    - holes: by dataset and season, [[span, state, reason, until, key], ...]; the last but the key are indexes into
+    - holes: by dataset and season, [[span, state, reason, time, key], ...]; the last but the key are indexes into
       `states`, `reasons` and `times`
 
     A span is a date, as the number of days since 1 January of the season's first year, or a month with all its dates,
@@ -77,7 +77,7 @@ def _data(coverage: Coverage, holes: Iterable[Hole], most_holes: int) -> dict[st
                 _days_in(hole.season, hole.span),
                 states.index(state_in_words(hole.status)),
                 reasons.index(hole.status.reason),
-                times.index(utc(hole.status.until) if hole.status.until else ""),
+                times.index(hole.status.until_in_words),
                 hole.key,
             ]
         )

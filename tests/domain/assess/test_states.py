@@ -369,3 +369,19 @@ def test_a_list_that_has_more_to_tell_says_what_and_as_of_when() -> None:
     untimed = _state(SEASON_PAGE, an_object(modified=AHEAD), partial("season still running"))
     assert untimed.reason.startswith("it is unknown when it was taken: its modification time, 2026-07-14 12:00 UTC, ")
     assert untimed.reason.endswith(" is in the future; season still running")
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (Status(State.PRESENT, "complete", until=NOW), "next look 2026-01-15 12:00 UTC"),
+        (Status(State.NOT_DUE, "", until=NOW, limit=Limit.NOT_PUBLISHED), "next look 2026-01-15 12:00 UTC"),
+        (Status(State.NOT_DUE, "", until=NOW), "until 2026-01-15 12:00 UTC"),
+        (Status(State.DEFERRED, "", until=NOW, limit=Limit.BACKOFF), "until 2026-01-15 12:00 UTC"),
+        (Status(State.DEFERRED, "", limit=Limit.LOOKS), ""),
+    ],
+)
+def test_a_time_at_which_the_file_is_looked_at_is_the_next_look_and_any_other_binds_until_then(
+    status: Status, words: str
+) -> None:
+    assert status.until_in_words == words

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tasks.answers.ending import Ending, ending, ending_of_fill
+from tasks.answers.ending import Ending, ending, ending_of_fill, waiting
 from tasks.answers.report import Report
 from tasks.domain.assess.assessment import Assessment
 from tasks.domain.assess.overview import overview_of
@@ -120,6 +120,14 @@ def test_a_run_that_nobody_has_to_look_at_is_of_the_type_completed(report: Repor
     end = ending(report)
     assert (end.name, end.type) == (name, "COMPLETED")
     assert end.message == message
+
+
+def test_a_time_is_called_the_next_look_where_a_look_is_to_come() -> None:
+    report = _report(_waits(Limit.LOOKS, "back-off after 2 looks: HTTP 404"), _waits(Limit.MAINTENANCE, "maintenance"))
+    assert {str(one) for one in waiting(report)} == {
+        "back-off after 2 looks: HTTP 404; next look 2026-01-15 13:00 UTC",
+        "maintenance; until 2026-01-15 13:00 UTC",
+    }
 
 
 REFUSED = _waits(Limit.BACKOFF, "source paused until …: HTTP 403", gap=VANISHED, of="espn")

@@ -320,12 +320,12 @@ def test_a_page_is_well_formed_and_holds_every_key() -> None:
     assert sorted(listed) == sorted(hole.key for hole in _holes())
 
 
-def test_a_page_holds_state_reason_until_and_date_of_a_hole() -> None:
+def test_a_page_holds_state_reason_time_and_date_of_a_hole() -> None:
     data = _Page(html(_coverage(), _holes("run cap"))).json
-    days, state, reason, until, key = data["holes"][DATASETS[0][1]]["2024-25"][0]
+    days, state, reason, time, key = data["holes"][DATASETS[0][1]]["2024-25"][0]
     assert (days, key) == (309, "folder/0<b>&.json")  # 5 November, in days after 1 January 2024
     assert (data["states"][state], data["reasons"][reason]) == ("deferred", "run cap")
-    assert data["times"][until] == "2026-01-15 12:00 UTC"
+    assert data["times"][time] == "until 2026-01-15 12:00 UTC"
 
 
 def test_a_page_holds_what_to_show_of_every_season_month_and_date() -> None:

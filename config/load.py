@@ -28,9 +28,10 @@ from config.models import (
     example_fields,
     pattern_of,
 )
+from config.names import listed, suggestion, suggestion_or_list
 from config.scripts import found_scripts
 from config.secrets import masked, register_environment, register_settings
-from config.tree import is_named, known_names, singular, suggestion
+from config.tree import is_named, known_names, singular
 
 HERE = Path("adce.yaml")  # the file that is read if none is named, in the working folder
 _DEFAULTS = Path(__file__).parent
@@ -165,7 +166,7 @@ def _incomplete_entry(path: tuple[str, ...], lacks: list[str], merged: dict[str,
     """The mistake for a source, dataset or rollout that lacks fields: a misspelt name, or an incomplete new entry."""
     section, name = path
     others = [other for other in merged[section] if other != name]
-    needs = f"a new one needs {_listed(lacks)} as well"
+    needs = f"a new one needs {listed(lacks)} as well"
     meant = suggestion(name, others)
     return _Mistake(path, f"no {singular(section)} {name}", f"{meant} ({needs})" if meant else needs)
 
@@ -185,8 +186,7 @@ def _mistake(problem: Any, path: tuple[str, ...]) -> _Mistake:
     """The mistake for one of pydantic's errors, in words for people who write the configuration."""
     kind, given = problem["type"], problem.get("input")
     if kind == "extra_forbidden":
-        known = known_names(path[:-1])
-        return _Mistake(path, "no such setting", suggestion(path[-1], known) or f"known here: {', '.join(known)}")
+        return _Mistake(path, "no such setting", suggestion_or_list(path[-1], known_names(path[:-1]), "known here:"))
     message, hint = str(problem["msg"]).removeprefix("Value error, "), ""
     message = message.replace("Input should be", "must be")
     if kind in _NOT_A_CHOICE:
@@ -203,10 +203,6 @@ def _mistake(problem: Any, path: tuple[str, ...]) -> _Mistake:
     return _Mistake(path, f"{message}{shown}", hint, involves_several)
 
 
-def _listed(names: list[str]) -> str:
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
-
-
 def _shown(path: tuple[str, ...], given: Any, problem: str) -> str:
     """The value that was given, or only its type if it may contain a secret or is a whole section."""
     if not _UNSHOWN.isdisjoint(path) or isinstance(given, list) or problem in _NOT_A_SECTION:
@@ -220,7 +216,7 @@ def _contradictions(config: Config) -> Iterator[_Mistake]:
     everything = [*config.sources, *config.datasets]
     for place, window in enumerate(config.maintenance):
         if window.of not in {"all", *everything}:
-            hint = suggestion(window.of, everything) or f"the sources are {', '.join(config.sources)}"
+            hint = suggestion_or_list(window.of, everything, "the sources are", config.sources)
             yield _clash(("maintenance", str(place), "of"), f"no source or dataset {window.of!r}", hint)
     yield from _wrong_rollouts(config)
     yield from _wrong_folders(config)
@@ -230,7 +226,7 @@ def _contradictions(config: Config) -> Iterator[_Mistake]:
     yield from _colliding_keys(config)
     for name, dataset in config.datasets.items():
         if dataset.source not in config.sources:
-            hint = suggestion(dataset.source, config.sources) or f"the sources are {', '.join(config.sources)}"
+            hint = suggestion_or_list(dataset.source, config.sources, "the sources are")
             yield _clash(("datasets", name, "source"), f"no source {dataset.source!r}", hint)
         elif dataset.schedule is not None:
             schedule = config.datasets.get(dataset.schedule)
@@ -300,7 +296,7 @@ def _wrong_checks(config: Config) -> Iterator[_Mistake]:
             checks["rollout", name, "changes", "check"] = rollout.changes.check
     for path, check in checks.items():
         if check.name not in CHECK_OPTIONS:
-            hint = suggestion(check.name, CHECK_OPTIONS) or f"there are {', '.join(CHECK_OPTIONS)}"
+            hint = suggestion_or_list(check.name, CHECK_OPTIONS, "there are")
             yield _clash((*path, "name"), f"no check {check.name!r}", hint)
         else:
             has = ", ".join(CHECK_OPTIONS[check.name]) or "none"
@@ -318,7 +314,7 @@ def _wrong_collection(config: Config) -> Iterator[_Mistake]:
     for field, names, known in (("sources", collect.sources, config.sources), ("datasets", collect.datasets, datasets)):
         for name in names:
             if name not in known:
-                hint = suggestion(name, known) or f"the {field} are {', '.join(known)}"
+                hint = suggestion_or_list(name, known, f"the {field} are")
                 yield _clash(("collect", field), f"no {singular(field)} {name!r}", hint)
                 return
     for name in collect.datasets:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, TypeGuard, get_args, get_origin
 
 from pydantic import BaseModel
@@ -38,12 +37,6 @@ def known_names(path: tuple[str, ...]) -> list[str]:
         if not is_model(model):
             return []
     return sorted(field.alias or name for name, field in model.model_fields.items())
-
-
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """A question that proposes the known name most similar to `name`; empty if none is similar."""
-    similar = difflib.get_close_matches(name, list(known), n=1)
-    return f"did you mean {similar[0]}?" if similar else ""
 
 
 def is_named(section: str) -> bool:

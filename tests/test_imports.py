@@ -17,7 +17,7 @@ LEDGER = ("config.models", "config.secrets", "tasks.domain", "tasks.ledger", "ta
 BELOW = ("config", "tasks.domain", "tasks.sources", "tasks.ledger", "tasks.clock", "tasks.progress", "tasks.processes")
 ALLOWED = {
     "config": ("config",),
-    "tasks/domain": ("config.models", "config.secrets", "config.tree", "tasks.domain"),
+    "tasks/domain": ("config.models", "config.names", "config.secrets", "tasks.domain"),
     "tasks/sources": ("config.models", "tasks.domain", "tasks.sources"),
     "tasks/ledger": LEDGER,
     "blocks": ("config.models", "config.secrets", "tasks.domain", "blocks"),

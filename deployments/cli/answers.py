@@ -14,7 +14,7 @@ from tasks.answers.check import Checked
 from tasks.answers.why import Answer
 from tasks.domain.assess.states import State
 from tasks.domain.assess.verdicts import Consequence
-from tasks.domain.wording import duration, factor, plural, score, utc
+from tasks.domain.wording import duration, factor, plural, score, size, utc
 
 _MOST_IN_FULL = 5
 _MOST_ROWS = 200
@@ -46,7 +46,7 @@ def show(answers: Sequence[Answer], ui: str | None, console: Console) -> None:
         until = f"; {status.until_in_words}" if status.until else ""
         console.print(f"{_state(status.state)} {escape(answer.cell.key)}: {escape(status.reason)}{until}")
     if len(answers) > _MOST_ROWS:
-        console.print(f"and {len(answers) - _MOST_ROWS} more; --json shows all")
+        console.print(f"and {len(answers) - _MOST_ROWS:,} more; --json shows all")
 
 
 def show_check(checked: Checked, console: Console) -> None:
@@ -72,7 +72,7 @@ def _show_in_full(answer: Answer, ui: str | None, console: Console) -> None:
         "decided by": escape(answer.decides),
         "next": escape(answer.next_action),
         "about": f"{cell.dataset} of {answer.source}, season {cell.season}; due from {_minute(cell.due_at)}",
-        "in the lake": answer.have and f"{answer.have.size:,} bytes, stored {_minute(answer.have.modified)}",
+        "in the lake": answer.have and f"{size(answer.have.size)}, stored {_minute(answer.have.modified)}",
         "first missed": _minute(answer.first_seen),
         "score": answer.score and f"{score(answer.score)} ({_parts(answer)})",
         "in the plan": answer.plan and _place(answer),
@@ -81,7 +81,7 @@ def _show_in_full(answer: Answer, ui: str | None, console: Console) -> None:
     print_pairs(console, {name: text for name, text in rows.items() if text})
     for attempt in answer.attempts[:_MOST_ATTEMPTS]:
         took = f" in {duration(timedelta(seconds=attempt.seconds))}" if attempt.seconds is not None else ""
-        error = f": {escape(attempt.error)}" if attempt.error else f", {attempt.bytes:,} bytes{took}"
+        error = f": {escape(attempt.error)}" if attempt.error else f", {size(attempt.bytes)}{took}"
         console.print(f"  {_minute(attempt.at)}  {attempt.outcome}{error}  [dim]{_run(answer, attempt.run, ui)}[/dim]")
     if len(answer.attempts) > _MOST_ATTEMPTS:
         console.print(f"  and {plural(len(answer.attempts) - _MOST_ATTEMPTS, 'attempt')} before; --json shows more")

@@ -15,7 +15,7 @@ import yaml
 
 from config.effective import DEFAULT, Setting, effective_settings, in_section
 from config.load import load_config, load_layers
-from config.tree import suggestion
+from config.names import suggestion_or_list
 from deployments.cli.layout import standard_output
 from deployments.cli.options import JsonOption, LakeOption, LedgerOption, Places, Scope, command
 from deployments.cli.output import print_json
@@ -114,8 +114,7 @@ def _meant(section: str, settings: Sequence[Setting]) -> str:
     known = dict.fromkeys(".".join(one.path[:depth]) for one in settings for depth in range(1, len(one.path) + 1))
     within = [name for name in known if name.endswith(f".{section}")]
     top = dict.fromkeys(one.path[0] for one in settings)
-    meant = f"did you mean {within[0]}?" if within else suggestion(section, known)
-    return meant or f"at the top are {', '.join(top)}"
+    return f"did you mean {within[0]}?" if within else suggestion_or_list(section, known, "at the top are", top)
 
 
 def _config_of(text: str) -> Config:

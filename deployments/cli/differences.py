@@ -103,4 +103,4 @@ def _value(value: Any) -> str:
 
 def _more(rows: Any, what: str, console: Console) -> None:
     if len(rows) > _MOST_ROWS:
-        console.print(f"and {len(rows) - _MOST_ROWS} more {what}")
+        console.print(f"and {len(rows) - _MOST_ROWS:,} more {what}")

@@ -17,8 +17,8 @@ from pydantic import ValidationError
 
 from config.load import HERE, ConfigError, checked_address, load_config, settings_file
 from config.models import Collect, are_one_place, lake_address, ledger_address
+from config.names import suggestion_or_list
 from config.secrets import masked
-from config.tree import suggestion
 from deployments.cli import lake as of_lake
 from deployments.cli.options import Places, Scope
 from deployments.cli.typed import near, typed
@@ -163,7 +163,7 @@ def _sources(names: list[str]) -> Callable[[str], str]:
         chosen = [name for name in text.replace(",", " ").split() if text != _EVERYTHING]
         for name in chosen:
             if name not in names:
-                hint = suggestion(name, names) or f"there are {', '.join(names)}"
+                hint = suggestion_or_list(name, names, "there are")
                 raise AdceError(f"--source {name}: no such source; {hint}")
         return ", ".join(chosen) or _EVERYTHING
 

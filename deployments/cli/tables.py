@@ -12,7 +12,7 @@ from deployments.cli.layout import Column, print_table
 from tasks.answers.ending import FAILED, ending, waiting
 from tasks.answers.report import COMPARED, Report
 from tasks.domain.assess.states import State
-from tasks.domain.wording import duration, plural, score, utc
+from tasks.domain.wording import and_more, duration, plural, score, utc
 from tasks.show.costs import COLUMNS, rows
 
 _MOST_ROWS = 40
@@ -37,10 +37,10 @@ def show(report: Report, console: Console) -> None:
         mended = "; fetched again" if loss.mended else ""
         console.print(f"[red]lost[/red] {escape(loss.key)}: {escape(loss.reason)}{mended}")
     if len(report.lost) > _MOST_ROWS:
-        console.print(f"and {len(report.lost) - _MOST_ROWS} more that vanished or shrank")
+        console.print(f"and {len(report.lost) - _MOST_ROWS:,} more that vanished or shrank")
     for reason, count in Counter(reason for _, reason in report.unreadable).most_common(_MOST_REASONS):
         key = next(key for key, why in report.unreadable if why == reason)
-        console.print(f"[red]unreadable[/red] {count} file{'s, as' * (count > 1)} {escape(key)}: {escape(reason)}")
+        console.print(f"[red]unreadable[/red] {escape(key)}{and_more(count)}: {escape(reason)}")
     if report.reading:
         console.print(f"[yellow]{report.reading}[/yellow]")
     waits = waiting(report)
@@ -126,4 +126,4 @@ def _show_outcomes(report: Report, console: Console) -> None:
         colour = "red" if outcome.label == "failed" else "magenta"
         console.print(f"[{colour}]{outcome.label}[/] {escape(outcome.key)}: {escape(outcome.error or '')}")
     if len(report.failed) > _MOST_ROWS:
-        console.print(f"and {len(report.failed) - _MOST_ROWS} more")
+        console.print(f"and {len(report.failed) - _MOST_ROWS:,} more")

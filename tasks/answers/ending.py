@@ -11,7 +11,7 @@ from tasks.answers.report import Report
 from tasks.domain.assess.states import Kind, State, Status
 from tasks.domain.outcomes import FileOutcome, Outcome
 from tasks.domain.reasons import Limit, Remedy
-from tasks.domain.wording import plural, utc, without_addresses
+from tasks.domain.wording import and_more, plural, utc, verb, without_addresses
 
 COMPLETED, FAILED, CANCELLED = "COMPLETED", "FAILED", "CANCELLED"  # Prefect's types of final states
 
@@ -183,16 +183,16 @@ def _shares(report: Report) -> Iterator[tuple[int, str]]:
         return
     for word in ("failed", "absent"):
         if bad := [outcome for outcome in report.failed if outcome.label == word]:
-            yield len(bad), f"{word}: {bad[0].key}: {without_addresses(bad[0].error or '')}" + _more(len(bad))
+            yield len(bad), f"{word}: {bad[0].key}: {without_addresses(bad[0].error or '')}" + and_more(len(bad))
     if unreadable := report.unreadable:
         key, reason = unreadable[0]
-        yield len(unreadable), f"cannot be read: {key}: {reason}" + _more(len(unreadable))
+        yield len(unreadable), f"cannot be read: {key}: {reason}" + and_more(len(unreadable))
     if waits := waiting(report):
         files = sum(one.files for one in waits)
         reasons = [f"{one.text} ({one.files:,})" if len(waits) > 1 else one.text for one in waits[:_MOST_REASONS]]
         if others := sum(one.files for one in waits[_MOST_REASONS:]):
             reasons.append(f"other reasons ({others:,})")
-        yield files, f"{'waits' if files == 1 else 'wait'}: {', '.join(reasons)}"
+        yield files, f"{verb(files, 'waits')}: {', '.join(reasons)}"
     tried = {outcome.key for outcome in report.failed}
     if gaps := [
         key
@@ -200,10 +200,6 @@ def _shares(report: Report) -> Iterator[tuple[int, str]]:
         if status.state is State.GAP and status.kind is not Kind.UNREADABLE and key not in tried
     ]:
         yield len(gaps), "to fetch"
-
-
-def _more(count: int) -> str:
-    return f" (and {count - 1:,} more)" if count > 1 else ""
 
 
 def _notes(report: Report) -> Iterator[str]:

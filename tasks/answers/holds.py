@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from config.models import Config
-from config.tree import suggestion
+from config.names import suggestion_or_list
 from tasks.domain.errors import SelectionError
 from tasks.domain.flags.maintenance import window_at
 from tasks.domain.limits.pauses import OperatorPause, Pause, Phase, all_trusted
@@ -57,8 +57,7 @@ def datasets_of(config: Config, name: str) -> tuple[str, ...]:
     plain, at, _ = name.partition("@")
     if at and (plain in config.datasets or plain in config.sources):
         raise SelectionError(f"{name}: name {plain}, which stands for all its variants")
-    known = [*config.sources, *config.datasets]
-    meant = suggestion(name, known) or f"the sources are {', '.join(config.sources)}"
+    meant = suggestion_or_list(name, [*config.sources, *config.datasets], "the sources are", config.sources)
     raise SelectionError(f"no source or dataset {name!r}; {meant}")
 
 

@@ -12,7 +12,7 @@ from tasks.answers.why import keys_of, schedules_of
 from tasks.domain.assess.absences import Absence
 from tasks.domain.assess.states import Kind, State, Status
 from tasks.domain.expected.cells import Cell, Selection
-from tasks.domain.wording import plural
+from tasks.domain.wording import plural, verb
 from tasks.ledger import Ledger
 from tasks.observe.look import look_at_cells
 from tasks.observe.session import Session
@@ -39,7 +39,7 @@ class Marking:
             games = "; no game that they would list is expected" if self.config.datasets[dataset].lists_games else ""
             yield f"{plural(len(keys), 'file')} of {dataset}: {', '.join(sorted(keys)[:_MOST_NAMED])}{more}{games}"
         if self.not_due:
-            yield f"{plural(self.not_due, 'file')} of these {'is' if self.not_due == 1 else 'are'} not due yet"
+            yield f"{plural(self.not_due, 'file')} of these {verb(self.not_due, 'is')} not due yet"
         if self.in_lake:
             yield self.not_marked
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -25,7 +25,7 @@ from tasks.domain.outcomes import FileOutcome, Outcome
 from tasks.domain.plan.cost import Cost, cost_of
 from tasks.domain.plan.plan import Deferral, Fill
 from tasks.domain.reasons import Limit, Reason
-from tasks.domain.wording import plural, utc
+from tasks.domain.wording import and_more, plural, utc, verb
 from tasks.ledger.attempts import Performance, VariantResults
 from tasks.ledger.runs import RunRecord
 
@@ -330,7 +330,7 @@ class Report:
         keys = self.looked_at.unknown_keys
         if not keys:
             return seasons_of(self.unknown)
-        return f"whether {keys[0]} {f'and {len(keys) - 1} more are' if len(keys) > 1 else 'is'} to be in the lake"
+        return f"whether {keys[0]}{and_more(len(keys))} {verb(len(keys), 'is')} to be in the lake"
 
     def what_is_needed(self) -> str:
         """What would end the unknown, in words: "a schedule is missing, not read yet, stale or bad: … (and 6 more)".
@@ -341,10 +341,10 @@ class Report:
         gone = [key for key in needed if (s := self.statuses.get(key)) and s.state is State.UNAVAILABLE]
         if gone and len(gone) == len(needed):
             return (
-                f"the source says that it has no {_and_more(gone)}; if no games are to be expected there, say so "
-                "with `adce unavailable add`"
+                f"the source says that it has no {gone[0]}{and_more(len(gone))}; if no games are to be expected there, "
+                "say so with `adce unavailable add`"
             )
-        return f"a schedule is missing, not read yet, stale or bad: {_and_more(needed)}"
+        return f"a schedule is missing, not read yet, stale or bad: {needed[0]}{and_more(len(needed))}"
 
     @cached_property
     def sources(self) -> list[SourceOutlook]:
@@ -407,12 +407,8 @@ def _fill(fill: Fill) -> dict[str, Any]:
     }
 
 
-def _and_more(keys: Sequence[str]) -> str:
-    return keys[0] + (f" (and {len(keys) - 1:,} more)" if len(keys) > 1 else "")
-
-
 def _files(count: int) -> str:
-    return f"{plural(count, 'file')} {'is' if count == 1 else 'are'}"
+    return f"{plural(count, 'file')} {verb(count, 'is')}"
 
 
 def _iso(moment: datetime | None) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
@@ -14,9 +13,14 @@ def plural(count: int, word: str) -> str:
     return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
-def listed(names: Sequence[str]) -> str:
-    """Names in a row: "espn", "espn and nba_api", "espn, nba_api and basketball_reference"."""
-    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+def verb(count: int, singular: str) -> str:
+    """A verb in the form that agrees with a count: "is" or "are", "waits" or "wait"."""
+    return singular if count == 1 else {"is": "are"}.get(singular, singular.removesuffix("s"))
+
+
+def and_more(count: int) -> str:
+    """What follows the first of so many things: " (and 3 more)", or nothing if it is the only one."""
+    return f" (and {count - 1:,} more)" if count > 1 else ""
 
 
 def utc(moment: datetime) -> str:
@@ -57,7 +61,9 @@ def one_line(text: str) -> str:
 
 
 def size(count: int) -> str:
-    """A number of bytes: "65 kB", "12.0 MB", "1.5 GB", "2.1 TB"."""
+    """A number of bytes: "512 bytes", "65 kB", "12.0 MB", "1.5 GB", "2.1 TB"."""
+    if 0 < count < 1000:
+        return plural(count, "byte")
     for unit, bytes_ in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
         if count >= bytes_:
             return f"{count / bytes_:,.1f} {unit}"

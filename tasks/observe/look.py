@@ -29,6 +29,7 @@ from tasks.domain.expected.cells import (
 from tasks.domain.expected.games import Game
 from tasks.domain.outcomes import RunPart
 from tasks.domain.plan.plan import Gap
+from tasks.domain.wording import and_more
 from tasks.observe.held import Held, recall
 from tasks.observe.knowledge import Knowledge
 from tasks.observe.listing import examine_stored, list_lake
@@ -154,8 +155,8 @@ def check_keys(session: Session, look: Look) -> None:
     accounted = look.assessment.cells.keys() | set(look.overview.unknown_keys)
     unexpected = [key for key in session.selection.keys if key not in accounted]
     if unexpected:
-        more = f" (and {len(unexpected) - 1} more)" if len(unexpected) > 1 else ""
-        raise SelectionError(f"{unexpected[0]} is not expected{more}; `adce why {unexpected[0]}` says why")
+        key, more = unexpected[0], and_more(len(unexpected))
+        raise SelectionError(f"{key} is not expected{more}; `adce why {key}` says why")
 
 
 def _look(session: Session, judged: Assessment, known: Knowledge) -> Look:

@@ -52,7 +52,7 @@ def test_plan_shows_tables(adce: Any) -> None:
     [
         pytest.param(
             ["--source", "espm"],
-            "adce: no source 'espm'; there are espn, nba_api, basketball_reference; did you mean espn?\n",
+            "adce: no source 'espm'; did you mean espn?\n",
             id="source",
         ),
         pytest.param(["--dataset", "x"], "adce: no dataset 'x'; there are espn_scoreboard,", id="dataset"),

@@ -6,7 +6,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from config.models import Duration
-from tasks.domain.wording import duration, factor, one_line, plural, score, size, utc
+from tasks.domain.wording import and_more, duration, factor, one_line, plural, score, size, utc, verb
 
 
 @pytest.mark.parametrize(
@@ -15,6 +15,16 @@ from tasks.domain.wording import duration, factor, one_line, plural, score, size
 )
 def test_one_is_not_told_as_many(count: int, word: str, told: str) -> None:
     assert plural(count, word) == told
+
+
+@pytest.mark.parametrize(("count", "told"), [(0, "are wait"), (1, "is waits"), (2, "are wait")])
+def test_a_verb_agrees_with_its_count(count: int, told: str) -> None:
+    assert f"{verb(count, 'is')} {verb(count, 'waits')}" == told
+
+
+@pytest.mark.parametrize(("count", "told"), [(1, ""), (2, " (and 1 more)"), (1_235, " (and 1,234 more)")])
+def test_of_many_the_first_is_told_and_how_many_more_there_are(count: int, told: str) -> None:
+    assert and_more(count) == told
 
 
 @pytest.mark.parametrize(
@@ -63,7 +73,15 @@ def test_a_score_is_told_with_one_digit() -> None:
 
 @pytest.mark.parametrize(
     ("count", "told"),
-    [(0, "0 kB"), (65_432, "65 kB"), (1_000_000, "1.0 MB"), (1.54e9, "1.5 GB"), (2.1e12, "2.1 TB")],
+    [
+        (0, "0 kB"),
+        (1, "1 byte"),
+        (999, "999 bytes"),
+        (65_432, "65 kB"),
+        (1_000_000, "1.0 MB"),
+        (1.54e9, "1.5 GB"),
+        (2.1e12, "2.1 TB"),
+    ],
 )
 def test_a_size_is_told_in_its_largest_unit(count: float, told: str) -> None:
     assert size(int(count)) == told

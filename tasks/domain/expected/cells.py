@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from config.models import Config, Dataset
-from config.tree import suggestion
+from config.names import suggestion_or_list
 from tasks.domain.errors import SelectionError
 from tasks.domain.expected import seasons
 from tasks.domain.expected.collected import Collected, collected
@@ -91,8 +91,7 @@ class Selection:
         ):
             for name in asked:
                 if name not in known:
-                    hint = f"; {near}" if (near := suggestion(name, known)) else ""
-                    raise SelectionError(f"no {what} {name!r}; there are {', '.join(known)}{hint}")
+                    raise SelectionError(f"no {what} {name!r}; {suggestion_or_list(name, known, 'there are')}")
         lake = collected(config)
         self._check_collected(lake)
         patterns = KeyPatterns(config)

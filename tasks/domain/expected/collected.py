@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from datetime import date
 
 from config.models import Collect, Config
+from config.names import listed
 from tasks.domain.expected import seasons
-from tasks.domain.wording import listed, plural
+from tasks.domain.wording import plural
 
 
 @dataclass(frozen=True)

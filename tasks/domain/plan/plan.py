@@ -17,7 +17,7 @@ from tasks.domain.flags.rollouts import changes_request, own_address_of, reached
 from tasks.domain.limits.pauses import OperatorPause, Pause, Window
 from tasks.domain.plan.scoring import Score, priority_of, score_of
 from tasks.domain.reasons import Limit, Reason
-from tasks.domain.wording import plural, utc
+from tasks.domain.wording import and_more, plural, utc
 
 GIVEN_CAP = "max_fills"  # what Limit.MAX_FILLS belongs to if it is a parameter of the run that decides
 _KINDS = list(Kind)
@@ -92,8 +92,7 @@ class Fill:
     def reason(self) -> str:
         """The kind of the gaps, and the key and reason of the first: "missing: espn/….json: … (and 3 more)"."""
         first = self.gaps[0]
-        more = f" (and {len(self.gaps) - 1} more)" if len(self.gaps) > 1 else ""
-        return f"{self.kind.value}: {first.cell.key}: {first.reason}{more}"
+        return f"{self.kind.value}: {first.cell.key}: {first.reason}{and_more(len(self.gaps))}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,7 @@ def _sections(report: Report) -> Iterable[tuple[str, list[tuple[str, str]]]]:
 
 
 def _needs(named: list[str], count: int) -> str:
-    more = f" and {count - len(named)} more" if count > len(named) else ""
+    more = f" and {count - len(named):,} more" if count > len(named) else ""
     return f"needs {', '.join(named)}{more}"
 
 

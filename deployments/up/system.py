@@ -34,12 +34,12 @@ from config.models import Config
 from deployments.setup.pauses import as_paused, known
 from deployments.setup.prefect_server import WORK_POOL, set_up
 from deployments.setup.prefect_yaml import ROOT, Deployment, deployments_for
+from deployments.up.announcer import FILL, RECONCILE, Announcer
 from deployments.up.children import Child, Children, GivenUp, Need
 from deployments.up.lines import LogFormat, Printer
 from deployments.up.locks import exclusive_lock
 from deployments.up.log_records import delete_orphans
-from deployments.up.lookout import Lookout
-from deployments.up.news import FILL, RECONCILE, News
+from deployments.up.poller import PrefectPoller
 from deployments.up.ports import LOOPBACK, is_free
 from tasks.answers.first_run import before_the_first_run
 from tasks.domain.errors import AdceError
@@ -150,8 +150,8 @@ class System:
         for line in await asyncio.to_thread(asyncio.run, before_the_first_run(self._config)):
             self._say(line)
         async with _quick_client() as client:
-            lookout = Lookout(client._client, WORK_POOL, entries, datetime.now(UTC))
-            news = News(self._config.reconcile.interval, await lookout.look(datetime.now(UTC)))
+            poller = PrefectPoller(client._client, WORK_POOL, entries, datetime.now(UTC))
+            announcer = Announcer(self._config.reconcile.interval, await poller.poll(datetime.now(UTC)))
             is_paused = not any(one.is_scheduled for one in deployments if _is_reconcile(one))
             await self._reconcile_now(deployments)
             self._api_answers.is_met.set()
@@ -164,10 +164,10 @@ class System:
             if self._sandbox:
                 self._say(f"delete files under {self._sandbox.lake}, and see them come back")
                 self._say(f"to look at this lake: {self._sandbox.look}")
-            await self._tell(news, lookout)
+            await self._tell(announcer, poller)
 
-    async def _tell(self, news: News, lookout: Lookout) -> None:
-        """Looks at Prefect every 2 s, and says what is new, for ever.
+    async def _tell(self, announcer: Announcer, poller: PrefectPoller) -> None:
+        """Polls Prefect every 2 s, and says what is new, for ever.
 
         The loop is written by hand because it polls and does not retry.
         """
@@ -178,13 +178,13 @@ class System:
                 await self._delete_log_records()
             try:
                 async with asyncio.timeout(_ANSWERS_WITHIN):
-                    seen = await lookout.look(datetime.now(UTC))
+                    snapshot = await poller.poll(datetime.now(UTC))
             except (httpx.HTTPError, PrefectException, TimeoutError, *_ODD_ANSWERS) as error:
                 self._api_answers.is_met.clear()
-                lines = news.of_silence(datetime.now(UTC), trouble(error))
+                lines = announcer.lines_of_silence(datetime.now(UTC), trouble(error))
             else:
                 self._api_answers.is_met.set()
-                lines = news.of(seen)
+                lines = announcer.lines(snapshot)
             for line in lines:
                 self._say(line)
             await asyncio.sleep(_POLL_SECONDS)

@@ -14,8 +14,8 @@ import httpx
 
 from deployments.setup.pauses import Pause, known, pauses
 from deployments.setup.prefect_yaml import Deployment
-from deployments.up.lines import one_line
-from deployments.up.news import FILL, FINAL, RECONCILE, Record, Run, Seen
+from deployments.up.announcer import FILL, FINAL, RECONCILE, Record, Run, Snapshot
+from deployments.up.lines import without_traceback
 
 _WATCHED = [RECONCILE, FILL]  # flows whose runs are told of
 _LOGGED = [RECONCILE, FILL, "scraper", "scrape"]  # flows whose warnings are told of
@@ -48,20 +48,20 @@ class _Pool:
     workers: int
 
 
-class Lookout:
-    """Looks at the runs of a work pool, their logs and what they depend on."""
+class PrefectPoller:
+    """Asks again and again for the runs of a work pool, their logs and what they depend on."""
 
     def __init__(self, api: httpx.AsyncClient, pool: str, deployments: Sequence[Deployment], since: datetime):
         self._api = api
         self._pool_name = pool
         self._deployments = deployments
-        self._since = since  # the last look
+        self._since = since  # the last poll
         self._open: set[str] = set()  # runs that had not ended then
         self._runs: dict[str, Run] = {}  # by the ids that log records name
         self._flows: dict[str, str] = {}
         self._pool: _Pool | None = None
 
-    async def look(self, at: datetime) -> Seen:
+    async def poll(self, at: datetime) -> Snapshot:
         """What Prefect knows now. Raises httpx.HTTPError."""
         since = self._since - _MARGIN
         found = {run.id: run for run in await self._runs_of(_WATCHED, _open_before(at))}
@@ -73,12 +73,12 @@ class Lookout:
         found |= {run.id: run for run in ended}
         records = await self._records(since)
         if self._pool is None or at - self._pool.at >= _POOL_EVERY:
-            self._pool = await self._look_at_pool(at)
+            self._pool = await self._poll_pool(at)
         self._since, self._open = at, is_open
         runs = sorted(found.values(), key=lambda run: run.since)
-        return Seen(at, runs, records, self._pool.pauses, self._pool.next_due, self._pool.workers)
+        return Snapshot(at, runs, records, self._pool.pauses, self._pool.next_due, self._pool.workers)
 
-    async def _look_at_pool(self, at: datetime) -> _Pool:
+    async def _poll_pool(self, at: datetime) -> _Pool:
         due = await self._runs_of([RECONCILE], _scheduled_after(at), most=1)
         have = await known(self._api, [self._pool_name])
         online = {"workers": {"status": {"any_": ["ONLINE"]}}}
@@ -98,9 +98,9 @@ class Lookout:
         self._runs = {id: run for id, run in self._runs.items() if id in of}
         self._runs |= {run.id: run for run in await self._by_id(_LOGGED, of - self._runs.keys())}
         return [
-            Record(one["id"], self._runs[one["flow_run_id"]], one["level"], one_line(one["message"]), one["name"])
+            Record(one["id"], run, one["level"], without_traceback(one["message"]), one["name"])
             for one in found
-            if one["flow_run_id"] in self._runs and not _repeats_the_state(one, self._runs[one["flow_run_id"]])
+            if (run := self._runs.get(one["flow_run_id"])) and not _repeats_the_state(one, run)
         ]
 
     async def _by_id(self, flows: Sequence[str], ids: Iterable[str]) -> list[Run]:
@@ -146,7 +146,7 @@ def _run(found: Json, flow: str) -> Run:
         name=found["name"],
         type=state["type"],
         state=state["name"],
-        message=one_line(state["message"] or ""),
+        message=without_traceback(state["message"] or ""),
         since=datetime.fromisoformat(state["timestamp"]),
         due=_time(found["expected_start_time"]),
         began=_time(found["start_time"]),

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from deployments.setup.pauses import Pause
-from deployments.up.lines import Line, LogFormat, one_line, without_boxes, written
-from deployments.up.news import News, Record, Run, Seen
+from deployments.up.announcer import Announcer, Record, Run, Snapshot
+from deployments.up.lines import Line, LogFormat, without_boxes, without_traceback, written
 from tasks.domain.wording import duration
 
 START = datetime(2026, 11, 30, 8, 0, tzinfo=UTC)
@@ -31,16 +31,16 @@ def a_run(**changes: Any) -> Run:
     return replace(run, **changes)
 
 
-def seen(minutes: float, *runs: Run, **changes: Any) -> Seen:
-    return Seen(after(minutes), runs, **changes)
+def snapshot(minutes: float, *runs: Run, **changes: Any) -> Snapshot:
+    return Snapshot(after(minutes), runs, **changes)
 
 
-def said(news: News, *looks: Seen) -> list[tuple[int, str]]:
-    return [(line.level, line.text) for look in looks for line in news.of(look)]
+def said(announcer: Announcer, *snapshots: Snapshot) -> list[tuple[int, str]]:
+    return [(line.level, line.text) for one in snapshots for line in announcer.lines(one)]
 
 
-def some_news(*runs: Run) -> News:
-    return News(INTERVAL, seen(0, *runs))
+def an_announcer(*runs: Run) -> Announcer:
+    return Announcer(INTERVAL, snapshot(0, *runs))
 
 
 @pytest.mark.parametrize(
@@ -80,17 +80,28 @@ def some_news(*runs: Run) -> News:
     ],
 )
 def test_each_run_that_ends_is_told_once(run: Run, level: int, line: str) -> None:
-    assert said(some_news(), seen(14, run), seen(14.5, run)) == [(level, line)]
+    assert said(an_announcer(), snapshot(14, run), snapshot(14.5, run)) == [(level, line)]
 
 
 def test_a_run_that_had_ended_before_is_no_news_and_one_that_was_open_is() -> None:
-    news = some_news(a_run(), a_run(id="2", type="RUNNING", state="Running"))
-    assert said(news, seen(1, a_run(), a_run(id="2"))) == [(logging.INFO, "reconcile everything: Completed: Complete")]
+    announcer = an_announcer(a_run(), a_run(id="2", type="RUNNING", state="Running"))
+    assert said(announcer, snapshot(1, a_run(), a_run(id="2"))) == [
+        (logging.INFO, "reconcile everything: Completed: Complete")
+    ]
+
+
+def test_what_prefect_goes_on_returning_is_not_said_again_however_much_has_been_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("deployments.up.announcer._MOST_REMEMBERED", 2)
+    looks = [snapshot(n, a_run(), a_run(id=str(n), name=f"run {n}")) for n in range(2, 6)]
+    texts = [text.partition(":")[0] for _, text in said(an_announcer(), *looks)]
+    assert texts == ["reconcile everything", *(f"reconcile run {n}" for n in range(2, 6))]
 
 
 def test_the_end_of_a_reconcile_tells_when_the_next_is_due() -> None:
-    looks = seen(17, a_run(), a_run(id="2", flow="fill", name="espn"), next_due=after(30))
-    lines = some_news().of(looks)
+    looks = snapshot(17, a_run(), a_run(id="2", flow="fill", name="espn"), next_due=after(30))
+    lines = an_announcer().lines(looks)
     assert [line.text.partition("; ")[2] for line in lines] == ["the next is due 2026-11-30 08:30 UTC", ""]
     assert lines[0].fields["next_due"] == after(30)
 
@@ -112,22 +123,22 @@ def test_a_run_that_does_not_begin_is_told_once_and_then_its_end(
     state: dict[str, Any], others: dict[str, Any], why: str
 ) -> None:
     waiting = a_run(began=None, **state)
-    looks = [seen(minutes, waiting, **others) for minutes in (15.5, 16.5, 17)]
+    looks = [snapshot(minutes, waiting, **others) for minutes in (15.5, 16.5, 17)]
     late = f"reconcile everything: {waiting.state}, due 2026-11-30 08:15 UTC and not begun{why}"
     end = (logging.INFO, "reconcile everything: Completed: Complete")
-    assert said(some_news(), *looks, seen(18, a_run())) == [(logging.WARNING, late), end]
+    assert said(an_announcer(), *looks, snapshot(18, a_run())) == [(logging.WARNING, late), end]
 
 
 def test_very_many_late_runs_are_one_line() -> None:
     late = [a_run(id=str(n), began=None, type="SCHEDULED", state="Late", due=after(n)) for n in range(9)]
     line = "9 runs are late, the first was due 2026-11-30 08:00 UTC"
-    assert said(some_news(), seen(14, *late), seen(14.5, *late)) == [(logging.WARNING, line)]
+    assert said(an_announcer(), snapshot(14, *late), snapshot(14.5, *late)) == [(logging.WARNING, line)]
 
 
 def test_a_pause_is_told_when_it_begins_and_ends_and_in_each_interval_without_a_run() -> None:
-    looks = [seen(minute, pauses=[POOL] if minute < 40 else []) for minute in range(1, 41)]
+    looks = [snapshot(minute, pauses=[POOL] if minute < 40 else []) for minute in range(1, 41)]
     paused = "work pool adce: paused; to have it run again: prefect work-pool resume adce"
-    assert [text for _, text in said(some_news(), *looks)] == [
+    assert [text for _, text in said(an_announcer(), *looks)] == [
         paused,
         f"{NONE}: {paused}",
         f"{NONE}: {paused}",
@@ -138,49 +149,51 @@ def test_a_pause_is_told_when_it_begins_and_ends_and_in_each_interval_without_a_
 @pytest.mark.parametrize(
     ("look", "why"),
     [
-        pytest.param(seen(16), "Prefect has scheduled none", id="nothing is scheduled"),
-        pytest.param(seen(16, next_due=after(30)), "the next is due 2026-11-30 08:30 UTC", id="later"),
-        pytest.param(seen(16, workers=0), "no worker of the work pool is alive", id="no worker"),
+        pytest.param(snapshot(16), "Prefect has scheduled none", id="nothing is scheduled"),
+        pytest.param(snapshot(16, next_due=after(30)), "the next is due 2026-11-30 08:30 UTC", id="later"),
+        pytest.param(snapshot(16, workers=0), "no worker of the work pool is alive", id="no worker"),
         pytest.param(
-            seen(16, a_run(type="RUNNING", state="Running", began=after(-1))),
+            snapshot(16, a_run(type="RUNNING", state="Running", began=after(-1))),
             "reconcile everything is running since 2026-11-30 07:59 UTC",
             id="one runs for long",
         ),
     ],
 )
-def test_an_interval_without_a_run_is_told_with_the_reason(look: Seen, why: str) -> None:
-    assert said(some_news(), look) == [(logging.WARNING, f"{NONE}: {why}")]
+def test_an_interval_without_a_run_is_told_with_the_reason(look: Snapshot, why: str) -> None:
+    assert said(an_announcer(), look) == [(logging.WARNING, f"{NONE}: {why}")]
 
 
 def test_an_interval_in_which_a_run_has_begun_is_none_without_a_run() -> None:
     running = a_run(type="RUNNING", state="Running", began=after(14))
-    assert said(some_news(), seen(16, running), seen(29, running)) == []
+    assert said(an_announcer(), snapshot(16, running), snapshot(29, running)) == []
 
 
 def test_a_warning_of_a_run_is_told_once_with_its_level_and_its_run() -> None:
     record = Record("7", a_run(), logging.ERROR, "espn is paused", "tasks.upstream")
-    [line] = some_news().of(seen(1, records=[record, record]))
+    [line] = an_announcer().lines(snapshot(1, records=[record, record]))
     assert (line.level, line.text) == (logging.ERROR, "reconcile everything: espn is paused")
     assert (line.event, line.fields["logger"]) == ("log", "tasks.upstream")
 
 
 def test_a_run_with_very_many_warnings_is_cut_short() -> None:
     records = [Record(str(n), a_run(), logging.WARNING, f"warning {n}", "tasks") for n in range(50)]
-    texts = [text for _, text in said(some_news(), seen(1, records=records))]
+    texts = [text for _, text in said(an_announcer(), snapshot(1, records=records))]
     assert (len(texts), texts[-1]) == (6, "reconcile everything: more warnings and errors are in its log")
 
 
 def test_silence_is_told_after_ten_seconds_once_an_interval_and_its_end() -> None:
-    news = some_news()
-    tried = [line.text for seconds in (5, 12, 600, 1000) for line in news.of_silence(after(seconds / 60), "hangs")]
+    announcer = an_announcer()
+    tried = [
+        line.text for seconds in (5, 12, 600, 1000) for line in announcer.lines_of_silence(after(seconds / 60), "hangs")
+    ]
     assert tried == [
         f"the Prefect API hangs, since 2026-11-30 08:00 UTC ({duration(timedelta(seconds=seconds))})"
         for seconds in (12, 1000)
     ]
-    assert said(news, seen(17, a_run(type="RUNNING", began=after(16)))) == [
+    assert said(announcer, snapshot(17, a_run(type="RUNNING", began=after(16)))) == [
         (logging.INFO, f"the Prefect API answers again, after {duration(timedelta(minutes=17))}")
     ]
-    assert news.of_silence(after(17.1), "hangs") == []
+    assert announcer.lines_of_silence(after(17.1), "hangs") == []
 
 
 def test_a_line_is_written_for_people_or_for_programs() -> None:
@@ -200,5 +213,5 @@ def test_a_line_is_written_for_people_or_for_programs() -> None:
 
 def test_a_traceback_is_its_error_and_a_box_is_what_is_in_it() -> None:
     text = "failed with error:\nTraceback (most recent call last):\n  File x\nValueError: no\n"
-    assert one_line(text) == "failed with error: ValueError: no"
+    assert without_traceback(text) == "failed with error: ValueError: no"
     assert [without_boxes(line) for line in ("╭────╮", "│ made │", "plain")] == ["", "made", "plain"]

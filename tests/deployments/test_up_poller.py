@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from deployments.setup.prefect_yaml import deployments_for
-from deployments.up.lookout import Lookout
-from deployments.up.news import News
+from deployments.up.announcer import Announcer
+from deployments.up.poller import PrefectPoller
 
 pytestmark = pytest.mark.xdist_group("setup")  # they share a server
 
@@ -52,11 +52,11 @@ def test_every_run_is_told_once_and_so_is_every_warning(server: dict[str, str]) 
             prefect = Server(api)
             await prefect.run("reconcile", "old", "PENDING", "COMPLETED")
             late = await prefect.run("fill", "long ago", "SCHEDULED")
-            lookout = Lookout(api, "adce", deployments_for(["adce"]), datetime.now(UTC))
-            news = News(timedelta(minutes=15), await lookout.look(datetime.now(UTC)))
+            poller = PrefectPoller(api, "adce", deployments_for(["adce"]), datetime.now(UTC))
+            announcer = Announcer(timedelta(minutes=15), await poller.poll(datetime.now(UTC)))
 
             async def told() -> list[str]:
-                return [line.text for line in news.of(await lookout.look(datetime.now(UTC)))]
+                return [line.text for line in announcer.lines(await poller.poll(datetime.now(UTC)))]
 
             assert await told() == []
             for n in range(3):

@@ -59,7 +59,7 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Seen:
+class Snapshot:
     """What Prefect knows at a time: all runs that are due and have not ended, those that ended lately, and the rest."""
 
     at: datetime
@@ -70,10 +70,10 @@ class Seen:
     workers: int = 1  # of the work pool, alive
 
 
-class News:
-    """What has been said, so that everything is said once. What was over at the `first` look is no news."""
+class Announcer:
+    """Says everything once, so it remembers what has been said. What had ended at the `first` poll is not said."""
 
-    def __init__(self, interval: timedelta, first: Seen):
+    def __init__(self, interval: timedelta, first: Snapshot):
         self._interval = interval
         self._spare = min(_SPARE, interval / 4)
         self._ended = _Counts()
@@ -90,12 +90,12 @@ class News:
         self._answered = first.at
         self._silence_told: datetime | None = None
 
-    def of(self, seen: Seen) -> list[Line]:
-        """What is to be said after a look at Prefect."""
-        told = [*self._answers(seen.at), *self._pauses(seen), *self._records(seen), *self._runs(seen)]
-        return [*told, *self._no_run(seen)]
+    def lines(self, snapshot: Snapshot) -> list[Line]:
+        """What is to be said now that Prefect has been polled."""
+        told = [*self._answers(snapshot.at), *self._pauses(snapshot), *self._records(snapshot), *self._runs(snapshot)]
+        return [*told, *self._no_run(snapshot)]
 
-    def of_silence(self, at: datetime, trouble: str) -> list[Line]:
+    def lines_of_silence(self, at: datetime, trouble: str) -> list[Line]:
         """What is to be said when Prefect does not answer: since when, once in each interval.
 
         `trouble` is what it does instead.
@@ -114,8 +114,8 @@ class News:
             self._silence_told = None
         self._answered = at
 
-    def _pauses(self, seen: Seen) -> Iterator[Line]:
-        now = {pause.what: pause for pause in seen.pauses}
+    def _pauses(self, snapshot: Snapshot) -> Iterator[Line]:
+        now = {pause.what: pause for pause in snapshot.pauses}
         for what, pause in now.items():
             if what not in self._paused:
                 yield Line(str(pause), logging.WARNING, "paused", {"what": what, "resume": pause.resume})
@@ -123,8 +123,8 @@ class News:
             yield Line(f"{what}: not paused any more", event="resumed", fields={"what": what})
         self._paused = now
 
-    def _records(self, seen: Seen) -> Iterator[Line]:
-        for record in seen.records:
+    def _records(self, snapshot: Snapshot) -> Iterator[Line]:
+        for record in snapshot.records:
             if self._told_records.add(record.id) > 1:
                 continue
             run = record.run
@@ -133,63 +133,65 @@ class News:
             if count <= _MOST_RECORDS + 1:
                 yield Line(f"{run.full_name}: {text}", record.level, "log", _fields(run) | {"logger": record.logger})
 
-    def _runs(self, seen: Seen) -> Iterator[Line]:
-        ended = [run for run in seen.runs if run.is_final and self._ended.add(run.id) == 1]
-        late = [run for run in seen.runs if _is_late(run, seen.at) and self._late.add(run.id) == 1]
-        yield from (_ended(run, seen) for run in ended)
-        yield from _late(late, seen)
+    def _runs(self, snapshot: Snapshot) -> Iterator[Line]:
+        ended = [run for run in snapshot.runs if run.is_final and self._ended.add(run.id) == 1]
+        late = [run for run in snapshot.runs if _is_late(run, snapshot.at) and self._late.add(run.id) == 1]
+        yield from (_ended(run, snapshot) for run in ended)
+        yield from _late(late, snapshot)
         if any(run.flow == RECONCILE for run in [*ended, *late]):
-            self._last_run = seen.at
-        began = [run.began for run in seen.runs if _is_running(run) and run.began]
+            self._last_run = snapshot.at
+        began = [run.began for run in snapshot.runs if _is_running(run) and run.began]
         self._last_run = max([self._last_run, *began])
 
-    def _no_run(self, seen: Seen) -> Iterator[Line]:
+    def _no_run(self, snapshot: Snapshot) -> Iterator[Line]:
         """A line for an interval that has passed without a reconcile, with the reason."""
-        if seen.at - self._last_run < self._interval + self._spare:
+        if snapshot.at - self._last_run < self._interval + self._spare:
             return
-        self._last_run = seen.at
+        self._last_run = snapshot.at
         running = [
-            f"{run.full_name} is running since {utc(run.began or run.since)}" for run in seen.runs if _is_running(run)
+            f"{run.full_name} is running since {utc(run.began or run.since)}"
+            for run in snapshot.runs
+            if _is_running(run)
         ]
-        due = f"the next is due {utc(seen.next_due)}" if seen.next_due else "Prefect has scheduled none"
-        reasons = running or _hindrances(seen) or [due]
+        due = f"the next is due {utc(snapshot.next_due)}" if snapshot.next_due else "Prefect has scheduled none"
+        reasons = running or _hindrances(snapshot) or [due]
         yield Line(
             f"no reconcile has begun for {duration(self._interval)}{_because(reasons)}",
             logging.WARNING,
             "no_run",
-            {"reasons": reasons, "next_due": seen.next_due},
+            {"reasons": reasons, "next_due": snapshot.next_due},
         )
 
 
 class _Counts:
-    """How often each id was met. The oldest ids are forgotten, since nobody asks Prefect for them any more."""
+    """How often each id was met. Ids not met for long are forgotten, since Prefect does not return them any more."""
 
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}
 
     def add(self, id: str) -> int:
         """How often the id was met, this time included."""
-        self._counts[id] = count = self._counts.get(id, 0) + 1
+        self._counts[id] = count = self._counts.pop(id, 0) + 1  # at the end, as the newest
         if len(self._counts) > _MOST_REMEMBERED:
             del self._counts[next(iter(self._counts))]
         return count
 
 
-def _ended(run: Run, seen: Seen) -> Line:
+def _ended(run: Run, snapshot: Snapshot) -> Line:
     level = _LEVELS.get(run.type, logging.ERROR)
     if run.type == "COMPLETED" and run.state == _INCOMPLETE:
         level = logging.WARNING
     never = "" if run.began else f", due {utc(run.due or run.since)}, never began"
     text = ": ".join([f"{run.full_name}{never}", run.state, *([run.message] if run.message else [])])
     fields = _fields(run) | {"state_message": run.message}
-    if run.flow == RECONCILE and seen.next_due:
-        text, fields = f"{text}; the next is due {utc(seen.next_due)}", fields | {"next_due": seen.next_due}
+    if run.flow == RECONCILE and snapshot.next_due:
+        text, fields = f"{text}; the next is due {utc(snapshot.next_due)}", fields | {"next_due": snapshot.next_due}
     return Line(text, level, "run_ended", fields)
 
 
-def _late(runs: Sequence[Run], seen: Seen) -> Iterator[Line]:
+def _late(runs: Sequence[Run], snapshot: Snapshot) -> Iterator[Line]:
     """A line for each run that is late, or one for many. After hours without a worker, each interval has left one."""
-    why = _because(_hindrances(seen))
+    why = _because(_hindrances(snapshot))
     if len(runs) > _MOST_LATE:
         first = min(run.due or run.since for run in runs)
         text = f"{plural(len(runs), 'run')} are late, the first was due {utc(first)}{why}"
@@ -209,9 +211,9 @@ def _is_running(run: Run) -> bool:
     return run.flow == RECONCILE and run.began is not None and not run.is_final
 
 
-def _hindrances(seen: Seen) -> list[str]:
+def _hindrances(snapshot: Snapshot) -> list[str]:
     """Why no run begins, as far as Prefect knows."""
-    return [*map(str, seen.pauses), *([] if seen.workers else ["no worker of the work pool is alive"])]
+    return [*map(str, snapshot.pauses), *([] if snapshot.workers else ["no worker of the work pool is alive"])]
 
 
 def _because(reasons: Sequence[str]) -> str:

@@ -7,7 +7,9 @@ log records.
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -27,27 +29,28 @@ from prefect.exceptions import ObjectNotFound
 
 log = logging.getLogger(__name__)
 
-AT_MOST = 100  # runs that one reconcile deletes, which takes it about two seconds
 _FLOWS = ["reconcile", "fill", "scraper", "scrape"]
 _FINAL = ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]
-_TOGETHER = 20  # runs whose artifacts are looked up at once
+_TOGETHER = 20  # runs that are looked up at once
+_SECONDS = 10.0  # after which a reconcile begins no further deletion; it has deleted 100 to 500 runs by then
+_TO_ANSWER = 5.0  # seconds beyond that for the answer to the last request, if the API hangs
 
 
-async def delete_old_runs(client: PrefectClient, before: datetime) -> int:
+async def delete_old_runs(client: PrefectClient, before: datetime, seconds: float = _SECONDS) -> int:
     """Deletes runs of ADCE that have ended and were due before a time, the oldest first. Returns how many.
 
-    The latest artifact of each key stays. If the API fails, the next reconcile goes on.
+    The latest artifact of each key stays. If the time is up or the API fails, the next reconcile goes on.
     """
-    deleted = 0
+    deleted, ends = 0, time.monotonic() + seconds
     try:
-        old = await _old_runs(client, before)
-        for some in (old[start : start + _TOGETHER] for start in range(0, len(old), _TOGETHER)):
-            await _delete_artifacts(client, some)
-            for run in some:
-                with suppress(ObjectNotFound):  # somebody else has deleted it
-                    await client.delete_flow_run(run.id)
-                deleted += 1
-    except httpx.HTTPError as error:
+        async with asyncio.timeout(seconds + _TO_ANSWER):
+            while time.monotonic() < ends and (old := await _old_runs(client, before)):
+                await _delete_artifacts(client, old)
+                for run in old:
+                    with suppress(ObjectNotFound):  # somebody else has deleted it
+                        await client.delete_flow_run(run.id)
+                    deleted += 1
+    except (httpx.HTTPError, TimeoutError) as error:
         log.warning("old runs cannot be deleted in Prefect (%s); the next reconcile goes on", type(error).__name__)
     if deleted:
         log.info("runs from before %s that were deleted in Prefect: %s", f"{before:%Y-%m-%d}", deleted)
@@ -60,7 +63,7 @@ async def _old_runs(client: PrefectClient, before: datetime) -> list[FlowRun]:
         flow_filter=FlowFilter.parse_obj({"name": {"any_": _FLOWS}}),
         flow_run_filter=FlowRunFilter.parse_obj({**ended, "expected_start_time": {"before_": before}}),
         sort=FlowRunSort.EXPECTED_START_TIME_ASC,
-        limit=AT_MOST,
+        limit=_TOGETHER,
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
+from prefect.client.orchestration import get_client
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Failed, State
 
@@ -251,14 +252,15 @@ async def reconcile_lake(
             )
             if leads:
                 _keep_deferrals(session, planned, report)
-            if leads and here.client and not run.shutdown.reason:
-                await delete_old_runs(here.client, datetime.now(UTC) - config.keep.runs)
         if part and part.of:  # the run whose work it is takes the reasons of what is left
             session.ledger.plans.keep(session.id, report.plan_document(), session.now(), session.id)
     report = replace(report, seconds=time.monotonic() - begun)
     for refusal in report.refusals:
         log.error("%s", refusal, extra=IN_REPORT)
     await (publish(report) if is_the_one else create_markdown_artifact(run_markdown(report), "fill", headline(report)))
+    if leads and not report.stopped:
+        async with get_client() as client:
+            await delete_old_runs(client, datetime.now(UTC) - config.keep.runs)
     return report
 
 

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import pytest
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.filters import ArtifactFilter, FlowRunFilter
+from prefect.runtime import flow_run
 
+from config.load import load_config
 from flows import old_runs
 from flows.old_runs import delete_old_runs
+from tasks.domain.outcomes import RunEnd
+from tasks.ledger import Ledger
+from tasks.ledger.leases import RECONCILE, Leases
+from tests.flows.conftest import Reconcile
 
 NOW = datetime.now(UTC)
 OLD, NEW = NOW - timedelta(days=4000), NOW - timedelta(days=1)
@@ -40,7 +47,7 @@ def test_old_runs_of_adce_that_have_ended_are_deleted_with_their_artifacts(
     prefect_api: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batch = uuid4().hex
-    monkeypatch.setattr(old_runs, "AT_MOST", 3)
+    monkeypatch.setattr(old_runs, "_TOGETHER", 3)
 
     async def story() -> tuple[list[int], set[str], list[str]]:
         async with get_client() as client:
@@ -53,13 +60,46 @@ def test_old_runs_of_adce_that_have_ended_are_deleted_with_their_artifacts(
             await _a_run(client, f"{batch} open", OLD, state="SCHEDULED")
             await _a_run(client, f"{batch} of others by name", OLD, tags=[])
             await _a_run(client, f"{batch} of others by flow", OLD, flow="other")
-            deleted = [await delete_old_runs(client, BEFORE) for _ in range(3)]
+            deleted = [await delete_old_runs(client, BEFORE, seconds) for seconds in (0.0, 60.0, 60.0)]
             runs = await client.read_flow_runs(flow_run_filter=FlowRunFilter.parse_obj({"name": {"like_": batch}}))
             wanted = ArtifactFilter.parse_obj({"key": {"any_": [f"k{batch}"]}})
             artifacts = [str(one.data) for one in await client.read_artifacts(artifact_filter=wanted)]
             return deleted, {run.name.removeprefix(f"{batch} ") for run in runs}, artifacts
 
     deleted, left, artifacts = asyncio.run(story())
-    assert deleted == [3, 1, 0]
+    assert deleted == [0, 4, 0]
     assert left == {"new", "open", "of others by name", "of others by flow"}
     assert artifacts == ["2"], "the latest of a key stays"
+
+
+def test_an_api_that_hangs_holds_a_reconcile_up_for_a_moment_only(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Hanging:
+        async def read_flow_runs(self, **_: Any) -> list[Any]:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    monkeypatch.setattr(old_runs, "_TO_ANSWER", 0.01)
+    assert asyncio.run(delete_old_runs(cast(PrefectClient, Hanging()), BEFORE, 0.01)) == 0
+    assert "old runs cannot be deleted in Prefect (TimeoutError); the next reconcile goes on" in caplog.text
+
+
+def test_a_reconcile_deletes_old_runs_last_when_others_may_begin_and_its_artifacts_are_there(
+    run_reconcile: Reconcile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[Any] = []
+
+    async def delete(client: PrefectClient, before: datetime) -> int:
+        with closing(Ledger(load_config().ledger)) as ledger:
+            another = Leases(ledger.database, "another", timedelta(minutes=1))
+            another.begin("reconcile", "everything", None, lambda _: None)
+            found.append(another.take(RECONCILE))
+            another.end(RunEnd.ENDED)
+        mine = ArtifactFilter.parse_obj({"flow_run_id": {"any_": [flow_run.id]}})
+        found.append({artifact.key for artifact in await client.read_artifacts(artifact_filter=mine)})
+        return 0
+
+    monkeypatch.setattr("flows.reconcile.delete_old_runs", delete)
+    run_reconcile(datasets=["espn_scoreboard"])
+    assert found == [None, {"reconcile", "plan", "coverage"}]

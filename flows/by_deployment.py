@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from uuid import UUID
 
 import httpx
 from prefect import task
+from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import FlowRun
 from prefect.deployments.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
@@ -251,7 +253,7 @@ async def _end_of(here: PrefectRun, flow_run: FlowRun, begun: Callable[[], None]
                     )
                     await _set(here, flow_run.id, lost)
                     return lost, Limit.SCRAPER_RUN
-                why = f"no worker has begun it within {duration(within)}"
+                why = await _why_not_begun(here.client, flow_run, within)
                 log.warning("%s: %s; is a worker of pool %r up?", flow_run.name, why, flow_run.work_pool_name)
                 never: State[None] = Cancelled(message=why)
                 await _set(here, flow_run.id, never)
@@ -263,6 +265,16 @@ async def _end_of(here: PrefectRun, flow_run: FlowRun, begun: Callable[[], None]
         if run.shutdown.reason and time.monotonic() > run.shutdown.cut_short_at + _TO_END:
             return Cancelled(message="it was told to stop, and has not ended yet"), run.shutdown.limit
         await asyncio.sleep(_POLL_EVERY)
+
+
+async def _why_not_begun(client: PrefectClient, flow_run: FlowRun, within: timedelta) -> str:
+    """Why a scraper run is given up that no worker has taken: it may be because its work pool is full."""
+    why = f"no worker has begun it within {duration(within)}"
+    if name := flow_run.work_pool_name:
+        with suppress(ObjectNotFound):  # somebody has deleted the pool
+            if (limit := (await client.read_work_pool(name)).concurrency_limit) is not None:
+                return f"{why}; work pool {name} runs at most {limit} at once, a reconcile included"
+    return why
 
 
 async def _set(here: PrefectRun, flow_run: UUID, state: State[None]) -> None:

@@ -175,6 +175,19 @@ def test_without_a_worker_the_files_are_left_to_the_next_run_and_nothing_stays_m
     assert _scrapers(server)[-1]["state"]["type"] == "CANCELLED"
 
 
+def test_a_reconcile_that_holds_the_only_slot_of_its_work_pool_fails_and_says_so(
+    server: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADCE_RECONCILE__START_WITHIN", "1s")
+    with _pool_limit(server, 1), prefect_worker(server, tmp_path):
+        parameters = {"sources": ["espn"], "since": SPAN[1], "until": SPAN[3], "as_of": SPAN[5]}
+        state = _final_state(server, _ask_for(server, "reconcile/schedule", parameters))
+    assert (state["name"], state["type"]) == ("Incomplete", "FAILED")
+    why = "no worker has begun it within 1s; work pool adce runs at most 1 at once, a reconcile included"
+    assert state["message"].startswith(f"2 of 2 files wait: its scraper run left it: {why}")
+    assert _scrapers(server)[-1]["state"]["type"] == "CANCELLED"
+
+
 def test_without_the_deployments_one_line_says_what_to_do(
     server: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,6 +197,15 @@ def test_without_the_deployments_one_line_says_what_to_do(
     assert ended.returncode == 2
     assert "Prefect has no deployment scraper/espn-elsewhere" in ended.stderr
     assert "prefect --no-prompt deploy --all" in ended.stderr
+
+
+@contextmanager
+def _pool_limit(env: Mapping[str, str], limit: int) -> Iterator[None]:
+    """While it lasts, the pool runs so many at once."""
+    pool = f"{env['PREFECT_API_URL']}/work_pools/adce"
+    httpx.patch(pool, json={"concurrency_limit": limit}).raise_for_status()
+    yield
+    httpx.patch(pool, json={"concurrency_limit": None}).raise_for_status()
 
 
 @contextmanager

@@ -8,8 +8,8 @@ from enum import StrEnum
 class Access(StrEnum):
     """What somebody wants to do with the ledger."""
 
-    LOOK = "look"  # read it as it is now; if there is none, an empty one in memory stands in for it
-    READ = "read"  # read it as it is now; it must be there
+    LOOK = "look"  # read it as it is when it is opened; if there is none, an empty one in memory is used instead
+    READ = "read"  # read it as it is when it is opened; it must be there
     CHANGE = "change"  # read and write it; it must be there
     MIGRATE = "migrate"  # update its schema, too
     RUN = "run"  # create it, too, if there is none

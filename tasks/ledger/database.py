@@ -117,6 +117,7 @@ class Database:
     is still the same.
 
     Whoever only reads sees the database as it was when it was opened, in one transaction that lasts until it is closed.
+    If a PostgreSQL server restarts meanwhile, the rest is read as it is then, and the log says so.
     """
 
     def __init__(self, url: str, access: Access = Access.RUN):
@@ -130,12 +131,13 @@ class Database:
         self._file = None if self._is_server else _file(self.url)
         self._identity: tuple[int, int] | None = None
         self._snapshot: sa.Connection | None = None
+        self._has_read = False
         self._reading = threading.Lock()  # one thread at a time uses the snapshot
         self.is_there = self._file is None or _identity(self._file) is not None
         if not self.is_there and access is not Access.RUN:
             if access is not Access.LOOK:
                 raise self._missing()
-            self._stand_in()
+            self._open_empty()
         else:
             self._open()
         self.dialect = postgresql if self._is_server else sqlite
@@ -156,7 +158,7 @@ class Database:
             self.is_there = have is not None
             if have is None and self.access is Access.LOOK:
                 self.close()
-                self._stand_in()
+                self._open_empty()
             elif have is None and self.access is not Access.RUN:
                 raise self._missing()
             elif have is not None and have > _NEWEST:
@@ -229,7 +231,7 @@ class Database:
             _upgrade(connection)
         return Migration(have, _NEWEST, copy) if have else None
 
-    def _stand_in(self) -> None:
+    def _open_empty(self) -> None:
         """Opens an empty database in memory, in place of the one that is not there."""
         self._is_server, self._file = False, None
         self._errors = (sa.exc.SQLAlchemyError, sqlite3.Error)
@@ -320,7 +322,9 @@ class Database:
                     "what was recorded in it is lost; nothing else is, and the next run starts again from the lake"
                 )
             with self._transaction(reads=what == "read") as connection:
-                return work(connection)
+                done = work(connection)
+            self._has_read = True
+            return done
 
         return self._patiently(what, once, _SERVER_AWAY_SECONDS)
 
@@ -340,6 +344,8 @@ class Database:
                     raise self._error(what, error) from None
                 if is_first:
                     trying = f"trying again every second, for at most {duration(timedelta(seconds=seconds))}"
+                    if self.access.only_reads and self._has_read:
+                        trying += "; what is read from then on may be newer than what was read before"
                     log.warning("the ledger's database server has failed (%s); %s", _cause(error), trying)
                 time.sleep(1)
             else:

@@ -739,12 +739,16 @@ def test_what_a_part_of_a_run_has_left_is_taken_once_and_forgotten_with_what_els
         assert [ledger.plans.kept(name) is None for name in (RUN, "old", "new")] == [False, True, False]
 
 
-def test_a_server_that_restarts_is_waited_for(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_server_that_restarts_is_waited_for(
+    tmp_path_factory: pytest.TempPathFactory, caplog: pytest.LogCaptureFixture
+) -> None:
     if postgresql_programs() is None:
         pytest.skip("PostgreSQL's server is not installed (Debian: postgresql)")
     folder = tmp_path_factory.mktemp("restart")
     with postgresql(folder) as server, closing(Ledger(f"postgresql://{new_database(server, 'ledger')}")) as ledger:
         url = ledger.database.url.render_as_string()
+        long_look = Ledger(url, Access.LOOK)
+        assert long_look.pauses.current() == {}
         with ThreadPoolExecutor(1) as pool:
             restarting = pool.submit(restart_postgresql, folder)
             written = 0
@@ -756,3 +760,7 @@ def test_a_server_that_restarts_is_waited_for(tmp_path_factory: pytest.TempPathF
             restarting.result()
         step = ledger.pauses.current()["espn"].step
         assert written <= step <= written + 1, "one may have been written, and its answer lost"
+        caplog.clear()
+        assert long_look.pauses.current().keys() == {"espn"}
+        assert "what is read from then on may be newer than what was read before" in caplog.text
+        long_look.close()

@@ -19,7 +19,7 @@ from config.load import HERE, ConfigError, checked_address, load_config, setting
 from config.models import Collect, are_one_place, lake_address, ledger_address
 from config.names import suggestion_or_list
 from config.secrets import masked
-from deployments.cli import lake as of_lake
+from deployments.cli.lake import plan
 from deployments.cli.options import Places, Scope
 from deployments.cli.typed import near, typed
 from tasks.domain.errors import AdceError
@@ -87,7 +87,7 @@ def init(
     typer.echo(f"{near(file.absolute())} written: the settings of the lake {masked(config.lake)}", err=True)
     options = () if file == HERE else ("--config", str(file))
     os.environ["ADCE_CONFIG"] = str(file.absolute())
-    of_lake.plan(Places(config=file), Scope())
+    plan(Places(config=file), Scope())
     typer.echo("\nWhat comes next:")
     for command, what in (
         (typed("plan", *options), "shows this again"),

@@ -14,10 +14,10 @@ import typer
 
 from config.load import load_config
 from config.secrets import masked
-from deployments.cli import sandbox as stand_in
 from deployments.cli.layout import standard_output
 from deployments.cli.options import JsonOption, MaxFillsOption, Places, Scope, VerboseOption
 from deployments.cli.output import print_json, write
+from deployments.cli.sandbox import check_sandbox_installed, running_sandbox, use_sandbox
 from deployments.cli.terminal import prefect_log, progress
 from deployments.cli.typed import typed
 from tasks.domain.assess.periods import By
@@ -79,15 +79,15 @@ def reconcile(
         raise AdceError("--routes: it is for --sandbox, whose stand-in gives these answers")
     options: tuple[str, ...] = ()
     if sandbox:
-        stand_in.check_installed()
-        options = stand_in.use_sandbox(places)
+        check_sandbox_installed()
+        options = use_sandbox(places)
     config = load_config() if sandbox else places.load()
     selection, clock = scope.checked(config)
     if not (dry_run or config.dry_run):
         check_fetching_clock(config, clock, datetime.now(UTC))
         if not sandbox:
             check_sites(config)
-    with stand_in.running_sandbox(clock, routes) if sandbox else nullcontext():
+    with running_sandbox(clock, routes) if sandbox else nullcontext():
         report = run_flow("reconcile", _parameters(selection, clock, max_fills, dry_run), verbose=verbose)
     show(report, as_json)
     if sandbox:

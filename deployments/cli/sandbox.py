@@ -23,7 +23,7 @@ from deployments.cli.typed import near
 from tasks.domain.errors import AdceError
 
 
-def check_installed() -> None:
+def check_sandbox_installed() -> None:
     """Raises AdceError if ADCE is installed without the sandbox: from a wheel, or in an image."""
     if find_spec("deployments.sandbox") is None:
         raise AdceError(

@@ -11,10 +11,10 @@ from typing import Annotated
 import typer
 
 from config.secrets import masked
-from deployments.cli import sandbox as stand_in
 from deployments.cli.layout import say
 from deployments.cli.options import JsonOption, Places
 from deployments.cli.output import print_json
+from deployments.cli.sandbox import check_sandbox_installed
 from deployments.up.lines import LogFormat
 from deployments.up.locks import exclusive_lock
 from tasks.domain.errors import AdceError
@@ -101,7 +101,7 @@ def up(
     It runs until it is stopped, for example with Ctrl-C.
     """
     if sandbox:
-        stand_in.check_installed()
+        check_sandbox_installed()
         for name in ("lake", "ledger"):
             if getattr(places, name) is not None:
                 raise AdceError(f"--sandbox has a {name} of its own: leave out --{name}")

@@ -49,7 +49,7 @@ def prune(
     with opened(places, Access.CHANGE) as (settings, ledger):
         lasts = settings.keep.attempts if keep is None else span_of("--keep", keep)
         before = datetime.now(UTC) - lasts
-        typer.echo(f"{plural(ledger.prune(before), 'attempt')} from before {utc(before)} forgotten")
+        typer.echo(f"{plural(ledger.prune(before), 'attempt')} from before {utc(before)} deleted")
 
 
 @command(app, status_1="it has times that lie ahead of this machine's clock")
@@ -66,7 +66,7 @@ def check(places: Places, as_json: JsonOption = False) -> None:
                 typer.echo(f"{name:{width}} {rows:>10,}")
             for line in ahead:
                 say(line)
-            typer.echo("whole, but for these times" if ahead else "whole")
+            typer.echo("whole; only the times above are wrong" if ahead else "whole")
     if ahead:
         raise typer.Exit(1)
 

@@ -162,7 +162,7 @@ def span_of(option: str, given: str) -> timedelta:
     try:
         return TypeAdapter(Duration).validate_python(given)
     except ValidationError:
-        raise AdceError(f"{option} {given}: a number and a unit, such as 30m, 2h or 90d") from None
+        raise AdceError(f"{option} {given}: not a duration; write it as 30m, 2h or 90d") from None
 
 
 def command(

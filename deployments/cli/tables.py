@@ -71,9 +71,11 @@ def _show_states(report: Report, console: Console) -> None:
 
 def _show_fills(report: Report, console: Console) -> None:
     is_plan = report.outcomes is None
-    done = "to fetch" if is_plan or report.config.dry_run else "started"
+    # A fill that was split or tried again has several rows, and counts once against --max-fills.
+    is_planned = is_plan or report.config.dry_run
+    what = f"{plural(len(report.fills), 'fill')} to fetch" if is_planned else "Fills started"
     console.print()
-    console.print(f"{plural(len(report.fills), 'fill')} {done}, the most important first")
+    console.print(f"{what}, the most important first")
     columns = [
         Column("dataset"),
         Column("days"),

@@ -17,7 +17,7 @@ from deployments.cli.output import print_json
 from tasks.domain.access import Access
 from tasks.domain.errors import AdceError, SelectionError
 from tasks.domain.times import day_of
-from tasks.domain.wording import plural
+from tasks.domain.wording import plural, utc, verb
 
 if TYPE_CHECKING:
     from config.models import Config
@@ -59,11 +59,11 @@ def add(
     for line in marking.lines():
         typer.echo(line, err=True)
     if not (yes or set(marking.marks) | set(marking.in_lake) == set(keys)):
-        _confirm(f"Mark these files as unavailable until {expires:%Y-%m-%d}?")
+        _confirm(f"Mark these files as unavailable until {utc(expires)}?")
     with opened(places, Access.RUN) as (_, ledger):
         ledger.absences.record(marking.absences(note, expires, now))
     count = len(marking.marks)
-    typer.echo(f"{plural(count, 'file')} {'is' if count == 1 else 'are'} unavailable until {expires:%Y-%m-%d}")
+    typer.echo(f"{plural(count, 'file')} {verb(count, 'is')} unavailable until {utc(expires)}")
 
 
 @command(app)
@@ -85,26 +85,31 @@ def clear(keys: KeysArgument, *, places: Places) -> None:
                 f"{', '.join(keys)}: none of the {plural(len(known), 'file')} that `adce unavailable list` shows"
             )
         ledger.absences.clear(chosen)
-        typer.echo(f"{plural(len(chosen), 'file')} {'is' if len(chosen) == 1 else 'are'} looked for again")
+        typer.echo(f"{plural(len(chosen), 'file')} {verb(len(chosen), 'is')} looked for again")
 
 
 @command(app, "list")
 def list_all(places: Places, as_json: JsonOption = False) -> None:
-    """Lists the files that the sources do not have, with the reason and since when."""
-    with opened(places, Access.READ) as (_, ledger):
+    """Lists the files that the sources do not have: until when, who says so, since when, and why."""
+    with opened(places, Access.READ) as (config, ledger):
         absences = sorted(ledger.absences.current().values(), key=lambda absence: absence.key)
     if as_json:
         print_json({"unavailable": [_document(absence) for absence in absences]})
         return
     for absence in absences:
-        until = f"until {absence.until:%Y-%m-%d}" if absence.until else "not yet counted as unavailable"
-        if absence.note is not None:
-            why = f"set on {absence.first:%Y-%m-%d}  operator: {absence.note}"
-        else:
-            why = f"{plural(absence.looks, 'look')} since {absence.first:%Y-%m-%d}  {absence.evidence}"
-        say(f"{absence.key}  {until}  {why}")
+        until = f"until {utc(absence.until)}" if absence.until else "not yet counted as unavailable"
+        say(f"{absence.key}  {until}  {_who_says_so(config, absence)}")
     if not absences:
         typer.echo("none", err=True)
+
+
+def _who_says_so(config: Config, absence: Absence) -> str:
+    """Who says that the source does not have a file, since when, and why."""
+    if absence.note is not None:
+        return f"an operator, on {utc(absence.first)}: {absence.note}"
+    dataset = config.datasets.get(absence.dataset)
+    source = dataset.source if dataset else "the source"
+    return f"{source}, in {plural(absence.looks, 'look')} since {utc(absence.first)}: {absence.evidence}"
 
 
 async def _look(config: Config, keys: list[str], now: datetime) -> Marking:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,10 +20,11 @@ from click.testing import Result
 
 from deployments.sandbox.process import SandboxProcess
 from tasks.answers.report import Report
+from tasks.domain.assess.absences import Absence
 from tasks.domain.errors import MismatchError
 from tasks.domain.lakes import KnownLake, LakeKind
 from tasks.ledger import Ledger
-from tests.builders import a_gap
+from tests.builders import NOW, a_gap
 
 AS_OF = ["--as-of", "2026-01-15T12:00:00Z"]
 SPAN = [*AS_OF, "--since", "2026-01-13", "--until", "2026-01-14"]
@@ -155,9 +157,11 @@ def test_an_operator_sets_lists_and_clears_what_is_unavailable(adce: Adce, game:
     assert (answer["state"], answer["reason"]) == ("unavailable", "set by an operator: never kept")
     listed = json.loads(adce("unavailable", "list", "--json").stdout)["unavailable"]
     assert [row["key"] for row in listed] == [key]
-    line = adce("unavailable", "list").stdout
-    assert line.startswith(key)
-    assert (line.endswith("operator: never kept\n"), "looks" in line, "set on" in line) == (True, False, True)
+    with closing(Ledger(os.environ["ADCE_LEDGER"])) as ledger:
+        ledger.absences.record([Absence("a", "HTTP 404", NOW, NOW, looks=2, dataset="espn_summary")])
+    by_source, by_operator = adce("unavailable", "list").stdout.splitlines()
+    assert by_source == "a  not yet counted as unavailable  espn, in 2 looks since 2026-01-15 12:00 UTC: HTTP 404"
+    assert re.fullmatch(rf"{key}  until .{{16}} UTC  an operator, on .{{16}} UTC: never kept", by_operator)
     cleared = adce("unavailable", "clear", "espn_box_scores/*")
     assert (cleared.exit_code, cleared.stdout) == (0, "1 file is looked for again\n")
     [answer] = _why(adce, key)
@@ -211,7 +215,7 @@ def test_the_ledger_is_checked_and_pruned(adce: Adce, game: str) -> None:
     [answer] = _why(adce, f"espn_box_scores/{game}.json")
     assert answer["attempts"] == [], "they were made at a clock of long ago"
     result = adce("ledger", "prune", "--keep", "lots")
-    assert (result.exit_code, result.stderr) == (2, "adce: --keep lots: a number and a unit, such as 30m, 2h or 90d\n")
+    assert (result.exit_code, result.stderr) == (2, "adce: --keep lots: not a duration; write it as 30m, 2h or 90d\n")
 
 
 def test_times_ahead_of_the_clock_are_told_by_the_check(adce: Adce, adce_home: Path) -> None:
@@ -227,7 +231,7 @@ def test_times_ahead_of_the_clock_are_told_by_the_check(adce: Adce, adce_home: P
     assert said[0].endswith(f"; the latest is {ahead:%Y-%m-%d %H:%M} UTC")
     assert said[1] == "pauses of espn: they end later than any pause can"
     assert said[2].startswith("a clock was wrong: set it right (NTP)")
-    assert said[3] == "whole, but for these times"
+    assert said[3] == "whole; only the times above are wrong"
     with closing(Ledger(f"sqlite:///{adce_home}/ledger.db")) as ledger:
         ledger.identity.remember(KnownLake("id", LakeKind.SANDBOX, "file:///lake"))
     assert adce("ledger", "check").stdout.endswith("\nwhole\n"), "a sandbox's clock may be ahead"

@@ -54,7 +54,7 @@ def test_a_key_has_one_colour() -> None:
     assert file.getvalue() == "espn_schedules/20260113.json\n"
 
 
-@pytest.mark.parametrize(("is_dry", "done"), [(True, "3 fills to fetch, "), (False, "3 fills started, ")])
+@pytest.mark.parametrize(("is_dry", "done"), [(True, "3 fills to fetch, "), (False, "Fills started, ")])
 def test_a_dry_run_says_that_it_started_nothing(is_dry: bool, done: str) -> None:
     console, file = _printed(100)
     report = _report(outcomes={})

@@ -60,7 +60,7 @@ def test_a_pause_says_which_files_wait_until_when_and_what_it_replaces(adce: Adc
         (["espnn"], "no source or dataset 'espnn'; did you mean espn?"),
         (["qqq"], "no source or dataset 'qqq'; the sources are espn, nba_api, basketball_reference"),
         (["espn@new_host"], "espn@new_host: name espn, which stands for all its variants"),
-        (["espn", "--for", "soon"], "--for soon: a number and a unit, such as 30m, 2h or 90d"),
+        (["espn", "--for", "soon"], "--for soon: not a duration; write it as 30m, 2h or 90d"),
         (["espn", "--for", "0s"], "--for 0s: that is over already; it is "),
         (["espn", "--until", "2020-01-01"], "--until 2020-01-01: that is over already; it is "),
         (["espn", "--until", "noon"], "--until noon: not a time; write it as 2024-01-31T12:00:00Z"),

@@ -14,11 +14,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from deployments.up.lines import without_boxes
 from tasks.domain.errors import AdceError
 from tasks.upstream import guard
 
 _LINES_KEPT = 10
 _STOP_SECONDS = 10.0
+_PREFECTS_FAREWELL = "An exception occurred."  # the last line of Prefect's command after an error, which says nothing
 
 
 class GivenUp(AdceError):  # noqa: N818 (the name says what has happened)
@@ -82,11 +84,23 @@ class Children:
         task.add_done_callback(self._note_the_end)
         self._keeping.append(task)
 
-    async def run(self, child: Child) -> None:
-        """Runs a child once, until it ends. Raises AdceError, with its last lines, if its status is not 0."""
-        status, lines = await self._run(child)
+    async def run(self, child: Child, within: float | None = None) -> list[str]:
+        """Runs a child once, until it ends. Returns its last lines.
+
+        Raises AdceError, with the error that it said, if its status is not 0. After `within` seconds, it kills the
+        child and raises TimeoutError.
+        """
+        try:
+            async with asyncio.timeout(within):
+                status, lines = await self._run(child)
+        except TimeoutError:
+            for running in self._running:
+                if running.child is child:
+                    running.send(signal.SIGKILL)
+            raise
         if status:
-            raise AdceError("\n".join([f"{child.name} ended with {_described(status)}; it said:", *lines]))
+            raise AdceError(f"{child.name} ended with {_described(status)}{_error_in(lines)}")
+        return lines
 
     async def given_up(self) -> None:
         """Waits until a child has died too many times in a row, and raises GivenUp."""
@@ -112,7 +126,7 @@ class Children:
                 await child.needs.is_met.wait()
             begun = time.monotonic()
             status, lines = await self._run(child)
-            last = f" ({lines[-1]})" if lines and 0 < status < 128 else ""
+            last = _error_in(lines) if 0 < status < 128 else ""
             if child.needs and not child.needs.is_met.is_set():
                 deaths = 0
                 self._say(
@@ -121,8 +135,7 @@ class Children:
                 continue
             deaths = 1 if time.monotonic() - begun >= self._policy.stable_after else deaths + 1
             if deaths >= self._policy.most_deaths:
-                died = f"{child.name} died {deaths} times in a row, now with {_described(status)}:"
-                raise GivenUp("\n".join([died, *lines]))
+                raise GivenUp(f"{child.name} died {deaths} times in a row, now with {_described(status)}{last}")
             wait = min(self._policy.first_wait * 2 ** (deaths - 1), self._policy.longest_wait)
             self._say(f"{child.name} died with {_described(status)}{last}; it is started again in {wait:g} s")
             await asyncio.sleep(wait)
@@ -197,6 +210,12 @@ class _Running:
                     self.lines.append(text)
                     if self._show:
                         self._show(self.child.name, text)
+
+
+def _error_in(lines: Sequence[str]) -> str:
+    """Why a process has ended: the last line of its output that says something, in brackets."""
+    texts = [text for line in lines if (text := without_boxes(line)) and text != _PREFECTS_FAREWELL]
+    return f" ({texts[-1]})" if texts else ""
 
 
 def _described(status: int) -> str:

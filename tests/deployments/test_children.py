@@ -71,18 +71,34 @@ def test_a_child_that_dies_is_started_again_and_what_it_left_behind_is_ended(tmp
 def test_one_that_keeps_dying_ends_the_whole_with_what_it_said_last() -> None:
     said: list[str] = []
 
+    code = "print('no ink'); print('An exception occurred.'); raise SystemExit(3)"  # as Prefect's command ends
+
     async def story() -> None:
         children = Children(said.append, QUICK)
-        children.keep(Child("clerk", [sys.executable, "-S", "-c", "print('no ink'); raise SystemExit(3)"]))
+        children.keep(Child("clerk", [sys.executable, "-S", "-c", code]))
         try:
             await children.given_up()
         finally:
             await children.stop()
 
-    with pytest.raises(GivenUp, match=r"^clerk died 3 times in a row, now with status 3:\nno ink$"):
+    with pytest.raises(GivenUp, match=r"^clerk died 3 times in a row, now with status 3 \(no ink\)$"):
         asyncio.run(story())
     assert said[0] == "clerk died with status 3 (no ink); it is started again in 0.05 s"
     assert len(said) == 2
+
+
+def test_one_that_runs_once_returns_what_it_said_and_is_killed_when_its_time_is_up(tmp_path: Path) -> None:
+    said: list[str] = []
+
+    async def story() -> None:
+        children = Children(said.append)
+        assert await children.run(Child("clerk", [sys.executable, "-S", "-c", "print(1); print(2)"])) == ["1", "2"]
+        with pytest.raises(TimeoutError):
+            await children.run(sleeper(tmp_path / "groups", deaf=True), within=0.5)
+        await children.stop()
+
+    asyncio.run(story())
+    assert said == [], "it had to be killed at the end"
 
 
 def test_one_that_dies_while_what_it_needs_is_away_waits_for_it_and_is_not_given_up(tmp_path: Path) -> None:

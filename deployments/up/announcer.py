@@ -73,25 +73,27 @@ class Snapshot:
 class Announcer:
     """Says everything once, so it remembers what has been said. What had ended at the `first` poll is not said."""
 
-    def __init__(self, interval: timedelta, first: Snapshot):
+    def __init__(self, interval: timedelta, begun: datetime):
         self._interval = interval
         self._spare = min(_SPARE, interval / 4)
         self._ended = _Counts()
         self._late = _Counts()
         self._told_records = _Counts()
         self._records_of = _Counts()  # how many of each run
-        for run in first.runs:
-            if run.is_final:
-                self._ended.add(run.id)
-        for record in first.records:
-            self._told_records.add(record.id)
+        self._is_first = True
         self._paused: dict[str, Pause] = {}
-        self._last_run = first.at  # when a reconcile was last told of, or began
-        self._answered = first.at
+        self._last_run = begun  # when a reconcile was last told of, or began
+        self._answered = begun
         self._silence_told: datetime | None = None
 
     def lines(self, snapshot: Snapshot) -> list[Line]:
         """What is to be said now that Prefect has been polled."""
+        if self._is_first:
+            self._is_first = False
+            for run in filter(lambda run: run.is_final, snapshot.runs):
+                self._ended.add(run.id)
+            for record in snapshot.records:
+                self._told_records.add(record.id)
         told = [*self._answers(snapshot.at), *self._pauses(snapshot), *self._records(snapshot), *self._runs(snapshot)]
         return [*told, *self._no_run(snapshot)]
 

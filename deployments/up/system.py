@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import signal
 import socket
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
-import httpx
 import prefect
 import yaml
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.filters import WorkPoolFilter, WorkPoolFilterName
-from prefect.exceptions import PrefectException
 from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL, PREFECT_API_URL, PREFECT_HOME, temporary_settings
 from sqlalchemy import make_url
-from sqlalchemy.exc import SQLAlchemyError
 from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt, stop_after_delay, wait_fixed
 
 from blocks.store import Store
@@ -36,25 +35,22 @@ from deployments.setup.prefect_server import WORK_POOL, set_up
 from deployments.setup.prefect_yaml import ROOT, Deployment, deployments_for
 from deployments.up.announcer import FILL, RECONCILE, Announcer
 from deployments.up.children import Child, Children, GivenUp, Need
+from deployments.up.follow import ANSWERS_WITHIN, follow
 from deployments.up.lines import LogFormat, Printer
 from deployments.up.locks import exclusive_lock
 from deployments.up.log_records import delete_orphans
 from deployments.up.poller import PrefectPoller
 from deployments.up.ports import LOOPBACK, is_free
-from tasks.answers.first_run import before_the_first_run
 from tasks.domain.errors import AdceError
 from tasks.domain.wording import duration, plural, utc
 from tasks.ledger import Ledger
-from tasks.upstream.prefect_api import trouble
 
 if TYPE_CHECKING:
     from deployments.sandbox.system import SandboxSystem
 
 _SERVER_STARTS_WITHIN = 120  # seconds
 _STOP_SPARE = timedelta(seconds=25)  # time after a run's grace in which it looks at the lake again and records
-_POLL_SECONDS = 2.0
-_ODD_ANSWERS = (ValueError, LookupError, TypeError)  # what answers is not JSON, or not what Prefect's API gives
-_ANSWERS_WITHIN = 10.0  # seconds
+_FORETOLD_WITHIN = timedelta(minutes=2)  # time in which the lake has to be listed before its first run
 _TIDY_EVERY = 900.0  # seconds between two deletions of log records
 WORKER_POLLS_EVERY = "2"  # seconds; Prefect's default of 10 would delay each run by 5 seconds on average
 _PYTHON = (sys.executable, "-W", "ignore")
@@ -118,9 +114,12 @@ class System:
         self._say = printer.say
         self._port = port
         self._sandbox = sandbox
+        self._id = uuid4().hex
         self._own_server = not PREFECT_API_URL.value()
         self._api_answers = Need("the Prefect API answers again", asyncio.Event())
         self.api: str = PREFECT_API_URL.value() or f"http://{LOOPBACK}:{port}/api"
+        # Environment of Prefect's commands. An error is one line.
+        self._of_commands = {"PREFECT_API_URL": self.api, "PREFECT_CLI_WRAP_LINES": "false"}
 
     async def run(self, children: Children) -> None:
         """Starts everything in order, and then tells what there is to tell of the runs, until it is cancelled."""
@@ -147,14 +146,10 @@ class System:
         with tempfile.TemporaryDirectory(prefix="adce-") as folder:
             await children.run(self._deploy(deployments, Path(folder)))
         self._say(f"deployed: {', '.join(one.full_name for one in deployments)}")
-        for line in await asyncio.to_thread(asyncio.run, before_the_first_run(self._config)):
-            self._say(line)
         async with _quick_client() as client:
             poller = PrefectPoller(client._client, WORK_POOL, entries, datetime.now(UTC))
-            announcer = Announcer(self._config.reconcile.interval, await poller.poll(datetime.now(UTC)))
+            announcer = Announcer(self._config.reconcile.interval, datetime.now(UTC))
             is_paused = not any(one.is_scheduled for one in deployments if _is_reconcile(one))
-            await self._reconcile_now(deployments)
-            self._api_answers.is_met.set()
             children.keep(self._worker())
             every = f"every {duration(self._config.reconcile.interval)}"
             runs = (
@@ -164,40 +159,38 @@ class System:
             if self._sandbox:
                 self._say(f"delete files under {self._sandbox.lake}, and see them come back")
                 self._say(f"to look at this lake: {self._sandbox.look}")
-            await self._tell(announcer, poller)
+            answers, begin = self._api_answers.is_met, partial(self._reconcile_now, deployments)
+            await asyncio.gather(follow(poller, announcer, self._say, answers, begin), self._delete_log_records())
 
-    async def _tell(self, announcer: Announcer, poller: PrefectPoller) -> None:
-        """Polls Prefect every 2 s, and says what is new, for ever.
-
-        The loop is written by hand because it polls and does not retry.
-        """
-        tidied = float("-inf")
-        while True:
-            if self._own_server and time.monotonic() - tidied >= _TIDY_EVERY:
-                tidied = time.monotonic()
-                await self._delete_log_records()
-            try:
-                async with asyncio.timeout(_ANSWERS_WITHIN):
-                    snapshot = await poller.poll(datetime.now(UTC))
-            except (httpx.HTTPError, PrefectException, TimeoutError, *_ODD_ANSWERS) as error:
-                self._api_answers.is_met.clear()
-                lines = announcer.lines_of_silence(datetime.now(UTC), trouble(error))
-            else:
-                self._api_answers.is_met.set()
-                lines = announcer.lines(snapshot)
+    async def foretell(self, children: Children) -> None:
+        """Says what the first runs of the lake will collect. All else goes on meanwhile, since the lake may be slow."""
+        if self._sandbox:
+            return
+        child = Child("first_run", [*_PYTHON, "-m", "deployments.up.first_run"], stops_within=1.0, is_shown=False)
+        try:
+            lines = json.loads((await children.run(child, _FORETOLD_WITHIN.total_seconds()))[-1])
+        except TimeoutError:
+            trouble = f"the lake has not been listed within {duration(_FORETOLD_WITHIN)}; `adce plan` tells it"
+            self._say(f"what the first runs will collect is not known: {trouble}", logging.WARNING)
+        except AdceError as error:
+            self._say(f"what the first runs will collect is not known: {error}", logging.WARNING)
+        else:
             for line in lines:
                 self._say(line)
-            await asyncio.sleep(_POLL_SECONDS)
 
     async def _delete_log_records(self) -> None:
-        before = datetime.now(UTC) - self._config.keep.runs
-        try:
-            deleted = await asyncio.to_thread(delete_orphans, PREFECT_API_DATABASE_CONNECTION_URL.value(), before)
-        except SQLAlchemyError as error:
-            self._say(f"old log records cannot be deleted in Prefect's database: {error}", logging.WARNING)
-        else:
-            if deleted:
-                self._say(f"{plural(deleted, 'log record')} from before {utc(before)} deleted in Prefect's database")
+        """Deletes old log records in the database of our own server, every quarter of an hour."""
+        while self._own_server:
+            before = datetime.now(UTC) - self._config.keep.runs
+            try:
+                deleted = await asyncio.to_thread(delete_orphans, PREFECT_API_DATABASE_CONNECTION_URL.value(), before)
+            except AdceError as error:
+                self._say(f"old log records are not deleted: {error}", logging.WARNING)
+            else:
+                if deleted:
+                    text = f"{plural(deleted, 'log record')} from before {utc(before)} deleted in Prefect's database"
+                    self._say(text)
+            await asyncio.sleep(_TIDY_EVERY)
 
     def _server(self) -> Child:
         env = {
@@ -222,7 +215,7 @@ class System:
         every = os.environ.get("PREFECT_WORKER_QUERY_SECONDS", WORKER_POLLS_EVERY)
         # The runs inherit the filter of warnings, and without it print those of Prefect's own code.
         quiet = os.environ.get("PYTHONWARNINGS", "ignore")
-        env = {"PREFECT_API_URL": self.api, "PREFECT_WORKER_QUERY_SECONDS": every, "PYTHONWARNINGS": quiet}
+        env = self._of_commands | {"PREFECT_WORKER_QUERY_SECONDS": every, "PYTHONWARNINGS": quiet}
         return Child("worker", argv, env, grace.total_seconds(), needs=self._api_answers)
 
     def _deploy(self, deployments: list[Deployment], folder: Path) -> Child:
@@ -231,7 +224,7 @@ class System:
         file = folder / "prefect.yaml"
         file.write_text(yaml.safe_dump(project | {"deployments": [one.entry for one in deployments]}))
         argv = [*_PREFECT, "--no-prompt", "deploy", "--all", "--prefect-file", str(file)]
-        return Child("prefect deploy", argv, {"PREFECT_API_URL": self.api}, cwd=ROOT, is_shown=False)
+        return Child("prefect deploy", argv, self._of_commands, cwd=ROOT, is_shown=False)
 
     def _as_configured(self, deployment: Deployment) -> Deployment:
         """The deployment with the configured interval, and with the sandbox's clock if there is a sandbox."""
@@ -273,12 +266,13 @@ class System:
             raise GivenUp(f"the Prefect API at {self.api} cannot be reached; {advice}")
 
     async def _reconcile_now(self, deployments: list[Deployment]) -> None:
+        """Starts a run of each scheduled reconcile. However often it is called, there is one of each."""
         pool = WorkPoolFilter(name=WorkPoolFilterName(any_=[WORK_POOL]))
         now = {(one.entrypoint, one.name) for one in deployments if _is_reconcile(one) and one.is_scheduled}
-        async with get_client() as client:
+        async with _quick_client() as client:
             for one in await client.read_deployments(work_pool_filter=pool, limit=200):
                 if (one.entrypoint, one.name) in now:
-                    await client.create_flow_run_from_deployment(one.id)
+                    await client.create_flow_run_from_deployment(one.id, idempotency_key=f"adce up {self._id}")
 
 
 def server_command(port: int) -> list[str]:
@@ -297,6 +291,7 @@ async def _until_signal(system: System, printer: Printer, verbose: bool) -> int:
     received: list[int] = []
     with temporary_settings({PREFECT_API_URL: system.api}):
         work = asyncio.create_task(system.run(children))
+    foretelling = asyncio.create_task(system.foretell(children))
 
     def receive(number: int) -> None:
         received.append(number)
@@ -312,9 +307,10 @@ async def _until_signal(system: System, printer: Printer, verbose: bool) -> int:
     try:
         await asyncio.wait({work, watching}, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in (work, watching):
+        tasks = (work, watching, foretelling)
+        for task in tasks:
             task.cancel()
-        outcomes = await asyncio.gather(work, watching, return_exceptions=True)
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
         await children.stop()
     for outcome in outcomes:
         if isinstance(outcome, GivenUp):
@@ -328,7 +324,7 @@ async def _until_signal(system: System, printer: Printer, verbose: bool) -> int:
 
 def _quick_client() -> PrefectClient:
     """A client that gives up early, because `adce up` has to tell that a server hangs."""
-    return get_client(httpx_settings={"timeout": _ANSWERS_WITHIN})
+    return get_client(httpx_settings={"timeout": ANSWERS_WITHIN})
 
 
 def _is_reconcile(deployment: Deployment) -> bool:

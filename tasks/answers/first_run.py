@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 from config.models import Config
@@ -17,11 +18,14 @@ from tasks.observe.look import Reader, look_at_lake
 from tasks.observe.planner import Planner
 from tasks.observe.session import Session, open_session
 
+log = logging.getLogger(__name__)
+
 
 async def before_the_first_run(config: Config) -> list[str]:
-    """What there is to say before the first reconcile of everything; nothing if there was one, or if it cannot be told.
+    """What there is to say before the first reconcile of everything; nothing if there was one.
 
-    No stored file is read, since that can take long. In the sandbox, runs are of a few days only.
+    No stored file is read, since that can take long. In the sandbox, runs are of a few days only. If the lake or the
+    ledger cannot be read, there is nothing to say here either, since the run itself reports it.
     """
     if config.sandbox:
         return []
@@ -31,7 +35,8 @@ async def before_the_first_run(config: Config) -> list[str]:
                 return []
             look = await look_at_lake(session, Reader(session, 0), remember=False)
             return list(about(report_of(session, look, Planner(session))))
-    except AdceError:  # the run itself reports it
+    except AdceError as error:
+        log.debug("what the first runs collect cannot be told: %s", error)
         return []
 
 

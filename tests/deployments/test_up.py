@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,11 @@ import alembic.command
 import pytest
 from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL, PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
+from config.load import load_config
+from deployments.up.children import Children
+from deployments.up.lines import LogFormat, Printer
 from deployments.up.locks import exclusive_lock
-from deployments.up.system import prepare_ledger
+from deployments.up.system import System, prepare_ledger
 from tasks.domain.errors import AdceError
 from tests.builders import a_config
 from tests.servers import free_port
@@ -113,6 +118,30 @@ def test_a_server_that_is_named_and_does_not_answer_is_one_line_and_may_be_tried
 def test_the_sandbox_is_never_laid_over_somebody_s_lake(adce: Callable[..., Any]) -> None:
     result = adce("up", "--sandbox", "--lake", "s3://real")
     assert (result.exit_code, result.stderr) == (2, "adce: --sandbox has a lake of its own: leave out --lake\n")
+
+
+def test_what_the_first_runs_collect_is_told_by_a_process_whose_time_is_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ADCE_LAKE", f"{tmp_path / 'lake'}")
+    monkeypatch.setenv("ADCE_LEDGER", f"{tmp_path / 'ledger.db'}")
+    system = System(load_config(), 1, None, Printer(LogFormat.TEXT))
+
+    async def story() -> None:
+        children = Children(print)
+        await system.foretell(children)
+        monkeypatch.setattr("deployments.up.system._FORETOLD_WITHIN", timedelta(seconds=0.1))
+        await system.foretell(children)
+        await children.stop()
+
+    asyncio.run(story())
+    first, *_, how, late = capsys.readouterr().out.splitlines()
+    assert " UTC  info     the first run of this lake; it is to hold " in first
+    assert "to collect less, set `collect` in the configuration" in how
+    assert late.endswith(
+        "UTC  warning  what the first runs will collect is not known: the lake has not been listed within 0.1s; `adce "
+        "plan` tells it"
+    )
 
 
 def test_the_unit_of_systemd_is_right(tmp_path: Path) -> None:

@@ -40,7 +40,10 @@ def said(announcer: Announcer, *snapshots: Snapshot) -> list[tuple[int, str]]:
 
 
 def an_announcer(*runs: Run) -> Announcer:
-    return Announcer(INTERVAL, snapshot(0, *runs))
+    """One that has polled Prefect when there were these runs."""
+    announcer = Announcer(INTERVAL, START)
+    assert announcer.lines(snapshot(0, *runs)) == []
+    return announcer
 
 
 @pytest.mark.parametrize(
@@ -88,6 +91,13 @@ def test_a_run_that_had_ended_before_is_no_news_and_one_that_was_open_is() -> No
     assert said(announcer, snapshot(1, a_run(), a_run(id="2"))) == [
         (logging.INFO, "reconcile everything: Completed: Complete")
     ]
+
+
+def test_what_prefect_has_paused_before_the_first_poll_is_told_even_if_that_poll_comes_late() -> None:
+    announcer = Announcer(INTERVAL, START)
+    assert [line.event for line in announcer.lines_of_silence(after(2), "does not answer")] == ["api_silent"]
+    told = announcer.lines(snapshot(3, a_run(), pauses=[POOL]))
+    assert [line.event for line in told] == ["api_answers", "paused"]
 
 
 def test_what_prefect_goes_on_returning_is_not_said_again_however_much_has_been_said(

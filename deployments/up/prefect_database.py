@@ -1,0 +1,50 @@
+"""How is the database of Prefect's server reached without an event loop, and why can it not be?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+
+from tasks.domain.errors import AdceError
+
+_DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"}  # those that ADCE has, and that need no event loop
+_BUSY_SECONDS = 5
+# Options of an address that mean the same to psycopg as to asyncpg, the driver of Prefect's server, and their names
+_OPTIONS = {name: name for name in ("host", "port", "passfile", "target_session_attrs")} | {"ssl": "sslmode"}
+
+
+def engine_of(address: str) -> sa.Engine:
+    """An engine for the database at an address for Prefect, PREFECT_API_DATABASE_CONNECTION_URL."""
+    url = sa.make_url(address)
+    backend = url.get_backend_name()
+    url = url.set(drivername=_DRIVERS[backend])
+    if backend == "sqlite":
+        return sa.create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
+    options = {_OPTIONS[name]: value for name, value in url.query.items() if name in _OPTIONS}
+    return sa.create_engine(url.set(query=options), connect_args={"connect_timeout": _BUSY_SECONDS})
+
+
+@contextmanager
+def transaction(address: str) -> Iterator[sa.Connection]:
+    """A transaction in the database at an address. Each statement of PostgreSQL is ended after 5 s.
+
+    Raises AdceError, one line, if the database fails.
+    """
+    engine = engine_of(address)
+    try:
+        with engine.begin() as connection:
+            if engine.dialect.name == "postgresql":
+                connection.execute(sa.text(f"SET LOCAL statement_timeout = {_BUSY_SECONDS * 1000}"))
+            yield connection
+    except SQLAlchemyError as error:
+        raise AdceError(f"Prefect's database: {cause(error)}") from None
+    finally:
+        engine.dispose()
+
+
+def cause(error: SQLAlchemyError) -> str:
+    """What the database says, without the statement and SQLAlchemy's link."""
+    return str(getattr(error, "orig", None) or error).strip().splitlines()[0]

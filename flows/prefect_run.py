@@ -19,7 +19,7 @@ from prefect.states import Crashed, State
 
 from config.secrets import masked
 from flows.run_log import fill_line
-from tasks.answers.ending import FAILED, Ending
+from tasks.answers.ending import Ending
 from tasks.domain.errors import AdceError
 from tasks.domain.plan.plan import Fill
 from tasks.domain.wording import duration
@@ -101,8 +101,3 @@ CURRENT: ContextVar[PrefectRun] = ContextVar("CURRENT")
 def state_of(ending: Ending, data: Any = None) -> State[Any]:
     """The state of a flow run in Prefect that ends so."""
     return State(type=StateType(ending.type), name=ending.name, message=ending.message, data=data)
-
-
-def level_of(ending: Ending) -> int:
-    """The level of the log line about the end of a flow run."""
-    return logging.ERROR if ending.type == FAILED else logging.INFO

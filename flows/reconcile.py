@@ -26,7 +26,7 @@ from flows.in_process import InProcess
 from flows.old_runs import delete_old_runs
 from flows.opening import open_run
 from flows.parameters import Day, Seasons, Sources, Texts, naming_datasets, selection_of
-from flows.prefect_run import PrefectRun, level_of, state_of
+from flows.prefect_run import PrefectRun, state_of
 from flows.run_log import plan_lines
 from flows.task_runner import FillTaskRunner
 from tasks.answers import first_run
@@ -140,7 +140,7 @@ async def conclude(work: Awaitable[Report]) -> State[Any]:
     end = ending(report)
     if end.type != CANCELLED and await cancel_came_late():
         end = Ending("Cancelled", CANCELLED, f"cancelled in Prefect, after its work; {end.message}")
-    get_run_logger().log(level_of(end), "%s", end)
+    get_run_logger().log(end.severity, "%s", end)
     return state_of(end, report)
 
 

@@ -10,7 +10,7 @@ from prefect.logging.loggers import flow_run_logger
 from prefect.states import State
 
 from config.secrets import no_secret_in_errors
-from flows.prefect_run import CURRENT, PrefectRun, level_of, state_of
+from flows.prefect_run import CURRENT, PrefectRun, state_of
 from tasks.answers.ending import ending_of_fill
 from tasks.domain.outcomes import FileOutcome, Outcome
 from tasks.domain.plan.plan import Fill
@@ -32,7 +32,7 @@ async def scrape(
         if outcome.outcome is not Outcome.STORED:
             logger.warning("%s %s: %s", outcome.key, outcome.label, outcome.error)
     end = ending_of_fill(outcomes)
-    logger.log(level_of(end), "%s", end)
+    logger.log(end.severity, "%s", end)
     return state_of(end)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from datetime import timedelta
 
@@ -9,12 +10,13 @@ from rich.console import Console
 from rich.markup import escape
 
 from deployments.cli.layout import Column, print_table
-from tasks.answers.ending import FAILED, ending, waiting
+from tasks.answers.ending import ending, waiting
 from tasks.answers.report import COMPARED, Report
 from tasks.domain.assess.states import State
 from tasks.domain.wording import and_more, duration, plural, score, utc
 from tasks.show.costs import COLUMNS, rows
 
+_COLOURS = {logging.INFO: "green", logging.WARNING: "yellow", logging.ERROR: "red"}  # of each severity of an ending
 _MOST_ROWS = 40
 _MOST_REASONS = 20
 
@@ -22,7 +24,7 @@ _MOST_REASONS = 20
 def show(report: Report, console: Console) -> None:
     """Prints a report as tables and lines. A long table ends with the number of rows that are not shown."""
     end = ending(report)
-    colour = "red" if end.type == FAILED else "green" if report.complete else "yellow"
+    colour = _COLOURS[end.severity]
     console.print(f"[{colour}]{escape(end.message)}[/{colour}]", highlight=False)
     _show_states(report, console)
     if report.switches:

@@ -9,13 +9,12 @@ from datetime import datetime, timedelta
 
 from deployments.setup.pauses import Pause
 from deployments.up.lines import Line
+from tasks.answers.ending import severity_of
 from tasks.domain.wording import duration, plural, utc
 
 RECONCILE, FILL = "reconcile", "fill"
 FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
-_LEVELS = {"COMPLETED": logging.INFO, "CANCELLED": logging.WARNING}  # of a run that ends; other types are errors
-_INCOMPLETE = "Incomplete"  # a name of a state that may be of type COMPLETED
 _BEGINS_WITHIN = timedelta(minutes=1)  # time after which a run that is due and has not begun is late
 _ANSWERS_WITHIN = timedelta(seconds=10)
 _SPARE = timedelta(minutes=1)  # time beyond the interval before a missing run is told
@@ -180,15 +179,12 @@ class _Counts:
 
 
 def _ended(run: Run, snapshot: Snapshot) -> Line:
-    level = _LEVELS.get(run.type, logging.ERROR)
-    if run.type == "COMPLETED" and run.state == _INCOMPLETE:
-        level = logging.WARNING
     never = "" if run.began else f", due {utc(run.due or run.since)}, never began"
     text = ": ".join([f"{run.full_name}{never}", run.state, *([run.message] if run.message else [])])
     fields = _fields(run) | {"state_message": run.message}
     if run.flow == RECONCILE and snapshot.next_due:
         text, fields = f"{text}; the next is due {utc(snapshot.next_due)}", fields | {"next_due": snapshot.next_due}
-    return Line(text, level, "run_ended", fields)
+    return Line(text, severity_of(run.type, run.state), "run_ended", fields)
 
 
 def _late(runs: Sequence[Run], snapshot: Snapshot) -> Iterator[Line]:

@@ -27,6 +27,7 @@ _WARNING = 30  # level of log records
 _OF_THE_STATE = (  # how records begin that say what a state says, too: of the flows, and of Prefect
     "Incomplete: ",
     "Failed: ",
+    "Cancelled: ",
     "Finished in state",
     "Validation of flow parameters failed",
     "Encountered exception during execution",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from tasks.domain.reasons import Limit, Remedy
 from tasks.domain.wording import and_more, plural, utc, verb, without_addresses
 
 COMPLETED, FAILED, CANCELLED = "COMPLETED", "FAILED", "CANCELLED"  # Prefect's types of final states
+INCOMPLETE = "Incomplete"  # the name of a state, whose type is COMPLETED or FAILED
 
 _LACKING = ("failed", "absent", "deferred")  # the labels of the outcomes of files that are lacking, the worst first
 _MOST_REASONS = 3  # in the headline
@@ -28,8 +30,20 @@ class Ending:
     type: str
     message: str
 
+    @property
+    def severity(self) -> int:
+        """How bad it is; see severity_of."""
+        return severity_of(self.type, self.name)
+
     def __str__(self) -> str:
         return f"{self.name}: {self.message}"
+
+
+def severity_of(type: str, name: str) -> int:
+    """How bad it is, as a level of `logging`, that a run ends in a state of Prefect of this type and with this name."""
+    if type == COMPLETED:
+        return logging.WARNING if name == INCOMPLETE else logging.INFO
+    return logging.WARNING if type == CANCELLED else logging.ERROR
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +83,8 @@ def ending(report: Report) -> Ending:
     if report.left_to:
         return Ending("Skipped", COMPLETED, message)
     if _has_failed(report):
-        return Ending("Incomplete", FAILED, message)
-    return Ending("Completed" if report.complete else "Incomplete", COMPLETED, message)
+        return Ending(INCOMPLETE, FAILED, message)
+    return Ending("Completed" if report.complete else INCOMPLETE, COMPLETED, message)
 
 
 def ending_of_fill(outcomes: Collection[FileOutcome]) -> Ending:
@@ -86,7 +100,7 @@ def ending_of_fill(outcomes: Collection[FileOutcome]) -> Ending:
     )
     is_failure = any(one.outcome is Outcome.FAILED or (one.limit and one.limit.is_failure) for one in lacking)
     return Ending(
-        "Incomplete", FAILED if is_failure else COMPLETED, message + (f" · {stored:,} stored" if stored else "")
+        INCOMPLETE, FAILED if is_failure else COMPLETED, message + (f" · {stored:,} stored" if stored else "")
     )
 
 

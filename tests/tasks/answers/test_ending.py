@@ -1,5 +1,6 @@
 """In which state does a run end, and what does its message say?"""
 
+import logging
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -28,6 +29,21 @@ NOT_DUE = Status(State.NOT_DUE, "due later")
 LATER = NOW + timedelta(hours=1)
 UNKNOWN = (Unknown("nba_playbyplay", a_board(key="schedule.json", dataset="nba_schedule", season="2023-24")),)
 PAUSED = {"espn": Pause("espn", LATER, "HTTP 403")}
+
+
+@pytest.mark.parametrize(
+    ("type", "name", "severity"),
+    [
+        ("COMPLETED", "Completed", logging.INFO),
+        ("COMPLETED", "Skipped", logging.INFO),
+        ("COMPLETED", "Incomplete", logging.WARNING),
+        ("CANCELLED", "Cancelled", logging.WARNING),
+        ("FAILED", "Incomplete", logging.ERROR),
+        ("CRASHED", "Crashed", logging.ERROR),
+    ],
+)
+def test_each_ending_has_one_severity(type: str, name: str, severity: int) -> None:
+    assert Ending(name, type, "").severity == severity
 
 
 def _waits(limit: Limit, text: str = "why", gap: Status = MISSING, of: str = "") -> Status:

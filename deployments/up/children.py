@@ -24,7 +24,7 @@ _PREFECTS_FAREWELL = "An exception occurred."  # the last line of Prefect's comm
 
 
 class GivenUp(AdceError):  # noqa: N818 (the name says what has happened)
-    """A process does not keep running, although it was restarted several times. It may run later."""
+    """What `adce up` needs is not there, or does not keep running. It may be there later."""
 
 
 @dataclass(frozen=True)

@@ -1,22 +1,34 @@
-"""Is another process using this folder or database? A lock on a file shows it, and ends with its process."""
+"""Is another `adce up` using this folder or database? It holds a lock, which ends with its process."""
 
 from __future__ import annotations
 
 import fcntl
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+
+from deployments.up.children import GivenUp
+from deployments.up.prefect_database import cause, engine_of
 from tasks.domain.errors import AdceError
+
+_KEY = 0x61646365  # "adce"; the key of an advisory lock of PostgreSQL
+_HOLDER = sa.text(
+    "SELECT application_name FROM pg_stat_activity JOIN pg_locks USING (pid) WHERE locktype = 'advisory' "
+    "AND datname = current_database() AND classid = 0 AND objid = :key AND granted"
+)
 
 
 @contextmanager
-def exclusive_lock(lock: Path, advice: str, of: str | None = None) -> Iterator[None]:
+def exclusive_lock(lock: Path, advice: str) -> Iterator[None]:
     """Holds the lock on the file `lock` during the block. Processes that are started meanwhile do not inherit it.
 
-    Raises AdceError if another process holds the lock. The error names that process and what the lock is `of` (None
-    stands for the folder of the file), and ends with `advice`.
+    Raises AdceError if another process holds the lock. The error names that process and the folder, and ends with
+    `advice`.
     """
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
@@ -28,9 +40,36 @@ def exclusive_lock(lock: Path, advice: str, of: str | None = None) -> Iterator[N
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            holder = f"another `adce up`, process {file.read()}"
-            raise AdceError(f"{of or lock.parent} is in use by {holder}; {advice}") from None
+            raise AdceError(_in_use(f"{lock.parent}", f"process {file.read()}", advice)) from None
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
         yield
+
+
+@contextmanager
+def advisory_lock(address: str, advice: str) -> Iterator[None]:
+    """Holds a lock on a database of PostgreSQL during the block, for as long as its connection lasts.
+
+    `address` is that of Prefect's database. Raises AdceError as exclusive_lock does, and GivenUp if the database cannot
+    be reached.
+    """
+    engine = engine_of(address, f"process {os.getpid()} on {socket.gethostname()}")
+    database = f"Prefect's database {engine.url.database} at {engine.url.host}"
+    try:
+        connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        is_ours = connection.scalar(sa.select(sa.func.pg_try_advisory_lock(_KEY)))
+        holder = None if is_ours else connection.scalar(_HOLDER, {"key": _KEY})
+    except SQLAlchemyError as error:
+        raise GivenUp(f"{database}: {cause(error)}") from None
+    try:
+        if not is_ours:
+            raise AdceError(_in_use(database, holder or "which has just ended", advice))
+        yield
+    finally:
+        connection.invalidate()  # it may be broken, so that nothing can be asked of it
+        engine.dispose()
+
+
+def _in_use(what: str, holder: str, advice: str) -> str:
+    return f"{what} is in use by another `adce up`, {holder}; {advice}"

@@ -16,15 +16,19 @@ _BUSY_SECONDS = 5
 _OPTIONS = {name: name for name in ("host", "port", "passfile", "target_session_attrs")} | {"ssl": "sslmode"}
 
 
-def engine_of(address: str) -> sa.Engine:
-    """An engine for the database at an address for Prefect, PREFECT_API_DATABASE_CONNECTION_URL."""
+def engine_of(address: str, name: str = "adce up") -> sa.Engine:
+    """An engine for the database at an address for Prefect, PREFECT_API_DATABASE_CONNECTION_URL.
+
+    PostgreSQL shows connections under the `name`.
+    """
     url = sa.make_url(address)
     backend = url.get_backend_name()
     url = url.set(drivername=_DRIVERS[backend])
     if backend == "sqlite":
         return sa.create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
     options = {_OPTIONS[name]: value for name, value in url.query.items() if name in _OPTIONS}
-    return sa.create_engine(url.set(query=options), connect_args={"connect_timeout": _BUSY_SECONDS})
+    arguments = {"connect_timeout": _BUSY_SECONDS, "application_name": name}
+    return sa.create_engine(url.set(query=options), connect_args=arguments)
 
 
 @contextmanager

@@ -23,8 +23,7 @@ import prefect
 import yaml
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.filters import WorkPoolFilter, WorkPoolFilterName
-from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL, PREFECT_API_URL, PREFECT_HOME, temporary_settings
-from sqlalchemy import make_url
+from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL, PREFECT_API_URL, temporary_settings
 from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt, stop_after_delay, wait_fixed
 
 from blocks.store import Store
@@ -37,7 +36,7 @@ from deployments.up.announcer import FILL, RECONCILE, Announcer
 from deployments.up.children import Child, Children, GivenUp, Need
 from deployments.up.follow import ANSWERS_WITHIN, follow
 from deployments.up.lines import LogFormat, Printer
-from deployments.up.locks import exclusive_lock
+from deployments.up.locks import advisory_lock, exclusive_lock
 from deployments.up.log_records import delete_orphans
 from deployments.up.poller import PrefectPoller
 from deployments.up.ports import LOOPBACK, is_free
@@ -71,10 +70,14 @@ def up(
     """
     _make_paths_absolute()
     config = load_config()
-    with _only_server():
-        printer = Printer(log_format)
-        prepare_ledger(config, printer.say)
-        return asyncio.run(_until_signal(System(config, port, sandbox, printer), printer, verbose))
+    printer = Printer(log_format)
+    try:
+        with _only_server():
+            prepare_ledger(config, printer.say)
+            return asyncio.run(_until_signal(System(config, port, sandbox, printer), printer, verbose))
+    except GivenUp as error:
+        printer.say(f"given up: {error}", logging.ERROR)
+        return 1
 
 
 def prepare_ledger(config: Config, say: Callable[[str], None]) -> None:
@@ -87,19 +90,15 @@ def prepare_ledger(config: Config, say: Callable[[str], None]) -> None:
 def _only_server() -> AbstractContextManager[None]:
     """A lock on the database of our own Prefect server, because two servers would both schedule its runs.
 
-    It raises AdceError if another `adce up` on this machine holds the lock. The lock on a database of PostgreSQL is a
-    file in Prefect's folder. A database in memory is nobody else's.
+    It raises AdceError if another `adce up` holds the lock, and GivenUp if the database cannot be reached. A database
+    in memory is nobody else's.
     """
     address = PREFECT_API_DATABASE_CONNECTION_URL.value()
     scheme, _, path = address.partition(":///")
     if PREFECT_API_URL.value() or ":memory:" in path:
         return nullcontext()
     if not scheme.startswith("sqlite"):
-        url = make_url(address)
-        name = f"{url.host}-{url.port or 5432}-{url.database}".replace("/", "-")
-        advice = "stop it, or let PREFECT_API_DATABASE_CONNECTION_URL name another database"
-        lock = PREFECT_HOME.value() / f"{name}.up.lock"
-        return exclusive_lock(lock, advice, f"Prefect's database {url.database} at {url.host}")
+        return advisory_lock(address, "stop it, or let PREFECT_API_DATABASE_CONNECTION_URL name another database")
     database = Path(path.partition("?")[0])
     return exclusive_lock(
         database.with_name(f"{database.name}.up.lock"), "stop it, or let PREFECT_HOME name another folder"
@@ -313,9 +312,6 @@ async def _until_signal(system: System, printer: Printer, verbose: bool) -> int:
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
         await children.stop()
     for outcome in outcomes:
-        if isinstance(outcome, GivenUp):
-            printer.say(f"given up: {outcome}", logging.ERROR)
-            return 1
         if isinstance(outcome, Exception):
             raise outcome
     printer.say("stopped")

@@ -15,16 +15,16 @@ from typing import Any
 
 import alembic.command
 import pytest
-from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL, PREFECT_API_URL, PREFECT_HOME, temporary_settings
+from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL, PREFECT_API_URL, temporary_settings
 
 from config.load import load_config
 from deployments.up.children import Children
 from deployments.up.lines import LogFormat, Printer
-from deployments.up.locks import exclusive_lock
+from deployments.up.locks import advisory_lock, exclusive_lock
 from deployments.up.system import System, prepare_ledger
 from tasks.domain.errors import AdceError
 from tests.builders import a_config
-from tests.servers import free_port
+from tests.servers import free_port, new_database
 
 ROOT = Path(__file__).parents[2]
 ADCE = str(Path(sys.executable).with_name("adce"))
@@ -55,20 +55,29 @@ def test_one_server_a_database(adce: Callable[..., Any], tmp_path: Path) -> None
     )
 
 
-def test_one_server_a_database_of_postgresql(adce: Callable[..., Any], tmp_path: Path) -> None:
-    database = {
-        PREFECT_API_DATABASE_CONNECTION_URL: "postgresql+asyncpg://me:secret@db.example.org/prefect",
-        PREFECT_API_URL: None,
-        PREFECT_HOME: tmp_path,
-    }
-    lock = tmp_path / "db.example.org-5432-prefect.up.lock"
-    with temporary_settings(database), exclusive_lock(lock, "stop it"):
-        result = adce("up", "--port", "1")
-    assert result.exit_code == 2
-    assert result.stderr == (
-        f"adce: Prefect's database prefect at db.example.org is in use by another `adce up`, process {os.getpid()}; "
-        "stop it, or let PREFECT_API_DATABASE_CONNECTION_URL name another database\n"
-    )
+def test_one_server_a_database_of_postgresql(adce: Callable[..., Any], postgres: str) -> None:
+    address = f"postgresql+asyncpg://{new_database(postgres, 'one_server')}"
+    used = {PREFECT_API_DATABASE_CONNECTION_URL: address, PREFECT_API_URL: None}
+    with temporary_settings(used):
+        with advisory_lock(address, "stop it"):
+            result = adce("up", "--port", "1")
+        assert result.exit_code == 2
+        assert result.stderr == (
+            "adce: Prefect's database one_server at 127.0.0.1 is in use by another `adce up`, "
+            f"process {os.getpid()} on {socket.gethostname()}; "
+            "stop it, or let PREFECT_API_DATABASE_CONNECTION_URL name another database\n"
+        )
+        with advisory_lock(address, "stop it"):
+            pass
+
+
+def test_a_database_of_postgresql_that_is_away_may_be_tried_again(adce: Callable[..., Any]) -> None:
+    address = f"postgresql+asyncpg://me:secret@127.0.0.1:{free_port()}/prefect"
+    with temporary_settings({PREFECT_API_DATABASE_CONNECTION_URL: address, PREFECT_API_URL: None}):
+        result = adce("up")
+    assert result.exit_code == 1
+    assert " error    given up: Prefect's database prefect at 127.0.0.1: connection failed: " in result.stdout
+    assert "secret" not in result.stdout
 
 
 def test_the_death_of_who_holds_a_lock_frees_it(tmp_path: Path) -> None:

@@ -56,6 +56,7 @@ def adce_home(tmp_path: Path, sites: SandboxProcess, monkeypatch: pytest.MonkeyP
         )
         monkeypatch.setenv(f"ADCE_SOURCES__{name.upper()}__BACKOFF", "{first: 0.5s, ramp: 1s}")
     monkeypatch.setenv("ADCE_SOURCES__BASKETBALL_REFERENCE__RATES", "[{requests: 10, seconds: 1}]")
+    monkeypatch.setenv("PREFECT_PROFILES_PATH", str(tmp_path / "profiles.toml"))  # not those of this machine's user
     monkeypatch.setenv("ADCE_CONFIG", "")  # a file adce.yaml in the checkout is not read
     monkeypatch.setenv("ADCE_LAKE", (tmp_path / "lake").as_uri())
     monkeypatch.setenv("ADCE_LEDGER", f"sqlite:///{tmp_path / 'ledger.db'}")

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,6 +15,7 @@ from deployments.cli.lake import run_flow, show
 from deployments.cli.layout import say
 from deployments.cli.options import NAMES_FILES, AsOfOption, JsonOption, Places, VerboseOption
 from deployments.cli.output import print_json
+from deployments.prefect_api.settings import api_url, link_to_run, use_server
 from tasks.domain.errors import AdceError
 from tasks.domain.lakes import check_sites
 from tasks.domain.times import check_fetching_clock, moment_of
@@ -23,7 +23,8 @@ from tasks.domain.wording import plural
 
 if TYPE_CHECKING:
     from config.models import Config
-    from deployments.setup.adhoc import Taker
+    from deployments.prefect_api.adhoc import AdhocDeployment
+    from deployments.prefect_api.flow_runs import FlowRun
     from tasks.answers.asked import Asked
 
 
@@ -60,9 +61,10 @@ def fill(
         typer.echo(masked(f"adce: left out: {line}"), err=True)
     parameters: dict[str, Any] = {"keys": asked.keys, "priority": Priority.CRITICAL.value, "again": again}
     parameters |= {"as_of": clock.isoformat()} if clock else {}
-    taker = asyncio.run(_taker(config, server))
-    if taker:
-        _by_worker(taker, parameters, as_json, waits=not no_wait)
+    deployment = asyncio.run(_worker_of(config, server)) if server else None
+    if server and deployment:
+        waits = None if no_wait else config.reconcile.start_within
+        _show(server, asyncio.run(_by_worker(server, deployment, parameters, waits)), as_json)
         return
     if no_wait:
         raise AdceError("--no-wait: no worker is there to take it; start `adce up` or a worker, or leave --no-wait out")
@@ -83,44 +85,55 @@ async def _look(config: Config, texts: list[str], clock: datetime | None, again:
     store, ledger, _ = await open_both(config)
     with closing(ledger):
         asked = await asked_for(config, ledger, store, texts, clock, again=again)
-        return asked, os.environ.get("PREFECT_API_URL") or ledger.runs.last_server()
+        return asked, api_url() or ledger.runs.last_server()
 
 
-async def _taker(config: Config, server: str | None) -> Taker | None:
-    """Where a worker can take the run; None if none can. If the server answers, this process uses it too."""
-    from deployments.setup.adhoc import Taker, find_taker
+async def _worker_of(config: Config, server: str) -> AdhocDeployment | None:
+    """The deployment by which a worker of the server can do it; None if none can."""
+    from deployments.prefect_api.adhoc import NoWorkerError, find_deployment
+    from deployments.prefect_api.client import PrefectApiError, api_of
 
-    if not server:
-        return None
-    is_named = bool(os.environ.get("PREFECT_API_URL"))
     try:
-        found = await find_taker(server, config.work_pools)
-    except AdceError as error:
-        if is_named:
+        async with api_of(server) as api:
+            return await find_deployment(api, config.work_pools)
+    except NoWorkerError as why_not:
+        use_server(server)
+        typer.echo(f"adce: {why_not}; the files are fetched by this process", err=True)
+    except PrefectApiError as error:
+        if server == api_url():
             raise
         typer.echo(f"adce: {error}, which the last run used; the files are fetched by this process", err=True)
-        return None
-    os.environ["PREFECT_API_URL"] = server
-    if isinstance(found, Taker):
-        return found
-    typer.echo(masked(f"adce: {found}; the files are fetched by this process"), err=True)
     return None
 
 
-def _by_worker(taker: Taker, parameters: dict[str, Any], as_json: bool, *, waits: bool) -> None:
-    from deployments.setup.adhoc import end_of, start
+async def _by_worker(
+    server: str, deployment: AdhocDeployment, parameters: dict[str, Any], start_within: timedelta | None
+) -> FlowRun:
+    """The run of a worker: its end, or if `start_within` is None, only its start."""
+    from deployments.prefect_api.adhoc import end_of, start
+    from deployments.prefect_api.client import api_of
 
-    run = asyncio.run(start(taker, plural(len(parameters["keys"]), "file"), parameters))
-    typer.echo(f"adce: {taker.name} fetches {run.name}: {run.url}", err=True)
-    if waits:
+    async with api_of(server) as api:
+        run = await start(api, deployment, plural(len(parameters["keys"]), "file"), parameters)
+        typer.echo(f"adce: {deployment.name} fetches {run.name}: {link_to_run(server, run.id)}", err=True)
+        if start_within is None:
+            return run
         try:
-            run = asyncio.run(end_of(taker, run))
-        except KeyboardInterrupt:
+            return await end_of(api, deployment, run, start_within, _warn)
+        except asyncio.CancelledError:  # Ctrl-C
             typer.echo(f"adce: the run goes on; to stop it: prefect flow-run cancel {run.id}", err=True)
             raise
+
+
+def _warn(line: str) -> None:
+    typer.echo(masked(f"adce: {line}"), err=True)
+
+
+def _show(server: str, run: FlowRun, as_json: bool) -> None:
     if as_json:
-        print_json({"flow_run": run.id, "name": run.name, "url": run.url, "state": run.state, "message": run.message})
+        url = link_to_run(server, run.id)
+        print_json({"flow_run": run.id, "name": run.name, "url": url, "state": run.state, "message": run.message})
     else:
-        say(f"{run.state}: {run.message}" if run.is_over else run.state)
-    if run.is_over and run.state != "Completed":
+        say(f"{run.state}: {run.message}" if run.is_final else run.state)
+    if run.is_final and run.state != "Completed":
         raise typer.Exit(2 if run.state == "Failed" else 1)  # Failed: it could not begin

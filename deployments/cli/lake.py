@@ -45,12 +45,12 @@ def plan(
 
     If PREFECT_API_URL names a server on which the schedule or a work pool is paused, a warning says so.
     """
-    from deployments.setup.pauses import quick_look
+    from deployments.prefect_api.pauses import quick_look
     from tasks.answers.plan import plan_lake
 
     config = places.load()
     selection, clock = scope.checked(config)
-    for pause in asyncio.run(quick_look(os.environ.get("PREFECT_API_URL"), config.work_pools)):
+    for pause in asyncio.run(quick_look(config.work_pools)):
         typer.echo(masked(f"adce: warning: {pause}"), err=True)
     with progress():
         report = asyncio.run(plan_lake(config, selection, as_of=clock, max_fills=max_fills))

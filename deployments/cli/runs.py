@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
+from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
@@ -14,24 +14,27 @@ from config.secrets import masked
 from deployments.cli.layout import print_pairs, say, standard_output
 from deployments.cli.options import JsonOption, Places, span_of
 from deployments.cli.output import print_json
+from deployments.prefect_api.settings import api_url, link_to_run
 from tasks.domain.access import Access
 from tasks.domain.errors import AdceError
 from tasks.domain.wording import duration, utc
 
 if TYPE_CHECKING:
     from config.models import Config
+    from deployments.prefect_api.client import PrefectApi
+    from deployments.prefect_api.flow_runs import FlowRun, LogRecord
     from tasks.answers.runs import PastRun
     from tasks.ledger import Ledger
 
-_FLOWS = ("reconcile", "fill")
-_SCRAPERS = ("scraper", "scrape")
 _SHORTEST_ID = 6
+_MOST = 10_000  # runs that are looked at
+_MOST_WARNINGS = 200  # of a run that are shown
 
 
 def runs(
     which: Annotated[str | None, typer.Argument(metavar="[NAME|ID]", help="Show this run in full.")] = None,
     since: Annotated[str, typer.Option("--since", metavar="7d", help="How far back to look, as 7d or 12h.")] = "7d",
-    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=200, help="At most N runs.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=_MOST, help="At most N runs.")] = 20,
     everything: Annotated[bool, typer.Option("--all", help="Also the scraper runs of reconciles and fills.")] = False,
     *,
     places: Places,
@@ -44,15 +47,16 @@ def runs(
 
     Example: adce runs --since 1d
     """
+    from deployments.prefect_api.flow_runs import DEPLOYED, FLOWS
     from tasks.ledger import Ledger
     from tasks.show.operations import RunsAnswer
 
     config, now = places.load(), datetime.now(UTC)
     begin = now - span_of("--since", since)
     with closing(Ledger(config.ledger, Access.LOOK)) as ledger:
-        server = os.environ.get("PREFECT_API_URL") or ledger.runs.last_server()
-        flows = (*_FLOWS, *_SCRAPERS) if everything or which else _FLOWS
-        found, trouble = asyncio.run(_all(ledger, server, flows, begin, now, 200 if which else limit))
+        server = api_url() or ledger.runs.last_server()
+        flows = FLOWS if everything or which else DEPLOYED
+        found, trouble = asyncio.run(_all(ledger, server, flows, begin, _MOST if which else limit))
         if which is None:
             if as_json:
                 print_json(RunsAnswer.of(found[:limit], trouble).as_json())
@@ -67,10 +71,10 @@ def runs(
 
 
 async def _all(
-    ledger: Ledger, server: str | None, flows: tuple[str, ...], begin: datetime, now: datetime, most: int
+    ledger: Ledger, server: str | None, flows: Sequence[str], begin: datetime, most: int
 ) -> tuple[list[PastRun], str | None]:
-    """The runs, and why Prefect's are not among them, if they are not."""
-    from deployments.setup.history import runs_of
+    """The runs since a time, with those at work that began before, and why Prefect's are not among them."""
+    from deployments.prefect_api.client import PrefectApiError, api_of
     from tasks.answers.runs import joined
     from tasks.ledger.leases import Leases
 
@@ -79,11 +83,28 @@ async def _all(
         trouble = "PREFECT_API_URL names no server: what only Prefect knows is not here"
     else:
         try:
-            in_prefect = await runs_of(server, flows, begin, now, most)
-        except AdceError as error:
+            async with api_of(server) as api:
+                in_prefect = await _in_prefect(api, flows, begin, most)
+        except PrefectApiError as error:
             trouble = f"{error}: what only Prefect knows is not here"
     alive = Leases(ledger.database, "", timedelta()).live_flow_runs()
-    return joined(in_prefect, ledger.runs.begun_since(begin, flows, most), alive), trouble
+    return joined(in_prefect, ledger.runs.begun_since(begin, flows, most, alive), alive), trouble
+
+
+async def _in_prefect(api: PrefectApi, flows: Sequence[str], begin: datetime, most: int) -> list[PastRun]:
+    from deployments.prefect_api.flow_runs import AT_WORK, FlowRuns, due, in_states
+
+    runs, now = FlowRuns(api), datetime.now(UTC)
+    at_work = await runs.find(flows, in_states("PENDING", *AT_WORK), last_first=True, most=most)
+    of_late = await runs.find(flows, due(after=begin, before=now), last_first=True, most=most)
+    return [_past(run) for run in {run.id: run for run in (*at_work, *of_late)}.values()]
+
+
+def _past(run: FlowRun) -> PastRun:
+    from tasks.answers.runs import PastRun
+
+    began = run.began or run.due or run.since
+    return PastRun(None, run.id, run.full_name, run.state, began, run.ended, run.message, is_running=run.is_at_work)
 
 
 def _list(found: list[PastRun], trouble: str | None, since: str) -> None:
@@ -117,11 +138,9 @@ def _chosen(found: list[PastRun], which: str, since: str) -> PastRun:
 def _show(config: Config, ledger: Ledger, server: str | None, run: PastRun) -> None:
     from rich.markup import escape
 
-    from deployments.setup.history import warnings_of
     from tasks.answers.runs import results
     from tasks.domain.expected.keys import KeyPatterns
 
-    ui = f"{server.rstrip('/').removesuffix('/api')}/flow-runs/flow-run/{run.flow_run}" if server else ""
     rows = {
         "run": run.name,
         "state": f"{run.state}{_took(run)}",
@@ -129,10 +148,19 @@ def _show(config: Config, ledger: Ledger, server: str | None, run: PastRun) -> N
         "begun": utc(run.began),
         "by": run.holder or "",
         "ids": ", ".join(filter(None, [run.id and f"ledger {run.id}", run.flow_run and f"Prefect {run.flow_run}"])),
-        "in the UI": ui,
+        "in the UI": link_to_run(server, run.flow_run) if server and run.flow_run else "",
     }
     print_pairs(standard_output(), {name: escape(masked(text)) for name, text in rows.items() if text})
     for line in results(ledger.attempts.outcomes_of(run.id), KeyPatterns(config)) if run.id else []:
         say(masked(line))
-    for line in asyncio.run(warnings_of(server, run.flow_run)) if server and run.flow_run else []:
-        say(masked(f"log: {line}"))
+    if server and run.flow_run:
+        for record in asyncio.run(_warnings(server, run.flow_run)):
+            say(masked(f"log: {record.message}"))
+
+
+async def _warnings(server: str, flow_run: str) -> list[LogRecord]:
+    from deployments.prefect_api.client import api_of
+    from deployments.prefect_api.flow_runs import FlowRuns
+
+    async with api_of(server) as api:
+        return await FlowRuns(api).warnings({"flow_run_id": {"any_": [flow_run]}}, _MOST_WARNINGS)

@@ -19,8 +19,9 @@ from prefect_aws import AwsCredentials
 
 from blocks.lake import Lake
 from config.models import Config, Priority
+from deployments.prefect_api.client import PrefectApi
+from deployments.prefect_api.pauses import known, pauses
 from deployments.setup.former_names import FORMER_NAMES, former_deployment, take_over
-from deployments.setup.pauses import known, pauses
 from deployments.setup.prefect_yaml import deployments_for
 from tasks.domain.errors import AdceError
 from tasks.domain.wording import duration
@@ -82,7 +83,7 @@ async def look(config: Config) -> list[Difference]:
 async def paused(config: Config) -> list[Difference]:
     """What a person has paused on the server: schedules, work pools and queues. Only a person resumes it."""
     async with get_client() as client:
-        have = await known(client._client, config.work_pools)
+        have = await known(PrefectApi(client._client), config.work_pools)
     found = pauses(have, deployments_for(list(config.work_pools)))
     return [Difference(pause.what, pause.trouble) for pause in found]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from deployments.setup.pauses import Pause
+from deployments.prefect_api.pauses import PrefectPause
 from deployments.up.lines import Line
 from tasks.answers.ending import severity_of
 from tasks.domain.wording import duration, plural, utc
@@ -64,7 +64,7 @@ class Snapshot:
     at: datetime
     runs: Sequence[Run] = ()
     records: Sequence[Record] = ()
-    pauses: Sequence[Pause] = ()
+    pauses: Sequence[PrefectPause] = ()
     next_due: datetime | None = None  # when Prefect begins the next scheduled reconcile
     workers: int = 1  # of the work pool, alive
 
@@ -80,7 +80,7 @@ class Announcer:
         self._told_records = _Counts()
         self._records_of = _Counts()  # how many of each run
         self._is_first = True
-        self._paused: dict[str, Pause] = {}
+        self._paused: dict[str, PrefectPause] = {}
         self._last_run = begun  # when a reconcile was last told of, or began
         self._answered = begun
         self._silence_told: datetime | None = None

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import httpx
 from prefect.exceptions import PrefectException
 
+from deployments.prefect_api.client import PrefectApiError
 from deployments.up.announcer import Announcer
 from deployments.up.lines import Line
 from deployments.up.poller import PrefectPoller
@@ -41,6 +42,9 @@ async def follow(
         except (httpx.HTTPError, PrefectException, TimeoutError, *_ODD_ANSWERS) as error:
             answers.clear()
             lines = announcer.lines_of_silence(datetime.now(UTC), trouble(error))
+        except PrefectApiError as error:
+            answers.clear()
+            lines = announcer.lines_of_silence(datetime.now(UTC), error.trouble)
         else:
             has_begun = True
             answers.set()

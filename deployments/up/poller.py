@@ -12,7 +12,9 @@ from typing import Any
 
 import httpx
 
-from deployments.setup.pauses import Pause, known, pauses
+from deployments.prefect_api.client import PrefectApi
+from deployments.prefect_api.pauses import PrefectPause, known, pauses
+from deployments.prefect_api.workers import online_workers
 from deployments.setup.prefect_yaml import Deployment
 from deployments.up.announcer import FILL, FINAL, RECONCILE, Record, Run, Snapshot
 from deployments.up.lines import without_traceback
@@ -44,7 +46,7 @@ class _Pool:
     """What is asked for less often, as of a time."""
 
     at: datetime
-    pauses: Sequence[Pause]
+    pauses: Sequence[PrefectPause]
     next_due: datetime | None
     workers: int
 
@@ -63,7 +65,7 @@ class PrefectPoller:
         self._pool: _Pool | None = None
 
     async def poll(self, at: datetime) -> Snapshot:
-        """What Prefect knows now. Raises httpx.HTTPError."""
+        """What Prefect knows now. Raises httpx.HTTPError and PrefectApiError."""
         since = self._since - _MARGIN
         found = {run.id: run for run in await self._runs_of(_WATCHED, _open_before(at))}
         ended = await self._runs_of(
@@ -81,14 +83,10 @@ class PrefectPoller:
 
     async def _poll_pool(self, at: datetime) -> _Pool:
         due = await self._runs_of([RECONCILE], _scheduled_after(at), most=1)
-        have = await known(self._api, [self._pool_name])
-        online = {"workers": {"status": {"any_": ["ONLINE"]}}}
-        workers = [
-            worker
-            for pool in have.pools  # none if somebody has deleted it
-            for worker in await self._filtered(f"/work_pools/{pool['name']}/workers/filter", online)
-        ]
-        return _Pool(at, pauses(have, self._deployments), due[0].due if due else None, len(workers))
+        have = await known(PrefectApi(self._api), [self._pool_name])
+        # there is no pool if somebody has deleted it
+        workers = sum([await online_workers(PrefectApi(self._api), pool.name) for pool in have.pools])
+        return _Pool(at, pauses(have, self._deployments), due[0].due if due else None, workers)
 
     async def _records(self, since: datetime) -> list[Record]:
         wanted = {"logs": {"level": {"ge_": _WARNING}, "timestamp": {"after_": since.isoformat()}}}

@@ -29,7 +29,8 @@ from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt, stop_af
 from blocks.store import Store
 from config.load import load_config
 from config.models import Config
-from deployments.setup.pauses import as_paused, known
+from deployments.prefect_api.client import PrefectApi
+from deployments.prefect_api.pauses import as_paused, known
 from deployments.setup.prefect_server import WORK_POOL, set_up
 from deployments.setup.prefect_yaml import ROOT, Deployment, deployments_for
 from deployments.up.announcer import FILL, RECONCILE, Announcer
@@ -242,7 +243,7 @@ class System:
     async def _as_on_server(self, deployments: list[Deployment]) -> list[Deployment]:
         """The deployments, paused where a person has paused them in Prefect."""
         async with get_client() as client:
-            have = (await known(client._client, [WORK_POOL])).deployments
+            have = (await known(PrefectApi(client._client), [WORK_POOL])).deployments
         return [as_paused(one, have) for one in deployments]
 
     async def _wait_for_server(self) -> None:

@@ -102,12 +102,20 @@ class Runs:
         row = self.database.read(lambda connection: connection.execute(query).one_or_none())
         return RunRecord.of(row) if row else None
 
-    def begun_since(self, since: datetime, kinds: Collection[str], most: int) -> list[RunRecord]:
-        """The last runs of these kinds that began since then, the newest first."""
+    def begun_since(
+        self, since: datetime, kinds: Collection[str], most: int, flow_runs: Collection[str] = ()
+    ) -> list[RunRecord]:
+        """The last runs of these kinds that began since then, the newest first, and all of these flow runs."""
         columns = runs_table.c
-        query = sa.select(runs_table).where(columns.began >= since, columns.kind.in_(list(kinds)))
-        query = query.order_by(columns.began.desc()).limit(most)
-        return self.database.read(lambda connection: [RunRecord.of(row) for row in connection.execute(query)])
+        of_kinds = sa.select(runs_table).where(columns.kind.in_(list(kinds))).order_by(columns.began.desc())
+
+        def read(connection: sa.Connection) -> list[RunRecord]:
+            late = connection.execute(of_kinds.where(columns.began >= since).limit(most)).all()
+            rows = {row.id: row for row in late}
+            rows |= {row.id: row for row in connection.execute(of_kinds.where(columns.flow_run.in_(list(flow_runs))))}
+            return [RunRecord.of(row) for row in rows.values()]
+
+        return self.database.read(read)
 
     def last_server(self) -> str | None:
         """The address of the Prefect server of the last run, if it had one of its own and not an embedded API."""

@@ -3,28 +3,44 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
 
 import httpx
 import pytest
 
-from deployments.setup import adhoc
-from deployments.setup.adhoc import FlowRun, Taker, api_of, end_of
+from deployments.prefect_api import adhoc
+from deployments.prefect_api.adhoc import AdhocDeployment, end_of
+from deployments.prefect_api.client import PrefectApi, api_of
+from deployments.prefect_api.flow_runs import FlowRun
 from tasks.domain.errors import AdceError
+from tests.builders import NOW
 
 SERVER = "http://127.0.0.1:4200/api"
-TAKER = Taker(SERVER, "1", "fill/adhoc")
-RUN = FlowRun("7", "quick-cat", "", "Running", "", is_over=False)
-ENDED = {
+DEPLOYMENT = AdhocDeployment("1", "fill/adhoc", "adce")
+RUN = FlowRun("7", "fill", "quick-cat", "RUNNING", "Running", "", NOW, NOW, NOW)
+ENDED: dict[str, Any] = {
     "id": "7",
+    "flow_id": "2",
     "name": "quick-cat",
-    "state": {"type": "COMPLETED", "name": "Completed", "message": "1 \x1b[31mfile"},
+    "created": NOW.isoformat(),
+    "expected_start_time": NOW.isoformat(),
+    "start_time": NOW.isoformat(),
+    "end_time": NOW.isoformat(),
+    "state": {
+        "type": "COMPLETED",
+        "name": "Completed",
+        "message": "1 \x1b[31mfile",
+        "timestamp": NOW.isoformat(),
+    },
 }
+FLOWS = [{"id": "2", "name": "fill"}]
 
 
-@pytest.fixture
-def answers(monkeypatch: pytest.MonkeyPatch) -> list[httpx.Response | Exception]:
-    """What the server answers, in this order; the last answer is given again and again."""
-    given: list[httpx.Response | Exception] = []
+def waited_for(run: FlowRun, *answers: httpx.Response | Exception, told: list[str] | None = None) -> FlowRun:
+    """How the run ends, if the server answers so, in this order; the last answer is given again and again."""
+    given = list(answers)
 
     def answer(request: httpx.Request) -> httpx.Response:
         one = given.pop(0) if len(given) > 1 else given[0]
@@ -32,26 +48,42 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> list[httpx.Response | Exception]
             raise one
         return one
 
-    transport = httpx.MockTransport(answer)
-    monkeypatch.setattr(adhoc, "api_of", lambda server: httpx.AsyncClient(base_url=server, transport=transport))
+    async def wait() -> FlowRun:
+        async with httpx.AsyncClient(base_url=SERVER, transport=httpx.MockTransport(answer)) as http:
+            tell = (told if told is not None else []).append
+            return await end_of(PrefectApi(http), DEPLOYMENT, run, timedelta(0), tell)
+
+    return asyncio.run(wait())
+
+
+@pytest.fixture(autouse=True)
+def polls_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adhoc, "_POLL_EVERY", 0)
-    return given
 
 
-def test_a_server_that_is_away_for_a_moment_ends_no_wait(answers: list[httpx.Response | Exception]) -> None:
-    answers += [httpx.ConnectError("away"), httpx.Response(502), httpx.Response(200, text="<html>")]
-    answers.append(httpx.Response(200, json=ENDED))
-    run = asyncio.run(end_of(TAKER, RUN))
-    assert (run.is_over, run.message) == (True, "1 [31mfile")
+def test_a_server_that_is_away_for_a_moment_ends_no_wait() -> None:
+    odd = (httpx.ConnectError("away"), httpx.Response(502), httpx.Response(200, text="<html>"))
+    run = waited_for(RUN, *odd, httpx.Response(200, json=ENDED), httpx.Response(200, json=FLOWS))
+    assert (run.is_final, run.full_name, run.message) == (True, "fill quick-cat", "1 [31mfile")
 
 
-def test_a_server_that_stays_away_ends_it_in_one_line(
-    answers: list[httpx.Response | Exception], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_server_that_stays_away_ends_it_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adhoc, "_AWAY_SECONDS", 0)
-    answers.append(httpx.ConnectError("away"))
     with pytest.raises(AdceError, match="the run goes on: `adce runs quick-cat` says how it ends"):
-        asyncio.run(end_of(TAKER, RUN))
+        waited_for(RUN, httpx.ConnectError("away"))
+
+
+def test_a_run_that_does_not_begin_is_told_of_once_with_the_reason() -> None:
+    scheduled = {**ENDED, "start_time": None, "state": {**ENDED["state"], "type": "SCHEDULED", "name": "Late"}}
+    pool, workers = [{"name": "adce", "is_paused": False}], [{"status": "OFFLINE"}]
+    rest = (scheduled, pool, workers, scheduled, ENDED)
+    told: list[str] = []
+    first = (httpx.Response(200, json=scheduled), httpx.Response(200, json=FLOWS))
+    waited_for(replace(RUN, began=None), *first, *(httpx.Response(200, json=one) for one in rest[1:]), told=told)
+    assert told == [
+        "quick-cat, due 2026-01-15 12:00 UTC, has not begun: no worker polls the work pool adce; "
+        "to stop waiting: prefect flow-run cancel 7"
+    ]
 
 
 @pytest.mark.parametrize(("server", "is_sent"), [(SERVER, True), (f"{SERVER}/", True), ("http://other/api", False)])
@@ -60,4 +92,9 @@ def test_the_key_is_sent_to_the_server_that_is_named_only(
 ) -> None:
     monkeypatch.setenv("PREFECT_API_URL", SERVER)
     monkeypatch.setenv("PREFECT_API_KEY", "a-long-random-key")
-    assert ("authorization" in api_of(server).headers) == is_sent
+
+    async def headers() -> httpx.Headers:
+        async with api_of(server) as api:
+            return api._http.headers
+
+    assert ("authorization" in asyncio.run(headers())) == is_sent

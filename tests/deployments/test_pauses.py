@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from deployments.setup.pauses import Known, as_paused, pauses
+from deployments.prefect_api.pauses import Known, KnownDeployment, Pausable, as_paused, pauses
 from deployments.setup.prefect_yaml import Deployment
 
 NAME = "reconcile/often"
@@ -17,15 +17,16 @@ def wanted(**changes: Any) -> Deployment:
     return Deployment(entry | changes)
 
 
-def on_server(*, paused: bool = False, active: bool = True) -> dict[str, Any]:
+def on_server(*, paused: bool = False, active: bool = True) -> KnownDeployment:
     schedules = [{"id": "7", "active": active}]
-    return {"name": "often", "entrypoint": "flows/reconcile.py:reconcile", "paused": paused, "schedules": schedules}
+    found = {"name": "often", "entrypoint": "flows/reconcile.py:reconcile", "paused": paused, "schedules": schedules}
+    return KnownDeployment.model_validate(found)
 
 
-def a_server(deployment: dict[str, Any] | None = None, *, pool: bool = False, queue: bool = False) -> Known:
+def a_server(deployment: KnownDeployment | None = None, *, pool: bool = False, queue: bool = False) -> Known:
     """A server with a deployment and a pool `adce`, which may be paused, and so may the pool's queue."""
-    pools = [{"name": "adce", "is_paused": pool}]
-    queues = {"adce": [{"name": "high", "is_paused": queue}]}
+    pools = [Pausable(name="adce", is_paused=pool)]
+    queues = {"adce": [Pausable(name="high", is_paused=queue)]}
     return Known([deployment or on_server()], pools, queues)
 
 

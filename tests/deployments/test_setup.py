@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,10 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import State
 from prefect_aws import AwsCredentials
 
+from deployments.prefect_api.adhoc import AdhocDeployment, end_of
+from deployments.prefect_api.client import api_of
+from deployments.prefect_api.flow_runs import FlowRun, FlowRuns
 from deployments.setup import prefect_server as setup
-from deployments.setup.adhoc import FlowRun, Taker, end_of
 from tests.servers import free_port, http_server
 
 pytestmark = pytest.mark.xdist_group("setup")  # they share servers
@@ -112,10 +115,15 @@ def _fill_by_a_worker(adce: Adce, server: dict[str, str], lake: Path, monkeypatc
     assert (run.tags, run.parameters["keys"], run.parameters["priority"]) == (["adce"], [fill[1]], "CRITICAL")
     ended: State[Any] = State(type=StateType.FAILED, name="Incomplete", message="1 of 1 file failed")
     _do(lambda client: client.set_flow_run_state(run.id, ended, force=True))
-    taker = Taker(url, str(run.deployment_id), "fill/adhoc")
-    seen = FlowRun(str(run.id), run.name, "", "Scheduled", "", is_over=False)
-    end = asyncio.run(end_of(taker, seen))
-    assert (end.state, end.message, end.is_over) == ("Incomplete", "1 of 1 file failed", True)
+
+    async def waited_for() -> FlowRun:
+        async with api_of(url) as api:
+            seen = replace(await FlowRuns(api).get(str(run.id)), type="SCHEDULED")
+            deployment = AdhocDeployment(str(run.deployment_id), "fill/adhoc", "adce")
+            return await end_of(api, deployment, seen, timedelta(minutes=5), print)
+
+    end = asyncio.run(waited_for())
+    assert (end.state, end.message, end.is_final) == ("Incomplete", "1 of 1 file failed", True)
     listed = adce("runs").stdout.splitlines()
     assert any(line.endswith("  fill 1 file  Incomplete: 1 of 1 file failed") for line in listed), listed
     assert any("  reconcile espn_scoreboard from 2026-01-13 to 2026-01-13  Completed after " in line for line in listed)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from deployments.setup.pauses import Pause
+from deployments.prefect_api.pauses import PrefectPause
 from deployments.up.announcer import Announcer, Record, Run, Snapshot
 from deployments.up.lines import Line, LogFormat, without_boxes, without_traceback, written
 from tasks.domain.wording import duration
@@ -18,7 +18,7 @@ from tasks.domain.wording import duration
 START = datetime(2026, 11, 30, 8, 0, tzinfo=UTC)
 INTERVAL = timedelta(minutes=15)
 NONE = f"no reconcile has begun for {duration(INTERVAL)}"
-POOL = Pause("work pool adce", "prefect work-pool resume adce")
+POOL = PrefectPause("work pool adce", "prefect work-pool resume adce")
 
 
 def after(minutes: float) -> datetime:

@@ -1,0 +1,139 @@
+"""Can a worker of a Prefect server do an ad hoc fill, and how does that end?"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from pydantic import BaseModel
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_fixed
+
+from deployments.prefect_api.client import PrefectApi, PrefectApiError
+from deployments.prefect_api.flow_runs import FILL, FlowRun, FlowRuns
+from deployments.prefect_api.pauses import Pausable
+from deployments.prefect_api.workers import online_workers
+from deployments.setup.prefect_yaml import deployments_for
+from tasks.domain.errors import AdceError
+from tasks.domain.wording import one_line, utc
+
+T = TypeVar("T")
+
+_POLL_EVERY = 0.5  # seconds
+_AWAY_SECONDS = 300.0  # seconds for which a server may give no answer while a run is waited for
+_START_SECONDS = 30.0  # the same while it is started
+
+
+class NoWorkerError(AdceError):
+    """The server has no deployment for ad hoc fills whose work pool is polled by a worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdhocDeployment:
+    """A deployment for ad hoc fills."""
+
+    id: str
+    name: str
+    pool: str
+
+
+async def find_deployment(api: PrefectApi, pools: Sequence[str]) -> AdhocDeployment:
+    """The deployment for ad hoc fills of the first pool that has a worker. Raises NoWorkerError and PrefectApiError."""
+    of_fills = [one for one in deployments_for(list(pools)) if one.flow == FILL]
+    why_not = f"the Prefect server {api.server} has no deployment for ad hoc fills"
+    for wanted in sorted(of_fills, key=lambda one: pools.index(one.pool)):
+        try:
+            found = await api.get(f"/deployments/name/{wanted.full_name}", _Deployment)
+        except PrefectApiError as error:
+            if error.is_not_found:
+                continue
+            raise
+        trouble = await _why_no_worker(api, wanted.pool)
+        if trouble is None:
+            return AdhocDeployment(found.id, wanted.full_name, wanted.pool)
+        why_not = f"{trouble} on {api.server}"
+    raise NoWorkerError(why_not)
+
+
+async def start(api: PrefectApi, deployment: AdhocDeployment, name: str, parameters: Mapping[str, Any]) -> FlowRun:
+    """Starts a run of the deployment with this name.
+
+    A request without an answer is repeated, which starts no second run. Raises AdceError if the server refuses the
+    parameters, and PrefectApiError.
+    """
+    key = str(uuid4())
+    try:
+        ask = partial(FlowRuns(api).create, deployment.id, name, parameters, key)
+        return await _patiently(ask, within=_START_SECONDS)
+    except PrefectApiError as error:
+        if error.refused is None or error.can_heal:
+            raise
+        raise AdceError(
+            f"{deployment.name} on {api.server} refuses the parameters ({one_line(error.refused.text[:200])}); if it "
+            "was deployed by an older version, deploy again: prefect --no-prompt deploy --all"
+        ) from None
+
+
+async def end_of(
+    api: PrefectApi, deployment: AdhocDeployment, run: FlowRun, start_within: timedelta, tell: Callable[[str], None]
+) -> FlowRun:
+    """Waits until the run has ended. The server may give no answer for five minutes; then it raises AdceError.
+
+    If the run has not begun after `start_within`, it calls `tell` with a line that says why, and waits on.
+    """
+    ask = partial(FlowRuns(api).get, run.id)
+    late = time.monotonic() + start_within.total_seconds()
+    while not run.is_final:
+        await asyncio.sleep(_POLL_EVERY)
+        try:
+            run = await _patiently(ask, within=_AWAY_SECONDS)
+        except PrefectApiError as error:
+            if error.is_not_found:
+                raise AdceError(f"run {run.name} is not on {api.server} any more: somebody has deleted it") from None
+            raise AdceError(
+                f"{error} for {_AWAY_SECONDS:.0f} s; the run goes on: `adce runs {run.name}` says how it ends"
+            ) from None
+        if run.began is None and not run.is_final and time.monotonic() >= late:
+            late = float("inf")
+            tell(await _why_not_begun(api, deployment, run))
+    return run
+
+
+async def _why_not_begun(api: PrefectApi, deployment: AdhocDeployment, run: FlowRun) -> str:
+    try:
+        trouble = await _why_no_worker(api, deployment.pool)
+    except PrefectApiError as error:
+        trouble = str(error)
+    busy = f"the workers of {deployment.pool} are busy, or a paused queue or a concurrency limit holds it back"
+    stop = f"prefect flow-run cancel {run.id}"
+    return f"{run.name}, due {utc(run.due or run.since)}, has not begun: {trouble or busy}; to stop waiting: {stop}"
+
+
+async def _why_no_worker(api: PrefectApi, pool: str) -> str | None:
+    """Why no worker takes runs of a work pool; None if one does."""
+    pools = await api.all("/work_pools/filter", {"work_pools": {"name": {"any_": [pool]}}}, Pausable)
+    if not pools:
+        return f"there is no work pool {pool}"
+    if pools[0].is_paused:
+        return f"the work pool {pool} is paused"
+    return None if await online_workers(api, pool) else f"no worker polls the work pool {pool}"
+
+
+async def _patiently(ask: Callable[[], Awaitable[T]], within: float) -> T:
+    """The answer to a request, which is repeated while it fails and can heal. Raises PrefectApiError."""
+    asking = AsyncRetrying(
+        retry=retry_if_exception(lambda error: isinstance(error, PrefectApiError) and error.can_heal),
+        stop=stop_after_delay(within),
+        wait=wait_fixed(_POLL_EVERY),
+        reraise=True,
+    )
+    return await asking(ask)
+
+
+class _Deployment(BaseModel):
+    id: str

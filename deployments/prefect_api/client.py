@@ -1,0 +1,101 @@
+"""How is a Prefect server's REST API asked? Each answer is checked, and everything odd is one error."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from functools import cache
+from typing import Any, TypeVar
+
+import httpx
+from pydantic import TypeAdapter, ValidationError
+
+from deployments.prefect_api.settings import api_key
+from tasks.domain.errors import AdceError
+from tasks.upstream.prefect_api import trouble
+
+T = TypeVar("T")
+Json = Mapping[str, Any]
+
+PAGE = 200  # the most objects that Prefect returns at once
+MOST = 10_000  # the most objects that one filter returns here, over all pages
+_WITHIN = 5.0  # seconds in which the API has to answer
+
+_adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
+
+
+class PrefectApiError(AdceError):
+    """The API did not give a proper answer.
+
+    `trouble` says what it did instead, such as "answers HTTP 503". `refused` is the answer with an HTTP error, if there
+    was one.
+    """
+
+    def __init__(self, server: str, trouble: str, refused: httpx.Response | None = None):
+        super().__init__(f"the Prefect API at {server} {trouble}")
+        self.trouble = trouble
+        self.refused = refused
+
+    @property
+    def is_not_found(self) -> bool:
+        """Does the API not have the object?"""
+        return self.refused is not None and self.refused.status_code == httpx.codes.NOT_FOUND
+
+    @property
+    def can_heal(self) -> bool:
+        """May the same request succeed later? A refusal, such as HTTP 404, stays one."""
+        return self.refused is None or self.refused.is_server_error
+
+
+class PrefectApi:
+    """The API of one Prefect server. Each method raises PrefectApiError."""
+
+    def __init__(self, http: httpx.AsyncClient):
+        self._http = http
+        self.server = str(http.base_url).rstrip("/")
+
+    async def get(self, path: str, form: type[T]) -> T:
+        """What is at a path, which has to have a form: a model of pydantic, or a list of them."""
+        return await self._asked("GET", path, form, None)
+
+    async def post(self, path: str, body: Json, form: type[T]) -> T:
+        """The answer to a body, which has to have a form."""
+        return await self._asked("POST", path, form, body)
+
+    async def all(self, path: str, wanted: Json, form: type[T], most: int = MOST) -> list[T]:
+        """The objects that a filter finds, page by page, at most so many. The filter should name an order."""
+        found: list[T] = []
+        while len(found) < most:
+            limit = min(PAGE, most - len(found))
+            page = await self.post(path, {**wanted, "limit": limit, "offset": len(found)}, list[form])  # type: ignore[valid-type]
+            found += page
+            if len(page) < limit:
+                break
+        return found
+
+    async def _asked(self, method: str, path: str, form: type[T], body: Json | None) -> T:
+        try:
+            answer = (await self._http.request(method, path, json=body)).raise_for_status()
+            checked: T = _adapter(form).validate_json(answer.content)
+            return checked
+        except httpx.HTTPStatusError as error:
+            raise PrefectApiError(self.server, trouble(error), error.response) from None
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise PrefectApiError(self.server, trouble(error)) from None
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            where = ".".join(map(str, first["loc"]))
+            odd = f"gives no answer of Prefect's to {path} ({f'{where}: ' if where else ''}{first['msg']})"
+            raise PrefectApiError(self.server, odd) from None
+
+
+@asynccontextmanager
+async def api_of(server: str, within: float = _WITHIN) -> AsyncIterator[PrefectApi]:
+    """The API of a Prefect server, which has to give each answer within some seconds.
+
+    The key PREFECT_API_KEY is sent to no other server than the one that PREFECT_API_URL names.
+    """
+    key = api_key(server)
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    async with httpx.AsyncClient(base_url=server, headers=headers, timeout=within) as http:
+        yield PrefectApi(http)

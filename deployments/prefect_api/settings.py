@@ -1,0 +1,69 @@
+"""Which Prefect server do the settings of Prefect name? They are read here without importing Prefect, as it reads them.
+
+A variable of the environment goes before the active profile, even if it is empty. See `prefect profile --help`.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from config.secrets import masked
+from tasks.domain.errors import AdceError
+
+_CLOUD_API, _CLOUD_UI = "https://api.prefect.cloud", "https://app.prefect.cloud"
+
+
+def api_url() -> str | None:
+    """The address of the API that PREFECT_API_URL names, in the environment or in the active profile."""
+    return _setting("PREFECT_API_URL")
+
+
+def api_key(server: str) -> str | None:
+    """The key for a server: PREFECT_API_KEY, which is for no other server than the one that PREFECT_API_URL names."""
+    named = api_url()
+    is_named = named is not None and named.rstrip("/") == server.rstrip("/")
+    return _setting("PREFECT_API_KEY") if is_named else None
+
+
+def use_server(server: str) -> None:
+    """Has Prefect use this server in this process, if it is not imported yet. Another server gets no key."""
+    if api_key(server) is None:
+        os.environ["PREFECT_API_KEY"] = ""
+    os.environ["PREFECT_API_URL"] = server
+
+
+def ui_url(server: str) -> str:
+    """The address of the UI, without a password: PREFECT_UI_URL, or what Prefect derives from the address of an API."""
+    url = _setting("PREFECT_UI_URL") or server.rstrip("/").removesuffix("/api").replace(_CLOUD_API, _CLOUD_UI)
+    of_cloud = url.replace("/api/", "/").replace("/accounts/", "/account/").replace("/workspaces/", "/workspace/")
+    return masked(of_cloud.rstrip("/"))
+
+
+def link_to_run(server: str, flow_run: str) -> str:
+    """The page of a flow run in the UI."""
+    return f"{ui_url(server)}/flow-runs/flow-run/{flow_run}"
+
+
+def _setting(name: str) -> str | None:
+    """The value of a setting; None if it is not set, or empty."""
+    value = os.environ[name] if name in os.environ else _active_profile().get(name)
+    return str(value) if value else None
+
+
+def _active_profile() -> Mapping[str, Any]:
+    home = os.environ.get("PREFECT_HOME") or "~/.prefect"
+    path = os.environ.get("PREFECT_PROFILES_PATH") or "${PREFECT_HOME}/profiles.toml"
+    file = Path(path.replace("${PREFECT_HOME}", os.path.expanduser(home)))
+    try:
+        found = tomllib.loads(file.read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise AdceError(f"{file}: Prefect's profiles cannot be read ({error}); correct or remove the file") from None
+    profiles: dict[str, dict[str, Any]] = found.get("profiles", {})
+    active = os.environ.get("PREFECT_PROFILE", found.get("active"))
+    return profiles.get(active or "default") or profiles.get("default") or {}

@@ -1,0 +1,106 @@
+"""What does the client of Prefect's REST API take for an answer, and what does it make of flow runs and log records?"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+
+import httpx
+import pytest
+
+from deployments.prefect_api.client import PAGE, PrefectApi, PrefectApiError
+from deployments.prefect_api.flow_runs import FlowRuns
+from deployments.prefect_api.workers import online_workers
+from tests.builders import NOW
+
+T = TypeVar("T")
+Server = Callable[[str, Any], Any]  # its answer to a body at a path
+
+FLOW_RUN = {
+    "id": "7",
+    "flow_id": "2",
+    "name": "quick-cat",
+    "created": NOW.isoformat(),
+    "expected_start_time": None,
+    "start_time": None,
+    "end_time": None,
+    "state": None,
+}
+FLOW = {"id": "2", "name": "fill"}
+
+
+def asked(server: Server, ask: Callable[[PrefectApi], Awaitable[T]]) -> T:
+    """What is found on a server."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        found = server(request.url.path.removeprefix("/api"), json.loads(request.content or "null"))
+        return found if isinstance(found, httpx.Response) else httpx.Response(200, json=found)
+
+    async def ask_it() -> T:
+        async with httpx.AsyncClient(base_url="http://server/api", transport=httpx.MockTransport(answer)) as http:
+            return await ask(PrefectApi(http))
+
+    return asyncio.run(ask_it())
+
+
+@pytest.mark.parametrize(
+    ("answer", "trouble"),
+    [
+        pytest.param(httpx.Response(503), "answers HTTP 503", id="an error"),
+        pytest.param(httpx.Response(200, text="<html>"), "gives no answer of Prefect's to .*Invalid JSON", id="a page"),
+        pytest.param(httpx.Response(200, text="null"), "gives no answer of Prefect's to .*valid array", id="null"),
+        pytest.param([{"id": "7"}], "gives no answer of Prefect's to .*0.flow_id: Field required", id="a part"),
+        pytest.param(
+            [FLOW_RUN | {"state": {"type": "RUNNING"}}], ".*0.state.name: Field required", id="a part of a state"
+        ),
+        pytest.param([FLOW_RUN | {"start_time": "soon"}], ".*0.start_time: .*valid datetime", id="no time"),
+    ],
+)
+def test_every_odd_answer_is_one_error(answer: Any, trouble: str) -> None:
+    with pytest.raises(PrefectApiError, match=f"the Prefect API at http://server/api {trouble}"):
+        asked(lambda path, body: answer, lambda api: FlowRuns(api).find(["fill"], {}))
+
+
+def test_all_pages_are_asked_for_up_to_the_number_that_is_wanted() -> None:
+    everything = [FLOW_RUN | {"id": str(n)} for n in range(2 * PAGE + 7)]
+    limits: list[int] = []
+
+    def server(path: str, body: Mapping[str, Any]) -> Any:
+        if path == "/flows/filter":
+            return [FLOW]
+        limits.append(body["limit"])
+        return everything[body["offset"] : body["offset"] + body["limit"]]
+
+    found = asked(server, lambda api: FlowRuns(api).find(["fill"], {}))
+    assert [run.id for run in found] == [run["id"] for run in everything]
+    some = asked(server, lambda api: FlowRuns(api).find(["fill"], {}, most=PAGE + 1))
+    assert (len(some), limits) == (PAGE + 1, [PAGE, PAGE, PAGE, PAGE, 1])
+
+
+def test_a_run_without_a_state_is_pending_and_its_flow_may_be_gone() -> None:
+    server: Server = lambda path, body: [] if path == "/flows/filter" else [FLOW_RUN]  # noqa: E731
+    [run] = asked(server, lambda api: FlowRuns(api).find(["fill"], {}))
+    assert (run.full_name, run.type, run.state, run.since, run.is_final) == (
+        "? quick-cat",
+        "PENDING",
+        "Pending",
+        NOW,
+        False,
+    )
+
+
+def test_the_last_warnings_are_found_in_the_order_of_their_times() -> None:
+    def server(path: str, body: Mapping[str, Any]) -> Any:
+        assert (path, body["sort"], body["limit"]) == ("/logs/filter", "TIMESTAMP_DESC", 2)
+        names = ("third\nline \x1b[31m", "second")
+        return [{"id": name, "flow_run_id": "7", "level": 30, "message": name, "name": "run"} for name in names]
+
+    found = asked(server, lambda api: FlowRuns(api).warnings({}, most=2))
+    assert [record.message for record in found] == ["second", "third line [31m"]
+
+
+def test_a_worker_that_is_gone_polls_nothing() -> None:
+    workers = [{"status": "ONLINE"}, {"status": "OFFLINE"}]
+    assert asked(lambda path, body: workers, lambda api: online_workers(api, "adce")) == 1

@@ -39,15 +39,16 @@ class PastRun:
 def joined(in_prefect: Iterable[PastRun], records: Iterable[RunRecord], alive: Collection[str]) -> list[PastRun]:
     """The runs that Prefect or the ledger knows: those at work, and then the others, each the newest first.
 
-    `alive` has the flow runs whose leases in the ledger have not lapsed. Prefect may take a run that has died for one
-    at work, and the ledger does not know a run that never began.
+    `alive` has the flow runs whose leases in the ledger have not lapsed. The lease tells whether a run is at work,
+    unless Prefect knows how it ended: Prefect may take a run that has died for one at work, or one at work for one
+    that has not begun. The ledger does not know a run that never began.
     """
     known = {run.flow_run: run for run in in_prefect}
     found = []
     for record in records:
         ours = _of_record(record, alive)
         theirs = known.pop(record.flow_run, None)
-        if theirs is None or (theirs.is_running and not ours.is_running):
+        if theirs is None or (theirs.ended is None and theirs.is_running != ours.is_running):
             found.append(replace(ours, name=theirs.name if theirs else ours.name))
         else:
             found.append(replace(theirs, id=ours.id, holder=ours.holder))

@@ -124,11 +124,21 @@ def _fill_by_a_worker(adce: Adce, server: dict[str, str], lake: Path, monkeypatc
 
     end = asyncio.run(waited_for())
     assert (end.state, end.message, end.is_final) == ("Incomplete", "1 of 1 file failed", True)
-    listed = adce("runs").stdout.splitlines()
+    _begin_a_run_that_was_due_long_ago(url, run.deployment_id)
+    listed = adce("runs", "--since", "1h").stdout.splitlines()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC  fill long ago  Running for [\d.]+s", listed[0]), listed
     assert any(line.endswith("  fill 1 file  Incomplete: 1 of 1 file failed") for line in listed), listed
     assert any("  reconcile espn_scoreboard from 2026-01-13 to 2026-01-13  Completed after " in line for line in listed)
     shown = adce("runs", str(run.id)[:8]).stdout
     assert f"{url.removesuffix('/api')}/flow-runs/flow-run/{run.id}" in shown
+
+
+def _begin_a_run_that_was_due_long_ago(url: str, deployment: Any) -> None:
+    scheduled = {"type": "SCHEDULED", "state_details": {"scheduled_time": "2026-01-01T00:00:00Z"}}
+    made = httpx.post(f"{url}/deployments/{deployment}/create_flow_run", json={"name": "long ago", "state": scheduled})
+    run = made.raise_for_status().json()["id"]
+    state = {"state": {"type": "RUNNING"}, "force": True}
+    httpx.post(f"{url}/flow_runs/{run}/set_state", json=state).raise_for_status()
 
 
 async def _as_in_older_versions(client: PrefectClient) -> Schedules:

@@ -1,5 +1,6 @@
 """What is known of a run of which the ledger and Prefect say different things, or one of them nothing?"""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from tasks.answers.runs import PastRun, joined, results
@@ -29,20 +30,26 @@ def test_a_run_is_told_once_with_what_each_side_knows_and_those_at_work_come_fir
         a_record(2, None),  # its process is gone, which nobody has noticed
         a_record(3, None),
         a_record(4, RunEnd.STOPPED, "SIGTERM"),  # without a server
+        a_record(6, None),  # it could not report to Prefect that it has begun
+        a_record(7, None),  # killed a moment ago, so that its lease has not lapsed yet
     ]
     prefect = [
         in_prefect(1, "Incomplete"),
         in_prefect(2, "Running", is_running=True),
         in_prefect(3, "Running", is_running=True),
         in_prefect(5, "Crashed"),  # it never began
+        replace(in_prefect(6, "Pending"), ended=None),
+        in_prefect(7, "Crashed"),
     ]
-    runs = joined(prefect, records, alive={"f3"})
+    runs = joined(prefect, records, alive={"f3", "f6", "f7"})
     assert [(run.id, run.flow_run, run.name, run.state, run.message, run.is_running) for run in runs] == [
         ("r3", "f3", "reconcile all", "Running", "a message", True),
+        ("r6", "f6", "reconcile all", "Running", "", True),
         ("r1", "f1", "reconcile all", "Incomplete", "a message", False),
         ("r2", "f2", "reconcile all", "Died", "", False),
         ("r4", "f4", "reconcile everything", "Stopped", "SIGTERM", False),
         (None, "f5", "reconcile all", "Crashed", "a message", False),
+        ("r7", "f7", "reconcile all", "Crashed", "a message", False),
     ]
     assert runs[0].holder == "host (process 1)"
 

@@ -98,6 +98,16 @@ def test_marks_of_others_are_seen_and_free_again_when_their_work_is_done(start: 
     assert one.claims() == {}
 
 
+def test_a_run_at_work_is_found_though_it_began_before_the_time_that_is_asked_for(database: Database) -> None:
+    leases = Leases(database, "long", 30 * SECOND)
+    leases.begin("reconcile", "everything", "f1", lambda why: None)
+    soon, runs = datetime.now(UTC) + SECOND, Runs(database)
+    assert leases.live_flow_runs() == {"f1"}
+    assert [run.id for run in runs.begun_since(soon, ["reconcile"], 1, {"f1"})] == ["long"]
+    assert runs.begun_since(soon, ["fill"], 1, {"f1"}) == runs.begun_since(soon, ["reconcile"], 1) == []
+    leases.end(RunEnd.ENDED)
+
+
 def test_a_lease_that_is_renewed_outlasts_its_time(start: Start) -> None:
     one, other = start(SECOND), start(SECOND)
     assert one.take(RECONCILE) is None

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from deployments.cli.layout import print_pairs
+from deployments.prefect_api.settings import link_to_run
 from tasks.answers.check import Checked
 from tasks.answers.why import Answer
 from tasks.domain.assess.states import State
@@ -35,11 +36,11 @@ _COLOURS = {
 }
 
 
-def show(answers: Sequence[Answer], ui: str | None, console: Console) -> None:
-    """Prints up to five answers in full, and more as one line each. `ui` is the Prefect UI's URL, for links to runs."""
+def show(answers: Sequence[Answer], server: str | None, console: Console) -> None:
+    """Prints up to five answers in full, with links to runs on a Prefect server, and more as one line each."""
     if len(answers) <= _MOST_IN_FULL:
         for answer in answers:
-            _show_in_full(answer, ui, console)
+            _show_in_full(answer, server, console)
         return
     for answer in answers[:_MOST_ROWS]:
         status = answer.status
@@ -63,7 +64,7 @@ def show_check(checked: Checked, console: Console) -> None:
         console.print(f"{plural(len(checked.verdict.games), 'game')}: {games}")
 
 
-def _show_in_full(answer: Answer, ui: str | None, console: Console) -> None:
+def _show_in_full(answer: Answer, server: str | None, console: Console) -> None:
     status, cell = answer.status, answer.cell
     rows = {
         "state": f"{_state(status.state)}{f' ({status.kind.value})' if status.kind else ''}",
@@ -82,7 +83,8 @@ def _show_in_full(answer: Answer, ui: str | None, console: Console) -> None:
     for attempt in answer.attempts[:_MOST_ATTEMPTS]:
         took = f" in {duration(timedelta(seconds=attempt.seconds))}" if attempt.seconds is not None else ""
         error = f": {escape(attempt.error)}" if attempt.error else f", {size(attempt.bytes)}{took}"
-        console.print(f"  {_minute(attempt.at)}  {attempt.outcome}{error}  [dim]{_run(answer, attempt.run, ui)}[/dim]")
+        run = _run(answer, attempt.run, server)
+        console.print(f"  {_minute(attempt.at)}  {attempt.outcome}{error}  [dim]{run}[/dim]")
     if len(answer.attempts) > _MOST_ATTEMPTS:
         console.print(f"  and {plural(len(answer.attempts) - _MOST_ATTEMPTS, 'attempt')} before; --json shows more")
     for change in answer.changes:
@@ -105,11 +107,11 @@ def _place(answer: Answer) -> str:
     return f"fill {plan['position']} of {plan['of']} of {utc(datetime.fromisoformat(plan['at']))}{eta}"
 
 
-def _run(answer: Answer, run: str, ui: str | None) -> str:
+def _run(answer: Answer, run: str, server: str | None) -> str:
     record = answer.runs.get(run)
-    if record and record.flow_run and ui:
-        return f"run {run[:8]} {ui}/flow-runs/flow-run/{record.flow_run}"
-    return f"run {run[:8]}{f' (Prefect {record.flow_run})' if record and record.flow_run else ''}"
+    if record is None or record.flow_run is None:
+        return f"run {run[:8]}"
+    return f"run {run[:8]} {link_to_run(server, record.flow_run) or f'(Prefect {record.flow_run})'}"
 
 
 def _minute(moment: datetime | None) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,6 +9,7 @@ import typer
 
 from config.load import ConfigError
 from config.secrets import masked
+from deployments.prefect_api.settings import api_url
 from tasks.domain.errors import AdceError
 
 
@@ -34,7 +34,7 @@ def one_line_errors() -> Iterator[None]:
         is_http = type(error).__module__.startswith(("httpx", "httpcore")) or _refusal(error)
         if "Failed to reach API" not in str(error) and not is_http:
             raise
-        url = os.environ.get("PREFECT_API_URL")
+        url = api_url()
         line = f"the Prefect API at {url} cannot be reached; start it, or unset PREFECT_API_URL"
         if refused := _refusal(error):
             line = f"the Prefect API at {url} refuses access with HTTP {refused}; is PREFECT_API_KEY right?"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from config.secrets import masked
 from deployments.cli.layout import standard_output
 from deployments.cli.options import NAMES_FILES, AsOfOption, JsonOption, Places
 from deployments.cli.output import print_json
+from deployments.prefect_api.settings import api_url
 from tasks.domain.errors import AdceError
 from tasks.domain.expected.cells import Selection
 from tasks.domain.times import moment_of
@@ -43,7 +42,7 @@ def why(
     else:
         from deployments.cli.answers import show
 
-        show(answers, os.environ.get("PREFECT_UI_URL") or _ui_of(os.environ.get("PREFECT_API_URL")), standard_output())
+        show(answers, api_url(), standard_output())
 
 
 def check(
@@ -111,8 +110,3 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise AdceError(f"{path}: cannot be read: {error.strerror}") from None
-
-
-def _ui_of(api: str | None) -> str | None:
-    """URL of the Prefect UI that belongs to an API's URL, without a password."""
-    return masked(api.rstrip("/").removesuffix("/api")) if api else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from importlib import import_module
@@ -20,6 +19,7 @@ from deployments.cli.output import print_json, write
 from deployments.cli.sandbox import check_sandbox_installed, running_sandbox, use_sandbox
 from deployments.cli.terminal import prefect_log, progress
 from deployments.cli.typed import typed
+from deployments.prefect_api.settings import api_url
 from tasks.domain.assess.periods import By
 from tasks.domain.errors import AdceError
 from tasks.domain.lakes import check_sites
@@ -151,7 +151,7 @@ def run_flow(name: str, parameters: dict[str, Any], *, verbose: bool) -> Report:
     """Runs one of the flows in this process, and returns its report. Raises the error for which it could not begin."""
     from tasks.answers.report import Report
 
-    if not os.environ.get("PREFECT_API_URL"):  # Prefect's embedded API has no buckets yet
+    if api_url() is None:  # Prefect's embedded API has no buckets yet
         from deployments.setup.prefect_server import set_up_buckets
 
         asyncio.run(set_up_buckets(load_config()))

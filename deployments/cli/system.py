@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +14,7 @@ from deployments.cli.layout import say
 from deployments.cli.options import JsonOption, Places
 from deployments.cli.output import print_json
 from deployments.cli.sandbox import check_sandbox_installed
+from deployments.prefect_api.settings import api_url
 from deployments.up.lines import LogFormat
 from deployments.up.locks import exclusive_lock
 from tasks.domain.errors import AdceError
@@ -43,7 +43,7 @@ def setup(
     asyncio.run(check_api())
     config = places.load()
     differences = asyncio.run((look if check else set_up)(config)) + asyncio.run(paused(config))
-    exposed = asyncio.run(warnings(os.environ.get("PREFECT_API_URL"))) if check else []
+    exposed = asyncio.run(warnings(api_url())) if check else []
     measured = asyncio.run(sizes(config)) if check else []
     server, is_named = where()
     if as_json:

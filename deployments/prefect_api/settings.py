@@ -36,16 +36,20 @@ def use_server(server: str) -> None:
     os.environ["PREFECT_API_URL"] = server
 
 
-def ui_url(server: str) -> str:
-    """The address of the UI, without a password: PREFECT_UI_URL, or what Prefect derives from the address of an API."""
-    url = _setting("PREFECT_UI_URL") or server.rstrip("/").removesuffix("/api").replace(_CLOUD_API, _CLOUD_UI)
-    of_cloud = url.replace("/api/", "/").replace("/accounts/", "/account/").replace("/workspaces/", "/workspace/")
-    return masked(of_cloud.rstrip("/"))
+def ui_url(server: str | None) -> str | None:
+    """The address of a server's UI: PREFECT_UI_URL, or what Prefect derives from the API's. It shows no password."""
+    if url := _setting("PREFECT_UI_URL"):
+        return masked(url.rstrip("/"))
+    if server is None:
+        return None
+    url = server.rstrip("/").removesuffix("/api").replace(_CLOUD_API, _CLOUD_UI).replace("/api/", "/")
+    return masked(url.replace("/accounts/", "/account/").replace("/workspaces/", "/workspace/"))
 
 
-def link_to_run(server: str, flow_run: str) -> str:
-    """The page of a flow run in the UI."""
-    return f"{ui_url(server)}/flow-runs/flow-run/{flow_run}"
+def link_to_run(server: str | None, flow_run: str) -> str | None:
+    """The address of a flow run's page in the UI; None if no server is known."""
+    ui = ui_url(server)
+    return f"{ui}/flow-runs/flow-run/{flow_run}" if ui else None
 
 
 def _setting(name: str) -> str | None:

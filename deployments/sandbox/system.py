@@ -22,7 +22,13 @@ from tasks.domain.lakes import LakeKind
 from tasks.observe.identity import read_mark
 
 # The sandbox uses neither the server nor the database that the user has configured.
-_DROPPED_VARIABLES = ("PREFECT_API_URL", "PREFECT_API_KEY", "PREFECT_API_DATABASE_CONNECTION_URL", "PREFECT_PROFILE")
+_DROPPED_VARIABLES = (
+    "PREFECT_API_URL",
+    "PREFECT_API_KEY",
+    "PREFECT_API_DATABASE_CONNECTION_URL",
+    "PREFECT_PROFILE",
+    "PREFECT_PROFILES_PATH",
+)
 _PACE = {
     "reconcile": {"interval": "60s", "time_budget": "50s"},
     "sources": {"basketball_reference": {"rates": [{"requests": 1, "seconds": 2}]}},

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 
 import httpx
 from prefect.client.orchestration import get_client
 
+from deployments.prefect_api.settings import api_url
 from tasks.domain.errors import AdceError
 
 _WITHIN = 10  # seconds in which a server has to answer; a healthy one takes a few milliseconds
@@ -18,8 +18,8 @@ async def check_api() -> None:
 
     An error of the connection, or a refusal of the credentials, is raised as it is.
     """
-    url = os.environ.get("PREFECT_API_URL")
-    if not url:
+    url = api_url()
+    if url is None:
         return
     try:
         async with asyncio.timeout(_WITHIN), get_client() as client:

@@ -210,7 +210,7 @@ async def reconcile_lake(
             log.info("%s", line)
         planned = report.plan_document()
         if is_the_one and first_run.is_first(session):
-            for line in first_run.about(report):
+            for line in first_run.about(config):
                 get_run_logger().info(line)
         leads = is_the_one and other is None and not (dry_run or config.test_mode)  # it has the lease of the reconcile
         if leads and session.leases.why_lost() is None:

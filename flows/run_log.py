@@ -13,7 +13,6 @@ from tasks.answers.report import Report
 from tasks.domain.outcomes import FileOutcome
 from tasks.domain.plan.plan import Fill
 from tasks.domain.wording import duration, plural
-from tasks.show.costs import rows
 
 _MOST_FILLS = 3  # the first ones of a plan
 # Lines of Prefect's engine at each task and subflow, of which the line about the fill says what matters.
@@ -43,8 +42,8 @@ def plan_lines(report: Report) -> Iterator[str]:
     if report.left_to:
         return
     yield f"plan: {headline(report)}"
-    for name, files, requests, size, done in rows(report.cost):
-        yield f"plan: {name}: files {files}, requests {requests}, about {size}{f', done about {done}' if done else ''}"
+    for source in report.cost.parts:
+        yield f"plan: {source}"
     for fill in report.fills[:_MOST_FILLS]:
         files = plural(len(fill.gaps), f"{fill.kind.value} file")
         yield f"plan: first {fill.dataset} {fill.days}: {files}, {fill.priority.value}"

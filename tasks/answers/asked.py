@@ -15,7 +15,6 @@ from tasks.domain.expected.cells import Selection
 from tasks.domain.reasons import Limit, Reason
 from tasks.domain.wording import plural, utc
 from tasks.ledger import Ledger
-from tasks.ledger.plans import RUN
 from tasks.observe.look import look_at_cells
 from tasks.observe.planner import Planner
 from tasks.observe.session import Session
@@ -57,9 +56,7 @@ async def asked_for(
     now = session.now()
     cells = keys_of(config, await schedules_of(session), texts, now)
     look = await look_at_cells(session, cells)
-    planner = Planner(session)
-    if last := ledger.plans.kept(RUN):
-        planner.stopped |= last.stopped(now)
+    planner = Planner.of_a_look(session)
     gaps = look.gaps(cells) + (look.again(cells, now) if again else [])
     # The caps of a run are not asked about: they say how much one run does, and not what it may do.
     plan = planner.plan(gaps, look.known.absences, ends=session.begun)

@@ -125,7 +125,7 @@ async def compare(old: Config, new: Config, selection: Selection, now: datetime)
 async def _planned(session: Session, listing: Mapping[str, LakeObject]) -> tuple[Report, Assessment]:
     """The plan of one configuration for a lake that holds the objects of the listing, and the state of all files."""
     look = await look_at_lake(session, Reader(session), remember=False, listing=listing)
-    return report_of(session, look, Planner(session)), look.assessment
+    return report_of(session, look, Planner.of_a_look(session)), look.assessment
 
 
 def _check(selection: Selection, configs: tuple[Config, Config], now: datetime) -> None:

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 
 from config.models import Config
 from tasks.answers.plan import report_of
-from tasks.answers.report import Report
 from tasks.domain.errors import AdceError
 from tasks.domain.expected.cells import Selection
 from tasks.domain.expected.collected import collected
-from tasks.domain.plan.cost import SourceCost
-from tasks.domain.wording import plural, size, utc
 from tasks.ledger.runs import RECONCILE
 from tasks.observe.look import Reader, look_at_lake
 from tasks.observe.planner import Planner
@@ -34,7 +30,9 @@ async def before_the_first_run(config: Config) -> list[str]:
             if not session.ledger.runs.is_first(RECONCILE):
                 return []
             look = await look_at_lake(session, Reader(session, 0), remember=False)
-            return list(about(report_of(session, look, Planner(session))))
+            report = report_of(session, look, Planner.of_a_look(session))
+            what, how = about(config)
+            return [what, *map(str, report.cost.parts), how]
     except AdceError as error:
         log.debug("what the first runs collect cannot be told: %s", error)
         return []
@@ -45,23 +43,10 @@ def is_first(session: Session) -> bool:
     return session.selection.is_everything and session.ledger.runs.is_first(RECONCILE, session.id)
 
 
-def about(report: Report) -> Iterator[str]:
-    """The lines about a report: what is collected, what it takes, and how to narrow it."""
-    config, cost = report.config, report.cost
-    yield f"the first run of this lake; it is to hold {collected(config).in_words(config)}"
-    for source in (*filter(None, cost.sources), cost.total):
-        yield f"{source.name}: {_takes(source)}"
-    yield (
+def about(config: Config) -> tuple[str, str]:
+    """What the first run collects, and how to narrow it. What that takes is in the plan of the run."""
+    return (
+        f"the first run of this lake; it is to hold {collected(config).in_words(config)}",
         "to collect less, set `collect` in the configuration: since, seasons, sources, datasets or season_types; "
-        "`adce plan` shows what that takes"
+        "`adce plan` shows what that takes",
     )
-
-
-def _takes(source: SourceCost) -> str:
-    if not source:
-        return "nothing is lacking"
-    both = source.known + source.estimate
-    words = f"{plural(both.files, 'file')}, {plural(both.requests, 'request')}, {size(both.bytes)}"
-    if source.estimate.files:
-        words = f"about {words} ({source.estimate.files:,} of the files by estimate)"
-    return f"{words}, done about {utc(source.done)}" if source.done else words

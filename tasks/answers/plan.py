@@ -7,7 +7,6 @@ from datetime import datetime
 from config.models import Config
 from tasks.answers.report import Report
 from tasks.domain.expected.cells import Selection
-from tasks.ledger.plans import RUN
 from tasks.observe.look import Look, Reader, look_at_lake
 from tasks.observe.planner import Planner
 from tasks.observe.session import Session, open_session
@@ -19,13 +18,11 @@ async def plan_lake(
     """The plan of a reconcile that would begin now. Nothing is fetched, and nothing is recorded in the ledger."""
     async with open_session(config, selection, as_of=as_of) as session:
         look = await look_at_lake(session, Reader(session), remember=False)
-        return report_of(session, look, Planner(session, max_fills))
+        return report_of(session, look, Planner.of_a_look(session, max_fills))
 
 
 def report_of(session: Session, look: Look, planner: Planner) -> Report:
-    """The report with the plan that follows from a look at the lake. It leaves out sources that the last run had to."""
-    if last := session.ledger.plans.kept(RUN):
-        planner.stopped |= last.stopped(session.now())
+    """The report with the plan that follows from a look at the lake."""
     plan = planner.plan(look.gaps(session.selection.keys), look.known.absences)
     return Report(
         look.overview,

@@ -16,6 +16,7 @@ from tasks.domain.plan.plan import Fill, Gap, Plan, make_plan, why_paused
 from tasks.domain.plan.scoring import success_factor
 from tasks.domain.reasons import Limit, Reason
 from tasks.ledger.attempts import VariantResults
+from tasks.ledger.plans import RUN
 from tasks.observe.session import Session
 
 Counts = Mapping[str, tuple[float, float]]  # files stored and failed, by dataset; older files count less
@@ -33,6 +34,14 @@ class Planner:
         history, half_life = session.ledger.attempts, session.config.scoring.success.half_life
         self.latencies = history.latencies()  # in seconds, by source
         self.counts: Counts = history.outcomes_by_dataset(half_life, session.now())
+
+    @classmethod
+    def of_a_look(cls, session: Session, max_fills: int | None = None) -> Planner:
+        """The planner of who only looks. Its plans leave out the sources that the last run had to leave out."""
+        planner = cls(session, max_fills)
+        if last := session.ledger.plans.kept(RUN):
+            planner.stopped |= last.stopped(session.now())
+        return planner
 
     def plan(
         self,

@@ -13,8 +13,7 @@ COLUMNS = ("to fetch", "files", "requests", "about", "done about")
 
 def rows(cost: Cost) -> list[tuple[str, ...]]:
     """A row for each source, and one for all if there are several; an estimate has a row of its own below."""
-    sources = [source for source in cost.sources if source]
-    return [row for source in [*sources, *([cost.total] if len(sources) > 1 else [])] for row in _rows(source)]
+    return [row for source in cost.parts for row in _rows(source)]
 
 
 def _rows(source: SourceCost) -> Iterator[tuple[str, ...]]:

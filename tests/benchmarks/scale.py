@@ -144,7 +144,7 @@ def _look(config: Config, objects: dict[str, LakeObject], as_of: datetime | None
         ledger = Ledger(config.ledger)
         session = Session(config, _EVERYTHING, _Shelf(objects), ledger, as_of)
         look = await look_at_lake(session, Reader(session), remember=as_of is None)
-        report_of(session, look, Planner(session))
+        report_of(session, look, Planner.of_a_look(session))
         ledger.close()
 
     asyncio.run(look())

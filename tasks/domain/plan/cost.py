@@ -13,6 +13,7 @@ from tasks.domain.assess.states import Kind, State, Status
 from tasks.domain.expected import seasons
 from tasks.domain.expected.cells import Cell, Partition
 from tasks.domain.limits.rates import budget_of, spacing
+from tasks.domain.wording import plural, size, utc
 
 _ENOUGH = 20  # files of a season from which the mean size of the others is estimated
 
@@ -46,6 +47,14 @@ class SourceCost:
     def __bool__(self) -> bool:
         return bool(self.known.files or self.estimate.files)
 
+    def __str__(self) -> str:
+        """What it takes, in words: "espn: 3 files, 1 request, 1.2 MB, done about 2026-01-15 12:30 UTC"."""
+        both = self.known + self.estimate
+        words = f"{plural(both.files, 'file')}, {plural(both.requests, 'request')}, {size(both.bytes)}"
+        if self.estimate.files:
+            words = f"about {words} ({self.estimate.files:,} of the files by estimate)"
+        return f"{self.name}: {words}" + (f", done about {utc(self.done)}" if self.done else "")
+
 
 @dataclass(frozen=True, slots=True)
 class Cost:
@@ -53,6 +62,12 @@ class Cost:
 
     sources: tuple[SourceCost, ...]
     total: SourceCost
+
+    @property
+    def parts(self) -> list[SourceCost]:
+        """What people read: the costs of the sources that lack something, and the total if there are several."""
+        lacking = [source for source in self.sources if source]
+        return [*lacking, self.total] if len(lacking) > 1 else lacking
 
 
 def cost_of(

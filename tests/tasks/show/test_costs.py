@@ -25,3 +25,12 @@ def test_there_is_a_row_for_each_source_and_one_for_its_estimate() -> None:
 def test_one_source_needs_no_sum_and_nothing_needs_no_row() -> None:
     assert len(rows(Cost((ESPN, NOTHING), ESPN))) == 1
     assert rows(Cost((NOTHING,), NOTHING)) == []
+
+
+def test_a_cost_is_told_in_words_with_its_estimate() -> None:
+    assert str(ESPN) == "espn: 3 files, 1 request, 1.2 MB, done about 2026-01-15 12:30 UTC"
+    assert str(LISTED_LATER) == (
+        "br: about 28,862 files, 28,862 requests, 9.5 GB (28,862 of the files by estimate), done about "
+        "2026-01-19 08:00 UTC"
+    )
+    assert str(NOTHING) == "nba_api: 0 files, 0 requests, 0 kB"

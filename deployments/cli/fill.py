@@ -58,13 +58,12 @@ def fill(
     if not asked.keys:
         raise AdceError("; ".join(asked.lines()))
     for line in asked.lines():
-        typer.echo(masked(f"adce: left out: {line}"), err=True)
+        _warn(f"left out: {line}")
     parameters: dict[str, Any] = {"keys": asked.keys, "priority": Priority.CRITICAL.value, "again": again}
     parameters |= {"as_of": clock.isoformat()} if clock else {}
-    deployment = asyncio.run(_worker_of(config, server)) if server else None
-    if server and deployment:
-        waits = None if no_wait else config.reconcile.start_within
-        _show(server, asyncio.run(_by_worker(server, deployment, parameters, waits)), as_json)
+    run = _by_worker(config, server, parameters, waits=not no_wait) if server else None
+    if server and run:
+        _show(server, run, as_json)
         return
     if no_wait:
         raise AdceError("--no-wait: no worker is there to take it; start `adce up` or a worker, or leave --no-wait out")
@@ -88,40 +87,46 @@ async def _look(config: Config, texts: list[str], clock: datetime | None, again:
         return asked, api_url() or ledger.runs.last_server()
 
 
-async def _worker_of(config: Config, server: str) -> AdhocDeployment | None:
-    """The deployment by which a worker of the server can do it; None if none can."""
+def _by_worker(config: Config, server: str, parameters: dict[str, Any], *, waits: bool) -> FlowRun | None:
+    """The run of a worker of this server. None, after a line that says why, if this process has to fetch the files."""
     from deployments.prefect_api.adhoc import NoWorkerError, find_deployment
     from deployments.prefect_api.client import PrefectApiError, api_of
 
-    try:
+    async def find() -> AdhocDeployment:
         async with api_of(server) as api:
             return await find_deployment(api, config.work_pools)
+
+    try:
+        deployment = asyncio.run(find())
     except NoWorkerError as why_not:
-        use_server(server)
-        typer.echo(f"adce: {why_not}; the files are fetched by this process", err=True)
+        use_server(server)  # it answers, so the run is seen there
+        _warn(f"{why_not}; the files are fetched by this process")
     except PrefectApiError as error:
         if server == api_url():
             raise
-        typer.echo(f"adce: {error}, which the last run used; the files are fetched by this process", err=True)
+        last = f"the Prefect API at {server}, which the last run used, {error.trouble}"
+        _warn(f"{last}; the files are fetched by this process")
+    else:
+        return asyncio.run(_run_of(server, deployment, parameters, config.reconcile.start_within if waits else None))
     return None
 
 
-async def _by_worker(
+async def _run_of(
     server: str, deployment: AdhocDeployment, parameters: dict[str, Any], start_within: timedelta | None
 ) -> FlowRun:
-    """The run of a worker: its end, or if `start_within` is None, only its start."""
+    """A new run of the deployment: its end, or if `start_within` is None, only its start."""
     from deployments.prefect_api.adhoc import end_of, start
     from deployments.prefect_api.client import api_of
 
     async with api_of(server) as api:
         run = await start(api, deployment, plural(len(parameters["keys"]), "file"), parameters)
-        typer.echo(f"adce: {deployment.name} fetches {run.name}: {link_to_run(server, run.id)}", err=True)
+        _warn(f"{deployment.name} fetches {run.name}: {link_to_run(server, run.id)}")
         if start_within is None:
             return run
         try:
             return await end_of(api, deployment, run, start_within, _warn)
         except asyncio.CancelledError:  # Ctrl-C
-            typer.echo(f"adce: the run goes on; to stop it: prefect flow-run cancel {run.id}", err=True)
+            _warn(f"the run goes on; to stop it: prefect flow-run cancel {run.id}")
             raise
 
 

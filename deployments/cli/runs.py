@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,12 +11,13 @@ import typer
 
 from config.secrets import masked
 from deployments.cli.layout import print_pairs, say, standard_output
+from deployments.cli.ledger import opened
 from deployments.cli.options import JsonOption, Places, span_of
 from deployments.cli.output import print_json
 from deployments.prefect_api.settings import api_url, link_to_run
 from tasks.domain.access import Access
 from tasks.domain.errors import AdceError
-from tasks.domain.wording import duration, utc
+from tasks.domain.wording import duration, one_line, utc
 
 if TYPE_CHECKING:
     from config.models import Config
@@ -48,12 +48,10 @@ def runs(
     Example: adce runs --since 1d
     """
     from deployments.prefect_api.flow_runs import DEPLOYED, FLOWS
-    from tasks.ledger import Ledger
     from tasks.show.operations import RunsAnswer
 
-    config, now = places.load(), datetime.now(UTC)
-    begin = now - span_of("--since", since)
-    with closing(Ledger(config.ledger, Access.LOOK)) as ledger:
+    begin = datetime.now(UTC) - span_of("--since", since)
+    with opened(places, Access.LOOK) as (config, ledger):
         server = api_url() or ledger.runs.last_server()
         flows = FLOWS if everything or which else DEPLOYED
         found, trouble = asyncio.run(_all(ledger, server, flows, begin, _MOST if which else limit))
@@ -155,7 +153,7 @@ def _show(config: Config, ledger: Ledger, server: str | None, run: PastRun) -> N
         say(masked(line))
     if server and run.flow_run:
         for record in asyncio.run(_warnings(server, run.flow_run)):
-            say(masked(f"log: {record.message}"))
+            say(masked(f"log: {one_line(record.message)}"))
 
 
 async def _warnings(server: str, flow_run: str) -> list[LogRecord]:

@@ -58,7 +58,7 @@ class LogRecord:
     id: str
     flow_run: str
     level: int
-    message: str
+    message: str  # may have several lines, as those of a traceback
     logger: str
 
 
@@ -101,7 +101,7 @@ class FlowRuns:
         body = {"logs": {**wanted, "level": {"ge_": WARNING}}, "sort": "TIMESTAMP_DESC"}
         found = await self._api.all("/logs/filter", body, _LogRecord, most)
         return [
-            LogRecord(one.id, one.flow_run_id, one.level, one_line(one.message), one.name)
+            LogRecord(one.id, one.flow_run_id, one.level, one.message, one.name)
             for one in reversed(found)
             if one.flow_run_id
         ]

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import pytest
 
 from deployments.prefect_api import adhoc
-from deployments.prefect_api.adhoc import AdhocDeployment, end_of
+from deployments.prefect_api.adhoc import AdhocDeployment, end_of, start
 from deployments.prefect_api.client import PrefectApi, api_of
 from deployments.prefect_api.flow_runs import FlowRun
 from tasks.domain.errors import AdceError
 from tests.builders import NOW
+
+T = TypeVar("T")
 
 SERVER = "http://127.0.0.1:4200/api"
 DEPLOYMENT = AdhocDeployment("1", "fill/adhoc", "adce")
@@ -38,22 +42,34 @@ ENDED: dict[str, Any] = {
 FLOWS = [{"id": "2", "name": "fill"}]
 
 
-def waited_for(run: FlowRun, *answers: httpx.Response | Exception, told: list[str] | None = None) -> FlowRun:
-    """How the run ends, if the server answers so, in this order; the last answer is given again and again."""
+Answer = httpx.Response | Exception
+
+
+def at_server(
+    answers: Sequence[Answer], ask: Callable[[PrefectApi], Awaitable[T]], *, asked: list[Any] | None = None
+) -> T:
+    """What comes of it if the server answers so, in this order; the last answer is given again and again."""
     given = list(answers)
 
     def answer(request: httpx.Request) -> httpx.Response:
+        if asked is not None:
+            asked.append(json.loads(request.content or "null"))
         one = given.pop(0) if len(given) > 1 else given[0]
         if isinstance(one, Exception):
             raise one
         return one
 
-    async def wait() -> FlowRun:
+    async def ask_it() -> T:
         async with httpx.AsyncClient(base_url=SERVER, transport=httpx.MockTransport(answer)) as http:
-            tell = (told if told is not None else []).append
-            return await end_of(PrefectApi(http), DEPLOYMENT, run, timedelta(0), tell)
+            return await ask(PrefectApi(http))
 
-    return asyncio.run(wait())
+    return asyncio.run(ask_it())
+
+
+def waited_for(run: FlowRun, *answers: Answer, told: list[str] | None = None) -> FlowRun:
+    """How the run ends."""
+    tell = (told if told is not None else []).append
+    return at_server(answers, lambda api: end_of(api, DEPLOYMENT, run, timedelta(0), tell))
 
 
 @pytest.fixture(autouse=True)
@@ -84,6 +100,21 @@ def test_a_run_that_does_not_begin_is_told_of_once_with_the_reason() -> None:
         "quick-cat, due 2026-01-15 12:00 UTC, has not begun: no worker polls the work pool adce; "
         "to stop waiting: prefect flow-run cancel 7"
     ]
+
+
+def test_a_start_without_an_answer_is_repeated_and_starts_no_second_run() -> None:
+    asked: list[Any] = []
+    answers = (httpx.ReadTimeout("slow"), httpx.Response(503), httpx.Response(201, json=ENDED))
+    rest = httpx.Response(200, json=FLOWS)
+    run = at_server((*answers, rest), lambda api: start(api, DEPLOYMENT, "1 file", {"keys": ["a"]}), asked=asked)
+    assert (run.id, asked[0]["name"], asked[0]["parameters"]) == ("7", "1 file", {"keys": ["a"]})
+    assert len({body["idempotency_key"] for body in asked[:3]}) == 1
+
+
+def test_a_start_that_is_refused_is_not_repeated() -> None:
+    refusal = httpx.Response(409, json={"detail": "again is\nnot expected"})
+    with pytest.raises(AdceError, match=r"fill/adhoc on .* refuses the parameters"):
+        at_server([refusal, httpx.ConnectError("away")], lambda api: start(api, DEPLOYMENT, "1 file", {}))
 
 
 @pytest.mark.parametrize(("server", "is_sent"), [(SERVER, True), (f"{SERVER}/", True), ("http://other/api", False)])

@@ -68,7 +68,7 @@ async def start(api: PrefectApi, deployment: AdhocDeployment, name: str, paramet
     """
     key = str(uuid4())
     try:
-        ask = partial(FlowRuns(api).create, deployment.id, name, parameters, key)
+        ask = partial(FlowRuns(api).create, deployment.id, name, parameters, key=key)
         return await _patiently(ask, within=_START_SECONDS)
     except PrefectApiError as error:
         if error.refused is None or error.can_heal:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, AwareDatetime, BaseModel
 
 from deployments.prefect_api.client import MOST, PAGE, Json, PrefectApi
-from tasks.domain.wording import one_line
+from tasks.domain.wording import without_traceback
 
 RECONCILE, FILL = "reconcile", "fill"
 DEPLOYED = (RECONCILE, FILL)  # the flows that schedules and people run
@@ -90,9 +90,15 @@ class FlowRuns:
         """The run with this id."""
         return await self._one(await self._api.get(f"/flow_runs/{id}", _FlowRun))
 
-    async def create(self, deployment: str, name: str, parameters: Mapping[str, Any], key: str) -> FlowRun:
-        """Starts a run of the deployment with this id, or finds the run that was started with the same `key`."""
-        body = {"name": name, "parameters": parameters, "tags": ["adce"], "idempotency_key": key}
+    async def create(
+        self, deployment: str, name: str | None = None, parameters: Json | None = None, *, key: str
+    ) -> FlowRun:
+        """Starts a run of the deployment with this id, or finds the run that was started with the same `key`.
+
+        Without a `name`, Prefect makes one.
+        """
+        body = {"parameters": parameters or {}, "tags": ["adce"], "idempotency_key": key}
+        body |= {"name": name} if name else {}
         path = f"/deployments/{deployment}/create_flow_run"
         return await self._one(await self._api.post(path, body | {"state": {"type": "SCHEDULED"}}, _FlowRun))
 
@@ -101,7 +107,7 @@ class FlowRuns:
         body = {"logs": {**wanted, "level": {"ge_": WARNING}}, "sort": "TIMESTAMP_DESC"}
         found = await self._api.all("/logs/filter", body, _LogRecord, most)
         return [
-            LogRecord(one.id, one.flow_run_id, one.level, one.message, one.name)
+            LogRecord(one.id, one.flow_run_id, one.level, without_traceback(one.message), one.name)
             for one in reversed(found)
             if one.flow_run_id
         ]
@@ -158,7 +164,7 @@ class _FlowRun(BaseModel):
             name=self.name,
             type=state.type,
             state=state.name,
-            message=one_line(state.message or ""),
+            message=without_traceback(state.message or ""),
             since=state.timestamp,
             due=self.expected_start_time,
             began=self.start_time,

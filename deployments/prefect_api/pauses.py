@@ -44,6 +44,7 @@ class Schedule(BaseModel):
 class KnownDeployment(BaseModel):
     """A deployment on a server, as the API describes it."""
 
+    id: str
     name: str
     entrypoint: str | None
     paused: bool

@@ -7,13 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from deployments.prefect_api.flow_runs import RECONCILE, FlowRun, LogRecord
 from deployments.prefect_api.pauses import PrefectPause
 from deployments.up.lines import Line
 from tasks.answers.ending import severity_of
 from tasks.domain.wording import duration, plural, utc
-
-RECONCILE, FILL = "reconcile", "fill"
-FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 _BEGINS_WITHIN = timedelta(minutes=1)  # time after which a run that is due and has not begun is late
 _ANSWERS_WITHIN = timedelta(seconds=10)
@@ -24,46 +22,12 @@ _MOST_REMEMBERED = 10_000
 
 
 @dataclass(frozen=True)
-class Run:
-    """A flow run as Prefect knows it."""
-
-    id: str
-    flow: str
-    name: str
-    type: str  # of its state
-    state: str  # the name of its state
-    message: str
-    since: datetime  # when it entered the state
-    due: datetime | None
-    began: datetime | None
-
-    @property
-    def is_final(self) -> bool:
-        return self.type in FINAL
-
-    @property
-    def full_name(self) -> str:
-        return f"{self.flow} {self.name}"
-
-
-@dataclass(frozen=True)
-class Record:
-    """A warning or an error in the log of a run."""
-
-    id: str
-    run: Run
-    level: int
-    text: str
-    logger: str
-
-
-@dataclass(frozen=True)
 class Snapshot:
     """What Prefect knows at a time: all runs that are due and have not ended, those that ended lately, and the rest."""
 
     at: datetime
-    runs: Sequence[Run] = ()
-    records: Sequence[Record] = ()
+    runs: Sequence[FlowRun] = ()
+    records: Sequence[tuple[FlowRun, LogRecord]] = ()  # warnings and errors in the logs of runs
     pauses: Sequence[PrefectPause] = ()
     next_due: datetime | None = None  # when Prefect begins the next scheduled reconcile
     workers: int = 1  # of the work pool, alive
@@ -91,7 +55,7 @@ class Announcer:
             self._is_first = False
             for run in filter(lambda run: run.is_final, snapshot.runs):
                 self._ended.add(run.id)
-            for record in snapshot.records:
+            for _, record in snapshot.records:
                 self._told_records.add(record.id)
         told = [*self._answers(snapshot.at), *self._pauses(snapshot), *self._records(snapshot), *self._runs(snapshot)]
         return [*told, *self._no_run(snapshot)]
@@ -125,12 +89,11 @@ class Announcer:
         self._paused = now
 
     def _records(self, snapshot: Snapshot) -> Iterator[Line]:
-        for record in snapshot.records:
+        for run, record in snapshot.records:
             if self._told_records.add(record.id) > 1:
                 continue
-            run = record.run
             count = self._records_of.add(run.id)
-            text = record.text if count <= _MOST_RECORDS else "more warnings and errors are in its log"
+            text = record.message if count <= _MOST_RECORDS else "more warnings and errors are in its log"
             if count <= _MOST_RECORDS + 1:
                 yield Line(f"{run.full_name}: {text}", record.level, "log", _fields(run) | {"logger": record.logger})
 
@@ -178,7 +141,7 @@ class _Counts:
         return count
 
 
-def _ended(run: Run, snapshot: Snapshot) -> Line:
+def _ended(run: FlowRun, snapshot: Snapshot) -> Line:
     never = "" if run.began else f", due {utc(run.due or run.since)}, never began"
     text = ": ".join([f"{run.full_name}{never}", run.state, *([run.message] if run.message else [])])
     fields = _fields(run) | {"state_message": run.message}
@@ -187,7 +150,7 @@ def _ended(run: Run, snapshot: Snapshot) -> Line:
     return Line(text, severity_of(run.type, run.state), "run_ended", fields)
 
 
-def _late(runs: Sequence[Run], snapshot: Snapshot) -> Iterator[Line]:
+def _late(runs: Sequence[FlowRun], snapshot: Snapshot) -> Iterator[Line]:
     """A line for each run that is late, or one for many. After hours without a worker, each interval has left one."""
     why = _because(_hindrances(snapshot))
     if len(runs) > _MOST_LATE:
@@ -200,12 +163,12 @@ def _late(runs: Sequence[Run], snapshot: Snapshot) -> Iterator[Line]:
         yield Line(text, logging.WARNING, "run_late", _fields(run))
 
 
-def _is_late(run: Run, at: datetime) -> bool:
+def _is_late(run: FlowRun, at: datetime) -> bool:
     since = {"SCHEDULED": run.due, "PENDING": run.since}.get(run.type)
     return since is not None and at - since > _BEGINS_WITHIN
 
 
-def _is_running(run: Run) -> bool:
+def _is_running(run: FlowRun) -> bool:
     return run.flow == RECONCILE and run.began is not None and not run.is_final
 
 
@@ -218,5 +181,5 @@ def _because(reasons: Sequence[str]) -> str:
     return f": {'; '.join(reasons)}" if reasons else ""
 
 
-def _fields(run: Run) -> dict[str, object]:
+def _fields(run: FlowRun) -> dict[str, object]:
     return {"flow": run.flow, "run": run.name, "flow_run": run.id, "state": run.state, "type": run.type, "due": run.due}

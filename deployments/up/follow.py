@@ -6,18 +6,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
-import httpx
-from prefect.exceptions import PrefectException
-
 from deployments.prefect_api.client import PrefectApiError
 from deployments.up.announcer import Announcer
 from deployments.up.lines import Line
 from deployments.up.poller import PrefectPoller
-from tasks.upstream.prefect_api import trouble
 
 ANSWERS_WITHIN = 10.0  # seconds
 _POLL_SECONDS = 2.0
-_ODD_ANSWERS = (ValueError, LookupError, TypeError)  # what answers is not JSON, or not what Prefect's API gives
 
 
 async def follow(
@@ -39,12 +34,10 @@ async def follow(
                 snapshot = await poller.poll(datetime.now(UTC))
                 if not has_begun:
                     await begin()
-        except (httpx.HTTPError, PrefectException, TimeoutError, *_ODD_ANSWERS) as error:
+        except (PrefectApiError, TimeoutError) as error:
             answers.clear()
-            lines = announcer.lines_of_silence(datetime.now(UTC), trouble(error))
-        except PrefectApiError as error:
-            answers.clear()
-            lines = announcer.lines_of_silence(datetime.now(UTC), error.trouble)
+            trouble = error.trouble if isinstance(error, PrefectApiError) else "does not answer"
+            lines = announcer.lines_of_silence(datetime.now(UTC), trouble)
         else:
             has_begun = True
             answers.set()

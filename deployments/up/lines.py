@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from config.secrets import masked, without_secrets
-from tasks.domain.wording import one_line
+from tasks.domain.wording import without_traceback
 
 _BOX = re.compile(r"[\u2500-\u257f]")  # the characters with which Prefect draws boxes
 
@@ -66,13 +66,6 @@ def written(line: Line, at: datetime, log_format: LogFormat) -> str:
         return f"{at:%Y-%m-%d %H:%M:%S} UTC  {level:7}  {masked(without_traceback(line.text))}"
     document = {"at": at.isoformat(timespec="milliseconds"), "level": level, "event": line.event, "message": line.text}
     return json.dumps(without_secrets({**document, **line.fields}), default=_in_json)
-
-
-def without_traceback(text: str) -> str:
-    """The text in one line. Of a traceback, only the last line is kept, which is the error."""
-    before, traceback, after = text.partition("Traceback (most recent call last):")
-    lines = [*before.split("\n"), *(after.strip().split("\n")[-1:] if traceback else [])]
-    return one_line(" ".join(lines))
 
 
 def without_boxes(text: str) -> str:

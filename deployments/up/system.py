@@ -22,7 +22,6 @@ from uuid import uuid4
 import prefect
 import yaml
 from prefect.client.orchestration import PrefectClient, get_client
-from prefect.client.schemas.filters import WorkPoolFilter, WorkPoolFilterName
 from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL, PREFECT_API_URL, temporary_settings
 from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt, stop_after_delay, wait_fixed
 
@@ -30,10 +29,11 @@ from blocks.store import Store
 from config.load import load_config
 from config.models import Config
 from deployments.prefect_api.client import PrefectApi
+from deployments.prefect_api.flow_runs import FILL, RECONCILE, FlowRuns
 from deployments.prefect_api.pauses import as_paused, known
 from deployments.setup.prefect_server import WORK_POOL, set_up
 from deployments.setup.prefect_yaml import ROOT, Deployment, deployments_for
-from deployments.up.announcer import FILL, RECONCILE, Announcer
+from deployments.up.announcer import Announcer
 from deployments.up.children import Child, Children, GivenUp, Need
 from deployments.up.follow import ANSWERS_WITHIN, follow
 from deployments.up.lines import LogFormat, Printer
@@ -147,7 +147,8 @@ class System:
             await children.run(self._deploy(deployments, Path(folder)))
         self._say(f"deployed: {', '.join(one.full_name for one in deployments)}")
         async with _quick_client() as client:
-            poller = PrefectPoller(client._client, WORK_POOL, entries, datetime.now(UTC))
+            api = PrefectApi(client._client)
+            poller = PrefectPoller(api, WORK_POOL, entries, datetime.now(UTC))
             announcer = Announcer(self._config.reconcile.interval, datetime.now(UTC))
             is_paused = not any(one.is_scheduled for one in deployments if _is_reconcile(one))
             children.keep(self._worker())
@@ -159,7 +160,7 @@ class System:
             if self._sandbox:
                 self._say(f"delete files under {self._sandbox.lake}, and see them come back")
                 self._say(f"to look at this lake: {self._sandbox.look}")
-            answers, begin = self._api_answers.is_met, partial(self._reconcile_now, deployments)
+            answers, begin = self._api_answers.is_met, partial(self._reconcile_now, api, deployments)
             await asyncio.gather(follow(poller, announcer, self._say, answers, begin), self._delete_log_records())
 
     async def foretell(self, children: Children) -> None:
@@ -265,14 +266,12 @@ class System:
             advice = "start it, or unset PREFECT_API_URL, so that adce up starts its own"
             raise GivenUp(f"the Prefect API at {self.api} cannot be reached; {advice}")
 
-    async def _reconcile_now(self, deployments: list[Deployment]) -> None:
+    async def _reconcile_now(self, api: PrefectApi, deployments: list[Deployment]) -> None:
         """Starts a run of each scheduled reconcile. However often it is called, there is one of each."""
-        pool = WorkPoolFilter(name=WorkPoolFilterName(any_=[WORK_POOL]))
         now = {(one.entrypoint, one.name) for one in deployments if _is_reconcile(one) and one.is_scheduled}
-        async with _quick_client() as client:
-            for one in await client.read_deployments(work_pool_filter=pool, limit=200):
-                if (one.entrypoint, one.name) in now:
-                    await client.create_flow_run_from_deployment(one.id, idempotency_key=f"adce up {self._id}")
+        for one in (await known(api, [WORK_POOL])).deployments:
+            if (one.entrypoint, one.name) in now:
+                await FlowRuns(api).create(one.id, key=f"adce up {self._id}")
 
 
 def server_command(port: int) -> list[str]:

@@ -60,6 +60,13 @@ def one_line(text: str) -> str:
     return " ".join("".join(character if character.isprintable() else " " for character in text).split())
 
 
+def without_traceback(text: str) -> str:
+    """The text in one line. Of a traceback, only the last line is kept, which is the error."""
+    before, traceback, after = text.partition("Traceback (most recent call last):")
+    lines = [*before.split("\n"), *(after.strip().split("\n")[-1:] if traceback else [])]
+    return one_line(" ".join(lines))
+
+
 def size(count: int) -> str:
     """A number of bytes: "512 bytes", "65 kB", "12.0 MB", "1.5 GB", "2.1 TB"."""
     if 0 < count < 1000:

@@ -19,8 +19,8 @@ def wanted(**changes: Any) -> Deployment:
 
 def on_server(*, paused: bool = False, active: bool = True) -> KnownDeployment:
     schedules = [{"id": "7", "active": active}]
-    found = {"name": "often", "entrypoint": "flows/reconcile.py:reconcile", "paused": paused, "schedules": schedules}
-    return KnownDeployment.model_validate(found)
+    found = {"id": "1", "name": "often", "entrypoint": "flows/reconcile.py:reconcile"}
+    return KnownDeployment.model_validate(found | {"paused": paused, "schedules": schedules})
 
 
 def a_server(deployment: KnownDeployment | None = None, *, pool: bool = False, queue: bool = False) -> Known:

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from deployments.prefect_api.flow_runs import FlowRun, LogRecord
 from deployments.prefect_api.pauses import PrefectPause
-from deployments.up.announcer import Announcer, Record, Run, Snapshot
-from deployments.up.lines import Line, LogFormat, without_boxes, without_traceback, written
+from deployments.up.announcer import Announcer, Snapshot
+from deployments.up.lines import Line, LogFormat, without_boxes, written
 from tasks.domain.wording import duration
 
 START = datetime(2026, 11, 30, 8, 0, tzinfo=UTC)
@@ -25,13 +26,13 @@ def after(minutes: float) -> datetime:
     return START + timedelta(minutes=minutes)
 
 
-def a_run(**changes: Any) -> Run:
+def a_run(**changes: Any) -> FlowRun:
     """A reconcile that was due at 08:15, has begun then and has ended two minutes later."""
-    run = Run("1", "reconcile", "everything", "COMPLETED", "Completed", "Complete", after(17), after(15), after(15))
+    run = FlowRun("1", "reconcile", "everything", "COMPLETED", "Completed", "Complete", after(17), after(15), after(15))
     return replace(run, **changes)
 
 
-def snapshot(minutes: float, *runs: Run, **changes: Any) -> Snapshot:
+def snapshot(minutes: float, *runs: FlowRun, **changes: Any) -> Snapshot:
     return Snapshot(after(minutes), runs, **changes)
 
 
@@ -39,7 +40,7 @@ def said(announcer: Announcer, *snapshots: Snapshot) -> list[tuple[int, str]]:
     return [(line.level, line.text) for one in snapshots for line in announcer.lines(one)]
 
 
-def an_announcer(*runs: Run) -> Announcer:
+def an_announcer(*runs: FlowRun) -> Announcer:
     """One that has polled Prefect when there were these runs."""
     announcer = Announcer(INTERVAL, START)
     assert announcer.lines(snapshot(0, *runs)) == []
@@ -82,7 +83,7 @@ def an_announcer(*runs: Run) -> Announcer:
         ),
     ],
 )
-def test_each_run_that_ends_is_told_once(run: Run, level: int, line: str) -> None:
+def test_each_run_that_ends_is_told_once(run: FlowRun, level: int, line: str) -> None:
     assert said(an_announcer(), snapshot(14, run), snapshot(14.5, run)) == [(level, line)]
 
 
@@ -179,14 +180,14 @@ def test_an_interval_in_which_a_run_has_begun_is_none_without_a_run() -> None:
 
 
 def test_a_warning_of_a_run_is_told_once_with_its_level_and_its_run() -> None:
-    record = Record("7", a_run(), logging.ERROR, "espn is paused", "tasks.upstream")
+    record = (a_run(), LogRecord("7", "1", logging.ERROR, "espn is paused", "tasks.upstream"))
     [line] = an_announcer().lines(snapshot(1, records=[record, record]))
     assert (line.level, line.text) == (logging.ERROR, "reconcile everything: espn is paused")
     assert (line.event, line.fields["logger"]) == ("log", "tasks.upstream")
 
 
 def test_a_run_with_very_many_warnings_is_cut_short() -> None:
-    records = [Record(str(n), a_run(), logging.WARNING, f"warning {n}", "tasks") for n in range(50)]
+    records = [(a_run(), LogRecord(str(n), "1", logging.WARNING, f"warning {n}", "tasks")) for n in range(50)]
     texts = [text for _, text in said(an_announcer(), snapshot(1, records=records))]
     assert (len(texts), texts[-1]) == (6, "reconcile everything: more warnings and errors are in its log")
 
@@ -221,7 +222,5 @@ def test_a_line_is_written_for_people_or_for_programs() -> None:
     }
 
 
-def test_a_traceback_is_its_error_and_a_box_is_what_is_in_it() -> None:
-    text = "failed with error:\nTraceback (most recent call last):\n  File x\nValueError: no\n"
-    assert without_traceback(text) == "failed with error: ValueError: no"
+def test_of_a_box_what_is_in_it_is_shown() -> None:
     assert [without_boxes(line) for line in ("╭────╮", "│ made │", "plain")] == ["", "made", "plain"]

@@ -10,23 +10,20 @@ from itertools import chain, repeat
 import httpx
 import pytest
 
+from deployments.prefect_api.client import PrefectApi, PrefectApiError
 from deployments.up import follow as module
 from deployments.up.announcer import Announcer
 from deployments.up.follow import follow
 from deployments.up.lines import Line
 from deployments.up.poller import PrefectPoller
 
-FLOW = {"id": "f", "name": "reconcile"}
-RUN = {"id": "1", "flow_id": "f", "name": "everything", "expected_start_time": None, "start_time": None}
-
 
 def test_odd_answers_are_silence_and_the_first_proper_one_begins_everything(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A page of a proxy, a run without a flow, a run without a state, and an error: each ends one poll only."""
+    """A page of a proxy, a run without its fields, and an error of the server: each ends one poll only."""
     monkeypatch.setattr(module, "_POLL_SECONDS", 0.0)
     odd = [
         httpx.Response(200, text="<html>"),
-        httpx.Response(200, json=[RUN | {"flow_id": "deleted"}]),
-        httpx.Response(200, json=[RUN | {"state": None}]),
+        httpx.Response(200, json=[{"id": "1"}]),
         httpx.Response(503),
     ]
     runs: Iterator[httpx.Response] = chain(odd, repeat(httpx.Response(200, json=[])))
@@ -36,17 +33,17 @@ def test_odd_answers_are_silence_and_the_first_proper_one_begins_everything(monk
     def answer(request: httpx.Request) -> httpx.Response:
         if request.url.path == "/flow_runs/filter":
             return next(runs)
-        return httpx.Response(200, json=[FLOW] if request.url.path == "/flows/filter" else [])
+        return httpx.Response(200, json=[])
 
     async def begin() -> None:
         begun.append(datetime.now(UTC))
         if len(begun) == 1:
-            raise httpx.ReadTimeout("slow")
+            raise PrefectApiError("http://prefect", "does not answer")
 
     async def story() -> None:
         answers, long_ago = asyncio.Event(), datetime.now(UTC) - timedelta(minutes=1)
         async with httpx.AsyncClient(base_url="http://prefect", transport=httpx.MockTransport(answer)) as api:
-            poller = PrefectPoller(api, "adce", [], long_ago)
+            poller = PrefectPoller(PrefectApi(api), "adce", [], long_ago)
             announcer = Announcer(timedelta(seconds=50), long_ago)
             following = asyncio.create_task(follow(poller, announcer, said.append, answers, begin))
             await asyncio.wait({following, asyncio.create_task(answers.wait())}, return_when=asyncio.FIRST_COMPLETED)

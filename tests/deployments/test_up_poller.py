@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from deployments.prefect_api.client import PrefectApi
 from deployments.setup.prefect_yaml import deployments_for
 from deployments.up.announcer import Announcer
 from deployments.up.poller import PrefectPoller
@@ -52,7 +53,7 @@ def test_every_run_is_told_once_and_so_is_every_warning(server: dict[str, str]) 
             prefect = Server(api)
             await prefect.run("reconcile", "old", "PENDING", "COMPLETED")
             late = await prefect.run("fill", "long ago", "SCHEDULED")
-            poller = PrefectPoller(api, "adce", deployments_for(["adce"]), datetime.now(UTC))
+            poller = PrefectPoller(PrefectApi(api), "adce", deployments_for(["adce"]), datetime.now(UTC))
             announcer = Announcer(timedelta(minutes=15), datetime.now(UTC))
 
             async def told() -> list[str]:

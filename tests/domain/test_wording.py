@@ -6,7 +6,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from config.models import Duration
-from tasks.domain.wording import and_more, duration, factor, one_line, plural, score, size, utc, verb
+from tasks.domain.wording import and_more, duration, factor, one_line, plural, score, size, utc, verb, without_traceback
 
 
 @pytest.mark.parametrize(
@@ -89,3 +89,8 @@ def test_a_size_is_told_in_its_largest_unit(count: float, told: str) -> None:
 
 def test_a_text_in_one_line_cannot_control_the_terminal() -> None:
     assert one_line("1\n\t2 \x1b[31mred\x1b[0m\r\x07 \udcff \u202eé") == "1 2 [31mred [0m é"
+
+
+def test_of_a_traceback_only_its_error_is_kept() -> None:
+    text = "failed with error:\nTraceback (most recent call last):\n  File x\nValueError: no\n"
+    assert without_traceback(text) == "failed with error: ValueError: no"

@@ -17,7 +17,7 @@ from deployments.cli.output import print_json
 from deployments.prefect_api.settings import api_url, link_to_run
 from tasks.domain.access import Access
 from tasks.domain.errors import AdceError
-from tasks.domain.wording import duration, one_line, utc
+from tasks.domain.wording import duration, utc
 
 if TYPE_CHECKING:
     from config.models import Config
@@ -153,7 +153,7 @@ def _show(config: Config, ledger: Ledger, server: str | None, run: PastRun) -> N
         say(masked(line))
     if server and run.flow_run:
         for record in asyncio.run(_warnings(server, run.flow_run)):
-            say(masked(f"log: {one_line(record.message)}"))
+            say(masked(f"log: {record.message}"))
 
 
 async def _warnings(server: str, flow_run: str) -> list[LogRecord]:

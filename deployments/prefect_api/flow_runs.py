@@ -58,7 +58,7 @@ class LogRecord:
     id: str
     flow_run: str
     level: int
-    message: str  # may have several lines, as those of a traceback
+    message: str  # in one line; of a traceback only the error
     logger: str
 
 

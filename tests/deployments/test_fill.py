@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
+import deployments.cli.fill as module
 from config.load import load_config
 from deployments.sandbox.process import SandboxProcess
 from tasks.ledger import Ledger
@@ -49,6 +50,11 @@ def test_files_are_fetched_first_and_mistakes_are_refused_before(
     held = "paused with no end by ana: their database moves; `adce resume espn` ends that"
     assert re.fullmatch(rf"adce: espn_\w+/{gone.stem}.json and 2 more: {held}", refused(gone.stem))
     assert adce("resume", "espn").exit_code == 0
+    with monkeypatch.context() as changed:
+        changed.setattr(module, "_MOST_KEYS", 1)
+        assert refused(key, other, "--again").startswith(
+            "adce: 2 files are to be fetched, and a fill takes up to 1 by their keys; name a part of the lake instead"
+        )
 
     done = adce("fill", key, "--json")
     assert done.exit_code == 0, done.stderr

@@ -109,9 +109,11 @@ async def _why_not_begun(api: PrefectApi, deployment: AdhocDeployment, run: Flow
         trouble = await _why_no_worker(api, deployment.pool)
     except PrefectApiError as error:
         trouble = str(error)
-    busy = f"the workers of {deployment.pool} are busy, or a paused queue or a concurrency limit holds it back"
-    stop = f"prefect flow-run cancel {run.id}"
-    return f"{run.name}, due {utc(run.due or run.since)}, has not begun: {trouble or busy}; to stop waiting: {stop}"
+    why = (
+        trouble or f"the workers of {deployment.pool} are busy or hang, or a queue or a concurrency limit holds it back"
+    )
+    stop = f"to cancel it: prefect flow-run cancel {run.id}"
+    return f"the run, due {utc(run.due or run.since)}, has not begun: {why}; it is waited for; {stop}"
 
 
 async def _why_no_worker(api: PrefectApi, pool: str) -> str | None:

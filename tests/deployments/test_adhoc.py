@@ -97,8 +97,8 @@ def test_a_run_that_does_not_begin_is_told_of_once_with_the_reason() -> None:
     first = (httpx.Response(200, json=scheduled), httpx.Response(200, json=FLOWS))
     waited_for(replace(RUN, began=None), *first, *(httpx.Response(200, json=one) for one in rest[1:]), told=told)
     assert told == [
-        "quick-cat, due 2026-01-15 12:00 UTC, has not begun: no worker polls the work pool adce; "
-        "to stop waiting: prefect flow-run cancel 7"
+        "the run, due 2026-01-15 12:00 UTC, has not begun: no worker polls the work pool adce; it is waited for; "
+        "to cancel it: prefect flow-run cancel 7"
     ]
 
 

@@ -54,12 +54,14 @@ def runs(
     with opened(places, Access.LOOK) as (config, ledger):
         server = api_url() or ledger.runs.last_server()
         flows = FLOWS if everything or which else DEPLOYED
-        found, trouble = asyncio.run(_all(ledger, server, flows, begin, _MOST if which else limit))
+        found, trouble = asyncio.run(_all(ledger, server, flows, begin, _MOST if which else limit, which))
+        if trouble and not as_json:
+            typer.echo(masked(f"adce: {trouble}"), err=True)
         if which is None:
             if as_json:
                 print_json(RunsAnswer.of(found[:limit], trouble).as_json())
             else:
-                _list(found[:limit], trouble, since)
+                _list(found[:limit], since)
             return
         run = _chosen(found, which, since)
         if as_json:
@@ -69,7 +71,7 @@ def runs(
 
 
 async def _all(
-    ledger: Ledger, server: str | None, flows: Sequence[str], begin: datetime, most: int
+    ledger: Ledger, server: str | None, flows: Sequence[str], begin: datetime, most: int, which: str | None
 ) -> tuple[list[PastRun], str | None]:
     """The runs since a time, with those at work that began before, and why Prefect's are not among them."""
     from deployments.prefect_api.client import PrefectApiError, api_of
@@ -82,20 +84,28 @@ async def _all(
     else:
         try:
             async with api_of(server) as api:
-                in_prefect = await _in_prefect(api, flows, begin, most)
+                in_prefect = await _in_prefect(api, flows, begin, most, which)
         except PrefectApiError as error:
             trouble = f"{error}: what only Prefect knows is not here"
     alive = Leases(ledger.database, "", timedelta()).live_flow_runs()
     return joined(in_prefect, ledger.runs.begun_since(begin, flows, most, alive), alive), trouble
 
 
-async def _in_prefect(api: PrefectApi, flows: Sequence[str], begin: datetime, most: int) -> list[PastRun]:
+async def _in_prefect(
+    api: PrefectApi, flows: Sequence[str], begin: datetime, most: int, which: str | None
+) -> list[PastRun]:
+    """All runs, or only those of the name `which` if there are any: it may also be the beginning of an id."""
     from deployments.prefect_api.flow_runs import AT_WORK, FlowRuns, due, in_states
 
-    runs, now = FlowRuns(api), datetime.now(UTC)
-    at_work = await runs.find(flows, in_states("PENDING", *AT_WORK), last_first=True, most=most)
-    of_late = await runs.find(flows, due(after=begin, before=now), last_first=True, most=most)
-    return [_past(run) for run in {run.id: run for run in (*at_work, *of_late)}.values()]
+    runs, of_late = FlowRuns(api), due(after=begin, before=datetime.now(UTC))
+    found: list[FlowRun] = []
+    if which:
+        named = {"name": {"any_": [which, which.partition(" ")[2]]}}
+        found = await runs.find(flows, of_late | named, last_first=True, most=most)
+    if not found:
+        found += await runs.find(flows, in_states("PENDING", *AT_WORK), last_first=True, most=most)
+        found += await runs.find(flows, of_late, last_first=True, most=most)
+    return [_past(run) for run in {run.id: run for run in found}.values()]
 
 
 def _past(run: FlowRun) -> PastRun:
@@ -105,15 +115,13 @@ def _past(run: FlowRun) -> PastRun:
     return PastRun(None, run.id, run.full_name, run.state, began, run.ended, run.message, is_running=run.is_at_work)
 
 
-def _list(found: list[PastRun], trouble: str | None, since: str) -> None:
+def _list(found: list[PastRun], since: str) -> None:
     for run in found:
         message = f": {run.message}" if run.message else ""
         where = f" on {run.holder}" if run.is_running and run.holder else ""
         say(masked(f"{utc(run.began)}  {run.name}  {run.state}{_took(run)}{where}{message}"))
     if not found:
         say(f"no run within {since}")
-    if trouble:
-        typer.echo(masked(f"adce: {trouble}"), err=True)
 
 
 def _took(run: PastRun) -> str:

@@ -90,4 +90,6 @@ def test_files_are_fetched_first_and_mistakes_are_refused_before(
     shown = adce("runs", run["id"][:8]).stdout
     assert "espn_summary: 1 failed" in shown
     assert "1 file: " in shown
-    assert "no run 'another' within 7d" in adce("runs", "another").stderr
+    missing = adce("runs", "another").stderr
+    assert "PREFECT_API_URL names no server: what only Prefect knows is not here" in missing
+    assert "no run 'another' within 7d" in missing

@@ -129,8 +129,8 @@ def _fill_by_a_worker(adce: Adce, server: dict[str, str], lake: Path, monkeypatc
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC  fill long ago  Running for [\d.]+s", listed[0]), listed
     assert any(line.endswith("  fill 1 file  Incomplete: 1 of 1 file failed") for line in listed), listed
     assert any("  reconcile espn_scoreboard from 2026-01-13 to 2026-01-13  Completed after " in line for line in listed)
-    shown = adce("runs", str(run.id)[:8]).stdout
-    assert f"{url.removesuffix('/api')}/flow-runs/flow-run/{run.id}" in shown
+    for named in (str(run.id)[:8], "fill 1 file"):
+        assert f"{url.removesuffix('/api')}/flow-runs/flow-run/{run.id}" in adce("runs", named).stdout
 
 
 def _begin_a_run_that_was_due_long_ago(url: str, deployment: Any) -> None:

@@ -10,9 +10,11 @@ import httpx
 import sqlalchemy as sa
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL, PREFECT_API_URL, PREFECT_HOME
+from pydantic import BaseModel
 
 from config.models import Config
 from config.secrets import masked
+from deployments.prefect_api.client import PrefectApi, PrefectApiError
 from deployments.setup.exposure import is_loopback
 from tasks.domain.wording import duration, plural, size
 
@@ -28,17 +30,22 @@ async def sizes(config: Config) -> list[str]:
     lines = [*_size_of("ledger", config.ledger)]
     try:
         async with get_client() as client:
-            api = client._client
-            home = (await api.get("/admin/settings")).json()["PREFECT_HOME"]
-            ours = {"flow_runs": {"tags": {"all_": ["adce"]}}}
-            runs = int((await api.post("/flow_runs/count", json=ours)).json())
-    except (httpx.HTTPError, ValueError, LookupError, TypeError):  # another server, such as Prefect Cloud, tells less
+            api = PrefectApi(client._client)
+            settings = await api.get("/admin/settings", _Settings)
+            runs = await api.post("/flow_runs/count", {"flow_runs": {"tags": {"all_": ["adce"]}}}, int)
+    except PrefectApiError:  # another server, such as Prefect Cloud, tells less
         return lines
     url = PREFECT_API_URL.value()
-    is_here = Path(home).expanduser() == PREFECT_HOME.value() and is_loopback(httpx.URL(url or "http://localhost").host)
+    is_here = settings.PREFECT_HOME.expanduser() == PREFECT_HOME.value() and is_loopback(
+        httpx.URL(url or "http://localhost").host
+    )
     if is_here or not url:
         lines += _size_of("Prefect's database", PREFECT_API_DATABASE_CONNECTION_URL.value())
     return [*lines, f"{plural(runs, 'run')} of ADCE in Prefect, kept for {duration(config.keep.runs)}"]
+
+
+class _Settings(BaseModel):
+    PREFECT_HOME: Path
 
 
 def _size_of(what: str, database: str) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -311,6 +312,7 @@ async def _until_signal(system: System, printer: Printer, verbose: bool) -> int:
             task.cancel()
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
         await children.stop()
+    gc.freeze()  # the last look for garbage takes the interpreter a second or more at its end
     for outcome in outcomes:
         if isinstance(outcome, Exception):
             raise outcome

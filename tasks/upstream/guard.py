@@ -51,6 +51,7 @@ class _Guarded:
         self._is_ending = True
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, number)
+            os.killpg(self._process.pid, signal.SIGCONT)  # so that a stopped process hears it, as systemd does
 
     def wait(self, after: float) -> int:
         """Waits until no process remains. Returns the command's exit status, or 128 + the signal that ended it."""

@@ -87,6 +87,20 @@ def test_one_that_keeps_dying_ends_the_whole_with_what_it_said_last() -> None:
     assert len(said) == 2
 
 
+def test_one_that_is_stopped_hears_that_it_is_to_end(tmp_path: Path) -> None:
+    said: list[str] = []
+    code = "import os, signal, sys; open(sys.argv[1], 'w').write('1'); os.kill(os.getpid(), signal.SIGSTOP)"
+
+    async def story() -> None:
+        children = Children(said.append)
+        children.keep(Child("sleeper", [sys.executable, "-S", "-c", code, str(tmp_path / "started")], stops_within=2))
+        await groups_in(tmp_path / "started", 1)
+        await children.stop()
+
+    asyncio.run(story())
+    assert said == []
+
+
 def test_one_that_runs_once_returns_what_it_said_and_is_killed_when_its_time_is_up(tmp_path: Path) -> None:
     said: list[str] = []
 

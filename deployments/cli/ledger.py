@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -25,11 +25,18 @@ app = typer.Typer(help="Checks, prunes and migrates the ledger, and makes it for
 
 
 @contextmanager
-def opened(places: Places, access: Access) -> Iterator[tuple[Config, Ledger]]:
-    """The configuration and its ledger. With any access but RUN, a mistyped address does not make a new ledger."""
+def opened(
+    places: Places, access: Access, check: Callable[[Config], object] | None = None
+) -> Iterator[tuple[Config, Ledger]]:
+    """The configuration and its ledger. With any access but RUN, a mistyped address does not make a new ledger.
+
+    `check` is called before the ledger is opened. It raises an AdceError for a mistake in what was typed.
+    """
     from tasks.ledger import Ledger
 
     config = places.load()
+    if check:
+        check(config)
     ledger = Ledger(config.ledger, access)
     try:
         yield config, ledger

@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -20,11 +20,6 @@ from tasks.domain.limits.pauses import FOR_EVER, OperatorPause
 from tasks.domain.reasons import Limit
 from tasks.domain.times import moment_of
 from tasks.domain.wording import duration, utc
-
-if TYPE_CHECKING:
-    from config.models import Config
-    from tasks.answers.holds import Hold
-    from tasks.ledger import Ledger
 
 NameArgument = Annotated[
     str,
@@ -53,31 +48,28 @@ def pause(
 
     Example: adce pause espn --for 2h --note "their database moves"
     """
-    from tasks.answers.holds import waiting_for, waiting_words
+    from tasks.answers.holds import hold_of, named_datasets, waiting_words
     from tasks.show.operations import Paused
 
     note = note_of(note)
-
-    with opened(places, Access.CHANGE) as (config, ledger):
-        now = datetime.now(UTC)
-        waiting = waiting_for(config, name, ledger.gaps.counts())
-        former = _held_up(config, ledger, name, now).get(Limit.OPERATOR_PAUSE)
-        ledger.operator_pauses.begin(
-            OperatorPause(name, _end(lasts, until, now), note, by=_operator(), since=now.replace(microsecond=0))
-        )
-        begun = _held_up(config, ledger, name, now)[Limit.OPERATOR_PAUSE]
+    with opened(places, Access.CHANGE, lambda config: named_datasets(config, name)) as (config, ledger):
+        now, gaps = datetime.now(UTC), ledger.gaps.counts()
+        pause = OperatorPause(name, _end(lasts, until, now), note, by=_operator(), since=now)
+        replaced = ledger.operator_pauses.begin(pause)
+    begun = hold_of(config, pause, gaps)
+    former = hold_of(config, replaced, gaps) if replaced else None
     if as_json:
         print_json(Paused.of(begun, former).as_json())
         return
     say(f"{name} is {begun.reason.text}")
     if former:
         say(f"this takes the place of: {former.reason.text}")
-    if not waiting:
+    if not begun.waiting:
         say(f"no file that runs know of waits for it now; runs at work begin no more requests to {name}")
         return
-    verb = "waits" if sum(waiting.values()) == 1 else "wait"
+    verb = "waits" if sum(begun.waiting.values()) == 1 else "wait"
     end = f"until {utc(begun.reason.until)}" if begun.reason.until else f"until you type `adce resume {name}`"
-    say(f"{waiting_words(waiting)} {verb} {end}; runs at work begin no more requests for them")
+    say(f"{waiting_words(begun.waiting)} {verb} {end}; runs at work begin no more requests for them")
 
 
 def resume(name: NameArgument, places: Places, as_json: JsonOption = False) -> None:
@@ -88,18 +80,17 @@ def resume(name: NameArgument, places: Places, as_json: JsonOption = False) -> N
 
     Example: adce resume espn
     """
-    from tasks.answers.holds import holds_of, source_of, waiting_for, waiting_words
+    from tasks.answers.holds import hold_of, holds_of, named_datasets, remedy_of, source_of, waiting_for, waiting_words
     from tasks.show.operations import Resumed
 
-    with opened(places, Access.CHANGE) as (config, ledger):
-        now = datetime.now(UTC)
-        waiting = waiting_for(config, name, ledger.gaps.counts())
-        held_up = [hold for hold in holds_of(config, ledger, now) if hold.concerns(name, source_of(config, name))]
-        ledger.operator_pauses.resume(name, now)
-    ended = [hold for hold in held_up if hold.stands_for == name and hold.reason.limit.is_resumable]
-    stays = [hold for hold in held_up if hold not in ended]
+    with opened(places, Access.CHANGE, lambda config: named_datasets(config, name)) as (config, ledger):
+        now, gaps = datetime.now(UTC), ledger.gaps.counts()
+        ended = [hold_of(config, pause, gaps) for pause in ledger.operator_pauses.resume(name, now)]
+        holds = holds_of(config, ledger, now, gaps)
+    to_be_probed = {hold.name for hold in ended if not hold.by}
+    stays = [h for h in holds if h.concerns(name, source_of(config, name)) and h.name not in to_be_probed]
     held = {dataset for hold in stays if hold.reason.limit is not Limit.PROBE for dataset in hold.waiting}
-    free = {dataset: count for dataset, count in waiting.items() if dataset not in held}
+    free = {dataset: n for dataset, n in waiting_for(config, name, gaps).items() if dataset not in held}
     if as_json:
         print_json(Resumed.of(name, ended, stays, free).as_json())
         return
@@ -109,19 +100,11 @@ def resume(name: NameArgument, places: Places, as_json: JsonOption = False) -> N
     if not ended:
         say(f"there is nothing to end: {name} is not paused")
     for hold in stays:
-        ends = f"; `adce resume {hold.stands_for}` ends that" if hold.reason.limit.is_resumable else ""
-        say(f"there is still: {hold.name} {hold.reason.text}{ends}")
+        say(f"there is still: {hold.name} {hold.reason.text}{remedy_of(hold.reason)}")
     if ended and free:
         who = "is" if sum(free.values()) == 1 else "are"
         every = duration(config.reconcile.interval)
         say(f"{waiting_words(free)} {who} fetched by the next run, or by one at work; one begins every {every}")
-
-
-def _held_up(config: Config, ledger: Ledger, name: str, now: datetime) -> dict[Limit, Hold]:
-    """What holds up the source or the dataset of this very name, by limit."""
-    from tasks.answers.holds import holds_of
-
-    return {hold.reason.limit: hold for hold in holds_of(config, ledger, now) if hold.name == name}
 
 
 def _end(lasts: str | None, until: str | None, now: datetime) -> datetime:

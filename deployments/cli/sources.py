@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from deployments.cli.layout import Column, print_table, say, standard_output
+from deployments.cli.ledger import opened
 from deployments.cli.options import JsonOption, Places
 from deployments.cli.output import print_json
 from tasks.domain.access import Access
@@ -29,12 +29,11 @@ def sources(places: Places, as_json: JsonOption = False) -> None:
     Example: adce sources
     """
     from tasks.answers.sources import sources_now
-    from tasks.ledger import Ledger
     from tasks.ledger.plans import RUN
     from tasks.show.operations import SourcesAnswer
 
-    config, now = places.load(), datetime.now(UTC)
-    with closing(Ledger(config.ledger, Access.LOOK)) as ledger:
+    now = datetime.now(UTC)
+    with opened(places, Access.LOOK) as (config, ledger):
         found = sources_now(config, ledger, now)
         last = ledger.plans.kept(RUN)
     looked_at = last.at if last else None
@@ -47,6 +46,8 @@ def sources(places: Places, as_json: JsonOption = False) -> None:
 
 
 def _show(found: Sequence[SourceNow], collected: Collection[str], console: Console) -> None:
+    from tasks.answers.holds import remedy_of, waiting_words
+
     columns = [
         Column("source"),
         Column("rate", leaves=2),
@@ -59,12 +60,11 @@ def _show(found: Sequence[SourceNow], collected: Collection[str], console: Conso
     for source in found:
         for hold in source.holds:
             since = f" (since {utc(hold.since)})" if hold.since else ""
-            remedy = _remedy(hold.reason.limit, hold.stands_for)
-            say(f"{hold.name}: {hold.reason.text}{since}{_files(hold.waiting)}{remedy}")
+            files = f"; {waiting_words(hold.waiting)}" if hold.waiting else ""
+            say(f"{hold.name}: {hold.reason.text}{since}{files}{remedy_of(hold.reason)}")
         if source.next_window:
             begins, window = source.next_window
-            until = f"until {utc(window.ends)}" if window.ends else "with no end"
-            say(f"{source.name}: next maintenance from {utc(begins)} {until}: {window.reason}")
+            say(f"{source.name}: next maintenance from {utc(begins)} {window.ends_in_words}: {window.reason}")
 
 
 def _row(source: SourceNow, is_collected: bool) -> list[str]:
@@ -89,15 +89,3 @@ def _state(source: SourceNow, is_collected: bool) -> str:
     if of_all:
         return "to be probed"
     return "partly held up" if source.holds else "asked as usual"
-
-
-def _files(waiting: Mapping[str, int]) -> str:
-    from tasks.answers.holds import waiting_words
-
-    return f"; {waiting_words(waiting)}" if waiting else ""
-
-
-def _remedy(limit: Limit, name: str) -> str:
-    if limit is Limit.BUCKET:
-        return "; `adce setup` makes it again"
-    return f"; `adce resume {name}` ends that" if limit.is_resumable else ""

@@ -9,6 +9,7 @@ from itertools import islice
 
 from blocks.store import Store
 from config.models import Config
+from tasks.answers.holds import remedy_of
 from tasks.answers.why import keys_of, schedules_of
 from tasks.domain.assess.states import Kind, State, Status
 from tasks.domain.expected.cells import Selection
@@ -68,8 +69,7 @@ async def asked_for(
 
 
 def _held(reason: Reason) -> str:
-    name = reason.of.partition("@")[0]
-    return reason.text + (f"; `adce resume {name}` ends that" if reason.limit.is_resumable else "")
+    return f"{reason.text}{remedy_of(reason)}"
 
 
 def _why_not(key: str, status: Status) -> str:

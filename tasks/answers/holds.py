@@ -48,7 +48,7 @@ class Hold:
         return self.source == source and (name == source or self.stands_for in (name, source))
 
 
-def datasets_of(config: Config, name: str) -> tuple[str, ...]:
+def named_datasets(config: Config, name: str) -> tuple[str, ...]:
     """The datasets of a source, or the dataset of this name. Raises SelectionError for another name."""
     if name in config.datasets:
         return (name,)
@@ -68,21 +68,26 @@ def source_of(config: Config, name: str) -> str:
 
 def waiting_for(config: Config, name: str, gaps: Mapping[str, int]) -> dict[str, int]:
     """Those of the gaps, whose numbers are given by dataset, that belong to a source or a dataset."""
-    return {dataset: gaps[dataset] for dataset in datasets_of(config, name) if dataset in gaps}
+    return {dataset: gaps[dataset] for dataset in named_datasets(config, name) if dataset in gaps}
 
 
-def holds_of(config: Config, ledger: Ledger, now: datetime) -> list[Hold]:
+def holds_of(config: Config, ledger: Ledger, now: datetime, gaps: Mapping[str, int]) -> list[Hold]:
     """Everything that keeps sources and datasets from being asked now, as ledger and configuration have it.
 
-    Their gaps wait for it: those that runs have seen, and that are not closed. How many are a variant's the ledger does
-    not tell, so a variant has none here.
+    Their `gaps` wait for it, whose numbers are given by dataset. How many are a variant's the ledger does not tell, so
+    a variant has none here.
     """
-    gaps, found = ledger.gaps.counts(), []
-    for name, reason, pause in _reasons(config, ledger, now):
-        plain, at, _ = name.partition("@")
-        waiting = {} if at else waiting_for(config, plain, gaps)
-        found.append(Hold(name, source_of(config, plain), reason, waiting, pause))
-    return found
+    return [_hold(config, *found, gaps) for found in _reasons(config, ledger, now)]
+
+
+def hold_of(config: Config, pause: Pause, gaps: Mapping[str, int]) -> Hold:
+    """What a pause, a circuit breaker or an operator's pause holds up while it is open."""
+    return _hold(config, pause.name, why_paused(pause, _limit(config, pause)), pause, gaps)
+
+
+def remedy_of(reason: Reason) -> str:
+    """What a person can do about a reason: "; `adce resume espn` ends that", or nothing."""
+    return f"; `adce resume {reason.of.partition('@')[0]}` ends that" if reason.limit.is_resumable else ""
 
 
 def waiting_words(waiting: Mapping[str, int]) -> str:
@@ -103,11 +108,21 @@ def _reasons(config: Config, ledger: Ledger, now: datetime) -> Iterator[tuple[st
     for name, pause in sorted(all_trusted(ledger.pauses.current(), config, now).items()):
         plain = name.partition("@")[0]
         if plain in known and pause.phase(now) is not Phase.CLOSED:
-            yield name, _why(pause, Limit.BACKOFF if plain in config.sources else Limit.BREAKER, now), pause
+            yield name, _why(pause, _limit(config, pause), now), pause
     if last := ledger.plans.kept(RUN):
         for name, reason in last.stopped(now).items():
             if name in config.sources:
                 yield name, reason, None
+
+
+def _hold(config: Config, name: str, reason: Reason, pause: Pause | None, gaps: Mapping[str, int]) -> Hold:
+    plain, at, _ = name.partition("@")
+    waiting = {} if at else waiting_for(config, plain, gaps)
+    return Hold(name, source_of(config, plain), reason, waiting, pause)
+
+
+def _limit(config: Config, pause: Pause) -> Limit:
+    return Limit.BACKOFF if pause.name.partition("@")[0] in config.sources else Limit.BREAKER
 
 
 def _windows(config: Config, now: datetime) -> Iterator[tuple[str, Reason, Pause]]:
@@ -116,7 +131,7 @@ def _windows(config: Config, now: datetime) -> Iterator[tuple[str, Reason, Pause
         window = window_at(config.maintenance, [source], now)
         if window:
             yield source, why_paused(window, Limit.MAINTENANCE), window
-        for name in datasets_of(config, source):
+        for name in named_datasets(config, source):
             own = window_at(config.maintenance, [source, name], now)
             if own and (window is None or own.until != window.until):
                 yield name, why_paused(own, Limit.MAINTENANCE), own

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from config.models import Config, Rate
-from tasks.answers.holds import Hold, datasets_of, holds_of, waiting_for
+from tasks.answers.holds import Hold, holds_of, named_datasets, waiting_for
 from tasks.domain.flags.maintenance import next_window
 from tasks.domain.limits.pauses import Window
 from tasks.ledger import Ledger
@@ -34,7 +34,8 @@ class SourceNow:
 
 def sources_now(config: Config, ledger: Ledger, now: datetime) -> list[SourceNow]:
     """How each source is asked now."""
-    holds, gaps = holds_of(config, ledger, now), ledger.gaps.counts()
+    gaps = ledger.gaps.counts()
+    holds = holds_of(config, ledger, now, gaps)
     lately, stored = ledger.attempts.requests_since(now - _LATELY), ledger.attempts.last_stored()
     return [
         SourceNow(
@@ -45,7 +46,7 @@ def sources_now(config: Config, ledger: Ledger, now: datetime) -> list[SourceNow
             stored.get(name),
             waiting_for(config, name, gaps),
             [hold for hold in holds if hold.source == name],
-            next_window(config.maintenance, [name, *datasets_of(config, name)], now),
+            next_window(config.maintenance, [name, *named_datasets(config, name)], now),
         )
         for name, settings in config.sources.items()
     ]

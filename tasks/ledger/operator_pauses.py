@@ -33,15 +33,17 @@ class OperatorPauses:
         pauses = self.database.read(_all)
         return {pause.name: pause for pause in pauses if pause.is_on(now)}
 
-    def begin(self, pause: OperatorPause) -> None:
-        """Records a pause, which replaces an earlier one of the same name. Deletes those that are over."""
+    def begin(self, pause: OperatorPause) -> OperatorPause | None:
+        """Records a pause. Returns the one of the same name that it replaces. Deletes those that are over."""
         row = {"name": pause.name, "since": pause.since, "until": pause.ends, "note": pause.reason, "by": pause.by}
 
-        def write(connection: sa.Connection) -> None:
+        def write(connection: sa.Connection) -> OperatorPause | None:
             connection.execute(operator_pauses_table.delete().where(operator_pauses_table.c.until <= pause.since))
+            replaced = next((other for other in _all(connection) if other.name == pause.name), None)
             self.database.upsert(connection, operator_pauses_table, [row], row.keys() - {"name"})
+            return replaced
 
-        self.database.write(write, durable=True)
+        return self.database.write(write, durable=True)
 
     def resume(self, name: str, now: datetime) -> list[Pause]:
         """Ends all pauses of a source or a dataset, in all its variants. Returns those that were on.
@@ -54,13 +56,15 @@ class OperatorPauses:
             mine = operator_pauses_table.c.name == name
             ended: list[Pause] = [pause for pause in _all(connection) if pause.name == name and pause.is_on(now)]
             connection.execute(operator_pauses_table.delete().where(mine))
-            for row in connection.execute(sa.select(pauses_table).with_for_update()):
+            of = pauses_table.c.name
+            is_its = (of == name) | of.startswith(f"{name}@", autoescape=True)
+            is_open = sa.select(pauses_table).where(is_its, pauses_table.c.until > now).with_for_update()
+            for row in connection.execute(is_open).all():
                 pause = Pause(**row._mapping)
-                if pause.name.partition("@")[0] == name and pause.until is not None and now < pause.until:
-                    ended.append(pause)
-                    probed = probed_now(pause, now)
-                    values = {"until": probed.until, "probe_until": probed.probe_until}
-                    connection.execute(pauses_table.update().where(pauses_table.c.name == pause.name).values(values))
+                ended.append(pause)
+                probed = probed_now(pause, now)
+                values = {"until": probed.until, "probe_until": probed.probe_until}
+                connection.execute(pauses_table.update().where(of == pause.name).values(values))
             return ended
 
         return self.database.write(write, durable=True)

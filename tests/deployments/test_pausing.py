@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from click.testing import Result
@@ -12,7 +13,9 @@ from config.load import load_config
 from tasks.domain.assess.states import Kind
 from tasks.domain.limits.pauses import Pause, Phase
 from tasks.domain.plan.plan import Gap
+from tasks.domain.wording import utc
 from tasks.ledger import Ledger
+from tasks.ledger.operator_pauses import OperatorPauses
 from tasks.ledger.plans import RUN
 from tests.builders import NOW, a_board, a_gap
 
@@ -77,6 +80,28 @@ def test_a_mistake_is_one_line_and_pauses_nothing(adce: Adce, ledger: Ledger, ar
     assert ledger.operator_pauses.current(datetime.now(UTC)) == {}
 
 
+@pytest.mark.parametrize("command", [("pause", *NOTE), ("resume",)], ids=" ".join)
+def test_a_mistyped_name_is_told_before_a_ledger_that_is_not_there(
+    adce: Adce, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ADCE_LEDGER", f"sqlite:///{tmp_path}/there-is-none.db")
+    assert "no source or dataset 'espnn'; did you mean espn?" in adce(*command, "espnn").stderr
+    assert "there-is-none.db" in adce(*command, "espn").stderr
+
+
+def test_what_resume_says_is_what_it_did_even_if_a_refusal_came_a_moment_before(
+    adce: Adce, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resume, until = OperatorPauses.resume, datetime.now(UTC) + timedelta(minutes=30)
+
+    def after_a_refusal(pauses: OperatorPauses, name: str, now: datetime) -> list[Pause]:
+        ledger.pauses.change(name, lambda _: Pause(name, until, "HTTP 403"))
+        return resume(pauses, name, now)
+
+    monkeypatch.setattr(OperatorPauses, "resume", after_a_refusal)
+    assert adce("resume", "espn").stdout.startswith(f"ended: espn source paused until {utc(until)}: HTTP 403; the next")
+
+
 def test_to_resume_a_source_names_what_is_ended_and_what_still_holds_it_up(
     adce: Adce, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,7 +132,7 @@ def test_to_resume_a_source_names_what_is_ended_and_what_still_holds_it_up(
 
 
 def test_the_sources_are_shown_with_all_that_holds_them_up(
-    adce: Adce, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+    adce: Adce, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """From what the ledger keeps; nothing is written."""
     now = datetime.now(UTC)
@@ -117,7 +142,8 @@ def test_the_sources_are_shown_with_all_that_holds_them_up(
     )
     later = now + timedelta(minutes=5)
     ledger.pauses.change("espn_summary", lambda _: Pause("espn_summary", later, "8 failures"))
-    stopped = {"limit": "bucket", "of": "basketball_reference", "reason": "bucket adce-basketball_reference is missing"}
+    missing = "rate bucket 'adce-basketball_reference' is missing; run `adce setup` to create the rate buckets"
+    stopped = {"limit": "bucket", "of": "basketball_reference", "reason": missing}
     left = stopped | {"until": later.isoformat(), "keys": []}
     ledger.plans.keep(RUN, {"fills": [], "later": [left]}, NOW, "some run")
     assert adce("pause", "espn_scoreboard", *NOTE).exit_code == 0
@@ -126,14 +152,14 @@ def test_the_sources_are_shown_with_all_that_holds_them_up(
     assert rows["espn"].split()[1:] == ["10", "in", "1s", "0", "3", "never", "partly", "held", "up"]
     assert rows["nba_api"].endswith("asked as usual")
     assert rows["basketball_reference"].endswith("held up")
-    begun = f"{now:%Y-%m-%d %H:%M} UTC"
+    begun = utc(ledger.operator_pauses.current(now)["espn_scoreboard"].since or now)
     assert lines[-5:] == [
         f"espn_scoreboard: paused with no end by ana: their database moves (since {begun}); 1 file of espn_scoreboard; "
         "`adce resume espn_scoreboard` ends that",
         f"espn_summary: breaker open until {later:%Y-%m-%d %H:%M} UTC: 8 failures; 2 files of espn_summary; "
         "`adce resume espn_summary` ends that",
         f"nba_api: next maintenance from {day} 03:00 UTC until {day} 05:00 UTC: new racks",
-        "basketball_reference: bucket adce-basketball_reference is missing; `adce setup` makes it again",
+        f"basketball_reference: {missing}",
         "the files that wait are as of 2026-01-15 12:00 UTC",
     ]
     monkeypatch.setenv("ADCE_COLLECT__SOURCES", "[espn]")
@@ -155,5 +181,5 @@ def test_the_sources_are_shown_with_all_that_holds_them_up(
         "until": f"{day}T05:00:00Z",
         "note": "new racks",
     }
-    monkeypatch.setenv("ADCE_LEDGER", "sqlite:////tmp/there-is-none.db")
+    monkeypatch.setenv("ADCE_LEDGER", f"sqlite:///{tmp_path}/there-is-none.db")
     assert adce("sources").stdout.splitlines()[-1] == "no run has looked at the lake so far"

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from config.models import Config
 from tasks.domain.flags.maintenance import window_at
-from tasks.domain.wording import plural, utc
+from tasks.domain.wording import plural
 
 
 def switches(config: Config, now: datetime) -> list[str]:
@@ -26,6 +26,5 @@ def switches(config: Config, now: datetime) -> list[str]:
     for of in dict.fromkeys(window.of for window in config.maintenance):
         window = window_at(config.maintenance, [of], now)
         if window and (of == "all" or everything is None or window.until != everything.until):
-            until = f"until {utc(window.ends)}" if window.ends else "with no end"
-            found[f"maintenance of {of} {until}"] = True
+            found[f"maintenance of {of} {window.ends_in_words}"] = True
     return [words for words, is_on in found.items() if is_on]

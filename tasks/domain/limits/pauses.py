@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from config.models import Backoff, BreakerRules, Config
 from tasks.domain.times import SKEW
-from tasks.domain.wording import duration, plural
+from tasks.domain.wording import duration, plural, utc
 
 # How long a probe may wait for its answer before it counts as lost. No other request is sent in that time.
 PROBE_TIMEOUT = timedelta(minutes=2)
@@ -79,6 +79,11 @@ class Window(Pause):
     def ends(self) -> datetime | None:
         """When it is over; None if that is not known."""
         return None if self.until == FOR_EVER else self.until
+
+    @property
+    def ends_in_words(self) -> str:
+        """When it is over: "until 2026-11-29 08:48 UTC" or "with no end"."""
+        return f"until {utc(self.ends)}" if self.ends else "with no end"
 
     def is_on(self, now: datetime) -> bool:
         """May nothing be fetched at `now`?"""

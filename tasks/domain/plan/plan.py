@@ -203,16 +203,13 @@ def why_paused(pause: Pause, limit: Limit) -> Reason:
 
     `limit` says what kind of pause it is, unless `pause` is a maintenance window or an operator's.
     """
-    assert pause.until is not None  # it is open
+    if isinstance(pause, OperatorPause):
+        text = f"paused {pause.ends_in_words} by {pause.by}: {pause.reason}"
+        return Reason(Limit.OPERATOR_PAUSE, text, pause.ends, pause.name)
     if isinstance(pause, Window):
-        until = f"until {utc(pause.ends)}" if pause.ends else "with no end"
-        if isinstance(pause, OperatorPause):
-            limit, text = Limit.OPERATOR_PAUSE, f"paused {until} by {pause.by}: {pause.reason}"
-        else:
-            limit, text = Limit.MAINTENANCE, f"maintenance {until}: {pause.reason}"
-        return Reason(limit, text, pause.ends, pause.name)
+        return Reason(Limit.MAINTENANCE, f"maintenance {pause.ends_in_words}: {pause.reason}", pause.ends, pause.name)
+    assert pause.until is not None  # it is open
     state = {Limit.BACKOFF: "source paused", Limit.BREAKER: "breaker open"}.get(limit, limit.value)
-    assert pause.until is not None
     return Reason(limit, f"{state} until {utc(pause.until)}: {pause.reason}", pause.until, pause.name)
 
 

@@ -41,7 +41,7 @@ class Hold:
     @property
     def since(self) -> datetime | None:
         """Since when it is held up; None if that is not known."""
-        return self.pause.since if isinstance(self.pause, OperatorPause) else None
+        return self.pause.since if self.pause else None
 
     def concerns(self, name: str, source: str) -> bool:
         """Does it hold up this source, or a part of it? Or this dataset of the source, perhaps as a part of that?"""

@@ -22,6 +22,7 @@ pauses_table = sa.Table(
     sa.Column("failures", UtcSecondsList, nullable=False),
     sa.Column("probe_until", UtcSeconds),
     sa.Column("resumed_at", UtcSeconds),
+    sa.Column("since", UtcSeconds),
 )
 
 

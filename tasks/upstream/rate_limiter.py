@@ -198,7 +198,7 @@ class RateLimiter:
         longest = pauses.longest_pause(self.settings.backoff) if is_source else pauses.longest_open(self.breaker)
         if pauses.trusted(known, longest, _now(), self.longest_probe) == known:
             return known
-        ahead = [at for at in (known.until, known.probe_until, known.resumed_at, *known.failures) if at]
+        ahead = [at for at in (known.until, known.since, known.probe_until, known.resumed_at, *known.failures) if at]
         log.warning("%s: the time %s is too far ahead to be right, and is ignored", known.name, max(ahead))
         return self._change(known.name, lambda pause: pauses.trusted(pause, longest, _now(), self.longest_probe))
 

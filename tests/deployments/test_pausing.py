@@ -141,7 +141,7 @@ def test_the_sources_are_shown_with_all_that_holds_them_up(
         "ADCE_MAINTENANCE", f'[{{of: nba_api, from: "{day}T03:00", to: "{day}T05:00", note: "new racks"}}]'
     )
     later = now + timedelta(minutes=5)
-    ledger.pauses.change("espn_summary", lambda _: Pause("espn_summary", later, "8 failures"))
+    ledger.pauses.change("espn_summary", lambda _: Pause("espn_summary", later, "8 failures", since=NOW))
     missing = "rate bucket 'adce-basketball_reference' is missing; run `adce setup` to create the rate buckets"
     stopped = {"limit": "bucket", "of": "basketball_reference", "reason": missing}
     left = stopped | {"until": later.isoformat(), "keys": []}
@@ -156,8 +156,8 @@ def test_the_sources_are_shown_with_all_that_holds_them_up(
     assert lines[-5:] == [
         f"espn_scoreboard: paused with no end by ana: their database moves (since {begun}); 1 file of espn_scoreboard; "
         "`adce resume espn_scoreboard` ends that",
-        f"espn_summary: breaker open until {later:%Y-%m-%d %H:%M} UTC: 8 failures; 2 files of espn_summary; "
-        "`adce resume espn_summary` ends that",
+        f"espn_summary: breaker open until {later:%Y-%m-%d %H:%M} UTC: 8 failures (since 2026-01-15 12:00 UTC); "
+        "2 files of espn_summary; `adce resume espn_summary` ends that",
         f"nba_api: next maintenance from {day} 03:00 UTC until {day} 05:00 UTC: new racks",
         f"basketball_reference: {missing}",
         "the files that wait are as of 2026-01-15 12:00 UTC",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -16,8 +16,9 @@ _FAR = timedelta(days=8)  # weekly windows that adjoin for longer than this do s
 def window_at(windows: Iterable[Maintenance], names: Iterable[str], now: datetime) -> Window | None:
     """The open maintenance window of one of these sources or datasets, or of everything; None if none is open.
 
-    Windows that overlap or adjoin are joined, so that `until` is the time from which none of them is open. It is
-    FOR_EVER if every day and week has such windows, one after the other.
+    Windows that overlap or adjoin are joined, so that `until` is the time from which none of them is open, and `since`
+    the time before which none was. They are FOR_EVER and None if every day and week has such windows, one after the
+    other.
     """
     names = {"all", *names}
     matching = [window for window in windows if window.of in names]
@@ -30,7 +31,7 @@ def window_at(windows: Iterable[Maintenance], names: Iterable[str], now: datetim
         elif until >= far:
             until = FOR_EVER
             break
-    return Window(first.of, until, first.note or first.of) if first else None
+    return Window(first.of, until, first.note or first.of, since=_since(matching, now)) if first else None
 
 
 def next_window(windows: Iterable[Maintenance], names: Iterable[str], now: datetime) -> tuple[datetime, Window] | None:
@@ -48,6 +49,18 @@ def next_window(windows: Iterable[Maintenance], names: Iterable[str], now: datet
     begins = min((begin for begin, _ in spans if begin > after), default=None)
     window = window_at(windows, names, begins) if begins else None
     return (begins, window) if begins and window else None
+
+
+def _since(windows: Sequence[Maintenance], now: datetime) -> datetime | None:
+    """Since when one of these windows is open, without a break; None if every day and week before had one."""
+    since, far = now, now - _FAR
+    while begins := {begin: w for w in windows for begin, end in _spans(w, since) if begin < since <= end}:
+        since = min(begins)
+        if isinstance(begins[since].begin, datetime):
+            far = since - _FAR
+        elif since <= far:
+            return None
+    return since
 
 
 def _end_at(window: Maintenance, now: datetime) -> datetime | None:

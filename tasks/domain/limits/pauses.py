@@ -42,6 +42,7 @@ class Pause:
     failures: tuple[datetime, ...] = ()  # recent failures of a scraper whose circuit breaker is closed
     probe_until: datetime | None = None  # a probe waits for its answer, and counts as lost after this time
     resumed_at: datetime | None = None  # when a probe succeeded and ended the last pause
+    since: datetime | None = None  # since when it has not been closed; None if it is closed, or that is not known
 
     def phase(self, now: datetime) -> Phase:
         """The state at `now`."""
@@ -98,7 +99,6 @@ class OperatorPause(Window):
     """
 
     by: str = ""
-    since: datetime | None = None
 
 
 def longest_pause(rules: Backoff) -> timedelta:
@@ -122,6 +122,8 @@ def trusted(pause: Pause, longest: timedelta, now: datetime, probe: timedelta = 
     past = now + SKEW
     if pause.resumed_at is not None and pause.resumed_at > past:
         pause = replace(pause, resumed_at=None)
+    if pause.since is not None and pause.since > past:
+        pause = replace(pause, since=None)
     if pause.probe_until is not None and pause.probe_until > now + probe:
         pause = replace(pause, probe_until=None)
     if any(at > past for at in pause.failures):
@@ -163,7 +165,7 @@ def refused(
     step = 0 if quiet else pause.step + 1
     first = rules.shut_out if shut_out else rules.first
     lasts = _doubled(first, step, max(rules.longest, first)) * (1 + rules.jitter * jitter)
-    return Pause(pause.name, now + max(lasts, wait or timedelta()), reason, step)
+    return Pause(pause.name, now + max(lasts, wait or timedelta()), reason, step, since=_since(pause, now))
 
 
 def probed_now(pause: Pause, now: datetime) -> Pause:
@@ -182,7 +184,8 @@ def failed(pause: Pause, rules: BreakerRules, asked: datetime, now: datetime, re
         if asked < pause.until:
             return pause  # the request was sent before the circuit breaker opened
         step = pause.step + 1
-        return Pause(pause.name, now + _doubled(rules.open_for, step, rules.longest), reason, step)
+        lasts = _doubled(rules.open_for, step, rules.longest)
+        return Pause(pause.name, now + lasts, reason, step, since=_since(pause, now))
     failures = (*(at for at in pause.failures if at > now - rules.window), now)
     if len(failures) < rules.failures:
         return replace(pause, failures=failures, reason=reason)
@@ -190,6 +193,7 @@ def failed(pause: Pause, rules: BreakerRules, asked: datetime, now: datetime, re
         pause.name,
         now + rules.open_for,
         f"{plural(len(failures), 'failure')} within {duration(rules.window)}; the last: {reason}",
+        since=now,
     )
 
 
@@ -200,6 +204,11 @@ def succeeded(pause: Pause, asked: datetime, now: datetime) -> Pause:
     if asked < pause.until:
         return pause  # the request was sent before the pause, so that its answer proves nothing about now
     return Pause(pause.name, step=pause.step, resumed_at=now)
+
+
+def _since(pause: Pause, now: datetime) -> datetime | None:
+    """Since when a pause lasts that begins now. If a failed probe has prolonged an earlier one, that one counts."""
+    return now if pause.until is None else pause.since
 
 
 def _doubled(first: timedelta, times: int, longest: timedelta) -> timedelta:

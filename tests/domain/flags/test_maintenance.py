@@ -80,9 +80,28 @@ def test_windows_that_follow_on_each_other_end_together_and_one_without_end_is_s
     for windows in (for_ever, [*for_ever, once]):
         found = window_at(windows, ["espn"], datetime(2026, 1, 13, 6, tzinfo=UTC))
         assert found
-        assert (found.until, found.ends) == (FOR_EVER, None)
+        assert (found.until, found.ends, found.since) == (FOR_EVER, None, None)
     [deferral] = make_plan(a_config(maintenance=for_ever), [a_gap()], datetime(2026, 1, 13, tzinfo=UTC)).deferred
     assert deferral.reason == Reason(Limit.MAINTENANCE, "maintenance with no end: espn", None, "espn")
+
+
+@pytest.mark.parametrize(
+    ("now", "since"),
+    [
+        ("2026-01-13T04:30", "2026-01-13T01:00"),
+        ("2026-01-13T03:00", "2026-01-13T01:00"),
+        ("2026-01-13T01:00", "2026-01-13T01:00"),
+        ("2026-02-20T12:00", "2026-02-01T01:00"),
+    ],
+    ids=["in the second window", "as it begins", "as the first begins", "in one that is weeks old"],
+)
+def test_windows_that_follow_on_each_other_have_one_beginning(now: str, since: str) -> None:
+    evening = a_window(**{"from": "20:00", "to": "22:00"})
+    night = a_window(of="all", **{"from": "22:00", "to": "01:00"})
+    weeks = a_window(**{"from": "2026-02-01T00:00", "to": "2026-03-01T00:00"})
+    found = window_at([evening, night, weeks], ["espn"], datetime.fromisoformat(now).replace(tzinfo=UTC))
+    assert found
+    assert found.since == datetime.fromisoformat(since).replace(tzinfo=UTC)
 
 
 @given(

@@ -37,7 +37,7 @@ def _refused(pause: Pause, at: float, asked: float | None = None, **more: object
 
 def test_the_first_refusal_pauses_the_source() -> None:
     pause = _refused(FRESH, 0)
-    assert pause == Pause("espn", NOW + 10 * SECOND, "HTTP 429", step=0)
+    assert pause == Pause("espn", NOW + 10 * SECOND, "HTTP 429", step=0, since=NOW)
     assert [pause.phase(NOW + n * SECOND) for n in (0, 9, 10)] == [Phase.OPEN, Phase.OPEN, Phase.HALF_OPEN]
 
 
@@ -174,6 +174,20 @@ def test_the_rate_grows_slowly_after_a_pause() -> None:
     assert FRESH.slower(NOW, ramp) == 1
 
 
+def test_a_pause_tells_since_when_the_source_has_given_no_good_answer() -> None:
+    first = _refused(FRESH, 0)
+    again = _refused(_refused(first, 1), 20)
+    assert (again.step, again.since) == (1, NOW), "the refusal of a probe prolongs the pause"
+    over = succeeded(again, NOW + 60 * SECOND, NOW + 60 * SECOND)
+    assert (over.since, _refused(over, 90).since) == (None, NOW + 90 * SECOND)
+    older = replace(first, since=None)  # its beginning was not recorded
+    assert _refused(older, 20).since is None
+    ahead = replace(first, since=NOW + HOUR)
+    assert trusted(ahead, DAY, NOW).since is None
+    opened = Pause("espn_summary", NOW, "3 failures", since=NOW - HOUR)
+    assert failed(opened, BREAKER, NOW, NOW, "again").since == NOW - HOUR
+
+
 def test_a_breaker_opens_after_failures_within_its_window() -> None:
     pause = Pause("espn_summary")
     for at in (0, 1):
@@ -181,7 +195,7 @@ def test_a_breaker_opens_after_failures_within_its_window() -> None:
     assert pause.phase(NOW) is Phase.CLOSED
     opened = failed(pause, BREAKER, NOW, NOW + 2 * SECOND, "HTTP 404")
     reason = "3 failures within 10m; the last: HTTP 404"
-    assert opened == Pause("espn_summary", NOW + timedelta(minutes=5, seconds=2), reason)
+    assert opened == Pause("espn_summary", NOW + timedelta(minutes=5, seconds=2), reason, since=NOW + 2 * SECOND)
     assert pause.reason == "HTTP 404", "also while it is closed, the last failure is told"
 
 

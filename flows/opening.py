@@ -47,8 +47,9 @@ async def open_run(
             async with AsyncExitStack() as stack:
                 if fetches:
                     here.client = client = await stack.enter_async_context(client_for_buckets())
-                    here.run.sources = await _open_sources(here, client)
-                    for source in here.run.sources.values():
+                    here.run.sources = sources = await _open_sources(here, client)
+                    session.leases.sent = lambda: {name: source.sent for name, source in sources.items()}
+                    for source in sources.values():
                         source.why_not = session.leases.why_lost
                         stack.push_async_callback(source.close)
                     await stack.enter_async_context(holding_lease(here, client))

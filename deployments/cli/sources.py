@@ -51,7 +51,7 @@ def _show(found: Sequence[SourceNow], collected: Collection[str], console: Conso
     columns = [
         Column("source"),
         Column("rate", leaves=2),
-        Column("last minute", is_number=True, leaves=1),
+        Column("sent last minute", is_number=True, leaves=1),
         Column("files waiting", is_number=True),
         Column("last stored (UTC)", leaves=3),
         Column("state"),

@@ -25,8 +25,8 @@ class SourceNow:
     name: str
     is_enabled: bool
     rates: Sequence[Rate]  # its own, and the one that all sources share
-    last_minute: int  # requests of fills that have ended
-    last_stored: datetime | None
+    last_minute: int  # requests that runs have reported; a run reports them whenever it renews its lease
+    last_stored: datetime | None  # when the last fill ended that stored a file
     waiting: Mapping[str, int]  # gaps that runs have seen and that are not closed, by dataset
     holds: Sequence[Hold]
     next_window: tuple[datetime, Window] | None  # the next maintenance window of the source or of one of its datasets
@@ -36,14 +36,14 @@ def sources_now(config: Config, ledger: Ledger, now: datetime) -> list[SourceNow
     """How each source is asked now."""
     gaps = ledger.gaps.counts()
     holds = holds_of(config, ledger, now, gaps)
-    lately, stored = ledger.attempts.requests_since(now - _LATELY), ledger.attempts.last_stored()
+    lately = ledger.requests.since(now - _LATELY)
     return [
         SourceNow(
             name,
             config.enabled and settings.enabled,
             [*settings.rates, *config.rates],
             lately.get(name, 0),
-            stored.get(name),
+            ledger.attempts.last_stored(name),
             waiting_for(config, name, gaps),
             [hold for hold in holds if hold.source == name],
             next_window(config.maintenance, [name, *named_datasets(config, name)], now),

@@ -26,6 +26,7 @@ from tasks.ledger.objects import Objects
 from tasks.ledger.operator_pauses import OperatorPauses
 from tasks.ledger.pauses import Pauses
 from tasks.ledger.plans import Plans
+from tasks.ledger.requests import Requests
 from tasks.ledger.runs import Runs
 from tasks.ledger.totals import Totals
 
@@ -53,6 +54,7 @@ class Ledger:
         self.operator_pauses = OperatorPauses(database)
         self.attempts = Attempts(database)
         self.corrections = Corrections(database)
+        self.requests = Requests(database)
         self.runs = Runs(database)
         self.plans = Plans(database)
         self.fills = Fills(database, self.attempts, self.objects, self.absences, self.totals)

@@ -18,6 +18,9 @@ from tasks.ledger.database import Database, UtcSeconds, among, metadata, rows
 _COUNTED = (Outcome.STORED, Outcome.FAILED)
 _RECENT = 20_000  # the number of attempts that percentiles are computed from
 
+# As text, because databases use a partial index only for a condition without parameters
+_IS_STORED = sa.text("stored > 0")
+
 fills_table = sa.Table(
     "fills",
     metadata,
@@ -37,6 +40,7 @@ fills_table = sa.Table(
     sa.Column("stored", sa.Integer, nullable=False, default=0),
     sa.Column("failed", sa.Integer, nullable=False, default=0),
     sa.Column("error", sa.String),
+    sa.Index("ix_fills_stored", "source", "ended", sqlite_where=_IS_STORED, postgresql_where=_IS_STORED),
 )
 files_table = sa.Table(
     "files",
@@ -183,18 +187,11 @@ class Attempts:
         )
         return set(connection.execute(query).scalars())
 
-    def requests_since(self, moment: datetime) -> dict[str, int]:
-        """How many requests were sent to each source since then, of the fills that have ended."""
+    def last_stored(self, source: str) -> datetime | None:
+        """When the last fill of a source has ended that stored a file."""
         columns = fills_table.c
-        query = sa.select(columns.source, sa.func.sum(files_table.c.requests))
-        query = query.join_from(fills_table, files_table).where(columns.ended > moment, files_table.c.asked > moment)
-        return {source: int(count) for source, count in self._rows(query.group_by(columns.source))}
-
-    def last_stored(self) -> dict[str, datetime]:
-        """When a fill of each source last stored a file."""
-        columns = fills_table.c
-        query = sa.select(columns.source, sa.func.max(columns.ended)).where(columns.stored > 0)
-        return {row[0]: row[1] for row in self._rows(query.group_by(columns.source))}
+        query = sa.select(sa.func.max(columns.ended)).where(columns.source == source, _IS_STORED)
+        return self._database.read(lambda connection: connection.execute(query).scalar())
 
     def outcomes_by_dataset(self, half_life: timedelta, now: datetime) -> dict[str, tuple[float, float]]:
         """The numbers of stored and failed files by dataset. The weight of a file halves with every half-life."""

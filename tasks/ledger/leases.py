@@ -20,6 +20,7 @@ from tasks.domain.errors import BucketError, LedgerError
 from tasks.domain.metrics import RUN_SECONDS, RUNS, Amounts
 from tasks.domain.outcomes import RunEnd, RunPart
 from tasks.ledger.database import Database, among, metadata
+from tasks.ledger.requests import report_requests
 from tasks.ledger.runs import DEATHS, RunRecord, Server, runs_table
 from tasks.ledger.totals import Totals
 from tasks.processes import is_gone, own_name
@@ -68,8 +69,8 @@ class Leases:
     """The leases and claims of one run. All times are those of Database.now, the clock that all processes share.
 
     A run is alive while it holds the lease with its own id as the name. A separate thread renews the leases, so that
-    long computations do not make them lapse. A lease that would end later than is possible was taken before the clock
-    was set back, and counts as lapsed.
+    long computations do not make them lapse. It also reports the requests that the run has sent. A lease that would
+    end later than is possible was taken before the clock was set back, and counts as lapsed.
 
     A run that does a part of the plan of another run, its `parent`, may take over the parent's claims.
     """
@@ -79,6 +80,8 @@ class Leases:
         self.parent = parent or run
         self._database = database
         self._totals = Totals(database)
+        self.sent: Callable[[], Mapping[str, int]] = lambda: {}  # the requests that the run has sent, by source
+        self._reported: Mapping[str, int] = {}  # those of them that the ledger knows
         self._kind = ""
         self._lasts = lasts.total_seconds()
         self._names = {run}  # the names of the leases that this run holds
@@ -244,10 +247,13 @@ class Leases:
         self._ended.set()
         if self._renewing:
             self._renewing.join()
+        sent = self.sent()
 
         def write(connection: sa.Connection) -> None:
-            now = datetime.fromtimestamp(self._database.now(connection), UTC)
-            ended: dict[str, object] = {"ended": now, "outcome": outcome.value, "why": why}
+            now = self._database.now(connection)
+            self._report(connection, sent, now)
+            at = datetime.fromtimestamp(now, UTC)
+            ended: dict[str, object] = {"ended": at, "outcome": outcome.value, "why": why}
             ended |= {f"{part}_seconds": seconds[part] for part in RunPart if part in seconds}
             connection.execute(runs_table.update().where(runs_table.c.id == self.run).values(ended))
             for table in (claims_table, leases_table):
@@ -289,12 +295,13 @@ class Leases:
                 return
 
     def _renew_or_lose(self) -> None:
-        asked = clock.seconds()
+        asked, sent = clock.seconds(), self.sent()
         try:
-            kept = self._database.write(self._renew)
+            kept = self._database.write(lambda connection: self._renew(connection, sent))
         except LedgerError as error:
             self._lose(str(error))
             return
+        self._reported = sent
         if kept:
             self._sure_until = asked + self._lasts
         else:
@@ -305,15 +312,21 @@ class Leases:
             self._lost = why
             self._on_lost(why)
 
-    def _renew(self, connection: sa.Connection) -> bool:
+    def _renew(self, connection: sa.Connection, sent: Mapping[str, int]) -> bool:
         """Renews the leases of this run. Returns False if any has lapsed, as after a long sleep of the host.
 
         A lease that has lapsed is never renewed, because another run may have noticed that it had.
         """
         now = self._database.now(connection)
+        self._report(connection, sent, now)
         held = (leases_table.c.run == self.run) & _alive(now)
         renewed = connection.execute(leases_table.update().where(held).values(until=now + self._lasts)).rowcount
         return renewed >= len(self._names)  # a lease that `take` has just taken is not among the names yet
+
+    def _report(self, connection: sa.Connection, sent: Mapping[str, int], now: float) -> None:
+        """Reports the requests that the run has sent since the last report."""
+        new = {source: count - self._reported.get(source, 0) for source, count in sent.items()}
+        report_requests(connection, self.run, now, new)
 
     def _lease(self, now: float) -> dict[str, object]:
         """The columns of a lease that begins now."""

@@ -125,6 +125,7 @@ class SourceClient:
         self.settings = settings
         self.bucket = bucket
         self.limiter = limiter
+        self.sent = 0  # requests, of this process
         self.latency = latency  # seconds from sending a request to having the whole body, as a running mean
         self._outage = outage
         self.on_request: Callable[[str], None] = lambda source: None  # called for every request that is sent
@@ -243,6 +244,7 @@ class SourceClient:
             attempts.asked = asked = datetime.now(UTC)
             try:
                 self.on_request(self.name)
+                self.sent += requests
                 attempts.requests += requests
                 if command:
                     self.bucket.answered(permit)  # nobody sees when the command sends its requests
@@ -252,6 +254,7 @@ class SourceClient:
                 for body in bodies:
                     check(body)
             except _NotSentError:
+                self.sent -= requests
                 attempts.requests -= requests
                 raise
             except RefusedError as error:

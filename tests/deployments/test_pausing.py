@@ -17,6 +17,7 @@ from tasks.domain.wording import utc
 from tasks.ledger import Ledger
 from tasks.ledger.operator_pauses import OperatorPauses
 from tasks.ledger.plans import RUN
+from tasks.ledger.requests import report_requests
 from tests.builders import NOW, a_board, a_gap
 
 Adce = Callable[..., Result]
@@ -146,10 +147,12 @@ def test_the_sources_are_shown_with_all_that_holds_them_up(
     stopped = {"limit": "bucket", "of": "basketball_reference", "reason": missing}
     left = stopped | {"until": later.isoformat(), "keys": []}
     ledger.plans.keep(RUN, {"fills": [], "later": [left]}, NOW, "some run")
+    sent = {"espn": 480}
+    ledger.database.write(lambda connection: report_requests(connection, "a run", now.timestamp(), sent))
     assert adce("pause", "espn_scoreboard", *NOTE).exit_code == 0
     lines = adce("sources").stdout.splitlines()
     rows = {line.split()[0]: line.rstrip() for line in lines if " in 1s" in line or " in 60s" in line}
-    assert rows["espn"].split()[1:] == ["10", "in", "1s", "0", "3", "never", "partly", "held", "up"]
+    assert rows["espn"].split()[1:] == ["10", "in", "1s", "480", "3", "never", "partly", "held", "up"]
     assert rows["nba_api"].endswith("asked as usual")
     assert rows["basketball_reference"].endswith("held up")
     begun = utc(ledger.operator_pauses.current(now)["espn_scoreboard"].since or now)

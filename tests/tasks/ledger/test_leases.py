@@ -21,11 +21,12 @@ from tasks.domain.outcomes import RunEnd
 from tasks.ledger import Ledger
 from tasks.ledger.database import Database
 from tasks.ledger.leases import RECONCILE, Leases, leases_table
+from tasks.ledger.requests import Requests, report_requests
 from tasks.ledger.runs import Runs, Server, runs_table
 from tasks.ledger.totals import Totals
 from tasks.processes import is_gone, own_name
 
-SECOND = timedelta(seconds=1)
+SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 
 
 class Run(Leases):
@@ -301,3 +302,23 @@ def test_a_lease_that_is_renewed_the_moment_it_is_taken_is_not_lost(
     monkeypatch.setattr(database, "write", write_and_be_slow)
     assert run.take(RECONCILE) is None
     assert run.why_lost() is None
+
+
+def test_a_run_reports_the_requests_that_it_has_sent_while_it_is_at_work_and_when_it_ends(
+    start: Start, database: Database
+) -> None:
+    requests, long_ago = Requests(database), datetime.now(UTC) - 5 * MINUTE
+    one, other = start(), start()
+    one.sent, other.sent = lambda: {"espn": 3, "nba_api": 0}, lambda: {"espn": 1}
+    assert requests.since(long_ago) == {}
+    one._renew_or_lose()
+    one._renew_or_lose()
+    assert requests.since(long_ago) == {"espn": 3}, "each request is reported once"
+    one.sent = lambda: {"espn": 5, "nba_api": 1}
+    one.end(RunEnd.ENDED)
+    other.end(RunEnd.ENDED)
+    assert requests.since(long_ago) == {"espn": 6, "nba_api": 1}
+    assert requests.since(datetime.now(UTC) + MINUTE) == {}
+    later = (datetime.now(UTC) + 11 * MINUTE).timestamp()
+    database.write(lambda connection: report_requests(connection, "r", later, {"espn": 2}))
+    assert requests.since(long_ago) == {"espn": 2}, "old reports are forgotten"

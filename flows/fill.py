@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from prefect import flow
 from prefect.runtime import flow_run
 from prefect.states import State
 
-from flows.parameters import Day, OfAll, Season, Source, Texts, naming_datasets, priority_of, selection_of
-from flows.reconcile import conclude, reconcile_lake, run_name
+from config.models import Priority
+from flows.conclusion import conclude
+from flows.in_process import InProcess
+from flows.opening import open_run
+from flows.parameters import Day, PriorityName, Season, Source, Texts, naming_datasets, priority_of, selection_of
+from flows.run_name import run_name
+from flows.steps import executor_of, plan_and_fetch, publish_fill, settings_of_run
 from flows.task_runner import FillTaskRunner
 from tasks.answers.report import Report
 from tasks.domain.errors import SelectionError
+from tasks.domain.expected.cells import Selection
 from tasks.domain.times import moment_of
+from tasks.observe.look import check_keys
 
 
 def _name() -> str:
@@ -32,7 +42,7 @@ async def fill(
     since: Day = "",
     until: Day = "",
     keys: Texts = (),
-    priority: OfAll = "",
+    priority: PriorityName = "",
     everything: bool = False,
     again: bool = False,
     as_of: str = "",
@@ -65,7 +75,24 @@ async def fill(
         if again and not selection.keys:
             raise SelectionError("again=true, and no keys are given; say which files")
         clock = moment_of("as_of", as_of or None)
-        first = priority_of(priority)
-        return await reconcile_lake(selection, as_of=clock, priority=first, dry_run=dry_run, again=again)
+        return await _fill(selection, clock, priority_of(priority), again=again, dry_run=dry_run)
 
     return await conclude(work())
+
+
+async def _fill(
+    selection: Selection, as_of: datetime | None, priority: Priority | None, *, again: bool, dry_run: bool
+) -> Report:
+    """The steps of a fill. Raises AdceError and ConfigError."""
+    begun = time.monotonic()
+    config = settings_of_run(dry_run=dry_run)
+    async with open_run(config, selection, as_of=as_of, priority=priority) as here:
+        run = here.run
+        look = await run.look()
+        check_keys(run.session, look)
+        gaps = look.gaps(selection.keys) + (look.again(selection.keys, run.session.now()) if again else [])
+        executor = InProcess(here) if again else executor_of(here)  # a scraper run fetches gaps only
+        report = await plan_and_fetch(here, look, gaps, executor)
+    report = replace(report, seconds=time.monotonic() - begun)
+    await publish_fill(report)
+    return report

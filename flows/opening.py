@@ -34,12 +34,12 @@ async def open_run(
     max_fills: int | None = None,
     priority: Priority | None = None,
     part: Part | None = None,
-    fetches: bool = True,
 ) -> AsyncIterator[PrefectRun]:
-    """A run with its lake and its ledger open. If it `fetches`, its buckets are checked and its sites can be asked.
+    """A run with its lake and its ledger open. Its buckets are checked and its sites open, too, unless it is a dry run.
 
     Raises an AdceError that names what cannot be opened.
     """
+    fetches = not config.dry_run
     async with open_session(config, selection, as_of=as_of, access=Access.RUN, fetches=fetches, part=part) as session:
         here = PrefectRun(Run(session, max_fills=max_fills, priority=priority))
         token = CURRENT.set(here)

@@ -52,7 +52,7 @@ Season = Annotated[str, WithJsonSchema(_text(f"^({_SEASON})?$"))]
 Seasons = Annotated[Sequence[str], WithJsonSchema(_several(_text(f"^{_SEASON}$")))]
 Texts = Annotated[Sequence[str], WithJsonSchema(_several({"type": "string"}))]
 Day = Annotated[str, WithJsonSchema(_text(f"^({_DAY})?$"))]
-OfAll = Annotated[str, WithJsonSchema(_choice(priority.value for priority in Priority))]  # a priority
+PriorityName = Annotated[str, WithJsonSchema(_choice(priority.value for priority in Priority))]
 
 
 def naming_datasets(flow: F) -> F:

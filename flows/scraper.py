@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from datetime import date, datetime
 from typing import Annotated, Any
 
@@ -10,9 +12,13 @@ from prefect.states import State
 from pydantic import Field
 
 from config.models import Priority
-from flows.reconcile import conclude, reconcile_lake
+from flows.conclusion import conclude
+from flows.in_process import InProcess
+from flows.opening import open_run
+from flows.steps import plan_and_fetch, publish_fill, settings_of_run
 from flows.task_runner import FillTaskRunner
-from tasks.domain.expected.cells import Selection
+from tasks.answers.report import Report
+from tasks.domain.expected.cells import Selection, assume_utc
 from tasks.observe.session import Part
 
 
@@ -46,6 +52,19 @@ async def scraper(
         ledger: the id of the planning run's ledger; if the ledger here has another id, nothing is done
     """
     selection = Selection((source,), (), tuple(seasons or ()), since, until, tuple(keys))
-    return await conclude(
-        reconcile_lake(selection, as_of=as_of, priority=priority, part=Part(part_of, ends, lake, ledger))
-    )
+    part = Part(part_of, ends, lake, ledger)
+    return await conclude(_fetch_part(selection, as_of and assume_utc(as_of), priority, part))
+
+
+async def _fetch_part(selection: Selection, as_of: datetime | None, priority: Priority | None, part: Part) -> Report:
+    """The steps of a scraper run. Raises AdceError and ConfigError."""
+    begun = time.monotonic()
+    config = settings_of_run(dry_run=False)
+    async with open_run(config, selection, as_of=as_of, priority=priority, part=part) as here:
+        session, look = here.run.session, await here.run.look()
+        report = await plan_and_fetch(here, look, look.gaps(selection.keys), InProcess(here))
+        if part.of:  # the run whose work it is takes the reasons of what is left
+            session.ledger.plans.keep(session.id, report.plan_document(), session.now(), session.id)
+    report = replace(report, seconds=time.monotonic() - begun)
+    await publish_fill(report)
+    return report

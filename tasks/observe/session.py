@@ -72,6 +72,11 @@ class Session:
         """The time that decides what is due: `as_of` if it was set, else the clock's."""
         return self.as_of or datetime.now(UTC)
 
+    @property
+    def remembers(self) -> bool:
+        """Does the ledger keep what is found? Not in a dry run with a set clock."""
+        return self.as_of is None or not self.config.dry_run
+
     def horizon(self) -> datetime:
         """The latest stored time that is trusted. Later ones were written under a wrong clock."""
         return horizon(self.config, self.now(), datetime.now(UTC))

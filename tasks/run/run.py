@@ -68,9 +68,9 @@ class Run:
         """The configuration of the session."""
         return self.session.config
 
-    async def look(self, *, remember: bool) -> Look:
-        """Looks at the lake again. With `remember`, gaps that were never seen before are recorded in the ledger."""
-        look = await look_at_lake(self.session, self._reader, remember=remember)
+    async def look(self) -> Look:
+        """Looks at the lake again. Gaps that were never seen before are recorded in the ledger, if it remembers."""
+        look = await look_at_lake(self.session, self._reader, remember=self.session.remembers)
         self.known = look.known
         self._note_lost(look)
         return look

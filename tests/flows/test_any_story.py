@@ -227,9 +227,9 @@ async def _reconcile(config: Config, site: Sandbox, now: datetime, fuse: Fuse) -
     try:
         leases.begin("reconcile", "a story", None, lambda why: None)
         leases.end_dead_runs()
-        look = await run.look(remember=True)
+        look = await run.look()
         await Dispatcher(run, Here(run)).run_all(run.plan(look.gaps()))
-        look = await run.look(remember=True)
+        look = await run.look()
         leases.end(RunEnd.ENDED)
     finally:
         leases._ended.set()

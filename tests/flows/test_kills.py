@@ -29,7 +29,7 @@ from prefect.states import State
 
 from config.load import load_config
 from deployments.sandbox.process import SandboxProcess
-from flows.reconcile import conclude
+from flows.conclusion import conclude
 from tasks.answers.report import Report
 from tasks.domain.assess.assessment import Assessment
 from tasks.domain.assess.overview import overview_of

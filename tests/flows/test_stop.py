@@ -107,7 +107,7 @@ def test_a_fill_of_a_run_that_was_stopped_asks_for_nothing(
     async def left() -> dict[str, Reason]:
         async with open_run(config, selection, as_of=NOW) as here:
             run = here.run
-            plan = run.plan((await run.look(remember=True)).gaps())
+            plan = run.plan((await run.look()).gaps())
             if when == "before it is submitted":
                 here.loop.call_soon(run.shutdown.request, *CANCEL)
                 dispatcher = Dispatcher(run, InProcess(here))

@@ -1,0 +1,112 @@
+"""Which steps do the flows reconcile, fill and scraper have in common?
+
+Each loads its settings, opens a run, looks at the lake, plans, fetches, and publishes what it has done.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+
+from prefect.artifacts import create_markdown_artifact
+
+from config.load import load_config
+from config.models import Config
+from flows.by_deployment import ByDeployment
+from flows.in_process import InProcess
+from flows.prefect_run import PrefectRun
+from flows.run_log import plan_lines
+from tasks.answers.ending import headline
+from tasks.answers.report import Report
+from tasks.domain.outcomes import RunPart
+from tasks.domain.plan.plan import Gap, Plan, in_start_order
+from tasks.domain.wording import plural
+from tasks.observe.look import Look
+from tasks.run.dispatcher import Dispatcher, Executor
+from tasks.run.run import Run
+from tasks.show.coverage import markdown as coverage_markdown
+from tasks.show.coverage.words import summary_of
+from tasks.show.markdown import plan_markdown, run_markdown
+
+log = logging.getLogger(__name__)
+
+
+def settings_of_run(*, dry_run: bool) -> Config:
+    """The configuration, as a run reads it once, at its start. The run only reports if either says `dry_run`."""
+    config = load_config()
+    return config.model_copy(update={"dry_run": dry_run or config.dry_run})
+
+
+def report_plan(run: Run, look: Look, plan: Plan) -> Report:
+    """The report of a run that has planned, and not fetched yet."""
+    return Report(
+        look.overview,
+        run.planner.forecast(plan.fills),
+        plan.deferred,
+        run.config,
+        run.planner.pauses(),
+        outcomes={},
+        was_lost=run.lost,
+        selection=run.session.selection,
+    )
+
+
+def log_plan(report: Report) -> None:
+    """Logs what a run has planned."""
+    for line in plan_lines(report):
+        log.info("%s", line)
+
+
+def executor_of(here: PrefectRun) -> Executor:
+    """The executor of a run's fills, as configured.
+
+    A run in test mode does them in this process, because another one might not know that it is a test.
+    """
+    config = here.run.config
+    return ByDeployment(here) if config.dispatch == "deployment" and not config.test_mode else InProcess(here)
+
+
+async def fetch(here: PrefectRun, dispatcher: Dispatcher, plan: Plan, planned: Report) -> Report:
+    """Fetches the fills of a plan, looks at the lake again, and returns the report of it all."""
+    run = here.run
+    if plan.fills:
+        await run.prepare_lake()
+    with run.session.watch.running(RunPart.FETCH):
+        await dispatcher.run_all(plan)
+    look = await run.look()
+    await here.wait_for_api()
+    return replace(
+        planned,
+        looked_at=look.overview,
+        fills=tuple(in_start_order({fill.id: fill for fill in dispatcher.begun}.values())),
+        deferred=tuple(dispatcher.deferred),
+        pauses=run.planner.pauses(),
+        outcomes=run.outcomes,
+        performance=run.session.ledger.attempts.performance(),
+        rollouts=run.planner.rollouts(),
+        stopped=run.shutdown.reason,
+        stop_signal=run.shutdown.signal,
+    )
+
+
+async def plan_and_fetch(here: PrefectRun, look: Look, gaps: Sequence[Gap], executor: Executor) -> Report:
+    """Plans and fetches gaps that a look has found, and returns the report. A dry run only plans."""
+    run = here.run
+    plan = run.plan(gaps)
+    report = report_plan(run, look, plan)
+    log_plan(report)
+    return report if run.config.dry_run else await fetch(here, Dispatcher(run, executor), plan, report)
+
+
+async def publish(report: Report) -> None:
+    """Publishes the report of a reconcile as three artifacts in the Prefect UI."""
+    await create_markdown_artifact(run_markdown(report), key="reconcile", description=headline(report))
+    await create_markdown_artifact(plan_markdown(report), key="plan", description=plural(len(report.fills), "fill"))
+    cover = report.coverage
+    await create_markdown_artifact(coverage_markdown(cover), key="coverage", description=summary_of(cover.total))
+
+
+async def publish_fill(report: Report) -> None:
+    """Publishes the report of a run that does a part of a reconcile's work, as an artifact in the Prefect UI."""
+    await create_markdown_artifact(run_markdown(report), key="fill", description=headline(report))

@@ -352,7 +352,7 @@ def _wrong_rollouts(config: Config) -> Iterator[_Mistake]:
             if not settings.covers(name, dataset) or dataset.source not in config.sources:
                 continue
             if (first := taken.setdefault(name, rollout)) != rollout:
-                yield _clash(path, f"{name} is already in the rollout {first}", "a dataset may be in one at a time")
+                yield _clash(path, f"{name} is already in the variant {first}", "a dataset may be in one at a time")
             try:
                 changed = settings.changes.of_dataset(dataset)
                 settings.changes.of_source(config.sources[dataset.source])

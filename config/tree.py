@@ -50,7 +50,8 @@ def is_section(name: str) -> bool:
 
 
 def singular(section: str) -> str:
-    return section.removesuffix("s")
+    """What one entry of a section is called."""
+    return "variant" if section == "rollout" else section.removesuffix("s")
 
 
 def is_model(annotation: Any) -> TypeGuard[type[BaseModel]]:

@@ -1,4 +1,4 @@
-"""Which runs does Prefect forget? It forgets none by itself, so each reconcile deletes some of the old ones.
+"""Which runs does Prefect delete? It deletes none by itself, so each reconcile deletes some of the old ones.
 
 Measured with Prefect 2.20: the deletion of a flow run also deletes its states and task runs. It leaves its artifacts,
 its log records and its subflow runs. Artifacts and subflow runs are therefore deleted here too. The API cannot delete

@@ -61,7 +61,7 @@ class Config(Model):
     maintenance: list[Maintenance] = []
     rollout: dict[
         Annotated[
-            str, matching(r"[a-z0-9_]+", "not a rollout's name; use small letters, digits and _ only, as in new_host")
+            str, matching(r"[a-z0-9_]+", "not a variant's name; use small letters, digits and _ only, as in new_host")
         ],
         Rollout,
     ] = {}

@@ -1,4 +1,4 @@
-"""How long is history kept?"""
+"""How long are old runs and attempts kept?"""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from config.models.base import Duration, Model
 
 
 class Keep(Model):
-    """Ages up to which history is kept. After each reconcile, a part of what is older is deleted."""
+    """How long old runs and attempts are kept. After each reconcile, a part of what is older is deleted."""
 
     runs: Duration = Field(
         default=timedelta(days=90),

@@ -111,7 +111,7 @@ def _show_costs(costs: list[tuple[str, ...]], console: Console) -> None:
 
 
 def _show_rollouts(report: Report, console: Console) -> None:
-    console.print("Rollouts, and the rest of their datasets")
+    console.print("Variants, and the rest of their datasets")
     columns = [Column(name, is_number=name not in COMPARED[:2]) for name in COMPARED]
     rows = [row for name, rollout in report.comparisons.items() for row in rollout.rows(name)]
     print_table(console, columns, rows)

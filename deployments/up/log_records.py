@@ -1,4 +1,4 @@
-"""Which log records does Prefect forget? With a run it deletes none, and its API cannot, so they are deleted by SQL."""
+"""How are old log records of Prefect deleted? By SQL: Prefect deletes none with their run, and its API cannot."""
 
 from __future__ import annotations
 

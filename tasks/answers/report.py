@@ -30,7 +30,7 @@ from tasks.ledger.attempts import Performance, VariantResults
 from tasks.ledger.runs import RunRecord
 
 _MOST_FILLS = 200  # rows in an artifact
-COMPARED = ("rollout", "when", "stored", "failed", "requests", "seconds an answer")
+COMPARED = ("variant", "when", "stored", "failed", "requests", "seconds an answer")
 
 
 @dataclass(frozen=True, slots=True)

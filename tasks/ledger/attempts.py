@@ -262,9 +262,9 @@ class Attempts:
     def prune(self, connection: sa.Connection, before: datetime) -> int:
         """Deletes fills that started before a time, with their attempts. Returns the number of deleted attempts."""
         old = sa.select(fills_table.c.id).where(fills_table.c.started < before)
-        forgotten = connection.execute(files_table.delete().where(files_table.c.fill_id.in_(old))).rowcount
+        deleted = connection.execute(files_table.delete().where(files_table.c.fill_id.in_(old))).rowcount
         connection.execute(fills_table.delete().where(fills_table.c.started < before))
-        return forgotten
+        return deleted
 
     @staticmethod
     def _timed(*columns: sa.Column[object]) -> sa.Select[tuple[object, ...]]:

@@ -100,7 +100,7 @@ class Plans:
         return plan
 
     def prune(self, connection: sa.Connection, before: datetime) -> None:
-        """Forgets plans of parts from before then, which the other run has not taken: it has died."""
+        """Deletes plans of parts from before then, which the other run has not taken: it has died."""
         columns = plans_table.c
         connection.execute(plans_table.delete().where(columns.name.not_in([RUN, PLAN, SETTINGS]), columns.at < before))
 

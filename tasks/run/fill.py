@@ -282,9 +282,9 @@ async def _store(
     """Stores a good body that was requested at `taken`. Waits while the lake cannot be written.
 
     If the lake has a good file of the same game with the same content, nothing is stored. If the content differs, the
-    source has corrected it: the former version is kept in the history, and the correction is added to `changes`. If
-    somebody else has stored a file meanwhile, a good one is kept and a bad one replaced. In test mode the body is
-    stored in the test folder, and nothing else changes.
+    source has corrected it: the former version is kept, and the correction is added to `changes`. If somebody else has
+    stored a file meanwhile, a good one is kept and a bad one replaced. In test mode the body is stored in the test
+    folder, and nothing else changes.
 
     Returns None, or if the file of somebody else was kept, a text that says so. Raises LakeError.
     """
@@ -350,7 +350,7 @@ def _examine_theirs(run: Run, cell: Cell, ours: Verdict, body: bytes, have: Lake
 async def _correction(run: Run, cell: Cell, former: tuple[bytes, LakeObject], body: bytes) -> Change | None:
     """The change of content from the former version to this body; None if the content is the same.
 
-    If there is a change, the former version is stored in the history.
+    If there is a change, the former version is kept in the folder `history`.
     """
     key, check = cell.key, run.scrapers[cell.scraper].check
     was, became = fingerprint(former[0], check), fingerprint(body, check)
@@ -364,13 +364,13 @@ async def _correction(run: Run, cell: Cell, former: tuple[bytes, LakeObject], bo
 
 
 async def _keep(run: Run, name: str, former: bytes) -> str:
-    """Stores a former version in the history, and returns its key: the name, with a number if the name is taken."""
+    """Stores a former version, and returns its key: the name, with a number if the name is taken."""
     for number in range(_MOST_CONFLICTS):
         kept_as = f"{name}-{number}" if number else name
         put = await run.outage.retry(partial(run.session.lake.put, kept_as, former))
         if put.is_ours:
             return kept_as
-    raise LakeError(f"{name}: other files have this name in the history, with every number", Reach.KEY)
+    raise LakeError(f"{name}: other files have this name among the former versions, with every number", Reach.KEY)
 
 
 def _failed(

@@ -165,7 +165,7 @@ async def open_buckets(
     """The bucket of every enabled source, by source; and why a source has none.
 
     A limit whose rate differs from the configuration is changed, with a warning: somebody may have set it by hand. A
-    source has no bucket if its limit, or the one that all sources share, is missing, switched off or would never
+    source has no bucket if its limit, or the one that all sources share, is missing, inactive or would never
     refill. Raises PrefectAwayError.
     """
     allowances: dict[str, Allowances] = {}
@@ -214,7 +214,7 @@ def _terms_of(have: GlobalConcurrencyLimitResponse) -> AllowanceTerms:
 def _defect(have: GlobalConcurrencyLimitResponse) -> str | None:
     """Why this limit cannot serve as a bucket, or None."""
     if not have.active:
-        return "is switched off"
+        return "is inactive"
     if have.slot_decay_per_second <= 0:
         return "has no slot decay and would never refill"
     return None
@@ -368,7 +368,7 @@ class Allowances:
         self._unanswered.pop(permit, None)
 
     async def read_terms(self) -> AllowanceTerms:
-        """The terms of the bucket's limit. Raises BucketError if it is missing, switched off or would never refill."""
+        """The terms of the bucket's limit. Raises BucketError if it is missing, inactive or would never refill."""
         have = await self._read()
         self.id = str(have.id)
         return _terms_of(have)
@@ -488,7 +488,7 @@ class Allowances:
         """Learns how the server's clock differs, from a change of the limit that this process asked for at `asked`.
 
         The change was the grant or the renewal of an `allowance`, or a denial. Prefect also grants slots of a limit
-        that was deleted or switched off meanwhile: the allowance ends here then, as it does if the limit's terms have
+        that was deleted or made inactive meanwhile: the allowance ends here then, as it does if the limit's terms have
         changed.
         """
         try:

@@ -466,7 +466,7 @@ def test_a_new_dataset_of_a_source_is_yaml_only(tmp_path: Path) -> None:
         ),
         pytest.param(
             "rollout: {x: &a {percent: 10, datasets: [br_totals], changes: {}}, y: *a}",
-            "my.yaml: rollout.y: br_totals is already in the rollout x; a dataset may be",
+            "my.yaml: rollout.y: br_totals is already in the variant x; a dataset may be",
             id="two rollouts of one dataset",
         ),
         pytest.param(
@@ -596,7 +596,7 @@ def test_every_variable_that_is_no_setting_is_refused_with_what_to_do(tmp_path: 
         ),
         (
             "rollout: {new: {percent: 1, datasets: [br_totals], changes: {}}, neww: {percent: 3}}",
-            "rollout.neww: no rollout neww; did you mean new? (a new one needs changes as well)",
+            "rollout.neww: no variant neww; did you mean new? (a new one needs changes as well)",
         ),
         (
             "sources: {wnba: {rates: [{requests: 1, seconds: 1}], base_url: 'https://wnba.com'}}",

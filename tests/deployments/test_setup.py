@@ -195,7 +195,7 @@ async def _move_lake(client: PrefectClient) -> None:
     ("spoil", "lines"),
     [
         pytest.param(_delete_bucket, ["rate bucket adce-espn: missing"], id="no bucket"),
-        pytest.param(_switch_bucket_off, ["rate bucket adce-espn: is switched off"], id="bucket off"),
+        pytest.param(_switch_bucket_off, ["rate bucket adce-espn: is inactive"], id="bucket off"),
         pytest.param(
             _narrow_bucket, ["rate bucket adce-espn: limit 5 at 970.9/s, should be 4854 at"], id="bucket narrow"
         ),

@@ -1,1 +1,1 @@
-"""What has the configuration switched off or changed for a while? Switches, maintenance windows and rollouts."""
+"""What has the configuration disabled or changed for a while? Switches, maintenance windows and rollouts."""

@@ -31,7 +31,7 @@ SHADES = (
     Shade("f", 0, "under 0.1 %", "#a83a0b", "#ffffff", "×", "x"),  # noqa: RUF001 - the sign is meant
 )
 UNKNOWN = Shade("u", 0, "not all is known", "#5b4a9e", "#ffffff", "", "")
-OFF = Shade("o", 0, "the rest is switched off", "#59636f", "#ffffff", "·", ",")
+OFF = Shade("o", 0, "the rest is disabled", "#59636f", "#ffffff", "·", ",")
 NONE = Shade("n", 0, "nothing wanted", "", "", " ", " ")
 
 # The colours of background, text and lines, for light and dark mode.

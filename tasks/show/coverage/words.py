@@ -32,7 +32,7 @@ class Count(NamedTuple):
 _COUNTS = (
     Count(("to", "fetch"), "to_fetch"),
     Count(("not", "read"), "unread"),
-    Count(("switched", "off"), "switched_off"),
+    Count(("dis-", "abled"), "switched_off"),
     Count(("unavail-", "able"), "unavailable"),
 )
 
@@ -80,7 +80,7 @@ def sentence_of(tally: Tally) -> str:
     fetched = ", ".join(f"{count:,} {word}" for count, word in waiting if count)
     others = [f"{tally.to_fetch:,} to fetch" + (f" ({fetched})" if fetched else "")] if tally.to_fetch else []
     others += [f"{tally.unread:,} not read yet"] if tally.unread else []
-    others += [f"{tally.switched_off:,} switched off"] if tally.switched_off else []
+    others += [f"{tally.switched_off:,} disabled"] if tally.switched_off else []
     others += [tally.unavailable_in_words] if tally.unavailable else []
     others += [f"{tally.not_due:,} not due"] if tally.not_due else []
     others += [f"unknown what {plural(len(tally.unknown), 'schedule')} would list"] if tally.unknown else []
@@ -95,5 +95,5 @@ def state_in_words(status: Status) -> str:
     if status.state is State.DEFERRED and status.limit is Limit.EXAMINE_AT_MOST:
         return "not read yet"
     if status.state is State.DEFERRED and status.limit is Limit.ENABLED and status.of != "enabled":
-        return "switched off"  # the source or the dataset, not everything
+        return "disabled"  # the source or the dataset, not everything
     return status.state.value.replace("_", " ")

@@ -192,8 +192,8 @@ def test_dates_of_which_nothing_is_due_yet_have_no_column() -> None:
         pytest.param(Tally(gap=9, unknown=frozenset("s")), "0.0?", UNKNOWN, id="nothing of what is known"),
         pytest.param(Tally(unknown=frozenset("s")), "?", UNKNOWN, id="nothing is known"),
         pytest.param(Tally(deferred=9, unread=9), "0.0?", UNKNOWN, id="all is in the lake and not read"),
-        pytest.param(Tally(present=1, deferred=1, switched_off=1), "50.0", OFF, id="the rest is switched off"),
-        pytest.param(Tally(gap=1, deferred=8, switched_off=8), "0.0", SHADES[-1], id="not all is switched off"),
+        pytest.param(Tally(present=1, deferred=1, switched_off=1), "50.0", OFF, id="the rest is disabled"),
+        pytest.param(Tally(gap=1, deferred=8, switched_off=8), "0.0", SHADES[-1], id="not all is disabled"),
         pytest.param(Tally(unavailable=9), "-", NONE, id="the source has none"),
     ],
 )
@@ -217,7 +217,7 @@ def _contrast(one: str, other: str) -> float:
         pytest.param(
             Tally(present=3_684, gap=3, in_flight=1, deferred=9, unread=4, switched_off=3, unavailable=2, not_due=5),
             "99.6 %, as far as is known: 3,684 of 3,697 files complete; 6 to fetch (1 in flight, 2 deferred), "
-            "4 not read yet, 3 switched off, 2 unavailable, 5 not due",
+            "4 not read yet, 3 disabled, 2 unavailable, 5 not due",
             id="some of each",
         ),
         pytest.param(Tally(gap=1), "0.0 %: 0 of 1 file complete; 1 to fetch", id="stale or missing"),
@@ -239,7 +239,7 @@ def test_a_tally_is_put_into_words(tally: Tally, summary: str) -> None:
         (Status(State.IN_FLIGHT, "another run"), "in flight"),
         (Status(State.DEFERRED, "source paused", limit=Limit.BACKOFF), "deferred"),
         (Status(State.DEFERRED, "not read yet", limit=Limit.EXAMINE_AT_MOST), "not read yet"),
-        (Status(State.DEFERRED, "disabled", limit=Limit.ENABLED, of="sources.espn.enabled"), "switched off"),
+        (Status(State.DEFERRED, "disabled", limit=Limit.ENABLED, of="sources.espn.enabled"), "disabled"),
         (Status(State.DEFERRED, "disabled", limit=Limit.ENABLED, of="enabled"), "deferred"),
         (Status(State.UNAVAILABLE, "HTTP 404"), "unavailable"),
     ],

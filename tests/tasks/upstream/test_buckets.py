@@ -63,7 +63,7 @@ def _with_client(work: Callable[[PrefectClient], Awaitable[T]]) -> T:
     ("change", "message"),
     [
         pytest.param(None, "is missing", id="missing"),
-        pytest.param({"active": False}, "is switched off", id="inactive"),
+        pytest.param({"active": False}, "is inactive", id="inactive"),
         pytest.param({"slot_decay_per_second": 0}, "has no slot decay and would never refill", id="never refills"),
     ],
 )
@@ -133,7 +133,7 @@ def test_a_changed_rate_takes_effect(
     _with_client(story)
 
 
-@pytest.mark.parametrize("deleted", [True, False], ids=["deleted", "switched off"])
+@pytest.mark.parametrize("deleted", [True, False], ids=["deleted", "inactive"])
 def test_a_bucket_that_goes_in_mid_run_stops_the_requests(deleted: bool) -> None:
     rate = Rate(requests=2, seconds=0.5)
 
@@ -146,7 +146,7 @@ def test_a_bucket_that_goes_in_mid_run_stops_the_requests(deleted: bool) -> None
                 off = GlobalConcurrencyLimitUpdate.parse_obj({"active": False})
                 await client.update_global_concurrency_limit(bucket_for("espn"), off)
             left: list[float] = []
-            message = r"adce-espn.* (is missing|is switched off); run `adce setup`"
+            message = r"adce-espn.* (is missing|is inactive); run `adce setup`"
             with pytest.raises(BucketError, match=message):
                 await _leave_for_ever(bucket, left)
             return len(left)

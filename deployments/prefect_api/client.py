@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import cache
 from typing import Any, TypeVar
+from uuid import uuid4
 
 import httpx
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from deployments.prefect_api.settings import api_key
+from deployments.prefect_api.settings import api_key, tls
 from tasks.domain.errors import AdceError
 from tasks.upstream.prefect_api import trouble
 
@@ -75,7 +76,11 @@ class PrefectApi:
 
     async def _asked(self, method: str, path: str, form: type[T], body: Json | None) -> T:
         try:
-            answer = (await self._http.request(method, path, json=body)).raise_for_status()
+            answer = await self._http.request(method, path, json=body)
+            if answer.status_code == httpx.codes.FORBIDDEN and "CSRF" in answer.text:
+                await self._get_csrf_token()
+                answer = await self._http.request(method, path, json=body)
+            answer.raise_for_status()
             checked: T = _adapter(form).validate_json(answer.content)
             return checked
         except httpx.HTTPStatusError as error:
@@ -88,6 +93,17 @@ class PrefectApi:
             odd = f"gives no answer of Prefect's to {path} ({f'{where}: ' if where else ''}{first['msg']})"
             raise PrefectApiError(self.server, odd) from None
 
+    async def _get_csrf_token(self) -> None:
+        """Has the client send the token that a server with PREFECT_SERVER_CSRF_PROTECTION_ENABLED asks for."""
+        client = str(uuid4())
+        answer = (await self._http.get("/csrf-token", params={"client": client})).raise_for_status()
+        token = _adapter(_CsrfToken).validate_json(answer.content).token
+        self._http.headers.update({"Prefect-Csrf-Client": client, "Prefect-Csrf-Token": token})
+
+
+class _CsrfToken(BaseModel):
+    token: str
+
 
 @asynccontextmanager
 async def api_of(server: str, within: float = _WITHIN) -> AsyncIterator[PrefectApi]:
@@ -97,5 +113,5 @@ async def api_of(server: str, within: float = _WITHIN) -> AsyncIterator[PrefectA
     """
     key = api_key(server)
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    async with httpx.AsyncClient(base_url=server, headers=headers, timeout=within) as http:
+    async with httpx.AsyncClient(base_url=server, headers=headers, timeout=within, verify=tls()) as http:
         yield PrefectApi(http)

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 
 from pydantic import BaseModel
 
-from deployments.prefect_api.client import PrefectApi, PrefectApiError, api_of
+from deployments.prefect_api.client import PrefectApi, api_of
 from deployments.prefect_api.settings import api_url
 from deployments.setup.prefect_yaml import Deployment, deployments_for
+from tasks.domain.errors import AdceError
 
 _QUICK_SECONDS = 1.0
 
@@ -83,12 +84,10 @@ async def known(api: PrefectApi, pools: Sequence[str]) -> Known:
 
 async def quick_look(pools: Sequence[str]) -> list[PrefectPause]:
     """What is paused on the server that PREFECT_API_URL names, or nothing if there is none or no quick answer."""
-    server = api_url()
-    if server is None:
-        return []
-    with suppress(PrefectApiError, TimeoutError):
-        async with asyncio.timeout(_QUICK_SECONDS), api_of(server) as api:
-            return pauses(await known(api, pools), deployments_for(list(pools)))
+    with suppress(AdceError, TimeoutError):
+        if server := api_url():
+            async with asyncio.timeout(_QUICK_SECONDS), api_of(server) as api:
+                return pauses(await known(api, pools), deployments_for(list(pools)))
     return []
 
 

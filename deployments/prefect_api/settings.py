@@ -6,6 +6,7 @@ A variable of the environment goes before the active profile, even if it is empt
 from __future__ import annotations
 
 import os
+import ssl
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,6 +28,17 @@ def api_key(server: str) -> str | None:
     named = api_url()
     is_named = named is not None and named.rstrip("/") == server.rstrip("/")
     return _setting("PREFECT_API_KEY") if is_named else None
+
+
+def tls() -> ssl.SSLContext | bool:
+    """How the certificate of a server is checked, for httpx. Raises AdceError."""
+    if str(_setting("PREFECT_API_TLS_INSECURE_SKIP_VERIFY")).lower() in ("true", "1", "yes", "on"):
+        return False
+    file = _setting("PREFECT_API_SSL_CERT_FILE")
+    try:
+        return ssl.create_default_context(cafile=file) if file else True
+    except OSError as error:
+        raise AdceError(f"PREFECT_API_SSL_CERT_FILE: {file} cannot be used: {error.strerror or error}") from None
 
 
 def use_server(server: str) -> None:

@@ -104,3 +104,19 @@ def test_the_last_warnings_are_found_in_the_order_of_their_times() -> None:
 def test_a_worker_that_is_gone_polls_nothing() -> None:
     workers = [{"status": "ONLINE"}, {"status": "OFFLINE"}]
     assert asked(lambda path, body: workers, lambda api: online_workers(api, "adce")) == 1
+
+
+def test_a_server_with_csrf_protection_gets_the_token_that_it_has_given() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/api/csrf-token":
+            return httpx.Response(200, json={"token": f"for {request.url.params['client']}"})
+        expected = f"for {request.headers.get('prefect-csrf-client')}"
+        if request.headers.get("prefect-csrf-token") != expected:
+            return httpx.Response(403, json={"detail": "Missing CSRF token."})
+        return httpx.Response(200, json=[{"status": "ONLINE"}])
+
+    async def ask() -> int:
+        async with httpx.AsyncClient(base_url="http://server/api", transport=httpx.MockTransport(answer)) as http:
+            return await online_workers(PrefectApi(http), "adce")
+
+    assert asyncio.run(ask()) == 1

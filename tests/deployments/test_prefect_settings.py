@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import ssl
 from contextvars import Context
 from pathlib import Path
 
+import certifi
 import prefect.context
 import pytest
 from prefect.context import root_settings_context
 from prefect.settings import PREFECT_API_KEY, PREFECT_API_URL, PREFECT_UI_URL, Settings
 
-from deployments.prefect_api.settings import api_key, api_url, link_to_run, ui_url, use_server
+from deployments.prefect_api.settings import api_key, api_url, link_to_run, tls, ui_url, use_server
 from tasks.domain.errors import AdceError
 
 PROFILES = """
@@ -87,3 +89,14 @@ def test_a_link_shows_no_password(home: Path, monkeypatch: pytest.MonkeyPatch) -
     assert link_to_run("http://ann:hidden-word@host:4200/api", "7") == "http://***@host:4200/flow-runs/flow-run/7"
     monkeypatch.setenv("PREFECT_UI_URL", "https://prefect.example/ui/")
     assert link_to_run(None, "7") == "https://prefect.example/ui/flow-runs/flow-run/7"
+
+
+def test_certificates_are_checked_as_prefect_checks_them(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert tls() is True
+    monkeypatch.setenv("PREFECT_API_SSL_CERT_FILE", str(home / "missing.pem"))
+    with pytest.raises(AdceError, match=r"missing\.pem cannot be used: No such file"):
+        tls()
+    monkeypatch.setenv("PREFECT_API_SSL_CERT_FILE", certifi.where())
+    assert isinstance(tls(), ssl.SSLContext)
+    monkeypatch.setenv("PREFECT_API_TLS_INSECURE_SKIP_VERIFY", "true")
+    assert tls() is False

@@ -160,8 +160,10 @@ def _show(config: Config, ledger: Ledger, server: str | None, run: PastRun) -> N
     for line in results(ledger.attempts.outcomes_of(run.id), KeyPatterns(config)) if run.id else []:
         say(masked(line))
     if server and run.flow_run:
+        end = f"{run.state}: {run.message}"  # it is the last line of the log, too
         for record in asyncio.run(_warnings(server, run.flow_run)):
-            say(masked(f"log: {record.message}"))
+            if record.message != end:
+                say(masked(f"log: {record.message}"))
 
 
 async def _warnings(server: str, flow_run: str) -> list[LogRecord]:

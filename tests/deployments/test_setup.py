@@ -129,8 +129,13 @@ def _fill_by_a_worker(adce: Adce, server: dict[str, str], lake: Path, monkeypatc
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC  fill long ago  Running for [\d.]+s", listed[0]), listed
     assert any(line.endswith("  fill 1 file  Incomplete: 1 of 1 file failed") for line in listed), listed
     assert any("  reconcile espn_scoreboard from 2026-01-13 to 2026-01-13  Completed after " in line for line in listed)
+    for message in ("espn is paused", "Incomplete: 1 of 1 file failed"):
+        record = {"name": "flows", "level": 40, "message": message, "timestamp": f"{run.created}"}
+        httpx.post(f"{url}/logs/", json=[record | {"flow_run_id": f"{run.id}"}]).raise_for_status()
     for named in (str(run.id)[:8], "fill 1 file"):
-        assert f"{url.removesuffix('/api')}/flow-runs/flow-run/{run.id}" in adce("runs", named).stdout
+        shown = adce("runs", named).stdout
+        assert f"{url.removesuffix('/api')}/flow-runs/flow-run/{run.id}" in shown
+        assert [line for line in shown.splitlines() if line.startswith("log: ")] == ["log: espn is paused"]
 
 
 def _begin_a_run_that_was_due_long_ago(url: str, deployment: Any) -> None:

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 _SERVER_STARTS_WITHIN = 120  # seconds
 _STOP_SPARE = timedelta(seconds=25)  # time after a run's grace in which it looks at the lake again and records
-_FORETOLD_WITHIN = timedelta(minutes=2)  # time in which the lake has to be listed before its first run
+_LISTS_WITHIN = timedelta(minutes=2)  # time in which the lake has to be listed before its first run
 _TIDY_EVERY = 900.0  # seconds between two deletions of log records
 WORKER_POLLS_EVERY = "2"  # seconds; Prefect's default of 10 would delay each run by 5 seconds on average
 _PYTHON = (sys.executable, "-W", "ignore")
@@ -67,8 +67,8 @@ def up(
 ) -> int:
     """Runs everything until a signal stops it.
 
-    Returns the exit status: 0 after one signal, 1 if a process keeps dying, 128 and more after a second signal.
-    Raises AdceError and ConfigError.
+    Returns the exit status: 0 after one signal, 1 if what it needs is away or keeps dying, 128 and more after a second
+    signal. Raises AdceError and ConfigError.
     """
     _make_paths_absolute()
     config = load_config()
@@ -164,15 +164,15 @@ class System:
             answers, begin = self._api_answers.is_met, partial(self._reconcile_now, api, deployments)
             await asyncio.gather(follow(poller, announcer, self._say, answers, begin), self._delete_log_records())
 
-    async def foretell(self, children: Children) -> None:
+    async def announce_first_runs(self, children: Children) -> None:
         """Says what the first runs of the lake will collect. All else goes on meanwhile, since the lake may be slow."""
         if self._sandbox:
             return
         child = Child("first_run", [*_PYTHON, "-m", "deployments.up.first_run"], stops_within=1.0, is_shown=False)
         try:
-            lines = json.loads((await children.run(child, _FORETOLD_WITHIN.total_seconds()))[-1])
+            lines = json.loads((await children.run(child, _LISTS_WITHIN.total_seconds()))[-1])
         except TimeoutError:
-            trouble = f"the lake has not been listed within {duration(_FORETOLD_WITHIN)}; `adce plan` tells it"
+            trouble = f"the lake has not been listed within {duration(_LISTS_WITHIN)}; `adce plan` tells it"
             self._say(f"what the first runs will collect is not known: {trouble}", logging.WARNING)
         except AdceError as error:
             self._say(f"what the first runs will collect is not known: {error}", logging.WARNING)
@@ -181,11 +181,15 @@ class System:
                 self._say(line)
 
     async def _delete_log_records(self) -> None:
-        """Deletes old log records in the database of our own server, every quarter of an hour."""
-        while self._own_server:
+        """Deletes old log records in the database of our own server, every quarter of an hour.
+
+        Nobody else can reach a database in memory.
+        """
+        address = PREFECT_API_DATABASE_CONNECTION_URL.value()
+        while self._own_server and ":memory:" not in address:
             before = datetime.now(UTC) - self._config.keep.runs
             try:
-                deleted = await asyncio.to_thread(delete_orphans, PREFECT_API_DATABASE_CONNECTION_URL.value(), before)
+                deleted = await asyncio.to_thread(delete_orphans, address, before)
             except AdceError as error:
                 self._say(f"old log records are not deleted: {error}", logging.WARNING)
             else:
@@ -291,7 +295,7 @@ async def _until_signal(system: System, printer: Printer, verbose: bool) -> int:
     received: list[int] = []
     with temporary_settings({PREFECT_API_URL: system.api}):
         work = asyncio.create_task(system.run(children))
-    foretelling = asyncio.create_task(system.foretell(children))
+    announcing = asyncio.create_task(system.announce_first_runs(children))
 
     def receive(number: int) -> None:
         received.append(number)
@@ -307,7 +311,7 @@ async def _until_signal(system: System, printer: Printer, verbose: bool) -> int:
     try:
         await asyncio.wait({work, watching}, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        tasks = (work, watching, foretelling)
+        tasks = (work, watching, announcing)
         for task in tasks:
             task.cancel()
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)

@@ -138,9 +138,9 @@ def test_what_the_first_runs_collect_is_told_by_a_process_whose_time_is_bounded(
 
     async def story() -> None:
         children = Children(print)
-        await system.foretell(children)
-        monkeypatch.setattr("deployments.up.system._FORETOLD_WITHIN", timedelta(seconds=0.1))
-        await system.foretell(children)
+        await system.announce_first_runs(children)
+        monkeypatch.setattr("deployments.up.system._LISTS_WITHIN", timedelta(seconds=0.1))
+        await system.announce_first_runs(children)
         await children.stop()
 
     asyncio.run(story())

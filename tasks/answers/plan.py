@@ -30,6 +30,7 @@ def report_of(session: Session, look: Look, planner: Planner) -> Report:
         plan.deferred,
         session.config,
         planner.pauses(),
+        held=planner.held(),
         performance=session.ledger.attempts.performance(),
         rollouts=planner.rollouts(),
         selection=session.selection,

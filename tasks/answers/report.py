@@ -20,7 +20,7 @@ from tasks.domain.assess.unknown import Unknown, seasons_of
 from tasks.domain.expected.cells import Selection
 from tasks.domain.flags.rollouts import covered, own_addresses, scrapers
 from tasks.domain.flags.switches import switches
-from tasks.domain.limits.pauses import Pause, Phase
+from tasks.domain.limits.pauses import FOR_EVER, Pause, Phase
 from tasks.domain.outcomes import FileOutcome, Outcome
 from tasks.domain.plan.cost import Cost, cost_of
 from tasks.domain.plan.plan import Deferral, Fill
@@ -117,6 +117,7 @@ class Report:
     stopped: str | None = None  # why the run was stopped early, if it was
     stop_signal: int | None = None  # the signal that stopped it, if one did
     settings: SettingsUsed | None = None  # those of a reconcile
+    held: Mapping[str, Reason] = field(default_factory=dict)  # why nothing of a source or a dataset is fetched, by name
     left_to: RunRecord | None = None  # the other reconcile at work, to which this one has left everything
 
     @cached_property
@@ -354,8 +355,12 @@ class Report:
     @cached_property
     def cost(self) -> Cost:
         """What it takes to fetch what the lake lacks."""
-        now, at = datetime.now(UTC), self.looked_at.taken_at
-        opens = {name: at + (pause.until - now) for name, pause in self.pauses.items() if pause.until}
+        at = self.looked_at.taken_at
+        ahead = at - datetime.now(UTC)  # pauses are of the real time
+        opens = {name: pause.until + ahead for name, pause in self.pauses.items() if pause.until}
+        for name, reason in self.held.items():
+            until = reason.until + ahead if reason.until else FOR_EVER
+            opens[name] = max(until, opens.get(name, until))
         etas = {source.name: source.eta for source in self.sources if source.eta} if self.outcomes is None else {}
         return cost_of(self.config, self.overview, at, opens, etas)
 

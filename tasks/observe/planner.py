@@ -71,13 +71,13 @@ class Planner:
                 self.max_fills,
                 self.priority,
                 doubtful,
-                self.stopped | self._paused_by_operators(now),
+                self.held(),
             )
 
-    def _paused_by_operators(self, now: datetime) -> dict[str, Reason]:
-        """Why nothing of a source or a dataset is fetched that an operator has paused."""
-        pauses = self.session.ledger.operator_pauses.current(now)
-        return {name: why_paused(pause, Limit.OPERATOR_PAUSE) for name, pause in pauses.items()}
+    def held(self) -> dict[str, Reason]:
+        """Why nothing of a source or a dataset is fetched: its rate bucket is wrong, or an operator has paused it."""
+        pauses = self.session.ledger.operator_pauses.current(datetime.now(UTC))
+        return self.stopped | {name: why_paused(pause, Limit.OPERATOR_PAUSE) for name, pause in pauses.items()}
 
     def success(self, counts: Counts) -> dict[str, float]:
         """The success factors that follow from counts, by dataset."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from tasks.domain.plan.cost import Amount, Cost, SourceCost
+from tasks.domain.plan.cost import NO_END, Amount, Cost, SourceCost
 from tasks.domain.wording import size, utc
 
 COLUMNS = ("to fetch", "files", "requests", "about", "done about")
@@ -23,4 +23,10 @@ def _rows(source: SourceCost) -> Iterator[tuple[str, ...]]:
 
 
 def _cells(amount: Amount, done: datetime | None) -> tuple[str, ...]:
-    return f"{amount.files:,}", f"{amount.requests:,}", size(amount.bytes), utc(done) if done else ""
+    return f"{amount.files:,}", f"{amount.requests:,}", size(amount.bytes), _end(amount, done)
+
+
+def _end(amount: Amount, done: datetime | None) -> str:
+    if done:
+        return utc(done)
+    return NO_END if amount.files else ""

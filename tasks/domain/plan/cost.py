@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -12,9 +12,12 @@ from tasks.domain.assess.overview import Overview, Stored
 from tasks.domain.assess.states import Kind, State, Status
 from tasks.domain.expected import seasons
 from tasks.domain.expected.cells import Cell, Partition
+from tasks.domain.flags.maintenance import window_at
+from tasks.domain.limits.pauses import FOR_EVER
 from tasks.domain.limits.rates import budget_of, spacing
 from tasks.domain.wording import plural, size, utc
 
+NO_END = "no end known"  # of what is held up until somebody changes that
 _ENOUGH = 20  # files of a season from which the mean size of the others is estimated
 
 
@@ -35,7 +38,8 @@ class SourceCost:
     """What it takes to fetch what the lake lacks of a source, or of all.
 
     `known` are files that the lake should hold by what is in it, and `estimate` are those that its missing schedules
-    will list, by estimate. The times are those of the last answer, at the configured rates; None if there is none.
+    will list, by estimate. The times are those of the last answer, at the configured rates. Such a time is None if
+    there is nothing to fetch, and also if a pause or a maintenance window that has no end comes first.
     """
 
     name: str
@@ -53,7 +57,8 @@ class SourceCost:
         words = f"{plural(both.files, 'file')}, {plural(both.requests, 'request')}, {size(both.bytes)}"
         if self.estimate.files:
             words = f"about {words} ({self.estimate.files:,} of the files by estimate)"
-        return f"{self.name}: {words}" + (f", done about {utc(self.done)}" if self.done else "")
+        end = f", done about {utc(self.done)}" if self.done else f", {NO_END}" if both.files else ""
+        return f"{self.name}: {words}{end}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +84,22 @@ def cost_of(
 ) -> Cost:
     """The cost of everything that the lake lacks.
 
-    `opens` says until when sources are paused, and `etas` when the fills of a plan will be done, both by source.
+    `opens` says until when sources and datasets are paused, by name, and is FOR_EVER for a pause that has no end.
+    `etas` says when the fills of a plan will be done, by source. Maintenance windows are those of the configuration.
     """
     sizes = MeanSizes(config, overview.stored)
     known, estimates = _known(config, overview, sizes), _estimates(config, overview, sizes)
-    opens, etas = opens or {}, etas or {}
+    etas = etas or {}
+    begins = {name: _begin(config, name, opens or {}, now) for name in config.datasets}
     sources = []
     for name in config.sources:
-        apart, begin = budget_of(config, name).spacing, max(now, opens.get(name, now))
-        known_done = _latest(_done(begin, known[name], apart), etas.get(name))
-        done = _latest(_done(begin, known[name] + estimates[name], apart), known_done)
-        sources.append(SourceCost(name, known[name], estimates[name], known_done, done))
+        datasets = [dataset for dataset, settings in config.datasets.items() if settings.source == name]
+        apart = budget_of(config, name).spacing
+        work = [(begins[dataset], known[dataset]) for dataset in datasets]
+        known_done = _done(work, now, apart, etas.get(name))
+        work += [(begins[dataset], estimates[dataset]) for dataset in datasets]
+        done = _done(work, now, apart, known_done)
+        sources.append(SourceCost(name, _sum(known, datasets), _sum(estimates, datasets), known_done, done))
     return Cost(tuple(sources), _total(config, sources, now))
 
 
@@ -118,19 +128,30 @@ class MeanSizes:
         return sums.bytes / sums.files if sums.files else float(self._config.datasets[dataset].typical.bytes)
 
 
+def _begin(config: Config, dataset: str, opens: Mapping[str, datetime], now: datetime) -> datetime:
+    """From when a dataset can be fetched; FOR_EVER if what holds it up has no end."""
+    names = (config.datasets[dataset].source, dataset)
+    window = window_at(config.maintenance, names, now)
+    return max(now, *(opens.get(name, now) for name in names), (window and window.until) or now)
+
+
+def _sum(amounts: Mapping[str, Amount], names: Iterable[str]) -> Amount:
+    return sum((amounts[name] for name in names), Amount())
+
+
 def _estimates(config: Config, overview: Overview, sizes: MeanSizes) -> dict[str, Amount]:
-    """The files that missing schedules will list, by source."""
+    """The files that missing schedules will list, by dataset."""
     found: dict[str, Amount] = defaultdict(Amount)
     for partition, files in overview.unlisted.items():
         dataset = config.datasets[partition.dataset]
         if config.enabled and dataset.enabled and config.sources[dataset.source].enabled:
             requests = round(files / len(dataset.keys)) * dataset.cost
-            found[dataset.source] += Amount(files, requests, round(files * sizes.of(partition)))
+            found[partition.dataset] += Amount(files, requests, round(files * sizes.of(partition)))
     return found
 
 
 def _known(config: Config, overview: Overview, sizes: MeanSizes) -> dict[str, Amount]:
-    """The files that are to be fetched, by source."""
+    """The files that are to be fetched, by dataset."""
     files: dict[Partition, int] = defaultdict(int)
     units: dict[Partition, dict[object, int]] = defaultdict(dict)  # the cost of each response, by what it is about
     for key, status in overview.statuses.items():
@@ -141,8 +162,7 @@ def _known(config: Config, overview: Overview, sizes: MeanSizes) -> dict[str, Am
     known: dict[str, Amount] = defaultdict(Amount)
     for partition, count in files.items():
         size = round(count * sizes.of(partition))
-        amount = Amount(count, sum(units[partition].values()), size)
-        known[config.datasets[partition.dataset].source] += amount
+        known[partition.dataset] += Amount(count, sum(units[partition].values()), size)
     return known
 
 
@@ -158,12 +178,22 @@ def _about(cell: Cell) -> object:
     return cell.fields.get("id") or cell.first_day
 
 
-def _done(begin: datetime, amount: Amount, apart: float) -> datetime | None:
-    return begin + timedelta(seconds=amount.requests * apart) if amount.requests else None
+def _done(
+    work: Iterable[tuple[datetime, Amount]], now: datetime, apart: float, earliest: datetime | None
+) -> datetime | None:
+    """When the last of some work is done that can begin at these times, and not before `earliest`, which may be None.
 
-
-def _latest(*times: datetime | None) -> datetime | None:
-    return max((at for at in times if at), default=None)
+    It is None if there is no work, or if some of it never begins.
+    """
+    at = now
+    for begin, amount in sorted(work, key=lambda part: part[0]):
+        if not amount.files:
+            continue
+        if begin == FOR_EVER:
+            return None
+        at = max(at, begin) + timedelta(seconds=amount.requests * apart)
+        earliest = max(at, earliest or at)
+    return earliest
 
 
 def _total(config: Config, sources: Sequence[SourceCost], now: datetime) -> SourceCost:
@@ -171,6 +201,12 @@ def _total(config: Config, sources: Sequence[SourceCost], now: datetime) -> Sour
     known = sum((source.known for source in sources), Amount())
     estimate = sum((source.estimate for source in sources), Amount())
     apart = spacing(config.rates) if config.rates else 0.0
-    known_done = _latest(*(source.known_done for source in sources), _done(now, known, apart))
-    done = _latest(*(source.done for source in sources), _done(now, known + estimate, apart))
+
+    def latest(ends: Iterable[tuple[Amount, datetime | None]]) -> datetime | None:
+        ends = list(ends)
+        work = [(FOR_EVER if amount.files and end is None else now, amount) for amount, end in ends]
+        return _done(work, now, apart, max((end for _, end in ends if end), default=None))
+
+    known_done = latest((source.known, source.known_done) for source in sources)
+    done = latest((source.known + source.estimate, source.done) for source in sources)
     return SourceCost("all", known, estimate, known_done, done)

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from config.models import Config, Rate
+from config.models import Config, Maintenance, Rate
 from tasks.domain.assess.overview import Overview, Stored
 from tasks.domain.assess.states import Kind, State, Status
 from tasks.domain.expected.cells import Cell, Partition
+from tasks.domain.limits.pauses import FOR_EVER
 from tasks.domain.limits.rates import spacing
 from tasks.domain.plan.cost import Amount, Cost, MeanSizes, SourceCost, cost_of
 from tasks.domain.reasons import Limit
@@ -117,6 +118,32 @@ def test_a_pause_and_the_forecast_of_the_fills_are_waited_for() -> None:
     espn = _of(_cost((a_board(), GAP), opens={"espn": opens}, etas={"espn": etas}), "espn")
     assert (espn.known_done, espn.done) == (etas, etas)
     assert _of(_cost((a_board(), GAP), opens={"espn": NOW - timedelta(hours=2)}), "espn").known_done == _after(1)
+
+
+def test_a_paused_dataset_is_waited_for_and_the_others_of_its_source_are_fetched_meanwhile() -> None:
+    board, game, later = a_board(), a_cell(), NOW + timedelta(hours=2)
+    both = (board, GAP), (game, GAP)
+    assert _of(_cost(*both, opens={"espn_summary": later}), "espn").known_done == later + (_after(1) - NOW)
+    soon = NOW + timedelta(milliseconds=1)
+    assert _of(_cost(*both, opens={"espn_summary": soon}), "espn").known_done == _after(2), "one after the other"
+    assert _of(_cost((board, GAP), opens={"espn_summary": later}), "espn").known_done == _after(1)
+
+
+def test_what_is_held_up_with_no_end_has_no_end_and_the_total_has_none() -> None:
+    unlisted = {("espn_summary", "2023-24"): 30, ("nba_playbyplay", "2023-24"): 10}
+    cost = _cost((a_board(), GAP), unlisted=unlisted, opens={"espn_summary": FOR_EVER})
+    espn, nba_api = _of(cost, "espn"), _of(cost, "nba_api")
+    assert (espn.known_done, espn.done) == (_after(1), None)
+    assert nba_api.done == _after(10, "nba_api")
+    assert (cost.total.known_done, cost.total.done) == (_after(1), None)
+    cost = _cost((a_board(), GAP), opens={"espn": FOR_EVER}, etas={"espn": NOW})
+    assert _of(cost, "espn").known_done is cost.total.known_done is None
+
+
+def test_maintenance_is_waited_for() -> None:
+    night = Maintenance.model_validate({"of": "espn", "from": "2026-01-15T11:00", "to": "2026-01-15T13:00"})
+    espn = _of(_cost((a_board(), GAP), config=a_config(maintenance=[night])), "espn")
+    assert espn.known_done == NOW + timedelta(hours=1) + (_after(1) - NOW)
 
 
 def test_sources_that_share_a_rate_are_done_later() -> None:

@@ -18,7 +18,7 @@ from tasks.domain.assess.unknown import Unknown
 from tasks.domain.expected.cells import Selection
 from tasks.domain.limits.pauses import Pause
 from tasks.domain.outcomes import FileOutcome, Outcome
-from tasks.domain.reasons import Limit
+from tasks.domain.reasons import Limit, Reason
 from tasks.ledger.runs import RunRecord
 from tasks.observe.listing import check_ids
 from tasks.show.documents import RunReport
@@ -46,6 +46,14 @@ def test_a_source_has_its_reason_until_it_has_answered_again(
     assert (espn["phase"], bool(espn["paused_until"]), espn["reason"]) == (phase, is_paused, reason)
     assert espn["breaker"] == "closed", "that is of its datasets"
     assert nba_api["phase"] == "closed"
+
+
+def test_what_an_operator_has_paused_is_done_after_that_and_at_no_known_time_if_it_has_no_end() -> None:
+    pause = Reason(Limit.OPERATOR_PAUSE, "paused", datetime.now(UTC) + 48 * HOUR)
+    lacking = _report(Status(State.GAP, "not in the lake", Kind.MISSING), held={"espn": pause})
+    assert lacking.cost.total.done
+    assert abs(lacking.cost.total.done - NOW - 48 * HOUR) < timedelta(minutes=1)
+    assert replace(lacking, held={"espn_summary": replace(pause, until=None)}).cost.total.done is None
 
 
 PRESENT = Status(State.PRESENT, "complete")

@@ -1,5 +1,6 @@
 """How the cost of a plan looks."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from tasks.domain.plan.cost import Amount, Cost, SourceCost
@@ -20,6 +21,15 @@ def test_there_is_a_row_for_each_source_and_one_for_its_estimate() -> None:
         ("all", "3", "1", "1.2 MB", "2026-01-15 12:30 UTC"),
         ("+ not listed yet (estimate)", "28,862", "28,862", "9.5 GB", "2026-01-19 08:00 UTC"),
     ]
+
+
+def test_what_is_held_up_with_no_end_says_so() -> None:
+    held = replace(ESPN, estimate=Amount(30, 10, 9_000_000), done=None)
+    assert rows(Cost((held,), held)) == [
+        ("espn", "3", "1", "1.2 MB", "2026-01-15 12:30 UTC"),
+        ("+ not listed yet (estimate)", "30", "10", "9.0 MB", "no end known"),
+    ]
+    assert str(held).endswith("(30 of the files by estimate), no end known")
 
 
 def test_one_source_needs_no_sum_and_nothing_needs_no_row() -> None:

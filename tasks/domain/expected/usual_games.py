@@ -22,7 +22,10 @@ _DAYS = {
     2019: ((10, 4), (10, 18), (10, 22), (15, 11), (20, 17), (22, 11)),
     2020: ((12, 11), (12, 19), (12, 22), (17, 16), (17, 22), (19, 20)),
 }
-_USUAL_DAYS = ((10, 2), (10, 19), (10, 22), (16, 13), (16, 18), (18, 14))
+_USUAL_DAYS = (  # since a season's start year; opening nights were from 16 to 24 October since 2017, and later before
+    (2017, ((10, 1), (10, 16), (10, 20), (16, 11), (16, 16), (18, 14))),
+    (0, ((10, 4), (10, 23), (10, 28), (16, 14), (16, 17), (18, 14))),
+)
 _FIRST_ROUND = 45, 16  # games and days of the first round of the play-offs
 _AFTER_THE_PAUSE = 88  # games of the regular season of 2019-20 that were played in its second summer
 
@@ -44,7 +47,8 @@ def phases(season: str) -> tuple[Phase, ...]:
     preseason has been shorter, and until 2001-02 the first round of the play-offs was.
     """
     year = seasons.start_year(season)
-    days = [_day(year, *day) for day in _DAYS.get(year, _USUAL_DAYS)]
+    usual = next(days for since, days in _USUAL_DAYS if year >= since)
+    days = [_day(year, *day) for day in _DAYS.get(year, usual)]
     regular = _REGULAR.get(year, 41 * next(teams for since, teams in _TEAMS if year >= since))
     early, first_days = _FIRST_ROUND
     playoffs = 83 if year >= 2002 else 71

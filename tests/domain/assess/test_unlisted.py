@@ -116,6 +116,18 @@ def test_real_seasons_are_estimated_within_a_tenth_of_each_other_and_without_any
             assert estimate == pytest.approx(_total(listed), rel=0.1), season
 
 
+@pytest.mark.skipif(not RECORDED.is_dir(), reason="ADCE_RECORDED does not name a folder of recorded responses")
+@pytest.mark.parametrize(("known", "running"), [("2009-10", "2008-09"), ("2017-18", "2018-19"), ("2022-23", "2023-24")])
+def test_a_real_season_that_runs_is_estimated_within_a_tenth_from_its_sixtieth_day_on(known: str, running: str) -> None:
+    counts, games = _counts("espn_scoreboard", _recorded("espn", known)), _recorded("espn", running)
+    for days in range(60, 300, 60):
+        now = datetime(int(running[:4]), 10, 10, 12, tzinfo=UTC) + timedelta(days=days)
+        cells = game_cells(CONFIG, "espn_scoreboard", games, now)
+        due = sum(cell.dataset == "espn_summary" and cell.due_at <= now for cell in cells)
+        [estimate] = _estimate(_schedules("espn_scoreboard", running, now=now), counts, now=now).values()
+        assert estimate == pytest.approx(due, rel=0.1), days
+
+
 def _recorded(source: str, season: str) -> list[Game]:
     with (RECORDED / "seasons" / source / f"{season}.csv").open(newline="") as file:
         return [
@@ -139,9 +151,9 @@ def test_without_any_season_it_is_the_usual_number_of_games() -> None:
     [
         ({}, Selection(), 1230 + 75 + 83 + 6 + 1),
         ({"season_types": ["playoffs", "play-in"]}, Selection(), 83 + 6),
-        ({"since": "2023-10-02"}, Selection(until=date(2023, 10, 19)), 75),
-        ({"since": "2023-10-11"}, Selection(until=date(2023, 10, 19)), 37.5),
-        ({}, Selection(since=date(2023, 10, 2), until=date(2023, 10, 10)), 37.5),
+        ({"since": "2023-10-01"}, Selection(until=date(2023, 10, 19)), 75),
+        ({"since": "2023-10-09"}, Selection(until=date(2023, 10, 19)), 37.5),
+        ({}, Selection(since=date(2023, 10, 1), until=date(2023, 10, 8)), 37.5),
     ],
 )
 def test_only_what_is_collected_and_selected_counts(
@@ -154,7 +166,7 @@ def test_only_what_is_collected_and_selected_counts(
 
 
 def test_games_that_are_not_due_yet_do_not_count() -> None:
-    now = datetime(2023, 10, 11, 12, tzinfo=UTC)  # the files of the 10th are due
+    now = datetime(2023, 10, 9, 12, tzinfo=UTC)  # the files of the 8th are due
     assert list(_estimate(_schedules("nba_schedule", "2023-24", now=now), now=now).values()) == [38]
 
 

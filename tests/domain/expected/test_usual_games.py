@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 
@@ -56,12 +56,22 @@ def test_the_other_types_of_games_come_and_go(season: str, counts: dict[str, int
     assert {name: count for name, count in found.items() if name != "regular"} == counts
 
 
+@pytest.mark.parametrize(
+    "opening",
+    [date(2013, 10, 29), date(2016, 10, 25), date(2018, 10, 16), date(2022, 10, 18), date(2023, 10, 24)],
+    ids=str,
+)
+def test_a_season_opens_about_when_the_league_opens_it(opening: date) -> None:
+    regular = next(phase for phase in phases(seasons.season_of(opening)) if phase.season_type == "regular")
+    assert abs(regular.first - opening) <= timedelta(days=4)
+
+
 def test_games_are_spread_over_the_days_of_their_phase() -> None:
-    assert usual_games("2023-24", date(2023, 10, 2), date(2023, 10, 19), ["preseason"]) == 75
-    assert usual_games("2023-24", date(2023, 10, 2), date(2023, 10, 10), ["preseason"]) == 37.5
+    assert usual_games("2023-24", date(2023, 10, 1), date(2023, 10, 16), ["preseason"]) == 75
+    assert usual_games("2023-24", date(2023, 10, 1), date(2023, 10, 8), ["preseason"]) == 37.5
     assert usual_games("2023-24", date(2024, 7, 1), date(2024, 8, 1)) == 0
     assert usual_games("2019-20", date(2020, 3, 12), date(2020, 7, 29)) == 0, "the season paused"
-    half = usual_games("2023-24", date(2023, 9, 25), date(2024, 1, 17), ["regular"])
+    half = usual_games("2023-24", date(2023, 9, 25), date(2024, 1, 14), ["regular"])
     assert half == pytest.approx(1230 / 2, rel=0.02)
     early = usual_games("2023-24", date(2024, 4, 18), date(2024, 5, 3), ["playoffs"])
     assert early == pytest.approx(45, rel=0.1), "most play-off games are in the first round"

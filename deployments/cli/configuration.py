@@ -53,7 +53,7 @@ def diff(
     with progress():
         difference = asyncio.run(compare(*configs, selection, scope.clock() or datetime.now(UTC)))
     if as_json:
-        from tasks.show.documents import ConfigDifference
+        from tasks.show.documents.configuration import ConfigDifference
 
         print_json(ConfigDifference.of(difference).as_json())
     else:
@@ -82,7 +82,7 @@ def show(
         raise AdceError(f"no setting {section}; {_meant(section, settings)}")
     shown = [one for one in found if not (changed and one.origin == DEFAULT)]
     if as_json:
-        from tasks.show.documents import EffectiveSettings
+        from tasks.show.documents.configuration import EffectiveSettings
 
         rows = [{"name": one.name, "value": one.value, "origin": places.origin(one.origin)} for one in shown]
         print_json(EffectiveSettings(file=os.environ["ADCE_CONFIG"] or None, settings=rows).as_json())

@@ -25,7 +25,7 @@ def datasets(places: Places, scope: Scope, as_json: JsonOption = False) -> None:
         report = asyncio.run(plan_lake(config, selection, as_of=clock))
     found = [one for one in datasets_of(report) if not selection.datasets or one.name in selection.datasets]
     if as_json:
-        from tasks.show.documents import Datasets
+        from tasks.show.documents.datasets import Datasets
 
         print_json(Datasets.of(found, checks(), report.looked_at.taken_at).as_json())
         return

@@ -36,7 +36,7 @@ def why(
     Selection().check(config, now)
     answers = asyncio.run(_ask(config, key, now))
     if as_json:
-        from tasks.show.documents import Why, WhyAnswer
+        from tasks.show.documents.why import Why, WhyAnswer
 
         print_json(Why(answers=[WhyAnswer.of(answer) for answer in answers]).as_json())
     else:

@@ -126,7 +126,7 @@ def coverage(
     if html:
         write(html, pictures.html(cover, find_holes(report.overview)))
     if as_json:
-        from tasks.show.documents import CoverageAnswer
+        from tasks.show.documents.coverage import CoverageAnswer
 
         print_json(CoverageAnswer.of(cover, by, report.looked_at.taken_at, report.unknown).as_json())
     elif not (svg or html):
@@ -138,7 +138,7 @@ def coverage(
 def show(report: Report, as_json: bool) -> None:
     """Prints a report, or its JSON document."""
     if as_json:
-        from tasks.show.documents import RunReport
+        from tasks.show.documents.plan import RunReport
 
         print_json(RunReport.of(report).as_json())
     else:

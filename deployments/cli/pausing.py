@@ -49,7 +49,7 @@ def pause(
     Example: adce pause espn --for 2h --note "their database moves"
     """
     from tasks.answers.holds import hold_of, named_datasets, waiting_words
-    from tasks.show.operations import Paused
+    from tasks.show.documents.operations import Paused
 
     note = note_of(note)
     with opened(places, Access.CHANGE, lambda config: named_datasets(config, name)) as (config, ledger):
@@ -81,7 +81,7 @@ def resume(name: NameArgument, places: Places, as_json: JsonOption = False) -> N
     Example: adce resume espn
     """
     from tasks.answers.holds import hold_of, holds_of, named_datasets, remedy_of, source_of, waiting_for, waiting_words
-    from tasks.show.operations import Resumed
+    from tasks.show.documents.operations import Resumed
 
     with opened(places, Access.CHANGE, lambda config: named_datasets(config, name)) as (config, ledger):
         now, gaps = datetime.now(UTC), ledger.gaps.counts()

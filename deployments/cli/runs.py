@@ -48,7 +48,7 @@ def runs(
     Example: adce runs --since 1d
     """
     from deployments.prefect_api.flow_runs import DEPLOYED, FLOWS
-    from tasks.show.operations import RunsAnswer
+    from tasks.show.documents.operations import RunsAnswer
 
     begin = datetime.now(UTC) - span_of("--since", since)
     with opened(places, Access.LOOK) as (config, ledger):

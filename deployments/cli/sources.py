@@ -30,7 +30,7 @@ def sources(places: Places, as_json: JsonOption = False) -> None:
     """
     from tasks.answers.sources import sources_now
     from tasks.ledger.plans import RUN
-    from tasks.show.operations import SourcesAnswer
+    from tasks.show.documents.operations import SourcesAnswer
 
     now = datetime.now(UTC)
     with opened(places, Access.LOOK) as (config, ledger):

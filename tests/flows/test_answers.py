@@ -12,7 +12,7 @@ import pytest
 from config.load import load_config
 from deployments.sandbox.process import SandboxProcess
 from tasks.ledger import Ledger
-from tasks.show.documents import RunReport
+from tasks.show.documents.plan import RunReport
 from tests.flows.conftest import Reconcile
 from tests.servers import http_server
 

@@ -13,7 +13,7 @@ import yaml
 
 from deployments.sandbox.process import SandboxProcess
 from tasks.domain.limits.pauses import Phase
-from tasks.show.documents import RunReport
+from tasks.show.documents.plan import RunReport
 from tests.flows.conftest import Reconcile
 
 # What somebody has had for years: it fetches, and leaves what it got in the folder that it is called in.

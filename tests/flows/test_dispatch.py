@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from deployments.sandbox.process import SandboxProcess
-from tasks.show.documents import RunReport
+from tasks.show.documents.plan import RunReport
 from tests.flows.conftest import Reconcile
 
 DAYS = {"since": date(2025, 12, 20), "until": date(2026, 1, 14)}

@@ -18,7 +18,7 @@ from tasks.answers.why import why
 from tasks.domain.assess.coverage import find_holes
 from tasks.domain.assess.states import State
 from tasks.ledger import Ledger
-from tasks.show.documents import RunReport
+from tasks.show.documents.plan import RunReport
 from tasks.show.markdown import run_markdown
 from tests.flows.conftest import Reconcile
 

@@ -13,7 +13,7 @@ from click.testing import Result
 from deployments.sandbox.process import SandboxProcess
 from flows.fill import fill
 from tasks.domain.assess.states import Kind
-from tasks.show.documents import RunReport
+from tasks.show.documents.plan import RunReport
 from tasks.show.markdown import run_markdown
 from tests.deployments.conftest import adce  # noqa: F401  (a fixture)
 from tests.flows.conftest import NOW, Reconcile

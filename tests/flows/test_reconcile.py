@@ -25,7 +25,7 @@ from flows.scraper import scraper
 from tasks.answers.ending import ending
 from tasks.domain.outcomes import RunPart
 from tasks.ledger import Ledger
-from tasks.show.documents import RunReport
+from tasks.show.documents.plan import RunReport
 from tasks.show.markdown import run_markdown
 from tests.flows.conftest import NOW, Reconcile
 

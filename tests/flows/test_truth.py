@@ -18,7 +18,7 @@ from tasks.answers.report import Report
 from tasks.answers.why import Answer, why
 from tasks.domain.assess.absences import Absence
 from tasks.ledger import Ledger
-from tasks.show.documents import RunReport
+from tasks.show.documents.plan import RunReport
 from tests.flows.conftest import Reconcile
 
 DAY = {"since": date(2026, 1, 13), "until": date(2026, 1, 13), "sources": ["espn"]}

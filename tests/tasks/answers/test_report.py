@@ -21,7 +21,7 @@ from tasks.domain.outcomes import FileOutcome, Outcome
 from tasks.domain.reasons import Limit, Reason
 from tasks.ledger.runs import RunRecord
 from tasks.observe.listing import check_ids
-from tasks.show.documents import RunReport
+from tasks.show.documents.plan import RunReport
 from tasks.show.markdown import run_markdown
 from tests.builders import NOW, a_board, a_cell, a_config
 

@@ -10,7 +10,9 @@ from pydantic import BaseModel, ValidationError
 
 from tasks.domain.assess.coverage import Coverage, Row, Tally
 from tasks.domain.assess.periods import By
-from tasks.show.documents import ConfigDifference, CoverageAnswer, Why
+from tasks.show.documents.configuration import ConfigDifference
+from tasks.show.documents.coverage import CoverageAnswer
+from tasks.show.documents.why import Why
 
 AT = datetime(2026, 1, 15, 12, tzinfo=UTC)
 COVERAGE = Coverage((Row("espn", "espn_summary", "2025-26", "2026-01-13", Tally(present=1)),))

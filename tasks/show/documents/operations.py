@@ -1,4 +1,4 @@
-"""Which JSON do `adce sources`, `pause`, `resume` and `runs` print? As in `documents`, the names must not change."""
+"""What do `adce sources`, `pause`, `resume` and `runs` print as JSON?"""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from tasks.domain.reasons import Limit
-from tasks.show.documents import Document
+from tasks.show.documents.document import Document
 
 if TYPE_CHECKING:
     from tasks.answers.holds import Hold

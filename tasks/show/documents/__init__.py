@@ -1,0 +1,1 @@
+"""Which JSON do the commands print? Programs read it, so the names of fields must not change."""

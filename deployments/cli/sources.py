@@ -82,7 +82,7 @@ def _state(source: SourceNow, is_collected: bool) -> str:
     if not is_collected:
         return "not collected"
     if not source.is_enabled:
-        return "switched off"
+        return "disabled"
     of_all = [hold.reason.limit for hold in source.holds if hold.name == source.name]
     if of_all and set(of_all) != {Limit.PROBE}:
         return "held up"

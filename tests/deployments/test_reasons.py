@@ -654,7 +654,7 @@ def test_a_source_whose_rate_bucket_is_switched_off(
         asyncio.run(change(active=True))
     assert {request["source"] for request in sites.requests()} == {"nba_api"}, "the other sources go on"
     assert {(key, reason.split(";")[0]) for key, reason, _ in report.deferrals} == {
-        (KEY, "rate bucket 'adce-espn' is switched off")
+        (KEY, "rate bucket 'adce-espn' is inactive")
     }
     assert _read(_why(adce)) == (
         "deferred",

@@ -1,9 +1,10 @@
 """Which values may the parameters of the flows have? These types become the form in the Prefect UI.
 
-Prefect refuses a value that does not fit its schema before the run begins. What a schema cannot tell, such as the day
-2024-02-31, the run finds out: its flow takes the values unvalidated, reads them here, and ends with a line about the
-mistake. An optional text is "" if it is not given, because Prefect's form sends a null for a default of None, for which
-it shows a choice between types instead of a list of values.
+Prefect refuses a value that does not fit its schema before the run begins. The schema is made when the flow is
+deployed; if other sources are configured later, `adce setup --check` says that it has to be deployed again. What a
+schema cannot tell, such as the day 2024-02-31, the run finds out: its flow takes the values unvalidated, reads them
+here, and ends with a line about the mistake. An optional text is "" if it is not given, because Prefect's form sends a
+null for a default of None, for which it shows a choice between types instead of a list of values.
 """
 
 from __future__ import annotations

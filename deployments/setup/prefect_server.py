@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -225,3 +225,14 @@ async def _of_deployments(client: PrefectClient, config: Config) -> AsyncIterato
                     f"runs {times}, and reconcile.interval is {duration(interval)}; "
                     f"write the same in {want.file} and run `{want.command}`",
                 )
+        accepted = _sources_accepted(one.parameter_openapi_schema or {})
+        if accepted and {*accepted} != {*config.sources}:
+            trouble = f"accepts the sources {', '.join(accepted)}; configured are {', '.join(config.sources)}"
+            yield Difference(what, f"{trouble}; run `{want.command}`")
+
+
+def _sources_accepted(schema: Mapping[str, Any]) -> list[str]:
+    """The sources that the parameters of a deployment may name, as it was deployed; none if that is not restricted."""
+    parameters = schema.get("properties", {})
+    one, several = parameters.get("source", {}), parameters.get("sources", {}).get("items", {})
+    return [name for name in one.get("enum") or several.get("enum") or () if name]

@@ -67,8 +67,15 @@ def test_from_an_empty_server_to_a_lake_that_is_filled(
         assert (result.exit_code, result.stdout) == (0, "everything is as configured\n")
     with monkeypatch.context() as changed:
         changed.setenv("ADCE_RECONCILE__INTERVAL", "20m")
+        changed.setenv(
+            "ADCE_SOURCES__MINE", "{base_url: https://mine.example.org, rates: [{requests: 1, seconds: 1}], game_id: x}"
+        )
         check = adce("setup", "--check")
     assert check.exit_code == 1
+    sources = "espn, nba_api, basketball_reference"
+    form = f"accepts the sources {sources}; configured are {sources}, mine; run `prefect --no-prompt deploy --all`"
+    for deployment in ("reconcile/schedule", "fill/adhoc"):
+        assert f"deployment {deployment}: {form}" in check.stdout.splitlines()
     assert "reconcile/schedule: runs every 15m, and reconcile.interval is 20m" in check.stdout
     deployed = _do(lambda client: client.read_deployment_by_name("reconcile/schedule"))
     _do(lambda client: client.update_deployment_schedule(deployed.id, deployed.schedules[0].id, active=False))

@@ -31,7 +31,7 @@ from tasks.domain.expected.cells import Selection
 from tasks.domain.plan.plan import Plan
 from tasks.domain.times import moment_of
 from tasks.domain.wording import utc
-from tasks.ledger.plans import PLAN, RUN, SETTINGS
+from tasks.ledger.plans import PLAN, RUN
 from tasks.observe.look import check_keys
 from tasks.observe.session import Session
 from tasks.run.dispatcher import Dispatcher
@@ -131,9 +131,9 @@ async def _reconcile(selection: Selection, as_of: datetime | None, max_fills: in
 
 def _settings(session: Session) -> SettingsUsed:
     """The settings of the session, compared with those of the last run that fetched."""
-    former = session.ledger.plans.kept(SETTINGS)
+    former = session.ledger.settings.kept()
     values = effective_values(session.config)
-    return settings_used(values, former.document, former.at) if former else settings_used(values)
+    return settings_used(values, former.values, former.at) if former else settings_used(values)
 
 
 def _keep_plan(session: Session, planned: dict[str, Any], *, has_lease: bool) -> None:
@@ -142,7 +142,7 @@ def _keep_plan(session: Session, planned: dict[str, Any], *, has_lease: bool) ->
     if has_lease:
         if session.leases.why_lost() is None:
             plans.keep(RUN, planned, session.now(), session.id)
-            plans.keep(SETTINGS, effective_values(session.config), session.begun, session.id)
+            session.ledger.settings.keep(effective_values(session.config), session.begun)
     elif session.remembers and not session.config.test_mode:
         plans.keep(PLAN, planned, session.now(), session.id)
 

@@ -28,6 +28,7 @@ from tasks.ledger.pauses import Pauses
 from tasks.ledger.plans import Plans
 from tasks.ledger.requests import Requests
 from tasks.ledger.runs import Runs
+from tasks.ledger.settings import Settings
 from tasks.ledger.totals import Totals
 
 _OF_THE_FUTURE = {"until", "probe_until", "due", "start"}  # columns of times that may lie ahead
@@ -57,6 +58,7 @@ class Ledger:
         self.requests = Requests(database)
         self.runs = Runs(database)
         self.plans = Plans(database)
+        self.settings = Settings(database)
         self.fills = Fills(database, self.attempts, self.objects, self.absences, self.totals)
 
     def close(self) -> None:

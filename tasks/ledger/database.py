@@ -94,6 +94,19 @@ class UtcSecondsList(sa.TypeDecorator[tuple[datetime, ...]]):
         return tuple(datetime.fromtimestamp(seconds, UTC) for seconds in json.loads(value or "[]"))
 
 
+class PackedJson(sa.TypeDecorator[Any]):
+    """A JSON document, stored compressed."""
+
+    impl = sa.LargeBinary
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> bytes:
+        return zlib.compress(json.dumps(value, separators=(",", ":")).encode(), 1)
+
+    def process_result_value(self, value: bytes | None, dialect: sa.Dialect) -> Any:
+        return None if value is None else json.loads(zlib.decompress(value))
+
+
 @dataclass(frozen=True, slots=True)
 class Migration:
     """An update of the schema from one version to another. `copy` is the file of the former SQLite database."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import zlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,11 +10,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from tasks.domain.reasons import Limit, Reason
-from tasks.ledger.database import Database, UtcSeconds, metadata
+from tasks.ledger.database import Database, PackedJson, UtcSeconds, metadata
 
 RUN = "last"  # the plan of the last reconcile, and what it has left for later
 PLAN = "plan"  # a plan that nothing was fetched for, such as that of `adce plan`
-SETTINGS = "settings"  # the settings of the last reconcile, without secrets
 
 plans_table = sa.Table(
     "plans",
@@ -24,7 +21,7 @@ plans_table = sa.Table(
     sa.Column("name", sa.String, primary_key=True),
     sa.Column("at", UtcSeconds, nullable=False),
     sa.Column("run", sa.String, nullable=False),
-    sa.Column("document", sa.LargeBinary, nullable=False),
+    sa.Column("document", PackedJson, nullable=False),
 )
 
 
@@ -59,8 +56,6 @@ def _reason(later: Mapping[str, Any]) -> Reason:
 class Plans:
     """The last plans as JSON documents, by name: RUN, PLAN, or the id of a run that does a part of another run's work.
 
-    The settings of the last reconcile are kept in the same way, under SETTINGS.
-
     The plan of a part says what the part has left for later. It is there until the other run has taken it.
     """
 
@@ -68,7 +63,7 @@ class Plans:
 
     def keep(self, name: str, document: Any, at: datetime, run: str) -> None:
         """Keeps a plan in place of the last one of this name."""
-        row = {"name": name, "at": at, "run": run, "document": _packed(document)}
+        row = {"name": name, "at": at, "run": run, "document": document}
         self.database.write(
             lambda connection: self.database.upsert(connection, plans_table, [row], {"at", "run", "document"})
         )
@@ -76,7 +71,7 @@ class Plans:
     def update(self, name: str, document: Any, at: datetime, run: str) -> None:
         """Keeps a plan in place of the one that this run has kept. One that another run has kept since stays."""
         mine = (plans_table.c.name == name) & (plans_table.c.run == run)
-        change = plans_table.update().where(mine).values(at=at, document=_packed(document))
+        change = plans_table.update().where(mine).values(at=at, document=document)
         self.database.write(lambda connection: connection.execute(change))
 
     def kept(self, name: str, since: datetime | None = None) -> KeptPlan | None:
@@ -86,11 +81,8 @@ class Plans:
         if since:
             query = query.where(columns.at >= since)
 
-        def read(connection: sa.Connection) -> KeptPlan | None:
-            row = connection.execute(query).one_or_none()
-            return KeptPlan(json.loads(zlib.decompress(row.document)), row.at, row.run) if row else None
-
-        return self.database.read(read)
+        row = self.database.read(lambda connection: connection.execute(query).one_or_none())
+        return KeptPlan(*row) if row else None
 
     def take(self, name: str) -> KeptPlan | None:
         """The plan of this name, which is not kept any longer."""
@@ -102,8 +94,4 @@ class Plans:
     def prune(self, connection: sa.Connection, before: datetime) -> None:
         """Deletes plans of parts from before then, which the other run has not taken: it has died."""
         columns = plans_table.c
-        connection.execute(plans_table.delete().where(columns.name.not_in([RUN, PLAN, SETTINGS]), columns.at < before))
-
-
-def _packed(document: Any) -> bytes:
-    return zlib.compress(json.dumps(document, separators=(",", ":")).encode(), 1)
+        connection.execute(plans_table.delete().where(columns.name.not_in([RUN, PLAN]), columns.at < before))

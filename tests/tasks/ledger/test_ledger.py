@@ -38,6 +38,7 @@ from tasks.ledger.database import metadata
 from tasks.ledger.fills import FillEnd
 from tasks.ledger.leases import Leases
 from tasks.ledger.plans import PLAN, RUN, KeptPlan, plans_table
+from tasks.ledger.settings import KeptSettings
 from tests.builders import NOW, a_game, a_gap, an_object
 from tests.servers import new_database, postgresql, postgresql_programs, restart_postgresql
 
@@ -313,7 +314,7 @@ def test_a_transaction_that_a_database_server_ends_in_favour_of_another_is_done_
             nonlocal attempts
             attempts += 1
             for name in names:
-                row = {"name": name, "at": NOW, "run": "", "document": b""}
+                row = {"name": name, "at": NOW, "run": "", "document": {}}
                 ledger.database.upsert(connection, plans_table, [row], {"at"})
                 if attempts == 1 and name == names[0]:
                     both.wait(10)
@@ -727,6 +728,14 @@ def test_the_last_plan_of_each_name_is_kept_and_updated_only_by_the_run_that_has
         ledger.plans.update(RUN, {"fills": ["two, later"]}, NOW, "two")
         assert ledger.plans.kept(RUN) == KeptPlan({"fills": ["two, later"]}, NOW, "two")
         assert ledger.plans.kept(PLAN) == KeptPlan({"fills": ["three"]}, NOW, "three")
+
+
+def test_the_settings_of_the_last_reconcile_are_kept(url: str) -> None:
+    with closing(Ledger(url)) as ledger:
+        assert ledger.settings.kept() is None
+        for hours in (1, 2):
+            ledger.settings.keep({"dry_run": hours}, NOW + timedelta(hours=hours))
+        assert ledger.settings.kept() == KeptSettings({"dry_run": 2}, NOW + timedelta(hours=2))
 
 
 def test_what_a_part_of_a_run_has_left_is_taken_once_and_forgotten_with_what_else_is_old(url: str) -> None:

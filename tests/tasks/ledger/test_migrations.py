@@ -2,6 +2,7 @@
 
 import json
 import time
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
@@ -18,6 +19,8 @@ from tasks.domain.limits.pauses import Pause
 from tasks.domain.outcomes import RunEnd
 from tasks.ledger import Ledger
 from tasks.ledger.leases import Leases
+from tasks.ledger.plans import RUN, KeptPlan
+from tasks.ledger.settings import KeptSettings
 from tests.builders import NOW
 
 
@@ -156,3 +159,15 @@ def test_attempts_and_runs_of_before_know_nothing_of_what_was_not_kept(old: OldL
         assert (attempt.refusals, attempt.waited) == (0, 0.0)
         assert ledger.runs.by_id(["r"])["r"].seconds == {}
         assert ledger.totals.current() == {}
+
+
+def test_settings_that_were_among_the_plans_have_a_table_of_their_own(old: OldLedger) -> None:
+    kept = [
+        {"name": name, "at": NOW.timestamp(), "run": "one", "document": zlib.compress(json.dumps({"a": name}).encode())}
+        for name in ("settings", RUN)
+    ]
+    old.fill("0022", plans=kept)
+    with closing(old.now()) as ledger:
+        assert ledger.settings.kept() == KeptSettings({"a": "settings"}, NOW)
+        assert ledger.plans.kept(RUN) == KeptPlan({"a": RUN}, NOW, "one")
+        assert ledger.check()["plans"] == 1

@@ -31,7 +31,9 @@ OWN = "http://own.example/api"
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in [name for name in os.environ if name.startswith("PREFECT_")]:
+    set_here = {"PREFECT_API_URL", "PREFECT_API_KEY"}  # by `use_server`; monkeypatch restores only what it has changed
+    for name in {name for name in os.environ if name.startswith("PREFECT_")} | set_here:
+        monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
     (tmp_path / "profiles.toml").write_text(PROFILES)

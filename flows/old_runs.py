@@ -27,9 +27,10 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound
 
+from tasks.domain.flow_names import FLOWS
+
 log = logging.getLogger(__name__)
 
-_FLOWS = ["reconcile", "fill", "scraper", "scrape"]
 _FINAL = ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]
 _TOGETHER = 20  # runs that are looked up at once
 _SECONDS = 10.0  # after which a reconcile begins no further deletion; it has deleted 100 to 500 runs by then
@@ -60,7 +61,7 @@ async def delete_old_runs(client: PrefectClient, before: datetime, seconds: floa
 async def _old_runs(client: PrefectClient, before: datetime) -> list[FlowRun]:
     ended = {"tags": {"all_": ["adce"]}, "state": {"type": {"any_": _FINAL}}}
     return await client.read_flow_runs(
-        flow_filter=FlowFilter.parse_obj({"name": {"any_": _FLOWS}}),
+        flow_filter=FlowFilter.parse_obj({"name": {"any_": list(FLOWS)}}),
         flow_run_filter=FlowRunFilter.parse_obj({**ended, "expected_start_time": {"before_": before}}),
         sort=FlowRunSort.EXPECTED_START_TIME_ASC,
         limit=_TOGETHER,

@@ -17,6 +17,7 @@ from deployments.cli.output import print_json
 from deployments.prefect_api.settings import api_url, link_to_run
 from tasks.domain.access import Access
 from tasks.domain.errors import AdceError
+from tasks.domain.flow_names import DEPLOYED, FLOWS
 from tasks.domain.wording import duration, utc
 
 if TYPE_CHECKING:
@@ -47,7 +48,6 @@ def runs(
 
     Example: adce runs --since 1d
     """
-    from deployments.prefect_api.flow_runs import DEPLOYED, FLOWS
     from tasks.show.documents.operations import RunsAnswer
 
     begin = datetime.now(UTC) - span_of("--since", since)

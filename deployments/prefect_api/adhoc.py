@@ -15,11 +15,12 @@ from pydantic import BaseModel
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from deployments.prefect_api.client import PrefectApi, PrefectApiError
-from deployments.prefect_api.flow_runs import FILL, FlowRun, FlowRuns
+from deployments.prefect_api.flow_runs import FlowRun, FlowRuns
 from deployments.prefect_api.pauses import Pausable
 from deployments.prefect_api.workers import online_workers
 from deployments.setup.prefect_yaml import deployments_for
 from tasks.domain.errors import AdceError
+from tasks.domain.flow_names import FILL
 from tasks.domain.wording import one_line, utc
 
 T = TypeVar("T")

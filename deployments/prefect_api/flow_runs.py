@@ -12,10 +12,6 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel
 from deployments.prefect_api.client import MOST, PAGE, Json, PrefectApi
 from tasks.domain.wording import without_traceback
 
-RECONCILE, FILL = "reconcile", "fill"
-DEPLOYED = (RECONCILE, FILL)  # the flows that schedules and people run
-FLOWS = (*DEPLOYED, "scraper", "scrape")  # and those that these run
-
 FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")  # types of states
 AT_WORK = ("RUNNING", "CANCELLING")
 OPEN = ("SCHEDULED", "PENDING", *AT_WORK, "PAUSED")

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from deployments.prefect_api.flow_runs import RECONCILE, FlowRun, LogRecord
+from deployments.prefect_api.flow_runs import FlowRun, LogRecord
 from deployments.prefect_api.pauses import PrefectPause
 from deployments.up.lines import Line
 from tasks.answers.ending import severity_of
+from tasks.domain.flow_names import RECONCILE
 from tasks.domain.wording import duration, plural, utc
 
 _BEGINS_WITHIN = timedelta(minutes=1)  # time after which a run that is due and has not begun is late

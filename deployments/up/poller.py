@@ -10,22 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from deployments.prefect_api.client import PrefectApi
-from deployments.prefect_api.flow_runs import (
-    DEPLOYED,
-    FINAL,
-    FLOWS,
-    OPEN,
-    RECONCILE,
-    FlowRun,
-    FlowRuns,
-    LogRecord,
-    due,
-    in_states,
-)
+from deployments.prefect_api.flow_runs import FINAL, OPEN, FlowRun, FlowRuns, LogRecord, due, in_states
 from deployments.prefect_api.pauses import PrefectPause, known, pauses
 from deployments.prefect_api.workers import online_workers
 from deployments.setup.prefect_yaml import Deployment
 from deployments.up.announcer import Snapshot
+from tasks.domain.flow_names import DEPLOYED, FLOWS, RECONCILE
 
 _MARGIN = timedelta(minutes=5)  # for clocks that differ, and log lines that arrive late
 _OF_THE_STATE = (  # how records begin that say what a state says, too: of the flows, and of Prefect

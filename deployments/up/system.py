@@ -30,7 +30,7 @@ from blocks.store import Store
 from config.load import load_config
 from config.models import Config
 from deployments.prefect_api.client import PrefectApi
-from deployments.prefect_api.flow_runs import FILL, RECONCILE, FlowRuns
+from deployments.prefect_api.flow_runs import FlowRuns
 from deployments.prefect_api.pauses import as_paused, known
 from deployments.setup.prefect_server import WORK_POOL, set_up
 from deployments.setup.prefect_yaml import ROOT, Deployment, deployments_for
@@ -43,6 +43,7 @@ from deployments.up.log_records import delete_orphans
 from deployments.up.poller import PrefectPoller
 from deployments.up.ports import LOOPBACK, is_free
 from tasks.domain.errors import AdceError
+from tasks.domain.flow_names import FILL, RECONCILE
 from tasks.domain.wording import duration, plural, utc
 from tasks.ledger import Ledger
 

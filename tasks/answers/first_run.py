@@ -9,7 +9,7 @@ from tasks.answers.plan import report_of
 from tasks.domain.errors import AdceError
 from tasks.domain.expected.cells import Selection
 from tasks.domain.expected.collected import collected
-from tasks.ledger.runs import RECONCILE
+from tasks.domain.flow_names import RECONCILE
 from tasks.observe.look import Reader, look_at_lake
 from tasks.observe.planner import Planner
 from tasks.observe.session import Session, open_session

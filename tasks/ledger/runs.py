@@ -13,7 +13,6 @@ from tasks.domain.outcomes import RunEnd, RunPart
 from tasks.domain.wording import utc
 from tasks.ledger.database import Database, UtcSeconds, metadata
 
-RECONCILE = "reconcile"  # the kind of the runs that look after the whole lake
 DEATHS = (RunEnd.DIED, RunEnd.DEATH_REPORTED)
 
 runs_table = sa.Table(

@@ -9,8 +9,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from tasks.domain.flow_names import RECONCILE
 from tasks.ledger.database import Database, PackedJson, UtcSeconds, metadata
-from tasks.ledger.runs import RECONCILE
 
 settings_table = sa.Table(
     "settings",

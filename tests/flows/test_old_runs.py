@@ -15,7 +15,12 @@ from prefect.runtime import flow_run
 
 from config.load import load_config
 from flows import old_runs
+from flows.fill import fill
 from flows.old_runs import delete_old_runs
+from flows.reconcile import reconcile
+from flows.scrape import scrape
+from flows.scraper import scraper
+from tasks.domain.flow_names import FLOWS
 from tasks.domain.outcomes import RunEnd
 from tasks.ledger import Ledger
 from tasks.ledger.leases import RECONCILE, Leases
@@ -41,6 +46,10 @@ async def _a_run(client: PrefectClient, name: str, due: datetime, **changes: Any
         state = {"state": {"type": how["state"]}, "force": True}
         await client._client.post(f"/flow_runs/{run}/set_state", json=state)
     return run
+
+
+def test_the_names_of_the_flows_are_those_that_other_parts_look_for() -> None:
+    assert [flow.name for flow in (reconcile, fill, scraper, scrape)] == list(FLOWS)
 
 
 def test_old_runs_of_adce_that_have_ended_are_deleted_with_their_artifacts(

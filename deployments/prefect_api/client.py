@@ -85,7 +85,7 @@ class PrefectApi:
             return checked
         except httpx.HTTPStatusError as error:
             raise PrefectApiError(self.server, trouble(error), error.response) from None
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except httpx.HTTPError as error:
             raise PrefectApiError(self.server, trouble(error)) from None
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
@@ -109,9 +109,13 @@ class _CsrfToken(BaseModel):
 async def api_of(server: str, within: float = _WITHIN) -> AsyncIterator[PrefectApi]:
     """The API of a Prefect server, which has to give each answer within some seconds.
 
-    The key PREFECT_API_KEY is sent to no other server than the one that PREFECT_API_URL names.
+    The key PREFECT_API_KEY is sent to no other server than the one that PREFECT_API_URL names. Raises PrefectApiError.
     """
     key = api_key(server)
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    async with httpx.AsyncClient(base_url=server, headers=headers, timeout=within, verify=tls()) as http:
+    try:
+        client = httpx.AsyncClient(base_url=server, headers=headers, timeout=within, verify=tls())
+    except httpx.InvalidURL as error:
+        raise PrefectApiError(server, f"has no valid address ({error})") from None
+    async with client as http:
         yield PrefectApi(http)

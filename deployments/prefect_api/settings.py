@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from config.secrets import masked
+from config.secrets import masked, register
 from tasks.domain.errors import AdceError
 
 _CLOUD_API, _CLOUD_UI = "https://api.prefect.cloud", "https://app.prefect.cloud"
@@ -27,7 +27,9 @@ def api_key(server: str) -> str | None:
     """The key for a server: PREFECT_API_KEY, which is for no other server than the one that PREFECT_API_URL names."""
     named = api_url()
     is_named = named is not None and named.rstrip("/") == server.rstrip("/")
-    return _setting("PREFECT_API_KEY") if is_named else None
+    key = _setting("PREFECT_API_KEY") if is_named else None
+    register([key] if key else [])
+    return key
 
 
 def tls() -> ssl.SSLContext | bool:

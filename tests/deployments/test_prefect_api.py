@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import httpx
 import pytest
 
-from deployments.prefect_api.client import PAGE, PrefectApi, PrefectApiError
+from deployments.prefect_api.client import PAGE, PrefectApi, PrefectApiError, api_of
 from deployments.prefect_api.flow_runs import FlowRuns
 from deployments.prefect_api.workers import online_workers
 from tests.builders import NOW
@@ -61,6 +61,15 @@ def asked(server: Server, ask: Callable[[PrefectApi], Awaitable[T]]) -> T:
 def test_every_odd_answer_is_one_error(answer: Any, trouble: str) -> None:
     with pytest.raises(PrefectApiError, match=f"the Prefect API at http://server/api {trouble}"):
         asked(lambda path, body: answer, lambda api: FlowRuns(api).find(["fill"], {}))
+
+
+def test_an_address_that_is_none_is_the_same_error() -> None:
+    async def ask() -> None:
+        async with api_of("http://host:port/api"):
+            raise AssertionError
+
+    with pytest.raises(PrefectApiError, match="at http://host:port/api has no valid address"):
+        asyncio.run(ask())
 
 
 def test_all_pages_are_asked_for_up_to_the_number_that_is_wanted() -> None:

@@ -13,6 +13,7 @@ import pytest
 from prefect.context import root_settings_context
 from prefect.settings import PREFECT_API_KEY, PREFECT_API_URL, PREFECT_UI_URL, Settings
 
+from config.secrets import masked
 from deployments.prefect_api.settings import api_key, api_url, link_to_run, tls, ui_url, use_server
 from tasks.domain.errors import AdceError
 
@@ -76,6 +77,7 @@ def test_the_settings_are_those_that_prefect_reads(
 
 def test_the_key_is_for_the_named_server_only_whoever_asks_it(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (api_key("http://work.example:4200/api/"), api_key(OWN)) == ("a-key-of-work", None)
+    assert masked("it has a-key-of-work in it") == "it has *** in it"
     use_server(OWN)
     theirs = read_by_prefect(monkeypatch)
     assert (PREFECT_API_URL.value_from(theirs), PREFECT_API_KEY.value_from(theirs)) == (OWN, "")

@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 # Prefect keeps the keys as a parameter, and returns them with each list of runs. Measured: 5,000 keys are 0.26 MB, and
 # the run is created in 0.2 s; 20,000 are 1.0 MB and 0.5 s; 85,000 are refused with HTTP 503.
 _MOST_KEYS = 5_000
+_FEWER = "name fewer at a time, such as those of a day"
+_A_PART = (
+    "name a part of the lake instead, as in `adce reconcile --source espn --season 2023-24`, or for a worker "
+    "`prefect deployment run fill/adhoc -p source=espn -p season=2023-24 -p priority=CRITICAL`"
+)
 
 
 def fill(
@@ -61,14 +66,13 @@ def fill(
     asked, server = asyncio.run(_look(config, keys, clock, again))
     if not asked.keys:
         raise AdceError("; ".join(asked.lines()))
-    for line in asked.lines():
-        _warn(f"left out: {line}")
     if len(asked.keys) > _MOST_KEYS:
         raise AdceError(
             f"{len(asked.keys):,} files are to be fetched, and a fill takes up to {_MOST_KEYS:,} by their keys; "
-            "name a part of the lake instead, as in `adce reconcile --source espn --season 2023-24`, or for a worker "
-            "`prefect deployment run fill/adhoc -p source=espn -p season=2023-24 -p priority=CRITICAL`"
+            f"{_FEWER if again else _A_PART}"
         )
+    for line in asked.lines():
+        _warn(f"left out: {line}")
     parameters: dict[str, Any] = {"keys": asked.keys, "priority": Priority.CRITICAL.value, "again": again}
     parameters |= {"as_of": clock.isoformat()} if clock else {}
     run = _by_worker(config, server, parameters, waits=not no_wait) if server else None

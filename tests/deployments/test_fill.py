@@ -53,7 +53,7 @@ def test_files_are_fetched_first_and_mistakes_are_refused_before(
     with monkeypatch.context() as changed:
         changed.setattr(module, "_MOST_KEYS", 1)
         assert refused(key, other, "--again").startswith(
-            "adce: 2 files are to be fetched, and a fill takes up to 1 by their keys; name a part of the lake instead"
+            "adce: 2 files are to be fetched, and a fill takes up to 1 by their keys; name fewer at a time"
         )
 
     done = adce("fill", key, "--json")

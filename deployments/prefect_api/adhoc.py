@@ -96,9 +96,9 @@ async def end_of(
         except PrefectApiError as error:
             if error.is_not_found:
                 raise AdceError(f"run {run.name} is not on {api.server} any more: somebody has deleted it") from None
-            raise AdceError(
-                f"{error} for {_AWAY_SECONDS:.0f} s; the run goes on: `adce runs {run.name}` says how it ends"
-            ) from None
+            lasting = f" for {_AWAY_SECONDS:.0f} s" if error.can_heal else ""
+            look = f"`adce runs {run.id[:8]}` says how it ends"
+            raise AdceError(f"{error}{lasting}; the run goes on: {look}") from None
         if run.began is None and not run.is_final and time.monotonic() >= late:
             late = float("inf")
             tell(await _why_not_begun(api, deployment, run))

@@ -85,8 +85,10 @@ def test_a_server_that_is_away_for_a_moment_ends_no_wait() -> None:
 
 def test_a_server_that_stays_away_ends_it_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adhoc, "_AWAY_SECONDS", 0)
-    with pytest.raises(AdceError, match="the run goes on: `adce runs quick-cat` says how it ends"):
+    with pytest.raises(AdceError, match="for 0 s; the run goes on: `adce runs 7` says how it ends"):
         waited_for(RUN, httpx.ConnectError("away"))
+    with pytest.raises(AdceError, match="answers HTTP 401; the run goes on"):
+        waited_for(RUN, httpx.Response(401))
 
 
 def test_a_run_that_does_not_begin_is_told_of_once_with_the_reason() -> None:

@@ -40,7 +40,7 @@ command(app)(sources.sources)
 command(app)(pausing.pause)
 command(app)(pausing.resume)
 command(app, status_1="with --check, something is not as configured")(system.setup)
-command(app, status_1="a process keeps dying")(system.up)
+command(app, status_1="a process keeps dying, or Prefect or its database is away")(system.up)
 
 
 def _print_version(asked: bool) -> None:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from deployments.up.children import GivenUp
 from deployments.up.prefect_database import cause, engine_of
 from tasks.domain.errors import AdceError
+from tasks.ledger.database import LASTING
 
+log = logging.getLogger(__name__)
+
+_OPENS_WITHIN = 30.0  # seconds
 _KEY = 0x61646365  # "adce"; the key of an advisory lock of PostgreSQL
 _HOLDER = sa.text(
     "SELECT application_name FROM pg_stat_activity JOIN pg_locks USING (pid) WHERE locktype = 'advisory' "
@@ -52,12 +58,12 @@ def advisory_lock(address: str, advice: str) -> Iterator[None]:
     """Holds a lock on a database of PostgreSQL during the block, for as long as its connection lasts.
 
     `address` is that of Prefect's database. Raises AdceError as exclusive_lock does, and GivenUp if the database cannot
-    be reached.
+    be reached within half a minute.
     """
     engine = engine_of(address, f"process {os.getpid()} on {socket.gethostname()}")
     database = f"Prefect's database {engine.url.database} at {engine.url.host}"
     try:
-        connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        connection = _patiently(engine.connect, database).execution_options(isolation_level="AUTOCOMMIT")
         is_ours = connection.scalar(sa.select(sa.func.pg_try_advisory_lock(_KEY)))
         holder = None if is_ours else connection.scalar(_HOLDER, {"key": _KEY})
     except SQLAlchemyError as error:
@@ -69,6 +75,24 @@ def advisory_lock(address: str, advice: str) -> Iterator[None]:
     finally:
         connection.invalidate()  # it may be broken, so that nothing can be asked of it
         engine.dispose()
+
+
+def _patiently(connect: Callable[[], sa.Connection], database: str) -> sa.Connection:
+    """A connection to a database whose server may be starting. Raises SQLAlchemyError."""
+
+    def note(state: RetryCallState) -> None:
+        error = state.outcome and state.outcome.exception()
+        if state.attempt_number == 1 and isinstance(error, SQLAlchemyError):
+            log.warning("%s: %s; trying again every second, for at most %g s", database, cause(error), _OPENS_WITHIN)
+
+    trying = Retrying(
+        retry=retry_if_exception(lambda error: not any(word in str(error) for word in LASTING)),
+        stop=stop_after_delay(_OPENS_WITHIN),
+        wait=wait_fixed(1),
+        before_sleep=note,
+        reraise=True,
+    )
+    return trying(connect)
 
 
 def _in_use(what: str, holder: str, advice: str) -> str:

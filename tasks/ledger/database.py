@@ -44,7 +44,7 @@ _SERVER_AWAY_SECONDS = 120.0  # how long to wait for a database server that does
 _OPENS_WITHIN_SECONDS = 30.0  # the same when the ledger is opened, because its address may be wrong
 # Words of errors after which the same transaction may succeed later
 _TRANSIENT = ("connection", "server closed", "terminating", "starting up", "shutting down", "recovery", "deadlock")
-_LASTING = ("authentication", "does not exist", "pg_hba.conf")  # words of errors that waiting does not mend
+LASTING = ("authentication", "does not exist", "pg_hba.conf")  # words of errors that waiting does not mend
 # Words of errors for which SQLite cannot make the files beside a database that its readers share
 _NO_SHARED_FILES = ("unable to open database file", "disk I/O error", "readonly", "full")
 # What reading raises for values that no ADCE has written
@@ -388,7 +388,7 @@ class Database:
         cause = _cause(error)
         lost = getattr(error, "connection_invalidated", False) or any(word in cause for word in _TRANSIENT)
         is_drivers = isinstance(error, sa.exc.DBAPIError) or not isinstance(error, sa.exc.SQLAlchemyError)
-        return self._is_server and is_drivers and lost and not any(word in cause for word in _LASTING)
+        return self._is_server and is_drivers and lost and not any(word in cause for word in LASTING)
 
     def _missing(self) -> LedgerError:
         return LedgerError(f"there is no ledger at {self.name}; a first `adce reconcile` makes one")

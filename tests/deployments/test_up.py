@@ -71,13 +71,18 @@ def test_one_server_a_database_of_postgresql(adce: Callable[..., Any], postgres:
             pass
 
 
-def test_a_database_of_postgresql_that_is_away_may_be_tried_again(adce: Callable[..., Any]) -> None:
+def test_a_database_of_postgresql_that_is_away_may_be_tried_again(
+    adce: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("deployments.up.locks._OPENS_WITHIN", 0.5)
     address = f"postgresql+asyncpg://me:secret@127.0.0.1:{free_port()}/prefect"
     with temporary_settings({PREFECT_API_DATABASE_CONNECTION_URL: address, PREFECT_API_URL: None}):
         result = adce("up")
     assert result.exit_code == 1
     assert " error    given up: Prefect's database prefect at 127.0.0.1: connection failed: " in result.stdout
     assert "secret" not in result.stdout
+    [waiting] = [record.getMessage() for record in caplog.records if record.name == "deployments.up.locks"]
+    assert waiting.endswith("; trying again every second, for at most 0.5 s")
 
 
 def test_the_death_of_who_holds_a_lock_frees_it(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from deployments.cli.layout import Column, print_table
 from tasks.answers.ending import ending, waiting
 from tasks.answers.report import COMPARED, Report
 from tasks.domain.assess.states import State
-from tasks.domain.wording import and_more, duration, plural, score, utc
+from tasks.domain.wording import duration, plural, score, utc
 from tasks.show.costs import COLUMNS, rows
 
 _COLOURS = {logging.INFO: "green", logging.WARNING: "yellow", logging.ERROR: "red"}  # of each severity of an ending
@@ -42,7 +42,8 @@ def show(report: Report, console: Console) -> None:
         console.print(f"and {len(report.lost) - _MOST_ROWS:,} more that vanished or shrank")
     for reason, count in Counter(reason for _, reason in report.unreadable).most_common(_MOST_REASONS):
         key = next(key for key, why in report.unreadable if why == reason)
-        console.print(f"[red]unreadable[/red] {escape(key)}{and_more(count)}: {escape(reason)}")
+        files = plural(count, "file") + (", such as" if count > 1 else "")
+        console.print(f"[red]unreadable[/red] {files} {escape(key)}: {escape(reason)}")
     if report.reading:
         console.print(f"[yellow]{report.reading}[/yellow]")
     waits = waiting(report)

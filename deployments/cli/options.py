@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
@@ -151,6 +152,14 @@ def note_of(given: str) -> str:
     if len(note) > _LONGEST_NOTE:
         raise AdceError(f"--note: {len(note):,} characters; at most {_LONGEST_NOTE}, as every file's reason has it")
     return note
+
+
+def operator() -> str:
+    """Who types this, by the name of the account."""
+    try:
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):  # the account has no name, as in some containers
+        return "somebody"
 
 
 def span_of(option: str, given: str) -> timedelta:

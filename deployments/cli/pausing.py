@@ -1,9 +1,7 @@
-"""How does an operator hold up a source or a dataset, and let it go? The commands `adce pause` and `adce resume`."""
+"""How does an operator pause a source or a dataset, and resume it? The commands `adce pause` and `adce resume`."""
 
 from __future__ import annotations
 
-import getpass
-import os
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -12,7 +10,7 @@ import typer
 from deployments.cli import completion
 from deployments.cli.layout import say
 from deployments.cli.ledger import opened
-from deployments.cli.options import JsonOption, Places, note_of, span_of
+from deployments.cli.options import JsonOption, Places, note_of, operator, span_of
 from deployments.cli.output import print_json
 from tasks.domain.access import Access
 from tasks.domain.errors import AdceError
@@ -54,7 +52,7 @@ def pause(
     note = note_of(note)
     with opened(places, Access.CHANGE, lambda config: named_datasets(config, name)) as (config, ledger):
         now, gaps = datetime.now(UTC), ledger.gaps.counts()
-        pause = OperatorPause(name, _end(lasts, until, now), note, by=_operator(), since=now)
+        pause = OperatorPause(name, _end(lasts, until, now), note, by=operator(), since=now)
         replaced = ledger.operator_pauses.begin(pause)
     begun = hold_of(config, pause, gaps)
     former = hold_of(config, replaced, gaps) if replaced else None
@@ -116,11 +114,3 @@ def _end(lasts: str | None, until: str | None, now: datetime) -> datetime:
         given = f"--for {lasts}" if lasts else f"--until {until}"
         raise AdceError(f"{given}: that is over already; it is {utc(now)}")
     return end
-
-
-def _operator() -> str:
-    """Who types this, by the name of the account."""
-    try:
-        return os.environ.get("SUDO_USER") or getpass.getuser()
-    except (KeyError, OSError):  # the account has no name, as in some containers
-        return "somebody"

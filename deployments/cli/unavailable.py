@@ -12,7 +12,7 @@ import typer
 
 from deployments.cli.layout import say
 from deployments.cli.ledger import opened
-from deployments.cli.options import NAMES_FILES, JsonOption, Places, command, note_of
+from deployments.cli.options import NAMES_FILES, JsonOption, Places, command, note_of, operator
 from deployments.cli.output import print_json
 from tasks.domain.access import Access
 from tasks.domain.errors import AdceError, SelectionError
@@ -61,7 +61,7 @@ def add(
     if not (yes or set(marking.marks) | set(marking.in_lake) == set(keys)):
         _confirm(f"Mark these files as unavailable until {utc(expires)}?")
     with opened(places, Access.RUN) as (_, ledger):
-        ledger.absences.record(marking.absences(note, expires, now))
+        ledger.absences.record(marking.absences(note, operator(), expires, now))
     count = len(marking.marks)
     typer.echo(f"{plural(count, 'file')} {verb(count, 'is')} unavailable until {utc(expires)}")
 
@@ -106,7 +106,7 @@ def list_all(places: Places, as_json: JsonOption = False) -> None:
 def _who_says_so(config: Config, absence: Absence) -> str:
     """Who says that the source does not have a file, since when, and why."""
     if absence.note is not None:
-        return f"an operator, on {utc(absence.first)}: {absence.note}"
+        return f"{absence.by or 'an operator'}, on {utc(absence.first)}: {absence.note}"
     dataset = config.datasets.get(absence.dataset)
     source = dataset.source if dataset else "the source"
     return f"{source}, in {plural(absence.looks, 'look')} since {utc(absence.first)}: {absence.evidence}"
@@ -139,4 +139,5 @@ def _document(absence: Absence) -> dict[str, Any]:
         "last": absence.last.isoformat(),
         "until": absence.until and absence.until.isoformat(),
         "note": absence.note,
+        "by": absence.by,
     }

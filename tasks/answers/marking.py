@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from blocks.store import Store
@@ -50,11 +50,10 @@ class Marking:
             return f"{self.in_lake[0]} is in the lake: it is not marked"
         return f"{self.in_lake[0]} and {len(self.in_lake) - 1:,} more are in the lake: they are not marked"
 
-    def absences(self, note: str, until: datetime, now: datetime) -> list[Absence]:
-        """The absences to record, with the operator's note."""
-        return [
-            Absence(key, "", now, now, until=until, note=note, dataset=cell.dataset) for key, cell in self.marks.items()
-        ]
+    def absences(self, note: str, by: str, until: datetime, now: datetime) -> list[Absence]:
+        """The absences to record, with the note and the name of the operator."""
+        said = Absence("", "", now, now, until=until, note=note, by=by)
+        return [replace(said, key=key, dataset=cell.dataset) for key, cell in self.marks.items()]
 
 
 async def marking_of(config: Config, ledger: Ledger, store: Store, texts: Iterable[str], now: datetime) -> Marking:

@@ -22,6 +22,7 @@ absences_table = sa.Table(
     sa.Column("looks", sa.Integer, nullable=False),
     sa.Column("until", UtcSeconds),
     sa.Column("note", sa.String),
+    sa.Column("by", sa.String),
     sa.Column("unfinished", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 

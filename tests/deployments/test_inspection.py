@@ -156,12 +156,13 @@ def test_an_operator_sets_lists_and_clears_what_is_unavailable(adce: Adce, game:
     [answer] = _why(adce, key)
     assert (answer["state"], answer["reason"]) == ("unavailable", "set by an operator: never kept")
     listed = json.loads(adce("unavailable", "list", "--json").stdout)["unavailable"]
-    assert [row["key"] for row in listed] == [key]
+    assert [(row["key"], bool(row["by"])) for row in listed] == [(key, True)]
     with closing(Ledger(os.environ["ADCE_LEDGER"])) as ledger:
         ledger.absences.record([Absence("a", "HTTP 404", NOW, NOW, looks=2, dataset="espn_summary")])
     by_source, by_operator = adce("unavailable", "list").stdout.splitlines()
     assert by_source == "a  not yet counted as unavailable  espn, in 2 looks since 2026-01-15 12:00 UTC: HTTP 404"
-    assert re.fullmatch(rf"{key}  until .{{16}} UTC  an operator, on .{{16}} UTC: never kept", by_operator)
+    who = listed[0]["by"]
+    assert re.fullmatch(rf"{key}  until .{{16}} UTC  {who}, on .{{16}} UTC: never kept", by_operator)
     cleared = adce("unavailable", "clear", "espn_box_scores/*")
     assert (cleared.exit_code, cleared.stdout) == (0, "1 file is looked for again\n")
     [answer] = _why(adce, key)

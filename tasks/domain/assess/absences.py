@@ -29,6 +29,7 @@ class Absence:
     note: str | None = None  # the operator's statement, if there is one
     dataset: str = ""
     unfinished: bool = False  # at the last look the source had the right document, but incomplete
+    by: str | None = None  # the operator, if that is known
 
     def counts(self, due_at: datetime, horizon: datetime, expires: timedelta) -> bool:
         """Is this evidence valid: was the file due at the first look, and can all times be trusted?

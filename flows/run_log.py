@@ -8,7 +8,8 @@ from datetime import timedelta
 
 from prefect.settings import PREFECT_LOGGING_LEVEL
 
-from tasks.answers.ending import ending_of_fill, headline
+from tasks.answers.ending import ending_of_fill
+from tasks.answers.headline import headline
 from tasks.answers.report import Report
 from tasks.domain.outcomes import FileOutcome
 from tasks.domain.plan.plan import Fill

@@ -17,7 +17,7 @@ from flows.by_deployment import ByDeployment
 from flows.in_process import InProcess
 from flows.prefect_run import PrefectRun
 from flows.run_log import plan_lines
-from tasks.answers.ending import headline
+from tasks.answers.headline import headline
 from tasks.answers.report import Report
 from tasks.domain.outcomes import RunPart
 from tasks.domain.plan.plan import Gap, Plan, in_start_order

@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from deployments.cli.layout import Column, print_table
-from tasks.answers.ending import ending, waiting
+from tasks.answers.ending import ending
 from tasks.answers.report import COMPARED, Report
+from tasks.answers.waiting import waiting
 from tasks.domain.assess.states import State
 from tasks.domain.wording import duration, plural, score, utc
 from tasks.show.costs import COLUMNS, rows

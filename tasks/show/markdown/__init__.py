@@ -10,8 +10,9 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from tasks.answers.ending import headline, waiting
+from tasks.answers.headline import headline
 from tasks.answers.report import COMPARED, Report
+from tasks.answers.waiting import waiting
 from tasks.domain.assess.states import State
 from tasks.domain.assess.unknown import by_season
 from tasks.domain.wording import duration, plural, score, utc

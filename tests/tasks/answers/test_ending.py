@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from tasks.answers.ending import Ending, ending, ending_of_fill, waiting
+from tasks.answers.ending import Ending, ending, ending_of_fill
 from tasks.answers.report import Report
+from tasks.answers.waiting import waiting
 from tasks.domain.assess.assessment import Assessment
 from tasks.domain.assess.overview import overview_of
 from tasks.domain.assess.states import Kind, State, Status, deferred_by

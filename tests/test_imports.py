@@ -89,6 +89,7 @@ def _modules_of(file: Path) -> set[str]:
     ("module", "not_needed"),
     [
         ("tasks.domain.plan.plan", {"prefect", "sqlalchemy", "httpx"}),
+        ("deployments.cli", {"prefect", "sqlalchemy", "httpx"}),
         ("tasks.answers.why", {"prefect", "httpx"}),
         ("tasks.answers.plan", {"prefect", "httpx"}),
         ("tasks.run.dispatcher", {"prefect"}),

@@ -16,7 +16,6 @@ from deployments.cli.output import print_json
 from deployments.cli.sandbox import check_sandbox_installed
 from deployments.prefect_api.settings import api_url
 from deployments.up.lines import LogFormat
-from deployments.up.locks import exclusive_lock
 from tasks.domain.errors import AdceError
 
 
@@ -100,6 +99,8 @@ def up(
 
     It runs until it is stopped, for example with Ctrl-C.
     """
+    from deployments.up.locks import exclusive_lock
+
     if sandbox:
         check_sandbox_installed()
         for name in ("lake", "ledger"):

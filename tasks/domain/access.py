@@ -1,4 +1,7 @@
-"""What may a command or a run do with the ledger?"""
+"""What may a command or a run do with the ledger?
+
+It is not in the ledger's package, so that `adce --help` and the shell's completion do not load SQLAlchemy.
+"""
 
 from __future__ import annotations
 

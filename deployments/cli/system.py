@@ -109,12 +109,12 @@ def up(
     places.export(looks_here=not sandbox)
     lock = exclusive_lock(home.absolute() / "up.lock", "stop it, or name another folder with --home")
     with lock if sandbox else nullcontext():
-        living = None
+        system = None
         if sandbox:
             from deployments.sandbox.system import prepare
 
-            living = prepare(home.absolute())
+            system = prepare(home.absolute())
         from deployments.up.system import up  # imports Prefect, which reads the settings made above
 
-        status = up(port, living, verbose=verbose, log_format=log_format)
+        status = up(port, system, verbose=verbose, log_format=log_format)
     raise typer.Exit(status)

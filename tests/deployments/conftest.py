@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from deployments.cli import app
 from tests.flows.conftest import run_reconcile  # noqa: F401  (a fixture)
-from tests.living import Living
 from tests.servers import new_database, postgresql_programs, prefect_server
+from tests.up_process import UpProcess
 
 
 @pytest.fixture
@@ -44,11 +44,11 @@ def started(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
 
 
 @pytest.fixture(scope="session")
-def living(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Living]:
-    """A whole system for the tests of the group "living", whose reconciles begin when a test wants it."""
+def up_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UpProcess]:
+    """A whole system for the tests of the group "up_sandbox", whose reconciles begin when a test wants it."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("ADCE_RECONCILE__INTERVAL", "1h")
-        system = Living(tmp_path_factory.mktemp("living") / "home")
+        system = UpProcess(tmp_path_factory.mktemp("up_sandbox") / "home")
     yield system
     system.process.kill()
     system.process.wait()

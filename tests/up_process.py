@@ -14,7 +14,7 @@ from tests.servers import free_port
 ADCE = str(Path(sys.executable).with_name("adce"))
 
 
-class Living:
+class UpProcess:
     """`adce up --sandbox` and what it says."""
 
     def __init__(self, home: Path):

@@ -19,18 +19,18 @@ from typer.testing import CliRunner
 
 from deployments.cli import app
 from tests.ecs import wait_until
-from tests.living import ADCE, Living
+from tests.up_process import ADCE, UpProcess
 
-pytestmark = pytest.mark.xdist_group("living")
+pytestmark = pytest.mark.xdist_group("up_sandbox")
 
 
 @pytest.fixture
-def system(living: Living) -> Living:
-    living.wait_for(": Completed: Complete: ")
-    return living
+def system(up_sandbox: UpProcess) -> UpProcess:
+    up_sandbox.wait_for(": Completed: Complete: ")
+    return up_sandbox
 
 
-def reconcile(system: Living) -> str:
+def reconcile(system: UpProcess) -> str:
     """Has a worker do a reconcile, and returns what `adce up` says of its end."""
     ends = re.compile(r" reconcile [^:]+: (Completed|Incomplete|Failed): ")
     before = sum(bool(ends.search(line)) for line in system.lines)
@@ -44,26 +44,26 @@ def reconcile(system: Living) -> str:
     return [line for line in system.lines if ends.search(line)][-1]
 
 
-def adce(system: Living, *arguments: str) -> str:
+def adce(system: UpProcess, *arguments: str) -> str:
     """What a command about this system prints."""
     result = CliRunner().invoke(app, [*arguments, "--config", str(system.home / "adce.yaml")])
     assert result.exit_code == 0, result.output
     return result.stdout
 
 
-def plan(system: Living) -> str:
+def plan(system: UpProcess) -> str:
     """The first line of the plan."""
     return adce(system, "plan", "--as-of", "2026-01-15T12:00Z", "--since", "2026-01-05", "--until", "2026-01-14")
 
 
-def sandbox(system: Living) -> str:
+def sandbox(system: UpProcess) -> str:
     """The address of the sandbox's controls."""
     commands = [system.command_of(pid).split(b"\0") for pid in system.processes()]
     [words] = (words for words in commands if b"deployments.sandbox" in words)
     return f"http://127.0.0.1:{int(words[words.index(b'--port') + 1])}/_sandbox"
 
 
-def test_a_source_that_refuses_while_files_vanish(system: Living) -> None:
+def test_a_source_that_refuses_while_files_vanish(system: UpProcess) -> None:
     """The run's end begins with what waits and until when, as does the plan; `adce sources` says what ends it."""
     for file in sorted((system.home / "lake/espn_box_scores").iterdir())[:3]:
         file.unlink()
@@ -80,7 +80,7 @@ def test_a_source_that_refuses_while_files_vanish(system: Living) -> None:
     assert re.search(r" info .*: Completed: Complete: .*; 3 vanished, 3 of them fetched again", reconcile(system))
 
 
-def test_a_rate_bucket_that_somebody_deletes(system: Living) -> None:
+def test_a_rate_bucket_that_somebody_deletes(system: UpProcess) -> None:
     """Its source waits and says what makes the bucket again."""
     next((system.home / "lake/espn_box_scores").iterdir()).unlink()
     httpx.delete(
@@ -93,7 +93,7 @@ def test_a_rate_bucket_that_somebody_deletes(system: Living) -> None:
     assert plan(system).startswith(f"1 of 260 files waits: {line}")
 
 
-def test_settings_with_a_mistake(system: Living) -> None:
+def test_settings_with_a_mistake(system: UpProcess) -> None:
     """The run fails with the line that every command says."""
     file = system.home / "adce.yaml"
     good = file.read_text()
@@ -104,8 +104,8 @@ def test_settings_with_a_mistake(system: Living) -> None:
     file.write_text(good)
 
 
-def test_it_has_filled_its_lake_survives_a_death_and_stops_without_a_trace(living: Living) -> None:
-    system = living
+def test_it_has_filled_its_lake_survives_a_death_and_stops_without_a_trace(up_sandbox: UpProcess) -> None:
+    system = up_sandbox
     try:
         system.wait_for(": Completed: Complete: ")
         assert f"a Prefect server starts on port {system.port}; " in system.lines[0]

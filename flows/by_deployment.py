@@ -254,7 +254,8 @@ async def _end_of(here: PrefectRun, flow_run: FlowRun, begun: Callable[[], None]
                     await _set(here, flow_run.id, lost)
                     return lost, Limit.SCRAPER_RUN
                 why = await _why_not_begun(here.client, flow_run, within)
-                log.warning("%s: %s; is a worker of pool %r up?", flow_run.name, why, flow_run.work_pool_name)
+                pool = flow_run.work_pool_name
+                log.warning("%s: %s; is a worker of pool %r up, with room for another run?", flow_run.name, why, pool)
                 never: State[None] = Cancelled(message=why)
                 await _set(here, flow_run.id, never)
                 return never, Limit.START_WITHIN

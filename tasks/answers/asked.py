@@ -28,7 +28,7 @@ class Asked:
     """The files that somebody asks for."""
 
     keys: list[str]  # those to fetch
-    refused: Mapping[str, str]  # the reasons for which the others are not fetched, and what to do, by key
+    refused: Mapping[str, str]  # why the others are not fetched, and what to do, by key; KEY stands for the key
 
     def lines(self) -> list[str]:
         """A line about the refused files for each reason, such as "a.json and 2 more: it is there and whole".
@@ -37,7 +37,7 @@ class Asked:
         """
         by_reason: dict[str, list[str]] = {}
         for key, why in self.refused.items():
-            by_reason.setdefault(why.replace(key, "KEY"), []).append(key)
+            by_reason.setdefault(why, []).append(key)
         told = [
             f"{first}{f' and {len(more):,} more' if more else ''}: {why if more else why.replace('KEY', first)}"
             for why, (first, *more) in islice(by_reason.items(), _MOST_REASONS)
@@ -64,7 +64,7 @@ async def asked_for(
     refused = {d.gap.cell.key: _held(d.reason) for d in plan.deferred if d.reason.limit is not Limit.MAX_FILLS}
     wanted = {gap.cell.key for gap in gaps} - refused.keys()
     statuses = look.assessment.statuses
-    refused |= {key: _why_not(key, statuses[key]) for key in cells if key not in wanted and key not in refused}
+    refused |= {key: _why_not(statuses[key]) for key in cells if key not in wanted and key not in refused}
     return Asked([key for key in cells if key in wanted], refused)
 
 
@@ -72,7 +72,7 @@ def _held(reason: Reason) -> str:
     return f"{reason.text}{remedy_of(reason)}"
 
 
-def _why_not(key: str, status: Status) -> str:
+def _why_not(status: Status) -> str:
     """Why a file that is no gap is not fetched, and what to do."""
     until = f", {status.until_in_words}" if status.until and utc(status.until) not in status.reason else ""
     match status.state:
@@ -81,11 +81,11 @@ def _why_not(key: str, status: Status) -> str:
         case State.NOT_DUE:
             return f"it is not due: {status.reason}{until}"
         case State.UNAVAILABLE:
-            return f"{status.reason}{until}; `adce unavailable clear {key}` has it looked for again"
+            return f"{status.reason}{until}; `adce unavailable clear KEY` has it looked for again"
         case State.IN_FLIGHT:
             return f"it is being fetched: {status.reason}"
         case State.GAP if status.kind is Kind.UNREADABLE or status.limit is Limit.OBSTACLE:
-            return f"{status.reason}; `adce why {key}` says what to do"
+            return f"{status.reason}; `adce why KEY` says what to do"
         case _:
-            clear = f"; `adce unavailable clear {key}` has it looked for again" if status.limit is Limit.LOOKS else ""
+            clear = "; `adce unavailable clear KEY` has it looked for again" if status.limit is Limit.LOOKS else ""
             return f"{status.reason}{until}{clear}"

@@ -119,7 +119,7 @@ def _list(found: list[PastRun], since: str) -> None:
     for run in found:
         message = f": {run.message}" if run.message else ""
         where = f" on {run.holder}" if run.is_running and run.holder else ""
-        say(masked(f"{utc(run.began)}  {run.name}  {run.state}{_took(run)}{where}{message}"))
+        say(f"{utc(run.began)}  {run.name}  {run.state}{_took(run)}{where}{message}")
     if not found:
         say(f"no run within {since}")
 
@@ -158,12 +158,12 @@ def _show(config: Config, ledger: Ledger, server: str | None, run: PastRun) -> N
     }
     print_pairs(standard_output(), {name: escape(masked(text)) for name, text in rows.items() if text})
     for line in results(ledger.attempts.outcomes_of(run.id), KeyPatterns(config)) if run.id else []:
-        say(masked(line))
+        say(line)
     if server and run.flow_run:
         end = f"{run.state}: {run.message}"  # it is the last line of the log, too
         for record in asyncio.run(_warnings(server, run.flow_run)):
             if record.message != end:
-                say(masked(f"log: {record.message}"))
+                say(f"log: {record.message}")
 
 
 async def _warnings(server: str, flow_run: str) -> list[LogRecord]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -17,17 +18,20 @@ from tasks.domain.reasons import Limit
 from tasks.domain.wording import utc
 
 if TYPE_CHECKING:
-    from config.models import Rate
+    from config.models import Config, Rate
     from tasks.answers.sources import SourceNow
+    from tasks.domain.limits.buckets import BucketOnServer
 
 
 def sources(places: Places, as_json: JsonOption = False) -> None:
     """Shows how each source is asked now: its rate, the files that wait, and what holds it up, since when and until.
 
-    It reads the ledger and the configuration only. The files that wait are those that the last run knew of.
+    It reads the ledger and the configuration: the files that wait are those that the last run knew of. The rates in
+    Prefect are those of the server that PREFECT_API_URL names, or else of that of the last run, if it answers at once.
 
     Example: adce sources
     """
+    from deployments.prefect_api.settings import api_url
     from tasks.answers.sources import sources_now
     from tasks.ledger.plans import RUN
     from tasks.show.documents.operations import SourcesAnswer
@@ -36,27 +40,47 @@ def sources(places: Places, as_json: JsonOption = False) -> None:
     with opened(places, Access.LOOK) as (config, ledger):
         found = sources_now(config, ledger, now)
         last = ledger.plans.kept(RUN)
+        server = api_url() or ledger.runs.last_server()
     looked_at = last.at if last else None
+    buckets, unknown = _buckets_on(server, config) if server else ([], None)
     if as_json:
-        print_json(SourcesAnswer.of(found, now, looked_at).as_json())
+        print_json(SourcesAnswer.of(found, now, looked_at, buckets, unknown).as_json())
         return
     collected = {one.source for name, one in config.datasets.items() if config.collect.chooses(name, one.source)}
-    _show(found, collected, standard_output())
+    _show(found, collected, {bucket.name: bucket for bucket in buckets}, standard_output())
+    if unknown:
+        say(f"the rates in Prefect are not known: {unknown}")
     say(f"the files that wait are as of {utc(looked_at)}" if looked_at else "no run has looked at the lake so far")
 
 
-def _show(found: Sequence[SourceNow], collected: Collection[str], console: Console) -> None:
+def _buckets_on(server: str, config: Config) -> tuple[Sequence[BucketOnServer], str | None]:
+    """The rate buckets of the server, and why they are not known, if they are not."""
+    from deployments.prefect_api.buckets import buckets_on
+    from deployments.prefect_api.client import PrefectApiError
+
+    try:
+        return asyncio.run(buckets_on(server, config)), None
+    except PrefectApiError as error:
+        return [], str(error)
+
+
+def _show(
+    found: Sequence[SourceNow], collected: Collection[str], buckets: Mapping[str, BucketOnServer], console: Console
+) -> None:
     from tasks.answers.holds import remedy_of, waiting_words
+    from tasks.domain.limits.buckets import bucket_for
 
     columns = [
         Column("source"),
-        Column("rate", leaves=2),
+        Column("rate", leaves=3),
+        *([Column("in Prefect", leaves=2)] if buckets else []),
         Column("sent last minute", is_number=True, leaves=1),
         Column("files waiting", is_number=True),
-        Column("last stored (UTC)", leaves=3),
+        Column("last stored (UTC)", leaves=4),
         Column("state"),
     ]
-    print_table(console, columns, [_row(source, source.name in collected) for source in found])
+    rows = [_row(source, source.name in collected, buckets.get(bucket_for(source.name))) for source in found]
+    print_table(console, columns, rows)
     for source in found:
         for hold in source.holds:
             since = f" (since {utc(hold.since)})" if hold.since else ""
@@ -65,26 +89,38 @@ def _show(found: Sequence[SourceNow], collected: Collection[str], console: Conso
         if source.next_window:
             begins, window = source.next_window
             say(f"{source.name}: next maintenance from {utc(begins)} {window.ends_in_words}: {window.reason}")
+    told = {hold.reason.text for source in found for hold in source.holds}
+    for bucket in buckets.values():
+        if bucket.trouble and bucket.trouble not in told:
+            say(bucket.trouble)
 
 
-def _row(source: SourceNow, is_collected: bool) -> list[str]:
+def _row(source: SourceNow, is_collected: bool, bucket: BucketOnServer | None) -> list[str]:
     stored = utc(source.last_stored).removesuffix(" UTC") if source.last_stored else "never"
     rates = " and ".join(map(_rate, source.rates))
     waiting = f"{sum(source.waiting.values()):,}"
-    return [source.name, rates, f"{source.last_minute:,}", waiting, stored, _state(source, is_collected)]
+    in_prefect = [_in_prefect(bucket)] if bucket else []
+    state = _state(source, is_collected, bucket)
+    return [source.name, rates, *in_prefect, f"{source.last_minute:,}", waiting, stored, state]
 
 
 def _rate(rate: Rate) -> str:
     return f"{rate.requests} in {rate.seconds:g}s"
 
 
-def _state(source: SourceNow, is_collected: bool) -> str:
+def _in_prefect(bucket: BucketOnServer) -> str:
+    if bucket.defect or bucket.have is None:
+        return "no rate"
+    return f"{bucket.have.rate:.3g}/s" if bucket.trouble else "the same"
+
+
+def _state(source: SourceNow, is_collected: bool, bucket: BucketOnServer | None) -> str:
     if not is_collected:
         return "not collected"
     if not source.is_enabled:
         return "disabled"
     of_all = [hold.reason.limit for hold in source.holds if hold.name == source.name]
-    if of_all and set(of_all) != {Limit.PROBE}:
+    if (of_all and set(of_all) != {Limit.PROBE}) or (bucket and bucket.defect):
         return "held up"
     if of_all:
         return "to be probed"

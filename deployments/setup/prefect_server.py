@@ -24,8 +24,9 @@ from deployments.prefect_api.pauses import known, pauses
 from deployments.setup.former_names import FORMER_NAMES, former_deployment, take_over
 from deployments.setup.prefect_yaml import deployments_for
 from tasks.domain.errors import AdceError
+from tasks.domain.limits.buckets import buckets_of
 from tasks.domain.wording import duration
-from tasks.upstream.buckets import bucket_trouble, buckets_of, ensure_bucket, ensure_buckets, server_address
+from tasks.upstream.buckets import bucket_trouble, ensure_bucket, ensure_buckets, server_address
 
 WORK_POOL = "adce"
 ECS_POOL = "adce-ecs"

@@ -44,6 +44,15 @@ from prefect.settings import (
 from config.models import Config, Rate
 from tasks import clock
 from tasks.domain.errors import BucketError, PrefectAwayError
+from tasks.domain.limits.buckets import (
+    ALL_SOURCES,
+    REPAIR,
+    bucket_for,
+    buckets_of,
+    defect_of,
+    set_by_hand,
+    setting_of,
+)
 from tasks.domain.limits.rates import AllowanceTerms, Pace, Permit, allowance_terms_of, spacing
 from tasks.domain.wording import duration
 from tasks.upstream.prefect_api import ApiOutage, trouble
@@ -51,8 +60,6 @@ from tasks.upstream.prefect_api import ApiOutage, trouble
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-_REPAIR = "run `adce setup` to create the rate buckets from the configuration"
-_ALL_SOURCES = "all-sources"
 _POLL_EVERY = 1.0  # seconds between two looks at a bucket that another process holds; that process may give it back
 _STAGGER = 0.06  # seconds over which waiting processes spread their requests for a bucket that becomes free
 _ROUNDING = 0.002  # seconds: SQLite stores times in milliseconds
@@ -96,25 +103,6 @@ def _without_userinfo(url: str) -> str:
     return re.sub(r"(?<=://)[^?]*@", "", url).partition("?")[0]
 
 
-def bucket_for(source: str) -> str:
-    """The name of a source's bucket, which is the name of a global concurrency limit in Prefect."""
-    return f"adce-{source}"
-
-
-def setting_of(bucket: str) -> str:
-    """The setting that has the rate of the bucket of this name."""
-    source = bucket.removeprefix(bucket_for(""))
-    return "rates" if source == _ALL_SOURCES else f"sources.{source}.rates"
-
-
-def buckets_of(config: Config) -> Iterator[tuple[str, Sequence[Rate]]]:
-    """The name and rates of every bucket: one per source, and one for all sources if `rates` is set at the top."""
-    for source, settings in config.sources.items():
-        yield bucket_for(source), settings.rates
-    if config.rates:
-        yield bucket_for(_ALL_SOURCES), config.rates
-
-
 async def ensure_buckets(client: PrefectClient, config: Config) -> list[str]:
     """Creates the buckets of all sources, or changes them to the configured rates. Returns their names."""
     buckets = list(buckets_of(config))
@@ -152,7 +140,7 @@ async def bucket_trouble(client: PrefectClient, name: str, rates: Sequence[Rate]
 
 def _difference(have: GlobalConcurrencyLimitResponse, rates: Sequence[Rate]) -> str | None:
     want, terms = allowance_terms_of(rates), _terms_of(have)
-    if defect := _defect(have):
+    if defect := defect_of(terms, is_active=have.active):
         return defect
     if want.same_as(terms):
         return None
@@ -172,7 +160,7 @@ async def open_buckets(
     errors: dict[str, BucketError] = {}
     outage = outage or ApiOutage()
     enabled = [name for name, source in config.sources.items() if source.enabled]
-    used = {bucket_for(name) for name in [*enabled, _ALL_SOURCES]}
+    used = {bucket_for(name) for name in [*enabled, ALL_SOURCES]}
     for name, rates in buckets_of(config):
         if name in used:
             allowances[name] = Allowances(name, rates, client, outage)
@@ -184,14 +172,9 @@ async def open_buckets(
                 errors[name] = error
                 continue
             if not (now := allowance_terms_of(rates)).same_as(was):
-                log.warning(
-                    "bucket %s in Prefect has %s: it is set so now. For another rate, change %s in the configuration",
-                    name,
-                    was.differs(now),
-                    setting_of(name),
-                )
+                log.warning("%s", set_by_hand(name, was, now, "it is set so now"))
                 await _change(client, name, now)
-    shared = [bucket_for(_ALL_SOURCES)] if config.rates else []
+    shared = [bucket_for(ALL_SOURCES)] if config.rates else []
     names = {source: [bucket_for(source), *shared] for source in enabled}
     broken = {source: errors[name] for source, of in names.items() for name in of if name in errors}
     return {s: Bucket([allowances[name] for name in of]) for s, of in names.items() if s not in broken}, broken
@@ -209,15 +192,6 @@ def _limit(terms: AllowanceTerms) -> dict[str, object]:
 
 def _terms_of(have: GlobalConcurrencyLimitResponse) -> AllowanceTerms:
     return AllowanceTerms(have.limit, have.slot_decay_per_second)
-
-
-def _defect(have: GlobalConcurrencyLimitResponse) -> str | None:
-    """Why this limit cannot serve as a bucket, or None."""
-    if not have.active:
-        return "is inactive"
-    if have.slot_decay_per_second <= 0:
-        return "has no slot decay and would never refill"
-    return None
 
 
 class _Reply(Enum):
@@ -416,7 +390,7 @@ class Allowances:
         try:
             await self._client.update_global_concurrency_limit(self.name, change)
         except ObjectNotFound:
-            raise BucketError(f"rate bucket {self.name!r} is missing; {_REPAIR}") from None
+            raise BucketError(f"rate bucket {self.name!r} is missing; {REPAIR}") from None
 
     async def _watch(self, allowance: _Allowance) -> None:
         """Gives an allowance back when it is unused, and renews it if no other process may send yet at its end."""
@@ -451,7 +425,7 @@ class Allowances:
             have = await self._read()
             terms = _terms_of(have)
             if not terms.is_bucket:
-                raise BucketError(f"rate bucket {self.name!r} was changed to a limit that fits no rate; {_REPAIR}")
+                raise BucketError(f"rate bucket {self.name!r} was changed to a limit that fits no rate; {REPAIR}")
             if (free_in := self._free_in(have)) > 0:
                 if free_in > _POLL_EVERY:  # another process has it
                     self._was_last = False
@@ -563,9 +537,9 @@ class Allowances:
         try:
             have = await self._answer(self._read_limit)
         except ObjectNotFound:
-            raise BucketError(f"rate bucket {self.name!r} is missing; {_REPAIR}") from None
-        if defect := _defect(have):
-            raise BucketError(f"rate bucket {self.name!r} {defect}; {_REPAIR}")
+            raise BucketError(f"rate bucket {self.name!r} is missing; {REPAIR}") from None
+        if defect := defect_of(_terms_of(have), is_active=have.active):
+            raise BucketError(f"rate bucket {self.name!r} {defect}; {REPAIR}")
         return have
 
     async def _answer(self, call: Callable[[], Awaitable[T]]) -> T:
@@ -582,7 +556,7 @@ class Allowances:
                 except (httpx.HTTPStatusError, httpx.TransportError) as error:
                     status = error.response.status_code if isinstance(error, httpx.HTTPStatusError) else None
                     if status is not None and status < 500:
-                        raise BucketError(f"rate bucket {self.name!r} was refused: HTTP {status}; {_REPAIR}") from None
+                        raise BucketError(f"rate bucket {self.name!r} was refused: HTTP {status}; {REPAIR}") from None
                     if seconds_failing(error) > _API_AWAY_SECONDS:
                         raise PrefectAwayError(
                             f"rate bucket {self.name!r}: the Prefect API {trouble(error)}, "

@@ -29,6 +29,7 @@ from flows.prefect_run import PrefectRun
 from flows.scraper import scraper
 from tasks import clock
 from tasks.domain.errors import LedgerError, RefusedError
+from tasks.domain.limits.buckets import bucket_for
 from tasks.domain.limits.rates import budget_of
 from tasks.domain.outcomes import RunEnd
 from tasks.domain.plan.plan import Fill
@@ -39,7 +40,6 @@ from tasks.ledger.plans import RUN
 from tasks.observe import look
 from tasks.run import dispatcher
 from tasks.run.run import Run
-from tasks.upstream.buckets import bucket_for
 from tasks.upstream.rate_limiter import RateLimiter
 from tests.flows.conftest import NOW
 from tests.servers import http_server

@@ -195,6 +195,11 @@ async def _narrow_bucket(client: PrefectClient) -> None:
     await client.update_global_concurrency_limit("adce-espn", change)
 
 
+async def _slow_bucket_down(client: PrefectClient) -> None:
+    change = GlobalConcurrencyLimitUpdate.parse_obj({"slot_decay_per_second": 500})
+    await client.update_global_concurrency_limit("adce-espn", change)
+
+
 async def _delete_bucket(client: PrefectClient) -> None:
     await client.delete_global_concurrency_limit_by_name("adce-espn")
 
@@ -241,6 +246,39 @@ def test_what_differs_is_said_left_alone_by_a_check_and_then_corrected(
     assert len(_but_for_deployments(adce("setup"))) >= len(lines)
     assert _but_for_deployments(adce("setup", "--check")) == []
     assert _but_for_deployments(adce("setup")) == [], "the second time there is nothing to do"
+
+
+def test_the_sources_are_shown_with_the_rates_that_the_server_has(
+    adce: Adce, adce_home: Path, server: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def espn() -> tuple[str, list[str]]:
+        _, _, first, *lines = adce("sources").stdout.splitlines()
+        assert first.startswith("espn  ")
+        rate = first.split("10 in 1s")[1].split("  ")[1].strip()
+        assert first.rstrip().endswith("held up" if rate == "no rate" else "asked as usual")
+        return rate, [line for line in lines if "adce-espn" in line]
+
+    adce("setup")
+    assert espn() == ("the same", [])
+    _do(_slow_bucket_down)
+    rate, [line] = espn()
+    assert rate == "5/s"
+    assert line.startswith("bucket adce-espn in Prefect has slot decay 500/s (5 requests/s), should be ")
+    assert line.endswith(": the next run sets it so. For another rate, change sources.espn.rates in the configuration")
+    _do(_delete_bucket)
+    missing = "rate bucket 'adce-espn' is missing; run `adce setup` to create the rate buckets from the configuration"
+    assert espn() == ("no rate", [missing])
+    found = json.loads(adce("sources", "--json").stdout)
+    assert found["buckets"][0] == {"name": "adce-espn", "requests_per_second": None, "trouble": missing}
+    assert found["buckets"][1]["requests_per_second"] == pytest.approx(1.94, abs=0.01)
+    assert (found["buckets"][1]["trouble"], found["prefect"]) == (None, None)
+    monkeypatch.setattr("deployments.prefect_api.buckets._WITHIN", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent, http_server(200, b"<html>") as site:
+        hangs = f"http://127.0.0.1:{silent.getsockname()[1]}/api"
+        for url, says in ((hangs, "has not answered within 0.3 s"), (f"{site}/api", "answers HTTP 501")):
+            monkeypatch.setenv("PREFECT_API_URL", url)
+            last = adce("sources").stdout.splitlines()[-2]
+            assert last == f"the rates in Prefect are not known: the Prefect API at {url} {says}"
 
 
 def test_credentials_are_looked_for_and_never_made(

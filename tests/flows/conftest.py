@@ -12,7 +12,7 @@ from config.load import load_config
 from deployments.setup.prefect_server import set_up_buckets
 from flows.reconcile import reconcile
 from tasks.answers.report import Report
-from tasks.upstream.buckets import buckets_of
+from tasks.domain.limits.buckets import buckets_of
 
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 Reconcile = Callable[..., Report]

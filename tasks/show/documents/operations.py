@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tasks.answers.holds import Hold
     from tasks.answers.runs import PastRun
     from tasks.answers.sources import SourceNow
+    from tasks.domain.limits.buckets import BucketOnServer
 
 
 class HeldUp(Document):
@@ -135,14 +136,43 @@ class SourceState(Document):
         )
 
 
+class BucketState(Document):
+    """A rate bucket as the Prefect server has it."""
+
+    name: str
+    requests_per_second: float | None  # None if it cannot be used
+    trouble: str | None  # how it differs from the configuration
+
+    @classmethod
+    def of(cls, bucket: BucketOnServer) -> BucketState:
+        """The document for a bucket."""
+        rate = bucket.have.rate if bucket.have and not bucket.defect else None
+        return cls(name=bucket.name, requests_per_second=rate, trouble=bucket.trouble)
+
+
 class SourcesAnswer(Document):
     """How all sources are asked now, and when a run last looked at the lake."""
 
     at: datetime
     looked_at: datetime | None
     sources: list[SourceState]
+    buckets: list[BucketState]  # those on the Prefect server, if one is named and has answered
+    prefect: str | None  # why it has not answered
 
     @classmethod
-    def of(cls, sources: Iterable[SourceNow], at: datetime, looked_at: datetime | None) -> SourcesAnswer:
+    def of(
+        cls,
+        sources: Iterable[SourceNow],
+        at: datetime,
+        looked_at: datetime | None,
+        buckets: Iterable[BucketOnServer],
+        trouble: str | None,
+    ) -> SourcesAnswer:
         """The document for the sources."""
-        return cls(at=at, looked_at=looked_at, sources=list(map(SourceState.of, sources)))
+        return cls(
+            at=at,
+            looked_at=looked_at,
+            sources=list(map(SourceState.of, sources)),
+            buckets=list(map(BucketState.of, buckets)),
+            prefect=trouble,
+        )

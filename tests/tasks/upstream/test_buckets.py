@@ -23,12 +23,12 @@ from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL, PREFECT_API_UR
 from config.models import Config, Rate
 from deployments.sandbox.process import SandboxProcess
 from tasks.domain.errors import BucketError
+from tasks.domain.limits.buckets import bucket_for
 from tasks.domain.limits.rates import allowance_terms_of, spacing
 from tasks.upstream.buckets import (
     Allowances,
     Bucket,
     _Clock,
-    bucket_for,
     bucket_trouble,
     ensure_buckets,
     open_buckets,

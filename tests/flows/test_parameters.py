@@ -78,7 +78,7 @@ def test_a_mistake_that_no_schema_can_tell_is_the_first_line_of_the_state(
     mistakes = {
         "nothing is given: give a source, dataset, season, day or key, or everything=true": {},
         "since 2024-02-31: not a day; write it as 2024-01-31": {"since": "2024-02-31"},
-        "no dataset 'espn_sumary'; there are ": {"dataset": "espn_sumary"},
+        "no dataset 'espn_sumary'; did you mean espn_summary?": {"dataset": "espn_sumary"},
         "no dataset has a key 'nonsense'; `adce why` shows the nearest one": {"keys": ["nonsense"]},
     }
     for line, parameters in mistakes.items():

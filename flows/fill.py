@@ -15,7 +15,16 @@ from config.models import Priority
 from flows.conclusion import conclude
 from flows.in_process import InProcess
 from flows.opening import open_run
-from flows.parameters import Day, PriorityName, Season, Source, Texts, naming_datasets, priority_of, selection_of
+from flows.parameters import (
+    IsoDay,
+    PriorityName,
+    SeasonName,
+    SourceName,
+    Texts,
+    naming_datasets,
+    priority_of,
+    selection_of,
+)
 from flows.run_name import run_name
 from flows.steps import executor_of, plan_and_fetch, publish_fill, settings_of_run
 from flows.task_runner import FillTaskRunner
@@ -36,11 +45,11 @@ def _name() -> str:
 @flow(name="fill", flow_run_name=_name, task_runner=FillTaskRunner(), validate_parameters=False)
 @naming_datasets
 async def fill(
-    source: Source = "",
+    source: SourceName = "",
     dataset: str = "",
-    season: Season = "",
-    since: Day = "",
-    until: Day = "",
+    season: SeasonName = "",
+    since: IsoDay = "",
+    until: IsoDay = "",
     keys: Texts = (),
     priority: PriorityName = "",
     everything: bool = False,

@@ -47,12 +47,12 @@ def _several(item: dict[str, Any]) -> dict[str, Any]:
 _CONFIG = _configured()
 _SOURCES, _SEASON, _DAY = list(_CONFIG.sources), r"\d{4}-\d{2}", r"\d{4}-\d{2}-\d{2}"
 
-Source = Annotated[str, WithJsonSchema(_choice(_SOURCES))]
-Sources = Annotated[Sequence[str], WithJsonSchema(_several({"type": "string", "enum": _SOURCES}))]
-Season = Annotated[str, WithJsonSchema(_text(f"^({_SEASON})?$"))]
-Seasons = Annotated[Sequence[str], WithJsonSchema(_several(_text(f"^{_SEASON}$")))]
+SourceName = Annotated[str, WithJsonSchema(_choice(_SOURCES))]
+SourceNames = Annotated[Sequence[str], WithJsonSchema(_several({"type": "string", "enum": _SOURCES}))]
+SeasonName = Annotated[str, WithJsonSchema(_text(f"^({_SEASON})?$"))]
+SeasonNames = Annotated[Sequence[str], WithJsonSchema(_several(_text(f"^{_SEASON}$")))]
 Texts = Annotated[Sequence[str], WithJsonSchema(_several({"type": "string"}))]
-Day = Annotated[str, WithJsonSchema(_text(f"^({_DAY})?$"))]
+IsoDay = Annotated[str, WithJsonSchema(_text(f"^({_DAY})?$"))]
 PriorityName = Annotated[str, WithJsonSchema(_choice(priority.value for priority in Priority))]
 
 

@@ -18,7 +18,7 @@ from config.load import ConfigError, load_config
 from flows.conclusion import conclude
 from flows.old_runs import delete_old_runs
 from flows.opening import open_run
-from flows.parameters import Day, Seasons, Sources, Texts, naming_datasets, selection_of
+from flows.parameters import IsoDay, SeasonNames, SourceNames, Texts, naming_datasets, selection_of
 from flows.prefect_run import PrefectRun
 from flows.run_name import run_name
 from flows.steps import executor_of, fetch, log_plan, publish, report_plan, settings_of_run
@@ -41,11 +41,11 @@ from tasks.run.run import Run
 @flow(name="reconcile", flow_run_name=run_name, task_runner=FillTaskRunner(), validate_parameters=False)
 @naming_datasets
 async def reconcile(
-    sources: Sources = (),
+    sources: SourceNames = (),
     datasets: Texts = (),
-    seasons: Seasons = (),
-    since: Day = "",
-    until: Day = "",
+    seasons: SeasonNames = (),
+    since: IsoDay = "",
+    until: IsoDay = "",
     max_fills: int | None = None,
     as_of: str = "",
     dry_run: bool = False,

@@ -36,6 +36,7 @@ from tests.builders import NOW, a_board, a_cell, a_config, a_fill, a_game
 
 FILL = a_fill(requests=2)
 FLOW_RUN = uuid4()
+_PATIENCE = 30.0  # seconds
 
 
 class Prefect:
@@ -70,11 +71,17 @@ def a_run(ledger: Ledger, config: Config | None = None, priority: Priority | Non
 
 
 def wait(
-    ledger: Ledger, prefect: Prefect, monkeypatch: pytest.MonkeyPatch, before: Callable[[Run], None] = lambda _: None
+    ledger: Ledger,
+    prefect: Prefect,
+    monkeypatch: pytest.MonkeyPatch,
+    before: Callable[[Run], None] = lambda _: None,
+    to_end: float = 0.2,
+    to_agree: float = 0.2,
+    at_most: float = _PATIENCE,
 ) -> State[Any]:
     monkeypatch.setattr(by_deployment, "_POLL_EVERY", 0.01)
-    monkeypatch.setattr(by_deployment, "_TO_END", 0.2)
-    monkeypatch.setattr(by_deployment, "_TO_AGREE", 0.2)
+    monkeypatch.setattr(by_deployment, "_TO_END", to_end)
+    monkeypatch.setattr(by_deployment, "_TO_AGREE", to_agree)
     config = a_config()
     at_once = {"grace": timedelta(), "start_within": timedelta()}
     config = config.model_copy(update={"reconcile": config.reconcile.model_copy(update=at_once)})
@@ -86,7 +93,7 @@ def wait(
         here.run.outcomes.begin(FILL)
         before(here.run)
         flow_run = cast(FlowRun, SimpleNamespace(id=FLOW_RUN, name="batch", work_pool_name="adce"))
-        return await asyncio.wait_for(wait_for_end(here, flow_run, [FILL], lambda: None), 2)
+        return await asyncio.wait_for(wait_for_end(here, flow_run, [FILL], lambda: None), at_most)
 
     return asyncio.run(waiting())
 
@@ -140,7 +147,7 @@ def test_a_scraper_run_is_told_to_stop_until_the_prefect_api_has_heard_it(
 ) -> None:
     prefect = Prefect(Running())
     prefect.refuses = 2
-    wait(ledger, prefect, monkeypatch, lambda run: run.shutdown.request("SIGTERM", 15))
+    wait(ledger, prefect, monkeypatch, lambda run: run.shutdown.request("SIGTERM", 15), 1.0, _PATIENCE)
     assert prefect.told == ["Cancelling"]
 
 
@@ -184,7 +191,7 @@ def test_a_run_that_prefect_calls_ended_is_waited_for_while_the_ledger_has_it_at
     child = Leases(ledger.database, "child", timedelta(seconds=30))
     child.begin("scraper", "batch", str(FLOW_RUN), lambda _: None)
     with pytest.raises(TimeoutError):
-        wait(ledger, Prefect(Crashed()), monkeypatch)
+        wait(ledger, Prefect(Crashed()), monkeypatch, at_most=1.0)
     child.end(RunEnd.ENDED)
     assert wait(ledger, Prefect(Crashed()), monkeypatch).is_crashed()
 

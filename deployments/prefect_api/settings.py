@@ -15,6 +15,7 @@ from typing import Any
 from config.secrets import masked, register
 from tasks.domain.errors import AdceError
 
+_TRUE = {"true", "t", "1", "yes", "y", "on"}  # what pydantic 1, and so Prefect, reads as true
 _CLOUD_API, _CLOUD_UI = "https://api.prefect.cloud", "https://app.prefect.cloud"
 
 
@@ -34,7 +35,7 @@ def api_key(server: str) -> str | None:
 
 def tls() -> ssl.SSLContext | bool:
     """How the certificate of a server is checked, for httpx. Raises AdceError."""
-    if str(_setting("PREFECT_API_TLS_INSECURE_SKIP_VERIFY")).lower() in ("true", "1", "yes", "on"):
+    if str(_setting("PREFECT_API_TLS_INSECURE_SKIP_VERIFY")).lower() in _TRUE:
         return False
     file = _setting("PREFECT_API_SSL_CERT_FILE")
     try:
@@ -78,10 +79,18 @@ def _active_profile() -> Mapping[str, Any]:
     file = Path(path.replace("${PREFECT_HOME}", os.path.expanduser(home)))
     try:
         found = tomllib.loads(file.read_text())
+        profiles = _profiles(found)
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
         raise AdceError(f"{file}: Prefect's profiles cannot be read ({error}); correct or remove the file") from None
-    profiles: dict[str, dict[str, Any]] = found.get("profiles", {})
-    active = os.environ.get("PREFECT_PROFILE", found.get("active"))
-    return profiles.get(active or "default") or profiles.get("default") or {}
+    active = os.environ.get("PREFECT_PROFILE", found.get("active")) or "default"
+    return profiles.get(active, profiles.get("default", {}))
+
+
+def _profiles(found: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    """The profiles of a file, by name. Raises ValueError if they are no tables."""
+    profiles = found.get("profiles", {})
+    if not isinstance(profiles, dict) or not all(isinstance(profile, dict) for profile in profiles.values()):
+        raise ValueError("profiles is not a table of profiles")
+    return profiles

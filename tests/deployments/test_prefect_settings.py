@@ -24,6 +24,7 @@ PREFECT_UI_URL = "http://ui.example"
 [profiles.work]
 PREFECT_API_URL = "http://work.example:4200/api"
 PREFECT_API_KEY = "a-key-of-work"
+[profiles.clean]
 [profiles.cloud]
 PREFECT_API_URL = "https://api.prefect.cloud/api/accounts/1/workspaces/2"
 """
@@ -54,6 +55,7 @@ def read_by_prefect(monkeypatch: pytest.MonkeyPatch) -> Settings:
         pytest.param({}, id="the active profile"),
         pytest.param({"PREFECT_PROFILE": "cloud"}, id="another profile, of Prefect's cloud"),
         pytest.param({"PREFECT_PROFILE": "default"}, id="a profile without a server"),
+        pytest.param({"PREFECT_PROFILE": "clean"}, id="a profile without a setting"),
         pytest.param({"PREFECT_PROFILE": "misspelt"}, id="a profile that is not there"),
         pytest.param({"PREFECT_PROFILE": ""}, id="an empty name"),
         pytest.param({"PREFECT_PROFILES_PATH": "${PREFECT_HOME}/other.toml"}, id="another file, no active profile"),
@@ -83,8 +85,9 @@ def test_the_key_is_for_the_named_server_only_whoever_asks_it(home: Path, monkey
     assert (PREFECT_API_URL.value_from(theirs), PREFECT_API_KEY.value_from(theirs)) == (OWN, "")
 
 
-def test_a_file_that_is_no_toml_is_named(home: Path) -> None:
-    (home / "profiles.toml").write_text("active = ")
+@pytest.mark.parametrize("text", ["active = ", "profiles = 3", "[profiles]\nwork = 3"])
+def test_a_file_without_profiles_is_named(text: str, home: Path) -> None:
+    (home / "profiles.toml").write_text(text)
     with pytest.raises(AdceError, match=f"{home}/profiles.toml: Prefect's profiles cannot be read"):
         api_url()
 
@@ -102,5 +105,6 @@ def test_certificates_are_checked_as_prefect_checks_them(home: Path, monkeypatch
         tls()
     monkeypatch.setenv("PREFECT_API_SSL_CERT_FILE", certifi.where())
     assert isinstance(tls(), ssl.SSLContext)
-    monkeypatch.setenv("PREFECT_API_TLS_INSECURE_SKIP_VERIFY", "true")
-    assert tls() is False
+    for yes in ("true", "T", "y", "1"):
+        monkeypatch.setenv("PREFECT_API_TLS_INSECURE_SKIP_VERIFY", yes)
+        assert tls() is False

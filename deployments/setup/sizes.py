@@ -49,7 +49,7 @@ class _Settings(BaseModel):
 
 
 def _size_of(what: str, database: str) -> Iterator[str]:
-    with suppress(sa.exc.SQLAlchemyError, OSError):
+    with suppress(sa.exc.SQLAlchemyError, OSError, ValueError):  # ValueError: the port of a URL is not a number
         url = sa.make_url(database)
         if url.get_backend_name() == "sqlite":
             yield f"{what} {url.database}: {size(_file_size(Path(url.database or '')))}"

@@ -1,4 +1,4 @@
-"""How is the database of Prefect's server reached without an event loop, and why can it not be?"""
+"""How is the database of Prefect's server reached? With drivers that need no event loop."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
+from config.secrets import masked_url
 from tasks.domain.errors import AdceError
 
 _DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"}  # those that ADCE has, and that need no event loop
@@ -16,15 +17,32 @@ _BUSY_SECONDS = 5
 _OPTIONS = {name: name for name in ("host", "port", "passfile", "target_session_attrs")} | {"ssl": "sslmode"}
 
 
-def engine_of(address: str, name: str = "adce up") -> sa.Engine:
-    """An engine for the database at an address for Prefect, PREFECT_API_DATABASE_CONNECTION_URL.
+def url_of(address: str) -> sa.URL:
+    """The URL, with a driver that ADCE has, of a database at an address for Prefect, as it is in its settings.
 
-    PostgreSQL shows connections under the `name`.
+    Raises AdceError if Prefect could not use the address.
     """
-    url = sa.make_url(address)
-    backend = url.get_backend_name()
-    url = url.set(drivername=_DRIVERS[backend])
-    if backend == "sqlite":
+    try:
+        url = sa.make_url(address)
+        url = url.set(drivername=_DRIVERS[url.get_backend_name()])
+        is_whole = "@" not in (url.host or "")  # else a part of the password, which errors would show as the host
+    except (ArgumentError, KeyError, ValueError):  # their texts may have the password
+        is_whole = False
+    if is_whole:
+        return url
+    raise AdceError(
+        f"PREFECT_API_DATABASE_CONNECTION_URL={masked_url(address)}: not an address of a database of SQLite or "
+        "PostgreSQL, such as postgresql+asyncpg://host/prefect; write @ in a password as %40"
+    )
+
+
+def engine_of(address: str, name: str = "adce up") -> sa.Engine:
+    """An engine for the database at an address for Prefect.
+
+    PostgreSQL shows connections under the `name`. Raises AdceError if Prefect could not use the address.
+    """
+    url = url_of(address)
+    if url.get_backend_name() == "sqlite":
         return sa.create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
     options = {_OPTIONS[name]: value for name, value in url.query.items() if name in _OPTIONS}
     arguments = {"connect_timeout": _BUSY_SECONDS, "application_name": name}

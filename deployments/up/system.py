@@ -42,6 +42,7 @@ from deployments.up.locks import advisory_lock, exclusive_lock
 from deployments.up.log_records import delete_orphans
 from deployments.up.poller import PrefectPoller
 from deployments.up.ports import LOOPBACK, is_free
+from deployments.up.prefect_database import url_of
 from tasks.domain.errors import AdceError
 from tasks.domain.flow_names import FILL, RECONCILE
 from tasks.domain.wording import duration, plural, utc
@@ -93,16 +94,18 @@ def prepare_ledger(config: Config, say: Callable[[str], None]) -> None:
 def _only_server() -> AbstractContextManager[None]:
     """A lock on the database of our own Prefect server, because two servers would both schedule its runs.
 
-    It raises AdceError if another `adce up` holds the lock, and GivenUp if the database cannot be reached. A database
-    in memory is nobody else's.
+    It raises AdceError if another `adce up` holds the lock, or if the database has no proper address, and GivenUp if
+    the database cannot be reached. A database in memory is nobody else's.
     """
-    address = PREFECT_API_DATABASE_CONNECTION_URL.value()
-    scheme, _, path = address.partition(":///")
-    if PREFECT_API_URL.value() or ":memory:" in path:
+    if PREFECT_API_URL.value():
         return nullcontext()
-    if not scheme.startswith("sqlite"):
+    address = PREFECT_API_DATABASE_CONNECTION_URL.value()
+    url = url_of(address)
+    if url.get_backend_name() != "sqlite":
         return advisory_lock(address, "stop it, or let PREFECT_API_DATABASE_CONNECTION_URL name another database")
-    database = Path(path.partition("?")[0])
+    if not url.database or ":memory:" in url.database:
+        return nullcontext()
+    database = Path(url.database)
     return exclusive_lock(
         database.with_name(f"{database.name}.up.lock"), "stop it, or let PREFECT_HOME name another folder"
     )

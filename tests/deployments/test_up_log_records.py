@@ -74,3 +74,21 @@ def test_a_database_that_is_not_there_is_one_line(tmp_path: Path) -> None:
 def test_an_address_keeps_what_both_drivers_understand() -> None:
     url = engine_of("postgresql+asyncpg://me@/prefect?host=/run/postgresql&ssl=require&command_timeout=5").url
     assert url.render_as_string() == "postgresql+psycopg://me@/prefect?host=%2Frun%2Fpostgresql&sslmode=require"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql+asyncpg:/me:hunter2@h/d",
+        "postgresql+asyncpg://me:hunter2@h:port/d",
+        "postgresql+asyncpg://me:hun@ter2@h/d",
+        "mysql+aiomysql://me:hunter2@h/d",
+        "",
+    ],
+)
+def test_an_address_that_prefect_could_not_use_is_one_line_without_the_password(address: str) -> None:
+    with pytest.raises(AdceError) as raised:
+        delete_orphans(address, NOW)
+    assert str(raised.value).startswith("PREFECT_API_DATABASE_CONNECTION_URL=")
+    assert "not an address of a database" in str(raised.value)
+    assert "ter2" not in str(raised.value)

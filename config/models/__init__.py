@@ -3,7 +3,7 @@
 Files and the environment are read in config/load.py, where settings are also checked against each other.
 """
 
-from config.models.base import Duration, Model, Season, SeasonType, TimeZone, written
+from config.models.base import YEARS, Duration, Model, Season, SeasonType, TimeZone, written
 from config.models.checks import CHECK_OPTIONS, Check
 from config.models.collect import Collect
 from config.models.commands import COMMAND_FIELDS, Command, Parameter, Scripts
@@ -42,6 +42,7 @@ __all__ = [
     "IDENTIFYING",
     "OWN_FOLDER",
     "TEST_FOLDER",
+    "YEARS",
     "Backoff",
     "BreakerRules",
     "Changes",

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+YEARS = range(1947, 2101)  # a clock may say these, and what is planned begins and ends in them
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 

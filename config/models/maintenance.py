@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from config.models.base import Model, TimeZone
+from config.models.base import YEARS, Model, TimeZone
 
 
 def _parse_moment(value: Any) -> Any:
@@ -44,6 +44,10 @@ class Maintenance(Model):
         if isinstance(self.begin, datetime) and isinstance(self.end, datetime):
             if self.days:
                 raise ValueError("days go with times of day; a window with dates happens once")
+            if not {self.begin.year, self.end.year} <= set(YEARS):
+                raise ValueError(
+                    f"from and to must be in the years {YEARS[0]} to {YEARS[-1]}; with no end, it is `enabled: false`"
+                )
             if self.once(self.begin) >= self.once(self.end):
                 raise ValueError(f"it ends at {self.end}, which is not after its beginning at {self.begin}")
         elif self.begin == self.end:

@@ -14,7 +14,7 @@ from deployments.cli.options import JsonOption, Places, note_of, operator, span_
 from deployments.cli.output import print_json
 from tasks.domain.access import Access
 from tasks.domain.errors import AdceError
-from tasks.domain.limits.pauses import FOR_EVER, OperatorPause
+from tasks.domain.limits.pauses import OperatorPause, end_of
 from tasks.domain.reasons import Limit
 from tasks.domain.times import moment_of
 from tasks.domain.wording import duration, utc
@@ -109,7 +109,7 @@ def _end(lasts: str | None, until: str | None, now: datetime) -> datetime:
     """The end of a pause. Raises AdceError for one that is not to come."""
     if lasts and until:
         raise AdceError("--for and --until: give one of them")
-    end = now + span_of("--for", lasts) if lasts else moment_of("--until", until) or FOR_EVER
+    end = now + span_of("--for", lasts) if lasts else end_of(moment_of("--until", until))
     if end <= now:
         given = f"--for {lasts}" if lasts else f"--until {until}"
         raise AdceError(f"{given}: that is over already; it is {utc(now)}")

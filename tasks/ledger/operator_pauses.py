@@ -7,7 +7,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from tasks.domain.limits.pauses import FOR_EVER, OperatorPause, Pause, probed_now
+from tasks.domain.limits.pauses import OperatorPause, Pause, end_of, probed_now
 from tasks.ledger.database import Database, UtcSeconds, metadata
 from tasks.ledger.pauses import pauses_table
 
@@ -72,4 +72,4 @@ class OperatorPauses:
 
 def _all(connection: sa.Connection) -> list[OperatorPause]:
     found = connection.execute(sa.select(operator_pauses_table))
-    return [OperatorPause(row.name, row.until or FOR_EVER, row.note, by=row.by, since=row.since) for row in found]
+    return [OperatorPause(row.name, end_of(row.until), row.note, by=row.by, since=row.since) for row in found]

@@ -425,6 +425,11 @@ def test_a_new_dataset_of_a_source_is_yaml_only(tmp_path: Path) -> None:
             id="maintenance that ends before it begins",
         ),
         pytest.param(
+            "maintenance: [{from: '2026-12-01T05:00', to: '9999-12-31T00:00'}]",
+            "my.yaml: maintenance.0: from and to must be in the years 1947 to 2100; with no end, it is `enabled: ",
+            id="maintenance that ends beyond all years",
+        ),
+        pytest.param(
             "maintenance: [{from: '03:00', to: '03:00'}]",
             'my.yaml: maintenance.0: from and to are both 03:00; a whole day is two windows, "00:00" to "12:00" and ',
             id="maintenance of no time, or of all day",

@@ -53,6 +53,8 @@ def test_a_pause_says_which_files_wait_until_when_and_what_it_replaces(adce: Adc
     }
     lasts = datetime.fromisoformat(pause["until"]) - datetime.now(UTC)
     assert timedelta(hours=1, minutes=58) < lasts <= timedelta(hours=2)
+    far = json.loads(adce("pause", "espn", "--until", "9999-12-31T23:59-05:00", *NOTE, "--json").stdout)
+    assert far["pause"] | {"since": None} == replaced | {"since": None}, "no time can be added to it"
     third = adce("pause", "espn", "--until", "2099-01-01", *NOTE).stdout
     assert third.startswith("espn is paused until 2099-01-01 00:00 UTC by ana: their database moves\nthis takes the ")
     assert [found.reason for found in ledger.operator_pauses.current(datetime.now(UTC)).values()] == [NOTE[1]]

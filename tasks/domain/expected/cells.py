@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
-from config.models import Config, Dataset
+from config.models import YEARS, Config, Dataset
 from config.names import suggestion_or_list
 from tasks.domain.errors import SelectionError
 from tasks.domain.expected import seasons
@@ -83,8 +83,10 @@ class Selection:
 
     def check(self, config: Config, now: datetime) -> None:
         """Raises SelectionError for an unknown name, season or year, and for a selection that can contain no file."""
-        if not 1947 <= now.year <= 2100:
-            raise SelectionError(f"the clock says {now.isoformat()}; the seasons are known from 1947 to 2100")
+        if now.year not in YEARS:
+            raise SelectionError(
+                f"the clock says {now.isoformat()}; the seasons are known from {YEARS[0]} to {YEARS[-1]}"
+            )
         for what, asked, known in (
             ("source", self.sources, config.sources),
             ("dataset", self.datasets, config.datasets),

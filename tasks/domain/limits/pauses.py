@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from config.models import Backoff, BreakerRules, Config
+from config.models import YEARS, Backoff, BreakerRules, Config
 from tasks.domain.times import SKEW
 from tasks.domain.wording import duration, plural, utc
 
@@ -99,6 +99,11 @@ class OperatorPause(Window):
     """
 
     by: str = ""
+
+
+def end_of(until: datetime | None) -> datetime:
+    """The end that an operator's pause has for this given one: FOR_EVER for none and for one beyond all YEARS."""
+    return until if until and until.year <= YEARS[-1] else FOR_EVER
 
 
 def longest_pause(rules: Backoff) -> timedelta:

@@ -1,10 +1,11 @@
 """Is an operator's pause kept until it is over, and what does it end to resume a source or a dataset?"""
 
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from tasks.domain.limits.pauses import FOR_EVER, OperatorPause, Pause, Phase
 from tasks.ledger import Ledger
+from tasks.ledger.operator_pauses import operator_pauses_table
 from tests.builders import NOW
 
 HOUR = timedelta(hours=1)
@@ -26,6 +27,14 @@ def test_a_pause_is_on_until_its_end_or_until_it_is_resumed(url: str) -> None:
         assert pauses.resume("br_totals", NOW) == []
         assert pauses.current(NOW) == {"espn": longer}
         assert pauses.resume("espn", NOW + 2 * HOUR) == [], "it was over"
+
+
+def test_a_pause_kept_with_an_end_in_the_year_9999_has_no_end(url: str) -> None:
+    far = OperatorPause("espn", FOR_EVER, "a note", by="ana", since=NOW)
+    row = {"name": far.name, "since": NOW, "until": datetime(9999, 12, 31, tzinfo=UTC), "note": "a note", "by": "ana"}
+    with closing(Ledger(url)) as ledger:
+        ledger.database.write(lambda connection: connection.execute(operator_pauses_table.insert().values(row)))
+        assert ledger.operator_pauses.current(NOW) == {"espn": far}
 
 
 def test_to_resume_a_source_has_it_probed_at_once_at_each_of_its_addresses(url: str) -> None:

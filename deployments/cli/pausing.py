@@ -85,8 +85,9 @@ def resume(name: NameArgument, places: Places, as_json: JsonOption = False) -> N
         now, gaps = datetime.now(UTC), ledger.gaps.counts()
         ended = [hold_of(config, pause, gaps) for pause in ledger.operator_pauses.resume(name, now)]
         holds = holds_of(config, ledger, now, gaps)
-    to_be_probed = {hold.name for hold in ended if not hold.by}
-    stays = [h for h in holds if h.concerns(name, source_of(config, name)) and h.name not in to_be_probed]
+    probed = {hold.name for hold in ended if not hold.by}
+    concern_it = [hold for hold in holds if hold.concerns(name, source_of(config, name))]
+    stays = [hold for hold in concern_it if not (hold.reason.limit is Limit.PROBE and hold.name in probed)]
     held = {dataset for hold in stays if hold.reason.limit is not Limit.PROBE for dataset in hold.waiting}
     free = {dataset: n for dataset, n in waiting_for(config, name, gaps).items() if dataset not in held}
     if as_json:

@@ -134,6 +134,30 @@ def test_to_resume_a_source_names_what_is_ended_and_what_still_holds_it_up(
     assert "there is still: espn maintenance with no end: espn\n" in held_up
 
 
+@pytest.mark.parametrize("kind", ["maintenance", "bucket"])
+def test_to_end_a_pause_does_not_hide_what_else_holds_up_the_source(
+    adce: Adce, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    now = datetime.now(UTC)
+    ledger.pauses.change("espn", lambda _: Pause("espn", now + timedelta(minutes=30), "HTTP 403"))
+    if kind == "maintenance":
+        window = f'{{of: espn, from: "{now - timedelta(days=1):%Y-%m-%d}T00:00", to: "2099-01-01T00:00"}}'
+        monkeypatch.setenv("ADCE_MAINTENANCE", f"[{window}]")
+    else:
+        left = {
+            "limit": "bucket",
+            "of": "espn",
+            "reason": "no bucket",
+            "until": (now + timedelta(hours=1)).isoformat(),
+            "keys": [],
+        }
+        ledger.plans.keep(RUN, {"fills": [], "later": [left]}, NOW, "some run")
+    resumed = json.loads(adce("resume", "espn", "--json").stdout)
+    assert [hold["limit"] for hold in resumed["ended"]] == ["backoff"]
+    assert [hold["limit"] for hold in resumed["holds"]] == [kind]
+    assert resumed["free"] == {}
+
+
 def test_the_sources_are_shown_with_all_that_holds_them_up(
     adce: Adce, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

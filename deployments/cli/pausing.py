@@ -17,7 +17,7 @@ from tasks.domain.errors import AdceError
 from tasks.domain.limits.pauses import OperatorPause, end_of
 from tasks.domain.reasons import Limit
 from tasks.domain.times import moment_of
-from tasks.domain.wording import duration, utc
+from tasks.domain.wording import duration, utc, verb
 
 NameArgument = Annotated[
     str,
@@ -65,9 +65,9 @@ def pause(
     if not begun.waiting:
         say(f"no file that runs know of waits for it now; runs at work begin no more requests to {name}")
         return
-    verb = "waits" if sum(begun.waiting.values()) == 1 else "wait"
     end = f"until {utc(begun.reason.until)}" if begun.reason.until else f"until you type `adce resume {name}`"
-    say(f"{waiting_words(begun.waiting)} {verb} {end}; runs at work begin no more requests for them")
+    wait = verb(sum(begun.waiting.values()), "waits", "wait")
+    say(f"{waiting_words(begun.waiting)} {wait} {end}; runs at work begin no more requests for them")
 
 
 def resume(name: NameArgument, places: Places, as_json: JsonOption = False) -> None:
@@ -101,9 +101,9 @@ def resume(name: NameArgument, places: Places, as_json: JsonOption = False) -> N
     for hold in stays:
         say(f"there is still: {hold.name} {hold.reason.text}{remedy_of(hold.reason)}")
     if ended and free:
-        who = "is" if sum(free.values()) == 1 else "are"
         every = duration(config.reconcile.interval)
-        say(f"{waiting_words(free)} {who} fetched by the next run, or by one at work; one begins every {every}")
+        are = verb(sum(free.values()), "is", "are")
+        say(f"{waiting_words(free)} {are} fetched by the next run, or by one at work; one begins every {every}")
 
 
 def _end(lasts: str | None, until: str | None, now: datetime) -> datetime:

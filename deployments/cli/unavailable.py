@@ -63,7 +63,7 @@ def add(
     with opened(places, Access.RUN) as (_, ledger):
         ledger.absences.record(marking.absences(note, operator(), expires, now))
     count = len(marking.marks)
-    typer.echo(f"{plural(count, 'file')} {verb(count, 'is')} unavailable until {utc(expires)}")
+    typer.echo(f"{plural(count, 'file')} {verb(count, 'is', 'are')} unavailable until {utc(expires)}")
 
 
 @command(app)
@@ -85,7 +85,7 @@ def clear(keys: KeysArgument, *, places: Places) -> None:
                 f"{', '.join(keys)}: none of the {plural(len(known), 'file')} that `adce unavailable list` shows"
             )
         ledger.absences.clear(chosen)
-        typer.echo(f"{plural(len(chosen), 'file')} {verb(len(chosen), 'is')} looked for again")
+        typer.echo(f"{plural(len(chosen), 'file')} {verb(len(chosen), 'is', 'are')} looked for again")
 
 
 @command(app, "list")

@@ -64,7 +64,7 @@ def _shares(report: Report) -> Iterator[tuple[int, str]]:
         reasons = [f"{one.text} ({one.files:,})" if len(waits) > 1 else one.text for one in waits[:_MOST_REASONS]]
         if others := sum(one.files for one in waits[_MOST_REASONS:]):
             reasons.append(f"other reasons ({others:,})")
-        yield files, f"{verb(files, 'waits')}: {', '.join(reasons)}"
+        yield files, f"{verb(files, 'waits', 'wait')}: {', '.join(reasons)}"
     tried = {outcome.key for outcome in report.failed}
     if gaps := [
         key

@@ -39,7 +39,7 @@ class Marking:
             games = "; no game that they would list is expected" if self.config.datasets[dataset].lists_games else ""
             yield f"{plural(len(keys), 'file')} of {dataset}: {', '.join(sorted(keys)[:_MOST_NAMED])}{more}{games}"
         if self.not_due:
-            yield f"{plural(self.not_due, 'file')} of these {verb(self.not_due, 'is')} not due yet"
+            yield f"{plural(self.not_due, 'file')} of these {verb(self.not_due, 'is', 'are')} not due yet"
         if self.in_lake:
             yield self.not_marked
 

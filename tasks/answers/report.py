@@ -331,7 +331,7 @@ class Report:
         keys = self.looked_at.unknown_keys
         if not keys:
             return seasons_of(self.unknown)
-        return f"whether {keys[0]}{and_more(len(keys))} {verb(len(keys), 'is')} to be in the lake"
+        return f"whether {keys[0]}{and_more(len(keys))} {verb(len(keys), 'is', 'are')} to be in the lake"
 
     def what_is_needed(self) -> str:
         """What would end the unknown, in words: "a schedule is missing, not read yet, stale or bad: … (and 6 more)".
@@ -413,7 +413,7 @@ def _fill(fill: Fill) -> dict[str, Any]:
 
 
 def _files(count: int) -> str:
-    return f"{plural(count, 'file')} {verb(count, 'is')}"
+    return f"{plural(count, 'file')} {verb(count, 'is', 'are')}"
 
 
 def _iso(moment: datetime | None) -> str | None:

@@ -13,9 +13,9 @@ def plural(count: int, word: str) -> str:
     return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
-def verb(count: int, singular: str) -> str:
-    """A verb in the form that agrees with a count: "is" or "are", "waits" or "wait"."""
-    return singular if count == 1 else {"is": "are"}.get(singular, singular.removesuffix("s"))
+def verb(count: int, of_one: str, of_many: str) -> str:
+    """The form of a verb that agrees with a count: "is" or "are", "waits" or "wait"."""
+    return of_one if count == 1 else of_many
 
 
 def and_more(count: int) -> str:

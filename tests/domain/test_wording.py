@@ -17,9 +17,9 @@ def test_one_is_not_told_as_many(count: int, word: str, told: str) -> None:
     assert plural(count, word) == told
 
 
-@pytest.mark.parametrize(("count", "told"), [(0, "are wait"), (1, "is waits"), (2, "are wait")])
+@pytest.mark.parametrize(("count", "told"), [(0, "are have"), (1, "is has"), (2, "are have")])
 def test_a_verb_agrees_with_its_count(count: int, told: str) -> None:
-    assert f"{verb(count, 'is')} {verb(count, 'waits')}" == told
+    assert f"{verb(count, 'is', 'are')} {verb(count, 'has', 'have')}" == told
 
 
 @pytest.mark.parametrize(("count", "told"), [(1, ""), (2, " (and 1 more)"), (1_235, " (and 1,234 more)")])

@@ -15,7 +15,7 @@ from deployments.cli.lake import run_flow, show
 from deployments.cli.layout import say
 from deployments.cli.options import NAMES_FILES, AsOfOption, JsonOption, Places, VerboseOption
 from deployments.cli.output import print_json
-from deployments.prefect_api.settings import api_url, link_to_run, use_server
+from deployments.prefect_api.settings import api_url, link_to_run, prefect_command, use_server
 from tasks.domain.errors import AdceError
 from tasks.domain.lakes import check_sites
 from tasks.domain.times import check_fetching_clock, moment_of
@@ -140,7 +140,7 @@ async def _run_of(
         try:
             return await end_of(api, deployment, run, start_within, _warn)
         except asyncio.CancelledError:  # Ctrl-C
-            _warn(f"the run goes on; to stop it: prefect flow-run cancel {run.id}")
+            _warn(f"the run goes on; to stop it: {prefect_command(server, f'flow-run cancel {run.id}')}")
             raise
 
 

@@ -1,4 +1,4 @@
-"""Can a worker of a Prefect server do an ad hoc fill, and how does that end?"""
+"""How does a worker of a Prefect server do an ad hoc fill, from its start to its end?"""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from functools import partial
 from typing import Any, TypeVar
 from uuid import uuid4
 
+import httpx
 from pydantic import BaseModel
-from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_fixed
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_delay
 
 from deployments.prefect_api.client import PrefectApi, PrefectApiError
 from deployments.prefect_api.flow_runs import FlowRun, FlowRuns
 from deployments.prefect_api.pauses import Pausable
+from deployments.prefect_api.settings import prefect_command
 from deployments.prefect_api.workers import online_workers
 from deployments.setup.prefect_yaml import deployments_for
 from tasks.domain.errors import AdceError
@@ -27,6 +29,7 @@ T = TypeVar("T")
 
 _POLL_EVERY = 0.5  # seconds
 _AWAY_SECONDS = 300.0  # seconds for which a server may give no answer while a run is waited for
+_REFUSES_PARAMETERS = (httpx.codes.CONFLICT, httpx.codes.UNPROCESSABLE_ENTITY)
 _START_SECONDS = 30.0  # the same while it is started
 
 
@@ -72,7 +75,7 @@ async def start(api: PrefectApi, deployment: AdhocDeployment, name: str, paramet
         ask = partial(FlowRuns(api).create, deployment.id, name, parameters, key=key)
         return await _patiently(ask, within=_START_SECONDS)
     except PrefectApiError as error:
-        if error.refused is None or error.can_heal:
+        if error.refused is None or error.refused.status_code not in _REFUSES_PARAMETERS:
             raise
         raise AdceError(
             f"{deployment.name} on {api.server} refuses the parameters ({one_line(error.refused.text[:200])}); if it "
@@ -113,8 +116,8 @@ async def _why_not_begun(api: PrefectApi, deployment: AdhocDeployment, run: Flow
     why = (
         trouble or f"the workers of {deployment.pool} are busy or hang, or a queue or a concurrency limit holds it back"
     )
-    stop = f"to cancel it: prefect flow-run cancel {run.id}"
-    return f"the run, due {utc(run.due or run.since)}, has not begun: {why}; it is waited for; {stop}"
+    stop = f"to cancel it: {prefect_command(api.server, f'flow-run cancel {run.id}')}"
+    return f"the run, due {utc(run.due or run.since)}, has not begun: {why}; this command goes on waiting; {stop}"
 
 
 async def _why_no_worker(api: PrefectApi, pool: str) -> str | None:
@@ -128,11 +131,20 @@ async def _why_no_worker(api: PrefectApi, pool: str) -> str | None:
 
 
 async def _patiently(ask: Callable[[], Awaitable[T]], within: float) -> T:
-    """The answer to a request, which is repeated while it fails and can heal. Raises PrefectApiError."""
+    """The answer to a request, which is repeated while it fails and can heal. Raises PrefectApiError.
+
+    A server that asks for a wait gets it, up to `within` seconds.
+    """
+
+    def wait(state: RetryCallState) -> float:
+        error = state.outcome and state.outcome.exception()
+        asked = error.wait.total_seconds() if isinstance(error, PrefectApiError) else 0.0
+        return max(_POLL_EVERY, min(asked, within))
+
     asking = AsyncRetrying(
         retry=retry_if_exception(lambda error: isinstance(error, PrefectApiError) and error.can_heal),
         stop=stop_after_delay(within),
-        wait=wait_fixed(_POLL_EVERY),
+        wait=wait,
         reraise=True,
     )
     return await asking(ask)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -14,12 +15,14 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from deployments.prefect_api.settings import api_key, tls
 from tasks.domain.errors import AdceError
 from tasks.upstream.prefect_api import trouble
+from tasks.upstream.retry_after import retry_after
 
 T = TypeVar("T")
 Json = Mapping[str, Any]
 
 PAGE = 200  # the most objects that Prefect returns at once
 MOST = 10_000  # the most objects that one filter returns here, over all pages
+_HEALING = (httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_MANY_REQUESTS)
 _WITHIN = 5.0  # seconds in which the API has to answer
 
 _adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
@@ -44,8 +47,14 @@ class PrefectApiError(AdceError):
 
     @property
     def can_heal(self) -> bool:
-        """May the same request succeed later? A refusal, such as HTTP 404, stays one."""
-        return self.refused is None or self.refused.is_server_error
+        """May the same request succeed later? A refusal, such as HTTP 404, stays one; HTTP 408 and 429 do not."""
+        return self.refused is None or self.refused.is_server_error or self.refused.status_code in _HEALING
+
+    @property
+    def wait(self) -> timedelta:
+        """How long the API asks to wait before the next request; zero if it does not say."""
+        asked = retry_after(self.refused, datetime.now(UTC)) if self.refused is not None else None
+        return asked or timedelta()
 
 
 class PrefectApi:

@@ -26,9 +26,7 @@ def api_url() -> str | None:
 
 def api_key(server: str) -> str | None:
     """The key for a server: PREFECT_API_KEY, which is for no other server than the one that PREFECT_API_URL names."""
-    named = api_url()
-    is_named = named is not None and named.rstrip("/") == server.rstrip("/")
-    key = _setting("PREFECT_API_KEY") if is_named else None
+    key = _setting("PREFECT_API_KEY") if _is_named(server) else None
     register([key] if key else [])
     return key
 
@@ -51,6 +49,11 @@ def use_server(server: str) -> None:
     os.environ["PREFECT_API_URL"] = server
 
 
+def prefect_command(server: str, arguments: str) -> str:
+    """A command line of Prefect that is about this server, which it names only if Prefect's settings do not."""
+    return f"{'' if _is_named(server) else f'PREFECT_API_URL={masked(server)} '}prefect {arguments}"
+
+
 def ui_url(server: str | None) -> str | None:
     """The address of a server's UI: PREFECT_UI_URL, or what Prefect derives from the API's. It shows no password."""
     if url := _setting("PREFECT_UI_URL"):
@@ -65,6 +68,12 @@ def link_to_run(server: str | None, flow_run: str) -> str | None:
     """The address of a flow run's page in the UI; None if no server is known."""
     ui = ui_url(server)
     return f"{ui}/flow-runs/flow-run/{flow_run}" if ui else None
+
+
+def _is_named(server: str) -> bool:
+    """Is it the server that PREFECT_API_URL names?"""
+    named = api_url()
+    return named is not None and named.rstrip("/") == server.rstrip("/")
 
 
 def _setting(name: str) -> str | None:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import re
 import ssl
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import Any, Protocol
 
@@ -21,7 +19,6 @@ import httpx
 from config.models import Retries, Source
 from tasks import clock
 from tasks.domain.errors import AbsentError, FetchError, HealingError, LedgerError, PausedError, RefusedError
-from tasks.domain.limits.pauses import LONGEST_ASKED
 from tasks.domain.limits.rates import Permit
 from tasks.domain.outcomes import Asking
 from tasks.domain.plan.lanes import LATENCY
@@ -31,6 +28,7 @@ from tasks.upstream.downloads import ACCEPTED, TooLargeError, UnpackError, read_
 from tasks.upstream.outage import Outage
 from tasks.upstream.rate_limiter import WORTH_WAITING, Admission, RateLimiter
 from tasks.upstream.refusals import BEGINNING, challenge_with_200, failure_of
+from tasks.upstream.retry_after import retry_after
 
 log = logging.getLogger(__name__)
 
@@ -377,19 +375,3 @@ def _backoff(retries: Retries, attempt: int, asked: timedelta | None) -> float:
     """
     longest = min(retries.first_wait * 2 ** (attempt - 1), retries.longest_wait).total_seconds()
     return max(asked.total_seconds() if asked else 0.0, random.uniform(0, longest))
-
-
-def retry_after(response: httpx.Response, now: datetime) -> timedelta | None:
-    """The wait of a Retry-After header, in seconds or as a date (RFC 9110, 10.2.3). None if it is absent or invalid.
-
-    A wait of zero counts as none, and one longer than a day as a day.
-    """
-    text = response.headers.get("Retry-After", "").strip()
-    if re.fullmatch(r"[0-9]{1,9}", text):
-        wait = timedelta(seconds=min(int(text), 86400))
-    else:
-        try:
-            wait = parsedate_to_datetime(text) - now
-        except (ValueError, TypeError, OverflowError):
-            return None
-    return min(wait, LONGEST_ASKED) if wait > timedelta() else None

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 import httpx
 import pytest
+from tenacity import AsyncRetrying
 
 from deployments.prefect_api import adhoc
 from deployments.prefect_api.adhoc import AdhocDeployment, end_of, start
@@ -40,24 +42,28 @@ ENDED: dict[str, Any] = {
     },
 }
 FLOWS = [{"id": "2", "name": "fill"}]
+THE_RUN, START = "/flow_runs/7", "/deployments/1/create_flow_run"
 
-
-Answer = httpx.Response | Exception
+Answer = Any  # a JSON document, a response or an error
 
 
 def at_server(
-    answers: Sequence[Answer], ask: Callable[[PrefectApi], Awaitable[T]], *, asked: list[Any] | None = None
+    answers: Mapping[str, Sequence[Answer]], ask: Callable[[PrefectApi], Awaitable[T]], sent: list[Any] | None = None
 ) -> T:
-    """What comes of it if the server answers so, in this order; the last answer is given again and again."""
-    given = list(answers)
+    """What comes of it if the server answers so at each path, in this order; the last answer is given again and again.
+
+    The bodies of the requests that start a run are added to `sent`.
+    """
+    given = {path: list(of_it) for path, of_it in {"/flows/filter": [FLOWS], **answers}.items()}
 
     def answer(request: httpx.Request) -> httpx.Response:
-        if asked is not None:
-            asked.append(json.loads(request.content or "null"))
-        one = given.pop(0) if len(given) > 1 else given[0]
+        path = request.url.path.removeprefix("/api")
+        if path == START and sent is not None:
+            sent.append(json.loads(request.content))
+        one = given[path].pop(0) if len(given[path]) > 1 else given[path][0]
         if isinstance(one, Exception):
             raise one
-        return one
+        return one if isinstance(one, httpx.Response) else httpx.Response(200, json=one)
 
     async def ask_it() -> T:
         async with httpx.AsyncClient(base_url=SERVER, transport=httpx.MockTransport(answer)) as http:
@@ -66,10 +72,14 @@ def at_server(
     return asyncio.run(ask_it())
 
 
-def waited_for(run: FlowRun, *answers: Answer, told: list[str] | None = None) -> FlowRun:
-    """How the run ends."""
-    tell = (told if told is not None else []).append
-    return at_server(answers, lambda api: end_of(api, DEPLOYMENT, run, timedelta(0), tell))
+def waited_for(*answers: Answer) -> FlowRun:
+    """How the run ends if the server answers so when it is asked for it."""
+    return at_server({THE_RUN: answers}, lambda api: end_of(api, DEPLOYMENT, RUN, timedelta(0), lambda line: None))
+
+
+def started(*answers: Answer, sent: list[Any] | None = None) -> FlowRun:
+    """The run that is started if the server answers so to the request for it."""
+    return at_server({START: answers}, lambda api: start(api, DEPLOYMENT, "1 file", {"keys": ["a"]}), sent)
 
 
 @pytest.fixture(autouse=True)
@@ -77,46 +87,86 @@ def polls_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adhoc, "_POLL_EVERY", 0)
 
 
-def test_a_server_that_is_away_for_a_moment_ends_no_wait() -> None:
-    odd = (httpx.ConnectError("away"), httpx.Response(502), httpx.Response(200, text="<html>"))
-    run = waited_for(RUN, *odd, httpx.Response(200, json=ENDED), httpx.Response(200, json=FLOWS))
+def test_a_server_that_is_away_or_busy_for_a_moment_ends_no_wait() -> None:
+    odd = (httpx.ConnectError("away"), httpx.Response(200, text="<html>"), *map(httpx.Response, (502, 408, 429)))
+    run = waited_for(*odd, ENDED)
     assert (run.is_final, run.full_name, run.message) == (True, "fill quick-cat", "1 [31mfile")
+
+
+def test_a_server_that_asks_for_a_wait_gets_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+
+    async def no_sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    monkeypatch.setattr(adhoc, "AsyncRetrying", partial(AsyncRetrying, sleep=no_sleep))
+    busy = [httpx.Response(429, headers={"Retry-After": asked}) for asked in ("7", "86400", "soon")]
+    assert waited_for(*busy, ENDED).is_final
+    assert waits == [7, adhoc._AWAY_SECONDS, 0]
 
 
 def test_a_server_that_stays_away_ends_it_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adhoc, "_AWAY_SECONDS", 0)
-    with pytest.raises(AdceError, match="for 0 s; the run goes on: `adce runs 7` says how it ends"):
-        waited_for(RUN, httpx.ConnectError("away"))
+    for away in (httpx.ConnectError("away"), httpx.Response(429)):
+        with pytest.raises(AdceError, match="for 0 s; the run goes on: `adce runs 7` says how it ends"):
+            waited_for(away)
     with pytest.raises(AdceError, match="answers HTTP 401; the run goes on"):
-        waited_for(RUN, httpx.Response(401))
+        waited_for(httpx.Response(401))
 
 
-def test_a_run_that_does_not_begin_is_told_of_once_with_the_reason() -> None:
+@pytest.mark.parametrize(
+    ("named", "command"), [(SERVER, "prefect"), ("http://other/api", f"PREFECT_API_URL={SERVER} prefect")]
+)
+def test_a_run_that_does_not_begin_in_time_is_told_of_once_with_the_reason(
+    named: str, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", named)
     scheduled = {**ENDED, "start_time": None, "state": {**ENDED["state"], "type": "SCHEDULED", "name": "Late"}}
-    pool, workers = [{"name": "adce", "is_paused": False}], [{"status": "OFFLINE"}]
-    rest = (scheduled, pool, workers, scheduled, ENDED)
-    told: list[str] = []
-    first = (httpx.Response(200, json=scheduled), httpx.Response(200, json=FLOWS))
-    waited_for(replace(RUN, began=None), *first, *(httpx.Response(200, json=one) for one in rest[1:]), told=told)
-    assert told == [
-        "the run, due 2026-01-15 12:00 UTC, has not begun: no worker polls the work pool adce; it is waited for; "
-        "to cancel it: prefect flow-run cancel 7"
+    answers = {
+        THE_RUN: [scheduled, scheduled, ENDED],
+        "/work_pools/filter": [[{"name": "adce", "is_paused": False}]],
+        "/work_pools/adce/workers/filter": [[{"status": "OFFLINE"}]],
+    }
+
+    def told(start_within: timedelta) -> list[str]:
+        lines: list[str] = []
+        run = replace(RUN, began=None)
+        assert at_server(answers, lambda api: end_of(api, DEPLOYMENT, run, start_within, lines.append)).is_final
+        return lines
+
+    assert told(timedelta(hours=1)) == []
+    assert told(timedelta(0)) == [
+        "the run, due 2026-01-15 12:00 UTC, has not begun: no worker polls the work pool adce; this command goes on "
+        f"waiting; to cancel it: {command} flow-run cancel 7"
     ]
 
 
 def test_a_start_without_an_answer_is_repeated_and_starts_no_second_run() -> None:
-    asked: list[Any] = []
-    answers = (httpx.ReadTimeout("slow"), httpx.Response(503), httpx.Response(201, json=ENDED))
-    rest = httpx.Response(200, json=FLOWS)
-    run = at_server((*answers, rest), lambda api: start(api, DEPLOYMENT, "1 file", {"keys": ["a"]}), asked=asked)
-    assert (run.id, asked[0]["name"], asked[0]["parameters"]) == ("7", "1 file", {"keys": ["a"]})
-    assert len({body["idempotency_key"] for body in asked[:3]}) == 1
+    sent: list[Any] = []
+    run = started(httpx.ReadTimeout("slow"), httpx.Response(503), httpx.Response(201, json=ENDED), sent=sent)
+    assert (run.id, sent[0]["name"], sent[0]["parameters"]) == ("7", "1 file", {"keys": ["a"]})
+    assert (len(sent), len({body["idempotency_key"] for body in sent})) == (3, 1)
 
 
-def test_a_start_that_is_refused_is_not_repeated() -> None:
-    refusal = httpx.Response(409, json={"detail": "again is\nnot expected"})
-    with pytest.raises(AdceError, match=r"fill/adhoc on .* refuses the parameters"):
-        at_server([refusal, httpx.ConnectError("away")], lambda api: start(api, DEPLOYMENT, "1 file", {}))
+@pytest.mark.parametrize(
+    ("status", "says"),
+    [
+        (401, "the Prefect API at .* answers HTTP 401"),
+        (404, "the Prefect API at .* answers HTTP 404"),
+        (409, "fill/adhoc on .* refuses the parameters .*not expected.*deploy again"),
+        (422, "fill/adhoc on .* refuses the parameters"),
+    ],
+)
+def test_a_start_that_is_refused_is_not_repeated(status: int, says: str) -> None:
+    sent: list[Any] = []
+    refusal = httpx.Response(status, json={"detail": "again is\nnot expected"})
+    with pytest.raises(AdceError, match=f"^{says}"):
+        started(refusal, httpx.ConnectError("away"), sent=sent)
+    assert len(sent) == 1
+
+
+def test_a_start_that_is_asked_to_wait_is_repeated() -> None:
+    assert started(httpx.Response(429), httpx.Response(201, json=ENDED)).id == "7"
 
 
 @pytest.mark.parametrize(("server", "is_sent"), [(SERVER, True), (f"{SERVER}/", True), ("http://other/api", False)])

@@ -1,7 +1,7 @@
 """Imports point one way, without a circle, and the core, the answers and the work of a run load no Prefect.
 
 deployments → flows → run → (upstream, observe); deployments, flows → show → answers → observe; all → (ledger, sources,
-blocks) → domain → config.
+blocks) → domain → config. Within deployments: (cli, up) → setup → prefect_api.
 """
 
 import ast
@@ -28,6 +28,7 @@ ALLOWED = {
     "tasks/show": (*BELOW, "tasks.answers", "tasks.show"),
     "tasks": ("config", "tasks.clock", "tasks.domain.wording"),
     "flows": ("config", "tasks", "blocks", "flows"),
+    "deployments/prefect_api": (*BELOW, "tasks.upstream", "deployments.prefect_api", "deployments.prefect_yaml"),
     "deployments": ("config", "tasks", "blocks", "flows", "deployments"),
 }
 MODULES = {

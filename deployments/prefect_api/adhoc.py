@@ -20,7 +20,7 @@ from deployments.prefect_api.flow_runs import FlowRun, FlowRuns
 from deployments.prefect_api.pauses import Pausable
 from deployments.prefect_api.settings import prefect_command
 from deployments.prefect_api.workers import online_workers
-from deployments.setup.prefect_yaml import deployments_for
+from deployments.prefect_yaml import deployments_for
 from tasks.domain.errors import AdceError
 from tasks.domain.flow_names import FILL
 from tasks.domain.wording import one_line, utc

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from deployments.prefect_api.client import PrefectApi, api_of
 from deployments.prefect_api.settings import api_url
-from deployments.setup.prefect_yaml import Deployment, deployments_for
+from deployments.prefect_yaml import Deployment, deployments_for
 from tasks.domain.errors import AdceError
 
 _QUICK_SECONDS = 1.0

@@ -21,8 +21,8 @@ from blocks.lake import Lake
 from config.models import Config, Priority
 from deployments.prefect_api.client import PrefectApi
 from deployments.prefect_api.pauses import known, pauses
+from deployments.prefect_yaml import deployments_for
 from deployments.setup.former_names import FORMER_NAMES, former_deployment, take_over
-from deployments.setup.prefect_yaml import deployments_for
 from tasks.domain.errors import AdceError
 from tasks.domain.limits.buckets import buckets_of
 from tasks.domain.wording import duration

@@ -13,7 +13,7 @@ from deployments.prefect_api.client import PrefectApi
 from deployments.prefect_api.flow_runs import FINAL, OPEN, FlowRun, FlowRuns, LogRecord, due, in_states
 from deployments.prefect_api.pauses import PrefectPause, known, pauses
 from deployments.prefect_api.workers import online_workers
-from deployments.setup.prefect_yaml import Deployment
+from deployments.prefect_yaml import Deployment
 from deployments.up.announcer import Snapshot
 from tasks.domain.flow_names import DEPLOYED, FLOWS, RECONCILE
 

@@ -32,8 +32,8 @@ from config.models import Config
 from deployments.prefect_api.client import PrefectApi
 from deployments.prefect_api.flow_runs import FlowRuns
 from deployments.prefect_api.pauses import as_paused, known
+from deployments.prefect_yaml import ROOT, Deployment, deployments_for
 from deployments.setup.prefect_server import WORK_POOL, set_up
-from deployments.setup.prefect_yaml import ROOT, Deployment, deployments_for
 from deployments.up.announcer import Announcer
 from deployments.up.children import Child, Children, GivenUp, Need
 from deployments.up.follow import ANSWERS_WITHIN, follow

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from deployments.prefect_api.pauses import Known, KnownDeployment, Pausable, as_paused, pauses
-from deployments.setup.prefect_yaml import Deployment
+from deployments.prefect_yaml import Deployment
 
 NAME = "reconcile/often"
 

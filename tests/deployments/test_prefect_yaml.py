@@ -10,8 +10,8 @@ import yaml
 from prefect.flows import load_flow_from_entrypoint
 
 from config.load import load_config
+from deployments.prefect_yaml import FILES
 from deployments.setup.prefect_server import ECS_POOL, WORK_POOL
-from deployments.setup.prefect_yaml import FILES
 
 ROOT = Path(__file__).parents[2]
 DEPLOYMENTS: dict[str, dict[str, Any]] = {

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from deployments.prefect_api.client import PrefectApi
-from deployments.setup.prefect_yaml import deployments_for
+from deployments.prefect_yaml import deployments_for
 from deployments.up.announcer import Announcer
 from deployments.up.poller import PrefectPoller
 

@@ -11,7 +11,7 @@ import yaml
 
 from tasks.domain.errors import AdceError
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 FILES = ("prefect.yaml", "deployments/ecs/prefect.yaml")  # for this machine, and for ECS
 
 

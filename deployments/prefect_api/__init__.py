@@ -1,1 +1,4 @@
-"""A Prefect server's REST API, for commands that answer before Prefect's own client would be imported."""
+"""A Prefect server's REST API, and Prefect's settings, which are read without importing Prefect.
+
+Commands ask the API before Prefect's own client would be imported. `adce up` and `adce setup` ask it through that one.
+"""

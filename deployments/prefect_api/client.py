@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 import httpx
@@ -16,6 +16,9 @@ from deployments.prefect_api.settings import api_key, tls
 from tasks.domain.errors import AdceError
 from tasks.upstream.prefect_api import trouble
 from tasks.upstream.retry_after import retry_after
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import PrefectClient
 
 T = TypeVar("T")
 Json = Mapping[str, Any]
@@ -64,6 +67,11 @@ class PrefectApi:
         self._http = http
         self.server = str(http.base_url).rstrip("/")
 
+    @classmethod
+    def of_client(cls, client: PrefectClient) -> PrefectApi:
+        """The API of the server with which a client of Prefect's is connected."""
+        return cls(client._client)
+
     async def get(self, path: str, form: type[T]) -> T:
         """What is at a path, which has to have a form: a model of pydantic, or a list of them."""
         return await self._asked("GET", path, form, None)
@@ -73,7 +81,10 @@ class PrefectApi:
         return await self._asked("POST", path, form, body)
 
     async def all(self, path: str, wanted: Json, form: type[T], most: int = MOST) -> list[T]:
-        """The objects that a filter finds, page by page, at most so many. The filter should name an order."""
+        """The objects that a filter finds, page by page, at most so many.
+
+        If the filter names no order, they come in that of Prefect's: by name, priority, id or time, as the path has it.
+        """
         found: list[T] = []
         while len(found) < most:
             limit = min(PAGE, most - len(found))
@@ -115,15 +126,15 @@ class _CsrfToken(BaseModel):
 
 
 @asynccontextmanager
-async def api_of(server: str, within: float = _WITHIN) -> AsyncIterator[PrefectApi]:
-    """The API of a Prefect server, which has to give each answer within some seconds.
+async def api_of(server: str) -> AsyncIterator[PrefectApi]:
+    """The API of a Prefect server, which has to give each answer within 5 seconds.
 
     The key PREFECT_API_KEY is sent to no other server than the one that PREFECT_API_URL names. Raises PrefectApiError.
     """
     key = api_key(server)
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     try:
-        client = httpx.AsyncClient(base_url=server, headers=headers, timeout=within, verify=tls())
+        client = httpx.AsyncClient(base_url=server, headers=headers, timeout=_WITHIN, verify=tls())
     except httpx.InvalidURL as error:
         raise PrefectApiError(server, f"has no valid address ({error})") from None
     async with client as http:

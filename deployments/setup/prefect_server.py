@@ -84,7 +84,7 @@ async def look(config: Config) -> list[Difference]:
 async def paused(config: Config) -> list[Difference]:
     """What a person has paused on the server: schedules, work pools and queues. Only a person resumes it."""
     async with get_client() as client:
-        have = await known(PrefectApi(client._client), config.work_pools)
+        have = await known(PrefectApi.of_client(client), config.work_pools)
     found = pauses(have, deployments_for(list(config.work_pools)))
     return [Difference(pause.what, pause.trouble) for pause in found]
 

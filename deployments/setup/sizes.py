@@ -30,7 +30,7 @@ async def sizes(config: Config) -> list[str]:
     lines = [*_size_of("ledger", config.ledger)]
     try:
         async with get_client() as client:
-            api = PrefectApi(client._client)
+            api = PrefectApi.of_client(client)
             settings = await api.get("/admin/settings", _Settings)
             runs = await api.post("/flow_runs/count", {"flow_runs": {"tags": {"all_": ["adce"]}}}, int)
     except PrefectApiError:  # another server, such as Prefect Cloud, tells less

@@ -152,7 +152,7 @@ class System:
             await children.run(self._deploy(deployments, Path(folder)))
         self._say(f"deployed: {', '.join(one.full_name for one in deployments)}")
         async with _quick_client() as client:
-            api = PrefectApi(client._client)
+            api = PrefectApi.of_client(client)
             poller = PrefectPoller(api, WORK_POOL, entries, datetime.now(UTC))
             announcer = Announcer(self._config.reconcile.interval, datetime.now(UTC))
             is_paused = not any(one.is_scheduled for one in deployments if _is_reconcile(one))
@@ -253,7 +253,7 @@ class System:
     async def _as_on_server(self, deployments: list[Deployment]) -> list[Deployment]:
         """The deployments, paused where a person has paused them in Prefect."""
         async with get_client() as client:
-            have = (await known(PrefectApi(client._client), [WORK_POOL])).deployments
+            have = (await known(PrefectApi.of_client(client), [WORK_POOL])).deployments
         return [as_paused(one, have) for one in deployments]
 
     async def _wait_for_server(self) -> None:

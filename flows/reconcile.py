@@ -124,8 +124,10 @@ async def _reconcile(selection: Selection, as_of: datetime | None, max_fills: in
     report = replace(report, seconds=time.monotonic() - begun)
     await publish(report)
     if has_lease and not report.stopped:
-        async with get_client() as client:
-            await delete_old_runs(client, datetime.now(UTC) - config.keep.runs)
+        with run.shutdown.on_signals():  # a signal must not crash a run whose work is done
+            async with get_client() as client:
+                before = datetime.now(UTC) - config.keep.runs
+                await delete_old_runs(client, before, lambda: run.shutdown.reason is not None)
     return report
 
 

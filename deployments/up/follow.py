@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
@@ -22,26 +23,54 @@ async def follow(
     answers: asyncio.Event,
     begin: Callable[[], Awaitable[None]],
 ) -> None:
-    """Polls Prefect every 2 s, and says what is new, for ever. `answers` is set while Prefect gives proper answers.
+    """Polls Prefect every 2 s, and says what is new, for ever. `answers` is set while Prefect answers the polls.
 
-    It calls `begin` after the first poll, and again after later polls until that succeeds. `answers` is set only then.
-    The loop is written by hand because it polls and does not retry.
+    After a poll that is answered it calls `begin`, until that succeeds or is refused for good. The loop is written by
+    hand because it polls and does not retry.
     """
-    has_begun = False
+    beginning = _Beginning(begin)
     while True:
         try:
             async with asyncio.timeout(ANSWERS_WITHIN):
                 snapshot = await poller.poll(datetime.now(UTC))
-                if not has_begun:
-                    await begin()
         except (PrefectApiError, TimeoutError) as error:
             answers.clear()
-            trouble = error.trouble if isinstance(error, PrefectApiError) else "does not answer"
-            lines = announcer.lines_of_silence(datetime.now(UTC), trouble)
+            lines = announcer.lines_of_silence(datetime.now(UTC), _trouble(error))
         else:
-            has_begun = True
             answers.set()
-            lines = announcer.lines(snapshot)
+            lines = [*announcer.lines(snapshot), *await beginning.lines()]
         for line in lines:
             say(line)
         await asyncio.sleep(_POLL_SECONDS)
+
+
+class _Beginning:
+    """The start of the first reconcile, which is tried again for as long as it may succeed."""
+
+    def __init__(self, begin: Callable[[], Awaitable[None]]):
+        self._begin = begin
+        self._is_over = False
+        self._last_trouble: str | None = None
+
+    async def lines(self) -> list[Line]:
+        """Tries to begin, unless that is over. Returns what is to be said: each new trouble."""
+        if self._is_over:
+            return []
+        try:
+            async with asyncio.timeout(ANSWERS_WITHIN):
+                await self._begin()
+        except (PrefectApiError, TimeoutError) as error:
+            before, self._last_trouble = self._last_trouble, _trouble(error)
+            self._is_over = isinstance(error, PrefectApiError) and not error.can_heal
+            if self._last_trouble == before and not self._is_over:
+                return []
+            then = "its schedule begins the next one" if self._is_over else "it is tried again"
+            text = f"the first reconcile cannot be started: the Prefect API {self._last_trouble}; {then}"
+            return [Line(text, logging.WARNING)]
+        self._is_over = True
+        return []
+
+
+def _trouble(error: PrefectApiError | TimeoutError) -> str:
+    """What the Prefect API does instead of an answer."""
+    return error.trouble if isinstance(error, PrefectApiError) else "does not answer"

@@ -1,9 +1,9 @@
-"""Does `adce up` go on after an answer of Prefect that is none, the first one included?"""
+"""Does `adce up` go on whatever Prefect answers, the first answer included?"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import chain, repeat
 
@@ -17,42 +17,76 @@ from deployments.up.follow import follow
 from deployments.up.lines import Line
 from deployments.up.poller import PrefectPoller
 
+NONE = httpx.Response(200, json=[])
 
-def test_odd_answers_are_silence_and_the_first_proper_one_begins_everything(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A page of a proxy, a run without its fields, and an error of the server: each ends one poll only."""
-    monkeypatch.setattr(module, "_POLL_SECONDS", 0.0)
-    odd = [
-        httpx.Response(200, text="<html>"),
-        httpx.Response(200, json=[{"id": "1"}]),
-        httpx.Response(503),
-    ]
-    runs: Iterator[httpx.Response] = chain(odd, repeat(httpx.Response(200, json=[])))
-    said: list[Line] = []
-    begun: list[datetime] = []
 
-    def answer(request: httpx.Request) -> httpx.Response:
-        if request.url.path == "/flow_runs/filter":
-            return next(runs)
-        return httpx.Response(200, json=[])
+class Story:
+    """`adce up` follows a Prefect without runs, which has given some answers before, until `is_over`."""
 
-    async def begin() -> None:
-        begun.append(datetime.now(UTC))
-        if len(begun) == 1:
-            raise PrefectApiError("http://prefect", "does not answer")
+    def __init__(self, *refusals: PrefectApiError):
+        self.said: list[Line] = []
+        self.polls = 0
+        self.begun = 0
+        self.answers = asyncio.Event()
+        self._refusals = refusals  # of the start of the first reconcile
 
-    async def story() -> None:
-        answers, long_ago = asyncio.Event(), datetime.now(UTC) - timedelta(minutes=1)
+    async def begin(self) -> None:
+        self.begun += 1
+        if self.begun <= len(self._refusals):
+            raise self._refusals[self.begun - 1]
+
+    async def run(self, first: Iterable[httpx.Response], is_over: Callable[[], bool]) -> None:
+        runs: Iterator[httpx.Response] = chain(first, repeat(NONE))
+        long_ago = datetime.now(UTC) - timedelta(minutes=1)
+
+        def answer(request: httpx.Request) -> httpx.Response:
+            self.polls += request.url.path == "/logs/filter"  # which is asked after the runs
+            return next(runs) if request.url.path == "/flow_runs/filter" else NONE
+
         async with httpx.AsyncClient(base_url="http://prefect", transport=httpx.MockTransport(answer)) as api:
             poller = PrefectPoller(PrefectApi(api), "adce", [], long_ago)
             announcer = Announcer(timedelta(seconds=50), long_ago)
-            following = asyncio.create_task(follow(poller, announcer, said.append, answers, begin))
-            await asyncio.wait({following, asyncio.create_task(answers.wait())}, return_when=asyncio.FIRST_COMPLETED)
-            while not following.done() and len(said) < 2:
+            following = asyncio.create_task(follow(poller, announcer, self.said.append, self.answers, self.begin))
+            while not (following.done() or is_over()):
                 await asyncio.sleep(0)
             following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
+            for outcome in await asyncio.gather(following, return_exceptions=True):
+                assert isinstance(outcome, asyncio.CancelledError), outcome
 
-    asyncio.run(asyncio.wait_for(story(), 30))
-    assert [line.event for line in said] == ["api_silent", "api_answers"]
-    assert len(begun) == 2, "the reconcile is begun again, because nobody knows whether it was"
-    assert next(runs).json() == [], "each odd answer was given"
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_POLL_SECONDS", 0.0)
+
+
+def test_answers_of_no_prefect_are_silence_and_the_first_proper_one_begins_everything() -> None:
+    """A page of a proxy, a run without its fields, and an error of the server: each ends one poll only."""
+
+    async def story() -> Story:
+        told = Story(PrefectApiError("http://prefect", "does not answer"))
+        wrong = [httpx.Response(200, text="<html>"), httpx.Response(200, json=[{"id": "1"}]), httpx.Response(503)]
+        await told.run(wrong, lambda: told.begun == 2 and told.polls > 2)
+        assert told.answers.is_set()
+        return told
+
+    told = asyncio.run(asyncio.wait_for(story(), 30))
+    assert [line.event for line in told.said[:2]] == ["api_silent", "api_answers"]
+    assert [line.text for line in told.said[2:]] == [
+        "the first reconcile cannot be started: the Prefect API does not answer; it is tried again"
+    ]
+    assert told.begun == 2, "the reconcile is begun again, because nobody knows whether it was"
+
+
+def test_a_reconcile_that_is_refused_for_good_is_told_once_and_the_worker_starts() -> None:
+    async def story() -> Story:
+        refusal = PrefectApiError("http://prefect", "answers HTTP 422", httpx.Response(422))
+        told = Story(refusal, refusal)
+        await told.run([], lambda: told.polls > 2)
+        assert told.answers.is_set()
+        return told
+
+    told = asyncio.run(asyncio.wait_for(story(), 30))
+    assert told.begun == 1
+    assert [line.text for line in told.said] == [
+        "the first reconcile cannot be started: the Prefect API answers HTTP 422; its schedule begins the next one"
+    ]

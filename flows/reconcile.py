@@ -118,7 +118,7 @@ async def _reconcile(selection: Selection, as_of: datetime | None, max_fills: in
         _keep_plan(session, planned, has_lease=has_lease)
         if not config.dry_run:
             done_by = None if as_of else _done_by(run, time.monotonic() - begun)
-            report = await _fetch(here, plan, report, planned, done_by)
+            report = await _fetch(here, plan, report, planned if has_lease else None, done_by)
         if not (config.dry_run or as_of):
             session.ledger.prune(session.begun - config.keep.attempts)
     report = replace(report, seconds=time.monotonic() - begun)
@@ -150,9 +150,12 @@ def _keep_plan(session: Session, planned: dict[str, Any], *, has_lease: bool) ->
 
 
 async def _fetch(
-    here: PrefectRun, plan: Plan, report: Report, planned: dict[str, Any], done_by: datetime | None
+    here: PrefectRun, plan: Plan, report: Report, planned: dict[str, Any] | None, done_by: datetime | None
 ) -> Report:
-    """Fetches what is planned, and keeps what is left for later, even if the ledger fails meanwhile."""
+    """Fetches what is planned, and keeps what is left for later, even if the ledger fails meanwhile.
+
+    `planned` is the plan that is kept, or None if the run has no lease.
+    """
     run = here.run
     dispatcher = Dispatcher(run, executor_of(here), done_by)
     try:
@@ -166,11 +169,13 @@ async def _fetch(
     return report
 
 
-def _keep_deferrals(session: Session, planned: dict[str, Any], report: Report) -> None:
+def _keep_deferrals(session: Session, planned: dict[str, Any] | None, report: Report) -> None:
     """Keeps the plan for `adce why`: the fills as they were planned, and the reasons of what the run has deferred.
 
     If the plan that is kept is not this run's, because another run has or had the lease, it stays.
     """
+    if planned is None:
+        return
     document = report.plan_document() | {"fills": planned["fills"]}
     session.ledger.plans.update(RUN, document, session.now(), session.id)
 

@@ -105,7 +105,7 @@ def masked(text: str) -> str:
 
 
 def without_secrets(value: Any) -> Any:
-    """A value as JSON has them, in which every text is masked. The names of a mapping stay."""
+    """A JSON value, with every text masked. The names of a mapping stay."""
     if isinstance(value, str):
         return masked(value)
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""How does a flow run end? With a final state, which its last log line tells, too."""
+"""How does a flow run end? In a final state; the last log line repeats it."""
 
 from __future__ import annotations
 

@@ -24,7 +24,10 @@ _MOST_REMEMBERED = 10_000
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What Prefect knows at a time: all runs that are due and have not ended, those that ended lately, and the rest."""
+    """What Prefect knows at a time: runs, their warnings, pauses, the next due reconcile and the workers.
+
+    The runs are all that are due and have not ended, and those that ended lately.
+    """
 
     at: datetime
     runs: Sequence[FlowRun] = ()
@@ -35,7 +38,7 @@ class Snapshot:
 
 
 class Announcer:
-    """Says everything once, so it remembers what has been said. What had ended at the `first` poll is not said."""
+    """Says everything once, so it remembers what has been said. What had ended before the first poll is not said."""
 
     def __init__(self, interval: timedelta, begun: datetime):
         self._interval = interval
@@ -64,7 +67,7 @@ class Announcer:
     def lines_of_silence(self, at: datetime, trouble: str) -> list[Line]:
         """What is to be said when Prefect does not answer: since when, once in each interval.
 
-        `trouble` is what it does instead.
+        `trouble` is what the Prefect API does instead of an answer, such as "answers HTTP 503".
         """
         last = self._silence_told or at - self._interval
         if at - self._answered < _ANSWERS_WITHIN or at - last < self._interval:

@@ -18,7 +18,7 @@ from deployments.up.announcer import Snapshot
 from tasks.domain.flow_names import DEPLOYED, FLOWS, RECONCILE
 
 _MARGIN = timedelta(minutes=5)  # for clocks that differ, and log lines that arrive late
-_OF_THE_STATE = (  # how records begin that say what a state says, too: of the flows, and of Prefect
+_OF_THE_STATE = (  # beginnings of log records that only repeat a run's state
     "Incomplete: ",
     "Failed: ",
     "Cancelled: ",

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import json
 import logging
 import os
 import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -24,6 +23,7 @@ import prefect
 import yaml
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL, PREFECT_API_URL, temporary_settings
+from pydantic import TypeAdapter, ValidationError
 from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt, stop_after_delay, wait_fixed
 
 from blocks.store import Store
@@ -54,9 +54,11 @@ if TYPE_CHECKING:
 _SERVER_STARTS_WITHIN = 120  # seconds
 _STOP_SPARE = timedelta(seconds=25)  # time after a run's grace in which it looks at the lake again and records
 _LISTS_WITHIN = timedelta(minutes=2)  # time in which the lake has to be listed before its first run
+_NOT_KNOWN = "what the first runs will collect is not known"
 _TIDY_EVERY = 900.0  # seconds between two deletions of log records
 WORKER_POLLS_EVERY = "2"  # seconds; Prefect's default of 10 would delay each run by 5 seconds on average
 _PYTHON = (sys.executable, "-W", "ignore")
+_FIRST_RUN = (*_PYTHON, "-m", "deployments.up.first_run")
 _PREFECT = (*_PYTHON, "-c", "from prefect.cli import app; app()")
 
 
@@ -172,14 +174,14 @@ class System:
         """Says what the first runs of the lake will collect. All else goes on meanwhile, since the lake may be slow."""
         if self._sandbox:
             return
-        child = Child("first_run", [*_PYTHON, "-m", "deployments.up.first_run"], stops_within=1.0, is_shown=False)
+        child = Child("first_run", _FIRST_RUN, stops_within=1.0, is_shown=False)
         try:
-            lines = json.loads((await children.run(child, _LISTS_WITHIN.total_seconds()))[-1])
+            lines = _lines_of(await children.run(child, _LISTS_WITHIN.total_seconds()))
         except TimeoutError:
             trouble = f"the lake has not been listed within {duration(_LISTS_WITHIN)}; `adce plan` tells it"
-            self._say(f"what the first runs will collect is not known: {trouble}", logging.WARNING)
+            self._say(f"{_NOT_KNOWN}: {trouble}", logging.WARNING)
         except AdceError as error:
-            self._say(f"what the first runs will collect is not known: {error}", logging.WARNING)
+            self._say(f"{_NOT_KNOWN}: {error}", logging.WARNING)
         else:
             for line in lines:
                 self._say(line)
@@ -326,6 +328,18 @@ async def _until_signal(system: System, printer: Printer, verbose: bool) -> int:
             raise outcome
     printer.say("stopped")
     return 0 if len(received) < 2 else 128 + received[-1]
+
+
+def _lines_of(output: Sequence[str]) -> list[str]:
+    """The lines about the first runs that the process for them has printed, which are its last line.
+
+    Raises AdceError if it has printed none, as a process that ends in the middle does.
+    """
+    try:
+        lines: list[str] = TypeAdapter(list[str]).validate_json(output[-1] if output else "")
+    except ValidationError:
+        raise AdceError("the process that looks has printed nothing of it; `adce plan` tells it") from None
+    return lines
 
 
 def _quick_client() -> PrefectClient:

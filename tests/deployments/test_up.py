@@ -134,7 +134,7 @@ def test_the_sandbox_is_never_laid_over_somebody_s_lake(adce: Callable[..., Any]
     assert (result.exit_code, result.stderr) == (2, "adce: --sandbox has a lake of its own: leave out --lake\n")
 
 
-def test_what_the_first_runs_collect_is_told_by_a_process_whose_time_is_bounded(
+def test_what_the_first_runs_collect_is_told_by_a_process_that_may_fail_and_whose_time_is_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("ADCE_LAKE", f"{tmp_path / 'lake'}")
@@ -144,14 +144,24 @@ def test_what_the_first_runs_collect_is_told_by_a_process_whose_time_is_bounded(
     async def story() -> None:
         children = Children(print)
         await system.announce_first_runs(children)
+        for program in ("pass", "print('no JSON')"):
+            monkeypatch.setattr("deployments.up.system._FIRST_RUN", [sys.executable, "-S", "-c", program])
+            await system.announce_first_runs(children)
+        sleeps = [sys.executable, "-S", "-c", "import time; time.sleep(600)"]
+        monkeypatch.setattr("deployments.up.system._FIRST_RUN", sleeps)
         monkeypatch.setattr("deployments.up.system._LISTS_WITHIN", timedelta(seconds=0.1))
         await system.announce_first_runs(children)
         await children.stop()
 
     asyncio.run(story())
-    first, *_, how, late = capsys.readouterr().out.splitlines()
+    first, *_, how, silent, unreadable, late = capsys.readouterr().out.splitlines()
     assert " UTC  info     the first run of this lake; it is to hold " in first
     assert "to collect less, set `collect` in the configuration" in how
+    for line in (silent, unreadable):
+        assert line.endswith(
+            "UTC  warning  what the first runs will collect is not known: the process that looks has printed nothing "
+            "of it; `adce plan` tells it"
+        )
     assert late.endswith(
         "UTC  warning  what the first runs will collect is not known: the lake has not been listed within 0.1s; `adce "
         "plan` tells it"

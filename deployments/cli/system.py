@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +17,9 @@ from deployments.cli.sandbox import check_sandbox_installed
 from deployments.prefect_api.settings import api_url
 from deployments.up.lines import LogFormat
 from tasks.domain.errors import AdceError
+
+if TYPE_CHECKING:
+    from deployments.setup.prefect_server import Difference
 
 
 def setup(
@@ -51,14 +54,7 @@ def setup(
                 "server": server,
                 "checked_only": check,
                 "as_configured": not differences,
-                "differences": [
-                    {
-                        "what": difference.what,
-                        "trouble": difference.trouble,
-                        "corrected": not check and difference.correct is not None,
-                    }
-                    for difference in differences
-                ],
+                "differences": [_document(difference, check) for difference in differences],
                 "warnings": exposed,
                 "sizes": measured,
             }
@@ -76,6 +72,12 @@ def setup(
         typer.echo("everything is as configured")
     if check and differences:
         raise typer.Exit(1)
+
+
+def _document(difference: Difference, check: bool) -> dict[str, Any]:
+    """A difference in JSON. With `check`, nothing was corrected."""
+    corrected = not check and difference.correct is not None
+    return {"what": difference.what, "trouble": difference.trouble, "corrected": corrected}
 
 
 def up(

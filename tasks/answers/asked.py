@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 
@@ -20,7 +20,23 @@ from tasks.observe.look import look_at_cells
 from tasks.observe.planner import Planner
 from tasks.observe.session import Session
 
+_CLEAR = "`adce unavailable clear KEY` has it looked for again"
 _MOST_REASONS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class NotFetched:
+    """Why a file is not fetched, and what to do."""
+
+    reason: str
+    remedy: str = ""  # a command in it has KEY in the place of the file's key
+
+    def __str__(self) -> str:
+        return self.reason + (f"; {self.remedy}" if self.remedy else "")
+
+    def of(self, key: str) -> NotFetched:
+        """The same of the file with this key."""
+        return replace(self, remedy=self.remedy.replace("KEY", key))
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +44,18 @@ class Asked:
     """The files that somebody asks for."""
 
     keys: list[str]  # those to fetch
-    refused: Mapping[str, str]  # why the others are not fetched, and what to do, by key; KEY stands for the key
+    refused: Mapping[str, NotFetched]  # why the others are not fetched, by key
 
     def lines(self) -> list[str]:
         """A line about the refused files for each reason, such as "a.json and 2 more: it is there and whole".
 
         Each of the reasons of a wide pattern may be that of one file, so that only the first few have a line.
         """
-        by_reason: dict[str, list[str]] = {}
+        by_reason: dict[NotFetched, list[str]] = {}
         for key, why in self.refused.items():
             by_reason.setdefault(why, []).append(key)
         told = [
-            f"{first}{f' and {len(more):,} more' if more else ''}: {why if more else why.replace('KEY', first)}"
+            f"{first}{f' and {len(more):,} more' if more else ''}: {why if more else why.of(first)}"
             for why, (first, *more) in islice(by_reason.items(), _MOST_REASONS)
         ]
         others = sum(map(len, islice(by_reason.values(), _MOST_REASONS, None)))
@@ -68,24 +84,23 @@ async def asked_for(
     return Asked([key for key in cells if key in wanted], refused)
 
 
-def _held(reason: Reason) -> str:
-    return f"{reason.text}{remedy_of(reason)}"
+def _held(reason: Reason) -> NotFetched:
+    return NotFetched(f"{reason.text}{remedy_of(reason)}")
 
 
-def _why_not(status: Status) -> str:
+def _why_not(status: Status) -> NotFetched:
     """Why a file that is no gap is not fetched, and what to do."""
     until = f", {status.until_in_words}" if status.until and utc(status.until) not in status.reason else ""
     match status.state:
         case State.PRESENT:
-            return "it is there and whole; --again fetches it again"
+            return NotFetched("it is there and whole", "--again fetches it again")
         case State.NOT_DUE:
-            return f"it is not due: {status.reason}{until}"
+            return NotFetched(f"it is not due: {status.reason}{until}")
         case State.UNAVAILABLE:
-            return f"{status.reason}{until}; `adce unavailable clear KEY` has it looked for again"
+            return NotFetched(f"{status.reason}{until}", _CLEAR)
         case State.IN_FLIGHT:
-            return f"it is being fetched: {status.reason}"
+            return NotFetched(f"it is being fetched: {status.reason}")
         case State.GAP if status.kind is Kind.UNREADABLE or status.limit is Limit.OBSTACLE:
-            return f"{status.reason}; `adce why KEY` says what to do"
+            return NotFetched(status.reason, "`adce why KEY` says what to do")
         case _:
-            clear = "; `adce unavailable clear KEY` has it looked for again" if status.limit is Limit.LOOKS else ""
-            return f"{status.reason}{until}{clear}"
+            return NotFetched(f"{status.reason}{until}", _CLEAR if status.limit is Limit.LOOKS else "")

@@ -25,7 +25,7 @@ class SourceNow:
     name: str
     is_enabled: bool
     rates: Sequence[Rate]  # its own, and the one that all sources share
-    last_minute: int  # requests that runs have reported; a run reports them whenever it renews its lease
+    last_minute: int  # requests that runs have reported; a run reports them at least every ten seconds
     last_stored: datetime | None  # when the last fill ended that stored a file
     waiting: Mapping[str, int]  # gaps that runs have seen and that are not closed, by dataset
     holds: Sequence[Hold]
@@ -36,7 +36,7 @@ def sources_now(config: Config, ledger: Ledger, now: datetime) -> list[SourceNow
     """How each source is asked now."""
     gaps = ledger.gaps.counts()
     holds = holds_of(config, ledger, now, gaps)
-    lately = ledger.requests.since(now - _LATELY)
+    lately = ledger.requests.lately(_LATELY)
     return [
         SourceNow(
             name,

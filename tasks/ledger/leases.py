@@ -29,7 +29,8 @@ log = logging.getLogger(__name__)
 
 RECONCILE = "reconcile"  # the name of a lease that only one run can hold at a time
 _SLACK = 1.0  # seconds by which a clock may be corrected
-_RENEWALS = 3  # how often a lease is renewed in the time that it lasts
+_RENEWALS = 3  # how often a lease is renewed in the time that it lasts, or more often if that is long
+_REPORT_EVERY = 10.0  # seconds after which a lease is renewed at the latest, which reports the requests that were sent
 
 leases_table = sa.Table(
     "leases",
@@ -289,7 +290,7 @@ class Leases:
         return self._database.read(read)
 
     def _keep(self) -> None:
-        while not self._ended.wait(self._lasts / _RENEWALS):
+        while not self._ended.wait(renewed_every(self._lasts)):
             self._renew_or_lose()
             if self._lost:
                 return
@@ -331,6 +332,11 @@ class Leases:
     def _lease(self, now: float) -> dict[str, object]:
         """The columns of a lease that begins now."""
         return {"run": self.run, "until": now + self._lasts, "lasts": self._lasts}
+
+
+def renewed_every(lasts: float) -> float:
+    """After how many seconds a lease is renewed that lasts for so many."""
+    return min(lasts / _RENEWALS, _REPORT_EVERY)
 
 
 def release(connection: sa.Connection, run: str, works: Iterable[str]) -> None:

@@ -25,18 +25,19 @@ requests_table = sa.Table(
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """The requests that runs have sent. Each run reports them when it renews its lease, and when it ends."""
+    """The requests that runs have sent. Each run reports them at least every ten seconds, and when it ends."""
 
     database: Database
 
-    def since(self, moment: datetime) -> dict[str, int]:
-        """How many requests were reported since then, by source."""
-        columns = requests_table.c
-        query = sa.select(columns.source, sa.func.sum(columns.count)).where(columns.at > moment)
-        query = query.group_by(columns.source)
-        return self.database.read(
-            lambda connection: {source: int(count) for source, count in connection.execute(query)}
-        )
+    def lately(self, span: timedelta) -> dict[str, int]:
+        """How many requests were reported in the last `span` by the clock of the ledger, by source."""
+
+        def read(connection: sa.Connection) -> dict[str, int]:
+            columns, begin = requests_table.c, datetime.fromtimestamp(self.database.now(connection), UTC) - span
+            counts = sa.select(columns.source, sa.func.sum(columns.count)).where(columns.at > begin)
+            return {source: int(count) for source, count in connection.execute(counts.group_by(columns.source))}
+
+        return self.database.read(read)
 
 
 def report_requests(connection: sa.Connection, run: str, now: float, sent: Mapping[str, int]) -> None:

@@ -56,7 +56,7 @@ def test_an_empty_lake_is_filled_schedules_first_and_their_games_in_the_same_run
         totals, [run] = ledger.totals.current(), {ledger.attempts.of(key)[0].run for key in report.filled}
         assert ledger.runs.by_id([run])[run].seconds.keys() == set(RunPart)
         attempts = [ledger.attempts.of(key)[0] for key in report.filled]
-        reported = ledger.requests.since(datetime.now(UTC) - timedelta(minutes=10))
+        reported = ledger.requests.lately(timedelta(minutes=10))
     files = sum(value for series, value in totals.items() if series.name == "files" and '"stored"' in series.labels)
     requests = sum(value for series, value in totals.items() if series.name == "requests")
     assert (files, requests) == (len(report.filled), len(sites.requests()))

@@ -20,7 +20,7 @@ from tasks.domain.metrics import Series
 from tasks.domain.outcomes import RunEnd
 from tasks.ledger import Ledger
 from tasks.ledger.database import Database
-from tasks.ledger.leases import RECONCILE, Leases, leases_table
+from tasks.ledger.leases import RECONCILE, Leases, leases_table, renewed_every
 from tasks.ledger.requests import Requests, report_requests
 from tasks.ledger.runs import Runs, Server, runs_table
 from tasks.ledger.totals import Totals
@@ -307,18 +307,36 @@ def test_a_lease_that_is_renewed_the_moment_it_is_taken_is_not_lost(
 def test_a_run_reports_the_requests_that_it_has_sent_while_it_is_at_work_and_when_it_ends(
     start: Start, database: Database
 ) -> None:
-    requests, long_ago = Requests(database), datetime.now(UTC) - 5 * MINUTE
+    requests = Requests(database)
     one, other = start(), start()
     one.sent, other.sent = lambda: {"espn": 3, "nba_api": 0}, lambda: {"espn": 1}
-    assert requests.since(long_ago) == {}
+    assert requests.lately(5 * MINUTE) == {}
     one._renew_or_lose()
     one._renew_or_lose()
-    assert requests.since(long_ago) == {"espn": 3}, "each request is reported once"
+    assert requests.lately(5 * MINUTE) == {"espn": 3}, "each request is reported once"
     one.sent = lambda: {"espn": 5, "nba_api": 1}
     one.end(RunEnd.ENDED)
     other.end(RunEnd.ENDED)
-    assert requests.since(long_ago) == {"espn": 6, "nba_api": 1}
-    assert requests.since(datetime.now(UTC) + MINUTE) == {}
+    assert requests.lately(5 * MINUTE) == {"espn": 6, "nba_api": 1}
+    assert requests.lately(timedelta()) == {}
     later = (datetime.now(UTC) + 11 * MINUTE).timestamp()
     database.write(lambda connection: report_requests(connection, "r", later, {"espn": 2}))
-    assert requests.since(long_ago) == {"espn": 2}, "old reports are forgotten"
+    assert requests.lately(5 * MINUTE) == {"espn": 2}, "old reports are forgotten"
+
+
+def test_the_requests_of_the_last_minute_are_those_of_the_clock_of_the_ledger(
+    start: Start, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead = time.time() + 3600
+    monkeypatch.setattr(Database, "now", lambda database, connection: ahead)
+    run = start()
+    run.sent = lambda: {"espn": 3}
+    run.end(RunEnd.ENDED)
+    assert Requests(database).lately(MINUTE) == {"espn": 3}
+    ahead += 61
+    assert Requests(database).lately(MINUTE) == {}
+
+
+@pytest.mark.parametrize(("lasts", "seconds"), [(1, 1 / 3), (30, 10), (600, 10)])
+def test_a_long_lease_is_renewed_often_enough_to_report_the_requests_of_a_minute(lasts: float, seconds: float) -> None:
+    assert renewed_every(lasts) == seconds

@@ -37,7 +37,6 @@ _DRIVERS = {
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _NEWEST = max(file.name.partition("_")[0] for file in _MIGRATIONS.glob("versions/[0-9]*.py"))  # version of the schema
 _ROWS_PER_STATEMENT = 5000
-_LAST_SECOND = datetime.max.replace(microsecond=0, tzinfo=UTC).timestamp()
 _PROBE_BYTES = 64 * 1024  # size of the temporary file by which a folder is tested
 _CONNECT_SECONDS = 10  # how long a database server may take to accept a connection
 _LOCKED_SECONDS = 30  # how long to wait while another program writes to a SQLite database
@@ -72,15 +71,15 @@ metadata = sa.MetaData()
 class UtcSeconds(sa.TypeDecorator[datetime]):
     """A time, stored as seconds since 1970. Every database can store such numbers and sort by them.
 
-    The last moment that Python knows is stored as its full second, because the number for it is rounded up, and Python
-    cannot read that time.
+    A time without an end is stored as None: the number for the last moment that Python knows is rounded up, and could
+    not be read again.
     """
 
     impl = sa.Double
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> float | None:
-        return None if value is None else min(value.timestamp(), _LAST_SECOND)
+        return None if value is None else value.timestamp()
 
     def process_result_value(self, value: float | None, dialect: sa.Dialect) -> datetime | None:
         return None if value is None else datetime.fromtimestamp(value, UTC)

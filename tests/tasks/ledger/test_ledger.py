@@ -29,7 +29,7 @@ from tasks.domain.assess.states import Content, Examination, Learnt, LearntBy, U
 from tasks.domain.assess.verdicts import Fault, bad, partial, unfinished, whole
 from tasks.domain.errors import LedgerError
 from tasks.domain.lakes import FORGOTTEN, KnownLake, LakeKind
-from tasks.domain.limits.pauses import FOR_EVER, Pause
+from tasks.domain.limits.pauses import Pause
 from tasks.domain.outcomes import FileOutcome, Outcome, RunEnd
 from tasks.ledger import Ledger
 from tasks.ledger import database as database_module
@@ -736,14 +736,6 @@ def test_the_settings_of_the_last_reconcile_are_kept(url: str) -> None:
         for hours in (1, 2):
             ledger.settings.keep({"dry_run": hours}, NOW + timedelta(hours=hours))
         assert ledger.settings.kept() == KeptSettings({"dry_run": 2}, NOW + timedelta(hours=2))
-
-
-def test_a_time_without_an_end_can_be_read_again(url: str) -> None:
-    with closing(Ledger(url)) as ledger:
-        ledger.settings.keep({}, FOR_EVER)
-        kept = ledger.settings.kept()
-        assert kept
-        assert FOR_EVER - kept.at < timedelta(seconds=1)
 
 
 def test_what_a_part_of_a_run_has_left_is_taken_once_and_forgotten_with_what_else_is_old(url: str) -> None:

@@ -12,7 +12,7 @@ class Remedy(Enum):
 
     LOOK = auto()  # the next look at the file, or at its source
     DECISION = auto()  # somebody's decision: another setting, or no mark
-    RUN = auto()  # time, or another run: nobody has to do anything
+    RUN = auto()  # time, another run, or whoever has begun it: it is as somebody wants it, and not for good
     WORKER = auto()  # a worker that takes the work; a run fails that could do nothing at all for a source
     MENDING = auto()  # something is broken, or refuses: it has to be mended, or to recover
 
@@ -67,8 +67,11 @@ class Limit(StrEnum):
 
     @property
     def is_waited_for(self) -> bool:
-        """Does a file that is left for this count as one to fetch? It does not if it is only looked for again."""
-        return self.remedy not in (Remedy.LOOK, Remedy.DECISION)
+        """Does a file that is left for this count as one to fetch?
+
+        It does not if it is only looked for again, if nobody wants it now, or if nothing can be stored at its key.
+        """
+        return self.remedy not in (Remedy.LOOK, Remedy.DECISION) and self is not Limit.OBSTACLE
 
     @property
     def until_name(self) -> str:

@@ -2,7 +2,7 @@
 
 import pickle
 
-from tasks.domain.reasons import Limit, Reason, Remedy
+from tasks.domain.reasons import Limit, Reason
 
 
 def test_the_names_of_the_limits_are_part_of_every_json_document() -> None:
@@ -43,18 +43,14 @@ def test_a_reason_without_a_time_holds_until_somebody_changes_it() -> None:
     assert Reason(Limit.ENABLED, "disabled").of == ""
 
 
-def test_what_ends_a_limit_decides_what_follows_from_it() -> None:
-    """Whoever adds a limit says what ends it, and thereby whether runs fail for it and what is read before its time."""
-    assert {limit for limit in Limit if limit.remedy is Remedy.WORKER} == {Limit.START_WITHIN, Limit.SCRAPER_RUN}
-    assert {limit for limit in Limit if limit.is_failure} == {
-        *(Limit.BACKOFF, Limit.PROBE, Limit.BREAKER, Limit.BUCKET, Limit.LAKE, Limit.LEDGER, Limit.OBSTACLE)
-    }
-    looks = {Limit.LOOKS, Limit.NOT_PUBLISHED, Limit.DISAGREEMENT, Limit.EXAMINE_AT_MOST}
-    assert {limit for limit in Limit if limit.until_name == "next look"} == looks
-    assert {limit.until_name for limit in Limit} == {"next look", "until"}
-    decided = {Limit.OPERATOR, Limit.ENABLED, Limit.PARAMETERS, Limit.ROLLOUT}
-    assert {limit for limit in Limit if not limit.is_waited_for} == looks | decided
-    assert {limit for limit in Limit if limit.is_resumable} == {Limit.OPERATOR_PAUSE, Limit.BACKOFF, Limit.BREAKER}
+def test_what_is_only_looked_for_again_is_no_failure_and_what_an_operator_resumes_is_waited_for() -> None:
+    """What follows from a limit elsewhere, and so has to agree with what ends it."""
+    for limit in Limit:
+        if limit.until_name == "next look":
+            assert not limit.is_failure, limit
+            assert not limit.is_waited_for, limit
+        if limit.is_resumable:
+            assert limit.is_waited_for, limit
 
 
 def test_a_limit_is_its_value_wherever_it_is_read_back() -> None:

@@ -74,11 +74,6 @@ def test_a_command_costs_as_many_requests_as_it_sends() -> None:
         (GAP, True),
         (Status(State.GAP, "", Kind.STALE), True),
         (Status(State.GAP, "", Kind.UNREADABLE), False),
-        (Status(State.DEFERRED, "", Kind.MISSING, limit=Limit.MAX_FILLS), True),
-        (Status(State.DEFERRED, "", Kind.MISSING, limit=Limit.BACKOFF), True),
-        (Status(State.DEFERRED, "", Kind.MISSING, limit=Limit.ENABLED), False),
-        (Status(State.DEFERRED, "", Kind.MISSING, limit=Limit.PARAMETERS), False),
-        (Status(State.DEFERRED, "", Kind.MISSING, limit=Limit.LOOKS), False),
         (Status(State.DEFERRED, "", limit=Limit.EXAMINE_AT_MOST), False),
         (Status(State.UNAVAILABLE, "", Kind.MISSING), False),
         (Status(State.IN_FLIGHT, "", Kind.MISSING), False),
@@ -86,6 +81,15 @@ def test_a_command_costs_as_many_requests_as_it_sends() -> None:
 )
 def test_only_files_that_are_waited_for_count(status: Status, counts: bool) -> None:
     assert bool(_of(_cost((a_cell(), status)), "espn")) is counts
+
+
+def test_a_file_that_is_deferred_counts_unless_it_is_only_looked_for_again_or_nobody_wants_or_can_store_it() -> None:
+    def counts(limit: Limit) -> bool:
+        return bool(_of(_cost((a_cell(), Status(State.DEFERRED, "", Kind.MISSING, limit=limit))), "espn"))
+
+    looked_for = {Limit.LOOKS, Limit.NOT_PUBLISHED, Limit.DISAGREEMENT, Limit.EXAMINE_AT_MOST}
+    unwanted = {Limit.OPERATOR, Limit.ENABLED, Limit.PARAMETERS, Limit.ROLLOUT}
+    assert {limit for limit in Limit if not counts(limit)} == looked_for | unwanted | {Limit.OBSTACLE}
 
 
 def test_an_estimate_stands_beside_what_is_known() -> None:

@@ -67,6 +67,14 @@ def _failed(key: str, *, absent: bool = False) -> dict[str, FileOutcome]:
     return {key: FileOutcome(key, Outcome.FAILED, error="/a: HTTP 500", absent=absent)}
 
 
+def test_a_run_fails_for_what_is_broken_or_refuses_and_for_a_source_that_no_worker_has_begun() -> None:
+    refuses = {Limit.BACKOFF, Limit.PROBE, Limit.BREAKER}
+    broken = {Limit.BUCKET, Limit.LAKE, Limit.LEDGER, Limit.OBSTACLE}
+    not_begun = {Limit.START_WITHIN, Limit.SCRAPER_RUN}
+    failed = {limit for limit in Limit if ending(_report(_waits(limit), PRESENT)).type == "FAILED"}
+    assert failed == refuses | broken | not_begun
+
+
 OTHER = RunRecord("0123456789ab", "reconcile", "everything", "host (process 7)", None, "f", NOW, None, None)
 DRY = a_config(dry_run=True)
 

@@ -17,7 +17,7 @@ from tasks.domain.limits.pauses import FOR_EVER
 from tasks.domain.limits.rates import budget_of, spacing
 from tasks.domain.wording import plural, size, utc
 
-NO_END = "no end known"  # of what is held up until somebody changes that
+NO_END = "held up with no end"  # of what is held up until somebody changes that
 _ENOUGH = 20  # files of a season from which the mean size of the others is estimated
 
 

@@ -27,9 +27,9 @@ def test_what_is_held_up_with_no_end_says_so() -> None:
     held = replace(ESPN, estimate=Amount(30, 10, 9_000_000), done=None)
     assert rows(Cost((held,), held)) == [
         ("espn", "3", "1", "1.2 MB", "2026-01-15 12:30 UTC"),
-        ("+ not listed yet (estimate)", "30", "10", "9.0 MB", "no end known"),
+        ("+ not listed yet (estimate)", "30", "10", "9.0 MB", "held up with no end"),
     ]
-    assert str(held).endswith("(30 of the files by estimate), no end known")
+    assert str(held).endswith("(30 of the files by estimate), held up with no end")
 
 
 def test_one_source_needs_no_sum_and_nothing_needs_no_row() -> None:

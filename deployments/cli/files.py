@@ -42,7 +42,13 @@ def why(
     else:
         from deployments.cli.answers import show
 
-        show(answers, api_url(), standard_output())
+        try:
+            server, trouble = api_url(), None
+        except AdceError as error:
+            server, trouble = None, error
+        show(answers, server, standard_output())
+        if trouble:
+            typer.echo(f"adce: runs are shown without links: {trouble}", err=True)
 
 
 def check(

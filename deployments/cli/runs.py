@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
 
 import typer
 
@@ -22,12 +23,10 @@ from tasks.domain.wording import duration, utc
 
 if TYPE_CHECKING:
     from config.models import Config
-    from deployments.prefect_api.client import PrefectApi
-    from deployments.prefect_api.flow_runs import FlowRun, LogRecord
+    from deployments.prefect_api.flow_runs import FlowRun, FlowRuns, LogRecord
     from tasks.answers.runs import PastRun
     from tasks.ledger import Ledger
 
-_SHORTEST_ID = 6
 _MOST = 10_000  # runs that are looked at
 _MOST_WARNINGS = 200  # of a run that are shown
 
@@ -48,13 +47,16 @@ def runs(
 
     Example: adce runs --since 1d
     """
+    from tasks.answers.runs import chosen, full_id
     from tasks.show.documents.operations import RunsAnswer
 
     begin = datetime.now(UTC) - span_of("--since", since)
     with opened(places, Access.LOOK) as (config, ledger):
-        server = api_url() or ledger.runs.last_server()
         flows = FLOWS if everything or which else DEPLOYED
-        found, trouble = asyncio.run(_all(ledger, server, flows, begin, _MOST if which else limit, which))
+        id = full_id(which) if which else None
+        found, server, trouble = asyncio.run(
+            _of_id(ledger, id) if id else _of_late(ledger, flows, begin, _MOST if which else limit, which)
+        )
         if trouble and not as_json:
             typer.echo(masked(f"adce: {trouble}"), err=True)
         if which is None:
@@ -63,41 +65,65 @@ def runs(
             else:
                 _list(found[:limit], since)
             return
-        run = _chosen(found, which, since)
+        run = chosen(found, which)
+        if run is None:
+            further = f"within {since}; `adce runs` lists them, and --since 30d looks further back"
+            where = "in the ledger or in Prefect" if id else further
+            raise AdceError(f"no run {which!r} {where}")
         if as_json:
             print_json(RunsAnswer.of([run], trouble).as_json())
         else:
-            _show(config, ledger, server if trouble is None else None, run)
+            _show(config, ledger, server, run)
 
 
-async def _all(
-    ledger: Ledger, server: str | None, flows: Sequence[str], begin: datetime, most: int, which: str | None
-) -> tuple[list[PastRun], str | None]:
-    """The runs since a time, with those at work that began before, and why Prefect's are not among them."""
-    from deployments.prefect_api.client import PrefectApiError, api_of
+async def _of_late(
+    ledger: Ledger, flows: Sequence[str], begin: datetime, most: int, which: str | None
+) -> tuple[list[PastRun], str | None, str | None]:
+    """The runs since a time, with those at work that began before, and what `_ask` returns besides."""
     from tasks.answers.runs import joined
-    from tasks.ledger.leases import Leases
+    from tasks.ledger.leases import live_flow_runs
 
-    in_prefect, trouble = [], None
-    if server is None:
-        trouble = "PREFECT_API_URL names no server: what only Prefect knows is not here"
-    else:
-        try:
-            async with api_of(server) as api:
-                in_prefect = await _in_prefect(api, flows, begin, most, which)
-        except PrefectApiError as error:
-            trouble = f"{error}: what only Prefect knows is not here"
-    alive = Leases(ledger.database, "", timedelta()).live_flow_runs()
-    return joined(in_prefect, ledger.runs.begun_since(begin, flows, most, alive), alive), trouble
+    in_prefect, server, trouble = await _ask(ledger, lambda runs: _in_prefect(runs, flows, begin, most, which))
+    alive = live_flow_runs(ledger.database)
+    return joined(in_prefect, ledger.runs.begun_since(begin, flows, most, alive), alive), server, trouble
+
+
+async def _of_id(ledger: Ledger, id: UUID) -> tuple[list[PastRun], str | None, str | None]:
+    """The runs of an id in the ledger or in Prefect, whenever they began, and what `_ask` returns besides."""
+    from tasks.answers.runs import joined
+    from tasks.ledger.leases import live_flow_runs
+
+    recorded = ledger.runs.of_id(id)
+    ids = {str(id), *(record.flow_run for record in recorded if record.flow_run)}
+    in_prefect, server, trouble = await _ask(ledger, lambda runs: runs.by_ids(FLOWS, ids))
+    return joined(in_prefect, recorded, live_flow_runs(ledger.database)), server, trouble
+
+
+async def _ask(
+    ledger: Ledger, ask: Callable[[FlowRuns], Awaitable[list[FlowRun]]]
+) -> tuple[list[PastRun], str | None, str | None]:
+    """The runs that Prefect tells, and its server; or none, and why Prefect cannot be asked."""
+    from deployments.prefect_api.client import api_of
+    from deployments.prefect_api.flow_runs import FlowRuns
+
+    last_server = ledger.runs.last_server()
+    try:
+        server = api_url() or last_server
+        if server is None:
+            raise AdceError("no server is named")
+        async with api_of(server) as api:
+            return [_past(run) for run in await ask(FlowRuns(api))], server, None
+    except AdceError as error:
+        return [], None, f"runs that only Prefect knows are not shown: {error}"
 
 
 async def _in_prefect(
-    api: PrefectApi, flows: Sequence[str], begin: datetime, most: int, which: str | None
-) -> list[PastRun]:
+    runs: FlowRuns, flows: Sequence[str], begin: datetime, most: int, which: str | None
+) -> list[FlowRun]:
     """All runs, or only those of the name `which` if there are any: it may also be the beginning of an id."""
-    from deployments.prefect_api.flow_runs import AT_WORK, FlowRuns, due, in_states
+    from deployments.prefect_api.flow_runs import AT_WORK, due, in_states
 
-    runs, of_late = FlowRuns(api), due(after=begin, before=datetime.now(UTC))
+    of_late = due(after=begin, before=datetime.now(UTC))
     found: list[FlowRun] = []
     if which:
         named = {"name": {"any_": [which, which.partition(" ")[2]]}}
@@ -105,7 +131,7 @@ async def _in_prefect(
     if not found:
         found += await runs.find(flows, in_states("PENDING", *AT_WORK), last_first=True, most=most)
         found += await runs.find(flows, of_late, last_first=True, most=most)
-    return [_past(run) for run in {run.id: run for run in found}.values()]
+    return list({run.id: run for run in found}.values())
 
 
 def _past(run: FlowRun) -> PastRun:
@@ -128,17 +154,6 @@ def _took(run: PastRun) -> str:
     if run.is_running:
         return f" for {duration(datetime.now(UTC) - run.began)}"
     return f" after {duration(run.ended - run.began)}" if run.ended else ""
-
-
-def _chosen(found: list[PastRun], which: str, since: str) -> PastRun:
-    """The run of an id, or of the first characters of one; else the newest of a name. Raises AdceError."""
-    for run in found:
-        if len(which) >= _SHORTEST_ID and any(id and id.startswith(which) for id in (run.id, run.flow_run)):
-            return run
-    named = [run for run in found if which in (run.name, run.name.partition(" ")[2])]
-    if not named:
-        raise AdceError(f"no run {which!r} within {since}; `adce runs` lists them, and --since 30d looks further back")
-    return max(named, key=lambda run: run.began)
 
 
 def _show(config: Config, ledger: Ledger, server: str | None, run: PastRun) -> None:

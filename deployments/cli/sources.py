@@ -14,6 +14,7 @@ from deployments.cli.ledger import opened
 from deployments.cli.options import JsonOption, Places
 from deployments.cli.output import print_json
 from tasks.domain.access import Access
+from tasks.domain.errors import AdceError
 from tasks.domain.reasons import Limit
 from tasks.domain.wording import utc
 
@@ -31,7 +32,6 @@ def sources(places: Places, as_json: JsonOption = False) -> None:
 
     Example: adce sources
     """
-    from deployments.prefect_api.settings import api_url
     from tasks.answers.sources import sources_now
     from tasks.ledger.plans import RUN
     from tasks.show.documents.operations import SourcesAnswer
@@ -40,9 +40,9 @@ def sources(places: Places, as_json: JsonOption = False) -> None:
     with opened(places, Access.LOOK) as (config, ledger):
         found = sources_now(config, ledger, now)
         last = ledger.plans.kept(RUN)
-        server = api_url() or ledger.runs.last_server()
+        last_server = ledger.runs.last_server()
     looked_at = last.at if last else None
-    buckets, unknown = _buckets_on(server, config) if server else ([], None)
+    buckets, unknown = _buckets(config, last_server)
     if as_json:
         print_json(SourcesAnswer.of(found, now, looked_at, buckets, unknown).as_json())
         return
@@ -53,14 +53,15 @@ def sources(places: Places, as_json: JsonOption = False) -> None:
     say(f"the files that wait are as of {utc(looked_at)}" if looked_at else "no run has looked at the lake so far")
 
 
-def _buckets_on(server: str, config: Config) -> tuple[Sequence[BucketOnServer], str | None]:
-    """The rate buckets of the server, and why they are not known, if they are not."""
+def _buckets(config: Config, last_server: str | None) -> tuple[Sequence[BucketOnServer], str | None]:
+    """The rate buckets of the server that is asked, if there is one, and why they are not known, if they are not."""
     from deployments.prefect_api.buckets import buckets_on
-    from deployments.prefect_api.client import PrefectApiError
+    from deployments.prefect_api.settings import api_url
 
     try:
-        return asyncio.run(buckets_on(server, config)), None
-    except PrefectApiError as error:
+        server = api_url() or last_server
+        return (asyncio.run(buckets_on(server, config)) if server else []), None
+    except AdceError as error:
         return [], str(error)
 
 

@@ -65,8 +65,11 @@ def ui_url(server: str | None) -> str | None:
 
 
 def link_to_run(server: str | None, flow_run: str) -> str | None:
-    """The address of a flow run's page in the UI; None if no server is known."""
-    ui = ui_url(server)
+    """The address of a flow run's page in the UI; None if no server is known, or Prefect's settings cannot be read."""
+    try:
+        ui = ui_url(server)
+    except AdceError:
+        return None
     return f"{ui}/flow-runs/flow-run/{flow_run}" if ui else None
 
 

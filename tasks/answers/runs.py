@@ -6,12 +6,15 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from uuid import UUID
 
+from tasks.domain.errors import SelectionError
 from tasks.domain.expected.keys import KeyPatterns
 from tasks.domain.outcomes import FileOutcome, RunEnd
-from tasks.domain.wording import plural
+from tasks.domain.wording import plural, utc
 from tasks.ledger.runs import RunRecord
 
+_SHORTEST_ID = 6  # characters of an id that are taken for one
 _STATES = {
     RunEnd.ENDED: "Ended",
     RunEnd.STOPPED: "Stopped",
@@ -54,6 +57,33 @@ def joined(in_prefect: Iterable[PastRun], records: Iterable[RunRecord], alive: C
             found.append(replace(theirs, id=ours.id, holder=ours.holder))
     runs = sorted([*found, *known.values()], key=lambda run: run.began, reverse=True)
     return sorted(runs, key=lambda run: not run.is_running)
+
+
+def full_id(which: str) -> UUID | None:
+    """The id that a text is, as the ledger or Prefect writes it; None if it is none."""
+    try:
+        return UUID(which)
+    except ValueError:
+        return None
+
+
+def chosen(runs: Iterable[PastRun], which: str) -> PastRun | None:
+    """The newest run of an id, or of the first characters of one; else the newest of a name.
+
+    Raises SelectionError if several ids begin so.
+    """
+    runs = list(runs)
+    found = [run for run in runs if len(which) >= _SHORTEST_ID and _begins(run, which)]
+    if len({run.flow_run or run.id for run in found}) > 1:
+        several = ", ".join(f"{run.flow_run or run.id} ({run.name} of {utc(run.began)})" for run in found)
+        raise SelectionError(f"{which}: several ids begin so: {several}; give more of one")
+    found = found or [run for run in runs if which in (run.name, run.name.partition(" ")[2])]
+    return max(found, key=lambda run: run.began, default=None)
+
+
+def _begins(run: PastRun, which: str) -> bool:
+    """Does the id of a run, in the ledger or in Prefect, begin so? They are written without hyphens, and with them."""
+    return any(id and id.replace("-", "").startswith(which.replace("-", "").lower()) for id in (run.id, run.flow_run))
 
 
 def results(outcomes: Mapping[str, FileOutcome], keys: KeyPatterns) -> list[str]:

@@ -66,6 +66,18 @@ def _claim(dialect: str) -> sa.TextClause:
     ).bindparams(sa.bindparam("now", type_=sa.Double))
 
 
+def live_flow_runs(database: Database) -> set[str]:
+    """The ids, in Prefect, of the flow runs of the runs that are alive."""
+
+    def read(connection: sa.Connection) -> set[str]:
+        now = database.now(connection)
+        query = sa.select(runs_table.c.flow_run).join(leases_table, leases_table.c.name == runs_table.c.id)
+        found = connection.execute(query.where(_alive(now), runs_table.c.flow_run.is_not(None)))
+        return set(found.scalars())
+
+    return database.read(read)
+
+
 class Leases:
     """The leases and claims of one run. All times are those of Database.now, the clock that all processes share.
 
@@ -220,14 +232,7 @@ class Leases:
 
     def live_flow_runs(self) -> set[str]:
         """The ids, in Prefect, of the flow runs of the runs that are alive."""
-
-        def read(connection: sa.Connection) -> set[str]:
-            now = self._database.now(connection)
-            query = sa.select(runs_table.c.flow_run).join(leases_table, leases_table.c.name == runs_table.c.id)
-            found = connection.execute(query.where(_alive(now), runs_table.c.flow_run.is_not(None)))
-            return set(found.scalars())
-
-        return self._database.read(read)
+        return live_flow_runs(self._database)
 
     def record_death_reported(self, run: str) -> None:
         """Records that Prefect and the log know of the death of a run."""

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import sqlalchemy as sa
 
@@ -100,6 +101,12 @@ class Runs:
         query = sa.select(runs_table).where(is_its).order_by(runs_table.c.began.desc()).limit(1)
         row = self.database.read(lambda connection: connection.execute(query).one_or_none())
         return RunRecord.of(row) if row else None
+
+    def of_id(self, id: UUID) -> list[RunRecord]:
+        """The run of this id, and the runs of the flow run that has it in Prefect."""
+        is_its = (runs_table.c.id == id.hex) | (runs_table.c.flow_run == str(id))
+        rows = self.database.read(lambda connection: connection.execute(sa.select(runs_table).where(is_its)).all())
+        return [RunRecord.of(row) for row in rows]
 
     def begun_since(
         self, since: datetime, kinds: Collection[str], most: int, flow_runs: Collection[str] = ()

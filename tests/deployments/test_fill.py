@@ -7,6 +7,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from click.testing import Result
@@ -82,14 +83,28 @@ def test_files_are_fetched_first_and_mistakes_are_refused_before(
     assert [failed["key"] for failed in json.loads(bad.stdout)["failed"]] == [key]
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
     listed = adce("runs")
-    assert "PREFECT_API_URL names no server: what only Prefect knows is not here" in listed.stderr
+    assert "runs that only Prefect knows are not shown: no server is named" in listed.stderr
     last, *before_it = listed.stdout.splitlines()
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC  fill 1 file  Ended after [\d.]+s", last)
     assert before_it[-1].split("  ")[1] == "reconcile espn from 2026-01-13 to 2026-01-14"
     [run] = json.loads(adce("runs", "1 file", "--json").stdout)["runs"]
     shown = adce("runs", run["id"][:8]).stdout
+    assert json.loads(adce("runs", run["id"], "--since", "0s", "--json").stdout)["runs"] == [run], "whenever it began"
     assert "espn_summary: 1 failed" in shown
     assert "1 file: " in shown
     missing = adce("runs", "another").stderr
-    assert "PREFECT_API_URL names no server: what only Prefect knows is not here" in missing
+    assert "runs that only Prefect knows are not shown: no server is named" in missing
     assert "no run 'another' within 7d" in missing
+    assert "in the ledger or in Prefect" in adce("runs", str(uuid4())).stderr
+    monkeypatch.setenv("PREFECT_PROFILES_PATH", str(adce_home / "profiles.toml"))
+    (adce_home / "profiles.toml").write_text("active = ")
+    for command in (("runs",), ("sources",), ("why", key)):
+        answered = adce(*command)
+        assert (answered.exit_code, len(answered.stdout.splitlines()) > 3) == (0, True), answered.stderr
+        assert "Prefect's profiles cannot be read" in answered.output
+    (adce_home / "profiles.toml").unlink()
+    monkeypatch.setenv("PREFECT_API_URL", "https://127.0.0.1:1/api")
+    monkeypatch.setenv("PREFECT_API_SSL_CERT_FILE", "/nope")
+    for command in (("runs",), ("sources",)):
+        answered = adce(*command)
+        assert (answered.exit_code, "PREFECT_API_SSL_CERT_FILE: /nope cannot be used" in answered.output) == (0, True)

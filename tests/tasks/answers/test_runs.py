@@ -3,7 +3,10 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from tasks.answers.runs import PastRun, joined, results
+import pytest
+
+from tasks.answers.runs import PastRun, chosen, joined, results
+from tasks.domain.errors import SelectionError
 from tasks.domain.expected.keys import KeyPatterns
 from tasks.domain.outcomes import FileOutcome, Outcome, RunEnd
 from tasks.ledger.runs import RunRecord
@@ -67,3 +70,31 @@ def test_the_results_of_a_run_are_counted_by_dataset_and_its_errors_together() -
         "other: 1 stored",
         "2 files: KEY: HTTP 500",
     ]
+
+
+ID, SAME_BEGIN = "0a1b2c3d-0000-4000-8000-000000000001", "0a1b2c3d-0000-4000-8000-000000000002"
+
+
+@pytest.mark.parametrize(
+    ("which", "hours"),
+    [
+        (ID, 2),
+        (ID.replace("-", "").upper(), 2),
+        ("0a1b2c3d-0000-4000-8000-000000000002", 3),
+        ("ffffff", 1),
+        ("everything", 2),
+        ("reconcile everything", 2),
+        ("0a1b2", None),
+        ("another", None),
+    ],
+)
+def test_a_run_is_chosen_by_its_id_or_as_the_newest_of_its_name(which: str, hours: int | None) -> None:
+    def a_run(n: int, id: str | None, flow_run: str | None, name: str = "reconcile everything") -> PastRun:
+        return replace(in_prefect(n, "Completed"), id=id, flow_run=flow_run, name=name)
+
+    runs = [a_run(1, "f" * 32, None, "fill 1 file"), a_run(3, None, SAME_BEGIN), a_run(2, "e" * 32, ID)]
+    runs.append(replace(runs[2], id="d" * 32, began=NOW - 9 * HOUR))  # the same flow run, which began twice
+    found = chosen(runs, which)
+    assert (found and found.began) == (NOW - hours * HOUR if hours else None)
+    with pytest.raises(SelectionError, match=f"0a1b2c: several ids begin so: {SAME_BEGIN} .*{ID} "):
+        chosen(runs, "0a1b2c")

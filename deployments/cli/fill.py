@@ -64,13 +64,7 @@ def fill(
     clock = moment_of("--as-of", as_of)
     check_fetching_clock(config, clock, datetime.now(UTC))
     asked, server = asyncio.run(_look(config, keys, clock, again))
-    if not asked.keys:
-        raise AdceError("; ".join(asked.lines()))
-    if len(asked.keys) > _MOST_KEYS:
-        raise AdceError(
-            f"{len(asked.keys):,} files are to be fetched, and a fill takes up to {_MOST_KEYS:,} by their keys; "
-            f"{_FEWER if again else _A_PART}"
-        )
+    _check_number(asked, again)
     for line in asked.lines():
         _warn(f"left out: {line}")
     parameters: dict[str, Any] = {"keys": asked.keys, "priority": Priority.CRITICAL.value, "again": again}
@@ -99,6 +93,17 @@ async def _look(config: Config, texts: list[str], clock: datetime | None, again:
     with closing(ledger):
         asked = await asked_for(config, ledger, store, texts, clock, again=again)
         return asked, api_url() or ledger.runs.last_server()
+
+
+def _check_number(asked: Asked, again: bool) -> None:
+    """Raises AdceError if there is no file to fetch, or if there are too many."""
+    if not asked.keys:
+        raise AdceError("; ".join(asked.lines()))
+    if len(asked.keys) > _MOST_KEYS:
+        raise AdceError(
+            f"{len(asked.keys):,} files are to be fetched, and a fill takes up to {_MOST_KEYS:,} by their keys; "
+            f"{_FEWER if again else _A_PART}"
+        )
 
 
 def _by_worker(config: Config, server: str, parameters: dict[str, Any], *, waits: bool) -> FlowRun | None:

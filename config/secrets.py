@@ -82,6 +82,7 @@ _SHAPES = [
         (("eyj",), r"\beyJ[\w-]{6,}\.[\w-]{4,}(?:\.[\w-]*)?", MASK),
     )
 ]
+_ANY_HINT = re.compile("|".join(sorted({re.escape(hint) for hints, _, _ in _SHAPES for hint in hints})))
 _IN_QUERY = re.compile(rf"{_NAME}=([^\s&;,\"'<>]+)", re.IGNORECASE)
 _NO_SECRET = re.compile(
     r"user-agent|accept(-.*)?|referer|origin|host|connection|cache-control|pragma|sec-.*", re.IGNORECASE
@@ -98,6 +99,8 @@ def masked(text: str) -> str:
     if _known:
         text = _by_value(frozenset(_known)).sub(MASK, text)
     lower = text.lower()
+    if not _ANY_HINT.search(lower):  # one search: JSON documents have hundreds of thousands of texts, few with a hint
+        return text
     for hints, shape, shown in _SHAPES:
         if any(hint in lower for hint in hints):
             text = shape.sub(shown, text)

@@ -25,7 +25,6 @@ from flows.steps import executor_of, fetch, log_plan, publish, report_plan, sett
 from flows.task_runner import FillTaskRunner
 from tasks.answers import first_run
 from tasks.answers.report import Report
-from tasks.answers.settings import SettingsUsed, settings_used
 from tasks.domain.errors import LedgerError
 from tasks.domain.expected.cells import Selection
 from tasks.domain.plan.plan import Plan
@@ -109,7 +108,7 @@ async def _reconcile(selection: Selection, as_of: datetime | None, max_fills: in
         look = await run.look()
         check_keys(session, look)
         plan = run.defer_to(other, look.gaps()) if other else run.plan(look.gaps())
-        report = replace(report_plan(run, look, plan), settings=_settings(session), left_to=other)
+        report = replace(report_plan(run, look, plan), left_to=other)
         log_plan(report)
         if first_run.is_first(session):
             for line in first_run.about(config):
@@ -129,13 +128,6 @@ async def _reconcile(selection: Selection, as_of: datetime | None, max_fills: in
                 before = datetime.now(UTC) - config.keep.runs
                 await delete_old_runs(client, before, lambda: run.shutdown.reason is not None)
     return report
-
-
-def _settings(session: Session) -> SettingsUsed:
-    """The settings of the session, compared with those of the last run that fetched."""
-    former = session.ledger.settings.kept()
-    values = effective_values(session.config)
-    return settings_used(values, former.values, former.at) if former else settings_used(values)
 
 
 def _keep_plan(session: Session, planned: dict[str, Any], *, has_lease: bool) -> None:

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from prefect.artifacts import create_markdown_artifact
 
+from config.effective import effective_values
 from config.load import load_config
 from config.models import Config
 from flows.by_deployment import ByDeployment
@@ -19,10 +20,12 @@ from flows.prefect_run import PrefectRun
 from flows.run_log import plan_lines
 from tasks.answers.headline import headline
 from tasks.answers.report import Report
+from tasks.answers.settings import SettingsUsed, settings_used
 from tasks.domain.outcomes import RunPart
 from tasks.domain.plan.plan import Gap, Plan, in_start_order
 from tasks.domain.wording import plural
 from tasks.observe.look import Look
+from tasks.observe.session import Session
 from tasks.run.dispatcher import Dispatcher, Executor
 from tasks.run.run import Run
 from tasks.show.coverage import markdown as coverage_markdown
@@ -50,7 +53,15 @@ def report_plan(run: Run, look: Look, plan: Plan) -> Report:
         outcomes={},
         was_lost=run.lost,
         selection=run.session.selection,
+        settings=_settings(run.session),
     )
+
+
+def _settings(session: Session) -> SettingsUsed:
+    """The settings of the session, compared with those of the last reconcile that fetched."""
+    former = session.ledger.settings.kept()
+    values = effective_values(session.config)
+    return settings_used(values, former.values, former.at) if former else settings_used(values)
 
 
 def log_plan(report: Report) -> None:

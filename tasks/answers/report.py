@@ -116,7 +116,7 @@ class Report:
     selection: Selection = field(default_factory=Selection)  # what was looked at
     stopped: str | None = None  # why the run was stopped early, if it was
     stop_signal: int | None = None  # the signal that stopped it, if one did
-    settings: SettingsUsed | None = None  # those of a reconcile
+    settings: SettingsUsed | None = None  # those of a run
     held: Mapping[str, Reason] = field(default_factory=dict)  # why nothing of a source or a dataset is fetched, by name
     left_to: RunRecord | None = None  # the other reconcile at work, to which this one has left everything
 

@@ -79,6 +79,7 @@ def test_an_unreadable_file_that_is_named_is_fetched_again(
     assert not run_reconcile(sources=["espn"]).complete
     state: Any = asyncio.run(fill(keys=[key], return_state=True))
     assert state.result().filled == [key]
+    assert state.result().settings.before, "its artifact says with which settings, compared with the last reconcile"
     stored = json.loads(bucket.get_object(Bucket="named", Key=key)["Body"].read())
     assert stored["header"]["id"] == json.loads(body)["header"]["id"]
     assert run_reconcile(sources=["espn"]).complete

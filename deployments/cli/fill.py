@@ -74,7 +74,7 @@ def fill(
         _show(server, run, as_json)
         return
     if no_wait:
-        raise AdceError("--no-wait: no worker is there to take it; start `adce up` or a worker, or leave --no-wait out")
+        raise _no_wait("no worker is there to take it")
     check_sites(config)
     report = run_flow("fill", parameters, verbose=verbose)
     show(report, as_json)
@@ -107,7 +107,10 @@ def _check_number(asked: Asked, again: bool) -> None:
 
 
 def _by_worker(config: Config, server: str, parameters: dict[str, Any], *, waits: bool) -> FlowRun | None:
-    """The run of a worker of this server. None, after a line that says why, if this process has to fetch the files."""
+    """The run of a worker of this server. None, after a line that says why, if this process has to fetch the files.
+
+    If it does not wait for that, raises AdceError instead.
+    """
     from deployments.prefect_api.adhoc import NoWorkerError, find_deployment
     from deployments.prefect_api.client import PrefectApiError, api_of
 
@@ -117,17 +120,24 @@ def _by_worker(config: Config, server: str, parameters: dict[str, Any], *, waits
 
     try:
         deployment = asyncio.run(find())
-    except NoWorkerError as why_not:
-        use_server(server)  # it answers, so the run is seen there
-        _warn(f"{why_not}; the files are fetched by this process")
+    except NoWorkerError as error:
+        why, answers = str(error), True
     except PrefectApiError as error:
         if server == api_url():
             raise
-        last = f"the Prefect API at {server}, which the last run used, {error.trouble}"
-        _warn(f"{last}; the files are fetched by this process")
+        why, answers = f"the Prefect API at {server}, which the last run used, {error.trouble}", False
     else:
         return asyncio.run(_run_of(server, deployment, parameters, config.reconcile.start_within if waits else None))
+    if not waits:
+        raise _no_wait(why)
+    if answers:
+        use_server(server)  # the run is seen there
+    _warn(f"{why}; the files are fetched by this process")
     return None
+
+
+def _no_wait(why: str) -> AdceError:
+    return AdceError(f"--no-wait: {why}; start `adce up` or a worker, or leave --no-wait out")
 
 
 async def _run_of(

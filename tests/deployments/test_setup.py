@@ -111,8 +111,8 @@ def _fill_by_a_worker(adce: Adce, server: dict[str, str], lake: Path, monkeypatc
     url = server["PREFECT_API_URL"]
     fill = ["fill", "espn_schedules/20260113.json", "--no-wait"]
     nobody = adce(*fill)
-    assert nobody.exit_code == 2
-    assert f"no worker polls the work pool adce on {url}; the files are fetched by this process" in nobody.stderr
+    why = f"--no-wait: no worker polls the work pool adce on {url}; start `adce up` or a worker, or leave --no-wait out"
+    assert (nobody.exit_code, nobody.stderr) == (2, f"adce: {why}\n")
     httpx.post(f"{url}/work_pools/adce/workers/heartbeat", json={"name": "a worker"}).raise_for_status()
     begun = adce(*fill, "--json")
     assert begun.exit_code == 0, begun.stderr

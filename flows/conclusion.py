@@ -15,9 +15,10 @@ from config.load import ConfigError
 from config.secrets import no_secret_in_errors
 from flows.control import cancel_came_late
 from flows.prefect_run import state_of
-from tasks.answers.ending import CANCELLED, Ending, ending
+from tasks.answers.ending import Ending, ending
 from tasks.answers.report import Report
 from tasks.domain.errors import AdceError
+from tasks.domain.flow_states import CANCELLED
 from tasks.log_lines import IN_REPORT
 from tasks.progress import PROGRESS, no_progress, told
 

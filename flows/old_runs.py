@@ -27,10 +27,10 @@ from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound
 
 from tasks.domain.flow_names import FLOWS
+from tasks.domain.flow_states import FINAL
 
 log = logging.getLogger(__name__)
 
-_FINAL = ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]
 _TOGETHER = 20  # runs that are looked up at once
 _SECONDS = 10.0  # after which a reconcile begins no further deletion; it has deleted 100 to 500 runs by then
 _TO_ANSWER = 5.0  # seconds beyond that for the answer to the last request, if the API hangs
@@ -63,7 +63,7 @@ async def delete_old_runs(
 
 
 async def _old_runs(client: PrefectClient, before: datetime) -> list[FlowRun]:
-    ended = {"tags": {"all_": ["adce"]}, "state": {"type": {"any_": _FINAL}}}
+    ended = {"tags": {"all_": ["adce"]}, "state": {"type": {"any_": list(FINAL)}}}
     return await client.read_flow_runs(
         flow_filter=FlowFilter.parse_obj({"name": {"any_": list(FLOWS)}}),
         flow_run_filter=FlowRunFilter.parse_obj({**ended, "expected_start_time": {"before_": before}}),

@@ -19,6 +19,7 @@ from deployments.prefect_api.settings import api_url, link_to_run
 from tasks.domain.access import Access
 from tasks.domain.errors import AdceError
 from tasks.domain.flow_names import DEPLOYED, FLOWS
+from tasks.domain.flow_states import AT_WORK
 from tasks.domain.wording import duration, utc
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ async def _in_prefect(
     runs: FlowRuns, flows: Sequence[str], begin: datetime, most: int, which: str | None
 ) -> list[FlowRun]:
     """All runs, or only those of the name `which` if there are any: it may also be the beginning of an id."""
-    from deployments.prefect_api.flow_runs import AT_WORK, due, in_states
+    from deployments.prefect_api.flow_runs import due, in_states
 
     of_late = due(after=begin, before=datetime.now(UTC))
     found: list[FlowRun] = []

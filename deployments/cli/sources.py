@@ -90,9 +90,9 @@ def _show(
         if source.next_window:
             begins, window = source.next_window
             say(f"{source.name}: next maintenance from {utc(begins)} {window.ends_in_words}: {window.reason}")
-    told = {hold.reason.text for source in found for hold in source.holds}
+    told = {bucket_for(hold.name) for source in found for hold in source.holds if hold.reason.limit is Limit.BUCKET}
     for bucket in buckets.values():
-        if bucket.trouble and bucket.trouble not in told:
+        if bucket.trouble and not (bucket.defect and bucket.name in told):
             say(bucket.trouble)
 
 

@@ -10,11 +10,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, AwareDatetime, BaseModel
 
 from deployments.prefect_api.client import MOST, PAGE, Json, PrefectApi
+from tasks.domain.flow_states import AT_WORK, FINAL
 from tasks.domain.wording import without_traceback
-
-FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")  # types of states
-AT_WORK = ("RUNNING", "CANCELLING")
-OPEN = ("SCHEDULED", "PENDING", *AT_WORK, "PAUSED")
 
 WARNING = 30  # a level of log records
 

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from deployments.prefect_api.client import PrefectApi
-from deployments.prefect_api.flow_runs import FINAL, OPEN, FlowRun, FlowRuns, LogRecord, due, in_states
+from deployments.prefect_api.flow_runs import FlowRun, FlowRuns, LogRecord, due, in_states
 from deployments.prefect_api.pauses import PrefectPause, known, pauses
 from deployments.prefect_api.workers import online_workers
 from deployments.prefect_yaml import Deployment
 from deployments.up.announcer import Snapshot
 from tasks.domain.flow_names import DEPLOYED, FLOWS, RECONCILE
+from tasks.domain.flow_states import FINAL, OPEN
 
 _MARGIN = timedelta(minutes=5)  # for clocks that differ, and log lines that arrive late
 _OF_THE_STATE = (  # beginnings of log records that only repeat a run's state

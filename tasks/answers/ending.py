@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from tasks.answers.headline import headline
 from tasks.answers.report import Report
 from tasks.answers.waiting import waiting, waiting_files
+from tasks.domain.flow_states import CANCELLED, COMPLETED, FAILED
 from tasks.domain.outcomes import FileOutcome, Outcome
 from tasks.domain.reasons import Remedy
 from tasks.domain.wording import plural, without_addresses
 
-COMPLETED, FAILED, CANCELLED = "COMPLETED", "FAILED", "CANCELLED"  # Prefect's types of final states
 INCOMPLETE = "Incomplete"  # the name of a state, whose type is COMPLETED or FAILED
 
 _LACKING = ("failed", "absent", "deferred")  # the labels of the outcomes of files that are lacking, the worst first

@@ -11,7 +11,9 @@ from click.testing import Result
 
 from config.load import load_config
 from tasks.domain.assess.states import Kind
+from tasks.domain.limits.buckets import BucketOnServer
 from tasks.domain.limits.pauses import Pause, Phase
+from tasks.domain.limits.rates import AllowanceTerms
 from tasks.domain.plan.plan import Gap
 from tasks.domain.wording import utc
 from tasks.ledger import Ledger
@@ -191,6 +193,13 @@ def test_the_sources_are_shown_with_all_that_holds_them_up(
         f"basketball_reference: {missing}",
         "the files that wait are as of 2026-01-15 12:00 UTC",
     ]
+    want, by_hand = AllowanceTerms(1, 1.0), AllowanceTerms(9, 9.0)
+    for have, said in ((None, 0), (by_hand, 1)):  # still missing, which the hold says, and made by hand meanwhile
+        with monkeypatch.context() as changed:
+            bucket = BucketOnServer("adce-basketball_reference", want, have)
+            buckets = [bucket, *(BucketOnServer(f"adce-{name}", want, want) for name in ("espn", "nba_api"))]
+            changed.setattr("deployments.cli.sources._buckets", lambda *_, buckets=buckets: (buckets, None))
+            assert adce("sources").stdout.count(f"{bucket.trouble}\n") == said
     monkeypatch.setenv("ADCE_COLLECT__SOURCES", "[espn]")
     assert adce("sources").stdout.splitlines()[3].rstrip().endswith("not collected")
     monkeypatch.delenv("ADCE_COLLECT__SOURCES")

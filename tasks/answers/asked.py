@@ -14,7 +14,7 @@ from tasks.answers.why import keys_of, schedules_of
 from tasks.domain.assess.states import Kind, State, Status
 from tasks.domain.expected.cells import Selection
 from tasks.domain.reasons import Limit, Reason
-from tasks.domain.wording import plural, utc
+from tasks.domain.wording import plural
 from tasks.ledger import Ledger
 from tasks.observe.look import look_at_cells
 from tasks.observe.planner import Planner
@@ -90,12 +90,12 @@ def _held(reason: Reason) -> NotFetched:
 
 def _why_not(status: Status) -> NotFetched:
     """Why a file that is no gap is not fetched, and what to do."""
-    until = f", {status.until_in_words}" if status.until and utc(status.until) not in status.reason else ""
+    until = f", {status.until_in_words}" if status.until else ""
     match status.state:
         case State.PRESENT:
             return NotFetched("it is there and whole", "--again fetches it again")
-        case State.NOT_DUE:
-            return NotFetched(f"it is not due: {status.reason}{until}")
+        case State.NOT_DUE:  # without a limit, the reason is from when it is due, or what its schedule says
+            return NotFetched(f"it is not due: {status.reason}{until if status.limit else ''}")
         case State.UNAVAILABLE:
             return NotFetched(f"{status.reason}{until}", _CLEAR)
         case State.IN_FLIGHT:

@@ -32,9 +32,11 @@ class Waiting:
 
     def __str__(self) -> str:
         """The reason, and until when it holds, unless the text says so itself."""
+        if self.limit and self.limit.tells_its_end:
+            return self.text
         until = utc(self.until) if self.until else "it is changed"
         name = self.limit.until_name if self.limit and self.until else "until"
-        return self.text if until in self.text else f"{self.text}; {name} {until}"
+        return f"{self.text}; {name} {until}"
 
 
 def waiting(report: Report) -> list[Waiting]:

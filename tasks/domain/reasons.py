@@ -79,6 +79,11 @@ class Limit(StrEnum):
         return "next look" if self.remedy is Remedy.LOOK else "until"
 
     @property
+    def tells_its_end(self) -> bool:
+        """Do the texts of its reasons say until when it holds, or that it has no end?"""
+        return self in (Limit.MAINTENANCE, Limit.OPERATOR_PAUSE, Limit.BACKOFF, Limit.BREAKER)
+
+    @property
     def is_resumable(self) -> bool:
         """Does `adce resume` end it?"""
         return self in (Limit.OPERATOR_PAUSE, Limit.BACKOFF, Limit.BREAKER)

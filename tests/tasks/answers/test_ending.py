@@ -14,8 +14,9 @@ from tasks.domain.assess.assessment import Assessment
 from tasks.domain.assess.overview import overview_of
 from tasks.domain.assess.states import Kind, State, Status, deferred_by
 from tasks.domain.assess.unknown import Unknown
-from tasks.domain.limits.pauses import Pause
+from tasks.domain.limits.pauses import FOR_EVER, OperatorPause, Pause, Window
 from tasks.domain.outcomes import FileOutcome, Outcome
+from tasks.domain.plan.plan import why_paused
 from tasks.domain.reasons import Limit, Reason
 from tasks.ledger.runs import RunRecord
 from tests.builders import NOW, a_board, a_cell, a_config, a_fill
@@ -148,11 +149,30 @@ def test_a_run_that_nobody_has_to_look_at_is_of_the_type_completed(report: Repor
 
 
 def test_a_time_is_called_the_next_look_where_a_look_is_to_come() -> None:
-    report = _report(_waits(Limit.LOOKS, "back-off after 2 looks: HTTP 404"), _waits(Limit.MAINTENANCE, "maintenance"))
+    report = _report(_waits(Limit.LOOKS, "back-off after 2 looks: HTTP 404"), _waits(Limit.TEST_FILLS, "test mode"))
     assert {str(one) for one in waiting(report)} == {
         "back-off after 2 looks: HTTP 404; next look 2026-01-15 13:00 UTC",
-        "maintenance; until 2026-01-15 13:00 UTC",
+        "test mode; until 2026-01-15 13:00 UTC",
     }
+
+
+@pytest.mark.parametrize(
+    ("pause", "limit", "says"),
+    [
+        (Pause("espn", LATER, "HTTP 403"), Limit.BACKOFF, "source paused until 2026-01-15 13:00 UTC: HTTP 403"),
+        (Pause("espn_summary", LATER, "HTTP 500"), Limit.BREAKER, "breaker open until 2026-01-15 13:00 UTC: HTTP 500"),
+        (Window("espn", LATER, "racks"), Limit.MAINTENANCE, "maintenance until 2026-01-15 13:00 UTC: racks"),
+        (Window("espn", FOR_EVER, "racks"), Limit.MAINTENANCE, "maintenance with no end: racks"),
+        (
+            OperatorPause("espn", FOR_EVER, "wrong", by="ana"),
+            Limit.OPERATOR_PAUSE,
+            "espn paused with no end by ana: wrong",
+        ),
+    ],
+)
+def test_the_text_of_a_pause_says_its_end_and_nothing_says_it_again(pause: Pause, limit: Limit, says: str) -> None:
+    [one] = waiting(_report(deferred_by(why_paused(pause, limit), MISSING)))
+    assert str(one) == says
 
 
 REFUSED = _waits(Limit.BACKOFF, "source paused until …: HTTP 403", gap=VANISHED, of="espn")

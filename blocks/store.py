@@ -6,7 +6,6 @@ import asyncio
 import errno
 import logging
 import os
-import random
 import re
 import stat
 import string
@@ -22,6 +21,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, PreconditionError
 from obstore.store import LocalStore, MemoryStore, S3Store
 
+from blocks.part_files import part_file, remove_abandoned
 from config.secrets import masked
 from tasks.domain.assess.states import LakeObject
 from tasks.domain.errors import LakeError, NoObjectError, Reach, UnreadableError
@@ -261,13 +261,11 @@ class Store:
         """Stores a body in a local folder: writes a temporary file, and gives it its name at the end."""
         assert self.folder is not None
         path = self.folder / key
-        part = path.with_name(f".adce#{random.getrandbits(60)}")  # obstore leaves such names out of listings
         with self._errors(f"written at {key}"):
             if not self.folder.is_dir():
                 raise LakeError(f"lake {self.url}: the folder is not there any more")
             path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                part.write_bytes(body)
+            with part_file(path, body) as part:
                 mine = part.stat().st_ino
                 for _ in range(_MOST_CONFLICTS):
                     self._rename(part, path, key, replaces)
@@ -276,8 +274,6 @@ class Store:
                         is_ours = path.stat().st_ino == mine or (have.size == len(body) and path.read_bytes() == body)
                         return Put(have, is_ours)
                     replaces = None
-            finally:
-                part.unlink(missing_ok=True)
         if obstacle := _obstacle_at(path):
             raise LakeError(f"lake {self.url}: {obstacle} stands at {key}; remove it", Reach.KEY)
         raise self._always_removed(key)
@@ -301,6 +297,12 @@ class Store:
                 raise
             if not path.exists():
                 part.replace(path)
+
+    async def remove_abandoned(self, folders: Iterable[str]) -> None:
+        """Removes what writers that have died have left half-written in these folders. S3 keeps nothing like that."""
+        for folder in folders:
+            if self.folder and (count := await asyncio.to_thread(remove_abandoned, self.folder / folder)):
+                log.info("lake %s: half-written files of killed runs removed from %s: %s", self.url, folder, count)
 
     async def check_writable(self, folders: Iterable[str]) -> None:
         """Raises LakeError if none of the folders can be written. Nothing is left behind in the lake."""

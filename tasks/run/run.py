@@ -135,9 +135,14 @@ class Run:
         self.start_up += _START_WEIGHT * (seconds - self.start_up)
 
     async def prepare_lake(self) -> None:
-        """Checks that the lake can be written, and writes its mark there. Call it before the first request."""
+        """Checks that the lake can be written, and writes its mark there. Call it before the first request.
+
+        What runs that were killed have left half-written is removed.
+        """
         session = self.session
-        await session.lake.check_writable(folders(self.config.datasets.values()))
+        written = folders(self.config.datasets.values())
+        await session.lake.check_writable(written)
+        await session.lake.remove_abandoned([*written, *filter(None, [self.config.history])])
         if self.pairing and not self.config.test_mode:
             mark = await write_mark(session.lake, session.ledger, self.pairing)
             self.pairing = Pairing(mark, is_marked=True)

@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,6 +23,7 @@ from config.secrets import masked
 from deployments.cli.lake import plan
 from deployments.cli.options import Places, Scope
 from deployments.cli.typed import near, typed
+from tasks.domain.access import Access
 from tasks.domain.errors import AdceError
 from tasks.domain.expected.keys import folders
 from tasks.domain.expected.seasons import current_season
@@ -83,6 +85,7 @@ def init(
     given = ", ".join(source) if source else None
     chosen = _answer(ask, given, f"Which sources? {', '.join(names)}, or {_EVERYTHING}", _EVERYTHING, _sources(names))
     text = settings_text(_seen_from(file, lake, lake_address), _seen_from(file, ledger, ledger_address), begin, chosen)
+    asyncio.run(_check_pairing(lake, ledger))
     config = write_settings(file, text, is_private=masked(ledger) != ledger)
     typer.echo(f"{near(file.absolute())} written: the settings of the lake {masked(config.lake)}", err=True)
     options = () if file == HERE else ("--config", str(file))
@@ -192,6 +195,18 @@ def write_settings(file: Path, text: str, *, is_private: bool) -> Config:
     finally:
         new.unlink(missing_ok=True)
     return config
+
+
+async def _check_pairing(lake: str, ledger: str) -> None:
+    """Raises MismatchError if the ledger belongs to another lake. Writes nothing."""
+    from tasks.ledger import Ledger
+    from tasks.observe.identity import find_pairing
+    from tasks.observe.session import open_lake
+
+    places = {"ADCE_CONFIG": "", "ADCE_LAKE": lake, "ADCE_LEDGER": ledger}
+    config = load_config(env={**os.environ, **places})
+    with closing(Ledger(config.ledger, Access.LOOK)) as opened:
+        await find_pairing(await open_lake(config), opened, None)
 
 
 async def _probe_lake(config: Config) -> None:

@@ -104,7 +104,7 @@ def pair(facts: Facts, wanted: LakeKind | None, new: LakeMark) -> Pairing:
         moved = f"; if this is the same lake after a move, copy its {MARK_KEY} as well" if mark is None else ""
         raise MismatchError(
             f"ledger {facts.ledger} belongs to lake {known.url}, not to {facts.lake}{moved}; "
-            "otherwise use another ledger: ADCE_LEDGER=sqlite:///another.db"
+            "otherwise use another ledger: ADCE_LEDGER=sqlite:///another.db, or the option --ledger another.db"
         )
     if mark is None:
         if wanted is LakeKind.SANDBOX and not facts.lake_is_empty:

@@ -32,7 +32,33 @@ async def check_pairing(
     planned: tuple[str | None, str | None] = (None, None),
     folders: Collection[str] = (),
 ) -> Pairing:
-    """Checks that the lake and the ledger belong together. Writes nothing to the lake.
+    """Checks that the lake and the ledger belong together, and lets the ledger know the lake if it is written to.
+
+    Writes nothing to the lake, and logs what has changed. Takes and raises the same as `find_pairing`.
+    """
+    facts, found = await find_pairing(lake, ledger, wanted, planned, folders)
+    if wanted is None:
+        if found.is_marked and found.mark.kind is LakeKind.SANDBOX:
+            log.warning("lake %s is a sandbox's: its games are invented", facts.lake)
+        elif facts.files_gone:
+            log.warning("%s", found.news)
+        elif lake.folder is not None and not lake.folder.exists():
+            log.warning("lake %s: there is no such folder yet; a run that fetches makes it", facts.lake)
+    elif found.news:
+        log.warning("%s", found.news)
+    if wanted is not None and found.is_marked:
+        _remember(lake, ledger, found.mark, facts.known)
+    return found
+
+
+async def find_pairing(
+    lake: Store,
+    ledger: Ledger,
+    wanted: LakeKind | None,
+    planned: tuple[str | None, str | None] = (None, None),
+    folders: Collection[str] = (),
+) -> tuple[Facts, Pairing]:
+    """What is known about the lake and the ledger, and how they belong together. Writes nothing.
 
     `wanted` is the kind of lake that is about to be written to, or None if it is only read. `planned` are the ids of
     the lake and of the ledger of the run that has planned this work. `folders` are the folders of the lake's files: if
@@ -54,19 +80,7 @@ async def check_pairing(
     if planned != (None, None):
         here = mark.id if mark else known.id if known and known.is_at(facts.lake) else ""
         check_part(planned, (here, ledger.id), facts)
-    found = pair(facts, wanted, LakeMark(uuid.uuid4().hex, LakeKind.REAL, datetime.now(UTC)))
-    if wanted is None:
-        if found.is_marked and found.mark.kind is LakeKind.SANDBOX:
-            log.warning("lake %s is a sandbox's: its games are invented", facts.lake)
-        elif facts.files_gone:
-            log.warning("%s", found.news)
-        elif lake.folder is not None and not lake.folder.exists():
-            log.warning("lake %s: there is no such folder yet; a run that fetches makes it", facts.lake)
-    elif found.news:
-        log.warning("%s", found.news)
-    if wanted is not None and found.is_marked:
-        _remember(lake, ledger, found.mark, known)
-    return found
+    return facts, pair(facts, wanted, LakeMark(uuid.uuid4().hex, LakeKind.REAL, datetime.now(UTC)))
 
 
 async def _files_gone(lake: Store, ledger: Ledger, known: KnownLake | None, folders: Collection[str]) -> int:

@@ -5,6 +5,7 @@ import pty
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import pytest
 from config.load import load_config
 from deployments.cli.init import settings_text, write_settings
 from tasks.domain.errors import LedgerError
+from tasks.domain.lakes import KnownLake, LakeKind
+from tasks.ledger import Ledger
 from tasks.ledger.database import check_writable
 
 ADCE = str(Path(sys.executable).with_name("adce"))
@@ -67,6 +70,20 @@ def test_a_mistake_is_one_line_and_nothing_is_written(
     done = init(*arguments)
     assert (done.exit_code, done.stderr.count("\n"), line in done.stderr) == (2, 1, True), done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_the_file_stays_as_it_was_if_the_ledger_belongs_to_another_lake(
+    init: Callable[..., Any], tmp_path: Path
+) -> None:
+    assert init("--yes").exit_code == 0
+    before = (tmp_path / "adce.yaml").read_text()
+    with closing(Ledger(f"sqlite:///{tmp_path}/adce.db")) as ledger:
+        ledger.identity.remember(KnownLake("1", LakeKind.REAL, (tmp_path / "lake").as_uri()))
+    done = init("--yes", "--force", "--lake", "./my lake", "--since", "all")
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert "belongs to lake" in done.stderr
+    assert "or the option --ledger another.db" in done.stderr
+    assert (tmp_path / "adce.yaml").read_text() == before
 
 
 def test_at_a_terminal_it_asks_and_asks_again_after_a_mistake(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ _MOST_ROWS = 200
 _MOST_ATTEMPTS = 20
 _WHAT_FOLLOWS = {
     Consequence.ABSENT: " (a look that found no whole file)",
-    Consequence.REFUSED: " (the source is paused)",
+    Consequence.REFUSED: " (the source would be paused)",
     Consequence.HEALS: " (it is requested again at once)",
     Consequence.BAD: " (the file has failed)",
 }

@@ -73,6 +73,12 @@ def test_the_object_in_the_lake_is_checked_where_no_file_is_named(adce: Any, adc
     assert "1 game: 1 final" in result.stdout
 
 
+def test_a_block_page_says_what_would_follow_from_it(adce: Any, tmp_path: Path) -> None:
+    (tmp_path / "body").write_text("<html><title>Access Denied</title></html>")
+    result = adce("check", BOARD, str(tmp_path / "body"))
+    assert "refused (the source would be paused); " in result.stdout
+
+
 def test_what_a_body_lacks_and_what_follows_from_that_is_told(adce: Any, tmp_path: Path) -> None:
     status = {"name": "STATUS_FINAL", "state": "post", "completed": False}
     header = {"id": "401585601", "competitions": [{"status": {"type": status}}]}

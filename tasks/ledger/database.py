@@ -163,6 +163,8 @@ class Database:
         """Opens the database that is there, or creates it."""
         if self._file and not self._file.parent.is_dir():
             raise LedgerError(f"ledger {self.name} cannot be opened: there is no folder {self._file.parent}; make it")
+        if self._file:
+            _check_no_folder(self._file, self.name, "opened")
         try:
             self._engine = self._make_engine()
         except (sa.exc.SQLAlchemyError, ImportError) as error:
@@ -591,6 +593,11 @@ def _upgrade(connection: sa.Connection) -> None:
     command.upgrade(settings, "head")
 
 
+def _check_no_folder(file: Path, name: str, verb: str) -> None:
+    if file.is_dir():
+        raise LedgerError(f"ledger {name} cannot be {verb}: it is a folder; name a file in it, such as adce.db")
+
+
 def check_writable(url: str) -> None:
     """Raises LedgerError if the ledger at this URL cannot be made or written. It makes nothing and changes nothing."""
     address = _address(url)
@@ -606,6 +613,8 @@ def check_writable(url: str) -> None:
         except OSError as error:
             raise LedgerError(f"ledger {name} cannot be made: {file.parent}: {error.strerror}") from None
         return
+    if file:
+        _check_no_folder(file, name, "written")
     try:
         engine = sa.create_engine(address, connect_args=_connect_arguments(address))
         with engine.connect() as connection:

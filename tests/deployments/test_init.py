@@ -59,6 +59,7 @@ def test_options_become_a_file_and_the_plan_with_its_cost_is_shown(
         (["--source", "espm"], "--source espm: no such source; did you mean espn?"),
         (["--lake", "file/lake"], "file is a file, not a folder"),
         (["--ledger", "none/adce.db"], "/none; make it"),
+        (["--ledger", "."], "it is a folder; name a file in it, such as adce.db"),
         (["--ledger", "file"], "file is not a database; move the file aside"),
         (["--config", "none/adce.yaml"], "none/adce.yaml: cannot be written: No such file or directory"),
     ],

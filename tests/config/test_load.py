@@ -214,6 +214,15 @@ def test_a_new_dataset_of_a_source_is_yaml_only(tmp_path: Path) -> None:
             "(it is of type str, and is not shown)",
             id="password",
         ),
+        *(
+            pytest.param(
+                f"lake: '{text}'",
+                "my.yaml: lake: not the address of a lake; write it as file:///folder or s3://bucket/prefix "
+                f"(it is '{text}')",
+                id=f"lake {text!r}",
+            )
+            for text in ("s4://x", "s3://", "")
+        ),
         pytest.param(
             "reconcile: {time_budget: 15m}",
             "my.yaml: reconcile: time_budget must be more than 0 and less than interval",
@@ -673,7 +682,7 @@ def test_a_mistake_of_several_settings_is_that_of_the_variable_or_file_that_it_c
 @pytest.mark.parametrize(
     ("setting", "text", "line"),
     [
-        ("LAKE", "ftp://x", "not the address of a lake; write it as file:///folder or s3://bucket/prefix (it is of"),
+        ("LAKE", "ftp://x", "not the address of a lake; write it as file:///folder or s3://bucket/prefix (it is 'ftp:"),
         ("LAKE", "~nobody-at-all/lake", "not the address of a lake; write it as file:///folder or s3://bucket/prefix"),
         ("LAKE", "file://data/lake", "…; did you mean file:///data/lake or file:data/lake?"),
         ("LAKE", "s3:/bucket/x", "…; did you mean s3://bucket/x?"),

@@ -753,6 +753,12 @@ def test_a_script_is_found_with_what_it_fills_beside_it_and_one_that_says_nothin
     ]
 
 
+def test_settings_without_a_script_are_told_of(scripts: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (scripts / "scrape_usage.py").rename(scripts / "usage.py")
+    assert "usage" not in load_config(scripts / "my.yaml", {}).datasets
+    assert f"{scripts}/scrape_usage.yaml is ignored: there is no script scrape_usage.* beside it" in caplog.text
+
+
 def test_what_a_script_fills_may_be_among_the_other_datasets(scripts: Path) -> None:
     with (scripts / "my.yaml").open("a") as file:
         file.write(COMMAND.replace("nba_boxscore_usage", "other").replace("Rscript, scripts/usage.R", '"{script}"'))

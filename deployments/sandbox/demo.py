@@ -53,7 +53,7 @@ def main(run: Callable[[list[str]], int] | None = None) -> int:
         return status
 
     file, lake = _HOME / "adce.yaml", Store((_HOME / "lake").absolute().as_uri())
-    write_settings(file, {"lake": "lake", "ledger": "ledger.db"}, "make run")
+    write_settings(file, {"lake": "lake", "ledger": "ledger.db"}, "make run", CLOCK_AND_SPAN)
     config = load_config(file, env={})
     is_new = lake.folder is not None and not lake.folder.exists()
     if is_new:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +13,22 @@ from deployments.cli.typed import near
 from tasks.domain.errors import AdceError
 
 _HEAD = """\
-# The sandbox's settings. To look at its lake of invented games: adce plan --config {file}
-# To fetch from the stand-in for the sites: adce reconcile --sandbox --config {file}
+# The sandbox's settings. To look at its lake of invented games: adce plan {options}
+# To fetch from the stand-in for the sites: adce reconcile --sandbox {options}
 # `{maker}` writes this file again each time.
 """
 
 
-def write_settings(file: Path, settings: Mapping[str, Any], maker: str) -> None:
-    """Writes the settings of a sandbox to a file, whose folder is made if it is not there. Raises AdceError."""
+def write_settings(file: Path, settings: Mapping[str, Any], maker: str, scope: Iterable[str] = ()) -> None:
+    """Writes the settings of a sandbox to a file, whose folder is made if it is not there. Raises AdceError.
+
+    `scope` are the options with which commands look only at the files that the lake is made for.
+    """
     body = yaml.safe_dump({"sandbox": True, **settings}, sort_keys=False)
+    options = shlex.join(["--config", near(file.absolute()), *scope])
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(_HEAD.format(file=near(file.absolute()), maker=maker) + body, encoding="utf-8")
+        file.write_text(_HEAD.format(options=options, maker=maker) + body, encoding="utf-8")
     except OSError as error:
         raise AdceError(f"{file}: cannot be written: {error.strerror}") from None
 

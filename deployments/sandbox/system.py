@@ -97,6 +97,6 @@ def _use_settings(home: Path) -> tuple[str, ...]:
             os.environ.setdefault(name, text)
         return ("--config", near(Path(named)), *(word for n, path in places.items() for word in (f"--{n}", path)))
     file = home / "adce.yaml"
-    write_settings(file, places | _PACE, "adce up --sandbox")
+    write_settings(file, places | _PACE, "adce up --sandbox", CLOCK_AND_SPAN)
     os.environ["ADCE_CONFIG"] = str(file)
     return "--config", near(file)

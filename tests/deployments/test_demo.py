@@ -55,7 +55,8 @@ def test_what_the_demonstration_shows_can_be_typed_and_looks_at_the_same_lake(
     commands = _commands(said)
     assert list(commands) == ["plan", "reconcile", "why", "coverage", "ui", "init", "up"]
     told = ran[1].stderr.splitlines()[-1].removeprefix("to look at this lake: ")
-    for look in (commands["plan"], told):
+    head = (tmp_path / ".adce/adce.yaml").read_text().partition("games: ")[2].splitlines()[0]
+    for look in (commands["plan"], told, head):
         cells = json.loads(typed(f"{look} --json").stdout)["cells"]
         assert (cells["total"], cells["present"], cells["not_due"]) == (262, 260, 2)
     why = typed(commands["why"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +33,7 @@ def why(
 ) -> None:
     """Shows why a file is there or not: its state, the reason, until when, all attempts, and what happens next."""
     config = places.load()
+    key = _key_of_path(config, key)
     now = moment_of("--as-of", as_of) or datetime.now(UTC)
     Selection().check(config, now)
     answers = asyncio.run(_ask(config, key, now))
@@ -76,6 +78,7 @@ def check(
     from tasks.domain.assess.verdicts import Consequence
 
     config = places.load()
+    key = _key_of_path(config, key)
     dataset_of(config, key)
     at = moment_of("--taken", taken)
     if file is None:
@@ -92,6 +95,16 @@ def check(
         show_check(checked, standard_output())
     if checked.answer is not Consequence.STORED:
         raise typer.Exit(1)
+
+
+def _key_of_path(config: Config, text: str) -> str:
+    """The key of a file of the lake that is named by its path, as a shell completes it; any other text as it is."""
+    from blocks.store import Store
+
+    if (folder := Store(config.lake).folder) is None:
+        return text
+    path, root = Path(os.path.abspath(text)), Path(os.path.abspath(folder))
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) and path.is_file() else text
 
 
 async def _ask(config: Config, key: str, now: datetime) -> list[Answer]:

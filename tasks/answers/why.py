@@ -336,10 +336,13 @@ def _nearest(config: Config, schedules: Schedules, text: str, now: datetime) -> 
         )
     if text in config.datasets:
         return f"{text}: a dataset; name a file of it, such as {' or '.join(config.datasets[text].keys)}, or a pattern"
+    if text in config.sources:
+        names = [name for name, dataset in config.datasets.items() if dataset.source == text]
+        return f"{text}: a source, with the datasets {', '.join(names)}; name a file, a pattern, a date or a game"
     if "/" not in text:
         return (
             f"{text}: no key, no pattern with * ? [], no date, and no game of a schedule that a run has read; "
-            "`adce datasets` lists the keys"
+            f"{_instead_of(config, text) or '`adce datasets` lists the keys'}"
         )
     matched = KeyPatterns(config).match(text)
     if matched:
@@ -355,6 +358,15 @@ def _nearest(config: Config, schedules: Schedules, text: str, now: datetime) -> 
     templates = [(key, name) for name, dataset in config.datasets.items() for key in dataset.keys]
     key, name = max(templates, key=lambda pair: SequenceMatcher(None, text, pair[0]).ratio())
     return f"{text}: no dataset has such a key; the nearest is {key} of {name}"
+
+
+def _instead_of(config: Config, text: str) -> str | None:
+    """What to type instead of a date without hyphens, or of a key without its folder; None for another text."""
+    if re.fullmatch(r"\d{8}", text) and (day := _day(f"{text[:4]}-{text[4:6]}-{text[6:]}")):
+        return f"a date is written as {day}"
+    folders = {fixed_folder(key) for dataset in config.datasets.values() for key in dataset.keys}
+    keys = [key for folder in sorted(folders) if KeyPatterns(config).match(key := f"{folder}/{text}")]
+    return f"a key begins with its folder: {' or '.join(keys)}" if keys else None
 
 
 def _why_not_collected(config: Config, schedules: Schedules, text: str, now: datetime) -> str | None:

@@ -70,6 +70,7 @@ def test_the_object_in_the_lake_is_checked_where_no_file_is_named(adce: Any, adc
     result = adce("check", BOARD)
     assert result.exit_code == 0
     assert "stored; whole" in result.stdout
+    assert adce("check", str(lake)).stdout == result.stdout, "its path stands for its key"
     assert "1 game: 1 final" in result.stdout
 
 

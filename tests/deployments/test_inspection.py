@@ -113,6 +113,13 @@ def test_why_takes_a_date(adce: Adce, game: str) -> None:
         ),
         ("2025-08-05", "nothing is expected of that day: 2025-08-05 is in no season; 2024-25 ends on 2025-06-30, and "),
         ("401999999", "no key, no pattern with * ? [], no date, and no game of a schedule that a run has read; `adce"),
+        ("20260110", "no key, no pattern with * ? [], no date, and no game of a schedule that a run has read; a date"),
+        (
+            "401999999.json",
+            "no key, no pattern with * ? [], no date, and no game of a schedule that a run has read; a key begins with "
+            "its folder: espn_box_scores/401999999.json or ",
+        ),
+        ("espn", "a source, with the datasets espn_scoreboard, espn_summary"),
         ("espn_scoreboard", "a dataset; name a file of it, such as espn_schedules/{yyyymmdd}.json, or a pattern"),
         ("nothing/*.json", "no file that the lake should hold has a key of this pattern. * matches any text, / too"),
     ],

@@ -25,6 +25,7 @@ from deployments.cli.options import command
 app = typer.Typer(
     help="Keeps a lake of NBA data complete: compares what it should hold with its files, and fetches the difference.",
     no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},  # commands inherit it
     pretty_exceptions_enable=False,
 )
 command(app)(init.init)

@@ -27,7 +27,7 @@ def _commands(app: typer.Typer, *before: str) -> Iterator[tuple[str, ...]]:
 
 @pytest.mark.parametrize("words", list(_commands(app)), ids=" ".join)
 def test_the_help_of_each_command_ends_with_its_exit_statuses(words: tuple[str, ...]) -> None:
-    shown = CliRunner().invoke(app, [*words, "--help"]).stdout
+    shown = CliRunner().invoke(app, [*words, "-h"]).stdout
     assert " ".join(shown.split()).endswith("a line says what to do.")
     assert "Exit status 0: done." in shown
 

@@ -93,7 +93,11 @@ class Selection:
         ):
             for name in asked:
                 if name not in known:
-                    raise SelectionError(f"no {what} {name!r}; {suggestion_or_list(name, known, 'there are')}")
+                    several = name.split(",")
+                    hint = suggestion_or_list(name, known, "there are")
+                    if set(several) <= set(known):
+                        hint = f"repeat the option: {' '.join(f'--{what} {one}' for one in several)}"
+                    raise SelectionError(f"no {what} {name!r}; {hint}")
         lake = collected(config)
         self._check_collected(lake)
         patterns = KeyPatterns(config)

@@ -185,6 +185,10 @@ def test_a_schedule_comes_along_from_the_first_season_on_that_somebody_needs() -
     [
         (Selection(sources=("x",)), "^no source 'x'; there are espn, nba_api, basketball_reference$"),
         (Selection(datasets=("x",)), "^no dataset 'x'; there are espn_scoreboard, espn_summary, nba_schedule, "),
+        (
+            Selection(sources=("espn,nba_api",)),
+            "^no source 'espn,nba_api'; repeat the option: --source espn --source nba_api$",
+        ),
         (Selection(keys=("x/y",)), "^no dataset has a key 'x/y'; `adce why` shows the nearest one$"),
         (
             Selection(sources=("nba_api",), keys=("espn_schedules/20260113.json",)),

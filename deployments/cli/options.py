@@ -65,17 +65,21 @@ class Places:
         self.export()
         return load_config()
 
-    def export(self, *, looks_here: bool = True) -> None:
+    def export(self, *, looks_here: bool = True, needs_lake: bool = True) -> None:
         """Writes the options to this process's environment, which flows and child processes read too.
 
-        If the file of settings is the one in the working folder, or if nothing names a file or a lake, that is said on
-        standard error. If the file is not to be looked for there, `looks_here` is false. Raises ConfigError.
+        A line on standard error says if the file of settings is the one in the working folder. It also says if nothing
+        names a file or a lake, unless `needs_lake` is false because the command has a lake of its own. If the file is
+        not to be read unless it is named, `looks_here` is false, and the line says that. Raises ConfigError.
         """
-        file = self.config.expanduser() if self.config else settings_file(None if looks_here else os.environ)
+        file = self.config.expanduser() if self.config else settings_file()
         if self.config is None and "ADCE_CONFIG" not in os.environ:
-            if file:
+            if file and not looks_here:
+                typer.echo(f"adce: ./{file} is not read; to use its settings, add --config {file}", err=True)
+                file = None
+            elif file:
                 typer.echo(f"adce: the settings are those of ./{file}", err=True)
-            elif looks_here and self.lake is None and "ADCE_LAKE" not in os.environ:
+            elif needs_lake and self.lake is None and "ADCE_LAKE" not in os.environ:
                 typer.echo(f"adce: there is no ./{HERE}: {_DEFAULTS}", err=True)
         os.environ["ADCE_CONFIG"] = str(file.absolute()) if file else ""
         self.export_addresses()

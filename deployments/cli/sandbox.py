@@ -36,13 +36,13 @@ def use_sandbox(places: Places) -> tuple[str, ...]:
     """Sets this process's environment to the sandbox's lake and ledger, and prints their addresses.
 
     A file of settings that says `sandbox: true` names them. Otherwise --lake, --ledger and their variables keep their
-    values, and the others are under .adce/sandbox. A file of settings counts only if it was named.
+    values, and the others are under .adce/sandbox; those of another file of settings do not count.
 
     Returns the options with which other commands find the same lake, ledger and settings.
     """
     from deployments.sandbox.settings import write_settings
 
-    places.export(looks_here=False)
+    places.export(needs_lake=False)
     named = Path(os.environ["ADCE_CONFIG"]) if os.environ["ADCE_CONFIG"] else None
     options: tuple[str, ...] = ("--config", near(named)) if named else ()
     if not (named and load_config().sandbox):

@@ -108,7 +108,7 @@ def up(
         for name in ("lake", "ledger"):
             if getattr(places, name) is not None:
                 raise AdceError(f"--sandbox has a {name} of its own: leave out --{name}")
-    places.export(looks_here=not sandbox)
+    places.export(looks_here=not sandbox, needs_lake=not sandbox)
     lock = exclusive_lock(home.absolute() / "up.lock", "stop it, or name another folder with --home")
     with lock if sandbox else nullcontext():
         system = None

@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 
 from blocks.store import Store
+from config.load import load_config
 from deployments.cli.options import Places
 from deployments.cli.place import ledger_of
+from deployments.cli.sandbox import use_sandbox
 from tasks.domain.lakes import MARK_KEY, LakeKind, mark_from
 from tasks.ledger import Ledger
 from tasks.observe.identity import check_pairing, write_mark
@@ -89,6 +91,47 @@ def test_the_sandbox_is_refused_where_a_lake_or_a_ledger_is_in_use(somebody: Any
     assert other.returncode == 2
     assert f"belongs to lake {(tmp_path / 'lake').as_uri()}" in other.stderr.splitlines()[-1]
     assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize(
+    ("looks_here", "is_read", "said"),
+    [
+        pytest.param(True, True, "adce: the settings are those of ./adce.yaml\n", id="reconcile"),
+        pytest.param(
+            False, False, "adce: ./adce.yaml is not read; to use its settings, add --config adce.yaml\n", id="up"
+        ),
+    ],
+)
+def test_a_sandbox_says_whether_it_reads_the_settings_in_the_working_folder(
+    looks_here: bool,
+    is_read: bool,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(os, "environ", {})
+    monkeypatch.chdir(tmp_path)
+    Places().export(looks_here=looks_here, needs_lake=False)
+    assert (os.environ["ADCE_CONFIG"], capsys.readouterr().err) == ("", ""), "there are none"
+    del os.environ["ADCE_CONFIG"]
+    (tmp_path / "adce.yaml").write_text("lake: lake")
+    Places().export(looks_here=looks_here, needs_lake=False)
+    assert os.environ["ADCE_CONFIG"] == (str(tmp_path / "adce.yaml") if is_read else "")
+    assert capsys.readouterr().err == said
+
+
+def test_the_sandbox_uses_the_settings_in_the_working_folder_but_not_their_lake_and_ledger(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(os, "environ", {})
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "adce.yaml").write_text("lake: mine\nledger: mine.db\ncollect: {sources: [espn]}\n")
+    lake = tmp_path / ".adce/sandbox/lake"
+    assert use_sandbox(Places()) == ("--config", "adce.yaml", "--lake", lake.as_uri())
+    config = load_config()
+    assert (config.lake, config.ledger) == (lake.as_uri(), f"sqlite:///{lake}.sandbox.db")
+    assert config.collect.sources == ["espn"]
 
 
 def test_reading_commands_refuse_the_ledger_of_another_lake(adce: Any, adce_home: Path, tmp_path: Path) -> None:

@@ -76,6 +76,8 @@ def main() -> None:
         status = 130
     except SystemExit as end:
         status = end.code
+    # A further Ctrl-C ends what is left. Python's own handler would print a traceback and kill the process.
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
     if "prefect" not in sys.modules and isinstance(status, int):
         # Nothing needs an orderly end, and freeing the memory of a million cells would take half a second.
         sys.stderr.flush()

@@ -39,7 +39,7 @@ _POLL_EVERY = 3.0  # seconds between two looks at whether the run was cancelled
 
 @asynccontextmanager
 async def holding_lease(here: PrefectRun, client: PrefectClient) -> AsyncIterator[None]:
-    """A block in which the run holds its lease. It stops on a signal, on a cancellation, or when the lease is lost.
+    """A block in which the run holds its lease. It stops on a cancellation, or when the lease is lost.
 
     When the block begins, runs that have died are reported to Prefect.
     """
@@ -59,12 +59,9 @@ async def holding_lease(here: PrefectRun, client: PrefectClient) -> AsyncIterato
     try:
         await _report_dead_runs(client, leases)
         await _crash_runs_never_begun(client, run.config.reconcile.start_within)
-        with run.shutdown.on_signals():
-            if PREFECT_API_URL.value() and flow_run.id:
-                watching.append(
-                    asyncio.create_task(_watch_for_a_cancel(run.shutdown, client, UUID(flow_run.id), ended))
-                )
-            yield
+        if PREFECT_API_URL.value() and flow_run.id:
+            watching.append(asyncio.create_task(_watch_for_a_cancel(run.shutdown, client, UUID(flow_run.id), ended)))
+        yield
         outcome = RunEnd.STOPPED if run.shutdown.reason else RunEnd.ENDED
     finally:
         ended.set()  # cancelling the task would leave Prefect's embedded API with an open transaction

@@ -35,7 +35,9 @@ async def open_run(
     priority: Priority | None = None,
     part: Part | None = None,
 ) -> AsyncIterator[PrefectRun]:
-    """A run with its lake and its ledger open. Its buckets are checked and its sites open, too, unless it is a dry run.
+    """A run with its lake and its ledger open.
+
+    Unless it is a dry run, its buckets are checked and its sites open, too, and it stops on a signal.
 
     Raises an AdceError that names what cannot be opened.
     """
@@ -46,6 +48,7 @@ async def open_run(
         try:
             async with AsyncExitStack() as stack:
                 if fetches:
+                    stack.enter_context(here.run.shutdown.on_signals())
                     here.client = client = await stack.enter_async_context(client_for_buckets())
                     here.run.sources = sources = await _open_sources(here, client)
                     session.leases.sent = lambda: {name: source.sent for name, source in sources.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import nullcontext
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -13,6 +13,7 @@ import typer
 
 from config.load import load_config
 from config.secrets import masked
+from deployments.cli.interrupts import before_the_run, during_a_dry_run, during_the_run
 from deployments.cli.layout import standard_output
 from deployments.cli.options import JsonOption, MaxFillsOption, Places, Scope, VerboseOption
 from deployments.cli.output import print_json, write
@@ -78,16 +79,19 @@ def reconcile(
     if routes and not sandbox:
         raise AdceError("--routes: it is for --sandbox, whose stand-in gives these answers")
     options: tuple[str, ...] = ()
-    if sandbox:
-        check_sandbox_installed()
-        options = use_sandbox(places)
-    config = load_config() if sandbox else places.load()
-    selection, clock = scope.checked(config)
-    if not (dry_run or config.dry_run):
-        check_fetching_clock(config, clock, datetime.now(UTC))
-        if not sandbox:
-            check_sites(config)
-    with running_sandbox(clock, routes) if sandbox else nullcontext():
+    with ExitStack() as stack:
+        stack.enter_context(before_the_run())
+        if sandbox:
+            check_sandbox_installed()
+            options = use_sandbox(places)
+        config = load_config() if sandbox else places.load()
+        selection, clock = scope.checked(config)
+        if not (dry_run or config.dry_run):
+            check_fetching_clock(config, clock, datetime.now(UTC))
+            if not sandbox:
+                check_sites(config)
+        if sandbox:
+            stack.enter_context(running_sandbox(clock, routes))
         report = run_flow("reconcile", _parameters(selection, clock, max_fills, dry_run), verbose=verbose)
     show(report, as_json)
     if sandbox:
@@ -151,16 +155,20 @@ def run_flow(name: str, parameters: dict[str, Any], *, verbose: bool) -> Report:
     """Runs one of the flows in this process, and returns its report. Raises the error for which it could not begin."""
     from tasks.answers.report import Report
 
-    if api_url() is None:  # Prefect's embedded API has no buckets yet
-        from deployments.setup.prefect_server import set_up_buckets
+    with before_the_run():
+        config = load_config()
+        if api_url() is None:  # Prefect's embedded API has no buckets yet
+            from deployments.setup.prefect_server import set_up_buckets
 
-        asyncio.run(set_up_buckets(load_config()))
-    else:
-        from deployments.setup.api import check_api
+            asyncio.run(set_up_buckets(config))
+        else:
+            from deployments.setup.api import check_api
 
-        asyncio.run(check_api())
-    with progress(), prefect_log(is_shown=verbose):
-        state = asyncio.run(_state_of(name, parameters))
+            asyncio.run(check_api())
+        flow: Any = getattr(import_module(f"flows.{name}"), name)
+        is_dry = config.dry_run or parameters.get("dry_run", False)
+        with during_a_dry_run() if is_dry else during_the_run(), progress(), prefect_log(is_shown=verbose):
+            state = asyncio.run(_state_of(flow, parameters))
     result: Any = state.result(raise_on_failure=False)
     if isinstance(result, Report):
         return result
@@ -182,10 +190,9 @@ def _parameters(selection: Selection, clock: datetime | None, max_fills: int | N
     }
 
 
-async def _state_of(name: str, parameters: dict[str, Any]) -> State[Any]:
+async def _state_of(flow: Any, parameters: dict[str, Any]) -> State[Any]:
     from prefect import tags
 
-    flow: Any = getattr(import_module(f"flows.{name}"), name)
     with tags("adce"):
         state: State[Any] = await flow(**parameters, return_state=True)
         return state

@@ -51,6 +51,11 @@ def show_log() -> None:
         logger.propagate = False  # or Prefect's console would show them again
 
 
+def show_cursor() -> None:
+    """Shows the cursor of the terminal, which progress bars hide, if the process ends before they do."""
+    _stderr.show_cursor(True)
+
+
 @contextmanager
 def progress() -> Iterator[None]:
     """Shows progress bars for the work in this block, if standard error is a terminal. Log lines appear above them."""

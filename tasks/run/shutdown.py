@@ -22,6 +22,32 @@ log = logging.getLogger(__name__)
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
+class EarlyStop:
+    """Handler of a signal that comes while a run is being opened. The run stops for it as soon as it is open.
+
+    It is called again if the signal comes again, and then `end` ends the process.
+    """
+
+    def __init__(self, say: Callable[[str], None], end: Callable[[int], None]):
+        self._say, self._end = say, end
+        self._number: int | None = None
+        self._has_begun = False
+
+    def __call__(self, number: int, _: FrameType | None) -> None:
+        if self._number is not None:
+            self._end(number)
+        self._number = number
+        what = "has ended, and is reported" if self._has_begun else "stops (Ctrl-C) before it fetches anything"
+        self._say(f"the run {what}; a second Ctrl-C does not wait for that")
+
+    def take(self) -> int | None:
+        """The signal that came while the run was being opened, if one did. Further calls return None."""
+        number = None if self._has_begun else self._number
+        if not self._has_begun:
+            self._number, self._has_begun = None, True
+        return number
+
+
 class Shutdown:
     """The stop of one run: whether it has to stop, and until when its running fills may continue.
 
@@ -85,6 +111,9 @@ class Shutdown:
             self._loop.call_soon_threadsafe(self.request, signal.Signals(number).name, number, context=context)
 
         before = {number: signal.signal(number, stop) for number in _SIGNALS}
+        for handler in before.values():
+            if isinstance(handler, EarlyStop) and (early := handler.take()):
+                self.request(signal.Signals(early).name, early)
         try:
             yield
         finally:

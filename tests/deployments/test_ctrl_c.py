@@ -1,14 +1,19 @@
 """What does Ctrl-C do at a terminal? It is a signal to every process of the terminal's foreground group."""
 
+import asyncio
 import shutil
+import signal
 import socket
 import sqlite3
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from deployments.cli import interrupts
+from tasks.run.shutdown import Shutdown
 from tests.servers import empty_database
 from tests.terminal import CTRL_C, Terminal
 
@@ -51,6 +56,37 @@ def test_a_run_says_at_once_what_it_waits_for_and_a_second_ctrl_c_ends_it_withou
     assert terminal.shows_cursor
     with sqlite3.connect(tmp_path / "ledger.db") as ledger:
         assert ledger.execute("select count(*) from files where outcome = 'failed'").fetchone() == (0,)
+
+
+def test_ctrl_c_while_a_run_starts_ends_it_at_once_with_a_sentence(env: dict[str, str], tmp_path: Path) -> None:
+    with Terminal([*COMMAND, "reconcile", "--sandbox", *SPAN], env, tmp_path) as terminal:
+        terminal.wait_for("the sandbox's lake is")
+        terminal.type(CTRL_C)
+        assert terminal.wait() == 130
+    [_, line] = terminal.text.replace("^C", "").splitlines()
+    assert line == "adce: stopped (Ctrl-C) before the run began: nothing is fetched"
+    assert not (tmp_path / "lake").exists()
+
+
+def test_ctrl_c_while_a_run_opens_the_lake_is_said_at_once_and_stops_the_run_when_it_is_open(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    requests: list[str | None] = []
+    before = signal.getsignal(signal.SIGINT)
+
+    async def run() -> None:
+        signal.raise_signal(signal.SIGINT)
+        assert "adce: the run stops (Ctrl-C) before it fetches anything; a second" in capsys.readouterr().err
+        for _ in range(2):
+            shutdown = Shutdown(timedelta(seconds=20), lambda: None)
+            with shutdown.on_signals():
+                requests.append(shutdown.reason)
+
+    with interrupts.during_the_run():
+        asyncio.run(run())
+    assert requests == ["SIGINT", None], "it is meant once"
+    assert capsys.readouterr().err == ""
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 @pytest.fixture

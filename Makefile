@@ -3,6 +3,7 @@ PYTHON ?= python3
 UV_VERSION = 0.13.9
 UV = .tools/bin/uv
 BIN = .venv/bin
+PORT = 4200
 
 .PHONY: run ui test lint bench mutate clean
 .DEFAULT_GOAL := run
@@ -11,9 +12,9 @@ run: .venv/.installed  ## the main job, against a sandbox of the three sites
 	$(BIN)/python -m deployments.sandbox.demo
 
 # It may run beside `make run`, which writes to the same database: this server writes nothing on its own.
-ui: .venv/.installed  ## the Prefect UI, with the runs of `make run`
+ui: .venv/.installed  ## the Prefect UI, with the runs of `make run`; where port 4200 is in use: make ui PORT=4201
 	PREFECT_HOME=$(CURDIR)/.adce/prefect PREFECT_SERVER_ANALYTICS_ENABLED=false PREFECT_API_BLOCKS_REGISTER_ON_START=false \
-		PREFECT_API_SERVICES_FLOW_RUN_NOTIFICATIONS_ENABLED=false $(BIN)/prefect server start
+		PREFECT_API_SERVICES_FLOW_RUN_NOTIFICATIONS_ENABLED=false $(BIN)/prefect server start --port $(PORT)
 
 test: .venv/.installed
 	$(BIN)/pytest -n 4 --dist loadgroup --hypothesis-profile=thorough

@@ -72,6 +72,12 @@ def test_what_the_demonstration_shows_can_be_typed_and_looks_at_the_same_lake(
     assert "To see it fetch again, delete files under .adce/lake" in capsys.readouterr().out
 
 
+def test_the_prefect_ui_can_have_another_port() -> None:
+    root = Path(demo.__file__).parents[2]
+    shown = subprocess.run(["make", "-n", "ui", "PORT=4201"], cwd=root, capture_output=True, text=True, check=True)
+    assert "prefect server start --port 4201\n" in shown.stdout
+
+
 def test_a_command_leaves_out_the_variables_that_would_mislead_it(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ADCE_LAKE", "ADCE_LEDGER", "PREFECT_API_URL", "PREFECT_HOME"):
         monkeypatch.delenv(name, raising=False)

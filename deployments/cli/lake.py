@@ -17,7 +17,7 @@ from deployments.cli.interrupts import before_the_run, during_a_dry_run, during_
 from deployments.cli.layout import standard_output
 from deployments.cli.options import JsonOption, MaxFillsOption, Places, Scope, VerboseOption
 from deployments.cli.output import print_json, write
-from deployments.cli.sandbox import check_sandbox_installed, running_sandbox, use_sandbox
+from deployments.cli.sandbox import check_sandbox_installed, running_sandbox, unanswered, use_sandbox
 from deployments.cli.terminal import prefect_log, progress
 from deployments.cli.typed import typed
 from deployments.prefect_api.settings import api_url
@@ -90,10 +90,12 @@ def reconcile(
             check_fetching_clock(config, clock, datetime.now(UTC))
             if not sandbox:
                 check_sites(config)
-        if sandbox:
-            stack.enter_context(running_sandbox(clock, routes))
+        stand_in = stack.enter_context(running_sandbox(clock, routes)) if sandbox else None
         report = run_flow("reconcile", _parameters(selection, clock, max_fills, dry_run), verbose=verbose)
+        no_page = unanswered(stand_in.requests()) if stand_in else None
     show(report, as_json)
+    if no_page:
+        typer.echo(f"adce: {no_page}", err=True)
     if sandbox:
         typer.echo(f"to look at this lake: {typed('plan', *options, *scope.arguments())}", err=True)
     if report.stop_signal:

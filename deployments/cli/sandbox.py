@@ -6,11 +6,12 @@ The sandbox exists only in a source checkout, so it is imported where it is used
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -21,6 +22,10 @@ from deployments.cli.options import Places
 from deployments.cli.place import HOME, ledger_of
 from deployments.cli.typed import near
 from tasks.domain.errors import AdceError
+from tasks.domain.wording import plural
+
+if TYPE_CHECKING:  # it exists only in a source checkout
+    from deployments.sandbox.process import SandboxProcess
 
 
 def check_sandbox_installed() -> None:
@@ -77,7 +82,7 @@ def _use_own_prefect(folder: Path) -> None:
 
 
 @contextmanager
-def running_sandbox(clock: datetime | None, routes: Path | None = None) -> Iterator[None]:
+def running_sandbox(clock: datetime | None, routes: Path | None = None) -> Iterator[SandboxProcess]:
     """A block during which the sandbox runs and this process asks it instead of any site, a user's own sites too.
 
     `routes` is a file of further answers. The sandbox refuses requests that exceed the configured rate of their source.
@@ -102,4 +107,16 @@ def running_sandbox(clock: datetime | None, routes: Path | None = None) -> Itera
         for name in sources:
             url = sandbox.base_urls.get(name, f"{sandbox.url}/{name}")
             os.environ[f"ADCE_SOURCES__{name.upper()}__BASE_URL"] = url
-        yield
+        yield sandbox
+
+
+def unanswered(requests: Iterable[Mapping[str, Any]]) -> str | None:
+    """A line about requests of the sandbox's log for which it has no page; None if it had one for each."""
+    from deployments.sandbox.sites import PREFIXES
+
+    sites = {source: prefix for prefix, source in PREFIXES.items()}
+    paths = [f"/{sites.get(one['source'], one['source'])}{one['url']}" for one in requests if one["unknown"]]
+    if not paths:
+        return None
+    asked = plural(len(paths), "request")
+    return f"the sandbox has no page for {asked}, such as {paths[0]}; --routes FILE names what it answers there"

@@ -58,6 +58,7 @@ class LoggedRequest:
     status: int | None = None  # HTTP status of the answer; None if there was no answer
     fault: str | None = None
     limited: bool = False  # whether it was refused because it exceeded the rate
+    unknown: bool = False  # whether neither a route nor the site itself has a page at this path
 
 
 @dataclass
@@ -131,6 +132,7 @@ class Sandbox:
         url = sites.other_kind(url) if fault is FaultKind.OTHER_KIND else url
         self.answers[entry.source, url] += 1
         page = self.routes.answer(entry.source, url, self.answers[entry.source, url])
+        entry.unknown = page is None and not sites.has_page(entry.source, url)
         if page is None and entry.source in sites.SOURCES:
             asked = (self.league, entry.source, url, self.now(), self.answers[entry.source, url], self.corrections)
             page = await asyncio.get_running_loop().run_in_executor(self.renderer, sites.answer, *asked)

@@ -226,6 +226,12 @@ def answer(
     return replace(page, body=stamped(page.body, now, count))
 
 
+def has_page(source: str, url: str) -> bool:
+    """Does the site of a source have pages at such a path?"""
+    path = urlsplit(url).path
+    return any(re.fullmatch(pattern, path) for pattern, _ in _ROUTES.get(source, ()))
+
+
 @lru_cache(maxsize=512)
 def _answer(league: League, source: str, url: str, now: datetime, corrections: tuple[Correction, ...]) -> Page:
     parts = urlsplit(url)

@@ -1,11 +1,13 @@
 """Which answers does a file of routes give, and what is said of a wrong one?"""
 
 import asyncio
+from dataclasses import asdict
 from pathlib import Path
 
 import httpx
 import pytest
 
+from deployments.cli.sandbox import unanswered
 from deployments.sandbox.app import Sandbox, create_app
 from deployments.sandbox.league import League
 from deployments.sandbox.routes import RoutesError, read_routes
@@ -21,7 +23,8 @@ ROUTES = """
 def test_a_request_gets_the_answer_of_its_route_with_the_values_of_its_fields(tmp_path: Path) -> None:
     (tmp_path / "usage_0022500001.json").write_text('{"a": "{id}"}')
     (tmp_path / "routes.yaml").write_text(ROUTES)
-    app = create_app(Sandbox(League(), routes=read_routes(tmp_path / "routes.yaml")))
+    sandbox = Sandbox(League(), routes=read_routes(tmp_path / "routes.yaml"))
+    app = create_app(sandbox)
 
     async def ask(url: str) -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://sandbox") as client:
@@ -43,6 +46,13 @@ def test_a_request_gets_the_answer_of_its_route_with_the_values_of_its_fields(tm
     assert get("/wnba/yesterday")[0] == 404
     assert get("/other/x")[:2] == (404, ""), "no such site"
     assert '"events"' in get("/espn/scoreboard?dates=20260113")[2], "everything else as before"
+    assert get("/espn/summary?event=1")[0] == 404, "a page without such a game"
+    log = [asdict(entry) for entry in sandbox.log]
+    assert unanswered(log) == (
+        "the sandbox has no page for 3 requests, such as /nba/boxscoreusagev3?StartPeriod=0&GameID=0022500002; "
+        "--routes FILE names what it answers there"
+    )
+    assert unanswered(log[:1]) is None
 
 
 @pytest.mark.parametrize(

@@ -485,5 +485,5 @@ class Dispatcher:
         longest = max((n * self._lanes[name].capacity.spacing for name, n in requests.items()), default=0.0)
         self._reported = self._clock.seconds()
         left = timedelta(seconds=max(0.0, min(longest, self._deadline - self._reported)))
-        done = len(outcomes)
-        PROGRESS.get()("Fetching files", done, done + files, failed=outcomes.failed, left=left)
+        total = len(outcomes) + files
+        PROGRESS.get()("Fetching files", outcomes.done, total, failed=outcomes.failed, left=left)

@@ -15,6 +15,7 @@ class Outcomes(Mapping[str, FileOutcome]):
     def __init__(self) -> None:
         self.on_change: Callable[[], None] = lambda: None
         self._last: dict[str, FileOutcome] = {}
+        self._deferred: set[str] = set()  # keys of files that are left for later
         self._failed: set[str] = set()  # keys of files that have failed, and of which the source may have one
         self._dataset_of: dict[str, str] = {}  # the dataset of each file whose fill was begun
 
@@ -28,6 +29,8 @@ class Outcomes(Mapping[str, FileOutcome]):
             self._last[outcome.key] = outcome
             is_failure = outcome.outcome is Outcome.FAILED and not outcome.absent
             (self._failed.add if is_failure else self._failed.discard)(outcome.key)
+            is_deferred = outcome.outcome is Outcome.DEFERRED
+            (self._deferred.add if is_deferred else self._deferred.discard)(outcome.key)
         self.on_change()
 
     def try_again(self, keys: Iterable[str]) -> None:
@@ -35,6 +38,12 @@ class Outcomes(Mapping[str, FileOutcome]):
         for key in keys:
             del self._last[key]
             self._failed.discard(key)
+            self._deferred.discard(key)
+
+    @property
+    def done(self) -> int:
+        """How many files need nothing more in this run: those that were fetched, are absent, or have failed."""
+        return len(self._last) - len(self._deferred)
 
     @property
     def failed(self) -> int:

@@ -19,9 +19,10 @@ from tasks.domain.limits.pauses import Pause
 from tasks.domain.outcomes import FileOutcome, Outcome
 from tasks.domain.plan.lanes import START_UP
 from tasks.domain.plan.plan import Fill, Plan
-from tasks.domain.reasons import Limit
+from tasks.domain.reasons import Limit, Reason
 from tasks.ledger import Ledger
 from tasks.observe.session import Session
+from tasks.progress import PROGRESS
 from tasks.run.dispatcher import Clock, Dispatcher, End
 from tasks.run.run import Run
 from tasks.upstream.client import SourceClient
@@ -239,6 +240,25 @@ def test_more_plans_may_come_while_fills_run(ledger: Ledger) -> None:
         assert [round(at) for at, _ in stage.executor.started] == [0, 100, 200, 300]
 
     play(ledger, story)
+
+
+def test_the_progress_counts_files_that_are_left_for_later_as_not_done(ledger: Ledger) -> None:
+    told: list[tuple[int, int]] = []
+    stop = Reason(Limit.STOPPED, "the run was stopped")
+
+    async def story(stage: Stage) -> None:
+        PROGRESS.set(lambda _, done, total, **__: told.append((done, total)))
+        fill = a_fill(requests=3)
+        stage.run.outcomes.begin(fill)
+        first, *others = fill.keys
+        stage.executor.says = lambda _: [
+            FileOutcome(first, Outcome.STORED),
+            *(FileOutcome.deferred(key, stop) for key in others),
+        ]
+        await stage.dispatcher().run_all(plan_of(fill))
+
+    play(ledger, story)
+    assert told[-1] == (1, 3)
 
 
 def test_a_run_that_is_told_to_stop_waits_for_no_more_plans(ledger: Ledger) -> None:

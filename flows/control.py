@@ -23,7 +23,9 @@ from prefect.runtime import flow_run
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Crashed, State
 
+from config.secrets import masked
 from flows.prefect_run import PrefectRun
+from tasks.domain.errors import AdceError
 from tasks.domain.outcomes import RunEnd
 from tasks.domain.reasons import Limit
 from tasks.domain.wording import duration
@@ -56,6 +58,7 @@ async def holding_lease(here: PrefectRun, client: PrefectClient) -> AsyncIterato
     ended = asyncio.Event()
     watching: list[asyncio.Task[None]] = []
     outcome = RunEnd.FAILED
+    why: str | None = None
     try:
         await _report_dead_runs(client, leases)
         await _crash_runs_never_begun(client, run.config.reconcile.start_within)
@@ -63,11 +66,15 @@ async def holding_lease(here: PrefectRun, client: PrefectClient) -> AsyncIterato
             watching.append(asyncio.create_task(_watch_for_a_cancel(run.shutdown, client, UUID(flow_run.id), ended)))
         yield
         outcome = RunEnd.STOPPED if run.shutdown.reason else RunEnd.ENDED
+        why = str(here.ending) if here.ending else None
+    except AdceError as error:
+        why = masked(str(error))
+        raise
     finally:
         ended.set()  # cancelling the task would leave Prefect's embedded API with an open transaction
         if watching:
             await asyncio.wait(watching)
-        leases.end(outcome, run.shutdown.reason, run.session.watch.seconds)
+        leases.end(outcome, run.shutdown.reason or why, run.session.watch.seconds)
 
 
 async def _watch_for_a_cancel(

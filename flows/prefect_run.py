@@ -40,6 +40,7 @@ class PrefectRun:
 
     run: Run
     client: PrefectClient | None = None  # None if the run fetches nothing
+    ending: Ending | None = None  # once it has fetched
     api_outage: ApiOutage = field(default_factory=ApiOutage)
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     _executed: dict[str, tuple[Sequence[Fill], Callable[[], None]]] = field(default_factory=dict)

@@ -18,6 +18,7 @@ from flows.by_deployment import ByDeployment
 from flows.in_process import InProcess
 from flows.prefect_run import PrefectRun
 from flows.run_log import plan_lines
+from tasks.answers.ending import ending
 from tasks.answers.headline import headline
 from tasks.answers.report import Report
 from tasks.answers.settings import SettingsUsed, settings_used
@@ -88,7 +89,7 @@ async def fetch(here: PrefectRun, dispatcher: Dispatcher, plan: Plan, planned: R
         await dispatcher.run_all(plan)
     look = await run.look()
     await here.wait_for_api()
-    return replace(
+    report = replace(
         planned,
         looked_at=look.overview,
         fills=tuple(in_start_order({fill.id: fill for fill in dispatcher.begun}.values())),
@@ -101,6 +102,8 @@ async def fetch(here: PrefectRun, dispatcher: Dispatcher, plan: Plan, planned: R
         stopped=run.shutdown.reason,
         stop_signal=run.shutdown.signal,
     )
+    here.ending = ending(report)
+    return report
 
 
 async def plan_and_fetch(here: PrefectRun, look: Look, gaps: Sequence[Gap], executor: Executor) -> Report:

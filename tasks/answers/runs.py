@@ -16,7 +16,7 @@ from tasks.ledger.runs import RunRecord
 
 _SHORTEST_ID = 6  # characters of an id that are taken for one
 _STATES = {
-    RunEnd.ENDED: "Ended",
+    RunEnd.ENDED: "Ended",  # of a version that did not record the final state
     RunEnd.STOPPED: "Stopped",
     RunEnd.FAILED: "Failed",
     RunEnd.DIED: "Died",
@@ -99,6 +99,9 @@ def results(outcomes: Mapping[str, FileOutcome], keys: KeyPatterns) -> list[str]
 def _of_record(record: RunRecord, alive: Collection[str]) -> PastRun:
     is_running = record.outcome is None and record.flow_run in alive
     state = _STATES[record.outcome] if record.outcome else "Running" if is_running else "Died"
+    message = record.why or ""
+    if record.outcome is RunEnd.ENDED and message:
+        state, _, message = message.partition(": ")
     return PastRun(
         record.id,
         record.flow_run,
@@ -106,7 +109,7 @@ def _of_record(record: RunRecord, alive: Collection[str]) -> PastRun:
         state,
         record.began,
         record.ended,
-        record.why or "",
+        message,
         record.holder,
         is_running,
     )

@@ -240,7 +240,7 @@ class Leases:
         self._database.write(lambda connection: connection.execute(update))
 
     def end(self, outcome: RunEnd, why: str | None = None, seconds: Mapping[str, float] | None = None) -> None:
-        """Records how the run ended, why it was stopped and how many `seconds` each RunPart took.
+        """Records how the run ended, `why` (see RunRecord) and how many `seconds` each RunPart took.
 
         Ends its leases and claims, and the thread that renews them.
         """

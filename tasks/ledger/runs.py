@@ -63,7 +63,7 @@ class RunRecord:
     began: datetime
     ended: datetime | None
     outcome: RunEnd | None  # None while the run is at work
-    why: str | None = None  # why the run was stopped, if it was
+    why: str | None = None  # why the run was stopped or failed; else its final state in Prefect, as "NAME: MESSAGE"
     seconds: Mapping[str, float] = field(default_factory=dict)  # how long each RunPart took
 
     @classmethod

@@ -34,6 +34,7 @@ def test_a_run_is_told_once_with_what_each_side_knows_and_those_at_work_come_fir
         a_record(3, None),
         a_record(4, RunEnd.STOPPED, "SIGTERM"),  # without a server
         a_record(6, None),  # it could not report to Prefect that it has begun
+        a_record(8, RunEnd.ENDED, "Incomplete: 1 of 1 file failed: a.json: HTTP 500"),
         a_record(7, None),  # killed a moment ago, so that its lease has not lapsed yet
     ]
     prefect = [
@@ -53,6 +54,7 @@ def test_a_run_is_told_once_with_what_each_side_knows_and_those_at_work_come_fir
         ("r4", "f4", "reconcile everything", "Stopped", "SIGTERM", False),
         (None, "f5", "reconcile all", "Crashed", "a message", False),
         ("r7", "f7", "reconcile all", "Crashed", "a message", False),
+        ("r8", "f8", "reconcile everything", "Incomplete", "1 of 1 file failed: a.json: HTTP 500", False),
     ]
     assert runs[0].holder == "host (process 1)"
 

@@ -15,14 +15,18 @@ from pydantic import BaseModel
 from config.models import Config
 from config.secrets import masked
 from deployments.prefect_api.client import PrefectApi, PrefectApiError
+from deployments.prefect_api.flow_runs import in_states
 from deployments.setup.exposure import is_loopback
+from tasks.domain.flow_states import AT_WORK, FINAL
 from tasks.domain.wording import duration, plural, size
 
 _CONNECT_SECONDS = 5
+# Of the runs of ADCE, those that are not to come.
+_BEGUN = {"tags": {"all_": ["adce"]}} | in_states("PENDING", *AT_WORK, *FINAL)
 
 
 async def sizes(config: Config) -> list[str]:
-    """A line for each size that can be found out: of the ledger, of Prefect's database, and the number of runs in it.
+    """A line for each size that can be found out: of the ledger, of Prefect's database, and how many runs it keeps.
 
     The database of a Prefect server is found by the settings here, if that server is on this machine and has the same
     PREFECT_HOME. No API tells where it is.
@@ -32,7 +36,7 @@ async def sizes(config: Config) -> list[str]:
         async with get_client() as client:
             api = PrefectApi.of_client(client)
             settings = await api.get("/admin/settings", _Settings)
-            runs = await api.post("/flow_runs/count", {"flow_runs": {"tags": {"all_": ["adce"]}}}, int)
+            runs = await api.post("/flow_runs/count", {"flow_runs": _BEGUN}, int)
     except PrefectApiError:  # another server, such as Prefect Cloud, tells less
         return lines
     url = PREFECT_API_URL.value()

@@ -74,7 +74,7 @@ class Children:
         self._say = say
         self._policy = policy
         self._show = show
-        self._keeping: list[asyncio.Task[None]] = []
+        self._keeping: dict[str, asyncio.Task[None]] = {}  # by the name of the child
         self._running: list[_Running] = []  # in the order of their starts
         self._given_up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -82,7 +82,7 @@ class Children:
         """Starts a child, and restarts it whenever it ends, until it has died too often (see `given_up`)."""
         task = asyncio.create_task(self._keep(child))
         task.add_done_callback(self._note_the_end)
-        self._keeping.append(task)
+        self._keeping[child.name] = task
 
     async def run(self, child: Child, within: float | None = None) -> list[str]:
         """Runs a child once, until it ends. Returns its last lines.
@@ -106,11 +106,20 @@ class Children:
         """Waits until a child has died too many times in a row, and raises GivenUp."""
         await asyncio.shield(self._given_up)
 
+    async def end(self, child: Child) -> None:
+        """Ends one child before the others, as `stop` does, and does not start it again."""
+        task = self._keeping[child.name]
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        for running in [running for running in self._running if running.child is child]:
+            await self._end(running)
+            self._running.remove(running)
+
     async def stop(self) -> None:
         """Ends all children in reverse order of their starts, each with SIGTERM first and SIGKILL after its time."""
-        for task in self._keeping:
+        for task in self._keeping.values():
             task.cancel()
-        await asyncio.gather(*self._keeping, return_exceptions=True)
+        await asyncio.gather(*self._keeping.values(), return_exceptions=True)
         for running in reversed(self._running):
             await self._end(running)
 

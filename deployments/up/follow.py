@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from deployments.prefect_api.client import PrefectApiError
@@ -42,6 +44,15 @@ async def follow(
         for line in lines:
             say(line)
         await asyncio.sleep(_POLL_SECONDS)
+
+
+async def tell_the_last(poller: PrefectPoller, announcer: Announcer, say: Callable[[Line], None]) -> None:
+    """Polls once more, and says what is new: how the runs ended when everything was stopped. None is due after that."""
+    with suppress(PrefectApiError, TimeoutError):
+        async with asyncio.timeout(ANSWERS_WITHIN):
+            snapshot = await poller.poll(datetime.now(UTC))
+        for line in announcer.lines(replace(snapshot, next_due=None)):
+            say(line)
 
 
 class _Beginning:

@@ -36,7 +36,7 @@ from deployments.prefect_yaml import ROOT, Deployment, deployments_for
 from deployments.setup.prefect_server import WORK_POOL, set_up
 from deployments.up.announcer import Announcer
 from deployments.up.children import Child, Children, GivenUp, Need
-from deployments.up.follow import ANSWERS_WITHIN, follow
+from deployments.up.follow import ANSWERS_WITHIN, follow, tell_the_last
 from deployments.up.lines import LogFormat, Printer
 from deployments.up.locks import advisory_lock, exclusive_lock
 from deployments.up.log_records import delete_orphans
@@ -158,7 +158,8 @@ class System:
             poller = PrefectPoller(api, WORK_POOL, entries, datetime.now(UTC))
             announcer = Announcer(self._config.reconcile.interval, datetime.now(UTC))
             is_paused = not any(one.is_scheduled for one in deployments if _is_reconcile(one))
-            children.keep(self._worker())
+            worker = self._worker()
+            children.keep(worker)
             every = f"every {duration(self._config.reconcile.interval)}"
             runs = (
                 f"a reconcile {every}, when its schedule is resumed" if is_paused else f"a reconcile now, and {every}"
@@ -168,7 +169,17 @@ class System:
                 self._say(f"delete files under {self._sandbox.lake}, and see them come back")
                 self._say(f"to look at this lake: {self._sandbox.look}")
             answers, begin = self._api_answers.is_met, partial(self._reconcile_now, api, deployments)
-            await asyncio.gather(follow(poller, announcer, self._say, answers, begin), self._delete_log_records())
+            try:
+                await asyncio.gather(follow(poller, announcer, self._say, answers, begin), self._delete_log_records())
+            except asyncio.CancelledError:
+                await children.end(worker)  # and its runs
+                await tell_the_last(poller, announcer, self._say)
+                raise
+
+    @property
+    def runs_end_within(self) -> timedelta:
+        """The time that runs have to end when everything is stopped."""
+        return self._config.reconcile.grace + _STOP_SPARE
 
     async def announce_first_runs(self, children: Children) -> None:
         """Says what the first runs of the lake will collect. All else goes on meanwhile, since the lake may be slow."""
@@ -223,12 +234,11 @@ class System:
         belong to its process group.
         """
         argv = [*_PREFECT, "worker", "start", "--pool", WORK_POOL, "--name", socket.gethostname()]
-        grace = self._config.reconcile.grace + _STOP_SPARE
         every = os.environ.get("PREFECT_WORKER_QUERY_SECONDS", WORKER_POLLS_EVERY)
         # The runs inherit the filter of warnings, and without it print those of Prefect's own code.
         quiet = os.environ.get("PYTHONWARNINGS", "ignore")
         env = self._of_commands | {"PREFECT_WORKER_QUERY_SECONDS": every, "PYTHONWARNINGS": quiet}
-        return Child("worker", argv, env, grace.total_seconds(), needs=self._api_answers)
+        return Child("worker", argv, env, self.runs_end_within.total_seconds(), needs=self._api_answers)
 
     def _deploy(self, deployments: list[Deployment], folder: Path) -> Child:
         """The command `prefect --no-prompt deploy --all`, for the deployments of this machine's pool only."""
@@ -306,7 +316,11 @@ async def _until_signal(system: System, printer: Printer, verbose: bool) -> int:
     def receive(number: int) -> None:
         received.append(number)
         if len(received) == 1:
-            printer.say(f"{signal.Signals(number).name}: stopping, runs first; a second signal ends everything at once")
+            of, again = ("Ctrl-C", "Ctrl-C") if number == signal.SIGINT else (signal.Signals(number).name, "signal")
+            most = duration(system.runs_end_within)
+            printer.say(
+                f"{of}: stopping; runs end first, within at most {most}; a second {again} ends everything at once"
+            )
             work.cancel()
         else:
             children.kill()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -99,6 +100,26 @@ def test_one_that_is_stopped_hears_that_it_is_to_end(tmp_path: Path) -> None:
 
     asyncio.run(story())
     assert said == []
+
+
+def test_one_that_is_ended_before_the_others_is_not_started_again(tmp_path: Path) -> None:
+    said: list[str] = []
+
+    async def story() -> tuple[list[int], list[bool]]:
+        children = Children(said.append, QUICK)
+        first, other = sleeper(tmp_path / "first"), replace(sleeper(tmp_path / "other"), name="other")
+        for child in (other, first):
+            children.keep(child)
+        groups = [*await groups_in(tmp_path / "first", 1), *await groups_in(tmp_path / "other", 1)]
+        await children.end(first)
+        alive = [is_alive(group) for group in groups]
+        await children.stop()
+        return groups, alive
+
+    groups, alive = asyncio.run(story())
+    assert alive == [False, True]
+    assert not any(map(is_alive, groups))
+    assert (said, len((tmp_path / "first").read_text().split())) == ([], 1)
 
 
 def test_one_that_runs_once_returns_what_it_said_and_is_killed_when_its_time_is_up(tmp_path: Path) -> None:

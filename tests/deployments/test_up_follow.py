@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import chain, repeat
+from typing import cast
 
 import httpx
 import pytest
 
 from deployments.prefect_api.client import PrefectApi, PrefectApiError
+from deployments.prefect_api.flow_runs import FlowRun
 from deployments.up import follow as module
-from deployments.up.announcer import Announcer
-from deployments.up.follow import follow
+from deployments.up.announcer import Announcer, Snapshot
+from deployments.up.follow import follow, tell_the_last
 from deployments.up.lines import Line
 from deployments.up.poller import PrefectPoller
 
@@ -90,3 +93,24 @@ def test_a_reconcile_that_is_refused_for_good_is_told_once_and_the_worker_starts
     assert [line.text for line in told.said] == [
         "the first reconcile cannot be started: the Prefect API answers HTTP 422; its schedule begins the next one"
     ]
+
+
+def test_the_run_that_was_stopped_is_told_last_and_no_next_one() -> None:
+    at = datetime.now(UTC)
+    run = FlowRun("1", "reconcile", "everything", "RUNNING", "Running", "", at, at, at)
+    ended = replace(run, type="CANCELLED", state="Cancelled", message="stopped: SIGTERM; 3 fetched", ended=at)
+
+    class Poller:
+        async def poll(self, at: datetime) -> Snapshot:
+            return Snapshot(at, [ended], next_due=at + timedelta(minutes=15))
+
+    class Away:
+        async def poll(self, at: datetime) -> Snapshot:
+            raise PrefectApiError("http://prefect", "does not answer")
+
+    said: list[Line] = []
+    announcer = Announcer(timedelta(minutes=15), at)
+    announcer.lines(Snapshot(at, [run]))
+    for poller in (Away(), Poller()):
+        asyncio.run(tell_the_last(cast(PrefectPoller, poller), announcer, said.append))
+    assert [line.text for line in said] == ["reconcile everything: Cancelled: stopped: SIGTERM; 3 fetched"]

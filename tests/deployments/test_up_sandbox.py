@@ -151,6 +151,8 @@ def test_it_has_filled_its_lake_survives_a_death_and_stops_without_a_trace(up_sa
         system.listening.join(10)
         assert not system.processes()
         assert system.lines[-1].endswith("stopped")
+        told = "SIGTERM: stopping; runs end first, within at most 45s; a second signal ends everything at once"
+        assert any(line.endswith(told) for line in system.lines)
     finally:
         system.process.kill()
         system.process.wait()

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any
 
 from prefect import flow
-from prefect.runtime import flow_run
 from prefect.states import State
 
 from config.models import Priority
@@ -35,14 +34,7 @@ from tasks.domain.times import moment_of
 from tasks.observe.look import check_keys
 
 
-def _name() -> str:
-    """The name of a flow run: that of a reconcile, unless nothing is given."""
-    name = run_name()
-    given: dict[str, Any] = flow_run.parameters
-    return "nothing given" if name.endswith("everything") and not given.get("everything") else name
-
-
-@flow(name="fill", flow_run_name=_name, task_runner=FillTaskRunner(), validate_parameters=False)
+@flow(name="fill", flow_run_name=run_name, task_runner=FillTaskRunner(), validate_parameters=False)
 @naming_datasets
 async def fill(
     source: SourceName = "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,10 +11,12 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, AwareDatetime, BaseModel
 
 from deployments.prefect_api.client import MOST, PAGE, Json, PrefectApi
+from tasks.domain.flow_names import DEPLOYED, name_of_run
 from tasks.domain.flow_states import AT_WORK, FINAL
 from tasks.domain.wording import without_traceback
 
 WARNING = 30  # a level of log records
+_MADE_UP = re.compile("[a-z]+-[a-z]+")  # the names that Prefect gives, such as "quick-cat"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +145,7 @@ class _FlowRun(BaseModel):
     id: str
     flow_id: str
     name: str
+    parameters: dict[str, Any] = {}
     created: _Moment
     state: _State | None
     expected_start_time: _Moment | None
@@ -154,7 +158,7 @@ class _FlowRun(BaseModel):
         return FlowRun(
             id=self.id,
             flow=flow,
-            name=self.name,
+            name=self.name if state.type in FINAL else self._name(flow),
             type=state.type,
             state=state.name,
             message=without_traceback(state.message or ""),
@@ -163,6 +167,11 @@ class _FlowRun(BaseModel):
             began=self.start_time,
             ended=self.end_time if state.type in FINAL else None,
         )
+
+    def _name(self, flow: str) -> str:
+        """Its name, or the one that it gets when it begins, if it has not begun and Prefect has made one up."""
+        is_made_up = flow in DEPLOYED and self.start_time is None and _MADE_UP.fullmatch(self.name)
+        return name_of_run(flow, self.parameters) if is_made_up else self.name
 
 
 class _Flow(BaseModel):

@@ -28,6 +28,7 @@ FLOW_RUN = {
     "end_time": None,
     "state": None,
 }
+CRASHED = {"type": "CRASHED", "name": "Crashed", "timestamp": NOW.isoformat()}
 FLOW = {"id": "2", "name": "fill"}
 
 
@@ -98,6 +99,26 @@ def test_a_run_without_a_state_is_pending_and_its_flow_may_be_gone() -> None:
         NOW,
         False,
     )
+
+
+@pytest.mark.parametrize(
+    ("flow", "change", "name"),
+    [
+        pytest.param("reconcile", {}, "everything", id="scheduled"),
+        pytest.param("reconcile", {"parameters": {"since": "2026-01-05"}}, "from 2026-01-05", id="a part"),
+        pytest.param("fill", {}, "nothing given", id="a fill of nothing"),
+        pytest.param(
+            "fill", {"name": "1 file", "parameters": {"keys": ["a", "b"]}}, "1 file", id="a name that was given"
+        ),
+        pytest.param("reconcile", {"start_time": NOW.isoformat()}, "quick-cat", id="begun"),
+        pytest.param("reconcile", {"state": CRASHED}, "quick-cat", id="it will never begin"),
+        pytest.param("scraper", {}, "quick-cat", id="a flow that names no runs"),
+    ],
+)
+def test_a_run_that_has_not_begun_has_the_name_that_it_gets_then(flow: str, change: dict[str, Any], name: str) -> None:
+    server: Server = lambda path, body: [FLOW | {"name": flow}] if path == "/flows/filter" else [FLOW_RUN | change]  # noqa: E731
+    [run] = asked(server, lambda api: FlowRuns(api).find([flow], {}))
+    assert run.name == name
 
 
 def test_the_last_warnings_are_found_in_the_order_of_their_times() -> None:

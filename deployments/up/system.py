@@ -45,7 +45,7 @@ from deployments.up.ports import LOOPBACK, is_free
 from deployments.up.prefect_database import url_of
 from tasks.domain.errors import AdceError
 from tasks.domain.flow_names import FILL, RECONCILE
-from tasks.domain.wording import duration, plural, utc
+from tasks.domain.wording import duration, plural, signal_name, utc
 from tasks.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -316,10 +316,10 @@ async def _until_signal(system: System, printer: Printer, verbose: bool) -> int:
     def receive(number: int) -> None:
         received.append(number)
         if len(received) == 1:
-            of, again = ("Ctrl-C", "Ctrl-C") if number == signal.SIGINT else (signal.Signals(number).name, "signal")
-            most = duration(system.runs_end_within)
+            name, most = signal_name(number), duration(system.runs_end_within)
+            again = name if number == signal.SIGINT else "signal"
             printer.say(
-                f"{of}: stopping; runs end first, within at most {most}; a second {again} ends everything at once"
+                f"{name}: stopping; runs end first, within at most {most}; a second {again} ends everything at once"
             )
             work.cancel()
         else:

@@ -13,6 +13,7 @@ from tasks.domain.reasons import Limit
 from tasks.domain.wording import utc, without_addresses
 
 _PAUSED = {Limit.BACKOFF: "paused", Limit.BREAKER: "breaker open"}
+_OF_THE_RUN = (Limit.STOPPED, Limit.LEASE)  # another run may begin at any time, or none if nothing is scheduled
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,8 @@ class Waiting:
         """The reason, and until when it holds, unless the text says so itself."""
         if self.limit and self.limit.tells_its_end:
             return self.text
+        if self.limit in _OF_THE_RUN:
+            return f"{self.text}; until the next run"
         until = utc(self.until) if self.until else "it is changed"
         name = self.limit.until_name if self.limit and self.until else "until"
         return f"{self.text}; {name} {until}"

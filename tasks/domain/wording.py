@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from datetime import UTC, datetime, timedelta
 
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
@@ -65,6 +66,11 @@ def without_traceback(text: str) -> str:
     before, traceback, after = text.partition("Traceback (most recent call last):")
     lines = [*before.split("\n"), *(after.strip().split("\n")[-1:] if traceback else [])]
     return one_line(" ".join(lines))
+
+
+def signal_name(number: int) -> str:
+    """What people call a signal: "Ctrl-C", or its name."""
+    return "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
 
 
 def size(count: int) -> str:

@@ -15,7 +15,7 @@ from datetime import timedelta
 from types import FrameType
 
 from tasks.domain.reasons import Limit
-from tasks.domain.wording import duration
+from tasks.domain.wording import duration, signal_name
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +108,7 @@ class Shutdown:
         context = contextvars.copy_context()  # so that Prefect assigns log lines to the flow run
 
         def stop(number: int, _: FrameType | None) -> None:
-            self._loop.call_soon_threadsafe(self.request, signal.Signals(number).name, number, context=context)
+            self._loop.call_soon_threadsafe(self.request, signal_name(number), number, context=context)
 
         before = {number: signal.signal(number, stop) for number in _SIGNALS}
         for handler in before.values():
@@ -131,11 +131,10 @@ class Shutdown:
 
 def _sentence(why: str, grace: timedelta | None) -> str:
     """What happens now that the run has to stop. Without a `grace`, running fills are cut short at once."""
-    is_ctrl_c = why == signal.SIGINT.name
-    of, again = ("Ctrl-C", "Ctrl-C") if is_ctrl_c else (why, "signal")
+    again = why if why == signal_name(signal.SIGINT) else "signal"
     if grace is None:
-        return f"the run stops at once ({of}): running fills are cut short, and their files are left for the next run"
+        return f"the run stops at once ({why}): running fills are cut short, and their files are left for the next run"
     return (
-        f"the run stops ({of}): it starts no more fills, and waits at most {duration(grace)} for those that run; "
+        f"the run stops ({why}): it starts no more fills, and waits at most {duration(grace)} for those that run; "
         f"a second {again} cuts them short"
     )

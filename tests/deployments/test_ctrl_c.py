@@ -51,6 +51,7 @@ def test_a_run_says_at_once_what_it_waits_for_and_a_second_ctrl_c_ends_it_withou
         terminal.wait_for("adce: warning: the run stops at once (Ctrl-C)")
         assert terminal.wait() == 130
     assert "stored, 0 failed" in terminal.text
+    assert "the run was stopped: Ctrl-C; until the next run" in " ".join(terminal.text.split())
     for word in ("Traceback", "connect", "Flow run", "Task run", "prefect"):
         assert word not in terminal.text.partition("Fetching")[2]
     assert terminal.shows_cursor

@@ -251,6 +251,16 @@ def test_a_run_that_was_stopped_is_cancelled_whatever_it_has_left() -> None:
     assert end.message.startswith("stopped: SIGTERM; 1 of 1 file waits: ")
 
 
+def test_what_a_stopped_run_has_left_waits_for_the_next_run_and_not_for_a_time() -> None:
+    """Without a schedule, no run begins at the time at which a scheduled one would."""
+    stopped, capped = _waits(Limit.STOPPED, "the run was stopped: Ctrl-C"), _waits(Limit.TIME_BUDGET, "no time")
+    report = _report(*(replace(status, until=NOW) for status in (stopped, capped)))
+    assert [str(one) for one in waiting(report)] == [
+        "the run was stopped: Ctrl-C; until the next run",
+        "no time; until 2026-01-15 12:00 UTC",
+    ]
+
+
 @pytest.mark.parametrize(
     ("outcomes", "end"),
     [

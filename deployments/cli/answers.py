@@ -39,7 +39,9 @@ _COLOURS = {
 def show(answers: Sequence[Answer], server: str | None, console: Console) -> None:
     """Prints up to five answers in full, with links to runs on a Prefect server, and more as one line each."""
     if len(answers) <= _MOST_IN_FULL:
-        for answer in answers:
+        for number, answer in enumerate(answers):
+            if number:
+                console.print()
             _show_in_full(answer, server, console)
         return
     for answer in answers[:_MOST_ROWS]:
@@ -90,7 +92,6 @@ def _show_in_full(answer: Answer, server: str | None, console: Console) -> None:
     for change in answer.changes:
         kept = f"the former version is {escape(change.kept_as)}" if change.kept_as else "the bucket keeps versions"
         console.print(f"  {_minute(change.at)}  corrected at the source; {kept}")
-    console.print()
 
 
 def _state(state: State) -> str:

@@ -75,7 +75,7 @@ def print_table(console: Console, columns: Sequence[Column], rows: Sequence[Sequ
             _print_list(console, columns, rows)
             return
         shown.remove(min(may_leave, key=lambda place: columns[place].leaves))
-    console.print(table)
+    _print_lines(console, table)
 
 
 def print_pairs(console: Console, pairs: Mapping[str, str]) -> None:
@@ -91,7 +91,14 @@ def print_pairs(console: Console, pairs: Mapping[str, str]) -> None:
     grid.add_column()
     for name, text in pairs.items():
         grid.add_row(name, Text.from_markup(text))
-    console.print(grid)
+    _print_lines(console, grid)
+
+
+def _print_lines(console: Console, table: Table) -> None:
+    """Prints a table without the spaces with which its last column is filled up."""
+    for segments in console.render_lines(table, pad=False):
+        line = Text.assemble(*((segment.text, segment.style or "") for segment in segments), no_wrap=True)
+        console.print(_without_end(line))
 
 
 def _table(columns: Sequence[Column], rows: Sequence[Sequence[str]], shown: Sequence[int]) -> Table:

@@ -69,7 +69,7 @@ def show(report: Report, console: Console) -> None:
 def _show_states(report: Report, console: Console) -> None:
     counts = report.counts
     names = [*(state.value for state in State), "total"]
-    console.print(f"The lake {escape(report.config.lake)} as of {utc(report.looked_at.taken_at)}")
+    console.print(f"The lake {escape(report.coverage.lake)} as of {utc(report.looked_at.taken_at)}")
     print_table(console, [Column(name, is_number=True) for name in names], [[f"{counts[name]:,}" for name in names]])
 
 

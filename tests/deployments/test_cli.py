@@ -143,7 +143,7 @@ def test_lake_ledger_and_settings_may_be_plain_paths_and_a_file_that_is_found_is
     assert "my.db" in adce("config", "show", "ledger", "--json", "--ledger", "my.db").stdout
     monkeypatch.setenv("ADCE_LAKE", "elsewhere")
     result = adce("plan", "--config", "adce.yaml", "--ledger", "my.db", *SPAN)
-    assert "The lake file:elsewhere as of" in result.stdout
+    assert f"The lake file://{tmp_path}/elsewhere as of" in result.stdout
     assert "the settings are those of" not in result.stderr
 
 

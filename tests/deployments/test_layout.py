@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from deployments.cli import answers, tables
-from deployments.cli.layout import Column, Paper, print_table, standard_output
+from deployments.cli.layout import Column, Paper, print_pairs, print_table, standard_output
 from tasks.answers.report import Report
 from tasks.answers.why import Answer
 from tasks.domain.assess.assessment import Assessment
@@ -118,10 +118,16 @@ def test_a_table_without_room_loses_its_least_important_columns_and_then_becomes
     ):
         console, file = _printed(width)
         print_table(console, columns, rows)
-        assert [line.rstrip() for line in file.getvalue().splitlines()][: len(expected)] == expected
+        assert file.getvalue().splitlines()[: len(expected)] == expected, "no line is filled up with spaces"
 
 
 def test_lines_in_a_pipe_are_not_wrapped_and_have_no_colours(capsys: pytest.CaptureFixture[str]) -> None:
     line = " ".join(["a word"] * 100)
     standard_output().print(f"[red]{line}[/red]")
     assert capsys.readouterr().out == f"{line}\n"
+
+
+def test_names_with_their_texts_are_aligned_and_end_where_the_text_ends() -> None:
+    console, file = _printed(80)
+    print_pairs(console, {"state": "[red]gap[/red]", "decided by": "the next run"})
+    assert file.getvalue() == "state       gap\ndecided by  the next run\n"

@@ -200,7 +200,10 @@ def test_s3_that_is_not_there_ends_the_process_with_status_2_within_seconds(
 def test_the_version_is_that_of_adce_prefect_and_python(adce: Any) -> None:
     result = adce("--version")
     assert result.exit_code == 0
-    assert re.fullmatch(r"adce [\d.]+ \(Prefect 2\.20\.\d+, Python 3\.1\d\.\d+\)\n", result.stdout)
+    shown = re.fullmatch(r"adce (\d+\.\d+)\.\d+ \(Prefect 2\.20\.\d+, Python 3\.1\d\.\d+\)\n", result.stdout)
+    assert shown
+    told = re.findall(r"ADCE/([\d.]+)", adce("config", "show", "sources").stdout)
+    assert set(told) == {shown[1]}, "the sites are told the same version"
 
 
 def test_the_configuration_is_shown_as_yaml_with_origins_and_as_json(

@@ -49,7 +49,8 @@ _NOT_A_VALUE = {
     "int_from_float": "must be a whole number",
 }
 _NOT_A_CHOICE = ("enum", "literal_error")  # the value should be one of a few
-_NO_PASSWORD = re.compile(r"([\w.+-]+:/*)?[\w./~-]*")  # an address that contains none: a scheme and a path at most
+# An address of which the scheme may be shown, because nothing in the rest looks like a password
+_WITH_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*://)?([\w./~-]*)")
 _ADDRESSES: dict[str, TypeAdapter[str]] = {"lake": TypeAdapter(LakeAddress), "ledger": TypeAdapter(LedgerAddress)}
 
 
@@ -206,8 +207,13 @@ def _mistake(problem: Any, path: tuple[str, ...]) -> _Mistake:
 
 def _shown(path: tuple[str, ...], given: Any, problem: str) -> str:
     """The value that was given, or only its type if it may contain a secret or is a whole section."""
-    is_plain = path[-1] in _ADDRESSES and isinstance(given, str) and _NO_PASSWORD.fullmatch(given)
-    if not (is_plain or _UNSHOWN.isdisjoint(path)) or isinstance(given, list) or problem in _NOT_A_SECTION:
+    if path[-1] in _ADDRESSES and isinstance(given, str) and (address := _WITH_SCHEME.fullmatch(given)):
+        scheme, rest = address.groups()
+        if not rest:
+            return repr(given)
+        if scheme:
+            return f"of type str, and begins with {scheme}"
+    if not _UNSHOWN.isdisjoint(path) or isinstance(given, list) or problem in _NOT_A_SECTION:
         return f"of type {type(given).__name__}, and is not shown"
     text = masked(repr(given))
     return text if len(text) <= 100 else f"{text[:100]}…"

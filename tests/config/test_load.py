@@ -218,10 +218,16 @@ def test_a_new_dataset_of_a_source_is_yaml_only(tmp_path: Path) -> None:
             pytest.param(
                 f"lake: '{text}'",
                 "my.yaml: lake: not the address of a lake; write it as file:///folder or s3://bucket/prefix "
-                f"(it is '{text}')",
+                f"(it is {shown})",
                 id=f"lake {text!r}",
             )
-            for text in ("s4://x", "s3://", "")
+            for text, shown in {
+                "s4://x": "of type str, and begins with s4://",
+                "mysql://S3CRET": "of type str, and begins with mysql://",
+                "u:S3CRET": "of type str, and is not shown",
+                "s3://": "'s3://'",
+                "": "''",
+            }.items()
         ),
         pytest.param(
             "reconcile: {time_budget: 15m}",
@@ -682,7 +688,7 @@ def test_a_mistake_of_several_settings_is_that_of_the_variable_or_file_that_it_c
 @pytest.mark.parametrize(
     ("setting", "text", "line"),
     [
-        ("LAKE", "ftp://x", "not the address of a lake; write it as file:///folder or s3://bucket/prefix (it is 'ftp:"),
+        ("LAKE", "ftp://x", "not the address of a lake; write it as file:///folder or s3://bucket/prefix (it is of"),
         ("LAKE", "~nobody-at-all/lake", "not the address of a lake; write it as file:///folder or s3://bucket/prefix"),
         ("LAKE", "file://data/lake", "…; did you mean file:///data/lake or file:data/lake?"),
         ("LAKE", "s3:/bucket/x", "…; did you mean s3://bucket/x?"),

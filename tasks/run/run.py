@@ -235,10 +235,10 @@ class Run:
         return outcome is not None and outcome.is_in_lake
 
     def _note_lost(self, look: Look) -> None:
-        """Remembers files that have vanished or shrunk, and warns of each once. A run may mend them."""
+        """Remembers files that have vanished or shrunk, and logs each of them once."""
         lost = {key: status for key, status in look.overview.lost.items() if key not in self.lost}
         self.lost |= lost
         for key, status in list(lost.items())[:_MOST_LOGGED]:
-            log.warning("%s %s: %s", key, status.kind and status.kind.value, status.reason, extra=IN_REPORT)
+            log.error("%s %s: %s", key, status.kind and status.kind.value, status.reason, extra=IN_REPORT)
         if len(lost) > _MOST_LOGGED:
-            log.warning("%s more files vanished or shrank", len(lost) - _MOST_LOGGED, extra=IN_REPORT)
+            log.error("%s more files vanished or shrank", len(lost) - _MOST_LOGGED, extra=IN_REPORT)

@@ -72,8 +72,7 @@ def test_a_source_that_refuses_while_files_vanish(system: UpProcess) -> None:
         ended = reconcile(system)
         waits = r"espn paused until 20\d\d-\d\d-\d\d \d\d:\d\d UTC \(HTTP 403"
         assert re.search(rf" UTC  error    reconcile .*: Incomplete: .* wait: {waits}.*; 3 vanished", ended), ended
-        told = [line for line in system.lines if " vanished: not in the lake any more; it had " in line]
-        assert [line.partition(" UTC  ")[2].split()[0] for line in told] == ["warning"] * 3, "a run may mend it"
+        assert sum(" vanished: not in the lake any more; it had " in line for line in system.lines) == 3
         assert re.match(rf"3 of 260 files wait: {waits}.*; 3 vanished\n", plan(system))
         assert re.search(r"\nespn: source paused until .*; `adce resume espn` ends that\n", adce(system, "sources"))
         controls.delete("faults").raise_for_status()

@@ -17,8 +17,8 @@ from tests.flows.conftest import Reconcile
 ESPN: dict[str, Any] = {"sources": ["espn"]}
 
 
-def _said(caplog: pytest.LogCaptureFixture, level: int) -> list[str]:
-    said = [r.getMessage() for r in caplog.records if r.levelno == level and r.name.split(".")[0] != "prefect"]
+def _errors(caplog: pytest.LogCaptureFixture) -> list[str]:
+    said = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR and r.name.split(".")[0] != "prefect"]
     caplog.clear()
     return said
 
@@ -40,11 +40,11 @@ def test_looking_takes_the_news_of_what_vanished_from_nobody(
         assert shown.exit_code == 0
         assert adce("why", f"espn_box_scores/{gone.name}").exit_code == 0
         run_reconcile(**ESPN, dry_run=True)
-    _said(caplog, logging.WARNING)
+    _errors(caplog)
     sites.set_faults("espn", "404", match="/summary")
     for _ in range(2):
         report = run_reconcile(**ESPN)
-        said = _said(caplog, logging.WARNING)
+        said = _errors(caplog)
         assert [line for line in said if line.startswith(f"espn_box_scores/{gone.name} vanished: ")]
         assert [line for line in said if line.startswith(f"espn_box_scores/{less.name} ")]
         assert len(said) == 2
@@ -55,12 +55,12 @@ def test_looking_takes_the_news_of_what_vanished_from_nobody(
     sites.clear_faults()
     report = run_reconcile(**ESPN)
     assert report.complete
-    assert len(_said(caplog, logging.WARNING)) == 2
+    assert len(_errors(caplog)) == 2
     assert ending(report).name == "Completed"
     assert "; 1 vanished, 1 shrank, 2 of them fetched again · 2 fetched" in ending(report).message
     assert "### Vanished or shrunk: 2" in run_markdown(report)
     after = run_reconcile(**ESPN)
-    assert (after.lost, _said(caplog, logging.WARNING)) == ([], []), "it is mended"
+    assert (after.lost, _errors(caplog)) == ([], []), "it is mended"
 
 
 def test_a_refusal_is_told_by_the_runs_after_it_too(
@@ -72,7 +72,7 @@ def test_a_refusal_is_told_by_the_runs_after_it_too(
         sites.clear_requests()
         report = run_reconcile(**ESPN)
         assert bool(sites.requests()) is asks
-        assert [line for line in _said(caplog, logging.ERROR) if line.startswith("espn refuses: ")]
+        assert [line for line in _errors(caplog) if line.startswith("espn refuses: ")]
         end = ending(report)
         assert (end.name, end.type) == ("Incomplete", "FAILED")
         waits = "1 waits" if asks else "2 of 2 files wait"

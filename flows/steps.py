@@ -6,7 +6,7 @@ Each loads its settings, opens a run, looks at the lake, plans, fetches, and pub
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from prefect.artifacts import create_markdown_artifact
@@ -22,6 +22,8 @@ from tasks.answers.ending import ending
 from tasks.answers.headline import headline
 from tasks.answers.report import Report
 from tasks.answers.settings import SettingsUsed, settings_used
+from tasks.domain.assess.overview import Overview
+from tasks.domain.assess.states import State
 from tasks.domain.outcomes import RunPart
 from tasks.domain.plan.plan import Gap, Plan, in_start_order
 from tasks.domain.wording import plural
@@ -42,10 +44,10 @@ def settings_of_run(*, dry_run: bool) -> Config:
     return config.model_copy(update={"dry_run": dry_run or config.dry_run})
 
 
-def report_plan(run: Run, look: Look, plan: Plan) -> Report:
-    """The report of a run that has planned, and not fetched yet."""
+def report_plan(run: Run, look: Look, plan: Plan, again: Collection[str] = ()) -> Report:
+    """The report of a run that has planned, and not fetched yet. It is to fetch the files in `again` once more."""
     return Report(
-        look.overview,
+        _naming(look, again),
         run.planner.forecast(plan.fills),
         plan.deferred,
         run.config,
@@ -55,7 +57,15 @@ def report_plan(run: Run, look: Look, plan: Plan) -> Report:
         was_lost=run.lost,
         selection=run.session.selection,
         settings=_settings(run.session),
+        again=again,
     )
+
+
+def _naming(look: Look, again: Collection[str]) -> Overview:
+    """The overview of a look, in which the files in `again` have their own statuses although they are there."""
+    cells, statuses = look.assessment.cells, look.assessment.statuses
+    judged = [key for key in again if key in statuses]
+    return look.overview.naming({key: cells[key] for key in judged}, {key: statuses[key] for key in judged})
 
 
 def _settings(session: Session) -> SettingsUsed:
@@ -91,7 +101,7 @@ async def fetch(here: PrefectRun, dispatcher: Dispatcher, plan: Plan, planned: R
     await here.wait_for_api()
     report = replace(
         planned,
-        looked_at=look.overview,
+        looked_at=_naming(look, planned.again),
         fills=tuple(in_start_order({fill.id: fill for fill in dispatcher.begun}.values())),
         deferred=tuple(dispatcher.deferred),
         pauses=run.planner.pauses(),
@@ -107,10 +117,15 @@ async def fetch(here: PrefectRun, dispatcher: Dispatcher, plan: Plan, planned: R
 
 
 async def plan_and_fetch(here: PrefectRun, look: Look, gaps: Sequence[Gap], executor: Executor) -> Report:
-    """Plans and fetches gaps that a look has found, and returns the report. A dry run only plans."""
+    """Plans and fetches gaps, and returns the report. A dry run only plans.
+
+    Gaps that the look has not found are files that somebody wants fetched again.
+    """
     run = here.run
     plan = run.plan(gaps)
-    report = report_plan(run, look, plan)
+    statuses = look.overview.statuses
+    again = {g.cell.key for g in gaps if (s := statuses.get(g.cell.key)) is None or s.state is State.PRESENT}
+    report = report_plan(run, look, plan, again)
     log_plan(report)
     return report if run.config.dry_run else await fetch(here, Dispatcher(run, executor), plan, report)
 

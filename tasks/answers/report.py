@@ -118,6 +118,7 @@ class Report:
     stop_signal: int | None = None  # the signal that stopped it, if one did
     settings: SettingsUsed | None = None  # those of a run
     held: Mapping[str, Reason] = field(default_factory=dict)  # why nothing of a source or a dataset is fetched, by name
+    again: Collection[str] = ()  # files that were there, and that somebody wants fetched again
     left_to: RunRecord | None = None  # the other reconcile at work, to which this one has left everything
 
     @cached_property
@@ -129,8 +130,12 @@ class Report:
             if status := statuses.get(outcome.key):
                 reason = f"{status.reason}; {outcome.error}"
                 changed[outcome.key] = replace(status, reason=reason, until=outcome.until)
-        gaps = {key: new for key, new in changed.items() if statuses[key].state is State.GAP}
-        return self.looked_at.with_statuses(gaps)
+        return self.looked_at.with_statuses({key: new for key, new in changed.items() if self._is_undone(key, new)})
+
+    def _is_undone(self, key: str, new: Status) -> bool:
+        """Is the file still to be fetched, so that its new status counts? A file that is there may be wanted again."""
+        before = self.looked_at.statuses[key].state
+        return before is State.GAP or (before is State.PRESENT and key in self.again and new.state is State.DEFERRED)
 
     @property
     def statuses(self) -> Mapping[str, Status]:

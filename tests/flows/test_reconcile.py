@@ -20,6 +20,7 @@ from prefect.exceptions import ParameterTypeError
 from config.load import ConfigError, load_config
 from config.models import Priority
 from deployments.sandbox.process import SandboxProcess
+from flows.fill import fill
 from flows.reconcile import reconcile
 from flows.scraper import scraper
 from tasks.answers.ending import ending
@@ -318,6 +319,16 @@ def test_the_time_budget_ends_submission_and_the_rest_is_deferred(
     assert left
     assert set(left) == {"time budget of 1s is used up"}
     assert len(report.filled) + len(left) == report.counts["present"] + report.counts["deferred"]
+
+    async def fetch_again() -> Any:
+        return await fill(keys=report.filled, again=True, as_of=NOW, return_state=True)
+
+    monkeypatch.setenv("ADCE_RECONCILE__TIME_BUDGET", "0.001s")
+    state = asyncio.run(fetch_again())
+    again = state.result()
+    assert state.name == "Incomplete"
+    assert {key for key, _, _ in again.deferrals} == set(report.filled) - set(again.filled) != set()
+    assert again.counts["present"] == len(again.filled)
 
 
 def test_the_lake_may_be_an_s3_bucket(

@@ -98,6 +98,10 @@ class Overview:
         """Files that vanished or shrunk without ADCE's doing, except those that an operator has marked unavailable."""
         return {key: s for key, s in self.statuses.items() if s.lost and s.limit is not Limit.OPERATOR}
 
+    def naming(self, cells: Mapping[str, Cell], statuses: Mapping[str, Status]) -> Overview:
+        """The same overview, in which these files are exceptions, too. They are counted already."""
+        return replace(self, cells={**cells, **self.cells}, statuses={**statuses, **self.statuses})
+
     def with_statuses(self, changed: Mapping[str, Status]) -> Overview:
         """The same overview with other statuses of some exceptions, which are counted accordingly."""
         moved: dict[Place, Counter[Standing]] = {}

@@ -1,6 +1,7 @@
 """What is told of a plan or a run: in its document, its message and its artifact?"""
 
 import io
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 from rich.console import Console
 
 from deployments.cli import tables
+from tasks.answers.ending import ending
+from tasks.answers.headline import headline
 from tasks.answers.report import Report
 from tasks.domain.assess.assessment import Assessment, assess
 from tasks.domain.assess.overview import overview_of
@@ -18,12 +21,13 @@ from tasks.domain.assess.unknown import Unknown
 from tasks.domain.expected.cells import Selection
 from tasks.domain.limits.pauses import Pause
 from tasks.domain.outcomes import FileOutcome, Outcome
+from tasks.domain.plan.plan import Deferral, Gap
 from tasks.domain.reasons import Limit, Reason
 from tasks.ledger.runs import RunRecord
 from tasks.observe.listing import check_ids
 from tasks.show.documents.plan import RunReport
 from tasks.show.markdown import run_markdown
-from tests.builders import NOW, a_board, a_cell, a_config
+from tests.builders import NOW, a_board, a_cell, a_config, a_gap
 
 HOUR = timedelta(hours=1)
 
@@ -181,3 +185,27 @@ def _shown(report: Report) -> str:
     console = Console(width=200, record=True, file=io.StringIO())
     tables.show(report, console)
     return console.export_text()
+
+
+@pytest.mark.parametrize(
+    ("again", "name", "counts"),
+    [
+        pytest.param({"1.json"}, "Incomplete", {"present": 1, "deferred": 1}, id="wanted again"),
+        pytest.param((), "Completed", {"present": 2, "deferred": 0}, id="stored meanwhile by another run"),
+    ],
+)
+def test_a_file_that_is_wanted_again_and_is_left_for_later_is_undone_although_it_is_there(
+    again: Collection[str], name: str, counts: dict[str, int]
+) -> None:
+    later = Deferral(a_gap_of("1.json"), Reason(Limit.TIME_BUDGET, "the time budget is used up", NOW + HOUR))
+    there = _report(PRESENT, PRESENT, again=again, deferred=(later,), outcomes={})
+    named = there.looked_at.naming({key: a_cell(key=key) for key in again}, dict.fromkeys(again, PRESENT))
+    report = replace(there, looked_at=named)
+    assert ending(report).name == name
+    assert {state: report.counts[state] for state in counts} == counts
+    assert report.counts["total"] == 2
+    assert ("1 of 2 files waits: the time budget is used up" in headline(report)) == bool(again)
+
+
+def a_gap_of(key: str) -> Gap:
+    return replace(a_gap(), cell=a_cell(key=key))

@@ -58,6 +58,7 @@ async def holding_lease(here: PrefectRun, client: PrefectClient) -> AsyncIterato
     ended = asyncio.Event()
     watching: list[asyncio.Task[None]] = []
     outcome = RunEnd.FAILED
+    state: str | None = None
     why: str | None = None
     try:
         await _report_dead_runs(client, leases)
@@ -66,7 +67,8 @@ async def holding_lease(here: PrefectRun, client: PrefectClient) -> AsyncIterato
             watching.append(asyncio.create_task(_watch_for_a_cancel(run.shutdown, client, UUID(flow_run.id), ended)))
         yield
         outcome = RunEnd.STOPPED if run.shutdown.reason else RunEnd.ENDED
-        why = str(here.ending) if here.ending else None
+        if here.ending and not run.shutdown.reason:
+            state, why = here.ending.name, here.ending.message
     except AdceError as error:
         why = masked(str(error))
         raise
@@ -74,7 +76,7 @@ async def holding_lease(here: PrefectRun, client: PrefectClient) -> AsyncIterato
         ended.set()  # cancelling the task would leave Prefect's embedded API with an open transaction
         if watching:
             await asyncio.wait(watching)
-        leases.end(outcome, run.shutdown.reason or why, run.session.watch.seconds)
+        leases.end(outcome, run.shutdown.reason or why, run.session.watch.seconds, state)
 
 
 async def _watch_for_a_cancel(

@@ -99,17 +99,14 @@ def results(outcomes: Mapping[str, FileOutcome], keys: KeyPatterns) -> list[str]
 def _of_record(record: RunRecord, alive: Collection[str]) -> PastRun:
     is_running = record.outcome is None and record.flow_run in alive
     state = _STATES[record.outcome] if record.outcome else "Running" if is_running else "Died"
-    message = record.why or ""
-    if record.outcome is RunEnd.ENDED and message:
-        state, _, message = message.partition(": ")
     return PastRun(
         record.id,
         record.flow_run,
         f"{record.kind} {record.about}",
-        state,
+        record.state or state,
         record.began,
         record.ended,
-        message,
+        record.why or "",
         record.holder,
         is_running,
     )

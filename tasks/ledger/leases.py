@@ -239,8 +239,14 @@ class Leases:
         update = runs_table.update().where(runs_table.c.id == run).values(outcome=RunEnd.DEATH_REPORTED.value)
         self._database.write(lambda connection: connection.execute(update))
 
-    def end(self, outcome: RunEnd, why: str | None = None, seconds: Mapping[str, float] | None = None) -> None:
-        """Records how the run ended, `why` (see RunRecord) and how many `seconds` each RunPart took.
+    def end(
+        self,
+        outcome: RunEnd,
+        why: str | None = None,
+        seconds: Mapping[str, float] | None = None,
+        state: str | None = None,
+    ) -> None:
+        """Records how the run ended, `why` and in which `state` (see RunRecord), and the `seconds` each RunPart took.
 
         Ends its leases and claims, and the thread that renews them.
         """
@@ -259,7 +265,7 @@ class Leases:
             now = self._database.now(connection)
             self._report(connection, sent, now)
             at = datetime.fromtimestamp(now, UTC)
-            ended: dict[str, object] = {"ended": at, "outcome": outcome.value, "why": why}
+            ended: dict[str, object] = {"ended": at, "outcome": outcome.value, "state": state, "why": why}
             ended |= {f"{part}_seconds": seconds[part] for part in RunPart if part in seconds}
             connection.execute(runs_table.update().where(runs_table.c.id == self.run).values(ended))
             for table in (claims_table, leases_table):

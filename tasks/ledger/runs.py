@@ -30,6 +30,7 @@ runs_table = sa.Table(
     sa.Column("began", UtcSeconds, nullable=False, index=True),
     sa.Column("ended", UtcSeconds),
     sa.Column("outcome", sa.String),
+    sa.Column("state", sa.String),
     sa.Column("why", sa.String),
     *(sa.Column(f"{part}_seconds", sa.Double) for part in RunPart),
 )
@@ -63,7 +64,8 @@ class RunRecord:
     began: datetime
     ended: datetime | None
     outcome: RunEnd | None  # None while the run is at work
-    why: str | None = None  # why the run was stopped or failed; else its final state in Prefect, as "NAME: MESSAGE"
+    why: str | None = None  # why the run was stopped or failed; else the message of its final state in Prefect
+    state: str | None = None  # the name of that state, if the run ended by itself
     seconds: Mapping[str, float] = field(default_factory=dict)  # how long each RunPart took
 
     @classmethod

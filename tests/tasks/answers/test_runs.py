@@ -15,11 +15,12 @@ from tests.builders import NOW, a_config
 HOUR = timedelta(hours=1)
 
 
-def a_record(n: int, outcome: RunEnd | None, why: str | None = None) -> RunRecord:
+def a_record(n: int, outcome: RunEnd | None, why: str | None = None, state: str | None = None) -> RunRecord:
     """The record of a run that began `n` hours ago."""
     began = NOW - n * HOUR
     ended = began + HOUR / 2 if outcome else None
-    return RunRecord(f"r{n}", "reconcile", "everything", "host (process 1)", "p", f"f{n}", began, ended, outcome, why)
+    known = "reconcile", "everything", "host (process 1)", "p", f"f{n}", began, ended, outcome
+    return RunRecord(f"r{n}", *known, why, state)
 
 
 def in_prefect(n: int, state: str, *, is_running: bool = False) -> PastRun:
@@ -34,7 +35,7 @@ def test_a_run_is_told_once_with_what_each_side_knows_and_those_at_work_come_fir
         a_record(3, None),
         a_record(4, RunEnd.STOPPED, "SIGTERM"),  # without a server
         a_record(6, None),  # it could not report to Prefect that it has begun
-        a_record(8, RunEnd.ENDED, "Incomplete: 1 of 1 file failed: a.json: HTTP 500"),
+        a_record(8, RunEnd.ENDED, "1 of 1 file failed: a.json: HTTP 500", "Incomplete"),
         a_record(7, None),  # killed a moment ago, so that its lease has not lapsed yet
     ]
     prefect = [

@@ -16,19 +16,20 @@ from tests.servers import new_database, postgresql_programs, prefect_server
 from tests.up_process import UpProcess
 
 
+def run_adce(*arguments: str) -> Result:
+    """Runs the command in this process. What its options set in the environment is gone afterwards."""
+    before = dict(os.environ)
+    try:
+        return CliRunner().invoke(app, arguments)
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
 @pytest.fixture
 def adce(adce_home: Path) -> Callable[..., Result]:
-    """Runs the command on the lake in `adce_home`; what its options set in the environment is gone afterwards."""
-
-    def run(*arguments: str) -> Result:
-        before = dict(os.environ)
-        try:
-            return CliRunner().invoke(app, arguments)
-        finally:
-            os.environ.clear()
-            os.environ.update(before)
-
-    return run
+    """Runs the command on the lake in `adce_home`."""
+    return run_adce
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import typer
-from typer.testing import CliRunner
 
 from deployments.cli import app, completion
 from tasks.ledger import Ledger
+from tests.deployments.conftest import run_adce
 
 
 def _commands(app: typer.Typer, *before: str) -> Iterator[tuple[str, ...]]:
@@ -27,7 +27,7 @@ def _commands(app: typer.Typer, *before: str) -> Iterator[tuple[str, ...]]:
 
 @pytest.mark.parametrize("words", list(_commands(app)), ids=" ".join)
 def test_the_help_of_each_command_ends_with_its_exit_statuses(words: tuple[str, ...]) -> None:
-    shown = CliRunner().invoke(app, [*words, "-h"]).stdout
+    shown = run_adce(*words, "-h").stdout
     assert " ".join(shown.split()).endswith("a line says what to do.")
     assert "Exit status 0: done." in shown
 

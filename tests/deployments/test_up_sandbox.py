@@ -15,9 +15,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from typer.testing import CliRunner
 
-from deployments.cli import app
+from tests.deployments.conftest import run_adce
 from tests.ecs import wait_until
 from tests.up_process import ADCE, UpProcess
 
@@ -46,7 +45,7 @@ def reconcile(system: UpProcess) -> str:
 
 def adce(system: UpProcess, *arguments: str) -> str:
     """What a command about this system prints."""
-    result = CliRunner().invoke(app, [*arguments, "--config", str(system.home / "adce.yaml")])
+    result = run_adce(*arguments, "--config", str(system.home / "adce.yaml"))
     assert result.exit_code == 0, result.output
     return result.stdout
 
@@ -100,7 +99,7 @@ def test_settings_with_a_mistake(system: UpProcess) -> None:
     file.write_text(good.replace("rates:", "ratse:"))
     line = f"{file}: sources.basketball_reference.ratse: no such setting; did you mean rates?"
     assert f"Failed: {line}" in reconcile(system)
-    assert CliRunner().invoke(app, ["plan", "--config", str(file)]).stderr == f"adce: {line}\n"
+    assert run_adce("plan", "--config", str(file)).stderr == f"adce: {line}\n"
     file.write_text(good)
 
 

@@ -10,6 +10,7 @@ import typer
 from config.load import ConfigError
 from config.secrets import masked
 from deployments.prefect_api.settings import api_url
+from deployments.prefect_api.unusable import why_unusable
 from tasks.domain.errors import AdceError
 
 
@@ -31,18 +32,8 @@ def one_line_errors() -> Iterator[None]:
     except (KeyboardInterrupt, typer.Abort):  # Abort: Ctrl-C in answer to a question
         raise typer.Exit(130) from None
     except Exception as error:
-        is_http = type(error).__module__.startswith(("httpx", "httpcore")) or _refusal(error)
-        if "Failed to reach API" not in str(error) and not is_http:
+        reason = why_unusable(error, api_url())
+        if reason is None:
             raise
-        url = api_url()
-        line = f"the Prefect API at {url} cannot be reached; start it, or unset PREFECT_API_URL"
-        if refused := _refusal(error):
-            line = f"the Prefect API at {url} refuses access with HTTP {refused}; is PREFECT_API_KEY right?"
-        typer.echo(f"adce: {masked(line)}", err=True)
+        typer.echo(f"adce: {masked(reason)}", err=True)
         raise typer.Exit(2) from None
-
-
-def _refusal(error: Exception) -> int | None:
-    """The HTTP status with which Prefect's server, or a proxy before it, refuses the credentials; None otherwise."""
-    status = getattr(getattr(error, "response", None), "status_code", None)
-    return status if status in (401, 403, 407) else None

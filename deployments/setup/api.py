@@ -1,4 +1,4 @@
-"""Does a Prefect server answer at the address that PREFECT_API_URL names?"""
+"""Does a Prefect server answer at the address that Prefect's settings name?"""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import asyncio
 
 import httpx
 from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_API_URL
 
-from deployments.prefect_api.settings import api_url
+from deployments.prefect_api.unusable import REFUSALS
 from tasks.domain.errors import AdceError
 
 _WITHIN = 10  # seconds in which a server has to answer; a healthy one takes a few milliseconds
@@ -18,8 +19,8 @@ async def check_api() -> None:
 
     An error of the connection, or a refusal of the credentials, is raised as it is.
     """
-    url = api_url()
-    if url is None:
+    url = PREFECT_API_URL.value()
+    if not url:
         return
     try:
         async with asyncio.timeout(_WITHIN), get_client() as client:
@@ -30,7 +31,7 @@ async def check_api() -> None:
             "what is sent; restart the server, or unset PREFECT_API_URL"
         ) from None
     except httpx.HTTPStatusError as error:
-        if error.response.status_code in (401, 403, 407):
+        if error.response.status_code in REFUSALS:
             raise
         answer = error.response
     except httpx.RemoteProtocolError:

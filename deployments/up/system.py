@@ -24,7 +24,7 @@ import yaml
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL, PREFECT_API_URL, temporary_settings
 from pydantic import TypeAdapter, ValidationError
-from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt, stop_after_delay, wait_fixed
+from tenacity import AsyncRetrying, retry_if_result, stop_after_delay, wait_fixed
 
 from blocks.store import Store
 from config.load import load_config
@@ -32,7 +32,9 @@ from config.models import Config
 from deployments.prefect_api.client import PrefectApi
 from deployments.prefect_api.flow_runs import FlowRuns
 from deployments.prefect_api.pauses import as_paused, known
+from deployments.prefect_api.unusable import why_unusable
 from deployments.prefect_yaml import ROOT, Deployment, deployments_for
+from deployments.setup.api import check_api
 from deployments.setup.prefect_server import WORK_POOL, set_up
 from deployments.up.announcer import Announcer
 from deployments.up.children import Child, Children, GivenUp, Need
@@ -271,21 +273,31 @@ class System:
     async def _wait_for_server(self) -> None:
         """Waits until our own server answers, for 120 seconds; a server that others run is asked once.
 
-        Raises GivenUp if it does not answer.
+        Raises GivenUp if it does not answer as a Prefect server.
         """
+        if not self._own_server:
+            await self._check_server()
+            return
         asking = AsyncRetrying(
             retry=retry_if_result(bool),
-            stop=stop_after_delay(_SERVER_STARTS_WITHIN) if self._own_server else stop_after_attempt(1),
+            stop=stop_after_delay(_SERVER_STARTS_WITHIN),
             wait=wait_fixed(0.1),
             retry_error_callback=lambda state: state.outcome and state.outcome.result(),
         )
         async with get_client() as client:
             trouble: Exception | None = await asking(client.api_healthcheck)
-        if trouble and self._own_server:
-            raise GivenUp(f"the Prefect server has not answered for {_SERVER_STARTS_WITHIN} s: {trouble}")
         if trouble:
-            advice = "start it, or unset PREFECT_API_URL, so that adce up starts its own"
-            raise GivenUp(f"the Prefect API at {self.api} cannot be reached; {advice}")
+            raise GivenUp(f"the Prefect server has not answered for {_SERVER_STARTS_WITHIN} s: {trouble}")
+
+    async def _check_server(self) -> None:
+        """Raises GivenUp if the server that others run does not answer, or is no Prefect server."""
+        try:
+            await check_api()
+        except Exception as error:
+            reason = str(error) if isinstance(error, AdceError) else why_unusable(error, self.api)
+            if reason is None:
+                raise
+            raise GivenUp(reason) from None
 
     async def _reconcile_now(self, api: PrefectApi, deployments: list[Deployment]) -> None:
         """Starts a run of each scheduled reconcile. However often it is called, there is one of each."""

@@ -24,7 +24,7 @@ from deployments.up.locks import advisory_lock, exclusive_lock
 from deployments.up.system import System, prepare_ledger
 from tasks.domain.errors import AdceError
 from tests.builders import a_config
-from tests.servers import free_port, new_database
+from tests.servers import free_port, http_server, new_database
 
 ROOT = Path(__file__).parents[2]
 ADCE = str(Path(sys.executable).with_name("adce"))
@@ -127,6 +127,26 @@ def test_a_server_that_is_named_and_does_not_answer_is_one_line_and_may_be_tried
         result = adce("up")
     assert result.exit_code == 1
     assert f"given up: the Prefect API at {url} cannot be reached; start it, or unset PREFECT_API_URL" in result.stdout
+
+
+def test_a_server_that_is_named_and_is_no_prefect_hangs_or_refuses_access_is_one_line(
+    adce: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deployments.setup.api._WITHIN", 0.5)
+    page, document, closed = http_server(200, b"<html>"), http_server(200, b"{}"), http_server(401, b"")
+    silent = socket.create_server(("127.0.0.1", 0))
+    with page as html, document as json, closed as private, silent:
+        hanging = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        for address, line in (
+            (html, "what answers at {} is not a Prefect API (HTTP 200); "),
+            (json, "what answers at {} is not a Prefect API (HTTP 200); "),
+            (hanging, "the Prefect API at {} has not answered within 0.5 s: "),
+            (private, "the Prefect API at {} refuses access with HTTP 401; is PREFECT_API_KEY right?"),
+        ):
+            with temporary_settings({PREFECT_API_URL: f"{address}/api"}):
+                result = adce("up")
+            assert (result.exit_code, result.exception.__class__) == (1, SystemExit)
+            assert f"given up: {line.format(f'{address}/api')}" in result.stdout.splitlines()[-1]
 
 
 def test_the_sandbox_is_never_laid_over_somebody_s_lake(adce: Callable[..., Any]) -> None:

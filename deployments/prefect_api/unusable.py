@@ -1,0 +1,15 @@
+"""Why can a Prefect server not be used, as an error of httpx or of Prefect's client tells it?"""
+
+from __future__ import annotations
+
+REFUSALS = (401, 403, 407)  # HTTP status of a server, or of a proxy before it, that wants other credentials
+
+
+def why_unusable(error: Exception, server: str | None) -> str | None:
+    """A line that says why, and what to do; None if the error is of another kind."""
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status in REFUSALS:
+        return f"the Prefect API at {server} refuses access with HTTP {status}; is PREFECT_API_KEY right?"
+    if "Failed to reach API" in str(error) or type(error).__module__.startswith(("httpx", "httpcore")):
+        return f"the Prefect API at {server} cannot be reached; start it, or unset PREFECT_API_URL"
+    return None

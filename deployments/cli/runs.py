@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence, Set
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
@@ -84,9 +84,11 @@ async def _of_late(
     from tasks.answers.runs import joined
     from tasks.ledger.leases import live_flow_runs
 
-    in_prefect, server, trouble = await _ask(ledger, lambda runs: _in_prefect(runs, flows, begin, most, which))
     alive = live_flow_runs(ledger.database)
-    return joined(in_prefect, ledger.runs.begun_since(begin, flows, most, alive), alive), server, trouble
+    recorded = ledger.runs.begun_since(begin, flows, most, alive)
+    ids = set() if which else {record.flow_run for record in recorded if record.flow_run}
+    in_prefect, server, trouble = await _ask(ledger, lambda runs: found_by(runs, flows, begin, most, which, ids))
+    return joined(in_prefect, recorded, alive), server, trouble
 
 
 async def _of_id(ledger: Ledger, id: UUID) -> tuple[list[PastRun], str | None, str | None]:
@@ -118,10 +120,13 @@ async def _ask(
         return [], None, f"runs that only Prefect knows are not shown: {error}"
 
 
-async def _in_prefect(
-    runs: FlowRuns, flows: Sequence[str], begin: datetime, most: int, which: str | None
+async def found_by(
+    runs: FlowRuns, flows: Sequence[str], begin: datetime, most: int, which: str | None, ids: Set[str]
 ) -> list[FlowRun]:
-    """All runs, or only those of the name `which` if there are any: it may also be the beginning of an id."""
+    """All runs in Prefect, or only those of the name `which` if there are any: it may also be the beginning of an id.
+
+    Those with the `ids` are among them, even if `most` others were due after them.
+    """
     from deployments.prefect_api.flow_runs import due, in_states
 
     of_late = due(after=begin, before=datetime.now(UTC))
@@ -132,7 +137,8 @@ async def _in_prefect(
     if not found:
         found += await runs.find(flows, in_states("PENDING", *AT_WORK), last_first=True, most=most)
         found += await runs.find(flows, of_late, last_first=True, most=most)
-    return list({run.id: run for run in found}.values())
+    by_id = {run.id: run for run in found}
+    return [*by_id.values(), *await runs.by_ids(flows, ids - by_id.keys())]
 
 
 def _past(run: FlowRun) -> PastRun:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import httpx
 import pytest
 
+from deployments.cli.runs import found_by
 from deployments.prefect_api.client import PAGE, PrefectApi, PrefectApiError, api_of
 from deployments.prefect_api.flow_runs import FlowRuns
 from deployments.prefect_api.workers import online_workers
@@ -129,6 +130,24 @@ def test_the_last_warnings_are_found_in_the_order_of_their_times() -> None:
 
     found = asked(server, lambda api: FlowRuns(api).warnings({}, most=2))
     assert [record.message for record in found] == ["second", "third line"]
+
+
+def test_a_run_that_the_ledger_names_is_found_even_if_it_was_due_before_the_last_ones() -> None:
+    due = {id: FLOW_RUN | {"id": id, "state": CRASHED, "expected_start_time": NOW.isoformat()} for id in "321"}
+
+    def server(path: str, body: Mapping[str, Any]) -> Any:
+        if path == "/flows/filter":
+            return [FLOW]
+        wanted = body["flow_runs"]
+        chosen = due.keys() & wanted["id"]["any_"] if "id" in wanted else due if "expected_start_time" in wanted else ()
+        return [due[id] for id in chosen][: body["limit"]]
+
+    def ids_of(ids: set[str]) -> list[str]:
+        found = asked(server, lambda api: found_by(FlowRuns(api), ["fill"], NOW, 2, None, ids))
+        return [run.id for run in found]
+
+    assert ids_of({"1", "2"}) == ["3", "2", "1"]
+    assert ids_of(set()) == ["3", "2"]
 
 
 def test_a_worker_that_is_gone_polls_nothing() -> None:

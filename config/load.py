@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +28,7 @@ from config.models import (
     are_one_place,
     example_fields,
     pattern_of,
+    written,
 )
 from config.names import listed, suggestion, suggestion_or_list
 from config.scripts import found_scripts
@@ -215,8 +217,14 @@ def _shown(path: tuple[str, ...], given: Any, problem: str) -> str:
             return f"of type str, and begins with {scheme}"
     if not _UNSHOWN.isdisjoint(path) or isinstance(given, list) or problem in _NOT_A_SECTION:
         return f"of type {type(given).__name__}, and is not shown"
-    text = masked(repr(given))
+    text = masked(repr(_as_in_yaml(given)))
     return text if len(text) <= 100 else f"{text[:100]}…"
+
+
+def _as_in_yaml(given: Any) -> Any:
+    if isinstance(given, timedelta):
+        return written(given)
+    return given.isoformat() if isinstance(given, date) else given
 
 
 def _contradictions(config: Config) -> Iterator[_Mistake]:

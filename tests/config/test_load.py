@@ -184,8 +184,18 @@ def test_a_new_dataset_of_a_source_is_yaml_only(tmp_path: Path) -> None:
         ),
         pytest.param(
             "scoring: {success: {half_life: 0s}}",
-            "my.yaml: scoring.success.half_life: must be greater than 0 seconds",
+            "my.yaml: scoring.success.half_life: must be greater than 0 seconds (it is '0s')",
             id="half-life of nothing",
+        ),
+        pytest.param(
+            "keep: {runs: 10m}",
+            "my.yaml: keep.runs: must be greater than or equal to 1 hour (it is '10m')",
+            id="duration out of range",
+        ),
+        pytest.param(
+            "keep: {runs: 2026-01-31}",
+            "my.yaml: keep.runs: a duration is a number and a unit: 30s, 15m, 4h or 7d (it is '2026-01-31')",
+            id="date for a duration",
         ),
         pytest.param(
             "reconcile: {interval: 99999999999999d}",

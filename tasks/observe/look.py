@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from config.models import Dataset
 from tasks.domain.assess.agreement import compare, trusted, untouched
 from tasks.domain.assess.assessment import Assessment, assess, expected_cells, listed_games
 from tasks.domain.assess.overview import Overview, joined, overview_of, stored_files
@@ -27,6 +28,7 @@ from tasks.domain.expected.cells import (
     selected_datasets,
 )
 from tasks.domain.expected.games import Game
+from tasks.domain.expected.keys import find_misnamed
 from tasks.domain.outcomes import RunPart
 from tasks.domain.plan.plan import Gap
 from tasks.domain.wording import and_more
@@ -194,7 +196,8 @@ async def _look_at_lake(
     claims = session.leases.claims()
     assessment = judged.with_claims(claims)
     overview = joined([overview_of(assessment), *held.overviews(now)], now).with_claims(claims)
-    overview = replace(overview, stored=stored_files(cells, objects) | held.stored())
+    misnamed = () if few else tuple(find_misnamed(config, _listed_datasets(session), objects))
+    overview = replace(overview, stored=stored_files(cells, objects) | held.stored(), misnamed=misnamed)
     # In a held partition only a schedule that is an exception can be unknown.
     schedules = [cell for cell in schedules if cell.partition not in held or cell.key in overview.statuses]
     read |= {cell.key for cell in schedules if cell.partition in held}
@@ -276,14 +279,18 @@ async def _objects(session: Session, wanted: Collection[str] | None) -> dict[str
     progress = PROGRESS.get()
     progress("Listing the lake", 0, 1)
     if wanted is None:
-        config, selected = session.config, selected_datasets(session.config, session.selection)
-        in_use = {dataset.schedule for dataset in selected.values()}
-        datasets = [dataset for name, dataset in config.datasets.items() if name in selected or name in in_use]
-        objects = await list_lake(session.lake, datasets)
+        objects = await list_lake(session.lake, _listed_datasets(session).values())
     else:
         objects = await session.lake.find_all(wanted)
     progress("Listing the lake", 1, 1)
     return objects
+
+
+def _listed_datasets(session: Session) -> dict[str, Dataset]:
+    """The datasets whose folders are listed: those that are selected, and the schedules of their games."""
+    config, selected = session.config, selected_datasets(session.config, session.selection)
+    in_use = {dataset.schedule for dataset in selected.values()}
+    return {name: dataset for name, dataset in config.datasets.items() if name in selected or name in in_use}
 
 
 async def _objects_of(session: Session, cells: Mapping[str, Cell]) -> dict[str, LakeObject]:

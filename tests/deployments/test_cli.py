@@ -247,6 +247,8 @@ def test_ten_thousand_foreign_keys_change_nothing(adce: Any, adce_home: Path) ->
         (folder / f"foreign-{n}.json").touch()
     document = json.loads(adce("plan", "--json", "--source", "espn", *SPAN).stdout)
     assert (document["cells"]["total"], document["cells"]["gap"]) == (2, 2)
+    [misnamed] = document["misnamed"]
+    assert (misnamed["dataset"], misnamed["files"]) == ("espn_scoreboard", 10_000), "which is said"
 
 
 def test_reconcile_exits_0_when_all_is_there_and_1_when_something_is_left(

@@ -15,6 +15,7 @@ from tasks.domain.assess.claims import Claim, in_flight
 from tasks.domain.assess.states import Kind, LakeObject, State, Status
 from tasks.domain.assess.unknown import Unknown
 from tasks.domain.expected.cells import Cell, Partition
+from tasks.domain.expected.keys import Misnamed
 from tasks.domain.plan.plan import Gap
 from tasks.domain.reasons import Limit
 
@@ -69,6 +70,7 @@ class Overview:
     stored: Mapping[Partition, Stored] = field(default_factory=dict)  # the expected files that are in the lake
     # An estimate of the files that are due and that schedules will list once they are in the lake.
     unlisted: Mapping[Partition, int] = field(default_factory=dict)
+    misnamed: tuple[Misnamed, ...] = ()
 
     def gaps(self, first_seen: Mapping[str, datetime], named: Collection[str] = ()) -> list[Gap]:
         """The gaps to fetch, each with the time at which it was first seen: that of this overview if it is new.

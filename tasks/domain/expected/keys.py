@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from config.models import Config, Dataset, pattern_of
+from tasks.domain.wording import plural
 
 
 def keys_of(dataset: Dataset, fields: Mapping[str, str]) -> list[str]:
@@ -42,3 +44,44 @@ def folders(datasets: Iterable[Dataset]) -> list[str]:
     """The folders that contain all keys of the datasets, without those that lie inside another of them."""
     fixed = {fixed_folder(key) for dataset in datasets for key in dataset.keys}
     return sorted(f for f in fixed if not any(f.startswith(other + "/") for other in fixed))
+
+
+class Misnamed(NamedTuple):
+    """A dataset of which the lake has no file, although other files are in its folders: its keys may be wrong."""
+
+    dataset: str
+    keys: tuple[str, ...]  # its templates
+    files: int  # those in its folders that belong to no dataset
+    example: str  # the key of one of them
+
+    def __str__(self) -> str:
+        such_as = "such as " * (self.files > 1)
+        return (
+            f"{self.dataset}: found no file named {' or '.join(self.keys)}, but {plural(self.files, 'file')} "
+            f"that no dataset has, {such_as}{self.example}; if these are its files, set datasets.{self.dataset}.keys "
+            "to their names"
+        )
+
+
+def find_misnamed(config: Config, datasets: Iterable[str], keys: Iterable[str]) -> list[Misnamed]:
+    """Those of the datasets to which none of the keys belongs, although keys of no dataset are in their folders."""
+    patterns = KeyPatterns(config)
+    folders = {name: tuple(f"{fixed_folder(key)}/" for key in config.datasets[name].keys) for name in datasets}
+    strange: dict[str, list[str]] = {}
+    near = tuple(folder for some in folders.values() for folder in some)
+    for key in keys:
+        if not key.startswith(near):
+            continue
+        owner = patterns.dataset_of(key)
+        if owner in folders:
+            del folders[owner]
+            near = tuple(folder for some in folders.values() for folder in some)
+        elif owner is None:
+            for name, some in folders.items():
+                if key.startswith(some):
+                    strange.setdefault(name, []).append(key)
+    return [
+        Misnamed(name, tuple(config.datasets[name].keys), len(strange[name]), min(strange[name]))
+        for name in folders
+        if name in strange
+    ]

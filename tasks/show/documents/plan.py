@@ -93,6 +93,15 @@ class KeyAndReason(Document):
     reason: str
 
 
+class MisnamedDataset(Document):
+    """A dataset of which the lake has no file, although there are files in its folders that belong to no dataset."""
+
+    dataset: str
+    keys: list[str]
+    files: int
+    example: str
+
+
 class UntilThen(KeyAndReason):
     """A file, why it is named, and until when that holds."""
 
@@ -207,6 +216,7 @@ class RunReport(Document):
     partial: list[UntilThen]
     differing: list[KeyAndReason]
     unknown: list[UnknownSeason]
+    misnamed: list[MisnamedDataset]
     by_operator: int
     fills: list[PlannedFill]
     sources: list[SourceOfRun]
@@ -232,6 +242,7 @@ class RunReport(Document):
             "partial": [UntilThen(key=key, reason=reason, until=until) for key, reason, until in report.partial],
             "differing": [KeyAndReason(key=key, reason=reason) for key, reason in report.differing],
             "unknown": by_season(report.unknown),
+            "misnamed": report.looked_at.misnamed,
             "by_operator": sum(report.marked_unavailable.values()),
             "fills": [PlannedFill.of(fill) for fill in report.fills],
             "sources": report.sources,

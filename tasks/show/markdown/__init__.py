@@ -56,6 +56,8 @@ def _sections(report: Report) -> Iterable[tuple[str, list[tuple[str, str]]]]:
         yield title, [(o.key, o.error or "") for o in report.failed if o.label == word]
     yield "In the lake, and cannot be read", report.unreadable
     yield "Fewer games than another source tells of", report.differing
+    misnamed = report.looked_at.misnamed
+    yield "Do these files have other names than the keys say?", [(one.dataset, str(one)) for one in misnamed]
     yield "Unavailable, and kept as partial", [(key, reason) for key, reason, _ in report.partial]
     yield "Left for later", [(plural(group.files, "file"), str(group)) for group in waiting(report)]
     yield "Unavailable", [(plural(n, "file"), reason) for reason, n in report.marked_unavailable.items()]

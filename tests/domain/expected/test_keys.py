@@ -3,7 +3,7 @@
 import pytest
 
 from tasks.domain.expected.cells import Selection, calendar_cells, game_cells
-from tasks.domain.expected.keys import KeyPatterns, fixed_folder, folders
+from tasks.domain.expected.keys import KeyPatterns, find_misnamed, fixed_folder, folders
 from tests.builders import NOW, a_config, a_game
 
 CONFIG = a_config()
@@ -83,3 +83,28 @@ def test_the_folders_to_list_are_the_fixed_ones_of_all_keys() -> None:
         "espn_team_stats",
         "nba_api_comprehensive/schedules",
     ]
+
+
+def test_a_dataset_is_misnamed_if_only_files_of_no_dataset_are_in_its_folders() -> None:
+    names = ("espn_summary", "espn_scoreboard", "br_totals")
+    good, bad = "espn_box_scores/401810001.json", "espn_schedules/2026-01-15.json"
+    others = ["espn_schedules/readme.txt", "espn_schedulesX/1.json", "elsewhere/x.json"]
+    [one] = find_misnamed(CONFIG, names, [bad, good, "espn_box_scores/x.json", *others])
+    assert one == ("espn_scoreboard", ("espn_schedules/{yyyymmdd}.json",), 2, bad)
+    assert str(one) == (
+        "espn_scoreboard: found no file named espn_schedules/{yyyymmdd}.json, but 2 files that no dataset has, such as "
+        f"{bad}; if these are its files, set datasets.espn_scoreboard.keys to their names"
+    )
+    assert find_misnamed(CONFIG, names, [bad, "espn_schedules/20260115.json"]) == [], "a file of the dataset is there"
+    assert find_misnamed(CONFIG, names, [good]) == find_misnamed(CONFIG, ["br_totals"], [bad]) == []
+
+
+def test_a_file_of_another_dataset_in_the_same_folder_is_not_misnamed() -> None:
+    inner = CONFIG.datasets["br_totals"].model_copy(update={"keys": ["espn_schedules/{season}.html"]})
+    config = a_config(datasets={**CONFIG.datasets, "br_totals": inner})
+    names = ("espn_scoreboard", "br_totals")
+    assert find_misnamed(config, names, ["espn_schedules/20260115.json"]) == []
+    found = find_misnamed(config, names, ["espn_schedules/20260115.json", "espn_schedules/x.html"])
+    assert [(one.dataset, one.files) for one in found] == [("br_totals", 1)]
+    [only] = found
+    assert "but 1 file that no dataset has, espn_schedules/x.html; if" in str(only)

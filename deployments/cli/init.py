@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import sys
 from collections.abc import Callable
 from contextlib import closing
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from config.models import Config
 
 _EVERYTHING = "all"
+_ANSWER_TO_ANOTHER = re.compile(rf"[0-9]{{4}}(-[0-9]{{2}}){{0,2}}|{_EVERYTHING}")  # where a path is asked for
 _TEXT = """\
 # The settings of a lake. adce reads this file in this folder; elsewhere, name it with --config or ADCE_CONFIG.
 # `adce config show` prints all settings that there are, and where each value comes from.
@@ -76,14 +78,17 @@ def init(
             typer.echo(f"adce: warning: {name} is set, and overrides {file}; {what_to_do}", err=True)
     ask = sys.stdin.isatty() and not yes
     season = current_season(datetime.now(UTC))
-    lake = _answer(ask, places.lake, "Where is the lake? A folder, or s3://bucket/prefix", "./lake", _lake)
-    ledger = _answer(ask, places.ledger, "Where is the ledger? A file, or postgresql://…", "./adce.db", _ledger(lake))
+    lake = _answer(ask, "--lake", places.lake, "Where is the lake? A folder, or s3://bucket/prefix", "./lake", _lake)
+    ledger = _answer(
+        ask, "--ledger", places.ledger, "Where is the ledger? A file, or postgresql://…", "./adce.db", _ledger(lake)
+    )
     begin = _answer(
-        ask, since, f"Since which season or day? As 2015-16 or 2015-10-27, or {_EVERYTHING}", season, _since
+        ask, "--since", since, f"Since which season or day? As 2015-16 or 2015-10-27, or {_EVERYTHING}", season, _since
     )
     names = list(load_config(env={}).sources)
     given = ", ".join(source) if source else None
-    chosen = _answer(ask, given, f"Which sources? {', '.join(names)}, or {_EVERYTHING}", _EVERYTHING, _sources(names))
+    which = f"Which sources? {', '.join(names)}, or {_EVERYTHING}"
+    chosen = _answer(ask, "--source", given, which, _EVERYTHING, _sources(names))
     text = settings_text(_seen_from(file, lake, lake_address), _seen_from(file, ledger, ledger_address), begin, chosen)
     asyncio.run(_check_pairing(lake, ledger))
     config = write_settings(file, text, is_private=masked(ledger) != ledger)
@@ -117,16 +122,22 @@ def _quoted(text: str) -> str:
     return yaml.safe_dump(text, width=sys.maxsize, allow_unicode=True).splitlines()[0]
 
 
-def _answer(ask: bool, given: str | None, question: str, default: str, check: Callable[[str], str]) -> str:
-    """The option that was given, or the answer to a question, or the default, once it is right."""
+def _answer(ask: bool, option: str, given: str | None, question: str, default: str, check: Callable[[str], str]) -> str:
+    """The option that was given, or the answer to a question, or the default, once it is right.
+
+    The errors of `check` may begin with the option; what is said of an answer does not name it.
+    """
     if given is not None or not ask:
         return check(default if given is None else given)
 
     def checked(text: str) -> str:
+        if option in ("--lake", "--ledger") and _ANSWER_TO_ANOTHER.fullmatch(text):
+            raise click.UsageError(f"{text}: is no path; seasons are asked for below (or write it as ./{text})")
         try:
             return check(text)
         except (AdceError, ConfigError) as error:
-            raise click.UsageError(str(error)) from None  # click shows it, and asks again
+            said = str(error).removeprefix(option).lstrip(": ")
+            raise click.UsageError(said) from None  # click shows it, and asks again
 
     answer: str = typer.prompt(question, default=default, value_proc=checked, err=True)
     return answer

@@ -90,7 +90,7 @@ def test_the_file_stays_as_it_was_if_the_ledger_belongs_to_another_lake(
 def test_at_a_terminal_it_asks_and_asks_again_after_a_mistake(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ADCE_")}
     ours, its = pty.openpty()
-    os.write(ours, b"ftp://x\n/proc/lake\nlake\n./lake\n\n2025-26\nespn, nba_api\n")
+    os.write(ours, b"ftp://x\n/proc/lake\nlake\n./lake\n2015\n\n2025-26\nespm\nespn, nba_api\n")
     done = subprocess.run(
         [ADCE, "init"],
         cwd=tmp_path,
@@ -104,9 +104,11 @@ def test_at_a_terminal_it_asks_and_asks_again_after_a_mistake(tmp_path: Path) ->
     os.close(its)
     os.close(ours)
     assert done.returncode == 0, done.stderr
-    assert "Error: --lake: not the address of a lake" in done.stderr
+    assert "Error: not the address of a lake; write it as" in done.stderr
     assert "Error: lake file:///proc/lake: its folder cannot be made" in done.stderr
-    assert "Error: --ledger ./lake: is the folder of the lake; name a file" in done.stderr
+    assert "Error: ./lake: is the folder of the lake; name a file" in done.stderr
+    assert "Error: 2015: is no path; seasons are asked for below (or write it as ./2015)" in done.stderr
+    assert "Error: espm: no such source; did you mean espn?" in done.stderr
     config = load_config(tmp_path / "adce.yaml", {})
     assert (config.lake, config.ledger) == ((tmp_path / "lake").as_uri(), f"sqlite:///{tmp_path}/adce.db")
     assert (config.collect.since, config.collect.sources) == ("2025-26", ["espn", "nba_api"])

@@ -63,7 +63,8 @@ def pause(
     if former:
         say(f"this takes the place of: {former.reason.text}")
     if not begun.waiting:
-        say(f"no file that runs know of waits for it now; runs at work begin no more requests to {name}")
+        known = "no file that a run has found lacking waits for it; `adce plan` shows which files wait now"
+        say(f"{known}; runs at work begin no more requests to {name}")
         return
     end = f"until {utc(begun.reason.until)}" if begun.reason.until else f"until you type `adce resume {name}`"
     wait = verb(sum(begun.waiting.values()), "waits", "wait")

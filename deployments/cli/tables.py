@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from rich.console import Console
 from rich.markup import escape
@@ -12,7 +12,7 @@ from rich.markup import escape
 from deployments.cli.layout import Column, print_table
 from tasks.answers.ending import ending
 from tasks.answers.report import COMPARED, Report
-from tasks.answers.waiting import waiting
+from tasks.answers.waiting import waiting, whose_clock
 from tasks.domain.assess.states import State
 from tasks.domain.wording import duration, plural, score, utc
 from tasks.show.costs import COLUMNS, rows
@@ -66,6 +66,8 @@ def show(report: Report, console: Console) -> None:
         console.print(f"[magenta]Unknown: {escape(report.unknown_line())}: {escape(report.what_is_needed())}[/magenta]")
     if report.outcomes is None and (costs := rows(report.cost)):
         _show_costs(costs, console)
+        if clock := whose_clock(report, datetime.now(UTC)):
+            console.print(clock)
 
 
 def _show_states(report: Report, console: Console) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from tasks.answers.report import Report
 from tasks.domain.assess.states import State, Status
@@ -13,6 +13,7 @@ from tasks.domain.reasons import Limit
 from tasks.domain.wording import utc, without_addresses
 
 _PAUSED = {Limit.BACKOFF: "paused", Limit.BREAKER: "breaker open"}
+_SAME_CLOCK = timedelta(minutes=5)  # no plan takes longer
 _OF_THE_RUN = (Limit.STOPPED, Limit.LEASE)  # another run may begin at any time, or none if nothing is scheduled
 
 
@@ -56,6 +57,14 @@ def waiting_files(report: Report) -> Iterator[tuple[str, Status]]:
     """The keys of the files that wait, and their statuses."""
     waits = (State.DEFERRED, State.IN_FLIGHT)
     return ((key, status) for key, status in report.statuses.items() if status.state in waits)
+
+
+def whose_clock(report: Report, now: datetime) -> str:
+    """By which clock are the times of a plan as of another time than now? Empty unless it has the end of a pause."""
+    is_set = abs(now - report.looked_at.taken_at) > _SAME_CLOCK
+    if not is_set or not any(one.until and one.limit and one.limit.is_resumable for one in waiting(report)):
+        return ""
+    return f"The ends of pauses are by the real clock, which says {utc(now)}; all other times are by --as-of."
 
 
 def _group(report: Report, limit: Limit | None, statuses: list[Status]) -> Waiting:

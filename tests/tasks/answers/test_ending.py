@@ -9,7 +9,7 @@ import pytest
 
 from tasks.answers.ending import Ending, ending, ending_of_fill
 from tasks.answers.report import Report
-from tasks.answers.waiting import waiting
+from tasks.answers.waiting import waiting, whose_clock
 from tasks.domain.assess.assessment import Assessment
 from tasks.domain.assess.overview import overview_of
 from tasks.domain.assess.states import Kind, State, Status, deferred_by
@@ -243,6 +243,18 @@ def test_what_vanished_and_was_fetched_again_is_told_by_a_run_that_is_complete()
     assert ending(report) == Ending(
         "Completed", "COMPLETED", "Complete: 1 file; 1 vanished, 1 of them fetched again · 1 fetched"
     )
+
+
+def test_a_plan_as_of_another_time_says_that_pauses_end_by_the_real_clock() -> None:
+    paused = _report(deferred_by(why_paused(PAUSED["espn"], Limit.BACKOFF), MISSING), outcomes=None)
+    later = NOW + timedelta(days=3)
+    assert whose_clock(paused, later) == (
+        "The ends of pauses are by the real clock, which says 2026-01-18 12:00 UTC; all other times are by --as-of."
+    )
+    assert whose_clock(paused, NOW + timedelta(minutes=5)) == "", "the plan has taken that long"
+    no_end = OperatorPause("espn", FOR_EVER, "wrong", by="ana")
+    for status in (MISSING, _waits(Limit.TEST_FILLS), deferred_by(why_paused(no_end, Limit.BACKOFF), MISSING)):
+        assert whose_clock(_report(status, outcomes=None), later) == "", "no pause has an end"
 
 
 def test_a_run_that_was_stopped_is_cancelled_whatever_it_has_left() -> None:

@@ -70,6 +70,8 @@ def find_misnamed(config: Config, datasets: Iterable[str], keys: Iterable[str]) 
     strange: dict[str, list[str]] = {}
     near = tuple(folder for some in folders.values() for folder in some)
     for key in keys:
+        if not near:
+            break
         if not key.startswith(near):
             continue
         owner = patterns.dataset_of(key)

@@ -1,4 +1,4 @@
-"""Is another `adce up` using this folder or database? It holds a lock, which ends with its process."""
+"""Is another `adce up` using this folder, ledger or database? It holds a lock, which ends with its process."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -17,12 +18,13 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_de
 from deployments.up.children import GivenUp
 from deployments.up.prefect_database import cause, engine_of
 from tasks.domain.errors import AdceError
-from tasks.ledger.database import LASTING
+from tasks.ledger.database import LASTING, address_of, connect_arguments, failure, file_of, name_of
 
 log = logging.getLogger(__name__)
 
 _OPENS_WITHIN = 30.0  # seconds
-_KEY = 0x61646365  # "adce"; the key of an advisory lock of PostgreSQL
+_KEY = 0x61646365  # "adce"; the key of an advisory lock of PostgreSQL, on Prefect's database
+_KEY_OF_LEDGER = _KEY + 1
 _HOLDER = sa.text(
     "SELECT application_name FROM pg_stat_activity JOIN pg_locks USING (pid) WHERE locktype = 'advisory' "
     "AND datname = current_database() AND classid = 0 AND objid = :key AND granted"
@@ -30,11 +32,11 @@ _HOLDER = sa.text(
 
 
 @contextmanager
-def exclusive_lock(lock: Path, advice: str) -> Iterator[None]:
+def exclusive_lock(lock: Path, advice: str, what: str | None = None) -> Iterator[None]:
     """Holds the lock on the file `lock` during the block. Processes that are started meanwhile do not inherit it.
 
-    Raises AdceError if another process holds the lock. The error names that process and the folder, and ends with
-    `advice`.
+    Raises AdceError if another process holds the lock. The error names that process and what is locked, which is the
+    folder unless `what` says otherwise, and ends with `advice`.
     """
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
@@ -46,35 +48,67 @@ def exclusive_lock(lock: Path, advice: str) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            raise AdceError(_in_use(f"{lock.parent}", f"process {file.read()}", advice)) from None
+            raise AdceError(_in_use(what or f"{lock.parent}", f"process {file.read()}", advice)) from None
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
         yield
 
 
+def advisory_lock(address: str, advice: str) -> AbstractContextManager[None]:
+    """Holds a lock on Prefect's database, which is one of PostgreSQL, during the block.
+
+    Raises AdceError as exclusive_lock does, and GivenUp if the database cannot be reached within half a minute.
+    """
+    engine = engine_of(address, _this_process())
+    database = f"Prefect's database {engine.url.database} at {engine.url.host}"
+    return _database_lock(engine, database, _KEY, advice, lambda error: GivenUp(f"{database}: {cause(error)}"))
+
+
+def ledger_lock(ledger: str, advice: str) -> AbstractContextManager[None]:
+    """Holds a lock on the ledger at this URL during the block. A ledger in memory is nobody else's.
+
+    Raises AdceError as exclusive_lock does, and LedgerError if its database cannot be reached within half a minute.
+    """
+    address = address_of(ledger)
+    what = f"ledger {name_of(address)}"
+    if address.get_backend_name() == "postgresql":
+        arguments = connect_arguments(address) | {"application_name": _this_process()}
+        engine = sa.create_engine(address, connect_args=arguments)
+        return _database_lock(engine, what, _KEY_OF_LEDGER, advice, partial(failure, address, "opened"))
+    file = file_of(address)
+    if file is None or not file.parent.is_dir():  # whoever opens the ledger says that there is no folder
+        return nullcontext()
+    return exclusive_lock(file.resolve().with_name(f"{file.resolve().name}.up.lock"), advice, what)
+
+
 @contextmanager
-def advisory_lock(address: str, advice: str) -> Iterator[None]:
+def _database_lock(
+    engine: sa.Engine, what: str, key: int, advice: str, away: Callable[[SQLAlchemyError], AdceError]
+) -> Iterator[None]:
     """Holds a lock on a database of PostgreSQL during the block, for as long as its connection lasts.
 
-    `address` is that of Prefect's database. Raises AdceError as exclusive_lock does, and GivenUp if the database cannot
-    be reached within half a minute.
+    It is the lock of a transaction that stays open, because a proxy such as PgBouncer gives the connection of a session
+    to others, with its locks, but not that of a transaction.
     """
-    engine = engine_of(address, f"process {os.getpid()} on {socket.gethostname()}")
-    database = f"Prefect's database {engine.url.database} at {engine.url.host}"
     try:
-        connection = _patiently(engine.connect, database).execution_options(isolation_level="AUTOCOMMIT")
-        is_ours = connection.scalar(sa.select(sa.func.pg_try_advisory_lock(_KEY)))
-        holder = None if is_ours else connection.scalar(_HOLDER, {"key": _KEY})
+        connection = _patiently(engine.connect, what)
+        connection.execute(sa.text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+        is_ours = connection.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(key)))
+        holder = None if is_ours else connection.scalar(_HOLDER, {"key": key})
     except SQLAlchemyError as error:
-        raise GivenUp(f"{database}: {cause(error)}") from None
+        raise away(error) from None
     try:
         if not is_ours:
-            raise AdceError(_in_use(database, holder or "which has just ended", advice))
+            raise AdceError(_in_use(what, holder or "which has just ended", advice))
         yield
     finally:
         connection.invalidate()  # it may be broken, so that nothing can be asked of it
         engine.dispose()
+
+
+def _this_process() -> str:
+    return f"process {os.getpid()} on {socket.gethostname()}"
 
 
 def _patiently(connect: Callable[[], sa.Connection], database: str) -> sa.Connection:

@@ -40,7 +40,7 @@ from deployments.up.announcer import Announcer
 from deployments.up.children import Child, Children, GivenUp, Need
 from deployments.up.follow import ANSWERS_WITHIN, follow, tell_the_last
 from deployments.up.lines import LogFormat, Printer
-from deployments.up.locks import advisory_lock, exclusive_lock
+from deployments.up.locks import advisory_lock, exclusive_lock, ledger_lock
 from deployments.up.log_records import delete_orphans
 from deployments.up.poller import PrefectPoller
 from deployments.up.ports import LOOPBACK, is_free
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
 _SERVER_STARTS_WITHIN = 120  # seconds
 _STOP_SPARE = timedelta(seconds=25)  # time after a run's grace in which it looks at the lake again and records
 _LISTS_WITHIN = timedelta(minutes=2)  # time in which the lake has to be listed before its first run
+_OF_THE_SECOND = f"stop it, or start only one more worker: prefect worker start --pool {WORK_POOL}"
 _NOT_KNOWN = "what the first runs will collect is not known"
 _TIDY_EVERY = 900.0  # seconds between two deletions of log records
 WORKER_POLLS_EVERY = "2"  # seconds; Prefect's default of 10 would delay each run by 5 seconds on average
@@ -80,7 +81,7 @@ def up(
     config = load_config()
     printer = Printer(log_format)
     try:
-        with _only_server():
+        with _only_server(), ledger_lock(config.ledger, _OF_THE_SECOND):
             prepare_ledger(config, printer.say)
             return asyncio.run(_until_signal(System(config, port, sandbox, printer), printer, verbose))
     except GivenUp as error:

@@ -139,13 +139,13 @@ class Database:
 
     def __init__(self, url: str, access: Access = Access.RUN):
         """Opens the database for what somebody wants to do. Raises LedgerError if that cannot be done."""
-        self.url = _address(url)
+        self.url = address_of(url)
         self.access = access
         self.schema = _NEWEST
         self.migration: Migration | None = None  # the one that was made when the database was opened
         self._is_server = self.url.get_backend_name() == "postgresql"
         self._is_given_up = False
-        self._file = None if self._is_server else _file(self.url)
+        self._file = None if self._is_server else file_of(self.url)
         self._identity: tuple[int, int] | None = None
         self._snapshot: sa.Connection | None = None
         self._has_read = False
@@ -198,12 +198,12 @@ class Database:
     def _make_engine(self, *, is_still: bool = False) -> sa.Engine:
         """Connects to the database. With `is_still`, SQLite trusts that nobody writes to its file."""
         if not self.access.only_reads:
-            engine = sa.create_engine(self.url, connect_args=_connect_arguments(self.url))
+            engine = sa.create_engine(self.url, connect_args=connect_arguments(self.url))
             sa.event.listen(engine, "connect", _set_up_postgresql if self._is_server else _set_up_sqlite)
         elif self._is_server:
             engine = sa.create_engine(
                 self.url,
-                connect_args=_connect_arguments(self.url),
+                connect_args=connect_arguments(self.url),
                 isolation_level="REPEATABLE READ",
                 execution_options={"postgresql_readonly": True},
             )
@@ -263,7 +263,7 @@ class Database:
     @property
     def name(self) -> str:
         """The URL of the database, without its password."""
-        return masked(self.url.render_as_string())
+        return name_of(self.url)
 
     def close(self) -> None:
         """Closes all connections."""
@@ -403,9 +403,7 @@ class Database:
         return LedgerError(f"ledger {self.name} cannot be opened: {why}")
 
     def _error(self, what: str, error: Exception) -> LedgerError:
-        cause = _cause(error)
-        remedy = next((f"; {remedy}" for word, remedy in _REMEDIES.items() if word in cause), "")
-        return LedgerError(f"ledger {self.name} cannot be {what}: {cause}{remedy}")
+        return failure(self.url, what, error)
 
 
 @lru_cache
@@ -485,11 +483,23 @@ def delete(connection: sa.Connection, table: sa.Table, keys: Iterable[str]) -> N
     connection.execute(table.delete().where(among(connection, table.c.key, keys)))
 
 
+def failure(address: sa.URL, what: str, error: Exception) -> LedgerError:
+    """A single line that says what cannot be done with the ledger, why and, if it is known, what to do."""
+    cause = _cause(error)
+    remedy = next((f"; {remedy}" for word, remedy in _REMEDIES.items() if word in cause), "")
+    return LedgerError(f"ledger {name_of(address)} cannot be {what}: {cause}{remedy}")
+
+
+def name_of(address: sa.URL) -> str:
+    """The URL of a ledger, without its password."""
+    return masked(address.render_as_string())
+
+
 def _cause(error: Exception) -> str:
     return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
 
 
-def _address(url: str) -> sa.URL:
+def address_of(url: str) -> sa.URL:
     """The URL with the driver that is installed with ADCE. Raises LedgerError for other databases."""
     try:
         address = sa.engine.make_url(url)
@@ -501,7 +511,7 @@ def _address(url: str) -> sa.URL:
     return address
 
 
-def _file(address: sa.URL) -> Path | None:
+def file_of(address: sa.URL) -> Path | None:
     """The file of a SQLite database. None if it is in memory, or if SQLite itself has to interpret the URL."""
     name = address.database or ":memory:"
     return None if name == ":memory:" or name.startswith("file:") else Path(name).absolute()
@@ -516,7 +526,7 @@ def _identity(file: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _connect_arguments(address: sa.URL) -> dict[str, object]:
+def connect_arguments(address: sa.URL) -> dict[str, object]:
     """The arguments of the driver for connecting. By default, psycopg waits for minutes for a server."""
     if address.get_backend_name() != "postgresql" or "connect_timeout" in address.query:
         return {}
@@ -600,8 +610,8 @@ def _check_no_folder(file: Path, name: str, verb: str) -> None:
 
 def check_writable(url: str) -> None:
     """Raises LedgerError if the ledger at this URL cannot be made or written. It makes nothing and changes nothing."""
-    address = _address(url)
-    file = None if address.get_backend_name() == "postgresql" else _file(address)
+    address = address_of(url)
+    file = None if address.get_backend_name() == "postgresql" else file_of(address)
     name = masked(address.render_as_string())
     if file and not file.parent.is_dir():
         raise LedgerError(f"ledger {name} cannot be made: there is no folder {file.parent}; make it")
@@ -616,7 +626,7 @@ def check_writable(url: str) -> None:
     if file:
         _check_no_folder(file, name, "written")
     try:
-        engine = sa.create_engine(address, connect_args=_connect_arguments(address))
+        engine = sa.create_engine(address, connect_args=connect_arguments(address))
         with engine.connect() as connection:
             if file:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")  # rolled back at the end

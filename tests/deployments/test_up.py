@@ -20,9 +20,10 @@ from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL, PREFECT_API_UR
 from config.load import load_config
 from deployments.up.children import Children
 from deployments.up.lines import LogFormat, Printer
-from deployments.up.locks import advisory_lock, exclusive_lock
+from deployments.up.locks import advisory_lock, exclusive_lock, ledger_lock
 from deployments.up.system import System, prepare_ledger
 from tasks.domain.errors import AdceError
+from tasks.ledger.database import address_of, name_of
 from tests.builders import a_config
 from tests.servers import free_port, http_server, new_database
 
@@ -69,6 +70,30 @@ def test_one_server_a_database_of_postgresql(adce: Callable[..., Any], postgres:
         )
         with advisory_lock(address, "stop it"):
             pass
+
+
+def test_one_system_a_ledger_whichever_server_it_uses(
+    adce: Callable[..., Any], adce_home: Path, postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_server = f"postgresql://{new_database(postgres, 'one_ledger')}"
+    here, there = f"process {os.getpid()}", f"process {os.getpid()} on {socket.gethostname()}"
+    named = {PREFECT_API_URL: f"http://127.0.0.1:{free_port()}/api"}
+    for ledger, holder in ((os.environ["ADCE_LEDGER"], here), (on_server, there)):
+        monkeypatch.setenv("ADCE_LEDGER", ledger)
+        with temporary_settings(named), ledger_lock(ledger, "stop it"):
+            result = adce("up")
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr == (
+            f"adce: ledger {name_of(address_of(ledger))} is in use by another `adce up`, {holder}; stop it, or start "
+            "only one more worker: prefect worker start --pool adce\n"
+        )
+        with ledger_lock(ledger, "stop it"):
+            pass
+    [lock] = adce_home.rglob("*.up.lock")
+    link = adce_home / "link.db"
+    link.symlink_to(lock.with_name(lock.name.removesuffix(".up.lock")))
+    with ledger_lock(f"sqlite:///{link}", ""), pytest.raises(AdceError), exclusive_lock(lock, ""):
+        pass
 
 
 def test_a_database_of_postgresql_that_is_away_may_be_tried_again(

@@ -68,8 +68,8 @@ def _buckets(config: Config, last_server: str | None) -> tuple[Sequence[BucketOn
 def _show(
     found: Sequence[SourceNow], collected: Collection[str], buckets: Mapping[str, BucketOnServer], console: Console
 ) -> None:
-    from tasks.answers.holds import remedy_of, waiting_words
-    from tasks.domain.limits.buckets import bucket_for
+    from tasks.answers.holds import remedy_of
+    from tasks.domain.limits.buckets import ALL_SOURCES, bucket_for
 
     columns = [
         Column("source"),
@@ -85,15 +85,22 @@ def _show(
     for source in found:
         for hold in source.holds:
             since = f" (since {utc(hold.since)})" if hold.since else ""
-            files = f"; {waiting_words(hold.waiting)}" if hold.waiting else ""
-            say(f"{hold.name}: {hold.reason.text}{since}{files}{remedy_of(hold.reason)}")
+            say(f"{hold.name}: {hold.reason.text}{since}{_files(hold.waiting)}{remedy_of(hold.reason)}")
         if source.next_window:
             begins, window = source.next_window
             say(f"{source.name}: next maintenance from {utc(begins)} {window.ends_in_words}: {window.reason}")
     told = {bucket_for(hold.name) for source in found for hold in source.holds if hold.reason.limit is Limit.BUCKET}
+    waiting = {bucket_for(source.name): source.waiting for source in found}
+    waiting[bucket_for(ALL_SOURCES)] = {name: count for source in found for name, count in source.waiting.items()}
     for bucket in buckets.values():
         if bucket.trouble and not (bucket.defect and bucket.name in told):
-            say(bucket.trouble)
+            say(f"{bucket.trouble}{_files(waiting[bucket.name]) if bucket.defect else ''}")
+
+
+def _files(waiting: Mapping[str, int]) -> str:
+    from tasks.answers.holds import waiting_words
+
+    return f"; {waiting_words(waiting)}" if waiting else ""
 
 
 def _row(source: SourceNow, is_collected: bool, bucket: BucketOnServer | None) -> list[str]:

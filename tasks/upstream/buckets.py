@@ -46,12 +46,13 @@ from tasks import clock
 from tasks.domain.errors import BucketError, PrefectAwayError
 from tasks.domain.limits.buckets import (
     ALL_SOURCES,
-    REPAIR,
+    MISSING,
     bucket_for,
     buckets_of,
     defect_of,
     set_by_hand,
     setting_of,
+    unusable,
 )
 from tasks.domain.limits.rates import AllowanceTerms, Pace, Permit, allowance_terms_of, spacing
 from tasks.domain.wording import duration
@@ -390,7 +391,7 @@ class Allowances:
         try:
             await self._client.update_global_concurrency_limit(self.name, change)
         except ObjectNotFound:
-            raise BucketError(f"rate bucket {self.name!r} is missing; {REPAIR}") from None
+            raise BucketError(unusable(self.name, MISSING)) from None
 
     async def _watch(self, allowance: _Allowance) -> None:
         """Gives an allowance back when it is unused, and renews it if no other process may send yet at its end."""
@@ -425,7 +426,7 @@ class Allowances:
             have = await self._read()
             terms = _terms_of(have)
             if not terms.is_bucket:
-                raise BucketError(f"rate bucket {self.name!r} was changed to a limit that fits no rate; {REPAIR}")
+                raise BucketError(unusable(self.name, "was changed to a limit that fits no rate"))
             if (free_in := self._free_in(have)) > 0:
                 if free_in > _POLL_EVERY:  # another process has it
                     self._was_last = False
@@ -537,9 +538,9 @@ class Allowances:
         try:
             have = await self._answer(self._read_limit)
         except ObjectNotFound:
-            raise BucketError(f"rate bucket {self.name!r} is missing; {REPAIR}") from None
+            raise BucketError(unusable(self.name, MISSING)) from None
         if defect := defect_of(_terms_of(have), is_active=have.active):
-            raise BucketError(f"rate bucket {self.name!r} {defect}; {REPAIR}")
+            raise BucketError(unusable(self.name, defect))
         return have
 
     async def _answer(self, call: Callable[[], Awaitable[T]]) -> T:
@@ -556,7 +557,7 @@ class Allowances:
                 except (httpx.HTTPStatusError, httpx.TransportError) as error:
                     status = error.response.status_code if isinstance(error, httpx.HTTPStatusError) else None
                     if status is not None and status < 500:
-                        raise BucketError(f"rate bucket {self.name!r} was refused: HTTP {status}; {REPAIR}") from None
+                        raise BucketError(unusable(self.name, f"was refused: HTTP {status}")) from None
                     if seconds_failing(error) > _API_AWAY_SECONDS:
                         raise PrefectAwayError(
                             f"rate bucket {self.name!r}: the Prefect API {trouble(error)}, "

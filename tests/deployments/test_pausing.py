@@ -200,6 +200,14 @@ def test_the_sources_are_shown_with_all_that_holds_them_up(
             buckets = [bucket, *(BucketOnServer(f"adce-{name}", want, want) for name in ("espn", "nba_api"))]
             changed.setattr("deployments.cli.sources._buckets", lambda *_, buckets=buckets: (buckets, None))
             assert adce("sources").stdout.count(f"{bucket.trouble}\n") == said
+    with monkeypatch.context() as changed:  # no run has met it so far
+        inactive = [
+            BucketOnServer(f"adce-{source}", want, want, is_active=source != "espn")
+            for source in ("espn", "nba_api", "basketball_reference")
+        ]
+        changed.setattr("deployments.cli.sources._buckets", lambda *_: (inactive, None))
+        files = "3 files (espn_scoreboard 1, espn_summary 2)"
+        assert f"{inactive[0].trouble}; {files}\n" in adce("sources").stdout
     monkeypatch.setenv("ADCE_COLLECT__SOURCES", "[espn]")
     assert adce("sources").stdout.splitlines()[3].rstrip().endswith("not collected")
     monkeypatch.delenv("ADCE_COLLECT__SOURCES")

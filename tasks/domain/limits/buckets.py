@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from config.models import Config, Rate
 from tasks.domain.limits.rates import AllowanceTerms
 
-REPAIR = "run `adce setup` to create the rate buckets from the configuration"
 ALL_SOURCES = "all-sources"
+MISSING = "is missing"
 
 
 def bucket_for(source: str) -> str:
@@ -38,6 +38,12 @@ def defect_of(have: AllowanceTerms, *, is_active: bool) -> str | None:
     return "has no slot decay and would never refill" if have.decay <= 0 else None
 
 
+def unusable(bucket: str, defect: str) -> str:
+    """The error about a bucket that no run can use, with what mends it."""
+    mending = "create the rate buckets" if defect == MISSING else "correct it"
+    return f"rate bucket {bucket!r} {defect}; run `adce setup` to {mending} from the configuration"
+
+
 def set_by_hand(bucket: str, have: AllowanceTerms, want: AllowanceTerms, follows: str) -> str:
     """The warning about a bucket whose rate somebody has set in Prefect. `follows` says what becomes of that."""
     return (
@@ -58,13 +64,13 @@ class BucketOnServer:
     @property
     def defect(self) -> str | None:
         """Why no run can use it, or None."""
-        return defect_of(self.have, is_active=self.is_active) if self.have else "is missing"
+        return defect_of(self.have, is_active=self.is_active) if self.have else MISSING
 
     @property
     def trouble(self) -> str | None:
         """What a person has to know of it; None if it is as the configuration wants it."""
-        if self.defect or self.have is None:
-            return f"rate bucket {self.name!r} {self.defect}; {REPAIR}"
+        if self.have is None or self.defect:
+            return unusable(self.name, self.defect or MISSING)
         if self.want.same_as(self.have):
             return None
         return set_by_hand(self.name, self.have, self.want, "the next run sets it so")

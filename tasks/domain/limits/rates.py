@@ -90,11 +90,16 @@ class AllowanceTerms:
         return self.decay / _SHARES
 
     def differs(self, want: AllowanceTerms) -> str:
-        """How these terms differ from those that are wanted, in words: with the numbers that Prefect shows."""
+        """How these terms differ from those that are wanted, in words: with the numbers that Prefect shows.
+
+        If the rate differs, the slots are told only where they fit neither the one rate nor the other.
+        """
         if not want.same_as(replace(self, slots=want.slots)):
+            is_of_a_rate = self.slots == want.slots or abs(self.slots - _slots(self.decay)) <= 1
+            limit = "" if is_of_a_rate else f"; limit {self.slots}, should be {want.slots}"
             return (
                 f"slot decay {self.decay:.4g}/s ({self.rate:.3g} requests/s), should be {want.decay:.4g}/s "
-                f"({want.rate:.3g} requests/s)"
+                f"({want.rate:.3g} requests/s){limit}"
             )
         return f"limit {self.slots} at {self.decay:.4g}/s, should be {want.slots} at {want.decay:.4g}/s"
 
@@ -106,7 +111,12 @@ class AllowanceTerms:
 def allowance_terms_of(rates: Sequence[Rate]) -> AllowanceTerms:
     """The terms of the bucket for these rates."""
     decay = _SHARES / spacing(rates)
-    return AllowanceTerms(round(max(_ALLOWANCE_SECONDS, 2 * spacing(rates)) * decay), decay)
+    return AllowanceTerms(_slots(decay), decay)
+
+
+def _slots(decay: float) -> int:
+    """The slots of a bucket of this rate."""
+    return round(max(_ALLOWANCE_SECONDS, 2 * _SHARES / decay) * decay)
 
 
 @dataclass(eq=False, slots=True)

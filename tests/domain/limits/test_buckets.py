@@ -31,7 +31,13 @@ def test_every_source_has_a_bucket_that_names_the_setting_of_its_rate_and_all_to
 def test_no_run_can_use_a_bucket_that_is_missing_inactive_or_never_refills(
     have: AllowanceTerms | None, is_active: bool, defect: str | None
 ) -> None:
-    assert BucketOnServer("adce-espn", WANT, have, is_active).defect == defect
+    bucket = BucketOnServer("adce-espn", WANT, have, is_active)
+    assert bucket.defect == defect
+    if defect:
+        mending = "create the rate buckets" if have is None else "correct it"
+        assert (
+            bucket.trouble == f"rate bucket 'adce-espn' {defect}; run `adce setup` to {mending} from the configuration"
+        )
 
 
 def test_a_rate_that_was_set_by_hand_is_told_with_the_setting_that_it_differs_from() -> None:
@@ -39,3 +45,16 @@ def test_a_rate_that_was_set_by_hand_is_told_with_the_setting_that_it_differs_fr
     assert by_hand is not None
     assert "sources.espn.rates" in by_hand
     assert BucketOnServer(bucket_for("espn"), WANT, WANT).trouble is None
+
+
+@pytest.mark.parametrize(
+    ("slots", "told"),
+    [
+        pytest.param(1000, "", id="the limit is as wanted"),
+        pytest.param(250, "", id="the limit fits the rate"),
+        pytest.param(7, "; limit 7, should be 1000", id="both by hand"),
+    ],
+)
+def test_a_limit_that_was_set_by_hand_is_told_beside_the_rate(slots: int, told: str) -> None:
+    rate = "slot decay 50/s (0.5 requests/s), should be 200/s (2 requests/s)"
+    assert AllowanceTerms(slots, 50.0).differs(AllowanceTerms(1000, 200.0)) == f"{rate}{told}"

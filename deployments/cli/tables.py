@@ -63,7 +63,7 @@ def show(report: Report, console: Console) -> None:
     for key, reason in report.differing[:_MOST_ROWS]:
         console.print(f"[yellow]{escape(key)}: {escape(reason)}[/yellow]")
     if report.unknown:
-        console.print(f"[magenta]Unknown: {escape(report.unknown_line())}: {escape(report.what_is_needed())}[/magenta]")
+        console.print(f"[magenta]Unknown, since {escape(report.what_is_needed())}[/magenta]")  # what: said above
     if report.outcomes is None and (costs := rows(report.cost)):
         _show_costs(costs, console)
         if clock := whose_clock(report, datetime.now(UTC)):

@@ -37,8 +37,10 @@ def test_a_selection_of_games_fetches_the_schedule_that_it_needs_and_then_the_ga
     assert first.reason == f"missing: {SCHEDULE}: not in the lake; needed by nba_playbyplay"
     assert not plan.complete
     shown = adce("plan", "--dataset", "nba_playbyplay", *SPAN).stdout
-    for told in ("nba_schedule is needed by nba_playbyplay", "Unknown: nba_playbyplay of 2025-26"):
+    for told in ("nba_schedule is needed by nba_playbyplay", "Unknown, since a schedule is missing, not read yet"):
         assert told in shown
+    assert "unknown: nba_playbyplay of 2025-26" in shown
+    assert shown.count("nba_playbyplay of 2025-26") == 1
     report = run_reconcile(datasets=GAMES)
     assert report.complete
     assert report.unknown == ()

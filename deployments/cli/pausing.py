@@ -46,7 +46,7 @@ def pause(
 
     Example: adce pause espn --for 2h --note "their database moves"
     """
-    from tasks.answers.holds import hold_of, named_datasets, waiting_words
+    from tasks.answers.holds import hold_of, holds_of, named_datasets, outlasting, remedy_of, waiting_words
     from tasks.show.documents.operations import Paused
 
     note = note_of(note)
@@ -54,10 +54,12 @@ def pause(
         now, gaps = datetime.now(UTC), ledger.gaps.counts()
         pause = OperatorPause(name, _end(lasts, until, now), note, by=operator(), since=now)
         replaced = ledger.operator_pauses.begin(pause)
+        holds = holds_of(config, ledger, now, gaps)
     begun = hold_of(config, pause, gaps)
+    longer = outlasting(begun, holds)
     former = hold_of(config, replaced, gaps) if replaced else None
     if as_json:
-        print_json(Paused.of(begun, former).as_json())
+        print_json(Paused.of(begun, former, longer).as_json())
         return
     say(f"{name} is {begun.reason.text}")
     if former:
@@ -68,7 +70,11 @@ def pause(
         return
     end = f"until {utc(begun.reason.until)}" if begun.reason.until else f"until you type `adce resume {name}`"
     wait = verb(sum(begun.waiting.values()), "waits", "wait")
-    say(f"{waiting_words(begun.waiting)} {wait} {end}; runs at work begin no more requests for them")
+    at_least = "at least " if longer else ""
+    say(f"{waiting_words(begun.waiting)} {wait} {at_least}{end}; runs at work begin no more requests for them")
+    for hold in longer:
+        wait = verb(sum(hold.waiting.values()), "waits", "wait")
+        say(f"{waiting_words(hold.waiting)} {wait} longer: {hold.name} {hold.reason.text}{remedy_of(hold.reason)}")
 
 
 def resume(name: NameArgument, places: Places, as_json: JsonOption = False) -> None:

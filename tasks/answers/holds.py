@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from config.models import Config
@@ -12,7 +12,7 @@ from tasks.domain.errors import SelectionError
 from tasks.domain.flags.maintenance import window_at
 from tasks.domain.limits.pauses import OperatorPause, Pause, Phase, all_trusted
 from tasks.domain.plan.plan import why_paused, why_waiting
-from tasks.domain.reasons import Limit, Reason
+from tasks.domain.reasons import Limit, Reason, last_to_end
 from tasks.domain.wording import plural
 from tasks.ledger import Ledger
 from tasks.ledger.plans import RUN
@@ -83,6 +83,23 @@ def holds_of(config: Config, ledger: Ledger, now: datetime, gaps: Mapping[str, i
 def hold_of(config: Config, pause: Pause, gaps: Mapping[str, int]) -> Hold:
     """What a pause, a circuit breaker or an operator's pause holds up while it is open."""
     return _hold(config, pause.name, why_paused(pause, _limit(config, pause)), pause, gaps)
+
+
+def outlasting(begun: Hold, holds: Iterable[Hold]) -> list[Hold]:
+    """What decides until when files of an operator's pause wait, if that ends later than the pause.
+
+    Each has only those files. A probe may be answered at any moment, so that it never decides.
+    """
+    ours = (begun.name, begun.reason.limit)
+    others = [h for h in holds if h.reason.limit is not Limit.PROBE and (h.name, h.reason.limit) != ours]
+    found: dict[Reason, Hold] = {}
+    for dataset, files in begun.waiting.items():
+        by_reason = {hold.reason: hold for hold in others if dataset in hold.waiting}
+        last = last_to_end(begun.reason, *by_reason)
+        if last in by_reason:
+            before = found[last].waiting if last in found else {}
+            found[last] = replace(by_reason[last], waiting={**before, dataset: files})
+    return list(found.values())
 
 
 def remedy_of(reason: Reason) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import Enum, StrEnum, auto
 
 
@@ -101,3 +101,11 @@ class Reason:
     text: str
     until: datetime | None = None  # None: no end is known
     of: str = ""
+
+
+def last_to_end(*reasons: Reason) -> Reason:
+    """The reason that decides, of one or more for which a file waits: the one that ends last, or that has no end.
+
+    Of those that end together, the first decides.
+    """
+    return max(reasons, key=lambda reason: reason.until or datetime.max.replace(tzinfo=UTC))

@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 
 from config.models import Priority
 from tasks.domain.assess.absences import Absence, keys_in_doubt
-from tasks.domain.flags.rollouts import covered, own_addresses
-from tasks.domain.limits.pauses import Pause, all_trusted
+from tasks.domain.flags.rollouts import covered
+from tasks.domain.limits.pauses import Pause, Phase, all_trusted
 from tasks.domain.limits.rates import budget_of
 from tasks.domain.outcomes import RunPart
 from tasks.domain.plan.lanes import LATENCY, START_UP, Capacity, forecast, with_eta
 from tasks.domain.plan.plan import Fill, Gap, Plan, make_plan, why_paused
 from tasks.domain.plan.scoring import success_factor
-from tasks.domain.reasons import Limit, Reason
+from tasks.domain.reasons import Limit, Reason, last_to_end
 from tasks.ledger.attempts import VariantResults
 from tasks.ledger.plans import RUN
 from tasks.observe.session import Session
@@ -56,9 +56,7 @@ class Planner:
         ledger's history. Files of a variant whose own address is paused now are planned without the variant.
         """
         session, now = self.session, datetime.now(UTC)
-        ends = ends or session.ends
-        own = own_addresses(session.config)
-        paused = {n: p for n, p in self.pauses().items() if p.until and p.until > (now if n in own else ends)}
+        paused = {name: pause for name, pause in self.pauses().items() if pause.phase(now) is Phase.OPEN}
         success = self.success(self.counts) if success is None else success
         doubtful = keys_in_doubt(absences.values())
         with session.watch.running(RunPart.PLAN):
@@ -72,12 +70,15 @@ class Planner:
                 self.priority,
                 doubtful,
                 self.held(),
+                ends or session.ends,
             )
 
     def held(self) -> dict[str, Reason]:
         """Why nothing of a source or a dataset is fetched: its rate bucket is wrong, or an operator has paused it."""
         pauses = self.session.ledger.operator_pauses.current(datetime.now(UTC))
-        return self.stopped | {name: why_paused(pause, Limit.OPERATOR_PAUSE) for name, pause in pauses.items()}
+        paused = {name: why_paused(pause, Limit.OPERATOR_PAUSE) for name, pause in pauses.items()}
+        both = {name: last_to_end(why, paused.get(name, why)) for name, why in self.stopped.items()}
+        return paused | both
 
     def success(self, counts: Counts) -> dict[str, float]:
         """The success factors that follow from counts, by dataset."""

@@ -440,7 +440,7 @@ class Dispatcher:
         ]
         seconds = self._clock.seconds()
         self._probed_since = {name: self._probed_since.get(name, seconds) for name in probed}
-        for name, pause in paused.items():
+        for name, pause in sorted(paused.items(), key=lambda item: item[1].until or now, reverse=True):
             limit = Limit.BACKOFF if name in self._lanes else Limit.BREAKER
             fills = [fill for fill in self._queue if name in (fill.address, fill.scraper)]
             if pause.until and pause.until > can_wait:

@@ -83,11 +83,10 @@ class RateLimiter:
             ]
             if not paused:
                 return Admission()
-            for pause in paused:
-                assert pause.until is not None
-                if pause.until - now > WORTH_WAITING:
-                    limit = Limit.BACKOFF if pause.name == self.source else Limit.BREAKER
-                    raise PausedError(why_paused(pause, limit), pause.until)
+            last = max(paused, key=lambda pause: pause.until or now)
+            if last.until and last.until - now > WORTH_WAITING:
+                limit = Limit.BACKOFF if last.name == self.source else Limit.BREAKER
+                raise PausedError(why_paused(last, limit), last.until)
             if all(pause.may_probe(now) for pause in paused):
                 claims = {pause.name: self._claim(pause.name, claim_for) for pause in paused}
                 entered = Admission({name: claim for name, claim in claims.items() if claim})

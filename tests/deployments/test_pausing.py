@@ -136,6 +136,20 @@ def test_to_resume_a_source_names_what_is_ended_and_what_still_holds_it_up(
     assert "there is still: espn maintenance with no end: espn\n" in held_up
 
 
+def test_a_pause_says_what_holds_files_up_for_longer_and_what_ends_that(adce: Adce, ledger: Ledger) -> None:
+    until = datetime.now(UTC) + timedelta(minutes=30)
+    ledger.pauses.change("espn_summary", lambda _: Pause("espn_summary", until, "8 failures"))
+    longer = f"breaker open until {utc(until)}: 8 failures"
+    pause, waits, breaker = adce("pause", "espn", *NOTE, "--for", "10m").stdout.splitlines()
+    at = pause.removeprefix("espn is paused until ").partition(" by ana")[0]
+    assert waits.startswith(f"3 files (espn_scoreboard 1, espn_summary 2) wait at least until {at}; runs at work")
+    remedy = "`adce resume espn_summary` ends that"
+    assert breaker == f"2 files of espn_summary wait longer: espn_summary {longer}; {remedy}"
+    [held] = json.loads(adce("pause", "espn", *NOTE, "--for", "10m", "--json").stdout)["longer"]
+    assert (held["name"], held["reason"], held["waiting"]) == ("espn_summary", longer, {"espn_summary": 2})
+    assert json.loads(adce("pause", "espn", *NOTE, "--json").stdout)["longer"] == [], "nothing ends after it"
+
+
 @pytest.mark.parametrize("kind", ["maintenance", "bucket"])
 def test_to_end_a_pause_does_not_hide_what_else_holds_up_the_source(
     adce: Adce, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, kind: str

@@ -16,7 +16,7 @@ from tasks.domain.flags.maintenance import window_at
 from tasks.domain.flags.rollouts import changes_request, own_address_of, reached, scraper_of, scrapers
 from tasks.domain.limits.pauses import OperatorPause, Pause, Window
 from tasks.domain.plan.scoring import Score, priority_of, score_of
-from tasks.domain.reasons import Limit, Reason
+from tasks.domain.reasons import Limit, Reason, last_to_end
 from tasks.domain.wording import and_more, plural, utc
 
 GIVEN_CAP = "max_fills"  # what Limit.MAX_FILLS belongs to if it is a parameter of the run that decides
@@ -121,42 +121,38 @@ def make_plan(
     priority: Priority | None = None,
     doubtful: Collection[str] = (),
     stopped: Mapping[str, Reason] | None = None,
+    ends: datetime | None = None,
 ) -> Plan:
     """All fills in the order in which they would start, and every gap that is deferred.
 
     `success` is the success factor by dataset, which is 1 if it is not given. `paused` has the pauses and open circuit
-    breakers, by name, that the run cannot wait for. Files of a paused address of a rollout are fetched from the usual
-    address instead. `priority` replaces the priorities that follow from the files. `doubtful` has the keys that the
-    source did not have when it was last asked for them. They come after the other files of their dataset, and if a
-    rollout has changed their request, the usual request is sent instead. `stopped` says why nothing of a source or a
-    dataset is fetched.
+    breakers, by name. The run can wait for those that are over at `ends`, and for none if that is not given. Files of a
+    paused address of a rollout are fetched from the usual address instead. `priority` replaces the priorities that
+    follow from the files. `doubtful` has the keys that the source did not have when it was last asked for them. They
+    come after the other files of their dataset, and if a rollout has changed their request, the usual request is sent
+    instead. `stopped` says why nothing of a source or a dataset is fetched. A file that waits for several of these has
+    the reason that ends last.
     """
     deferred: list[Deferral] = []
     ready: list[Gap] = []
-    stopped = stopped or {}
-    switches = {
-        name: _switch(config, name, now) or stopped.get(dataset.source) or stopped.get(name)
-        for name, dataset in config.datasets.items()
-    }
+    off = {name: _why_off(config, name) for name in config.datasets}
+    holds = _Holds(config, now, paused or {}, stopped or {}, ends)
     rollouts = {name: dataset.rollout for name, dataset in config.datasets.items()}
     refusals = _Refusals(config)
-    paused = paused or {}
     for gap in gaps:
         percent, source = rollouts[gap.cell.dataset], config.datasets[gap.cell.dataset].source
         own_address = own_address_of(config, source, gap.cell.variant) if gap.cell.variant else ""
-        if own_address in paused or (gap.cell.key in doubtful and changes_request(config, gap.cell.variant)):
+        if own_address in holds.paused or (gap.cell.key in doubtful and changes_request(config, gap.cell.variant)):
             gap, own_address = replace(gap, cell=without_rollout(config, gap.cell)), ""
-        if switched := switches[gap.cell.dataset]:
-            deferred.append(Deferral(gap, switched))
+        if why_off := off[gap.cell.dataset]:
+            deferred.append(Deferral(gap, why_off))
         elif unfit := refusals.of(gap.cell):
             deferred.append(Deferral(gap, unfit))
         elif percent < 100 and not reached("rollout", percent, gap.cell.rollout_unit):
             name = gap.cell.dataset
             deferred.append(Deferral(gap, Reason(Limit.ROLLOUT, f"rollout: {percent:g} % of {name}", of=name)))
-        elif pause := paused.get(own_address or source):
-            deferred.append(Deferral(gap, why_paused(pause, Limit.BACKOFF)))
-        elif pause := paused.get(gap.cell.scraper):
-            deferred.append(Deferral(gap, why_paused(pause, Limit.BREAKER)))
+        elif held := holds.of(gap.cell.dataset, own_address or source, gap.cell.scraper):
+            deferred.append(Deferral(gap, held))
         else:
             ready.append(gap)
     taken: list[Fill] = []
@@ -196,6 +192,39 @@ class _Refusals:
             setting = f"rollout.{cell.variant}.changes.command.parameters.{name}"
         reason = Reason(Limit.PARAMETERS, f"{setting}: {problem}", of=setting)
         return self._reasons.setdefault((cell.scraper, name), reason)
+
+
+class _Holds:
+    """Finds what files wait for: maintenance windows, what stops a source or a dataset, pauses and circuit breakers."""
+
+    def __init__(
+        self,
+        config: Config,
+        now: datetime,
+        paused: Mapping[str, Pause],
+        stopped: Mapping[str, Reason],
+        ends: datetime | None,
+    ):
+        self.paused = paused
+        self._ends = ends
+        self._by_dataset = {name: list(_why_stopped(config, name, stopped, now)) for name in config.datasets}
+        self._reasons: dict[tuple[str, str, str], Reason | None] = {}
+
+    def of(self, dataset: str, address: str, scraper: str) -> Reason | None:
+        """Why files of a dataset wait that this scraper fetches from this address; None if they do not."""
+        of = (dataset, address, scraper)
+        if of not in self._reasons:
+            self._reasons[of] = self._why(*of)
+        return self._reasons[of]
+
+    def _why(self, dataset: str, address: str, scraper: str) -> Reason | None:
+        stopped, limits = self._by_dataset[dataset], {address: Limit.BACKOFF, scraper: Limit.BREAKER}
+        pauses = [why_paused(self.paused[name], limit) for name, limit in limits.items() if name in self.paused]
+        if not stopped and not pauses:
+            return None
+        last = last_to_end(*stopped, *pauses)
+        can_wait = not stopped and last.until and self._ends and last.until <= self._ends
+        return None if can_wait else last
 
 
 def why_paused(pause: Pause, limit: Limit) -> Reason:
@@ -300,8 +329,8 @@ class RunCap:
         self._started[priority] += 1
 
 
-def _switch(config: Config, name: str, now: datetime) -> Reason | None:
-    """The switch or maintenance window that forbids fetching a dataset at `now`; None if nothing does."""
+def _why_off(config: Config, name: str) -> Reason | None:
+    """The switch that forbids fetching a dataset; None if none does."""
     dataset = config.datasets[name]
     if not config.enabled:
         return Reason(Limit.ENABLED, "disabled: the master switch `enabled` is false", of="enabled")
@@ -309,8 +338,15 @@ def _switch(config: Config, name: str, now: datetime) -> Reason | None:
         return _off(f"sources.{dataset.source}.enabled")
     if not dataset.enabled:
         return _off(f"datasets.{name}.enabled")
-    window = window_at(config.maintenance, (name, dataset.source), now)
-    return why_paused(window, Limit.MAINTENANCE) if window else None
+    return None
+
+
+def _why_stopped(config: Config, name: str, stopped: Mapping[str, Reason], now: datetime) -> Iterator[Reason]:
+    """Why nothing of a dataset is fetched, whatever a run can wait for."""
+    names = (config.datasets[name].source, name)
+    if window := window_at(config.maintenance, names, now):
+        yield why_paused(window, Limit.MAINTENANCE)
+    yield from (stopped[name] for name in names if name in stopped)
 
 
 def _off(setting: str) -> Reason:

@@ -42,15 +42,17 @@ class HeldUp(Document):
 
 
 class Paused(Document):
-    """The pause that an operator has begun, and the one of which it takes the place."""
+    """The pause that an operator has begun, the one of which it takes the place, and what holds files up for longer."""
 
     pause: HeldUp
     replaces: HeldUp | None
+    longer: list[HeldUp]
 
     @classmethod
-    def of(cls, begun: Hold, former: Hold | None) -> Paused:
+    def of(cls, begun: Hold, former: Hold | None, longer: Iterable[Hold]) -> Paused:
         """The document for a pause that has begun."""
-        return cls(pause=HeldUp.of(begun), replaces=HeldUp.of(former) if former else None)
+        replaces = HeldUp.of(former) if former else None
+        return cls(pause=HeldUp.of(begun), replaces=replaces, longer=list(map(HeldUp.of, longer)))
 
 
 class Resumed(Document):

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.models import Command, Config, Priority, Rollout
+from config.models import Command, Config, Maintenance, Priority, Rollout
 from tasks.domain.assess.states import Kind
 from tasks.domain.expected.cells import Cell
-from tasks.domain.limits.pauses import Pause, Window
+from tasks.domain.limits.pauses import OperatorPause, Pause, Window
 from tasks.domain.plan.plan import (
     GIVEN_CAP,
     Deferral,
@@ -188,6 +188,30 @@ def test_what_is_held_is_deferred_until_then(name: str, limit: Limit) -> None:
     [deferral] = plan.deferred
     assert (deferral.reason.limit, deferral.reason.until, deferral.reason.of) == (limit, until, name)
     assert deferral.gap == a_gap()
+
+
+def test_of_several_reasons_why_a_file_waits_the_one_that_ends_last_decides() -> None:
+    """One without an end is the last of all, and a switch or a rollout goes before each of them."""
+    hour = timedelta(hours=1)
+    refused = {"espn": Pause("espn", NOW + 2 * hour, "HTTP 403")}
+    open_breaker = {"espn_summary": Pause("espn_summary", NOW + 3 * hour, "8 failures")}
+    short = {"espn": why_paused(OperatorPause("espn", NOW + hour, "a note", by="ana"), Limit.OPERATOR_PAUSE)}
+    endless = {"espn_summary": Reason(Limit.OPERATOR_PAUSE, "paused with no end", None, "espn_summary")}
+    once = {"from": "2026-01-15T00:00", "to": "2026-01-15T16:00"}
+    window = a_config(maintenance=[Maintenance.model_validate({"of": "espn", **once})])
+
+    def limit(paused: dict[str, Pause], stopped: dict[str, Reason], config: Config = CONFIG) -> Limit | None:
+        plan = make_plan(config, [a_gap()], NOW, paused=paused, stopped=stopped, ends=NOW + 9 * hour)
+        return plan.deferred[0].reason.limit if plan.deferred else None
+
+    assert limit(refused | open_breaker, {}) is None, "the run can wait for them"
+    assert limit(refused, short) is Limit.BACKOFF
+    assert limit(refused | open_breaker, short) is Limit.BREAKER
+    assert limit(refused | open_breaker, short | endless) is Limit.OPERATOR_PAUSE
+    assert limit(refused | open_breaker, short, window) is Limit.MAINTENANCE
+    none_yet = CONFIG.datasets["espn_summary"].model_copy(update={"rollout": 0.0})
+    config = a_config(datasets={**CONFIG.datasets, "espn_summary": none_yet})
+    assert limit(refused, endless, config) is Limit.ROLLOUT
 
 
 def _with_rollout(**changes: Any) -> Config:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -19,6 +20,8 @@ from tasks.domain.errors import AdceError
 from tasks.upstream import guard
 
 _LINES_KEPT = 10
+_FRAME = re.compile(r"^[\s|]*(?:\+[-+\s\d.]*$|\|\s*)")  # what Python draws around the errors of a group
+_ERROR = re.compile(r"(?:\w+\.)*(\w*(?:Error|Exception|Exit|Interrupt): .*)")  # the line after a traceback
 _STOP_SECONDS = 10.0
 _PREFECTS_FAREWELL = "An exception occurred."  # the last line of Prefect's command after an error, which says nothing
 
@@ -99,7 +102,7 @@ class Children:
                     running.send(signal.SIGKILL)
             raise
         if status:
-            raise AdceError(f"{child.name} ended with {_described(status)}{_error_in(lines)}")
+            raise AdceError(f"{child.name} ended with {_described(status)}{error_in(lines)}")
         return lines
 
     async def given_up(self) -> None:
@@ -135,7 +138,7 @@ class Children:
                 await child.needs.is_met.wait()
             begun = time.monotonic()
             status, lines = await self._run(child)
-            last = _error_in(lines) if 0 < status < 128 else ""
+            last = error_in(lines) if 0 < status < 128 else ""
             if child.needs and not child.needs.is_met.is_set():
                 deaths = 0
                 self._say(
@@ -221,10 +224,12 @@ class _Running:
                         self._show(self.child.name, text)
 
 
-def _error_in(lines: Sequence[str]) -> str:
-    """Why a process has ended: the last line of its output that says something, in brackets."""
-    texts = [text for line in lines if (text := without_boxes(line)) and text != _PREFECTS_FAREWELL]
-    return f" ({texts[-1]})" if texts else ""
+def error_in(lines: Sequence[str]) -> str:
+    """Why a process has ended, in brackets: its last error, or the last line of its output that says something."""
+    shown = [_FRAME.sub("", without_boxes(line), count=1) for line in lines]
+    texts = [text for text in shown if text and text != _PREFECTS_FAREWELL]
+    errors = [found[1] for text in texts if (found := _ERROR.fullmatch(text))]
+    return f" ({[*texts, *errors][-1]})" if texts else ""
 
 
 def _described(status: int) -> str:

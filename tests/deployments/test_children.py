@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deployments.up.children import Child, Children, GivenUp, Need, RestartPolicy
+from deployments.up.children import Child, Children, GivenUp, Need, RestartPolicy, error_in
 
 ROOT = Path(__file__).parents[2]
 QUICK = RestartPolicy(first_wait=0.05, longest_wait=0.1, most_deaths=3)
@@ -86,6 +86,32 @@ def test_one_that_keeps_dying_ends_the_whole_with_what_it_said_last() -> None:
         asyncio.run(story())
     assert said[0] == "clerk died with status 3 (no ink); it is started again in 0.05 s"
     assert len(said) == 2
+
+
+@pytest.mark.parametrize(
+    ("lines", "why"),
+    [
+        ([], ""),
+        (["+------+", "| full", "An exception occurred."], " (full)"),
+        (["wrong: -1 + 2 | 3", "An exception occurred."], " (wrong: -1 + 2 | 3)"),
+        (
+            [
+                "  | ExceptionGroup: unhandled errors in a TaskGroup (1 sub-exception)",
+                "  +-+---------------- 1 ----------------",
+                "    | Traceback (most recent call last):",
+                '    |   File "base.py", line 171, in raise_for_status',
+                "    | prefect.exceptions.PrefectHTTPStatusError: Server error '503' for url 'http://x/api'",
+                "    | Response: {'exception_message': 'Service Unavailable'}",
+                "    | For more information check: https://developer.mozilla.org/en-US/docs/Web/HTTP/Status/503",
+                "    +------------------------------------",
+                "An exception occurred.",
+            ],
+            " (PrefectHTTPStatusError: Server error '503' for url 'http://x/api')",
+        ),
+    ],
+)
+def test_the_reason_of_a_death_is_the_last_error_without_its_frame(lines: list[str], why: str) -> None:
+    assert error_in(lines) == why
 
 
 def test_one_that_is_stopped_hears_that_it_is_to_end(tmp_path: Path) -> None:

@@ -144,8 +144,17 @@ async def found_by(
 def _past(run: FlowRun) -> PastRun:
     from tasks.answers.runs import PastRun
 
-    began = run.began or run.due or run.since
-    return PastRun(None, run.id, run.full_name, run.state, began, run.ended, run.message, is_running=run.is_at_work)
+    return PastRun(
+        id=None,
+        flow_run=run.id,
+        name=run.full_name,
+        state=run.state,
+        began=run.began or run.due or run.since,
+        ended=run.ended,
+        message=run.message,
+        is_running=run.is_at_work,
+        has_begun=run.began is not None,
+    )
 
 
 def _list(found: list[PastRun], since: str) -> None:
@@ -173,7 +182,7 @@ def _show(config: Config, ledger: Ledger, server: str | None, run: PastRun) -> N
         "run": run.name,
         "state": f"{run.state}{_took(run)}",
         "message": run.message,
-        "begun": utc(run.began),
+        "begun" if run.has_begun else "due": utc(run.began),
         "by": run.holder or "",
         "ids": ", ".join(filter(None, [run.id and f"ledger {run.id}", run.flow_run and f"Prefect {run.flow_run}"])),
         "in the UI": link_to_run(server, run.flow_run) if server and run.flow_run else "",

@@ -37,6 +37,7 @@ class PastRun:
     message: str = ""
     holder: str | None = None  # its host and process
     is_running: bool = False
+    has_begun: bool = True
 
 
 def joined(in_prefect: Iterable[PastRun], records: Iterable[RunRecord], alive: Collection[str]) -> list[PastRun]:

@@ -141,6 +141,7 @@ def _fill_by_a_worker(adce: Adce, server: dict[str, str], lake: Path, monkeypatc
         httpx.post(f"{url}/logs/", json=[record | {"flow_run_id": f"{run.id}"}]).raise_for_status()
     for named in (str(run.id)[:8], "fill 1 file"):
         shown = adce("runs", named).stdout
+        assert [row.split()[0] for row in shown.splitlines()[2:5]] == ["message", "due", "ids"], "it never began"
         assert f"{url.removesuffix('/api')}/flow-runs/flow-run/{run.id}" in shown
         assert [line for line in shown.splitlines() if line.startswith("log: ")] == ["log: espn is paused"]
 

@@ -50,12 +50,16 @@ class Browser:
 
     def open(self, file: Path, width: int, scheme: str = "light") -> None:
         """Opens a file in a window of this width, in light or dark mode, and waits until it is loaded."""
-        size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
-        self._call("Emulation.setDeviceMetricsOverride", **size)
+        self._set_width(width)
         self._call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
         self._call("Page.navigate", url=file.as_uri())
         while self._message().get("method") != "Page.loadEventFired":
             pass
+
+    def resize(self, width: int) -> None:
+        """Makes the window this wide, and waits until the page is drawn again."""
+        self._set_width(width)
+        self.run("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))")
 
     def go(self, hash: str) -> None:
         """Goes to a part of the page, and waits until the page's script has shown it."""
@@ -67,6 +71,10 @@ class Browser:
         answer = self._call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
+
+    def _set_width(self, width: int) -> None:
+        size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
+        self._call("Emulation.setDeviceMetricsOverride", **size)
 
     def _call(self, method: str, **parameters: Any) -> dict[str, Any]:
         number = next(self._ids)

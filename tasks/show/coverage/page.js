@@ -138,10 +138,20 @@
     for (const link of table.querySelectorAll("td a")) link.tabIndex = link === event.target ? 0 : -1;
   }
 
+  // Shows the right end of a table, which has the newest seasons. If the window becomes wider or narrower, what is at
+  // the right edge of the box stays there.
+  function keepRightEdge(box) {
+    let beyond = 0;
+    const end = () => box.scrollWidth - box.clientWidth;
+    box.addEventListener("scroll", () => { beyond = end() - box.scrollLeft; });
+    new ResizeObserver(() => { box.scrollLeft = end() - beyond; }).observe(box);
+    box.scrollLeft = end();
+  }
+
   document.addEventListener("keydown", step);
   document.addEventListener("focusin", rove);
   document.querySelectorAll("#overview td a").forEach((link, n) => { link.tabIndex = n ? -1 : 0; });
-  for (const box of document.querySelectorAll(".scroll")) box.scrollLeft = box.scrollWidth; // shows the newest seasons
+  keepRightEdge(document.getElementById("overview").parentElement);
   addEventListener("hashchange", () => show(true));
   show(false);
 })();

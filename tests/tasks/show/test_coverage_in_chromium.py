@@ -95,6 +95,23 @@ def test_names_of_rows_and_the_corner_stay_where_they_are_and_the_chosen_date_is
         assert stays == [True, True]
 
 
+def test_the_newest_seasons_are_in_sight_also_in_a_window_that_becomes_narrower(
+    chromium: Browser, pictures: Path
+) -> None:
+    box = "document.querySelector('#overview').parentElement"
+    beyond = f"{box}.scrollWidth - {box}.clientWidth - {box}.scrollLeft"
+    chromium.open(pictures / "page.html", 375)
+    assert chromium.run(beyond) == 0
+    chromium.open(pictures / "page.html", 1280)
+    chromium.resize(375)
+    assert (chromium.run(beyond), chromium.run(f"{box}.scrollLeft > 100")) == (0, True)
+    listen = f"{box}.addEventListener('scroll', () => done(1), {{ once: true }})"
+    chromium.run(f"new Promise((done) => {{ {listen}; {box}.scrollLeft = 300; }})")
+    before = chromium.run(beyond)
+    chromium.resize(500)
+    assert chromium.run(beyond) == before, "the seasons at the edge stay there"
+
+
 @pytest.mark.parametrize(("width", "is_card"), zip(WIDTHS, (False, True), strict=True))
 def test_a_reason_is_readable_at_full_length(chromium: Browser, pictures: Path, width: int, is_card: bool) -> None:
     chromium.open(pictures / "page.html", width)

@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta
 
 from config.models import Config
 from tasks.domain.errors import SelectionError
+from tasks.domain.expected import seasons
 from tasks.domain.expected.cells import assume_utc
 from tasks.domain.wording import utc
 
@@ -32,7 +33,16 @@ def day_of(what: str, given: str | date | None) -> date | None:
     try:
         return date.fromisoformat(given)
     except ValueError:
-        raise SelectionError(f"{what} {given}: not a day; write it as 2024-01-31") from None
+        raise SelectionError(f"{what} {given}: not a day; write it as {_day_instead_of(what, given)}") from None
+
+
+def _day_instead_of(what: str, given: str) -> str:
+    """An example of a day: of a season that was given, its first day, or its last day if `what` is an end."""
+    try:
+        first, last = seasons.window(given)
+    except ValueError:
+        return "2024-01-31"
+    return f"{last}, the last day of that season" if "until" in what else f"{first}, the first day of that season"
 
 
 def moment_of(what: str, given: str | datetime | None) -> datetime | None:

@@ -63,6 +63,16 @@ def test_plan_shows_tables(adce: Any) -> None:
         pytest.param(["--season", "1950-51"], "adce: no files are expected of season 1950-51", id="too early"),
         pytest.param(["--since", "yesterday"], "adce: --since yesterday: not a day; write it as", id="day"),
         pytest.param(["--since", "2026-02-30"], "adce: --since 2026-02-30: not a day; write it as", id="no such day"),
+        pytest.param(
+            ["--since", "2024-25"],
+            "adce: --since 2024-25: not a day; write it as 2024-09-25, the first day of that season\n",
+            id="season for its first day",
+        ),
+        pytest.param(
+            ["--until", "2024-25"],
+            "adce: --until 2024-25: not a day; write it as 2025-06-30, the last day of that season\n",
+            id="season for its last day",
+        ),
         pytest.param(["--until", ""], "adce: --until : not a day; write it as", id="empty day"),
         pytest.param(
             ["--since", "2026-01-14", "--until", "2026-01-13"],

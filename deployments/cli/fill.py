@@ -19,7 +19,7 @@ from deployments.prefect_api.settings import api_url, link_to_run, prefect_comma
 from tasks.domain.errors import AdceError
 from tasks.domain.lakes import check_sites
 from tasks.domain.times import check_fetching_clock, moment_of
-from tasks.domain.wording import plural
+from tasks.domain.wording import duration, plural
 
 if TYPE_CHECKING:
     from config.models import Config
@@ -71,7 +71,7 @@ def fill(
     parameters |= {"as_of": clock.isoformat()} if clock else {}
     run = _by_worker(config, server, parameters, waits=not no_wait) if server else None
     if server and run:
-        _show(server, run, as_json)
+        _show(config, server, run, as_json)
         return
     if no_wait:
         raise _no_wait("no worker is there to take it")
@@ -163,11 +163,16 @@ def _warn(line: str) -> None:
     typer.echo(masked(f"adce: {line}"), err=True)
 
 
-def _show(server: str, run: FlowRun, as_json: bool) -> None:
+def _show(config: Config, server: str, run: FlowRun, as_json: bool) -> None:
     if as_json:
         url = link_to_run(server, run.id)
         print_json({"flow_run": run.id, "name": run.name, "url": url, "state": run.state, "message": run.message})
     else:
         say(f"{run.state}: {run.message}" if run.is_final else run.state)
+    if run.state == "Crashed":
+        _warn(
+            f"what the run had stored stays in the lake, and its claims on the rest end within "
+            f"{duration(config.reconcile.lease)}; then the same command fetches the rest"
+        )
     if run.is_final and run.state != "Completed":
         raise typer.Exit(2 if run.state == "Failed" else 1)  # Failed: it could not begin

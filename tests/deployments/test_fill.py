@@ -14,6 +14,7 @@ from click.testing import Result
 
 import deployments.cli.fill as module
 from config.load import load_config
+from deployments.prefect_api.flow_runs import FlowRun
 from deployments.sandbox.process import SandboxProcess
 from tasks.ledger import Ledger
 
@@ -56,6 +57,15 @@ def test_files_are_fetched_first_and_mistakes_are_refused_before(
         assert refused(key, other, "--again").startswith(
             "adce: 2 files are to be fetched, and a fill takes up to 1 by their keys; name fewer at a time"
         )
+
+    with monkeypatch.context() as changed:
+        changed.setattr(module, "api_url", lambda: "http://127.0.0.1:4200/api")
+        moment = datetime.now(UTC)
+        end = FlowRun("7", "fill", "1 file", "CRASHED", "Crashed", "… status code -9.", moment, moment, moment)
+        changed.setattr(module, "_by_worker", lambda *_, **__: end)
+        died = adce("fill", key)
+        assert (died.exit_code, died.stdout) == (1, "Crashed: … status code -9.\n")
+        assert died.stderr.endswith("on the rest end within 30s; then the same command fetches the rest\n")
 
     done = adce("fill", key, "--json")
     assert done.exit_code == 0, done.stderr

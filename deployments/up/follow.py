@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -24,8 +24,11 @@ async def follow(
     say: Callable[[Line], None],
     answers: asyncio.Event,
     begin: Callable[[], Awaitable[None]],
+    causes: Callable[[], Awaitable[Sequence[str]]],
 ) -> None:
     """Polls Prefect every 2 s, and says what is new, for ever. `answers` is set while Prefect answers the polls.
+
+    Whenever it says that Prefect does not, it also says `causes`, which is asked for them then.
 
     After a poll that is answered it calls `begin`, until that succeeds or is refused for good. The loop is written by
     hand because it polls and does not retry.
@@ -38,6 +41,8 @@ async def follow(
         except (PrefectApiError, TimeoutError) as error:
             answers.clear()
             lines = announcer.lines_of_silence(datetime.now(UTC), _trouble(error))
+            if lines:
+                lines += [Line(cause, logging.ERROR, "database_away") for cause in await causes()]
         else:
             answers.set()
             lines = [*announcer.lines(snapshot), *await beginning.lines()]

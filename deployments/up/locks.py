@@ -16,9 +16,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from deployments.up.children import GivenUp
-from deployments.up.prefect_database import cause, engine_of
+from deployments.up.postgresql import ledger_engine, prefect_engine
+from deployments.up.prefect_database import cause
 from tasks.domain.errors import AdceError
-from tasks.ledger.database import LASTING, address_of, connect_arguments, failure, file_of, name_of
+from tasks.ledger.database import LASTING, address_of, failure, file_of, name_of
 
 log = logging.getLogger(__name__)
 
@@ -60,8 +61,7 @@ def advisory_lock(address: str, advice: str) -> AbstractContextManager[None]:
 
     Raises AdceError as exclusive_lock does, and GivenUp if the database cannot be reached within half a minute.
     """
-    engine = engine_of(address, _this_process())
-    database = f"Prefect's database {engine.url.database} at {engine.url.host}"
+    database, engine = prefect_engine(address, _this_process())
     return _database_lock(engine, database, _KEY, advice, lambda error: GivenUp(f"{database}: {cause(error)}"))
 
 
@@ -71,15 +71,14 @@ def ledger_lock(ledger: str, advice: str) -> AbstractContextManager[None]:
     Raises AdceError as exclusive_lock does, and LedgerError if its database cannot be reached within half a minute.
     """
     address = address_of(ledger)
-    what = f"ledger {name_of(address)}"
     if address.get_backend_name() == "postgresql":
-        arguments = connect_arguments(address) | {"application_name": _this_process()}
-        engine = sa.create_engine(address, connect_args=arguments)
+        what, engine = ledger_engine(address, _this_process())
         return _database_lock(engine, what, _KEY_OF_LEDGER, advice, partial(failure, address, "opened"))
     file = file_of(address)
     if file is None or not file.parent.is_dir():  # whoever opens the ledger says that there is no folder
         return nullcontext()
-    return exclusive_lock(file.resolve().with_name(f"{file.resolve().name}.up.lock"), advice, what)
+    file = file.resolve()
+    return exclusive_lock(file.with_name(f"{file.name}.up.lock"), advice, f"ledger {name_of(address)}")
 
 
 @contextmanager

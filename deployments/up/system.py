@@ -44,6 +44,7 @@ from deployments.up.locks import advisory_lock, exclusive_lock, ledger_lock
 from deployments.up.log_records import delete_orphans
 from deployments.up.poller import PrefectPoller
 from deployments.up.ports import LOOPBACK, is_free
+from deployments.up.postgresql import away
 from deployments.up.prefect_database import url_of
 from tasks.domain.errors import AdceError
 from tasks.domain.flow_names import FILL, RECONCILE
@@ -173,7 +174,8 @@ class System:
                 self._say(f"to look at this lake: {self._sandbox.look}")
             answers, begin = self._api_answers.is_met, partial(self._reconcile_now, api, deployments)
             try:
-                await asyncio.gather(follow(poller, announcer, self._say, answers, begin), self._delete_log_records())
+                following = follow(poller, announcer, self._say, answers, begin, self._databases_away)
+                await asyncio.gather(following, self._delete_log_records())
             except asyncio.CancelledError:
                 await children.end(worker)  # and its runs
                 await tell_the_last(poller, announcer, self._say)
@@ -199,6 +201,11 @@ class System:
         else:
             for line in lines:
                 self._say(line)
+
+    async def _databases_away(self) -> list[str]:
+        """A line about each database of PostgreSQL that cannot be used now, of those that `adce up` knows."""
+        prefect = PREFECT_API_DATABASE_CONNECTION_URL.value() if self._own_server else None
+        return await asyncio.to_thread(away, self._config.ledger, prefect)
 
     async def _delete_log_records(self) -> None:
         """Deletes old log records in the database of our own server, every quarter of an hour.

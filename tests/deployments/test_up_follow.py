@@ -19,6 +19,8 @@ from deployments.up.announcer import Announcer, Snapshot
 from deployments.up.follow import follow, tell_the_last
 from deployments.up.lines import Line
 from deployments.up.poller import PrefectPoller
+from deployments.up.postgresql import away
+from tests.servers import free_port, new_database
 
 NONE = httpx.Response(200, json=[])
 
@@ -38,6 +40,9 @@ class Story:
         if self.begun <= len(self._refusals):
             raise self._refusals[self.begun - 1]
 
+    async def causes(self) -> list[str]:
+        return ["Prefect's database is away"]
+
     async def run(self, first: Iterable[httpx.Response], is_over: Callable[[], bool]) -> None:
         runs: Iterator[httpx.Response] = chain(first, repeat(NONE))
         long_ago = datetime.now(UTC) - timedelta(minutes=1)
@@ -49,7 +54,9 @@ class Story:
         async with httpx.AsyncClient(base_url="http://prefect", transport=httpx.MockTransport(answer)) as api:
             poller = PrefectPoller(PrefectApi(api), "adce", [], long_ago)
             announcer = Announcer(timedelta(seconds=50), long_ago)
-            following = asyncio.create_task(follow(poller, announcer, self.said.append, self.answers, self.begin))
+            following = asyncio.create_task(
+                follow(poller, announcer, self.said.append, self.answers, self.begin, self.causes)
+            )
             while not (following.done() or is_over()):
                 await asyncio.sleep(0)
             following.cancel()
@@ -73,8 +80,8 @@ def test_answers_of_no_prefect_are_silence_and_the_first_proper_one_begins_every
         return told
 
     told = asyncio.run(asyncio.wait_for(story(), 30))
-    assert [line.event for line in told.said[:2]] == ["api_silent", "api_answers"]
-    assert [line.text for line in told.said[2:]] == [
+    assert [line.event for line in told.said[:3]] == ["api_silent", "database_away", "api_answers"]
+    assert [line.text for line in told.said[3:]] == [
         "the first reconcile cannot be started: the Prefect API does not answer; it is tried again"
     ]
     assert told.begun == 2, "the reconcile is begun again, because nobody knows whether it was"
@@ -114,3 +121,16 @@ def test_the_run_that_was_stopped_is_told_last_and_no_next_one() -> None:
     for poller in (Away(), Poller()):
         asyncio.run(tell_the_last(cast(PrefectPoller, poller), announcer, said.append))
     assert [line.text for line in said] == ["reconcile everything: Cancelled: stopped: SIGTERM; 3 fetched"]
+
+
+def test_which_database_of_postgresql_is_away_is_named_without_its_password(postgres: str) -> None:
+    closed = f"me:secret@127.0.0.1:{free_port()}"
+    prefect, ledger = f"postgresql+asyncpg://{closed}/prefect", f"postgresql://{closed}/adce"
+    there = f"postgresql://{new_database(postgres, 'not_away')}"
+    assert away(there, there) == away("sqlite:///ledger.db", "sqlite+aiosqlite:///prefect.db") == []
+    for lines in (away(ledger, prefect), [*away(there, prefect), *away(ledger, None)]):
+        of_prefect, of_ledger = lines
+        assert of_prefect.startswith("Prefect's database prefect at 127.0.0.1 cannot be used: connection failed: ")
+        assert of_ledger.startswith("ledger postgresql+psycopg://***@127.0.0.1:")
+        assert "/adce cannot be used: connection failed: " in of_ledger
+        assert "secret" not in f"{lines}"

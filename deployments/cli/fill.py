@@ -75,7 +75,8 @@ def fill(
         return
     if no_wait:
         raise _no_wait("no worker is there to take it")
-    check_sites(config)
+    if server is None:
+        check_sites(config)
     report = run_flow("fill", parameters, verbose=verbose)
     show(report, as_json)
     if report.stop_signal:
@@ -109,7 +110,7 @@ def _check_number(asked: Asked, again: bool) -> None:
 def _by_worker(config: Config, server: str, parameters: dict[str, Any], *, waits: bool) -> FlowRun | None:
     """The run of a worker of this server. None, after a line that says why, if this process has to fetch the files.
 
-    If it does not wait for that, raises AdceError instead.
+    If it does not wait for that, raises AdceError instead. Raises MismatchError if this process must not fetch them.
     """
     from deployments.prefect_api.adhoc import NoWorkerError, find_deployment
     from deployments.prefect_api.client import PrefectApiError, api_of
@@ -130,6 +131,7 @@ def _by_worker(config: Config, server: str, parameters: dict[str, Any], *, waits
         return asyncio.run(_run_of(server, deployment, parameters, config.reconcile.start_within if waits else None))
     if not waits:
         raise _no_wait(why)
+    check_sites(config)
     if answers:
         use_server(server)  # the run is seen there
     _warn(f"{why}; the files are fetched by this process")

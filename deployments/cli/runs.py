@@ -20,6 +20,7 @@ from tasks.domain.access import Access
 from tasks.domain.errors import AdceError
 from tasks.domain.flow_names import DEPLOYED, FLOWS
 from tasks.domain.flow_states import AT_WORK
+from tasks.domain.times import SKEW
 from tasks.domain.wording import duration, utc
 
 if TYPE_CHECKING:
@@ -161,15 +162,21 @@ def _list(found: list[PastRun], since: str) -> None:
     for run in found:
         message = f": {run.message}" if run.message else ""
         where = f" on {run.holder}" if run.is_running and run.holder else ""
-        say(f"{utc(run.began)}  {run.name}  {run.state}{_took(run)}{where}{message}")
+        say(f"{_begun(run)}  {run.name}  {run.state}{_took(run)}{where}{message}")
     if not found:
         say(f"no run within {since}")
 
 
+def _begun(run: PastRun) -> str:
+    ahead = " (ahead of this machine's clock)" if run.began > datetime.now(UTC) + SKEW else ""
+    return f"{utc(run.began)}{ahead}"
+
+
 def _took(run: PastRun) -> str:
-    if run.is_running:
-        return f" for {duration(datetime.now(UTC) - run.began)}"
-    return f" after {duration(run.ended - run.began)}" if run.ended else ""
+    until = datetime.now(UTC) if run.is_running else run.ended
+    if until is None or until < run.began:  # a clock was wrong
+        return ""
+    return f" {'for' if run.is_running else 'after'} {duration(until - run.began)}"
 
 
 def _show(config: Config, ledger: Ledger, server: str | None, run: PastRun) -> None:
@@ -182,7 +189,7 @@ def _show(config: Config, ledger: Ledger, server: str | None, run: PastRun) -> N
         "run": run.name,
         "state": f"{run.state}{_took(run)}",
         "message": run.message,
-        "begun" if run.has_begun else "due": utc(run.began),
+        "begun" if run.has_begun else "due": _begun(run),
         "by": run.holder or "",
         "ids": ", ".join(filter(None, [run.id and f"ledger {run.id}", run.flow_run and f"Prefect {run.flow_run}"])),
         "in the UI": link_to_run(server, run.flow_run) if server and run.flow_run else "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -38,6 +39,12 @@ class NotFetched:
         """The same of the file with this key."""
         return replace(self, remedy=self.remedy.replace("KEY", key))
 
+    @property
+    def of_several(self) -> NotFetched:
+        """The same in the plural."""
+        reason = re.sub("^it is ", "they are ", self.reason)
+        return NotFetched(reason, self.remedy.replace("fetches it", "fetches them"))
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -55,7 +62,7 @@ class Asked:
         for key, why in self.refused.items():
             by_reason.setdefault(why, []).append(key)
         told = [
-            f"{first}{f' and {len(more):,} more' if more else ''}: {why if more else why.of(first)}"
+            f"{first} and {len(more):,} more: {why.of_several}" if more else f"{first}: {why.of(first)}"
             for why, (first, *more) in islice(by_reason.items(), _MOST_REASONS)
         ]
         others = sum(map(len, islice(by_reason.values(), _MOST_REASONS, None)))

@@ -128,6 +128,7 @@ def _check(connection: sa.Connection) -> dict[str, int]:
     if connection.dialect.name == "sqlite":
         found = connection.execute(sa.text("PRAGMA integrity_check(1)")).scalar_one()
         if found != "ok":
-            raise sa.exc.DatabaseError("", None, Exception(f"malformed: {found}"))
+            what = found.rpartition("\n")[2]  # without its heading, "*** in database main ***"
+            raise sa.exc.DatabaseError("", None, Exception(f"malformed: {what}"))
     counts = {name: sa.select(sa.func.count()).select_from(table) for name, table in sorted(metadata.tables.items())}
     return {name: connection.execute(count).scalar_one() for name, count in counts.items()}

@@ -16,7 +16,10 @@ import deployments.cli.fill as module
 from config.load import load_config
 from deployments.prefect_api.flow_runs import FlowRun
 from deployments.sandbox.process import SandboxProcess
+from tasks.domain.errors import MismatchError
 from tasks.ledger import Ledger
+from tasks.ledger.runs import runs_table
+from tests.builders import a_config
 
 Adce = Callable[..., Result]
 
@@ -107,6 +110,11 @@ def test_files_are_fetched_first_and_mistakes_are_refused_before(
     assert "runs that only Prefect knows are not shown: no server is named" in missing
     assert "no run 'another' within 7d" in missing
     assert "in the ledger or in Prefect" in adce("runs", str(uuid4())).stderr
+    with closing(Ledger(load_config().ledger)) as ledger:
+        later = datetime.now(UTC) + timedelta(hours=3)
+        ahead = runs_table.update().where(runs_table.c.id == run["id"]).values(began=later)
+        ledger.database.write(lambda connection: connection.execute(ahead))
+    assert "UTC (ahead of this machine's clock)  fill 1 file  Incomplete: " in adce("runs").stdout
     monkeypatch.setenv("PREFECT_PROFILES_PATH", str(adce_home / "profiles.toml"))
     (adce_home / "profiles.toml").write_text("active = ")
     for command in (("runs",), ("sources",), ("why", key)):
@@ -119,3 +127,12 @@ def test_files_are_fetched_first_and_mistakes_are_refused_before(
     for command in (("runs",), ("sources",)):
         answered = adce(*command)
         assert (answered.exit_code, "PREFECT_API_SSL_CERT_FILE: /nope cannot be used" in answered.output) == (0, True)
+
+
+def test_the_settings_of_a_sandbox_are_refused_before_it_is_said_that_this_process_fetches(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    with pytest.raises(MismatchError, match="the settings are a sandbox's"):
+        module._by_worker(a_config(sandbox=True), "http://127.0.0.1:1/api", {}, waits=True)
+    assert capsys.readouterr().err == ""

@@ -10,6 +10,8 @@ def test_of_many_reasons_only_the_first_few_are_told() -> None:
     assert told == [f"{n}.json: not due before {n}" for n in range(10)]
     assert others == "92 other files: `adce why KEY` tells the reason of each"
     assert Asked([], whole).lines() == ["a and 1 more: whole; --again"]
+    there = dict.fromkeys("ab", NotFetched("it is there", "--again fetches it again"))
+    assert Asked([], there).lines() == ["a and 1 more: they are there; --again fetches them again"]
 
 
 def test_the_key_is_written_into_the_remedy_and_not_into_a_note() -> None:

@@ -472,6 +472,19 @@ def test_a_ledger_that_is_spoilt_is_one_line_that_says_what_to_do(
     assert "\n" not in str(error.value)
 
 
+def test_the_check_of_a_ledger_says_which_of_its_pages_is_damaged(tmp_path: Path) -> None:
+    file = _sqlite(tmp_path)
+    with closing(sqlite3.connect(file)) as other:
+        [page] = other.execute("SELECT rootpage FROM sqlite_master WHERE name = 'gaps'").fetchone()
+        [size] = other.execute("PRAGMA page_size").fetchone()
+    body = bytearray(file.read_bytes())
+    body[(page - 1) * size : page * size] = bytes(size)
+    file.write_bytes(body)
+    expected = pytest.raises(LedgerError, match=rf"malformed: .*{page}.*; move the file aside")
+    with expected, closing(Ledger(f"sqlite:///{file}", Access.LOOK)) as ledger:
+        ledger.check()
+
+
 @pytest.mark.parametrize("junk", [b"\0", b"[1, "], ids=["zeros", "text"])
 def test_whatever_part_of_a_ledger_is_damaged_is_one_line(tmp_path: Path, junk: bytes) -> None:
     """Every way to read it, over pages of every kind: the rows that the driver itself gives, and long documents."""

@@ -96,6 +96,9 @@ def test_a_dataset_is_misnamed_if_only_files_of_no_dataset_are_in_its_folders() 
         f"{bad}; if these are its files, set datasets.espn_scoreboard.keys to their names"
     )
     assert find_misnamed(CONFIG, names, [bad, "espn_schedules/20260115.json"]) == [], "a file of the dataset is there"
+    assert find_misnamed(CONFIG, names[:2], [good, "espn_schedules/20260115.json", bad]) == [], "and of every dataset"
+    [games] = find_misnamed(CONFIG, ["espn_summary"], ["espn_team_stats/x.json"])
+    assert f"named {' or '.join(CONFIG.datasets['espn_summary'].keys)}, but 1 file that" in str(games)
     assert find_misnamed(CONFIG, names, [good]) == find_misnamed(CONFIG, ["br_totals"], [bad]) == []
 
 

@@ -39,12 +39,12 @@ def setup(
     """
     from deployments.setup.api import check_api
     from deployments.setup.exposure import warnings
-    from deployments.setup.prefect_server import look, paused, set_up, where
+    from deployments.setup.prefect_server import held_up, look, set_up, where
     from deployments.setup.sizes import sizes
 
     asyncio.run(check_api())
     config = places.load()
-    differences = asyncio.run((look if check else set_up)(config)) + asyncio.run(paused(config))
+    differences = asyncio.run((look if check else set_up)(config)) + asyncio.run(held_up(config))
     exposed = asyncio.run(warnings(api_url())) if check else []
     measured = asyncio.run(sizes(config)) if check else []
     server, is_named = where()

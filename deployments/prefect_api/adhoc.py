@@ -125,8 +125,8 @@ async def _why_no_worker(api: PrefectApi, pool: str) -> str | None:
     pools = await api.all("/work_pools/filter", {"work_pools": {"name": {"any_": [pool]}}}, Pausable)
     if not pools:
         return f"there is no work pool {pool}"
-    if pools[0].is_paused:
-        return f"the work pool {pool} is paused"
+    if state := pools[0].state:
+        return f"the work pool {pool} is {state}"
     return None if await online_workers(api, pool) else f"no worker polls the work pool {pool}"
 
 

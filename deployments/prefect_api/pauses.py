@@ -1,6 +1,7 @@
 """What is paused on the Prefect server, so that runs do not start? Schedules, work pools and queues.
 
-A person has paused it, so ADCE says so and leaves it as it is.
+A work pool or queue with a concurrency limit of 0 starts nothing either. A person has made it so, so ADCE says so and
+leaves it as it is.
 """
 
 from __future__ import annotations
@@ -26,10 +27,11 @@ class PrefectPause:
 
     what: str
     resume: str
+    state: str = "paused"
 
     @property
     def trouble(self) -> str:
-        return f"paused; to have it run again: {self.resume}"
+        return f"{self.state}; to have it run again: {self.resume}"
 
     def __str__(self) -> str:
         return f"{self.what}: {self.trouble}"
@@ -62,6 +64,13 @@ class Pausable(BaseModel):
 
     name: str
     is_paused: bool
+    concurrency_limit: int | None = None
+
+    @property
+    def state(self) -> str | None:
+        """Why it starts no run, as its adjective; None if it does."""
+        limited = "held by a concurrency limit of 0" if self.concurrency_limit == 0 else None
+        return "paused" if self.is_paused else limited
 
 
 @dataclass(frozen=True)
@@ -120,12 +129,14 @@ def _paused_schedules(known: Known, wanted: Iterable[Deployment]) -> Iterator[Pr
 
 def _paused_pools(known: Known) -> Iterator[PrefectPause]:
     for pool in known.pools:
-        if pool.is_paused:
-            yield PrefectPause(f"work pool {pool.name}", f"prefect work-pool resume {pool.name}")
+        if state := pool.state:
+            command = "resume" if pool.is_paused else "clear-concurrency-limit"
+            yield PrefectPause(f"work pool {pool.name}", f"prefect work-pool {command} {pool.name}", state)
         for queue in known.queues.get(pool.name, ()):
-            if queue.is_paused:
-                resume = f"prefect work-queue resume {queue.name} --pool {pool.name}"
-                yield PrefectPause(f"work queue {pool.name}/{queue.name}", resume)
+            if state := queue.state:
+                command = "resume" if queue.is_paused else "clear-concurrency-limit"
+                resume = f"prefect work-queue {command} {queue.name} --pool {pool.name}"
+                yield PrefectPause(f"work queue {pool.name}/{queue.name}", resume, state)
 
 
 def _found(wanted: Deployment, deployments: Iterable[KnownDeployment]) -> KnownDeployment | None:

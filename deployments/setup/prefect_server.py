@@ -21,6 +21,7 @@ from blocks.lake import Lake
 from config.models import Config, Priority
 from deployments.prefect_api.client import PrefectApi
 from deployments.prefect_api.pauses import known, pauses
+from deployments.prefect_api.workers import silence
 from deployments.prefect_yaml import deployments_for
 from deployments.setup.former_names import FORMER_NAMES, former_deployment, take_over
 from tasks.domain.errors import AdceError
@@ -81,12 +82,18 @@ async def look(config: Config) -> list[Difference]:
         return [difference async for difference in _differences(client, config)]
 
 
-async def paused(config: Config) -> list[Difference]:
-    """What a person has paused on the server: schedules, work pools and queues. Only a person resumes it."""
+async def held_up(config: Config) -> list[Difference]:
+    """Why runs do not begin: schedules, pools and queues that a person has paused, and pools whose workers are silent.
+
+    Only a person can correct that.
+    """
     async with get_client() as client:
-        have = await known(PrefectApi.of_client(client), config.work_pools)
+        api = PrefectApi.of_client(client)
+        have = await known(api, config.work_pools)
+        silent = [(f"work pool {pool.name}", await silence(api, pool.name)) for pool in have.pools]
     found = pauses(have, deployments_for(list(config.work_pools)))
-    return [Difference(pause.what, pause.trouble) for pause in found]
+    paused = [Difference(pause.what, pause.trouble) for pause in found]
+    return paused + [Difference(what, trouble) for what, trouble in silent if trouble]
 
 
 async def set_up_buckets(config: Config) -> None:

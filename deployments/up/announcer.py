@@ -89,7 +89,7 @@ class Announcer:
             if what not in self._paused:
                 yield Line(str(pause), logging.WARNING, "paused", {"what": what, "resume": pause.resume})
         for what in self._paused.keys() - now.keys():
-            yield Line(f"{what}: not paused any more", event="resumed", fields={"what": what})
+            yield Line(f"{what}: not {self._paused[what].state} any more", event="resumed", fields={"what": what})
         self._paused = now
 
     def _records(self, snapshot: Snapshot) -> Iterator[Line]:

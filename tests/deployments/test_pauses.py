@@ -52,6 +52,27 @@ def a_server(deployment: KnownDeployment | None = None, *, pool: bool = False, q
             ],
             id="a pool and a queue",
         ),
+        pytest.param(
+            Known(
+                [on_server()],
+                [Pausable(name="adce", is_paused=False, concurrency_limit=0)],
+                {
+                    "adce": [
+                        Pausable(name="high", is_paused=False, concurrency_limit=0),
+                        Pausable(name="low", is_paused=True, concurrency_limit=0),
+                        Pausable(name="normal", is_paused=False, concurrency_limit=1),
+                    ]
+                },
+            ),
+            [
+                "work pool adce: held by a concurrency limit of 0; to have it run again: prefect work-pool "
+                "clear-concurrency-limit adce",
+                "work queue adce/high: held by a concurrency limit of 0; to have it run again: prefect work-queue "
+                "clear-concurrency-limit high --pool adce",
+                "work queue adce/low: paused; to have it run again: prefect work-queue resume low --pool adce",
+            ],
+            id="a limit that lets nothing run",
+        ),
     ],
 )
 def test_what_is_paused_is_named_with_the_way_to_resume_it(known: Known, lines: list[str]) -> None:

@@ -13,7 +13,7 @@ import pytest
 from deployments.cli.runs import found_by
 from deployments.prefect_api.client import PAGE, PrefectApi, PrefectApiError, api_of
 from deployments.prefect_api.flow_runs import FlowRuns
-from deployments.prefect_api.workers import online_workers
+from deployments.prefect_api.workers import online_workers, silence
 from tests.builders import NOW
 
 T = TypeVar("T")
@@ -153,6 +153,18 @@ def test_a_run_that_the_ledger_names_is_found_even_if_it_was_due_before_the_last
 def test_a_worker_that_is_gone_polls_nothing() -> None:
     workers = [{"status": "ONLINE"}, {"status": "OFFLINE"}]
     assert asked(lambda path, body: workers, lambda api: online_workers(api, "adce")) == 1
+
+
+def test_the_workers_of_a_pool_are_silent_if_none_of_them_is_heard_any_more() -> None:
+    hung = {"name": "vm", "status": "OFFLINE", "last_heartbeat_time": "2026-11-30T04:01:00Z"}
+    former = {"name": "old", "status": "OFFLINE", "last_heartbeat_time": "2026-11-29T04:01:00Z"}
+    alive = {"name": "new", "status": "ONLINE", "last_heartbeat_time": "2026-11-30T04:05:00Z"}
+    for workers in ([], [alive], [hung, alive]):
+        assert asked(lambda path, body, have=workers: have, lambda api: silence(api, "adce")) is None
+    assert asked(lambda path, body: [former, hung, former], lambda api: silence(api, "adce")) == (
+        "no worker is alive, vm was last heard 2026-11-30 04:01 UTC; end its process with `kill -9` if it hangs, and "
+        "start one: `adce up` or `prefect worker start --pool adce`"
+    )
 
 
 def test_a_server_with_csrf_protection_gets_the_token_that_it_has_given() -> None:

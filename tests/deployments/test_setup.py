@@ -313,8 +313,14 @@ def test_a_paused_pool_is_told_of_and_left_to_whoever_paused_it(adce: Adce, serv
     _do(lambda client: client.update_work_queue(queue.id, is_paused=True))
     assert _but_for_deployments(adce("setup", "--check")) == lines
     assert _but_for_deployments(adce("setup")) == lines
-    _do(lambda client: client.update_work_pool("adce", WorkPoolUpdate.parse_obj({"is_paused": False})))
+    nothing = {"is_paused": False, "concurrency_limit": 0}
+    _do(lambda client: client.update_work_pool("adce", WorkPoolUpdate.parse_obj(nothing)))
     _do(lambda client: client.update_work_queue(queue.id, is_paused=False))
+    assert _but_for_deployments(adce("setup", "--check")) == [
+        "work pool adce: held by a concurrency limit of 0; to have it run again: prefect work-pool "
+        "clear-concurrency-limit adce"
+    ]
+    _do(lambda client: client.update_work_pool("adce", WorkPoolUpdate.parse_obj({"concurrency_limit": None})))
     assert _but_for_deployments(adce("setup", "--check")) == []
 
 

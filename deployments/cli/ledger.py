@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from config.secrets import masked
 from deployments.cli.layout import say
 from deployments.cli.options import JsonOption, Places, command, span_of
 from deployments.cli.output import print_json
 from tasks.domain.access import Access
 from tasks.domain.errors import AdceError
+from tasks.domain.lakes import no_ledger
 from tasks.domain.times import SKEW
 from tasks.domain.wording import plural, utc
 
@@ -30,7 +32,8 @@ def opened(
 ) -> Iterator[tuple[Config, Ledger]]:
     """The configuration and its ledger. With any access but RUN, a mistyped address does not make a new ledger.
 
-    `check` is called before the ledger is opened. It raises an AdceError for a mistake in what was typed.
+    With LOOK, a line on standard error says so if there is none. `check` is called before the ledger is opened. It
+    raises an AdceError for a mistake in what was typed.
     """
     from tasks.ledger import Ledger
 
@@ -38,6 +41,8 @@ def opened(
     if check:
         check(config)
     ledger = Ledger(config.ledger, access)
+    if access is Access.LOOK and not ledger.is_there:
+        typer.echo(masked(f"adce: {no_ledger(ledger.name)}"), err=True)
     try:
         yield config, ledger
     finally:

@@ -123,6 +123,17 @@ def pair(facts: Facts, wanted: LakeKind | None, new: LakeMark) -> Pairing:
     return Pairing(mark, is_marked=True, news=news)
 
 
+def no_ledger(ledger: str, lake: str = "", mark: LakeMark | None = None) -> str:
+    """What is said beside an answer for which there is no ledger: a new lake has none yet, and one can be lost.
+
+    `mark` is that of the lake, if the lake was looked at and has one.
+    """
+    lost = f"lake {lake} was begun on {mark.made:%Y-%m-%d}, so the ledger is lost, or elsewhere" if mark else ""
+    return (
+        f"there is no ledger at {ledger}: {lost or 'no run has used it so far, or it is lost'}; the next run makes one"
+    )
+
+
 def _all_gone(facts: Facts) -> str:
     files = f"{facts.files_gone:,} files" if facts.files_gone > 1 else "a file"
     return (

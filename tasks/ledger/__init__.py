@@ -71,6 +71,11 @@ class Ledger:
         return self.database.access.only_reads
 
     @property
+    def is_there(self) -> bool:
+        """Was there a ledger when it was opened? If not, it has been made, or an empty one stands in for it."""
+        return self.database.is_there
+
+    @property
     def name(self) -> str:
         """The URL of the ledger's database, without its password."""
         return self.database.name

@@ -18,6 +18,7 @@ from tasks.domain.lakes import (
     Pairing,
     check_part,
     mark_from,
+    no_ledger,
     pair,
 )
 from tasks.ledger import Ledger
@@ -38,12 +39,17 @@ async def check_pairing(
     """
     facts, found = await find_pairing(lake, ledger, wanted, planned, folders)
     if wanted is None:
+        lacks_ledger = ledger.only_reads and not ledger.is_there
         if found.is_marked and found.mark.kind is LakeKind.SANDBOX:
             log.warning("lake %s is a sandbox's: its games are invented", facts.lake)
         elif facts.files_gone:
             log.warning("%s", found.news)
         elif lake.folder is not None and not lake.folder.exists():
-            log.warning("lake %s: there is no such folder yet; a run that fetches makes it", facts.lake)
+            too = f", and ledger {ledger.name}" if lacks_ledger else ""
+            log.warning("lake %s: there is no such folder yet; a run that fetches makes it%s", facts.lake, too)
+            lacks_ledger = False
+        if lacks_ledger:
+            log.warning("%s", no_ledger(facts.ledger, facts.lake, facts.mark))
     elif found.news:
         log.warning("%s", found.news)
     if wanted is not None and found.is_marked:

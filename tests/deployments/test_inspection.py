@@ -286,6 +286,9 @@ def test_what_only_looks_needs_no_ledger_and_leaves_one_as_it_is(adce: Adce, gam
         file.unlink()
     assert len(known[2]) == 3
     assert answers() == known
+    for command in ("sources", "runs"):
+        answered = adce(command)
+        assert (answered.exit_code, answered.stderr.count("adce: there is no ledger at sqlite://")) == (0, 1)
     assert list(adce_home.glob("ledger.db*")) == []
 
 

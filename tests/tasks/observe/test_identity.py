@@ -12,6 +12,7 @@ import pytest
 from blocks.store import Store
 from config import secrets
 from config.secrets import register
+from tasks.domain.access import Access
 from tasks.domain.assess.states import Examination
 from tasks.domain.assess.verdicts import whole
 from tasks.domain.errors import LakeError, MismatchError
@@ -212,6 +213,25 @@ def test_looking_at_a_folder_that_is_not_there_says_so_once(
     [told] = [record.getMessage() for record in caplog.records]
     assert told == f"lake {none.address}: there is no such folder yet; a run that fetches makes it"
     assert not (tmp_path / "none").exists()
+
+
+def test_looking_without_a_ledger_says_so_in_one_line(
+    lake: Store, ledger: Ledger, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def told(looked_at: Store) -> str:
+        caplog.clear()
+        with closing(Ledger(f"sqlite:///{tmp_path}/none.db", Access.LOOK)) as none, caplog.at_level(logging.WARNING):
+            asyncio.run(check_pairing(looked_at, none, None))
+        [line] = [record.getMessage() for record in caplog.records]
+        return line.replace(none.name, "HERE")
+
+    makes_both = "there is no such folder yet; a run that fetches makes it, and ledger HERE"
+    assert told(Store((tmp_path / "new").as_uri())) == f"lake {(tmp_path / 'new').as_uri()}: {makes_both}"
+    unused = "no run has used it so far, or it is lost"
+    assert told(lake) == f"there is no ledger at HERE: {unused}; the next run makes one"
+    mark = asyncio.run(_use(lake, ledger))
+    begun = f"lake {lake.address} was begun on {mark.made:%Y-%m-%d}, so the ledger is lost, or elsewhere"
+    assert told(lake) == f"there is no ledger at HERE: {begun}; the next run makes one"
 
 
 @pytest.mark.parametrize("first", LakeKind)

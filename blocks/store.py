@@ -139,7 +139,7 @@ class Store:
             odd += [key for key in keys if not _is_valid(key)]
         if odd:
             text = "lake %s: names in %s that are not lake keys are left out: %d, such as %r"
-            log.warning(text, self.url, folder, len(odd), odd[0])
+            log.warning(text, self.address, folder, len(odd), odd[0])
         await _all_of(self._list(name, found, slots) for name in inner)
 
     def _walk_folder(self, folder: str) -> _Walked:
@@ -263,7 +263,7 @@ class Store:
         path = self.folder / key
         with self._errors(f"written at {key}"):
             if not self.folder.is_dir():
-                raise LakeError(f"lake {self.url}: the folder is not there any more")
+                raise LakeError(f"lake {self.address}: the folder is not there any more")
             path.parent.mkdir(parents=True, exist_ok=True)
             with part_file(path, body) as part:
                 mine = part.stat().st_ino
@@ -275,11 +275,11 @@ class Store:
                         return Put(have, is_ours)
                     replaces = None
         if obstacle := _obstacle_at(path):
-            raise LakeError(f"lake {self.url}: {obstacle} stands at {key}; remove it", Reach.KEY)
+            raise LakeError(f"lake {self.address}: {obstacle} stands at {key}; remove it", Reach.KEY)
         raise self._always_removed(key)
 
     def _always_removed(self, key: str) -> LakeError:
-        return LakeError(f"lake {self.url}: {key} is removed as soon as it is written; find out by whom", Reach.KEY)
+        return LakeError(f"lake {self.address}: {key} is removed as soon as it is written; find out by whom", Reach.KEY)
 
     def _rename(self, part: Path, path: Path, key: str, replaces: LakeObject | None) -> None:
         """Gives a temporary file its final name, if no file has that name or that file is the version to replace."""
@@ -302,7 +302,7 @@ class Store:
         """Removes what writers that have died have left half-written in these folders. S3 keeps nothing like that."""
         for folder in folders:
             if self.folder and (count := await asyncio.to_thread(remove_abandoned, self.folder / folder)):
-                log.info("lake %s: half-written files of killed runs removed from %s: %s", self.url, folder, count)
+                log.info("lake %s: half-written files of killed runs removed from %s: %s", self.address, folder, count)
 
     async def check_writable(self, folders: Iterable[str]) -> None:
         """Raises LakeError if none of the folders can be written. Nothing is left behind in the lake."""
@@ -342,7 +342,7 @@ class Store:
                 file.flush()
         except OSError as error:
             what = "the folder" if folder == self.folder else f"its folder cannot be made, because {folder}"
-            raise LakeError(f"lake {self.url}: {what} cannot be written: {error.strerror}") from None
+            raise LakeError(f"lake {self.address}: {what} cannot be written: {error.strerror}") from None
 
     async def is_empty(self) -> bool:
         """Is the lake completely empty, even of files that are not ADCE's?"""
@@ -417,15 +417,15 @@ class Store:
         if self.folder is not None:
             nearest = next(path for path in (self.folder, *self.folder.parents) if path.exists())
             if not nearest.is_dir():
-                raise LakeError(f"lake {self.url}: {nearest} is a file, not a folder")
+                raise LakeError(f"lake {self.address}: {nearest} is a file, not a folder")
         if self.folder is not None and create:
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                raise LakeError(f"lake {self.url}: the folder cannot be written: {error.strerror}") from None
+                raise LakeError(f"lake {self.address}: the folder cannot be written: {error.strerror}") from None
             self._check_folder_writable(self.folder)
         if self.folder is not None and self.folder.exists() and not os.access(self.folder, os.R_OK | os.X_OK):
-            raise LakeError(f"lake {self.url}: the folder cannot be read; check its permissions")
+            raise LakeError(f"lake {self.address}: the folder cannot be read; check its permissions")
         self._open()
 
     def _open(self) -> Any:
@@ -447,7 +447,7 @@ class Store:
         session = self._session or boto3.Session()
         endpoint = self._endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
         if endpoint and not re.fullmatch(r"https?://[^\s/]+(/\S*)?", endpoint):
-            raise LakeError(f"lake {self.url}: the endpoint {endpoint!r} is no http address; see AWS_ENDPOINT_URL")
+            raise LakeError(f"lake {self.address}: the endpoint {endpoint!r} is no http address; see AWS_ENDPOINT_URL")
         return parts.netloc, parts.path.strip("/"), session, endpoint
 
     def _s3(self) -> S3Store:
@@ -455,7 +455,7 @@ class Store:
 
         bucket, prefix, session, endpoint = self._s3_address()
         if session.get_credentials() is None:
-            raise LakeError(f"lake {self.url}: no AWS credentials; set them in the environment or name a block")
+            raise LakeError(f"lake {self.address}: no AWS credentials; set them in the environment or name a block")
         return S3Store(
             bucket,
             prefix=prefix or None,
@@ -489,12 +489,12 @@ class Store:
 
     def _error(self, action: str, error: Exception) -> LakeError:
         """The LakeError for a failed action: "listed", "written", "written at KEY" or "read at KEY"."""
-        text = f"lake {self.url} cannot be {action}: {_message(error)}"
+        text = f"lake {self.address} cannot be {action}: {_message(error)}"
         reach = _reach(error)
         if action.startswith("read at"):
             if isinstance(error, FileNotFoundError) and _NO_BUCKET not in str(error):
                 return NoObjectError(
-                    f"lake {self.url} cannot be {action}: {self._why_missing(action.removeprefix('read at '))}"
+                    f"lake {self.address} cannot be {action}: {self._why_missing(action.removeprefix('read at '))}"
                 )
             reach = Reach.KEY if reach is Reach.FOLDER else reach
         return LakeError(text, reach)

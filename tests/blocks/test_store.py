@@ -317,10 +317,15 @@ def test_a_folder_that_is_not_there_is_empty_and_looking_does_not_make_it(tmp_pa
     assert not (tmp_path / "none").exists()
 
 
-def test_a_file_in_place_of_the_folder_is_one_clear_line(tmp_path: Path) -> None:
+def test_a_file_in_place_of_the_folder_is_one_clear_line_with_the_whole_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "lake").write_text("")
-    with pytest.raises(LakeError, match=r"lake file:.*/lake is a file, not a folder"):
-        Store((tmp_path / "lake").as_uri()).check()
+    for url in ((tmp_path / "lake").as_uri(), "file:lake"):
+        with pytest.raises(LakeError) as raised:
+            Store(url).check()
+        assert str(raised.value) == f"lake file://{tmp_path}/lake: {tmp_path}/lake is a file, not a folder"
 
 
 def test_a_bucket_that_is_not_there_is_one_clear_line(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,7 +57,7 @@ def test_options_become_a_file_and_the_plan_with_its_cost_is_shown(
         (["--since", "2015"], "--since 2015: the beginning is a season, written as 2015-16, or a day"),
         (["--since", "1950-51"], "adce.yaml: collect.since: 1950-51 is too early"),
         (["--source", "espm"], "--source espm: no such source; did you mean espn?"),
-        (["--lake", "file/lake"], "file is a file, not a folder"),
+        (["--lake", "file/lake"], "/file is a file, not a folder"),
         (["--ledger", "none/adce.db"], "/none; make it"),
         (["--ledger", "."], "it is a folder; name a file in it, such as adce.db"),
         (["--ledger", "file"], "file is not a database; move the file aside"),

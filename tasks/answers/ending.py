@@ -33,6 +33,9 @@ class Ending:
         """How bad it is; see severity_of."""
         return severity_of(self.type, self.name)
 
+    def __str__(self) -> str:
+        return f"{self.name}: {self.message}"
+
 
 def severity_of(type: str, name: str) -> int:
     """How bad it is, as a level of `logging`, that a run ends in a state of Prefect of this type and with this name."""

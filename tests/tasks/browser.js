@@ -45,6 +45,7 @@ const document = new Element("html");
 document.createElement = (tag) => new Element(tag);
 document.getElementById = (id) => document.querySelector(`#${id}`);
 const location = { hash: "" }, page = new Element("window");
+class ResizeObserver { observe() {} } // nothing has a size here
 const addEventListener = (name, listener) => page.addEventListener(name, listener);
 const send = (to, name, event = {}) => to.listeners[name] && to.listeners[name]({ preventDefault() {}, ...event });
 Number.prototype.toLocaleString = function () { return String(this).replace(/\B(?=(\d{3})+$)/g, ","); };

@@ -22,6 +22,7 @@ from tasks.domain.lakes import (
     pair,
 )
 from tasks.ledger import Ledger
+from tasks.observe.slowness import told_if_slow
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +126,8 @@ async def write_mark(lake: Store, ledger: Ledger, found: Pairing) -> LakeMark:
 async def read_mark(lake: Store) -> LakeMark | None:
     """The mark of the lake, which says which lake it is; None if it has none that can be read."""
     try:
-        body, _ = await lake.get(MARK_KEY)
+        with told_if_slow(lake):
+            body, _ = await lake.get(MARK_KEY)
     except LakeError as error:
         if error.reach is Reach.LAKE:
             raise

@@ -5,6 +5,7 @@ import logging
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from blocks.store import Store
 from config import secrets
 from config.secrets import register
 from tasks.domain.access import Access
-from tasks.domain.assess.states import Examination
+from tasks.domain.assess.states import Examination, LakeObject
 from tasks.domain.assess.verdicts import whole
 from tasks.domain.errors import LakeError, MismatchError
 from tasks.domain.lakes import MARK_KEY, KnownLake, LakeKind, LakeMark, Pairing
@@ -262,3 +263,20 @@ def test_only_a_sandbox_needs_to_know_that_a_lake_is_empty(
         assert not asyncio.run(check_pairing(lake, ledger, kind)).is_marked
     with pytest.raises(LakeError):
         asyncio.run(check_pairing(lake, ledger, LakeKind.SANDBOX))
+
+
+def test_a_lake_that_does_not_answer_soon_is_said_to_be_waited_for(
+    ledger: Ledger, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class SlowLake(Store):
+        async def get(self, key: str) -> tuple[bytes, LakeObject]:
+            async with asyncio.timeout(10):
+                while not caplog.records:  # until it is told
+                    await asyncio.sleep(0)
+            return await super().get(key)
+
+    monkeypatch.setattr("tasks.observe.slowness._SOON", timedelta(0))
+    slow = SlowLake(tmp_path.as_uri())
+    asyncio.run(check_pairing(slow, ledger, None))
+    [told] = [record.getMessage() for record in caplog.records]
+    assert told == f"lake {slow.address} has not answered for 0s; waiting for it"

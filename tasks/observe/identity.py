@@ -48,8 +48,7 @@ async def check_pairing(
         elif lake.folder is not None and not lake.folder.exists():
             too = f", and ledger {ledger.name}" if lacks_ledger else ""
             log.warning("lake %s: there is no such folder yet; a run that fetches makes it%s", facts.lake, too)
-            lacks_ledger = False
-        if lacks_ledger:
+        if lacks_ledger and found.is_marked:  # no run has stored a file in a lake without a mark
             log.warning("%s", no_ledger(facts.ledger, facts.lake, facts.mark))
     elif found.news:
         log.warning("%s", found.news)

@@ -95,7 +95,8 @@ def _run() -> None:
 
     if sys.stderr is None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-        sys.stderr = open(2, "w")  # noqa: SIM115 (open until the process ends)
+        # `__stderr__`, which only typeshed calls final, keeps it open when `_replace_output` replaces `stderr`.
+        sys.stderr = sys.__stderr__ = open(2, "w")  # type: ignore[misc]  # noqa: SIM115 (open until the process ends)
     hide_in_output()
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)

@@ -87,13 +87,11 @@ def _database_lock(
 ) -> Iterator[None]:
     """Holds a lock on a database of PostgreSQL during the block, for as long as its connection lasts.
 
-    It is the lock of a transaction that stays open, because a proxy such as PgBouncer gives the connection of a session
-    to others, with its locks, but not that of a transaction.
+    It is the lock of a session: a transaction that stays open would hold up migrations and keep dead rows.
     """
     try:
-        connection = _patiently(engine.connect, what)
-        connection.execute(sa.text("SET LOCAL idle_in_transaction_session_timeout = 0"))
-        is_ours = connection.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(key)))
+        connection = _patiently(engine.connect, what).execution_options(isolation_level="AUTOCOMMIT")
+        is_ours = connection.scalar(sa.select(sa.func.pg_try_advisory_lock(key)))
         holder = None if is_ours else connection.scalar(_HOLDER, {"key": key})
     except SQLAlchemyError as error:
         raise away(error) from None

@@ -15,6 +15,7 @@ from typing import Any
 
 import alembic.command
 import pytest
+import sqlalchemy as sa
 from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL, PREFECT_API_URL, temporary_settings
 
 from config.load import load_config
@@ -89,6 +90,14 @@ def test_one_system_a_ledger_whichever_server_it_uses(
         )
         with ledger_lock(ledger, "stop it"):
             pass
+    engine = sa.create_engine(address_of(on_server))
+    open_transactions = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = 'one_ledger' AND backend_xmin IS NOT NULL"
+    )
+    with ledger_lock(on_server, ""), engine.connect() as connection:
+        others = connection.scalar(sa.text(f"{open_transactions} AND pid <> pg_backend_pid()"))
+    engine.dispose()
+    assert others == 0, "the lock would hold up migrations and vacuum"
     [lock] = adce_home.rglob("*.up.lock")
     link = adce_home / "link.db"
     link.symlink_to(lock.with_name(lock.name.removesuffix(".up.lock")))

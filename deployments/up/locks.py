@@ -8,7 +8,6 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import partial
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -68,12 +67,14 @@ def advisory_lock(address: str, advice: str) -> AbstractContextManager[None]:
 def ledger_lock(ledger: str, advice: str) -> AbstractContextManager[None]:
     """Holds a lock on the ledger at this URL during the block. A ledger in memory is nobody else's.
 
-    Raises AdceError as exclusive_lock does, and LedgerError if its database cannot be reached within half a minute.
+    Raises AdceError as exclusive_lock does, and GivenUp if its database cannot be reached within half a minute.
     """
     address = address_of(ledger)
     if address.get_backend_name() == "postgresql":
         what, engine = ledger_engine(address, _this_process())
-        return _database_lock(engine, what, _KEY_OF_LEDGER, advice, partial(failure, address, "opened"))
+        return _database_lock(
+            engine, what, _KEY_OF_LEDGER, advice, lambda error: GivenUp(str(failure(address, "opened", error)))
+        )
     file = file_of(address)
     if file is None or not file.parent.is_dir():  # whoever opens the ledger says that there is no folder
         return nullcontext()

@@ -73,6 +73,18 @@ def test_one_server_a_database_of_postgresql(adce: Callable[..., Any], postgres:
             pass
 
 
+def test_a_ledger_whose_server_is_away_may_be_there_when_systemd_starts_it_again(
+    adce: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deployments.up.locks._OPENS_WITHIN", 0.0)
+    monkeypatch.setenv("ADCE_LEDGER", f"postgresql://adce@127.0.0.1:{free_port()}/adce")
+    with temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{free_port()}/api"}):
+        result = adce("up")
+    assert result.exit_code == 1, "with 2, it would not be started again"
+    assert "given up: ledger postgresql" in result.stdout
+    assert "Connection refused" in result.stdout
+
+
 def test_one_system_a_ledger_whichever_server_it_uses(
     adce: Callable[..., Any], adce_home: Path, postgres: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -356,10 +356,11 @@ def test_a_server_that_does_not_answer_is_one_line(
 def test_a_server_that_hangs_and_what_is_no_prefect_are_one_line(
     adce: Adce, adce_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deployments.setup.api._WITHIN", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent, http_server(200, b"<html>") as site:
         hangs, other = f"http://127.0.0.1:{silent.getsockname()[1]}/api", f"{site}/api"
-        for url, line in ((hangs, "has not answered within 0.5 s: "), (other, "is not a Prefect API (HTTP 200); ")):
+        for url, line in ((other, "is not a Prefect API (HTTP 200); "), (hangs, "has not answered within 0.5 s: ")):
+            if url == hangs:
+                monkeypatch.setattr("deployments.setup.api._WITHIN", 0.5)
             monkeypatch.setenv("PREFECT_API_URL", url)
             with temporary_settings({PREFECT_API_URL: url}):
                 for command in (["setup", "--check"], ["setup"], ["reconcile", *SPAN]):

@@ -69,12 +69,14 @@ class Cloud:
 
         return asyncio.run(run())
 
-    def fill(self, since: str = "2026-01-13", dry_run: bool = True, **job_variables: Any) -> UUID:
+    def fill(
+        self, since: str = "2026-01-13", until: str = "2026-01-14", dry_run: bool = True, **job_variables: Any
+    ) -> UUID:
         """Asks for a run of the deployment fill/adhoc-ecs."""
 
         async def create(client: PrefectClient) -> UUID:
             deployment = await client.read_deployment_by_name("fill/adhoc-ecs")
-            parameters = {"source": "espn", "since": since, "until": "2026-01-14", "dry_run": dry_run}
+            parameters = {"source": "espn", "since": since, "until": until, "dry_run": dry_run}
             run = await client.create_flow_run_from_deployment(
                 deployment.id, parameters=parameters, job_variables=job_variables
             )
@@ -147,7 +149,8 @@ def runs(cloud: Cloud, sites: SandboxProcess) -> dict[str, UUID]:
     spot = [{"capacityProvider": "FARGATE_SPOT", "weight": 1}]
     runs = {
         "told": cloud.fill(),
-        "interrupted": cloud.fill("2025-12-01", dry_run=False, env=espn),
+        # It stores nothing of the days of the others, which may look at the lake before it or after.
+        "interrupted": cloud.fill("2025-12-01", "2026-01-12", dry_run=False, env=espn),
         "unpullable": cloud.fill(image="adce:unpullable"),
         "unplaceable": cloud.fill(
             image="adce:unplaceable", task_start_timeout_seconds=1, capacity_provider_strategy=spot

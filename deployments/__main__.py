@@ -4,6 +4,7 @@ import io
 import os
 import signal
 import sys
+import threading
 import time
 import warnings
 
@@ -16,6 +17,9 @@ _QUIET = {
     "PREFECT_LOGGING_EXTRA_LOGGERS": "flows,tasks,blocks",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
 }
+
+
+_ENDS_WITHIN = 20.0  # seconds for Prefect to send the last lines of a run's log
 
 
 class _Output(io.TextIOWrapper):
@@ -85,7 +89,16 @@ def main() -> None:
     # The threads of obstore need the interpreter once more after they have returned a result. If it ends before that,
     # the process aborts (SIGABRT) instead of ending with its exit status.
     time.sleep(0.1)
+    if isinstance(status, int):
+        _end_within(_ENDS_WITHIN, status)
     sys.exit(status)
+
+
+def _end_within(seconds: float, status: int) -> None:
+    """Ends the process after some seconds at the latest. A thread of Prefect's may never end, as on a full disk."""
+    timer = threading.Timer(seconds, os._exit, [status])
+    timer.daemon = True
+    timer.start()
 
 
 def _run() -> None:

@@ -10,6 +10,8 @@ def why_unusable(error: Exception, server: str | None) -> str | None:
     status = getattr(getattr(error, "response", None), "status_code", None)
     if status in REFUSALS:
         return f"the Prefect API at {server} refuses access with HTTP {status}; is PREFECT_API_KEY right?"
+    if status is not None and status >= 500:
+        return f"the Prefect API at {server} answers HTTP {status}; look at its log, and whether its disk is full"
     if "Failed to reach API" in str(error) or type(error).__module__.startswith(("httpx", "httpcore")):
         return f"the Prefect API at {server} cannot be reached; start it, or unset PREFECT_API_URL"
     return None

@@ -17,7 +17,7 @@ _WITHIN = 10  # seconds in which a server has to answer; a healthy one takes a f
 async def check_api() -> None:
     """Raises AdceError if no Prefect server answers there in time. Without an address there is nothing to check.
 
-    An error of the connection, or a refusal of the credentials, is raised as it is.
+    An error of the connection, a refusal of the credentials and an error of the server are raised as they are.
     """
     url = PREFECT_API_URL.value()
     if not url:
@@ -31,7 +31,7 @@ async def check_api() -> None:
             "what is sent; restart the server, or unset PREFECT_API_URL"
         ) from None
     except httpx.HTTPStatusError as error:
-        if error.response.status_code in REFUSALS:
+        if error.response.status_code in REFUSALS or error.response.status_code >= 500:
             raise
         answer = error.response
     except httpx.RemoteProtocolError:

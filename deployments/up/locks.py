@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from deployments.up.children import GivenUp
-from deployments.up.postgresql import ledger_engine, prefect_engine
+from deployments.up.databases import ledger_engine, prefect_engine
 from deployments.up.prefect_database import cause
 from tasks.domain.errors import AdceError
 from tasks.ledger.database import LASTING, address_of, failure, file_of, name_of

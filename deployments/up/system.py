@@ -38,13 +38,13 @@ from deployments.setup.api import check_api
 from deployments.setup.prefect_server import WORK_POOL, set_up
 from deployments.up.announcer import Announcer
 from deployments.up.children import Child, Children, GivenUp, Need
+from deployments.up.databases import away
 from deployments.up.follow import ANSWERS_WITHIN, follow, tell_the_last
 from deployments.up.lines import LogFormat, Printer
 from deployments.up.locks import advisory_lock, exclusive_lock, ledger_lock
 from deployments.up.log_records import delete_orphans
 from deployments.up.poller import PrefectPoller
 from deployments.up.ports import LOOPBACK, is_free
-from deployments.up.postgresql import away
 from deployments.up.prefect_database import url_of
 from tasks.domain.errors import AdceError
 from tasks.domain.flow_names import FILL, RECONCILE
@@ -203,7 +203,7 @@ class System:
                 self._say(line)
 
     async def _databases_away(self) -> list[str]:
-        """A line about each database of PostgreSQL that cannot be used now, of those that `adce up` knows."""
+        """A line about each database that cannot be used now, of those that `adce up` knows."""
         prefect = PREFECT_API_DATABASE_CONNECTION_URL.value() if self._own_server else None
         return await asyncio.to_thread(away, self._config.ledger, prefect)
 

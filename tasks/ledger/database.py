@@ -24,6 +24,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from config.secrets import masked, masked_url
 from tasks.domain.access import Access
 from tasks.domain.errors import LedgerError
+from tasks.domain.lakes import no_ledger
 from tasks.domain.wording import duration
 
 log = logging.getLogger(__name__)
@@ -397,7 +398,7 @@ class Database:
         return self._is_server and is_drivers and lost and not any(word in cause for word in LASTING)
 
     def _missing(self) -> LedgerError:
-        return LedgerError(f"there is no ledger at {self.name}; a first `adce reconcile` makes one")
+        return LedgerError(no_ledger(self.name))
 
     def _wrong(self, why: str) -> LedgerError:
         return LedgerError(f"ledger {self.name} cannot be opened: {why}")

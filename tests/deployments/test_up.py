@@ -179,13 +179,15 @@ def test_a_server_that_is_named_and_is_no_prefect_hangs_or_refuses_access_is_one
     adce: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page, document, closed = http_server(200, b"<html>"), http_server(200, b"{}"), http_server(401, b"")
+    fails = http_server(500, b"")
     silent = socket.create_server(("127.0.0.1", 0))
-    with page as html, document as json, closed as private, silent:
+    with page as html, document as json, closed as private, fails as broken, silent:
         hanging = f"http://127.0.0.1:{silent.getsockname()[1]}"
         for address, line in (
             (html, "what answers at {} is not a Prefect API (HTTP 200); "),
             (json, "what answers at {} is not a Prefect API (HTTP 200); "),
             (private, "the Prefect API at {} refuses access with HTTP 401; is PREFECT_API_KEY right?"),
+            (broken, "the Prefect API at {} answers HTTP 500; look at its log, and whether its disk is full"),
             (hanging, "the Prefect API at {} has not answered within 0.5 s: "),
         ):
             if address == hanging:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import chain, repeat
+from pathlib import Path
 from typing import cast
 
 import httpx
@@ -16,10 +17,10 @@ from deployments.prefect_api.client import PrefectApi, PrefectApiError
 from deployments.prefect_api.flow_runs import FlowRun
 from deployments.up import follow as module
 from deployments.up.announcer import Announcer, Snapshot
+from deployments.up.databases import away
 from deployments.up.follow import follow, tell_the_last
 from deployments.up.lines import Line
 from deployments.up.poller import PrefectPoller
-from deployments.up.postgresql import away
 from tests.servers import free_port, new_database
 
 NONE = httpx.Response(200, json=[])
@@ -121,6 +122,14 @@ def test_the_run_that_was_stopped_is_told_last_and_no_next_one() -> None:
     for poller in (Away(), Poller()):
         asyncio.run(tell_the_last(cast(PrefectPoller, poller), announcer, said.append))
     assert [line.text for line in said] == ["reconcile everything: Cancelled: stopped: SIGTERM; 3 fetched"]
+
+
+def test_the_database_of_sqlite_whose_disk_is_full_is_named(small_disk: Path) -> None:
+    ledger, prefect = f"sqlite:///{small_disk}/ledger.db", f"sqlite+aiosqlite:///{small_disk}/prefect.db"
+    assert away(ledger, prefect) == []
+    (small_disk / "large").write_bytes(bytes(1_500_000))
+    full = "cannot be written: no space left on its disk; make room"
+    assert away(ledger, prefect) == [f"{small_disk}/prefect.db {full}", f"{small_disk}/ledger.db {full}"]
 
 
 def test_which_database_of_postgresql_is_away_is_named_without_its_password(postgres: str) -> None:

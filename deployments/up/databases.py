@@ -1,15 +1,19 @@
-"""Which databases of PostgreSQL does `adce up` use, and which of them are away? SQLite needs no server."""
+"""Which of the databases that `adce up` uses cannot be used now? One of PostgreSQL may be away, and a disk full."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from deployments.up.prefect_database import cause, engine_of, url_of
-from tasks.ledger.database import address_of, connect_arguments, name_of
+from tasks.ledger.database import address_of, connect_arguments, file_of, name_of
 
+_ROOM = 1024 * 1024  # bytes; SQLite needs room for its journal, too
 _WITHIN = 5  # seconds in which each of them has to answer
 
 
@@ -27,7 +31,15 @@ def away(ledger: str, prefect: str | None) -> list[str]:
             lines.append(f"{what} cannot be used: {cause(error)}")
         finally:
             engine.dispose()
-    return lines
+    return lines + [line for file in _files(ledger, prefect) if (line := _full(file))]
+
+
+def _full(file: Path) -> str | None:
+    """A line about a database of SQLite whose disk has no room; None if it has."""
+    with suppress(OSError):
+        if shutil.disk_usage(file.parent).free < _ROOM:
+            return f"{file} cannot be written: no space left on its disk; make room"
+    return None
 
 
 def prefect_engine(address: str, user: str) -> tuple[str, sa.Engine]:
@@ -42,6 +54,15 @@ def ledger_engine(address: sa.URL, user: str, within: int | None = None) -> tupl
     if within:
         arguments["connect_timeout"] = within
     return f"ledger {name_of(address)}", sa.create_engine(address, connect_args=arguments)
+
+
+def _files(ledger: str, prefect: str | None) -> Iterator[Path]:
+    """The files of the databases of SQLite."""
+    if prefect and (url := url_of(prefect)).get_backend_name() == "sqlite" and url.database and "memory" not in prefect:
+        yield Path(url.database)
+    address = address_of(ledger)
+    if address.get_backend_name() == "sqlite" and (file := file_of(address)):
+        yield file
 
 
 def _databases(ledger: str, prefect: str | None) -> Iterator[tuple[str, sa.Engine]]:

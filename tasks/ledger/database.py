@@ -182,7 +182,10 @@ class Database:
             elif have is None and self.access is not Access.RUN:
                 raise self._missing()
             elif have is not None and have > _NEWEST:
-                raise self._wrong(f"its schema {have} is newer than this ADCE, which knows {_NEWEST}; upgrade ADCE")
+                raise self._wrong(
+                    f"its schema {have} is newer than this ADCE, which knows {_NEWEST}; upgrade ADCE, or put back the "
+                    "copy that was made before the migration"
+                )
             elif have is not None and have < _NEWEST and not self.access.migrates:
                 raise self._wrong(
                     f"its schema {have} is older than this ADCE, which needs {_NEWEST}; stop what uses it, and run "

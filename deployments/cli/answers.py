@@ -78,7 +78,7 @@ def _show_in_full(answer: Answer, server: str | None, console: Console) -> None:
         "in the lake": answer.have and f"{size(answer.have.size)}, stored {_minute(answer.have.modified)}",
         "first missed": _minute(answer.first_seen),
         "score": answer.score and f"{score(answer.score)} ({_parts(answer)})",
-        "in the plan": answer.plan and _place(answer),
+        "in the plan": answer.plan and answer.plan["at_work"] and _place(answer),
     }
     console.print(f"[bold]{escape(cell.key)}[/bold]")
     print_pairs(console, {name: text for name, text in rows.items() if text})

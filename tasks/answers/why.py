@@ -71,7 +71,7 @@ class Answer:
     changes: list[Change]
     score: float | None
     score_parts: Mapping[str, Any] | None
-    plan: Mapping[str, Any] | None  # its place in the last plan: position, of, fill, starts, eta, at
+    plan: Mapping[str, Any] | None  # its place in the last plan that has it: see _Planned
     runs: Mapping[str, RunRecord]
     learnt: Learnt | None = None  # how and when ADCE learnt which version the lake has
 
@@ -103,7 +103,7 @@ async def why(config: Config, ledger: Ledger, store: Store, text: str, now: date
                 config.datasets[cell.dataset].source,
                 status,
                 _decides(config, cell, status),
-                _next_action(config, status, planned.place.get(key)),
+                _next_action(config, status, planned.place.get(key), now),
                 known.objects.get(key),
                 known.first_seen.get(key),
                 attempts,
@@ -155,7 +155,8 @@ class _Planned:
     """
 
     def __init__(self, session: Session, look: Look):
-        self.place: dict[str, Mapping[str, Any]] = {}  # in the last plan that has it, by key
+        # By key, the place in the plan of the run that is at work, else in the last plan that has the file.
+        self.place: dict[str, Mapping[str, Any]] = {}
         self.score: dict[str, tuple[float, Mapping[str, Any]]] = {}  # total and parts, by key
         self._deferred: dict[str, Reason] = {}  # by key
         gaps, now = look.gaps(), session.now()
@@ -165,8 +166,9 @@ class _Planned:
         last_run = session.ledger.plans.kept(RUN)
         last_plan = session.ledger.plans.kept(PLAN, since=last_run.at if last_run else None)
         kept = [plan for plan in (last_run, last_plan) if plan and plan.at <= session.horizon()]
-        for plan in kept:
-            self._read_fills(plan, wanted)
+        at_work = last_run is not None and session.leases.is_at_work(last_run.run)
+        for plan in reversed(kept) if at_work else kept:
+            self._read_fills(plan, wanted, at_work=at_work and plan is last_run)
         for plan in reversed(kept):
             # Without an end, it was a switch, which a plan made now has too; with an end that is past, it is over.
             reasons = plan.reasons(wanted).items()
@@ -177,8 +179,8 @@ class _Planned:
                 self.score.setdefault(key, (round(fill.score.total, 6), fill.score.parts()))
         self._deferred |= {d.gap.cell.key: d.reason for d in present.deferred}
 
-    def _read_fills(self, plan: KeptPlan, wanted: set[str]) -> None:
-        """Reads where in a kept plan the wanted keys are."""
+    def _read_fills(self, plan: KeptPlan, wanted: set[str], *, at_work: bool) -> None:
+        """Reads where in a kept plan the wanted keys are. It is a promise only while the plan's run is at work."""
         fills = plan.document["fills"]
         for position, fill in enumerate(fills, 1):
             for key in wanted & set(fill["keys"]):
@@ -191,6 +193,7 @@ class _Planned:
                     "eta": fill["eta"],
                     "at": _iso(plan.at),
                     "run": plan.run,
+                    "at_work": at_work,
                 }
 
     def status_of(self, key: str, status: Status) -> Status:
@@ -293,7 +296,7 @@ def _decides(config: Config, cell: Cell, status: Status) -> str:
             return "the next run" if status.kind is None else f"the next run: it is {status.kind.value}"
 
 
-def _next_action(config: Config, status: Status, place: Mapping[str, Any] | None) -> str:
+def _next_action(config: Config, status: Status, place: Mapping[str, Any] | None, now: datetime) -> str:
     """What happens to the file next, and when."""
     when = utc(status.until) if status.until else None
     match status.state:
@@ -314,8 +317,9 @@ def _next_action(config: Config, status: Status, place: Mapping[str, Any] | None
             return f"looked for again by the first run from {when}" if when else "none until that is changed"
         case State.IN_FLIGHT:
             return "being fetched now"
-        case _ if place and place["eta"]:
-            return f"fetched by the run of the plan, about {utc(datetime.fromisoformat(place['eta']))}"
+        case _ if place and place["at_work"]:
+            eta = datetime.fromisoformat(place["eta"]) if place["eta"] else None
+            return "fetched by the run of the plan" + (f", about {utc(eta)}" if eta and eta > now else "")
         case _:
             return f"fetched by the next run; one begins every {duration(config.reconcile.interval)}"
 

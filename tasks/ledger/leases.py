@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -229,6 +230,17 @@ class Leases:
             return records
 
         return self._database.write(write)
+
+    def is_at_work(self, run: str) -> bool:
+        """Is the run with this id alive, and without an end?"""
+
+        def read(connection: sa.Connection) -> Any:
+            query = sa.select(runs_table.c.process).join(leases_table, leases_table.c.name == runs_table.c.id)
+            is_alive = _alive(self._database.now(connection)) & runs_table.c.ended.is_(None)
+            return connection.execute(query.where(runs_table.c.id == run, is_alive)).one_or_none()
+
+        row = self._database.read(read)
+        return row is not None and not is_gone(row.process)
 
     def live_flow_runs(self) -> set[str]:
         """The ids, in Prefect, of the flow runs of the runs that are alive."""

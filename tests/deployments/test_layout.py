@@ -131,3 +131,19 @@ def test_names_with_their_texts_are_aligned_and_end_where_the_text_ends() -> Non
     console, file = _printed(80)
     print_pairs(console, {"state": "[red]gap[/red]", "decided by": "the next run"})
     assert file.getvalue() == "state       gap\ndecided by  the next run\n"
+
+
+@pytest.mark.parametrize(("at_work", "line"), [(True, "fill 2 of 3 of 2026-01-15 12:00 UTC"), (False, None)])
+def test_the_place_in_a_plan_is_shown_while_its_run_is_at_work(at_work: bool, line: str | None) -> None:
+    place = {"position": 2, "of": 3, "at": NOW.isoformat(), "eta": None, "at_work": at_work}
+    gap = Status(State.GAP, "not in the lake", Kind.MISSING)
+    answer = Answer(a_cell(), "espn", gap, "", "", None, None, [], [], None, None, place, {})
+    assert _rows(answer).get("in the plan") == line
+
+
+def _rows(answer: Answer) -> dict[str, str]:
+    """What is shown of an answer, by name."""
+    console, file = _printed(200)
+    answers.show([answer], None, console)
+    lines = [line.split("  ", 1) for line in file.getvalue().splitlines()[1:]]
+    return {name: text.strip() for name, text in lines}

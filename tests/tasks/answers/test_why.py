@@ -1,19 +1,26 @@
-"""What does `adce why` say of a text that stands for no file?"""
+"""What does `adce why` say of a text that stands for no file, and of a file that is in a plan?"""
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+import asyncio
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from blocks.store import Store
 from config.models import Collect
-from tasks.answers.why import Schedules, keys_of
+from tasks.answers.why import Answer, Schedules, keys_of, why
 from tasks.domain.assess.states import Examination, LakeObject
 from tasks.domain.assess.verdicts import whole
 from tasks.domain.errors import SelectionError
 from tasks.domain.expected.games import Game, GameStatus
+from tasks.domain.outcomes import RunEnd
 from tasks.ledger import Ledger
+from tasks.ledger.leases import Leases
+from tasks.ledger.plans import PLAN, RUN
 from tests.builders import a_config
 
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
@@ -79,3 +86,43 @@ def test_of_a_text_that_no_key_can_be_the_terminal_is_not_controlled(ledger: Led
     with pytest.raises(SelectionError) as said:
         keys_of(a_config(), Schedules(ledger), [text], NOW)
     assert str(said.value) == f"{text!r}: no file has such a key, since a key has printable characters only"
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Iterator[Ledger]:
+    """A ledger in which nothing is recorded."""
+    with closing(Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")) as ledger:
+        yield ledger
+
+
+def _answer(ledger: Ledger, lake: Path, now: datetime = NOW) -> Answer:
+    [answer] = asyncio.run(why(a_config(), ledger, Store(lake.as_uri()), BOARD, now))
+    return answer
+
+
+def _planned(at: datetime) -> dict[str, object]:
+    """A plan of that time in which the fill of BOARD is done a minute later."""
+    eta = (at + timedelta(minutes=1)).isoformat()
+    fill = {"id": "espn-0", "keys": [BOARD], "starts": at.isoformat(), "eta": eta, "score": 1.0, "score_parts": {}}
+    return {"fills": [fill], "later": []}
+
+
+def test_only_the_plan_of_a_run_that_is_at_work_is_a_promise(empty: Ledger, tmp_path: Path) -> None:
+    empty.plans.keep(PLAN, _planned(NOW), NOW, "a dry run")
+    dry = _answer(empty, tmp_path)
+    assert dry.plan is not None
+    assert (dry.next_action.partition(";")[0], dry.plan["at_work"]) == ("fetched by the next run", False)
+    leases = Leases(empty.database, "a run", timedelta(minutes=1))
+    leases.begin("reconcile", "everything", None, lambda why: None)
+    empty.plans.keep(RUN, _planned(NOW), NOW, "a run")
+    empty.plans.keep(PLAN, _planned(NOW), NOW, "a dry run meanwhile")
+    during, late = _answer(empty, tmp_path), _answer(empty, tmp_path, NOW + timedelta(minutes=2))
+    leases.end(RunEnd.ENDED)
+    after = _answer(empty, tmp_path)
+    assert during.next_action == "fetched by the run of the plan, about 2026-01-15 12:01 UTC"
+    assert late.next_action == "fetched by the run of the plan", "a time that is past is no promise"
+    assert during.plan is not None
+    assert (during.plan["run"], during.plan["at_work"]) == ("a run", True)
+    assert after.next_action == dry.next_action
+    assert after.plan is not None
+    assert not after.plan["at_work"]

@@ -78,7 +78,7 @@ def _show_in_full(answer: Answer, server: str | None, console: Console) -> None:
         "in the lake": answer.have and f"{size(answer.have.size)}, stored {_minute(answer.have.modified)}",
         "first missed": _minute(answer.first_seen),
         "score": answer.score and f"{score(answer.score)} ({_parts(answer)})",
-        "in the plan": answer.plan and answer.plan["at_work"] and _place(answer),
+        "in the plan": answer.plan and _is_promised(answer) and _place(answer),
     }
     console.print(f"[bold]{escape(cell.key)}[/bold]")
     print_pairs(console, {name: text for name, text in rows.items() if text})
@@ -100,6 +100,11 @@ def _state(state: State) -> str:
 
 def _parts(answer: Answer) -> str:
     return ", ".join(f"{name} {factor(value)}" for name, value in (answer.score_parts or {}).items())
+
+
+def _is_promised(answer: Answer) -> bool:
+    """Will the run of the plan fetch the file? It must be at work, and nothing may have come up for which it waits."""
+    return answer.status.state is not State.DEFERRED and bool(answer.plan and answer.plan["at_work"])
 
 
 def _place(answer: Answer) -> str:

@@ -133,11 +133,20 @@ def test_names_with_their_texts_are_aligned_and_end_where_the_text_ends() -> Non
     assert file.getvalue() == "state       gap\ndecided by  the next run\n"
 
 
-@pytest.mark.parametrize(("at_work", "line"), [(True, "fill 2 of 3 of 2026-01-15 12:00 UTC"), (False, None)])
-def test_the_place_in_a_plan_is_shown_while_its_run_is_at_work(at_work: bool, line: str | None) -> None:
+@pytest.mark.parametrize(
+    ("state", "at_work", "line"),
+    [
+        (State.GAP, True, "fill 2 of 3 of 2026-01-15 12:00 UTC"),
+        (State.GAP, False, None),
+        (State.DEFERRED, True, None),
+    ],
+)
+def test_the_place_in_a_plan_is_shown_while_its_run_is_at_work_and_the_file_does_not_wait(
+    state: State, at_work: bool, line: str | None
+) -> None:
     place = {"position": 2, "of": 3, "at": NOW.isoformat(), "eta": None, "at_work": at_work}
-    gap = Status(State.GAP, "not in the lake", Kind.MISSING)
-    answer = Answer(a_cell(), "espn", gap, "", "", None, None, [], [], None, None, place, {})
+    status = Status(state, "not in the lake", Kind.MISSING)
+    answer = Answer(a_cell(), "espn", status, "", "", None, None, [], [], None, None, place, {})
     assert _rows(answer).get("in the plan") == line
 
 

@@ -46,7 +46,8 @@ def show(answers: Sequence[Answer], server: str | None, console: Console) -> Non
         return
     for answer in answers[:_MOST_ROWS]:
         status = answer.status
-        until = f"; {status.until_in_words}" if status.until else ""
+        is_told = status.until is None or utc(status.until) in status.reason
+        until = "" if is_told else f"; {status.until_in_words}"
         console.print(f"{_state(status.state)} {escape(answer.cell.key)}: {escape(status.reason)}{until}")
     if len(answers) > _MOST_ROWS:
         console.print(f"and {len(answers) - _MOST_ROWS:,} more; --json shows all")

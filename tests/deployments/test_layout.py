@@ -156,3 +156,15 @@ def _rows(answer: Answer) -> dict[str, str]:
     answers.show([answer], None, console)
     lines = [line.split("  ", 1) for line in file.getvalue().splitlines()[1:]]
     return {name: text.strip() for name, text in lines}
+
+
+def test_a_list_of_answers_tells_a_time_once() -> None:
+    console, file = _printed(200)
+    due = Status(State.NOT_DUE, "due from 2026-01-15 12:00 UTC", until=NOW)
+    waits = Status(State.DEFERRED, "run cap", Kind.MISSING, until=NOW, limit=Limit.MAX_FILLS)
+    known = [Answer(a_cell(), "espn", each, "", "", None, None, [], [], None, None, None, {}) for each in (due, waits)]
+    answers.show(known * 3, None, console)
+    assert file.getvalue().splitlines()[:2] == [
+        f"not_due {a_cell().key}: due from 2026-01-15 12:00 UTC",
+        f"deferred {a_cell().key}: run cap; until 2026-01-15 12:00 UTC",
+    ]

@@ -17,6 +17,7 @@ from deployments.cli.output import print_json
 from deployments.prefect_api.settings import api_url
 from tasks.domain.errors import AdceError
 from tasks.domain.expected.cells import Selection
+from tasks.domain.expected.keys import KeyPatterns
 from tasks.domain.times import moment_of
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def why(
 ) -> None:
     """Shows why a file is there or not: its state, the reason, until when, all attempts, and what happens next."""
     config = places.load()
-    key = _key_of_path(config, key)
+    key = key_of_path(config, key)
     now = moment_of("--as-of", as_of) or datetime.now(UTC)
     Selection().check(config, now)
     answers = asyncio.run(_ask(config, key, now))
@@ -78,7 +79,7 @@ def check(
     from tasks.domain.assess.verdicts import Consequence
 
     config = places.load()
-    key = _key_of_path(config, key)
+    key = key_of_path(config, key)
     dataset_of(config, key)
     at = moment_of("--taken", taken)
     if file is None:
@@ -97,14 +98,20 @@ def check(
         raise typer.Exit(1)
 
 
-def _key_of_path(config: Config, text: str) -> str:
-    """The key of a file of the lake that is named by its path, as a shell completes it; any other text as it is."""
+def key_of_path(config: Config, text: str) -> str:
+    """The key of a file of the lake that is named by its path, whether or not it is there; any other text as it is.
+
+    A text that is no path, such as a game's id, is not taken for one in a folder of the lake.
+    """
     from blocks.store import Store
 
     if (folder := Store(config.lake).folder) is None:
         return text
     path, root = Path(os.path.abspath(text)), Path(os.path.abspath(folder))
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) and path.is_file() else text
+    if not path.is_relative_to(root):
+        return text
+    key = path.relative_to(root).as_posix()
+    return key if path.is_file() or KeyPatterns(config).match(key) else text
 
 
 async def _ask(config: Config, key: str, now: datetime) -> list[Answer]:

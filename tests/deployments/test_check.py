@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from deployments.cli.files import key_of_path
 from tasks.sources.ids import season_of_game
+from tests.builders import a_config
 
 BOARD = "espn_schedules/20240105.json"
 
@@ -130,3 +132,28 @@ def test_the_season_of_a_game_is_that_of_its_id_or_its_document(
     source: str, game: str, body: bytes, season: str | None
 ) -> None:
     assert season_of_game(source, game, body) == season
+
+
+@pytest.mark.parametrize(
+    ("folder", "text", "key"),
+    [
+        (".", f"lake/{BOARD}", BOARD),
+        (".", "{lake}/" + BOARD, BOARD),
+        (".", f"./away/../lake/{BOARD}", BOARD),
+        ("lake/espn_schedules", "20240105.json", BOARD),
+        ("lake/espn_schedules", "401585601", "401585601"),
+        ("lake/espn_schedules", BOARD, BOARD),
+        (".", f"elsewhere/{BOARD}", f"elsewhere/{BOARD}"),
+        (".", "lake/espn_schedules", "lake/espn_schedules"),
+        (".", "lake/espn_schedules/readme.md", "espn_schedules/readme.md"),
+    ],
+)
+def test_a_path_in_the_lake_stands_for_its_key_though_the_file_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, text: str, key: str
+) -> None:
+    """A game's id, or a key, that is typed in a folder of the lake is itself, and a file that is there has its key."""
+    lake = tmp_path / "lake"
+    (lake / "espn_schedules").mkdir(parents=True)
+    (lake / "espn_schedules/readme.md").touch()
+    monkeypatch.chdir(tmp_path / folder)
+    assert key_of_path(a_config(lake=lake.as_uri()), text.format(lake=lake)) == key

@@ -26,6 +26,7 @@ from deployments.cli.options import Places, Scope
 from deployments.cli.typed import near, typed
 from tasks.domain.access import Access
 from tasks.domain.errors import AdceError
+from tasks.domain.expected.cells import Selection
 from tasks.domain.expected.keys import folders
 from tasks.domain.expected.seasons import current_season
 
@@ -190,7 +191,7 @@ def _seen_from(file: Path, text: str, address: Callable[[str, Path | None], str]
 
 
 def write_settings(file: Path, text: str, *, is_private: bool) -> Config:
-    """Writes the file, once its settings are valid. Returns the settings."""
+    """Writes the file, once its settings are valid and files are expected by them. Returns the settings."""
     new = file.absolute().with_name(f".{file.name}.new")
     try:
         new.unlink(missing_ok=True)  # the mode of a file that is there would stay
@@ -198,6 +199,7 @@ def write_settings(file: Path, text: str, *, is_private: bool) -> Config:
         with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as opened:
             opened.write(text)
         config = load_config(new)
+        Selection().check(config, datetime.now(UTC))
         new.replace(file)
     except OSError as error:
         raise AdceError(f"{file}: cannot be written: {error.strerror}") from None

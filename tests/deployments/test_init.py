@@ -56,6 +56,7 @@ def test_options_become_a_file_and_the_plan_with_its_cost_is_shown(
         (["--ledger", "mysql://x"], "--ledger: not the address of a ledger; write it as"),
         (["--since", "2015"], "--since 2015: the beginning is a season, written as 2015-16, or a day"),
         (["--since", "1950-51"], "adce.yaml: collect.since: 1950-51 is too early"),
+        (["--since", "2090-91"], "; the first season is 2090-91"),
         (["--source", "espm"], "--source espm: no such source; did you mean espn?"),
         (["--lake", "file/lake"], "/file is a file, not a folder"),
         (["--ledger", "none/adce.db"], "/none; make it"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence, Set
+from collections.abc import Awaitable, Callable, Iterable, Sequence, Set
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
@@ -159,12 +159,26 @@ def _past(run: FlowRun) -> PastRun:
 
 
 def _list(found: list[PastRun], since: str) -> None:
-    for run in found:
-        message = f": {run.message}" if run.message else ""
-        where = f" on {run.holder}" if run.is_running and run.holder else ""
-        say(f"{_begun(run)}  {run.name}  {run.state}{_took(run)}{where}{message}")
+    for line in lines_of(found, standard_output().width):
+        say(line)
     if not found:
         say(f"no run within {since}")
+
+
+def lines_of(found: Iterable[PastRun], width: int) -> list[str]:
+    """Each run as a line. It begins with an id that `adce runs ID` takes, unless a line is then too wide to do so.
+
+    The messages do not count, because they are broken anyhow.
+    """
+    ids, heads, messages = [], [], []
+    for run in found:
+        where = f" on {run.holder}" if run.is_running and run.holder else ""
+        ids.append(f"{run.short_id}  ")
+        heads.append(f"{_begun(run)}  {run.name}  {run.state}{_took(run)}{where}")
+        messages.append(f": {run.message}" if run.message else "")
+    if any(len(id + head) > width for id, head in zip(ids, heads, strict=True)):
+        ids = [""] * len(ids)
+    return ["".join(parts) for parts in zip(ids, heads, messages, strict=True)]
 
 
 def _begun(run: PastRun) -> str:

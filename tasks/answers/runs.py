@@ -15,6 +15,7 @@ from tasks.domain.wording import plural, utc
 from tasks.ledger.runs import RunRecord
 
 _SHORTEST_ID = 6  # characters of an id that are taken for one
+_SHOWN_ID = 8  # characters of an id in a list: what its first hyphen stands after
 _STATES = {
     RunEnd.ENDED: "Ended",  # of a version that did not record the final state
     RunEnd.STOPPED: "Stopped",
@@ -38,6 +39,11 @@ class PastRun:
     holder: str | None = None  # its host and process
     is_running: bool = False
     has_begun: bool = True
+
+    @property
+    def short_id(self) -> str:
+        """The first characters of its id in Prefect, or else in the ledger: `chosen` takes them."""
+        return (self.flow_run or self.id or "")[:_SHOWN_ID]
 
 
 def joined(in_prefect: Iterable[PastRun], records: Iterable[RunRecord], alive: Collection[str]) -> list[PastRun]:

@@ -98,11 +98,11 @@ def test_files_are_fetched_first_and_mistakes_are_refused_before(
     listed = adce("runs")
     assert "runs that only Prefect knows are not shown: no server is named" in listed.stderr
     last, *before_it = listed.stdout.splitlines()
-    told = r"\d{4}-\d\d-\d\d \d\d:\d\d UTC  fill 1 file  Incomplete after [\d.]+s: 1 of 1 file failed: .+"
+    told = r"[0-9a-f]{8}  \d{4}-\d\d-\d\d \d\d:\d\d UTC  fill 1 file  Incomplete after [\d.]+s: 1 of 1 file failed: .+"
     assert re.fullmatch(told, last)
-    assert before_it[-1].split("  ")[1] == "reconcile espn from 2026-01-13 to 2026-01-14"
+    assert before_it[-1].split("  ")[2] == "reconcile espn from 2026-01-13 to 2026-01-14"
     [run] = json.loads(adce("runs", "1 file", "--json").stdout)["runs"]
-    shown = adce("runs", run["id"][:8]).stdout
+    shown = adce("runs", last.split()[0]).stdout
     assert json.loads(adce("runs", run["id"], "--since", "0s", "--json").stdout)["runs"] == [run], "whenever it began"
     assert "espn_summary: 1 failed" in shown
     assert "1 file: " in shown

@@ -8,7 +8,9 @@ import pytest
 
 from deployments.cli import answers, tables
 from deployments.cli.layout import Column, Paper, print_pairs, print_table, standard_output
+from deployments.cli.runs import lines_of
 from tasks.answers.report import Report
+from tasks.answers.runs import PastRun, chosen
 from tasks.answers.why import Answer
 from tasks.domain.assess.assessment import Assessment
 from tasks.domain.assess.overview import overview_of
@@ -16,6 +18,7 @@ from tasks.domain.assess.states import Kind, State, Status
 from tasks.domain.outcomes import FileOutcome, Outcome
 from tasks.domain.plan.plan import Deferral
 from tasks.domain.reasons import Limit, Reason
+from tasks.domain.wording import utc
 from tests.builders import NOW, a_cell, a_config, a_fill, a_gap, an_object
 
 WIDTHS = [40, 60, 80, 100, 120]
@@ -52,6 +55,19 @@ def test_a_key_has_one_colour() -> None:
     file = io.StringIO()
     Paper(file=file, width=100, force_terminal=True, color_system="standard").print("espn_schedules/20260113.json")
     assert file.getvalue() == "espn_schedules/20260113.json\n"
+
+
+def test_a_list_of_runs_has_ids_that_adce_runs_takes_unless_a_line_has_no_room_for_its_id() -> None:
+    by_prefect = PastRun(None, "0a1b2c3d-0000-4000-8000-000000000001", "fill 1 file", "Failed", NOW, None, "a " * 99)
+    by_the_ledger = PastRun("f" * 32, None, "reconcile everything", "Ended", NOW, NOW + timedelta(seconds=2))
+    lines = [
+        f"{utc(NOW)}  fill 1 file  Failed: {'a ' * 99}",
+        f"{utc(NOW)}  reconcile everything  Ended after 2s",
+    ]
+    with_ids = [f"{id}  {line}" for id, line in zip(("0a1b2c3d", "f" * 8), lines, strict=True)]
+    runs = [by_prefect, by_the_ledger]
+    assert [lines_of(runs, width) for width in (len(with_ids[1]), len(with_ids[1]) - 1)] == [with_ids, lines]
+    assert [chosen(runs, line.split()[0]) for line in with_ids] == runs
 
 
 @pytest.mark.parametrize(("is_dry", "done"), [(True, "3 fills to fetch, "), (False, "Fills started, ")])

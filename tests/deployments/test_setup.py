@@ -133,7 +133,9 @@ def _fill_by_a_worker(adce: Adce, server: dict[str, str], lake: Path, monkeypatc
     assert (end.state, end.message, end.is_final) == ("Incomplete", "1 of 1 file failed", True)
     _begin_a_run_that_was_due_long_ago(url, run.deployment_id)
     listed = adce("runs", "--since", "1h").stdout.splitlines()
-    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC  fill long ago  Running for [\d.]+s", listed[0]), listed
+    assert re.fullmatch(r"[0-9a-f]{8}  \d{4}-\d\d-\d\d \d\d:\d\d UTC  fill long ago  Running for [\d.]+s", listed[0]), (
+        listed
+    )
     assert any(line.endswith("  fill 1 file  Incomplete: 1 of 1 file failed") for line in listed), listed
     assert any("  reconcile espn_scoreboard from 2026-01-13 to 2026-01-13  Completed after " in line for line in listed)
     for message in ("espn is paused", "Incomplete: 1 of 1 file failed"):

@@ -122,6 +122,11 @@ def coverage(
     from tasks.domain.assess.coverage import find_holes
     from tasks.show import coverage as pictures
 
+    for option, file in (("--svg", svg), ("--html", html)):
+        if file == Path("-"):
+            raise AdceError(f"{option} -: name a file; standard output is only for --json")
+    if html and by is not By.SEASON and not (svg or as_json):
+        raise AdceError(f"--by {by}: a page has seasons and dates in any case; leave it out")
     config = places.load()
     selection, clock = scope.checked(config)
     with progress():

@@ -157,6 +157,23 @@ def test_a_wrong_way_to_look_is_one_line(adce: Adce) -> None:
     assert "'week' is not one of 'season', 'month', 'date'" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (["--svg", "-"], "--svg -: name a file; standard output is only for --json"),
+        (["--html", "-", "--json"], "--html -: name a file; standard output is only for --json"),
+        (["--html", "c.html", "--by", "date"], "--by date: a page has seasons and dates in any case; leave it out"),
+    ],
+)
+def test_a_picture_or_a_page_that_would_not_be_as_asked_for_is_refused(
+    adce: Adce, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], line: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = adce("coverage", *options)
+    assert (result.exit_code, result.stderr) == (2, f"adce: {line}\n")
+    assert list(tmp_path.glob("[c-]*")) == []
+
+
 def test_an_operator_sets_lists_and_clears_what_is_unavailable(adce: Adce, game: str) -> None:
     key = f"espn_box_scores/{game}.json"
     assert adce("unavailable", "add", key, "--note", "never\nkept").exit_code == 0

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -58,6 +59,8 @@ def test_a_run_is_told_once_with_what_each_side_knows_and_those_at_work_come_fir
         ("r8", "f8", "reconcile everything", "Incomplete", "1 of 1 file failed: a.json: HTTP 500", False),
     ]
     assert runs[0].holder == "host (process 1)"
+    runbook = (Path(__file__).parents[3] / "deployments/runbook.md").read_text()
+    assert [run.state for run in runs if not run.is_running and f"\n| {run.state}" not in runbook] == []
 
 
 def test_the_results_of_a_run_are_counted_by_dataset_and_its_errors_together() -> None:

@@ -46,8 +46,8 @@ async def check_pairing(
         elif facts.files_gone:
             log.warning("%s", found.news)
         elif lake.folder is not None and not lake.folder.exists():
-            too = f", and ledger {ledger.name}" if lacks_ledger else ""
-            log.warning("lake %s: there is no such folder yet; a run that fetches makes it%s", facts.lake, too)
+            nor, made = (f", and no ledger at {ledger.name}", "both") if lacks_ledger else ("", "it")
+            log.warning("lake %s: there is no such folder yet%s; a run that fetches makes %s", facts.lake, nor, made)
         if lacks_ledger and found.is_marked:  # no run has stored a file in a lake without a mark
             log.warning("%s", no_ledger(facts.ledger, facts.lake, facts.mark))
     elif found.news:

@@ -225,7 +225,7 @@ def test_looking_without_a_ledger_says_so_in_one_line(
             asyncio.run(check_pairing(looked_at, none, None))
         return "\n".join(record.getMessage() for record in caplog.records).replace(none.name, "HERE")
 
-    makes_both = "there is no such folder yet; a run that fetches makes it, and ledger HERE"
+    makes_both = "there is no such folder yet, and no ledger at HERE; a run that fetches makes both"
     assert told(Store((tmp_path / "new").as_uri())) == f"lake {(tmp_path / 'new').as_uri()}: {makes_both}"
     assert told(lake) == "", "no run has stored anything in it"
     mark = asyncio.run(_use(lake, ledger))

@@ -17,7 +17,7 @@ from tasks.domain.errors import AdceError
 from tasks.domain.limits.pauses import OperatorPause, end_of
 from tasks.domain.reasons import Limit
 from tasks.domain.times import moment_of
-from tasks.domain.wording import duration, utc, verb
+from tasks.domain.wording import how_often, utc, verb
 
 NameArgument = Annotated[
     str,
@@ -108,9 +108,9 @@ def resume(name: NameArgument, places: Places, as_json: JsonOption = False) -> N
     for hold in stays:
         say(f"there is still: {hold.name} {hold.reason.text}{remedy_of(hold.reason)}")
     if ended and free:
-        every = duration(config.reconcile.interval)
         are = verb(sum(free.values()), "is", "are")
-        say(f"{waiting_words(free)} {are} fetched by the next run, or by one at work; one begins every {every}")
+        often = how_often(config.reconcile.interval)
+        say(f"{waiting_words(free)} {are} fetched by the next run, or by one at work; {often}")
 
 
 def _end(lasts: str | None, until: str | None, now: datetime) -> datetime:

@@ -25,7 +25,7 @@ from tasks.domain.expected.collected import collected
 from tasks.domain.expected.keys import KeyPatterns, fixed_folder
 from tasks.domain.plan.plan import GIVEN_CAP
 from tasks.domain.reasons import Limit, Reason
-from tasks.domain.wording import duration, utc
+from tasks.domain.wording import how_often, utc
 from tasks.ledger import Ledger
 from tasks.ledger.attempts import Attempt
 from tasks.ledger.corrections import Change
@@ -321,7 +321,7 @@ def _next_action(config: Config, status: Status, place: Mapping[str, Any] | None
             eta = datetime.fromisoformat(place["eta"]) if place["eta"] else None
             return "fetched by the run of the plan" + (f", about {utc(eta)}" if eta and eta > now else "")
         case _:
-            return f"fetched by the next run; one begins every {duration(config.reconcile.interval)}"
+            return f"fetched by the next run; {how_often(config.reconcile.interval)}"
 
 
 def _nearest(config: Config, schedules: Schedules, text: str, now: datetime) -> str:

@@ -41,6 +41,11 @@ def duration(span: timedelta) -> str:
     return f"{first}{unit}" + (f" {rest // smaller}{name}" if rest else "")
 
 
+def how_often(interval: timedelta) -> str:
+    """How often a reconcile begins: at the interval only if something starts it, which the ledger does not know."""
+    return f"one begins every {duration(interval)} if `adce up` or a schedule runs"
+
+
 def score(value: float) -> str:
     """A score: "18.0"."""
     return f"{value:,.1f}"

@@ -119,7 +119,8 @@ def test_to_resume_a_source_names_what_is_ended_and_what_still_holds_it_up(
     assert adce("resume", "espn").stdout.splitlines() == [
         f"ended: espn source paused until {at}: HTTP 403; the next request is a probe, whose answer decides",
         f"there is still: espn_summary breaker open until {at}: HTTP 403; `adce resume espn_summary` ends that",
-        "1 file of espn_scoreboard is fetched by the next run, or by one at work; one begins every 15m",
+        "1 file of espn_scoreboard is fetched by the next run, or by one at work; one begins every 15m if "
+        "`adce up` or a schedule runs",
     ]
     assert ledger.pauses.current()["espn"].phase(datetime.now(UTC)) is Phase.HALF_OPEN
     again = json.loads(adce("resume", "espn", "--json").stdout)

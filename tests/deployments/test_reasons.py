@@ -620,7 +620,8 @@ def test_what_an_operator_has_paused(
     assert _read(_why(adce)) == ("deferred", limit, f"an operator, who has paused {of}", None)
     assert adce("resume", of).stdout.splitlines() == [
         f"ended: {of} paused with no end by ana: their database moves",
-        "1 file of espn_scoreboard is fetched by the next run, or by one at work; one begins every 15m",
+        "1 file of espn_scoreboard is fetched by the next run, or by one at work; one begins every 15m if "
+        "`adce up` or a schedule runs",
     ]
     assert _why(adce)["state"] == "gap"
     assert reconcile().filled == [KEY]

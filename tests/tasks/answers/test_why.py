@@ -111,7 +111,8 @@ def test_only_the_plan_of_a_run_that_is_at_work_is_a_promise(empty: Ledger, tmp_
     empty.plans.keep(PLAN, _planned(NOW), NOW, "a dry run")
     dry = _answer(empty, tmp_path)
     assert dry.plan is not None
-    assert (dry.next_action.partition(";")[0], dry.plan["at_work"]) == ("fetched by the next run", False)
+    assert dry.next_action == "fetched by the next run; one begins every 15m if `adce up` or a schedule runs"
+    assert not dry.plan["at_work"]
     leases = Leases(empty.database, "a run", timedelta(minutes=1))
     leases.begin("reconcile", "everything", None, lambda why: None)
     empty.plans.keep(RUN, _planned(NOW), NOW, "a run")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -17,7 +17,9 @@ from deployments.cli.layout import Column, print_table
 from tasks.answers.difference import Difference
 from tasks.domain.assess.states import State, Status
 from tasks.domain.assess.unknown import seasons_of
+from tasks.domain.plan.cost import SourceCost
 from tasks.domain.wording import duration, plural, utc
+from tasks.show.costs import ESTIMATE, end_of
 
 _MOST_ROWS = 20
 
@@ -66,12 +68,22 @@ def _show_order(difference: Difference, console: Console) -> None:
 
 def _show_sources(difference: Difference, console: Console) -> None:
     rows = []
+    costs = [{cost.name: cost for cost in report.cost.sources} for report in (difference.old, difference.new)]
     for source in difference.sources():
         requests, eta = source["requests"], source["eta"]
         done = [utc(eta[plan]) if eta[plan] else "-" for plan in ("old", "new")]
         rows.append([source["name"], _arrow(requests["old"], requests["new"]), _arrow(*done)])
+        rows += _estimate(*(cost.get(source["name"]) for cost in costs))
     console.print("Requests of each plan to the sources")
     print_table(console, [Column(name) for name in ("source", "requests", "done")], rows)
+
+
+def _estimate(*costs: SourceCost | None) -> Iterator[list[str]]:
+    """The row, if there is anything to say, for what schedules that are not in the lake yet will list of a source."""
+    if any(cost and cost.estimate.files for cost in costs):
+        requests = [cost.estimate.requests if cost else 0 for cost in costs]
+        done = [end_of(cost.estimate, cost.done if cost.estimate.files else None) if cost else "" for cost in costs]
+        yield [ESTIMATE, _arrow(*requests), _arrow(*(end or "-" for end in done))]
 
 
 def _count(

@@ -9,6 +9,7 @@ from tasks.domain.plan.cost import NO_END, Amount, Cost, SourceCost
 from tasks.domain.wording import size, utc
 
 COLUMNS = ("to fetch", "files", "requests", "about", "done about")
+ESTIMATE = "+ not listed yet (estimate)"
 
 
 def rows(cost: Cost) -> list[tuple[str, ...]]:
@@ -19,14 +20,15 @@ def rows(cost: Cost) -> list[tuple[str, ...]]:
 def _rows(source: SourceCost) -> Iterator[tuple[str, ...]]:
     yield source.name, *_cells(source.known, source.known_done)
     if source.estimate.files:
-        yield "+ not listed yet (estimate)", *_cells(source.estimate, source.done)
+        yield ESTIMATE, *_cells(source.estimate, source.done)
 
 
 def _cells(amount: Amount, done: datetime | None) -> tuple[str, ...]:
-    return f"{amount.files:,}", f"{amount.requests:,}", size(amount.bytes), _end(amount, done)
+    return f"{amount.files:,}", f"{amount.requests:,}", size(amount.bytes), end_of(amount, done)
 
 
-def _end(amount: Amount, done: datetime | None) -> str:
+def end_of(amount: Amount, done: datetime | None) -> str:
+    """When an amount will be fetched; empty if there is nothing to fetch."""
     if done:
         return utc(done)
     return NO_END if amount.files else ""

@@ -179,3 +179,14 @@ def test_a_duration_is_told_as_it_is_written(adce: Adce, tmp_path: Path) -> None
     (tmp_path / "new.yaml").write_text("reconcile: {interval: 1h 30m}")
     shown = adce("config", "diff", "-", str(tmp_path / "new.yaml"), "--source", "espn", *SPAN).stdout
     assert "reconcile.interval: 15m → 1h 30m\n" in shown
+
+
+def test_what_missing_schedules_will_list_is_told_beside_the_requests_of_the_plans(adce: Adce, tmp_path: Path) -> None:
+    (tmp_path / "new.yaml").write_text("sources: {nba_api: {enabled: false}}")
+    options = ["--as-of", "2026-01-15T12:00:00Z", "--source", "espn", "--source", "nba_api", "--since", "2025-10-01"]
+    shown = adce("config", "diff", "-", str(tmp_path / "new.yaml"), *options).stdout
+    costs = json.loads(adce("plan", "--json", *options).stdout)["cost"]["sources"]
+    espn, nba_api = (cost["estimate"]["requests"] for cost in costs if cost["name"] in ("espn", "nba_api"))
+    lines = [re.split("  +", line) for line in shown.splitlines() if line.startswith("+ not listed yet (estimate)")]
+    assert [line[1] for line in lines] == [f"{espn:,}", f"{nba_api:,} → 0"]
+    assert lines[1][2].endswith(" UTC → -")

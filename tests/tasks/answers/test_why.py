@@ -19,7 +19,7 @@ from tasks.domain.errors import SelectionError
 from tasks.domain.expected.games import Game, GameStatus
 from tasks.domain.outcomes import RunEnd
 from tasks.ledger import Ledger
-from tasks.ledger.leases import Leases
+from tasks.ledger.leases import Leases, leases_table
 from tasks.ledger.plans import PLAN, RUN
 from tests.builders import a_config
 
@@ -118,12 +118,15 @@ def test_only_the_plan_of_a_run_that_is_at_work_is_a_promise(empty: Ledger, tmp_
     empty.plans.keep(RUN, _planned(NOW), NOW, "a run")
     empty.plans.keep(PLAN, _planned(NOW), NOW, "a dry run meanwhile")
     during, late = _answer(empty, tmp_path), _answer(empty, tmp_path, NOW + timedelta(minutes=2))
+    lapse = leases_table.update().values(until=0.0)
+    empty.database.write(lambda connection: connection.execute(lapse))
+    lapsed = _answer(empty, tmp_path)
     leases.end(RunEnd.ENDED)
     after = _answer(empty, tmp_path)
     assert during.next_action == "fetched by the run of the plan, about 2026-01-15 12:01 UTC"
     assert late.next_action == "fetched by the run of the plan", "a time that is past is no promise"
     assert during.plan is not None
     assert (during.plan["run"], during.plan["at_work"]) == ("a run", True)
-    assert after.next_action == dry.next_action
+    assert lapsed.next_action == after.next_action == dry.next_action
     assert after.plan is not None
     assert not after.plan["at_work"]

@@ -30,7 +30,7 @@ from config.models import (
     pattern_of,
     written,
 )
-from config.names import listed, suggestion, suggestion_or_list
+from config.names import listed, nearest, suggestion, suggestion_or_list
 from config.scripts import found_scripts
 from config.secrets import masked, register_environment, register_settings
 from config.tree import is_named, known_names, singular
@@ -149,9 +149,15 @@ def _validated(merged: dict[str, Any]) -> tuple[Config | None, list[_Mistake]]:
 
 
 def _mistakes(error: ValidationError, merged: dict[str, Any]) -> Iterator[_Mistake]:
-    """The mistakes in pydantic's error. All fields that one source, dataset or rollout lacks make one mistake."""
+    """The mistakes in pydantic's error. All fields that one source, dataset or rollout lacks make one mistake.
+
+    A field that is lacking because its name is misspelt is no mistake besides that name.
+    """
     lacking: dict[tuple[str, ...], list[str]] = {}
     problems = [(_path_of(problem), problem) for problem in error.errors()]
+    unknown = [path for path, problem in problems if problem["type"] == "extra_forbidden"]
+    misspelt = {(*path[:-1], nearest(path[-1], known_names(path[:-1]))) for path in unknown}
+    problems = [(path, problem) for path, problem in problems if problem["type"] != "missing" or path not in misspelt]
     for path, problem in problems:
         if problem["type"] == "missing" and len(path) == 3 and is_named(path[0]):
             lacking.setdefault(path[:2], []).append(path[2])

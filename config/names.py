@@ -11,10 +11,15 @@ def listed(names: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
+def nearest(name: str, known: Collection[str]) -> str | None:
+    """The known name most similar to `name`, which may be a misspelling of it; None if none is similar."""
+    return next(iter(difflib.get_close_matches(name, known, n=1)), None)
+
+
 def suggestion(name: str, known: Collection[str]) -> str:
     """A question that proposes the known name most similar to `name`; empty if none is similar."""
-    similar = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {similar[0]}?" if similar else ""
+    similar = nearest(name, known)
+    return f"did you mean {similar}?" if similar else ""
 
 
 def suggestion_or_list(name: str, known: Collection[str], there_are: str, shown: Collection[str] = ()) -> str:

@@ -632,11 +632,26 @@ def test_every_variable_that_is_no_setting_is_refused_with_what_to_do(tmp_path: 
             "sources: {wnba: {rates: [{requests: 1, seconds: 1}], base_url: 'https://wnba.com'}}",
             "sources.wnba: no source wnba; a new one needs game_id as well",
         ),
+        (
+            "sources: {wnba: {rates: [{requests: 1, seconds: 1}], game_id: '[0-9]+', base_ulr: 'https://wnba.com'}}",
+            "sources.wnba.base_ulr: no such setting; did you mean base_url?",
+        ),
+        (
+            "sources: {espn: {rates: [{requests: 10, second: 1}]}}",
+            "sources.espn.rates.0.second: no such setting; did you mean seconds?",
+        ),
+        ("maintenance: [{form: '03:00', to: '05:00'}]", "maintenance.0.form: no such setting; did you mean from?"),
     ],
 )
 def test_a_misspelt_name_is_one_line_and_what_a_new_one_lacks_is_too(tmp_path: Path, text: str, line: str) -> None:
     [said] = _lines(tmp_path, text)
     assert said.startswith(f"my.yaml: {line}")
+
+
+def test_a_field_is_still_required_beside_an_unknown_name_that_does_not_resemble_it(tmp_path: Path) -> None:
+    required, unknown = _lines(tmp_path, "sources: {espn: {rates: [{requests: 10, per: 1}]}}")
+    assert required == "my.yaml: sources.espn.rates.0.seconds: Field required"
+    assert unknown.startswith("my.yaml: sources.espn.rates.0.per: no such setting; known here: ")
 
 
 def test_a_misspelt_name_in_a_variable_is_one_line(tmp_path: Path) -> None:
@@ -793,7 +808,7 @@ def test_what_a_script_fills_may_be_among_the_other_datasets(scripts: Path) -> N
         (
             ENTRY.replace("files", "fils"),
             "",
-            "scrape_usage.yaml: datasets.usage.command.files: Field required",
+            "scrape_usage.yaml: datasets.usage.command.fils: no such setting; did you mean files?",
         ),
         ("- 1", "", "scrape_usage.yaml: must be a mapping of settings, not a list"),
         (ENTRY, "scripts: {folders: [nowhere]}", "my.yaml: scripts.folders: no folder 'nowhere' in "),
@@ -814,7 +829,7 @@ def test_a_mistake_about_scripts_is_one_line(
     (scripts / "more/scrape_usage.py").touch()
     (scripts / "more/scrape_usage.yaml").write_text(ENTRY)
     (scripts / "scrape_usage.yaml").write_text(entry)
-    [said, *_] = _lines(scripts, settings or (scripts / "my.yaml").read_text())
+    [said] = _lines(scripts, settings or (scripts / "my.yaml").read_text())
     assert said.startswith(line)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence, Set
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence, Set
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _MOST = 10_000  # runs that are looked at
 _MOST_WARNINGS = 200  # of a run that are shown
+_NARROW = 80  # columns of a terminal, with less of which a list has no ids
 
 
 def runs(
@@ -165,20 +166,13 @@ def _list(found: list[PastRun], since: str) -> None:
         say(f"no run within {since}")
 
 
-def lines_of(found: Iterable[PastRun], width: int) -> list[str]:
-    """Each run as a line. It begins with an id that `adce runs ID` takes, unless a line is then too wide to do so.
-
-    The messages do not count, because they are broken anyhow.
-    """
-    ids, heads, messages = [], [], []
+def lines_of(found: Iterable[PastRun], width: int) -> Iterator[str]:
+    """Each run as a line. It begins with an id that `adce runs ID` takes, unless the terminal is narrow."""
     for run in found:
+        id = f"{run.short_id}  " if width >= _NARROW else ""
+        message = f": {run.message}" if run.message else ""
         where = f" on {run.holder}" if run.is_running and run.holder else ""
-        ids.append(f"{run.short_id}  ")
-        heads.append(f"{_begun(run)}  {run.name}  {run.state}{_took(run)}{where}")
-        messages.append(f": {run.message}" if run.message else "")
-    if any(len(id + head) > width for id, head in zip(ids, heads, strict=True)):
-        ids = [""] * len(ids)
-    return ["".join(parts) for parts in zip(ids, heads, messages, strict=True)]
+        yield f"{id}{_begun(run)}  {run.name}  {run.state}{_took(run)}{where}{message}"
 
 
 def _begun(run: PastRun) -> str:

@@ -57,7 +57,7 @@ def test_a_key_has_one_colour() -> None:
     assert file.getvalue() == "espn_schedules/20260113.json\n"
 
 
-def test_a_list_of_runs_has_ids_that_adce_runs_takes_unless_a_line_has_no_room_for_its_id() -> None:
+def test_a_list_of_runs_has_ids_that_adce_runs_takes_unless_the_terminal_is_narrow() -> None:
     by_prefect = PastRun(None, "0a1b2c3d-0000-4000-8000-000000000001", "fill 1 file", "Failed", NOW, None, "a " * 99)
     by_the_ledger = PastRun("f" * 32, None, "reconcile everything", "Ended", NOW, NOW + timedelta(seconds=2))
     lines = [
@@ -66,7 +66,7 @@ def test_a_list_of_runs_has_ids_that_adce_runs_takes_unless_a_line_has_no_room_f
     ]
     with_ids = [f"{id}  {line}" for id, line in zip(("0a1b2c3d", "f" * 8), lines, strict=True)]
     runs = [by_prefect, by_the_ledger]
-    assert [lines_of(runs, width) for width in (len(with_ids[1]), len(with_ids[1]) - 1)] == [with_ids, lines]
+    assert [list(lines_of(runs, width)) for width in (80, 79)] == [with_ids, lines]
     assert [chosen(runs, line.split()[0]) for line in with_ids] == runs
 
 

@@ -106,6 +106,9 @@ def main() -> None:
             log_level="warning",
             access_log=False,
             timeout_graceful_shutdown=1,
+            # As nginx does. After uvicorn's five seconds, which are those of httpx too, a connection could be closed
+            # while a request is on its way.
+            timeout_keep_alive=75,
         )
         print(json.dumps({"url": url, "base_urls": bases, "pid": os.getpid()}), flush=True)
         uvicorn.Server(config).run(sockets=[listener])

@@ -92,6 +92,15 @@ class Store:
         return Path(unquote(urlsplit(self.url).path)).absolute()
 
     @property
+    def bucket(self) -> tuple[str, str] | None:
+        """The S3 bucket and the prefix of the lake in it, which is empty or ends with a slash; None for a folder."""
+        if self.folder is not None:
+            return None
+        parts = urlsplit(self.url)
+        prefix = parts.path.strip("/")
+        return parts.netloc.rpartition("@")[2], f"{prefix}/" if prefix else ""
+
+    @property
     def address(self) -> str:
         """The URL in a canonical form, which is equal for all URLs of one lake. It contains no secret."""
         if self.folder is not None:

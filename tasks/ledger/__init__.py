@@ -13,10 +13,13 @@ import sqlalchemy as sa
 
 from tasks.domain.access import Access
 from tasks.ledger.absences import Absences
+from tasks.ledger.announcements import Announcements
+from tasks.ledger.arrivals import Arrivals
 from tasks.ledger.attempts import Attempts
 from tasks.ledger.corrections import Corrections
 from tasks.ledger.database import Database, UtcSeconds, metadata
 from tasks.ledger.disagreements import Disagreements, disagreements_table
+from tasks.ledger.events import Events
 from tasks.ledger.fills import Fills
 from tasks.ledger.games import Games
 from tasks.ledger.gaps import Gaps
@@ -45,10 +48,13 @@ class Ledger:
         self.database = database = Database(url, access)
         self.identity = Identity(database)
         self.games = Games(database)
-        self.objects = Objects(database, self.games)
+        self.arrivals = Arrivals(database)
+        self.announcements = Announcements(database)
+        self.objects = Objects(database, self.games, self.arrivals)
         self.totals = Totals(database)
         self.gaps = Gaps(database, self.totals)
         self.absences = Absences(database)
+        self.events = Events(database, self.objects, self.arrivals, self.announcements, self.gaps)
         self.judgements = Judgements(database)
         self.disagreements = Disagreements(database)
         self.pauses = Pauses(database, self.totals)

@@ -39,18 +39,30 @@ class Games:
 
     database: Database
 
-    def listed(self, connection: sa.Connection, schedules: Iterable[str] | None = None) -> dict[str, tuple[Game, ...]]:
-        """The games by the key of their schedule, in an open transaction: of these schedules, or of all."""
+    def entries(self, games: Iterable[str]) -> dict[str, tuple[Game, ...]]:
+        """What all schedules in the lake say of these games, by the key of the schedule."""
+        games = list(games)
+        return self.database.read(lambda connection: self.listed(connection, games=games))
+
+    def listed(
+        self, connection: sa.Connection, schedules: Iterable[str] | None = None, games: Iterable[str] | None = None
+    ) -> dict[str, tuple[Game, ...]]:
+        """The games by the key of their schedule, in an open transaction.
+
+        They are those of all schedules or of some, and all games or some.
+        """
         table = games_table.c
         query = sa.select(*(column for column in table if column.name != "place"))
         if schedules is not None:
             query = query.where(among(connection, table.schedule, schedules))
+        if games is not None:
+            query = query.where(among(connection, table.game, games))
         found: dict[str, list[Game]] = {}
         ordered = query.order_by(table.schedule, table.place)
-        for keys, games, days, starts, statuses, seasons, types, if_necessary in columns(connection, ordered):
+        for keys, ids, days, starts, statuses, seasons, types, if_necessary in columns(connection, ordered):
             entries = map(
                 Game,
-                games,
+                ids,
                 map(_day, days),
                 map(moment, starts),
                 map(_STATUSES.__getitem__, statuses),

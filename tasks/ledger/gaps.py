@@ -22,6 +22,7 @@ gaps_table = sa.Table(
     sa.Column("kind", sa.String, nullable=False),
     sa.Column("first_seen", UtcSeconds, nullable=False),
 )
+_FEW = 5000  # keys up to which they are looked up, instead of reading all
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,9 @@ class Gaps:
         keys = None if keys is None else list(keys)
 
         def read(connection: sa.Connection) -> dict[str, datetime]:
-            known: dict[str, float] = dict(rows(connection, query))
+            is_few = keys is not None and len(keys) <= _FEW
+            chosen = query.where(among(connection, gaps_table.c.key, keys or ())) if is_few else query
+            known: dict[str, float] = dict(rows(connection, chosen))
             wanted = known if keys is None else keys
             return {key: datetime.fromtimestamp(known[key], UTC) for key in wanted if key in known}
 
@@ -50,6 +53,12 @@ class Gaps:
 
     def record(self, gaps: Iterable[Gap]) -> None:
         """Records when gaps were first seen. Gaps that are recorded already keep their time."""
+        gaps = list(gaps)
+        if gaps:
+            self.database.write(lambda connection: self.write(connection, gaps))
+
+    def write(self, connection: sa.Connection, gaps: Iterable[Gap]) -> None:
+        """Records when gaps were first seen, in an open transaction. Gaps that are recorded already keep their time."""
         by_key = {gap.cell.key: gap for gap in gaps}
         if not by_key:
             return
@@ -57,19 +66,15 @@ class Gaps:
             {"key": key, "dataset": gap.cell.dataset, "kind": gap.kind.value, "first_seen": gap.first_seen}
             for key, gap in by_key.items()
         ]
-
-        def write(connection: sa.Connection) -> None:
-            query = sa.select(gaps_table.c.key).where(among(connection, gaps_table.c.key, by_key))
-            known = set(connection.execute(query).scalars())
-            self.database.upsert(connection, gaps_table, rows, {"kind"})
-            amounts = Amounts()
-            for key, gap in by_key.items():
-                if gap.kind is Kind.MISSING and key not in known:
-                    dataset, due = gap.cell.dataset, gap.cell.due_at
-                    amounts.observe_between(DUE_TO_DETECTED, due, gap.first_seen, dataset=dataset)
-            self.totals.add(connection, amounts)
-
-        self.database.write(write)
+        query = sa.select(gaps_table.c.key).where(among(connection, gaps_table.c.key, by_key))
+        known = set(connection.execute(query).scalars())
+        self.database.upsert(connection, gaps_table, rows, {"kind"})
+        amounts = Amounts()
+        for key, gap in by_key.items():
+            if gap.kind is Kind.MISSING and key not in known:
+                dataset, due = gap.cell.dataset, gap.cell.due_at
+                amounts.observe_between(DUE_TO_DETECTED, due, gap.first_seen, dataset=dataset)
+        self.totals.add(connection, amounts)
 
     def close(self, keys: Iterable[str]) -> None:
         """Deletes gaps that are closed."""

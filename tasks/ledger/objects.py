@@ -10,8 +10,11 @@ from sys import intern
 
 import sqlalchemy as sa
 
+from tasks.domain.arrivals import LastChange
 from tasks.domain.assess.states import Content, Examination, LakeObject, Learnt, LearntBy, Unreadable, content_of
 from tasks.domain.assess.verdicts import Fault, Verdict, Wholeness
+from tasks.ledger.announcements import unannounced_table
+from tasks.ledger.arrivals import Arrivals, Recorded, arrivals_table
 from tasks.ledger.database import Database, UtcSeconds, among, columns, delete, metadata, moment, rows
 from tasks.ledger.games import Games, games_table
 from tasks.ledger.judgements import touch
@@ -61,6 +64,7 @@ class Objects:
 
     database: Database
     games: Games
+    arrivals: Arrivals
 
     def count(self) -> int:
         """The number of files that are known, whole or not."""
@@ -83,16 +87,42 @@ class Objects:
         return self.database.read(read)
 
     def learnt(self, objects: Mapping[str, LakeObject]) -> dict[str, Learnt]:
-        """How and when ADCE learnt of these versions, by key. Versions that it has not read yet are left out."""
-        query = sa.select(_table.key, _table.etag, _table.size, _table.learnt_by, _table.learnt_at)
+        """How and when ADCE learnt of these versions, by key. Versions of which it has not learnt yet are left out."""
+        return {
+            key: Learnt(one.by, one.at)
+            for key, one in self.last(objects).items()
+            if one.change.content == content_of(objects[key])
+        }
 
-        def read(connection: sa.Connection) -> dict[str, Learnt]:
-            found = connection.execute(query.where(among(connection, _table.key, objects)))
-            return {
-                key: Learnt(LearntBy(by), at)
-                for key, etag, size, by, at in found
-                if (etag, size) == content_of(objects[key])
-            }
+    def last(self, keys: Iterable[str]) -> dict[str, Recorded]:
+        """The last known changes of these files, by key. Files of which nothing is known are left out."""
+        keys = list(keys)
+
+        def read(connection: sa.Connection) -> dict[str, Recorded]:
+            return _last(connection, keys) | self.arrivals.last(connection, keys)
+
+        return self.database.read(read)
+
+    def last_changes(self, connection: sa.Connection, keys: Iterable[str]) -> dict[str, LastChange | None]:
+        """The last known change of each of these files, or None, in an open transaction."""
+        keys = list(keys)
+        found = _last(connection, keys) | self.arrivals.last(connection, keys)
+        return {key: found[key].change if key in found else None for key in keys}
+
+    def not_read(self) -> set[str]:
+        """The files of which the last known change is newer than the version that ADCE last read or stored."""
+        told = arrivals_table.c
+        same = sa.and_(_table.key == told.key, _table.etag == told.etag, _table.size == told.size)
+        query = sa.select(told.key).where(~sa.exists().where(same))
+        return self.database.read(lambda connection: set(connection.execute(query).scalars()))
+
+    def known(self) -> dict[str, LakeObject]:
+        """The objects in the lake as far as ADCE has learnt of them, by key."""
+
+        def read(connection: sa.Connection) -> dict[str, LakeObject]:
+            found = _last(connection) | self.arrivals.last(connection)
+            objects = ((key, one.change.object(key)) for key, one in found.items())
+            return {key: have for key, have in objects if have is not None}
 
         return self.database.read(read)
 
@@ -118,17 +148,29 @@ class Objects:
 
         `objects` are the files as the lake listed them at the time `at`. ADCE learnt of new versions then.
         """
-        refused = [
-            {"key": key, **seen.content._asdict(), "reason": seen.reason, "first": seen.first, "last": seen.last}
-            for key, seen in (unreadable or {}).items()
-        ]
 
         def write(connection: sa.Connection) -> None:
             self.write(connection, found, objects or {}, at)
-            self.database.upsert(connection, unreadable_table, refused, {"etag", "size", "reason", "first", "last"})
-            touch(self.database, connection, unreadable or ())
+            self._write_unreadable(connection, unreadable or {})
 
         self.database.write(write)
+
+    def write_delivery(
+        self, connection: sa.Connection, archived: Mapping[str, Unreadable], restored: Collection[str]
+    ) -> None:
+        """Records, in an open transaction, which files the lake does not deliver any more, or delivers again."""
+        self._write_unreadable(connection, archived)
+        if restored:
+            delete(connection, unreadable_table, restored)
+            touch(self.database, connection, restored)
+
+    def _write_unreadable(self, connection: sa.Connection, unreadable: Mapping[str, Unreadable]) -> None:
+        refused = [
+            {"key": key, **seen.content._asdict(), "reason": seen.reason, "first": seen.first, "last": seen.last}
+            for key, seen in unreadable.items()
+        ]
+        self.database.upsert(connection, unreadable_table, refused, {"etag", "size", "reason", "first", "last"})
+        touch(self.database, connection, unreadable)
 
     def write(
         self,
@@ -161,11 +203,12 @@ class Objects:
         self.database.upsert(connection, objects_table, rows, _REPLACED)
         self.games.write(connection, {key: e.verdict.games for key, e in found.items()})
         delete(connection, unreadable_table, found)
+        self.arrivals.settle(connection, {key: Content(e.etag, e.size) for key, e in found.items()}, own)
         touch(self.database, connection, found)
 
     def forget(self, connection: sa.Connection) -> int:
         """Deletes everything about all files, in an open transaction. Returns the number of files."""
-        for table in (unreadable_table, games_table):
+        for table in (unreadable_table, games_table, arrivals_table, unannounced_table):
             connection.execute(table.delete())
         return connection.execute(objects_table.delete()).rowcount
 
@@ -177,6 +220,19 @@ _IS_PLAIN = sa.and_(
     _table.was_size.is_(None),
     ~_table.changed,
 )
+
+
+def _last(connection: sa.Connection, keys: Iterable[str] | None = None) -> dict[str, Recorded]:
+    """The versions that ADCE last read or stored, by key, each as the last change of its file."""
+    query = sa.select(_table.key, _table.etag, _table.size, _table.modified, _table.learnt_by, _table.learnt_at)
+    if keys is not None:
+        query = query.where(among(connection, _table.key, keys))
+    return {
+        key: Recorded(LastChange(Content(etag, size), moment(modified)), LearntBy(by), moment(at))
+        for key, etag, size, modified, by, at in rows(connection, query)
+    }
+
+
 _VERSION = (_table.key, _table.etag, _table.size, _table.body_check)
 
 

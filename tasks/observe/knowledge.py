@@ -25,12 +25,18 @@ class Knowledge:
     first_seen: dict[str, datetime] = field(default_factory=dict)  # when a gap was first detected
     disagreements: list[Disagreement] = field(default_factory=list)
     loaded: set[str] | None = field(default_factory=set)  # the files of which the ledger was asked; None: all of them
+    first_read: set[str] = field(default_factory=set)  # files of which this look has read a new version
     last_file: int = 0  # the number of the last attempt that the ledger had before the lake was listed
 
     def is_examined(self, cell: Cell) -> bool:
         """Whether the present version of a file has been read, by this check or by a former one."""
         have, known = self.objects.get(cell.key), self.examinations.get(cell.key)
         return bool(have and known and known.is_of(have))
+
+    def is_as_read(self, key: str) -> bool:
+        """Whether the lake has the version of a file that was last read or stored; or none, if there never was one."""
+        have, known = self.objects.get(key), self.examinations.get(key)
+        return known is None if have is None else known is not None and known.is_of(have)
 
     def verdicts(self, cells: Iterable[Cell]) -> dict[str, Verdict]:
         """The verdicts on the present versions of files, by key."""

@@ -14,7 +14,7 @@ from config.models import Dataset
 from tasks.domain.assess.agreement import compare, trusted, untouched
 from tasks.domain.assess.assessment import Assessment, assess, expected_cells, listed_games
 from tasks.domain.assess.overview import Overview, joined, overview_of, stored_files
-from tasks.domain.assess.states import Examination, Kind, LakeObject, State, Status, without_false_time
+from tasks.domain.assess.states import Examination, Kind, LakeObject, State, Status, Unreadable, without_false_time
 from tasks.domain.assess.unknown import find_unknown
 from tasks.domain.assess.unlisted import estimate_unlisted
 from tasks.domain.errors import SelectionError
@@ -37,6 +37,7 @@ from tasks.observe.knowledge import Knowledge
 from tasks.observe.listing import examine_stored, list_lake
 from tasks.observe.other_seasons import files_of_other_seasons
 from tasks.observe.session import Session
+from tasks.observe.unannounced import record_unannounced
 from tasks.progress import PROGRESS
 
 log = logging.getLogger(__name__)
@@ -57,6 +58,14 @@ class Look:
     def gaps(self, named: Collection[str] = ()) -> list[Gap]:
         """The gaps that should be fetched, including those of the keys that are `named`; see Overview.gaps."""
         return self.overview.gaps(self.known.first_seen, named)
+
+    def new_gaps(self) -> list[Gap]:
+        """The gaps that are seen for the first time."""
+        return [gap for gap in self.gaps() if gap.cell.key not in self.known.first_seen]
+
+    def closed(self, seen_before: Iterable[str]) -> list[str]:
+        """Those of the files that were gaps before that are none any more."""
+        return [key for key in seen_before if not _is_gap(self.overview.statuses.get(key))]
 
     def again(self, keys: Collection[str], now: datetime) -> list[Gap]:
         """Gaps for those of the keys whose files are there and whole: somebody wants them fetched again."""
@@ -91,6 +100,10 @@ class Reader:
             lambda done, total: PROGRESS.get()("Reading stored files", done, total),
         )
         self._remaining -= len(found)
+        before = {key: known.examinations.get(key) for key in found.read}
+        known.first_read |= {
+            key for key, seen in found.read.items() if not ((former := before[key]) and former[:2] == seen[:2])
+        }
         known.examinations |= found.read
         known.unreadable = {k: seen for k, seen in known.unreadable.items() if k not in found.read} | found.unreadable
         if not session.ledger.only_reads:
@@ -123,10 +136,25 @@ async def examine_cells(session: Session, cells: Mapping[str, Cell]) -> Mapping[
 
 async def look_at_cells(session: Session, cells: Mapping[str, Cell]) -> Look:
     """The state of some cells, as a look at the whole lake would find it. Only what these cells need is read."""
-    reader = Reader(session, _FEW_CELLS)
     known = Knowledge()
     _load(session, known, cells)
     known.objects = await _objects_of(session, cells)
+    return await _look_at_known(session, Reader(session, _FEW_CELLS), known, cells)
+
+
+async def judge_cells(
+    session: Session, cells: Mapping[str, Cell], objects: Mapping[str, LakeObject], delivery: Mapping[str, Unreadable]
+) -> Look:
+    """The state of some cells whose `objects` are known. The lake is not asked, and no body is read.
+
+    `delivery` are objects that the lake does not deliver, besides those that the ledger knows.
+    """
+    known = Knowledge(objects=dict(objects), unreadable=dict(delivery))
+    _load(session, known, cells)
+    return await _look_at_known(session, Reader(session, 0), known, cells)
+
+
+async def _look_at_known(session: Session, reader: Reader, known: Knowledge, cells: Mapping[str, Cell]) -> Look:
     taken = known.taken(cells.values(), session.now(), session.horizon())
     known.disagreements = untouched(trusted(session.ledger.disagreements.current(), session.horizon()), taken)
     known.obstacles = _obstacles(session, known, cells)
@@ -208,14 +236,15 @@ async def _look_at_lake(
         _forget_false_times(session, assessment, known)
         expected = (first_seen.keys() & cells.keys()) | held.among(first_seen)
         _remember_gaps(session, look, expected)
+        record_unannounced(session, known, judged.cells)
         held.replace(session, judged, known)
     return look
 
 
 def _remember_gaps(session: Session, look: Look, seen_before: Iterable[str]) -> None:
     """Records in the ledger which gaps are new, and which of those that were seen before are closed."""
-    session.ledger.gaps.record(gap for gap in look.gaps() if gap.cell.key not in look.known.first_seen)
-    session.ledger.gaps.close(key for key in seen_before if not _is_gap(look.overview.statuses.get(key)))
+    session.ledger.gaps.record(look.new_gaps())
+    session.ledger.gaps.close(look.closed(seen_before))
 
 
 def _recall(session: Session, keys: Iterable[str] | None, now: datetime | None) -> tuple[Knowledge, Held]:

@@ -306,6 +306,11 @@ def _next_look(
     return next_look(dataset, cell.season, cell.last_day, current.verdict, taken, final_after)
 
 
+def is_due(cell: Cell, now: datetime) -> bool:
+    """Should the lake have the file at `now`?"""
+    return _why_not_due(cell, now) is None
+
+
 def _why_not_due(cell: Cell, now: datetime) -> Status | None:
     """The status of a cell that is not due at `now`; None if it is due."""
     if now < cell.due_at:

@@ -1,0 +1,150 @@
+"""Which changes of the lake has no event told, although events are watched?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import NamedTuple
+
+import sqlalchemy as sa
+
+from tasks.domain.arrivals import Unannounced
+from tasks.domain.assess.states import Content
+from tasks.ledger.database import Database, UtcSeconds, among, delete, metadata
+
+# Changes that a listing, or a HEAD request, has found before an event told of them
+unannounced_table = sa.Table(
+    "unannounced",
+    metadata,
+    sa.Column("key", sa.String, primary_key=True),
+    sa.Column("etag", sa.String),  # with `size`; both are null if the object is gone
+    sa.Column("size", sa.BigInteger),
+    sa.Column("changed", UtcSeconds, nullable=False),
+    sa.Column("earliest", UtcSeconds),
+)
+missed_events_table = sa.Table(
+    "missed_events",
+    metadata,
+    sa.Column("day", sa.String, primary_key=True),
+    sa.Column("folder", sa.String, primary_key=True),
+    sa.Column("count", sa.Integer, nullable=False),
+)
+watches_table = sa.Table(
+    "watches",
+    metadata,
+    sa.Column("lake", sa.String, primary_key=True),
+    sa.Column("since", UtcSeconds, nullable=False),
+    sa.Column("progress", UtcSeconds, nullable=False),
+    sa.Column("listed", UtcSeconds),
+)
+_THE_LAKE = "the lake of this ledger"
+_WATCH = sa.select(watches_table.c.since, watches_table.c.progress, watches_table.c.listed)
+_REPLACED = set(unannounced_table.columns.keys()) - {"key"}
+_PAUSE = timedelta(days=1)  # a watch that has made no progress for so long has ended, and the next one begins anew
+
+
+class Watch(NamedTuple):
+    """Since when events are watched, and when that last made progress.
+
+    `listed` is when a look last listed the whole lake meanwhile: a file of which nothing is known was not there then.
+    """
+
+    since: datetime
+    progress: datetime
+    listed: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Announcements:
+    """The changes of the lake of which no event has told."""
+
+    database: Database
+
+    def watch(self, now: datetime) -> Watch | None:
+        """The watch that is on at `now`; None if events are not watched."""
+        found = self.database.read(lambda connection: connection.execute(_WATCH).one_or_none())
+        return Watch(*found) if found and now - found.progress <= _PAUSE else None
+
+    def write_progress(self, connection: sa.Connection, now: datetime) -> None:
+        """Records, in an open transaction, that the watch has made progress. It begins now if none is on."""
+        found = connection.execute(_WATCH).one_or_none()
+        is_on = found is not None and now - found.progress <= _PAUSE
+        since, listed = (found.since, found.listed) if found and is_on else (now, None)
+        row = {"lake": _THE_LAKE, "since": since, "progress": now, "listed": listed}
+        self.database.upsert(connection, watches_table, [row], {"since", "progress", "listed"})
+
+    def listed(self, at: datetime) -> None:
+        """Records that a look has listed the whole lake at this time, and has recorded what it has found."""
+        self.database.write(lambda connection: connection.execute(watches_table.update().values(listed=at)))
+
+    def found(self, changes: Mapping[str, Unannounced]) -> None:
+        """Records, by key, changes of which no event has told yet."""
+        self.database.write(lambda connection: self.write(connection, changes))
+
+    def write(self, connection: sa.Connection, changes: Mapping[str, Unannounced]) -> None:
+        """Records, in an open transaction, changes of which no event has told yet, by key."""
+        found = [
+            {
+                "key": key,
+                "etag": one.content and one.content.etag,
+                "size": one.content and one.content.size,
+                "changed": one.changed,
+                "earliest": one.earliest,
+            }
+            for key, one in changes.items()
+        ]
+        self.database.upsert(connection, unannounced_table, found, _REPLACED)
+
+    def waiting(self, keys: Iterable[str]) -> dict[str, Unannounced]:
+        """The changes of these files, by key, of which an event is still awaited."""
+        keys = list(keys)
+
+        def read(connection: sa.Connection) -> dict[str, Unannounced]:
+            query = sa.select(unannounced_table).where(among(connection, unannounced_table.c.key, keys))
+            return {
+                key: Unannounced(None if etag is None or size is None else Content(etag, size), *times)
+                for key, etag, size, *times in connection.execute(query)
+            }
+
+        return self.database.read(read)
+
+    def delete(self, connection: sa.Connection, keys: Iterable[str]) -> None:
+        """Records, in an open transaction, that events have told of the last changes of these files."""
+        if keys := list(keys):
+            delete(connection, unannounced_table, keys)
+
+    def count_missed(self, before: datetime) -> dict[str, int]:
+        """Counts the changes from before a time of which no event has told, by day and folder.
+
+        Returns how many are new, by folder.
+        """
+        table = unannounced_table.c
+
+        def write(connection: sa.Connection) -> dict[str, int]:
+            query = sa.select(table.key, table.changed).where(table.changed <= before)
+            missed: dict[str, datetime] = dict(map(tuple, connection.execute(query)))
+            counts = Counter((changed.date().isoformat(), _folder(key)) for key, changed in missed.items())
+            found = [{"day": day, "folder": folder, "count": count} for (day, folder), count in counts.items()]
+            add = {"count": "missed_events.count + excluded.count"}
+            self.database.upsert(connection, missed_events_table, found, add)
+            self.delete(connection, missed)
+            return dict(Counter(map(_folder, missed)))
+
+        return self.database.write(write)
+
+    def missed(self, since: date) -> dict[tuple[date, str], int]:
+        """How many changes no event has told, by day (in UTC) and folder, from a day on."""
+        table = missed_events_table.c
+        query = sa.select(table.day, table.folder, table["count"]).where(table.day >= since.isoformat())
+        ordered = query.order_by(table.day.desc(), table.folder)
+        return self.database.read(
+            lambda connection: {
+                (date.fromisoformat(day), folder): count for day, folder, count in connection.execute(ordered)
+            }
+        )
+
+
+def _folder(key: str) -> str:
+    return key.rpartition("/")[0]

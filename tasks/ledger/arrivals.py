@@ -1,0 +1,103 @@
+"""What have events, and looks because of them, told of the files in the lake?"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+import sqlalchemy as sa
+
+from tasks.domain.arrivals import LastChange
+from tasks.domain.assess.states import Content, LearntBy
+from tasks.ledger.database import Database, UtcSeconds, among, delete, metadata, moment, rows
+
+arrivals_table = sa.Table(
+    "arrivals",
+    metadata,
+    sa.Column("key", sa.String, primary_key=True),
+    sa.Column("etag", sa.String),  # with `size`; both are null if there is no object
+    sa.Column("size", sa.BigInteger),
+    sa.Column("modified", UtcSeconds),
+    sa.Column("version", sa.String, nullable=False),
+    sa.Column("sequencer", sa.String, nullable=False),
+    sa.Column("asked", UtcSeconds),
+    sa.Column("learnt_by", sa.String, nullable=False),
+    sa.Column("learnt_at", UtcSeconds, nullable=False),
+)
+_table = arrivals_table.c
+_REPLACED = set(_table.keys()) - {"key"}
+
+
+class Recorded(NamedTuple):
+    """The last known change of a file, and how and when ADCE learnt of it."""
+
+    change: LastChange
+    by: LearntBy
+    at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """The last change of each file of which an event has told."""
+
+    database: Database
+
+    def last(self, connection: sa.Connection, keys: Iterable[str] | None = None) -> dict[str, Recorded]:
+        """The last changes by key, in an open transaction: of these files, or of all."""
+        query = sa.select(arrivals_table)
+        if keys is not None:
+            query = query.where(among(connection, _table.key, keys))
+        return {key: _recorded(*values) for key, *values in rows(connection, query)}
+
+    def of(self, keys: Iterable[str]) -> dict[str, Recorded]:
+        """The last changes of these files, by key, as far as they are not read yet, or events have told of them."""
+        keys = list(keys)
+        return self.database.read(lambda connection: self.last(connection, keys))
+
+    def record(self, changes: Mapping[str, LastChange], at: datetime, by: LearntBy) -> None:
+        """Records the last changes of files, of which ADCE learnt at this time."""
+        self.database.write(lambda connection: self.write(connection, changes, at, by))
+
+    def write(self, connection: sa.Connection, changes: Mapping[str, LastChange], at: datetime, by: LearntBy) -> None:
+        """Records the last changes of files, of which ADCE learnt at this time, in an open transaction."""
+        found = [
+            {
+                "key": key,
+                "etag": change.content and change.content.etag,
+                "size": change.content and change.content.size,
+                "modified": change.modified,
+                "version": change.version,
+                "sequencer": change.sequencer,
+                "asked": change.asked,
+                "learnt_by": by.value,
+                "learnt_at": at,
+            }
+            for key, change in changes.items()
+        ]
+        self.database.upsert(connection, arrivals_table, found, _REPLACED)
+
+    def settle(self, connection: sa.Connection, versions: Mapping[str, Content], own: Collection[str]) -> None:
+        """Deletes, in an open transaction, what was told of files that are now known in these other versions.
+
+        ADCE has stored the files in `own` itself, so that no event has to tell of them.
+        """
+        delete(connection, arrivals_table, own)
+        told = self.last(connection, versions.keys() - set(own)).items()
+        delete(connection, arrivals_table, [key for key, one in told if one.change.content != versions[key]])
+
+
+def _recorded(
+    etag: str | None,
+    size: int | None,
+    modified: float | None,
+    version: str,
+    sequencer: str,
+    asked: float | None,
+    by: str,
+    at: float,
+) -> Recorded:
+    content = None if etag is None or size is None else Content(etag, size)
+    change = LastChange(content, moment(modified), version, sequencer, moment(asked))
+    return Recorded(change, LearntBy(by), moment(at))

@@ -1,0 +1,90 @@
+"""Which expected file does a key stand for, and which other files belong to its game? From what the ledger knows."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import date, datetime, timedelta
+
+from tasks.domain.expected.cells import Cell, calendar_cells, game_cells
+from tasks.domain.expected.games import Game, deduplicated
+from tasks.domain.expected.seasons import eastern_day
+from tasks.observe.session import Session
+
+_REMEMBERED = timedelta(minutes=15)  # how long the games that the ledger lists are taken to be the same
+
+
+class ExpectedFiles:
+    """The expected files of a session, as far as they were asked for.
+
+    The files of a game are remembered for some time, because its messages tend to come together.
+    """
+
+    def __init__(self, session: Session):
+        self._session = session
+        self._calendar: dict[str, Cell] = {}
+        self._today: date | None = None
+        self._games: dict[str, dict[str, Cell]] = {}  # the files of each game
+        self._judged: set[str] = set()  # the games of which all files were concerned before
+        self._since: datetime | None = None
+
+    def forget(self) -> None:
+        """Forgets what the schedules listed, because they have changed."""
+        self._games, self._judged, self._since = {}, set(), None
+
+    def is_schedule(self, cell: Cell) -> bool:
+        """Does the file list games?"""
+        return self._session.config.datasets[cell.dataset].lists_games
+
+    def dataset_of(self, key: str) -> str | None:
+        """The dataset of a key; None if it belongs to none."""
+        return self._session.keys.dataset_of(key)
+
+    def cells(self, keys: Iterable[str]) -> dict[str, Cell]:
+        """The expected files with these keys, and all others of the games that they belong to."""
+        self._refresh()
+        cells = {key: self._calendar[key] for key in keys if key in self._calendar}
+        matches = (self._session.keys.match(key) for key in keys if key not in cells)
+        return cells | self.of_games({fields["id"] for _, fields in filter(None, matches) if "id" in fields})
+
+    def of_games(self, games: Collection[str]) -> dict[str, Cell]:
+        """The files of some games, by the schedules that list them."""
+        self._refresh()
+        if missing := [game for game in games if game not in self._games]:
+            self._games |= {game: {} for game in missing} | self._listed(missing)
+        return {key: cell for game in games for key, cell in self._games[game].items()}
+
+    def concerned(self, changed: Collection[str], cells: Mapping[str, Cell]) -> dict[str, Cell]:
+        """The files whose states may follow from changes: the changed ones, and once the others of the same games."""
+        games = _games_of(changed, cells) - self._judged
+        others = {key: cell for game in games for key, cell in self._games[game].items()}
+        return others | {key: cells[key] for key in changed if key in cells}
+
+    def judged(self, changed: Collection[str], cells: Mapping[str, Cell]) -> None:
+        """Remembers that the files that changes concern were judged."""
+        self._judged |= _games_of(changed, cells)
+
+    def _refresh(self) -> None:
+        now = self._session.now()
+        if self._today != eastern_day(now):
+            self._today = eastern_day(now)
+            self._calendar = {cell.key: cell for cell in calendar_cells(self._session.config, now)}
+        if self._since is None or now - self._since > _REMEMBERED:
+            self.forget()
+            self._since = now
+
+    def _listed(self, games: Collection[str]) -> dict[str, dict[str, Cell]]:
+        session = self._session
+        entries: dict[str, list[Game]] = {}
+        for schedule, listed in session.ledger.games.entries(games).items():
+            if name := session.keys.dataset_of(schedule):
+                entries.setdefault(name, []).extend(listed)
+        found: dict[str, dict[str, Cell]] = {}
+        for name, some in entries.items():
+            for cell in game_cells(session.config, name, deduplicated(some), session.now()):
+                assert cell.game
+                found.setdefault(cell.game.id, {})[cell.key] = cell
+        return found
+
+
+def _games_of(keys: Collection[str], cells: Mapping[str, Cell]) -> set[str]:
+    return {cell.game.id for key in keys if (cell := cells.get(key)) and cell.game}

@@ -1,0 +1,154 @@
+"""Do messages, in whatever order they come, lead to what the lake has, and are those that never came counted?"""
+
+import asyncio
+import json
+import random
+import tempfile
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from config.models import Collect
+from tasks.domain.arrivals import LastChange
+from tasks.domain.assess.states import Content, LakeObject, LearntBy
+from tasks.domain.expected.cells import Selection
+from tasks.ledger import Ledger
+from tasks.observe.look import Reader, look_at_lake
+from tasks.observe.session import Session
+from tasks.observe.watcher import Fate, Watcher
+from tests.builders import a_config
+from tests.tasks.observe.test_held import Shelf
+
+DAYS = [date(2026, 1, 10) + timedelta(days=n) for n in range(4)]
+KEYS = [f"espn_schedules/{day:%Y%m%d}.json" for day in DAYS]
+NOW = datetime(2026, 1, 16, 12, tzinfo=UTC)
+_ALL = a_config()
+CONFIG = _ALL.model_copy(
+    update={
+        "datasets": {
+            "espn_scoreboard": _ALL.datasets["espn_scoreboard"].model_copy(update={"first_season": "2025-26"})
+        },
+        "collect": Collect(),
+    }
+)
+
+
+class Bucket(Shelf):
+    """A lake in memory that sends messages about its changes to a list."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages: list[tuple[str, str]] = []  # the key of each, and its body
+
+    @property
+    def bucket(self) -> tuple[str, str]:
+        return "lake", ""
+
+    async def find_all(self, keys: Iterable[str]) -> dict[str, LakeObject]:
+        return {key: self.objects[key] for key in keys if key in self.objects}
+
+    def change(self, key: str, content: Content | None, at: datetime, sequencer: str) -> str:
+        """Stores an object or removes it, and returns the message of that."""
+        if content is None:
+            self.objects.pop(key, None)
+        else:
+            self.objects[key] = LakeObject(key, content.size, at, content.etag)
+        thing = {"key": key, "sequencer": sequencer} | ({"size": content.size, "eTag": content.etag} if content else {})
+        name = "ObjectCreated:Put" if content else "ObjectRemoved:Delete"
+        record = {"eventSource": "aws:s3", "eventTime": at.isoformat(), "eventName": name}
+        return json.dumps({"Records": [record | {"s3": {"bucket": {"name": "lake"}, "object": thing}}]})
+
+
+@given(st.integers(0, 2**32))
+def test_after_a_look_every_file_is_known_and_each_last_change_that_no_event_told_is_counted(seed: int) -> None:
+    chance = random.Random(seed)
+    with tempfile.TemporaryDirectory() as folder:
+        _live(chance, Ledger(f"sqlite:///{Path(folder) / 'ledger.db'}"))
+
+
+def _live(chance: random.Random, ledger: Ledger) -> None:
+    """Random changes, of which random events come in random order, with looks at the lake between them."""
+    lake, now = Bucket(), NOW
+    told: dict[str, bool] = dict.fromkeys(KEYS, True)  # has an event told of the last change?
+    last: dict[str, int] = {}  # the number of the last change of each key
+    waiting: list[tuple[str, int, str]] = []
+    numbers, missing = chance.choice((True, False)), chance.choice((0.0, 0.5, 1.0))
+    _take(ledger, lake, now, [])
+    for number in range(chance.randrange(1, 12)):
+        now += timedelta(seconds=chance.choice((1, 70)))
+        key = chance.choice(KEYS)
+        if (key in lake.objects) != (key in ledger.objects.known()):
+            continue  # what comes and goes, or goes and comes, before anybody sees it leaves nothing to be found
+        is_removed = key in lake.objects and chance.random() < 0.4
+        content = None if is_removed else Content(f'"{number}"', 10)
+        sequencer = "" if chance.random() < missing else f"{number + 1:04X}" if numbers else "AB"
+        message = lake.change(key, content, now, sequencer)
+        last[key], told[key] = number, False
+        if chance.random() < 0.8:
+            waiting += [(key, number, message)] * chance.choice((1, 1, 2))
+        while waiting and chance.random() < 0.5:
+            some = [
+                waiting.pop(chance.randrange(len(waiting))) for _ in range(min(len(waiting), chance.randrange(1, 4)))
+            ]
+            _take(ledger, lake, now, [message for _, _, message in some])
+            told |= {key: True for key, number, _ in some if last[key] == number}
+        if chance.random() < 0.2:
+            _look(ledger, lake, now)
+    if waiting:
+        chance.shuffle(waiting)
+        _take(ledger, lake, now, [message for _, _, message in waiting])
+        told |= {key: True for key, number, _ in waiting if last[key] == number}
+    _look(ledger, lake, now)
+    _look(ledger, lake, now + timedelta(hours=1))
+    assert ledger.objects.known() == lake.objects
+    assert sum(ledger.announcements.missed(DAYS[0]).values()) == list(told.values()).count(False)
+
+
+def _take(ledger: Ledger, lake: Bucket, now: datetime, messages: list[str]) -> list[Fate]:
+    session = Session(CONFIG, Selection(), lake, ledger, now, begun=now)
+    return asyncio.run(Watcher(session).take(messages)).fates
+
+
+def _look(ledger: Ledger, lake: Bucket, now: datetime) -> None:
+    session = Session(CONFIG, Selection(), lake, ledger, now, begun=now)
+    asyncio.run(look_at_lake(session, Reader(session, 0), remember=True))
+
+
+def test_what_another_watcher_records_meanwhile_is_not_overwritten_by_what_was_decided_before(tmp_path: Path) -> None:
+    ledger, lake, key, now = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}"), Bucket(), KEYS[0], NOW
+    _take(ledger, lake, now, [lake.change(key, Content('"first"', 10), now, "")])
+    message = lake.change(key, Content('"second"', 20), now, "")
+    asked: list[str] = []
+
+    async def find_all(keys: Iterable[str]) -> dict[str, LakeObject]:
+        asked.extend(keys)
+        have = dict(lake.objects)
+        if len(asked) == 1:  # the answer is on its way while the object is stored again, and the other hears of that
+            lake.change(key, Content('"third"', 30), now, "")
+            ledger.arrivals.record({key: LastChange(Content('"third"', 30), now)}, now, LearntBy.EVENT)
+        return have
+
+    lake.find_all = find_all  # type: ignore[method-assign]
+    _take(ledger, lake, now, [message])
+    assert asked == [key, key]
+    assert ledger.objects.known() == lake.objects
+
+
+def test_an_archived_file_is_recorded_as_unreadable_until_it_is_delivered_again(tmp_path: Path) -> None:
+    ledger, lake, key = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}"), Bucket(), KEYS[0]
+    content = Content('"first"', 100_000)
+    _take(ledger, lake, NOW, [lake.change(key, content, NOW, "0A")])
+
+    def moved(where: str) -> str:
+        thing = {"key": key, "size": content.size, "etag": "first"}
+        detail = {"bucket": {"name": "lake"}, "object": thing, "destination-storage-class": where}
+        event = {"source": "aws.s3", "detail-type": "Object Storage Class Changed", "time": NOW.isoformat()}
+        return json.dumps(event | {"detail": detail})
+
+    assert _take(ledger, lake, NOW, [moved("GLACIER")]) == [Fate.APPLIED]
+    assert ledger.objects.unreadable()[key].content == content
+    assert _take(ledger, lake, NOW, [moved("STANDARD")]) == [Fate.APPLIED]
+    assert ledger.objects.unreadable() == {}

@@ -42,12 +42,12 @@ from tasks.observe.planner import Planner
 from tasks.observe.session import Session
 from tests.servers import new_database, postgresql
 
-_NOW = datetime(2026, 9, 1, tzinfo=UTC)
+NOW = datetime(2026, 9, 1, tzinfo=UTC)
 _FIRST = 1996
 _SEASONS = 30
 _SIZE = 100_000
 _EVERYTHING = Selection()
-_FILL = FillRecord("f", "bench", "nba_api", "d", "missing", "LOW", 1.0, _NOW)
+_FILL = FillRecord("f", "bench", "nba_api", "d", "missing", "LOW", 1.0, NOW)
 _ADCE = str(Path(sys.executable).with_name("adce"))
 
 
@@ -68,31 +68,31 @@ def looking(folder: Path) -> Table:
     table = Table(title="Looking at 30 seasons, with a full ledger: best of three", caption=caption)
     for name in columns:
         table.add_column(name, justify="right")
-    games = _games(1600)
+    games = games_by_schedule(1600)
     with postgresql(folder / "pg") as server:
         lake = folder / "lake"
         for ledger_name in ("sqlite", "postgresql"):
             url = f"sqlite:///{folder / 'l.db'}"
             if ledger_name == "postgresql":
                 url = f"postgresql://{new_database(server, 'ledger')}"
-            with _environment(url, lake, folder) as config:
-                cells = expected_cells(config, calendar_cells(config, _NOW), games, _EVERYTHING, _NOW)
+            with environment(url, lake, folder) as config:
+                cells = expected_cells(config, calendar_cells(config, NOW), games, _EVERYTHING, NOW)
                 if not lake.exists():
                     _make_files(lake, cells)
                 store = Store(lake.as_uri())
                 objects = asyncio.run(store.list(_folders(cells)))
-                _fill_ledger(url, config, cells, objects, games)
+                fill_ledger(url, config, cells, objects, games)
                 key = next(key for key in cells if key.startswith("espn_box_scores/") and key not in objects)
                 listing = _best(lambda store=store, cells=cells: asyncio.run(store.list(_folders(cells))))
-                judged = _best(lambda: _run("plan", "--json", "--as-of", _NOW.isoformat()))
-                judged_inside = _best(lambda config=config, objects=objects: _look(config, objects, _NOW))
+                judged = _best(lambda: _run("plan", "--json", "--as-of", NOW.isoformat()))
+                judged_inside = _best(lambda config=config, objects=objects: _look(config, objects, NOW))
                 _run("plan", "--json")
                 unchanged = _best(lambda: _run("plan", "--json"))
                 inside = _best(lambda config=config, objects=objects: _look(config, objects))
                 why = _best(lambda key=key: _run("why", key))
                 writes = _writes(url, config, cells)
                 memory = (
-                    f"{_memory('plan', '--json', '--as-of', _NOW.isoformat()):.0f}",
+                    f"{_memory('plan', '--json', '--as-of', NOW.isoformat()):.0f}",
                     f"{_memory('plan', '--json'):.0f}",
                 )
             table.add_row(
@@ -113,14 +113,14 @@ def looking(folder: Path) -> Table:
 
 def _grow(folder: Path, per_season: int, table: Table) -> None:
     url = f"sqlite:///{folder / f'{per_season}.db'}"
-    games = _games(per_season)
-    with _environment(url, folder / "none", folder) as config:
-        cells = expected_cells(config, calendar_cells(config, _NOW), games, _EVERYTHING, _NOW)
-        objects = {key: LakeObject(key, _SIZE, _NOW, "e") for n, key in enumerate(cells) if n % 100}
-        _fill_ledger(url, config, cells, objects, games)
+    games = games_by_schedule(per_season)
+    with environment(url, folder / "none", folder) as config:
+        cells = expected_cells(config, calendar_cells(config, NOW), games, _EVERYTHING, NOW)
+        objects = {key: LakeObject(key, _SIZE, NOW, "e") for n, key in enumerate(cells) if n % 100}
+        fill_ledger(url, config, cells, objects, games)
         count = len(cells)
         del cells, games
-        judged = _best(lambda: _look(config, objects, _NOW))
+        judged = _best(lambda: _look(config, objects, NOW))
         _look(config, objects)
         inside = _best(lambda: _look(config, objects))
     table.add_row("sqlite", f"{count:,}", "", "", "", "", "", f"{judged:.2f} s", f"{inside:.2f} s")
@@ -150,7 +150,7 @@ def _look(config: Config, objects: dict[str, LakeObject], as_of: datetime | None
     asyncio.run(look())
 
 
-def _games(per_season: int) -> Mapping[str, list[Game]]:
+def games_by_schedule(per_season: int) -> Mapping[str, list[Game]]:
     """The games by schedule dataset, spread evenly over each season."""
     found: dict[str, list[Game]] = {"espn_scoreboard": [], "nba_schedule": [], "br_schedule": []}
     number = 0
@@ -184,7 +184,7 @@ def _folders(cells: Iterable[str]) -> set[str]:
     return {key.split("/")[0] for key in cells}
 
 
-def _fill_ledger(
+def fill_ledger(
     url: str,
     config: Config,
     cells: Mapping[str, Cell],
@@ -208,7 +208,7 @@ def _fill_ledger(
             if config.datasets[cell.dataset].lists_games:
                 period = _cell_period(config.datasets[cell.dataset].per, cell)
                 verdict = Verdict(Wholeness.WHOLE, games=tuple(listed.get((cell.dataset, period), ())))
-            yield key, Examination(*version_of(have, checks[cell.dataset]), verdict, _NOW, agreed=True)
+            yield key, Examination(*version_of(have, checks[cell.dataset]), verdict, NOW, agreed=True)
 
     ledger.objects.record(dict(found()))
     _fill_history(ledger.database, cells, objects)
@@ -237,8 +237,8 @@ def _fill_history(database: Database, cells: Mapping[str, Cell], objects: Mappin
             "kind": "missing",
             "priority": "LOW",
             "score": 1.0,
-            "started": _NOW - timedelta(days=1),
-            "ended": _NOW,
+            "started": NOW - timedelta(days=1),
+            "ended": NOW,
             "requests": 20,
             "bytes": 0,
             "stored": 20,
@@ -247,7 +247,7 @@ def _fill_history(database: Database, cells: Mapping[str, Cell], objects: Mappin
         connection.execute(fills_table.insert(), [{**fill, "id": n} for n in range(1, len(objects) // 20 + 2)])
         if connection.dialect.name == "postgresql":
             connection.execute(sa.text("SELECT setval('fills_id_seq', (SELECT max(id) FROM fills))"))
-        file = {"at": _NOW, "outcome": "stored", "requests": 1, "bytes": 1, "seconds": 0.2, "error": None}
+        file = {"at": NOW, "outcome": "stored", "requests": 1, "bytes": 1, "seconds": 0.2, "error": None}
         rows = [{**file, "key": key, "fill_id": n // 20 + 1} for n, key in enumerate(objects)]
         connection.execute(files_table.insert(), rows)
 
@@ -267,10 +267,10 @@ def _writes(url: str, config: Config, cells: Mapping[str, Cell]) -> float:
         works = [cells[key].work for key in part]
 
         ledger.fills.claim(leases, works, part, last)
-        outcomes = [FileOutcome(key, Outcome.STORED, 1, 100, seconds=0.1, asked=_NOW, stored=_NOW) for key in part]
-        stored = {key: Examination("e", 100, "c", Verdict(Wholeness.WHOLE), _NOW) for key in part}
+        outcomes = [FileOutcome(key, Outcome.STORED, 1, 100, seconds=0.1, asked=NOW, stored=NOW) for key in part]
+        stored = {key: Examination("e", 100, "c", Verdict(Wholeness.WHOLE), NOW) for key in part}
         ledger.fills.record(
-            FillEnd(_FILL, _NOW, outcomes, stored, gaps=[Gap(cells[key], Kind.MISSING, "", _NOW) for key in part])
+            FillEnd(_FILL, NOW, outcomes, stored, gaps=[Gap(cells[key], Kind.MISSING, "", NOW) for key in part])
         )
     took = time.perf_counter() - began
     leases.end(RunEnd.ENDED)
@@ -303,7 +303,7 @@ def _best(work: object, times: int = 3) -> float:
 
 
 @contextmanager
-def _environment(url: str, lake: Path, folder: Path) -> Iterator[Config]:
+def environment(url: str, lake: Path, folder: Path) -> Iterator[Config]:
     before = dict(os.environ)
     os.environ |= {"ADCE_LEDGER": url, "ADCE_LAKE": lake.as_uri()}
     first = f"{_FIRST}-{(_FIRST + 1) % 100:02d}"

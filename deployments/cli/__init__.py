@@ -19,6 +19,7 @@ from deployments.cli import (
     sources,
     system,
     unavailable,
+    watch,
 )
 from deployments.cli.options import command
 
@@ -40,6 +41,7 @@ command(app)(runs.runs)
 command(app)(sources.sources)
 command(app)(pausing.pause)
 command(app)(pausing.resume)
+command(app, status_1="a message could not be read")(watch.watch)
 command(app, status_1="with --check, something is not as configured")(system.setup)
 command(app, status_1="a process keeps dying, or Prefect or its database is away")(system.up)
 

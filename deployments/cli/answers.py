@@ -13,7 +13,7 @@ from deployments.cli.layout import print_pairs
 from deployments.prefect_api.settings import link_to_run
 from tasks.answers.check import Checked
 from tasks.answers.why import Answer
-from tasks.domain.assess.states import State
+from tasks.domain.assess.states import Learnt, LearntBy, State
 from tasks.domain.assess.verdicts import Consequence
 from tasks.domain.wording import duration, factor, plural, score, size, utc
 
@@ -77,6 +77,7 @@ def _show_in_full(answer: Answer, server: str | None, console: Console) -> None:
         "next": escape(answer.next_action),
         "about": f"{cell.dataset} of {answer.source}, season {cell.season}; due from {_minute(cell.due_at)}",
         "in the lake": answer.have and f"{size(answer.have.size)}, stored {_minute(answer.have.modified)}",
+        "learnt": answer.have and answer.learnt and _learnt(answer.learnt),
         "first missed": _minute(answer.first_seen),
         "score": answer.score and f"{score(answer.score)} ({_parts(answer)})",
         "in the plan": answer.plan and _is_promised(answer) and _place(answer),
@@ -106,6 +107,17 @@ def _parts(answer: Answer) -> str:
 def _is_promised(answer: Answer) -> bool:
     """Will the run of the plan fetch the file? It must be at work, and nothing may have come up for which it waits."""
     return answer.status.state is not State.DEFERRED and bool(answer.plan and answer.plan["at_work"])
+
+
+_LEARNT_BY = {
+    LearntBy.LISTING: "by a listing of the lake",
+    LearntBy.EVENT: "by an event of the lake",
+    LearntBy.OWN: "since ADCE stored it",
+}
+
+
+def _learnt(learnt: Learnt) -> str:
+    return _LEARNT_BY[learnt.by] + (f", {_minute(learnt.at)}" if learnt.at else "")
 
 
 def _place(answer: Answer) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ from tasks.domain.wording import utc
 
 if TYPE_CHECKING:
     from config.models import Config, Rate
-    from tasks.answers.sources import SourceNow
+    from tasks.answers.sources import EventsNow, SourceNow
     from tasks.domain.limits.buckets import BucketOnServer
 
 
@@ -32,25 +33,37 @@ def sources(places: Places, as_json: JsonOption = False) -> None:
 
     Example: adce sources
     """
-    from tasks.answers.sources import sources_now
+    from tasks.answers.sources import events_now, sources_now
     from tasks.ledger.plans import RUN
     from tasks.show.documents.operations import SourcesAnswer
 
     now = datetime.now(UTC)
     with opened(places, Access.LOOK) as (config, ledger):
-        found = sources_now(config, ledger, now)
+        found, events = sources_now(config, ledger, now), events_now(ledger, now)
         last = ledger.plans.kept(RUN)
         last_server = ledger.runs.last_server()
     looked_at = last.at if last else None
     buckets, unknown = _buckets(config, last_server)
     if as_json:
-        print_json(SourcesAnswer.of(found, now, looked_at, buckets, unknown).as_json())
+        print_json(SourcesAnswer.of(found, now, looked_at, buckets, unknown, events).as_json())
         return
     collected = {one.source for name, one in config.datasets.items() if config.collect.chooses(name, one.source)}
     _show(found, collected, {bucket.name: bucket for bucket in buckets}, standard_output())
     if unknown:
         say(f"the rates in Prefect are not known: {unknown}")
+    if events:
+        _show_events(events)
     say(f"the files that wait are as of {utc(looked_at)}" if looked_at else "no run has looked at the lake so far")
+
+
+def _show_events(events: EventsNow) -> None:
+    say(f"events of the lake are watched since {utc(events.since)}; the last came in at {utc(events.progress)}")
+    by_folder: Counter[str] = Counter()
+    for (_, folder), count in events.missed.items():
+        by_folder[folder] += count
+    if by_folder:
+        folders = ", ".join(f"{folder} {count:,}" for folder, count in by_folder.most_common())
+        say(f"changes of the last 7 days of which no event has told: {folders}")
 
 
 def _buckets(config: Config, last_server: str | None) -> tuple[Sequence[BucketOnServer], str | None]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from config.models import Config, Rate
 from tasks.answers.holds import Hold, holds_of, named_datasets, waiting_for
@@ -16,6 +16,7 @@ from tasks.domain.limits.pauses import Window
 from tasks.ledger import Ledger
 
 _LATELY = timedelta(minutes=1)
+_WEEK = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +51,20 @@ def sources_now(config: Config, ledger: Ledger, now: datetime) -> list[SourceNow
         )
         for name, settings in config.sources.items()
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class EventsNow:
+    """How events of the lake are watched now, and which changes of the last week none has told of."""
+
+    since: datetime
+    progress: datetime  # when messages were last taken in
+    missed: Mapping[tuple[date, str], int]  # by day (in UTC) and folder
+
+
+def events_now(ledger: Ledger, now: datetime) -> EventsNow | None:
+    """How events of the lake are watched now; None if they are not watched."""
+    watch = ledger.announcements.watch(now)
+    if watch is None:
+        return None
+    return EventsNow(watch.since, watch.progress, ledger.announcements.missed((now - _WEEK).date()))

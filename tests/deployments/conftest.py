@@ -16,11 +16,14 @@ from tests.servers import new_database, postgresql_programs, prefect_server
 from tests.up_process import UpProcess
 
 
-def run_adce(*arguments: str) -> Result:
-    """Runs the command in this process. What its options set in the environment is gone afterwards."""
+def run_adce(*arguments: str, given: str | None = None) -> Result:
+    """Runs the command in this process, which reads `given` from standard input.
+
+    What its options set in the environment is gone afterwards.
+    """
     before = dict(os.environ)
     try:
-        return CliRunner().invoke(app, arguments)
+        return CliRunner().invoke(app, arguments, input=given)
     finally:
         os.environ.clear()
         os.environ.update(before)

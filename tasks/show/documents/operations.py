@@ -1,9 +1,9 @@
-"""What do `adce sources`, `pause`, `resume` and `runs` print as JSON?"""
+"""What do `adce sources`, `pause`, `resume`, `runs` and `watch` print as JSON?"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from tasks.domain.reasons import Limit
@@ -12,7 +12,8 @@ from tasks.show.documents.document import Document
 if TYPE_CHECKING:
     from tasks.answers.holds import Hold
     from tasks.answers.runs import PastRun
-    from tasks.answers.sources import SourceNow
+    from tasks.answers.sources import EventsNow, SourceNow
+    from tasks.answers.watched import Watched
     from tasks.domain.limits.buckets import BucketOnServer
 
 
@@ -152,6 +153,28 @@ class BucketState(Document):
         return cls(name=bucket.name, requests_per_second=rate, trouble=bucket.trouble)
 
 
+class MissedEvents(Document):
+    """How many changes in a folder on a day (in UTC) no event has told."""
+
+    day: date
+    folder: str
+    count: int
+
+
+class EventsState(Document):
+    """How events of the lake are watched now."""
+
+    since: datetime
+    progress: datetime
+    missed: list[MissedEvents]
+
+    @classmethod
+    def of(cls, events: EventsNow) -> EventsState:
+        """The document for the events."""
+        missed = [MissedEvents(day=day, folder=folder, count=n) for (day, folder), n in events.missed.items()]
+        return cls(since=events.since, progress=events.progress, missed=missed)
+
+
 class SourcesAnswer(Document):
     """How all sources are asked now, and when a run last looked at the lake."""
 
@@ -160,6 +183,7 @@ class SourcesAnswer(Document):
     sources: list[SourceState]
     buckets: list[BucketState]  # those on the Prefect server, if one is named and has answered
     prefect: str | None  # why it has not answered
+    events: EventsState | None  # none if events are not watched
 
     @classmethod
     def of(
@@ -169,6 +193,7 @@ class SourcesAnswer(Document):
         looked_at: datetime | None,
         buckets: Iterable[BucketOnServer],
         trouble: str | None,
+        events: EventsNow | None,
     ) -> SourcesAnswer:
         """The document for the sources."""
         return cls(
@@ -177,4 +202,35 @@ class SourcesAnswer(Document):
             sources=list(map(SourceState.of, sources)),
             buckets=list(map(BucketState.of, buckets)),
             prefect=trouble,
+            events=events and EventsState.of(events),
+        )
+
+
+class Latency(Document):
+    """Seconds from the receipt of a message to the state that follows from it: of half, and of 99 % of them."""
+
+    p50: float | None
+    p99: float | None
+
+
+class WatchedMessages(Document):
+    """What became of the messages that a watch received. The counts after `received` add up to it."""
+
+    received: int
+    applied: int
+    already_known: int
+    own: int
+    foreign: int
+    unreadable: int
+    seconds: float
+    latency: Latency
+
+    @classmethod
+    def of(cls, watched: Watched) -> WatchedMessages:
+        """The document for what was watched."""
+        return cls(
+            received=watched.received,
+            **watched.counts(),
+            seconds=round(watched.seconds, 3),
+            latency=Latency(p50=watched.latency(0.5), p99=watched.latency(0.99)),
         )

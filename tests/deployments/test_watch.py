@@ -1,0 +1,119 @@
+"""What does `adce watch` make of the messages that a real queue holds, and of those that are none?"""
+
+import json
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from click.testing import Result
+
+from config.load import load_config
+from deployments.sandbox.process import SandboxProcess
+from tests.servers import use_s3
+
+Adce = Callable[..., Result]
+DAY = {"yyyymmdd": "20260113", "date": "2026-01-13"}
+
+
+class Lake:
+    """A bucket that sends its events to a queue, and the sites whose files are put into it by somebody else."""
+
+    def __init__(self, name: str, sites: SandboxProcess):
+        self.s3, self.sqs, self.name, self.sites = boto3.client("s3"), boto3.client("sqs"), name, sites
+        self.s3.create_bucket(Bucket=name)
+        self.queue = self.sqs.create_queue(QueueName=name)["QueueUrl"]
+        names = ["QueueArn"]
+        arn = self.sqs.get_queue_attributes(QueueUrl=self.queue, AttributeNames=names)["Attributes"]["QueueArn"]
+        events = {"QueueArn": arn, "Events": ["s3:ObjectCreated:*", "s3:ObjectRemoved:*"]}
+        self.s3.put_bucket_notification_configuration(
+            Bucket=name, NotificationConfiguration={"QueueConfigurations": [events]}
+        )
+
+    def put(self, dataset: str, fields: dict[str, str]) -> tuple[str, Any]:
+        """Puts the file that the sandbox serves into the lake. Returns its key and its content."""
+        settings = load_config().datasets[dataset]
+        with urllib.request.urlopen(self.sites.base_urls["espn"] + settings.request.format_map(fields)) as answer:
+            body = answer.read()
+        key = settings.keys[0].format_map(fields)
+        self.s3.put_object(Bucket=self.name, Key=f"nba/{key}", Body=body)
+        return key, json.loads(body)
+
+    def messages(self) -> str:
+        """The messages in the queue as the AWS command prints them, one a line. They are deleted there."""
+        lines = []
+        while found := self.sqs.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10).get("Messages"):
+            for message in found:
+                lines.append(json.dumps(message))
+                self.sqs.delete_message(QueueUrl=self.queue, ReceiptHandle=message["ReceiptHandle"])
+        return "\n".join(lines)
+
+
+@pytest.fixture
+def lake(adce_home: Path, s3: str, sites: SandboxProcess, monkeypatch: pytest.MonkeyPatch) -> Lake:
+    use_s3(monkeypatch, s3)
+    monkeypatch.setenv("ADCE_LAKE", "s3://watched/nba")
+    return Lake("watched", sites)
+
+
+def test_what_a_queue_tells_changes_the_states_of_files_and_of_those_that_follow_from_them(
+    adce: Adce, lake: Lake, adce_home: Path
+) -> None:
+    board, body = lake.put("espn_scoreboard", DAY)
+    first = watch(adce, lake.messages())
+    assert (first["received"], first["applied"]) == (2, 1)  # the other one is S3's test event
+    assert why(adce, board)["state"] == "present"
+    assert why(adce, board)["learnt"]["by"] == "event"
+
+    game = {"id": body["events"][0]["id"]}
+    summary = load_config().datasets["espn_summary"].keys[0].format_map(game)
+    assert (why(adce, summary)["state"], why(adce, summary)["first_seen"] is None) == ("gap", False)
+    assert lake.put("espn_summary", game)[0] == summary
+    lake.s3.put_object(Bucket="watched", Key="nba/notes.txt", Body=b"x")
+    lake.s3.put_object(Bucket="watched", Key=f"elsewhere/{summary}", Body=b"x")
+    lake.s3.delete_object(Bucket="watched", Key=f"nba/{board}")
+    messages = lake.messages()
+    second = watch(adce, messages)
+    counts = {"received": 4, "applied": 2, "already_known": 0, "own": 0, "foreign": 2, "unreadable": 0}
+    assert {name: second[name] for name in counts} == counts
+    assert 0 <= second["latency"]["p50"] <= second["latency"]["p99"] <= second["seconds"]
+    assert (why(adce, summary)["state"], why(adce, board)["kind"]) == ("present", "vanished")
+    assert "learnt" in adce("why", summary).stdout
+
+    again = watch(adce, messages)
+    assert (again["applied"], again["already_known"], again["foreign"]) == (0, 2, 2)
+
+
+def test_what_cannot_be_read_is_counted_and_named_and_the_rest_is_taken_in(adce: Adce, lake: Lake) -> None:
+    board, _ = lake.put("espn_scoreboard", DAY)
+    lines = ["not JSON", *lake.messages().splitlines(), "", '{"Body": "{}"}', "\ufffd" * 5]
+    result = adce("watch", "--from", "-", given="\n".join(lines))
+    assert result.exit_code == 1
+    assert result.stdout.startswith("5 messages: 1 applied, 1 already known, 3 unreadable\n")
+    unreadable = [line for line in result.stderr.splitlines() if "unreadable" in line]
+    assert unreadable[0] == "adce: unreadable: line 1: not JSON"
+    assert unreadable[1].startswith("adce: unreadable: line 5: neither an S3 notification")
+    assert why(adce, board)["state"] == "present"
+
+
+def test_a_lake_in_a_folder_and_a_file_that_is_not_there_are_refused_in_one_line(adce: Adce, adce_home: Path) -> None:
+    result = adce("watch", "--from", "-", given="")
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert "a folder sends no events" in result.stderr
+    result = adce("watch", "--from", "messages.jsonl")
+    assert result.exit_code == 2
+    assert "--from messages.jsonl: cannot be read: No such file or directory" in result.stderr
+
+
+def watch(adce: Adce, messages: str) -> dict[str, Any]:
+    result = adce("watch", "--from", "-", "--json", given=messages)
+    assert result.exit_code == 0, result.stderr
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
+
+
+def why(adce: Adce, key: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(adce("why", key, "--json").stdout)["answers"][0]
+    return found

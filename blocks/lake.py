@@ -32,12 +32,17 @@ class Lake(Block):
         return Store(self.url, self.connections, session, self.aws_credentials.aws_client_parameters.endpoint_url)
 
 
-async def lake_with_credentials(url: str, connections: int, block: str) -> Store:
-    """The store of a lake with the credentials of an AwsCredentials block. Raises LakeError if there is no block."""
+async def credentials_of(block: str) -> AwsCredentials:
+    """The AwsCredentials block of this name. Raises LakeError if there is none."""
     try:
-        credentials = await AwsCredentials.load(block)
+        found: AwsCredentials = await AwsCredentials.load(block)
     except ValueError:
         raise LakeError(
             f"aws_credentials: Prefect has no AwsCredentials block {block!r}; create it there, or set null"
         ) from None
-    return Lake(url=url, connections=connections, aws_credentials=credentials).open()
+    return found
+
+
+async def lake_with_credentials(url: str, connections: int, block: str) -> Store:
+    """The store of a lake with the credentials of an AwsCredentials block. Raises LakeError if there is no block."""
+    return Lake(url=url, connections=connections, aws_credentials=await credentials_of(block)).open()

@@ -24,6 +24,7 @@ from config.models import (
     Dataset,
     LakeAddress,
     LedgerAddress,
+    QueueAddress,
     Source,
     are_one_place,
     example_fields,
@@ -53,7 +54,11 @@ _NOT_A_VALUE = {
 _NOT_A_CHOICE = ("enum", "literal_error")  # the value should be one of a few
 # An address of which the scheme may be shown, because nothing in the rest looks like a password
 _WITH_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*://)?([\w./~-]*)")
-_ADDRESSES: dict[str, TypeAdapter[str]] = {"lake": TypeAdapter(LakeAddress), "ledger": TypeAdapter(LedgerAddress)}
+_ADDRESSES: dict[str, TypeAdapter[str]] = {
+    "lake": TypeAdapter(LakeAddress),
+    "ledger": TypeAdapter(LedgerAddress),
+    "queue": TypeAdapter(QueueAddress),
+}
 
 
 def load_config(file: Path | None = None, env: Mapping[str, str] | None = None) -> Config:
@@ -106,7 +111,7 @@ def settings_file(env: Mapping[str, str] | None = None) -> Path | None:
 
 
 def checked_address(of: str, text: str, origin: str) -> str:
-    """The address of the "lake" or the "ledger" that a text gives as an address or as a path.
+    """The address of the "lake", the "ledger" or the "queue" that a text gives; of the first two perhaps as a path.
 
     Raises ConfigError for any other text. The error names its `origin`, such as "--lake".
     """

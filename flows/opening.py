@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime, timedelta
 
 from prefect.client.orchestration import PrefectClient
@@ -23,6 +23,15 @@ from tasks.run.run import Run
 from tasks.upstream.buckets import client_for_buckets, open_buckets
 from tasks.upstream.client import SourceClient
 from tasks.upstream.rate_limiter import RateLimiter
+
+_OPEN: list[PrefectRun] = []  # the runs of this process
+
+
+def stop_open_runs(why: str) -> None:
+    """Stops all runs of this process, each within its grace. It may be called from any thread."""
+    for here in tuple(_OPEN):
+        with suppress(RuntimeError):  # its loop is closed, so it has ended
+            here.loop.call_soon_threadsafe(here.run.shutdown.request, why)
 
 
 @asynccontextmanager
@@ -44,6 +53,7 @@ async def open_run(
     fetches = not config.dry_run
     async with open_session(config, selection, as_of=as_of, access=Access.RUN, fetches=fetches, part=part) as session:
         here = PrefectRun(Run(session, max_fills=max_fills, priority=priority))
+        _OPEN.append(here)
         token = CURRENT.set(here)
         try:
             async with AsyncExitStack() as stack:
@@ -58,6 +68,7 @@ async def open_run(
                     await stack.enter_async_context(holding_lease(here, client))
                 yield here
         finally:
+            _OPEN.remove(here)
             CURRENT.reset(token)
 
 

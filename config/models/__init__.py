@@ -9,6 +9,7 @@ from config.models.collect import Collect
 from config.models.commands import COMMAND_FIELDS, Command, Parameter, Scripts
 from config.models.config import Config
 from config.models.datasets import Dataset, Typical
+from config.models.events import Events, QueueAddress
 from config.models.keep import Keep
 from config.models.maintenance import Day, Maintenance, Moment
 from config.models.reconcile import BreakerRules, Reconcile, Unavailability
@@ -53,6 +54,7 @@ __all__ = [
     "Dataset",
     "Day",
     "Duration",
+    "Events",
     "Keep",
     "LakeAddress",
     "LedgerAddress",
@@ -62,6 +64,7 @@ __all__ = [
     "Parameter",
     "Partition",
     "Priority",
+    "QueueAddress",
     "Rate",
     "Reconcile",
     "Retries",

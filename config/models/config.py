@@ -10,6 +10,7 @@ from config.models.base import Model, matching
 from config.models.collect import Collect
 from config.models.commands import Scripts
 from config.models.datasets import Dataset
+from config.models.events import Events
 from config.models.keep import Keep
 from config.models.maintenance import Maintenance
 from config.models.reconcile import Reconcile
@@ -50,6 +51,7 @@ class Config(Model):
     aws_credentials: str | None = Field(default=None, description="name of an AwsCredentials block in Prefect")
     ledger: LedgerAddress = "sqlite:///adce.db"
     collect: Collect = Collect()
+    events: Events = Events()
     reconcile: Reconcile = Reconcile()
     keep: Keep = Keep()
     scoring: Scoring = Scoring()

@@ -17,7 +17,7 @@ from deployments.cli.output import print_json
 from tasks.domain.access import Access
 from tasks.domain.errors import AdceError
 from tasks.domain.reasons import Limit
-from tasks.domain.wording import utc
+from tasks.domain.wording import plural, utc
 
 if TYPE_CHECKING:
     from config.models import Config, Rate
@@ -58,6 +58,11 @@ def sources(places: Places, as_json: JsonOption = False) -> None:
 
 def _show_events(events: EventsNow) -> None:
     say(f"events of the lake are watched since {utc(events.since)}; the last came in at {utc(events.progress)}")
+    say(f"the path of events is {events.path.state}: {events.path.reason}")
+    if events.unread:
+        last = events.unread[0]
+        unread = f"{plural(events.unread_count, 'message')} of the queue could not be read"
+        say(f"{unread}; the last, received {utc(last.at)}: {last.reason}: {last.begin}")
     by_folder: Counter[str] = Counter()
     for (_, folder), count in events.missed.items():
         by_folder[folder] += count

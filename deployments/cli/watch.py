@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from config.load import checked_address
 from deployments.cli.layout import say
 from deployments.cli.options import JsonOption, Places
 from deployments.cli.output import print_json
+from deployments.prefect_api.settings import api_url
 from tasks.domain.errors import AdceError
 from tasks.domain.wording import plural
 
@@ -24,33 +26,47 @@ if TYPE_CHECKING:
     from tasks.answers.watched import Watched
 
 _COMMITTED_AT_ONCE = 500  # messages
+_FOLLOWED_AFTER = 20  # full batches after which the consequences of what was taken are judged
 # New objects after which Python looks for unreachable ones. What is remembered of the lake stays, so that looking
 # through it often takes half of the time.
 _COLLECTED_AFTER = 100_000
 
 
 def watch(
+    places: Places,
     source: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--from",
             metavar="FILE|-",
             help="Where the messages are: one a line, as a body or as the AWS command prints it; - is standard input.",
         ),
-    ],
-    places: Places,
+    ] = None,
+    queue: Annotated[
+        str | None,
+        typer.Option("--queue", metavar="URL|ARN", help="Receive from this queue of SQS; default: events.queue."),
+    ] = None,
+    until_empty: Annotated[bool, typer.Option("--until-empty", help="End when the queue is empty.")] = False,
+    progress_file: Annotated[
+        Path | None,
+        typer.Option("--progress-file", metavar="FILE", help="Touch this file whenever the queue has answered."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Takes in messages that S3 has sent about the lake, and judges what they change. Fetches nothing.
+    """Takes in messages that S3 has sent about the lake, and judges what they change, until it is stopped.
 
-    Example: adce watch --from messages.jsonl
+    Example: adce watch --queue arn:aws:sqs:us-east-1:123456789012:changes
     """
     from tasks.show.documents.operations import WatchedMessages
 
     config = places.load()
-    with ExitStack() as opened:
-        stream = sys.stdin.buffer if source == "-" else opened.enter_context(_opened(Path(source)))
-        watched = asyncio.run(_watch(config, stream))
+    gc.set_threshold(_COLLECTED_AFTER)
+    if source is None:
+        watched = _from_queue(config, queue, progress_file, until_empty=until_empty)
+    elif queue is None and progress_file is None and not until_empty:
+        watched = _from_file(config, source)
+    else:
+        raise AdceError("--from reads messages from a file: leave out the options of a queue")
     for error in watched.errors:
         typer.echo(f"adce: unreadable: {error}", err=True)
     if as_json:
@@ -59,6 +75,27 @@ def watch(
         _print(watched)
     if watched.unreadable:
         raise typer.Exit(1)
+
+
+def _from_queue(config: Config, given: str | None, progress: Path | None, *, until_empty: bool) -> Watched:
+    from deployments.cli.terminal import prefect_log
+    from flows.watch import watch as watch_queue
+
+    address = checked_address("queue", given, "--queue") if given else config.events.queue
+    if address is None:
+        raise AdceError("no queue to receive from: set events.queue, or name one with --queue, or a file with --from")
+    with prefect_log(is_shown=False) if config.events.fill else nullcontext():  # it imports Prefect
+        if config.events.fill and api_url() is None:  # Prefect's embedded API has no buckets yet
+            from deployments.setup.prefect_server import set_up_buckets
+
+            asyncio.run(set_up_buckets(config))
+        return asyncio.run(watch_queue(config, address, progress, until_empty=until_empty))
+
+
+def _from_file(config: Config, source: str) -> Watched:
+    with ExitStack() as opened:
+        stream = sys.stdin.buffer if source == "-" else opened.enter_context(_opened(Path(source)))
+        return asyncio.run(_watch(config, stream))
 
 
 def _opened(path: Path) -> BinaryIO:
@@ -76,12 +113,14 @@ async def _watch(config: Config, stream: BinaryIO) -> Watched:
     from tasks.observe.session import open_session
     from tasks.observe.watcher import Watcher
 
-    gc.set_threshold(_COLLECTED_AFTER)
     async with open_session(config, Selection(), access=Access.RUN) as session:
         watcher, watched = Watcher(session), Watched()
-        for batch in batches(stream, _COMMITTED_AT_ONCE):
+        for number, batch in enumerate(batches(stream, _COMMITTED_AT_ONCE)):
             taken = await watcher.take([line.body for line in batch])
             watched.add(taken, (line.received for line in batch), (f"line {line.number}" for line in batch))
+            if len(batch) < _COMMITTED_AT_ONCE or number % _FOLLOWED_AFTER == 0:
+                await watcher.follow()
+        await watcher.follow()
     return watched
 
 

@@ -11,12 +11,15 @@ from datetime import date, datetime, timedelta
 
 from config.models import Config, Rate
 from tasks.answers.holds import Hold, holds_of, named_datasets, waiting_for
+from tasks.domain.event_path import COMES_WITHIN, EventPath, event_path
 from tasks.domain.flags.maintenance import next_window
 from tasks.domain.limits.pauses import Window
 from tasks.ledger import Ledger
+from tasks.ledger.unread_messages import UnreadMessage
 
 _LATELY = timedelta(minutes=1)
 _WEEK = timedelta(days=7)
+_MOST_UNREAD = 20  # unreadable messages that are told of one by one
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,10 @@ class EventsNow:
 
     since: datetime
     progress: datetime  # when messages were last taken in
+    path: EventPath
     missed: Mapping[tuple[date, str], int]  # by day (in UTC) and folder
+    unread_count: int  # messages that could not be read
+    unread: Sequence[UnreadMessage]  # the last of them, the newest first
 
 
 def events_now(ledger: Ledger, now: datetime) -> EventsNow | None:
@@ -67,4 +73,9 @@ def events_now(ledger: Ledger, now: datetime) -> EventsNow | None:
     watch = ledger.announcements.watch(now)
     if watch is None:
         return None
-    return EventsNow(watch.since, watch.progress, ledger.announcements.missed((now - _WEEK).date()))
+    stored = ledger.objects.last_stored(watch.read_to - COMES_WITHIN) if watch.read_to else None
+    began_before = stored is not None and stored < watch.since
+    path = event_path(now, watch.read_to, watch.returned, None if began_before else stored)
+    missed = ledger.announcements.missed((now - _WEEK).date())
+    unread = ledger.unread_messages
+    return EventsNow(watch.since, watch.progress, path, missed, unread.count(), unread.newest(_MOST_UNREAD))

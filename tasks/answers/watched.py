@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from array import array
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -11,6 +10,7 @@ from tasks import clock
 from tasks.observe.watcher import Fate, Taken
 
 _MOST_ERRORS = 20  # unreadable messages that are told of one by one
+_MOST_LATENCIES = 100_000
 
 
 @dataclass
@@ -21,7 +21,8 @@ class Watched:
     errors: list[str] = field(default_factory=list)  # of the first unreadable messages
     begun: float = field(default_factory=clock.seconds)
     seconds: float = 0.0
-    latencies: array[float] = field(default_factory=lambda: array("d"))  # seconds from receipt to state, by message
+    # Seconds from receipt to state of the last messages
+    latencies: deque[float] = field(default_factory=lambda: deque(maxlen=_MOST_LATENCIES))
 
     @property
     def received(self) -> int:

@@ -33,6 +33,7 @@ from tasks.ledger.requests import Requests
 from tasks.ledger.runs import Runs
 from tasks.ledger.settings import Settings
 from tasks.ledger.totals import Totals
+from tasks.ledger.unread_messages import UnreadMessages
 
 _OF_THE_FUTURE = {"until", "probe_until", "due", "start"}  # columns of times that may lie ahead
 
@@ -50,6 +51,7 @@ class Ledger:
         self.games = Games(database)
         self.arrivals = Arrivals(database)
         self.announcements = Announcements(database)
+        self.unread_messages = UnreadMessages(database)
         self.objects = Objects(database, self.games, self.arrivals)
         self.totals = Totals(database)
         self.gaps = Gaps(database, self.totals)
@@ -112,6 +114,7 @@ class Ledger:
             self.runs.prune(connection, before)
             self.plans.prune(connection, before)
             self.judgements.trim(connection)
+            self.unread_messages.prune(connection, before)
             return self.attempts.prune(connection, before)
 
         return self.database.write(write)

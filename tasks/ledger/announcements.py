@@ -38,9 +38,12 @@ watches_table = sa.Table(
     sa.Column("since", UtcSeconds, nullable=False),
     sa.Column("progress", UtcSeconds, nullable=False),
     sa.Column("listed", UtcSeconds),
+    sa.Column("read_to", UtcSeconds),
+    sa.Column("returned", UtcSeconds),
 )
 _THE_LAKE = "the lake of this ledger"
-_WATCH = sa.select(watches_table.c.since, watches_table.c.progress, watches_table.c.listed)
+_OF_A_WATCH = ("since", "progress", "listed", "read_to", "returned")
+_WATCH = sa.select(*(watches_table.c[name] for name in _OF_A_WATCH))
 _REPLACED = set(unannounced_table.columns.keys()) - {"key"}
 _PAUSE = timedelta(days=1)  # a watch that has made no progress for so long has ended, and the next one begins anew
 
@@ -49,11 +52,15 @@ class Watch(NamedTuple):
     """Since when events are watched, and when that last made progress.
 
     `listed` is when a look last listed the whole lake meanwhile: a file of which nothing is known was not there then.
+    All messages that were sent until `read_to` have been taken in, and the newest event of a file that ADCE has stored
+    itself is of the time `returned`.
     """
 
     since: datetime
     progress: datetime
-    listed: datetime | None
+    listed: datetime | None = None
+    read_to: datetime | None = None
+    returned: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +74,28 @@ class Announcements:
         found = self.database.read(lambda connection: connection.execute(_WATCH).one_or_none())
         return Watch(*found) if found and now - found.progress <= _PAUSE else None
 
-    def write_progress(self, connection: sa.Connection, now: datetime) -> None:
-        """Records, in an open transaction, that the watch has made progress. It begins now if none is on."""
+    def progressed(self, now: datetime, read_to: datetime) -> None:
+        """Records that the watch has made progress, although no message has come."""
+        self.database.write(lambda connection: self.write_progress(connection, now, read_to))
+
+    def write_progress(
+        self,
+        connection: sa.Connection,
+        now: datetime,
+        read_to: datetime | None = None,
+        returned: datetime | None = None,
+    ) -> None:
+        """Records, in an open transaction, that the watch has made progress. It begins now if none is on.
+
+        `read_to` and `returned` are those of a Watch, as far as they are known; they never go back.
+        """
         found = connection.execute(_WATCH).one_or_none()
-        is_on = found is not None and now - found.progress <= _PAUSE
-        since, listed = (found.since, found.listed) if found and is_on else (now, None)
-        row = {"lake": _THE_LAKE, "since": since, "progress": now, "listed": listed}
-        self.database.upsert(connection, watches_table, [row], {"since", "progress", "listed"})
+        before = Watch(*found) if found and now - found.progress <= _PAUSE else Watch(now, now)
+        after = before._replace(
+            progress=now, read_to=_later(before.read_to, read_to), returned=_later(before.returned, returned)
+        )
+        row = {"lake": _THE_LAKE, **after._asdict()}
+        self.database.upsert(connection, watches_table, [row], set(_OF_A_WATCH))
 
     def listed(self, at: datetime) -> None:
         """Records that a look has listed the whole lake at this time, and has recorded what it has found."""
@@ -144,6 +166,10 @@ class Announcements:
                 (date.fromisoformat(day), folder): count for day, folder, count in connection.execute(ordered)
             }
         )
+
+
+def _later(one: datetime | None, other: datetime | None) -> datetime | None:
+    return max(filter(None, (one, other)), default=None)
 
 
 def _folder(key: str) -> str:

@@ -31,6 +31,8 @@ class Told:
     restored: Collection[str] = ()
     gaps: Collection[Gap] = ()  # newly seen
     closed: Collection[str] = ()  # gaps that were seen before, and are none any more
+    read_to: datetime | None = None  # how far the watch has come; see Watch
+    returned: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class Events:
             self.gaps.write(connection, told.gaps)
             if told.closed:
                 delete(connection, gaps_table, told.closed)
-            self.announcements.write_progress(connection, now)
+            self.announcements.write_progress(connection, now, told.read_to, told.returned)
             return True
 
         return self.database.write(write)

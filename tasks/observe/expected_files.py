@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from datetime import date, datetime, timedelta
 
 from tasks.domain.expected.cells import Cell, calendar_cells, game_cells
@@ -24,12 +24,11 @@ class ExpectedFiles:
         self._calendar: dict[str, Cell] = {}
         self._today: date | None = None
         self._games: dict[str, dict[str, Cell]] = {}  # the files of each game
-        self._judged: set[str] = set()  # the games of which all files were concerned before
         self._since: datetime | None = None
 
     def forget(self) -> None:
         """Forgets what the schedules listed, because they have changed."""
-        self._games, self._judged, self._since = {}, set(), None
+        self._games, self._since = {}, None
 
     def is_schedule(self, cell: Cell) -> bool:
         """Does the file list games?"""
@@ -40,28 +39,26 @@ class ExpectedFiles:
         return self._session.keys.dataset_of(key)
 
     def cells(self, keys: Iterable[str]) -> dict[str, Cell]:
-        """The expected files with these keys, and all others of the games that they belong to."""
+        """The expected files with these keys."""
         self._refresh()
-        cells = {key: self._calendar[key] for key in keys if key in self._calendar}
-        matches = (self._session.keys.match(key) for key in keys if key not in cells)
-        return cells | self.of_games({fields["id"] for _, fields in filter(None, matches) if "id" in fields})
+        cells, of_games = {}, {}
+        for key in keys:
+            if cell := self._calendar.get(key):
+                cells[key] = cell
+            elif (found := self._session.keys.match(key)) and (game := found[1].get("id")):
+                of_games[key] = game
+        self._load(of_games.values())
+        return cells | {key: cell for key, game in of_games.items() if (cell := self._games[game].get(key))}
 
     def of_games(self, games: Collection[str]) -> dict[str, Cell]:
         """The files of some games, by the schedules that list them."""
         self._refresh()
-        if missing := [game for game in games if game not in self._games]:
-            self._games |= {game: {} for game in missing} | self._listed(missing)
+        self._load(games)
         return {key: cell for game in games for key, cell in self._games[game].items()}
 
-    def concerned(self, changed: Collection[str], cells: Mapping[str, Cell]) -> dict[str, Cell]:
-        """The files whose states may follow from changes: the changed ones, and once the others of the same games."""
-        games = _games_of(changed, cells) - self._judged
-        others = {key: cell for game in games for key, cell in self._games[game].items()}
-        return others | {key: cells[key] for key in changed if key in cells}
-
-    def judged(self, changed: Collection[str], cells: Mapping[str, Cell]) -> None:
-        """Remembers that the files that changes concern were judged."""
-        self._judged |= _games_of(changed, cells)
+    def _load(self, games: Iterable[str]) -> None:
+        if missing := {game for game in games if game not in self._games}:
+            self._games |= {game: {} for game in missing} | self._listed(missing)
 
     def _refresh(self) -> None:
         now = self._session.now()
@@ -84,7 +81,3 @@ class ExpectedFiles:
                 assert cell.game
                 found.setdefault(cell.game.id, {})[cell.key] = cell
         return found
-
-
-def _games_of(keys: Collection[str], cells: Mapping[str, Cell]) -> set[str]:
-    return {cell.game.id for key in keys if (cell := cells.get(key)) and cell.game}

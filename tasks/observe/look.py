@@ -13,7 +13,7 @@ from datetime import datetime
 from config.models import Dataset
 from tasks.domain.assess.agreement import compare, trusted, untouched
 from tasks.domain.assess.assessment import Assessment, assess, expected_cells, listed_games
-from tasks.domain.assess.overview import Overview, joined, overview_of, stored_files
+from tasks.domain.assess.overview import Overview, gaps_of, joined, overview_of, stored_files
 from tasks.domain.assess.states import Examination, Kind, LakeObject, State, Status, Unreadable, without_false_time
 from tasks.domain.assess.unknown import find_unknown
 from tasks.domain.assess.unlisted import estimate_unlisted
@@ -139,28 +139,34 @@ async def look_at_cells(session: Session, cells: Mapping[str, Cell]) -> Look:
     known = Knowledge()
     _load(session, known, cells)
     known.objects = await _objects_of(session, cells)
-    return await _look_at_known(session, Reader(session, _FEW_CELLS), known, cells)
+    judged = await _judge_known(session, Reader(session, _FEW_CELLS), known, cells)
+    return _look(session, judged, known)
 
 
 async def judge_cells(
     session: Session, cells: Mapping[str, Cell], objects: Mapping[str, LakeObject], delivery: Mapping[str, Unreadable]
-) -> Look:
-    """The state of some cells whose `objects` are known. The lake is not asked, and no body is read.
+) -> tuple[list[Gap], list[str]]:
+    """Which of some cells are gaps that nobody has seen before, and which were gaps and are none any more.
 
-    `delivery` are objects that the lake does not deliver, besides those that the ledger knows.
+    Their `objects` are known: the lake is not asked, and no body is read. `delivery` are objects that the lake does not
+    deliver, besides those that the ledger knows.
     """
     known = Knowledge(objects=dict(objects), unreadable=dict(delivery))
     _load(session, known, cells)
-    return await _look_at_known(session, Reader(session, 0), known, cells)
+    judged = (await _judge_known(session, Reader(session, 0), known, cells)).with_claims(session.leases.claims())
+    new = gaps_of(cells, judged.statuses, known.first_seen, judged.taken_at)
+    closed = [key for key in known.first_seen if not _is_gap(judged.statuses.get(key))]
+    return [gap for gap in new if gap.cell.key not in known.first_seen], closed
 
 
-async def _look_at_known(session: Session, reader: Reader, known: Knowledge, cells: Mapping[str, Cell]) -> Look:
+async def _judge_known(session: Session, reader: Reader, known: Knowledge, cells: Mapping[str, Cell]) -> Assessment:
+    """The assessment of some cells of which everything is loaded, and since when the ledger knows their gaps."""
     taken = known.taken(cells.values(), session.now(), session.horizon())
     known.disagreements = untouched(trusted(session.ledger.disagreements.current(), session.horizon()), taken)
     known.obstacles = _obstacles(session, known, cells)
-    judged = await _judge_and_read(session, reader, known, cells)
+    assessment = await _judge_and_read(session, reader, known, cells)
     known.first_seen = session.ledger.gaps.first_seen(cells)
-    return _look(session, judged, known)
+    return assessment
 
 
 def newly_due(session: Session, known: Knowledge, schedules: Iterable[Cell]) -> Look:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -13,6 +13,7 @@ from tasks.domain.arrivals import (
     UNKNOWN,
     Effect,
     Event,
+    EventType,
     LastChange,
     MessageError,
     Settled,
@@ -24,6 +25,7 @@ from tasks.domain.arrivals import (
 from tasks.domain.assess.states import LearntBy, Unreadable, is_due
 from tasks.domain.errors import AdceError
 from tasks.domain.expected.cells import Cell
+from tasks.domain.plan.plan import Gap
 from tasks.ledger.events import Told
 from tasks.observe.expected_files import ExpectedFiles
 from tasks.observe.look import examine_cells, judge_cells
@@ -50,6 +52,8 @@ class Taken:
 
     fates: list[Fate]
     errors: dict[int, str] = field(default_factory=dict)  # why a message is unreadable, by its position
+    gaps: Collection[Gap] = ()  # that were not known before
+    elsewhere: dict[int, str] = field(default_factory=dict)  # the bucket of a message of another one, by its position
 
 
 class Watcher:
@@ -62,9 +66,15 @@ class Watcher:
         self._session = session
         self._bucket, self._prefix = session.lake.bucket
         self._expected = ExpectedFiles(session)
+        self._games: set[str] = set()  # the games whose files `follow` has to judge
+        self._schedules: dict[str, Cell] = {}  # schedules that have changed, which it has to judge too
+        self._followed: set[str] = set()  # the games whose files were judged before
+        self._judged: set[str] = set()  # the files that were judged since `follow` was last called
 
-    async def take(self, messages: Sequence[str]) -> Taken:
+    async def take(self, messages: Sequence[str], read_to: datetime | None = None) -> Taken:
         """Records what messages tell, and judges what follows from it. All of it is committed when this returns.
+
+        `read_to` is the time until which all messages that were sent have been taken, once these are, if it is known.
 
         Raises AdceError if the lake or the ledger cannot be used. The messages can be taken again then.
         """
@@ -77,12 +87,14 @@ class Watcher:
                 taken.fates[position], taken.errors[position] = Fate.UNREADABLE, str(error)
                 continue
             for event in found:
-                if key := self._key(event):
+                if event.bucket != self._bucket:
+                    taken.fates[position], taken.elsewhere[position] = Fate.FOREIGN, event.bucket
+                elif key := self._key(event):
                     events.setdefault(key, []).append((position, event))
                 else:
                     taken.fates[position] = Fate.FOREIGN
         by_key = {key: [event for _, event in some] for key, some in events.items()}
-        decided = await self._take(by_key)
+        decided, taken.gaps = await self._take(by_key, read_to)
         for key, some in events.items():
             usual = Fate.OWN if key in decided.own else Fate.ALREADY_KNOWN
             for (position, _), is_applied in zip(some, decided.settled[key].applied, strict=True):
@@ -91,30 +103,75 @@ class Watcher:
 
     def _key(self, event: Event) -> str | None:
         """The key in the lake of an event's object; None if it is no file of a dataset."""
-        if event.bucket != self._bucket or not event.key.startswith(self._prefix):
+        if not event.key.startswith(self._prefix):
             return None
         key = event.key.removeprefix(self._prefix)
         return key if self._expected.dataset_of(key) else None
 
-    async def _take(self, events: Mapping[str, Sequence[Event]]) -> _Decided:
-        """Decides what follows from events, judges the files that it concerns, and records all of it."""
+    @property
+    def has_consequences(self) -> bool:
+        """Has something been taken of which the consequences are not judged yet?"""
+        return bool(self._games or self._schedules)
+
+    async def follow(self) -> Collection[Gap]:
+        """Judges what follows from what was taken, beyond the files themselves: the other files of the same games.
+
+        It is best called when no more messages wait, because the files of a game tend to come together. Returns the
+        gaps that were not known before. Raises AdceError as `take` does; what follows is judged in the next call then.
+        """
+        if not self.has_consequences:
+            self._judged.clear()
+            return ()
+        session = self._session
+        cells = {**self._expected.of_games(self._games), **self._schedules}
+        for key in self._judged:
+            cells.pop(key, None)
+        while True:
+            last = session.ledger.objects.last(cells)
+            told = Told({key: last[key].change if key in last else None for key in cells})
+            await self._judge(cells, {key: one.change for key, one in last.items()}, told)
+            if session.ledger.events.record(told, session.now()):
+                break
+        self._followed |= self._games
+        self._games, self._schedules = set(), {}
+        self._judged.clear()
+        return told.gaps
+
+    async def _take(
+        self, events: Mapping[str, Sequence[Event]], read_to: datetime | None
+    ) -> tuple[_Decided, Collection[Gap]]:
+        """Decides what follows from events, judges the files that they tell of, and records all of it.
+
+        Returns what was decided, and the gaps that were not known before.
+        """
         session = self._session
         cells = self._expected.cells(events)
-        await self._wait_for_claims({cells[key].work for key in events if key in cells})
+        await self._wait_for_claims({cell.work for cell in cells.values()})
         while True:
             now = session.now()
             decided = await self._decide(events, now)
-            told = decided.told(events, now)
-            changed = decided.changed
+            told = replace(decided.told(events, now), read_to=read_to, returned=decided.returned(events))
+            changed = {key: cells[key] for key in decided.changed if key in cells}
             if changed:
-                await self._judge(changed, cells, told)
+                await self._judge(changed, told.changes, told)
             if session.ledger.events.record(told, now):
                 break
-        self._expected.judged(changed, cells)
-        schedules = {key: cells[key] for key in changed if key in cells and self._expected.is_schedule(cells[key])}
+        self._judged.update(changed)
+        await self._note_consequences(changed)
+        return decided, told.gaps
+
+    async def _note_consequences(self, changed: Mapping[str, Cell]) -> None:
+        """Notes what `follow` has to judge: the games of the files, and those that changed schedules list."""
+        schedules = {key: cell for key, cell in changed.items() if self._expected.is_schedule(cell)}
+        games = {cell.game.id for cell in changed.values() if cell.game}
         if schedules:
-            await self._read(schedules)
-        return decided
+            self._judged -= schedules.keys()  # they were judged before they were read
+            seen = await examine_cells(self._session, schedules)
+            self._expected.forget()
+            self._followed.clear()
+            self._schedules |= schedules
+            games |= {game.id for one in seen.values() for game in one.verdict.games}
+        self._games |= games - self._followed
 
     async def _decide(self, events: Mapping[str, Sequence[Event]], now: datetime) -> _Decided:
         """What follows from events, by what is known and, where that does not settle it, by what the lake answers."""
@@ -141,19 +198,14 @@ class Watcher:
         while not self._session.leases.claims().keys().isdisjoint(works) and clock.seconds() < ends:
             await asyncio.sleep(_POLL_SECONDS)
 
-    async def _judge(self, changed: Collection[str], cells: Mapping[str, Cell], told: Told) -> None:
-        """Adds to what was `told` which files are lacking now, or are so no longer.
+    async def _judge(self, cells: Mapping[str, Cell], known: Mapping[str, LastChange], told: Told) -> None:
+        """Adds to what was `told` which of these files are lacking now, or are so no longer.
 
-        Judged are the changed files, and once the other files of the same games.
+        `known` are their last changes. The lake is asked about the others.
         """
-        concerned = self._expected.concerned(changed, cells)
-        last = self._session.ledger.objects.last(concerned.keys() - told.changes.keys())
-        known = {key: one.change for key, one in last.items()} | told.changes
-        told.listed = await self._ask(cell for key, cell in concerned.items() if key not in known)
-        known |= told.listed
-        objects = {key: have for key, change in known.items() if (have := change.object(key))}
-        look = await judge_cells(self._session, concerned, objects, told.archived)
-        told.gaps, told.closed = look.new_gaps(), look.closed(look.known.first_seen)
+        told.listed = await self._ask(cell for key, cell in cells.items() if key not in known)
+        objects = {key: have for key, change in [*known.items(), *told.listed.items()] if (have := change.object(key))}
+        told.gaps, told.closed = await judge_cells(self._session, cells, objects, told.archived)
 
     async def _ask(self, cells: Iterable[Cell]) -> dict[str, LastChange]:
         """What the lake has of files of which nothing is known, by key. It is asked about those that are due."""
@@ -163,16 +215,6 @@ class Watcher:
         keys = [cell.key for cell in cells if is_due(cell, now)]
         found = await session.lake.find_all(keys) if keys else {}
         return {key: LastChange.of(found.get(key), now) for key in keys}
-
-    async def _read(self, schedules: Mapping[str, Cell]) -> None:
-        """Reads schedules that have changed, and judges them and the files of the games that they list."""
-        seen = await examine_cells(self._session, schedules)
-        self._expected.forget()
-        games = {game.id for one in seen.values() for game in one.verdict.games}
-        cells = {**self._expected.of_games(games), **schedules}
-        told = Told({})
-        await self._judge(cells, cells, told)
-        self._session.ledger.events.record(told, self._session.now())
 
 
 @dataclass(frozen=True)
@@ -190,6 +232,16 @@ class _Decided:
     def changed(self) -> set[str]:
         """The files of which something new is known."""
         return {key for key, one in self.settled.items() if any(one.applied)}
+
+    def returned(self, events: Mapping[str, Sequence[Event]]) -> datetime | None:
+        """The time of the newest event that tells of a version that ADCE has stored itself; None if there is none."""
+        times = (
+            event.at
+            for key in self.own
+            for event in events[key]
+            if event.type is EventType.CREATED and event.content == self.before[key].content
+        )
+        return max(times, default=None)
 
     def told(self, events: Mapping[str, Sequence[Event]], now: datetime) -> Told:
         """What is to be recorded of it."""

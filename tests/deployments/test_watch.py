@@ -41,6 +41,12 @@ class Lake:
         self.s3.put_object(Bucket=self.name, Key=f"nba/{key}", Body=body)
         return key, json.loads(body)
 
+    def left(self) -> dict[str, int]:
+        """How many messages the queue has: those that wait, and those that it hides because they were received."""
+        names = {"waiting": "ApproximateNumberOfMessages", "hidden": "ApproximateNumberOfMessagesNotVisible"}
+        found = self.sqs.get_queue_attributes(QueueUrl=self.queue, AttributeNames=["All"])["Attributes"]
+        return {name: int(found[attribute]) for name, attribute in names.items()}
+
     def messages(self) -> str:
         """The messages in the queue as the AWS command prints them, one a line. They are deleted there."""
         lines = []
@@ -117,3 +123,22 @@ def watch(adce: Adce, messages: str) -> dict[str, Any]:
 def why(adce: Adce, key: str) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(adce("why", key, "--json").stdout)["answers"][0]
     return found
+
+
+def test_what_waits_in_the_queue_becomes_states_and_is_deleted_and_what_cannot_be_read_is_left_and_kept(
+    adce: Adce, lake: Lake
+) -> None:
+    board, body = lake.put("espn_scoreboard", DAY)
+    game = {"id": body["events"][0]["id"]}
+    summary, _ = lake.put("espn_summary", game)
+    lake.sqs.send_message(QueueUrl=lake.queue, MessageBody="no JSON")
+    result = adce("watch", "--queue", lake.queue, "--until-empty", "--json")
+    assert result.exit_code == 1, result.stderr
+    found = json.loads(result.stdout)
+    assert {name: found[name] for name in ("received", "applied", "unreadable")} == {
+        "received": 4,
+        "applied": 2,
+        "unreadable": 1,
+    }
+    assert {why(adce, key)["state"] for key in (board, summary)} == {"present"}
+    assert lake.left() == {"waiting": 0, "hidden": 1}

@@ -78,13 +78,7 @@ class Overview:
         A stored file that the lake cannot deliver is fetched only if its key is in `named`. A file is never fetched
         while something other than a file stands at its key.
         """
-        return [
-            Gap(cell := self.cells[key], status.kind, self._why(cell, status), first_seen.get(key, self.taken_at))
-            for key, status in self.statuses.items()
-            if status.state is State.GAP
-            and status.kind is not None
-            and (status.kind is not Kind.UNREADABLE or (key in named and status.limit is not Limit.OBSTACLE))
-        ]
+        return gaps_of(self.cells, self.statuses, first_seen, self.taken_at, named, self.needed_by)
 
     @property
     def totals(self) -> dict[str, int]:
@@ -119,9 +113,29 @@ class Overview:
         """The same overview, in which the gaps that other runs have claimed are in flight."""
         return self.with_statuses(in_flight(self.cells, self.statuses, claims))
 
-    def _why(self, cell: Cell, status: Status) -> str:
-        needs = self.needed_by.get(cell.dataset)
+
+def gaps_of(
+    cells: Mapping[str, Cell],
+    statuses: Mapping[str, Status],
+    first_seen: Mapping[str, datetime],
+    now: datetime,
+    named: Collection[str] = (),
+    needed_by: Mapping[str, str] | None = None,
+) -> list[Gap]:
+    """The gaps to fetch of some files, by their statuses; see Overview.gaps. New ones are seen `now`."""
+    needed_by = needed_by or {}
+
+    def why(cell: Cell, status: Status) -> str:
+        needs = needed_by.get(cell.dataset)
         return f"{status.reason}; needed by {needs}" if needs else status.reason
+
+    return [
+        Gap(cell := cells[key], status.kind, why(cell, status), first_seen.get(key, now))
+        for key, status in statuses.items()
+        if status.state is State.GAP
+        and status.kind is not None
+        and (status.kind is not Kind.UNREADABLE or (key in named and status.limit is not Limit.OBSTACLE))
+    ]
 
 
 def overview_of(assessment: Assessment) -> Overview:

@@ -161,18 +161,46 @@ class MissedEvents(Document):
     count: int
 
 
+class UnreadMessageLine(Document):
+    """A message of the queue that could not be read."""
+
+    id: str
+    at: datetime
+    reason: str
+    begin: str
+    receives: int
+
+
+class EventPathState(Document):
+    """Whether the events of the lake are known to arrive: proved, broken or unproved."""
+
+    state: str
+    reason: str
+
+
 class EventsState(Document):
     """How events of the lake are watched now."""
 
     since: datetime
     progress: datetime
+    path: EventPathState
+    unread_count: int
+    unread: list[UnreadMessageLine]  # the last ones, the newest first
     missed: list[MissedEvents]
 
     @classmethod
     def of(cls, events: EventsNow) -> EventsState:
         """The document for the events."""
         missed = [MissedEvents(day=day, folder=folder, count=n) for (day, folder), n in events.missed.items()]
-        return cls(since=events.since, progress=events.progress, missed=missed)
+        path = EventPathState(state=events.path.state.value, reason=events.path.reason)
+        return cls(
+            since=events.since,
+            progress=events.progress,
+            path=path,
+            unread_count=events.unread_count,
+            unread=[UnreadMessageLine(**message._asdict()) for message in events.unread],
+            missed=missed,
+        )
 
 
 class SourcesAnswer(Document):
@@ -231,6 +259,10 @@ class WatchedMessages(Document):
         return cls(
             received=watched.received,
             **watched.counts(),
-            seconds=round(watched.seconds, 3),
-            latency=Latency(p50=watched.latency(0.5), p99=watched.latency(0.99)),
+            seconds=round(watched.seconds, 6),
+            latency=Latency(p50=_rounded(watched.latency(0.5)), p99=_rounded(watched.latency(0.99))),
         )
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 6)

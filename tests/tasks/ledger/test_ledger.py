@@ -33,12 +33,14 @@ from tasks.domain.limits.pauses import Pause
 from tasks.domain.outcomes import FileOutcome, Outcome, RunEnd
 from tasks.ledger import Ledger
 from tasks.ledger import database as database_module
+from tasks.ledger.announcements import Watch
 from tasks.ledger.attempts import FillRecord, Performance, VariantResults
 from tasks.ledger.database import metadata
 from tasks.ledger.fills import FillEnd
 from tasks.ledger.leases import Leases
 from tasks.ledger.plans import PLAN, RUN, KeptPlan, plans_table
 from tasks.ledger.settings import KeptSettings
+from tasks.ledger.unread_messages import UnreadMessage
 from tests.builders import NOW, a_game, a_gap, an_object
 from tests.servers import new_database, postgresql, postgresql_programs, restart_postgresql
 
@@ -150,6 +152,7 @@ def test_a_version_is_learnt_once_by_a_listing_or_since_it_was_stored(url: str) 
         ledger.objects.record({"a": found["a"]}, {}, {"a": listed}, NOW)
         end = FillEnd(FILL, NOW, [FileOutcome("b", Outcome.STORED)], {"b": found["b"]}, {"b": stored})
         ledger.fills.record(end)
+        assert (ledger.objects.last_stored(NOW), ledger.objects.last_stored(NOW - HOUR)) == (NOW, None)
         both = {"a": Learnt(LearntBy.LISTING, NOW), "b": Learnt(LearntBy.OWN, NOW)}
         assert ledger.objects.learnt(objects | {"x": listed}) == both
         by_another_check = {key: seen._replace(check="d") for key, seen in found.items()}
@@ -787,3 +790,28 @@ def test_a_server_that_restarts_is_waited_for(
         assert long_look.pauses.current().keys() == {"espn"}
         assert "what is read from then on may be newer than what was read before" in caplog.text
         long_look.close()
+
+
+def test_a_watch_tells_how_far_it_has_come_and_never_goes_back(url: str) -> None:
+    with closing(Ledger(url)) as ledger:
+        assert ledger.announcements.watch(NOW) is None
+        ledger.announcements.progressed(NOW, NOW - HOUR)
+        ledger.announcements.progressed(NOW + HOUR, NOW - 2 * HOUR)
+        watch = ledger.announcements.watch(NOW + HOUR)
+        assert watch == Watch(NOW, NOW + HOUR, read_to=NOW - HOUR)
+        later = NOW + timedelta(days=2)
+        assert ledger.announcements.watch(later) is None
+        ledger.announcements.progressed(later, later)
+        assert ledger.announcements.watch(later) == Watch(later, later, read_to=later)
+
+
+def test_a_message_that_could_not_be_read_is_kept_once_until_it_is_old(url: str) -> None:
+    with closing(Ledger(url)) as ledger:
+        first = UnreadMessage("a", NOW, "not JSON", "no…", 1)
+        again, other = first._replace(at=NOW + HOUR, receives=2), first._replace(id="b")
+        ledger.unread_messages.keep([first, other])
+        ledger.unread_messages.keep([again])
+        assert ledger.unread_messages.count() == 2
+        assert ledger.unread_messages.newest(1) == [again]
+        ledger.prune(NOW + HOUR)
+        assert ledger.unread_messages.newest(9) == [again]

@@ -109,7 +109,14 @@ def _live(chance: random.Random, ledger: Ledger) -> None:
 
 def _take(ledger: Ledger, lake: Bucket, now: datetime, messages: list[str]) -> list[Fate]:
     session = Session(CONFIG, Selection(), lake, ledger, now, begun=now)
-    return asyncio.run(Watcher(session).take(messages)).fates
+    watcher = Watcher(session)
+
+    async def take() -> list[Fate]:
+        taken = await watcher.take(messages)
+        await watcher.follow()
+        return taken.fates
+
+    return asyncio.run(take())
 
 
 def _look(ledger: Ledger, lake: Bucket, now: datetime) -> None:

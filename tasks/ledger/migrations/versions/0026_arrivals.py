@@ -40,4 +40,14 @@ def upgrade() -> None:
         sa.Column("since", sa.Double, nullable=False),
         sa.Column("progress", sa.Double, nullable=False),
         sa.Column("listed", sa.Double),
+        sa.Column("read_to", sa.Double),
+        sa.Column("returned", sa.Double),
+    )
+    op.create_table(
+        "unread_messages",
+        sa.Column("id", sa.String, primary_key=True),
+        sa.Column("at", sa.Double, nullable=False),
+        sa.Column("reason", sa.String, nullable=False),
+        sa.Column("begin", sa.String, nullable=False),
+        sa.Column("receives", sa.Integer, nullable=False),
     )

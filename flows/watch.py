@@ -1,0 +1,242 @@
+"""The watch: receive what S3 tells of the lake, decide what follows, and record it. It runs until it is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from blocks.aws import aws_of
+from config.models import Config
+from tasks import clock
+from tasks.answers.watched import Watched
+from tasks.domain.access import Access
+from tasks.domain.errors import AdceError, LakeError, LedgerError
+from tasks.domain.expected.cells import Selection
+from tasks.domain.plan.plan import Gap
+from tasks.domain.wording import one_line, plural, signal_name
+from tasks.ledger.unread_messages import UnreadMessage
+from tasks.observe.look import Reader, look_at_lake
+from tasks.observe.queue import Message, QueueError, QueueFacts, open_queue
+from tasks.observe.receivers import Received, Receivers, receiving
+from tasks.observe.session import Session, open_session
+from tasks.observe.watcher import Taken, Watcher
+
+if TYPE_CHECKING:
+    from flows.event_fills import EventFills
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE = 500  # messages that are recorded together
+_WAITS = 10  # seconds for which a receive waits for messages, so that a stop takes at most as long
+_LOOKS_UP = 1.0  # seconds after which the watch looks whether it has to stop
+_RETRY = 10.0  # seconds after which a lake or a ledger that has failed is tried again
+_BACKLOG = 1000  # messages waiting at the start, above which the lake is listed before they are taken
+_STRANGERS = 100  # messages of other buckets, before any of this one, after which the queue is taken for a wrong one
+_MOST_RECEIVES = 5  # receives of an unreadable message after which it is deleted, if the queue does not move it away
+_BEGIN = 200  # characters of an unreadable message that are kept
+_PROGRESS_EVERY = 30.0  # seconds after which it is recorded that an empty queue is received from
+_ARRIVES_WITHIN = timedelta(seconds=30)  # a queue found empty may still hide messages that were sent since then
+_FOLLOWS_WITHIN = 5.0  # seconds after which the consequences of messages are judged, if more and more come
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+async def watch(config: Config, address: str, progress: Path | None = None, *, until_empty: bool = False) -> Watched:
+    """Takes messages from a queue until a signal comes, or with `until_empty` until the queue is empty.
+
+    The file `progress` is touched whenever the queue has answered, so that others can see that it goes on.
+
+    Raises QueueError if the queue cannot be used or is of another bucket, and AdceError if the lake or the ledger
+    cannot be opened. What fails later is tried again.
+    """
+    async with open_session(config, Selection(), access=Access.RUN) as session:
+        watcher = Watcher(session)
+        queue = await open_queue(await aws_of(config), address, waits=1 if until_empty else _WAITS)
+        facts = await asyncio.to_thread(queue.facts)
+        if facts.is_fifo:
+            raise QueueError(f"queue {address}: S3 sends no events to a FIFO queue; name a standard one", lasts=True)
+        watch = Watch(session, watcher, facts, progress)
+        with watch.stopping_on_signals():
+            if facts.waiting > _BACKLOG:
+                await watch.list_lake()
+            async with receiving(queue, facts.hides.total_seconds()) as receivers, watch.filling():
+                await watch.run(receivers, until_empty=until_empty)
+        return watch.watched
+
+
+@dataclass
+class Watch:
+    """One watch: what it uses, and how far it has come."""
+
+    session: Session
+    watcher: Watcher
+    facts: QueueFacts
+    progress: Path | None
+    watched: Watched = field(default_factory=Watched)
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    fills: EventFills | None = None  # None: gaps are left to the next reconcile
+    _strangers: int = 0  # messages of other buckets before the first of this one
+    _knows_ours: bool = False  # has a message of this bucket come?
+    _shown: float = 0.0  # the last answer of the queue of which `progress` tells, by tasks.clock
+
+    @contextmanager
+    def stopping_on_signals(self) -> Iterator[None]:
+        """A block during which SIGTERM and SIGINT stop the watch."""
+        loop = asyncio.get_running_loop()
+
+        def stop(number: int) -> None:
+            text = "%s: the watch stops within %s s, and gives back what it has not recorded"
+            log.warning(text, signal_name(number), _WAITS)
+            self.stopping.set()
+
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, stop, number)
+        try:
+            yield
+        finally:
+            for number in _SIGNALS:
+                loop.remove_signal_handler(number)
+
+    @asynccontextmanager
+    async def filling(self) -> AsyncIterator[None]:
+        """A block in which the gaps that events show are filled, if the configuration wants that."""
+        config = self.session.config
+        if not config.events.fill:
+            yield
+            return
+        from flows.event_fills import EventFills  # not at the top: they import Prefect, which takes seconds
+        from flows.opening import stop_open_runs
+
+        self.fills = EventFills(lambda dataset: config.datasets[dataset].source, stop_open_runs)
+        try:
+            yield
+        finally:
+            await self.fills.stop("the watch stops")
+
+    async def list_lake(self) -> None:
+        """Looks at the whole lake once, so that older messages change nothing and cost nothing."""
+        log.info("%s wait in the queue; the lake is listed first", plural(self.facts.waiting, "message"))
+        await look_at_lake(self.session, Reader(self.session, 0), remember=True)
+
+    async def run(self, receivers: Receivers, *, until_empty: bool) -> None:
+        """Receives, records and deletes messages until the watch has to stop."""
+        deleting: asyncio.Task[None] | None = None
+        recorded = followed = 0.0
+        while not self.stopping.is_set():
+            received = await receivers.next(_AT_ONCE, _LOOKS_UP)
+            self._show_progress(receivers.last_answer)
+            if received:
+                taken = await self._take(received)
+                if taken is None:
+                    break
+                self._fill(taken.gaps)
+                done = self._settle([one.message for one in received], taken, receivers)
+                if deleting:
+                    await deleting
+                deleting = asyncio.create_task(receivers.delete(done))
+                if receivers.has_more and clock.seconds() - followed < _FOLLOWS_WITHIN:
+                    continue
+            followed = clock.seconds()
+            await self._follow()
+            if received:
+                continue
+            if deleting:
+                await deleting
+                deleting = None
+            if until_empty and receivers.found_nothing and (self.fills is None or self.fills.is_idle):
+                break
+            if receivers.found_nothing and clock.seconds() - recorded > _PROGRESS_EVERY:
+                self._progressed()
+                recorded = clock.seconds()
+        if deleting:
+            await deleting
+
+    async def _follow(self) -> None:
+        try:
+            self._fill(await self.watcher.follow())
+        except (LakeError, LedgerError) as error:
+            log.error("%s; what follows from the last messages is judged later", error)
+
+    def _fill(self, gaps: Collection[Gap]) -> None:
+        if self.fills and gaps:
+            self.fills.add(gaps)
+
+    async def _take(self, received: Sequence[Received]) -> Taken | None:
+        """Takes messages, however often the lake or the ledger fails. None if the watch has to stop before."""
+        bodies = [one.message.body for one in received]
+        read_to = min(one.message.sent for one in received)
+        while not self.stopping.is_set():
+            try:
+                taken = await self.watcher.take(bodies, read_to)
+            except (LakeError, LedgerError) as error:
+                log.error("%s; %s wait, and are tried again in %.0f s", error, plural(len(bodies), "message"), _RETRY)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self.stopping.wait(), _RETRY)
+            else:
+                self.watched.add(taken, (one.at for one in received), (one.message.id for one in received))
+                return taken
+        return None
+
+    def _settle(self, messages: Sequence[Message], taken: Taken, receivers: Receivers) -> list[Message]:
+        """Which of the messages are done. Those of other buckets, and unreadable ones, are left to the queue.
+
+        Raises QueueError if the queue is that of another bucket.
+        """
+        self._check_bucket(messages, taken)
+        unread = {position: messages[position] for position in taken.errors}
+        self._keep_unread(unread, taken)
+        is_given_up = {
+            position
+            for position, message in unread.items()
+            if self.facts.redrive is None and message.receives >= _MOST_RECEIVES
+        }
+        left = (unread.keys() - is_given_up) | taken.elsewhere.keys()
+        receivers.leave(messages[position] for position in left)
+        return [message for position, message in enumerate(messages) if position not in left]
+
+    def _keep_unread(self, unread: Mapping[int, Message], taken: Taken) -> None:
+        if not unread:
+            return
+        now = datetime.now(UTC)
+        self.session.ledger.unread_messages.keep(
+            UnreadMessage(message.id, now, taken.errors[position], one_line(message.body[:_BEGIN]), message.receives)
+            for position, message in unread.items()
+        )
+        for position, message in unread.items():
+            log.warning("message %s cannot be read: %s", message.id, taken.errors[position])
+
+    def _check_bucket(self, messages: Sequence[Message], taken: Taken) -> None:
+        if self._knows_ours:
+            return
+        self._strangers += len(taken.elsewhere)
+        self._knows_ours = len(taken.elsewhere) + len(taken.errors) < len(messages)
+        if not self._knows_ours and self._strangers >= _STRANGERS:
+            bucket = next(iter(taken.elsewhere.values()))
+            raise QueueError(
+                f"queue {self.facts.arn} has the messages of bucket {one_line(bucket)}, and the lake is "
+                f"{self.session.lake.url}; name the queue of the lake in events.queue",
+                lasts=True,
+            )
+
+    def _show_progress(self, answered: float) -> None:
+        if self.progress is None or answered == self._shown:
+            return
+        try:
+            self.progress.touch()
+        except OSError as error:
+            raise AdceError(f"--progress-file {self.progress}: cannot be written: {error.strerror}") from None
+        self._shown = answered
+
+    def _progressed(self) -> None:
+        """Records that the queue is empty. What was sent long enough ago has been received then."""
+        now = datetime.now(UTC)
+        try:
+            self.session.ledger.announcements.progressed(now, now - _ARRIVES_WITHIN)
+        except LedgerError as error:
+            log.error("%s", error)

@@ -1,0 +1,170 @@
+"""How are messages received from a queue of SQS, kept while they are worked on, and deleted or given back?
+
+The limits are those of https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-quotas.html
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+from blocks.aws import Aws
+from tasks.domain.errors import AdceError
+
+AT_ONCE = 10  # messages: the most that one request receives, deletes or keeps
+_READ_SECONDS = 10  # how long an answer may take, besides the time for which it waits for messages
+_ARN = re.compile(r"arn:aws[a-z-]*:sqs:(?P<region>[a-z0-9-]+):(?P<account>[0-9]{12}):(?P<name>.+)")
+_REGION = re.compile(r"https?://(?:sqs\.)?([a-z]{2}(?:-[a-z]+)+-[0-9])\.")
+# Codes of errors that waiting does not mend, and what to do
+_LASTING = {
+    "AWS.SimpleQueueService.NonExistentQueue": "name another in events.queue, or create it",
+    "QueueDoesNotExist": "name another in events.queue, or create it",
+    "AccessDenied": "its policy, or that of the credentials, has to allow it",
+    "AccessDeniedException": "its policy, or that of the credentials, has to allow it",
+    "InvalidClientTokenId": "the AWS credentials are wrong",
+    "UnrecognizedClientException": "the AWS credentials are wrong",
+    "SignatureDoesNotMatch": "the AWS credentials are wrong",
+    "InvalidAddress": "name another in events.queue",
+}
+
+
+class QueueError(AdceError):
+    """The queue cannot be used. If this `lasts`, waiting does not mend it."""
+
+    def __init__(self, message: str, *, lasts: bool):
+        super().__init__(message)
+        self.lasts = lasts
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message that was received. The queue hides it from other receivers for some time."""
+
+    id: str
+    body: str
+    handle: str  # with which it is kept, deleted or given back
+    sent: datetime
+    receives: int  # how often it was received, this time included
+
+
+@dataclass(frozen=True, slots=True)
+class Redrive:
+    """Where the queue puts a message that was received too often without being deleted."""
+
+    queue: str  # the ARN of the dead-letter queue
+    most_receives: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueueFacts:
+    """How a queue is configured, and how much is in it."""
+
+    arn: str
+    hides: timedelta  # its visibility timeout: how long a received message is hidden
+    largest: int  # bytes that a message may have
+    redrive: Redrive | None
+    is_fifo: bool
+    waiting: int  # messages, about
+    policy: str  # JSON, or empty
+
+
+class Queue:
+    """A queue of SQS. Its methods wait for the answer, may be called from any thread, and raise QueueError."""
+
+    def __init__(self, address: str, aws: Aws, threads: int, waits: int):
+        """`address` is a URL or an ARN. A receive waits for messages for at most `waits` seconds."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        arn = _ARN.fullmatch(address)
+        in_url = _REGION.match(address)
+        region = (arn and arn["region"]) or (in_url and in_url[1]) or None
+        self.name = address
+        self._errors, self._waits = (BotoCoreError, ClientError), waits
+        seconds = _READ_SECONDS + waits
+        self._sqs = self._do("used", lambda: aws.client("sqs", region, read_seconds=seconds, connections=threads))
+        self._url = address if arn is None else self._url_of(arn["account"], arn["name"])
+
+    def _url_of(self, account: str, name: str) -> str:
+        found = self._do("found", lambda: self._sqs.get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account))
+        return str(found["QueueUrl"])
+
+    def facts(self) -> QueueFacts:
+        """How the queue is configured, and how much is in it."""
+        ask = {"QueueUrl": self._url, "AttributeNames": ["All"]}
+        found = self._do("looked at", lambda: self._sqs.get_queue_attributes(**ask))["Attributes"]
+        redrive = json.loads(found.get("RedrivePolicy") or "null")
+        return QueueFacts(
+            found["QueueArn"],
+            timedelta(seconds=int(found["VisibilityTimeout"])),
+            int(found["MaximumMessageSize"]),
+            Redrive(redrive["deadLetterTargetArn"], int(redrive["maxReceiveCount"])) if redrive else None,
+            found.get("FifoQueue") == "true",
+            int(found["ApproximateNumberOfMessages"]),
+            found.get("Policy", ""),
+        )
+
+    def receive(self) -> list[Message]:
+        """At most ten messages; none if none came within the time for which a receive waits."""
+        ask = {
+            "QueueUrl": self._url,
+            "MaxNumberOfMessages": AT_ONCE,
+            "WaitTimeSeconds": self._waits,
+            "AttributeNames": ["SentTimestamp", "ApproximateReceiveCount"],
+        }
+        found = self._do("received from", lambda: self._sqs.receive_message(**ask)).get("Messages", ())
+        return [
+            Message(
+                one["MessageId"],
+                one["Body"],
+                one["ReceiptHandle"],
+                datetime.fromtimestamp(int(one["Attributes"]["SentTimestamp"]) / 1000, UTC),
+                int(one["Attributes"]["ApproximateReceiveCount"]),
+            )
+            for one in found
+        ]
+
+    def delete(self, messages: Sequence[Message]) -> int:
+        """Deletes messages. Returns how many the queue has kept all the same, because something there failed."""
+        return self._do_by_ten("deleted from", self._sqs.delete_message_batch, messages, {})
+
+    def hide(self, messages: Sequence[Message], seconds: int) -> int:
+        """Hides messages for some more seconds. Returns how many the queue has not, as one that is hidden no more."""
+        change = {"VisibilityTimeout": seconds}
+        return self._do_by_ten("kept", self._sqs.change_message_visibility_batch, messages, change)
+
+    def _do_by_ten(
+        self, what: str, request: Callable[..., Any], messages: Sequence[Message], change: dict[str, int]
+    ) -> int:
+        failed = 0
+        for start in range(0, len(messages), AT_ONCE):
+            part = messages[start : start + AT_ONCE]
+            entries = [{"Id": str(n), "ReceiptHandle": one.handle, **change} for n, one in enumerate(part)]
+            answer = self._do(what, partial(request, QueueUrl=self._url, Entries=entries))
+            failed += len(answer.get("Failed", ()))
+        return failed
+
+    def _do(self, what: str, request: Callable[[], Any]) -> Any:
+        try:
+            return request()
+        except self._errors as error:
+            answer = getattr(error, "response", {}).get("Error", {})
+            code, text = answer.get("Code", type(error).__name__), answer.get("Message") or str(error)
+            remedy = _LASTING.get(code)
+            line = f"queue {self.name} cannot be {what}: {code}: {text}".strip().rstrip(".")
+            raise QueueError(f"{line}; {remedy}" if remedy else line, lasts=remedy is not None) from None
+        except ValueError as error:  # botocore's, for an endpoint that is no address
+            raise QueueError(f"queue {self.name} cannot be {what}: {error}", lasts=True) from None
+
+
+async def open_queue(aws: Aws, address: str, *, waits: int, threads: int = 8) -> Queue:
+    """The queue at an address. Raises QueueError.
+
+    A receive waits for messages for at most `waits` seconds, and so many threads may use the queue at once.
+    """
+    return await asyncio.to_thread(Queue, address, aws, threads, waits)

@@ -1,0 +1,62 @@
+"""Does an object that somebody puts into the lake lead to the files that follow from it, without a reconcile?"""
+
+import asyncio
+import logging
+from pathlib import Path
+
+import boto3
+import httpx
+import pytest
+
+from config.load import load_config
+from deployments.sandbox.process import SandboxProcess
+from deployments.setup.prefect_server import set_up_buckets
+from flows.watch import watch
+from tasks.observe.watcher import Fate
+from tests.servers import use_s3
+
+DAY = {"yyyymmdd": "20260113", "date": "2026-01-13"}
+
+
+@pytest.fixture
+def queue(adce_home: Path, s3: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The queue of a bucket that is the lake; gaps that its events show are filled."""
+    use_s3(monkeypatch, s3)
+    monkeypatch.setenv("ADCE_LAKE", "s3://filled")
+    monkeypatch.setenv("ADCE_EVENTS__FILL", "true")
+    monkeypatch.setattr("flows.event_fills._GATHERED", 0.2)
+    buckets, queues = boto3.client("s3"), boto3.client("sqs")
+    buckets.create_bucket(Bucket="filled")
+    url: str = queues.create_queue(QueueName="filled")["QueueUrl"]
+    arn = queues.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    events = [{"QueueArn": arn, "Events": ["s3:ObjectCreated:*", "s3:ObjectRemoved:*"]}]
+    buckets.put_bucket_notification_configuration(
+        Bucket="filled", NotificationConfiguration={"QueueConfigurations": events}
+    )
+    return url
+
+
+def test_a_schedule_that_arrives_has_the_files_of_its_games_filled_at_once(
+    queue: str, sites: SandboxProcess, prefect_api: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    board = load_config().datasets["espn_scoreboard"]
+    answer = httpx.get(sites.base_urls["espn"] + board.request.format_map(DAY))
+    asyncio.run(set_up_buckets(load_config()))
+    buckets = boto3.client("s3")
+    buckets.put_object(Bucket="filled", Key=board.keys[0].format_map(DAY), Body=answer.content)
+    with caplog.at_level(logging.INFO, "flows"):
+        watched = asyncio.run(watch(load_config(), queue, until_empty=True))
+    games = [event["id"] for event in answer.json()["events"]]
+    there = {one["Key"] for one in buckets.list_objects_v2(Bucket="filled")["Contents"]}
+    wanted = {
+        key.format_map({"id": game})
+        for dataset in load_config().datasets.values()
+        if dataset.schedule == "espn_scoreboard"
+        for key in dataset.keys
+        for game in games
+    }
+    assert wanted <= there
+    assert watched.fates[Fate.OWN] >= len(wanted), "what a fill has stored comes back as events, and changes nothing"
+    told = [record.getMessage() for record in caplog.records if record.getMessage().startswith("fill of ")]
+    assert told, "the fill is logged"
+    assert all(": Completed: " in line for line in told)

@@ -1,0 +1,89 @@
+"""Is nothing lost if a watch is killed, and nothing done twice if two of them share a queue?"""
+
+import os
+import random
+import signal
+import time
+from contextlib import closing
+from pathlib import Path
+
+import boto3
+import httpx
+import pytest
+
+from config.load import load_config
+from deployments.sandbox.process import SandboxProcess
+from tasks.domain.assess.states import LearntBy
+from tasks.ledger import Ledger
+from tests.killable import starter
+from tests.servers import use_s3
+
+KILLS = 5
+DAYS = [f"202601{day:02}" for day in range(5, 15)]
+HIDDEN = 1  # seconds
+
+
+class Place:
+    """A bucket that tells a queue of its objects."""
+
+    def __init__(self) -> None:
+        self.s3, self.sqs = boto3.client("s3"), boto3.client("sqs")
+        self.s3.create_bucket(Bucket="killed")
+        self.queue = self.sqs.create_queue(QueueName="killed", Attributes={"VisibilityTimeout": str(HIDDEN)})[
+            "QueueUrl"
+        ]
+        arn = self._attributes()["QueueArn"]
+        events = {"QueueArn": arn, "Events": ["s3:ObjectCreated:*", "s3:ObjectRemoved:*"]}
+        self.s3.put_bucket_notification_configuration(
+            Bucket="killed", NotificationConfiguration={"QueueConfigurations": [events]}
+        )
+
+    def _attributes(self) -> dict[str, str]:
+        found: dict[str, str] = self.sqs.get_queue_attributes(QueueUrl=self.queue, AttributeNames=["All"])["Attributes"]
+        return found
+
+    def left(self) -> int:
+        """The messages in the queue, hidden ones too."""
+        found = self._attributes()
+        names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
+        return sum(int(found[name]) for name in names)
+
+
+@pytest.fixture
+def place(adce_home: Path, s3: str, monkeypatch: pytest.MonkeyPatch) -> Place:
+    use_s3(monkeypatch, s3)
+    monkeypatch.setenv("ADCE_LAKE", "s3://killed")
+    return Place()
+
+
+def test_nothing_is_lost_by_kills_and_two_watches_do_nothing_twice(
+    place: Place, sites: SandboxProcess, adce_home: Path
+) -> None:
+    template = load_config().datasets["espn_scoreboard"]
+    bodies = {}
+    for day in DAYS:
+        request = template.request.format_map({"yyyymmdd": day})
+        bodies[template.keys[0].format_map({"yyyymmdd": day})] = httpx.get(sites.base_urls["espn"] + request).content
+    chance = random.Random(1)
+    with starter({}, adce_home / "watches.log") as watches:
+        for round in range(KILLS):
+            for key, body in chance.sample(sorted(bodies.items()), 3):
+                place.s3.put_object(Bucket="killed", Key=key, Body=body + b" " * round)
+            pids = [watches.start(["watch", "--queue", place.queue]) for _ in range(2)]
+            time.sleep(chance.uniform(0.2, 0.8))
+            for pid in pids:
+                os.kill(pid, signal.SIGKILL)
+                assert watches.wait(pid) == -signal.SIGKILL, (adce_home / "watches.log").read_text()
+        for key, body in bodies.items():
+            place.s3.put_object(Bucket="killed", Key=key, Body=body)
+        while place.left():  # it still hides what the last ones that were killed have received
+            pids = [watches.start(["watch", "--queue", place.queue, "--until-empty"]) for _ in range(2)]
+            assert [watches.wait(pid) for pid in pids] == [0, 0], (adce_home / "watches.log").read_text()
+    with closing(Ledger(load_config().ledger)) as ledger:
+        last = ledger.objects.last(bodies)
+        assert {key: one.change.content and one.change.content.size for key, one in last.items()} == {
+            key: len(body) for key, body in bodies.items()
+        }
+        # A schedule is read when its event comes, and may be a newer version by then.
+        assert {one.by for one in last.values()} <= {LearntBy.EVENT, LearntBy.LISTING}
+        assert ledger.unread_messages.count() == 0

@@ -1,0 +1,159 @@
+"""Does nothing that a queue holds get lost, whatever becomes of those who receive it?"""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import pytest
+
+from blocks.aws import Aws
+from tasks.observe.queue import Queue, QueueError, open_queue
+from tasks.observe.receivers import Receivers, receiving
+from tests.servers import use_s3
+
+HIDDEN = 2  # seconds
+
+
+class Place:
+    """A queue on a server of SQS, and what it holds."""
+
+    def __init__(self, name: str):
+        self.sqs = boto3.client("sqs")
+        self.name = name
+        self.url = self.make()
+
+    def make(self) -> str:
+        settings = {"VisibilityTimeout": str(HIDDEN)}
+        return str(self.sqs.create_queue(QueueName=self.name, Attributes=settings)["QueueUrl"])
+
+    def send(self, *bodies: str) -> None:
+        for body in bodies:
+            self.sqs.send_message(QueueUrl=self.url, MessageBody=body)
+
+    def left(self) -> tuple[int, int]:
+        """How many messages wait, and how many are hidden because somebody has received them."""
+        names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
+        found = self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=["All"])["Attributes"]
+        return int(found[names[0]]), int(found[names[1]])
+
+    def run(self, story: Callable[[Receivers, Queue], Any]) -> Any:
+        async def run() -> Any:
+            queue = await open_queue(Aws(boto3.Session()), self.url, waits=1)
+            async with receiving(queue, HIDDEN, 2) as receivers:
+                return await story(receivers, queue)
+
+        return asyncio.run(run())
+
+
+@pytest.fixture
+def place(s3: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    use_s3(monkeypatch, s3)
+    place = Place("received")
+    yield place
+    place.sqs.delete_queue(QueueUrl=place.url)
+
+
+def test_what_is_done_is_deleted_and_what_is_not_is_given_back_at_the_stop(place: Place) -> None:
+    place.send(*map(str, range(25)))
+
+    async def story(receivers: Receivers, _: Queue) -> None:
+        got = await _until(receivers, 25)
+        assert sorted(int(one.message.body) for one in got) == list(range(25))
+        assert {one.message.receives for one in got} == {1}
+        await receivers.delete([one.message for one in got[:12]])
+
+    place.run(story)
+    assert place.left() == (13, 0)
+
+
+def test_what_takes_longer_than_the_queue_hides_it_is_hidden_for_longer(place: Place) -> None:
+    place.send("slow")
+
+    async def story(receivers: Receivers, queue: Queue) -> list[Any]:
+        [one] = await _until(receivers, 1)
+        await asyncio.sleep(2 * HIDDEN)
+        again = await receivers.next(10, 1)
+        assert place.left() == (0, 1)
+        await receivers.delete([one.message])
+        return again
+
+    assert place.run(story) == []
+    assert place.left() == (0, 0)
+
+
+def test_a_queue_that_is_away_is_told_of_once_and_received_from_when_it_is_back(
+    place: Place, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.observe.receivers._RETRY_SECONDS", 0.1)
+
+    async def story(receivers: Receivers, _: Queue) -> None:
+        await asyncio.to_thread(place.sqs.delete_queue, QueueUrl=place.url)
+        async with asyncio.timeout(30):
+            while not caplog.records:
+                await asyncio.sleep(0.05)
+        await asyncio.to_thread(place.make)
+        await asyncio.to_thread(place.send, "late")
+        [one] = await _until(receivers, 1)
+        await receivers.delete([one.message])
+
+    with caplog.at_level(logging.WARNING, "tasks"):
+        place.run(story)
+    away, back = [record.getMessage() for record in caplog.records if record.name.startswith("tasks")]
+    assert away.startswith(f"queue {place.url} cannot be received from: ")
+    assert "does not exist" in away
+    assert back.startswith("the queue answers again; it had not since ")
+
+
+def test_another_takes_the_place_of_a_receiver_that_hangs_or_has_died(
+    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("tasks.observe.receivers._STUCK_SECONDS", 0.2)
+    monkeypatch.setattr("tasks.observe.receivers._LOOK_SECONDS", 0.1)
+    goes_on, usual = threading.Event(), Queue.receive
+    troubles = iter([lambda: goes_on.wait(30), lambda: 1 / 0])
+
+    def receive(self: Queue) -> Any:
+        if trouble := next(troubles, None):
+            trouble()
+        return usual(self)
+
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    monkeypatch.setattr(Queue, "receive", receive)
+
+    async def story(receivers: Receivers, _: Queue) -> None:
+        async with asyncio.timeout(30):
+            while sum("another takes its place" in record.getMessage() for record in caplog.records) < 2:
+                await asyncio.sleep(0.05)
+        await asyncio.to_thread(place.send, "here")
+        [one] = await _until(receivers, 1)
+        await receivers.delete([one.message])
+        goes_on.set()
+
+    place.run(story)
+
+
+def test_a_queue_that_is_not_there_is_one_line(place: Place) -> None:
+    address = place.url.rpartition("/")[0] + "/nowhere"
+    arn = "arn:aws:sqs:us-east-1:123456789012:nowhere"
+
+    async def story() -> None:
+        queue = await open_queue(Aws(boto3.Session()), address, waits=1)
+        with pytest.raises(QueueError, match=r"^queue .*/nowhere cannot be looked at: .* name another in events.queue"):
+            queue.facts()
+        with pytest.raises(QueueError, match=r"^queue arn:.*:nowhere cannot be found: .* name another") as raised:
+            await open_queue(Aws(boto3.Session()), arn, waits=1)
+        assert raised.value.lasts
+
+    asyncio.run(story())
+
+
+async def _until(receivers: Receivers, count: int) -> list[Any]:
+    """The next messages, until there are so many."""
+    got: list[Any] = []
+    async with asyncio.timeout(30):
+        while len(got) < count:
+            got += await receivers.next(500, 1)
+    return got

@@ -35,16 +35,19 @@ def setup(
     It names the server on standard error, but with --check only if PREFECT_API_URL names none.
 
     With --check it also warns, on standard error, of a server that answers without credentials, and tells there how
-    large the ledger and Prefect's database are.
+    large the ledger and Prefect's database are. If a queue for events is configured, it checks all that sends to it.
     """
     from deployments.setup.api import check_api
+    from deployments.setup.event_path import Checked, check_event_path
     from deployments.setup.exposure import warnings
-    from deployments.setup.prefect_server import held_up, look, set_up, where
+    from deployments.setup.prefect_server import Difference, held_up, look, set_up, where
     from deployments.setup.sizes import sizes
 
     asyncio.run(check_api())
     config = places.load()
     differences = asyncio.run((look if check else set_up)(config)) + asyncio.run(held_up(config))
+    events = asyncio.run(check_event_path(config)) if check else Checked()
+    differences += [Difference("events", trouble) for trouble in events.troubles]
     exposed = asyncio.run(warnings(api_url())) if check else []
     measured = asyncio.run(sizes(config)) if check else []
     server, is_named = where()
@@ -55,6 +58,7 @@ def setup(
                 "checked_only": check,
                 "as_configured": not differences,
                 "differences": [_document(difference, check) for difference in differences],
+                "not_known": events.unknown,
                 "warnings": exposed,
                 "sizes": measured,
             }
@@ -66,6 +70,8 @@ def setup(
         typer.echo(f"adce: warning: {line}", err=True)
     for line in measured:
         typer.echo(line, err=True)
+    for line in events.unknown:
+        typer.echo(f"adce: not known: {line}", err=True)
     for difference in differences:
         say(str(difference) if check else difference.done)
     if not differences:

@@ -1,0 +1,162 @@
+"""Does `adce setup --check` find what keeps the events of the lake from arriving?"""
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import boto3
+import pytest
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
+
+from config.models import Config, Events
+from deployments.setup.event_path import check_event_path, lets_send, troubles_of
+from tasks.observe.queue import QueueFacts, Redrive
+from tests.builders import a_config
+from tests.servers import use_s3
+
+BUCKET = "told"
+ASKED = "GetBucketNotificationConfiguration"
+ALLOWS = json.dumps(
+    {"Statement": [{"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:SendMessage"}]}
+)
+GOOD = QueueFacts(
+    "arn:aws:sqs:us-east-1:123456789012:changes",
+    timedelta(minutes=5),
+    256 * 1024,
+    Redrive("arn:aws:sqs:us-east-1:123456789012:dead", 5),
+    is_fifo=False,
+    waiting=0,
+    policy=ALLOWS,
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "trouble"),
+    [
+        ({}, None),
+        ({"is_fifo": True}, "it is a FIFO queue, to which S3 sends nothing; name a standard one"),
+        ({"largest": 1024}, "its messages have at most 1 kB, and events of S3 that are larger are lost; set its Max"),
+        ({"redrive": None}, "it has no redrive policy, so that a message that cannot be read is deleted when it has"),
+        ({"hides": timedelta(seconds=1)}, "its visibility timeout is 1s; set it to a time from 30s to 1h, such as 5m"),
+        ({"hides": timedelta(hours=12)}, "its visibility timeout is 12h; set it to a time from 30s to 1h, such as 5m"),
+        ({"policy": ""}, "its policy lets neither S3 nor EventBridge send to it; allow sqs:SendMessage to the one"),
+    ],
+)
+def test_what_is_wrong_with_a_queue_is_one_line(change: dict[str, Any], trouble: str | None) -> None:
+    found = list(troubles_of(replace(GOOD, **change)))
+    assert len(found) == (trouble is not None)
+    assert all(line.startswith(trouble or "") for line in found)
+
+
+@pytest.mark.parametrize(
+    ("statement", "lets"),
+    [
+        ({"Effect": "Allow", "Principal": {"Service": ["s3.amazonaws.com"]}, "Action": ["SQS:SendMessage"]}, True),
+        ({"Effect": "Allow", "Principal": "*", "Action": "sqs:*"}, True),
+        ({"Effect": "Deny", "Principal": "*", "Action": "sqs:*"}, False),
+        ({"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage"}, False),
+        ({"Effect": "Allow", "Principal": {"AWS": "123456789012"}, "Action": "sqs:SendMessage"}, False),
+        ({"Effect": "Allow", "Principal": {"Service": "s3.amazonaws.com"}, "Action": "sqs:ReceiveMessage"}, False),
+        ({}, False),
+    ],
+)
+def test_a_policy_lets_send_or_not(statement: dict[str, Any], lets: bool) -> None:
+    assert lets_send(json.dumps({"Statement": statement})) is lets
+    assert lets_send(json.dumps({"Statement": [{}, statement]})) is lets
+    assert not lets_send("no JSON")
+
+
+class Path:
+    """A bucket, a queue, and what is between them, on a server of AWS."""
+
+    def __init__(self) -> None:
+        self.s3, self.sqs, self.events = boto3.client("s3"), boto3.client("sqs"), boto3.client("events")
+        self.s3.create_bucket(Bucket=BUCKET)
+        dead = self._arn(self.sqs.create_queue(QueueName="dead")["QueueUrl"])
+        redrive = json.dumps({"deadLetterTargetArn": dead, "maxReceiveCount": 5})
+        settings = {"VisibilityTimeout": "300", "RedrivePolicy": redrive, "Policy": ALLOWS}
+        self.url = self.sqs.create_queue(QueueName="told", Attributes=settings)["QueueUrl"]
+        self.arn = self._arn(self.url)
+
+    def _arn(self, url: str) -> str:
+        found = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+        return str(found["Attributes"]["QueueArn"])
+
+    def notify(self, **configuration: Any) -> None:
+        self.s3.put_bucket_notification_configuration(Bucket=BUCKET, NotificationConfiguration=configuration)
+
+    def direct(self, *events: str) -> None:
+        self.notify(QueueConfigurations=[{"QueueArn": self.arn, "Events": list(events)}])
+
+    @property
+    def config(self) -> Config:
+        return a_config().model_copy(update={"lake": f"s3://{BUCKET}/nba", "events": Events(queue=self.arn)})
+
+
+@pytest.fixture
+def path(s3: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    use_s3(monkeypatch, s3)
+    return Path()
+
+
+def test_each_gap_between_the_bucket_and_the_queue_is_named(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    [alone] = _troubles(path.config)
+    assert alone.startswith(f"bucket {BUCKET} sends its events neither to queue {path.arn} nor to EventBridge; ")
+    path.direct("s3:ObjectCreated:*")
+    assert _troubles(path.config) == [f"bucket {BUCKET}: its notification to the queue has no ObjectRemoved"]
+    path.direct("s3:ObjectCreated:*", "s3:ObjectRemoved:*")
+    assert _troubles(path.config) == []
+
+    path.notify()
+    answering(monkeypatch, ASKED, lambda answer: answer | {"EventBridgeConfiguration": {}})
+    assert _troubles(path.config) == [
+        f"EventBridge: no rule sends to queue {path.arn}; make one for the events of the bucket"
+    ]
+    path.events.put_rule(Name="changes", EventPattern='{"source": ["aws.s3"]}', State="DISABLED")
+    path.events.put_targets(Rule="changes", Targets=[{"Id": "queue", "Arn": path.arn}])
+    assert _troubles(path.config) == [
+        "EventBridge: rule changes is disabled; to enable it: aws events enable-rule --name changes"
+    ]
+    path.events.enable_rule(Name="changes")
+    assert _troubles(path.config) == []
+
+    answering(monkeypatch, ASKED, refused)
+    checked = asyncio.run(check_event_path(path.config))
+    assert (checked.troubles, checked.unknown) == (
+        [],
+        [f"bucket {BUCKET}: not allowed to look (needs s3:GetBucketNotification)"],
+    )
+
+
+def test_a_queue_that_is_not_there_and_one_for_a_lake_in_a_folder_are_told(path: Path) -> None:
+    away = Events(queue="arn:aws:sqs:us-east-1:123456789012:nowhere")
+    [line] = _troubles(path.config.model_copy(update={"events": away}))
+    assert line.startswith(f"queue {away.queue} cannot be found: ")
+    [line] = _troubles(path.config.model_copy(update={"lake": "file:lake"}))
+    assert line == f"queue {path.arn}: the lake is a folder, which sends no events; set events.queue to null"
+    assert _troubles(path.config.model_copy(update={"events": Events()})) == []
+
+
+def _troubles(config: Config) -> list[str]:
+    checked = asyncio.run(check_event_path(config))
+    assert checked.unknown == []
+    return checked.troubles
+
+
+def answering(monkeypatch: pytest.MonkeyPatch, operation: str, answer: Callable[[Any], Any]) -> None:
+    """Changes the answers of one operation of AWS. The stand-in for AWS refuses nothing, and tells no EventBridge."""
+    usual = BaseClient._make_api_call
+
+    def call(self: Any, name: str, arguments: Any) -> Any:
+        found = usual(self, name, arguments)
+        return answer(found) if name == operation else found
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", call)
+
+
+def refused(_: Any) -> Any:
+    raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "look")

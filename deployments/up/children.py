@@ -49,6 +49,7 @@ class Child:
     cwd: Path | None = None
     is_shown: bool = True  # whether its output is worth showing
     needs: Need | None = None  # it is started only while this is met; a death while it is not does not count
+    is_vital: bool = True  # if it is not, everything else goes on without it, and it is started again now and then
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class RestartPolicy:
     first_wait: float = 1.0  # seconds
     longest_wait: float = 30.0  # seconds
     most_deaths: int = 6
+    rarely: float = 600.0  # seconds between two starts of a child that is not vital and has died so often
     stable_after: float = 60.0  # seconds; if a child lived longer, its earlier deaths no longer count
 
 
@@ -146,9 +148,11 @@ class Children:
                 )
                 continue
             deaths = 1 if time.monotonic() - begun >= self._policy.stable_after else deaths + 1
-            if deaths >= self._policy.most_deaths:
-                raise GivenUp(f"{child.name} died {deaths} times in a row, now with {_described(status)}{last}")
             wait = min(self._policy.first_wait * 2 ** (deaths - 1), self._policy.longest_wait)
+            if deaths >= self._policy.most_deaths:
+                if child.is_vital:
+                    raise GivenUp(f"{child.name} died {deaths} times in a row, now with {_described(status)}{last}")
+                wait = self._policy.rarely
             self._say(f"{child.name} died with {_described(status)}{last}; it is started again in {wait:g} s")
             await asyncio.sleep(wait)
 

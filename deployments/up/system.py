@@ -39,6 +39,7 @@ from deployments.setup.prefect_server import WORK_POOL, set_up
 from deployments.up.announcer import Announcer
 from deployments.up.children import Child, Children, GivenUp, Need
 from deployments.up.databases import away
+from deployments.up.events import tell_of_events, watch_of
 from deployments.up.follow import ANSWERS_WITHIN, follow, tell_the_last
 from deployments.up.lines import LogFormat, Printer
 from deployments.up.locks import advisory_lock, exclusive_lock, ledger_lock
@@ -164,6 +165,11 @@ class System:
             is_paused = not any(one.is_scheduled for one in deployments if _is_reconcile(one))
             worker = self._worker()
             children.keep(worker)
+            beside = [self._delete_log_records()]
+            if watch := watch_of(self._config):
+                children.keep(watch)
+                self._say(f"adce watch receives what S3 tells of the lake from {self._config.events.queue}")
+                beside.append(tell_of_events(self._config, self._say))
             every = f"every {duration(self._config.reconcile.interval)}"
             runs = (
                 f"a reconcile {every}, when its schedule is resumed" if is_paused else f"a reconcile now, and {every}"
@@ -175,7 +181,7 @@ class System:
             answers, begin = self._api_answers.is_met, partial(self._reconcile_now, api, deployments)
             try:
                 following = follow(poller, announcer, self._say, answers, begin, self._databases_away)
-                await asyncio.gather(following, self._delete_log_records())
+                await asyncio.gather(following, *beside)
             except asyncio.CancelledError:
                 await children.end(worker)  # and its runs
                 await tell_the_last(poller, announcer, self._say)

@@ -9,6 +9,7 @@ import json
 from bisect import bisect_left
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 
@@ -124,4 +125,9 @@ class Amounts:
 def _text(names: tuple[str, ...], labels: dict[str, str]) -> str:
     if set(labels) != set(names):
         raise ValueError(f"the labels are {', '.join(names)}, not {', '.join(labels)}")
-    return json.dumps(labels, sort_keys=True, separators=(",", ":"))
+    return _json(tuple(sorted(labels.items())))
+
+
+@lru_cache(maxsize=4096)
+def _json(labels: tuple[tuple[str, str], ...]) -> str:
+    return json.dumps(dict(labels), separators=(",", ":"))

@@ -17,22 +17,38 @@ class KeyPatterns:
     """Matches keys with the datasets of a configuration. A key that matches none is not ADCE's."""
 
     def __init__(self, config: Config):
-        self._patterns = {
-            name: [re.compile(pattern_of(key, config.sources[dataset.source].game_id)) for key in dataset.keys]
+        self._patterns = [
+            (_top_folder(key), name, re.compile(pattern_of(key, config.sources[dataset.source].game_id)))
             for name, dataset in config.datasets.items()
-        }
+            for key in dataset.keys
+        ]
+        self._tops = {top for top, _, _ in self._patterns if top}
+        self._by_top: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
 
     def dataset_of(self, key: str) -> str | None:
         """The dataset of a key; None if it belongs to none."""
-        return next((n for n, ps in self._patterns.items() if any(p.fullmatch(key) for p in ps)), None)
+        found = self.match(key)
+        return found and found[0]
 
     def match(self, key: str) -> tuple[str, dict[str, str]] | None:
         """The dataset of a key and the values of the template's fields; None if the key belongs to no dataset."""
-        for name, patterns in self._patterns.items():
-            for pattern in patterns:
-                if found := pattern.fullmatch(key):
-                    return name, found.groupdict()
+        for name, pattern in self._candidates(key):
+            if found := pattern.fullmatch(key):
+                return name, found.groupdict()
         return None
+
+    def _candidates(self, key: str) -> list[tuple[str, re.Pattern[str]]]:
+        """The patterns whose top folder is that of the key, or that have none."""
+        top = key.partition("/")[0]
+        top = top if top in self._tops else ""
+        if top not in self._by_top:
+            self._by_top[top] = [(name, pattern) for of, name, pattern in self._patterns if of in ("", top)]
+        return self._by_top[top]
+
+
+def _top_folder(template: str) -> str:
+    """The first folder of all keys of a template; empty if they have none in common."""
+    return fixed_folder(template).partition("/")[0]
 
 
 def fixed_folder(template: str) -> str:

@@ -36,6 +36,7 @@ BENCHMARKS: dict[str, Callable[[Path], Table]] = {
     "plan": lambda folder: _growth_of_the_plan(),
     "looking": scale.looking,
     "arrivals": arrivals.taken_in,
+    "queue": arrivals.received,
     "simulated": lambda folder: mix.simulated(),
     "cost": lambda folder: _cost(folder),
     "fetching": lambda folder: _fetching(folder),

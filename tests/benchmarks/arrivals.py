@@ -8,21 +8,33 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import os
 import random
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+import boto3
 from rich.table import Table
 
+from blocks.aws import Aws
 from blocks.store import Store
 from config.models import Config
+from flows.watch import Watch
+from tasks import clock
+from tasks.answers.watched import Watched
 from tasks.domain.assess.assessment import expected_cells
 from tasks.domain.assess.states import LakeObject
 from tasks.domain.expected.cells import Selection, calendar_cells
 from tasks.ledger import Ledger
+from tasks.observe.queue import open_queue
+from tasks.observe.receivers import receiving
 from tasks.observe.session import Session
 from tasks.observe.watcher import Fate, Watcher
 from tests.benchmarks.scale import NOW, environment, fill_ledger, games_by_schedule
@@ -31,6 +43,10 @@ T = TypeVar("T")
 _AT_ONCE = 500
 _MESSAGES = 50_000
 _SIZE = 100_000
+_FOLLOWED_AFTER = 10_000  # messages
+_RECEIVED = 100_000
+_PACED = 1000
+_THREADS = 4
 
 
 class _Bucket(Store):
@@ -66,6 +82,101 @@ def taken_in(folder: Path) -> Table:
     return table
 
 
+def received(folder: Path) -> Table:
+    """Messages a second from a queue to their deletion, beside the bare requests; and from their receipt to a state."""
+    url = f"sqlite:///{folder / 'received.db'}"
+    table = Table(
+        title=f"{_RECEIVED:,} old messages from a queue on loopback, which change nothing, and are deleted",
+        caption="bare: the same requests of boto3, with as many threads; latency: receipt to commit, at 100 a second",
+    )
+    for name in ("messages a second", "bare", "share", "latency P50", "P99"):
+        table.add_column(name, justify="right")
+    with environment(url, folder, folder) as config:
+        _, messages = _lake(config, url, 160)
+        ledger = Ledger(url)
+        ledger.database.write(lambda connection: ledger.announcements.write_progress(connection, NOW))
+        ledger.announcements.listed(NOW)
+        session = Session(config, Selection(), _Bucket(), ledger, NOW)
+        old = [_message(key, n, "2026-01-01T00:00:00Z") for n, key in enumerate(_keys(messages, _RECEIVED))]
+        with _queue(old) as address:
+            bare = _RECEIVED / _bare_requests(address)
+        with _queue(old) as address:
+            watched = asyncio.run(_watched(session, address))
+        assert watched.fates == {Fate.ALREADY_KNOWN: _RECEIVED}
+        speed = _RECEIVED / watched.seconds
+        late = asyncio.run(_at_a_pace(session, messages[:_PACED]))
+        ledger.close()
+    half, most = late.latency(0.5), late.latency(0.99)
+    assert half
+    assert most
+    row = (f"{speed:,.0f}", f"{bare:,.0f}", f"{speed / bare:.0%}", f"{1000 * half:.0f} ms", f"{1000 * most:.0f} ms")
+    table.add_row(*row)
+    return table
+
+
+def _keys(messages: Sequence[str], count: int) -> Iterator[str]:
+    keys = [json.loads(message)["Records"][0]["s3"]["object"]["key"] for message in messages]
+    return (keys[n % len(keys)] for n in range(count))
+
+
+@contextmanager
+def _queue(bodies: Sequence[str]) -> Iterator[str]:
+    """The address of a queue that has these messages."""
+    command = [sys.executable, "-m", "tests.benchmarks.sqs", str(round(1000 * NOW.timestamp()))]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as server:
+        assert server.stdin
+        assert server.stdout
+        server.stdin.write("\n".join(bodies))
+        server.stdin.close()
+        endpoint = f"http://127.0.0.1:{int(server.stdout.readline())}"
+        credentials = {
+            "AWS_ACCESS_KEY_ID": "bench",
+            "AWS_SECRET_ACCESS_KEY": "bench",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+        os.environ |= credentials | {"AWS_ENDPOINT_URL_SQS": endpoint}
+        try:
+            yield f"{endpoint}/123456789012/old"
+        finally:
+            server.kill()
+
+
+def _bare_requests(address: str) -> float:
+    """Seconds in which threads receive and delete all messages, and do nothing else."""
+    queue = asyncio.run(open_queue(Aws(boto3.Session()), address, waits=0))
+
+    def work(_: int) -> None:
+        while found := queue.receive():
+            queue.delete(found)
+
+    begun = time.perf_counter()
+    with ThreadPoolExecutor(_THREADS) as pool:
+        list(pool.map(work, range(_THREADS)))
+    return time.perf_counter() - begun
+
+
+async def _watched(session: Session, address: str) -> Watched:
+    queue = await open_queue(Aws(boto3.Session()), address, waits=0)
+    watch = Watch(session, Watcher(session), await asyncio.to_thread(queue.facts), None)
+    watch.watched.begun = clock.seconds()
+    async with receiving(queue, 300, _THREADS) as receivers:
+        await watch.run(receivers, until_empty=True)
+    return watch.watched
+
+
+async def _at_a_pace(session: Session, messages: Sequence[str]) -> Watched:
+    """Takes a hundred messages a second."""
+    watcher, watched = Watcher(session), Watched()
+    begun = clock.seconds()
+    for number, message in enumerate(messages):
+        due = begun + number / 100
+        await asyncio.sleep(max(0.0, due - clock.seconds()))
+        watched.add(await watcher.take([message]), [due], ["one"])
+        await watcher.follow()
+    return watched
+
+
 def _lake(config: Config, url: str, per_season: int) -> tuple[int, Sequence[str]]:
     """Fills a ledger with the schedules of a lake. Returns the number of its cells, and messages of other files."""
     games = games_by_schedule(per_season)
@@ -77,10 +188,10 @@ def _lake(config: Config, url: str, per_season: int) -> tuple[int, Sequence[str]
     return len(cells), [_message(key, number) for number, key in enumerate(keys[:_MESSAGES])]
 
 
-def _message(key: str, number: int) -> str:
+def _message(key: str, number: int, at: str = "2026-09-01T01:00:00.000Z") -> str:
     thing = {"key": key, "size": _SIZE, "eTag": f"{number:032x}", "sequencer": f"{number:016X}"}
     record = {"eventVersion": "2.1", "eventSource": "aws:s3", "awsRegion": "us-east-1"}
-    record |= {"eventTime": "2026-09-01T01:00:00.000Z", "eventName": "ObjectCreated:Put"}
+    record |= {"eventTime": at, "eventName": "ObjectCreated:Put"}
     return json.dumps({"Records": [record | {"s3": {"bucket": {"name": "lake"}, "object": thing}}]})
 
 
@@ -91,9 +202,14 @@ def _seconds(config: Config, ledger: Ledger, messages: Sequence[str]) -> float:
     watcher = Watcher(session)
 
     async def take() -> None:
+        taken = 0
         for some in _parts(messages):
             fates = (await watcher.take(some)).fates
             assert set(fates) == {Fate.APPLIED}
+            taken += len(some)
+            if taken % _FOLLOWED_AFTER == 0:
+                await watcher.follow()
+        await watcher.follow()
 
     gc.collect()
     gc.set_threshold(100_000)

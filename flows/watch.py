@@ -65,7 +65,8 @@ async def watch(config: Config, address: str, progress: Path | None = None, *, u
         with watch.stopping_on_signals():
             if facts.waiting > _BACKLOG:
                 await watch.list_lake()
-            async with receiving(queue, facts.hides.total_seconds()) as receivers, watch.filling():
+            hidden = facts.hides.total_seconds()
+            async with receiving(queue, hidden) as receivers, watch.deleting(), watch.filling():
                 await watch.run(receivers, until_empty=until_empty)
         return watch.watched
 
@@ -83,6 +84,7 @@ class Watch:
     fills: EventFills | None = None  # None: gaps are left to the next reconcile
     _strangers: int = 0  # messages of other buckets before the first of this one
     _knows_ours: bool = False  # has a message of this bucket come?
+    _deleting: asyncio.Task[None] | None = None
     _shown: float = 0.0  # the last answer of the queue of which `progress` tells, by tasks.clock
 
     @contextmanager
@@ -122,40 +124,53 @@ class Watch:
     async def list_lake(self) -> None:
         """Looks at the whole lake once, so that older messages change nothing and cost nothing."""
         log.info("%s wait in the queue; the lake is listed first", plural(self.facts.waiting, "message"))
+        self.session.ledger.announcements.progressed(datetime.now(UTC))  # a look counts what it lists for a watch only
         await look_at_lake(self.session, Reader(self.session, 0), remember=True)
 
     async def run(self, receivers: Receivers, *, until_empty: bool) -> None:
         """Receives, records and deletes messages until the watch has to stop."""
-        deleting: asyncio.Task[None] | None = None
         recorded = followed = 0.0
         while not self.stopping.is_set():
             received = await receivers.next(_AT_ONCE, _LOOKS_UP)
             self._show_progress(receivers.last_answer)
             if received:
-                taken = await self._take(received)
-                if taken is None:
+                if not await self._record(received, receivers):
                     break
-                self._fill(taken.gaps)
-                done = self._settle([one.message for one in received], taken, receivers)
-                if deleting:
-                    await deleting
-                deleting = asyncio.create_task(receivers.delete(done))
                 if receivers.has_more and clock.seconds() - followed < _FOLLOWS_WITHIN:
                     continue
-            followed = clock.seconds()
             await self._follow()
-            if received:
+            followed = clock.seconds()
+            if received or not receivers.found_nothing:
                 continue
-            if deleting:
-                await deleting
-                deleting = None
-            if until_empty and receivers.found_nothing and (self.fills is None or self.fills.is_idle):
+            if until_empty and (self.fills is None or self.fills.is_idle):
                 break
-            if receivers.found_nothing and clock.seconds() - recorded > _PROGRESS_EVERY:
+            if clock.seconds() - recorded > _PROGRESS_EVERY:
                 self._progressed()
                 recorded = clock.seconds()
-        if deleting:
-            await deleting
+
+    async def _record(self, received: Sequence[Received], receivers: Receivers) -> bool:
+        """Records what messages tell, and has those deleted that are done. False if the watch has to stop before.
+
+        They are deleted while the next ones are recorded.
+        """
+        taken = await self._take(received)
+        if taken is None:
+            return False
+        self._fill(taken.gaps)
+        done = self._settle([one.message for one in received], taken, receivers)
+        if self._deleting:
+            await self._deleting
+        self._deleting = asyncio.create_task(receivers.delete(done))
+        return True
+
+    @asynccontextmanager
+    async def deleting(self) -> AsyncIterator[None]:
+        """A block after which what was recorded has been deleted from the queue."""
+        try:
+            yield
+        finally:
+            if self._deleting:
+                await self._deleting
 
     async def _follow(self) -> None:
         try:

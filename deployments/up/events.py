@@ -7,7 +7,7 @@ import logging
 import sys
 from collections.abc import Callable
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from blocks.store import Store
 from config.models import Config
@@ -16,10 +16,12 @@ from tasks.answers.sources import EventsNow, events_now
 from tasks.domain.access import Access
 from tasks.domain.errors import AdceError
 from tasks.domain.event_path import PathState
+from tasks.domain.wording import utc
 from tasks.ledger import Ledger
 
 _STOPS_WITHIN = 30.0  # seconds, of which it waits at most 10 for its queue
 _LOOKS_EVERY = 60.0  # seconds
+_SILENT_AFTER = timedelta(minutes=5)
 
 
 def watch_of(config: Config) -> Child | None:
@@ -36,18 +38,28 @@ def watch_of(config: Config) -> Child | None:
 
 async def tell_of_events(config: Config, say: Callable[[str, int], None]) -> None:
     """Says whether the events of the lake arrive, whenever that changes."""
-    told: PathState | None = None
+    told = ""
     while True:
         await asyncio.sleep(_LOOKS_EVERY)
         try:
-            events = await asyncio.to_thread(_events_now, config)
+            events, now = await asyncio.to_thread(_events_now, config), datetime.now(UTC)
         except AdceError as error:
-            say(f"whether events arrive is not known: {error}", logging.WARNING)
-            continue
-        if events and events.path.state is not told:
-            level = logging.ERROR if events.path.state is PathState.BROKEN else logging.INFO
-            say(f"the path of events is {events.path.state}: {events.path.reason}", level)
-            told = events.path.state
+            level, what, line = logging.WARNING, "unknown", f"whether events arrive is not known: {error}"
+        else:
+            level, what, line = _line(events, now)
+        if what != told:
+            say(line, level)
+            told = what
+
+
+def _line(events: EventsNow | None, now: datetime) -> tuple[int, str, str]:
+    """How bad it is, what it is in a word, and the line about it."""
+    if events is None or now - events.progress > _SILENT_AFTER:
+        since = f"since {utc(events.progress)}" if events else "so far"
+        line = f"adce watch has received nothing from its queue {since}, not even that it is empty; see its output"
+        return logging.ERROR, "silent", f"{line} with --verbose"
+    level = logging.ERROR if events.path.state is PathState.BROKEN else logging.INFO
+    return level, events.path.state, f"the path of events is {events.path.state}: {events.path.reason}"
 
 
 def _events_now(config: Config) -> EventsNow | None:

@@ -74,8 +74,8 @@ class Announcements:
         found = self.database.read(lambda connection: connection.execute(_WATCH).one_or_none())
         return Watch(*found) if found and now - found.progress <= _PAUSE else None
 
-    def progressed(self, now: datetime, read_to: datetime) -> None:
-        """Records that the watch has made progress, although no message has come."""
+    def progressed(self, now: datetime, read_to: datetime | None = None) -> None:
+        """Records that the watch has made progress, although no message has come. It begins now if none is on."""
         self.database.write(lambda connection: self.write_progress(connection, now, read_to))
 
     def write_progress(

@@ -69,10 +69,14 @@ class Receivers:
 
     async def delete(self, messages: Sequence[Message]) -> None:
         """Deletes messages that are done. One that cannot be deleted comes again, and changes nothing then."""
-        failed = await asyncio.to_thread(self._queue.delete, messages)
+        try:
+            failed = await asyncio.to_thread(self._queue.delete, messages)
+        except QueueError as error:
+            log.error("%s; %s come again", error, plural(len(messages), "message"))
+        else:
+            if failed:
+                log.warning("%s could not be deleted from the queue; they come again", plural(failed, "message"))
         self.leave(messages)
-        if failed:
-            log.warning("%s could not be deleted from the queue; they come again", plural(failed, "message"))
 
     def leave(self, messages: Iterable[Message]) -> None:
         """Leaves messages to the queue: it shows them again once they are hidden no more."""
@@ -105,8 +109,12 @@ class Receivers:
                 self._received.get_nowait()
             await asyncio.sleep(0.05)
         if undone := [message for message, _ in self._undone.values()]:
-            await asyncio.to_thread(self._queue.hide, undone, 0)
-            log.info("%s given back to the queue", plural(len(undone), "message"))
+            try:
+                await asyncio.to_thread(self._queue.hide, undone, 0)
+            except QueueError as error:
+                log.warning("%s; %s come again later", error, plural(len(undone), "message"))
+            else:
+                log.info("%s given back to the queue", plural(len(undone), "message"))
 
     def _begin(self) -> _Receiver:
         thread = _Receiver(self._queue, self._stopping, self._put, self._failed)

@@ -186,6 +186,21 @@ def test_one_that_dies_while_what_it_needs_is_away_waits_for_it_and_is_not_given
     assert said == ["clerk died with SIGKILL; it is started again when the shop is open"] * 3
 
 
+def test_one_that_is_not_vital_is_started_again_now_and_then_and_the_others_go_on() -> None:
+    said: list[str] = []
+
+    async def story() -> None:
+        children = Children(said.append, RestartPolicy(first_wait=0.01, most_deaths=2, rarely=0.05))
+        children.keep(Child("helper", [sys.executable, "-S", "-c", "import sys; sys.exit(2)"], is_vital=False))
+        while len(said) < 4:
+            await asyncio.sleep(0.01)
+        await children.stop()
+
+    asyncio.run(asyncio.wait_for(story(), 60))
+    waits = [line.rpartition(" in ")[2] for line in said[:4]]
+    assert waits == ["0.01 s", "0.05 s", "0.05 s", "0.05 s"]
+
+
 def test_one_that_does_not_listen_is_killed_when_its_time_is_up(tmp_path: Path) -> None:
     said: list[str] = []
 

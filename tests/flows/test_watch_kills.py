@@ -43,6 +43,10 @@ class Place:
         found: dict[str, str] = self.sqs.get_queue_attributes(QueueUrl=self.queue, AttributeNames=["All"])["Attributes"]
         return found
 
+    def left(self) -> int:
+        """How many messages the queue has, hidden or not."""
+        return sum(map(self.count, ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")))
+
     def count(self, attribute: str) -> int:
         """How many messages the queue has, by one of its attributes."""
         return int(self._attributes()[attribute])
@@ -75,11 +79,11 @@ def test_nothing_is_lost_by_kills_and_two_watches_do_nothing_twice(
                 assert watches.wait(pid) == -signal.SIGKILL, (adce_home / "watches.log").read_text()
         for key, body in bodies.items():
             place.s3.put_object(Bucket="killed", Key=key, Body=body)
-        # The queue still hides what the last ones that were killed have received.
-        wait_until(lambda: place.count("ApproximateNumberOfMessagesNotVisible") == 0, "all messages are shown again")
-        pids = [watches.start(["watch", "--queue", place.queue, "--until-empty"]) for _ in range(2)]
-        assert [watches.wait(pid) for pid in pids] == [0, 0], (adce_home / "watches.log").read_text()
-    assert place.count("ApproximateNumberOfMessages") + place.count("ApproximateNumberOfMessagesNotVisible") == 0
+        while place.left():
+            # The queue still hides what was received by those that were killed, or were too slow to delete it.
+            wait_until(lambda: place.count("ApproximateNumberOfMessagesNotVisible") == 0, "all are shown again")
+            pids = [watches.start(["watch", "--queue", place.queue, "--until-empty"]) for _ in range(2)]
+            assert [watches.wait(pid) for pid in pids] == [0, 0], (adce_home / "watches.log").read_text()
     with closing(Ledger(load_config().ledger)) as ledger:
         last = ledger.objects.last(bodies)
         assert {key: one.change.content and one.change.content.size for key, one in last.items()} == {

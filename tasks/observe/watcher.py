@@ -80,6 +80,7 @@ class Watcher:
         """
         taken = Taken([Fate.ALREADY_KNOWN] * len(messages))
         events: dict[str, list[tuple[int, Event]]] = {}
+        latest = self._session.horizon()
         for position, message in enumerate(messages):
             try:
                 found = parse(message)
@@ -90,6 +91,8 @@ class Watcher:
                 if event.bucket != self._bucket:
                     taken.fates[position], taken.elsewhere[position] = Fate.FOREIGN, event.bucket
                 elif key := self._key(event):
+                    if event.at > latest:  # by a wrong clock; the change happened before the message came
+                        event = event._replace(at=latest)
                     events.setdefault(key, []).append((position, event))
                 else:
                     taken.fates[position] = Fate.FOREIGN

@@ -159,3 +159,12 @@ def test_an_archived_file_is_recorded_as_unreadable_until_it_is_delivered_again(
     assert ledger.objects.unreadable()[key].content == content
     assert _take(ledger, lake, NOW, [moved("STANDARD")]) == [Fate.APPLIED]
     assert ledger.objects.unreadable() == {}
+
+
+def test_an_event_from_the_future_is_taken_to_be_of_now(tmp_path: Path) -> None:
+    ledger, lake, key = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}"), Bucket(), KEYS[0]
+    message = lake.change(key, Content('"first"', 100_000), NOW.replace(year=2100), "0A")
+    assert _take(ledger, lake, NOW, [message]) == [Fate.APPLIED]
+    modified = ledger.objects.last([key])[key].change.modified
+    assert modified is not None
+    assert modified < NOW.replace(year=2099)

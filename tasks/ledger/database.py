@@ -11,7 +11,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -391,7 +391,8 @@ class Database:
     def _end_snapshot(self) -> None:
         snapshot, self._snapshot = self._snapshot, None
         if snapshot is not None:
-            snapshot.close()
+            with suppress(*self._errors):  # it has only read, so nothing is lost where the server has gone already
+                snapshot.close()
 
     def _is_transient(self, error: Exception) -> bool:
         """Can the transaction succeed later, because the server was away or has resolved a deadlock?"""

@@ -792,6 +792,15 @@ def test_a_server_that_restarts_is_waited_for(
         long_look.close()
 
 
+def test_a_look_whose_connection_the_server_has_ended_closes_without_an_error(url: str) -> None:
+    with closing(Ledger(url)) as ledger, closing(Ledger(url, Access.LOOK)) as look:
+        assert look.pauses.current() == {}
+        if url.startswith("postgresql"):
+            end_others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+            in_this = " AND datname = current_database()"
+            ledger.database.write(lambda connection: connection.exec_driver_sql(end_others + in_this))
+
+
 def test_a_watch_tells_how_far_it_has_come_and_never_goes_back(url: str) -> None:
     with closing(Ledger(url)) as ledger:
         assert ledger.announcements.watch(NOW) is None

@@ -444,18 +444,9 @@ def rows(connection: sa.Connection, query: sa.Select[Any]) -> Iterator[tuple[Any
 
 
 def _fetched(connection: sa.Connection, query: sa.Select[Any]) -> Iterator[Sequence[tuple[Any, ...]]]:
-    compiled = query.compile(dialect=connection.dialect, compile_kwargs={"render_postcompile": True})
-    assert connection.connection.dbapi_connection
-    cursor = connection.connection.cursor()
-    try:
-        parameters = (
-            compiled.params if compiled.positiontup is None else [compiled.params[n] for n in compiled.positiontup]
-        )
-        cursor.execute(compiled.string, parameters)
-        while some := cursor.fetchmany(10_000):
+    with connection.execute(query) as result:
+        while some := result.cursor.fetchmany(10_000):
             yield some
-    finally:
-        cursor.close()
 
 
 def columns(connection: sa.Connection, query: sa.Select[Any]) -> Iterator[tuple[tuple[Any, ...], ...]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,6 @@ from tasks.answers.watched import Watched
 from tasks.domain.access import Access
 from tasks.domain.errors import AdceError, LakeError, LedgerError
 from tasks.domain.expected.cells import Selection
-from tasks.domain.plan.plan import Gap
 from tasks.domain.wording import one_line, plural, signal_name
 from tasks.ledger.unread_messages import UnreadMessage
 from tasks.observe.look import Reader, look_at_lake
@@ -43,7 +42,6 @@ _MOST_RECEIVES = 5  # receives of an unreadable message after which it is delete
 _BEGIN = 200  # characters of an unreadable message that are kept
 _PROGRESS_EVERY = 30.0  # seconds after which it is recorded that an empty queue is received from
 _ARRIVES_WITHIN = timedelta(seconds=30)  # a queue found empty may still hide messages that were sent since then
-_FOLLOWS_WITHIN = 5.0  # seconds after which the consequences of messages are judged, if more and more come
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -129,17 +127,16 @@ class Watch:
 
     async def run(self, receivers: Receivers, *, until_empty: bool) -> None:
         """Receives, records and deletes messages until the watch has to stop."""
-        recorded = followed = 0.0
+        recorded = 0.0
         while not self.stopping.is_set():
             received = await receivers.next(_AT_ONCE, _LOOKS_UP)
             self._show_progress(receivers.last_answer)
             if received:
                 if not await self._record(received, receivers):
                     break
-                if receivers.has_more and clock.seconds() - followed < _FOLLOWS_WITHIN:
+                if receivers.has_more and not self.watcher.is_behind:
                     continue
             await self._follow()
-            followed = clock.seconds()
             if received or not receivers.found_nothing:
                 continue
             if until_empty and (self.fills is None or self.fills.is_idle):
@@ -147,6 +144,8 @@ class Watch:
             if clock.seconds() - recorded > _PROGRESS_EVERY:
                 self._progressed()
                 recorded = clock.seconds()
+        else:
+            await self._follow()
 
     async def _record(self, received: Sequence[Received], receivers: Receivers) -> bool:
         """Records what messages tell, and has those deleted that are done. False if the watch has to stop before.
@@ -156,7 +155,6 @@ class Watch:
         taken = await self._take(received)
         if taken is None:
             return False
-        self._fill(taken.gaps)
         done = self._settle([one.message for one in received], taken, receivers)
         if self._deleting:
             await self._deleting
@@ -174,11 +172,10 @@ class Watch:
 
     async def _follow(self) -> None:
         try:
-            self._fill(await self.watcher.follow())
+            gaps = await self.watcher.follow()
         except (LakeError, LedgerError) as error:
             log.error("%s; what follows from the last messages is judged later", error)
-
-    def _fill(self, gaps: Collection[Gap]) -> None:
+            return
         if self.fills and gaps:
             self.fills.add(gaps)
 

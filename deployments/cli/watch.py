@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from tasks.answers.watched import Watched
 
 _COMMITTED_AT_ONCE = 500  # messages
-_FOLLOWED_AFTER = 20  # full batches after which the consequences of what was taken are judged
 # New objects after which Python looks for unreachable ones. What is remembered of the lake stays, so that looking
 # through it often takes half of the time.
 _COLLECTED_AFTER = 100_000
@@ -115,10 +114,10 @@ async def _watch(config: Config, stream: BinaryIO) -> Watched:
 
     async with open_session(config, Selection(), access=Access.RUN) as session:
         watcher, watched = Watcher(session), Watched()
-        for number, batch in enumerate(batches(stream, _COMMITTED_AT_ONCE)):
+        for batch in batches(stream, _COMMITTED_AT_ONCE):
             taken = await watcher.take([line.body for line in batch])
             watched.add(taken, (line.received for line in batch), (f"line {line.number}" for line in batch))
-            if len(batch) < _COMMITTED_AT_ONCE or number % _FOLLOWED_AFTER == 0:
+            if len(batch) < _COMMITTED_AT_ONCE or watcher.is_behind:
                 await watcher.follow()
         await watcher.follow()
     return watched

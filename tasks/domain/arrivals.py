@@ -74,6 +74,10 @@ class LastChange(NamedTuple):
         content, modified = (content_of(have), have.modified) if have else (None, None)
         return cls(content, modified, asked=at)
 
+    def as_listed(self, at: datetime | None) -> LastChange:
+        """The same change, still the last one when the whole lake was listed, if it was."""
+        return self if at is None or (self.asked and self.asked >= at) else self._replace(asked=at)
+
     def object(self, key: str) -> LakeObject | None:
         """The object that the lake has after this change; None if it has none. An unknown time counts as long ago."""
         if self.content is None:

@@ -14,7 +14,7 @@ from tasks.domain.arrivals import LastChange
 from tasks.domain.assess.states import Content, Examination, LakeObject, Learnt, LearntBy, Unreadable, content_of
 from tasks.domain.assess.verdicts import Fault, Verdict, Wholeness
 from tasks.ledger.announcements import unannounced_table
-from tasks.ledger.arrivals import Arrivals, Recorded, arrivals_table
+from tasks.ledger.arrivals import LEARNT_BY, Arrivals, Recorded, arrivals_table
 from tasks.ledger.database import Database, UtcSeconds, among, columns, delete, metadata, moment, rows
 from tasks.ledger.games import Games, games_table
 from tasks.ledger.judgements import touch
@@ -234,7 +234,7 @@ def _last(connection: sa.Connection, keys: Iterable[str] | None = None) -> dict[
     if keys is not None:
         query = query.where(among(connection, _table.key, keys))
     return {
-        key: Recorded(LastChange(Content(etag, size), moment(modified)), LearntBy(by), moment(at))
+        key: Recorded(LastChange(Content(etag, size), moment(modified)), LEARNT_BY[by], moment(at))
         for key, etag, size, modified, by, at in rows(connection, query)
     }
 

@@ -24,11 +24,21 @@ class ExpectedFiles:
         self._calendar: dict[str, Cell] = {}
         self._today: date | None = None
         self._games: dict[str, dict[str, Cell]] = {}  # the files of each game
+        self._judged: set[str] = set()  # the games whose files have been judged since
         self._since: datetime | None = None
 
     def forget(self) -> None:
         """Forgets what the schedules listed, because they have changed."""
-        self._games, self._since = {}, None
+        self._games, self._judged, self._since = {}, set(), None
+
+    def judged(self, cells: Iterable[Cell]) -> None:
+        """Remembers that the files of the games of these files have been judged."""
+        self._judged |= {cell.game.id for cell in cells if cell.game}
+
+    def not_judged(self, games: Collection[str]) -> set[str]:
+        """Those of some games whose files have not been judged for some time."""
+        self._refresh()
+        return set(games) - self._judged
 
     def is_schedule(self, cell: Cell) -> bool:
         """Does the file list games?"""

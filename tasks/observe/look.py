@@ -14,7 +14,7 @@ from config.models import Dataset
 from tasks.domain.assess.agreement import compare, trusted, untouched
 from tasks.domain.assess.assessment import Assessment, assess, expected_cells, listed_games
 from tasks.domain.assess.overview import Overview, gaps_of, joined, overview_of, stored_files
-from tasks.domain.assess.states import Examination, Kind, LakeObject, State, Status, Unreadable, without_false_time
+from tasks.domain.assess.states import Examination, Kind, LakeObject, State, Status, without_false_time
 from tasks.domain.assess.unknown import find_unknown
 from tasks.domain.assess.unlisted import estimate_unlisted
 from tasks.domain.errors import SelectionError
@@ -61,11 +61,11 @@ class Look:
 
     def new_gaps(self) -> list[Gap]:
         """The gaps that are seen for the first time."""
-        return [gap for gap in self.gaps() if gap.cell.key not in self.known.first_seen]
+        return _new(self.gaps(), self.known.first_seen)
 
     def closed(self, seen_before: Iterable[str]) -> list[str]:
-        """Those of the files that were gaps before that are none any more."""
-        return [key for key in seen_before if not _is_gap(self.overview.statuses.get(key))]
+        """The former gaps that are closed now."""
+        return _closed(self.overview.statuses, seen_before)
 
     def again(self, keys: Collection[str], now: datetime) -> list[Gap]:
         """Gaps for those of the keys whose files are there and whole: somebody wants them fetched again."""
@@ -106,7 +106,7 @@ class Reader:
         }
         known.examinations |= found.read
         known.unreadable = {k: seen for k, seen in known.unreadable.items() if k not in found.read} | found.unreadable
-        if not session.ledger.only_reads:
+        if len(found) and not session.ledger.only_reads:
             session.ledger.objects.record(found.read, found.unreadable, known.objects, session.begun)
         if found.lake_error:
             raise found.lake_error
@@ -143,20 +143,18 @@ async def look_at_cells(session: Session, cells: Mapping[str, Cell]) -> Look:
     return _look(session, judged, known)
 
 
-async def judge_cells(
-    session: Session, cells: Mapping[str, Cell], objects: Mapping[str, LakeObject], delivery: Mapping[str, Unreadable]
+async def judge_known(
+    session: Session, cells: Mapping[str, Cell], objects: Mapping[str, LakeObject]
 ) -> tuple[list[Gap], list[str]]:
-    """Which of some cells are gaps that nobody has seen before, and which were gaps and are none any more.
+    """The gaps among some files that nobody has seen before, and the keys of former gaps that are closed now.
 
-    Their `objects` are known: the lake is not asked, and no body is read. `delivery` are objects that the lake does not
-    deliver, besides those that the ledger knows.
+    The `objects` of the files are known: the lake is not asked, no body is read, and nothing is recorded.
     """
-    known = Knowledge(objects=dict(objects), unreadable=dict(delivery))
+    known = Knowledge(objects=dict(objects))
     _load(session, known, cells)
     judged = (await _judge_known(session, Reader(session, 0), known, cells)).with_claims(session.leases.claims())
-    new = gaps_of(cells, judged.statuses, known.first_seen, judged.taken_at)
-    closed = [key for key in known.first_seen if not _is_gap(judged.statuses.get(key))]
-    return [gap for gap in new if gap.cell.key not in known.first_seen], closed
+    gaps = gaps_of(cells, judged.statuses, known.first_seen, judged.taken_at)
+    return _new(gaps, known.first_seen), _closed(judged.statuses, known.first_seen)
 
 
 async def _judge_known(session: Session, reader: Reader, known: Knowledge, cells: Mapping[str, Cell]) -> Assessment:
@@ -425,9 +423,14 @@ def _with_unknown(
     return replace(overview, unknown=unknown, unknown_keys=keys)
 
 
-def _is_gap(status: Status | None) -> bool:
-    """Is anything wrong with a file, whether or not it may be fetched now? None is the status of no exception."""
-    return status is not None and status.kind is not None
+def _new(gaps: Iterable[Gap], first_seen: Mapping[str, datetime]) -> list[Gap]:
+    """The gaps that are seen for the first time."""
+    return [gap for gap in gaps if gap.cell.key not in first_seen]
+
+
+def _closed(statuses: Mapping[str, Status], seen_before: Iterable[str]) -> list[str]:
+    """The files that were gaps before of which nothing is wrong now, whether or not they may be fetched."""
+    return [key for key in seen_before if (status := statuses.get(key)) is None or status.kind is None]
 
 
 def _first_seen(session: Session, keys: Iterable[str] | None = None, *, remember: bool) -> dict[str, datetime]:

@@ -43,7 +43,6 @@ T = TypeVar("T")
 _AT_ONCE = 500
 _MESSAGES = 50_000
 _SIZE = 100_000
-_FOLLOWED_AFTER = 10_000  # messages
 _RECEIVED = 100_000
 _PACED = 1000
 _THREADS = 4
@@ -202,12 +201,10 @@ def _seconds(config: Config, ledger: Ledger, messages: Sequence[str]) -> float:
     watcher = Watcher(session)
 
     async def take() -> None:
-        taken = 0
         for some in _parts(messages):
             fates = (await watcher.take(some)).fates
             assert set(fates) == {Fate.APPLIED}
-            taken += len(some)
-            if taken % _FOLLOWED_AFTER == 0:
+            if watcher.is_behind:
                 await watcher.follow()
         await watcher.follow()
 

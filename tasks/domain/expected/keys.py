@@ -27,8 +27,7 @@ class KeyPatterns:
 
     def dataset_of(self, key: str) -> str | None:
         """The dataset of a key; None if it belongs to none."""
-        found = self.match(key)
-        return found and found[0]
+        return next((name for name, pattern in self._candidates(key) if pattern.fullmatch(key)), None)
 
     def match(self, key: str) -> tuple[str, dict[str, str]] | None:
         """The dataset of a key and the values of the template's fields; None if the key belongs to no dataset."""

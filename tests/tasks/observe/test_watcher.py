@@ -155,8 +155,11 @@ def test_an_archived_file_is_recorded_as_unreadable_until_it_is_delivered_again(
         event = {"source": "aws.s3", "detail-type": "Object Storage Class Changed", "time": NOW.isoformat()}
         return json.dumps(event | {"detail": detail})
 
+    _look(ledger, lake, NOW)
+    lacking = ledger.gaps.first_seen()
     assert _take(ledger, lake, NOW, [moved("GLACIER")]) == [Fate.APPLIED]
     assert ledger.objects.unreadable()[key].content == content
+    assert ledger.gaps.first_seen() == lacking, "it is there, though it cannot be read"
     assert _take(ledger, lake, NOW, [moved("STANDARD")]) == [Fate.APPLIED]
     assert ledger.objects.unreadable() == {}
 

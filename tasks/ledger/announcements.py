@@ -71,7 +71,11 @@ class Announcements:
 
     def watch(self, now: datetime) -> Watch | None:
         """The watch that is on at `now`; None if events are not watched."""
-        found = self.database.read(lambda connection: connection.execute(_WATCH).one_or_none())
+        return self.database.read(lambda connection: self.find_watch(connection, now))
+
+    def find_watch(self, connection: sa.Connection, now: datetime) -> Watch | None:
+        """The watch that is on at `now`, in an open transaction."""
+        found = connection.execute(_WATCH).one_or_none()
         return Watch(*found) if found and now - found.progress <= _PAUSE else None
 
     def progressed(self, now: datetime, read_to: datetime | None = None) -> None:
@@ -89,8 +93,7 @@ class Announcements:
 
         `read_to` and `returned` are those of a Watch, as far as they are known; they never go back.
         """
-        found = connection.execute(_WATCH).one_or_none()
-        before = Watch(*found) if found and now - found.progress <= _PAUSE else Watch(now, now)
+        before = self.find_watch(connection, now) or Watch(now, now)
         after = before._replace(
             progress=now, read_to=_later(before.read_to, read_to), returned=_later(before.returned, returned)
         )
@@ -119,18 +122,13 @@ class Announcements:
         ]
         self.database.upsert(connection, unannounced_table, found, _REPLACED)
 
-    def waiting(self, keys: Iterable[str]) -> dict[str, Unannounced]:
-        """The changes of these files, by key, of which an event is still awaited."""
-        keys = list(keys)
-
-        def read(connection: sa.Connection) -> dict[str, Unannounced]:
-            query = sa.select(unannounced_table).where(among(connection, unannounced_table.c.key, keys))
-            return {
-                key: Unannounced(None if etag is None or size is None else Content(etag, size), *times)
-                for key, etag, size, *times in connection.execute(query)
-            }
-
-        return self.database.read(read)
+    def find_waiting(self, connection: sa.Connection, keys: Iterable[str]) -> dict[str, Unannounced]:
+        """The changes of these files, by key, of which an event is still awaited, in an open transaction."""
+        query = sa.select(unannounced_table).where(among(connection, unannounced_table.c.key, keys))
+        return {
+            key: Unannounced(None if etag is None or size is None else Content(etag, size), *times)
+            for key, etag, size, *times in connection.execute(query)
+        }
 
     def delete(self, connection: sa.Connection, keys: Iterable[str]) -> None:
         """Records, in an open transaction, that events have told of the last changes of these files."""

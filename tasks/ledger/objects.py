@@ -97,17 +97,11 @@ class Objects:
     def last(self, keys: Iterable[str]) -> dict[str, Recorded]:
         """The last known changes of these files, by key. Files of which nothing is known are left out."""
         keys = list(keys)
+        return self.database.read(lambda connection: self.last_in(connection, keys))
 
-        def read(connection: sa.Connection) -> dict[str, Recorded]:
-            return _last(connection, keys) | self.arrivals.last(connection, keys)
-
-        return self.database.read(read)
-
-    def last_changes(self, connection: sa.Connection, keys: Iterable[str]) -> dict[str, LastChange | None]:
-        """The last known change of each of these files, or None, in an open transaction."""
-        keys = list(keys)
-        found = _last(connection, keys) | self.arrivals.last(connection, keys)
-        return {key: found[key].change if key in found else None for key in keys}
+    def last_in(self, connection: sa.Connection, keys: Collection[str]) -> dict[str, Recorded]:
+        """The last known changes of these files, as `last` returns them, in an open transaction."""
+        return _last(connection, keys) | self.arrivals.last(connection, keys)
 
     def not_read(self) -> set[str]:
         """The files of which the last known change is newer than the version that ADCE last read or stored."""

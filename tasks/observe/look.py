@@ -144,14 +144,15 @@ async def look_at_cells(session: Session, cells: Mapping[str, Cell]) -> Look:
 
 
 async def judge_known(
-    session: Session, cells: Mapping[str, Cell], objects: Mapping[str, LakeObject]
+    session: Session, cells: Mapping[str, Cell], objects: Mapping[str, LakeObject], recorded: Collection[str]
 ) -> tuple[list[Gap], list[str]]:
     """The gaps among some files that nobody has seen before, and the keys of former gaps that are closed now.
 
-    The `objects` of the files are known: the lake is not asked, no body is read, and nothing is recorded.
+    The `objects` of the files are known: the lake is not asked, no body is read, and nothing is recorded. Of the files
+    that are not in `recorded`, the ledger has no examination.
     """
     known = Knowledge(objects=dict(objects))
-    _load(session, known, cells)
+    _load(session, known, cells, recorded)
     judged = (await _judge_known(session, Reader(session, 0), known, cells)).with_claims(session.leases.claims())
     gaps = gaps_of(cells, judged.statuses, known.first_seen, judged.taken_at)
     return _new(gaps, known.first_seen), _closed(judged.statuses, known.first_seen)
@@ -263,16 +264,22 @@ def _recall(session: Session, keys: Iterable[str] | None, now: datetime | None) 
     return known, held
 
 
-def _load(session: Session, known: Knowledge, keys: Iterable[str] | None) -> None:
-    """Adds to `known` what the ledger knows of some files, or of all if `keys` is None."""
+def _load(
+    session: Session, known: Knowledge, keys: Iterable[str] | None, recorded: Collection[str] | None = None
+) -> None:
+    """Adds to `known` what the ledger knows of some files, or of all if `keys` is None.
+
+    With `recorded`, it is not asked for examinations of any others than these.
+    """
     if known.loaded is None:
         return
     wanted = None if keys is None else [key for key in dict.fromkeys(keys) if key not in known.loaded]
     if wanted is not None and len(wanted) > _MANY:
         wanted = None
     ledger = session.ledger
-    known.examinations = ledger.objects.examined(wanted) | known.examinations
-    known.unreadable = ledger.objects.unreadable(wanted) | known.unreadable
+    read = wanted if recorded is None else recorded
+    known.examinations = ledger.objects.examined(read) | known.examinations
+    known.unreadable = ledger.objects.unreadable(read) | known.unreadable
     known.absences = ledger.absences.current(wanted) | known.absences
     known.loaded = None if wanted is None else known.loaded.union(wanted)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from functools import cached_property
+from functools import partial
+from typing import NamedTuple
 
 from tasks import clock
 from tasks.domain.arrivals import (
@@ -23,12 +24,11 @@ from tasks.domain.arrivals import (
     parse,
     settled,
 )
-from tasks.domain.assess.states import LearntBy, Unreadable, is_due
+from tasks.domain.assess.states import LakeObject, LearntBy, Unreadable, is_due
 from tasks.domain.errors import AdceError
 from tasks.domain.expected.cells import Cell
 from tasks.domain.plan.plan import Gap
-from tasks.ledger.arrivals import Recorded
-from tasks.ledger.events import Told
+from tasks.ledger.events import Before, Judged, Told
 from tasks.observe.expected_files import ExpectedFiles
 from tasks.observe.look import examine_cells, judge_known
 from tasks.observe.session import Session
@@ -70,6 +70,7 @@ class Watcher:
         self._bucket, self._prefix = session.lake.bucket
         self._expected = ExpectedFiles(session)
         self._changed: dict[str, LastChange] = {}  # the changes of files of which `follow` has to judge what follows
+        self._new: set[str] = set()  # those of them of which nothing was recorded before
         self._followed = clock.seconds()  # when there was last nothing to judge
         self._gaps: list[Gap] = []  # what `follow` has found before it failed
 
@@ -91,12 +92,13 @@ class Watcher:
                 positions.setdefault(key, []).append(position)
             else:
                 taken.fates[position] = Fate.FOREIGN
-        decided = await self._record(events, read_to)
+        decision = await self._record(events, read_to)
         for key, of_key in positions.items():
-            usual = Fate.OWN if key in decided.own else Fate.ALREADY_KNOWN
-            for position, is_applied in zip(of_key, decided.settled[key].applied, strict=True):
+            usual = Fate.OWN if key in decision.own else Fate.ALREADY_KNOWN
+            for position, is_applied in zip(of_key, decision.settled[key].applied, strict=True):
                 taken.fates[position] = Fate.APPLIED if is_applied else usual
-        self._changed |= {key: decided.settled[key].change for key in decided.changed}
+        self._new |= decision.new - self._changed.keys()
+        self._changed |= decision.changed
         return taken
 
     def _events(self, messages: Sequence[str], taken: Taken) -> Iterator[tuple[int, Event]]:
@@ -120,28 +122,18 @@ class Watcher:
         key = event.key.removeprefix(self._prefix)
         return key if self._expected.dataset_of(key) else None
 
-    async def _record(self, events: Mapping[str, Sequence[Event]], read_to: datetime | None) -> _Decided:
-        """Decides what follows from events for their files, and records it."""
+    async def _record(self, events: Mapping[str, Sequence[Event]], read_to: datetime | None) -> _Decision:
+        """Decides what follows from events for their files, and records it. The lake is asked where that is needed."""
         await self._wait_for_claims(events)
+        answers: dict[str, _Answer] = {}
         while True:
             now = self._session.now()
-            decided = await self._decide(events, now)
-            told = replace(decided.told(events, now), read_to=read_to, returned=decided.returned(events))
-            if self._session.ledger.events.record(told, now):
-                return decided
-
-    async def _decide(self, events: Mapping[str, Sequence[Event]], now: datetime) -> _Decided:
-        """What follows from events, by what is known and, where that does not settle it, by what the lake answers."""
-        last = self._session.ledger.objects.last(events)
-        listed = self._listed(now)
-        known = {key: (last[key].change if key in last else UNKNOWN).as_listed(listed) for key in events}
-        found = {key: settled(some, known[key]) for key, some in events.items()}
-        asked = [key for key, one in found.items() if one.asks]
-        if asked:
-            have = await self._session.lake.find_all(asked)
-            found |= {key: answered(have.get(key), now, events[key], known[key]) for key in asked}
-        waiting = self._session.ledger.announcements.waiting(events)
-        return _Decided(last, known, found, asked, waiting)
+            decide = partial(_decided, events=events, answers=answers, now=now, read_to=read_to)
+            decision = self._session.ledger.events.take(events, decide, now)
+            if not decision.asks:
+                return decision
+            have = await self._session.lake.find_all(decision.asks)
+            answers |= {key: _Answer(have.get(key), now, decision.known[key]) for key in decision.asks}
 
     def _listed(self, now: datetime) -> datetime | None:
         """When the whole lake was last listed, and what was found was recorded; None if it was not during the watch."""
@@ -173,6 +165,7 @@ class Watcher:
             self._gaps += await self._judge({cell.key: cell for cell in cells[start : start + _JUDGED_AT_ONCE]})
         self._expected.judged(cells)
         self._changed.clear()
+        self._new.clear()
         self._followed = clock.seconds()
         gaps, self._gaps = self._gaps, []
         return gaps
@@ -196,9 +189,8 @@ class Watcher:
             listed = await self._ask(cell for key, cell in cells.items() if key not in last)
             changes = last | listed
             objects = {key: have for key, change in changes.items() if (have := change.object(key))}
-            gaps, closed = await judge_known(session, cells, objects)
-            before = {key: last.get(key) for key in cells}
-            if session.ledger.events.record(Told(before, listed=listed, gaps=gaps, closed=closed), session.now()):
+            gaps, closed = await judge_known(session, cells, objects, last.keys() - self._new)
+            if session.ledger.events.judge(Judged(last, listed, gaps, closed), session.now()):
                 return gaps
             remembered = {}  # another process has recorded a change meanwhile
 
@@ -212,55 +204,75 @@ class Watcher:
         return {key: LastChange.of(found.get(key), now) for key in keys}
 
 
-@dataclass(frozen=True)
-class _Decided:
+class _Answer(NamedTuple):
+    """What the lake has answered about a file: its object, or None."""
+
+    have: LakeObject | None
+    at: datetime
+    known: LastChange  # the last change that was known when it was asked
+
+
+@dataclass
+class _Decision(Told):
     """What follows from the events of some files, by key."""
 
-    last: Mapping[str, Recorded]  # what was recorded before
-    known: Mapping[str, LastChange]  # the last change of each file before
-    settled: Mapping[str, Settled]
-    asked: Collection[str]  # the files of which the lake was asked
-    waiting: Mapping[str, Unannounced]  # changes that were seen before, of which an event was awaited
+    known: Mapping[str, LastChange] = field(default_factory=dict)  # the last changes before
+    settled: Mapping[str, Settled] = field(default_factory=dict)
+    own: Collection[str] = ()  # the files whose version that was known before ADCE has stored itself
+    new: Set[str] = frozenset()  # the files of which nothing was recorded before
 
-    @cached_property
-    def own(self) -> set[str]:
-        """The files whose version that was known before ADCE has stored itself."""
-        return {key for key, one in self.last.items() if one.by is LearntBy.OWN}
+    @property
+    def changed(self) -> dict[str, LastChange]:
+        """The last changes of the files of which something new is known."""
+        return {key: one.change for key, one in self.settled.items() if any(one.applied)}
 
-    @cached_property
-    def changed(self) -> set[str]:
-        """The files of which something new is known."""
-        return {key for key, one in self.settled.items() if any(one.applied)}
 
-    def returned(self, events: Mapping[str, Sequence[Event]]) -> datetime | None:
-        """The time of the newest event that tells of a version that ADCE has stored itself; None if there is none."""
-        times = (
-            event.at
-            for key in self.own
-            for event in events[key]
-            if event.type is EventType.CREATED and event.content == self.known[key].content
-        )
-        return max(times, default=None)
+def _decided(
+    before: Before,
+    events: Mapping[str, Sequence[Event]],
+    answers: Mapping[str, _Answer],
+    now: datetime,
+    read_to: datetime | None,
+) -> _Decision:
+    """What follows from events, by what was recorded before and, where that does not settle it, by the lake's answers.
 
-    def told(self, events: Mapping[str, Sequence[Event]], now: datetime) -> Told:
-        """What is to be recorded of it."""
-        after = {key: one.change for key, one in self.settled.items()}
-        shown = {key: Unannounced.of(after[key], self.known[key], now) for key in self.asked if key in self.changed}
-        waiting = {**self.waiting, **shown}
-        announced = {
-            key
-            for key, change in waiting.items()
-            if change.content != after[key].content or any(map(change.is_told_by, events[key]))
-        }
-        return Told(
-            before={key: self.last[key].change if key in self.last else None for key in self.known},
-            changes={key: change for key, change in after.items() if change != self.known[key]},
-            announced=announced,
-            shown={key: change for key, change in shown.items() if key not in announced},
-            archived={
-                key: Unreadable(one.change.content, _ARCHIVED, now, now)
-                for key, one in self.settled.items()
-                if one.delivery is Effect.UNREADABLE and one.change.content
-            },
-            restored=[key for key, one in self.settled.items() if one.delivery is Effect.READABLE],
-        )
+    An answer does not count if another change of the file has been recorded since the lake was asked.
+    """
+    last = before.last
+    known = {key: (last[key].change if key in last else UNKNOWN).as_listed(before.listed) for key in events}
+    found = {key: settled(some, known[key]) for key, some in events.items()}
+    asked = [key for key, one in found.items() if one.asks]
+    asks = [key for key in asked if key not in answers or answers[key].known != known[key]]
+    if asks:
+        return _Decision(asks, known=known)
+    found |= {key: answered(*answers[key][:2], events[key], known[key]) for key in asked}
+    changes = {key: one.change for key, one in found.items() if one.change != known[key]}
+    shown = {key: Unannounced.of(changes[key], known[key], now) for key in asked if any(found[key].applied)}
+    announced = {
+        key
+        for key, change in {**before.waiting, **shown}.items()
+        if change.content != found[key].change.content or any(map(change.is_told_by, events[key]))
+    }
+    own = {key for key, one in last.items() if one.by is LearntBy.OWN}
+    return _Decision(
+        changes=changes,
+        announced=announced,
+        shown={key: change for key, change in shown.items() if key not in announced},
+        archived={
+            key: Unreadable(one.change.content, _ARCHIVED, now, now)
+            for key, one in found.items()
+            if one.delivery is Effect.UNREADABLE and one.change.content
+        },
+        restored=[key for key, one in found.items() if one.delivery is Effect.READABLE],
+        read_to=read_to,
+        returned=max((event.at for key in own for event in events[key] if _is_of(event, known[key])), default=None),
+        known=known,
+        settled=found,
+        own=own,
+        new=known.keys() - last.keys(),
+    )
+
+
+def _is_of(event: Event, known: LastChange) -> bool:
+    """Does an event tell that the version that is known was stored?"""
+    return event.type is EventType.CREATED and event.content == known.content

@@ -29,6 +29,7 @@ _LARGEST_OBJECT = 2**63 - 1  # bytes: the most that the ledger can store
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_YEAR = 2200  # times after it are nonsense
 _SEQUENCER = re.compile(r"[0-9A-F]{1,64}")
+_NOT_STORED = re.compile(r"[\x00\ud800-\udfff]")  # NUL, and halves of pairs in UTF-16: no ledger can store them
 _ARCHIVES = {"GLACIER", "DEEP_ARCHIVE", "ARCHIVE_ACCESS", "DEEP_ARCHIVE_ACCESS"}  # not delivered until restored
 _KEEPS_ORDER = "aws:s3"  # the one event source whose sequencers say which of two changes came later
 
@@ -291,7 +292,7 @@ def _event(
     bucket: str, key: str, what: EventType, at: Any, thing: Mapping[str, Any], etag: str, version: str, orders: bool
 ) -> Event:
     """The event about an object, which the message describes as `thing` with fields of these names."""
-    if not 0 < len(key.encode(errors="surrogatepass")) <= _LONGEST_KEY:
+    if not 0 < len(_stored("its key", key).encode()) <= _LONGEST_KEY:
         raise MessageError(f"its key has not between 1 and {_LONGEST_KEY} bytes")
     found = _optional(thing, version)
     id = "" if found == "null" else found
@@ -349,8 +350,15 @@ def _inner(record: Mapping[str, Any], *path: str) -> Mapping[str, Any]:
 def _text(holder: Mapping[str, Any], name: str, longest: int = _LONGEST_NAME) -> str:
     value = holder.get(name)
     if isinstance(value, str) and 0 < len(value) <= longest:
-        return value
+        return _stored(name, value)
     raise MessageError(f"{name} is no text, or is empty or too long")
+
+
+def _stored(name: str, text: str) -> str:
+    """The text, which the ledger can store."""
+    if not text.isprintable() and _NOT_STORED.search(text):
+        raise MessageError(f"{name} has a character that cannot be stored")
+    return text
 
 
 def _optional(holder: Mapping[str, Any], name: str) -> str:

@@ -28,6 +28,7 @@ from tasks.domain.assess.states import LakeObject, LearntBy, Unreadable, is_due
 from tasks.domain.errors import AdceError
 from tasks.domain.expected.cells import Cell
 from tasks.domain.plan.plan import Gap
+from tasks.domain.wording import one_line
 from tasks.ledger.events import Before, Judged, Told
 from tasks.observe.expected_files import ExpectedFiles
 from tasks.observe.look import examine_cells, judge_known
@@ -58,6 +59,13 @@ class Taken:
     errors: dict[int, str] = field(default_factory=dict)  # why a message is unreadable, by its position
     elsewhere: dict[int, str] = field(default_factory=dict)  # the bucket of a message of another one, by its position
 
+    @classmethod
+    def joined(cls, each: Sequence[Taken]) -> Taken:
+        """What became of messages that were taken one by one."""
+        errors = {position: one.errors[0] for position, one in enumerate(each) if one.errors}
+        elsewhere = {position: one.elsewhere[0] for position, one in enumerate(each) if one.elsewhere}
+        return cls([one.fates[0] for one in each], errors, elsewhere)
+
 
 class Watcher:
     """Takes messages about the lake of a session, and judges what follows from them."""
@@ -79,8 +87,19 @@ class Watcher:
 
         `read_to` is the time until which all messages that were sent have been taken, once these are, if it is known.
 
-        Raises AdceError if the lake or the ledger cannot be used. The messages can be taken again then.
+        Raises AdceError if the lake or the ledger cannot be used. The messages can be taken again then. A message at
+        which anything else fails counts as unreadable, and the others are taken without it.
         """
+        try:
+            return await self._take(messages, read_to)
+        except AdceError:
+            raise
+        except Exception as error:
+            if len(messages) == 1:
+                return Taken([Fate.UNREADABLE], {0: f"ADCE fails at it: {one_line(repr(error))}"})
+        return Taken.joined([await self.take([message]) for message in messages])
+
+    async def _take(self, messages: Sequence[str], read_to: datetime | None) -> Taken:
         taken = Taken([Fate.ALREADY_KNOWN] * len(messages))
         events: dict[str, list[Event]] = {}
         positions: dict[str, list[int]] = {}  # of the messages that tell of a key

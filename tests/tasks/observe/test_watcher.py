@@ -4,15 +4,19 @@ import asyncio
 import json
 import random
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
+from functools import reduce
+from operator import getitem
 from pathlib import Path
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from config.models import Collect
-from tasks.domain.arrivals import LastChange
+from tasks.domain.arrivals import LastChange, parse
 from tasks.domain.assess.states import Content, LakeObject, LearntBy
 from tasks.domain.expected.cells import Selection
 from tasks.ledger import Ledger
@@ -171,3 +175,60 @@ def test_an_event_from_the_future_is_taken_to_be_of_now(tmp_path: Path) -> None:
     modified = ledger.objects.last([key])[key].change.modified
     assert modified is not None
     assert modified < NOW.replace(year=2099)
+
+
+_NOT_STORED = ["\ud800", "a\0"]  # no database stores the first, and PostgreSQL not the second
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def _places(value: Any, *path: str | int) -> Iterator[tuple[str | int, ...]]:
+    """The paths to all values in a JSON document."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, one in inner:
+        yield (*path, name)
+        yield from _places(one, *path, name)
+
+
+@st.composite
+def _altered(draw: st.DrawFn) -> str:
+    """A message of S3 with any value in any place."""
+    thing = {"key": KEYS[0], "size": 10, "eTag": "a", "etag": "a", "versionId": "v", "version-id": "v"}
+    about = {"bucket": {"name": "lake"}, "object": thing | {"sequencer": "0A"}}
+    record = {"eventSource": "aws:s3", "eventTime": NOW.isoformat(), "eventName": "ObjectCreated:Put", "s3": about}
+    event = {"source": "aws.s3", "detail-type": "Object Deleted", "time": NOW.isoformat(), "detail": about}
+    message = json.loads(json.dumps(draw(st.sampled_from([{"Records": [record]}, event]))))
+    *path, name = draw(st.sampled_from(list(_places(message))))
+    reduce(getitem, path, message)[name] = draw(st.sampled_from(_NOT_STORED) | _JSON)
+    return json.dumps(message)
+
+
+@pytest.fixture(scope="module")
+def altered_ledger(tmp_path_factory: pytest.TempPathFactory) -> Ledger:
+    return Ledger(f"sqlite:///{tmp_path_factory.mktemp('altered') / 'ledger.db'}")
+
+
+@given(messages=st.lists(_altered(), min_size=1, max_size=5))
+def test_a_message_with_any_value_anywhere_is_recorded_or_refused_in_one_line(
+    altered_ledger: Ledger, messages: list[str]
+) -> None:
+    altered_ledger.forget_lake()
+    session = Session(CONFIG, Selection(), Bucket(), altered_ledger, NOW, begun=NOW)
+    errors = asyncio.run(Watcher(session).take(messages)).errors.values()
+    assert not any("\n" in text or text.startswith("ADCE fails") for text in errors)
+
+
+def test_a_message_at_which_anything_unforeseen_fails_is_unreadable_and_the_others_are_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger, lake = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}"), Bucket()
+    first, third = (lake.change(key, Content('"first"', 100_000), NOW, "0A") for key in KEYS[:2])
+    monkeypatch.setattr("tasks.observe.watcher.parse", lambda body: parse(body) if body != "second" else 1 / 0)
+    watcher = Watcher(Session(CONFIG, Selection(), lake, ledger, NOW, begun=NOW))
+    taken = asyncio.run(watcher.take([first, "second", third]))
+    assert taken.fates == [Fate.APPLIED, Fate.UNREADABLE, Fate.APPLIED]
+    assert taken.errors == {1: "ADCE fails at it: ZeroDivisionError('division by zero')"}
+    assert ledger.objects.known() == lake.objects

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import signal
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -40,8 +41,8 @@ _BACKLOG = 1000  # messages waiting at the start, above which the lake is listed
 _STRANGERS = 100  # messages of other buckets, before any of this one, after which the queue is taken for a wrong one
 _MOST_RECEIVES = 5  # receives of an unreadable message after which it is deleted, if the queue does not move it away
 _BEGIN = 200  # characters of an unreadable message that are kept
-_PROGRESS_EVERY = 30.0  # seconds after which it is recorded that an empty queue is received from
-_ARRIVES_WITHIN = timedelta(seconds=30)  # a queue found empty may still hide messages that were sent since then
+_PROGRESS_EVERY = 30.0  # seconds after which it is recorded that the queue is read
+_ARRIVES_WITHIN = timedelta(seconds=30)  # a queue that is found empty may still have messages that were sent since then
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -83,7 +84,9 @@ class Watch:
     _strangers: int = 0  # messages of other buckets before the first of this one
     _knows_ours: bool = False  # has a message of this bucket come?
     _deleting: asyncio.Task[None] | None = None
-    _shown: float = 0.0  # the last answer of the queue of which `progress` tells, by tasks.clock
+    _shown: float | None = None  # the last answer of the queue of which `progress` tells, by tasks.clock
+    _recorded: float = -math.inf  # when it was last recorded that the queue is read, by tasks.clock
+    _returned: datetime | None = None  # the time of the newest event of a file that ADCE has stored itself
 
     @contextmanager
     def stopping_on_signals(self) -> Iterator[None]:
@@ -127,23 +130,20 @@ class Watch:
 
     async def run(self, receivers: Receivers, *, until_empty: bool) -> None:
         """Receives, records and deletes messages until the watch has to stop."""
-        recorded = 0.0
         while not self.stopping.is_set():
             received = await receivers.next(_AT_ONCE, _LOOKS_UP)
             self._show_progress(receivers.last_answer)
+            self._progressed(receivers)
             if received:
                 if not await self._record(received, receivers):
                     break
                 if receivers.has_more and not self.watcher.is_behind:
                     continue
             await self._follow()
-            if received or not receivers.found_nothing:
-                continue
-            if until_empty and (self.fills is None or self.fills.is_idle):
+            is_done = until_empty and not received and receivers.found_nothing
+            if is_done and (self.fills is None or self.fills.is_idle):
+                self._progressed(receivers, at_once=True)
                 break
-            if clock.seconds() - recorded > _PROGRESS_EVERY:
-                self._progressed()
-                recorded = clock.seconds()
         else:
             await self._follow()
 
@@ -182,15 +182,15 @@ class Watch:
     async def _take(self, received: Sequence[Received]) -> Taken | None:
         """Takes messages, however often the lake or the ledger fails. None if the watch has to stop before."""
         bodies = [one.message.body for one in received]
-        read_to = min(one.message.sent for one in received)
         while not self.stopping.is_set():
             try:
-                taken = await self.watcher.take(bodies, read_to)
+                taken = await self.watcher.take(bodies)
             except (LakeError, LedgerError) as error:
                 log.error("%s; %s wait, and are tried again in %.0f s", error, plural(len(bodies), "message"), _RETRY)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self.stopping.wait(), _RETRY)
             else:
+                self._returned = max(filter(None, (self._returned, taken.returned)), default=None)
                 self.watched.add(taken, (one.at for one in received), (one.message.id for one in received))
                 return taken
         return None
@@ -236,8 +236,8 @@ class Watch:
                 lasts=True,
             )
 
-    def _show_progress(self, answered: float) -> None:
-        if self.progress is None or answered == self._shown:
+    def _show_progress(self, answered: float | None) -> None:
+        if self.progress is None or answered is None or (self._shown is not None and answered <= self._shown):
             return
         try:
             self.progress.touch()
@@ -245,10 +245,20 @@ class Watch:
             raise AdceError(f"--progress-file {self.progress}: cannot be written: {error.strerror}") from None
         self._shown = answered
 
-    def _progressed(self) -> None:
-        """Records that the queue is empty. What was sent long enough ago has been received then."""
+    def _progressed(self, receivers: Receivers, *, at_once: bool = False) -> None:
+        """Records now and then that the queue is read, if it has answered each receiver since that was last recorded.
+
+        If all have found it empty, what was sent long enough before has been received.
+        """
+        seconds, answered = clock.seconds(), receivers.all_answered
+        is_due = seconds - self._recorded > _PROGRESS_EVERY and answered is not None and answered > self._recorded
+        if answered is None or not (is_due or at_once):
+            return
         now = datetime.now(UTC)
+        hides = max(_ARRIVES_WITHIN, self.facts.hides)
+        read_to = now - timedelta(seconds=seconds - answered) - hides if receivers.found_nothing else None
         try:
-            self.session.ledger.announcements.progressed(now, now - _ARRIVES_WITHIN)
+            self.session.ledger.announcements.progressed(now, read_to, self._returned)
         except LedgerError as error:
             log.error("%s", error)
+        self._recorded = seconds

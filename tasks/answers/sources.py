@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 
 from config.models import Config, Rate
 from tasks.answers.holds import Hold, holds_of, named_datasets, waiting_for
-from tasks.domain.event_path import COMES_WITHIN, EventPath, event_path
+from tasks.domain.event_path import EventPath, event_path
 from tasks.domain.flags.maintenance import next_window
 from tasks.domain.limits.pauses import Window
 from tasks.ledger import Ledger
@@ -61,7 +61,7 @@ class EventsNow:
     """How events of the lake are watched now, and which changes of the last week none has told of."""
 
     since: datetime
-    progress: datetime  # when messages were last taken in
+    progress: datetime  # when the queue was last read
     path: EventPath
     missed: Mapping[tuple[date, str], int]  # by day (in UTC) and folder
     unread_count: int  # messages that could not be read
@@ -73,9 +73,8 @@ def events_now(ledger: Ledger, now: datetime) -> EventsNow | None:
     watch = ledger.announcements.watch(now)
     if watch is None:
         return None
-    stored = ledger.objects.last_stored(watch.read_to - COMES_WITHIN) if watch.read_to else None
-    began_before = stored is not None and stored < watch.since
-    path = event_path(now, watch.read_to, watch.returned, None if began_before else stored)
+    awaited = ledger.announcements.awaited(watch.since)
+    path = event_path(now, watch.progress, watch.read_to, watch.returned, awaited)
     missed = ledger.announcements.missed((now - _WEEK).date())
     unread = ledger.unread_messages
     return EventsNow(watch.since, watch.progress, path, missed, unread.count(), unread.newest(_MOST_UNREAD))

@@ -171,7 +171,7 @@ def answered(have: LakeObject | None, at: datetime, events: Sequence[Event], kno
 
 
 class Unannounced(NamedTuple):
-    """A change that the lake has shown before an event told of it."""
+    """A change that the lake has shown, or that ADCE has made, before an event told of it."""
 
     content: Content | None  # the new version; None if the object is gone
     changed: datetime  # when that happened, or was found
@@ -183,6 +183,11 @@ class Unannounced(NamedTuple):
         if change.content is None:
             return cls(None, now, before.modified)
         return cls(change.content, change.modified or now, change.modified)
+
+    @classmethod
+    def stored(cls, have: LakeObject) -> Unannounced:
+        """The change that ADCE has made by storing this object."""
+        return cls(content_of(have), have.modified, have.modified)
 
     def is_told_by(self, event: Event) -> bool:
         """Does an event tell of it?"""

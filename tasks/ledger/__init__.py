@@ -67,7 +67,7 @@ class Ledger:
         self.runs = Runs(database)
         self.plans = Plans(database)
         self.settings = Settings(database)
-        self.fills = Fills(database, self.attempts, self.objects, self.absences, self.totals)
+        self.fills = Fills(database, self.attempts, self.objects, self.absences, self.totals, self.announcements)
 
     def close(self) -> None:
         """Closes the database."""

@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from tasks.domain.arrivals import Unannounced
-from tasks.domain.assess.states import Content
+from tasks.domain.arrivals import LastChange, Unannounced
+from tasks.domain.assess.states import Content, LakeObject
 from tasks.ledger.database import Database, UtcSeconds, among, delete, metadata
 
-# Changes that a listing, or a HEAD request, has found before an event told of them
+# Changes that a listing, or a HEAD request, has found before an event told of them, and files that ADCE has stored
 unannounced_table = sa.Table(
     "unannounced",
     metadata,
@@ -23,6 +23,7 @@ unannounced_table = sa.Table(
     sa.Column("size", sa.BigInteger),
     sa.Column("changed", UtcSeconds, nullable=False),
     sa.Column("earliest", UtcSeconds),
+    sa.Column("own", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 missed_events_table = sa.Table(
     "missed_events",
@@ -45,6 +46,7 @@ _THE_LAKE = "the lake of this ledger"
 _OF_A_WATCH = ("since", "progress", "listed", "read_to", "returned")
 _WATCH = sa.select(*(watches_table.c[name] for name in _OF_A_WATCH))
 _REPLACED = set(unannounced_table.columns.keys()) - {"key"}
+_AWAITED = [column for column in unannounced_table.c if column.name != "own"]
 _PAUSE = timedelta(days=1)  # a watch that has made no progress for so long has ended, and the next one begins anew
 
 
@@ -62,6 +64,16 @@ class Watch(NamedTuple):
     read_to: datetime | None = None
     returned: datetime | None = None
 
+    def moved(
+        self, *, progress: datetime | None = None, read_to: datetime | None = None, returned: datetime | None = None
+    ) -> Watch:
+        """The same watch, which has come as far as these say; it never goes back."""
+        return self._replace(
+            progress=progress or self.progress,
+            read_to=_later(self.read_to, read_to),
+            returned=_later(self.returned, returned),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Announcements:
@@ -73,32 +85,55 @@ class Announcements:
         """The watch that is on at `now`; None if events are not watched."""
         return self.database.read(lambda connection: self.find_watch(connection, now))
 
-    def find_watch(self, connection: sa.Connection, now: datetime) -> Watch | None:
-        """The watch that is on at `now`, in an open transaction."""
-        found = connection.execute(_WATCH).one_or_none()
+    def find_watch(self, connection: sa.Connection, now: datetime, *, to_write: bool = False) -> Watch | None:
+        """The watch that is on at `now`, in an open transaction. With `to_write`, nobody else changes it then."""
+        found = connection.execute(_WATCH.with_for_update() if to_write else _WATCH).one_or_none()
         return Watch(*found) if found and now - found.progress <= _PAUSE else None
 
-    def progressed(self, now: datetime, read_to: datetime | None = None) -> None:
-        """Records that the watch has made progress, although no message has come. It begins now if none is on."""
-        self.database.write(lambda connection: self.write_progress(connection, now, read_to))
-
-    def write_progress(
-        self,
-        connection: sa.Connection,
-        now: datetime,
-        read_to: datetime | None = None,
-        returned: datetime | None = None,
-    ) -> None:
-        """Records, in an open transaction, that the watch has made progress. It begins now if none is on.
+    def progressed(self, now: datetime, read_to: datetime | None = None, returned: datetime | None = None) -> None:
+        """Records that the queue of the lake was read. The watch begins now if none is on.
 
         `read_to` and `returned` are those of a Watch, as far as they are known; they never go back.
         """
-        before = self.find_watch(connection, now) or Watch(now, now)
-        after = before._replace(
-            progress=now, read_to=_later(before.read_to, read_to), returned=_later(before.returned, returned)
-        )
-        row = {"lake": _THE_LAKE, **after._asdict()}
+
+        def write(connection: sa.Connection) -> None:
+            before = self.find_watch(connection, now, to_write=True) or Watch(now, now)
+            self._write_watch(connection, before.moved(progress=now, read_to=read_to, returned=returned))
+
+        self.database.write(write)
+
+    def _write_watch(self, connection: sa.Connection, watch: Watch) -> None:
+        row = {"lake": _THE_LAKE, **watch._asdict()}
         self.database.upsert(connection, watches_table, [row], set(_OF_A_WATCH))
+
+    def write_stored(
+        self,
+        connection: sa.Connection,
+        objects: Mapping[str, LakeObject],
+        told: Mapping[str, LastChange],
+        at: datetime,
+    ) -> None:
+        """Records, in an open transaction, that the events of files are awaited that ADCE has stored itself.
+
+        `told` is what events have told of these files already. Nothing is recorded while events are not watched.
+        """
+        watch = self.find_watch(connection, at, to_write=True)
+        if watch is None or not objects:
+            return
+        own = unannounced_table.c.own & (unannounced_table.c.changed < at - _PAUSE)
+        connection.execute(unannounced_table.delete().where(own))
+        stored = {key: Unannounced.stored(have) for key, have in objects.items()}
+        came = {key for key, one in stored.items() if key in told and told[key].content == one.content}
+        self.delete(connection, came)
+        self.write(connection, {key: one for key, one in stored.items() if key not in came}, are_own=True)
+        if came:
+            self._write_watch(connection, watch.moved(returned=max(stored[key].changed for key in came)))
+
+    def awaited(self, since: datetime) -> list[datetime]:
+        """When ADCE has stored the files whose events are still awaited, from a time on."""
+        table = unannounced_table.c
+        query = sa.select(table.changed).where(table.own & (table.changed >= since))
+        return self.database.read(lambda connection: list(connection.execute(query).scalars()))
 
     def listed(self, at: datetime) -> None:
         """Records that a look has listed the whole lake at this time, and has recorded what it has found."""
@@ -108,8 +143,8 @@ class Announcements:
         """Records, by key, changes of which no event has told yet."""
         self.database.write(lambda connection: self.write(connection, changes))
 
-    def write(self, connection: sa.Connection, changes: Mapping[str, Unannounced]) -> None:
-        """Records, in an open transaction, changes of which no event has told yet, by key."""
+    def write(self, connection: sa.Connection, changes: Mapping[str, Unannounced], *, are_own: bool = False) -> None:
+        """Records, in an open transaction, changes of which no event has told yet, by key: others', or ADCE's own."""
         found = [
             {
                 "key": key,
@@ -117,6 +152,7 @@ class Announcements:
                 "size": one.content and one.content.size,
                 "changed": one.changed,
                 "earliest": one.earliest,
+                "own": are_own,
             }
             for key, one in changes.items()
         ]
@@ -124,7 +160,7 @@ class Announcements:
 
     def find_waiting(self, connection: sa.Connection, keys: Iterable[str]) -> dict[str, Unannounced]:
         """The changes of these files, by key, of which an event is still awaited, in an open transaction."""
-        query = sa.select(unannounced_table).where(among(connection, unannounced_table.c.key, keys))
+        query = sa.select(*_AWAITED).where(among(connection, unannounced_table.c.key, keys))
         return {
             key: Unannounced(None if etag is None or size is None else Content(etag, size), *times)
             for key, etag, size, *times in connection.execute(query)
@@ -136,14 +172,14 @@ class Announcements:
             delete(connection, unannounced_table, keys)
 
     def count_missed(self, before: datetime) -> dict[str, int]:
-        """Counts the changes from before a time of which no event has told, by day and folder.
+        """Counts the changes from before a time of which no event has told, by day and folder, without ADCE's own.
 
         Returns how many are new, by folder.
         """
         table = unannounced_table.c
 
         def write(connection: sa.Connection) -> dict[str, int]:
-            query = sa.select(table.key, table.changed).where(table.changed <= before)
+            query = sa.select(table.key, table.changed).where(table.changed <= before, ~table.own)
             missed: dict[str, datetime] = dict(map(tuple, connection.execute(query)))
             counts = Counter((changed.date().isoformat(), _folder(key)) for key, changed in missed.items())
             found = [{"day": day, "folder": folder, "count": count} for (day, folder), count in counts.items()]

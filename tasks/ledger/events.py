@@ -37,8 +37,6 @@ class Told:
     shown: Mapping[str, Unannounced] = field(default_factory=dict)  # changes that the lake has shown before their event
     archived: Mapping[str, Unreadable] = field(default_factory=dict)
     restored: Collection[str] = ()
-    read_to: datetime | None = None  # how far the watch has come; see Watch
-    returned: datetime | None = None
 
 
 @dataclass
@@ -87,7 +85,6 @@ class Events:
                 self.announcements.write(connection, told.shown)
                 self.announcements.delete(connection, told.announced)
                 self.objects.write_delivery(connection, told.archived, told.restored)
-                self.announcements.write_progress(connection, now, told.read_to, told.returned)
             return told
 
         return self.database.write(write)

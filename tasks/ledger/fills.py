@@ -9,7 +9,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from tasks.domain.assess.absences import Absence, Look
-from tasks.domain.assess.states import Examination, LakeObject
+from tasks.domain.assess.states import Examination, LakeObject, LearntBy
 from tasks.domain.metrics import (
     BYTES,
     DETECTED_TO_STORED,
@@ -23,7 +23,9 @@ from tasks.domain.metrics import (
 )
 from tasks.domain.outcomes import FileOutcome, Outcome
 from tasks.domain.plan.plan import Gap
+from tasks.domain.times import SKEW
 from tasks.ledger.absences import Absences
+from tasks.ledger.announcements import Announcements
 from tasks.ledger.attempts import Attempts, FillRecord
 from tasks.ledger.corrections import Change, Corrections
 from tasks.ledger.database import Database, delete
@@ -52,6 +54,12 @@ class FillEnd:
         """The keys of the files that the fill itself has stored."""
         return {o.key for o in self.outcomes if o.outcome is Outcome.STORED or o.kept_partial}
 
+    @property
+    def new(self) -> dict[str, LakeObject]:
+        """The objects that the fill has made. It makes none where the lake had the same content already."""
+        begun = self.fill.started - SKEW
+        return {key: have for key in self.own if (have := self.objects.get(key)) and have.modified >= begun}
+
 
 @dataclass(frozen=True, slots=True)
 class Fills:
@@ -62,6 +70,7 @@ class Fills:
     objects: Objects
     absences: Absences
     totals: Totals
+    announcements: Announcements
 
     def claim(
         self, leases: Leases, works: Collection[str], keys: Collection[str], last_file: int
@@ -88,6 +97,10 @@ class Fills:
             if not end.is_test:
                 gaps = {gap.cell.key: gap for gap in end.gaps}
                 self.attempts.write(connection, end.fill, end.ended, end.outcomes, gaps)
+                new = end.new
+                told = self.objects.arrivals.last(connection, new) if new else {}
+                by_events = {key: one.change for key, one in told.items() if one.by is LearntBy.EVENT}
+                self.announcements.write_stored(connection, new, by_events, end.ended)
                 self.objects.write(connection, end.examinations, end.objects, end.ended, end.own)
                 stored = [outcome.key for outcome in end.outcomes if outcome.is_in_lake]
                 delete(connection, gaps_table, stored)

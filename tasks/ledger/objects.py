@@ -110,12 +110,6 @@ class Objects:
         query = sa.select(told.key).where(~sa.exists().where(same))
         return self.database.read(lambda connection: set(connection.execute(query).scalars()))
 
-    def last_stored(self, until: datetime) -> datetime | None:
-        """When ADCE itself last stored a file, as far as the lake still has it so, until a time; None if it has not."""
-        is_own = (_table.learnt_by == LearntBy.OWN.value) & (_table.learnt_at <= until)
-        query = sa.select(sa.func.max(_table.learnt_at)).where(is_own)
-        return self.database.read(lambda connection: connection.execute(query).scalar())
-
     def known(self) -> dict[str, LakeObject]:
         """The objects in the lake as far as ADCE has learnt of them, by key."""
 

@@ -42,9 +42,15 @@ class Receivers:
         self._away_since: datetime | None = None  # since when the queue has not answered
 
     @property
-    def last_answer(self) -> float:
-        """When the queue last answered a receiver, by tasks.clock."""
-        return max(thread.last_answer for thread in self._threads)
+    def last_answer(self) -> float | None:
+        """When the queue last answered a receiver, by tasks.clock; None if it has not."""
+        return max((thread.last_answer for thread in self._threads if thread.last_answer is not None), default=None)
+
+    @property
+    def all_answered(self) -> float | None:
+        """Since when, by tasks.clock, the queue has answered each receiver; None if it has not answered all."""
+        times = [thread.last_answer for thread in self._threads if thread.last_answer is not None]
+        return min(times) if len(times) == len(self._threads) else None
 
     @property
     def found_nothing(self) -> bool:
@@ -166,7 +172,7 @@ class _Receiver(threading.Thread):
         failed: Callable[[QueueError], None],
     ):
         super().__init__(name="receiver", daemon=True)
-        self.last_answer = clock.seconds()
+        self.last_answer: float | None = None
         self.found_nothing = False
         self.is_replaced = False
         self._asking_since: float | None = None
@@ -184,7 +190,7 @@ class _Receiver(threading.Thread):
             try:
                 found = self._queue.receive()
             except QueueError as error:
-                self._asking_since = None
+                self._asking_since, self.found_nothing = None, False
                 self._failed(error)
                 self._stopping.wait(_RETRY_SECONDS)
                 continue

@@ -58,13 +58,15 @@ class Taken:
     fates: list[Fate]
     errors: dict[int, str] = field(default_factory=dict)  # why a message is unreadable, by its position
     elsewhere: dict[int, str] = field(default_factory=dict)  # the bucket of a message of another one, by its position
+    returned: datetime | None = None  # the time of the newest event of a file that ADCE has stored itself
 
     @classmethod
     def joined(cls, each: Sequence[Taken]) -> Taken:
         """What became of messages that were taken one by one."""
         errors = {position: one.errors[0] for position, one in enumerate(each) if one.errors}
         elsewhere = {position: one.elsewhere[0] for position, one in enumerate(each) if one.elsewhere}
-        return cls([one.fates[0] for one in each], errors, elsewhere)
+        returned = max((one.returned for one in each if one.returned), default=None)
+        return cls([one.fates[0] for one in each], errors, elsewhere, returned)
 
 
 class Watcher:
@@ -82,16 +84,14 @@ class Watcher:
         self._followed = clock.seconds()  # when there was last nothing to judge
         self._gaps: list[Gap] = []  # what `follow` has found before it failed
 
-    async def take(self, messages: Sequence[str], read_to: datetime | None = None) -> Taken:
+    async def take(self, messages: Sequence[str]) -> Taken:
         """Records what messages tell. All of it is committed when this returns.
-
-        `read_to` is the time until which all messages that were sent have been taken, once these are, if it is known.
 
         Raises AdceError if the lake or the ledger cannot be used. The messages can be taken again then. A message at
         which anything else fails counts as unreadable, and the others are taken without it.
         """
         try:
-            return await self._take(messages, read_to)
+            return await self._take(messages)
         except AdceError:
             raise
         except Exception as error:
@@ -99,7 +99,7 @@ class Watcher:
                 return Taken([Fate.UNREADABLE], {0: f"ADCE fails at it: {one_line(repr(error))}"})
         return Taken.joined([await self.take([message]) for message in messages])
 
-    async def _take(self, messages: Sequence[str], read_to: datetime | None) -> Taken:
+    async def _take(self, messages: Sequence[str]) -> Taken:
         taken = Taken([Fate.ALREADY_KNOWN] * len(messages))
         events: dict[str, list[Event]] = {}
         positions: dict[str, list[int]] = {}  # of the messages that tell of a key
@@ -111,7 +111,8 @@ class Watcher:
                 positions.setdefault(key, []).append(position)
             else:
                 taken.fates[position] = Fate.FOREIGN
-        decision = await self._record(events, read_to)
+        decision = await self._record(events)
+        taken.returned = decision.returned
         for key, of_key in positions.items():
             usual = Fate.OWN if key in decision.own else Fate.ALREADY_KNOWN
             for position, is_applied in zip(of_key, decision.settled[key].applied, strict=True):
@@ -141,13 +142,13 @@ class Watcher:
         key = event.key.removeprefix(self._prefix)
         return key if self._expected.dataset_of(key) else None
 
-    async def _record(self, events: Mapping[str, Sequence[Event]], read_to: datetime | None) -> _Decision:
+    async def _record(self, events: Mapping[str, Sequence[Event]]) -> _Decision:
         """Decides what follows from events for their files, and records it. The lake is asked where that is needed."""
         await self._wait_for_claims(events)
         answers: dict[str, _Answer] = {}
         while True:
             now = self._session.now()
-            decide = partial(_decided, events=events, answers=answers, now=now, read_to=read_to)
+            decide = partial(_decided, events=events, answers=answers, now=now)
             decision = self._session.ledger.events.take(events, decide, now)
             if not decision.asks:
                 return decision
@@ -239,6 +240,7 @@ class _Decision(Told):
     settled: Mapping[str, Settled] = field(default_factory=dict)
     own: Collection[str] = ()  # the files whose version that was known before ADCE has stored itself
     new: Set[str] = frozenset()  # the files of which nothing was recorded before
+    returned: datetime | None = None  # the time of the newest event of a file that ADCE has stored itself
 
     @property
     def changed(self) -> dict[str, LastChange]:
@@ -251,7 +253,6 @@ def _decided(
     events: Mapping[str, Sequence[Event]],
     answers: Mapping[str, _Answer],
     now: datetime,
-    read_to: datetime | None,
 ) -> _Decision:
     """What follows from events, by what was recorded before and, where that does not settle it, by the lake's answers.
 
@@ -283,7 +284,6 @@ def _decided(
             if one.delivery is Effect.UNREADABLE and one.change.content
         },
         restored=[key for key, one in found.items() if one.delivery is Effect.READABLE],
-        read_to=read_to,
         returned=max((event.at for key in own for event in events[key] if _is_of(event, known[key])), default=None),
         known=known,
         settled=found,

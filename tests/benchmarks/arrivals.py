@@ -93,7 +93,7 @@ def received(folder: Path) -> Table:
     with environment(url, folder, folder) as config:
         _, messages = _lake(config, url, 160)
         ledger = Ledger(url)
-        ledger.database.write(lambda connection: ledger.announcements.write_progress(connection, NOW))
+        ledger.announcements.progressed(NOW)
         ledger.announcements.listed(NOW)
         session = Session(config, Selection(), _Bucket(), ledger, NOW)
         old = [_message(key, n, "2026-01-01T00:00:00Z") for n, key in enumerate(_keys(messages, _RECEIVED))]
@@ -196,7 +196,7 @@ def _message(key: str, number: int, at: str = "2026-09-01T01:00:00.000Z") -> str
 
 def _seconds(config: Config, ledger: Ledger, messages: Sequence[str]) -> float:
     session = Session(config, Selection(), _Bucket(), ledger, NOW)
-    ledger.database.write(lambda connection: ledger.announcements.write_progress(connection, NOW))
+    ledger.announcements.progressed(NOW)
     ledger.announcements.listed(NOW)
     watcher = Watcher(session)
 

@@ -23,6 +23,7 @@ from alembic.migration import MigrationContext
 
 from config.models import Unavailability
 from tasks.domain.access import Access
+from tasks.domain.arrivals import LastChange
 from tasks.domain.assess.absences import Absence, Look
 from tasks.domain.assess.agreement import Disagreement
 from tasks.domain.assess.states import Content, Examination, Learnt, LearntBy, Unreadable, version_of
@@ -36,6 +37,7 @@ from tasks.ledger import database as database_module
 from tasks.ledger.announcements import Watch
 from tasks.ledger.attempts import FillRecord, Performance, VariantResults
 from tasks.ledger.database import metadata
+from tasks.ledger.events import Told
 from tasks.ledger.fills import FillEnd
 from tasks.ledger.leases import Leases
 from tasks.ledger.plans import PLAN, RUN, KeptPlan, plans_table
@@ -152,7 +154,6 @@ def test_a_version_is_learnt_once_by_a_listing_or_since_it_was_stored(url: str) 
         ledger.objects.record({"a": found["a"]}, {}, {"a": listed}, NOW)
         end = FillEnd(FILL, NOW, [FileOutcome("b", Outcome.STORED)], {"b": found["b"]}, {"b": stored})
         ledger.fills.record(end)
-        assert (ledger.objects.last_stored(NOW), ledger.objects.last_stored(NOW - HOUR)) == (NOW, None)
         both = {"a": Learnt(LearntBy.LISTING, NOW), "b": Learnt(LearntBy.OWN, NOW)}
         assert ledger.objects.learnt(objects | {"x": listed}) == both
         by_another_check = {key: seen._replace(check="d") for key, seen in found.items()}
@@ -812,6 +813,34 @@ def test_a_watch_tells_how_far_it_has_come_and_never_goes_back(url: str) -> None
         assert ledger.announcements.watch(later) is None
         ledger.announcements.progressed(later, later)
         assert ledger.announcements.watch(later) == Watch(later, later, read_to=later)
+
+
+def test_the_event_of_a_file_that_adce_has_stored_is_awaited_unless_it_came_before(url: str) -> None:
+    """A fill records what it has stored when it ends, and events can come before that."""
+    objects = {key: an_object(key=key, modified=NOW + n * HOUR) for n, key in enumerate("abc")}
+    objects["former"] = an_object(key="former", modified=NOW - HOUR)
+    found = {key: Examination(*version_of(have, "c"), whole()) for key, have in objects.items()}
+    end = FillEnd(FILL, NOW + 3 * HOUR, [FileOutcome(key, Outcome.STORED) for key in objects], found, objects)
+    with closing(Ledger(url)) as ledger:
+        ledger.fills.record(end)
+        assert ledger.announcements.awaited(NOW) == [], "events are not watched"
+        ledger.announcements.progressed(NOW)
+        ledger.arrivals.record({"b": LastChange.of(objects["b"], NOW)}, NOW, LearntBy.EVENT)
+        ledger.arrivals.record({"c": LastChange.of(objects["c"], NOW)}, NOW, LearntBy.LISTING)
+        ledger.fills.record(end)
+        assert sorted(ledger.announcements.awaited(NOW - 2 * HOUR)) == [NOW, NOW + 2 * HOUR]
+        watch = ledger.announcements.watch(NOW)
+        assert watch
+        assert (watch.progress, watch.returned) == (NOW, NOW + HOUR)
+        assert ledger.announcements.count_missed(NOW + 9 * HOUR) == {}, "others' changes are counted"
+        ledger.events.take(["a"], lambda _: Told(announced=["a"]), NOW)
+        assert ledger.announcements.awaited(NOW) == [NOW + 2 * HOUR]
+        ledger.fills.record(replace(end, ended=NOW + 27 * HOUR, outcomes=[], examinations={}, objects={}))
+        ledger.announcements.progressed(NOW + 27 * HOUR)
+        new = {"c": an_object(key="c", modified=NOW + 27 * HOUR)}
+        last = replace(end, ended=NOW + 27 * HOUR, outcomes=[FileOutcome("c", Outcome.STORED)], objects=new)
+        ledger.fills.record(last)
+        assert ledger.announcements.awaited(NOW) == [NOW + 27 * HOUR], "one of more than a day ago says nothing"
 
 
 def test_a_message_that_could_not_be_read_is_kept_once_until_it_is_old(url: str) -> None:

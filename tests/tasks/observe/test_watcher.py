@@ -17,9 +17,13 @@ from hypothesis import strategies as st
 
 from config.models import Collect
 from tasks.domain.arrivals import LastChange, parse
-from tasks.domain.assess.states import Content, LakeObject, LearntBy
+from tasks.domain.assess.states import Content, Examination, LakeObject, LearntBy
+from tasks.domain.assess.verdicts import whole
 from tasks.domain.expected.cells import Selection
+from tasks.domain.outcomes import FileOutcome, Outcome
 from tasks.ledger import Ledger
+from tasks.ledger.attempts import FillRecord
+from tasks.ledger.fills import FillEnd
 from tasks.observe.look import Reader, look_at_lake
 from tasks.observe.session import Session
 from tasks.observe.watcher import Fate, Watcher
@@ -80,7 +84,7 @@ def _live(chance: random.Random, ledger: Ledger) -> None:
     last: dict[str, int] = {}  # the number of the last change of each key
     waiting: list[tuple[str, int, str]] = []
     numbers, missing = chance.choice((True, False)), chance.choice((0.0, 0.5, 1.0))
-    _take(ledger, lake, now, [])
+    ledger.announcements.progressed(now)
     for number in range(chance.randrange(1, 12)):
         now += timedelta(seconds=chance.choice((1, 70)))
         key = chance.choice(KEYS)
@@ -166,6 +170,20 @@ def test_an_archived_file_is_recorded_as_unreadable_until_it_is_delivered_again(
     assert ledger.gaps.first_seen() == lacking, "it is there, though it cannot be read"
     assert _take(ledger, lake, NOW, [moved("STANDARD")]) == [Fate.APPLIED]
     assert ledger.objects.unreadable() == {}
+
+
+def test_the_event_of_a_file_that_adce_has_stored_is_told_and_awaited_no_more(tmp_path: Path) -> None:
+    ledger, lake, key = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}"), Bucket(), KEYS[0]
+    ledger.announcements.progressed(NOW)
+    message = lake.change(key, Content('"own"', 100_000), NOW, "0A")
+    fill = FillRecord("f", "r", "espn", "espn_scoreboard", "missing", "HIGH", 1.0, NOW)
+    found = {key: Examination('"own"', 100_000, "c", whole(), NOW)}
+    ledger.fills.record(FillEnd(fill, NOW, [FileOutcome(key, Outcome.STORED)], found, lake.objects))
+    assert ledger.announcements.awaited(NOW) == [NOW]
+    watcher = Watcher(Session(CONFIG, Selection(), lake, ledger, NOW, begun=NOW))
+    taken = asyncio.run(watcher.take([message]))
+    assert (taken.fates, taken.returned) == ([Fate.OWN], NOW)
+    assert ledger.announcements.awaited(NOW) == []
 
 
 def test_an_event_from_the_future_is_taken_to_be_of_now(tmp_path: Path) -> None:

@@ -1,0 +1,122 @@
+"""Does a watch say that it reads its queue only while it does, and how far it has come?"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.watch import Watch
+from tasks.domain.expected.cells import Selection
+from tasks.ledger import Ledger
+from tasks.ledger import announcements as watches
+from tasks.observe.queue import Queue, QueueError, QueueFacts
+from tasks.observe.receivers import Receivers, receiving
+from tasks.observe.session import Session
+from tasks.observe.watcher import Watcher
+from tests.tasks.observe.test_watcher import CONFIG, Bucket
+
+HIDES, MINUTE = timedelta(minutes=5), timedelta(minutes=1)
+FACTS = QueueFacts("arn:aws:sqs:us-east-1:123456789012:changes", HIDES, 2**18, None, False, 0, "")
+
+
+class Empty(Queue):
+    """A queue that is empty, until it fails."""
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+        self.failures = 0
+
+    def receive(self) -> list[Any]:
+        time.sleep(0.01)  # a receive waits for messages
+        if self.error:
+            self.failures += 1
+            raise self.error
+        return []
+
+
+class Story:
+    """A watch of that queue, and what it tells of its progress."""
+
+    def __init__(self, folder: Path):
+        self.ledger, self.queue = Ledger(f"sqlite:///{folder / 'ledger.db'}"), Empty()
+        session = Session(CONFIG, Selection(), Bucket(), self.ledger)
+        self.watch = Watch(session, Watcher(session), FACTS, folder / "progress")
+        self.rounds = 0
+
+    def run(self, story: Callable[["Story", Receivers], Any]) -> None:
+        usual = self.watch.watcher.follow
+
+        async def follow() -> Any:
+            self.rounds += 1
+            return await usual()
+
+        async def run() -> None:
+            self.watch.watcher.follow = follow  # type: ignore[method-assign]
+            async with asyncio.timeout(30), receiving(self.queue, 300, 2) as receivers:
+                running = asyncio.create_task(self.watch.run(receivers, until_empty=False))
+                await story(self, receivers)
+                self.watch.stopping.set()
+                await running
+
+        asyncio.run(run())
+
+    async def until(self, is_so: Callable[[], object]) -> None:
+        while not is_so():
+            await asyncio.sleep(0.01)
+
+    async def goes_on(self) -> None:
+        """Waits until the watch has looked up several times, and the queue has failed as often."""
+        rounds, failures = self.rounds + 4, self.queue.failures + 4
+        await self.until(lambda: self.rounds >= rounds and self.queue.failures >= failures)
+
+    @property
+    def told(self) -> watches.Watch | None:
+        return self.ledger.announcements.watch(datetime.now(UTC))
+
+    @property
+    def has_touched(self) -> bool:
+        """Has it touched the file of its progress since this was last asked?"""
+        assert self.watch.progress
+        is_there = self.watch.progress.exists()
+        self.watch.progress.unlink(missing_ok=True)
+        return is_there
+
+
+@pytest.fixture
+def story(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Story:
+    monkeypatch.setattr("flows.watch._PROGRESS_EVERY", 0.0)
+    monkeypatch.setattr("flows.watch._LOOKS_UP", 0.01)
+    monkeypatch.setattr("tasks.observe.receivers._RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("tasks.observe.receivers._LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    return Story(tmp_path)
+
+
+def test_a_queue_that_is_gone_was_read_until_then_and_no_longer(story: Story) -> None:
+    async def tell(story: Story, receivers: Receivers) -> None:
+        await story.until(lambda: story.told and story.told.read_to)
+        story.queue.error = QueueError("gone", lasts=True)
+        await story.goes_on()
+        assert not receivers.found_nothing
+        before, _ = story.told, story.has_touched
+        assert before
+        assert before.read_to
+        assert HIDES <= before.progress - before.read_to < HIDES + MINUTE, "others may have received what came later"
+        await story.goes_on()
+        assert (story.told, story.has_touched) == (before, False)
+
+    story.run(tell)
+
+
+def test_receivers_that_die_each_time_have_read_nothing(story: Story) -> None:
+    async def tell(story: Story, receivers: Receivers) -> None:
+        await story.goes_on()
+        assert (story.told, story.has_touched, receivers.last_answer) == (None, False, None)
+
+    story.queue.error = KeyError("SentTimestamp")
+    story.run(tell)

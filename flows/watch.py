@@ -60,13 +60,13 @@ async def watch(config: Config, address: str, progress: Path | None = None, *, u
         facts = await asyncio.to_thread(queue.facts)
         if facts.is_fifo:
             raise QueueError(f"queue {address}: S3 sends no events to a FIFO queue; name a standard one", lasts=True)
-        watch = Watch(session, watcher, facts, progress)
+        watch = Watch(session, watcher, facts, progress, facts.is_at(config.events.queue), until_empty=until_empty)
         with watch.stopping_on_signals():
             if facts.waiting > _BACKLOG:
                 await watch.list_lake()
             hidden = facts.hides.total_seconds()
             async with receiving(queue, hidden) as receivers, watch.deleting(), watch.filling():
-                await watch.run(receivers, until_empty=until_empty)
+                await watch.run(receivers)
         return watch.watched
 
 
@@ -78,6 +78,8 @@ class Watch:
     watcher: Watcher
     facts: QueueFacts
     progress: Path | None
+    is_the_lakes: bool = False  # the queue is that of the configuration, which says how far events have come
+    until_empty: bool = False
     watched: Watched = field(default_factory=Watched)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     fills: EventFills | None = None  # None: gaps are left to the next reconcile
@@ -125,10 +127,11 @@ class Watch:
     async def list_lake(self) -> None:
         """Looks at the whole lake once, so that older messages change nothing and cost nothing."""
         log.info("%s wait in the queue; the lake is listed first", plural(self.facts.waiting, "message"))
-        self.session.ledger.announcements.progressed(datetime.now(UTC))  # a look counts what it lists for a watch only
+        if self.is_the_lakes:  # a look counts what it lists for a watch only
+            self.session.ledger.announcements.progressed(datetime.now(UTC))
         await look_at_lake(self.session, Reader(self.session, 0), remember=True)
 
-    async def run(self, receivers: Receivers, *, until_empty: bool) -> None:
+    async def run(self, receivers: Receivers) -> None:
         """Receives, records and deletes messages until the watch has to stop."""
         while not self.stopping.is_set():
             received = await receivers.next(_AT_ONCE, _LOOKS_UP)
@@ -140,7 +143,7 @@ class Watch:
                 if receivers.has_more and not self.watcher.is_behind:
                     continue
             await self._follow()
-            is_done = until_empty and not received and receivers.found_nothing
+            is_done = self.until_empty and not received and receivers.found_nothing
             if is_done and (self.fills is None or self.fills.is_idle):
                 self._progressed(receivers, at_once=True)
                 break
@@ -203,10 +206,9 @@ class Watch:
         self._check_bucket(messages, taken)
         unread = {position: messages[position] for position in taken.errors}
         self._keep_unread(unread, taken)
+        gives_up = self.is_the_lakes and not self.until_empty and self.facts.redrive is None
         is_given_up = {
-            position
-            for position, message in unread.items()
-            if self.facts.redrive is None and message.receives >= _MOST_RECEIVES
+            position for position, message in unread.items() if gives_up and message.receives >= _MOST_RECEIVES
         }
         left = (unread.keys() - is_given_up) | taken.elsewhere.keys()
         receivers.leave(messages[position] for position in left)
@@ -246,13 +248,13 @@ class Watch:
         self._shown = answered
 
     def _progressed(self, receivers: Receivers, *, at_once: bool = False) -> None:
-        """Records now and then that the queue is read, if it has answered each receiver since that was last recorded.
+        """Records now and then that the queue of the lake is read, if it has answered each receiver since then.
 
         If all have found it empty, what was sent long enough before has been received.
         """
         seconds, answered = clock.seconds(), receivers.all_answered
         is_due = seconds - self._recorded > _PROGRESS_EVERY and answered is not None and answered > self._recorded
-        if answered is None or not (is_due or at_once):
+        if not self.is_the_lakes or answered is None or not (is_due or at_once):
             return
         now = datetime.now(UTC)
         hides = max(_ARRIVES_WITHIN, self.facts.hides)

@@ -73,6 +73,11 @@ class QueueFacts:
     waiting: int  # messages, about
     policy: str  # JSON, or empty
 
+    def is_at(self, address: str | None) -> bool:
+        """Does an address, a URL or an ARN, name this queue?"""
+        account, name = self.arn.split(":")[-2:]
+        return address is not None and (address == self.arn or address.rstrip("/").endswith(f"/{account}/{name}"))
+
 
 class Queue:
     """A queue of SQS. Its methods wait for the answer, may be called from any thread, and raise QueueError."""

@@ -88,6 +88,7 @@ def test_what_a_queue_tells_changes_the_states_of_files_and_of_those_that_follow
     assert (why(adce, summary)["state"], why(adce, board)["kind"]) == ("present", "vanished")
     assert "learnt" in adce("why", summary).stdout
 
+    assert json.loads(adce("sources", "--json").stdout)["events"] is None, "a file of messages is no watch"
     again = watch(adce, messages)
     assert (again["applied"], again["already_known"], again["foreign"]) == (0, 2, 2)
 
@@ -126,7 +127,7 @@ def why(adce: Adce, key: str) -> dict[str, Any]:
 
 
 def test_what_waits_in_the_queue_becomes_states_and_is_deleted_and_what_cannot_be_read_is_left_and_kept(
-    adce: Adce, lake: Lake
+    adce: Adce, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     board, body = lake.put("espn_scoreboard", DAY)
     game = {"id": body["events"][0]["id"]}
@@ -142,3 +143,7 @@ def test_what_waits_in_the_queue_becomes_states_and_is_deleted_and_what_cannot_b
     }
     assert {why(adce, key)["state"] for key in (board, summary)} == {"present"}
     assert lake.left() == {"waiting": 0, "hidden": 1}
+    assert json.loads(adce("sources", "--json").stdout)["events"] is None, "no queue is that of the lake"
+    monkeypatch.setenv("ADCE_EVENTS__QUEUE", lake.queue)
+    assert adce("watch", "--until-empty").exit_code == 0
+    assert json.loads(adce("sources", "--json").stdout)["events"]["path"]["state"] == "unproved"

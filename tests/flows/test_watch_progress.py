@@ -45,7 +45,7 @@ class Story:
     def __init__(self, folder: Path):
         self.ledger, self.queue = Ledger(f"sqlite:///{folder / 'ledger.db'}"), Empty()
         session = Session(CONFIG, Selection(), Bucket(), self.ledger)
-        self.watch = Watch(session, Watcher(session), FACTS, folder / "progress")
+        self.watch = Watch(session, Watcher(session), FACTS, folder / "progress", is_the_lakes=True)
         self.rounds = 0
 
     def run(self, story: Callable[["Story", Receivers], Any]) -> None:
@@ -58,7 +58,7 @@ class Story:
         async def run() -> None:
             self.watch.watcher.follow = follow  # type: ignore[method-assign]
             async with asyncio.timeout(30), receiving(self.queue, 300, 2) as receivers:
-                running = asyncio.create_task(self.watch.run(receivers, until_empty=False))
+                running = asyncio.create_task(self.watch.run(receivers))
                 await story(self, receivers)
                 self.watch.stopping.set()
                 await running
@@ -120,3 +120,27 @@ def test_receivers_that_die_each_time_have_read_nothing(story: Story) -> None:
 
     story.queue.error = KeyError("SentTimestamp")
     story.run(tell)
+
+
+def test_another_queue_than_that_of_the_lake_does_not_say_how_far_events_have_come(story: Story) -> None:
+    async def tell(story: Story, _: Receivers) -> None:
+        rounds = story.rounds + 4
+        await story.until(lambda: story.rounds >= rounds and story.has_touched)
+        assert story.told is None
+
+    story.watch.is_the_lakes = False
+    story.run(tell)
+
+
+@pytest.mark.parametrize(
+    ("address", "is_so"),
+    [
+        (FACTS.arn, True),
+        ("https://sqs.us-east-1.amazonaws.com/123456789012/changes", True),
+        ("https://sqs.us-east-1.amazonaws.com/123456789012/changes-dead", False),
+        ("arn:aws:sqs:us-east-1:123456789012:changes-dead", False),
+        (None, False),
+    ],
+)
+def test_a_queue_is_known_by_its_url_and_by_its_arn(address: str | None, is_so: bool) -> None:
+    assert FACTS.is_at(address) is is_so

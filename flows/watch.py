@@ -83,7 +83,7 @@ class Watch:
     watched: Watched = field(default_factory=Watched)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     fills: EventFills | None = None  # None: gaps are left to the next reconcile
-    _strangers: int = 0  # messages of other buckets before the first of this one
+    _strangers: set[str] = field(default_factory=set)  # ids of messages of other buckets, before the first of this one
     _knows_ours: bool = False  # has a message of this bucket come?
     _deleting: asyncio.Task[None] | None = None
     _shown: float | None = None  # the last answer of the queue of which `progress` tells, by tasks.clock
@@ -228,9 +228,9 @@ class Watch:
     def _check_bucket(self, messages: Sequence[Message], taken: Taken) -> None:
         if self._knows_ours:
             return
-        self._strangers += len(taken.elsewhere)
+        self._strangers |= {messages[position].id for position in taken.elsewhere}
         self._knows_ours = len(taken.elsewhere) + len(taken.errors) < len(messages)
-        if not self._knows_ours and self._strangers >= _STRANGERS:
+        if not self._knows_ours and len(self._strangers) >= _STRANGERS:
             bucket = next(iter(taken.elsewhere.values()))
             raise QueueError(
                 f"queue {self.facts.arn} has the messages of bucket {one_line(bucket)}, and the lake is "

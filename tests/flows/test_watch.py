@@ -1,11 +1,13 @@
-"""Does a watch say that it reads its queue only while it does, and how far it has come?"""
+"""What does a watch say of its progress, and what does it leave in its queue?"""
 
 import asyncio
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,10 +16,10 @@ from flows.watch import Watch
 from tasks.domain.expected.cells import Selection
 from tasks.ledger import Ledger
 from tasks.ledger import announcements as watches
-from tasks.observe.queue import Queue, QueueError, QueueFacts
+from tasks.observe.queue import Message, Queue, QueueError, QueueFacts, Redrive
 from tasks.observe.receivers import Receivers, receiving
 from tasks.observe.session import Session
-from tasks.observe.watcher import Watcher
+from tasks.observe.watcher import Fate, Taken, Watcher
 from tests.tasks.observe.test_watcher import CONFIG, Bucket
 
 HIDES, MINUTE = timedelta(minutes=5), timedelta(minutes=1)
@@ -144,3 +146,37 @@ def test_another_queue_than_that_of_the_lake_does_not_say_how_far_events_have_co
 )
 def test_a_queue_is_known_by_its_url_and_by_its_arn(address: str | None, is_so: bool) -> None:
     assert FACTS.is_at(address) is is_so
+
+
+def _message(id: str, receives: int = 1) -> Message:
+    return Message(id, "no JSON", f"handle of {id}", datetime.now(UTC), receives)
+
+
+@pytest.mark.parametrize(
+    ("is_the_lakes", "until_empty", "redrive", "is_given_up"),
+    [
+        pytest.param(True, False, None, True, id="nobody else cares for it"),
+        pytest.param(True, False, Redrive("arn of a dead-letter queue", 5), False, id="the queue moves it away"),
+        pytest.param(False, False, None, False, id="another queue, as one of dead letters"),
+        pytest.param(True, True, None, False, id="somebody is looking"),
+    ],
+)
+def test_only_the_watch_of_a_lake_gives_up_on_a_message_that_it_cannot_read(
+    story: Story, is_the_lakes: bool, until_empty: bool, redrive: Redrive | None, is_given_up: bool
+) -> None:
+    watch, message, left = story.watch, _message("a", receives=5), []
+    watch.is_the_lakes, watch.until_empty, watch.facts = is_the_lakes, until_empty, replace(FACTS, redrive=redrive)
+    done = watch._settle([message], Taken([Fate.UNREADABLE], {0: "not JSON"}), SimpleNamespace(leave=left.extend))
+    assert (done, left) == (([message], []) if is_given_up else ([], [message]))
+
+
+def test_a_hundred_messages_of_another_bucket_end_a_watch_and_one_that_comes_a_hundred_times_does_not(
+    story: Story,
+) -> None:
+    strange = Taken([Fate.FOREIGN], elsewhere={0: "another"})
+    for _ in range(150):
+        story.watch._check_bucket([_message("the same")], strange)
+    for n in range(98):
+        story.watch._check_bucket([_message(str(n))], strange)
+    with pytest.raises(QueueError, match="has the messages of bucket another, and the lake is "):
+        story.watch._check_bucket([_message("the last")], strange)

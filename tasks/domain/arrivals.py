@@ -46,6 +46,7 @@ class EventType(StrEnum):
     VERSION_REMOVED = "version removed"  # one version of it is gone for good; it need not be the current one
     ARCHIVED = "archived"  # the lake no longer delivers its body
     RESTORED = "restored"  # the lake delivers its body again
+    UNCHANGED = "unchanged"  # its body is the same, as when its tags change
 
 
 class Event(NamedTuple):
@@ -108,6 +109,8 @@ def consequence(event: Event, known: LastChange) -> Effect:
     counts.
     """
     if known.asked is not None and event.at < known.asked - SKEW:
+        return Effect.NOTHING
+    if event.type is EventType.UNCHANGED:
         return Effect.NOTHING
     if event.type is EventType.VERSION_REMOVED:
         return Effect.ASK if event.version and event.version == known.version else Effect.NOTHING
@@ -223,27 +226,23 @@ def _is_later(at: datetime, known: datetime | None) -> bool:
 
 
 def parse(body: str) -> list[Event]:
-    """The events of a message. There is none in a test event, or in an event that changes no body, such as one of tags.
-
-    Raises MessageError.
-    """
+    """The events of a message: at least one, which also says of which bucket the message is. Raises MessageError."""
     message = _decoded(body)
     if message.get("Type") == "Notification" and "Message" in message:
         message = _decoded(_text(message, "Message", LARGEST_MESSAGE))
     if "Records" in message:
         records = message["Records"]
-        if not isinstance(records, list):
-            raise MessageError("Records is no list")
-        return [event for record in records if (event := _of_notification(_mapping(record, "Records")))]
+        if not isinstance(records, list) or not records:
+            raise MessageError("Records is no list, or is empty")
+        return [_of_notification(_mapping(record, "Records")) for record in records]
     if message.get("source") == "aws.s3":
-        event = _of_eventbridge(message)
-        return [event] if event else []
+        return [_of_eventbridge(message)]
     if message.get("Event") == "s3:TestEvent":
-        return []
+        return [_unchanged(_text(message, "Bucket"))]
     raise MessageError("neither an S3 notification nor an event of S3 from EventBridge")
 
 
-def _of_notification(record: Mapping[str, Any]) -> Event | None:
+def _of_notification(record: Mapping[str, Any]) -> Event:
     name = _text(record, "eventName").removeprefix("s3:")
     kind, _, detail = name.partition(":")
     what = _NOTIFICATIONS.get((kind, detail)) or _NOTIFICATIONS.get((kind, "*"))
@@ -251,16 +250,16 @@ def _of_notification(record: Mapping[str, Any]) -> Event | None:
     of_tier = _inner(record, "intelligentTieringEventData").get("destinationAccessTier")
     if kind in ("LifecycleTransition", "IntelligentTiering"):
         what = _moved_to(of_archive or of_tier)
-    if what is None:
-        return None
     s3 = _mapping(record.get("s3"), "s3")
+    if what is None:
+        return _unchanged(_bucket(s3))
     thing = _mapping(s3.get("object"), "s3.object")
     key = unquote_plus(_text(thing, "key", 3 * _LONGEST_KEY))
     orders = record.get("eventSource") == _KEEPS_ORDER
     return _event(_bucket(s3), key, what, record.get("eventTime"), thing, "eTag", "versionId", orders)
 
 
-def _of_eventbridge(message: Mapping[str, Any]) -> Event | None:
+def _of_eventbridge(message: Mapping[str, Any]) -> Event:
     detail = _mapping(message.get("detail"), "detail")
     name = _text(message, "detail-type")
     what = _EVENTS.get(name)
@@ -271,7 +270,7 @@ def _of_eventbridge(message: Mapping[str, Any]) -> Event | None:
     elif name == "Object Access Tier Changed":
         what = _moved_to(detail.get("destination-access-tier"))
     if what is None:
-        return None
+        return _unchanged(_bucket(detail))
     thing = _mapping(detail.get("object"), "detail.object")
     return _event(_bucket(detail), _text(thing, "key"), what, message.get("time"), thing, "etag", "version-id", True)
 
@@ -306,6 +305,11 @@ def _event(
     sequencer = _optional(thing, "sequencer").upper()
     is_number = orders and _SEQUENCER.fullmatch(sequencer)
     return Event(bucket, key, what, _time(at), _content(thing, etag), id, sequencer if is_number else "")
+
+
+def _unchanged(bucket: str) -> Event:
+    """An event of a bucket that changes no body."""
+    return Event(bucket, "", EventType.UNCHANGED, _LONG_AGO)
 
 
 def _content(thing: Mapping[str, Any], etag: str) -> Content | None:

@@ -51,6 +51,10 @@ class Fate(StrEnum):
     UNREADABLE = "unreadable"  # it is no message of S3
 
 
+# Of a message that tells of several objects, the first of these counts.
+_STRONGEST = (Fate.APPLIED, Fate.OWN, Fate.ALREADY_KNOWN, Fate.FOREIGN)
+
+
 @dataclass
 class Taken:
     """What became of some messages, in their order."""
@@ -100,23 +104,28 @@ class Watcher:
         return Taken.joined([await self.take([message]) for message in messages])
 
     async def _take(self, messages: Sequence[str]) -> Taken:
-        taken = Taken([Fate.ALREADY_KNOWN] * len(messages))
+        taken = Taken([Fate.FOREIGN] * len(messages))
+        ours: set[int] = set()  # the messages of which a record is of this bucket
         events: dict[str, list[Event]] = {}
         positions: dict[str, list[int]] = {}  # of the messages that tell of a key
         for position, event in self._events(messages, taken):
             if event.bucket != self._bucket:
-                taken.fates[position], taken.elsewhere[position] = Fate.FOREIGN, event.bucket
+                taken.elsewhere[position] = event.bucket
+                continue
+            ours.add(position)
+            if event.type is EventType.UNCHANGED:
+                taken.fates[position] = Fate.ALREADY_KNOWN
             elif key := self._key(event):
                 events.setdefault(key, []).append(event)
                 positions.setdefault(key, []).append(position)
-            else:
-                taken.fates[position] = Fate.FOREIGN
+        taken.elsewhere = {position: bucket for position, bucket in taken.elsewhere.items() if position not in ours}
         decision = await self._record(events)
         taken.returned = decision.returned
         for key, of_key in positions.items():
             usual = Fate.OWN if key in decision.own else Fate.ALREADY_KNOWN
             for position, is_applied in zip(of_key, decision.settled[key].applied, strict=True):
-                taken.fates[position] = Fate.APPLIED if is_applied else usual
+                fate, before = Fate.APPLIED if is_applied else usual, taken.fates[position]
+                taken.fates[position] = fate if before is Fate.FOREIGN else min(before, fate, key=_STRONGEST.index)
         self._new |= decision.new - self._changed.keys()
         self._changed |= decision.changed
         return taken

@@ -142,11 +142,12 @@ def test_a_transition_names_the_archive_in_a_field_of_its_own() -> None:
         bridged("Object Restore Initiated"),
         notification("ObjectTagging:Put"),
         notification("ObjectAcl:Put"),
-        json.dumps({"Records": []}),
     ],
 )
-def test_some_messages_change_nothing(body: str) -> None:
-    assert parse(body) == []
+def test_some_messages_change_nothing_and_name_their_bucket(body: str) -> None:
+    [event] = parse(body)
+    assert event.bucket == "lake"
+    assert consequence(event, UNKNOWN) is consequence(event, KNOWN) is Effect.NOTHING
 
 
 @pytest.mark.parametrize(
@@ -158,7 +159,9 @@ def test_some_messages_change_nothing(body: str) -> None:
         ('{"a":' * 50_000, "not JSON"),
         ("{}", "neither an S3 notification nor an event of S3 from EventBridge"),
         (" " * (1024 * 1024 + 1), "1048577 characters, more than SQS delivers"),
-        (json.dumps({"Records": 1}), "Records is no list"),
+        (json.dumps({"Records": 1}), "Records is no list, or is empty"),
+        (json.dumps({"Records": []}), "Records is no list, or is empty"),
+        (bridged("Object Tags Added", {"bucket": None}), "bucket is no JSON object"),
         (json.dumps({"Records": [1]}), "Records is no JSON object"),
         (json.dumps({"Records": [{}]}), "eventName is no text, or is empty or too long"),
         (notification(key="é" * 513), "its key has not between 1 and 1024 bytes"),

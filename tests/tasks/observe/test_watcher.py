@@ -186,6 +186,40 @@ def test_the_event_of_a_file_that_adce_has_stored_is_told_and_awaited_no_more(tm
     assert ledger.announcements.awaited(NOW) == []
 
 
+def test_a_message_of_another_bucket_is_known_whatever_it_tells_and_one_of_several_objects_counts_once(
+    tmp_path: Path,
+) -> None:
+    ledger, lake = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}"), Bucket()
+    known, new = (json.loads(lake.change(key, Content('"v"', 100_000), NOW, "0A")) for key in KEYS[:2])
+    other = json.loads(json.dumps(known).replace('"lake"', '"another"'))
+    tags = json.loads(json.dumps(known).replace("ObjectCreated:Put", "ObjectTagging:Put"))
+    notes = json.loads(json.dumps(known).replace(KEYS[0], "notes.txt"))
+
+    def of(*messages: Any) -> str:
+        return json.dumps({"Records": [record for message in messages for record in message["Records"]]})
+
+    told = [
+        json.dumps({"Event": "s3:TestEvent", "Bucket": "another"}),
+        of(other).replace("ObjectCreated:Put", "ObjectTagging:Put"),
+        of(other),
+        of(notes, other),
+        json.dumps({"Event": "s3:TestEvent", "Bucket": "lake"}),
+        of(tags, notes),
+        of(new, known, other),
+        of(notes, known),
+    ]
+    watcher = Watcher(Session(CONFIG, Selection(), lake, ledger, NOW, begun=NOW))
+    asyncio.run(watcher.take([of(known)]))
+    taken = asyncio.run(watcher.take(told))
+    assert taken.fates == [
+        *[Fate.FOREIGN] * 4,
+        *[Fate.ALREADY_KNOWN] * 2,
+        Fate.APPLIED,
+        Fate.ALREADY_KNOWN,
+    ]
+    assert taken.elsewhere == dict.fromkeys(range(3), "another")
+
+
 def test_an_event_from_the_future_is_taken_to_be_of_now(tmp_path: Path) -> None:
     ledger, lake, key = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}"), Bucket(), KEYS[0]
     message = lake.change(key, Content('"first"', 100_000), NOW.replace(year=2100), "0A")

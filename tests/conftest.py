@@ -7,6 +7,7 @@ load Prefect.
 from __future__ import annotations
 
 import asyncio
+import gc
 import subprocess
 import time
 from collections.abc import Iterator
@@ -30,6 +31,15 @@ settings.load_profile("quick")
 
 RATES = {"espn": "10/1", "nba_api": "2/1", "basketball_reference": "10/1"}
 _WINDOW = 1.1  # seconds; a little more than the window of each rate
+
+# Imports make a million objects that stay: to look for garbage among them takes longer than to import them.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now is garbage never, and the collector leaves it alone."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -31,6 +32,9 @@ settings.load_profile("quick")
 
 RATES = {"espn": "10/1", "nba_api": "2/1", "basketball_reference": "10/1"}
 _WINDOW = 1.1  # seconds; a little more than the window of each rate
+
+# Prefect reads all certificates of its authorities for each client, of which a run makes several; this file has one.
+os.environ["PREFECT_API_SSL_CERT_FILE"] = str(Path(__file__).with_name("authority.pem"))
 
 # Imports make a million objects that stay: to look for garbage among them takes longer than to import them.
 gc.disable()

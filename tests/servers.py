@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import fcntl
+import json
 import os
 import shutil
 import signal
@@ -13,7 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -92,18 +93,38 @@ def prefect_server(
     if clock:
         server["CLOCK"] = str(clock)
         command = [sys.executable, "-W", "ignore", "-m", "tests.jumping_server", str(port)]
-    quiet = subprocess.DEVNULL
-    environment = {**os.environ, **server}
-    with subprocess.Popen(command, env=environment, stdout=quiet, stderr=quiet) as process:
-        try:
-            _wait_for(f"{env['PREFECT_API_URL']}/health", process)
-            yield env
-        finally:
+    process = _start_as_fork({**os.environ, **server}, command[command.index("-m") + 1 :])
+    try:
+        _wait_for(f"{env['PREFECT_API_URL']}/health", process)
+        yield env
+    finally:
+        with suppress(psutil.NoSuchProcess):
             process.terminate()
             try:
                 process.wait(10)
-            except subprocess.TimeoutExpired:
+            except psutil.TimeoutExpired:
                 process.kill()
+
+
+def _start_as_fork(environment: dict[str, str], module: list[str]) -> psutil.Process:
+    """Starts `python -m` with a module of Prefect's server, as a fork of a process that has imported the server."""
+    parent = _parent_of_servers()
+    assert parent.stdin
+    assert parent.stdout
+    parent.stdin.write(json.dumps([environment, module]) + "\n")
+    parent.stdin.flush()
+    return psutil.Process(int(parent.stdout.readline()))
+
+
+@cache
+def _parent_of_servers() -> subprocess.Popen[str]:
+    """The process of `tests.prefect_servers`, one for each process of a test run. It ends with that."""
+    command, pipe = [sys.executable, "-W", "ignore", "-m", "tests.prefect_servers"], subprocess.PIPE
+    process = subprocess.Popen(command, cwd=_ROOT, stdin=pipe, stdout=pipe, text=True)
+    atexit.register(process.communicate)  # closes its standard input, and waits for its end
+    assert process.stdout
+    process.stdout.readline()  # it is ready
+    return process
 
 
 def deploy_all(env: Mapping[str, str]) -> None:
@@ -164,10 +185,10 @@ def empty_database() -> Path:
     return mine
 
 
-def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+def _wait_for(url: str, process: psutil.Process) -> None:
     for _ in range(int(_PATIENCE * 10)):
-        if process.poll() is not None:
-            raise RuntimeError(f"{process.args!r} ended with status {process.returncode}")
+        if not process.is_running():
+            raise RuntimeError(f"the process of {url} has ended")
         try:
             httpx.get(url, trust_env=False, verify=False).raise_for_status()
             return

@@ -292,6 +292,10 @@ _EVENTS = {
 }
 
 
+# Types of events of EventBridge that change an object, or whether the lake delivers it
+DETAIL_TYPES = (*_EVENTS, "Object Storage Class Changed", "Object Access Tier Changed")
+
+
 def _event(
     bucket: str, key: str, what: EventType, at: Any, thing: Mapping[str, Any], etag: str, version: str, orders: bool
 ) -> Event:

@@ -25,6 +25,7 @@ from sqlalchemy import make_url
 from blocks.store import Store
 from config.load import load_config
 from config.models import OWN_FOLDER, TEST_FOLDER
+from tasks.domain.arrivals import DETAIL_TYPES
 from tasks.domain.errors import LakeError
 from tasks.domain.expected.keys import folders
 from tests.servers import use_s3
@@ -167,6 +168,11 @@ def test_what_happens_to_a_file_of_the_lake_arrives_in_the_queue(stack: Stack, q
     boto3.client("s3").delete_object(Bucket="adce-lake", Key="nba/espn_box_scores/401.json")
     key = "nba/espn_box_scores/401.json"
     assert changes(boto3.Session(), queue) == [("Object Created", key), ("Object Deleted", key)]
+
+
+def test_all_that_the_watch_reads_of_a_file_passes_the_rule(stack: Stack) -> None:
+    pattern = stack.properties("ChangesRule")["EventPattern"]
+    assert set(pattern["detail-type"]) == set(DETAIL_TYPES)
 
 
 def test_a_flow_run_stores_reads_and_lists_files_of_every_dataset(stack: Stack, filler: boto3.Session) -> None:

@@ -57,7 +57,7 @@ def sources(places: Places, as_json: JsonOption = False) -> None:
 
 
 def _show_events(events: EventsNow) -> None:
-    say(f"events of the lake are watched since {utc(events.since)}; the last came in at {utc(events.progress)}")
+    say(f"events of the lake are watched since {utc(events.since)}; the queue was last read at {utc(events.progress)}")
     say(f"the path of events is {events.path.state}: {events.path.reason}")
     if events.unread:
         last = events.unread[0]

@@ -79,14 +79,18 @@ class Arrivals:
         ]
         self.database.upsert(connection, arrivals_table, found, _REPLACED)
 
-    def settle(self, connection: sa.Connection, versions: Mapping[str, Content], own: Collection[str]) -> None:
+    def settle(
+        self, connection: sa.Connection, versions: Mapping[str, Content], own: Collection[str]
+    ) -> dict[str, LastChange]:
         """Deletes, in an open transaction, what was told of files that are now known in these other versions.
 
-        ADCE has stored the files in `own` itself, so that no event has to tell of them.
+        ADCE has stored the files in `own` itself. Returns what events have told of them, by key.
         """
+        told_of_own = self.last(connection, own) if own else {}
         delete(connection, arrivals_table, own)
         told = self.last(connection, versions.keys() - set(own)).items()
         delete(connection, arrivals_table, [key for key, one in told if one.change.content != versions[key]])
+        return {key: one.change for key, one in told_of_own.items() if one.by is LearntBy.EVENT}
 
 
 def _recorded(

@@ -9,7 +9,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from tasks.domain.assess.absences import Absence, Look
-from tasks.domain.assess.states import Examination, LakeObject, LearntBy
+from tasks.domain.assess.states import Examination, LakeObject
 from tasks.domain.metrics import (
     BYTES,
     DETECTED_TO_STORED,
@@ -97,11 +97,8 @@ class Fills:
             if not end.is_test:
                 gaps = {gap.cell.key: gap for gap in end.gaps}
                 self.attempts.write(connection, end.fill, end.ended, end.outcomes, gaps)
-                new = end.new
-                told = self.objects.arrivals.last(connection, new) if new else {}
-                by_events = {key: one.change for key, one in told.items() if one.by is LearntBy.EVENT}
-                self.announcements.write_stored(connection, new, by_events, end.ended)
-                self.objects.write(connection, end.examinations, end.objects, end.ended, end.own)
+                told = self.objects.write(connection, end.examinations, end.objects, end.ended, end.own)
+                self.announcements.write_stored(connection, end.new, told, end.ended)
                 stored = [outcome.key for outcome in end.outcomes if outcome.is_in_lake]
                 delete(connection, gaps_table, stored)
                 self.absences.delete(connection, stored)

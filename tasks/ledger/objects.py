@@ -173,8 +173,11 @@ class Objects:
         objects: Mapping[str, LakeObject],
         at: datetime | None,
         own: Collection[str] = (),
-    ) -> None:
-        """Records what the body checks found, in an open transaction. ADCE itself has stored the files in `own`."""
+    ) -> dict[str, LastChange]:
+        """Records what the body checks found, in an open transaction.
+
+        ADCE itself has stored the files in `own`. Returns what events have told of them already, by key.
+        """
         rows = [
             {
                 "key": key,
@@ -197,8 +200,8 @@ class Objects:
         self.database.upsert(connection, objects_table, rows, _REPLACED)
         self.games.write(connection, {key: e.verdict.games for key, e in found.items()})
         delete(connection, unreadable_table, found)
-        self.arrivals.settle(connection, {key: Content(e.etag, e.size) for key, e in found.items()}, own)
         touch(self.database, connection, found)
+        return self.arrivals.settle(connection, {key: Content(e.etag, e.size) for key, e in found.items()}, own)
 
     def forget(self, connection: sa.Connection) -> int:
         """Deletes everything about all files, in an open transaction. Returns the number of files."""

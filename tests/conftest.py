@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -100,20 +101,22 @@ def prefect_api() -> Iterator[None]:
     from prefect.client.orchestration import get_client
     from prefect.settings import (
         PREFECT_API_BLOCKS_REGISTER_ON_START,
+        PREFECT_API_DATABASE_CONNECTION_URL,
         PREFECT_API_DATABASE_MIGRATE_ON_START,
         temporary_settings,
     )
     from prefect.testing.utilities import prefect_test_harness
 
+    from tests.servers import empty_database
+
     async def begin() -> None:
         async with get_client() as client:
             await client.hello()
 
-    with prefect_test_harness():
+    with prefect_test_harness(), temporary_settings({PREFECT_API_DATABASE_MIGRATE_ON_START: False}):
+        shutil.copy(empty_database(), PREFECT_API_DATABASE_CONNECTION_URL.value().partition("///")[2])
         asyncio.run(begin())
-        with temporary_settings(
-            {PREFECT_API_DATABASE_MIGRATE_ON_START: False, PREFECT_API_BLOCKS_REGISTER_ON_START: False}
-        ):
+        with temporary_settings({PREFECT_API_BLOCKS_REGISTER_ON_START: False}):
             yield
 
 

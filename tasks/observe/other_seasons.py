@@ -34,9 +34,13 @@ def _files_of_nearest(
     config, now = session.config, session.now()
     lacking = {part.season for part in unknown}
     year = seasons.start_year(max(lacking))
-    others = seasons.seasons_between(collected(config).first_seasons[schedule], seasons.current_season(now))
-    for season in sorted(set(others) - lacking, key=lambda other: abs(seasons.start_year(other) - year)):
-        cells = list(calendar_cells(config, now, Selection(datasets=(schedule,), seasons=(season,))))
+    all_seasons = seasons.seasons_between(collected(config).first_seasons[schedule], seasons.current_season(now))
+    others = sorted(set(all_seasons) - lacking, key=lambda other: abs(seasons.start_year(other) - year))
+    by_season: dict[str, list[Cell]] = {season: [] for season in others}
+    for cell in calendar_cells(config, now, Selection(datasets=(schedule,))):
+        if cell.season in by_season:
+            by_season[cell.season].append(cell)
+    for season, cells in by_season.items():
         if now < seasons.over_at(season) or not all(cell.key in known.objects for cell in cells):
             continue
         examined = session.ledger.objects.examined([cell.key for cell in cells])

@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 _AT_ONCE = 500  # messages that are recorded together
 _WAITS = 10  # seconds for which a receive waits for messages, so that a stop takes at most as long
 _LOOKS_UP = 1.0  # seconds after which the watch looks whether it has to stop
+_TAKEN_AGAIN = 0.2  # seconds after which it is looked again whether messages still wait for a run
 _RETRY = 10.0  # seconds after which a lake or a ledger that has failed is tried again
 _BACKLOG = 1000  # messages waiting at the start, above which the lake is listed before they are taken
 _STRANGERS = 100  # messages of other buckets, before any of this one, after which the queue is taken for a wrong one
@@ -85,6 +86,8 @@ class Watch:
     fills: EventFills | None = None  # None: gaps are left to the next reconcile
     _strangers: set[str] = field(default_factory=set)  # ids of messages of other buckets, before the first of this one
     _knows_ours: bool = False  # has a message of this bucket come?
+    _waiting: list[Received] = field(default_factory=list)  # for runs that are fetching the files they tell of
+    _tried: float = 0.0  # when those were last taken, by tasks.clock
     _deleting: asyncio.Task[None] | None = None
     _shown: float | None = None  # the last answer of the queue of which `progress` tells, by tasks.clock
     _recorded: float = -math.inf  # when it was last recorded that the queue is read, by tasks.clock
@@ -134,9 +137,11 @@ class Watch:
     async def run(self, receivers: Receivers) -> None:
         """Receives, records and deletes messages until the watch has to stop."""
         while not self.stopping.is_set():
-            received = await receivers.next(_AT_ONCE, _LOOKS_UP)
+            received = await receivers.next(_AT_ONCE, _TAKEN_AGAIN if self._waiting else _LOOKS_UP)
             self._show_progress(receivers.last_answer)
             self._progressed(receivers)
+            if self._waiting and clock.seconds() - self._tried >= _TAKEN_AGAIN:
+                received, self._waiting, self._tried = [*self._waiting, *received], [], clock.seconds()
             if received:
                 if not await self._record(received, receivers):
                     break
@@ -153,11 +158,12 @@ class Watch:
     async def _record(self, received: Sequence[Received], receivers: Receivers) -> bool:
         """Records what messages tell, and has those deleted that are done. False if the watch has to stop before.
 
-        They are deleted while the next ones are recorded.
+        They are deleted while the next ones are recorded. Those that have to wait stay hidden in the queue meanwhile.
         """
         taken = await self._take(received)
         if taken is None:
             return False
+        self._waiting += [received[position] for position in sorted(taken.waiting)]
         done = self._settle([one.message for one in received], taken, receivers)
         if self._deleting:
             await self._deleting
@@ -185,16 +191,17 @@ class Watch:
     async def _take(self, received: Sequence[Received]) -> Taken | None:
         """Takes messages, however often the lake or the ledger fails. None if the watch has to stop before."""
         bodies = [one.message.body for one in received]
+        at = [one.at for one in received]
         while not self.stopping.is_set():
             try:
-                taken = await self.watcher.take(bodies)
+                taken = await self.watcher.take(bodies, at)
             except (LakeError, LedgerError) as error:
                 log.error("%s; %s wait, and are tried again in %.0f s", error, plural(len(bodies), "message"), _RETRY)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self.stopping.wait(), _RETRY)
             else:
                 self._returned = max(filter(None, (self._returned, taken.returned)), default=None)
-                self.watched.add(taken, (one.at for one in received), (one.message.id for one in received))
+                self.watched.add(taken, at, (one.message.id for one in received))
                 return taken
         return None
 
@@ -212,7 +219,7 @@ class Watch:
         }
         left = (unread.keys() - is_given_up) | taken.elsewhere.keys()
         receivers.leave(messages[position] for position in left)
-        return [message for position, message in enumerate(messages) if position not in left]
+        return [message for position, message in enumerate(messages) if position not in left | taken.waiting]
 
     def _keep_unread(self, unread: Mapping[int, Message], taken: Taken) -> None:
         if not unread:

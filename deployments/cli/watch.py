@@ -20,12 +20,15 @@ from tasks.domain.errors import AdceError
 from tasks.domain.wording import plural
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import BinaryIO
 
     from config.models import Config
     from tasks.answers.watched import Watched
+    from tasks.observe.messages import Line
 
 _COMMITTED_AT_ONCE = 500  # messages
+_TAKEN_AGAIN = 0.2  # seconds after which it is looked again whether messages still wait for a run
 # New objects after which Python looks for unreachable ones. What is remembered of the lake stays, so that looking
 # through it often takes half of the time.
 _COLLECTED_AFTER = 100_000
@@ -114,11 +117,22 @@ async def _watch(config: Config, stream: BinaryIO) -> Watched:
 
     async with open_session(config, Selection(), access=Access.RUN) as session:
         watcher, watched = Watcher(session), Watched()
+
+        async def take(lines: Sequence[Line]) -> list[Line]:
+            """Takes messages. Returns those that have to wait."""
+            at = [line.received for line in lines]
+            taken = await watcher.take([line.body for line in lines], received=at)
+            watched.add(taken, at, (f"line {line.number}" for line in lines))
+            return [lines[position] for position in sorted(taken.waiting)]
+
+        waiting: list[Line] = []
         for batch in batches(stream, _COMMITTED_AT_ONCE):
-            taken = await watcher.take([line.body for line in batch])
-            watched.add(taken, (line.received for line in batch), (f"line {line.number}" for line in batch))
+            waiting = await take([*waiting, *batch])
             if len(batch) < _COMMITTED_AT_ONCE or watcher.is_behind:
                 await watcher.follow()
+        while waiting:
+            await asyncio.sleep(_TAKEN_AGAIN)
+            waiting = await take(waiting)
         await watcher.follow()
     return watched
 

@@ -39,11 +39,14 @@ class Watched:
         return {fate.value: self.fates[fate] for fate in Fate}
 
     def add(self, taken: Taken, received: Iterable[float], names: Iterable[str]) -> None:
-        """Adds messages that were received at some times (by tasks.clock) and are called by these names."""
+        """Adds messages that were received at some times (by tasks.clock) and are called by these names.
+
+        Those that wait are not counted yet.
+        """
         now = clock.seconds()
-        self.fates.update(taken.fates)
+        self.fates.update(fate for n, fate in enumerate(taken.fates) if n not in taken.waiting)
         self.seconds = now - self.begun
-        self.latencies.extend(now - at for at in received)
+        self.latencies.extend(now - at for n, at in enumerate(received) if n not in taken.waiting)
         if taken.errors and len(self.errors) < _MOST_ERRORS:
             found = [f"{name}: {taken.errors[n]}" for n, name in enumerate(names) if n in taken.errors]
             self.errors += found[: _MOST_ERRORS - len(self.errors)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -34,8 +33,7 @@ from tasks.observe.expected_files import ExpectedFiles
 from tasks.observe.look import examine_cells, judge_known
 from tasks.observe.session import Session
 
-_CLAIM_SECONDS = 10.0  # how long an event waits for the run that is fetching its file to record it
-_POLL_SECONDS = 0.2
+_CLAIM_SECONDS = 10.0  # how long a message waits for the run that is fetching its file to record it
 _FOLLOWS_WITHIN = 2.0  # seconds after which the consequences of messages are judged, although more and more come
 _JUDGED_AT_ONCE = 5000  # files, so that no transaction of the ledger takes long
 _ARCHIVED = "archived; restore it, and its event makes it readable"
@@ -62,6 +60,7 @@ class Taken:
     fates: list[Fate]
     errors: dict[int, str] = field(default_factory=dict)  # why a message is unreadable, by its position
     elsewhere: dict[int, str] = field(default_factory=dict)  # the bucket of a message of another one, by its position
+    waiting: set[int] = field(default_factory=set)  # the positions of messages that are to be taken later
     returned: datetime | None = None  # the time of the newest event of a file that ADCE has stored itself
 
     @classmethod
@@ -69,8 +68,9 @@ class Taken:
         """What became of messages that were taken one by one."""
         errors = {position: one.errors[0] for position, one in enumerate(each) if one.errors}
         elsewhere = {position: one.elsewhere[0] for position, one in enumerate(each) if one.elsewhere}
+        waiting = {position for position, one in enumerate(each) if one.waiting}
         returned = max((one.returned for one in each if one.returned), default=None)
-        return cls([one.fates[0] for one in each], errors, elsewhere, returned)
+        return cls([one.fates[0] for one in each], errors, elsewhere, waiting, returned)
 
 
 class Watcher:
@@ -88,22 +88,25 @@ class Watcher:
         self._followed = clock.seconds()  # when there was last nothing to judge
         self._gaps: list[Gap] = []  # what `follow` has found before it failed
 
-    async def take(self, messages: Sequence[str]) -> Taken:
+    async def take(self, messages: Sequence[str], received: Sequence[float] = ()) -> Taken:
         """Records what messages tell. All of it is committed when this returns.
+
+        `received` says when each message was received, by tasks.clock. A message is left for later, within some seconds
+        of its receipt, while a run is fetching its file: what the run stores must not be taken for somebody else's.
 
         Raises AdceError if the lake or the ledger cannot be used. The messages can be taken again then. A message at
         which anything else fails counts as unreadable, and the others are taken without it.
         """
         try:
-            return await self._take(messages)
+            return await self._take(messages, received)
         except AdceError:
             raise
         except Exception as error:
             if len(messages) == 1:
                 return Taken([Fate.UNREADABLE], {0: f"ADCE fails at it: {one_line(repr(error))}"})
-        return Taken.joined([await self.take([message]) for message in messages])
+        return Taken.joined([await self.take([one], received[n : n + 1]) for n, one in enumerate(messages)])
 
-    async def _take(self, messages: Sequence[str]) -> Taken:
+    async def _take(self, messages: Sequence[str], received: Sequence[float]) -> Taken:
         taken = Taken([Fate.FOREIGN] * len(messages))
         ours: set[int] = set()  # the messages of which a record is of this bucket
         events: dict[str, list[Event]] = {}
@@ -118,6 +121,10 @@ class Watcher:
             elif key := self._key(event):
                 events.setdefault(key, []).append(event)
                 positions.setdefault(key, []).append(position)
+        for key in self._claimed(events) if received else ():
+            if clock.seconds() - min(received[position] for position in positions[key]) < _CLAIM_SECONDS:
+                del events[key]
+                taken.waiting.update(positions.pop(key))
         taken.elsewhere = {position: bucket for position, bucket in taken.elsewhere.items() if position not in ours}
         decision = await self._record(events)
         taken.returned = decision.returned
@@ -153,7 +160,6 @@ class Watcher:
 
     async def _record(self, events: Mapping[str, Sequence[Event]]) -> _Decision:
         """Decides what follows from events for their files, and records it. The lake is asked where that is needed."""
-        await self._wait_for_claims(events)
         answers: dict[str, _Answer] = {}
         while True:
             now = self._session.now()
@@ -169,13 +175,10 @@ class Watcher:
         watch = self._session.ledger.announcements.watch(now)
         return watch and watch.listed
 
-    async def _wait_for_claims(self, keys: Iterable[str]) -> None:
-        """Waits for the runs that are fetching some files, so that what they record is not taken for a change."""
-        ends = clock.seconds() + _CLAIM_SECONDS
-        while (claims := self._session.leases.claims()) and clock.seconds() < ends:
-            if claims.keys().isdisjoint(cell.work for cell in self._expected.cells(keys).values()):
-                return
-            await asyncio.sleep(_POLL_SECONDS)
+    def _claimed(self, keys: Iterable[str]) -> list[str]:
+        """Those of some files that a run is fetching."""
+        claims = self._session.leases.claims()
+        return [key for key, cell in self._expected.cells(keys).items() if cell.work in claims] if claims else []
 
     @property
     def is_behind(self) -> bool:

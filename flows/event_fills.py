@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
-from concurrent.futures import Future
+from contextlib import suppress
 
 import httpx
 from prefect import tags
 
+from flows.loop_thread import LoopThread
 from tasks.domain.plan.plan import Gap
 from tasks.domain.wording import plural
 
@@ -20,10 +20,11 @@ log = logging.getLogger(__name__)
 _GATHERED = 2.0  # seconds for which the gaps of a source are gathered
 _MOST_KEYS = 5000  # files that Prefect takes as parameters of one run
 _RETRY = 60.0  # seconds after which a fill is begun again that could not begin, as when Prefect is away
+_STOPPED_AGAIN = 0.5  # seconds after which fills are stopped once more: one that was still opening did not hear of it
 
 
 class EventFills:
-    """Begins fills of gaps in a thread of its own, one at a time for each source.
+    """Fills gaps, in one fill at a time for each source. Use it in one event loop; the fills run in another thread.
 
     Each is an ordinary run of the flow `fill`, with its own time budget and its own caps.
     """
@@ -31,40 +32,51 @@ class EventFills:
     def __init__(self, source_of: Callable[[str], str], stop: Callable[[str], None]):
         """`source_of` tells the source of a dataset. `stop` stops the fills that run in this process, for a reason."""
         self._source_of, self._stop = source_of, stop
-        self._loop = asyncio.new_event_loop()
+        self._thread = LoopThread("fills")
         self._waiting: defaultdict[str, set[str]] = defaultdict(set)  # the keys to fill, by source
-        self._filling: dict[str, Future[None]] = {}  # by source
-        self._thread = threading.Thread(target=self._loop.run_forever, name="fills", daemon=True)
-        self._thread.start()
+        self._filling: dict[str, asyncio.Task[None]] = {}  # by source
+        self._stopping = asyncio.Event()
 
     def add(self, gaps: Iterable[Gap]) -> None:
-        """Has gaps filled soon."""
+        """Has gaps filled soon, unless the fills are stopping."""
+        if self._stopping.is_set():
+            return
         for gap in gaps:
-            self._waiting[self._source_of(gap.cell.dataset)].add(gap.cell.key)
-        for source in [source for source, keys in self._waiting.items() if keys]:
-            if source not in self._filling or self._filling[source].done():
-                self._filling[source] = asyncio.run_coroutine_threadsafe(self._fill_all(source), self._loop)
+            source = self._source_of(gap.cell.dataset)
+            self._waiting[source].add(gap.cell.key)
+            if source not in self._filling:
+                self._filling[source] = asyncio.create_task(self._fill_all(source))
 
     @property
     def is_idle(self) -> bool:
         """Is there nothing to fill, and no fill at work?"""
-        return not any(self._waiting.values()) and all(filling.done() for filling in self._filling.values())
+        return not self._filling
 
     async def stop(self, why: str) -> None:
         """Stops the fills at work, and waits for them. What waits is left to the next reconcile."""
-        self._waiting.clear()
-        self._stop(why)
-        await asyncio.gather(*map(asyncio.wrap_future, self._filling.values()), return_exceptions=True)
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._stopping.set()
+        while self._filling:
+            self._stop(why)
+            await asyncio.wait(self._filling.values(), timeout=_STOPPED_AGAIN)
+        self._thread.stop()
 
     async def _fill_all(self, source: str) -> None:
         """Fills what waits of a source, until nothing does."""
-        while self._waiting[source]:
-            await asyncio.sleep(_GATHERED)
-            keys = [self._waiting[source].pop() for _ in range(min(len(self._waiting[source]), _MOST_KEYS))]
-            if keys and not await _filled(keys):
-                self._waiting[source].update(keys)
-                await asyncio.sleep(_RETRY)
+        waiting = self._waiting[source]
+        try:
+            while waiting and not await self._stops_within(_GATHERED):
+                keys = [waiting.pop() for _ in range(min(len(waiting), _MOST_KEYS))]
+                if not await self._thread.run(_filled(keys)):
+                    waiting.update(keys)
+                    await self._stops_within(_RETRY)
+        finally:
+            del self._filling[source]
+
+    async def _stops_within(self, seconds: float) -> bool:
+        """Waits for some seconds, or until the fills are to stop. Are they?"""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        return self._stopping.is_set()
 
 
 async def _filled(keys: Collection[str]) -> bool:

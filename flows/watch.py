@@ -66,7 +66,7 @@ async def watch(config: Config, address: str, progress: Path | None = None, *, u
             if facts.waiting > _BACKLOG:
                 await watch.list_lake()
             hidden = facts.hides.total_seconds()
-            async with receiving(queue, hidden) as receivers, watch.deleting(), watch.filling():
+            async with watch.filling(), receiving(queue, hidden) as receivers, watch.deleting():
                 await watch.run(receivers)
         return watch.watched
 
@@ -113,7 +113,10 @@ class Watch:
 
     @asynccontextmanager
     async def filling(self) -> AsyncIterator[None]:
-        """A block in which the gaps that events show are filled, if the configuration wants that."""
+        """A block in which the gaps that events show are filled, if the configuration wants that.
+
+        The fills stop as soon as the watch has to, so that they have their grace while all else ends.
+        """
         config = self.session.config
         if not config.events.fill:
             yield
@@ -121,11 +124,18 @@ class Watch:
         from flows.event_fills import EventFills  # not at the top: they import Prefect, which takes seconds
         from flows.opening import stop_open_runs
 
-        self.fills = EventFills(lambda dataset: config.datasets[dataset].source, stop_open_runs)
+        self.fills = fills = EventFills(lambda dataset: config.datasets[dataset].source, stop_open_runs)
+
+        async def stop() -> None:
+            await self.stopping.wait()
+            await fills.stop("the watch stops")
+
+        stopping = asyncio.create_task(stop())
         try:
             yield
         finally:
-            await self.fills.stop("the watch stops")
+            self.stopping.set()
+            await stopping
 
     async def list_lake(self) -> None:
         """Looks at the whole lake once, so that older messages change nothing and cost nothing."""

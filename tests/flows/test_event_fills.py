@@ -2,7 +2,10 @@
 
 import asyncio
 import logging
+import threading
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from types import SimpleNamespace
 
 import boto3
 import httpx
@@ -11,6 +14,7 @@ import pytest
 from config.load import load_config
 from deployments.sandbox.process import SandboxProcess
 from deployments.setup.prefect_server import set_up_buckets
+from flows.event_fills import EventFills
 from flows.watch import watch
 from tasks.observe.watcher import Fate
 from tests.servers import use_s3
@@ -60,3 +64,74 @@ def test_a_schedule_that_arrives_has_the_files_of_its_games_filled_at_once(
     told = [record.getMessage() for record in caplog.records if record.getMessage().startswith("fill of ")]
     assert told, "the fill is logged"
     assert all(": Completed: " in line for line in told)
+
+
+class Filled:
+    """In place of the run of a fill: what was begun, and whether it could begin."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, is_away: bool = False):
+        self.begun: list[list[str]] = []
+        self.goes_on = threading.Event()
+        self.goes_on.set()
+        self._is_away = is_away
+        self._stopped: list[str] = []
+        monkeypatch.setattr("flows.event_fills._GATHERED", 0.02)
+        monkeypatch.setattr("flows.event_fills._STOPPED_AGAIN", 0.02)
+        monkeypatch.setattr("flows.event_fills._filled", self._fill)
+        self.fills = EventFills(lambda dataset: dataset.partition("_")[0], self._stop)
+
+    async def _fill(self, keys: Iterable[str]) -> bool:
+        self.begun.append(sorted(keys))
+        await asyncio.to_thread(self.goes_on.wait, 10)
+        return not self._is_away
+
+    def _stop(self, why: str) -> None:
+        self._stopped.append(why)
+        if len(self._stopped) == 3:  # it was still opening before, and did not hear of it
+            self.goes_on.set()
+
+    def add(self, *keys: str) -> None:
+        self.fills.add(SimpleNamespace(cell=SimpleNamespace(key=key, dataset="espn_x")) for key in keys)  # type: ignore[misc]
+
+
+def test_what_is_added_while_a_fill_runs_or_as_it_ends_is_filled_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    filled = Filled(monkeypatch)
+
+    async def story() -> None:
+        filled.goes_on.clear()
+        filled.add("a", "b")
+        await _until(lambda: bool(filled.begun))
+        filled.add("c")
+        filled.goes_on.set()
+        await _until(lambda: filled.fills.is_idle)
+        filled.add("d")
+        await _until(lambda: filled.fills.is_idle)
+        await filled.fills.stop("enough")
+
+    asyncio.run(story())
+    assert filled.begun == [["a", "b"], ["c"], ["d"]]
+
+
+@pytest.mark.parametrize("is_away", [True, False], ids=["while Prefect is away", "while a fill is opening"])
+def test_fills_stop_at_once_and_none_begins_afterwards(monkeypatch: pytest.MonkeyPatch, is_away: bool) -> None:
+    filled = Filled(monkeypatch, is_away=is_away)
+
+    async def story() -> None:
+        if not is_away:
+            filled.goes_on.clear()
+        filled.add("a")
+        await _until(lambda: bool(filled.begun))
+        filled.add("b")
+        async with asyncio.timeout(5):
+            await filled.fills.stop("enough")
+        filled.add("c")
+        assert filled.fills.is_idle
+
+    asyncio.run(story())
+    assert filled.begun == [["a"]]
+
+
+async def _until(is_so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not is_so():
+            await asyncio.sleep(0.01)

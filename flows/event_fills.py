@@ -10,8 +10,10 @@ from contextlib import suppress
 
 import httpx
 from prefect import tags
+from prefect.states import get_state_exception
 
 from flows.loop_thread import LoopThread
+from tasks.domain.errors import UnexpectedKeysError
 from tasks.domain.plan.plan import Gap
 from tasks.domain.wording import plural
 
@@ -80,16 +82,24 @@ class EventFills:
 
 
 async def _filled(keys: Collection[str]) -> bool:
-    """Fills some files. Returns False if the fill could not begin because Prefect is away."""
+    """Fills some files. Returns False if the fill could not begin because Prefect is away.
+
+    Files that are expected no more, such as those of a game that is postponed, are left out.
+    """
     from flows.fill import fill
 
-    try:
-        with tags("adce"):
-            state = await fill(keys=sorted(keys), return_state=True)
-    except (httpx.HTTPError, RuntimeError) as error:
-        log.warning(
-            "%s cannot be filled now: %s; it is tried again every %.0f s", plural(len(keys), "file"), error, _RETRY
-        )
-        return False
-    log.info("fill of %s: %s: %s", plural(len(keys), "file"), state.name, state.message)
+    expected = set(keys)
+    while expected:
+        try:
+            with tags("adce"):
+                state = await fill(keys=sorted(expected), return_state=True)
+        except (httpx.HTTPError, RuntimeError) as error:
+            what = plural(len(expected), "file")
+            log.warning("%s cannot be filled now: %s; it is tried again every %.0f s", what, error, _RETRY)
+            return False
+        log.info("fill of %s: %s: %s", plural(len(expected), "file"), state.name, state.message)
+        why = await get_state_exception(state) if state.is_failed() else None
+        if not isinstance(why, UnexpectedKeysError):
+            break
+        expected -= set(why.keys)
     return True

@@ -1,5 +1,6 @@
 """Which errors does ADCE raise, and after which of them can another request succeed?"""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -74,6 +75,14 @@ class PrefectAwayError(BucketError):
 
 class SelectionError(AdceError):
     """The command asks for a source, dataset, season or date that does not exist."""
+
+
+class UnexpectedKeysError(SelectionError):
+    """The command asks for files that the lake is not expected to hold, by their keys."""
+
+    def __init__(self, message: str, keys: Collection[str]):
+        super().__init__(message)
+        self.keys = keys
 
 
 class FetchError(AdceError):

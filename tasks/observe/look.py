@@ -17,7 +17,7 @@ from tasks.domain.assess.overview import Overview, gaps_of, joined, overview_of,
 from tasks.domain.assess.states import Examination, Kind, LakeObject, State, Status, without_false_time
 from tasks.domain.assess.unknown import find_unknown
 from tasks.domain.assess.unlisted import estimate_unlisted
-from tasks.domain.errors import SelectionError
+from tasks.domain.errors import UnexpectedKeysError
 from tasks.domain.expected import seasons
 from tasks.domain.expected.cells import (
     Cell,
@@ -186,12 +186,12 @@ def newly_due(session: Session, known: Knowledge, schedules: Iterable[Cell]) -> 
 
 
 def check_keys(session: Session, look: Look) -> None:
-    """Raises SelectionError for keys of the selection that are not expected."""
+    """Raises UnexpectedKeysError for keys of the selection that are not expected."""
     accounted = look.assessment.cells.keys() | set(look.overview.unknown_keys)
     unexpected = [key for key in session.selection.keys if key not in accounted]
     if unexpected:
         key, more = unexpected[0], and_more(len(unexpected))
-        raise SelectionError(f"{key} is not expected{more}; `adce why {key}` says why")
+        raise UnexpectedKeysError(f"{key} is not expected{more}; `adce why {key}` says why", unexpected)
 
 
 def _look(session: Session, judged: Assessment, known: Knowledge) -> Look:

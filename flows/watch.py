@@ -6,15 +6,16 @@ import asyncio
 import logging
 import math
 import signal
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from blocks.aws import aws_of
 from config.models import Config
+from flows.loop_thread import LoopThread
 from tasks import clock
 from tasks.answers.watched import Watched
 from tasks.domain.access import Access
@@ -32,9 +33,12 @@ if TYPE_CHECKING:
     from flows.event_fills import EventFills
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 _AT_ONCE = 500  # messages that are recorded together
 _WAITS = 10  # seconds for which a receive waits for messages, so that a stop takes at most as long
+_ENDS_WITHIN = 5.0  # seconds for which a stop waits for the lake or the ledger
+_HANGS = 180.0  # seconds without an error after which the lake or the ledger hangs; a ledger waits less for its server
 _LOOKS_UP = 1.0  # seconds after which the watch looks whether it has to stop
 _TAKEN_AGAIN = 0.2  # seconds after which it is looked again whether messages still wait for a run
 _RETRY = 10.0  # seconds after which a lake or a ledger that has failed is tried again
@@ -62,12 +66,13 @@ async def watch(config: Config, address: str, progress: Path | None = None, *, u
         if facts.is_fifo:
             raise QueueError(f"queue {address}: S3 sends no events to a FIFO queue; name a standard one", lasts=True)
         watch = Watch(session, watcher, facts, progress, facts.is_at(config.events.queue), until_empty=until_empty)
+        hidden = facts.hides.total_seconds()
         with watch.stopping_on_signals():
-            if facts.waiting > _BACKLOG:
-                await watch.list_lake()
-            hidden = facts.hides.total_seconds()
-            async with watch.filling(), receiving(queue, hidden) as receivers, watch.deleting():
-                await watch.run(receivers)
+            async with watch.recording():
+                if facts.waiting > _BACKLOG:
+                    await watch.list_lake()
+                async with watch.filling(), receiving(queue, hidden) as receivers, watch.deleting():
+                    await watch.run(receivers)
         return watch.watched
 
 
@@ -89,6 +94,9 @@ class Watch:
     _waiting: list[Received] = field(default_factory=list)  # for runs that are fetching the files they tell of
     _tried: float = 0.0  # when those were last taken, by tasks.clock
     _deleting: asyncio.Task[None] | None = None
+    _receivers: Receivers | None = None  # None before anything is received
+    _thread: LoopThread = field(init=False)  # see `recording`
+    _ending: asyncio.Task[None] = field(init=False)  # ends some seconds after the watch has to stop
     _shown: float | None = None  # the last answer of the queue of which `progress` tells, by tasks.clock
     _recorded: float = -math.inf  # when it was last recorded that the queue is read, by tasks.clock
     _returned: datetime | None = None  # the time of the newest event of a file that ADCE has stored itself
@@ -99,8 +107,8 @@ class Watch:
         loop = asyncio.get_running_loop()
 
         def stop(number: int) -> None:
-            text = "%s: the watch stops within %s s, and gives back what it has not recorded"
-            log.warning(text, signal_name(number), _WAITS)
+            text = "%s: the watch stops within %.0f s, and gives back what it has not recorded"
+            log.warning(text, signal_name(number), _WAITS + _ENDS_WITHIN)
             self.stopping.set()
 
         for number in _SIGNALS:
@@ -137,19 +145,70 @@ class Watch:
             self.stopping.set()
             await stopping
 
+    @asynccontextmanager
+    async def recording(self) -> AsyncIterator[None]:
+        """A block during which the lake and the ledger are used in a thread, because they may block it for minutes.
+
+        Meanwhile messages are kept hidden, signals are handled, and the file `progress` is touched.
+        """
+
+        async def end() -> None:
+            await self.stopping.wait()
+            await asyncio.sleep(_ENDS_WITHIN)
+
+        self._thread, self._ending = LoopThread("recording"), asyncio.create_task(end())
+        try:
+            yield
+        finally:
+            self._ending.cancel()
+            self._thread.stop()
+
     async def list_lake(self) -> None:
         """Looks at the whole lake once, so that older messages change nothing and cost nothing."""
         log.info("%s wait in the queue; the lake is listed first", plural(self.facts.waiting, "message"))
-        if self.is_the_lakes:  # a look counts what it lists for a watch only
-            self.session.ledger.announcements.progressed(datetime.now(UTC))
-        await look_at_lake(self.session, Reader(self.session, 0), remember=True)
+
+        async def look() -> None:
+            if self.is_the_lakes:  # a look counts what it lists for a watch only
+                self.session.ledger.announcements.progressed(datetime.now(UTC))
+            await look_at_lake(self.session, Reader(self.session, 0), remember=True)
+
+        await self._persistently(look, "the lake is listed again", may_last=math.inf)
+
+    async def _persistently(
+        self, work: Callable[[], Coroutine[Any, Any, T]], then: str, may_last: float = _HANGS
+    ) -> T | None:
+        """The result of some work, however often the lake or the ledger fails. None if the watch has to stop before."""
+        while not self.stopping.is_set():
+            try:
+                return await self._in_thread(work(), may_last)
+            except (LakeError, LedgerError) as error:
+                log.error("%s; %s in %.0f s", error, then, _RETRY)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self.stopping.wait(), _RETRY)
+        return None
+
+    async def _in_thread(self, work: Coroutine[Any, Any, T], may_last: float = _HANGS) -> T | None:
+        """The result of some work, which is left to itself, with the result None, if a stop cannot wait for its end.
+
+        The watch makes no progress any more when the work has lasted for `may_last` seconds.
+        """
+        working, begun = asyncio.create_task(self._thread.run(work)), clock.seconds()
+        while not (working.done() or self._ending.done()):
+            await asyncio.wait({working, self._ending}, timeout=_LOOKS_UP, return_when=asyncio.FIRST_COMPLETED)
+            if clock.seconds() - begun < may_last:
+                self._show_progress()
+        if working.done():
+            return working.result()
+        working.cancel()
+        return None
 
     async def run(self, receivers: Receivers) -> None:
         """Receives, records and deletes messages until the watch has to stop."""
+        self._receivers = receivers
         while not self.stopping.is_set():
             received = await receivers.next(_AT_ONCE, _TAKEN_AGAIN if self._waiting else _LOOKS_UP)
-            self._show_progress(receivers.last_answer)
-            self._progressed(receivers)
+            self._show_progress()
+            await self._progressed(receivers)
             if self._waiting and clock.seconds() - self._tried >= _TAKEN_AGAIN:
                 received, self._waiting, self._tried = [*self._waiting, *received], [], clock.seconds()
             if received:
@@ -160,7 +219,7 @@ class Watch:
             await self._follow()
             is_done = self.until_empty and not received and receivers.found_nothing
             if is_done and (self.fills is None or self.fills.is_idle):
-                self._progressed(receivers, at_once=True)
+                await self._progressed(receivers, at_once=True)
                 break
         else:
             await self._follow()
@@ -191,7 +250,7 @@ class Watch:
 
     async def _follow(self) -> None:
         try:
-            gaps = await self.watcher.follow()
+            gaps = await self._in_thread(self.watcher.follow())
         except (LakeError, LedgerError) as error:
             log.error("%s; what follows from the last messages is judged later", error)
             return
@@ -200,20 +259,18 @@ class Watch:
 
     async def _take(self, received: Sequence[Received]) -> Taken | None:
         """Takes messages, however often the lake or the ledger fails. None if the watch has to stop before."""
-        bodies = [one.message.body for one in received]
         at = [one.at for one in received]
-        while not self.stopping.is_set():
-            try:
-                taken = await self.watcher.take(bodies, at)
-            except (LakeError, LedgerError) as error:
-                log.error("%s; %s wait, and are tried again in %.0f s", error, plural(len(bodies), "message"), _RETRY)
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self.stopping.wait(), _RETRY)
-            else:
-                self._returned = max(filter(None, (self._returned, taken.returned)), default=None)
-                self.watched.add(taken, at, (one.message.id for one in received))
-                return taken
-        return None
+
+        async def take() -> Taken:
+            taken = await self.watcher.take([one.message.body for one in received], at)
+            self._keep_unread(received, taken)
+            return taken
+
+        taken = await self._persistently(take, f"{plural(len(received), 'message')} wait, and are tried again")
+        if taken:
+            self._returned = max(filter(None, (self._returned, taken.returned)), default=None)
+            self.watched.add(taken, at, (one.message.id for one in received))
+        return taken
 
     def _settle(self, messages: Sequence[Message], taken: Taken, receivers: Receivers) -> list[Message]:
         """Which of the messages are done. Those of other buckets, and unreadable ones, are left to the queue.
@@ -221,20 +278,19 @@ class Watch:
         Raises QueueError if the queue is that of another bucket.
         """
         self._check_bucket(messages, taken)
-        unread = {position: messages[position] for position in taken.errors}
-        self._keep_unread(unread, taken)
         gives_up = self.is_the_lakes and not self.until_empty and self.facts.redrive is None
         is_given_up = {
-            position for position, message in unread.items() if gives_up and message.receives >= _MOST_RECEIVES
+            position for position in taken.errors if gives_up and messages[position].receives >= _MOST_RECEIVES
         }
-        left = (unread.keys() - is_given_up) | taken.elsewhere.keys()
+        left = (taken.errors.keys() - is_given_up) | taken.elsewhere.keys()
         receivers.leave(messages[position] for position in left)
         return [message for position, message in enumerate(messages) if position not in left | taken.waiting]
 
-    def _keep_unread(self, unread: Mapping[int, Message], taken: Taken) -> None:
-        if not unread:
+    def _keep_unread(self, received: Sequence[Received], taken: Taken) -> None:
+        if not taken.errors:
             return
         now = datetime.now(UTC)
+        unread = {position: received[position].message for position in taken.errors}
         self.session.ledger.unread_messages.keep(
             UnreadMessage(message.id, now, taken.errors[position], one_line(message.body[:_BEGIN]), message.receives)
             for position, message in unread.items()
@@ -255,7 +311,8 @@ class Watch:
                 lasts=True,
             )
 
-    def _show_progress(self, answered: float | None) -> None:
+    def _show_progress(self) -> None:
+        answered = self._receivers.last_answer if self._receivers else clock.seconds()
         if self.progress is None or answered is None or (self._shown is not None and answered <= self._shown):
             return
         try:
@@ -264,7 +321,7 @@ class Watch:
             raise AdceError(f"--progress-file {self.progress}: cannot be written: {error.strerror}") from None
         self._shown = answered
 
-    def _progressed(self, receivers: Receivers, *, at_once: bool = False) -> None:
+    async def _progressed(self, receivers: Receivers, *, at_once: bool = False) -> None:
         """Records now and then that the queue of the lake is read, if it has answered each receiver since then.
 
         If all have found it empty, what was sent long enough before has been received.
@@ -276,8 +333,12 @@ class Watch:
         now = datetime.now(UTC)
         hides = max(_ARRIVES_WITHIN, self.facts.hides)
         read_to = now - timedelta(seconds=seconds - answered) - hides if receivers.found_nothing else None
-        try:
+
+        async def record() -> None:
             self.session.ledger.announcements.progressed(now, read_to, self._returned)
+
+        try:
+            await self._in_thread(record())
         except LedgerError as error:
             log.error("%s", error)
         self._recorded = seconds

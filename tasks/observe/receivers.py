@@ -43,7 +43,12 @@ class Receivers:
 
     @property
     def last_answer(self) -> float | None:
-        """When the queue last answered a receiver, by tasks.clock; None if it has not."""
+        """When the queue last answered a receiver, by tasks.clock; None if it has not.
+
+        It is now if none asks the queue, because too much waits here.
+        """
+        if self._received.full():
+            return clock.seconds()
         return max((thread.last_answer for thread in self._threads if thread.last_answer is not None), default=None)
 
     @property

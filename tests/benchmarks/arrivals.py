@@ -159,7 +159,7 @@ async def _watched(session: Session, address: str) -> Watched:
     queue = await open_queue(Aws(boto3.Session()), address, waits=0)
     watch = Watch(session, Watcher(session), await asyncio.to_thread(queue.facts), None, until_empty=True)
     watch.watched.begun = clock.seconds()
-    async with receiving(queue, 300, _THREADS) as receivers, watch.deleting():
+    async with watch.recording(), receiving(queue, 300, _THREADS) as receivers, watch.deleting():
         await watch.run(receivers)
     return watch.watched
 

@@ -1,6 +1,7 @@
 """What does a watch of a queue do with what its receivers have received, while something else holds it up?"""
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,9 +12,11 @@ from flows.watch import Watch
 from tasks import clock
 from tasks.domain.assess.states import Content, Examination
 from tasks.domain.assess.verdicts import whole
+from tasks.domain.errors import LedgerError
 from tasks.domain.expected.cells import Selection
 from tasks.ledger import Ledger
 from tasks.ledger.leases import Leases
+from tasks.ledger.unread_messages import UnreadMessage, UnreadMessages
 from tasks.observe.listing import check_ids
 from tasks.observe.queue import Message, QueueFacts
 from tasks.observe.receivers import Received
@@ -31,8 +34,12 @@ class Given:
         self._batches = [[_received(body) for body in bodies] for bodies in batches]
         self._undone: set[str] = set()
         self.deleted: list[str] = []
-        self.last_answer, self.all_answered = 0.0, None
+        self.all_answered = None
         self.has_more = False
+
+    @property
+    def last_answer(self) -> float:
+        return clock.seconds()
 
     @property
     def found_nothing(self) -> bool:
@@ -79,7 +86,7 @@ def test_only_the_message_of_a_file_that_a_run_is_fetching_waits_until_the_run_h
     receivers = Given([own, others])
 
     async def story() -> None:
-        watching = asyncio.create_task(watch.run(receivers))  # type: ignore[arg-type]
+        watching = asyncio.create_task(_run(watch, receivers))
         await _until(lambda: bool(receivers.deleted))
         assert receivers.deleted == [others]
         assert watch.watched.fates == {Fate.APPLIED: 1}
@@ -98,6 +105,54 @@ def test_only_the_message_of_a_file_that_a_run_is_fetching_waits_until_the_run_h
         run._ended.set()
     assert receivers.deleted == [others, own]
     assert watch.watched.fates == {Fate.APPLIED: 1, Fate.OWN: 1}
+
+
+async def _run(watch: Watch, receivers: Given) -> None:
+    async with watch.recording():
+        await watch.run(receivers)  # type: ignore[arg-type]
+
+
+def test_a_ledger_that_hangs_keeps_neither_the_progress_nor_a_stop_from_being_seen(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flows.watch._LOOKS_UP", 0.02)
+    monkeypatch.setattr("flows.watch._ENDS_WITHIN", 0.1)
+    session, progress = Session(CONFIG, Selection(), Bucket(), ledger, NOW, begun=NOW), tmp_path / "progress"
+    watch, receivers, hangs = Watch(session, Watcher(session), FACTS, progress), Given(["no JSON"]), threading.Event()
+    monkeypatch.setattr(ledger.database, "write", lambda work: hangs.wait(30))
+
+    async def story() -> None:
+        watching = asyncio.create_task(_run(watch, receivers))
+        for _ in range(2):
+            await _until(progress.exists)
+            progress.unlink()
+        watch.stopping.set()
+        await asyncio.wait_for(watching, 10)
+
+    try:
+        asyncio.run(story())
+    finally:
+        hangs.set()
+    assert receivers.deleted == []
+
+
+def test_what_the_ledger_could_not_keep_of_an_unreadable_message_is_kept_by_the_next_try(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flows.watch._RETRY", 0.01)
+    session = Session(CONFIG, Selection(), Bucket(), ledger, NOW, begun=NOW)
+    watch, receivers = Watch(session, Watcher(session), FACTS, None, until_empty=True), Given(["no JSON"])
+    usual, errors = UnreadMessages.keep, iter([LedgerError("ledger away")])
+
+    def keep(self: UnreadMessages, messages: Iterable[UnreadMessage]) -> None:
+        if error := next(errors, None):
+            raise error
+        usual(self, messages)
+
+    monkeypatch.setattr(UnreadMessages, "keep", keep)
+    asyncio.run(_run(watch, receivers))
+    assert ledger.unread_messages.count() == 1
+    assert watch.watched.fates == {Fate.UNREADABLE: 1}
 
 
 async def _until(is_so: Callable[[], bool]) -> None:

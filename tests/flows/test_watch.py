@@ -59,7 +59,7 @@ class Story:
 
         async def run() -> None:
             self.watch.watcher.follow = follow  # type: ignore[method-assign]
-            async with asyncio.timeout(30), receiving(self.queue, 300, 2) as receivers:
+            async with asyncio.timeout(30), self.watch.recording(), receiving(self.queue, 300, 2) as receivers:
                 running = asyncio.create_task(self.watch.run(receivers))
                 await story(self, receivers)
                 self.watch.stopping.set()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
@@ -19,21 +19,23 @@ from tasks.domain.event_path import PathState
 from tasks.domain.wording import utc
 from tasks.ledger import Ledger
 
-_STOPS_WITHIN = 30.0  # seconds, of which it waits at most 10 for its queue
+_STOPS_WITHIN = 30.0  # seconds, of which it waits at most 10 for its queue and 5 for its ledger
 _LOOKS_EVERY = 60.0  # seconds
 _SILENT_AFTER = timedelta(minutes=5)
 
 
-def watch_of(config: Config) -> Child | None:
+def watch_of(config: Config, env: Mapping[str, str], fills_end_within: timedelta) -> Child | None:
     """The process that receives from the queue of the lake's events; None if there is no queue.
 
-    A lake in a folder sends no events. Without the process, each reconcile finds what has changed.
+    A lake in a folder sends no events. Without the process, each reconcile finds what has changed. `env` names the
+    server of Prefect on which it fills what events show to be lacking, if the configuration wants that.
     """
     queue = config.events.queue
     if queue is None or Store(config.lake).bucket is None:
         return None
     argv = [sys.executable, "-W", "ignore", "-m", "deployments", "watch", "--queue", queue]
-    return Child("watch", argv, stops_within=_STOPS_WITHIN, is_vital=False)
+    stops_within = max(_STOPS_WITHIN, fills_end_within.total_seconds() if config.events.fill else 0.0)
+    return Child("watch", argv, env, stops_within, is_vital=False)
 
 
 async def tell_of_events(config: Config, say: Callable[[str, int], None]) -> None:

@@ -166,7 +166,7 @@ class System:
             worker = self._worker()
             children.keep(worker)
             beside = [self._delete_log_records()]
-            if watch := watch_of(self._config):
+            if watch := watch_of(self._config, self._of_commands, self.runs_end_within):
                 children.keep(watch)
                 self._say(f"adce watch receives what S3 tells of the lake from {self._config.events.queue}")
                 beside.append(tell_of_events(self._config, self._say))

@@ -45,12 +45,17 @@ def test_the_state_of_the_path_is_told_and_a_watch_that_receives_nothing_is_an_e
     assert _line(found, NOW)[::2] == (level, line)
 
 
-def test_only_a_lake_in_a_bucket_is_watched() -> None:
+def test_only_a_lake_in_a_bucket_is_watched_and_its_fills_run_on_the_server_of_adce_up() -> None:
     queue = "arn:aws:sqs:us-east-1:123456789012:changes"
     config = a_config().model_copy(update={"lake": "s3://lake", "events": Events(queue=queue)})
-    watch = watch_of(config)
+    env = {"PREFECT_API_URL": "http://127.0.0.1:4200/api"}
+    watch = watch_of(config, env, 2 * MINUTE)
     assert watch
     assert watch.argv[-3:] == ["watch", "--queue", queue]
     assert not watch.is_vital
-    assert watch_of(config.model_copy(update={"lake": "file:lake"})) is None
-    assert watch_of(config.model_copy(update={"events": Events()})) is None
+    assert (watch.env, watch.stops_within) == (env, 30)
+    filling = watch_of(config.model_copy(update={"events": Events(queue=queue, fill=True)}), env, 2 * MINUTE)
+    assert filling
+    assert filling.stops_within == 120, "its fills have their grace"
+    assert watch_of(config.model_copy(update={"lake": "file:lake"}), env, MINUTE) is None
+    assert watch_of(config.model_copy(update={"events": Events()}), env, MINUTE) is None

@@ -27,7 +27,7 @@ from tasks.observe.look import Reader, look_at_lake
 from tasks.observe.queue import Message, QueueError, QueueFacts, open_queue
 from tasks.observe.receivers import Received, Receivers, receiving
 from tasks.observe.session import Session, open_session
-from tasks.observe.watcher import Taken, Watcher
+from tasks.observe.watcher import AT_ONCE, TAKEN_AGAIN, Taken, Watcher
 
 if TYPE_CHECKING:
     from flows.event_fills import EventFills
@@ -35,12 +35,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-_AT_ONCE = 500  # messages that are recorded together
 _WAITS = 10  # seconds for which a receive waits for messages, so that a stop takes at most as long
 _ENDS_WITHIN = 5.0  # seconds for which a stop waits for the lake or the ledger
 _HANGS = 180.0  # seconds without an error after which the lake or the ledger hangs; a ledger waits less for its server
 _LOOKS_UP = 1.0  # seconds after which the watch looks whether it has to stop
-_TAKEN_AGAIN = 0.2  # seconds after which it is looked again whether messages still wait for a run
 _RETRY = 10.0  # seconds after which a lake or a ledger that has failed is tried again
 _BACKLOG = 1000  # messages waiting at the start, above which the lake is listed before they are taken
 _STRANGERS = 100  # messages of other buckets, before any of this one, after which the queue is taken for a wrong one
@@ -206,10 +204,10 @@ class Watch:
         """Receives, records and deletes messages until the watch has to stop."""
         self._receivers = receivers
         while not self.stopping.is_set():
-            received = await receivers.next(_AT_ONCE, _TAKEN_AGAIN if self._waiting else _LOOKS_UP)
+            received = await receivers.next(AT_ONCE, TAKEN_AGAIN if self._waiting else _LOOKS_UP)
             self._show_progress()
             await self._progressed(receivers)
-            if self._waiting and clock.seconds() - self._tried >= _TAKEN_AGAIN:
+            if self._waiting and clock.seconds() - self._tried >= TAKEN_AGAIN:
                 received, self._waiting, self._tried = [*self._waiting, *received], [], clock.seconds()
             if received:
                 if not await self._record(received, receivers):

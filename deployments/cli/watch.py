@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,15 +20,13 @@ from tasks.domain.errors import AdceError
 from tasks.domain.wording import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator
     from typing import BinaryIO
 
     from config.models import Config
     from tasks.answers.watched import Watched
     from tasks.observe.messages import Line
 
-_COMMITTED_AT_ONCE = 500  # messages
-_TAKEN_AGAIN = 0.2  # seconds after which it is looked again whether messages still wait for a run
 # New objects after which Python looks for unreachable ones. What is remembered of the lake stays, so that looking
 # through it often takes half of the time.
 _COLLECTED_AFTER = 100_000
@@ -95,45 +93,41 @@ def _from_queue(config: Config, given: str | None, progress: Path | None, *, unt
 
 
 def _from_file(config: Config, source: str) -> Watched:
-    with ExitStack() as opened:
-        stream = sys.stdin.buffer if source == "-" else opened.enter_context(_opened(Path(source)))
-        return asyncio.run(_watch(config, stream))
+    with ExitStack() as opened, _readable(source):
+        stream = sys.stdin.buffer if source == "-" else opened.enter_context(Path(source).open("rb"))
+        return asyncio.run(_watch(config, stream, source))
 
 
-def _opened(path: Path) -> BinaryIO:
+@contextmanager
+def _readable(source: str) -> Iterator[None]:
+    """A block in which an error of the system is one of reading the messages."""
     try:
-        return path.open("rb")
+        yield
     except OSError as error:
-        raise AdceError(f"--from {path}: cannot be read: {error.strerror}") from None
+        raise AdceError(f"--from {source}: cannot be read: {error.strerror}") from None
 
 
-async def _watch(config: Config, stream: BinaryIO) -> Watched:
+async def _watch(config: Config, stream: BinaryIO, source: str) -> Watched:
     from tasks.answers.watched import Watched
     from tasks.domain.access import Access
     from tasks.domain.expected.cells import Selection
-    from tasks.observe.messages import batches
+    from tasks.observe.messages import Lines
     from tasks.observe.session import open_session
-    from tasks.observe.watcher import Watcher
+    from tasks.observe.watcher import AT_ONCE, TAKEN_AGAIN, Watcher
 
     async with open_session(config, Selection(), access=Access.RUN) as session:
-        watcher, watched = Watcher(session), Watched()
-
-        async def take(lines: Sequence[Line]) -> list[Line]:
-            """Takes messages. Returns those that have to wait."""
-            at = [line.received for line in lines]
-            taken = await watcher.take([line.body for line in lines], received=at)
-            watched.add(taken, at, (f"line {line.number}" for line in lines))
-            return [lines[position] for position in sorted(taken.waiting)]
-
-        waiting: list[Line] = []
-        for batch in batches(stream, _COMMITTED_AT_ONCE):
-            waiting = await take([*waiting, *batch])
-            if len(batch) < _COMMITTED_AT_ONCE or watcher.is_behind:
+        watcher, watched, lines = Watcher(session), Watched(), Lines(stream)
+        waiting: list[Line] = []  # for runs that are fetching the files they tell of
+        while waiting or not lines.are_taken:
+            with _readable(source):
+                new = await lines.next(AT_ONCE, TAKEN_AGAIN if waiting else None)
+            batch = [*waiting, *new]
+            at = [line.received for line in batch]
+            taken = await watcher.take([line.body for line in batch], received=at)
+            watched.add(taken, at, (f"line {line.number}" for line in batch))
+            waiting = [batch[position] for position in sorted(taken.waiting)]
+            if len(new) < AT_ONCE or watcher.is_behind:
                 await watcher.follow()
-        while waiting:
-            await asyncio.sleep(_TAKEN_AGAIN)
-            waiting = await take(waiting)
-        await watcher.follow()
     return watched
 
 

@@ -33,6 +33,8 @@ from tasks.observe.expected_files import ExpectedFiles
 from tasks.observe.look import examine_cells, judge_known
 from tasks.observe.session import Session
 
+AT_ONCE = 500  # messages that are best taken together
+TAKEN_AGAIN = 0.2  # seconds after which messages are taken again that wait for a run
 _CLAIM_SECONDS = 10.0  # how long a message waits for the run that is fetching its file to record it
 _FOLLOWS_WITHIN = 2.0  # seconds after which the consequences of messages are judged, although more and more come
 _JUDGED_AT_ONCE = 5000  # files, so that no transaction of the ledger takes long

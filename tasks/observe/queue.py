@@ -134,24 +134,24 @@ class Queue:
             for one in found
         ]
 
-    def delete(self, messages: Sequence[Message]) -> int:
-        """Deletes messages. Returns how many the queue has kept all the same, because something there failed."""
+    def delete(self, messages: Sequence[Message]) -> list[Message]:
+        """Deletes messages. Returns those that the queue has kept all the same, because something there failed."""
         return self._do_by_ten("deleted from", self._sqs.delete_message_batch, messages, {})
 
-    def hide(self, messages: Sequence[Message], seconds: int) -> int:
-        """Hides messages for some more seconds. Returns how many the queue has not, as one that is hidden no more."""
+    def hide(self, messages: Sequence[Message], seconds: int) -> list[Message]:
+        """Hides messages for some more seconds. Returns those that the queue has not, as one that is hidden no more."""
         change = {"VisibilityTimeout": seconds}
         return self._do_by_ten("kept", self._sqs.change_message_visibility_batch, messages, change)
 
     def _do_by_ten(
         self, what: str, request: Callable[..., Any], messages: Sequence[Message], change: dict[str, int]
-    ) -> int:
-        failed = 0
+    ) -> list[Message]:
+        failed = []
         for start in range(0, len(messages), AT_ONCE):
             part = messages[start : start + AT_ONCE]
             entries = [{"Id": str(n), "ReceiptHandle": one.handle, **change} for n, one in enumerate(part)]
             answer = self._do(what, partial(request, QueueUrl=self._url, Entries=entries))
-            failed += len(answer.get("Failed", ()))
+            failed += [part[int(one["Id"])] for one in answer.get("Failed", ())]
         return failed
 
     def _do(self, what: str, request: Callable[[], Any]) -> Any:

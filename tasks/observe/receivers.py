@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -16,7 +17,8 @@ from tasks.observe.queue import AT_ONCE, Message, Queue, QueueError
 
 log = logging.getLogger(__name__)
 
-_MOST_WAITING = 2000  # messages in memory; the queue holds the rest
+_MOST_WAITING = 64 * 1024 * 1024  # bytes of messages that wait here to be taken; the queue holds the rest
+_COUNTED = 32 * 1024  # bytes that a message counts for at least, so that no more than about 2000 wait
 _RETRY_SECONDS = 5.0  # after an error of the queue
 _STUCK_SECONDS = 120.0  # without an answer or an error, after which another receiver takes the place of one
 _LOOK_SECONDS = 1.0  # how often is looked at what has to be hidden for longer
@@ -35,11 +37,16 @@ class Receivers:
     def __init__(self, queue: Queue, hidden_seconds: float, count: int):
         self._queue, self._hidden = queue, hidden_seconds
         self._loop = asyncio.get_running_loop()
-        self._received: asyncio.Queue[Sequence[Received]] = asyncio.Queue(_MOST_WAITING // AT_ONCE)
+        self._received: deque[Sequence[Received]] = deque()
+        self._size = 0  # of those, in bytes
+        self._came, self._has_room = asyncio.Event(), asyncio.Event()
+        self._has_room.set()
         self._undone: dict[str, tuple[Message, float]] = {}  # by handle, and since when the queue hides it
         self._stopping = threading.Event()
         self._threads: list[_Receiver] = [self._begin() for _ in range(count)]
         self._away_since: datetime | None = None  # since when the queue has not answered
+        self._have_stopped = asyncio.Event()
+        self._keeping = asyncio.create_task(self._keep_hidden())
 
     @property
     def last_answer(self) -> float | None:
@@ -47,7 +54,7 @@ class Receivers:
 
         It is now if none asks the queue, because too much waits here.
         """
-        if self._received.full():
+        if not self._has_room.is_set():
             return clock.seconds()
         return max((thread.last_answer for thread in self._threads if thread.last_answer is not None), default=None)
 
@@ -65,17 +72,21 @@ class Receivers:
     @property
     def has_more(self) -> bool:
         """Has more been received that `next` would return at once?"""
-        return not self._received.empty()
+        return bool(self._received)
 
     async def next(self, most: int, seconds: float) -> list[Received]:
         """What was received, at most about this many messages; nothing if nothing comes within some seconds."""
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                found = list(await self._received.get())
-        except TimeoutError:
-            return []
-        while len(found) + AT_ONCE <= most and not self._received.empty():
-            found += self._received.get_nowait()
+                await self._came.wait()
+        found: list[Received] = []
+        while self._received and len(found) + AT_ONCE <= most:
+            found += self._received.popleft()
+        self._size -= _size(found)
+        if self._size < _MOST_WAITING:
+            self._has_room.set()
+        if not self._received:
+            self._came.clear()
         return found
 
     async def delete(self, messages: Sequence[Message]) -> None:
@@ -86,7 +97,7 @@ class Receivers:
             log.error("%s; %s come again", error, plural(len(messages), "message"))
         else:
             if failed:
-                log.warning("%s could not be deleted from the queue; they come again", plural(failed, "message"))
+                log.warning("%s could not be deleted from the queue; they come again", plural(len(failed), "message"))
         self.leave(messages)
 
     def leave(self, messages: Iterable[Message]) -> None:
@@ -94,20 +105,33 @@ class Receivers:
         for message in messages:
             self._undone.pop(message.handle, None)
 
-    async def keep_hidden(self) -> None:
-        """Keeps the messages hidden that are not done yet, for as long as this runs."""
-        while True:
-            await asyncio.sleep(_LOOK_SECONDS)
+    async def _keep_hidden(self) -> None:
+        """Keeps the messages hidden that are not done yet, until no receiver works any more."""
+        while not self._have_stopped.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._have_stopped.wait(), _LOOK_SECONDS)
             self._replace_stuck()
             now = clock.seconds()
-            due = [message for message, since in self._undone.values() if now - since > self._hidden / 2]
-            if not due:
+            if due := [message for message, since in self._undone.values() if now - since > self._hidden / 2]:
+                await self._hide(due, now)
+
+    async def _hide(self, messages: Sequence[Message], now: float) -> None:
+        """Has messages hidden for longer. Where that fails, it is tried at each look, until the queue shows them."""
+        failed = messages
+        try:
+            failed = await asyncio.to_thread(self._queue.hide, messages, round(self._hidden))
+        except QueueError as error:
+            log.warning("%s received messages may come again: %s", len(messages), error)
+        except Exception as error:  # whatever it is, the next look has to come
+            log.warning("%s received messages may come again: %r", len(messages), error)
+        still_due = {message.handle for message in failed}
+        for message in messages:
+            if (undone := self._undone.get(message.handle)) is None:
                 continue
-            try:
-                await asyncio.to_thread(self._queue.hide, due, round(self._hidden))
-            except QueueError as error:
-                log.warning("%s received messages may come again: %s", len(due), error)
-            self._undone |= {one.handle: (one, now) for one in due if one.handle in self._undone}
+            if message.handle not in still_due:
+                self._undone[message.handle] = (message, now)
+            elif now - undone[1] > self._hidden:
+                self.leave([message])
 
     async def stop(self) -> None:
         """Stops receiving, and gives back what is not done, so that others receive it at once.
@@ -116,9 +140,11 @@ class Receivers:
         """
         self._stopping.set()
         while any(thread.is_alive() and not thread.is_stuck for thread in self._threads):
-            while not self._received.empty():  # a receiver may wait for room
-                self._received.get_nowait()
+            self._received.clear()
+            self._has_room.set()  # a receiver may wait for it
             await asyncio.sleep(0.05)
+        self._have_stopped.set()
+        await self._keeping  # it must not hide anew what is given back
         if undone := [message for message, _ in self._undone.values()]:
             try:
                 await asyncio.to_thread(self._queue.hide, undone, 0)
@@ -147,7 +173,12 @@ class Receivers:
             self._away_since = None
         if messages:
             self._undone |= {one.handle: (one, now) for one in messages}
-            await self._received.put([Received(one, now) for one in messages])
+            await self._has_room.wait()
+            self._received.append(found := [Received(one, now) for one in messages])
+            self._size += _size(found)
+            if self._size >= _MOST_WAITING:
+                self._has_room.clear()
+            self._came.set()
 
     def _failed(self, error: QueueError) -> None:
         def tell() -> None:
@@ -207,9 +238,11 @@ class _Receiver(threading.Thread):
 async def receiving(queue: Queue, hidden_seconds: float, count: int = 4) -> AsyncIterator[Receivers]:
     """A block during which `count` threads receive from a queue, which hides each message for some seconds."""
     receivers = Receivers(queue, hidden_seconds, count)
-    keeping = asyncio.create_task(receivers.keep_hidden())
     try:
         yield receivers
     finally:
-        keeping.cancel()
         await receivers.stop()
+
+
+def _size(messages: Iterable[Received]) -> int:
+    return sum(max(len(one.message.body), _COUNTED) for one in messages)

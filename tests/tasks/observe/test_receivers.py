@@ -3,14 +3,16 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import boto3
 import pytest
 
 from blocks.aws import Aws
-from tasks.observe.queue import Queue, QueueError, open_queue
+from tasks.observe.queue import Message, Queue, QueueError, open_queue
 from tasks.observe.receivers import Receivers, receiving
 from tests.servers import use_s3
 
@@ -146,6 +148,70 @@ def test_a_queue_that_is_not_there_is_one_line(place: Place) -> None:
         with pytest.raises(QueueError, match=r"^queue arn:.*:nowhere cannot be found: .* name another") as raised:
             await open_queue(Aws(boto3.Session()), arn, waits=1)
         assert raised.value.lasts
+
+    asyncio.run(story())
+
+
+class Stubborn:
+    """In place of a queue of one message: fails to hide it in one way after the other, and then takes its time."""
+
+    def __init__(self) -> None:
+        self.message = Message("1", "x" * 3000, "1", datetime.now(UTC), 1)
+        self._messages = [[self.message] for _ in range(9)]
+        self.given = 0
+        self.hidden: list[int] = []  # the seconds of each hiding that has ended
+        self.is_hiding = threading.Event()
+        self._troubles: Iterator[Callable[[], list[Message]]] = iter(
+            (self._refuse, self._break, lambda: [self.message])
+        )
+
+    def _refuse(self) -> list[Message]:
+        raise QueueError("throttled", lasts=False)
+
+    def _break(self) -> list[Message]:
+        raise KeyError("Failed")
+
+    def receive(self) -> list[Message]:
+        time.sleep(0.01)
+        self.given += 1
+        return self._messages.pop() if self._messages else []
+
+    def hide(self, messages: Sequence[Message], seconds: int) -> list[Message]:
+        if trouble := next(self._troubles, None):
+            return trouble()
+        self.is_hiding.set()
+        time.sleep(0.1 if seconds else 0)
+        self.hidden.append(seconds)
+        return []
+
+
+def test_a_message_is_hidden_again_after_a_failure_and_given_back_after_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.observe.receivers._LOOK_SECONDS", 0.02)
+    queue = Stubborn()
+
+    async def story() -> None:
+        begun = time.monotonic()
+        async with receiving(queue, 1, 1):  # type: ignore[arg-type]
+            await asyncio.to_thread(queue.is_hiding.wait, 10)
+            assert time.monotonic() - begun < 1, "while it is hidden"
+        assert queue.hidden == [1, 0]
+
+    asyncio.run(story())
+
+
+def test_no_more_is_received_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.observe.receivers._MOST_WAITING", 5000)
+    monkeypatch.setattr("tasks.observe.receivers._COUNTED", 1)
+    queue = Stubborn()
+
+    async def story() -> None:
+        async with receiving(queue, 60, 1) as receivers:  # type: ignore[arg-type]
+            for taken in range(5):
+                async with asyncio.timeout(10):
+                    while receivers._has_room.is_set():
+                        await asyncio.sleep(0.01)
+                assert queue.given <= taken + 3, "two wait, and the receiver has one"
+                assert [one.message for one in await receivers.next(10, 5)] == [queue.message]
 
     asyncio.run(story())
 

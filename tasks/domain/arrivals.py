@@ -176,15 +176,16 @@ def answered(have: LakeObject | None, at: datetime, events: Sequence[Event], kno
 class Unannounced(NamedTuple):
     """A change that the lake has shown, or that ADCE has made, before an event told of it."""
 
-    content: Content | None  # the new version; None if the object is gone
-    changed: datetime  # when that happened, or was found
+    content: Content | None  # the version that the lake has now; None if the object is gone
+    changed: datetime  # when that version was stored; of a removal, when it was found
     earliest: datetime | None  # an event before this cannot tell of it
 
     @classmethod
     def of(cls, change: LastChange, before: LastChange, now: datetime) -> Unannounced:
         """The change that the lake has shown at `now`; `before` was known until then."""
-        if change.content is None:
-            return cls(None, now, before.modified)
+        known = before.modified or before.asked
+        if change.content is None or (known and change.modified and change.modified < known - SKEW):
+            return cls(change.content, now, before.modified)
         return cls(change.content, change.modified or now, change.modified)
 
     @classmethod
@@ -192,11 +193,16 @@ class Unannounced(NamedTuple):
         """The change that ADCE has made by storing this object."""
         return cls(content_of(have), have.modified, have.modified)
 
+    @property
+    def is_removal(self) -> bool:
+        """Has a removal made it: of the object, or of the version after which a former one is the current one again?"""
+        return self.content is None or self.changed != self.earliest
+
     def is_told_by(self, event: Event) -> bool:
         """Does an event tell of it?"""
-        if self.earliest is not None and event.at < self.earliest - SKEW * (self.content is not None):
+        if self.earliest is not None and event.at < self.earliest - SKEW * (not self.is_removal):
             return False
-        if self.content is None:
+        if self.is_removal:
             return event.type in (EventType.REMOVED, EventType.VERSION_REMOVED)
         return event.type is EventType.CREATED and event.content == self.content
 

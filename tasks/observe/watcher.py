@@ -28,6 +28,7 @@ from tasks.domain.errors import AdceError
 from tasks.domain.expected.cells import Cell
 from tasks.domain.plan.plan import Gap
 from tasks.domain.wording import one_line
+from tasks.ledger.arrivals import Recorded
 from tasks.ledger.events import Before, Judged, Told
 from tasks.observe.expected_files import ExpectedFiles
 from tasks.observe.look import examine_cells, judge_known
@@ -209,10 +210,23 @@ class Watcher:
         changed = self._expected.cells(self._changed)
         games = {cell.game.id for cell in changed.values() if cell.game}
         if schedules := {key: cell for key, cell in changed.items() if self._expected.is_schedule(cell)}:
+            before = self._session.ledger.objects.last(schedules)
             seen = await examine_cells(self._session, schedules)
+            self._note_newer(before)
             self._expected.forget()
             games |= {game.id for one in seen.values() for game in one.verdict.games}
         return changed | self._expected.of_games(self._expected.not_judged(games))
+
+    def _note_newer(self, before: Mapping[str, Recorded]) -> None:
+        """Records which files were just read in newer versions than were known before, of which no event has told."""
+        ledger, now = self._session.ledger, self._session.now()
+        shown = {
+            key: Unannounced.of(one.change, before[key].change, now)
+            for key, one in ledger.objects.last(before).items()
+            if one.by is LearntBy.LISTING and one.change.content != before[key].change.content
+        }
+        if shown:
+            ledger.announcements.found(shown)
 
     async def _judge(self, cells: Mapping[str, Cell]) -> list[Gap]:
         """Records which of these files are lacking now, or are so no longer. Returns the gaps not known before."""

@@ -1,9 +1,7 @@
-"""Do messages, in whatever order they come, lead to what the lake has, and are those that never came counted?"""
+"""What does a watch record of messages?"""
 
 import asyncio
 import json
-import random
-import tempfile
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from functools import reduce
@@ -30,7 +28,7 @@ from tasks.observe.watcher import Fate, Watcher
 from tests.builders import a_config
 from tests.tasks.observe.test_held import Shelf
 
-DAYS = [date(2026, 1, 10) + timedelta(days=n) for n in range(4)]
+DAYS = [date(2026, 1, 10) + timedelta(days=n) for n in range(2)]
 KEYS = [f"espn_schedules/{day:%Y%m%d}.json" for day in DAYS]
 NOW = datetime(2026, 1, 16, 12, tzinfo=UTC)
 _ALL = a_config()
@@ -45,11 +43,7 @@ CONFIG = _ALL.model_copy(
 
 
 class Bucket(Shelf):
-    """A lake in memory that sends messages about its changes to a list."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.messages: list[tuple[str, str]] = []  # the key of each, and its body
+    """A bucket in memory."""
 
     @property
     def bucket(self) -> tuple[str, str]:
@@ -68,51 +62,6 @@ class Bucket(Shelf):
         name = "ObjectCreated:Put" if content else "ObjectRemoved:Delete"
         record = {"eventSource": "aws:s3", "eventTime": at.isoformat(), "eventName": name}
         return json.dumps({"Records": [record | {"s3": {"bucket": {"name": "lake"}, "object": thing}}]})
-
-
-@given(st.integers(0, 2**32))
-def test_after_a_look_every_file_is_known_and_each_last_change_that_no_event_told_is_counted(seed: int) -> None:
-    chance = random.Random(seed)
-    with tempfile.TemporaryDirectory() as folder:
-        _live(chance, Ledger(f"sqlite:///{Path(folder) / 'ledger.db'}"))
-
-
-def _live(chance: random.Random, ledger: Ledger) -> None:
-    """Random changes, of which random events come in random order, with looks at the lake between them."""
-    lake, now = Bucket(), NOW
-    told: dict[str, bool] = dict.fromkeys(KEYS, True)  # has an event told of the last change?
-    last: dict[str, int] = {}  # the number of the last change of each key
-    waiting: list[tuple[str, int, str]] = []
-    numbers, missing = chance.choice((True, False)), chance.choice((0.0, 0.5, 1.0))
-    ledger.announcements.progressed(now)
-    for number in range(chance.randrange(1, 12)):
-        now += timedelta(seconds=chance.choice((1, 70)))
-        key = chance.choice(KEYS)
-        if (key in lake.objects) != (key in ledger.objects.known()):
-            continue  # what comes and goes, or goes and comes, before anybody sees it leaves nothing to be found
-        is_removed = key in lake.objects and chance.random() < 0.4
-        content = None if is_removed else Content(f'"{number}"', 10)
-        sequencer = "" if chance.random() < missing else f"{number + 1:04X}" if numbers else "AB"
-        message = lake.change(key, content, now, sequencer)
-        last[key], told[key] = number, False
-        if chance.random() < 0.8:
-            waiting += [(key, number, message)] * chance.choice((1, 1, 2))
-        while waiting and chance.random() < 0.5:
-            some = [
-                waiting.pop(chance.randrange(len(waiting))) for _ in range(min(len(waiting), chance.randrange(1, 4)))
-            ]
-            _take(ledger, lake, now, [message for _, _, message in some])
-            told |= {key: True for key, number, _ in some if last[key] == number}
-        if chance.random() < 0.2:
-            _look(ledger, lake, now)
-    if waiting:
-        chance.shuffle(waiting)
-        _take(ledger, lake, now, [message for _, _, message in waiting])
-        told |= {key: True for key, number, _ in waiting if last[key] == number}
-    _look(ledger, lake, now)
-    _look(ledger, lake, now + timedelta(hours=1))
-    assert ledger.objects.known() == lake.objects
-    assert sum(ledger.announcements.missed(DAYS[0]).values()) == list(told.values()).count(False)
 
 
 def _take(ledger: Ledger, lake: Bucket, now: datetime, messages: list[str]) -> list[Fate]:

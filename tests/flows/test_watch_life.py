@@ -1,0 +1,83 @@
+"""Does a watch keep anything of the messages that it has taken?"""
+
+import asyncio
+import gc
+import random
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from pathlib import Path
+
+import psutil
+
+from flows.watch import Watch
+from tasks.domain.expected.cells import Selection
+from tasks.ledger import Ledger
+from tasks.observe.queue import Message, Queue, QueueFacts
+from tasks.observe.receivers import receiving
+from tasks.observe.session import Session
+from tasks.observe.watcher import Fate, Watcher
+from tests.tasks.observe.test_any_arrivals import CONFIG, FILES, OTHERS, Bucket, Numbering, body_of
+
+MESSAGES = 2000
+PADDING = 20_000  # bytes of a message
+FACTS = QueueFacts("arn:aws:sqs:us-east-1:1:q", timedelta(minutes=5), 262_144, None, False, 0, "")
+
+
+class Waiting(Queue):
+    """A queue in memory, which makes each message when it is received."""
+
+    def __init__(self, bodies: Iterator[str]):
+        self._messages = (Message(str(n), body, str(n), datetime.now(UTC), 1) for n, body in enumerate(bodies))
+        self._one_at_a_time = threading.Lock()
+
+    def receive(self) -> list[Message]:
+        with self._one_at_a_time:
+            return list(islice(self._messages, 10))
+
+    def delete(self, messages: Sequence[Message]) -> int:
+        return 0
+
+
+def test_a_watch_of_many_messages_has_the_memory_files_and_threads_of_its_beginning(tmp_path: Path) -> None:
+    bucket = Bucket(random.Random(0))
+    bucket.numbering = Numbering.AWS
+    with closing(Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")) as ledger:
+        session = Session(CONFIG, Selection(), bucket, ledger)
+        watch = Watch(session, Watcher(session), FACTS, None, until_empty=True)
+        _run(watch, _bodies(bucket, MESSAGES // 4))
+        before = _used()
+        _run(watch, _bodies(bucket, MESSAGES))
+        after = _used()
+    assert {Fate.APPLIED, Fate.ALREADY_KNOWN, Fate.UNREADABLE} == {fate for fate, n in watch.watched.fates.items() if n}
+    assert watch.watched.fates[Fate.APPLIED] > MESSAGES / 20
+    assert after[1:] == before[1:]
+    assert after[0] - before[0] < MESSAGES * PADDING / 4
+
+
+def _run(watch: Watch, bodies: Iterator[str]) -> None:
+    async def run() -> None:
+        async with receiving(Waiting(bodies), 300) as receivers, watch.deleting():
+            await watch.run(receivers)
+
+    asyncio.run(run())
+
+
+def _bodies(bucket: Bucket, count: int) -> Iterator[str]:
+    """Long messages of files that are stored again and again. Some come several times, and some are none."""
+    sent = 0
+    while sent < count:
+        key = (OTHERS + FILES)[bucket.changes % 6]
+        change = bucket.put(key, body_of(key, bucket.changes))
+        for message in (change.messages * 5, ["no JSON"])[bucket.changes % 20 == 0]:
+            sent += 1
+            yield f"{message}{'':{PADDING}}"
+
+
+def _used() -> tuple[int, int, int]:
+    """The memory in bytes, open files and threads of this process."""
+    gc.collect()
+    process = psutil.Process()
+    return process.memory_info().rss, process.num_fds(), process.num_threads()

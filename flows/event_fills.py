@@ -19,7 +19,7 @@ from tasks.domain.wording import plural
 
 log = logging.getLogger(__name__)
 
-_GATHERED = 2.0  # seconds for which the gaps of a source are gathered
+GATHERED = 2.0  # seconds for which the gaps of a source are gathered
 _MOST_KEYS = 5000  # files that Prefect takes as parameters of one run
 _RETRY = 60.0  # seconds after which a fill is begun again that could not begin, as when Prefect is away
 _STOPPED_AGAIN = 0.5  # seconds after which fills are stopped once more: one that was still opening did not hear of it
@@ -66,7 +66,7 @@ class EventFills:
         """Fills what waits of a source, until nothing does."""
         waiting = self._waiting[source]
         try:
-            while waiting and not await self._stops_within(_GATHERED):
+            while waiting and not await self._stops_within(GATHERED):
                 keys = [waiting.pop() for _ in range(min(len(waiting), _MOST_KEYS))]
                 if not await self._thread.run(_filled(keys)):
                     waiting.update(keys)

@@ -27,7 +27,7 @@ from tasks.domain.expected.cells import Selection, calendar_cells
 from tasks.domain.expected.games import Game, GameStatus
 from tasks.domain.plan.plan import make_plan
 from tasks.observe.listing import check_ids
-from tests.benchmarks import arrivals, cost, deployment, mix, mix_for_real, rates, scale
+from tests.benchmarks import arrivals, beside, cost, deployment, fills, mix, mix_for_real, rates, scale
 
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 
@@ -37,6 +37,9 @@ BENCHMARKS: dict[str, Callable[[Path], Table]] = {
     "looking": scale.looking,
     "arrivals": arrivals.taken_in,
     "queue": arrivals.received,
+    "life": arrivals.long_life,
+    "beside": beside.beside_looks,
+    "fills": lambda folder: _fills_of_events(folder),
     "simulated": lambda folder: mix.simulated(),
     "cost": lambda folder: _cost(folder),
     "fetching": lambda folder: _fetching(folder),
@@ -106,6 +109,15 @@ def _cost(folder: Path) -> Table:
         _environment(sites, folder, ADCE_SOURCES__ESPN__RATES=limitless),
     ):
         return cost.per_file()
+
+
+def _fills_of_events(folder: Path) -> Table:
+    with (
+        SandboxProcess(clock=NOW.isoformat()) as sites,
+        fills.bucket() as bucket,
+        _environment(sites, folder, **bucket),
+    ):
+        return fills.first_requests(sites)
 
 
 def _the_mix(folder: Path) -> Table:

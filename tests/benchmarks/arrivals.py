@@ -10,6 +10,7 @@ import gc
 import json
 import os
 import random
+import resource
 import sqlite3
 import subprocess
 import sys
@@ -17,10 +18,12 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
 import boto3
+import psutil
 from rich.table import Table
 
 from blocks.aws import Aws
@@ -38,17 +41,22 @@ from tasks.observe.receivers import receiving
 from tasks.observe.session import Session
 from tasks.observe.watcher import Fate, Watcher
 from tests.benchmarks.scale import NOW, environment, fill_ledger, games_by_schedule
+from tests.servers import new_database, postgresql, postgresql_programs
 
 T = TypeVar("T")
 _AT_ONCE = 500
 _MESSAGES = 50_000
 _SIZE = 100_000
+_SIZES = (160, 700)  # games a season
+_OF_CALENDAR, _PER_GAME = 8_592, 240  # cells of the lake: so many, and more for each game a season
 _RECEIVED = 100_000
+_PART = 25_000
+PER_SECOND = 100
 _PACED = 1000
 _THREADS = 4
 
 
-class _Bucket(Store):
+class SilentBucket(Store):
     """A bucket that has nothing to say."""
 
     def __init__(self) -> None:
@@ -62,23 +70,37 @@ class _Bucket(Store):
 
 
 def taken_in(folder: Path) -> Table:
-    """Messages a second from their text to the committed states, for two sizes of the lake."""
+    """Messages a second from their text to the committed states, for two sizes of the lake, and another in CELLS."""
     table = Table(
         title=f"{_MESSAGES:,} messages of new files, committed by {_AT_ONCE}",
-        caption="bare: an upsert of as many rows of the same columns with sqlite3, committed by as many",
+        caption="bare: an upsert of as many rows of the same columns with sqlite3, committed by as many; setup: the "
+        "seconds for the lake and its ledger, and the peak memory of this process since",
     )
-    for name in ("cells", "messages a second", "bare upserts a second", "share"):
+    for name in ("ledger", "cells", "messages a second", "bare upserts a second", "share", "setup"):
         table.add_column(name, justify="right")
-    for per_season in (160, 700):
-        url = f"sqlite:///{folder / f'{per_season}.db'}"
-        with environment(url, folder, folder) as config:
-            cells, messages = _lake(config, url, per_season)
-            ledger = Ledger(url)
-            speed = len(messages) / _seconds(config, ledger, messages)
-            ledger.close()
-        bare = len(messages) / _bare(folder / f"bare{per_season}.db", len(messages))
-        table.add_row(f"{cells:,}", f"{speed:,.0f}", f"{bare:,.0f}", f"{speed / bare:.0%}")
+    sizes = [*_SIZES, *([round((int(cells) - _OF_CALENDAR) / _PER_GAME)] if (cells := os.environ.get("CELLS")) else [])]
+    for per_season in sizes:
+        bare = _MESSAGES / _bare(folder / f"bare{per_season}.db", _MESSAGES)
+        _take_in(folder, f"sqlite:///{folder / f'{per_season}.db'}", per_season, table, bare)
+    if postgresql_programs():
+        with postgresql(folder / "pg") as server:
+            _take_in(folder, f"postgresql://{new_database(server, 'ledger')}", _SIZES[-1], table)
     return table
+
+
+def _take_in(folder: Path, url: str, per_season: int, table: Table, bare: float | None = None) -> None:
+    """Adds a row of the table: a ledger at a URL, for so many games a season."""
+    with environment(url, folder, folder) as config:
+        begun = time.perf_counter()
+        cells, messages = _lake(config, url, per_season)
+        setup = time.perf_counter() - begun
+        ledger = Ledger(url)
+        speed = len(messages) / _seconds(config, ledger, messages)
+        ledger.close()
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    compared = (f"{bare:,.0f}", f"{speed / bare:.0%}") if bare else ("", "")
+    ledger_name = url.partition(":")[0]
+    table.add_row(ledger_name, f"{cells:,}", f"{speed:,.0f}", *compared, f"{setup:.0f} s, {memory:,.0f} MB")
 
 
 def received(folder: Path) -> Table:
@@ -95,15 +117,17 @@ def received(folder: Path) -> Table:
         ledger = Ledger(url)
         ledger.announcements.progressed(NOW)
         ledger.announcements.listed(NOW)
-        session = Session(config, Selection(), _Bucket(), ledger, NOW)
-        old = [_message(key, n, "2026-01-01T00:00:00Z") for n, key in enumerate(_keys(messages, _RECEIVED))]
+        session = Session(config, Selection(), SilentBucket(), ledger, NOW)
+        old = [message_of(key, n, "2026-01-01T00:00:00Z") for n, key in enumerate(_keys(messages, _RECEIVED))]
         with _queue(old) as address:
             bare = _RECEIVED / _bare_requests(address)
         with _queue(old) as address:
-            watched = asyncio.run(_watched(session, address))
+            watch = _watch_of(session, address)
+            asyncio.run(_empty(watch, address))
+        watched = watch.watched
         assert watched.fates == {Fate.ALREADY_KNOWN: _RECEIVED}
         speed = _RECEIVED / watched.seconds
-        late = asyncio.run(_at_a_pace(session, messages[:_PACED]))
+        late = asyncio.run(at_a_pace(session, messages[:_PACED]))
         ledger.close()
     half, most = late.latency(0.5), late.latency(0.99)
     assert half
@@ -111,6 +135,42 @@ def received(folder: Path) -> Table:
     row = (f"{speed:,.0f}", f"{bare:,.0f}", f"{speed / bare:.0%}", f"{1000 * half:.0f} ms", f"{1000 * most:.0f} ms")
     table.add_row(*row)
     return table
+
+
+def long_life(folder: Path) -> Table:
+    """Memory, open files and threads of one watch after so many messages, each of which changes the state of a file."""
+    table = Table(
+        title=f"One watch that lives for {_RECEIVED:,} messages", caption="memory: after a garbage collection"
+    )
+    for name in ("messages", "memory", "open files", "threads", "messages a second"):
+        table.add_column(name, justify="right")
+    url = f"sqlite:///{folder / 'life.db'}"
+    with environment(url, folder, folder) as config:
+        _, messages = _lake(config, url, 160)
+        ledger = Ledger(url)
+        ledger.announcements.progressed(NOW)
+        ledger.announcements.listed(NOW)
+        session = Session(config, Selection(), SilentBucket(), ledger, NOW)
+        keys, watch = list(_keys(messages, _RECEIVED)), None
+        for start in range(0, _RECEIVED, _PART):
+            bodies = [message_of(keys[n], n) for n in range(start, start + _PART)]
+            with _queue(bodies) as address:
+                watch = watch or _watch_of(session, address)
+                if start == 0:
+                    table.add_row("0", *_used(), "")
+                asyncio.run(_empty(watch, address))
+            speed = _PART / (clock.seconds() - watch.watched.begun)
+            table.add_row(f"{watch.watched.received:,}", *_used(), f"{speed:,.0f}")
+        assert watch
+        assert watch.watched.fates == {Fate.APPLIED: _RECEIVED}
+        ledger.close()
+    return table
+
+
+def _used() -> tuple[str, str, str]:
+    gc.collect()
+    process = psutil.Process()
+    return f"{process.memory_info().rss / 1e6:,.0f} MB", str(process.num_fds()), str(process.num_threads())
 
 
 def _keys(messages: Sequence[str], count: int) -> Iterator[str]:
@@ -155,25 +215,37 @@ def _bare_requests(address: str) -> float:
     return time.perf_counter() - begun
 
 
-async def _watched(session: Session, address: str) -> Watched:
+def _watch_of(session: Session, address: str) -> Watch:
+    queue = asyncio.run(open_queue(Aws(boto3.Session()), address, waits=0))
+    return Watch(session, Watcher(session), queue.facts(), None, until_empty=True)
+
+
+async def _empty(watch: Watch, address: str) -> None:
+    """Lets a watch take all messages of a queue."""
     queue = await open_queue(Aws(boto3.Session()), address, waits=0)
-    watch = Watch(session, Watcher(session), await asyncio.to_thread(queue.facts), None, until_empty=True)
     watch.watched.begun = clock.seconds()
     async with watch.recording(), receiving(queue, 300, _THREADS) as receivers, watch.deleting():
         await watch.run(receivers)
-    return watch.watched
 
 
-async def _at_a_pace(session: Session, messages: Sequence[str]) -> Watched:
-    """Takes a hundred messages a second."""
+async def at_a_pace(session: Session, messages: Iterable[str]) -> Watched:
+    """Takes a hundred messages a second as a watch does: together all that have come, and then what follows from them.
+
+    A message counts as received when it was due, however late it is taken.
+    """
     watcher, watched = Watcher(session), Watched()
-    begun = clock.seconds()
-    for number, message in enumerate(messages):
-        due = begun + number / 100
-        await asyncio.sleep(max(0.0, due - clock.seconds()))
-        watched.add(await watcher.take([message]), [due], ["one"])
-        await watcher.follow()
-    return watched
+    begun, sent, waiting = clock.seconds(), 0, iter(messages)
+    while True:
+        await asyncio.sleep(max(0.0, begun + sent / PER_SECOND - clock.seconds()))
+        count = min(int((clock.seconds() - begun) * PER_SECOND) + 1 - sent, _AT_ONCE)
+        some = list(islice(waiting, count))
+        if not some:
+            return watched
+        received = [begun + n / PER_SECOND for n in range(sent, sent + len(some))]
+        watched.add(await watcher.take(some), received, some)
+        sent += len(some)
+        if watcher.is_behind or clock.seconds() < begun + sent / PER_SECOND:
+            await watcher.follow()
 
 
 def _lake(config: Config, url: str, per_season: int) -> tuple[int, Sequence[str]]:
@@ -184,18 +256,19 @@ def _lake(config: Config, url: str, per_season: int) -> tuple[int, Sequence[str]
     fill_ledger(url, config, cells, schedules, games)
     keys = [key for key, cell in cells.items() if cell.game]
     random.Random(1).shuffle(keys)
-    return len(cells), [_message(key, number) for number, key in enumerate(keys[:_MESSAGES])]
+    return len(cells), [message_of(key, number) for number, key in enumerate(keys[:_MESSAGES])]
 
 
-def _message(key: str, number: int, at: str = "2026-09-01T01:00:00.000Z") -> str:
-    thing = {"key": key, "size": _SIZE, "eTag": f"{number:032x}", "sequencer": f"{number:016X}"}
+def message_of(key: str, number: int, at: str = "2026-09-01T01:00:00.000Z", etag: str = "") -> str:
+    """S3's message that an object was stored."""
+    thing = {"key": key, "size": _SIZE, "eTag": etag or f"{number:032x}", "sequencer": f"{number:016X}"}
     record = {"eventVersion": "2.1", "eventSource": "aws:s3", "awsRegion": "us-east-1"}
     record |= {"eventTime": at, "eventName": "ObjectCreated:Put"}
     return json.dumps({"Records": [record | {"s3": {"bucket": {"name": "lake"}, "object": thing}}]})
 
 
 def _seconds(config: Config, ledger: Ledger, messages: Sequence[str]) -> float:
-    session = Session(config, Selection(), _Bucket(), ledger, NOW)
+    session = Session(config, Selection(), SilentBucket(), ledger, NOW)
     ledger.announcements.progressed(NOW)
     ledger.announcements.listed(NOW)
     watcher = Watcher(session)

@@ -78,12 +78,12 @@ def looking(folder: Path) -> Table:
             with environment(url, lake, folder) as config:
                 cells = expected_cells(config, calendar_cells(config, NOW), games, _EVERYTHING, NOW)
                 if not lake.exists():
-                    _make_files(lake, cells)
+                    make_files(lake, (key for n, key in enumerate(cells) if n % 100))
                 store = Store(lake.as_uri())
-                objects = asyncio.run(store.list(_folders(cells)))
+                objects = asyncio.run(store.list(folders(cells)))
                 fill_ledger(url, config, cells, objects, games)
                 key = next(key for key in cells if key.startswith("espn_box_scores/") and key not in objects)
-                listing = _best(lambda store=store, cells=cells: asyncio.run(store.list(_folders(cells))))
+                listing = _best(lambda store=store, cells=cells: asyncio.run(store.list(folders(cells))))
                 judged = _best(lambda: _run("plan", "--json", "--as-of", NOW.isoformat()))
                 judged_inside = _best(lambda config=config, objects=objects: _look(config, objects, NOW))
                 _run("plan", "--json")
@@ -171,16 +171,16 @@ def _team(number: int) -> str:
     return "".join(chr(65 + number // 26**place % 26) for place in (2, 1, 0))
 
 
-def _make_files(lake: Path, cells: Iterable[str]) -> None:
-    for n, key in enumerate(cells):
-        if n % 100:
-            path = lake / key
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("wb") as file:
-                file.truncate(_SIZE)
+def make_files(lake: Path, keys: Iterable[str]) -> None:
+    """Makes a sparse file for each key."""
+    for key in keys:
+        path = lake / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            file.truncate(_SIZE)
 
 
-def _folders(cells: Iterable[str]) -> set[str]:
+def folders(cells: Iterable[str]) -> set[str]:
     return {key.split("/")[0] for key in cells}
 
 

@@ -30,7 +30,7 @@ def queue(adce_home: Path, s3: str, monkeypatch: pytest.MonkeyPatch) -> str:
     use_s3(monkeypatch, s3)
     monkeypatch.setenv("ADCE_LAKE", "s3://filled")
     monkeypatch.setenv("ADCE_EVENTS__FILL", "true")
-    monkeypatch.setattr("flows.event_fills._GATHERED", 0.2)
+    monkeypatch.setattr("flows.event_fills.GATHERED", 0.2)
     buckets, queues = boto3.client("s3"), boto3.client("sqs")
     buckets.create_bucket(Bucket="filled")
     url: str = queues.create_queue(QueueName="filled")["QueueUrl"]

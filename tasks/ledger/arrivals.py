@@ -38,6 +38,10 @@ class Recorded(NamedTuple):
     by: LearntBy
     at: datetime | None
 
+    def when_listed(self, at: datetime | None) -> LastChange:
+        """The change; it was still the last one when the whole lake was listed, if it was recorded before."""
+        return self.change if at and self.at and self.at > at else self.change.as_listed(at)
+
 
 @dataclass(frozen=True, slots=True)
 class Arrivals:

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 import sqlalchemy as sa
 
 from tasks.domain.arrivals import LastChange, Unannounced
-from tasks.domain.assess.states import LearntBy, Unreadable
+from tasks.domain.assess.states import Examination, LakeObject, LearntBy, Unreadable
 from tasks.domain.plan.plan import Gap
 from tasks.ledger.announcements import Announcements
 from tasks.ledger.arrivals import Arrivals, Recorded
@@ -55,12 +55,26 @@ class Judged:
         return {key: self.last.get(key) for key in keys}
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What a listing of the lake, or the reading of files, has shown, and what follows from that, by key."""
+
+    last: Mapping[str, LastChange | None]  # what was known when that was decided; None for a file never heard of
+    changes: Mapping[str, LastChange] = field(default_factory=dict)  # those that a listing has shown
+    read: Mapping[str, Examination] = field(default_factory=dict)
+    unreadable: Mapping[str, Unreadable] = field(default_factory=dict)
+    unannounced: Mapping[str, Unannounced] = field(default_factory=dict)
+    gaps: Collection[Gap] = ()  # newly seen
+    closed: Collection[str] = ()  # gaps that were seen before, and are none any more
+
+
 T = TypeVar("T", bound=Told)
+Fact = TypeVar("Fact")
 
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """Records what events tell, across the subjects of the ledger."""
+    """Records what events, listings and bodies tell, across the subjects of the ledger."""
 
     database: Database
     objects: Objects
@@ -101,8 +115,7 @@ class Events:
 
         def write(connection: sa.Connection) -> bool:
             _lock(connection)
-            last = self.objects.last_in(connection, before)
-            if any((last[key].change if key in last else None) != change for key, change in before.items()):
+            if len(self._as_before(connection, before)) < len(before):
                 return False
             self.arrivals.write(connection, judged.listed, now, LearntBy.LISTING)
             self.gaps.write(connection, judged.gaps)
@@ -111,6 +124,36 @@ class Events:
             return True
 
         return self.database.write(write)
+
+    def show(self, shown: Shown, objects: Mapping[str, LakeObject], at: datetime) -> None:
+        """Records what the lake has shown at a time, when it had these objects.
+
+        Files of which another process has recorded a change since it was decided what follows are left out, because
+        that change is newer.
+        """
+
+        def write(connection: sa.Connection) -> None:
+            _lock(connection)
+            same = self._as_before(connection, shown.last)
+            self.objects.write(connection, _of(shown.read, same), objects, at)
+            self.objects.write_unreadable(connection, _of(shown.unreadable, same))
+            self.arrivals.write(connection, _of(shown.changes, same), at, LearntBy.LISTING)
+            self.announcements.write(connection, _of(shown.unannounced, same))
+            self.gaps.write(connection, (gap for gap in shown.gaps if gap.cell.key in same))
+            if closed := same.intersection(shown.closed):
+                delete(connection, gaps_table, closed)
+
+        self.database.write(write)
+
+    def _as_before(self, connection: sa.Connection, before: Mapping[str, LastChange | None]) -> set[str]:
+        """The files whose last change is still this one."""
+        last = self.objects.last_in(connection, before.keys())
+        return {key for key, change in before.items() if (last[key].change if key in last else None) == change}
+
+
+def _of(facts: Mapping[str, Fact], keys: Collection[str]) -> dict[str, Fact]:
+    """The facts about these files."""
+    return {key: fact for key, fact in facts.items() if key in keys}
 
 
 def _lock(connection: sa.Connection) -> None:

@@ -145,7 +145,7 @@ class Objects:
 
         def write(connection: sa.Connection) -> None:
             self.write(connection, found, objects or {}, at)
-            self._write_unreadable(connection, unreadable or {})
+            self.write_unreadable(connection, unreadable or {})
 
         self.database.write(write)
 
@@ -153,12 +153,13 @@ class Objects:
         self, connection: sa.Connection, archived: Mapping[str, Unreadable], restored: Collection[str]
     ) -> None:
         """Records, in an open transaction, which files the lake does not deliver any more, or delivers again."""
-        self._write_unreadable(connection, archived)
+        self.write_unreadable(connection, archived)
         if restored:
             delete(connection, unreadable_table, restored)
             touch(self.database, connection, restored)
 
-    def _write_unreadable(self, connection: sa.Connection, unreadable: Mapping[str, Unreadable]) -> None:
+    def write_unreadable(self, connection: sa.Connection, unreadable: Mapping[str, Unreadable]) -> None:
+        """Records, in an open transaction, which versions the lake could not deliver."""
         refused = [
             {"key": key, **seen.content._asdict(), "reason": seen.reason, "first": seen.first, "last": seen.last}
             for key, seen in unreadable.items()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 from tasks.domain.assess.absences import Absence
 from tasks.domain.assess.agreement import Disagreement
@@ -25,7 +25,8 @@ class Knowledge:
     first_seen: dict[str, datetime] = field(default_factory=dict)  # when a gap was first detected
     disagreements: list[Disagreement] = field(default_factory=list)
     loaded: set[str] | None = field(default_factory=set)  # the files of which the ledger was asked; None: all of them
-    first_read: set[str] = field(default_factory=set)  # files of which this look has read a new version
+    # A time before the lake was listed. What others have learnt later may be newer than the listing.
+    begun: datetime = field(default_factory=lambda: datetime.now(UTC))
     last_file: int = 0  # the number of the last attempt that the ledger had before the lake was listed
 
     def is_examined(self, cell: Cell) -> bool:

@@ -37,7 +37,7 @@ from tasks.observe.knowledge import Knowledge
 from tasks.observe.listing import examine_stored, list_lake
 from tasks.observe.other_seasons import files_of_other_seasons
 from tasks.observe.session import Session
-from tasks.observe.unannounced import record_unannounced
+from tasks.observe.unannounced import record_findings, record_listing
 from tasks.progress import PROGRESS
 
 log = logging.getLogger(__name__)
@@ -88,6 +88,7 @@ class Reader:
         Raises LakeError when the lake no longer answers; what was found before is kept.
         """
         session = self._session
+        begun = session.learnt_at()
         found = await examine_stored(
             session.lake,
             session.config,
@@ -100,14 +101,10 @@ class Reader:
             lambda done, total: PROGRESS.get()("Reading stored files", done, total),
         )
         self._remaining -= len(found)
-        before = {key: known.examinations.get(key) for key in found.read}
-        known.first_read |= {
-            key for key, seen in found.read.items() if not ((former := before[key]) and former[:2] == seen[:2])
-        }
         known.examinations |= found.read
         known.unreadable = {k: seen for k, seen in known.unreadable.items() if k not in found.read} | found.unreadable
         if len(found) and not session.ledger.only_reads:
-            session.ledger.objects.record(found.read, found.unreadable, known.objects, session.begun)
+            record_findings(session, found, known.objects, begun)
         if found.lake_error:
             raise found.lake_error
         return len(found) > 0
@@ -203,7 +200,7 @@ def _look(session: Session, judged: Assessment, known: Knowledge) -> Look:
 async def _look_at_lake(
     session: Session, reader: Reader, remember: bool, listing: Mapping[str, LakeObject] | None
 ) -> Look:
-    config, selection, now = session.config, session.selection, session.now()
+    config, selection, now, begun = session.config, session.selection, session.now(), session.learnt_at()
     calendar = {cell.key: cell for cell in calendar_cells(config, now, selection)}
     last_file = session.ledger.attempts.last_file()  # before the listing, which may miss files stored from now on
     few = bool(selection.keys) and len(selection.keys) + len(calendar) <= _FEW
@@ -215,7 +212,7 @@ async def _look_at_lake(
     finally:
         await asyncio.wait({recalling})
     known, held = recalling.result()
-    known.objects, known.last_file = objects, last_file
+    known.objects, known.last_file, known.begun = objects, last_file, begun
     held.drop_changed(session, calendar, objects)
     schedules = [cell for cell in calendar.values() if config.datasets[cell.dataset].lists_games]
     await _read_schedules(session, reader, known, held, schedules, remember)
@@ -240,16 +237,9 @@ async def _look_at_lake(
     if remember:
         _forget_false_times(session, assessment, known)
         expected = (first_seen.keys() & cells.keys()) | held.among(first_seen)
-        _remember_gaps(session, look, expected)
-        record_unannounced(session, known, judged.cells)
+        record_listing(session, known, judged.cells, look.new_gaps(), look.closed(expected))
         held.replace(session, judged, known)
     return look
-
-
-def _remember_gaps(session: Session, look: Look, seen_before: Iterable[str]) -> None:
-    """Records in the ledger which gaps are new, and which of those that were seen before are closed."""
-    session.ledger.gaps.record(look.new_gaps())
-    session.ledger.gaps.close(look.closed(seen_before))
 
 
 def _recall(session: Session, keys: Iterable[str] | None, now: datetime | None) -> tuple[Knowledge, Held]:

@@ -72,6 +72,10 @@ class Session:
         """The time that decides what is due: `as_of` if it was set, else the clock's."""
         return self.as_of or datetime.now(UTC)
 
+    def learnt_at(self) -> datetime:
+        """The time that is recorded for what is learnt of the lake now. It is past the begin of the session."""
+        return self.now() if self.as_of is None else max(self.begun, self.as_of)
+
     @property
     def remembers(self) -> bool:
         """Does the ledger keep what is found? Not in a dry run with a set clock."""

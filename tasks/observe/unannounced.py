@@ -1,15 +1,19 @@
-"""Which changes has a listing found before an event told of them? Those that no event tells of are counted."""
+"""What has the lake shown before an event told of it? It is recorded, and what no event ever tells is counted."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
-from datetime import timedelta
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime, timedelta
 
 from tasks.domain.arrivals import UNKNOWN, LastChange, Unannounced
-from tasks.domain.assess.states import LearntBy
+from tasks.domain.assess.states import Content, LakeObject
+from tasks.domain.plan.plan import Gap
 from tasks.domain.wording import duration, plural
+from tasks.ledger.announcements import Watch
+from tasks.ledger.events import Shown
 from tasks.observe.knowledge import Knowledge
+from tasks.observe.listing import Findings
 from tasks.observe.session import Session
 
 log = logging.getLogger(__name__)
@@ -17,27 +21,73 @@ log = logging.getLogger(__name__)
 _TOLD_WITHIN = timedelta(minutes=15)  # a change of which no event has told for so long counts as missed
 
 
-def record_unannounced(session: Session, known: Knowledge, judged: Collection[str]) -> None:
-    """Records which changes a look has found before an event told of them, and counts those that were missed.
+def record_listing(
+    session: Session, known: Knowledge, judged: Collection[str], gaps: Collection[Gap], closed: Collection[str]
+) -> None:
+    """Records the `gaps` that a listing has shown, which are new, and the keys of those that are `closed`.
 
-    `judged` are the files that the look has judged. Nothing is recorded while events are not watched.
+    While events are watched, it also records the changes of files before an event told of them, and counts those that
+    were missed. `judged` are the files that the look has judged. What was learnt after the listing began stays.
     """
-    ledger, now = session.ledger, session.now()
+    ledger, now, begun = session.ledger, session.now(), known.begun
     watch = ledger.announcements.watch(now)
+    changed = _changed(session, known, judged) if watch else set()
+    before = _last(session, {gap.cell.key for gap in gaps}.union(closed, changed), begun)
+    listed = {key: LastChange.of(known.objects.get(key), begun) for key in changed & before.keys()}
+    changes = _new(before, listed)
+    shown = Shown(before, changes, unannounced=_unannounced(before, changes, watch, now), gaps=gaps, closed=closed)
+    ledger.events.show(shown, known.objects, begun)
     if watch is None:
         return
-    changed = known.first_read.union(key for key in judged if not known.is_as_read(key))
-    if session.selection.is_everything:  # otherwise not every folder was listed
-        changed |= ledger.objects.not_read()
-    last, told = ledger.objects.last(changed), ledger.arrivals.of(changed)
-    before = {key: last[key].change if key in last else UNKNOWN for key in changed}
-    listed = {key: LastChange.of(known.objects.get(key), session.begun) for key in changed}
-    read = known.first_read.difference(told)
-    found = {key: change for key, change in listed.items() if key in read or change.content != before[key].content}
-    ledger.arrivals.record({key: found[key] for key in found.keys() - read}, now, LearntBy.LISTING)
-    shown = {key: Unannounced.of(change, before[key], now) for key, change in found.items()}
-    ledger.announcements.found({key: change for key, change in shown.items() if change.changed > watch.since})
     for folder, count in ledger.announcements.count_missed(now - _TOLD_WITHIN).items():
         log.warning("%s: no event has told of %s within %s", folder, plural(count, "change"), duration(_TOLD_WITHIN))
     if session.selection.is_everything:
-        ledger.announcements.listed(session.begun)
+        ledger.announcements.listed(begun)
+
+
+def record_findings(session: Session, found: Findings, objects: Mapping[str, LakeObject], at: datetime) -> None:
+    """Records what was found in bodies that were read after a time, of files that the lake lists as these objects.
+
+    Versions of which no event has told are recorded as such while events are watched. What was learnt meanwhile stays.
+    """
+    now = session.now()
+    before = _last(session, found.read.keys() | found.unreadable.keys(), at)
+    versions = {
+        key: LastChange(Content(seen.etag, seen.size), have.modified if have and seen.is_of(have) else None)
+        for key, seen in found.read.items()
+        if key in before
+        for have in [objects.get(key)]
+    }
+    watch = session.ledger.announcements.watch(now)
+    unannounced = _unannounced(before, _new(before, versions), watch, now)
+    shown = Shown(before, read=found.read, unreadable=found.unreadable, unannounced=unannounced)
+    session.ledger.events.show(shown, objects, at)
+
+
+def _changed(session: Session, known: Knowledge, judged: Collection[str]) -> set[str]:
+    """The files that may have changed since they were last read or stored."""
+    changed = {key for key in judged if not known.is_as_read(key)}
+    return changed | session.ledger.objects.not_read() if session.selection.is_everything else changed
+
+
+def _last(session: Session, keys: Iterable[str], at: datetime) -> dict[str, LastChange | None]:
+    """The last known changes of some files, without those files of which anything was learnt after a time."""
+    keys, latest = list(keys), session.horizon()
+    last = session.ledger.objects.last(keys)
+    newer = {key for key, one in last.items() if one.at and at < one.at <= latest}
+    return {key: last[key].change if key in last else None for key in keys if key not in newer}
+
+
+def _new(before: Mapping[str, LastChange | None], after: Mapping[str, LastChange]) -> dict[str, LastChange]:
+    """The changes that lead to other versions than were known before."""
+    return {key: change for key, change in after.items() if change.content != (before[key] or UNKNOWN).content}
+
+
+def _unannounced(
+    before: Mapping[str, LastChange | None], new: Mapping[str, LastChange], watch: Watch | None, now: datetime
+) -> dict[str, Unannounced]:
+    """The changes of which an event has yet to tell: all that happened since the watch is on."""
+    if watch is None:
+        return {}
+    shown = {key: Unannounced.of(change, before[key] or UNKNOWN, now) for key, change in new.items()}
+    return {key: change for key, change in shown.items() if change.changed > watch.since}

@@ -287,7 +287,8 @@ def _decided(
     An answer does not count if another change of the file has been recorded since the lake was asked.
     """
     last = before.last
-    known = {key: (last[key].change if key in last else UNKNOWN).as_listed(before.listed) for key in events}
+    unknown = UNKNOWN.as_listed(before.listed)
+    known = {key: last[key].when_listed(before.listed) if key in last else unknown for key in events}
     found = {key: settled(some, known[key]) for key, some in events.items()}
     asked = [key for key, one in found.items() if one.asks]
     asks = [key for key in asked if key not in answers or answers[key].known != known[key]]

@@ -1,0 +1,166 @@
+"""Does a look record what its listing has shown, and nothing that is older than what others record meanwhile?"""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tasks.domain.assess.states import Content, Examination, LakeObject, LearntBy, content_of
+from tasks.domain.assess.verdicts import whole
+from tasks.domain.expected.cells import Selection
+from tasks.ledger import Ledger
+from tasks.observe.listing import check_ids
+from tasks.observe.look import Reader, look_at_lake
+from tasks.observe.session import Session
+from tasks.observe.watcher import Fate, Watcher
+from tests.tasks.observe.test_watcher import CONFIG, Bucket
+
+DAYS = [date(2026, 1, 10) + timedelta(days=n) for n in range(3)]
+KEYS = [f"espn_schedules/{day:%Y%m%d}.json" for day in DAYS]
+NOW = datetime(2026, 1, 16, 12, tzinfo=UTC)
+SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
+BODY = json.dumps({"events": []}).encode().ljust(2000)
+
+
+class Clocked(Session):
+    """A session at the time of its bucket."""
+
+    def now(self) -> datetime:
+        assert isinstance(self.lake, Shared)
+        return self.lake.now
+
+
+class Shared(Bucket):
+    """A bucket that others use while it is listed or read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = NOW
+        self.meanwhile: dict[str, Callable[[], object]] = {}  # what happens once after an answer, by the method
+
+    async def list(self, folders: Iterable[str]) -> dict[str, LakeObject]:
+        prefixes = tuple(f"{folder}/" for folder in folders)
+        have = {key: one for key, one in self.objects.items() if key.startswith(prefixes)}
+        self._go_on("list")
+        return have
+
+    async def get(self, key: str) -> tuple[bytes, LakeObject]:
+        have = self.objects[key]
+        self._go_on("get")
+        return BODY, have
+
+    def obstacles(self, keys: Iterable[str]) -> dict[str, str]:
+        if list(keys):
+            self._go_on("obstacles")
+        return {}
+
+    def _go_on(self, method: str) -> None:
+        self.now += SECOND
+        if happens := self.meanwhile.pop(method, None):
+            with ThreadPoolExecutor(1) as others:
+                others.submit(happens).result()
+            self.now += SECOND
+
+    def store(self, key: str, content: Content | None, number: int) -> str:
+        """Stores a file or removes it, and returns the message of that."""
+        return self.change(key, content, self.now, f"{number:04X}")
+
+
+class World:
+    """A bucket, the ledger about it, and a watch that has begun."""
+
+    def __init__(self, folder: Path):
+        self.ledger, self.lake = Ledger(f"sqlite:///{folder / 'ledger.db'}"), Shared()
+        self.config = CONFIG
+        self.take()
+        self.lake.now += MINUTE
+
+    @property
+    def session(self) -> Session:
+        return Clocked(self.config, Selection(), self.lake, self.ledger, begun=self.lake.now)
+
+    def take(self, *messages: str) -> list[Fate]:
+        return asyncio.run(self._take(messages))
+
+    async def _take(self, messages: Sequence[str]) -> list[Fate]:
+        watcher = Watcher(self.session)
+        taken = await watcher.take(messages)
+        await watcher.follow()
+        return taken.fates
+
+    def look(self, at_most: int = 0) -> None:
+        session = self.session
+        asyncio.run(look_at_lake(session, Reader(session, at_most), remember=True))
+
+    def missed(self) -> int:
+        """Looks again until all changes count as missed of which no event has told, and returns how many do."""
+        for _ in range(3):
+            self.lake.now += 20 * MINUTE
+            self.look()
+        return sum(self.ledger.announcements.missed(DAYS[0]).values())
+
+    def contents(self) -> dict[str, Content]:
+        """The files as ADCE knows them."""
+        return _contents(self.ledger.objects.known())
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def _contents(objects: dict[str, LakeObject]) -> dict[str, Content]:
+    return {key: content_of(have) for key, have in objects.items()}
+
+
+def a_content(name: str) -> Content:
+    return Content(f'"{name}"', 100_000)
+
+
+def test_what_events_and_runs_record_during_a_look_is_not_overwritten_with_its_older_listing(world: World) -> None:
+    lake, ledger, (changed, added, own) = world.lake, world.ledger, KEYS
+    world.take(lake.store(changed, a_content("first"), 1))
+    world.look()
+
+    def meanwhile() -> None:
+        told = lake.store(changed, a_content("changed"), 2), lake.store(added, a_content("added"), 3)
+        assert world.take(*told) == [Fate.APPLIED, Fate.APPLIED]
+        lake.store(own, a_content("own"), 4)
+        seen = Examination(*a_content("own"), check_ids(CONFIG)["espn_scoreboard"], whole(), lake.now)
+        ledger.objects.database.write(
+            lambda connection: ledger.objects.write(connection, {own: seen}, lake.objects, lake.now, [own])
+        )
+        ledger.gaps.close([own])
+
+    lake.now += MINUTE
+    lake.meanwhile["list"] = meanwhile
+    world.look()
+    assert not lake.meanwhile
+    assert world.contents() == _contents(lake.objects)
+    assert ledger.objects.last([own])[own].by is LearntBy.OWN
+    assert not ledger.gaps.first_seen(KEYS)
+    assert world.missed() == 0
+
+
+def test_an_event_of_a_file_that_comes_after_a_look_has_read_it_and_before_its_end_is_not_missed(world: World) -> None:
+    lake, (told, untold, _) = world.lake, KEYS
+    message = lake.store(told, a_content("told"), 1)
+    lake.store(untold, a_content("untold"), 2)
+    lake.meanwhile["obstacles"] = lambda: world.take(message)
+    world.look(at_most=2)
+    assert not lake.meanwhile
+    assert world.missed() == 1
+
+
+def test_what_a_look_has_read_does_not_replace_the_version_of_which_an_event_has_told_meanwhile(world: World) -> None:
+    lake, key = world.lake, KEYS[0]
+    lake.store(key, a_content("first"), 1)
+    lake.meanwhile["get"] = lambda: world.take(lake.store(key, a_content("second"), 2))
+    world.look(at_most=1)
+    assert not lake.meanwhile
+    assert world.contents() == _contents(lake.objects)
+    assert world.missed() == 0

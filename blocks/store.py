@@ -57,6 +57,11 @@ _REFUSED_OBJECTS = {
     "AccessDenied": "access is denied; allow s3:GetObject, and kms:Decrypt if it is encrypted",
     "InvalidRequest": "S3 asks for an encryption key that ADCE does not have",  # SSE-C, server-side encryption
 }
+# What to do about the status of an answer that has no body
+_REMEDIES = {
+    "400": "the AWS credentials may have expired; renew them, and start again",
+    "403": "allow s3:GetObject and s3:ListBucket",
+}
 _CONTENT_TYPES = {b"<": "text/html", b"{": "application/json", b"[": "application/json"}
 _Walked = tuple[list[LakeObject], list[str]]  # the objects, and the names that are not lake keys
 
@@ -600,6 +605,9 @@ def _message(error: Exception) -> str:
     text = masked(str(error))  # masked before it is cut, because half a secret would not be recognised
     if code := re.search(r"<Code>([\w.]+)</Code>", text):  # the XML of an S3 error
         return code[1]
+    if status := re.search(r"non-2xx status code: (\d+ [\w ]*\w)", text):  # the answer to a HEAD request has no body
+        remedy = _REMEDIES.get(status[1][:3])
+        return f"S3 answers {status[1]}{f'; {remedy}' if remedy else ''}"
     if "error sending request" in text and (host := re.search(r"https?://[^\s/?]+", text)):
         cause = re.search(r'\b(?:message|error): "([^"]+)"', text)
         return f"{host[0]} does not answer: {cause[1] if cause else 'the time is up'}"

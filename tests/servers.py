@@ -33,7 +33,7 @@ _PATIENCE = 60.0  # seconds within which a server must start
 
 @contextmanager
 def http_server(status: int, body: bytes) -> Iterator[str]:
-    """A server on loopback that answers every GET and PUT in the same way. Yields its URL."""
+    """A server on loopback that answers every GET, PUT and HEAD in the same way. Yields its URL."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -41,9 +41,13 @@ def http_server(status: int, body: bytes) -> Iterator[str]:
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            if self.command != "HEAD":
+                self.wfile.write(body)
 
         def do_PUT(self) -> None:
+            self.do_GET()
+
+        def do_HEAD(self) -> None:
             self.do_GET()
 
         def log_message(self, *_: object) -> None:

@@ -266,6 +266,22 @@ def test_how_far_a_refusal_of_s3_reaches(status: int, code: str, reach: Reach, m
         assert probed.value.reach is Reach.LAKE
 
 
+@pytest.mark.parametrize(
+    ("status", "line"),
+    [
+        (403, "S3 answers 403 Forbidden; allow s3:GetObject and s3:ListBucket"),
+        (400, "S3 answers 400 Bad Request; the AWS credentials may have expired; renew them, and start again"),
+        (501, "S3 answers 501 Not Implemented"),
+    ],
+)
+def test_a_refusal_without_a_body_says_what_to_do(status: int, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with http_server(status, b"") as endpoint:
+        use_s3(monkeypatch, endpoint)
+        with pytest.raises(LakeError) as raised:
+            asyncio.run(Store("s3://lake").find("a/1.json"))
+    assert str(raised.value) == f"lake s3://lake cannot be read at a/1.json: {line}"
+
+
 def test_a_reader_never_sees_half_a_file(lake: Store) -> None:
     if lake.folder is None:
         pytest.skip("a PUT to S3 is atomic by contract")

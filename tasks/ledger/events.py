@@ -1,4 +1,4 @@
-"""How is it recorded what events tell of files? One transaction records it for all subjects of the ledger."""
+"""How is it recorded what events, listings and bodies tell of files? One transaction does it for all subjects."""
 
 from __future__ import annotations
 

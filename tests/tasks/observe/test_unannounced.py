@@ -76,7 +76,7 @@ class World:
     def __init__(self, folder: Path):
         self.ledger, self.lake = Ledger(f"sqlite:///{folder / 'ledger.db'}"), Shared()
         self.config = CONFIG
-        self.take()
+        self.ledger.announcements.progressed(NOW)
         self.lake.now += MINUTE
 
     @property

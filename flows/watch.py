@@ -190,6 +190,9 @@ class Watch:
 
         The watch makes no progress any more when the work has lasted for `may_last` seconds.
         """
+        if self._ending.done():
+            work.close()
+            return None
         working, begun = asyncio.create_task(self._thread.run(work)), clock.seconds()
         while not (working.done() or self._ending.done()):
             await asyncio.wait({working, self._ending}, timeout=_LOOKS_UP, return_when=asyncio.FIRST_COMPLETED)

@@ -96,7 +96,7 @@ async def _measure(sites: SandboxProcess) -> list[float]:
     async with open_session(config, Selection(), access=Access.RUN) as session:
         queue = await open_queue(await aws_of(config), url, waits=1)
         watch = Watch(session, Watcher(session), await asyncio.to_thread(queue.facts), None)
-        async with receiving(queue, 300) as receivers, watch.deleting(), watch.filling():
+        async with watch.recording(), watch.filling(), receiving(queue, 300) as receivers, watch.deleting():
             running = asyncio.create_task(watch.run(receivers))
             found = []
             for key, body in boards.items():

@@ -94,7 +94,7 @@ class Filled:
         self.goes_on.set()
         self._is_away = is_away
         self._stopped: list[str] = []
-        monkeypatch.setattr("flows.event_fills._GATHERED", 0.02)
+        monkeypatch.setattr("flows.event_fills.GATHERED", 0.02)
         monkeypatch.setattr("flows.event_fills._STOPPED_AGAIN", 0.02)
         monkeypatch.setattr("flows.event_fills._filled", self._fill)
         self.fills = EventFills(lambda dataset: dataset.partition("_")[0], self._stop)

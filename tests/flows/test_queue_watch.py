@@ -22,8 +22,9 @@ from tasks.observe.queue import Message, QueueFacts
 from tasks.observe.receivers import Received
 from tasks.observe.session import Session
 from tasks.observe.watcher import Fate, Watcher
-from tests.tasks.observe.test_watcher import CONFIG, KEYS, NOW, Bucket
+from tests.tasks.observe.test_watcher import CONFIG, NOW, Bucket
 
+KEYS = [f"espn_schedules/202601{day}.json" for day in (10, 11, 12)]
 FACTS = QueueFacts("arn", timedelta(minutes=5), 2**18, None, is_fifo=False, waiting=0, policy="")
 
 

@@ -37,8 +37,8 @@ class Waiting(Queue):
         with self._one_at_a_time:
             return list(islice(self._messages, 10))
 
-    def delete(self, messages: Sequence[Message]) -> int:
-        return 0
+    def delete(self, messages: Sequence[Message]) -> list[Message]:
+        return []
 
 
 def test_a_watch_of_many_messages_has_the_memory_files_and_threads_of_its_beginning(tmp_path: Path) -> None:
@@ -47,22 +47,22 @@ def test_a_watch_of_many_messages_has_the_memory_files_and_threads_of_its_beginn
     with closing(Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")) as ledger:
         session = Session(CONFIG, Selection(), bucket, ledger)
         watch = Watch(session, Watcher(session), FACTS, None, until_empty=True)
-        _run(watch, _bodies(bucket, MESSAGES // 4))
-        before = _used()
-        _run(watch, _bodies(bucket, MESSAGES))
-        after = _used()
+        before, after = asyncio.run(_used_between(watch, _bodies(bucket, MESSAGES // 4), _bodies(bucket, MESSAGES)))
     assert {Fate.APPLIED, Fate.ALREADY_KNOWN, Fate.UNREADABLE} == {fate for fate, n in watch.watched.fates.items() if n}
     assert watch.watched.fates[Fate.APPLIED] > MESSAGES / 20
     assert after[1:] == before[1:]
     assert after[0] - before[0] < MESSAGES * PADDING / 4
 
 
-def _run(watch: Watch, bodies: Iterator[str]) -> None:
-    async def run() -> None:
-        async with receiving(Waiting(bodies), 300) as receivers, watch.deleting():
-            await watch.run(receivers)
-
-    asyncio.run(run())
+async def _used_between(watch: Watch, *each: Iterator[str]) -> list[tuple[int, int, int]]:
+    """What the process uses after each of some queues of messages was received until it was empty."""
+    used = []
+    async with watch.recording():
+        for bodies in each:
+            async with receiving(Waiting(bodies), 300) as receivers, watch.deleting():
+                await watch.run(receivers)
+            used.append(_used())
+    return used
 
 
 def _bodies(bucket: Bucket, count: int) -> Iterator[str]:

@@ -91,6 +91,7 @@ class Watch:
     _knows_ours: bool = False  # has a message of this bucket come?
     _waiting: list[Received] = field(default_factory=list)  # for runs that are fetching the files they tell of
     _tried: float = 0.0  # when those were last taken, by tasks.clock
+    _follows_from: float = 0.0  # by tasks.clock: when what follows is judged again after an error; 0 if none came last
     _deleting: asyncio.Task[None] | None = None
     _receivers: Receivers | None = None  # None before anything is received
     _thread: LoopThread = field(init=False)  # see `recording`
@@ -250,11 +251,19 @@ class Watch:
                 await self._deleting
 
     async def _follow(self) -> None:
+        """Has judged what follows from the messages. After an error, that is tried again in some seconds."""
+        if clock.seconds() < self._follows_from:
+            return
         try:
             gaps = await self._in_thread(self.watcher.follow())
         except (LakeError, LedgerError) as error:
-            log.error("%s; what follows from the last messages is judged later", error)
+            if not self._follows_from:
+                log.error("%s; what follows from messages is judged later; it is tried every %.0f s", error, _RETRY)
+            self._follows_from = clock.seconds() + _RETRY
             return
+        if self._follows_from:
+            log.warning("what follows from messages is judged again")
+            self._follows_from = 0.0
         if self.fills and gaps:
             self.fills.add(gaps)
 

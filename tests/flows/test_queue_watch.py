@@ -12,8 +12,9 @@ from flows.watch import Watch
 from tasks import clock
 from tasks.domain.assess.states import Content, Examination
 from tasks.domain.assess.verdicts import whole
-from tasks.domain.errors import LedgerError
+from tasks.domain.errors import LakeError, LedgerError
 from tasks.domain.expected.cells import Selection
+from tasks.domain.plan.plan import Gap
 from tasks.ledger import Ledger
 from tasks.ledger.leases import Leases
 from tasks.ledger.unread_messages import UnreadMessage, UnreadMessages
@@ -37,6 +38,7 @@ class Given:
         self.deleted: list[str] = []
         self.all_answered = None
         self.has_more = False
+        self.rounds = 0
 
     @property
     def last_answer(self) -> float:
@@ -47,6 +49,7 @@ class Given:
         return not self._batches and not self._undone
 
     async def next(self, most: int, seconds: float) -> list[Received]:
+        self.rounds += 1
         if not self._batches:
             await asyncio.sleep(0.02)
             return []
@@ -154,6 +157,38 @@ def test_what_the_ledger_could_not_keep_of_an_unreadable_message_is_kept_by_the_
     asyncio.run(_run(watch, receivers))
     assert ledger.unread_messages.count() == 1
     assert watch.watched.fates == {Fate.UNREADABLE: 1}
+
+
+def test_what_follows_is_judged_some_seconds_after_an_error_which_is_told_once(
+    ledger: Ledger, caplog: pytest.LogCaptureFixture
+) -> None:
+    session = Session(CONFIG, Selection(), Bucket(), ledger, NOW, begun=NOW)
+    watch, receivers, tries = Watch(session, Watcher(session), FACTS, None), Given(), [0]
+
+    async def follow() -> list[Gap]:
+        tries[0] += 1
+        if tries[0] < 3:
+            raise LakeError("lake away")
+        return []
+
+    watch.watcher.follow = follow  # type: ignore[method-assign]
+
+    async def story() -> None:
+        watching = asyncio.create_task(_run(watch, receivers))
+        await _until(lambda: receivers.rounds > 5)
+        assert tries == [1]
+        watch._follows_from = 1.0  # long ago
+        await _until(lambda: tries[0] == 2)
+        watch._follows_from = 1.0
+        await _until(lambda: tries[0] > 3)
+        watch.stopping.set()
+        await watching
+
+    asyncio.run(story())
+    assert [record.getMessage().partition(";")[0] for record in caplog.records] == [
+        "lake away",
+        "what follows from messages is judged again",
+    ]
 
 
 async def _until(is_so: Callable[[], bool]) -> None:

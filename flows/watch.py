@@ -288,7 +288,7 @@ class Watch:
         Raises QueueError if the queue is that of another bucket.
         """
         self._check_bucket(messages, taken)
-        gives_up = self.is_the_lakes and not self.until_empty and self.facts.redrive is None
+        gives_up = self.is_the_lakes and not self.until_empty and not self.facts.redrive
         is_given_up = {
             position for position in taken.errors if gives_up and messages[position].receives >= _MOST_RECEIVES
         }

@@ -71,7 +71,7 @@ def troubles_of(facts: QueueFacts) -> Iterator[str]:
             f"its messages have at most {size(facts.largest)}, and events of S3 that are larger are lost; set its "
             f"MaximumMessageSize to {_LARGEST_EVENT} or more"
         )
-    if facts.redrive is None:
+    if not facts.redrive:
         yield (
             "it has no redrive policy, so that a message that cannot be read is deleted when it has come five times; "
             "give it a dead-letter queue"

@@ -6,7 +6,6 @@ The limits are those of https://docs.aws.amazon.com/AWSSimpleQueueService/latest
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -54,21 +53,13 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class Redrive:
-    """Where the queue puts a message that was received too often without being deleted."""
-
-    queue: str  # the ARN of the dead-letter queue
-    most_receives: int
-
-
-@dataclass(frozen=True, slots=True)
 class QueueFacts:
     """How a queue is configured, and how much is in it."""
 
     arn: str
     hides: timedelta  # its visibility timeout: how long a received message is hidden
     largest: int  # bytes that a message may have
-    redrive: Redrive | None
+    redrive: bool  # does it move a message away that comes again and again?
     is_fifo: bool
     waiting: int  # messages, about
     policy: str  # JSON, or empty
@@ -103,12 +94,11 @@ class Queue:
         """How the queue is configured, and how much is in it."""
         ask = {"QueueUrl": self._url, "AttributeNames": ["All"]}
         found = self._do("looked at", lambda: self._sqs.get_queue_attributes(**ask))["Attributes"]
-        redrive = json.loads(found.get("RedrivePolicy") or "null")
         return QueueFacts(
             found["QueueArn"],
             timedelta(seconds=int(found["VisibilityTimeout"])),
             int(found["MaximumMessageSize"]),
-            Redrive(redrive["deadLetterTargetArn"], int(redrive["maxReceiveCount"])) if redrive else None,
+            bool(found.get("RedrivePolicy")),
             found.get("FifoQueue") == "true",
             int(found["ApproximateNumberOfMessages"]),
             found.get("Policy", ""),

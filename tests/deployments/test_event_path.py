@@ -15,7 +15,7 @@ from moto.events.models import EventPattern
 
 from config.models import Config, Events
 from deployments.setup.event_path import check_event_path, lets_send, troubles_of
-from tasks.observe.queue import QueueFacts, Redrive
+from tasks.observe.queue import QueueFacts
 from tests.builders import a_config
 from tests.servers import use_s3
 
@@ -29,7 +29,7 @@ GOOD = QueueFacts(
     "arn:aws:sqs:us-east-1:123456789012:changes",
     timedelta(minutes=5),
     256 * 1024,
-    Redrive("arn:aws:sqs:us-east-1:123456789012:dead", 5),
+    True,
     is_fifo=False,
     waiting=0,
     policy=ALLOWS,
@@ -42,7 +42,7 @@ GOOD = QueueFacts(
         ({}, None),
         ({"is_fifo": True}, "it is a FIFO queue, to which S3 sends nothing; name a standard one"),
         ({"largest": 1024}, "its messages have at most 1 kB, and events of S3 that are larger are lost; set its Max"),
-        ({"redrive": None}, "it has no redrive policy, so that a message that cannot be read is deleted when it has"),
+        ({"redrive": False}, "it has no redrive policy, so that a message that cannot be read is deleted when it has"),
         ({"hides": timedelta(seconds=1)}, "its visibility timeout is 1s; set it to a time from 30s to 1h, such as 5m"),
         ({"hides": timedelta(hours=12)}, "its visibility timeout is 12h; set it to a time from 30s to 1h, such as 5m"),
         ({"policy": ""}, "its policy lets neither S3 nor EventBridge send to it; allow sqs:SendMessage to the one"),

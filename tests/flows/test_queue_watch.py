@@ -26,7 +26,7 @@ from tasks.observe.watcher import Fate, Watcher
 from tests.tasks.observe.test_watcher import CONFIG, NOW, Bucket
 
 KEYS = [f"espn_schedules/202601{day}.json" for day in (10, 11, 12)]
-FACTS = QueueFacts("arn", timedelta(minutes=5), 2**18, None, is_fifo=False, waiting=0, policy="")
+FACTS = QueueFacts("arn", timedelta(minutes=5), 2**18, redrive=False, is_fifo=False, waiting=0, policy="")
 
 
 class Given:

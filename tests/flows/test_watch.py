@@ -16,14 +16,14 @@ from flows.watch import Watch
 from tasks.domain.expected.cells import Selection
 from tasks.ledger import Ledger
 from tasks.ledger import announcements as watches
-from tasks.observe.queue import Message, Queue, QueueError, QueueFacts, Redrive
+from tasks.observe.queue import Message, Queue, QueueError, QueueFacts
 from tasks.observe.receivers import Receivers, receiving
 from tasks.observe.session import Session
 from tasks.observe.watcher import Fate, Taken, Watcher
 from tests.tasks.observe.test_watcher import CONFIG, Bucket
 
 HIDES, MINUTE = timedelta(minutes=5), timedelta(minutes=1)
-FACTS = QueueFacts("arn:aws:sqs:us-east-1:123456789012:changes", HIDES, 2**18, None, False, 0, "")
+FACTS = QueueFacts("arn:aws:sqs:us-east-1:123456789012:changes", HIDES, 2**18, False, False, 0, "")
 
 
 class Empty(Queue):
@@ -155,14 +155,14 @@ def _message(id: str, receives: int = 1) -> Message:
 @pytest.mark.parametrize(
     ("is_the_lakes", "until_empty", "redrive", "is_given_up"),
     [
-        pytest.param(True, False, None, True, id="nobody else cares for it"),
-        pytest.param(True, False, Redrive("arn of a dead-letter queue", 5), False, id="the queue moves it away"),
-        pytest.param(False, False, None, False, id="another queue, as one of dead letters"),
-        pytest.param(True, True, None, False, id="somebody is looking"),
+        pytest.param(True, False, False, True, id="nobody else cares for it"),
+        pytest.param(True, False, True, False, id="the queue moves it away"),
+        pytest.param(False, False, False, False, id="another queue, as one of dead letters"),
+        pytest.param(True, True, False, False, id="somebody is looking"),
     ],
 )
 def test_only_the_watch_of_a_lake_gives_up_on_a_message_that_it_cannot_read(
-    story: Story, is_the_lakes: bool, until_empty: bool, redrive: Redrive | None, is_given_up: bool
+    story: Story, is_the_lakes: bool, until_empty: bool, redrive: bool, is_given_up: bool
 ) -> None:
     watch, message, left = story.watch, _message("a", receives=5), []
     watch.is_the_lakes, watch.until_empty, watch.facts = is_the_lakes, until_empty, replace(FACTS, redrive=redrive)

@@ -53,7 +53,8 @@ _PAUSE = timedelta(days=1)  # a watch that has made no progress for so long has 
 class Watch(NamedTuple):
     """Since when events are watched, and when that last made progress.
 
-    `listed` is when a look last listed the whole lake meanwhile: a file of which nothing is known was not there then.
+    `listed` is when a look last listed the whole lake meanwhile. What it has shown of expected files is recorded, so
+    that events from before change nothing. A file of which nothing is known may have been there without being expected.
     All messages that were sent until `read_to` have been taken in, and the newest event of a file that ADCE has stored
     itself is of the time `returned`.
     """

@@ -45,6 +45,7 @@ class Judged:
 
     last: Mapping[str, LastChange]  # by which they were judged; files never heard of are left out
     listed: Mapping[str, LastChange] = field(default_factory=dict)  # of files about which the lake was asked
+    unannounced: Mapping[str, Unannounced] = field(default_factory=dict)  # of those, changes before their event
     gaps: Collection[Gap] = ()  # newly seen
     closed: Collection[str] = ()  # gaps that were seen before, and are none any more
 
@@ -118,6 +119,7 @@ class Events:
             if len(self._as_before(connection, before)) < len(before):
                 return False
             self.arrivals.write(connection, judged.listed, now, LearntBy.LISTING)
+            self.announcements.write(connection, judged.unannounced)
             self.gaps.write(connection, judged.gaps)
             if judged.closed:
                 delete(connection, gaps_table, judged.closed)

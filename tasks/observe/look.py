@@ -126,7 +126,7 @@ async def examine_cells(session: Session, cells: Mapping[str, Cell]) -> Mapping[
     """What the body checks find in the files of some cells, by key. Those that nobody has read are read."""
     known = Knowledge()
     _load(session, known, cells)
-    known.objects = await _objects_of(session, cells)
+    known.objects = await objects_of(session, cells)
     await Reader(session).read(known, cells.values())
     return known.examinations
 
@@ -135,7 +135,7 @@ async def look_at_cells(session: Session, cells: Mapping[str, Cell]) -> Look:
     """The state of some cells, as a look at the whole lake would find it. Only what these cells need is read."""
     known = Knowledge()
     _load(session, known, cells)
-    known.objects = await _objects_of(session, cells)
+    known.objects = await objects_of(session, cells)
     judged = await _judge_known(session, Reader(session, _FEW_CELLS), known, cells)
     return _look(session, judged, known)
 
@@ -323,7 +323,8 @@ def _listed_datasets(session: Session) -> dict[str, Dataset]:
     return {name: dataset for name, dataset in config.datasets.items() if name in selected or name in in_use}
 
 
-async def _objects_of(session: Session, cells: Mapping[str, Cell]) -> dict[str, LakeObject]:
+async def objects_of(session: Session, cells: Mapping[str, Cell]) -> dict[str, LakeObject]:
+    """The objects of some cells, by key. If there are many, their folders are listed, with whatever else they hold."""
     if len(cells) <= _FEW_CELLS:
         return await session.lake.find_all(cells)
     datasets = [session.config.datasets[name] for name in {cell.dataset for cell in cells.values()}]

@@ -10,7 +10,6 @@ from tasks.domain.arrivals import UNKNOWN, LastChange, Unannounced
 from tasks.domain.assess.states import Content, LakeObject
 from tasks.domain.plan.plan import Gap
 from tasks.domain.wording import duration, plural
-from tasks.ledger.announcements import Watch
 from tasks.ledger.events import Shown
 from tasks.observe.knowledge import Knowledge
 from tasks.observe.listing import Findings
@@ -35,7 +34,7 @@ def record_listing(
     before = _last(session, {gap.cell.key for gap in gaps}.union(closed, changed), begun)
     listed = {key: LastChange.of(known.objects.get(key), begun) for key in changed & before.keys()}
     changes = _new(before, listed)
-    shown = Shown(before, changes, unannounced=_unannounced(before, changes, watch, now), gaps=gaps, closed=closed)
+    shown = Shown(before, changes, unannounced=unannounced(session, before, changes), gaps=gaps, closed=closed)
     ledger.events.show(shown, known.objects, begun)
     if watch is None:
         return
@@ -50,7 +49,6 @@ def record_findings(session: Session, found: Findings, objects: Mapping[str, Lak
 
     Versions of which no event has told are recorded as such while events are watched. What was learnt meanwhile stays.
     """
-    now = session.now()
     before = _last(session, found.read.keys() | found.unreadable.keys(), at)
     versions = {
         key: LastChange(Content(seen.etag, seen.size), have.modified if have and seen.is_of(have) else None)
@@ -58,10 +56,22 @@ def record_findings(session: Session, found: Findings, objects: Mapping[str, Lak
         if key in before
         for have in [objects.get(key)]
     }
-    watch = session.ledger.announcements.watch(now)
-    unannounced = _unannounced(before, _new(before, versions), watch, now)
-    shown = Shown(before, read=found.read, unreadable=found.unreadable, unannounced=unannounced)
+    new = unannounced(session, before, versions)
+    shown = Shown(before, read=found.read, unreadable=found.unreadable, unannounced=new)
     session.ledger.events.show(shown, objects, at)
+
+
+def unannounced(
+    session: Session, before: Mapping[str, LastChange | None], after: Mapping[str, LastChange]
+) -> dict[str, Unannounced]:
+    """The changes of files that have happened while events are watched, and of which an event has yet to tell."""
+    now = session.now()
+    watch = session.ledger.announcements.watch(now)
+    if watch is None:
+        return {}
+    new = _new(before, after).items()
+    shown = {key: Unannounced.of(change, before[key] or UNKNOWN, now) for key, change in new}
+    return {key: change for key, change in shown.items() if change.changed > watch.since}
 
 
 def _changed(session: Session, known: Knowledge, judged: Collection[str]) -> set[str]:
@@ -81,13 +91,3 @@ def _last(session: Session, keys: Iterable[str], at: datetime) -> dict[str, Last
 def _new(before: Mapping[str, LastChange | None], after: Mapping[str, LastChange]) -> dict[str, LastChange]:
     """The changes that lead to other versions than were known before."""
     return {key: change for key, change in after.items() if change.content != (before[key] or UNKNOWN).content}
-
-
-def _unannounced(
-    before: Mapping[str, LastChange | None], new: Mapping[str, LastChange], watch: Watch | None, now: datetime
-) -> dict[str, Unannounced]:
-    """The changes of which an event has yet to tell: all that happened since the watch is on."""
-    if watch is None:
-        return {}
-    shown = {key: Unannounced.of(change, before[key] or UNKNOWN, now) for key, change in new.items()}
-    return {key: change for key, change in shown.items() if change.changed > watch.since}

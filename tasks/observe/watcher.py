@@ -28,11 +28,11 @@ from tasks.domain.errors import AdceError
 from tasks.domain.expected.cells import Cell
 from tasks.domain.plan.plan import Gap
 from tasks.domain.wording import one_line
-from tasks.ledger.arrivals import Recorded
 from tasks.ledger.events import Before, Judged, Told
 from tasks.observe.expected_files import ExpectedFiles
-from tasks.observe.look import examine_cells, judge_known
+from tasks.observe.look import examine_cells, judge_known, objects_of
 from tasks.observe.session import Session
+from tasks.observe.unannounced import unannounced
 
 AT_ONCE = 500  # messages that are best taken together
 TAKEN_AGAIN = 0.2  # seconds after which messages are taken again that wait for a run
@@ -173,11 +173,6 @@ class Watcher:
             have = await self._session.lake.find_all(decision.asks)
             answers |= {key: _Answer(have.get(key), now, decision.known[key]) for key in decision.asks}
 
-    def _listed(self, now: datetime) -> datetime | None:
-        """When the whole lake was last listed, and what was found was recorded; None if it was not during the watch."""
-        watch = self._session.ledger.announcements.watch(now)
-        return watch and watch.listed
-
     def _claimed(self, keys: Iterable[str]) -> list[str]:
         """Those of some files that a run is fetching."""
         claims = self._session.leases.claims()
@@ -210,23 +205,10 @@ class Watcher:
         changed = self._expected.cells(self._changed)
         games = {cell.game.id for cell in changed.values() if cell.game}
         if schedules := {key: cell for key, cell in changed.items() if self._expected.is_schedule(cell)}:
-            before = self._session.ledger.objects.last(schedules)
             seen = await examine_cells(self._session, schedules)
-            self._note_newer(before)
             self._expected.forget()
             games |= {game.id for one in seen.values() for game in one.verdict.games}
         return changed | self._expected.of_games(self._expected.not_judged(games))
-
-    def _note_newer(self, before: Mapping[str, Recorded]) -> None:
-        """Records which files were just read in newer versions than were known before, of which no event has told."""
-        ledger, now = self._session.ledger, self._session.now()
-        shown = {
-            key: Unannounced.of(one.change, before[key].change, now)
-            for key, one in ledger.objects.last(before).items()
-            if one.by is LearntBy.LISTING and one.change.content != before[key].change.content
-        }
-        if shown:
-            ledger.announcements.found(shown)
 
     async def _judge(self, cells: Mapping[str, Cell]) -> list[Gap]:
         """Records which of these files are lacking now, or are so no longer. Returns the gaps not known before."""
@@ -238,18 +220,23 @@ class Watcher:
             changes = last | listed
             objects = {key: have for key, change in changes.items() if (have := change.object(key))}
             gaps, closed = await judge_known(session, cells, objects, last.keys() - self._new)
-            if session.ledger.events.judge(Judged(last, listed, gaps, closed), session.now()):
+            shown = unannounced(session, dict.fromkeys(listed), listed)
+            if session.ledger.events.judge(Judged(last, listed, shown, gaps, closed), session.now()):
                 return gaps
             remembered = {}  # another process has recorded a change meanwhile
 
     async def _ask(self, cells: Iterable[Cell]) -> dict[str, LastChange]:
-        """What the lake has of files of which nothing is known, by key. It is asked about those that are due."""
+        """The files of which nothing is known that the lake has nevertheless, by key.
+
+        It is asked about those that would become gaps. They may be there although the lake was listed: no schedule may
+        have named them then, or their events are still to come.
+        """
         session, now = self._session, self._session.now()
-        if self._listed(now):
-            return {}
-        keys = [cell.key for cell in cells if is_due(cell, now)]
-        found = await session.lake.find_all(keys) if keys else {}
-        return {key: LastChange.of(found.get(key), now) for key in keys}
+        due = {cell.key: cell for cell in cells if is_due(cell, now)}
+        gaps = session.ledger.gaps.first_seen(due) if due else {}
+        asked = {key: cell for key, cell in due.items() if key not in gaps}
+        found = await objects_of(session, asked) if asked else {}
+        return {key: LastChange.of(found[key], now) for key in asked.keys() & found.keys()}
 
 
 class _Answer(NamedTuple):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from config.models import Collect
 from tasks.domain.assess.states import Content, Examination, LakeObject, LearntBy, content_of
 from tasks.domain.assess.verdicts import whole
 from tasks.domain.expected.cells import Selection
@@ -17,12 +18,15 @@ from tasks.observe.listing import check_ids
 from tasks.observe.look import Reader, look_at_lake
 from tasks.observe.session import Session
 from tasks.observe.watcher import Fate, Watcher
+from tests.builders import a_config
 from tests.tasks.observe.test_watcher import CONFIG, Bucket
 
 DAYS = [date(2026, 1, 10) + timedelta(days=n) for n in range(3)]
 KEYS = [f"espn_schedules/{day:%Y%m%d}.json" for day in DAYS]
 NOW = datetime(2026, 1, 16, 12, tzinfo=UTC)
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
+WITH_FILES = CONFIG.model_copy(update={"datasets": a_config().datasets, "collect": Collect(since=DAYS[0])})
+GAMES = {"401810001": "espn_box_scores/401810001.json", "401810002": "espn_box_scores/401810002.json"}
 BODY = json.dumps({"events": []}).encode().ljust(2000)
 
 
@@ -40,6 +44,8 @@ class Shared(Bucket):
     def __init__(self) -> None:
         super().__init__()
         self.now = NOW
+        self.bodies: dict[str, bytes] = {}
+        self.asked: list[str] = []
         self.meanwhile: dict[str, Callable[[], object]] = {}  # what happens once after an answer, by the method
 
     async def list(self, folders: Iterable[str]) -> dict[str, LakeObject]:
@@ -51,7 +57,12 @@ class Shared(Bucket):
     async def get(self, key: str) -> tuple[bytes, LakeObject]:
         have = self.objects[key]
         self._go_on("get")
-        return BODY, have
+        return self.bodies.get(key, BODY), have
+
+    async def find_all(self, keys: Iterable[str]) -> dict[str, LakeObject]:
+        keys = list(keys)
+        self.asked += keys
+        return await super().find_all(keys)
 
     def obstacles(self, keys: Iterable[str]) -> dict[str, str]:
         if list(keys):
@@ -164,3 +175,22 @@ def test_what_a_look_has_read_does_not_replace_the_version_of_which_an_event_has
     assert not lake.meanwhile
     assert world.contents() == _contents(lake.objects)
     assert world.missed() == 0
+
+
+def test_a_file_that_lay_in_the_lake_before_its_schedule_listed_it_makes_no_gap(world: World) -> None:
+    lake, (board, *_), (there, lacking) = world.lake, KEYS, GAMES.values()
+    world.config = WITH_FILES
+    lake.store(there, a_content("there"), 1)
+    world.look()
+    final = {"type": {"state": "post", "completed": True}}
+    events = [{"id": game, "date": f"{DAYS[0]}T23:00Z", "status": final} for game in GAMES]
+    lake.bodies[board] = json.dumps({"events": events}).encode().ljust(2000)
+    lake.now += 5 * MINUTE
+    world.take(lake.store(board, a_content("board"), 2))
+    assert world.ledger.gaps.first_seen(GAMES.values()).keys() == {lacking}
+    assert {there, lacking} <= set(lake.asked)
+    lake.asked.clear()
+    assert world.take(lake.store(lacking, a_content("stored"), 3)) == [Fate.APPLIED]
+    assert not lake.asked
+    assert not world.ledger.gaps.first_seen(GAMES.values())
+    assert world.missed() == 1, "no event has told of the file that was there"

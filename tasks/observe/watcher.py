@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
 from typing import NamedTuple
@@ -205,7 +205,8 @@ class Watcher:
         changed = self._expected.cells(self._changed)
         games = {cell.game.id for cell in changed.values() if cell.game}
         if schedules := {key: cell for key, cell in changed.items() if self._expected.is_schedule(cell)}:
-            seen = await examine_cells(self._session, schedules)
+            session = replace(self._session, begun=datetime.now(UTC))  # bodies that could not be read are tried anew
+            seen = await examine_cells(session, schedules)
             self._expected.forget()
             games |= {game.id for one in seen.values() for game in one.verdict.games}
         return changed | self._expected.of_games(self._expected.not_judged(games))

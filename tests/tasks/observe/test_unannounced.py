@@ -12,6 +12,7 @@ import pytest
 from config.models import Collect
 from tasks.domain.assess.states import Content, Examination, LakeObject, LearntBy, content_of
 from tasks.domain.assess.verdicts import whole
+from tasks.domain.errors import UnreadableError
 from tasks.domain.expected.cells import Selection
 from tasks.ledger import Ledger
 from tasks.observe.listing import check_ids
@@ -194,3 +195,31 @@ def test_a_file_that_lay_in_the_lake_before_its_schedule_listed_it_makes_no_gap(
     assert not lake.asked
     assert not world.ledger.gaps.first_seen(GAMES.values())
     assert world.missed() == 1, "no event has told of the file that was there"
+
+
+def test_a_watch_reads_a_body_again_that_could_not_be_read_before_and_says_when_it_learnt_of_it(world: World) -> None:
+    lake, ledger, key = world.lake, world.ledger, KEYS[0]
+    watcher = Watcher(world.session)
+
+    async def take(*messages: str) -> None:
+        await watcher.take(messages)
+        await watcher.follow()
+
+    def refuse() -> None:
+        raise UnreadableError(f"lake: {key}: archived", cause="archived")
+
+    lake.meanwhile["get"] = refuse
+    asyncio.run(take(lake.store(key, a_content("board"), 1)))
+    assert ledger.objects.unreadable().keys() == {key}
+    lake.now += 20 * MINUTE
+    again = lake.now
+    asyncio.run(take(lake.store(key, None, 2)))
+    asyncio.run(take(lake.store(key, a_content("board"), 3)))
+    assert not ledger.objects.unreadable()
+    message = lake.store(key, a_content("told"), 4)
+    lake.store(key, a_content("newer"), 5)
+    asyncio.run(take(message))
+    found = ledger.objects.last([key])[key]
+    assert found.change.content == a_content("newer")
+    assert found.at
+    assert found.at >= again

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from config.models import Dataset
 from tasks.domain.assess.agreement import compare, trusted, untouched
 from tasks.domain.assess.assessment import Assessment, assess, expected_cells, listed_games
 from tasks.domain.assess.overview import Overview, gaps_of, joined, overview_of, stored_files
@@ -36,7 +35,7 @@ from tasks.observe.held import Held, recall
 from tasks.observe.knowledge import Knowledge
 from tasks.observe.listing import examine_stored, list_lake
 from tasks.observe.other_seasons import files_of_other_seasons
-from tasks.observe.session import Session
+from tasks.observe.session import Session, listed_datasets
 from tasks.observe.unannounced import record_findings, record_listing
 from tasks.progress import PROGRESS
 
@@ -226,7 +225,7 @@ async def _look_at_lake(
     claims = session.leases.claims()
     assessment = judged.with_claims(claims)
     overview = joined([overview_of(assessment), *held.overviews(now)], now).with_claims(claims)
-    misnamed = () if few else tuple(find_misnamed(config, _listed_datasets(session), objects))
+    misnamed = () if few else tuple(find_misnamed(config, listed_datasets(session), objects))
     overview = replace(overview, stored=stored_files(cells, objects) | held.stored(), misnamed=misnamed)
     # In a held partition only a schedule that is an exception can be unknown.
     schedules = [cell for cell in schedules if cell.partition not in held or cell.key in overview.statuses]
@@ -309,18 +308,11 @@ async def _objects(session: Session, wanted: Collection[str] | None) -> dict[str
     progress = PROGRESS.get()
     progress("Listing the lake", 0, 1)
     if wanted is None:
-        objects = await list_lake(session.lake, _listed_datasets(session).values())
+        objects = await list_lake(session.lake, listed_datasets(session).values())
     else:
         objects = await session.lake.find_all(wanted)
     progress("Listing the lake", 1, 1)
     return objects
-
-
-def _listed_datasets(session: Session) -> dict[str, Dataset]:
-    """The datasets whose folders are listed: those that are selected, and the schedules of their games."""
-    config, selected = session.config, selected_datasets(session.config, session.selection)
-    in_use = {dataset.schedule for dataset in selected.values()}
-    return {name: dataset for name, dataset in config.datasets.items() if name in selected or name in in_use}
 
 
 async def objects_of(session: Session, cells: Mapping[str, Cell]) -> dict[str, LakeObject]:

@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from functools import cached_property
 
 from blocks.store import Store
-from config.models import Config
+from config.models import Config, Dataset
 from tasks.clock import Stopwatch
 from tasks.domain.access import Access
-from tasks.domain.expected.cells import Selection, assume_utc
+from tasks.domain.expected.cells import Selection, assume_utc, selected_datasets
 from tasks.domain.expected.keys import KeyPatterns, folders
 from tasks.domain.lakes import LakeKind, Pairing, check_sites
 from tasks.domain.reasons import Limit, Reason
@@ -98,6 +98,13 @@ class Session:
     def until_next_run(self, limit: Limit, text: str) -> Reason:
         """The reason for files that are deferred to the next run."""
         return Reason(limit, text, self.next_run())
+
+
+def listed_datasets(session: Session) -> dict[str, Dataset]:
+    """The datasets whose folders are listed: those that are selected, and the schedules of their games."""
+    config, selected = session.config, selected_datasets(session.config, session.selection)
+    in_use = {dataset.schedule for dataset in selected.values()}
+    return {name: dataset for name, dataset in config.datasets.items() if name in selected or name in in_use}
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from tasks.domain.wording import duration, plural
 from tasks.ledger.events import Shown
 from tasks.observe.knowledge import Knowledge
 from tasks.observe.listing import Findings
-from tasks.observe.session import Session
+from tasks.observe.session import Session, listed_datasets
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,10 @@ def unannounced(
 def _changed(session: Session, known: Knowledge, judged: Collection[str]) -> set[str]:
     """The files that may have changed since they were last read or stored."""
     changed = {key for key in judged if not known.is_as_read(key)}
-    return changed | session.ledger.objects.not_read() if session.selection.is_everything else changed
+    if session.selection.is_everything:
+        listed = listed_datasets(session)
+        changed |= {key for key in session.ledger.objects.not_read() if session.keys.dataset_of(key) in listed}
+    return changed
 
 
 def _last(session: Session, keys: Iterable[str], at: datetime) -> dict[str, LastChange | None]:

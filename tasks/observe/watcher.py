@@ -31,7 +31,7 @@ from tasks.domain.wording import one_line
 from tasks.ledger.events import Before, Judged, Told
 from tasks.observe.expected_files import ExpectedFiles
 from tasks.observe.look import examine_cells, judge_known, objects_of
-from tasks.observe.session import Session
+from tasks.observe.session import Session, listed_datasets
 from tasks.observe.unannounced import unannounced
 
 AT_ONCE = 500  # messages that are best taken together
@@ -48,7 +48,7 @@ class Fate(StrEnum):
     APPLIED = "applied"  # it has changed what is known of a file
     ALREADY_KNOWN = "already_known"  # it changes nothing
     OWN = "own"  # it tells of a file that ADCE itself has stored
-    FOREIGN = "foreign"  # it is of another bucket, or of an object that is no file of a dataset
+    FOREIGN = "foreign"  # it is of another bucket, or of an object that is no file of a dataset that is collected
     UNREADABLE = "unreadable"  # it is no message of S3
 
 
@@ -86,6 +86,7 @@ class Watcher:
         self._session = session
         self._bucket, self._prefix = session.lake.bucket
         self._expected = ExpectedFiles(session)
+        self._listed = listed_datasets(session)
         self._changed: dict[str, LastChange] = {}  # the changes of files of which `follow` has to judge what follows
         self._new: set[str] = set()  # those of them of which nothing was recorded before
         self._followed = clock.seconds()  # when there was last nothing to judge
@@ -155,11 +156,11 @@ class Watcher:
                 yield position, event
 
     def _key(self, event: Event) -> str | None:
-        """The key in the lake of an event's object; None if it is no file of a dataset."""
+        """The key in the lake of an event's object; None if it is no file of a dataset that is collected."""
         if not event.key.startswith(self._prefix):
             return None
         key = event.key.removeprefix(self._prefix)
-        return key if self._expected.dataset_of(key) else None
+        return key if self._expected.dataset_of(key) in self._listed else None
 
     async def _record(self, events: Mapping[str, Sequence[Event]]) -> _Decision:
         """Decides what follows from events for their files, and records it. The lake is asked where that is needed."""

@@ -223,3 +223,16 @@ def test_a_watch_reads_a_body_again_that_could_not_be_read_before_and_says_when_
     assert found.change.content == a_content("newer")
     assert found.at
     assert found.at >= again
+
+
+def test_a_file_of_a_dataset_that_is_not_collected_is_foreign_and_none_of_its_changes_is_missed(world: World) -> None:
+    lake, ledger = world.lake, world.ledger
+    key = next(keys.format(id="0022500001") for keys in a_config().datasets["nba_playbyplay"].keys)
+    world.config = a_config()
+    assert world.take(lake.store(key, a_content("collected"), 1)) == [Fate.APPLIED]
+    known = ledger.objects.last([key])
+    world.config = a_config(collect=Collect(sources=("espn",)))
+    assert world.take(lake.store(key, a_content("not collected"), 2)) == [Fate.FOREIGN]
+    world.look()
+    assert ledger.objects.last([key]) == known
+    assert world.missed() == 0

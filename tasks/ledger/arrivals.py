@@ -91,7 +91,7 @@ class Arrivals:
         ADCE has stored the files in `own` itself. Returns what events have told of them, by key.
         """
         told_of_own = self.last(connection, own) if own else {}
-        delete(connection, arrivals_table, own)
+        delete(connection, arrivals_table, own)  # even if it deletes nothing, Events waits until this transaction ends
         told = self.last(connection, versions.keys() - set(own)).items()
         delete(connection, arrivals_table, [key for key, one in told if one.change.content != versions[key]])
         return {key: one.change for key, one in told_of_own.items() if one.by is LearntBy.EVENT}

@@ -37,7 +37,7 @@ from tasks.ledger import database as database_module
 from tasks.ledger.announcements import Watch
 from tasks.ledger.attempts import FillRecord, Performance, VariantResults
 from tasks.ledger.database import metadata
-from tasks.ledger.events import Told
+from tasks.ledger.events import Before, Told
 from tasks.ledger.fills import FillEnd
 from tasks.ledger.leases import Leases
 from tasks.ledger.plans import PLAN, RUN, KeptPlan, plans_table
@@ -330,6 +330,32 @@ def test_a_transaction_that_a_database_server_ends_in_favour_of_another_is_done_
         writing = [pool.submit(write, one, "a", "b"), pool.submit(write, other, "b", "a")]
         for ended in writing:
             ended.result()
+
+
+def test_what_an_event_tells_is_decided_after_another_process_has_recorded_what_it_is_recording(postgres: str) -> None:
+    url = f"postgresql://{new_database(postgres, f'ledger_{uuid.uuid4().hex}')}"
+    stored, seen = threading.Event(), []
+
+    def decide(before: Before) -> Told:
+        seen.extend(before.last.values())
+        return Told()
+
+    def tell() -> None:
+        stored.wait(10)
+        other.events.take(["a"], decide, NOW)
+
+    def store(connection: sa.Connection) -> None:
+        one.objects.write(connection, {"a": Examination("new", 1, "check", whole())}, {}, NOW)
+        stored.set()
+        waiting = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        while not telling.done() and not connection.execute(waiting).scalar():
+            time.sleep(0.01)
+
+    with closing(Ledger(url)) as one, closing(Ledger(url)) as other, ThreadPoolExecutor(1) as pool:
+        telling = pool.submit(tell)
+        one.database.write(store)
+        telling.result()
+    assert [last.by for last in seen] == [LearntBy.LISTING]
 
 
 def test_what_is_given_one_by_one_is_still_there_when_a_transaction_begins_again(

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import random
 import threading
+import tracemalloc
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -47,7 +48,11 @@ def test_a_watch_of_many_messages_has_the_memory_files_and_threads_of_its_beginn
     with closing(Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")) as ledger:
         session = Session(CONFIG, Selection(), bucket, ledger)
         watch = Watch(session, Watcher(session), FACTS, None, until_empty=True)
-        before, after = asyncio.run(_used_between(watch, _bodies(bucket, MESSAGES // 4), _bodies(bucket, MESSAGES)))
+        tracemalloc.start()
+        try:
+            before, after = asyncio.run(_used_between(watch, _bodies(bucket, MESSAGES // 4), _bodies(bucket, MESSAGES)))
+        finally:
+            tracemalloc.stop()
     assert {Fate.APPLIED, Fate.ALREADY_KNOWN, Fate.UNREADABLE} == {fate for fate, n in watch.watched.fates.items() if n}
     assert watch.watched.fates[Fate.APPLIED] > MESSAGES / 20
     assert after[1:] == before[1:]
@@ -77,7 +82,7 @@ def _bodies(bucket: Bucket, count: int) -> Iterator[str]:
 
 
 def _used() -> tuple[int, int, int]:
-    """The memory in bytes, open files and threads of this process."""
+    """The bytes that Python's objects take, and the open files and threads of this process."""
     gc.collect()
     process = psutil.Process()
-    return process.memory_info().rss, process.num_fds(), process.num_threads()
+    return tracemalloc.get_traced_memory()[0], process.num_fds(), process.num_threads()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from blocks.aws_errors import NoAnswerError
+from blocks.aws_session import session_of_environment
 from config.models import Config
 
 if TYPE_CHECKING:  # importing boto3 takes half a second, and only some commands need it
@@ -23,7 +25,8 @@ class Aws:
     def client(self, service: str, region: str | None = None, *, read_seconds: float = 10, connections: int = 4) -> Any:
         """A client of a service, whose answers may take some seconds, and that asks up to three times.
 
-        Raises BotoCoreError or ValueError for a wrong region or address.
+        Raises BotoCoreError or ValueError for a wrong region or address. A request raises BotoCoreError, ClientError or
+        NoAnswerError.
         """
         from botocore.config import Config as Settings
 
@@ -33,16 +36,26 @@ class Aws:
             retries={"mode": "standard", "total_max_attempts": 3},
             max_pool_connections=connections,
         )
-        return self.session.client(service, region, endpoint_url=self.endpoint, config=settings)
+        client = self.session.client(service, region, endpoint_url=self.endpoint, config=settings)
+        client.meta.events.register("after-call", _check_answer)
+        return client
 
 
 async def aws_of(config: Config) -> Aws:
-    """The credentials that the configuration names for the lake. Raises LakeError if their block does not exist."""
-    import boto3
+    """The credentials that the configuration names for the lake.
 
+    Raises LakeError if their block or their profile does not exist.
+    """
     if config.aws_credentials is None:
-        return Aws(boto3.Session())
+        return Aws(session_of_environment())
     from blocks.lake import credentials_of  # not at the top: it imports Prefect, which takes seconds
 
     credentials = await credentials_of(config.aws_credentials)
     return Aws(credentials.get_boto3_session(), credentials.aws_client_parameters.endpoint_url)
+
+
+def _check_answer(http_response: Any, **_: Any) -> None:
+    """Raises NoAnswerError if a proxy or another program has answered, and not AWS."""
+    is_text = http_response.headers.get("Content-Type", "").startswith("text/html")
+    if is_text and http_response.content.lstrip().lower().startswith((b"<!doctype html", b"<html")):
+        raise NoAnswerError(f"HTTP {http_response.status_code}, and a page of HTML, which is no answer of AWS")

@@ -21,6 +21,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, PreconditionError
 from obstore.store import LocalStore, MemoryStore, S3Store
 
+from blocks.aws_session import session_of_environment
 from blocks.part_files import part_file, remove_abandoned
 from config.secrets import masked
 from tasks.domain.assess.states import LakeObject
@@ -455,10 +456,8 @@ class Store:
 
     def _s3_address(self) -> tuple[str, str, boto3.Session, str | None]:
         """The bucket, the prefix, the session with credentials, and the endpoint if it is not Amazon's."""
-        import boto3
-
         parts = urlsplit(self.url)
-        session = self._session or boto3.Session()
+        session = self._session or session_of_environment()
         endpoint = self._endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
         if endpoint and not re.fullmatch(r"https?://[^\s/]+(/\S*)?", endpoint):
             raise LakeError(f"lake {self.address}: the endpoint {endpoint!r} is no http address; see AWS_ENDPOINT_URL")

@@ -13,11 +13,12 @@ from fnmatch import fnmatchcase
 from typing import Any, TypeVar
 
 from blocks.aws import Aws, aws_of
+from blocks.aws_errors import NoAnswerError, code_of, why_failed
 from blocks.store import Store
 from config.models import Config
 from tasks.domain.errors import AdceError
 from tasks.domain.expected.collected import collected
-from tasks.domain.wording import duration, one_line, size
+from tasks.domain.wording import duration, size
 from tasks.observe.queue import QueueFacts, open_queue
 
 T = TypeVar("T")
@@ -273,14 +274,14 @@ def _asked(checked: Checked, what: str, permission: str, request: Callable[[], T
     """The answer; None with a note in what was checked if there is none."""
     from botocore.exceptions import BotoCoreError, ClientError
 
+    service = permission.partition(":")[0]
     try:
         return request()
     except ClientError as error:
-        code = error.response.get("Error", {}).get("Code", "")
-        if code in _DENIED:
+        if code_of(error) in _DENIED:
             checked.unknown.append(f"{what}: not allowed to look (needs {permission})")
         else:
-            checked.troubles.append(f"{what}: {one_line(str(error))}")
-    except BotoCoreError as error:
-        checked.unknown.append(f"{what}: cannot be asked: {one_line(str(error))}")
+            checked.troubles.append(f"{what}: {why_failed(error, service)}")
+    except (BotoCoreError, NoAnswerError) as error:
+        checked.unknown.append(f"{what}: cannot be asked: {why_failed(error, service)}")
     return None

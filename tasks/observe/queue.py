@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from blocks.aws import Aws
+from blocks.aws_errors import NoAnswerError, code_of, why_failed
 from tasks.domain.errors import AdceError
 
 AT_ONCE = 10  # messages: the most that one request receives, deletes or keeps
@@ -81,19 +82,19 @@ class Queue:
         in_url = _REGION.match(address)
         region = (arn and arn["region"]) or (in_url and in_url[1]) or None
         self.name = address
-        self._errors, self._waits = (BotoCoreError, ClientError), waits
+        self._errors, self._waits = (BotoCoreError, ClientError, NoAnswerError), waits
         seconds = _READ_SECONDS + waits
         self._sqs = self._do("used", lambda: aws.client("sqs", region, read_seconds=seconds, connections=threads))
         self._url = address if arn is None else self._url_of(arn["account"], arn["name"])
 
     def _url_of(self, account: str, name: str) -> str:
-        found = self._do("found", lambda: self._sqs.get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account))
-        return str(found["QueueUrl"])
+        ask = {"QueueName": name, "QueueOwnerAWSAccountId": account}
+        return str(self._do("found", lambda: self._sqs.get_queue_url(**ask)["QueueUrl"]))
 
     def facts(self) -> QueueFacts:
         """How the queue is configured, and how much is in it."""
         ask = {"QueueUrl": self._url, "AttributeNames": ["All"]}
-        found = self._do("looked at", lambda: self._sqs.get_queue_attributes(**ask))["Attributes"]
+        found = self._do("looked at", lambda: self._sqs.get_queue_attributes(**ask)["Attributes"])
         return QueueFacts(
             found["QueueArn"],
             timedelta(seconds=int(found["VisibilityTimeout"])),
@@ -148,11 +149,11 @@ class Queue:
         try:
             return request()
         except self._errors as error:
-            answer = getattr(error, "response", {}).get("Error", {})
-            code, text = answer.get("Code", type(error).__name__), answer.get("Message") or str(error)
-            remedy = _LASTING.get(code)
-            line = f"queue {self.name} cannot be {what}: {code}: {text}".strip().rstrip(".")
+            remedy = _LASTING.get(code_of(error))
+            line = f"queue {self.name} cannot be {what}: {why_failed(error, 'sqs')}"
             raise QueueError(f"{line}; {remedy}" if remedy else line, lasts=remedy is not None) from None
+        except KeyError as error:
+            raise QueueError(f"queue {self.name} cannot be {what}: the answer lacks {error}", lasts=False) from None
         except ValueError as error:  # botocore's, for an endpoint that is no address
             raise QueueError(f"queue {self.name} cannot be {what}: {error}", lasts=True) from None
 

@@ -1,0 +1,36 @@
+"""What does an error of AWS say, and what is to be done?"""
+
+from __future__ import annotations
+
+import os
+
+from tasks.domain.wording import one_line
+
+_LONGEST_TEXT = 300  # characters of what a service says
+# What to do about errors of the settings, by their code
+_REMEDIES = {
+    "NoRegionError": "name it in AWS_REGION",
+    "InvalidRegionError": "correct AWS_REGION",
+    "ProfileNotFound": "correct AWS_PROFILE, or unset it",
+}
+_IS_AWAY = ("EndpointConnectionError", "ConnectTimeoutError", "SSLError", "NoAnswerError")
+
+
+class NoAnswerError(Exception):
+    """A page of HTML was the answer, which no service of AWS gives."""
+
+
+def code_of(error: Exception) -> str:
+    """The code of an error of a service of AWS or of boto3, such as AccessDenied or NoRegionError."""
+    return str(getattr(error, "response", {}).get("Error", {}).get("Code") or type(error).__name__)
+
+
+def why_failed(error: Exception, service: str) -> str:
+    """The code of an error of a service of AWS or of boto3, what it says, and what to do, in one line."""
+    code, remedy = code_of(error), _REMEDIES.get(code_of(error))
+    said = getattr(error, "response", {}).get("Error", {}).get("Message") or str(error)
+    line = f"{code}: {one_line(said)[:_LONGEST_TEXT]}".strip().rstrip(".:")
+    if code in _IS_AWAY:
+        names = (f"AWS_ENDPOINT_URL_{service.upper()}", "AWS_ENDPOINT_URL")
+        remedy = next((f"see {name}" for name in names if os.environ.get(name)), None)
+    return f"{line}; {remedy}" if remedy else line

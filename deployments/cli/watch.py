@@ -39,7 +39,8 @@ def watch(
         typer.Option(
             "--from",
             metavar="FILE|-",
-            help="Where the messages are: one a line, as a body or as the AWS command prints it; - is standard input.",
+            help="Where the messages are: bodies, one a line, or what `aws sqs receive-message` prints; - is standard "
+            "input.",
         ),
     ] = None,
     queue: Annotated[
@@ -124,7 +125,7 @@ async def _watch(config: Config, stream: BinaryIO, source: str) -> Watched:
             batch = [*waiting, *new]
             at = [line.received for line in batch]
             taken = await watcher.take([line.body for line in batch], received=at)
-            watched.add(taken, at, (f"line {line.number}" for line in batch))
+            watched.add(taken, at, (line.place for line in batch))
             waiting = [batch[position] for position in sorted(taken.waiting)]
             if len(new) < AT_ONCE or watcher.is_behind:
                 await watcher.follow()

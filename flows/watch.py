@@ -315,9 +315,10 @@ class Watch:
         self._knows_ours = len(taken.elsewhere) + len(taken.errors) < len(messages)
         if not self._knows_ours and len(self._strangers) >= _STRANGERS:
             bucket = next(iter(taken.elsewhere.values()))
+            where = "in events.queue" if self.is_the_lakes else "with --queue"
             raise QueueError(
                 f"queue {self.facts.arn} has the messages of bucket {one_line(bucket)}, and the lake is "
-                f"{self.session.lake.url}; name the queue of the lake in events.queue",
+                f"{self.session.lake.url}; name the queue of the lake {where}",
                 lasts=True,
             )
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from blocks.store import Store
 from config.load import checked_address
 from deployments.cli.layout import say
 from deployments.cli.options import JsonOption, Places
@@ -58,16 +59,19 @@ def watch(
 
     Example: adce watch --queue arn:aws:sqs:us-east-1:123456789012:changes
     """
+    from tasks.observe.watcher import sending_bucket
     from tasks.show.documents.operations import WatchedMessages
 
     config = places.load()
+    sending_bucket(Store(config.lake))  # before a ledger is created that nobody needs
     gc.set_threshold(_COLLECTED_AFTER)
+    of_queue = {"--queue": queue, "--progress-file": progress_file, "--until-empty": until_empty or None}
     if source is None:
-        watched = _from_queue(config, queue, progress_file, until_empty=until_empty)
-    elif queue is None and progress_file is None and not until_empty:
-        watched = _from_file(config, source)
+        watched = _from_queue(config, queue, _checked(progress_file), until_empty=until_empty)
+    elif given := [name for name, value in of_queue.items() if value is not None]:
+        raise AdceError(f"--from reads messages from a file, and {' and '.join(given)} from a queue: leave one out")
     else:
-        raise AdceError("--from reads messages from a file: leave out the options of a queue")
+        watched = _from_file(config, source)
     for error in watched.errors:
         typer.echo(f"adce: unreadable: {error}", err=True)
     if as_json:
@@ -82,7 +86,7 @@ def _from_queue(config: Config, given: str | None, progress: Path | None, *, unt
     from deployments.cli.terminal import prefect_log
     from flows.watch import watch as watch_queue
 
-    address = checked_address("queue", given, "--queue") if given else config.events.queue
+    address = checked_address("queue", given, "--queue") if given is not None else config.events.queue
     if address is None:
         raise AdceError("no queue to receive from: set events.queue, or name one with --queue, or a file with --from")
     with prefect_log(is_shown=False) if config.events.fill else nullcontext():  # it imports Prefect
@@ -93,10 +97,26 @@ def _from_queue(config: Config, given: str | None, progress: Path | None, *, unt
         return asyncio.run(watch_queue(config, address, progress, until_empty=until_empty))
 
 
+def _checked(progress: Path | None) -> Path | None:
+    """The file of --progress-file. Raises AdceError if it cannot be one."""
+    if progress and (progress.is_dir() or not progress.parent.is_dir()):
+        where = progress if progress.is_dir() else progress.parent
+        raise AdceError(
+            f"--progress-file: {where} is {'a' if where.is_dir() else 'no'} folder; name a file in a folder"
+        )
+    return progress
+
+
 def _from_file(config: Config, source: str) -> Watched:
     with ExitStack() as opened, _readable(source):
-        stream = sys.stdin.buffer if source == "-" else opened.enter_context(Path(source).open("rb"))
+        stream = _standard_input() if source == "-" else opened.enter_context(Path(source).open("rb"))
+        if stream is None:
+            raise AdceError("--from -: standard input is closed; name a file, or pass messages with a pipe")
         return asyncio.run(_watch(config, stream, source))
+
+
+def _standard_input() -> BinaryIO | None:
+    return None if sys.stdin is None else sys.stdin.buffer
 
 
 @contextmanager

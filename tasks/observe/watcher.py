@@ -9,6 +9,7 @@ from enum import StrEnum
 from functools import partial
 from typing import NamedTuple
 
+from blocks.store import Store
 from tasks import clock
 from tasks.domain.arrivals import (
     UNKNOWN,
@@ -76,15 +77,20 @@ class Taken:
         return cls([one.fates[0] for one in each], errors, elsewhere, waiting, returned)
 
 
+def sending_bucket(lake: Store) -> tuple[str, str]:
+    """The bucket and the prefix of a lake. Raises AdceError if the lake sends no events."""
+    if lake.bucket is None:
+        raise AdceError(f"lake {lake.url}: a folder sends no events; `adce reconcile` looks at it")
+    return lake.bucket
+
+
 class Watcher:
     """Takes messages about the lake of a session, and judges what follows from them."""
 
     def __init__(self, session: Session):
         """Raises AdceError if the lake sends no events."""
-        if session.lake.bucket is None:
-            raise AdceError(f"lake {session.lake.url}: a folder sends no events; `adce reconcile` looks at it")
         self._session = session
-        self._bucket, self._prefix = session.lake.bucket
+        self._bucket, self._prefix = sending_bucket(session.lake)
         self._expected = ExpectedFiles(session)
         self._listed = listed_datasets(session)
         self._changed: dict[str, LastChange] = {}  # the changes of files of which `follow` has to judge what follows

@@ -105,13 +105,35 @@ def test_what_cannot_be_read_is_counted_and_named_and_the_rest_is_taken_in(adce:
     assert why(adce, board)["state"] == "present"
 
 
-def test_a_lake_in_a_folder_and_a_file_that_is_not_there_are_refused_in_one_line(adce: Adce, adce_home: Path) -> None:
+def test_a_lake_in_a_folder_is_refused_before_anything_is_made(adce: Adce, adce_home: Path) -> None:
     result = adce("watch", "--from", "-", given="")
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
     assert "a folder sends no events" in result.stderr
-    result = adce("watch", "--from", "messages.jsonl")
-    assert result.exit_code == 2
-    assert "--from messages.jsonl: cannot be read: No such file or directory" in result.stderr
+    assert not (adce_home / "ledger.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (["--from", "away.jsonl"], "--from away.jsonl: cannot be read: No such file or directory"),
+        (["--from", "-"], "--from -: standard input is closed; name a file, or pass messages with a pipe"),
+        (["--from", "x", "--until-empty", "--queue", "y"], "and --queue and --until-empty from a queue: leave one out"),
+        (["--queue", ""], "--queue: not the address of a standard queue of SQS"),
+        (["--queue", "x", "--progress-file", "."], "--progress-file: . is a folder; name a file in a folder"),
+        (["--queue", "x", "--progress-file", ""], "--progress-file: . is a folder; name a file in a folder"),
+        (["--queue", "x", "--progress-file", "away/x"], "--progress-file: away is no folder; name a file in a folder"),
+    ],
+)
+def test_a_mistake_in_the_options_is_one_line(
+    adce: Adce, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, options: list[str], line: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ADCE_LAKE", "s3://lake")
+    monkeypatch.setenv("ADCE_EVENTS__QUEUE", "arn:aws:sqs:us-east-1:123456789012:other")
+    monkeypatch.setattr("deployments.cli.watch._standard_input", lambda: None)
+    result = adce("watch", *options)
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1), result.output
+    assert line in result.stderr
 
 
 def watch(adce: Adce, messages: str) -> dict[str, Any]:

@@ -214,8 +214,8 @@ def _check_senders(aws: Aws, config: Config, facts: QueueFacts, checked: Checked
         )
     else:
         checked.troubles.append(
-            f"bucket {bucket} sends its events neither to queue {facts.arn} nor to EventBridge; switch one on, as "
-            "deployments/aws/stack.yaml does"
+            f"bucket {bucket} sends its events neither to queue {facts.arn} nor to EventBridge; "
+            "deployments/runbook.md says how it can, under Switch events on"
         )
 
 

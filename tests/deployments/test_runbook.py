@@ -1,24 +1,31 @@
 """Are the commands of the README, the runbook and the other pages ones that there are? Do those of the runbook work?"""
 
+import asyncio
+import json
 import re
 import shlex
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+import boto3
 import click
 import pytest
 import typer.main
+from botocore import xform_name
+from botocore.session import get_session
 from click.testing import Result
 from prefect.cli import app as prefect_app
 from typer.testing import CliRunner
 
 from config.load import load_config
 from deployments.cli import app as adce_app
+from deployments.setup.event_path import Checked, check_event_path
 from tests.builders import a_board
-from tests.servers import postgresql_programs
+from tests.servers import postgresql_programs, use_s3
 
 ROOT = Path(__file__).parents[2]
 RUNBOOK = ROOT / "deployments/runbook.md"
@@ -27,17 +34,24 @@ RUNS = {"reconcile", "fill"}  # commands that run flows: in processes of their o
 # Keys that are not in the lake, for the commands that are about such.
 ABSENT = {"unavailable": "espn_schedules/20260112.json", "fill": "espn_schedules/20260111.json"}
 SPAN = "--as-of 2026-01-15T12:00:00Z --since 2026-01-13 --until 2026-01-13"
+# Commands of the AWS CLI that are no operation of a service
+OF_THE_CLI = ("cloudformation deploy", "ecr get-login-password", "s3 sync")
 PROGRAMS = {"adce": typer.main.get_command(adce_app), "prefect": typer.main.get_command(prefect_app)}
 
 
 def _commands(file: str) -> list[str]:
-    """What stands as a command: lines of blocks, and code in a sentence."""
+    return _lines(file, "adce|prefect")
+
+
+def _lines(file: str, programs: str) -> list[str]:
+    """What stands as a command of some programs: lines of blocks, and code in a sentence."""
     text = (ROOT / file).read_text().replace("\\\n", " ")
     blocks = re.findall(r"^```sh\n(.*?)^```", text, re.S | re.M)
     lines = [line for block in blocks for line in block.splitlines()]
     lines += re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.S | re.M))
-    parts = [part.strip() for line in lines for part in re.split(r"&&|;", line.partition(" #")[0])]
-    return [re.sub(r"^(?:\w+=\S+ )+", "", part) for part in parts if re.match(r"(?:\w+=\S+ )*(adce|prefect) ", part)]
+    parts = [part.strip() for line in lines for part in re.split(r"&&|;| \| ", line.partition(" #")[0])]
+    are_theirs = rf"(?:\w+=\S+ )*({programs}) "
+    return [re.sub(r"^(?:\w+=\S+ )+", "", part) for part in parts if re.match(are_theirs, part)]
 
 
 @pytest.mark.parametrize(
@@ -78,6 +92,54 @@ def test_the_files_and_settings_that_the_runbook_names_are_there() -> None:
     reconcile = load_config(env={}).reconcile
     for name in set(re.findall(r"`reconcile\.(\w+)`", text)):
         assert hasattr(reconcile, name)
+
+
+def test_every_command_of_the_aws_cli_is_one_with_the_options_that_it_needs() -> None:
+    lines = _lines("deployments/runbook.md", "aws")
+    assert len(lines) > 10
+    for line in lines:
+        words = shlex.split(line)[1:]
+        if " ".join(words[:2]) not in OF_THE_CLI:
+            _, shape, given = _operation(words)
+            assert set(shape.required_members) <= {name for name, _ in given}, line
+
+
+def test_the_commands_that_switch_events_on_bring_those_of_a_bucket_to_a_queue(
+    s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bash runs them with a stand-in for `aws`, which notes what it is given. That is then asked of a server."""
+    use_s3(monkeypatch, s3)
+    boto3.client("s3").create_bucket(Bucket="my-bucket")
+    [script] = re.findall(r"^## Switch events on$.*?^```sh\n(.*?)^```", RUNBOOK.read_text(), re.S | re.M)
+    noting = """aws() { printf '%s\\n' "$@" '' >> commands; }\n"""
+    subprocess.run(["bash", "-e", "-c", noting + script], cwd=tmp_path, check=True)
+    monkeypatch.chdir(tmp_path)
+    for command in Path("commands").read_text().strip().split("\n\n"):
+        (service, operation), _, given = _operation(command.split("\n"))
+        getattr(boto3.client(service), operation)(**{name: _value(text) for name, text in given})
+    config = load_config(Path("adce.yaml"), env={"ADCE_LAKE": "s3://my-bucket/nba"})
+    assert asyncio.run(check_event_path(config)) == Checked()
+    [message] = boto3.client("sqs").receive_message(QueueUrl=f"{s3}/123456789012/adce-events")["Messages"]
+    assert json.loads(message["Body"])["Event"] == "s3:TestEvent"
+
+
+def _operation(words: Sequence[str]) -> tuple[tuple[str, str], Any, list[tuple[str, str]]]:
+    """What words after `aws` ask for: service and operation, what it takes, and each argument with its text."""
+    service, name, *options = words
+    service = service.removesuffix("api")
+    model = get_session().get_service_model(service)
+    [operation] = [one for one in model.operation_names if xform_name(one, "-") == name]
+    shape = model.operation_model(operation).input_shape
+    arguments = {f"--{xform_name(member, '-')}": member for member in shape.members}
+    pairs = zip(options[::2], options[1::2], strict=True)
+    given = [(arguments[option], value) for option, value in pairs if option != "--query"]
+    return (service, xform_name(operation)), shape, given
+
+
+def _value(text: str) -> Any:
+    if text.startswith("file://"):
+        return json.loads(Path(text.removeprefix("file://")).read_text())
+    return dict([text.split("=", 1)]) if "=" in text else text
 
 
 def _marked() -> list[str]:

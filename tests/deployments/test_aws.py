@@ -1,7 +1,8 @@
 """Does the stack of deployments/aws do what it says, and who may do what in it? On moto's server.
 
 moto's CloudFormation leaves out a bucket's EventBridge, alarms, bucket and queue policies, and secrets. The first two
-are put in place here as the template says them, policies are evaluated here, and secrets are seen by cfn-lint alone.
+are put in place here as the template says them, policies are evaluated here, and secrets are seen by cfn-lint alone. It
+knows no `RetainExceptOnCreate`, which is `Retain` but where the creation of the stack fails.
 """
 
 import asyncio
@@ -45,7 +46,7 @@ class Stack:
     """The stack on moto's server: its outputs, and its resources with all references followed."""
 
     def __init__(self, endpoint: str, name: str = "adce", **parameters: str):
-        self.endpoint = endpoint
+        self.endpoint, self.name = endpoint, name
         network = boto3.client("ec2")
         vpc = network.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
         subnets = [network.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{n}.0/24")["Subnet"]["SubnetId"] for n in range(2)]
@@ -65,7 +66,7 @@ class Stack:
             warnings.filterwarnings("ignore", "Tried to parse .* not supported by moto")
             cloudformation.create_stack(
                 StackName=name,
-                TemplateBody=TEMPLATE,
+                TemplateBody=TEMPLATE.replace("RetainExceptOnCreate", "Retain"),
                 Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in values.items()],
                 Capabilities=["CAPABILITY_IAM"],
             )
@@ -87,6 +88,14 @@ class Stack:
 
     def statements(self, policies: str) -> list[Any]:
         return [s for name in policies.split() for s in self.properties(name)["PolicyDocument"]["Statement"]]
+
+    def container(self, service: str) -> Any:
+        """The container of a service's task. `count` is how many such tasks there should be."""
+        ecs = boto3.client("ecs")
+        (found,) = ecs.describe_services(cluster=self.name, services=[service])["services"]
+        task = ecs.describe_task_definition(taskDefinition=found["taskDefinition"])["taskDefinition"]
+        (container,) = task["containerDefinitions"]
+        return container | {"count": found["desiredCount"]}
 
     def arn_in(self, text: str) -> str:
         """The text, or the ARN of the resource that it names in braces."""
@@ -227,6 +236,7 @@ ALLOWED = [
     ("FillPolicy LakeBucketPolicy", "s3:ListBucket", LAKE, {"SecureTransport": "true"}),
     ("FillPolicy", "s3:GetObject", INVENTORY, {}),
     ("FillPolicy", "sqs:DeleteMessage", "{ChangesQueue}", {}),
+    ("FillPolicy", "sqs:GetQueueUrl", "{ChangesQueue}", {}),
     ("FillPolicy", "cloudwatch:PutMetricData", "*", {"namespace": "ADCE"}),
     ("WorkerPolicy", "ecs:RunTask", f"{ECS}task-definition/adce:3", {"cluster": "{Cluster}"}),
     ("WorkerPolicy", "ecs:StopTask", f"{ECS}task/adce/0a1b", {}),
@@ -300,10 +310,7 @@ def test_the_outputs_are_what_the_work_pool_takes_as_job_variables(stack: Stack)
 
 
 def test_the_worker_serves_the_pool_and_has_its_key_by_arn(stack: Stack) -> None:
-    ecs = boto3.client("ecs")
-    (service,) = ecs.describe_services(cluster="adce", services=["worker"])["services"]
-    task = ecs.describe_task_definition(taskDefinition=service["taskDefinition"])["taskDefinition"]
-    (worker,) = task["containerDefinitions"]
+    worker = stack.container("worker")
     assert " ".join(worker["command"]).startswith("prefect worker start --pool adce-ecs --type ecs")
     assert worker["image"] == stack.variables["image"]
     assert worker["secrets"] == [{"name": "PREFECT_API_KEY", "valueFrom": f"{SECRET}key-AbCdEf"}]
@@ -336,9 +343,28 @@ def test_the_lake_outlives_the_stack(stack: Stack, s3: str) -> None:
     assert {"short-lake", "short-lake-inventory"} <= left
 
 
-def test_a_lake_that_is_there_already_is_left_as_it_is(stack: Stack, s3: str) -> None:
+@pytest.fixture(scope="module")
+def other(stack: Stack, s3: str) -> Stack:
+    """A second stack, for a bucket that is there already. Nothing runs yet."""
     boto3.client("s3").create_bucket(Bucket="old-lake")  # which the stack could not create once more
-    other = Stack(s3, "adce-beside", Lake="old-lake", LakePrefix="", CreateLake="no", PrefectApiKeySecretArn="")
+    changed = {"CreateLake": "no", "PrefectApiKeySecretArn": "", "Workers": "0", "ConfigFile": "/etc/adce/adce.yaml"}
+    return Stack(s3, "adce-beside", Lake="old-lake", LakePrefix="", **changed)
+
+
+def test_the_watch_runs_where_a_worker_does_with_the_settings_of_the_runs(stack: Stack, other: Stack) -> None:
+    assert (stack.container("watch")["count"], other.container("watch")["count"]) == (1, 0)
+    for one, file in ((stack, ""), (other, "/etc/adce/adce.yaml")):
+        environment = {item["name"]: item["value"] for item in one.container("watch")["environment"]}
+        assert one.variables["env"] == {"ADCE_CONFIG": file}
+        assert environment == {
+            "ADCE_CONFIG": file,
+            "ADCE_LAKE": one.variables["lake"],
+            "ADCE_EVENTS__QUEUE": one.outputs["ChangesQueueUrl"],
+            "PREFECT_API_URL": "https://prefect.example.org/api",
+        }
+
+
+def test_a_lake_that_is_there_already_is_left_as_it_is(other: Stack) -> None:
     assert other.variables["lake"] == "s3://old-lake/"
     assert [secret["name"] for secret in other.variables["secrets"]] == ["ADCE_LEDGER"]
     assert is_allowed(other.statements("FillPolicy"), "s3:PutObject", "arn:aws:s3:::old-lake/espn_box_scores/401.json")
@@ -356,6 +382,7 @@ def test_a_lake_that_is_there_already_is_left_as_it_is(stack: Stack, s3: str) ->
             [f"{SECRET}ledger", "postgresql://user:password@host/adce"],
         ),
         ("ImageTag", ["0.1.0"], ["", "adce:0.1.0"]),
+        ("ConfigFile", ["", "/etc/adce/adce.yaml"], ["adce.yaml", "s3://bucket/adce.yaml"]),
         ("AlarmEmail", ["", "on-call@example.org"], ["on-call"]),
     ],
 )

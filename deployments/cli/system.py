@@ -105,7 +105,7 @@ def up(
 ) -> None:
     """Runs everything on this machine: a Prefect server (unless PREFECT_API_URL is set), set-up, deployments, worker.
 
-    It runs until it is stopped, for example with Ctrl-C.
+    If a queue for events is configured, it runs `adce watch` too. It runs until it is stopped, for example with Ctrl-C.
     """
     from deployments.up.locks import exclusive_lock
 

@@ -24,6 +24,7 @@ from typer.testing import CliRunner
 from config.load import load_config
 from deployments.cli import app as adce_app
 from deployments.setup.event_path import Checked, check_event_path
+from tasks.domain.arrivals import EventType, parse
 from tests.builders import a_board
 from tests.servers import postgresql_programs, use_s3
 
@@ -46,7 +47,7 @@ def _commands(file: str) -> list[str]:
 def _lines(file: str, programs: str) -> list[str]:
     """What stands as a command of some programs: lines of blocks, and code in a sentence."""
     text = (ROOT / file).read_text().replace("\\\n", " ")
-    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.S | re.M)
+    blocks = re.findall(r"^ *```sh\n(.*?)^ *```", text, re.S | re.M)
     lines = [line for block in blocks for line in block.splitlines()]
     lines += re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.S | re.M))
     parts = [part.strip() for line in lines for part in re.split(r"&&|;| \| ", line.partition(" #")[0])]
@@ -121,6 +122,14 @@ def test_the_commands_that_switch_events_on_bring_those_of_a_bucket_to_a_queue(
     assert asyncio.run(check_event_path(config)) == Checked()
     [message] = boto3.client("sqs").receive_message(QueueUrl=f"{s3}/123456789012/adce-events")["Messages"]
     assert json.loads(message["Body"])["Event"] == "s3:TestEvent"
+
+
+def test_the_message_that_is_shown_is_one_that_is_read() -> None:
+    text = (ROOT / "deployments/cli/README.md").read_text()
+    [message] = re.findall(r"^```json\n(.*?)^```", text, re.S | re.M)
+    [event] = parse(message)
+    assert (event.bucket, event.type) == ("my-bucket", EventType.CREATED)
+    assert event.content
 
 
 def _operation(words: Sequence[str]) -> tuple[tuple[str, str], Any, list[tuple[str, str]]]:

@@ -108,13 +108,15 @@ class Ledger:
         return self.database.write(write, durable=True)
 
     def prune(self, before: datetime) -> int:
-        """Deletes attempts and runs from before a time. Returns the number of attempts that it deleted."""
+        """Deletes what is kept of the past from before a time. Returns the number of attempts that it deleted."""
 
         def write(connection: sa.Connection) -> int:
             self.runs.prune(connection, before)
             self.plans.prune(connection, before)
             self.judgements.trim(connection)
             self.unread_messages.prune(connection, before)
+            self.announcements.prune(connection, before)
+            self.objects.prune(connection, before)
             return self.attempts.prune(connection, before)
 
         return self.database.write(write)

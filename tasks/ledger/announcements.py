@@ -202,6 +202,10 @@ class Announcements:
             }
         )
 
+    def prune(self, connection: sa.Connection, before: datetime) -> None:
+        """Deletes, in an open transaction, how many changes no event has told on the days before a time."""
+        connection.execute(missed_events_table.delete().where(missed_events_table.c.day < before.date().isoformat()))
+
 
 def _later(one: datetime | None, other: datetime | None) -> datetime | None:
     return max(filter(None, (one, other)), default=None)

@@ -204,6 +204,12 @@ class Objects:
         touch(self.database, connection, found)
         return self.arrivals.settle(connection, {key: Content(e.etag, e.size) for key, e in found.items()}, own)
 
+    def prune(self, connection: sa.Connection, before: datetime) -> None:
+        """Deletes, in an open transaction, what was told before a time of files that are gone, and were never read."""
+        told = arrivals_table.c
+        is_gone = told.etag.is_(None) & (told.learnt_at < before)
+        connection.execute(arrivals_table.delete().where(is_gone, ~sa.exists().where(_table.key == told.key)))
+
     def forget(self, connection: sa.Connection) -> int:
         """Deletes everything about all files, in an open transaction. Returns the number of files."""
         for table in (unreadable_table, games_table, arrivals_table, unannounced_table):

@@ -23,7 +23,7 @@ from alembic.migration import MigrationContext
 
 from config.models import Unavailability
 from tasks.domain.access import Access
-from tasks.domain.arrivals import LastChange
+from tasks.domain.arrivals import LastChange, Unannounced
 from tasks.domain.assess.absences import Absence, Look
 from tasks.domain.assess.agreement import Disagreement
 from tasks.domain.assess.states import Content, Examination, Learnt, LearntBy, Unreadable, version_of
@@ -696,6 +696,23 @@ def test_what_is_older_than_is_kept_is_forgotten(url: str) -> None:
             ledger.fills.record(FillEnd(fill, NOW, [FileOutcome("a", Outcome.STORED, 1, 10)]))
         assert ledger.prune(NOW - timedelta(days=180)) == 1
         assert len(ledger.attempts.of("a")) == 1
+
+
+def test_changes_that_no_event_has_told_and_files_that_are_gone_are_forgotten_and_files_that_are_there_are_not(
+    url: str,
+) -> None:
+    content = Content("etag", 1)
+    with closing(Ledger(url)) as ledger:
+        ledger.objects.record({"read, then gone": Examination(*content, "check", whole())}, at=NOW)
+        for days in (0, 200):
+            at = NOW - timedelta(days=days)
+            told = {f"gone {days}": LastChange(None), f"there {days}": LastChange(content)}
+            ledger.arrivals.record({**told, "read, then gone": LastChange(None)}, at, LearntBy.EVENT)
+            ledger.announcements.found({"a": Unannounced(content, at, at)})
+            ledger.announcements.count_missed(NOW)
+        ledger.prune(NOW - timedelta(days=180))
+        assert ledger.objects.not_read() == {"gone 0", "there 0", "there 200", "read, then gone"}
+        assert [day for day, _ in ledger.announcements.missed(date.min)] == [NOW.date()]
 
 
 def test_a_rollout_is_compared_with_the_rest_of_its_datasets_since_it_began(url: str) -> None:

@@ -80,7 +80,7 @@ def first_requests(sites: SandboxProcess) -> Table:
         title=f"From an object to the first request of its fill, {len(seconds)} times, one after another",
         caption=f"the gaps are gathered for {GATHERED:.0f} s of it; aim: P99 5 s",
     )
-    for name in ("the first, with the start of Prefect", "P50", "P99", "slowest", "of it until the state: P50"):
+    for name in ("the first, with the start of Prefect", "P50", "P99", "slowest", "receipt to state: P50"):
         table.add_column(name, justify="right")
     p99 = seconds[min(int(0.99 * len(seconds)), len(seconds) - 1)]
     table.add_row(*(f"{one:.2f} s" for one in (first, seconds[len(seconds) // 2], p99, seconds[-1], shown)))

@@ -72,7 +72,9 @@ def _run(watch: Watch, bodies: Iterator[str]) -> None:
 
     asyncio.run(run())
     # The thread that records ends by itself.
-    wait_until(lambda: threading.enumerate() == [threading.main_thread()], "the threads of the watch have ended")
+    wait_until(
+        lambda: all(thread.name != "recording" for thread in threading.enumerate()), "the thread that records has ended"
+    )
 
 
 def _bodies(bucket: Bucket, count: int) -> Iterator[str]:

@@ -2,10 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import boto3
 import pytest
@@ -13,8 +13,9 @@ from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 from moto.events.models import EventPattern
 
+from blocks.aws import Aws
 from config.models import Config, Events
-from deployments.setup.event_path import check_event_path, lets_send, troubles_of
+from deployments.setup.event_path import Checked, _check_senders, check_event_path, lets_send, troubles_of
 from tasks.observe.queue import QueueFacts
 from tests.builders import a_config
 from tests.servers import use_s3
@@ -93,22 +94,8 @@ class Path:
     def notify(self, **configuration: Any) -> None:
         self.s3.put_bucket_notification_configuration(Bucket=BUCKET, NotificationConfiguration=configuration)
 
-    def direct(self, *events: str, **ends: str) -> None:
-        """Has the bucket notify the queue of events of keys with these ends: prefix or suffix."""
-        rules = [{"Name": name, "Value": value} for name, value in ends.items()]
-        told: dict[str, Any] = {"QueueArn": self.arn, "Events": list(events)}
-        self.notify(QueueConfigurations=[told | ({"Filter": {"Key": {"FilterRules": rules}}} if rules else {})])
-
-    def rule(self, name: str, pattern: dict[str, Any], state: str = "ENABLED") -> None:
-        """Makes or changes a rule that sends to the queue."""
-        self.events.put_rule(Name=name, EventPattern=json.dumps({"source": ["aws.s3"]} | pattern), State=state)
-        self.events.put_targets(Rule=name, Targets=[{"Id": "queue", "Arn": self.arn}])
-
-    def allow(self, *services: str) -> None:
-        """Lets these services, and no others, send to the queue."""
-        self.sqs.set_queue_attributes(
-            QueueUrl=self.url, Attributes={"Policy": ALLOWS.replace(json.dumps(SENDERS), json.dumps(services))}
-        )
+    def direct(self, *events: str) -> None:
+        self.notify(QueueConfigurations=[{"QueueArn": self.arn, "Events": list(events)}])
 
     @property
     def config(self) -> Config:
@@ -116,74 +103,29 @@ class Path:
 
 
 @pytest.fixture
-def path(s3: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def path(s3: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     use_s3(monkeypatch, s3)
-    path = Path()
-    yield path
-    path.sqs.delete_queue(QueueUrl=path.url)
+    return Path()
 
 
-TOLD = f"bucket {BUCKET}: its notification to the queue has "
-REMEDY = "; give it s3:ObjectCreated:*, s3:ObjectRemoved:* and no filter that leaves out files of the lake"
-
-
-def test_each_gap_between_the_bucket_and_the_queue_is_named(path: Path) -> None:
+def test_each_gap_between_the_bucket_and_the_queue_is_named(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [alone] = _troubles(path.config)
     assert alone.startswith(f"bucket {BUCKET} sends its events neither to queue {path.arn} nor to EventBridge; ")
     path.direct("s3:ObjectCreated:*")
     assert _troubles(path.config) == [f"{TOLD}no ObjectRemoved{REMEDY}"]
-    path.direct("s3:ObjectCreated:Put", "s3:ObjectRemoved:*")
-    assert _troubles(path.config) == [f"{TOLD}not all of ObjectCreated{REMEDY}"]
-    path.direct("s3:ObjectCreated:*", "s3:ObjectRemoved:*", prefix="elsewhere/")
-    assert _troubles(path.config) == [f"{TOLD}nothing of the lake{REMEDY}"]
-    path.direct("s3:ObjectCreated:*", "s3:ObjectRemoved:*", prefix="nba/", suffix=".json")
-    [line] = _troubles(path.config)
-    assert line.startswith(
-        f"{TOLD}nothing of nba/basketball_reference/schedules/{{end_year}}/{{month}}.html and of 1 more; "
-    )
-    path.direct("s3:ObjectCreated:*", "s3:ObjectRemoved:*", prefix="nba/")
+    path.direct("s3:ObjectCreated:*", "s3:ObjectRemoved:*")
     assert _troubles(path.config) == []
-    path.allow("events.amazonaws.com")
-    assert _troubles(path.config) == [
-        f"queue {path.arn}: its policy does not let S3 send to it; allow sqs:SendMessage to s3.amazonaws.com"
-    ]
 
-
-def test_each_gap_on_the_way_through_eventbridge_is_named(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path.notify()
     answering(monkeypatch, ASKED, lambda answer: answer | {"EventBridgeConfiguration": {}})
     assert _troubles(path.config) == [
         f"EventBridge: no rule sends to queue {path.arn}; make one for the events of the bucket"
     ]
-    path.rule("changes", {}, "DISABLED")
-    disabled = "EventBridge: rule changes is disabled; to enable it: aws events enable-rule --name changes"
-    assert _troubles(path.config) == [disabled]
-    path.rule("another", {"detail": {"bucket": {"name": ["another"]}}})
-    assert _troubles(path.config) == [
-        disabled,
-        "EventBridge: rule another passes nothing of the lake; its EventPattern has to pass all that happens to the "
-        f"lake in bucket {BUCKET}, as that of deployments/aws/stack.yaml does",
-    ]
-    for pattern, told in (
-        ({"detail-type": ["Object Created"]}, "passes no Object Deleted; "),
-        ({"detail": {"reason": [{"anything-but": "CopyObject"}]}}, "passes not all of Object Created; "),
-        (
-            {"detail": {"object": {"key": [{"suffix": ".json"}]}}},
-            "passes nothing of nba/basketball_reference/schedules/{end_year}/{month}.html and of 1 more; ",
-        ),
-    ):
-        path.rule("changes", pattern)
-        [line] = _troubles(path.config)
-        assert told in line
-    path.rule("changes", {"detail": {"bucket": {"name": [BUCKET]}}})
+    path.events.put_rule(Name="changes", EventPattern='{"source": ["aws.s3"]}', State="DISABLED")
+    path.events.put_targets(Rule="changes", Targets=[{"Id": "queue", "Arn": path.arn}])
+    assert _troubles(path.config) == [DISABLED]
+    path.events.enable_rule(Name="changes")
     assert _troubles(path.config) == []
-    path.allow("s3.amazonaws.com")
-    [line] = _troubles(path.config)
-    assert "its policy does not let EventBridge send to it" in line
-    path.allow("sns.amazonaws.com")
-    checked = asyncio.run(check_event_path(path.config))
-    assert checked.troubles == []
-    assert [line.partition(";")[0] for line in checked.unknown] == [f"queue {path.arn}: a topic of SNS sends to it"]
 
     answering(monkeypatch, ASKED, refused)
     checked = asyncio.run(check_event_path(path.config))
@@ -191,6 +133,98 @@ def test_each_gap_on_the_way_through_eventbridge_is_named(path: Path, monkeypatc
         [],
         [f"bucket {BUCKET}: not allowed to look (needs s3:GetBucketNotification)"],
     )
+
+
+TOLD = f"bucket {BUCKET}: its notification to the queue has "
+REMEDY = "; give it s3:ObjectCreated:*, s3:ObjectRemoved:* and no filter that leaves out files of the lake"
+DISABLED = "EventBridge: rule changes is disabled; to enable it: aws events enable-rule --name changes"
+HTML = "nothing of nba/basketball_reference/schedules/{end_year}/{month}.html and of 1 more"
+
+
+class Senders:
+    """What sends to a queue: the notification of a bucket, and rules of EventBridge, one a page. A client of AWS."""
+
+    def __init__(self, notification: dict[str, Any], rules: dict[str, dict[str, Any]] | None = None):
+        self.notification, self.rules = notification, rules or {}
+
+    def client(self, *_: str) -> "Senders":
+        return self
+
+    def get_bucket_notification_configuration(self, **_: str) -> dict[str, Any]:
+        return self.notification
+
+    def get_paginator(self, _: str) -> "Senders":
+        return self
+
+    def paginate(self, **_: str) -> list[dict[str, list[str]]]:
+        return [{"RuleNames": [name]} for name in self.rules]
+
+    def describe_rule(self, **asked: str) -> dict[str, Any]:
+        pattern = {"source": ["aws.s3"]} | self.rules[asked["Name"]]
+        state = "DISABLED" if pattern.pop("disabled", False) else "ENABLED"
+        return asked | {"State": state, "EventPattern": json.dumps(pattern)}
+
+    def test_event_pattern(self, **asked: str) -> dict[str, bool]:
+        return {"Result": EventPattern.load(asked["EventPattern"]).matches_event(json.loads(asked["Event"]))}
+
+    def check(self, *services: str) -> Checked:
+        """What is found if the policy of the queue lets these services send."""
+        checked, policy = Checked(), ALLOWS.replace(json.dumps(SENDERS), json.dumps(services or SENDERS))
+        config = a_config().model_copy(update={"lake": f"s3://{BUCKET}/nba"})
+        _check_senders(cast(Aws, self), config, replace(GOOD, policy=policy), checked)
+        return checked
+
+
+def direct(*events: str, **ends: str) -> Senders:
+    """A bucket that notifies the queue of these events of keys with these ends: prefix or suffix."""
+    rules = {"Key": {"FilterRules": [{"Name": name, "Value": value} for name, value in ends.items()]}}
+    return Senders({"QueueConfigurations": [{"QueueArn": GOOD.arn, "Events": events, "Filter": rules}]})
+
+
+def bridged(**rules: dict[str, Any]) -> Senders:
+    """A bucket that tells EventBridge, which has these rules with these patterns."""
+    return Senders({"EventBridgeConfiguration": {}}, rules)
+
+
+ALL = ("s3:ObjectCreated:*", "s3:ObjectRemoved:*")
+
+
+@pytest.mark.parametrize(
+    ("senders", "lost"),
+    [
+        (direct(*ALL, Prefix="nba/"), None),
+        (direct("s3:ObjectCreated:Put", "s3:ObjectRemoved:*"), "not all of ObjectCreated"),
+        (direct("s3:ObjectCreated:Put"), "not all of ObjectCreated and no ObjectRemoved"),
+        (direct(*ALL, prefix="elsewhere/"), "nothing of the lake"),
+        (direct(*ALL, prefix="nba/", suffix=".json"), HTML),
+        (bridged(changes={"detail": {"bucket": {"name": [BUCKET]}}}), None),
+        (bridged(one={"detail-type": ["Object Created"]}, other={"detail-type": ["Object Deleted"]}), None),
+        (bridged(changes={"detail-type": ["Object Created"]}), "no Object Deleted"),
+        (bridged(changes={"detail": {"reason": [{"anything-but": "CopyObject"}]}}), "not all of Object Created"),
+        (bridged(changes={"detail": {"bucket": {"name": ["another"]}}}), "nothing of the lake"),
+        (bridged(changes={"detail": {"object": {"key": [{"suffix": ".json"}]}}}), HTML),
+    ],
+)
+def test_what_the_senders_to_the_queue_leave_out_of_the_lake_is_named(senders: Senders, lost: str | None) -> None:
+    checked = senders.check()
+    assert checked.unknown == []
+    assert [line.partition("; ")[0] for line in checked.troubles] == (
+        [] if lost is None else [f"EventBridge: rule changes passes {lost}" if senders.rules else TOLD + lost]
+    )
+
+
+def test_a_disabled_rule_is_named_beside_one_that_is_enabled() -> None:
+    assert bridged(changes={"disabled": True}, other={}).check().troubles == [DISABLED]
+
+
+def test_the_policy_of_the_queue_has_to_let_the_one_send_that_does() -> None:
+    trouble = "queue {}: its policy does not let {} send to it; allow sqs:SendMessage to {}"
+    assert direct(*ALL).check("events.amazonaws.com").troubles == [trouble.format(GOOD.arn, "S3", "s3.amazonaws.com")]
+    found = bridged(changes={}).check("s3.amazonaws.com").troubles
+    assert found == [trouble.format(GOOD.arn, "EventBridge", "events.amazonaws.com")]
+    by_topic = bridged().check("sns.amazonaws.com")
+    assert by_topic.troubles == []
+    assert [line.partition("; ")[0] for line in by_topic.unknown] == [f"queue {GOOD.arn}: a topic of SNS sends to it"]
 
 
 def test_a_queue_that_is_not_there_and_one_for_a_lake_in_a_folder_are_told(path: Path) -> None:
@@ -214,8 +248,7 @@ def answering(monkeypatch: pytest.MonkeyPatch, operation: str, answer: Callable[
 
     def call(self: Any, name: str, arguments: Any) -> Any:
         if name == "TestEventPattern":  # the stand-in has no answer, although it can tell
-            pattern = EventPattern.load(arguments["EventPattern"])
-            return {"Result": pattern.matches_event(json.loads(arguments["Event"]))}
+            return Senders({}).test_event_pattern(**arguments)
         found = usual(self, name, arguments)
         return answer(found) if name == operation else found
 

@@ -50,7 +50,8 @@ _SIZE = 100_000
 _SIZES = (160, 700)  # games a season
 _OF_CALENDAR, _PER_GAME = 8_592, 240  # cells of the lake: so many, and more for each game a season
 _RECEIVED = 100_000
-_PART = 25_000
+_PART = 20_000
+_LOOKS = 0.02  # seconds
 PER_SECOND = 100
 _PACED = 1000
 _THREADS = 4
@@ -127,7 +128,7 @@ def received(folder: Path) -> Table:
         with _queue(old) as address:
             bare = _RECEIVED / _bare_requests(address)
         with _queue(old) as address:
-            watched = asyncio.run(_watched(Watcher(session), session, address)).watched
+            watched = asyncio.run(_watched(session, address))
         assert watched.fates == {Fate.ALREADY_KNOWN: _RECEIVED}
         speed = _RECEIVED / watched.seconds
         late = asyncio.run(at_a_pace(session, messages[:_PACED]))
@@ -154,15 +155,10 @@ def long_life(folder: Path) -> Table:
         ledger.announcements.progressed(NOW)
         ledger.announcements.listed(NOW)
         session = Session(config, Selection(), SilentBucket(), ledger, NOW)
-        keys, watcher = list(_keys(messages, _RECEIVED)), Watcher(session)
-        watches: list[Watch] = []  # kept, so that what each keeps is measured
-        table.add_row("0", *_used(), "")
-        for start in range(0, _RECEIVED, _PART):
-            with _queue([message_of(keys[n], n) for n in range(start, start + _PART)]) as address:
-                watches.append(asyncio.run(_watched(watcher, session, address)))
-            watched = watches[-1].watched
-            assert watched.fates == {Fate.APPLIED: _PART}
-            table.add_row(f"{start + _PART:,}", *_used(), f"{_PART / watched.seconds:,.0f}")
+        bodies = [message_of(key, n) for n, key in enumerate(_keys(messages, _RECEIVED))]
+        with _queue(bodies) as address:
+            watched = asyncio.run(_watched(session, address, table))
+        assert watched.fates == {Fate.APPLIED: _RECEIVED}
         ledger.close()
     return table
 
@@ -215,14 +211,21 @@ def _bare_requests(address: str) -> float:
     return time.perf_counter() - begun
 
 
-async def _watched(watcher: Watcher, session: Session, address: str) -> Watch:
-    """A watch that has taken all messages of a queue."""
+async def _watched(session: Session, address: str, table: Table | None = None) -> Watched:
+    """Lets a watch take all messages of a queue. Adds what it uses from time to time to the table, if there is one."""
     queue = await open_queue(Aws(boto3.Session()), address, waits=0)
-    watch = Watch(session, watcher, await asyncio.to_thread(queue.facts), None, until_empty=True)
-    watch.watched.begun = clock.seconds()
+    watch = Watch(session, Watcher(session), await asyncio.to_thread(queue.facts), None, until_empty=True)
+    watched = watch.watched
+    watched.begun = clock.seconds()
     async with watch.recording(), receiving(queue, 300, _THREADS) as receivers, watch.deleting():
-        await watch.run(receivers)
-    return watch
+        running = asyncio.create_task(watch.run(receivers))
+        for count in range(_PART, _RECEIVED + 1, _PART) if table else ():
+            while watched.received < count and not running.done():
+                await asyncio.sleep(_LOOKS)
+            assert table
+            table.add_row(f"{watched.received:,}", *_used(), f"{watched.received / watched.seconds:,.0f}")
+        await running
+    return watched
 
 
 async def at_a_pace(session: Session, messages: Iterable[str]) -> Watched:

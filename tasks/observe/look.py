@@ -160,7 +160,7 @@ async def _judge_known(session: Session, reader: Reader, known: Knowledge, cells
     known.disagreements = untouched(trusted(session.ledger.disagreements.current(), session.horizon()), taken)
     known.obstacles = _obstacles(session, known, cells)
     assessment = await _judge_and_read(session, reader, known, cells)
-    known.first_seen = session.ledger.gaps.first_seen(cells)
+    known.first_seen = _first_seen(session, cells, remember=False)
     return assessment
 
 
@@ -177,7 +177,7 @@ def newly_due(session: Session, known: Knowledge, schedules: Iterable[Cell]) -> 
     known.obstacles |= _obstacles(session, known, cells)
     known.first_seen |= _first_seen(session, cells, remember=True)
     look = _look(session, _judge(session, known, cells), known)
-    session.ledger.gaps.record(gap for gap in look.gaps() if gap.cell.key not in known.first_seen)
+    session.ledger.gaps.record(look.new_gaps())
     return look
 
 

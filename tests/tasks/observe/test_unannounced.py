@@ -1,6 +1,7 @@
 """Does a look record what its listing has shown, and nothing that is older than what others record meanwhile?"""
 
 import asyncio
+import dataclasses
 import json
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from tasks.domain.assess.states import Content, Examination, LakeObject, LearntB
 from tasks.domain.assess.verdicts import whole
 from tasks.domain.errors import UnreadableError
 from tasks.domain.expected.cells import Selection
+from tasks.domain.plan.plan import Gap
 from tasks.ledger import Ledger
 from tasks.observe.listing import check_ids
 from tasks.observe.look import Reader, look_at_lake
@@ -236,3 +238,18 @@ def test_a_file_of_a_dataset_that_is_not_collected_is_foreign_and_none_of_its_ch
     world.look()
     assert ledger.objects.last([key]) == known
     assert world.missed() == 0
+
+
+def test_a_gap_that_was_seen_under_a_clock_that_was_ahead_is_new_to_a_watch(world: World) -> None:
+    lake, ledger, key = world.lake, world.ledger, KEYS[0]
+    watcher = Watcher(world.session)
+
+    async def gaps(content: Content | None, number: int) -> list[Gap]:
+        await watcher.take([lake.store(key, content, number)])
+        return await watcher.follow()
+
+    asyncio.run(gaps(a_content("first"), 1))
+    (gap,) = asyncio.run(gaps(None, 2))
+    asyncio.run(gaps(a_content("second"), 3))
+    ledger.gaps.record([dataclasses.replace(gap, first_seen=datetime.now(UTC) + timedelta(days=365))])
+    assert [new.cell.key for new in asyncio.run(gaps(None, 4))] == [key]

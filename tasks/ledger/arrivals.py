@@ -38,6 +38,10 @@ class Recorded(NamedTuple):
     by: LearntBy
     at: datetime | None
 
+    def is_learnt_between(self, begin: datetime, end: datetime) -> bool:
+        """Has ADCE learnt of the change after `begin`, and not after `end`?"""
+        return self.at is not None and begin < self.at <= end
+
     def when_listed(self, at: datetime | None) -> LastChange:
         """The change; it was still the last one when the whole lake was listed, if it was recorded before."""
         return self.change if at and self.at and self.at > at else self.change.as_listed(at)

@@ -174,11 +174,21 @@ def newly_due(session: Session, known: Knowledge, schedules: Iterable[Cell]) -> 
         for cell in game_cells(session.config, schedule, listed, session.now(), session.selection)
     }
     _load(session, known, cells)
+    _add_newer(session, known, cells)
     known.obstacles |= _obstacles(session, known, cells)
     known.first_seen |= _first_seen(session, cells, remember=True)
     look = _look(session, _judge(session, known, cells), known)
     session.ledger.gaps.record(look.new_gaps())
     return look
+
+
+def _add_newer(session: Session, known: Knowledge, keys: Collection[str]) -> None:
+    """Adds to `known` the objects of some files of which others have learnt since the lake was listed."""
+    latest = session.horizon()
+    for key, one in session.ledger.objects.last(keys).items():
+        is_newer = key not in known.objects and one.is_learnt_between(known.begun, latest)
+        if is_newer and (have := one.change.object(key)):
+            known.objects[key] = have
 
 
 def check_keys(session: Session, look: Look) -> None:

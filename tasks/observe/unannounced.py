@@ -87,7 +87,7 @@ def _last(session: Session, keys: Iterable[str], at: datetime) -> dict[str, Last
     """The last known changes of some files, without those files of which anything was learnt after a time."""
     keys, latest = list(keys), session.horizon()
     last = session.ledger.objects.last(keys)
-    newer = {key for key, one in last.items() if one.at and at < one.at <= latest}
+    newer = {key for key, one in last.items() if one.is_learnt_between(at, latest)}
     return {key: last[key].change if key in last else None for key in keys if key not in newer}
 
 

@@ -18,7 +18,7 @@ from tasks.domain.expected.cells import Selection
 from tasks.domain.plan.plan import Gap
 from tasks.ledger import Ledger
 from tasks.observe.listing import check_ids
-from tasks.observe.look import Reader, look_at_lake
+from tasks.observe.look import Reader, look_at_lake, newly_due
 from tasks.observe.session import Session
 from tasks.observe.watcher import Fate, Watcher
 from tests.builders import a_config
@@ -135,6 +135,13 @@ def a_content(name: str) -> Content:
     return Content(f'"{name}"', 100_000)
 
 
+def a_board() -> bytes:
+    """A scoreboard that lists the games."""
+    final = {"type": {"state": "post", "completed": True}}
+    events = [{"id": game, "date": f"{DAYS[0]}T23:00Z", "status": final} for game in GAMES]
+    return json.dumps({"events": events}).encode().ljust(2000)
+
+
 def test_what_events_and_runs_record_during_a_look_is_not_overwritten_with_its_older_listing(world: World) -> None:
     lake, ledger, (changed, added, own) = world.lake, world.ledger, KEYS
     world.take(lake.store(changed, a_content("first"), 1))
@@ -185,9 +192,7 @@ def test_a_file_that_lay_in_the_lake_before_its_schedule_listed_it_makes_no_gap(
     world.config = WITH_FILES
     lake.store(there, a_content("there"), 1)
     world.look()
-    final = {"type": {"state": "post", "completed": True}}
-    events = [{"id": game, "date": f"{DAYS[0]}T23:00Z", "status": final} for game in GAMES]
-    lake.bodies[board] = json.dumps({"events": events}).encode().ljust(2000)
+    lake.bodies[board] = a_board()
     lake.now += 5 * MINUTE
     world.take(lake.store(board, a_content("board"), 2))
     assert world.ledger.gaps.first_seen(GAMES.values()).keys() == {lacking}
@@ -230,10 +235,10 @@ def test_a_watch_reads_a_body_again_that_could_not_be_read_before_and_says_when_
 def test_a_file_of_a_dataset_that_is_not_collected_is_foreign_and_none_of_its_changes_is_missed(world: World) -> None:
     lake, ledger = world.lake, world.ledger
     key = next(keys.format(id="0022500001") for keys in a_config().datasets["nba_playbyplay"].keys)
-    world.config = a_config()
+    world.config = WITH_FILES
     assert world.take(lake.store(key, a_content("collected"), 1)) == [Fate.APPLIED]
     known = ledger.objects.last([key])
-    world.config = a_config(collect=Collect(sources=("espn",)))
+    world.config = WITH_FILES.model_copy(update={"collect": Collect(since=DAYS[0], sources=["espn"])})
     assert world.take(lake.store(key, a_content("not collected"), 2)) == [Fate.FOREIGN]
     world.look()
     assert ledger.objects.last([key]) == known
@@ -253,3 +258,22 @@ def test_a_gap_that_was_seen_under_a_clock_that_was_ahead_is_new_to_a_watch(worl
     asyncio.run(gaps(a_content("second"), 3))
     ledger.gaps.record([dataclasses.replace(gap, first_seen=datetime.now(UTC) + timedelta(days=365))])
     assert [new.cell.key for new in asyncio.run(gaps(None, 4))] == [key]
+
+
+def test_a_file_that_has_come_since_the_lake_was_listed_is_no_gap_when_a_new_schedule_lists_it(world: World) -> None:
+    lake, (board, *_), (there, lacking) = world.lake, KEYS, GAMES.values()
+    world.config = WITH_FILES
+    session = world.session
+    reader = Reader(session)
+    look = asyncio.run(look_at_lake(session, reader, remember=True))
+    lake.now += MINUTE
+    world.take(lake.store(there, a_content("there"), 1))
+    lake.store(board, a_content("board"), 2)
+    lake.bodies[board] = a_board()
+    look.known.objects[board] = lake.objects[board]
+    schedule = look.assessment.cells[board]
+    asyncio.run(reader.read(look.known, [schedule]))
+    gaps = newly_due(session, look.known, [schedule]).gaps()
+    assert lacking in {gap.cell.key for gap in gaps}
+    assert there not in {gap.cell.key for gap in gaps}
+    assert world.ledger.gaps.first_seen(GAMES.values()).keys() == {lacking}

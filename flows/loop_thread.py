@@ -9,21 +9,25 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+_ENDS_WITHIN = 1.0  # seconds for which the end of a thread is waited for
+
 
 class LoopThread:
     """A thread with an event loop. What blocks there, such as a request to the ledger, blocks nothing elsewhere."""
 
     def __init__(self, name: str):
         self._loop = asyncio.new_event_loop()
-        threading.Thread(target=self._run, name=name, daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
 
-    async def run(self, work: Coroutine[Any, Any, T]) -> T:
+    def run(self, work: Coroutine[Any, Any, T]) -> asyncio.Future[T]:
         """The result of some work, which is done in the thread."""
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
+        return asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
 
     def stop(self) -> None:
-        """Ends the thread as soon as nothing blocks it. Work that is not done by then is not done at all."""
+        """Ends the thread as soon as nothing blocks it, and waits a moment for that. Work at hand is not done then."""
         self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(_ENDS_WITHIN)
 
     def _run(self) -> None:
         self._loop.run_forever()

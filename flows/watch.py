@@ -194,9 +194,10 @@ class Watch:
         if self._ending.done():
             work.close()
             return None
-        working, begun = asyncio.create_task(self._thread.run(work)), clock.seconds()
-        while not (working.done() or self._ending.done()):
-            await asyncio.wait({working, self._ending}, timeout=_LOOKS_UP, return_when=asyncio.FIRST_COMPLETED)
+        working, begun = self._thread.run(work), clock.seconds()
+        either: set[asyncio.Future[Any]] = {working, self._ending}
+        while not any(one.done() for one in either):
+            await asyncio.wait(either, timeout=_LOOKS_UP, return_when=asyncio.FIRST_COMPLETED)
             if clock.seconds() - begun < may_last:
                 self._show_progress()
         if working.done():
@@ -276,7 +277,7 @@ class Watch:
             self._keep_unread(received, taken)
             return taken
 
-        taken = await self._persistently(take, f"{plural(len(received), 'message')} wait, and are tried again")
+        taken = await self._persistently(take, "messages wait, and are tried again")
         if taken:
             self._returned = max(filter(None, (self._returned, taken.returned)), default=None)
             self.watched.add(taken, at, (one.message.id for one in received))

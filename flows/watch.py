@@ -6,6 +6,7 @@ import asyncio
 import logging
 import math
 import signal
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -17,17 +18,17 @@ from blocks.aws import aws_of
 from config.models import Config
 from flows.loop_thread import LoopThread
 from tasks import clock
-from tasks.answers.watched import Watched
+from tasks.answers.watched import Watched, described
 from tasks.domain.access import Access
 from tasks.domain.errors import AdceError, LakeError, LedgerError
 from tasks.domain.expected.cells import Selection
-from tasks.domain.wording import one_line, plural, signal_name
+from tasks.domain.wording import and_more, one_line, plural, signal_name
 from tasks.ledger.unread_messages import UnreadMessage
 from tasks.observe.look import Reader, look_at_lake
 from tasks.observe.queue import Message, QueueError, QueueFacts, open_queue
 from tasks.observe.receivers import Received, Receivers, receiving
 from tasks.observe.session import Session, open_session
-from tasks.observe.watcher import AT_ONCE, TAKEN_AGAIN, Taken, Watcher
+from tasks.observe.watcher import AT_ONCE, TAKEN_AGAIN, Fate, Taken, Watcher
 
 if TYPE_CHECKING:
     from flows.event_fills import EventFills
@@ -44,6 +45,7 @@ _BACKLOG = 1000  # messages waiting at the start, above which the lake is listed
 _STRANGERS = 100  # messages of other buckets, before any of this one, after which the queue is taken for a wrong one
 _MOST_RECEIVES = 5  # receives of an unreadable message after which it is deleted, if the queue does not move it away
 _BEGIN = 200  # characters of an unreadable message that are kept
+_TELLS_EVERY = 60.0  # seconds after which the log may be told of messages again
 _PROGRESS_EVERY = 30.0  # seconds after which it is recorded that the queue is read
 _ARRIVES_WITHIN = timedelta(seconds=30)  # a queue that is found empty may still have messages that were sent since then
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -65,6 +67,7 @@ async def watch(config: Config, address: str, progress: Path | None = None, *, u
             raise QueueError(f"queue {address}: S3 sends no events to a FIFO queue; name a standard one", lasts=True)
         watch = Watch(session, watcher, facts, progress, facts.is_at(config.events.queue), until_empty=until_empty)
         hidden = facts.hides.total_seconds()
+        log.info("receives what S3 tells of lake %s from queue %s", session.lake.url, facts.arn)
         with watch.stopping_on_signals():
             async with watch.recording():
                 if facts.waiting > _BACKLOG:
@@ -97,6 +100,8 @@ class Watch:
     _thread: LoopThread = field(init=False)  # see `recording`
     _ending: asyncio.Task[None] = field(init=False)  # ends some seconds after the watch has to stop
     _shown: float | None = None  # the last answer of the queue of which `progress` tells, by tasks.clock
+    _told: float = -math.inf  # when the log was last told of messages, by tasks.clock
+    _told_of: Counter[Fate] = field(default_factory=Counter)  # the messages of which it was told
     _recorded: float = -math.inf  # when it was last recorded that the queue is read, by tasks.clock
     _returned: datetime | None = None  # the time of the newest event of a file that ADCE has stored itself
 
@@ -211,6 +216,7 @@ class Watch:
         while not self.stopping.is_set():
             received = await receivers.next(AT_ONCE, TAKEN_AGAIN if self._waiting else _LOOKS_UP)
             self._show_progress()
+            self._tell_of_messages()
             await self._progressed(receivers)
             if self._waiting and clock.seconds() - self._tried >= TAKEN_AGAIN:
                 received, self._waiting, self._tried = [*self._waiting, *received], [], clock.seconds()
@@ -306,8 +312,9 @@ class Watch:
             UnreadMessage(message.id, now, taken.errors[position], one_line(message.body[:_BEGIN]), message.receives)
             for position, message in unread.items()
         )
-        for position, message in unread.items():
-            log.warning("message %s cannot be read: %s", message.id, taken.errors[position])
+        position, first = next(iter(unread.items()))
+        why, more = taken.errors[position], and_more(len(unread))
+        log.warning("message %s cannot be read: %s%s; see `adce sources`", first.id, why, more)
 
     def _check_bucket(self, messages: Sequence[Message], taken: Taken) -> None:
         if self._knows_ours:
@@ -322,6 +329,13 @@ class Watch:
                 f"{self.session.lake.url}; name the queue of the lake {where}",
                 lasts=True,
             )
+
+    def _tell_of_messages(self) -> None:
+        """Tells the log what was received since it was last told, at most once a minute."""
+        new = self.watched.fates - self._told_of
+        if new and clock.seconds() - self._told >= _TELLS_EVERY:
+            log.info("%s", described(new))
+            self._told, self._told_of = clock.seconds(), self.watched.fates.copy()
 
     def _show_progress(self) -> None:
         answered = self._receivers.last_answer if self._receivers else clock.seconds()

@@ -51,6 +51,24 @@ def show_log() -> None:
         logger.propagate = False  # or Prefect's console would show them again
 
 
+@contextmanager
+def info_shown(*names: str) -> Iterator[None]:
+    """A block in which these loggers also tell what is neither a warning nor an error."""
+    lines = _Lines(logging.INFO)
+    lines.addFilter(lambda record: record.levelno < logging.WARNING)  # the rest is shown in any case
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(lines)
+        logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.removeHandler(lines)
+            logger.setLevel(level)
+
+
 def show_cursor() -> None:
     """Shows the cursor of the terminal, which progress bars hide, if the process ends before they do."""
     _stderr.show_cursor(True)

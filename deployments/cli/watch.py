@@ -13,12 +13,13 @@ import typer
 
 from blocks.store import Store
 from config.load import checked_address
+from config.secrets import masked
 from deployments.cli.layout import say
 from deployments.cli.options import JsonOption, Places
 from deployments.cli.output import print_json
 from deployments.prefect_api.settings import api_url
 from tasks.domain.errors import AdceError
-from tasks.domain.wording import plural
+from tasks.domain.wording import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 # New objects after which Python looks for unreachable ones. What is remembered of the lake stays, so that looking
 # through it often takes half of the time.
 _COLLECTED_AFTER = 100_000
+_TELL = ("flows.watch", "flows.event_fills", "tasks.observe.receivers")  # the loggers that tell how it goes on
 
 
 def watch(
@@ -72,8 +74,13 @@ def watch(
         raise AdceError(f"--from reads messages from a file, and {' and '.join(given)} from a queue: leave one out")
     else:
         watched = _from_file(config, source)
-    for error in watched.errors:
-        typer.echo(f"adce: unreadable: {error}", err=True)
+    if source is not None:  # of a queue, they are told when they are received
+        _print_errors(watched)
+    if watched.elsewhere is not None:
+        of_others = (
+            f"messages of other buckets have come, as of {one_line(watched.elsewhere)}; the lake is {config.lake}"
+        )
+        typer.echo(masked(f"adce: warning: {of_others}"), err=True)
     if as_json:
         print_json(WatchedMessages.of(watched).as_json())
     else:
@@ -83,7 +90,7 @@ def watch(
 
 
 def _from_queue(config: Config, given: str | None, progress: Path | None, *, until_empty: bool) -> Watched:
-    from deployments.cli.terminal import prefect_log
+    from deployments.cli.terminal import info_shown, prefect_log
     from flows.watch import watch as watch_queue
 
     address = checked_address("queue", given, "--queue") if given is not None else config.events.queue
@@ -94,7 +101,8 @@ def _from_queue(config: Config, given: str | None, progress: Path | None, *, unt
             from deployments.setup.prefect_server import set_up_buckets
 
             asyncio.run(set_up_buckets(config))
-        return asyncio.run(watch_queue(config, address, progress, until_empty=until_empty))
+        with info_shown(*_TELL):
+            return asyncio.run(watch_queue(config, address, progress, until_empty=until_empty))
 
 
 def _checked(progress: Path | None) -> Path | None:
@@ -152,9 +160,18 @@ async def _watch(config: Config, stream: BinaryIO, source: str) -> Watched:
     return watched
 
 
+def _print_errors(watched: Watched) -> None:
+    for name, error in watched.errors.items():
+        typer.echo(f"adce: unreadable: {name}: {error}", err=True)
+    if more := watched.unreadable - len(watched.errors):
+        typer.echo(f"adce: unreadable: and {more:,} more", err=True)
+
+
 def _print(watched: Watched) -> None:
-    counts = [f"{count:,} {fate.replace('_', ' ')}" for fate, count in watched.counts().items() if count]
-    say(f"{plural(watched.received, 'message')}{': ' if counts else ''}{', '.join(counts)}")
+    from tasks.answers.watched import described
+
+    say(described(watched.fates))
     half, most = watched.latency(0.5), watched.latency(0.99)
     if half is not None and most is not None:
-        say(f"from receipt to state: half within {1000 * half:.0f} ms, 99 % within {1000 * most:.0f} ms")
+        of_half = f"half within {1000 * half:.0f} ms, 99 % " if len(watched.latencies) > 1 else ""
+        say(f"from receipt to state: {of_half}within {1000 * most:.0f} ms")

@@ -48,6 +48,7 @@ class Child:
     stops_within: float = _STOP_SECONDS  # seconds from SIGTERM to SIGKILL
     cwd: Path | None = None
     is_shown: bool = True  # whether its output is worth showing
+    is_adce: bool = False  # whether it is a command of ADCE, whose lines tell their level
     needs: Need | None = None  # it is started only while this is met; a death while it is not does not count
     is_vital: bool = True  # if it is not, everything else goes on without it, and it is started again now and then
 

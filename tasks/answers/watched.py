@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 
 from tasks import clock
+from tasks.domain.wording import plural
 from tasks.observe.watcher import Fate, Taken
 
 _MOST_ERRORS = 20  # unreadable messages that are told of one by one
@@ -18,7 +20,8 @@ class Watched:
     """The messages that were taken so far."""
 
     fates: Counter[Fate] = field(default_factory=Counter)
-    errors: list[str] = field(default_factory=list)  # of the first unreadable messages
+    errors: dict[str, str] = field(default_factory=dict)  # why the first unreadable messages are that, by their names
+    elsewhere: str | None = None  # the bucket of the first message of another one
     begun: float = field(default_factory=clock.seconds)
     seconds: float = 0.0
     # Seconds from receipt to state of the last messages
@@ -46,12 +49,23 @@ class Watched:
         now = clock.seconds()
         self.fates.update(fate for n, fate in enumerate(taken.fates) if n not in taken.waiting)
         self.seconds = now - self.begun
-        self.latencies.extend(now - at for n, at in enumerate(received) if n not in taken.waiting)
+        self.latencies.extend(
+            now - at
+            for n, at in enumerate(received)
+            if n not in taken.waiting and taken.fates[n] not in (Fate.FOREIGN, Fate.UNREADABLE)  # those have no state
+        )
+        self.elsewhere = self.elsewhere or next(iter(taken.elsewhere.values()), None)
         if taken.errors and len(self.errors) < _MOST_ERRORS:
-            found = [f"{name}: {taken.errors[n]}" for n, name in enumerate(names) if n in taken.errors]
-            self.errors += found[: _MOST_ERRORS - len(self.errors)]
+            found = ((name, taken.errors[n]) for n, name in enumerate(names) if n in taken.errors)
+            self.errors |= islice(found, _MOST_ERRORS - len(self.errors))
 
     def latency(self, share: float) -> float | None:
-        """The seconds within which this share of the messages, from 0 to 1, became states; None without messages."""
+        """The seconds within which this share of the messages, from 0 to 1, became states; None if none did."""
         ordered = sorted(self.latencies)
         return ordered[min(int(share * len(ordered)), len(ordered) - 1)] if ordered else None
+
+
+def described(fates: Counter[Fate]) -> str:
+    """How many messages there are, and how many met which fate: "12 messages: 3 applied, 9 own"."""
+    counts = [f"{fates[fate]:,} {fate.replace('_', ' ')}" for fate in Fate if fates[fate]]
+    return f"{plural(fates.total(), 'message')}{': ' if counts else ''}{', '.join(counts)}"

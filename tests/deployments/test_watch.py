@@ -65,7 +65,7 @@ def lake(adce_home: Path, s3: str, sites: SandboxProcess, monkeypatch: pytest.Mo
 
 
 def test_what_a_queue_tells_changes_the_states_of_files_and_of_those_that_follow_from_them(
-    adce: Adce, lake: Lake, adce_home: Path
+    adce: Adce, lake: Lake, adce_home: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     board, body = lake.put("espn_scoreboard", DAY)
     first = watch(adce, lake.messages())
@@ -102,7 +102,24 @@ def test_what_cannot_be_read_is_counted_and_named_and_the_rest_is_taken_in(adce:
     unreadable = [line for line in result.stderr.splitlines() if "unreadable" in line]
     assert unreadable[0] == "adce: unreadable: line 1: not JSON"
     assert unreadable[1].startswith("adce: unreadable: line 5: neither an S3 notification")
+    assert "from receipt to state: half" in result.stdout
     assert why(adce, board)["state"] == "present"
+    result = adce("watch", "--from", "-", "--json", given="x\n" * 30)
+    assert json.loads(result.stdout)["errors"] == {f"line {number}": "not JSON" for number in range(1, 21)}
+    assert json.loads(result.stdout)["latency"] == {"p50": None, "p99": None}, "no state follows from them"
+    assert result.stderr.endswith("adce: unreadable: line 20: not JSON\nadce: unreadable: and 10 more\n")
+
+
+def test_one_message_has_one_latency_and_another_bucket_is_named(adce: Adce, lake: Lake) -> None:
+    lake.put("espn_scoreboard", DAY)
+    [_, message] = lake.messages().splitlines()
+    result = adce("watch", "--from", "-", given=message)
+    assert result.stdout.startswith("1 message: 1 applied\nfrom receipt to state: within ")
+    assert result.stderr == ""
+    result = adce("watch", "--from", "-", given=message.replace("watched", "another") + "\n" + message)
+    assert result.stdout.startswith("2 messages: 1 already known, 1 foreign\n")
+    told = "messages of other buckets have come, as of another; the lake is s3://watched/nba"
+    assert result.stderr == f"adce: warning: {told}\n"
 
 
 def test_a_lake_in_a_folder_is_refused_before_anything_is_made(adce: Adce, adce_home: Path) -> None:
@@ -149,7 +166,7 @@ def why(adce: Adce, key: str) -> dict[str, Any]:
 
 
 def test_what_waits_in_the_queue_becomes_states_and_is_deleted_and_what_cannot_be_read_is_left_and_kept(
-    adce: Adce, lake: Lake, monkeypatch: pytest.MonkeyPatch
+    adce: Adce, lake: Lake, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     board, body = lake.put("espn_scoreboard", DAY)
     game = {"id": body["events"][0]["id"]}
@@ -165,6 +182,12 @@ def test_what_waits_in_the_queue_becomes_states_and_is_deleted_and_what_cannot_b
     }
     assert {why(adce, key)["state"] for key in (board, summary)} == {"present"}
     assert lake.left() == {"waiting": 0, "hidden": 1}
+    first, last = result.stderr.splitlines()  # without warnings, which the whole command shows
+    assert first.startswith(
+        "adce: info: receives what S3 tells of lake s3://watched/nba from queue arn:aws:sqs:us-east-1:"
+    )
+    assert "cannot be read: not JSON; see `adce sources`" in caplog.text
+    assert last == "adce: info: 4 messages: 2 applied, 1 already known, 1 unreadable"
     assert json.loads(adce("sources", "--json").stdout)["events"] is None, "no queue is that of the lake"
     monkeypatch.setenv("ADCE_EVENTS__QUEUE", lake.queue)
     assert adce("watch", "--until-empty").exit_code == 0

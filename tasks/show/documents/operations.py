@@ -242,7 +242,10 @@ class Latency(Document):
 
 
 class WatchedMessages(Document):
-    """What became of the messages that a watch received. The counts after `received` add up to it."""
+    """What became of the messages that a watch received. The counts after `received` add up to it.
+
+    `errors` says why the first of the unreadable messages are that, by their ids in the queue or their lines.
+    """
 
     received: int
     applied: int
@@ -252,6 +255,7 @@ class WatchedMessages(Document):
     unreadable: int
     seconds: float
     latency: Latency
+    errors: dict[str, str]
 
     @classmethod
     def of(cls, watched: Watched) -> WatchedMessages:
@@ -261,6 +265,7 @@ class WatchedMessages(Document):
             **watched.counts(),
             seconds=round(watched.seconds, 6),
             latency=Latency(p50=_rounded(watched.latency(0.5)), p99=_rounded(watched.latency(0.99))),
+            errors=watched.errors,
         )
 
 

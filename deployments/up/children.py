@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
 import signal
@@ -22,6 +23,7 @@ from tasks.upstream import guard
 _LINES_KEPT = 10
 _FRAME = re.compile(r"^[\s|]*(?:\+[-+\s\d.]*$|\|\s*)")  # what Python draws around the errors of a group
 _ERROR = re.compile(r"(?:\w+\.)*(\w*(?:Error|Exception|Exit|Interrupt): .*)")  # the line after a traceback
+_LOGGED = re.compile(r"adce: (info|warning|error): (.*)")  # how deployments.cli.terminal writes a line of the log
 _STOP_SECONDS = 10.0
 _PREFECTS_FAREWELL = "An exception occurred."  # the last line of Prefect's command after an error, which says nothing
 
@@ -48,7 +50,7 @@ class Child:
     stops_within: float = _STOP_SECONDS  # seconds from SIGTERM to SIGKILL
     cwd: Path | None = None
     is_shown: bool = True  # whether its output is worth showing
-    is_adce: bool = False  # whether it is a command of ADCE, whose lines tell their level
+    is_adce: bool = False  # whether it is a command of ADCE, whose log is told
     needs: Need | None = None  # it is started only while this is met; a death while it is not does not count
     is_vital: bool = True  # if it is not, everything else goes on without it, and it is started again now and then
 
@@ -75,11 +77,16 @@ class Children:
         say: Callable[[str], None],
         policy: RestartPolicy = RestartPolicy(),
         show: Callable[[str, str], None] | None = None,
+        tell: Callable[[str, int], None] | None = None,
     ):
-        """`say` is told what has happened to a child. `show` is given a child's name and a line of its output."""
+        """`say` is told what has happened to a child. `show` is given a child's name and a line of its output.
+
+        `tell` is given a line of the log of a command of ADCE, and its level; such a line is not shown.
+        """
         self._say = say
         self._policy = policy
         self._show = show
+        self._tell = tell
         self._keeping: dict[str, asyncio.Task[None]] = {}  # by the name of the child
         self._running: list[_Running] = []  # in the order of their starts
         self._given_up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -166,7 +173,7 @@ class Children:
 
         If the caller is cancelled, `stop` ends the child. For this the child is registered before the first await.
         """
-        running = _Running(child, self._show if child.is_shown else None)
+        running = _Running(child, self._show if child.is_shown else None, self._tell if child.is_adce else None)
         self._running.append(running)
         status = await asyncio.to_thread(running.wait)
         self._running.remove(running)
@@ -188,8 +195,9 @@ class _Running:
     The guard runs as long as the child and everything that the child has started.
     """
 
-    def __init__(self, child: Child, show: Callable[[str, str], None] | None):
+    def __init__(self, child: Child, show: Callable[[str, str], None] | None, tell: Callable[[str, int], None] | None):
         self.child = child
+        self._tell = tell
         self.lines: deque[str] = deque(maxlen=_LINES_KEPT)
         self._show = show
         self._process = subprocess.Popen(
@@ -225,7 +233,10 @@ class _Running:
             for line in output:
                 if text := line.decode(errors="replace").rstrip():
                     self.lines.append(text)
-                    if self._show:
+                    if self._tell and (logged := _LOGGED.fullmatch(text)):
+                        level = logging.getLevelNamesMapping()[logged[1].upper()]
+                        self._tell(f"{self.child.name}: {logged[2]}", level)
+                    elif self._show:
                         self._show(self.child.name, text)
 
 

@@ -35,7 +35,7 @@ def watch_of(config: Config, env: Mapping[str, str], fills_end_within: timedelta
         return None
     argv = [sys.executable, "-W", "ignore", "-m", "deployments", "watch", "--queue", queue]
     stops_within = max(_STOPS_WITHIN, fills_end_within.total_seconds() if config.events.fill else 0.0)
-    return Child("watch", argv, env, stops_within, is_vital=False)
+    return Child("watch", argv, env, stops_within, is_adce=True, is_vital=False)
 
 
 async def tell_of_events(config: Config, say: Callable[[str, int], None]) -> None:

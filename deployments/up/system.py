@@ -165,10 +165,11 @@ class System:
             is_paused = not any(one.is_scheduled for one in deployments if _is_reconcile(one))
             worker = self._worker()
             children.keep(worker)
-            beside = [self._delete_log_records()]
+            with_runs, beside = [worker], [self._delete_log_records()]
             if watch := watch_of(self._config, self._of_commands, self.runs_end_within):
                 children.keep(watch)
-                self._say(f"adce watch receives what S3 tells of the lake from {self._config.events.queue}")
+                with_runs.append(watch)
+                self._say(f"adce watch starts, to receive what S3 tells of the lake from {self._config.events.queue}")
                 beside.append(tell_of_events(self._config, self._say))
             every = f"every {duration(self._config.reconcile.interval)}"
             runs = (
@@ -183,7 +184,7 @@ class System:
                 following = follow(poller, announcer, self._say, answers, begin, self._databases_away)
                 await asyncio.gather(following, *beside)
             except asyncio.CancelledError:
-                await children.end(worker)  # and its runs
+                await asyncio.gather(*map(children.end, with_runs))
                 await tell_the_last(poller, announcer, self._say)
                 raise
 
@@ -333,7 +334,7 @@ def server_command(port: int) -> list[str]:
 
 async def _until_signal(system: System, printer: Printer, verbose: bool) -> int:
     """Runs the system until a signal or an error stops it. Returns the exit status (see `up`)."""
-    children = Children(printer.warn, show=printer.show if verbose else None)
+    children = Children(printer.warn, show=printer.show if verbose else None, tell=printer.say)
     received: list[int] = []
     with temporary_settings({PREFECT_API_URL: system.api}):
         work = asyncio.create_task(system.run(children))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import subprocess
@@ -112,6 +113,23 @@ def test_one_that_keeps_dying_ends_the_whole_with_what_it_said_last() -> None:
 )
 def test_the_reason_of_a_death_is_the_last_error_without_its_frame(lines: list[str], why: str) -> None:
     assert error_in(lines) == why
+
+
+def test_the_log_of_a_command_of_adce_is_told_and_all_else_is_only_shown() -> None:
+    lines = ["adce: info: begins", "adce: error: no ink; ask: again", "adce: no paper", "error: none"]
+    child = Child("clerk", [sys.executable, "-S", "-c", f"print({chr(10).join(lines)!r})"])
+    told: list[tuple[str, int]] = []
+    shown: list[str] = []
+
+    async def story() -> None:
+        children = Children(shown.append, show=lambda _, line: shown.append(line), tell=lambda *line: told.append(line))
+        await children.run(replace(child, is_adce=True))
+        assert told == [("clerk: begins", logging.INFO), ("clerk: no ink; ask: again", logging.ERROR)]
+        assert shown == lines[2:]
+        await children.run(child)
+        assert shown == lines[2:] + lines
+
+    asyncio.run(story())
 
 
 def test_one_that_is_stopped_hears_that_it_is_to_end(tmp_path: Path) -> None:

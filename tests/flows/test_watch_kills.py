@@ -1,8 +1,10 @@
-"""Is nothing lost if a watch is killed, and nothing done twice if two of them share a queue?"""
+"""Is nothing lost if a watch is killed or stopped for a while, and nothing done twice if two of them share a queue?"""
 
+import itertools
 import os
 import random
 import signal
+import sqlite3
 import time
 from contextlib import closing
 from pathlib import Path
@@ -19,9 +21,10 @@ from tests.ecs import wait_until
 from tests.killable import starter
 from tests.servers import use_s3
 
-KILLS = 5
+KILLS = 4
 DAYS = [f"202601{day:02}" for day in range(5, 15)]
 HIDDEN = 1  # seconds
+HIDES = "ApproximateNumberOfMessagesNotVisible"
 
 
 class Place:
@@ -43,9 +46,12 @@ class Place:
         found: dict[str, str] = self.sqs.get_queue_attributes(QueueUrl=self.queue, AttributeNames=["All"])["Attributes"]
         return found
 
+    def put(self, key: str, body: bytes) -> None:
+        self.s3.put_object(Bucket="killed", Key=key, Body=body)
+
     def left(self) -> int:
         """How many messages the queue has, hidden or not."""
-        return sum(map(self.count, ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")))
+        return sum(map(self.count, ("ApproximateNumberOfMessages", HIDES)))
 
     def count(self, attribute: str) -> int:
         """How many messages the queue has, by one of its attributes."""
@@ -59,7 +65,7 @@ def place(adce_home: Path, s3: str, monkeypatch: pytest.MonkeyPatch) -> Place:
     return Place()
 
 
-def test_nothing_is_lost_by_kills_and_two_watches_do_nothing_twice(
+def test_nothing_is_lost_by_kills_and_stops_and_two_watches_do_nothing_twice(
     place: Place, sites: SandboxProcess, adce_home: Path
 ) -> None:
     template = load_config().datasets["espn_scoreboard"]
@@ -71,19 +77,32 @@ def test_nothing_is_lost_by_kills_and_two_watches_do_nothing_twice(
     with starter({}, adce_home / "watches.log") as watches:
         for round in range(KILLS):
             for key, body in chance.sample(sorted(bodies.items()), 3):
-                place.s3.put_object(Bucket="killed", Key=key, Body=body + b" " * round)
+                place.put(key, body + b" " * round)
             pids = [watches.start(["watch", "--queue", place.queue]) for _ in range(2)]
             time.sleep(chance.uniform(0.2, 0.8))
             for pid in pids:
                 os.kill(pid, signal.SIGKILL)
                 assert watches.wait(pid) == -signal.SIGKILL, (adce_home / "watches.log").read_text()
+        progress, some = adce_home / "progress", itertools.cycle(bodies.items())
+        stopped = watches.start(["watch", "--queue", place.queue, "--progress-file", str(progress)])
+        wait_until(lambda: place.put(*next(some)) or progress.exists(), "messages are received")
+        with closing(sqlite3.connect(adce_home / "ledger.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")  # so that it cannot record what it receives
+            wait_until(lambda: place.put(*next(some)) or place.count(HIDES), "messages are received, and are hidden")
+            os.kill(stopped, signal.SIGSTOP)
         for key, body in bodies.items():
-            place.s3.put_object(Bucket="killed", Key=key, Body=body)
+            place.put(key, body)
         while place.left():
             # The queue still hides what was received by those that were killed, or were too slow to delete it.
-            wait_until(lambda: place.count("ApproximateNumberOfMessagesNotVisible") == 0, "all are shown again")
+            wait_until(lambda: place.count(HIDES) == 0, "all are shown again")
             pids = [watches.start(["watch", "--queue", place.queue, "--until-empty"]) for _ in range(2)]
             assert [watches.wait(pid) for pid in pids] == [0, 0], (adce_home / "watches.log").read_text()
+        os.kill(stopped, signal.SIGCONT)  # others have recorded what it still has to record, and deleted it
+        bodies[min(bodies)] += b" "
+        place.put(min(bodies), bodies[min(bodies)])
+        wait_until(lambda: place.left() == 0, "the one that was stopped goes on")
+        os.kill(stopped, signal.SIGKILL)
+        watches.wait(stopped)
     with closing(Ledger(load_config().ledger)) as ledger:
         last = ledger.objects.last(bodies)
         assert {key: one.change.content and one.change.content.size for key, one in last.items()} == {

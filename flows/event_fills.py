@@ -16,6 +16,7 @@ from flows.loop_thread import LoopThread
 from tasks.domain.errors import UnexpectedKeysError
 from tasks.domain.plan.plan import Gap
 from tasks.domain.wording import plural
+from tasks.observe.outages import Outage
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ class EventFills:
         self._waiting: defaultdict[str, set[str]] = defaultdict(set)  # the keys to fill, by source
         self._filling: dict[str, asyncio.Task[None]] = {}  # by source
         self._stopping = asyncio.Event()
+        self._beginning = Outage("fills begin again; they could not")
 
     def add(self, gaps: Iterable[Gap]) -> None:
         """Has gaps filled soon, unless the fills are stopping."""
@@ -68,7 +70,7 @@ class EventFills:
         try:
             while waiting and not await self._stops_within(GATHERED):
                 keys = [waiting.pop() for _ in range(min(len(waiting), _MOST_KEYS))]
-                if not await self._thread.run(_filled(keys)):
+                if not await self._thread.run(_filled(keys, self._beginning)):
                     waiting.update(keys)
                     await self._stops_within(_RETRY)
         finally:
@@ -81,7 +83,7 @@ class EventFills:
         return self._stopping.is_set()
 
 
-async def _filled(keys: Collection[str]) -> bool:
+async def _filled(keys: Collection[str], beginning: Outage) -> bool:
     """Fills some files. Returns False if the fill could not begin because Prefect is away.
 
     Files that are expected no more, such as those of a game that is postponed, are left out.
@@ -94,9 +96,10 @@ async def _filled(keys: Collection[str]) -> bool:
             with tags("adce"):
                 state = await fill(keys=sorted(expected), return_state=True)
         except (httpx.HTTPError, RuntimeError) as error:
-            what = plural(len(expected), "file")
-            log.warning("%s cannot be filled now: %s; it is tried again every %.0f s", what, error, _RETRY)
+            cannot = f"{plural(len(expected), 'file')} cannot be filled now: {str(error).rstrip('.')}"
+            beginning.failed(f"{cannot}; it is tried again every {_RETRY:.0f} s")
             return False
+        beginning.ended()
         log.info("fill of %s: %s: %s", plural(len(expected), "file"), state.name, state.message)
         why = await get_state_exception(state) if state.is_failed() else None
         if not isinstance(why, UnexpectedKeysError):

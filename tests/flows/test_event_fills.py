@@ -99,7 +99,7 @@ class Filled:
         monkeypatch.setattr("flows.event_fills._filled", self._fill)
         self.fills = EventFills(lambda dataset: dataset.partition("_")[0], self._stop)
 
-    async def _fill(self, keys: Iterable[str]) -> bool:
+    async def _fill(self, keys: Iterable[str], _: object) -> bool:
         self.begun.append(sorted(keys))
         await asyncio.to_thread(self.goes_on.wait, 10)
         return not self._is_away

@@ -22,9 +22,10 @@ from tasks.answers.watched import Watched, described
 from tasks.domain.access import Access
 from tasks.domain.errors import AdceError, LakeError, LedgerError
 from tasks.domain.expected.cells import Selection
-from tasks.domain.wording import and_more, one_line, plural, signal_name
+from tasks.domain.wording import and_more, duration, one_line, plural, signal_name, verb
 from tasks.ledger.unread_messages import UnreadMessage
 from tasks.observe.look import Reader, look_at_lake
+from tasks.observe.outages import Outage
 from tasks.observe.queue import Message, QueueError, QueueFacts, open_queue
 from tasks.observe.receivers import Received, Receivers, receiving
 from tasks.observe.session import Session, open_session
@@ -40,6 +41,7 @@ _WAITS = 10  # seconds for which a receive waits for messages, so that a stop ta
 _ENDS_WITHIN = 5.0  # seconds for which a stop waits for the lake or the ledger
 _HANGS = 180.0  # seconds without an error after which the lake or the ledger hangs; a ledger waits less for its server
 _LOOKS_UP = 1.0  # seconds after which the watch looks whether it has to stop
+_REFUSED_FOR = 300.0  # seconds for which a refusal of the queue, such as of a permission, may last
 _RETRY = 10.0  # seconds after which a lake or a ledger that has failed is tried again
 _BACKLOG = 1000  # messages waiting at the start, above which the lake is listed before they are taken
 _STRANGERS = 100  # messages of other buckets, before any of this one, after which the queue is taken for a wrong one
@@ -66,14 +68,15 @@ async def watch(config: Config, address: str, progress: Path | None = None, *, u
         if facts.is_fifo:
             raise QueueError(f"queue {address}: S3 sends no events to a FIFO queue; name a standard one", lasts=True)
         watch = Watch(session, watcher, facts, progress, facts.is_at(config.events.queue), until_empty=until_empty)
-        hidden = facts.hides.total_seconds()
+        hidden, patience = facts.hides.total_seconds(), 0 if until_empty else _REFUSED_FOR
         log.info("receives what S3 tells of lake %s from queue %s", session.lake.url, facts.arn)
         with watch.stopping_on_signals():
             async with watch.recording():
                 if facts.waiting > _BACKLOG:
                     await watch.list_lake()
-                async with watch.filling(), receiving(queue, hidden) as receivers, watch.deleting():
-                    await watch.run(receivers)
+                receivers = receiving(queue, hidden, patience=patience)
+                async with watch.filling(), receivers as received, watch.deleting():
+                    await watch.run(received)
         return watch.watched
 
 
@@ -96,6 +99,12 @@ class Watch:
     _tried: float = 0.0  # when those were last taken, by tasks.clock
     _follows_from: float = 0.0  # by tasks.clock: when what follows is judged again after an error; 0 if none came last
     _deleting: asyncio.Task[None] | None = None
+    _left: dict[str, float] = field(default_factory=dict)  # when messages were left to the queue, by their ids
+    _hides_nothing_since: float | None = None  # since when the queue hides no messages of others, by tasks.clock
+    _is_waiting_told: bool = False
+    _recording: Outage = field(default_factory=lambda: Outage("messages are recorded again; they were not"))
+    _following: Outage = field(default_factory=lambda: Outage("what follows is judged again; it was not"))
+    _progressing: Outage = field(default_factory=lambda: Outage("progress is recorded again; it was not"))
     _receivers: Receivers | None = None  # None before anything is received
     _thread: LoopThread = field(init=False)  # see `recording`
     _ending: asyncio.Task[None] = field(init=False)  # ends some seconds after the watch has to stop
@@ -111,6 +120,8 @@ class Watch:
         loop = asyncio.get_running_loop()
 
         def stop(number: int) -> None:
+            if self.stopping.is_set():
+                return
             text = "%s: the watch stops within %.0f s, and gives back what it has not recorded"
             log.warning(text, signal_name(number), _WAITS + _ENDS_WITHIN)
             self.stopping.set()
@@ -181,12 +192,21 @@ class Watch:
     async def _persistently(
         self, work: Callable[[], Coroutine[Any, Any, T]], then: str, may_last: float = _HANGS
     ) -> T | None:
-        """The result of some work, however often the lake or the ledger fails. None if the watch has to stop before."""
+        """The result of some work, however often the lake or the ledger fails. None if the watch has to stop before.
+
+        Raises the error if it lasts and the watch is to end when the queue is empty.
+        """
         while not self.stopping.is_set():
+            if self._receivers:
+                self._receivers.check()
             try:
-                return await self._in_thread(work(), may_last)
+                result = await self._in_thread(work(), may_last)
+                self._recording.ended()
+                return result
             except (LakeError, LedgerError) as error:
-                log.error("%s; %s in %.0f s", error, then, _RETRY)
+                self._recording.failed(f"{error}; {then} every {_RETRY:.0f} s")
+                if self.until_empty and self._recording.seconds >= _REFUSED_FOR:
+                    raise
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self.stopping.wait(), _RETRY)
         return None
@@ -226,12 +246,41 @@ class Watch:
                 if receivers.has_more and not self.watcher.is_behind:
                     continue
             await self._follow()
-            is_done = self.until_empty and not received and receivers.found_nothing
-            if is_done and (self.fills is None or self.fills.is_idle):
+            is_idle = not received and receivers.found_nothing and (self.fills is None or self.fills.is_idle)
+            if self.until_empty and is_idle and await self._is_empty(receivers):
                 await self._progressed(receivers, at_once=True)
                 break
         else:
             await self._follow()
+
+    async def _is_empty(self, receivers: Receivers) -> bool:
+        """Is the queue empty? It has to be found so after it hides nothing, because it may just have shown it again."""
+        if await self._waits_for_others(receivers):
+            self._hides_nothing_since = None
+        elif self._hides_nothing_since is None:
+            self._hides_nothing_since = clock.seconds()
+        since, answered = self._hides_nothing_since, receivers.all_answered
+        return since is not None and answered is not None and answered > since
+
+    async def _waits_for_others(self, receivers: Receivers) -> bool:
+        """Does the queue still hide messages that others have received, which may have died since?
+
+        What was hidden when this watch began has been shown again when the queue has hidden it for its whole time.
+        """
+        now, hides = clock.seconds(), self.facts.hides.total_seconds()
+        facts = await receivers.facts()
+        others = facts.hidden - sum(now - at < hides for at in self._left.values())
+        if others <= 0:
+            return False
+        left = self.watched.begun + hides - now
+        are_hidden = f"{plural(others, 'message')} {verb(others, 'is', 'are')} hidden in the queue"
+        if left <= 0:
+            log.warning("%s, because another watch works on them, or has left them", are_hidden)
+        elif not self._is_waiting_told:
+            text = "%s, because a watch has received them that is at work or was killed; waiting for at most %s"
+            log.warning(text, are_hidden, duration(timedelta(seconds=left)))
+            self._is_waiting_told = True
+        return left > 0
 
     async def _record(self, received: Sequence[Received], receivers: Receivers) -> bool:
         """Records what messages tell, and has those deleted that are done. False if the watch has to stop before.
@@ -264,13 +313,11 @@ class Watch:
         try:
             gaps = await self._in_thread(self.watcher.follow())
         except (LakeError, LedgerError) as error:
-            if not self._follows_from:
-                log.error("%s; what follows from messages is judged later; it is tried every %.0f s", error, _RETRY)
+            self._following.failed(f"{error}; what follows from messages is judged later")
             self._follows_from = clock.seconds() + _RETRY
             return
-        if self._follows_from:
-            log.warning("what follows from messages is judged again")
-            self._follows_from = 0.0
+        self._following.ended()
+        self._follows_from = 0.0
         if self.fills and gaps:
             self.fills.add(gaps)
 
@@ -301,6 +348,8 @@ class Watch:
         }
         left = (taken.errors.keys() - is_given_up) | taken.elsewhere.keys()
         receivers.leave(messages[position] for position in left)
+        if self.until_empty:
+            self._left |= {messages[position].id: clock.seconds() for position in left}
         return [message for position, message in enumerate(messages) if position not in left | taken.waiting]
 
     def _keep_unread(self, received: Sequence[Received], taken: Taken) -> None:
@@ -366,5 +415,7 @@ class Watch:
         try:
             await self._in_thread(record())
         except LedgerError as error:
-            log.error("%s", error)
+            self._progressing.failed(str(error))
+        else:
+            self._progressing.ended()
         self._recorded = seconds

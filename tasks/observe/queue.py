@@ -21,12 +21,25 @@ AT_ONCE = 10  # messages: the most that one request receives, deletes or keeps
 _READ_SECONDS = 10  # how long an answer may take, besides the time for which it waits for messages
 _ARN = re.compile(r"arn:aws[a-z-]*:sqs:(?P<region>[a-z0-9-]+):(?P<account>[0-9]{12}):(?P<name>.+)")
 _REGION = re.compile(r"https?://(?:sqs\.)?([a-z]{2}(?:-[a-z]+)+-[0-9])\.")
+_HIDDEN = "told how long to hide messages"
+_PERMISSIONS = {  # by what the queue cannot be without it
+    "found": "sqs:GetQueueUrl",
+    "looked at": "sqs:GetQueueAttributes",
+    "received from": "sqs:ReceiveMessage",
+    "deleted from": "sqs:DeleteMessage",
+    _HIDDEN: "sqs:ChangeMessageVisibility",
+}
+_ALLOW = "allow {permission} in its policy, or in that of the credentials"
+_RENEW = "renew the AWS credentials, and start again"
 # Codes of errors that waiting does not mend, and what to do
 _LASTING = {
     "AWS.SimpleQueueService.NonExistentQueue": "name another in events.queue, or create it",
     "QueueDoesNotExist": "name another in events.queue, or create it",
-    "AccessDenied": "its policy, or that of the credentials, has to allow it",
-    "AccessDeniedException": "its policy, or that of the credentials, has to allow it",
+    "AccessDenied": _ALLOW,
+    "AccessDeniedException": _ALLOW,
+    "ExpiredToken": _RENEW,
+    "ExpiredTokenException": _RENEW,
+    "NoCredentialsError": "set them in the environment or name a block",
     "InvalidClientTokenId": "the AWS credentials are wrong",
     "UnrecognizedClientException": "the AWS credentials are wrong",
     "SignatureDoesNotMatch": "the AWS credentials are wrong",
@@ -63,6 +76,7 @@ class QueueFacts:
     redrive: bool  # does it move a message away that comes again and again?
     is_fifo: bool
     waiting: int  # messages, about
+    hidden: int  # messages that were received and not deleted yet, about
     policy: str  # JSON, or empty
 
     def is_at(self, address: str | None) -> bool:
@@ -102,6 +116,7 @@ class Queue:
             bool(found.get("RedrivePolicy")),
             found.get("FifoQueue") == "true",
             int(found["ApproximateNumberOfMessages"]),
+            int(found["ApproximateNumberOfMessagesNotVisible"]),
             found.get("Policy", ""),
         )
 
@@ -132,7 +147,7 @@ class Queue:
     def hide(self, messages: Sequence[Message], seconds: int) -> list[Message]:
         """Hides messages for some more seconds. Returns those that the queue has not, as one that is hidden no more."""
         change = {"VisibilityTimeout": seconds}
-        return self._do_by_ten("kept", self._sqs.change_message_visibility_batch, messages, change)
+        return self._do_by_ten(_HIDDEN, self._sqs.change_message_visibility_batch, messages, change)
 
     def _do_by_ten(
         self, what: str, request: Callable[..., Any], messages: Sequence[Message], change: dict[str, int]
@@ -149,7 +164,8 @@ class Queue:
         try:
             return request()
         except self._errors as error:
-            remedy = _LASTING.get(code_of(error))
+            code = code_of(error)
+            remedy = _LASTING[code].format(permission=_PERMISSIONS.get(what)) if code in _LASTING else None
             line = f"queue {self.name} cannot be {what}: {why_failed(error, 'sqs')}"
             raise QueueError(f"{line}; {remedy}" if remedy else line, lasts=remedy is not None) from None
         except KeyError as error:

@@ -8,20 +8,22 @@ import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 from tasks import clock
-from tasks.domain.wording import plural, utc
-from tasks.observe.queue import AT_ONCE, Message, Queue, QueueError
+from tasks.domain.wording import plural
+from tasks.observe.outages import Outage
+from tasks.observe.queue import AT_ONCE, Message, Queue, QueueError, QueueFacts
 
 log = logging.getLogger(__name__)
 
 _MOST_WAITING = 64 * 1024 * 1024  # bytes of messages that wait here to be taken; the queue holds the rest
 _COUNTED = 32 * 1024  # bytes that a message counts for at least, so that no more than about 2000 wait
-_RETRY_SECONDS = 5.0  # after an error of the queue
+_RETRY_SECONDS = 5.0  # after an error of the queue; twice as long after each further one
+_LONGEST_RETRY_SECONDS = 40.0
 _STUCK_SECONDS = 120.0  # without an answer or an error, after which another receiver takes the place of one
-_LOOK_SECONDS = 1.0  # how often is looked at what has to be hidden for longer
+_LOOK_SECONDS = 1.0  # how often is looked at what has to be hidden for longer, if the queue does not hide it for less
+_SHORTEST_LOOK_SECONDS = 0.1
 
 
 class Received(NamedTuple):
@@ -34,8 +36,8 @@ class Received(NamedTuple):
 class Receivers:
     """Threads that receive messages from a queue for an event loop. See `receiving`."""
 
-    def __init__(self, queue: Queue, hidden_seconds: float, count: int):
-        self._queue, self._hidden = queue, hidden_seconds
+    def __init__(self, queue: Queue, hidden_seconds: float, count: int, patience: float):
+        self._queue, self._hidden, self._patience = queue, hidden_seconds, patience
         self._loop = asyncio.get_running_loop()
         self._received: deque[Sequence[Received]] = deque()
         self._size = 0  # of those, in bytes
@@ -44,7 +46,10 @@ class Receivers:
         self._undone: dict[str, tuple[Message, float]] = {}  # by handle, and since when the queue hides it
         self._stopping = threading.Event()
         self._threads: list[_Receiver] = [self._begin() for _ in range(count)]
-        self._away_since: datetime | None = None  # since when the queue has not answered
+        self._receiving = Outage("the queue answers again; it had not")
+        self._deleting = Outage("messages are deleted again; they were not")
+        self._hiding = Outage("messages that take long are hidden again; they were not")
+        self._given_up: QueueError | None = None
         self._have_stopped = asyncio.Event()
         self._keeping = asyncio.create_task(self._keep_hidden())
 
@@ -75,7 +80,11 @@ class Receivers:
         return bool(self._received)
 
     async def next(self, most: int, seconds: float) -> list[Received]:
-        """What was received, at most about this many messages; nothing if nothing comes within some seconds."""
+        """What was received, at most about this many messages; nothing if nothing comes within some seconds.
+
+        Raises QueueError as `check` does.
+        """
+        self.check()
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._came.wait()
@@ -89,13 +98,23 @@ class Receivers:
             self._came.clear()
         return found
 
+    async def facts(self) -> QueueFacts:
+        """How the queue is configured, and how much is in it now. Raises QueueError."""
+        return await asyncio.to_thread(self._queue.facts)
+
+    def check(self) -> None:
+        """Raises the error of a queue that does not let itself be used, once that has lasted for too long."""
+        if self._given_up:
+            raise self._given_up
+
     async def delete(self, messages: Sequence[Message]) -> None:
         """Deletes messages that are done. One that cannot be deleted comes again, and changes nothing then."""
         try:
             failed = await asyncio.to_thread(self._queue.delete, messages)
         except QueueError as error:
-            log.error("%s; %s come again", error, plural(len(messages), "message"))
+            self._note(self._deleting, error, "what was recorded comes again, and changes nothing")
         else:
+            self._deleting.ended()
             if failed:
                 log.warning("%s could not be deleted from the queue; they come again", plural(len(failed), "message"))
         self.leave(messages)
@@ -107,9 +126,10 @@ class Receivers:
 
     async def _keep_hidden(self) -> None:
         """Keeps the messages hidden that are not done yet, until no receiver works any more."""
+        looks = max(min(_LOOK_SECONDS, self._hidden / 4), _SHORTEST_LOOK_SECONDS)
         while not self._have_stopped.is_set():
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._have_stopped.wait(), _LOOK_SECONDS)
+                await asyncio.wait_for(self._have_stopped.wait(), looks)
             self._replace_stuck()
             now = clock.seconds()
             if due := [message for message, since in self._undone.values() if now - since > self._hidden / 2]:
@@ -121,9 +141,11 @@ class Receivers:
         try:
             failed = await asyncio.to_thread(self._queue.hide, messages, round(self._hidden))
         except QueueError as error:
-            log.warning("%s received messages may come again: %s", len(messages), error)
+            self._hiding.failed(f"{error}; what takes longer than {self._hidden:.0f} s may come again")
         except Exception as error:  # whatever it is, the next look has to come
-            log.warning("%s received messages may come again: %r", len(messages), error)
+            self._hiding.failed(f"{error!r}; what takes longer than {self._hidden:.0f} s may come again")
+        else:
+            self._hiding.ended()
         still_due = {message.handle for message in failed}
         for message in messages:
             if (undone := self._undone.get(message.handle)) is None:
@@ -168,9 +190,7 @@ class Receivers:
 
     async def _take(self, messages: Sequence[Message]) -> None:
         now = clock.seconds()
-        if self._away_since:
-            log.warning("the queue answers again; it had not since %s", utc(self._away_since))
-            self._away_since = None
+        self._receiving.ended()
         if messages:
             self._undone |= {one.handle: (one, now) for one in messages}
             await self._has_room.wait()
@@ -181,13 +201,15 @@ class Receivers:
             self._came.set()
 
     def _failed(self, error: QueueError) -> None:
-        def tell() -> None:
-            if self._away_since is None:
-                self._away_since = datetime.now(UTC)
-                log.error("%s; it is asked again every %.0f s", error, _RETRY_SECONDS)
-
         with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(tell)
+            self._loop.call_soon_threadsafe(self._note, self._receiving, error, "it is asked again, ever more rarely")
+
+    def _note(self, outage: Outage, error: QueueError, consequence: str) -> None:
+        """Notes an error of the queue. Nobody waits longer than `patience` for the end of one that `lasts`."""
+        if error.lasts and outage.seconds >= self._patience:
+            self._given_up = error
+        else:
+            outage.failed(f"{error}; {consequence}")
 
     def _replace_stuck(self) -> None:
         for place, thread in enumerate(self._threads):
@@ -221,6 +243,7 @@ class _Receiver(threading.Thread):
         return since is not None and clock.seconds() - since > _STUCK_SECONDS
 
     def run(self) -> None:
+        wait = _RETRY_SECONDS
         while not (self._stopping.is_set() or self.is_replaced):
             self._asking_since = clock.seconds()
             try:
@@ -228,20 +251,28 @@ class _Receiver(threading.Thread):
             except QueueError as error:
                 self._asking_since, self.found_nothing = None, False
                 self._failed(error)
-                self._stopping.wait(_RETRY_SECONDS)
+                self._stopping.wait(wait)
+                wait = min(2 * wait, _LONGEST_RETRY_SECONDS)
                 continue
+            wait = _RETRY_SECONDS
             self._asking_since, self.last_answer, self.found_nothing = None, clock.seconds(), not found
             self._put(found)
 
 
 @asynccontextmanager
-async def receiving(queue: Queue, hidden_seconds: float, count: int = 4) -> AsyncIterator[Receivers]:
-    """A block during which `count` threads receive from a queue, which hides each message for some seconds."""
-    receivers = Receivers(queue, hidden_seconds, count)
+async def receiving(
+    queue: Queue, hidden_seconds: float, count: int = 4, patience: float = 300
+) -> AsyncIterator[Receivers]:
+    """A block during which `count` threads receive from a queue, which hides each message for some seconds.
+
+    Raises QueueError if the queue has failed for `patience` seconds by something that waiting does not mend.
+    """
+    receivers = Receivers(queue, hidden_seconds, count, patience)
     try:
         yield receivers
     finally:
         await receivers.stop()
+    receivers.check()
 
 
 def _size(messages: Iterable[Received]) -> int:

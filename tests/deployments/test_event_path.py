@@ -33,6 +33,7 @@ GOOD = QueueFacts(
     True,
     is_fifo=False,
     waiting=0,
+    hidden=0,
     policy=ALLOWS,
 )
 

@@ -26,7 +26,7 @@ from tasks.observe.watcher import Fate, Watcher
 from tests.tasks.observe.test_watcher import CONFIG, NOW, Bucket
 
 KEYS = [f"espn_schedules/202601{day}.json" for day in (10, 11, 12)]
-FACTS = QueueFacts("arn", timedelta(minutes=5), 2**18, redrive=False, is_fifo=False, waiting=0, policy="")
+FACTS = QueueFacts("arn", timedelta(minutes=5), 2**18, redrive=False, is_fifo=False, waiting=0, hidden=0, policy="")
 
 
 class Given:
@@ -36,12 +36,15 @@ class Given:
         self._batches = [[_received(body) for body in bodies] for bodies in batches]
         self._undone: set[str] = set()
         self.deleted: list[str] = []
-        self.all_answered = None
         self.has_more = False
         self.rounds = 0
 
     @property
     def last_answer(self) -> float:
+        return clock.seconds()
+
+    @property
+    def all_answered(self) -> float:
         return clock.seconds()
 
     @property
@@ -60,6 +63,12 @@ class Given:
     async def delete(self, messages: Sequence[Message]) -> None:
         self.deleted += [message.id for message in messages]
         self.leave(messages)
+
+    def check(self) -> None:
+        pass
+
+    async def facts(self) -> QueueFacts:
+        return FACTS
 
     def leave(self, messages: Iterable[Message]) -> None:
         self._undone -= {message.id for message in messages}
@@ -187,7 +196,7 @@ def test_what_follows_is_judged_some_seconds_after_an_error_which_is_told_once(
     asyncio.run(story())
     assert [record.getMessage().partition(";")[0] for record in caplog.records] == [
         "lake away",
-        "what follows from messages is judged again",
+        "what follows is judged again",
     ]
 
 

@@ -13,17 +13,20 @@ from typing import Any
 import pytest
 
 from flows.watch import Watch
+from tasks import clock
+from tasks.domain.errors import LedgerError
 from tasks.domain.expected.cells import Selection
 from tasks.ledger import Ledger
 from tasks.ledger import announcements as watches
+from tasks.ledger.unread_messages import UnreadMessages
 from tasks.observe.queue import Message, Queue, QueueError, QueueFacts
-from tasks.observe.receivers import Receivers, receiving
+from tasks.observe.receivers import Received, Receivers, receiving
 from tasks.observe.session import Session
 from tasks.observe.watcher import Fate, Taken, Watcher
 from tests.tasks.observe.test_watcher import CONFIG, Bucket
 
 HIDES, MINUTE = timedelta(minutes=5), timedelta(minutes=1)
-FACTS = QueueFacts("arn:aws:sqs:us-east-1:123456789012:changes", HIDES, 2**18, False, False, 0, "")
+FACTS = QueueFacts("arn:aws:sqs:us-east-1:123456789012:changes", HIDES, 2**18, False, False, 0, 0, "")
 
 
 class Empty(Queue):
@@ -180,3 +183,61 @@ def test_a_hundred_messages_of_another_bucket_end_a_watch_and_one_that_comes_a_h
         story.watch._check_bucket([_message(str(n))], strange)
     with pytest.raises(QueueError, match="has the messages of bucket another, and the lake is "):
         story.watch._check_bucket([_message("the last")], strange)
+
+
+@pytest.mark.parametrize(
+    ("hidden", "left", "seconds", "waits", "line"),
+    [
+        pytest.param(0, 0, 0, False, "", id="none"),
+        pytest.param(2, 2, 10, False, "", id="those that it has left itself"),
+        pytest.param(3, 2, 10, True, "1 message is hidden in the queue, because a watch has", id="another"),
+        pytest.param(3, 0, 60, True, "at work or was killed; waiting for at most 4m", id="for some time"),
+        pytest.param(3, 0, 301, False, "3 messages are hidden in the queue, because another watch", id="no longer"),
+    ],
+)
+def test_messages_that_others_have_received_are_waited_for_as_long_as_they_may_come_again(
+    story: Story,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    hidden: int,
+    left: int,
+    seconds: int,
+    waits: bool,
+    line: str,
+) -> None:
+    async def facts() -> QueueFacts:
+        return replace(FACTS, hidden=hidden)
+
+    watch, receivers = story.watch, SimpleNamespace(facts=facts)
+    watch._left = {str(n): watch.watched.begun for n in range(left)}
+    monkeypatch.setattr(clock, "seconds", lambda: watch.watched.begun + seconds)
+    assert asyncio.run(watch._waits_for_others(receivers)) == waits
+    told = len(caplog.messages)
+    assert (told == 1, line in caplog.text) == (bool(line), True)
+    if waits:
+        asyncio.run(watch._waits_for_others(receivers))
+        assert len(caplog.messages) == told, "it is told once"
+
+
+def test_while_the_ledger_fails_messages_wait_and_the_log_has_one_line(
+    story: Story, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("flows.watch._RETRY", 0.001)
+    failures, usual = iter([LedgerError("the ledger is away")] * 5), UnreadMessages.keep
+
+    def keep(*arguments: Any) -> None:
+        if error := next(failures, None):
+            raise error
+        usual(*arguments)
+
+    async def take() -> Taken | None:
+        async with story.watch.recording():
+            return await story.watch._take([Received(_message("a"), clock.seconds())])
+
+    monkeypatch.setattr(UnreadMessages, "keep", keep)
+    taken = asyncio.run(take())
+    assert taken
+    assert taken.fates == [Fate.UNREADABLE]
+    lines = [line.partition(";")[0] for line in caplog.messages]
+    assert lines == ["the ledger is away", "message a cannot be read: not JSON", "messages are recorded again"]
+    assert story.ledger.unread_messages.count() == 1

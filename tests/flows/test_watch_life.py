@@ -25,7 +25,7 @@ from tests.tasks.observe.test_any_arrivals import CONFIG, FILES, OTHERS, Bucket,
 
 MESSAGES = 1000
 PADDING = 20_000  # bytes of a message
-FACTS = QueueFacts("arn:aws:sqs:us-east-1:1:q", timedelta(minutes=5), 262_144, None, False, 0, "")
+FACTS = QueueFacts("arn:aws:sqs:us-east-1:1:q", timedelta(minutes=5), 262_144, False, False, 0, 0, "")
 
 
 class Waiting(Queue):
@@ -34,6 +34,9 @@ class Waiting(Queue):
     def __init__(self, bodies: Iterator[str]):
         self._messages = (Message(str(n), body, str(n), datetime.now(UTC), 1) for n, body in enumerate(bodies))
         self._one_at_a_time = threading.Lock()
+
+    def facts(self) -> QueueFacts:
+        return FACTS
 
     def receive(self) -> list[Message]:
         with self._one_at_a_time:

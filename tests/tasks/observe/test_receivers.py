@@ -5,18 +5,21 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
 import boto3
 import pytest
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
 
 from blocks.aws import Aws
 from tasks.observe.queue import Message, Queue, QueueError, open_queue
 from tasks.observe.receivers import Receivers, receiving
 from tests.servers import use_s3
 
-HIDDEN = 2  # seconds
+HIDDEN = 1  # second
 
 
 class Place:
@@ -44,7 +47,7 @@ class Place:
     def run(self, story: Callable[[Receivers, Queue], Any]) -> Any:
         async def run() -> Any:
             queue = await open_queue(Aws(boto3.Session()), self.url, waits=1)
-            async with receiving(queue, HIDDEN, 2) as receivers:
+            async with receiving(queue, HIDDEN, count=2) as receivers:
                 return await story(receivers, queue)
 
         return asyncio.run(run())
@@ -214,6 +217,84 @@ def test_no_more_is_received_than_there_is_room_for(monkeypatch: pytest.MonkeyPa
                 assert [one.message for one in await receivers.next(10, 5)] == [queue.message]
 
     asyncio.run(story())
+
+
+DENIED = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no."}}, "")
+EXPIRED = ClientError({"Error": {"Code": "ExpiredToken", "Message": "The token is expired"}}, "")
+THROTTLED = ClientError({"Error": {"Code": "RequestThrottled", "Message": "Rate exceeded"}}, "")
+ONE = Message("1", "body", "handle", datetime(2026, 1, 15, tzinfo=UTC), 1)
+
+
+@pytest.mark.parametrize(
+    ("use", "error", "lasts", "line"),
+    [
+        (lambda queue: queue.receive(), DENIED, True, "received from: {}: no; allow sqs:ReceiveMessage in its policy"),
+        (
+            lambda queue: queue.delete([ONE]),
+            DENIED,
+            True,
+            "deleted from: {}: no; allow sqs:DeleteMessage in its policy",
+        ),
+        (lambda queue: queue.hide([ONE], 0), DENIED, True, "told how long to hide messages: {}: no; allow sqs:Change"),
+        (lambda queue: queue.receive(), EXPIRED, True, "received from: {}: The token is expired; renew the AWS"),
+        (lambda queue: queue.receive(), THROTTLED, False, "received from: {}: Rate exceeded"),
+    ],
+)
+def test_an_error_of_the_queue_says_what_to_do_and_whether_waiting_mends_it(
+    monkeypatch: pytest.MonkeyPatch, use: Callable[[Queue], Any], error: ClientError, lasts: bool, line: str
+) -> None:
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise error
+
+    use_s3(monkeypatch, "http://127.0.0.1:1")
+    monkeypatch.setattr(BaseClient, "_make_api_call", refuse)
+    queue = Queue("https://sqs.us-east-1.amazonaws.com/123456789012/q", Aws(boto3.Session()), 1, 1)
+    with pytest.raises(QueueError) as raised:
+        use(queue)
+    assert raised.value.lasts == lasts
+    assert line.format(error.response["Error"]["Code"]) in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("fails", "lasts", "gives_up"), [("receive", True, True), ("delete", True, True), ("delete", False, False)]
+)
+def test_what_waiting_does_not_mend_ends_the_receiving_when_it_has_lasted_for_too_long(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, fails: str, lasts: bool, gives_up: bool
+) -> None:
+    monkeypatch.setattr("tasks.observe.receivers._RETRY_SECONDS", 0.01)
+    queue = Refusing(fails, QueueError("the queue refuses", lasts=lasts))
+
+    async def story() -> None:
+        async with receiving(queue, HIDDEN, patience=0.05) as receivers:  # type: ignore[arg-type]
+            for _ in range(100):
+                if got := await receivers.next(10, 0.01):
+                    await receivers.delete([one.message for one in got])
+
+    with pytest.raises(QueueError, match="the queue refuses") if gives_up else nullcontext():
+        asyncio.run(story())
+    assert [record.levelname for record in caplog.records if "the queue refuses" in record.message] == ["ERROR"]
+
+
+class Refusing:
+    """A queue that always has a message, and of which one operation always fails."""
+
+    def __init__(self, fails: str, error: QueueError):
+        self._fails, self._error = fails, error
+
+    def receive(self) -> list[Message]:
+        return self._do("receive", [ONE])
+
+    def delete(self, messages: Sequence[Message]) -> list[Message]:
+        return self._do("delete", [])
+
+    def hide(self, messages: Sequence[Message], seconds: int) -> list[Message]:
+        return []
+
+    def _do(self, what: str, answer: list[Message]) -> list[Message]:
+        time.sleep(0.005)
+        if what == self._fails:
+            raise self._error
+        return answer
 
 
 async def _until(receivers: Receivers, count: int) -> list[Any]:

@@ -33,8 +33,9 @@ from flows.watch import Watch
 from tasks import clock
 from tasks.answers.watched import Watched
 from tasks.domain.assess.assessment import expected_cells
-from tasks.domain.assess.states import LakeObject
+from tasks.domain.assess.states import Kind, LakeObject, is_due
 from tasks.domain.expected.cells import Selection, calendar_cells
+from tasks.domain.plan.plan import Gap
 from tasks.ledger import Ledger
 from tasks.observe.queue import open_queue
 from tasks.observe.receivers import receiving
@@ -252,12 +253,18 @@ async def at_a_pace(session: Session, messages: Iterable[str]) -> Watched:
 
 
 def _lake(config: Config, url: str, per_season: int) -> tuple[int, Sequence[str]]:
-    """Fills a ledger with the schedules of a lake. Returns the number of its cells, and messages of other files."""
+    """Fills a ledger with the schedules of a lake, and with the gaps that a look has found: all other files.
+
+    Returns the number of cells, and messages of the other files.
+    """
     games = games_by_schedule(per_season)
     cells = expected_cells(config, calendar_cells(config, NOW), games, Selection(), NOW)
     schedules = {key: LakeObject(key, _SIZE, NOW, '"e"') for key, cell in cells.items() if not cell.game}
     fill_ledger(url, config, cells, schedules, games)
     keys = [key for key, cell in cells.items() if cell.game]
+    ledger = Ledger(url)
+    ledger.gaps.record(Gap(cells[key], Kind.MISSING, "not in the lake", NOW) for key in keys if is_due(cells[key], NOW))
+    ledger.close()
     random.Random(1).shuffle(keys)
     return len(cells), [message_of(key, number) for number, key in enumerate(keys[:_MESSAGES])]
 

@@ -32,5 +32,5 @@ class Events(Model):
 
     queue: QueueAddress | None = Field(default=None, description="URL or ARN of the queue; null: nothing is received")
     fill: bool = Field(
-        default=False, description="fill at once the gaps that events show, and not in the next reconcile"
+        default=False, description="fill the gaps that events show within seconds, and not in the next reconcile"
     )

@@ -58,6 +58,7 @@ def setup(
                 "checked_only": check,
                 "as_configured": not differences,
                 "differences": [_document(difference, check) for difference in differences],
+                "events": events.in_order,
                 "not_known": events.unknown,
                 "warnings": exposed,
                 "sizes": measured,
@@ -74,6 +75,8 @@ def setup(
         typer.echo(f"adce: not known: {line}", err=True)
     for difference in differences:
         say(str(difference) if check else difference.done)
+    if events.in_order:
+        say(f"events: {events.in_order}")
     if not differences:
         typer.echo("everything is as configured")
     if check and differences:

@@ -36,6 +36,7 @@ class Checked:
 
     troubles: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)  # what it may not look at: neither good nor bad
+    in_order: str | None = None  # which bucket sends to which queue, if all of it was looked at and nothing is wrong
 
 
 async def check_event_path(config: Config) -> Checked:
@@ -46,7 +47,7 @@ async def check_event_path(config: Config) -> Checked:
     address, checked = config.events.queue, Checked()
     if address is None:
         return checked
-    if Store(config.lake).bucket is None:
+    if (lake := Store(config.lake).bucket) is None:
         checked.troubles.append(
             f"queue {address}: the lake is a folder, which sends no events; set events.queue to null"
         )
@@ -60,6 +61,8 @@ async def check_event_path(config: Config) -> Checked:
         return checked
     checked.troubles += (f"queue {address}: {trouble}" for trouble in troubles_of(facts))
     await asyncio.to_thread(_check_senders, aws, config, facts, checked)
+    if not (checked.troubles or checked.unknown):
+        checked.in_order = f"queue {address}: bucket {lake[0]} sends to it"
     return checked
 
 

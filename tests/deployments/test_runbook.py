@@ -119,7 +119,8 @@ def test_the_commands_that_switch_events_on_bring_those_of_a_bucket_to_a_queue(
         (service, operation), _, given = _operation(command.split("\n"))
         getattr(boto3.client(service), operation)(**{name: _value(text) for name, text in given})
     config = load_config(Path("adce.yaml"), env={"ADCE_LAKE": "s3://my-bucket/nba"})
-    assert asyncio.run(check_event_path(config)) == Checked()
+    checked = asyncio.run(check_event_path(config))
+    assert checked == Checked(in_order=f"queue {config.events.queue}: bucket my-bucket sends to it")
     [message] = boto3.client("sqs").receive_message(QueueUrl=f"{s3}/123456789012/adce-events")["Messages"]
     assert json.loads(message["Body"])["Event"] == "s3:TestEvent"
 

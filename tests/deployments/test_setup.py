@@ -14,6 +14,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 from uuid import uuid4
 
 import httpx
@@ -31,6 +32,7 @@ from deployments.prefect_api.adhoc import AdhocDeployment, end_of
 from deployments.prefect_api.client import api_of
 from deployments.prefect_api.flow_runs import FlowRun, FlowRuns
 from deployments.setup import prefect_server as setup
+from deployments.setup.event_path import Checked
 from tests.servers import free_port, http_server
 
 pytestmark = pytest.mark.xdist_group("setup")  # they share servers
@@ -96,7 +98,11 @@ def test_from_an_empty_server_to_a_lake_that_is_filled(
             _do(_as_in_older_versions)
             _do(lambda client: _delete_deployment(client, "reconcile/schedule"))
     assert _run(DEPLOY).returncode == 0
-    assert adce("setup", "--check").stdout == "everything is as configured\n"
+    with monkeypatch.context() as changed:
+        in_order = AsyncMock(return_value=Checked(in_order="queue q: bucket b sends to it"))
+        changed.setattr("deployments.setup.event_path.check_event_path", in_order)
+        check = adce("setup", "--check").stdout
+    assert check == "events: queue q: bucket b sends to it\neverything is as configured\n"
     run = _run([ADCE, "reconcile", "--json", "--dataset", "espn_scoreboard", *SPAN])
     assert run.returncode == 0, run.stderr
     assert json.loads(run.stdout)["filled"] == ["espn_schedules/20260113.json"]

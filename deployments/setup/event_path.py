@@ -46,6 +46,8 @@ async def check_event_path(config: Config) -> Checked:
     """
     address, checked = config.events.queue, Checked()
     if address is None:
+        if config.events.fill:
+            checked.troubles.append("events.fill has no effect without a queue; name one in events.queue")
         return checked
     if (lake := Store(config.lake).bucket) is None:
         checked.troubles.append(

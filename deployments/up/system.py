@@ -39,7 +39,7 @@ from deployments.setup.prefect_server import WORK_POOL, set_up
 from deployments.up.announcer import Announcer
 from deployments.up.children import Child, Children, GivenUp, Need
 from deployments.up.databases import away
-from deployments.up.events import tell_of_events, watch_of
+from deployments.up.events import tell_of_events, watch_of, without_effect
 from deployments.up.follow import ANSWERS_WITHIN, follow, tell_the_last
 from deployments.up.lines import LogFormat, Printer
 from deployments.up.locks import advisory_lock, exclusive_lock, ledger_lock
@@ -171,6 +171,8 @@ class System:
                 with_runs.append(watch)
                 self._say(f"adce watch starts, to receive what S3 tells of the lake from {self._config.events.queue}")
                 beside.append(tell_of_events(self._config, self._say))
+            if line := without_effect(self._config):
+                self._say(line, logging.WARNING)
             every = f"every {duration(self._config.reconcile.interval)}"
             runs = (
                 f"a reconcile {every}, when its schedule is resumed" if is_paused else f"a reconcile now, and {every}"

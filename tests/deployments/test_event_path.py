@@ -235,6 +235,8 @@ def test_a_queue_that_is_not_there_and_one_for_a_lake_in_a_folder_are_told(path:
     [line] = _troubles(path.config.model_copy(update={"lake": "file:lake"}))
     assert line == f"queue {path.arn}: the lake is a folder, which sends no events; set events.queue to null"
     assert _troubles(path.config.model_copy(update={"events": Events()})) == []
+    [line] = _troubles(path.config.model_copy(update={"events": Events(fill=True)}))
+    assert line == "events.fill has no effect without a queue; name one in events.queue"
 
 
 def _troubles(config: Config) -> list[str]:

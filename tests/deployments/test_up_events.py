@@ -6,13 +6,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from config.models import Events
-from deployments.up.events import _line, watch_of
+from deployments.up.events import _line, watch_of, without_effect
 from tasks.answers.sources import EventsNow
 from tasks.domain.event_path import EventPath, PathState
 from tests.builders import a_config
 
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
+QUEUE = "arn:aws:sqs:us-east-1:123456789012:changes"
 
 
 def events(state: PathState, progress: datetime = NOW) -> EventsNow:
@@ -46,16 +47,31 @@ def test_the_state_of_the_path_is_told_and_a_watch_that_receives_nothing_is_an_e
 
 
 def test_only_a_lake_in_a_bucket_is_watched_and_its_fills_run_on_the_server_of_adce_up() -> None:
-    queue = "arn:aws:sqs:us-east-1:123456789012:changes"
-    config = a_config().model_copy(update={"lake": "s3://lake", "events": Events(queue=queue)})
+    config = a_config().model_copy(update={"lake": "s3://lake", "events": Events(queue=QUEUE)})
     env = {"PREFECT_API_URL": "http://127.0.0.1:4200/api"}
     watch = watch_of(config, env, 2 * MINUTE)
     assert watch
-    assert watch.argv[-3:] == ["watch", "--queue", queue]
+    assert watch.argv[-3:] == ["watch", "--queue", QUEUE]
     assert not watch.is_vital
     assert (watch.env, watch.stops_within) == (env, 30)
-    filling = watch_of(config.model_copy(update={"events": Events(queue=queue, fill=True)}), env, 2 * MINUTE)
+    filling = watch_of(config.model_copy(update={"events": Events(queue=QUEUE, fill=True)}), env, 2 * MINUTE)
     assert filling
     assert filling.stops_within == 120, "its fills have their grace"
     assert watch_of(config.model_copy(update={"lake": "file:lake"}), env, MINUTE) is None
     assert watch_of(config.model_copy(update={"events": Events()}), env, MINUTE) is None
+
+
+@pytest.mark.parametrize(
+    ("lake", "events", "line"),
+    [
+        ("s3://lake", Events(queue=QUEUE, fill=True), None),
+        ("s3://lake", Events(), None),
+        ("file:lake", Events(), None),
+        ("s3://lake", Events(fill=True), "events.fill has no effect without a queue; name one in events.queue, or set"),
+        ("file:lake", Events(queue=QUEUE), "events.queue has no effect: lake file:lake is a folder, which sends no"),
+    ],
+)
+def test_settings_of_events_without_effect_are_told(lake: str, events: Events, line: str | None) -> None:
+    found = without_effect(a_config().model_copy(update={"lake": lake, "events": events}))
+    assert (found or "").startswith(line or "")
+    assert (found is None) == (line is None)

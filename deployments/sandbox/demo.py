@@ -22,6 +22,7 @@ from deployments.sandbox.league import League
 from deployments.sandbox.settings import write_settings
 from deployments.sandbox.sites import answer
 from tasks.domain.assess.assessment import expected_cells, listed_games
+from tasks.domain.errors import AdceError
 from tasks.domain.expected.cells import Cell, Selection, calendar_cells
 from tasks.domain.lakes import MARK_KEY, KnownLake, LakeKind, LakeMark
 from tasks.ledger import Ledger
@@ -70,7 +71,7 @@ def main(run: Callable[[list[str]], int] | None = None) -> int:
         print(_FILL_IN_MID_RUN)
     else:
         print(f"To see it fetch again, delete files under {_HOME / 'lake'}, or all of {_HOME}, and type: make run")
-    key = list(_broken_keys(_expected(config)))[2]
+    key = _broken(_expected(config))[2][0].key
     print(f"\nThe files are in {_HOME / 'lake'}. What comes next? Each of these can be typed here.")
     print("\nAsk about one file:")
     _show("why", key, *settings, *CLOCK)
@@ -129,16 +130,21 @@ def _expected(config: Config) -> list[Cell]:
 
 
 async def make_lake(config: Config, lake: Store) -> None:
-    """Fills a lake with the sandbox's answers, and leaves files out, stale and broken for ADCE to find."""
+    """Fills a lake with the sandbox's answers, and leaves files out, stale and broken for ADCE to find.
+
+    Raises AdceError if the settings expect none of these files.
+    """
+    if not (everything := _expected(config)):
+        days = f"{SPAN.since} to {SPAN.until}"
+        raise AdceError(f"--sandbox: its games are of {days}, and the settings collect none of them; change `collect`")
     lake.check(create=True)
     await mark_as_sandbox(lake)
-    everything = _expected(config)
     holes = _holes(everything)
     for cell in everything:
         if cell.key not in holes and cell.due_at <= NOW:
             await lake.put(cell.key, _body(config, cell, NOW))
-    for key, body in _broken(config, everything).items():
-        await lake.put(key, body)
+    for cell, body in _broken(everything):
+        await lake.put(cell.key, body(config, cell))
 
 
 async def mark_as_sandbox(lake: Store) -> None:
@@ -160,28 +166,36 @@ def _holes(cells: Iterable[Cell]) -> set[str]:
                 holes.add(cell.key)
         elif cell.game is not None and (cell.first_day >= date(2026, 1, 13) or int(cell.game.id) % 5 == 0):
             holes.add(cell.key)
-    return holes | _broken_keys(cells).keys()
+    return holes | {cell.key for cell, _ in _broken(cells)}
 
 
-def _broken_keys(cells: Iterable[Cell]) -> dict[str, Cell]:
-    """Cells of the broken files, in this order: a block page, a truncated file, a box score taken during the game, and
-    a scoreboard taken that evening."""
+def _broken(cells: Iterable[Cell]) -> list[tuple[Cell, Callable[[Config, Cell], bytes]]]:
+    """The cells of the broken files, each with what makes its body; fewer if the settings leave some of them out."""
     box_scores = [c for c in cells if c.key.startswith("espn_box_scores/") and c.first_day < date(2026, 1, 10)]
     evening = [c for c in cells if c.key == "espn_schedules/20260114.json"]
-    return {cell.key: cell for cell in [*box_scores[:3], *evening]}
+    return [
+        *zip(box_scores, (_block_page, _truncated, _during_the_game), strict=False),
+        *((c, _evening) for c in evening),
+    ]
 
 
-def _broken(config: Config, cells: Iterable[Cell]) -> dict[str, bytes]:
-    block, short, mid_game, evening = _broken_keys(cells).values()
-    assert mid_game.game is not None
-    assert mid_game.game.start is not None
+def _block_page(_config: Config, _cell: Cell) -> bytes:
     denied = "<html><head><title>Access Denied</title></head><body>You don't have permission.</body></html>"
-    return {
-        block.key: denied.encode().ljust(2000),
-        short.key: _body(config, short, NOW)[:500],
-        mid_game.key: _body(config, mid_game, mid_game.game.start + timedelta(hours=1)),
-        evening.key: _body(config, evening, datetime.fromisoformat("2026-01-15T01:30:00+00:00")),
-    }
+    return denied.encode().ljust(2000)
+
+
+def _truncated(config: Config, cell: Cell) -> bytes:
+    return _body(config, cell, NOW)[:500]
+
+
+def _during_the_game(config: Config, cell: Cell) -> bytes:
+    assert cell.game is not None
+    assert cell.game.start is not None
+    return _body(config, cell, cell.game.start + timedelta(hours=1))
+
+
+def _evening(config: Config, cell: Cell) -> bytes:
+    return _body(config, cell, datetime.fromisoformat("2026-01-15T01:30:00+00:00"))
 
 
 def _body(config: Config, cell: Cell, now: datetime) -> bytes:

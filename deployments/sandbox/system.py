@@ -44,6 +44,7 @@ class SandboxSystem:
     as_of: str  # clock of every run, as ISO time
     span: dict[str, str]  # flow parameters `since` and `until` of every reconcile
     look: str  # the command with which this lake can be looked at
+    instead_of: str | None  # the bucket that the user's settings name as the lake, which is not used
 
 
 def prepare(home: Path) -> SandboxSystem:
@@ -57,6 +58,8 @@ def prepare(home: Path) -> SandboxSystem:
     for name in _DROPPED_VARIABLES:
         os.environ.pop(name, None)
     os.environ["PREFECT_HOME"] = str(home / "prefect")
+    named = load_config().lake if os.environ.get("ADCE_CONFIG") else None
+    instead_of = named if named and Store(named).bucket else None
     options = _use_settings(home)
     os.environ |= {
         f"ADCE_SOURCES__{source.upper()}__BASE_URL": f"{url}/{prefix}" for prefix, source in PREFIXES.items()
@@ -79,7 +82,7 @@ def prepare(home: Path) -> SandboxSystem:
         argv.append(f"--rate={source}={rate.requests}/{rate.seconds:g}")
     span = {"since": f"{SPAN.since}", "until": f"{SPAN.until}"}
     look = typed("plan", *options, *CLOCK_AND_SPAN)
-    return SandboxSystem(lake, Child("sandbox", argv), NOW.isoformat(), span, look)
+    return SandboxSystem(lake, Child("sandbox", argv), NOW.isoformat(), span, look, instead_of)
 
 
 def _use_settings(home: Path) -> tuple[str, ...]:

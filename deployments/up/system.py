@@ -138,6 +138,8 @@ class System:
         entries = deployments_for([WORK_POOL])
         if self._sandbox:
             children.keep(self._sandbox.sites)
+            if lake := self._sandbox.instead_of:
+                self._say(f"--sandbox fills {self._sandbox.lake}; the lake of the settings, {lake}, is not used")
         if self._own_server:
             if not is_free(self._port):
                 raise AdceError(

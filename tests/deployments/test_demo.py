@@ -1,5 +1,6 @@
 """Can everything that the demonstration shows be typed, and does it look at the same lake?"""
 
+import asyncio
 import json
 import os
 import shlex
@@ -10,7 +11,10 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+from blocks.store import Store
+from config.load import load_config
 from deployments.sandbox import demo
+from tasks.domain.errors import AdceError
 
 
 @pytest.fixture
@@ -70,6 +74,18 @@ def test_what_the_demonstration_shows_can_be_typed_and_looks_at_the_same_lake(
         demo.main(lambda _: 130)  # Ctrl-C in the first command
     assert "nothing to do" in ran[-1].stdout.lower()
     assert "To see it fetch again, delete files under .adce/lake" in capsys.readouterr().out
+
+
+def test_a_lake_of_settings_that_collect_less_has_fewer_broken_files_and_none_without_any_file(tmp_path: Path) -> None:
+    lake = Store((tmp_path / "lake").as_uri())
+    nothing = load_config(env={"ADCE_COLLECT__SINCE": "2026-11-01"})
+    with pytest.raises(AdceError, match="its games are of 2026-01-05 to 2026-01-14, and the settings collect none of"):
+        asyncio.run(demo.make_lake(nothing, lake))
+    assert not (tmp_path / "lake").exists()
+    boards = load_config(env={"ADCE_COLLECT__DATASETS": "[espn_scoreboard]"})
+    asyncio.run(demo.make_lake(boards, lake))
+    files = [path.name for path in (tmp_path / "lake" / "espn_schedules").iterdir()]
+    assert "20260114.json" in files, "a file that is taken too early, and broken so"
 
 
 def test_the_prefect_ui_can_have_another_port() -> None:

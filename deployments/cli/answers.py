@@ -77,7 +77,7 @@ def _show_in_full(answer: Answer, server: str | None, console: Console) -> None:
         "next": escape(answer.next_action),
         "about": f"{cell.dataset} of {answer.source}, season {cell.season}; due from {_minute(cell.due_at)}",
         "in the lake": answer.have and f"{size(answer.have.size)}, stored {_minute(answer.have.modified)}",
-        "learnt": answer.have and answer.learnt and _learnt(answer.learnt),
+        "learnt": answer.learnt and ("" if answer.have else "that it is gone: ") + _learnt(answer.learnt),
         "first missed": _minute(answer.first_seen),
         "score": answer.score and f"{score(answer.score)} ({_parts(answer)})",
         "in the plan": answer.plan and _is_promised(answer) and _place(answer),

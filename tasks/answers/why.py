@@ -73,7 +73,7 @@ class Answer:
     score_parts: Mapping[str, Any] | None
     plan: Mapping[str, Any] | None  # its place in the last plan that has it: see _Planned
     runs: Mapping[str, RunRecord]
-    learnt: Learnt | None = None  # how and when ADCE learnt which version the lake has
+    learnt: Learnt | None = None  # how and when ADCE learnt which version the lake has, or that the file is gone
 
 
 async def why(config: Config, ledger: Ledger, store: Store, text: str, now: datetime) -> list[Answer]:
@@ -89,7 +89,7 @@ async def why(config: Config, ledger: Ledger, store: Store, text: str, now: date
     look = await look_at_cells(session, cells)
     assessment, known = look.assessment, look.known
     planned = _Planned(session, look)
-    learnt = ledger.objects.learnt(known.objects)
+    learnt = ledger.objects.learnt({key: known.objects.get(key) for key in cells})
     answers: list[Answer] = []
     for key, cell in cells.items():
         status = planned.status_of(key, assessment.statuses[key])

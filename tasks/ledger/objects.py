@@ -86,12 +86,15 @@ class Objects:
 
         return self.database.read(read)
 
-    def learnt(self, objects: Mapping[str, LakeObject]) -> dict[str, Learnt]:
-        """How and when ADCE learnt of these versions, by key. Versions of which it has not learnt yet are left out."""
+    def learnt(self, objects: Mapping[str, LakeObject | None]) -> dict[str, Learnt]:
+        """How and when ADCE learnt of these versions, or that a file is gone (None), by key.
+
+        What it has not learnt yet is left out.
+        """
         return {
             key: Learnt(one.by, one.at)
             for key, one in self.last(objects).items()
-            if one.change.content == content_of(objects[key])
+            if one.change.content == ((have := objects[key]) and content_of(have))
         }
 
     def last(self, keys: Iterable[str]) -> dict[str, Recorded]:

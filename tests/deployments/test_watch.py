@@ -120,6 +120,8 @@ def test_what_a_queue_tells_changes_the_states_of_files_and_of_those_that_follow
     assert 0 <= second["latency"]["p50"] <= second["latency"]["p99"] <= second["seconds"]
     assert (why(adce, summary)["state"], why(adce, board)["kind"]) == ("present", "vanished")
     assert "learnt" in adce("why", summary).stdout
+    assert why(adce, board)["learnt"]["by"] == "event"
+    assert "that it is gone: by an event of the lake" in adce("why", board).stdout
 
     assert json.loads(adce("sources", "--json").stdout)["events"] is None, "a file of messages is no watch"
     again = watch(adce, messages)

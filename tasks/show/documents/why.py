@@ -22,7 +22,7 @@ class StoredObject(Document):
 
 
 class Learnt(Document):
-    """How and when ADCE learnt which version of a file the lake has."""
+    """How and when ADCE learnt which version of a file the lake has, or that the file is gone."""
 
     by: LearntBy
     at: datetime | None

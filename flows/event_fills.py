@@ -93,8 +93,9 @@ async def _filled(keys: Collection[str], beginning: Outage) -> bool:
     expected = set(keys)
     while expected:
         try:
+            named = fill.with_options(flow_run_name=f"{plural(len(expected), 'file')} of events")
             with tags("adce"):
-                state = await fill(keys=sorted(expected), return_state=True)
+                state = await named(keys=sorted(expected), return_state=True)
         except (httpx.HTTPError, RuntimeError) as error:
             cannot = f"{plural(len(expected), 'file')} cannot be filled now: {str(error).rstrip('.')}"
             beginning.failed(f"{cannot}; it is tried again every {_RETRY:.0f} s")

@@ -2,8 +2,11 @@
 
 import asyncio
 import logging
+import re
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +20,7 @@ from deployments.sandbox.process import SandboxProcess
 from deployments.setup.prefect_server import set_up_buckets
 from flows.event_fills import EventFills
 from flows.watch import watch
+from tasks.ledger import Ledger
 from tasks.observe.watcher import Fate
 from tests.servers import use_s3
 
@@ -72,6 +76,10 @@ def test_a_schedule_that_arrives_has_the_files_of_its_games_filled_at_once(
     assert f": Failed: {UNEXPECTED} is not expected" in told[0]
     assert told[1:], "the rest is filled all the same"
     assert all(": Completed: " in line for line in told[1:])
+    with closing(Ledger(load_config().ledger)) as ledger:
+        names = [run.about for run in ledger.runs.begun_since(datetime(2026, 1, 1, tzinfo=UTC), ["fill"], 99)]
+    assert names, "a fill of events is told from one that a person has begun"
+    assert all(re.fullmatch(r"\d+ files? of events", name) for name in names), names
 
 
 def _find_one_more_gap(monkeypatch: pytest.MonkeyPatch) -> None:

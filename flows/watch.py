@@ -363,7 +363,7 @@ class Watch:
         )
         position, first = next(iter(unread.items()))
         why, more = taken.errors[position], and_more(len(unread))
-        log.warning("message %s cannot be read: %s%s; see `adce sources`", first.id, why, more)
+        log.warning("message %s cannot be read: %s%s", first.id, why, more)
 
     def _check_bucket(self, messages: Sequence[Message], taken: Taken) -> None:
         if self._knows_ours:

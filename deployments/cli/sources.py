@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -17,7 +17,7 @@ from deployments.cli.output import print_json
 from tasks.domain.access import Access
 from tasks.domain.errors import AdceError
 from tasks.domain.reasons import Limit
-from tasks.domain.wording import plural, utc
+from tasks.domain.wording import duration, plural, utc
 
 if TYPE_CHECKING:
     from config.models import Config, Rate
@@ -52,16 +52,16 @@ def sources(places: Places, as_json: JsonOption = False) -> None:
     if unknown:
         say(f"the rates in Prefect are not known: {unknown}")
     if events:
-        _show_events(events)
+        _show_events(events, config.keep.attempts)
     say(f"the files that wait are as of {utc(looked_at)}" if looked_at else "no run has looked at the lake so far")
 
 
-def _show_events(events: EventsNow) -> None:
+def _show_events(events: EventsNow, kept: timedelta) -> None:
     say(f"events of the lake are watched since {utc(events.since)}; the queue was last read at {utc(events.progress)}")
     say(f"the path of events is {events.path.state}: {events.path.reason}")
     if events.unread:
         last = events.unread[0]
-        unread = f"{plural(events.unread_count, 'message')} of the queue could not be read"
+        unread = f"{plural(events.unread_count, 'message')} of the queue could not be read in the last {duration(kept)}"
         say(f"{unread}; the last, received {utc(last.at)}: {last.reason}: {last.begin}")
     by_folder: Counter[str] = Counter()
     for (_, folder), count in events.missed.items():

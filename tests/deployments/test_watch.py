@@ -218,7 +218,7 @@ def test_what_eventbridge_sends_becomes_states_and_what_cannot_be_read_ends_as_a
     assert first.startswith(
         "adce: info: receives what S3 tells of lake s3://watched/nba from queue arn:aws:sqs:us-east-1:"
     )
-    assert "cannot be read: not JSON; see `adce sources`" in caplog.text
+    assert "cannot be read: not JSON" in caplog.text
     assert last.startswith("adce: info: ")
     assert " applied" in last, "it is told at most once a minute what has come"
     assert json.loads(dies["Body"])["detail-type"] == "Object Created"
@@ -236,6 +236,7 @@ def test_what_eventbridge_sends_becomes_states_and_what_cannot_be_read_ends_as_a
     told = adce("sources").stdout
     assert "; the queue was last read at " in told
     assert "the path of events is unproved: ADCE has stored nothing for a day" in told
+    assert "of the queue could not be read in the last 180d; the last, received " in told
 
 
 def is_healthy(progress: Path) -> bool:

@@ -14,6 +14,7 @@ import typer
 from blocks.store import Store
 from config.load import checked_address
 from config.secrets import masked
+from deployments.cli.interrupts import before_the_watch
 from deployments.cli.layout import say
 from deployments.cli.options import JsonOption, Places
 from deployments.cli.output import print_json
@@ -69,7 +70,8 @@ def watch(
     gc.set_threshold(_COLLECTED_AFTER)
     of_queue = {"--queue": queue, "--progress-file": progress_file, "--until-empty": until_empty or None}
     if source is None:
-        watched = _from_queue(config, queue, _checked(progress_file), until_empty=until_empty)
+        with before_the_watch():
+            watched = _from_queue(config, queue, _checked(progress_file), until_empty=until_empty)
     elif given := [name for name, value in of_queue.items() if value is not None]:
         raise AdceError(f"--from reads messages from a file, and {' and '.join(given)} from a queue: leave one out")
     else:

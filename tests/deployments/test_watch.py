@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -186,6 +187,22 @@ def test_a_mistake_in_the_options_is_one_line(
     result = adce("watch", *options)
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1), result.output
     assert line in result.stderr
+
+
+def test_a_signal_before_the_watch_has_begun_is_answered_with_a_line(
+    adce: Adce, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def opening(*_: Any, **__: Any) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setenv("ADCE_LAKE", "s3://lake")
+    monkeypatch.setattr("flows.watch.watch", opening)
+    monkeypatch.setattr(os, "_exit", sys.exit)
+    before = signal.getsignal(signal.SIGTERM)
+    result = adce("watch", "--queue", "arn:aws:sqs:us-east-1:123456789012:other")
+    line = "adce: stopped (SIGTERM) before the watch began: nothing is received\n"
+    assert (result.exit_code, result.stderr) == (143, line)
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def watch(adce: Adce, messages: str) -> dict[str, Any]:

@@ -291,7 +291,7 @@ class Watch:
         if taken is None:
             return False
         self._waiting += [received[position] for position in sorted(taken.waiting)]
-        done = self._settle([one.message for one in received], taken, receivers)
+        done = self._done([one.message for one in received], taken, receivers)
         if self._deleting:
             await self._deleting
         self._deleting = asyncio.create_task(receivers.delete(done))
@@ -336,7 +336,7 @@ class Watch:
             self.watched.add(taken, at, (one.message.id for one in received))
         return taken
 
-    def _settle(self, messages: Sequence[Message], taken: Taken, receivers: Receivers) -> list[Message]:
+    def _done(self, messages: Sequence[Message], taken: Taken, receivers: Receivers) -> list[Message]:
         """Which of the messages are done. Those of other buckets, and unreadable ones, are left to the queue.
 
         Raises QueueError if the queue is that of another bucket.

@@ -50,7 +50,7 @@ _AWAITED = [column for column in unannounced_table.c if column.name != "own"]
 _PAUSE = timedelta(days=1)  # a watch that has made no progress for so long has ended, and the next one begins anew
 
 
-class Watch(NamedTuple):
+class WatchRecord(NamedTuple):
     """Since when events are watched, and when that last made progress.
 
     `listed` is when a look last listed the whole lake meanwhile. What it has shown of expected files is recorded, so
@@ -67,7 +67,7 @@ class Watch(NamedTuple):
 
     def moved(
         self, *, progress: datetime | None = None, read_to: datetime | None = None, returned: datetime | None = None
-    ) -> Watch:
+    ) -> WatchRecord:
         """The same watch, which has come as far as these say; it never goes back."""
         return self._replace(
             progress=progress or self.progress,
@@ -82,28 +82,28 @@ class Announcements:
 
     database: Database
 
-    def watch(self, now: datetime) -> Watch | None:
+    def watch(self, now: datetime) -> WatchRecord | None:
         """The watch that is on at `now`; None if events are not watched."""
         return self.database.read(lambda connection: self.find_watch(connection, now))
 
-    def find_watch(self, connection: sa.Connection, now: datetime, *, to_write: bool = False) -> Watch | None:
+    def find_watch(self, connection: sa.Connection, now: datetime, *, to_write: bool = False) -> WatchRecord | None:
         """The watch that is on at `now`, in an open transaction. With `to_write`, nobody else changes it then."""
         found = connection.execute(_WATCH.with_for_update() if to_write else _WATCH).one_or_none()
-        return Watch(*found) if found and now - found.progress <= _PAUSE else None
+        return WatchRecord(*found) if found and now - found.progress <= _PAUSE else None
 
     def progressed(self, now: datetime, read_to: datetime | None = None, returned: datetime | None = None) -> None:
         """Records that the queue of the lake was read. The watch begins now if none is on.
 
-        `read_to` and `returned` are those of a Watch, as far as they are known; they never go back.
+        `read_to` and `returned` are those of a WatchRecord, as far as they are known; they never go back.
         """
 
         def write(connection: sa.Connection) -> None:
-            before = self.find_watch(connection, now, to_write=True) or Watch(now, now)
+            before = self.find_watch(connection, now, to_write=True) or WatchRecord(now, now)
             self._write_watch(connection, before.moved(progress=now, read_to=read_to, returned=returned))
 
         self.database.write(write)
 
-    def _write_watch(self, connection: sa.Connection, watch: Watch) -> None:
+    def _write_watch(self, connection: sa.Connection, watch: WatchRecord) -> None:
         row = {"lake": _THE_LAKE, **watch._asdict()}
         self.database.upsert(connection, watches_table, [row], set(_OF_A_WATCH))
 

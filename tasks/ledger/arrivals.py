@@ -87,7 +87,7 @@ class Arrivals:
         ]
         self.database.upsert(connection, arrivals_table, found, _REPLACED)
 
-    def settle(
+    def delete_replaced(
         self, connection: sa.Connection, versions: Mapping[str, Content], own: Collection[str]
     ) -> dict[str, LastChange]:
         """Deletes, in an open transaction, what was told of files that are now known in these other versions.

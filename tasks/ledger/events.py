@@ -24,7 +24,7 @@ class Before(NamedTuple):
 
     last: Mapping[str, Recorded]  # their last changes; files never heard of are left out
     waiting: Mapping[str, Unannounced]  # changes that were seen before, of which an event is awaited
-    listed: datetime | None  # when the whole lake was last listed while events are watched; see Watch
+    listed: datetime | None  # when the whole lake was last listed while events are watched; see WatchRecord
 
 
 @dataclass

@@ -205,7 +205,9 @@ class Objects:
         self.games.write(connection, {key: e.verdict.games for key, e in found.items()})
         delete(connection, unreadable_table, found)
         touch(self.database, connection, found)
-        return self.arrivals.settle(connection, {key: Content(e.etag, e.size) for key, e in found.items()}, own)
+        return self.arrivals.delete_replaced(
+            connection, {key: Content(e.etag, e.size) for key, e in found.items()}, own
+        )
 
     def prune(self, connection: sa.Connection, before: datetime) -> None:
         """Deletes, in an open transaction, what was told before a time of files that are gone, and were never read."""

@@ -80,7 +80,7 @@ class Story:
         await self.until(lambda: self.rounds >= rounds and self.queue.failures >= failures)
 
     @property
-    def told(self) -> watches.Watch | None:
+    def told(self) -> watches.WatchRecord | None:
         return self.ledger.announcements.watch(datetime.now(UTC))
 
     @property
@@ -169,7 +169,7 @@ def test_only_the_watch_of_a_lake_gives_up_on_a_message_that_it_cannot_read(
 ) -> None:
     watch, message, left = story.watch, _message("a", receives=5), []
     watch.is_the_lakes, watch.until_empty, watch.facts = is_the_lakes, until_empty, replace(FACTS, redrive=redrive)
-    done = watch._settle([message], Taken([Fate.UNREADABLE], {0: "not JSON"}), SimpleNamespace(leave=left.extend))
+    done = watch._done([message], Taken([Fate.UNREADABLE], {0: "not JSON"}), SimpleNamespace(leave=left.extend))
     assert (done, left) == (([message], []) if is_given_up else ([], [message]))
 
 

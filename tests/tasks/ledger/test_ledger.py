@@ -34,7 +34,7 @@ from tasks.domain.limits.pauses import Pause
 from tasks.domain.outcomes import FileOutcome, Outcome, RunEnd
 from tasks.ledger import Ledger
 from tasks.ledger import database as database_module
-from tasks.ledger.announcements import Watch
+from tasks.ledger.announcements import WatchRecord
 from tasks.ledger.attempts import FillRecord, Performance, VariantResults
 from tasks.ledger.database import metadata
 from tasks.ledger.events import Before, Told
@@ -851,11 +851,11 @@ def test_a_watch_tells_how_far_it_has_come_and_never_goes_back(url: str) -> None
         ledger.announcements.progressed(NOW, NOW - HOUR)
         ledger.announcements.progressed(NOW + HOUR, NOW - 2 * HOUR)
         watch = ledger.announcements.watch(NOW + HOUR)
-        assert watch == Watch(NOW, NOW + HOUR, read_to=NOW - HOUR)
+        assert watch == WatchRecord(NOW, NOW + HOUR, read_to=NOW - HOUR)
         later = NOW + timedelta(days=2)
         assert ledger.announcements.watch(later) is None
         ledger.announcements.progressed(later, later)
-        assert ledger.announcements.watch(later) == Watch(later, later, read_to=later)
+        assert ledger.announcements.watch(later) == WatchRecord(later, later, read_to=later)
 
 
 def test_the_event_of_a_file_that_adce_has_stored_is_awaited_unless_it_came_before(url: str) -> None:

@@ -130,6 +130,7 @@ def test_a_ledger_that_hangs_keeps_neither_the_progress_nor_a_stop_from_being_se
 ) -> None:
     monkeypatch.setattr("flows.watch._LOOKS_UP", 0.02)
     monkeypatch.setattr("flows.watch._ENDS_WITHIN", 0.1)
+    monkeypatch.setattr("flows.loop_thread._ENDS_WITHIN", 0.1)
     session, progress = Session(CONFIG, Selection(), Bucket(), ledger, NOW, begun=NOW), tmp_path / "progress"
     watch, receivers, hangs = Watch(session, Watcher(session), FACTS, progress), Given(["no JSON"]), threading.Event()
     monkeypatch.setattr(ledger.database, "write", lambda work: hangs.wait(30))
@@ -166,6 +167,31 @@ def test_what_the_ledger_could_not_keep_of_an_unreadable_message_is_kept_by_the_
     asyncio.run(_run(watch, receivers))
     assert ledger.unread_messages.count() == 1
     assert watch.watched.fates == {Fate.UNREADABLE: 1}
+
+
+def test_the_first_look_at_the_lake_is_tried_until_it_succeeds_or_the_watch_has_to_stop(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flows.watch._RETRY", 0.01)
+    session, progress = Session(CONFIG, Selection(), Bucket(), ledger, NOW, begun=NOW), tmp_path / "progress"
+    watch, looks = Watch(session, Watcher(session), FACTS, progress), [0]
+
+    async def look(*_: object, **__: object) -> None:
+        looks[0] += 1
+        if looks[0] != 3:
+            raise LakeError("lake away")
+
+    async def story() -> None:
+        async with watch.recording():
+            await watch.list_lake()
+            assert (looks, progress.exists()) == ([3], True)
+            looking = asyncio.create_task(watch.list_lake())
+            await _until(lambda: looks[0] > 5)
+            watch.stopping.set()
+            await looking
+
+    monkeypatch.setattr("flows.watch.look_at_lake", look)
+    asyncio.run(story())
 
 
 def test_what_follows_is_judged_some_seconds_after_an_error_which_is_told_once(

@@ -22,13 +22,14 @@ from tasks.answers.watched import Watched, described
 from tasks.domain.access import Access
 from tasks.domain.errors import AdceError, LakeError, LedgerError
 from tasks.domain.expected.cells import Selection
-from tasks.domain.wording import and_more, duration, one_line, plural, signal_name, verb
+from tasks.domain.wording import and_more, one_line, plural, signal_name
 from tasks.ledger.unread_messages import UnreadMessage
 from tasks.observe.look import Reader, look_at_lake
 from tasks.observe.outages import Outage
 from tasks.observe.queue import Message, QueueError, QueueFacts, open_queue
 from tasks.observe.receivers import Received, Receivers, receiving
 from tasks.observe.session import Session, open_session
+from tasks.observe.watched_queue import BucketCheck, Emptiness
 from tasks.observe.watcher import AT_ONCE, TAKEN_AGAIN, Fate, Taken, Watcher
 
 if TYPE_CHECKING:
@@ -44,7 +45,6 @@ _LOOKS_UP = 1.0  # seconds after which the watch looks whether it has to stop
 _REFUSED_FOR = 300.0  # seconds for which a refusal of the queue, such as of a permission, may last
 _RETRY = 10.0  # seconds after which a lake or a ledger that has failed is tried again
 _BACKLOG = 1000  # messages waiting at the start, above which the lake is listed before they are taken
-_STRANGERS = 100  # messages of other buckets, before any of this one, after which the queue is taken for a wrong one
 _MOST_RECEIVES = 5  # receives of an unreadable message after which it is deleted, if the queue does not move it away
 _BEGIN = 200  # characters of an unreadable message that are kept
 _TELLS_EVERY = 60.0  # seconds after which the log may be told of messages again
@@ -93,15 +93,12 @@ class Watch:
     watched: Watched = field(default_factory=Watched)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     fills: EventFills | None = None  # None: gaps are left to the next reconcile
-    _strangers: set[str] = field(default_factory=set)  # ids of messages of other buckets, before the first of this one
-    _knows_ours: bool = False  # has a message of this bucket come?
+    _bucket: BucketCheck = field(init=False)
+    _emptiness: Emptiness = field(init=False)
     _waiting: list[Received] = field(default_factory=list)  # for runs that are fetching the files they tell of
     _tried: float = 0.0  # when those were last taken, by tasks.clock
     _follows_from: float = 0.0  # by tasks.clock: when what follows is judged again after an error; 0 if none came last
     _deleting: asyncio.Task[None] | None = None
-    _left: dict[str, float] = field(default_factory=dict)  # when messages were left to the queue, by their ids
-    _hides_nothing_since: float | None = None  # since when the queue hides no messages of others, by tasks.clock
-    _is_waiting_told: bool = False
     _recording: Outage = field(default_factory=lambda: Outage("messages are recorded again; they were not"))
     _following: Outage = field(default_factory=lambda: Outage("what follows is judged again; it was not"))
     _progressing: Outage = field(default_factory=lambda: Outage("progress is recorded again; it was not"))
@@ -113,6 +110,12 @@ class Watch:
     _told_of: Counter[Fate] = field(default_factory=Counter)  # the messages of which it was told
     _recorded: float = -math.inf  # when it was last recorded that the queue is read, by tasks.clock
     _returned: datetime | None = None  # the time of the newest event of a file that ADCE has stored itself
+
+    def __post_init__(self) -> None:
+        where = "in events.queue" if self.is_the_lakes else "with --queue"
+        remedy = f"the lake is {self.session.lake.url}; name the queue of the lake {where}"
+        self._bucket = BucketCheck(self.facts.arn, remedy)
+        self._emptiness = Emptiness(self.facts.hides, self.watched.begun)
 
     @contextmanager
     def stopping_on_signals(self) -> Iterator[None]:
@@ -247,40 +250,11 @@ class Watch:
                     continue
             await self._follow()
             is_idle = not received and receivers.found_nothing and (self.fills is None or self.fills.is_idle)
-            if self.until_empty and is_idle and await self._is_empty(receivers):
+            if self.until_empty and is_idle and await self._emptiness.is_empty(receivers):
                 await self._progressed(receivers, at_once=True)
                 break
         else:
             await self._follow()
-
-    async def _is_empty(self, receivers: Receivers) -> bool:
-        """Is the queue empty? It has to be found so after it hides nothing, because it may just have shown it again."""
-        if await self._waits_for_others(receivers):
-            self._hides_nothing_since = None
-        elif self._hides_nothing_since is None:
-            self._hides_nothing_since = clock.seconds()
-        since, answered = self._hides_nothing_since, receivers.all_answered
-        return since is not None and answered is not None and answered > since
-
-    async def _waits_for_others(self, receivers: Receivers) -> bool:
-        """Does the queue still hide messages that others have received, which may have died since?
-
-        What was hidden when this watch began has been shown again when the queue has hidden it for its whole time.
-        """
-        now, hides = clock.seconds(), self.facts.hides.total_seconds()
-        facts = await receivers.facts()
-        others = facts.hidden - sum(now - at < hides for at in self._left.values())
-        if others <= 0:
-            return False
-        left = self.watched.begun + hides - now
-        are_hidden = f"{plural(others, 'message')} {verb(others, 'is', 'are')} hidden in the queue"
-        if left <= 0:
-            log.warning("%s, because another watch works on them, or has left them", are_hidden)
-        elif not self._is_waiting_told:
-            text = "%s, because a watch has received them that is at work or was killed; waiting for at most %s"
-            log.warning(text, are_hidden, duration(timedelta(seconds=left)))
-            self._is_waiting_told = True
-        return left > 0
 
     async def _record(self, received: Sequence[Received], receivers: Receivers) -> bool:
         """Records what messages tell, and has those deleted that are done. False if the watch has to stop before.
@@ -341,7 +315,7 @@ class Watch:
 
         Raises QueueError if the queue is that of another bucket.
         """
-        self._check_bucket(messages, taken)
+        self._bucket.check(messages, taken)
         gives_up = self.is_the_lakes and not self.until_empty and not self.facts.redrive
         is_given_up = {
             position for position in taken.errors if gives_up and messages[position].receives >= _MOST_RECEIVES
@@ -349,7 +323,7 @@ class Watch:
         left = (taken.errors.keys() - is_given_up) | taken.elsewhere.keys()
         receivers.leave(messages[position] for position in left)
         if self.until_empty:
-            self._left |= {messages[position].id: clock.seconds() for position in left}
+            self._emptiness.leave(messages[position] for position in left)
         return [message for position, message in enumerate(messages) if position not in left | taken.waiting]
 
     def _keep_unread(self, received: Sequence[Received], taken: Taken) -> None:
@@ -364,20 +338,6 @@ class Watch:
         position, first = next(iter(unread.items()))
         why, more = taken.errors[position], and_more(len(unread))
         log.warning("message %s cannot be read: %s%s", first.id, why, more)
-
-    def _check_bucket(self, messages: Sequence[Message], taken: Taken) -> None:
-        if self._knows_ours:
-            return
-        self._strangers |= {messages[position].id for position in taken.elsewhere}
-        self._knows_ours = len(taken.elsewhere) + len(taken.errors) < len(messages)
-        if not self._knows_ours and len(self._strangers) >= _STRANGERS:
-            bucket = next(iter(taken.elsewhere.values()))
-            where = "in events.queue" if self.is_the_lakes else "with --queue"
-            raise QueueError(
-                f"queue {self.facts.arn} has the messages of bucket {one_line(bucket)}, and the lake is "
-                f"{self.session.lake.url}; name the queue of the lake {where}",
-                lasts=True,
-            )
 
     def _tell_of_messages(self) -> None:
         """Tells the log what was received since it was last told, at most once a minute."""

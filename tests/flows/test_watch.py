@@ -178,11 +178,11 @@ def test_a_hundred_messages_of_another_bucket_end_a_watch_and_one_that_comes_a_h
 ) -> None:
     strange = Taken([Fate.FOREIGN], elsewhere={0: "another"})
     for _ in range(150):
-        story.watch._check_bucket([_message("the same")], strange)
+        story.watch._bucket.check([_message("the same")], strange)
     for n in range(98):
-        story.watch._check_bucket([_message(str(n))], strange)
+        story.watch._bucket.check([_message(str(n))], strange)
     with pytest.raises(QueueError, match="has the messages of bucket another, and the lake is "):
-        story.watch._check_bucket([_message("the last")], strange)
+        story.watch._bucket.check([_message("the last")], strange)
 
 
 @pytest.mark.parametrize(
@@ -209,13 +209,13 @@ def test_messages_that_others_have_received_are_waited_for_as_long_as_they_may_c
         return replace(FACTS, hidden=hidden)
 
     watch, receivers = story.watch, SimpleNamespace(facts=facts)
-    watch._left = {str(n): watch.watched.begun for n in range(left)}
+    watch._emptiness._left = {str(n): watch.watched.begun for n in range(left)}
     monkeypatch.setattr(clock, "seconds", lambda: watch.watched.begun + seconds)
-    assert asyncio.run(watch._waits_for_others(receivers)) == waits
+    assert asyncio.run(watch._emptiness._waits_for_others(receivers)) == waits
     told = len(caplog.messages)
     assert (told == 1, line in caplog.text) == (bool(line), True)
     if waits:
-        asyncio.run(watch._waits_for_others(receivers))
+        asyncio.run(watch._emptiness._waits_for_others(receivers))
         assert len(caplog.messages) == told, "it is told once"
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 import sqlalchemy as sa
@@ -65,12 +66,25 @@ class Shown:
     read: Mapping[str, Examination] = field(default_factory=dict)
     unreadable: Mapping[str, Unreadable] = field(default_factory=dict)
     unannounced: Mapping[str, Unannounced] = field(default_factory=dict)
-    gaps: Collection[Gap] = ()  # newly seen
-    closed: Collection[str] = ()  # gaps that were seen before, and are none any more
+    gaps: Mapping[str, Gap] = field(default_factory=dict)  # newly seen
+    closed: Set[str] = frozenset()  # gaps that were seen before, and are none any more
+
+    def among(self, keys: Set[str]) -> Shown:
+        """What it has shown of these files."""
+        return Shown(
+            _among(self.last, keys),
+            _among(self.changes, keys),
+            _among(self.read, keys),
+            _among(self.unreadable, keys),
+            _among(self.unannounced, keys),
+            _among(self.gaps, keys),
+            self.closed & keys,
+        )
 
 
 T = TypeVar("T", bound=Told)
 Fact = TypeVar("Fact")
+_SHOWN_AT_ONCE = 2000  # files
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,21 +145,23 @@ class Events:
         """Records what the lake has shown at a time, when it had these objects.
 
         Files of which another process has recorded a change since it was decided what follows are left out, because
-        that change is newer.
+        that change is newer. Many files are recorded in parts, so that no transaction keeps others waiting for long.
         """
+        keys = list(shown.last)
+        for start in range(0, len(keys), _SHOWN_AT_ONCE):
+            part = shown.among(set(keys[start : start + _SHOWN_AT_ONCE]))
+            self.database.write(partial(self._show, part, objects, at))
 
-        def write(connection: sa.Connection) -> None:
-            _lock(connection)
-            same = self._as_before(connection, shown.last)
-            self.objects.write(connection, _of(shown.read, same), objects, at)
-            self.objects.write_unreadable(connection, _of(shown.unreadable, same))
-            self.arrivals.write(connection, _of(shown.changes, same), at, LearntBy.LISTING)
-            self.announcements.write(connection, _of(shown.unannounced, same))
-            self.gaps.write(connection, (gap for gap in shown.gaps if gap.cell.key in same))
-            if closed := same.intersection(shown.closed):
-                delete(connection, gaps_table, closed)
-
-        self.database.write(write)
+    def _show(self, shown: Shown, objects: Mapping[str, LakeObject], at: datetime, connection: sa.Connection) -> None:
+        _lock(connection)
+        shown = shown.among(self._as_before(connection, shown.last))
+        self.objects.write(connection, shown.read, objects, at)
+        self.objects.write_unreadable(connection, shown.unreadable)
+        self.arrivals.write(connection, shown.changes, at, LearntBy.LISTING)
+        self.announcements.write(connection, shown.unannounced)
+        self.gaps.write(connection, shown.gaps.values())
+        if shown.closed:
+            delete(connection, gaps_table, shown.closed)
 
     def _as_before(self, connection: sa.Connection, before: Mapping[str, LastChange | None]) -> set[str]:
         """The files whose last change is still this one."""
@@ -153,9 +169,9 @@ class Events:
         return {key for key, change in before.items() if (last[key].change if key in last else None) == change}
 
 
-def _of(facts: Mapping[str, Fact], keys: Collection[str]) -> dict[str, Fact]:
+def _among(facts: Mapping[str, Fact], keys: Set[str]) -> dict[str, Fact]:
     """The facts about these files."""
-    return {key: fact for key, fact in facts.items() if key in keys}
+    return {key: facts[key] for key in keys if key in facts} if facts else {}
 
 
 def _lock(connection: sa.Connection) -> None:

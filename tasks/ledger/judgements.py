@@ -108,6 +108,7 @@ class Judgements:
         deleted = since.partitions.difference(held).union(new)
         if not (new or deleted or since.touched):
             return
+        made = [_row(*item, rules) for item in new.items()]  # before the transaction, because it takes a second for all
 
         def write(connection: sa.Connection) -> None:
             if connection.dialect.name == "postgresql":  # SQLite lets one transaction write at a time
@@ -116,8 +117,8 @@ class Judgements:
                 return
             for partition in deleted:
                 connection.execute(judgements_table.delete().where(_is(partition)))
-            if new:
-                connection.execute(judgements_table.insert(), [_row(*item, rules) for item in new.items()])
+            if made:
+                connection.execute(judgements_table.insert(), made)
             _write_set(self.database, connection, {*new, *held})
             _untouch(connection, since.touched)
 

@@ -34,7 +34,8 @@ def record_listing(
     before = _last(session, {gap.cell.key for gap in gaps}.union(closed, changed), begun)
     listed = {key: LastChange.of(known.objects.get(key), begun) for key in changed & before.keys()}
     changes = _new(before, listed)
-    shown = Shown(before, changes, unannounced=unannounced(session, before, changes), gaps=gaps, closed=closed)
+    told_later, new = unannounced(session, before, changes), {gap.cell.key: gap for gap in gaps}
+    shown = Shown(before, changes, unannounced=told_later, gaps=new, closed=set(closed))
     ledger.events.show(shown, known.objects, begun)
     if watch is None:
         return

@@ -123,7 +123,8 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    monkeypatch.setattr("tasks.ledger.events._SHOWN_AT_ONCE", 2)  # so that a look is recorded in parts
     return World(tmp_path)
 
 

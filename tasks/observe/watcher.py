@@ -216,7 +216,9 @@ class Watcher:
             seen = await examine_cells(session, schedules)
             self._expected.forget()
             games |= {game.id for one in seen.values() for game in one.verdict.games}
-        return changed | self._expected.of_games(self._expected.not_judged(games))
+        others = self._expected.of_games(self._expected.not_judged(games))
+        gaps = self._session.ledger.gaps.first_seen(others) if others else {}  # of which nothing new can follow
+        return changed | {key: cell for key, cell in others.items() if key not in gaps}
 
     async def _judge(self, cells: Mapping[str, Cell]) -> list[Gap]:
         """Records which of these files are lacking now, or are so no longer. Returns the gaps not known before."""
@@ -241,10 +243,8 @@ class Watcher:
         """
         session, now = self._session, self._session.now()
         due = {cell.key: cell for cell in cells if is_due(cell, now)}
-        gaps = session.ledger.gaps.first_seen(due) if due else {}
-        asked = {key: cell for key, cell in due.items() if key not in gaps}
-        found = await objects_of(session, asked) if asked else {}
-        return {key: LastChange.of(found[key], now) for key in asked.keys() & found.keys()}
+        found = await objects_of(session, due) if due else {}
+        return {key: LastChange.of(found[key], now) for key in due.keys() & found.keys()}
 
 
 class _Answer(NamedTuple):

@@ -41,7 +41,7 @@ _ROWS_PER_STATEMENT = 5000
 _PROBE_BYTES = 64 * 1024  # size of the temporary file by which a folder is tested
 _CONNECT_SECONDS = 10  # how long a database server may take to accept a connection
 _LOCKED_SECONDS = 30  # how long to wait while another program writes to a SQLite database
-_WAL_PAGES = 8000  # of 4 KiB, after which SQLite copies its log into the database; commits take twice as long with 1000
+_WAL_PAGES = 4000  # of 4 KiB, after which SQLite copies its log into the database; commits take twice as long with 1000
 _SERVER_AWAY_SECONDS = 120.0  # how long to wait for a database server that does not answer
 _OPENS_WITHIN_SECONDS = 30.0  # the same when the ledger is opened, because its address may be wrong
 # Words of errors after which the same transaction may succeed later

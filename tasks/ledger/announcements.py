@@ -11,7 +11,8 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from tasks.domain.arrivals import LastChange, Unannounced
-from tasks.domain.assess.states import Content, LakeObject
+from tasks.domain.assess.states import LakeObject
+from tasks.ledger.arrivals import read_content, stored_content
 from tasks.ledger.database import Database, UtcSeconds, among, delete, metadata
 
 # Changes that a listing, or a HEAD request, has found before an event told of them, and files that ADCE has stored
@@ -149,8 +150,7 @@ class Announcements:
         found = [
             {
                 "key": key,
-                "etag": one.content and one.content.etag,
-                "size": one.content and one.content.size,
+                **stored_content(one.content),
                 "changed": one.changed,
                 "earliest": one.earliest,
                 "own": are_own,
@@ -163,8 +163,7 @@ class Announcements:
         """The changes of these files, by key, of which an event is still awaited, in an open transaction."""
         query = sa.select(*_AWAITED).where(among(connection, unannounced_table.c.key, keys))
         return {
-            key: Unannounced(None if etag is None or size is None else Content(etag, size), *times)
-            for key, etag, size, *times in connection.execute(query)
+            key: Unannounced(read_content(etag, size), *times) for key, etag, size, *times in connection.execute(query)
         }
 
     def delete(self, connection: sa.Connection, keys: Iterable[str]) -> None:

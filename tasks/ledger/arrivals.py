@@ -60,11 +60,6 @@ class Arrivals:
             query = query.where(among(connection, _table.key, keys))
         return {key: _recorded(*values) for key, *values in rows(connection, query)}
 
-    def of(self, keys: Iterable[str]) -> dict[str, Recorded]:
-        """The last changes of these files, by key, as far as they are not read yet, or events have told of them."""
-        keys = list(keys)
-        return self.database.read(lambda connection: self.last(connection, keys))
-
     def record(self, changes: Mapping[str, LastChange], at: datetime, by: LearntBy) -> None:
         """Records the last changes of files, of which ADCE learnt at this time."""
         self.database.write(lambda connection: self.write(connection, changes, at, by))
@@ -74,8 +69,7 @@ class Arrivals:
         found = [
             {
                 "key": key,
-                "etag": change.content and change.content.etag,
-                "size": change.content and change.content.size,
+                **stored_content(change.content),
                 "modified": change.modified,
                 "version": change.version,
                 "sequencer": change.sequencer,
@@ -101,6 +95,16 @@ class Arrivals:
         return {key: one.change for key, one in told_of_own.items() if one.by is LearntBy.EVENT}
 
 
+def stored_content(content: Content | None) -> dict[str, str | int | None]:
+    """The values of the columns `etag` and `size` for a version; both are null if there is no object."""
+    return {"etag": content.etag, "size": content.size} if content else {"etag": None, "size": None}
+
+
+def read_content(etag: str | None, size: int | None) -> Content | None:
+    """The version of which these are the values of the columns `etag` and `size`."""
+    return None if etag is None or size is None else Content(etag, size)
+
+
 def _recorded(
     etag: str | None,
     size: int | None,
@@ -111,6 +115,5 @@ def _recorded(
     by: str,
     at: float,
 ) -> Recorded:
-    content = None if etag is None or size is None else Content(etag, size)
-    change = LastChange(content, moment(modified), version, sequencer, moment(asked))
+    change = LastChange(read_content(etag, size), moment(modified), version, sequencer, moment(asked))
     return Recorded(change, LEARNT_BY[by], moment(at))

@@ -78,7 +78,9 @@ class Agent:
         task.status = "RUNNING"
 
     def log(self, task: _Task) -> str:
-        return (self.folder / task.id / "log").read_text()
+        """What the task's process has printed; nothing if it never had one."""
+        log = self.folder / task.id / "log"
+        return log.read_text() if log.exists() else ""
 
     def work(self) -> None:
         while not self.over.wait(0.05):

@@ -453,8 +453,8 @@ class Allowances:
         if not have.active_slots:
             return 0.0
         changed = self._seen[1]  # the latest time at which it can have been changed
-        if self._clock.is_known and have.updated:
-            changed = have.updated.timestamp() - self._clock.least + _ROUNDING
+        if self._clock.is_known and have.updated:  # the server's clock may have been set forward since
+            changed = min(changed, have.updated.timestamp() - self._clock.least + _ROUNDING)
         elif have.updated:  # assumes that the hosts' clocks agree; if they do not, the first denial corrects that
             changed = min(changed, have.updated.timestamp() - (time.time() - now) + 3 * _ROUNDING)
         return changed + have.active_slots / have.slot_decay_per_second - now

@@ -165,6 +165,8 @@ def runs(cloud: Cloud, sites: SandboxProcess) -> dict[str, UUID]:
             assert process.wait(120) == 0
         finally:
             process.kill()
+            for task in cloud.agent.tasks():
+                print(cloud.agent.log(task))
     return runs
 
 

@@ -482,23 +482,44 @@ def test_an_allowance_that_nobody_used_in_its_time_is_no_leave_later() -> None:
     assert abs(times[0] - times[1]) >= 1
 
 
+async def _order_of_two(client: PrefectClient) -> list[str]:
+    """Which of two processes has sent each of 60 requests."""
+    rate = Rate(requests=2, seconds=0.5)
+    async with _bucket(client, rate) as one, _bucket(client, rate) as other:
+        order: list[str] = []
+
+        async def allowance(name: str, bucket: Bucket) -> None:
+            while len(order) < 60:
+                await _leave(bucket)
+                order.append(name)
+
+        await asyncio.gather(allowance("one", one), allowance("other", other))
+        return order
+
+
 def test_a_process_that_has_had_some_allowances_lets_another_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tasks.upstream.buckets._MOST_RENEWALS", 1)
-    rate = Rate(requests=2, seconds=0.5)
+    order = _with_client(_order_of_two)
+    assert min(order.count("one"), order.count("other")) > 15
+
+
+def test_a_process_that_waits_while_the_clock_of_the_prefect_server_is_set_forward_has_its_turn_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tasks.upstream.buckets._MOST_RENEWALS", 1)
+    clock = tmp_path / "clock"
+    clock.write_text("+0 seconds")
 
     async def story(client: PrefectClient) -> list[str]:
-        async with _bucket(client, rate) as one, _bucket(client, rate) as other:
-            order: list[str] = []
+        async def jump() -> None:
+            await asyncio.sleep(9)  # both have had the bucket by then
+            clock.write_text("+3600 seconds")
 
-            async def allowance(name: str, bucket: Bucket) -> None:
-                while len(order) < 60:
-                    await _leave(bucket)
-                    order.append(name)
+        order, _ = await asyncio.gather(_order_of_two(client), jump())
+        return order
 
-            await asyncio.gather(allowance("one", one), allowance("other", other))
-            return order
-
-    order = _with_client(story)
+    with prefect_server(tmp_path, clock=clock) as env, temporary_settings({PREFECT_API_URL: env["PREFECT_API_URL"]}):
+        order = _with_client(story)
     assert min(order.count("one"), order.count("other")) > 15
 
 

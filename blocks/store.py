@@ -22,6 +22,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedEr
 from obstore.store import LocalStore, MemoryStore, S3Store
 
 from blocks.aws_session import session_of_environment
+from blocks.listing import Listing
 from blocks.part_files import part_file, remove_abandoned
 from config.secrets import masked
 from tasks.domain.assess.states import LakeObject
@@ -114,7 +115,7 @@ class Store:
         parts = urlsplit(self.url)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
 
-    async def list(self, folders: Iterable[str]) -> dict[str, LakeObject]:
+    async def list(self, folders: Iterable[str]) -> Listing:
         """All objects in these folders and the folders below, by key. The folders are listed in parallel.
 
         Names that are not valid lake keys are left out, with a warning in the log.
@@ -124,7 +125,7 @@ class Store:
         slots = asyncio.Semaphore(self.connections)
         with self._errors("listed"):
             await _all_of(self._list(folder, found, slots) for folder in folders)
-        return found
+        return Listing.of(found.values())
 
     async def _list(self, folder: str, found: dict[str, LakeObject], slots: asyncio.Semaphore) -> None:
         store = self._open()

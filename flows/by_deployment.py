@@ -203,7 +203,7 @@ async def _look_for(run: Run, cells: Sequence[Cell]) -> None:
         had = run.known.objects.get(key)
         if had is None or had.etag != found[key].etag:
             run.outcomes.add([FileOutcome(key, Outcome.STORED, bytes=found[key].size)])
-    run.known.objects |= found
+    run.known.objects.update(found)
     stored = unrecorded & found.keys()
     await run.read([cell for cell in cells if cell.key in stored and not run.known.is_examined(cell)])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -122,7 +122,7 @@ async def compare(old: Config, new: Config, selection: Selection, now: datetime)
         ledger.close()
 
 
-async def _planned(session: Session, listing: Mapping[str, LakeObject]) -> tuple[Report, Assessment]:
+async def _planned(session: Session, listing: MutableMapping[str, LakeObject]) -> tuple[Report, Assessment]:
     """The plan of one configuration for a lake that holds the objects of the listing, and the state of all files."""
     look = await look_at_lake(session, Reader(session), remember=False, listing=listing)
     return report_of(session, look, Planner.of_a_look(session)), look.assessment

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, MutableMapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -17,7 +17,7 @@ from tasks.domain.expected.cells import Cell
 class Knowledge:
     """What is known of files, by key. A look at the lake fills it, and files that a run stores later are added."""
 
-    objects: dict[str, LakeObject] = field(default_factory=dict)
+    objects: MutableMapping[str, LakeObject] = field(default_factory=dict)
     examinations: dict[str, Examination] = field(default_factory=dict)
     unreadable: dict[str, Unreadable] = field(default_factory=dict)
     absences: dict[str, Absence] = field(default_factory=dict)

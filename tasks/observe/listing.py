@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from blocks.listing import Listing
 from blocks.store import Store
 from config.models import Config, Dataset
 from tasks.domain.assess.states import Examination, LakeObject, Unreadable, content_of, version_of
@@ -33,7 +34,7 @@ _LATER_OPTIONS = (
 _MOST_ERRORS = 3  # errors of the lake while bodies are read; after one more, the lake counts as away
 
 
-async def list_lake(lake: Store, datasets: Iterable[Dataset]) -> dict[str, LakeObject]:
+async def list_lake(lake: Store, datasets: Iterable[Dataset]) -> Listing:
     """The objects in the folders of the datasets, by key."""
     return await lake.list(folders(datasets))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -110,7 +110,7 @@ class Reader:
 
 
 async def look_at_lake(
-    session: Session, reader: Reader, *, remember: bool, listing: Mapping[str, LakeObject] | None = None
+    session: Session, reader: Reader, *, remember: bool, listing: MutableMapping[str, LakeObject] | None = None
 ) -> Look:
     """The state of every selected cell.
 
@@ -207,7 +207,7 @@ def _look(session: Session, judged: Assessment, known: Knowledge) -> Look:
 
 
 async def _look_at_lake(
-    session: Session, reader: Reader, remember: bool, listing: Mapping[str, LakeObject] | None
+    session: Session, reader: Reader, remember: bool, listing: MutableMapping[str, LakeObject] | None
 ) -> Look:
     config, selection, now, begun = session.config, session.selection, session.now(), session.learnt_at()
     calendar = {cell.key: cell for cell in calendar_cells(config, now, selection)}
@@ -217,7 +217,7 @@ async def _look_at_lake(
     may_hold = listing is None and selection.has_whole_partitions
     recalling = asyncio.create_task(asyncio.to_thread(_recall, session, wanted, now if may_hold else None))
     try:
-        objects = await _objects(session, wanted) if listing is None else dict(listing)
+        objects = await _objects(session, wanted) if listing is None else listing
     finally:
         await asyncio.wait({recalling})
     known, held = recalling.result()
@@ -313,10 +313,11 @@ def _listed_games(session: Session, known: Knowledge, held: Held, schedules: Ite
     return listed
 
 
-async def _objects(session: Session, wanted: Collection[str] | None) -> dict[str, LakeObject]:
+async def _objects(session: Session, wanted: Collection[str] | None) -> MutableMapping[str, LakeObject]:
     """The objects under the `wanted` keys, or if that is None, in the folders of the selected datasets."""
     progress = PROGRESS.get()
     progress("Listing the lake", 0, 1)
+    objects: MutableMapping[str, LakeObject]
     if wanted is None:
         objects = await list_lake(session.lake, listed_datasets(session).values())
     else:
@@ -325,7 +326,7 @@ async def _objects(session: Session, wanted: Collection[str] | None) -> dict[str
     return objects
 
 
-async def objects_of(session: Session, cells: Mapping[str, Cell]) -> dict[str, LakeObject]:
+async def objects_of(session: Session, cells: Mapping[str, Cell]) -> MutableMapping[str, LakeObject]:
     """The objects of some cells, by key. If there are many, their folders are listed, with whatever else they hold."""
     if len(cells) <= _FEW_CELLS:
         return await session.lake.find_all(cells)

@@ -194,7 +194,7 @@ class Run:
                 return []
             found = await session.lake.find_all(fill.keys)
             new = {k: o for k, o in found.items() if k not in known.objects or known.objects[k].etag != o.etag}
-            known.objects |= new
+            known.objects.update(new)
             cells = [gap.cell for gap in fill.gaps if gap.cell.key in new]
             await self.read([cell for cell in cells if not known.is_examined(cell)])
         except LakeError:  # the first file to be stored meets the same error, and reports it

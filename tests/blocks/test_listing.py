@@ -1,0 +1,131 @@
+"""A listing behaves as a dict of the same objects that is always in the order of its keys."""
+
+import tracemalloc
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from arro3.core import Array, DataType, RecordBatch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from blocks.listing import Listing
+from tasks.domain.assess.states import LakeObject
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+NOW = datetime(2026, 11, 30, 14, 0, 0, 123457, tzinfo=UTC)
+
+# Few different keys, among them keys whose order in UTF-16 is another
+KEYS = st.text("ab1é\uff5e\U0001f3c0", min_size=1, max_size=2)
+OBJECTS = st.builds(
+    LakeObject,
+    KEYS,
+    st.integers(0, 2**40),
+    st.datetimes(datetime(2006, 3, 14), datetime(2106, 3, 14), timezones=st.just(UTC)),
+    st.sampled_from(["", '"an-etag"']),
+)
+
+
+def batch_of(objects: list[LakeObject], unit: str = "us") -> RecordBatch:
+    """A batch as obstore lists it. An object without an ETag has null."""
+    times = [(have.modified - EPOCH) // timedelta(microseconds=1) for have in objects]
+    modified = Array(times, type=DataType.int64()).cast(DataType.timestamp("us", tz="UTC"))
+    return RecordBatch.from_pydict(
+        {
+            "path": Array([have.key for have in objects], type=DataType.utf8()),
+            "last_modified": modified.cast(DataType.timestamp(unit, tz="UTC")),
+            "size": Array([have.size for have in objects], type=DataType.uint64()),
+            "e_tag": Array([have.etag or None for have in objects], type=DataType.utf8()),
+        }
+    )
+
+
+@st.composite
+def listings(draw: st.DrawFn) -> tuple[Listing, dict[str, LakeObject]]:
+    """A listing, and a dict of its objects."""
+    objects = draw(st.dictionaries(KEYS, OBJECTS, max_size=12))
+    objects = {key: have._replace(key=key) for key, have in objects.items()}
+    if draw(st.booleans()):
+        return Listing.of(objects.values()), objects
+    rows = [objects[key] for key in sorted(objects, key=str.encode)]
+    cuts = sorted(draw(st.sets(st.integers(0, len(rows)), max_size=5)) | {0, len(rows)})
+    return Listing(batch_of(rows[start:end]) for start, end in pairwise(cuts)), objects
+
+
+STEPS = st.tuples(st.sampled_from(["get", "in", "[]", "set", "pop", "pop or", "del", "len", "all"]), KEYS, OBJECTS)
+
+
+@given(listings(), st.lists(STEPS, max_size=20))
+def test_a_listing_behaves_as_a_dict(given: tuple[Listing, dict[str, LakeObject]], steps: list[Any]) -> None:
+    listing, objects = given
+    for step, key, have in steps:
+        assert _outcome(listing, step, key, have) == _outcome(objects, step, key, have), step
+    assert listing == objects
+
+
+def _outcome(mapping: Any, step: str, key: str, have: LakeObject) -> Any:
+    """What a step on a mapping returns or raises. The order of a dict is that of its keys' bytes here."""
+    try:
+        match step:
+            case "get":
+                return mapping.get(key), mapping.get(key, 7)
+            case "in":
+                return key in mapping, None in mapping, mapping.keys() >= {key}, (key, have) in mapping.items()
+            case "[]":
+                return mapping[key]
+            case "set":
+                mapping[key] = have._replace(key=key)
+            case "pop":
+                return mapping.pop(key)
+            case "pop or":
+                return mapping.pop(key, None)
+            case "del":
+                del mapping[key]
+            case "len":
+                return len(mapping), bool(mapping)
+            case "all":
+                keys = sorted(mapping, key=str.encode) if isinstance(mapping, dict) else list(mapping)
+                items = [(key, mapping[key]) for key in keys] if isinstance(mapping, dict) else list(mapping.items())
+                values = [have for _, have in items] if isinstance(mapping, dict) else list(mapping.values())
+                return keys, items, values
+    except KeyError as error:
+        return "KeyError", error.args
+
+
+def test_large_batches_are_cut_so_that_one_key_makes_few_objects() -> None:
+    objects = [LakeObject(f"a/{number:06}.json", number, NOW, '"e"') for number in range(20_000)]
+    listing = Listing([batch_of(objects[:15_000]), batch_of(objects[15_000:])])
+    before = _allocated(lambda: [listing.get(f"a/{number:06}.json") for number in (0, 7, 14_999, 15_000, 19_999)])
+    assert before < 3_000_000  # all of them take 6 MB
+    assert list(listing.values()) == objects
+
+
+def test_going_through_a_listing_keeps_no_objects() -> None:
+    objects = [LakeObject(f"a/{number:06}.json", number, NOW, '"e"') for number in range(20_000)]
+    listing = Listing([batch_of(objects)])
+    assert _allocated(lambda: sum(have.size for have in listing.values())) < 1_000_000
+    assert _allocated(lambda: sum(len(key) for key in listing)) < 1_000_000
+    assert listing.get("a/000003.json") == objects[3]
+
+
+def _allocated(work: Any) -> int:
+    """The most memory that work takes, in bytes."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_times_are_of_any_unit(unit: str) -> None:
+    have = LakeObject("a/1.json", 1, NOW.replace(microsecond=0), '"e"')
+    assert list(Listing([batch_of([have], unit)]).values()) == [have]
+
+
+def test_of_several_objects_under_one_key_the_last_counts() -> None:
+    first, last = LakeObject("a/1.json", 1, NOW, "1"), LakeObject("a/1.json", 2, NOW, "2")
+    assert Listing.of([first, last]) == {"a/1.json": last}
+    assert repr(Listing.of([first])) == "<Listing of 1 objects>"

@@ -483,7 +483,7 @@ def test_an_allowance_that_nobody_used_in_its_time_is_no_leave_later() -> None:
 
 
 async def _order_of_two(client: PrefectClient, order: list[str]) -> list[str]:
-    """Which of two processes has sent each of 60 requests. It is also in `order`, from the time at which it was sent."""
+    """Which of two processes has sent each of 60 requests; it is added to `order` once it is sent."""
     rate = Rate(requests=2, seconds=0.5)
     async with _bucket(client, rate) as one, _bucket(client, rate) as other:
 

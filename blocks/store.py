@@ -26,7 +26,7 @@ from blocks.listing import Listing
 from blocks.part_files import part_file, remove_abandoned
 from config.secrets import masked
 from tasks.domain.assess.states import LakeObject
-from tasks.domain.errors import LakeError, NoObjectError, Reach, UnreadableError
+from tasks.domain.errors import HeadRefusedError, LakeError, NoObjectError, Reach, UnreadableError
 
 if TYPE_CHECKING:  # importing boto3 takes half a second, and a local folder does not need it
     import boto3
@@ -63,6 +63,11 @@ _REFUSED_OBJECTS = {
 _REMEDIES = {
     "400": "the AWS credentials may have expired; renew them, and start again",
     "403": "allow s3:GetObject and s3:ListBucket",
+}
+# What to do if a HEAD request of one key is answered with such a status, and those of others are not
+_REFUSED_HEADS = {
+    "400": "it may be encrypted with a key that ADCE does not have (SSE-C); store it without",
+    "403": "allow s3:GetObject of it, in the policies of the bucket and of the credentials",
 }
 _CONTENT_TYPES = {b"<": "text/html", b"{": "application/json", b"[": "application/json"}
 _Walked = tuple[list[LakeObject], list[str]]  # the objects, and the names that are not lake keys
@@ -407,6 +412,21 @@ class Store:
 
         return {have.key: have for have in await asyncio.gather(*map(one, keys)) if have}
 
+    async def find_each(self, keys: Iterable[str]) -> tuple[dict[str, LakeObject], dict[str, HeadRefusedError]]:
+        """The objects under these keys, and the refusals of S3 to tell of one, both by key. Other errors are raised."""
+        slots = asyncio.Semaphore(self.connections)
+        refused: dict[str, HeadRefusedError] = {}
+
+        async def one(key: str) -> LakeObject | None:
+            async with slots:
+                try:
+                    return await self.find(key)
+                except HeadRefusedError as error:
+                    refused[key] = error
+                    return None
+
+        return {have.key: have for have in await asyncio.gather(*map(one, keys)) if have}, refused
+
     def obstacles(self, keys: Iterable[str]) -> dict[str, str]:
         """For each key, what stands at it instead of a file, such as "a folder". Keys without an obstacle are left out.
 
@@ -511,6 +531,9 @@ class Store:
                     f"lake {self.address} cannot be {action}: {self._why_missing(action.removeprefix('read at '))}"
                 )
             reach = Reach.KEY if reach is Reach.FOLDER else reach
+            if (status := _status(error)) and (remedy := _REFUSED_HEADS.get(status[:3])):
+                alone = f"lake {self.address} cannot be {action}, but other files can: S3 answers {status}; {remedy}"
+                return HeadRefusedError(text, reach, alone)
         return LakeError(text, reach)
 
     def _why_missing(self, key: str) -> str:
@@ -605,13 +628,19 @@ def _message(error: Exception) -> str:
     text = masked(str(error))  # masked before it is cut, because half a secret would not be recognised
     if code := re.search(r"<Code>([\w.]+)</Code>", text):  # the XML of an S3 error
         return code[1]
-    if status := re.search(r"non-2xx status code: (\d+ [\w ]*\w)", text):  # the answer to a HEAD request has no body
-        remedy = _REMEDIES.get(status[1][:3])
-        return f"S3 answers {status[1]}{f'; {remedy}' if remedy else ''}"
+    if status := _status(error):
+        remedy = _REMEDIES.get(status[:3])
+        return f"S3 answers {status}{f'; {remedy}' if remedy else ''}"
     if "error sending request" in text and (host := re.search(r"https?://[^\s/?]+", text)):
         cause = re.search(r'\b(?:message|error): "([^"]+)"', text)
         return f"{host[0]} does not answer: {cause[1] if cause else 'the time is up'}"
     return _first_line(error)
+
+
+def _status(error: Exception) -> str | None:
+    """The status in an error of S3, as of the answer to a HEAD request, which has no body: "403 Forbidden"."""
+    found = re.search(r"non-2xx status code: (\d+ [\w ]*\w)", str(error))
+    return found[1] if found else None
 
 
 def _cause(error: Exception) -> str:

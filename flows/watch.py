@@ -335,9 +335,12 @@ class Watch:
             UnreadMessage(message.id, now, taken.errors[position], one_line(message.body[:_BEGIN]), message.receives)
             for position, message in unread.items()
         )
-        position, first = next(iter(unread.items()))
-        why, more = taken.errors[position], and_more(len(unread))
-        log.warning("message %s cannot be read: %s%s", first.id, why, more)
+        refused = {position: one for position, one in unread.items() if position in taken.refused}
+        for some, what in ((refused, "is not taken in"), (unread.keys() - refused, "cannot be read")):
+            if some:
+                first = min(some)
+                more = and_more(len(some))
+                log.warning("message %s %s: %s%s", unread[first].id, what, taken.errors[first], more)
 
     def _tell_of_messages(self) -> None:
         """Tells the log what was received since it was last told, at most once a minute."""

@@ -49,6 +49,17 @@ class NoObjectError(LakeError):
         super().__init__(message, Reach.KEY)
 
 
+class HeadRefusedError(LakeError):
+    """S3 refuses to tell of the object under this key. It does not say whether it refuses all others too.
+
+    `alone` is the message for somebody who knows that it does not.
+    """
+
+    def __init__(self, message: str, reach: Reach, alone: str):
+        super().__init__(message, reach)
+        self.alone = masked(alone)
+
+
 class MismatchError(AdceError):
     """The lake, the ledger and the command do not belong together."""
 

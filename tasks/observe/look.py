@@ -31,6 +31,7 @@ from tasks.domain.expected.keys import find_misnamed
 from tasks.domain.outcomes import RunPart
 from tasks.domain.plan.plan import Gap
 from tasks.domain.wording import and_more
+from tasks.observe.heads import ask
 from tasks.observe.held import Held, recall
 from tasks.observe.knowledge import Knowledge
 from tasks.observe.listing import examine_stored, list_lake
@@ -327,9 +328,14 @@ async def _objects(session: Session, wanted: Collection[str] | None) -> MutableM
 
 
 async def objects_of(session: Session, cells: Mapping[str, Cell]) -> MutableMapping[str, LakeObject]:
-    """The objects of some cells, by key. If there are many, their folders are listed, with whatever else they hold."""
+    """The objects of some cells, by key.
+
+    If there are many, or the lake refuses to tell of one, their folders are listed, with whatever else they hold.
+    """
     if len(cells) <= _FEW_CELLS:
-        return await session.lake.find_all(cells)
+        found = await ask(session.lake, cells)
+        if not found.refused:
+            return found.objects
     datasets = [session.config.datasets[name] for name in {cell.dataset for cell in cells.values()}]
     return await list_lake(session.lake, datasets)
 

@@ -31,6 +31,7 @@ from tasks.domain.plan.plan import Gap
 from tasks.domain.wording import one_line
 from tasks.ledger.events import Before, Judged, Told
 from tasks.observe.expected_files import ExpectedFiles
+from tasks.observe.heads import ask
 from tasks.observe.look import examine_cells, judge_known, objects_of
 from tasks.observe.session import Session, listed_datasets
 from tasks.observe.unannounced import unannounced
@@ -50,7 +51,7 @@ class Fate(StrEnum):
     ALREADY_KNOWN = "already_known"  # it changes nothing
     OWN = "own"  # it tells of a file that ADCE itself has stored
     FOREIGN = "foreign"  # it is of another bucket, or of an object that is no file of a dataset that is collected
-    UNREADABLE = "unreadable"  # it is no message of S3
+    UNREADABLE = "unreadable"  # it is no message of S3, or the lake refuses to tell of its object
 
 
 # Of a message that tells of several objects, the first of these counts.
@@ -63,6 +64,7 @@ class Taken:
 
     fates: list[Fate]
     errors: dict[int, str] = field(default_factory=dict)  # why a message is unreadable, by its position
+    refused: set[int] = field(default_factory=set)  # those of them of whose objects the lake refuses to tell
     elsewhere: dict[int, str] = field(default_factory=dict)  # the bucket of a message of another one, by its position
     waiting: set[int] = field(default_factory=set)  # the positions of messages that are to be taken later
     returned: datetime | None = None  # the time of the newest event of a file that ADCE has stored itself
@@ -74,7 +76,8 @@ class Taken:
         elsewhere = {position: one.elsewhere[0] for position, one in enumerate(each) if one.elsewhere}
         waiting = {position for position, one in enumerate(each) if one.waiting}
         returned = max((one.returned for one in each if one.returned), default=None)
-        return cls([one.fates[0] for one in each], errors, elsewhere, waiting, returned)
+        refused = {position for position, one in enumerate(each) if one.refused}
+        return cls([one.fates[0] for one in each], errors, refused, elsewhere, waiting, returned)
 
 
 def sending_bucket(lake: Store) -> tuple[str, str]:
@@ -103,6 +106,7 @@ class Watcher:
 
         `received` says when each message was received, by tasks.clock. A message is left for later, within some seconds
         of its receipt, while a run is fetching its file: what the run stores must not be taken for somebody else's.
+        A message of an object of which alone the lake refuses to tell counts as unreadable; it may be readable later.
 
         Raises AdceError if the lake or the ledger cannot be used. The messages can be taken again then. A message at
         which anything else fails counts as unreadable, and the others are taken without it.
@@ -136,13 +140,17 @@ class Watcher:
                 del events[key]
                 taken.waiting.update(positions.pop(key))
         taken.elsewhere = {position: bucket for position, bucket in taken.elsewhere.items() if position not in ours}
-        decision = await self._record(events)
+        decision, refused = await self._record(events)
         taken.returned = decision.returned
-        for key, of_key in positions.items():
+        for key, settled_as in decision.settled.items():
             usual = Fate.OWN if key in decision.own else Fate.ALREADY_KNOWN
-            for position, is_applied in zip(of_key, decision.settled[key].applied, strict=True):
+            for position, is_applied in zip(positions[key], settled_as.applied, strict=True):
                 fate, before = Fate.APPLIED if is_applied else usual, taken.fates[position]
                 taken.fates[position] = fate if before is Fate.FOREIGN else min(before, fate, key=_STRONGEST.index)
+        for key, why in refused.items():
+            for position in set(positions[key]) - taken.waiting:
+                taken.fates[position], taken.errors[position] = Fate.UNREADABLE, why
+                taken.refused.add(position)
         self._new |= decision.new - self._changed.keys()
         self._changed |= decision.changed
         return taken
@@ -168,17 +176,23 @@ class Watcher:
         key = event.key.removeprefix(self._prefix)
         return key if self._expected.dataset_of(key) in self._listed else None
 
-    async def _record(self, events: Mapping[str, Sequence[Event]]) -> _Decision:
-        """Decides what follows from events for their files, and records it. The lake is asked where that is needed."""
+    async def _record(self, events: Mapping[str, Sequence[Event]]) -> tuple[_Decision, dict[str, str]]:
+        """Decides what follows from events for their files, and records it. The lake is asked where that is needed.
+
+        Files of which the lake refuses to tell are left out, and returned with why it does.
+        """
         answers: dict[str, _Answer] = {}
+        refused: dict[str, str] = {}
         while True:
             now = self._session.now()
             decide = partial(_decided, events=events, answers=answers, now=now)
             decision = self._session.ledger.events.take(events, decide, now)
             if not decision.asks:
-                return decision
-            have = await self._session.lake.find_all(decision.asks)
-            answers |= {key: _Answer(have.get(key), now, decision.known[key]) for key in decision.asks}
+                return decision, refused
+            have = await ask(self._session.lake, decision.asks)
+            refused |= have.refused
+            answers |= {key: _Answer(have.objects.get(key), now, decision.known[key]) for key in decision.asks}
+            events = {key: of_key for key, of_key in events.items() if key not in refused}
 
     def _claimed(self, keys: Iterable[str]) -> list[str]:
         """Those of some files that a run is fetching."""

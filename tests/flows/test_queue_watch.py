@@ -23,7 +23,7 @@ from tasks.observe.queue import Message, QueueFacts
 from tasks.observe.receivers import Received
 from tasks.observe.session import Session
 from tasks.observe.watcher import Fate, Watcher
-from tests.tasks.observe.test_watcher import CONFIG, NOW, Bucket
+from tests.tasks.observe.test_watcher import CONFIG, NOW, Bucket, Refusing
 
 KEYS = [f"espn_schedules/202601{day}.json" for day in (10, 11, 12)]
 FACTS = QueueFacts("arn", timedelta(minutes=5), 2**18, redrive=False, is_fifo=False, waiting=0, hidden=0, policy="")
@@ -224,6 +224,21 @@ def test_what_follows_is_judged_some_seconds_after_an_error_which_is_told_once(
         "lake away",
         "what follows is judged again",
     ]
+
+
+def test_the_message_of_a_refused_file_is_left_to_the_queue_and_all_others_are_recorded_and_deleted(
+    ledger: Ledger, caplog: pytest.LogCaptureFixture
+) -> None:
+    lake = Refusing(*KEYS[:2])
+    messages = [lake.change(key, None, NOW, "") for key in KEYS]  # removals, of which the lake is asked
+    lake.change(KEYS[2], Content('"first"', 100_000), NOW, "")
+    session = Session(CONFIG, Selection(), lake, ledger, NOW, begun=NOW)
+    watch, receivers = Watch(session, Watcher(session), FACTS, None, until_empty=True), Given(messages)
+    asyncio.run(_run(watch, receivers))
+    assert receivers.deleted == messages[2:]
+    assert watch.watched.fates == {Fate.APPLIED: 1, Fate.UNREADABLE: 2}
+    assert {one.reason for one in ledger.unread_messages.newest(9)} == {f"{key} is refused" for key in KEYS[:2]}
+    assert f"message {messages[0]} is not taken in: {KEYS[0]} is refused (and 1 more)" in caplog.messages
 
 
 async def _until(is_so: Callable[[], bool]) -> None:

@@ -17,12 +17,13 @@ from config.models import Collect
 from tasks.domain.arrivals import LastChange, parse
 from tasks.domain.assess.states import Content, Examination, LakeObject, LearntBy
 from tasks.domain.assess.verdicts import whole
+from tasks.domain.errors import HeadRefusedError, LakeError, NoObjectError, Reach
 from tasks.domain.expected.cells import Selection
 from tasks.domain.outcomes import FileOutcome, Outcome
 from tasks.ledger import Ledger
 from tasks.ledger.attempts import FillRecord
 from tasks.ledger.fills import FillEnd
-from tasks.observe.look import Reader, look_at_lake
+from tasks.observe.look import Reader, look_at_lake, objects_of
 from tasks.observe.session import Session
 from tasks.observe.watcher import Fate, Watcher
 from tests.builders import a_config
@@ -62,6 +63,29 @@ class Bucket(Shelf):
         name = "ObjectCreated:Put" if content else "ObjectRemoved:Delete"
         record = {"eventSource": "aws:s3", "eventTime": at.isoformat(), "eventName": name}
         return json.dumps({"Records": [record | {"s3": {"bucket": {"name": "lake"}, "object": thing}}]})
+
+
+class Refusing(Bucket):
+    """A bucket that refuses to tell of some keys, or if it is `shut`, of any. It may be listed all the same."""
+
+    def __init__(self, *refused: str) -> None:
+        super().__init__()
+        self.refused, self.shut = set(refused), False
+
+    async def find_all(self, keys: Iterable[str]) -> dict[str, LakeObject]:
+        found, refused = await self.find_each(keys)
+        for error in refused.values():
+            raise error
+        return found
+
+    async def find_each(self, keys: Iterable[str]) -> tuple[dict[str, LakeObject], dict[str, HeadRefusedError]]:
+        keys = set(keys)
+        refused = keys if self.shut else keys & self.refused
+        errors = {key: HeadRefusedError("403", Reach.KEY, f"{key} is refused") for key in refused}
+        return await super().find_all(keys - refused), errors
+
+    async def get(self, key: str) -> tuple[bytes, LakeObject]:
+        raise LakeError("shut") if self.shut else NoObjectError(key)
 
 
 def _take(ledger: Ledger, lake: Bucket, now: datetime, messages: list[str]) -> list[Fate]:
@@ -232,4 +256,27 @@ def test_a_message_at_which_anything_unforeseen_fails_is_unreadable_and_the_othe
     taken = asyncio.run(watcher.take([first, "second", third]))
     assert taken.fates == [Fate.APPLIED, Fate.UNREADABLE, Fate.APPLIED]
     assert taken.errors == {1: "ADCE fails at it: ZeroDivisionError('division by zero')"}
+    assert ledger.objects.known() == lake.objects
+
+
+def test_a_file_of_which_alone_the_lake_refuses_to_tell_costs_no_other_and_is_judged_by_a_listing(
+    tmp_path: Path,
+) -> None:
+    ledger, lake = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}"), Refusing(KEYS[0])
+    watcher = Watcher(Session(CONFIG, Selection(), lake, ledger, NOW, begun=NOW))
+    removed = [lake.change(key, None, NOW, "") for key in KEYS]  # so that the lake is asked
+    both = json.dumps({"Records": [json.loads(one)["Records"][0] for one in removed]})
+    for key in KEYS:
+        lake.change(key, Content('"first"', 100_000), NOW, "")
+    taken = asyncio.run(watcher.take([*removed, both]))
+    assert taken.fates == [Fate.UNREADABLE, Fate.APPLIED, Fate.UNREADABLE]
+    assert (taken.errors, taken.refused) == (dict.fromkeys((0, 2), f"{KEYS[0]} is refused"), {0, 2})
+    assert ledger.objects.known().keys() == {KEYS[1]}
+    cells = watcher._expected.cells(KEYS)
+    assert asyncio.run(objects_of(watcher._session, cells)) == lake.objects, "its folder is listed"
+    lake.shut = True
+    with pytest.raises(LakeError, match="shut"):
+        asyncio.run(watcher.take([both]))
+    lake.shut, lake.refused = False, set()
+    assert asyncio.run(watcher.take([both, removed[0]])).fates == [Fate.APPLIED, Fate.ALREADY_KNOWN]
     assert ledger.objects.known() == lake.objects

@@ -12,10 +12,11 @@ import json
 import logging
 import uuid
 import zlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -56,7 +57,9 @@ touched_table = sa.Table(
     sa.Column("key", sa.String, nullable=False),
     sqlite_autoincrement=True,  # the number of a deleted row is never used again
 )
-_ROWS = 5000  # the most rows that one statement deletes
+_ROWS = 5000  # the most touched keys that one transaction deletes
+_PARTITIONS = 100  # the most partitions whose judgements one transaction replaces
+_INCOMPLETE = ""  # the digest of a set of which not all judgements are stored yet
 _MOST_TOUCHED = 100_000  # rows above which all judgements are forgotten, since no look at everything reads them
 
 
@@ -68,6 +71,13 @@ class Recalled:
     partitions: frozenset[Partition] = frozenset()  # all partitions that were judged, by any rules
     id: str | None = None  # of the set of judgements, which is new whenever one is stored or forgotten
     touched: Mapping[int, str] = field(default_factory=dict)  # the touched keys by the number of their row
+
+
+class _Set(NamedTuple):
+    """A set of judgements that belong together."""
+
+    id: str
+    partitions: str  # a digest of their names, or _INCOMPLETE
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,31 +113,51 @@ class Judgements:
     ) -> None:
         """Stores new judgements beside those that are held, and deletes all others.
 
-        Nothing is stored if another look has stored its judgements, or forgotten all, after `since` was read.
+        Nothing is stored if another look has stored its judgements, or forgotten all, after `since` was read. Many are
+        stored in parts, so that no transaction keeps others waiting for long. The set of judgements is complete with
+        the last part. If this ends before, by a kill or because another look stores its own, none of them is recalled.
         """
-        deleted = since.partitions.difference(held).union(new)
-        if not (new or deleted or since.touched):
+        replaced = sorted(since.partitions.difference(held).union(new))
+        if not (replaced or since.touched):
             return
-        made = [_row(*item, rules) for item in new.items()]  # before the transaction, because it takes a second for all
-
-        def write(connection: sa.Connection) -> None:
-            if connection.dialect.name == "postgresql":  # SQLite lets one transaction write at a time
-                connection.execute(sa.text("LOCK TABLE judgements IN SHARE ROW EXCLUSIVE MODE"))
-            if connection.execute(sa.select(judgement_sets_table.c.id)).scalar_one_or_none() != since.id:
+        made = {partition: _row(partition, judgement, rules) for partition, judgement in new.items()}  # takes a second
+        starts = range(0, len(replaced), _PARTITIONS) or [0]
+        id = since.id
+        for start in starts:
+            before, id = id, uuid.uuid4().hex
+            part = replaced[start : start + _PARTITIONS]
+            digest = _digest({*new, *held}) if start == starts[-1] else _INCOMPLETE
+            rows = [made[partition] for partition in part if partition in made]
+            if not self.database.write(partial(self._replace, part, rows, before, _Set(id, digest))):
                 return
-            for partition in deleted:
-                connection.execute(judgements_table.delete().where(_is(partition)))
-            if made:
-                connection.execute(judgements_table.insert(), made)
-            _write_set(self.database, connection, {*new, *held})
-            _untouch(connection, since.touched)
+        ids = list(since.touched)
+        for start in range(0, len(ids), _ROWS):
+            self.database.write(partial(_untouch, ids[start : start + _ROWS]))
 
-        self.database.write(write)
+    def _replace(
+        self,
+        partitions: Iterable[Partition],
+        made: Sequence[Mapping[str, Any]],
+        before: str | None,
+        after: _Set,
+        connection: sa.Connection,
+    ) -> bool:
+        """Replaces the judgements of some partitions by others. False, with nothing changed, if the set is another."""
+        if connection.dialect.name == "postgresql":  # SQLite lets one transaction write at a time
+            connection.execute(sa.text("LOCK TABLE judgements IN SHARE ROW EXCLUSIVE MODE"))
+        if connection.execute(sa.select(judgement_sets_table.c.id)).scalar_one_or_none() != before:
+            return False
+        for partition in partitions:
+            connection.execute(judgements_table.delete().where(_is(partition)))
+        if made:
+            connection.execute(judgements_table.insert(), made)
+        _write_set(self.database, connection, after)
+        return True
 
     def forget(self, connection: sa.Connection) -> None:
         """Deletes all judgements, in an open transaction."""
         connection.execute(judgements_table.delete())
-        _write_set(self.database, connection, ())
+        _write_set(self.database, connection, _Set(uuid.uuid4().hex, _digest(())))
 
     def trim(self, connection: sa.Connection) -> None:
         """Forgets everything if too many files were touched since a look at everything, in an open transaction."""
@@ -142,16 +172,13 @@ def touch(database: Database, connection: sa.Connection, keys: Iterable[str]) ->
     database.insert(connection, touched_table, [{"key": key} for key in keys])
 
 
-def _untouch(connection: sa.Connection, touched: Iterable[int]) -> None:
-    ids = list(touched)
-    for start in range(0, len(ids), _ROWS):
-        connection.execute(touched_table.delete().where(touched_table.c.id.in_(ids[start : start + _ROWS])))
+def _untouch(ids: Collection[int], connection: sa.Connection) -> None:
+    connection.execute(touched_table.delete().where(touched_table.c.id.in_(ids)))
 
 
-def _write_set(database: Database, connection: sa.Connection, partitions: Collection[Partition]) -> None:
-    """Gives the set of judgements a new id, and records which partitions are in it."""
-    row = {"name": "last", "id": uuid.uuid4().hex, "partitions": _digest(partitions)}
-    database.upsert(connection, judgement_sets_table, [row], {"id", "partitions"})
+def _write_set(database: Database, connection: sa.Connection, one: _Set) -> None:
+    row = {"name": "last", **one._asdict()}
+    database.upsert(connection, judgement_sets_table, [row], set(_Set._fields))
 
 
 def _digest(partitions: Collection[Partition]) -> str:

@@ -1,9 +1,11 @@
 """Which judgements does the ledger keep, and of which files has it learnt something since?"""
 
+import itertools
 import zlib
 from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -105,6 +107,64 @@ def test_what_is_learnt_after_a_look_began_stays_to_be_judged(url: str) -> None:
     ledger.judgements.keep({}, (), "rules", after)
     ledger.absences.record([Absence("absent", "HTTP 404", NOW, NOW)])
     assert not _recall(ledger).touched.keys() & after.touched.keys(), "no number is used twice"
+    ledger.close()
+
+
+class Killed(BaseException):
+    """The process is killed."""
+
+
+@pytest.mark.parametrize("parts", range(4))
+def test_judgements_of_which_some_parts_were_stored_are_made_anew(
+    url: str, monkeypatch: pytest.MonkeyPatch, parts: int
+) -> None:
+    monkeypatch.setattr(judgements, "_PARTITIONS", 1)
+    monkeypatch.setattr(judgements, "_ROWS", 1)
+    ledger, others = Ledger(url), Partition("espn_box", "2025-26")
+    first, second = {BOXES: JUDGEMENT, BOARDS: FOR_EVER}, {BOXES: FOR_EVER, others: JUDGEMENT}
+    _keep(ledger, first)
+    ledger.objects.record(dict.fromkeys("ab", Examination("etag", 1, "check", whole())))
+    before, usual, count = _recall(ledger), ledger.database.write, itertools.count()
+
+    def write(work: Any) -> Any:
+        if next(count) == parts:
+            raise Killed
+        return usual(work)
+
+    monkeypatch.setattr(ledger.database, "write", write)
+    with pytest.raises(Killed):
+        ledger.judgements.keep(second, (), "rules", before)
+    monkeypatch.setattr(ledger.database, "write", usual)
+    found = _recall(ledger)
+    assert found.judgements == (first if parts == 0 else second if parts == 3 else {})
+    assert found.touched == before.touched, "what was touched is judged until a whole set is stored"
+    ledger.judgements.keep(second, (), "rules", before)
+    assert _recall(ledger).judgements == (second if parts in (0, 3) else {}), "the set is another by then"
+    ledger.judgements.keep(second, (), "rules", _recall(ledger))
+    assert (_recall(ledger).judgements, _recall(ledger).touched) == (second, {})
+    ledger.close()
+
+
+def test_a_look_that_stores_its_judgements_in_parts_gives_way_to_one_that_begins_meanwhile(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judgements, "_PARTITIONS", 1)
+    ledger = Ledger(url)
+    before, usual, other = _recall(ledger), ledger.database.write, {BOXES: FOR_EVER}
+
+    def write(work: Any) -> Any:
+        done = usual(work)
+        monkeypatch.setattr(ledger.database, "write", usual)
+        between = _recall(ledger)
+        assert (between.judgements, between.partitions) == ({}, {BOARDS})
+        ledger.judgements.keep(other, (), "rules", before)
+        assert _recall(ledger) == between, "it began too early"
+        ledger.judgements.keep(other, (), "rules", between)
+        return done
+
+    monkeypatch.setattr(ledger.database, "write", write)
+    ledger.judgements.keep({BOXES: JUDGEMENT, BOARDS: JUDGEMENT}, (), "rules", before)
+    assert _recall(ledger).judgements == other
     ledger.close()
 
 

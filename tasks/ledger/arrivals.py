@@ -88,11 +88,23 @@ class Arrivals:
 
         ADCE has stored the files in `own` itself. Returns what events have told of them, by key.
         """
+        lock_arrivals(connection, shared=True)
         told_of_own = self.last(connection, own) if own else {}
-        delete(connection, arrivals_table, own)  # even if it deletes nothing, Events waits until this transaction ends
+        delete(connection, arrivals_table, own)
         told = self.last(connection, versions.keys() - set(own)).items()
         delete(connection, arrivals_table, [key for key, one in told if one.change.content != versions[key]])
         return {key: one.change for key, one in told_of_own.items() if one.by is LearntBy.EVENT}
+
+
+def lock_arrivals(connection: sa.Connection, *, shared: bool = False) -> None:
+    """Keeps other processes from recording changes of files until the transaction ends. SQLite does so by itself.
+
+    Several that record what was stored, or delete, share the lock. On PostgreSQL it is an advisory one, because a lock
+    of the table would cancel an autovacuum.
+    """
+    if connection.dialect.name == "postgresql":
+        lock = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
+        connection.execute(sa.text(f"SELECT {lock}(4144434501)"))
 
 
 def stored_content(content: Content | None) -> dict[str, str | int | None]:

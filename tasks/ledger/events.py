@@ -14,7 +14,7 @@ from tasks.domain.arrivals import LastChange, Unannounced
 from tasks.domain.assess.states import Examination, LakeObject, LearntBy, Unreadable
 from tasks.domain.plan.plan import Gap
 from tasks.ledger.announcements import Announcements
-from tasks.ledger.arrivals import Arrivals, Recorded
+from tasks.ledger.arrivals import Arrivals, Recorded, lock_arrivals
 from tasks.ledger.database import Database, delete
 from tasks.ledger.gaps import Gaps, gaps_table
 from tasks.ledger.objects import Objects
@@ -104,7 +104,7 @@ class Events:
         """
 
         def write(connection: sa.Connection) -> T:
-            _lock(connection)
+            lock_arrivals(connection)
             watch = self.announcements.find_watch(connection, now)
             last = self.objects.last_in(connection, keys)
             waiting = self.announcements.find_waiting(connection, keys)
@@ -129,7 +129,7 @@ class Events:
             return True
 
         def write(connection: sa.Connection) -> bool:
-            _lock(connection)
+            lock_arrivals(connection)
             if len(self._as_before(connection, before)) < len(before):
                 return False
             self.arrivals.write(connection, judged.listed, now, LearntBy.LISTING)
@@ -153,7 +153,7 @@ class Events:
             self.database.write(partial(self._show, part, objects, at))
 
     def _show(self, shown: Shown, objects: Mapping[str, LakeObject], at: datetime, connection: sa.Connection) -> None:
-        _lock(connection)
+        lock_arrivals(connection)
         shown = shown.among(self._as_before(connection, shown.last))
         self.objects.write(connection, shown.read, objects, at)
         self.objects.write_unreadable(connection, shown.unreadable)
@@ -172,9 +172,3 @@ class Events:
 def _among(facts: Mapping[str, Fact], keys: Set[str]) -> dict[str, Fact]:
     """The facts about these files."""
     return {key: facts[key] for key in keys if key in facts} if facts else {}
-
-
-def _lock(connection: sa.Connection) -> None:
-    """Keeps other processes from recording changes of files until the transaction ends. SQLite does so by itself."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(sa.text("LOCK TABLE arrivals IN SHARE ROW EXCLUSIVE MODE"))

@@ -14,7 +14,7 @@ from tasks.domain.arrivals import LastChange
 from tasks.domain.assess.states import Content, Examination, LakeObject, Learnt, LearntBy, Unreadable, content_of
 from tasks.domain.assess.verdicts import Fault, Verdict, Wholeness
 from tasks.ledger.announcements import unannounced_table
-from tasks.ledger.arrivals import LEARNT_BY, Arrivals, Recorded, arrivals_table
+from tasks.ledger.arrivals import LEARNT_BY, Arrivals, Recorded, arrivals_table, lock_arrivals
 from tasks.ledger.database import Database, UtcSeconds, among, columns, delete, metadata, moment, rows
 from tasks.ledger.games import Games, games_table
 from tasks.ledger.judgements import touch
@@ -211,12 +211,14 @@ class Objects:
 
     def prune(self, connection: sa.Connection, before: datetime) -> None:
         """Deletes, in an open transaction, what was told before a time of files that are gone, and were never read."""
+        lock_arrivals(connection, shared=True)
         told = arrivals_table.c
         is_gone = told.etag.is_(None) & (told.learnt_at < before)
         connection.execute(arrivals_table.delete().where(is_gone, ~sa.exists().where(_table.key == told.key)))
 
     def forget(self, connection: sa.Connection) -> int:
         """Deletes everything about all files, in an open transaction. Returns the number of files."""
+        lock_arrivals(connection, shared=True)
         for table in (unreadable_table, games_table, arrivals_table, unannounced_table):
             connection.execute(table.delete())
         return connection.execute(objects_table.delete()).rowcount

@@ -8,7 +8,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import date, timedelta
@@ -334,28 +334,45 @@ def test_a_transaction_that_a_database_server_ends_in_favour_of_another_is_done_
 
 def test_what_an_event_tells_is_decided_after_another_process_has_recorded_what_it_is_recording(postgres: str) -> None:
     url = f"postgresql://{new_database(postgres, f'ledger_{uuid.uuid4().hex}')}"
-    stored, seen = threading.Event(), []
+    begun, seen, locks = [threading.Event(), threading.Event()], [], []
 
     def decide(before: Before) -> Told:
-        seen.extend(before.last.values())
-        return Told()
+        seen.append({key: last.by for key, last in before.last.items()})
+        return Told(changes={"b": LastChange(None, asked=NOW)})
 
-    def tell() -> None:
-        stored.wait(10)
-        other.events.take(["a"], decide, NOW)
+    def decide_late(before: Before) -> Told:
+        told = decide(before)
+        begun[1].set()
+        other.database.read(until_waited_for(tellings[1]))
+        return told
+
+    def tell(number: int, decide: Callable[[Before], Told]) -> None:
+        begun[number].wait(10)
+        other.events.take(["a", "b"], decide, NOW)
+
+    def until_waited_for(telling: Future[None]) -> Callable[[sa.Connection], None]:
+        def wait(connection: sa.Connection) -> None:
+            here = "(SELECT oid FROM pg_database WHERE datname = current_database())"
+            waiting = sa.text(f"SELECT locktype FROM pg_locks WHERE NOT granted AND database = {here}")
+            while not telling.done() and not (found := connection.execute(waiting).scalars().all()):
+                time.sleep(0.01)
+            locks.extend(found)
+
+        return wait
 
     def store(connection: sa.Connection) -> None:
         one.objects.write(connection, {"a": Examination("new", 1, "check", whole())}, {}, NOW)
-        stored.set()
-        waiting = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
-        while not telling.done() and not connection.execute(waiting).scalar():
-            time.sleep(0.01)
+        begun[0].set()
+        until_waited_for(tellings[0])(connection)
 
-    with closing(Ledger(url)) as one, closing(Ledger(url)) as other, ThreadPoolExecutor(1) as pool:
-        telling = pool.submit(tell)
+    with closing(Ledger(url)) as one, closing(Ledger(url)) as other, ThreadPoolExecutor(2) as pool:
+        tellings = [pool.submit(tell, 0, decide_late), pool.submit(tell, 1, decide)]
         one.database.write(store)
-        telling.result()
-    assert [last.by for last in seen] == [LearntBy.LISTING]
+        for telling in tellings:
+            telling.result()
+    listed = {"a": LearntBy.LISTING}
+    assert seen == [listed, listed | {"b": LearntBy.EVENT}]
+    assert locks == ["advisory", "advisory"], "a lock of the table would cancel an autovacuum"
 
 
 def test_what_is_given_one_by_one_is_still_there_when_a_transaction_begins_again(

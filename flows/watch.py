@@ -63,7 +63,8 @@ async def watch(config: Config, address: str, progress: Path | None = None, *, u
     """
     async with open_session(config, Selection(), access=Access.RUN) as session:
         watcher = Watcher(session)
-        queue = await open_queue(await aws_of(config), address, waits=1 if until_empty else _WAITS)
+        named = "in events.queue" if address == config.events.queue else "with --queue"
+        queue = await open_queue(await aws_of(config), address, waits=1 if until_empty else _WAITS, named=named)
         facts = await asyncio.to_thread(queue.facts)
         if facts.is_fifo:
             raise QueueError(f"queue {address}: S3 sends no events to a FIFO queue; name a standard one", lasts=True)

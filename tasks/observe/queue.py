@@ -21,6 +21,7 @@ AT_ONCE = 10  # messages: the most that one request receives, deletes or keeps
 _READ_SECONDS = 10  # how long an answer may take, besides the time for which it waits for messages
 _ARN = re.compile(r"arn:aws[a-z-]*:sqs:(?P<region>[a-z0-9-]+):(?P<account>[0-9]{12}):(?P<name>.+)")
 _REGION = re.compile(r"https?://(?:sqs\.)?([a-z]{2}(?:-[a-z]+)+-[0-9])\.")
+_NAMED = "in events.queue"
 _HIDDEN = "told how long to hide messages"
 _PERMISSIONS = {  # by what the queue cannot be without it
     "found": "sqs:GetQueueUrl",
@@ -33,8 +34,8 @@ _ALLOW = "allow {permission} in its policy, or in that of the credentials"
 _RENEW = "renew the AWS credentials, and start again"
 # Codes of errors that waiting does not mend, and what to do
 _LASTING = {
-    "AWS.SimpleQueueService.NonExistentQueue": "name another in events.queue, or create it",
-    "QueueDoesNotExist": "name another in events.queue, or create it",
+    "AWS.SimpleQueueService.NonExistentQueue": "name another {named}, or create it",
+    "QueueDoesNotExist": "name another {named}, or create it",
     "AccessDenied": _ALLOW,
     "AccessDeniedException": _ALLOW,
     "ExpiredToken": _RENEW,
@@ -43,7 +44,7 @@ _LASTING = {
     "InvalidClientTokenId": "the AWS credentials are wrong",
     "UnrecognizedClientException": "the AWS credentials are wrong",
     "SignatureDoesNotMatch": "the AWS credentials are wrong",
-    "InvalidAddress": "name another in events.queue",
+    "InvalidAddress": "name another {named}",
 }
 
 
@@ -88,14 +89,17 @@ class QueueFacts:
 class Queue:
     """A queue of SQS. Its methods wait for the answer, may be called from any thread, and raise QueueError."""
 
-    def __init__(self, address: str, aws: Aws, threads: int, waits: int):
-        """`address` is a URL or an ARN. A receive waits for messages for at most `waits` seconds."""
+    def __init__(self, address: str, aws: Aws, threads: int, waits: int, named: str = _NAMED):
+        """`address` is a URL or an ARN, and `named` says where: "in events.queue".
+
+        A receive waits for messages for at most `waits` seconds.
+        """
         from botocore.exceptions import BotoCoreError, ClientError
 
         arn = _ARN.fullmatch(address)
         in_url = _REGION.match(address)
         region = (arn and arn["region"]) or (in_url and in_url[1]) or None
-        self.name = address
+        self.name, self._named = address, named
         self._errors, self._waits = (BotoCoreError, ClientError, NoAnswerError), waits
         seconds = _READ_SECONDS + waits
         self._sqs = self._do("used", lambda: aws.client("sqs", region, read_seconds=seconds, connections=threads))
@@ -165,18 +169,21 @@ class Queue:
             return request()
         except self._errors as error:
             code = code_of(error)
-            remedy = _LASTING[code].format(permission=_PERMISSIONS.get(what)) if code in _LASTING else None
+            remedy = _LASTING.get(code)
             line = f"queue {self.name} cannot be {what}: {why_failed(error, 'sqs')}"
-            raise QueueError(f"{line}; {remedy}" if remedy else line, lasts=remedy is not None) from None
+            if remedy is None:
+                raise QueueError(line, lasts=False) from None
+            what_to_do = remedy.format(permission=_PERMISSIONS.get(what), named=self._named)
+            raise QueueError(f"{line}; {what_to_do}", lasts=True) from None
         except KeyError as error:
             raise QueueError(f"queue {self.name} cannot be {what}: the answer lacks {error}", lasts=False) from None
         except ValueError as error:  # botocore's, for an endpoint that is no address
             raise QueueError(f"queue {self.name} cannot be {what}: {error}", lasts=True) from None
 
 
-async def open_queue(aws: Aws, address: str, *, waits: int, threads: int = 8) -> Queue:
-    """The queue at an address. Raises QueueError.
+async def open_queue(aws: Aws, address: str, *, waits: int, threads: int = 8, named: str = _NAMED) -> Queue:
+    """The queue at an address, which is `named` there. Raises QueueError.
 
     A receive waits for messages for at most `waits` seconds, and so many threads may use the queue at once.
     """
-    return await asyncio.to_thread(Queue, address, aws, threads, waits)
+    return await asyncio.to_thread(Queue, address, aws, threads, waits, named)

@@ -158,6 +158,17 @@ def test_one_message_has_one_latency_and_another_bucket_is_named(adce: Adce, lak
     assert result.stderr == f"adce: warning: {told}\n"
 
 
+def test_a_queue_that_is_not_there_is_to_be_named_where_it_was_named(
+    adce: Adce, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nowhere = f"{lake.queue}-nowhere"
+    for named, options in (("with --queue", ["--queue", nowhere]), ("in events.queue", [])):
+        result = adce("watch", *options)
+        assert (result.exit_code, result.stderr.count("\n")) == (2, 1), result.output
+        assert result.stderr.endswith(f"; name another {named}, or create it\n")
+        monkeypatch.setenv("ADCE_EVENTS__QUEUE", nowhere)
+
+
 def test_a_lake_in_a_folder_is_refused_before_anything_is_made(adce: Adce, adce_home: Path) -> None:
     result = adce("watch", "--from", "-", given="")
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)

@@ -149,8 +149,10 @@ def test_a_queue_that_is_not_there_is_one_line(place: Place) -> None:
         queue = await open_queue(Aws(boto3.Session()), address, waits=1)
         with pytest.raises(QueueError, match=r"^queue .*/nowhere cannot be looked at: .* name another in events.queue"):
             queue.facts()
-        with pytest.raises(QueueError, match=r"^queue arn:.*:nowhere cannot be found: .* name another") as raised:
-            await open_queue(Aws(boto3.Session()), arn, waits=1)
+        with pytest.raises(
+            QueueError, match=r"^queue arn:.*:nowhere cannot be found: .*; name another with --queue, or"
+        ) as raised:
+            await open_queue(Aws(boto3.Session()), arn, waits=1, named="with --queue")
         assert raised.value.lasts
 
     asyncio.run(story())

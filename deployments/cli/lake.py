@@ -44,15 +44,18 @@ def plan(
 ) -> None:
     """Shows what is missing, stale or broken, and what would be fetched in which order. Fetches nothing.
 
-    If PREFECT_API_URL names a server on which the schedule or a work pool is paused, a warning says so.
+    If PREFECT_API_URL names a server on which the schedule or a work pool is paused, a warning says so. Another one
+    tells of settings of events that have no effect.
     """
     from deployments.prefect_api.pauses import quick_look
     from tasks.answers.plan import plan_lake
+    from tasks.answers.without_effect import events_without_effect
 
     config = places.load()
     selection, clock = scope.checked(config)
-    for pause in asyncio.run(quick_look(config.work_pools)):
-        typer.echo(masked(f"adce: warning: {pause}"), err=True)
+    of_events = filter(None, [events_without_effect(config)])
+    for line in (*of_events, *asyncio.run(quick_look(config.work_pools))):
+        typer.echo(masked(f"adce: warning: {line}"), err=True)
     with progress():
         report = asyncio.run(plan_lake(config, selection, as_of=clock, max_fills=max_fills))
     show(report, as_json)

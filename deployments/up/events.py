@@ -38,15 +38,6 @@ def watch_of(config: Config, env: Mapping[str, str], fills_end_within: timedelta
     return Child("watch", argv, env, stops_within, is_adce=True, is_vital=False)
 
 
-def without_effect(config: Config) -> str | None:
-    """A line about settings of events that are without effect here; None if there are none."""
-    if config.events.queue and Store(config.lake).bucket is None:
-        return f"events.queue has no effect: lake {config.lake} is a folder, which sends no events; set it to null"
-    if config.events.fill and not config.events.queue:
-        return "events.fill has no effect without a queue; name one in events.queue, or set it to false"
-    return None
-
-
 async def tell_of_events(config: Config, say: Callable[[str, int], None]) -> None:
     """Says whether the events of the lake arrive, whenever that changes."""
     told = ""

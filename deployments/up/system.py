@@ -39,7 +39,7 @@ from deployments.setup.prefect_server import WORK_POOL, set_up
 from deployments.up.announcer import Announcer
 from deployments.up.children import Child, Children, GivenUp, Need
 from deployments.up.databases import away
-from deployments.up.events import tell_of_events, watch_of, without_effect
+from deployments.up.events import tell_of_events, watch_of
 from deployments.up.follow import ANSWERS_WITHIN, follow, tell_the_last
 from deployments.up.lines import LogFormat, Printer
 from deployments.up.locks import advisory_lock, exclusive_lock, ledger_lock
@@ -47,6 +47,7 @@ from deployments.up.log_records import delete_orphans
 from deployments.up.poller import PrefectPoller
 from deployments.up.ports import LOOPBACK, is_free
 from deployments.up.prefect_database import url_of
+from tasks.answers.without_effect import events_without_effect
 from tasks.domain.errors import AdceError
 from tasks.domain.flow_names import FILL, RECONCILE
 from tasks.domain.wording import duration, plural, signal_name, utc
@@ -173,7 +174,7 @@ class System:
                 with_runs.append(watch)
                 self._say(f"adce watch starts, to receive what S3 tells of the lake from {self._config.events.queue}")
                 beside.append(tell_of_events(self._config, self._say))
-            if line := without_effect(self._config):
+            if line := events_without_effect(self._config):
                 self._say(line, logging.WARNING)
             every = f"every {duration(self._config.reconcile.interval)}"
             runs = (

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from config.models import Events
-from deployments.up.events import _line, watch_of, without_effect
+from deployments.up.events import _line, watch_of
 from tasks.answers.sources import EventsNow
 from tasks.domain.event_path import EventPath, PathState
 from tests.builders import a_config
@@ -59,19 +59,3 @@ def test_only_a_lake_in_a_bucket_is_watched_and_its_fills_run_on_the_server_of_a
     assert filling.stops_within == 120, "its fills have their grace"
     assert watch_of(config.model_copy(update={"lake": "file:lake"}), env, MINUTE) is None
     assert watch_of(config.model_copy(update={"events": Events()}), env, MINUTE) is None
-
-
-@pytest.mark.parametrize(
-    ("lake", "events", "line"),
-    [
-        ("s3://lake", Events(queue=QUEUE, fill=True), None),
-        ("s3://lake", Events(), None),
-        ("file:lake", Events(), None),
-        ("s3://lake", Events(fill=True), "events.fill has no effect without a queue; name one in events.queue, or set"),
-        ("file:lake", Events(queue=QUEUE), "events.queue has no effect: lake file:lake is a folder, which sends no"),
-    ],
-)
-def test_settings_of_events_without_effect_are_told(lake: str, events: Events, line: str | None) -> None:
-    found = without_effect(a_config().model_copy(update={"lake": lake, "events": events}))
-    assert (found or "").startswith(line or "")
-    assert (found is None) == (line is None)

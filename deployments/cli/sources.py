@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 def sources(places: Places, as_json: JsonOption = False) -> None:
     """Shows how each source is asked now: its rate, the files that wait, and what holds it up, since when and until.
 
-    It reads the ledger and the configuration: the files that wait are those that the last run knew of. The rates in
-    Prefect are those of the server that PREFECT_API_URL names, or else of that of the last run, if it answers at once.
+    It reads the ledger and the configuration: the files that wait are those that the last run knew of, as
+    events have changed them since. The rates in Prefect are those of the server that PREFECT_API_URL names, or else of
+    that of the last run, if it answers at once.
 
     Example: adce sources
     """
@@ -53,7 +54,15 @@ def sources(places: Places, as_json: JsonOption = False) -> None:
         say(f"the rates in Prefect are not known: {unknown}")
     if events:
         _show_events(events, config.keep.attempts)
-    say(f"the files that wait are as of {utc(looked_at)}" if looked_at else "no run has looked at the lake so far")
+    say(_as_of(looked_at, events.progress if events else None))
+
+
+def _as_of(looked_at: datetime | None, told: datetime | None) -> str:
+    """Of which time the files that wait are, by the last look of a run, and when the queue of events was last read."""
+    events = f"the events until {utc(told)}" if told and (looked_at is None or told > looked_at) else ""
+    if looked_at is None:
+        return f"no run has looked at the lake so far{f'; the files that wait are by {events}' if events else ''}"
+    return f"the files that wait are as of {utc(looked_at)}{f', and by {events}' if events else ''}"
 
 
 def _show_events(events: EventsNow, kept: timedelta) -> None:

@@ -208,6 +208,9 @@ def test_the_sources_are_shown_with_all_that_holds_them_up(
         f"basketball_reference: {missing}",
         "the files that wait are as of 2026-01-15 12:00 UTC",
     ]
+    ledger.announcements.progressed(now)
+    told = f"the files that wait are as of 2026-01-15 12:00 UTC, and by the events until {utc(now)}"
+    assert adce("sources").stdout.splitlines()[-1] == told, "they have changed which files wait"
     want, by_hand = AllowanceTerms(1, 1.0), AllowanceTerms(9, 9.0)
     for have, said in ((None, 0), (by_hand, 1)):  # still missing, which the hold says, and made by hand meanwhile
         with monkeypatch.context() as changed:

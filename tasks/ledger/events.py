@@ -84,7 +84,7 @@ class Shown:
 
 T = TypeVar("T", bound=Told)
 Fact = TypeVar("Fact")
-_SHOWN_AT_ONCE = 2000  # files
+_SHOWN_AT_ONCE = 1000  # files
 
 
 @dataclass(frozen=True, slots=True)

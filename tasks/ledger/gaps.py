@@ -22,7 +22,6 @@ gaps_table = sa.Table(
     sa.Column("kind", sa.String, nullable=False),
     sa.Column("first_seen", UtcSeconds, nullable=False),
 )
-_FEW = 5000  # keys up to which they are looked up, instead of reading all
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +37,8 @@ class Gaps:
         keys = None if keys is None else list(keys)
 
         def read(connection: sa.Connection) -> dict[str, datetime]:
-            is_few = keys is not None and len(keys) <= _FEW
-            chosen = query.where(among(connection, gaps_table.c.key, keys or ())) if is_few else query
-            known: dict[str, float] = dict(rows(connection, chosen))
-            wanted = known if keys is None else keys
-            return {key: datetime.fromtimestamp(known[key], UTC) for key in wanted if key in known}
+            chosen = query if keys is None else query.where(among(connection, gaps_table.c.key, keys))
+            return {key: datetime.fromtimestamp(at, UTC) for key, at in rows(connection, chosen)}
 
         return self.database.read(read)
 

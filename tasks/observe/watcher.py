@@ -211,7 +211,8 @@ class Watcher:
         together. Returns the gaps that were not known before. Raises AdceError as `take` does; what follows is judged
         in the next call then.
         """
-        cells = list((await self._affected()).values()) if self._changed else []
+        affected = await self._affected() if self._changed else {}
+        cells = [cell for _, cell in sorted(affected.items())]  # neighbours in the tables of the ledger go together
         for start in range(0, len(cells), _JUDGED_AT_ONCE):
             self._gaps += await self._judge({cell.key: cell for cell in cells[start : start + _JUDGED_AT_ONCE]})
         self._expected.judged(cells)

@@ -21,6 +21,7 @@ gaps_table = sa.Table(
     sa.Column("dataset", sa.String, nullable=False),
     sa.Column("kind", sa.String, nullable=False),
     sa.Column("first_seen", UtcSeconds, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 

@@ -171,3 +171,11 @@ def test_settings_that_were_among_the_plans_have_a_table_of_their_own(old: OldLe
         assert ledger.settings.kept() == KeptSettings({"a": "settings"}, NOW)
         assert ledger.plans.kept(RUN) == KeptPlan({"a": RUN}, NOW, "one")
         assert ledger.check()["plans"] == 1
+
+
+def test_gaps_keep_when_they_were_first_seen(old: OldLedger) -> None:
+    gaps = [{"key": key, "dataset": "d", "kind": "missing", "first_seen": NOW.timestamp()} for key in ("b", "a")]
+    old.fill("0027", gaps=gaps)
+    with closing(old.now()) as ledger:
+        assert ledger.gaps.first_seen() == {"a": NOW, "b": NOW}
+        assert ledger.gaps.counts() == {"d": 2}

@@ -87,6 +87,8 @@ class Reader:
 
         Raises LakeError when the lake no longer answers; what was found before is kept.
         """
+        if not self._remaining:
+            return False
         session = self._session
         begun = session.learnt_at()
         found = await examine_stored(

@@ -13,7 +13,17 @@ from tasks.domain.assess.absences import status_of as absence_status
 from tasks.domain.assess.agreement import Disagreement, by_key
 from tasks.domain.assess.claims import Claim, in_flight
 from tasks.domain.assess.finality import awaited_again, games_final_after, over_at, published_by
-from tasks.domain.assess.states import Examination, Kind, LakeObject, State, Status, Unreadable, state_of, taken_at
+from tasks.domain.assess.states import (
+    NOT_READ,
+    Examination,
+    Kind,
+    LakeObject,
+    State,
+    Status,
+    Unreadable,
+    state_of,
+    taken_at,
+)
 from tasks.domain.assess.verdicts import Verdict, Wholeness
 from tasks.domain.expected.cells import Cell, Partition, Selection, game_cells, games_from
 from tasks.domain.expected.games import Game, by_season, deduplicated
@@ -100,6 +110,7 @@ def assess(
     absences, unreadable, obstacles = absences or {}, unreadable or {}, obstacles or {}
     looks = config.reconcile.look_again
     read_from = now + config.reconcile.interval if config.reconcile.examine_at_most else None
+    not_read = replace(NOT_READ, until=read_from)
     settings = {name: (dataset, checks[name]) for name, dataset in scrapers(config).items()}
     final_after = {name: games_final_after(config, name) for name in config.datasets}
     differences = by_key(disagreements)
@@ -123,7 +134,7 @@ def assess(
             unseen.append(cell)
             never_read += refused is None and current is None
             by_former_checks += refused is None and current is not None
-            status = _unread(status, refused, read_from)
+            status = _unread(status, refused, not_read)
         elif have is None and key in obstacles:
             status = _obstructed(status, obstacles[key])
         if key in differences:
@@ -141,18 +152,17 @@ def assess(
     return Assessment(cells, statuses, now, unseen, never_read, by_former_checks)
 
 
-def _unread(status: Status, refused: Unreadable | None, read_from: datetime | None) -> Status:
+def _unread(status: Status, refused: Unreadable | None, not_read: Status) -> Status:
     """The status of a stored file that the present body check has not read.
 
-    `refused` says that the lake could not deliver it. `read_from` is when a run may read it, if a run reads a limited
-    number of files.
+    `refused` says that the lake could not deliver it. `not_read` is the status of a file that no check has read.
     """
     if status.state is State.NOT_DUE:
         return status
     if refused is not None:
         reason = f"cannot be read since {refused.first:%Y-%m-%d}: {refused.reason}"
         return Status(State.GAP, reason, Kind.UNREADABLE, lost=status.lost)
-    return replace(status, until=read_from) if status.limit is Limit.EXAMINE_AT_MOST else status
+    return not_read if status is NOT_READ else status
 
 
 def _obstructed(status: Status, obstacle: str) -> Status:

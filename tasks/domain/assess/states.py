@@ -187,7 +187,7 @@ def deferred_by(reason: Reason, gap: Status) -> Status:
 
 
 _COMPLETE = Status(State.PRESENT, "complete")
-_NOT_READ = Status(State.DEFERRED, "not read yet", limit=Limit.EXAMINE_AT_MOST)
+NOT_READ = Status(State.DEFERRED, "not read yet", limit=Limit.EXAMINE_AT_MOST)
 
 
 def state_of(
@@ -232,7 +232,7 @@ def state_of(
     if had:
         return _gap(Kind.SHRUNK, f"{have.size} bytes", had)
     if current is None or verdict is None:
-        return _NOT_READ
+        return NOT_READ
     if verdict.wholeness is Wholeness.WHOLE:
         taken = taken_at(have, current, now, horizon)
         return _gap(Kind.STALE, why_not_final(dataset, cell.last_day, taken) if taken else _untimed(have))

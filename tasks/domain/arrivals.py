@@ -252,9 +252,9 @@ def _of_notification(record: Mapping[str, Any]) -> Event:
     name = _text(record, "eventName").removeprefix("s3:")
     kind, _, detail = name.partition(":")
     what = _NOTIFICATIONS.get((kind, detail)) or _NOTIFICATIONS.get((kind, "*"))
-    of_archive = _inner(record, "lifecycleEventData", "transitionEventData").get("destinationStorageClass")
-    of_tier = _inner(record, "intelligentTieringEventData").get("destinationAccessTier")
     if kind in ("LifecycleTransition", "IntelligentTiering"):
+        of_archive = _inner(record, "lifecycleEventData", "transitionEventData").get("destinationStorageClass")
+        of_tier = _inner(record, "intelligentTieringEventData").get("destinationAccessTier")
         what = _moved_to(of_archive or of_tier)
     s3 = _mapping(record.get("s3"), "s3")
     if what is None:

@@ -24,7 +24,7 @@ from tasks.domain.arrivals import (
     parse,
     settled,
 )
-from tasks.domain.assess.states import LakeObject, LearntBy, Unreadable, is_due
+from tasks.domain.assess.states import LakeObject, LearntBy, Unreadable, came_due, is_due
 from tasks.domain.errors import AdceError
 from tasks.domain.expected.cells import Cell
 from tasks.domain.plan.plan import Gap
@@ -223,16 +223,27 @@ class Watcher:
         return gaps
 
     async def _affected(self) -> dict[str, Cell]:
-        """The files that have changed and are expected, and those whose state may follow from that."""
+        """The files that have changed and are expected, and those whose state may follow from that.
+
+        Files that were due already when the whole lake was listed were judged then, unless their schedule is newer.
+        """
+        ledger, now = self._session.ledger, self._session.now()
         changed = self._expected.cells(self._changed)
         games = {cell.game.id for cell in changed.values() if cell.game}
+        scheduled: set[str] = set()
         if schedules := {key: cell for key, cell in changed.items() if self._expected.is_schedule(cell)}:
             session = replace(self._session, begun=datetime.now(UTC))  # bodies that could not be read are tried anew
             seen = await examine_cells(session, schedules)
             self._expected.forget()
-            games |= {game.id for one in seen.values() for game in one.verdict.games}
-        others = self._expected.of_games(self._expected.not_judged(games))
-        gaps = self._session.ledger.gaps.first_seen(others) if others else {}  # of which nothing new can follow
+            scheduled = {game.id for one in seen.values() for game in one.verdict.games}
+        watch = ledger.announcements.watch(now)
+        judged = watch.listed if watch else None
+        others = {
+            key: cell
+            for key, cell in self._expected.of_games(self._expected.not_judged(games | scheduled)).items()
+            if came_due(cell, None if cell.game and cell.game.id in scheduled else judged, now)
+        }
+        gaps = ledger.gaps.first_seen(others) if others else {}  # of which nothing new can follow
         return changed | {key: cell for key, cell in others.items() if key not in gaps}
 
     async def _judge(self, cells: Mapping[str, Cell]) -> list[Gap]:

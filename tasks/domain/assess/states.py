@@ -311,6 +311,14 @@ def is_due(cell: Cell, now: datetime) -> bool:
     return _why_not_due(cell, now) is None
 
 
+def came_due(cell: Cell, since: datetime | None, now: datetime) -> bool:
+    """Is the file due at `now`, and was not due yet at `since`? If `since` is None, only the first counts.
+
+    Time makes any other file a gap only if corrections or more entries of a list may have come.
+    """
+    return is_due(cell, now) and (since is None or cell.due_at > since)
+
+
 def _why_not_due(cell: Cell, now: datetime) -> Status | None:
     """The status of a cell that is not due at `now`; None if it is due."""
     if now < cell.due_at:

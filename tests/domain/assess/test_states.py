@@ -13,6 +13,7 @@ from tasks.domain.assess.states import (
     LakeObject,
     State,
     Status,
+    came_due,
     deferred_by,
     state_of,
     taken_at,
@@ -264,6 +265,23 @@ def test_states_partition_the_cells(
         if status.state is State.GAP:
             assert cell.due_at <= now
             assert cell.game is None or cell.game.status is GameStatus.FINAL
+
+
+@given(CELLS, OBJECTS, VERDICTS, st.none() | MOMENTS, MOMENTS, MOMENTS)
+def test_time_makes_a_file_a_gap_only_when_it_comes_due_or_may_have_been_corrected(
+    cell: Cell,
+    have: LakeObject | None,
+    verdict: Verdict | None,
+    fetched: datetime | None,
+    one: datetime,
+    other: datetime,
+) -> None:
+    since, now = sorted((one, other))
+    before, after = (_state(cell, have, verdict, fetched=fetched, now=at) for at in (since, now))
+    if after.state is State.GAP:
+        assert came_due(cell, None, now)
+        assert came_due(cell, since, now) or after.kind in (before.kind, Kind.STALE)
+    assert not (came_due(cell, since, now) and before.state is State.GAP)
 
 
 def test_a_run_whose_clock_was_set_ahead_does_no_look_in_advance() -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -136,10 +136,10 @@ def a_content(name: str) -> Content:
     return Content(f'"{name}"', 100_000)
 
 
-def a_board() -> bytes:
-    """A scoreboard that lists the games."""
+def a_board(starts: Mapping[str, str]) -> bytes:
+    """A scoreboard that lists games, with their starts."""
     final = {"type": {"state": "post", "completed": True}}
-    events = [{"id": game, "date": f"{DAYS[0]}T23:00Z", "status": final} for game in GAMES]
+    events = [{"id": game, "date": start, "status": final} for game, start in starts.items()]
     return json.dumps({"events": events}).encode().ljust(2000)
 
 
@@ -193,7 +193,7 @@ def test_a_file_that_lay_in_the_lake_before_its_schedule_listed_it_makes_no_gap(
     world.config = WITH_FILES
     lake.store(there, a_content("there"), 1)
     world.look()
-    lake.bodies[board] = a_board()
+    lake.bodies[board] = a_board(dict.fromkeys(GAMES, f"{DAYS[0]}T23:00Z"))
     lake.now += 5 * MINUTE
     world.take(lake.store(board, a_content("board"), 2))
     assert world.ledger.gaps.first_seen(GAMES.values()).keys() == {lacking}
@@ -203,6 +203,25 @@ def test_a_file_that_lay_in_the_lake_before_its_schedule_listed_it_makes_no_gap(
     assert not lake.asked
     assert not world.ledger.gaps.first_seen(GAMES.values())
     assert world.missed() == 1, "no event has told of the file that was there"
+
+
+def test_a_file_of_a_game_has_others_judged_that_were_not_due_when_the_lake_was_listed(world: World) -> None:
+    lake, gaps, (old, recent) = world.lake, world.ledger.gaps, GAMES
+    world.config = WITH_FILES
+    lake.bodies[KEYS[0]] = a_board({old: f"{DAYS[0]}T18:00Z", recent: f"{DAYS[0]}T23:00Z"})
+    lake.now = datetime(2026, 1, 11, 2, tzinfo=UTC)
+    lake.store(KEYS[0], a_content("board"), 1)
+    world.look(at_most=1)
+    of_old = {key for key in gaps.first_seen() if old in key}
+    assert len(of_old) > 1
+    assert not [key for key in gaps.first_seen() if recent in key]
+    gaps.close(of_old)
+    lake.now += timedelta(hours=2)
+    world.take(*(lake.store(key, a_content(game), 2) for game, key in GAMES.items()))
+    assert {key for key in gaps.first_seen() if recent in key} == {
+        key.replace(old, recent) for key in of_old - {GAMES[old]}
+    }
+    assert not [key for key in gaps.first_seen() if old in key], "a look has judged them already"
 
 
 def test_a_watch_reads_a_body_again_that_could_not_be_read_before_and_says_when_it_learnt_of_it(world: World) -> None:
@@ -270,7 +289,7 @@ def test_a_file_that_has_come_since_the_lake_was_listed_is_no_gap_when_a_new_sch
     lake.now += MINUTE
     world.take(lake.store(there, a_content("there"), 1))
     lake.store(board, a_content("board"), 2)
-    lake.bodies[board] = a_board()
+    lake.bodies[board] = a_board(dict.fromkeys(GAMES, f"{DAYS[0]}T23:00Z"))
     look.known.objects[board] = lake.objects[board]
     schedule = look.assessment.cells[board]
     asyncio.run(reader.read(look.known, [schedule]))

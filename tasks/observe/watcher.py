@@ -151,7 +151,7 @@ class Watcher:
             for position in set(positions[key]) - taken.waiting:
                 taken.fates[position], taken.errors[position] = Fate.UNREADABLE, why
                 taken.refused.add(position)
-        self._new |= decision.new - self._changed.keys()
+        self._new.update(key for key in decision.new if key not in self._changed)
         self._changed |= decision.changed
         return taken
 
@@ -255,7 +255,7 @@ class Watcher:
             listed = await self._ask(cell for key, cell in cells.items() if key not in last)
             changes = last | listed
             objects = {key: have for key, change in changes.items() if (have := change.object(key))}
-            gaps, closed = await judge_known(session, cells, objects, last.keys() - self._new)
+            gaps, closed = await judge_known(session, cells, objects, [key for key in last if key not in self._new])
             shown = unannounced(session, dict.fromkeys(listed), listed)
             if session.ledger.events.judge(Judged(last, listed, shown, gaps, closed), session.now()):
                 return gaps

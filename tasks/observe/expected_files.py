@@ -68,7 +68,7 @@ class ExpectedFiles:
 
     def _load(self, games: Iterable[str]) -> None:
         if missing := {game for game in games if game not in self._games}:
-            self._games |= {game: {} for game in missing} | self._listed(missing)
+            self._games |= self._listed(missing)
 
     def _refresh(self) -> None:
         now = self._session.now()
@@ -80,14 +80,15 @@ class ExpectedFiles:
             self._since = now
 
     def _listed(self, games: Collection[str]) -> dict[str, dict[str, Cell]]:
+        """The files of each of these games by key, by the schedules that the ledger knows."""
         session = self._session
         entries: dict[str, list[Game]] = {}
         for schedule, listed in session.ledger.games.entries(games).items():
             if name := session.keys.dataset_of(schedule):
                 entries.setdefault(name, []).extend(listed)
-        found: dict[str, dict[str, Cell]] = {}
+        found: dict[str, dict[str, Cell]] = {game: {} for game in games}
         for name, some in entries.items():
             for cell in game_cells(session.config, name, deduplicated(some), session.now()):
                 assert cell.game
-                found.setdefault(cell.game.id, {})[cell.key] = cell
+                found[cell.game.id][cell.key] = cell
         return found

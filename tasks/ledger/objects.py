@@ -104,7 +104,9 @@ class Objects:
 
     def last_in(self, connection: sa.Connection, keys: Collection[str]) -> dict[str, Recorded]:
         """The last known changes of these files, as `last` returns them, in an open transaction."""
-        return _last(connection, keys) | self.arrivals.last(connection, keys)
+        told = self.arrivals.last(connection, keys)
+        untold = [key for key in keys if key not in told]
+        return told | _last(connection, untold) if untold else told
 
     def not_read(self) -> set[str]:
         """The files of which the last known change is newer than the version that ADCE last read or stored."""

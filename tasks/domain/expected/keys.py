@@ -27,7 +27,10 @@ class KeyPatterns:
 
     def dataset_of(self, key: str) -> str | None:
         """The dataset of a key; None if it belongs to none."""
-        return next((name for name, pattern in self._candidates(key) if pattern.fullmatch(key)), None)
+        for name, pattern in self._candidates(key):  # a generator takes twice as long
+            if pattern.fullmatch(key):
+                return name
+        return None
 
     def match(self, key: str) -> tuple[str, dict[str, str]] | None:
         """The dataset of a key and the values of the template's fields; None if the key belongs to no dataset."""

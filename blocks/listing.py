@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import ItemsView, Iterable, Iterator, MutableMapping, ValuesView
-from datetime import UTC, datetime
-from typing import TypeVar, overload
+import hashlib
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import ItemsView, Iterable, Iterator, MutableMapping, Sequence, ValuesView
+from datetime import UTC, datetime, timedelta
+from itertools import chain, groupby
+from operator import itemgetter
+from typing import Any, TypeVar, overload
 
 from arro3.core import DataType, RecordBatch
 
@@ -13,7 +17,10 @@ from tasks.domain.assess.states import LakeObject
 
 _SLICE = 1000  # rows that become objects together
 _MICROSECONDS = DataType.timestamp("us", tz="UTC")
+_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 _T = TypeVar("_T")
+_Slice = RecordBatch | dict[str, LakeObject]
+_Columns = tuple[Sequence[Any], ...]  # keys, sizes, times and ETags
 
 
 class Listing(MutableMapping[str, LakeObject]):
@@ -30,7 +37,7 @@ class Listing(MutableMapping[str, LakeObject]):
         """
         self.requests = requests
         # A slice is a batch until one of its keys is asked for. From then on it is a dict, in any order.
-        self._slices: list[RecordBatch | dict[str, LakeObject]] = [{}]
+        self._slices: list[_Slice] = [{}]
         self._slices += [part for batch in batches for part in _parts(batch)]
         # A key belongs to the last slice whose first key is not after it.
         self._firsts = ["", *(_keys(part)[0] for part in self._slices[1:])]
@@ -84,6 +91,41 @@ class Listing(MutableMapping[str, LakeObject]):
             else:
                 yield from _objects(part)
 
+    def digests(self, starts: Sequence[str]) -> dict[str, str]:
+        """A digest of the objects in each range of keys, by its start; empty for a range that has none.
+
+        The `starts` are in order. A range has the keys from its start up to the next start, and the last one all keys
+        from there. The digest is of keys, sizes, times and ETags. It does not depend on how the listing is sliced.
+        """
+        found = dict.fromkeys(starts, "")
+        for start, pieces in groupby(self._pieces(starts), key=itemgetter(0)):
+            found[start] = _digest([columns for _, columns in pieces])
+        return found
+
+    def _pieces(self, starts: Sequence[str]) -> Iterator[tuple[str, _Columns]]:
+        """The columns of all objects from the first start on, in pieces that lie in one range, with its start."""
+        for part in self._slices:
+            columns = _columns(part)
+            keys, position = columns[0], 0
+            while position < len(keys):
+                number = bisect_right(starts, keys[position])
+                end = bisect_left(keys, starts[number], position) if number < len(starts) else len(keys)
+                if number:
+                    yield starts[number - 1], tuple(column[position:end] for column in columns)
+                position = end
+
+    def every(self, number: int, start: str, end: str | None) -> list[str]:
+        """Every `number`-th key of those from `start` up to `end`, or up to the last, that as many keys follow."""
+        keys = [key for part in self._between(start, end) for key in _keys(part) if key >= start]
+        if end is not None:
+            del keys[bisect_left(keys, end) :]
+        return keys[number : len(keys) - number + 1 : number]
+
+    def _between(self, start: str, end: str | None) -> Sequence[_Slice]:
+        """The slices that may have keys from `start` up to `end`."""
+        first = bisect_right(self._firsts, start) - 1
+        return self._slices[first : len(self._firsts) if end is None else bisect_left(self._firsts, end)]
+
     def __repr__(self) -> str:
         return f"<Listing of {len(self)} objects>"
 
@@ -116,14 +158,31 @@ def _parts(batch: RecordBatch) -> Iterator[RecordBatch]:
         yield batch.slice(start, min(_SLICE, batch.num_rows - start))
 
 
-def _keys(part: RecordBatch | dict[str, LakeObject]) -> list[str]:
+def _digest(pieces: Iterable[_Columns]) -> str:
+    """The digest of the objects whose columns are in these pieces, however they are divided."""
+    keys, sizes, times, etags = (list(chain.from_iterable(column)) for column in zip(*pieces, strict=True))
+    digest = hashlib.blake2b("\n".join([*keys, *etags]).encode(), digest_size=16)
+    digest.update(array("q", sizes + times).tobytes())
+    return digest.hexdigest()
+
+
+def _columns(part: _Slice) -> _Columns:
+    """The columns of a slice, in the order of the keys. Times are microseconds since 1970."""
+    if isinstance(part, dict):
+        rows = [part[key] for key in sorted(part)]
+        times = [(have.modified - _EPOCH) // _MICROSECOND for have in rows]
+        return [have.key for have in rows], [have.size for have in rows], times, [have.etag for have in rows]
+    times = part["last_modified"].cast(_MICROSECONDS).cast(DataType.int64()).to_pylist()
+    return part["path"].to_pylist(), part["size"].to_pylist(), times, [etag or "" for etag in part["e_tag"].to_pylist()]
+
+
+def _keys(part: _Slice) -> list[str]:
     keys: list[str] = sorted(part) if isinstance(part, dict) else part["path"].to_pylist()
     return keys
 
 
 def _objects(batch: RecordBatch) -> Iterator[LakeObject]:
     """The rows of a batch as objects."""
-    times = batch["last_modified"].cast(_MICROSECONDS).cast(DataType.int64()).to_pylist()
+    keys, sizes, times, etags = _columns(batch)
     modified = [datetime.fromtimestamp(time / 1e6, UTC) for time in times]  # a column's own datetimes are slow
-    etags = [etag or "" for etag in batch["e_tag"].to_pylist()]
-    return map(LakeObject, batch["path"].to_pylist(), batch["size"].to_pylist(), modified, etags)
+    return map(LakeObject, keys, sizes, modified, etags)

@@ -430,7 +430,7 @@ class Store:
     def obstacles(self, keys: Iterable[str]) -> dict[str, str]:
         """For each key, what stands at it instead of a file, such as "a folder". Keys without an obstacle are left out.
 
-        Pass only keys under which there is no file. S3 has no obstacles.
+        It is slow for keys under which there is a file. S3 has no obstacles.
         """
         if self.folder is None:
             return {}

@@ -1,9 +1,12 @@
 """Valid objects with defaults, so that a test states only what differs."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from typing import Any
+
+from arro3.core import Array, DataType, RecordBatch
 
 from config.load import load_config
 from config.models import Config, Priority
@@ -91,3 +94,17 @@ def a_fill(n: int = 0, source: str = "espn", requests: int = 1, score: float = 1
     parts = Score(score, 0.0, 1.0, 1.0, 1.0)
     dataset = _DATASETS[source]
     return Fill(f"{source}-{n}", source, dataset, "2025-26", Kind.MISSING, Priority.HIGH, tuple(gaps), parts, NOW)
+
+
+def batch_of(objects: Sequence[LakeObject], unit: str = "us") -> RecordBatch:
+    """A batch as obstore lists it. An object without an ETag has null."""
+    times = [(have.modified - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) for have in objects]
+    modified = Array(times, type=DataType.int64()).cast(DataType.timestamp("us", tz="UTC"))
+    return RecordBatch.from_pydict(
+        {
+            "path": Array([have.key for have in objects], type=DataType.utf8()),
+            "last_modified": modified.cast(DataType.timestamp(unit, tz="UTC")),
+            "size": Array([have.size for have in objects], type=DataType.uint64()),
+            "e_tag": Array([have.etag or None for have in objects], type=DataType.utf8()),
+        }
+    )

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from tasks.domain.assess.overview import Standing
+from tasks.domain.assess.overview import Standing, Stored
 from tasks.domain.assess.partitions import ExceptionalFile, Judgement
 from tasks.domain.assess.states import Kind, State, Status
 from tasks.domain.expected.cells import Partition
@@ -38,9 +38,9 @@ judgements_table = sa.Table(
     sa.Column("rules", sa.String, nullable=False),
     sa.Column("judged", UtcSeconds, nullable=False),
     sa.Column("until", UtcSeconds),
-    sa.Column("objects", sa.String, nullable=False),
     sa.Column("games", sa.String, nullable=False),
     sa.Column("content", sa.LargeBinary, nullable=False),
+    sa.Column("keys", sa.LargeBinary, nullable=False),
 )
 # Which partitions belong together: all that were judged or held at the last look at everything.
 judgement_sets_table = sa.Table(
@@ -49,6 +49,7 @@ judgement_sets_table = sa.Table(
     sa.Column("name", sa.String, primary_key=True),
     sa.Column("id", sa.String, nullable=False),
     sa.Column("partitions", sa.String, nullable=False),
+    sa.Column("ranges", sa.LargeBinary, nullable=False),  # the digest of each range of keys, by its start
 )
 touched_table = sa.Table(
     "touched",
@@ -63,6 +64,13 @@ _INCOMPLETE = ""  # the digest of a set of which not all judgements are stored y
 _MOST_TOUCHED = 100_000  # rows above which all judgements are forgotten, since no look at everything reads them
 
 
+class Made(NamedTuple):
+    """A new judgement, and the keys of all files that it is about."""
+
+    judgement: Judgement
+    keys: Collection[str]
+
+
 @dataclass(frozen=True)
 class Recalled:
     """The judgements of former looks by the present rules, and the files that were touched since."""
@@ -71,6 +79,7 @@ class Recalled:
     partitions: frozenset[Partition] = frozenset()  # all partitions that were judged, by any rules
     id: str | None = None  # of the set of judgements, which is new whenever one is stored or forgotten
     touched: Mapping[int, str] = field(default_factory=dict)  # the touched keys by the number of their row
+    ranges: Mapping[str, str] = field(default_factory=dict)  # the digest of each range of keys, by its start
 
 
 class _Set(NamedTuple):
@@ -78,6 +87,7 @@ class _Set(NamedTuple):
 
     id: str
     partitions: str  # a digest of their names, or _INCOMPLETE
+    ranges: bytes  # the digests of the ranges of keys that they rest on, by start, packed
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,34 +111,57 @@ class Judgements:
             stored = frozenset(Partition(*row) for row in connection.execute(names))
             if one is None or one.partitions != _digest(stored):
                 return Recalled({}, stored, one.id if one else None, touched)
-            kept = rows(connection, sa.select(judgements_table).where(judgements_table.c.rules == rules))
+            columns = [column for column in judgements_table.columns if column.name != "keys"]
+            kept = rows(connection, sa.select(*columns).where(judgements_table.c.rules == rules))
             found = {Partition(*row[:2]): judgement for row in kept if (judgement := _readable(*row))}
             current = {partition: judgement for partition, judgement in found.items() if judgement.is_current(now)}
-            return Recalled(current, stored, one.id, touched)
+            return Recalled(current, stored, one.id, touched, _readable_ranges(one.ranges))
+
+        return self.database.read(read)
+
+    def keys(self, partition: Partition) -> list[str]:
+        """The keys of all files that the judgement of a partition is about. There are none if they cannot be read."""
+
+        def read(connection: sa.Connection) -> list[str]:
+            packed = connection.execute(
+                sa.select(judgements_table.c["keys"]).where(_is(partition))
+            ).scalar_one_or_none()
+            try:
+                return zlib.decompress(packed).decode().split("\n") if packed else []
+            except (ValueError, zlib.error):
+                return []
 
         return self.database.read(read)
 
     def keep(
-        self, new: Mapping[Partition, Judgement], held: Collection[Partition], rules: str, since: Recalled
+        self,
+        new: Mapping[Partition, Made],
+        held: Collection[Partition],
+        rules: str,
+        since: Recalled,
+        ranges: Mapping[str, str],
     ) -> None:
         """Stores new judgements beside those that are held, and deletes all others.
 
-        Nothing is stored if another look has stored its judgements, or forgotten all, after `since` was read. Many are
-        stored in parts, so that no transaction keeps others waiting for long. The set of judgements is complete with
-        the last part. If this ends before, by a kill or because another look stores its own, none of them is recalled.
+        `ranges` are the digests of the ranges of keys that both rest on. Nothing is stored if another look has stored
+        its judgements, or forgotten all, after `since` was read. Many are stored in parts, so that no transaction keeps
+        others waiting for long. The set of judgements is complete with the last part. If this ends before, by a kill or
+        because another look stores its own, none of them is recalled.
         """
         replaced = sorted(since.partitions.difference(held).union(new))
-        if not (replaced or since.touched):
+        if not (replaced or since.touched or ranges != since.ranges):
             return
-        made = {partition: _row(partition, judgement, rules) for partition, judgement in new.items()}  # takes a second
+        made = {partition: _row(partition, *one, rules) for partition, one in new.items()}  # takes a second
         starts = range(0, len(replaced), _PARTITIONS) or [0]
         id = since.id
         for start in starts:
             before, id = id, uuid.uuid4().hex
             part = replaced[start : start + _PARTITIONS]
-            digest = _digest({*new, *held}) if start == starts[-1] else _INCOMPLETE
             rows = [made[partition] for partition in part if partition in made]
-            if not self.database.write(partial(self._replace, part, rows, before, _Set(id, digest))):
+            after = _Set(id, _INCOMPLETE, _packed({}))
+            if start == starts[-1]:
+                after = _Set(id, _digest({*new, *held}), _packed(ranges))
+            if not self.database.write(partial(self._replace, part, rows, before, after)):
                 return
         ids = list(since.touched)
         for start in range(0, len(ids), _ROWS):
@@ -157,7 +190,7 @@ class Judgements:
     def forget(self, connection: sa.Connection) -> None:
         """Deletes all judgements, in an open transaction."""
         connection.execute(judgements_table.delete())
-        _write_set(self.database, connection, _Set(uuid.uuid4().hex, _digest(())))
+        _write_set(self.database, connection, _Set(uuid.uuid4().hex, _digest(()), _packed({})))
 
     def trim(self, connection: sa.Connection) -> None:
         """Forgets everything if too many files were touched since a look at everything, in an open transaction."""
@@ -190,9 +223,10 @@ def _is(partition: Partition) -> sa.ColumnElement[bool]:
     return (judgements_table.c.dataset == partition.dataset) & (judgements_table.c.season == partition.season)
 
 
-def _row(partition: Partition, judgement: Judgement, rules: str) -> dict[str, Any]:
+def _row(partition: Partition, judgement: Judgement, keys: Collection[str], rules: str) -> dict[str, Any]:
     content = {
-        "keys": "\n".join(judgement.keys),
+        "ranges": judgement.ranges,
+        "stored": judgement.stored,
         "counts": {
             span: [(*standing, count) for standing, count in standings.items()]
             for span, standings in judgement.counts.items()
@@ -206,10 +240,23 @@ def _row(partition: Partition, judgement: Judgement, rules: str) -> dict[str, An
         "rules": rules,
         "judged": judgement.judged,
         "until": judgement.until,
-        "objects": judgement.objects,
         "games": judgement.games,
-        "content": zlib.compress(json.dumps(content, separators=(",", ":")).encode(), 1),
+        "content": _packed(content),
+        "keys": zlib.compress("\n".join(keys).encode(), 1),
     }
+
+
+def _packed(content: object) -> bytes:
+    return zlib.compress(json.dumps(content, separators=(",", ":")).encode(), 1)
+
+
+def _readable_ranges(packed: bytes) -> dict[str, str]:
+    """The digests of the ranges of keys; none if they are damaged, so that everything is judged anew."""
+    try:
+        return {str(start): str(digest) for start, digest in json.loads(zlib.decompress(packed)).items()}
+    except (ValueError, AttributeError, zlib.error) as error:
+        log.warning("the ledger's digests of the listing cannot be read, and are made anew: %s", error)
+        return {}
 
 
 def _readable(dataset: str, season: str, *row: Any) -> Judgement | None:
@@ -221,7 +268,7 @@ def _readable(dataset: str, season: str, *row: Any) -> Judgement | None:
         return None
 
 
-def _judgement(_: str, judged: float, until: float | None, objects: str, games: str, packed: bytes) -> Judgement:
+def _judgement(_: str, judged: float, until: float | None, games: str, packed: bytes) -> Judgement:
     content = json.loads(zlib.decompress(packed))
     counts = {
         span: {Standing(State(state), *parts): count for state, *parts, count in standings}
@@ -231,8 +278,8 @@ def _judgement(_: str, judged: float, until: float | None, objects: str, games: 
         ExceptionalFile(key, _read_status(status), game and _read_game(game))
         for key, status, game in content["exceptions"]
     ]
-    keys = content["keys"].split("\n") if content["keys"] else []
-    return Judgement(_at(judged), _moment(until), keys, objects, games, counts, exceptions)
+    ranges, stored = [str(start) for start in content["ranges"]], Stored(*map(int, content["stored"]))
+    return Judgement(_at(judged), _moment(until), ranges, stored, games, counts, exceptions)
 
 
 def _written(status: Status) -> list[Any]:

@@ -12,17 +12,20 @@ from pathlib import Path
 
 import config.models
 import tasks.domain
+from blocks.listing import Listing
 from config.models import Config
 from tasks.domain.assess.assessment import Assessment
 from tasks.domain.assess.overview import Overview, Stored
-from tasks.domain.assess.partitions import Judgement, by_partition, digest_and_size, games_digest, judgement_of
-from tasks.domain.assess.states import LakeObject, State
+from tasks.domain.assess.partitions import Judgement, by_partition, games_digest, judgement_of
+from tasks.domain.assess.ranges import KeyRanges, changed
+from tasks.domain.assess.states import State
 from tasks.domain.expected import seasons
 from tasks.domain.expected.cells import Cell, Partition, Selection, game_cells, games_from
 from tasks.domain.expected.games import Game, by_season
-from tasks.ledger.judgements import Recalled
+from tasks.domain.expected.keys import folders
+from tasks.ledger.judgements import Made, Recalled
 from tasks.observe.knowledge import Knowledge
-from tasks.observe.session import Session
+from tasks.observe.session import Session, listed_datasets
 
 
 class Held:
@@ -32,8 +35,10 @@ class Held:
         self._recalled = recalled
         self._rules = rules
         self._judgements = dict(recalled.judgements)
+        self._ranges = KeyRanges()  # into which the listing is cut
+        self._digests: dict[str, str] = {}  # of these ranges, by their starts
+        self._changed: set[str] = set()  # the starts of those that are not as they were
         self._cells: dict[str, Cell] = {}  # of the exceptions, by key
-        self._stored: dict[Partition, Stored] = {}
         self._games: dict[Partition, str] = {}  # the digests of the games that schedules list now
 
     def __bool__(self) -> bool:
@@ -47,25 +52,30 @@ class Held:
         for partition in partitions:
             self._judgements.pop(partition, None)
 
-    def drop_changed(self, session: Session, calendar: Mapping[str, Cell], objects: Mapping[str, LakeObject]) -> None:
-        """Drops the judgements outside the selection, and those whose files have changed in the lake or the ledger."""
-        touched = set(self._recalled.touched.values())
+    def drop_changed(self, session: Session, calendar: Mapping[str, Cell], objects: Listing) -> None:
+        """Drops the judgements outside the selection, and those whose files may have changed in the lake or ledger.
+
+        All partitions that have a key in a range of keys that has changed are dropped.
+        """
+        before = self._recalled.ranges
+        starts = (f"{folder}/" for folder in folders(listed_datasets(session).values()))
+        ranges = KeyRanges([*before, *starts])
+        self._ranges, self._digests = ranges, objects.digests(ranges.starts)
+        self._changed = changed(before, self._digests)
+        touched = {ranges.of(key) for key in self._recalled.touched.values()}
         expected = {cell.partition for cell in calendar.values()}
         for partition, held in self._recalled.judgements.items():
             dataset = session.config.datasets[partition.dataset]
             is_selected = partition in expected
             if dataset.schedule:
                 is_selected = session.selection.has(partition.dataset, dataset)
-            is_same = False
-            if is_selected and touched.isdisjoint(held.keys):
-                digest, self._stored[partition] = digest_and_size(held.keys, objects)
-                is_same = digest == held.objects
+            is_same = is_selected and self._changed.isdisjoint(held.ranges) and touched.isdisjoint(held.ranges)
             cells = _exceptional_cells(session, calendar, partition, held) if is_same else {}
             if is_same and len(cells) == len(held.exceptions):
                 self._cells |= cells
             else:
                 self.drop([partition])
-        obstacles = session.lake.obstacles(key for key in self._cells if key not in objects)
+        obstacles = session.lake.obstacles(self._cells)
         self.drop({self._cells[key].partition for key in obstacles})
 
     def has_all(self, datasets: Collection[str]) -> bool:
@@ -85,42 +95,53 @@ class Held:
         files = chain.from_iterable(held.exceptions for held in self._judgements.values())
         return [file.key for file in files if file.status.state is State.GAP]
 
-    def among(self, keys: Collection[str]) -> set[str]:
+    def among(self, session: Session, keys: Collection[str]) -> set[str]:
         """Those of some keys that are of held partitions."""
-        keys = set(keys)
-        return set().union(*(keys.intersection(held.keys) for held in self._judgements.values())) if keys else set()
+        found = {file.key for held in self._judgements.values() for file in held.exceptions}.intersection(keys)
+        rest = set(keys) - found
+        for partition, held in self._judgements.items():
+            near = {key for key in rest if self._ranges.of(key) in held.ranges}
+            if near:
+                found |= near.intersection(session.ledger.judgements.keys(partition))
+        return found
 
     def stored(self) -> dict[Partition, Stored]:
         """The files of held partitions that are in the lake, and their bytes."""
-        return {partition: one for partition in self._judgements if (one := self._stored[partition]).files}
+        return {partition: held.stored for partition, held in self._judgements.items() if held.stored.files}
 
     def overviews(self, now: datetime) -> Iterator[Overview]:
         """The overview of each held partition."""
         for partition, held in self._judgements.items():
             yield held.overview(partition, self._cells, now)
 
-    def replace(self, session: Session, judged: Assessment, known: Knowledge) -> None:
-        """Records the judgements of this look in the ledger, beside those that hold.
+    def replace(self, session: Session, judged: Assessment, known: Knowledge, objects: Listing) -> None:
+        """Records the judgements of this look in the ledger, beside those that hold. `objects` is what it has listed.
 
         Only a look at everything does, since the judgements of games must be of the schedules as they were judged last.
         """
         if not session.selection.is_everything:
             return
+        ranges = self._ranges.cut(self._changed, objects)
+        digests = objects.digests(ranges.starts) if self._changed else self._digests
         differing = {one.key for one in known.disagreements}
         new = {
-            partition: judgement_of(
-                partition,
-                part,
-                known.objects,
-                known.examinations,
-                known.absences,
-                differing,
-                self._games.get(partition, ""),
-                session.config.reconcile.unavailable.expires,
+            partition: Made(
+                judgement_of(
+                    partition,
+                    part,
+                    objects,
+                    known.examinations,
+                    known.absences,
+                    differing,
+                    ranges,
+                    self._games.get(partition, ""),
+                    session.config.reconcile.unavailable.expires,
+                ),
+                part.cells.keys(),
             )
             for partition, part in by_partition(judged).items()
         }
-        session.ledger.judgements.keep(new, self._judgements.keys(), self._rules, self._recalled)
+        session.ledger.judgements.keep(new, self._judgements.keys(), self._rules, self._recalled, digests)
 
 
 def recall(session: Session, now: datetime) -> Held:

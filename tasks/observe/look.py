@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from blocks.listing import Listing
 from tasks.domain.assess.agreement import compare, trusted, untouched
 from tasks.domain.assess.assessment import Assessment, assess, expected_cells, listed_games
 from tasks.domain.assess.overview import Overview, gaps_of, joined, overview_of, stored_files
@@ -220,7 +221,7 @@ async def _look_at_lake(
     may_hold = listing is None and selection.has_whole_partitions
     recalling = asyncio.create_task(asyncio.to_thread(_recall, session, wanted, now if may_hold else None))
     try:
-        objects = await _objects(session, wanted) if listing is None else listing
+        objects = await _objects(session, wanted) if listing is None else Listing.of(listing.values())
     finally:
         await asyncio.wait({recalling})
     known, held = recalling.result()
@@ -238,8 +239,10 @@ async def _look_at_lake(
     claims = session.leases.claims()
     assessment = judged.with_claims(claims)
     overview = joined([overview_of(assessment), *held.overviews(now)], now).with_claims(claims)
-    misnamed = () if few else tuple(find_misnamed(config, listed_datasets(session), objects))
-    overview = replace(overview, stored=stored_files(cells, objects) | held.stored(), misnamed=misnamed)
+    stored = stored_files(cells, objects) | held.stored()
+    fileless = listed_datasets(session).keys() - {partition.dataset for partition in stored}
+    misnamed = tuple(find_misnamed(config, fileless, objects)) if fileless and not few else ()
+    overview = replace(overview, stored=stored, misnamed=misnamed)
     # In a held partition only a schedule that is an exception can be unknown.
     schedules = [cell for cell in schedules if cell.partition not in held or cell.key in overview.statuses]
     read |= {cell.key for cell in schedules if cell.partition in held}
@@ -248,9 +251,9 @@ async def _look_at_lake(
     known.first_seen = {key: first_seen[key] for key in overview.statuses.keys() & first_seen.keys()}
     if remember:
         _forget_false_times(session, assessment, known)
-        expected = (first_seen.keys() & cells.keys()) | held.among(first_seen)
+        expected = (first_seen.keys() & cells.keys()) | held.among(session, first_seen.keys() - cells.keys())
         record_listing(session, known, judged.cells, look.new_gaps(), look.closed(expected))
-        held.replace(session, judged, known)
+        held.replace(session, judged, known, objects)
     return look
 
 
@@ -316,7 +319,7 @@ def _listed_games(session: Session, known: Knowledge, held: Held, schedules: Ite
     return listed
 
 
-async def _objects(session: Session, wanted: Collection[str] | None) -> MutableMapping[str, LakeObject]:
+async def _objects(session: Session, wanted: Collection[str] | None) -> Listing:
     """The objects under the `wanted` keys, or if that is None, in the folders of the selected datasets."""
     progress = PROGRESS.get()
     progress("Listing the lake", 0, 1)
@@ -324,7 +327,7 @@ async def _objects(session: Session, wanted: Collection[str] | None) -> MutableM
     if wanted is None:
         objects = await list_lake(session.lake, listed_datasets(session).values())
     else:
-        objects = await session.lake.find_all(wanted)
+        objects = Listing.of((await session.lake.find_all(wanted)).values())
     progress("Listing the lake", 1, 1)
     return objects
 

@@ -27,6 +27,7 @@ import psutil
 from rich.table import Table
 
 from blocks.aws import Aws
+from blocks.listing import Listing
 from blocks.store import Store
 from config.models import Config
 from flows.watch import Watch
@@ -67,8 +68,8 @@ class SilentBucket(Store):
     async def find_all(self, keys: Iterable[str]) -> dict[str, LakeObject]:
         return {}
 
-    async def list(self, folders: Iterable[str]) -> dict[str, LakeObject]:
-        return {}
+    async def list(self, folders: Iterable[str]) -> Listing:
+        return Listing()
 
     def obstacles(self, keys: Iterable[str]) -> dict[str, str]:
         return {}

@@ -20,6 +20,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from rich.table import Table
 
+from blocks.listing import Listing
 from blocks.store import Store
 from config.load import load_config
 from config.models import Config
@@ -40,6 +41,7 @@ from tasks.observe.listing import check_ids
 from tasks.observe.look import Reader, look_at_lake
 from tasks.observe.planner import Planner
 from tasks.observe.session import Session
+from tests.builders import batch_of
 from tests.servers import new_database, postgresql
 
 NOW = datetime(2026, 9, 1, tzinfo=UTC)
@@ -129,12 +131,12 @@ def _grow(folder: Path, per_season: int, table: Table) -> None:
 class _Shelf(Store):
     """A lake whose listing is in memory and takes no time."""
 
-    def __init__(self, objects: dict[str, LakeObject]):
+    def __init__(self, objects: Mapping[str, LakeObject]):
         super().__init__("file:///nowhere")
-        self._objects = objects
+        self._objects = [batch_of([objects[key] for key in sorted(objects)])]
 
-    async def list(self, folders: Iterable[str]) -> dict[str, LakeObject]:
-        return self._objects
+    async def list(self, folders: Iterable[str]) -> Listing:
+        return Listing(self._objects)
 
 
 def _look(config: Config, objects: dict[str, LakeObject], as_of: datetime | None = None) -> None:

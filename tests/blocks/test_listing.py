@@ -6,14 +6,13 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from arro3.core import Array, DataType, RecordBatch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from blocks.listing import Listing
 from tasks.domain.assess.states import LakeObject
+from tests.builders import batch_of
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NOW = datetime(2026, 11, 30, 14, 0, 0, 123457, tzinfo=UTC)
 
 # Few different keys, among them keys whose order in UTF-16 is another
@@ -25,20 +24,6 @@ OBJECTS = st.builds(
     st.datetimes(datetime(2006, 3, 14), datetime(2106, 3, 14), timezones=st.just(UTC)),
     st.sampled_from(["", '"an-etag"']),
 )
-
-
-def batch_of(objects: list[LakeObject], unit: str = "us") -> RecordBatch:
-    """A batch as obstore lists it. An object without an ETag has null."""
-    times = [(have.modified - EPOCH) // timedelta(microseconds=1) for have in objects]
-    modified = Array(times, type=DataType.int64()).cast(DataType.timestamp("us", tz="UTC"))
-    return RecordBatch.from_pydict(
-        {
-            "path": Array([have.key for have in objects], type=DataType.utf8()),
-            "last_modified": modified.cast(DataType.timestamp(unit, tz="UTC")),
-            "size": Array([have.size for have in objects], type=DataType.uint64()),
-            "e_tag": Array([have.etag or None for have in objects], type=DataType.utf8()),
-        }
-    )
 
 
 @st.composite
@@ -129,3 +114,37 @@ def test_of_several_objects_under_one_key_the_last_counts() -> None:
     first, last = LakeObject("a/1.json", 1, NOW, "1"), LakeObject("a/1.json", 2, NOW, "2")
     assert Listing.of([first, last]) == {"a/1.json": last}
     assert repr(Listing.of([first])) == "<Listing of 1 objects>"
+
+
+@given(listings(), st.lists(KEYS, unique=True), st.data())
+def test_digests_tell_every_change_and_nothing_else(
+    given: tuple[Listing, dict[str, LakeObject]], starts: list[str], data: st.DataObject
+) -> None:
+    listing, objects = given
+    starts.sort()
+    digests = listing.digests(starts)
+    ends = [*starts[1:], None][: len(starts)]
+    ranges = dict(zip(starts, ends, strict=True))
+    full = {s for s, e in ranges.items() if any(s <= key and (e is None or key < e) for key in objects)}
+    assert {start for start, digest in digests.items() if digest} == full
+    assert Listing.of(objects.values()).digests(starts) == digests, "however it is sliced"
+    if objects and starts:
+        key = data.draw(st.sampled_from(sorted(objects)))
+        have = objects[key]
+        changes = [have._replace(size=have.size + 1), have._replace(etag=f"{have.etag}x")]
+        changes.append(have._replace(modified=have.modified - timedelta(microseconds=1)))
+        found = [Listing.of([*objects.values(), change]).digests(starts) for change in changes]
+        found.append(Listing.of(one for one in objects.values() if one is not have).digests(starts))
+        holder = max((start for start in starts if start <= key), default=None)
+        assert all({s for s in starts if one[s] != digests[s]} == ({holder} - {None}) for one in found)
+        assert len({one[holder] for one in found}) == len(found) if holder is not None else True
+
+
+@given(listings(), st.integers(1, 4), KEYS, st.none() | KEYS)
+def test_every_so_many_keys_a_range_is_cut(
+    given: tuple[Listing, dict[str, LakeObject]], number: int, start: str, end: str | None
+) -> None:
+    listing, objects = given
+    keys = sorted(key for key in objects if key >= start and (end is None or key < end))
+    cuts = listing.every(number, start, end)
+    assert cuts == [key for n, key in enumerate(keys) if n and n % number == 0 and len(keys) - n >= number]

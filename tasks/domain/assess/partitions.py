@@ -3,22 +3,22 @@
 A partition is the files of one dataset and season. States follow from the objects in the lake, the games that schedules
 list, what the ledger knows of the files, the settings, and the time. As long as the others are unchanged, a judgement
 holds until the earliest time at which a state can change by itself. states.state_of alone decides what a state is.
+The objects of a partition are unchanged if those in all ranges of keys are in which it has a key; see ranges.
 """
 
 from __future__ import annotations
 
 import hashlib
-from array import array
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from itertools import repeat
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from tasks.domain.assess.absences import Absence
 from tasks.domain.assess.assessment import Assessment
 from tasks.domain.assess.finality import LAST_LOOK
-from tasks.domain.assess.overview import Overview, Place, Standing, Stored, count_cells, exceptions
+from tasks.domain.assess.overview import Overview, Place, Standing, Stored, count_cells, exceptions, stored_files
+from tasks.domain.assess.ranges import KeyRanges
 from tasks.domain.assess.states import Examination, LakeObject, Status
 from tasks.domain.expected import seasons
 from tasks.domain.expected.cells import Cell, Partition
@@ -28,7 +28,6 @@ from tasks.domain.reasons import Limit
 _DAY = timedelta(days=1)
 _FEW = 100  # exceptions that a judgement may always have
 _LARGEST_SHARE = 0.5  # of the files of a judgement may be exceptions; reading more back would save nothing
-_NO_OBJECT = LakeObject("", -1, datetime(1970, 1, 1, tzinfo=UTC), "")
 
 
 class ExceptionalFile(NamedTuple):
@@ -45,8 +44,8 @@ class Judgement:
 
     judged: datetime
     until: datetime | None  # the earliest time at which a state can change by itself
-    keys: Sequence[str]
-    objects: str  # see objects_digest
+    ranges: Sequence[str]  # the starts of the ranges in which its keys lie; see ranges.KeyRanges
+    stored: Stored
     games: str  # see games_digest; empty for the files of the calendar
     counts: Mapping[str, Mapping[Standing, int]]  # by span; see overview.Place
     exceptions: Sequence[ExceptionalFile]
@@ -78,21 +77,6 @@ def by_partition(assessment: Assessment) -> dict[Partition, Assessment]:
     }
 
 
-def objects_digest(keys: Iterable[str], objects: Mapping[str, LakeObject]) -> str:
-    """A digest of the versions that the lake lists under some keys, and of when they were stored."""
-    return digest_and_size(keys, objects)[0]
-
-
-def digest_and_size(keys: Iterable[str], objects: Mapping[str, LakeObject]) -> tuple[str, Stored]:
-    """The digest of objects_digest, with the number of these objects and their bytes, which cost next to nothing."""
-    _, sizes, times, etags = zip(_NO_OBJECT, *map(objects.get, keys, repeat(_NO_OBJECT)), strict=True)
-    digest = hashlib.sha256("\n".join(etags).encode())
-    digest.update(array("q", sizes).tobytes())
-    digest.update(array("d", map(datetime.timestamp, times)).tobytes())
-    missing = sizes.count(_NO_OBJECT.size)
-    return digest.hexdigest(), Stored(len(sizes) - missing, sum(sizes) - missing * _NO_OBJECT.size)
-
-
 def games_digest(games: Iterable[Game]) -> str:
     """A digest of the games of a season, in their order."""
     parts = [
@@ -109,6 +93,7 @@ def judgement_of(
     examinations: Mapping[str, Examination],
     absences: Mapping[str, Absence],
     differing: Collection[str],
+    ranges: KeyRanges,
     games: str,
     expires: timedelta,
 ) -> Judgement:
@@ -118,7 +103,7 @@ def judgement_of(
     (the keys of schedules that list fewer games than another source's), if a stored time is in the future, or if the
     exceptions are too many for the judgement to be worth keeping. A file is unavailable for `expires`.
     """
-    now, statuses, keys = assessment.taken_at, assessment.statuses, list(assessment.cells)
+    now, statuses, keys = assessment.taken_at, assessment.statuses, assessment.cells.keys()
     found = exceptions(statuses)
     holds = not (
         assessment.unseen
@@ -128,11 +113,12 @@ def judgement_of(
         or _has_time_after(now, keys, objects, examinations, absences, expires)
     )
     if not holds:
-        return Judgement(now, now, (), "", games, {}, ())
+        return Judgement(now, now, (), Stored(), games, {}, ())
     files = tuple(ExceptionalFile(key, status, assessment.cells[key].game) for key, status in found.items())
     counts = {place.span: standings for place, standings in count_cells(assessment.cells, statuses).items()}
     until = _changes_at(partition, assessment, now)
-    return Judgement(now, until, keys, objects_digest(keys, objects), games, counts, files)
+    stored = stored_files(assessment.cells, objects).get(partition, Stored())
+    return Judgement(now, until, ranges.over(keys), stored, games, counts, files)
 
 
 def _changes_at(partition: Partition, assessment: Assessment, now: datetime) -> datetime | None:

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from tasks.domain.assess.absences import Absence
 from tasks.domain.assess.assessment import Assessment, assess, expected_cells
-from tasks.domain.assess.overview import Place, Standing, overview_of
-from tasks.domain.assess.partitions import Judgement, by_partition, games_digest, judgement_of, objects_digest
+from tasks.domain.assess.overview import Place, Standing, Stored, overview_of
+from tasks.domain.assess.partitions import Judgement, by_partition, games_digest, judgement_of
+from tasks.domain.assess.ranges import KeyRanges
 from tasks.domain.assess.states import Examination, LakeObject, State, Unreadable, content_of
 from tasks.domain.assess.verdicts import Verdict, bad, partial, unfinished, whole
 from tasks.domain.expected import seasons
@@ -21,6 +22,7 @@ from tests.builders import NOW, a_board, a_cell, a_config, a_game, an_object
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 EXPIRES = 30 * DAY
+RANGES = KeyRanges(["espn_box_scores/", "nba_api_boxscores/"])
 CONFIG = a_config()
 CHECKS = dict.fromkeys(CONFIG.datasets, "present")
 SEASON = "2023-24"
@@ -56,7 +58,7 @@ class Files:
     def judgements(self, now: datetime) -> dict[Partition, Judgement]:
         return {
             partition: judgement_of(
-                partition, part, self.objects, self.examinations, self.absences, (), "games", EXPIRES
+                partition, part, self.objects, self.examinations, self.absences, (), KeyRanges(), "games", EXPIRES
             )
             for partition, part in by_partition(self.assess(now)).items()
         }
@@ -130,15 +132,15 @@ def _judged(
     objects, examinations = {CELL.key: have} if have else {}, {CELL.key: seen} if seen else {}
     absences = more.get("absences", {})
     part = assess(CONFIG, {CELL.key: CELL}, objects, examinations, CHECKS, NOW, **more)
-    return judgement_of(SUMMARIES, part, objects, examinations, absences, differing, "digest", EXPIRES)
+    return judgement_of(SUMMARIES, part, objects, examinations, absences, differing, RANGES, "digest", EXPIRES)
 
 
 def test_a_complete_file_of_a_past_season_holds_for_ever() -> None:
     held = _judged()
-    assert (held.judged, held.until, held.keys, held.games) == (NOW, None, [CELL.key], "digest")
+    assert (held.judged, held.until, held.ranges, held.games) == (NOW, None, ["espn_box_scores/"], "digest")
     assert held.counts == {"2024-01-05": {Standing(State.PRESENT): 1}}
     assert held.exceptions == ()
-    assert held.objects == objects_digest([CELL.key], {CELL.key: HAVE})
+    assert held.stored == Stored(1, HAVE.size)
     assert [held.is_current(at) for at in (NOW - HOUR, NOW, NOW + 9999 * DAY)] == [False, True, True]
 
 
@@ -178,7 +180,7 @@ def test_a_gap_is_an_exception_with_its_status_and_game() -> None:
 def test_what_rests_on_more_than_digests_holds_for_no_time(change: dict[str, Any]) -> None:
     held = _judged(**change)
     assert (held.judged, held.until, held.is_current(NOW)) == (NOW, NOW, False)
-    assert (held.keys, held.exceptions, held.counts, held.objects, held.games) == ((), (), {}, "", "digest")
+    assert (held.ranges, held.exceptions, held.counts, held.stored, held.games) == ((), (), {}, Stored(), "digest")
 
 
 @pytest.mark.parametrize(
@@ -206,7 +208,7 @@ def test_a_judgement_with_many_exceptions_is_not_worth_keeping(gaps: int, files:
     objects = {key: HAVE._replace(key=key) for key in list(cells)[gaps:]}
     examinations = dict.fromkeys(objects, SEEN)
     part = assess(CONFIG, cells, objects, examinations, CHECKS, NOW)
-    assert judgement_of(SUMMARIES, part, objects, examinations, {}, (), "", EXPIRES).is_current(NOW) is holds
+    assert judgement_of(SUMMARIES, part, objects, examinations, {}, (), RANGES, "", EXPIRES).is_current(NOW) is holds
 
 
 def test_a_judgement_changes_when_its_first_file_does_and_when_its_season_is_over() -> None:
@@ -214,10 +216,10 @@ def test_a_judgement_changes_when_its_first_file_does_and_when_its_season_is_ove
     due = NOW + 5 * HOUR
     cell = a_cell(due_at=due)
     part = assess(CONFIG, {cell.key: cell}, {}, {}, CHECKS, NOW)
-    assert judgement_of(cell.partition, part, {}, {}, {}, (), "", EXPIRES).until == due
+    assert judgement_of(cell.partition, part, {}, {}, {}, (), RANGES, "", EXPIRES).until == due
     gap = assess(CONFIG, {CELL.key: CELL._replace(season=season)}, {}, {}, CHECKS, NOW)
     assert (
-        judgement_of(Partition("espn_summary", season), gap, {}, {}, {}, (), "", EXPIRES).until
+        judgement_of(Partition("espn_summary", season), gap, {}, {}, {}, (), RANGES, "", EXPIRES).until
         == seasons.over_at(season) + 7 * DAY
     )
 
@@ -225,33 +227,16 @@ def test_a_judgement_changes_when_its_first_file_does_and_when_its_season_is_ove
 def test_a_season_whose_last_list_could_be_published_until_now_does_not_change_any_more() -> None:
     now = OVER + 7 * DAY
     part = assess(CONFIG, {CELL.key: CELL._replace(due_at=OVER)}, {}, {}, CHECKS, now)
-    assert judgement_of(SUMMARIES, part, {}, {}, {}, (), "", EXPIRES).until is None
+    assert judgement_of(SUMMARIES, part, {}, {}, {}, (), RANGES, "", EXPIRES).until is None
 
 
 def test_a_judgement_changes_when_a_game_that_is_not_needed_is_dropped() -> None:
     game = a_game(status=GameStatus.SCHEDULED, if_necessary=True, day=date(2026, 1, 10))
     cell = a_cell(game=game, due_at=NOW - DAY)
     part = assess(CONFIG, {cell.key: cell}, {}, {}, CHECKS, NOW)
-    assert judgement_of(cell.partition, part, {}, {}, {}, (), "", EXPIRES).until == seasons.eastern_midnight(
+    assert judgement_of(cell.partition, part, {}, {}, {}, (), RANGES, "", EXPIRES).until == seasons.eastern_midnight(
         date(2026, 1, 18)
     )
-
-
-def test_the_digest_of_objects_tells_versions_and_missing_files_apart() -> None:
-    keys, first = ["a", "b"], an_object(key="a")
-    second = an_object(key="b", etag="other")
-    lakes: list[dict[str, LakeObject]] = [
-        {"a": first, "b": second},
-        {"a": first},
-        {"b": first},
-        {"a": second, "b": first},
-        {"a": first._replace(size=1), "b": second},
-        {"a": first._replace(modified=first.modified + timedelta(microseconds=1)), "b": second},
-        {},
-    ]
-    assert len({objects_digest(keys, lake) for lake in lakes}) == len(lakes)
-    assert objects_digest(keys, lakes[0]) == objects_digest(keys, {**lakes[0], "c": first})
-    assert objects_digest([], lakes[0]) not in {objects_digest(keys, lake) for lake in lakes}
 
 
 def test_the_digest_of_games_tells_every_field_and_the_order_apart() -> None:

@@ -11,14 +11,14 @@ import pytest
 import sqlalchemy as sa
 
 from tasks.domain.assess.absences import Absence
-from tasks.domain.assess.overview import Standing
+from tasks.domain.assess.overview import Standing, Stored
 from tasks.domain.assess.partitions import ExceptionalFile, Judgement
 from tasks.domain.assess.states import Examination, Kind, State, Status, Unreadable, content_of
 from tasks.domain.assess.verdicts import whole
 from tasks.domain.expected.cells import Partition
 from tasks.domain.reasons import Limit
 from tasks.ledger import Ledger, judgements
-from tasks.ledger.judgements import Recalled, judgements_table
+from tasks.ledger.judgements import Made, Recalled, judgement_sets_table, judgements_table
 from tests.builders import NOW, a_game, an_object
 
 HOUR = timedelta(hours=1)
@@ -29,8 +29,8 @@ DEFERRED = Status(
 JUDGEMENT = Judgement(
     NOW - HOUR,
     NOW + HOUR,
-    ["a.json", "b.json", "c.json"],
-    "of objects",
+    ["", "b.json"],
+    Stored(2, 200),
     "of games",
     {
         "2026-01-13": {
@@ -46,7 +46,9 @@ JUDGEMENT = Judgement(
         ExceptionalFile("c.json", Status(State.PRESENT, "up to date", until=NOW), None),
     ],
 )
-FOR_EVER = replace(JUDGEMENT, until=None, keys=[], exceptions=[], counts={})
+FOR_EVER = replace(JUDGEMENT, until=None, ranges=[], exceptions=[], counts={})
+KEYS = ["a.json", "b.json", "c.json"]
+RANGES = {"": "of one range", "b.json": ""}
 
 
 def _recall(ledger: Ledger, rules: str = "rules", now: datetime = NOW) -> Recalled:
@@ -54,7 +56,14 @@ def _recall(ledger: Ledger, rules: str = "rules", now: datetime = NOW) -> Recall
 
 
 def _keep(ledger: Ledger, new: dict[Partition, Judgement], held: Collection[Partition] = ()) -> None:
-    ledger.judgements.keep(new, held, "rules", _recall(ledger))
+    _keep_since(ledger, new, _recall(ledger), held)
+
+
+def _keep_since(
+    ledger: Ledger, new: dict[Partition, Judgement], since: Recalled, held: Collection[Partition] = ()
+) -> None:
+    made = {partition: Made(judgement, KEYS) for partition, judgement in new.items()}
+    ledger.judgements.keep(made, held, "rules", since, RANGES)
 
 
 def test_a_judgement_is_recalled_as_it_was_kept(url: str) -> None:
@@ -63,6 +72,8 @@ def test_a_judgement_is_recalled_as_it_was_kept(url: str) -> None:
     _keep(ledger, kept)
     found = _recall(ledger)
     assert (found.judgements, found.partitions, found.touched) == (kept, kept.keys(), {})
+    assert found.ranges == RANGES
+    assert [ledger.judgements.keys(partition) for partition in (BOXES, Partition("espn_odds", "2025-26"))] == [KEYS, []]
     assert _recall(ledger, "other rules") == replace(found, judgements={})
     assert _recall(ledger, now=NOW + HOUR).judgements == {BOARDS: FOR_EVER}, "the other has expired"
     assert _recall(ledger, now=NOW - 2 * HOUR).judgements == {}, "they were made later"
@@ -83,9 +94,9 @@ def test_a_look_does_not_replace_the_judgements_of_one_that_began_later(url: str
     ledger = Ledger(url)
     ledger.objects.record({"a": Examination("etag", 1, "check", whole())})
     slow, fast = (_recall(ledger) for _ in range(2))
-    ledger.judgements.keep({BOXES: JUDGEMENT}, (), "rules", fast)
+    _keep_since(ledger, {BOXES: JUDGEMENT}, fast)
     ledger.objects.record({"b": Examination("etag", 1, "check", whole())})
-    ledger.judgements.keep({BOXES: replace(JUDGEMENT, exceptions=[])}, (), "rules", slow)
+    _keep_since(ledger, {BOXES: replace(JUDGEMENT, exceptions=[])}, slow)
     found = _recall(ledger)
     assert found.judgements == {BOXES: JUDGEMENT}, "though both were judged at the same time"
     assert list(found.touched.values()) == ["b"]
@@ -101,10 +112,10 @@ def test_what_is_learnt_after_a_look_began_stays_to_be_judged(url: str) -> None:
     before = _recall(ledger)
     assert sorted(before.touched.values()) == ["absent", "examined", "unreadable"]
     ledger.absences.clear(["absent", "never there"])
-    ledger.judgements.keep({}, (), "rules", before)
+    _keep_since(ledger, {}, before)
     after = _recall(ledger)
     assert list(after.touched.values()) == ["absent"]
-    ledger.judgements.keep({}, (), "rules", after)
+    _keep_since(ledger, {}, after)
     ledger.absences.record([Absence("absent", "HTTP 404", NOW, NOW)])
     assert not _recall(ledger).touched.keys() & after.touched.keys(), "no number is used twice"
     ledger.close()
@@ -133,14 +144,14 @@ def test_judgements_of_which_some_parts_were_stored_are_made_anew(
 
     monkeypatch.setattr(ledger.database, "write", write)
     with pytest.raises(Killed):
-        ledger.judgements.keep(second, (), "rules", before)
+        _keep_since(ledger, second, before)
     monkeypatch.setattr(ledger.database, "write", usual)
     found = _recall(ledger)
     assert found.judgements == (first if parts == 0 else second if parts == 3 else {})
     assert found.touched == before.touched, "what was touched is judged until a whole set is stored"
-    ledger.judgements.keep(second, (), "rules", before)
+    _keep_since(ledger, second, before)
     assert _recall(ledger).judgements == (second if parts in (0, 3) else {}), "the set is another by then"
-    ledger.judgements.keep(second, (), "rules", _recall(ledger))
+    _keep_since(ledger, second, _recall(ledger))
     assert (_recall(ledger).judgements, _recall(ledger).touched) == (second, {})
     ledger.close()
 
@@ -157,13 +168,13 @@ def test_a_look_that_stores_its_judgements_in_parts_gives_way_to_one_that_begins
         monkeypatch.setattr(ledger.database, "write", usual)
         between = _recall(ledger)
         assert (between.judgements, between.partitions) == ({}, {BOARDS})
-        ledger.judgements.keep(other, (), "rules", before)
+        _keep_since(ledger, other, before)
         assert _recall(ledger) == between, "it began too early"
-        ledger.judgements.keep(other, (), "rules", between)
+        _keep_since(ledger, other, between)
         return done
 
     monkeypatch.setattr(ledger.database, "write", write)
-    ledger.judgements.keep({BOXES: JUDGEMENT, BOARDS: JUDGEMENT}, (), "rules", before)
+    _keep_since(ledger, {BOXES: JUDGEMENT, BOARDS: JUDGEMENT}, before)
     assert _recall(ledger).judgements == other
     ledger.close()
 
@@ -174,7 +185,7 @@ def test_judgements_are_forgotten_with_the_lake_also_those_of_a_look_that_goes_o
     _keep(ledger, {BOXES: JUDGEMENT})
     ledger.forget_lake()
     assert _recall(ledger).partitions == frozenset()
-    ledger.judgements.keep({BOXES: JUDGEMENT}, (), "rules", going_on)
+    _keep_since(ledger, {BOXES: JUDGEMENT}, going_on)
     assert _recall(ledger).partitions == frozenset()
     ledger.close()
 
@@ -211,8 +222,12 @@ def test_if_a_judgement_is_missing_all_are_made_anew(url: str) -> None:
         {"content": b"garbage"},
         {"content": zlib.compress(b"{}")},
         {"content": zlib.compress(b"5")},
-        {"content": zlib.compress(b'{"keys": "", "counts": [], "exceptions": []}')},
-        {"content": zlib.compress(b'{"keys": "", "counts": {}, "exceptions": [["a", ["no state"], null]]}')},
+        {"content": zlib.compress(b'{"ranges": [], "stored": [1, 2], "counts": [], "exceptions": []}')},
+        {
+            "content": zlib.compress(
+                b'{"ranges": [], "stored": [], "counts": {}, "exceptions": [["a", ["no state"], null]]}'
+            )
+        },
         {"until": datetime.max.replace(tzinfo=UTC)},
     ],
 )
@@ -230,4 +245,27 @@ def test_a_damaged_judgement_is_made_anew(
     found = _recall(ledger)
     assert (found.judgements, found.partitions) == ({BOARDS: FOR_EVER}, {BOXES, BOARDS})
     assert "the ledger's judgement of espn_summary 2025-26 cannot be read, and is made anew" in caplog.text
+    ledger.close()
+
+
+@pytest.mark.parametrize("damage", [b"garbage", zlib.compress(b"[]"), zlib.compress(b"{")])
+def test_without_readable_digests_of_the_listing_no_range_is_known(
+    url: str, damage: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    ledger = Ledger(url)
+    _keep(ledger, {BOXES: JUDGEMENT})
+    ledger.database.write(lambda connection: connection.execute(judgement_sets_table.update().values(ranges=damage)))
+    assert _recall(ledger).ranges == {}
+    assert "the ledger's digests of the listing cannot be read, and are made anew" in caplog.text
+    _keep(ledger, {}, [BOXES])
+    assert _recall(ledger).ranges == RANGES
+    ledger.close()
+
+
+def test_a_change_of_the_listing_alone_is_kept_as_well(url: str) -> None:
+    ledger = Ledger(url)
+    _keep(ledger, {BOXES: JUDGEMENT})
+    ledger.judgements.keep({}, [BOXES], "rules", _recall(ledger), {"": "of another file"})
+    found = _recall(ledger)
+    assert (found.ranges, found.judgements) == ({"": "of another file"}, {BOXES: JUDGEMENT})
     ledger.close()

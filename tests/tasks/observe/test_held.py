@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from blocks.listing import Listing
 from blocks.store import Store
 from config.models import Collect, Config
 from tasks.domain.assess.absences import Absence
@@ -60,8 +61,8 @@ class Shelf(Store):
         self.objects: dict[str, LakeObject] = {}
         self.in_the_way: dict[str, str] = {}
 
-    async def list(self, folders: Iterable[str]) -> dict[str, LakeObject]:
-        return dict(self.objects)
+    async def list(self, folders: Iterable[str]) -> Listing:
+        return Listing.of(self.objects.values())
 
     def obstacles(self, keys: Iterable[str]) -> dict[str, str]:
         return {key: self.in_the_way[key] for key in keys if key in self.in_the_way}
@@ -212,9 +213,10 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 @settings(max_examples=40)  # each takes a third of a second
-@given(changes=st.lists(_change(), max_size=12))
-def test_a_look_with_memory_finds_what_a_look_at_everything_finds(filled: World, changes: list[Any]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
+@given(changes=st.lists(_change(), max_size=12), size=st.sampled_from([1, 2, 50, 1000]))
+def test_a_look_with_memory_finds_what_a_look_at_everything_finds(filled: World, changes: list[Any], size: int) -> None:
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tasks.domain.assess.ranges.SIZE", size)
         world = filled.copy(Path(folder))
         world.compare()
         for change in changes:

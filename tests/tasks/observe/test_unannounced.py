@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from blocks.listing import Listing
 from config.models import Collect
 from tasks.domain.assess.states import Content, Examination, LakeObject, LearntBy, content_of
 from tasks.domain.assess.verdicts import whole
@@ -51,9 +52,9 @@ class Shared(Bucket):
         self.asked: list[str] = []
         self.meanwhile: dict[str, Callable[[], object]] = {}  # what happens once after an answer, by the method
 
-    async def list(self, folders: Iterable[str]) -> dict[str, LakeObject]:
+    async def list(self, folders: Iterable[str]) -> Listing:
         prefixes = tuple(f"{folder}/" for folder in folders)
-        have = {key: one for key, one in self.objects.items() if key.startswith(prefixes)}
+        have = Listing.of(one for key, one in self.objects.items() if key.startswith(prefixes))
         self._go_on("list")
         return have
 

@@ -1,0 +1,66 @@
+"""Which range of keys does a key lie in?
+
+The keys of a lake, in their order, are cut into ranges of about SIZE files. The start of a range names it: the range
+has every key from its start up to the start of the next range, whether or not the lake has a file there.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+SIZE = 1000  # files in a range; it is cut once it has twice as many
+
+
+class Listed(Protocol):
+    """The files that a lake lists."""
+
+    def digests(self, starts: Sequence[str]) -> dict[str, str]:
+        """A digest of the files in each of the ranges with these sorted starts, by start; empty if it has none."""
+
+    def every(self, number: int, start: str, end: str | None) -> list[str]:
+        """Every `number`-th key from `start` up to `end`, or to the last, so that at least so many keys follow each."""
+
+
+class KeyRanges:
+    """All keys, cut at some starts. The first range begins with the empty key."""
+
+    def __init__(self, starts: Iterable[str] = ()):
+        self.starts = sorted({"", *starts})
+
+    def of(self, key: str) -> str:
+        """The start of the range that a key lies in."""
+        return self.starts[bisect_right(self.starts, key) - 1]
+
+    def over(self, keys: Iterable[str]) -> list[str]:
+        """The starts of the ranges in which any of these keys lies, in their order."""
+        ordered = sorted(keys)
+        found, position = [], 0
+        while position < len(ordered):
+            start = self.of(ordered[position])
+            found.append(start)
+            end = self._end(start)
+            position = len(ordered) if end is None else bisect_left(ordered, end, position)
+        return found
+
+    def cut(self, starts: Iterable[str], listed: Listed) -> KeyRanges:
+        """The same ranges, but those with the given starts are cut into ranges of SIZE to 2 * SIZE listed files."""
+        within = [key for start in starts for key in listed.every(SIZE, start, self._end(start))]
+        return KeyRanges([*self.starts, *within])
+
+    def _end(self, start: str) -> str | None:
+        """The start of the next range; None if it is the last."""
+        following = bisect_right(self.starts, start)
+        return self.starts[following] if following < len(self.starts) else None
+
+
+def changed(before: Mapping[str, str], now: Mapping[str, str]) -> set[str]:
+    """The starts of those present ranges that list other files than before, or were a part of a larger range then.
+
+    Both have the digest of every range by its start; it is empty for a range without files. A start that was one before
+    still is one.
+    """
+    found = {start for start, digest in now.items() if before.get(start) != digest}
+    former = KeyRanges(before)
+    return found | {former.of(start) for start in found if start not in before}

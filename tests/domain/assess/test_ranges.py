@@ -1,0 +1,76 @@
+"""Does every key lie in one range, and is every change of a listing found in the ranges it concerns?"""
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.domain.assess.ranges import KeyRanges, changed
+
+KEYS = st.text("ab/", min_size=1, max_size=4)
+
+
+class Files:
+    """Files of which only the keys are listed; the digest of a range is its keys."""
+
+    def __init__(self, keys: Sequence[str]):
+        self.keys = sorted(keys)
+
+    def digests(self, starts: Sequence[str]) -> dict[str, str]:
+        return {start: ",".join(key for key in self.keys if KeyRanges(starts).of(key) == start) for start in starts}
+
+    def every(self, number: int, start: str, end: str | None) -> list[str]:
+        keys = [key for key in self.keys if key >= start and (end is None or key < end)]
+        return keys[number : len(keys) - number + 1 : number]
+
+
+def test_a_range_has_all_keys_from_its_start_up_to_the_next() -> None:
+    ranges = KeyRanges(["b/", "b/5"])
+    assert [ranges.of(key) for key in ("a", "b", "b/", "b/4", "b/5", "b/6", "c")] == [
+        "",
+        "",
+        "b/",
+        "b/",
+        "b/5",
+        "b/5",
+        "b/5",
+    ]
+    assert ranges.over(["c", "a", "b"]) == ["", "b/5"]
+    assert ranges.over([]) == []
+
+
+@given(starts=st.lists(KEYS), keys=st.lists(KEYS))
+def test_the_ranges_over_some_keys_are_those_of_each(starts: list[str], keys: list[str]) -> None:
+    ranges = KeyRanges(starts)
+    assert ranges.over(keys) == sorted({ranges.of(key) for key in keys})
+
+
+@given(keys=st.sets(KEYS), starts=st.lists(KEYS), size=st.integers(1, 4))
+def test_ranges_are_cut_until_each_has_less_than_twice_the_size(keys: set[str], starts: list[str], size: int) -> None:
+    listed, ranges = Files(list(keys)), KeyRanges(starts)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tasks.domain.assess.ranges.SIZE", size)
+        cut = ranges.cut(ranges.starts, listed)
+        assert ranges.cut([], listed).starts == ranges.starts
+        assert cut.cut(cut.starts, listed).starts == cut.starts
+    sizes = [sum(cut.of(key) == start for key in keys) for start in cut.starts]
+    assert max(sizes) < 2 * size
+    assert set(cut.starts) >= set(ranges.starts)
+
+
+@given(before=st.sets(KEYS), now=st.sets(KEYS), starts=st.sets(KEYS), more=st.sets(KEYS))
+def test_the_files_of_a_former_range_that_has_not_changed_are_listed_as_before(
+    before: set[str], now: set[str], starts: set[str], more: set[str]
+) -> None:
+    former, ranges = KeyRanges(starts), KeyRanges([*starts, *more])
+    digests: Mapping[str, str] = Files(list(before)).digests(former.starts)
+    found = changed(digests, Files(list(now)).digests(ranges.starts))
+    for key in before | now | more:
+        if former.of(key) not in found:
+            assert (key in before) == (key in now)
+
+
+def test_without_former_digests_every_range_is_new() -> None:
+    assert changed({}, {"": "", "a": "of a file"}) == {"", "a"}
+    assert changed({"": "", "a": "of a file"}, {"": "", "a": "of a file"}) == set()

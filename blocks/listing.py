@@ -11,7 +11,7 @@ from itertools import chain, groupby
 from operator import itemgetter
 from typing import Any, TypeVar, overload
 
-from arro3.core import DataType, RecordBatch
+from arro3.core import Array, DataType, RecordBatch
 
 from tasks.domain.assess.states import LakeObject
 
@@ -150,6 +150,19 @@ class _Values(ValuesView[LakeObject]):
 
     def __iter__(self) -> Iterator[LakeObject]:
         return self._mapping.objects()
+
+
+def batch_of(objects: Sequence[LakeObject]) -> RecordBatch:
+    """Objects as a batch of a listing."""
+    times = [(have.modified - _EPOCH) // timedelta(microseconds=1) for have in objects]
+    return RecordBatch.from_pydict(
+        {
+            "path": Array([have.key for have in objects], type=DataType.utf8()),
+            "size": Array([have.size for have in objects], type=DataType.uint64()),
+            "last_modified": Array(times, type=DataType.int64()).cast(_MICROSECONDS),
+            "e_tag": Array([have.etag for have in objects], type=DataType.utf8()),
+        }
+    )
 
 
 def _parts(batch: RecordBatch) -> Iterator[RecordBatch]:

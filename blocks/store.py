@@ -8,11 +8,10 @@ import logging
 import os
 import re
 import stat
-import string
 import tempfile
-from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterator, Collection, Container, Coroutine, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -22,8 +21,11 @@ from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedEr
 from obstore.store import LocalStore, MemoryStore, S3Store
 
 from blocks.aws_session import session_of_environment
+from blocks.lake_keys import are_plain, is_valid
 from blocks.listing import Listing
 from blocks.part_files import part_file, remove_abandoned
+from blocks.ranges import Reading
+from blocks.s3_pages import INVALID_NAME_ERRORS, S3Pages
 from config.secrets import masked
 from tasks.domain.assess.states import LakeObject
 from tasks.domain.errors import HeadRefusedError, LakeError, NoObjectError, Reach, UnreadableError
@@ -33,16 +35,6 @@ if TYPE_CHECKING:  # importing boto3 takes half a second, and a local folder doe
 
 log = logging.getLogger(__name__)
 
-# Texts in obstore's errors for a name that it does not accept as a path: one with an empty or dotted segment or a
-# control character, or a link to itself.
-_INVALID_NAME_ERRORS = (
-    "Encountered object with invalid path",
-    "Too many levels of symbolic links",
-    "File system loop found",
-)
-_PLAIN = (string.ascii_letters + string.digits + "_-./\n").encode()
-_LONGEST_KEY = 900  # characters
-_NOT_SEGMENTS = frozenset(("", ".", ".."))
 # Error numbers that concern one key, and those that concern its folder. All others concern the whole lake.
 _OF_A_KEY = {errno.ENAMETOOLONG, errno.EISDIR, errno.ELOOP, errno.EILSEQ, errno.EFBIG, errno.EBUSY, errno.EINVAL}
 _OF_A_FOLDER = {errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.EROFS}
@@ -120,48 +112,78 @@ class Store:
         parts = urlsplit(self.url)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
 
-    async def list(self, folders: Iterable[str]) -> Listing:
-        """All objects in these folders and the folders below, by key. The folders are listed in parallel.
+    async def list(self, folders: Iterable[str], hints: Iterable[str] = ()) -> Listing:
+        """All objects in these folders and the folders below.
 
+        In S3, the folders are listed in many ranges at once. `hints` are keys that divide them into ranges of about a
+        page, such as every 1,000th key of a former listing. They may be out of date, or any keys: it only takes longer.
         Names that are not valid lake keys are left out, with a warning in the log.
         """
-        self._open()
+        store = self._open()
+        with self._errors("listed"):
+            if isinstance(store, S3Store):
+                return await self._list_s3(store, folders, hints)
+            return await self._list_folders(folders)
+
+    async def _list_s3(self, store: S3Store, folders: Iterable[str], hints: Iterable[str]) -> Listing:
+        bucket, prefix, _, _ = self._s3_address()
+        pages = S3Pages(store, self._boto_client, bucket, f"{prefix}/" if prefix else "")
+        reading = Reading(pages.read, self.connections)
+        listing = Listing(await reading.read(folders, hints), reading.requests)
+        doubtful = pages.doubtful(listing)
+        files = await self._files_among(doubtful, pages)
+        markers = [key for key in doubtful if key not in files]
+        for key in markers:
+            del listing[key]
+        pages.settle(markers)
+        for folder, odd in sorted(pages.odd.items()):
+            self._warn_of_odd(folder, odd)
+        return listing
+
+    async def _files_among(self, keys: Collection[str], pages: S3Pages) -> Container[str]:
+        """The names of files, as far as they are among these keys."""
+        if len(keys) <= _MANY:
+            with suppress(LakeError):  # a single object may be refused that is listed
+                return await self.find_all(keys)
+        return await asyncio.to_thread(pages.names_beside, keys)
+
+    def _boto_client(self) -> Any:
+        from botocore.config import Config as BotoConfig
+
+        _, _, session, endpoint = self._s3_address()
+        limits = BotoConfig(connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 5})
+        return session.client("s3", endpoint_url=endpoint, config=limits)
+
+    async def _list_folders(self, folders: Iterable[str]) -> Listing:
         found: dict[str, LakeObject] = {}
         slots = asyncio.Semaphore(self.connections)
-        with self._errors("listed"):
-            await _all_of(self._list(folder, found, slots) for folder in folders)
+        await _all_of(self._list(folder, found, slots) for folder in folders)
         return Listing.of(found.values())
 
     async def _list(self, folder: str, found: dict[str, LakeObject], slots: asyncio.Semaphore) -> None:
-        store = self._open()
-        inner: Iterable[str] = ()
+        """Lists a local folder."""
+        odd: list[str] = []
+        listed = []
         try:
             async with slots:
-                if isinstance(store, S3Store):
-                    # One level at a time, since a flat listing of obstore shows `a/1.json/` as `a/1.json`.
-                    level = await obstore.list_with_delimiter_async(store, prefix=folder + "/")
-                    inner = level["common_prefixes"]
-                    listed = [_object(meta["path"], meta) for meta in level["objects"] if meta["path"] != folder]
-                    odd = [folder + "/"] if len(listed) < len(level["objects"]) else []
-                else:
-                    listed, odd = [], []
-                    async for batch in store.list(prefix=folder + "/", chunk_size=5000):
-                        listed += [_object(meta["path"], meta) for meta in batch]
+                async for batch in self._open().list(prefix=folder + "/", chunk_size=5000):
+                    listed += [_object(meta["path"], meta) for meta in batch]
         except BaseError as error:
-            if not any(sign in str(error) for sign in _INVALID_NAME_ERRORS):
+            if not any(sign in str(error) for sign in INVALID_NAME_ERRORS):
                 raise
-            by_name = self._walk_s3 if isinstance(store, S3Store) else self._walk_folder
-            listed, odd = await asyncio.to_thread(by_name, folder)
+            listed, odd = await asyncio.to_thread(self._walk_folder, folder)
         keys = [have[0] for have in listed]
-        if _are_plain(keys):
+        if are_plain(keys):
             found.update(zip(keys, listed, strict=True))
         else:
-            found.update((have.key, have) for have in listed if _is_valid(have.key))
-            odd += [key for key in keys if not _is_valid(key)]
-        if odd:
+            found.update((have.key, have) for have in listed if is_valid(have.key))
+            odd += [key for key in keys if not is_valid(key)]
+        self._warn_of_odd(folder, odd)
+
+    def _warn_of_odd(self, folder: str, names: Collection[str]) -> None:
+        if names:
             text = "lake %s: names in %s that are not lake keys are left out: %d, such as %r"
-            log.warning(text, self.address, folder, len(odd), odd[0])
-        await _all_of(self._list(name, found, slots) for name in inner)
+            log.warning(text, self.address, folder, len(names), min(names))
 
     def _walk_folder(self, folder: str) -> _Walked:
         """Lists a local folder in which a name is not a lake key, so that obstore cannot list it."""
@@ -175,31 +197,12 @@ class Store:
             inner[:] = [name for name in inner if name not in loops]
             odd += [(here / name).as_posix() for name in sorted(loops)]
             for key in ((here / name).as_posix() for name in names if name not in loops):
-                if not _is_valid(key):
+                if not is_valid(key):
                     odd.append(key)
                 elif (self.folder / key).is_file():
                     with suppress(FileNotFoundError):  # it has been removed meanwhile
                         found.append(_object(key, obstore.head(self._open(), key)))
         return found, odd
-
-    def _walk_s3(self, folder: str) -> _Walked:
-        """Lists an S3 folder in which a name is not a lake key, so that obstore cannot list it. boto3 is slower."""
-        from botocore.config import Config as BotoConfig
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        bucket, prefix, session, endpoint = self._s3_address()
-        root = f"{prefix}/" if prefix else ""
-        limits = BotoConfig(connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 5})
-        pages = session.client("s3", endpoint_url=endpoint, config=limits).get_paginator("list_objects_v2")
-        found = []
-        try:
-            for page in pages.paginate(Bucket=bucket, Prefix=f"{root}{folder}/"):
-                for item in page.get("Contents", []):
-                    key, modified = item["Key"].removeprefix(root), item["LastModified"].astimezone(UTC)
-                    found.append(LakeObject(key, item["Size"], modified, item.get("ETag", "")))
-            return found, []
-        except (BotoCoreError, ClientError) as error:
-            raise OSError(str(error)) from None
 
     async def get(self, key: str) -> tuple[bytes, LakeObject]:
         """The body of an object, and the version that was read.
@@ -391,7 +394,7 @@ class Store:
                 if batch[0]["path"] != folder:  # some programs store an object for the folder itself
                     return True
         except BaseError as error:
-            if not any(sign in str(error) for sign in _INVALID_NAME_ERRORS):
+            if not any(sign in str(error) for sign in INVALID_NAME_ERRORS):
                 raise
             return True
         return False
@@ -654,26 +657,6 @@ def _first_line(error: Exception) -> str:
 
 def valid_key(key: str) -> str:
     """Returns the key. Raises LakeError for a key that would lie outside the lake, or that a listing would not show."""
-    if not _is_valid(key):
+    if not is_valid(key):
         raise LakeError(f"{key!r} is not a lake key")
     return key
-
-
-def _are_plain(keys: list[str]) -> bool:
-    """Do all keys consist of letters, digits, _ - . and single slashes, so that they are valid?
-
-    This checks all keys at once, which is much faster than checking each.
-    """
-    text = "\n".join(keys)
-    return (
-        text.isascii()
-        and not text.encode().translate(None, _PLAIN)
-        and text.count("\n") < max(len(keys), 1)
-        and not any(sign in f"\n{text}\n" for sign in ("//", "/.", "\n.", "\n/", "/\n", "\n\n"))
-        and max(map(len, keys), default=0) <= _LONGEST_KEY
-    )
-
-
-def _is_valid(key: str) -> bool:
-    segments = key.split("/")
-    return 0 < len(key) <= _LONGEST_KEY and _NOT_SEGMENTS.isdisjoint(segments) and key.isprintable() and "\\" not in key

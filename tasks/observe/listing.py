@@ -53,6 +53,7 @@ class Findings:
 
     read: dict[str, Examination] = field(default_factory=dict)
     unreadable: dict[str, Unreadable] = field(default_factory=dict)
+    not_files: set[str] = field(default_factory=set)  # keys that S3 lists though it has no object under them
     lake_error: LakeError | None = None  # the error of the lake as a whole that ended the reading
 
     def __len__(self) -> int:
@@ -111,7 +112,8 @@ async def examine_stored(
                 first = unread[key].first if key in unread else now
                 found.unreadable[key] = Unreadable(content, body.cause, first, now)
             elif isinstance(body, NoObjectError):
-                continue
+                if lake.folder is None:  # of a folder, the whole lake may be away
+                    found.not_files.add(key)
             elif isinstance(body, LakeError) or have is None:
                 assert isinstance(body, LakeError)
                 log.warning("%s", body)

@@ -104,13 +104,15 @@ class Reader:
             lambda done, total: PROGRESS.get()("Reading stored files", done, total),
         )
         self._remaining -= len(found)
+        for key in found.not_files:
+            known.gone(key)
         known.examinations |= found.read
         known.unreadable = {k: seen for k, seen in known.unreadable.items() if k not in found.read} | found.unreadable
         if len(found) and not session.ledger.only_reads:
             record_findings(session, found, known.objects, begun)
         if found.lake_error:
             raise found.lake_error
-        return len(found) > 0
+        return len(found) > 0 or bool(found.not_files)
 
 
 async def look_at_lake(

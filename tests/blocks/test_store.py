@@ -366,7 +366,8 @@ def _put(lake: Store, key: str) -> None:
         (lake.folder / key).write_text("{}")
     else:
         bucket, prefix = lake.url.removeprefix("s3://").split("/")
-        boto3.client("s3").put_object(Bucket=bucket, Key=f"{prefix}/{key}", Body=b"{}")
+        body = b"" if key.endswith("/") else b"{}"  # the marker of a folder is empty
+        boto3.client("s3").put_object(Bucket=bucket, Key=f"{prefix}/{key}", Body=body)
 
 
 def _remove(lake: Store, key: str) -> None:
@@ -468,6 +469,83 @@ def test_on_s3_an_odd_key_hides_no_other_and_is_taken_for_none(
     for key in [*KEYS, odd]:
         _put(lake, key)
     _lists_the_keys_and_warns_of(odd, lake, caplog)
+
+
+@pytest.fixture
+def bucket(s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a bucket."""
+    use_s3(monkeypatch, s3)
+    name = "b-" + tmp_path.name.replace("_", "-").lower()[-40:]
+    boto3.client("s3").create_bucket(Bucket=name)
+    return name
+
+
+MARKED = {
+    "a/": b"",
+    "a/0.json": b"{}",
+    "a/1.json": b"{}",
+    "a/1.json-x": b"{}",
+    "a/1.json/": b"a marker beside a file, out of order",
+    "a/2.json": b"{}",
+    "a/2.json/": b"a marker beside a file, in order",
+    "a/3.json/": b"a marker with a body and something below it",
+    "a/3.json/x": b"{}",
+    "a/4.json/": b"",
+    "a/5": b"{}",
+    "a/5/x": b"a file under the name of a file",
+    "a/6.json": b"",
+    "b/": b"",
+    "b/deep/": b"",
+    "b/deep/1.json": b"{}",
+}
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_on_s3_the_markers_of_folders_are_no_files(
+    bucket: str, refused: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = boto3.client("s3")
+    for key, body in MARKED.items():
+        client.put_object(Bucket=bucket, Key=f"nba/{key}", Body=body)
+    lake = Store(f"s3://{bucket}/nba")
+    files = {key for key in MARKED if not key.endswith("/")}
+    if refused:  # whoever may list objects may not be allowed to look at one
+
+        async def refuse(_: object) -> None:
+            raise LakeError("S3 answers 403 Forbidden", Reach.FOLDER)
+
+        monkeypatch.setattr(lake, "find", refuse)
+    with caplog.at_level(logging.WARNING, "blocks.store"):
+        for hints in ([], ["a/1.json", "a/1.json-"], ["a/2.json", "a/3.json", "a/4.json", "b/a"]):
+            listed = asyncio.run(lake.list(["a", "b"], hints))
+            assert dict(listed) == {key: asyncio.run(Store(lake.url).find(key)) for key in files}
+    assert caplog.messages[-2:] == [
+        f"lake {lake.url}: names in a that are not lake keys are left out: 5, such as 'a/'",
+        f"lake {lake.url}: names in b that are not lake keys are left out: 2, such as 'b/'",
+    ]
+
+
+def test_on_s3_a_marker_with_a_body_that_stands_alone_has_nothing_to_read(bucket: str) -> None:
+    boto3.client("s3").put_object(Bucket=bucket, Key="nba/a/1.json/", Body=b"{}")
+    lake = Store(f"s3://{bucket}/nba")
+    assert list(asyncio.run(lake.list(["a"]))) == ["a/1.json"]
+    with pytest.raises(NoObjectError):
+        asyncio.run(lake.get("a/1.json"))
+    assert asyncio.run(lake.put("a/1.json", b"a file")).is_ours
+
+
+def test_on_s3_odd_names_on_some_pages_hide_no_other(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside the pages that obstore refuses, it lists the others."""
+    monkeypatch.setattr("blocks.s3_pages.FULL", 3)
+    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "3")
+    names = [f"a/{number:02}" for number in range(20)]
+    for key in [*names, "a/03//x", "a/05/../x", "a/10//x", "a/10//y", "a/10//z", "a/10//z1", "a/19/./1"]:
+        _put(lake := Store(f"s3://{bucket}/nba"), key)
+    for hints in ([], ["a/04", "a/05/x", "a/10//y", "a/11"]):
+        listed = asyncio.run(lake.list(["a"], hints))
+        assert list(listed) == names
+        assert listed.requests >= 7
+        assert all(have == listed[have.key] for have in listed.values())
 
 
 @pytest.fixture

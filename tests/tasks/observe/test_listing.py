@@ -13,8 +13,12 @@ import pytest
 from blocks.store import Store
 from tasks.domain.assess.states import Examination, LakeObject, Unreadable, content_of, version_of
 from tasks.domain.assess.verdicts import Wholeness, bad, whole
-from tasks.domain.expected.cells import Cell
+from tasks.domain.expected.cells import Cell, Selection
+from tasks.ledger import Ledger
+from tasks.observe.knowledge import Knowledge
 from tasks.observe.listing import Findings, check_id, examine_stored
+from tasks.observe.look import Reader
+from tasks.observe.session import Session
 from tests.builders import a_board, a_cell, a_config
 from tests.servers import http_server, use_s3
 
@@ -135,6 +139,20 @@ def test_an_object_that_has_gone_meanwhile_is_neither(cold: Cold) -> None:
     key = cold.pause(1)
     cold.s3.delete_object(Bucket=cold.name, Key=key)
     assert len(cold.read()) == 0
+
+
+def test_what_s3_lists_and_has_nothing_to_read_of_is_not_in_the_lake(cold: Cold, tmp_path: Path) -> None:
+    """Such is the marker of a folder that has the name of a file, and a body."""
+    key, marker = cold.pause(1), cold.pause(2)
+    cold.s3.delete_object(Bucket=cold.name, Key=marker)
+    cold.s3.put_object(Bucket=cold.name, Key=f"{marker}/", Body=b"." * 1000)
+    known = Knowledge(objects=asyncio.run(cold.lake.list(["espn_box_scores"])))
+    assert list(known.objects) == [key, marker]
+    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    session = Session(CONFIG, Selection(), cold.lake, ledger)
+    assert asyncio.run(Reader(session).read(known, cold.cells.values()))
+    ledger.close()
+    assert list(known.objects) == list(known.examinations) == [key]
 
 
 def _forbid(code: str) -> Any:

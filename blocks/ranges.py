@@ -1,0 +1,244 @@
+"""How are the keys of a folder listed in many ranges at once, each key exactly once?
+
+S3 lists the keys after a given one, in order, in pages of 1,000. A range is what lies after one key, as far as the next
+range. The ranges of a folder are a chain, so that there is nothing between them, whatever the keys at which it is cut.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_left, bisect_right
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from itertools import count, takewhile
+from math import prod
+from typing import NamedTuple
+
+from arro3.core import RecordBatch
+
+from blocks.lake_keys import is_valid
+
+FULL = 1000  # keys in a page of S3, unless it is the last
+_PATIENCE = 2  # pages after which a range between two hints is long
+_MOST_PARTS = 4  # further ranges into which one is cut at once
+_DEPTH = 12  # characters of a key, after those that two keys share, that decide where to cut between them
+_KINDS = ("0123456789", "abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+
+
+class Page(NamedTuple):
+    """Keys that follow each other in a listing."""
+
+    rows: RecordBatch  # in the order of their paths
+    sample: Sequence[str]  # the keys of some rows, among them the first
+    last: str  # the last key of the page, which may be none of the rows
+    is_full: bool  # otherwise the folder ends with this page
+
+
+Pages = Callable[[str, str], AsyncGenerator[Page]]  # the pages of a folder after a key
+
+
+@dataclass
+class _Range:
+    """The keys after `start`, as far as the start of the next range, or as the folder's end."""
+
+    start: str
+    next: _Range | None = None
+    patience: int = 1  # pages after which it is cut, if it has not ended
+    is_begun: bool = False
+    is_dropped: bool = False  # it is empty, or another range lists its keys
+    rows: list[RecordBatch] = field(default_factory=list)
+
+    @property
+    def end(self) -> str | None:
+        return self.next.start if self.next else None
+
+
+class Reading:
+    """Lists folders, with at most `connections` requests at a time. A range that turns out to be long is cut.
+
+    `pages` gives the pages of a folder after a key. A request is made when a page is asked for.
+    """
+
+    def __init__(self, pages: Pages, connections: int):
+        self.requests = 0
+        self._pages = pages
+        self._connections = connections
+        self._workers = 0
+        self._waiting: deque[tuple[_Range, _Folder]] = deque()
+        self._tasks = asyncio.TaskGroup()
+
+    async def read(self, folders: Iterable[str], hints: Iterable[str] = ()) -> list[RecordBatch]:
+        """The rows of all keys in the folders, in order. `hints` are keys between which there may be about a page.
+
+        If a page cannot be read, its error is raised as soon as nothing is being read any more.
+        """
+        starts = _starts(folders, hints)
+        try:
+            async with self._tasks:
+                firsts = [self._begin(folder, found) for folder, found in starts.items()]
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        return [rows for first in firsts for part in _chain(first) for rows in part.rows]
+
+    def _begin(self, name: str, starts: Sequence[str]) -> _Range:
+        """Lists a folder in ranges with these starts. Returns the first range."""
+        folder = _Folder(name)
+        following = None
+        for start in reversed(starts):
+            following = _Range(start, following, _PATIENCE if len(starts) > 1 else 1)
+        for part in _chain(following):
+            self._add(part, folder)
+        assert following is not None
+        return following
+
+    def _add(self, part: _Range, folder: _Folder) -> None:
+        self._waiting.append((part, folder))
+        if self._workers < self._connections:
+            self._workers += 1
+            self._tasks.create_task(self._work())
+
+    async def _work(self) -> None:
+        """Reads one range after another, until none waits."""
+        try:
+            while self._waiting:
+                part, folder = self._waiting.popleft()
+                if not part.is_dropped:
+                    await self._read(part, folder)
+        finally:
+            self._workers -= 1
+
+    async def _read(self, part: _Range, folder: _Folder) -> None:
+        part.is_begun = True
+        async with aclosing(self._pages(folder.name, part.start)) as pages:
+            await self._read_pages(part, folder, pages)
+
+    async def _read_pages(self, part: _Range, folder: _Folder, pages: AsyncIterator[Page]) -> None:
+        for number in count(1):
+            page = await anext(pages, None)
+            if page is None:
+                self.requests += number == 1
+                _drop_empty(part, None)
+                return
+            self.requests += 1
+            folder.alphabet.learn(page.sample)
+            if self._has_ended(part, page):
+                return
+            idle = self._connections - self._workers
+            if page.is_full and number >= part.patience and idle > 0:
+                self._cut(part, page.last, folder, min(idle, _MOST_PARTS))
+
+    def _has_ended(self, part: _Range, page: Page) -> bool:
+        """Takes the rows of a page that are of a range, and says whether the range ends with them."""
+        _drop_empty(part, page.sample[0] if page.sample else page.last)
+        _absorb(part, page.last)
+        end = part.end
+        if end is None or page.last < end:
+            part.rows.append(page.rows)
+            return False
+        within = bisect_right(page.rows["path"].to_pylist(), end)
+        part.rows.append(page.rows.slice(0, within))
+        return True
+
+    def _cut(self, part: _Range, after: str, folder: _Folder, parts: int) -> None:
+        """Makes several ranges of what a range has not listed yet. It keeps the nearest."""
+        for start in reversed(folder.alphabet.points(after, part.end, parts)):
+            part.next = _Range(start, part.next)
+            self._add(part.next, folder)
+
+
+class Alphabet:
+    """Which characters may stand where in the keys of a folder, as far as the keys that were seen tell."""
+
+    def __init__(self, prefix: str):
+        self._prefix = prefix
+        self._at: list[set[str]] = []
+
+    def learn(self, keys: Iterable[str]) -> None:
+        """Learns from some keys of the folder. Of a kind, such as digits, one character stands for all."""
+        for key in keys:
+            name = key.removeprefix(self._prefix)
+            self._at += [set() for _ in range(len(name) - len(self._at))]
+            for seen, sign in zip(self._at, name, strict=False):
+                if sign not in seen:
+                    seen.update(next((kind for kind in _KINDS if sign in kind), sign))
+
+    def points(self, low: str, high: str | None, count: int) -> list[str]:
+        """At most so many keys between two others, in order, that divide what may be between them evenly.
+
+        If `high` is None, there is no end but that of the folder.
+        """
+        low_name, high_name = low.removeprefix(self._prefix), (high or "").removeprefix(self._prefix)
+        shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(low_name, high_name, strict=False)))
+        signs = [sorted(seen) for seen in self._at[shared : shared + _DEPTH]]
+        start = _number(low_name[shared:], signs)
+        end = _number(high_name[shared:], signs) if high is not None else prod(map(len, signs))
+        found = set()
+        for part in range(1, count + 1):
+            name = _name(start + (end - start) * part // (count + 1), signs)
+            point = f"{self._prefix}{low_name[:shared]}{name}"
+            if low < point and (high is None or point < high) and is_valid(point):
+                found.add(point)
+        return sorted(found)
+
+
+def _number(name: str, signs: Sequence[Sequence[str]]) -> int:
+    """A name as a number whose digits are the places of its characters among those that may stand there."""
+    number = 0
+    for at, known in enumerate(signs):
+        digit = bisect_left(known, name[at]) if at < len(name) else 0
+        number = number * len(known) + min(digit, len(known) - 1)
+    return number
+
+
+def _name(number: int, signs: Sequence[Sequence[str]]) -> str:
+    """The shortest name with this number: without the lowest characters at its end."""
+    found: list[str] = []
+    for known in reversed(signs):
+        number, digit = divmod(number, len(known))
+        if found or digit:
+            found.append(known[digit])
+    return "".join(reversed(found))
+
+
+@dataclass
+class _Folder:
+    name: str
+
+    def __post_init__(self) -> None:
+        self.alphabet = Alphabet(f"{self.name}/")
+
+
+def _absorb(part: _Range, last: str) -> None:
+    """Makes the ranges after one part of it that are not begun, if it has listed some of their keys: up to `last`."""
+    while (after := part.next) and not after.is_begun and last > after.start:
+        after.is_dropped = True
+        part.next = after.next
+
+
+def _drop_empty(part: _Range, first: str | None) -> None:
+    """Drops the ranges after one that are not begun and are empty, since nothing is there before the key `first`."""
+    for after in _chain(part.next):
+        if first is not None and (after.end is None or after.end > first):
+            return
+        after.is_dropped = not after.is_begun
+
+
+def _chain(first: _Range | None) -> Iterator[_Range]:
+    while first is not None:
+        yield first
+        first = first.next
+
+
+def _starts(folders: Iterable[str], hints: Iterable[str]) -> dict[str, list[str]]:
+    """Where the ranges of each folder start, by folder, in order. A folder within another is left out."""
+    starts: dict[str, list[str]] = {}
+    for prefix in sorted(f"{folder}/" for folder in set(folders)):
+        if not starts or not prefix.startswith(f"{next(reversed(starts))}/"):
+            starts[prefix[:-1]] = [prefix]
+    ordered = sorted({hint for hint in hints if is_valid(hint)})
+    for found in starts.values():
+        prefix = found[0]
+        found += ordered[bisect_right(ordered, prefix) : bisect_left(ordered, prefix[:-1] + "0")]
+    return starts

@@ -231,12 +231,18 @@ def _chain(first: _Range | None) -> Iterator[_Range]:
         first = first.next
 
 
+def outermost(folders: Iterable[str]) -> list[str]:
+    """The folders that are not within another of them, in the order of their keys."""
+    found: list[str] = []
+    for prefix in sorted(f"{folder}/" for folder in set(folders)):
+        if not found or not prefix.startswith(f"{found[-1]}/"):
+            found.append(prefix[:-1])
+    return found
+
+
 def _starts(folders: Iterable[str], hints: Iterable[str]) -> dict[str, list[str]]:
     """Where the ranges of each folder start, by folder, in order. A folder within another is left out."""
-    starts: dict[str, list[str]] = {}
-    for prefix in sorted(f"{folder}/" for folder in set(folders)):
-        if not starts or not prefix.startswith(f"{next(reversed(starts))}/"):
-            starts[prefix[:-1]] = [prefix]
+    starts = {folder: [f"{folder}/"] for folder in outermost(folders)}
     ordered = sorted({hint for hint in hints if is_valid(hint)})
     for found in starts.values():
         prefix = found[0]

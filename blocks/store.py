@@ -13,18 +13,19 @@ from collections.abc import AsyncIterator, Collection, Container, Coroutine, Ite
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 from urllib.parse import unquote, urlsplit
 
 import obstore
+from arro3.core import Array, DataType, RecordBatch
 from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, PreconditionError
 from obstore.store import LocalStore, MemoryStore, S3Store
 
 from blocks.aws_session import session_of_environment
 from blocks.lake_keys import are_plain, is_valid
-from blocks.listing import Listing
+from blocks.listing import Listing, batch_of
 from blocks.part_files import part_file, remove_abandoned
-from blocks.ranges import Reading
+from blocks.ranges import Reading, outermost
 from blocks.s3_pages import INVALID_NAME_ERRORS, S3Pages
 from config.secrets import masked
 from tasks.domain.assess.states import LakeObject
@@ -62,6 +63,7 @@ _REFUSED_HEADS = {
     "403": "allow s3:GetObject of it, in the policies of the bucket and of the credentials",
 }
 _CONTENT_TYPES = {b"<": "text/html", b"{": "application/json", b"[": "application/json"}
+_T = TypeVar("_T")
 _Walked = tuple[list[LakeObject], list[str]]  # the objects, and the names that are not lake keys
 
 
@@ -155,30 +157,30 @@ class Store:
         return session.client("s3", endpoint_url=endpoint, config=limits)
 
     async def _list_folders(self, folders: Iterable[str]) -> Listing:
-        found: dict[str, LakeObject] = {}
         slots = asyncio.Semaphore(self.connections)
-        await _all_of(self._list(folder, found, slots) for folder in folders)
-        return Listing.of(found.values())
+        batches = await _all_of(self._list_folder(folder, slots) for folder in outermost(folders))
+        return Listing(batches)
 
-    async def _list(self, folder: str, found: dict[str, LakeObject], slots: asyncio.Semaphore) -> None:
+    async def _list_folder(self, folder: str, slots: asyncio.Semaphore) -> RecordBatch:
         """Lists a local folder."""
         odd: list[str] = []
-        listed = []
         try:
             async with slots:
-                async for batch in self._open().list(prefix=folder + "/", chunk_size=5000):
-                    listed += [_object(meta["path"], meta) for meta in batch]
+                batch = await self._open().list(prefix=folder + "/", return_arrow=True).collect_async()
         except BaseError as error:
             if not any(sign in str(error) for sign in INVALID_NAME_ERRORS):
                 raise
-            listed, odd = await asyncio.to_thread(self._walk_folder, folder)
-        keys = [have[0] for have in listed]
-        if are_plain(keys):
-            found.update(zip(keys, listed, strict=True))
-        else:
-            found.update((have.key, have) for have in listed if is_valid(have.key))
+            found, odd = await asyncio.to_thread(self._walk_folder, folder)
+            batch = batch_of(found)
+        keys = batch["path"].to_pylist()
+        kept: Iterable[int] = range(len(keys))
+        if not are_plain(keys):
+            kept = [at for at, key in enumerate(keys) if is_valid(key)]
             odd += [key for key in keys if not is_valid(key)]
         self._warn_of_odd(folder, odd)
+        places = sorted(kept, key=keys.__getitem__)  # a file system lists in any order
+        in_order: RecordBatch = batch.take(Array(places, type=DataType.uint64()))
+        return in_order
 
     def _warn_of_odd(self, folder: str, names: Collection[str]) -> None:
         if names:
@@ -553,14 +555,16 @@ def _object(key: str, meta: Any) -> LakeObject:
     return LakeObject(key, meta["size"], meta["last_modified"], meta["e_tag"] or "")
 
 
-async def _all_of(work: Iterable[Coroutine[Any, Any, None]]) -> None:
+async def _all_of(work: Iterable[Coroutine[Any, Any, _T]]) -> list[_T]:
     """Runs coroutines concurrently, waits for all of them, and then raises the first error, if there was one.
 
     Unlike plain gather, no coroutine is still running when this raises.
     """
-    for result in await asyncio.gather(*work, return_exceptions=True):
+    results = await asyncio.gather(*work, return_exceptions=True)
+    for result in results:
         if isinstance(result, BaseException):
             raise result
+    return cast(list[_T], results)
 
 
 def _is_loop(path: Path) -> bool:

@@ -44,6 +44,16 @@ def test_what_is_put_is_listed_and_read(lake: Store) -> None:
     assert (body, read) == (b'{"a": 1}', stored)
 
 
+def test_a_listing_is_in_the_order_of_the_keys_whatever_the_order_of_the_folders(lake: Store) -> None:
+    keys = ["a-/1.json", "a/1.json", "a/1.json-", "a/b-/1.json", "a/b.json", "a/b/1.json", "a/\uff5e", "a/\U0001f3c0"]
+
+    async def story() -> list[str]:
+        await asyncio.gather(*(lake.put(key, b"{}") for key in keys))
+        return list(await lake.list(["nothing_here", "a/b", "a", "a-"]))
+
+    assert asyncio.run(story()) == keys == sorted(keys, key=str.encode)
+
+
 def test_a_body_goes_over_nothing_or_over_the_version_it_replaces(lake: Store) -> None:
     async def story() -> tuple[bytes, bytes]:
         first = await lake.put("a/1.json", b"first")

@@ -54,6 +54,7 @@ def report_plan(run: Run, look: Look, plan: Plan, again: Collection[str] = ()) -
         run.planner.pauses(),
         held=run.planner.held(),
         outcomes={},
+        list_requests=look.known.list_requests,
         was_lost=run.lost,
         selection=run.session.selection,
         settings=_settings(run.session),

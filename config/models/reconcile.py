@@ -73,6 +73,9 @@ class Reconcile(Model):
         default=20_000, ge=0, description="largest number of stored bodies that a run reads and checks"
     )
     lake_connections: int = Field(default=32, ge=1, le=256)
+    list_price: float = Field(
+        default=0.005, ge=0, description="what 1,000 LIST requests to the lake's S3 service cost, in US dollars"
+    )
 
     @field_validator("look_again")
     @classmethod

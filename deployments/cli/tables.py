@@ -47,6 +47,8 @@ def show(report: Report, console: Console) -> None:
         console.print(f"[red]unreadable[/red] {files} {escape(key)}: {escape(reason)}")
     if report.reading:
         console.print(f"[yellow]{report.reading}[/yellow]")
+    if report.listing:
+        console.print(f"[dim]{report.listing}[/dim]")
     waits = waiting(report)
     for group in waits[:_MOST_REASONS]:
         console.print(f"Left for later: {plural(group.files, 'file')}: {escape(str(group))}")

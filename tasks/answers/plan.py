@@ -33,5 +33,6 @@ def report_of(session: Session, look: Look, planner: Planner) -> Report:
         held=planner.held(),
         performance=session.ledger.attempts.performance(),
         rollouts=planner.rollouts(),
+        list_requests=look.known.list_requests,
         selection=session.selection,
     )

@@ -113,6 +113,7 @@ class Report:
     rollouts: Mapping[str, tuple[VariantResults, VariantResults]] = field(default_factory=dict)  # see Comparison.since
     was_lost: Mapping[str, Status] = field(default_factory=dict)  # files that had vanished or shrunk when first seen
     seconds: float = 0.0
+    list_requests: int = 0  # LIST requests that it took to look at the lake in S3
     selection: Selection = field(default_factory=Selection)  # what was looked at
     stopped: str | None = None  # why the run was stopped early, if it was
     stop_signal: int | None = None  # the signal that stopped it, if one did
@@ -189,6 +190,19 @@ class Report:
             sum(outcome.requests for outcome in found),
             fmean(seconds) if seconds else None,
         )
+
+    @property
+    def list_cost(self) -> float:
+        """What these LIST requests cost, in US dollars."""
+        return self.list_requests * self.config.reconcile.list_price / 1000
+
+    @property
+    def listing(self) -> str:
+        """How the lake was listed, in a sentence; empty if that took no LIST requests."""
+        if not self.list_requests:
+            return ""
+        cost = f", for about ${self.list_cost:.2g}" if self.list_cost else ""
+        return f"The lake was listed with {plural(self.list_requests, 'LIST request')}{cost}."
 
     @property
     def filled(self) -> list[str]:

@@ -119,6 +119,15 @@ class Judgements:
 
         return self.database.read(read)
 
+    def ranges(self) -> list[str]:
+        """The starts of the ranges of keys into which the last look at everything has divided the lake."""
+
+        def read(connection: sa.Connection) -> list[str]:
+            packed = connection.execute(sa.select(judgement_sets_table.c.ranges)).scalar_one_or_none()
+            return list(_readable_ranges(packed)) if packed else []
+
+        return self.database.read(read)
+
     def keys(self, partition: Partition) -> list[str]:
         """The keys of all files that the judgement of a partition is about. There are none if they cannot be read."""
 

@@ -27,6 +27,7 @@ class Knowledge:
     loaded: set[str] | None = field(default_factory=set)  # the files of which the ledger was asked; None: all of them
     # A time before the lake was listed. What others have learnt later may be newer than the listing.
     begun: datetime = field(default_factory=lambda: datetime.now(UTC))
+    list_requests: int = 0  # LIST requests that it took to list the lake in S3
     last_file: int = 0  # the number of the last attempt that the ledger had before the lake was listed
 
     def is_examined(self, cell: Cell) -> bool:

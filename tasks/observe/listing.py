@@ -34,9 +34,9 @@ _LATER_OPTIONS = (
 _MOST_ERRORS = 3  # errors of the lake while bodies are read; after one more, the lake counts as away
 
 
-async def list_lake(lake: Store, datasets: Iterable[Dataset]) -> Listing:
-    """The objects in the folders of the datasets, by key."""
-    return await lake.list(folders(datasets))
+async def list_lake(lake: Store, datasets: Iterable[Dataset], hints: Iterable[str] = ()) -> Listing:
+    """The objects in the folders of the datasets, by key. `hints` are keys between which there may be about a page."""
+    return await lake.list(folders(datasets), hints)
 
 
 def check_id(dataset: Dataset) -> str:

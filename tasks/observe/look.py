@@ -228,6 +228,7 @@ async def _look_at_lake(
         await asyncio.wait({recalling})
     known, held = recalling.result()
     known.objects, known.last_file, known.begun = objects, last_file, begun
+    known.list_requests = objects.requests
     held.drop_changed(session, calendar, objects)
     schedules = [cell for cell in calendar.values() if config.datasets[cell.dataset].lists_games]
     await _read_schedules(session, reader, known, held, schedules, remember)
@@ -325,9 +326,9 @@ async def _objects(session: Session, wanted: Collection[str] | None) -> Listing:
     """The objects under the `wanted` keys, or if that is None, in the folders of the selected datasets."""
     progress = PROGRESS.get()
     progress("Listing the lake", 0, 1)
-    objects: MutableMapping[str, LakeObject]
     if wanted is None:
-        objects = await list_lake(session.lake, listed_datasets(session).values())
+        hints = await asyncio.to_thread(session.ledger.judgements.ranges)
+        objects = await list_lake(session.lake, listed_datasets(session).values(), hints)
     else:
         objects = Listing.of((await session.lake.find_all(wanted)).values())
     progress("Listing the lake", 1, 1)

@@ -68,7 +68,7 @@ class SilentBucket(Store):
     async def find_all(self, keys: Iterable[str]) -> dict[str, LakeObject]:
         return {}
 
-    async def list(self, folders: Iterable[str]) -> Listing:
+    async def list(self, folders: Iterable[str], hints: Iterable[str] = ()) -> Listing:
         return Listing()
 
     def obstacles(self, keys: Iterable[str]) -> dict[str, str]:

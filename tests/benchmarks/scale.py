@@ -135,7 +135,7 @@ class _Shelf(Store):
         super().__init__("file:///nowhere")
         self._objects = [batch_of([objects[key] for key in sorted(objects)])]
 
-    async def list(self, folders: Iterable[str]) -> Listing:
+    async def list(self, folders: Iterable[str], hints: Iterable[str] = ()) -> Listing:
         return Listing(self._objects)
 
 

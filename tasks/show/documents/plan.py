@@ -226,6 +226,8 @@ class RunReport(Document):
     failed: list[FailedFile] = Field(default=[])
     left_to: OtherRun | None = None
     seconds: float = 0.0
+    list_requests: int
+    list_usd: float
     lost: list[LostFile]
     deferred: list[DeferredFile]
 
@@ -251,6 +253,8 @@ class RunReport(Document):
                 dataset: Scraper(seconds=Percentiles.model_validate(p), requests_per_file=p.requests)
                 for dataset, p in report.performance.items()
             },
+            "list_requests": report.list_requests,
+            "list_usd": round(report.list_cost, 6),
             "lost": report.lost,
             "deferred": [
                 DeferredFile(key=key, limit=status.limit, reason=status.reason, until=status.until)

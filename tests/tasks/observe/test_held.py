@@ -23,6 +23,7 @@ from tasks.domain.assess.states import Examination, LakeObject, Unreadable, cont
 from tasks.domain.assess.verdicts import bad, partial, whole
 from tasks.domain.expected.cells import Selection, calendar_cells
 from tasks.domain.expected.games import Game, GameStatus
+from tasks.domain.expected.keys import folders
 from tasks.domain.expected.seasons import eastern_midnight
 from tasks.domain.plan.plan import Gap
 from tasks.ledger import Ledger
@@ -60,8 +61,10 @@ class Shelf(Store):
         super().__init__("file:///nowhere")
         self.objects: dict[str, LakeObject] = {}
         self.in_the_way: dict[str, str] = {}
+        self.hints: list[str] = []
 
-    async def list(self, folders: Iterable[str]) -> Listing:
+    async def list(self, folders: Iterable[str], hints: Iterable[str] = ()) -> Listing:
+        self.hints = list(hints)
         return Listing.of(self.objects.values())
 
     def obstacles(self, keys: Iterable[str]) -> dict[str, str]:
@@ -243,6 +246,21 @@ def test_a_look_that_spans_midnight_keeps_no_game_that_is_dropped_then(
         world.look(anew=False)
     world.now = dropped + HOUR
     world.compare()
+    world.ledger.close()
+
+
+def test_a_look_lists_the_lake_along_the_ranges_of_the_last_one(
+    filled: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.domain.assess.ranges.SIZE", 50)
+    world = filled.copy(tmp_path)
+    keys = sorted(world.lake.objects)
+    world.look(anew=False)
+    assert world.lake.hints == []
+    world.look(anew=False)
+    within = [key for key in world.lake.hints if key in keys]
+    assert set(world.lake.hints).difference(within) == {"", *(f"{one}/" for one in folders(CONFIG.datasets.values()))}
+    assert len(keys) // 100 - 5 <= len(within) <= len(keys) // 50
     world.ledger.close()
 
 

@@ -52,7 +52,7 @@ class Shared(Bucket):
         self.asked: list[str] = []
         self.meanwhile: dict[str, Callable[[], object]] = {}  # what happens once after an answer, by the method
 
-    async def list(self, folders: Iterable[str]) -> Listing:
+    async def list(self, folders: Iterable[str], hints: Iterable[str] = ()) -> Listing:
         prefixes = tuple(f"{folder}/" for folder in folders)
         have = Listing.of(one for key, one in self.objects.items() if key.startswith(prefixes))
         self._go_on("list")

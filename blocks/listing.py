@@ -37,10 +37,10 @@ class Listing(MutableMapping[str, LakeObject]):
         """
         self.requests = requests
         # A slice is a batch until one of its keys is asked for. From then on it is a dict, in any order.
-        self._slices: list[_Slice] = [{}]
-        self._slices += [part for batch in batches for part in _parts(batch)]
+        parts = [part for batch in batches for part in _parts(batch)]
+        self._slices: list[_Slice] = [{}, *parts]
         # A key belongs to the last slice whose first key is not after it.
-        self._firsts = ["", *(_keys(part)[0] for part in self._slices[1:])]
+        self._firsts: list[str] = ["", *(part["path"][0].as_py() for part in parts)]
 
     @classmethod
     def of(cls, objects: Iterable[LakeObject]) -> Listing:

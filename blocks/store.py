@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import hashlib
 import logging
 import os
 import re
@@ -43,6 +44,7 @@ _NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
 _S3_OF_A_KEY = {"KeyTooLongError", "EntityTooLarge", "XMinioInvalidObjectName", "InvalidObjectState"}
 _NO_BUCKET = "NoSuchBucket"
 _MOST_CONFLICTS = 5  # attempts at storing an object that somebody else stores and removes meanwhile
+_DOWNLOADED_TOGETHER = 4 * 1024 * 1024  # bytes of a large object that are written to a file at once
 _MANY = 1000  # for this many names in one folder, listing the folder is faster than looking up each name
 _PROBE = ".adce-probe"  # the key of a conditional write that always fails, so that nothing is ever stored there
 _PROBE_BYTES = 64 * 1024  # size of the temporary file by which a local lake is tested
@@ -113,6 +115,16 @@ class Store:
             return Path(os.path.abspath(self.folder)).as_uri()  # `..` is resolved, and links are not
         parts = urlsplit(self.url)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
+
+    def at(self, url: str) -> Store:
+        """Another place of the same S3 service, read with the same credentials."""
+        return Store(url, self.connections, self._session, self._endpoint)
+
+    async def folder_names(self) -> Iterable[str]:
+        """The names of the folders at the top."""
+        with self._errors("listed"):
+            level = await obstore.list_with_delimiter_async(self._open())
+        return [folder.rstrip("/") for folder in level["common_prefixes"]]
 
     async def list(self, folders: Iterable[str], hints: Iterable[str] = ()) -> Listing:
         """All objects in these folders and the folders below.
@@ -217,6 +229,19 @@ class Store:
         except (BaseError, OSError) as error:
             raise self._read_error(key, error) from None
         return body, _object(key, answer.meta)
+
+    async def download(self, key: str, file: Path) -> str:
+        """Writes the body of an object to a local file, and returns its MD5. Raises the same errors as `get`."""
+        digest = hashlib.md5(usedforsecurity=False)
+        try:
+            answer = await obstore.get_async(self._open(), valid_key(key))
+            with file.open("wb") as local:
+                async for chunk in answer.stream(min_chunk_size=_DOWNLOADED_TOGETHER):
+                    await asyncio.to_thread(digest.update, chunk)
+                    await asyncio.to_thread(local.write, chunk)
+        except (BaseError, OSError) as error:
+            raise self._read_error(key, error) from None
+        return digest.hexdigest()
 
     async def get_many(self, keys: Iterable[str]) -> AsyncIterator[tuple[str, bytes | LakeError, LakeObject | None]]:
         """The bodies of many objects, in the order in which they arrive. At most `connections` are read at a time.

@@ -1,0 +1,108 @@
+"""Which states may not rest on an S3 Inventory, and with which requests is the truth found?
+
+An inventory is a rolling snapshot: objects that were stored, replaced or deleted in its last days may be missing from
+it, or may be there in a former version. What it shows is a hint, and so is what it does not show.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from tasks.domain.assess.states import Examination, LakeObject, Status, is_due
+from tasks.domain.expected.cells import Cell
+
+RECENT = timedelta(days=2)  # an inventory may lack the changes of so long before it
+_HEADS_A_PAGE = 12  # S3 charges as much for a page of a listing as for so many HEAD requests
+
+
+class Doubt(StrEnum):
+    """Why the state of a file may not rest on an inventory."""
+
+    LACKING = "lacking"  # the inventory does not have the file, which is due
+    RECENT = "recent"  # the file was stored or expected in the last days before the inventory
+    CONTRADICTED = "contradicted"  # the ledger knows another version, or has learnt of the file since
+    FAULTY = "faulty"  # by the inventory, something is wrong with the file
+
+
+def doubt_of(
+    cell: Cell,
+    have: LakeObject | None,
+    seen: Examination | None,
+    status: Status | None,
+    learnt_since: bool,
+    as_of: datetime,
+    now: datetime,
+) -> Doubt | None:
+    """Why the state of a file at `now` may not rest on the inventory of `as_of`; None if it may.
+
+    `have` is the object that the inventory shows, and `status` what follows from it, if the file has been judged.
+    `seen` is the last version that was read, and `learnt_since` says that the ledger has learnt of the file after the
+    inventory was begun.
+    """
+    if learnt_since:
+        return Doubt.CONTRADICTED
+    if have is None:
+        return Doubt.LACKING if is_due(cell, now) else None
+    if seen is not None and not seen.is_of(have):
+        return Doubt.CONTRADICTED
+    if have.modified > as_of - RECENT or as_of - RECENT < cell.due_at <= now:
+        return Doubt.RECENT
+    return Doubt.FAULTY if status is not None and status.kind is not None else None
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """The requests that find the truth about some files: a HEAD for each key, and listings of whole folders."""
+
+    keys: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.keys or self.folders)
+
+
+def settlement(doubtful: Iterable[str], expected: Iterable[str]) -> Settlement:
+    """The cheapest requests that find the truth about the `doubtful` keys.
+
+    How many pages a listing of a folder has follows from the `expected` keys in it.
+    """
+    by_folder: dict[str, list[str]] = {}
+    for key in doubtful:
+        by_folder.setdefault(_folder(key), []).append(key)
+    if not by_folder:
+        return Settlement()
+    costs = _summed({folder: len(keys) for folder, keys in by_folder.items()})
+    sizes = _summed(Counter(map(_folder, expected)))
+    listed: set[str] = set()
+    for folder in sorted(costs, key=lambda one: one.count("/"), reverse=True):  # the deepest first
+        whole = _HEADS_A_PAGE * (1 + sizes[folder] // 1000)
+        if folder and (saved := costs[folder] - whole) > 0:
+            listed.add(folder)
+            for above in (folder, *_above(folder)):
+                costs[above] -= saved
+    outer = {folder for folder in listed if listed.isdisjoint(_above(folder))}
+    rest = (f for f in by_folder if f not in outer and outer.isdisjoint(_above(f)))
+    return Settlement(tuple(sorted(key for folder in rest for key in by_folder[folder])), tuple(sorted(outer)))
+
+
+def _summed(counts: Mapping[str, int]) -> Counter[str]:
+    """The counts of folders, each with those of the folders below it."""
+    summed: Counter[str] = Counter()
+    for folder, count in counts.items():
+        for one in (folder, *_above(folder)):
+            summed[one] += count
+    return summed
+
+
+def _above(folder: str) -> Iterator[str]:
+    """The folders that contain a folder."""
+    while folder := _folder(folder):
+        yield folder
+
+
+def _folder(key: str) -> str:
+    return key.rpartition("/")[0]

@@ -1,0 +1,165 @@
+"""An S3 Inventory is read as a listing would be, or it is said why it cannot be used."""
+
+import asyncio
+import hashlib
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+
+from blocks.inventory import Inventory, read_inventory
+from blocks.store import Store
+from tasks.domain.assess.states import LakeObject
+from tasks.domain.inventories import Flaw, InventoryError
+from tests.inventories import ALL_VERSIONS, Delivery, row_of, with_checksum
+from tests.servers import http_server, use_s3
+
+NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+PLACE = "s3://inventories/inventories/lake/daily"
+HAVE = [
+    LakeObject(f"{folder}/{n}.json", 1000 + n, NOW - 30 * DAY + n * DAY, f'"{n:032x}"')
+    for folder in ("boards", "games/a", "games/b é+%20", "other")
+    for n in range(10)
+]
+ROWS = [row_of(have, prefix="nba/") for have in HAVE]
+
+
+@pytest.fixture
+def bucket(s3: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[dict[str, bytes]], None]]:
+    """Puts bodies into the bucket of inventories, which is empty again afterwards."""
+    use_s3(monkeypatch, s3)
+    client, keys = boto3.client("s3"), list[str]()
+    client.create_bucket(Bucket="inventories")
+
+    def put(bodies: dict[str, bytes]) -> None:
+        for key, body in bodies.items():
+            client.put_object(Bucket="inventories", Key=key, Body=body)
+            keys.append(key)
+
+    yield put
+    for key in keys:
+        client.delete_object(Bucket="inventories", Key=key)
+
+
+def _read(
+    lake: str = "s3://lake/nba", address: str = PLACE, folders: tuple[str, ...] = ("games", "boards")
+) -> Inventory:
+    return asyncio.run(read_inventory(Store(lake), address, folders, NOW, 2 * DAY))
+
+
+def _flaw(lake: str = "s3://lake/nba", address: str = PLACE) -> Flaw:
+    with pytest.raises(InventoryError) as error:
+        _read(lake, address)
+    assert "\n" not in str(error.value)
+    return error.value.flaw
+
+
+@pytest.mark.parametrize("written", ["Parquet", "CSV"])
+def test_the_newest_complete_inventory_is_read_like_a_listing_of_some_folders(
+    bucket: Callable[[dict[str, bytes]], None], written: str
+) -> None:
+    """Keys, sizes, times and ETags are those of a listing, whichever files the rows are in, and in whichever order."""
+    shuffled = random.Random(1).sample(ROWS, len(ROWS))
+    marker = row_of(HAVE[0], key="nba/games/c/")
+    delivered = Delivery(NOW - DAY, [ROWS[::3], ROWS[1::3], [], [*shuffled, marker]], written)
+    bucket(delivered.objects())
+    bucket(Delivery(NOW - 1.5 * DAY, [ROWS[:1]], written).objects())
+    incomplete = Delivery(NOW, [ROWS[:1]], written)
+    bucket({key: body for key, body in incomplete.objects().items() if not key.endswith(".checksum")})
+    found = _read()
+    assert found.as_of == NOW - DAY
+    assert found.objects == {have.key: have for have in HAVE if not have.key.startswith("other/")}
+    assert list(found.objects) == sorted(found.objects)
+    assert _read(address=f"{PLACE}/{delivered.folder.rpartition('/')[2]}/manifest.json").objects == found.objects
+
+
+@pytest.mark.parametrize("written", ["Parquet", "CSV"])
+def test_of_all_versions_only_the_latest_counts_unless_it_is_a_delete_marker(
+    bucket: Callable[[dict[str, bytes]], None], written: str
+) -> None:
+    former = [row | {"is_latest": False, "size": 1, "version_id": "v0"} for row in ROWS]
+    gone = {"version_id": "v2", "is_delete_marker": True, "size": None, "e_tag": None}
+    rows = [ROWS[0] | {"is_latest": False}, ROWS[0] | gone, *ROWS[1:], *former]
+    bucket(Delivery(NOW - DAY, [rows], written, columns=ALL_VERSIONS).objects())
+    assert _read(folders=("boards",)).objects == {have.key: have for have in HAVE[1:10]}
+
+
+def test_a_lake_without_a_prefix_is_the_whole_bucket(bucket: Callable[[dict[str, bytes]], None]) -> None:
+    bucket(Delivery(NOW - DAY, [ROWS]).objects())
+    assert set(_read("s3://lake", folders=("nba/boards",)).objects) == {f"nba/boards/{n}.json" for n in range(10)}
+
+
+def _without(ending: str) -> Callable[[dict[str, bytes]], dict[str, bytes]]:
+    return lambda bodies: {key: body for key, body in bodies.items() if not key.endswith(ending)}
+
+
+def _changed(ending: str, change: Callable[[bytes], bytes]) -> Callable[[dict[str, bytes]], dict[str, bytes]]:
+    return lambda bodies: {key: change(body) if key.endswith(ending) else body for key, body in bodies.items()}
+
+
+def _with_manifest(change: Callable[[bytes], bytes]) -> Callable[[dict[str, bytes]], dict[str, bytes]]:
+    def changed(bodies: dict[str, bytes]) -> dict[str, bytes]:
+        key = next(key for key in bodies if key.endswith("manifest.json"))
+        return bodies | with_checksum(key.rpartition("/")[0], change(bodies[key]))
+
+    return changed
+
+
+def _with_broken_file(bodies: dict[str, bytes]) -> dict[str, bytes]:
+    """A file that is no Parquet, although its checksum is right."""
+    key = next(key for key in bodies if key.endswith("-0.parquet"))
+    was, now = bodies[key], b"PAR1" + bytes(len(bodies[key]) - 8) + b"PAR1"
+    md5 = [hashlib.md5(body).hexdigest().encode() for body in (was, now)]
+    return _with_manifest(lambda manifest: manifest.replace(*md5))(bodies | {key: now})
+
+
+GOOD = Delivery(NOW - DAY, [ROWS[::2], ROWS[1::2]])
+CSV = replace(GOOD, format="CSV")
+SAME: Callable[[dict[str, bytes]], dict[str, bytes]] = dict
+
+
+@pytest.mark.parametrize(
+    ("delivered", "change", "flaw"),
+    [
+        pytest.param(GOOD, lambda _: {}, Flaw.MISSING, id="nothing is there"),
+        pytest.param(GOOD, _without("manifest.json"), Flaw.MISSING, id="no manifest"),
+        pytest.param(GOOD, _without("manifest.checksum"), Flaw.MISSING, id="no checksum"),
+        pytest.param(replace(GOOD, begun=NOW - 3 * DAY), SAME, Flaw.OLD, id="old"),
+        pytest.param(replace(GOOD, begun=NOW + DAY), SAME, Flaw.FUTURE, id="from the future"),
+        pytest.param(GOOD, _without("-1.parquet"), Flaw.INCOMPLETE, id="a file is gone"),
+        pytest.param(GOOD, _changed("-1.parquet", lambda body: body[:-100]), Flaw.INCOMPLETE, id="a file is shorter"),
+        pytest.param(GOOD, _changed("-1.parquet", lambda body: bytes(len(body))), Flaw.CHECKSUM, id="another file"),
+        pytest.param(GOOD, _changed("manifest.json", lambda body: body + b" "), Flaw.CHECKSUM, id="another manifest"),
+        pytest.param(replace(GOOD, bucket="lake2"), SAME, Flaw.OTHER_BUCKET, id="another bucket"),
+        pytest.param(replace(GOOD, files=[[r | {"key": "x"} for r in ROWS]]), SAME, Flaw.OTHER_PREFIX, id="prefix"),
+        pytest.param(GOOD, _with_manifest(lambda _: b"<html>"), Flaw.MANIFEST, id="no JSON"),
+        pytest.param(GOOD, _with_manifest(lambda _: b"[1]"), Flaw.MANIFEST, id="other JSON"),
+        pytest.param(replace(GOOD, columns=("bucket", "key", "size")), SAME, Flaw.SCHEMA, id="no ETag and time"),
+        pytest.param(
+            replace(CSV, columns=("bucket", "key", "size", "e_tag")), SAME, Flaw.SCHEMA, id="CSV without time"
+        ),
+        pytest.param(GOOD, _with_manifest(lambda body: body.replace(b'"Parquet"', b'"ORC"')), Flaw.FORMAT, id="ORC"),
+        pytest.param(GOOD, _with_broken_file, Flaw.UNREADABLE, id="not Parquet"),
+        pytest.param(CSV, _changed("-1.csv.gz", lambda body: body[:40]), Flaw.INCOMPLETE, id="half of a CSV"),
+    ],
+)
+def test_an_inventory_with_a_flaw_is_not_used(
+    bucket: Callable[[dict[str, bytes]], None], delivered: Delivery, change: Any, flaw: Flaw
+) -> None:
+    bucket(change(delivered.objects()))
+    assert _flaw() is flaw
+
+
+def test_an_inventory_that_cannot_be_reached_is_not_used(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_s3(monkeypatch, s3)
+    assert _flaw(address="s3://no-such-bucket/x") is Flaw.UNREADABLE
+    assert _flaw(lake="file:///tmp") is Flaw.NO_S3
+    with http_server(403, b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>") as endpoint:
+        use_s3(monkeypatch, endpoint)
+        assert _flaw() is Flaw.DENIED
+        assert _flaw(address=f"{PLACE}/manifest.json") is Flaw.DENIED

@@ -17,9 +17,9 @@ from arro3.core import Array, DataType, RecordBatch, Schema
 from arro3.core import Field as Column
 from arro3.io import read_csv, read_parquet
 
+from blocks.lake_keys import are_plain, is_valid
 from blocks.listing import Listing
 from blocks.sorted_rows import Rows, merged, rows_at, runs_of
-from blocks.lake_keys import are_plain, is_valid
 from blocks.store import Store
 from tasks.domain.errors import LakeError, NoObjectError, Reach
 from tasks.domain.inventories import Flaw, Format, InventoryError, InventoryFile, Manifest, manifest_of, newest_first

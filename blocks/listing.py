@@ -126,6 +126,11 @@ class Listing(MutableMapping[str, LakeObject]):
         first = bisect_right(self._firsts, start) - 1
         return self._slices[first : len(self._firsts) if end is None else bisect_left(self._firsts, end)]
 
+    def within(self, folder: str) -> list[str]:
+        """The keys in a folder and the folders below it, in order."""
+        start, end = f"{folder}/", f"{folder}0"  # "0" is the character after "/"
+        return [key for part in self._between(start, end) for key in _keys(part) if start <= key < end]
+
     def __repr__(self) -> str:
         return f"<Listing of {len(self)} objects>"
 

@@ -67,7 +67,8 @@ def merged(runs: Iterable[Run]) -> Iterator[Rows]:
         while waiting and (not opened or waiting[-1].first <= min(run.last for run in opened)):
             opened.append(_Opened(waiting.pop(), at_most))
         bound = min(run.last for run in opened)
-        rows = _sorted([part for run in opened if (part := run.take(bound)).keys])
+        parts = [part for run in opened if (part := run.take(bound)).keys]
+        rows = _sorted(parts) if len(parts) > 1 else _copied(parts[0])
         opened = [run for run in opened if run.has_rows]
         if rows.keys[0] == previous or any(map(eq, rows.keys, islice(rows.keys, 1, None))):
             before = (previous, *rows.keys)
@@ -121,12 +122,14 @@ class _Opened:
             self._rows, self._place = Rows(batch, batch["key"].to_pylist()), 0
 
 
-def _sorted(parts: Sequence[Rows]) -> Rows:
-    """The rows of some parts, each of which is in order or not, in order.
+def _copied(rows: Rows) -> Rows:
+    """The rows by themselves. As they are read from a file, they hold all columns of the file in memory."""
+    return Rows(rows_at(rows.batch, range(len(rows.keys))), rows.keys)
 
-    They are copied, because rows that have been read from a file hold all columns of that file in memory.
-    """
-    keys = parts[0].keys if len(parts) == 1 else list(chain.from_iterable(part.keys for part in parts))
+
+def _sorted(parts: Sequence[Rows]) -> Rows:
+    """The rows of some parts in order, copied."""
+    keys = list(chain.from_iterable(part.keys for part in parts))
     places = sorted(range(len(keys)), key=keys.__getitem__)
     together = Table.from_batches([part.batch for part in parts]).combine_chunks().to_batches()[0]
     return Rows(rows_at(together, places), list(map(keys.__getitem__, places)))

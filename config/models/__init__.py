@@ -10,6 +10,7 @@ from config.models.commands import COMMAND_FIELDS, Command, Parameter, Scripts
 from config.models.config import Config
 from config.models.datasets import Dataset, Typical
 from config.models.events import Events, QueueAddress
+from config.models.inventory import Inventory
 from config.models.keep import Keep
 from config.models.maintenance import Day, Maintenance, Moment
 from config.models.reconcile import BreakerRules, Reconcile, Unavailability
@@ -55,6 +56,7 @@ __all__ = [
     "Day",
     "Duration",
     "Events",
+    "Inventory",
     "Keep",
     "LakeAddress",
     "LedgerAddress",

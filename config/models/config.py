@@ -11,6 +11,7 @@ from config.models.collect import Collect
 from config.models.commands import Scripts
 from config.models.datasets import Dataset
 from config.models.events import Events
+from config.models.inventory import Inventory
 from config.models.keep import Keep
 from config.models.maintenance import Maintenance
 from config.models.reconcile import Reconcile
@@ -52,6 +53,7 @@ class Config(Model):
     ledger: LedgerAddress = "sqlite:///adce.db"
     collect: Collect = Collect()
     events: Events = Events()
+    inventory: Inventory = Inventory()
     reconcile: Reconcile = Reconcile()
     keep: Keep = Keep()
     scoring: Scoring = Scoring()

@@ -142,6 +142,11 @@ class Judgements:
 
         return self.database.read(read)
 
+    def are_begun(self) -> bool:
+        """Has a look at everything ever been recorded? Its judgements may have been forgotten since."""
+        query = sa.select(judgement_sets_table.c.id)
+        return self.database.read(lambda connection: connection.execute(query).first() is not None)
+
     def keep(
         self,
         new: Mapping[Partition, Made],

@@ -115,6 +115,12 @@ class Objects:
         query = sa.select(told.key).where(~sa.exists().where(same))
         return self.database.read(lambda connection: set(connection.execute(query).scalars()))
 
+    def learnt_since(self, at: datetime) -> set[str]:
+        """The files of which ADCE has learnt after a time: that they have a new version, or are gone."""
+        tables = (_table.key, _table.learnt_at), (arrivals_table.c.key, arrivals_table.c.learnt_at)
+        query = sa.union(*(sa.select(key).where(learnt_at > at) for key, learnt_at in tables))
+        return self.database.read(lambda connection: set(connection.execute(query).scalars()))
+
     def known(self) -> dict[str, LakeObject]:
         """The objects in the lake as far as ADCE has learnt of them, by key."""
 

@@ -11,6 +11,7 @@ from tasks.domain.assess.agreement import Disagreement
 from tasks.domain.assess.states import Examination, LakeObject, Unreadable, taken_at
 from tasks.domain.assess.verdicts import Verdict
 from tasks.domain.expected.cells import Cell
+from tasks.observe.inventory import InventoryUse
 
 
 @dataclass
@@ -28,6 +29,7 @@ class Knowledge:
     # A time before the lake was listed. What others have learnt later may be newer than the listing.
     begun: datetime = field(default_factory=lambda: datetime.now(UTC))
     list_requests: int = 0  # LIST requests that it took to list the lake in S3
+    inventory: InventoryUse | None = None  # where `objects` are from, if not from a listing
     last_file: int = 0  # the number of the last attempt that the ledger had before the lake was listed
 
     def is_examined(self, cell: Cell) -> bool:

@@ -34,6 +34,7 @@ from tasks.domain.plan.plan import Gap
 from tasks.domain.wording import and_more
 from tasks.observe.heads import ask
 from tasks.observe.held import Held, recall
+from tasks.observe.inventory import inventory_of_first_look
 from tasks.observe.knowledge import Knowledge
 from tasks.observe.listing import examine_stored, list_lake
 from tasks.observe.other_seasons import files_of_other_seasons
@@ -172,13 +173,9 @@ async def _judge_known(session: Session, reader: Reader, known: Knowledge, cells
 
 def newly_due(session: Session, known: Knowledge, schedules: Iterable[Cell]) -> Look:
     """The state of the games that newly stored schedules list. Their gaps are recorded in the ledger."""
-    schedules = list(schedules)
-    games = listed_games(session.config, schedules, known.verdicts(schedules))
-    cells = {
-        cell.key: cell
-        for schedule, listed in games.items()
-        for cell in game_cells(session.config, schedule, listed, session.now(), session.selection)
-    }
+    cells = _listed_by(session, known, schedules)
+    if inventory := known.inventory:  # what it lacks is not known to be missing
+        cells = {key: cell for key, cell in cells.items() if key in known.objects or inventory.is_settled(key)}
     _load(session, known, cells)
     _add_newer(session, known, cells)
     known.obstacles |= _obstacles(session, known, cells)
@@ -186,6 +183,24 @@ def newly_due(session: Session, known: Knowledge, schedules: Iterable[Cell]) -> 
     look = _look(session, _judge(session, known, cells), known)
     session.ledger.gaps.record(look.new_gaps())
     return look
+
+
+async def look_up_newly_due(session: Session, known: Knowledge, schedules: Iterable[Cell]) -> None:
+    """Asks the lake for the games that newly stored schedules list, if what is known of it is from an inventory."""
+    if known.inventory:
+        cells = _listed_by(session, known, schedules)
+        _load(session, known, cells)
+        await _settle(session, known, cells.values())
+
+
+def _listed_by(session: Session, known: Knowledge, schedules: Iterable[Cell]) -> dict[str, Cell]:
+    """The cells of the games that some schedules list, by key."""
+    schedules = list(schedules)
+    return {
+        cell.key: cell
+        for schedule, listed in listed_games(session.config, schedules, known.verdicts(schedules)).items()
+        for cell in game_cells(session.config, schedule, listed, session.now(), session.selection)
+    }
 
 
 def _add_newer(session: Session, known: Knowledge, keys: Collection[str]) -> None:
@@ -221,14 +236,19 @@ async def _look_at_lake(
     few = bool(selection.keys) and len(selection.keys) + len(calendar) <= _FEW
     wanted = [*selection.keys, *calendar] if few else None
     may_hold = listing is None and selection.has_whole_partitions
+    inventory = await inventory_of_first_look(session) if listing is None and not selection.keys else None
     recalling = asyncio.create_task(asyncio.to_thread(_recall, session, wanted, now if may_hold else None))
     try:
-        objects = await _objects(session, wanted) if listing is None else Listing.of(listing.values())
+        if inventory:
+            objects = inventory.objects
+        else:
+            objects = await _objects(session, wanted) if listing is None else Listing.of(listing.values())
     finally:
         await asyncio.wait({recalling})
     known, held = recalling.result()
-    known.objects, known.last_file, known.begun = objects, last_file, begun
-    known.list_requests = objects.requests
+    known.objects, known.last_file, known.begun, known.inventory = objects, last_file, begun, inventory
+    if inventory:
+        known.begun = min(begun, inventory.as_of)
     held.drop_changed(session, calendar, objects)
     schedules = [cell for cell in calendar.values() if config.datasets[cell.dataset].lists_games]
     await _read_schedules(session, reader, known, held, schedules, remember)
@@ -245,10 +265,11 @@ async def _look_at_lake(
     stored = stored_files(cells, objects) | held.stored()
     fileless = listed_datasets(session).keys() - {partition.dataset for partition in stored}
     misnamed = tuple(find_misnamed(config, fileless, objects)) if fileless and not few else ()
-    overview = replace(overview, stored=stored, misnamed=misnamed)
+    overview = replace(overview, stored=stored, misnamed=misnamed, rested=inventory.rested if inventory else None)
     # In a held partition only a schedule that is an exception can be unknown.
     schedules = [cell for cell in schedules if cell.partition not in held or cell.key in overview.statuses]
     read |= {cell.key for cell in schedules if cell.partition in held}
+    known.list_requests = objects.requests
     look = Look(assessment, _with_unknown(session, known, overview, assessment, schedules, read), known)
     first_seen = _first_seen(session, remember=remember)
     known.first_seen = {key: first_seen[key] for key in overview.statuses.keys() & first_seen.keys()}
@@ -300,7 +321,9 @@ async def _read_schedules(
     changed = [cell for cell in schedules if cell.partition not in held]
     compared = [cell for cell in schedules if cell.season == season]
     _load(session, known, [cell.key for cell in (*changed, *compared)])
-    await reader.read(known, changed)
+    await _settle(session, known, changed)
+    if await reader.read(known, changed):
+        await _settle(session, known, changed)
     _compare(session, known, compared, remember)
     differing = {one.key for one in known.disagreements}
     held.drop({cell.partition for cell in compared if cell.key in differing})
@@ -374,10 +397,30 @@ async def _judge_and_read(
     session: Session, reader: Reader, known: Knowledge, cells: Mapping[str, Cell], now: datetime | None = None
 ) -> Assessment:
     """The assessment of cells, after the reader has read the bodies that nobody has read, as far as it may."""
-    assessment = _judge(session, known, cells, now)
+    assessment = await _judge_settled(session, known, cells, now)
     if assessment.unseen and await reader.read(known, assessment.unseen):
+        assessment = await _judge_settled(session, known, cells, now)
+    return assessment
+
+
+async def _judge_settled(
+    session: Session, known: Knowledge, cells: Mapping[str, Cell], now: datetime | None
+) -> Assessment:
+    """The assessment of cells. Where it may not rest on an inventory, it rests on what the lake answers."""
+    assessment = _judge(session, known, cells, now)
+    if await _settle(session, known, cells.values(), assessment.statuses):
         assessment = _judge(session, known, cells, now)
     return assessment
+
+
+async def _settle(
+    session: Session, known: Knowledge, cells: Iterable[Cell], statuses: Mapping[str, Status] | None = None
+) -> bool:
+    """Asks the lake for cells whose states may not rest on an inventory, if one is used. Returns whether it did."""
+    if known.inventory is None:
+        return False
+    by_key = {cell.key: cell for cell in cells}
+    return await known.inventory.settle(by_key, known.examinations, session.now(), statuses)
 
 
 def _compare(session: Session, known: Knowledge, schedules: Collection[Cell], remember: bool) -> None:

@@ -41,7 +41,7 @@ def record_listing(
         return
     for folder, count in ledger.announcements.count_missed(now - _TOLD_WITHIN).items():
         log.warning("%s: no event has told of %s within %s", folder, plural(count, "change"), duration(_TOLD_WITHIN))
-    if session.selection.is_everything:
+    if session.selection.is_everything and known.inventory is None:
         ledger.announcements.listed(begun)
 
 

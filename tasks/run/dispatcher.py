@@ -354,6 +354,8 @@ class Dispatcher:
             submitted = self._clock.seconds()
             end = await self._executor.execute(fills, max(self._crashes[fill.id] for fill in fills), begun)
             for fill in fills:
+                if self._lists_games(fill):
+                    await self.run.look_up_newly_due(fill)
                 self._settle(fill, end)
         except Exception as error:  # the run ends once the running fills have ended
             self._error = self._error or error

@@ -27,7 +27,7 @@ from tasks.ledger.runs import RunRecord
 from tasks.log_lines import IN_REPORT
 from tasks.observe.identity import write_mark
 from tasks.observe.knowledge import Knowledge
-from tasks.observe.look import Look, Reader, look_at_lake, newly_due
+from tasks.observe.look import Look, Reader, look_at_lake, look_up_newly_due, newly_due
 from tasks.observe.planner import Planner
 from tasks.observe.session import Session
 from tasks.progress import PROGRESS
@@ -97,11 +97,19 @@ class Run:
         """The plan for these gaps, with the success of each dataset so far."""
         return self.planner.plan(gaps, self.known.absences, self.success())
 
+    async def look_up_newly_due(self, fill: Fill) -> None:
+        """Asks the lake for the games that `newly_due` judges, if what is known of them is from an inventory."""
+        if self.known.inventory and not self.session.selection.keys:
+            try:
+                await look_up_newly_due(self.session, self.known, self._stored(fill))
+            except LakeError as error:
+                log.warning("%s; games that are newly listed are left to the next run", error)
+
     def newly_due(self, fill: Fill) -> list[Gap]:
         """The gaps among the games that are listed in schedules which a fill has stored."""
         if self.session.selection.keys:
             return []
-        look = newly_due(self.session, self.known, [gap.cell for gap in fill.gaps if self._is_stored(gap.cell.key)])
+        look = newly_due(self.session, self.known, self._stored(fill))
         self._note_lost(look)
         return look.gaps()
 
@@ -229,6 +237,10 @@ class Run:
             remaining = (self.session.ends - datetime.now(UTC)).total_seconds()
             self.shutdown.extend(max(remaining, self.config.reconcile.grace.total_seconds()))
         self.on_change()
+
+    def _stored(self, fill: Fill) -> list[Cell]:
+        """The cells of a fill that it has stored."""
+        return [gap.cell for gap in fill.gaps if self._is_stored(gap.cell.key)]
 
     def _is_stored(self, key: str) -> bool:
         outcome = self.outcomes.get(key)

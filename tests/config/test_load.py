@@ -935,3 +935,17 @@ def test_the_file_is_the_named_one_or_that_in_the_working_folder(
         monkeypatch.setenv("ADCE_CONFIG", named)
         assert load_config().reconcile.max_fills == most
     assert load_config(Path("adce.yaml")).reconcile.max_fills == 1, "a file that the caller names comes first"
+
+
+def test_an_inventory_is_a_place_in_s3(tmp_path: Path) -> None:
+    def manifest(text: str) -> str | None:
+        return load_config(env={"ADCE_INVENTORY__MANIFEST": text}).inventory.manifest
+
+    assert load_config(env={}).inventory.manifest is None
+    assert manifest("s3://inventories/lake/daily/") == "s3://inventories/lake/daily"
+    for wrong in ("inventories/lake", "s3://inventories", "https://s3/inventories/lake", "s3://key:secret@bucket/x"):
+        with pytest.raises(
+            ConfigError, match=r"^environment variable ADCE_INVENTORY__MANIFEST: .*write the prefix"
+        ) as error:
+            manifest(wrong)
+        assert "secret" not in str(error.value)

@@ -14,6 +14,7 @@ from enum import StrEnum
 
 from tasks.domain.assess.states import Examination, LakeObject, Status, is_due
 from tasks.domain.expected.cells import Cell
+from tasks.domain.wording import plural, utc
 
 RECENT = timedelta(days=2)  # an inventory may lack the changes of so long before it
 _HEADS_A_PAGE = 12  # S3 charges as much for a page of a listing as for so many HEAD requests
@@ -26,6 +27,22 @@ class Doubt(StrEnum):
     RECENT = "recent"  # the file was stored or expected in the last days before the inventory
     CONTRADICTED = "contradicted"  # the ledger knows another version, or has learnt of the file since
     FAULTY = "faulty"  # by the inventory, something is wrong with the file
+
+
+@dataclass(frozen=True)
+class Rested:
+    """What the states of a look rest on that used an inventory."""
+
+    as_of: datetime  # when the inventory was begun: nothing counts as looked at later
+    looked_up: int  # files
+    listed: int  # folders
+
+    def __str__(self) -> str:
+        asked = f"{plural(self.looked_up, 'file')} looked up and {plural(self.listed, 'folder')} listed now"
+        return (
+            f"By the S3 Inventory of {utc(self.as_of)}, with {asked}. After the first run the lake is listed, "
+            "which shows what was deleted since"
+        )
 
 
 def doubt_of(

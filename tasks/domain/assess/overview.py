@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from tasks.domain.assess.assessment import Assessment
 from tasks.domain.assess.claims import Claim, in_flight
+from tasks.domain.assess.doubts import Rested
 from tasks.domain.assess.states import Kind, LakeObject, State, Status
 from tasks.domain.assess.unknown import Unknown
 from tasks.domain.expected.cells import Cell, Partition
@@ -71,6 +72,7 @@ class Overview:
     # An estimate of the files that are due and that schedules will list once they are in the lake.
     unlisted: Mapping[Partition, int] = field(default_factory=dict)
     misnamed: tuple[Misnamed, ...] = ()
+    rested: Rested | None = None  # what all of this rests on, if not on a listing of the lake
 
     def gaps(self, first_seen: Mapping[str, datetime], named: Collection[str] = ()) -> list[Gap]:
         """The gaps to fetch, each with the time at which it was first seen: that of this overview if it is new.

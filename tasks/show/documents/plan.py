@@ -203,6 +203,14 @@ class OtherRun(Document):
     flow_run: str | None
 
 
+class InventoryOfLook(Document):
+    """The S3 Inventory that a look used instead of a listing, and how much of the lake it asked for besides."""
+
+    as_of: datetime
+    looked_up: int
+    listed: int
+
+
 class RunReport(Document):
     """The output of `adce plan` and `adce reconcile`. A plan has no `filled`, `failed`, `left_to` and `seconds`."""
 
@@ -217,6 +225,7 @@ class RunReport(Document):
     differing: list[KeyAndReason]
     unknown: list[UnknownSeason]
     misnamed: list[MisnamedDataset]
+    inventory: InventoryOfLook | None = None
     by_operator: int
     fills: list[PlannedFill]
     sources: list[SourceOfRun]
@@ -245,6 +254,7 @@ class RunReport(Document):
             "differing": [KeyAndReason(key=key, reason=reason) for key, reason in report.differing],
             "unknown": by_season(report.unknown),
             "misnamed": report.looked_at.misnamed,
+            "inventory": report.looked_at.rested,
             "by_operator": sum(report.marked_unavailable.values()),
             "fills": [PlannedFill.of(fill) for fill in report.fills],
             "sources": report.sources,

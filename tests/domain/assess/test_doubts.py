@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.domain.assess.doubts import Doubt, Settlement, doubt_of, settlement
+from tasks.domain.assess.doubts import Doubt, Rested, Settlement, doubt_of, settlement
 from tasks.domain.assess.states import Examination, Kind, LakeObject, State, Status
 from tasks.domain.assess.verdicts import Verdict, Wholeness
 from tests.builders import NOW, a_cell, an_object
@@ -67,3 +67,9 @@ def test_every_doubt_is_settled_once(places: list[tuple[str, str, int]]) -> None
     covered = [key for key in keys for folder in found.folders if key.startswith(f"{folder}/")]
     assert sorted([*found.keys, *covered]) == keys
     assert len(found.keys) + 12 * len(found.folders) <= max(len(keys), 12)
+
+
+def test_people_read_as_of_when_the_states_are() -> None:
+    assert str(Rested(AS_OF, 1, 2)).startswith(
+        "By the S3 Inventory of 2026-01-14 12:00 UTC, with 1 file looked up and 2 folders listed now."
+    )

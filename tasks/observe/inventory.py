@@ -1,0 +1,109 @@
+"""What does the lake hold by its S3 Inventory, and what is true where the inventory may be wrong?"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+
+from blocks.listing import Listing
+from blocks.store import Store
+from tasks.domain.assess.doubts import Rested, doubt_of, settlement
+from tasks.domain.assess.states import Examination, LakeObject, Status
+from tasks.domain.expected.cells import Cell
+from tasks.domain.expected.keys import folders
+from tasks.domain.inventories import InventoryError
+from tasks.domain.wording import plural
+from tasks.observe.session import Session, listed_datasets
+from tasks.progress import PROGRESS
+
+log = logging.getLogger(__name__)
+
+
+class InventoryUse:
+    """The objects of a lake by an inventory. Where that may be wrong, the lake is asked, and its answers count."""
+
+    def __init__(self, lake: Store, objects: Listing, as_of: datetime, learnt: Iterable[str]):
+        """`learnt` are the keys of which the ledger has learnt after `as_of`, when the inventory was begun."""
+        self.objects = objects
+        self.as_of = as_of
+        self._lake = lake
+        self._learnt = frozenset(learnt)
+        self._keys: set[str] = set()  # that were looked up
+        self._folders: tuple[str, ...] = ()  # that were listed, each with a slash at its end
+
+    @property
+    def rested(self) -> Rested:
+        """What the states rest on, for people."""
+        return Rested(self.as_of, len(self._keys), len(self._folders))
+
+    def is_settled(self, key: str) -> bool:
+        """Has the lake been asked for this file?"""
+        return key in self._keys or key.startswith(self._folders)
+
+    async def settle(
+        self,
+        cells: Mapping[str, Cell],
+        examinations: Mapping[str, Examination],
+        now: datetime,
+        statuses: Mapping[str, Status] | None = None,
+    ) -> bool:
+        """Asks the lake for those of the cells whose states may not rest on the inventory. Returns whether it did.
+
+        The `statuses` follow from the inventory, if the cells have been judged.
+        """
+        statuses = statuses or {}
+        doubtful = [
+            key
+            for key, cell in cells.items()
+            if doubt_of(
+                cell,
+                self.objects.get(key),
+                examinations.get(key),
+                statuses.get(key),
+                key in self._learnt,
+                self.as_of,
+                now,
+            )
+            and not self.is_settled(key)
+        ]
+        requests = settlement(doubtful, cells)
+        if not requests:
+            return False
+        PROGRESS.get()("Looking up what the inventory lacks", 0, 1)
+        truth: dict[str, LakeObject] = await self._lake.find_all(requests.keys)
+        if requests.folders:
+            listed = await self._lake.list(requests.folders)
+            self.objects.requests += listed.requests
+            truth.update(listed)
+        shown = (key for folder in requests.folders for key in self.objects.within(folder))
+        for key in {*requests.keys, *shown}.difference(truth):
+            self.objects.pop(key, None)
+        self.objects.update(truth)
+        self._keys.update(requests.keys)
+        self._folders += tuple(f"{folder}/" for folder in requests.folders)
+        PROGRESS.get()("Looking up what the inventory lacks", 1, 1)
+        return True
+
+
+async def inventory_of_first_look(session: Session) -> InventoryUse | None:
+    """The files of the selected datasets by the S3 Inventory of the configuration, for a first look at a lake.
+
+    None if there is none in the configuration, if the ledger remembers a look at everything, or if the inventory cannot
+    be used. The log says why it cannot.
+    """
+    settings = session.config.inventory
+    if settings.manifest is None or session.ledger.judgements.are_begun():
+        return None
+    from blocks.inventory import read_inventory  # not at the top, because few need arro3's readers
+
+    PROGRESS.get()("Reading the inventory", 0, 1)
+    wanted = folders(listed_datasets(session).values())
+    try:
+        found = await read_inventory(session.lake, settings.manifest, wanted, datetime.now(UTC), settings.max_age)
+    except InventoryError as error:
+        log.warning("inventory %s: %s. The lake is listed instead", settings.manifest, error)
+        return None
+    PROGRESS.get()("Reading the inventory", 1, 1)
+    log.info("inventory %s: %s of the lake", settings.manifest, plural(len(found.objects), "file"))
+    return InventoryUse(session.lake, found.objects, found.as_of, session.ledger.objects.learnt_since(found.as_of))

@@ -193,14 +193,18 @@ class Stubborn:
 
 def test_a_message_is_hidden_again_after_a_failure_and_given_back_after_that(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tasks.observe.receivers._LOOK_SECONDS", 0.02)
+    later = 0.0
+    monkeypatch.setattr("tasks.clock.seconds", lambda: time.monotonic() + later)
     queue = Stubborn()
 
     async def story() -> None:
-        begun = time.monotonic()
-        async with receiving(queue, 1, 1):  # type: ignore[arg-type]
-            await asyncio.to_thread(queue.is_hiding.wait, 10)
-            assert time.monotonic() - begun < 1, "while it is hidden"
-        assert queue.hidden == [1, 0]
+        nonlocal later
+        async with receiving(queue, 20, 1):  # type: ignore[arg-type]
+            while queue.given < 10:
+                await asyncio.sleep(0.01)
+            later = 11  # more than half of the time for which it is hidden, and less than all of it
+            assert await asyncio.to_thread(queue.is_hiding.wait, 60), "while it is hidden"
+        assert queue.hidden == [20, 0]
 
     asyncio.run(story())
 

@@ -22,7 +22,7 @@ from blocks.lake_keys import is_valid
 
 FULL = 1000  # keys in a page of S3, unless it is the last
 _PATIENCE = 2  # pages after which a range between two hints is long
-_MOST_PARTS = 4  # further ranges into which one is cut at once
+_MOST_PARTS = 6  # further ranges into which one is cut at once
 _DEPTH = 12  # characters of a key, after those that two keys share, that decide where to cut between them
 _KINDS = ("0123456789", "abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
@@ -46,6 +46,7 @@ class _Range:
     start: str
     next: _Range | None = None
     patience: int = 1  # pages after which it is cut, if it has not ended
+    guess: _Guess | None = None  # by which it was cut from the range before it
     is_begun: bool = False
     is_dropped: bool = False  # it is empty, or another range lists its keys
     rows: list[RecordBatch] = field(default_factory=list)
@@ -53,6 +54,10 @@ class _Range:
     @property
     def end(self) -> str | None:
         return self.next.start if self.next else None
+
+    def may_hold(self, keys: Sequence[str]) -> bool:
+        """Are there keys of the range among some that come after its start?"""
+        return bool(keys) and (self.end is None or keys[0] <= self.end)
 
 
 class Reading:
@@ -117,6 +122,8 @@ class Reading:
     async def _read_pages(self, part: _Range, folder: _Folder, pages: AsyncIterator[Page]) -> None:
         for number in count(1):
             page = await anext(pages, None)
+            if number == 1 and part.guess:
+                part.guess.learn(page is not None and part.may_hold(page.sample))
             if page is None:
                 self.requests += number == 1
                 _drop_empty(part, None)
@@ -127,7 +134,7 @@ class Reading:
                 return
             idle = self._connections - self._workers
             if page.is_full and number >= part.patience and idle > 0:
-                self._cut(part, page.last, folder, min(idle, _MOST_PARTS))
+                self._cut(part, page, folder, min(idle, _MOST_PARTS))
 
     def _has_ended(self, part: _Range, page: Page) -> bool:
         """Takes the rows of a page that are of a range, and says whether the range ends with them."""
@@ -141,11 +148,37 @@ class Reading:
         part.rows.append(page.rows.slice(0, within))
         return True
 
-    def _cut(self, part: _Range, after: str, folder: _Folder, parts: int) -> None:
-        """Makes several ranges of what a range has not listed yet. It keeps the nearest."""
-        for start in reversed(folder.alphabet.points(after, part.end, parts)):
-            part.next = _Range(start, part.next)
+    def _cut(self, part: _Range, page: Page, folder: _Folder, most: int) -> None:
+        """Makes several ranges of what a range has not listed yet. It keeps the nearest.
+
+        There are two ways to guess where to cut. The better one has been until now, the more it is used.
+        """
+        near = round(most * folder.near.share() / (folder.near.share() + folder.even.share()))
+        guesses = dict.fromkeys(folder.alphabet.points(page.last, part.end, most - near), folder.even)
+        if page.sample:
+            points = near_points(f"{folder.name}/", page.sample[0], page.last, part.end, near)
+            guesses |= dict.fromkeys(points, folder.near)
+        for start in sorted(guesses, reverse=True):
+            part.next = _Range(start, part.next, guess=guesses[start])
             self._add(part.next, folder)
+
+
+def near_points(prefix: str, first: str, last: str, end: str | None, most: int) -> list[str]:
+    """Keys after a page and before the `end`, between which there is about a page if the keys go on as they did in it.
+
+    If a page runs from `a/0017` to `a/0039`, these are `a/006` and `a/009`. Where they end, larger steps follow: `a/01`
+    to `a/09`, and `a/1` to `a/9`.
+    """
+    found: list[str] = []
+    differ = _shared(first, last)
+    for depth in range(min(differ, len(last) - 1), len(prefix) - 1, -1):
+        kind = next((kind for kind in _KINDS if last[depth] in kind), last[depth])
+        at = kind.index(last[depth])
+        is_spread = depth == differ < len(first) and first[depth] in kind
+        step = at - kind.index(first[depth]) + 1 if is_spread else 1
+        points = (last[:depth] + sign for sign in kind[at + step :: step])
+        found += [point for point in points if is_valid(point) and (end is None or point < end)]
+    return found[:most]
 
 
 class Alphabet:
@@ -170,7 +203,7 @@ class Alphabet:
         If `high` is None, there is no end but that of the folder.
         """
         low_name, high_name = low.removeprefix(self._prefix), (high or "").removeprefix(self._prefix)
-        shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(low_name, high_name, strict=False)))
+        shared = _shared(low_name, high_name)
         signs = [sorted(seen) for seen in self._at[shared : shared + _DEPTH]]
         start = _number(low_name[shared:], signs)
         end = _number(high_name[shared:], signs) if high is not None else prod(map(len, signs))
@@ -181,6 +214,11 @@ class Alphabet:
             if low < point and (high is None or point < high) and is_valid(point):
                 found.add(point)
         return sorted(found)
+
+
+def _shared(one: str, other: str) -> int:
+    """How many characters two keys have in common at their beginning."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
 def _number(name: str, signs: Sequence[Sequence[str]]) -> int:
@@ -202,12 +240,27 @@ def _name(number: int, signs: Sequence[Sequence[str]]) -> str:
     return "".join(reversed(found))
 
 
-@dataclass
-class _Folder:
-    name: str
+class _Guess:
+    """How often a way of cutting has made a range that was not empty."""
 
-    def __post_init__(self) -> None:
-        self.alphabet = Alphabet(f"{self.name}/")
+    def __init__(self) -> None:
+        self._good = self._all = 1
+
+    def learn(self, is_good: bool) -> None:
+        self._good += is_good
+        self._all += 1
+
+    def share(self) -> float:
+        return self._good / self._all
+
+
+class _Folder:
+    """What is known of a folder while it is listed."""
+
+    def __init__(self, name: str):
+        self.name = name
+        self.alphabet = Alphabet(f"{name}/")
+        self.near, self.even = _Guess(), _Guess()
 
 
 def _absorb(part: _Range, last: str) -> None:
@@ -220,7 +273,7 @@ def _absorb(part: _Range, last: str) -> None:
 def _drop_empty(part: _Range, first: str | None) -> None:
     """Drops the ranges after one that are not begun and are empty, since nothing is there before the key `first`."""
     for after in _chain(part.next):
-        if first is not None and (after.end is None or after.end > first):
+        if first is not None and (after.end is None or after.end >= first):
             return
         after.is_dropped = not after.is_begun
 

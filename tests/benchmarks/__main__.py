@@ -27,7 +27,19 @@ from tasks.domain.expected.cells import Selection, calendar_cells
 from tasks.domain.expected.games import Game, GameStatus
 from tasks.domain.plan.plan import make_plan
 from tasks.observe.listing import check_ids
-from tests.benchmarks import arrivals, beside, cost, deployment, fills, inventory_files, mix, mix_for_real, rates, scale
+from tests.benchmarks import (
+    arrivals,
+    beside,
+    cost,
+    deployment,
+    fills,
+    inventory,
+    inventory_files,
+    mix,
+    mix_for_real,
+    rates,
+    scale,
+)
 
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 
@@ -35,6 +47,7 @@ NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 BENCHMARKS: dict[str, Callable[[Path], Table]] = {
     "plan": lambda folder: _growth_of_the_plan(),
     "looking": scale.looking,
+    "inventory": inventory.listing,
     "inventory_files": inventory_files.reading,
     "arrivals": arrivals.taken_in,
     "queue": arrivals.received,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from blocks.lake_keys import is_valid
 from blocks.listing import batch_of
-from blocks.ranges import Alphabet, Page, Reading
+from blocks.ranges import Alphabet, Page, Reading, near_points
 from tasks.domain.assess.states import LakeObject
 from tests.builders import NOW
 
@@ -143,16 +143,30 @@ def test_a_page_that_fails_fails_the_listing_and_nothing_goes_on() -> None:
     assert asyncio.run(story()) == set()
 
 
-@given(st.lists(KEYS, min_size=1, max_size=9), KEYS, KEYS | st.none(), st.integers(1, 5))
+@given(st.lists(KEYS, min_size=1, max_size=9), KEYS, KEYS, KEYS | st.none(), st.integers(1, 5))
 def test_the_points_between_two_keys_are_lake_keys_between_them(
-    seen: list[str], low: str, high: str | None, count: int
+    seen: list[str], first: str, low: str, high: str | None, count: int
 ) -> None:
     alphabet = Alphabet("f/")
     alphabet.learn(seen)
-    points = alphabet.points(low, high, count)
-    assert points == sorted(set(points))
-    assert len(points) <= count
-    assert all(low < point and (high is None or point < high) and is_valid(point) for point in points)
+    for points in (alphabet.points(low, high, count), near_points("f/", min(first, low), low, high, count)):
+        assert points == sorted(set(points))
+        assert len(points) <= count
+        assert all(low < point and (high is None or point < high) and is_valid(point) for point in points)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "end", "points"),
+    [
+        ("a/0017", "a/0039", None, ["a/006", "a/009", "a/01", "a/02", "a/03", "a/04", "a/05", "a/06", "a/07"]),
+        ("a/0017", "a/0039", "a/02", ["a/006", "a/009", "a/01"]),
+        ("a/x/98", "a/x/99", None, ["a/y", "a/z"]),
+        ("a/2023-10.json", "a/2023-12.json", None, ["a/2023-15", "a/2023-18", "a/2023-2", "a/2023-3", "a/2023-4"]),
+        ("a/1", "a/1-x", None, ["a/2", "a/3", "a/4", "a/5", "a/6", "a/7", "a/8", "a/9"]),
+    ],
+)
+def test_the_points_after_a_page_continue_it(first: str, last: str, end: str | None, points: list[str]) -> None:
+    assert near_points("a/", first, last, end, 9)[: len(points)] == points
 
 
 def test_the_points_divide_evenly_what_may_be_there() -> None:

@@ -6,9 +6,12 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import boto3
 import pytest
@@ -16,6 +19,7 @@ import pytest
 from blocks.store import Put, Store, valid_key
 from deployments.up.ports import free_port
 from tasks.domain.errors import LakeError, NoObjectError, Reach, UnreadableError
+from tests.benchmarks.list_server import Bucket
 from tests.servers import http_server, use_s3
 
 
@@ -542,6 +546,43 @@ def test_on_s3_a_marker_with_a_body_that_stands_alone_has_nothing_to_read(bucket
     with pytest.raises(NoObjectError):
         asyncio.run(lake.get("a/1.json"))
     assert asyncio.run(lake.put("a/1.json", b"a file")).is_ours
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "which", "error"),
+    [
+        (503, "SlowDown", lambda number: number in (2, 4, 5), None),
+        (403, "AccessDenied", lambda number: number >= 4, "lake s3://lake cannot be listed: AccessDenied"),
+    ],
+    ids=["now and then", "from the fourth page on"],
+)
+def test_on_s3_a_page_that_fails_is_tried_again_and_no_part_is_taken_for_the_whole(
+    status: int, code: str, which: Callable[[int], bool], error: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = [f"a/{number:06}" for number in range(6500)]
+    bucket, numbers = Bucket(keys), count(1)
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        query = {name: values[0] for name, values in parse_qs(urlsplit(handler.path).query).items()}
+        fails = which(next(numbers))
+        body = f"<Error><Code>{code}</Code></Error>".encode() if fails else bucket.page(query)
+        handler.send_response(status if fails else 200)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        with suppress(ConnectionError):  # the listing has failed meanwhile
+            handler.wfile.write(body)
+
+    handler = type("Handler", (BaseHTTPRequestHandler,), {"do_GET": answer, "log_message": lambda *_: None})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        use_s3(monkeypatch, f"http://127.0.0.1:{server.server_port}")
+        listing = Store("s3://lake").list(["a"])
+        if error:
+            with pytest.raises(LakeError, match=f"^{error}$"):
+                asyncio.run(listing)
+        else:
+            assert list(asyncio.run(listing)) == keys
+        server.shutdown()
 
 
 def test_on_s3_odd_names_on_some_pages_hide_no_other(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,153 @@
+"""How long does it take to know what a large lake in S3 holds?
+
+A server on loopback lists the keys, and takes 50 ms for a page. It is another process on the same machine, and answers
+ADCE's connections with one thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+from unittest.mock import patch
+
+import boto3
+import httpx
+import obstore
+from obstore.store import S3Store
+from rich.table import Table
+
+from blocks.store import Store
+from config.load import load_config
+from tasks.domain.assess.assessment import expected_cells
+from tasks.domain.expected.cells import Selection, calendar_cells
+from tests.benchmarks.scale import NOW, games_by_schedule
+
+_KEYS = 163_403
+_GAMES = 800  # a season, of 30 seasons, which have somewhat more files than that
+_PAGE = 1000
+_LATENCY = 0.05
+_CONNECTIONS = 32
+_ENVIRONMENT = {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench", "AWS_DEFAULT_REGION": "us-east-1"}
+
+
+class _Cost(NamedTuple):
+    wall: float
+    cpu: float
+    requests: int
+
+
+def listing(folder: Path) -> Table:
+    """Seconds, CPU seconds and LIST requests of ADCE and its peers on the same keys."""
+    table = Table(title=f"Listing {_KEYS:,} keys in S3, at {_LATENCY * 1000:.0f} ms a page: best of three, boto3 once")
+    for name in ("keys", "what lists them", "seconds", "CPU seconds", "LIST requests"):
+        table.add_column(name, justify="right" if name not in ("keys", "what lists them") else "left")
+    keys = _keys()
+    folders = sorted({key.split("/")[0] for key in keys})
+    one = sorted(f"games/{key.replace('/', '-')}" for key in keys)
+    ids = [f"games/{400_000_000 + number}.json" for number in range(_KEYS)]
+    for name, names, prefixes in (
+        (f"{len(folders)} folders of ADCE", keys, folders),
+        ("one folder, numbers", ids, ["games"]),
+        ("one folder, names of any kind", one, ["games"]),
+    ):
+        with _server(folder, names) as endpoint:
+            for lister, list_keys in _listers(endpoint, names, prefixes):
+                cost = _cost(list_keys, endpoint, times=1 if lister == "boto3" else 3)
+                table.add_row(name, lister, f"{cost.wall:.2f}", f"{cost.cpu:.2f}", str(cost.requests))
+                name = ""
+        table.add_section()
+    return table
+
+
+def _keys() -> list[str]:
+    """The keys of ADCE's datasets, in the proportions of a lake of 30 seasons."""
+    config = load_config(env={})
+    cells = expected_cells(config, calendar_cells(config, NOW), games_by_schedule(_GAMES), Selection(), NOW)
+    keys = sorted(cells)
+    assert len(keys) >= _KEYS
+    return [keys[number * len(keys) // _KEYS] for number in range(_KEYS)]
+
+
+def _listers(endpoint: str, keys: list[str], folders: list[str]) -> Iterator[tuple[str, Callable[[], int]]]:
+    hints = sorted(keys)[_PAGE - 1 :: _PAGE]
+    yield "ADCE, with hints", lambda: _adce(folders, hints)
+    yield "ADCE, without hints", lambda: _adce(folders, ())
+    yield "obstore, over the folders", lambda: asyncio.run(_obstore(endpoint, folders))
+    if s5cmd := shutil.which("s5cmd", path=Path(sys.executable).parent) or shutil.which("s5cmd"):
+        yield "s5cmd", lambda: _s5cmd(s5cmd, endpoint)
+    else:
+        yield "s5cmd is not installed", lambda: _KEYS
+    yield "boto3", lambda: _boto3(folders)
+
+
+def _adce(folders: Iterable[str], hints: Iterable[str]) -> int:
+    listed = asyncio.run(Store("s3://lake", _CONNECTIONS).list(folders, hints))
+    return len(listed)
+
+
+async def _obstore(endpoint: str, folders: Iterable[str]) -> int:
+    store = S3Store("lake", config={"endpoint": endpoint}, client_options={"allow_http": True})
+    streams = (obstore.list(store, folder, return_arrow=True).collect_async() for folder in folders)
+    return sum(batch.num_rows for batch in await asyncio.gather(*streams))
+
+
+def _s5cmd(program: str, endpoint: str) -> int:
+    listed = subprocess.run(
+        [program, "--endpoint-url", endpoint, "ls", "s3://lake/*"], stdout=subprocess.PIPE, check=True
+    )
+    return listed.stdout.count(b"\n")
+
+
+def _boto3(folders: Iterable[str]) -> int:
+    pages = boto3.client("s3").get_paginator("list_objects_v2")
+
+    def count(folder: str) -> int:
+        return sum(len(page.get("Contents", ())) for page in pages.paginate(Bucket="lake", Prefix=f"{folder}/"))
+
+    with ThreadPoolExecutor(_CONNECTIONS) as threads:
+        return sum(threads.map(count, folders))
+
+
+def _cost(list_keys: Callable[[], int], endpoint: str, times: int) -> _Cost:
+    """The cost of the fastest of some times."""
+    costs = []
+    for _ in range(times):
+        httpx.get(f"{endpoint}/requests")
+        wall, cpu = time.perf_counter(), _cpu()
+        count = list_keys()
+        wall, cpu = time.perf_counter() - wall, _cpu() - cpu
+        assert count == _KEYS, f"{count} keys are listed"
+        costs.append(_Cost(wall, cpu, int(httpx.get(f"{endpoint}/requests").text)))
+    return min(costs)
+
+
+def _cpu() -> float:
+    """Seconds of CPU of this process and of those that it has waited for."""
+    times = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(time.ru_utime + time.ru_stime for time in times)
+
+
+@contextmanager
+def _server(folder: Path, keys: Iterable[str]) -> Iterator[str]:
+    """The address of an S3 that lists these keys. The environment says to use it."""
+    file = folder / "keys"
+    file.write_text("\n".join(keys))
+    command = [sys.executable, "-m", "tests.benchmarks.list_server", str(_LATENCY), str(file)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as server:
+        assert server.stdout is not None
+        endpoint = f"http://127.0.0.1:{int(server.stdout.readline())}"
+        try:
+            with patch.dict(os.environ, _ENVIRONMENT | {"AWS_ENDPOINT_URL": endpoint}):
+                yield endpoint
+        finally:
+            server.terminate()

@@ -4,6 +4,7 @@ import string
 from collections.abc import Sequence
 
 _PLAIN = (string.ascii_letters + string.digits + "_-./\n").encode()
+_SEGMENTS = bytes.maketrans(b"/", b"\n")  # makes a line of each segment of a key
 _LONGEST = 900  # characters
 _NOT_SEGMENTS = frozenset(("", ".", ".."))
 
@@ -13,12 +14,13 @@ def are_plain(keys: Sequence[str]) -> bool:
 
     This checks all keys at once, which is much faster than checking each.
     """
-    text = "\n".join(keys)
+    text = "\n".join(["", *keys, ""])
+    segments = text.encode("ascii", "replace").translate(_SEGMENTS)
     return (
-        text.isascii()
-        and not text.encode().translate(None, _PLAIN)
-        and text.count("\n") < max(len(keys), 1)
-        and not any(sign in f"\n{text}\n" for sign in ("//", "/.", "\n.", "\n/", "/\n", "\n\n"))
+        not segments.translate(None, _PLAIN)
+        and text.count("\n") == len(keys) + 1
+        and b"\n\n" not in segments
+        and b"\n." not in segments
         and max(map(len, keys), default=0) <= _LONGEST
     )
 

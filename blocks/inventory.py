@@ -195,11 +195,11 @@ def _unreadable() -> Iterator[None]:
     """A block in which any error of reading files becomes an InventoryError."""
     try:
         yield
-    except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from None
-    except InventoryError:
-        raise
-    except BaseException as error:  # a broken file makes arro3 panic, and a panic is no Exception
+    except BaseException as raised:
+        error = raised.exceptions[0] if isinstance(raised, BaseExceptionGroup) else raised
+        if isinstance(error, InventoryError):
+            raise error from None
+        # A broken file makes arro3 panic, and a panic is no Exception.
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
         raise InventoryError(Flaw.UNREADABLE, f"a file cannot be read: {one_line(str(error))[:200]}") from None

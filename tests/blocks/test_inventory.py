@@ -163,3 +163,14 @@ def test_an_inventory_that_cannot_be_reached_is_not_used(s3: str, monkeypatch: p
         use_s3(monkeypatch, endpoint)
         assert _flaw() is Flaw.DENIED
         assert _flaw(address=f"{PLACE}/manifest.json") is Flaw.DENIED
+
+
+def test_an_inventory_for_which_there_is_no_room_is_not_used(
+    bucket: Callable[[dict[str, bytes]], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: object) -> str:
+        raise OSError("No space left on device")
+
+    bucket(GOOD.objects())
+    monkeypatch.setattr(Store, "download", refuse)
+    assert _flaw() is Flaw.UNREADABLE

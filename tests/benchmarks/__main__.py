@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 
 from config.load import load_config
@@ -44,11 +44,12 @@ from tests.benchmarks import (
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 
 
-BENCHMARKS: dict[str, Callable[[Path], Table]] = {
+BENCHMARKS: dict[str, Callable[[Path], RenderableType]] = {
     "plan": lambda folder: _growth_of_the_plan(),
     "looking": scale.looking,
-    "inventory": inventory.listing,
-    "inventory_files": inventory_files.reading,
+    "inventory": lambda folder: Group(
+        inventory.listing(folder), inventory.looking(folder), inventory_files.reading(folder)
+    ),
     "arrivals": arrivals.taken_in,
     "queue": arrivals.received,
     "life": arrivals.long_life,

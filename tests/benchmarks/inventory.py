@@ -28,9 +28,15 @@ from rich.table import Table
 
 from blocks.store import Store
 from config.load import load_config
+from config.models import Config
+from tasks.answers.plan import report_of
 from tasks.domain.assess.assessment import expected_cells
 from tasks.domain.expected.cells import Selection, calendar_cells
-from tests.benchmarks.scale import NOW, games_by_schedule
+from tasks.ledger import Ledger
+from tasks.observe.look import Reader, look_at_lake
+from tasks.observe.planner import Planner
+from tasks.observe.session import Session
+from tests.benchmarks.scale import NOW, environment, fill_ledger, games_by_schedule
 
 _KEYS = 163_403
 _GAMES = 800  # a season, of 30 seasons, which have somewhat more files than that
@@ -67,6 +73,37 @@ def listing(folder: Path) -> Table:
                 name = ""
         table.add_section()
     return table
+
+
+def looking(folder: Path) -> Table:
+    """Seconds and LIST requests of looks at a lake in S3 whose files are all known, from its listing to the plan."""
+    table = Table(title=f"Looks at 30 seasons in S3, at {_LATENCY * 1000:.0f} ms a page, in process")
+    for name in ("look", "files", "seconds", "CPU seconds", "LIST requests"):
+        table.add_column(name, justify="left" if name == "look" else "right")
+    games, url = games_by_schedule(1600), f"sqlite:///{folder / 'looks.db'}"
+    with environment(url, folder, folder) as config:
+        cells = expected_cells(config, calendar_cells(config, NOW), games, Selection(), NOW)
+        with _server(folder, (key for number, key in enumerate(cells) if number % 100)) as endpoint:
+            lake = Store("s3://lake", _CONNECTIONS)
+            objects = asyncio.run(lake.list({key.split("/")[0] for key in cells}))
+            fill_ledger(url, config, cells, objects, games)
+            del cells, games
+            for look, times in (("the first, which judges everything", 1), ("of an unchanged lake", 3)):
+                cost = _cost(lambda: _look(config, lake), endpoint, times, len(objects))
+                table.add_row(look, f"{len(objects):,}", f"{cost.wall:.2f}", f"{cost.cpu:.2f}", str(cost.requests))
+    return table
+
+
+def _look(config: Config, lake: Store) -> int:
+    async def look() -> int:
+        ledger = Ledger(config.ledger)
+        session = Session(config, Selection(), lake, ledger, None)
+        found = await look_at_lake(session, Reader(session, 0), remember=True)
+        report_of(session, found, Planner.of_a_look(session))
+        ledger.close()
+        return len(found.known.objects)
+
+    return asyncio.run(look())
 
 
 def _keys() -> list[str]:
@@ -118,7 +155,7 @@ def _boto3(folders: Iterable[str]) -> int:
         return sum(threads.map(count, folders))
 
 
-def _cost(list_keys: Callable[[], int], endpoint: str, times: int) -> _Cost:
+def _cost(list_keys: Callable[[], int], endpoint: str, times: int, files: int = _KEYS) -> _Cost:
     """The cost of the fastest of some times."""
     costs = []
     for _ in range(times):
@@ -126,7 +163,7 @@ def _cost(list_keys: Callable[[], int], endpoint: str, times: int) -> _Cost:
         wall, cpu = time.perf_counter(), _cpu()
         count = list_keys()
         wall, cpu = time.perf_counter() - wall, _cpu() - cpu
-        assert count == _KEYS, f"{count} keys are listed"
+        assert count == files, f"{count} keys are listed"
         costs.append(_Cost(wall, cpu, int(httpx.get(f"{endpoint}/requests").text)))
     return min(costs)
 

@@ -62,6 +62,7 @@ class Held:
         ranges = KeyRanges([*before, *starts])
         self._ranges, self._digests = ranges, objects.digests(ranges.starts)
         self._changed = changed(before, self._digests)
+        same = before.keys() - self._changed
         touched = {ranges.of(key) for key in self._recalled.touched.values()}
         expected = {cell.partition for cell in calendar.values()}
         for partition, held in self._recalled.judgements.items():
@@ -69,7 +70,7 @@ class Held:
             is_selected = partition in expected
             if dataset.schedule:
                 is_selected = session.selection.has(partition.dataset, dataset)
-            is_same = is_selected and self._changed.isdisjoint(held.ranges) and touched.isdisjoint(held.ranges)
+            is_same = is_selected and same.issuperset(held.ranges) and touched.isdisjoint(held.ranges)
             cells = _exceptional_cells(session, calendar, partition, held) if is_same else {}
             if is_same and len(cells) == len(held.exceptions):
                 self._cells |= cells

@@ -27,6 +27,7 @@ from tasks.domain.expected.keys import folders
 from tasks.domain.expected.seasons import eastern_midnight
 from tasks.domain.plan.plan import Gap
 from tasks.ledger import Ledger
+from tasks.ledger.judgements import judgement_sets_table
 from tasks.observe.listing import check_ids
 from tasks.observe.look import Look, Reader, look_at_lake
 from tasks.observe.session import Session
@@ -162,9 +163,8 @@ def _games(draw: st.DrawFn, key: str) -> tuple[Game, ...]:
 def _change(draw: st.DrawFn) -> Any:
     """Something that happens to a world."""
     key = draw(st.sampled_from(KEYS))
-    what = draw(
-        st.sampled_from(["store", "lose", "examine", "look", "hand", "clear", "refuse", "block", "wait", "touch"])
-    )
+    happens = ["store", "lose", "examine", "look", "hand", "clear", "refuse", "block", "wait", "touch", "damage"]
+    what = draw(st.sampled_from(happens))
     if what == "store":
         return lambda world: world.store(key)
     if what == "touch":  # the same content was stored again, or its time is wrong
@@ -196,6 +196,13 @@ def _change(draw: st.DrawFn) -> Any:
             world.ledger.objects.record({}, {key: refused})
 
         return refuse
+    if what == "damage":
+
+        def damage(world: World) -> None:
+            damaged = judgement_sets_table.update().values(ranges=b"garbage")
+            world.ledger.database.write(lambda connection: connection.execute(damaged))
+
+        return damage
     if what == "block":
         return lambda world: world.lake.in_the_way.update({} if key in world.lake.in_the_way else {key: "a folder"})
     hours = draw(st.sampled_from([1, 5, 24, 24 * 8, 24 * 40, 24 * 150]))
@@ -261,6 +268,19 @@ def test_a_look_lists_the_lake_along_the_ranges_of_the_last_one(
     within = [key for key in world.lake.hints if key in keys]
     assert set(world.lake.hints).difference(within) == {"", *(f"{one}/" for one in folders(CONFIG.datasets.values()))}
     assert len(keys) // 100 - 5 <= len(within) <= len(keys) // 50
+    world.ledger.close()
+
+
+def test_no_judgement_holds_without_the_digest_of_each_range_that_it_rests_on(
+    filled: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.domain.assess.ranges.SIZE", 50)
+    world = filled.copy(tmp_path)
+    world.compare()
+    del world.lake.objects[next(key for n, key in enumerate(sorted(world.lake.objects)) if n == 120)]
+    damaged = judgement_sets_table.update().values(ranges=b"garbage")
+    world.ledger.database.write(lambda connection: connection.execute(damaged))
+    world.compare()
     world.ledger.close()
 
 

@@ -201,7 +201,8 @@ class Report:
         """How the lake was listed, in a sentence; empty if that took no LIST requests."""
         if not self.list_requests:
             return ""
-        cost = f", for about ${self.list_cost:.2g}" if self.list_cost else ""
+        cost = f"about ${self.list_cost:.2f}" if self.list_cost >= 0.01 else "less than $0.01"
+        cost = f", for {cost}" if self.list_cost else ""
         return f"The lake was listed with {plural(self.list_requests, 'LIST request')}{cost}."
 
     @property

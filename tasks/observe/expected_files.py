@@ -24,21 +24,20 @@ class ExpectedFiles:
         self._calendar: dict[str, Cell] = {}
         self._today: date | None = None
         self._games: dict[str, dict[str, Cell]] = {}  # the files of each game
-        self._judged: set[str] = set()  # the games whose files have been judged since
+        self._judged: dict[str, datetime] = {}  # when the files of each game were last judged
         self._since: datetime | None = None
 
     def forget(self) -> None:
         """Forgets what the schedules listed, because they have changed."""
-        self._games, self._judged, self._since = {}, set(), None
+        self._games, self._judged, self._since = {}, {}, None
 
-    def judged(self, cells: Iterable[Cell]) -> None:
-        """Remembers that the files of the games of these files have been judged."""
-        self._judged |= {cell.game.id for cell in cells if cell.game}
+    def judged(self, cells: Iterable[Cell], at: datetime) -> None:
+        """Remembers when the files of the games of these files were judged: all that were due then."""
+        self._judged |= {cell.game.id: at for cell in cells if cell.game}
 
-    def not_judged(self, games: Collection[str]) -> set[str]:
-        """Those of some games whose files have not been judged for some time."""
-        self._refresh()
-        return set(games) - self._judged
+    def last_judged(self, game: str) -> datetime | None:
+        """When the files of a game were last judged; None if that was long ago."""
+        return self._judged.get(game)
 
     def is_schedule(self, cell: Cell) -> bool:
         """Does the file list games?"""

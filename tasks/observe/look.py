@@ -139,7 +139,7 @@ async def examine_cells(session: Session, cells: Mapping[str, Cell]) -> Mapping[
 
 async def look_at_cells(session: Session, cells: Mapping[str, Cell]) -> Look:
     """The state of some cells, as a look at the whole lake would find it. Only what these cells need is read."""
-    known = Knowledge()
+    known = Knowledge(first_seen=_first_seen(session, cells, remember=False))
     _load(session, known, cells)
     known.objects = await objects_of(session, cells)
     judged = await _judge_known(session, Reader(session, _FEW_CELLS), known, cells)
@@ -152,9 +152,10 @@ async def judge_known(
     """The gaps among some files that nobody has seen before, and the keys of former gaps that are closed now.
 
     The `objects` of the files are known: the lake is not asked, no body is read, and nothing is recorded. Of the files
-    that are not in `recorded`, the ledger has no examination.
+    that are not in `recorded`, the ledger has no examination. A gap that another process records meanwhile is not
+    closed: known gaps are loaded before anything else, and a look records what it has read before the gap.
     """
-    known = Knowledge(objects=dict(objects))
+    known = Knowledge(objects=dict(objects), first_seen=_first_seen(session, cells, remember=False))
     _load(session, known, cells, recorded)
     judged = (await _judge_known(session, Reader(session, 0), known, cells)).with_claims(session.leases.claims())
     gaps = gaps_of(cells, judged.statuses, known.first_seen, judged.taken_at)
@@ -162,13 +163,11 @@ async def judge_known(
 
 
 async def _judge_known(session: Session, reader: Reader, known: Knowledge, cells: Mapping[str, Cell]) -> Assessment:
-    """The assessment of some cells of which everything is loaded, and since when the ledger knows their gaps."""
+    """The assessment of some cells of which everything is loaded."""
     taken = known.taken(cells.values(), session.now(), session.horizon())
     known.disagreements = untouched(trusted(session.ledger.disagreements.current(), session.horizon()), taken)
     known.obstacles = _obstacles(session, known, cells)
-    assessment = await _judge_and_read(session, reader, known, cells)
-    known.first_seen = _first_seen(session, cells, remember=False)
-    return assessment
+    return await _judge_and_read(session, reader, known, cells)
 
 
 def newly_due(session: Session, known: Knowledge, schedules: Iterable[Cell]) -> Look:

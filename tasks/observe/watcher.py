@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -97,7 +97,6 @@ class Watcher:
         self._expected = ExpectedFiles(session)
         self._listed = listed_datasets(session)
         self._changed: dict[str, LastChange] = {}  # the changes of files of which `follow` has to judge what follows
-        self._new: set[str] = set()  # those of them of which nothing was recorded before
         self._followed = clock.seconds()  # when there was last nothing to judge
         self._gaps: list[Gap] = []  # what `follow` has found before it failed
 
@@ -151,7 +150,6 @@ class Watcher:
             for position in set(positions[key]) - taken.waiting:
                 taken.fates[position], taken.errors[position] = Fate.UNREADABLE, why
                 taken.refused.add(position)
-        self._new.update(key for key in decision.new if key not in self._changed)
         self._changed |= decision.changed
         return taken
 
@@ -211,23 +209,24 @@ class Watcher:
         together. Returns the gaps that were not known before. Raises AdceError as `take` does; what follows is judged
         in the next call then.
         """
-        affected = await self._affected() if self._changed else {}
+        now = self._session.now()
+        affected = await self._affected(now) if self._changed else {}
         cells = [cell for _, cell in sorted(affected.items())]  # neighbours in the tables of the ledger go together
         for start in range(0, len(cells), _JUDGED_AT_ONCE):
             self._gaps += await self._judge({cell.key: cell for cell in cells[start : start + _JUDGED_AT_ONCE]})
-        self._expected.judged(cells)
+        self._expected.judged(cells, now)
         self._changed.clear()
-        self._new.clear()
         self._followed = clock.seconds()
         gaps, self._gaps = self._gaps, []
         return gaps
 
-    async def _affected(self) -> dict[str, Cell]:
-        """The files that have changed and are expected, and those whose state may follow from that.
+    async def _affected(self, now: datetime) -> dict[str, Cell]:
+        """The files that have changed and are expected, and those whose state may follow from that at `now`.
 
-        Files that were due already when the whole lake was listed were judged then, unless their schedule is newer.
+        Files that were due already when their game was judged last, or when the whole lake was listed, were judged
+        then, unless their schedule is newer.
         """
-        ledger, now = self._session.ledger, self._session.now()
+        ledger = self._session.ledger
         changed = self._expected.cells(self._changed)
         games = {cell.game.id for cell in changed.values() if cell.game}
         scheduled: set[str] = set()
@@ -237,11 +236,12 @@ class Watcher:
             self._expected.forget()
             scheduled = {game.id for one in seen.values() for game in one.verdict.games}
         watch = ledger.announcements.watch(now)
-        judged = watch.listed if watch else None
+        listed = watch.listed if watch else None
+        judged = {game: self._expected.last_judged(game) or listed for game in games} | dict.fromkeys(scheduled)
         others = {
             key: cell
-            for key, cell in self._expected.of_games(self._expected.not_judged(games | scheduled)).items()
-            if came_due(cell, None if cell.game and cell.game.id in scheduled else judged, now)
+            for key, cell in self._expected.of_games(judged).items()
+            if cell.game and came_due(cell, judged[cell.game.id], now)
         }
         gaps = ledger.gaps.first_seen(others) if others else {}  # of which nothing new can follow
         return changed | {key: cell for key, cell in others.items() if key not in gaps}
@@ -255,7 +255,7 @@ class Watcher:
             listed = await self._ask(cell for key, cell in cells.items() if key not in last)
             changes = last | listed
             objects = {key: have for key, change in changes.items() if (have := change.object(key))}
-            gaps, closed = await judge_known(session, cells, objects, [key for key in last if key not in self._new])
+            gaps, closed = await judge_known(session, cells, objects, last)
             shown = unannounced(session, dict.fromkeys(listed), listed)
             if session.ledger.events.judge(Judged(last, listed, shown, gaps, closed), session.now()):
                 return gaps
@@ -288,7 +288,6 @@ class _Decision(Told):
     known: Mapping[str, LastChange] = field(default_factory=dict)  # the last changes before
     settled: Mapping[str, Settled] = field(default_factory=dict)
     own: Collection[str] = ()  # the files whose version that was known before ADCE has stored itself
-    new: Set[str] = frozenset()  # the files of which nothing was recorded before
     returned: datetime | None = None  # the time of the newest event of a file that ADCE has stored itself
 
     @property
@@ -338,7 +337,6 @@ def _decided(
         known=known,
         settled=found,
         own=own,
-        new=known.keys() - last.keys(),
     )
 
 

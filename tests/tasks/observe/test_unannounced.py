@@ -281,6 +281,40 @@ def test_a_gap_that_was_seen_under_a_clock_that_was_ahead_is_new_to_a_watch(worl
     assert [new.cell.key for new in asyncio.run(gaps(None, 4))] == [key]
 
 
+def test_a_gap_that_a_look_has_found_in_a_new_file_is_not_closed_by_what_follows_from_its_event(world: World) -> None:
+    lake, ledger, key = world.lake, world.ledger, KEYS[0]
+    watcher = Watcher(world.session)
+    lake.bodies[key] = b"<html>another page</html>".ljust(100_000)
+    asyncio.run(watcher.take([lake.store(key, a_content("bad"), 1)]))
+    lake.now += MINUTE
+    world.look(at_most=1)
+    assert key in ledger.gaps.first_seen()
+    asyncio.run(watcher.follow())
+    assert key in ledger.gaps.first_seen()
+
+
+def test_a_file_that_comes_due_between_two_messages_of_its_game_is_a_gap(world: World) -> None:
+    world.config, lake, (game, box) = WITH_FILES, world.lake, next(iter(GAMES.items()))
+    lake.bodies[KEYS[0]] = a_board({game: f"{DAYS[0]}T23:00Z"})
+    lake.now = datetime(2026, 1, 11, 2, tzinfo=UTC)
+    lake.store(KEYS[0], a_content("board"), 1)
+    world.look(at_most=1)
+    watcher = Watcher(world.session)
+    cells = watcher._expected.of_games([game])
+    due, other = cells[box].due_at, next(key for key in cells if key != box)
+
+    async def send(message: str) -> set[str]:
+        await watcher.take([message])
+        return {gap.cell.key for gap in await watcher.follow()}
+
+    lake.now = due - MINUTE
+    assert asyncio.run(send(lake.store(other, a_content("a"), 2))) == set()
+    lake.now = due + MINUTE
+    assert asyncio.run(send(lake.store(other, a_content("b"), 3))) >= {box}
+    lake.now += MINUTE
+    assert asyncio.run(send(lake.store(other, a_content("c"), 4))) == set(), "it is known"
+
+
 def test_a_file_that_has_come_since_the_lake_was_listed_is_no_gap_when_a_new_schedule_lists_it(world: World) -> None:
     lake, (board, *_), (there, lacking) = world.lake, KEYS, GAMES.values()
     world.config = WITH_FILES

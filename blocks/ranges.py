@@ -19,6 +19,7 @@ from typing import NamedTuple
 from arro3.core import RecordBatch
 
 from blocks.lake_keys import is_valid
+from blocks.listing import KeyRange
 
 FULL = 1000  # keys in a page of S3, unless it is the last
 _PATIENCE = 2  # pages after which a range between two hints is long
@@ -80,21 +81,41 @@ class Reading:
         If a page cannot be read, its error is raised as soon as nothing is being read any more.
         """
         starts = _starts(folders, hints)
-        try:
-            async with self._tasks:
-                firsts = [self._begin(folder, found) for folder, found in starts.items()]
-        except ExceptionGroup as errors:
-            raise errors.exceptions[0] from None
+        firsts = await self._read_all((folder, found, None) for folder, found in starts.items())
         return [rows for first in firsts for part in _chain(first) for rows in part.rows]
 
-    def _begin(self, name: str, starts: Sequence[str]) -> _Range:
-        """Lists a folder in ranges with these starts. Returns the first range."""
+    async def read_ranges(self, folders: Iterable[str], ranges: Iterable[KeyRange]) -> list[RecordBatch]:
+        """The rows of those keys in the folders that lie in some ranges, in order. No batch is on both sides of a gap.
+
+        The ranges are in order. Those that follow upon each other are best of about a page each.
+        """
+        parts = [part for folder in outermost(folders) for part in _within(folder, ranges)]
+        firsts = await self._read_all((p.folder, [p.before, *filter(is_valid, p.starts[1:])], p.end) for p in parts)
+        found = [
+            (rows, p) for first, p in zip(firsts, parts, strict=True) for one in _chain(first) for rows in one.rows
+        ]
+        return [kept for rows, p in found if (kept := _cut_to(rows, p.starts[0], p.end)).num_rows]
+
+    async def _read_all(self, parts: Iterable[tuple[str, Sequence[str], str | None]]) -> list[_Range]:
+        """Lists parts of folders, and returns the first range of each.
+
+        A part is a folder, the starts of its ranges, and the key at which the last one ends: None for the folder's end.
+        """
+        try:
+            async with self._tasks:
+                return [self._begin(*part) for part in parts]
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+
+    def _begin(self, name: str, starts: Sequence[str], end: str | None) -> _Range:
+        """Lists a folder in ranges with these starts, up to a key. Returns the first range."""
         folder = _Folder(name)
-        following = None
+        following = None if end is None else _Range(end, is_begun=True, is_dropped=True)  # another has what follows
         for start in reversed(starts):
-            following = _Range(start, following, _PATIENCE if len(starts) > 1 else 1)
+            following = _Range(start, following, _PATIENCE if len(starts) > 1 or end else 1)
         for part in _chain(following):
-            self._add(part, folder)
+            if not part.is_begun:
+                self._add(part, folder)
         assert following is not None
         return following
 
@@ -301,3 +322,44 @@ def _starts(folders: Iterable[str], hints: Iterable[str]) -> dict[str, list[str]
         prefix = found[0]
         found += ordered[bisect_right(ordered, prefix) : bisect_left(ordered, prefix[:-1] + "0")]
     return starts
+
+
+@dataclass
+class _Part:
+    """Ranges that follow upon each other in a folder."""
+
+    folder: str
+    starts: list[str]
+    end: str | None  # None: that of the folder
+
+    @property
+    def before(self) -> str:
+        """A key before the first range, so that hardly any key is between. S3 can list after it."""
+        start, last = self.starts[0], self.starts[0][-1]
+        key = f"{start[:-1]}{chr(ord(last) - 1)}~" if "!" <= last <= "~" else start[:-1]
+        while key > f"{self.folder}/" and not is_valid(key):
+            key = key[:-1]
+        return key
+
+
+def _within(folder: str, ranges: Iterable[KeyRange]) -> list[_Part]:
+    """What lies in a folder of some ranges, which are in order."""
+    first, after = f"{folder}/", f"{folder}0"  # "0" is the character after the slash
+    found: list[_Part] = []
+    for start, end in ranges:
+        if start >= after or (end is not None and end <= first):
+            continue
+        stop = None if end is None or end >= after else end
+        if found and found[-1].end == start:
+            found[-1].starts.append(start)
+            found[-1].end = stop
+        else:
+            found.append(_Part(folder, [max(start, first)], stop))
+    return found
+
+
+def _cut_to(rows: RecordBatch, start: str, end: str | None) -> RecordBatch:
+    """The rows from a key up to another, or up to the last."""
+    keys = rows["path"].to_pylist()
+    first = bisect_left(keys, start)
+    return rows.slice(first, max(0, (len(keys) if end is None else bisect_left(keys, end)) - first))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC
 from functools import cache
@@ -16,7 +16,7 @@ from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from blocks.lake_keys import are_plain, is_valid
-from blocks.listing import batch_of
+from blocks.listing import Listing, batch_of
 from blocks.ranges import FULL, Page
 from tasks.domain.assess.states import LakeObject
 
@@ -73,9 +73,9 @@ class S3Pages:
             if not has_more:
                 return
 
-    def doubtful(self, keys: Container[str]) -> list[str]:
-        """Those of some keys that may be markers."""
-        return [key for key in self._doubtful if key in keys]
+    def doubtful(self, listing: Listing) -> list[str]:
+        """Those keys of a listing that may be markers."""
+        return [key for key in self._doubtful if listing.knows(key) and key in listing]
 
     def settle(self, markers: Iterable[str]) -> None:
         """Notes which of the doubtful keys are markers."""

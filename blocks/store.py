@@ -10,7 +10,7 @@ import os
 import re
 import stat
 import tempfile
-from collections.abc import AsyncIterator, Collection, Container, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterator, Collection, Container, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -24,7 +24,7 @@ from obstore.store import LocalStore, MemoryStore, S3Store
 
 from blocks.aws_session import session_of_environment
 from blocks.lake_keys import are_plain, is_valid
-from blocks.listing import Listing, batch_of
+from blocks.listing import KeyRange, Listing, batch_of
 from blocks.part_files import part_file, remove_abandoned
 from blocks.ranges import Reading, outermost
 from blocks.s3_pages import INVALID_NAME_ERRORS, S3Pages
@@ -139,11 +139,33 @@ class Store:
                 return await self._list_s3(store, folders, hints)
             return await self._list_folders(folders)
 
-    async def _list_s3(self, store: S3Store, folders: Iterable[str], hints: Iterable[str]) -> Listing:
+    async def list_ranges(self, folders: Iterable[str], ranges: Iterable[KeyRange]) -> Listing:
+        """The objects in these folders, and the folders below, of which the keys lie in some ranges.
+
+        The ranges are in order and have no key in common. The listing knows of no other keys. Only S3 lists in ranges:
+        of a local folder, everything is listed.
+        """
+        store = self._open()
+        if not isinstance(store, S3Store):
+            return await self.list(folders)
+        with self._errors("listed"):
+            return await self._list_s3(store, folders, ranges=list(ranges))
+
+    async def _list_s3(
+        self,
+        store: S3Store,
+        folders: Iterable[str],
+        hints: Iterable[str] = (),
+        ranges: Sequence[KeyRange] | None = None,
+    ) -> Listing:
         bucket, prefix, _, _ = self._s3_address()
         pages = S3Pages(store, self._boto_client, bucket, f"{prefix}/" if prefix else "")
         reading = Reading(pages.read, self.connections)
-        listing = Listing(await reading.read(folders, hints), reading.requests)
+        if ranges is None:
+            listing = Listing(await reading.read(folders, hints), reading.requests)
+        else:
+            batches = await reading.read_ranges(folders, ranges)
+            listing = Listing.of_ranges(ranges, batches, reading.requests)
         doubtful = pages.doubtful(listing)
         files = await self._files_among(doubtful, pages)
         markers = [key for key in doubtful if key not in files]

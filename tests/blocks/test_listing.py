@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blocks.listing import Listing
+from blocks.listing import Listing, NotListedError
 from tasks.domain.assess.states import LakeObject
 from tests.builders import batch_of
 
@@ -148,3 +148,66 @@ def test_every_so_many_keys_a_range_is_cut(
     keys = sorted(key for key in objects if key >= start and (end is None or key < end))
     cuts = listing.every(number, start, end)
     assert cuts == [key for n, key in enumerate(keys) if n and n % number == 0 and len(keys) - n >= number]
+
+
+@given(listings(), st.lists(KEYS, unique=True, max_size=8), st.data())
+def test_of_a_key_that_was_not_listed_nothing_is_concluded(
+    given: tuple[Listing, dict[str, LakeObject]], cuts: list[str], data: st.DataObject
+) -> None:
+    _, objects = given
+    starts = sorted({"", *cuts})
+    ranges = list(zip(starts, [*starts[1:], None], strict=True))
+    chosen = [one for one in ranges if data.draw(st.booleans())]
+    first = [one for one in chosen if data.draw(st.booleans())]
+    listing = _listed(first, objects, data)
+    listing.add(_listed([one for one in chosen if one not in first], objects, data))
+    within = {key: objects[key] for key in sorted(objects) if _is_in(key, chosen)}
+    assert list(listing.items()) == list(within.items())
+    assert listing.is_whole == (chosen == ranges)
+    assert listing.digests(starts) == {
+        start: digest for start, digest in Listing.of(objects.values()).digests(starts).items() if start in dict(chosen)
+    }
+    for key in {*objects, *data.draw(st.lists(KEYS, max_size=5))}:
+        assert listing.knows(key) == _is_in(key, chosen)
+        if listing.knows(key):
+            assert listing.get(key) == objects.get(key)
+            continue
+        for ask in (listing.get, listing.__getitem__, listing.__contains__, listing.__delitem__, listing.pop):
+            with pytest.raises(NotListedError, match="in no range of keys that was listed"):
+                ask(key)
+        here = next(one for one in ranges if _is_in(key, [one]))
+        with pytest.raises(NotListedError):
+            listing.every(1, *here)
+        listing.note([key], objects)
+        assert listing.knows(key)
+        assert listing.get(key) == objects.get(key)
+        assert here[0] not in listing.digests(starts), "one key does not make a range"
+        within |= {key: objects[key]} if key in objects else {}
+    assert dict(listing) == within
+    assert list(listing) == sorted(within)
+
+
+def test_what_a_listing_knows_by_itself_can_be_set_and_removed() -> None:
+    listing = Listing.of_ranges([("b", "c")])
+    have = LakeObject("a", 1, NOW, "e")
+    listing["a"] = have
+    assert dict(listing) == {"a": have}
+    listing.note(["a", "b1"], {})
+    assert (listing.get("a"), listing.get("b1"), len(listing)) == (None, None, 0)
+    assert not listing.knows("a\0")
+    with pytest.raises(AssertionError, match="is known already"):
+        listing.add(Listing.of_ranges([("b1", "d")]))
+
+
+def _is_in(key: str, ranges: list[tuple[str, str | None]]) -> bool:
+    return any(start <= key and (end is None or key < end) for start, end in ranges)
+
+
+def _listed(ranges: list[tuple[str, str | None]], objects: dict[str, LakeObject], data: st.DataObject) -> Listing:
+    """A listing of some ranges, of which each is in pages."""
+    batches = []
+    for one in ranges:
+        rows = [objects[key] for key in sorted(objects) if _is_in(key, [one])]
+        size = data.draw(st.integers(1, 5))
+        batches += [batch_of(rows[start : start + size]) for start in range(0, len(rows), size)]
+    return Listing.of_ranges(ranges, batches)

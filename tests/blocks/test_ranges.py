@@ -4,6 +4,7 @@ import asyncio
 import random
 from bisect import bisect_right
 from collections.abc import AsyncGenerator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blocks.lake_keys import is_valid
-from blocks.listing import batch_of
+from blocks.listing import Listing, batch_of
 from blocks.ranges import Alphabet, Page, Reading, near_points
 from tasks.domain.assess.states import LakeObject
 from tests.builders import NOW
@@ -141,6 +142,49 @@ def test_a_page_that_fails_fails_the_listing_and_nothing_goes_on() -> None:
         return asyncio.all_tasks() - {asyncio.current_task()}
 
     assert asyncio.run(story()) == set()
+
+
+@given(
+    st.sets(KEYS | st.sampled_from(["g/1", "f0", "e/9"])),
+    st.sets(KEYS | st.sampled_from(["", "f/", "f0", "g/", "e"])),
+    st.integers(2, 5),
+    st.integers(1, 6),
+    st.data(),
+)
+def test_of_some_ranges_every_key_is_listed_and_no_other(
+    keys: set[str], starts: set[str], page: int, connections: int, data: st.DataObject
+) -> None:
+    bucket = Bucket(list(keys), page)
+    ordered = sorted(starts)
+    ranges = [one for one in zip(ordered, [*ordered[1:], None], strict=False) if data.draw(st.booleans())]
+    reading = Reading(bucket.pages, connections)
+    batches = asyncio.run(reading.read_ranges(["f", "g"], ranges))
+    listed = [batch["path"].to_pylist() for batch in batches]
+    expected = [
+        key
+        for key in sorted(keys)
+        if key.startswith(("f/", "g/")) and any(start <= key and (end is None or key < end) for start, end in ranges)
+    ]
+    assert [key for batch in listed for key in batch] == expected
+    assert list(Listing.of_ranges(ranges, batches)) == expected
+    assert reading.requests + bucket.emptied == bucket.requests
+
+
+def test_a_range_of_less_than_a_page_costs_one_request() -> None:
+    keys = [f"f/{number:05}" for number in range(10_000)]
+    bucket = Bucket(keys, 1000)
+    starts = keys[::999]
+    ranges = dict(pairwise(starts))
+
+    def read(*chosen: str) -> int:
+        reading = Reading(bucket.pages, 8)
+        batches = asyncio.run(reading.read_ranges(["f"], [(start, ranges[start]) for start in chosen]))
+        assert sum(batch.num_rows for batch in batches) == 999 * len(chosen)
+        return reading.requests
+
+    assert read(starts[3]) == 1
+    assert read(starts[3], starts[4], starts[7]) == 3
+    assert read() == 0
 
 
 @given(st.lists(KEYS, min_size=1, max_size=9), KEYS, KEYS, KEYS | st.none(), st.integers(1, 5))

@@ -18,6 +18,7 @@ import pytest
 
 from blocks.store import Put, Store, valid_key
 from deployments.up.ports import free_port
+from tasks.domain.assess.ranges import KeyRanges
 from tasks.domain.errors import LakeError, NoObjectError, Reach, UnreadableError
 from tests.benchmarks.list_server import Bucket
 from tests.servers import http_server, use_s3
@@ -537,6 +538,12 @@ def test_on_s3_the_markers_of_folders_are_no_files(
         f"lake {lake.url}: names in a that are not lake keys are left out: 5, such as 'a/'",
         f"lake {lake.url}: names in b that are not lake keys are left out: 2, such as 'b/'",
     ]
+    starts = ["", "a/", "a/1.json", "a/1.json/", "a/3.json", "a/5", "a/5/x", "b/"]
+    for chosen in (starts[::2], starts[1::2], starts[2:4], starts[-1:]):
+        ranges = KeyRanges(starts)
+        found = asyncio.run(lake.list_ranges(["a", "b"], ranges.spans(chosen)))
+        assert dict(found) == {key: listed[key] for key in files if ranges.of(key) in chosen}
+        assert found.requests <= 2 * len(chosen)
 
 
 def test_on_s3_a_marker_with_a_body_that_stands_alone_has_nothing_to_read(bucket: str) -> None:

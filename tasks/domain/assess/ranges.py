@@ -8,16 +8,31 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from datetime import datetime, timedelta
+from typing import NamedTuple, Protocol
 
-SIZE = 1000  # files in a range; it is cut once it has twice as many
+# Files in a range; it is cut once it has twice as many. The first page of a listing, which has 1,000 keys, then also
+# has the first key of the next range, so that no other page need be read to see where the range ends.
+SIZE = 999
+
+_ROUNDING = 1e-6  # of a number of ranges
+
+
+class Verified(NamedTuple):
+    """What a range has held when it was last listed."""
+
+    digest: str  # empty for a range without files
+    at: datetime | None = None  # when it was listed; None if that is not known
 
 
 class Listed(Protocol):
     """The files that a lake lists."""
 
     def digests(self, starts: Sequence[str]) -> dict[str, str]:
-        """A digest of the files in each of the ranges with these sorted starts, by start; empty if it has none."""
+        """A digest of the files in each of the ranges with these sorted starts, by start; empty if it has none.
+
+        A range that was not listed is left out.
+        """
 
     def every(self, number: int, start: str, end: str | None) -> list[str]:
         """Every `number`-th key from `start` up to `end`, or to the last, so that at least so many keys follow each."""
@@ -40,16 +55,20 @@ class KeyRanges:
         while position < len(ordered):
             start = self.of(ordered[position])
             found.append(start)
-            end = self._end(start)
+            end = self.end(start)
             position = len(ordered) if end is None else bisect_left(ordered, end, position)
         return found
 
     def cut(self, starts: Iterable[str], listed: Listed) -> KeyRanges:
         """The same ranges, but those with the given starts are cut into ranges of SIZE to 2 * SIZE listed files."""
-        within = [key for start in starts for key in listed.every(SIZE, start, self._end(start))]
+        within = [key for start in starts for key in listed.every(SIZE, start, self.end(start))]
         return KeyRanges([*self.starts, *within])
 
-    def _end(self, start: str) -> str | None:
+    def spans(self, starts: Iterable[str]) -> list[tuple[str, str | None]]:
+        """The ranges with these starts, in their order: each from its start up to the start of the next one."""
+        return [(start, self.end(start)) for start in sorted(starts)]
+
+    def end(self, start: str) -> str | None:
         """The start of the next range; None if it is the last."""
         following = bisect_right(self.starts, start)
         return self.starts[following] if following < len(self.starts) else None
@@ -64,3 +83,24 @@ def changed(before: Mapping[str, str], now: Mapping[str, str]) -> set[str]:
     found = {start for start, digest in now.items() if before.get(start) != digest}
     former = KeyRanges(before)
     return found | {former.of(start) for start in found if start not in before}
+
+
+def on_rotation(
+    verified: Mapping[str, datetime | None], every: timedelta, now: datetime, following: datetime, since: datetime
+) -> list[str]:
+    """The starts of the ranges to list now, so that each is listed again within `every`, and each time about as many.
+
+    `verified` is when each range was last listed, and `following` when the next look is to come. A range that would not
+    be listed in time by then, that was last listed before `since`, or at a time that is unknown or wrong, is listed in
+    any case. The others are taken from the longest unlisted on, until none of them is behind an even rotation, in which
+    half of all ranges were listed within the last half of `every`, and a tenth within the last tenth of it.
+    """
+    earliest = max(since, following - every)
+    ages = {
+        start: (now - at) / every if at is not None and earliest <= at <= now else 1.0 for start, at in verified.items()
+    }
+    oldest = sorted(ages, key=lambda start: (-ages[start], start))
+    number = 0
+    for count, start in enumerate(oldest, 1):
+        number = max(number, int(count - len(oldest) * (1 - ages[start]) + _ROUNDING))
+    return oldest[:number]

@@ -73,6 +73,12 @@ class Reconcile(Model):
         default=20_000, ge=0, description="largest number of stored bodies that a run reads and checks"
     )
     lake_connections: int = Field(default=32, ge=1, le=256)
+    verify_every: Duration | None = Field(
+        default=None,
+        gt=timedelta(0),
+        description="time within which scheduled runs list every part of a lake in S3 whose events are proved to "
+        "arrive: each lists where something can have changed, and its share of the rest; without it, each lists all",
+    )
     list_price: float = Field(
         default=0.005, ge=0, description="what 1,000 LIST requests to the lake's S3 service cost, in US dollars"
     )

@@ -11,11 +11,12 @@ from datetime import date, datetime, timedelta
 
 from config.models import Config, Rate
 from tasks.answers.holds import Hold, holds_of, named_datasets, waiting_for
-from tasks.domain.event_path import EventPath, event_path
+from tasks.domain.event_path import EventPath
 from tasks.domain.flags.maintenance import next_window
 from tasks.domain.limits.pauses import Window
 from tasks.ledger import Ledger
 from tasks.ledger.unread_messages import UnreadMessage
+from tasks.observe.scope import path_of
 
 _LATELY = timedelta(minutes=1)
 _WEEK = timedelta(days=7)
@@ -73,8 +74,7 @@ def events_now(ledger: Ledger, now: datetime) -> EventsNow | None:
     watch = ledger.announcements.watch(now)
     if watch is None:
         return None
-    awaited = ledger.announcements.awaited(watch.since)
-    path = event_path(now, watch.progress, watch.read_to, watch.returned, awaited)
+    path = path_of(ledger, watch, now)
     missed = ledger.announcements.missed((now - _WEEK).date())
     unread = ledger.unread_messages
     return EventsNow(watch.since, watch.progress, path, missed, unread.count(), unread.newest(_MOST_UNREAD))

@@ -54,8 +54,10 @@ _PAUSE = timedelta(days=1)  # a watch that has made no progress for so long has 
 class WatchRecord(NamedTuple):
     """Since when events are watched, and when that last made progress.
 
-    `listed` is when a look last listed the whole lake meanwhile. What it has shown of expected files is recorded, so
-    that events from before change nothing. A file of which nothing is known may have been there without being expected.
+    `listed` is since when looks have listed the whole lake meanwhile. What they have shown of expected files is
+    recorded, so that events from before change nothing. A file of which nothing is known may have been there without
+    being expected.
+
     All messages that were sent until `read_to` have been taken in, and the newest event of a file that ADCE has stored
     itself is of the time `returned`.
     """
@@ -138,7 +140,7 @@ class Announcements:
         return self.database.read(lambda connection: list(connection.execute(query).scalars()))
 
     def listed(self, at: datetime) -> None:
-        """Records that a look has listed the whole lake at this time, and has recorded what it has found."""
+        """Records that looks have listed the whole lake since this time, and have recorded what they have found."""
         self.database.write(lambda connection: connection.execute(watches_table.update().values(listed=at)))
 
     def found(self, changes: Mapping[str, Unannounced]) -> None:

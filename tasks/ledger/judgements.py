@@ -16,12 +16,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import partial
+from itertools import chain
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from tasks.domain.assess.overview import Standing, Stored
 from tasks.domain.assess.partitions import ExceptionalFile, Judgement
+from tasks.domain.assess.ranges import Verified
 from tasks.domain.assess.states import Kind, State, Status
 from tasks.domain.expected.cells import Partition
 from tasks.domain.expected.games import Game, GameStatus
@@ -49,7 +51,7 @@ judgement_sets_table = sa.Table(
     sa.Column("name", sa.String, primary_key=True),
     sa.Column("id", sa.String, nullable=False),
     sa.Column("partitions", sa.String, nullable=False),
-    sa.Column("ranges", sa.LargeBinary, nullable=False),  # the digest of each range of keys, by its start
+    sa.Column("ranges", sa.LargeBinary, nullable=False),  # what each range of keys has held, by its start
 )
 touched_table = sa.Table(
     "touched",
@@ -79,7 +81,9 @@ class Recalled:
     partitions: frozenset[Partition] = frozenset()  # all partitions that were judged, by any rules
     id: str | None = None  # of the set of judgements, which is new whenever one is stored or forgotten
     touched: Mapping[int, str] = field(default_factory=dict)  # the touched keys by the number of their row
-    ranges: Mapping[str, str] = field(default_factory=dict)  # the digest of each range of keys, by its start
+    ranges: Mapping[str, Verified] = field(default_factory=dict)  # what each range of keys has held, by its start
+    is_complete: bool = False  # are all partitions judged by the present rules, and readable?
+    expired: frozenset[str] = frozenset()  # the starts of ranges with keys of judgements whose time has come
 
 
 class _Set(NamedTuple):
@@ -87,7 +91,7 @@ class _Set(NamedTuple):
 
     id: str
     partitions: str  # a digest of their names, or _INCOMPLETE
-    ranges: bytes  # the digests of the ranges of keys that they rest on, by start, packed
+    ranges: bytes  # what the ranges of keys have held that they rest on, by start, packed
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +119,9 @@ class Judgements:
             kept = rows(connection, sa.select(*columns).where(judgements_table.c.rules == rules))
             found = {Partition(*row[:2]): judgement for row in kept if (judgement := _readable(*row))}
             current = {partition: judgement for partition, judgement in found.items() if judgement.is_current(now)}
-            return Recalled(current, stored, one.id, touched, _readable_ranges(one.ranges))
+            over = chain.from_iterable(held.ranges for of, held in found.items() if of not in current)
+            ranges, is_complete = _readable_ranges(one.ranges), found.keys() == stored
+            return Recalled(current, stored, one.id, touched, ranges, is_complete, frozenset(over))
 
         return self.database.read(read)
 
@@ -153,11 +159,11 @@ class Judgements:
         held: Collection[Partition],
         rules: str,
         since: Recalled,
-        ranges: Mapping[str, str],
+        ranges: Mapping[str, Verified],
     ) -> None:
         """Stores new judgements beside those that are held, and deletes all others.
 
-        `ranges` are the digests of the ranges of keys that both rest on. Nothing is stored if another look has stored
+        `ranges` is what the ranges of keys hold that both rest on. Nothing is stored if another look has stored
         its judgements, or forgotten all, after `since` was read. Many are stored in parts, so that no transaction keeps
         others waiting for long. The set of judgements is complete with the last part. If this ends before, by a kill or
         because another look stores its own, none of them is recalled.
@@ -174,7 +180,7 @@ class Judgements:
             rows = [made[partition] for partition in part if partition in made]
             after = _Set(id, _INCOMPLETE, _packed({}))
             if start == starts[-1]:
-                after = _Set(id, _digest({*new, *held}), _packed(ranges))
+                after = _Set(id, _digest({*new, *held}), _packed_ranges(ranges))
             if not self.database.write(partial(self._replace, part, rows, before, after)):
                 return
         ids = list(since.touched)
@@ -264,13 +270,23 @@ def _packed(content: object) -> bytes:
     return zlib.compress(json.dumps(content, separators=(",", ":")).encode(), 1)
 
 
-def _readable_ranges(packed: bytes) -> dict[str, str]:
-    """The digests of the ranges of keys; none if they are damaged, so that everything is judged anew."""
+def _packed_ranges(ranges: Mapping[str, Verified]) -> bytes:
+    return _packed({start: [digest, at and at.timestamp()] for start, (digest, at) in ranges.items()})
+
+
+def _readable_ranges(packed: bytes) -> dict[str, Verified]:
+    """What the ranges of keys have held; nothing if it is damaged, so that everything is judged anew."""
     try:
-        return {str(start): str(digest) for start, digest in json.loads(zlib.decompress(packed)).items()}
-    except (ValueError, AttributeError, zlib.error) as error:
+        return {start: _verified(one) for start, one in json.loads(zlib.decompress(packed)).items()}
+    except (ValueError, TypeError, AttributeError, OverflowError, zlib.error) as error:
         log.warning("the ledger's digests of the listing cannot be read, and are made anew: %s", error)
         return {}
+
+
+def _verified(stored: Any) -> Verified:
+    """A range as it is stored. Former releases have stored its digest alone."""
+    digest, seconds = (stored, None) if isinstance(stored, str) else stored
+    return Verified(str(digest), _moment(seconds))
 
 
 def _readable(dataset: str, season: str, *row: Any) -> Judgement | None:

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import config.models
 import tasks.domain
-from blocks.listing import Listing
+from blocks.listing import KeyRange, Listing
 from config.models import Config
 from tasks.domain.assess.assessment import Assessment
 from tasks.domain.assess.overview import Overview, Stored
 from tasks.domain.assess.partitions import Judgement, by_partition, games_digest, judgement_of
-from tasks.domain.assess.ranges import KeyRanges, changed
+from tasks.domain.assess.ranges import KeyRanges, Verified, changed, on_rotation
 from tasks.domain.assess.states import State
 from tasks.domain.expected import seasons
 from tasks.domain.expected.cells import Cell, Partition, Selection, game_cells, games_from
@@ -36,7 +36,7 @@ class Held:
         self._rules = rules
         self._judgements = dict(recalled.judgements)
         self._ranges = KeyRanges()  # into which the listing is cut
-        self._digests: dict[str, str] = {}  # of these ranges, by their starts
+        self._digests: dict[str, str] = {}  # of those of these ranges that were listed, by their starts
         self._changed: set[str] = set()  # the starts of those that are not as they were
         self._cells: dict[str, Cell] = {}  # of the exceptions, by key
         self._games: dict[Partition, str] = {}  # the digests of the games that schedules list now
@@ -52,20 +52,48 @@ class Held:
         for partition in partitions:
             self._judgements.pop(partition, None)
 
+    def is_of_everything(self, session: Session) -> bool:
+        """Does the ledger have a judgement of every partition by the present rules, and a digest of every range?"""
+        recalled = self._recalled
+        return recalled.is_complete and bool(recalled.partitions) and recalled.ranges.keys() >= set(_starts(session))
+
+    def ranges_to_list(
+        self, session: Session, calendar: Iterable[Cell], now: datetime, following: datetime, since: datetime
+    ) -> list[KeyRange]:
+        """The ranges of keys in which something can have changed, and those whose turn it is to be verified.
+
+        They are those of the files whose judgement does not hold any more, that were touched, that are to be fetched,
+        or that list games. `following` is when the next look is to come, and all events since `since` were watched.
+        """
+        recalled, every = self._recalled, session.config.reconcile.verify_every
+        ranges = KeyRanges(recalled.ranges)
+        schedules = [cell.key for cell in calendar if session.config.datasets[cell.dataset].lists_games]
+        starts = recalled.expired.union(ranges.over([*recalled.touched.values(), *schedules, *self.gaps()]))
+        rest = {start: one.at for start, one in recalled.ranges.items() if start not in starts}
+        if every is not None:
+            starts = starts.union(on_rotation(rest, every, now, following, since))
+        return ranges.spans(starts)
+
+    def not_listed(self, keys: Iterable[str], objects: Listing) -> list[KeyRange]:
+        """The ranges of some keys that were not listed yet."""
+        if objects.is_whole:
+            return []
+        return [one for one in self._ranges.spans(self._ranges.over(keys)) if not objects.has_listed(*one)]
+
     def drop_changed(self, session: Session, calendar: Mapping[str, Cell], objects: Listing) -> None:
         """Drops the judgements outside the selection, and those whose files may have changed in the lake or ledger.
 
-        All partitions that have a key in a range of keys that has changed are dropped.
+        All partitions that have a key in a range of keys that has changed are dropped. Of a range that was not listed,
+        it is taken to be as it was when it was last listed.
         """
-        before = self._recalled.ranges
-        starts = (f"{folder}/" for folder in folders(listed_datasets(session).values()))
-        ranges = KeyRanges([*before, *starts])
+        before = {start: one.digest for start, one in self._recalled.ranges.items()}
+        ranges = KeyRanges([*before, *_starts(session)])
         self._ranges, self._digests = ranges, objects.digests(ranges.starts)
         self._changed = changed(before, self._digests)
         same = before.keys() - self._changed
         touched = {ranges.of(key) for key in self._recalled.touched.values()}
         expected = {cell.partition for cell in calendar.values()}
-        for partition, held in self._recalled.judgements.items():
+        for partition, held in list(self._judgements.items()):
             dataset = session.config.datasets[partition.dataset]
             is_selected = partition in expected
             if dataset.schedule:
@@ -78,6 +106,20 @@ class Held:
                 self.drop([partition])
         obstacles = session.lake.obstacles(self._cells)
         self.drop({self._cells[key].partition for key in obstacles})
+
+    def verified_since(self, begun: datetime) -> datetime:
+        """When that range was listed that was not listed for the longest time, after a look that has `begun` then."""
+        rest = (one.at for start, one in self._recalled.ranges.items() if start not in self._digests)
+        return min([begun, *filter(None, rest)])
+
+    def _verified(self, session: Session, digests: Mapping[str, str], begun: datetime | None) -> dict[str, Verified]:
+        """What each range has held when it was last listed: now, or before if it is not in `digests`.
+
+        The lake was listed after it had `begun`, which is None if an inventory was read instead. The times are kept
+        only where ranges are listed on a rotation, so that otherwise nothing changes with each look.
+        """
+        at = begun if session.config.reconcile.verify_every else None
+        return {**self._recalled.ranges, **{start: Verified(digest, at) for start, digest in digests.items()}}
 
     def has_all(self, datasets: Collection[str]) -> bool:
         """Does every judgement of these datasets hold?"""
@@ -124,6 +166,7 @@ class Held:
             return
         ranges = self._ranges.cut(self._changed, objects)
         digests = objects.digests(ranges.starts) if self._changed else self._digests
+        verified = self._verified(session, digests, None if known.inventory else known.begun)
         differing = {one.key for one in known.disagreements}
         new = {
             partition: Made(
@@ -142,7 +185,12 @@ class Held:
             )
             for partition, part in by_partition(judged).items()
         }
-        session.ledger.judgements.keep(new, self._judgements.keys(), self._rules, self._recalled, digests)
+        session.ledger.judgements.keep(new, self._judgements.keys(), self._rules, self._recalled, verified)
+
+
+def _starts(session: Session) -> list[str]:
+    """The keys at which a range starts in any case: the folders that are listed."""
+    return [f"{folder}/" for folder in folders(listed_datasets(session).values())]
 
 
 def recall(session: Session, now: datetime) -> Held:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, MutableMapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from blocks.listing import Listing
 from tasks.domain.assess.absences import Absence
 from tasks.domain.assess.agreement import Disagreement
 from tasks.domain.assess.states import Examination, LakeObject, Unreadable, taken_at
@@ -41,6 +42,10 @@ class Knowledge:
         """Whether the lake has the version of a file that was last read or stored; or none, if there never was one."""
         have, known = self.objects.get(key), self.examinations.get(key)
         return known is None if have is None else known is not None and known.is_of(have)
+
+    def has_asked(self, key: str) -> bool:
+        """Was the lake asked for a file? If not, nothing follows from its absence."""
+        return not isinstance(self.objects, Listing) or self.objects.knows(key)
 
     def verdicts(self, cells: Iterable[Cell]) -> dict[str, Verdict]:
         """The verdicts on the present versions of files, by key."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from blocks.listing import Listing
+from blocks.listing import KeyRange, Listing
 from blocks.store import Store
 from config.models import Config, Dataset
 from tasks.domain.assess.states import Examination, LakeObject, Unreadable, content_of, version_of
@@ -37,6 +37,11 @@ _MOST_ERRORS = 3  # errors of the lake while bodies are read; after one more, th
 async def list_lake(lake: Store, datasets: Iterable[Dataset], hints: Iterable[str] = ()) -> Listing:
     """The objects in the folders of the datasets, by key. `hints` are keys between which there may be about a page."""
     return await lake.list(folders(datasets), hints)
+
+
+async def list_ranges(lake: Store, datasets: Iterable[Dataset], ranges: Iterable[KeyRange]) -> Listing:
+    """The objects in the folders of the datasets of which the keys lie in some ranges, by key."""
+    return await lake.list_ranges(folders(datasets), ranges)
 
 
 def check_id(dataset: Dataset) -> str:

@@ -36,8 +36,9 @@ from tasks.observe.heads import ask
 from tasks.observe.held import Held, recall
 from tasks.observe.inventory import inventory_of_first_look
 from tasks.observe.knowledge import Knowledge
-from tasks.observe.listing import examine_stored, list_lake
+from tasks.observe.listing import examine_stored, list_lake, list_ranges
 from tasks.observe.other_seasons import files_of_other_seasons
+from tasks.observe.scope import scope_of_look
 from tasks.observe.session import Session, listed_datasets
 from tasks.observe.unannounced import record_findings, record_listing
 from tasks.progress import PROGRESS
@@ -117,15 +118,23 @@ class Reader:
 
 
 async def look_at_lake(
-    session: Session, reader: Reader, *, remember: bool, listing: MutableMapping[str, LakeObject] | None = None
+    session: Session,
+    reader: Reader,
+    *,
+    remember: bool,
+    listing: MutableMapping[str, LakeObject] | None = None,
+    by_schedule: bool = False,
 ) -> Look:
     """The state of every selected cell.
+
+    A look `by_schedule` may list only where something can have changed; see scope.scope_of. Every other one lists
+    everything that is selected.
 
     `listing` is a fixed listing to use instead of asking the lake; nothing is written to the ledger then. With
     `remember`, the ledger records gaps that are seen for the first time, and forgets those that are closed.
     """
     with _many_objects(), session.watch.running(RunPart.LOOK):
-        return await _look_at_lake(session, reader, remember and listing is None, listing)
+        return await _look_at_lake(session, reader, remember and listing is None, listing, by_schedule)
 
 
 async def examine_cells(session: Session, cells: Mapping[str, Cell]) -> Mapping[str, Examination]:
@@ -172,7 +181,7 @@ async def _judge_known(session: Session, reader: Reader, known: Knowledge, cells
 
 def newly_due(session: Session, known: Knowledge, schedules: Iterable[Cell]) -> Look:
     """The state of the games that newly stored schedules list. Their gaps are recorded in the ledger."""
-    cells = _listed_by(session, known, schedules)
+    cells = {key: cell for key, cell in _listed_by(session, known, schedules).items() if known.has_asked(key)}
     if inventory := known.inventory:  # what it lacks is not known to be missing
         cells = {key: cell for key, cell in cells.items() if key in known.objects or inventory.is_settled(key)}
     _load(session, known, cells)
@@ -185,11 +194,14 @@ def newly_due(session: Session, known: Knowledge, schedules: Iterable[Cell]) -> 
 
 
 async def look_up_newly_due(session: Session, known: Knowledge, schedules: Iterable[Cell]) -> None:
-    """Asks the lake for the games that newly stored schedules list, if what is known of it is from an inventory."""
+    """Asks the lake for the games that newly stored schedules list, unless the look has listed it there."""
     if known.inventory:
         cells = _listed_by(session, known, schedules)
         _load(session, known, cells)
         await _settle(session, known, cells.values())
+    elif isinstance(known.objects, Listing) and not known.objects.is_whole:
+        unknown = [key for key in _listed_by(session, known, schedules) if not known.has_asked(key)]
+        known.objects.note(unknown, await session.lake.find_all(unknown))
 
 
 def _listed_by(session: Session, known: Knowledge, schedules: Iterable[Cell]) -> dict[str, Cell]:
@@ -227,7 +239,11 @@ def _look(session: Session, judged: Assessment, known: Knowledge) -> Look:
 
 
 async def _look_at_lake(
-    session: Session, reader: Reader, remember: bool, listing: MutableMapping[str, LakeObject] | None
+    session: Session,
+    reader: Reader,
+    remember: bool,
+    listing: MutableMapping[str, LakeObject] | None,
+    by_schedule: bool,
 ) -> Look:
     config, selection, now, begun = session.config, session.selection, session.now(), session.learnt_at()
     calendar = {cell.key: cell for cell in calendar_cells(config, now, selection)}
@@ -238,22 +254,32 @@ async def _look_at_lake(
     inventory = await inventory_of_first_look(session) if listing is None and not selection.keys else None
     recalling = asyncio.create_task(asyncio.to_thread(_recall, session, wanted, now if may_hold else None))
     try:
-        if inventory:
+        if listing is not None:
+            objects = Listing.of(listing.values())
+        elif inventory:
             objects = inventory.objects
+        elif by_schedule and remember and config.reconcile.verify_every:
+            objects = await _objects_of_scope(session, (await recalling)[1], calendar.values(), wanted)
         else:
-            objects = await _objects(session, wanted) if listing is None else Listing.of(listing.values())
+            objects = await _objects(session, wanted)
     finally:
         await asyncio.wait({recalling})
     known, held = recalling.result()
     known.objects, known.last_file, known.begun, known.inventory = objects, last_file, begun, inventory
     if inventory:
         known.begun = min(begun, inventory.as_of)
-    held.drop_changed(session, calendar, objects)
-    schedules = [cell for cell in calendar.values() if config.datasets[cell.dataset].lists_games]
-    await _read_schedules(session, reader, known, held, schedules, remember)
-    games = _listed_games(session, known, held, schedules)
-    read = set(known.verdicts(schedules))
-    cells = expected_cells(config, calendar.values(), games, selection, now, held)
+    while True:
+        held.drop_changed(session, calendar, objects)
+        schedules = [cell for cell in calendar.values() if config.datasets[cell.dataset].lists_games]
+        await _read_schedules(session, reader, known, held, schedules, remember)
+        games = _listed_games(session, known, held, schedules)
+        read = set(known.verdicts(schedules))
+        cells = expected_cells(config, calendar.values(), games, selection, now, held)
+        lacking = held.not_listed(cells, objects)
+        if not lacking:
+            break
+        # What is judged has to be listed first. That may show further changes, and so more to judge.
+        objects.add(await list_ranges(session.lake, listed_datasets(session).values(), lacking))
     _load(session, known, [*cells, *held.gaps()])
     if listing is None:
         known.obstacles = await asyncio.to_thread(_obstacles, session, known, [*cells, *calendar])
@@ -263,8 +289,12 @@ async def _look_at_lake(
     overview = joined([overview_of(assessment), *held.overviews(now)], now).with_claims(claims)
     stored = stored_files(cells, objects) | held.stored()
     fileless = listed_datasets(session).keys() - {partition.dataset for partition in stored}
-    misnamed = tuple(find_misnamed(config, fileless, objects)) if fileless and not few else ()
-    overview = replace(overview, stored=stored, misnamed=misnamed, rested=inventory.rested if inventory else None)
+    is_whole = objects.is_whole and not few
+    misnamed = tuple(find_misnamed(config, fileless, objects)) if fileless and is_whole else ()
+    since = held.verified_since(begun)
+    verified_since = None if objects.is_whole else since
+    rested = inventory.rested if inventory else None
+    overview = replace(overview, stored=stored, misnamed=misnamed, rested=rested, verified_since=verified_since)
     # In a held partition only a schedule that is an exception can be unknown.
     schedules = [cell for cell in schedules if cell.partition not in held or cell.key in overview.statuses]
     read |= {cell.key for cell in schedules if cell.partition in held}
@@ -275,7 +305,7 @@ async def _look_at_lake(
     if remember:
         _forget_false_times(session, assessment, known)
         expected = (first_seen.keys() & cells.keys()) | held.among(session, first_seen.keys() - cells.keys())
-        record_listing(session, known, judged.cells, look.new_gaps(), look.closed(expected))
+        record_listing(session, known, judged.cells, look.new_gaps(), look.closed(expected), since)
         held.replace(session, judged, known, objects)
     return look
 
@@ -353,6 +383,24 @@ async def _objects(session: Session, wanted: Collection[str] | None) -> Listing:
         objects = await list_lake(session.lake, listed_datasets(session).values(), hints)
     else:
         objects = Listing.of((await session.lake.find_all(wanted)).values())
+    progress("Listing the lake", 1, 1)
+    return objects
+
+
+async def _objects_of_scope(
+    session: Session, held: Held, calendar: Iterable[Cell], wanted: Collection[str] | None
+) -> Listing:
+    """The objects of a scheduled look at a lake that is verified on a rotation: all as of any look, or some ranges."""
+    now = session.now()
+    watch = session.ledger.announcements.watch(now)
+    scope = scope_of_look(session, watch, is_held=held.is_of_everything(session))
+    log.info("this look lists %s", scope.text)
+    if watch is None or scope.everything:
+        return await _objects(session, wanted)
+    ranges = held.ranges_to_list(session, calendar, now, now + session.config.reconcile.interval, watch.since)
+    progress = PROGRESS.get()
+    progress("Listing the lake", 0, 1)
+    objects = await list_ranges(session.lake, listed_datasets(session).values(), ranges)
     progress("Listing the lake", 1, 1)
     return objects
 

@@ -21,9 +21,16 @@ _TOLD_WITHIN = timedelta(minutes=15)  # a change of which no event has told for 
 
 
 def record_listing(
-    session: Session, known: Knowledge, judged: Collection[str], gaps: Collection[Gap], closed: Collection[str]
+    session: Session,
+    known: Knowledge,
+    judged: Collection[str],
+    gaps: Collection[Gap],
+    closed: Collection[str],
+    listed_since: datetime,
 ) -> None:
     """Records the `gaps` that a listing has shown, which are new, and the keys of those that are `closed`.
+
+    Every file was listed at least once since the time `listed_since`.
 
     While events are watched, it also records the changes of files before an event told of them, and counts those that
     were missed. `judged` are the files that the look has judged. What was learnt after the listing began stays.
@@ -42,7 +49,7 @@ def record_listing(
     for folder, count in ledger.announcements.count_missed(now - _TOLD_WITHIN).items():
         log.warning("%s: no event has told of %s within %s", folder, plural(count, "change"), duration(_TOLD_WITHIN))
     if session.selection.is_everything and known.inventory is None:
-        ledger.announcements.listed(begun)
+        ledger.announcements.listed(listed_since)
 
 
 def record_findings(session: Session, found: Findings, objects: Mapping[str, LakeObject], at: datetime) -> None:
@@ -80,7 +87,8 @@ def _changed(session: Session, known: Knowledge, judged: Collection[str]) -> set
     changed = {key for key in judged if not known.is_as_read(key)}
     if session.selection.is_everything:
         listed = listed_datasets(session)
-        changed |= {key for key in session.ledger.objects.not_read() if session.keys.dataset_of(key) in listed}
+        unread = filter(known.has_asked, session.ledger.objects.not_read())
+        changed |= {key for key in unread if session.keys.dataset_of(key) in listed}
     return changed
 
 

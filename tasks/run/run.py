@@ -57,6 +57,7 @@ class Run:
         self.closed_folders: dict[str, LakeError] = {}  # folders of the lake that cannot be written, and why
         self.start_up = START_UP  # seconds from submitting a fill to its first request: expected, then a running mean
         self.pairing: Pairing | None = session.pairing
+        self.by_schedule = False  # nobody has started it, so it may list only where something can have changed
         self.shutdown = Shutdown(config.reconcile.grace, lambda: self.on_change())
         self.outage = Outage(lambda: session.lake.check_writable(folders(config.datasets.values())))
         self.outage.on_change = self._outage_changed
@@ -70,7 +71,8 @@ class Run:
 
     async def look(self) -> Look:
         """Looks at the lake again. Gaps that were never seen before are recorded in the ledger, if it remembers."""
-        look = await look_at_lake(self.session, self._reader, remember=self.session.remembers)
+        remembers = self.session.remembers
+        look = await look_at_lake(self.session, self._reader, remember=remembers, by_schedule=self.by_schedule)
         self.known = look.known
         self._note_lost(look)
         return look
@@ -98,8 +100,8 @@ class Run:
         return self.planner.plan(gaps, self.known.absences, self.success())
 
     async def look_up_newly_due(self, fill: Fill) -> None:
-        """Asks the lake for the games that `newly_due` judges, if what is known of them is from an inventory."""
-        if self.known.inventory and not self.session.selection.keys:
+        """Asks the lake for the games that `newly_due` judges, as far as the last look did not."""
+        if not self.session.selection.keys:
             try:
                 await look_up_newly_due(self.session, self.known, self._stored(fill))
             except LakeError as error:

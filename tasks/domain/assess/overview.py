@@ -73,6 +73,8 @@ class Overview:
     unlisted: Mapping[Partition, int] = field(default_factory=dict)
     misnamed: tuple[Misnamed, ...] = ()
     rested: Rested | None = None  # what all of this rests on, if not on a listing of the lake
+    # When that part of the lake was listed that was not listed for the longest time; None if all of it was listed now.
+    verified_since: datetime | None = None
 
     def gaps(self, first_seen: Mapping[str, datetime], named: Collection[str] = ()) -> list[Gap]:
         """The gaps to fetch, each with the time at which it was first seen: that of this overview if it is new.

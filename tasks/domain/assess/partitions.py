@@ -112,13 +112,14 @@ def judgement_of(
         or not statuses.keys().isdisjoint(differing)
         or _has_time_after(now, keys, objects, examinations, absences, expires)
     )
+    within = ranges.over(keys)
     if not holds:
-        return Judgement(now, now, (), Stored(), games, {}, ())
+        return Judgement(now, now, within, Stored(), games, {}, ())
     files = tuple(ExceptionalFile(key, status, assessment.cells[key].game) for key, status in found.items())
     counts = {place.span: standings for place, standings in count_cells(assessment.cells, statuses).items()}
     until = _changes_at(partition, assessment, now)
     stored = stored_files(assessment.cells, objects).get(partition, Stored())
-    return Judgement(now, until, ranges.over(keys), stored, games, counts, files)
+    return Judgement(now, until, within, stored, games, counts, files)
 
 
 def _changes_at(partition: Partition, assessment: Assessment, now: datetime) -> datetime | None:

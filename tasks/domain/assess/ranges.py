@@ -93,11 +93,12 @@ def on_rotation(
     `verified` is when each range was last listed, and `following` when the next look is to come. A range that would not
     be listed in time by then, that was last listed before `since`, or at a time that is unknown or wrong, is listed in
     any case. The others are taken from the longest unlisted on, until none of them is behind an even rotation, in which
-    half of all ranges were listed within the last half of `every`, and a tenth within the last tenth of it.
+    half of all ranges were listed within the last half of the period, and a tenth within the last tenth of it.
     """
-    earliest = max(since, following - every)
+    period = every - (following - now)  # what is older now is too old when the next look comes
     ages = {
-        start: (now - at) / every if at is not None and earliest <= at <= now else 1.0 for start, at in verified.items()
+        start: (now - at) / period if at is not None and since <= at <= now < at + period else 1.0
+        for start, at in verified.items()
     }
     oldest = sorted(ages, key=lambda start: (-ages[start], start))
     number = 0

@@ -103,7 +103,8 @@ def test_each_range_is_listed_again_in_time_and_each_look_lists_about_as_many(
         found = on_rotation(verified, every, now, now + INTERVAL, BEGIN)
         late = {start for start, at in verified.items() if at and at + every < now + INTERVAL}
         assert late <= set(found)
-        assert len(found) <= (wait * INTERVAL / every) * number + 1 + len(late)
+        share = wait * INTERVAL / (every - INTERVAL) if every > INTERVAL else 1
+        assert len(found) <= share * number + 1 + len(late)
         verified |= dict.fromkeys(found, now)
 
 
@@ -113,10 +114,10 @@ def test_a_rotation_of_a_day_lists_a_96th_of_the_ranges_each_quarter_of_an_hour(
     for _ in range(200):
         now += INTERVAL
         found = on_rotation(verified, every, now, now + INTERVAL, BEGIN)
-        assert len(found) == 10
+        assert 10 <= len(found) <= 11
         verified |= dict.fromkeys(found, now)
     found = on_rotation(verified, every, now + 3 * INTERVAL, now + 4 * INTERVAL, BEGIN)
-    assert len(found) == 30, "what skipped looks have not listed is caught up with"
+    assert 30 <= len(found) <= 32, "what skipped looks have not listed is caught up with"
 
 
 def test_the_longest_unlisted_come_first() -> None:

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from tasks.domain.assess.absences import Absence
 from tasks.domain.assess.overview import Standing, Stored
 from tasks.domain.assess.partitions import ExceptionalFile, Judgement
+from tasks.domain.assess.ranges import Verified
 from tasks.domain.assess.states import Examination, Kind, State, Status, Unreadable, content_of
 from tasks.domain.assess.verdicts import whole
 from tasks.domain.expected.cells import Partition
@@ -48,7 +49,7 @@ JUDGEMENT = Judgement(
 )
 FOR_EVER = replace(JUDGEMENT, until=None, ranges=[], exceptions=[], counts={})
 KEYS = ["a.json", "b.json", "c.json"]
-RANGES = {"": "of one range", "b.json": ""}
+RANGES = {"": Verified("of one range", NOW), "b.json": Verified("")}
 
 
 def _recall(ledger: Ledger, rules: str = "rules", now: datetime = NOW) -> Recalled:
@@ -74,7 +75,7 @@ def test_a_judgement_is_recalled_as_it_was_kept(url: str) -> None:
     assert (found.judgements, found.partitions, found.touched) == (kept, kept.keys(), {})
     assert found.ranges == RANGES
     assert [ledger.judgements.keys(partition) for partition in (BOXES, Partition("espn_odds", "2025-26"))] == [KEYS, []]
-    assert _recall(ledger, "other rules") == replace(found, judgements={})
+    assert _recall(ledger, "other rules") == replace(found, judgements={}, is_complete=False)
     assert _recall(ledger, now=NOW + HOUR).judgements == {BOARDS: FOR_EVER}, "the other has expired"
     assert _recall(ledger, now=NOW - 2 * HOUR).judgements == {}, "they were made later"
     ledger.close()
@@ -244,6 +245,7 @@ def test_a_damaged_judgement_is_made_anew(
         ledger.database.write(lambda connection: connection.execute(boxes.values(**damage)))
     found = _recall(ledger)
     assert (found.judgements, found.partitions) == ({BOARDS: FOR_EVER}, {BOXES, BOARDS})
+    assert not found.is_complete
     assert "the ledger's judgement of espn_summary 2025-26 cannot be read, and is made anew" in caplog.text
     ledger.close()
 
@@ -262,10 +264,29 @@ def test_without_readable_digests_of_the_listing_no_range_is_known(
     ledger.close()
 
 
+def test_digests_of_a_former_release_have_no_time(url: str) -> None:
+    ledger = Ledger(url)
+    _keep(ledger, {BOXES: JUDGEMENT})
+    former = zlib.compress(b'{"":"of one range"}')
+    ledger.database.write(lambda connection: connection.execute(judgement_sets_table.update().values(ranges=former)))
+    assert _recall(ledger).ranges == {"": Verified("of one range", None)}
+    ledger.close()
+
+
+def test_of_judgements_whose_time_has_come_the_ranges_are_recalled(url: str) -> None:
+    ledger = Ledger(url)
+    _keep(ledger, {BOXES: JUDGEMENT, BOARDS: FOR_EVER})
+    now, later, other = _recall(ledger), _recall(ledger, now=NOW + HOUR), _recall(ledger, "other rules")
+    assert (now.expired, now.is_complete) == (frozenset(), True)
+    assert (later.expired, later.is_complete) == ({"", "b.json"}, True)
+    assert (other.expired, other.is_complete) == (frozenset(), False)
+    ledger.close()
+
+
 def test_a_change_of_the_listing_alone_is_kept_as_well(url: str) -> None:
     ledger = Ledger(url)
     _keep(ledger, {BOXES: JUDGEMENT})
-    ledger.judgements.keep({}, [BOXES], "rules", _recall(ledger), {"": "of another file"})
+    ledger.judgements.keep({}, [BOXES], "rules", _recall(ledger), {"": Verified("of another file", NOW)})
     found = _recall(ledger)
-    assert (found.ranges, found.judgements) == ({"": "of another file"}, {BOXES: JUDGEMENT})
+    assert (found.ranges, found.judgements) == ({"": Verified("of another file", NOW)}, {BOXES: JUDGEMENT})
     ledger.close()

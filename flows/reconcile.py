@@ -48,6 +48,7 @@ async def reconcile(
     max_fills: int | None = None,
     as_of: str = "",
     dry_run: bool = False,
+    full: bool = False,
 ) -> State[Any]:
     """Looks at the lake, plans, fetches what is missing, stale or broken, looks again, and reports.
 
@@ -62,6 +63,7 @@ async def reconcile(
         max_fills: start at most this many fills
         as_of: look at the lake as if it were this time, such as 2024-01-31T12:00:00Z; a future time needs dry_run
         dry_run: only report what would be fetched
+        full: list the whole lake; of runs that nobody starts, reconcile.verify_every may have them list less
     """
     if reason := _why_superseded():
         get_run_logger().info("%s", reason)
@@ -69,9 +71,16 @@ async def reconcile(
 
     async def work() -> Report:
         selection = selection_of(sources, datasets, seasons, since, until)
-        return await _reconcile(selection, moment_of("as_of", as_of or None), max_fills, dry_run=dry_run)
+        clock = moment_of("as_of", as_of or None)
+        by_schedule = _is_scheduled() and not full
+        return await _reconcile(selection, clock, max_fills, dry_run=dry_run, by_schedule=by_schedule)
 
     return await conclude(work())
+
+
+def _is_scheduled() -> bool:
+    """Has a schedule started this run, and no person?"""
+    return "auto-scheduled" in flow_run.tags
 
 
 def _why_superseded() -> str | None:
@@ -79,7 +88,7 @@ def _why_superseded() -> str | None:
 
     After hours without a worker, many scheduled runs begin at once. Only the last one has work to do.
     """
-    if "auto-scheduled" not in flow_run.tags:
+    if not _is_scheduled():
         return None
     due: datetime = flow_run.scheduled_start_time
     try:
@@ -90,7 +99,9 @@ def _why_superseded() -> str | None:
     return f"it was due at {utc(due)}, and a later run has become due" if late > interval else None
 
 
-async def _reconcile(selection: Selection, as_of: datetime | None, max_fills: int | None, *, dry_run: bool) -> Report:
+async def _reconcile(
+    selection: Selection, as_of: datetime | None, max_fills: int | None, *, dry_run: bool, by_schedule: bool
+) -> Report:
     """The steps of a reconcile.
 
     Only one reconcile at a time has a certain lease. While another run has it, this one defers everything. Runs in test
@@ -102,6 +113,7 @@ async def _reconcile(selection: Selection, as_of: datetime | None, max_fills: in
     config = settings_of_run(dry_run=dry_run)
     async with open_run(config, selection, as_of=as_of, max_fills=max_fills) as here:
         run, session = here.run, here.run.session
+        run.by_schedule = by_schedule
         needs_lease = not (config.dry_run or config.test_mode)
         other = await run.take_reconcile_lease() if needs_lease else None
         has_lease = needs_lease and other is None
@@ -178,5 +190,5 @@ def _done_by(run: Run, looked: float) -> datetime:
     Before the next reconcile begins, this one looks at the lake again, which takes about `looked` seconds.
     """
     rules = run.config.reconcile
-    since: datetime = flow_run.scheduled_start_time if "auto-scheduled" in flow_run.tags else run.session.begun
+    since: datetime = flow_run.scheduled_start_time if _is_scheduled() else run.session.begun
     return since + rules.interval - min(timedelta(seconds=looked), rules.interval - rules.time_budget)

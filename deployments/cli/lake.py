@@ -69,6 +69,9 @@ def reconcile(
     max_fills: MaxFillsOption = None,
     as_json: JsonOption = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan and report, but fetch nothing.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="List the whole lake, as every run does that is not started by a schedule.")
+    ] = False,
     sandbox: Annotated[
         bool, typer.Option("--sandbox", help="Use a stand-in for the three sites, and a lake of its own.")
     ] = False,
@@ -94,7 +97,8 @@ def reconcile(
             if not sandbox:
                 check_sites(config)
         stand_in = stack.enter_context(running_sandbox(clock, routes)) if sandbox else None
-        report = run_flow("reconcile", _parameters(selection, clock, max_fills, dry_run), verbose=verbose)
+        parameters = _parameters(selection, clock, max_fills, dry_run) | {"full": full}
+        report = run_flow("reconcile", parameters, verbose=verbose)
         no_page = unanswered(stand_in.requests()) if stand_in else None
     show(report, as_json)
     if no_page:

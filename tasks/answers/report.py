@@ -159,7 +159,9 @@ class Report:
         """The states of all cells, by dataset and season, month or date."""
         measured = measure(self.overview.counts, self.config, self.unknown)
         lake, part = Store(self.config.lake).address, self.selection.in_words
-        return replace(measured, lake=lake, part=part, as_of=self.looked_at.taken_at)
+        return replace(
+            measured, lake=lake, part=part, as_of=self.looked_at.taken_at, since=self.looked_at.verified_since
+        )
 
     @cached_property
     def switches(self) -> list[str]:
@@ -203,7 +205,10 @@ class Report:
             return ""
         cost = f"about ${self.list_cost:.2f}" if self.list_cost >= 0.01 else "less than $0.01"
         cost = f", for {cost}" if self.list_cost else ""
-        return f"The lake was listed with {plural(self.list_requests, 'LIST request')}{cost}."
+        requests = plural(self.list_requests, "LIST request")
+        if since := self.looked_at.verified_since:
+            return f"Parts of the lake were listed with {requests}{cost}, and all of it since {utc(since)}."
+        return f"The lake was listed with {requests}{cost}."
 
     @property
     def filled(self) -> list[str]:

@@ -128,6 +128,7 @@ class Coverage:
     lake: str = ""  # its address, without secrets
     part: str = ""  # the selected part of the lake in words; empty for all of it
     as_of: datetime | None = None
+    since: datetime | None = None  # since when all of the lake was listed, if parts were not listed at `as_of`
 
     @property
     def total(self) -> Tally:

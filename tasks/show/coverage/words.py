@@ -46,8 +46,9 @@ def title_of(coverage: Coverage) -> str:
     """The lake, the time, and the part of the lake: "Coverage of s3://bucket as of 2026-01-15 12:00 UTC"."""
     lake = f" of {coverage.lake}" if coverage.lake else ""
     moment = f" as of {utc(coverage.as_of)}" if coverage.as_of else ""
+    since = f"; parts of it as of {utc(coverage.since)} or later" if coverage.since else ""
     part = f"; only {coverage.part}" if coverage.part else ""
-    return f"Coverage{lake}{moment}{part}"
+    return f"Coverage{lake}{moment}{since}{part}"
 
 
 def percent_of(tally: Tally) -> str:

@@ -215,6 +215,7 @@ class RunReport(Document):
     """The output of `adce plan` and `adce reconcile`. A plan has no `filled`, `failed`, `left_to` and `seconds`."""
 
     as_of: datetime
+    verified_since: datetime | None = None  # since when all of the lake was listed, if parts were not now
     switches: list[str]
     rollouts: list[Rollout]
     cells: dict[str, int]
@@ -244,6 +245,7 @@ class RunReport(Document):
     def of(cls, report: Report) -> RunReport:
         document: dict[str, Any] = {
             "as_of": report.looked_at.taken_at,
+            "verified_since": report.looked_at.verified_since,
             "switches": report.switches,
             "rollouts": [_rollout(name, comparison) for name, comparison in report.comparisons.items()],
             "cells": report.counts,

@@ -119,7 +119,8 @@ async def _reconcile(
         has_lease = needs_lease and other is None
         look = await run.look()
         check_keys(session, look)
-        plan = run.defer_to(other, look.gaps()) if other else run.plan(look.gaps())
+        gaps = look.gaps()
+        plan = run.defer_to(other, gaps) if other else await run.look_up(run.plan(gaps), gaps)
         report = replace(report_plan(run, look, plan), left_to=other)
         log_plan(report)
         if first_run.is_first(session):

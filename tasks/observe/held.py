@@ -62,13 +62,13 @@ class Held:
     ) -> list[KeyRange]:
         """The ranges of keys in which something can have changed, and those whose turn it is to be verified.
 
-        They are those of the files whose judgement does not hold any more, that were touched, that are to be fetched,
-        or that list games. `following` is when the next look is to come, and all events since `since` were watched.
+        They are those of the files whose judgement does not hold any more, that were touched, or that list games.
+        `following` is when the next look is to come, and all events since `since` were watched.
         """
         recalled, every = self._recalled, session.config.reconcile.verify_every
         ranges = KeyRanges(recalled.ranges)
         schedules = [cell.key for cell in calendar if session.config.datasets[cell.dataset].lists_games]
-        starts = recalled.expired.union(ranges.over([*recalled.touched.values(), *schedules, *self.gaps()]))
+        starts = recalled.expired.union(ranges.over([*recalled.touched.values(), *schedules]))
         rest = {start: one.at for start, one in recalled.ranges.items() if start not in starts}
         if every is not None:
             starts = starts.union(on_rotation(rest, every, now, following, since))

@@ -204,6 +204,25 @@ async def look_up_newly_due(session: Session, known: Knowledge, schedules: Itera
         known.objects.note(unknown, await session.lake.find_all(unknown))
 
 
+async def look_up(session: Session, reader: Reader, known: Knowledge, gaps: Iterable[Gap]) -> set[str]:
+    """Asks the lake for the files of some gaps that were not listed. Returns the keys of those that are not gaps now.
+
+    A fill has to know which version of a file it replaces. A file of which the lake refuses to tell is left to a look
+    that lists it.
+    """
+    cells = {gap.cell.key: gap.cell for gap in gaps if not known.has_asked(gap.cell.key)}
+    found = await ask(session.lake, cells)
+    for error in found.refused.values():
+        log.warning("%s; the file is left to a run that lists it", error)
+    told = cells.keys() - found.refused.keys()
+    assert isinstance(known.objects, Listing)
+    known.objects.note(told, found.objects)
+    _load(session, known, told)
+    other = {key: cells[key] for key in told if not known.is_as_read(key)}
+    assessment = await _judge_and_read(session, reader, known, other)
+    return {key for key in other if assessment.statuses[key].state is not State.GAP}.union(found.refused)
+
+
 def _listed_by(session: Session, known: Knowledge, schedules: Iterable[Cell]) -> dict[str, Cell]:
     """The cells of the games that some schedules list, by key."""
     schedules = list(schedules)

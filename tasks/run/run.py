@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -27,7 +27,7 @@ from tasks.ledger.runs import RunRecord
 from tasks.log_lines import IN_REPORT
 from tasks.observe.identity import write_mark
 from tasks.observe.knowledge import Knowledge
-from tasks.observe.look import Look, Reader, look_at_lake, look_up_newly_due, newly_due
+from tasks.observe.look import Look, Reader, look_at_lake, look_up, look_up_newly_due, newly_due
 from tasks.observe.planner import Planner
 from tasks.observe.session import Session
 from tasks.progress import PROGRESS
@@ -98,6 +98,17 @@ class Run:
     def plan(self, gaps: Iterable[Gap]) -> Plan:
         """The plan for these gaps, with the success of each dataset so far."""
         return self.planner.plan(gaps, self.known.absences, self.success())
+
+    async def look_up(self, plan: Plan, gaps: Collection[Gap]) -> Plan:
+        """The plan for these gaps, without those of which the lake shows, when it is asked, that they are none now.
+
+        It is asked for planned files in ranges of keys that the last look did not list.
+        """
+        closed: set[str] = set()
+        while unknown := [gap for fill in plan.fills for gap in fill.gaps if not self.known.has_asked(gap.cell.key)]:
+            closed |= await look_up(self.session, self._reader, self.known, unknown)
+            plan = self.plan(gap for gap in gaps if gap.cell.key not in closed)
+        return plan
 
     async def look_up_newly_due(self, fill: Fill) -> None:
         """Asks the lake for the games that `newly_due` judges, as far as the last look did not."""

@@ -26,6 +26,7 @@ from flows.scraper import scraper
 from tasks.answers.ending import ending
 from tasks.domain.outcomes import RunPart
 from tasks.ledger import Ledger
+from tasks.observe.look import Look, look_at_lake
 from tasks.show.documents.plan import RunReport
 from tasks.show.markdown import run_markdown
 from tests.flows.conftest import NOW, Reconcile
@@ -329,6 +330,23 @@ def test_the_time_budget_ends_submission_and_the_rest_is_deferred(
     assert state.name == "Incomplete"
     assert {key for key, _, _ in again.deferrals} == set(report.filled) - set(again.filled) != set()
     assert again.counts["present"] == len(again.filled)
+
+
+def test_only_a_run_that_a_schedule_has_started_may_list_less_than_everything(
+    run_reconcile: Reconcile, sites: SandboxProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_list_less = []
+
+    async def look(*arguments: Any, by_schedule: bool, **how: Any) -> Look:
+        may_list_less.append(by_schedule)
+        return await look_at_lake(*arguments, by_schedule=by_schedule, **how)
+
+    monkeypatch.setattr("tasks.run.run.look_at_lake", look)
+    run_reconcile(dry_run=True)
+    monkeypatch.setattr("flows.reconcile._is_scheduled", lambda: True)
+    run_reconcile(dry_run=True)
+    run_reconcile(dry_run=True, full=True)
+    assert may_list_less == [False, True, False]
 
 
 def test_the_lake_may_be_an_s3_bucket(

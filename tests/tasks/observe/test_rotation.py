@@ -14,14 +14,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blocks.listing import KeyRange, Listing
+from blocks.listing import KeyRange, Listing, NotListedError
 from tasks.domain.assess.states import LakeObject, State
 from tasks.domain.assess.verdicts import whole
+from tasks.domain.errors import HeadRefusedError, Reach
 from tasks.domain.expected.cells import Selection, calendar_cells
 from tasks.domain.expected.games import Game, GameStatus
 from tasks.ledger import Ledger
 from tasks.ledger.judgements import judgement_sets_table, touch
-from tasks.observe.look import Look, Reader, look_at_lake, look_up_newly_due, newly_due
+from tasks.observe.look import Look, Reader, look_at_lake, look_up, look_up_newly_due, newly_due
 from tasks.observe.session import Session
 from tests.builders import batch_of
 from tests.tasks.observe.test_held import (
@@ -56,6 +57,7 @@ class Bucket(Shelf):
         self.url = "s3://nowhere/nba"
         self.listed: list[KeyRange] = []
         self.asked: list[str] = []  # keys of which it was asked alone
+        self.refused: set[str] = set()  # keys of which it does not tell
 
     async def list(self, folders: Iterable[str], hints: Iterable[str] = ()) -> Listing:
         self.listed.append(("", None))
@@ -68,7 +70,13 @@ class Bucket(Shelf):
 
     async def find_all(self, keys: Iterable[str]) -> dict[str, LakeObject]:
         self.asked += keys
+        if self.refused.intersection(keys):
+            raise HeadRefusedError("403", Reach.KEY, "but other files can be read")
         return {key: self.objects[key] for key in keys if key in self.objects}
+
+    async def find_each(self, keys: Iterable[str]) -> tuple[dict[str, LakeObject], dict[str, HeadRefusedError]]:
+        refused = {key: HeadRefusedError("403", Reach.KEY, "but other files can be read") for key in self.refused}
+        return await self.find_all(set(keys) - self.refused), refused
 
 
 def _within(objects: dict[str, LakeObject], one: KeyRange) -> list[LakeObject]:
@@ -254,3 +262,28 @@ def test_games_that_become_due_in_the_run_are_looked_up(world: Watched) -> None:
     assert FILES[1] in world.lake.asked
     assert FILES[1] in _by_key(found.gaps())
     assert look.known.objects[FILES[0]] == there
+
+
+def test_what_is_to_be_fetched_is_looked_up_if_it_was_not_listed(world: Watched) -> None:
+    keys = [f"nba_api_playbyplay/playbyplay_{OLD_GAMES[number].id}.json" for number in (50, 100, 199)]
+    world.announce(lambda world: [world.lake.objects.pop(key) for key in keys])
+    world.agrees()
+    world.lake.listed.clear()
+    look = world.rotate()
+    gaps = look.gaps()
+    assert {gap.cell.key for gap in gaps} >= set(keys)
+    assert not any(look.known.has_asked(key) for key in keys)
+    with pytest.raises(NotListedError):
+        look.known.is_as_read(keys[0])
+    world.examine(keys[0], whole())  # stored, and no event has told of it
+    world.lake.refused = {keys[1]}
+    some = [gap for gap in gaps if gap.cell.key in keys]
+    with world.clock():
+        session = world.session()
+        look.known.loaded = set()
+        closed = asyncio.run(look_up(session, Reader(session, 0), look.known, some))
+    assert closed == {keys[0], keys[1]}, "one is there, and nothing is known of the other"
+    assert [look.known.has_asked(key) for key in keys] == [True, False, True]
+    assert look.known.objects[keys[0]] == world.lake.objects[keys[0]]
+    world.now += LATER
+    assert keys[0] not in world.rotate().overview.statuses, "the next look lists where it is"

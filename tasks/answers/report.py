@@ -205,10 +205,9 @@ class Report:
             return ""
         cost = f"about ${self.list_cost:.2f}" if self.list_cost >= 0.01 else "less than $0.01"
         cost = f", for {cost}" if self.list_cost else ""
-        requests = plural(self.list_requests, "LIST request")
-        if since := self.looked_at.verified_since:
-            return f"Parts of the lake were listed with {requests}{cost}, and all of it since {utc(since)}."
-        return f"The lake was listed with {requests}{cost}."
+        since = self.looked_at.verified_since
+        parts = f"; parts of it as of {utc(since)} or later" if since else ""
+        return f"The lake was listed with {plural(self.list_requests, 'LIST request')}{cost}{parts}."
 
     @property
     def filled(self) -> list[str]:

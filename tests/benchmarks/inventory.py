@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 from unittest.mock import patch
@@ -88,20 +89,36 @@ def looking(folder: Path) -> Table:
             objects = asyncio.run(lake.list({key.split("/")[0] for key in cells}))
             fill_ledger(url, config, cells, objects, games)
             del cells, games
-            for look, times in (("the first, which judges everything", 1), ("of an unchanged lake", 3)):
-                cost = _cost(lambda: _look(config, lake), endpoint, times, len(objects))
+            rules = config.reconcile.model_copy(update={"verify_every": timedelta(days=1)})
+            config = config.model_copy(update={"reconcile": rules})
+            later = datetime.now(UTC) + rules.interval
+            present: set[int] = set()
+            for look, at, times in (
+                ("the first, which judges everything", None, 1),
+                ("of an unchanged lake", None, 3),
+                ("of a run that a schedule has started 15 minutes later", later, 1),
+            ):
+                cost = _cost(
+                    lambda at=at: present.add(_look(config, lake, at)) or len(objects), endpoint, times, len(objects)
+                )
                 table.add_row(look, f"{len(objects):,}", f"{cost.wall:.2f}", f"{cost.cpu:.2f}", str(cost.requests))
+    assert len(present) == 1, "each look finds the same"
     return table
 
 
-def _look(config: Config, lake: Store) -> int:
+def _look(config: Config, lake: Store, scheduled: datetime | None) -> int:
+    """How many files are whole, by a look and a plan: now, or by schedule at a time when events arrive."""
+
     async def look() -> int:
         ledger = Ledger(config.ledger)
+        now = scheduled or datetime.now(UTC)
+        ledger.announcements.progressed(now, now, now)
         session = Session(config, Selection(), lake, ledger, None)
-        found = await look_at_lake(session, Reader(session, 0), remember=True)
-        report_of(session, found, Planner.of_a_look(session))
+        with patch.object(Session, "now", lambda session: now):
+            found = await look_at_lake(session, Reader(session, 0), remember=True, by_schedule=scheduled is not None)
+            report_of(session, found, Planner.of_a_look(session))
         ledger.close()
-        return len(found.known.objects)
+        return found.overview.totals["present"]
 
     return asyncio.run(look())
 

@@ -25,6 +25,7 @@ from tasks.domain.plan.plan import Deferral, Gap
 from tasks.domain.reasons import Limit, Reason
 from tasks.ledger.runs import RunRecord
 from tasks.observe.listing import check_ids
+from tasks.show.coverage.words import title_of
 from tasks.show.documents.plan import RunReport
 from tasks.show.markdown import run_markdown
 from tests.builders import NOW, a_board, a_cell, a_config, a_gap
@@ -73,6 +74,21 @@ def _report(*statuses: Status, unknown: tuple[Unknown, ...] = (), **change: Any)
     assessment = Assessment(cells, dict(zip(cells, statuses, strict=True)), NOW)
     overview = replace(overview_of(assessment), unknown=unknown)
     return Report(overview, **{"fills": (), "deferred": (), "config": a_config()} | change)
+
+
+def test_a_report_says_since_when_all_of_the_lake_was_listed_if_parts_were_not_listed_now() -> None:
+    whole = _report(PRESENT, list_requests=1200)
+    assert whole.listing == "The lake was listed with 1,200 LIST requests, for less than $0.01."
+    assert RunReport.of(whole).as_json()["verified_since"] is None
+    parts = replace(whole, looked_at=replace(whole.looked_at, verified_since=NOW - 5 * HOUR), list_requests=12)
+    assert parts.listing == (
+        "The lake was listed with 12 LIST requests, for less than $0.01; "
+        "parts of it as of 2026-01-15 07:00 UTC or later."
+    )
+    assert RunReport.of(parts).as_json()["verified_since"] == "2026-01-15T07:00:00Z"
+    assert title_of(parts.coverage).endswith(
+        " as of 2026-01-15 12:00 UTC; parts of it as of 2026-01-15 07:00 UTC or later"
+    )
 
 
 @pytest.mark.parametrize(

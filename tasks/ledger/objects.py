@@ -121,6 +121,12 @@ class Objects:
         query = sa.union(*(sa.select(key).where(learnt_at > at) for key, learnt_at in tables))
         return self.database.read(lambda connection: set(connection.execute(query).scalars()))
 
+    def told_since(self, at: datetime) -> dict[str, datetime]:
+        """When ADCE has learnt, after a time, of the last changes of files that were not read since, by key."""
+        columns = (arrivals_table.c.key, arrivals_table.c.learnt_at)
+        query = sa.select(*columns).where(arrivals_table.c.learnt_at > at)
+        return self.database.read(lambda connection: dict(map(tuple, connection.execute(query))))
+
     def known(self) -> dict[str, LakeObject]:
         """The objects in the lake as far as ADCE has learnt of them, by key."""
 

@@ -23,9 +23,13 @@ from tasks.domain.expected import seasons
 from tasks.domain.expected.cells import Cell, Partition, Selection, game_cells, games_from
 from tasks.domain.expected.games import Game, by_season
 from tasks.domain.expected.keys import folders
+from tasks.domain.times import SKEW
 from tasks.ledger.judgements import Made, Recalled
 from tasks.observe.knowledge import Knowledge
 from tasks.observe.session import Session, listed_datasets
+
+# The clocks of a look and of a watch may differ, and it takes a while until what the watch has learnt is in the ledger.
+_COMMITTED_WITHIN = 2 * SKEW
 
 
 class Held:
@@ -62,17 +66,27 @@ class Held:
     ) -> list[KeyRange]:
         """The ranges of keys in which something can have changed, and those whose turn it is to be verified.
 
-        They are those of the files whose judgement does not hold any more, that were touched, or that list games.
-        `following` is when the next look is to come, and all events since `since` were watched.
+        They are those of the files whose judgement does not hold any more, of which anything was learnt since they
+        were listed, or that list games. `following` is when the next look is to come, and all events since `since`
+        were watched.
         """
         recalled, every = self._recalled, session.config.reconcile.verify_every
         ranges = KeyRanges(recalled.ranges)
         schedules = [cell.key for cell in calendar if session.config.datasets[cell.dataset].lists_games]
-        starts = recalled.expired.union(ranges.over([*recalled.touched.values(), *schedules]))
+        told = self._told(session, ranges)
+        starts = set(ranges.over([*recalled.expired, *recalled.touched.values(), *told, *schedules]))
         rest = {start: one.at for start, one in recalled.ranges.items() if start not in starts}
         if every is not None:
-            starts = starts.union(on_rotation(rest, every, now, following, since))
+            starts.update(on_rotation(rest, every, now, following, since))
         return ranges.spans(starts)
+
+    def _told(self, session: Session, ranges: KeyRanges) -> list[str]:
+        """The files of whose changes events have told since their ranges were listed."""
+        listed = {start: one.at - _COMMITTED_WITHIN for start, one in self._recalled.ranges.items() if one.at}
+        if not listed:
+            return []
+        told = session.ledger.objects.told_since(min(listed.values()))
+        return [key for key, at in told.items() if (since := listed.get(ranges.of(key))) is None or at > since]
 
     def not_listed(self, keys: Iterable[str], objects: Listing) -> list[KeyRange]:
         """The ranges of some keys that were not listed yet."""

@@ -71,15 +71,21 @@ class InventoryUse:
         if not requests:
             return False
         PROGRESS.get()("Looking up what the inventory lacks", 0, 1)
+        shown = {key for folder in requests.folders for key in self.objects.within(folder)}.union(requests.keys)
+        before = {key: self.objects.get(key) for key in shown}
         truth: dict[str, LakeObject] = await self._lake.find_all(requests.keys)
         if requests.folders:
             listed = await self._lake.list(requests.folders)
             self.objects.requests += listed.requests
             truth.update(listed)
-        shown = (key for folder in requests.folders for key in self.objects.within(folder))
-        for key in {*requests.keys, *shown}.difference(truth):
-            self.objects.pop(key, None)
-        self.objects.update(truth)
+        for key in before.keys() | truth:
+            have = self.objects.get(key)
+            if have != before.get(key):
+                continue  # this run has stored the file since it asked
+            if key in truth:
+                self.objects[key] = truth[key]
+            elif have is not None:
+                del self.objects[key]
         self._keys.update(requests.keys)
         self._folders += tuple(f"{folder}/" for folder in requests.folders)
         PROGRESS.get()("Looking up what the inventory lacks", 1, 1)

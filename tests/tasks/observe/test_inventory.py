@@ -211,6 +211,32 @@ def test_games_that_a_new_schedule_lists_are_looked_up_before_they_count_as_miss
     assert {gap.cell.key for gap in newly_due(session, look.known, [schedule]).gaps()} == set(others)
 
 
+def test_what_a_run_stores_while_the_lake_is_asked_stays(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new schedule has folders listed. Meanwhile other fills of the run store a file and replace another one."""
+    world.fill()
+    board, *_, later = BOARDS
+    stored, *_ = [key for key, of in FILES.items() if of == BOARDS[later]]
+    replaced = next(key for key, of in FILES.items() if of == DAYS[3])
+    for key in (board, stored, *(key for key, of in FILES.items() if of == BOARDS[board])):
+        del world.inventory[key], world.lake.objects[key]
+    look, session = world.look(), world.session
+    monkeypatch.setattr("tasks.domain.assess.doubts._HEADS_A_PAGE", 0)  # folders are listed
+    new = {key: _object(key, "stored", NOW) for key in (stored, replaced)}
+    answer = world.lake.list
+
+    async def list_while_others_store(folders: Iterable[str], hints: Iterable[str] = ()) -> Listing:
+        listing = await answer(folders, hints)
+        for have in new.values():
+            look.known.stored(have.key, have, _seen(have))
+        return listing
+
+    monkeypatch.setattr(world.lake, "list", list_while_others_store)
+    look.known.stored(board, have := _object(board), _seen(have))
+    asyncio.run(look_up_newly_due(session, look.known, [look.assessment.cells[board]]))
+    assert world.lake.listed != []
+    assert {key: look.known.objects.get(key) for key in new} == new
+
+
 def test_without_a_usable_inventory_the_lake_is_listed_and_that_is_said(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from blocks.listing import Listing
 from blocks.store import Store
-from tasks.domain.assess.doubts import Rested, doubt_of, settlement
+from tasks.domain.assess.doubts import Rested, above, complete_until, doubt_of, settlement
 from tasks.domain.assess.states import Examination, LakeObject, Status
 from tasks.domain.expected.cells import Cell
 from tasks.domain.expected.keys import folders
@@ -24,33 +24,40 @@ class InventoryUse:
     """The objects of a lake by an inventory. Where that may be wrong, the lake is asked, and its answers count."""
 
     def __init__(self, lake: Store, objects: Listing, as_of: datetime, learnt: Iterable[str]):
-        """`learnt` are the keys of which the ledger has learnt after `as_of`, when the inventory was begun."""
+        """The inventory was begun at `as_of`.
+
+        `learnt` are the keys of which the ledger has learnt since the time from which the inventory may lack changes.
+        """
         self.objects = objects
         self.as_of = as_of
         self._lake = lake
         self._learnt = frozenset(learnt)
-        self._keys: set[str] = set()  # that were looked up
-        self._folders: tuple[str, ...] = ()  # that were listed, each with a slash at its end
+        self._keys: dict[str, datetime] = {}  # that were looked up, and when
+        self._folders: dict[str, datetime] = {}  # that were listed, and when
 
     @property
     def rested(self) -> Rested:
         """What the states rest on, for people."""
         return Rested(self.as_of, len(self._keys), len(self._folders))
 
-    def is_settled(self, key: str) -> bool:
-        """Has the lake been asked for this file?"""
-        return key in self._keys or key.startswith(self._folders)
+    def settled_at(self, key: str) -> datetime | None:
+        """When the lake was asked for this file; None if it was not."""
+        if at := self._keys.get(key):
+            return at
+        return next((self._folders[folder] for folder in above(key) if folder in self._folders), None)
 
     async def settle(
         self,
         cells: Mapping[str, Cell],
         examinations: Mapping[str, Examination],
         now: datetime,
+        at: datetime,
         statuses: Mapping[str, Status] | None = None,
     ) -> bool:
         """Asks the lake for those of the cells whose states may not rest on the inventory. Returns whether it did.
 
-        The `statuses` follow from the inventory, if the cells have been judged.
+        The `statuses` follow from the inventory, if the cells have been judged. What the lake answers counts from the
+        time `at`.
         """
         statuses = statuses or {}
         doubtful = [
@@ -65,7 +72,7 @@ class InventoryUse:
                 self.as_of,
                 now,
             )
-            and not self.is_settled(key)
+            and self.settled_at(key) is None
         ]
         requests = settlement(doubtful, cells)
         if not requests:
@@ -86,8 +93,8 @@ class InventoryUse:
                 self.objects[key] = truth[key]
             elif have is not None:
                 del self.objects[key]
-        self._keys.update(requests.keys)
-        self._folders += tuple(f"{folder}/" for folder in requests.folders)
+        self._keys |= dict.fromkeys(requests.keys, at)
+        self._folders |= dict.fromkeys(requests.folders, at)
         PROGRESS.get()("Looking up what the inventory lacks", 1, 1)
         return True
 
@@ -112,4 +119,5 @@ async def inventory_of_first_look(session: Session) -> InventoryUse | None:
         return None
     PROGRESS.get()("Reading the inventory", 1, 1)
     log.info("inventory %s: %s of the lake", settings.manifest, plural(len(found.objects), "file"))
-    return InventoryUse(session.lake, found.objects, found.as_of, session.ledger.objects.learnt_since(found.as_of))
+    learnt = session.ledger.objects.learnt_since(complete_until(found.as_of))
+    return InventoryUse(session.lake, found.objects, found.as_of, learnt)

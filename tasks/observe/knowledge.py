@@ -33,6 +33,10 @@ class Knowledge:
     inventory: InventoryUse | None = None  # where `objects` are from, if not from a listing
     last_file: int = 0  # the number of the last attempt that the ledger had before the lake was listed
 
+    def as_of(self, key: str) -> datetime:
+        """The time as of which it is known which object there is. What others have learnt later may be newer."""
+        return (self.inventory and self.inventory.settled_at(key)) or self.begun
+
     def is_examined(self, cell: Cell) -> bool:
         """Whether the present version of a file has been read, by this check or by a former one."""
         have, known = self.objects.get(cell.key), self.examinations.get(cell.key)

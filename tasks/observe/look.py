@@ -13,6 +13,7 @@ from datetime import datetime
 from blocks.listing import Listing
 from tasks.domain.assess.agreement import compare, trusted, untouched
 from tasks.domain.assess.assessment import Assessment, assess, expected_cells, listed_games
+from tasks.domain.assess.doubts import complete_until
 from tasks.domain.assess.overview import Overview, gaps_of, joined, overview_of, stored_files
 from tasks.domain.assess.states import Examination, Kind, LakeObject, State, Status, without_false_time
 from tasks.domain.assess.unknown import find_unknown
@@ -183,7 +184,7 @@ def newly_due(session: Session, known: Knowledge, schedules: Iterable[Cell]) -> 
     """The state of the games that newly stored schedules list. Their gaps are recorded in the ledger."""
     cells = {key: cell for key, cell in _listed_by(session, known, schedules).items() if known.has_asked(key)}
     if inventory := known.inventory:  # what it lacks is not known to be missing
-        cells = {key: cell for key, cell in cells.items() if key in known.objects or inventory.is_settled(key)}
+        cells = {key: cell for key, cell in cells.items() if key in known.objects or inventory.settled_at(key)}
     _load(session, known, cells)
     _add_newer(session, known, cells)
     known.obstacles |= _obstacles(session, known, cells)
@@ -237,7 +238,7 @@ def _add_newer(session: Session, known: Knowledge, keys: Collection[str]) -> Non
     """Adds to `known` the objects of some files of which others have learnt since the lake was listed."""
     latest = session.horizon()
     for key, one in session.ledger.objects.last(keys).items():
-        is_newer = key not in known.objects and one.is_learnt_between(known.begun, latest)
+        is_newer = key not in known.objects and one.is_learnt_between(known.as_of(key), latest)
         if is_newer and (have := one.change.object(key)):
             known.objects[key] = have
 
@@ -286,7 +287,7 @@ async def _look_at_lake(
     known, held = recalling.result()
     known.objects, known.last_file, known.begun, known.inventory = objects, last_file, begun, inventory
     if inventory:
-        known.begun = min(begun, inventory.as_of)
+        known.begun = min(begun, complete_until(inventory.as_of))
     while True:
         held.drop_changed(session, calendar, objects)
         schedules = [cell for cell in calendar.values() if config.datasets[cell.dataset].lists_games]
@@ -486,7 +487,7 @@ async def _settle(
     if known.inventory is None:
         return False
     by_key = {cell.key: cell for cell in cells}
-    return await known.inventory.settle(by_key, known.examinations, session.now(), statuses)
+    return await known.inventory.settle(by_key, known.examinations, session.now(), session.learnt_at(), statuses)
 
 
 def _compare(session: Session, known: Knowledge, schedules: Collection[Cell], remember: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 
 from tasks.domain.arrivals import UNKNOWN, LastChange, Unannounced
@@ -33,17 +33,19 @@ def record_listing(
     Every file was listed at least once since the time `listed_since`.
 
     While events are watched, it also records the changes of files before an event told of them, and counts those that
-    were missed. `judged` are the files that the look has judged. What was learnt after the listing began stays.
+    were missed. `judged` are the files that the look has judged. What was learnt after the lake was asked stays.
     """
-    ledger, now, begun = session.ledger, session.now(), known.begun
+    ledger, now = session.ledger, session.now()
     watch = ledger.announcements.watch(now)
     changed = _changed(session, known, judged) if watch else set()
-    before = _last(session, {gap.cell.key for gap in gaps}.union(closed, changed), begun)
-    listed = {key: LastChange.of(known.objects.get(key), begun) for key in changed & before.keys()}
+    asked = {key: known.as_of(key) for key in {gap.cell.key for gap in gaps}.union(closed, changed)}
+    before = _last(session, asked)
+    listed = {key: LastChange.of(known.objects.get(key), asked[key]) for key in changed & before.keys()}
     changes = _new(before, listed)
     told_later, new = unannounced(session, before, changes), {gap.cell.key: gap for gap in gaps}
     shown = Shown(before, changes, unannounced=told_later, gaps=new, closed=set(closed))
-    ledger.events.show(shown, known.objects, begun)
+    for at in set(asked.values()):
+        ledger.events.show(shown.among({key for key, time in asked.items() if time == at}), known.objects, at)
     if watch is None:
         return
     for folder, count in ledger.announcements.count_missed(now - _TOLD_WITHIN).items():
@@ -57,7 +59,7 @@ def record_findings(session: Session, found: Findings, objects: Mapping[str, Lak
 
     Versions of which no event has told are recorded as such while events are watched. What was learnt meanwhile stays.
     """
-    before = _last(session, found.read.keys() | found.unreadable.keys(), at)
+    before = _last(session, dict.fromkeys(found.read.keys() | found.unreadable.keys(), at))
     versions = {
         key: LastChange(Content(seen.etag, seen.size), have.modified if have and seen.is_of(have) else None)
         for key, seen in found.read.items()
@@ -92,12 +94,11 @@ def _changed(session: Session, known: Knowledge, judged: Collection[str]) -> set
     return changed
 
 
-def _last(session: Session, keys: Iterable[str], at: datetime) -> dict[str, LastChange | None]:
-    """The last known changes of some files, without those files of which anything was learnt after a time."""
-    keys, latest = list(keys), session.horizon()
-    last = session.ledger.objects.last(keys)
-    newer = {key for key, one in last.items() if one.is_learnt_between(at, latest)}
-    return {key: last[key].change if key in last else None for key in keys if key not in newer}
+def _last(session: Session, asked: Mapping[str, datetime]) -> dict[str, LastChange | None]:
+    """The last known changes of some files, without those of which anything was learnt after the lake was asked."""
+    last, latest = session.ledger.objects.last(asked), session.horizon()
+    newer = {key for key, one in last.items() if one.is_learnt_between(asked[key], latest)}
+    return {key: last[key].change if key in last else None for key in asked if key not in newer}
 
 
 def _new(before: Mapping[str, LastChange | None], after: Mapping[str, LastChange]) -> dict[str, LastChange]:

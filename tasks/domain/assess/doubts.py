@@ -16,7 +16,7 @@ from tasks.domain.assess.states import Examination, LakeObject, Status, is_due
 from tasks.domain.expected.cells import Cell
 from tasks.domain.wording import plural, utc
 
-RECENT = timedelta(days=2)  # an inventory may lack the changes of so long before it
+_RECENT = timedelta(days=2)  # an inventory may lack the changes of so long before it
 _HEADS_A_PAGE = 12  # S3 charges as much for a page of a listing as for so many HEAD requests
 
 
@@ -45,6 +45,11 @@ class Rested:
         )
 
 
+def complete_until(as_of: datetime) -> datetime:
+    """The time up to which the inventory that was begun at `as_of` has all changes. It may lack any later one."""
+    return as_of - _RECENT
+
+
 def doubt_of(
     cell: Cell,
     have: LakeObject | None,
@@ -57,8 +62,8 @@ def doubt_of(
     """Why the state of a file at `now` may not rest on the inventory of `as_of`; None if it may.
 
     `have` is the object that the inventory shows, and `status` what follows from it, if the file has been judged.
-    `seen` is the last version that was read, and `learnt_since` says that the ledger has learnt of the file after the
-    inventory was begun.
+    `seen` is the last version that was read, and `learnt_since` says that the ledger has learnt of the file since the
+    time from which the inventory may lack changes.
     """
     if learnt_since:
         return Doubt.CONTRADICTED
@@ -66,7 +71,7 @@ def doubt_of(
         return Doubt.LACKING if is_due(cell, now) else None
     if seen is not None and not seen.is_of(have):
         return Doubt.CONTRADICTED
-    if have.modified > as_of - RECENT or as_of - RECENT < cell.due_at <= now:
+    if have.modified > complete_until(as_of) or complete_until(as_of) < cell.due_at <= now:
         return Doubt.RECENT
     return Doubt.FAULTY if status is not None and status.kind is not None else None
 
@@ -99,10 +104,10 @@ def settlement(doubtful: Iterable[str], expected: Iterable[str]) -> Settlement:
         whole = _HEADS_A_PAGE * (1 + sizes[folder] // 1000)
         if folder and (saved := costs[folder] - whole) > 0:
             listed.add(folder)
-            for above in (folder, *_above(folder)):
-                costs[above] -= saved
-    outer = {folder for folder in listed if listed.isdisjoint(_above(folder))}
-    rest = (f for f in by_folder if f not in outer and outer.isdisjoint(_above(f)))
+            for one in (folder, *above(folder)):
+                costs[one] -= saved
+    outer = {folder for folder in listed if listed.isdisjoint(above(folder))}
+    rest = (f for f in by_folder if f not in outer and outer.isdisjoint(above(f)))
     return Settlement(tuple(sorted(key for folder in rest for key in by_folder[folder])), tuple(sorted(outer)))
 
 
@@ -110,13 +115,13 @@ def _summed(counts: Mapping[str, int]) -> Counter[str]:
     """The counts of folders, each with those of the folders below it."""
     summed: Counter[str] = Counter()
     for folder, count in counts.items():
-        for one in (folder, *_above(folder)):
+        for one in (folder, *above(folder)):
             summed[one] += count
     return summed
 
 
-def _above(folder: str) -> Iterator[str]:
-    """The folders that contain a folder."""
+def above(folder: str) -> Iterator[str]:
+    """The folders that contain a folder or a file, the innermost first."""
     while folder := _folder(folder):
         yield folder
 

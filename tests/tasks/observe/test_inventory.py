@@ -14,14 +14,17 @@ from blocks.inventory import Inventory as Found
 from blocks.listing import Listing
 from blocks.store import Store
 from config.models import Collect, Inventory
+from tasks.domain.arrivals import LastChange
 from tasks.domain.assess.doubts import Rested
-from tasks.domain.assess.states import Examination, Kind, LakeObject, State
+from tasks.domain.assess.states import Examination, Kind, LakeObject, LearntBy, State, content_of
 from tasks.domain.assess.verdicts import Verdict, Wholeness
 from tasks.domain.errors import NoObjectError
 from tasks.domain.expected.cells import Selection
 from tasks.domain.expected.games import Game, GameStatus
 from tasks.domain.inventories import Flaw, InventoryError
 from tasks.ledger import Ledger
+from tasks.ledger.gaps import gaps_table
+from tasks.ledger.judgements import judgement_sets_table
 from tasks.observe.listing import check_ids
 from tasks.observe.look import Look, Reader, look_at_lake, look_up_newly_due, newly_due
 from tasks.observe.session import Session
@@ -92,6 +95,8 @@ class World:
     def reset(self) -> None:
         """Begins anew, with an empty lake, and a ledger that knows no files."""
         self.ledger.database.write(self.ledger.objects.forget)
+        for table in (judgement_sets_table, gaps_table):  # of looks that were remembered
+            self.ledger.database.write(lambda connection, table=table: connection.execute(table.delete()))
         self.lake, self.inventory = Bucket(), dict[str, LakeObject]()
 
     def fill(self) -> None:
@@ -103,6 +108,11 @@ class World:
     def know(self, *objects: LakeObject) -> None:
         """Records that these versions were read long ago."""
         self.ledger.objects.record({have.key: _seen(have) for have in objects}, at=NOW - 5 * DAY)
+
+    def tell(self, key: str, have: LakeObject | None, at: datetime) -> None:
+        """Records that an event told at this time that the file is this one, or is gone."""
+        change = LastChange(content_of(have), have.modified) if have else LastChange(None, asked=at)
+        self.ledger.arrivals.record({key: change}, at, LearntBy.EVENT)
 
     @property
     def session(self) -> Session:
@@ -171,7 +181,7 @@ def test_the_look_after_a_first_look_lists_the_lake(tmp_path: Path, monkeypatch:
     del world.lake.objects[deleted]
     world.ledger.announcements.progressed(NOW)
     first = world.look(remember=True)
-    assert (first.known.begun, deleted in _gaps(first)) == (AS_OF, False)
+    assert (first.known.begun, deleted in _gaps(first)) == (AS_OF - 2 * DAY, False)
     assert world.lake.listed == []
     watch = world.ledger.announcements.watch(NOW)
     assert watch is not None
@@ -193,6 +203,23 @@ def test_what_the_ledger_has_learnt_since_the_inventory_is_looked_up(world: Worl
     gaps = _gaps(world.look())
     assert before not in gaps
     assert gaps[since] is Kind.VANISHED
+
+
+def test_events_of_the_days_that_an_inventory_may_lack_are_not_overwritten_by_it(world: World) -> None:
+    """It was told hours before the inventory was begun that a file is gone, and that another has a new version."""
+    world.fill()
+    gone, replaced = list(FILES)[:2]
+    del world.lake.objects[gone]
+    world.lake.objects[replaced] = new = _object(replaced, "newer", AS_OF - 5 * HOUR)
+    world.ledger.announcements.progressed(NOW)
+    world.tell(gone, None, AS_OF - 5 * HOUR)
+    world.tell(replaced, new, AS_OF - 5 * HOUR)
+    look = world.look(remember=True)
+    assert {gone, replaced} <= set(world.lake.asked)
+    assert _gaps(look)[gone] is Kind.VANISHED
+    known = world.ledger.objects.known()
+    assert (gone in known, known[replaced]) == (False, new)
+    assert gone in world.ledger.gaps.first_seen(), "what was looked up now is newer than the event"
 
 
 def test_games_that_a_new_schedule_lists_are_looked_up_before_they_count_as_missing(world: World) -> None:
@@ -260,6 +287,7 @@ class Life:
     replaced: int | None
     deleted: int | None
     passed: int
+    told: int | None  # when the last event told of it
     known: str
 
     def at(self, key: str, hours: int) -> LakeObject | None:
@@ -277,6 +305,7 @@ LIVES = st.builds(
     replaced=st.none() | st.integers(1, 100),
     deleted=st.none() | st.none() | st.integers(0, 100),
     passed=st.integers(6, 12 + 48),  # from two days before the inventory was begun to hours after that
+    told=st.none() | st.integers(1, 100),
     known=st.sampled_from(["nothing", "former", "new"]),
 )
 
@@ -285,11 +314,15 @@ LIVES = st.builds(
     lives=st.lists(LIVES, min_size=len(ALL), max_size=len(ALL)),
     at_most=st.sampled_from([0, 99]),
     heads=st.sampled_from([2, 99]),
+    remember=st.booleans(),
 )
 def test_whatever_a_rolling_inventory_lacks_or_still_has_no_file_is_fetched_that_is_there(
-    shared_world: World, lives: list[Life], at_most: int, heads: int
+    shared_world: World, lives: list[Life], at_most: int, heads: int, remember: bool
 ) -> None:
-    """Whether bodies are read or not, and whether folders are listed or keys looked up."""
+    """Whether bodies are read or not, and whether folders are listed or keys looked up.
+
+    What events have told in the days of which it may lack changes is not overwritten by it in the ledger.
+    """
     world = shared_world
     world.reset()
     for key, life in zip(ALL, lives, strict=True):
@@ -298,19 +331,31 @@ def test_whatever_a_rolling_inventory_lacks_or_still_has_no_file_is_fetched_that
         if shown := life.at(key, life.passed):
             world.inventory[key] = shown
     world.know(*(_object(key, life.known) for key, life in zip(ALL, lives, strict=True) if life.known != "nothing"))
+    for key, life in zip(ALL, lives, strict=True):
+        if life.told is not None:
+            world.tell(key, life.at(key, life.told), NOW - life.told * HOUR)
+    if remember:
+        world.ledger.announcements.progressed(NOW)
+    before = world.ledger.objects.last(ALL)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tasks.domain.assess.doubts._HEADS_A_PAGE", heads)
-        look = world.look(at_most=at_most)
+        look = world.look(at_most=at_most, remember=remember)
     lake, known, statuses = world.lake.objects, look.known.objects, look.assessment.statuses
     for key in _gaps(look):
         assert known.get(key) == lake.get(key), "a gap is judged by what the lake has"
     for key in lake.keys() & statuses.keys():
         assert key in known or statuses[key].state is State.NOT_DUE, "what is there is not missing"
     assert look.known.inventory is not None
-    for key in filter(look.known.inventory.is_settled, ALL):
+    for key in filter(look.known.inventory.settled_at, ALL):
         assert known.get(key) == lake.get(key)
     for key, have in known.items():
         assert have in (lake.get(key), world.inventory.get(key))
+    for key, one in world.ledger.objects.last(ALL).items():
+        if key in before and before[key].is_learnt_between(AS_OF - 2 * DAY, NOW):
+            is_now = LastChange.of(lake.get(key), NOW).content
+            assert one.change.content in (is_now, before[key].change.content)
+    if remember:
+        assert _gaps(look).keys() <= world.ledger.gaps.first_seen().keys()
 
 
 def test_a_body_that_is_another_version_than_the_inventory_shows_has_the_lake_asked(world: World) -> None:

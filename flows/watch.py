@@ -189,7 +189,7 @@ class Watch:
         async def look() -> None:
             if self.is_the_lakes:  # a look counts what it lists for a watch only
                 self.session.ledger.announcements.progressed(datetime.now(UTC))
-            await look_at_lake(self.session, Reader(self.session, 0), remember=True)
+            await look_at_lake(self.session, Reader(self.session, 0), remember=True, by_inventory=False)
 
         await self._persistently(look, "the lake is listed again", may_last=math.inf)
 

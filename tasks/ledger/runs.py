@@ -137,6 +137,11 @@ class Runs:
         query = sa.select(runs_table.c.id).where(runs_table.c.kind == kind, runs_table.c.id != run).limit(1)
         return self.database.read(lambda connection: connection.execute(query).first()) is None
 
+    def any_has_looked(self) -> bool:
+        """Is there a run that has come to its end, or was stopped on the way? It has looked at its part of the lake."""
+        query = sa.select(runs_table.c.id).where(runs_table.c.outcome.in_([RunEnd.ENDED, RunEnd.STOPPED])).limit(1)
+        return self.database.read(lambda connection: connection.execute(query).first()) is not None
+
     def by_id(self, ids: Iterable[str]) -> Mapping[str, RunRecord]:
         """The runs with these ids, by id."""
         query = sa.select(runs_table).where(runs_table.c.id.in_(list(ids)))

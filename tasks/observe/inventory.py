@@ -102,11 +102,12 @@ class InventoryUse:
 async def inventory_of_first_look(session: Session) -> InventoryUse | None:
     """The files of the selected datasets by the S3 Inventory of the configuration, for a first look at a lake.
 
-    None if there is none in the configuration, if the ledger remembers a look at everything, or if the inventory cannot
-    be used. The log says why it cannot.
+    None if there is none in the configuration, if the ledger remembers a look at everything or a run, or if the
+    inventory cannot be used. The log says why it cannot.
     """
-    settings = session.config.inventory
-    if settings.manifest is None or session.ledger.judgements.are_begun():
+    settings, ledger = session.config.inventory, session.ledger
+    # Migrations may delete the judgements of looks, but not runs.
+    if settings.manifest is None or ledger.judgements.are_begun() or ledger.runs.any_has_looked():
         return None
     from blocks.inventory import read_inventory  # not at the top, because few need arro3's readers
 
@@ -119,5 +120,5 @@ async def inventory_of_first_look(session: Session) -> InventoryUse | None:
         return None
     PROGRESS.get()("Reading the inventory", 1, 1)
     log.info("inventory %s: %s of the lake", settings.manifest, plural(len(found.objects), "file"))
-    learnt = session.ledger.objects.learnt_since(complete_until(found.as_of))
+    learnt = ledger.objects.learnt_since(complete_until(found.as_of))
     return InventoryUse(session.lake, found.objects, found.as_of, learnt)

@@ -125,6 +125,7 @@ async def look_at_lake(
     remember: bool,
     listing: MutableMapping[str, LakeObject] | None = None,
     by_schedule: bool = False,
+    by_inventory: bool = True,
 ) -> Look:
     """The state of every selected cell.
 
@@ -132,10 +133,12 @@ async def look_at_lake(
     everything that is selected.
 
     `listing` is a fixed listing to use instead of asking the lake; nothing is written to the ledger then. With
-    `remember`, the ledger records gaps that are seen for the first time, and forgets those that are closed.
+    `remember`, the ledger records gaps that are seen for the first time, and forgets those that are closed. Without
+    `by_inventory`, the lake is listed even by a first look.
     """
     with _many_objects(), session.watch.running(RunPart.LOOK):
-        return await _look_at_lake(session, reader, remember and listing is None, listing, by_schedule)
+        remember = remember and listing is None
+        return await _look_at_lake(session, reader, remember, listing, by_schedule, by_inventory)
 
 
 async def examine_cells(session: Session, cells: Mapping[str, Cell]) -> Mapping[str, Examination]:
@@ -264,6 +267,7 @@ async def _look_at_lake(
     remember: bool,
     listing: MutableMapping[str, LakeObject] | None,
     by_schedule: bool,
+    by_inventory: bool,
 ) -> Look:
     config, selection, now, begun = session.config, session.selection, session.now(), session.learnt_at()
     calendar = {cell.key: cell for cell in calendar_cells(config, now, selection)}
@@ -271,7 +275,8 @@ async def _look_at_lake(
     few = bool(selection.keys) and len(selection.keys) + len(calendar) <= _FEW
     wanted = [*selection.keys, *calendar] if few else None
     may_hold = listing is None and selection.has_whole_partitions
-    inventory = await inventory_of_first_look(session) if listing is None and not selection.keys else None
+    by_inventory = by_inventory and listing is None and not selection.keys
+    inventory = await inventory_of_first_look(session) if by_inventory else None
     recalling = asyncio.create_task(asyncio.to_thread(_recall, session, wanted, now if may_hold else None))
     try:
         if listing is not None:

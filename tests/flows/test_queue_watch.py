@@ -176,7 +176,8 @@ def test_the_first_look_at_the_lake_is_tried_until_it_succeeds_or_the_watch_has_
     session, progress = Session(CONFIG, Selection(), Bucket(), ledger, NOW, begun=NOW), tmp_path / "progress"
     watch, looks = Watch(session, Watcher(session), FACTS, progress), [0]
 
-    async def look(*_: object, **__: object) -> None:
+    async def look(*_: object, by_inventory: bool, **__: object) -> None:
+        assert not by_inventory, "messages that are older than an inventory would be compared with it"
         looks[0] += 1
         if looks[0] != 3:
             raise LakeError("lake away")

@@ -179,3 +179,10 @@ def test_gaps_keep_when_they_were_first_seen(old: OldLedger) -> None:
     with closing(old.now()) as ledger:
         assert ledger.gaps.first_seen() == {"a": NOW, "b": NOW}
         assert ledger.gaps.counts() == {"d": 2}
+
+
+def test_a_lake_that_was_looked_at_is_known_to_have_been_though_its_judgements_are_deleted(old: OldLedger) -> None:
+    run = {"id": "a", "kind": "reconcile", "about": "everything", "holder": "here", "began": 0.0}
+    old.fill("0028", runs=[{**run, "ended": 1.0, "outcome": "ended"}])
+    with closing(old.now()) as ledger:
+        assert ledger.runs.any_has_looked()

@@ -22,9 +22,11 @@ from tasks.domain.errors import NoObjectError
 from tasks.domain.expected.cells import Selection
 from tasks.domain.expected.games import Game, GameStatus
 from tasks.domain.inventories import Flaw, InventoryError
+from tasks.domain.outcomes import RunEnd
 from tasks.ledger import Ledger
 from tasks.ledger.gaps import gaps_table
 from tasks.ledger.judgements import judgement_sets_table
+from tasks.ledger.runs import runs_table
 from tasks.observe.listing import check_ids
 from tasks.observe.look import Look, Reader, look_at_lake, look_up_newly_due, newly_due
 from tasks.observe.session import Session
@@ -93,9 +95,9 @@ class World:
         self.reset()
 
     def reset(self) -> None:
-        """Begins anew, with an empty lake, and a ledger that knows no files."""
+        """Begins anew, with an empty lake, and a ledger that knows no files, looks or runs."""
         self.ledger.database.write(self.ledger.objects.forget)
-        for table in (judgement_sets_table, gaps_table):  # of looks that were remembered
+        for table in (judgement_sets_table, gaps_table, runs_table):
             self.ledger.database.write(lambda connection, table=table: connection.execute(table.delete()))
         self.lake, self.inventory = Bucket(), dict[str, LakeObject]()
 
@@ -189,6 +191,25 @@ def test_the_look_after_a_first_look_lists_the_lake(tmp_path: Path, monkeypatch:
     second = world.look(remember=True)
     assert second.overview.rested is second.known.inventory is None
     assert _gaps(second)[deleted] is Kind.VANISHED
+    assert world.lake.listed != []
+
+
+@pytest.mark.parametrize(("end", "lists"), [(RunEnd.ENDED, True), (RunEnd.STOPPED, True), (RunEnd.FAILED, False)])
+def test_after_a_run_of_any_part_of_the_lake_it_is_listed(world: World, end: RunEnd, lists: bool) -> None:
+    """Of such a run no judgements are kept, and a newer version of ADCE may have deleted those of a look."""
+    world.fill()
+    run = world.session.leases
+    run.begin("fill", "2025-26", None, lambda why: None)
+    run.end(end)
+    look = world.look()
+    assert (look.known.inventory is None, world.lake.listed != []) == (lists, lists)
+
+
+def test_a_look_that_is_to_list_the_lake_reads_no_inventory(world: World) -> None:
+    world.fill()
+    session = world.session
+    look = asyncio.run(look_at_lake(session, Reader(session, 0), remember=False, by_inventory=False))
+    assert look.known.inventory is None
     assert world.lake.listed != []
 
 

@@ -201,6 +201,14 @@ class Listing(MutableMapping[str, LakeObject]):
         parts = (part for part in self._between(start, end) if part is not None)
         return [key for part in parts for key in _keys(part) if start <= key < end]
 
+    def count_within(self, folder: str) -> int:
+        """The number of keys in a folder and the folders below it, as far as they were listed."""
+        start, end = f"{folder}/", f"{folder}0"
+        parts = [part for part in self._between(start, end) if part is not None]
+        inner = sum(len(part) if isinstance(part, dict) else part.num_rows for part in parts[1:-1])
+        outer = [*parts[:1], *parts[1:][-1:]]
+        return inner + sum(start <= key < end for part in outer for key in _keys(part))
+
     def __repr__(self) -> str:
         return f"<Listing of {len(self)} objects>"
 

@@ -98,11 +98,13 @@ async def fetch(here: PrefectRun, dispatcher: Dispatcher, plan: Plan, planned: R
         await run.prepare_lake()
     with run.session.watch.running(RunPart.FETCH):
         await dispatcher.run_all(plan)
+    list_requests = run.known.list_requests  # with those for games that new schedules list
     look = await run.look()
     await here.wait_for_api()
     report = replace(
         planned,
         looked_at=_naming(look, planned.again),
+        list_requests=list_requests,
         fills=tuple(in_start_order({fill.id: fill for fill in dispatcher.begun}.values())),
         deferred=tuple(dispatcher.deferred),
         pauses=run.planner.pauses(),

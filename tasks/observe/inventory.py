@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 from blocks.listing import Listing
 from blocks.store import Store
-from tasks.domain.assess.doubts import Rested, above, complete_until, doubt_of, settlement
-from tasks.domain.assess.states import Examination, LakeObject, Status
+from tasks.domain.assess.doubts import Doubt, Rested, above, complete_until, doubt_of, folder_of, settlement
+from tasks.domain.assess.states import Examination, Status
 from tasks.domain.expected.cells import Cell
 from tasks.domain.expected.keys import folders
 from tasks.domain.inventories import InventoryError
 from tasks.domain.wording import plural
+from tasks.observe.heads import ask
 from tasks.observe.session import Session, listed_datasets
 from tasks.progress import PROGRESS
 
@@ -34,11 +36,12 @@ class InventoryUse:
         self._learnt = frozenset(learnt)
         self._keys: dict[str, datetime] = {}  # that were looked up, and when
         self._folders: dict[str, datetime] = {}  # that were listed, and when
+        self._doubts: Counter[Doubt] = Counter()  # the files of which the lake was asked, by why it was
 
     @property
     def rested(self) -> Rested:
         """What the states rest on, for people."""
-        return Rested(self.as_of, len(self._keys), len(self._folders))
+        return Rested(self.as_of, len(self._keys), len(self._folders), dict(self._doubts))
 
     def settled_at(self, key: str) -> datetime | None:
         """When the lake was asked for this file; None if it was not."""
@@ -60,31 +63,35 @@ class InventoryUse:
         time `at`.
         """
         statuses = statuses or {}
-        doubtful = [
-            key
+        doubts = {
+            key: doubt
             for key, cell in cells.items()
-            if doubt_of(
-                cell,
-                self.objects.get(key),
-                examinations.get(key),
-                statuses.get(key),
-                key in self._learnt,
-                self.as_of,
-                now,
+            if (
+                doubt := doubt_of(
+                    cell,
+                    self.objects.get(key),
+                    examinations.get(key),
+                    statuses.get(key),
+                    key in self._learnt,
+                    self.as_of,
+                    now,
+                )
             )
             and self.settled_at(key) is None
-        ]
-        requests = settlement(doubtful, cells)
+        }
+        requests = settlement(doubts, cells, self.objects.count_within)
         if not requests:
             return False
         PROGRESS.get()("Looking up what the inventory lacks", 0, 1)
-        shown = {key for folder in requests.folders for key in self.objects.within(folder)}.union(requests.keys)
-        before = {key: self.objects.get(key) for key in shown}
-        truth: dict[str, LakeObject] = await self._lake.find_all(requests.keys)
-        if requests.folders:
-            listed = await self._lake.list(requests.folders)
-            self.objects.requests += listed.requests
-            truth.update(listed)
+        before = {key: self.objects.get(key) for key in requests.keys}
+        heads = await ask(self._lake, requests.keys)
+        truth = dict(heads.objects)
+        listed = {*requests.folders, *map(folder_of, heads.refused)}
+        if listed:
+            before |= {key: self.objects.get(key) for folder in listed for key in self.objects.within(folder)}
+            listing = await self._lake.list(listed)
+            self.objects.requests += listing.requests
+            truth.update(listing)
         for key in before.keys() | truth:
             have = self.objects.get(key)
             if have != before.get(key):
@@ -94,7 +101,8 @@ class InventoryUse:
             elif have is not None:
                 del self.objects[key]
         self._keys |= dict.fromkeys(requests.keys, at)
-        self._folders |= dict.fromkeys(requests.folders, at)
+        self._folders |= dict.fromkeys(listed, at)
+        self._doubts.update(doubts.values())
         PROGRESS.get()("Looking up what the inventory lacks", 1, 1)
         return True
 

@@ -203,6 +203,7 @@ async def look_up_newly_due(session: Session, known: Knowledge, schedules: Itera
         cells = _listed_by(session, known, schedules)
         _load(session, known, cells)
         await _settle(session, known, cells.values())
+        known.list_requests = known.inventory.objects.requests
     elif isinstance(known.objects, Listing) and not known.objects.is_whole:
         unknown = [key for key in _listed_by(session, known, schedules) if not known.has_asked(key)]
         known.objects.note(unknown, await session.lake.find_all(unknown))

@@ -150,6 +150,16 @@ def test_every_so_many_keys_a_range_is_cut(
     assert cuts == [key for n, key in enumerate(keys) if n and n % number == 0 and len(keys) - n >= number]
 
 
+def test_the_keys_of_a_folder_are_counted() -> None:
+    """Whether the folder is a part of a slice or many slices, and whether its slices have become objects."""
+    keys = sorted(f"{folder}/{n}" for folder in ("a-b", "a", "a/b", "b") for n in range(1700))
+    listing = Listing([batch_of([LakeObject(key, 1, NOW, "") for key in keys])])
+    assert listing["a/b/900"]
+    del listing["a/b/901"]
+    counts = {folder: listing.count_within(folder) for folder in ("a", "a-b", "a/b", "b", "a/c", "z", "")}
+    assert counts == {"a": 3399, "a-b": 1700, "a/b": 1699, "b": 1700, "a/c": 0, "z": 0, "": 0}
+
+
 @given(listings(), st.lists(KEYS, unique=True, max_size=8), st.data())
 def test_of_a_key_that_was_not_listed_nothing_is_concluded(
     given: tuple[Listing, dict[str, LakeObject]], cuts: list[str], data: st.DataObject

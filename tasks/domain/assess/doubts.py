@@ -7,8 +7,8 @@ it, or may be there in a former version. What it shows is a hint, and so is what
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -21,12 +21,20 @@ _HEADS_A_PAGE = 12  # S3 charges as much for a page of a listing as for so many 
 
 
 class Doubt(StrEnum):
-    """Why the state of a file may not rest on an inventory."""
+    """Why the state of a file may not rest on an inventory, so that the lake is asked."""
 
     LACKING = "lacking"  # the inventory does not have the file, which is due
     RECENT = "recent"  # the file was stored or expected in the last days before the inventory
     CONTRADICTED = "contradicted"  # the ledger knows another version, or has learnt of the file since
     FAULTY = "faulty"  # by the inventory, something is wrong with the file
+
+
+_WHY = {
+    Doubt.LACKING: "not in it",
+    Doubt.RECENT: "stored or due in the days before it",
+    Doubt.CONTRADICTED: "known otherwise",
+    Doubt.FAULTY: "bad or stale in it",
+}
 
 
 @dataclass(frozen=True)
@@ -36,9 +44,12 @@ class Rested:
     as_of: datetime  # when the inventory was begun: nothing counts as looked at later
     looked_up: int  # files
     listed: int  # folders
+    doubts: Mapping[Doubt, int] = field(default_factory=dict)  # how many files the lake was asked for, by why it was
 
     def __str__(self) -> str:
+        why = ", ".join(f"{count:,} {_WHY[doubt]}" for doubt, count in sorted(self.doubts.items()))
         asked = f"{plural(self.looked_up, 'file')} looked up and {plural(self.listed, 'folder')} listed now"
+        asked += f" ({why})" if why else ""
         return (
             f"By the S3 Inventory of {utc(self.as_of)}, with {asked}. After the first run the lake is listed, "
             "which shows what was deleted since"
@@ -87,22 +98,25 @@ class Settlement:
         return bool(self.keys or self.folders)
 
 
-def settlement(doubtful: Iterable[str], expected: Iterable[str]) -> Settlement:
+def settlement(doubtful: Iterable[str], expected: Iterable[str], count_within: Callable[[str], int]) -> Settlement:
     """The cheapest requests that find the truth about the `doubtful` keys.
 
-    How many pages a listing of a folder has follows from the `expected` keys in it.
+    How many pages a listing of a folder has follows from the `expected` keys in it, and from how many files the
+    inventory has there by `count_within`.
     """
     by_folder: dict[str, list[str]] = {}
     for key in doubtful:
-        by_folder.setdefault(_folder(key), []).append(key)
+        by_folder.setdefault(folder_of(key), []).append(key)
     if not by_folder:
         return Settlement()
     costs = _summed({folder: len(keys) for folder, keys in by_folder.items()})
-    sizes = _summed(Counter(map(_folder, expected)))
+    sizes = _summed(Counter(map(folder_of, expected)))
     listed: set[str] = set()
     for folder in sorted(costs, key=lambda one: one.count("/"), reverse=True):  # the deepest first
-        whole = _HEADS_A_PAGE * (1 + sizes[folder] // 1000)
-        if folder and (saved := costs[folder] - whole) > 0:
+        if not folder or costs[folder] <= _HEADS_A_PAGE:
+            continue
+        whole = _HEADS_A_PAGE * (1 + max(sizes[folder], count_within(folder)) // 1000)
+        if (saved := costs[folder] - whole) > 0:
             listed.add(folder)
             for one in (folder, *above(folder)):
                 costs[one] -= saved
@@ -122,9 +136,10 @@ def _summed(counts: Mapping[str, int]) -> Counter[str]:
 
 def above(folder: str) -> Iterator[str]:
     """The folders that contain a folder or a file, the innermost first."""
-    while folder := _folder(folder):
+    while folder := folder_of(folder):
         yield folder
 
 
-def _folder(key: str) -> str:
+def folder_of(key: str) -> str:
+    """The folder of a file, or the one that contains a folder; empty if that is the lake itself."""
     return key.rpartition("/")[0]

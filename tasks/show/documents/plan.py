@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from config.models import Priority
+from tasks.domain.assess.doubts import Doubt
 from tasks.domain.assess.states import Kind, State
 from tasks.domain.assess.unknown import by_season
 from tasks.domain.limits.pauses import Phase
@@ -209,6 +210,7 @@ class InventoryOfLook(Document):
     as_of: datetime
     looked_up: int
     listed: int
+    doubts: dict[Doubt, int]
 
 
 class RunReport(Document):

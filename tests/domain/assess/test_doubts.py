@@ -47,23 +47,35 @@ def _keys(folder: str, count: int) -> list[str]:
 
 def test_a_folder_is_listed_where_that_costs_less_than_to_look_up_its_files() -> None:
     few, many = _keys("a", 12), _keys("b", 13)
-    assert settlement([*few, *many], [*few, *many]) == Settlement(tuple(few), ("b",))
+    assert settlement([*few, *many], [*few, *many], _nothing) == Settlement(tuple(few), ("b",))
     large = _keys("b", 4000)  # five pages
-    assert settlement(many, large) == Settlement(tuple(many))
-    assert settlement([], large) == Settlement()
+    assert settlement(many, large, _nothing) == Settlement(tuple(many))
+    assert settlement([], large, _nothing) == Settlement()
 
 
 def test_a_folder_of_many_small_folders_is_listed_as_a_whole() -> None:
     keys = [f"games/{n:04}/{name}.json" for n in range(900) for name in "ab"]
-    assert settlement(keys, keys) == Settlement((), ("games",))
-    assert settlement(keys[:10], keys) == Settlement(tuple(keys[:10]))
-    assert settlement(["x", "y"] * 100, keys).folders == (), "the lake itself is never listed as one folder"
+    assert settlement(keys, keys, _nothing) == Settlement((), ("games",))
+    assert settlement(keys[:10], keys, _nothing) == Settlement(tuple(keys[:10]))
+    assert settlement(["x", "y"] * 100, keys, _nothing).folders == (), "the lake itself is never listed as one folder"
+
+
+def _nothing(folder: str) -> int:
+    """The number of files that an inventory has in a folder."""
+    return 0
+
+
+def test_a_folder_is_not_listed_of_which_the_inventory_has_many_more_pages_than_is_doubtful() -> None:
+    """The doubts may be about one season, and the folder have thirty."""
+    season = [f"games/{n}" for n in range(100)]
+    assert settlement(season, season, _nothing).folders == ("games",)
+    assert settlement(season, season, {"games": 30_000}.__getitem__) == Settlement(tuple(sorted(season)))
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("abc"), st.integers(0, 2000)), max_size=60))
 def test_every_doubt_is_settled_once(places: list[tuple[str, str, int]]) -> None:
     keys = sorted({f"{top}/{inner}/{n}" for top, inner, n in places})
-    found = settlement(keys, keys)
+    found = settlement(keys, keys, _nothing)
     covered = [key for key in keys for folder in found.folders if key.startswith(f"{folder}/")]
     assert sorted([*found.keys, *covered]) == keys
     assert len(found.keys) + 12 * len(found.folders) <= max(len(keys), 12)
@@ -73,3 +85,5 @@ def test_people_read_as_of_when_the_states_are() -> None:
     assert str(Rested(AS_OF, 1, 2)).startswith(
         "By the S3 Inventory of 2026-01-14 12:00 UTC, with 1 file looked up and 2 folders listed now."
     )
+    doubts = {Doubt.RECENT: 3, Doubt.LACKING: 1200}
+    assert "listed now (1,200 not in it, 3 stored or due in the days before it)." in str(Rested(AS_OF, 1, 2, doubts))

@@ -15,10 +15,10 @@ from blocks.listing import Listing
 from blocks.store import Store
 from config.models import Collect, Inventory
 from tasks.domain.arrivals import LastChange
-from tasks.domain.assess.doubts import Rested
+from tasks.domain.assess.doubts import Doubt, Rested
 from tasks.domain.assess.states import Examination, Kind, LakeObject, LearntBy, State, content_of
 from tasks.domain.assess.verdicts import Verdict, Wholeness
-from tasks.domain.errors import NoObjectError
+from tasks.domain.errors import HeadRefusedError, NoObjectError, Reach
 from tasks.domain.expected.cells import Selection
 from tasks.domain.expected.games import Game, GameStatus
 from tasks.domain.inventories import Flaw, InventoryError
@@ -75,11 +75,25 @@ class Bucket(Shared):
     def __init__(self) -> None:
         super().__init__()
         self.listed: list[str] = []
+        self.refuses: set[str] = set()  # keys of which it does not tell
+
+    async def find_each(self, keys: Iterable[str]) -> tuple[dict[str, LakeObject], dict[str, HeadRefusedError]]:
+        keys = set(keys)
+        refused = {key: HeadRefusedError(f"{key} is refused", Reach.KEY, "refused") for key in keys & self.refuses}
+        return await super().find_all(keys - self.refuses), refused
+
+    async def find_all(self, keys: Iterable[str]) -> dict[str, LakeObject]:
+        found, refused = await self.find_each(keys)
+        for error in refused.values():
+            raise error
+        return found
 
     async def list(self, folders: Iterable[str], hints: Iterable[str] = ()) -> Listing:
         folders = list(folders)
         self.listed += folders
-        return await super().list(folders, hints)
+        listing = await super().list(folders, hints)
+        listing.requests = len(folders)
+        return listing
 
     async def get(self, key: str) -> tuple[bytes, LakeObject]:
         if key not in self.objects:
@@ -171,7 +185,11 @@ def test_only_what_is_doubtful_is_looked_up_and_nothing_is_listed(world: World) 
     assert look.assessment.cells.keys() >= FILES.keys(), "the schedule that was looked up lists its game"
     assert _gaps(look) == {gone: Kind.VANISHED} | dict.fromkeys(stale, Kind.STALE)
     assert deleted in look.known.objects, "that it was deleted since is not known before the next listing"
-    assert look.overview.rested == Rested(AS_OF, len(world.lake.asked), 0)
+    rested = look.overview.rested
+    assert rested is not None
+    assert rested == Rested(AS_OF, len(world.lake.asked), 0, rested.doubts)
+    assert sum(rested.doubts.values()) == len(world.lake.asked)
+    assert (rested.doubts[Doubt.LACKING], rested.doubts[Doubt.CONTRADICTED]) == (3, 1)
 
 
 def test_the_look_after_a_first_look_lists_the_lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,6 +301,29 @@ def test_what_a_run_stores_while_the_lake_is_asked_stays(world: World, monkeypat
     asyncio.run(look_up_newly_due(session, look.known, [look.assessment.cells[board]]))
     assert world.lake.listed != []
     assert {key: look.known.objects.get(key) for key in new} == new
+
+
+def test_a_file_of_which_the_lake_refuses_to_tell_is_found_by_listing_its_folder(world: World) -> None:
+    """The LIST requests of such questions are counted, also those for games that a schedule lists during a run."""
+    world.fill()
+    board, *_ = BOARDS
+    mine, *others = [key for key, of in FILES.items() if of == BOARDS[board]]
+    for key in (board, mine, *others):
+        del world.inventory[key]
+    del world.lake.objects[board]
+    world.lake.refuses = {mine, *others}
+    world.lake.objects[f"{_folder(mine)}/another.json"] = _object(f"{_folder(mine)}/another.json")
+    look, session = world.look(), world.session
+    assert (world.lake.listed, look.known.list_requests) == ([], 0)
+    look.known.stored(board, have := _object(board, "stored"), _seen(have))
+    asyncio.run(look_up_newly_due(session, look.known, [look.assessment.cells[board]]))
+    assert set(world.lake.listed) == set(FOLDERS)
+    assert {mine, *others} <= look.known.objects.keys()
+    assert look.known.list_requests == len(FOLDERS)
+
+
+def _folder(key: str) -> str:
+    return key.rpartition("/")[0]
 
 
 def test_without_a_usable_inventory_the_lake_is_listed_and_that_is_said(

@@ -22,6 +22,7 @@ from blocks.listing import Listing
 from blocks.sorted_rows import Rows, merged, rows_at, runs_of
 from blocks.store import Store
 from tasks.domain.errors import LakeError, NoObjectError, Reach
+from tasks.domain.expected.keys import outermost
 from tasks.domain.inventories import Flaw, Format, InventoryError, InventoryFile, Manifest, manifest_of, newest_first
 from tasks.domain.wording import one_line
 
@@ -73,7 +74,7 @@ def in_lake(files: Sequence[Path], manifest: Manifest, prefix: str, folders: Ite
     if runs and prefix and not any(run.is_between(*_span(prefix.rstrip("/"))) for run in runs):
         where = f"below {prefix} of the bucket {manifest.bucket}"
         raise InventoryError(Flaw.OTHER_PREFIX, f"it lists nothing {where}; name an inventory that does")
-    spans = [_span(f"{prefix}{folder}") for folder in sorted(folders)]
+    spans = [_span(f"{prefix}{folder}") for folder in outermost(folders)]
     for rows in merged(run for run in runs if any(run.is_between(*span) for span in spans)):
         for span in spans:
             if (within := rows.between(*span)).keys:

@@ -20,6 +20,7 @@ from arro3.core import RecordBatch
 
 from blocks.lake_keys import is_valid
 from blocks.listing import KeyRange
+from tasks.domain.expected.keys import outermost
 
 FULL = 1000  # keys in a page of S3, unless it is the last
 _PATIENCE = 2  # pages after which a range between two hints is long
@@ -303,15 +304,6 @@ def _chain(first: _Range | None) -> Iterator[_Range]:
     while first is not None:
         yield first
         first = first.next
-
-
-def outermost(folders: Iterable[str]) -> list[str]:
-    """The folders that are not within another of them, in the order of their keys."""
-    found: list[str] = []
-    for prefix in sorted(f"{folder}/" for folder in set(folders)):
-        if not found or not prefix.startswith(f"{found[-1]}/"):
-            found.append(prefix[:-1])
-    return found
 
 
 def _starts(folders: Iterable[str], hints: Iterable[str]) -> dict[str, list[str]]:

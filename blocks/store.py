@@ -26,11 +26,12 @@ from blocks.aws_session import session_of_environment
 from blocks.lake_keys import are_plain, is_valid
 from blocks.listing import KeyRange, Listing, batch_of
 from blocks.part_files import part_file, remove_abandoned
-from blocks.ranges import Reading, outermost
+from blocks.ranges import Reading
 from blocks.s3_pages import INVALID_NAME_ERRORS, S3Pages
 from config.secrets import masked
 from tasks.domain.assess.states import LakeObject
 from tasks.domain.errors import HeadRefusedError, LakeError, NoObjectError, Reach, UnreadableError
+from tasks.domain.expected.keys import outermost
 
 if TYPE_CHECKING:  # importing boto3 takes half a second, and a local folder does not need it
     import boto3

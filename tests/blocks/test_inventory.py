@@ -78,6 +78,16 @@ def test_the_newest_complete_inventory_is_read_like_a_listing_of_some_folders(
     assert _read(address=f"{PLACE}/{delivered.folder.rpartition('/')[2]}/manifest.json").objects == found.objects
 
 
+def test_folders_of_which_one_name_continues_the_other_come_in_the_order_of_keys(
+    bucket: Callable[[dict[str, bytes]], None],
+) -> None:
+    rows = [row_of(HAVE[0], key=f"nba/{folder}/{n}.json") for folder in ("box-advanced", "box") for n in range(3)]
+    bucket(Delivery(NOW - DAY, [rows]).objects())
+    found = _read(folders=("box", "box-advanced")).objects
+    assert list(found) == sorted(row["key"].removeprefix("nba/") for row in rows)
+    assert all(key in found for key in list(found))
+
+
 @pytest.mark.parametrize("written", ["Parquet", "CSV"])
 def test_of_all_versions_only_the_latest_counts_unless_it_is_a_delete_marker(
     bucket: Callable[[dict[str, bytes]], None], written: str

@@ -60,8 +60,16 @@ def fixed_folder(template: str) -> str:
 
 def folders(datasets: Iterable[Dataset]) -> list[str]:
     """The folders that contain all keys of the datasets, without those that lie inside another of them."""
-    fixed = {fixed_folder(key) for dataset in datasets for key in dataset.keys}
-    return sorted(f for f in fixed if not any(f.startswith(other + "/") for other in fixed))
+    return outermost(fixed_folder(key) for dataset in datasets for key in dataset.keys)
+
+
+def outermost(folders: Iterable[str]) -> list[str]:
+    """The folders that are not within another of them, in the order of their keys."""
+    found: list[str] = []
+    for prefix in sorted(f"{folder}/" for folder in set(folders)):
+        if not found or not prefix.startswith(f"{found[-1]}/"):
+            found.append(prefix[:-1])
+    return found
 
 
 class Misnamed(NamedTuple):

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import IO, Any, NamedTuple, cast
 from urllib.parse import unquote_plus
 
@@ -203,4 +203,17 @@ def _unreadable() -> Iterator[None]:
         # A broken file makes arro3 panic, and a panic is no Exception.
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
-        raise InventoryError(Flaw.UNREADABLE, f"a file cannot be read: {one_line(str(error))[:200]}") from None
+        text = one_line(str(error))[:200]
+        if (isinstance(error, OSError) and error.errno is not None) or "(os error" in text:  # arro3's have the latter
+            raise InventoryError(Flaw.NO_ROOM, _no_room(text)) from None
+        raise InventoryError(Flaw.UNREADABLE, f"a file cannot be read: {text}") from None
+
+
+def _no_room(why: str) -> str:
+    """What is said of an error of this machine's disk, where the files of the inventory are for a while."""
+    try:
+        folder = gettempdir()
+    except OSError:  # there is none, as `why` says
+        folder = ""
+    where = f"{folder} " if folder else ""
+    return f"the folder for temporary files {where}cannot be used: {why}; make room there, or name another in TMPDIR"

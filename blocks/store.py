@@ -10,8 +10,17 @@ import os
 import re
 import stat
 import tempfile
-from collections.abc import AsyncIterator, Collection, Container, Coroutine, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Collection,
+    Container,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Sequence,
+)
+from contextlib import aclosing, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
@@ -254,17 +263,26 @@ class Store:
         return body, _object(key, answer.meta)
 
     async def download(self, key: str, file: Path) -> str:
-        """Writes the body of an object to a local file, and returns its MD5. Raises the same errors as `get`."""
+        """Writes the body of an object to a local file, and returns its MD5.
+
+        Raises the same errors as `get`, and OSError if the local file cannot be written.
+        """
         digest = hashlib.md5(usedforsecurity=False)
-        try:
-            answer = await obstore.get_async(self._open(), valid_key(key))
-            with file.open("wb") as local:
-                async for chunk in answer.stream(min_chunk_size=_DOWNLOADED_TOGETHER):
+        with file.open("wb") as local:
+            async with aclosing(self._chunks(key)) as chunks:
+                async for chunk in chunks:
                     await asyncio.to_thread(digest.update, chunk)
                     await asyncio.to_thread(local.write, chunk)
+        return digest.hexdigest()
+
+    async def _chunks(self, key: str) -> AsyncGenerator[bytes]:
+        """The body of an object, in parts. Raises the same errors as `get`."""
+        try:
+            answer = await obstore.get_async(self._open(), valid_key(key))
+            async for chunk in answer.stream(min_chunk_size=_DOWNLOADED_TOGETHER):
+                yield chunk
         except (BaseError, OSError) as error:
             raise self._read_error(key, error) from None
-        return digest.hexdigest()
 
     async def get_many(self, keys: Iterable[str]) -> AsyncIterator[tuple[str, bytes | LakeError, LakeObject | None]]:
         """The bodies of many objects, in the order in which they arrive. At most `connections` are read at a time.

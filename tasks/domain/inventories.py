@@ -45,6 +45,7 @@ class Flaw(StrEnum):
     FORMAT = "format"  # ORC
     SCHEMA = "schema"  # it lacks a column
     DENIED = "denied"  # it may not be read
+    NO_ROOM = "no_room"  # this machine's folder for temporary files cannot take it
     UNREADABLE = "unreadable"  # anything else that keeps it from being read
 
 

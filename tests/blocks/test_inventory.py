@@ -1,11 +1,14 @@
 """An S3 Inventory is read as a listing would be, or it is said why it cannot be used."""
 
 import asyncio
+import errno
 import hashlib
+import os
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -175,12 +178,28 @@ def test_an_inventory_that_cannot_be_reached_is_not_used(s3: str, monkeypatch: p
         assert _flaw(address=f"{PLACE}/manifest.json") is Flaw.DENIED
 
 
-def test_an_inventory_for_which_there_is_no_room_is_not_used(
-    bucket: Callable[[dict[str, bytes]], None], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES])
+def test_an_error_of_this_machines_disk_names_the_temporary_folder(
+    bucket: Callable[[dict[str, bytes]], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: int
 ) -> None:
-    async def refuse(*_: object) -> str:
-        raise OSError("No space left on device")
+    usual = Path.open
+
+    def refuse(path: Path, mode: str = "r", *rest: Any) -> Any:
+        if mode == "wb":
+            raise OSError(number, os.strerror(number))
+        return usual(path, mode, *rest)
 
     bucket(GOOD.objects())
-    monkeypatch.setattr(Store, "download", refuse)
-    assert _flaw() is Flaw.UNREADABLE
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(InventoryError, match=rf"{tmp_path} .*{os.strerror(number)}.*TMPDIR") as raised:
+        _read()
+    assert raised.value.flaw is Flaw.NO_ROOM
+
+
+def test_a_temporary_folder_that_is_not_there_is_said_to_be_so(
+    bucket: Callable[[dict[str, bytes]], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket(GOOD.objects())
+    monkeypatch.setattr("tempfile.tempdir", "/no/such/folder")
+    assert _flaw() is Flaw.NO_ROOM

@@ -104,7 +104,7 @@ async def fetch(here: PrefectRun, dispatcher: Dispatcher, plan: Plan, planned: R
     report = replace(
         planned,
         looked_at=_naming(look, planned.again),
-        list_requests=list_requests,
+        list_requests=list_requests + look.known.list_requests,
         fills=tuple(in_start_order({fill.id: fill for fill in dispatcher.begun}.values())),
         deferred=tuple(dispatcher.deferred),
         pauses=run.planner.pauses(),

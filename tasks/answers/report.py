@@ -238,7 +238,7 @@ class Report:
     def lost(self) -> list[Loss]:
         """The files that had vanished or shrunk when this run first saw them, mended or not."""
         now = self.looked_at.lost
-        return [Loss(key, s.kind, s.reason, key not in now) for key, s in {**self.was_lost, **now}.items()]
+        return [Loss(key, s.kind, s.reason, key not in now) for key, s in sorted({**self.was_lost, **now}.items())]
 
     @cached_property
     def refusals(self) -> list[Refusal]:

@@ -278,7 +278,7 @@ def _readable_ranges(packed: bytes) -> dict[str, Verified]:
     """What the ranges of keys have held; nothing if it is damaged, so that everything is judged anew."""
     try:
         return {start: _verified(one) for start, one in json.loads(zlib.decompress(packed)).items()}
-    except (ValueError, TypeError, AttributeError, OverflowError, zlib.error) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError, zlib.error) as error:
         log.warning("the ledger's digests of the listing cannot be read, and are made anew: %s", error)
         return {}
 
@@ -293,7 +293,7 @@ def _readable(dataset: str, season: str, *row: Any) -> Judgement | None:
     """The judgement in a row as the driver gives it; None, with a warning, if the row is damaged."""
     try:
         return _judgement(*row)
-    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, zlib.error) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError, zlib.error) as error:
         log.warning("the ledger's judgement of %s %s cannot be read, and is made anew: %s", dataset, season, error)
         return None
 

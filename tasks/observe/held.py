@@ -112,7 +112,8 @@ class Held:
             is_selected = partition in expected
             if dataset.schedule:
                 is_selected = session.selection.has(partition.dataset, dataset)
-            is_same = is_selected and same.issuperset(held.ranges) and touched.isdisjoint(held.ranges)
+            is_same = is_selected and bool(held.ranges) and same.issuperset(held.ranges)
+            is_same = is_same and touched.isdisjoint(held.ranges)
             cells = _exceptional_cells(session, calendar, partition, held) if is_same else {}
             if is_same and len(cells) == len(held.exceptions):
                 self._cells |= cells

@@ -14,7 +14,7 @@ from tasks.domain.assess.states import Examination, Status
 from tasks.domain.expected.cells import Cell
 from tasks.domain.expected.keys import folders
 from tasks.domain.inventories import InventoryError
-from tasks.domain.wording import plural
+from tasks.domain.wording import one_line, plural
 from tasks.observe.heads import ask
 from tasks.observe.session import Session, listed_datasets
 from tasks.progress import PROGRESS
@@ -125,6 +125,10 @@ async def inventory_of_first_look(session: Session) -> InventoryUse | None:
         found = await read_inventory(session.lake, settings.manifest, wanted, datetime.now(UTC), settings.max_age)
     except InventoryError as error:
         log.warning("inventory %s: %s. The lake is listed instead", settings.manifest, error)
+        return None
+    except Exception as error:  # whatever is in an inventory, the lake can be listed
+        text = "inventory %s: ADCE fails at it: %s. The lake is listed instead"
+        log.warning(text, settings.manifest, one_line(repr(error)))
         return None
     PROGRESS.get()("Reading the inventory", 1, 1)
     log.info("inventory %s: %s of the lake", settings.manifest, plural(len(found.objects), "file"))

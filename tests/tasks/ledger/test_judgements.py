@@ -223,6 +223,7 @@ def test_if_a_judgement_is_missing_all_are_made_anew(url: str) -> None:
         {"content": b"garbage"},
         {"content": zlib.compress(b"{}")},
         {"content": zlib.compress(b"5")},
+        {"content": zlib.compress(b"[" * 100_000)},
         {"content": zlib.compress(b'{"ranges": [], "stored": [1, 2], "counts": [], "exceptions": []}')},
         {
             "content": zlib.compress(
@@ -250,7 +251,9 @@ def test_a_damaged_judgement_is_made_anew(
     ledger.close()
 
 
-@pytest.mark.parametrize("damage", [b"garbage", zlib.compress(b"[]"), zlib.compress(b"{")])
+@pytest.mark.parametrize(
+    "damage", [b"garbage", zlib.compress(b"[]"), zlib.compress(b"{"), zlib.compress(b"[" * 100_000)]
+)
 def test_without_readable_digests_of_the_listing_no_range_is_known(
     url: str, damage: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:

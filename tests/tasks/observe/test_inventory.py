@@ -326,11 +326,18 @@ def _folder(key: str) -> str:
     return key.rpartition("/")[0]
 
 
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (InventoryError(Flaw.OLD, "it is of last year"), "it is of last year"),
+        (RecursionError("too deep"), "ADCE fails at it: RecursionError('too deep')"),
+    ],
+)
 def test_without_a_usable_inventory_the_lake_is_listed_and_that_is_said(
-    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception, why: str
 ) -> None:
     async def refuse(*_: object) -> Found:
-        raise InventoryError(Flaw.OLD, "it is of last year")
+        raise error
 
     monkeypatch.setattr("blocks.inventory.read_inventory", refuse)
     world.fill()
@@ -338,7 +345,7 @@ def test_without_a_usable_inventory_the_lake_is_listed_and_that_is_said(
     assert world.lake.listed != []
     assert look.overview.rested is None
     [said] = [record.message for record in caplog.records if "inventory" in record.message]
-    assert said == "inventory s3://inventories/lake/daily: it is of last year. The lake is listed instead"
+    assert said == f"inventory s3://inventories/lake/daily: {why}. The lake is listed instead"
 
 
 @dataclass

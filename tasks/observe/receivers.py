@@ -45,13 +45,14 @@ class Receivers:
         self._has_room.set()
         self._undone: dict[str, tuple[Message, float]] = {}  # by handle, and since when the queue hides it
         self._stopping = threading.Event()
-        self._threads: list[_Receiver] = [self._begin() for _ in range(count)]
         self._receiving = Outage("the queue answers again; it had not")
         self._deleting = Outage("messages are deleted again; they were not")
         self._hiding = Outage("messages that take long are hidden again; they were not")
         self._given_up: QueueError | None = None
         self._have_stopped = asyncio.Event()
         self._keeping = asyncio.create_task(self._keep_hidden())
+        # They come last, because they use what is set before as soon as they begin.
+        self._threads: list[_Receiver] = [self._begin() for _ in range(count)]
 
     @property
     def last_answer(self) -> float | None:

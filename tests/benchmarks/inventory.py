@@ -196,7 +196,7 @@ def _server(folder: Path, keys: Iterable[str]) -> Iterator[str]:
     """The address of an S3 that lists these keys. The environment says to use it."""
     file = folder / "keys"
     file.write_text("\n".join(keys))
-    command = [sys.executable, "-m", "tests.benchmarks.list_server", str(_LATENCY), str(file)]
+    command = [sys.executable, "-m", "tests.list_server", str(_LATENCY), str(file)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as server:
         assert server.stdout is not None
         endpoint = f"http://127.0.0.1:{int(server.stdout.readline())}"

@@ -20,7 +20,7 @@ from blocks.store import Put, Store, valid_key
 from deployments.up.ports import free_port
 from tasks.domain.assess.ranges import KeyRanges
 from tasks.domain.errors import LakeError, NoObjectError, Reach, UnreadableError
-from tests.benchmarks.list_server import Bucket
+from tests.list_server import Bucket
 from tests.servers import http_server, use_s3
 
 

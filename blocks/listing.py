@@ -257,7 +257,7 @@ class _Values(ValuesView[LakeObject]):
 
 def batch_of(objects: Sequence[LakeObject]) -> RecordBatch:
     """Objects as a batch of a listing."""
-    times = [(have.modified - _EPOCH) // timedelta(microseconds=1) for have in objects]
+    times = [(have.modified - _EPOCH) // _MICROSECOND for have in objects]
     return RecordBatch.from_pydict(
         {
             "path": Array([have.key for have in objects], type=DataType.utf8()),

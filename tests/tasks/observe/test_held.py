@@ -122,6 +122,10 @@ class World:
         self.lake.objects[key] = have
         return have
 
+    def damage_ranges(self) -> None:
+        damaged = judgement_sets_table.update().values(ranges=b"garbage")
+        self.ledger.database.write(lambda connection: connection.execute(damaged))
+
     def examine(self, key: str, verdict: Any, **found: Any) -> None:
         have = self.lake.objects.get(key) or self.store(key)
         seen = Examination(have.etag, have.size, CHECKS[_dataset(key)], verdict, self.now - HOUR)._replace(**found)
@@ -197,12 +201,7 @@ def _change(draw: st.DrawFn) -> Any:
 
         return refuse
     if what == "damage":
-
-        def damage(world: World) -> None:
-            damaged = judgement_sets_table.update().values(ranges=b"garbage")
-            world.ledger.database.write(lambda connection: connection.execute(damaged))
-
-        return damage
+        return World.damage_ranges
     if what == "block":
         return lambda world: world.lake.in_the_way.update({} if key in world.lake.in_the_way else {key: "a folder"})
     hours = draw(st.sampled_from([1, 5, 24, 24 * 8, 24 * 40, 24 * 150]))
@@ -278,8 +277,7 @@ def test_no_judgement_holds_without_the_digest_of_each_range_that_it_rests_on(
     world = filled.copy(tmp_path)
     world.compare()
     del world.lake.objects[next(key for n, key in enumerate(sorted(world.lake.objects)) if n == 120)]
-    damaged = judgement_sets_table.update().values(ranges=b"garbage")
-    world.ledger.database.write(lambda connection: connection.execute(damaged))
+    world.damage_ranges()
     world.compare()
     world.ledger.close()
 

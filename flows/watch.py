@@ -20,6 +20,7 @@ from flows.loop_thread import LoopThread
 from tasks import clock
 from tasks.answers.watched import Watched, described
 from tasks.domain.access import Access
+from tasks.domain.arrivals import Fate
 from tasks.domain.errors import AdceError, LakeError, LedgerError
 from tasks.domain.expected.cells import Selection
 from tasks.domain.wording import and_more, one_line, plural, signal_name
@@ -30,7 +31,7 @@ from tasks.observe.queue import Message, QueueError, QueueFacts, open_queue
 from tasks.observe.receivers import Received, Receivers, receiving
 from tasks.observe.session import Session, open_session
 from tasks.observe.watched_queue import BucketCheck, Emptiness
-from tasks.observe.watcher import AT_ONCE, TAKEN_AGAIN, Fate, Taken, Watcher
+from tasks.observe.watcher import AT_ONCE, TAKEN_AGAIN, Taken, Watcher
 
 if TYPE_CHECKING:
     from flows.event_fills import EventFills

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from tasks import clock
+from tasks.domain.arrivals import Fate
 from tasks.domain.wording import plural
-from tasks.observe.watcher import Fate, Taken
+from tasks.observe.watcher import Taken
 
 _MOST_ERRORS = 20  # unreadable messages that are told of one by one
 _MOST_LATENCIES = 100_000

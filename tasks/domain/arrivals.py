@@ -49,6 +49,16 @@ class EventType(StrEnum):
     UNCHANGED = "unchanged"  # its body is the same, as when its tags change
 
 
+class Fate(StrEnum):
+    """What became of a message."""
+
+    APPLIED = "applied"  # it has changed what is known of a file
+    ALREADY_KNOWN = "already_known"  # it changes nothing
+    OWN = "own"  # it tells of a file that ADCE itself has stored
+    FOREIGN = "foreign"  # it is of another bucket, or of an object that is no file of a dataset that is collected
+    UNREADABLE = "unreadable"  # it is no message of S3, or the lake refuses to tell of its object
+
+
 class Event(NamedTuple):
     """A change of one object. Text that the message does not have is empty."""
 

@@ -1,33 +1,105 @@
-"""Which running totals does the ledger keep, with which labels and histogram bounds?
+"""Which metrics does ADCE have? Every name, label, unit and bound of a histogram is written here and nowhere else.
 
-The ledger adds to a total in the transaction that records the fact, and never prunes the totals.
+Counters and histograms are running totals of the ledger: a transaction that records a fact adds to them, and they are
+never pruned. Gauges tell what the ledger knows at one moment. The names follow the conventions of Prometheus:
+https://prometheus.io/docs/practices/naming/
 """
 
 from __future__ import annotations
 
 import json
 from bisect import bisect_left
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
 
+from config.models import Config, Priority
+from tasks.domain.arrivals import Fate
+from tasks.domain.assess.states import Kind, State
+from tasks.domain.event_path import PathState
+from tasks.domain.flow_names import FLOWS
+from tasks.domain.limits.pauses import Phase
+from tasks.domain.outcomes import Outcome, RunEnd, RunPart
+from tasks.domain.reasons import Limit
+
+
+class Unit(StrEnum):
+    """What the value of a metric counts. The name of a metric with a unit ends with it, before a counter's `_total`."""
+
+    NONE = ""
+    SECONDS = "seconds"
+    TIMESTAMP = "timestamp_seconds"  # seconds since 1970, in UTC
+    BYTES = "bytes"
+    RATIO = "ratio"
+
 
 @dataclass(frozen=True, slots=True)
-class Counter:
+class Label:
+    """A label and all values that it can have. Those without values here have names of the configuration."""
+
+    name: str
+    values: tuple[str, ...] = ()
+
+    def values_in(self, config: Config) -> tuple[str, ...]:
+        """All values that the label can have with this configuration."""
+        return self.values or tuple(config.sources if self.name == "source" else config.datasets)
+
+
+SOURCE, DATASET = Label("source"), Label("dataset")
+PRIORITY = Label("priority", tuple(Priority))
+STATE = Label("state", tuple(State))
+KIND = Label("kind", tuple(Kind))
+LIMIT = Label("limit", tuple(Limit))
+FILE_OUTCOME = Label("outcome", tuple(Outcome))
+FLOW = Label("flow", FLOWS)
+RUN_OUTCOME = Label("outcome", tuple(RunEnd))
+PART = Label("part", tuple(RunPart))
+FATE = Label("fate", tuple(Fate))
+PATH_STATE = Label("state", tuple(PathState))
+PHASE = Label("phase", tuple(Phase))
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A metric: its name, what it means, and its labels. A dataset has one source, so both together are as many."""
+
+    name: str
+    help: str
+    labels: tuple[Label, ...] = ()
+    unit: Unit = Unit.NONE
+
+    def most_series(self, config: Config) -> int:
+        """How many time series the metric can have at most with this configuration."""
+        most = 1
+        for label in self.labels:
+            if label is not SOURCE or DATASET not in self.labels:
+                most *= len(label.values_in(config))
+        return most
+
+
+@dataclass(frozen=True, slots=True)
+class Counter(Metric):
     """A total that only grows."""
 
-    name: str
-    labels: tuple[str, ...]
+
+@dataclass(frozen=True, slots=True)
+class Gauge(Metric):
+    """A value of one moment."""
 
 
 @dataclass(frozen=True, slots=True)
-class Histogram:
+class Histogram(Metric):
     """How many durations fell between each two bounds, and the sum of all durations, in seconds."""
 
-    name: str
-    labels: tuple[str, ...]
-    bounds: tuple[float, ...]
+    unit: Unit = Unit.SECONDS
+    bounds: tuple[float, ...] = ()
+
+    def most_series(self, config: Config) -> int:
+        """How many time series there can be: each bound has one, and so have what is beyond, the count and the sum."""
+        return Metric.most_series(self, config) * (len(self.bounds) + 3)
 
 
 _ANSWER = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
@@ -46,38 +118,125 @@ _LAG = (
     7 * _DAY,
     30 * _DAY,
 )
+_BOTH = (SOURCE, DATASET)
 
-FILLS = Counter("fills", ("source", "dataset", "outcome"))
-FILES = Counter("files", ("source", "dataset", "outcome", "limit"))  # `limit` is set for deferred files
-BYTES = Counter("bytes", ("source", "dataset"))
-REQUESTS = Counter("requests", ("source", "dataset"))
-REFUSALS = Counter("refusals", ("source",))  # by a source, or by the source at a rollout's own address
-PAUSES = Counter("pauses", ("source",))
-RUNS = Counter("runs", ("kind", "outcome"))
-FILL_SECONDS = Histogram("fill_seconds", ("source", "dataset"), _WORK)
-FILE_SECONDS = Histogram("file_seconds", ("source", "dataset"), _ANSWER)  # from sending the request to having the body
-WAITED_SECONDS = Histogram("waited_seconds", ("source",), _WORK)  # waits of requests for the rate limiter
-DUE_TO_DETECTED = Histogram("due_to_detected_seconds", ("dataset",), _LAG)  # for files that were missing
-DETECTED_TO_STORED = Histogram("detected_to_stored_seconds", ("source", "dataset"), _LAG)
-RUN_SECONDS = Histogram("run_seconds", ("kind", "part"), _WORK)
-
-CATALOGUE = (
-    FILLS,
-    FILES,
-    BYTES,
-    REQUESTS,
-    REFUSALS,
-    PAUSES,
-    RUNS,
-    FILL_SECONDS,
-    FILE_SECONDS,
-    WAITED_SECONDS,
-    DUE_TO_DETECTED,
-    DETECTED_TO_STORED,
-    RUN_SECONDS,
+# Running totals
+FILLS = Counter(
+    "adce_fills_total", "Fills that have ended, by the worst outcome of their files.", (*_BOTH, FILE_OUTCOME)
 )
+FILES = Counter("adce_files_total", "Files that fills have dealt with.", (*_BOTH, FILE_OUTCOME))
+DEFERRALS = Counter("adce_deferrals_total", "Files that a rule has deferred while a fill was at work.", (SOURCE, LIMIT))
+STORED_BYTES = Counter("adce_stored_bytes_total", "Bytes of the files that fills have stored.", _BOTH, Unit.BYTES)
+REQUESTS = Counter("adce_requests_total", "Requests that fills have sent to a source.", _BOTH)
+REFUSALS = Counter("adce_refusals_total", "Requests that a source has refused, as with HTTP 429 or 403.", (SOURCE,))
+PAUSES = Counter("adce_pauses_total", "Pauses of a source that refusals have begun.", (SOURCE,))
+RUNS = Counter("adce_runs_total", "Runs of a flow that have ended.", (FLOW, RUN_OUTCOME))
+LIST_REQUESTS = Counter("adce_list_requests_total", "LIST requests that looks at the lake have sent to S3.")
+EVENTS = Counter("adce_events_total", "Messages of the lake's events that a watch has taken.", (FATE,))
+MISSED_EVENTS = Counter("adce_missed_events_total", "Changes of the lake of which no event has told.")
+FILL_SECONDS = Histogram("adce_fill_duration_seconds", "How long a fill took.", (DATASET,), bounds=_WORK)
+FILE_SECONDS = Histogram(
+    "adce_file_duration_seconds", "From sending a file's request to having its body.", (DATASET,), bounds=_ANSWER
+)
+WAITED_SECONDS = Histogram(
+    "adce_bucket_wait_seconds", "How long a request waited for its source's rate buckets.", (SOURCE,), bounds=_WORK
+)
+DUE_TO_DETECTED = Histogram(
+    "adce_gap_detection_seconds", "From the time a file is due to its detection as missing.", (DATASET,), bounds=_LAG
+)
+SEEN_TO_VANISHED = Histogram(
+    "adce_loss_detection_seconds",
+    "From the last look that saw a file to the detection that it has vanished.",
+    (DATASET,),
+    bounds=_LAG,
+)
+DETECTED_TO_STORED = Histogram(
+    "adce_gap_closing_seconds", "From the detection of a gap to the storing of its file.", (DATASET,), bounds=_LAG
+)
+DUE_TO_STORED = Histogram(
+    "adce_due_to_stored_seconds", "From the time a file is due to its first storing.", (DATASET,), bounds=_LAG
+)
+RUN_SECONDS = Histogram("adce_run_part_seconds", "How long a part of a run took.", (FLOW, PART), bounds=_WORK)
+CYCLE_SECONDS = Histogram(
+    "adce_reconcile_cycle_seconds", "From the start of a reconcile to its published plan.", bounds=_WORK
+)
+
+# What the last recorded look at the lake has found
+LOOK_TIME = Gauge("adce_look_timestamp_seconds", "When the lake was looked at.", unit=Unit.TIMESTAMP)
+VERIFIED_SINCE = Gauge(
+    "adce_oldest_listing_timestamp_seconds",
+    "When that part of the lake was listed that was not listed for the longest time.",
+    unit=Unit.TIMESTAMP,
+)
+CELLS = Gauge("adce_cells", "Files that the lake should hold, by state.", (*_BOTH, STATE))
+GAPS = Gauge("adce_gaps", "Gaps by what is wrong with them.", (*_BOTH, KIND))
+DEFERRED = Gauge("adce_deferred_files", "Deferred files, by the rule that defers them.", (SOURCE, LIMIT))
+UNREAD = Gauge("adce_unread_files", "Files in the lake that no body check has read yet.")
+UNKNOWN = Gauge("adce_unknown_schedules", "Schedules that are not known and may list more files.", (DATASET,))
+COMPLETE_UNTIL = Gauge(
+    "adce_complete_until_timestamp_seconds",
+    "The end of the last day up to which every due file of a dataset is there or unavailable.",
+    (DATASET,),
+    Unit.TIMESTAMP,
+)
+LAKE_FILES = Gauge("adce_lake_files", "Expected files that are in the lake.", _BOTH)
+LAKE_BYTES = Gauge("adce_lake_bytes", "Bytes of the expected files that are in the lake.", _BOTH, Unit.BYTES)
+QUEUE = Gauge("adce_queue_files", "Files that wait to be fetched.", (PRIORITY,))
+OLDEST = Gauge(
+    "adce_queue_oldest_detection_timestamp_seconds",
+    "When that waiting file was detected that waits for the longest time.",
+    (PRIORITY,),
+    Unit.TIMESTAMP,
+)
+
+# What the ledger says now
+LAST_RUN = Gauge(
+    "adce_last_run_end_timestamp_seconds", "When the last run of a flow ended.", (FLOW, RUN_OUTCOME), Unit.TIMESTAMP
+)
+RUNS_AT_WORK = Gauge("adce_runs_at_work", "Runs that are at work.", (FLOW,))
+RATE = Gauge("adce_bucket_rate_per_second", "Requests that a source's rate buckets let through per second.", (SOURCE,))
+UTILIZATION = Gauge(
+    "adce_bucket_utilization_ratio",
+    "Requests of the last minute as a share of what the source's rate buckets let through.",
+    (SOURCE,),
+    Unit.RATIO,
+)
+SOURCE_PHASE = Gauge(
+    "adce_source_phase", "1 for the phase of a source's pause: closed means that it is asked.", (SOURCE, PHASE)
+)
+BREAKERS = Gauge("adce_breakers", "Circuit breakers of a source's scrapers that are not closed.", (SOURCE,))
+WATCH_PROGRESS = Gauge("adce_watch_progress_timestamp_seconds", "When the queue was last read.", unit=Unit.TIMESTAMP)
+EVENT_PATH = Gauge("adce_event_path", "1 for the state of the way that the lake's events take.", (PATH_STATE,))
+UNREADABLE_MESSAGES = Gauge("adce_unreadable_messages", "Messages of the queue that could not be read and are kept.")
+SNAPSHOT_TIME = Gauge(
+    "adce_snapshot_timestamp_seconds",
+    "When these values were read from the ledger.",
+    unit=Unit.TIMESTAMP,
+)
+SNAPSHOT_SECONDS = Gauge("adce_snapshot_duration_seconds", "How long it took to read these values.", unit=Unit.SECONDS)
+
+CATALOGUE: tuple[Metric, ...] = tuple(value for value in tuple(globals().values()) if isinstance(value, Metric))
 SUM = "sum"
 BEYOND = "+Inf"  # the bucket of durations beyond all bounds
+
+
+class Distribution(NamedTuple):
+    """The durations of a histogram: how many each bucket has, of which the last is beyond all bounds, and their sum."""
+
+    counts: tuple[float, ...]
+    sum: float
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The values of all metrics at one moment. A metric or series of which nothing is known is left out.
+
+    Each value is that of one series, by the values of its labels in their order.
+    """
+
+    at: datetime
+    values: Mapping[Metric, Mapping[tuple[str, ...], float]] = field(default_factory=dict)  # of counters and gauges
+    distributions: Mapping[Histogram, Mapping[tuple[str, ...], Distribution]] = field(default_factory=dict)
 
 
 class Series(NamedTuple):
@@ -122,7 +281,8 @@ class Amounts:
         self.by_series[series] = self.by_series.get(series, 0.0) + amount
 
 
-def _text(names: tuple[str, ...], labels: dict[str, str]) -> str:
+def _text(known: tuple[Label, ...], labels: dict[str, str]) -> str:
+    names = [label.name for label in known]
     if set(labels) != set(names):
         raise ValueError(f"the labels are {', '.join(names)}, not {', '.join(labels)}")
     return _json(tuple(sorted(labels.items())))

@@ -11,13 +11,14 @@ import sqlalchemy as sa
 from tasks.domain.assess.absences import Absence, Look
 from tasks.domain.assess.states import Examination, LakeObject
 from tasks.domain.metrics import (
-    BYTES,
+    DEFERRALS,
     DETECTED_TO_STORED,
     FILE_SECONDS,
     FILES,
     FILL_SECONDS,
     FILLS,
     REQUESTS,
+    STORED_BYTES,
     WAITED_SECONDS,
     Amounts,
 )
@@ -118,18 +119,19 @@ def amounts_of(end: FillEnd) -> Amounts:
     detected = {gap.cell.key: gap.first_seen for gap in end.gaps}
     amounts = Amounts()
     amounts.count(FILLS, source=source, dataset=dataset, outcome=_outcome_of(end.outcomes).value)
-    amounts.observe_between(FILL_SECONDS, end.fill.started, end.ended, source=source, dataset=dataset)
+    amounts.observe_between(FILL_SECONDS, end.fill.started, end.ended, dataset=dataset)
     for o in end.outcomes:
-        limit = o.limit.value if o.limit else ""
-        amounts.count(FILES, source=source, dataset=dataset, outcome=o.outcome.value, limit=limit)
+        amounts.count(FILES, source=source, dataset=dataset, outcome=o.outcome.value)
+        if o.limit:
+            amounts.count(DEFERRALS, source=source, limit=o.limit.value)
         amounts.count(REQUESTS, o.requests, source=source, dataset=dataset)
         if o.requests:
             amounts.observe(WAITED_SECONDS, o.waited, source=source)
         if o.seconds is not None:
-            amounts.observe(FILE_SECONDS, o.seconds, source=source, dataset=dataset)
+            amounts.observe(FILE_SECONDS, o.seconds, dataset=dataset)
         if o.outcome is Outcome.STORED:
-            amounts.count(BYTES, o.bytes, source=source, dataset=dataset)
-            amounts.observe_between(DETECTED_TO_STORED, detected.get(o.key), o.stored, source=source, dataset=dataset)
+            amounts.count(STORED_BYTES, o.bytes, source=source, dataset=dataset)
+            amounts.observe_between(DETECTED_TO_STORED, detected.get(o.key), o.stored, dataset=dataset)
     return amounts
 
 

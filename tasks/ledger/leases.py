@@ -223,7 +223,7 @@ class Leases:
                 connection.execute(table.delete().where(table.c.run.in_(dead)))
             amounts = Amounts()
             for kind in kinds.values():
-                amounts.count(RUNS, kind=kind, outcome=RunEnd.DIED.value)
+                amounts.count(RUNS, flow=kind, outcome=RunEnd.DIED.value)
             unreported = sa.select(runs_table).where(runs_table.c.outcome == RunEnd.DIED.value)
             records = [RunRecord.of(row) for row in connection.execute(unreported)]
             self._totals.add(connection, amounts)
@@ -264,10 +264,10 @@ class Leases:
         """
         seconds = seconds or {}
         amounts = Amounts()
-        amounts.count(RUNS, kind=self._kind, outcome=outcome.value)
+        amounts.count(RUNS, flow=self._kind, outcome=outcome.value)
         for part in RunPart:
             if part in seconds:
-                amounts.observe(RUN_SECONDS, seconds[part], kind=self._kind, part=part.value)
+                amounts.observe(RUN_SECONDS, seconds[part], flow=self._kind, part=part.value)
         self._ended.set()
         if self._renewing:
             self._renewing.join()

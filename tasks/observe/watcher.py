@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from enum import StrEnum
 from functools import partial
 from typing import NamedTuple
 
@@ -16,6 +15,7 @@ from tasks.domain.arrivals import (
     Effect,
     Event,
     EventType,
+    Fate,
     LastChange,
     MessageError,
     Settled,
@@ -42,16 +42,6 @@ _CLAIM_SECONDS = 10.0  # how long a message waits for the run that is fetching i
 _FOLLOWS_WITHIN = 2.0  # seconds after which the consequences of messages are judged, although more and more come
 _JUDGED_AT_ONCE = 5000  # files, so that no transaction of the ledger takes long
 _ARCHIVED = "archived; restore it, and its event makes it readable"
-
-
-class Fate(StrEnum):
-    """What became of a message."""
-
-    APPLIED = "applied"  # it has changed what is known of a file
-    ALREADY_KNOWN = "already_known"  # it changes nothing
-    OWN = "own"  # it tells of a file that ADCE itself has stored
-    FOREIGN = "foreign"  # it is of another bucket, or of an object that is no file of a dataset that is collected
-    UNREADABLE = "unreadable"  # it is no message of S3, or the lake refuses to tell of its object
 
 
 # Of a message that tells of several objects, the first of these counts.

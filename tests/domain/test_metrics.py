@@ -1,11 +1,25 @@
-"""Are amounts counted in the right series?"""
+"""Are amounts counted in the right series, and do the names of metrics follow the conventions of Prometheus?"""
+
+import re
 
 import pytest
 
-from tasks.domain.metrics import BEYOND, CATALOGUE, FILE_SECONDS, FILLS, REQUESTS, SUM, Amounts, Histogram, Series
+from tasks.domain.metrics import (
+    BEYOND,
+    CATALOGUE,
+    FILE_SECONDS,
+    FILLS,
+    REQUESTS,
+    SUM,
+    Amounts,
+    Counter,
+    Histogram,
+    Metric,
+    Series,
+)
+from tests.builders import a_config
 
 LABELS = {"source": "espn", "dataset": "d"}
-TEXT = '{"dataset":"d","source":"espn"}'
 
 
 @pytest.mark.parametrize(
@@ -14,10 +28,10 @@ TEXT = '{"dataset":"d","source":"espn"}'
 )
 def test_a_duration_is_counted_within_the_first_bound_that_it_does_not_exceed(seconds: float, bucket: str) -> None:
     amounts = Amounts()
-    amounts.observe(FILE_SECONDS, seconds, **LABELS)
+    amounts.observe(FILE_SECONDS, seconds, dataset="d")
     assert amounts.by_series == {
-        Series("file_seconds", TEXT, bucket): 1,
-        Series("file_seconds", TEXT, SUM): max(seconds, 0.0),
+        Series(FILE_SECONDS.name, '{"dataset":"d"}', bucket): 1,
+        Series(FILE_SECONDS.name, '{"dataset":"d"}', SUM): max(seconds, 0.0),
     }
 
 
@@ -25,8 +39,8 @@ def test_amounts_of_one_series_add_up_and_none_is_no_amount() -> None:
     amounts = Amounts()
     for amount in (2, 0, 3):
         amounts.count(REQUESTS, amount, **LABELS)
-    amounts.observe_between(FILE_SECONDS, None, None, **LABELS)
-    assert amounts.by_series == {Series("requests", TEXT): 5}
+    amounts.observe_between(FILE_SECONDS, None, None, dataset="d")
+    assert amounts.by_series == {Series(REQUESTS.name, '{"dataset":"d","source":"espn"}'): 5}
 
 
 def test_a_label_that_a_counter_does_not_have_is_a_mistake() -> None:
@@ -35,6 +49,24 @@ def test_a_label_that_a_counter_does_not_have_is_a_mistake() -> None:
 
 
 def test_every_metric_has_its_own_name_and_bounds_that_grow() -> None:
-    assert len({metric.name for metric in CATALOGUE}) == len(CATALOGUE)
+    assert len({metric.name for metric in CATALOGUE}) == len(CATALOGUE) > 30
     histograms = [metric for metric in CATALOGUE if isinstance(metric, Histogram)]
     assert all(metric.bounds == tuple(sorted(set(metric.bounds))) for metric in histograms)
+
+
+@pytest.mark.parametrize("metric", CATALOGUE, ids=lambda metric: metric.name)
+def test_a_name_follows_the_conventions(metric: Metric) -> None:
+    is_total = metric.name.endswith("_total")
+    assert re.fullmatch("adce(_[a-z]+)+", metric.name)
+    assert is_total == isinstance(metric, Counter)
+    assert metric.name.removesuffix("_total").endswith(metric.unit)
+    assert metric.unit or not re.search("_(seconds|bytes|ratio)(_total)?$", metric.name)
+    assert metric.help.endswith(".")
+
+
+def test_the_catalogue_has_at_most_2000_series_with_the_default_configuration() -> None:
+    config = a_config()
+    most = {metric.name: metric.most_series(config) for metric in CATALOGUE}
+    assert most[FILLS.name] == len(config.datasets) * 4
+    assert most[FILE_SECONDS.name] == len(config.datasets) * (len(FILE_SECONDS.bounds) + 3)
+    assert sum(most.values()) <= 2000, most

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from tasks import clock
 from tasks.domain.errors import BucketError
-from tasks.domain.metrics import Series
+from tasks.domain.metrics import RUN_SECONDS, RUNS, Series
 from tasks.domain.outcomes import RunEnd
 from tasks.ledger import Ledger
 from tasks.ledger.database import Database
@@ -141,7 +141,7 @@ def test_what_a_dead_run_held_is_free_and_it_learns_that_it_has_lost_it(
     assert heir.end_dead_runs() == []
     time.sleep(1.5)
     assert lost == ["its lease lapsed, and another run may have taken over"]
-    assert Totals(database).current() == {Series("runs", '{"kind":"reconcile","outcome":"died"}'): 1}
+    assert Totals(database).current() == {Series(RUNS.name, '{"flow":"reconcile","outcome":"died"}'): 1}
     record = Runs(database).by_id([dead.run])[dead.run]
     assert (record.outcome, record.died) == (RunEnd.DEATH_REPORTED, True)
 
@@ -181,8 +181,8 @@ def test_the_end_of_a_run_leaves_nothing_behind(start: Start, database: Database
     record = Runs(database).by_id([run.run])[run.run]
     assert (record.outcome, record.why, record.seconds) == (RunEnd.STOPPED, "SIGTERM", {"look": 1.5, "fetch": 20.0})
     totals = Totals(database).current()
-    assert totals[Series("runs", '{"kind":"reconcile","outcome":"stopped"}')] == 1
-    assert totals[Series("run_seconds", '{"kind":"reconcile","part":"fetch"}', "30")] == 1
+    assert totals[Series(RUNS.name, '{"flow":"reconcile","outcome":"stopped"}')] == 1
+    assert totals[Series(RUN_SECONDS.name, '{"flow":"reconcile","part":"fetch"}', "30")] == 1
 
 
 def test_a_run_that_slept_past_its_lease_does_not_revive_it(start: Start, database: Database) -> None:

@@ -16,6 +16,7 @@ from tasks.domain.assess.states import Content, Examination, LakeObject, Learnt,
 from tasks.domain.assess.verdicts import bad
 from tasks.domain.expected.games import Game, GameStatus
 from tasks.domain.limits.pauses import Pause
+from tasks.domain.metrics import DEFERRALS, FILES, FILL_SECONDS, RUNS, Series
 from tasks.domain.outcomes import RunEnd
 from tasks.ledger import Ledger
 from tasks.ledger.leases import Leases
@@ -186,3 +187,24 @@ def test_a_lake_that_was_looked_at_is_known_to_have_been_though_its_judgements_a
     old.fill("0028", runs=[{**run, "ended": 1.0, "outcome": "ended"}])
     with closing(old.now()) as ledger:
         assert ledger.runs.any_has_looked()
+
+
+def test_totals_are_named_after_the_metrics_that_they_are_published_as(old: OldLedger) -> None:
+    def row(name: str, labels: Mapping[str, str], bucket: str, value: float) -> Mapping[str, Any]:
+        return {"name": name, "labels": json.dumps(labels, separators=(",", ":")), "bucket": bucket, "value": value}
+
+    of_two_sources = [row("fill_seconds", {"dataset": "d", "source": name}, "5", 2) for name in ("a", "b")]
+    files = [
+        row("files", {"dataset": "d", "limit": limit, "outcome": "deferred", "source": "a"}, "", 1)
+        for limit in ("backoff", "lake")
+    ]
+    runs = row("runs", {"kind": "fill", "outcome": "ended"}, "", 3)
+    old.fill("0029", totals=[*of_two_sources, *files, runs, row("gone", {}, "", 1)])
+    with closing(old.now()) as ledger:
+        assert ledger.totals.current() == {
+            Series(FILL_SECONDS.name, '{"dataset":"d"}', "5"): 4,
+            Series(FILES.name, '{"dataset":"d","outcome":"deferred","source":"a"}'): 2,
+            Series(DEFERRALS.name, '{"limit":"backoff","source":"a"}'): 1,
+            Series(DEFERRALS.name, '{"limit":"lake","source":"a"}'): 1,
+            Series(RUNS.name, '{"flow":"fill","outcome":"ended"}'): 3,
+        }

@@ -11,7 +11,23 @@ import sqlalchemy as sa
 
 from tasks.domain.assess.states import Kind
 from tasks.domain.limits.pauses import Pause
-from tasks.domain.metrics import BEYOND, PAUSES, REFUSALS, SUM, Series
+from tasks.domain.metrics import (
+    BEYOND,
+    DEFERRALS,
+    DETECTED_TO_STORED,
+    DUE_TO_DETECTED,
+    FILE_SECONDS,
+    FILES,
+    FILL_SECONDS,
+    FILLS,
+    PAUSES,
+    REFUSALS,
+    REQUESTS,
+    STORED_BYTES,
+    SUM,
+    WAITED_SECONDS,
+    Series,
+)
 from tasks.domain.outcomes import FileOutcome, Outcome
 from tasks.domain.reasons import Limit, Reason
 from tasks.ledger import Ledger
@@ -22,6 +38,7 @@ from tests.builders import NOW, a_gap
 
 SECOND = timedelta(seconds=1)
 FILL = FillRecord("f", "r", "espn", "d", "missing", "HIGH", 1.0, NOW)
+BY_DATASET = '{"dataset":"d"}'
 BOTH = '{"dataset":"d","source":"espn"}'
 ESPN = '{"source":"espn"}'
 
@@ -42,23 +59,24 @@ def test_a_fill_adds_what_became_of_its_files_and_how_long_that_took(ledger: Led
     end = FillEnd(FILL, NOW + 4 * SECOND, outcomes, gaps=[stored, late, failed])
     for _ in range(2):
         ledger.fills.record(end)
-    files = '{"dataset":"d","limit":"%s","outcome":"%s","source":"espn"}'
+    files = '{"dataset":"d","outcome":"%s","source":"espn"}'
     once = {
-        Series("fills", '{"dataset":"d","outcome":"failed","source":"espn"}'): 1,
-        Series("fill_seconds", BOTH, "5"): 1,
-        Series("fill_seconds", BOTH, SUM): 4,
-        Series("files", files % ("", "stored")): 1,
-        Series("files", files % ("backoff", "deferred")): 1,
-        Series("files", files % ("", "failed")): 1,
-        Series("requests", BOTH): 6,
-        Series("bytes", BOTH): 100,
-        Series("file_seconds", BOTH, "0.5"): 1,
-        Series("file_seconds", BOTH, SUM): 0.3,
-        Series("detected_to_stored_seconds", BOTH, "300"): 1,
-        Series("detected_to_stored_seconds", BOTH, SUM): 90,
-        Series("waited_seconds", ESPN, "2.5"): 1,
-        Series("waited_seconds", ESPN, BEYOND): 1,
-        Series("waited_seconds", ESPN, SUM): 7002,
+        Series(FILLS.name, '{"dataset":"d","outcome":"failed","source":"espn"}'): 1,
+        Series(FILL_SECONDS.name, BY_DATASET, "5"): 1,
+        Series(FILL_SECONDS.name, BY_DATASET, SUM): 4,
+        Series(FILES.name, files % "stored"): 1,
+        Series(FILES.name, files % "deferred"): 1,
+        Series(FILES.name, files % "failed"): 1,
+        Series(DEFERRALS.name, '{"limit":"backoff","source":"espn"}'): 1,
+        Series(REQUESTS.name, BOTH): 6,
+        Series(STORED_BYTES.name, BOTH): 100,
+        Series(FILE_SECONDS.name, BY_DATASET, "0.5"): 1,
+        Series(FILE_SECONDS.name, BY_DATASET, SUM): 0.3,
+        Series(DETECTED_TO_STORED.name, BY_DATASET, "300"): 1,
+        Series(DETECTED_TO_STORED.name, BY_DATASET, SUM): 90,
+        Series(WAITED_SECONDS.name, ESPN, "2.5"): 1,
+        Series(WAITED_SECONDS.name, ESPN, BEYOND): 1,
+        Series(WAITED_SECONDS.name, ESPN, SUM): 7002,
     }
     assert ledger.totals.current() == pytest.approx({series: 2 * value for series, value in once.items()})
     ledger.prune(NOW + timedelta(days=1))
@@ -88,7 +106,7 @@ def test_a_missing_file_is_detected_once_after_it_was_due(ledger: Ledger) -> Non
     stale = a_gap(2, kind=Kind.STALE)
     for _ in range(2):
         ledger.gaps.record([missing, stale])
-    name, labels = "due_to_detected_seconds", '{"dataset":"espn_summary"}'
+    name, labels = DUE_TO_DETECTED.name, '{"dataset":"espn_summary"}'
     assert ledger.totals.current() == {Series(name, labels, "300"): 1, Series(name, labels, SUM): 61}
 
 
@@ -107,5 +125,5 @@ def test_totals_that_many_add_to_at_once_lose_nothing(ledger: Ledger) -> None:
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(add, range(4)))
-    requests = [value for series, value in ledger.totals.current().items() if series.name == "requests"]
+    requests = [value for series, value in ledger.totals.current().items() if series.name == REQUESTS.name]
     assert sum(requests) == 40

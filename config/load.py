@@ -50,6 +50,8 @@ _NOT_A_VALUE = {
     "int_type": "must be a whole number",
     "int_parsing": "must be a whole number",
     "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
 }
 _NOT_A_CHOICE = ("enum", "literal_error")  # the value should be one of a few
 # An address of which the scheme may be shown, because nothing in the rest looks like a password

@@ -8,22 +8,34 @@ from datetime import timedelta
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 YEARS = range(1947, 2101)  # a clock may say these, and what is planned begins and ends in them
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_LONGEST = timedelta(days=3660)
 
 
 def _parse_duration(value: Any) -> Any:
-    if isinstance(value, timedelta):
-        return value
+    span = value if isinstance(value, timedelta) else _duration_in(str(value))
+    if not timedelta(0) <= span <= _LONGEST:
+        raise ValueError(f"a duration is at most {written(_LONGEST)}")
+    return span
+
+
+def _duration_in(text: str) -> timedelta:
     part = r"(\d+(?:\.\d+)?)\s*([smhd])"
-    if not re.fullmatch(rf"{part}(?:\s+{part})*", str(value)):
+    if not re.fullmatch(rf"{part}(?:\s+{part})*", text):
         raise ValueError("a duration is a number and a unit: 30s, 15m, 4h or 7d")
     try:
-        return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in re.findall(part, str(value))))
+        return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in re.findall(part, text)))
     except OverflowError:
-        raise ValueError("a duration is at most 3660d") from None
+        return timedelta.max
+
+
+def _check_positive(span: timedelta) -> timedelta:
+    if not span:
+        raise ValueError("must be greater than 0 seconds")
+    return span
 
 
 def written(span: timedelta) -> str:
@@ -33,7 +45,19 @@ def written(span: timedelta) -> str:
     return f"{seconds / _UNITS[unit]:.15g}{unit}"
 
 
-Duration = Annotated[timedelta, BeforeValidator(_parse_duration), Field(ge=timedelta(0), le=timedelta(days=3660))]
+Duration = Annotated[timedelta, BeforeValidator(_parse_duration)]
+PositiveDuration = Annotated[Duration, AfterValidator(_check_positive)]
+
+
+def _no_truth_value(value: Any) -> Any:
+    """The value, unless it is true or false, which pydantic would take for 1 or 0."""
+    if isinstance(value, bool):
+        raise ValueError("must be a number")
+    return value
+
+
+Number = Annotated[float, BeforeValidator(_no_truth_value)]
+WholeNumber = Annotated[int, BeforeValidator(_no_truth_value)]
 
 
 def check_season(value: Any) -> Any:
@@ -57,6 +81,11 @@ def _check_time_zone(name: str) -> str:
 
 
 TimeZone = Annotated[str, AfterValidator(_check_time_zone)]
+
+
+def without_ends(text: Any) -> Any:
+    """An address without the spaces around it, and without a slash at its end."""
+    return text.strip().rstrip("/") if isinstance(text, str) else text
 
 
 def matching(pattern: str, problem: str, suggest: Callable[[str], str | None] = lambda _: None) -> AfterValidator:

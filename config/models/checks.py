@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from config.models.base import Model, matching
+from config.models.base import Model, WholeNumber, matching
 
 # The options of each body check. tasks/sources/checks.py has the function of each.
 CHECK_OPTIONS: dict[str, tuple[str, ...]] = {
@@ -29,7 +29,7 @@ class Check(Model):
 
     name: Annotated[str, matching(r"[a-z_]+(\.[a-z_]+)?", "not the name of a body check; write it as espn.summary")]
     tables: list[str] = Field(default=[], description="ids of the table; the page needs one of them")
-    min_rows: int = Field(default=0, ge=0, description="smallest number of rows in the list or table")
+    min_rows: WholeNumber = Field(default=0, ge=0, description="smallest number of rows in the list or table")
     kind: Annotated[str, matching(r"[a-z]*", "must be one word in small letters, such as traditional")] = Field(
         default="", description="kind of a version 3 box score: traditional, advanced, usage …"
     )

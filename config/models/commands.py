@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from config.models.base import Duration, Model, check_expression, check_season, matching
+from config.models.base import Model, PositiveDuration, WholeNumber, check_expression, check_season, matching
 from config.models.templates import FIELDS, template_fields
 
 # Fields that a command line may name besides its parameters and the partition's fields.
@@ -24,7 +24,7 @@ class Parameter(Model):
     """
 
     type: Literal["int", "date", "season", "text", "choice"]
-    value: str | int | None = None
+    value: str | WholeNumber | None = None
     pattern: str = Field(default="", description="of a text: a regular expression that matches it as a whole")
     choices: list[str] = []
 
@@ -75,10 +75,10 @@ class Command(Model):
     cwd: str | None = Field(
         default=None, description="working directory, if not the folder for its files; argv then names {out}"
     )
-    requests: int = Field(
+    requests: WholeNumber = Field(
         default=1, ge=1, le=1000, description="largest number of requests that it sends to the source"
     )
-    timeout: Duration = Field(default=timedelta(minutes=5), gt=timedelta(0))
+    timeout: PositiveDuration = timedelta(minutes=5)
 
     @model_validator(mode="after")
     def _is_a_command_line(self) -> Command:

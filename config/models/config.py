@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from config.models.base import Model, matching
+from config.models.base import Model, WholeNumber, matching
 from config.models.collect import Collect
 from config.models.commands import Scripts
 from config.models.datasets import Dataset
@@ -38,7 +38,9 @@ class Config(Model):
         description="deployment that runs the fills of a source, with dispatch: deployment",
     )
     test_mode: bool = Field(default=False, description="fetch a few files, and store them in the lake's folder _test")
-    test_fills: int = Field(default=3, ge=1, le=1000, description="largest number of fills of a run in test mode")
+    test_fills: WholeNumber = Field(
+        default=3, ge=1, le=1000, description="largest number of fills of a run in test mode"
+    )
     sandbox: bool = Field(
         default=False, description="the sites are stand-ins with invented games, and the lake holds nothing else"
     )

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from config.models.base import Duration, Model, Season, SeasonType, matching
+from config.models.base import Duration, Model, Number, Season, SeasonType, WholeNumber, matching
 from config.models.checks import Check
 from config.models.commands import COMMAND_FIELDS, Command
 from config.models.templates import FIELDS, IDENTIFYING, Partition, example_fields, template_fields
@@ -19,7 +19,7 @@ _MB = 1024 * 1024
 class Typical(Model):
     """What the files of a dataset are usually like, for estimates of what is not in the lake yet."""
 
-    bytes: int = Field(default=100_000, ge=1, description="mean size of a file")
+    bytes: WholeNumber = Field(default=100_000, ge=1, description="mean size of a file")
     season_types: list[SeasonType] = Field(
         default=[], description="of a dataset that lists games: the types of game that its files list; default: all"
     )
@@ -49,16 +49,16 @@ class Dataset(Model):
     refresh: Duration | None = Field(
         default=None, description="interval at which a file that is not final is downloaded again"
     )
-    min_bytes: int = Field(default=1, ge=1)
-    max_bytes: int | None = Field(
+    min_bytes: WholeNumber = Field(default=1, ge=1)
+    max_bytes: WholeNumber | None = Field(
         default=None,
         ge=1,
         le=64 * _MB,
         description="largest size of a file, unpacked; default: 16 MB, or 32 MB if it lists_games",
     )
-    batch: int | None = Field(default=None, ge=1, le=1000, description="largest number of requests in one fill")
+    batch: WholeNumber | None = Field(default=None, ge=1, le=1000, description="largest number of requests in one fill")
     season_types: list[SeasonType] | None = None
-    rollout: float = Field(
+    rollout: Number = Field(
         default=100, ge=0, le=100, description="percentage of its requests that are sent; the rest is deferred"
     )
     typical: Typical = Typical()

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from config.models.base import Model, matching
+from config.models.base import Model, matching, without_ends
 
 _NAME = r"[A-Za-z0-9_-]{1,80}"
 
-
-def _without_ends(text: Any) -> Any:
-    """An address without the spaces around it, and without a slash at its end."""
-    return text.strip().rstrip("/") if isinstance(text, str) else text
-
-
 QueueAddress = Annotated[
     str,
-    BeforeValidator(_without_ends),
+    BeforeValidator(without_ends),
     matching(
         rf"https?://[^\s/@?#]+/[0-9]{{12}}/{_NAME}|arn:aws[a-z-]*:sqs:[a-z0-9-]+:[0-9]{{12}}:{_NAME}",
         "not the address of a standard queue of SQS; write its URL or its ARN, as "

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from config.models.base import Duration, Model, matching
-
-
-def _without_ends(text: Any) -> Any:
-    """An address without the spaces around it, and without a slash at its end."""
-    return text.strip().rstrip("/") if isinstance(text, str) else text
-
+from config.models.base import Duration, Model, matching, without_ends
 
 InventoryAddress = Annotated[
     str,
-    BeforeValidator(_without_ends),
+    BeforeValidator(without_ends),
     matching(
         r"s3://[^/\s@?#]+/[^\s?#]+",
         "not the place of an S3 Inventory; write the prefix below which AWS delivers its dated folders, as "

@@ -8,14 +8,14 @@ from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
-from config.models.base import Duration, Model, TimeZone
+from config.models.base import Duration, Model, Number, PositiveDuration, TimeZone, WholeNumber
 from config.models.scoring import Priority
 
 
 class BreakerRules(Model):
     """Circuit breaker of a scraper: it opens after `failures` failures within `window`. Each success cancels one."""
 
-    failures: int = Field(default=8, ge=1, le=1000)
+    failures: WholeNumber = Field(default=8, ge=1, le=1000)
     window: Duration = timedelta(minutes=10)
     open_for: Duration = Field(
         default=timedelta(minutes=5), description="time until the first probe; it doubles with each probe that fails"
@@ -29,9 +29,9 @@ class Unavailability(Model):
     It then counts as unavailable for `expires`.
     """
 
-    looks: int = Field(default=3, ge=1, le=100)
+    looks: WholeNumber = Field(default=3, ge=1, le=100)
     over: Duration = timedelta(hours=24)
-    expires: Duration = Field(default=timedelta(days=30), gt=timedelta(0))
+    expires: PositiveDuration = timedelta(days=30)
     keep_partial: bool = Field(default=True, description="store the best version of a file that was never whole")
 
 
@@ -41,20 +41,18 @@ class Reconcile(Model):
     interval: Duration = timedelta(minutes=15)
     timezone: TimeZone = "America/New_York"
     time_budget: Duration = timedelta(minutes=13)
-    max_fills: int = Field(default=1000, ge=0, le=100_000)
-    max_fills_by_priority: dict[Priority, Annotated[int, Field(ge=0, le=100_000)]] = {}
-    max_concurrent: int = Field(default=5, ge=1, le=100)
-    batch: int = Field(default=20, ge=1, le=1000)
+    max_fills: WholeNumber = Field(default=1000, ge=0, le=100_000)
+    max_fills_by_priority: dict[Priority, Annotated[WholeNumber, Field(ge=0, le=100_000)]] = {}
+    max_concurrent: WholeNumber = Field(default=5, ge=1, le=100)
+    batch: WholeNumber = Field(default=20, ge=1, le=1000)
     batch_time: Duration = Field(
         default=timedelta(minutes=5), description="expected time of the fills that one deployment run takes together"
     )
-    start_within: Duration = Field(
-        default=timedelta(minutes=5), gt=timedelta(0), description="time for a worker to begin a deployment run"
+    start_within: PositiveDuration = Field(
+        default=timedelta(minutes=5), description="time for a worker to begin a deployment run"
     )
-    fill_time_limit: Duration = Field(
-        default=timedelta(minutes=5),
-        gt=timedelta(0),
-        description="time limit of one fill; twice its estimate, if that is longer",
+    fill_time_limit: PositiveDuration = Field(
+        default=timedelta(minutes=5), description="time limit of one fill; twice its estimate, if that is longer"
     )
     breaker: BreakerRules = BreakerRules()
     unavailable: Unavailability = Unavailability()
@@ -69,17 +67,16 @@ class Reconcile(Model):
         description="time after which another run may take over the work of a run that was killed",
     )
     grace: Duration = Field(default=timedelta(seconds=20), description="time for fills to end when a run is stopped")
-    examine_at_most: int = Field(
+    examine_at_most: WholeNumber = Field(
         default=20_000, ge=0, description="largest number of stored bodies that a run reads and checks"
     )
-    lake_connections: int = Field(default=32, ge=1, le=256)
-    verify_every: Duration | None = Field(
+    lake_connections: WholeNumber = Field(default=32, ge=1, le=256)
+    verify_every: PositiveDuration | None = Field(
         default=None,
-        gt=timedelta(0),
         description="time within which scheduled runs list every part of a lake in S3 whose events are proved to "
         "arrive: each lists where something can have changed, and its share of the rest; without it, each lists all",
     )
-    list_price: float = Field(
+    list_price: Number = Field(
         default=0.005, ge=0, description="what 1,000 LIST requests to the lake's S3 service cost, in US dollars"
     )
 

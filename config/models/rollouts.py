@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from config.models.base import Model
+from config.models.base import Model, Number, WholeNumber
 from config.models.checks import Check
 from config.models.commands import Command
 from config.models.datasets import Dataset
@@ -18,7 +18,7 @@ class Changes(Model):
 
     url: str | None = None
     command: Command | None = None
-    min_bytes: int | None = None
+    min_bytes: WholeNumber | None = None
     check: Check | None = None
     base_url: str | None = None
     headers: dict[str, str] = Field(default={}, description="added to the source's headers, or in their place")
@@ -45,7 +45,7 @@ class Changes(Model):
 class Rollout(Model):
     """Changed settings, which apply to `percent` per cent of the files, so that these can be compared with the rest."""
 
-    percent: float = Field(ge=0, le=100)
+    percent: Number = Field(ge=0, le=100)
     datasets: list[str] = []
     sources: list[str] = Field(default=[], description="sources all of whose datasets take part")
     changes: Changes

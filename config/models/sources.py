@@ -9,14 +9,14 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from config.models.base import Duration, Model, SeasonType, check_expression, matching, plain_path
+from config.models.base import Duration, Model, Number, SeasonType, WholeNumber, check_expression, matching, plain_path
 
 
 class Rate(Model):
     """Rate limit: at most `requests` requests in any window of `seconds` seconds."""
 
-    requests: int = Field(ge=1, le=1000)
-    seconds: float = Field(gt=0, le=86400)
+    requests: WholeNumber = Field(ge=1, le=1000)
+    seconds: Number = Field(gt=0, le=86400)
 
     @model_validator(mode="after")
     def _no_flood(self) -> Rate:
@@ -28,15 +28,15 @@ class Rate(Model):
 class Timeouts(Model):
     """Time limits of a request, in seconds: to connect, between two pieces of the body, and for the whole file."""
 
-    connect: float = Field(default=10, gt=0, le=120)
-    read: float = Field(default=30, gt=0, le=300)
-    total: float = Field(default=90, gt=0, le=900)
+    connect: Number = Field(default=10, gt=0, le=120)
+    read: Number = Field(default=30, gt=0, le=300)
+    total: Number = Field(default=90, gt=0, le=900)
 
 
 class Retries(Model):
     """Retries of a request: `attempts` counts the first one too, and the wait doubles from `first_wait`."""
 
-    attempts: int = Field(default=4, ge=1, le=10)
+    attempts: WholeNumber = Field(default=4, ge=1, le=10)
     first_wait: Duration = timedelta(seconds=1)
     longest_wait: Duration = timedelta(seconds=60)
 
@@ -51,7 +51,7 @@ class Backoff(Model):
         default=timedelta(minutes=10),
         description="time without an incident, counted from an answer, after which the doubling begins anew",
     )
-    jitter: float = Field(default=0.1, ge=0, le=1, description="largest random extension, as a share of the pause")
+    jitter: Number = Field(default=0.1, ge=0, le=1, description="largest random extension, as a share of the pause")
     ramp: Duration = Field(
         default=timedelta(seconds=30), description="time from the first answer after a pause to the full rate"
     )
@@ -82,10 +82,12 @@ class Source(Model):
         default={}, description="the id of a game of each season type; parameters of commands are tried with them"
     )
     rates: list[Rate] = Field(min_length=1)
-    lanes: int = Field(default=5, ge=1, le=50, description="largest number of fills of this source at once")
-    connections: int = Field(default=20, ge=1, le=200, description="largest number of requests in flight at once")
-    processes: int = Field(default=2, ge=1, le=50, description="largest number of commands at once")
-    multiplier: float = Field(default=1.0, gt=0, le=10)
+    lanes: WholeNumber = Field(default=5, ge=1, le=50, description="largest number of fills of this source at once")
+    connections: WholeNumber = Field(
+        default=20, ge=1, le=200, description="largest number of requests in flight at once"
+    )
+    processes: WholeNumber = Field(default=2, ge=1, le=50, description="largest number of commands at once")
+    multiplier: Number = Field(default=1.0, gt=0, le=10)
     headers: dict[str, str] = {}
     timeouts: Timeouts = Timeouts()
     retries: Retries = Retries()

@@ -1,13 +1,17 @@
 """What is a valid configuration, and what is said of a wrong one?"""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from textwrap import dedent
+from typing import Any, get_args
 
 import pytest
+from pydantic import ValidationError
 
 from config.load import ConfigError, load_config
-from config.models import Priority, lake_address, ledger_address
+from config.models import Config, Priority, Reconcile, Scoring, lake_address, ledger_address
+from config.models.base import Model
 from tasks.domain.expected.cells import game_cells
 from tests.builders import NOW, a_game
 
@@ -47,6 +51,47 @@ def _lines(tmp_path: Path, text: str, env: dict[str, str] | None = None) -> list
     with pytest.raises(ConfigError) as caught:
         load_config(file, env or {})
     return [line.removeprefix(f"{tmp_path}/") for line in caught.value.lines]
+
+
+def _types_of(annotation: Any) -> set[Any]:
+    """The classes that a type is made of, such as int and None for `int | None`."""
+    return {annotation}.union(*map(_types_of, get_args(annotation)))
+
+
+def _fields_of(kind: type) -> Iterator[tuple[type[Model], str]]:
+    """The fields of all sections that have values of this class, or containers of them."""
+    models: list[type[Model]] = [Config]
+    for model in models:
+        for name, field in model.model_fields.items():
+            types = _types_of(field.annotation)
+            models += [one for one in types if one not in models and isinstance(one, type) and issubclass(one, Model)]
+            if kind in types:
+                yield model, name
+
+
+def _said_of(model: type[Model], name: str, value: object) -> str:
+    """The errors of a field for a value, alone and in a list and a mapping; none if one of these is valid."""
+    lines = []
+    for given in (value, [value], {"LOW": value}):
+        with pytest.raises(ValidationError) as caught:
+            model.model_validate({model.model_fields[name].alias or name: given})
+        lines += [str(error["msg"]) for error in caught.value.errors() if name in error["loc"]]
+    return "\n".join(lines)
+
+
+def test_no_number_can_be_true_or_false() -> None:
+    fields = [*_fields_of(int), *_fields_of(float)]
+    assert {(Reconcile, "list_price"), (Scoring, "base")} <= {*fields}
+    for model, name in fields:
+        assert "must be a number" in _said_of(model, name, True), f"{model.__name__}.{name}"
+
+
+def test_the_bounds_of_a_duration_are_said_in_words() -> None:
+    fields = list(_fields_of(timedelta))
+    assert {(Reconcile, "verify_every"), (Reconcile, "look_again")} <= {*fields}
+    said = [_said_of(model, name, "4000d") for model, name in fields]
+    assert all("a duration is at most 3660d" in one for one in said)
+    assert _said_of(Reconcile, "verify_every", "0s").startswith("Value error, must be greater than 0 seconds")
 
 
 def test_the_defaults_are_valid_and_every_rate_says_where_it_is_from() -> None:
@@ -521,6 +566,12 @@ def test_a_new_dataset_of_a_source_is_yaml_only(tmp_path: Path) -> None:
         pytest.param("dry_run: maybe", "my.yaml: dry_run: must be true or false (it is 'maybe')", id="no bool"),
         pytest.param(
             "reconcile: {max_fills: some}", "my.yaml: reconcile.max_fills: must be a whole number (it is 'some')"
+        ),
+        pytest.param(
+            "scoring: {base: {LOW: yes}}", "my.yaml: scoring.base.LOW: must be a number (it is True)", id="bool"
+        ),
+        pytest.param(
+            "reconcile: {list_price: free}", "my.yaml: reconcile.list_price: must be a number (it is 'free')", id="word"
         ),
         pytest.param(
             "lake: ./a b\nledger: ./a b",

@@ -42,6 +42,7 @@ class S3Pages:
     def __init__(self, store: S3Store, client: Callable[[], Any], bucket: str, prefix: str):
         """`client` makes a client of boto3. `prefix` is that of the lake: empty, or with a slash at its end."""
         self.odd: dict[str, set[str]] = {}  # names that are not lake keys, by folder
+        self.requests = 0  # LIST requests of which `read` has given no page
         self._doubtful: dict[str, str] = {}  # folders of keys that may be markers, by key
         self._store = store
         self._client = cache(client)
@@ -62,6 +63,7 @@ class S3Pages:
             except BaseError as error:
                 if not any(sign in str(error) for sign in INVALID_NAME_ERRORS):
                     raise
+                self.requests += 1
             is_offset, has_more = False, True
             while has_more and not is_offset:
                 listed, has_more = await asyncio.to_thread(self._list_names, prefix, after)
@@ -86,13 +88,13 @@ class S3Pages:
         """The names of all objects that are in the same folders as these keys."""
         prefixes = {key.rpartition("/")[0] + "/" for key in keys}
         pages = self._client().get_paginator("list_objects_v2")
+        found = set()
         with _boto_errors():
-            return {
-                item["Key"].removeprefix(self._prefix)
-                for prefix in prefixes
-                for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix + prefix, Delimiter="/")
-                for item in page.get("Contents", [])
-            }
+            for prefix in prefixes:
+                for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix + prefix, Delimiter="/"):
+                    self.requests += 1
+                    found.update(item["Key"].removeprefix(self._prefix) for item in page.get("Contents", []))
+        return found
 
     def _page(self, folder: str, batch: RecordBatch, after: str) -> Page:
         """A page as obstore has listed it, without the names that are not lake keys."""

@@ -168,8 +168,7 @@ class Store:
         hints: Iterable[str] = (),
         ranges: Sequence[KeyRange] | None = None,
     ) -> Listing:
-        bucket, prefix, _, _ = self._s3_address()
-        pages = S3Pages(store, self._boto_client, bucket, f"{prefix}/" if prefix else "")
+        pages = self._pages(store)
         reading = Reading(pages.read, self.connections)
         if ranges is None:
             listing = Listing(await reading.read(folders, hints), reading.requests)
@@ -184,7 +183,24 @@ class Store:
         pages.settle(markers)
         for folder, odd in sorted(pages.odd.items()):
             self._warn_of_odd(folder, odd)
+        listing.requests += pages.requests
         return listing
+
+    async def files_among(self, keys: Collection[str]) -> tuple[Container[str], int]:
+        """The names of files, as far as they are among these keys of a listing, and how many LIST requests that took.
+
+        S3 may list an object as `a/1.json` of which the key is `a/1.json/`.
+        """
+        store = self._open()
+        if not isinstance(store, S3Store):
+            return keys, 0
+        pages = self._pages(store)
+        with self._errors("listed"):
+            return await self._files_among(keys, pages), pages.requests
+
+    def _pages(self, store: S3Store) -> S3Pages:
+        bucket, prefix, _, _ = self._s3_address()
+        return S3Pages(store, self._boto_client, bucket, f"{prefix}/" if prefix else "")
 
     async def _files_among(self, keys: Collection[str], pages: S3Pages) -> Container[str]:
         """The names of files, as far as they are among these keys."""

@@ -114,7 +114,8 @@ async def compare(old: Config, new: Config, selection: Selection, now: datetime)
     _check(selection, configs, now)
     lake, ledger, _ = await open_both(old)
     try:
-        objects = await list_lake(lake, [*old.datasets.values(), *new.datasets.values()])
+        datasets = [*old.datasets.values(), *new.datasets.values()]
+        objects = await list_lake(lake, datasets, ledger.judgements.ranges())
         before, was = await _planned(Session(old, selection, lake, ledger, now), objects)
         after, becomes = await _planned(Session(new, selection, lake, ledger, now), objects)
         return Difference(before, after, (was, becomes), objects, configs)

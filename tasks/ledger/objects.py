@@ -108,6 +108,31 @@ class Objects:
         untold = [key for key in keys if key not in told]
         return told | _last(connection, untold) if untold else told
 
+    def listed_anew(self, objects: Mapping[str, LakeObject]) -> dict[str, datetime | None]:
+        """Those of these files that the lake lists as they were read, but with other modification times, by key.
+
+        Their values are the former times; None where it is not known. Some servers tell a time in whole seconds.
+        """
+        query = sa.select(_table.key, _table.etag, _table.size, _table.modified)
+
+        def read(connection: sa.Connection) -> dict[str, datetime | None]:
+            return {
+                key: moment(modified)
+                for key, etag, size, modified in rows(connection, query.where(among(connection, _table.key, objects)))
+                if (etag, size) == content_of(objects[key])
+                if modified is None or int(modified) != int(objects[key].modified.timestamp())
+            }
+
+        return self.database.read(read)
+
+    def keep_times(self, objects: Iterable[LakeObject]) -> None:
+        """Records the modification times of these objects, as far as they are the versions that were read."""
+        row, param = objects_table.update(), sa.bindparam
+        row = row.where(_table.key == param("a"), _table.etag == param("b"), _table.size == param("c"))
+        times = [{"a": have.key, "b": have.etag, "c": have.size, "at": have.modified} for have in objects]
+        if times:
+            self.database.write(lambda connection: connection.execute(row.values(modified=param("at")), times))
+
     def not_read(self) -> set[str]:
         """The files of which the last known change is newer than the version that ADCE last read or stored."""
         told = arrivals_table.c

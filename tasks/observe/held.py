@@ -122,6 +122,15 @@ class Held:
         obstacles = session.lake.obstacles(self._cells)
         self.drop({self._cells[key].partition for key in obstacles})
 
+    @property
+    def is_first(self) -> bool:
+        """Is nothing known of what the lake listed at a former look?"""
+        return not self._recalled.ranges
+
+    def changed_among(self, keys: Iterable[str]) -> list[str]:
+        """Those of some keys that lie in ranges in which the lake lists other files than at the last look."""
+        return [key for key in keys if self._ranges.of(key) in self._changed]
+
     def verified_since(self, begun: datetime) -> datetime:
         """When that range was listed that was not listed for the longest time, after a look that has `begun` then."""
         rest = (one.at for start, one in self._recalled.ranges.items() if start not in self._digests)

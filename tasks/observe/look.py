@@ -38,6 +38,7 @@ from tasks.observe.held import Held, recall
 from tasks.observe.inventory import inventory_of_first_look
 from tasks.observe.knowledge import Knowledge
 from tasks.observe.listing import examine_stored, list_lake, list_ranges
+from tasks.observe.moved import drop_moved
 from tasks.observe.other_seasons import files_of_other_seasons
 from tasks.observe.scope import scope_of_look
 from tasks.observe.session import Session, listed_datasets
@@ -291,12 +292,15 @@ async def _look_at_lake(
     finally:
         await asyncio.wait({recalling})
     known, held = recalling.result()
+    is_listed = listing is None and inventory is None
     known.objects, known.last_file, known.begun, known.inventory = objects, last_file, begun, inventory
     if inventory:
         known.begun = min(begun, complete_until(inventory.as_of))
     while True:
         held.drop_changed(session, calendar, objects)
         schedules = [cell for cell in calendar.values() if config.datasets[cell.dataset].lists_games]
+        if is_listed:
+            await _drop_moved(session, held, objects, (cell.key for cell in schedules if cell.partition not in held))
         await _read_schedules(session, reader, known, held, schedules, remember)
         games = _listed_games(session, known, held, schedules)
         read = set(known.verdicts(schedules))
@@ -306,6 +310,8 @@ async def _look_at_lake(
             break
         # What is judged has to be listed first. That may show further changes, and so more to judge.
         objects.add(await list_ranges(session.lake, listed_datasets(session).values(), lacking))
+    if is_listed:
+        await _drop_moved(session, held, objects, cells)
     _load(session, known, [*cells, *held.gaps()])
     if listing is None:
         known.obstacles = await asyncio.to_thread(_obstacles, session, known, [*cells, *calendar])
@@ -366,6 +372,11 @@ def _load(
     known.unreadable = ledger.objects.unreadable(read) | known.unreadable
     known.absences = ledger.absences.current(wanted) | known.absences
     known.loaded = None if wanted is None else known.loaded.union(wanted)
+
+
+async def _drop_moved(session: Session, held: Held, objects: Listing, keys: Iterable[str]) -> None:
+    """Drops files from a listing that are not there any more; see moved.drop_moved."""
+    await drop_moved(session, objects, held.changed_among(keys), if_unknown=not held.is_first)
 
 
 async def _read_schedules(
@@ -441,7 +452,10 @@ async def objects_of(session: Session, cells: Mapping[str, Cell]) -> MutableMapp
         if not found.refused:
             return found.objects
     datasets = [session.config.datasets[name] for name in {cell.dataset for cell in cells.values()}]
-    return await list_lake(session.lake, datasets)
+    hints = await asyncio.to_thread(session.ledger.judgements.ranges)
+    objects = await list_lake(session.lake, datasets, hints)
+    await drop_moved(session, objects, cells, if_unknown=False)
+    return objects
 
 
 def _obstacles(session: Session, known: Knowledge, keys: Iterable[str]) -> dict[str, str]:

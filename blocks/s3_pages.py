@@ -88,7 +88,7 @@ class S3Pages:
         """The names of all objects that are in the same folders as these keys."""
         prefixes = {key.rpartition("/")[0] + "/" for key in keys}
         pages = self._client().get_paginator("list_objects_v2")
-        found = set()
+        found: set[str] = set()
         with _boto_errors():
             for prefix in prefixes:
                 for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix + prefix, Delimiter="/"):

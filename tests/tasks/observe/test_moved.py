@@ -104,9 +104,7 @@ def test_a_file_with_another_time_is_asked_for_once(session: Session, caplog: py
     assert lake.asked == []
 
 
-def test_files_that_are_listed_for_a_watch_are_asked_for_too(
-    session: Session, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_files_that_are_listed_for_a_watch_are_asked_for_too(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     _age(session, MOVED)
     client = boto3.client("s3")
     client.delete_object(Bucket="moved", Key=f"nba/{MOVED}")

@@ -152,6 +152,7 @@ class Database:
         self._snapshot: sa.Connection | None = None
         self._has_read = False
         self._reading = threading.Lock()  # one thread at a time uses the snapshot
+        self._together = threading.local()  # `connection`, while a thread reads together
         self.is_there = self._file is None or _identity(self._file) is not None
         if not self.is_there and access is not Access.RUN:
             if access is not Access.LOOK:
@@ -277,10 +278,29 @@ class Database:
 
     def read(self, work: Callable[[sa.Connection], T]) -> T:
         """Returns what `work` reads in one transaction. A value that it cannot use means that the ledger is damaged."""
+        if connection := getattr(self._together, "connection", None):
+            return work(connection)
         try:
             return self._do("read", work)
         except _UNUSABLE as error:
             raise self._error("read", sa.exc.DataError("", None, Exception(f"malformed: {error}"))) from error
+
+    def read_together(self, work: Callable[[], T]) -> T:
+        """Returns the result of `work`. All that it reads in this thread is as it was at one moment.
+
+        `work` is called again if a database server has failed meanwhile.
+        """
+
+        def at_one_moment(connection: sa.Connection) -> T:
+            if self._is_server and not self.access.only_reads:
+                connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            self._together.connection = connection
+            try:
+                return work()
+            finally:
+                self._together.connection = None
+
+        return self.read(at_one_moment)
 
     def write(self, work: Callable[[sa.Connection], T], *, durable: bool = False) -> T:
         """Runs `work` in one transaction and returns its result. `work` is called again if the transaction is repeated.

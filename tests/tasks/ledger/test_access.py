@@ -48,6 +48,18 @@ def test_who_reads_sees_the_ledger_as_it_was_when_it_was_opened_and_changes_noth
         assert _gaps(ledger) == 3
 
 
+def test_what_is_read_together_is_as_of_one_moment_though_others_write_meanwhile(url: str) -> None:
+    with closing(Ledger(url)) as ledger:
+
+        def read() -> list[int]:
+            before = _gaps(ledger)
+            _record(url, 1)
+            return [before, _gaps(ledger)]
+
+        assert ledger.database.read_together(read) == [0, 0]
+        assert _gaps(ledger) == 1
+
+
 def test_a_look_without_a_ledger_sees_an_empty_one_and_makes_none(url: str, tmp_path: Path) -> None:
     with closing(Ledger(url, Access.LOOK)) as ledger:
         assert not ledger.database.is_there

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
+from itertools import count, islice, product
 from typing import Any
 
 from arro3.core import Array, DataType, RecordBatch
@@ -13,6 +14,7 @@ from config.models import Config, Priority
 from tasks.domain.assess.states import Kind, LakeObject
 from tasks.domain.expected.cells import Cell
 from tasks.domain.expected.games import Game, GameStatus
+from tasks.domain.metrics import CATALOGUE, DATASET, SOURCE, Distribution, Histogram, Measured, Metric
 from tasks.domain.plan.plan import Fill, Gap
 from tasks.domain.plan.scoring import Score
 
@@ -108,3 +110,26 @@ def batch_of(objects: Sequence[LakeObject], unit: str = "us") -> RecordBatch:
             "e_tag": Array([have.etag or None for have in objects], type=DataType.utf8()),
         }
     )
+
+
+def every_series(config: Config) -> Measured:
+    """Measured values of every series that there can be with a configuration. Each value is another one."""
+    numbers = map(float, count(1))
+    values: dict[Metric, dict[tuple[str, ...], float]] = {}
+    distributions: dict[Histogram, dict[tuple[str, ...], Distribution]] = {}
+    for metric in CATALOGUE:
+        every = product(*(label.values_in(config) for label in metric.labels))
+        combinations = [labels for labels in every if _belong_together(metric, labels, config)]
+        if isinstance(metric, Histogram):
+            buckets = len(metric.bounds) + 1
+            distributions[metric] = {
+                labels: Distribution(tuple(islice(numbers, buckets)), next(numbers)) for labels in combinations
+            }
+        else:
+            values[metric] = {labels: next(numbers) for labels in combinations}
+    return Measured(NOW, values, distributions)
+
+
+def _belong_together(metric: Metric, labels: tuple[str, ...], config: Config) -> bool:
+    of = dict(zip(metric.labels, labels, strict=True))
+    return not {SOURCE, DATASET} <= of.keys() or config.datasets[of[DATASET]].source == of[SOURCE]

@@ -1,6 +1,7 @@
 """Are amounts counted in the right series, and do the names of metrics follow the conventions of Prometheus?"""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +20,8 @@ from tasks.domain.metrics import (
 )
 from tests.builders import a_config
 
+ROOT = Path(__file__).parents[2]
+MADE = ("tasks/ledger/migrations/",)  # a migration keeps the names of its time
 LABELS = {"source": "espn", "dataset": "d"}
 
 
@@ -70,3 +73,14 @@ def test_the_catalogue_has_at_most_2000_series_with_the_default_configuration() 
     assert most[FILLS.name] == len(config.datasets) * 4
     assert most[FILE_SECONDS.name] == len(config.datasets) * (len(FILE_SECONDS.bounds) + 3)
     assert sum(most.values()) <= 2000, most
+
+
+def test_no_name_of_a_metric_is_written_outside_of_the_catalogue() -> None:
+    name = re.compile(r"\b(" + "|".join(metric.name for metric in CATALOGUE) + r")(_bucket|_count|_sum)?\b")
+    files = [
+        file
+        for folder in ("config", "tasks", "blocks", "flows", "deployments")
+        for file in (ROOT / folder).rglob("*")
+        if file.suffix not in (".pyc", "") and not file.relative_to(ROOT).as_posix().startswith(MADE)
+    ]
+    assert [file for file in files if name.search(file.read_text())] == [ROOT / "tasks/domain/metrics.py"]

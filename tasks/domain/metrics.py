@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
+from math import prod
 from typing import NamedTuple
 
 from config.models import Config, Priority
@@ -216,6 +217,61 @@ SNAPSHOT_TIME = Gauge(
 SNAPSHOT_SECONDS = Gauge("adce_snapshot_duration_seconds", "How long it took to read these values.", unit=Unit.SECONDS)
 
 CATALOGUE: tuple[Metric, ...] = tuple(value for value in tuple(globals().values()) if isinstance(value, Metric))
+
+
+@dataclass(frozen=True, slots=True)
+class CloudWatchMetric:
+    """A metric as CloudWatch gets it: with these of its labels as dimensions, and summed up over the others.
+
+    CloudWatch can neither sum up over dimensions in an alarm nor subtract a time from the present one, and each series
+    costs money. So there are few series, and the age of a moment is sent instead of the moment; of several moments, it
+    is the age of the earliest.
+    """
+
+    metric: Metric
+    dimensions: tuple[Label, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The name of the metric in CloudWatch."""
+        name = self.metric.name
+        return name.removesuffix(Unit.TIMESTAMP) + "age_seconds" if self.is_age else name
+
+    @property
+    def is_age(self) -> bool:
+        """Is the metric a moment, so that its age in seconds is sent?"""
+        return self.metric.unit is Unit.TIMESTAMP
+
+    def most_series(self, config: Config) -> int:
+        """How many metrics CloudWatch can have of it at most, as it counts them: one for each set of dimensions."""
+        return prod(len(label.values_in(config)) for label in self.dimensions)
+
+
+CLOUDWATCH = (
+    CloudWatchMetric(FILES, (SOURCE, FILE_OUTCOME)),
+    CloudWatchMetric(REQUESTS, (SOURCE,)),
+    CloudWatchMetric(REFUSALS, (SOURCE,)),
+    CloudWatchMetric(PAUSES),
+    CloudWatchMetric(STORED_BYTES),
+    CloudWatchMetric(RUNS, (RUN_OUTCOME,)),
+    CloudWatchMetric(LIST_REQUESTS),
+    CloudWatchMetric(MISSED_EVENTS),
+    CloudWatchMetric(FILL_SECONDS),
+    CloudWatchMetric(FILE_SECONDS),
+    CloudWatchMetric(WAITED_SECONDS, (SOURCE,)),
+    CloudWatchMetric(DUE_TO_DETECTED),
+    CloudWatchMetric(SEEN_TO_VANISHED),
+    CloudWatchMetric(DETECTED_TO_STORED),
+    CloudWatchMetric(DUE_TO_STORED),
+    CloudWatchMetric(CYCLE_SECONDS),
+    CloudWatchMetric(CELLS, (STATE,)),
+    CloudWatchMetric(GAPS, (KIND,)),
+    CloudWatchMetric(QUEUE, (PRIORITY,)),
+    CloudWatchMetric(OLDEST),
+    CloudWatchMetric(LOOK_TIME),
+    CloudWatchMetric(UTILIZATION, (SOURCE,)),
+    CloudWatchMetric(BREAKERS),
+)
 SUM = "sum"
 BEYOND = "+Inf"  # the bucket of durations beyond all bounds
 

@@ -8,8 +8,11 @@ import pytest
 from tasks.domain.metrics import (
     BEYOND,
     CATALOGUE,
+    CLOUDWATCH,
     FILE_SECONDS,
+    FILES,
     FILLS,
+    LOOK_TIME,
     REQUESTS,
     SUM,
     Amounts,
@@ -84,3 +87,16 @@ def test_no_name_of_a_metric_is_written_outside_of_the_catalogue() -> None:
         if file.suffix not in (".pyc", "") and not file.relative_to(ROOT).as_posix().startswith(MADE)
     ]
     assert [file for file in files if name.search(file.read_text())] == [ROOT / "tasks/domain/metrics.py"]
+def test_cloudwatch_gets_at_most_60_metrics_with_the_default_configuration() -> None:
+    config = a_config()
+    most = {one.name: one.most_series(config) for one in CLOUDWATCH}
+    assert len(most) == len(CLOUDWATCH)
+    assert sum(most.values()) <= 60, most
+    assert all(set(one.dimensions) <= set(one.metric.labels) for one in CLOUDWATCH)
+    assert most[FILES.name] == len(config.sources) * 4
+
+
+def test_cloudwatch_gets_the_age_of_a_moment_under_a_name_that_says_so() -> None:
+    ages = {one.metric.name: one.name for one in CLOUDWATCH if one.is_age}
+    assert ages[LOOK_TIME.name] == "adce_look_age_seconds"
+    assert all(one.name == one.metric.name for one in CLOUDWATCH if not one.is_age)

@@ -17,7 +17,7 @@ from obstore.store import S3Store
 
 from blocks.lake_keys import are_plain, is_valid
 from blocks.listing import Listing, batch_of
-from blocks.ranges import FULL, Page
+from blocks.segments import FULL, Page
 from tasks.domain.assess.states import LakeObject
 
 # Texts in obstore's errors for a name that it does not accept as a path: one with an empty or dotted segment or a
@@ -114,7 +114,7 @@ class S3Pages:
         """The places of the lake keys among the names of a page, which come after a key."""
         kept = []
         for at, key in enumerate(keys):
-            if key <= after:  # it is a marker, and the range before this one may have listed it
+            if key <= after:  # it is a marker, and the segment before this one may have listed it
                 self._note(folder, f"{key}/")
                 self._doubtful[key] = folder
             elif is_valid(key):

@@ -35,8 +35,8 @@ from blocks.aws_session import session_of_environment
 from blocks.lake_keys import are_plain, is_valid
 from blocks.listing import KeyRange, Listing, batch_of
 from blocks.part_files import part_file, remove_abandoned
-from blocks.ranges import Reading
 from blocks.s3_pages import INVALID_NAME_ERRORS, S3Pages
+from blocks.segments import Reading
 from config.secrets import masked
 from tasks.domain.assess.states import LakeObject
 from tasks.domain.errors import HeadRefusedError, LakeError, NoObjectError, Reach, UnreadableError
@@ -139,9 +139,9 @@ class Store:
     async def list(self, folders: Iterable[str], hints: Iterable[str] = ()) -> Listing:
         """All objects in these folders and the folders below.
 
-        In S3, the folders are listed in many ranges at once. `hints` are keys that divide them into ranges of about a
-        page, such as every 1,000th key of a former listing. They may be out of date, or any keys: it only takes longer.
-        Names that are not valid lake keys are left out, with a warning in the log.
+        In S3, the folders are listed in many segments at once. `hints` are keys that divide them into segments of about
+        a page, such as every 1,000th key of a former listing. They may be out of date, or any keys: it only takes
+        longer. Names that are not valid lake keys are left out, with a warning in the log.
         """
         store = self._open()
         with self._errors("listed"):

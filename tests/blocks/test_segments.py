@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from blocks.lake_keys import is_valid
 from blocks.listing import Listing, batch_of
-from blocks.ranges import Alphabet, Page, Reading, near_points
+from blocks.segments import Alphabet, Page, Reading, near_points
 from tasks.domain.assess.states import LakeObject
 from tests.builders import NOW
 
@@ -111,7 +111,7 @@ def test_how_many_requests_it_takes(count: int, hints: list[str], most: int) -> 
     assert bucket.requests <= most
 
 
-def test_a_long_folder_is_listed_in_many_ranges_at_once() -> None:
+def test_a_long_folder_is_listed_in_many_segments_at_once() -> None:
     bucket = Bucket([f"f/00{number:06}.json" for number in range(1000)])
     turns = 0
 

@@ -1,7 +1,8 @@
-"""How are the keys of a folder listed in many ranges at once, each key exactly once?
+"""How are the keys of a folder listed in many segments at once, each key exactly once?
 
-S3 lists the keys after a given one, in order, in pages of 1,000. A range is what lies after one key, as far as the next
-range. The ranges of a folder are a chain, so that there is nothing between them, whatever the keys at which it is cut.
+S3 lists the keys after a given one, in order, in pages of 1,000. A segment has the keys after the one at which it
+starts, up to and including the one at which the next segment starts. The segments of a folder are a chain. So there is
+nothing between them, at whatever keys the folder is cut.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from blocks.listing import KeyRange
 from tasks.domain.expected.keys import outermost
 
 FULL = 1000  # keys in a page of S3, unless it is the last
-_PATIENCE = 2  # pages after which a range between two hints is long
-_MOST_PARTS = 6  # further ranges into which one is cut at once
+_PATIENCE = 2  # pages after which a segment between two hints is long
+_MOST_PARTS = 6  # further segments into which one is cut at once
 _DEPTH = 12  # characters of a key, after those that two keys share, that decide where to cut between them
 _KINDS = ("0123456789", "abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
@@ -42,15 +43,15 @@ Pages = Callable[[str, str], AsyncGenerator[Page]]  # the pages of a folder afte
 
 
 @dataclass
-class _Range:
-    """The keys after `start`, as far as the start of the next range, or as the folder's end."""
+class _Segment:
+    """The keys after `start`, up to the start of the next segment, or to the folder's end."""
 
     start: str
-    next: _Range | None = None
+    next: _Segment | None = None
     patience: int = 1  # pages after which it is cut, if it has not ended
-    guess: _Guess | None = None  # by which it was cut from the range before it
+    guess: _Guess | None = None  # by which it was cut from the segment before it
     is_begun: bool = False
-    is_dropped: bool = False  # it is empty, or another range lists its keys
+    is_dropped: bool = False  # it is empty, or another segment lists its keys
     rows: list[RecordBatch] = field(default_factory=list)
 
     @property
@@ -58,12 +59,12 @@ class _Range:
         return self.next.start if self.next else None
 
     def may_hold(self, keys: Sequence[str]) -> bool:
-        """Are there keys of the range among some that come after its start?"""
+        """Can some of these keys, which are in order and after its start, be keys of the segment?"""
         return bool(keys) and (self.end is None or keys[0] <= self.end)
 
 
 class Reading:
-    """Lists folders, with at most `connections` requests at a time. A range that turns out to be long is cut.
+    """Lists folders, with at most `connections` requests at a time. A segment that turns out to be long is cut.
 
     `pages` gives the pages of a folder after a key. A request is made when a page is asked for.
     """
@@ -73,7 +74,7 @@ class Reading:
         self._pages = pages
         self._connections = connections
         self._workers = 0
-        self._waiting: deque[tuple[_Range, _Folder]] = deque()
+        self._waiting: deque[tuple[_Segment, _Folder]] = deque()
         self._tasks = asyncio.TaskGroup()
 
     async def read(self, folders: Iterable[str], hints: Iterable[str] = ()) -> list[RecordBatch]:
@@ -83,12 +84,13 @@ class Reading:
         """
         starts = _starts(folders, hints)
         firsts = await self._read_all((folder, found, None) for folder, found in starts.items())
-        return [rows for first in firsts for part in _chain(first) for rows in part.rows]
+        return [rows for first in firsts for segment in _chain(first) for rows in segment.rows]
 
     async def read_ranges(self, folders: Iterable[str], ranges: Iterable[KeyRange]) -> list[RecordBatch]:
-        """The rows of those keys in the folders that lie in some ranges, in order. No batch is on both sides of a gap.
+        """The rows of those keys in the folders that lie in some ranges, in order.
 
-        The ranges are in order. Those that follow upon each other are best of about a page each.
+        The ranges are in order, and have about a page of keys each. No batch has keys before and keys after others that
+        were not listed.
         """
         parts = [part for folder in outermost(folders) for part in _within(folder, ranges)]
         firsts = await self._read_all((p.folder, [p.before, *filter(is_valid, p.starts[1:])], p.end) for p in parts)
@@ -97,10 +99,11 @@ class Reading:
         ]
         return [kept for rows, p in found if (kept := _cut_to(rows, p.starts[0], p.end)).num_rows]
 
-    async def _read_all(self, parts: Iterable[tuple[str, Sequence[str], str | None]]) -> list[_Range]:
-        """Lists parts of folders, and returns the first range of each.
+    async def _read_all(self, parts: Iterable[tuple[str, Sequence[str], str | None]]) -> list[_Segment]:
+        """Lists parts of folders, and returns the first segment of each.
 
-        A part is a folder, the starts of its ranges, and the key at which the last one ends: None for the folder's end.
+        A part is a folder, the starts of its segments, and the key at which the last one ends. That is None if it ends
+        with the folder.
         """
         try:
             async with self._tasks:
@@ -108,81 +111,83 @@ class Reading:
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
 
-    def _begin(self, name: str, starts: Sequence[str], end: str | None) -> _Range:
-        """Lists a folder in ranges with these starts, up to a key. Returns the first range."""
+    def _begin(self, name: str, starts: Sequence[str], end: str | None) -> _Segment:
+        """Lists a folder in segments with these starts, up to a key. Returns the first segment."""
         folder = _Folder(name)
-        following = None if end is None else _Range(end, is_begun=True, is_dropped=True)  # another has what follows
+        following = None if end is None else _Segment(end, is_begun=True, is_dropped=True)  # another has what follows
         for start in reversed(starts):
-            following = _Range(start, following, _PATIENCE if len(starts) > 1 or end else 1)
-        for part in _chain(following):
-            if not part.is_begun:
-                self._add(part, folder)
+            following = _Segment(start, following, _PATIENCE if len(starts) > 1 or end else 1)
+        for segment in _chain(following):
+            if not segment.is_begun:
+                self._add(segment, folder)
         assert following is not None
         return following
 
-    def _add(self, part: _Range, folder: _Folder) -> None:
-        self._waiting.append((part, folder))
+    def _add(self, segment: _Segment, folder: _Folder) -> None:
+        """Has a segment listed as soon as one of the requests that may be made at a time is free."""
+        self._waiting.append((segment, folder))
         if self._workers < self._connections:
             self._workers += 1
             self._tasks.create_task(self._work())
 
     async def _work(self) -> None:
-        """Reads one range after another, until none waits."""
+        """Reads one segment after another, until none waits."""
         try:
             while self._waiting:
-                part, folder = self._waiting.popleft()
-                if not part.is_dropped:
-                    await self._read(part, folder)
+                segment, folder = self._waiting.popleft()
+                if not segment.is_dropped:
+                    await self._read(segment, folder)
         finally:
             self._workers -= 1
 
-    async def _read(self, part: _Range, folder: _Folder) -> None:
-        part.is_begun = True
-        async with aclosing(self._pages(folder.name, part.start)) as pages:
-            await self._read_pages(part, folder, pages)
+    async def _read(self, segment: _Segment, folder: _Folder) -> None:
+        segment.is_begun = True
+        async with aclosing(self._pages(folder.name, segment.start)) as pages:
+            await self._read_pages(segment, folder, pages)
 
-    async def _read_pages(self, part: _Range, folder: _Folder, pages: AsyncIterator[Page]) -> None:
+    async def _read_pages(self, segment: _Segment, folder: _Folder, pages: AsyncIterator[Page]) -> None:
+        """Reads pages until the segment has ended. While requests are free, it is cut if it is long."""
         for number in count(1):
             page = await anext(pages, None)
-            if number == 1 and part.guess:
-                part.guess.learn(page is not None and part.may_hold(page.sample))
+            if number == 1 and segment.guess:
+                segment.guess.learn(page is not None and segment.may_hold(page.sample))
             if page is None:
                 self.requests += number == 1
-                _drop_empty(part, None)
+                _drop_empty(segment, None)
                 return
             self.requests += 1
             folder.alphabet.learn(page.sample)
-            if self._has_ended(part, page):
+            if self._has_ended(segment, page):
                 return
             idle = self._connections - self._workers
-            if page.is_full and number >= part.patience and idle > 0:
-                self._cut(part, page, folder, min(idle, _MOST_PARTS))
+            if page.is_full and number >= segment.patience and idle > 0:
+                self._cut(segment, page, folder, min(idle, _MOST_PARTS))
 
-    def _has_ended(self, part: _Range, page: Page) -> bool:
-        """Takes the rows of a page that are of a range, and says whether the range ends with them."""
-        _drop_empty(part, page.sample[0] if page.sample else page.last)
-        _absorb(part, page.last)
-        end = part.end
+    def _has_ended(self, segment: _Segment, page: Page) -> bool:
+        """Adds the rows of a page that belong to a segment to it, and returns whether it ends with them."""
+        _drop_empty(segment, page.sample[0] if page.sample else page.last)
+        _extend(segment, page.last)
+        end = segment.end
         if end is None or page.last < end:
-            part.rows.append(page.rows)
+            segment.rows.append(page.rows)
             return False
         within = bisect_right(page.rows["path"].to_pylist(), end)
-        part.rows.append(page.rows.slice(0, within))
+        segment.rows.append(page.rows.slice(0, within))
         return True
 
-    def _cut(self, part: _Range, page: Page, folder: _Folder, most: int) -> None:
-        """Makes several ranges of what a range has not listed yet. It keeps the nearest.
+    def _cut(self, segment: _Segment, page: Page, folder: _Folder, most: int) -> None:
+        """Makes new segments, `most` at the most, of what a segment has still to list. It keeps the first part itself.
 
         There are two ways to guess where to cut. The better one has been until now, the more it is used.
         """
         near = round(most * folder.near.share() / (folder.near.share() + folder.even.share()))
-        guesses = dict.fromkeys(folder.alphabet.points(page.last, part.end, most - near), folder.even)
+        guesses = dict.fromkeys(folder.alphabet.points(page.last, segment.end, most - near), folder.even)
         if page.sample:
-            points = near_points(f"{folder.name}/", page.sample[0], page.last, part.end, near)
+            points = near_points(f"{folder.name}/", page.sample[0], page.last, segment.end, near)
             guesses |= dict.fromkeys(points, folder.near)
         for start in sorted(guesses, reverse=True):
-            part.next = _Range(start, part.next, guess=guesses[start])
-            self._add(part.next, folder)
+            segment.next = _Segment(start, segment.next, guess=guesses[start])
+            self._add(segment.next, folder)
 
 
 def near_points(prefix: str, first: str, last: str, end: str | None, most: int) -> list[str]:
@@ -263,7 +268,7 @@ def _name(number: int, signs: Sequence[Sequence[str]]) -> str:
 
 
 class _Guess:
-    """How often a way of cutting has made a range that was not empty."""
+    """How often a way to guess where to cut has made a segment that was not empty."""
 
     def __init__(self) -> None:
         self._good = self._all = 1
@@ -277,7 +282,7 @@ class _Guess:
 
 
 class _Folder:
-    """What is known of a folder while it is listed."""
+    """What has been learnt of the keys of a folder while it is listed, to guess where to cut it."""
 
     def __init__(self, name: str):
         self.name = name
@@ -285,29 +290,36 @@ class _Folder:
         self.near, self.even = _Guess(), _Guess()
 
 
-def _absorb(part: _Range, last: str) -> None:
-    """Makes the ranges after one part of it that are not begun, if it has listed some of their keys: up to `last`."""
-    while (after := part.next) and not after.is_begun and last > after.start:
+def _extend(segment: _Segment, last: str) -> None:
+    """Extends a segment that was read up to the key `last` beyond the starts of others that it has passed.
+
+    Those of them that nobody has begun to read are dropped: what is left of their keys is read with this segment.
+    """
+    while (after := segment.next) and not after.is_begun and last > after.start:
         after.is_dropped = True
-        part.next = after.next
+        segment.next = after.next
 
 
-def _drop_empty(part: _Range, first: str | None) -> None:
-    """Drops the ranges after one that are not begun and are empty, since nothing is there before the key `first`."""
-    for after in _chain(part.next):
+def _drop_empty(segment: _Segment, first: str | None) -> None:
+    """Drops the segments after one of which its last page shows that they are empty, unless they are begun.
+
+    `first` is the first key of that page. If it is None, there are no more keys at all.
+    """
+    for after in _chain(segment.next):
         if first is not None and (after.end is None or after.end >= first):
             return
         after.is_dropped = not after.is_begun
 
 
-def _chain(first: _Range | None) -> Iterator[_Range]:
+def _chain(first: _Segment | None) -> Iterator[_Segment]:
+    """A segment and all that follow it in its folder."""
     while first is not None:
         yield first
         first = first.next
 
 
 def _starts(folders: Iterable[str], hints: Iterable[str]) -> dict[str, list[str]]:
-    """Where the ranges of each folder start, by folder, in order. A folder within another is left out."""
+    """Where the segments of each folder start, by folder, in order. A folder within another is left out."""
     starts = {folder: [f"{folder}/"] for folder in outermost(folders)}
     ordered = sorted({hint for hint in hints if is_valid(hint)})
     for found in starts.values():
@@ -318,7 +330,7 @@ def _starts(folders: Iterable[str], hints: Iterable[str]) -> dict[str, list[str]
 
 @dataclass
 class _Part:
-    """Ranges that follow upon each other in a folder."""
+    """Ranges of keys in a folder, each of which begins where the one before it ends."""
 
     folder: str
     starts: list[str]
@@ -326,7 +338,7 @@ class _Part:
 
     @property
     def before(self) -> str:
-        """A key before the first range, so that hardly any key is between. S3 can list after it."""
+        """A key shortly before the first range, after which S3 lists it. Hardly any other key lies between."""
         start, last = self.starts[0], self.starts[0][-1]
         key = f"{start[:-1]}{chr(ord(last) - 1)}~" if "!" <= last <= "~" else start[:-1]
         while key > f"{self.folder}/" and not is_valid(key):
@@ -335,7 +347,7 @@ class _Part:
 
 
 def _within(folder: str, ranges: Iterable[KeyRange]) -> list[_Part]:
-    """What lies in a folder of some ranges, which are in order."""
+    """The parts of a folder that lie in some ranges, which are in order."""
     first, after = f"{folder}/", f"{folder}0"  # "0" is the character after the slash
     found: list[_Part] = []
     for start, end in ranges:

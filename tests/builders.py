@@ -98,7 +98,7 @@ def a_fill(n: int = 0, source: str = "espn", requests: int = 1, score: float = 1
     return Fill(f"{source}-{n}", source, dataset, "2025-26", Kind.MISSING, Priority.HIGH, tuple(gaps), parts, NOW)
 
 
-def batch_of(objects: Sequence[LakeObject], unit: str = "us") -> RecordBatch:
+def obstore_batch(objects: Sequence[LakeObject], unit: str = "us") -> RecordBatch:
     """A batch as obstore lists it. An object without an ETag has null."""
     times = [(have.modified - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) for have in objects]
     modified = Array(times, type=DataType.int64()).cast(DataType.timestamp("us", tz="UTC"))

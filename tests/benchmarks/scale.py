@@ -41,7 +41,7 @@ from tasks.observe.listing import check_ids
 from tasks.observe.look import Reader, look_at_lake
 from tasks.observe.planner import Planner
 from tasks.observe.session import Session
-from tests.builders import batch_of
+from tests.builders import obstore_batch
 from tests.servers import new_database, postgresql
 
 NOW = datetime(2026, 9, 1, tzinfo=UTC)
@@ -133,7 +133,7 @@ class _Shelf(Store):
 
     def __init__(self, objects: Mapping[str, LakeObject]):
         super().__init__("file:///nowhere")
-        self._objects = [batch_of([objects[key] for key in sorted(objects)])]
+        self._objects = [obstore_batch([objects[key] for key in sorted(objects)])]
 
     async def list(self, folders: Iterable[str], hints: Iterable[str] = ()) -> Listing:
         return Listing(self._objects)

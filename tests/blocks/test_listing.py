@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from blocks.listing import Listing, NotListedError
 from tasks.domain.assess.states import LakeObject
-from tests.builders import batch_of
+from tests.builders import obstore_batch
 
 NOW = datetime(2026, 11, 30, 14, 0, 0, 123457, tzinfo=UTC)
 
@@ -35,7 +35,7 @@ def listings(draw: st.DrawFn) -> tuple[Listing, dict[str, LakeObject]]:
         return Listing.of(objects.values()), objects
     rows = [objects[key] for key in sorted(objects, key=str.encode)]
     cuts = sorted(draw(st.sets(st.integers(0, len(rows)), max_size=5)) | {0, len(rows)})
-    return Listing(batch_of(rows[start:end]) for start, end in pairwise(cuts)), objects
+    return Listing(obstore_batch(rows[start:end]) for start, end in pairwise(cuts)), objects
 
 
 STEPS = st.tuples(st.sampled_from(["get", "in", "[]", "set", "pop", "pop or", "del", "len", "all"]), KEYS, OBJECTS)
@@ -80,7 +80,7 @@ def _outcome(mapping: Any, step: str, key: str, have: LakeObject) -> Any:
 
 def test_large_batches_are_cut_so_that_one_key_makes_few_objects() -> None:
     objects = [LakeObject(f"a/{number:06}.json", number, NOW, '"e"') for number in range(20_000)]
-    listing = Listing([batch_of(objects[:15_000]), batch_of(objects[15_000:])])
+    listing = Listing([obstore_batch(objects[:15_000]), obstore_batch(objects[15_000:])])
     before = _allocated(lambda: [listing.get(f"a/{number:06}.json") for number in (0, 7, 14_999, 15_000, 19_999)])
     assert before < 3_000_000  # all of them take 6 MB
     assert list(listing.values()) == objects
@@ -88,7 +88,7 @@ def test_large_batches_are_cut_so_that_one_key_makes_few_objects() -> None:
 
 def test_going_through_a_listing_keeps_no_objects() -> None:
     objects = [LakeObject(f"a/{number:06}.json", number, NOW, '"e"') for number in range(20_000)]
-    listing = Listing([batch_of(objects)])
+    listing = Listing([obstore_batch(objects)])
     assert _allocated(lambda: sum(have.size for have in listing.values())) < 1_000_000
     assert _allocated(lambda: sum(len(key) for key in listing)) < 1_000_000
     assert listing.get("a/000003.json") == objects[3]
@@ -107,7 +107,7 @@ def _allocated(work: Any) -> int:
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
 def test_times_are_of_any_unit(unit: str) -> None:
     have = LakeObject("a/1.json", 1, NOW.replace(microsecond=0), '"e"')
-    assert list(Listing([batch_of([have], unit)]).values()) == [have]
+    assert list(Listing([obstore_batch([have], unit)]).values()) == [have]
 
 
 def test_of_several_objects_under_one_key_the_last_counts() -> None:
@@ -153,7 +153,7 @@ def test_every_so_many_keys_a_range_is_cut(
 def test_the_keys_of_a_folder_are_counted() -> None:
     """Whether the folder is a part of a slice or many slices, and whether its slices have become objects."""
     keys = sorted(f"{folder}/{n}" for folder in ("a-b", "a", "a/b", "b") for n in range(1700))
-    listing = Listing([batch_of([LakeObject(key, 1, NOW, "") for key in keys])])
+    listing = Listing([obstore_batch([LakeObject(key, 1, NOW, "") for key in keys])])
     assert listing["a/b/900"]
     del listing["a/b/901"]
     counts = {folder: listing.count_within(folder) for folder in ("a", "a-b", "a/b", "b", "a/c", "z", "")}
@@ -219,5 +219,5 @@ def _listed(ranges: list[tuple[str, str | None]], objects: dict[str, LakeObject]
     for one in ranges:
         rows = [objects[key] for key in sorted(objects) if _is_in(key, [one])]
         size = data.draw(st.integers(1, 5))
-        batches += [batch_of(rows[start : start + size]) for start in range(0, len(rows), size)]
+        batches += [obstore_batch(rows[start : start + size]) for start in range(0, len(rows), size)]
     return Listing.of_ranges(ranges, batches)

@@ -25,7 +25,7 @@ from tasks.ledger import Ledger
 from tasks.ledger.judgements import judgement_sets_table
 from tasks.observe.look import Look, Reader, look_at_lake, look_up, look_up_newly_due, newly_due
 from tasks.observe.session import Session
-from tests.builders import batch_of
+from tests.builders import obstore_batch
 from tests.tasks.observe.test_held import (
     BOARDS,
     CONFIG,
@@ -67,7 +67,9 @@ class Bucket(Shelf):
     async def list_ranges(self, folders: Iterable[str], ranges: Iterable[KeyRange]) -> Listing:
         ranges = list(ranges)
         self.listed += ranges
-        return Listing.of_ranges(ranges, [batch_of(found) for one in ranges if (found := _within(self.objects, one))])
+        return Listing.of_ranges(
+            ranges, [obstore_batch(found) for one in ranges if (found := _within(self.objects, one))]
+        )
 
     async def find_all(self, keys: Iterable[str]) -> dict[str, LakeObject]:
         self.asked += keys

@@ -19,6 +19,7 @@ from arro3.io import read_csv, read_parquet
 
 from blocks.lake_keys import are_plain, is_valid
 from blocks.listing import Listing
+from blocks.packed_rows import Columns, numbers, times
 from blocks.sorted_rows import Rows, merged, rows_at, runs_of
 from blocks.store import Store
 from tasks.domain.errors import LakeError, NoObjectError, Reach
@@ -35,7 +36,6 @@ _TYPES = {
     "e_tag": _TEXT,
 }
 _IN_CSV = {**_TYPES, "is_latest": DataType.bool(), "is_delete_marker": DataType.bool()}
-_LISTED = Schema(list(map(Column, ("path", "size", "last_modified", "e_tag"), _TYPES.values())))
 
 
 class Inventory(NamedTuple):
@@ -65,8 +65,8 @@ async def read_inventory(
     return Inventory(objects, manifest.begun)
 
 
-def in_lake(files: Sequence[Path], manifest: Manifest, prefix: str, folders: Iterable[str]) -> Iterator[RecordBatch]:
-    """The rows of an inventory's files that are in these folders of the lake, in columns as a Listing has them.
+def in_lake(files: Sequence[Path], manifest: Manifest, prefix: str, folders: Iterable[str]) -> Iterator[Columns]:
+    """The rows of an inventory's files that are in these folders of the lake, as a Listing has them.
 
     They come in the order of their keys. Whatever their number, few are in memory at once. Raises InventoryError.
     """
@@ -81,16 +81,16 @@ def in_lake(files: Sequence[Path], manifest: Manifest, prefix: str, folders: Ite
                 yield _listed(within, prefix)
 
 
-def _listed(rows: Rows, prefix: str) -> RecordBatch:
-    """Rows of an inventory in columns as a listing has them, without those that are not under lake keys."""
+def _listed(rows: Rows, prefix: str) -> Columns:
+    """Rows of an inventory as a listing has them, without those that are not under lake keys."""
     batch, keys = rows
     if not are_plain(keys):  # one may be no lake key, such as that of an object that stands for a folder
         valid = [place for place, key in enumerate(keys) if is_valid(key)]
         batch, keys = rows_at(batch, valid), [keys[place] for place in valid]
-    paths = Array([key[len(prefix) :] for key in keys], _TEXT) if prefix else batch["key"]
     # Listings have ETags in quotes, and inventories do not.
-    etags = Array([f'"{etag}"' if etag else etag for etag in batch["e_tag"].to_pylist()], _TEXT)
-    return RecordBatch.from_arrays([paths, batch["size"], batch["last_modified_date"], etags], schema=_LISTED)
+    etags = [f'"{etag}"' if etag else "" for etag in batch["e_tag"].to_pylist()]
+    paths = [key[len(prefix) :] for key in keys] if prefix else keys
+    return Columns(paths, numbers(batch["size"]), times(batch["last_modified_date"]), etags)
 
 
 def _span(folder: str) -> tuple[str, str]:

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import ItemsView, Iterable, Iterator, Mapping, MutableMapping, Sequence, ValuesView
-from datetime import UTC, datetime, timedelta
-from itertools import chain, groupby
+from itertools import groupby
 from operator import itemgetter
-from typing import Any, TypeVar, overload
+from typing import TypeVar, overload
 
-from arro3.core import Array, DataType, RecordBatch
+from arro3.core import RecordBatch
 
+from blocks.packed_rows import Columns, PackedRows, columns_of, columns_of_objects, digest_of
 from tasks.domain.assess.states import LakeObject
 
-_SLICE = 1000  # rows that become objects together
-_MICROSECONDS = DataType.timestamp("us", tz="UTC")
-_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+_SLICE = 2000  # the most rows of a slice
+_UNPACKED = 50  # the most slices of which the rows are kept unpacked
 _T = TypeVar("_T")
-_Slice = RecordBatch | dict[str, LakeObject]
+_Slice = PackedRows | dict[str, LakeObject]
 KeyRange = tuple[str, str | None]  # all keys from one up to, but without, another, or all from there
-_Columns = tuple[Sequence[Any], ...]  # keys, sizes, times and ETags
 
 
 class NotListedError(Exception):
@@ -40,19 +36,21 @@ class Listing(MutableMapping[str, LakeObject]):
     for one gets a NotListedError, until it is known by itself, because it was set or noted as absent.
     """
 
-    def __init__(self, batches: Iterable[RecordBatch] = (), requests: int = 0):
+    def __init__(self, batches: Iterable[RecordBatch | Columns] = (), requests: int = 0, cuts: Sequence[str] = ()):
         """`requests` is how many pages of the lake were listed.
 
-        The batches have the columns path, size, last_modified and e_tag. All paths together are in order, and no path
-        is there twice.
+        Batches of Arrow have the columns path, size, last_modified and e_tag. All keys together are in order, and no
+        key is there twice. `cuts`, in order, are the starts of ranges whose digests will be asked for; they are found
+        faster then.
         """
         self.requests = requests
-        # A slice is a batch until one of its keys is asked for. From then on it is a dict, in any order. It is None if
-        # its keys were not listed.
-        parts = [part for batch in batches for part in _parts(batch)]
+        # A slice is packed until one of its keys is set or removed. From then on it is a dict, in any order. It is None
+        # if its keys were not listed.
+        parts = [part for batch in batches for part in _parts(batch, cuts)]
         self._slices: list[_Slice | None] = [{}, *parts]
         # A key belongs to the last slice whose first key is not after it.
         self._firsts: list[str] = ["", *map(_first, parts)]
+        self._unpacked: dict[PackedRows, Columns] = {}  # the slices that were asked for last
 
     @classmethod
     def of(cls, objects: Iterable[LakeObject]) -> Listing:
@@ -62,14 +60,18 @@ class Listing(MutableMapping[str, LakeObject]):
         return listing
 
     @classmethod
-    def of_ranges(cls, ranges: Iterable[KeyRange], batches: Iterable[RecordBatch] = (), requests: int = 0) -> Listing:
+    def of_ranges(
+        cls, ranges: Iterable[KeyRange], batches: Iterable[RecordBatch | Columns] = (), requests: int = 0
+    ) -> Listing:
         """A listing of only these ranges, which are in order and have no key in common.
 
         No batch is on both sides of keys that were not listed.
         """
         listing = cls(requests=requests)
         listing._slices[0] = None
-        parts = [part for batch in batches for part in _parts(batch)]
+        ranges = list(ranges)
+        starts = [start for start, _ in ranges]
+        parts = [part for batch in batches for part in _parts(batch, starts)]
         firsts = [*map(_first, parts)]
         for start, end in _joined(ranges):
             first = bisect_left(firsts, start)
@@ -108,28 +110,40 @@ class Listing(MutableMapping[str, LakeObject]):
                 self._fill(start, end, [part])
 
     def __getitem__(self, key: str) -> LakeObject:
-        return self._around(key)[key]
+        if (have := self.get(key)) is None:
+            raise KeyError(key)
+        return have
 
     @overload
     def get(self, key: str, /) -> LakeObject | None: ...
     @overload
     def get(self, key: str, /, default: LakeObject | _T) -> LakeObject | _T: ...
     def get(self, key: str, /, default: LakeObject | _T | None = None) -> LakeObject | _T | None:
-        return self._around(key).get(key, default)
+        part = self._slice(key)
+        if isinstance(part, dict):
+            return part.get(key, default)
+        columns = self._columns(part)
+        place = columns.find(key)
+        return default if place is None else columns.object(place)
 
     def __contains__(self, key: object) -> bool:
-        return isinstance(key, str) and key in self._around(key)
+        if not isinstance(key, str):
+            return False
+        part = self._slice(key)
+        return key in part if isinstance(part, dict) else self._columns(part).find(key) is not None
 
     def __setitem__(self, key: str, have: LakeObject) -> None:
         if not self.knows(key):
             self._fill(key, _next(key), [])
-        self._around(key)[key] = have
+        self._changeable(key)[key] = have
 
     def __delitem__(self, key: str) -> None:
-        del self._around(key)[key]
+        if key not in self:
+            raise KeyError(key)
+        del self._changeable(key)[key]
 
     def __len__(self) -> int:
-        return sum(len(part) if isinstance(part, dict) else part.num_rows for part in self._parts())
+        return sum(map(len, self._parts()))
 
     def __iter__(self) -> Iterator[str]:
         for part in self._parts():
@@ -149,7 +163,7 @@ class Listing(MutableMapping[str, LakeObject]):
             if isinstance(part, dict):
                 yield from map(part.__getitem__, _keys(part))
             else:
-                yield from _objects(part)
+                yield from part.columns().objects()
 
     def digests(self, starts: Sequence[str]) -> dict[str, str]:
         """A digest of the objects in each range of keys, by its start; empty for a range that has none.
@@ -164,19 +178,26 @@ class Listing(MutableMapping[str, LakeObject]):
         found = dict.fromkeys(listed, "")
         for start, pieces in groupby(self._pieces(starts), key=itemgetter(0)):
             if start in found:
-                found[start] = _digest([columns for _, columns in pieces])
+                found[start] = digest_of(piece for _, piece in pieces)
         return found
 
-    def _pieces(self, starts: Sequence[str]) -> Iterator[tuple[str, _Columns]]:
-        """The columns of all objects from the first start on, in pieces that lie in one range, with its start."""
-        for part in self._parts():
+    def _pieces(self, starts: Sequence[str]) -> Iterator[tuple[str, PackedRows | Columns]]:
+        """All objects from the first start on, in pieces that lie in one range, with its start."""
+        for part, following in zip(self._slices, [*self._firsts[1:], None], strict=True):
+            if isinstance(part, PackedRows):  # most are a range, or a part of one
+                number = bisect_right(starts, part.first)
+                if number and (number == len(starts) or (following is not None and following <= starts[number])):
+                    yield starts[number - 1], part
+                    continue
+            if not part:
+                continue
             columns = _columns(part)
-            keys, position = columns[0], 0
+            keys, position = columns.keys, 0
             while position < len(keys):
                 number = bisect_right(starts, keys[position])
                 end = bisect_left(keys, starts[number], position) if number < len(starts) else len(keys)
                 if number:
-                    yield starts[number - 1], tuple(column[position:end] for column in columns)
+                    yield starts[number - 1], columns.between(position, end)
                 position = end
 
     def every(self, number: int, start: str, end: str | None) -> list[str]:
@@ -205,7 +226,7 @@ class Listing(MutableMapping[str, LakeObject]):
         """The number of keys in a folder and the folders below it, as far as they were listed."""
         start, end = f"{folder}/", f"{folder}0"
         parts = [part for part in self._between(start, end) if part is not None]
-        inner = sum(len(part) if isinstance(part, dict) else part.num_rows for part in parts[1:-1])
+        inner = sum(map(len, parts[1:-1]))
         outer = [*parts[:1], *parts[1:][-1:]]
         return inner + sum(start <= key < end for part in outer for key in _keys(part))
 
@@ -230,14 +251,27 @@ class Listing(MutableMapping[str, LakeObject]):
             slices, firsts = [*slices, None], [*firsts, end]
         self._slices[number : number + 1], self._firsts[number : number + 1] = slices, firsts
 
-    def _around(self, key: str) -> dict[str, LakeObject]:
-        """The slice to which a key belongs, as a dict."""
-        number = bisect_right(self._firsts, key) - 1
-        part = self._slices[number]
+    def _slice(self, key: str) -> _Slice:
+        """The slice to which a key belongs."""
+        part = self._slices[bisect_right(self._firsts, key) - 1]
         if part is None:
             raise NotListedError(key)
+        return part
+
+    def _columns(self, part: PackedRows) -> Columns:
+        """The rows of a slice, unpacked. They are kept for a while, since the next key tends to be near."""
+        if (columns := self._unpacked.get(part)) is None:
+            if len(self._unpacked) >= _UNPACKED:
+                del self._unpacked[next(iter(self._unpacked))]
+            columns = self._unpacked[part] = part.columns()
+        return columns
+
+    def _changeable(self, key: str) -> dict[str, LakeObject]:
+        """The slice to which a key belongs, as a dict."""
+        part = self._slice(key)
         if not isinstance(part, dict):
-            part = self._slices[number] = {have.key: have for have in _objects(part)}
+            part = {have.key: have for have in part.columns().objects()}
+            self._slices[bisect_right(self._firsts, key) - 1] = part
         return part
 
 
@@ -255,19 +289,6 @@ class _Values(ValuesView[LakeObject]):
         return self._mapping.objects()
 
 
-def batch_of(objects: Sequence[LakeObject]) -> RecordBatch:
-    """Objects as a batch of a listing."""
-    times = [(have.modified - _EPOCH) // _MICROSECOND for have in objects]
-    return RecordBatch.from_pydict(
-        {
-            "path": Array([have.key for have in objects], type=DataType.utf8()),
-            "size": Array([have.size for have in objects], type=DataType.uint64()),
-            "last_modified": Array(times, type=DataType.int64()).cast(_MICROSECONDS),
-            "e_tag": Array([have.etag for have in objects], type=DataType.utf8()),
-        }
-    )
-
-
 def _joined(ranges: Iterable[KeyRange]) -> list[KeyRange]:
     """The ranges, in which those that follow upon each other are one."""
     found: list[KeyRange] = []
@@ -283,43 +304,27 @@ def _next(key: str) -> str:
     return f"{key}\0"
 
 
-def _parts(batch: RecordBatch) -> Iterator[RecordBatch]:
-    """A batch in slices that are not empty."""
-    for start in range(0, batch.num_rows, _SLICE):
-        yield batch.slice(start, min(_SLICE, batch.num_rows - start))
+def _parts(batch: RecordBatch | Columns, cuts: Sequence[str]) -> Iterator[PackedRows]:
+    """A batch in slices that are not empty, and that lie between two of the `cuts`."""
+    columns = batch if isinstance(batch, Columns) else columns_of(batch)
+    keys, start = columns.keys, 0
+    if keys:
+        within = cuts[bisect_right(cuts, keys[0]) : bisect_right(cuts, keys[-1])]
+        for end in (*(bisect_left(keys, cut) for cut in within), len(keys)):
+            for at in range(start, end, _SLICE):
+                yield PackedRows(columns.between(at, min(at + _SLICE, end)))
+            start = end
 
 
-def _digest(pieces: Iterable[_Columns]) -> str:
-    """The digest of the objects whose columns are in these pieces, however they are divided."""
-    keys, sizes, times, etags = (list(chain.from_iterable(column)) for column in zip(*pieces, strict=True))
-    digest = hashlib.blake2b("\n".join([*keys, *etags]).encode(), digest_size=16)
-    digest.update(array("q", sizes + times).tobytes())
-    return digest.hexdigest()
-
-
-def _columns(part: _Slice) -> _Columns:
-    """The columns of a slice, in the order of the keys. Times are microseconds since 1970."""
-    if isinstance(part, dict):
-        rows = [part[key] for key in sorted(part)]
-        times = [(have.modified - _EPOCH) // _MICROSECOND for have in rows]
-        return [have.key for have in rows], [have.size for have in rows], times, [have.etag for have in rows]
-    times = part["last_modified"].cast(_MICROSECONDS).cast(DataType.int64()).to_pylist()
-    return part["path"].to_pylist(), part["size"].to_pylist(), times, [etag or "" for etag in part["e_tag"].to_pylist()]
+def _columns(part: _Slice) -> Columns:
+    """The rows of a slice, in the order of their keys."""
+    return columns_of_objects([part[key] for key in sorted(part)]) if isinstance(part, dict) else part.columns()
 
 
 def _first(part: _Slice) -> str:
     """The first key of a slice that is not empty."""
-    key: str = min(part) if isinstance(part, dict) else part["path"][0].as_py()
-    return key
+    return min(part) if isinstance(part, dict) else part.first
 
 
 def _keys(part: _Slice) -> list[str]:
-    keys: list[str] = sorted(part) if isinstance(part, dict) else part["path"].to_pylist()
-    return keys
-
-
-def _objects(batch: RecordBatch) -> Iterator[LakeObject]:
-    """The rows of a batch as objects."""
-    keys, sizes, times, etags = _columns(batch)
-    modified = [datetime.fromtimestamp(time / 1e6, UTC) for time in times]  # a column's own datetimes are slow
-    return map(LakeObject, keys, sizes, modified, etags)
+    return sorted(part) if isinstance(part, dict) else part.keys()

@@ -16,7 +16,8 @@ from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from blocks.lake_keys import are_plain, is_valid
-from blocks.listing import Listing, batch_of
+from blocks.listing import Listing
+from blocks.packed_rows import batch_of
 from blocks.segments import FULL, Page
 from tasks.domain.assess.states import LakeObject
 

@@ -33,7 +33,8 @@ from obstore.store import LocalStore, MemoryStore, S3Store
 
 from blocks.aws_session import session_of_environment
 from blocks.lake_keys import are_plain, is_valid
-from blocks.listing import KeyRange, Listing, batch_of
+from blocks.listing import KeyRange, Listing
+from blocks.packed_rows import batch_of
 from blocks.part_files import part_file, remove_abandoned
 from blocks.s3_pages import INVALID_NAME_ERRORS, S3Pages
 from blocks.segments import Reading
@@ -147,7 +148,7 @@ class Store:
         with self._errors("listed"):
             if isinstance(store, S3Store):
                 return await self._list_s3(store, folders, hints)
-            return await self._list_folders(folders)
+            return await self._list_folders(folders, hints)
 
     async def list_ranges(self, folders: Iterable[str], ranges: Iterable[KeyRange]) -> Listing:
         """The objects in these folders, and the folders below, of which the keys lie in some ranges.
@@ -171,7 +172,8 @@ class Store:
         pages = self._pages(store)
         reading = Reading(pages.read, self.connections)
         if ranges is None:
-            listing = Listing(await reading.read(folders, hints), reading.requests)
+            hints = sorted(hints)
+            listing = Listing(await reading.read(folders, hints), reading.requests, hints)
         else:
             batches = await reading.read_ranges(folders, ranges)
             listing = Listing.of_ranges(ranges, batches, reading.requests)
@@ -216,10 +218,10 @@ class Store:
         limits = BotoConfig(connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 5})
         return session.client("s3", endpoint_url=endpoint, config=limits)
 
-    async def _list_folders(self, folders: Iterable[str]) -> Listing:
+    async def _list_folders(self, folders: Iterable[str], hints: Iterable[str]) -> Listing:
         slots = asyncio.Semaphore(self.connections)
         batches = await _all_of(self._list_folder(folder, slots) for folder in outermost(folders))
-        return Listing(batches)
+        return Listing(batches, cuts=sorted(hints))
 
     async def _list_folder(self, folder: str, slots: asyncio.Semaphore) -> RecordBatch:
         """Lists a local folder."""

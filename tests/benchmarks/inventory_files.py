@@ -39,7 +39,7 @@ batches = in_lake(files, Manifest("lake", datetime.now(UTC), Format.PARQUET, (),
 count = """
 _COLUMNS = "key, size, last_modified_date, e_tag"
 _READERS = {
-    "ADCE, sorted, a batch at a time": _OURS + "sum(batch.num_rows for batch in batches)",
+    "ADCE, sorted, a batch at a time": _OURS + "sum(len(rows.keys) for rows in batches)",
     "ADCE, sorted, as a Listing": _OURS + "len(Listing(batches))",
     "duckdb, only read": "import duckdb; count = duckdb.sql(f'SELECT count(key), max(key), sum(size), "
     "max(last_modified_date), max(e_tag) FROM read_parquet({list(map(str, files))})').fetchall()[0][0]",

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blocks.lake_keys import is_valid
-from blocks.listing import Listing, batch_of
+from blocks.listing import Listing
+from blocks.packed_rows import batch_of
 from blocks.segments import Alphabet, Page, Reading, near_points
 from tasks.domain.assess.states import LakeObject
 from tests.builders import NOW

@@ -87,6 +87,8 @@ def test_no_name_of_a_metric_is_written_outside_of_the_catalogue() -> None:
         if file.suffix not in (".pyc", "") and not file.relative_to(ROOT).as_posix().startswith(MADE)
     ]
     assert [file for file in files if name.search(file.read_text())] == [ROOT / "tasks/domain/metrics.py"]
+
+
 def test_cloudwatch_gets_at_most_60_metrics_with_the_default_configuration() -> None:
     config = a_config()
     most = {one.name: one.most_series(config) for one in CLOUDWATCH}

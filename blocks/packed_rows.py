@@ -1,0 +1,155 @@
+"""How are the rows of a listing kept in little memory? Packed, in columns, of which few are unpacked at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import chain
+from typing import NamedTuple
+
+from arro3.core import Array, DataType, RecordBatch
+
+from tasks.domain.assess.states import LakeObject
+
+_LONG, _TEXT, _MICROSECONDS = DataType.int64(), DataType.string(), DataType.timestamp("us", tz="UTC")
+_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+_MD5 = 16  # bytes
+
+
+class Columns(NamedTuple):
+    """Objects of a lake in the order of their keys, in columns."""
+
+    keys: Sequence[str]
+    sizes: array[int]
+    times: array[int]  # microseconds since 1970
+    etags: Sequence[str]
+
+    def between(self, first: int, end: int) -> Columns:
+        """The rows from a place up to another."""
+        keys, sizes, times, etags = self
+        return Columns(keys[first:end], sizes[first:end], times[first:end], etags[first:end])
+
+    def object(self, place: int) -> LakeObject:
+        """The object in a row."""
+        modified = datetime.fromtimestamp(self.times[place] / 1e6, UTC)  # a column's own datetimes are slow
+        return LakeObject(self.keys[place], self.sizes[place], modified, self.etags[place])
+
+    def objects(self) -> Iterator[LakeObject]:
+        """The objects in all rows."""
+        modified = (datetime.fromtimestamp(time / 1e6, UTC) for time in self.times)
+        return map(LakeObject, self.keys, self.sizes, modified, self.etags)
+
+    def find(self, key: str) -> int | None:
+        """The place of the row with a key."""
+        place = bisect_left(self.keys, key)
+        return place if place < len(self.keys) and self.keys[place] == key else None
+
+
+def columns_of(batch: RecordBatch) -> Columns:
+    """A batch with the columns path, size, last_modified and e_tag. An object without an ETag may have null."""
+    etags = batch["e_tag"].to_pylist()
+    if batch["e_tag"].null_count:
+        etags = [etag or "" for etag in etags]
+    return Columns(batch["path"].to_pylist(), numbers(batch["size"]), times(batch["last_modified"]), etags)
+
+
+def times(column: Array) -> array[int]:
+    """A column of times, as microseconds since 1970."""
+    return numbers(column.cast(_MICROSECONDS))
+
+
+def numbers(column: Array) -> array[int]:
+    """A column of whole numbers."""
+    values: memoryview = memoryview(column.cast(_LONG).buffer())  # type: ignore[attr-defined]  # no stub has it
+    return array("q", bytes(values))
+
+
+def columns_of_objects(objects: Sequence[LakeObject]) -> Columns:
+    """Objects in the order of their keys."""
+    times = array("q", [(have.modified - _EPOCH) // _MICROSECOND for have in objects])
+    sizes = array("q", [have.size for have in objects])
+    return Columns([have.key for have in objects], sizes, times, [have.etag for have in objects])
+
+
+def joined(parts: Sequence[Columns]) -> Columns:
+    """Several parts, which are in order, as one."""
+    if len(parts) == 1:
+        return parts[0]
+    keys, sizes, times, etags = (list(chain.from_iterable(column)) for column in zip(*parts, strict=True))
+    return Columns(keys, array("q", sizes), array("q", times), etags)
+
+
+def batch_of(objects: Sequence[LakeObject]) -> RecordBatch:
+    """Objects as a batch of a listing."""
+    keys, sizes, times, etags = columns_of_objects(objects)
+    return RecordBatch.from_pydict(
+        {
+            "path": Array(keys, _TEXT),
+            "size": Array(sizes, _LONG).cast(DataType.uint64()),
+            "last_modified": Array(times, _LONG).cast(_MICROSECONDS),
+            "e_tag": Array(etags, _TEXT),
+        }
+    )
+
+
+class PackedRows:
+    """Some rows, of which there is at least one. They take about 35 bytes each, and cannot be changed.
+
+    No key and no ETag has a line break. If all ETags are MD5 sums in quotes, as most are, only the sums are kept.
+    """
+
+    __slots__ = ("_etags", "_keys", "_sizes", "_times", "count", "first")
+
+    def __init__(self, columns: Columns):
+        self.first, self.count = columns.keys[0], len(columns.keys)
+        self._keys = zlib.compress("\n".join(columns.keys).encode(), 1)
+        self._sizes, self._times = columns.sizes.tobytes(), columns.times.tobytes()
+        self._etags: str | bytes = _packed("\n".join(columns.etags))
+
+    def __len__(self) -> int:
+        return self.count
+
+    def keys(self) -> list[str]:
+        """All keys."""
+        return zlib.decompress(self._keys).decode().split("\n")
+
+    def columns(self) -> Columns:
+        """All rows."""
+        etags = self._etags if isinstance(self._etags, str) else _text_of(self._etags)
+        return Columns(self.keys(), array("q", self._sizes), array("q", self._times), etags.split("\n"))
+
+    def digest(self) -> str:
+        """A digest of the rows, which is the same for the same rows and no others."""
+        keys = zlib.decompress(self._keys)
+        etags = self._etags.encode() if isinstance(self._etags, str) else self._etags
+        head = f"{self.count} {len(keys)} {len(etags)} {isinstance(self._etags, str)}\n"
+        digest = hashlib.blake2b(head.encode(), digest_size=_MD5)
+        for part in (keys, etags, self._sizes, self._times):
+            digest.update(part)
+        return digest.hexdigest()
+
+
+def digest_of(parts: Iterable[PackedRows | Columns]) -> str:
+    """The digest of the rows of several parts, which are in order, however they are divided."""
+    parts = list(parts)
+    if len(parts) == 1 and isinstance(parts[0], PackedRows):
+        return parts[0].digest()
+    return PackedRows(joined([part.columns() if isinstance(part, PackedRows) else part for part in parts])).digest()
+
+
+def _packed(etags: str) -> str | bytes:
+    """ETags, each in a line, as the MD5 sums that they are; or as they are, if one is none."""
+    try:
+        sums = bytes.fromhex(etags.replace('"', ""))
+    except ValueError:
+        return etags
+    return sums if sums and len(sums) % _MD5 == 0 and _text_of(sums) == etags else etags
+
+
+def _text_of(sums: bytes) -> str:
+    """MD5 sums as ETags, each in a line."""
+    return '"' + sums.hex("\n", _MD5).replace("\n", '"\n"') + '"'

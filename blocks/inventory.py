@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 from typing import IO, Any, NamedTuple, cast
@@ -15,12 +16,12 @@ from urllib.parse import unquote_plus
 
 from arro3.core import Array, DataType, RecordBatch, Schema
 from arro3.core import Field as Column
-from arro3.io import read_csv, read_parquet
+from arro3.io import read_csv, read_parquet, write_csv
 
 from blocks.lake_keys import are_plain, is_valid
 from blocks.listing import Listing
-from blocks.packed_rows import Columns, numbers, times
-from blocks.sorted_rows import Rows, merged, rows_at, runs_of
+from blocks.packed_rows import Columns, Sums, numbers, times
+from blocks.sorted_rows import OutOfOrderError, Rows, merged, rows_at, run_of, runs_of
 from blocks.store import Store
 from tasks.domain.errors import LakeError, NoObjectError, Reach
 from tasks.domain.expected.keys import outermost
@@ -60,25 +61,47 @@ async def read_inventory(
     manifest.check(bucket, now, max_age)
     with _unreadable(), TemporaryDirectory(prefix="adce-inventory-") as folder:
         files = await _download(lake.at(f"s3://{address.split('/')[2]}"), manifest.files, Path(folder))
-        rows = partial(in_lake, files, manifest, prefix, list(folders))
-        objects = await asyncio.to_thread(lambda: Listing(rows()))
+        objects = await asyncio.to_thread(listing_of, files, manifest, prefix, list(folders))
     return Inventory(objects, manifest.begun)
 
 
-def in_lake(files: Sequence[Path], manifest: Manifest, prefix: str, folders: Iterable[str]) -> Iterator[Columns]:
+def listing_of(
+    files: Sequence[Path], manifest: Manifest, prefix: str, folders: Sequence[str], cuts: Sequence[str] = ()
+) -> Listing:
+    """What an inventory's files list in these folders of the lake. Raises InventoryError.
+
+    The rows of each file are taken to be in the order of their keys. If they are not, all files are sorted.
+    """
+    try:
+        return Listing(in_lake(files, manifest, prefix, folders), cuts=cuts)
+    except OutOfOrderError:
+        return Listing(in_lake(files, manifest, prefix, folders, are_sorted=False), cuts=cuts)
+
+
+def in_lake(
+    files: Sequence[Path], manifest: Manifest, prefix: str, folders: Iterable[str], *, are_sorted: bool = True
+) -> Iterator[Columns]:
     """The rows of an inventory's files that are in these folders of the lake, as a Listing has them.
 
-    They come in the order of their keys. Whatever their number, few are in memory at once. Raises InventoryError.
+    They come in the order of their keys. Whatever their number, few are in memory at once. Raises InventoryError, and
+    OutOfOrderError if files are not sorted as is said.
     """
-    runs = [run for file in files for run in runs_of(partial(_rows, file, manifest), file)]
-    if runs and prefix and not any(run.is_between(*_span(prefix.rstrip("/"))) for run in runs):
-        where = f"below {prefix} of the bucket {manifest.bucket}"
-        raise InventoryError(Flaw.OTHER_PREFIX, f"it lists nothing {where}; name an inventory that does")
+    reads = {file: partial(_rows, file, manifest) for file in files}
+    if are_sorted:
+        runs = [run for read in reads.values() if (run := run_of(read))]
+    else:
+        runs = [run for file, read in reads.items() for run in runs_of(read, file)]
+    below = _span(prefix.rstrip("/"))
+    is_below = not (runs and prefix) or any(below[0] <= run.first < below[1] for run in runs)
     spans = [_span(f"{prefix}{folder}") for folder in outermost(folders)]
     for rows in merged(run for run in runs if any(run.is_between(*span) for span in spans)):
+        is_below = is_below or bool(rows.between(*below).keys)
         for span in spans:
             if (within := rows.between(*span)).keys:
                 yield _listed(within, prefix)
+    if not is_below:
+        where = f"below {prefix} of the bucket {manifest.bucket}"
+        raise InventoryError(Flaw.OTHER_PREFIX, f"it lists nothing {where}; name an inventory that does")
 
 
 def _listed(rows: Rows, prefix: str) -> Columns:
@@ -87,10 +110,17 @@ def _listed(rows: Rows, prefix: str) -> Columns:
     if not are_plain(keys):  # one may be no lake key, such as that of an object that stands for a folder
         valid = [place for place, key in enumerate(keys) if is_valid(key)]
         batch, keys = rows_at(batch, valid), [keys[place] for place in valid]
-    # Listings have ETags in quotes, and inventories do not.
-    etags = [f'"{etag}"' if etag else "" for etag in batch["e_tag"].to_pylist()]
     paths = [key[len(prefix) :] for key in keys] if prefix else keys
-    return Columns(paths, numbers(batch["size"]), times(batch["last_modified_date"]), etags)
+    return Columns(paths, numbers(batch["size"]), times(batch["last_modified_date"]), _etags(batch["e_tag"]))
+
+
+def _etags(column: Array) -> Sequence[str]:
+    """ETags as listings have them: in quotes, which inventories leave out."""
+    lines = BytesIO()
+    write_csv(RecordBatch.from_arrays([column], names=["e_tag"]), lines, header=False)  # faster than to_pylist
+    if sums := Sums.of_lines(lines.getvalue().decode().removesuffix("\n")):
+        return sums
+    return [f'"{etag}"' if etag else "" for etag in column.to_pylist()]
 
 
 def _span(folder: str) -> tuple[str, str]:

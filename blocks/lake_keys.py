@@ -1,10 +1,9 @@
 """Which names are lake keys?"""
 
-import string
+import re
 from collections.abc import Sequence
 
-_PLAIN = (string.ascii_letters + string.digits + "_-./\n").encode()
-_SEGMENTS = bytes.maketrans(b"/", b"\n")  # makes a line of each segment of a key
+_PLAIN = re.compile(r"(?:[\w-][\w.-]*+(?:/[\w-][\w.-]*+)*+\n)*+", re.ASCII)  # keys, a line each
 _LONGEST = 900  # characters
 _NOT_SEGMENTS = frozenset(("", ".", ".."))
 
@@ -14,15 +13,9 @@ def are_plain(keys: Sequence[str]) -> bool:
 
     This checks all keys at once, which is much faster than checking each.
     """
-    text = "\n".join(["", *keys, ""])
-    segments = text.encode("ascii", "replace").translate(_SEGMENTS)
-    return (
-        not segments.translate(None, _PLAIN)
-        and text.count("\n") == len(keys) + 1
-        and b"\n\n" not in segments
-        and b"\n." not in segments
-        and max(map(len, keys), default=0) <= _LONGEST
-    )
+    text = "\n".join([*keys, ""])
+    is_plain = _PLAIN.fullmatch(text) is not None and text.count("\n") == len(keys)
+    return is_plain and max(map(len, keys), default=0) <= _LONGEST
 
 
 def is_valid(key: str) -> bool:

@@ -9,7 +9,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import chain
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 from arro3.core import Array, DataType, RecordBatch
 
@@ -51,9 +51,7 @@ class Columns(NamedTuple):
 
 def columns_of(batch: RecordBatch) -> Columns:
     """A batch with the columns path, size, last_modified and e_tag. An object without an ETag may have null."""
-    etags = batch["e_tag"].to_pylist()
-    if batch["e_tag"].null_count:
-        etags = [etag or "" for etag in etags]
+    etags = [etag or "" for etag in batch["e_tag"].to_pylist()]
     return Columns(batch["path"].to_pylist(), numbers(batch["size"]), times(batch["last_modified"]), etags)
 
 
@@ -96,10 +94,53 @@ def batch_of(objects: Sequence[LakeObject]) -> RecordBatch:
     )
 
 
+class Sums(Sequence[str]):
+    """ETags that are MD5 sums in quotes, as most are. Only the sums are kept."""
+
+    __slots__ = ("raw",)
+
+    def __init__(self, raw: bytes):
+        self.raw = raw
+
+    @classmethod
+    def of(cls, etags: Sequence[str]) -> Sums | None:
+        """These ETags; None if one of them is something else."""
+        if isinstance(etags, Sums):
+            return etags
+        lines = "\n".join(etags)
+        is_quoted = lines[:1] == lines[-1:] == '"' and len(lines) == len(etags) * (2 * _MD5 + 3) - 1
+        return cls.of_lines(lines[1:-1].replace('"\n"', "\n")) if is_quoted else None
+
+    @classmethod
+    def of_lines(cls, lines: str) -> Sums | None:
+        """The ETags without their quotes, each in a line; None if one of them is something else."""
+        try:
+            raw = bytes.fromhex(lines)
+        except ValueError:
+            return None
+        return cls(raw) if len(raw) % _MD5 == 0 and raw.hex("\n", _MD5) == lines else None
+
+    def __len__(self) -> int:
+        return len(self.raw) // _MD5
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sums: ...
+    def __getitem__(self, place: int | slice) -> str | Sums:
+        if isinstance(place, slice):
+            start, end, _ = place.indices(len(self))
+            return Sums(self.raw[start * _MD5 : end * _MD5])
+        return f'"{self.raw[place * _MD5 : (place + 1) * _MD5].hex()}"'
+
+    def __iter__(self) -> Iterator[str]:
+        return map('"{}"'.format, self.raw.hex("\n", _MD5).split("\n") if self.raw else ())
+
+
 class PackedRows:
     """Some rows, of which there is at least one. They take about 35 bytes each, and cannot be changed.
 
-    No key and no ETag has a line break. If all ETags are MD5 sums in quotes, as most are, only the sums are kept.
+    No key and no ETag has a line break.
     """
 
     __slots__ = ("_etags", "_keys", "_sizes", "_times", "count", "first")
@@ -108,7 +149,7 @@ class PackedRows:
         self.first, self.count = columns.keys[0], len(columns.keys)
         self._keys = zlib.compress("\n".join(columns.keys).encode(), 1)
         self._sizes, self._times = columns.sizes.tobytes(), columns.times.tobytes()
-        self._etags: str | bytes = _packed("\n".join(columns.etags))
+        self._etags: Sums | str = Sums.of(columns.etags) or "\n".join(columns.etags)
 
     def __len__(self) -> int:
         return self.count
@@ -119,13 +160,13 @@ class PackedRows:
 
     def columns(self) -> Columns:
         """All rows."""
-        etags = self._etags if isinstance(self._etags, str) else _text_of(self._etags)
-        return Columns(self.keys(), array("q", self._sizes), array("q", self._times), etags.split("\n"))
+        etags = self._etags.split("\n") if isinstance(self._etags, str) else self._etags
+        return Columns(self.keys(), array("q", self._sizes), array("q", self._times), etags)
 
     def digest(self) -> str:
         """A digest of the rows, which is the same for the same rows and no others."""
         keys = zlib.decompress(self._keys)
-        etags = self._etags.encode() if isinstance(self._etags, str) else self._etags
+        etags = self._etags.encode() if isinstance(self._etags, str) else self._etags.raw
         head = f"{self.count} {len(keys)} {len(etags)} {isinstance(self._etags, str)}\n"
         digest = hashlib.blake2b(head.encode(), digest_size=_MD5)
         for part in (keys, etags, self._sizes, self._times):
@@ -139,17 +180,3 @@ def digest_of(parts: Iterable[PackedRows | Columns]) -> str:
     if len(parts) == 1 and isinstance(parts[0], PackedRows):
         return parts[0].digest()
     return PackedRows(joined([part.columns() if isinstance(part, PackedRows) else part for part in parts])).digest()
-
-
-def _packed(etags: str) -> str | bytes:
-    """ETags, each in a line, as the MD5 sums that they are; or as they are, if one is none."""
-    try:
-        sums = bytes.fromhex(etags.replace('"', ""))
-    except ValueError:
-        return etags
-    return sums if sums and len(sums) % _MD5 == 0 and _text_of(sums) == etags else etags
-
-
-def _text_of(sums: bytes) -> str:
-    """MD5 sums as ETags, each in a line."""
-    return '"' + sums.hex("\n", _MD5).replace("\n", '"\n"') + '"'

@@ -33,32 +33,38 @@ class Rows(NamedTuple):
         return Rows(_each(self.batch, lambda column: column.slice(low, high - low)), self.keys[low:high])
 
 
+class OutOfOrderError(Exception):
+    """The rows of a file are not in the order of their keys."""
+
+
 class Run(NamedTuple):
-    """Rows that are in the order of their keys, the first and the last of which are known."""
+    """Rows in the order of their keys, the first of which is known, and perhaps the last."""
 
     read: Read
     first: str
-    last: str
+    last: str | None = None
 
     def is_between(self, first: str, end: str) -> bool:
         """May some of the keys be not before `first`, but before `end`?"""
-        return self.first < end and self.last >= first
+        return self.first < end and (self.last is None or self.last >= first)
+
+
+def run_of(read: Read) -> Run | None:
+    """The rows of a file as one run, if they are in order, which `merged` finds out; None if there is no row."""
+    first = next((batch["key"][0].as_py() for batch in read(_FEWEST_ROWS) if batch.num_rows), None)
+    return None if first is None else Run(read, first)
 
 
 def runs_of(read: Read, file: Path) -> list[Run]:
-    """The rows of a file, as one run if they are in order; else as several, which are written to files named `file`."""
-    first = last = None
-    for batch in read(_ROWS):
-        keys = batch["key"].to_pylist()
-        if keys != sorted(keys) or (last is not None and keys and keys[0] < last):
-            return [_written(part, file.with_suffix(f".{n}")) for n, part in enumerate(_sorted_parts(read))]
-        if keys:
-            first, last = keys[0] if first is None else first, keys[-1]
-    return [Run(read, first, last)] if first is not None and last is not None else []
+    """The rows of a file in any order, as several runs, which are written to files named `file`."""
+    return [_written(part, file.with_suffix(f".{n}")) for n, part in enumerate(_sorted_parts(read))]
 
 
 def merged(runs: Iterable[Run]) -> Iterator[Rows]:
-    """The rows of all runs in the order of their keys. Of several with the same key, one comes."""
+    """The rows of all runs in the order of their keys. Of several with the same key, one comes.
+
+    Raises OutOfOrderError if the rows of a run are not in order.
+    """
     waiting = sorted(runs, key=lambda run: run.first, reverse=True)
     at_most = max(_FEWEST_ROWS, min(_ROWS, _AT_ONCE // max(len(waiting), 1)))
     opened: list[_Opened] = []
@@ -98,28 +104,37 @@ class _Opened:
 
     def __init__(self, run: Run, at_most: int):
         self._batches = (batch for batch in run.read(at_most) if batch.num_rows)
+        self._batch: RecordBatch | None = None
+        self._keys: list[str] = [""]
         self._place = 0
         self._next()
 
     @property
+    def has_rows(self) -> bool:
+        """Are there rows that were not taken?"""
+        return self._batch is not None
+
+    @property
     def last(self) -> str:
         """The last key of the rows that are in memory."""
-        return self._rows.keys[-1]
+        return self._keys[-1]
 
     def take(self, bound: str) -> Rows:
         """Those of the rows in memory that are not after this key. They are taken then."""
-        begin, end = self._place, bisect_right(self._rows.keys, bound, self._place)
-        taken = Rows(self._rows.batch.slice(begin, end - begin), self._rows.keys[begin:end])
+        assert self._batch is not None
+        begin, end = self._place, bisect_right(self._keys, bound, self._place)
+        taken = Rows(self._batch.slice(begin, end - begin), self._keys[begin:end])
         self._place = end
-        if end == len(self._rows.keys):
+        if end == len(self._keys):
             self._next()
         return taken
 
     def _next(self) -> None:
-        batch = next(self._batches, None)
-        self.has_rows = batch is not None
-        if batch is not None:
-            self._rows, self._place = Rows(batch, batch["key"].to_pylist()), 0
+        self._batch = next(self._batches, None)
+        if self._batch is not None:
+            before, self._keys, self._place = self._keys[-1], self._batch["key"].to_pylist(), 0
+            if self._keys[0] < before or self._keys != sorted(self._keys):
+                raise OutOfOrderError
 
 
 def _copied(rows: Rows) -> Rows:

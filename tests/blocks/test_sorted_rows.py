@@ -1,16 +1,18 @@
 """Rows of many files come in the order of their keys, each key once."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 from arro3.core import Array, DataType, RecordBatch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from blocks import sorted_rows
-from blocks.sorted_rows import merged, runs_of
+from blocks.sorted_rows import OutOfOrderError, Rows, merged, run_of, runs_of
 
 KEYS = st.text("ab/é", max_size=4)
 
@@ -22,6 +24,10 @@ def _batch(keys: list[str], file: int) -> RecordBatch:
 
 def _read(parts: list[list[str]], file: int, _: int) -> Iterator[RecordBatch]:
     yield from (_batch(keys, file) for keys in parts)
+
+
+def _keys(found: Iterable[Rows]) -> list[str]:
+    return [key for rows in found for key in rows.keys]
 
 
 @given(st.lists(st.tuples(st.booleans(), st.lists(st.lists(KEYS, max_size=5), max_size=4)), max_size=5))
@@ -36,6 +42,12 @@ def test_whatever_the_order_of_files_and_rows_each_key_comes_once_and_in_order(
     held = {(key, number) for number, parts in enumerate(contents) for part in parts for key in part}
     with TemporaryDirectory() as folder:
         reads = [partial(_read, parts, number) for number, parts in enumerate(contents)]
+        in_order = [run for read in reads if (run := run_of(read))]
+        if any((keys := list(chain.from_iterable(parts))) != sorted(keys) for parts in contents):
+            with pytest.raises(OutOfOrderError):
+                list(merged(in_order))
+        else:
+            assert _keys(merged(in_order)) == sorted({key for key, _ in held})
         runs = [run for number, read in enumerate(reads) for run in runs_of(read, Path(folder, f"{number}"))]
         found = list(merged(runs))
         rows = [pair for part in found for pair in zip(part.keys, part.batch["file"].to_pylist(), strict=True)]

@@ -6,16 +6,30 @@ import itertools
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from config.models import Config
+from tasks.domain.event_path import PathState
+from tasks.domain.flags.maintenance import window_at
+from tasks.domain.flow_names import FLOWS
+from tasks.domain.limits.pauses import Pause, Phase, all_trusted
+from tasks.domain.limits.rates import budget_of
 from tasks.domain.metrics import (
     BEYOND,
+    BREAKERS,
     CATALOGUE,
+    EVENT_PATH,
+    LAST_RUN,
+    RATE,
+    RUNS_AT_WORK,
     SNAPSHOT_SECONDS,
     SNAPSHOT_TIME,
+    SOURCE_PHASE,
     SUM,
+    UNREADABLE_MESSAGES,
+    UTILIZATION,
+    WATCH_PROGRESS,
     Counter,
     Distribution,
     Histogram,
@@ -24,6 +38,10 @@ from tasks.domain.metrics import (
     Series,
 )
 from tasks.ledger import Ledger
+from tasks.ledger.leases import runs_at_work
+from tasks.observe.scope import path_of
+
+_LATELY = timedelta(minutes=1)
 
 M = TypeVar("M", bound=Metric)
 Values = dict[Metric, dict[tuple[str, ...], float]]
@@ -32,11 +50,65 @@ Values = dict[Metric, dict[tuple[str, ...], float]]
 def measured(config: Config, ledger: Ledger, now: datetime) -> Measured:
     """The values of all metrics at `now`, for the labels that the configuration has."""
     began = time.perf_counter()
-    totals = ledger.database.read_together(lambda: ledger.totals.current())
-    values = counters_of(config, totals)
+    totals, values = ledger.database.read_together(lambda: (ledger.totals.current(), _now(config, ledger, now)))
+    values |= counters_of(config, totals)
+    histograms = histograms_of(config, totals)
     values[SNAPSHOT_TIME] = {(): now.timestamp()}
     values[SNAPSHOT_SECONDS] = {(): time.perf_counter() - began}
-    return Measured(now, values, histograms_of(config, totals))
+    return Measured(now, values, histograms)
+
+
+def _now(config: Config, ledger: Ledger, now: datetime) -> Values:
+    """The gauges of what is known besides the last look at the lake."""
+    ends, at_work = ledger.runs.last_ends(FLOWS), runs_at_work(ledger.database)
+    rates = {name: 1 / budget_of(config, name).spacing for name in config.sources}
+    lately = ledger.requests.lately(_LATELY)
+    pauses = all_trusted(ledger.pauses.current(), config, now)
+    phases, breakers = _phases(config, ledger, pauses, now), _open_breakers(config, pauses, now)
+    return {
+        LAST_RUN: {(flow, end.value): at.timestamp() for (flow, end), at in ends.items()},
+        RUNS_AT_WORK: {(flow,): float(at_work.get(flow, 0)) for flow in FLOWS},
+        RATE: {(name,): rate for name, rate in rates.items()},
+        UTILIZATION: {(name,): lately.get(name, 0) / _LATELY.total_seconds() / rate for name, rate in rates.items()},
+        SOURCE_PHASE: {(name, phase.value): float(phase is phases[name]) for name in config.sources for phase in Phase},
+        BREAKERS: {(name,): float(breakers[name]) for name in config.sources},
+        UNREADABLE_MESSAGES: {(): float(ledger.unread_messages.count())},
+        **_events(ledger, now),
+    }
+
+
+def _phases(config: Config, ledger: Ledger, pauses: Mapping[str, Pause], now: datetime) -> dict[str, Phase]:
+    """The phase of each source's pause: after a refusal, by an operator, or in a maintenance window."""
+    by_operator = ledger.operator_pauses.current(now)
+
+    def phase(name: str) -> Phase:
+        if name in by_operator or window_at(config.maintenance, [name], now):
+            return Phase.OPEN
+        return pauses.get(name, Pause(name)).phase(now)
+
+    return {name: phase(name) for name in config.sources}
+
+
+def _open_breakers(config: Config, pauses: Mapping[str, Pause], now: datetime) -> dict[str, int]:
+    """How many circuit breakers of each source's scrapers are not closed."""
+    found = dict.fromkeys(config.sources, 0)
+    for name, pause in pauses.items():
+        scraper = config.datasets.get(name.partition("@")[0])
+        if scraper and pause.phase(now) is not Phase.CLOSED:
+            found[scraper.source] += 1
+    return found
+
+
+def _events(ledger: Ledger, now: datetime) -> Values:
+    """How events of the lake are watched; empty if they are not watched."""
+    watch = ledger.announcements.watch(now)
+    if watch is None:
+        return {}
+    state = path_of(ledger, watch, now).state
+    return {
+        WATCH_PROGRESS: {(): watch.progress.timestamp()},
+        EVENT_PATH: {(one.value,): float(one is state) for one in PathState},
+    }
 
 
 def counters_of(config: Config, totals: Mapping[Series, float]) -> Values:

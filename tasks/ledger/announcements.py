@@ -133,11 +133,12 @@ class Announcements:
         if came:
             self._write_watch(connection, watch.moved(returned=max(stored[key].changed for key in came)))
 
-    def awaited(self, since: datetime) -> list[datetime]:
-        """When ADCE has stored the files whose events are still awaited, from a time on."""
+    def last_awaited(self, since: datetime, until: Iterable[datetime]) -> list[datetime]:
+        """When ADCE has stored the last of the files whose events are still awaited: since a time, until each other."""
         table = unannounced_table.c
-        query = sa.select(table.changed).where(table.own & (table.changed >= since))
-        return self.database.read(lambda connection: list(connection.execute(query).scalars()))
+        latest = (sa.func.max(sa.case((table.changed <= end, table.changed))) for end in until)
+        query = sa.select(*latest).where(table.own & (table.changed >= since))
+        return self.database.read(lambda connection: [*filter(None, connection.execute(query).one())])
 
     def listed(self, at: datetime) -> None:
         """Records that looks have listed the whole lake since this time, and have recorded what they have found."""

@@ -8,6 +8,7 @@ import math
 import os
 import socket
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -75,6 +76,18 @@ def live_flow_runs(database: Database) -> set[str]:
         query = sa.select(runs_table.c.flow_run).join(leases_table, leases_table.c.name == runs_table.c.id)
         found = connection.execute(query.where(_alive(now), runs_table.c.flow_run.is_not(None)))
         return set(found.scalars())
+
+    return database.read(read)
+
+
+def runs_at_work(database: Database) -> dict[str, int]:
+    """How many runs are at work, by kind: they have no end, and are alive as far as that is known on this host."""
+
+    def read(connection: sa.Connection) -> dict[str, int]:
+        table = runs_table.c
+        query = sa.select(table.kind, table.process).join(leases_table, leases_table.c.name == table.id)
+        found = connection.execute(query.where(_alive(database.now(connection)), table.ended.is_(None)))
+        return Counter(kind for kind, process in found if not is_gone(process))
 
     return database.read(read)
 

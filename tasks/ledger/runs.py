@@ -142,6 +142,23 @@ class Runs:
         query = sa.select(runs_table.c.id).where(runs_table.c.outcome.in_([RunEnd.ENDED, RunEnd.STOPPED])).limit(1)
         return self.database.read(lambda connection: connection.execute(query).first()) is not None
 
+    def last_ends(self, kinds: Iterable[str]) -> dict[tuple[str, RunEnd], datetime]:
+        """When the last run of each kind ended with each outcome. A death that is reported counts as one."""
+        columns = runs_table.c
+        last = sa.select(sa.func.max(columns.ended))
+        cases = [(kind, end) for kind in kinds for end in RunEnd]
+
+        def read(connection: sa.Connection) -> dict[tuple[str, RunEnd], datetime]:
+            found: dict[tuple[str, RunEnd], datetime] = {}
+            for kind, end in cases:
+                at = connection.execute(last.where(columns.kind == kind, columns.outcome == end.value)).scalar()
+                case = kind, RunEnd.DIED if end in DEATHS else end
+                if at and (case not in found or at > found[case]):
+                    found[case] = at
+            return found
+
+        return self.database.read(read)
+
     def by_id(self, ids: Iterable[str]) -> Mapping[str, RunRecord]:
         """The runs with these ids, by id."""
         query = sa.select(runs_table).where(runs_table.c.id.in_(list(ids)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from tasks.domain.assess.scope import Scope, scope_of
-from tasks.domain.event_path import EventPath, event_path
+from tasks.domain.event_path import COMES_WITHIN, EventPath, event_path
 from tasks.ledger import Ledger
 from tasks.ledger.announcements import WatchRecord
 from tasks.observe.session import Session
@@ -13,7 +13,9 @@ from tasks.observe.session import Session
 
 def path_of(ledger: Ledger, watch: WatchRecord, now: datetime) -> EventPath:
     """The state of the way that the events of a watch take."""
-    return event_path(now, watch.progress, watch.read_to, watch.returned, ledger.announcements.awaited(watch.since))
+    overdue = [moment - COMES_WITHIN for moment in (watch.read_to, now) if moment]
+    awaited = ledger.announcements.last_awaited(watch.since, overdue)
+    return event_path(now, watch.progress, watch.read_to, watch.returned, awaited)
 
 
 def scope_of_look(session: Session, watch: WatchRecord | None, *, is_held: bool) -> Scope:

@@ -2,21 +2,36 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from tasks.answers.metrics import measured
+from tasks.domain.event_path import PathState
+from tasks.domain.limits.pauses import OperatorPause, Pause, Phase
 from tasks.domain.metrics import (
+    BREAKERS,
+    EVENT_PATH,
     FILE_SECONDS,
     FILES,
+    LAST_RUN,
+    RATE,
     REQUESTS,
+    RUNS_AT_WORK,
     SNAPSHOT_SECONDS,
     SNAPSHOT_TIME,
+    SOURCE_PHASE,
+    UNREADABLE_MESSAGES,
+    UTILIZATION,
+    WATCH_PROGRESS,
     Amounts,
     Distribution,
 )
+from tasks.domain.outcomes import RunEnd
 from tasks.ledger import Ledger
+from tasks.ledger.leases import Leases
+from tasks.ledger.unread_messages import UnreadMessage
 from tests.builders import NOW, a_config
 
 
@@ -52,3 +67,52 @@ def test_histograms_have_every_bucket_and_the_sum(ledger: Ledger) -> None:
     found = measured(a_config(), ledger, NOW).distributions[FILE_SECONDS]
     assert found[("espn_summary",)] == Distribution((0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 1), pytest.approx(1000.4))
     assert found[("espn_scoreboard",)] == Distribution((0.0,) * 11, 0.0)
+
+
+def test_the_last_end_of_each_flow_and_the_runs_at_work_are_told(ledger: Ledger) -> None:
+    begun, ended, dead = (Leases(ledger.database, name, timedelta(minutes=1)) for name in ("begun", "ended", "dead"))
+    for leases in (begun, ended):
+        leases.begin("reconcile", "everything", None, lambda why: None)
+    dead.begin("fill", "something", None, lambda why: None)
+    dead.record_death_reported("dead")
+    for leases, end in ((ended, RunEnd.STOPPED), (dead, RunEnd.DEATH_REPORTED)):
+        leases.end(end)
+    values = measured(a_config(), ledger, datetime.now(UTC)).values
+    begun.end(RunEnd.ENDED)
+    now = datetime.now(UTC).timestamp()
+    assert values[RUNS_AT_WORK] == {("reconcile",): 1, ("fill",): 0, ("scraper",): 0, ("scrape",): 0}
+    assert values[LAST_RUN] == {
+        ("reconcile", "stopped"): pytest.approx(now, abs=60),
+        ("fill", "died"): pytest.approx(now, abs=60),
+    }
+
+
+def test_what_holds_up_each_source_and_how_much_of_its_rate_is_used(ledger: Ledger) -> None:
+    now = datetime.now(UTC)
+    soon = timedelta(minutes=5)
+    ledger.pauses.change("espn", lambda _: Pause("espn", now - soon))
+    ledger.pauses.change("nba_playbyplay@new", lambda _: Pause("nba_playbyplay@new", now + soon))
+    ledger.pauses.change("nba_playbyplay", lambda _: Pause("nba_playbyplay", now + soon))
+    ledger.pauses.change("espn_summary", lambda _: Pause("espn_summary", failures=(now,)))
+    ledger.operator_pauses.begin(OperatorPause("nba_api", now + soon, "no", since=now, by="me"))
+    leases = Leases(ledger.database, "run", timedelta(minutes=1))
+    leases.begin("reconcile", "everything", None, lambda why: None)
+    leases.sent = lambda: {"espn": 30}
+    leases.end(RunEnd.ENDED)
+    values = measured(a_config(), ledger, now).values
+    on = {source: phase for (source, phase), value in values[SOURCE_PHASE].items() if value}
+    assert on == {"espn": Phase.HALF_OPEN, "nba_api": Phase.OPEN, "basketball_reference": Phase.CLOSED}
+    assert len(values[SOURCE_PHASE]) == 9
+    assert values[BREAKERS] == {("espn",): 0, ("nba_api",): 2, ("basketball_reference",): 0}
+    assert values[UTILIZATION][("espn",)] == pytest.approx(0.5 / values[RATE][("espn",)])
+    assert values[UTILIZATION][("nba_api",)] == 0
+
+
+def test_the_way_of_events_is_told_while_they_are_watched(ledger: Ledger) -> None:
+    assert not measured(a_config(), ledger, NOW).values.keys() & {EVENT_PATH, WATCH_PROGRESS}
+    ledger.announcements.progressed(NOW, read_to=NOW, returned=NOW)
+    ledger.unread_messages.keep([UnreadMessage("1", NOW, "not JSON", "?", 1)])
+    values = measured(a_config(), ledger, NOW).values
+    assert values[WATCH_PROGRESS] == {(): NOW.timestamp()}
+    assert values[EVENT_PATH] == {(state.value,): state is PathState.PROVED for state in PathState}
+    assert values[UNREADABLE_MESSAGES] == {(): 1}

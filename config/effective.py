@@ -89,6 +89,8 @@ def _without_secrets(path: tuple[str, ...], value: Any) -> Any:
         return {name: _without_secrets((*path, name), inner) for name, inner in value.items()}
     if isinstance(value, list):
         return [_argument(path, *pair) for pair in zip(["", *value], value, strict=False)]
+    if path[-1:] == ("token",) and value is not None:
+        return MASK
     if "headers" in path and value is not None and not is_harmless_header(path[-1]):
         return MASK
     return masked(value) if isinstance(value, str) else value

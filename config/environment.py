@@ -13,7 +13,8 @@ from config.models import Config, Priority
 from config.tree import is_model, is_named, settings, singular
 
 _OTHER_VARIABLES = ("ADCE_CONFIG", "ADCE_RECORDED")  # variables that are not settings
-_PLAIN_TEXT = ("lake", "ledger", "aws_credentials")  # settings whose environment variables are not read as YAML
+# Settings whose environment variables are not read as YAML. A token may look like a number.
+_PLAIN_TEXT = (["lake"], ["ledger"], ["aws_credentials"], ["serve", "token"])
 
 
 def variable_layers(env: Mapping[str, str], files: dict[str, Any]) -> Iterator[Layer]:
@@ -34,7 +35,7 @@ def variable_layers(env: Mapping[str, str], files: dict[str, Any]) -> Iterator[L
             mistakes.append(f"environment variable {name}: no such setting; {remedy}")
             continue
         try:
-            value: Any = text if path[0] in _PLAIN_TEXT else parse(text)
+            value: Any = text if path in _PLAIN_TEXT else parse(text)
         except (yaml.YAMLError, ValueError, RecursionError):
             mistakes.append(f"environment variable {name}: its text is not YAML (it is not shown)")
             continue

@@ -40,7 +40,7 @@ HERE = Path("adce.yaml")  # the file that is read if none is named, in the worki
 _DEFAULTS = Path(__file__).parent
 _DEFAULT_LAYERS = 3  # the layers of found scripts follow the layers of the three files of defaults
 # An error never shows the value of one of these settings, nor a value within it, because it may contain a secret.
-_UNSHOWN = {"lake", "ledger", "aws_credentials", "headers", "base_url", "url", "command"}
+_UNSHOWN = {"lake", "ledger", "aws_credentials", "headers", "base_url", "url", "command", "token"}
 # Types of pydantic's errors:
 _NOT_A_SECTION = ("model_type", "dict_type", "list_type")  # the value should be a mapping or a list
 _NOT_A_VALUE = {

@@ -159,13 +159,15 @@ def is_place(name: str, value: str) -> bool:
 
 
 def register_settings(settings: Any) -> None:
-    """Registers the secrets of a configuration, valid or not: values of headers, and the userinfo of URLs."""
+    """Registers the secrets of a configuration, valid or not: tokens, values of headers, and the userinfo of URLs."""
     if isinstance(settings, str):
         register(_in_text(settings))
     elif isinstance(settings, dict):
         for name, value in settings.items():
             if str(name).lower() == "headers":
                 register(_in_headers(value))
+            elif name == "token" and isinstance(value, str):
+                register([value])
             register_settings(value)
     elif isinstance(settings, list | tuple):
         for value in settings:

@@ -16,6 +16,7 @@ from config.models.maintenance import Day, Maintenance, Moment
 from config.models.reconcile import BreakerRules, Reconcile, Unavailability
 from config.models.rollouts import Changes, Rollout
 from config.models.scoring import Priority, Scoring, SmallFill, Success
+from config.models.serve import Serve
 from config.models.sources import Backoff, Rate, Retries, Source, Timeouts
 from config.models.storage import (
     OWN_FOLDER,
@@ -75,6 +76,7 @@ __all__ = [
     "Scripts",
     "Season",
     "SeasonType",
+    "Serve",
     "SmallFill",
     "Source",
     "Success",

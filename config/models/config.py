@@ -17,6 +17,7 @@ from config.models.maintenance import Maintenance
 from config.models.reconcile import Reconcile
 from config.models.rollouts import Rollout
 from config.models.scoring import Scoring
+from config.models.serve import Serve
 from config.models.sources import Rate, Source
 from config.models.storage import LakeAddress, LedgerAddress
 
@@ -58,6 +59,7 @@ class Config(Model):
     inventory: Inventory = Inventory()
     reconcile: Reconcile = Reconcile()
     keep: Keep = Keep()
+    serve: Serve = Serve()
     scoring: Scoring = Scoring()
     rates: list[Rate] = Field(default=[], description="rate limits for all sources together, besides their own")
     work_pools: list[Literal["adce", "adce-ecs"]] = Field(

@@ -14,6 +14,7 @@ from config.models import Duration, written
 TEXT = """
 lake: ./lake
 ledger: postgresql://me:hunter2secret@db/adce
+serve: {token: a-token-of-sixteen-or-more}
 sources: {espn: {headers: {Cookie: abc, User-Agent: me}}}
 maintenance: [{of: espn, days: [tue], from: "03:00", to: "05:00"}]
 rollout: {new: {percent: 10, sources: [espn], changes: {timeouts: {read: 60}}}}
@@ -55,6 +56,7 @@ def test_each_value_is_written_as_in_a_file_and_has_its_origin(tmp_path: Path, s
 
 def test_no_secret_is_shown(shown: dict[str, Any]) -> None:
     assert shown["ledger"][0] == "postgresql://***@db/adce"
+    assert shown["serve.token"][0] == "***"
     assert (shown["sources.espn.headers.Cookie"][0], shown["sources.espn.headers.User-Agent"][0]) == ("***", "me")
     assert shown["datasets.usage.command.argv"][0] == ["usage", "{id}", "--token", "***", "--password=***"]
 

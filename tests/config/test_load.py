@@ -10,8 +10,9 @@ import pytest
 from pydantic import ValidationError
 
 from config.load import ConfigError, load_config
-from config.models import Config, Priority, Reconcile, Scoring, lake_address, ledger_address
+from config.models import Config, Priority, Reconcile, Scoring, Serve, lake_address, ledger_address
 from config.models.base import Model
+from config.secrets import masked
 from tasks.domain.expected.cells import game_cells
 from tests.builders import NOW, a_game
 
@@ -1000,3 +1001,25 @@ def test_an_inventory_is_a_place_in_s3(tmp_path: Path) -> None:
         ) as error:
             manifest(wrong)
         assert "secret" not in str(error.value)
+
+
+def test_a_token_is_text_though_it_looks_like_a_number_and_no_error_shows_it(tmp_path: Path) -> None:
+    digits = "12345678901234567890"
+    assert load_config(env={"ADCE_SERVE__TOKEN": digits}).serve.token == digits
+    assert masked(f"the token is {digits}") == "the token is ***"
+    (line,) = _lines(tmp_path, "serve: {token: much too short}")
+    assert line.startswith("my.yaml: serve.token: not a token; it has 16 to 512 letters")
+    assert "much" not in line
+
+
+def test_a_service_listens_at_an_address_and_is_local_on_loopback_only(tmp_path: Path) -> None:
+    wrong = "{host: here, port: 0, hosts: [https://a.b], public: [/etc], proxies: [10.0.0.0/8]}"
+    assert [line.split(": ")[1] for line in _lines(tmp_path, f"serve: {wrong}")] == [
+        "serve.host",
+        "serve.port",
+        "serve.hosts.0",
+        "serve.public.0",
+        "serve.proxies.0",
+    ]
+    local = {host: Serve(host=host).is_local for host in ("127.0.0.1", "localhost", "::1", "0.0.0.0", "10.0.0.7")}
+    assert [host for host, is_local in local.items() if is_local] == ["127.0.0.1", "localhost", "::1"]

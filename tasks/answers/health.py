@@ -1,0 +1,160 @@
+"""Is ADCE healthy? Healthy means that work has finished lately, and not that a process answers. Pure rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from tasks.domain.event_path import COMES_WITHIN, EventPath, PathState
+from tasks.domain.wording import duration, size, utc
+
+AWAY_FOR = timedelta(minutes=5)  # time after which something that does not answer is a failure
+STALE_AFTER = 2  # refreshes
+_LATE, _TOO_LATE = 2, 4  # intervals
+_SILENT = 3 * COMES_WITHIN
+_SCARCE, _FULL = 1_000_000_000, 100_000_000  # bytes
+
+
+class Verdict(StrEnum):
+    """What a check has found. The words are those of the draft for health+json of the IETF."""
+
+    PASS = "pass"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """Whether something answers that ADCE needs: since when it is asked, its last good answer, and what is wrong."""
+
+    since: datetime
+    answered: datetime | None = None
+    trouble: str = ""  # as a clause without a subject, such as "answers HTTP 503"; empty if it has answered
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """When the queue of the lake's events was last read, and whether they arrive; None if that is not known."""
+
+    progress: datetime | None
+    path: EventPath | None
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the checks judge. Whatever is not there to be checked is None, or has no entry."""
+
+    interval: timedelta  # of scheduled reconciles
+    refresh: timedelta
+    since: datetime  # when the process began that checks
+    reached: Mapping[str, Reached]  # by name; the ledger is one of them
+    finished: datetime | None = None  # when the last reconcile ended that has worked through its plan
+    events: Events | None = None
+    free: Mapping[str, int] = field(default_factory=dict)  # bytes that are free for the ledger, the lake and so on
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check: its verdict, the time of what it judges, and the conditions under which it warns and fails."""
+
+    name: str
+    verdict: Verdict
+    time: datetime | None
+    output: str
+    warns: str
+    fails: str
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """All checks, the worst of which counts."""
+
+    at: datetime
+    checks: tuple[Check, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst verdict of a check."""
+        found = {check.verdict for check in self.checks}
+        return next((worst for worst in (Verdict.FAIL, Verdict.WARN) if worst in found), Verdict.PASS)
+
+    @property
+    def output(self) -> str:
+        """What is wrong, in one line; empty if nothing is."""
+        return "; ".join(f"{check.name}: {check.output}" for check in self.checks if check.verdict is not Verdict.PASS)
+
+
+def health_of(known: Known, now: datetime) -> Health:
+    """The health of ADCE at `now`."""
+    return Health(now, tuple(_checks(known, now)))
+
+
+def is_ready(known: Known, now: datetime) -> bool:
+    """Has the ledger been read, within the last two refreshes?"""
+    answered = known.reached["ledger"].answered
+    return answered is not None and now - answered <= STALE_AFTER * known.refresh
+
+
+def _checks(known: Known, now: datetime) -> Iterator[Check]:
+    yield _reconcile(known, now)
+    for name, reached in known.reached.items():
+        yield _reachable(name, reached, now)
+    if known.events:
+        yield _watch(known.events, known.since, now)
+    for name, free in known.free.items():
+        yield _disk(name, free, now)
+
+
+def _reconcile(known: Known, now: datetime) -> Check:
+    late, too_late = _LATE * known.interval, _TOO_LATE * known.interval
+    waited = now - (known.finished or known.since)
+    verdict = _by_age(waited, late, too_late)
+    if known.finished:
+        output = f"the last one ended {utc(known.finished)}, {duration(waited)} ago"
+    else:
+        verdict, output = max(verdict, Verdict.WARN, key=_BADNESS.index), "none has ended yet"
+    text = "no reconcile has ended for {}" + f", {{}} times reconcile.interval ({duration(known.interval)})"
+    warns, fails = text.format(duration(late), _LATE), text.format(duration(too_late), _TOO_LATE)
+    return Check("reconcile", verdict, known.finished, output, warns, fails)
+
+
+def _reachable(name: str, reached: Reached, now: datetime) -> Check:
+    if not reached.trouble and reached.answered:
+        verdict, output = Verdict.PASS, "answers"
+    elif not reached.trouble:
+        verdict, output = Verdict.WARN, "has not been asked yet"
+    else:
+        away = now - (reached.answered or reached.since)
+        verdict = Verdict.FAIL if away > AWAY_FOR else Verdict.WARN
+        since = f"the last answer is of {utc(reached.answered)}" if reached.answered else "it has never answered"
+        output = f"{reached.trouble}; {since}"
+    fails = f"it has not answered for {duration(AWAY_FOR)}"
+    return Check(name, verdict, reached.answered, output, "it does not answer", fails)
+
+
+def _watch(events: Events, since: datetime, now: datetime) -> Check:
+    silent = now - (events.progress or since)
+    verdict, broken = _by_age(silent, COMES_WITHIN, _SILENT), events.path and events.path.state is PathState.BROKEN
+    if events.progress:
+        output = f"the queue was last read {utc(events.progress)}"
+    else:
+        verdict, output = max(verdict, Verdict.WARN, key=_BADNESS.index), "the queue has not been read"
+    if broken and events.path:
+        verdict, output = max(verdict, Verdict.WARN, key=_BADNESS.index), f"{output}; {events.path.reason}"
+    warns = f"the queue of the lake's events has not been read for {duration(COMES_WITHIN)}, or an event does not come"
+    return Check("watch", verdict, events.progress, output, warns, f"it has not been read for {duration(_SILENT)}")
+
+
+def _disk(name: str, free: int, now: datetime) -> Check:
+    verdict = Verdict.FAIL if free < _FULL else Verdict.WARN if free < _SCARCE else Verdict.PASS
+    warns, fails = (f"less than {size(limit)} are free" for limit in (_SCARCE, _FULL))
+    return Check(f"disk of the {name}", verdict, now, f"{size(free)} are free", warns, fails)
+
+
+_BADNESS = (Verdict.PASS, Verdict.WARN, Verdict.FAIL)
+
+
+def _by_age(age: timedelta, warns: timedelta, fails: timedelta) -> Verdict:
+    return Verdict.FAIL if age > fails else Verdict.WARN if age > warns else Verdict.PASS

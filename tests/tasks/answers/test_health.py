@@ -1,0 +1,78 @@
+"""When is ADCE healthy? Each rule is tried at the moment at which it changes its mind."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tasks.answers.health import Check, Events, Known, Reached, Verdict, health_of, is_ready
+from tasks.domain.event_path import EventPath, PathState
+
+NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+GOOD = Known(15 * MINUTE, timedelta(seconds=5), NOW, {"ledger": Reached(NOW, NOW)}, NOW, None, {"ledger": 10**12})
+NO_EVENT = EventPath(PathState.BROKEN, "no event has come")
+
+
+def check(known: Known, name: str, now: datetime = NOW) -> Check:
+    return next(check for check in health_of(known, now).checks if check.name == name)
+
+
+def test_where_all_is_well_every_check_passes_and_nothing_is_said() -> None:
+    health = health_of(GOOD, NOW)
+    assert (health.verdict, health.output) == (Verdict.PASS, "")
+    assert {check.name for check in health.checks} == {"reconcile", "ledger", "disk of the ledger"}
+
+
+@pytest.mark.parametrize(("minutes", "verdict"), [(30, "pass"), (31, "warn"), (60, "warn"), (61, "fail")])
+def test_a_reconcile_has_to_end_within_two_intervals_and_must_within_four(minutes: int, verdict: str) -> None:
+    assert check(GOOD, "reconcile", NOW + minutes * MINUTE).verdict == verdict
+    never = replace(GOOD, finished=None)
+    assert check(never, "reconcile", NOW + minutes * MINUTE).verdict == ("warn" if verdict == "pass" else verdict)
+    assert check(never, "reconcile").output == "none has ended yet"
+
+
+@pytest.mark.parametrize(("minutes", "verdict"), [(0, "warn"), (5, "warn"), (6, "fail")])
+def test_what_does_not_answer_is_a_failure_after_five_minutes(minutes: int, verdict: str) -> None:
+    away = replace(GOOD, reached={"lake": Reached(NOW - MINUTE, NOW, "answers HTTP 503")})
+    found = check(away, "lake", NOW + minutes * MINUTE)
+    assert (found.verdict, found.time) == (verdict, NOW)
+    assert found.output == "answers HTTP 503; the last answer is of 2026-01-15 12:00 UTC"
+    never = replace(GOOD, reached={"lake": Reached(NOW, None, "answers HTTP 503")})
+    assert check(never, "lake", NOW + minutes * MINUTE).verdict == verdict
+    assert check(replace(GOOD, reached={"lake": Reached(NOW)}), "lake").verdict is Verdict.WARN, "not asked yet"
+
+
+@pytest.mark.parametrize(
+    ("events", "verdict"),
+    [
+        (Events(NOW - 5 * MINUTE, None), "pass"),
+        (Events(NOW - 6 * MINUTE, None), "warn"),
+        (Events(NOW - 16 * MINUTE, NO_EVENT), "fail"),
+        (Events(NOW, NO_EVENT), "warn"),
+        (Events(None, None), "warn"),
+    ],
+)
+def test_the_queue_has_to_be_read_and_events_have_to_come(events: Events, verdict: str) -> None:
+    assert check(replace(GOOD, events=events), "watch").verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("free", "verdict"), [(10**9, "pass"), (10**9 - 1, "warn"), (10**8, "warn"), (10**8 - 1, "fail")]
+)
+def test_a_disk_needs_room(free: int, verdict: str) -> None:
+    assert check(replace(GOOD, free={"lake": free}), "disk of the lake").verdict == verdict
+
+
+def test_the_worst_check_counts_and_is_told_with_what_is_wrong() -> None:
+    known = replace(GOOD, reached={"ledger": Reached(NOW, NOW), "lake": Reached(NOW, NOW, "is not there")}, free={})
+    assert health_of(known, NOW).verdict is Verdict.WARN
+    health = health_of(replace(known, free={"lake": 0}), NOW)
+    assert health.verdict is Verdict.FAIL
+    assert health.output.startswith("lake: is not there; the last answer is of 2026-01-15 12:00 UTC; disk of the lake:")
+
+
+def test_a_snapshot_is_fresh_for_two_refreshes() -> None:
+    assert is_ready(GOOD, NOW + timedelta(seconds=10))
+    assert not is_ready(GOOD, NOW + timedelta(seconds=11))
+    assert not is_ready(replace(GOOD, reached={"ledger": Reached(NOW)}), NOW), "nothing has been read yet"

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import os
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from functools import partial
+from functools import partial, reduce
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
-from typing import IO, Any, NamedTuple, cast
+from typing import Any, NamedTuple
 from urllib.parse import unquote_plus
 
 from arro3.core import Array, DataType, RecordBatch, Schema
@@ -25,18 +28,44 @@ from blocks.sorted_rows import OutOfOrderError, Rows, merged, rows_at, run_of, r
 from blocks.store import Store
 from tasks.domain.errors import LakeError, NoObjectError, Reach
 from tasks.domain.expected.keys import outermost
-from tasks.domain.inventories import Flaw, Format, InventoryError, InventoryFile, Manifest, manifest_of, newest_first
+from tasks.domain.inventories import Format, InventoryError, InventoryFile, Manifest, manifest_of, newest_first
 from tasks.domain.wording import one_line
 
 _MANIFEST, _CHECKSUM = "manifest.json", "manifest.checksum"
-_TEXT = DataType.string()
-_TYPES = {
-    "key": _TEXT,
-    "size": DataType.int64(),
-    "last_modified_date": DataType.timestamp("ms", tz="UTC"),
-    "e_tag": _TEXT,
+_TEXT, _NUMBER, _TIME = DataType.string(), DataType.int64(), DataType.timestamp("ms", tz="UTC")
+_TYPES = {"key": _TEXT, "size": _NUMBER, "last_modified_date": _TIME, "e_tag": _TEXT}
+# The types to which a column is cast, one after another. What does not fit one becomes null: a size below 0, or of
+# 100 TB and more, or a time before 1970 or after 2262.
+_CASTS: dict[str, list[DataType]] = {
+    "key": [_TEXT],
+    "size": [DataType.uint64(), DataType.decimal128(14, 0), _NUMBER],
+    "last_modified_date": [
+        _TIME,
+        DataType.timestamp("ns", tz="UTC"),
+        _TIME,
+        _NUMBER,
+        DataType.uint64(),
+        _NUMBER,
+        _TIME,
+    ],
+    "e_tag": [_TEXT],
 }
 _IN_CSV = {**_TYPES, "is_latest": DataType.bool(), "is_delete_marker": DataType.bool()}
+_ROW_OF_CSV = 100  # bytes; rows are longer, so that there are no more of them in a block than asked for
+_LONGEST_ROW_OF_CSV = 1_000_000  # bytes
+# A damaged file of Parquet may end the process that reads it, or make arro3 write on standard error.
+_DECODE_ALL = """
+import resource, sys
+from contextlib import suppress
+from pathlib import Path
+with suppress(ValueError, OSError):
+    resource.setrlimit(resource.RLIMIT_AS, (2**31, resource.getrlimit(resource.RLIMIT_AS)[1]))
+from arro3.io import read_parquet
+for file in Path(sys.argv[1]).iterdir():
+    print(file.name, flush=True)
+    for batch in read_parquet(file, batch_size=65_536):
+        pass
+"""
 
 
 class Inventory(NamedTuple):
@@ -55,12 +84,14 @@ async def read_inventory(
     be used.
     """
     if lake.bucket is None:
-        raise InventoryError(Flaw.NO_S3, "the lake is a folder, and only S3 has inventories")
+        raise InventoryError("the lake is a folder, and only S3 has inventories")
     bucket, prefix = lake.bucket
     manifest = await _newest(lake, address)
     manifest.check(bucket, now, max_age)
     with _unreadable(), TemporaryDirectory(prefix="adce-inventory-") as folder:
         files = await _download(lake.at(f"s3://{address.split('/')[2]}"), manifest.files, Path(folder))
+        if manifest.format is Format.PARQUET:
+            await asyncio.to_thread(_check_parquet, folder)
         objects = await asyncio.to_thread(listing_of, files, manifest, prefix, list(folders))
     return Inventory(objects, manifest.begun)
 
@@ -101,7 +132,7 @@ def in_lake(
                 yield _listed(within, prefix)
     if not is_below:
         where = f"below {prefix} of the bucket {manifest.bucket}"
-        raise InventoryError(Flaw.OTHER_PREFIX, f"it lists nothing {where}; name an inventory that does")
+        raise InventoryError(f"it lists nothing {where}; name an inventory that does")
 
 
 def _listed(rows: Rows, prefix: str) -> Columns:
@@ -130,17 +161,16 @@ def _span(folder: str) -> tuple[str, str]:
 
 async def _newest(lake: Store, address: str) -> Manifest:
     """The manifest at an address, or the newest in the dated folders there of which both files have been delivered."""
-    with _inventory_errors(Flaw.MISSING):
+    with _inventory_errors():
         if address.endswith(f"/{_MANIFEST}"):
             found = await _manifest(lake.at(address.removesuffix(f"/{_MANIFEST}")))
             if found is None:
-                raise InventoryError(Flaw.MISSING, f"there is none, or no {_CHECKSUM} beside it")
+                raise InventoryError(f"there is none, or no {_CHECKSUM} beside it")
             return found
         for name in newest_first(await lake.at(address).folder_names()):
             if found := await _manifest(lake.at(f"{address}/{name}")):
                 return found
     raise InventoryError(
-        Flaw.MISSING,
         f"there is no folder such as 2026-11-29T01-00Z with a {_MANIFEST} and a {_CHECKSUM}; "
         "AWS delivers the first inventory within 48 hours",
     )
@@ -161,16 +191,16 @@ async def _download(place: Store, files: Sequence[InventoryFile], folder: Path) 
     slots = asyncio.Semaphore(place.connections)
 
     async def one(number: int, file: InventoryFile) -> Path:
-        path = folder / f"{number}"
+        path = folder / f"{number}-{file.key.rpartition('/')[2][-100:]}"
         async with slots:
-            with _inventory_errors(Flaw.INCOMPLETE):
+            with _inventory_errors():
                 md5 = await place.download(file.key, path)
         if (size := path.stat().st_size) != file.size:
             text = f"{file.key} has {size:,} bytes, and {file.size:,} by the manifest; wait for the next inventory"
-            raise InventoryError(Flaw.INCOMPLETE, text)
+            raise InventoryError(text)
         if md5 != file.md5:
             text = f"{file.key} differs from its checksum in the manifest; wait for the next inventory"
-            raise InventoryError(Flaw.CHECKSUM, text)
+            raise InventoryError(text)
         return path
 
     async with asyncio.TaskGroup() as downloads:
@@ -178,47 +208,97 @@ async def _download(place: Store, files: Sequence[InventoryFile], folder: Path) 
     return [task.result() for task in tasks]
 
 
+def _check_parquet(folder: str) -> None:
+    """Raises InventoryError if another process fails at reading the files in a folder."""
+    command = [sys.executable, "-P", "-c", _DECODE_ALL, folder]
+    done = subprocess.run(command, capture_output=True, env=os.environ | {"RUST_BACKTRACE": "0"}, check=False)
+    if done.returncode:
+        *_, last = ["", *os.fsdecode(done.stdout).splitlines()]
+        raise _damaged(last, Format.PARQUET)
+
+
+def _damaged(name: str, written: Format) -> InventoryError:
+    """The error of a file with this local name that cannot be read."""
+    return InventoryError(
+        f"the file {name.partition('-')[2]} is not {written} as its manifest describes it; wait for the next inventory"
+    )
+
+
 def _rows(file: Path, manifest: Manifest, at_most: int) -> Iterator[RecordBatch]:
-    """The present versions in a file of an inventory, in batches of at most so many rows, in the columns of _TYPES."""
-    for batch in _reader(file, manifest, at_most):
-        names = batch.column_names
-        if lacking := [name for name in _TYPES if name not in names]:
-            raise InventoryError(Flaw.SCHEMA, f"a file lacks the column {', '.join(lacking)}, which its manifest names")
-        present: list[Any] = [True] * batch.num_rows
-        if "is_latest" in names:
-            versions = zip(batch["is_latest"].to_pylist(), batch["is_delete_marker"].to_pylist(), strict=True)
-            present = [is_latest and not is_marker for is_latest, is_marker in versions]
-        columns = [batch[name].cast(type_) for name, type_ in _TYPES.items()]
-        for column in columns[:3]:
-            if column.null_count:
-                present = [
-                    is_so and value is not None for is_so, value in zip(present, column.to_pylist(), strict=True)
-                ]
-        if manifest.format is Format.CSV:
-            columns[0] = Array([key and unquote_plus(key) for key in columns[0].to_pylist()], _TEXT)
-        rows = RecordBatch.from_arrays(columns, names=list(_TYPES))
-        yield rows if all(present) else rows_at(rows, [place for place, is_so in enumerate(present) if is_so])
+    """The present versions in a file of an inventory, in batches of at most so many rows, in the columns of _TYPES.
+
+    A row with a number that makes no sense is left out, so that nothing is known of its file.
+    """
+    try:
+        yield from (_present(batch, manifest.format) for batch in _reader(file, manifest, at_most))
+    except InventoryError:
+        raise
+    except Exception as error:
+        if _is_of_this_machine(error):
+            raise
+        raise _damaged(file.name, manifest.format) from None
+
+
+def _present(batch: RecordBatch, written: Format) -> RecordBatch:
+    """The present versions among some rows of an inventory, in the columns of _TYPES. Raises InventoryError."""
+    names = batch.column_names
+    if lacking := [name for name in _TYPES if name not in names]:
+        raise InventoryError(f"a file lacks the column {', '.join(lacking)}, which its manifest names")
+    present: list[Any] = [True] * batch.num_rows
+    if "is_latest" in names:
+        versions = zip(batch["is_latest"].to_pylist(), batch["is_delete_marker"].to_pylist(), strict=True)
+        present = [is_latest and not is_marker for is_latest, is_marker in versions]
+    columns = [reduce(Array.cast, casts, batch[name]) for name, casts in _CASTS.items()]
+    for column in columns[:3]:
+        if column.null_count:
+            present = [is_so and value is not None for is_so, value in zip(present, column.to_pylist(), strict=True)]
+    if written is Format.CSV:
+        columns[0] = Array([key and unquote_plus(key) for key in columns[0].to_pylist()], _TEXT)
+    rows = RecordBatch.from_arrays(columns, names=list(_TYPES))
+    return rows if all(present) else rows_at(rows, [place for place, is_so in enumerate(present) if is_so])
 
 
 def _reader(file: Path, manifest: Manifest, at_most: int) -> Iterable[RecordBatch]:
     if manifest.format is Format.PARQUET:
-        return read_parquet(file, batch_size=at_most)
+        yield from read_parquet(file, batch_size=at_most)
+        return
     schema = Schema([Column(name, _IN_CSV.get(name, _TEXT)) for name in manifest.columns])
-    return read_csv(cast(IO[bytes], gzip.open(file)), schema, has_header=False, batch_size=at_most)
+    for block in _blocks_of_csv(file, at_most * _ROW_OF_CSV):
+        yield from read_csv(BytesIO(block), schema, has_header=False, batch_size=at_most)
+
+
+def _blocks_of_csv(file: Path, size: int) -> Iterator[bytes]:
+    """The unpacked content of a file of CSV, in parts of about this size that end with a row.
+
+    So a quote that is missing spoils one part, and does not make one field of all that follows. A key has no line
+    break, because inventories in CSV encode keys as URLs do.
+    """
+    rest = b""
+    with gzip.open(file) as content:
+        while part := content.read(size):
+            rows, end, begun = part.rpartition(b"\n")
+            if end:
+                yield rest + rows + end
+                rest = begun
+            else:
+                rest += begun
+            if len(rest) > _LONGEST_ROW_OF_CSV:
+                raise ValueError("a row is too long")
+    if rest:
+        yield rest
 
 
 @contextmanager
-def _inventory_errors(if_missing: Flaw) -> Iterator[None]:
+def _inventory_errors() -> Iterator[None]:
     """A block in which an error of the lake becomes an InventoryError."""
     try:
         yield
-    except NoObjectError as error:
-        raise InventoryError(if_missing, str(error).removeprefix("lake ")) from None
     except LakeError as error:
         text = str(error).removeprefix("lake ")
-        if error.reach is Reach.LAKE and "AccessDenied" not in text and "answers 403" not in text:
-            raise InventoryError(Flaw.UNREADABLE, text) from None
-        raise InventoryError(Flaw.DENIED, f"{text}; allow s3:ListBucket and s3:GetObject there") from None
+        is_denied = error.reach is not Reach.LAKE or "AccessDenied" in text or "answers 403" in text
+        if is_denied and not isinstance(error, NoObjectError):
+            text = f"{text}; allow s3:ListBucket and s3:GetObject there"
+        raise InventoryError(text) from None
 
 
 @contextmanager
@@ -230,13 +310,18 @@ def _unreadable() -> Iterator[None]:
         error = raised.exceptions[0] if isinstance(raised, BaseExceptionGroup) else raised
         if isinstance(error, InventoryError):
             raise error from None
-        # A broken file makes arro3 panic, and a panic is no Exception.
+        # arro3 may panic, and a panic is no Exception.
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
         text = one_line(str(error))[:200]
-        if (isinstance(error, OSError) and error.errno is not None) or "(os error" in text:  # arro3's have the latter
-            raise InventoryError(Flaw.NO_ROOM, _no_room(text)) from None
-        raise InventoryError(Flaw.UNREADABLE, f"a file cannot be read: {text}") from None
+        if _is_of_this_machine(error):
+            raise InventoryError(_no_room(text)) from None
+        raise InventoryError(f"a file cannot be read: {text}") from None
+
+
+def _is_of_this_machine(error: BaseException) -> bool:
+    """Is it an error of this machine's disk?"""
+    return (isinstance(error, OSError) and error.errno is not None) or "(os error" in str(error)  # that of arro3
 
 
 def _no_room(why: str) -> str:

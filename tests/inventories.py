@@ -136,4 +136,4 @@ def _in_csv(name: str, value: Any) -> str:
         return quote_plus(value, safe="/")
     if isinstance(value, bool):
         return str(value).lower()
-    return f"{value:%Y-%m-%dT%H:%M:%S.000Z}" if isinstance(value, datetime) else str(value)
+    return f"{value.year:04}-{value:%m-%dT%H:%M:%S.000Z}" if isinstance(value, datetime) else str(value)

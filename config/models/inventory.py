@@ -13,7 +13,7 @@ InventoryAddress = Annotated[
     str,
     BeforeValidator(without_ends),
     matching(
-        r"s3://[^/\s@?#]+/[^\s?#]+",
+        r"s3://[^/\s@?#]+(/[^/\s?#]+)+",
         "not the place of an S3 Inventory; write the prefix below which AWS delivers its dated folders, as "
         "s3://inventories/lake-bucket/daily, or the address of one manifest.json",
     ),

@@ -30,31 +30,8 @@ _COLUMNS = {
 _NEEDED = ("Key", "Size", "LastModifiedDate", "ETag")
 
 
-class Flaw(StrEnum):
-    """Why an inventory cannot be used."""
-
-    NO_S3 = "no_s3"  # the lake is a folder
-    MISSING = "missing"  # there is no complete inventory
-    MANIFEST = "manifest"  # its manifest is not one
-    CHECKSUM = "checksum"  # the manifest or a file differs from its checksum
-    INCOMPLETE = "incomplete"  # a file of the manifest is gone, or is shorter than the manifest says
-    OTHER_BUCKET = "other_bucket"
-    OTHER_PREFIX = "other_prefix"  # it lists nothing of the lake's prefix
-    OLD = "old"  # older than `inventory.max_age`
-    FUTURE = "future"
-    FORMAT = "format"  # ORC
-    SCHEMA = "schema"  # it lacks a column
-    DENIED = "denied"  # it may not be read
-    NO_ROOM = "no_room"  # this machine's folder for temporary files cannot take it
-    UNREADABLE = "unreadable"  # anything else that keeps it from being read
-
-
 class InventoryError(AdceError):
     """The inventory cannot be used. The message says why in one line, and what to do."""
-
-    def __init__(self, flaw: Flaw, message: str):
-        super().__init__(message)
-        self.flaw = flaw
 
 
 class Format(StrEnum):
@@ -86,14 +63,11 @@ class Manifest:
     def check(self, bucket: str, now: datetime, max_age: timedelta) -> None:
         """Raises InventoryError if this is not an inventory of the bucket, or not a recent one."""
         if self.bucket != bucket:
-            raise InventoryError(
-                Flaw.OTHER_BUCKET, f"it lists the bucket {self.bucket}, and the lake is in {bucket}; name another one"
-            )
+            raise InventoryError(f"it lists the bucket {self.bucket}, and the lake is in {bucket}; name another one")
         if self.begun > now + SKEW:
-            raise InventoryError(Flaw.FUTURE, f"it is of {utc(self.begun)}, which is in the future; check the clocks")
+            raise InventoryError(f"it is of {utc(self.begun)}, which is in the future; check the clocks")
         if now - self.begun > max_age:
             raise InventoryError(
-                Flaw.OLD,
                 f"it is of {utc(self.begun)}, which is longer ago than inventory.max_age, {duration(max_age)}; "
                 "look whether AWS still delivers it",
             )
@@ -107,19 +81,17 @@ def newest_first(folders: Iterable[str]) -> list[str]:
 def manifest_of(body: bytes, checksum: bytes) -> Manifest:
     """The manifest in a file manifest.json, whose MD5 is in the file manifest.checksum. Raises InventoryError."""
     if hashlib.md5(body, usedforsecurity=False).hexdigest() != checksum.decode("ascii", "replace").strip().lower():
-        raise InventoryError(Flaw.CHECKSUM, "manifest.json differs from its manifest.checksum; wait for the next one")
+        raise InventoryError("manifest.json differs from its manifest.checksum; wait for the next one")
     try:
         content = json.loads(body)
         written, schema = str(content["fileFormat"]), str(content["fileSchema"])
         begun = datetime.fromtimestamp(int(content["creationTimestamp"]) / 1000, UTC)
         files = tuple(_file(one) for one in content["files"])
         bucket = str(content["sourceBucket"])
-    except (ValueError, KeyError, TypeError, OverflowError, OSError):
-        raise InventoryError(Flaw.MANIFEST, "manifest.json is not the manifest of an S3 Inventory") from None
+    except (ValueError, KeyError, TypeError, OverflowError, OSError, RecursionError):
+        raise InventoryError("manifest.json is not the manifest of an S3 Inventory") from None
     if written not in tuple(Format):
-        raise InventoryError(
-            Flaw.FORMAT, f"its files are {written}, which ADCE does not read; have it delivered as Parquet or CSV"
-        )
+        raise InventoryError(f"its files are {written}, which ADCE does not read; have it delivered as Parquet or CSV")
     return Manifest(bucket, begun, Format(written), _columns(Format(written), schema), files)
 
 
@@ -137,5 +109,5 @@ def _columns(written: Format, schema: str) -> tuple[str, ...]:
     if "version_id" in names:  # then it lists all versions of an object
         lacking += [name for name in ("IsLatest", "IsDeleteMarker") if _COLUMNS[name] not in names]
     if lacking:
-        raise InventoryError(Flaw.SCHEMA, f"it lacks the column {', '.join(lacking)}; add it to the inventory")
+        raise InventoryError(f"it lacks the column {', '.join(lacking)}; add it to the inventory")
     return names

@@ -2,7 +2,9 @@
 
 import asyncio
 import errno
+import gzip
 import hashlib
+import json
 import os
 import random
 from collections.abc import Callable, Iterator
@@ -17,7 +19,7 @@ import pytest
 from blocks.inventory import Inventory, read_inventory
 from blocks.store import Store
 from tasks.domain.assess.states import LakeObject
-from tasks.domain.inventories import Flaw, InventoryError
+from tasks.domain.inventories import InventoryError
 from tests.inventories import ALL_VERSIONS, Delivery, row_of, with_checksum
 from tests.servers import http_server, use_s3
 
@@ -55,11 +57,12 @@ def _read(
     return asyncio.run(read_inventory(Store(lake), address, folders, NOW, 2 * DAY))
 
 
-def _flaw(lake: str = "s3://lake/nba", address: str = PLACE) -> Flaw:
+def _why_not(lake: str = "s3://lake/nba", address: str = PLACE) -> str:
+    """Why the inventory cannot be used."""
     with pytest.raises(InventoryError) as error:
         _read(lake, address)
     assert "\n" not in str(error.value)
-    return error.value.flaw
+    return str(error.value)
 
 
 @pytest.mark.parametrize("written", ["Parquet", "CSV"])
@@ -123,59 +126,116 @@ def _with_manifest(change: Callable[[bytes], bytes]) -> Callable[[dict[str, byte
     return changed
 
 
-def _with_broken_file(bodies: dict[str, bytes]) -> dict[str, bytes]:
-    """A file that is no Parquet, although its checksum is right."""
-    key = next(key for key in bodies if key.endswith("-0.parquet"))
-    was, now = bodies[key], b"PAR1" + bytes(len(bodies[key]) - 8) + b"PAR1"
-    md5 = [hashlib.md5(body).hexdigest().encode() for body in (was, now)]
-    return _with_manifest(lambda manifest: manifest.replace(*md5))(bodies | {key: now})
+def _with_file(change: Callable[[bytes], bytes]) -> Callable[[dict[str, bytes]], dict[str, bytes]]:
+    """Changes the first file. Its size and its checksum are right."""
+
+    def changed(bodies: dict[str, bytes]) -> dict[str, bytes]:
+        key = next(key for key in bodies if "-0." in key)
+        was, now = bodies[key], change(bodies[key])
+
+        def described(manifest: bytes) -> bytes:
+            content = json.loads(manifest)
+            [file] = [one for one in content["files"] if one["key"] == key]
+            file |= {"size": len(now), "MD5checksum": hashlib.md5(now).hexdigest()}
+            return json.dumps(content).encode()
+
+        return _with_manifest(described)(bodies | {key: now}) if was != now else bodies
+
+    return changed
+
+
+def _with_rows(change: Callable[[bytes], bytes]) -> Callable[[dict[str, bytes]], dict[str, bytes]]:
+    """Changes the rows of the first file of CSV."""
+    return _with_file(lambda body: gzip.compress(change(gzip.decompress(body))))
 
 
 GOOD = Delivery(NOW - DAY, [ROWS[::2], ROWS[1::2]])
 CSV = replace(GOOD, format="CSV")
 SAME: Callable[[dict[str, bytes]], dict[str, bytes]] = dict
+NO_PARQUET, NO_CSV = (
+    f"the file {GOOD.begun:%d%H%M}-0.{ending} is not {written} as its manifest describes it; wait for the next"
+    for written, ending in (("Parquet", "parquet"), ("CSV", "csv.gz"))
+)
 
 
 @pytest.mark.parametrize(
-    ("delivered", "change", "flaw"),
+    ("delivered", "change", "why"),
     [
-        pytest.param(GOOD, lambda _: {}, Flaw.MISSING, id="nothing is there"),
-        pytest.param(GOOD, _without("manifest.json"), Flaw.MISSING, id="no manifest"),
-        pytest.param(GOOD, _without("manifest.checksum"), Flaw.MISSING, id="no checksum"),
-        pytest.param(replace(GOOD, begun=NOW - 3 * DAY), SAME, Flaw.OLD, id="old"),
-        pytest.param(replace(GOOD, begun=NOW + DAY), SAME, Flaw.FUTURE, id="from the future"),
-        pytest.param(GOOD, _without("-1.parquet"), Flaw.INCOMPLETE, id="a file is gone"),
-        pytest.param(GOOD, _changed("-1.parquet", lambda body: body[:-100]), Flaw.INCOMPLETE, id="a file is shorter"),
-        pytest.param(GOOD, _changed("-1.parquet", lambda body: bytes(len(body))), Flaw.CHECKSUM, id="another file"),
-        pytest.param(GOOD, _changed("manifest.json", lambda body: body + b" "), Flaw.CHECKSUM, id="another manifest"),
-        pytest.param(replace(GOOD, bucket="lake2"), SAME, Flaw.OTHER_BUCKET, id="another bucket"),
-        pytest.param(replace(GOOD, files=[[r | {"key": "x"} for r in ROWS]]), SAME, Flaw.OTHER_PREFIX, id="prefix"),
-        pytest.param(GOOD, _with_manifest(lambda _: b"<html>"), Flaw.MANIFEST, id="no JSON"),
-        pytest.param(GOOD, _with_manifest(lambda _: b"[1]"), Flaw.MANIFEST, id="other JSON"),
-        pytest.param(replace(GOOD, columns=("bucket", "key", "size")), SAME, Flaw.SCHEMA, id="no ETag and time"),
+        pytest.param(GOOD, lambda _: {}, "there is no folder such as 2026-11-29T01-00Z", id="nothing is there"),
+        pytest.param(GOOD, _without("manifest.json"), "there is no folder such as", id="no manifest"),
+        pytest.param(GOOD, _without("manifest.checksum"), "there is no folder such as", id="no checksum"),
+        pytest.param(replace(GOOD, begun=NOW - 3 * DAY), SAME, "longer ago than inventory.max_age, 2d", id="old"),
+        pytest.param(replace(GOOD, begun=NOW + DAY), SAME, "which is in the future", id="from the future"),
+        pytest.param(GOOD, _without("-1.parquet"), "there is no such object", id="a file is gone"),
+        pytest.param(GOOD, _changed("-1.parquet", lambda body: body[:-100]), "by the manifest", id="a file is shorter"),
+        pytest.param(GOOD, _changed("-1.parquet", lambda body: bytes(len(body))), "checksum", id="another file"),
+        pytest.param(GOOD, _changed("manifest.json", lambda body: body + b" "), "checksum", id="another manifest"),
+        pytest.param(replace(GOOD, bucket="lake2"), SAME, "it lists the bucket lake2", id="another bucket"),
         pytest.param(
-            replace(CSV, columns=("bucket", "key", "size", "e_tag")), SAME, Flaw.SCHEMA, id="CSV without time"
+            replace(GOOD, files=[[r | {"key": "x"} for r in ROWS]]), SAME, "nothing below nba/", id="another prefix"
         ),
-        pytest.param(GOOD, _with_manifest(lambda body: body.replace(b'"Parquet"', b'"ORC"')), Flaw.FORMAT, id="ORC"),
-        pytest.param(GOOD, _with_broken_file, Flaw.UNREADABLE, id="not Parquet"),
-        pytest.param(CSV, _changed("-1.csv.gz", lambda body: body[:40]), Flaw.INCOMPLETE, id="half of a CSV"),
+        pytest.param(GOOD, _with_manifest(lambda _: b"<html>"), "not the manifest of an S3 Inventory", id="no JSON"),
+        pytest.param(GOOD, _with_manifest(lambda _: b"[1]"), "not the manifest of an S3 Inventory", id="other JSON"),
+        pytest.param(GOOD, _with_manifest(lambda _: b"[" * 99999), "not the manifest of", id="JSON without an end"),
+        pytest.param(replace(GOOD, columns=("bucket", "key", "size")), SAME, "ETag; add it", id="no ETag and time"),
+        pytest.param(
+            replace(CSV, columns=("bucket", "key", "size", "e_tag")), SAME, "LastModifiedDate", id="CSV without time"
+        ),
+        pytest.param(GOOD, _with_manifest(lambda body: body.replace(b'"Parquet"', b'"ORC"')), "ORC", id="ORC"),
+        pytest.param(GOOD, _with_file(lambda body: b"PAR1" + bytes(len(body)) + b"PAR1"), NO_PARQUET, id="not Parquet"),
+        pytest.param(GOOD, _with_file(lambda body: bytes(99) + body[99:]), NO_PARQUET, id="damaged Parquet"),
+        pytest.param(CSV, _changed("-1.csv.gz", lambda body: body[:40]), "by the manifest", id="half of a CSV"),
+        pytest.param(CSV, _with_file(lambda body: b"no gzip"), NO_CSV, id="no gzip"),
+        pytest.param(CSV, _with_file(lambda body: body[:-20]), NO_CSV, id="gzip without an end"),
+        pytest.param(CSV, _with_file(lambda body: body[:30] + bytes(9) + body[39:]), NO_CSV, id="damaged gzip"),
+        pytest.param(CSV, _with_rows(lambda rows: rows.replace(b'","', b'"', 1)), NO_CSV, id="a comma is missing"),
+        pytest.param(CSV, _with_rows(lambda rows: rows.replace(b'"\n', b"\n", 1)), NO_CSV, id="a quote is missing"),
+        pytest.param(CSV, _with_rows(lambda rows: rows.replace(b"T12:00", b"", 1)), NO_CSV, id="not a time"),
+        pytest.param(CSV, _with_rows(lambda rows: rows.replace(b"STANDARD", b"\xff", 1)), NO_CSV, id="not UTF-8"),
+        pytest.param(CSV, _with_rows(lambda rows: rows + b'"' + bytes(2_000_000)), NO_CSV, id="an endless row"),
     ],
 )
-def test_an_inventory_with_a_flaw_is_not_used(
-    bucket: Callable[[dict[str, bytes]], None], delivered: Delivery, change: Any, flaw: Flaw
+def test_an_inventory_with_a_flaw_is_not_used_and_a_line_says_why(
+    bucket: Callable[[dict[str, bytes]], None],
+    capfd: pytest.CaptureFixture[str],
+    delivered: Delivery,
+    change: Any,
+    why: str,
 ) -> None:
+    """Nothing else is printed: where arro3 fails, it may write on standard error, and end the process."""
     bucket(change(delivered.objects()))
-    assert _flaw() is flaw
+    capfd.readouterr()
+    assert why in _why_not()
+    assert "panicked" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("written", ["Parquet", "CSV"])
+def test_rows_that_make_no_sense_are_unknown_files(bucket: Callable[[dict[str, bytes]], None], written: str) -> None:
+    """So the lake is asked for these files, and a single row keeps nobody from using the others."""
+    times = (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC), datetime(1969, 12, 31, tzinfo=UTC))
+    wrong = [{"size": -1}, {"size": 2**62}, *({"last_modified_date": time} for time in times)]
+    rows = [row | change for row, change in zip(ROWS, wrong, strict=False)]
+    bucket(Delivery(NOW - DAY, [[*rows, *ROWS[len(rows) :]]], written).objects())
+    assert _read(folders=("boards",)).objects == {have.key: have for have in HAVE[len(rows) : 10]}
+
+
+def test_rows_of_csv_are_read_a_few_at_a_time(
+    bucket: Callable[[dict[str, bytes]], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("blocks.inventory._ROW_OF_CSV", 1)
+    monkeypatch.setattr("blocks.sorted_rows._ROWS", 40)
+    bucket(CSV.objects())
+    assert _read().objects == {have.key: have for have in HAVE if not have.key.startswith("other/")}
 
 
 def test_an_inventory_that_cannot_be_reached_is_not_used(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
     use_s3(monkeypatch, s3)
-    assert _flaw(address="s3://no-such-bucket/x") is Flaw.UNREADABLE
-    assert _flaw(lake="file:///tmp") is Flaw.NO_S3
+    assert "NoSuchBucket" in _why_not(address="s3://no-such-bucket/x")
+    assert "only S3 has inventories" in _why_not(lake="file:///tmp")
     with http_server(403, b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>") as endpoint:
         use_s3(monkeypatch, endpoint)
-        assert _flaw() is Flaw.DENIED
-        assert _flaw(address=f"{PLACE}/manifest.json") is Flaw.DENIED
+        assert _why_not().endswith("; allow s3:ListBucket and s3:GetObject there")
+        assert _why_not(address=f"{PLACE}/manifest.json").endswith("; allow s3:ListBucket and s3:GetObject there")
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES])
@@ -192,9 +252,8 @@ def test_an_error_of_this_machines_disk_names_the_temporary_folder(
     bucket(GOOD.objects())
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr(Path, "open", refuse)
-    with pytest.raises(InventoryError, match=rf"{tmp_path} .*{os.strerror(number)}.*TMPDIR") as raised:
+    with pytest.raises(InventoryError, match=rf"{tmp_path} .*{os.strerror(number)}.*TMPDIR"):
         _read()
-    assert raised.value.flaw is Flaw.NO_ROOM
 
 
 def test_a_temporary_folder_that_is_not_there_is_said_to_be_so(
@@ -202,4 +261,4 @@ def test_a_temporary_folder_that_is_not_there_is_said_to_be_so(
 ) -> None:
     bucket(GOOD.objects())
     monkeypatch.setattr("tempfile.tempdir", "/no/such/folder")
-    assert _flaw() is Flaw.NO_ROOM
+    assert "the folder for temporary files /no/such/folder cannot be used" in _why_not()

@@ -995,7 +995,10 @@ def test_an_inventory_is_a_place_in_s3(tmp_path: Path) -> None:
 
     assert load_config(env={}).inventory.manifest is None
     assert manifest("s3://inventories/lake/daily/") == "s3://inventories/lake/daily"
-    for wrong in ("inventories/lake", "s3://inventories", "https://s3/inventories/lake", "s3://key:secret@bucket/x"):
+    for wrong in (
+        *("inventories/lake", "s3://inventories", "https://s3/inventories/lake", "s3://key:secret@bucket/x"),
+        *("s3://inventories//lake", "s3://inventories/lake//daily"),
+    ):
         with pytest.raises(
             ConfigError, match=r"^environment variable ADCE_INVENTORY__MANIFEST: .*write the prefix"
         ) as error:

@@ -21,7 +21,7 @@ from tasks.domain.assess.verdicts import Verdict, Wholeness
 from tasks.domain.errors import HeadRefusedError, NoObjectError, Reach
 from tasks.domain.expected.cells import Selection
 from tasks.domain.expected.games import Game, GameStatus
-from tasks.domain.inventories import Flaw, InventoryError
+from tasks.domain.inventories import InventoryError
 from tasks.domain.outcomes import RunEnd
 from tasks.ledger import Ledger
 from tasks.ledger.gaps import gaps_table
@@ -329,7 +329,7 @@ def _folder(key: str) -> str:
 @pytest.mark.parametrize(
     ("error", "why"),
     [
-        (InventoryError(Flaw.OLD, "it is of last year"), "it is of last year"),
+        (InventoryError("it is of last year"), "it is of last year"),
         (RecursionError("too deep"), "ADCE fails at it: RecursionError('too deep')"),
     ],
 )

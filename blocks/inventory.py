@@ -19,12 +19,12 @@ from urllib.parse import unquote_plus
 
 from arro3.core import Array, DataType, RecordBatch, Schema
 from arro3.core import Field as Column
-from arro3.io import read_csv, read_parquet, write_csv
+from arro3.io import read_csv, read_parquet
 
 from blocks.lake_keys import are_plain, is_valid
 from blocks.listing import Listing
 from blocks.packed_rows import Columns, Sums, numbers, times
-from blocks.sorted_rows import OutOfOrderError, Rows, merged, rows_at, run_of, runs_of
+from blocks.sorted_rows import OutOfOrderError, Rows, lines_of, merged, rows_at, run_of, runs_of
 from blocks.store import Store
 from tasks.domain.errors import LakeError, NoObjectError, Reach
 from tasks.domain.expected.keys import outermost
@@ -147,9 +147,7 @@ def _listed(rows: Rows, prefix: str) -> Columns:
 
 def _etags(column: Array) -> Sequence[str]:
     """ETags as listings have them: in quotes, which inventories leave out."""
-    lines = BytesIO()
-    write_csv(RecordBatch.from_arrays([column], names=["e_tag"]), lines, header=False)  # faster than to_pylist
-    if sums := Sums.of_lines(lines.getvalue().decode().removesuffix("\n")):
+    if sums := Sums.of_lines(lines_of(column)):
         return sums
     return [f'"{etag}"' if etag else "" for etag in column.to_pylist()]
 

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Sequence
 
-_PLAIN = re.compile(r"(?:[\w-][\w.-]*+(?:/[\w-][\w.-]*+)*+\n)*+", re.ASCII)  # keys, a line each
+_SEGMENT = "[A-Za-z0-9_-][A-Za-z0-9_.-]*+"  # sets of characters are faster than \\w
+_PLAIN = re.compile(f"(?:{_SEGMENT}(?:/{_SEGMENT})*+\n)*+")  # keys, a line each
 _LONGEST = 900  # characters
 _NOT_SEGMENTS = frozenset(("", ".", ".."))
 

@@ -168,10 +168,10 @@ class PackedRows:
         keys = zlib.decompress(self._keys)
         etags = self._etags.encode() if isinstance(self._etags, str) else self._etags.raw
         head = f"{self.count} {len(keys)} {len(etags)} {isinstance(self._etags, str)}\n"
-        digest = hashlib.blake2b(head.encode(), digest_size=_MD5)
+        digest = hashlib.sha256(head.encode())
         for part in (keys, etags, self._sizes, self._times):
             digest.update(part)
-        return digest.hexdigest()
+        return digest.hexdigest()[:32]
 
 
 def digest_of(parts: Iterable[PackedRows | Columns]) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from io import BytesIO
 from itertools import chain, islice
 from operator import eq
 from pathlib import Path
 from typing import NamedTuple
 
 from arro3.core import Array, DataType, RecordBatch, Table
-from arro3.io import read_parquet, write_parquet
+from arro3.io import read_parquet, write_csv, write_parquet
 
 Read = Callable[[int], Iterator[RecordBatch]]  # the rows of a file, in batches of at most so many
 
@@ -74,7 +75,7 @@ def merged(runs: Iterable[Run]) -> Iterator[Rows]:
             opened.append(_Opened(waiting.pop(), at_most))
         bound = min(run.last for run in opened)
         parts = [part for run in opened if (part := run.take(bound)).keys]
-        rows = _sorted(parts) if len(parts) > 1 else _copied(parts[0])
+        rows = _sorted(parts) if len(parts) > 1 else parts[0]
         opened = [run for run in opened if run.has_rows]
         if rows.keys[0] == previous or any(map(eq, rows.keys, islice(rows.keys, 1, None))):
             before = (previous, *rows.keys)
@@ -89,6 +90,21 @@ def rows_at(batch: RecordBatch, places: Iterable[int]) -> RecordBatch:
     """The rows at these places of a batch, copied."""
     numbers = Array(list(places), DataType.uint32())
     return _each(batch, lambda column: column.take(numbers))
+
+
+def strings(column: Array) -> list[str]:
+    """The values of a column of text that has no null. This is faster than Arrow's own way."""
+    lines = lines_of(column)
+    values = lines.split("\n")
+    is_plain = len(values) == len(column) and '"' not in lines and "\r" not in lines
+    return values if is_plain else column.to_pylist()
+
+
+def lines_of(column: Array) -> str:
+    """The values of a column of text, each in a line: as CSV, with quotes around unusual ones."""
+    lines = BytesIO()
+    write_csv(RecordBatch.from_arrays([column], names=["text"]), lines, header=False)
+    return lines.getvalue().decode().removesuffix("\n")
 
 
 def _each(batch: RecordBatch, change: Callable[[Array], Array]) -> RecordBatch:
@@ -132,14 +148,9 @@ class _Opened:
     def _next(self) -> None:
         self._batch = next(self._batches, None)
         if self._batch is not None:
-            before, self._keys, self._place = self._keys[-1], self._batch["key"].to_pylist(), 0
+            before, self._keys, self._place = self._keys[-1], strings(self._batch["key"]), 0
             if self._keys[0] < before or self._keys != sorted(self._keys):
                 raise OutOfOrderError
-
-
-def _copied(rows: Rows) -> Rows:
-    """The rows by themselves. As they are read from a file, they hold all columns of the file in memory."""
-    return Rows(rows_at(rows.batch, range(len(rows.keys))), rows.keys)
 
 
 def _sorted(parts: Sequence[Rows]) -> Rows:
@@ -155,7 +166,7 @@ def _sorted_parts(read: Read) -> Iterator[Rows]:
     held: list[Rows] = []
     for batch in chain(read(_ROWS), [None]):
         if batch is not None and batch.num_rows:
-            held.append(Rows(batch, batch["key"].to_pylist()))
+            held.append(Rows(batch, strings(batch["key"])))
         if held and (batch is None or sum(len(one.keys) for one in held) >= _SORTED_TOGETHER):
             yield _sorted(held)
             held = []

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from blocks import sorted_rows
 from blocks.sorted_rows import OutOfOrderError, Rows, merged, run_of, runs_of
 
-KEYS = st.text("ab/é", max_size=4)
+KEYS = st.text('ab/é"\n\r,', max_size=4)
 
 
 def _batch(keys: list[str], file: int) -> RecordBatch:

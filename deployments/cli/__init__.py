@@ -16,6 +16,7 @@ from deployments.cli import (
     ledger,
     pausing,
     runs,
+    serve,
     sources,
     system,
     unavailable,
@@ -42,6 +43,7 @@ command(app)(sources.sources)
 command(app)(pausing.pause)
 command(app)(pausing.resume)
 command(app, status_1="a message could not be read")(watch.watch)
+command(app)(serve.serve)
 command(app, status_1="with --check, something is not as configured")(system.setup)
 command(app, status_1="a process keeps dying, or Prefect or its database is away")(system.up)
 

@@ -14,6 +14,7 @@ from tasks.answers.holds import Hold, holds_of, named_datasets, waiting_for
 from tasks.domain.event_path import EventPath
 from tasks.domain.flags.maintenance import next_window
 from tasks.domain.limits.pauses import Window
+from tasks.domain.limits.rates import spacing
 from tasks.ledger import Ledger
 from tasks.ledger.unread_messages import UnreadMessage
 from tasks.observe.scope import path_of
@@ -35,6 +36,11 @@ class SourceNow:
     waiting: Mapping[str, int]  # gaps that runs have seen and that are not closed, by dataset
     holds: Sequence[Hold]
     next_window: tuple[datetime, Window] | None  # the next maintenance window of the source or of one of its datasets
+
+    @property
+    def per_minute(self) -> float:
+        """The requests that its rates let through in a minute, while no other source sends any."""
+        return _LATELY.total_seconds() / spacing(self.rates)
 
 
 def sources_now(config: Config, ledger: Ledger, now: datetime) -> list[SourceNow]:

@@ -1,0 +1,109 @@
+"""Who may ask the service, and how often? Pure: the clock is an argument."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from http.cookies import CookieError, SimpleCookie
+
+from config.models import Rate, Serve
+from deployments.serve.paths import LOGIN, METRICS, PROBES
+
+COOKIE = "adce"
+_LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
+_LOGINS = Rate(requests=10, seconds=60)
+_MOST_ADDRESSES = 10_000  # whose requests are counted; beyond that, those that are not limited are forgotten
+_SUBNET = 64  # bits of an IPv6 address that count as one address, since a host has all of the rest
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Which hosts may be named, and who may see what."""
+
+    settings: Serve
+
+    def is_named(self, host: str) -> bool:
+        """Is this Host header one of this service's? Its port does not matter, because a proxy may have another."""
+        name = host.lower()
+        if name.rpartition(":")[2].isdigit():
+            name = name.rpartition(":")[0]
+        own = self.settings.host
+        return name in (*_LOCAL_NAMES, own, f"[{own}]", *self.settings.hosts)
+
+    def is_open(self, path: str) -> bool:
+        """Is no token needed for this path?"""
+        is_public = any(fnmatchcase(path, public) for public in self.settings.public)
+        return self.settings.token is None or path in PROBES or path == LOGIN or is_public
+
+    def is_shown(self, authorization: str, cookies: str) -> bool:
+        """Does a request show the token, in its header `Authorization` or by the cookie of the form?"""
+        scheme, _, given = authorization.partition(" ")
+        by_header = scheme.lower() == "bearer" and self.is_token(given.strip())
+        return by_header or hmac.compare_digest(_cookie(cookies).encode(), self.cookie.encode())
+
+    def is_token(self, given: str) -> bool:
+        """Is it the token? The time that this takes does not depend on how much of it is right."""
+        return hmac.compare_digest(given.encode(), (self.settings.token or "").encode()) and bool(given)
+
+    @property
+    def cookie(self) -> str:
+        """The value of the cookie, from which nobody can tell the token."""
+        return hmac.digest((self.settings.token or "").encode(), b"cookie of adce serve", "sha256").hex()
+
+
+def _cookie(header: str) -> str:
+    try:
+        found = SimpleCookie(header).get(COOKIE)
+    except CookieError:
+        return ""
+    return found.value if found else ""
+
+
+@dataclass
+class Limiter:
+    """A rate limit for each address. Probes, `/metrics` and the form have limits of their own."""
+
+    rate: Rate
+    _taken: dict[tuple[str, str], float] = field(default_factory=dict)  # when the whole rate is free again
+
+    def wait(self, address: str, path: str, now: float) -> float:
+        """The seconds that this address has to wait before this path is answered; 0 if it is answered now.
+
+        `now` is in seconds of a clock that is never set.
+        """
+        kind = "probes" if path in PROBES else path if path in (METRICS, LOGIN) else "pages"
+        rate = _LOGINS if kind == LOGIN else self.rate
+        of = (_host(address), kind)
+        free = max(self._taken.get(of, 0.0), now) + rate.seconds / rate.requests
+        if free - now > rate.seconds:
+            return free - now - rate.seconds
+        if len(self._taken) >= _MOST_ADDRESSES and of not in self._taken:
+            self._forget(now)
+        self._taken[of] = free
+        return 0.0
+
+    def _forget(self, now: float) -> None:
+        """Forgets whoever has its whole rate again; if nobody has, everybody."""
+        self._taken = {of: free for of, free in self._taken.items() if free > now}
+        if len(self._taken) >= _MOST_ADDRESSES:
+            self._taken.clear()
+
+
+@lru_cache(maxsize=4096)
+def _host(address: str) -> str:
+    """What counts as one address."""
+    if ":" not in address:
+        return address
+    try:
+        return str(ipaddress.ip_network((address.partition("%")[0], _SUBNET), strict=False))
+    except ValueError:
+        return address
+
+
+def headers_of(headers: list[tuple[bytes, bytes]]) -> Mapping[str, str]:
+    """The headers of a request by their names in small letters. Of several with one name, the last counts."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}

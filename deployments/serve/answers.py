@@ -1,0 +1,69 @@
+"""What does the service answer at each path, out of a snapshot of the ledger? Bytes, ready to be sent."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from html import escape
+from typing import Any
+
+from config.secrets import without_secrets
+from deployments.serve.paths import HTML, JSON, PATHS, RATE_LIMITS, STATUS, TASKS
+from tasks.answers.service import Snapshot
+from tasks.show.documents.document import Document
+from tasks.show.documents.service import RateLimits, Status, Tasks
+
+_DIGEST = 16  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A body, its type, the digest of both, and as of when it is; an answer that is always the same has no time."""
+
+    body: bytes
+    type: str
+    etag: str
+    as_of: datetime | None = None
+
+
+def answer(body: bytes, type: str, as_of: datetime | None = None) -> Answer:
+    """An answer with this body."""
+    digest = hashlib.sha256(type.encode() + b"\n" + body).hexdigest()[:_DIGEST]
+    return Answer(body, type, f'"{digest}"', as_of)
+
+
+def in_json(document: Document, type: str = JSON, as_of: datetime | None = None) -> Answer:
+    """An answer with a document, without secrets."""
+    return answer(written(document.as_json()), type, as_of)
+
+
+def written(value: Any) -> bytes:
+    """A value as JSON, without secrets, and with a line break at its end."""
+    return json.dumps(without_secrets(value), separators=(",", ":")).encode() + b"\n"
+
+
+def answers(found: Snapshot, away: Sequence[str]) -> dict[str, Answer]:
+    """The answers at all paths that come from a snapshot, while what is `away` does not answer."""
+    return dict(_answers(found, away))
+
+
+def _answers(found: Snapshot, away: Sequence[str]) -> Iterator[tuple[str, Answer]]:
+    for path, document in ((STATUS, Status), (TASKS, Tasks), (RATE_LIMITS, RateLimits)):
+        yield path, in_json(document.of(found, away), as_of=found.at)
+
+
+def index(names: Mapping[str, str]) -> Answer:
+    """The page with links to all documents, which have these names."""
+    about = {path.path: path.about for path in PATHS}
+    items = (f'<li><a href="{escape(name)}">{escape(name)}</a>: {escape(about[path])}' for path, name in names.items())
+    return page("ADCE", f"<ul>{''.join(items)}</ul>")
+
+
+def page(title: str, body: str) -> Answer:
+    """A page of HTML."""
+    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+    text = f'<!doctype html><html lang="en">{head}<title>{title}</title><h1>{title}</h1>{body}'
+    return answer(text.encode(), HTML)

@@ -1,0 +1,67 @@
+"""Does what ADCE needs answer: the lake, and the Prefect API? Each is asked for as little as possible."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from blocks.store import Store
+from config.models import Config
+from deployments.prefect_api.client import api_of
+from deployments.prefect_api.settings import api_url
+from tasks.domain.errors import LakeError
+from tasks.domain.lakes import MARK_KEY
+from tasks.ledger.database import address_of, file_of
+
+LEDGER, LAKE, PREFECT = "ledger", "lake", "Prefect API"
+
+
+def needs_of(config: Config) -> tuple[dict[str, Callable[[], None]], list[str]]:
+    """A function for each thing that ADCE needs besides its ledger, and notes on what is not asked.
+
+    A function returns if the thing answers, and raises AdceError if it does not.
+    """
+    needs: dict[str, Callable[[], None]] = {}
+    notes = []
+    if config.aws_credentials is None:
+        lake = Store(config.lake)
+        needs[LAKE] = lambda: asyncio.run(_ask_lake(lake))
+    else:
+        notes.append("lake: not asked, since its credentials are in a block of Prefect")
+    if server := api_url():
+        needs[PREFECT] = lambda: asyncio.run(_ask_prefect(server))
+    else:
+        notes.append("Prefect API: not asked, since PREFECT_API_URL names none")
+    return needs, notes
+
+
+async def _ask_lake(lake: Store) -> None:
+    """Asks for the lake's mark, which is one HEAD request. Lists one level only where there is no mark."""
+    if lake.folder is not None and not lake.folder.is_dir():
+        raise LakeError(f"lake {lake.address}: there is no such folder")
+    if await lake.find(MARK_KEY) is None:
+        await lake.is_empty()  # it raises if there is no such bucket
+
+
+async def _ask_prefect(server: str) -> None:
+    async with api_of(server) as api:
+        await api.get("/health", bool)
+
+
+def free_bytes(config: Config) -> dict[str, int]:
+    """The bytes that are free for what is on disks of this machine, by what that is."""
+    return dict(_free_bytes(config))
+
+
+def _free_bytes(config: Config) -> Iterator[tuple[str, int]]:
+    ledger = address_of(config.ledger)
+    file = file_of(ledger) if ledger.get_backend_name() == "sqlite" else None
+    folders = {LEDGER: file and file.parent, LAKE: Store(config.lake).folder, "temporary files": tempfile.gettempdir()}
+    for name, folder in folders.items():
+        with suppress(OSError):  # that there is none is told by another check
+            if folder:
+                yield name, shutil.disk_usage(Path(folder)).free

@@ -1,0 +1,49 @@
+"""At which paths does the service answer, with which documents?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import BaseModel
+
+from tasks.show.documents.coverage import CoverageAnswer
+from tasks.show.documents.service import HealthState, Liveness, RateLimits, Readiness, Status, Tasks
+
+JSON, HEALTH, PROBLEM = "application/json", "application/health+json", "application/problem+json"
+HTML, SVG = "text/html; charset=utf-8", "image/svg+xml"
+TEXT, OPEN_METRICS = (
+    "text/plain; version=0.0.4; charset=utf-8",
+    "application/openmetrics-text; version=1.0.0; charset=utf-8",
+)
+
+INDEX, LOGIN, OPENAPI = "/", "/login", "/openapi.json"
+LIVEZ, READYZ, HEALTHZ = "/livez", "/readyz", "/health"
+STATUS, TASKS, RATE_LIMITS = "/status", "/tasks", "/rate-limits"
+COVERAGE, METRICS, BADGE = "/coverage.json", "/metrics", "/badge/{dataset}.svg"
+PROBES = frozenset({LIVEZ, READYZ})
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A path: what it answers, the types of the answer, and its document if that is JSON."""
+
+    path: str
+    about: str
+    types: tuple[str, ...] = (JSON,)
+    document: type[BaseModel] | None = None
+    may_fail: bool = False  # whether it answers with this document and status 503 too
+
+
+PATHS = (
+    Path(INDEX, "A page with links to all documents.", (HTML,)),
+    Path(LIVEZ, "Does this process answer?", document=Liveness),
+    Path(READYZ, "Has the ledger been read within the last two refreshes?", document=Readiness, may_fail=True),
+    Path(HEALTHZ, "Has work finished lately, and does what it needs answer?", (HEALTH,), HealthState, may_fail=True),
+    Path(STATUS, "Files by state, sources, events, runs at work and the last runs.", document=Status),
+    Path(TASKS, "The plan of the last reconcile.", document=Tasks),
+    Path(RATE_LIMITS, "The rate budget of each source, and what holds it up.", document=RateLimits),
+    Path(COVERAGE, "How complete the lake is, as `adce coverage --json` says it.", document=CoverageAnswer),
+    Path(METRICS, "All metrics, for Prometheus.", (TEXT, OPEN_METRICS)),
+    Path(BADGE, "To which day a dataset is complete, and how many files it lacks.", (SVG,)),
+    Path(OPENAPI, "This description."),
+)

@@ -1,0 +1,137 @@
+"""When is the ledger read, and when is asked whatever may not answer? What was read last stays until the next time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, TypeVar
+
+from blocks.store import Store
+from config.models import Config
+from deployments.serve.answers import Answer, answers
+from deployments.serve.needs import LEDGER, free_bytes, needs_of
+from tasks.answers.health import Events, Known, Reached
+from tasks.answers.service import Snapshot, snapshot
+from tasks.domain.errors import AdceError
+from tasks.domain.wording import duration
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+_ASKED_EVERY = timedelta(seconds=30)  # the lake, and the Prefect API
+_ANSWERS_WITHIN = 10.0  # seconds, after which something counts as away
+_LOOKS_EVERY = 1.0  # seconds between two looks whether something is away that was not before
+_SEE_LOG = "cannot be used; the log of adce serve says why"  # errors name addresses, which no answer may show
+
+
+class Refresh:
+    """The last snapshot of the ledger, the answers that come from it, and what the health depends on.
+
+    Everything that may block runs in a thread of its own. A thread that hangs does not hold up any other, nor the end
+    of this process.
+    """
+
+    def __init__(self, config: Config, now: Callable[[], datetime] = lambda: datetime.now(UTC)):
+        self._config = config
+        self._now = now
+        self.answers: Mapping[str, Answer] = {}
+        self.snapshot: Snapshot | None = None
+        self._needs, self.notes = needs_of(config)
+        self._since = now()
+        self._reached = {name: Reached(self._since) for name in (LEDGER, *self._needs)}
+        self._free: Mapping[str, int] = {}
+        self._threads = ThreadPoolExecutor(len(self._reached) + 1, "refresh")  # the last writes answers
+        self._written: Any = None  # of what the answers were written
+
+    async def run(self) -> None:
+        """Refreshes everything, until it is cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._keep_asking(LEDGER, self._read, self._config.serve.refresh, self._take))
+            for name, ask in self._needs.items():
+                tasks.create_task(self._keep_asking(name, ask, _ASKED_EVERY))
+            tasks.create_task(self._keep_writing())
+
+    async def once(self) -> None:
+        """Asks everything once. Raises AdceError if the ledger cannot be read."""
+        await asyncio.gather(*(self._ask(name, ask) for name, ask in self._needs.items()))
+        self._take(await self._in_thread(self._read))
+        self._reached[LEDGER] = Reached(self._since, self._now())
+        await self._write()
+
+    @property
+    def known(self) -> Known:
+        """What the health depends on."""
+        found = self.snapshot
+        watched = self._config.events.queue is not None and Store(self._config.lake).bucket is not None
+        events = found.events if found else None
+        return Known(
+            self._config.reconcile.interval,
+            self._config.serve.refresh,
+            self._since,
+            dict(self._reached),
+            found.finished if found else None,
+            Events(events.progress if events else None, events.path if events else None) if watched else None,
+            self._free,
+        )
+
+    @property
+    def away(self) -> list[str]:
+        """What does not answer now."""
+        return [name for name, reached in self._reached.items() if reached.trouble]
+
+    def _read(self) -> Snapshot:
+        self._free = free_bytes(self._config)
+        return snapshot(self._config, self._now())
+
+    def _take(self, found: Snapshot) -> None:
+        self.snapshot = found
+
+    async def _keep_asking(
+        self, name: str, ask: Callable[[], T], every: timedelta, take: Callable[[T], None] = lambda _: None
+    ) -> None:
+        while True:
+            await self._ask(name, ask, take)
+            await asyncio.sleep(every.total_seconds())
+
+    async def _ask(self, name: str, ask: Callable[[], T], take: Callable[[T], None] = lambda _: None) -> None:
+        """Asks once, and notes whether there was an answer."""
+        asking = asyncio.ensure_future(self._in_thread(ask))
+        if not (await asyncio.wait({asking}, timeout=_ANSWERS_WITHIN))[0]:
+            within = duration(timedelta(seconds=_ANSWERS_WITHIN))
+            self._note(name, f"has not answered for {within}", f"it has not answered for {within}")
+        try:
+            take(await asking)
+        except AdceError as error:
+            self._note(name, _SEE_LOG, str(error))
+        except Exception as error:  # whatever it is, the last answers stay
+            self._note(name, _SEE_LOG, f"{type(error).__name__}: {error}", error)
+        else:
+            if self._reached[name].trouble:
+                log.info("the %s answers again", name)
+            self._reached[name] = Reached(self._since, self._now())
+
+    def _note(self, name: str, trouble: str, line: str, error: Exception | None = None) -> None:
+        """Notes that something does not answer. The log says so once, until it answers again."""
+        if not self._reached[name].trouble:
+            log.warning("the %s is away: %s", name, line, exc_info=error)
+        self._reached[name] = replace(self._reached[name], trouble=trouble)
+
+    async def _keep_writing(self) -> None:
+        """Writes the answers whenever they have changed."""
+        while True:
+            await self._write()
+            await asyncio.sleep(_LOOKS_EVERY)
+
+    async def _write(self) -> None:
+        found, away = self.snapshot, self.away
+        if found and (found, away) != self._written:
+            self.answers = await self._in_thread(partial(answers, found, away))
+            self._written = found, away
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)

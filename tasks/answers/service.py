@@ -1,0 +1,63 @@
+"""What does the service tell of the whole system, as the ledger and the configuration have it at one moment?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from blocks.store import Store
+from config.models import Config
+from tasks.answers.runs import PastRun, joined
+from tasks.answers.sources import EventsNow, SourceNow, events_now, sources_now
+from tasks.domain.access import Access
+from tasks.domain.errors import LedgerError
+from tasks.domain.flow_names import FLOWS, RECONCILE
+from tasks.domain.lakes import no_ledger
+from tasks.ledger import Ledger
+from tasks.ledger.leases import live_flow_runs
+from tasks.ledger.plans import RUN, KeptPlan
+
+_MOST_RUNS = 20  # of those that are not at work any more
+_LATELY = timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What the ledger had at one moment, and what follows from it with the configuration."""
+
+    config: Config
+    at: datetime
+    seconds: float  # how long it took to read
+    sources: Sequence[SourceNow]
+    events: EventsNow | None
+    runs: Sequence[PastRun]  # those at work, and then the last ones
+    finished: datetime | None  # when the last reconcile ended that has worked through its plan
+    plan: KeptPlan | None  # the plan of the last reconcile
+
+    @property
+    def lake(self) -> str:
+        """The address of the lake, without secrets."""
+        return Store(self.config.lake).address
+
+
+def snapshot(config: Config, now: datetime) -> Snapshot:
+    """Reads the ledger, in one transaction. Raises LedgerError, also if there is no ledger."""
+    began = time.perf_counter()
+    with closing(Ledger(config.ledger, Access.LOOK)) as ledger:
+        if not ledger.is_there:
+            raise LedgerError(no_ledger(ledger.name))
+        alive = live_flow_runs(ledger.database)
+        recorded = ledger.runs.begun_since(now - _LATELY, FLOWS, _MOST_RUNS, alive)
+        return Snapshot(
+            config,
+            now,
+            sources=sources_now(config, ledger, now),
+            events=events_now(ledger, now),
+            runs=joined([], recorded, alive),
+            finished=ledger.runs.last_finished(RECONCILE),
+            plan=ledger.plans.kept(RUN),
+            seconds=time.perf_counter() - began,
+        )

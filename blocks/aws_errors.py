@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from tasks.domain.wording import one_line
 
@@ -22,15 +23,21 @@ class NoAnswerError(Exception):
 
 def code_of(error: Exception) -> str:
     """The code of an error of a service of AWS or of boto3, such as AccessDenied or NoRegionError."""
-    return str(getattr(error, "response", {}).get("Error", {}).get("Code") or type(error).__name__)
+    return str(_answer(error).get("Code") or type(error).__name__)
 
 
 def why_failed(error: Exception, service: str) -> str:
     """The code of an error of a service of AWS or of boto3, what it says, and what to do, in one line."""
     code, remedy = code_of(error), _REMEDIES.get(code_of(error))
-    said = getattr(error, "response", {}).get("Error", {}).get("Message") or str(error)
+    said = _answer(error).get("Message") or str(error)
     line = f"{code}: {one_line(said)[:_LONGEST_TEXT]}".strip().rstrip(".:")
     if code in _IS_AWAY:
         names = (f"AWS_ENDPOINT_URL_{service.upper()}", "AWS_ENDPOINT_URL")
         remedy = next((f"see {name}" for name in names if os.environ.get(name)), None)
     return f"{line}; {remedy}" if remedy else line
+
+
+def _answer(error: Exception) -> dict[str, Any]:
+    """What the service has answered of the error; nothing if it did not answer, as with a ReadTimeoutError."""
+    response: dict[str, Any] = getattr(error, "response", None) or {}
+    return response.get("Error") or {}

@@ -7,7 +7,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
-from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError, NoRegionError
+from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError, NoRegionError, ReadTimeoutError
 
 from blocks.aws import Aws
 from blocks.aws_errors import why_failed
@@ -40,6 +40,10 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
         (
             EndpointConnectionError(endpoint_url="http://a"),
             'EndpointConnectionError: Could not connect to the endpoint URL: "http://a"; see AWS_ENDPOINT_URL_SQS',
+        ),
+        (
+            ReadTimeoutError(endpoint_url="http://a"),
+            'ReadTimeoutError: Read timeout on endpoint URL: "http://a"',
         ),
         (ClientError({"Error": {"Code": "500", "Message": "one\ntwo."}}, "x"), "500: one two"),
         (

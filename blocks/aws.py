@@ -22,8 +22,16 @@ class Aws:
     session: boto3.Session
     endpoint: str | None = None
 
-    def client(self, service: str, region: str | None = None, *, read_seconds: float = 10, connections: int = 4) -> Any:
-        """A client of a service, whose answers may take some seconds, and that asks up to three times.
+    def client(
+        self,
+        service: str,
+        region: str | None = None,
+        *,
+        read_seconds: float = 10,
+        connections: int = 4,
+        attempts: int = 3,
+    ) -> Any:
+        """A client of a service, whose answers may take some seconds, and that asks up to so many times.
 
         Raises BotoCoreError or ValueError for a wrong region or address. A request raises BotoCoreError, ClientError or
         NoAnswerError.
@@ -33,7 +41,7 @@ class Aws:
         settings = Settings(
             connect_timeout=_CONNECT_SECONDS,
             read_timeout=read_seconds,
-            retries={"mode": "standard", "total_max_attempts": 3},
+            retries={"mode": "standard", "total_max_attempts": attempts},
             max_pool_connections=connections,
         )
         client = self.session.client(service, region, endpoint_url=self.endpoint, config=settings)

@@ -21,6 +21,7 @@ from flows.opening import open_run
 from flows.parameters import IsoDay, SeasonNames, SourceNames, Texts, naming_datasets, selection_of
 from flows.prefect_run import PrefectRun
 from flows.run_name import run_name
+from flows.sending import send_once
 from flows.steps import executor_of, fetch, log_plan, publish, report_plan, settings_of_run
 from flows.task_runner import FillTaskRunner
 from tasks.answers import first_run
@@ -137,6 +138,8 @@ async def _reconcile(
     await publish(report)
     if has_lease and not report.stopped:
         with run.shutdown.on_signals():  # a signal must not crash a run whose work is done
+            if not as_of:
+                await send_once(config)
             async with get_client() as client:
                 before = datetime.now(UTC) - config.keep.runs
                 await delete_old_runs(client, before, lambda: run.shutdown.reason is not None)

@@ -8,7 +8,7 @@ import math
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from blocks.aws import aws_of
 from config.models import Config
 from flows.loop_thread import LoopThread
+from flows.sending import sending
 from tasks import clock
 from tasks.answers.watched import Watched, described
 from tasks.domain.access import Access
@@ -78,7 +79,8 @@ async def watch(config: Config, address: str, progress: Path | None = None, *, u
                     await watch.list_lake()
                 receivers = receiving(queue, hidden, patience=patience)
                 async with watch.filling(), receivers as received, watch.deleting():
-                    await watch.run(received)
+                    with nullcontext() if until_empty else sending(config):
+                        await watch.run(received)
         return watch.watched
 
 

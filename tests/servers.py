@@ -33,7 +33,7 @@ _PATIENCE = 60.0  # seconds within which a server must start
 
 @contextmanager
 def http_server(status: int, body: bytes) -> Iterator[str]:
-    """A server on loopback that answers every GET, PUT and HEAD in the same way. Yields its URL."""
+    """A server on loopback that answers every GET, PUT, POST and HEAD in the same way. Yields its URL."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -45,6 +45,9 @@ def http_server(status: int, body: bytes) -> Iterator[str]:
                 self.wfile.write(body)
 
         def do_PUT(self) -> None:
+            self.do_GET()
+
+        def do_POST(self) -> None:
             self.do_GET()
 
         def do_HEAD(self) -> None:

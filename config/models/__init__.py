@@ -5,6 +5,7 @@ Files and the environment are read in config/load.py, where settings are also ch
 
 from config.models.base import YEARS, Duration, Model, Season, SeasonType, TimeZone, written
 from config.models.checks import CHECK_OPTIONS, Check
+from config.models.cloudwatch import METRICS_OWN, CloudWatch
 from config.models.collect import Collect
 from config.models.commands import COMMAND_FIELDS, Command, Parameter, Scripts
 from config.models.config import Config
@@ -43,6 +44,7 @@ __all__ = [
     "FIELDS",
     "FIELD_PATTERNS",
     "IDENTIFYING",
+    "METRICS_OWN",
     "OWN_FOLDER",
     "TEST_FOLDER",
     "YEARS",
@@ -50,6 +52,7 @@ __all__ = [
     "BreakerRules",
     "Changes",
     "Check",
+    "CloudWatch",
     "Collect",
     "Command",
     "Config",

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from config.models.base import Model, WholeNumber, matching
+from config.models.cloudwatch import CloudWatch
 from config.models.collect import Collect
 from config.models.commands import Scripts
 from config.models.datasets import Dataset
@@ -57,6 +58,7 @@ class Config(Model):
     collect: Collect = Collect()
     events: Events = Events()
     inventory: Inventory = Inventory()
+    cloudwatch: CloudWatch = CloudWatch()
     reconcile: Reconcile = Reconcile()
     keep: Keep = Keep()
     serve: Serve = Serve()

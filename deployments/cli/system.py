@@ -36,8 +36,11 @@ def setup(
 
     With --check it also warns, on standard error, of a server that answers without credentials, and tells there how
     large the ledger and Prefect's database are. If a queue for events is configured, it checks all that sends to it.
+
+    If metrics are sent to CloudWatch, it says what that costs.
     """
     from deployments.setup.api import check_api
+    from deployments.setup.cloudwatch import price_of
     from deployments.setup.event_path import Checked, check_event_path
     from deployments.setup.exposure import warnings
     from deployments.setup.prefect_server import Difference, held_up, look, set_up, where
@@ -50,6 +53,7 @@ def setup(
     differences += [Difference("events", trouble) for trouble in events.troubles]
     exposed = asyncio.run(warnings(api_url())) if check else []
     measured = asyncio.run(sizes(config)) if check else []
+    price = price_of(config)
     server, is_named = where()
     if as_json:
         print_json(
@@ -60,6 +64,7 @@ def setup(
                 "differences": [_document(difference, check) for difference in differences],
                 "events": events.in_order,
                 "not_known": events.unknown,
+                "cloudwatch": price.document() if price else None,
                 "warnings": exposed,
                 "sizes": measured,
             }
@@ -77,6 +82,8 @@ def setup(
         say(str(difference) if check else difference.done)
     if events.in_order:
         say(f"events: {events.in_order}")
+    if price:
+        say(f"cloudwatch: {price}")
     if not differences:
         typer.echo("everything is as configured")
     if check and differences:

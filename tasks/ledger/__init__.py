@@ -31,6 +31,7 @@ from tasks.ledger.pauses import Pauses
 from tasks.ledger.plans import Plans
 from tasks.ledger.requests import Requests
 from tasks.ledger.runs import Runs
+from tasks.ledger.sendings import Sendings
 from tasks.ledger.settings import Settings
 from tasks.ledger.totals import Totals
 from tasks.ledger.unread_messages import UnreadMessages
@@ -67,6 +68,7 @@ class Ledger:
         self.runs = Runs(database)
         self.plans = Plans(database)
         self.settings = Settings(database)
+        self.sendings = Sendings(database, self.totals)
         self.fills = Fills(database, self.attempts, self.objects, self.absences, self.totals, self.announcements)
 
     def close(self) -> None:

@@ -30,6 +30,7 @@ from tasks.processes import is_gone, own_name
 log = logging.getLogger(__name__)
 
 RECONCILE = "reconcile"  # the name of a lease that only one run can hold at a time
+METRICS = "metrics"  # the same for processes that send metrics, which need not be runs
 _SLACK = 1.0  # seconds by which a clock may be corrected
 _RENEWALS = 3  # how often a lease is renewed in the time that it lasts, or more often if that is long
 _REPORT_EVERY = 10.0  # seconds after which a lease is renewed at the latest, which reports the requests that were sent
@@ -164,13 +165,7 @@ class Leases:
 
         def write(connection: sa.Connection) -> tuple[RunRecord, float] | None:
             now = self._database.now(connection)
-            insert = self._database.dialect.insert(leases_table)
-            statement = insert.values(name=name, **self._lease(now)).on_conflict_do_update(
-                index_elements=["name"],
-                set_=self._lease(now),
-                where=~_alive(now) | (leases_table.c.run == self.run),
-            )
-            connection.execute(statement)
+            hold(connection, self._database, name, self.run, now, self._lasts)
             query = sa.select(leases_table.c.until, *runs_table.c).join(
                 runs_table, runs_table.c.id == leases_table.c.run
             )
@@ -373,6 +368,26 @@ class Leases:
 def renewed_every(lasts: float) -> float:
     """After how many seconds a lease is renewed that lasts for so many."""
     return min(lasts / _RENEWALS, _REPORT_EVERY)
+
+
+def hold(connection: sa.Connection, database: Database, name: str, run: str, now: float, lasts: float) -> bool:
+    """Takes the lease with this name for some seconds, or renews it, in an open transaction. Has `run` got it then?
+
+    Nobody else can take it before the transaction has ended.
+    """
+    lease = {"run": run, "until": now + lasts, "lasts": lasts}
+    statement = database.dialect.insert(leases_table).values(name=name, **lease)
+    statement = statement.on_conflict_do_update(
+        index_elements=["name"], set_=lease, where=~_alive(now) | (leases_table.c.run == run)
+    )
+    connection.execute(statement)
+    holder = sa.select(leases_table.c.run).where(leases_table.c.name == name)
+    return bool(connection.execute(holder).scalar_one() == run)
+
+
+def let_go(connection: sa.Connection, name: str, run: str) -> None:
+    """Ends the lease with this name, if `run` has it."""
+    connection.execute(leases_table.delete().where(leases_table.c.name == name, leases_table.c.run == run))
 
 
 def release(connection: sa.Connection, run: str, works: Iterable[str]) -> None:

@@ -28,9 +28,12 @@ class Totals:
 
     def current(self) -> dict[Series, float]:
         """The values of all totals."""
+        return self.database.read(self.read)
+
+    def read(self, connection: sa.Connection) -> dict[Series, float]:
+        """The values of all totals, in an open transaction."""
         columns = totals_table.c
-        query = sa.select(columns.name, columns.labels, columns.bucket, columns.value)
-        found = self.database.read(lambda connection: connection.execute(query).all())
+        found = connection.execute(sa.select(columns.name, columns.labels, columns.bucket, columns.value))
         return {Series(name, labels, bucket): value for name, labels, bucket, value in found}
 
     def add(self, connection: sa.Connection, amounts: Amounts) -> None:

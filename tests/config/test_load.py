@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from config.load import ConfigError, load_config
-from config.models import Config, Priority, Reconcile, Scoring, Serve, lake_address, ledger_address
+from config.models import CloudWatch, Config, Priority, Reconcile, Scoring, Serve, lake_address, ledger_address
 from config.models.base import Model
 from config.secrets import masked
 from tasks.domain.expected.cells import game_cells
@@ -1026,3 +1026,21 @@ def test_a_service_listens_at_an_address_and_is_local_on_loopback_only(tmp_path:
     ]
     local = {host: Serve(host=host).is_local for host in ("127.0.0.1", "localhost", "::1", "0.0.0.0", "10.0.0.7")}
     assert [host for host, is_local in local.items() if is_local] == ["127.0.0.1", "localhost", "::1"]
+
+
+def test_a_namespace_of_cloudwatch_and_its_dimensions_are_what_cloudwatch_takes() -> None:
+    def settings(**values: str) -> CloudWatch:
+        return load_config(env={f"ADCE_CLOUDWATCH__{name.upper()}": value for name, value in values.items()}).cloudwatch
+
+    assert settings().namespace is None
+    assert settings(namespace="ADCE/nba").namespace == "ADCE/nba"
+    assert settings(dimensions="{lake: nba}").dimensions == {"lake": "nba"}
+    for wrong in ("AWS/S3", ":a", "a*b", "x" * 256):
+        with pytest.raises(ConfigError, match=r"ADCE_CLOUDWATCH__NAMESPACE: .*not a namespace of CloudWatch"):
+            settings(namespace=wrong)
+    with pytest.raises(ConfigError, match="some metrics have a dimension source of their own"):
+        settings(dimensions="{source: nba}")
+    with pytest.raises(ConfigError, match="at most 10 dimensions"):
+        settings(dimensions=f"{{{', '.join(f'd{n}: x' for n in range(11))}}}")
+    with pytest.raises(ConfigError, match="must be greater than or equal to 1 minute"):
+        settings(every="30s")

@@ -386,9 +386,15 @@ def test_without_a_server_it_says_that_it_is_about_an_embedded_one(prefect_api: 
     assert "Prefect's database /" in result.stderr
 
 
-def test_a_check_tells_how_large_everything_is(adce: Adce, server: dict[str, str], adce_home: Path) -> None:
+def test_a_check_tells_how_large_everything_is_and_what_metrics_cost(
+    adce: Adce, server: dict[str, str], adce_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     adce("plan", *SPAN)
-    said = adce("setup", "--check").stderr.splitlines()
+    monkeypatch.setenv("ADCE_CLOUDWATCH__NAMESPACE", "ADCE")
+    check = adce("setup", "--check")
+    said = check.stderr.splitlines()
+    price = "cloudwatch: at most 60 metrics in ADCE and 43,800 requests a month, for at most $18.44"
+    assert price in check.stdout.splitlines()
     if "ADCE_LEDGER" not in server:
         file = adce_home / "ledger.db"
         assert any(re.fullmatch(rf"ledger {file}: \d+ kB", line) for line in said), said

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from config.models import METRICS_OWN
 from tasks.domain.metrics import (
     BEYOND,
     CATALOGUE,
@@ -96,6 +97,7 @@ def test_cloudwatch_gets_at_most_60_metrics_with_the_default_configuration() -> 
     assert sum(most.values()) <= 60, most
     assert all(set(one.dimensions) <= set(one.metric.labels) for one in CLOUDWATCH)
     assert most[FILES.name] == len(config.sources) * 4
+    assert {label.name for one in CLOUDWATCH for label in one.dimensions} | {"sandbox"} == set(METRICS_OWN)
 
 
 def test_cloudwatch_gets_the_age_of_a_moment_under_a_name_that_says_so() -> None:

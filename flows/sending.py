@@ -1,0 +1,129 @@
+"""Who sends metrics to CloudWatch, and when? One process at a time, once a minute, and never the same twice."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+
+from blocks.aws import aws_of
+from blocks.cloudwatch import CloudWatch
+from config.models import Config
+from tasks.answers.metrics import measured
+from tasks.domain.access import Access
+from tasks.domain.datapoints import datapoints
+from tasks.domain.errors import AdceError, LedgerError
+from tasks.ledger import Ledger
+from tasks.observe.outages import Outage
+
+log = logging.getLogger(__name__)
+
+_RUN_WAITS = 20.0  # seconds for which a run waits for its sending
+_SERVICE_WAITS = 6.0  # the same for a service that ends
+_SANDBOX = {"sandbox": "true"}  # a dimension that keeps invented figures apart
+
+
+class Sender:
+    """Sends the metrics of a ledger to CloudWatch, whenever it is this sender's turn."""
+
+    def __init__(self, config: Config, ledger: Ledger, sink: CloudWatch, name: str = ""):
+        self._config, self._ledger, self._sink = config, ledger, sink
+        self._name = name or uuid.uuid4().hex
+
+    def send(self) -> bool:
+        """Sends what has happened since the last sending. False if another sender does that, or it is not time yet.
+
+        Raises LedgerError or CloudWatchError. What was to be sent is lost then.
+        """
+        turn = self._ledger.sendings.take_turn(self._name, self._config.cloudwatch.every)
+        if turn is None:
+            return False
+        now = measured(self._config, self._ledger, turn.at)
+        self._sink.put(datapoints(turn.totals, turn.before, now), turn.at)
+        return True
+
+    def let_go(self) -> None:
+        """Leaves the sending to others."""
+        self._ledger.sendings.let_go(self._name)
+
+
+@contextmanager
+def opened(config: Config, name: str = "") -> Iterator[Sender]:
+    """A sender, which leaves the sending to others when the block ends. Raises AdceError."""
+    settings = config.cloudwatch
+    dimensions = settings.dimensions | (_SANDBOX if config.sandbox else {})
+    sink = CloudWatch(asyncio.run(aws_of(config)), str(settings.namespace), dimensions)
+    with closing(Ledger(config.ledger, Access.CHANGE)) as ledger:
+        sender = Sender(config, ledger, sink, name)
+        try:
+            yield sender
+        finally:
+            with suppress(LedgerError):
+                sender.let_go()
+
+
+@contextmanager
+def sending(config: Config) -> Iterator[None]:
+    """A block of a service during which a thread sends metrics, if the configuration wants that.
+
+    An error is one line of the log. Nothing waits for the thread, except the end of the block for some seconds.
+    """
+    if not _is_wanted(config):
+        yield
+        return
+    ended = threading.Event()
+    thread = threading.Thread(target=_send_until, args=(ended, config), name="metrics", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(_SERVICE_WAITS)
+
+
+def _send_until(ended: threading.Event, config: Config) -> None:
+    name, outage = uuid.uuid4().hex, Outage("metrics are sent to CloudWatch again; they were not")
+    pause = config.cloudwatch.every.total_seconds()
+    while not ended.is_set():
+        try:
+            with opened(config, name) as sender:
+                while not ended.is_set():
+                    sender.send()
+                    outage.ended()
+                    ended.wait(pause)
+        except AdceError as error:
+            outage.failed(str(error))
+            ended.wait(pause)
+
+
+async def send_once(config: Config) -> None:
+    """Sends what a run has changed, if the configuration wants that, unless a service does.
+
+    An error, or a CloudWatch that hangs, is one warning.
+    """
+    if not _is_wanted(config):
+        return
+    failed: list[AdceError] = []
+
+    def send() -> None:
+        try:
+            with opened(config) as sender:
+                sender.send()
+        except AdceError as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=send, name="metrics", daemon=True)
+    thread.start()
+    await asyncio.to_thread(thread.join, _RUN_WAITS)
+    if thread.is_alive():
+        log.warning("CloudWatch has not taken the metrics within %.0f s; they are lost", _RUN_WAITS)
+    for error in failed:
+        log.warning("%s; they are lost", error)
+
+
+def _is_wanted(config: Config) -> bool:
+    """Are metrics sent? Dry runs and test mode are no work on the lake, and send none."""
+    return config.cloudwatch.namespace is not None and not (config.dry_run or config.test_mode)

@@ -33,6 +33,8 @@ from deployments.prefect_api.client import api_of
 from deployments.prefect_api.flow_runs import FlowRun, FlowRuns
 from deployments.setup import prefect_server as setup
 from deployments.setup.event_path import Checked
+from tasks.domain.metrics import CLOUDWATCH
+from tests.builders import a_config
 from tests.servers import free_port, http_server
 
 pytestmark = pytest.mark.xdist_group("setup")  # they share servers
@@ -282,7 +284,7 @@ def test_the_sources_are_shown_with_the_rates_that_the_server_has(
     assert found["buckets"][1]["requests_per_second"] == pytest.approx(1.94, abs=0.01)
     assert (found["buckets"][1]["trouble"], found["prefect"]) == (None, None)
     monkeypatch.setattr("deployments.prefect_api.buckets._WITHIN", 0.3)
-    with socket.create_server(("127.0.0.1", 0)) as silent, http_server(200, b"<html>") as site:
+    with socket.create_server(("127.0.0.1", 0)) as silent, http_server(501, b"<html>") as site:
         hangs = f"http://127.0.0.1:{silent.getsockname()[1]}/api"
         for url, says in ((hangs, "has not answered within 0.3 s"), (f"{site}/api", "answers HTTP 501")):
             monkeypatch.setenv("PREFECT_API_URL", url)
@@ -364,7 +366,7 @@ def test_a_server_that_does_not_answer_is_one_line(
 def test_a_server_that_hangs_and_what_is_no_prefect_are_one_line(
     adce: Adce, adce_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent, http_server(200, b"<html>") as site:
+    with socket.create_server(("127.0.0.1", 0)) as silent, http_server(501, b"<html>") as site:
         hangs, other = f"http://127.0.0.1:{silent.getsockname()[1]}/api", f"{site}/api"
         for url, line in ((other, "is not a Prefect API (HTTP 200); "), (hangs, "has not answered within 0.5 s: ")):
             if url == hangs:
@@ -393,8 +395,9 @@ def test_a_check_tells_how_large_everything_is_and_what_metrics_cost(
     monkeypatch.setenv("ADCE_CLOUDWATCH__NAMESPACE", "ADCE")
     check = adce("setup", "--check")
     said = check.stderr.splitlines()
-    price = "cloudwatch: at most 60 metrics in ADCE and 43,800 requests a month, for at most $18.44"
-    assert price in check.stdout.splitlines()
+    most = sum(metric.most_series(a_config()) for metric in CLOUDWATCH)
+    price = f"and 43,800 requests a month, for at most ${most * 0.3 + 0.438:.2f}"  # 0.3 a metric, 0.01 a thousand
+    assert f"cloudwatch: at most {most} metrics in ADCE {price}" in check.stdout.splitlines()
     if "ADCE_LEDGER" not in server:
         file = adce_home / "ledger.db"
         assert any(re.fullmatch(rf"ledger {file}: \d+ kB", line) for line in said), said

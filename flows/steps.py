@@ -103,7 +103,7 @@ async def fetch(here: PrefectRun, dispatcher: Dispatcher, plan: Plan, planned: R
     await here.wait_for_api()
     report = replace(
         planned,
-        looked_at=_naming(look, planned.again),
+        looked_at=_naming(look, planned.again).after(planned.looked_at),
         list_requests=list_requests + look.known.list_requests,
         fills=tuple(in_start_order({fill.id: fill for fill in dispatcher.begun}.values())),
         deferred=tuple(dispatcher.deferred),

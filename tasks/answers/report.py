@@ -159,8 +159,10 @@ class Report:
         """The states of all cells, by dataset and season, month or date."""
         measured = measure(self.overview.counts, self.config, self.unknown)
         lake, part = Store(self.config.lake).address, self.selection.in_words
+        look, rested = self.looked_at, self.looked_at.rested
+        inventory = rested.as_of if rested and rested.found_later is None else None
         return replace(
-            measured, lake=lake, part=part, as_of=self.looked_at.taken_at, since=self.looked_at.verified_since
+            measured, lake=lake, part=part, as_of=look.taken_at, since=look.verified_since, inventory=inventory
         )
 
     @cached_property

@@ -387,9 +387,12 @@ async def _read_schedules(
     changed = [cell for cell in schedules if cell.partition not in held]
     compared = [cell for cell in schedules if cell.season == season]
     _load(session, known, [cell.key for cell in (*changed, *compared)])
-    await _settle(session, known, changed)
-    if await reader.read(known, changed):
-        await _settle(session, known, changed)
+    by_key = {cell.key: cell for cell in changed}
+    if known.inventory:  # a schedule that is bad or stale in it may be good in the lake
+        await _judge_settled(session, known, by_key)
+    if await reader.read(known, changed) and known.inventory:
+        await _judge_settled(session, known, by_key)
+        await reader.read(known, changed)
     _compare(session, known, compared, remember)
     differing = {one.key for one in known.disagreements}
     held.drop({cell.partition for cell in compared if cell.key in differing})
@@ -491,7 +494,7 @@ async def _judge_and_read(
 
 
 async def _judge_settled(
-    session: Session, known: Knowledge, cells: Mapping[str, Cell], now: datetime | None
+    session: Session, known: Knowledge, cells: Mapping[str, Cell], now: datetime | None = None
 ) -> Assessment:
     """The assessment of cells. Where it may not rest on an inventory, it rests on what the lake answers."""
     assessment = _judge(session, known, cells, now)

@@ -63,6 +63,7 @@ class Run:
         self.outage.on_change = self._outage_changed
         self.on_change: Callable[[], None] = lambda: None  # called when the run is to stop, and when an outage changes
         self._reader = Reader(session)
+        self._has_looked = False
 
     @property
     def config(self) -> Config:
@@ -70,9 +71,15 @@ class Run:
         return self.session.config
 
     async def look(self) -> Look:
-        """Looks at the lake again. Gaps that were never seen before are recorded in the ledger, if it remembers."""
-        remembers = self.session.remembers
-        look = await look_at_lake(self.session, self._reader, remember=remembers, by_schedule=self.by_schedule)
+        """Looks at the lake again. Gaps that were never seen before are recorded in the ledger, if it remembers.
+
+        Only the first look of a run may use an inventory.
+        """
+        remembers, is_first = self.session.remembers, not self._has_looked
+        look = await look_at_lake(
+            self.session, self._reader, remember=remembers, by_schedule=self.by_schedule, by_inventory=is_first
+        )
+        self._has_looked = True
         self.known = look.known
         self._note_lost(look)
         return look

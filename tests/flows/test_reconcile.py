@@ -30,6 +30,7 @@ from tasks.observe.look import Look, look_at_lake
 from tasks.show.documents.plan import RunReport
 from tasks.show.markdown import run_markdown
 from tests.flows.conftest import NOW, Reconcile
+from tests.inventories import Delivery
 
 
 def test_the_first_run_of_a_lake_logs_what_will_be_collected(
@@ -364,9 +365,14 @@ def test_the_lake_may_be_an_s3_bucket(
         client.create_bucket(Bucket="lake")
         for n in range(1500):
             client.put_object(Bucket="lake", Key=f"nba/espn_schedules/foreign-{n}.txt", Body=b"")
+        delivered = Delivery(datetime.now(UTC) - timedelta(hours=1), [[]])
+        for inventory_key, body in delivered.objects().items():
+            client.put_object(Bucket="lake", Key=inventory_key, Body=body)
+        monkeypatch.setenv("ADCE_INVENTORY__MANIFEST", f"s3://lake/{delivered.prefix}")
         report = run_reconcile(sources=["espn"])
         assert report.complete
         assert len(report.filled) > 10
+        assert "The run began from the S3 Inventory of " in str(report.looked_at.rested)
         assert report.list_requests >= 4, "two pages of one folder, and one of at least two others"
         said = f"The lake was listed with {report.list_requests} LIST requests, for less than $0.01."
         assert said in run_markdown(report)

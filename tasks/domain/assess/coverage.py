@@ -129,6 +129,7 @@ class Coverage:
     part: str = ""  # the selected part of the lake in words; empty for all of it
     as_of: datetime | None = None
     since: datetime | None = None  # since when all of the lake was listed, if parts were not listed at `as_of`
+    inventory: datetime | None = None  # the time of the S3 Inventory that was used, if the lake was not listed
 
     @property
     def total(self) -> Tally:

@@ -39,20 +39,28 @@ _WHY = {
 
 @dataclass(frozen=True)
 class Rested:
-    """What the states of a look rest on that used an inventory."""
+    """What the states of a look rest on that used an inventory, or those of the first look of a run."""
 
     as_of: datetime  # when the inventory was begun: nothing counts as looked at later
     looked_up: int  # files
     listed: int  # folders
     doubts: Mapping[Doubt, int] = field(default_factory=dict)  # how many files the lake was asked for, by why it was
+    # How many files to fetch were found when the run listed the lake at its end; None if it has not done so.
+    found_later: int | None = None
 
     def __str__(self) -> str:
         why = ", ".join(f"{count:,} {_WHY[doubt]}" for doubt, count in sorted(self.doubts.items()))
         asked = f"{plural(self.looked_up, 'file')} looked up and {plural(self.listed, 'folder')} listed now"
         asked += f" ({why})" if why else ""
+        if self.found_later is None:
+            return (
+                f"By the S3 Inventory of {utc(self.as_of)}, with {asked}. The first run lists the lake at its end, "
+                "which shows what was deleted since"
+            )
+        found = f"{plural(self.found_later, 'more file')} for the next run" if self.found_later else "nothing more"
         return (
-            f"By the S3 Inventory of {utc(self.as_of)}, with {asked}. After the first run the lake is listed, "
-            "which shows what was deleted since"
+            f"The run began from the S3 Inventory of {utc(self.as_of)}, with {asked}. "
+            f"At its end the lake was listed, which showed {found} to fetch"
         )
 
 

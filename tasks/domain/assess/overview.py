@@ -72,7 +72,7 @@ class Overview:
     # An estimate of the files that are due and that schedules will list once they are in the lake.
     unlisted: Mapping[Partition, int] = field(default_factory=dict)
     misnamed: tuple[Misnamed, ...] = ()
-    rested: Rested | None = None  # what all of this rests on, if not on a listing of the lake
+    rested: Rested | None = None  # what this, or the first look of the run, rests on, if not on a listing of the lake
     # When that part of the lake was listed that was not listed for the longest time; None if all of it was listed now.
     verified_since: datetime | None = None
 
@@ -97,6 +97,15 @@ class Overview:
     def lost(self) -> dict[str, Status]:
         """Files that vanished or shrunk without ADCE's doing, except those that an operator has marked unavailable."""
         return {key: s for key, s in self.statuses.items() if s.lost and s.limit is not Limit.OPERATOR}
+
+    def after(self, first: Overview) -> Overview:
+        """The same overview, of the last look of a run. The `first` look of the run may have used an inventory."""
+        if self.rested or not first.rested:
+            return self
+        gaps, before = (
+            {key for key, status in one.statuses.items() if status.state is State.GAP} for one in (self, first)
+        )
+        return replace(self, rested=replace(first.rested, found_later=len(gaps - before)))
 
     def naming(self, cells: Mapping[str, Cell], statuses: Mapping[str, Status]) -> Overview:
         """The same overview, in which these files are exceptions, too. They are counted already."""

@@ -47,8 +47,9 @@ def title_of(coverage: Coverage) -> str:
     lake = f" of {coverage.lake}" if coverage.lake else ""
     moment = f" as of {utc(coverage.as_of)}" if coverage.as_of else ""
     since = f"; parts of it as of {utc(coverage.since)} or later" if coverage.since else ""
+    inventory = f"; by the S3 Inventory of {utc(coverage.inventory)}" if coverage.inventory else ""
     part = f"; only {coverage.part}" if coverage.part else ""
-    return f"Coverage{lake}{moment}{since}{part}"
+    return f"Coverage{lake}{moment}{since}{inventory}{part}"
 
 
 def percent_of(tally: Tally) -> str:

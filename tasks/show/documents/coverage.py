@@ -64,9 +64,11 @@ class CoverageAnswer(Document):
     total: Tally
     rows: list[CoverageRow]
     unknown: list[UnknownSeason]
+    inventory: datetime | None = None  # the time of the S3 Inventory that was used instead of a listing
 
     @classmethod
     def of(cls, coverage: Coverage, by: By, as_of: datetime, unknown: Iterable[Unknown]) -> CoverageAnswer:
         """The document for a coverage."""
         document = coverage.document(by)
-        return cls.model_validate({"lake": coverage.lake, "as_of": as_of, **document, "unknown": by_season(unknown)})
+        known = {"lake": coverage.lake, "as_of": as_of, "inventory": coverage.inventory}
+        return cls.model_validate({**known, **document, "unknown": by_season(unknown)})

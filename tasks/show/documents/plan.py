@@ -205,12 +205,16 @@ class OtherRun(Document):
 
 
 class InventoryOfLook(Document):
-    """The S3 Inventory that a look used instead of a listing, and how much of the lake it asked for besides."""
+    """The S3 Inventory that a look, or the first look of a run, used, and how much of the lake it asked for besides.
+
+    At its end, a run has listed the lake, and found `found_later` more files to fetch.
+    """
 
     as_of: datetime
     looked_up: int
     listed: int
     doubts: dict[Doubt, int]
+    found_later: int | None = None
 
 
 class RunReport(Document):

@@ -87,3 +87,8 @@ def test_people_read_as_of_when_the_states_are() -> None:
     )
     doubts = {Doubt.RECENT: 3, Doubt.LACKING: 1200}
     assert "listed now (1,200 not in it, 3 stored or due in the days before it)." in str(Rested(AS_OF, 1, 2, doubts))
+    assert str(Rested(AS_OF, 1, 2, found_later=1)) == (
+        "The run began from the S3 Inventory of 2026-01-14 12:00 UTC, with 1 file looked up and 2 folders listed now. "
+        "At its end the lake was listed, which showed 1 more file for the next run to fetch"
+    )
+    assert str(Rested(AS_OF, 1, 2, found_later=0)).endswith("the lake was listed, which showed nothing more to fetch")

@@ -1,7 +1,7 @@
 """A first look by an S3 Inventory: nothing counts as missing that is there, and nothing is fetched that is there."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -437,3 +437,35 @@ def test_a_body_that_is_another_version_than_the_inventory_shows_has_the_lake_as
     look = world.look(at_most=99)
     assert key not in _gaps(look)
     assert look.known.objects[key] == world.lake.objects[key]
+
+
+def test_the_games_of_a_schedule_that_is_bad_in_the_inventory_are_looked_at(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One is too small there to be read, and the body of another is a bad one. The lake has good ones of both."""
+
+    def examine(body: bytes, fields: Mapping[str, str], check: object) -> Verdict:
+        games = (_game(date.fromisoformat(fields["date"])),) if "date" in fields else ()
+        return Verdict(Wholeness.BAD if body == b"bad".ljust(2000) else Wholeness.WHOLE, games=games)
+
+    monkeypatch.setattr("tasks.observe.listing.examine", examine)
+    world.fill()
+    small, bad = list(BOARDS)[:2]
+    world.ledger.database.write(world.ledger.objects.forget)
+    world.know(*(have for key, have in world.lake.objects.items() if key not in (small, bad)))
+    world.inventory[small] = _object(small)._replace(size=10)
+    world.inventory[bad] = _object(bad, "former")
+
+    async def get(key: str) -> tuple[bytes, LakeObject]:
+        """Between the inventory and the look, the bad version is read, and then replaced."""
+        if key == bad and len(read) == 0:
+            read.append(key)
+            return b"bad".ljust(2000), world.inventory[bad]
+        return b"good".ljust(2000), world.lake.objects[key]
+
+    read: list[str] = []
+    monkeypatch.setattr(world.lake, "get", get)
+    look = world.look(at_most=99)
+    assert read == [bad]
+    assert {key for key, day in FILES.items() if day in (BOARDS[small], BOARDS[bad])} <= look.assessment.cells.keys()
+    assert not {small, bad} & _gaps(look).keys()

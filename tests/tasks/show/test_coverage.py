@@ -6,6 +6,7 @@ import re
 import xml.etree.ElementTree as ET
 from base64 import b64encode
 from dataclasses import replace
+from datetime import timedelta
 from hashlib import sha256
 from html import escape
 from html.parser import HTMLParser
@@ -262,6 +263,10 @@ def test_every_form_says_which_lake_as_of_when_and_how_complete_it_is() -> None:
     assert f"<title>{escape(title)}</title>" in page
     assert f"<code>{escape(LAKE)}</code> as of 2026-01-15 12:00 UTC; only espn since 2026-01-05</p>" in page
     assert f"<strong>{summary}</strong>" in page
+    older = replace(coverage, since=NOW - timedelta(hours=5), inventory=NOW - timedelta(hours=9))
+    rest = "; parts of it as of 2026-01-15 07:00 UTC or later; by the S3 Inventory of 2026-01-15 03:00 UTC; only espn"
+    assert rest in title_of(older)
+    assert rest in html(older, [])
 
 
 def _numbers_of_picture(picture: str) -> list[list[str]]:

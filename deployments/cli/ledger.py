@@ -64,23 +64,34 @@ def prune(
         typer.echo(f"{plural(ledger.prune(before), 'attempt')} from before {utc(before)} deleted")
 
 
-@command(app, status_1="it has times that lie ahead of this machine's clock")
+@command(app, status_1="it has times that lie ahead of this machine's clock, or judgements that cannot be read")
 def check(places: Places, as_json: JsonOption = False) -> None:
     """Checks that the ledger is readable and complete, and prints the number of rows of each table."""
     with opened(places, Access.READ) as (settings, ledger):
-        found = ledger.check()
-        ahead = list(_times_ahead(settings, ledger, datetime.now(UTC)))
+        found, now = ledger.check(), datetime.now(UTC)
+        ahead, damaged = list(_times_ahead(settings, ledger, now)), list(_damaged_judgements(settings, ledger, now))
+        wrong = [name for name, lines in (("times", ahead), ("judgements", damaged)) if lines]
         if as_json:
-            print_json({"ledger": ledger.name, "rows": found, "times_ahead": ahead})
+            print_json({"ledger": ledger.name, "rows": found, "times_ahead": ahead, "damaged": damaged})
         else:
             width = max(map(len, found))
             for name, rows in found.items():
                 typer.echo(f"{name:{width}} {rows:>10,}")
-            for line in ahead:
+            for line in (*ahead, *damaged):
                 say(line)
-            typer.echo("whole; only the times above are wrong" if ahead else "whole")
-    if ahead:
+            typer.echo(f"whole; only the {' and '.join(wrong)} above are wrong" if wrong else "whole")
+    if wrong:
         raise typer.Exit(1)
+
+
+def _damaged_judgements(settings: Config, ledger: Ledger, now: datetime) -> Iterator[str]:
+    """Lines about what the next look will not use of what former looks have judged."""
+    from tasks.observe.held import rules_of
+    from tasks.observe.listing import check_ids
+
+    for damage in ledger.judgements.damages(rules_of(settings, check_ids(settings), now), now):
+        again = "makes it anew" if damage.is_one else "makes them anew"
+        yield f"{damage.what} cannot be read: {damage.why}; nothing is lost, and the next run {again}"
 
 
 def _times_ahead(settings: Config, ledger: Ledger, now: datetime) -> Iterator[str]:

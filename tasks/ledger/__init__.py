@@ -24,7 +24,7 @@ from tasks.ledger.fills import Fills
 from tasks.ledger.games import Games
 from tasks.ledger.gaps import Gaps
 from tasks.ledger.identity import Identity
-from tasks.ledger.judgements import Judgements
+from tasks.ledger.judgements import Judgements, judgements_table
 from tasks.ledger.objects import Objects
 from tasks.ledger.operator_pauses import OperatorPauses
 from tasks.ledger.pauses import Pauses
@@ -134,6 +134,8 @@ class Ledger:
 
 def _times_after(connection: sa.Connection, moment: datetime) -> Iterator[tuple[str, tuple[int, datetime]]]:
     for name, table in sorted(metadata.tables.items()):
+        if table is judgements_table:  # a judgement of the future is made anew, and a damaged one may have no time
+            continue
         for column in table.columns:
             if isinstance(column.type, UtcSeconds) and column.name not in _OF_THE_FUTURE:
                 query = sa.select(sa.func.count(), sa.func.max(column)).where(column > moment)

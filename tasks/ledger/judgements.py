@@ -8,27 +8,32 @@ read. So no change is lost, in whichever order transactions end.
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
+import sqlite3
 import uuid
-import zlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import datetime
 from functools import partial
 from itertools import chain
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from tasks.domain.assess.overview import Standing, Stored
-from tasks.domain.assess.partitions import ExceptionalFile, Judgement
+from tasks.domain.assess.partitions import Judgement
 from tasks.domain.assess.ranges import Verified
-from tasks.domain.assess.states import Kind, State, Status
 from tasks.domain.expected.cells import Partition
-from tasks.domain.expected.games import Game, GameStatus
-from tasks.domain.reasons import Limit
+from tasks.domain.wording import plural
 from tasks.ledger.database import Database, UtcSeconds, metadata, rows
+from tasks.ledger.judgement_rows import (
+    UnreadableRowError,
+    judgement_in,
+    keys_in,
+    packed_json,
+    packed_ranges,
+    ranges_in,
+    row_of,
+)
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +68,7 @@ touched_table = sa.Table(
 _ROWS = 5000  # the most touched keys that one transaction deletes
 _PARTITIONS = 100  # the most partitions whose judgements one transaction replaces
 _INCOMPLETE = ""  # the digest of a set of which not all judgements are stored yet
+_NO_ID = "damaged"  # stands for the id of a set that cannot be read
 _MOST_TOUCHED = 100_000  # rows above which all judgements are forgotten, since no look at everything reads them
 
 
@@ -71,6 +77,17 @@ class Made(NamedTuple):
 
     judgement: Judgement
     keys: Collection[str]
+
+
+class Damage(NamedTuple):
+    """Something in the ledger that a look would use if it could be read. The next look that records makes it anew."""
+
+    what: str
+    why: str
+    is_one: bool = False
+
+    def __str__(self) -> str:
+        return f"the ledger's {self.what} cannot be read, and {'is' if self.is_one else 'are'} made anew: {self.why}"
 
 
 @dataclass(frozen=True)
@@ -84,6 +101,8 @@ class Recalled:
     ranges: Mapping[str, Verified] = field(default_factory=dict)  # what each range of keys has held, by its start
     is_complete: bool = False  # are all partitions judged by the present rules, and readable?
     expired: frozenset[str] = frozenset()  # the starts of ranges with keys of judgements whose time has come
+    damages: Sequence[Damage] = ()
+    is_damaged: bool = False  # is nothing of all this usable?
 
 
 class _Set(NamedTuple):
@@ -104,24 +123,30 @@ class Judgements:
         """The judgements that these rules have made and whose time has not come at `now`.
 
         They hold only if what they rest on is unchanged, which the caller checks. A judgement that cannot be read is
-        left out, and if one is missing from the table, all are: they are made anew.
+        left out, and if one is missing from the table, all are: they are made anew. A warning says what is damaged.
         """
+        recalled = self._read(rules, now)
+        for damage in recalled.damages:
+            log.warning("%s", damage)
+        return recalled
 
+    def damages(self, rules: str, now: datetime) -> Sequence[Damage]:
+        """What is damaged of what a look with these rules would recall at `now`."""
+        return self._read(rules, now).damages
+
+    def _read(self, rules: str, now: datetime) -> Recalled:
         def read(connection: sa.Connection) -> Recalled:
-            # The set comes first: if another look stores judgements meanwhile, this one's are not stored.
-            one = connection.execute(sa.select(judgement_sets_table)).one_or_none()
-            touched = dict(rows(connection, sa.select(touched_table.c.id, touched_table.c.key)))
-            names = sa.select(judgements_table.c.dataset, judgements_table.c.season)
-            stored = frozenset(Partition(*row) for row in connection.execute(names))
-            if one is None or one.partitions != _digest(stored):
-                return Recalled({}, stored, one.id if one else None, touched)
-            columns = [column for column in judgements_table.columns if column.name != "keys"]
-            kept = rows(connection, sa.select(*columns).where(judgements_table.c.rules == rules))
-            found = {Partition(*row[:2]): judgement for row in kept if (judgement := _readable(*row))}
-            current = {partition: judgement for partition, judgement in found.items() if judgement.is_current(now)}
-            over = chain.from_iterable(held.ranges for of, held in found.items() if of not in current)
-            ranges, is_complete = _readable_ranges(one.ranges), found.keys() == stored
-            return Recalled(current, stored, one.id, touched, ranges, is_complete, frozenset(over))
+            try:
+                return _recalled(connection, rules, now)
+            except UnreadableRowError as error:
+                why = str(error)
+            except (sa.exc.DBAPIError, sqlite3.Error) as error:
+                if not _is_no_text(error):
+                    raise
+                why = "a text is not in UTF-8"
+            touched = dict.fromkeys(connection.execute(sa.select(touched_table.c.id)).scalars(), "")
+            damages = [Damage("judgements", why)]
+            return Recalled(id=_id_of_set(connection), touched=touched, damages=damages, is_damaged=True)
 
         return self.database.read(read)
 
@@ -129,8 +154,11 @@ class Judgements:
         """The starts of the ranges of keys into which the last look at everything has divided the lake."""
 
         def read(connection: sa.Connection) -> list[str]:
-            packed = connection.execute(sa.select(judgement_sets_table.c.ranges)).scalar_one_or_none()
-            return list(_readable_ranges(packed)) if packed else []
+            packed = connection.execute(sa.select(judgement_sets_table.c.ranges)).scalars().first()
+            try:
+                return list(ranges_in(packed)) if packed else []
+            except UnreadableRowError:
+                return []
 
         return self.database.read(read)
 
@@ -142,15 +170,15 @@ class Judgements:
                 sa.select(judgements_table.c["keys"]).where(_is(partition))
             ).scalar_one_or_none()
             try:
-                return zlib.decompress(packed).decode().split("\n") if packed else []
-            except (ValueError, zlib.error):
+                return keys_in(packed) if packed else []
+            except UnreadableRowError:
                 return []
 
         return self.database.read(read)
 
-    def are_begun(self) -> bool:
+    def has_recorded_a_look(self) -> bool:
         """Has a look at everything ever been recorded? Its judgements may have been forgotten since."""
-        query = sa.select(judgement_sets_table.c.id)
+        query = sa.select(judgement_sets_table.c.name)
         return self.database.read(lambda connection: connection.execute(query).first() is not None)
 
     def keep(
@@ -161,7 +189,7 @@ class Judgements:
         since: Recalled,
         ranges: Mapping[str, Verified],
     ) -> None:
-        """Stores new judgements beside those that are held, and deletes all others.
+        """Stores new judgements beside those that are held, and deletes all others, and all that is damaged.
 
         `ranges` is what the ranges of keys hold that both rest on. Nothing is stored if another look has stored
         its judgements, or forgotten all, after `since` was read. Many are stored in parts, so that no transaction keeps
@@ -171,16 +199,20 @@ class Judgements:
         replaced = sorted(since.partitions.difference(held).union(new))
         if not (replaced or since.touched or ranges != since.ranges):
             return
-        made = {partition: _row(partition, *one, rules) for partition, one in new.items()}  # takes a second
+        made = {partition: row_of(partition, *one, rules, ranges) for partition, one in new.items()}  # takes a second
         starts = range(0, len(replaced), _PARTITIONS) or [0]
         id = since.id
+        if since.is_damaged:
+            id = self.database.write(partial(self._clear_if, id))
+            if id is None:
+                return
         for start in starts:
             before, id = id, uuid.uuid4().hex
             part = replaced[start : start + _PARTITIONS]
             rows = [made[partition] for partition in part if partition in made]
-            after = _Set(id, _INCOMPLETE, _packed({}))
+            after = _Set(id, _INCOMPLETE, packed_json({}))
             if start == starts[-1]:
-                after = _Set(id, _digest({*new, *held}), _packed_ranges(ranges))
+                after = _Set(id, _digest({*new, *held}), packed_ranges(ranges))
             if not self.database.write(partial(self._replace, part, rows, before, after)):
                 return
         ids = list(since.touched)
@@ -196,9 +228,7 @@ class Judgements:
         connection: sa.Connection,
     ) -> bool:
         """Replaces the judgements of some partitions by others. False, with nothing changed, if the set is another."""
-        if connection.dialect.name == "postgresql":  # SQLite lets one transaction write at a time
-            connection.execute(sa.text("LOCK TABLE judgements IN SHARE ROW EXCLUSIVE MODE"))
-        if connection.execute(sa.select(judgement_sets_table.c.id)).scalar_one_or_none() != before:
+        if _locked_id(connection) != before:
             return False
         for partition in partitions:
             connection.execute(judgements_table.delete().where(_is(partition)))
@@ -207,10 +237,16 @@ class Judgements:
         _write_set(self.database, connection, after)
         return True
 
-    def forget(self, connection: sa.Connection) -> None:
-        """Deletes all judgements, in an open transaction."""
+    def _clear_if(self, before: str | None, connection: sa.Connection) -> str | None:
+        """Deletes all judgements, and returns the id of the empty set. None, with nothing changed, if it is another."""
+        return self.forget(connection) if _locked_id(connection) == before else None
+
+    def forget(self, connection: sa.Connection) -> str:
+        """Deletes all judgements, in an open transaction. Returns the id of the empty set that is there then."""
         connection.execute(judgements_table.delete())
-        _write_set(self.database, connection, _Set(uuid.uuid4().hex, _digest(()), _packed({})))
+        id = uuid.uuid4().hex
+        _write_set(self.database, connection, _Set(id, _digest(()), packed_json({})))
+        return id
 
     def trim(self, connection: sa.Connection) -> None:
         """Forgets everything if too many files were touched since a look at everything, in an open transaction."""
@@ -229,9 +265,86 @@ def _untouch(ids: Collection[int], connection: sa.Connection) -> None:
     connection.execute(touched_table.delete().where(touched_table.c.id.in_(ids)))
 
 
+def _recalled(connection: sa.Connection, rules: str, now: datetime) -> Recalled:
+    """See Judgements.recall. Raises UnreadableRowError if nothing of it can be used."""
+    # The set comes first: if another look stores judgements meanwhile, this one's are not stored.
+    one = _set_in(connection)
+    touched = dict(rows(connection, sa.select(touched_table.c.id, touched_table.c.key)))
+    names = sa.select(judgements_table.c.dataset, judgements_table.c.season)
+    stored = frozenset(Partition(*row) for row in rows(connection, names))
+    if not all(isinstance(text, str) for text in chain(touched.values(), *stored)):
+        raise UnreadableRowError("the name of a file, a dataset or a season is not text")
+    if one is None or one.partitions != _digest(stored):
+        # A set is not complete after its look was killed, or while it is stored, which may have begun just now.
+        is_usual = one is not None and (one.partitions == _INCOMPLETE or one.id != _id_of_set(connection))
+        damages = [] if is_usual or not (one or stored) else [Damage("judgements", "rows are missing, or surplus")]
+        return Recalled({}, stored, one.id if one else None, touched, damages=damages)
+    try:
+        ranges = ranges_in(one.ranges)
+    except UnreadableRowError as error:
+        return Recalled({}, stored, one.id, touched, damages=[Damage("digests of the listing", str(error))])
+    columns = [judgements_table.c[name] for name in ("dataset", "season", "judged", "until", "games", "content")]
+    found, damaged = {}, []
+    for dataset, season, *row in rows(connection, sa.select(*columns).where(judgements_table.c.rules == rules)):
+        partition = Partition(dataset, season)
+        try:
+            found[partition] = judgement_in(partition, rules, ranges, *row)
+        except UnreadableRowError:
+            damaged.append(partition)
+    current = {partition: judgement for partition, judgement in found.items() if judgement.is_current(now)}
+    expired = chain.from_iterable(held.ranges for of, held in found.items() if of not in current)
+    is_complete, damages = found.keys() == stored, list(_of(damaged))
+    return Recalled(current, stored, one.id, touched, ranges, is_complete, frozenset(expired), damages)
+
+
+def _of(damaged: Collection[Partition]) -> Iterator[Damage]:
+    """The damage of the judgements of these partitions, in one line."""
+    if damaged:
+        dataset, season = min(damaged)
+        others = f", and of {plural(len(damaged) - 1, 'other partition')}," if len(damaged) > 1 else ""
+        yield Damage(f"judgement of {dataset} {season}{others}", "it is not as it was stored", is_one=True)
+
+
+def _set_in(connection: sa.Connection) -> _Set | None:
+    """The set of judgements, if there is one. Raises UnreadableRowError if there is anything else."""
+    found = list(rows(connection, sa.select(*(judgement_sets_table.c[name] for name in _Set._fields))))
+    if len(found) > 1:
+        raise UnreadableRowError(f"judgement_sets has {len(found)} rows instead of one")
+    if found and not all(isinstance(value, str) for value in found[0][:2]):
+        raise UnreadableRowError("a value of judgement_sets is not text")
+    return _Set(*found[0]) if found else None
+
+
+def _id_of_set(connection: sa.Connection) -> str | None:
+    """The id of the set of judgements; None if there is none, and _NO_ID if it cannot be read."""
+    try:
+        one = _set_in(connection)
+    except UnreadableRowError:
+        return _NO_ID
+    except (sa.exc.DBAPIError, sqlite3.Error) as error:
+        if not _is_no_text(error):
+            raise
+        return _NO_ID
+    return one.id if one else None
+
+
+def _locked_id(connection: sa.Connection) -> str | None:
+    """The id of the set of judgements, which no other transaction changes until this one ends."""
+    if connection.dialect.name == "postgresql":  # SQLite lets one transaction write at a time
+        connection.execute(sa.text("LOCK TABLE judgements IN SHARE ROW EXCLUSIVE MODE"))
+    return _id_of_set(connection)
+
+
+def _is_no_text(error: Exception) -> bool:
+    """Does SQLite say that what should be text is not in UTF-8?"""
+    return "Could not decode to UTF-8" in str(error)
+
+
 def _write_set(database: Database, connection: sa.Connection, one: _Set) -> None:
-    row = {"name": "last", **one._asdict()}
-    database.upsert(connection, judgement_sets_table, [row], set(_Set._fields))
+    """Makes this the only set of judgements."""
+    name = judgement_sets_table.c.name
+    connection.execute(judgement_sets_table.delete().where(name.is_distinct_from("last")))
+    database.upsert(connection, judgement_sets_table, [{"name": "last", **one._asdict()}], set(_Set._fields))
 
 
 def _digest(partitions: Collection[Partition]) -> str:
@@ -241,100 +354,3 @@ def _digest(partitions: Collection[Partition]) -> str:
 
 def _is(partition: Partition) -> sa.ColumnElement[bool]:
     return (judgements_table.c.dataset == partition.dataset) & (judgements_table.c.season == partition.season)
-
-
-def _row(partition: Partition, judgement: Judgement, keys: Collection[str], rules: str) -> dict[str, Any]:
-    content = {
-        "ranges": judgement.ranges,
-        "stored": judgement.stored,
-        "counts": {
-            span: [(*standing, count) for standing, count in standings.items()]
-            for span, standings in judgement.counts.items()
-        },
-        "exceptions": [
-            (key, _written(status), game and _written_game(game)) for key, status, game in judgement.exceptions
-        ],
-    }
-    return {
-        **partition._asdict(),
-        "rules": rules,
-        "judged": judgement.judged,
-        "until": judgement.until,
-        "games": judgement.games,
-        "content": _packed(content),
-        "keys": zlib.compress("\n".join(keys).encode(), 1),
-    }
-
-
-def _packed(content: object) -> bytes:
-    return zlib.compress(json.dumps(content, separators=(",", ":")).encode(), 1)
-
-
-def _packed_ranges(ranges: Mapping[str, Verified]) -> bytes:
-    return _packed({start: [digest, at and at.timestamp()] for start, (digest, at) in ranges.items()})
-
-
-def _readable_ranges(packed: bytes) -> dict[str, Verified]:
-    """What the ranges of keys have held; nothing if it is damaged, so that everything is judged anew."""
-    try:
-        return {start: _verified(one) for start, one in json.loads(zlib.decompress(packed)).items()}
-    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError, zlib.error) as error:
-        log.warning("the ledger's digests of the listing cannot be read, and are made anew: %s", error)
-        return {}
-
-
-def _verified(stored: Any) -> Verified:
-    """A range as it is stored. Former releases have stored its digest alone."""
-    digest, seconds = (stored, None) if isinstance(stored, str) else stored
-    return Verified(str(digest), _moment(seconds))
-
-
-def _readable(dataset: str, season: str, *row: Any) -> Judgement | None:
-    """The judgement in a row as the driver gives it; None, with a warning, if the row is damaged."""
-    try:
-        return _judgement(*row)
-    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError, zlib.error) as error:
-        log.warning("the ledger's judgement of %s %s cannot be read, and is made anew: %s", dataset, season, error)
-        return None
-
-
-def _judgement(_: str, judged: float, until: float | None, games: str, packed: bytes) -> Judgement:
-    content = json.loads(zlib.decompress(packed))
-    counts = {
-        span: {Standing(State(state), *parts): count for state, *parts, count in standings}
-        for span, standings in content["counts"].items()
-    }
-    exceptions = [
-        ExceptionalFile(key, _read_status(status), game and _read_game(game))
-        for key, status, game in content["exceptions"]
-    ]
-    ranges, stored = [str(start) for start in content["ranges"]], Stored(*map(int, content["stored"]))
-    return Judgement(_at(judged), _moment(until), ranges, stored, games, counts, exceptions)
-
-
-def _written(status: Status) -> list[Any]:
-    until = status.until and status.until.timestamp()
-    return [status.state, status.reason, status.kind, until, status.lost, status.limit, status.of, status.partial]
-
-
-def _read_status(fields: list[Any]) -> Status:
-    state, reason, kind, until, lost, limit, of, partial = fields
-    return Status(State(state), reason, kind and Kind(kind), _moment(until), lost, limit and Limit(limit), of, partial)
-
-
-def _written_game(game: Game) -> list[Any]:
-    start = game.start and game.start.timestamp()
-    return [game.id, game.day.isoformat(), start, game.status, game.season, game.season_type, game.if_necessary]
-
-
-def _read_game(fields: list[Any]) -> Game:
-    id, day, start, status, season, season_type, if_necessary = fields
-    return Game(id, date.fromisoformat(day), _moment(start), GameStatus(status), season, season_type, if_necessary)
-
-
-def _moment(seconds: float | None) -> datetime | None:
-    return None if seconds is None else _at(seconds)
-
-
-def _at(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)

@@ -219,15 +219,18 @@ def _starts(session: Session) -> list[str]:
 
 def recall(session: Session, now: datetime) -> Held:
     """The judgements of former looks that hold at `now` if what they rest on is unchanged."""
-    rules = rules_of(session, now)
+    rules = rules_of(session.config, session.checks, now)
     return Held(session.ledger.judgements.recall(rules, now), rules)
 
 
-def rules_of(session: Session, now: datetime) -> str:
-    """A digest of everything that judgements rest on and that is the same for all files: settings, checks, and code."""
+def rules_of(config: Config, checks: Mapping[str, str], now: datetime) -> str:
+    """A digest of everything that judgements rest on and that is the same for all files: settings, checks, and code.
+
+    `checks` has the id of each scraper's body check; see check_ids.
+    """
     season = seasons.current_season(now)
-    settings = session.config.model_dump(mode="json", include={"collect", "datasets", "rollout", "reconcile"})
-    rules = json.dumps([settings, session.checks, season, _code()], sort_keys=True)
+    settings = config.model_dump(mode="json", include={"collect", "datasets", "rollout", "reconcile"})
+    rules = json.dumps([settings, checks, season, _code()], sort_keys=True)
     return hashlib.sha256(rules.encode()).hexdigest()
 
 

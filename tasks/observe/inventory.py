@@ -115,7 +115,7 @@ async def inventory_of_first_look(session: Session) -> InventoryUse | None:
     """
     settings, ledger = session.config.inventory, session.ledger
     # Migrations may delete the judgements of looks, but not runs.
-    if settings.manifest is None or ledger.judgements.are_begun() or ledger.runs.any_has_looked():
+    if settings.manifest is None or ledger.judgements.has_recorded_a_look() or ledger.runs.any_has_looked():
         return None
     from blocks.inventory import read_inventory  # not at the top, because few need arro3's readers
 

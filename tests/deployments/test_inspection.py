@@ -24,6 +24,7 @@ from tasks.domain.assess.absences import Absence
 from tasks.domain.errors import MismatchError
 from tasks.domain.lakes import KnownLake, LakeKind
 from tasks.ledger import Ledger
+from tasks.ledger.judgements import judgement_sets_table
 from tests.builders import NOW, a_gap
 
 AS_OF = ["--as-of", "2026-01-15T12:00:00Z"]
@@ -243,22 +244,30 @@ def test_the_ledger_is_checked_and_pruned(adce: Adce, game: str) -> None:
     assert (result.exit_code, result.stderr) == (2, "adce: --keep lots: not a duration; write it as 30m, 2h or 90d\n")
 
 
-def test_times_ahead_of_the_clock_are_told_by_the_check(adce: Adce, adce_home: Path) -> None:
+def test_times_ahead_of_the_clock_and_damaged_judgements_are_told_by_the_check(adce: Adce, adce_home: Path) -> None:
     ahead = datetime.now(UTC).replace(microsecond=0) + timedelta(days=400)
     with closing(Ledger(f"sqlite:///{adce_home}/ledger.db")) as ledger:
         ledger.gaps.record([a_gap(1), a_gap(2, first_seen=ahead)])
         ledger.pauses.change("espn", lambda pause: replace(pause, until=ahead))
         ledger.pauses.change("nba_api", lambda pause: replace(pause, until=datetime.now(UTC) + timedelta(hours=1)))
+        sets = [{"name": name, "id": name, "partitions": "", "ranges": b""} for name in ("last", "another")]
+        ledger.database.write(lambda connection: connection.execute(judgement_sets_table.insert(), sets))
     result = adce("ledger", "check")
-    said = result.stdout.splitlines()[-4:]
+    said = result.stdout.splitlines()[-5:]
     assert result.exit_code == 1
     assert said[0].startswith("gaps.first_seen: 1 time ahead of this machine's clock, ")
     assert said[0].endswith(f"; the latest is {ahead:%Y-%m-%d %H:%M} UTC")
     assert said[1] == "pauses of espn: they end later than any pause can"
     assert said[2].startswith("a clock was wrong: set it right (NTP)")
-    assert said[3] == "whole; only the times above are wrong"
+    damaged = (
+        "judgements cannot be read: judgement_sets has 2 rows instead of one; nothing is lost, and the next run makes "
+        "them anew"
+    )
+    assert said[3:] == [damaged, "whole; only the times and judgements above are wrong"]
+    assert json.loads(adce("ledger", "check", "--json").stdout)["damaged"] == [damaged]
     with closing(Ledger(f"sqlite:///{adce_home}/ledger.db")) as ledger:
         ledger.identity.remember(KnownLake("id", LakeKind.SANDBOX, "file:///lake"))
+        ledger.database.write(ledger.judgements.forget)
     assert adce("ledger", "check").stdout.endswith("\nwhole\n"), "a sandbox's clock may be ahead"
 
 

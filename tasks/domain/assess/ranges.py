@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 # Files in a range; it is cut once it has twice as many. The first page of a listing, which has 1,000 keys, then also
 # has the first key of the next range, so that no other page need be read to see where the range ends.
 SIZE = 999
-
+DIGEST_BYTES = 16  # of a range with files
 _ROUNDING = 1e-6  # of a number of ranges
 
 

@@ -4,7 +4,7 @@ import itertools
 import zlib
 from collections.abc import Collection
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -19,7 +19,8 @@ from tasks.domain.assess.verdicts import whole
 from tasks.domain.expected.cells import Partition
 from tasks.domain.reasons import Limit
 from tasks.ledger import Ledger, judgements
-from tasks.ledger.judgements import Made, Recalled, judgement_sets_table, judgements_table
+from tasks.ledger.judgement_rows import UnreadableRowError, judgement_in, ranges_in, row_of
+from tasks.ledger.judgements import Made, Recalled, judgements_table
 from tests.builders import NOW, a_game, an_object
 
 HOUR = timedelta(hours=1)
@@ -49,7 +50,8 @@ JUDGEMENT = Judgement(
 )
 FOR_EVER = replace(JUDGEMENT, until=None, ranges=[], exceptions=[], counts={})
 KEYS = ["a.json", "b.json", "c.json"]
-RANGES = {"": Verified("of one range", NOW), "b.json": Verified("")}
+DIGEST, OTHER = "0123456789abcdef" * 2, "f" * 32
+RANGES = {"": Verified(DIGEST, NOW), "b.json": Verified("")}
 
 
 def _recall(ledger: Ledger, rules: str = "rules", now: datetime = NOW) -> Recalled:
@@ -217,63 +219,96 @@ def test_if_a_judgement_is_missing_all_are_made_anew(url: str) -> None:
     ledger.close()
 
 
+_OF_BOXES = (
+    "the ledger's judgement of espn_summary 2025-26 cannot be read, and is made anew: it is not as it was stored"
+)
+_OF_ALL = "the ledger's judgements cannot be read, and are made anew: "
+_OF_RANGES = "the ledger's digests of the listing cannot be read, and are made anew: "
+_ANOTHER_SET = "INSERT INTO judgement_sets SELECT {}, {}, partitions, ranges FROM judgement_sets"
+_EITHER_ANEW = [
+    (
+        "UPDATE judgements SET content = ''",
+        "the ledger's judgement of espn_scoreboard 2025-26, and of 1 other partition,",
+    ),
+    ("UPDATE judgements SET until = 1e300 WHERE dataset = 'espn_summary'", _OF_BOXES),
+    ("UPDATE judgements SET judged = -1 WHERE dataset = 'espn_summary'", _OF_BOXES),
+    ("UPDATE judgements SET games = 'of others' WHERE dataset = 'espn_summary'", _OF_BOXES),
+    (
+        "UPDATE judgements SET content = (SELECT content FROM judgements WHERE dataset = 'espn_scoreboard') "
+        "WHERE dataset = 'espn_summary'",
+        _OF_BOXES,
+    ),
+    ("DELETE FROM judgements WHERE dataset = 'espn_summary'", f"{_OF_ALL}rows are missing, or surplus"),
+    ("UPDATE judgements SET dataset = 'espn_box' WHERE dataset = 'espn_summary'", f"{_OF_ALL}rows are missing"),
+    ("DELETE FROM judgement_sets", f"{_OF_ALL}rows are missing, or surplus"),
+    ("UPDATE judgement_sets SET partitions = 'others'", f"{_OF_ALL}rows are missing, or surplus"),
+    (_ANOTHER_SET.format("'other'", "id"), f"{_OF_ALL}judgement_sets has 2 rows instead of one"),
+    (_ANOTHER_SET.format("'other'", "'another'"), f"{_OF_ALL}judgement_sets has 2 rows instead of one"),
+    ("UPDATE judgement_sets SET ranges = ''", f"{_OF_RANGES}they are not as they were stored"),
+]
+_ONLY_OF_SQLITE = [
+    ("UPDATE judgements SET content = -5 WHERE dataset = 'espn_summary'", _OF_BOXES),
+    ("UPDATE judgements SET content = 'text' WHERE dataset = 'espn_summary'", _OF_BOXES),
+    ("UPDATE judgements SET judged = 'soon' WHERE dataset = 'espn_summary'", _OF_BOXES),
+    ("UPDATE judgements SET season = x'00' WHERE dataset = 'espn_summary'", f"{_OF_ALL}the name of a file, a dataset"),
+    ("UPDATE judgements SET season = CAST(x'ff' AS TEXT) WHERE dataset = 'espn_summary'", f"{_OF_ALL}a text is not in"),
+    ("INSERT INTO touched(key) VALUES (x'00')", f"{_OF_ALL}the name of a file, a dataset or a season is not text"),
+    ("INSERT INTO touched(key) VALUES (CAST(x'ff' AS TEXT))", f"{_OF_ALL}a text is not in UTF-8"),
+    ("UPDATE judgement_sets SET id = x'00'", f"{_OF_ALL}a value of judgement_sets is not text"),
+    ("UPDATE judgement_sets SET id = CAST(x'ff' AS TEXT)", f"{_OF_ALL}a text is not in UTF-8"),
+    (_ANOTHER_SET.format("x'00'", "CAST(x'ff' AS TEXT)"), f"{_OF_ALL}a text is not in UTF-8"),
+    ("UPDATE judgement_sets SET ranges = -5", f"{_OF_RANGES}they are not as they were stored"),
+]
+
+
+def test_whatever_is_damaged_is_told_and_made_anew(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    ledger, kept = Ledger(url), {BOXES: JUDGEMENT, BOARDS: FOR_EVER}
+    for damage, said in _EITHER_ANEW + (_ONLY_OF_SQLITE if url.startswith("sqlite") else []):
+        _keep(ledger, kept)
+        assert _recall(ledger) == replace(_recall(ledger), judgements=kept, ranges=RANGES, damages=[], touched={})
+        ledger.database.write(lambda connection, damage=damage: connection.execute(sa.text(damage)))
+        caplog.clear()
+        found = _recall(ledger)
+        assert not found.is_complete, damage
+        assert found.judgements.items() <= ({BOARDS: FOR_EVER} if said == _OF_BOXES else {}).items(), damage
+        assert [record.message.startswith(said) for record in caplog.records] == [True], damage
+        assert [str(one) for one in ledger.judgements.damages("rules", NOW)] == [caplog.records[0].message]
+        assert ledger.judgements.ranges() in ([], list(RANGES)), damage
+        late = replace(found, id="another")
+        _keep_since(ledger, {}, late)
+        assert _recall(ledger) == found, f"{damage}: another look has stored its judgements"
+    ledger.close()
+
+
 @pytest.mark.parametrize(
-    "damage",
+    ("ranges", "why"),
     [
-        {"content": b"garbage"},
-        {"content": zlib.compress(b"{}")},
-        {"content": zlib.compress(b"5")},
-        {"content": zlib.compress(b"[" * 100_000)},
-        {"content": zlib.compress(b'{"ranges": [], "stored": [1, 2], "counts": [], "exceptions": []}')},
-        {
-            "content": zlib.compress(
-                b'{"ranges": [], "stored": [], "counts": {}, "exceptions": [["a", ["no state"], null]]}'
-            )
-        },
-        {"until": datetime.max.replace(tzinfo=UTC)},
+        (b"[]", "they are not as they were stored"),
+        (b"{", "they are not as they were stored"),
+        (b"[" * 100_000, "they are not as they were stored"),
+        (b'{"":["abcd",null]}', "a digest does not have 16 bytes"),
+        (b'{"":[5,null]}', "they are not as they were stored"),
+        (b'{"":["",-1e30]}', "they are not as they were stored"),
+        (b'{"b":["",null],"":["",null]}', "the ranges of keys are not in their order"),
     ],
+    ids=range(7),
 )
-def test_a_damaged_judgement_is_made_anew(
-    url: str, damage: dict[str, object], caplog: pytest.LogCaptureFixture
-) -> None:
-    ledger = Ledger(url)
-    _keep(ledger, {BOXES: JUDGEMENT, BOARDS: FOR_EVER})
-    boxes = judgements_table.update().where(judgements_table.c.dataset == BOXES.dataset)
-    if "until" in damage:
-        statement = sa.text("UPDATE judgements SET until = 1e300 WHERE dataset = 'espn_summary'")
-        ledger.database.write(lambda connection: connection.execute(statement))
-    else:
-        ledger.database.write(lambda connection: connection.execute(boxes.values(**damage)))
-    found = _recall(ledger)
-    assert (found.judgements, found.partitions) == ({BOARDS: FOR_EVER}, {BOXES, BOARDS})
-    assert not found.is_complete
-    assert "the ledger's judgement of espn_summary 2025-26 cannot be read, and is made anew" in caplog.text
-    ledger.close()
+def test_digests_of_ranges_are_only_used_as_they_were_stored(ranges: bytes, why: str) -> None:
+    with pytest.raises(UnreadableRowError, match=why):
+        ranges_in(zlib.compress(ranges))
 
 
-@pytest.mark.parametrize(
-    "damage", [b"garbage", zlib.compress(b"[]"), zlib.compress(b"{"), zlib.compress(b"[" * 100_000)]
-)
-def test_without_readable_digests_of_the_listing_no_range_is_known(
-    url: str, damage: bytes, caplog: pytest.LogCaptureFixture
-) -> None:
-    ledger = Ledger(url)
-    _keep(ledger, {BOXES: JUDGEMENT})
-    ledger.database.write(lambda connection: connection.execute(judgement_sets_table.update().values(ranges=damage)))
-    assert _recall(ledger).ranges == {}
-    assert "the ledger's digests of the listing cannot be read, and are made anew" in caplog.text
-    _keep(ledger, {}, [BOXES])
-    assert _recall(ledger).ranges == RANGES
-    ledger.close()
+def test_digests_of_a_former_release_have_no_time() -> None:
+    assert ranges_in(zlib.compress(f'{{"":"{DIGEST}"}}'.encode())) == {"": Verified(DIGEST, None)}
 
 
-def test_digests_of_a_former_release_have_no_time(url: str) -> None:
-    ledger = Ledger(url)
-    _keep(ledger, {BOXES: JUDGEMENT})
-    former = zlib.compress(b'{"":"of one range"}')
-    ledger.database.write(lambda connection: connection.execute(judgement_sets_table.update().values(ranges=former)))
-    assert _recall(ledger).ranges == {"": Verified("of one range", None)}
-    ledger.close()
+def test_a_judgement_is_only_used_with_the_digests_of_the_ranges_that_it_rests_on() -> None:
+    row = row_of(BOXES, JUDGEMENT, KEYS, "rules", RANGES)
+    stored = ((NOW - HOUR).timestamp(), (NOW + HOUR).timestamp(), row["games"], row["content"])
+    assert judgement_in(BOXES, "rules", RANGES | {"c": Verified(OTHER)}, *stored) == JUDGEMENT
+    for other in ({"": Verified(OTHER, NOW), "b.json": Verified("")}, {"": Verified(DIGEST, NOW)}):
+        with pytest.raises(UnreadableRowError):
+            judgement_in(BOXES, "rules", other, *stored)
 
 
 def test_of_judgements_whose_time_has_come_the_ranges_are_recalled(url: str) -> None:
@@ -289,7 +324,8 @@ def test_of_judgements_whose_time_has_come_the_ranges_are_recalled(url: str) -> 
 def test_a_change_of_the_listing_alone_is_kept_as_well(url: str) -> None:
     ledger = Ledger(url)
     _keep(ledger, {BOXES: JUDGEMENT})
-    ledger.judgements.keep({}, [BOXES], "rules", _recall(ledger), {"": Verified("of another file", NOW)})
+    listed = RANGES | {"c.json": Verified(OTHER, NOW)}
+    ledger.judgements.keep({}, [BOXES], "rules", _recall(ledger), listed)
     found = _recall(ledger)
-    assert (found.ranges, found.judgements) == ({"": Verified("of another file", NOW)}, {BOXES: JUDGEMENT})
+    assert (found.ranges, found.judgements) == (listed, {BOXES: JUDGEMENT})
     ledger.close()

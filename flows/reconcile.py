@@ -25,12 +25,14 @@ from flows.sending import send_once
 from flows.steps import executor_of, fetch, log_plan, publish, report_plan, settings_of_run
 from flows.task_runner import FillTaskRunner
 from tasks.answers import first_run
+from tasks.answers.recorded import recorded_look
 from tasks.answers.report import Report
 from tasks.domain.errors import LedgerError
 from tasks.domain.expected.cells import Selection
 from tasks.domain.plan.plan import Plan
 from tasks.domain.times import moment_of
 from tasks.domain.wording import utc
+from tasks.ledger.leases import RECONCILE
 from tasks.ledger.plans import PLAN, RUN
 from tasks.observe.look import check_keys
 from tasks.observe.session import Session
@@ -128,10 +130,15 @@ async def _reconcile(
             for line in first_run.about(config):
                 get_run_logger().info(line)
         planned = report.plan_document()
-        _keep_plan(session, planned, has_lease=has_lease)
+        _keep_plan(session, planned, has_lease=has_lease, seconds=time.monotonic() - begun)
+        is_recorded = has_lease and selection.is_everything and as_of is None
+        if is_recorded:
+            _record_look(run, report)
         if not config.dry_run:
             done_by = None if as_of else _done_by(run, time.monotonic() - begun)
             report = await _fetch(here, plan, report, planned if has_lease else None, done_by)
+            if is_recorded:
+                _record_look(run, report)
         if not (config.dry_run or as_of):
             session.ledger.prune(session.begun - config.keep.attempts)
     report = replace(report, seconds=time.monotonic() - begun)
@@ -146,15 +153,25 @@ async def _reconcile(
     return report
 
 
-def _keep_plan(session: Session, planned: dict[str, Any], *, has_lease: bool) -> None:
-    """Keeps the plan for `adce why`. That of the run that has the lease is kept apart, and its settings with it."""
+def _keep_plan(session: Session, planned: dict[str, Any], *, has_lease: bool, seconds: float) -> None:
+    """Keeps the plan for `adce why`, which was made within `seconds` of the start.
+
+    That of the run that has the lease is kept apart, and its settings with it.
+    """
     plans = session.ledger.plans
     if has_lease:
         if session.leases.why_lost() is None:
-            plans.keep(RUN, planned, session.now(), session.id)
+            plans.keep(RUN, planned, session.now(), session.id, cycle=seconds)
             session.ledger.settings.keep(effective_values(session.config), session.begun)
     elif session.remembers and not session.config.test_mode:
         plans.keep(PLAN, planned, session.now(), session.id)
+
+
+def _record_look(run: Run, report: Report) -> None:
+    """Records what the look at the whole lake has found, if the run still has the lease."""
+    session = run.session
+    look = recorded_look(report, session.id, run.known.first_seen)
+    session.ledger.looks.record(look, lambda connection: session.leases.holds(connection, RECONCILE))
 
 
 async def _fetch(

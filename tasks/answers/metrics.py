@@ -19,16 +19,28 @@ from tasks.domain.metrics import (
     BEYOND,
     BREAKERS,
     CATALOGUE,
+    CELLS,
+    COMPLETE_UNTIL,
+    DEFERRED,
     EVENT_PATH,
+    GAPS,
+    LAKE_BYTES,
+    LAKE_FILES,
     LAST_RUN,
+    LOOK_TIME,
+    OLDEST,
+    QUEUE,
     RATE,
     RUNS_AT_WORK,
     SNAPSHOT_SECONDS,
     SNAPSHOT_TIME,
     SOURCE_PHASE,
     SUM,
+    UNKNOWN,
+    UNREAD,
     UNREADABLE_MESSAGES,
     UTILIZATION,
+    VERIFIED_SINCE,
     WATCH_PROGRESS,
     Counter,
     Distribution,
@@ -42,6 +54,7 @@ from tasks.ledger.leases import runs_at_work
 from tasks.observe.scope import path_of
 
 _LATELY = timedelta(minutes=1)
+_COUNTED_BY_A_LOOK = (CELLS, GAPS, DEFERRED, UNREAD, UNKNOWN, LAKE_FILES, LAKE_BYTES, QUEUE)
 
 M = TypeVar("M", bound=Metric)
 Values = dict[Metric, dict[tuple[str, ...], float]]
@@ -50,12 +63,30 @@ Values = dict[Metric, dict[tuple[str, ...], float]]
 def measured(config: Config, ledger: Ledger, now: datetime) -> Measured:
     """The values of all metrics at `now`, for the labels that the configuration has."""
     began = time.perf_counter()
-    totals, values = ledger.database.read_together(lambda: (ledger.totals.current(), _now(config, ledger, now)))
+
+    def read() -> tuple[Mapping[Series, float], Values]:
+        return ledger.totals.current(), {**_last_look(config, ledger), **_now(config, ledger, now)}
+
+    totals, values = ledger.database.read_together(read)
     values |= counters_of(config, totals)
     histograms = histograms_of(config, totals)
     values[SNAPSHOT_TIME] = {(): now.timestamp()}
     values[SNAPSHOT_SECONDS] = {(): time.perf_counter() - began}
     return Measured(now, values, histograms)
+
+
+def _last_look(config: Config, ledger: Ledger) -> Values:
+    """The gauges of what the last recorded look has found; empty if none is recorded. What it did not find is 0."""
+    look = ledger.looks.last()
+    if look is None:
+        return {}
+    gauges = ledger.looks.gauges()
+    return {
+        LOOK_TIME: {(): look.taken_at.timestamp()},
+        VERIFIED_SINCE: {(): look.verified_since.timestamp()},
+        **_values(config, _COUNTED_BY_A_LOOK, gauges),
+        **_values(config, (OLDEST, COMPLETE_UNTIL), gauges, are_counts=False),
+    }
 
 
 def _now(config: Config, ledger: Ledger, now: datetime) -> Values:
@@ -113,14 +144,7 @@ def _events(ledger: Ledger, now: datetime) -> Values:
 
 def counters_of(config: Config, totals: Mapping[Series, float]) -> Values:
     """The counters that the running totals have. What was never counted is 0."""
-    values: Values = {metric: dict.fromkeys(_series(config, metric), 0.0) for metric in _of_type(Counter)}
-    by_name = {metric.name: metric for metric in values}
-    for series, value in totals.items():
-        if metric := by_name.get(series.name):
-            labels = _labels(metric, series)
-            if labels in values[metric]:
-                values[metric][labels] = value
-    return values
+    return _values(config, _of_type(Counter), totals)
 
 
 def histograms_of(
@@ -138,6 +162,20 @@ def histograms_of(
         }
         for metric in by_name.values()
     }
+
+
+def _values(
+    config: Config, metrics: Iterable[Metric], by_series: Mapping[Series, float], *, are_counts: bool = True
+) -> Values:
+    """The values of metrics, by the labels that the configuration has. A count that is not there is 0."""
+    known = {metric: dict.fromkeys(_series(config, metric), 0.0) for metric in metrics}
+    values: Values = {metric: dict(zeros) if are_counts else {} for metric, zeros in known.items()}
+    by_name = {metric.name: metric for metric in known}
+    for series, value in by_series.items():
+        metric = by_name.get(series.name)
+        if metric and (labels := _labels(metric, series)) in known[metric]:
+            values[metric][labels] = value
+    return values
 
 
 def _of_type(kind: type[M]) -> Iterator[M]:

@@ -172,7 +172,7 @@ VERIFIED_SINCE = Gauge(
 CELLS = Gauge("adce_cells", "Files that the lake should hold, by state.", (*_BOTH, STATE))
 GAPS = Gauge("adce_gaps", "Gaps by what is wrong with them.", (*_BOTH, KIND))
 DEFERRED = Gauge("adce_deferred_files", "Deferred files, by the rule that defers them.", (SOURCE, LIMIT))
-UNREAD = Gauge("adce_unread_files", "Files in the lake that no body check has read yet.")
+UNREAD = Gauge("adce_unread_files", "Expected files in the lake that no body check has read.")
 UNKNOWN = Gauge("adce_unknown_schedules", "Schedules that are not known and may list more files.", (DATASET,))
 COMPLETE_UNTIL = Gauge(
     "adce_complete_until_timestamp_seconds",
@@ -307,6 +307,11 @@ class Series(NamedTuple):
     bucket: str = ""
 
 
+def series_of(metric: Metric, **labels: str) -> Series:
+    """The series of a metric for these labels. Raises ValueError for labels that the metric does not have."""
+    return Series(metric.name, _text(metric.labels, labels))
+
+
 @dataclass
 class Amounts:
     """Amounts to add to the totals in one transaction."""
@@ -316,7 +321,7 @@ class Amounts:
     def count(self, counter: Counter, amount: float = 1, **labels: str) -> None:
         """Adds an amount to a counter. Raises ValueError for labels that the counter does not have."""
         if amount:
-            self._add(Series(counter.name, _text(counter.labels, labels)), amount)
+            self._add(series_of(counter, **labels), amount)
 
     def observe(self, histogram: Histogram, seconds: float, **labels: str) -> None:
         """Adds a duration to a histogram. A negative one, which a changed clock can cause, counts as 0."""

@@ -25,6 +25,7 @@ from tasks.ledger.games import Games
 from tasks.ledger.gaps import Gaps
 from tasks.ledger.identity import Identity
 from tasks.ledger.judgements import Judgements, judgements_table
+from tasks.ledger.looks import Looks
 from tasks.ledger.objects import Objects
 from tasks.ledger.operator_pauses import OperatorPauses
 from tasks.ledger.pauses import Pauses
@@ -59,6 +60,7 @@ class Ledger:
         self.absences = Absences(database)
         self.events = Events(database, self.objects, self.arrivals, self.announcements, self.gaps)
         self.judgements = Judgements(database)
+        self.looks = Looks(database)
         self.disagreements = Disagreements(database)
         self.pauses = Pauses(database, self.totals)
         self.operator_pauses = OperatorPauses(database)
@@ -66,7 +68,7 @@ class Ledger:
         self.corrections = Corrections(database)
         self.requests = Requests(database)
         self.runs = Runs(database)
-        self.plans = Plans(database)
+        self.plans = Plans(database, self.totals)
         self.settings = Settings(database)
         self.sendings = Sendings(database, self.totals)
         self.fills = Fills(database, self.attempts, self.objects, self.absences, self.totals, self.announcements)
@@ -105,6 +107,7 @@ class Ledger:
             self.identity.forget(connection)
             connection.execute(disagreements_table.delete())
             self.judgements.forget(connection)
+            self.looks.forget(connection)
             return self.objects.forget(connection)
 
         return self.database.write(write, durable=True)

@@ -346,18 +346,33 @@ class Database:
         columns = tuple(table.c[name] for name in rows[0])
         new = replace if isinstance(replace, Mapping) else {name: f"excluded.{name}" for name in replace}
         changes = tuple(sorted(new.items()))
+        keys = [column.name for column in table.primary_key]
+        if self._is_server and rows[0].keys() >= set(keys):
+            # All processes lock rows in the same order, so that there is no deadlock.
+            rows = sorted(rows, key=lambda row: [row[name] for name in keys])
+        self._write_rows(connection, columns, list(_stored(columns, rows, connection.dialect)), changes)
+
+    def insert_stored(self, connection: sa.Connection, table: sa.Table, rows: Sequence[tuple[object, ...]]) -> None:
+        """Inserts rows with the values of all columns, in their order, as the database stores them."""
+        self._write_rows(connection, tuple(table.columns), rows, ())
+
+    def _write_rows(
+        self,
+        connection: sa.Connection,
+        columns: tuple[sa.Column[Any], ...],
+        rows: Sequence[tuple[object, ...]],
+        changes: tuple[tuple[str, str], ...],
+    ) -> None:
         if not self._is_server or len(rows) == 1:
-            text = _upsert(columns, changes, placeholder="%s" if self._is_server else "?")
-            connection.exec_driver_sql(text, list(_stored(columns, rows, connection.dialect)))
+            if rows:
+                text = _upsert(columns, changes, placeholder="%s" if self._is_server else "?")
+                connection.exec_driver_sql(text, list(rows))
             return
         # Many rows go to a server in one statement: each would take a round trip and planning.
-        keys = [column.name for column in table.primary_key]
-        if rows[0].keys() >= set(keys):  # all processes lock rows in the same order, so that there is no deadlock
-            rows = sorted(rows, key=lambda row: [row[name] for name in keys])
-        statement = sa.text(_upsert(columns, changes))
+        names, statement = [column.name for column in columns], sa.text(_upsert(columns, changes))
         for start in range(0, len(rows), _ROWS_PER_STATEMENT):
-            part = _stored(columns, rows[start : start + _ROWS_PER_STATEMENT], connection.dialect)
-            as_json = json.dumps([dict(zip(rows[0], values, strict=True)) for values in part])
+            part = rows[start : start + _ROWS_PER_STATEMENT]
+            as_json = json.dumps([dict(zip(names, values, strict=True)) for values in part])
             connection.execute(statement, {"rows": as_json})
 
     def _do(self, what: str, work: Callable[[sa.Connection], T]) -> T:

@@ -239,6 +239,12 @@ class Leases:
 
         return self._database.write(write)
 
+    def holds(self, connection: sa.Connection, name: str) -> bool:
+        """Does this run hold the lease with this name, in an open transaction?"""
+        mine = (leases_table.c.name == name) & (leases_table.c.run == self.run)
+        query = sa.select(leases_table.c.name).where(mine, _alive(self._database.now(connection)))
+        return connection.execute(query).first() is not None
+
     def is_at_work(self, run: str) -> bool:
         """Is the run with this id alive, and without an end?"""
 

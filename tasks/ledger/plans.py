@@ -9,8 +9,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from tasks.domain.metrics import CYCLE_SECONDS, Amounts
 from tasks.domain.reasons import Limit, Reason
 from tasks.ledger.database import Database, PackedJson, UtcSeconds, metadata
+from tasks.ledger.totals import Totals
 
 RUN = "last"  # the plan of the last reconcile, and what it has left for later
 PLAN = "plan"  # a plan that nothing was fetched for, such as that of `adce plan`
@@ -60,13 +62,23 @@ class Plans:
     """
 
     database: Database
+    totals: Totals
 
-    def keep(self, name: str, document: Any, at: datetime, run: str) -> None:
-        """Keeps a plan in place of the last one of this name."""
+    def keep(self, name: str, document: Any, at: datetime, run: str, cycle: float | None = None) -> None:
+        """Keeps a plan in place of the last one of this name.
+
+        `cycle` is how many seconds it took from the start of a reconcile to this plan.
+        """
         row = {"name": name, "at": at, "run": run, "document": document}
-        self.database.write(
-            lambda connection: self.database.upsert(connection, plans_table, [row], {"at", "run", "document"})
-        )
+        amounts = Amounts()
+        if cycle is not None:
+            amounts.observe(CYCLE_SECONDS, cycle)
+
+        def write(connection: sa.Connection) -> None:
+            self.database.upsert(connection, plans_table, [row], {"at", "run", "document"})
+            self.totals.add(connection, amounts)
+
+        self.database.write(write)
 
     def update(self, name: str, document: Any, at: datetime, run: str) -> None:
         """Keeps a plan in place of the one that this run has kept. One that another run has kept since stays."""

@@ -24,8 +24,13 @@ from flows.fill import fill
 from flows.reconcile import reconcile
 from flows.scraper import scraper
 from tasks.answers.ending import ending
+from tasks.answers.metrics import measured
+from tasks.answers.recorded import coverage
+from tasks.domain.assess.recorded import RecordedLook
+from tasks.domain.metrics import CYCLE_SECONDS, FILES, REQUESTS
 from tasks.domain.outcomes import RunPart
 from tasks.ledger import Ledger
+from tasks.ledger.looks import Looks
 from tasks.observe.look import Look, look_at_lake
 from tasks.show.documents.plan import RunReport
 from tasks.show.markdown import run_markdown
@@ -47,6 +52,35 @@ def test_the_first_run_of_a_lake_logs_what_will_be_collected(
     ]
 
 
+def test_the_look_of_a_run_at_the_whole_lake_is_recorded_before_and_after_it_fetches(
+    run_reconcile: Reconcile, sites: SandboxProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADCE_COLLECT", "{since: 2025-26, datasets: [br_totals]}")
+    looks: list[RecordedLook] = []
+    record = Looks.record
+
+    def recording(self: Looks, look: RecordedLook, *may: Any) -> bool:
+        looks.append(look)
+        return record(self, look, *may)
+
+    monkeypatch.setattr(Looks, "record", recording)
+    everything = {"since": None, "until": None, "as_of": None}
+    for part in ({"dry_run": True}, {"sources": ["basketball_reference"]}, {"as_of": NOW}):
+        run_reconcile(**everything | part)
+    assert looks == [], "it takes the lease, the whole lake, and the present time"
+    report = run_reconcile(**everything)
+    planned, fetched = looks
+    with closing(Ledger(load_config().ledger)) as ledger:
+        told = coverage(load_config(), ledger)
+        cycles = measured(load_config(), ledger, NOW).distributions[CYCLE_SECONDS][()]
+        latest = ledger.runs.by_id([fetched.run])[fetched.run]
+    assert told is not None
+    assert (told.finest, told.as_of) == (report.coverage.finest, report.looked_at.taken_at)
+    assert planned.taken_at < fetched.taken_at
+    assert latest.kind == "reconcile"
+    assert sum(cycles.counts) == 3, "each run that has the lease publishes a plan"
+
+
 def test_an_empty_lake_is_filled_schedules_first_and_their_games_in_the_same_run(
     run_reconcile: Reconcile, sites: SandboxProcess, adce_home: Path
 ) -> None:
@@ -60,8 +94,8 @@ def test_an_empty_lake_is_filled_schedules_first_and_their_games_in_the_same_run
         assert ledger.runs.by_id([run])[run].seconds.keys() == set(RunPart)
         attempts = [ledger.attempts.of(key)[0] for key in report.filled]
         reported = ledger.requests.lately(timedelta(minutes=10))
-    files = sum(value for series, value in totals.items() if series.name == "files" and '"stored"' in series.labels)
-    requests = sum(value for series, value in totals.items() if series.name == "requests")
+    files = sum(value for series, value in totals.items() if series.name == FILES.name and '"stored"' in series.labels)
+    requests = sum(value for series, value in totals.items() if series.name == REQUESTS.name)
     assert (files, requests) == (len(report.filled), len(sites.requests()))
     assert sum(reported.values()) == requests, "as the run reported when it ended"
     assert all(a.due and a.detected and a.asked and a.stored and a.due <= a.detected for a in attempts)

@@ -10,10 +10,10 @@ from operator import attrgetter
 from typing import Any
 
 from config.models import Config, Dataset
-from tasks.domain.assess.overview import Counts, Overview, Place, Standing, place_of, span
+from tasks.domain.assess.overview import Counts, Overview, Place, Standing, place_of
 from tasks.domain.assess.periods import By, period_of
 from tasks.domain.assess.states import State, Status
-from tasks.domain.assess.unknown import Unknown
+from tasks.domain.assess.unknown import MayListMore
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,15 +153,14 @@ class Coverage:
         return {"by": by.value, "total": self.total.document(), "rows": rows}
 
 
-def measure(counts: Counts, config: Config, unknown: Iterable[Unknown] = ()) -> Coverage:
+def measure(counts: Counts, config: Config, unknown: Iterable[MayListMore] = ()) -> Coverage:
     """The coverage of the lake, from the number of files by place and standing.
 
     Each unknown schedule counts under its own season and days, for each dataset that needs it.
     """
     schedules: dict[Place, set[str]] = defaultdict(set)
     for part in unknown:
-        days = span(part.schedule.first_day, part.schedule.last_day)
-        schedules[Place(part.dataset, part.season, days)].add(part.schedule.key)
+        schedules[Place(part.dataset, part.season, part.span)].add(part.key)
     order = {name: at for at, name in enumerate(config.datasets)}
     sources = {name: at for at, name in enumerate(config.sources)}
     off = {name for name, dataset in config.datasets.items() if not _is_enabled(dataset, config)}

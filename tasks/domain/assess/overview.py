@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import datetime
 from functools import cached_property
 from operator import attrgetter
 from typing import NamedTuple
@@ -13,6 +13,7 @@ from typing import NamedTuple
 from tasks.domain.assess.assessment import Assessment
 from tasks.domain.assess.claims import Claim, in_flight
 from tasks.domain.assess.doubts import Rested
+from tasks.domain.assess.periods import span
 from tasks.domain.assess.states import Kind, LakeObject, State, Status
 from tasks.domain.assess.unknown import Unknown
 from tasks.domain.expected.cells import Cell, Partition
@@ -230,10 +231,3 @@ def standing_of(status: Status) -> Standing:
 def _standing_of(state: State, limit: Limit | None) -> Standing:
     by_operator = state is State.UNAVAILABLE and limit is Limit.OPERATOR
     return Standing(state, by_operator, state is State.DEFERRED and limit is Limit.EXAMINE_AT_MOST)
-
-
-def span(first_day: date, last_day: date) -> str:
-    """The span of a file, as in Place: its date if it is of one day, its month if of one month, else ""."""
-    if first_day == last_day:
-        return first_day.isoformat()
-    return first_day.isoformat()[:7] if last_day.replace(day=1) == first_day.replace(day=1) else ""

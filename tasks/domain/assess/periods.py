@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from enum import StrEnum
 
 
@@ -21,3 +22,10 @@ def period_of(span: str, by: By) -> str:
     if by is By.MONTH:
         return span[:7]
     return span if by is By.DATE and len(span) == 10 else ""
+
+
+def span(first_day: date, last_day: date) -> str:
+    """The span of a file: its date if it is of one day, its month if of one month, else ""."""
+    if first_day == last_day:
+        return first_day.isoformat()
+    return first_day.isoformat()[:7] if last_day.replace(day=1) == first_day.replace(day=1) else ""

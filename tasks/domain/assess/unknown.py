@@ -4,13 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
+from tasks.domain.assess.periods import span
 from tasks.domain.assess.states import State, Status
 from tasks.domain.expected.cells import Cell
 from tasks.domain.reasons import Limit
 
 _NAMED = 5  # a JSON document names at most this number of schedules for each dataset and season
+
+
+class MayListMore(Protocol):
+    """A schedule that is not known and may list more files of a dataset."""
+
+    @property
+    def dataset(self) -> str:
+        """The dataset."""
+
+    @property
+    def season(self) -> str:
+        """The season of the schedule."""
+
+    @property
+    def span(self) -> str:
+        """The days of the schedule, as in Place."""
+
+    @property
+    def key(self) -> str:
+        """The key of the schedule."""
+
+
+class UnknownSchedule(NamedTuple):
+    """What is recorded of an Unknown."""
+
+    dataset: str
+    season: str
+    span: str
+    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +54,21 @@ class Unknown:
     def season(self) -> str:
         """The season of the schedule."""
         return self.schedule.season
+
+    @property
+    def span(self) -> str:
+        """The days of the schedule, as in Place."""
+        return span(self.schedule.first_day, self.schedule.last_day)
+
+    @property
+    def key(self) -> str:
+        """The key of the schedule."""
+        return self.schedule.key
+
+    @property
+    def recorded(self) -> UnknownSchedule:
+        """What is recorded of it."""
+        return UnknownSchedule(self.dataset, self.season, self.span, self.key)
 
 
 def is_known(schedule: Status) -> bool:
@@ -59,20 +104,20 @@ def find_unknown(
     return tuple(unknown)
 
 
-def by_season(unknown: Iterable[Unknown]) -> list[dict[str, Any]]:
+def by_season(unknown: Iterable[MayListMore]) -> list[dict[str, Any]]:
     """For JSON: one row for each dataset and season, with the number of unknown schedules and the first few keys."""
     return [
         {
             "dataset": dataset,
             "season": season,
-            "needs": [part.schedule.key for part in parts[:_NAMED]],
+            "needs": [part.key for part in parts[:_NAMED]],
             "schedules": len(parts),
         }
         for (dataset, season), parts in _grouped(unknown).items()
     ]
 
 
-def seasons_of(unknown: Iterable[Unknown]) -> str:
+def seasons_of(unknown: Iterable[MayListMore]) -> str:
     """In words: "br_boxscore of 2023-24, nba_playbyplay of 30 seasons"; empty if nothing is unknown."""
     seasons: dict[str, list[str]] = {}
     for dataset, season in _grouped(unknown):
@@ -82,8 +127,8 @@ def seasons_of(unknown: Iterable[Unknown]) -> str:
     )
 
 
-def _grouped(unknown: Iterable[Unknown]) -> dict[tuple[str, str], list[Unknown]]:
-    groups: dict[tuple[str, str], list[Unknown]] = {}
+def _grouped(unknown: Iterable[MayListMore]) -> dict[tuple[str, str], list[MayListMore]]:
+    groups: dict[tuple[str, str], list[MayListMore]] = {}
     for part in unknown:
         groups.setdefault((part.dataset, part.season), []).append(part)
     return groups

@@ -12,7 +12,7 @@ from tasks.show.documents.document import Document, WithOffset
 
 if TYPE_CHECKING:
     from tasks.domain.assess.coverage import Coverage
-    from tasks.domain.assess.unknown import Unknown
+    from tasks.domain.assess.unknown import MayListMore
 
 
 class UnknownSeason(Document):
@@ -67,7 +67,7 @@ class CoverageAnswer(Document):
     inventory: datetime | None = None  # the time of the S3 Inventory that was used instead of a listing
 
     @classmethod
-    def of(cls, coverage: Coverage, by: By, as_of: datetime, unknown: Iterable[Unknown]) -> CoverageAnswer:
+    def of(cls, coverage: Coverage, by: By, as_of: datetime, unknown: Iterable[MayListMore]) -> CoverageAnswer:
         """The document for a coverage."""
         document = coverage.document(by)
         known = {"lake": coverage.lake, "as_of": as_of, "inventory": coverage.inventory}

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from config.models import Collect, Config
-from tasks.domain.assess.overview import Counts, Place, Standing, span
+from tasks.domain.assess.overview import Counts, Place, Standing
+from tasks.domain.assess.periods import span
 from tasks.domain.assess.states import Kind, State, Status
 from tasks.domain.assess.unknown import Unknown
 from tasks.domain.assess.unlisted import estimate_unlisted

@@ -1,0 +1,164 @@
+"""What is recorded of a look at the whole lake, so that the lake need not be looked at again to tell of it?"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from config.models import Config, Priority
+from tasks.domain.assess.completeness import end_of, first_lacking_days, last_complete_day
+from tasks.domain.assess.overview import Counts, Overview, Stored
+from tasks.domain.assess.states import Kind, State, Status
+from tasks.domain.assess.unknown import UnknownSchedule
+from tasks.domain.expected.cells import Cell, Partition
+from tasks.domain.metrics import (
+    CELLS,
+    COMPLETE_UNTIL,
+    DEFERRED,
+    GAPS,
+    LAKE_BYTES,
+    LAKE_FILES,
+    OLDEST,
+    QUEUE,
+    UNKNOWN,
+    UNREAD,
+    Series,
+    series_of,
+)
+from tasks.domain.plan.scoring import priority_of
+
+Gauges = Mapping[Series, float]
+
+
+class Waiting(NamedTuple):
+    """The files of one priority that wait to be fetched."""
+
+    files: int
+    oldest: datetime  # when the one was detected that waits for the longest time
+
+
+@dataclass(frozen=True, repr=False)
+class RecordedLook:
+    """What a look at the whole lake has found, in numbers."""
+
+    taken_at: datetime
+    verified_since: datetime  # when that part of the lake was listed that was not listed for the longest time
+    run: str  # the id of the run that has looked
+    lake: str  # the address of the lake, without secrets
+    list_requests: int  # LIST requests of the run so far
+    never_read: int  # see Overview
+    by_former_checks: int  # see Overview
+    counts: Counts
+    stored: Mapping[Partition, Stored]
+    unknown: tuple[UnknownSchedule, ...]
+    queue: Mapping[Priority, Waiting]
+    gauges: Gauges  # of the metrics that a look gives values to; a series that is left out is 0, or not known
+
+
+def record_of(
+    overview: Overview,
+    config: Config,
+    first_seen: Mapping[str, datetime],
+    *,
+    run: str,
+    lake: str,
+    list_requests: int,
+) -> RecordedLook:
+    """What is recorded of a look that has found this. `first_seen` is when gaps were detected, by key."""
+    queue = _queue(overview, config, first_seen)
+    return RecordedLook(
+        overview.taken_at,
+        overview.verified_since or overview.taken_at,
+        run,
+        lake,
+        list_requests,
+        overview.never_read,
+        overview.by_former_checks,
+        overview.counts,
+        overview.stored,
+        tuple(part.recorded for part in overview.unknown),
+        queue,
+        _gauges(overview, config, queue),
+    )
+
+
+def is_waiting(status: Status) -> bool:
+    """Does a file with this status wait to be fetched? It does not if only somebody else can mend what is wrong."""
+    if status.state is State.GAP:
+        return status.kind is not Kind.UNREADABLE
+    return status.state is State.DEFERRED and status.limit is not None and status.limit.is_waited_for
+
+
+def _queue(overview: Overview, config: Config, first_seen: Mapping[str, datetime]) -> dict[Priority, Waiting]:
+    now = overview.taken_at
+    found: dict[tuple[object, ...], tuple[Cell, Waiting]] = {}  # by what the priority depends on
+    for key, status in overview.statuses.items():
+        if is_waiting(status):
+            cell, seen = overview.cells[key], first_seen.get(key, now)
+            alike = cell.dataset, cell.season, cell.last_day
+            _, before = found.get(alike, (cell, Waiting(0, seen)))
+            found[alike] = cell, Waiting(before.files + 1, min(before.oldest, seen))
+    queue: dict[Priority, Waiting] = {}
+    for cell, waiting in found.values():
+        priority = priority_of(cell, config.datasets[cell.dataset], config.scoring, now)
+        before = queue.get(priority, Waiting(0, waiting.oldest))
+        queue[priority] = Waiting(before.files + waiting.files, min(before.oldest, waiting.oldest))
+    return queue
+
+
+def _gauges(overview: Overview, config: Config, queue: Mapping[Priority, Waiting]) -> Gauges:
+    gauges: dict[Series, float] = defaultdict(float)
+    for series, value in (
+        *_cells(overview, config),
+        *_exceptions(overview, config),
+        *_files(overview, config),
+        *_complete(overview),
+        *((series_of(UNKNOWN, dataset=part.dataset), 1) for part in overview.unknown),
+        (series_of(UNREAD), overview.never_read),
+    ):
+        gauges[series] += value
+    for priority, waiting in queue.items():
+        gauges[series_of(QUEUE, priority=priority.value)] = waiting.files
+        gauges[series_of(OLDEST, priority=priority.value)] = waiting.oldest.timestamp()
+    return dict(gauges)
+
+
+def _cells(overview: Overview, config: Config) -> Iterator[tuple[Series, float]]:
+    sums: dict[tuple[str, State], int] = defaultdict(int)
+    for place, standings in overview.counts.items():
+        for standing, count in standings.items():
+            sums[place.dataset, standing.state] += count
+    for (dataset, state), count in sums.items():
+        source = config.datasets[dataset].source
+        yield series_of(CELLS, source=source, dataset=dataset, state=state.value), count
+
+
+def _exceptions(overview: Overview, config: Config) -> Iterator[tuple[Series, float]]:
+    """The gaps by what is wrong with them, and the deferred files by the rule that defers them."""
+    found = Counter(
+        (overview.cells[key].dataset, status.state, status.kind, status.limit)
+        for key, status in overview.statuses.items()
+    )
+    for (dataset, state, kind, limit), count in found.items():
+        source = config.datasets[dataset].source
+        if state is State.GAP and kind:
+            yield series_of(GAPS, source=source, dataset=dataset, kind=kind.value), count
+        if state is State.DEFERRED and limit:
+            yield series_of(DEFERRED, source=source, limit=limit.value), count
+
+
+def _files(overview: Overview, config: Config) -> Iterator[tuple[Series, float]]:
+    for partition, stored in overview.stored.items():
+        labels = {"source": config.datasets[partition.dataset].source, "dataset": partition.dataset}
+        yield series_of(LAKE_FILES, **labels), stored.files
+        yield series_of(LAKE_BYTES, **labels), stored.bytes
+
+
+def _complete(overview: Overview) -> Iterator[tuple[Series, float]]:
+    lacking = first_lacking_days(overview.cells, overview.statuses, overview.unknown)
+    for dataset in {place.dataset for place in overview.counts}.union(lacking):
+        day = last_complete_day(lacking.get(dataset), overview.taken_at)
+        yield series_of(COMPLETE_UNTIL, dataset=dataset), end_of(day).timestamp()

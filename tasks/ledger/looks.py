@@ -1,0 +1,246 @@
+"""What has the last look at the whole lake found, in numbers?"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from config.models import Priority
+from tasks.domain.assess.overview import Counts, Place, Standing, Stored
+from tasks.domain.assess.recorded import Gauges, RecordedLook, Waiting
+from tasks.domain.assess.states import State
+from tasks.domain.assess.unknown import UnknownSchedule
+from tasks.domain.expected.cells import Partition
+from tasks.domain.metrics import Series
+from tasks.ledger.database import Database, UtcSeconds, metadata, rows
+
+looks_table = sa.Table(
+    "looks",
+    metadata,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("taken_at", UtcSeconds, nullable=False),
+    sa.Column("verified_since", UtcSeconds, nullable=False),
+    sa.Column("run", sa.String, nullable=False),
+    sa.Column("lake", sa.String, nullable=False),
+    sa.Column("list_requests", sa.Integer, nullable=False),
+    sa.Column("never_read", sa.Integer, nullable=False),
+    sa.Column("by_former_checks", sa.Integer, nullable=False),
+    sa.Column("unknown", sa.Integer, nullable=False),
+)
+# The partitions that the look has counted: a digest of their rows in the next two tables, and what the lake has of them
+tallied_table = sa.Table(
+    "tallied",
+    metadata,
+    sa.Column("dataset", sa.String, primary_key=True),
+    sa.Column("season", sa.String, primary_key=True),
+    sa.Column("digest", sa.String, nullable=False),
+    sa.Column("files", sa.Integer, nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+)
+tallies_table = sa.Table(
+    "tallies",
+    metadata,
+    sa.Column("dataset", sa.String, primary_key=True),
+    sa.Column("season", sa.String, primary_key=True),
+    sa.Column("span", sa.String, primary_key=True),
+    sa.Column("state", sa.String, primary_key=True),
+    sa.Column("by_operator", sa.Boolean, primary_key=True),
+    sa.Column("unread", sa.Boolean, primary_key=True),
+    sa.Column("cells", sa.Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+unknown_table = sa.Table(
+    "unknown_schedules",
+    metadata,
+    sa.Column("dataset", sa.String, primary_key=True),
+    sa.Column("season", sa.String, primary_key=True),
+    sa.Column("key", sa.String, primary_key=True),
+    sa.Column("span", sa.String, nullable=False),
+    sqlite_with_rowid=False,
+)
+waiting_table = sa.Table(
+    "waiting",
+    metadata,
+    sa.Column("priority", sa.String, primary_key=True),
+    sa.Column("files", sa.Integer, nullable=False),
+    sa.Column("oldest", UtcSeconds, nullable=False),
+)
+gauges_table = sa.Table(
+    "gauges",
+    metadata,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("labels", sa.String, primary_key=True),
+    sa.Column("value", sa.Double, nullable=False),
+)
+_TABLES = (looks_table, tallied_table, tallies_table, unknown_table, waiting_table, gauges_table)
+_OF_PARTITION = (tallied_table, tallies_table, unknown_table)
+_LAST = "last"
+
+
+class LookNow(NamedTuple):
+    """The last recorded look, without its counts."""
+
+    taken_at: datetime
+    verified_since: datetime
+    run: str
+    lake: str
+    list_requests: int
+    never_read: int
+    by_former_checks: int
+    unknown: int  # the number of schedules that are not known
+
+
+class _Tallied(NamedTuple):
+    """A row of `tallied`, and the rows of the same partition in the tables `tallies` and `unknown_schedules`."""
+
+    digest: str
+    stored: Stored
+    tallies: Sequence[tuple[Any, ...]]
+    unknown: Sequence[tuple[Any, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """The last look at the whole lake, of a run that had the lease of a reconcile."""
+
+    database: Database
+
+    def record(self, look: RecordedLook, may: Callable[[sa.Connection], bool] = lambda connection: True) -> bool:
+        """Records a look in place of the last one, completely or not at all. Rows that stay the same are not written.
+
+        Returns False, with nothing recorded, if the look `may` not be recorded any more when the transaction begins.
+        """
+        tallied = _by_partition(look)
+        return self.database.write(partial(self._record, look, tallied, may))
+
+    def _record(
+        self,
+        look: RecordedLook,
+        tallied: Mapping[Partition, _Tallied],
+        may: Callable[[sa.Connection], bool],
+        connection: sa.Connection,
+    ) -> bool:
+        if not may(connection):
+            return False
+        columns = tallied_table.c
+        stored = connection.execute(sa.select(columns.dataset, columns.season, columns.digest))
+        before = {Partition(dataset, season): digest for dataset, season, digest in stored}
+        changed = [of for of, one in tallied.items() if before.get(of) != one.digest]
+        replaced = [of._asdict() for of in (*changed, *(before.keys() - tallied.keys())) if of in before]
+        for table in _OF_PARTITION if replaced else ():
+            mine = (table.c.dataset == sa.bindparam("d")) & (table.c.season == sa.bindparam("s"))
+            connection.execute(table.delete().where(mine), [{"d": r["dataset"], "s": r["season"]} for r in replaced])
+        new = [(of, tallied[of]) for of in changed]
+        insert = partial(self.database.insert_stored, connection)
+        insert(tallied_table, [(*of, one.digest, *one.stored) for of, one in new])
+        insert(tallies_table, [row for _, one in new for row in one.tallies])
+        insert(unknown_table, [row for _, one in new for row in one.unknown])
+        connection.execute(waiting_table.delete())
+        insert(waiting_table, [(name.value, one.files, one.oldest.timestamp()) for name, one in look.queue.items()])
+        self._replace_gauges(connection, look.gauges)
+        row = {"name": _LAST, **{name: getattr(look, name) for name in LookNow._fields}, "unknown": len(look.unknown)}
+        self.database.upsert(connection, looks_table, [row], set(LookNow._fields))
+        return True
+
+    def _replace_gauges(self, connection: sa.Connection, gauges: Gauges) -> None:
+        columns = gauges_table.c
+        before = _gauges(connection)
+        for series in before.keys() - gauges.keys():
+            this = (columns.name == series.name) & (columns.labels == series.labels)
+            connection.execute(gauges_table.delete().where(this))
+        changed = [
+            {"name": series.name, "labels": series.labels, "value": value}
+            for series, value in gauges.items()
+            if before.get(series) != value
+        ]
+        self.database.upsert(connection, gauges_table, changed, {"value"})
+
+    def last(self) -> LookNow | None:
+        """The last recorded look, without its counts; None if none is recorded."""
+        query = sa.select(*(looks_table.c[name] for name in LookNow._fields))
+        row = self.database.read(lambda connection: connection.execute(query).one_or_none())
+        return LookNow(*row) if row else None
+
+    def gauges(self) -> dict[Series, float]:
+        """The values of the metrics that the last recorded look has given values to."""
+        return self.database.read(_gauges)
+
+    def recorded(self) -> RecordedLook | None:
+        """The last recorded look; None if none is recorded."""
+
+        def read() -> RecordedLook | None:
+            if (last := self.last()) is None:
+                return None
+            return RecordedLook(
+                *last[:-1],
+                self.database.read(_counts),
+                self.database.read(_stored),
+                self.database.read(_unknown),
+                self.database.read(_queue),
+                self.gauges(),
+            )
+
+        return self.database.read_together(read)
+
+    def forget(self, connection: sa.Connection) -> None:
+        """Deletes the recorded look, in an open transaction."""
+        for table in _TABLES:
+            connection.execute(table.delete())
+
+
+def _by_partition(look: RecordedLook) -> dict[Partition, _Tallied]:
+    tallies: dict[Partition, list[tuple[Any, ...]]] = defaultdict(list)
+    for place, standings in look.counts.items():
+        tallies[Partition(place.dataset, place.season)] += [
+            (*place, standing.state.value, standing.by_operator, standing.unread, cells)
+            for standing, cells in standings.items()
+            if cells
+        ]
+    unknown: dict[Partition, list[tuple[Any, ...]]] = defaultdict(list)
+    for part in look.unknown:
+        unknown[Partition(part.dataset, part.season)].append((part.dataset, part.season, part.key, part.span))
+    found = {}
+    for of in tallies.keys() | unknown.keys() | look.stored.keys():
+        rows, schedules, stored = sorted(tallies[of]), sorted(unknown[of]), look.stored.get(of, Stored())
+        digest = hashlib.sha256(repr((rows, schedules, stored)).encode()).hexdigest()
+        found[of] = _Tallied(digest, stored, rows, schedules)
+    return found
+
+
+def _counts(connection: sa.Connection) -> Counts:
+    counts: dict[Place, dict[Standing, int]] = {}
+    standings: dict[tuple[Any, ...], Standing] = {}
+    for dataset, season, span, state, by_operator, unread, cells in rows(connection, sa.select(tallies_table)):
+        parts = state, by_operator, unread
+        standing = standings.get(parts) or standings.setdefault(
+            parts, Standing(State(state), bool(by_operator), bool(unread))
+        )
+        counts.setdefault(Place(dataset, season, span), {})[standing] = cells
+    return counts
+
+
+def _stored(connection: sa.Connection) -> dict[Partition, Stored]:
+    columns = tallied_table.c
+    query = sa.select(columns.dataset, columns.season, columns.files, columns.bytes).where(columns.files > 0)
+    return {Partition(dataset, season): Stored(*both) for dataset, season, *both in connection.execute(query)}
+
+
+def _unknown(connection: sa.Connection) -> tuple[UnknownSchedule, ...]:
+    query = sa.select(*(unknown_table.c[name] for name in UnknownSchedule._fields))
+    return tuple(UnknownSchedule(*row) for row in rows(connection, query))
+
+
+def _queue(connection: sa.Connection) -> dict[Priority, Waiting]:
+    found = {priority: Waiting(*both) for priority, *both in connection.execute(sa.select(waiting_table))}
+    return {priority: found[priority.value] for priority in Priority if priority.value in found}
+
+
+def _gauges(connection: sa.Connection) -> dict[Series, float]:
+    return {Series(name, labels): value for name, labels, value in rows(connection, sa.select(gauges_table))}

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -882,25 +882,30 @@ def test_the_event_of_a_file_that_adce_has_stored_is_awaited_unless_it_came_befo
     found = {key: Examination(*version_of(have, "c"), whole()) for key, have in objects.items()}
     end = FillEnd(FILL, NOW + 3 * HOUR, [FileOutcome(key, Outcome.STORED) for key in objects], found, objects)
     with closing(Ledger(url)) as ledger:
+
+        def awaited(since: datetime) -> list[datetime]:
+            """When the last of the awaited files was stored, until each of three times."""
+            return ledger.announcements.last_awaited(since, [NOW - HOUR, NOW + HOUR, NOW + 30 * HOUR])
+
         ledger.fills.record(end)
-        assert ledger.announcements.awaited(NOW) == [], "events are not watched"
+        assert awaited(NOW) == [], "events are not watched"
         ledger.announcements.progressed(NOW)
         ledger.arrivals.record({"b": LastChange.of(objects["b"], NOW)}, NOW, LearntBy.EVENT)
         ledger.arrivals.record({"c": LastChange.of(objects["c"], NOW)}, NOW, LearntBy.LISTING)
         ledger.fills.record(end)
-        assert sorted(ledger.announcements.awaited(NOW - 2 * HOUR)) == [NOW, NOW + 2 * HOUR]
+        assert awaited(NOW - 2 * HOUR) == [NOW, NOW + 2 * HOUR]
         watch = ledger.announcements.watch(NOW)
         assert watch
         assert (watch.progress, watch.returned) == (NOW, NOW + HOUR)
         assert ledger.announcements.count_missed(NOW + 9 * HOUR) == {}, "others' changes are counted"
         ledger.events.take(["a"], lambda _: Told(announced=["a"]), NOW)
-        assert ledger.announcements.awaited(NOW) == [NOW + 2 * HOUR]
+        assert awaited(NOW) == [NOW + 2 * HOUR]
         ledger.fills.record(replace(end, ended=NOW + 27 * HOUR, outcomes=[], examinations={}, objects={}))
         ledger.announcements.progressed(NOW + 27 * HOUR)
         new = {"c": an_object(key="c", modified=NOW + 27 * HOUR)}
         last = replace(end, ended=NOW + 27 * HOUR, outcomes=[FileOutcome("c", Outcome.STORED)], objects=new)
         ledger.fills.record(last)
-        assert ledger.announcements.awaited(NOW) == [NOW + 27 * HOUR], "one of more than a day ago says nothing"
+        assert awaited(NOW) == [NOW + 27 * HOUR], "one of more than a day ago says nothing"
 
 
 def test_a_message_that_could_not_be_read_is_kept_once_until_it_is_old(url: str) -> None:

@@ -6,6 +6,7 @@ import hmac
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from http.cookies import CookieError, SimpleCookie
@@ -63,20 +64,35 @@ def _cookie(header: str) -> str:
     return found.value if found else ""
 
 
+class Kind(Enum):
+    """What is limited apart from the rest."""
+
+    PAGE = auto()
+    PROBE = auto()
+    METRICS = auto()
+    LOGIN = auto()  # a token that is sent by the form
+
+
+def kind_of(method: str, path: str) -> Kind:
+    """Of which kind is a request?"""
+    if path == LOGIN and method == "POST":
+        return Kind.LOGIN
+    return Kind.PROBE if path in PROBES else Kind.METRICS if path == METRICS else Kind.PAGE
+
+
 @dataclass
 class Limiter:
-    """A rate limit for each address. Probes, `/metrics` and the form have limits of their own."""
+    """A rate limit for each address, and for each kind of request."""
 
     rate: Rate
-    _taken: dict[tuple[str, str], float] = field(default_factory=dict)  # when the whole rate is free again
+    _taken: dict[tuple[str, Kind], float] = field(default_factory=dict)  # when the whole rate is free again
 
-    def wait(self, address: str, path: str, now: float) -> float:
-        """The seconds that this address has to wait before this path is answered; 0 if it is answered now.
+    def wait(self, address: str, kind: Kind, now: float) -> float:
+        """The seconds that this address has to wait before a request is answered; 0 if it is answered now.
 
         `now` is in seconds of a clock that is never set.
         """
-        kind = "probes" if path in PROBES else path if path in (METRICS, LOGIN) else "pages"
-        rate = _LOGINS if kind == LOGIN else self.rate
+        rate = _LOGINS if kind is Kind.LOGIN else self.rate
         of = (_host(address), kind)
         free = max(self._taken.get(of, 0.0), now) + rate.seconds / rate.requests
         if free - now > rate.seconds:

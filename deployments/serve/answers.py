@@ -15,6 +15,7 @@ from deployments.serve.paths import HTML, JSON, PATHS, RATE_LIMITS, STATUS, TASK
 from tasks.answers.service import Snapshot
 from tasks.show.documents.document import Document
 from tasks.show.documents.service import RateLimits, Status, Tasks
+from tasks.show.exposition import OPEN_METRICS, TEXT, open_metrics, text
 
 _DIGEST = 16  # characters
 
@@ -46,13 +47,18 @@ def written(value: Any) -> bytes:
 
 
 def answers(found: Snapshot, away: Sequence[str]) -> dict[str, Answer]:
-    """The answers at all paths that come from a snapshot, while what is `away` does not answer."""
+    """The answers that come from a snapshot, while what is `away` does not answer, by path.
+
+    Those at `/metrics` have their types in place of the path.
+    """
     return dict(_answers(found, away))
 
 
 def _answers(found: Snapshot, away: Sequence[str]) -> Iterator[tuple[str, Answer]]:
     for path, document in ((STATUS, Status), (TASKS, Tasks), (RATE_LIMITS, RateLimits)):
         yield path, in_json(document.of(found, away), as_of=found.at)
+    for type, write in ((TEXT, text), (OPEN_METRICS, open_metrics)):
+        yield type, answer(write(found.measured), type, found.at)
 
 
 def index(names: Mapping[str, str]) -> Answer:

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from config.models import Config
-from deployments.serve.access import COOKIE, Gate, Limiter, headers_of
+from deployments.serve.access import COOKIE, Gate, Limiter, headers_of, kind_of
 from deployments.serve.answers import Answer, answer, in_json, index, page, written
 from deployments.serve.openapi import openapi
 from deployments.serve.paths import (
@@ -25,17 +25,16 @@ from deployments.serve.paths import (
     LIVEZ,
     LOGIN,
     METRICS,
-    OPEN_METRICS,
     OPENAPI,
     PATHS,
     PROBES,
     PROBLEM,
     READYZ,
-    TEXT,
 )
 from deployments.serve.refresh import Refresh
 from tasks.answers.health import Verdict, health_of, is_ready
 from tasks.show.documents.service import HealthState, Liveness, Problem, Readiness
+from tasks.show.exposition import OPEN_METRICS, TEXT
 
 Headers = list[tuple[bytes, bytes]]
 Message = MutableMapping[str, Any]
@@ -97,7 +96,7 @@ class Service:
     async def _reply(self, scope: Message, headers: Any, receive: Receive) -> Reply:
         path, method = scope["path"], scope["method"]
         client = scope["client"][0] if scope["client"] else ""
-        if wait := self._limiter.wait(client, path, time.monotonic()):
+        if wait := self._limiter.wait(client, kind_of(method, path), time.monotonic()):
             seconds = str(int(wait) + 1)
             text = f"too many requests from this address; try again in {seconds} s"
             return _problem(HTTPStatus.TOO_MANY_REQUESTS, text, ("Retry-After", seconds))

@@ -9,10 +9,11 @@ from pathlib import Path
 from config.models import Config
 from deployments.serve.answers import Answer, index
 from deployments.serve.app import Service
-from deployments.serve.paths import JSON, OPEN_METRICS, TEXT
+from deployments.serve.paths import JSON
 from deployments.serve.refresh import Refresh
 from tasks.domain.errors import AdceError
 from tasks.domain.wording import plural
+from tasks.show.exposition import OPEN_METRICS, TEXT
 
 _METRICS = "metrics.txt"
 

@@ -16,7 +16,7 @@ _ALWAYS = (HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.TOO_MANY_REQUESTS)
 _NOT_FOR_PROBES = (HTTPStatus.UNAUTHORIZED, HTTPStatus.MISDIRECTED_REQUEST, HTTPStatus.SERVICE_UNAVAILABLE)
 _FORM = {
     "type": "object",
-    "properties": {"token": {"type": "string"}},
+    "properties": {"token": {"type": "string", "pattern": "[^\\s]"}},
     "required": ["token"],
 }
 

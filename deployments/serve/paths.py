@@ -8,13 +8,10 @@ from pydantic import BaseModel
 
 from tasks.show.documents.coverage import CoverageAnswer
 from tasks.show.documents.service import HealthState, Liveness, RateLimits, Readiness, Status, Tasks
+from tasks.show.exposition import OPEN_METRICS, TEXT
 
 JSON, HEALTH, PROBLEM = "application/json", "application/health+json", "application/problem+json"
 HTML, SVG = "text/html; charset=utf-8", "image/svg+xml"
-TEXT, OPEN_METRICS = (
-    "text/plain; version=0.0.4; charset=utf-8",
-    "application/openmetrics-text; version=1.0.0; charset=utf-8",
-)
 
 INDEX, LOGIN, OPENAPI = "/", "/login", "/openapi.json"
 LIVEZ, READYZ, HEALTHZ = "/livez", "/readyz", "/health"

@@ -10,12 +10,14 @@ from datetime import datetime, timedelta
 
 from blocks.store import Store
 from config.models import Config
+from tasks.answers.metrics import measured
 from tasks.answers.runs import PastRun, joined
 from tasks.answers.sources import EventsNow, SourceNow, events_now, sources_now
 from tasks.domain.access import Access
 from tasks.domain.errors import LedgerError
 from tasks.domain.flow_names import FLOWS, RECONCILE
 from tasks.domain.lakes import no_ledger
+from tasks.domain.metrics import Measured
 from tasks.ledger import Ledger
 from tasks.ledger.leases import live_flow_runs
 from tasks.ledger.plans import RUN, KeptPlan
@@ -36,6 +38,7 @@ class Snapshot:
     runs: Sequence[PastRun]  # those at work, and then the last ones
     finished: datetime | None  # when the last reconcile ended that has worked through its plan
     plan: KeptPlan | None  # the plan of the last reconcile
+    measured: Measured
 
     @property
     def lake(self) -> str:
@@ -59,5 +62,6 @@ def snapshot(config: Config, now: datetime) -> Snapshot:
             runs=joined([], recorded, alive),
             finished=ledger.runs.last_finished(RECONCILE),
             plan=ledger.plans.kept(RUN),
+            measured=measured(config, ledger, now),
             seconds=time.perf_counter() - began,
         )

@@ -145,8 +145,7 @@ async def _reconcile(
     await publish(report)
     if has_lease and not report.stopped:
         with run.shutdown.on_signals():  # a signal must not crash a run whose work is done
-            if not as_of:
-                await send_once(config)
+            await send_once(config)
             async with get_client() as client:
                 before = datetime.now(UTC) - config.keep.runs
                 await delete_old_runs(client, before, lambda: run.shutdown.reason is not None)

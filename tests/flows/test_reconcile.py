@@ -31,6 +31,7 @@ from tasks.domain.metrics import CYCLE_SECONDS, FILES, REQUESTS
 from tasks.domain.outcomes import RunPart
 from tasks.ledger import Ledger
 from tasks.ledger.looks import Looks
+from tasks.ledger.sendings import sendings_table
 from tasks.observe.look import Look, look_at_lake
 from tasks.show.documents.plan import RunReport
 from tasks.show.markdown import run_markdown
@@ -384,7 +385,7 @@ def test_only_a_run_that_a_schedule_has_started_may_list_less_than_everything(
     assert may_list_less == [False, True, False]
 
 
-def test_the_lake_may_be_an_s3_bucket(
+def test_the_lake_may_be_an_s3_bucket_and_cloudwatch_gets_the_metrics_of_its_runs(
     run_reconcile: Reconcile, sites: SandboxProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -395,6 +396,7 @@ def test_the_lake_may_be_an_s3_bucket(
             monkeypatch.setenv(name, "test")
         monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
         monkeypatch.setenv("ADCE_LAKE", "s3://lake/nba")
+        monkeypatch.setenv("ADCE_CLOUDWATCH__NAMESPACE", "ADCE")
         client = boto3.client("s3")
         client.create_bucket(Bucket="lake")
         for n in range(1500):
@@ -414,6 +416,19 @@ def test_the_lake_may_be_an_s3_bucket(
         stored = client.get_object(Bucket="lake", Key=f"nba/{key}")
         assert stored["ContentType"] == "application/json"
         client.delete_object(Bucket="lake", Key=f"nba/{key}")
+        with closing(Ledger(load_config().ledger)) as ledger:
+            earlier = sendings_table.update().values(at=datetime.now(UTC) - timedelta(minutes=1))
+            ledger.database.write(lambda connection: connection.execute(earlier))
         assert run_reconcile(sources=["espn"]).filled == [key]
+        sent = boto3.client("cloudwatch").get_metric_statistics(
+            Namespace="ADCE",
+            MetricName=FILES.name,
+            Dimensions=[{"Name": "source", "Value": "espn"}, {"Name": "outcome", "Value": "stored"}],
+            StartTime=datetime.now(UTC) - timedelta(hours=1),
+            EndTime=datetime.now(UTC) + timedelta(hours=1),
+            Period=7200,
+            Statistics=["Sum"],
+        )
+        assert [point["Sum"] for point in sent["Datapoints"]] == [1]
     finally:
         server.stop()

@@ -12,7 +12,7 @@ from config.layers import ConfigError, Layer, parse
 from config.models import Config, Priority
 from config.tree import is_model, is_named, settings, singular
 
-_OTHER_VARIABLES = ("ADCE_CONFIG", "ADCE_RECORDED")  # variables that are not settings
+_OTHER_VARIABLES = ("ADCE_CONFIG", "ADCE_LOG_FORMAT", "ADCE_RECORDED")  # variables that are not settings
 # Settings whose environment variables are not read as YAML. A token may look like a number.
 _PLAIN_TEXT = (["lake"], ["ledger"], ["aws_credentials"], ["serve", "token"])
 

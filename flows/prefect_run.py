@@ -23,6 +23,7 @@ from tasks.answers.ending import Ending
 from tasks.domain.errors import AdceError
 from tasks.domain.plan.plan import Fill
 from tasks.domain.wording import duration
+from tasks.log_lines import about
 from tasks.run.dispatcher import End
 from tasks.run.run import Run
 from tasks.upstream.prefect_api import ApiOutage, trouble
@@ -91,7 +92,8 @@ class PrefectRun:
         end = End(state.message or state.name or "", has_crashed=state.is_crashed())
         for fill in fills:
             outcomes = [self.run.outcomes[key] for key in fill.keys if key in self.run.outcomes]
-            log.info("%s", fill_line(fill, outcomes, time.monotonic() - begun, end.message))
+            line = fill_line(fill, outcomes, time.monotonic() - begun, end.message)
+            log.info("%s", line, extra=about(source=fill.source, dataset=fill.dataset))
         return end
 
 

@@ -14,6 +14,7 @@ from flows.prefect_run import CURRENT, PrefectRun, state_of
 from tasks.answers.ending import ending_of_fill
 from tasks.domain.outcomes import FileOutcome, Outcome
 from tasks.domain.plan.plan import Fill
+from tasks.log_lines import about
 from tasks.run.fill import fill_gaps
 
 
@@ -30,7 +31,8 @@ async def scrape(
     logger = _own_logger()
     for outcome in outcomes:
         if outcome.outcome is not Outcome.STORED:
-            logger.warning("%s %s: %s", outcome.key, outcome.label, outcome.error)
+            fields = about(source, dataset, outcome.key, outcome.limit, outcome.error)
+            logger.warning("%s %s: %s", outcome.key, outcome.label, outcome.error, extra=fields)
     end = ending_of_fill(outcomes)
     logger.log(end.severity, "%s", end)
     return state_of(end)

@@ -26,6 +26,7 @@ from tasks.domain.errors import AdceError, LakeError, LedgerError
 from tasks.domain.expected.cells import Selection
 from tasks.domain.wording import and_more, one_line, plural, signal_name
 from tasks.ledger.unread_messages import UnreadMessage
+from tasks.log_lines import about
 from tasks.observe.look import Reader, look_at_lake
 from tasks.observe.outages import Outage
 from tasks.observe.queue import Message, QueueError, QueueFacts, open_queue
@@ -344,7 +345,8 @@ class Watch:
             if some:
                 first = min(some)
                 more = and_more(len(some))
-                log.warning("message %s %s: %s%s", unread[first].id, what, taken.errors[first], more)
+                fields = about(reason=taken.errors[first])
+                log.warning("message %s %s: %s%s", unread[first].id, what, taken.errors[first], more, extra=fields)
 
     def _tell_of_messages(self) -> None:
         """Tells the log what was received since it was last told, at most once a minute."""

@@ -15,10 +15,12 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
 from tasks.domain.wording import one_line
+from tasks.log_lines import LOG_FORMAT, JsonLines
 from tasks.progress import PROGRESS, told
 
 _OWN_LOGGERS = ("config", "blocks", "tasks", "flows", "deployments")
 _PREFECT_LEVEL = "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"
+_JSON = JsonLines()
 _WORDS = 64  # columns for the words beside a progress bar
 _stderr = Console(stderr=True)
 
@@ -35,8 +37,11 @@ class _Lines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            text = one_line(self.format(record))
-            _stderr.print(Text(f"adce: {record.levelname.lower()}: {text}"), soft_wrap=True)
+            if os.environ.get(LOG_FORMAT) == "json":
+                line = _JSON.format(record)
+            else:
+                line = f"adce: {record.levelname.lower()}: {one_line(self.format(record))}"
+            _stderr.print(Text(line), soft_wrap=True)
         except Exception:  # as in every handler of logging, an error must not end the program
             self.handleError(record)
 

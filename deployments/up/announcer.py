@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -40,7 +40,14 @@ class Snapshot:
 class Announcer:
     """Says everything once, so it remembers what has been said. What had ended before the first poll is not said."""
 
-    def __init__(self, interval: timedelta, begun: datetime):
+    def __init__(
+        self,
+        interval: timedelta,
+        begun: datetime,
+        fields_of: Callable[[str, str], Mapping[str, object]] = lambda flow_run, message: {},
+    ):
+        """`fields_of` says what a line in the log of a flow run is about."""
+        self._fields_of = fields_of
         self._interval = interval
         self._spare = min(_SPARE, interval / 4)
         self._ended = _Counts()
@@ -99,7 +106,8 @@ class Announcer:
             count = self._records_of.add(run.id)
             text = record.message if count <= _MOST_RECORDS else "more warnings and errors are in its log"
             if count <= _MOST_RECORDS + 1:
-                yield Line(f"{run.full_name}: {text}", record.level, "log", _fields(run) | {"logger": record.logger})
+                fields = _fields(run) | {"logger": record.logger} | dict(self._fields_of(run.id, record.message))
+                yield Line(f"{run.full_name}: {text}", record.level, "log", fields)
 
     def _runs(self, snapshot: Snapshot) -> Iterator[Line]:
         ended = [run for run in snapshot.runs if run.is_final and self._ended.add(run.id) == 1]

@@ -15,8 +15,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from deployments.up.lines import without_boxes
+from deployments.up.lines import Line, document_in, line_of, without_boxes
 from tasks.domain.errors import AdceError
 from tasks.upstream import guard
 
@@ -77,16 +78,19 @@ class Children:
         say: Callable[[str], None],
         policy: RestartPolicy = RestartPolicy(),
         show: Callable[[str, str], None] | None = None,
-        tell: Callable[[str, int], None] | None = None,
+        tell: Callable[[Line], None] | None = None,
+        note: Callable[[Mapping[str, Any]], None] | None = None,
     ):
         """`say` is told what has happened to a child. `show` is given a child's name and a line of its output.
 
-        `tell` is given a line of the log of a command of ADCE, and its level; such a line is not shown.
+        `tell` is given a line of the log of a command of ADCE; such a line is not shown. `note` is given what other
+        children, such as runs, have written as JSON.
         """
         self._say = say
         self._policy = policy
         self._show = show
         self._tell = tell
+        self._note = note
         self._keeping: dict[str, asyncio.Task[None]] = {}  # by the name of the child
         self._running: list[_Running] = []  # in the order of their starts
         self._given_up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -173,7 +177,9 @@ class Children:
 
         If the caller is cancelled, `stop` ends the child. For this the child is registered before the first await.
         """
-        running = _Running(child, self._show if child.is_shown else None, self._tell if child.is_adce else None)
+        running = _Running(
+            child, self._show if child.is_shown else None, self._tell if child.is_adce else None, self._note
+        )
         self._running.append(running)
         status = await asyncio.to_thread(running.wait)
         self._running.remove(running)
@@ -195,9 +201,16 @@ class _Running:
     The guard runs as long as the child and everything that the child has started.
     """
 
-    def __init__(self, child: Child, show: Callable[[str, str], None] | None, tell: Callable[[str, int], None] | None):
+    def __init__(
+        self,
+        child: Child,
+        show: Callable[[str, str], None] | None,
+        tell: Callable[[Line], None] | None,
+        note: Callable[[Mapping[str, Any]], None] | None,
+    ):
         self.child = child
         self._tell = tell
+        self._note = note
         self.lines: deque[str] = deque(maxlen=_LINES_KEPT)
         self._show = show
         self._process = subprocess.Popen(
@@ -233,11 +246,20 @@ class _Running:
             for line in output:
                 if text := line.decode(errors="replace").rstrip():
                     self.lines.append(text)
-                    if self._tell and (logged := _LOGGED.fullmatch(text)):
-                        level = logging.getLevelNamesMapping()[logged[1].upper()]
-                        self._tell(f"{self.child.name}: {logged[2]}", level)
-                    elif self._show:
-                        self._show(self.child.name, text)
+                    self._pass_on(text)
+
+    def _pass_on(self, text: str) -> None:
+        document = document_in(text)
+        if self._tell and document:
+            self._tell(line_of(self.child.name, document))
+        elif self._tell and (logged := _LOGGED.fullmatch(text)):
+            level = logging.getLevelNamesMapping()[logged[1].upper()]
+            self._tell(Line(f"{self.child.name}: {logged[2]}", level))
+        else:
+            if self._note and document:
+                self._note(document)
+            if self._show:
+                self._show(self.child.name, text)
 
 
 def error_in(lines: Sequence[str]) -> str:

@@ -47,11 +47,14 @@ from deployments.up.log_records import delete_orphans
 from deployments.up.poller import PrefectPoller
 from deployments.up.ports import LOOPBACK, is_free
 from deployments.up.prefect_database import url_of
+from deployments.up.run_fields import RunFields
+from flows.log_format import AS_JSON
 from tasks.answers.without_effect import events_without_effect
 from tasks.domain.errors import AdceError
 from tasks.domain.flow_names import FILL, RECONCILE
 from tasks.domain.wording import duration, plural, signal_name, utc
 from tasks.ledger import Ledger
+from tasks.log_lines import LOG_FORMAT
 
 if TYPE_CHECKING:
     from deployments.sandbox.system import SandboxSystem
@@ -125,6 +128,8 @@ class System:
     def __init__(self, config: Config, port: int, sandbox: SandboxSystem | None, printer: Printer):
         self._config = config
         self._say = printer.say
+        self._is_json = printer.format is LogFormat.JSON
+        self.run_fields = RunFields()
         self._port = port
         self._sandbox = sandbox
         self._id = uuid4().hex
@@ -133,6 +138,11 @@ class System:
         self.api: str = PREFECT_API_URL.value() or f"http://{LOOPBACK}:{port}/api"
         # Environment of Prefect's commands. An error is one line.
         self._of_commands = {"PREFECT_API_URL": self.api, "PREFECT_CLI_WRAP_LINES": "false"}
+
+    @property
+    def _of_adce(self) -> dict[str, str]:
+        """Environment of ADCE's own commands."""
+        return self._of_commands | ({LOG_FORMAT: "json"} if self._is_json else {})
 
     async def run(self, children: Children) -> None:
         """Starts everything in order, and then tells what there is to tell of the runs, until it is cancelled."""
@@ -164,12 +174,12 @@ class System:
         async with _quick_client() as client:
             api = PrefectApi.of_client(client)
             poller = PrefectPoller(api, WORK_POOL, entries, datetime.now(UTC))
-            announcer = Announcer(self._config.reconcile.interval, datetime.now(UTC))
+            announcer = Announcer(self._config.reconcile.interval, datetime.now(UTC), self.run_fields.of)
             is_paused = not any(one.is_scheduled for one in deployments if _is_reconcile(one))
             worker = self._worker()
             children.keep(worker)
             with_runs, beside = [worker], [self._delete_log_records()]
-            if watch := watch_of(self._config, self._of_commands, self.runs_end_within):
+            if watch := watch_of(self._config, self._of_adce, self.runs_end_within):
                 children.keep(watch)
                 with_runs.append(watch)
                 self._say(f"adce watch starts, to receive what S3 tells of the lake from {self._config.events.queue}")
@@ -260,6 +270,7 @@ class System:
         # The runs inherit the filter of warnings, and without it print those of Prefect's own code.
         quiet = os.environ.get("PYTHONWARNINGS", "ignore")
         env = self._of_commands | {"PREFECT_WORKER_QUERY_SECONDS": every, "PYTHONWARNINGS": quiet}
+        env |= AS_JSON if self._is_json else {}
         return Child("worker", argv, env, self.runs_end_within.total_seconds(), needs=self._api_answers)
 
     def _deploy(self, deployments: list[Deployment], folder: Path) -> Child:
@@ -339,7 +350,8 @@ def server_command(port: int) -> list[str]:
 
 async def _until_signal(system: System, printer: Printer, verbose: bool) -> int:
     """Runs the system until a signal or an error stops it. Returns the exit status (see `up`)."""
-    children = Children(printer.warn, show=printer.show if verbose else None, tell=printer.say)
+    show = printer.show if verbose else None
+    children = Children(printer.warn, show=show, tell=printer.say, note=system.run_fields.note)
     received: list[int] = []
     with temporary_settings({PREFECT_API_URL: system.api}):
         work = asyncio.create_task(system.run(children))

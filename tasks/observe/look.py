@@ -32,7 +32,9 @@ from tasks.domain.expected.games import Game
 from tasks.domain.expected.keys import find_misnamed
 from tasks.domain.outcomes import RunPart
 from tasks.domain.plan.plan import Gap
+from tasks.domain.reasons import Limit
 from tasks.domain.wording import and_more
+from tasks.log_lines import about
 from tasks.observe.heads import ask
 from tasks.observe.held import Held, recall
 from tasks.observe.inventory import inventory_of_first_look
@@ -218,8 +220,8 @@ async def look_up(session: Session, reader: Reader, known: Knowledge, gaps: Iter
     """
     cells = {gap.cell.key: gap.cell for gap in gaps if not known.has_asked(gap.cell.key)}
     found = await ask(session.lake, cells)
-    for error in found.refused.values():
-        log.warning("%s; the file is left to a run that lists it", error)
+    for key, error in found.refused.items():
+        log.warning("%s; the file is left to a run that lists it", error, extra=about(key=key, reason=error))
     told = cells.keys() - found.refused.keys()
     assert isinstance(known.objects, Listing)
     known.objects.note(told, found.objects)
@@ -529,7 +531,9 @@ def _compare(session: Session, known: Knowledge, schedules: Collection[Cell], re
     found = [disagreement for disagreement in comparison.found if disagreement not in before]
     for disagreement in found:
         if disagreement.next_look() is None:
-            log.warning("%s lists %s; looking again did not change that", disagreement.key, disagreement.what)
+            fields = about(key=disagreement.key, limit=Limit.DISAGREEMENT, reason=disagreement.what)
+            text = "%s lists %s; looking again did not change that"
+            log.warning(text, disagreement.key, disagreement.what, extra=fields)
     session.ledger.disagreements.record(found, comparison.mended)
 
 

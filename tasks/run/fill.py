@@ -39,6 +39,7 @@ from tasks.domain.wording import duration
 from tasks.ledger.attempts import FillRecord
 from tasks.ledger.corrections import Change
 from tasks.ledger.fills import FillEnd
+from tasks.log_lines import about
 from tasks.observe.listing import judge
 from tasks.run.partials import keep_aside, keep_best
 from tasks.run.run import Run
@@ -49,6 +50,7 @@ from tasks.upstream.commands import prepare
 log = logging.getLogger(__name__)
 
 _KEPT = "somebody else has stored a good file there meanwhile; it is kept"
+_REPLACED = "%s: the file that somebody else has stored there is replaced: %s"
 _MOST_CONFLICTS = 5  # attempts at storing a file under a key that somebody else writes to as well
 
 
@@ -300,7 +302,7 @@ async def _store(
             former = await _read(run, key)
             if former is not None and content_of(former[1]) != content_of(run.known.objects[key]):
                 if reason := _examine_theirs(run, cell, verdict, *former):
-                    log.warning("%s: the file that somebody else has stored there is replaced: %s", key, reason)
+                    log.warning(_REPLACED, key, reason, extra=about(dataset=cell.dataset, key=key, reason=reason))
                     continue
                 return _KEPT
             if former is not None:
@@ -317,7 +319,7 @@ async def _store(
         if theirs is None:  # it has been removed again
             run.known.gone(key)
         elif reason := _examine_theirs(run, cell, verdict, *theirs):
-            log.warning("%s: the file that somebody else has stored there is replaced: %s", key, reason)
+            log.warning(_REPLACED, key, reason, extra=about(dataset=cell.dataset, key=key, reason=reason))
         else:
             return _KEPT
     raise LakeError(f"{key}: somebody else keeps storing bad files there; find out who", Reach.KEY)
@@ -359,7 +361,8 @@ async def _correction(run: Run, cell: Cell, former: tuple[bytes, LakeObject], bo
     kept_as = None
     if run.config.history:
         kept_as = await _keep(run, f"{run.config.history}/{key}/{former[1].modified:%Y%m%dT%H%M%SZ}", former[0])
-    log.warning("%s was corrected at the source; the former version is %s", key, kept_as or "left to the bucket")
+    where, fields = kept_as or "left to the bucket", about(dataset=cell.dataset, key=key)
+    log.warning("%s was corrected at the source; the former version is %s", key, where, extra=fields)
     return Change(key, run.session.now(), run.session.id, was, became, kept_as)
 
 

@@ -24,7 +24,7 @@ from tasks.domain.plan.plan import Deferral, Fill, Gap, Plan, without
 from tasks.domain.reasons import Limit, Reason
 from tasks.ledger.leases import RECONCILE
 from tasks.ledger.runs import RunRecord
-from tasks.log_lines import IN_REPORT
+from tasks.log_lines import IN_REPORT, about
 from tasks.observe.identity import write_mark
 from tasks.observe.knowledge import Knowledge
 from tasks.observe.look import Look, Reader, look_at_lake, look_up, look_up_newly_due, newly_due
@@ -240,7 +240,8 @@ class Run:
     def stop_source(self, source: str, error: BucketError) -> Reason:
         """Has this run ask a source for nothing more, since its rate bucket is not as it should be. Returns why."""
         if source not in self.planner.stopped:
-            log.error("%s is not asked for anything: %s", source, error)
+            fields = about(source=source, limit=Limit.BUCKET, reason=error)
+            log.error("%s is not asked for anything: %s", source, error, extra=fields)
             reason = self.session.until_next_run(Limit.BUCKET, str(error))
             self.planner.stopped[source] = replace(reason, of=source)
             self.on_change()
@@ -271,6 +272,7 @@ class Run:
         lost = {key: status for key, status in look.overview.lost.items() if key not in self.lost}
         self.lost |= lost
         for key, status in list(lost.items())[:_MOST_LOGGED]:
-            log.error("%s %s: %s", key, status.kind and status.kind.value, status.reason, extra=IN_REPORT)
+            fields = IN_REPORT | about(key=key, reason=status.reason)
+            log.error("%s %s: %s", key, status.kind and status.kind.value, status.reason, extra=fields)
         if len(lost) > _MOST_LOGGED:
             log.error("%s more files vanished or shrank", len(lost) - _MOST_LOGGED, extra=IN_REPORT)

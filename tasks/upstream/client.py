@@ -23,6 +23,7 @@ from tasks.domain.limits.rates import Permit
 from tasks.domain.outcomes import Asking
 from tasks.domain.plan.lanes import LATENCY
 from tasks.domain.reasons import Limit, Reason
+from tasks.log_lines import about
 from tasks.upstream.commands import Prepared
 from tasks.upstream.downloads import ACCEPTED, TooLargeError, UnpackError, read_beginning, read_body
 from tasks.upstream.outage import Outage
@@ -211,7 +212,8 @@ class SourceClient:
                         self._note_unreachable(error, attempts)
                         raise
                     wait = _backoff(settings.retries, attempts.spent, error.wait)
-                    log.info("%s: %s; again in %.1f s", self.name, error, wait)
+                    fields = about(source=self.name, dataset=scraper, reason=error)
+                    log.info("%s: %s; again in %.1f s", self.name, error, wait, extra=fields)
                     await asyncio.sleep(wait)
         finally:
             self._give_up(attempts)

@@ -21,6 +21,7 @@ from tasks.domain.plan.plan import why_paused, why_waiting
 from tasks.domain.reasons import Limit
 from tasks.domain.wording import utc
 from tasks.ledger import Ledger
+from tasks.log_lines import about
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +92,8 @@ class RateLimiter:
                 claims = {pause.name: self._claim(pause.name, claim_for) for pause in paused}
                 entered = Admission({name: claim for name, claim in claims.items() if claim})
                 if len(entered.probes) == len(paused):
-                    log.info("%s is probed with one request: %s", self.source, paused[0].reason)
+                    fields = about(source=self.source, limit=Limit.PROBE, reason=paused[0].reason)
+                    log.info("%s is probed with one request: %s", self.source, paused[0].reason, extra=fields)
                     return entered
                 self.give_up(entered)
             elif now - waited_since > WORTH_WAITING:
@@ -156,7 +158,8 @@ class RateLimiter:
             ),
         )
         if after.until and after.until != before.until:
-            log.warning("%s is paused until %s: %s", self.source, utc(after.until), error)
+            fields = about(source=self.source, limit=Limit.BACKOFF, reason=error)
+            log.warning("%s is paused until %s: %s", self.source, utc(after.until), error, extra=fields)
         return after
 
     def failed(self, scraper: str, reason: str, asked: datetime, *, answered: bool = True) -> None:
@@ -168,7 +171,8 @@ class RateLimiter:
             self._answered(asked)
         after = self._change(scraper, lambda pause: pauses.failed(pause, self.breaker, asked, _now(), reason))
         if after.until and after.phase(_now()) is Phase.OPEN:
-            log.warning("breaker of %s open until %s: %s", scraper, utc(after.until), after.reason)
+            fields = about(source=self.source, dataset=scraper, limit=Limit.BREAKER, reason=after.reason)
+            log.warning("breaker of %s open until %s: %s", scraper, utc(after.until), after.reason, extra=fields)
 
     def succeeded(self, scraper: str, asked: datetime) -> None:
         """Records that a request of a scraper, sent at `asked`, brought a good file."""

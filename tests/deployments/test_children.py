@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from deployments.up.children import Child, Children, GivenUp, Need, RestartPolicy, error_in
+from deployments.up.lines import Line
 
 ROOT = Path(__file__).parents[2]
 QUICK = RestartPolicy(first_wait=0.05, longest_wait=0.1, most_deaths=3)
@@ -116,18 +120,25 @@ def test_the_reason_of_a_death_is_the_last_error_without_its_frame(lines: list[s
 
 
 def test_the_log_of_a_command_of_adce_is_told_and_all_else_is_only_shown() -> None:
-    lines = ["adce: info: begins", "adce: error: no ink; ask: again", "adce: no paper", "error: none"]
+    lines = ["adce: info: begins", "adce: error: no ink; ask: again", "adce: no paper", "error: none", '{"at": 1}']
+    document = {"at": "1970", "level": "error", "event": "log", "message": "no pens", "source": "espn"}
+    lines.append(json.dumps(document))
     child = Child("clerk", [sys.executable, "-S", "-c", f"print({chr(10).join(lines)!r})"])
-    told: list[tuple[str, int]] = []
+    told: list[Line] = []
+    noted: list[Mapping[str, Any]] = []
     shown: list[str] = []
 
     async def story() -> None:
-        children = Children(shown.append, show=lambda _, line: shown.append(line), tell=lambda *line: told.append(line))
+        children = Children(shown.append, show=lambda _, line: shown.append(line), tell=told.append, note=noted.append)
         await children.run(replace(child, is_adce=True))
-        assert told == [("clerk: begins", logging.INFO), ("clerk: no ink; ask: again", logging.ERROR)]
-        assert shown == lines[2:]
+        assert told == [
+            Line("clerk: begins", logging.INFO),
+            Line("clerk: no ink; ask: again", logging.ERROR),
+            Line("clerk: no pens", logging.ERROR, fields={"source": "espn"}),
+        ]
+        assert (shown, noted) == (lines[2:-1], [])
         await children.run(child)
-        assert shown == lines[2:] + lines
+        assert (shown, noted) == (lines[2:-1] + lines, [document])
 
     asyncio.run(story())
 

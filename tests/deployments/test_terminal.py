@@ -18,6 +18,7 @@ from config.load import load_config
 from deployments.cli.terminal import show_log
 from tasks.domain.lakes import MARK_KEY, KnownLake, LakeKind
 from tasks.ledger import Ledger
+from tasks.log_lines import about
 from tests.servers import empty_database
 
 SPAN = ["--as-of", "2026-01-15T12:00:00Z", "--since", "2026-01-13", "--until", "2026-01-14"]
@@ -48,6 +49,15 @@ def test_warnings_and_errors_are_a_line_each_and_the_rest_is_none(
     log.error("no good")
     lines = [f"adce: warning: espn [is] left alone until 12:00 or so, {'x' * 200}", "adce: error: no good"]
     assert capsys.readouterr() == ("", "".join(f"{line}\n" for line in lines))
+
+
+def test_for_programs_a_line_is_a_document_with_what_it_is_about(
+    shown: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADCE_LOG_FORMAT", "json")
+    logging.getLogger("blocks.store").error("no [good] %s", "x" * 200, extra=about(key="a.json"))
+    document = json.loads(capsys.readouterr().err)
+    assert (document["level"], document["message"], document["key"]) == ("error", f"no [good] {'x' * 200}", "a.json")
 
 
 @pytest.fixture

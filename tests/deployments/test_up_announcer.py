@@ -14,6 +14,7 @@ from deployments.prefect_api.flow_runs import FlowRun, LogRecord
 from deployments.prefect_api.pauses import PrefectPause
 from deployments.up.announcer import Announcer, Snapshot
 from deployments.up.lines import Line, LogFormat, without_boxes, written
+from deployments.up.run_fields import RunFields
 from tasks.domain.wording import duration
 
 START = datetime(2026, 11, 30, 8, 0, tzinfo=UTC)
@@ -184,6 +185,19 @@ def test_a_warning_of_a_run_is_told_once_with_its_level_and_its_run() -> None:
     [line] = an_announcer().lines(snapshot(1, records=[record, record]))
     assert (line.level, line.text) == (logging.ERROR, "reconcile everything: espn is paused")
     assert (line.event, line.fields["logger"]) == ("log", "tasks.upstream")
+    assert "source" not in line.fields
+
+
+def test_a_warning_of_a_run_of_this_machine_has_what_it_is_about_as_fields() -> None:
+    fields = RunFields()
+    told = {"message": "espn is paused", "flow_run": "1", "logger": "tasks.upstream", "source": "espn"}
+    for document in (told, told | {"flow_run": "2", "source": "nba_api"}):
+        fields.note(document)
+    announcer = Announcer(INTERVAL, START, fields.of)
+    announcer.lines(snapshot(0))
+    record = (a_run(), LogRecord("7", "1", logging.ERROR, "espn is paused", "tasks.upstream"))
+    [line] = announcer.lines(snapshot(1, records=[record]))
+    assert (line.fields["source"], line.fields["run"]) == ("espn", "everything")
 
 
 def test_a_run_with_very_many_warnings_is_cut_short() -> None:

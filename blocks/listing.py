@@ -200,6 +200,24 @@ class Listing(MutableMapping[str, LakeObject]):
                     yield starts[number - 1], columns.between(position, end)
                 position = end
 
+    def among(self, keys: Iterable[str]) -> dict[str, LakeObject]:
+        """The objects under some keys, which is faster than to ask for each of many."""
+        found: dict[str, LakeObject] = {}
+        ordered, position = sorted(keys), 0
+        while position < len(ordered):
+            following = bisect_right(self._firsts, ordered[position])
+            end = len(ordered)
+            if following < len(self._firsts):
+                end = bisect_left(ordered, self._firsts[following], position)
+            some, part = ordered[position:end], self._slice(ordered[position])
+            if isinstance(part, PackedRows) and len(some) > len(part) // 4:
+                wanted = set(some)
+                found.update((have.key, have) for have in part.columns().objects() if have.key in wanted)
+            else:
+                found.update((key, have) for key in some if (have := self.get(key)) is not None)
+            position = end
+        return found
+
     def every(self, number: int, start: str, end: str | None) -> list[str]:
         """Every `number`-th key of those from `start` up to `end`, or up to the last, that as many keys follow."""
         if not self.has_listed(start, end):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from itertools import pairwise
 from typing import Any
@@ -32,9 +32,9 @@ class UnreadableRowError(Exception):
 
 
 def row_of(
-    partition: Partition, judgement: Judgement, keys: Collection[str], rules: str, ranges: Mapping[str, Verified]
+    partition: Partition, judgement: Judgement, keys: bytes, rules: str, ranges: Mapping[str, Verified]
 ) -> dict[str, Any]:
-    """The row of a judgement that these rules have made of the files with these keys.
+    """The row of a judgement that these rules have made of the files with these keys, which are packed.
 
     `ranges` is what the ranges of keys have held, by their starts. It has all that the judgement rests on.
     """
@@ -60,7 +60,7 @@ def row_of(
         "until": until,
         "games": judgement.games,
         "content": _seal(known, packed, judgement.ranges, ranges) + packed,
-        "keys": zlib.compress("\n".join(keys).encode(), 1),
+        "keys": keys,
     }
 
 
@@ -101,6 +101,11 @@ def _seal(known: Sequence[object], packed: bytes, starts: Sequence[str], ranges:
     """The seal of a row with these values and this content, whose judgement rests on the ranges with these starts."""
     text = repr((known, [(start, ranges[start].digest) for start in starts]))
     return hashlib.blake2b(text.encode() + packed, digest_size=_SEAL_BYTES).digest()
+
+
+def packed_keys(keys: Iterable[str]) -> bytes:
+    """The keys of files, as a row has them."""
+    return zlib.compress("\n".join(keys).encode(), 1)
 
 
 def keys_in(packed: bytes) -> list[str]:

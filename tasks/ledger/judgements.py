@@ -30,6 +30,7 @@ from tasks.ledger.judgement_rows import (
     judgement_in,
     keys_in,
     packed_json,
+    packed_keys,
     packed_ranges,
     ranges_in,
     row_of,
@@ -73,10 +74,19 @@ _MOST_TOUCHED = 100_000  # rows above which all judgements are forgotten, since 
 
 
 class Made(NamedTuple):
-    """A new judgement, and the keys of all files that it is about."""
+    """A new judgement, and the keys of all files that it is about, packed."""
 
     judgement: Judgement
-    keys: Collection[str]
+    packed: bytes
+
+    @classmethod
+    def of(cls, judgement: Judgement, keys: Iterable[str]) -> Made:
+        """A judgement about the files with these keys."""
+        return cls(judgement, packed_keys(keys))
+
+    def keys(self) -> list[str]:
+        """The keys of all files that it is about."""
+        return keys_in(self.packed)
 
 
 class Damage(NamedTuple):

@@ -71,6 +71,11 @@ class Objects:
         query = sa.select(sa.func.count()).select_from(objects_table)
         return self.database.read(lambda connection: int(connection.execute(query).scalar_one()))
 
+    def has_more_than(self, number: int) -> bool:
+        """Are more files known than so many? To count them takes longer."""
+        query = sa.select(sa.literal(1)).select_from(objects_table).limit(1).offset(number)
+        return self.database.read(lambda connection: connection.execute(query).first() is not None)
+
     def examined(self, keys: Iterable[str] | None = None) -> dict[str, Examination]:
         """What the body checks found, by key: in these files, or in all."""
         keys = None if keys is None else list(keys)

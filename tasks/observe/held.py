@@ -18,7 +18,7 @@ from tasks.domain.assess.assessment import Assessment
 from tasks.domain.assess.overview import Overview, Stored
 from tasks.domain.assess.partitions import Judgement, by_partition, games_digest, judgement_of
 from tasks.domain.assess.ranges import KeyRanges, Verified, changed, on_rotation
-from tasks.domain.assess.states import State
+from tasks.domain.assess.states import LakeObject, State
 from tasks.domain.expected import seasons
 from tasks.domain.expected.cells import Cell, Partition, Selection, game_cells, games_from
 from tasks.domain.expected.games import Game, by_season
@@ -44,6 +44,8 @@ class Held:
         self._changed: set[str] = set()  # the starts of those that are not as they were
         self._cells: dict[str, Cell] = {}  # of the exceptions, by key
         self._games: dict[Partition, str] = {}  # the digests of the games that schedules list now
+        self._made: dict[Partition, Made] = {}  # those of the judgements that this look has made
+        self._cut = self._ranges  # the ranges by which it makes them
 
     def __bool__(self) -> bool:
         return bool(self._judgements)
@@ -157,6 +159,19 @@ class Held:
             held = [(partition, one) for partition, one in self._judgements.items() if partition.dataset == dataset]
             self.drop(partition for partition, one in held if digests.get(partition.season) != one.games)
 
+    def cut(self, objects: Listing) -> None:
+        """Cuts the ranges that have changed, before judgements are made by them."""
+        self._cut = self._ranges.cut(self._changed, objects)
+
+    def hold(self, session: Session, judged: Assessment, known: Knowledge) -> None:
+        """Holds the judgements of partitions that were judged as a whole, unless they hold for no time."""
+        for partition, part in by_partition(judged).items():
+            judgement = self._judgement(session, partition, part, known, known.objects)
+            if judgement.is_current(judged.taken_at):
+                self._judgements[partition] = judgement
+                self._made[partition] = Made.of(judgement, part.cells)
+                self._cells |= {file.key: part.cells[file.key] for file in judgement.exceptions}
+
     def gaps(self) -> list[str]:
         """The keys of the gaps in held partitions."""
         files = chain.from_iterable(held.exceptions for held in self._judgements.values())
@@ -167,9 +182,11 @@ class Held:
         found = {file.key for held in self._judgements.values() for file in held.exceptions}.intersection(keys)
         rest = set(keys) - found
         for partition, held in self._judgements.items():
-            near = {key for key in rest if self._ranges.of(key) in held.ranges}
+            made = self._made.get(partition)
+            ranges = self._cut if made else self._ranges
+            near = {key for key in rest if ranges.of(key) in held.ranges}
             if near:
-                found |= near.intersection(session.ledger.judgements.keys(partition))
+                found |= near.intersection(made.keys() if made else session.ledger.judgements.keys(partition))
         return found
 
     def stored(self) -> dict[Partition, Stored]:
@@ -188,28 +205,36 @@ class Held:
         """
         if not session.selection.is_everything:
             return
-        ranges = self._ranges.cut(self._changed, objects)
-        digests = objects.digests(ranges.starts) if self._changed else self._digests
+        self.cut(objects)
+        digests = objects.digests(self._cut.starts) if self._changed else self._digests
         verified = self._verified(session, digests, None if known.inventory else known.begun)
-        differing = {one.key for one in known.disagreements}
-        new = {
-            partition: Made(
-                judgement_of(
-                    partition,
-                    part,
-                    objects,
-                    known.examinations,
-                    known.absences,
-                    differing,
-                    ranges,
-                    self._games.get(partition, ""),
-                    session.config.reconcile.unavailable.expires,
-                ),
-                part.cells.keys(),
-            )
-            for partition, part in by_partition(judged).items()
-        }
-        session.ledger.judgements.keep(new, self._judgements.keys(), self._rules, self._recalled, verified)
+        new = dict(self._made)
+        for partition, part in by_partition(judged).items():
+            judgement = self._judgement(session, partition, part, known, objects.among(part.cells))
+            new[partition] = Made.of(judgement, part.cells)
+        former = self._judgements.keys() - self._made.keys()
+        session.ledger.judgements.keep(new, former, self._rules, self._recalled, verified)
+
+    def _judgement(
+        self,
+        session: Session,
+        partition: Partition,
+        part: Assessment,
+        known: Knowledge,
+        objects: Mapping[str, LakeObject],
+    ) -> Judgement:
+        """The judgement of a partition whose files were judged."""
+        return judgement_of(
+            partition,
+            part,
+            objects,
+            known.examinations,
+            known.absences,
+            {one.key for one in known.disagreements},
+            self._cut,
+            self._games.get(partition, ""),
+            session.config.reconcile.unavailable.expires,
+        )
 
 
 def _starts(session: Session) -> list[str]:

@@ -28,7 +28,7 @@ from tasks.domain.expected.cells import (
     games_from,
     selected_datasets,
 )
-from tasks.domain.expected.games import Game
+from tasks.domain.expected.games import Game, by_season
 from tasks.domain.expected.keys import find_misnamed
 from tasks.domain.outcomes import RunPart
 from tasks.domain.plan.plan import Gap
@@ -51,6 +51,8 @@ log = logging.getLogger(__name__)
 
 _FEW = 1000  # files of a selection by key up to which each file is looked up, instead of listing their folders
 _FEW_CELLS = 200  # the same limit for cells that are given
+_MANY_GAMES = 50_000  # games from which on they are judged in parts
+_MANY_FILES = 500_000  # files that the ledger knows, from which on they are not read all at once
 _MANY = 50_000  # files above which everything is read from the ledger, instead of what it knows of these
 
 
@@ -306,12 +308,18 @@ async def _look_at_lake(
         await _read_schedules(session, reader, known, held, schedules, remember)
         games = _listed_games(session, known, held, schedules)
         read = set(known.verdicts(schedules))
+        if objects.is_whole:
+            break
         cells = expected_cells(config, calendar.values(), games, selection, now, held)
         lacking = held.not_listed(cells, objects)
         if not lacking:
             break
         # What is judged has to be listed first. That may show further changes, and so more to judge.
         objects.add(await list_ranges(session.lake, listed_datasets(session).values(), lacking))
+    unlike = set()
+    if may_hold and inventory is None:
+        unlike = await _judge_in_parts(session, known, held, games, objects, now)
+    cells = expected_cells(config, calendar.values(), games, selection, now, held)
     if is_listed:
         await _drop_moved(session, held, objects, cells)
     _load(session, known, [*cells, *held.gaps()])
@@ -321,7 +329,7 @@ async def _look_at_lake(
     claims = session.leases.claims()
     assessment = judged.with_claims(claims)
     overview = joined([overview_of(assessment), *held.overviews(now)], now).with_claims(claims)
-    stored = stored_files(cells, objects) | held.stored()
+    stored = stored_files(cells, objects.among(cells)) | held.stored()
     fileless = listed_datasets(session).keys() - {partition.dataset for partition in stored}
     is_whole = objects.is_whole and not few
     misnamed = tuple(find_misnamed(config, fileless, objects)) if fileless and is_whole else ()
@@ -339,7 +347,7 @@ async def _look_at_lake(
     if remember:
         _forget_false_times(session, assessment, known)
         expected = (first_seen.keys() & cells.keys()) | held.among(session, first_seen.keys() - cells.keys())
-        record_listing(session, known, judged.cells, look.new_gaps(), look.closed(expected), since)
+        record_listing(session, known, judged.cells.keys() | unlike, look.new_gaps(), look.closed(expected), since)
         held.replace(session, judged, known, objects)
     return look
 
@@ -351,7 +359,7 @@ def _recall(session: Session, keys: Iterable[str] | None, now: datetime | None) 
     """
     held = recall(session, now) if now else Held()
     known = Knowledge()
-    if not held:
+    if not held and (now is None or not session.ledger.objects.has_more_than(_MANY_FILES)):
         _load(session, known, keys)
     return known, held
 
@@ -366,7 +374,7 @@ def _load(
     if known.loaded is None:
         return
     wanted = None if keys is None else [key for key in dict.fromkeys(keys) if key not in known.loaded]
-    if wanted is not None and len(wanted) > _MANY:
+    if wanted is not None and len(wanted) > _MANY and not session.ledger.objects.has_more_than(_MANY_FILES):
         wanted = None
     ledger = session.ledger
     read = wanted if recorded is None else recorded
@@ -374,6 +382,37 @@ def _load(
     known.unreadable = ledger.objects.unreadable(read) | known.unreadable
     known.absences = ledger.absences.current(wanted) | known.absences
     known.loaded = None if wanted is None else known.loaded.union(wanted)
+
+
+async def _judge_in_parts(
+    session: Session,
+    known: Knowledge,
+    held: Held,
+    games: Mapping[str, Collection[Game]],
+    objects: Listing,
+    now: datetime,
+) -> set[str]:
+    """Judges the files of many games, those of one schedule and season at a time, so that few are in memory.
+
+    What has its judgement then is held. The others are left to be judged together, such as those of which a body has
+    to be read. Returns the files that are not in the version that was last read or stored.
+    """
+    unlike: set[str] = set()
+    if sum(map(len, games.values())) < _MANY_GAMES or session.horizon() < now:
+        return unlike
+    held.cut(objects)
+    for schedule, listed in games.items():
+        for some in by_season(listed).values():
+            cells = expected_cells(session.config, (), {schedule: some}, session.selection, now, held)
+            await _drop_moved(session, held, objects, cells)
+            part = replace(known, objects=objects.among(cells))
+            _load(session, part, cells)
+            part.obstacles = _obstacles(session, part, cells)
+            held.hold(session, _judge(session, part, cells, now), part)
+            different = {key for key in cells if not part.is_as_read(key)}
+            known.examinations |= {key: part.examinations[key] for key in different & part.examinations.keys()}
+            unlike |= different
+    return unlike
 
 
 async def _drop_moved(session: Session, held: Held, objects: Listing, keys: Iterable[str]) -> None:
@@ -473,7 +512,7 @@ def _judge(session: Session, known: Knowledge, cells: Mapping[str, Cell], now: d
         return assess(
             session.config,
             cells,
-            known.objects,
+            known.objects.among(cells) if isinstance(known.objects, Listing) else known.objects,
             known.examinations,
             session.checks,
             now or session.now(),

@@ -65,7 +65,7 @@ def _keep(ledger: Ledger, new: dict[Partition, Judgement], held: Collection[Part
 def _keep_since(
     ledger: Ledger, new: dict[Partition, Judgement], since: Recalled, held: Collection[Partition] = ()
 ) -> None:
-    made = {partition: Made(judgement, KEYS) for partition, judgement in new.items()}
+    made = {partition: Made.of(judgement, KEYS) for partition, judgement in new.items()}
     ledger.judgements.keep(made, held, "rules", since, RANGES)
 
 

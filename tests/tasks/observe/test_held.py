@@ -222,10 +222,15 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 @settings(max_examples=40)  # each takes a third of a second
-@given(changes=st.lists(_change(), max_size=12), size=st.sampled_from([1, 2, 50, 1000]))
-def test_a_look_with_memory_finds_what_a_look_at_everything_finds(filled: World, changes: list[Any], size: int) -> None:
+@given(changes=st.lists(_change(), max_size=12), size=st.sampled_from([1, 2, 50, 1000]), in_parts=st.booleans())
+def test_a_look_with_memory_finds_what_a_look_at_everything_finds(
+    filled: World, changes: list[Any], size: int, in_parts: bool
+) -> None:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr("tasks.domain.assess.ranges.SIZE", size)
+        if in_parts:  # as at a lake of millions of files
+            patch.setattr("tasks.observe.look._MANY_GAMES", 0)
+            patch.setattr("tasks.observe.look._MANY_FILES", 0)
         world = filled.copy(Path(folder))
         world.compare()
         for change in changes:

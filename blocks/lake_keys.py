@@ -20,5 +20,6 @@ def are_plain(keys: Sequence[str]) -> bool:
 
 
 def is_valid(key: str) -> bool:
+    """Can a file of the lake have this key, both in S3 and in a folder?"""
     segments = key.split("/")
     return 0 < len(key) <= _LONGEST and _NOT_SEGMENTS.isdisjoint(segments) and key.isprintable() and "\\" not in key

@@ -219,7 +219,10 @@ class Listing(MutableMapping[str, LakeObject]):
         return found
 
     def every(self, number: int, start: str, end: str | None) -> list[str]:
-        """Every `number`-th key of those from `start` up to `end`, or up to the last, that as many keys follow."""
+        """The keys at which to cut the range from `start` up to `end` into parts of `number` keys.
+
+        The last part has more, but less than twice as many. If `end` is None, the range goes on to the last key.
+        """
         if not self.has_listed(start, end):
             raise NotListedError(start)
         keys = [key for part in self._between(start, end) if part is not None for key in _keys(part) if key >= start]

@@ -35,7 +35,10 @@ class Listed(Protocol):
         """
 
     def every(self, number: int, start: str, end: str | None) -> list[str]:
-        """Every `number`-th key from `start` up to `end`, or to the last, so that at least so many keys follow each."""
+        """The keys at which to cut the range from `start` up to `end` into parts of `number` keys.
+
+        The last part has more, but less than twice as many. If `end` is None, the range goes on to the last key.
+        """
 
 
 class KeyRanges:
@@ -75,10 +78,11 @@ class KeyRanges:
 
 
 def changed(before: Mapping[str, str], now: Mapping[str, str]) -> set[str]:
-    """The starts of those present ranges that list other files than before, or were a part of a larger range then.
+    """The starts of the ranges whose files are not known to be those of before.
 
-    Both have the digest of every range by its start; it is empty for a range without files. A start that was one before
-    still is one.
+    `before` and `now` have the digests of ranges by their starts; that of a range without files is empty. Every start of
+    `before` is a start now, too. If there are new ones, they divide former ranges, and all parts of a divided range
+    count as changed. `now` leaves out ranges that were not listed.
     """
     found = {start for start, digest in now.items() if before.get(start) != digest}
     former = KeyRanges(before)

@@ -12,8 +12,10 @@ import sqlalchemy as sa
 
 from tasks.domain.arrivals import LastChange, Unannounced
 from tasks.domain.assess.states import LakeObject
+from tasks.domain.metrics import MISSED_EVENTS, Amounts
 from tasks.ledger.arrivals import read_content, stored_content
 from tasks.ledger.database import Database, UtcSeconds, among, delete, metadata
+from tasks.ledger.totals import Totals
 
 # Changes that a listing, or a HEAD request, has found before an event told of them, and files that ADCE has stored
 unannounced_table = sa.Table(
@@ -84,6 +86,7 @@ class Announcements:
     """The changes of the lake of which no event has told."""
 
     database: Database
+    totals: Totals
 
     def watch(self, now: datetime) -> WatchRecord | None:
         """The watch that is on at `now`; None if events are not watched."""
@@ -189,6 +192,9 @@ class Announcements:
             add = {"count": "missed_events.count + excluded.count"}
             self.database.upsert(connection, missed_events_table, found, add)
             self.delete(connection, missed)
+            amounts = Amounts()
+            amounts.count(MISSED_EVENTS, len(missed))
+            self.totals.add(connection, amounts)
             return dict(Counter(map(_folder, missed)))
 
         return self.database.write(write)

@@ -10,14 +10,16 @@ from typing import NamedTuple, TypeVar
 
 import sqlalchemy as sa
 
-from tasks.domain.arrivals import LastChange, Unannounced
+from tasks.domain.arrivals import Fate, LastChange, Unannounced
 from tasks.domain.assess.states import Examination, LakeObject, LearntBy, Unreadable
+from tasks.domain.metrics import EVENTS, Amounts
 from tasks.domain.plan.plan import Gap
 from tasks.ledger.announcements import Announcements
 from tasks.ledger.arrivals import Arrivals, Recorded, lock_arrivals
 from tasks.ledger.database import Database, delete
 from tasks.ledger.gaps import Gaps, gaps_table
 from tasks.ledger.objects import Objects
+from tasks.ledger.totals import Totals
 
 
 class Before(NamedTuple):
@@ -38,6 +40,7 @@ class Told:
     shown: Mapping[str, Unannounced] = field(default_factory=dict)  # changes that the lake has shown before their event
     archived: Mapping[str, Unreadable] = field(default_factory=dict)
     restored: Collection[str] = ()
+    fates: Mapping[Fate, int] = field(default_factory=dict)  # how many messages have had each fate with that
 
 
 @dataclass
@@ -96,6 +99,7 @@ class Events:
     arrivals: Arrivals
     announcements: Announcements
     gaps: Gaps
+    totals: Totals
 
     def take(self, keys: Collection[str], decide: Callable[[Before], T], now: datetime) -> T:
         """Records what events of some files have told, as it is decided by what was recorded before, and returns it.
@@ -114,6 +118,10 @@ class Events:
                 self.announcements.write(connection, told.shown)
                 self.announcements.delete(connection, told.announced)
                 self.objects.write_delivery(connection, told.archived, told.restored)
+                amounts = Amounts()
+                for fate, count in told.fates.items():
+                    amounts.count(EVENTS, count, fate=fate.value)
+                self.totals.add(connection, amounts)
             return told
 
         return self.database.write(write)

@@ -9,10 +9,11 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from tasks.domain.assess.absences import Absence, Look
-from tasks.domain.assess.states import Examination, LakeObject
+from tasks.domain.assess.states import Examination, Kind, LakeObject
 from tasks.domain.metrics import (
     DEFERRALS,
     DETECTED_TO_STORED,
+    DUE_TO_STORED,
     FILE_SECONDS,
     FILES,
     FILL_SECONDS,
@@ -117,6 +118,7 @@ def amounts_of(end: FillEnd) -> Amounts:
     """What a fill adds to the running totals."""
     source, dataset = end.fill.source, end.fill.dataset
     detected = {gap.cell.key: gap.first_seen for gap in end.gaps}
+    due = {gap.cell.key: gap.cell.due_at for gap in end.gaps if gap.kind is Kind.MISSING}
     amounts = Amounts()
     amounts.count(FILLS, source=source, dataset=dataset, outcome=_outcome_of(end.outcomes).value)
     amounts.observe_between(FILL_SECONDS, end.fill.started, end.ended, dataset=dataset)
@@ -132,6 +134,7 @@ def amounts_of(end: FillEnd) -> Amounts:
         if o.outcome is Outcome.STORED:
             amounts.count(STORED_BYTES, o.bytes, source=source, dataset=dataset)
             amounts.observe_between(DETECTED_TO_STORED, detected.get(o.key), o.stored, dataset=dataset)
+            amounts.observe_between(DUE_TO_STORED, due.get(o.key), o.stored, dataset=dataset)
     return amounts
 
 

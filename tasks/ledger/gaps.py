@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 
 from tasks.domain.assess.states import Kind
-from tasks.domain.metrics import DUE_TO_DETECTED, Amounts
+from tasks.domain.metrics import DUE_TO_DETECTED, SEEN_TO_VANISHED, Amounts
 from tasks.domain.plan.plan import Gap
 from tasks.ledger.database import Database, UtcSeconds, among, delete, metadata, rows
 from tasks.ledger.totals import Totals
@@ -68,9 +68,11 @@ class Gaps:
         self.database.upsert(connection, gaps_table, rows, {"kind"})
         amounts = Amounts()
         for key, gap in by_key.items():
+            dataset = gap.cell.dataset
             if gap.kind is Kind.MISSING and key not in known:
-                dataset, due = gap.cell.dataset, gap.cell.due_at
-                amounts.observe_between(DUE_TO_DETECTED, due, gap.first_seen, dataset=dataset)
+                amounts.observe_between(DUE_TO_DETECTED, gap.cell.due_at, gap.first_seen, dataset=dataset)
+            if gap.kind is Kind.VANISHED and key not in known:
+                amounts.observe_between(SEEN_TO_VANISHED, gap.last_seen, gap.first_seen, dataset=dataset)
         self.totals.add(connection, amounts)
 
     def close(self, keys: Iterable[str]) -> None:

@@ -49,9 +49,9 @@ class Pauses:
 
         def write(connection: sa.Connection) -> Pause:
             before, after = self._change(connection, name, change)
-            amounts = Amounts()
-            amounts.count(REFUSALS, source=name)
-            amounts.count(PAUSES, is_new_pause(before, after), source=name)
+            amounts, source = Amounts(), name.partition("@")[0]
+            amounts.count(REFUSALS, source=source)
+            amounts.count(PAUSES, is_new_pause(before, after), source=source)
             self.totals.add(connection, amounts)
             return after
 

@@ -36,6 +36,11 @@ class Totals:
         found = connection.execute(sa.select(columns.name, columns.labels, columns.bucket, columns.value))
         return {Series(name, labels, bucket): value for name, labels, bucket, value in found}
 
+    def record(self, amounts: Amounts) -> None:
+        """Adds amounts to the totals in a transaction of its own."""
+        if amounts.by_series:
+            self.database.write(lambda connection: self.add(connection, amounts))
+
     def add(self, connection: sa.Connection, amounts: Amounts) -> None:
         """Adds amounts to the totals, at the end of the transaction that records what the amounts measure.
 

@@ -133,6 +133,12 @@ class Held:
         """Those of some keys that lie in ranges in which the lake lists other files than at the last look."""
         return [key for key in keys if self._ranges.of(key) in self._changed]
 
+    def last_listed(self, keys: Iterable[str]) -> dict[str, datetime]:
+        """When the ranges of some files were listed before this look, by key, as far as that is known."""
+        ranges = KeyRanges(self._recalled.ranges)
+        found = {key: self._recalled.ranges.get(ranges.of(key)) for key in keys}
+        return {key: one.at for key, one in found.items() if one and one.at}
+
     def verified_since(self, begun: datetime) -> datetime:
         """When that range was listed that was not listed for the longest time, after a look that has `begun` then."""
         rest = (one.at for start, one in self._recalled.ranges.items() if start not in self._digests)

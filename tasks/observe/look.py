@@ -30,6 +30,7 @@ from tasks.domain.expected.cells import (
 )
 from tasks.domain.expected.games import Game, by_season
 from tasks.domain.expected.keys import find_misnamed
+from tasks.domain.metrics import LIST_REQUESTS, Amounts
 from tasks.domain.outcomes import RunPart
 from tasks.domain.plan.plan import Gap
 from tasks.domain.reasons import Limit
@@ -39,6 +40,7 @@ from tasks.observe.heads import ask
 from tasks.observe.held import Held, recall
 from tasks.observe.inventory import inventory_of_first_look
 from tasks.observe.knowledge import Knowledge
+from tasks.observe.last_seen import with_last_seen
 from tasks.observe.listing import examine_stored, list_lake, list_ranges
 from tasks.observe.moved import drop_moved
 from tasks.observe.other_seasons import files_of_other_seasons
@@ -177,7 +179,8 @@ async def judge_known(
     _load(session, known, cells, recorded)
     judged = (await _judge_known(session, Reader(session, 0), known, cells)).with_claims(session.leases.claims())
     gaps = gaps_of(cells, judged.statuses, known.first_seen, judged.taken_at)
-    return _new(gaps, known.first_seen), _closed(judged.statuses, known.first_seen)
+    new = with_last_seen(session, _new(gaps, known.first_seen), known, Held())
+    return new, _closed(judged.statuses, known.first_seen)
 
 
 async def _judge_known(session: Session, reader: Reader, known: Knowledge, cells: Mapping[str, Cell]) -> Assessment:
@@ -208,7 +211,8 @@ async def look_up_newly_due(session: Session, known: Knowledge, schedules: Itera
         cells = _listed_by(session, known, schedules)
         _load(session, known, cells)
         await _settle(session, known, cells.values())
-        known.list_requests = known.inventory.objects.requests
+        before, known.list_requests = known.list_requests, known.inventory.objects.requests
+        _count_list_requests(session, known.list_requests - before)
     elif isinstance(known.objects, Listing) and not known.objects.is_whole:
         unknown = [key for key in _listed_by(session, known, schedules) if not known.has_asked(key)]
         known.objects.note(unknown, await session.lake.find_all(unknown))
@@ -347,9 +351,18 @@ async def _look_at_lake(
     if remember:
         _forget_false_times(session, assessment, known)
         expected = (first_seen.keys() & cells.keys()) | held.among(session, first_seen.keys() - cells.keys())
-        record_listing(session, known, judged.cells.keys() | unlike, look.new_gaps(), look.closed(expected), since)
+        gaps = with_last_seen(session, look.new_gaps(), known, held)
+        record_listing(session, known, judged.cells.keys() | unlike, gaps, look.closed(expected), since)
+        _count_list_requests(session, objects.requests)
         held.replace(session, judged, known, objects)
     return look
+
+
+def _count_list_requests(session: Session, requests: int) -> None:
+    """Adds the LIST requests of a look, which has recorded what it has found, to the running totals."""
+    amounts = Amounts()
+    amounts.count(LIST_REQUESTS, requests)
+    session.ledger.totals.record(amounts)
 
 
 def _recall(session: Session, keys: Iterable[str] | None, now: datetime | None) -> tuple[Knowledge, Held]:

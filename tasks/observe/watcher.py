@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import partial
 from typing import NamedTuple
 
 from blocks.store import Store
@@ -129,16 +129,12 @@ class Watcher:
                 del events[key]
                 taken.waiting.update(positions.pop(key))
         taken.elsewhere = {position: bucket for position, bucket in taken.elsewhere.items() if position not in ours}
-        decision, refused = await self._record(events)
+        decision, refused = await self._record(events, taken, positions)
         taken.returned = decision.returned
-        for key, settled_as in decision.settled.items():
-            usual = Fate.OWN if key in decision.own else Fate.ALREADY_KNOWN
-            for position, is_applied in zip(positions[key], settled_as.applied, strict=True):
-                fate, before = Fate.APPLIED if is_applied else usual, taken.fates[position]
-                taken.fates[position] = fate if before is Fate.FOREIGN else min(before, fate, key=_STRONGEST.index)
+        taken.fates = _fates(taken, positions, decision, refused)
         for key, why in refused.items():
             for position in set(positions[key]) - taken.waiting:
-                taken.fates[position], taken.errors[position] = Fate.UNREADABLE, why
+                taken.errors[position] = why
                 taken.refused.add(position)
         self._changed |= decision.changed
         return taken
@@ -164,16 +160,25 @@ class Watcher:
         key = event.key.removeprefix(self._prefix)
         return key if self._expected.dataset_of(key) in self._listed else None
 
-    async def _record(self, events: Mapping[str, Sequence[Event]]) -> tuple[_Decision, dict[str, str]]:
+    async def _record(
+        self, events: Mapping[str, Sequence[Event]], taken: Taken, positions: Mapping[str, Sequence[int]]
+    ) -> tuple[_Decision, dict[str, str]]:
         """Decides what follows from events for their files, and records it. The lake is asked where that is needed.
 
-        Files of which the lake refuses to tell are left out, and returned with why it does.
+        Files of which the lake refuses to tell are left out, and returned with why it does. The fates of the messages
+        are counted with that, except of those that are to be taken later.
         """
+
+        def decide(before: Before) -> _Decision:
+            decision = _decided(before, events, answers, now)
+            fates = _fates(taken, positions, decision, refused)
+            decision.fates = Counter(fate for n, fate in enumerate(fates) if n not in taken.waiting)
+            return decision
+
         answers: dict[str, _Answer] = {}
         refused: dict[str, str] = {}
         while True:
             now = self._session.now()
-            decide = partial(_decided, events=events, answers=answers, now=now)
             decision = self._session.ledger.events.take(events, decide, now)
             if not decision.asks:
                 return decision, refused
@@ -284,6 +289,26 @@ class _Decision(Told):
     def changed(self) -> dict[str, LastChange]:
         """The last changes of the files of which something new is known."""
         return {key: one.change for key, one in self.settled.items() if any(one.applied)}
+
+
+def _fates(
+    taken: Taken, positions: Mapping[str, Sequence[int]], decision: _Decision, refused: Collection[str]
+) -> list[Fate]:
+    """The fates of messages, in their order, after what their events change was decided.
+
+    `taken` has the fates of the messages without events of files, and `positions` those of the messages about a key.
+    """
+    fates = list(taken.fates)
+    for key, settled_as in decision.settled.items():
+        usual = Fate.OWN if key in decision.own else Fate.ALREADY_KNOWN
+        for position, is_applied in zip(positions[key], settled_as.applied, strict=True):
+            fate, before = Fate.APPLIED if is_applied else usual, fates[position]
+            fates[position] = fate if before is Fate.FOREIGN else min(before, fate, key=_STRONGEST.index)
+    for key in refused:
+        for position in positions[key]:
+            if position not in taken.waiting:
+                fates[position] = Fate.UNREADABLE
+    return fates
 
 
 def _decided(

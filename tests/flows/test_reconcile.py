@@ -27,7 +27,7 @@ from tasks.answers.ending import ending
 from tasks.answers.metrics import measured
 from tasks.answers.recorded import coverage
 from tasks.domain.assess.recorded import RecordedLook
-from tasks.domain.metrics import CYCLE_SECONDS, FILES, REQUESTS
+from tasks.domain.metrics import CYCLE_SECONDS, FILES, LIST_REQUESTS, REQUESTS, series_of
 from tasks.domain.outcomes import RunPart
 from tasks.ledger import Ledger
 from tasks.ledger.looks import Looks
@@ -419,7 +419,11 @@ def test_the_lake_may_be_an_s3_bucket_and_cloudwatch_gets_the_metrics_of_its_run
         with closing(Ledger(load_config().ledger)) as ledger:
             earlier = sendings_table.update().values(at=datetime.now(UTC) - timedelta(minutes=1))
             ledger.database.write(lambda connection: connection.execute(earlier))
-        assert run_reconcile(sources=["espn"]).filled == [key]
+        again = run_reconcile(sources=["espn"])
+        assert again.filled == [key]
+        with closing(Ledger(load_config().ledger)) as ledger:
+            listed = ledger.totals.current()[series_of(LIST_REQUESTS)]
+        assert listed == report.list_requests + again.list_requests
         sent = boto3.client("cloudwatch").get_metric_statistics(
             Namespace="ADCE",
             MetricName=FILES.name,

@@ -31,6 +31,7 @@ class Gap:
     kind: Kind
     reason: str
     first_seen: datetime
+    last_seen: datetime | None = None  # when a look last saw the file; only of a new gap whose file has vanished
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from tasks.domain.metrics import (
     DEFERRALS,
     DETECTED_TO_STORED,
     DUE_TO_DETECTED,
+    DUE_TO_STORED,
     FILE_SECONDS,
     FILES,
     FILL_SECONDS,
@@ -74,6 +75,8 @@ def test_a_fill_adds_what_became_of_its_files_and_how_long_that_took(ledger: Led
         Series(FILE_SECONDS.name, BY_DATASET, SUM): 0.3,
         Series(DETECTED_TO_STORED.name, BY_DATASET, "300"): 1,
         Series(DETECTED_TO_STORED.name, BY_DATASET, SUM): 90,
+        Series(DUE_TO_STORED.name, BY_DATASET, "259200"): 1,
+        Series(DUE_TO_STORED.name, BY_DATASET, SUM): (NOW - stored.cell.due_at).total_seconds(),
         Series(WAITED_SECONDS.name, ESPN, "2.5"): 1,
         Series(WAITED_SECONDS.name, ESPN, BEYOND): 1,
         Series(WAITED_SECONDS.name, ESPN, SUM): 7002,
@@ -111,9 +114,9 @@ def test_a_missing_file_is_detected_once_after_it_was_due(ledger: Ledger) -> Non
 
 
 def test_refusals_and_the_pauses_that_they_begin_are_counted(ledger: Ledger) -> None:
-    paused = Pause("espn", NOW, "HTTP 429")
+    paused = Pause("espn@new", NOW, "HTTP 429")
     for change in (paused, replace(paused, until=NOW + SECOND), replace(paused, step=1)):
-        ledger.pauses.record_refusal("espn", lambda pause, change=change: change)  # type: ignore[misc]
+        ledger.pauses.record_refusal("espn@new", lambda pause, change=change: change)  # type: ignore[misc]
     assert ledger.totals.current() == {Series(REFUSALS.name, ESPN): 3, Series(PAUSES.name, ESPN): 2}
 
 

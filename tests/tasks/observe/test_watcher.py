@@ -15,14 +15,18 @@ from hypothesis import strategies as st
 
 from config.models import Collect
 from tasks.domain.arrivals import LastChange, parse
+from tasks.domain.assess.recorded import RecordedLook
 from tasks.domain.assess.states import Content, Examination, LakeObject, LearntBy
 from tasks.domain.assess.verdicts import whole
-from tasks.domain.errors import HeadRefusedError, LakeError, NoObjectError, Reach
+from tasks.domain.errors import HeadRefusedError, LakeError, LedgerError, NoObjectError, Reach
 from tasks.domain.expected.cells import Selection
+from tasks.domain.metrics import EVENTS, SEEN_TO_VANISHED, SUM, series_of
 from tasks.domain.outcomes import FileOutcome, Outcome
 from tasks.ledger import Ledger
 from tasks.ledger.attempts import FillRecord
 from tasks.ledger.fills import FillEnd
+from tasks.ledger.totals import Totals
+from tasks.observe.listing import check_ids
 from tasks.observe.look import Reader, look_at_lake, objects_of
 from tasks.observe.session import Session
 from tasks.observe.watcher import Fate, Watcher
@@ -152,11 +156,11 @@ def test_the_event_of_a_file_that_adce_has_stored_is_told_and_awaited_no_more(tm
     fill = FillRecord("f", "r", "espn", "espn_scoreboard", "missing", "HIGH", 1.0, NOW)
     found = {key: Examination('"own"', 100_000, "c", whole(), NOW)}
     ledger.fills.record(FillEnd(fill, NOW, [FileOutcome(key, Outcome.STORED)], found, lake.objects))
-    assert ledger.announcements.awaited(NOW) == [NOW]
+    assert ledger.announcements.last_awaited(NOW, [NOW]) == [NOW]
     watcher = Watcher(Session(CONFIG, Selection(), lake, ledger, NOW, begun=NOW))
     taken = asyncio.run(watcher.take([message]))
     assert (taken.fates, taken.returned) == ([Fate.OWN], NOW)
-    assert ledger.announcements.awaited(NOW) == []
+    assert ledger.announcements.last_awaited(NOW, [NOW]) == []
 
 
 def test_a_message_of_another_bucket_is_known_whatever_it_tells_and_one_of_several_objects_counts_once(
@@ -191,6 +195,56 @@ def test_a_message_of_another_bucket_is_known_whatever_it_tells_and_one_of_sever
         Fate.ALREADY_KNOWN,
     ]
     assert taken.elsewhere == dict.fromkeys(range(3), "another")
+    assert ledger.totals.current() == {
+        series_of(EVENTS, fate="foreign"): 4,
+        series_of(EVENTS, fate="already_known"): 3,
+        series_of(EVENTS, fate="applied"): 2,
+    }
+
+
+def test_messages_are_counted_with_what_they_tell_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger, lake = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}"), Bucket()
+    messages = [lake.change(key, Content('"v"', 100_000), NOW, "0A") for key in KEYS]
+    watcher = Watcher(Session(CONFIG, Selection(), lake, ledger, NOW, begun=NOW))
+    add = Totals.add
+
+    def killed(totals: Totals, *rest: Any) -> None:
+        add(totals, *rest)
+        raise LedgerError("killed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Totals, "add", killed)
+        with pytest.raises(LedgerError, match="killed"):
+            asyncio.run(watcher.take(messages))
+    assert (ledger.totals.current(), ledger.objects.known()) == ({}, {})
+    asyncio.run(watcher.take(messages))
+    assert ledger.totals.current() == {series_of(EVENTS, fate="applied"): 2}
+
+
+@pytest.mark.parametrize("is_told", [False, True], ids=["a look finds it", "an event tells"])
+@pytest.mark.parametrize("fetched", [False, True], ids=["seen by a look", "fetched since"])
+def test_it_is_measured_how_long_after_it_was_last_seen_a_file_is_known_to_have_vanished(
+    tmp_path: Path, is_told: bool, fetched: bool
+) -> None:
+    ledger, lake, key, hour = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}"), Bucket(), KEYS[0], timedelta(hours=1)
+    lake.change(key, Content('"own"', 100_000), NOW - 9 * hour, "0A")
+    check = check_ids(CONFIG)["espn_scoreboard"]
+    at = NOW - hour / 2 if fetched else NOW - 9 * hour
+    ledger.objects.record({key: Examination('"own"', 100_000, check, whole(), at)})
+    _look(ledger, lake, NOW - hour)
+    look = RecordedLook(NOW - hour, NOW - hour, "r", "", 0, 0, 0, {}, {}, (), {}, {})
+    ledger.looks.record(look)
+    message = lake.change(key, None, NOW, "0B")
+    before = ledger.totals.current()
+    for _ in range(2):
+        if is_told:
+            _take(ledger, lake, NOW, [message])
+        _look(ledger, lake, NOW)
+    sums = ledger.totals.current()
+    found = [s for s in sums.keys() - before.keys() if s.name == SEEN_TO_VANISHED.name and s.bucket == SUM]
+    assert [sums[series] for series in found] == [1800 if fetched else 3600]
 
 
 def test_an_event_from_the_future_is_taken_to_be_of_now(tmp_path: Path) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -21,6 +22,7 @@ from deployments.cli.sandbox import check_sandbox_installed, running_sandbox, un
 from deployments.cli.terminal import prefect_log, progress
 from deployments.cli.typed import typed
 from deployments.prefect_api.settings import api_url
+from tasks.domain.access import Access
 from tasks.domain.assess.periods import By
 from tasks.domain.errors import AdceError
 from tasks.domain.lakes import check_sites
@@ -30,6 +32,8 @@ if TYPE_CHECKING:  # Prefect takes seconds to import, and commands that do not n
     from prefect.states import State
 
     from tasks.answers.report import Report
+    from tasks.domain.assess.coverage import Coverage, Hole
+    from tasks.domain.assess.unknown import MayListMore
     from tasks.domain.expected.cells import Selection
 
 
@@ -123,10 +127,11 @@ def coverage(
         ),
     ] = None,
     as_json: JsonOption = False,
+    recorded: Annotated[
+        bool, typer.Option("--recorded", help="Show what the last run at the whole lake has found. Asks nothing else.")
+    ] = False,
 ) -> None:
     """Shows how complete the lake is, by dataset and season (or month, or date). Fetches nothing."""
-    from tasks.answers.plan import plan_lake
-    from tasks.domain.assess.coverage import find_holes
     from tasks.show import coverage as pictures
 
     for option, file in (("--svg", svg), ("--html", html)):
@@ -134,23 +139,59 @@ def coverage(
             raise AdceError(f"{option} -: name a file; standard output is only for --json")
     if html and by is not By.SEASON and not (svg or as_json):
         raise AdceError(f"--by {by}: a page has seasons and dates in any case; leave it out")
+    cover, unknown, holes, reading = _recorded(places, scope) if recorded else _looked(places, scope)
+    if svg:
+        write(svg, pictures.svg(cover, by=by))
+    if html:
+        write(html, pictures.html(cover, holes()))
+    if as_json:
+        from tasks.show.documents.coverage import CoverageAnswer
+
+        print_json(CoverageAnswer.of(cover, by, cover.as_of or datetime.now(UTC), unknown).as_json())
+    elif not (svg or html):
+        standard_output().print(pictures.heatmap(cover, by=by))
+        if reading:
+            standard_output().print(reading)
+
+
+class _Covered(NamedTuple):
+    """What `adce coverage` shows."""
+
+    coverage: Coverage
+    unknown: Sequence[MayListMore]
+    holes: Callable[[], Sequence[Hole]]
+    reading: str = ""  # what is still to be read, in words
+
+
+def _looked(places: Places, scope: Scope) -> _Covered:
+    """The coverage that a look at the lake finds."""
+    from tasks.answers.plan import plan_lake
+    from tasks.domain.assess.coverage import find_holes
+
     config = places.load()
     selection, clock = scope.checked(config)
     with progress():
         report = asyncio.run(plan_lake(config, selection, as_of=clock))
-    cover = report.coverage
-    if svg:
-        write(svg, pictures.svg(cover, by=by))
-    if html:
-        write(html, pictures.html(cover, find_holes(report.overview)))
-    if as_json:
-        from tasks.show.documents.coverage import CoverageAnswer
+    return _Covered(report.coverage, report.unknown, lambda: find_holes(report.overview), report.reading)
 
-        print_json(CoverageAnswer.of(cover, by, report.looked_at.taken_at, report.unknown).as_json())
-    elif not (svg or html):
-        standard_output().print(pictures.heatmap(cover, by=by))
-        if report.reading:
-            standard_output().print(report.reading)
+
+def _recorded(places: Places, scope: Scope) -> _Covered:
+    """The coverage that the last run at the whole lake has recorded. Raises AdceError if there is none."""
+    from blocks.store import Store
+    from deployments.cli.ledger import opened
+    from tasks.answers.recorded import coverage_of, unknown_of
+
+    given = (("--since", scope.since), ("--until", scope.until), ("--as-of", scope.as_of))
+    if refused := [option for option, value in given if value]:
+        raise AdceError(f"{refused[0]}: only a look at the lake can tell; leave it out, or leave --recorded out")
+    with opened(places, Access.READ) as (config, ledger):
+        selection, _ = scope.checked(config)
+        look = ledger.looks.recorded()
+    if look is None:
+        raise AdceError("no look at the whole lake is recorded yet; `adce reconcile` records what it finds")
+    if look.lake != (lake := Store(config.lake).address):
+        typer.echo(masked(f"adce: warning: what is recorded is of {look.lake}, and not of {lake}"), err=True)
+    return _Covered(coverage_of(look, config, selection), unknown_of(look, config, selection), lambda: ())
 
 
 def show(report: Report, as_json: bool) -> None:

@@ -11,6 +11,7 @@ from config.models import Config
 from tasks.answers.report import Report
 from tasks.domain.assess.coverage import Coverage, measure
 from tasks.domain.assess.recorded import RecordedLook, record_of
+from tasks.domain.assess.unknown import UnknownSchedule
 from tasks.domain.expected.cells import Selection
 from tasks.ledger import Ledger
 
@@ -38,13 +39,26 @@ def coverage_of(look: RecordedLook, config: Config, selection: Selection) -> Cov
 
     Datasets that are not configured any more are left out.
     """
-
-    def is_told(dataset: str, season: str) -> bool:
-        settings = config.datasets.get(dataset)
-        return settings is not None and selection.has(dataset, settings) and season in (selection.seasons or (season,))
-
-    counts = {place: standings for place, standings in look.counts.items() if is_told(place.dataset, place.season)}
-    unknown = [part for part in look.unknown if is_told(part.dataset, part.season)]
+    counts = {
+        place: standings
+        for place, standings in look.counts.items()
+        if _is_told(config, selection, place.dataset, place.season)
+    }
     since = None if look.verified_since == look.taken_at else look.verified_since
-    measured = measure(counts, config, unknown)
-    return replace(measured, lake=look.lake, part=selection.in_words, as_of=look.taken_at, since=since)
+    measured = measure(counts, config, unknown_of(look, config, selection))
+    return replace(measured, lake=look.lake, part=selection.in_words, as_of=look.taken_at, since=since, run=look.run)
+
+
+def unknown_of(look: RecordedLook, config: Config, selection: Selection) -> list[UnknownSchedule]:
+    """The unknown schedules that a look has recorded, of the selected sources, datasets and seasons.
+
+    They are in the order of the configuration, then by season, then in their own order.
+    """
+    order = {name: at for at, name in enumerate(config.datasets)}
+    told = (part for part in look.unknown if _is_told(config, selection, part.dataset, part.season))
+    return sorted(told, key=lambda part: (order[part.dataset], part.season))
+
+
+def _is_told(config: Config, selection: Selection, name: str, season: str) -> bool:
+    dataset = config.datasets.get(name)
+    return dataset is not None and selection.has(name, dataset) and season in (selection.seasons or (season,))

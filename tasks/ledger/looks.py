@@ -61,7 +61,8 @@ unknown_table = sa.Table(
     metadata,
     sa.Column("dataset", sa.String, primary_key=True),
     sa.Column("season", sa.String, primary_key=True),
-    sa.Column("key", sa.String, primary_key=True),
+    sa.Column("place", sa.Integer, primary_key=True),  # among the schedules of the partition, in their order
+    sa.Column("key", sa.String, nullable=False),
     sa.Column("span", sa.String, nullable=False),
     sqlite_with_rowid=False,
 )
@@ -205,10 +206,11 @@ def _by_partition(look: RecordedLook) -> dict[Partition, _Tallied]:
         ]
     unknown: dict[Partition, list[tuple[Any, ...]]] = defaultdict(list)
     for part in look.unknown:
-        unknown[Partition(part.dataset, part.season)].append((part.dataset, part.season, part.key, part.span))
+        of_partition = unknown[Partition(part.dataset, part.season)]
+        of_partition.append((part.dataset, part.season, len(of_partition), part.key, part.span))
     found = {}
     for of in tallies.keys() | unknown.keys() | look.stored.keys():
-        rows, schedules, stored = sorted(tallies[of]), sorted(unknown[of]), look.stored.get(of, Stored())
+        rows, schedules, stored = sorted(tallies[of]), unknown[of], look.stored.get(of, Stored())
         digest = hashlib.sha256(repr((rows, schedules, stored)).encode()).hexdigest()
         found[of] = _Tallied(digest, stored, rows, schedules)
     return found
@@ -233,7 +235,7 @@ def _stored(connection: sa.Connection) -> dict[Partition, Stored]:
 
 
 def _unknown(connection: sa.Connection) -> tuple[UnknownSchedule, ...]:
-    query = sa.select(*(unknown_table.c[name] for name in UnknownSchedule._fields))
+    query = sa.select(*(unknown_table.c[name] for name in UnknownSchedule._fields)).order_by(*unknown_table.primary_key)
     return tuple(UnknownSchedule(*row) for row in rows(connection, query))
 
 

@@ -130,6 +130,7 @@ class Coverage:
     as_of: datetime | None = None
     since: datetime | None = None  # since when all of the lake was listed, if parts were not listed at `as_of`
     inventory: datetime | None = None  # the time of the S3 Inventory that was used, if the lake was not listed
+    run: str = ""  # the id of the run that has recorded it; empty if the lake was looked at for it
 
     @property
     def total(self) -> Tally:

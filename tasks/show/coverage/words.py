@@ -9,6 +9,7 @@ from tasks.domain.assess.states import State, Status
 from tasks.domain.reasons import Limit
 from tasks.domain.wording import plural, utc
 
+_SHOWN_ID = 8  # characters of a run's id
 NOT_KNOWN = "?: percent of what is known. Schedules that would list more are lacking, or files are not read yet."
 
 
@@ -49,7 +50,8 @@ def title_of(coverage: Coverage) -> str:
     since = f"; parts of it as of {utc(coverage.since)} or later" if coverage.since else ""
     inventory = f"; by the S3 Inventory of {utc(coverage.inventory)}" if coverage.inventory else ""
     part = f"; only {coverage.part}" if coverage.part else ""
-    return f"Coverage{lake}{moment}{since}{inventory}{part}"
+    run = f"; recorded by run {coverage.run[:_SHOWN_ID]}" if coverage.run else ""
+    return f"Coverage{lake}{moment}{since}{inventory}{part}{run}"
 
 
 def percent_of(tally: Tally) -> str:

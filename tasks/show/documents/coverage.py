@@ -65,10 +65,13 @@ class CoverageAnswer(Document):
     rows: list[CoverageRow]
     unknown: list[UnknownSeason]
     inventory: datetime | None = None  # the time of the S3 Inventory that was used instead of a listing
+    verified_since: WithOffset | None = None  # only if parts of the lake were not listed at `as_of`
+    run: str | None = None  # only of recorded coverage: the id of the run that has recorded it
 
     @classmethod
     def of(cls, coverage: Coverage, by: By, as_of: datetime, unknown: Iterable[MayListMore]) -> CoverageAnswer:
         """The document for a coverage."""
-        document = coverage.document(by)
-        known = {"lake": coverage.lake, "as_of": as_of, "inventory": coverage.inventory}
-        return cls.model_validate({**known, **document, "unknown": by_season(unknown)})
+        document = {"lake": coverage.lake, "as_of": as_of, "inventory": coverage.inventory}
+        document |= {**coverage.document(by), "unknown": by_season(unknown)}
+        extra = {"verified_since": coverage.since, "run": coverage.run}
+        return cls.model_validate(document | {name: value for name, value in extra.items() if value})

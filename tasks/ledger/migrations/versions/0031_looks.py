@@ -43,7 +43,8 @@ def upgrade() -> None:
         "unknown_schedules",
         sa.Column("dataset", sa.String, primary_key=True),
         sa.Column("season", sa.String, primary_key=True),
-        sa.Column("key", sa.String, primary_key=True),
+        sa.Column("place", sa.Integer, primary_key=True),
+        sa.Column("key", sa.String, nullable=False),
         sa.Column("span", sa.String, nullable=False),
         sqlite_with_rowid=False,
     )

@@ -96,6 +96,7 @@ def _modules_of(file: Path) -> set[str]:
         ("deployments.cli", {"prefect", "sqlalchemy", "httpx"}),
         ("tasks.answers.why", {"prefect", "httpx"}),
         ("tasks.answers.plan", {"prefect", "httpx"}),
+        ("deployments.serve.server", {"prefect"}),
         ("tasks.run.dispatcher", {"prefect"}),
         ("tasks.run.fill", {"prefect"}),
     ],

@@ -11,8 +11,9 @@ from html import escape
 from typing import Any
 
 from config.secrets import without_secrets
-from deployments.serve.paths import HTML, JSON, PATHS, RATE_LIMITS, STATUS, TASKS
+from deployments.serve.paths import BADGE, HTML, JSON, METRICS, PATHS, RATE_LIMITS, STATUS, SVG, TASKS
 from tasks.answers.service import Snapshot
+from tasks.show.badge import badge, completeness
 from tasks.show.documents.document import Document
 from tasks.show.documents.service import RateLimits, Status, Tasks
 from tasks.show.exposition import OPEN_METRICS, TEXT, open_metrics, text
@@ -49,7 +50,7 @@ def written(value: Any) -> bytes:
 def answers(found: Snapshot, away: Sequence[str]) -> dict[str, Answer]:
     """The answers that come from a snapshot, while what is `away` does not answer, by path.
 
-    Those at `/metrics` have their types in place of the path.
+    The metrics in the format of OpenMetrics have their type in place of the path, since `/metrics` has two answers.
     """
     return dict(_answers(found, away))
 
@@ -57,8 +58,11 @@ def answers(found: Snapshot, away: Sequence[str]) -> dict[str, Answer]:
 def _answers(found: Snapshot, away: Sequence[str]) -> Iterator[tuple[str, Answer]]:
     for path, document in ((STATUS, Status), (TASKS, Tasks), (RATE_LIMITS, RateLimits)):
         yield path, in_json(document.of(found, away), as_of=found.at)
-    for type, write in ((TEXT, text), (OPEN_METRICS, open_metrics)):
-        yield type, answer(write(found.measured), type, found.at)
+    for dataset in found.config.datasets:
+        picture = badge(dataset, completeness(found.measured, found.config, dataset))
+        yield BADGE.format(dataset=dataset), answer(picture, SVG, found.at)
+    yield METRICS, answer(text(found.measured), TEXT, found.at)
+    yield OPEN_METRICS, answer(open_metrics(found.measured), OPEN_METRICS, found.at)
 
 
 def index(names: Mapping[str, str]) -> Answer:

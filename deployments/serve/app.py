@@ -34,7 +34,7 @@ from deployments.serve.paths import (
 from deployments.serve.refresh import Refresh
 from tasks.answers.health import Verdict, health_of, is_ready
 from tasks.show.documents.service import HealthState, Liveness, Problem, Readiness
-from tasks.show.exposition import OPEN_METRICS, TEXT
+from tasks.show.exposition import OPEN_METRICS
 
 Headers = list[tuple[bytes, bytes]]
 Message = MutableMapping[str, Any]
@@ -76,7 +76,7 @@ class Service:
         self._now = now
         described = openapi(VERSION, config.datasets, has_form=config.serve.token is not None)
         self._always = {INDEX: index(_LINKED), OPENAPI: answer(written(described), "application/json")}
-        self._badges = {f"/badge/{dataset}.svg" for dataset in config.datasets}
+        self._badges = {BADGE.format(dataset=dataset) for dataset in config.datasets}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answers a request."""
@@ -125,10 +125,13 @@ class Service:
             return self._health()
         if path in self._always:
             return _ok(self._always[path])
-        if path == METRICS:
-            path = OPEN_METRICS if _wants_open_metrics(headers.get("accept", "")) else TEXT
+        if path == METRICS and _wants_open_metrics(headers.get("accept", "")):
+            path = OPEN_METRICS
         if found := self._refresh.answers.get(path):
             return Reply(HTTPStatus.OK, found, self._marks(found))
+        if self._refresh.snapshot:
+            text = "no reconcile has recorded a look at the whole lake yet"
+            return _problem(HTTPStatus.NOT_FOUND, text)
         text = "the ledger has not been read yet; /health says what does not answer"
         return _problem(HTTPStatus.SERVICE_UNAVAILABLE, text, ("Retry-After", "5"))
 

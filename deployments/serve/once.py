@@ -9,13 +9,11 @@ from pathlib import Path
 from config.models import Config
 from deployments.serve.answers import Answer, index
 from deployments.serve.app import Service
-from deployments.serve.paths import JSON
+from deployments.serve.paths import JSON, METRICS
 from deployments.serve.refresh import Refresh
 from tasks.domain.errors import AdceError
 from tasks.domain.wording import plural
-from tasks.show.exposition import OPEN_METRICS, TEXT
-
-_METRICS = "metrics.txt"
+from tasks.show.exposition import OPEN_METRICS
 
 
 def write_once(config: Config, folder: Path) -> str:
@@ -25,6 +23,8 @@ def write_once(config: Config, folder: Path) -> str:
     """
     refresh = Refresh(config)
     asyncio.run(refresh.once())
+    if refresh.snapshot is None:
+        raise AdceError("nothing is written, since the ledger cannot be read")
     found = Service(config, refresh).documents()
     files = {name: answer for path, answer in found.items() if (name := _name(path, answer))}
     linked = {path: name for path, answer in found.items() if (name := _name(path, answer)) and "/" not in name}
@@ -39,8 +39,8 @@ def write_once(config: Config, folder: Path) -> str:
 
 def _name(path: str, answer: Answer) -> str | None:
     """The name of the file for an answer, with an ending that tells a static host its type."""
-    if path in (TEXT, OPEN_METRICS):
-        return _METRICS if path == TEXT else None
+    if path in (METRICS, OPEN_METRICS):
+        return "metrics.txt" if path == METRICS else None
     name = path.removeprefix("/")
     is_json = answer.type == JSON or answer.type.endswith("+json")
     return f"{name}.json" if is_json and not name.endswith(".json") else name

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from deployments.serve.paths import BADGE, HTML, JSON, LOGIN, PATHS, PROBES, PROBLEM, Path
+from deployments.serve.paths import BADGE, COVERAGE, HTML, JSON, LOGIN, PATHS, PROBES, PROBLEM, Path
 from tasks.show.documents.service import Problem
 
 _ALWAYS = (HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.TOO_MANY_REQUESTS)
@@ -62,7 +62,7 @@ def _operation(path: Path, names: Any, *, has_body: bool) -> dict[str, Any]:
     content = {"content": {type: {"schema": schema} for type in path.types}} if has_body else {}
     responses: dict[str, Any] = {"200": {"description": path.about} | content}
     problems = [*_ALWAYS, *(() if path.path in PROBES else _NOT_FOR_PROBES)]
-    for status in [*problems, *([HTTPStatus.NOT_FOUND] if path.path == BADGE else [])]:
+    for status in [*problems, *([HTTPStatus.NOT_FOUND] if path.path in (BADGE, COVERAGE) else [])]:
         responses[str(status.value)] = _problem(status, names, has_body=has_body)
     if path.may_fail:
         failed = responses.get("503", {"description": "it does not pass"})

@@ -57,10 +57,9 @@ class Refresh:
             tasks.create_task(self._keep_writing())
 
     async def once(self) -> None:
-        """Asks everything once. Raises AdceError if the ledger cannot be read."""
-        await asyncio.gather(*(self._ask(name, ask) for name, ask in self._needs.items()))
-        self._take(await self._in_thread(self._read))
-        self._reached[LEDGER] = Reached(self._since, self._now())
+        """Asks everything once, and writes the answers."""
+        asked = (self._ask(name, ask) for name, ask in self._needs.items())
+        await asyncio.gather(self._ask(LEDGER, self._read, self._take), *asked)
         await self._write()
 
     @property

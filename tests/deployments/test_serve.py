@@ -1,0 +1,267 @@
+"""What does the service answer, to whom, and what if something is away? The application, without a server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics_in
+from prometheus_client.parser import text_string_to_metric_families as metrics_in
+
+from config.models import Config, Serve
+from deployments.serve.app import Service
+from deployments.serve.once import write_once
+from deployments.serve.refresh import Refresh
+from tasks.domain.errors import AdceError
+from tasks.domain.limits.pauses import FOR_EVER, OperatorPause
+from tasks.domain.metrics import FILLS
+from tasks.ledger import Ledger
+from tasks.ledger.plans import RUN
+from tasks.show.documents.plan import PlannedFill
+from tests.builders import NOW, a_config, a_fill
+
+TOKEN = "0123456789abcdef"
+DOCUMENTS = ["/status", "/tasks", "/rate-limits", "/metrics", "/health", "/openapi.json"]
+SECRET = "s3cret-in-a-reason"
+
+
+@pytest.fixture(autouse=True)
+def no_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PREFECT_PROFILES_PATH", str(tmp_path / "profiles.toml"))
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a ledger that has a plan, and a pause."""
+    file = tmp_path_factory.mktemp("serve") / "ledger.db"
+    with closing(Ledger(f"sqlite:///{file}")) as ledger:
+        fills = [PlannedFill.of(a_fill(n)).as_json() for n in range(150)]
+        later = {"limit": "reconcile.max_fills", "of": "", "reason": "the cap", "until": None, "keys": ["a", "b"]}
+        ledger.plans.keep(RUN, {"fills": fills, "later": [later]}, NOW, "r1")
+        now = datetime.now(UTC)
+        ledger.operator_pauses.begin(
+            OperatorPause("espn", until=FOR_EVER, reason=f"password={SECRET}", since=now, by="me")
+        )
+    return file
+
+
+@pytest.fixture
+def config(made: Path, tmp_path: Path) -> Config:
+    """A configuration with a lake, and with a copy of that ledger."""
+    (tmp_path / "lake").mkdir()
+    shutil.copy(made, tmp_path / "ledger.db")
+    return a_config(lake=(tmp_path / "lake").as_uri(), ledger=f"sqlite:///{tmp_path / 'ledger.db'}")
+
+
+class Got(NamedTuple):
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Client:
+    """Asks an application as a server would do."""
+
+    def __init__(self, config: Config, **settings: Any):
+        self.config = config.model_copy(update={"serve": Serve(**settings)})
+        self.refresh = Refresh(self.config)
+        self.service = Service(self.config, self.refresh)
+
+    def read(self) -> Client:
+        asyncio.run(self.refresh.once())
+        return self
+
+    def ask(self, path: str, method: str = "GET", body: bytes = b"", **headers: str) -> Got:
+        sent: list[Any] = []
+        given = {"host": "localhost:8710", **{name.replace("_", "-"): value for name, value in headers.items()}}
+        scope = {
+            "type": "http",
+            "method": method,
+            "path": path,
+            "scheme": "http",
+            "client": ("127.0.0.1", 1),
+            "headers": [(name.encode(), value.encode()) for name, value in given.items()],
+        }
+
+        async def receive() -> Any:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        asyncio.run(self.service(scope, receive, send))
+        headers = {name.decode().lower(): value.decode() for name, value in sent[0]["headers"]}
+        return Got(sent[0]["status"], headers, sent[1]["body"])
+
+
+@pytest.fixture
+def client(config: Config) -> Client:
+    return Client(config).read()
+
+
+def test_each_document_says_as_of_when_it_is_and_shows_no_secret(client: Client) -> None:
+    for path in DOCUMENTS:
+        got = client.ask(path)
+        assert got.status == 200, path
+        assert SECRET.encode() not in got.body
+        assert b"ledger.db" not in got.body
+    for path in ("/status", "/tasks", "/rate-limits"):
+        got = client.ask(path)
+        assert got.json["away"] == []
+        assert datetime.fromisoformat(got.json["as_of"]) <= datetime.now(UTC)
+        assert got.headers["age"] == "0"
+    assert client.ask("/status").json["sources"][0]["holds"][0]["reason"].endswith("password=***")
+
+
+def test_the_plan_is_told_in_part_and_counted_as_a_whole(client: Client) -> None:
+    plan = client.ask("/tasks").json
+    assert (plan["fills"], len(plan["first"]), plan["run"]) == (150, 100, "r1")
+    assert plan["files"] == sum(queue["files"] for queue in plan["queue"]) == 150
+    assert plan["deferred"] == [
+        {"limit": "reconcile.max_fills", "of": "", "reason": "the cap", "until": None, "files": 2}
+    ]
+
+
+def test_metrics_are_text_or_open_metrics_as_the_client_prefers(client: Client) -> None:
+    plain, asked = client.ask("/metrics"), client.ask("/metrics", accept="text/plain;q=0.5,*/*;q=0.1")
+    assert plain.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert plain.body == asked.body
+    prometheus = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+    opened = client.ask("/metrics", accept=prometheus)
+    assert opened.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
+    name = FILLS.name.removesuffix("_total")
+    assert name in {family.name for family in metrics_in(plain.body.decode())}
+    assert name in {family.name for family in open_metrics_in(opened.body.decode())}
+    assert client.ask("/metrics", accept="application/openmetrics-text;q=x").body == plain.body
+
+
+def test_head_is_get_without_a_body_and_what_has_not_changed_is_not_sent(client: Client) -> None:
+    got, head = client.ask("/tasks"), client.ask("/tasks", "HEAD")
+    assert head.body == b""
+    assert head.headers["content-length"] == got.headers["content-length"] == str(len(got.body))
+    again = client.ask("/tasks", if_none_match=f'W/"x", {got.headers["etag"]}')
+    assert (again.status, again.body) == (304, b"")
+    assert client.ask("/tasks", if_none_match='"x"').status == 200
+
+
+def test_what_is_not_there_is_a_problem_that_does_not_repeat_what_was_asked(client: Client) -> None:
+    for path in ("/nothing", "/../etc/passwd", "/status/", "//status", "/badge/../status", "/badge/x.svg", "http://e/"):
+        got = client.ask(path)
+        assert (got.status, got.headers["content-type"]) == (404, "application/problem+json"), path
+        assert got.json == {"type": "about:blank", "title": "Not Found", "status": 404, "detail": got.json["detail"]}
+        assert path not in got.json["detail"]
+
+
+def test_other_methods_than_get_and_head_are_refused(client: Client) -> None:
+    for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"):
+        got = client.ask("/status", method, body=b"x" * 100)
+        assert (got.status, got.headers["allow"]) == (405, "GET, HEAD"), method
+
+
+def test_a_foreign_host_is_refused_except_by_probes(client: Client) -> None:
+    assert client.ask("/status", host="evil.example.org").status == 421
+    assert client.ask("/livez", host="10.0.0.7:8710").status == 200
+
+
+def test_with_a_token_only_probes_answer_without_it(config: Config) -> None:
+    client = Client(config, token=TOKEN, public=["/health"]).read()
+    for path in ("/livez", "/readyz", "/health"):
+        assert client.ask(path).status in (200, 503), path
+    for path in ("/", "/status", "/metrics", "/openapi.json", "/nothing"):
+        got = client.ask(path)
+        assert (got.status, got.headers["www-authenticate"]) == (401, "Bearer"), path
+    assert client.ask("/status", authorization=f"Bearer {TOKEN}x").status == 401
+    assert client.ask("/status", authorization=f"Bearer {TOKEN}").status == 200
+    assert client.ask("/nothing", authorization=f"Bearer {TOKEN}").status == 404
+
+
+def test_a_person_gets_a_form_that_sets_a_cookie_which_scripts_and_other_sites_cannot_use(config: Config) -> None:
+    client = Client(config, token=TOKEN).read()
+    assert b"<form" in client.ask("/", accept="text/html").body
+    refused = client.ask("/login", "POST", body=b"token=wrong")
+    assert (refused.status, "set-cookie" in refused.headers) == (401, False)
+    assert client.ask("/login", "POST", body=b"other=1").status == 400
+    assert client.ask("/login", "POST", body=b"token=" + b"x" * 5000).status == 413
+    done = client.ask("/login", "POST", body=f"token={TOKEN}".encode())
+    cookie, *attributes = done.headers["set-cookie"].split("; ")
+    assert (done.status, done.headers["location"]) == (303, "/")
+    assert {"HttpOnly", "SameSite=Strict"} <= set(attributes)
+    assert TOKEN not in cookie
+    assert client.ask("/", cookie=cookie).status == 200
+    assert Client(config).ask("/login").status == 404, "without a token there is nothing to send"
+
+
+def test_one_address_gets_its_rate_and_then_when_to_come_again(config: Config) -> None:
+    client = Client(config, rate={"requests": 3, "seconds": 60}).read()
+    assert [client.ask("/status").status for _ in range(4)] == [200, 200, 200, 429]
+    got = client.ask("/status")
+    assert (got.json["status"], 1 <= int(got.headers["retry-after"]) <= 60) == (429, True)
+    assert client.ask("/livez").status == client.ask("/metrics").status == 200
+
+
+def test_before_the_first_snapshot_it_lives_but_is_not_ready(config: Config) -> None:
+    client = Client(config)
+    assert client.ask("/livez").status == 200
+    assert (client.ask("/readyz").status, client.ask("/status").status) == (503, 503)
+    assert client.ask("/health").json["checks"]["ledger"][0]["output"] == "has not been asked yet"
+    client.read()
+    assert client.ask("/readyz").json["status"] == "pass"
+
+
+def test_while_the_ledger_is_gone_the_last_answers_stay_and_say_so(
+    config: Config, client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = Path(config.ledger.removeprefix("sqlite:///"))
+    before = client.ask("/status").json
+    file.rename(file.with_name("gone"))
+    for _ in range(2):
+        asyncio.run(client.refresh.once())
+    got = client.ask("/status")
+    assert (got.status, got.headers["adce-away"]) == (200, "ledger")
+    assert got.json == before | {"away": ["ledger"]}
+    health = client.ask("/health").json
+    assert health["checks"]["ledger"][0]["status"] == "warn"
+    assert "ledger.db" not in json.dumps(health)
+    assert [record.getMessage() for record in caplog.records if "away" in record.getMessage()] == [
+        f"the ledger is away: there is no ledger at sqlite:///{file}: no run has used it so far, or it is lost; the "
+        "next run makes one"
+    ]
+    file.with_name("gone").rename(file)
+    asyncio.run(client.refresh.once())
+    assert "adce-away" not in client.ask("/status").headers
+
+
+def test_a_need_that_fails_is_told_by_its_name(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.rmtree(Path(config.lake.removeprefix("file://")))
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:1/api")
+    got = Client(config).read().ask("/health").json
+    assert got["checks"]["lake"][0]["output"].startswith("cannot be used; the log")
+    assert got["checks"]["Prefect API"][0]["status"] == "warn"
+    assert got["status"] == "warn"
+    assert "127.0.0.1:1" not in json.dumps(got)
+
+
+def test_everything_is_written_to_a_folder_for_a_static_host(config: Config, tmp_path: Path) -> None:
+    said = write_once(config.model_copy(update={"serve": Serve(token=TOKEN)}), tmp_path / "static")
+    names = {file.relative_to(tmp_path / "static").as_posix() for file in (tmp_path / "static").rglob("*.*")}
+    assert {"index.html", "status.json", "tasks.json", "rate-limits.json", "health.json", "metrics.txt"} <= names
+    assert said.endswith(f"written to {tmp_path / 'static'}")
+    assert json.loads((tmp_path / "static/status.json").read_text())["away"] == []
+    assert TOKEN not in "".join(file.read_text() for file in (tmp_path / "static").rglob("*.*"))
+    assert 'href="status.json"' in (tmp_path / "static/index.html").read_text()
+    os.remove(config.ledger.removeprefix("sqlite:///"))
+    with pytest.raises(AdceError, match="ledger cannot be read"):
+        write_once(config, tmp_path / "static")

@@ -1,0 +1,160 @@
+"""Does the running service bear clients that are slow, many, wrong or malicious, and does it end when told to?"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import httpx
+import pytest
+
+from config.models import Rate, Serve
+from deployments.serve import server
+from deployments.serve.answers import answer
+from deployments.serve.app import Service
+from deployments.serve.refresh import Refresh
+from deployments.up.ports import LOOPBACK, free_port
+from tasks.domain.errors import AdceError
+from tasks.ledger import Ledger
+from tests.builders import a_config
+
+TOKEN = "0123456789abcdef"
+ROOT = Path(__file__).parents[2]
+WITHIN = 0.5  # seconds
+_LONG = 20_000_000  # bytes of an answer, more than the buffers of the system take
+_MANY = 500
+
+
+@pytest.fixture(scope="module")
+def ledger(tmp_path_factory: pytest.TempPathFactory) -> str:
+    address = f"sqlite:///{tmp_path_factory.mktemp('serve') / 'ledger.db'}"
+    Ledger(address).close()
+    return address
+
+
+def environment(ledger: str, port: int) -> dict[str, str]:
+    """The variables of a service on loopback, with a token, that is not limited."""
+    own = {"ADCE_CONFIG": "", "ADCE_LAKE": str(Path(ledger.removeprefix("sqlite:///")).parent), "ADCE_LEDGER": ledger}
+    rate = {"ADCE_SERVE__PORT": str(port), "ADCE_SERVE__RATE": "{requests: 1000, seconds: 1}"}
+    return {**os.environ, **own, **rate, "ADCE_SERVE__TOKEN": TOKEN, "PREFECT_API_URL": ""}
+
+
+def start(env: dict[str, str]) -> subprocess.Popen[str]:
+    argv = [sys.executable, "-W", "ignore", "-m", "deployments", "serve"]
+    return subprocess.Popen(argv, env=env, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+@pytest.fixture(scope="module")
+def running(ledger: str) -> Iterator[str]:
+    """The address of a service in a process of its own, which has to end well."""
+    env = environment(ledger, free_port())
+    process = start(env)
+    address = f"http://{LOOPBACK}:{env['ADCE_SERVE__PORT']}"
+
+    assert process.stdout
+    assert process.stdout.readline() == f"adce: info: the service answers at {address}\n"
+    until = time.monotonic() + 30
+    while not httpx.get(f"{address}/readyz").is_success and time.monotonic() < until:
+        time.sleep(0.05)
+    yield address
+    process.send_signal(signal.SIGTERM)
+    output = process.communicate(timeout=30)[0]
+    assert process.returncode == 0, output
+    assert output.splitlines()[-1] == "adce: info: SIGTERM: stopping"
+    assert TOKEN not in output
+
+
+def test_it_answers_as_its_description_says_whatever_schemathesis_asks(running: str, tmp_path: Path) -> None:
+    argv = [str(Path(sys.executable).with_name("st")), "run", f"{running}/openapi.json", "--checks", "all"]
+    argv += ["--header", f"Authorization: Bearer {TOKEN}", "--max-examples", "5", "--workers", "4", "--no-color"]
+    done = subprocess.run(argv, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_second_service_on_the_same_ledger_needs_another_port(running: str) -> None:
+    port = int(running.rpartition(":")[2])
+    in_use = f"port {port} of 127.0.0.1 is in use; take another with --port"
+    with pytest.raises(AdceError, match=in_use), server.listener(Serve(port=port)):
+        pass
+    with server.listener(Serve(port=free_port())):
+        pass
+
+
+def test_beyond_loopback_it_wants_a_token() -> None:
+    with pytest.raises(AdceError, match="a token is needed: export ADCE_SERVE__TOKEN="):
+        server.check_access(Serve(host="0.0.0.0"))
+    server.check_access(Serve(host="0.0.0.0", token=TOKEN))
+
+
+def test_bad_clients_do_no_harm_to_good_ones(ledger: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_ANSWERED_WITHIN", WITHIN)
+    asyncio.run(_bear_bad_clients(ledger))
+
+
+async def _bear_bad_clients(ledger: str) -> None:
+    settings = Serve(port=free_port(), rate=Rate(requests=1000, seconds=1))
+    folder = Path(ledger.removeprefix("sqlite:///")).parent
+    config = a_config(ledger=ledger, lake=folder.as_uri(), serve=settings)
+    refresh = Refresh(config)
+    await refresh.once()
+    refresh.answers = {**refresh.answers, "/tasks": answer(bytes(_LONG), "application/json")}
+    with server.listener(settings) as listening, ExitStack() as opened:
+        running = server._Server(server._settings(settings, Service(config, refresh)))
+        serving = asyncio.create_task(running.serve(sockets=[listening]))
+        try:
+            await _behave_badly(Connections(settings.port, opened))
+        finally:
+            running.should_exit = True
+            await serving
+
+
+class Connections:
+    """Connections to a port, which are closed in the end."""
+
+    def __init__(self, port: int, opened: ExitStack):
+        self._port, self._opened = port, opened
+
+    async def send(self, text: bytes) -> socket.socket:
+        """Sends this, and no more."""
+        connection = self._opened.enter_context(socket.socket())
+        connection.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(connection, (LOOPBACK, self._port))
+        await asyncio.get_running_loop().sock_sendall(connection, text)
+        return connection
+
+    async def status(self, text: bytes) -> int:
+        """The status of the answer to this."""
+        return int((await _read_to_the_end(await self.send(text))).split()[1])
+
+
+async def _behave_badly(connections: Connections) -> None:
+    get = b"GET /%s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+    no_end = [await connections.send(get % b"status") for _ in range(3)]  # their heads are never complete
+    unread = await connections.send(get % b"tasks" + b"\r\n")  # nothing of the answer is read
+    silent = [await connections.send(b"") for _ in range(_MANY)]
+    assert await connections.status(get % b"livez" + b"\r\n") == 200, "while all of these are there"
+    assert await connections.status(get % b"livez" + b"X: " + b"x" * 1_000_000 + b"\r\n\r\n") == 400
+    assert await connections.status(b"\x16\x03\x01 what is this\r\n\r\n") == 400
+    assert await connections.status(get % b"../../etc/passwd" + b"\r\n") == 404
+    assert await connections.status(get % b"%2e%2e/status" + b"\r\n") == 404
+    assert await connections.status(b"GET /status HTTP/1.1\r\nHost: evil\r\nConnection: close\r\n\r\n") == 421
+    async with asyncio.timeout(30 * WITHIN):
+        for one in [*no_end, *silent, unread]:
+            assert len(await _read_to_the_end(one)) < _LONG
+    assert await connections.status(get % b"livez" + b"\r\n") == 200
+
+
+async def _read_to_the_end(connection: socket.socket) -> bytes:
+    read = b""
+    with suppress(ConnectionResetError):
+        while some := await asyncio.get_running_loop().sock_recv(connection, 1_000_000):
+            read += some
+    return read

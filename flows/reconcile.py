@@ -21,7 +21,6 @@ from flows.opening import open_run
 from flows.parameters import IsoDay, SeasonNames, SourceNames, Texts, naming_datasets, selection_of
 from flows.prefect_run import PrefectRun
 from flows.run_name import run_name
-from flows.sending import send_once
 from flows.steps import executor_of, fetch, log_plan, publish, report_plan, settings_of_run
 from flows.task_runner import FillTaskRunner
 from tasks.answers import first_run
@@ -36,6 +35,7 @@ from tasks.ledger.leases import RECONCILE
 from tasks.ledger.plans import PLAN, RUN
 from tasks.observe.look import check_keys
 from tasks.observe.session import Session
+from tasks.publish.sending import send_once
 from tasks.run.dispatcher import Dispatcher
 from tasks.run.run import Run
 

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from blocks.aws import aws_of
 from config.models import Config
 from flows.loop_thread import LoopThread
-from flows.sending import sending
 from tasks import clock
 from tasks.answers.watched import Watched, described
 from tasks.domain.access import Access
@@ -34,6 +33,7 @@ from tasks.observe.receivers import Received, Receivers, receiving
 from tasks.observe.session import Session, open_session
 from tasks.observe.watched_queue import BucketCheck, Emptiness
 from tasks.observe.watcher import AT_ONCE, TAKEN_AGAIN, Taken, Watcher
+from tasks.publish.sending import sending
 
 if TYPE_CHECKING:
     from flows.event_fills import EventFills

@@ -1,7 +1,7 @@
 """Imports point one way, without a circle, and the core, the answers and the work of a run load no Prefect.
 
-deployments → flows → run → (upstream, observe); deployments, flows → show → answers → observe; all → (ledger, sources,
-blocks) → domain → config. Within deployments: (cli, up) → setup → prefect_api.
+deployments → flows → run → (upstream, observe); deployments, flows → (show, publish) → answers → observe;
+all → (ledger, sources, blocks) → domain → config. Within deployments: (cli, up) → setup → prefect_api.
 """
 
 import ast
@@ -29,6 +29,7 @@ ALLOWED = {
     "tasks/run": (*BELOW, "blocks", "tasks.observe", "tasks.upstream", "tasks.run"),
     "tasks/answers": (*BELOW, "blocks", "tasks.observe", "tasks.answers"),
     "tasks/show": (*BELOW, "tasks.answers", "tasks.show"),
+    "tasks/publish": (*BELOW, "blocks", "tasks.observe", "tasks.answers", "tasks.publish"),
     "tasks": ("config", "tasks.clock", "tasks.domain.wording"),
     "flows": ("config", "tasks", "blocks", "flows"),
     "deployments/prefect_api": (*BELOW, "tasks.upstream", "deployments.prefect_api", "deployments.prefect_yaml"),
@@ -97,6 +98,7 @@ def _modules_of(file: Path) -> set[str]:
         ("tasks.answers.why", {"prefect", "httpx"}),
         ("tasks.answers.plan", {"prefect", "httpx"}),
         ("deployments.serve.server", {"prefect"}),
+        ("tasks.publish.sending", {"prefect", "httpx"}),
         ("tasks.run.dispatcher", {"prefect"}),
         ("tasks.run.fill", {"prefect"}),
     ],

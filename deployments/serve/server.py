@@ -20,6 +20,7 @@ from deployments.serve.app import Service
 from deployments.serve.refresh import Refresh
 from tasks.domain.errors import AdceError
 from tasks.domain.wording import signal_name
+from tasks.publish.sending import sending
 
 log = logging.getLogger(__name__)
 
@@ -32,9 +33,12 @@ _ENDS_WITHIN = 3  # seconds for answers that are being sent at the end
 
 
 def serve(config: Config) -> None:
-    """Answers requests until a signal stops it. Raises AdceError if the port is in use, or a token is lacking."""
+    """Answers requests, and sends metrics if that is configured, until a signal stops it.
+
+    Raises AdceError if the port is in use, or a token is lacking.
+    """
     check_access(config.serve)
-    with listener(config.serve) as listening:
+    with listener(config.serve) as listening, sending(config):
         _allow_connections()
         asyncio.run(_serve(config, listening))
 

@@ -21,13 +21,13 @@ import sqlalchemy as sa
 from blocks import cloudwatch
 from config.load import load_config
 from config.models import Config
-from flows import sending as module
-from flows.sending import Sender, opened, send_once, sending
 from tasks.domain.datapoints import Datapoint
 from tasks.domain.metrics import FILE_SECONDS, FILES, Amounts
 from tasks.ledger import Ledger
 from tasks.ledger.leases import leases_table
 from tasks.ledger.sendings import sendings_table
+from tasks.publish import sending as module
+from tasks.publish.sending import Sender, opened, send_once, sending
 from tests.servers import http_server, use_s3
 
 STORED = {"source": "espn", "outcome": "stored"}

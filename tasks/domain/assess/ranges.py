@@ -80,8 +80,8 @@ class KeyRanges:
 def changed(before: Mapping[str, str], now: Mapping[str, str]) -> set[str]:
     """The starts of the ranges whose files are not known to be those of before.
 
-    `before` and `now` have the digests of ranges by their starts; that of a range without files is empty. Every start of
-    `before` is a start now, too. If there are new ones, they divide former ranges, and all parts of a divided range
+    `before` and `now` have the digests of ranges by their starts; that of a range without files is empty. Every start
+    of `before` is a start now, too. If there are new ones, they divide former ranges, and all parts of a divided range
     count as changed. `now` leaves out ranges that were not listed.
     """
     found = {start for start, digest in now.items() if before.get(start) != digest}

@@ -16,8 +16,9 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import MappingProxyType
 
 import httpx
 import psutil
@@ -31,40 +32,58 @@ _DATABASE = "prefect.db"
 _PATIENCE = 60.0  # seconds within which a server must start
 
 
-@contextmanager
-def http_server(status: int, body: bytes) -> Iterator[str]:
-    """A server on loopback that answers every GET, PUT, POST and HEAD in the same way. Yields its URL."""
+class Handler(BaseHTTPRequestHandler):
+    """Base of what answers the requests to a server of `serving`, whatever their method. It logs none of them."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"] or 0))
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
+    def respond(self) -> None:
+        """Answers a request."""
+        raise NotImplementedError
+
+    def do_GET(self) -> None:
+        self.respond()
+
+    do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_GET  # noqa: N815  # as http.server calls them
+
+    def answer(self, status: int, body: bytes = b"", headers: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Sends an answer. A client that has hung up is no matter."""
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(body)), **headers}.items():
+            self.send_header(name, value)
+        with suppress(ConnectionError):
             self.end_headers()
             if self.command != "HEAD":
                 self.wfile.write(body)
 
-        def do_PUT(self) -> None:
-            self.do_GET()
+    def log_message(self, *_: object) -> None:
+        pass
 
-        def do_POST(self) -> None:
-            self.do_GET()
 
-        def do_HEAD(self) -> None:
-            self.do_GET()
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        if not isinstance(sys.exception(), ConnectionError):  # the client hung up, which is no matter for stderr
+            super().handle_error(*_)
 
-        def log_message(self, *_: object) -> None:
-            pass
 
-    class Server(HTTPServer):
-        def handle_error(self, *_: object) -> None:
-            if not isinstance(sys.exception(), ConnectionError):  # the client hung up, which is no matter for stderr
-                super().handle_error(*_)
-
-    with Server(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
+@contextmanager
+def serving(handler: type[Handler], host: str = "127.0.0.1") -> Iterator[str]:
+    """An HTTP server on a host, with its own thread for each connection. Yields its URL."""
+    with _Server((host, 0), handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        yield f"http://{host}:{server.server_port}"
         server.shutdown()
+
+
+@contextmanager
+def http_server(status: int, body: bytes) -> Iterator[str]:
+    """A server on loopback that answers every request in the same way. Yields its URL."""
+
+    class Same(Handler):
+        def respond(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"] or 0))
+            self.answer(status, body)
+
+    with serving(Same) as url:
+        yield url
 
 
 def use_s3(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:

@@ -6,7 +6,6 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,7 +20,7 @@ from deployments.up.ports import free_port
 from tasks.domain.assess.ranges import KeyRanges
 from tasks.domain.errors import LakeError, NoObjectError, Reach, UnreadableError
 from tests.list_server import Bucket
-from tests.servers import http_server, use_s3
+from tests.servers import Handler, http_server, serving, use_s3
 
 
 @pytest.fixture(params=["folder", "s3"])
@@ -577,27 +576,21 @@ def test_on_s3_a_page_that_fails_is_tried_again_and_no_part_is_taken_for_the_who
     keys = [f"a/{number:06}" for number in range(6500)]
     bucket, numbers = Bucket(keys), count(1)
 
-    def answer(handler: BaseHTTPRequestHandler) -> None:
-        query = {name: values[0] for name, values in parse_qs(urlsplit(handler.path).query).items()}
-        fails = which(next(numbers))
-        body = f"<Error><Code>{code}</Code></Error>".encode() if fails else bucket.page(query)
-        handler.send_response(status if fails else 200)
-        handler.send_header("Content-Length", str(len(body)))
-        handler.end_headers()
-        with suppress(ConnectionError):  # the listing has failed meanwhile
-            handler.wfile.write(body)
+    class S3(Handler):
+        def respond(self) -> None:
+            query = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
+            fails = which(next(numbers))
+            body = f"<Error><Code>{code}</Code></Error>".encode() if fails else bucket.page(query)
+            self.answer(status if fails else 200, body)
 
-    handler = type("Handler", (BaseHTTPRequestHandler,), {"do_GET": answer, "log_message": lambda *_: None})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        use_s3(monkeypatch, f"http://127.0.0.1:{server.server_port}")
+    with serving(S3) as url:
+        use_s3(monkeypatch, url)
         listing = Store("s3://lake").list(["a"])
         if error:
             with pytest.raises(LakeError, match=f"^{error}$"):
                 asyncio.run(listing)
         else:
             assert list(asyncio.run(listing)) == keys
-        server.shutdown()
 
 
 def test_on_s3_odd_names_on_some_pages_hide_no_other(

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
@@ -16,7 +14,7 @@ from prefect.settings import PREFECT_API_KEY, PREFECT_API_URL, temporary_setting
 
 from deployments.setup import exposure
 from deployments.setup.exposure import is_loopback, own_addresses, warnings
-from tests.servers import prefect_server
+from tests.servers import Handler, prefect_server, serving
 
 OWN = next((address for address in own_addresses() if ":" not in address), None)
 
@@ -25,49 +23,32 @@ OWN = next((address for address in own_addresses() if ":" not in address), None)
 def _api(host: str, status: int, body: bytes = b"3") -> Iterator[str]:
     """Something that answers like a Prefect API, or like the proxy before one; gives its address."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
+    class Api(Handler):
+        def respond(self) -> None:
+            assert self.command == "POST"
             assert "Authorization" not in self.headers, "a stranger has no credentials"
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.answer(status, body)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer((host, 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        yield f"http://{host}:{server.server_port}/api"
-        server.shutdown()
+    with serving(Api, host) as url:
+        yield f"{url}/api"
 
 
 @contextmanager
 def _proxy(api: str, key: str) -> Iterator[str]:
     """A proxy before a Prefect API that lets those in who bring the key, as the runbook has one; gives its address."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def pass_on(self) -> None:
+    class Proxy(Handler):
+        def respond(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             status, content = 401, b""
             if self.headers.get("Authorization") == f"Bearer {key}":
                 kind = {"Content-Type": self.headers.get("Content-Type", "application/json")}
                 answer = httpx.request(self.command, api.removesuffix("/api") + self.path, content=body, headers=kind)
                 status, content = answer.status_code, answer.content
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+            self.answer(status, content)
 
-        do_GET = do_POST = do_PATCH = do_DELETE = do_PUT = pass_on  # noqa: N815 (as http.server calls them)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/api"
-        server.shutdown()
+    with serving(Proxy) as url:
+        yield f"{url}/api"
 
 
 @pytest.mark.parametrize(

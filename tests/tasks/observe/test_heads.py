@@ -1,10 +1,8 @@
 """Is the refusal of one key told from that of all, whose HEAD requests S3 answers in the same way?"""
 
 import asyncio
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -12,7 +10,7 @@ from blocks.store import Store
 from tasks.domain.errors import LakeError
 from tasks.domain.lakes import MARK_KEY
 from tasks.observe.heads import ask
-from tests.servers import use_s3
+from tests.servers import Handler, serving, use_s3
 
 KEYS = ("a/refused.json", "a/there.json", "a/gone.json")
 
@@ -21,30 +19,20 @@ KEYS = ("a/refused.json", "a/there.json", "a/gone.json")
 def _s3(refusal: int, *, mark: int) -> Iterator[str]:
     """An S3 that refuses one key, or if it refuses the lake's mark too, every key."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_HEAD(self) -> None:
-            is_refused = self.path.endswith(KEYS[0]) or mark != 404
-            self._answer(refusal if is_refused else 200 if self.path.endswith(KEYS[1]) else 404)
-
-        def do_GET(self) -> None:
-            assert self.path == f"/lake/{MARK_KEY}"
-            self._answer(mark, b"<Error><Code>AccessDenied</Code></Error>" if mark == 403 else b"")
+    class S3(Handler):
+        def respond(self) -> None:
+            if self.command == "HEAD":
+                is_refused = self.path.endswith(KEYS[0]) or mark != 404
+                self._answer(refusal if is_refused else 200 if self.path.endswith(KEYS[1]) else 404)
+            else:
+                assert (self.command, self.path) == ("GET", f"/lake/{MARK_KEY}")
+                self._answer(mark, b"<Error><Code>AccessDenied</Code></Error>" if mark == 403 else b"")
 
         def _answer(self, status: int, body: bytes = b"") -> None:
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.send_header("Last-Modified", "Thu, 15 Jan 2026 12:00:00 GMT")
-            self.send_header("ETag", '"1"')
-            self.end_headers()
-            self.wfile.write(body)
+            self.answer(status, body, {"Last-Modified": "Thu, 15 Jan 2026 12:00:00 GMT", "ETag": '"1"'})
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with serving(S3) as url:
+        yield url
 
 
 @pytest.mark.parametrize(

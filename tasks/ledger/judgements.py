@@ -188,7 +188,7 @@ class Judgements:
 
     def has_recorded_a_look(self) -> bool:
         """Has a look at everything ever been recorded? Its judgements may have been forgotten since."""
-        query = sa.select(judgement_sets_table.c.name)
+        query = sa.select(sa.literal(1)).select_from(judgement_sets_table)
         return self.database.read(lambda connection: connection.execute(query).first() is not None)
 
     def keep(

@@ -257,6 +257,7 @@ _ONLY_OF_SQLITE = [
     ("UPDATE judgement_sets SET id = x'00'", f"{_OF_ALL}a value of judgement_sets is not text"),
     ("UPDATE judgement_sets SET id = CAST(x'ff' AS TEXT)", f"{_OF_ALL}a text is not in UTF-8"),
     (_ANOTHER_SET.format("x'00'", "CAST(x'ff' AS TEXT)"), f"{_OF_ALL}a text is not in UTF-8"),
+    (_ANOTHER_SET.format("CAST(x'ff' AS TEXT)", "id"), f"{_OF_ALL}judgement_sets has 2 rows instead of one"),
     ("UPDATE judgement_sets SET ranges = -5", f"{_OF_RANGES}they are not as they were stored"),
 ]
 
@@ -274,6 +275,7 @@ def test_whatever_is_damaged_is_told_and_made_anew(url: str, caplog: pytest.LogC
         assert [record.message.startswith(said) for record in caplog.records] == [True], damage
         assert [str(one) for one in ledger.judgements.damages("rules", NOW)] == [caplog.records[0].message]
         assert ledger.judgements.ranges() in ([], list(RANGES)), damage
+        assert ledger.judgements.has_recorded_a_look() == (damage != "DELETE FROM judgement_sets")
         late = replace(found, id="another")
         _keep_since(ledger, {}, late)
         assert _recall(ledger) == found, f"{damage}: another look has stored its judgements"

@@ -60,8 +60,8 @@ def show(report: Report, console: Console) -> None:
         console.print(f"Unavailable: {plural(count, 'file')} {escape(reason)}")
     for name, by in report.looked_at.needed_by.items():
         console.print(f"{escape(name)} is needed by {escape(by)}")
-    if rested := report.looked_at.rested:
-        console.print(f"{rested}.")
+    if from_inventory := report.looked_at.from_inventory:
+        console.print(f"{from_inventory}.")
     for misnamed in report.looked_at.misnamed:
         console.print(f"[yellow]{escape(str(misnamed))}[/yellow]")
     for key, reason in report.differing[:_MOST_ROWS]:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from blocks.listing import Listing
 from blocks.store import Store
-from tasks.domain.assess.doubts import Doubt, Rested, above, complete_until, doubt_of, folder_of, settlement
+from tasks.domain.assess.doubts import Doubt, FromInventory, above, complete_until, doubt_of, folder_of, settlement
 from tasks.domain.assess.states import Examination, Status
 from tasks.domain.expected.cells import Cell
 from tasks.domain.expected.keys import folders
@@ -39,9 +39,9 @@ class InventoryUse:
         self._doubts: Counter[Doubt] = Counter()  # the files of which the lake was asked, by why it was
 
     @property
-    def rested(self) -> Rested:
-        """What the states rest on, for people."""
-        return Rested(self.as_of, len(self._keys), len(self._folders), dict(self._doubts))
+    def from_inventory(self) -> FromInventory:
+        """What to tell people of this use of an inventory."""
+        return FromInventory(self.as_of, len(self._keys), len(self._folders), dict(self._doubts))
 
     def settled_at(self, key: str) -> datetime | None:
         """When the lake was asked for this file; None if it was not."""

@@ -339,8 +339,10 @@ async def _look_at_lake(
     misnamed = tuple(find_misnamed(config, fileless, objects)) if fileless and is_whole else ()
     since = held.verified_since(begun)
     verified_since = None if objects.is_whole else since
-    rested = inventory.rested if inventory else None
-    overview = replace(overview, stored=stored, misnamed=misnamed, rested=rested, verified_since=verified_since)
+    from_inventory = inventory.from_inventory if inventory else None
+    overview = replace(
+        overview, stored=stored, misnamed=misnamed, from_inventory=from_inventory, verified_since=verified_since
+    )
     # In a held partition only a schedule that is an exception can be unknown.
     schedules = [cell for cell in schedules if cell.partition not in held or cell.key in overview.statuses]
     read |= {cell.key for cell in schedules if cell.partition in held}

@@ -408,7 +408,7 @@ def test_the_lake_may_be_an_s3_bucket_and_cloudwatch_gets_the_metrics_of_its_run
         report = run_reconcile(sources=["espn"])
         assert report.complete
         assert len(report.filled) > 10
-        assert "The run began from the S3 Inventory of " in str(report.looked_at.rested)
+        assert "The run began from the S3 Inventory of " in str(report.looked_at.from_inventory)
         assert report.list_requests >= 4, "two pages of one folder, and one of at least two others"
         said = f"The lake was listed with {report.list_requests} LIST requests, for less than $0.01."
         assert said in run_markdown(report)

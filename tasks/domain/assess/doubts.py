@@ -38,8 +38,8 @@ _WHY = {
 
 
 @dataclass(frozen=True)
-class Rested:
-    """What the states of a look rest on that used an inventory, or those of the first look of a run."""
+class FromInventory:
+    """What a look, or the first look of a run, has from an inventory, and for how much it has asked the lake itself."""
 
     as_of: datetime  # when the inventory was begun: nothing counts as looked at later
     looked_up: int  # files

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from tasks.domain.assess.assessment import Assessment
 from tasks.domain.assess.claims import Claim, in_flight
-from tasks.domain.assess.doubts import Rested
+from tasks.domain.assess.doubts import FromInventory
 from tasks.domain.assess.periods import span
 from tasks.domain.assess.states import Kind, LakeObject, State, Status
 from tasks.domain.assess.unknown import Unknown
@@ -73,7 +73,7 @@ class Overview:
     # An estimate of the files that are due and that schedules will list once they are in the lake.
     unlisted: Mapping[Partition, int] = field(default_factory=dict)
     misnamed: tuple[Misnamed, ...] = ()
-    rested: Rested | None = None  # what this, or the first look of the run, rests on, if not on a listing of the lake
+    from_inventory: FromInventory | None = None  # of this look, or of the first one of the run, if it used one
     # When that part of the lake was listed that was not listed for the longest time; None if all of it was listed now.
     verified_since: datetime | None = None
 
@@ -101,12 +101,12 @@ class Overview:
 
     def after(self, first: Overview) -> Overview:
         """The same overview, of the last look of a run. The `first` look of the run may have used an inventory."""
-        if self.rested or not first.rested:
+        if self.from_inventory or not first.from_inventory:
             return self
         gaps, before = (
             {key for key, status in one.statuses.items() if status.state is State.GAP} for one in (self, first)
         )
-        return replace(self, rested=replace(first.rested, found_later=len(gaps - before)))
+        return replace(self, from_inventory=replace(first.from_inventory, found_later=len(gaps - before)))
 
     def naming(self, cells: Mapping[str, Cell], statuses: Mapping[str, Status]) -> Overview:
         """The same overview, in which these files are exceptions, too. They are counted already."""

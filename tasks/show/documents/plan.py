@@ -262,7 +262,7 @@ class RunReport(Document):
             "differing": [KeyAndReason(key=key, reason=reason) for key, reason in report.differing],
             "unknown": by_season(report.unknown),
             "misnamed": report.looked_at.misnamed,
-            "inventory": report.looked_at.rested,
+            "inventory": report.looked_at.from_inventory,
             "by_operator": sum(report.marked_unavailable.values()),
             "fills": [PlannedFill.of(fill) for fill in report.fills],
             "sources": report.sources,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.domain.assess.doubts import Doubt, Rested, Settlement, doubt_of, settlement
+from tasks.domain.assess.doubts import Doubt, FromInventory, Settlement, doubt_of, settlement
 from tasks.domain.assess.states import Examination, Kind, LakeObject, State, Status
 from tasks.domain.assess.verdicts import Verdict, Wholeness
 from tests.builders import NOW, a_cell, an_object
@@ -82,13 +82,17 @@ def test_every_doubt_is_settled_once(places: list[tuple[str, str, int]]) -> None
 
 
 def test_people_read_as_of_when_the_states_are() -> None:
-    assert str(Rested(AS_OF, 1, 2)).startswith(
+    assert str(FromInventory(AS_OF, 1, 2)).startswith(
         "By the S3 Inventory of 2026-01-14 12:00 UTC, with 1 file looked up and 2 folders listed now."
     )
     doubts = {Doubt.RECENT: 3, Doubt.LACKING: 1200}
-    assert "listed now (1,200 not in it, 3 stored or due in the days before it)." in str(Rested(AS_OF, 1, 2, doubts))
-    assert str(Rested(AS_OF, 1, 2, found_later=1)) == (
+    assert "listed now (1,200 not in it, 3 stored or due in the days before it)." in str(
+        FromInventory(AS_OF, 1, 2, doubts)
+    )
+    assert str(FromInventory(AS_OF, 1, 2, found_later=1)) == (
         "The run began from the S3 Inventory of 2026-01-14 12:00 UTC, with 1 file looked up and 2 folders listed now. "
         "At its end the lake was listed, which showed 1 more file for the next run to fetch"
     )
-    assert str(Rested(AS_OF, 1, 2, found_later=0)).endswith("the lake was listed, which showed nothing more to fetch")
+    assert str(FromInventory(AS_OF, 1, 2, found_later=0)).endswith(
+        "the lake was listed, which showed nothing more to fetch"
+    )

@@ -15,7 +15,7 @@ from tasks.answers.ending import ending
 from tasks.answers.headline import headline
 from tasks.answers.report import Report
 from tasks.domain.assess.assessment import Assessment, assess
-from tasks.domain.assess.doubts import Rested
+from tasks.domain.assess.doubts import FromInventory
 from tasks.domain.assess.overview import overview_of
 from tasks.domain.assess.states import Kind, State, Status
 from tasks.domain.assess.unknown import Unknown
@@ -95,7 +95,7 @@ def test_a_report_says_since_when_all_of_the_lake_was_listed_if_parts_were_not_l
 def test_a_run_says_that_it_began_from_an_inventory_and_what_it_has_found_since() -> None:
     """Its last look has listed the lake, so that its states do not rest on the inventory any more."""
     first, last = _report(PRESENT, GONE, PRESENT), _report(PRESENT, GONE, GONE)
-    begun = replace(first.looked_at, rested=Rested(NOW - 9 * HOUR, 1, 2))
+    begun = replace(first.looked_at, from_inventory=FromInventory(NOW - 9 * HOUR, 1, 2))
     assert begun.after(first.looked_at) is begun
     assert title_of(replace(first, looked_at=begun).coverage).endswith("by the S3 Inventory of 2026-01-15 03:00 UTC")
     ended = replace(last, looked_at=last.looked_at.after(begun))

@@ -15,7 +15,7 @@ from blocks.listing import Listing
 from blocks.store import Store
 from config.models import Collect, Inventory
 from tasks.domain.arrivals import LastChange
-from tasks.domain.assess.doubts import Doubt, Rested
+from tasks.domain.assess.doubts import Doubt, FromInventory
 from tasks.domain.assess.states import Examination, Kind, LakeObject, LearntBy, State, content_of
 from tasks.domain.assess.verdicts import Verdict, Wholeness
 from tasks.domain.errors import HeadRefusedError, NoObjectError, Reach
@@ -185,11 +185,11 @@ def test_only_what_is_doubtful_is_looked_up_and_nothing_is_listed(world: World) 
     assert look.assessment.cells.keys() >= FILES.keys(), "the schedule that was looked up lists its game"
     assert _gaps(look) == {gone: Kind.VANISHED} | dict.fromkeys(stale, Kind.STALE)
     assert deleted in look.known.objects, "that it was deleted since is not known before the next listing"
-    rested = look.overview.rested
-    assert rested is not None
-    assert rested == Rested(AS_OF, len(world.lake.asked), 0, rested.doubts)
-    assert sum(rested.doubts.values()) == len(world.lake.asked)
-    assert (rested.doubts[Doubt.LACKING], rested.doubts[Doubt.CONTRADICTED]) == (3, 1)
+    from_inventory = look.overview.from_inventory
+    assert from_inventory is not None
+    assert from_inventory == FromInventory(AS_OF, len(world.lake.asked), 0, from_inventory.doubts)
+    assert sum(from_inventory.doubts.values()) == len(world.lake.asked)
+    assert (from_inventory.doubts[Doubt.LACKING], from_inventory.doubts[Doubt.CONTRADICTED]) == (3, 1)
 
 
 def test_the_look_after_a_first_look_lists_the_lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,7 +207,7 @@ def test_the_look_after_a_first_look_lists_the_lake(tmp_path: Path, monkeypatch:
     assert watch is not None
     assert watch.listed is None, "an inventory proves no event path"
     second = world.look(remember=True)
-    assert second.overview.rested is second.known.inventory is None
+    assert second.overview.from_inventory is second.known.inventory is None
     assert _gaps(second)[deleted] is Kind.VANISHED
     assert world.lake.listed != []
 
@@ -343,7 +343,7 @@ def test_without_a_usable_inventory_the_lake_is_listed_and_that_is_said(
     world.fill()
     look = world.look()
     assert world.lake.listed != []
-    assert look.overview.rested is None
+    assert look.overview.from_inventory is None
     [said] = [record.message for record in caplog.records if "inventory" in record.message]
     assert said == f"inventory s3://inventories/lake/daily: {why}. The lake is listed instead"
 

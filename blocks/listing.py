@@ -91,6 +91,10 @@ class Listing(MutableMapping[str, LakeObject]):
         """Was the whole range from `start` up to `end`, or from `start` on, listed?"""
         return all(part is not None for part in self._between(start, end))
 
+    def has_listed_folder(self, folder: str) -> bool:
+        """Was everything in a folder, and in the folders below it, listed?"""
+        return self.has_listed(f"{folder}/", f"{folder}0")  # "0" is the character after "/"
+
     def note(self, keys: Iterable[str], objects: Mapping[str, LakeObject]) -> None:
         """Notes what is known of some keys, whether or not they were listed: these objects, and no others."""
         for key in keys:
@@ -237,8 +241,8 @@ class Listing(MutableMapping[str, LakeObject]):
 
     def within(self, folder: str) -> list[str]:
         """The keys in a folder and the folders below it, in order."""
-        start, end = f"{folder}/", f"{folder}0"  # "0" is the character after "/"
-        if not self.has_listed(start, end):
+        start, end = f"{folder}/", f"{folder}0"
+        if not self.has_listed_folder(folder):
             raise NotListedError(start)
         parts = (part for part in self._between(start, end) if part is not None)
         return [key for part in parts for key in _keys(part) if start <= key < end]

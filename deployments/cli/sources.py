@@ -43,10 +43,10 @@ def sources(places: Places, as_json: JsonOption = False) -> None:
         found, events = sources_now(config, ledger, now), events_now(ledger, now)
         last = ledger.plans.kept(RUN)
         last_server = ledger.runs.last_server()
-    looked_at = last.at if last else None
+    looked_at, since = (last.at, last.verified_since) if last else (None, None)
     buckets, unknown = _buckets(config, last_server)
     if as_json:
-        print_json(SourcesAnswer.of(found, now, looked_at, buckets, unknown, events).as_json())
+        print_json(SourcesAnswer.of(found, now, looked_at, since, buckets, unknown, events).as_json())
         return
     collected = {one.source for name, one in config.datasets.items() if config.collect.chooses(name, one.source)}
     _show(found, collected, {bucket.name: bucket for bucket in buckets}, standard_output())
@@ -54,15 +54,19 @@ def sources(places: Places, as_json: JsonOption = False) -> None:
         say(f"the rates in Prefect are not known: {unknown}")
     if events:
         _show_events(events, config.keep.attempts)
-    say(_as_of(looked_at, events.progress if events else None))
+    say(_as_of(looked_at, since, events.progress if events else None))
 
 
-def _as_of(looked_at: datetime | None, told: datetime | None) -> str:
-    """Of which time the files that wait are, by the last look of a run, and when the queue of events was last read."""
+def _as_of(looked_at: datetime | None, since: datetime | None, told: datetime | None) -> str:
+    """Of which time the files that wait are, by the last look of a run, and when the queue of events was last read.
+
+    If the look has listed only parts of the lake, all of it had been listed `since`.
+    """
     events = f"the events until {utc(told)}" if told and (looked_at is None or told > looked_at) else ""
     if looked_at is None:
         return f"no run has looked at the lake so far{f'; the files that wait are by {events}' if events else ''}"
-    return f"the files that wait are as of {utc(looked_at)}{f', and by {events}' if events else ''}"
+    parts = f" (parts of the lake were last listed at {utc(since)} or later)" if since else ""
+    return f"the files that wait are as of {utc(looked_at)}{parts}{f', and by {events}' if events else ''}"
 
 
 def _show_events(events: EventsNow, kept: timedelta) -> None:

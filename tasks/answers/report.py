@@ -343,7 +343,8 @@ class Report:
             {"limit": r.limit.value, "of": r.of, "reason": r.text, "until": _iso(r.until), "keys": keys}
             for r, keys in rows.items()
         ]
-        return {"fills": [_fill(fill) for fill in self.fills], "later": later}
+        since = _iso(self.looked_at.verified_since)
+        return {"fills": [_fill(fill) for fill in self.fills], "later": later, "verified_since": since}
 
     def losses(self) -> str:
         """The lost files, in words: "30 vanished, 2 shrank, 31 of them fetched again"."""

@@ -35,6 +35,12 @@ class KeptPlan:
     at: datetime
     run: str  # the id of the run, or of the command, that has kept it
 
+    @property
+    def verified_since(self) -> datetime | None:
+        """Since when all of the lake had been listed, if the look of the run has listed only parts of it."""
+        since = self.document.get("verified_since")
+        return since and datetime.fromisoformat(since)
+
     def reasons(self, keys: Collection[str]) -> dict[str, Reason]:
         """The reasons for which files were left for later, of those among `keys`."""
         found: dict[str, Reason] = {}

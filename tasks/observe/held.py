@@ -69,14 +69,17 @@ class Held:
         """The ranges of keys in which something can have changed, and those whose turn it is to be verified.
 
         They are those of the files whose judgement does not hold any more, of which anything was learnt since they
-        were listed, or that list games. `following` is when the next look is to come, and all events since `since`
-        were watched.
+        were listed, or that list games, and the folders of datasets without files, where others may be. `following` is
+        when the next look is to come, and all events since `since` were watched.
         """
         recalled, every = self._recalled, session.config.reconcile.verify_every
         ranges = KeyRanges(recalled.ranges)
         schedules = [cell.key for cell in calendar if session.config.datasets[cell.dataset].lists_games]
         told = self._told(session, ranges)
         starts = set(ranges.over([*recalled.expired, *recalled.touched.values(), *told, *schedules]))
+        with_files = {partition.dataset for partition in self.stored()}
+        empty = (one for name, one in listed_datasets(session).items() if name not in with_files)
+        starts.update(*(ranges.within(folder) for folder in folders(empty)))
         rest = {start: one.at for start, one in recalled.ranges.items() if start not in starts}
         if every is not None:
             starts.update(on_rotation(rest, every, now, following, since))

@@ -9,8 +9,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapp
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import chain
 
 from blocks.listing import Listing
+from config.models import Config
 from tasks.domain.assess.agreement import compare, trusted, untouched
 from tasks.domain.assess.assessment import Assessment, assess, expected_cells, listed_games
 from tasks.domain.assess.doubts import complete_until
@@ -29,7 +31,7 @@ from tasks.domain.expected.cells import (
     selected_datasets,
 )
 from tasks.domain.expected.games import Game, by_season
-from tasks.domain.expected.keys import find_misnamed
+from tasks.domain.expected.keys import Misnamed, find_misnamed, folders
 from tasks.domain.metrics import LIST_REQUESTS, Amounts
 from tasks.domain.outcomes import RunPart
 from tasks.domain.plan.plan import Gap
@@ -237,6 +239,15 @@ async def look_up(session: Session, reader: Reader, known: Knowledge, gaps: Iter
     return {key for key in other if assessment.statuses[key].state is not State.GAP}.union(found.refused)
 
 
+def _misnamed(config: Config, fileless: Iterable[str], objects: Listing) -> tuple[Misnamed, ...]:
+    """Those of some datasets without files in whose folders there are other files, as far as these were listed."""
+    places = {name: folders([config.datasets[name]]) for name in fileless}
+    listed = {name for name, some in places.items() if all(map(objects.has_listed_folder, some))}
+    inner = folders(config.datasets[name] for name in listed)
+    keys = chain.from_iterable(map(objects.within, inner))
+    return tuple(find_misnamed(config, listed, keys))
+
+
 def _listed_by(session: Session, known: Knowledge, schedules: Iterable[Cell]) -> dict[str, Cell]:
     """The cells of the games that some schedules list, by key."""
     schedules = list(schedules)
@@ -335,8 +346,7 @@ async def _look_at_lake(
     overview = joined([overview_of(assessment), *held.overviews(now)], now).with_claims(claims)
     stored = stored_files(cells, objects.among(cells)) | held.stored()
     fileless = listed_datasets(session).keys() - {partition.dataset for partition in stored}
-    is_whole = objects.is_whole and not few
-    misnamed = tuple(find_misnamed(config, fileless, objects)) if fileless and is_whole else ()
+    misnamed = () if few else _misnamed(config, fileless, objects)
     since = held.verified_since(begun)
     verified_since = None if objects.is_whole else since
     from_inventory = inventory.from_inventory if inventory else None

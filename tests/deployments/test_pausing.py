@@ -209,7 +209,12 @@ def test_the_sources_are_shown_with_all_that_holds_them_up(
         "the files that wait are as of 2026-01-15 12:00 UTC",
     ]
     ledger.announcements.progressed(now)
-    told = f"the files that wait are as of 2026-01-15 12:00 UTC, and by the events until {utc(now)}"
+    parts = {"fills": [], "later": [left], "verified_since": "2026-01-15T07:00:00+00:00"}
+    ledger.plans.keep(RUN, parts, NOW, "a run that has listed parts of the lake")
+    told = (
+        "the files that wait are as of 2026-01-15 12:00 UTC (parts of the lake were last listed at "
+        f"2026-01-15 07:00 UTC or later), and by the events until {utc(now)}"
+    )
     assert adce("sources").stdout.splitlines()[-1] == told, "they have changed which files wait"
     want, by_hand = AllowanceTerms(1, 1.0), AllowanceTerms(9, 9.0)
     for have, said in ((None, 0), (by_hand, 1)):  # still missing, which the hold says, and made by hand meanwhile
@@ -231,6 +236,7 @@ def test_the_sources_are_shown_with_all_that_holds_them_up(
     monkeypatch.delenv("ADCE_COLLECT__SOURCES")
     document = json.loads(adce("sources", "--json").stdout)
     assert document["looked_at"] == "2026-01-15T12:00:00Z"
+    assert document["verified_since"] == "2026-01-15T07:00:00Z"
     espn, nba_api, _ = document["sources"]
     assert (espn["rates"], espn["waiting"]) == (
         [{"requests": 10, "seconds": 1.0}],

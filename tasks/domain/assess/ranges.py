@@ -62,6 +62,11 @@ class KeyRanges:
             position = len(ordered) if end is None else bisect_left(ordered, end, position)
         return found
 
+    def within(self, folder: str) -> list[str]:
+        """The starts of the ranges that may have keys in a folder, in their order."""
+        first, after = f"{folder}/", f"{folder}0"  # "0" is the character after "/"
+        return self.starts[bisect_right(self.starts, first) - 1 : bisect_left(self.starts, after)]
+
     def cut(self, starts: Iterable[str], listed: Listed) -> KeyRanges:
         """The same ranges, but those with the given starts are cut into ranges of SIZE to 2 * SIZE listed files."""
         within = [key for start in starts for key in listed.every(SIZE, start, self.end(start))]

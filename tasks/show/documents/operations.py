@@ -208,6 +208,7 @@ class SourcesAnswer(Document):
 
     at: datetime
     looked_at: datetime | None
+    verified_since: datetime | None  # since when all of the lake had been listed then, if only parts of it were
     sources: list[SourceState]
     buckets: list[BucketState]  # those on the Prefect server, if one is named and has answered
     prefect: str | None  # why it has not answered
@@ -219,6 +220,7 @@ class SourcesAnswer(Document):
         sources: Iterable[SourceNow],
         at: datetime,
         looked_at: datetime | None,
+        verified_since: datetime | None,
         buckets: Iterable[BucketOnServer],
         trouble: str | None,
         events: EventsNow | None,
@@ -227,6 +229,7 @@ class SourcesAnswer(Document):
         return cls(
             at=at,
             looked_at=looked_at,
+            verified_since=verified_since,
             sources=list(map(SourceState.of, sources)),
             buckets=list(map(BucketState.of, buckets)),
             prefect=trouble,

@@ -24,6 +24,7 @@ from tasks.domain.limits.pauses import Pause
 from tasks.domain.outcomes import FileOutcome, Outcome
 from tasks.domain.plan.plan import Deferral, Gap
 from tasks.domain.reasons import Limit, Reason
+from tasks.ledger.plans import KeptPlan
 from tasks.ledger.runs import RunRecord
 from tasks.observe.listing import check_ids
 from tasks.show.coverage.words import title_of
@@ -87,6 +88,8 @@ def test_a_report_says_since_when_all_of_the_lake_was_listed_if_parts_were_not_l
         "parts of it as of 2026-01-15 07:00 UTC or later."
     )
     assert RunReport.of(parts).as_json()["verified_since"] == "2026-01-15T07:00:00Z"
+    assert KeptPlan(parts.plan_document(), NOW, "a run").verified_since == NOW - 5 * HOUR
+    assert KeptPlan(whole.plan_document(), NOW, "a run").verified_since is None
     assert title_of(parts.coverage).endswith(
         " as of 2026-01-15 12:00 UTC; parts of it as of 2026-01-15 07:00 UTC or later"
     )

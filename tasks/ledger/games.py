@@ -74,6 +74,17 @@ class Games:
                 found.setdefault(schedule, []).extend(map(itemgetter(1), some))
         return {schedule: tuple(games) for schedule, games in found.items()}
 
+    def of_seasons(self, schedules: Iterable[str], seasons: Iterable[str]) -> dict[str, tuple[Game, ...]]:
+        """All entries, in some schedules, of the games that any of these lists in one of some seasons, by schedule."""
+        schedules, table = list(schedules), games_table.c
+
+        def read(connection: sa.Connection) -> dict[str, tuple[Game, ...]]:
+            chosen = among(connection, table.schedule, schedules), table.season.in_(list(seasons))
+            games = set(connection.execute(sa.select(table.game).where(*chosen)).scalars())
+            return self.listed(connection, schedules, games)
+
+        return self.database.read(read)
+
     def schedules_that_list(self, game: str) -> list[str]:
         """The keys of the schedules in the lake that list a game."""
         query = sa.select(games_table.c.schedule).where(games_table.c.game == game).distinct()

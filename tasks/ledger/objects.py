@@ -48,6 +48,7 @@ unreadable_table = sa.Table(
     sa.Column("last", UtcSeconds, nullable=False),
 )
 _table = objects_table.c
+_MANY = 1000  # files of a folder that may be read together
 # When a known version is recorded again, the ledger keeps how and when ADCE first learnt of it.
 _SAME = "objects.etag = excluded.etag AND objects.size = excluded.size"
 _KEPT = {
@@ -76,15 +77,16 @@ class Objects:
         query = sa.select(sa.literal(1)).select_from(objects_table).limit(1).offset(number)
         return self.database.read(lambda connection: connection.execute(query).first() is not None)
 
-    def examined(self, keys: Iterable[str] | None = None) -> dict[str, Examination]:
-        """What the body checks found, by key: in these files, or in all."""
+    def examined(self, keys: Iterable[str] | None = None, *, with_games: bool = True) -> dict[str, Examination]:
+        """What the body checks found, by key: in these files, or in all; perhaps without the games that are listed."""
         keys = None if keys is None else list(keys)
 
         def read(connection: sa.Connection) -> dict[str, Examination]:
-            chosen = sa.true() if keys is None else among(connection, objects_table.c.key, keys)
-            found = dict(_plain(connection, chosen))
-            found.update(_others(connection, chosen))
-            for key, games in self.games.listed(connection, keys).items():
+            found: dict[str, Examination] = {}
+            for chosen in [sa.true()] if keys is None else _chosen(connection, keys):
+                found.update(_plain(connection, chosen))
+                found.update(_others(connection, chosen))
+            for key, games in self.games.listed(connection, keys).items() if with_games else ():
                 if key in found:
                     found[key] = found[key]._replace(verdict=replace(found[key].verdict, games=games))
             return found
@@ -286,6 +288,28 @@ def _last(connection: sa.Connection, keys: Iterable[str] | None = None) -> dict[
         key: Recorded(LastChange(Content(etag, size), moment(modified)), LEARNT_BY[by], moment(at))
         for key, etag, size, modified, by, at in rows(connection, query)
     }
+
+
+def _chosen(connection: sa.Connection, keys: Iterable[str]) -> list[sa.ColumnElement[bool]]:
+    """Conditions of which each file with one of these keys meets one.
+
+    If most files between the first and the last key of a folder are wanted, they are read together, which takes half
+    the time. Others may be among them. PostgreSQL may have another order of keys.
+    """
+    by_folder: dict[str, list[str]] = {}
+    for key in keys:
+        by_folder.setdefault(key.rpartition("/")[0], []).append(key)
+    together: list[sa.ColumnElement[bool]] = []
+    rest: list[str] = []
+    for some in by_folder.values():
+        if len(some) >= _MANY and connection.dialect.name == "sqlite":
+            between = _table.key.between(min(some), max(some))
+            count = connection.execute(sa.select(sa.func.count()).select_from(objects_table).where(between))
+            if count.scalar_one() <= 2 * len(some):
+                together.append(between)
+                continue
+        rest += some
+    return [*together, among(connection, _table.key, rest)] if rest else together
 
 
 _VERSION = (_table.key, _table.etag, _table.size, _table.body_check)

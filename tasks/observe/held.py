@@ -107,7 +107,9 @@ class Held:
         """
         before = {start: one.digest for start, one in self._recalled.ranges.items()}
         ranges = KeyRanges([*before, *_starts(session)])
-        self._ranges, self._digests = ranges, objects.digests(ranges.starts)
+        is_new = not before and objects.is_whole  # then the digests, of large ranges, say nothing
+        self._ranges = ranges
+        self._digests = dict.fromkeys(ranges.starts, "") if is_new else objects.digests(ranges.starts)
         self._changed = changed(before, self._digests)
         same = before.keys() - self._changed
         touched = {ranges.of(key) for key in self._recalled.touched.values()}
@@ -160,13 +162,28 @@ class Held:
         """Does every judgement of these datasets hold?"""
         return all(partition in self for partition in self._recalled.partitions if partition.dataset in datasets)
 
-    def compare_games(self, settings: Config, schedule: str, games: Iterable[Game], selection: Selection) -> None:
-        """Drops the judgements of the games of a schedule dataset that lists other games in that season now."""
+    def seasons_to_judge(self, datasets: Collection[str]) -> set[str]:
+        """The seasons of which a judgement of these datasets does not hold any more."""
+        return {p.season for p in self._recalled.partitions if p.dataset in datasets and p not in self}
+
+    def compare_games(
+        self,
+        settings: Config,
+        schedule: str,
+        games: Iterable[Game],
+        selection: Selection,
+        seasons: Collection[str] | None = None,
+    ) -> None:
+        """Drops the judgements of the games of a schedule dataset that lists other games in that season now.
+
+        If there are `seasons`, the games are those of these seasons, and the others list the same as before.
+        """
         digests = {season: games_digest(listed) for season, listed in by_season(games).items()}
         for dataset in games_from(settings, schedule, selection):
             self._games |= {Partition(dataset, season): digest for season, digest in digests.items()}
             held = [(partition, one) for partition, one in self._judgements.items() if partition.dataset == dataset]
-            self.drop(partition for partition, one in held if digests.get(partition.season) != one.games)
+            changed = [partition for partition, one in held if digests.get(partition.season) != one.games]
+            self.drop(partition for partition in changed if seasons is None or partition.season in seasons)
 
     def cut(self, objects: Listing) -> None:
         """Cuts the ranges that have changed, before judgements are made by them."""

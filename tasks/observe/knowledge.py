@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Collection, Iterable, MutableMapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -46,6 +46,19 @@ class Knowledge:
         """Whether the lake has the version of a file that was last read or stored; or none, if there never was one."""
         have, known = self.objects.get(key), self.examinations.get(key)
         return known is None if have is None else known is not None and known.is_of(have)
+
+    def not_as_read(self, keys: Collection[str]) -> set[str]:
+        """Those of some files of which the lake has another version than the one that was last read or stored."""
+        objects, examinations = self.objects, self.examinations
+        found = set()
+        for key in keys:
+            have, known = objects.get(key), examinations.get(key)
+            if have is None or known is None:
+                if (have is None) != (known is None):
+                    found.add(key)
+            elif known.etag != have.etag or known.size != have.size:
+                found.add(key)
+        return found
 
     def has_asked(self, key: str) -> bool:
         """Was the lake asked for a file? If not, nothing follows from its absence."""

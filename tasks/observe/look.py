@@ -30,7 +30,7 @@ from tasks.domain.expected.cells import (
     games_from,
     selected_datasets,
 )
-from tasks.domain.expected.games import Game, by_season
+from tasks.domain.expected.games import Game, by_season, deduplicated
 from tasks.domain.expected.keys import Misnamed, find_misnamed, folders
 from tasks.domain.metrics import LIST_REQUESTS, Amounts
 from tasks.domain.outcomes import RunPart
@@ -426,23 +426,32 @@ async def _judge_in_parts(
     if sum(map(len, games.values())) < _MANY_GAMES or session.horizon() < now:
         return unlike
     held.cut(objects)
+    ledger = session.ledger
+    every = replace(known, unreadable=ledger.objects.unreadable(), absences=ledger.absences.current())
     for schedule, listed in games.items():
         for some in by_season(listed).values():
             cells = expected_cells(session.config, (), {schedule: some}, session.selection, now, held)
             await _drop_moved(session, held, objects, cells)
-            part = replace(known, objects=objects.among(cells))
-            _load(session, part, cells)
+            part = replace(every, objects=objects.among(cells))
+            if known.loaded is not None:
+                part.examinations = ledger.objects.examined(cells)
             part.obstacles = _obstacles(session, part, cells)
             held.hold(session, _judge(session, part, cells, now), part)
-            different = {key for key in cells if not part.is_as_read(key)}
-            known.examinations |= {key: part.examinations[key] for key in different & part.examinations.keys()}
+            different = part.not_as_read(cells)
             unlike |= different
+            left = {key for key, cell in cells.items() if cell.partition not in held}
+            seen = part.examinations
+            known.examinations.update((key, seen[key]) for key in left | different if key in seen)
+            if known.loaded is not None:
+                known.loaded |= left
+    known.unreadable, known.absences = every.unreadable, every.absences
     return unlike
 
 
 async def _drop_moved(session: Session, held: Held, objects: Listing, keys: Iterable[str]) -> None:
     """Drops files from a listing that are not there any more; see moved.drop_moved."""
-    await drop_moved(session, objects, held.changed_among(keys), if_unknown=not held.is_first)
+    if session.lake.folder is None:
+        await drop_moved(session, objects, held.changed_among(keys), if_unknown=not held.is_first)
 
 
 async def _read_schedules(
@@ -472,12 +481,27 @@ def _listed_games(session: Session, known: Knowledge, held: Held, schedules: Ite
         by_dataset.setdefault(cell.dataset, []).append(cell)
     listed: dict[str, list[Game]] = {}
     for name, cells in by_dataset.items():
-        if held.has_all([name, *games_from(config, name, selection)]) and all(c.partition in held for c in cells):
-            continue
-        _load(session, known, [cell.key for cell in cells])
-        listed |= listed_games(config, cells, known.verdicts(cells))
-        held.compare_games(config, name, listed.get(name, ()), selection)
+        needed = None  # of all seasons
+        if held.has_all([name]) and all(cell.partition in held for cell in cells):
+            needed = held.seasons_to_judge(games_from(config, name, selection))
+            if not needed:
+                continue
+            listed[name] = _games_of(session, known, cells, needed)
+        else:
+            _load(session, known, [cell.key for cell in cells])
+            listed |= listed_games(config, cells, known.verdicts(cells))
+        held.compare_games(config, name, listed.get(name, ()), selection, needed)
     return listed
+
+
+def _games_of(session: Session, known: Knowledge, schedules: Iterable[Cell], needed: Collection[str]) -> list[Game]:
+    """The games of some seasons that these schedules list, without reading those of the others."""
+    cells = {cell.key: cell for cell in schedules}
+    part = replace(known, examinations=session.ledger.objects.examined(cells, with_games=False))
+    read = part.verdicts(cells.values())
+    entries = session.ledger.games.of_seasons(read, needed)
+    games = deduplicated(game for key in cells for game in entries.get(key, ()))
+    return [game for game in games if game.season in needed]
 
 
 async def _objects(session: Session, wanted: Collection[str] | None) -> Listing:

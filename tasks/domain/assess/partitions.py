@@ -17,7 +17,7 @@ from typing import NamedTuple
 from tasks.domain.assess.absences import Absence
 from tasks.domain.assess.assessment import Assessment
 from tasks.domain.assess.finality import LAST_LOOK
-from tasks.domain.assess.overview import Overview, Place, Standing, Stored, count_cells, exceptions, stored_files
+from tasks.domain.assess.overview import Overview, Place, Standing, Stored, count_cells, exceptions
 from tasks.domain.assess.ranges import KeyRanges
 from tasks.domain.assess.states import Examination, LakeObject, Status
 from tasks.domain.expected import seasons
@@ -63,9 +63,13 @@ class Judgement:
 
 def by_partition(assessment: Assessment) -> dict[Partition, Assessment]:
     """The assessments of the files of each partition."""
-    cells: dict[Partition, dict[str, Cell]] = {}
+    by_name: dict[tuple[str, str], dict[str, Cell]] = {}
     for key, cell in assessment.cells.items():
-        cells.setdefault(cell.partition, {})[key] = cell
+        of = cell.dataset, cell.season
+        if of not in by_name:
+            by_name[of] = {}
+        by_name[of][key] = cell
+    cells = {Partition(*of): some for of, some in by_name.items()}
     unseen: dict[Partition, list[Cell]] = {}
     for cell in assessment.unseen:
         unseen.setdefault(cell.partition, []).append(cell)
@@ -118,7 +122,8 @@ def judgement_of(
     files = tuple(ExceptionalFile(key, status, assessment.cells[key].game) for key, status in found.items())
     counts = {place.span: standings for place, standings in count_cells(assessment.cells, statuses).items()}
     until = _changes_at(partition, assessment, now)
-    stored = stored_files(assessment.cells, objects).get(partition, Stored())
+    sizes = [have.size for have in map(objects.get, keys) if have is not None]
+    stored = Stored(len(sizes), sum(sizes))
     return Judgement(now, until, within, stored, games, counts, files)
 
 
@@ -134,7 +139,7 @@ def _changes_at(partition: Partition, assessment: Assessment, now: datetime) -> 
 
 def _has_time_after(
     now: datetime,
-    keys: Iterable[str],
+    keys: Collection[str],
     objects: Mapping[str, LakeObject],
     examinations: Mapping[str, Examination],
     absences: Mapping[str, Absence],
@@ -144,14 +149,15 @@ def _has_time_after(
 
     Then a clock was wrong or a setting has changed, and what follows depends on `now`; see Absence.counts.
     """
-    for key in keys:
-        have, seen, absence = objects.get(key), examinations.get(key), absences.get(key)
-        if have is not None and have.modified > now:
+    if any(have is not None and have.modified > now for have in map(objects.get, keys)):
+        return True
+    if any(
+        seen is not None and seen.fetched is not None and seen.fetched > now for seen in map(examinations.get, keys)
+    ):
+        return True
+    for absence in filter(None, map(absences.get, keys) if absences else ()):
+        if max(absence.first, absence.last) > now:
             return True
-        if seen is not None and seen.fetched is not None and seen.fetched > now:
-            return True
-        if absence is not None and max(absence.first, absence.last) > now:
-            return True
-        if absence is not None and absence.note is None and absence.until and absence.until > now + expires:
+        if absence.note is None and absence.until and absence.until > now + expires:
             return True
     return False

@@ -27,6 +27,7 @@ def season_name(start_year: int) -> str:
     return f"{start_year}-{(start_year + 1) % 100:02d}"
 
 
+@lru_cache(maxsize=500)
 def start_year(season: str) -> int:
     """2023 for "2023-24". Raises ValueError for anything that is not a season."""
     match = re.fullmatch(r"(\d{4})-(\d{2})", season)
@@ -49,6 +50,7 @@ def window(season: str) -> tuple[date, date]:
     return _UNUSUAL.get(year, (date(year, 9, 25), date(year + 1, 6, 30)))
 
 
+@lru_cache(maxsize=50_000)
 def season_of(day: date) -> str:
     """The season that a day lies in; for a day between two seasons, the earlier one."""
     year = day.year

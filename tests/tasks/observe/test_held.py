@@ -231,6 +231,7 @@ def test_a_look_with_memory_finds_what_a_look_at_everything_finds(
         if in_parts:  # as at a lake of millions of files
             patch.setattr("tasks.observe.look._MANY_GAMES", 0)
             patch.setattr("tasks.observe.look._MANY_FILES", 0)
+            patch.setattr("tasks.ledger.objects._MANY", 1)
         world = filled.copy(Path(folder))
         world.compare()
         for change in changes:

@@ -39,6 +39,7 @@ from tests.benchmarks import (
     mix_for_real,
     rates,
     scale,
+    sizes,
 )
 
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
@@ -48,7 +49,7 @@ BENCHMARKS: dict[str, Callable[[Path], RenderableType]] = {
     "plan": lambda folder: _growth_of_the_plan(),
     "looking": scale.looking,
     "inventory": lambda folder: Group(
-        inventory.listing(folder), inventory.looking(folder), inventory_files.reading(folder)
+        inventory.listing(folder), inventory.looking(folder), inventory_files.reading(folder), sizes.looking(folder)
     ),
     "arrivals": arrivals.taken_in,
     "queue": arrivals.received,

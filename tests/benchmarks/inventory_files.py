@@ -20,7 +20,7 @@ _ROWS = int(os.environ.get("ROWS", "10000000"))
 _FILES = 10
 _TEXT = DataType.string()
 _TIME = DataType.timestamp("ms", tz="UTC")
-_SCHEMA = Schema(
+INVENTORY = Schema(  # the columns of an inventory, as S3 writes them
     [
         Field("bucket", _TEXT, nullable=False),
         Field("key", _TEXT, nullable=False),
@@ -68,7 +68,7 @@ def reading(folder: Path) -> Table:
         place = folder / name.replace(" ", "_")
         place.mkdir()
         for number, numbers in enumerate(rows):
-            batches = RecordBatchReader.from_batches(_SCHEMA, _batches(numbers))
+            batches = RecordBatchReader.from_batches(INVENTORY, _batches(numbers))
             write_parquet(batches, place / f"{number}.parquet", compression="snappy", skip_arrow_metadata=True)
         for reader, code in _READERS.items():
             table.add_row(reader, name, *_measured(code, place))
@@ -96,7 +96,7 @@ def _batches(numbers: range) -> Iterator[RecordBatch]:
             Array([hashlib.md5(b"%d" % n).hexdigest() for n in some], _TEXT),
             Array(["STANDARD"] * len(some), _TEXT),
         ]
-        yield RecordBatch.from_arrays(columns, schema=_SCHEMA)
+        yield RecordBatch.from_arrays(columns, schema=INVENTORY)
 
 
 def _measured(reader: str, place: Path) -> list[str]:

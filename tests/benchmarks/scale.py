@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -195,12 +195,7 @@ def fill_ledger(
 ) -> None:
     """Records an agreed examination of every stored file, the games of the schedules, and one attempt for each file."""
     ledger = Ledger(url)
-    checks = check_ids(config)
-    listed: dict[tuple[str, str], list[Game]] = {}
-    for schedule, some in games.items():
-        per = config.datasets[schedule].per
-        for game in some:
-            listed.setdefault((schedule, _period(per, game)), []).append(game)
+    checks, listed = check_ids(config), games_of_file(config, games)
     whole = Verdict(Wholeness.WHOLE)
 
     def found() -> Iterator[tuple[str, Examination]]:
@@ -208,13 +203,22 @@ def fill_ledger(
             cell = cells[key]
             verdict = whole
             if config.datasets[cell.dataset].lists_games:
-                period = _cell_period(config.datasets[cell.dataset].per, cell)
-                verdict = Verdict(Wholeness.WHOLE, games=tuple(listed.get((cell.dataset, period), ())))
+                verdict = Verdict(Wholeness.WHOLE, games=listed(cell))
             yield key, Examination(*version_of(have, checks[cell.dataset]), verdict, NOW, agreed=True)
 
     ledger.objects.record(dict(found()))
     _fill_history(ledger.database, cells, objects)
     ledger.close()
+
+
+def games_of_file(config: Config, games: Mapping[str, list[Game]]) -> Callable[[Cell], tuple[Game, ...]]:
+    """A function that gives the games that a file of a schedule lists."""
+    listed: dict[tuple[str, str], list[Game]] = {}
+    for schedule, some in games.items():
+        per = config.datasets[schedule].per
+        for game in some:
+            listed.setdefault((schedule, _period(per, game)), []).append(game)
+    return lambda cell: tuple(listed.get((cell.dataset, _cell_period(config.datasets[cell.dataset].per, cell)), ()))
 
 
 def _period(per: str, game: Game) -> str:

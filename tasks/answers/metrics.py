@@ -83,7 +83,7 @@ def _last_look(config: Config, ledger: Ledger) -> Values:
     gauges = ledger.looks.gauges()
     return {
         LOOK_TIME: {(): look.taken_at.timestamp()},
-        VERIFIED_SINCE: {(): look.verified_since.timestamp()},
+        VERIFIED_SINCE: {(): look.listed_since.timestamp()},
         **_values(config, _COUNTED_BY_A_LOOK, gauges),
         **_values(config, (OLDEST, COMPLETE_UNTIL), gauges, are_counts=False),
     }

@@ -46,7 +46,15 @@ def coverage_of(look: RecordedLook, config: Config, selection: Selection) -> Cov
     }
     since = None if look.verified_since == look.taken_at else look.verified_since
     measured = measure(counts, config, unknown_of(look, config, selection))
-    return replace(measured, lake=look.lake, part=selection.in_words, as_of=look.taken_at, since=since, run=look.run)
+    return replace(
+        measured,
+        lake=look.lake,
+        part=selection.in_words,
+        as_of=look.taken_at,
+        since=since,
+        inventory=look.inventory,
+        run=look.run,
+    )
 
 
 def unknown_of(look: RecordedLook, config: Config, selection: Selection) -> list[UnknownSchedule]:

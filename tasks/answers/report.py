@@ -159,10 +159,9 @@ class Report:
         """The states of all cells, by dataset and season, month or date."""
         measured = measure(self.overview.counts, self.config, self.unknown)
         lake, part = Store(self.config.lake).address, self.selection.in_words
-        look, from_inventory = self.looked_at, self.looked_at.from_inventory
-        inventory = from_inventory.as_of if from_inventory and from_inventory.found_later is None else None
+        look = self.looked_at
         return replace(
-            measured, lake=lake, part=part, as_of=look.taken_at, since=look.verified_since, inventory=inventory
+            measured, lake=lake, part=part, as_of=look.taken_at, since=look.verified_since, inventory=look.inventory
         )
 
     @cached_property

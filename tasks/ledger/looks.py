@@ -27,6 +27,7 @@ looks_table = sa.Table(
     sa.Column("name", sa.String, primary_key=True),
     sa.Column("taken_at", UtcSeconds, nullable=False),
     sa.Column("verified_since", UtcSeconds, nullable=False),
+    sa.Column("inventory", UtcSeconds),
     sa.Column("run", sa.String, nullable=False),
     sa.Column("lake", sa.String, nullable=False),
     sa.Column("list_requests", sa.Integer, nullable=False),
@@ -90,12 +91,18 @@ class LookNow(NamedTuple):
 
     taken_at: datetime
     verified_since: datetime
+    inventory: datetime | None
     run: str
     lake: str
     list_requests: int
     never_read: int
     by_former_checks: int
     unknown: int  # the number of schedules that are not known
+
+    @property
+    def listed_since(self) -> datetime:
+        """When the part of the lake was listed of which the oldest is known, or its inventory was begun."""
+        return min(filter(None, (self.verified_since, self.inventory)))
 
 
 class _Tallied(NamedTuple):

@@ -24,7 +24,7 @@ def with_last_seen(session: Session, gaps: Collection[Gap], known: Knowledge, he
         return list(gaps)
     look, listed = session.ledger.looks.last(), held.last_listed(vanished)
     seen: Mapping[str, list[datetime | None]] = {
-        key: [listed.get(key) or (look and look.verified_since), seen and seen.fetched]
+        key: [listed.get(key) or (look and look.listed_since), seen and seen.fetched]
         for key in vanished
         for seen in [known.examinations.get(key)]
     }

@@ -86,6 +86,11 @@ class Overview:
         return gaps_of(self.cells, self.statuses, first_seen, self.taken_at, named, self.needed_by)
 
     @property
+    def inventory(self) -> datetime | None:
+        """The time of the S3 Inventory that was used instead of a listing; None if the lake was listed."""
+        return self.rested.as_of if self.rested and self.rested.found_later is None else None
+
+    @property
     def totals(self) -> dict[str, int]:
         """The number of files in each state and in total: {"total": …, "present": …, …}."""
         totals: Counter[State] = Counter()

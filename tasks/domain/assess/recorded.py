@@ -46,6 +46,7 @@ class RecordedLook:
 
     taken_at: datetime
     verified_since: datetime  # when that part of the lake was listed that was not listed for the longest time
+    inventory: datetime | None  # the time of the S3 Inventory that was used instead of a listing, if one was
     run: str  # the id of the run that has looked
     lake: str  # the address of the lake, without secrets
     list_requests: int  # LIST requests of the run so far
@@ -72,6 +73,7 @@ def record_of(
     return RecordedLook(
         overview.taken_at,
         overview.verified_since or overview.taken_at,
+        overview.inventory,
         run,
         lake,
         list_requests,

@@ -162,6 +162,12 @@ def test_a_part_of_the_recorded_look_is_told_and_what_is_configured_no_longer_is
     ]
     assert len(part.total.unknown) == 1
     fewer = a_config(datasets={name: one for name, one in CONFIG.datasets.items() if name != "br_totals"})
+    begun = NOW - 3 * DAY
+    by_inventory = replace(look, inventory=begun)
+    ledger.looks.record(by_inventory)
+    told, values = coverage(CONFIG, ledger), measured(CONFIG, ledger, NOW).values
+    assert told is not None
+    assert (told.inventory, values[VERIFIED_SINCE]) == (begun, {(): begun.timestamp()})
     left = coverage(fewer, ledger)
     assert left is not None
     assert left.total.present == 3

@@ -28,6 +28,7 @@ _CELLS = series_of(CELLS, source="espn", dataset="d", state="present")
 LOOK = RecordedLook(
     NOW,
     NOW - HOUR,
+    NOW - 9 * HOUR,
     "run",
     "s3://lake",
     12,

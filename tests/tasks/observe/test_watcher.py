@@ -234,7 +234,7 @@ def test_it_is_measured_how_long_after_it_was_last_seen_a_file_is_known_to_have_
     at = NOW - hour / 2 if fetched else NOW - 9 * hour
     ledger.objects.record({key: Examination('"own"', 100_000, check, whole(), at)})
     _look(ledger, lake, NOW - hour)
-    look = RecordedLook(NOW - hour, NOW - hour, "r", "", 0, 0, 0, {}, {}, (), {}, {})
+    look = RecordedLook(NOW - hour, NOW - hour, None, "r", "", 0, 0, 0, {}, {}, (), {}, {})
     ledger.looks.record(look)
     message = lake.change(key, None, NOW, "0B")
     before = ledger.totals.current()

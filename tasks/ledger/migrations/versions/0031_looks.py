@@ -13,6 +13,7 @@ def upgrade() -> None:
         sa.Column("name", sa.String, primary_key=True),
         sa.Column("taken_at", sa.Double, nullable=False),
         sa.Column("verified_since", sa.Double, nullable=False),
+        sa.Column("inventory", sa.Double),
         sa.Column("run", sa.String, nullable=False),
         sa.Column("lake", sa.String, nullable=False),
         sa.Column("list_requests", sa.Integer, nullable=False),

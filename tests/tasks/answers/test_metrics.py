@@ -1,13 +1,20 @@
 """Do all metrics have the values that the ledger knows, and only series that the configuration has?"""
 
-from collections.abc import Iterator
+import shutil
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tasks.answers.metrics import measured
+from tasks.domain.arrivals import Unannounced
 from tasks.domain.event_path import PathState
 from tasks.domain.limits.pauses import OperatorPause, Pause, Phase
 from tasks.domain.metrics import (
@@ -28,15 +35,28 @@ from tasks.domain.metrics import (
     Amounts,
     Distribution,
 )
-from tasks.domain.outcomes import RunEnd
+from tasks.domain.metrics import Counter as Total
+from tasks.domain.outcomes import FileOutcome, Outcome, RunEnd
 from tasks.ledger import Ledger
+from tasks.ledger.attempts import FillRecord
+from tasks.ledger.fills import FillEnd
 from tasks.ledger.leases import Leases
+from tasks.ledger.plans import RUN
 from tasks.ledger.unread_messages import UnreadMessage
-from tests.builders import NOW, a_config
+from tests.builders import NOW, a_config, a_gap
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of an empty ledger, of which copies are made, because making one takes much longer."""
+    file = tmp_path_factory.mktemp("made") / "adce.db"
+    Ledger(f"sqlite:///{file}").close()
+    return file
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
+def ledger(made: Path, tmp_path: Path) -> Iterator[Ledger]:
+    shutil.copy(made, tmp_path / "adce.db")
     with closing(Ledger(f"sqlite:///{tmp_path / 'adce.db'}")) as ledger:
         yield ledger
 
@@ -116,3 +136,70 @@ def test_the_way_of_events_is_told_while_they_are_watched(ledger: Ledger) -> Non
     assert values[WATCH_PROGRESS] == {(): NOW.timestamp()}
     assert values[EVENT_PATH] == {(state.value,): state is PathState.PROVED for state in PathState}
     assert values[UNREADABLE_MESSAGES] == {(): 1}
+
+
+def _fill(ledger: Ledger, n: int) -> None:
+    gap = a_gap(n, first_seen=NOW - timedelta(hours=1))
+    ledger.gaps.record([gap])
+    outcome = FileOutcome(gap.cell.key, Outcome.STORED, 2, 100, seconds=0.3, waited=2.0, stored=NOW)
+    fill = FillRecord(f"f{n}", "r", "espn", "espn_summary", "missing", "HIGH", 1.0, NOW)
+    ledger.fills.record(FillEnd(fill, NOW, [outcome], gaps=[gap]))
+
+
+def _refuse(ledger: Ledger, n: int) -> None:
+    ledger.pauses.record_refusal("espn", lambda pause: replace(pause, until=NOW, step=n))
+
+
+def _run(ledger: Ledger, n: int) -> None:
+    ledger.plans.keep(RUN, {"fills": [], "later": []}, NOW, "r", cycle=n)
+    leases = Leases(ledger.database, uuid.uuid4().hex, timedelta(minutes=1))
+    leases.begin("reconcile", "everything", None, lambda why: None)
+    leases.end(RunEnd.ENDED)
+
+
+def _miss_events(ledger: Ledger, n: int) -> None:
+    ledger.announcements.found({f"{n}": Unannounced(None, NOW, None)})
+    ledger.announcements.count_missed(NOW)
+
+
+def _prune(ledger: Ledger, n: int) -> None:
+    ledger.prune(datetime.now(UTC) + timedelta(days=n))
+    ledger.forget_lake()
+
+
+WORK = st.sampled_from([_fill, _refuse, _run, _miss_events, _prune])
+
+
+def _totals(ledger: Ledger) -> Counter[tuple[str, tuple[str, ...]]]:
+    """Every counter, and how many durations each histogram has."""
+    found = measured(a_config(), ledger, NOW)
+    counts: Counter[tuple[str, tuple[str, ...]]] = Counter()
+    for metric, values in found.values.items():
+        if isinstance(metric, Total):
+            counts.update({(metric.name, labels): value for labels, value in values.items()})
+    for histogram, each in found.distributions.items():
+        counts.update({(histogram.name, labels): sum(one.counts) for labels, one in each.items()})
+    return counts
+
+
+@settings(max_examples=10)
+@given(work=st.lists(st.tuples(WORK, st.integers(0, 3), st.sampled_from([0, 1, None])), max_size=5))
+def test_no_counter_and_no_histogram_ever_decreases(
+    made: Path, work: list[tuple[Callable[[Ledger, int], None], int, int | None]]
+) -> None:
+    """Two processes write, and one of them is begun anew at times."""
+    file = made.with_name(uuid.uuid4().hex)
+    shutil.copy(made, file)
+    ledgers = [Ledger(f"sqlite:///{file}"), Ledger(f"sqlite:///{file}")]
+    before = _totals(ledgers[0])
+    for do, n, which in work:
+        if which is None:
+            ledgers.pop().close()
+            ledgers.append(Ledger(f"sqlite:///{file}"))
+        do(ledgers[which or 0], n)
+        now = _totals(ledgers[1])
+        assert now >= before
+        assert (now == before) == (do is _prune)
+        before = now
+    for ledger in ledgers:
+        ledger.close()

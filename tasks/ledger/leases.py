@@ -220,18 +220,17 @@ class Leases:
             now = self._database.now(connection)
             alive = set(connection.execute(sa.select(leases_table.c.name).where(_alive(now))).scalars())
             unended = connection.execute(
-                sa.select(runs_table.c.id, runs_table.c.process, runs_table.c.kind).where(runs_table.c.ended.is_(None))
+                sa.select(runs_table.c.id, runs_table.c.process).where(runs_table.c.ended.is_(None))
             )
-            kinds = {run: kind for run, process, kind in unended if run not in alive or is_gone(process)}
-            dead = list(kinds)
+            dead = [run for run, process in unended if run not in alive or is_gone(process)]
             ended = {"ended": datetime.fromtimestamp(now, UTC), "outcome": RunEnd.DIED.value}
             this = runs_table.c.id.in_(dead) & runs_table.c.ended.is_(None)
-            connection.execute(runs_table.update().where(this).values(ended))
+            died = connection.execute(runs_table.update().where(this).values(ended).returning(runs_table.c.kind))
+            amounts = Amounts()
+            for kind in died.scalars():  # a run whose death another process has recorded meanwhile is not among them
+                amounts.count(RUNS, flow=kind, outcome=RunEnd.DIED.value)
             for table in (claims_table, leases_table):
                 connection.execute(table.delete().where(table.c.run.in_(dead)))
-            amounts = Amounts()
-            for kind in kinds.values():
-                amounts.count(RUNS, flow=kind, outcome=RunEnd.DIED.value)
             unreported = sa.select(runs_table).where(runs_table.c.outcome == RunEnd.DIED.value)
             records = [RunRecord.of(row) for row in connection.execute(unreported)]
             self._totals.add(connection, amounts)
@@ -277,23 +276,26 @@ class Leases:
         Ends its leases and claims, and the thread that renews them.
         """
         seconds = seconds or {}
-        amounts = Amounts()
-        amounts.count(RUNS, flow=self._kind, outcome=outcome.value)
-        for part in RunPart:
-            if part in seconds:
-                amounts.observe(RUN_SECONDS, seconds[part], flow=self._kind, part=part.value)
         self._ended.set()
         if self._renewing:
             self._renewing.join()
         sent = self.sent()
 
         def write(connection: sa.Connection) -> None:
-            now = self._database.now(connection)
+            now, mine = self._database.now(connection), runs_table.c.id == self.run
             self._report(connection, sent, now)
             at = datetime.fromtimestamp(now, UTC)
+            amounts, end_of_it = Amounts(), sa.select(runs_table.c.ended).where(mine).with_for_update()
+            if (
+                connection.execute(end_of_it).scalar() is None
+            ):  # else another process took it for dead, and counted that
+                amounts.count(RUNS, flow=self._kind, outcome=outcome.value)
+            for part in RunPart:
+                if part in seconds:
+                    amounts.observe(RUN_SECONDS, seconds[part], flow=self._kind, part=part.value)
             ended: dict[str, object] = {"ended": at, "outcome": outcome.value, "state": state, "why": why}
             ended |= {f"{part}_seconds": seconds[part] for part in RunPart if part in seconds}
-            connection.execute(runs_table.update().where(runs_table.c.id == self.run).values(ended))
+            connection.execute(runs_table.update().where(mine).values(ended))
             for table in (claims_table, leases_table):
                 connection.execute(table.delete().where(table.c.run == self.run))
             self._totals.add(connection, amounts)

@@ -24,16 +24,19 @@ from tasks.domain.metrics import (
     PAUSES,
     REFUSALS,
     REQUESTS,
+    RUNS,
     STORED_BYTES,
     SUM,
     WAITED_SECONDS,
     Series,
+    series_of,
 )
-from tasks.domain.outcomes import FileOutcome, Outcome
+from tasks.domain.outcomes import FileOutcome, Outcome, RunEnd
 from tasks.domain.reasons import Limit, Reason
 from tasks.ledger import Ledger
 from tasks.ledger.attempts import FillRecord
 from tasks.ledger.fills import FillEnd
+from tasks.ledger.leases import Leases, leases_table
 from tasks.ledger.totals import Totals
 from tests.builders import NOW, a_gap
 
@@ -130,3 +133,15 @@ def test_totals_that_many_add_to_at_once_lose_nothing(ledger: Ledger) -> None:
         list(pool.map(add, range(4)))
     requests = [value for series, value in ledger.totals.current().items() if series.name == REQUESTS.name]
     assert sum(requests) == 40
+
+
+def test_a_run_that_was_taken_for_dead_counts_once_whoever_finds_it_and_however_it_ends(ledger: Ledger) -> None:
+    asleep, other = (Leases(ledger.database, name, timedelta(minutes=1)) for name in ("asleep", "other"))
+    asleep.begin("reconcile", "everything", None, lambda why: None)
+    lapse = leases_table.update().where(leases_table.c.name == "asleep").values(until=1.0)
+    ledger.database.write(lambda connection: connection.execute(lapse))
+    for _ in range(2):
+        other.end_dead_runs()
+    asleep.end(RunEnd.STOPPED)
+    assert ledger.totals.current() == {series_of(RUNS, flow="reconcile", outcome="died"): 1}
+    assert ledger.runs.by_id(["asleep"])["asleep"].outcome is RunEnd.STOPPED

@@ -97,7 +97,7 @@ class LookNow(NamedTuple):
     list_requests: int
     never_read: int
     by_former_checks: int
-    unknown: int  # the number of schedules that are not known
+    unknown: int  # the number of schedules that are not known; several datasets may need the same one
 
     @property
     def listed_since(self) -> datetime:
@@ -153,7 +153,8 @@ class Looks:
         connection.execute(waiting_table.delete())
         insert(waiting_table, [(name.value, one.files, one.oldest.timestamp()) for name, one in look.queue.items()])
         self._replace_gauges(connection, look.gauges)
-        row = {"name": _LAST, **{name: getattr(look, name) for name in LookNow._fields}, "unknown": len(look.unknown)}
+        unknown = len({part.key for part in look.unknown})
+        row = {"name": _LAST, **{name: getattr(look, name) for name in LookNow._fields}, "unknown": unknown}
         self.database.upsert(connection, looks_table, [row], set(LookNow._fields))
         return True
 

@@ -132,7 +132,8 @@ def _cells(overview: Overview, config: Config) -> Iterator[tuple[Series, float]]
     sums: dict[tuple[str, State], int] = defaultdict(int)
     for place, standings in overview.counts.items():
         for standing, count in standings.items():
-            sums[place.dataset, standing.state] += count
+            if count:
+                sums[place.dataset, standing.state] += count
     for (dataset, state), count in sums.items():
         source = config.datasets[dataset].source
         yield series_of(CELLS, source=source, dataset=dataset, state=state.value), count

@@ -36,7 +36,7 @@ LOOK = RecordedLook(
     2,
     {Place("d", "2025-26", "2026-01-05"): {PRESENT: 3, READ: 1}, Place("d", "2024-25", ""): {MARKED: 1}},
     {Partition("d", "2025-26"): Stored(4, 5_000_000_000)},
-    (UnknownSchedule("d", "2023-24", "2023-11", "month.html"),),
+    tuple(UnknownSchedule(name, "2023-24", "2023-11", "month.html") for name in "de"),
     {Priority.HIGH: Waiting(2, NOW - HOUR)},
     {_CELLS: 3.0, series_of(QUEUE, priority="HIGH"): 2.0},
 )
@@ -52,6 +52,9 @@ def test_a_look_comes_back_as_it_was_recorded_and_the_next_one_replaces_it(ledge
     assert (ledger.looks.recorded(), ledger.looks.last()) == (None, None)
     ledger.looks.record(LOOK)
     assert ledger.looks.recorded() == LOOK
+    last = ledger.looks.last()
+    assert last is not None
+    assert (last.unknown, last.listed_since) == (1, NOW - 9 * HOUR)
     other = replace(
         LOOK,
         taken_at=NOW + HOUR,

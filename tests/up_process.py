@@ -18,12 +18,12 @@ class UpProcess:
     """`adce up --sandbox` and what it says."""
 
     def __init__(self, home: Path):
-        self.home, self.port = home, free_port()
+        self.home, self.port, self.serve_port = home, free_port(), free_port()
         quick = {f"ADCE_SOURCES__{name}__RATES": "[{requests: 20, seconds: 1}]" for name in ("NBA_API", "ESPN")}
         quick |= {"ADCE_SOURCES__BASKETBALL_REFERENCE__RATES": "[{requests: 10, seconds: 1}]"}
         self.lines: list[str] = []
         self.process = subprocess.Popen(
-            [ADCE, "up", "--sandbox", "--home", str(home), "--port", str(self.port)],
+            [ADCE, "up", "--sandbox", "--home", str(home), *self._ports()],
             env={**os.environ, **quick, "PREFECT_API_URL": "http://127.0.0.1:1/api", "PYTHONWARNINGS": "ignore"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -31,6 +31,9 @@ class UpProcess:
         )
         self.listening = threading.Thread(target=self._listen, daemon=True)
         self.listening.start()
+
+    def _ports(self) -> list[str]:
+        return ["--port", str(self.port), "--serve-port", str(self.serve_port)]
 
     def _listen(self) -> None:
         assert self.process.stdout

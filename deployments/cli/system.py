@@ -101,6 +101,10 @@ def up(
     port: Annotated[
         int, typer.Option("--port", min=1, max=65535, help="Port of the Prefect server, on loopback.")
     ] = 4200,
+    serve_port: Annotated[
+        int | None,
+        typer.Option("--serve-port", min=1, max=65535, help="Port of the service `adce serve`; default: serve.port."),
+    ] = None,
     sandbox: Annotated[
         bool,
         typer.Option("--sandbox", help="Use a small lake with holes and a stand-in for the sites; run every minute."),
@@ -115,7 +119,8 @@ def up(
 ) -> None:
     """Runs everything on this machine: a Prefect server (unless PREFECT_API_URL is set), set-up, deployments, worker.
 
-    If a queue for events is configured, it runs `adce watch` too. It runs until it is stopped, for example with Ctrl-C.
+    It runs `adce serve` too, unless serve.enabled is false, and `adce watch` if a queue for events is configured. It
+    runs until it is stopped, for example with Ctrl-C.
     """
     from deployments.up.locks import exclusive_lock
 
@@ -134,5 +139,5 @@ def up(
             system = prepare(home.absolute())
         from deployments.up.system import up  # imports Prefect, which reads the settings made above
 
-        status = up(port, system, verbose=verbose, log_format=log_format)
+        status = up(port, system, serve_port=serve_port, verbose=verbose, log_format=log_format)
     raise typer.Exit(status)

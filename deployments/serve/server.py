@@ -53,14 +53,17 @@ def check_access(settings: Serve) -> None:
 
 
 @contextmanager
-def listener(settings: Serve) -> Iterator[socket.socket]:
-    """A socket on which the service can listen. Raises AdceError if there can be none."""
+def listener(settings: Serve, option: str = "--port") -> Iterator[socket.socket]:
+    """A socket on which the service can listen. Raises AdceError if there can be none.
+
+    `option` is the one by which somebody can choose another port.
+    """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
         listening = socket.create_server((settings.host, settings.port), family=family, backlog=1024)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            raise AdceError(f"port {settings.port} of {settings.host} is in use; take another with --port") from None
+            raise AdceError(f"port {settings.port} of {settings.host} is in use; take another with {option}") from None
         where = f"port {settings.port} of {settings.host}"
         raise AdceError(f"serve: {where} cannot be listened on: {error.strerror}") from None
     with listening:

@@ -48,6 +48,7 @@ from deployments.up.poller import PrefectPoller
 from deployments.up.ports import LOOPBACK, is_free
 from deployments.up.prefect_database import url_of
 from deployments.up.run_fields import RunFields
+from deployments.up.serving import service_of
 from flows.log_format import AS_JSON
 from tasks.answers.without_effect import events_without_effect
 from tasks.domain.errors import AdceError
@@ -75,10 +76,11 @@ def up(
     port: int,
     sandbox: SandboxSystem | None = None,
     *,
+    serve_port: int | None = None,
     verbose: bool = False,
     log_format: LogFormat = LogFormat.TEXT,
 ) -> int:
-    """Runs everything until a signal stops it.
+    """Runs everything until a signal stops it. The service listens on `serve_port`, or on that of the settings.
 
     Returns the exit status: 0 after one signal, 1 if what it needs is away or keeps dying, 128 and more after a second
     signal. Raises AdceError and ConfigError.
@@ -89,7 +91,7 @@ def up(
     try:
         with _only_server(), ledger_lock(config.ledger, _OF_THE_SECOND):
             prepare_ledger(config, printer.say)
-            return asyncio.run(_until_signal(System(config, port, sandbox, printer), printer, verbose))
+            return asyncio.run(_until_signal(System(config, port, sandbox, printer, serve_port), printer, verbose))
     except GivenUp as error:
         printer.say(f"given up: {error}", logging.ERROR)
         return 1
@@ -125,8 +127,16 @@ def _only_server() -> AbstractContextManager[None]:
 class System:
     """All processes on this machine, with a Prefect server of its own unless PREFECT_API_URL names one."""
 
-    def __init__(self, config: Config, port: int, sandbox: SandboxSystem | None, printer: Printer):
+    def __init__(
+        self,
+        config: Config,
+        port: int,
+        sandbox: SandboxSystem | None,
+        printer: Printer,
+        serve_port: int | None = None,
+    ):
         self._config = config
+        self._serve_port = serve_port
         self._say = printer.say
         self._is_json = printer.format is LogFormat.JSON
         self.run_fields = RunFields()
@@ -184,6 +194,8 @@ class System:
                 with_runs.append(watch)
                 self._say(f"adce watch starts, to receive what S3 tells of the lake from {self._config.events.queue}")
                 beside.append(tell_of_events(self._config, self._say))
+            if service := service_of(self._config, self._serve_port, self._of_commands, self._say):
+                children.keep(service)
             if line := events_without_effect(self._config):
                 self._say(line, logging.WARNING)
             every = f"every {duration(self._config.reconcile.interval)}"

@@ -103,6 +103,17 @@ def test_settings_with_a_mistake(system: UpProcess) -> None:
     file.write_text(good)
 
 
+def test_its_service_answers_for_what_the_runs_have_recorded(system: UpProcess) -> None:
+    address = f"http://127.0.0.1:{system.serve_port}"
+    system.wait_for(f"serve: the service answers at {address}")
+    with httpx.Client(base_url=address, trust_env=False) as service:
+        wait_until(lambda: service.get("/status").json().get("last_reconcile"), "a reconcile has ended")
+        health = service.get("/health").json()
+        assert health["status"] == "pass", health
+        assert set(health["checks"]) >= {"reconcile", "ledger", "lake", "Prefect API"}
+        assert [run["state"] for run in service.get("/status").json()["runs"]]
+
+
 def test_it_has_filled_its_lake_survives_a_death_and_stops_without_a_trace(up_sandbox: UpProcess) -> None:
     system = up_sandbox
     try:

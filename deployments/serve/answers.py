@@ -11,9 +11,11 @@ from html import escape
 from typing import Any
 
 from config.secrets import without_secrets
-from deployments.serve.paths import BADGE, HTML, JSON, METRICS, PATHS, RATE_LIMITS, STATUS, SVG, TASKS
+from deployments.serve.paths import BADGE, COVERAGE, HTML, JSON, METRICS, PATHS, RATE_LIMITS, STATUS, SVG, TASKS
 from tasks.answers.service import Snapshot
+from tasks.domain.assess.periods import By
 from tasks.show.badge import badge, completeness
+from tasks.show.documents.coverage import CoverageAnswer
 from tasks.show.documents.document import Document
 from tasks.show.documents.service import RateLimits, Status, Tasks
 from tasks.show.exposition import OPEN_METRICS, TEXT, open_metrics, text
@@ -58,6 +60,9 @@ def answers(found: Snapshot, away: Sequence[str]) -> dict[str, Answer]:
 def _answers(found: Snapshot, away: Sequence[str]) -> Iterator[tuple[str, Answer]]:
     for path, document in ((STATUS, Status), (TASKS, Tasks), (RATE_LIMITS, RateLimits)):
         yield path, in_json(document.of(found, away), as_of=found.at)
+    if look := found.recorded:
+        at = look.coverage.as_of or found.at
+        yield COVERAGE, in_json(CoverageAnswer.of(look.coverage, By.SEASON, at, look.unknown), as_of=at)
     for dataset in found.config.datasets:
         picture = badge(dataset, completeness(found.measured, found.config, dataset))
         yield BADGE.format(dataset=dataset), answer(picture, SVG, found.at)

@@ -85,7 +85,7 @@ class Refresh:
 
     def _read(self) -> Snapshot:
         self._free = free_bytes(self._config)
-        return snapshot(self._config, self._now())
+        return snapshot(self._config, self._now(), self.snapshot.recorded if self.snapshot else None)
 
     def _take(self, found: Snapshot) -> None:
         self.snapshot = found

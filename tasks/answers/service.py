@@ -5,16 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from blocks.store import Store
 from config.models import Config
 from tasks.answers.metrics import measured
+from tasks.answers.recorded import coverage_of, unknown_of
 from tasks.answers.runs import PastRun, joined
 from tasks.answers.sources import EventsNow, SourceNow, events_now, sources_now
 from tasks.domain.access import Access
+from tasks.domain.assess.coverage import Coverage
+from tasks.domain.assess.periods import By
+from tasks.domain.assess.unknown import MayListMore
 from tasks.domain.errors import LedgerError
+from tasks.domain.expected.cells import Selection
 from tasks.domain.flow_names import FLOWS, RECONCILE
 from tasks.domain.lakes import no_ledger
 from tasks.domain.metrics import Measured
@@ -24,6 +30,15 @@ from tasks.ledger.plans import RUN, KeptPlan
 
 _MOST_RUNS = 20  # of those that are not at work any more
 _LATELY = timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """The coverage by season that the last look at the whole lake has recorded."""
+
+    mark: Any  # of the record, which differs from that of another one
+    coverage: Coverage
+    unknown: Sequence[MayListMore]
 
 
 @dataclass(frozen=True)
@@ -39,6 +54,7 @@ class Snapshot:
     finished: datetime | None  # when the last reconcile ended that has worked through its plan
     plan: KeptPlan | None  # the plan of the last reconcile
     measured: Measured
+    recorded: Recorded | None  # None if no look at the whole lake is recorded
 
     @property
     def lake(self) -> str:
@@ -46,8 +62,12 @@ class Snapshot:
         return Store(self.config.lake).address
 
 
-def snapshot(config: Config, now: datetime) -> Snapshot:
-    """Reads the ledger, in one transaction. Raises LedgerError, also if there is no ledger."""
+def snapshot(config: Config, now: datetime, former: Recorded | None = None) -> Snapshot:
+    """Reads the ledger, in one transaction. Raises LedgerError, also if there is no ledger.
+
+    What is recorded of the last look has a row for each day of each dataset, and is read only if it is not the `former`
+    record.
+    """
     began = time.perf_counter()
     with closing(Ledger(config.ledger, Access.LOOK)) as ledger:
         if not ledger.is_there:
@@ -63,5 +83,17 @@ def snapshot(config: Config, now: datetime) -> Snapshot:
             finished=ledger.runs.last_finished(RECONCILE),
             plan=ledger.plans.kept(RUN),
             measured=measured(config, ledger, now),
+            recorded=_recorded(config, ledger, former),
             seconds=time.perf_counter() - began,
         )
+
+
+def _recorded(config: Config, ledger: Ledger, former: Recorded | None) -> Recorded | None:
+    mark = ledger.looks.last(), ledger.looks.gauges()
+    if former and former.mark == mark:
+        return former
+    if (look := ledger.looks.recorded()) is None:
+        return None
+    coverage = coverage_of(look, config, Selection())
+    by_season = replace(coverage, finest=tuple(coverage.rows(By.SEASON)))
+    return Recorded(mark, by_season, unknown_of(look, config, Selection()))

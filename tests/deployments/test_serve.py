@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,9 +21,12 @@ from config.models import Config, Serve
 from deployments.serve.app import Service
 from deployments.serve.once import write_once
 from deployments.serve.refresh import Refresh
+from tasks.domain.assess.overview import Place, Standing
+from tasks.domain.assess.recorded import RecordedLook
+from tasks.domain.assess.states import State
 from tasks.domain.errors import AdceError
 from tasks.domain.limits.pauses import FOR_EVER, OperatorPause
-from tasks.domain.metrics import FILLS
+from tasks.domain.metrics import CELLS, COMPLETE_UNTIL, FILLS, series_of
 from tasks.ledger import Ledger
 from tasks.ledger.plans import RUN
 from tasks.show.documents.plan import PlannedFill
@@ -52,6 +56,30 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
             OperatorPause("espn", until=FOR_EVER, reason=f"password={SECRET}", since=now, by="me")
         )
     return file
+
+
+def a_look(**change: Any) -> RecordedLook:
+    """A look that has found two files of a season, of which one is lacking."""
+    of = {"source": "espn", "dataset": "espn_summary"}
+    midnight = datetime(2026, 1, 13, tzinfo=UTC).timestamp()
+    look = RecordedLook(
+        taken_at=NOW,
+        verified_since=NOW,
+        run="r1",
+        lake="file:///lake",
+        list_requests=1,
+        never_read=0,
+        by_former_checks=0,
+        counts={
+            Place("espn_summary", "2025-26", "2026-01-12"): {Standing(State.PRESENT): 1},
+            Place("espn_summary", "2025-26", "2026-01-13"): {Standing(State.GAP): 1},
+        },
+        stored={},
+        unknown=(),
+        queue={},
+        gauges={series_of(CELLS, state="gap", **of): 1, series_of(COMPLETE_UNTIL, dataset="espn_summary"): midnight},
+    )
+    return replace(look, **change)
 
 
 @pytest.fixture
@@ -133,6 +161,30 @@ def test_the_plan_is_told_in_part_and_counted_as_a_whole(client: Client) -> None
     assert plan["deferred"] == [
         {"limit": "reconcile.max_fills", "of": "", "reason": "the cap", "until": None, "files": 2}
     ]
+
+
+def test_the_coverage_is_that_of_the_last_recorded_look(config: Config, client: Client) -> None:
+    got = client.ask("/coverage.json")
+    assert got.status == 404, "none is recorded yet"
+    assert b"not known yet" in client.ask("/badge/espn_summary.svg").body
+    with closing(Ledger(config.ledger)) as ledger:
+        ledger.looks.record(a_look())
+    client.read()
+    coverage, status = client.ask("/coverage.json").json, client.ask("/status").json
+    assert (coverage["as_of"], coverage["run"], coverage["by"]) == (NOW.isoformat(), "r1", "season")
+    assert [(row["season"], row["expected"], row["gap"]) for row in coverage["rows"]] == [("2025-26", 2, 1)]
+    assert (status["cells"]["total"], status["cells"]["gap"]) == (2, 1)
+    badge = client.ask("/badge/espn_summary.svg")
+    assert badge.headers["content-type"] == "image/svg+xml"
+    assert b"complete to 2026-01-12, 1 hole<" in badge.body
+    before = client.refresh.snapshot
+    client.read()
+    assert before
+    assert client.refresh.snapshot
+    assert client.refresh.snapshot.recorded is before.recorded, "it is not read again"
+    with closing(Ledger(config.ledger)) as ledger:
+        ledger.looks.record(a_look(run="r2"))
+    assert client.read().ask("/coverage.json").json["run"] == "r2"
 
 
 def test_metrics_are_text_or_open_metrics_as_the_client_prefers(client: Client) -> None:

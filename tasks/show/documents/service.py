@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from config.models import Priority
 from tasks.answers.health import Verdict
+from tasks.domain.assess.states import State
 from tasks.domain.reasons import Limit
 from tasks.show.documents.document import Document
 from tasks.show.documents.operations import EventPathState, HeldUp, PastRunDocument, RateOf, SourceState
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from tasks.answers.health import Check, Health
     from tasks.answers.service import Snapshot
     from tasks.answers.sources import EventsNow
+    from tasks.domain.assess.coverage import Tally
 
 MOST_FILLS, MOST_KEYS = 100, 2000  # that the document of the plan names
 
@@ -131,18 +133,24 @@ class Status(Served):
     @classmethod
     def of(cls, found: Snapshot, away: Iterable[str]) -> Status:
         """The document for a snapshot."""
+        look = found.recorded.coverage if found.recorded else None
         return cls(
             as_of=found.at,
             away=list(away),
             lake=found.lake,
-            looked_at=None,
-            cells=None,
+            looked_at=look and look.as_of,
+            cells=look and _totals(look.total),
             last_reconcile=found.finished,
             sources=list(map(SourceState.of, found.sources)),
             events=found.events and WatchedEvents.of(found.events),
             at_work=[PastRunDocument.model_validate(run) for run in found.runs if run.is_running],
             runs=[PastRunDocument.model_validate(run) for run in found.runs if not run.is_running],
         )
+
+
+def _totals(tally: Tally) -> dict[str, int]:
+    """The number of files in all and in each state."""
+    return {"total": tally.expected} | {state.value: getattr(tally, state.value) for state in State}
 
 
 class Waiting(Document):

@@ -38,6 +38,7 @@ from tasks.domain.metrics import (
     DUE_TO_STORED,
     EVENT_PATH,
     EVENTS,
+    FAILURES,
     FILE_SECONDS,
     FILES,
     FILL_SECONDS,
@@ -55,7 +56,6 @@ from tasks.domain.metrics import (
     PHASE,
     QUEUE,
     RATE,
-    REFUSALS,
     REQUESTS,
     RUN_SECONDS,
     RUNS,
@@ -76,7 +76,7 @@ from tasks.domain.metrics import (
     Label,
     Metric,
 )
-from tasks.domain.outcomes import Outcome, RunEnd
+from tasks.domain.outcomes import RunEnd
 
 
 def prometheus_dashboard() -> Json:
@@ -263,7 +263,7 @@ ROWS = (
             Panel(
                 "bargauge",
                 "Success by scraper",
-                "Of the files that a scraper tried in the last day, which share does the lake have?",
+                "Of the files that a scraper tried in the last day and its source had, which share does the lake have?",
                 [_now(_of(SUCCESS, {"source", "dataset"}), "{{dataset}}")],
                 unit="percentunit",
                 decimals=1,
@@ -299,16 +299,8 @@ ROWS = (
             Panel(
                 "piechart",
                 "Error distribution",
-                "What has kept files from being stored: failed attempts by dataset, requests that a source refused, "
-                "and rules that deferred files while a fill was at work?",
-                [
-                    _now(
-                        _growth(FILES, "dataset", f'outcome="{Outcome.FAILED}"', within="$__range"),
-                        "failed: {{dataset}}",
-                    ),
-                    _now(_growth(REFUSALS, "source", within="$__range"), "refused: {{source}}"),
-                    _now(_growth(DEFERRALS, "limit", within="$__range"), "deferred: {{limit}}"),
-                ],
+                "Why did attempts at files fail?",
+                [_now(_growth(FAILURES, "failure", within="$__range"), "{{failure}}")],
                 decimals=0,
             ),
         ),
@@ -407,6 +399,7 @@ ROWS = (
                 "When was a source asked, when paused, and when was it tried with one request?",
                 [_over_time(_state(SOURCE_PHASE, PHASE, _PHASES, "source"), "{{source}}")],
                 mappings={0: ("asked", GOOD), 1: ("tried", FAIR), 2: ("paused", BAD)},
+                width=6,
             ),
             Panel(
                 "timeseries",
@@ -417,6 +410,7 @@ ROWS = (
                     _over_time(f"max by (source) ({_series(RATE)})", "{{source}}: allowed"),
                 ],
                 unit="reqps",
+                width=6,
             ),
             Panel(
                 "timeseries",
@@ -427,6 +421,7 @@ ROWS = (
                     _over_time(_growth(PAUSES, "source", within="1h"), "{{source}}: pauses"),
                 ],
                 unit="short",
+                width=6,
             ),
             Panel(
                 "timeseries",
@@ -435,6 +430,7 @@ ROWS = (
                 [_over_time(_of(BUSY, {"source"}), "{{source}}")],
                 unit="percentunit",
                 bounds=(0, 1),
+                width=6,
             ),
             Panel(
                 "timeseries",
@@ -442,6 +438,23 @@ ROWS = (
                 "How many files were stored, kept, deferred, or failed?",
                 [_over_time(_growth(FILES, "outcome"), "{{outcome}}")],
                 drawn=BARS,
+                width=6,
+            ),
+            Panel(
+                "timeseries",
+                "Failures by scraper",
+                "Of which datasets did attempts at files fail?",
+                [_over_time(_growth(FAILURES, "dataset"), "{{dataset}}")],
+                drawn=BARS,
+                width=6,
+            ),
+            Panel(
+                "timeseries",
+                "Deferrals by rule",
+                "Which rules kept files from being fetched while a fill was at work?",
+                [_over_time(_growth(DEFERRALS, "limit"), "{{limit}}")],
+                drawn=BARS,
+                width=6,
             ),
             Panel(
                 "timeseries",
@@ -450,6 +463,7 @@ ROWS = (
                 [_over_time(_sum("source", f"rate({_series(STORED_BYTES)}[$__rate_interval])"), "{{source}}")],
                 unit="Bps",
                 drawn=STACKED,
+                width=6,
             ),
         ),
     ),

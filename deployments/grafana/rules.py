@@ -13,13 +13,14 @@ from tasks.domain.assess.states import State
 from tasks.domain.metrics import (
     CATALOGUE,
     CELLS,
+    FAILURES,
     FILES,
     REFUSALS,
     REQUESTS,
     UTILIZATION,
     Histogram,
 )
-from tasks.domain.outcomes import IN_LAKE, Outcome
+from tasks.domain.outcomes import IN_LAKE, NO_FAULT, Outcome
 
 QUANTILES = (0.5, 0.95, 0.99)
 _DAY = 86400.0
@@ -50,9 +51,11 @@ ALL_COMPLETE = f"instance:{CELLS.name}:complete_ratio"
 
 def rules() -> list[Rule]:
     """All recording rules."""
+    tried = f'sum without (outcome) (increase({FILES.name}{{outcome!="{Outcome.DEFERRED}"}}[1d]))'
+    none_there = f'sum without (failure) (increase({FAILURES.name}{{failure=~"{"|".join(NO_FAULT)}"}}[1d]))'
     stored = _ratio(
         f'sum without (outcome) (increase({FILES.name}{{outcome=~"{"|".join(IN_LAKE)}"}}[1d]))',
-        f'sum without (outcome) (increase({FILES.name}{{outcome!="{Outcome.DEFERRED}"}}[1d]))',
+        f"({tried} - {none_there})",
     )
     there, due = f'state=~"{State.PRESENT}|{State.UNAVAILABLE}"', f'state!="{State.NOT_DUE}"'
     cells = CELLS.name
@@ -63,7 +66,9 @@ def rules() -> list[Rule]:
     return [
         *(rule for metric in CATALOGUE if isinstance(metric, Histogram) for rule in _quantiles(metric)),
         Rule(
-            SUCCESS, stored, "Files of the last day that are in the lake after the attempt, as a share of all attempts."
+            SUCCESS,
+            stored,
+            "Files of the last day's attempts that the lake has, as a share of those that the source has.",
         ),
         Rule(REFUSED, refused, "Requests of the last hour that the source has refused, as a share of all requests."),
         Rule(

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from config.secrets import masked
-from tasks.domain.outcomes import Asking
+from tasks.domain.outcomes import Asking, Failure
 from tasks.domain.reasons import Reason
 
 
@@ -18,6 +18,7 @@ class AdceError(Exception):
     def __init__(self, message: str = ""):
         super().__init__(masked(message))
 
+    failure = Failure.OTHER  # of a file that is not fetched or stored because of the error
     asking = Asking()  # the requests that were sent to the source before the error
 
     @property
@@ -36,6 +37,8 @@ class Reach(StrEnum):
 
 class LakeError(AdceError):
     """The lake, or the part of it that `reach` names, cannot be read or written."""
+
+    failure = Failure.LAKE
 
     def __init__(self, message: str, reach: Reach = Reach.LAKE):
         super().__init__(message)
@@ -99,6 +102,8 @@ class UnexpectedKeysError(SelectionError):
 class FetchError(AdceError):
     """A file could not be fetched, and another request would not help."""
 
+    failure = Failure.UNFIT
+
 
 class AbsentError(FetchError):
     """The source says that it does not have this file.
@@ -106,9 +111,13 @@ class AbsentError(FetchError):
     This does not count as a failure of the scraper, so its circuit breaker stays closed. The same holds for subclasses.
     """
 
+    failure = Failure.ABSENT
+
 
 class UnfinishedError(AbsentError):
     """The game is final, but the source's document is incomplete. Like an absence, this is counted as evidence."""
+
+    failure = Failure.UNFINISHED
 
     def __init__(self, message: str, body: bytes):
         super().__init__(message)
@@ -126,6 +135,7 @@ class HealingError(FetchError):
         super().__init__(message)
         self.wait = wait
         self.unreachable = unreachable
+        self.failure = Failure.UNREACHABLE if unreachable else Failure.BROKEN
 
 
 class RefusedError(HealingError):
@@ -138,6 +148,7 @@ class RefusedError(HealingError):
 
     def __init__(self, message: str, wait: timedelta | None = None, *, shut_out: bool = False, too_fast: bool = False):
         super().__init__(message, wait)
+        self.failure = Failure.REFUSED
         self.shut_out = shut_out
         self.too_fast = too_fast
 

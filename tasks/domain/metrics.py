@@ -23,7 +23,7 @@ from tasks.domain.assess.states import Kind, State
 from tasks.domain.event_path import PathState
 from tasks.domain.flow_names import FLOWS
 from tasks.domain.limits.pauses import Phase
-from tasks.domain.outcomes import Outcome, RunEnd, RunPart
+from tasks.domain.outcomes import Failure, Outcome, RunEnd, RunPart
 from tasks.domain.reasons import Limit
 
 
@@ -55,6 +55,7 @@ STATE = Label("state", tuple(State))
 KIND = Label("kind", tuple(Kind))
 LIMIT = Label("limit", tuple(Limit))
 FILE_OUTCOME = Label("outcome", tuple(Outcome))
+FAILURE = Label("failure", tuple(Failure))
 FLOW = Label("flow", FLOWS)
 RUN_OUTCOME = Label("outcome", tuple(end for end in RunEnd if end is not RunEnd.DEATH_REPORTED))  # it has died
 PART = Label("part", tuple(RunPart))
@@ -126,6 +127,7 @@ FILLS = Counter(
     "adce_fills_total", "Fills that have ended, by the worst outcome of their files.", (*_BOTH, FILE_OUTCOME)
 )
 FILES = Counter("adce_files_total", "Files that fills have dealt with.", (*_BOTH, FILE_OUTCOME))
+FAILURES = Counter("adce_failures_total", "Failed attempts at files, by why they failed.", (*_BOTH, FAILURE))
 DEFERRALS = Counter("adce_deferrals_total", "Files that a rule has deferred while a fill was at work.", (SOURCE, LIMIT))
 STORED_BYTES = Counter("adce_stored_bytes_total", "Bytes of the files that fills have stored.", _BOTH, Unit.BYTES)
 REQUESTS = Counter("adce_requests_total", "Requests that fills have sent to a source.", _BOTH)

@@ -18,6 +18,22 @@ class Outcome(StrEnum):
     DEFERRED = "deferred"  # a rule kept the file from being fetched; see Reason
 
 
+class Failure(StrEnum):
+    """Why an attempt at a file failed."""
+
+    ABSENT = "absent"  # the source says that it does not have the file
+    UNFINISHED = "unfinished"  # the source's document is incomplete
+    REFUSED = "refused"  # the source refuses us, or gives no answer in time
+    UNREACHABLE = "unreachable"  # no connection to the source was made
+    BROKEN = "broken"  # an error of the source's server, or an answer that was cut off
+    UNFIT = "unfit"  # the answer is not what was asked for, the request is wrong, or the dataset's command failed
+    LAKE = "lake"  # the lake does not accept the file
+    OTHER = "other"
+
+
+NO_FAULT = (Failure.ABSENT, Failure.UNFINISHED)  # the source does not have the file yet, and the scraper works
+
+
 @dataclass(frozen=True, slots=True)
 class Asking:
     """What was asked of a source to get one response."""
@@ -45,6 +61,7 @@ class FileOutcome:
     of: str = ""  # deferred: what the limit belongs to; see Reason
     seconds: float | None = None  # seconds from sending the request to having the body
     in_this_run: bool = False  # not fetched, but the run tries again before it ends
+    failure: Failure | None = None  # failed: why
     absent: bool = False  # failed, because the source does not have the file, or has only an incomplete one
     unfinished: bool = False  # absent, because the source's document is incomplete
     kept_partial: bool = False  # absent at the last look; the best version that was seen is stored

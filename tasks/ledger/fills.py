@@ -14,6 +14,7 @@ from tasks.domain.metrics import (
     DEFERRALS,
     DETECTED_TO_STORED,
     DUE_TO_STORED,
+    FAILURES,
     FILE_SECONDS,
     FILES,
     FILL_SECONDS,
@@ -23,7 +24,7 @@ from tasks.domain.metrics import (
     WAITED_SECONDS,
     Amounts,
 )
-from tasks.domain.outcomes import FileOutcome, Outcome
+from tasks.domain.outcomes import Failure, FileOutcome, Outcome
 from tasks.domain.plan.plan import Gap
 from tasks.domain.times import SKEW
 from tasks.ledger.absences import Absences
@@ -124,6 +125,9 @@ def amounts_of(end: FillEnd) -> Amounts:
     amounts.observe_between(FILL_SECONDS, end.fill.started, end.ended, dataset=dataset)
     for o in end.outcomes:
         amounts.count(FILES, source=source, dataset=dataset, outcome=o.outcome.value)
+        if o.outcome is Outcome.FAILED:
+            failure = o.failure or Failure.OTHER
+            amounts.count(FAILURES, source=source, dataset=dataset, failure=failure.value)
         if o.limit:
             amounts.count(DEFERRALS, source=source, limit=o.limit.value)
         amounts.count(REQUESTS, o.requests, source=source, dataset=dataset)

@@ -255,7 +255,7 @@ def _not_stored(run: Run, key: str, error: LakeError, text: str) -> FileOutcome:
     """The outcome of a file that the lake does not accept: deferred if it accepts no files at all, else failed."""
     if error.reach is Reach.LAKE:
         return FileOutcome.deferred(key, run.session.until_next_run(Limit.LAKE, text))
-    return FileOutcome(key, Outcome.FAILED, error=text)
+    return FileOutcome(key, Outcome.FAILED, error=text, failure=error.failure)
 
 
 def _folder(key: str) -> str:
@@ -386,6 +386,7 @@ def _failed(
         error=str(error),
         until=until,
         in_this_run=in_this_run,
+        failure=error.failure,
         absent=isinstance(error, AbsentError),
         unfinished=isinstance(error, UnfinishedError),
     )

@@ -17,7 +17,7 @@ import yaml
 from deployments.grafana.for_prometheus import expressions
 from deployments.grafana.made import FOLDER, RULES
 from deployments.grafana.rules import ALL_COMPLETE, COMPLETE, REFUSED, SUCCESS, quantiles_of, rules
-from tasks.domain.metrics import CELLS, FILE_SECONDS, FILES, REFUSALS, REQUESTS, Counter, Measured
+from tasks.domain.metrics import CELLS, FAILURES, FILE_SECONDS, FILES, REFUSALS, REQUESTS, Counter, Measured
 from tasks.show.exposition import OPEN_METRICS, TEXT, open_metrics, text
 from tests.builders import a_config, every_series
 from tests.servers import free_port
@@ -58,7 +58,7 @@ def _grown(times: int) -> Measured:
     return Measured(
         measured.at,
         {
-            metric: {labels: value * times if isinstance(metric, Counter) else 1.0 for labels, value in of.items()}
+            metric: dict.fromkeys(of, float(times) if isinstance(metric, Counter) else 1.0)
             for metric, of in measured.values.items()
         },
         {
@@ -179,16 +179,22 @@ def test_both_formats_say_the_same(prometheus: httpx.Client) -> None:
 
 
 def test_the_rules_compute_what_they_say(tmp_path: Path) -> None:
-    """A sample a minute. The dataset `a` succeeds three times of four, `b` never, and `c` is not tried."""
+    """A sample a minute. The dataset `a` succeeds three times of four and lacks one more at its source,
+    `b` never succeeds, and `c` is not tried."""
     same = '{job="adce", instance="i"'
     a, b, c = (f'{same}, source="espn", dataset="{name}"' for name in "abc")
     bucket = f"{FILE_SECONDS.name}_bucket{same}"
     series = {
         f'{FILES.name}{a}, outcome="stored"}}': "0+2x20",
         f'{FILES.name}{a}, outcome="kept"}}': "0+1x20",
-        f'{FILES.name}{a}, outcome="failed"}}': "0+1x20",
+        f'{FILES.name}{a}, outcome="failed"}}': "0+2x20",
         f'{FILES.name}{a}, outcome="deferred"}}': "0+9x20",
         f'{FILES.name}{b}, outcome="failed"}}': "0+1x20",
+        f'{FAILURES.name}{a}, failure="broken"}}': "0+1x20",
+        f'{FAILURES.name}{a}, failure="absent"}}': "0+1x20",
+        f'{FAILURES.name}{b}, failure="refused"}}': "0+1x20",
+        f'{FAILURES.name}{b}, failure="unfinished"}}': "0x20",
+        f'{FAILURES.name}{c}, failure="absent"}}': "0x20",
         f'{FILES.name}{c}, outcome="stored"}}': "5x20",
         f'{CELLS.name}{a}, state="present"}}': "90x20",
         f'{CELLS.name}{a}, state="unavailable"}}': "5x20",

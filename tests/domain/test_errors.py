@@ -2,9 +2,12 @@
 
 from datetime import timedelta
 
+import pytest
+
 from tasks.domain.errors import (
     AbsentError,
     AdceError,
+    BucketError,
     FetchError,
     HealingError,
     LakeError,
@@ -16,6 +19,7 @@ from tasks.domain.errors import (
     UnreadableError,
 )
 from tasks.domain.limits.pauses import FOR_EVER
+from tasks.domain.outcomes import Failure
 from tasks.domain.reasons import Limit, Reason
 from tests.builders import NOW
 
@@ -76,3 +80,23 @@ def test_what_is_held_says_by_which_limit_and_until_when() -> None:
 def test_of_a_pause_with_no_end_none_is_known() -> None:
     """Its end is the last moment that Python knows, which no ledger can keep."""
     assert PausedError(Reason(Limit.OPERATOR_PAUSE, "paused with no end"), FOR_EVER).known_end is None
+
+
+@pytest.mark.parametrize(
+    ("error", "failure"),
+    [
+        (AdceError(), Failure.OTHER),
+        (BucketError(), Failure.OTHER),
+        (LakeError("the disk is full"), Failure.LAKE),
+        (UnreadableError("it is archived", "it is archived"), Failure.LAKE),
+        (FetchError("HTTP 400"), Failure.UNFIT),
+        (AbsentError("HTTP 404"), Failure.ABSENT),
+        (UnfinishedError("3 of 9 plays", b"{}"), Failure.UNFINISHED),
+        (HealingError("HTTP 500"), Failure.BROKEN),
+        (HealingError("no connection", unreachable=True), Failure.UNREACHABLE),
+        (RefusedError("HTTP 429"), Failure.REFUSED),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, AdceError) else value.value,
+)
+def test_an_error_says_why_the_attempt_at_a_file_failed(error: AdceError, failure: Failure) -> None:
+    assert error.failure is failure

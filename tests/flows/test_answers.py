@@ -11,6 +11,7 @@ import pytest
 
 from config.load import load_config
 from deployments.sandbox.process import SandboxProcess
+from tasks.domain.metrics import FAILURES
 from tasks.ledger import Ledger
 from tasks.show.documents.plan import RunReport
 from tests.flows.conftest import Reconcile
@@ -67,6 +68,10 @@ def test_files_that_a_site_does_not_have_keep_no_other_from_coming_and_are_looke
     assert len(report.failed) == 3 * 6
     assert len([key for key in report.filled if "box_scores" in key]) == games - 6
     assert ledger.absences.current().keys() == {outcome.key for outcome in report.failed}
+    failures = {
+        series.labels: value for series, value in ledger.totals.current().items() if series.name == FAILURES.name
+    }
+    assert failures == {'{"dataset":"espn_summary","failure":"absent","source":"espn"}': 3 * 6}
     assert "espn_summary" not in RunReport.of(report).as_json()["sources"][0]["breakers"]
     for path in (adce_home / "lake/espn_box_scores").iterdir():
         path.unlink()

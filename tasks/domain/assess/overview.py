@@ -88,7 +88,7 @@ class Overview:
     @property
     def inventory(self) -> datetime | None:
         """The time of the S3 Inventory that was used instead of a listing; None if the lake was listed."""
-        return self.rested.as_of if self.rested and self.rested.found_later is None else None
+        return self.from_inventory.as_of if self.from_inventory and self.from_inventory.found_later is None else None
 
     @property
     def totals(self) -> dict[str, int]:

@@ -17,6 +17,7 @@ from tasks.domain.metrics import (
     DETECTED_TO_STORED,
     DUE_TO_DETECTED,
     DUE_TO_STORED,
+    FAILURES,
     FILE_SECONDS,
     FILES,
     FILL_SECONDS,
@@ -31,7 +32,7 @@ from tasks.domain.metrics import (
     Series,
     series_of,
 )
-from tasks.domain.outcomes import FileOutcome, Outcome, RunEnd
+from tasks.domain.outcomes import Failure, FileOutcome, Outcome, RunEnd
 from tasks.domain.reasons import Limit, Reason
 from tasks.ledger import Ledger
 from tasks.ledger.attempts import FillRecord
@@ -58,7 +59,7 @@ def test_a_fill_adds_what_became_of_its_files_and_how_long_that_took(ledger: Led
     outcomes = [
         FileOutcome(stored.cell.key, Outcome.STORED, 2, 100, seconds=0.3, waited=2.0, stored=NOW),
         FileOutcome.deferred(late.cell.key, Reason(Limit.BACKOFF, "paused")),
-        FileOutcome(failed.cell.key, Outcome.FAILED, 4, error="HTTP 500", waited=7000.0),
+        FileOutcome(failed.cell.key, Outcome.FAILED, 4, error="HTTP 500", waited=7000.0, failure=Failure.BROKEN),
     ]
     end = FillEnd(FILL, NOW + 4 * SECOND, outcomes, gaps=[stored, late, failed])
     for _ in range(2):
@@ -71,6 +72,7 @@ def test_a_fill_adds_what_became_of_its_files_and_how_long_that_took(ledger: Led
         Series(FILES.name, files % "stored"): 1,
         Series(FILES.name, files % "deferred"): 1,
         Series(FILES.name, files % "failed"): 1,
+        Series(FAILURES.name, '{"dataset":"d","failure":"broken","source":"espn"}'): 1,
         Series(DEFERRALS.name, '{"limit":"backoff","source":"espn"}'): 1,
         Series(REQUESTS.name, BOTH): 6,
         Series(STORED_BYTES.name, BOTH): 100,

@@ -1,11 +1,15 @@
 """Does a real Prometheus take ADCE's metrics, rules and queries?"""
 
 import json
+import os
 import shutil
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -14,11 +18,39 @@ import httpx
 import pytest
 import yaml
 
+from config.models import Priority
 from deployments.grafana.for_prometheus import expressions
 from deployments.grafana.made import FOLDER, RULES
 from deployments.grafana.rules import ALL_COMPLETE, COMPLETE, REFUSED, SUCCESS, quantiles_of, rules
-from tasks.domain.metrics import CELLS, FAILURES, FILE_SECONDS, FILES, REFUSALS, REQUESTS, Counter, Measured
-from tasks.show.exposition import OPEN_METRICS, TEXT, open_metrics, text
+from tasks.domain.assess.recorded import RecordedLook
+from tasks.domain.assess.states import Kind, State
+from tasks.domain.metrics import (
+    CATALOGUE,
+    CELLS,
+    COMPLETE_UNTIL,
+    DEFERRED,
+    FAILURES,
+    FILE_SECONDS,
+    FILES,
+    GAPS,
+    LAKE_BYTES,
+    LAKE_FILES,
+    OLDEST,
+    QUEUE,
+    REFUSALS,
+    REQUESTS,
+    UNKNOWN,
+    UNREAD,
+    Amounts,
+    Counter,
+    Histogram,
+    series_of,
+)
+from tasks.domain.outcomes import RunEnd
+from tasks.domain.reasons import Limit
+from tasks.ledger import Ledger
+from tasks.ledger.leases import Leases
+from tasks.show.exposition import text
 from tests.builders import a_config, every_series
 from tests.servers import free_port
 
@@ -29,52 +61,96 @@ pytestmark = [
         reason="Prometheus is not installed (Debian: prometheus)",
     ),
 ]
-TOKEN = "secret of a test"
+TOKEN = "0123456789abcdef"
 _PATIENCE = 60.0
 
 
-class Metrics(BaseHTTPRequestHandler):
-    """ADCE's metrics; under /text in the text format only. From one scrape to the next all but gauges grow."""
+class TextOnly(BaseHTTPRequestHandler):
+    """The service's metrics in the text format, also for a Prometheus that asks for OpenMetrics."""
 
-    scrapes = 0
+    service: str
 
     def do_GET(self) -> None:
-        if self.headers["Authorization"] != f"Bearer {TOKEN}":
-            self.send_error(401)
-            return
-        Metrics.scrapes += 1
-        is_open = self.path != "/text" and "application/openmetrics-text" in self.headers["Accept"]
-        self.send_response(200)
-        self.send_header("Content-Type", OPEN_METRICS if is_open else TEXT)
+        response = httpx.get(
+            f"http://{self.service}{self.path}",
+            headers={"Authorization": self.headers["Authorization"], "Accept": "text/plain"},
+            trust_env=False,
+            verify=False,
+        )
+        self.send_response(response.status_code)
+        self.send_header("Content-Type", response.headers["Content-Type"])
         self.end_headers()
-        self.wfile.write((open_metrics if is_open else text)(_grown(Metrics.scrapes)))
+        self.wfile.write(response.content)
 
     def log_message(self, *_: Any) -> None:
         pass
 
 
-def _grown(times: int) -> Measured:
-    measured = every_series(a_config())
-    return Measured(
-        measured.at,
-        {
-            metric: dict.fromkeys(of, float(times) if isinstance(metric, Counter) else 1.0)
-            for metric, of in measured.values.items()
-        },
-        {
-            histogram: {
-                labels: found._replace(counts=tuple(value * times for value in found.counts), sum=found.sum * times)
-                for labels, found in of.items()
-            }
-            for histogram, of in measured.distributions.items()
-        },
-    )
+@pytest.fixture(scope="module")
+def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
+    """The ledger of a system at work: a look is recorded, a reconcile has ended, and events are watched."""
+    with closing(Ledger(f"sqlite:///{tmp_path_factory.mktemp('ledger') / 'adce.db'}")) as ledger:
+        now = datetime.now(UTC)
+        ledger.looks.record(_a_look(now))
+        run = Leases(ledger.database, "run", timedelta(minutes=1))
+        run.begin("reconcile", "everything", None, lambda why: None)
+        run.end(RunEnd.ENDED)
+        ledger.announcements.progressed(now, read_to=now, returned=now)
+        yield ledger
+
+
+def _a_look(now: datetime) -> RecordedLook:
+    """Of each dataset, a file is there and one is missing."""
+    gauges, config = {}, a_config()
+    for name, dataset in config.datasets.items():
+        both = {"source": dataset.source, "dataset": name}
+        gauges |= {series_of(CELLS, **both, state=state): 1.0 for state in (State.PRESENT, State.GAP)}
+        gauges |= {series_of(GAPS, **both, kind=Kind.MISSING): 1.0, series_of(LAKE_FILES, **both): 1.0}
+        gauges |= {series_of(LAKE_BYTES, **both): 9.0, series_of(UNKNOWN, dataset=name): 1.0}
+        gauges |= {series_of(COMPLETE_UNTIL, dataset=name): now.timestamp()}
+    for priority in Priority:
+        gauges |= {series_of(QUEUE, priority=priority): 1.0, series_of(OLDEST, priority=priority): now.timestamp()}
+    gauges |= {series_of(DEFERRED, source="espn", limit=Limit.BACKOFF): 1.0, series_of(UNREAD): 1.0}
+    return RecordedLook(now, now, "run", "file:///lake", 1, 1, 1, {}, {}, (), {}, gauges)
+
+
+def _work(ledger: Ledger) -> None:
+    """Adds to every counter and every histogram. Of three files more, the source has two."""
+    config, amounts = a_config(), Amounts()
+    for metric in CATALOGUE:
+        labels = {label.name: label.values_in(config)[0] for label in metric.labels}
+        match metric:
+            case Counter():
+                amounts.count(metric, 3 if metric is FILES else 1, **labels)
+            case Histogram():
+                amounts.observe(metric, 1.0, **labels)
+    ledger.database.write(lambda connection: ledger.totals.add(connection, amounts))
 
 
 @pytest.fixture(scope="module")
-def target() -> Iterator[str]:
-    """The address of a server of metrics: host:port."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Metrics)
+def service(ledger: Ledger, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of `adce serve`: host:port."""
+    folder = tmp_path_factory.mktemp("service")
+    address = f"127.0.0.1:{free_port()}"
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("ADCE_", "PREFECT_"))}
+    places = {"ADCE_CONFIG": "", "ADCE_LAKE": folder.as_uri(), "ADCE_LEDGER": str(ledger.database.url)}
+    given = {"ADCE_SERVE__TOKEN": TOKEN, "ADCE_SERVE__REFRESH": "1s", "PREFECT_PROFILES_PATH": str(folder / "none")}
+    command = [Path(sys.executable).with_name("adce"), "serve", "--port", address.rpartition(":")[2]]
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(command, env=own | places | given, stdout=log, stderr=log)
+    try:
+        yield address
+    finally:
+        process.kill()
+        process.wait(30)
+        print((folder / "log").read_text())
+
+
+@pytest.fixture(scope="module")
+def text_only(service: str) -> Iterator[str]:
+    """The address of a server that has the metrics in the text format only: host:port."""
+    handler = type("Handler", (TextOnly,), {"service": service})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"127.0.0.1:{server.server_port}"
     server.shutdown()
@@ -82,14 +158,16 @@ def target() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def prometheus(target: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """A client of a Prometheus with the example configuration and the rules, which works without the long pauses."""
+def prometheus(
+    ledger: Ledger, service: str, text_only: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[httpx.Client]:
+    """A client of a Prometheus that has the example configuration and the rules, and scrapes each second."""
     folder = tmp_path_factory.mktemp("prometheus")
     config = yaml.safe_load((FOLDER / "prometheus/prometheus.yml").read_text())
     config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
     (job,) = config["scrape_configs"]
-    job["static_configs"] = [{"targets": [target]}]
-    config["scrape_configs"].append({**job, "job_name": "text", "metrics_path": "/text"})
+    job["static_configs"] = [{"targets": [service]}]
+    config["scrape_configs"].append({**job, "job_name": "text", "static_configs": [{"targets": [text_only]}]})
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
     (folder / "adce-token").write_text(TOKEN)
     rules_file = yaml.safe_load((FOLDER / RULES).read_text())
@@ -104,25 +182,26 @@ def prometheus(target: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         )
     try:
         with httpx.Client(base_url=f"http://{address}", trust_env=False, verify=False) as client:
-            _wait_until_recorded(client, process, folder / "log")
+            _work_until_recorded(ledger, client, process, folder / "log")
             yield client
     finally:
         process.kill()
         process.wait(30)
 
 
-def _wait_until_recorded(client: httpx.Client, process: subprocess.Popen, log: Path) -> None:
-    """Waits until every rule has a value, for which most need two scrapes, of both ways of scraping."""
+def _work_until_recorded(ledger: Ledger, client: httpx.Client, process: subprocess.Popen, log: Path) -> None:
+    """Works until every rule has a value, for which most need two scrapes, of both ways of scraping."""
     end = time.monotonic() + _PATIENCE
     records = {rule.record for rule in rules()}
     recorded = 'count by (__name__) (count by (__name__, job) ({__name__=~".+:.+"})) == 2'
     while time.monotonic() < end and process.poll() is None:
+        _work(ledger)
         try:
             if len(ask(client, recorded)) == len(records):
                 return
         except httpx.HTTPError:  # it is not ready
             pass
-        time.sleep(0.1)
+        time.sleep(0.2)
     raise RuntimeError(f"Prometheus has no answers: {log.read_text()}")
 
 

@@ -204,7 +204,7 @@ ROWS = (
             Panel(
                 "stat",
                 "Last reconcile",
-                "How long ago did the last reconcile end that did all of its work?",
+                "How long ago did the last reconcile end that worked through its plan?",
                 [_now(_age(LAST_RUN, f'flow="{RECONCILE}"', f'outcome="{RunEnd.ENDED}"'))],
                 width=4,
                 unit="s",

@@ -4,8 +4,9 @@ UV_VERSION = 0.13.9
 UV = .tools/bin/uv
 BIN = .venv/bin
 PORT = 4200
+SECONDS = 600
 
-.PHONY: run ui test lint bench mutate clean
+.PHONY: run ui test lint bench soak mutate clean
 .DEFAULT_GOAL := run
 
 run: .venv/.installed  ## the main job, against a sandbox of the three sites
@@ -30,6 +31,9 @@ bench: .venv/.installed  ## figures; some of them alone: make bench ONLY="plan m
 	mkdir -p .adce/bench
 	PREFECT_LOGGING_LEVEL=WARNING PREFECT_LOGGING_SERVER_LEVEL=CRITICAL PREFECT_HOME=$(CURDIR)/.adce/bench \
 		$(BIN)/python -W ignore -m tests.benchmarks $(ONLY)
+
+soak: .venv/.installed  ## ten minutes of a running system with faults on and off; shorter: make soak SECONDS=60
+	SECONDS=$(SECONDS) $(BIN)/python -W ignore -m tests.soak
 
 mutate: .venv/.installed  ## does a test of the core fail when a rule of the core is broken?
 	UV_PROJECT_ENVIRONMENT=.venv $(UV) sync --locked --quiet --compile-bytecode --group mutate --python $(shell command -v $(PYTHON))

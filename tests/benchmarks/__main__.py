@@ -32,9 +32,11 @@ from tests.benchmarks import (
     beside,
     cost,
     deployment,
+    dispatch,
     fills,
     inventory,
     inventory_files,
+    measuring,
     mix,
     mix_for_real,
     rates,
@@ -43,6 +45,7 @@ from tests.benchmarks import (
 )
 
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
+_LIMITLESS = "[{requests: 1000, seconds: 1}]"  # the highest rate that the configuration accepts
 
 
 BENCHMARKS: dict[str, Callable[[Path], RenderableType]] = {
@@ -60,6 +63,7 @@ BENCHMARKS: dict[str, Callable[[Path], RenderableType]] = {
     "cost": lambda folder: _cost(folder),
     "fetching": lambda folder: _fetching(folder),
     "mix": lambda folder: _the_mix(folder),
+    "dispatch": lambda folder: Group(_thousand_fills(folder), _measuring(folder)),
     "deployment": lambda folder: _by_deployment(folder),
     "slowest": rates.the_slowest,
     "rates": rates.shares,
@@ -119,10 +123,9 @@ def _fetching(folder: Path) -> Table:
 
 
 def _cost(folder: Path) -> Table:
-    limitless = "[{requests: 1000, seconds: 1}]"  # the highest rate that the configuration accepts
     with (
         SandboxProcess(clock=NOW.isoformat()) as sites,
-        _environment(sites, folder, ADCE_SOURCES__ESPN__RATES=limitless),
+        _environment(sites, folder, ADCE_SOURCES__ESPN__RATES=_LIMITLESS),
     ):
         return cost.per_file()
 
@@ -144,6 +147,25 @@ def _the_mix(folder: Path) -> Table:
         _environment(sites, folder, ADCE_SOURCES__BASKETBALL_REFERENCE__RATES=faster),
     ):
         return mix_for_real.for_real(sites)
+
+
+def _thousand_fills(folder: Path) -> Table:
+    faster = {
+        f"ADCE_SOURCES__{name.upper()}__RATES": f"[{{requests: {rate.requests}, seconds: {rate.seconds}}}]"
+        for name, rate in dispatch.RATES.items()
+    }
+    with mix_for_real.sites(dispatch.RATES) as sites, _environment(sites, folder, **faster):
+        return dispatch.thousand_fills(sites, float(os.environ.get("SHARE", "1")))
+
+
+def _measuring(folder: Path) -> Table:
+    own = folder / "measuring"
+    own.mkdir()
+    with (
+        SandboxProcess(clock=NOW.isoformat()) as sites,
+        _environment(sites, own, ADCE_SOURCES__ESPN__RATES=_LIMITLESS),
+    ):
+        return measuring.cost_of_totals(own)
 
 
 def _by_deployment(folder: Path) -> Table:

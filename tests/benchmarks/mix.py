@@ -41,11 +41,11 @@ class Bounds:
     completion: float  # score-weighted mean
 
 
-def the_mix(seed: int) -> list[Fill]:
-    """The fills of the mix in score order, with scores drawn from the seed."""
+def the_mix(seed: int, mix: Mapping[str, tuple[int, int]] = MIX) -> list[Fill]:
+    """The fills of a mix in score order, with scores drawn from the seed."""
     draw = random.Random(seed)
     fills = [
-        a_fill(n, source, files, draw.uniform(1, 1000)) for source, (fills, files) in MIX.items() for n in range(fills)
+        a_fill(n, source, files, draw.uniform(1, 1000)) for source, (fills, files) in mix.items() for n in range(fills)
     ]
     return sorted(fills, key=start_order)
 

@@ -6,7 +6,7 @@ The sandbox has the rates of the sites, except that Basketball Reference is five
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -42,15 +42,17 @@ RATES = {
     "nba_api": Rate(requests=2, seconds=1),
     "basketball_reference": Rate(requests=1, seconds=2.4),
 }
-_LATENCY = 0.02  # seconds; the sandbox's smallest
+_PAGE = 200  # flow runs that Prefect returns at once
+LATENCY = 0.02  # seconds; the sandbox's smallest
 _DATASETS = {"espn": "espn_scoreboard", "nba_api": "nba_playbyplay", "basketball_reference": "br_boxscore"}
 _SCHEDULES = {"nba_api": "nba_schedule", "basketball_reference": "br_schedule"}
 _CHOSEN = Selection(datasets=tuple(_DATASETS.values()))
 
 
-def sites() -> SandboxProcess:
-    rates = {name: f"{rate.requests}/{rate.seconds:g}" for name, rate in RATES.items()}
-    return SandboxProcess(clock=NOW.isoformat(), rates=rates)
+def sites(rates: Mapping[str, Rate] = RATES) -> SandboxProcess:
+    """The sandbox with these rates."""
+    limits = {name: f"{rate.requests}/{rate.seconds:g}" for name, rate in rates.items()}
+    return SandboxProcess(clock=NOW.isoformat(), rates=limits)
 
 
 def for_real(sandbox: SandboxProcess) -> Table:
@@ -59,14 +61,14 @@ def for_real(sandbox: SandboxProcess) -> Table:
     The environment must point to the sandbox, and to an empty lake and ledger.
     """
     config = load_config()
-    fills = _with_real_files(config, the_mix(seed=0))
-    foreseen, runs, outcomes = asyncio.run(_run(config, fills))
+    fills = with_real_files(config, the_mix(seed=0))
+    foreseen, runs, outcomes = asyncio.run(run_fills(config, fills))
     begun = min(run.start_time for run in runs.values())
     spans = {
         name: Span((run.start_time - begun).total_seconds(), (run.end_time - begun).total_seconds())
         for name, run in runs.items()
     }
-    makespan, completion = ratios(fills, spans, bounds(fills, RATES, _LATENCY))
+    makespan, completion = ratios(fills, spans, bounds(fills, RATES, LATENCY))
     predicted = max(span.end for span in foreseen.values())
     happened = max(span.end for span in spans.values())
     off = sorted(abs(foreseen[name].end / span.end - 1) for name, span in spans.items())
@@ -77,7 +79,7 @@ def for_real(sandbox: SandboxProcess) -> Table:
         ("seconds", f"{happened:.1f}"),
         ("makespan, of its bound", f"{makespan:.3f}"),
         ("score-weighted completion, of its bound", f"{completion:.3f}"),
-        ("inversions of score within a source", f"{_inversions(fills, spans)}"),
+        ("inversions of score within a source", f"{inversions(fills, spans)}"),
         ("foreseen seconds", f"{predicted:.1f} ({predicted / happened - 1:+.1%})"),
         (
             "ends of fills foreseen, off by",
@@ -88,13 +90,14 @@ def for_real(sandbox: SandboxProcess) -> Table:
     return table
 
 
-def _inversions(fills: Iterable[Fill], spans: dict[str, Span]) -> int:
+def inversions(fills: Iterable[Fill], spans: Mapping[str, Span]) -> int:
+    """How many fills have begun right after one of the same source with a lower score."""
     started = sorted(fills, key=lambda fill: spans[fill.id].start)
     by_source = [[fill for fill in started if fill.source == source] for source in MIX]
     return sum(one.score.total < next.score.total for some in by_source for one, next in pairwise(some))
 
 
-def _with_real_files(config: Config, fills: Iterable[Fill]) -> list[Fill]:
+def with_real_files(config: Config, fills: Iterable[Fill]) -> list[Fill]:
     """The same fills, with files that the sandbox has."""
     cells = {source: _cells(config, source) for source in MIX}
     return [
@@ -121,7 +124,8 @@ def _cells(config: Config, source: str) -> Iterator[Cell]:
     yield from game_cells(config, _SCHEDULES[source], games, NOW, _CHOSEN)
 
 
-async def _run(config: Config, fills: list[Fill]) -> tuple[dict[str, Span], dict[str, FlowRun], int]:
+async def run_fills(config: Config, fills: list[Fill]) -> tuple[dict[str, Span], dict[str, FlowRun], int]:
+    """Runs fills through Prefect. Returns the foreseen spans, the flow runs, and how many files were stored."""
     await set_up_buckets(config)
     found: dict[str, Any] = {}
 
@@ -140,9 +144,10 @@ async def _run(config: Config, fills: list[Fill]) -> tuple[dict[str, Span], dict
 
     begun = datetime.now(UTC)
     await mix()
+    chosen = FlowRunFilter(tags={"all_": ["adce"]}, expected_start_time={"after_": begun})
+    runs: list[FlowRun] = []
     async with get_client() as client:
-        runs = await client.read_flow_runs(
-            flow_run_filter=FlowRunFilter(tags={"all_": ["adce"]}, expected_start_time={"after_": begun}), limit=200
-        )
+        while page := await client.read_flow_runs(flow_run_filter=chosen, limit=_PAGE, offset=len(runs)):
+            runs += page
     ours = {run.parameters["fill"]: run for run in runs if run.parameters["fill"] in found["foreseen"]}
     return found["foreseen"], ours, found["stored"]

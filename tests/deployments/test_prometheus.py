@@ -111,7 +111,7 @@ def _a_look(now: datetime) -> RecordedLook:
     for priority in Priority:
         gauges |= {series_of(QUEUE, priority=priority): 1.0, series_of(OLDEST, priority=priority): now.timestamp()}
     gauges |= {series_of(DEFERRED, source="espn", limit=Limit.BACKOFF): 1.0, series_of(UNREAD): 1.0}
-    return RecordedLook(now, now, "run", "file:///lake", 1, 1, 1, {}, {}, (), {}, gauges)
+    return RecordedLook(now, now, None, "run", "file:///lake", 1, 1, 1, {}, {}, (), {}, gauges)
 
 
 def _work(ledger: Ledger) -> None:

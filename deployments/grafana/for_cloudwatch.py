@@ -18,7 +18,7 @@ from deployments.grafana.panels import (
     Row,
     dashboard,
 )
-from tasks.domain.assess.states import State
+from tasks.domain.assess.states import LACKING
 from tasks.domain.metrics import (
     BREAKERS,
     CELLS,
@@ -122,9 +122,9 @@ ROWS = (
         panels=(
             Panel(
                 "stat",
-                "Gaps",
-                "How many due files are missing, stale, damaged or gone?",
-                [_named("gaps", _of(CELLS, "Maximum", {STATE: State.GAP}))],
+                "Holes",
+                "How many due files does the lake lack, or have stale or damaged? Deferred ones count, too.",
+                [_named(state.replace("_", " "), _of(CELLS, "Maximum", {STATE: state})) for state in LACKING],
                 width=6,
                 steps=NONE_IS_GOOD,
             ),
@@ -231,8 +231,8 @@ ROWS = (
             ),
             Panel(
                 "timeseries",
-                "Holes by kind",
-                "What is wrong with the files that are due: are they missing, stale, damaged or gone?",
+                "Gaps by kind",
+                "What is wrong with the files that nothing defers: are they missing, stale, damaged or gone?",
                 [_of(GAPS, "Maximum")],
                 drawn=STACKED,
             ),

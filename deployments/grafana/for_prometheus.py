@@ -22,7 +22,7 @@ from deployments.grafana.panels import (
     dashboard,
 )
 from deployments.grafana.rules import ALL_COMPLETE, BUSY, COMPLETE, QUANTILES, REFUSED, SUCCESS, quantiles_of
-from tasks.domain.assess.states import State
+from tasks.domain.assess.states import LACKING, State
 from tasks.domain.event_path import PathState
 from tasks.domain.flow_names import RECONCILE
 from tasks.domain.limits.pauses import Phase
@@ -177,6 +177,8 @@ def _slowest(histogram: Histogram, title: str, question: str, legend: str, **mor
 _PHASES = (Phase.CLOSED, Phase.HALF_OPEN, Phase.OPEN)
 _PATHS = (PathState.PROVED, PathState.UNPROVED, PathState.BROKEN)
 
+_LACKING = f'state=~"{"|".join(LACKING)}"'
+
 ROWS = (
     Row(
         "Now",
@@ -195,9 +197,9 @@ ROWS = (
             ),
             Panel(
                 "stat",
-                "Gaps",
-                "How many due files are missing, stale, damaged or gone?",
-                [_now(_sum("", _series(CELLS, f'state="{State.GAP}"')))],
+                "Holes",
+                "How many due files does the lake lack, or have stale or damaged? Deferred ones count, too.",
+                [_now(_sum("", _series(CELLS, _LACKING)))],
                 width=4,
                 steps=NONE_IS_GOOD,
             ),
@@ -314,7 +316,7 @@ ROWS = (
                 "How complete is each dataset, how many holes does it have, and up to when does it lack nothing?",
                 [
                     _now(_sum("dataset", _of(COMPLETE, {"source", "dataset"})), format="table"),
-                    _now(_sum("dataset", _series(CELLS, f'state="{State.GAP}"')), format="table"),
+                    _now(_sum("dataset", _series(CELLS, _LACKING)), format="table"),
                     _now(_sum("dataset", _series(CELLS, f'state="{State.DEFERRED}"')), format="table"),
                     _now(_sum("dataset", _series(CELLS, f'state="{State.UNAVAILABLE}"')), format="table"),
                     _now(f"max by (dataset) ({_series(COMPLETE_UNTIL)}) * 1000", format="table"),
@@ -325,7 +327,7 @@ ROWS = (
                 columns={
                     "A": ("Complete", "percentunit"),
                     "B": ("Holes", "short"),
-                    "C": ("Deferred", "short"),
+                    "C": ("Of them deferred", "short"),
                     "D": ("Unavailable", "short"),
                     "E": ("Complete until", "dateTimeAsIso"),
                     "F": ("Files", "short"),
@@ -341,8 +343,8 @@ ROWS = (
             ),
             Panel(
                 "timeseries",
-                "Holes by kind",
-                "What is wrong with the files that are due: are they missing, stale, damaged or gone?",
+                "Gaps by kind",
+                "What is wrong with the files that nothing defers: are they missing, stale, damaged or gone?",
                 [_over_time(_sum("kind", _series(GAPS)), "{{kind}}")],
                 drawn=STACKED,
             ),
@@ -350,7 +352,7 @@ ROWS = (
                 "timeseries",
                 "Deferred files by rule",
                 "Which rules keep files from being fetched now?",
-                [_over_time(_sum("limit", _series(DEFERRED)), "{{limit}}")],
+                [_over_time(f"{_sum('limit', _series(DEFERRED))} > 0", "{{limit}}")],
                 drawn=STACKED,
             ),
             Panel(
@@ -452,7 +454,7 @@ ROWS = (
                 "timeseries",
                 "Deferrals by rule",
                 "Which rules kept files from being fetched while a fill was at work?",
-                [_over_time(_growth(DEFERRALS, "limit"), "{{limit}}")],
+                [_over_time(f"{_growth(DEFERRALS, 'limit')} > 0", "{{limit}}")],
                 drawn=BARS,
                 width=6,
             ),

@@ -7,13 +7,12 @@ from datetime import UTC, date, datetime, timedelta
 from html import escape
 
 from config.models import Config
-from tasks.domain.assess.states import State
+from tasks.domain.assess.states import LACKING
 from tasks.domain.metrics import CELLS, COMPLETE_UNTIL, UNKNOWN, Measured
 from tasks.domain.wording import plural
 from tasks.show.coverage.shades import OFF, SHADES, Shade
 from tasks.show.coverage.shades import UNKNOWN as NOT_KNOWN
 
-_LACKING = (State.GAP, State.IN_FLIGHT, State.DEFERRED)
 _WIDTH, _SPACE, _HEIGHT = 6.6, 12, 20  # of a character and beside a text, in pixels
 
 
@@ -42,7 +41,7 @@ def completeness(measured: Measured, config: Config, dataset: str) -> Completene
     """The completeness of a dataset, as the last recorded look has it; None if none is recorded."""
     source = config.datasets[dataset].source
     cells = measured.values.get(CELLS, {})
-    found = [cells.get((source, dataset, state.value)) for state in _LACKING]
+    found = [cells.get((source, dataset, state.value)) for state in LACKING]
     if all(count is None for count in found):
         return None
     end = measured.values.get(COMPLETE_UNTIL, {}).get((dataset,))

@@ -34,6 +34,9 @@ class State(StrEnum):
     UNAVAILABLE = "unavailable"  # the source does not have it
 
 
+LACKING = (State.GAP, State.IN_FLIGHT, State.DEFERRED)  # the states of holes: due files that the lake lacks or has bad
+
+
 class Kind(StrEnum):
     """What is wrong with a gap, the worst first."""
 

@@ -57,12 +57,12 @@ def look(folder: Path) -> str:
 
 
 def duckdb(folder: Path) -> str:
-    """Joins the rows of the inventory with the ledger's examinations."""
+    """Joins the rows of the inventory with those of the former one, which have what the ledger has of each file."""
     import duckdb  # not at the top: it is not installed with the others
 
-    query = f"""SELECT count(*) FILTER (o.etag = '"' || i.e_tag || '"' AND o.size = i.size), count(*)
-        FROM ledger.objects o LEFT JOIN read_parquet('{folder}/*.parquet') i USING (key)"""
-    duckdb.sql(f"ATTACH '{_ledger()}' AS ledger (TYPE sqlite, READ_ONLY)")
+    query = f"""SELECT count(*) FILTER (i.e_tag = o.e_tag AND i.size = o.size), count(*)
+        FROM read_parquet('{folder.parent}/first/*.parquet') o
+        LEFT JOIN read_parquet('{folder}/*.parquet') i USING (key)"""
     same, every = duckdb.sql(query).fetchall()[0]
     return f"{same:,} same of {every:,}"
 

@@ -15,6 +15,8 @@ from tests.builders import obstore_batch
 
 NOW = datetime(2026, 11, 30, 14, 0, 0, 123457, tzinfo=UTC)
 
+MD5 = "d41d8cd98f00b204e9800998ecf8427e"
+
 # Few different keys, among them keys whose order in UTF-16 is another
 KEYS = st.text("ab1é\uff5e\U0001f3c0", min_size=1, max_size=2)
 OBJECTS = st.builds(
@@ -22,7 +24,7 @@ OBJECTS = st.builds(
     KEYS,
     st.integers(0, 2**40),
     st.datetimes(datetime(2006, 3, 14), datetime(2106, 3, 14), timezones=st.just(UTC)),
-    st.sampled_from(["", '"an-etag"']),
+    st.sampled_from(["", '"an-etag"', f'"{MD5}"', f'"{MD5.upper()}"', MD5, f'"{MD5}{MD5}"', f'"{MD5}-2"']),
 )
 
 
@@ -221,3 +223,17 @@ def _listed(ranges: list[tuple[str, str | None]], objects: dict[str, LakeObject]
         size = data.draw(st.integers(1, 5))
         batches += [obstore_batch(rows[start : start + size]) for start in range(0, len(rows), size)]
     return Listing.of_ranges(ranges, batches)
+
+
+def test_many_objects_at_once_are_those_that_are_asked_for_one_by_one() -> None:
+    objects = [LakeObject(f"a/{number:05}", number, NOW, f'"{MD5}"') for number in range(5000)]
+    listing = Listing([obstore_batch(objects)], cuts=["a/00700", "a/01500", "a/01500\0", "b"])
+    listing["a/00003"] = objects[3]._replace(size=7)
+    keys = [f"a/{number:05}" for number in (0, 3, *range(1400, 1600), 4999, 5000)]
+    assert listing.among(reversed(keys)) == {key: listing[key] for key in keys if key in listing}
+    assert len(listing.among(keys)) == len(keys) - 1
+    assert _allocated(lambda: listing.among(keys)) < 2_000_000
+    whole, none = Listing([obstore_batch(objects)]), Listing.of_ranges([("a/1", None)])
+    assert listing.digests(["a/00700"]) == whole.digests(["a/00700"])
+    with pytest.raises(NotListedError):
+        none.among(keys)

@@ -2,7 +2,7 @@
 
 moto's CloudFormation leaves out a bucket's EventBridge, alarms, bucket and queue policies, and secrets. The first two
 are put in place here as the template says them, policies are evaluated here, and secrets are seen by cfn-lint alone. It
-knows no `RetainExceptOnCreate`, which is `Retain` but where the creation of the stack fails.
+knows no `RetainExceptOnCreate`, which is `Retain` but where the creation of the stack fails, and no service of Cloud Map.
 """
 
 import asyncio
@@ -35,6 +35,7 @@ pytestmark = pytest.mark.xdist_group("aws")  # they share servers
 
 TEMPLATE = (Path(__file__).parents[2] / "deployments/aws/stack.yaml").read_text()
 ACCOUNT = "123456789012"  # moto's
+REGISTRIES = "      ServiceRegistries: [{RegistryArn: !GetAtt ServeName.Arn}]\n"
 SECRET = f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:adce/"
 LAKE = "arn:aws:s3:::adce-lake"
 INVENTORY = f"{LAKE}-inventory/inventory/adce-lake/daily/2026-01-15T01-00Z/manifest.json"
@@ -66,7 +67,7 @@ class Stack:
             warnings.filterwarnings("ignore", "Tried to parse .* not supported by moto")
             cloudformation.create_stack(
                 StackName=name,
-                TemplateBody=TEMPLATE.replace("RetainExceptOnCreate", "Retain"),
+                TemplateBody=TEMPLATE.replace("RetainExceptOnCreate", "Retain").replace(REGISTRIES, ""),
                 Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in values.items()],
                 Capabilities=["CAPABILITY_IAM"],
             )
@@ -85,6 +86,10 @@ class Stack:
 
     def resources(self, kind: str) -> list[str]:
         return [name for name, made in self.template["Resources"].items() if made["Type"] == kind]
+
+    def has(self, resource: str) -> bool:
+        """Does the stack have the resource, whose condition may be false?"""
+        return resource in self._made.resource_map and self._made.resource_map[resource] is not None
 
     def statements(self, policies: str) -> list[Any]:
         return [s for name in policies.split() for s in self.properties(name)["PolicyDocument"]["Statement"]]
@@ -163,7 +168,8 @@ def is_allowed(statements: list[Any], action: str, resource: str, **context: str
 
 
 def _matches(patterns: Any, value: str) -> bool:
-    return any(fnmatchcase(value, pattern) for pattern in (patterns if isinstance(patterns, list) else [patterns]))
+    given = filter(None, patterns if isinstance(patterns, list) else [patterns])  # moto has None for AWS::NoValue
+    return any(fnmatchcase(value, pattern) for pattern in given)
 
 
 def test_the_template_passes_cfn_lint(stack: Stack) -> None:
@@ -348,7 +354,8 @@ def other(stack: Stack, s3: str) -> Stack:
     """A second stack, for a bucket that is there already. Nothing runs yet."""
     boto3.client("s3").create_bucket(Bucket="old-lake")  # which the stack could not create once more
     changed = {"CreateLake": "no", "PrefectApiKeySecretArn": "", "Workers": "0", "ConfigFile": "/etc/adce/adce.yaml"}
-    return Stack(s3, "adce-beside", Lake="old-lake", LakePrefix="", **changed)
+    token = f"{SECRET}serve-AbCdEf"
+    return Stack(s3, "adce-beside", Lake="old-lake", LakePrefix="", ServeTokenSecretArn=token, **changed)
 
 
 def test_the_watch_runs_where_a_worker_does_with_the_settings_of_the_runs(stack: Stack, other: Stack) -> None:
@@ -362,6 +369,27 @@ def test_the_watch_runs_where_a_worker_does_with_the_settings_of_the_runs(stack:
             "ADCE_EVENTS__QUEUE": one.outputs["ChangesQueueUrl"],
             "PREFECT_API_URL": "https://prefect.example.org/api",
         }
+
+
+def test_the_service_is_off_and_with_a_token_it_is_reached_by_private_addresses_alone(
+    stack: Stack, other: Stack
+) -> None:
+    assert not [name for name in stack.template["Resources"] if name.startswith("Serve") and stack.has(name)]
+    assert "ServeUrl" not in stack.outputs
+    served = other.container("serve")
+    assert (served["count"], other.outputs["ServeUrl"]) == (0, "http://serve.adce-beside.internal:8710")
+    assert list(filter(None, served["secrets"])) == [
+        {"name": "ADCE_LEDGER", "valueFrom": f"{SECRET}ledger-AbCdEf"},
+        {"name": "ADCE_SERVE__TOKEN", "valueFrom": f"{SECRET}serve-AbCdEf"},
+    ]
+    environment = {item["name"]: item["value"] for item in served["environment"]}
+    config = load_config(env={name: value for name, value in environment.items() if name.startswith("ADCE_SERVE")})
+    assert config.serve.hosts == ["serve.adce-beside.internal"]
+    assert [rule["CidrIp"] for rule in other.properties("ServeSecurityGroup")["SecurityGroupIngress"]] == ["10.0.0.0/8"]
+    may = other.statements("ServePolicy")
+    assert is_allowed(may, "s3:GetObject", "arn:aws:s3:::old-lake/_adce/lake.json")
+    assert not is_allowed(may, "s3:GetObject", "arn:aws:s3:::old-lake/espn_box_scores/401.json")
+    assert not is_allowed(may, "s3:PutObject", "arn:aws:s3:::old-lake/_adce/lake.json")
 
 
 def test_a_lake_that_is_there_already_is_left_as_it_is(other: Stack) -> None:

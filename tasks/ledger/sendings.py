@@ -16,7 +16,8 @@ from tasks.ledger.database import Database, UtcSeconds, metadata
 from tasks.ledger.leases import METRICS, hold, let_go
 from tasks.ledger.totals import Totals
 
-_LASTS = 3  # for how many sendings the lease lasts
+RENEWED_EVERY = 60.0  # seconds after which a service renews the lease, also if it has nothing to send yet
+_LASTS = 3 * RENEWED_EVERY  # seconds for which the lease lasts
 _EARLY = timedelta(seconds=2)  # by which a sending may come before it is due, since nobody wakes up exactly in time
 
 sendings_table = sa.Table(
@@ -54,8 +55,7 @@ class Sendings:
 
         def write(connection: sa.Connection) -> Turn | None:
             now = self.database.now(connection)
-            lasts = every.total_seconds() * _LASTS
-            if not hold(connection, self.database, METRICS, sender, now, lasts):
+            if not hold(connection, self.database, METRICS, sender, now, _LASTS):
                 return None
             at = datetime.fromtimestamp(now, UTC)
             query = sa.select(sendings_table.c.at, sendings_table.c.totals)

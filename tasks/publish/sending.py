@@ -17,6 +17,7 @@ from tasks.domain.access import Access
 from tasks.domain.datapoints import datapoints
 from tasks.domain.errors import AdceError, LedgerError
 from tasks.ledger import Ledger
+from tasks.ledger.sendings import RENEWED_EVERY
 from tasks.observe.outages import Outage
 
 log = logging.getLogger(__name__)
@@ -41,8 +42,13 @@ class Sender:
         turn = self._ledger.sendings.take_turn(self._name, self._config.cloudwatch.every)
         if turn is None:
             return False
-        now = measured(self._config, self._ledger, turn.at)
-        self._sink.put(datapoints(turn.totals, turn.before, now), turn.at)
+        try:
+            now = measured(self._config, self._ledger, turn.at)
+            points = datapoints(turn.totals, turn.before, now)
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            text = f"ledger {self._ledger.name}: its totals are damaged, and no metrics are sent: {error!r}"
+            raise LedgerError(text) from error
+        self._sink.put(points, turn.at)
         return True
 
     def let_go(self) -> None:
@@ -86,17 +92,16 @@ def sending(config: Config) -> Iterator[None]:
 
 def _send_until(ended: threading.Event, config: Config) -> None:
     name, outage = uuid.uuid4().hex, Outage("metrics are sent to CloudWatch again; they were not")
-    pause = config.cloudwatch.every.total_seconds()
     while not ended.is_set():
         try:
             with opened(config, name) as sender:
                 while not ended.is_set():
                     sender.send()
                     outage.ended()
-                    ended.wait(pause)
+                    ended.wait(RENEWED_EVERY)
         except AdceError as error:
             outage.failed(str(error))
-            ended.wait(pause)
+            ended.wait(RENEWED_EVERY)
 
 
 async def send_once(config: Config) -> None:

@@ -22,10 +22,12 @@ from blocks import cloudwatch
 from config.load import load_config
 from config.models import Config
 from tasks.domain.datapoints import Datapoint
+from tasks.domain.errors import LedgerError
 from tasks.domain.metrics import FILE_SECONDS, FILES, Amounts
 from tasks.ledger import Ledger
 from tasks.ledger.leases import leases_table
 from tasks.ledger.sendings import sendings_table
+from tasks.ledger.totals import totals_table
 from tasks.publish import sending as module
 from tasks.publish.sending import Sender, opened, send_once, sending
 from tests.servers import http_server, use_s3
@@ -157,6 +159,13 @@ def test_a_damaged_cursor_begins_anew(config: Config, ledger: Ledger) -> None:
         a_minute_passes(ledger)
         assert sender.send()
     assert statistics(config, FILES.name, **STORED)["Sum"] == 2
+
+
+def test_damaged_totals_are_one_line(config: Config, ledger: Ledger) -> None:
+    damaged = totals_table.insert().values(name=FILES.name, labels="?", bucket="", value=1)
+    ledger.database.write(lambda connection: connection.execute(damaged))
+    with opened(config) as sender, pytest.raises(LedgerError, match=r"ledger\.db: its totals are damaged, and no metr"):
+        sender.send()
 
 
 def test_a_cloudwatch_that_hangs_or_refuses_is_one_warning_of_a_run(

@@ -2,7 +2,8 @@
 
 moto's CloudFormation leaves out a bucket's EventBridge, alarms, bucket and queue policies, and secrets. The first two
 are put in place here as the template says them, policies are evaluated here, and secrets are seen by cfn-lint alone. It
-knows no `RetainExceptOnCreate`, which is `Retain` but where the creation of the stack fails, and no service of Cloud Map.
+knows no `RetainExceptOnCreate`, which is `Retain` but where the creation of the stack fails, and no service of Cloud
+Map.
 """
 
 import asyncio

@@ -101,7 +101,10 @@ class LookNow(NamedTuple):
 
     @property
     def listed_since(self) -> datetime:
-        """When the part of the lake was listed of which the oldest is known, or its inventory was begun."""
+        """When that part of the lake was listed that was not listed for the longest time.
+
+        An inventory counts as a listing at the time at which it was begun.
+        """
         return min(filter(None, (self.verified_since, self.inventory)))
 
 

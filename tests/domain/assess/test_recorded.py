@@ -1,0 +1,72 @@
+"""Do the numbers that are recorded of a look add up to what the look has found?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from config.models import Priority
+from tasks.domain.assess.assessment import Assessment
+from tasks.domain.assess.overview import Overview, overview_of
+from tasks.domain.assess.recorded import RecordedLook, Waiting, is_waiting, record_of
+from tasks.domain.assess.states import Kind, State, Status
+from tasks.domain.metrics import CELLS, DEFERRED, GAPS, OLDEST, QUEUE, UNREAD, Metric, series_of
+from tasks.domain.reasons import Limit
+from tests.builders import NOW, a_cell, a_config
+
+CONFIG = a_config()
+HOUR = timedelta(hours=1)
+MISSING = Status(State.GAP, "not in the lake", Kind.MISSING)
+UNREADABLE = Status(State.GAP, "archived", Kind.UNREADABLE)
+PAUSED = Status(State.DEFERRED, "paused", Kind.MISSING, limit=Limit.BACKOFF)
+SWITCHED_OFF = Status(State.DEFERRED, "disabled", Kind.MISSING, limit=Limit.ENABLED)
+PRESENT = Status(State.PRESENT, "complete")
+STATUSES = (MISSING, UNREADABLE, PAUSED, SWITCHED_OFF, PRESENT, Status(State.UNAVAILABLE, "none", Kind.MISSING))
+DATASETS = ("espn_summary", "nba_playbyplay")
+
+
+def _overview(files: list[tuple[str, Status]]) -> Overview:
+    cells = {str(n): a_cell(key=str(n), dataset=dataset) for n, (dataset, _) in enumerate(files)}
+    statuses = {str(n): status for n, (_, status) in enumerate(files)}
+    return overview_of(Assessment(cells, statuses, NOW, never_read=2, by_former_checks=1))
+
+
+def _recorded(files: list[tuple[str, Status]]) -> RecordedLook:
+    seen = {str(n): NOW - n * HOUR for n in range(len(files))}
+    return record_of(_overview(files), CONFIG, seen, run="run", lake="s3://lake", list_requests=3)
+
+
+def _sum(look: RecordedLook, metric: Metric) -> float:
+    return sum(value for series, value in look.gauges.items() if series.name == metric.name)
+
+
+@given(st.lists(st.tuples(st.sampled_from(DATASETS), st.sampled_from(STATUSES))))
+def test_each_file_counts_once_in_each_number_that_it_belongs_to(files: list[tuple[str, Status]]) -> None:
+    look, states = _recorded(files), Counter(status.state for _, status in files)
+    assert sum(count for standings in look.counts.values() for count in standings.values()) == len(files)
+    assert (_sum(look, CELLS), _sum(look, GAPS), _sum(look, DEFERRED)) == (
+        len(files),
+        states[State.GAP],
+        states[State.DEFERRED],
+    )
+    for dataset in DATASETS:
+        gaps = series_of(CELLS, source=CONFIG.datasets[dataset].source, dataset=dataset, state="gap")
+        assert look.gauges.get(gaps, 0) == sum(of == dataset and s.state is State.GAP for of, s in files)
+    waiting = [n for n, (_, status) in enumerate(files) if is_waiting(status)]
+    assert _sum(look, QUEUE) == len(waiting)
+    assert [found.oldest for found in look.queue.values()] == [NOW - n * HOUR for n in waiting[-1:]]
+    assert look.gauges[series_of(UNREAD)] == 2
+
+
+def test_what_only_somebody_else_can_mend_does_not_wait_to_be_fetched() -> None:
+    assert [is_waiting(status) for status in STATUSES] == [True, False, True, False, False, False]
+
+
+def test_the_queue_tells_since_when_its_oldest_file_waits() -> None:
+    look = _recorded([("espn_summary", PRESENT), ("espn_summary", MISSING), ("espn_summary", PAUSED)])
+    assert look.queue == {Priority.CRITICAL: Waiting(2, NOW - 2 * HOUR)}
+    assert look.gauges[series_of(OLDEST, priority="CRITICAL")] == (NOW - 2 * HOUR).timestamp()
+    assert look.verified_since == look.taken_at == NOW

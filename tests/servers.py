@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import fcntl
-import json
 import os
 import shutil
 import signal
@@ -14,7 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -26,6 +25,7 @@ import pytest
 
 from deployments.up.ports import free_port
 from deployments.up.system import server_command
+from tests import forks
 
 _ROOT = Path(__file__).parents[1]
 _DATABASE = "prefect.db"
@@ -124,38 +124,16 @@ def prefect_server(
     if clock:
         server["CLOCK"] = str(clock)
         command = [sys.executable, "-W", "ignore", "-m", "tests.jumping_server", str(port)]
-    process = _start_as_fork({**os.environ, **server}, command[command.index("-m") + 1 :])
+    process = forks.start(command[command.index("-m") :], server)
     try:
         _wait_for(f"{env['PREFECT_API_URL']}/health", process)
         yield env
     finally:
-        with suppress(psutil.NoSuchProcess):
-            process.terminate()
-            try:
-                process.wait(10)
-            except psutil.TimeoutExpired:
-                process.kill()
-
-
-def _start_as_fork(environment: dict[str, str], module: list[str]) -> psutil.Process:
-    """Starts `python -m` with a module of Prefect's server, as a fork of a process that has imported the server."""
-    parent = _parent_of_servers()
-    assert parent.stdin
-    assert parent.stdout
-    parent.stdin.write(json.dumps([environment, module]) + "\n")
-    parent.stdin.flush()
-    return psutil.Process(int(parent.stdout.readline()))
-
-
-@cache
-def _parent_of_servers() -> subprocess.Popen[str]:
-    """The process of `tests.prefect_servers`, one for each process of a test run. It ends with that."""
-    command, pipe = [sys.executable, "-W", "ignore", "-m", "tests.prefect_servers"], subprocess.PIPE
-    process = subprocess.Popen(command, cwd=_ROOT, stdin=pipe, stdout=pipe, text=True)
-    atexit.register(process.communicate)  # closes its standard input, and waits for its end
-    assert process.stdout
-    process.stdout.readline()  # it is ready
-    return process
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
 
 
 def deploy_all(env: Mapping[str, str]) -> None:
@@ -216,9 +194,9 @@ def empty_database() -> Path:
     return mine
 
 
-def _wait_for(url: str, process: psutil.Process) -> None:
+def _wait_for(url: str, process: forks.Fork) -> None:
     for _ in range(int(_PATIENCE * 10)):
-        if not process.is_running():
+        if process.poll() is not None:
             raise RuntimeError(f"the process of {url} has ended")
         try:
             httpx.get(url, trust_env=False, verify=False).raise_for_status()

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
@@ -41,6 +38,7 @@ from tasks.observe import look
 from tasks.run import dispatcher
 from tasks.run.run import Run
 from tasks.upstream.rate_limiter import RateLimiter
+from tests import forks
 from tests.flows.conftest import NOW
 from tests.servers import http_server
 
@@ -549,13 +547,13 @@ def test_a_scraper_run_that_leaves_a_file_by_a_limit_of_its_own(
     """The setting is that of the machine on which the scraper run is executed."""
     schedules = by_deployment.schedule_run
     there = {f"ADCE_{name}": value for name, value in settings.items()}
-    processes: list[subprocess.Popen[bytes]] = []
+    processes: list[forks.Fork] = []
 
     async def is_executed(here: PrefectRun, fills: Sequence[Fill], attempt: int) -> FlowRun:
         flow_run = await schedules(here, fills, attempt)
         prefect = get_current_settings().to_environment_variables(exclude_unset=True)
-        env = {**os.environ, **prefect, **there, "PREFECT__FLOW_RUN_ID": str(flow_run.id)}
-        processes.append(subprocess.Popen([sys.executable, "-W", "ignore", "-m", "prefect.engine"], env=env))
+        env = {**prefect, **there, "PREFECT__FLOW_RUN_ID": str(flow_run.id)}
+        processes.append(forks.start(["-m", "prefect.engine"], env))
         return flow_run
 
     monkeypatch.setattr(by_deployment, "schedule_run", is_executed)

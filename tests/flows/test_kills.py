@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
@@ -36,13 +33,12 @@ from tasks.domain.assess.overview import overview_of
 from tasks.ledger import Ledger
 from tasks.ledger.leases import claims_table, leases_table
 from tasks.ledger.runs import runs_table
+from tests import forks
 from tests.builders import a_config
-from tests.killable import Starter, starter
 from tests.servers import prefect_server
 
 pytestmark = pytest.mark.xdist_group("kills")  # they share servers
 
-ADCE = str(Path(sys.executable).with_name("adce"))
 AS_OF = ["--as-of", "2026-01-15T12:00:00Z"]
 SPAN = ["--source", "espn", "--since", "2025-12-01", "--until", "2026-01-14"]
 KILLS = 30
@@ -51,29 +47,29 @@ KILLS = 30
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     with prefect_server(tmp_path_factory.mktemp("prefect")) as env:
-        subprocess.run([ADCE, "setup"], env={**os.environ, **env}, check=True, stdout=subprocess.DEVNULL)
+        forks.run([forks.ADCE, "setup"], env)
         yield env
 
 
 @pytest.fixture
-def runs(server: dict[str, str], adce_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Starter]:
-    """Starts runs on the lake in `adce_home`, under one Prefect server; what they say is in its file `log`."""
+def reconcile(server: dict[str, str], adce_home: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], forks.Fork]:
+    """Starts a run on the lake in `adce_home`, under one Prefect server; what it says is in its file `log`."""
     monkeypatch.setenv("ADCE_RECONCILE__LEASE", "2s")
     monkeypatch.setenv("ADCE_RECONCILE__GRACE", "5s")
-    with starter(server, adce_home / "log") as starting:
-        yield starting
+    log = adce_home / "log"
+    return lambda: forks.start([forks.ADCE, "reconcile", *SPAN, *AS_OF], server, log, log)
 
 
 def test_thirty_kills_at_random_moments_lose_nothing_and_fetch_nothing_twice(
-    runs: Starter, sites: SandboxProcess, adce_home: Path, server: dict[str, str]
+    reconcile: Callable[[], forks.Fork], sites: SandboxProcess, adce_home: Path, server: dict[str, str]
 ) -> None:
     moments = random.Random(20260115)
     for _ in range(KILLS):
-        pid = runs.start(["reconcile", *SPAN, *AS_OF])
+        run = reconcile()
         time.sleep(moments.uniform(0.2, 2.2))
-        os.kill(pid, signal.SIGKILL)
-        assert runs.wait(pid) == -signal.SIGKILL, (adce_home / "log").read_text()
-    assert runs.wait(runs.start(["reconcile", *SPAN, *AS_OF])) == 0, (adce_home / "log").read_text()[-3000:]
+        run.kill()
+        assert run.wait() == -signal.SIGKILL, (adce_home / "log").read_text()
+    assert reconcile().wait() == 0, (adce_home / "log").read_text()[-3000:]
     _assert_whole(sites, adce_home)
     _assert_nothing_is_held()
     assert not _running(server) & _known_to_the_ledger(), "Prefect was told of those that died at work"
@@ -81,19 +77,19 @@ def test_thirty_kills_at_random_moments_lose_nothing_and_fetch_nothing_twice(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 def test_a_run_that_is_told_to_stop_records_what_it_did_and_says_so(
-    runs: Starter, sites: SandboxProcess, adce_home: Path, server: dict[str, str], number: int
+    reconcile: Callable[[], forks.Fork], sites: SandboxProcess, adce_home: Path, server: dict[str, str], number: int
 ) -> None:
-    pid = runs.start(["reconcile", *SPAN, *AS_OF])
+    run = reconcile()
     _wait_for_requests(sites, 12)
-    os.kill(pid, number)
+    run.send_signal(number)
     told = time.monotonic()
-    assert runs.wait(pid) == 128 + number
+    assert run.wait() == 128 + number
     assert time.monotonic() - told < 15
     requests = len(sites.requests())
     _assert_nothing_is_held()
     assert not _running(server) & _known_to_the_ledger()
     assert _cancelled(server) & _known_to_the_ledger()
-    assert runs.wait(runs.start(["reconcile", *SPAN, *AS_OF])) == 0
+    assert reconcile().wait() == 0
     assert 12 <= requests < len(sites.requests())
     _assert_whole(sites, adce_home)
 
@@ -114,13 +110,13 @@ def test_a_cancel_that_comes_after_the_work_ends_the_run_as_cancelled_too(server
 
 
 def test_a_cancel_in_prefect_stops_the_run_and_its_fills(
-    runs: Starter, sites: SandboxProcess, adce_home: Path, server: dict[str, str]
+    reconcile: Callable[[], forks.Fork], sites: SandboxProcess, adce_home: Path, server: dict[str, str]
 ) -> None:
-    pid = runs.start(["reconcile", *SPAN, *AS_OF])
+    running = reconcile()
     _wait_for_requests(sites, 12)
     (run,) = _running(server) & _known_to_the_ledger()
     _ask(server, lambda client: client.set_flow_run_state(UUID(run), State(type=StateType.CANCELLING)))
-    assert runs.wait(pid) == 1
+    assert running.wait() == 1
     requests = len(sites.requests())
     state = _ask(server, lambda client: client.read_flow_run(UUID(run))).state
     assert state is not None
@@ -140,9 +136,7 @@ def _wait_for_requests(sites: SandboxProcess, count: int) -> None:
 
 def _assert_whole(sites: SandboxProcess, home: Path) -> None:
     """The lake holds every file as the site gives it, and none was asked for again once it was stored."""
-    document = json.loads(
-        subprocess.run([ADCE, "plan", "--json", *SPAN, *AS_OF], check=True, capture_output=True, text=True).stdout
-    )
+    document = json.loads(forks.run([forks.ADCE, "plan", "--json", *SPAN, *AS_OF], {}).stdout)
     assert document["cells"]["present"] == document["cells"]["total"] > 100
     files = (path for path in (home / "lake").rglob("*") if path.is_file())
     stored = [path for path in files if path.parent.name != "_adce"]

@@ -2,9 +2,6 @@
 
 import asyncio
 import json
-import os
-import subprocess
-import sys
 from collections import Counter
 from contextlib import closing
 from datetime import date, timedelta
@@ -20,11 +17,10 @@ from tasks.domain.expected.cells import Selection
 from tasks.domain.outcomes import RunEnd
 from tasks.ledger import Ledger
 from tasks.ledger.leases import RECONCILE, Leases
+from tests import forks
 from tests.flows.conftest import NOW, Reconcile
-from tests.killable import starter
 from tests.servers import new_database, prefect_server
 
-ADCE = str(Path(sys.executable).with_name("adce"))
 SPAN = ["--source", "espn", "--since", "2025-12-28", "--until", "2026-01-14"]
 
 
@@ -57,16 +53,15 @@ def test_four_reconciles_and_two_ad_hoc_fills_ask_for_nothing_twice(
     monkeypatch.setenv("ADCE_LEDGER", f"postgresql://{new_database(postgres, 'overlap')}")
     monkeypatch.setenv("ADCE_RECONCILE__LEASE", "3s")
     with prefect_server(tmp_path / "prefect") as env:
-        subprocess.run([ADCE, "setup"], env={**os.environ, **env}, check=True, stdout=subprocess.DEVNULL)
-        with starter(env, tmp_path / "log") as runs:
-            pids = [runs.start(["reconcile", *SPAN]) for _ in range(4)]
-            pids += [runs.start({"source": "espn", "since": "2025-12-28", "until": "2026-01-14"}) for _ in range(2)]
-            statuses = [runs.wait(pid) for pid in pids]
-            assert set(statuses) <= {0, 1}, (tmp_path / "log").read_text()[-3000:]
-            assert runs.wait(runs.start(["reconcile", *SPAN])) == 0, (tmp_path / "log").read_text()[-3000:]
+        forks.run([forks.ADCE, "setup"], env)
+        reconcile, log = [forks.ADCE, "reconcile", *SPAN], tmp_path / "log"
+        fill = forks.fill(source="espn", since="2025-12-28", until="2026-01-14")
+        runs = [forks.start(command, env, log, log) for command in [reconcile] * 4 + [fill] * 2]
+        assert {run.wait() for run in runs} <= {0, 1}, log.read_text()[-3000:]
+        assert forks.start(reconcile, env, log, log).wait() == 0, log.read_text()[-3000:]
     asked = Counter(request["url"] for request in sites.requests())
     assert set(asked.values()) == {1}
     assert not any(request["limited"] for request in sites.requests())
-    output = subprocess.run([ADCE, "plan", "--json", *SPAN], check=True, capture_output=True, text=True).stdout
+    output = forks.run([forks.ADCE, "plan", "--json", *SPAN], {}).stdout
     cells = json.loads(output)["cells"]
     assert cells["present"] == cells["total"] > 60

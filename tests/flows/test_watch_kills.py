@@ -1,7 +1,6 @@
 """Is nothing lost if a watch is killed or stopped for a while, and nothing done twice if two of them share a queue?"""
 
 import itertools
-import os
 import random
 import signal
 import sqlite3
@@ -17,8 +16,8 @@ from config.load import load_config
 from deployments.sandbox.process import SandboxProcess
 from tasks.domain.assess.states import LearntBy
 from tasks.ledger import Ledger
+from tests import forks
 from tests.ecs import wait_until
-from tests.killable import starter
 from tests.servers import use_s3
 
 KILLS = 4
@@ -74,35 +73,39 @@ def test_nothing_is_lost_by_kills_and_stops_and_two_watches_do_nothing_twice(
         request = template.request.format_map({"yyyymmdd": day})
         bodies[template.keys[0].format_map({"yyyymmdd": day})] = httpx.get(sites.base_urls["espn"] + request).content
     chance = random.Random(1)
-    with starter({}, adce_home / "watches.log") as watches:
-        for round in range(KILLS):
-            for key, body in chance.sample(sorted(bodies.items()), 3):
-                place.put(key, body + b" " * round)
-            pids = [watches.start(["watch", "--queue", place.queue]) for _ in range(2)]
-            time.sleep(chance.uniform(0.2, 0.8))
-            for pid in pids:
-                os.kill(pid, signal.SIGKILL)
-                assert watches.wait(pid) == -signal.SIGKILL, (adce_home / "watches.log").read_text()
-        progress, some = adce_home / "progress", itertools.cycle(bodies.items())
-        stopped = watches.start(["watch", "--queue", place.queue, "--progress-file", str(progress)])
-        wait_until(lambda: place.put(*next(some)) or progress.exists(), "messages are received")
-        with closing(sqlite3.connect(adce_home / "ledger.db", isolation_level=None)) as other:
-            other.execute("BEGIN IMMEDIATE")  # so that it cannot record what it receives
-            wait_until(lambda: place.put(*next(some)) or place.count(HIDES), "messages are received, and are hidden")
-            os.kill(stopped, signal.SIGSTOP)
-        for key, body in bodies.items():
-            place.put(key, body)
-        while place.left():
-            # The queue still hides what was received by those that were killed, or were too slow to delete it.
-            wait_until(lambda: place.count(HIDES) == 0, "all are shown again")
-            pids = [watches.start(["watch", "--queue", place.queue, "--until-empty"]) for _ in range(2)]
-            assert [watches.wait(pid) for pid in pids] == [0, 0], (adce_home / "watches.log").read_text()
-        os.kill(stopped, signal.SIGCONT)  # others have recorded what it still has to record, and deleted it
-        bodies[min(bodies)] += b" "
-        place.put(min(bodies), bodies[min(bodies)])
-        wait_until(lambda: place.left() == 0, "the one that was stopped goes on")
-        os.kill(stopped, signal.SIGKILL)
-        watches.wait(stopped)
+    log = adce_home / "watches.log"
+
+    def watch(*options: str) -> forks.Fork:
+        return forks.start([forks.ADCE, "watch", "--queue", place.queue, *options], {}, log, log)
+
+    for round in range(KILLS):
+        for key, body in chance.sample(sorted(bodies.items()), 3):
+            place.put(key, body + b" " * round)
+        watches = [watch() for _ in range(2)]
+        time.sleep(chance.uniform(0.2, 0.8))
+        for running in watches:
+            running.kill()
+            assert running.wait() == -signal.SIGKILL, log.read_text()
+    progress, some = adce_home / "progress", itertools.cycle(bodies.items())
+    stopped = watch("--progress-file", str(progress))
+    wait_until(lambda: place.put(*next(some)) or progress.exists(), "messages are received")
+    with closing(sqlite3.connect(adce_home / "ledger.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")  # so that it cannot record what it receives
+        wait_until(lambda: place.put(*next(some)) or place.count(HIDES), "messages are received, and are hidden")
+        stopped.send_signal(signal.SIGSTOP)
+    for key, body in bodies.items():
+        place.put(key, body)
+    while place.left():
+        # The queue still hides what was received by those that were killed, or were too slow to delete it.
+        wait_until(lambda: place.count(HIDES) == 0, "all are shown again")
+        watches = [watch("--until-empty") for _ in range(2)]
+        assert [running.wait() for running in watches] == [0, 0], log.read_text()
+    stopped.send_signal(signal.SIGCONT)  # others have recorded what it still has to record, and deleted it
+    bodies[min(bodies)] += b" "
+    place.put(min(bodies), bodies[min(bodies)])
+    wait_until(lambda: place.left() == 0, "the one that was stopped goes on")
+    stopped.kill()
+    stopped.wait()
     with closing(Ledger(load_config().ledger)) as ledger:
         last = ledger.objects.last(bodies)
         assert {key: one.change.content and one.change.content.size for key, one in last.items()} == {

@@ -65,8 +65,7 @@ class Snapshot:
 def snapshot(config: Config, now: datetime, former: Recorded | None = None) -> Snapshot:
     """Reads the ledger, in one transaction. Raises LedgerError, also if there is no ledger.
 
-    What is recorded of the last look has a row for each day of each dataset, and is read only if it is not the `former`
-    record.
+    What is recorded of the last look is read only if it is not the `former` record.
     """
     began = time.perf_counter()
     with closing(Ledger(config.ledger, Access.LOOK)) as ledger:
@@ -92,7 +91,7 @@ def _recorded(config: Config, ledger: Ledger, former: Recorded | None) -> Record
     mark = ledger.looks.last(), ledger.looks.gauges()
     if former and former.mark == mark:
         return former
-    if (look := ledger.looks.recorded()) is None:
+    if (look := ledger.looks.recorded(by_season=True)) is None:
         return None
     coverage = coverage_of(look, config, Selection())
     by_season = replace(coverage, finest=tuple(coverage.rows(By.SEASON)))

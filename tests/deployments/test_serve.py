@@ -70,6 +70,7 @@ def a_look(**change: Any) -> RecordedLook:
         list_requests=1,
         never_read=0,
         by_former_checks=0,
+        inventory=None,
         counts={
             Place("espn_summary", "2025-26", "2026-01-12"): {Standing(State.PRESENT): 1},
             Place("espn_summary", "2025-26", "2026-01-13"): {Standing(State.GAP): 1},

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from config.models import Priority
 from tasks.answers.metrics import measured
-from tasks.answers.recorded import coverage, recorded_look
+from tasks.answers.recorded import coverage, coverage_of, recorded_look
 from tasks.answers.report import Report
 from tasks.domain.assess.overview import Overview, Stored, count_cells, exceptions
+from tasks.domain.assess.periods import By
 from tasks.domain.assess.states import Kind, State, Status
 from tasks.domain.assess.unknown import Unknown
 from tasks.domain.expected.cells import Cell, Partition, Selection
@@ -111,6 +112,10 @@ def test_all_that_tell_of_a_look_tell_the_same_numbers(
     # The run's own report, of which `adce coverage` is one, and what is recorded of it
     assert told.finest == report.coverage.finest
     assert (told.as_of, told.since, told.lake) == (NOW, NOW - DAY, report.coverage.lake)
+    # The service, which tells of seasons alone
+    by_season = ledger.looks.recorded(by_season=True)
+    assert by_season
+    assert coverage_of(by_season, CONFIG, Selection()).rows(By.SEASON) == told.rows(By.SEASON)
     # SQL
     query = sa.text("SELECT state, sum(cells), sum(CASE WHEN unread THEN cells ELSE 0 END) FROM tallies GROUP BY state")
     rows = ledger.database.read(lambda connection: connection.execute(query).all())

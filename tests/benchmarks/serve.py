@@ -1,0 +1,212 @@
+"""How fast does `adce serve` answer, and what does it cost, while a reconcile records what it has found?
+
+The client has one core and the service the other. Beside the client, a process records the look of a reconcile again
+and again, so that every refresh has all of it to read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import random
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from statistics import median, quantiles
+
+import httpx
+import psutil
+from rich.table import Table
+
+from config.load import load_config
+from deployments.up.ports import LOOPBACK, free_port
+from tasks.answers.service import snapshot
+from tasks.domain.assess.overview import Place, Standing
+from tasks.domain.assess.recorded import RecordedLook
+from tasks.domain.assess.states import State
+from tasks.domain.metrics import CELLS, series_of
+from tasks.ledger import Ledger
+from tasks.ledger.plans import RUN
+from tasks.show.documents.plan import PlannedFill
+from tests.builders import a_fill
+
+PATHS = ("/status", "/tasks", "/coverage.json", "/metrics")
+PER_SECOND, SECONDS, ADDRESSES = 500, 10, 20
+CELLS_OF_LEDGERS = (393_000, 4_000_000)
+SEASONS, DAYS = 30, 230
+_RECORDS_EVERY = 2.0  # seconds
+_FILLS, _KEYS_PER_FILL = 1000, 20
+
+
+def serving(folder: Path) -> Table:
+    """Latencies at 500 requests a second from 20 addresses, and what a refresh takes."""
+    table = Table(
+        title=f"{PER_SECOND} requests a second for {SECONDS} s over {', '.join(PATHS)}, from {ADDRESSES} addresses",
+        caption="latency: from the time at which a request is due to its whole answer; aims: P99 50 ms, memory 150 MB, "
+        "and 100 ms of CPU for a refresh",
+    )
+    for name in ("cells", "requests", "errors", "P50", "P99", "slowest", "memory", "refresh", "with a new look"):
+        table.add_column(name, justify="right")
+    for cells in CELLS_OF_LEDGERS:
+        url = f"sqlite:///{folder / f'{cells}.db'}"
+        fill(url, cells)
+        again, first = _cost_of_refresh(url, folder)
+        with _service(url, folder) as (address, process), _recording(url, cells):
+            latencies, errors = asyncio.run(_ask(address))
+            memory = process.memory_info().rss
+        table.add_row(
+            f"{cells:,}",
+            f"{len(latencies):,}",
+            str(errors),
+            *(f"{1000 * seconds:.1f} ms" for seconds in (median(latencies), quantiles(latencies, n=100)[98])),
+            f"{1000 * max(latencies):.0f} ms",
+            f"{memory / 1e6:.0f} MB",
+            f"{1000 * again:.0f} ms",
+            f"{1000 * first:.0f} ms",
+        )
+    return table
+
+
+def fill(url: str, cells: int) -> None:
+    """Makes a ledger with a plan, and with the look at a lake that has so many cells."""
+    with closing(Ledger(url)) as ledger:
+        keys = [f"espn_box_scores/{n}.json" for n in range(_KEYS_PER_FILL)]
+        fills = [PlannedFill.of(a_fill(n)).as_json() | {"keys": keys} for n in range(_FILLS)]
+        later = [{"limit": "reconcile.max_fills", "of": "", "reason": "the cap", "until": None, "keys": keys * 1000}]
+        now = datetime.now(UTC)
+        ledger.plans.keep(RUN, {"fills": fills, "later": later}, now, "r")
+        ledger.looks.record(look_of(cells, now))
+
+
+def look_of(cells: int, at: datetime) -> RecordedLook:
+    """A look at a lake with so many cells: of each dataset on each day of each season."""
+    config = load_config(env={})
+    places = list(itertools.product(config.datasets, range(SEASONS), range(DAYS)))
+    each, rest = divmod(cells, len(places))
+    random_gap = random.Random(at.timestamp())
+    counts = {}
+    sums = {name: [0, 0] for name in config.datasets}
+    for n, (dataset, season, day) in enumerate(places):
+        year = 1996 + season
+        held, lacking = each + (n < rest), int(random_gap.random() < 0.05)
+        span = date(year, 10, 1) + timedelta(days=day)
+        counts[Place(dataset, f"{year}-{(year + 1) % 100:02}", span.isoformat())] = {
+            Standing(State.PRESENT): max(held - lacking, 0),
+            Standing(State.GAP): lacking,
+        }
+        sums[dataset][0] += held - lacking
+        sums[dataset][1] += lacking
+    gauges = {
+        series_of(CELLS, source=config.datasets[name].source, dataset=name, state=state): count
+        for name, both in sums.items()
+        for state, count in zip(("present", "gap"), both, strict=True)
+    }
+    return RecordedLook(at, at, "r", "file:///lake", 0, 0, 0, None, counts, {}, (), {}, gauges)
+
+
+def _cost_of_refresh(url: str, folder: Path) -> tuple[float, float]:
+    """Seconds of CPU for reading and writing all answers: if the look is the same as before, and if it is a new one."""
+    from deployments.serve.answers import answers
+
+    config = load_config(env={"ADCE_LEDGER": url, "ADCE_LAKE": str(folder)})
+    costs = []
+    found = None
+    for _ in range(4):
+        began = time.process_time()
+        found = snapshot(config, datetime.now(UTC), found and found.recorded)
+        answers(found, ())
+        costs.append(time.process_time() - began)
+    return min(costs[1:]), costs[0]
+
+
+@contextmanager
+def _service(url: str, folder: Path) -> Iterator[tuple[str, psutil.Process]]:
+    """A service on a core of its own, which is ready."""
+    port = free_port()
+    env = {**os.environ, "ADCE_CONFIG": "", "ADCE_LEDGER": url, "ADCE_LAKE": str(folder), "PREFECT_API_URL": ""}
+    argv = [sys.executable, "-W", "ignore", "-m", "deployments", "serve", "--port", str(port)]
+    process = subprocess.Popen(argv, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(process.pid, cores[:1])
+        address = f"http://{LOOPBACK}:{port}"
+        while not _is_ready(address):
+            time.sleep(0.1)
+        os.sched_setaffinity(0, cores[1:2] or cores)
+        yield address, psutil.Process(process.pid)
+    finally:
+        os.sched_setaffinity(0, cores)
+        process.terminate()
+        process.wait()
+
+
+def _is_ready(address: str) -> bool:
+    try:
+        return httpx.get(f"{address}/coverage.json").is_success
+    except httpx.HTTPError:
+        return False
+
+
+@contextmanager
+def _recording(url: str, cells: int) -> Iterator[None]:
+    """A process that records looks, until the block ends."""
+    argv = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-c",
+        f"from tests.benchmarks.serve import record; record({url!r}, {cells})",
+    ]
+    process = subprocess.Popen(argv)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def record(url: str, cells: int) -> None:
+    """Records looks that differ, for ever."""
+    ledger = Ledger(url)
+    while True:
+        now = datetime.now(UTC)
+        ledger.looks.record(replace(look_of(cells, now), run=str(now)))
+        time.sleep(_RECORDS_EVERY)
+
+
+async def _ask(address: str) -> tuple[list[float], int]:
+    """The latencies of all answers, and how many were wrong or did not come."""
+    port = int(address.rpartition(":")[2])
+    begin = time.perf_counter() + 0.5
+    found = await asyncio.gather(*(_one_address(port, n, begin) for n in range(ADDRESSES)))
+    return [latency for latencies, _ in found for latency in latencies], sum(errors for _, errors in found)
+
+
+async def _one_address(port: int, number: int, begin: float) -> tuple[list[float], int]:
+    """Asks from one address, on one connection, each time when the next request is due."""
+    connection = socket.socket()
+    connection.setblocking(False)
+    connection.bind((f"127.0.0.{number + 2}", 0))
+    await asyncio.get_running_loop().sock_connect(connection, (LOOPBACK, port))
+    reader, writer = await asyncio.open_connection(sock=connection)
+    latencies, errors, every = [], 0, ADDRESSES / PER_SECOND
+    for n in range(int(SECONDS / every)):
+        due = begin + n * every + number / PER_SECOND
+        if (wait := due - time.perf_counter()) > 0:
+            await asyncio.sleep(wait)
+        path = PATHS[(n + number) % len(PATHS)]
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: {LOOPBACK}:{port}\r\n\r\n".encode())
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+        await reader.readexactly(length)
+        latencies.append(time.perf_counter() - due)
+        errors += b" 200 " not in head.split(b"\r\n")[0]
+    writer.close()
+    return latencies, errors

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
-from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import chain
@@ -38,6 +36,7 @@ from tasks.domain.plan.plan import Gap
 from tasks.domain.reasons import Limit
 from tasks.domain.wording import and_more
 from tasks.log_lines import about
+from tasks.many_objects import many_objects
 from tasks.observe.heads import ask
 from tasks.observe.held import Held, recall
 from tasks.observe.inventory import inventory_of_first_look
@@ -145,7 +144,7 @@ async def look_at_lake(
     `remember`, the ledger records gaps that are seen for the first time, and forgets those that are closed. Without
     `by_inventory`, the lake is listed even by a first look.
     """
-    with _many_objects(), session.watch.running(RunPart.LOOK):
+    with many_objects(), session.watch.running(RunPart.LOOK):
         remember = remember and listing is None
         return await _look_at_lake(session, reader, remember, listing, by_schedule, by_inventory)
 
@@ -697,20 +696,3 @@ def _forget_false_times(session: Session, assessment: Assessment, known: Knowled
         log.warning("%s files were fetched under a clock that was ahead; they count as older", len(false))
         known.examinations |= false
         session.ledger.objects.record(false)
-
-
-@contextmanager
-def _many_objects() -> Iterator[None]:
-    """A block that runs without the garbage collector, which would traverse millions of new objects over and over.
-
-    Afterwards they are frozen, so that later collections pass over them; reference counting still frees them.
-    """
-    was_on = gc.isenabled()
-    gc.disable()
-    gc.unfreeze()  # the objects of the look before
-    try:
-        yield
-    finally:
-        gc.freeze()
-        if was_on:
-            gc.enable()

@@ -19,17 +19,21 @@ from pathlib import Path
 from typing import Protocol
 
 import httpx
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
-from prefect.concurrency.asyncio import rate_limit
-from prefect.exceptions import ObjectAlreadyExists
 
 from config.models import Rate
 from deployments.sandbox.process import SandboxProcess
 from tasks.domain.limits.rates import Permit
-from tasks.upstream.buckets import Bucket, client_for_buckets, ensure_buckets, open_buckets
+from tasks.many_objects import many_objects
 from tests.builders import a_config
 from tests.upstream import one_too_many, upstream
+
+with many_objects():
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
+    from prefect.concurrency.asyncio import rate_limit
+    from prefect.exceptions import ObjectAlreadyExists
+
+    from tasks.upstream.buckets import Bucket, client_for_buckets, ensure_buckets, open_buckets
 
 _ROOT = Path(__file__).parents[1]
 _PATH = "/scoreboard?dates=20260113"

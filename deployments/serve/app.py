@@ -177,7 +177,7 @@ class Service:
     def _unauthorized(self, headers: Any) -> Reply:
         if "text/html" in headers.get("accept", ""):
             return self._form("")
-        text = "send the token in the header Authorization: Bearer, or use the form at /login"
+        text = "this needs the token, in the header Authorization after the word Bearer, or by the form at /login"
         return _problem(HTTPStatus.UNAUTHORIZED, text, ("WWW-Authenticate", "Bearer"))
 
     def _form(self, said: str) -> Reply:

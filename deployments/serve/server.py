@@ -47,8 +47,8 @@ def check_access(settings: Serve) -> None:
     """Raises AdceError if others than this machine could see everything."""
     if not settings.is_local and settings.token is None:
         raise AdceError(
-            f"serve.host: {settings.host} can be reached from other machines, so a token is needed: "
-            "export ADCE_SERVE__TOKEN=$(openssl rand -hex 32)"
+            f"serve.host: {settings.host} can be reached from other machines, so a token is needed; "
+            "set ADCE_SERVE__TOKEN to one, such as what `openssl rand -hex 32` prints"
         )
 
 

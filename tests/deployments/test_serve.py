@@ -236,6 +236,7 @@ def test_with_a_token_only_probes_answer_without_it(config: Config) -> None:
     for path in ("/", "/status", "/metrics", "/openapi.json", "/nothing"):
         got = client.ask(path)
         assert (got.status, got.headers["www-authenticate"]) == (401, "Bearer"), path
+        assert "***" not in got.json["detail"], "what to do is no secret"
     assert client.ask("/status", authorization=f"Bearer {TOKEN}x").status == 401
     assert client.ask("/status", authorization=f"Bearer {TOKEN}").status == 200
     assert client.ask("/nothing", authorization=f"Bearer {TOKEN}").status == 404

@@ -89,7 +89,7 @@ def test_a_second_service_on_the_same_ledger_needs_another_port(running: str) ->
 
 
 def test_beyond_loopback_it_wants_a_token() -> None:
-    with pytest.raises(AdceError, match="a token is needed: export ADCE_SERVE__TOKEN="):
+    with pytest.raises(AdceError, match="a token is needed; set ADCE_SERVE__TOKEN to one, such as"):
         server.check_access(Serve(host="0.0.0.0"))
     server.check_access(Serve(host="0.0.0.0", token=TOKEN))
 

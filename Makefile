@@ -18,6 +18,7 @@ ui: .venv/.installed  ## the Prefect UI, with the runs of `make run`; where port
 		PREFECT_API_SERVICES_FLOW_RUN_NOTIFICATIONS_ENABLED=false $(BIN)/prefect server start --port $(PORT)
 
 test: .venv/.installed
+	$(BIN)/python -m compileall -q config tasks blocks flows deployments  # the tests start hundreds of processes
 	$(BIN)/pytest -n 4 --dist loadgroup --hypothesis-profile=thorough
 
 lint: .venv/.installed

@@ -42,21 +42,14 @@ class Games:
     def entries(self, games: Iterable[str]) -> dict[str, tuple[Game, ...]]:
         """What all schedules in the lake say of these games, by the key of the schedule."""
         games = list(games)
-        return self.database.read(lambda connection: self.listed(connection, games=games))
+        return self.database.read(
+            lambda connection: self.listed(connection, among(connection, games_table.c.game, games))
+        )
 
-    def listed(
-        self, connection: sa.Connection, schedules: Iterable[str] | None = None, games: Iterable[str] | None = None
-    ) -> dict[str, tuple[Game, ...]]:
-        """The games by the key of their schedule, in an open transaction.
-
-        They are those of all schedules or of some, and all games or some.
-        """
+    def listed(self, connection: sa.Connection, *chosen: sa.ColumnElement[bool]) -> dict[str, tuple[Game, ...]]:
+        """The games by the key of their schedule, in an open transaction: those that meet all conditions."""
         table = games_table.c
-        query = sa.select(*(column for column in table if column.name != "place"))
-        if schedules is not None:
-            query = query.where(among(connection, table.schedule, schedules))
-        if games is not None:
-            query = query.where(among(connection, table.game, games))
+        query = sa.select(*(column for column in table if column.name != "place")).where(*chosen)
         found: dict[str, list[Game]] = {}
         ordered = query.order_by(table.schedule, table.place)
         for keys, ids, days, starts, statuses, seasons, types, if_necessary in columns(connection, ordered):
@@ -79,9 +72,10 @@ class Games:
         schedules, table = list(schedules), games_table.c
 
         def read(connection: sa.Connection) -> dict[str, tuple[Game, ...]]:
-            chosen = among(connection, table.schedule, schedules), table.season.in_(list(seasons))
-            games = set(connection.execute(sa.select(table.game).where(*chosen)).scalars())
-            return self.listed(connection, schedules, games)
+            listed = among(connection, table.schedule, schedules)
+            chosen = sa.select(table.game).where(listed, table.season.in_(list(seasons)))
+            games = set(connection.execute(chosen).scalars())
+            return self.listed(connection, listed, among(connection, table.game, games))
 
         return self.database.read(read)
 

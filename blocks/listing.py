@@ -215,8 +215,7 @@ class Listing(MutableMapping[str, LakeObject]):
                 end = bisect_left(ordered, self._firsts[following], position)
             some, part = ordered[position:end], self._slice(ordered[position])
             if isinstance(part, PackedRows) and len(some) > len(part) // 4:
-                wanted = set(some)
-                found.update((have.key, have) for have in part.columns().objects() if have.key in wanted)
+                found.update(part.columns().among(set(some)))
             else:
                 found.update((key, have) for key in some if (have := self.get(key)) is not None)
             position = end

@@ -6,9 +6,10 @@ import hashlib
 import zlib
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import chain
+from functools import partial
+from itertools import chain, compress
 from typing import NamedTuple, overload
 
 from arro3.core import Array, DataType, RecordBatch
@@ -18,6 +19,8 @@ from tasks.domain.assess.states import LakeObject
 _LONG, _TEXT, _MICROSECONDS = DataType.int64(), DataType.string(), DataType.timestamp("us", tz="UTC")
 _EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 _MD5 = 16  # bytes
+# Makes an object of a row. It takes half the time of LakeObject's own constructor, which is not written in C.
+_object: Callable[[tuple[str, int, datetime, str]], LakeObject] = partial(tuple.__new__, LakeObject)
 
 
 class Columns(NamedTuple):
@@ -41,7 +44,16 @@ class Columns(NamedTuple):
     def objects(self) -> Iterator[LakeObject]:
         """The objects in all rows."""
         modified = (datetime.fromtimestamp(time / 1e6, UTC) for time in self.times)
-        return map(LakeObject, self.keys, self.sizes, modified, self.etags)
+        return map(_object, zip(self.keys, self.sizes, modified, self.etags, strict=True))
+
+    def among(self, keys: Collection[str]) -> Iterator[tuple[str, LakeObject]]:
+        """The rows with one of these keys: their keys and objects."""
+        is_wanted = [key in keys for key in self.keys]
+        if not all(is_wanted):
+            sizes, times = (array("q", compress(column, is_wanted)) for column in (self.sizes, self.times))
+            some, etags = (list(compress(column, is_wanted)) for column in (self.keys, self.etags))
+            return Columns(some, sizes, times, etags).among(keys)
+        return zip(self.keys, self.objects(), strict=True)
 
     def find(self, key: str) -> int | None:
         """The place of the row with a key."""

@@ -5,11 +5,11 @@ There are two levels: schedules follow from the calendar, and games follow from 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
-from typing import NamedTuple
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
 
 from config.models import YEARS, Config, Dataset
 from config.names import suggestion_or_list
@@ -68,6 +68,10 @@ class Cell(NamedTuple):
     def work(self) -> str:
         """The name of the unit of work that a run claims. Cells with the same `work` come from one response."""
         return f"{self.dataset} {self.request}"
+
+
+# Makes a cell of all its fields. It takes half the time of Cell's own constructor, which is not written in C.
+_cell: Callable[[tuple[Any, ...]], Cell] = partial(tuple.__new__, Cell)
 
 
 @dataclass(frozen=True)
@@ -306,22 +310,30 @@ def game_cells(
     lake, types = collected(config), config.collect.season_types
     unplayed = (GameStatus.POSTPONED, GameStatus.CANCELLED)
     today = seasons.eastern_day(now)
+    chosen: dict[tuple[str, str], list[tuple[str, Dataset]]] = {}  # the datasets by season and type of a game
     for game in games:
         day, season = game.day, game.season
         if game.status in unplayed or was_not_needed(game, today) or not selection.overlaps(season, day, day):
             continue
         if not lake.overlaps(season, day) or (types and game.season_type not in types):
             continue
-        fields = _season_fields(season) | _day_fields(day) | {"id": game.id}
+        of = season, game.season_type
+        if of not in chosen:
+            chosen[of] = [(name, dataset) for name, dataset in datasets if _has_games(dataset, *of)]
+        fields = {**_season_fields(season), **_day_fields(day), "id": game.id}
         start = game.start or seasons.eastern_midnight(day + timedelta(days=1))
-        for name, dataset in datasets:
-            of_dataset = dataset.season_types
-            if season >= dataset.first_season and (of_dataset is None or game.season_type in of_dataset):
-                due_at = start + dataset.due_after
-                variant = _variant(config, name, day, fields)
-                url, cost = requests[scraper_of(name, variant)]
-                for place, key in enumerate(keys_of(dataset, fields)):
-                    yield Cell(key, name, season, day, day, due_at, url, fields, game, cost, variant, place)
+        for name, dataset in chosen[of]:
+            due_at = start + dataset.due_after
+            variant = _variant(config, name, day, fields) if config.rollout else ""
+            url, cost = requests[scraper_of(name, variant) if variant else name]
+            for place, key in enumerate(keys_of(dataset, fields)):
+                yield _cell((key, name, season, day, day, due_at, url, fields, game, cost, variant, place))
+
+
+def _has_games(dataset: Dataset, season: str, season_type: str) -> bool:
+    """Does a dataset of games have those of this type in this season?"""
+    types = dataset.season_types
+    return season >= dataset.first_season and (types is None or season_type in types)
 
 
 def without_rollout(config: Config, cell: Cell) -> Cell:

@@ -49,10 +49,9 @@ class Knowledge:
 
     def not_as_read(self, keys: Collection[str]) -> set[str]:
         """Those of some files of which the lake has another version than the one that was last read or stored."""
-        objects, examinations = self.objects, self.examinations
         found = set()
-        for key in keys:
-            have, known = objects.get(key), examinations.get(key)
+        both = map(self.objects.get, keys), map(self.examinations.get, keys)
+        for key, have, known in zip(keys, *both, strict=True):
             if have is None or known is None:
                 if (have is None) != (known is None):
                     found.add(key)

@@ -438,7 +438,7 @@ async def _judge_in_parts(
             held.hold(session, _judge(session, part, cells, now), part)
             different = part.not_as_read(cells)
             unlike |= different
-            left = {key for key, cell in cells.items() if cell.partition not in held}
+            left = {key for key, cell in cells.items() if (cell.dataset, cell.season) not in held}
             seen = part.examinations
             known.examinations.update((key, seen[key]) for key in left | different if key in seen)
             if known.loaded is not None:

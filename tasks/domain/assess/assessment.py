@@ -113,20 +113,24 @@ def assess(
     not_read = replace(NOT_READ, until=read_from)
     settings = {name: (dataset, checks[name]) for name, dataset in scrapers(config).items()}
     final_after = {name: games_final_after(config, name) for name in config.datasets}
+    by_scraper: dict[tuple[str, str], tuple[Dataset, str, timedelta]] = {}
     differences = by_key(disagreements)
     statuses = {}
     unseen = []
     never_read = by_former_checks = 0
-    for key, cell in cells.items():
-        dataset, check = settings[cell.scraper]
-        have, seen, current, is_unread = objects.get(key), known.get(key), None, False
+    found = map(objects.get, cells), map(known.get, cells)
+    for (key, cell), have, seen in zip(cells.items(), *found, strict=True):
+        of = cell.dataset, cell.variant
+        if of not in by_scraper:
+            by_scraper[of] = *settings[cell.scraper], final_after[cell.dataset]
+        dataset, check, final = by_scraper[of]
+        current, is_unread = None, False
         if have is not None:
-            if seen is not None and seen.is_by(check, have):
+            if seen is not None and seen.is_of(have):
                 current = seen
-            else:
-                current = seen if seen is not None and seen.is_of(have) else None
+            if current is None or current.check != check:
                 is_unread = have.size >= dataset.min_bytes
-        status = state_of(cell, dataset, have, seen, current, looks, now, final_after[cell.dataset], horizon)
+        status = state_of(cell, dataset, have, seen, current, looks, now, final, horizon)
         if is_unread:
             refused = unreadable.get(key)
             if refused is not None and have is not None and not refused.is_of(have):

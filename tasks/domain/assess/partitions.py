@@ -109,12 +109,13 @@ def judgement_of(
     """
     now, statuses, keys = assessment.taken_at, assessment.statuses, assessment.cells.keys()
     found = exceptions(statuses)
+    stored, seen = [*filter(None, map(objects.get, keys))], filter(None, map(examinations.get, keys))
     holds = not (
         assessment.unseen
         or len(found) > max(_FEW, _LARGEST_SHARE * len(keys))
         or any(status.limit is Limit.OBSTACLE for status in found.values())
         or not statuses.keys().isdisjoint(differing)
-        or _has_time_after(now, keys, objects, examinations, absences, expires)
+        or _has_time_after(now, stored, seen, map(absences.get, keys) if absences else (), expires)
     )
     within = ranges.over(keys)
     if not holds:
@@ -122,9 +123,8 @@ def judgement_of(
     files = tuple(ExceptionalFile(key, status, assessment.cells[key].game) for key, status in found.items())
     counts = {place.span: standings for place, standings in count_cells(assessment.cells, statuses).items()}
     until = _changes_at(partition, assessment, now)
-    sizes = [have.size for have in map(objects.get, keys) if have is not None]
-    stored = Stored(len(sizes), sum(sizes))
-    return Judgement(now, until, within, stored, games, counts, files)
+    total = Stored(len(stored), sum(have.size for have in stored))
+    return Judgement(now, until, within, total, games, counts, files)
 
 
 def _changes_at(partition: Partition, assessment: Assessment, now: datetime) -> datetime | None:
@@ -139,23 +139,20 @@ def _changes_at(partition: Partition, assessment: Assessment, now: datetime) -> 
 
 def _has_time_after(
     now: datetime,
-    keys: Collection[str],
-    objects: Mapping[str, LakeObject],
-    examinations: Mapping[str, Examination],
-    absences: Mapping[str, Absence],
+    stored: Iterable[LakeObject],
+    seen: Iterable[Examination],
+    absences: Iterable[Absence | None],
     expires: timedelta,
 ) -> bool:
     """Was a file stored, fetched or looked for after `now`, or is it unavailable for longer than a look makes it?
 
     Then a clock was wrong or a setting has changed, and what follows depends on `now`; see Absence.counts.
     """
-    if any(have is not None and have.modified > now for have in map(objects.get, keys)):
+    times = [have.modified for have in stored]
+    times += [one.fetched for one in seen if one.fetched is not None]
+    if max(times, default=now) > now:
         return True
-    if any(
-        seen is not None and seen.fetched is not None and seen.fetched > now for seen in map(examinations.get, keys)
-    ):
-        return True
-    for absence in filter(None, map(absences.get, keys) if absences else ()):
+    for absence in filter(None, absences):
         if max(absence.first, absence.last) > now:
             return True
         if absence.note is None and absence.until and absence.until > now + expires:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from html import escape
 
 from config.models import Config
+from tasks.domain.assess.completeness import day_that_ends
 from tasks.domain.assess.states import LACKING
 from tasks.domain.metrics import CELLS, COMPLETE_UNTIL, UNKNOWN, Measured
 from tasks.domain.wording import plural
@@ -45,7 +46,7 @@ def completeness(measured: Measured, config: Config, dataset: str) -> Completene
     if all(count is None for count in found):
         return None
     end = measured.values.get(COMPLETE_UNTIL, {}).get((dataset,))
-    until = (datetime.fromtimestamp(end, UTC) - timedelta(seconds=1)).date() if end is not None else None
+    until = day_that_ends(datetime.fromtimestamp(end, UTC)) if end is not None else None
     unknown = measured.values.get(UNKNOWN, {}).get((dataset,), 0)
     return Completeness(until, int(sum(count or 0 for count in found)), int(unknown))
 

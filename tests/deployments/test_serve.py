@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +21,7 @@ from config.models import Config, Serve
 from deployments.serve.app import Service
 from deployments.serve.once import write_once
 from deployments.serve.refresh import Refresh
+from tasks.domain.assess.completeness import end_of
 from tasks.domain.assess.overview import Place, Standing
 from tasks.domain.assess.recorded import RecordedLook
 from tasks.domain.assess.states import State
@@ -35,6 +36,7 @@ from tests.builders import NOW, a_config, a_fill
 TOKEN = "0123456789abcdef"
 DOCUMENTS = ["/status", "/tasks", "/rate-limits", "/metrics", "/health", "/openapi.json"]
 SECRET = "s3cret-in-a-reason"
+COMPLETE = end_of(date(2026, 1, 12)).timestamp()
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +63,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def a_look(**change: Any) -> RecordedLook:
     """A look that has found two files of a season, of which one is lacking."""
     of = {"source": "espn", "dataset": "espn_summary"}
-    midnight = datetime(2026, 1, 13, tzinfo=UTC).timestamp()
     look = RecordedLook(
         taken_at=NOW,
         verified_since=NOW,
@@ -78,7 +79,7 @@ def a_look(**change: Any) -> RecordedLook:
         stored={},
         unknown=(),
         queue={},
-        gauges={series_of(CELLS, state="gap", **of): 1, series_of(COMPLETE_UNTIL, dataset="espn_summary"): midnight},
+        gauges={series_of(CELLS, state="gap", **of): 1, series_of(COMPLETE_UNTIL, dataset="espn_summary"): COMPLETE},
     )
     return replace(look, **change)
 

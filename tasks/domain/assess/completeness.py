@@ -42,3 +42,8 @@ def last_complete_day(first_lacking: date | None, now: datetime) -> date:
 def end_of(day: date) -> datetime:
     """The end of a day, which is that of the Eastern time zone."""
     return eastern_midnight(day + _DAY)
+
+
+def day_that_ends(end: datetime) -> date:
+    """The day whose `end_of` this is."""
+    return eastern_day(end) - _DAY

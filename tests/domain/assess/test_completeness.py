@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.domain.assess.completeness import LACKING, end_of, first_lacking_days, last_complete_day
+from tasks.domain.assess.completeness import LACKING, day_that_ends, end_of, first_lacking_days, last_complete_day
 from tasks.domain.assess.states import State, Status
 from tasks.domain.assess.unknown import Unknown
 from tests.builders import a_board, a_cell
@@ -39,6 +39,7 @@ def test_it_is_the_last_day_that_is_over_and_up_to_which_nothing_lacks(
     assert is_complete_up_to(found)
     assert not is_complete_up_to(found + DAY)
     assert end_of(found).astimezone(UTC) == datetime(found.year, found.month, found.day, 5, tzinfo=UTC) + DAY
+    assert day_that_ends(end_of(found).astimezone(UTC)) == found
 
 
 def test_a_dataset_is_not_complete_less_far_because_another_lacks_a_file() -> None:

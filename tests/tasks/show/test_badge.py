@@ -1,20 +1,21 @@
 """What does the badge of a dataset say?"""
 
-from datetime import UTC, datetime
+from datetime import date
 from xml.etree import ElementTree
 
 import pytest
 
+from tasks.domain.assess.completeness import end_of
 from tasks.domain.metrics import CELLS, COMPLETE_UNTIL, UNKNOWN, Measured, Metric
 from tasks.show.badge import badge, completeness
 from tests.builders import NOW, a_config
 
 CONFIG = a_config()
-MIDNIGHT = datetime(2026, 1, 13, tzinfo=UTC).timestamp()
+END = end_of(date(2026, 1, 12)).timestamp()
 STATES = {"present": 9.0, "gap": 0.0, "in_flight": 0.0, "deferred": 0.0}
 
 
-def said(until: float | None = MIDNIGHT, unknown: float = 0, **states: float) -> tuple[str, str]:
+def said(until: float | None = END, unknown: float = 0, **states: float) -> tuple[str, str]:
     """The text of the badge of espn_summary and its colour, if the last look has found this."""
     cells = {("espn", "espn_summary", state): count for state, count in (STATES | states).items()}
     values: dict[Metric, dict[tuple[str, ...], float]] = {CELLS: cells, UNKNOWN: {("espn_summary",): unknown}}

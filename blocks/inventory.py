@@ -136,13 +136,16 @@ def in_lake(
 
 
 def _listed(rows: Rows, prefix: str) -> Columns:
-    """Rows of an inventory as a listing has them, without those that are not under lake keys."""
+    """Rows of an inventory as a listing has them, without those that are not under lake keys, or have no real ETag."""
     batch, keys = rows
-    if not are_plain(keys):  # one may be no lake key, such as that of an object that stands for a folder
-        valid = [place for place, key in enumerate(keys) if is_valid(key)]
-        batch, keys = rows_at(batch, valid), [keys[place] for place in valid]
+    etags = _etags(batch["e_tag"])
+    is_usual = isinstance(etags, Sums) or not any("\n" in etag for etag in etags)
+    if not (is_usual and are_plain(keys)):  # one key may be that of an object that stands for a folder
+        pairs = enumerate(zip(keys, etags, strict=True))
+        valid = [place for place, (key, etag) in pairs if is_valid(key) and "\n" not in etag]
+        batch, keys, etags = rows_at(batch, valid), [keys[at] for at in valid], [etags[at] for at in valid]
     paths = [key[len(prefix) :] for key in keys] if prefix else keys
-    return Columns(paths, numbers(batch["size"]), times(batch["last_modified_date"]), _etags(batch["e_tag"]))
+    return Columns(paths, numbers(batch["size"]), times(batch["last_modified_date"]), etags)
 
 
 def _etags(column: Array) -> Sequence[str]:

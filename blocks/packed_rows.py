@@ -15,6 +15,7 @@ from typing import NamedTuple, overload
 from arro3.core import Array, DataType, RecordBatch
 
 from tasks.domain.assess.states import LakeObject
+from tasks.domain.errors import LakeError
 
 _LONG, _TEXT, _MICROSECONDS = DataType.int64(), DataType.string(), DataType.timestamp("us", tz="UTC")
 _EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
@@ -152,16 +153,19 @@ class Sums(Sequence[str]):
 class PackedRows:
     """Some rows, of which there is at least one. They take about 35 bytes each, and cannot be changed.
 
-    No key and no ETag has a line break.
+    Raises LakeError if a key or an ETag has a line break, which parts them here. S3 gives none that does.
     """
 
     __slots__ = ("_etags", "_keys", "_sizes", "_times", "count", "first")
 
     def __init__(self, columns: Columns):
-        self.first, self.count = columns.keys[0], len(columns.keys)
-        self._keys = zlib.compress("\n".join(columns.keys).encode(), 1)
-        self._sizes, self._times = columns.sizes.tobytes(), columns.times.tobytes()
+        keys = "\n".join(columns.keys)
         self._etags: Sums | str = Sums.of(columns.etags) or "\n".join(columns.etags)
+        self.first, self.count = columns.keys[0], len(columns.keys)
+        if any(isinstance(text, str) and text.count("\n") >= self.count for text in (keys, self._etags)):
+            raise LakeError("lake lists a key or an ETag with a line break, which no service of S3 has")
+        self._keys = zlib.compress(keys.encode(), 1)
+        self._sizes, self._times = columns.sizes.tobytes(), columns.times.tobytes()
 
     def __len__(self) -> int:
         return self.count

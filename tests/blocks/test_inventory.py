@@ -220,6 +220,15 @@ def test_rows_that_make_no_sense_are_unknown_files(bucket: Callable[[dict[str, b
     assert _read(folders=("boards",)).objects == {have.key: have for have in HAVE[len(rows) : 10]}
 
 
+@pytest.mark.parametrize("written", ["Parquet", "CSV"])
+def test_a_file_whose_etag_has_a_line_break_is_unknown_and_the_others_keep_theirs(
+    bucket: Callable[[dict[str, bytes]], None], written: str
+) -> None:
+    rows = [ROWS[0] | {"e_tag": "a\nb"}, *ROWS[1:], ROWS[10] | {"key": "nba/boards/a\nb"}]
+    bucket(Delivery(NOW - DAY, [rows], written).objects())
+    assert _read(folders=("boards",)).objects == {have.key: have for have in HAVE[1:10]}
+
+
 def test_rows_of_csv_are_read_a_few_at_a_time(
     bucket: Callable[[dict[str, bytes]], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from blocks.listing import Listing, NotListedError
 from tasks.domain.assess.states import LakeObject
+from tasks.domain.errors import LakeError
 from tests.builders import obstore_batch
 
 NOW = datetime(2026, 11, 30, 14, 0, 0, 123457, tzinfo=UTC)
@@ -38,6 +39,13 @@ def listings(draw: st.DrawFn) -> tuple[Listing, dict[str, LakeObject]]:
     rows = [objects[key] for key in sorted(objects, key=str.encode)]
     cuts = sorted(draw(st.sets(st.integers(0, len(rows)), max_size=5)) | {0, len(rows)})
     return Listing(obstore_batch(rows[start:end]) for start, end in pairwise(cuts)), objects
+
+
+@pytest.mark.parametrize("change", [{"key": "a\nb"}, {"etag": '"a\nb"'}])
+def test_a_listing_refuses_what_has_a_line_break(change: dict[str, str]) -> None:
+    have = LakeObject("a", 1, NOW, '"b"')
+    with pytest.raises(LakeError, match="line break"):
+        Listing([obstore_batch([have._replace(**change), have._replace(key="c")])])
 
 
 STEPS = st.tuples(st.sampled_from(["get", "in", "[]", "set", "pop", "pop or", "del", "len", "all"]), KEYS, OBJECTS)

@@ -46,8 +46,11 @@ class Run(NamedTuple):
     last: str | None = None
 
     def is_between(self, first: str, end: str) -> bool:
-        """May some of the keys be not before `first`, but before `end`?"""
-        return self.first < end and (self.last is None or self.last >= first)
+        """May some of the keys be not before `first`, but before `end`?
+
+        Any may be where the last is not known, since the rows need not be in order.
+        """
+        return self.last is None or (self.first < end and self.last >= first)
 
 
 def run_of(read: Read) -> Run | None:

@@ -229,6 +229,13 @@ def test_a_file_whose_etag_has_a_line_break_is_unknown_and_the_others_keep_their
     assert _read(folders=("boards",)).objects == {have.key: have for have in HAVE[1:10]}
 
 
+def test_a_file_that_begins_behind_the_folders_of_the_lake_and_is_not_in_order_is_read_too(
+    bucket: Callable[[dict[str, bytes]], None],
+) -> None:
+    bucket(Delivery(NOW - DAY, [[row_of(HAVE[0], key="zzz/1"), *ROWS[:10]], ROWS[10:20]]).objects())
+    assert set(_read().objects) == {have.key for have in HAVE[:20]}
+
+
 def test_rows_of_csv_are_read_a_few_at_a_time(
     bucket: Callable[[dict[str, bytes]], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from config.models.base import Duration, Model, Number, Season, SeasonType, WholeNumber, matching
+from config.models.base import Duration, Model, Number, PositiveDuration, Season, SeasonType, WholeNumber, matching
 from config.models.checks import Check
 from config.models.commands import COMMAND_FIELDS, Command
 from config.models.templates import FIELDS, IDENTIFYING, Partition, example_fields, template_fields
@@ -60,6 +61,12 @@ class Dataset(Model):
     season_types: list[SeasonType] | None = None
     rollout: Number = Field(
         default=100, ge=0, le=100, description="percentage of its requests that are sent; the rest is deferred"
+    )
+    promise: PositiveDuration = Field(
+        default=timedelta(days=1), description="time after it is due within which a file is to be in the lake"
+    )
+    objective: Number = Field(
+        default=99, ge=0, le=100, description="percentage of its files that are to be there within `promise`"
     )
     typical: Typical = Typical()
     check: Check

@@ -15,6 +15,7 @@ from deployments.cli import (
     lake,
     ledger,
     pausing,
+    report,
     runs,
     serve,
     sources,
@@ -40,6 +41,7 @@ command(app)(lake.coverage)
 command(app)(datasets.datasets)
 command(app)(runs.runs)
 command(app)(sources.sources)
+command(app)(report.report)
 command(app)(pausing.pause)
 command(app)(pausing.resume)
 command(app, status_1="a message could not be read")(watch.watch)

@@ -20,6 +20,7 @@ from tasks.ledger.corrections import Corrections
 from tasks.ledger.database import Database, UtcSeconds, metadata
 from tasks.ledger.disagreements import Disagreements, disagreements_table
 from tasks.ledger.events import Events
+from tasks.ledger.figures import Figures
 from tasks.ledger.fills import Fills
 from tasks.ledger.games import Games
 from tasks.ledger.gaps import Gaps
@@ -70,6 +71,7 @@ class Ledger:
         self.runs = Runs(database)
         self.plans = Plans(database, self.totals)
         self.settings = Settings(database)
+        self.figures = Figures(database)
         self.sendings = Sendings(database, self.totals)
         self.fills = Fills(database, self.attempts, self.objects, self.absences, self.totals, self.announcements)
 

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from tasks.domain.outcomes import IN_LAKE, FileOutcome, Outcome
 from tasks.domain.plan.plan import Gap
 from tasks.domain.reasons import Limit
+from tasks.domain.success import nearest_rank
 from tasks.ledger.database import Database, UtcSeconds, among, metadata, rows
 
 _COUNTED = (Outcome.STORED, Outcome.FAILED)
@@ -291,9 +292,4 @@ def _outcome_of(row: Any) -> FileOutcome:
 
 
 def _performance(ordered: list[float], requests: float) -> Performance:
-    return Performance(_percentile(ordered, 50), _percentile(ordered, 95), _percentile(ordered, 99), requests)
-
-
-def _percentile(ordered: list[float], percent: int) -> float:
-    """The percentile by nearest rank: the smallest value such that `percent` % of all values are not greater."""
-    return ordered[max(0, -(-percent * len(ordered) // 100) - 1)]
+    return Performance(nearest_rank(ordered, 50), nearest_rank(ordered, 95), nearest_rank(ordered, 99), requests)

@@ -21,6 +21,7 @@ gaps_table = sa.Table(
     sa.Column("dataset", sa.String, nullable=False),
     sa.Column("kind", sa.String, nullable=False),
     sa.Column("first_seen", UtcSeconds, nullable=False),
+    sa.Column("due", UtcSeconds),  # None for gaps that older versions have recorded
     sqlite_with_rowid=False,
 )
 
@@ -61,11 +62,12 @@ class Gaps:
             return
         rows = [
             {"key": key, "dataset": gap.cell.dataset, "kind": gap.kind.value, "first_seen": gap.first_seen}
+            | {"due": gap.cell.due_at}
             for key, gap in by_key.items()
         ]
         query = sa.select(gaps_table.c.key).where(among(connection, gaps_table.c.key, by_key))
         known = set(connection.execute(query).scalars())
-        self.database.upsert(connection, gaps_table, rows, {"kind"})
+        self.database.upsert(connection, gaps_table, rows, {"kind", "due"})
         amounts = Amounts()
         for key, gap in by_key.items():
             dataset = gap.cell.dataset

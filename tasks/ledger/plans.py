@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from tasks.domain.metrics import CYCLE_SECONDS, Amounts
 from tasks.domain.reasons import Limit, Reason
 from tasks.ledger.database import Database, PackedJson, UtcSeconds, metadata
+from tasks.ledger.runs import runs_table
 from tasks.ledger.totals import Totals
 
 RUN = "last"  # the plan of the last reconcile, and what it has left for later
@@ -82,6 +83,9 @@ class Plans:
 
         def write(connection: sa.Connection) -> None:
             self.database.upsert(connection, plans_table, [row], {"at", "run", "document"})
+            if cycle is not None:
+                of_run = runs_table.update().where(runs_table.c.id == run)
+                connection.execute(of_run.values(cycle_seconds=cycle))
             self.totals.add(connection, amounts)
 
         self.database.write(write)

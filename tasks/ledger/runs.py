@@ -33,6 +33,7 @@ runs_table = sa.Table(
     sa.Column("state", sa.String),
     sa.Column("why", sa.String),
     *(sa.Column(f"{part}_seconds", sa.Double) for part in RunPart),
+    sa.Column("cycle_seconds", sa.Double),  # of a reconcile, from its start to its plan
     sa.Index("ix_runs_kind_outcome_ended", "kind", "outcome", "ended"),
 )
 

@@ -1,4 +1,4 @@
-"""How does a run look in the Prefect UI? Markdown for its artifacts."""
+"""How do a run, for its artifacts in the Prefect UI, and the report of the last days look in Markdown?"""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from tasks.answers.report import COMPARED, Report
 from tasks.answers.waiting import waiting
 from tasks.domain.assess.states import State
 from tasks.domain.assess.unknown import by_season
+from tasks.domain.success import Success
 from tasks.domain.wording import duration, plural, score, utc
 from tasks.show.costs import COLUMNS, rows
+from tasks.show.success import lines, tables
 
 _MOST_FILLS, _MOST_ROWS = 200, 200  # rows of a table
 
@@ -43,6 +45,11 @@ def plan_markdown(report: Report) -> str:
     return _TEMPLATES.get_template("plan.md.jinja").render(
         fills=report.fills, most=_MOST_FILLS, columns=COLUMNS, costs=rows(report.cost)
     )
+
+
+def success_markdown(success: Success) -> str:
+    """How well the lake was kept."""
+    return _TEMPLATES.get_template("success.md.jinja").render(lines=lines(success), tables=tables(success))
 
 
 def _sections(report: Report) -> Iterable[tuple[str, list[tuple[str, str]]]]:

@@ -180,6 +180,7 @@ def test_gaps_keep_when_they_were_first_seen(old: OldLedger) -> None:
     with closing(old.now()) as ledger:
         assert ledger.gaps.first_seen() == {"a": NOW, "b": NOW}
         assert ledger.gaps.counts() == {"d": 2}
+        assert ledger.figures.gaps_without_due() == 2
 
 
 def test_a_lake_that_was_looked_at_is_known_to_have_been_though_its_judgements_are_deleted(old: OldLedger) -> None:

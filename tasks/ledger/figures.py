@@ -1,0 +1,140 @@
+"""What do the rows of the last days say of how well the lake was kept? Reads them for `adce report`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from tasks.domain.assess.states import Kind
+from tasks.domain.flow_names import DEPLOYED, RECONCILE
+from tasks.domain.outcomes import IN_LAKE
+from tasks.domain.success import Done, DueFile, Longest, Span
+from tasks.ledger.attempts import files_table, fills_table
+from tasks.ledger.database import Database, UtcSeconds, among
+from tasks.ledger.gaps import gaps_table
+from tasks.ledger.runs import runs_table
+
+_EVERYTHING = "everything"  # what a reconcile of the whole lake is about
+_NOT_THERE = [kind.value for kind in (Kind.MISSING, Kind.VANISHED)]
+_FILE, _FILL, _GAP, _RUN = files_table.c, fills_table.c, gaps_table.c, runs_table.c
+_IS_STORED = _FILE.outcome.in_([outcome.value for outcome in IN_LAKE])
+_STORED_AT = sa.func.coalesce(_FILE.stored, _FILE.at)
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """The recorded facts of a span of time. Attempts are those of fills that have begun in it."""
+
+    database: Database
+
+    def first(self) -> datetime | None:
+        """When the first run or fill began that is still recorded; None without one. Older ones may be pruned."""
+        found = [self._scalar(sa.select(sa.func.min(column))) for column in (_RUN.began, _FILL.started)]
+        return min(filter(None, found), default=None)
+
+    def due_files(self, after: datetime, before: datetime) -> list[DueFile]:
+        """The files that became due between two times and were seen to be missing then."""
+        attempts = (
+            sa.select(
+                _FILL.dataset,
+                _FILE.key,
+                sa.func.min(_FILE.due),
+                sa.func.min(_FILE.detected),
+                sa.func.min(sa.case((_IS_STORED, _STORED_AT))),
+            )
+            .join(fills_table, _FILE.fill_id == _FILL.id)
+            .where(_FILL.started >= after, _FILL.kind == Kind.MISSING.value, _FILE.due.between(after, before))
+            .group_by(_FILL.dataset, _FILE.key)
+        )
+        is_open = (_GAP.kind == Kind.MISSING.value) & _GAP.due.between(after, before)
+        gaps = sa.select(_GAP.dataset, _GAP.key, _GAP.due, _GAP.first_seen).where(is_open)
+
+        found = {key: DueFile(dataset, due, seen, None, True) for dataset, key, due, seen in self._rows(gaps)}
+        for dataset, key, due, detected, stored in self._rows(attempts):
+            found[key] = DueFile(dataset, due, detected, stored, is_gap=key in found)
+        return list(found.values())
+
+    def gaps_without_due(self) -> int:
+        """The number of missing files of which it is not recorded when they were due."""
+        is_one = (_GAP.kind == Kind.MISSING.value) & _GAP.due.is_(None)
+        return self._scalar(sa.select(sa.func.count()).select_from(gaps_table).where(is_one)) or 0
+
+    def runs(self, after: datetime, before: datetime) -> list[Span]:
+        """When the runs that dispatch fills were at work. One without an end lasts until `before`."""
+        ended = sa.func.coalesce(_RUN.ended, sa.literal(before, UtcSeconds))
+        query = sa.select(_RUN.began, ended).where(_RUN.kind.in_(DEPLOYED), _RUN.began <= before, ended >= after)
+        return [Span(*row) for row in self._rows(query)]
+
+    def fills(self, after: datetime, before: datetime) -> list[Done]:
+        """The fills that began between two times and have stored files, in the order of their starts."""
+        query = sa.select(_FILL.started, _FILL.ended, _FILL.stored).order_by(_FILL.started)
+        stored = _FILL.started.between(after, before) & (_FILL.stored > 0) & _FILL.ended.is_not(None)
+        return [Done(*row) for row in self._rows(query.where(stored))]
+
+    def refusals(self, after: datetime, before: datetime) -> dict[str, int]:
+        """How many requests each source has refused. Sources without any are left out."""
+        query = (
+            sa.select(_FILL.source, sa.func.sum(_FILE.refusals))
+            .join(fills_table, _FILE.fill_id == _FILL.id)
+            .where(_FILL.started.between(after, before), _FILE.refusals > 0)
+            .group_by(_FILL.source)
+        )
+        return {source: int(count) for source, count in self._rows(query)}
+
+    def cycles(self, after: datetime, before: datetime) -> list[float]:
+        """How many seconds reconciles of the whole lake took from their start to their plan."""
+        is_one = (_RUN.kind == RECONCILE) & (_RUN.about == _EVERYTHING) & _RUN.cycle_seconds.is_not(None)
+        query = sa.select(_RUN.cycle_seconds).where(is_one, _RUN.began.between(after, before))
+        return [seconds for (seconds,) in self._rows(query)]
+
+    def longest_open(self) -> list[Longest]:
+        """Of each dataset, the file that has not been there for the longest time, and how many are not there."""
+        of_dataset = (
+            sa.select(_GAP.dataset, sa.func.min(_GAP.first_seen).label("oldest"), sa.func.count().label("files"))
+            .where(_GAP.kind.in_(_NOT_THERE))
+            .group_by(_GAP.dataset)
+            .subquery()
+        )
+        is_oldest = (_GAP.dataset == of_dataset.c.dataset) & (_GAP.first_seen == of_dataset.c.oldest)
+        query = (
+            sa.select(_GAP.dataset, sa.func.min(_GAP.key), _GAP.first_seen, of_dataset.c.files)
+            .join(of_dataset, is_oldest)
+            .where(_GAP.kind.in_(_NOT_THERE))
+            .group_by(_GAP.dataset, _GAP.first_seen, of_dataset.c.files)
+        )
+        return [Longest(dataset, key, seen, None, files) for dataset, key, seen, files in self._rows(query)]
+
+    def longest_closed(self, after: datetime, before: datetime) -> list[Longest]:
+        """Of each dataset, that stored file that was not there for the longest time after its detection."""
+        lasted = sa.type_coerce(_STORED_AT, sa.Double) - sa.type_coerce(_FILE.detected, sa.Double)
+        place = sa.func.row_number().over(partition_by=_FILL.dataset, order_by=(lasted.desc(), _FILE.key))
+        stored = (
+            sa.select(_FILL.dataset, _FILE.key, _FILE.detected, _STORED_AT.label("stored"), place.label("place"))
+            .join(fills_table, _FILE.fill_id == _FILL.id)
+            .where(_FILL.started.between(after, before), _FILL.kind.in_(_NOT_THERE))
+            .where(_IS_STORED, _FILE.detected.is_not(None))
+            .subquery()
+        )
+        query = sa.select(*(stored.c[name] for name in ("dataset", "key", "detected", "stored")))
+        return [Longest(*row) for row in self._rows(query.where(stored.c.place == 1))]
+
+    def errors(self, before: Mapping[str, datetime]) -> dict[str, str]:
+        """Why the last attempt at each of these files has not stored it, of those before a time; both by key."""
+
+        def read(connection: sa.Connection) -> dict[str, str]:
+            of_keys = among(connection, _FILE.key, before)
+            query = sa.select(_FILE.key, _FILE.at, _FILE.error).where(of_keys, _FILE.error.is_not(None))
+            found = connection.execute(query.order_by(_FILE.id))
+            return {key: error for key, at, error in found if at < before[key]}
+
+        return self.database.read(read) if before else {}
+
+    def _rows(self, query: sa.Select[Any]) -> list[sa.Row[Any]]:
+        return self.database.read(lambda connection: list(connection.execute(query)))
+
+    def _scalar(self, query: sa.Select[Any]) -> Any:
+        return self.database.read(lambda connection: connection.execute(query).scalar())

@@ -1,0 +1,53 @@
+"""Is the report of the last days shown in every form, also where there is no ledger?"""
+
+import json
+from contextlib import closing
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+from deployments.cli.layout import Paper
+from deployments.cli.report import show
+from tasks.answers.success import success_since
+from tasks.domain.outcomes import FileOutcome, Outcome
+from tasks.ledger import Ledger
+from tasks.ledger.attempts import FillRecord
+from tasks.ledger.fills import FillEnd
+from tests.builders import NOW, a_config, a_gap
+from tests.deployments.conftest import run_adce
+
+
+def test_without_a_ledger_every_figure_is_unknown_and_the_form_fits_the_reader(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADCE_LEDGER", f"sqlite:///{tmp_path / 'none.db'}")
+    said = run_adce("report", "--since", "12h", "--json")
+    assert "none.db" in said.stderr
+    document = json.loads(said.stdout)
+    assert [(figure["value"], figure["met"]) for figure in document["figures"]] == [(None, None)] * 6
+    assert document["promises"] == document["longest"] == []
+    piped = run_adce("report").stdout
+    assert piped.startswith("# How well the lake was kept\n\nFrom ")
+    assert "\n\n## Promises\n\nNo promise of a file ended.\n" in piped
+    assert not (tmp_path / "none.db").exists()
+    wrong = run_adce("report", "--since", "soon")
+    said_so = "adce: --since soon: not a duration; write it as 30m, 2h or 90d\n"
+    assert (wrong.exit_code, wrong.stderr) == (2, said_so)
+
+
+@pytest.mark.parametrize("width", [60, 200])
+def test_a_terminal_gets_tables_or_lists_with_whole_words(tmp_path: Path, width: int) -> None:
+    with closing(Ledger(f"sqlite:///{tmp_path / 'my.db'}")) as ledger:
+        gap = a_gap(1, first_seen=NOW)
+        ledger.gaps.record([gap, a_gap(2, first_seen=NOW)])
+        fill = FillRecord("f", "r", "espn", "espn_summary", "missing", "HIGH", 1.0, NOW)
+        failed = FileOutcome(gap.cell.key, Outcome.FAILED, 1, error="HTTP 500 [a|b]")
+        ledger.fills.record(FillEnd(fill, NOW, [failed], gaps=[gap]))
+        found = success_since(a_config(), ledger, NOW, NOW.replace(hour=18))
+    console = Paper(file=StringIO(), width=width)
+    show(found, console)
+    shown = console.file.getvalue()
+    assert "espn_box_scores/401800001.json" in shown
+    assert "HTTP 500 [a|b]" in shown
+    assert "Promises" in shown

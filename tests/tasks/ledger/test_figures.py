@@ -1,0 +1,117 @@
+"""Does the report of the last days tell of a ledger what was put into it by hand?"""
+
+import json
+from contextlib import closing
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from tasks.answers.success import success_since
+from tasks.domain.assess.states import Kind
+from tasks.domain.outcomes import FileOutcome, Outcome
+from tasks.domain.plan.plan import Gap
+from tasks.domain.reasons import Limit
+from tasks.domain.success import Kept
+from tasks.ledger import Ledger
+from tasks.ledger.attempts import FillRecord
+from tasks.ledger.fills import FillEnd
+from tasks.ledger.plans import RUN
+from tasks.ledger.runs import runs_table
+from tasks.show.documents.success import SuccessAnswer
+from tasks.show.markdown import success_markdown
+from tests.builders import NOW, a_config, a_gap
+
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+WEEK = NOW - 7 * DAY
+
+
+def a_run(ledger: Ledger, id: str, began: datetime, about: str = "everything", **change: Any) -> None:
+    row = {"id": id, "kind": "reconcile", "about": about, "holder": "here", "began": began, "ended": began + HOUR}
+    ledger.database.write(lambda connection: connection.execute(runs_table.insert().values(row | change)))
+
+
+def due(n: int, ago: timedelta, detected: timedelta, **change: Any) -> Gap:
+    """A gap whose file was due some time ago, and was detected so much later."""
+    gap = a_gap(n, first_seen=NOW - ago + detected)
+    return replace(gap, cell=gap.cell._replace(due_at=NOW - ago), **change)
+
+
+def attempt(ledger: Ledger, gap: Gap, started: datetime, **change: Any) -> None:
+    """A fill of a gap, which lasts a minute and stores its file unless the change says otherwise."""
+    fill = FillRecord(gap.cell.key, "r", "espn", gap.cell.dataset, gap.kind.value, "HIGH", 1.0, started)
+    outcome = replace(FileOutcome(gap.cell.key, Outcome.STORED, 1, 100, stored=started + MINUTE), **change)
+    if outcome.outcome is Outcome.FAILED:
+        outcome = replace(outcome, stored=None)
+    ledger.fills.record(FillEnd(fill, started + MINUTE, [outcome], gaps=[gap]))
+
+
+def test_a_ledger_that_was_made_by_hand_is_told_of_as_it_is(url: str) -> None:
+    in_time, late = due(1, 50 * HOUR, 10 * MINUTE), due(2, 50 * HOUR, 20 * MINUTE)
+    lacking, not_begun = due(3, 40 * HOUR, 5 * MINUTE), due(4, 30 * HOUR, MINUTE)
+    early, absent = due(5, 2 * HOUR, 2 * MINUTE), due(6, 40 * HOUR, 3 * MINUTE)
+    backlog = due(7, 2000 * DAY, 1997 * DAY)
+    stale = due(8, 50 * HOUR, 40 * HOUR, kind=Kind.STALE)
+    other = due(9, 60 * DAY, DAY)
+    held = replace(other, cell=other.cell._replace(key="nba/1.json", dataset="nba_playbyplay"))
+    failed = {"outcome": Outcome.FAILED, "bytes": 0}
+    with closing(Ledger(url)) as ledger:
+        a_run(ledger, "old", NOW - 100 * DAY, cycle_seconds=9000)
+        a_run(ledger, "part", NOW - 3 * DAY, about="espn", cycle_seconds=1)
+        a_run(ledger, "r", NOW - 50 * HOUR)
+        a_run(ledger, "last", NOW - 20 * HOUR - 30 * MINUTE, ended=None)
+        for run, seconds in (("r", 120), ("last", 300)):
+            later = {
+                "keys": [held.cell.key],
+                "reason": "nba_api is paused",
+                "until": None,
+                "limit": Limit.OPERATOR.value,
+            }
+            ledger.plans.keep(RUN, {"fills": [], "later": [later]}, NOW, run, cycle=seconds)
+        ledger.gaps.record([in_time, late, lacking, not_begun, early, absent, backlog, held])
+        attempt(ledger, in_time, NOW - 49 * HOUR - MINUTE)
+        attempt(ledger, absent, NOW - 39 * HOUR, **failed, absent=True, error="HTTP 404")
+        ledger.gaps.close([absent.cell.key])  # as the next look does
+        attempt(ledger, lacking, NOW - 38 * HOUR, **failed, error="HTTP 500", refusals=3)
+        attempt(ledger, backlog, NOW - 30 * HOUR, **failed, error="HTTP 503")
+        attempt(ledger, late, NOW - 20 * HOUR)
+        attempt(ledger, stale, NOW - 20 * HOUR + 2 * MINUTE)
+        attempt(ledger, backlog, NOW - HOUR)
+        attempt(ledger, early, NOW - HOUR)
+        found = success_since(a_config(), ledger, WEEK, NOW)
+    figures = {figure.aim.name: figure for figure in found.figures}
+    assert (found.asked, found.since, found.gaps_without_due) == (WEEK, WEEK, 0)
+
+    detected = figures["gap_detection"]
+    assert (detected.count, detected.median, detected.value) == (6, 180, 1200)
+    cycle = figures["reconcile_cycle"]
+    assert (cycle.count, cycle.median, cycle.value, cycle.is_met) == (2, 120, 300, True)
+    # The run that has no end: from the first fill in it to the last one, in 19 h, three of its fills have ended
+    assert figures["fills_per_minute"].count == 2
+    assert figures["fills_per_minute"].value == 2 / (19 * 60)
+    assert figures["consecutive_fills"].value is None
+    assert figures["too_many_requests"].basis.startswith("3 refused (espn 3)")
+
+    assert found.kept == [Kept("espn_summary", DAY, 99, due=4, in_time=1, late=1, lacking=2, not_counted=1)]
+    paused, closed = found.longest
+    assert (paused.key, paused.detected, paused.stored) == ("nba/1.json", NOW - 59 * DAY, None)
+    assert (paused.files, paused.why) == (1, "nba_api is paused")
+    assert (closed.key, closed.lasted(NOW), closed.files) == (backlog.cell.key, 71 * HOUR + MINUTE, 2)
+    assert closed.why == "HTTP 503"
+
+    document = SuccessAnswer.of(found).as_json()
+    assert json.loads(json.dumps(document))["promises"][0]["percent"] == 25
+    text = success_markdown(found)
+    detection = "| From due to detected, 95 % within | 20m | 1h | 15m | no | 6 files; half within 3m, all within 20m |"
+    assert detection in text
+    assert "| espn_summary | 1d | 4 | 1 | 1 | 2 | 25.00 % | 99 % | -3 of 0 | no |" in text
+
+
+def test_an_empty_ledger_knows_nothing_and_one_that_is_young_says_since_when(url: str) -> None:
+    with closing(Ledger(url)) as ledger:
+        nothing = success_since(a_config(), ledger, WEEK, NOW)
+        assert [figure.value for figure in nothing.figures] == [None] * 6
+        assert nothing.since == NOW
+        a_run(ledger, "first", NOW - DAY)
+        young = success_since(a_config(), ledger, WEEK, NOW)
+        assert young.since == NOW - DAY
+        assert f"The ledger has nothing from before then; it was asked for {WEEK:%Y-%m-%d}" in success_markdown(young)

@@ -49,15 +49,26 @@ def report(
         typer.echo(masked(success_markdown(found)), nl=False)
 
 
+_NUMBERS = {"due", "in time", "late", "not there", "now not there"}
+_LEAVES = {"now not there": 1, "until": 2, "promise": 1, "objective": 2, "without ADCE": 1}  # see Column
+
+
 def show(found: Success, console: Console) -> None:
     """Prints the report as tables."""
     from tasks.show.success import lines, tables
 
     for line in lines(found):
         console.print(masked(line), markup=False)
-    for title, columns, rows, nothing in tables(found):
+    for title, columns, rows, long, nothing in tables(found):
         console.print(f"\n{title}", markup=False)
+        short = len(columns) - long
         if rows:
-            print_table(console, [Column(name) for name in columns], [[masked(cell) for cell in row] for row in rows])
+            print_table(console, [_column(name) for name in columns[:short]], [row[:short] for row in rows])
         else:
             console.print(nothing, markup=False)
+        for row in rows if long else ():
+            console.print(masked(": ".join((row[0], *row[short:]))), markup=False)
+
+
+def _column(name: str) -> Column:
+    return Column(name, name in _NUMBERS, _LEAVES.get(name, 0))

@@ -14,6 +14,7 @@ from math import floor
 from typing import NamedTuple
 
 from config.models import Dataset
+from tasks.domain.wording import plural
 
 CONSECUTIVE = 100  # fills
 _DAY = timedelta(days=1)
@@ -171,11 +172,12 @@ def throughput(found: Collection[Stretch]) -> tuple[Figure, Figure]:
     if not seconds:
         why = "no run had a fill waiting while another was at work"
         return Figure(FILL_RATE, None, why), Figure(FILE_RATE, None, why)
-    basis = f"fills waited for {seconds / _MINUTE:,.1f} minutes of runs; the time between runs does not count"
     files = sum(fill.files for fill in done)
+    minutes = seconds / _MINUTE
+    basis = f"{plural(len(done), 'fill')} in {minutes:,.1f} minutes of runs; the time between runs does not count"
     return (
-        Figure(FILL_RATE, len(done) * _MINUTE / seconds, basis, count=len(done)),
-        Figure(FILE_RATE, files * _MINUTE / seconds, basis, count=files),
+        Figure(FILL_RATE, len(done) / minutes, basis, count=len(done)),
+        Figure(FILE_RATE, files / minutes, f"{plural(files, 'file')} of these fills", count=files),
     )
 
 

@@ -14,9 +14,9 @@ from tasks.domain.flow_names import DEPLOYED, RECONCILE
 from tasks.domain.outcomes import IN_LAKE
 from tasks.domain.success import Done, DueFile, Longest, Span
 from tasks.ledger.attempts import files_table, fills_table
-from tasks.ledger.database import Database, UtcSeconds, among
+from tasks.ledger.database import Database, among
 from tasks.ledger.gaps import gaps_table
-from tasks.ledger.runs import runs_table
+from tasks.ledger.runs import DEATHS, runs_table
 
 _EVERYTHING = "everything"  # what a reconcile of the whole lake is about
 _NOT_THERE = [kind.value for kind in (Kind.MISSING, Kind.VANISHED)]
@@ -64,10 +64,16 @@ class Figures:
         return self._scalar(sa.select(sa.func.count()).select_from(gaps_table).where(is_one)) or 0
 
     def runs(self, after: datetime, before: datetime) -> list[Span]:
-        """When the runs that dispatch fills were at work. One without an end lasts until `before`."""
-        ended = sa.func.coalesce(_RUN.ended, sa.literal(before, UtcSeconds))
-        query = sa.select(_RUN.began, ended).where(_RUN.kind.in_(DEPLOYED), _RUN.began <= before, ended >= after)
-        return [Span(*row) for row in self._rows(query)]
+        """When the runs that dispatch fills were at work.
+
+        One that has died, or has not ended, was at work until its last fill: when it died is not recorded.
+        """
+        of_run = (_FILL.run == _RUN.id) & (_FILL.started >= _RUN.began)
+        last = sa.select(sa.func.max(_FILL.ended)).where(of_run).scalar_subquery()
+        has_ended = _RUN.ended.is_not(None) & _RUN.outcome.not_in([end.value for end in DEATHS])
+        ended = sa.case((has_ended, _RUN.ended), else_=sa.func.coalesce(last, _RUN.began))
+        query = sa.select(_RUN.began, ended).where(_RUN.kind.in_(DEPLOYED), _RUN.began <= before)
+        return [Span(*row) for row in self._rows(query.where(sa.func.coalesce(_RUN.ended, last) >= after))]
 
     def fills(self, after: datetime, before: datetime) -> list[Done]:
         """The fills that began between two times and have stored files, in the order of their starts."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from tasks.domain.success import Aim, Figure, Kept, Longest, Per, Success
 from tasks.domain.wording import duration, plural, utc, verb
 
-_FIGURES = ("figure", "is", "was without", "target", "met", "of")
+_FIGURES = ("figure", "is", "without ADCE", "target", "met", "of")
 _PROMISES = ("dataset", "promise", "due", "in time", "late", "not there", "is", "objective", "budget left", "met")
 _LONGEST = ("dataset", "not there for", "since", "until", "now not there", "file", "why")
 _UNKNOWN = "?"
@@ -30,22 +30,25 @@ def lines(success: Success) -> list[str]:
 
 
 class Table(NamedTuple):
-    """A table with its title, and what is said instead if it has no rows."""
+    """A table with its title, and what is said instead if it has no rows.
+
+    A terminal has no room for the last columns, of which `long` is the number: it gets them as lines below the table.
+    """
 
     title: str
     columns: tuple[str, ...]
     rows: list[tuple[str, ...]]
+    long: int
     nothing: str
 
 
 def tables(success: Success) -> list[Table]:
     """The figures, the promises of the datasets, and what was not there for the longest time."""
+    longest = [_longest(one, success) for one in success.longest]
     return [
-        Table("Figures", _FIGURES, [_figure(figure) for figure in success.figures], ""),
-        Table("Promises", _PROMISES, [_kept(kept) for kept in success.kept], "No promise of a file ended."),
-        Table(
-            "Longest not there", _LONGEST, [_longest(one, success) for one in success.longest], "No file was missing."
-        ),
+        Table("Figures", _FIGURES, [_figure(figure) for figure in success.figures], 1, ""),
+        Table("Promises", _PROMISES, [_kept(kept) for kept in success.kept], 0, "No promise of a file ended."),
+        Table("Longest not there", _LONGEST, longest, 2, "No file was missing."),
     ]
 
 

@@ -64,7 +64,7 @@ def test_fills_wait_from_the_start_of_a_runs_first_fill_to_that_of_its_last_one(
     rate, files = throughput(found)  # in two minutes: those that ended at 40, 40, 70 and 2030
     assert (rate.value, rate.count, files.value) == (2, 4, 2)
     assert rate.is_met is False
-    assert "2.0 minutes of runs" in rate.basis
+    assert rate.basis.startswith("4 fills in 2.0 minutes of runs")
 
 
 def test_a_rate_is_not_known_if_no_fill_had_to_wait() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from tasks.answers.success import success_since
 from tasks.domain.assess.states import Kind
-from tasks.domain.outcomes import FileOutcome, Outcome
+from tasks.domain.outcomes import FileOutcome, Outcome, RunEnd
 from tasks.domain.plan.plan import Gap
 from tasks.domain.reasons import Limit
 from tasks.domain.success import Kept
@@ -36,9 +36,9 @@ def due(n: int, ago: timedelta, detected: timedelta, **change: Any) -> Gap:
     return replace(gap, cell=gap.cell._replace(due_at=NOW - ago), **change)
 
 
-def attempt(ledger: Ledger, gap: Gap, started: datetime, **change: Any) -> None:
+def attempt(ledger: Ledger, gap: Gap, started: datetime, run: str = "r", **change: Any) -> None:
     """A fill of a gap, which lasts a minute and stores its file unless the change says otherwise."""
-    fill = FillRecord(gap.cell.key, "r", "espn", gap.cell.dataset, gap.kind.value, "HIGH", 1.0, started)
+    fill = FillRecord(gap.cell.key, run, "espn", gap.cell.dataset, gap.kind.value, "HIGH", 1.0, started)
     outcome = replace(FileOutcome(gap.cell.key, Outcome.STORED, 1, 100, stored=started + MINUTE), **change)
     if outcome.outcome is Outcome.FAILED:
         outcome = replace(outcome, stored=None)
@@ -50,14 +50,15 @@ def test_a_ledger_that_was_made_by_hand_is_told_of_as_it_is(url: str) -> None:
     lacking, not_begun = due(3, 40 * HOUR, 5 * MINUTE), due(4, 30 * HOUR, MINUTE)
     early, absent = due(5, 2 * HOUR, 2 * MINUTE), due(6, 40 * HOUR, 3 * MINUTE)
     backlog = due(7, 2000 * DAY, 1997 * DAY)
-    stale = due(8, 50 * HOUR, 40 * HOUR, kind=Kind.STALE)
+    stale = due(8, 60 * HOUR, HOUR, kind=Kind.STALE)
     other = due(9, 60 * DAY, DAY)
     held = replace(other, cell=other.cell._replace(key="nba/1.json", dataset="nba_playbyplay"))
     failed = {"outcome": Outcome.FAILED, "bytes": 0}
     with closing(Ledger(url)) as ledger:
         a_run(ledger, "old", NOW - 100 * DAY, cycle_seconds=9000)
         a_run(ledger, "part", NOW - 3 * DAY, about="espn", cycle_seconds=1)
-        a_run(ledger, "r", NOW - 50 * HOUR)
+        a_run(ledger, "dead", NOW - 60 * HOUR, ended=NOW - 49 * HOUR, outcome=RunEnd.DIED.value)
+        a_run(ledger, "r", NOW - 50 * HOUR, outcome=RunEnd.ENDED.value)
         a_run(ledger, "last", NOW - 20 * HOUR - 30 * MINUTE, ended=None)
         for run, seconds in (("r", 120), ("last", 300)):
             later = {
@@ -73,10 +74,10 @@ def test_a_ledger_that_was_made_by_hand_is_told_of_as_it_is(url: str) -> None:
         ledger.gaps.close([absent.cell.key])  # as the next look does
         attempt(ledger, lacking, NOW - 38 * HOUR, **failed, error="HTTP 500", refusals=3)
         attempt(ledger, backlog, NOW - 30 * HOUR, **failed, error="HTTP 503")
-        attempt(ledger, late, NOW - 20 * HOUR)
-        attempt(ledger, stale, NOW - 20 * HOUR + 2 * MINUTE)
-        attempt(ledger, backlog, NOW - HOUR)
-        attempt(ledger, early, NOW - HOUR)
+        attempt(ledger, stale, NOW - 59 * HOUR, run="dead")
+        attempt(ledger, late, NOW - 20 * HOUR, run="last")
+        attempt(ledger, backlog, NOW - HOUR, run="last")
+        attempt(ledger, early, NOW - HOUR, run="last")
         found = success_since(a_config(), ledger, WEEK, NOW)
     figures = {figure.aim.name: figure for figure in found.figures}
     assert (found.asked, found.since, found.gaps_without_due) == (WEEK, WEEK, 0)
@@ -85,9 +86,8 @@ def test_a_ledger_that_was_made_by_hand_is_told_of_as_it_is(url: str) -> None:
     assert (detected.count, detected.median, detected.value) == (6, 180, 1200)
     cycle = figures["reconcile_cycle"]
     assert (cycle.count, cycle.median, cycle.value, cycle.is_met) == (2, 120, 300, True)
-    # The run that has no end: from the first fill in it to the last one, in 19 h, three of its fills have ended
-    assert figures["fills_per_minute"].count == 2
-    assert figures["fills_per_minute"].value == 2 / (19 * 60)
+    # In the run that has no end, the last fills waited for 19 h. Nothing waited after the only fill of any other run
+    assert (figures["fills_per_minute"].count, figures["fills_per_minute"].value) == (1, 1 / (19 * 60))
     assert figures["consecutive_fills"].value is None
     assert figures["too_many_requests"].basis.startswith("3 refused (espn 3)")
 

@@ -24,9 +24,10 @@ def success_since(config: Config, ledger: Ledger, since: datetime, now: datetime
 
 def _read(config: Config, ledger: Ledger, asked: datetime, now: datetime) -> Success:
     facts = ledger.figures
-    since = min(max(asked, facts.first() or now), now)
+    first = min(facts.first() or now, now)
+    since = max(asked, first)
     longest_promise = max((dataset.promise for dataset in config.datasets.values()), default=timedelta())
-    files = facts.due_files(since - longest_promise, now)
+    files = facts.due_files(max(since - longest_promise, first), now)
     waited = success.stretches(facts.runs(since, now), facts.fills(since, now))
     figures = (
         success.detection(files, since),

@@ -124,20 +124,19 @@ def nearest_rank(ordered: Sequence[float], percent: int) -> float:
 def distribution(aim: Aim, seconds: Iterable[float], what: str, unknown: str) -> Figure:
     """A figure that is the 95th percentile of durations. A negative one, which a changed clock can cause, counts as 0.
 
-    `what` is what they are durations of, and `unknown` says why there is no value if there are none.
+    `what` is the noun for what they are durations of, and `unknown` says why there is no value if there are none.
     """
     ordered = sorted(max(0.0, one) for one in seconds)
     if not ordered:
         return Figure(aim, None, unknown)
-    return Figure(
-        aim, nearest_rank(ordered, 95), what, nearest_rank(ordered, 50), worst=ordered[-1], count=len(ordered)
-    )
+    basis, median = plural(len(ordered), what), nearest_rank(ordered, 50)
+    return Figure(aim, nearest_rank(ordered, 95), basis, median, worst=ordered[-1], count=len(ordered))
 
 
 def detection(files: Iterable[DueFile], since: datetime) -> Figure:
     """How long it took from the time a file was due until it was detected as missing, of those due since a time."""
     seconds = ((file.detected - file.due).total_seconds() for file in files if file.detected and file.due >= since)
-    return distribution(DETECTION, seconds, "files", "no file that became due was seen to be missing")
+    return distribution(DETECTION, seconds, "file", "no file that became due was seen to be missing")
 
 
 def stretches(runs: Iterable[Span], fills: Iterable[Done]) -> list[Stretch]:
@@ -190,7 +189,8 @@ def slowest_hundred(found: Iterable[Stretch]) -> Figure:
     if not took:
         return Figure(HUNDRED, None, f"no run had {CONSECUTIVE} fills to do")
     ordered = sorted(took)
-    return Figure(HUNDRED, ordered[-1], "windows", nearest_rank(ordered, 50), ordered[-1], len(ordered))
+    basis = f"{CONSECUTIVE} fills in {plural(len(ordered), 'place')} of runs"
+    return Figure(HUNDRED, ordered[-1], basis, nearest_rank(ordered, 50), ordered[-1], len(ordered))
 
 
 def refused(by_source: Mapping[str, int], lasted: timedelta) -> Figure:
@@ -207,7 +207,7 @@ def refused(by_source: Mapping[str, int], lasted: timedelta) -> Figure:
 
 def cycles(seconds: Iterable[float]) -> Figure:
     """How long reconciles of the whole lake took from their start to their plan."""
-    return distribution(CYCLE, seconds, "reconciles", "no reconcile of the whole lake has recorded how long it took")
+    return distribution(CYCLE, seconds, "reconcile", "no reconcile of the whole lake has recorded how long it took")
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +235,7 @@ class Kept:
 
     @property
     def budget_left(self) -> int:
-        """How many more files may be late or lacking. Negative if it were too many."""
+        """How many more files may be late or lacking. Negative if too many were."""
         return self.budget - self.late - self.lacking
 
     @property

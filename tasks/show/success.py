@@ -63,7 +63,7 @@ def _basis(figure: Figure) -> str:
     if figure.median is None or figure.worst is None:
         return figure.basis
     half, worst = _value(figure.aim, figure.median), _value(figure.aim, figure.worst)
-    return f"{figure.count:,} {figure.basis}; half within {half}, all within {worst}"
+    return f"{figure.basis}; half within {half}, all within {worst}"
 
 
 def _range(aim: Aim, both: tuple[float, float]) -> str:

@@ -112,6 +112,8 @@ def test_an_empty_ledger_knows_nothing_and_one_that_is_young_says_since_when(url
         assert [figure.value for figure in nothing.figures] == [None] * 6
         assert nothing.since == NOW
         a_run(ledger, "first", NOW - DAY)
+        ledger.gaps.record([due(1, DAY + HOUR, HOUR)])
         young = success_since(a_config(), ledger, WEEK, NOW)
         assert young.since == NOW - DAY
+        assert young.kept == [], "its only file was due before the first run"
         assert f"The ledger has nothing from before then; it was asked for {WEEK:%Y-%m-%d}" in success_markdown(young)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterable, Mapping, MutableMapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import chain
@@ -416,7 +416,7 @@ async def _judge_in_parts(
     objects: Listing,
     now: datetime,
 ) -> set[str]:
-    """Judges the files of many games, those of one schedule and season at a time, so that few are in memory.
+    """Judges the files of many games, those of one dataset and season at a time, so that few are in memory.
 
     What has its judgement then is held. The others are left to be judged together, such as those of which a body has
     to be read. Returns the files that are not in the version that was last read or stored.
@@ -427,24 +427,37 @@ async def _judge_in_parts(
     held.cut(objects)
     ledger = session.ledger
     every = replace(known, unreadable=ledger.objects.unreadable(), absences=ledger.absences.current())
-    for schedule, listed in games.items():
-        for some in by_season(listed).values():
-            cells = expected_cells(session.config, (), {schedule: some}, session.selection, now, held)
-            await _drop_moved(session, held, objects, cells)
-            part = replace(every, objects=objects.among(cells))
-            if known.loaded is not None:
-                part.examinations = ledger.objects.examined(cells)
-            part.obstacles = _obstacles(session, part, cells)
-            held.hold(session, _judge(session, part, cells, now), part)
-            different = part.not_as_read(cells)
-            unlike |= different
-            left = {key for key, cell in cells.items() if (cell.dataset, cell.season) not in held}
-            seen = part.examinations
-            known.examinations.update((key, seen[key]) for key in left | different if key in seen)
-            if known.loaded is not None:
-                known.loaded |= left
+    for cells in _parts(session, games, now, held):
+        await _drop_moved(session, held, objects, cells)
+        part = replace(every, objects=objects.among(cells))
+        if known.loaded is not None:
+            part.examinations = ledger.objects.examined(cells)
+        part.obstacles = _obstacles(session, part, cells)
+        held.hold(session, _judge(session, part, cells, now), part)
+        different = part.not_as_read(cells)
+        unlike |= different
+        left = {key for key, cell in cells.items() if (cell.dataset, cell.season) not in held}
+        seen = part.examinations
+        known.examinations.update((key, seen[key]) for key in left | different if key in seen)
+        if known.loaded is not None:
+            known.loaded |= left
     known.unreadable, known.absences = every.unreadable, every.absences
     return unlike
+
+
+def _parts(
+    session: Session, games: Mapping[str, Collection[Game]], now: datetime, held: Held
+) -> Iterator[dict[str, Cell]]:
+    """The cells of games, without those of held partitions: those of one dataset and season at a time.
+
+    Whatever is known of so few files fits into the caches of a processor.
+    """
+    for schedule, listed in games.items():
+        for some in by_season(listed).values():
+            for name in games_from(session.config, schedule, session.selection):
+                one = replace(session.selection, datasets=(name,))
+                if cells := expected_cells(session.config, (), {schedule: some}, one, now, held):
+                    yield cells
 
 
 async def _drop_moved(session: Session, held: Held, objects: Listing, keys: Iterable[str]) -> None:

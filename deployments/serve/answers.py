@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from html import escape
 from typing import Any
 
 from config.secrets import without_secrets
 from deployments.serve.paths import BADGE, COVERAGE, HTML, JSON, METRICS, PATHS, RATE_LIMITS, STATUS, SVG, TASKS
-from tasks.answers.service import Snapshot
+from tasks.answers.service import Recorded, Snapshot
 from tasks.domain.assess.periods import By
 from tasks.show.badge import badge, completeness
 from tasks.show.documents.coverage import CoverageAnswer
@@ -49,25 +50,34 @@ def written(value: Any) -> bytes:
     return json.dumps(without_secrets(value), separators=(",", ":")).encode() + b"\n"
 
 
-def answers(found: Snapshot, away: Sequence[str]) -> dict[str, Answer]:
-    """The answers that come from a snapshot, while what is `away` does not answer, by path.
+def writers(found: Snapshot, away: Sequence[str]) -> dict[str, Callable[[], Answer]]:
+    """Functions that write the answers out of a snapshot, while what is `away` does not answer, by path.
 
     The metrics in the format of OpenMetrics have their type in place of the path, since `/metrics` has two answers.
     """
-    return dict(_answers(found, away))
+
+    def document(of: type[Status | Tasks | RateLimits]) -> Answer:
+        return in_json(of.of(found, away), as_of=found.at)
+
+    def picture(dataset: str) -> Answer:
+        return answer(badge(dataset, completeness(found.measured, found.config, dataset)), SVG, found.at)
+
+    badges = {BADGE.format(dataset=dataset): partial(picture, dataset) for dataset in found.config.datasets}
+    coverage = {COVERAGE: partial(_coverage, look, found.at)} if (look := found.recorded) else {}
+    return {
+        STATUS: partial(document, Status),
+        TASKS: partial(document, Tasks),
+        RATE_LIMITS: partial(document, RateLimits),
+        METRICS: lambda: answer(text(found.measured), TEXT, found.at),
+        OPEN_METRICS: lambda: answer(open_metrics(found.measured), OPEN_METRICS, found.at),
+        **coverage,
+        **badges,
+    }
 
 
-def _answers(found: Snapshot, away: Sequence[str]) -> Iterator[tuple[str, Answer]]:
-    for path, document in ((STATUS, Status), (TASKS, Tasks), (RATE_LIMITS, RateLimits)):
-        yield path, in_json(document.of(found, away), as_of=found.at)
-    if look := found.recorded:
-        at = look.coverage.as_of or found.at
-        yield COVERAGE, in_json(CoverageAnswer.of(look.coverage, By.SEASON, at, look.unknown), as_of=at)
-    for dataset in found.config.datasets:
-        picture = badge(dataset, completeness(found.measured, found.config, dataset))
-        yield BADGE.format(dataset=dataset), answer(picture, SVG, found.at)
-    yield METRICS, answer(text(found.measured), TEXT, found.at)
-    yield OPEN_METRICS, answer(open_metrics(found.measured), OPEN_METRICS, found.at)
+def _coverage(look: Recorded, now: datetime) -> Answer:
+    at = look.coverage.as_of or now
+    return in_json(CoverageAnswer.of(look.coverage, By.SEASON, at, look.unknown), as_of=at)
 
 
 def index(names: Mapping[str, str]) -> Answer:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any, TypeVar
 
 from blocks.store import Store
 from config.models import Config
-from deployments.serve.answers import Answer, answers
+from deployments.serve.answers import Answer, writers
 from deployments.serve.needs import LEDGER, free_bytes, needs_of
 from tasks.answers.health import Events, Known, Reached
 from tasks.answers.service import Snapshot, snapshot
@@ -25,7 +24,6 @@ T = TypeVar("T")
 
 _ASKED_EVERY = timedelta(seconds=30)  # the lake, and the Prefect API
 _ANSWERS_WITHIN = 10.0  # seconds, after which something counts as away
-_LOOKS_EVERY = 1.0  # seconds between two looks whether something is away that was not before
 _SEE_LOG = "cannot be used; the log of adce serve says why"  # errors name addresses, which no answer may show
 
 
@@ -46,7 +44,10 @@ class Refresh:
         self._reached = {name: Reached(self._since) for name in (LEDGER, *self._needs)}
         self._free: Mapping[str, int] = {}
         self._threads = ThreadPoolExecutor(len(self._reached) + 1, "refresh")  # the last writes answers
+        self._asked = asyncio.Event()  # set when there is news
         self._written: Any = None  # of what the answers were written
+        self._served: datetime | None = None  # as of when the snapshot is of which they were written
+        self._unwritten: Mapping[str, str] = {}  # why an answer could not be written, by path
 
     async def run(self) -> None:
         """Refreshes everything, until it is cancelled."""
@@ -76,6 +77,8 @@ class Refresh:
             found.finished if found else None,
             Events(events.progress if events else None, events.path if events else None) if watched else None,
             self._free,
+            self._served,
+            sorted(self._unwritten),
         )
 
     @property
@@ -113,24 +116,41 @@ class Refresh:
             if self._reached[name].trouble:
                 log.info("the %s answers again", name)
             self._reached[name] = Reached(self._since, self._now())
+            self._asked.set()
 
     def _note(self, name: str, trouble: str, line: str, error: Exception | None = None) -> None:
         """Notes that something does not answer. The log says so once, until it answers again."""
         if not self._reached[name].trouble:
             log.warning("the %s is away: %s", name, line, exc_info=error)
         self._reached[name] = replace(self._reached[name], trouble=trouble)
+        self._asked.set()
 
     async def _keep_writing(self) -> None:
-        """Writes the answers whenever they have changed."""
+        """Writes the answers whenever something has answered, or has not."""
         while True:
+            await self._asked.wait()
+            self._asked.clear()
             await self._write()
-            await asyncio.sleep(_LOOKS_EVERY)
 
     async def _write(self) -> None:
         found, away = self.snapshot, self.away
         if found and (found, away) != self._written:
-            self.answers = await self._in_thread(partial(answers, found, away))
-            self._written = found, away
+            self.answers, self._unwritten = await self._in_thread(lambda: self._answers(found, away))
+            self._written, self._served = (found, away), found.at
+
+    def _answers(self, found: Snapshot, away: Sequence[str]) -> tuple[dict[str, Answer], dict[str, str]]:
+        """The answers out of a snapshot, and why some cannot be written, by path. Of these the last ones stay."""
+        answers, unwritten = {}, {}
+        for path, write in writers(found, away).items():
+            try:
+                answers[path] = write()
+            except Exception as error:  # whatever it is, the other answers are written
+                unwritten[path] = f"{type(error).__name__}: {error}"
+                if unwritten[path] != self._unwritten.get(path):
+                    log.warning("%s cannot be written, and its last answer stays: %s", path, unwritten[path])
+                if path in self.answers:
+                    answers[path] = self.answers[path]
+        return answers, unwritten
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -53,6 +53,8 @@ class Known:
     finished: datetime | None = None  # when the last reconcile ended that has worked through its plan
     events: Events | None = None
     free: Mapping[str, int] = field(default_factory=dict)  # bytes that are free for the ledger, the lake and so on
+    served: datetime | None = None  # when the ledger was read for the answers that are given now
+    unwritten: Sequence[str] = ()  # the paths whose answers could not be written then
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +94,13 @@ def health_of(known: Known, now: datetime) -> Health:
 
 
 def is_ready(known: Known, now: datetime) -> bool:
-    """Has the ledger been read, within the last two refreshes?"""
-    answered = known.reached["ledger"].answered
-    return answered is not None and now - answered <= STALE_AFTER * known.refresh
+    """Are the answers those of the ledger as it was within the last two refreshes?"""
+    return known.served is not None and now - known.served <= STALE_AFTER * known.refresh
 
 
 def _checks(known: Known, now: datetime) -> Iterator[Check]:
     yield _reconcile(known, now)
+    yield _answers(known, now)
     for name, reached in known.reached.items():
         yield _reachable(name, reached, now)
     if known.events:
@@ -118,6 +120,18 @@ def _reconcile(known: Known, now: datetime) -> Check:
     text = "no reconcile has ended for {}" + f", {{}} times reconcile.interval ({duration(known.interval)})"
     warns, fails = text.format(duration(late), _LATE), text.format(duration(too_late), _TOO_LATE)
     return Check("reconcile", verdict, known.finished, output, warns, fails)
+
+
+def _answers(known: Known, now: datetime) -> Check:
+    age, stale = now - (known.served or known.since), STALE_AFTER * known.refresh
+    verdict = _by_age(age, stale, stale + AWAY_FOR)
+    output = f"they are as of {utc(known.served)}" if known.served else "none has been written yet"
+    if known.unwritten:
+        output = f"{output}; of {', '.join(known.unwritten)} the last ones stay; the log of adce serve says why"
+    if known.unwritten or not known.served:
+        verdict = max(verdict, Verdict.WARN, key=_BADNESS.index)
+    warns = f"they are older than {duration(stale)}, {STALE_AFTER} times serve.refresh, or one cannot be written"
+    return Check("answers", verdict, known.served, output, warns, f"they are older than {duration(stale + AWAY_FOR)}")
 
 
 def _reachable(name: str, reached: Reached, now: datetime) -> Check:

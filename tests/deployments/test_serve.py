@@ -31,6 +31,7 @@ from tasks.domain.metrics import CELLS, COMPLETE_UNTIL, FILLS, series_of
 from tasks.ledger import Ledger
 from tasks.ledger.plans import RUN
 from tasks.show.documents.plan import PlannedFill
+from tasks.show.documents.service import Tasks
 from tests.builders import NOW, a_config, a_fill
 
 TOKEN = "0123456789abcdef"
@@ -163,6 +164,34 @@ def test_the_plan_is_told_in_part_and_counted_as_a_whole(client: Client) -> None
     assert plan["deferred"] == [
         {"limit": "reconcile.max_fills", "of": "", "reason": "the cap", "until": None, "files": 2}
     ]
+
+
+def test_what_another_version_has_kept_of_a_plan_is_told_as_far_as_it_can_be_read(config: Config) -> None:
+    fill = PlannedFill.of(a_fill()).as_json()
+    later = {"limit": "of tomorrow", "of": "", "reason": "new", "keys": ["a"], "more": 1}
+    document = {"fills": [fill | {"more": 1}, {"id": "another shape"}, 3], "later": [later, {"reason": "no keys"}]}
+    with closing(Ledger(config.ledger)) as ledger:
+        ledger.plans.keep(RUN, document, NOW, "r2")
+    plan = Client(config).read().ask("/tasks").json
+    assert (plan["fills"], plan["files"], plan["unreadable"], len(plan["first"])) == (1, 1, 3, 1)
+    assert plan["deferred"] == [{"limit": None, "of": "", "reason": "new", "until": None, "files": 1}]
+
+
+def test_an_answer_that_cannot_be_written_keeps_its_last_form_and_no_other_does(
+    client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    before, status = client.ask("/tasks"), client.ask("/status")
+    monkeypatch.setattr(Tasks, "of", lambda *_: 1 / 0)
+    client.read().read()
+    assert client.ask("/tasks").body == before.body
+    assert client.ask("/status").json["as_of"] > status.json["as_of"]
+    check = client.ask("/health").json["checks"]["answers"][0]
+    assert (check["status"], "/tasks" in check["output"]) == ("warn", True)
+    assert [record.getMessage() for record in caplog.records if "/tasks" in record.getMessage()] == [
+        "/tasks cannot be written, and its last answer stays: ZeroDivisionError: division by zero"
+    ]
+    monkeypatch.undo()
+    assert client.read().ask("/health").json["checks"]["answers"][0]["status"] == "pass"
 
 
 def test_the_coverage_is_that_of_the_last_recorded_look(config: Config, client: Client) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import accumulate, takewhile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BeforeValidator, ConfigDict, ValidationError
 
 from config.models import Priority
 from tasks.answers.health import Verdict
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from tasks.answers.service import Snapshot
     from tasks.answers.sources import EventsNow
     from tasks.domain.assess.coverage import Tally
+
+D = TypeVar("D", bound=Document)
 
 MOST_FILLS, MOST_KEYS = 100, 2000  # that the document of the plan names
 
@@ -183,14 +185,14 @@ class Tasks(Served):
     queue: list[Waiting]
     first: list[PlannedFill]
     deferred: list[Deferred]
+    unreadable: int  # entries of the plan that another version of ADCE has kept in another form; they are not counted
 
     @classmethod
     def of(cls, found: Snapshot, away: Iterable[str]) -> Tasks:
         """The document for a snapshot. At most 100 fills with 2,000 keys are named."""
         plan = found.plan
-        document: Mapping[str, Any] = plan.document if plan else {}
-        fills: Sequence[Any] = document.get("fills", ())
-        keys = accumulate(len(fill["keys"]) for fill in fills[:MOST_FILLS])
+        fills, later, unreadable = _entries(plan.document if plan else {})
+        keys = accumulate(len(fill.keys) for fill in fills[:MOST_FILLS])
         shown = max(1, sum(1 for _ in takewhile(lambda count: count <= MOST_KEYS, keys)))
         return cls(
             as_of=found.at,
@@ -198,42 +200,67 @@ class Tasks(Served):
             planned_at=plan and plan.at,
             run=plan and plan.run,
             fills=len(fills),
-            files=sum(len(fill["keys"]) for fill in fills),
+            files=sum(len(fill.keys) for fill in fills),
             queue=list(_queue(fills)),
-            first=_planned(fills[:shown]),
-            deferred=[_deferred(later) for later in document.get("later", ())],
+            first=list(fills[:shown]),
+            deferred=[
+                Deferred(limit=one.limit, of=one.of, reason=one.reason, until=one.until, files=len(one.keys))
+                for one in later
+            ],
+            unreadable=unreadable,
         )
 
 
-def _planned(fills: Sequence[Any]) -> list[PlannedFill]:
-    """The fills of a kept plan; none if another version of ADCE has kept it in another form."""
-    try:
-        return [PlannedFill.model_validate(fill) for fill in fills]
-    except ValidationError:
-        return []
+class _KeptFill(PlannedFill):
+    """A fill of a kept plan, of which a later version of ADCE may have kept more."""
+
+    model_config = ConfigDict(extra="ignore")
 
 
-def _queue(fills: Sequence[Any]) -> Iterator[Waiting]:
+def _limit_if_known(limit: Any) -> Limit | None:
+    return Limit(limit) if limit in list(Limit) else None
+
+
+class _KeptLater(Document):
+    """Files that a kept plan leaves for later. Former versions of ADCE have kept no limit, and later ones know more."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    limit: Annotated[Limit | None, BeforeValidator(_limit_if_known)] = None
+    of: str = ""
+    reason: str
+    until: datetime | None = None
+    keys: list[str]
+
+
+def _entries(kept: Mapping[str, Any]) -> tuple[Sequence[_KeptFill], Sequence[_KeptLater], int]:
+    """The fills of a kept plan, what it leaves for later, and the number of entries that cannot be read."""
+    fills, not_fills = _readable(_KeptFill, kept.get("fills"))
+    later, not_later = _readable(_KeptLater, kept.get("later"))
+    return fills, later, not_fills + not_later
+
+
+def _readable(form: type[D], entries: Any) -> tuple[Sequence[D], int]:
+    """The entries that can be read, and the number of the others."""
+    found, unreadable = [], 0
+    for entry in entries if isinstance(entries, list) else ():
+        try:
+            found.append(form.model_validate(entry))
+        except ValidationError:
+            unreadable += 1
+    return found, unreadable
+
+
+def _queue(fills: Sequence[PlannedFill]) -> Iterator[Waiting]:
     for priority in Priority:
-        if of_it := [fill for fill in fills if fill["priority"] == priority]:
+        if of_it := [fill for fill in fills if fill.priority is priority]:
             yield Waiting(
                 priority=priority,
                 fills=len(of_it),
-                files=sum(len(fill["keys"]) for fill in of_it),
-                requests=sum(fill["requests"] for fill in of_it),
-                detected_at=min(fill["detected_at"] for fill in of_it),
+                files=sum(len(fill.keys) for fill in of_it),
+                requests=sum(fill.requests for fill in of_it),
+                detected_at=min(fill.detected_at for fill in of_it),
             )
-
-
-def _deferred(later: Mapping[str, Any]) -> Deferred:
-    limit = later.get("limit")
-    return Deferred(
-        limit=limit and Limit(limit),
-        of=later.get("of", ""),
-        reason=later["reason"],
-        until=later["until"],
-        files=len(later["keys"]),
-    )
 
 
 class SourceBudget(Document):

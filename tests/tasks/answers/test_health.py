@@ -10,7 +10,7 @@ from tasks.domain.event_path import EventPath, PathState
 
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-GOOD = Known(15 * MINUTE, timedelta(seconds=5), NOW, {"ledger": Reached(NOW, NOW)}, NOW, None, {"ledger": 10**12})
+GOOD = Known(15 * MINUTE, timedelta(seconds=5), NOW, {"ledger": Reached(NOW, NOW)}, NOW, None, {"ledger": 10**12}, NOW)
 NO_EVENT = EventPath(PathState.BROKEN, "no event has come")
 
 
@@ -21,7 +21,7 @@ def check(known: Known, name: str, now: datetime = NOW) -> Check:
 def test_where_all_is_well_every_check_passes_and_nothing_is_said() -> None:
     health = health_of(GOOD, NOW)
     assert (health.verdict, health.output) == (Verdict.PASS, "")
-    assert {check.name for check in health.checks} == {"reconcile", "ledger", "disk of the ledger"}
+    assert {check.name for check in health.checks} == {"reconcile", "answers", "ledger", "disk of the ledger"}
 
 
 @pytest.mark.parametrize(("minutes", "verdict"), [(30, "pass"), (31, "warn"), (60, "warn"), (61, "fail")])
@@ -75,4 +75,14 @@ def test_the_worst_check_counts_and_is_told_with_what_is_wrong() -> None:
 def test_a_snapshot_is_fresh_for_two_refreshes() -> None:
     assert is_ready(GOOD, NOW + timedelta(seconds=10))
     assert not is_ready(GOOD, NOW + timedelta(seconds=11))
-    assert not is_ready(replace(GOOD, reached={"ledger": Reached(NOW)}), NOW), "nothing has been read yet"
+    assert not is_ready(replace(GOOD, served=None), NOW), "nothing has been read yet"
+
+
+@pytest.mark.parametrize(("seconds", "verdict"), [(10, "pass"), (11, "warn"), (310, "warn"), (311, "fail")])
+def test_answers_have_to_be_of_the_ledger_as_it_is(seconds: int, verdict: str) -> None:
+    now = NOW + timedelta(seconds=seconds)
+    assert check(GOOD, "answers", now).verdict == verdict
+    in_part = check(replace(GOOD, unwritten=["/tasks"]), "answers", now)
+    assert in_part.verdict == ("warn" if verdict == "pass" else verdict)
+    assert "of /tasks the last ones stay" in in_part.output
+    assert check(replace(GOOD, served=None), "answers").verdict is Verdict.WARN

@@ -8,12 +8,14 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from tasks.domain.event_path import COMES_WITHIN, EventPath, PathState
+from tasks.domain.times import SKEW
 from tasks.domain.wording import duration, size, utc
 
 AWAY_FOR = timedelta(minutes=5)  # time after which something that does not answer is a failure
 STALE_AFTER = 2  # refreshes
 _LATE, _TOO_LATE = 2, 4  # intervals
 _SILENT = 3 * COMES_WITHIN
+_IN_FUTURE = "which is in the future, so a clock is wrong or was"
 _SCARCE, _FULL = 1_000_000_000, 100_000_000  # bytes
 
 
@@ -95,7 +97,8 @@ def health_of(known: Known, now: datetime) -> Health:
 
 def is_ready(known: Known, now: datetime) -> bool:
     """Are the answers those of the ledger as it was within the last two refreshes?"""
-    return known.served is not None and now - known.served <= STALE_AFTER * known.refresh
+    served = _trusted(known.served, now)
+    return served is not None and now - served <= STALE_AFTER * known.refresh
 
 
 def _checks(known: Known, now: datetime) -> Iterator[Check]:
@@ -111,25 +114,28 @@ def _checks(known: Known, now: datetime) -> Iterator[Check]:
 
 def _reconcile(known: Known, now: datetime) -> Check:
     late, too_late = _LATE * known.interval, _TOO_LATE * known.interval
-    waited = now - (known.finished or known.since)
-    verdict = _by_age(waited, late, too_late)
+    finished = _trusted(known.finished, now)
+    waited = now - (finished or known.since)
+    verdict, output = _by_age(waited, late, too_late), "none has ended yet"
     if known.finished:
-        output = f"the last one ended {utc(known.finished)}, {duration(waited)} ago"
-    else:
-        verdict, output = max(verdict, Verdict.WARN, key=_BADNESS.index), "none has ended yet"
+        ago = f"{duration(max(waited, timedelta()))} ago" if finished else _IN_FUTURE
+        output = f"the last one ended {utc(known.finished)}, {ago}"
+    if not finished:
+        verdict = _at_least_warn(verdict)
     text = "no reconcile has ended for {}" + f", {{}} times reconcile.interval ({duration(known.interval)})"
     warns, fails = text.format(duration(late), _LATE), text.format(duration(too_late), _TOO_LATE)
     return Check("reconcile", verdict, known.finished, output, warns, fails)
 
 
 def _answers(known: Known, now: datetime) -> Check:
-    age, stale = now - (known.served or known.since), STALE_AFTER * known.refresh
+    served, stale = _trusted(known.served, now), STALE_AFTER * known.refresh
+    age = now - (served or known.since)
     verdict = _by_age(age, stale, stale + AWAY_FOR)
     output = f"they are as of {utc(known.served)}" if known.served else "none has been written yet"
     if known.unwritten:
         output = f"{output}; of {', '.join(known.unwritten)} the last ones stay; the log of adce serve says why"
-    if known.unwritten or not known.served:
-        verdict = max(verdict, Verdict.WARN, key=_BADNESS.index)
+    if known.unwritten or not served:
+        verdict = _at_least_warn(verdict)
     warns = f"they are older than {duration(stale)}, {STALE_AFTER} times serve.refresh, or one cannot be written"
     return Check("answers", verdict, known.served, output, warns, f"they are older than {duration(stale + AWAY_FOR)}")
 
@@ -140,7 +146,7 @@ def _reachable(name: str, reached: Reached, now: datetime) -> Check:
     elif not reached.trouble:
         verdict, output = Verdict.WARN, "has not been asked yet"
     else:
-        away = now - (reached.answered or reached.since)
+        away = now - (_trusted(reached.answered, now) or reached.since)
         verdict = Verdict.FAIL if away > AWAY_FOR else Verdict.WARN
         since = f"the last answer is of {utc(reached.answered)}" if reached.answered else "it has never answered"
         output = f"{reached.trouble}; {since}"
@@ -149,14 +155,14 @@ def _reachable(name: str, reached: Reached, now: datetime) -> Check:
 
 
 def _watch(events: Events, since: datetime, now: datetime) -> Check:
-    silent = now - (events.progress or since)
-    verdict, broken = _by_age(silent, COMES_WITHIN, _SILENT), events.path and events.path.state is PathState.BROKEN
+    progress = _trusted(events.progress, now)
+    verdict, output = _by_age(now - (progress or since), COMES_WITHIN, _SILENT), "the queue has not been read"
     if events.progress:
-        output = f"the queue was last read {utc(events.progress)}"
-    else:
-        verdict, output = max(verdict, Verdict.WARN, key=_BADNESS.index), "the queue has not been read"
-    if broken and events.path:
-        verdict, output = max(verdict, Verdict.WARN, key=_BADNESS.index), f"{output}; {events.path.reason}"
+        output = f"the queue was last read {utc(events.progress)}" + ("" if progress else f", {_IN_FUTURE}")
+    if not progress:
+        verdict = _at_least_warn(verdict)
+    if events.path and events.path.state is PathState.BROKEN:
+        verdict, output = _at_least_warn(verdict), f"{output}; {events.path.reason}"
     warns = f"the queue of the lake's events has not been read for {duration(COMES_WITHIN)}, or an event does not come"
     return Check("watch", verdict, events.progress, output, warns, f"it has not been read for {duration(_SILENT)}")
 
@@ -168,6 +174,15 @@ def _disk(name: str, free: int, now: datetime) -> Check:
 
 
 _BADNESS = (Verdict.PASS, Verdict.WARN, Verdict.FAIL)
+
+
+def _trusted(at: datetime | None, now: datetime) -> datetime | None:
+    """The time, unless it lies in the future: then a machine whose clock was wrong has written it."""
+    return at if at and at <= now + SKEW else None
+
+
+def _at_least_warn(verdict: Verdict) -> Verdict:
+    return max(verdict, Verdict.WARN, key=_BADNESS.index)
 
 
 def _by_age(age: timedelta, warns: timedelta, fails: timedelta) -> Verdict:

@@ -32,6 +32,17 @@ def test_a_reconcile_has_to_end_within_two_intervals_and_must_within_four(minute
     assert check(never, "reconcile").output == "none has ended yet"
 
 
+@pytest.mark.parametrize(("ahead", "verdict"), [(2 * MINUTE, "pass"), (3 * MINUTE, "warn"), (9999 * MINUTE, "warn")])
+def test_a_time_in_the_future_counts_as_unknown(ahead: timedelta, verdict: str) -> None:
+    then = NOW + ahead
+    known = replace(GOOD, finished=then, served=then, events=Events(then, None))
+    for name in ("reconcile", "watch", "answers"):
+        found = check(known, name)
+        assert (found.verdict, found.time) == (verdict, then)
+    assert check(known, "reconcile").output.endswith("0s ago" if verdict == "pass" else "a clock is wrong or was")
+    assert is_ready(known, NOW) is (verdict == "pass")
+
+
 @pytest.mark.parametrize(("minutes", "verdict"), [(0, "warn"), (5, "warn"), (6, "fail")])
 def test_what_does_not_answer_is_a_failure_after_five_minutes(minutes: int, verdict: str) -> None:
     away = replace(GOOD, reached={"lake": Reached(NOW - MINUTE, NOW, "answers HTTP 503")})

@@ -130,7 +130,7 @@ class Service:
         if found := self._refresh.answers.get(path):
             return Reply(HTTPStatus.OK, found, self._marks(found))
         if self._refresh.snapshot:
-            text = "no reconcile has recorded a look at the whole lake yet"
+            text = "no reconcile has recorded a look at the whole of this lake yet"
             return _problem(HTTPStatus.NOT_FOUND, text)
         text = "the ledger has not been read yet; /health says what does not answer"
         return _problem(HTTPStatus.SERVICE_UNAVAILABLE, text, ("Retry-After", "5"))

@@ -79,6 +79,7 @@ class Refresh:
             self._free,
             self._served,
             sorted(self._unwritten),
+            found.other_lake if found else None,
         )
 
     @property

@@ -57,6 +57,7 @@ class Known:
     free: Mapping[str, int] = field(default_factory=dict)  # bytes that are free for the ledger, the lake and so on
     served: datetime | None = None  # when the ledger was read for the answers that are given now
     unwritten: Sequence[str] = ()  # the paths whose answers could not be written then
+    other_lake: str | None = None  # the address of another lake, if the look that is recorded is one at that
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +121,13 @@ def _reconcile(known: Known, now: datetime) -> Check:
     if known.finished:
         ago = f"{duration(max(waited, timedelta()))} ago" if finished else _IN_FUTURE
         output = f"the last one ended {utc(known.finished)}, {ago}"
-    if not finished:
+    if known.other_lake:
+        output = f"{output}; its look was at {known.other_lake}, which is not the lake of the settings"
+    if known.other_lake or not finished:
         verdict = _at_least_warn(verdict)
     text = "no reconcile has ended for {}" + f", {{}} times reconcile.interval ({duration(known.interval)})"
     warns, fails = text.format(duration(late), _LATE), text.format(duration(too_late), _TOO_LATE)
+    warns += ", or its look was at another lake"
     return Check("reconcile", verdict, known.finished, output, warns, fails)
 
 

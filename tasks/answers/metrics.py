@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from config.models import Config
+from tasks.answers.recorded import is_of
 from tasks.domain.event_path import PathState
 from tasks.domain.flags.maintenance import window_at
 from tasks.domain.flow_names import FLOWS
@@ -76,9 +77,12 @@ def measured(config: Config, ledger: Ledger, now: datetime) -> Measured:
 
 
 def _last_look(config: Config, ledger: Ledger) -> Values:
-    """The gauges of what the last recorded look has found; empty if none is recorded. What it did not find is 0."""
+    """The gauges of what the last recorded look has found; empty if none is recorded of this lake.
+
+    What it did not find is 0.
+    """
     look = ledger.looks.last()
-    if look is None:
+    if look is None or not is_of(look, config):
         return {}
     gauges = ledger.looks.gauges()
     return {

@@ -14,6 +14,7 @@ from tasks.domain.assess.recorded import RecordedLook, record_of
 from tasks.domain.assess.unknown import UnknownSchedule
 from tasks.domain.expected.cells import Selection
 from tasks.ledger import Ledger
+from tasks.ledger.looks import LookNow
 
 
 def recorded_look(report: Report, run: str, first_seen: Mapping[str, datetime]) -> RecordedLook:
@@ -65,6 +66,11 @@ def unknown_of(look: RecordedLook, config: Config, selection: Selection) -> list
     order = {name: at for at, name in enumerate(config.datasets)}
     told = (part for part in look.unknown if _is_told(config, selection, part.dataset, part.season))
     return sorted(told, key=lambda part: (order[part.dataset], part.season))
+
+
+def is_of(look: LookNow | RecordedLook, config: Config) -> bool:
+    """Is a recorded look one at the lake of the settings? With a ledger, another lake may be used by mistake."""
+    return look.lake == Store(config.lake).address
 
 
 def _is_told(config: Config, selection: Selection, name: str, season: str) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 from blocks.store import Store
 from config.models import Config
 from tasks.answers.metrics import measured
-from tasks.answers.recorded import coverage_of, unknown_of
+from tasks.answers.recorded import coverage_of, is_of, unknown_of
 from tasks.answers.runs import PastRun, joined
 from tasks.answers.sources import EventsNow, SourceNow, events_now, sources_now
 from tasks.domain.access import Access
@@ -54,7 +54,8 @@ class Snapshot:
     finished: datetime | None  # when the last reconcile ended that has worked through its plan
     plan: KeptPlan | None  # the plan of the last reconcile
     measured: Measured
-    recorded: Recorded | None  # None if no look at the whole lake is recorded
+    recorded: Recorded | None  # None if no look at the whole of this lake is recorded
+    other_lake: str | None  # the address of another lake, if the look that is recorded is one at that
 
     @property
     def lake(self) -> str:
@@ -71,6 +72,7 @@ def snapshot(config: Config, now: datetime, former: Recorded | None = None) -> S
     with closing(Ledger(config.ledger, Access.LOOK)) as ledger:
         if not ledger.is_there:
             raise LedgerError(no_ledger(ledger.name))
+        look = ledger.looks.last()
         alive = live_flow_runs(ledger.database)
         recorded = ledger.runs.begun_since(now - _LATELY, FLOWS, _MOST_RUNS, alive)
         return Snapshot(
@@ -83,6 +85,7 @@ def snapshot(config: Config, now: datetime, former: Recorded | None = None) -> S
             plan=ledger.plans.kept(RUN),
             measured=measured(config, ledger, now),
             recorded=_recorded(config, ledger, former),
+            other_lake=look.lake if look and not is_of(look, config) else None,
             seconds=time.perf_counter() - began,
         )
 
@@ -91,7 +94,8 @@ def _recorded(config: Config, ledger: Ledger, former: Recorded | None) -> Record
     mark = ledger.looks.last(), ledger.looks.gauges()
     if former and former.mark == mark:
         return former
-    if (look := ledger.looks.recorded(by_season=True)) is None:
+    look = ledger.looks.recorded(by_season=True)
+    if look is None or not is_of(look, config):
         return None
     coverage = coverage_of(look, config, Selection())
     by_season = replace(coverage, finest=tuple(coverage.rows(By.SEASON)))

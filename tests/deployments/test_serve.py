@@ -199,7 +199,7 @@ def test_the_coverage_is_that_of_the_last_recorded_look(config: Config, client: 
     assert got.status == 404, "none is recorded yet"
     assert b"not known yet" in client.ask("/badge/espn_summary.svg").body
     with closing(Ledger(config.ledger)) as ledger:
-        ledger.looks.record(a_look())
+        ledger.looks.record(a_look(lake=config.lake))
     client.read()
     coverage, status = client.ask("/coverage.json").json, client.ask("/status").json
     assert (coverage["as_of"], coverage["run"], coverage["by"]) == (NOW.isoformat(), "r1", "season")
@@ -214,8 +214,18 @@ def test_the_coverage_is_that_of_the_last_recorded_look(config: Config, client: 
     assert client.refresh.snapshot
     assert client.refresh.snapshot.recorded is before.recorded, "it is not read again"
     with closing(Ledger(config.ledger)) as ledger:
-        ledger.looks.record(a_look(run="r2"))
+        ledger.looks.record(a_look(lake=config.lake, run="r2"))
     assert client.read().ask("/coverage.json").json["run"] == "r2"
+
+
+def test_a_look_at_another_lake_is_told_as_such_and_its_numbers_are_not_given(config: Config, client: Client) -> None:
+    with closing(Ledger(config.ledger)) as ledger:
+        ledger.looks.record(a_look(lake="file:///another"))
+    client.read()
+    assert (client.ask("/coverage.json").status, client.ask("/status").json["cells"]) == (404, None)
+    assert b"not known yet" in client.ask("/badge/espn_summary.svg").body
+    assert f"{CELLS.name}{{".encode() not in client.ask("/metrics").body
+    assert "its look was at file:///another" in client.ask("/health").json["output"]
 
 
 def test_metrics_are_text_or_open_metrics_as_the_client_prefers(client: Client) -> None:

@@ -30,6 +30,9 @@ def test_a_reconcile_has_to_end_within_two_intervals_and_must_within_four(minute
     never = replace(GOOD, finished=None)
     assert check(never, "reconcile", NOW + minutes * MINUTE).verdict == ("warn" if verdict == "pass" else verdict)
     assert check(never, "reconcile").output == "none has ended yet"
+    elsewhere = check(replace(GOOD, other_lake="s3://other"), "reconcile", NOW + minutes * MINUTE)
+    assert elsewhere.verdict == ("warn" if verdict == "pass" else verdict)
+    assert "its look was at s3://other, which is not the lake" in elsewhere.output
 
 
 @pytest.mark.parametrize(("ahead", "verdict"), [(2 * MINUTE, "pass"), (3 * MINUTE, "warn"), (9999 * MINUTE, "warn")])

@@ -138,7 +138,7 @@ async def _reconcile(
             done_by = None if as_of else _done_by(run, time.monotonic() - begun)
             report = await _fetch(here, plan, report, planned if has_lease else None, done_by)
             if is_recorded:
-                _record_look(run, report)
+                _record_look(run, report, is_done=not report.stopped)
         if not (config.dry_run or as_of):
             session.ledger.prune(session.begun - config.keep.attempts)
     report = replace(report, seconds=time.monotonic() - begun)
@@ -166,11 +166,11 @@ def _keep_plan(session: Session, planned: dict[str, Any], *, has_lease: bool, se
         plans.keep(PLAN, planned, session.now(), session.id)
 
 
-def _record_look(run: Run, report: Report) -> None:
-    """Records what the look at the whole lake has found, if the run still has the lease."""
+def _record_look(run: Run, report: Report, *, is_done: bool = False) -> None:
+    """Records what the look at the whole lake has found, if the run still has the lease; see Looks.record."""
     session = run.session
     look = recorded_look(report, session.id, run.known.first_seen)
-    session.ledger.looks.record(look, lambda connection: session.leases.holds(connection, RECONCILE))
+    session.ledger.looks.record(look, lambda connection: session.leases.holds(connection, RECONCILE), is_done=is_done)
 
 
 async def _fetch(

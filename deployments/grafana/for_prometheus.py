@@ -24,7 +24,6 @@ from deployments.grafana.panels import (
 from deployments.grafana.rules import ALL_COMPLETE, BUSY, COMPLETE, QUANTILES, REFUSED, SUCCESS, quantiles_of
 from tasks.domain.assess.states import LACKING, State
 from tasks.domain.event_path import PathState
-from tasks.domain.flow_names import RECONCILE
 from tasks.domain.limits.pauses import Phase
 from tasks.domain.metrics import (
     BREAKERS,
@@ -46,6 +45,7 @@ from tasks.domain.metrics import (
     GAPS,
     LAKE_BYTES,
     LAKE_FILES,
+    LAST_RECONCILE,
     LAST_RUN,
     LIST_REQUESTS,
     LOOK_TIME,
@@ -76,7 +76,6 @@ from tasks.domain.metrics import (
     Label,
     Metric,
 )
-from tasks.domain.outcomes import RunEnd
 
 
 def prometheus_dashboard() -> Json:
@@ -206,8 +205,8 @@ ROWS = (
             Panel(
                 "stat",
                 "Last reconcile",
-                "How long ago did the last reconcile end that worked through its plan?",
-                [_now(_age(LAST_RUN, f'flow="{RECONCILE}"', f'outcome="{RunEnd.ENDED}"'))],
+                "How long ago did the last reconcile of everything end that worked through its plan?",
+                [_now(_age(LAST_RECONCILE))],
                 width=4,
                 unit="s",
                 steps=HOURS,
@@ -529,6 +528,13 @@ ROWS = (
                 "Runs at work",
                 "How many runs are at work?",
                 [_over_time(_series(RUNS_AT_WORK), "{{flow}}")],
+            ),
+            Panel(
+                "bargauge",
+                "Last runs",
+                "How long ago did the last run of each flow end with each outcome, at a part of the lake or all of it?",
+                [_now(_age(LAST_RUN), "{{flow}} {{outcome}}")],
+                unit="s",
             ),
             Panel(
                 "timeseries",

@@ -27,6 +27,7 @@ from tasks.domain.metrics import (
     GAPS,
     LAKE_BYTES,
     LAKE_FILES,
+    LAST_RECONCILE,
     LAST_RUN,
     LOOK_TIME,
     OLDEST,
@@ -95,6 +96,7 @@ def _last_look(config: Config, ledger: Ledger) -> Values:
 
 def _now(config: Config, ledger: Ledger, now: datetime) -> Values:
     """The gauges of what is known besides the last look at the lake."""
+    finished = ledger.looks.finished()
     ends, at_work = ledger.runs.last_ends(FLOWS), runs_at_work(ledger.database)
     rates = {name: 1 / budget_of(config, name).spacing for name in config.sources}
     lately = ledger.requests.lately(_LATELY)
@@ -102,6 +104,7 @@ def _now(config: Config, ledger: Ledger, now: datetime) -> Values:
     phases, breakers = _phases(config, ledger, pauses, now), _open_breakers(config, pauses, now)
     return {
         LAST_RUN: {(flow, end.value): at.timestamp() for (flow, end), at in ends.items()},
+        LAST_RECONCILE: {} if finished is None else {(): finished.timestamp()},
         RUNS_AT_WORK: {(flow,): float(at_work.get(flow, 0)) for flow in FLOWS},
         RATE: {(name,): rate for name, rate in rates.items()},
         UTILIZATION: {(name,): lately.get(name, 0) / _LATELY.total_seconds() / rate for name, rate in rates.items()},

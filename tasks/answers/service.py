@@ -21,7 +21,7 @@ from tasks.domain.assess.periods import By
 from tasks.domain.assess.unknown import MayListMore
 from tasks.domain.errors import LedgerError
 from tasks.domain.expected.cells import Selection
-from tasks.domain.flow_names import FLOWS, RECONCILE
+from tasks.domain.flow_names import FLOWS
 from tasks.domain.lakes import no_ledger
 from tasks.domain.metrics import Measured
 from tasks.ledger import Ledger
@@ -81,7 +81,7 @@ def snapshot(config: Config, now: datetime, former: Recorded | None = None) -> S
             sources=sources_now(config, ledger, now),
             events=events_now(ledger, now),
             runs=joined([], recorded, alive),
-            finished=ledger.runs.last_finished(RECONCILE),
+            finished=ledger.looks.finished(),
             plan=ledger.plans.kept(RUN),
             measured=measured(config, ledger, now),
             recorded=_recorded(config, ledger, former),

@@ -196,6 +196,11 @@ OLDEST = Gauge(
 LAST_RUN = Gauge(
     "adce_last_run_end_timestamp_seconds", "When the last run of a flow ended.", (FLOW, RUN_OUTCOME), Unit.TIMESTAMP
 )
+LAST_RECONCILE = Gauge(
+    "adce_last_reconcile_end_timestamp_seconds",
+    "When the last reconcile of everything ended that has worked through its plan.",
+    unit=Unit.TIMESTAMP,
+)
 RUNS_AT_WORK = Gauge("adce_runs_at_work", "Runs that are at work.", (FLOW,))
 RATE = Gauge("adce_bucket_rate_per_second", "Requests that a source's rate buckets let through per second.", (SOURCE,))
 UTILIZATION = Gauge(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -20,6 +20,7 @@ from tasks.domain.assess.unknown import UnknownSchedule
 from tasks.domain.expected.cells import Partition
 from tasks.domain.metrics import Series
 from tasks.ledger.database import Database, UtcSeconds, metadata, rows
+from tasks.ledger.runs import runs_table
 
 looks_table = sa.Table(
     "looks",
@@ -83,7 +84,7 @@ gauges_table = sa.Table(
 )
 _TABLES = (looks_table, tallied_table, tallies_table, unknown_table, waiting_table, gauges_table)
 _OF_PARTITION = (tallied_table, tallies_table, unknown_table)
-_LAST = "last"
+_LAST, _FINISHED = "last", "finished"  # the last look, and that of the last run that has worked through its plan
 _OF_SEASON = (*(tallies_table.c[name] for name in ("dataset", "season")), sa.literal_column("''").label("span"))
 _OF_STANDING = tuple(tallies_table.c[name] for name in ("state", "by_operator", "unread"))
 _BY_SEASON = sa.select(*_OF_SEASON, *_OF_STANDING, sa.func.sum(tallies_table.c.cells)).group_by(
@@ -128,17 +129,26 @@ class Looks:
 
     database: Database
 
-    def record(self, look: RecordedLook, may: Callable[[sa.Connection], bool] = lambda connection: True) -> bool:
+    def record(
+        self,
+        look: RecordedLook,
+        may: Callable[[sa.Connection], bool] = lambda connection: True,
+        *,
+        is_done: bool = False,
+    ) -> bool:
         """Records a look in place of the last one, completely or not at all. Rows that stay the same are not written.
 
-        Returns False, with nothing recorded, if the look `may` not be recorded any more when the transaction begins.
+        `is_done` if its run has worked through its plan; see `finished`. Returns False, with nothing recorded, if the
+        look `may` not be recorded any more when the transaction begins.
         """
         tallied = _by_partition(look)
-        return self.database.write(partial(self._record, look, tallied, may))
+        names = (_LAST, _FINISHED) if is_done else (_LAST,)
+        return self.database.write(partial(self._record, look, names, tallied, may))
 
     def _record(
         self,
         look: RecordedLook,
+        names: Collection[str],
         tallied: Mapping[Partition, _Tallied],
         may: Callable[[sa.Connection], bool],
         connection: sa.Connection,
@@ -162,8 +172,8 @@ class Looks:
         insert(waiting_table, [(name.value, one.files, one.oldest.timestamp()) for name, one in look.queue.items()])
         self._replace_gauges(connection, look.gauges)
         unknown = len({part.key for part in look.unknown})
-        row = {"name": _LAST, **{name: getattr(look, name) for name in LookNow._fields}, "unknown": unknown}
-        self.database.upsert(connection, looks_table, [row], set(LookNow._fields))
+        row = {**{name: getattr(look, name) for name in LookNow._fields}, "unknown": unknown}
+        self.database.upsert(connection, looks_table, [{"name": name, **row} for name in names], set(LookNow._fields))
         return True
 
     def _replace_gauges(self, connection: sa.Connection, gauges: Gauges) -> None:
@@ -181,9 +191,16 @@ class Looks:
 
     def last(self) -> LookNow | None:
         """The last recorded look, without its counts; None if none is recorded."""
-        query = sa.select(*(looks_table.c[name] for name in LookNow._fields))
+        query = sa.select(*(looks_table.c[name] for name in LookNow._fields)).where(looks_table.c.name == _LAST)
         row = self.database.read(lambda connection: connection.execute(query).one_or_none())
         return LookNow(*row) if row else None
+
+    def finished(self) -> datetime | None:
+        """When the last run ended that has looked at the whole lake and worked through its plan; None if none has."""
+        ended = sa.func.coalesce(runs_table.c.ended, looks_table.c.taken_at, type_=UtcSeconds)
+        both = looks_table.outerjoin(runs_table, runs_table.c.id == looks_table.c.run)
+        query = sa.select(ended).select_from(both).where(looks_table.c.name == _FINISHED)
+        return self.database.read(lambda connection: connection.execute(query).scalar())
 
     def gauges(self) -> dict[Series, float]:
         """The values of the metrics that the last recorded look has given values to."""

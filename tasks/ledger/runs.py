@@ -127,12 +127,6 @@ class Runs:
 
         return self.database.read(read)
 
-    def last_finished(self, kind: str) -> datetime | None:
-        """When the last run of this kind ended that has worked through its plan; None if none has."""
-        columns = runs_table.c
-        query = sa.select(sa.func.max(columns.ended)).where(columns.kind == kind, columns.outcome == RunEnd.ENDED)
-        return self.database.read(lambda connection: connection.execute(query).scalar())
-
     def last_server(self) -> str | None:
         """The address of the Prefect server of the last run, if it had one of its own and not an embedded API."""
         columns = runs_table.c

@@ -91,7 +91,7 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
     """The ledger of a system at work: a look is recorded, a reconcile has ended, and events are watched."""
     with closing(Ledger(f"sqlite:///{tmp_path_factory.mktemp('ledger') / 'adce.db'}")) as ledger:
         now = datetime.now(UTC)
-        ledger.looks.record(_a_look(now))
+        ledger.looks.record(_a_look(now), is_done=True)
         run = Leases(ledger.database, "run", timedelta(minutes=1))
         run.begin("reconcile", "everything", None, lambda why: None)
         run.end(RunEnd.ENDED)

@@ -60,9 +60,9 @@ def test_the_look_of_a_run_at_the_whole_lake_is_recorded_before_and_after_it_fet
     looks: list[RecordedLook] = []
     record = Looks.record
 
-    def recording(self: Looks, look: RecordedLook, *may: Any) -> bool:
+    def recording(self: Looks, look: RecordedLook, *may: Any, is_done: bool) -> bool:
         looks.append(look)
-        return record(self, look, *may)
+        return record(self, look, *may, is_done=is_done)
 
     monkeypatch.setattr(Looks, "record", recording)
     everything = {"since": None, "until": None, "as_of": None}
@@ -74,11 +74,12 @@ def test_the_look_of_a_run_at_the_whole_lake_is_recorded_before_and_after_it_fet
     with closing(Ledger(load_config().ledger)) as ledger:
         told = coverage(load_config(), ledger)
         cycles = measured(load_config(), ledger, NOW).distributions[CYCLE_SECONDS][()]
-        latest = ledger.runs.by_id([fetched.run])[fetched.run]
+        latest, finished = ledger.runs.by_id([fetched.run])[fetched.run], ledger.looks.finished()
     assert told is not None
     assert (told.finest, told.as_of) == (report.coverage.finest, report.looked_at.taken_at)
     assert planned.taken_at < fetched.taken_at
     assert latest.kind == "reconcile"
+    assert finished == latest.ended, "no run at a part of the lake counts as the last finished one"
     assert sum(cycles.counts) == 3, "each run that has the lease publishes a plan"
 
 

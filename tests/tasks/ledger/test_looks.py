@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -122,3 +122,33 @@ def test_a_run_that_has_lost_the_lease_records_no_look(ledger: Ledger) -> None:
     assert ledger.looks.recorded() == mine
     for leases in (first, second):
         leases.end(RunEnd.ENDED)
+
+
+def test_the_last_finished_run_is_that_of_the_last_look_that_was_recorded_at_the_end_of_its_plan(
+    ledger: Ledger,
+) -> None:
+    began = datetime.now(UTC)
+
+    def run(name: str, end: RunEnd | None, *is_done: bool) -> None:
+        leases = Leases(ledger.database, name, timedelta(minutes=1))
+        leases.begin("reconcile", "everything", None, lambda why: None)
+        for one in is_done:
+            ledger.looks.record(replace(LOOK, run=name), is_done=one)
+        if end:
+            leases.end(end)
+
+    run("a part of the lake, or left to another run", RunEnd.ENDED)
+    run("stopped before it has worked through its plan", RunEnd.STOPPED, False)
+    assert ledger.looks.finished() is None
+    run("done", RunEnd.ENDED, False, True)
+    finished = ledger.looks.finished()
+    assert finished is not None
+    assert finished >= began
+    run("failed after it had looked", RunEnd.FAILED, False)
+    run("the next part of the lake", RunEnd.ENDED)
+    assert ledger.looks.finished() == finished
+    last = ledger.looks.last()
+    assert last is not None
+    assert last.run == "failed after it had looked"
+    ledger.looks.record(replace(LOOK, run="not ended yet"), is_done=True)
+    assert ledger.looks.finished() == LOOK.taken_at

@@ -15,6 +15,13 @@ _REMEDIES = {
     "ProfileNotFound": "correct AWS_PROFILE, or unset it",
 }
 _IS_AWAY = ("EndpointConnectionError", "ConnectTimeoutError", "SSLError", "NoAnswerError")
+# Errors before a request was sent, by their code
+_UNSENT = (
+    *_REMEDIES,
+    *("EndpointConnectionError", "ConnectTimeoutError", "ParamValidationError", "ValueError"),
+    *("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"),
+    *("TokenRetrievalError", "SSOTokenLoadError", "UnauthorizedSSOTokenError"),
+)
 
 
 class NoAnswerError(Exception):
@@ -35,6 +42,17 @@ def why_failed(error: Exception, service: str) -> str:
         names = (f"AWS_ENDPOINT_URL_{service.upper()}", "AWS_ENDPOINT_URL")
         remedy = next((f"see {name}" for name in names if os.environ.get(name)), None)
     return f"{line}; {remedy}" if remedy else line
+
+
+def is_without_effect(error: Exception) -> bool:
+    """Does this error of a request prove that the service has done nothing of what was asked?
+
+    It does if no request was sent, or if the service refuses the request by a code of its own.
+    """
+    response = getattr(error, "response", None) or {}
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    is_refused = 400 <= status < 500 and not code_of(error).isdigit()  # a proxy's answer has its status for a code
+    return is_refused or code_of(error) in _UNSENT
 
 
 def _answer(error: Exception) -> dict[str, Any]:

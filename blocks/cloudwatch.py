@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from blocks.aws import Aws
-from blocks.aws_errors import NoAnswerError, why_failed
+from blocks.aws_errors import NoAnswerError, is_without_effect, why_failed
 from tasks.domain.datapoints import Datapoint
 from tasks.domain.errors import AdceError
 
@@ -20,7 +20,11 @@ _READ_SECONDS = 5.0
 
 
 class CloudWatchError(AdceError):
-    """Metrics could not be sent to CloudWatch."""
+    """Metrics could not be sent to CloudWatch. Is it proved that it has counted none of them?"""
+
+    def __init__(self, message: str, *, are_uncounted: bool):
+        super().__init__(f"{message}; {'the next sending has them too' if are_uncounted else 'they may be lost'}")
+        self.are_uncounted = are_uncounted
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ class CloudWatch:
         """
         from botocore.exceptions import BotoCoreError, ClientError
 
+        start = 0
         try:
             for start in range(0, len(datapoints), MOST_METRICS):
                 some = datapoints[start : start + MOST_METRICS]
@@ -45,7 +50,8 @@ class CloudWatch:
                 self._client.put_metric_data(Namespace=self.namespace, MetricData=data)
         except (BotoCoreError, ClientError, NoAnswerError, ValueError) as error:
             why = why_failed(error, "cloudwatch")
-            raise CloudWatchError(f"CloudWatch does not take the metrics of {self.namespace}: {why}") from None
+            text = f"CloudWatch does not take the metrics of {self.namespace}: {why}"
+            raise CloudWatchError(text, are_uncounted=not start and is_without_effect(error)) from None
 
     @cached_property
     def _client(self) -> Any:

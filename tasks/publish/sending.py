@@ -10,14 +10,16 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 
 from blocks.aws import aws_of
-from blocks.cloudwatch import CloudWatch
+from blocks.cloudwatch import CloudWatch, CloudWatchError
 from config.models import Config
+from config.secrets import masked
 from tasks.answers.metrics import measured
 from tasks.domain.access import Access
-from tasks.domain.datapoints import datapoints
+from tasks.domain.datapoints import Datapoint, datapoints
 from tasks.domain.errors import AdceError, LedgerError
+from tasks.domain.wording import one_line
 from tasks.ledger import Ledger
-from tasks.ledger.sendings import RENEWED_EVERY
+from tasks.ledger.sendings import RENEWED_EVERY, Turn
 from tasks.observe.outages import Outage
 
 log = logging.getLogger(__name__)
@@ -37,19 +39,32 @@ class Sender:
     def send(self) -> bool:
         """Sends what has happened since the last sending. False if another sender does that, or it is not time yet.
 
-        Raises LedgerError or CloudWatchError. What was to be sent is lost then.
+        Raises LedgerError or CloudWatchError. The next sending has what was to be sent, if none of it can have been
+        counted; else it is lost.
         """
         turn = self._ledger.sendings.take_turn(self._name, self._config.cloudwatch.every)
         if turn is None:
             return False
         try:
-            now = measured(self._config, self._ledger, turn.at)
-            points = datapoints(turn.totals, turn.before, now)
+            self._sink.put(self._datapoints(turn), turn.at)
+        except AdceError as error:
+            if not isinstance(error, CloudWatchError) or error.are_uncounted:
+                with suppress(LedgerError):
+                    self._ledger.sendings.put_back(turn)
+            raise
+        return True
+
+    def _datapoints(self, turn: Turn) -> list[Datapoint]:
+        """What there is to send. Raises LedgerError."""
+        try:
+            return datapoints(turn.totals, turn.before, measured(self._config, self._ledger, turn.at))
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             text = f"ledger {self._ledger.name}: its totals are damaged, and no metrics are sent: {error!r}"
             raise LedgerError(text) from error
-        self._sink.put(points, turn.at)
-        return True
+
+    def waits(self) -> float:
+        """Seconds until it may be time for the next sending."""
+        return self._ledger.sendings.waits(self._name, self._config.cloudwatch.every)
 
     def let_go(self) -> None:
         """Leaves the sending to others."""
@@ -98,9 +113,9 @@ def _send_until(ended: threading.Event, config: Config) -> None:
                 while not ended.is_set():
                     sender.send()
                     outage.ended()
-                    ended.wait(RENEWED_EVERY)
-        except AdceError as error:
-            outage.failed(str(error))
+                    ended.wait(sender.waits())
+        except Exception as error:  # whatever it is, the next sending may succeed
+            outage.failed(_line(error))
             ended.wait(RENEWED_EVERY)
 
 
@@ -111,22 +126,30 @@ async def send_once(config: Config) -> None:
     """
     if not _is_wanted(config):
         return
-    failed: list[AdceError] = []
+    failed: list[Exception] = []
 
     def send() -> None:
         try:
             with opened(config) as sender:
                 sender.send()
-        except AdceError as error:
+        except Exception as error:  # whatever it is, the run has done its work
             failed.append(error)
 
     thread = threading.Thread(target=send, name="metrics", daemon=True)
     thread.start()
     await asyncio.to_thread(thread.join, _RUN_WAITS)
     if thread.is_alive():
-        log.warning("CloudWatch has not taken the metrics within %.0f s; they are lost", _RUN_WAITS)
+        log.warning("CloudWatch has not taken the metrics within %.0f s; they may be lost", _RUN_WAITS)
     for error in failed:
-        log.warning("%s; they are lost", error)
+        log.warning("%s", _line(error))
+
+
+def _line(error: Exception) -> str:
+    """What the log says of an error."""
+    if isinstance(error, CloudWatchError):
+        return str(error)
+    text = str(error) if isinstance(error, AdceError) else masked(one_line(repr(error)))
+    return f"no metrics are sent to CloudWatch: {text}"
 
 
 def _is_wanted(config: Config) -> bool:

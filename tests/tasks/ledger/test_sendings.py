@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from tasks.domain.metrics import PAUSES, Amounts, Series, series_of
@@ -42,3 +43,21 @@ def test_of_senders_that_begin_at_once_one_has_the_turn_and_it_is_told_what_was_
         assert turn is not None
         assert (turn.totals, turn.before) == ({series: 7}, {series: 3})
         assert take(others[0]) is None, "no minute has passed"
+
+        now = ledger.database.read(ledger.database.now)
+        at = sendings_table.update().values(at=datetime.fromtimestamp(now, UTC) - timedelta(seconds=70))
+        ledger.database.write(lambda connection: connection.execute(at))
+        assert 15 < ledger.sendings.waits(others[0], 1.5 * MINUTE) <= 20, "until it is due"
+        assert ledger.sendings.waits(others[0], 10 * MINUTE) == 60, "to renew the lease"
+        assert ledger.sendings.waits(others[0], MINUTE) == 1
+        assert ledger.sendings.waits(first, MINUTE) == 60, "another has the lease"
+
+        ledger.sendings.put_back(turn)
+        turn = take(others[0])
+        assert turn is not None
+        assert turn.before == {series: 7}, "there was another turn since"
+        ledger.sendings.put_back(replace(turn, before={series: 5}))
+        ledger.database.write(lambda connection: connection.execute(earlier))
+        again = take(others[0])
+        assert again is not None
+        assert again.before == {series: 5}

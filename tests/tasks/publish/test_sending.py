@@ -8,17 +8,20 @@ import os
 import shutil
 import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, NoReturn
 
 import boto3
 import pytest
 import sqlalchemy as sa
 
 from blocks import cloudwatch
+from blocks.cloudwatch import CloudWatchError
 from config.load import load_config
 from config.models import Config
 from tasks.domain.datapoints import Datapoint
@@ -184,10 +187,44 @@ def test_a_cloudwatch_that_hangs_or_refuses_is_one_warning_of_a_run(
     refused = f"CloudWatch does not take the metrics of {config.cloudwatch.namespace}: "
     with socket.create_server(("127.0.0.1", 0)) as deaf, http_server(503, b"Slow down") as refusing:
         hanging = f"http://127.0.0.1:{deaf.getsockname()[1]}"
-        assert run_against(refusing, 5) == f"{refused}503: Slow down; they are lost"
+        assert run_against(refusing, 5) == f"{refused}503: Slow down; they may be lost"
         assert run_against(hanging, 0.1).startswith(f"{refused}ReadTimeoutError: Read timeout on endpoint URL")
         monkeypatch.setattr(module, "_RUN_WAITS", 0.3)
-        assert run_against(hanging, 60) == "CloudWatch has not taken the metrics within 0 s; they are lost"
+        assert run_against(hanging, 60) == "CloudWatch has not taken the metrics within 0 s; they may be lost"
+
+
+def test_what_cloudwatch_refuses_comes_with_the_next_sending(
+    config: Config, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    denied = b'{"__type": "AccessDenied", "message": "no"}'
+
+    def fail(address: str) -> str:
+        happen(ledger, 3)
+        a_minute_passes(ledger)
+        with monkeypatch.context() as patch:
+            patch.setenv("AWS_ENDPOINT_URL", address)
+            with opened(config) as sender, pytest.raises(CloudWatchError) as raised:
+                sender.send()
+        return str(raised.value)
+
+    with opened(config) as sender:
+        sender.send()
+    with http_server(403, denied) as refusing:
+        assert fail(refusing).endswith("AccessDenied: no; the next sending has them too")
+    assert fail("http://127.0.0.1:1").endswith("; the next sending has them too")
+    with http_server(403, b"a proxy") as refusing:
+        assert fail(refusing).endswith("; they may be lost")
+    happen(ledger, 4)
+    a_minute_passes(ledger)
+    with opened(config) as sender:
+        assert sender.send()
+    assert statistics(config, FILES.name, **STORED)["Sum"] == 4
+    with http_server(403, denied) as refusing:
+        fail(refusing)
+    a_minute_passes(ledger)
+    with opened(config) as sender:
+        assert sender.send()
+    assert statistics(config, FILES.name, **STORED)["Sum"] == 7
 
 
 def test_a_service_sends_until_it_ends(config: Config, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,3 +237,25 @@ def test_a_service_sends_until_it_ends(config: Config, ledger: Ledger, monkeypat
             time.sleep(0.01)
         assert rows(leases_table) == 1
     assert (rows(sendings_table), rows(leases_table)) == (1, 0), "it has sent, and others can go on"
+
+
+def test_a_service_goes_on_after_any_error(config: Config, monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
+    begun = threading.Event()
+
+    def fail(*_: object) -> NoReturn:
+        if caplog.records:
+            begun.set()
+        raise KeyError("surprise")
+
+    monkeypatch.setattr(module, "opened", fail)
+    monkeypatch.setattr(module, "RENEWED_EVERY", 0.001)
+    with sending(config):
+        assert begun.wait(60)
+    assert caplog.messages[0] == "no metrics are sent to CloudWatch: KeyError('surprise')"
+
+
+def test_a_ledger_that_cannot_be_opened_is_one_warning_of_a_run(config: Config, caplog: Any) -> None:
+    asyncio.run(send_once(config.model_copy(update={"ledger": "sqlite:////no/such/folder/ledger.db"})))
+    [line] = caplog.messages
+    assert line.startswith("no metrics are sent to CloudWatch: there is no ledger at")
+    assert not line.endswith("lost")

@@ -43,7 +43,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 VERSION = version("adce")
 _SAFE = ("GET", "HEAD")
-_MOST_OF_A_FORM = 4096  # bytes
+MOST_OF_A_FORM = 4096  # bytes
 _ALWAYS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -85,7 +85,7 @@ class Service:
         if reply.status is HTTPStatus.OK and _matches(headers.get("if-none-match", ""), reply.answer.etag):
             reply = replace(reply, status=HTTPStatus.NOT_MODIFIED)
         has_body = scope["method"] != "HEAD" and reply.status is not HTTPStatus.NOT_MODIFIED
-        await send({"type": "http.response.start", "status": reply.status, "headers": self._headers(reply)})
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers_to_send(reply)})
         await send({"type": "http.response.body", "body": reply.answer.body if has_body else b""})
 
     def documents(self) -> dict[str, Answer]:
@@ -99,10 +99,10 @@ class Service:
         if wait := self._limiter.wait(client, kind_of(method, path), time.monotonic()):
             seconds = str(int(wait) + 1)
             text = f"too many requests from this address; try again in {seconds} s"
-            return _problem(HTTPStatus.TOO_MANY_REQUESTS, text, ("Retry-After", seconds))
+            return problem(HTTPStatus.TOO_MANY_REQUESTS, text, ("Retry-After", seconds))
         if path not in PROBES and not self._gate.is_named(headers.get("host", "")):
             text = "the Host header names no host of this service; the setting serve.hosts lists them"
-            return _problem(HTTPStatus.MISDIRECTED_REQUEST, text)
+            return problem(HTTPStatus.MISDIRECTED_REQUEST, text)
         if path == LOGIN and self._settings.token:
             return await self._login(scope, headers, receive)
         if not self._gate.is_open(path) and not self._gate.is_shown(
@@ -110,10 +110,10 @@ class Service:
         ):
             return self._unauthorized(headers)
         if not self._is_known(path):
-            return _problem(HTTPStatus.NOT_FOUND, f"nothing is here; {OPENAPI} lists what there is")
+            return problem(HTTPStatus.NOT_FOUND, f"nothing is here; {OPENAPI} lists what there is")
         if method not in _SAFE:
             text = "this service only answers GET and HEAD"
-            return _problem(HTTPStatus.METHOD_NOT_ALLOWED, text, ("Allow", ", ".join(_SAFE)))
+            return problem(HTTPStatus.METHOD_NOT_ALLOWED, text, ("Allow", ", ".join(_SAFE)))
         return self._answer(path, headers)
 
     def _answer(self, path: str, headers: Any) -> Reply:
@@ -131,9 +131,9 @@ class Service:
             return Reply(HTTPStatus.OK, found, self._marks(found))
         if self._refresh.snapshot:
             text = "no reconcile has recorded a look at the whole of this lake yet"
-            return _problem(HTTPStatus.NOT_FOUND, text)
+            return problem(HTTPStatus.NOT_FOUND, text)
         text = "the ledger has not been read yet; /health says what does not answer"
-        return _problem(HTTPStatus.SERVICE_UNAVAILABLE, text, ("Retry-After", "5"))
+        return problem(HTTPStatus.SERVICE_UNAVAILABLE, text, ("Retry-After", "5"))
 
     def _marks(self, found: Answer) -> tuple[tuple[str, str], ...]:
         """Headers that say as of when an answer is, and what does not answer now."""
@@ -159,7 +159,7 @@ class Service:
             return _ok(page("ADCE", _FORM))
         if scope["method"] != "POST":
             text = "the form only answers GET, HEAD and POST"
-            return _problem(HTTPStatus.METHOD_NOT_ALLOWED, text, ("Allow", "GET, HEAD, POST"))
+            return problem(HTTPStatus.METHOD_NOT_ALLOWED, text, ("Allow", "GET, HEAD, POST"))
         body = await _body(receive)
         if body is None:
             return Reply(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, page("ADCE", f"<p>This is too long for a token.{_FORM}"))
@@ -178,7 +178,7 @@ class Service:
         if "text/html" in headers.get("accept", ""):
             return self._form("")
         text = "this needs the token, in the header Authorization after the word Bearer, or by the form at /login"
-        return _problem(HTTPStatus.UNAUTHORIZED, text, ("WWW-Authenticate", "Bearer"))
+        return problem(HTTPStatus.UNAUTHORIZED, text, ("WWW-Authenticate", "Bearer"))
 
     def _form(self, said: str) -> Reply:
         form = _FORM.replace("<form", f'<form action="{LOGIN}"')
@@ -187,23 +187,25 @@ class Service:
     def _is_known(self, path: str) -> bool:
         return path in self._always or path in self._badges or path in _PREPARED
 
-    def _headers(self, reply: Reply) -> Headers:
-        is_kept = reply.status in (HTTPStatus.OK, HTTPStatus.NOT_MODIFIED)
-        headers = {
-            "Content-Type": reply.answer.type,
-            "Content-Length": str(len(reply.answer.body)),
-            "Cache-Control": "private, no-cache" if is_kept else "no-store",
-            "Vary": "Accept, Authorization, Cookie",
-            **({"ETag": reply.answer.etag} if is_kept else {}),
-            **_ALWAYS,
-        }
-        if reply.status is HTTPStatus.NOT_MODIFIED:
-            del headers["Content-Length"]
-        return [(name.encode(), value.encode()) for name, value in [*headers.items(), *reply.headers]]
-
 
 _LINKED = {path.path: path.path for path in PATHS if path.path not in (INDEX, BADGE)}
 _PREPARED = frozenset(path.path for path in PATHS)
+
+
+def headers_to_send(reply: Reply) -> Headers:
+    """The headers of a reply."""
+    is_kept = reply.status in (HTTPStatus.OK, HTTPStatus.NOT_MODIFIED)
+    headers = {
+        "Content-Type": reply.answer.type,
+        "Content-Length": str(len(reply.answer.body)),
+        "Cache-Control": "private, no-cache" if is_kept else "no-store",
+        "Vary": "Accept, Authorization, Cookie",
+        **({"ETag": reply.answer.etag} if is_kept else {}),
+        **_ALWAYS,
+    }
+    if reply.status is HTTPStatus.NOT_MODIFIED:
+        del headers["Content-Length"]
+    return [(name.encode(), value.encode()) for name, value in [*headers.items(), *reply.headers]]
 
 
 def _ok(found: Answer) -> Reply:
@@ -214,10 +216,10 @@ def _verdict(found: Answer, verdict: Verdict) -> Reply:
     return Reply(HTTPStatus.SERVICE_UNAVAILABLE if verdict is Verdict.FAIL else HTTPStatus.OK, found)
 
 
-def _problem(status: HTTPStatus, detail: str, *headers: tuple[str, str]) -> Reply:
+def problem(status: HTTPStatus, detail: str, *headers: tuple[str, str]) -> Reply:
     """An error as a problem document."""
-    problem = Problem(type="about:blank", title=status.phrase, status=status.value, detail=detail)
-    return Reply(status, in_json(problem, PROBLEM), headers)
+    document = Problem(type="about:blank", title=status.phrase, status=status.value, detail=detail)
+    return Reply(status, in_json(document, PROBLEM), headers)
 
 
 def _matches(if_none_match: str, etag: str) -> bool:
@@ -245,7 +247,7 @@ async def _body(receive: Receive) -> bytes | None:
         if message["type"] != "http.request":  # the client has gone
             return b""
         body += bytes(message.get("body", b""))
-        if len(body) > _MOST_OF_A_FORM:
+        if len(body) > MOST_OF_A_FORM:
             return None
         if not message.get("more_body", False):
             return body

@@ -10,6 +10,7 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Any
 
 import uvicorn
@@ -17,6 +18,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from config.models import Config, Serve
 from deployments.serve.app import Service
+from deployments.serve.protocol import LONGEST_HEAD, Requests, refusal
 from deployments.serve.refresh import Refresh
 from tasks.domain.errors import AdceError
 from tasks.domain.wording import signal_name
@@ -26,9 +28,11 @@ log = logging.getLogger(__name__)
 
 _ANSWERED_WITHIN = 20.0  # seconds from the last answer, or the connection, to the next one in the client's hands
 _IDLE = 5  # seconds for which a connection without a request is kept
-_LONGEST_HEAD = 16 * 1024  # bytes of a request's line and headers
+_REFUSED_WITHIN = 1.0  # seconds that a client has to take the answer to what is refused
 _MOST_CONNECTIONS = 2000
 _SPARE_FILES = 200  # that this process may have open besides connections
+_ACCEPTED_AT_ONCE = 100  # connections, whose files are open before they are counted
+_BACKLOG = 1024  # connections that wait until they are accepted
 _ENDS_WITHIN = 3  # seconds for answers that are being sent at the end
 
 
@@ -39,8 +43,7 @@ def serve(config: Config) -> None:
     """
     check_access(config.serve)
     with listener(config.serve) as listening, sending(config):
-        _allow_connections()
-        asyncio.run(_serve(config, listening))
+        asyncio.run(_serve(config, listening, _most_connections()))
 
 
 def check_access(settings: Serve) -> None:
@@ -60,7 +63,7 @@ def listener(settings: Serve, option: str = "--port") -> Iterator[socket.socket]
     """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
-        listening = socket.create_server((settings.host, settings.port), family=family, backlog=1024)
+        listening = socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise AdceError(f"port {settings.port} of {settings.host} is in use; take another with {option}") from None
@@ -75,9 +78,9 @@ def address_of(settings: Serve) -> str:
     return f"http://{f'[{settings.host}]' if ':' in settings.host else settings.host}:{settings.port}"
 
 
-async def _serve(config: Config, listening: socket.socket) -> None:
+async def _serve(config: Config, listening: socket.socket, most: int) -> None:
     refresh = Refresh(config)
-    server = _Server(_settings(config.serve, Service(config, refresh)))
+    server = _Server(_settings(config.serve, Service(config, refresh), most))
     loop = asyncio.get_running_loop()
 
     def stop(number: int) -> None:
@@ -97,7 +100,7 @@ async def _serve(config: Config, listening: socket.socket) -> None:
     await asyncio.gather(refreshing, return_exceptions=True)
 
 
-def _settings(settings: Serve, service: Service) -> uvicorn.Config:
+def _settings(settings: Serve, service: Service, most: int = _MOST_CONNECTIONS) -> uvicorn.Config:
     return uvicorn.Config(
         service,
         http=_TimedProtocol,
@@ -110,15 +113,20 @@ def _settings(settings: Serve, service: Service) -> uvicorn.Config:
         server_header=False,
         proxy_headers=bool(settings.proxies),
         forwarded_allow_ips=settings.proxies,
-        limit_concurrency=_MOST_CONNECTIONS,
+        limit_concurrency=most,
+        backlog=_ACCEPTED_AT_ONCE,
         timeout_keep_alive=_IDLE,
         timeout_graceful_shutdown=_ENDS_WITHIN,
-        h11_max_incomplete_event_size=_LONGEST_HEAD,
     )
 
 
 class _Server(uvicorn.Server):
     """uvicorn's server, which leaves signals to its caller."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listening in sockets or ():
+            listening.listen(_BACKLOG)  # as many as are accepted at once would be too few
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -128,14 +136,39 @@ class _Server(uvicorn.Server):
 class _TimedProtocol(H11Protocol):
     """A connection that is cut off if its next answer is not in the client's hands in time.
 
-    uvicorn itself waits for ever for the rest of a request's head, and for a client that reads nothing.
+    uvicorn itself waits for ever for the rest of a request's head, and for a client that reads nothing. It takes any
+    number of connections on which nothing is asked, and its own refusals are plain text.
     """
 
     _deadline: asyncio.TimerHandle | None = None
+    _is_refused = False
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
+        transport.max_size = LONGEST_HEAD  # bytes that are read at once, and so kept at most for each connection
+        self.conn = Requests()
         self._begin()
+        most, self.limit_concurrency = self.limit_concurrency, None
+        if most is not None and len(self.connections) > most:
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
+            transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        if not self._is_refused:
+            super().data_received(data)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answers what is no request, or one that is refused."""
+        assert isinstance(self.conn, Requests)
+        self._refuse(self.conn.refused)
+        self.conn = Requests()  # what was received is of no use any longer
+        if self.transport.can_write_eof() and not self.transport.is_closing():
+            self.transport.write_eof()  # to close it while there is something to read would take the answer away
+        self._begin(_REFUSED_WITHIN)
+
+    def _refuse(self, status: HTTPStatus) -> None:
+        self._is_refused = True
+        self.transport.write(refusal(status))
 
     def on_response_complete(self) -> None:
         self._begin()
@@ -146,16 +179,23 @@ class _TimedProtocol(H11Protocol):
         if self._deadline:
             self._deadline.cancel()
 
-    def _begin(self) -> None:
+    def _begin(self, within: float | None = None) -> None:
         if self._deadline:
             self._deadline.cancel()
-        self._deadline = self.loop.call_later(_ANSWERED_WITHIN, self.transport.abort)
+        self._deadline = self.loop.call_later(within or _ANSWERED_WITHIN, self.transport.abort)
 
 
-def _allow_connections() -> None:
-    """Lets this process have as many files open as it has connections at most, if the system allows that."""
+def _most_connections() -> int:
+    """How many connections there may be, after letting this process have files open for all if the system allows it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _MOST_CONNECTIONS + _SPARE_FILES
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return _MOST_CONNECTIONS
+    files = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+    if files < wanted:
+        most = max(1, files - _SPARE_FILES)
+        text = "this process may open %s files, so the service takes %s connections at once, not %s; see ulimit -Hn"
+        log.warning(text, files, most, _MOST_CONNECTIONS)
+        return most
+    return _MOST_CONNECTIONS

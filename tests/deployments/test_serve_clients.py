@@ -111,6 +111,8 @@ async def _bear_bad_clients(ledger: str) -> None:
         serving = asyncio.create_task(running.serve(sockets=[listening]))
         try:
             await _behave_badly(Connections(settings.port, opened))
+            running.config.limit_concurrency = 1
+            await _be_too_many(Connections(settings.port, opened))
         finally:
             running.should_exit = True
             await serving
@@ -141,7 +143,15 @@ async def _behave_badly(connections: Connections) -> None:
     unread = await connections.send(get % b"tasks" + b"\r\n")  # nothing of the answer is read
     silent = [await connections.send(b"") for _ in range(_MANY)]
     assert await connections.status(get % b"livez" + b"\r\n") == 200, "while all of these are there"
-    assert await connections.status(get % b"livez" + b"X: " + b"x" * 1_000_000 + b"\r\n\r\n") == 400
+    assert await connections.status(get % b"livez" + b"X: " + b"x" * 1_000_000 + b"\r\n\r\n") == 431
+    assert await connections.status(get % b"livez" + b"X: " + b"x" * 20_000 + b"\r\n\r\n") == 431, "in one piece too"
+    assert await connections.status(get % b"livez" + b"X: x\r\n" * 3000 + b"\r\n") == 431
+    assert await connections.status(get % b"livez" + b"X: " + b"x" * 15_000 + b"\r\n\r\n") == 200
+    body = b"POST /login HTTP/1.1\r\nHost: localhost\r\n%s\r\n\r\n"
+    long = await _read_to_the_end(await connections.send(body % b"Content-Length: 999999999" + b"x" * 100_000))
+    assert long.startswith(b"HTTP/1.1 413 ")
+    assert b"Content-Type: application/problem+json" in long
+    assert await connections.status(body % b"Transfer-Encoding: chunked") == 411
     assert await connections.status(b"\x16\x03\x01 what is this\r\n\r\n") == 400
     assert await connections.status(get % b"../../etc/passwd" + b"\r\n") == 404
     assert await connections.status(get % b"%2e%2e/status" + b"\r\n") == 404
@@ -150,6 +160,29 @@ async def _behave_badly(connections: Connections) -> None:
         for one in [*no_end, *silent, unread]:
             assert len(await _read_to_the_end(one)) < _LONG
     assert await connections.status(get % b"livez" + b"\r\n") == 200
+
+
+async def _be_too_many(connections: Connections) -> None:
+    await connections.send(b"")
+    refused = await _read_to_the_end(await connections.send(b""))
+    assert refused.startswith(b"HTTP/1.1 503 ")
+    assert b"Content-Type: application/problem+json" in refused
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "most", "files"), [(64, 256, 56, 256), (1024, 4096, 2000, 2200), (4096, 4096, 2000, None)]
+)
+def test_there_are_only_as_many_connections_as_files_may_be_open(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, soft: int, hard: int, most: int, files: int
+) -> None:
+    limits: list[int] = []
+    monkeypatch.setattr(server.resource, "getrlimit", lambda _: (soft, hard))
+    monkeypatch.setattr(server.resource, "setrlimit", lambda _, pair: limits.append(pair[0]))
+    assert server._most_connections() == most
+    assert limits == ([files] if files else [])
+    assert [record.getMessage().partition(",")[0] for record in caplog.records] == (
+        ["this process may open 256 files"] if hard == 256 else []
+    )
 
 
 async def _read_to_the_end(connection: socket.socket) -> bytes:

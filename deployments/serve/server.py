@@ -31,7 +31,7 @@ _IDLE = 5  # seconds for which a connection without a request is kept
 _REFUSED_WITHIN = 1.0  # seconds that a client has to take the answer to what is refused
 _MOST_CONNECTIONS = 2000
 _SPARE_FILES = 200  # that this process may have open besides connections
-_ACCEPTED_AT_ONCE = 100  # connections, whose files are open before they are counted
+_ACCEPTED_AT_ONCE = 20  # connections; several times as many have a file open before they are counted
 _BACKLOG = 1024  # connections that wait until they are accepted
 _ENDS_WITHIN = 3  # seconds for answers that are being sent at the end
 

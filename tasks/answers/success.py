@@ -14,7 +14,7 @@ from tasks.ledger.plans import RUN
 
 _MOST_LONGEST = 10
 _NOT_BEGUN = "no attempt is recorded: no fill of it has begun so far"
-_WAITED = "no other attempt is recorded: it waited for its fill to begin"
+_WAITED = "no attempt before this one is recorded: no fill of it had begun"
 
 
 def success_since(config: Config, ledger: Ledger, since: datetime, now: datetime) -> Success:

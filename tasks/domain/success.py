@@ -224,9 +224,9 @@ class Kept:
     not_counted: int  # files that were missing, and are neither stored nor a gap: the source has none, mostly
 
     @property
-    def percent(self) -> float:
-        """The share of the due files that were there in time."""
-        return 100 * self.in_time / self.due if self.due else 100.0
+    def percent(self) -> float | None:
+        """The share of the due files that were there in time; None if none was due."""
+        return 100 * self.in_time / self.due if self.due else None
 
     @property
     def budget(self) -> int:
@@ -239,9 +239,9 @@ class Kept:
         return self.budget - self.late - self.lacking
 
     @property
-    def is_met(self) -> bool:
-        """Is the objective met?"""
-        return self.budget_left >= 0
+    def is_met(self) -> bool | None:
+        """Is the objective met? None if no file was due."""
+        return self.budget_left >= 0 if self.due else None
 
 
 def kept(datasets: Mapping[str, Dataset], files: Collection[DueFile], since: datetime, now: datetime) -> list[Kept]:

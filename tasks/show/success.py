@@ -77,7 +77,7 @@ def _value(aim: Aim, value: float) -> str:
 
 def _kept(kept: Kept) -> tuple[str, ...]:
     counts = (f"{count:,}" for count in (kept.due, kept.in_time, kept.late, kept.lacking))
-    percent = f"{kept.percent:.2f} %"
+    percent = _UNKNOWN if kept.percent is None else f"{kept.percent:.2f} %"
     left = f"{kept.budget_left:,} of {kept.budget:,}"
     return kept.dataset, duration(kept.promise), *counts, percent, f"{kept.objective:g} %", left, _MET[kept.is_met]
 

@@ -110,3 +110,8 @@ def test_a_promise_counts_files_in_time_late_and_not_there() -> None:
 @pytest.mark.parametrize(("objective", "due", "budget"), [(99, 99, 0), (99.9, 1000, 1), (70, 10, 3), (100, 10, 0)])
 def test_the_budget_is_whole_files(objective: float, due: int, budget: int) -> None:
     assert Kept("d", HOUR, objective, due, due, 0, 0, 0).budget == budget
+
+
+def test_where_no_file_was_due_no_objective_is_met_or_missed() -> None:
+    none = Kept("d", HOUR, 99, 0, 0, 0, 0, not_counted=3)
+    assert (none.percent, none.is_met) == (None, None)

@@ -55,7 +55,7 @@ class KeptAnswer(Document):
     percent: float | None
     budget: int
     budget_left: int
-    met: bool
+    met: bool | None
 
     @classmethod
     def of(cls, kept: Kept) -> Self:

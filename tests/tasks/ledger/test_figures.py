@@ -4,6 +4,7 @@ import json
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from tasks.answers.success import success_since
@@ -106,8 +107,8 @@ def test_a_ledger_that_was_made_by_hand_is_told_of_as_it_is(url: str) -> None:
     assert "| espn_summary | 1d | 4 | 1 | 1 | 2 | 25.00 % | 99 % | -3 of 0 | no |" in text
 
 
-def test_an_empty_ledger_knows_nothing_and_one_that_is_young_says_since_when(url: str) -> None:
-    with closing(Ledger(url)) as ledger:
+def test_an_empty_ledger_knows_nothing_and_one_that_is_young_says_since_when(tmp_path: Path) -> None:
+    with closing(Ledger(f"sqlite:///{tmp_path / 'young.db'}")) as ledger:
         nothing = success_since(a_config(), ledger, WEEK, NOW)
         assert [figure.value for figure in nothing.figures] == [None] * 6
         assert nothing.since == NOW

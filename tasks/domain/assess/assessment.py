@@ -113,6 +113,7 @@ def assess(
     not_read = replace(NOT_READ, until=read_from)
     settings = {name: (dataset, checks[name]) for name, dataset in scrapers(config).items()}
     final_after = {name: games_final_after(config, name) for name in config.datasets}
+    # By dataset and variant, since Cell.scraper takes longer than to make this tuple
     by_scraper: dict[tuple[str, str], tuple[Dataset, str, timedelta]] = {}
     differences = by_key(disagreements)
     statuses = {}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from fnmatch import fnmatchcase
 from functools import lru_cache
-from http.cookies import CookieError, SimpleCookie
 
 from config.models import Rate, Serve
 from deployments.serve.paths import LOGIN, METRICS, PROBES
@@ -18,6 +18,7 @@ COOKIE = "adce"
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 _LOGINS = Rate(requests=10, seconds=60)
 _MOST_ADDRESSES = 10_000  # whose requests are counted; beyond that, those that are not limited are forgotten
+_PORT = re.compile(r":[0-9]+\Z")
 _SUBNET = 64  # bits of an IPv6 address that count as one address, since a host has all of the rest
 
 
@@ -29,9 +30,7 @@ class Gate:
 
     def is_named(self, host: str) -> bool:
         """Is this Host header one of this service's? Its port does not matter, because a proxy may have another."""
-        name = host.lower()
-        if name.rpartition(":")[2].isdigit():
-            name = name.rpartition(":")[0]
+        name = _PORT.sub("", host.lower())
         own = self.settings.host
         return name in (*_LOCAL_NAMES, own, f"[{own}]", *self.settings.hosts)
 
@@ -57,11 +56,9 @@ class Gate:
 
 
 def _cookie(header: str) -> str:
-    try:
-        found = SimpleCookie(header).get(COOKIE)
-    except CookieError:
-        return ""
-    return found.value if found else ""
+    """The value of our cookie. Others in the header may have any form."""
+    parts = (part.strip() for part in header.split(";"))
+    return next((part.removeprefix(f"{COOKIE}=") for part in parts if part.startswith(f"{COOKIE}=")), "")
 
 
 class Kind(Enum):

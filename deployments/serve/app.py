@@ -229,12 +229,12 @@ def _matches(if_none_match: str, etag: str) -> bool:
 
 def _wants_open_metrics(accept: str) -> bool:
     """Does an Accept header prefer the OpenMetrics format, or want it as much as the text format?"""
-    weights = {}
+    weights: dict[str, float] = {}
     for part in accept.split(","):
         kind, *parameters = (text.strip() for text in part.split(";"))
         quality = next((text[2:] for text in parameters if text.startswith("q=")), "1")
         with suppress(ValueError):
-            weights[kind.lower()] = float(quality)
+            weights[kind.lower()] = max(float(quality), weights.get(kind.lower(), 0.0))
     wanted = weights.get("application/openmetrics-text", 0.0)
     return wanted > 0 and wanted >= weights.get("text/plain", 0.0)
 

@@ -118,10 +118,12 @@ class Client:
     def ask(self, path: str, method: str = "GET", body: bytes = b"", **headers: str) -> Got:
         sent: list[Any] = []
         given = {"host": "localhost:8710", **{name.replace("_", "-"): value for name, value in headers.items()}}
+        path, _, query = path.partition("?")
         scope = {
             "type": "http",
             "method": method,
             "path": path,
+            "query_string": query.encode(),
             "scheme": "http",
             "client": ("127.0.0.1", 1),
             "headers": [(name.encode(), value.encode()) for name, value in given.items()],
@@ -239,6 +241,9 @@ def test_metrics_are_text_or_open_metrics_as_the_client_prefers(client: Client) 
     assert name in {family.name for family in metrics_in(plain.body.decode())}
     assert name in {family.name for family in open_metrics_in(opened.body.decode())}
     assert client.ask("/metrics", accept="application/openmetrics-text;q=x").body == plain.body
+    kind = "application/openmetrics-text"
+    twice = f"{kind};version=1.0.0;q=0.9,text/plain;q=0.5,{kind};version=0.0.1;q=0.1"
+    assert client.ask("/metrics", accept=twice).body == opened.body, "the greatest weight of a type counts"
 
 
 def test_head_is_get_without_a_body_and_what_has_not_changed_is_not_sent(client: Client) -> None:
@@ -279,6 +284,7 @@ def test_with_a_token_only_probes_answer_without_it(config: Config) -> None:
         assert "***" not in got.json["detail"], "what to do is no secret"
     assert client.ask("/status", authorization=f"Bearer {TOKEN}x").status == 401
     assert client.ask("/status", authorization=f"Bearer {TOKEN}").status == 200
+    assert client.ask(f"/status?token={TOKEN}&access_token={TOKEN}&adce={TOKEN}").status == 401, "not in an address"
     assert client.ask("/nothing", authorization=f"Bearer {TOKEN}").status == 404
 
 

@@ -24,6 +24,8 @@ RATE = Rate(requests=10, seconds=1)
         ("evil.example.org", False),
         ("localhost.evil.example.org", False),
         ("adce.example.org@evil", False),
+        ("localhost:\u00b2", False),
+        ("localhost:", False),
     ],
 )
 def test_only_a_named_host_is_answered(host: str, is_named: bool) -> None:
@@ -58,7 +60,8 @@ def test_the_token_has_to_be_right_as_a_whole(authorization: str, is_shown: bool
 def test_a_cookie_counts_as_the_token_but_is_not_the_token_and_ends_with_it() -> None:
     gate = Gate(Serve(token=TOKEN))
     assert TOKEN not in gate.cookie
-    assert gate.is_shown("", f"other=1; adce={gate.cookie}")
+    for others in ("other=1", 'x={"a":1}', "\x00", "adce2=1;"):
+        assert gate.is_shown("", f"{others}; adce={gate.cookie}; y=[")
     assert not gate.is_shown("", f"adce={TOKEN}")
     assert not gate.is_shown("", "adce=")
     assert not gate.is_shown("", "\x00;=;adce")

@@ -208,7 +208,8 @@ class Report:
         cost = f", for {cost}" if self.list_cost else ""
         since = self.looked_at.verified_since
         parts = f"; parts of it as of {utc(since)} or later" if since else ""
-        return f"The lake was listed with {plural(self.list_requests, 'LIST request')}{cost}{parts}."
+        what = "Beside the inventory, parts of the lake were" if self.looked_at.inventory else "The lake was"
+        return f"{what} listed with {plural(self.list_requests, 'LIST request')}{cost}{parts}."
 
     @property
     def filled(self) -> list[str]:

@@ -100,6 +100,8 @@ def test_a_run_says_that_it_began_from_an_inventory_and_what_it_has_found_since(
     first, last = _report(PRESENT, GONE, PRESENT), _report(PRESENT, GONE, GONE)
     begun = replace(first.looked_at, from_inventory=FromInventory(NOW - 9 * HOUR, 1, 2))
     assert begun.after(first.looked_at) is begun
+    listed = replace(first, looked_at=begun, list_requests=2).listing
+    assert listed == "Beside the inventory, parts of the lake were listed with 2 LIST requests, for less than $0.01."
     assert title_of(replace(first, looked_at=begun).coverage).endswith("by the S3 Inventory of 2026-01-15 03:00 UTC")
     ended = replace(last, looked_at=last.looked_at.after(begun))
     said = {"as_of": "2026-01-15T03:00:00Z", "looked_up": 1, "listed": 2, "doubts": {}, "found_later": 1}

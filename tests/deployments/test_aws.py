@@ -412,6 +412,7 @@ def test_a_lake_that_is_there_already_is_left_as_it_is(other: Stack) -> None:
         ),
         ("ImageTag", ["0.1.0"], ["", "adce:0.1.0"]),
         ("ConfigFile", ["", "/etc/adce/adce.yaml"], ["adce.yaml", "s3://bucket/adce.yaml"]),
+        ("MetricsNamespace", ["ADCE", "A", "ADCE/nba lake"], ["", " ADCE", "AD*E", "ADCE "]),
         ("AlarmEmail", ["", "on-call@example.org"], ["on-call"]),
     ],
 )

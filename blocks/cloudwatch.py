@@ -15,7 +15,7 @@ from tasks.domain.errors import AdceError
 
 # A request may have 1,000 metrics and 1 MB: so many fit even with the longest names that the configuration accepts.
 MOST_METRICS = 150
-MOST_VALUES = 150  # of a metric in a request
+MOST_VALUES = 150  # of a metric in a request; no histogram has as many bounds, as a test checks
 _READ_SECONDS = 5.0
 
 

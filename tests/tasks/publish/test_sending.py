@@ -21,12 +21,12 @@ import pytest
 import sqlalchemy as sa
 
 from blocks import cloudwatch
-from blocks.cloudwatch import CloudWatchError
+from blocks.cloudwatch import MOST_VALUES, CloudWatchError
 from config.load import load_config
 from config.models import Config
 from tasks.domain.datapoints import Datapoint
 from tasks.domain.errors import LedgerError
-from tasks.domain.metrics import FILE_SECONDS, FILES, Amounts
+from tasks.domain.metrics import CLOUDWATCH, FILE_SECONDS, FILES, Amounts, Histogram
 from tasks.ledger import Ledger
 from tasks.ledger.leases import leases_table
 from tasks.ledger.sendings import sendings_table
@@ -149,6 +149,11 @@ def test_what_a_killed_sender_has_not_sent_is_lost_and_nothing_counts_twice(conf
         ledger.database.write(lambda connection: connection.execute(leases_table.update().values(until=0.0)))
         assert heir.send()
     assert statistics(config, FILES.name, **STORED)["Sum"] == 7
+
+
+def test_all_durations_of_a_metric_fit_into_one_request() -> None:
+    """A duration counts as one of the bounds; see Datapoint."""
+    assert max(len(one.metric.bounds) for one in CLOUDWATCH if isinstance(one.metric, Histogram)) <= MOST_VALUES
 
 
 def test_a_damaged_cursor_begins_anew(config: Config, ledger: Ledger) -> None:

@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import cache
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import config.models
 import tasks.domain
@@ -30,6 +31,11 @@ from tasks.observe.session import Session, listed_datasets
 
 # The clocks of a look and of a watch may differ, and it takes a while until what the watch has learnt is in the ledger.
 _COMMITTED_WITHIN = 2 * SKEW
+# The settings that judgements rest on. Of what is not judged yet, no judgement is held.
+_SETTINGS: dict[str, Any] = {
+    **dict.fromkeys(("collect", "datasets", "rollout"), True),
+    "reconcile": {"look_again": True, "unavailable": {"looks", "over", "expires"}},
+}
 
 
 class Held:
@@ -280,7 +286,7 @@ def rules_of(config: Config, checks: Mapping[str, str], now: datetime) -> str:
     `checks` has the id of each scraper's body check; see check_ids.
     """
     season = seasons.current_season(now)
-    settings = config.model_dump(mode="json", include={"collect", "datasets", "rollout", "reconcile"})
+    settings = config.model_dump(mode="json", include=_SETTINGS)
     rules = json.dumps([settings, checks, season, _code()], sort_keys=True)
     return hashlib.sha256(rules.encode()).hexdigest()
 

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from blocks.listing import Listing
 from blocks.store import Store
-from config.models import Collect, Config
+from config.models import Collect, Config, Priority
 from tasks.domain.assess.absences import Absence
 from tasks.domain.assess.overview import Overview, Stored
 from tasks.domain.assess.states import Examination, LakeObject, Unreadable, content_of
@@ -28,6 +29,7 @@ from tasks.domain.expected.seasons import eastern_midnight
 from tasks.domain.plan.plan import Gap
 from tasks.ledger import Ledger
 from tasks.ledger.judgements import judgement_sets_table
+from tasks.observe.held import rules_of
 from tasks.observe.listing import check_ids
 from tasks.observe.look import Look, Reader, look_at_lake
 from tasks.observe.session import Session
@@ -286,6 +288,36 @@ def test_no_judgement_holds_without_the_digest_of_each_range_that_it_rests_on(
     world.damage_ranges()
     world.compare()
     world.ledger.close()
+
+
+def _another(value: Any) -> Any:
+    """A value like this one."""
+    match value:
+        case bool():
+            return not value
+        case int() | float():
+            return value + 1
+        case timedelta():
+            return value + HOUR
+        case list():
+            return value[:-1]
+        case BaseModel():
+            return value.model_copy(update={name: _another(old) for name, old in value})
+    return {None: HOUR, "America/New_York": "UTC"}[value] if value != {} else {Priority.LOW: 1}
+
+
+def test_judgements_rest_on_few_settings_of_reconcile() -> None:
+    """A change of any other does not have the whole lake judged anew."""
+    rules = CONFIG.reconcile
+    changes = {name: {name: _another(value)} for name, value in rules if name != "unavailable"}
+    for name, value in rules.unavailable:
+        changes[name] = {"unavailable": rules.unavailable.model_copy(update={name: _another(value)})}
+    digests = {
+        name: rules_of(a_config(reconcile=rules.model_copy(update=change)), CHECKS, BEGIN)
+        for name, change in changes.items()
+    }
+    same = rules_of(a_config(), CHECKS, BEGIN)
+    assert {name for name, digest in digests.items() if digest != same} == {"look_again", "looks", "over", "expires"}
 
 
 def test_no_judgement_holds_once_something_else_is_collected(filled: World, tmp_path: Path) -> None:

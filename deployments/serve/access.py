@@ -16,9 +16,10 @@ from deployments.serve.paths import LOGIN, METRICS, PROBES
 
 COOKIE = "adce"
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
-_LOGINS = Rate(requests=10, seconds=60)
+_GUESSES = Rate(requests=10, seconds=60)
 _MOST_ADDRESSES = 10_000  # whose requests are counted; beyond that, those that are not limited are forgotten
 _PORT = re.compile(r":[0-9]+\Z")
+_LONGEST_ADDRESS = 64  # characters
 _SUBNET = 64  # bits of an IPv6 address that count as one address, since a host has all of the rest
 
 
@@ -67,13 +68,11 @@ class Kind(Enum):
     PAGE = auto()
     PROBE = auto()
     METRICS = auto()
-    LOGIN = auto()  # a token that is sent by the form
+    GUESS = auto()  # a wrong token, by the form or in a header
 
 
-def kind_of(method: str, path: str) -> Kind:
-    """Of which kind is a request?"""
-    if path == LOGIN and method == "POST":
-        return Kind.LOGIN
+def kind_of(path: str) -> Kind:
+    """Of which kind is a request at this path?"""
     return Kind.PROBE if path in PROBES else Kind.METRICS if path == METRICS else Kind.PAGE
 
 
@@ -89,8 +88,8 @@ class Limiter:
 
         `now` is in seconds of a clock that is never set.
         """
-        rate = _LOGINS if kind is Kind.LOGIN else self.rate
-        of = (_host(address), kind)
+        rate = _GUESSES if kind is Kind.GUESS else self.rate
+        of = (_host(address[:_LONGEST_ADDRESS]), kind)
         free = max(self._taken.get(of, 0.0), now) + rate.seconds / rate.requests
         if free - now > rate.seconds:
             return free - now - rate.seconds
@@ -108,13 +107,23 @@ class Limiter:
 
 @lru_cache(maxsize=4096)
 def _host(address: str) -> str:
-    """What counts as one address."""
-    if ":" not in address:
-        return address
+    """What counts as one address. All texts that are none count as one, since a client may make up many."""
     try:
-        return str(ipaddress.ip_network((address.partition("%")[0], _SUBNET), strict=False))
+        found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
-        return address
+        return ""
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    return str(found.ipv4_mapped or ipaddress.ip_network((found, _SUBNET), strict=False))
+
+
+_ABSOLUTE = re.compile(r"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
+
+
+def target_of(path: str, host: str) -> tuple[str, str]:
+    """The path and the host of a request. Its target may name both, and then the header Host does not count."""
+    found = _ABSOLUTE.fullmatch(path)
+    return (found[2] or "/", found[1]) if found else (path, host)
 
 
 def headers_of(headers: list[tuple[bytes, bytes]]) -> Mapping[str, str]:

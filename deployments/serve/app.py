@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from config.models import Config
-from deployments.serve.access import COOKIE, Gate, Limiter, headers_of, kind_of
+from deployments.serve.access import COOKIE, Gate, Kind, Limiter, headers_of, kind_of, target_of
 from deployments.serve.answers import Answer, answer, in_json, index, page, written
 from deployments.serve.openapi import openapi
 from deployments.serve.paths import (
@@ -94,27 +94,34 @@ class Service:
         return {OPENAPI: self._always[OPENAPI], HEALTHZ: health, **self._refresh.answers}
 
     async def _reply(self, scope: Message, headers: Any, receive: Receive) -> Reply:
-        path, method = scope["path"], scope["method"]
-        client = scope["client"][0] if scope["client"] else ""
-        if wait := self._limiter.wait(client, kind_of(method, path), time.monotonic()):
-            seconds = str(int(wait) + 1)
-            text = f"too many requests from this address; try again in {seconds} s"
-            return problem(HTTPStatus.TOO_MANY_REQUESTS, text, ("Retry-After", seconds))
-        if path not in PROBES and not self._gate.is_named(headers.get("host", "")):
+        path, host = target_of(scope["path"], headers.get("host", ""))
+        method = scope["method"]
+        if refused := self._too_many(scope, kind_of(path), "requests"):
+            return refused
+        if path not in PROBES and not self._gate.is_named(host):
             text = "the Host header names no host of this service; the setting serve.hosts lists them"
             return problem(HTTPStatus.MISDIRECTED_REQUEST, text)
         if path == LOGIN and self._settings.token:
             return await self._login(scope, headers, receive)
-        if not self._gate.is_open(path) and not self._gate.is_shown(
-            headers.get("authorization", ""), headers.get("cookie", "")
-        ):
-            return self._unauthorized(headers)
+        authorization = headers.get("authorization", "")
+        if not self._gate.is_open(path) and not self._gate.is_shown(authorization, headers.get("cookie", "")):
+            return (authorization and self._too_many(scope, Kind.GUESS, "wrong tokens")) or self._unauthorized(headers)
         if not self._is_known(path):
             return problem(HTTPStatus.NOT_FOUND, f"nothing is here; {OPENAPI} lists what there is")
         if method not in _SAFE:
             text = "this service only answers GET and HEAD"
             return problem(HTTPStatus.METHOD_NOT_ALLOWED, text, ("Allow", ", ".join(_SAFE)))
         return self._answer(path, headers)
+
+    def _too_many(self, scope: Message, kind: Kind, of: str) -> Reply | None:
+        """Counts a request of this kind. A reply if there are too many of its address."""
+        client = scope["client"][0] if scope["client"] else ""
+        wait = self._limiter.wait(client, kind, time.monotonic())
+        if not wait:
+            return None
+        seconds = str(int(wait) + 1)
+        text = f"too many {of} from this address; try again in {seconds} s"
+        return problem(HTTPStatus.TOO_MANY_REQUESTS, text, ("Retry-After", seconds))
 
     def _answer(self, path: str, headers: Any) -> Reply:
         if path == LIVEZ:
@@ -167,7 +174,7 @@ class Service:
         if not given:
             return Reply(HTTPStatus.BAD_REQUEST, page("ADCE", f"<p>There is no token in this.{_FORM}"))
         if not self._gate.is_token(given):
-            return self._form("<p>This is not the token.")
+            return self._too_many(scope, Kind.GUESS, "wrong tokens") or self._form("<p>This is not the token.")
         secure = "; Secure" if scope["scheme"] == "https" else ""
         cookie = f"{COOKIE}={self._gate.cookie}; HttpOnly; SameSite=Strict; Path=/{secure}"
         return Reply(
@@ -189,7 +196,7 @@ class Service:
 
 
 _LINKED = {path.path: path.path for path in PATHS if path.path not in (INDEX, BADGE)}
-_PREPARED = frozenset(path.path for path in PATHS)
+_PREPARED = frozenset(path.path for path in PATHS if path.path != BADGE)
 
 
 def headers_to_send(reply: Reply) -> Headers:

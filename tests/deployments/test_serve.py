@@ -256,11 +256,13 @@ def test_head_is_get_without_a_body_and_what_has_not_changed_is_not_sent(client:
 
 
 def test_what_is_not_there_is_a_problem_that_does_not_repeat_what_was_asked(client: Client) -> None:
-    for path in ("/nothing", "/../etc/passwd", "/status/", "//status", "/badge/../status", "/badge/x.svg", "http://e/"):
+    for path in ("/nothing", "/../etc/passwd", "/status/", "//status", "/badge/../status", "/badge/x.svg"):
         got = client.ask(path)
         assert (got.status, got.headers["content-type"]) == (404, "application/problem+json"), path
         assert got.json == {"type": "about:blank", "title": "Not Found", "status": 404, "detail": got.json["detail"]}
         assert path not in got.json["detail"]
+    template = client.ask("/badge/{dataset}.svg")
+    assert (template.status, template.json["detail"]) == (404, got.json["detail"])
 
 
 def test_other_methods_than_get_and_head_are_refused(client: Client) -> None:
@@ -272,6 +274,8 @@ def test_other_methods_than_get_and_head_are_refused(client: Client) -> None:
 def test_a_foreign_host_is_refused_except_by_probes(client: Client) -> None:
     assert client.ask("/status", host="evil.example.org").status == 421
     assert client.ask("/livez", host="10.0.0.7:8710").status == 200
+    assert client.ask("http://localhost/status", host="evil.example.org").status == 200, "the target names the host"
+    assert client.ask("http://evil.example.org/status").status == 421
 
 
 def test_with_a_token_only_probes_answer_without_it(config: Config) -> None:
@@ -310,6 +314,17 @@ def test_one_address_gets_its_rate_and_then_when_to_come_again(config: Config) -
     got = client.ask("/status")
     assert (got.json["status"], 1 <= int(got.headers["retry-after"]) <= 60) == (429, True)
     assert client.ask("/livez").status == client.ask("/metrics").status == 200
+
+
+def test_wrong_tokens_are_limited_and_the_right_one_is_always_taken(config: Config) -> None:
+    client = Client(config, token=TOKEN).read()
+    by_form = [client.ask("/login", "POST", body=b"token=wrong").status for _ in range(6)]
+    by_header = [client.ask("/status", authorization="Bearer wrong").status for _ in range(6)]
+    assert [*by_form, *by_header] == [401] * 10 + [429] * 2
+    assert client.ask("/login", "POST", body=b"token=wrong").headers["retry-after"]
+    assert client.ask("/status").status == 401, "to show none is no guess"
+    assert client.ask("/status", authorization=f"Bearer {TOKEN}").status == 200
+    assert client.ask("/login", "POST", body=f"token={TOKEN}".encode()).status == 303
 
 
 def test_before_the_first_snapshot_it_lives_but_is_not_ready(config: Config) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from config.models import Rate, Serve
-from deployments.serve.access import Gate, Kind, Limiter, kind_of
+from deployments.serve.access import Gate, Kind, Limiter, target_of
 
 TOKEN = "0123456789abcdef"
 RATE = Rate(requests=10, seconds=1)
@@ -92,12 +92,43 @@ def test_an_address_gets_its_rate_and_is_told_how_long_to_wait_beyond_it() -> No
     assert limiter.wait("10.0.0.1", Kind.PAGE, 0.11) > 0.0
 
 
-def test_tokens_by_the_form_are_limited_to_ten_a_minute() -> None:
+def test_wrong_tokens_are_limited_to_ten_a_minute() -> None:
     limiter = Limiter(RATE)
-    assert [limiter.wait("10.0.0.1", Kind.LOGIN, 0.0) for _ in range(10)] == [0.0] * 10
-    assert limiter.wait("10.0.0.1", Kind.LOGIN, 0.0) == pytest.approx(6.0)
-    assert kind_of("POST", "/login") is Kind.LOGIN
-    assert kind_of("GET", "/login") is Kind.PAGE
+    assert [limiter.wait("10.0.0.1", Kind.GUESS, 0.0) for _ in range(10)] == [0.0] * 10
+    assert limiter.wait("10.0.0.1", Kind.GUESS, 0.0) == pytest.approx(6.0)
+    assert limiter.wait("10.0.0.1", Kind.PAGE, 0.0) == 0.0
+
+
+@pytest.mark.parametrize(
+    "addresses",
+    [
+        ["x1", "x2", "", "1.2.3", "7.7.7.7 ", "z" * 9000],
+        ["7.7.7.7", "::ffff:7.7.7.7", "::ffff:707:707"],
+        ["2001:db8::1", "2001:DB8:0::2", "2001:db8::3%eth0"],
+    ],
+    ids=["what is no address", "IPv4 within IPv6", "a subnet of IPv6"],
+)
+def test_an_address_counts_as_one_however_it_is_written(addresses: list[str]) -> None:
+    limiter = Limiter(Rate(requests=1, seconds=1))
+    waits = [limiter.wait(address, Kind.PAGE, 0.0) for address in addresses]
+    assert waits[0] == 0.0
+    assert all(waits[1:])
+    assert limiter.wait("::ffff:7.7.7.8", Kind.PAGE, 0.0) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("/status", ("/status", "of the header")),
+        ("http://localhost/status", ("/status", "localhost")),
+        ("HTTPS://localhost:1", ("/", "localhost:1")),
+        ("http://evil@localhost/status", ("/status", "evil@localhost")),
+        ("//localhost/status", ("//localhost/status", "of the header")),
+        ("/http://localhost/status", ("/http://localhost/status", "of the header")),
+    ],
+)
+def test_a_target_may_name_the_host(target: str, expected: tuple[str, str]) -> None:
+    assert target_of(target, "of the header") == expected
 
 
 def test_a_host_cannot_evade_its_limit_with_all_of_its_addresses_of_ipv6() -> None:
@@ -110,5 +141,5 @@ def test_a_host_cannot_evade_its_limit_with_all_of_its_addresses_of_ipv6() -> No
 def test_however_many_addresses_ask_few_are_remembered() -> None:
     limiter = Limiter(RATE)
     for n in range(25_000):
-        limiter.wait(str(n), Kind.PAGE, n / 1000)
+        limiter.wait(f"10.0.{n // 256}.{n % 256}", Kind.PAGE, n / 1000)
     assert len(limiter._taken) <= 10_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -176,8 +177,8 @@ def test_there_are_only_as_many_connections_as_files_may_be_open(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, soft: int, hard: int, most: int, files: int
 ) -> None:
     limits: list[int] = []
-    monkeypatch.setattr(server.resource, "getrlimit", lambda _: (soft, hard))
-    monkeypatch.setattr(server.resource, "setrlimit", lambda _, pair: limits.append(pair[0]))
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, hard))
+    monkeypatch.setattr(resource, "setrlimit", lambda _, pair: limits.append(pair[0]))
     assert server._most_connections() == most
     assert limits == ([files] if files else [])
     assert [record.getMessage().partition(",")[0] for record in caplog.records] == (

@@ -26,6 +26,7 @@ from flows.task_runner import FillTaskRunner
 from tasks.answers import first_run
 from tasks.answers.recorded import recorded_look
 from tasks.answers.report import Report
+from tasks.domain.assess.recorded import is_whole_look
 from tasks.domain.errors import LedgerError
 from tasks.domain.expected.cells import Selection
 from tasks.domain.plan.plan import Plan
@@ -131,7 +132,7 @@ async def _reconcile(
                 get_run_logger().info(line)
         planned = report.plan_document()
         _keep_plan(session, planned, has_lease=has_lease, seconds=time.monotonic() - begun)
-        is_recorded = has_lease and selection.is_everything and as_of is None
+        is_recorded = has_lease and is_whole_look(config, selection, as_of)
         if is_recorded:
             _record_look(run, report)
         if not config.dry_run:

@@ -31,6 +31,7 @@ from tasks.domain.times import check_fetching_clock
 if TYPE_CHECKING:  # Prefect takes seconds to import, and commands that do not need it should answer at once
     from prefect.states import State
 
+    from config.models import Config
     from tasks.answers.report import Report
     from tasks.domain.assess.coverage import Coverage, Hole
     from tasks.domain.assess.unknown import MayListMore
@@ -188,10 +189,19 @@ def _recorded(places: Places, scope: Scope) -> _Covered:
         selection, _ = scope.checked(config)
         look = ledger.looks.recorded()
     if look is None:
-        raise AdceError("no look at the whole lake is recorded yet; `adce reconcile` records what it finds")
+        raise AdceError(f"no look at the whole lake is recorded yet; {_what_records(config)}")
     if look.lake != (lake := Store(config.lake).address):
         typer.echo(masked(f"adce: warning: what is recorded is of {look.lake}, and not of {lake}"), err=True)
     return _Covered(coverage_of(look, config, selection), unknown_of(look, config, selection), lambda: ())
+
+
+def _what_records(config: Config) -> str:
+    """Which command would record a look at the whole lake?"""
+    if config.test_mode:
+        return "a run without test_mode records one"
+    if config.sandbox:
+        return "`adce reconcile --sandbox` for all sources, datasets and seasons records what it finds"
+    return "`adce reconcile` for everything and without --as-of records what it finds"
 
 
 def show(report: Report, as_json: bool) -> None:

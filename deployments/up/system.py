@@ -206,6 +206,8 @@ class System:
             if self._sandbox:
                 self._say(f"delete files under {self._sandbox.lake}, and see them come back")
                 self._say(f"to look at this lake: {self._sandbox.look}")
+                clock = utc(datetime.fromisoformat(self._sandbox.as_of))
+                self._say(f"its clock stands at {clock}, and so do looks at it in coverage, metrics and dashboards")
             answers, begin = self._api_answers.is_met, partial(self._reconcile_now, api, deployments)
             try:
                 following = follow(poller, announcer, self._say, answers, begin, self._databases_away)

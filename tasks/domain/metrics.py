@@ -132,7 +132,9 @@ DEFERRALS = Counter("adce_deferrals_total", "Files that a rule has deferred whil
 STORED_BYTES = Counter("adce_stored_bytes_total", "Bytes of the files that fills have stored.", _BOTH, Unit.BYTES)
 REQUESTS = Counter("adce_requests_total", "Requests that fills have sent to a source.", _BOTH)
 REFUSALS = Counter("adce_refusals_total", "Requests that a source has refused, as with HTTP 429 or 403.", (SOURCE,))
-PAUSES = Counter("adce_pauses_total", "Pauses of a source that refusals have begun.", (SOURCE,))
+PAUSES = Counter(
+    "adce_pauses_total", "Pauses of a source that refusals, or the want of answers, have begun.", (SOURCE,)
+)
 RUNS = Counter("adce_runs_total", "Runs of a flow that have ended.", (FLOW, RUN_OUTCOME))
 LIST_REQUESTS = Counter("adce_list_requests_total", "LIST requests that looks at the lake have sent to S3.")
 EVENTS = Counter("adce_events_total", "Messages of the lake's events that a watch has taken.", (FATE,))
@@ -165,7 +167,9 @@ CYCLE_SECONDS = Histogram(
 )
 
 # What the last recorded look at the lake has found
-LOOK_TIME = Gauge("adce_look_timestamp_seconds", "When the lake was looked at.", unit=Unit.TIMESTAMP)
+LOOK_TIME = Gauge(
+    "adce_look_timestamp_seconds", "When the lake was looked at; a sandbox has its own clock.", unit=Unit.TIMESTAMP
+)
 VERIFIED_SINCE = Gauge(
     "adce_oldest_listing_timestamp_seconds",
     "When that part of the lake was listed that was not listed for the longest time.",

@@ -31,9 +31,12 @@ def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with closing(Ledger(load_config().ledger)) as ledger:
         said = run_adce("coverage", "--recorded")
         assert said.exit_code == 2
-        assert (
-            said.stderr == "adce: no look at the whole lake is recorded yet; `adce reconcile` records what it finds\n"
-        )
+        none = "adce: no look at the whole lake is recorded yet; "
+        assert said.stderr == f"{none}`adce reconcile` for everything and without --as-of records what it finds\n"
+        monkeypatch.setenv("ADCE_SANDBOX", "true")
+        command = "`adce reconcile --sandbox` for all sources, datasets and seasons"
+        assert run_adce("coverage", "--recorded").stderr == f"{none}{command} records what it finds\n"
+        monkeypatch.delenv("ADCE_SANDBOX")
         (tmp_path / "lake").mkdir()
         report = asyncio.run(plan_lake(load_config(), Selection(), as_of=NOW))
         ledger.looks.record(recorded_look(report, RUN, {}))

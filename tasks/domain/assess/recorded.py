@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from tasks.domain.assess.completeness import end_of, first_lacking_days, last_co
 from tasks.domain.assess.overview import Counts, Overview, Stored
 from tasks.domain.assess.states import Kind, State, Status
 from tasks.domain.assess.unknown import UnknownSchedule
-from tasks.domain.expected.cells import Cell, Partition
+from tasks.domain.expected.cells import Cell, Partition, Selection
 from tasks.domain.metrics import (
     CELLS,
     COMPLETE_UNTIL,
@@ -57,6 +57,16 @@ class RecordedLook:
     unknown: tuple[UnknownSchedule, ...]
     queue: Mapping[Priority, Waiting]
     gauges: Gauges  # of the metrics that a look gives values to; a series that is left out is 0, or not known
+
+
+def is_whole_look(config: Config, selection: Selection, as_of: datetime | None) -> bool:
+    """Does a look at this selection tell of the whole lake as it is now, so that it may be recorded?
+
+    `as_of` is the clock of the run if it was set. A sandbox lives by a set clock, and its lake is made for some days.
+    """
+    if config.sandbox:
+        return replace(selection, since=None, until=None).is_everything
+    return selection.is_everything and as_of is None
 
 
 def record_of(

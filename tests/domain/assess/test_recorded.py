@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from config.models import Priority
 from tasks.domain.assess.assessment import Assessment
 from tasks.domain.assess.overview import Overview, overview_of
-from tasks.domain.assess.recorded import RecordedLook, Waiting, is_waiting, record_of
+from tasks.domain.assess.recorded import RecordedLook, Waiting, is_waiting, is_whole_look, record_of
 from tasks.domain.assess.states import Kind, State, Status
+from tasks.domain.expected.cells import Selection
 from tasks.domain.metrics import CELLS, DEFERRED, GAPS, OLDEST, QUEUE, UNREAD, Metric, series_of
 from tasks.domain.reasons import Limit
 from tests.builders import NOW, a_cell, a_config
@@ -70,3 +72,21 @@ def test_the_queue_tells_since_when_its_oldest_file_waits() -> None:
     assert look.queue == {Priority.CRITICAL: Waiting(2, NOW - 2 * HOUR)}
     assert look.gauges[series_of(OLDEST, priority="CRITICAL")] == (NOW - 2 * HOUR).timestamp()
     assert look.verified_since == look.taken_at == NOW
+
+
+@pytest.mark.parametrize(
+    ("selection", "as_of", "in_a_lake", "in_a_sandbox"),
+    [
+        (Selection(), None, True, True),
+        (Selection(), NOW, False, True),
+        (Selection(since=date(2026, 1, 5), until=date(2026, 1, 14)), NOW, False, True),
+        (Selection(since=date(2026, 1, 5)), None, False, True),
+        (Selection(sources=("espn",)), NOW, False, False),
+        (Selection(seasons=("2025-26",)), None, False, False),
+    ],
+)
+def test_a_sandbox_is_whole_by_its_own_clock_and_days(
+    selection: Selection, as_of: datetime | None, *, in_a_lake: bool, in_a_sandbox: bool
+) -> None:
+    assert is_whole_look(CONFIG, selection, as_of) is in_a_lake
+    assert is_whole_look(CONFIG.model_copy(update={"sandbox": True}), selection, as_of) is in_a_sandbox

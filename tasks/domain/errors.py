@@ -128,7 +128,7 @@ class HealingError(FetchError):
     """A file could not be fetched, but another request may succeed: no connection, a cut-off body, or HTTP 500.
 
     `wait` is how long to wait before the next request, if the source said so; `unreachable` means that no connection
-    was made.
+    was made, or that no answer came in time.
     """
 
     def __init__(self, message: str, wait: timedelta | None = None, *, unreachable: bool = False):
@@ -146,9 +146,17 @@ class RefusedError(HealingError):
     that the pause has to be longer. `too_fast` means that our rate was the cause, not this request.
     """
 
-    def __init__(self, message: str, wait: timedelta | None = None, *, shut_out: bool = False, too_fast: bool = False):
-        super().__init__(message, wait)
-        self.failure = Failure.REFUSED
+    def __init__(
+        self,
+        message: str,
+        wait: timedelta | None = None,
+        *,
+        shut_out: bool = False,
+        too_fast: bool = False,
+        unreachable: bool = False,
+    ):
+        super().__init__(message, wait, unreachable=unreachable)
+        self.failure = Failure.UNREACHABLE if unreachable else Failure.REFUSED
         self.shut_out = shut_out
         self.too_fast = too_fast
 

@@ -23,8 +23,8 @@ class Failure(StrEnum):
 
     ABSENT = "absent"  # the source says that it does not have the file
     UNFINISHED = "unfinished"  # the source's document is incomplete
-    REFUSED = "refused"  # the source refuses us, or gives no answer in time
-    UNREACHABLE = "unreachable"  # no connection to the source was made
+    REFUSED = "refused"  # the source refuses us
+    UNREACHABLE = "unreachable"  # no connection to the source was made, or no answer came in time
     BROKEN = "broken"  # an error of the source's server, or an answer that was cut off
     UNFIT = "unfit"  # the answer is not what was asked for, the request is wrong, or the dataset's command failed
     LAKE = "lake"  # the lake does not accept the file

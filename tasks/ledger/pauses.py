@@ -44,13 +44,16 @@ class Pauses:
         """Applies a change to a pause, and returns the new one. No other process can change it at the same time."""
         return self.database.write(lambda connection: self._change(connection, name, change)[1], durable=True)
 
-    def record_refusal(self, name: str, change: Callable[[Pause], Pause]) -> Pause:
-        """Applies the change that follows from a refusal. Adds the refusal, and a new pause, to the running totals."""
+    def record_refusal(self, name: str, change: Callable[[Pause], Pause], *, is_counted: bool = True) -> Pause:
+        """Applies the change that follows from a refusal. Adds the refusal, and a new pause, to the running totals.
+
+        If it is not counted as a refusal, as no answer at all is none, only a new pause is.
+        """
 
         def write(connection: sa.Connection) -> Pause:
             before, after = self._change(connection, name, change)
             amounts, source = Amounts(), name.partition("@")[0]
-            amounts.count(REFUSALS, source=source)
+            amounts.count(REFUSALS, is_counted, source=source)
             amounts.count(PAUSES, is_new_pause(before, after), source=source)
             self.totals.add(connection, amounts)
             return after

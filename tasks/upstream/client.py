@@ -190,7 +190,7 @@ class SourceClient:
                     raise
                 except RefusedError as error:
                     attempts.refusal = error
-                    attempts.refusals += 1
+                    attempts.refusals += not error.unreachable
                     error.asking = attempts.asking
                     attempts.too_fast += error.too_fast
                     attempts.spent += not error.too_fast
@@ -345,7 +345,7 @@ class SourceClient:
         except httpx.ConnectError as error:
             raise HealingError(f"{url}: cannot connect ({error or type(error).__name__})", unreachable=True) from None
         except (httpx.TimeoutException, TimeoutError):
-            raise RefusedError(f"{url}: no answer in time") from None
+            raise RefusedError(f"{url}: no answer in time", unreachable=True) from None
         except httpx.HTTPError as error:
             raise HealingError(f"{url}: the answer was cut off ({type(error).__name__})") from None
         except UnpackError as error:
@@ -361,7 +361,7 @@ class SourceClient:
         is_unreachable = isinstance(error, HealingError) and error.unreachable
         self._unreachable[name] = self._unreachable[name] + 1 if is_unreachable else 0
         if self._unreachable[name] >= (1 if name in attempts.entered.probes else _UNREACHABLE_AFTER):
-            attempts.limiter.refused(RefusedError(str(error)), datetime.now(UTC))
+            attempts.limiter.refused(RefusedError(str(error), unreachable=True), datetime.now(UTC))
 
     def _limiter_of(self, own_address: str) -> RateLimiter:
         name = own_address or self.name

@@ -142,7 +142,10 @@ class RateLimiter:
         return max([known, *windows], key=lambda pause: pause.until.timestamp() if pause.until else 0.0)
 
     def refused(self, error: RefusedError, asked: datetime) -> Pause:
-        """Records that the source has refused a request that was sent at `asked`. Returns the pause that follows."""
+        """Records that the source has refused a request that was sent at `asked`, or has not answered it in time.
+
+        Returns the pause that follows.
+        """
         before = self.pause(self.source)
         after = self._known[self.source] = self.ledger.pauses.record_refusal(
             self.source,
@@ -156,6 +159,7 @@ class RateLimiter:
                 wait=error.wait,
                 jitter=random.random(),
             ),
+            is_counted=not error.unreachable,
         )
         if after.until and after.until != before.until:
             fields = about(source=self.source, limit=Limit.BACKOFF, reason=error)

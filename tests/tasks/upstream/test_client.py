@@ -21,6 +21,8 @@ from tasks import clock
 from tasks.domain.errors import AbsentError, FetchError, HealingError, LedgerError, PausedError, RefusedError
 from tasks.domain.limits.pauses import Pause, Phase
 from tasks.domain.limits.rates import Budget, Permit, budget_of
+from tasks.domain.metrics import PAUSES
+from tasks.domain.outcomes import Failure
 from tasks.ledger import Ledger
 from tasks.ledger.pauses import Pauses
 from tasks.upstream.client import Fetched, SourceClient
@@ -534,6 +536,23 @@ def test_a_server_error_that_asks_for_an_hour_holds_the_source_for_an_hour(ledge
     assert timedelta(minutes=59) < error.until - datetime.now(UTC) <= timedelta(hours=1)
     assert isinstance(error.refusal, RefusedError)
     assert len(espn.bucket.left) == 1, "asked once, and not again"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("error", [httpx.ReadTimeout, httpx.ConnectTimeout, httpx.ConnectError])
+def test_want_of_an_answer_pauses_the_source_and_is_no_refusal(
+    ledger_url: str, error: type[httpx.TransportError]
+) -> None:
+    def nobody(request: httpx.Request) -> httpx.Response:
+        raise error("")
+
+    retries = Retries(attempts=1)
+    source = a_config().sources["espn"].model_copy(update={"backoff": QUICK, "retries": retries})
+    ledger = Ledger(ledger_url)
+    limiter = RateLimiter("espn", source, Budget(source.rates), BREAKER, ledger)
+    espn = SourceClient("espn", source, FreeBucket(), limiter, transport=httpx.MockTransport(nobody))  # type: ignore[arg-type]
+    failed = [found for found in _run(_fetch(espn, 1, 2, 3)) if not isinstance(found, PausedError)]
+    assert {(found.failure, found.asking.refusals) for found in failed} == {(Failure.UNREACHABLE, 0)}
+    assert {series.name for series in ledger.totals.current()} == {PAUSES.name}
 
 
 async def _run_command(client: SourceClient) -> Fetched:

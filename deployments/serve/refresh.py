@@ -18,6 +18,7 @@ from tasks.answers.health import Events, Known, Reached
 from tasks.answers.service import Snapshot, snapshot
 from tasks.domain.errors import AdceError
 from tasks.domain.wording import duration
+from tasks.log_lines import about
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -122,7 +123,7 @@ class Refresh:
     def _note(self, name: str, trouble: str, line: str, error: Exception | None = None) -> None:
         """Notes that something does not answer. The log says so once, until it answers again."""
         if not self._reached[name].trouble:
-            log.warning("the %s is away: %s", name, line, exc_info=error)
+            log.warning("the %s is away: %s", name, line, exc_info=error, extra=about(reason=line))
         self._reached[name] = replace(self._reached[name], trouble=trouble)
         self._asked.set()
 
@@ -148,7 +149,8 @@ class Refresh:
             except Exception as error:  # whatever it is, the other answers are written
                 unwritten[path] = f"{type(error).__name__}: {error}"
                 if unwritten[path] != self._unwritten.get(path):
-                    log.warning("%s cannot be written, and its last answer stays: %s", path, unwritten[path])
+                    line, why = "%s cannot be written, and its last answer stays: %s", unwritten[path]
+                    log.warning(line, path, why, extra=about(reason=why))
                 if path in self.answers:
                     answers[path] = self.answers[path]
         return answers, unwritten

@@ -194,7 +194,7 @@ class System:
                 with_runs.append(watch)
                 self._say(f"adce watch starts, to receive what S3 tells of the lake from {self._config.events.queue}")
                 beside.append(tell_of_events(self._config, self._say))
-            if service := service_of(self._config, self._serve_port, self._of_commands, self._say):
+            if service := self.service():
                 children.keep(service)
             if line := events_without_effect(self._config):
                 self._say(line, logging.WARNING)
@@ -221,6 +221,10 @@ class System:
     def runs_end_within(self) -> timedelta:
         """The time that runs have to end when everything is stopped."""
         return self._config.reconcile.grace + _STOP_SPARE
+
+    def service(self) -> Child | None:
+        """The process of `adce serve`; None if there is none."""
+        return service_of(self._config, self._serve_port, self._of_adce, self._say)
 
     async def announce_first_runs(self, children: Children) -> None:
         """Says what the first runs of the lake will collect. All else goes on meanwhile, since the lake may be slow."""

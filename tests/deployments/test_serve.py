@@ -30,6 +30,7 @@ from tasks.domain.limits.pauses import FOR_EVER, OperatorPause
 from tasks.domain.metrics import CELLS, COMPLETE_UNTIL, FILLS, series_of
 from tasks.ledger import Ledger
 from tasks.ledger.plans import RUN
+from tasks.log_lines import JsonLines
 from tasks.show.documents.plan import PlannedFill
 from tasks.show.documents.service import Tasks
 from tests.builders import NOW, a_config, a_fill
@@ -347,6 +348,8 @@ def test_while_the_ledger_is_gone_the_last_answers_stay_and_say_so(
     got = client.ask("/status")
     assert (got.status, got.headers["adce-away"]) == (200, "ledger")
     assert got.json == before | {"away": ["ledger"]}
+    (line,) = [json.loads(JsonLines().format(record)) for record in caplog.records if "away" in record.getMessage()]
+    assert line["reason"].startswith("there is no ledger at")
     health = client.ask("/health").json
     assert health["checks"]["ledger"][0]["status"] == "warn"
     assert "ledger.db" not in json.dumps(health)

@@ -19,12 +19,14 @@ import sqlalchemy as sa
 from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL, PREFECT_API_URL, temporary_settings
 
 from config.load import load_config
+from config.models import Serve
 from deployments.up.children import Children
 from deployments.up.lines import LogFormat, Printer
 from deployments.up.locks import advisory_lock, exclusive_lock, ledger_lock
 from deployments.up.system import System, prepare_ledger
 from tasks.domain.errors import AdceError
 from tasks.ledger.database import address_of, name_of
+from tasks.log_lines import LOG_FORMAT
 from tests.builders import a_config
 from tests.servers import free_port, http_server, new_database
 
@@ -235,6 +237,14 @@ def test_what_the_first_runs_collect_is_told_by_a_process_that_may_fail_and_whos
         "UTC  warning  what the first runs will collect is not known: the lake has not been listed within 0.1s; `adce "
         "plan` tells it"
     )
+
+
+@pytest.mark.parametrize("format", LogFormat)
+def test_the_log_of_the_service_has_the_form_of_that_of_the_system(format: LogFormat) -> None:
+    config = a_config(serve=Serve(port=free_port()))
+    service = System(config, 1, None, Printer(format)).service()
+    assert service
+    assert (service.env.get(LOG_FORMAT) == "json") is (format is LogFormat.JSON)
 
 
 def test_the_unit_of_systemd_is_right(tmp_path: Path) -> None:

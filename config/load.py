@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -63,17 +63,21 @@ _ADDRESSES: dict[str, TypeAdapter[str]] = {
 }
 
 
-def load_config(file: Path | None = None, env: Mapping[str, str] | None = None) -> Config:
-    """The configuration: the defaults, overridden key by key by `file`, and then by the environment `env`.
+def load_config(
+    file: Path | None = None, env: Mapping[str, str] | None = None, options: Sequence[Layer] = ()
+) -> Config:
+    """The configuration: the defaults, overridden key by key by `file`, then by the environment `env`, and `options`.
 
     Without `file`, it is the file of `settings_file`. The variable ADCE_<SECTION>__<FIELD> overrides a setting, for
     example ADCE_SOURCES__ESPN__BASE_URL; its value is read as YAML. Secrets in the settings and in the environment are
     registered, so that they are masked from now on (see config.secrets). Raises ConfigError.
     """
-    return load_layers(file, env)[0]
+    return load_layers(file, env, options)[0]
 
 
-def load_layers(file: Path | None = None, env: Mapping[str, str] | None = None) -> tuple[Config, list[Layer]]:
+def load_layers(
+    file: Path | None = None, env: Mapping[str, str] | None = None, options: Sequence[Layer] = ()
+) -> tuple[Config, list[Layer]]:
     """The configuration, as `load_config` returns it, and the layers that it is made of, the last of which wins."""
     chosen = file or settings_file(env)
     env = os.environ if env is None else env
@@ -85,7 +89,7 @@ def load_layers(file: Path | None = None, env: Mapping[str, str] | None = None) 
     ]
     if chosen:
         layers.append(file_layer(chosen))
-    layers += variable_layers(env, merged(layers))
+    layers += [*variable_layers(env, merged(layers)), *options]
     layers = [renamed(layer) for layer in layers]
     if found := list(found_scripts(layers)):
         layers[_DEFAULT_LAYERS:_DEFAULT_LAYERS] = found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime, timedelta
 from functools import wraps
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from config.layers import Layer
 from config.load import HERE, checked_address, load_config, settings_file
 from config.models import lake_address, ledger_address
 from deployments.cli import completion
@@ -60,10 +61,13 @@ class Places:
     lake: LakeOption = None
     ledger: LedgerOption = None
 
-    def load(self) -> Config:
-        """Exports the options, and loads the configuration with them. Raises ConfigError."""
+    def load(self, options: Sequence[Layer] = ()) -> Config:
+        """Exports the options, and loads the configuration with them and with what other options set.
+
+        Raises ConfigError.
+        """
         self.export()
-        return load_config()
+        return load_config(options=options)
 
     def export(self, *, looks_here: bool = True, needs_lake: bool = True) -> None:
         """Writes the options to this process's environment, which flows and child processes read too.

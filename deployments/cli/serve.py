@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from config.layers import Layer
 from deployments.cli.options import Places
 
 _TELL = ("deployments.serve",)  # the loggers that tell how it goes on
@@ -29,14 +29,14 @@ def serve(
 ) -> None:
     """Answers over HTTP how the system is: status, health, metrics, coverage, plan and rate limits.
 
-    It only reads the ledger. It listens on loopback; beyond that, it wants a token (ADCE_SERVE__TOKEN).
+    It only reads the ledger, unless it sends metrics too (cloudwatch.namespace). It listens on loopback; beyond that,
+    it wants a token (ADCE_SERVE__TOKEN).
 
     Example: adce serve --port 8710
     """
-    for name, value in (("HOST", host), ("PORT", port)):
-        if value is not None:
-            os.environ[f"ADCE_SERVE__{name}"] = str(value)
-    config = places.load()
+    given = {"host": host, "port": port}
+    options = [Layer(f"--{name}", {"serve": {name: value}}) for name, value in given.items() if value is not None]
+    config = places.load(options)
     from deployments.cli.terminal import info_shown
 
     if once is not None:

@@ -31,8 +31,8 @@ _SEE_LOG = "cannot be used; the log of adce serve says why"  # errors name addre
 class Refresh:
     """The last snapshot of the ledger, the answers that come from it, and what the health depends on.
 
-    Everything that may block runs in a thread of its own. A thread that hangs does not hold up any other, nor the end
-    of this process.
+    Everything that may block runs in a thread of its own. A thread that hangs holds up no other, but the end of this
+    process waits for it.
     """
 
     def __init__(self, config: Config, now: Callable[[], datetime] = lambda: datetime.now(UTC)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import resource
 import signal
@@ -10,12 +11,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx
 import pytest
+from click.testing import Result
 
 from config.models import Rate, Serve
 from deployments.serve import server
@@ -80,16 +82,32 @@ def test_it_answers_as_its_description_says_whatever_schemathesis_asks(running: 
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_a_second_service_on_the_same_ledger_needs_another_port(running: str) -> None:
+def test_a_second_service_on_the_same_ledger_needs_another_port(running: str, ledger: str) -> None:
     port = int(running.rpartition(":")[2])
     in_use = f"port {port} of 127.0.0.1 is in use; take another with --port"
     with pytest.raises(AdceError, match=in_use), server.listener(Serve(port=port)):
         pass
     with server.listener(Serve(port=free_port())):
         pass
+    folder = Path(ledger.removeprefix("sqlite:///")).parent
+    second = Refresh(a_config(ledger=ledger, lake=folder.as_uri()))
+    asyncio.run(second.once())
+    for path in ("/status", "/tasks"):
+        first = httpx.get(f"{running}{path}", headers={"Authorization": f"Bearer {TOKEN}"}).json()
+        answered = json.loads(second.answers[path].body)
+        assert answered | {"as_of": ""} == first | {"as_of": ""}, "both tell the same"
 
 
-def test_beyond_loopback_it_wants_a_token() -> None:
+def test_beyond_loopback_it_wants_a_token(adce: Callable[..., Result]) -> None:
+    result = adce("serve", "--host", "0.0.0.0")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "adce: serve.host: 0.0.0.0 can be reached from other machines, so a token is needed; set ADCE_SERVE__TOKEN to "
+        "one, such as what `openssl rand -hex 32` prints\n",
+    )
+    result = adce("serve", "--host", "foo")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("adce: --host: serve.host: not an IP address; write it as 127.0.0.1")
     with pytest.raises(AdceError, match="a token is needed; set ADCE_SERVE__TOKEN to one, such as"):
         server.check_access(Serve(host="0.0.0.0"))
     server.check_access(Serve(host="0.0.0.0", token=TOKEN))

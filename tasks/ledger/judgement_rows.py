@@ -2,6 +2,7 @@
 
 A row has a seal: a digest of everything in it, and of the digests of the ranges of keys that the judgement rests on. So
 a row that was damaged or changed by hand, or that comes from the ledger of another lake, is not taken for a judgement.
+Of the keys, which are seldom read, a digest is sealed.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ def row_of(
             ],
         }
     )
+    sealed = _digest(keys) + packed
     judged, until = judgement.judged, judgement.until
     known = [*partition, rules, judged.timestamp(), until and until.timestamp(), judgement.games]
     return {
@@ -59,7 +61,7 @@ def row_of(
         "judged": judged,
         "until": until,
         "games": judgement.games,
-        "content": _seal(known, packed, judgement.ranges, ranges) + packed,
+        "content": _seal(known, sealed, judgement.ranges, ranges) + sealed,
         "keys": keys,
     }
 
@@ -78,9 +80,9 @@ def judgement_in(
     `ranges` is what the ranges of keys have held, by their starts.
     """
     try:
-        packed = content[_SEAL_BYTES:]
-        found = json.loads(zlib.decompress(packed))
-        if content[:_SEAL_BYTES] != _seal([*partition, rules, judged, until, games], packed, found["ranges"], ranges):
+        sealed = content[_SEAL_BYTES:]
+        found = json.loads(zlib.decompress(sealed[_SEAL_BYTES:]))
+        if content[:_SEAL_BYTES] != _seal([*partition, rules, judged, until, games], sealed, found["ranges"], ranges):
             raise ValueError
         counts = {
             span: {Standing(State(state), *parts): count for state, *parts, count in standings}
@@ -97,15 +99,29 @@ def judgement_in(
         raise UnreadableRowError("it is not as it was stored") from None
 
 
-def _seal(known: Sequence[object], packed: bytes, starts: Sequence[str], ranges: Mapping[str, Verified]) -> bytes:
+def _seal(known: Sequence[object], sealed: bytes, starts: Sequence[str], ranges: Mapping[str, Verified]) -> bytes:
     """The seal of a row with these values and this content, whose judgement rests on the ranges with these starts."""
     text = repr((known, [(start, ranges[start].digest) for start in starts]))
-    return hashlib.blake2b(text.encode() + packed, digest_size=_SEAL_BYTES).digest()
+    return _digest(text.encode() + sealed)
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=_SEAL_BYTES).digest()
 
 
 def packed_keys(keys: Iterable[str]) -> bytes:
     """The keys of files, as a row has them."""
     return zlib.compress("\n".join(keys).encode(), 1)
+
+
+def keys_of_row(packed: bytes, content: bytes) -> list[str]:
+    """The keys in a row with this content. Raises UnreadableRowError if they are not those that it was stored with."""
+    try:
+        if content[_SEAL_BYTES : 2 * _SEAL_BYTES] != _digest(packed):
+            raise ValueError
+    except _UNREADABLE:
+        raise UnreadableRowError("its keys are damaged") from None
+    return keys_in(packed)
 
 
 def keys_in(packed: bytes) -> list[str]:

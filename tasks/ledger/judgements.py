@@ -29,6 +29,7 @@ from tasks.ledger.judgement_rows import (
     UnreadableRowError,
     judgement_in,
     keys_in,
+    keys_of_row,
     packed_json,
     packed_keys,
     packed_ranges,
@@ -176,11 +177,10 @@ class Judgements:
         """The keys of all files that the judgement of a partition is about. There are none if they cannot be read."""
 
         def read(connection: sa.Connection) -> list[str]:
-            packed = connection.execute(
-                sa.select(judgements_table.c["keys"]).where(_is(partition))
-            ).scalar_one_or_none()
+            query = sa.select(judgements_table.c["keys"], judgements_table.c.content).where(_is(partition))
+            row = connection.execute(query).one_or_none()
             try:
-                return keys_in(packed) if packed else []
+                return keys_of_row(*row) if row else []
             except UnreadableRowError:
                 return []
 

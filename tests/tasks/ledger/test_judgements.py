@@ -19,7 +19,7 @@ from tasks.domain.assess.verdicts import whole
 from tasks.domain.expected.cells import Partition
 from tasks.domain.reasons import Limit
 from tasks.ledger import Ledger, judgements
-from tasks.ledger.judgement_rows import UnreadableRowError, judgement_in, ranges_in, row_of
+from tasks.ledger.judgement_rows import UnreadableRowError, judgement_in, packed_keys, ranges_in, row_of
 from tasks.ledger.judgements import Made, Recalled, judgements_table
 from tests.builders import NOW, a_game, an_object
 
@@ -282,6 +282,16 @@ def test_whatever_is_damaged_is_told_and_made_anew(url: str, caplog: pytest.LogC
     ledger.close()
 
 
+def test_the_keys_of_another_judgement_are_not_taken_for_its_own(url: str) -> None:
+    ledger = Ledger(url)
+    _keep(ledger, {BOXES: JUDGEMENT})
+    assert ledger.judgements.keys(BOXES) == KEYS
+    others = judgements_table.update().values(keys=packed_keys(["another"]))
+    ledger.database.write(lambda connection: connection.execute(others))
+    assert ledger.judgements.keys(BOXES) == []
+    ledger.close()
+
+
 @pytest.mark.parametrize(
     ("ranges", "why"),
     [
@@ -305,7 +315,7 @@ def test_digests_of_a_former_release_have_no_time() -> None:
 
 
 def test_a_judgement_is_only_used_with_the_digests_of_the_ranges_that_it_rests_on() -> None:
-    row = row_of(BOXES, JUDGEMENT, KEYS, "rules", RANGES)
+    row = row_of(BOXES, JUDGEMENT, packed_keys(KEYS), "rules", RANGES)
     stored = ((NOW - HOUR).timestamp(), (NOW + HOUR).timestamp(), row["games"], row["content"])
     assert judgement_in(BOXES, "rules", RANGES | {"c": Verified(OTHER)}, *stored) == JUDGEMENT
     for other in ({"": Verified(OTHER, NOW), "b.json": Verified("")}, {"": Verified(DIGEST, NOW)}):

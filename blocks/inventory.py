@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -53,6 +54,9 @@ _CASTS: dict[str, list[DataType]] = {
 _IN_CSV = {**_TYPES, "is_latest": DataType.bool(), "is_delete_marker": DataType.bool()}
 _ROW_OF_CSV = 100  # bytes; rows are longer, so that there are no more of them in a block than asked for
 _LONGEST_ROW_OF_CSV = 1_000_000  # bytes
+_CHECK_SECONDS = 60.0  # for which files of Parquet may be read, besides the time that their size takes
+_SLOWEST_CHECK = 1_000_000  # bytes a second
+_NO_MEMORY = (b"MemoryError", b"memory allocation of")  # what Python and Rust say
 # A damaged file of Parquet may end the process that reads it, or make arro3 write on standard error.
 _DECODE_ALL = """
 import resource, sys
@@ -212,10 +216,24 @@ async def _download(place: Store, files: Sequence[InventoryFile], folder: Path) 
 def _check_parquet(folder: str) -> None:
     """Raises InventoryError if another process fails at reading the files in a folder."""
     command = [sys.executable, "-P", "-c", _DECODE_ALL, folder]
-    done = subprocess.run(command, capture_output=True, env=os.environ | {"RUST_BACKTRACE": "0"}, check=False)
+    environment = os.environ | {"RUST_BACKTRACE": "0"}
+    limit = _CHECK_SECONDS + sum(file.stat().st_size for file in Path(folder).iterdir()) / _SLOWEST_CHECK
+    try:
+        done = subprocess.run(command, capture_output=True, env=environment, check=False, timeout=limit)
+    except subprocess.TimeoutExpired:
+        raise InventoryError(f"this machine does not read its files within {limit:,.0f} s") from None
     if done.returncode:
         *_, last = ["", *os.fsdecode(done.stdout).splitlines()]
-        raise _damaged(last, Format.PARQUET)
+        is_short = -done.returncode == signal.SIGKILL or any(text in done.stderr for text in _NO_MEMORY)
+        raise _too_large(last) if is_short else _damaged(last, Format.PARQUET)
+
+
+def _too_large(name: str) -> InventoryError:
+    """The error of a file with this local name for which memory is short. Linux kills a process then."""
+    return InventoryError(
+        f"reading the file {name.partition('-')[2]} takes more memory than there is, or than 2 GB; "
+        "free some, or have AWS deliver the inventory as CSV"
+    )
 
 
 def _damaged(name: str, written: Format) -> InventoryError:

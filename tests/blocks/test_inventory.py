@@ -16,6 +16,7 @@ from typing import Any
 import boto3
 import pytest
 
+from blocks import inventory
 from blocks.inventory import Inventory, read_inventory
 from blocks.store import Store
 from tasks.domain.assess.states import LakeObject
@@ -208,6 +209,26 @@ def test_an_inventory_with_a_flaw_is_not_used_and_a_line_says_why(
     capfd.readouterr()
     assert why in _why_not()
     assert "panicked" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("decode", "why"),
+    [
+        pytest.param("os.kill(os.getpid(), signal.SIGKILL)", "takes more memory than there is", id="killed"),
+        pytest.param("raise MemoryError", "takes more memory than there is", id="limit"),
+        pytest.param("os.abort()", "is not Parquet as its manifest describes it", id="damaged"),
+        pytest.param("time.sleep(600)", "does not read its files within 1 s", id="endless"),
+    ],
+)
+def test_what_this_machine_cannot_read_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decode: str, why: str
+) -> None:
+    (tmp_path / "0-a.parquet").touch()
+    monkeypatch.setattr(inventory, "_CHECK_SECONDS", 1.0 if "sleep" in decode else 60.0)
+    program = f"import os, signal, time; print('0-a.parquet', flush=True); {decode}"
+    monkeypatch.setattr(inventory, "_DECODE_ALL", program)
+    with pytest.raises(InventoryError, match=why):
+        inventory._check_parquet(str(tmp_path))
 
 
 @pytest.mark.parametrize("written", ["Parquet", "CSV"])

@@ -172,14 +172,16 @@ async def _fetch_and_store(
     except PausedError as error:
         if error.reason.limit is Limit.LEASE:  # the run sends no more requests
             text = f"the run was stopped: {error.reason.text}"
-            return _deferred(cells, run.session.until_next_run(Limit.LEASE, text))
+            return _deferred(cells, run.session.until_next_run(Limit.LEASE, text), error.asking)
+        if error.refusal:
+            error.refusal.asking = error.asking
         if fill.own_address and error.reason.of == fill.own_address:  # planned again, without the variant
             if error.refusal:
                 return _failed(cells, error.refusal, error.known_end, in_this_run=True)
-            return _deferred(cells, error.reason, in_this_run=True)
+            return _deferred(cells, error.reason, error.asking, in_this_run=True)
         if error.refusal and not error.refusal.too_fast and (error.until > run.session.ends or error.refusals > 1):
             return _failed(cells, error.refusal, error.known_end)
-        return _deferred(cells, error.reason, in_this_run=error.until < run.session.ends)
+        return _deferred(cells, error.reason, error.asking, in_this_run=error.until < run.session.ends)
     except LedgerError:
         raise
     except PrefectAwayError as error:

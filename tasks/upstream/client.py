@@ -73,6 +73,12 @@ class _Attempts:
         """What was asked of the source so far."""
         return Asking(self.requests, self.refusals, self.waited, self.asked if self.requests else None)
 
+    def told(self) -> Asking:
+        """What was asked of the source since this was last told, so that no request counts in two outcomes."""
+        asking = self.asking
+        self.requests, self.refusals, self.waited = 0, 0, 0.0
+        return asking
+
 
 class _NotSentError(Exception):
     """The process was suspended after its permit and before it sent the request, so the permit is no longer valid."""
@@ -167,9 +173,9 @@ class SourceClient:
         for a pause nor an answer 429 counts as an attempt. If the request is a probe, its repetitions are too, so that
         no other file probes meanwhile.
 
-        Raises PausedError if a pause lasts longer than WORTH_WAITING, and otherwise FetchError, whose `asking` says
-        what was asked of the site. An AbsentError does not count as a failure of the scraper, unless `proves_absence`
-        is False.
+        Raises PausedError if a pause lasts longer than WORTH_WAITING, and otherwise FetchError. Its `asking` says what
+        was asked of the site, since the last PausedError for this file if there was one. An AbsentError does not count
+        as a failure of the scraper, unless `proves_absence` is False.
 
         The loop is written by hand, because the answer decides whether an attempt counts and how long to wait, and a
         file that is fetched again later continues with the attempts that remain.
@@ -187,6 +193,7 @@ class SourceClient:
                     continue
                 except PausedError as error:
                     error.refusal, error.refusals = attempts.refusal, attempts.spent
+                    error.asking = attempts.told()
                     raise
                 except RefusedError as error:
                     attempts.refusal = error

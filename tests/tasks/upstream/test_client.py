@@ -192,6 +192,7 @@ def test_a_long_pause_is_known_to_every_process_and_nothing_more_is_asked(
     assert all(isinstance(result, PausedError) for result in refused)
     assert isinstance(refused[0].refusal, RefusedError)
     assert [result.refusal for result in refused[1:]] == [None, None]
+    assert [result.asking.requests for result in refused] == [1, 0, 0], "what a pause interrupts has been sent"
     assert all(isinstance(result, PausedError) for result in _run(_fetch(other, 4, 5)))
     assert len(sites.requests()) == 1
     until = refused[0].until - datetime.now(UTC)

@@ -278,18 +278,24 @@ class Database:
 
     def read(self, work: Callable[[sa.Connection], T]) -> T:
         """Returns what `work` reads in one transaction. A value that it cannot use means that the ledger is damaged."""
+
+        def checked(connection: sa.Connection) -> T:
+            try:
+                return work(connection)
+            except _UNUSABLE as error:
+                raise self._error("read", sa.exc.DataError("", None, Exception(f"malformed: {error}"))) from error
+
         if connection := getattr(self._together, "connection", None):
-            return work(connection)
-        try:
-            return self._do("read", work)
-        except _UNUSABLE as error:
-            raise self._error("read", sa.exc.DataError("", None, Exception(f"malformed: {error}"))) from error
+            return checked(connection)
+        return self._do("read", checked)
 
     def read_together(self, work: Callable[[], T]) -> T:
         """Returns the result of `work`. All that it reads in this thread is as it was at one moment.
 
-        `work` is called again if a database server has failed meanwhile.
+        `work` is called again if a database server has failed meanwhile. It may itself read together.
         """
+        if getattr(self._together, "connection", None):
+            return work()
 
         def at_one_moment(connection: sa.Connection) -> T:
             if self._is_server and not self.access.only_reads:
@@ -300,7 +306,7 @@ class Database:
             finally:
                 self._together.connection = None
 
-        return self.read(at_one_moment)
+        return self._do("read", at_one_moment)
 
     def write(self, work: Callable[[sa.Connection], T], *, durable: bool = False) -> T:
         """Runs `work` in one transaction and returns its result. `work` is called again if the transaction is repeated.

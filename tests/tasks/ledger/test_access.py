@@ -60,6 +60,31 @@ def test_what_is_read_together_is_as_of_one_moment_though_others_write_meanwhile
         assert _gaps(ledger) == 1
 
 
+def test_what_is_read_together_may_read_together_itself(url: str) -> None:
+    with closing(Ledger(url)) as ledger:
+        database = ledger.database
+
+        def read() -> list[int]:
+            before = database.read_together(lambda: _gaps(ledger))
+            _record(url, 1)
+            return [before, _gaps(ledger)]
+
+        assert database.read_together(read) == [0, 0]
+
+
+def test_only_a_value_that_cannot_be_read_means_that_the_ledger_is_damaged(url: str) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("13 is no dataset")
+
+    with closing(Ledger(url)) as ledger:
+        with pytest.raises(ValueError, match="13 is no dataset"):
+            ledger.database.read_together(fail)
+        with pytest.raises(LedgerError, match="malformed: 13 is no dataset"):
+            ledger.database.read_together(lambda: ledger.database.read(fail))
+        with pytest.raises(LedgerError, match="malformed: 13 is no dataset"):
+            ledger.database.read(fail)
+
+
 def test_a_look_without_a_ledger_sees_an_empty_one_and_makes_none(url: str, tmp_path: Path) -> None:
     with closing(Ledger(url, Access.LOOK)) as ledger:
         assert not ledger.database.is_there

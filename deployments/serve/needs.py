@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from pathlib import Path
 
 from blocks.store import Store
@@ -52,16 +51,14 @@ async def _ask_prefect(server: str) -> None:
         await api.get("/health", bool)
 
 
-def free_bytes(config: Config) -> dict[str, int]:
-    """The bytes that are free for what is on disks of this machine, by what that is."""
-    return dict(_free_bytes(config))
-
-
-def _free_bytes(config: Config) -> Iterator[tuple[str, int]]:
+def folders_of(config: Config) -> dict[str, Path]:
+    """The folders on disks of this machine that have to have free space, by what they hold."""
     ledger = address_of(config.ledger)
     file = file_of(ledger) if ledger.get_backend_name() == "sqlite" else None
     folders = {LEDGER: file and file.parent, LAKE: Store(config.lake).folder, "temporary files": tempfile.gettempdir()}
-    for name, folder in folders.items():
-        with suppress(OSError):  # that there is none is told by another check
-            if folder:
-                yield name, shutil.disk_usage(Path(folder)).free
+    return {name: Path(folder) for name, folder in folders.items() if folder}
+
+
+def free_bytes(folder: Path) -> int:
+    """The bytes that are free on the disk of a folder. Raises OSError if there is none."""
+    return shutil.disk_usage(folder).free

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from threading import Thread
 from typing import Any, TypeVar
 
 from blocks.store import Store
 from config.models import Config
 from deployments.serve.answers import Answer, writers
-from deployments.serve.needs import LEDGER, free_bytes, needs_of
+from deployments.serve.needs import LEDGER, folders_of, free_bytes, needs_of
 from tasks.answers.health import Events, Known, Reached
 from tasks.answers.service import Snapshot, snapshot
 from tasks.domain.errors import AdceError
@@ -25,14 +29,15 @@ T = TypeVar("T")
 
 _ASKED_EVERY = timedelta(seconds=30)  # the lake, and the Prefect API
 _ANSWERS_WITHIN = 10.0  # seconds, after which something counts as away
+_HANGS_AFTER = 60.0  # seconds beyond that, after which it is asked anew; twice as many for each thread that hangs
 _SEE_LOG = "cannot be used; the log of adce serve says why"  # errors name addresses, which no answer may show
 
 
 class Refresh:
     """The last snapshot of the ledger, the answers that come from it, and what the health depends on.
 
-    Everything that may block runs in a thread of its own. A thread that hangs holds up no other, but the end of this
-    process waits for it.
+    Everything that may block runs in a thread of its own. A thread that hangs does not hold up any other, nor the end
+    of this process: whatever it has asked is asked anew later, and later each time, so that few threads hang.
     """
 
     def __init__(self, config: Config, now: Callable[[], datetime] = lambda: datetime.now(UTC)):
@@ -43,8 +48,8 @@ class Refresh:
         self._needs, self.notes = needs_of(config)
         self._since = now()
         self._reached = {name: Reached(self._since) for name in (LEDGER, *self._needs)}
-        self._free: Mapping[str, int] = {}
-        self._threads = ThreadPoolExecutor(len(self._reached) + 1, "refresh")  # the last writes answers
+        self._free: dict[str, int] = {}
+        self._hanging: dict[str, set[asyncio.Future[Any]]] = defaultdict(set)
         self._asked = asyncio.Event()  # set when there is news
         self._written: Any = None  # of what the answers were written
         self._served: datetime | None = None  # as of when the snapshot is of which they were written
@@ -56,12 +61,15 @@ class Refresh:
             tasks.create_task(self._keep_asking(LEDGER, self._read, self._config.serve.refresh, self._take))
             for name, ask in self._needs.items():
                 tasks.create_task(self._keep_asking(name, ask, _ASKED_EVERY))
+            for name, folder in folders_of(self._config).items():
+                tasks.create_task(self._keep_measuring(name, folder))
             tasks.create_task(self._keep_writing())
 
     async def once(self) -> None:
         """Asks everything once, and writes the answers."""
         asked = (self._ask(name, ask) for name, ask in self._needs.items())
-        await asyncio.gather(self._ask(LEDGER, self._read, self._take), *asked)
+        measured = (self._measure(name, folder) for name, folder in folders_of(self._config).items())
+        await asyncio.gather(self._ask(LEDGER, self._read, self._take), *asked, *measured)
         await self._write()
 
     @property
@@ -77,7 +85,7 @@ class Refresh:
             dict(self._reached),
             found.finished if found else None,
             Events(events.progress if events else None, events.path if events else None) if watched else None,
-            self._free,
+            dict(self._free),
             self._served,
             sorted(self._unwritten),
             found.other_lake if found else None,
@@ -89,7 +97,6 @@ class Refresh:
         return [name for name, reached in self._reached.items() if reached.trouble]
 
     def _read(self) -> Snapshot:
-        self._free = free_bytes(self._config)
         return snapshot(self._config, self._now(), self.snapshot.recorded if self.snapshot else None)
 
     def _take(self, found: Snapshot) -> None:
@@ -104,10 +111,12 @@ class Refresh:
 
     async def _ask(self, name: str, ask: Callable[[], T], take: Callable[[T], None] = lambda _: None) -> None:
         """Asks once, and notes whether there was an answer."""
-        asking = asyncio.ensure_future(self._in_thread(ask))
-        if not (await asyncio.wait({asking}, timeout=_ANSWERS_WITHIN))[0]:
+        asking = _in_thread(ask)
+        if not await _ends_within(_ANSWERS_WITHIN, asking):
             within = duration(timedelta(seconds=_ANSWERS_WITHIN))
             self._note(name, f"has not answered for {within}", f"it has not answered for {within}")
+            if not await self._answers_late(name, asking):
+                return
         try:
             take(await asking)
         except AdceError as error:
@@ -119,6 +128,31 @@ class Refresh:
                 log.info("the %s answers again", name)
             self._reached[name] = Reached(self._since, self._now())
             self._asked.set()
+
+    async def _keep_measuring(self, name: str, folder: Path) -> None:
+        while True:
+            await self._measure(name, folder)
+            await asyncio.sleep(self._config.serve.refresh.total_seconds())
+
+    async def _measure(self, name: str, folder: Path) -> None:
+        """Measures once how much is free. What cannot be measured is left out, since another check tells of it."""
+        measuring = _in_thread(partial(free_bytes, folder))
+        if not await _ends_within(_ANSWERS_WITHIN, measuring):
+            self._free.pop(name, None)
+            if not await self._answers_late(f"disk of {name}", measuring):
+                return
+        try:
+            self._free[name] = await measuring
+        except OSError:
+            self._free.pop(name, None)
+
+    async def _answers_late(self, name: str, asking: asyncio.Future[Any]) -> bool:
+        """Does it still answer, before it has to be asked anew?"""
+        hanging = self._hanging[name] = {one for one in self._hanging[name] if not one.done()}
+        if await _ends_within(_HANGS_AFTER * 2 ** len(hanging), asking):
+            return True
+        hanging.add(asking)
+        return False
 
     def _note(self, name: str, trouble: str, line: str, error: Exception | None = None) -> None:
         """Notes that something does not answer. The log says so once, until it answers again."""
@@ -137,7 +171,7 @@ class Refresh:
     async def _write(self) -> None:
         found, away = self.snapshot, self.away
         if found and (found, away) != self._written:
-            self.answers, self._unwritten = await self._in_thread(lambda: self._answers(found, away))
+            self.answers, self._unwritten = await _in_thread(lambda: self._answers(found, away))
             self._written, self._served = (found, away), found.at
 
     def _answers(self, found: Snapshot, away: Sequence[str]) -> tuple[dict[str, Answer], dict[str, str]]:
@@ -155,5 +189,32 @@ class Refresh:
                     answers[path] = self.answers[path]
         return answers, unwritten
 
-    async def _in_thread(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+async def _ends_within(seconds: float, asking: asyncio.Future[Any]) -> bool:
+    return bool((await asyncio.wait({asking}, timeout=seconds))[0])
+
+
+def _in_thread(work: Callable[[], T]) -> asyncio.Future[T]:
+    """Begins work in a thread that does not hold up the end of this process, unlike one of an executor."""
+    loop = asyncio.get_running_loop()
+    result: asyncio.Future[T] = loop.create_future()
+    result.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may be waiting any longer
+
+    def give(to: Callable[[Any], None], value: Any) -> None:
+        if not result.done():
+            to(value)
+
+    def settle(to: Callable[[Any], None], value: Any) -> None:
+        with suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(give, to, value)
+
+    def run() -> None:
+        try:
+            found = work()
+        except BaseException as error:
+            settle(result.set_exception, error)
+        else:
+            settle(result.set_result, found)
+
+    Thread(target=run, name="refresh", daemon=True).start()
+    return result

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import shutil
+import threading
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
@@ -18,7 +19,9 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as metrics_in
 
 from config.models import Config, Serve
+from deployments.serve import refresh
 from deployments.serve.app import Service
+from deployments.serve.needs import LEDGER
 from deployments.serve.once import write_once
 from deployments.serve.refresh import Refresh
 from tasks.domain.assess.completeness import end_of
@@ -360,6 +363,25 @@ def test_while_the_ledger_is_gone_the_last_answers_stay_and_say_so(
     file.with_name("gone").rename(file)
     asyncio.run(client.refresh.once())
     assert "adce-away" not in client.ask("/status").headers
+
+
+def test_what_hangs_is_asked_anew_and_holds_up_nothing_else(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refresh, "_ANSWERS_WITHIN", 0.01)
+    monkeypatch.setattr(refresh, "_HANGS_AFTER", 0.01)
+    goes_on = threading.Event()
+    found: list[int] = []
+
+    async def ask() -> None:
+        for _ in range(3):
+            await client.refresh._ask(LEDGER, goes_on.wait)
+        assert len(client.refresh._hanging[LEDGER]) == 3
+        assert client.refresh.away == [LEDGER]
+        monkeypatch.setattr(refresh, "_ANSWERS_WITHIN", 10.0)
+        await client.refresh._ask(LEDGER, lambda: 7, found.append)
+        goes_on.set()
+
+    asyncio.run(ask())
+    assert (found, client.refresh.away) == ([7], [])
 
 
 def test_a_need_that_fails_is_told_by_its_name(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from config.models import Config
@@ -15,26 +18,53 @@ from tasks.domain.errors import AdceError
 from tasks.domain.wording import plural
 from tasks.show.exposition import OPEN_METRICS
 
+_NAMES = ".adce-serve.json"  # the file with the names of those that were written
+_NAME = re.compile(r"(badge/)?[\w-][\w.-]*")
+
 
 def write_once(config: Config, folder: Path) -> str:
     """Writes all documents, each as a whole or not at all. Returns a sentence about it.
 
-    Raises AdceError if the ledger cannot be read, or the folder cannot be written.
+    What it has written there before and is not true any longer is removed. Raises AdceError if the ledger cannot be
+    read, of which health.json tells then, or if the folder cannot be written.
     """
     refresh = Refresh(config)
     asyncio.run(refresh.once())
     if refresh.snapshot is None:
-        raise AdceError("nothing is written, since the ledger cannot be read")
+        refresh.give_up()
     found = Service(config, refresh).documents()
-    files = {name: answer for path, answer in found.items() if (name := _name(path, answer))}
+    files = {name: answer.body for path, answer in found.items() if (name := _name(path, answer))}
     linked = {path: name for path, answer in found.items() if (name := _name(path, answer)) and "/" not in name}
-    files["index.html"] = index(linked)
-    try:
-        for name, answer in files.items():
-            _write(folder / name, answer.body)
-    except OSError as error:
-        raise AdceError(f"{error.filename or folder}: cannot be written: {error.strerror}") from None
+    files["index.html"] = index(linked).body
+    _replace(folder, files)
+    if refresh.snapshot is None:
+        raise AdceError(f"the ledger cannot be read; {folder / 'health.json'} says so, and what was of it is removed")
     return f"{plural(len(files), 'file')} written to {folder}"
+
+
+def _replace(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Writes files into a folder, and removes those that were written the last time and are not among them."""
+    former = _written_before(folder)
+    _write(folder / _NAMES, _as_json(former | files.keys()))
+    for name, body in files.items():
+        _write(folder / name, body)
+    for name in former - files.keys():
+        _remove(folder / name)
+    _write(folder / _NAMES, _as_json(files.keys()))
+
+
+def _written_before(folder: Path) -> set[str]:
+    try:
+        names = json.loads((folder / _NAMES).read_bytes())
+    except (OSError, ValueError):
+        return set()
+    if not isinstance(names, list):
+        return set()
+    return {name for name in names if isinstance(name, str) and _NAME.fullmatch(name)}
+
+
+def _as_json(names: Iterable[str]) -> bytes:
+    return json.dumps(sorted(names)).encode()
 
 
 def _name(path: str, answer: Answer) -> str | None:
@@ -48,11 +78,23 @@ def _name(path: str, answer: Answer) -> str | None:
 
 def _write(file: Path, body: bytes) -> None:
     """Writes a file beside its place, and then puts it there, so that nobody ever reads a part of it."""
-    file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
-        part.write_bytes(body)
-        part.chmod(0o644)
-        part.replace(file)
-    finally:
-        part.unlink(missing_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            part.write_bytes(body)
+            part.chmod(0o644)
+            part.replace(file)
+        finally:
+            part.unlink(missing_ok=True)
+    except FileExistsError:
+        raise AdceError(f"{file.parent}: this is a file, and has to be a folder") from None
+    except OSError as error:
+        raise AdceError(f"{file}: cannot be written: {error.strerror}") from None
+
+
+def _remove(file: Path) -> None:
+    try:
+        file.unlink(missing_ok=True)
+    except OSError as error:
+        raise AdceError(f"{file}: cannot be removed: {error.strerror}") from None

@@ -18,7 +18,7 @@ from blocks.store import Store
 from config.models import Config
 from deployments.serve.answers import Answer, writers
 from deployments.serve.needs import LEDGER, folders_of, free_bytes, needs_of
-from tasks.answers.health import Events, Known, Reached
+from tasks.answers.health import AWAY_FOR, Events, Known, Reached
 from tasks.answers.service import Snapshot, snapshot
 from tasks.domain.errors import AdceError
 from tasks.domain.wording import duration
@@ -71,6 +71,11 @@ class Refresh:
         measured = (self._measure(name, folder) for name, folder in folders_of(self._config).items())
         await asyncio.gather(self._ask(LEDGER, self._read, self._take), *asked, *measured)
         await self._write()
+
+    def give_up(self) -> None:
+        """Counts what does not answer as away for good, because it is not asked again."""
+        long_ago = self._since - 2 * AWAY_FOR
+        self._reached = {name: replace(one, since=long_ago) for name, one in self._reached.items()}
 
     @property
     def known(self) -> Known:

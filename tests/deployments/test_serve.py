@@ -402,6 +402,22 @@ def test_everything_is_written_to_a_folder_for_a_static_host(config: Config, tmp
     assert json.loads((tmp_path / "static/status.json").read_text())["away"] == []
     assert TOKEN not in "".join(file.read_text() for file in (tmp_path / "static").rglob("*.*"))
     assert 'href="status.json"' in (tmp_path / "static/index.html").read_text()
+    badges = list((tmp_path / "static/badge").iterdir())
+    assert badges
+    (tmp_path / "static/own.json").touch()
     os.remove(config.ledger.removeprefix("sqlite:///"))
     with pytest.raises(AdceError, match="ledger cannot be read"):
         write_once(config, tmp_path / "static")
+    left = {file.relative_to(tmp_path / "static").as_posix() for file in (tmp_path / "static").rglob("[!.]*.*")}
+    assert left == {"health.json", "index.html", "openapi.json", "own.json"}, "nothing that is not true any longer"
+    assert json.loads((tmp_path / "static/health.json").read_text())["status"] == "fail"
+
+
+def test_an_error_names_what_cannot_be_written(config: Config, tmp_path: Path) -> None:
+    (tmp_path / "static").touch()
+    with pytest.raises(AdceError, match=f"^{tmp_path / 'static'}: this is a file, and has to be a folder$"):
+        write_once(config, tmp_path / "static")
+    (tmp_path / "other/status.json").mkdir(parents=True)
+    with pytest.raises(AdceError, match=f"^{tmp_path / 'other/status.json'}: cannot be written: Is a directory$"):
+        write_once(config, tmp_path / "other")
+    assert not list((tmp_path / "other").rglob("*.part"))

@@ -16,7 +16,7 @@ OURS = {"config", "tasks", "blocks", "flows", "deployments", "tests"}
 LEDGER = ("config.models", "config.secrets", "tasks.domain", "tasks.ledger", "tasks.clock", "tasks.processes")
 BELOW = (
     *("config", "tasks.domain", "tasks.sources", "tasks.ledger"),
-    *("tasks.clock", "tasks.log_lines", "tasks.progress", "tasks.processes"),
+    *("tasks.clock", "tasks.log_lines", "tasks.many_objects", "tasks.progress", "tasks.processes"),
 )
 ALLOWED = {
     "config": ("config",),

@@ -1,0 +1,621 @@
+"""What is an incident, when does it open and close, and what is told of it? Pure: the clock is an argument.
+
+A condition compares a fact with a limit. It opens an incident once it has held for `holds_for`, and closes it once it
+has not held for `keep_for`. An incident of another condition may explain it: then it is not told by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from functools import cache
+from typing import Any, NamedTuple
+
+from tasks.domain.assess.states import Kind as GapKind
+from tasks.domain.event_path import PathState
+from tasks.domain.flow_names import RECONCILE as RECONCILE_FLOW
+from tasks.domain.limits.pauses import Phase
+from tasks.domain.metrics import (
+    CYCLE_SECONDS,
+    EVENT_PATH,
+    EVENTS,
+    FILES,
+    GAPS,
+    LAST_RUN,
+    MISSED_EVENTS,
+    OLDEST,
+    SNAPSHOT_TIME,
+    SOURCE_PHASE,
+    UNREADABLE_MESSAGES,
+)
+from tasks.domain.wording import duration
+
+_MINUTE, _HOUR = timedelta(minutes=1), timedelta(hours=1)
+LEAST_ATTEMPTS = 20  # of a source, below which no share of failures is told
+
+
+class Kind(StrEnum):
+    """What is wrong. The values are stored, and appear in JSON documents and in the configuration."""
+
+    CONFIGURATION = "configuration"
+    DISK = "disk"
+    LEDGER = "ledger"
+    LAKE = "lake"
+    PREFECT = "prefect"
+    SCHEDULE = "schedule_paused"
+    SERVERS = "two_servers"
+    BUCKET = "bucket"
+    NO_RECONCILE = "no_reconcile"
+    SLOW_CYCLE = "slow_cycle"
+    SOURCE_PAUSED = "source_paused"
+    FAILURES = "failures"
+    CHECKS = "failed_checks"
+    BREAKER = "breaker"
+    CRITICAL_FAILURES = "critical_failures"
+    CRITICAL_GAP = "critical_gap"
+    LOST = "lost_files"
+    UNREADABLE = "unreadable_files"
+    EVENT_PATH = "event_path"
+    MISSED_EVENTS = "missed_events"
+    DEAD_LETTERS = "dead_letters"
+
+
+class Measure(StrEnum):
+    """What the value of a fact counts."""
+
+    SECONDS = "seconds"
+    SHARE = "share"
+    COUNT = "count"
+    YES_OR_NO = "yes or no"  # 1 or 0; the limit is 0
+
+    def text(self, value: float) -> str:
+        """A value for people; empty where it only says yes or no."""
+        if self is Measure.SECONDS:
+            return duration(timedelta(seconds=value))
+        if self is Measure.SHARE:
+            return f"{value:.0%}"
+        return f"{value:,.0f}" if self is Measure.COUNT else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A condition: it holds while the value of its fact is above the limit.
+
+    `parents` are the kinds that explain it, where their scope contains its own. `promql` is the same for Prometheus,
+    with {limit} for the limit; it is empty if no metric tells.
+    """
+
+    kind: Kind
+    title: str  # what is wrong, as the subject of a message
+    measure: Measure
+    limit: float
+    holds_for: timedelta
+    keep_for: timedelta
+    command: str  # the command that shows more
+    parents: tuple[Kind, ...] = ()
+    promql: str = ""
+    limits: Mapping[str, float] = field(default_factory=dict)  # by scope, where it is not `limit`
+
+    @property
+    def name(self) -> str:
+        """The name of the alerting rule."""
+        return "Adce" + "".join(word.capitalize() for word in self.kind.split("_"))
+
+    @property
+    def settles(self) -> bool:
+        """Is it told only after some time, because another condition may turn out to explain it?"""
+        return bool(self.parents)
+
+
+_HOURS_OF_BACKOFF = {"basketball_reference": timedelta(hours=25).total_seconds()}
+
+
+def _share_of_failures(window: str) -> str:
+    failed = f'sum by (source) (increase({FILES.name}{{outcome="failed"}}[{window}]))'
+    return f"{failed} / sum by (source) (increase({FILES.name}[{window}]))"
+
+
+def _ended_at(flow: str) -> str:
+    return f'max({LAST_RUN.name}{{flow="{flow}"}})'
+
+
+CATALOGUE: tuple[Condition, ...] = (
+    Condition(
+        Kind.CONFIGURATION,
+        "The configuration does not load",
+        Measure.YES_OR_NO,
+        0,
+        timedelta(0),
+        _MINUTE,
+        "adce config show",
+    ),
+    Condition(Kind.DISK, "A disk is nearly full", Measure.YES_OR_NO, 0, 5 * _MINUTE, 15 * _MINUTE, "adce ledger check"),
+    Condition(
+        Kind.LEDGER,
+        "The ledger cannot be used",
+        Measure.YES_OR_NO,
+        0,
+        _MINUTE,
+        5 * _MINUTE,
+        "adce ledger check",
+        (Kind.DISK,),
+        f"time() - {SNAPSHOT_TIME.name} > 60",
+    ),
+    Condition(
+        Kind.LAKE,
+        "The lake cannot be used",
+        Measure.YES_OR_NO,
+        0,
+        5 * _MINUTE,
+        5 * _MINUTE,
+        "adce plan",
+        (Kind.DISK,),
+    ),
+    Condition(
+        Kind.PREFECT,
+        "Prefect's API does not answer",
+        Measure.YES_OR_NO,
+        0,
+        5 * _MINUTE,
+        5 * _MINUTE,
+        "adce sources",
+    ),
+    Condition(
+        Kind.SCHEDULE,
+        "The schedule or work pool of the reconcile is paused",
+        Measure.YES_OR_NO,
+        0,
+        15 * _MINUTE,
+        5 * _MINUTE,
+        "adce runs",
+        (Kind.PREFECT,),
+    ),
+    Condition(
+        Kind.SERVERS,
+        "Runs of two Prefect servers use the ledger",
+        Measure.YES_OR_NO,
+        0,
+        timedelta(0),
+        15 * _MINUTE,
+        "adce runs",
+        (Kind.LEDGER,),
+    ),
+    Condition(
+        Kind.BUCKET,
+        "A rate bucket in Prefect is not as configured",
+        Measure.YES_OR_NO,
+        0,
+        _MINUTE,
+        5 * _MINUTE,
+        "adce setup",
+        (Kind.PREFECT,),
+    ),
+    Condition(
+        Kind.NO_RECONCILE,
+        "No reconcile has ended",
+        Measure.SECONDS,
+        timedelta(minutes=30).total_seconds(),  # two intervals; see `limit_of`
+        timedelta(0),
+        _MINUTE,
+        "adce runs",
+        (Kind.CONFIGURATION, Kind.LEDGER, Kind.LAKE, Kind.PREFECT, Kind.SCHEDULE),
+        f"time() - {_ended_at(RECONCILE_FLOW)} > {{limit}}",
+    ),
+    Condition(
+        Kind.SLOW_CYCLE,
+        "A reconcile takes too long to plan",
+        Measure.SECONDS,
+        timedelta(minutes=10).total_seconds(),
+        timedelta(0),
+        15 * _MINUTE,
+        "adce runs",
+        (Kind.LEDGER, Kind.LAKE, Kind.PREFECT),
+        f"increase({CYCLE_SECONDS.name}_sum[1h]) / increase({CYCLE_SECONDS.name}_count[1h]) > {{limit}}",
+    ),
+    Condition(
+        Kind.SOURCE_PAUSED,
+        "A source is paused after refusals",
+        Measure.SECONDS,
+        timedelta(hours=3).total_seconds(),
+        timedelta(0),
+        15 * _MINUTE,
+        "adce sources",
+        (Kind.LEDGER,),
+        f'min_over_time(({SOURCE_PHASE.name}{{phase="{Phase.CLOSED}"}} == bool 0)[{{limit}}s:1m]) > 0',
+        _HOURS_OF_BACKOFF,
+    ),
+    Condition(
+        Kind.FAILURES,
+        "Many attempts at files of a source fail",
+        Measure.SHARE,
+        0.25,
+        timedelta(0),
+        15 * _MINUTE,
+        "adce sources",
+        (Kind.LAKE, Kind.SOURCE_PAUSED),
+        f"{_share_of_failures('15m')} > {{limit}} and {_share_of_failures('6h')} > {{limit}} and "
+        f"sum by (source) (increase({FILES.name}[15m])) >= {LEAST_ATTEMPTS}",
+    ),
+    Condition(
+        Kind.CHECKS,
+        "The last bodies of a dataset all failed their check",
+        Measure.COUNT,
+        4,
+        timedelta(0),
+        timedelta(0),
+        "adce datasets",
+        (Kind.LAKE, Kind.SOURCE_PAUSED, Kind.FAILURES),
+    ),
+    Condition(
+        Kind.BREAKER,
+        "A circuit breaker opens again and again",
+        Measure.COUNT,
+        2,
+        timedelta(0),
+        _HOUR,
+        "adce sources",
+        (Kind.SOURCE_PAUSED, Kind.FAILURES, Kind.CHECKS),
+    ),
+    Condition(
+        Kind.CRITICAL_FAILURES,
+        "A CRITICAL file fails again and again",
+        Measure.COUNT,
+        2,
+        timedelta(0),
+        timedelta(0),
+        "adce why",
+        (Kind.SOURCE_PAUSED, Kind.FAILURES, Kind.CHECKS, Kind.BREAKER),
+    ),
+    Condition(
+        Kind.CRITICAL_GAP,
+        "CRITICAL files have been missing for long",
+        Measure.SECONDS,
+        timedelta(hours=4).total_seconds(),
+        timedelta(0),
+        timedelta(0),
+        "adce plan",
+        (
+            Kind.NO_RECONCILE,
+            Kind.BUCKET,
+            Kind.SOURCE_PAUSED,
+            Kind.FAILURES,
+            Kind.CHECKS,
+            Kind.BREAKER,
+            Kind.CRITICAL_FAILURES,
+        ),
+        f'time() - {OLDEST.name}{{priority="CRITICAL"}} > {{limit}}',
+    ),
+    Condition(
+        Kind.LOST,
+        "Files have vanished from the lake or have shrunk",
+        Measure.COUNT,
+        0,
+        timedelta(0),
+        timedelta(0),
+        "adce plan",
+        (Kind.LAKE,),
+        f'sum by (source, dataset) ({GAPS.name}{{kind=~"{GapKind.VANISHED}|{GapKind.SHRUNK}"}}) > {{limit}}',
+    ),
+    Condition(
+        Kind.UNREADABLE,
+        "Files in the lake cannot be read",
+        Measure.COUNT,
+        0,
+        timedelta(0),
+        timedelta(0),
+        "adce plan",
+        (Kind.LAKE,),
+    ),
+    Condition(
+        Kind.EVENT_PATH,
+        "The events of the lake do not arrive",
+        Measure.YES_OR_NO,
+        0,
+        5 * _MINUTE,
+        5 * _MINUTE,
+        "adce sources",
+        (Kind.LEDGER, Kind.LAKE),
+        f'{EVENT_PATH.name}{{state="{PathState.BROKEN}"}} > {{limit}}',
+    ),
+    Condition(
+        Kind.MISSED_EVENTS,
+        "Events of the lake are missing",
+        Measure.COUNT,
+        10,
+        timedelta(0),
+        _HOUR,
+        "adce sources",
+        (Kind.EVENT_PATH,),
+        f"increase({MISSED_EVENTS.name}[1d]) > {{limit}} or "
+        f"increase({MISSED_EVENTS.name}[1d]) / sum(increase({EVENTS.name}[1d])) > 0.01",
+    ),
+    Condition(
+        Kind.DEAD_LETTERS,
+        "Messages of the queue could not be read",
+        Measure.COUNT,
+        0,
+        timedelta(0),
+        15 * _MINUTE,
+        "adce sources",
+        (Kind.LEDGER,),
+        f"{UNREADABLE_MESSAGES.name} > {{limit}}",
+    ),
+)
+
+BY_KIND: Mapping[Kind, Condition] = {condition.kind: condition for condition in CATALOGUE}
+
+
+@cache
+def ancestors(kind: Kind) -> frozenset[Kind]:
+    """All kinds that explain this one: its parents, their parents, and so on."""
+    parents = BY_KIND[kind].parents
+    return frozenset(parents).union(*map(ancestors, parents))
+
+
+def is_within(scope: str, of: str) -> bool:
+    """Does a scope lie within another one? A scope is "" for everything, a source, or "source/dataset"."""
+    return not of or scope == of or scope.startswith(f"{of}/")
+
+
+class Fact(NamedTuple):
+    """What is known for a condition about one scope. Of what is not known there is no fact."""
+
+    kind: Kind
+    scope: str
+    value: float
+    files: int = 0  # how many are concerned
+    reason: str = ""  # the cause, as a clause; without secrets
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A time in which nothing is told: of one kind, or of all if it is None, within a scope."""
+
+    since: datetime
+    until: datetime
+    kind: Kind | None = None
+    scope: str = ""
+
+    def covers(self, incident: Incident, now: datetime) -> bool:
+        """Is an incident held back by it now?"""
+        return self.since <= now < self.until and self.kind in (None, incident.kind) and self._has(incident.scope)
+
+    def _has(self, scope: str) -> bool:
+        return is_within(scope, self.scope)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How incidents are told."""
+
+    settle: timedelta = timedelta(minutes=2)  # for which an incident stands alone before it is told
+    remind_every: timedelta | None = None
+    interval: timedelta = timedelta(minutes=15)  # of scheduled reconciles
+    limits: Mapping[str, float] = field(default_factory=dict)  # by kind, in place of the catalogue's
+    holds: tuple[Hold, ...] = ()  # maintenance windows and silences
+
+    def limit_of(self, kind: Kind, scope: str) -> float:
+        """The limit of a condition for a scope."""
+        if kind in self.limits:
+            return self.limits[kind]
+        condition = BY_KIND[kind]
+        default = 2 * self.interval.total_seconds() if kind is Kind.NO_RECONCILE else condition.limit
+        return condition.limits.get(scope, default)
+
+
+class Incident(NamedTuple):
+    """A condition that holds, or has held, for a scope. It is open from `opened` to `closed`.
+
+    Before `opened` it is pending. The timers `began`, `cleared`, `alone` and `reminded` start anew if the clock was set
+    back behind them.
+    """
+
+    id: str
+    kind: Kind
+    scope: str
+    began: datetime  # since when the condition holds
+    opened: datetime | None = None
+    cleared: datetime | None = None  # since when it does not hold any more; None while it holds
+    alone: datetime | None = None  # since when no other incident explains it; None while one does
+    cause: str = ""  # the id of the incident that explains it
+    told: datetime | None = None
+    reminded: datetime | None = None
+    reminders: int = 0
+    closed: datetime | None = None
+    is_held: bool = False  # it would have been told, but was held back
+    value: float = 0.0  # as the fact had it that held last
+    files: int = 0
+    reason: str = ""
+
+    @property
+    def is_open(self) -> bool:
+        """Has it been opened, and not been closed?"""
+        return self.opened is not None and self.closed is None
+
+
+class What(StrEnum):
+    """What has changed. The values are stored."""
+
+    OPENED = "opened"
+    REMINDED = "reminded"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One message to be told. `id` is the same whenever it is repeated.
+
+    `closes` has the incidents that were told before the one that explains them: this message ends them.
+    """
+
+    id: str
+    incident: Incident  # as it is after the change
+    what: What
+    at: datetime
+    closes: tuple[Incident, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Incidents:
+    """The incidents that are pending, open, or closed and still to be told. `last` is the number of the last one."""
+
+    last: int = 0
+    standing: tuple[Incident, ...] = ()
+    ended: tuple[Incident, ...] = ()  # in the last step; those that were never opened are left out
+    prefix: str = ""  # of ids, for incidents that do not live in the ledger
+
+
+def step(
+    incidents: Incidents, facts: Iterable[Fact], now: datetime, settings: Settings
+) -> tuple[Incidents, tuple[Change, ...]]:
+    """The incidents after these facts, and what is to be told.
+
+    A condition of which there is no fact neither opens, tells nor closes anything.
+    """
+    rule = _Step(incidents, now, settings)
+    for fact in facts:
+        rule.observe(fact)
+    rule.explain()
+    changes = (*rule.told(), *rule.reminded(), *rule.ended())
+    return rule.result(), changes
+
+
+class _Step:
+    """One step: the incidents by kind and scope while they change."""
+
+    def __init__(self, before: Incidents, now: datetime, settings: Settings):
+        self._now, self._settings = now, settings
+        self._last, self._prefix = before.last, before.prefix
+        self._unsaid = [incident for incident in before.standing if incident.closed]
+        self._live = {(one.kind, one.scope): self._on_time(one) for one in before.standing if not one.closed}
+        self._known: set[tuple[Kind, str]] = set()
+        self._closed: list[Incident] = []  # in this step
+        self._ended: list[Incident] = []  # of which nothing is left to be told
+
+    def _on_time(self, incident: Incident) -> Incident:
+        """The incident without timers that lie ahead, because the clock was set back."""
+        now = self._now
+        late = {name for name in ("cleared", "alone", "reminded") if (getattr(incident, name) or now) > now}
+        late |= {"began"} if incident.opened is None and incident.began > now else set()
+        timers: dict[str, Any] = dict.fromkeys(late, now)
+        return incident._replace(**timers) if timers else incident
+
+    def _new_id(self) -> str:
+        self._last += 1
+        return f"{self._prefix}{self._last}"
+
+    def observe(self, fact: Fact) -> None:
+        """Begins, opens, clears or closes the incident of a fact."""
+        place = fact.kind, fact.scope
+        holds = fact.value > self._settings.limit_of(*place)
+        condition, incident = BY_KIND[fact.kind], self._live.get(place)
+        self._known.add(place)
+        if incident is None and not holds:
+            return
+        incident = incident or Incident(self._new_id(), *place, began=self._now)
+        if holds:
+            if (incident.cleared, incident[-3:]) != (None, fact[2:]):
+                incident = incident._replace(cleared=None, value=fact.value, files=fact.files, reason=fact.reason)
+            if incident.opened is None and self._now - incident.began >= condition.holds_for:
+                incident = incident._replace(opened=self._now)
+        elif incident.cleared is None:
+            incident = incident._replace(cleared=self._now)
+        self._live[place] = incident
+        if incident.cleared and (incident.opened is None or self._now - incident.cleared >= condition.keep_for):
+            del self._live[place]
+            if incident.opened:
+                self._closed.append(incident._replace(closed=self._now))
+
+    def _above(self, incident: Incident) -> Iterator[Incident]:
+        """The incidents that explain this one, or may do so once they open.
+
+        A pending one of which nothing is known now may never open, and is left out.
+        """
+        kinds = ancestors(incident.kind)
+        for place, other in self._live.items():
+            if (
+                other.kind in kinds
+                and is_within(incident.scope, other.scope)
+                and (other.opened or place in self._known)
+            ):
+                yield other
+
+    def explain(self) -> None:
+        """Finds the cause of each open incident: of those above it, the one that nothing explains."""
+        for place, incident in list(self._live.items()):
+            if incident.opened:
+                above = [other for other in self._above(incident) if other.opened]
+                cause = min(above, key=lambda one: (len(ancestors(one.kind)), one.opened)).id if above else ""
+                alone = None if cause else incident.alone or self._now
+                if (cause, alone) != (incident.cause, incident.alone):
+                    self._live[place] = incident._replace(cause=cause, alone=alone)
+
+    def told(self) -> Iterator[Change]:
+        """Tells the open incidents that stand alone and have settled."""
+        for place, incident in list(self._live.items()):
+            if not self._is_to_be_told(place, incident):
+                continue
+            if self._is_held(incident):
+                self._live[place] = incident._replace(is_held=True)
+                continue
+            self._live[place] = told = incident._replace(told=self._now, is_held=False)
+            yield Change(f"{told.id}-{What.OPENED}", told, What.OPENED, self._now, tuple(self._absorbed(told)))
+
+    def _is_to_be_told(self, place: tuple[Kind, str], incident: Incident) -> bool:
+        if incident.told or incident.alone is None or incident.cleared or place not in self._known:
+            return False
+        settle = self._settings.settle if BY_KIND[incident.kind].settles else timedelta(0)
+        return self._now - incident.alone >= settle and not any(self._above(incident))
+
+    def _absorbed(self, parent: Incident) -> Iterator[Incident]:
+        """Closes the incidents that were told before the one that explains them; what still holds goes on untold."""
+        for place, incident in list(self._live.items()):
+            if incident.told and parent.kind in ancestors(incident.kind) and is_within(incident.scope, parent.scope):
+                closed = incident._replace(closed=self._now, cause=parent.id)
+                anew = incident._replace(id=self._new_id(), opened=self._now, cause=parent.id, alone=None)
+                self._live[place] = anew._replace(told=None, reminded=None, reminders=0)
+                self._ended.append(closed)
+                yield closed
+
+    def reminded(self) -> Iterator[Change]:
+        """Reminds of the incidents that were told and still hold."""
+        every = self._settings.remind_every
+        for place, incident in list(self._live.items()):
+            last = incident.reminded or incident.told
+            if incident.cause or incident.cleared or place not in self._known or self._is_held(incident):
+                continue
+            if every and last and self._now - last >= every:
+                count = incident.reminders + 1
+                self._live[place] = told = incident._replace(reminded=self._now, reminders=count)
+                yield Change(f"{told.id}-{What.REMINDED}-{count}", told, What.REMINDED, self._now)
+
+    def ended(self) -> Iterator[Change]:
+        """Tells the end of incidents that were told, and, once nothing holds them back, of those that were held back.
+
+        Of those that opened and closed one after another while they were held back, the first is told, with the end of
+        the last.
+        """
+        unsaid: dict[tuple[Kind, str, bool], Incident] = {}
+        for incident in (*self._unsaid, *self._closed):
+            place = incident.kind, incident.scope, incident.told is None
+            if not incident.told and (incident.cause or not incident.is_held):
+                self._ended.append(incident)
+            elif self._is_held(incident) and (first := unsaid.get(place)):
+                unsaid[place] = first._replace(closed=incident.closed)
+                self._ended.append(incident)
+            elif self._is_held(incident):
+                unsaid[place] = incident
+            else:
+                said = incident._replace(told=incident.told or self._now, is_held=False)
+                self._ended.append(said)
+                yield Change(f"{said.id}-{What.CLOSED}", said, What.CLOSED, self._now)
+        self._unsaid = list(unsaid.values())
+
+    def _is_held(self, incident: Incident) -> bool:
+        return any(hold.covers(incident, self._now) for hold in self._settings.holds)
+
+    def result(self) -> Incidents:
+        """The incidents after the step."""
+        return Incidents(self._last, (*self._live.values(), *self._unsaid), tuple(self._ended), self._prefix)

@@ -25,6 +25,7 @@ from tasks.ledger.fills import Fills
 from tasks.ledger.games import Games
 from tasks.ledger.gaps import Gaps
 from tasks.ledger.identity import Identity
+from tasks.ledger.incidents import Incidents
 from tasks.ledger.judgements import Judgements, judgements_table
 from tasks.ledger.looks import Looks
 from tasks.ledger.objects import Objects
@@ -73,6 +74,7 @@ class Ledger:
         self.settings = Settings(database)
         self.figures = Figures(database)
         self.sendings = Sendings(database, self.totals)
+        self.incidents = Incidents(database)
         self.fills = Fills(database, self.attempts, self.objects, self.absences, self.totals, self.announcements)
 
     def close(self) -> None:
@@ -124,6 +126,7 @@ class Ledger:
             self.unread_messages.prune(connection, before)
             self.announcements.prune(connection, before)
             self.objects.prune(connection, before)
+            self.incidents.prune(connection, before)
             return self.attempts.prune(connection, before)
 
         return self.database.write(write)

@@ -236,7 +236,7 @@ CATALOGUE: tuple[Condition, ...] = (
         "adce sources",
         (Kind.LAKE, Kind.SOURCE_PAUSED),
         f"{_share_of_failures('15m')} > {{limit}} and {_share_of_failures('6h')} > {{limit}} and "
-        f"sum by (source) (increase({FILES.name}[15m])) >= {LEAST_ATTEMPTS}",
+        f"sum by (source) (increase({FILES.name}[6h])) >= {LEAST_ATTEMPTS}",
     ),
     Condition(
         Kind.CHECKS,

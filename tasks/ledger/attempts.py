@@ -255,6 +255,36 @@ class Attempts:
         )
         return [Attempt(*row) for row in self._rows(query)]
 
+    def ended_since(self, since: datetime) -> dict[str, tuple[int, int]]:
+        """How many files were stored and how many failed in the fills that began since then, by source."""
+        columns = fills_table.c
+        sums = sa.func.sum(columns.stored), sa.func.sum(columns.failed)
+        query = sa.select(columns.source, *sums).where(columns.started >= since).group_by(columns.source)
+        return {source: (stored, failed) for source, stored, failed in self._rows(query) if stored + failed}
+
+    def failed_in_a_row(self, priority: str, since: datetime) -> dict[str, tuple[int, str, int]]:
+        """The most attempts at one file of a priority that failed one after another up to now, by dataset.
+
+        With them come the key of that file, and how many files failed at their last attempt. Attempts of fills that
+        began before `since` do not count.
+        """
+        fill, file = fills_table.c, files_table.c
+        query = (
+            sa.select(fill.dataset, file.key, file.outcome)
+            .join(fills_table, file.fill_id == fill.id)
+            .where(fill.started >= since, fill.priority == priority)
+            .where(file.outcome.in_([outcome.value for outcome in (*IN_LAKE, Outcome.FAILED)]))
+            .order_by(file.id)
+        )
+        in_a_row: dict[tuple[str, str], int] = {}
+        for dataset, key, outcome in self._driver_rows(query):
+            in_a_row[dataset, key] = in_a_row.get((dataset, key), 0) + 1 if outcome == Outcome.FAILED else 0
+        worst: dict[str, tuple[int, str, int]] = {}
+        for (dataset, key), count in in_a_row.items():
+            most, of, files = worst.get(dataset, (0, "", 0))
+            worst[dataset] = (*max((most, of), (count, key)), files + (count > 0))
+        return worst
+
     def any(self) -> bool:
         """Is any fill recorded?"""
         query = sa.select(sa.exists().where(fills_table.c.id.is_not(None)))

@@ -89,9 +89,10 @@ class TextOnly(BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
     """The ledger of a system at work: a look is recorded, a reconcile has ended, and events are watched."""
-    with closing(Ledger(f"sqlite:///{tmp_path_factory.mktemp('ledger') / 'adce.db'}")) as ledger:
+    folder = tmp_path_factory.mktemp("ledger")
+    with closing(Ledger(f"sqlite:///{folder / 'adce.db'}")) as ledger:
         now = datetime.now(UTC)
-        ledger.looks.record(_a_look(now), is_done=True)
+        ledger.looks.record(_a_look(now, folder.as_uri()), is_done=True)
         run = Leases(ledger.database, "run", timedelta(minutes=1))
         run.begin("reconcile", "everything", None, lambda why: None)
         run.end(RunEnd.ENDED)
@@ -99,7 +100,7 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
         yield ledger
 
 
-def _a_look(now: datetime) -> RecordedLook:
+def _a_look(now: datetime, lake: str) -> RecordedLook:
     """Of each dataset, a file is there and one is missing."""
     gauges, config = {}, a_config()
     for name, dataset in config.datasets.items():
@@ -111,7 +112,7 @@ def _a_look(now: datetime) -> RecordedLook:
     for priority in Priority:
         gauges |= {series_of(QUEUE, priority=priority): 1.0, series_of(OLDEST, priority=priority): now.timestamp()}
     gauges |= {series_of(DEFERRED, source="espn", limit=Limit.BACKOFF): 1.0, series_of(UNREAD): 1.0}
-    return RecordedLook(now, now, None, "run", "file:///lake", 1, 1, 1, {}, {}, (), {}, gauges)
+    return RecordedLook(now, now, None, "run", lake, 1, 1, 1, {}, {}, (), {}, gauges)
 
 
 def _work(ledger: Ledger) -> None:
@@ -133,7 +134,9 @@ def service(ledger: Ledger, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     folder = tmp_path_factory.mktemp("service")
     address = f"127.0.0.1:{free_port()}"
     own = {name: value for name, value in os.environ.items() if not name.startswith(("ADCE_", "PREFECT_"))}
-    places = {"ADCE_CONFIG": "", "ADCE_LAKE": folder.as_uri(), "ADCE_LEDGER": str(ledger.database.url)}
+    look = ledger.looks.last()
+    assert look
+    places = {"ADCE_CONFIG": "", "ADCE_LAKE": look.lake, "ADCE_LEDGER": str(ledger.database.url)}
     given = {"ADCE_SERVE__TOKEN": TOKEN, "ADCE_SERVE__REFRESH": "1s", "PREFECT_PROFILES_PATH": str(folder / "none")}
     command = [Path(sys.executable).with_name("adce"), "serve", "--port", address.rpartition(":")[2]]
     with (folder / "log").open("w") as log:

@@ -147,7 +147,10 @@ WAITED_SECONDS = Histogram(
     "adce_bucket_wait_seconds", "How long a request waited for its source's rate buckets.", (SOURCE,), bounds=_WORK
 )
 DUE_TO_DETECTED = Histogram(
-    "adce_gap_detection_seconds", "From the time a file is due to its detection as missing.", (DATASET,), bounds=_LAG
+    "adce_gap_detection_seconds",
+    "From the time a file is due to its detection as missing, if it came due after the ledger's first run.",
+    (DATASET,),
+    bounds=_LAG,
 )
 SEEN_TO_VANISHED = Histogram(
     "adce_loss_detection_seconds",
@@ -159,7 +162,10 @@ DETECTED_TO_STORED = Histogram(
     "adce_gap_closing_seconds", "From the detection of a gap to the storing of its file.", (DATASET,), bounds=_LAG
 )
 DUE_TO_STORED = Histogram(
-    "adce_due_to_stored_seconds", "From the time a file is due to its first storing.", (DATASET,), bounds=_LAG
+    "adce_due_to_stored_seconds",
+    "From the time a file is due to its first storing, if it came due after the ledger's first run.",
+    (DATASET,),
+    bounds=_LAG,
 )
 RUN_SECONDS = Histogram("adce_run_part_seconds", "How long a part of a run took.", (FLOW, PART), bounds=_WORK)
 CYCLE_SECONDS = Histogram(

@@ -9,7 +9,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from tasks.domain.assess.absences import Absence, Look
-from tasks.domain.assess.states import Examination, Kind, LakeObject
+from tasks.domain.assess.states import Examination, LakeObject
 from tasks.domain.metrics import (
     DEFERRALS,
     DETECTED_TO_STORED,
@@ -35,6 +35,7 @@ from tasks.ledger.database import Database, delete
 from tasks.ledger.gaps import gaps_table
 from tasks.ledger.leases import Leases, release
 from tasks.ledger.objects import Objects
+from tasks.ledger.runs import first_began
 from tasks.ledger.totals import Totals
 
 
@@ -109,17 +110,17 @@ class Fills:
                 Corrections.write(connection, end.changes)
             release(connection, end.fill.run, {gap.cell.work for gap in end.gaps})
             if not end.is_test:
-                self.totals.add(connection, amounts_of(end))
+                self.totals.add(connection, amounts_of(end, first_began(connection)))
             return absent
 
         return self.database.write(write)
 
 
-def amounts_of(end: FillEnd) -> Amounts:
-    """What a fill adds to the running totals."""
+def amounts_of(end: FillEnd, since: datetime | None) -> Amounts:
+    """What a fill adds to the running totals of a ledger whose first run began at `since`."""
     source, dataset = end.fill.source, end.fill.dataset
     detected = {gap.cell.key: gap.first_seen for gap in end.gaps}
-    due = {gap.cell.key: gap.cell.due_at for gap in end.gaps if gap.kind is Kind.MISSING}
+    due = {gap.cell.key: gap.cell.due_at for gap in end.gaps if gap.came_due_after(since)}
     amounts = Amounts()
     amounts.count(FILLS, source=source, dataset=dataset, outcome=_outcome_of(end.outcomes).value)
     amounts.observe_between(FILL_SECONDS, end.fill.started, end.ended, dataset=dataset)

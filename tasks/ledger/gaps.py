@@ -12,6 +12,7 @@ from tasks.domain.assess.states import Kind
 from tasks.domain.metrics import DUE_TO_DETECTED, SEEN_TO_VANISHED, Amounts
 from tasks.domain.plan.plan import Gap
 from tasks.ledger.database import Database, UtcSeconds, among, delete, metadata, rows
+from tasks.ledger.runs import first_began
 from tasks.ledger.totals import Totals
 
 gaps_table = sa.Table(
@@ -68,10 +69,10 @@ class Gaps:
         query = sa.select(gaps_table.c.key).where(among(connection, gaps_table.c.key, by_key))
         known = set(connection.execute(query).scalars())
         self.database.upsert(connection, gaps_table, rows, {"kind", "due"})
-        amounts = Amounts()
+        amounts, since = Amounts(), first_began(connection)
         for key, gap in by_key.items():
             dataset = gap.cell.dataset
-            if gap.kind is Kind.MISSING and key not in known:
+            if gap.came_due_after(since) and key not in known:
                 amounts.observe_between(DUE_TO_DETECTED, gap.cell.due_at, gap.first_seen, dataset=dataset)
             if gap.kind is Kind.VANISHED and key not in known:
                 amounts.observe_between(SEEN_TO_VANISHED, gap.last_seen, gap.first_seen, dataset=dataset)

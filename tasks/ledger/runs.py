@@ -170,3 +170,11 @@ class Runs:
         """Deletes runs that have ended and that began before a time, in an open transaction."""
         old = runs_table.c.ended.is_not(None) & (runs_table.c.began < before)
         connection.execute(runs_table.delete().where(old))
+
+
+def first_began(connection: sa.Connection) -> datetime | None:
+    """When the first run began that is still recorded, in an open transaction.
+
+    Only of files that came due later is it known how soon they were found. The others are the backfill of the lake.
+    """
+    return connection.execute(sa.select(sa.func.min(runs_table.c.began))).scalar()

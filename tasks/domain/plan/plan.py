@@ -33,6 +33,10 @@ class Gap:
     first_seen: datetime
     last_seen: datetime | None = None  # when a look last saw the file; only of a new gap whose file has vanished
 
+    def came_due_after(self, since: datetime | None) -> bool:
+        """Is a file missing that came due after `since`, from when on it would have been noticed? None is no limit."""
+        return self.kind is Kind.MISSING and (since is None or self.cell.due_at > since)
+
 
 @dataclass(frozen=True, slots=True)
 class Fill:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -116,6 +116,24 @@ def test_a_missing_file_is_detected_once_after_it_was_due(ledger: Ledger) -> Non
         ledger.gaps.record([missing, stale])
     name, labels = DUE_TO_DETECTED.name, '{"dataset":"espn_summary"}'
     assert ledger.totals.current() == {Series(name, labels, "300"): 1, Series(name, labels, SUM): 61}
+
+
+def test_how_soon_a_file_is_found_and_stored_is_known_if_it_came_due_after_the_first_run_began(ledger: Ledger) -> None:
+    leases = Leases(ledger.database, "first", timedelta(minutes=1))
+    leases.begin("reconcile", "everything", None, lambda why: None)
+    began = datetime.now(UTC)
+    hour = timedelta(hours=1)
+    gaps = [
+        replace(gap, cell=gap.cell._replace(due_at=due), first_seen=due + hour)
+        for gap, due in ((a_gap(1), began - 3650 * 24 * hour), (a_gap(2), began - hour), (a_gap(3), began + hour))
+    ]
+    ledger.gaps.record(gaps)
+    stored = [FileOutcome(gap.cell.key, Outcome.STORED, stored=gap.first_seen + hour) for gap in gaps]
+    ledger.fills.record(FillEnd(FILL, began, stored, gaps=gaps))
+    leases.end(RunEnd.ENDED)
+    sums = {series.name: value for series, value in ledger.totals.current().items() if series.bucket == SUM}
+    assert (sums[DUE_TO_DETECTED.name], sums[DUE_TO_STORED.name]) == (3600, 7200)
+    assert sums[DETECTED_TO_STORED.name] == 3 * 3600
 
 
 def test_refusals_and_the_pauses_that_they_begin_are_counted(ledger: Ledger) -> None:

@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
 
-from tasks.domain.assess.states import State, Status
+from tasks.domain.assess.states import LACKING, Status
 from tasks.domain.assess.unknown import Unknown
 from tasks.domain.expected.cells import Cell
 from tasks.domain.expected.seasons import eastern_day, eastern_midnight
 
-LACKING = (State.GAP, State.IN_FLIGHT, State.DEFERRED)  # the states of due files that are not as they should be
 _DAY = timedelta(days=1)
 
 

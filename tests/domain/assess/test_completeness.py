@@ -5,8 +5,8 @@ from datetime import UTC, date, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.domain.assess.completeness import LACKING, day_that_ends, end_of, first_lacking_days, last_complete_day
-from tasks.domain.assess.states import State, Status
+from tasks.domain.assess.completeness import day_that_ends, end_of, first_lacking_days, last_complete_day
+from tasks.domain.assess.states import LACKING, State, Status
 from tasks.domain.assess.unknown import Unknown
 from tests.builders import a_board, a_cell
 

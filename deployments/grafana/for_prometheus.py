@@ -357,9 +357,10 @@ ROWS = (
             Panel(
                 "timeseries",
                 "Not judged yet",
-                "How many schedules are unknown, which may list more files, and how many files has no body check read?",
+                "How many schedules that each dataset needs are unknown, and how many files has no body check read? "
+                "Several datasets may need the same schedule.",
                 [
-                    _over_time(_sum("", _series(UNKNOWN)), "unknown schedules"),
+                    _over_time(f"{_series(UNKNOWN)} > 0", "{{dataset}}: unknown schedules"),
                     _over_time(_series(UNREAD), "unread files"),
                 ],
             ),

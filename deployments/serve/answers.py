@@ -46,8 +46,8 @@ def in_json(document: Document, type: str = JSON, as_of: datetime | None = None)
 
 
 def written(value: Any) -> bytes:
-    """A value as JSON, without secrets, and with a line break at its end."""
-    return json.dumps(without_secrets(value), separators=(",", ":")).encode() + b"\n"
+    """A value as JSON, without secrets, and with a line break at its end. Raises ValueError for NaN and infinity."""
+    return json.dumps(without_secrets(value), separators=(",", ":"), allow_nan=False).encode() + b"\n"
 
 
 def writers(found: Snapshot, away: Sequence[str]) -> dict[str, Callable[[], Answer]]:

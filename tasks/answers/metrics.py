@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
+import math
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import TypeVar
 
 from config.models import Config
@@ -55,6 +58,8 @@ from tasks.ledger import Ledger
 from tasks.ledger.leases import runs_at_work
 from tasks.observe.scope import path_of
 
+log = logging.getLogger(__name__)
+
 _LATELY = timedelta(minutes=1)
 _COUNTED_BY_A_LOOK = (CELLS, GAPS, DEFERRED, UNREAD, UNKNOWN, LAKE_FILES, LAKE_BYTES, QUEUE)
 
@@ -74,7 +79,40 @@ def measured(config: Config, ledger: Ledger, now: datetime) -> Measured:
     histograms = histograms_of(config, totals)
     values[SNAPSHOT_TIME] = {(): now.timestamp()}
     values[SNAPSHOT_SECONDS] = {(): time.perf_counter() - began}
-    return Measured(now, values, histograms)
+    return _credible(Measured(now, values, histograms))
+
+
+def _credible(found: Measured) -> Measured:
+    """The metrics without the series whose values cannot be true, which somebody or a damage must have written."""
+    values = {
+        metric: {labels: value for labels, value in series.items() if _may_be(value, isinstance(metric, Counter))}
+        for metric, series in found.values.items()
+    }
+    distributions = {
+        metric: {
+            labels: one
+            for labels, one in series.items()
+            if all(_may_be(value, True) for value in (*one.counts, one.sum))
+        }
+        for metric, series in found.distributions.items()
+    }
+    names = [metric.name for metric, kept in values.items() if len(kept) != len(found.values[metric])]
+    names += [metric.name for metric, kept in distributions.items() if len(kept) != len(found.distributions[metric])]
+    _warn_of(frozenset(names))
+    return Measured(found.at, values, distributions)
+
+
+def _may_be(value: object, is_total: bool) -> bool:
+    """May a metric have this value? A total is never negative."""
+    return isinstance(value, int | float) and math.isfinite(value) and not (is_total and value < 0)
+
+
+@lru_cache(maxsize=4)
+def _warn_of(names: frozenset[str]) -> None:
+    """Warns of metrics that have incredible values, once until others have them."""
+    if names:
+        text = "series of these metrics are left out, since their values in the ledger cannot be true: %s"
+        log.warning(text, ", ".join(sorted(names)))
 
 
 def _last_look(config: Config, ledger: Ledger) -> Values:

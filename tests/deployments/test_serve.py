@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import shutil
 import threading
@@ -175,7 +176,10 @@ def test_the_plan_is_told_in_part_and_counted_as_a_whole(client: Client) -> None
 def test_what_another_version_has_kept_of_a_plan_is_told_as_far_as_it_can_be_read(config: Config) -> None:
     fill = PlannedFill.of(a_fill()).as_json()
     later = {"limit": "of tomorrow", "of": "", "reason": "new", "keys": ["a"], "more": 1}
-    document = {"fills": [fill | {"more": 1}, {"id": "another shape"}, 3], "later": [later, {"reason": "no keys"}]}
+    document = {
+        "fills": [fill | {"more": 1}, {"id": "another shape"}, fill | {"score": math.nan}],
+        "later": [later, {"reason": "no keys"}],
+    }
     with closing(Ledger(config.ledger)) as ledger:
         ledger.plans.keep(RUN, document, NOW, "r2")
     plan = Client(config).read().ask("/tasks").json

@@ -212,9 +212,9 @@ class Tasks(Served):
 
 
 class _KeptFill(PlannedFill):
-    """A fill of a kept plan, of which a later version of ADCE may have kept more."""
+    """A fill of a kept plan, of which a later version of ADCE may have kept more. NaN is no number of JSON."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
 
 
 def _limit_if_known(limit: Any) -> Limit | None:

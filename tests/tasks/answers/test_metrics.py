@@ -1,5 +1,6 @@
 """Do all metrics have the values that the ledger knows, and only series that the configuration has?"""
 
+import math
 import shutil
 import uuid
 from collections import Counter
@@ -34,6 +35,7 @@ from tasks.domain.metrics import (
     WATCH_PROGRESS,
     Amounts,
     Distribution,
+    Metric,
 )
 from tasks.domain.metrics import Counter as Total
 from tasks.domain.outcomes import FileOutcome, Outcome, RunEnd
@@ -87,6 +89,29 @@ def test_histograms_have_every_bucket_and_the_sum(ledger: Ledger) -> None:
     found = measured(a_config(), ledger, NOW).distributions[FILE_SECONDS]
     assert found[("espn_summary",)] == Distribution((0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 1), pytest.approx(1000.4))
     assert found[("espn_scoreboard",)] == Distribution((0.0,) * 11, 0.0)
+
+
+def _by_name(metric: Metric, labels: tuple[str, ...]) -> dict[str, str]:
+    return dict(zip((label.name for label in metric.labels), labels, strict=True))
+
+
+def test_a_series_whose_value_cannot_be_true_is_left_out_and_that_is_said_once(
+    ledger: Ledger, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = a_config()
+    whole = measured(config, ledger, NOW)
+    (asked, *_), (timed, *_) = whole.values[REQUESTS], whole.distributions[FILE_SECONDS]
+    amounts = Amounts()
+    amounts.count(REQUESTS, -5, **_by_name(REQUESTS, asked))
+    amounts.observe(FILE_SECONDS, math.inf, **_by_name(FILE_SECONDS, timed))
+    ledger.totals.record(amounts)
+    for _ in range(2):
+        found = measured(config, ledger, NOW)
+        assert whole.values[REQUESTS].keys() - found.values[REQUESTS].keys() == {asked}
+        assert whole.distributions[FILE_SECONDS].keys() - found.distributions[FILE_SECONDS].keys() == {timed}
+    assert [record.getMessage().partition(": ")[2] for record in caplog.records] == [
+        f"{FILE_SECONDS.name}, {REQUESTS.name}"
+    ]
 
 
 def test_the_last_end_of_each_flow_and_the_runs_at_work_are_told(ledger: Ledger) -> None:

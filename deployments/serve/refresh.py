@@ -19,6 +19,7 @@ from config.models import Config
 from deployments.serve.answers import Answer, writers
 from deployments.serve.needs import LEDGER, folders_of, free_bytes, needs_of
 from tasks.answers.health import AWAY_FOR, Events, Known, Reached
+from tasks.answers.holds import held
 from tasks.answers.service import Snapshot, snapshot
 from tasks.domain.errors import AdceError
 from tasks.domain.wording import duration
@@ -94,6 +95,7 @@ class Refresh:
             self._served,
             sorted(self._unwritten),
             found.other_lake if found else None,
+            [held(hold) for source in found.sources if source.is_enabled for hold in source.holds] if found else (),
         )
 
     @property

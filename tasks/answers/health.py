@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from tasks.domain.event_path import COMES_WITHIN, EventPath, PathState
 from tasks.domain.times import SKEW
-from tasks.domain.wording import duration, size, utc
+from tasks.domain.wording import duration, plural, size, utc
 
 AWAY_FOR = timedelta(minutes=5)  # time after which something that does not answer is a failure
 STALE_AFTER = 2  # refreshes
@@ -44,6 +44,16 @@ class Events:
     path: EventPath | None
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A source or dataset that is not asked now: why and until when, and how many files wait for it."""
+
+    name: str
+    reason: str
+    files: int
+    is_meant: bool  # by a person: an operator's pause, or a maintenance window
+
+
 @dataclass(frozen=True)
 class Known:
     """What the checks judge. Whatever is not there to be checked is None, or has no entry."""
@@ -58,6 +68,7 @@ class Known:
     served: datetime | None = None  # when the ledger was read for the answers that are given now
     unwritten: Sequence[str] = ()  # the paths whose answers could not be written then
     other_lake: str | None = None  # the address of another lake, if the look that is recorded is one at that
+    held: Sequence[Held] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +116,7 @@ def is_ready(known: Known, now: datetime) -> bool:
 def _checks(known: Known, now: datetime) -> Iterator[Check]:
     yield _reconcile(known, now)
     yield _answers(known, now)
+    yield _sources(known.held, now)
     for name, reached in known.reached.items():
         yield _reachable(name, reached, now)
     if known.events:
@@ -142,6 +154,17 @@ def _answers(known: Known, now: datetime) -> Check:
         verdict = _at_least_warn(verdict)
     warns = f"they are older than {duration(stale)}, {STALE_AFTER} times serve.refresh, or one cannot be written"
     return Check("answers", verdict, known.served, output, warns, f"they are older than {duration(stale + AWAY_FOR)}")
+
+
+def _sources(held: Sequence[Held], now: datetime) -> Check:
+    troubles = [one for one in held if one.files or not one.is_meant]
+    waiting = {
+        one: f"; {plural(one.files, 'file')} wait{'s' * (one.files == 1)}" if one.files else "" for one in troubles
+    }
+    output = ", and ".join(f"{one.name}: {one.reason}{waiting[one]}" for one in troubles)
+    verdict = Verdict.WARN if troubles else Verdict.PASS
+    warns = "one is not asked after refusals, failures or for want of its rate bucket, or files wait for what is paused"
+    return Check("sources", verdict, now, output or "nothing holds up a source that files wait for", warns, "never")
 
 
 def _reachable(name: str, reached: Reached, now: datetime) -> Check:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from config.models import Config
 from config.names import suggestion_or_list
+from tasks.answers.health import Held
 from tasks.domain.errors import SelectionError
 from tasks.domain.flags.maintenance import window_at
 from tasks.domain.limits.pauses import OperatorPause, Pause, Phase, all_trusted
@@ -83,6 +84,12 @@ def holds_of(config: Config, ledger: Ledger, now: datetime, gaps: Mapping[str, i
 def hold_of(config: Config, pause: Pause, gaps: Mapping[str, int]) -> Hold:
     """What a pause, a circuit breaker or an operator's pause holds up while it is open."""
     return _hold(config, pause.name, why_paused(pause, _limit(config, pause)), pause, gaps)
+
+
+def held(hold: Hold) -> Held:
+    """What the health judges of a hold."""
+    is_meant = hold.reason.limit in (Limit.OPERATOR_PAUSE, Limit.MAINTENANCE)
+    return Held(hold.name, hold.reason.text, sum(hold.waiting.values()), is_meant)
 
 
 def outlasting(begun: Hold, holds: Iterable[Hold]) -> list[Hold]:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tasks.answers.health import Check, Events, Known, Reached, Verdict, health_of, is_ready
+from tasks.answers.health import Check, Events, Held, Known, Reached, Verdict, health_of, is_ready
 from tasks.domain.event_path import EventPath, PathState
 
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
@@ -21,7 +21,13 @@ def check(known: Known, name: str, now: datetime = NOW) -> Check:
 def test_where_all_is_well_every_check_passes_and_nothing_is_said() -> None:
     health = health_of(GOOD, NOW)
     assert (health.verdict, health.output) == (Verdict.PASS, "")
-    assert {check.name for check in health.checks} == {"reconcile", "answers", "ledger", "disk of the ledger"}
+    assert {check.name for check in health.checks} == {
+        "reconcile",
+        "answers",
+        "sources",
+        "ledger",
+        "disk of the ledger",
+    }
 
 
 @pytest.mark.parametrize(("minutes", "verdict"), [(30, "pass"), (31, "warn"), (60, "warn"), (61, "fail")])
@@ -100,3 +106,14 @@ def test_answers_have_to_be_of_the_ledger_as_it_is(seconds: int, verdict: str) -
     assert in_part.verdict == ("warn" if verdict == "pass" else verdict)
     assert "of /tasks the last ones stay" in in_part.output
     assert check(replace(GOOD, served=None), "answers").verdict is Verdict.WARN
+
+
+@pytest.mark.parametrize(
+    ("files", "is_meant", "verdict"), [(0, False, "warn"), (2, False, "warn"), (2, True, "warn"), (0, True, "pass")]
+)
+def test_what_keeps_a_source_from_being_asked_is_said_with_its_end(files: int, verdict: str, *, is_meant: bool) -> None:
+    reason = "source paused until 2026-01-15 12:15 UTC: HTTP 403"
+    known = replace(GOOD, held=[Held("espn", reason, files, is_meant)])
+    assert check(known, "sources").verdict == verdict
+    waiting = "; 2 files wait" if files else ""
+    assert health_of(known, NOW).output == (f"sources: espn: {reason}{waiting}" if verdict == "warn" else "")

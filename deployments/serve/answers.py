@@ -15,6 +15,7 @@ from config.secrets import without_secrets
 from deployments.serve.paths import BADGE, COVERAGE, HTML, JSON, METRICS, PATHS, RATE_LIMITS, STATUS, SVG, TASKS
 from tasks.answers.service import Recorded, Snapshot
 from tasks.domain.assess.periods import By
+from tasks.domain.expected.collected import collected
 from tasks.show.badge import badge, completeness
 from tasks.show.documents.coverage import CoverageAnswer
 from tasks.show.documents.document import Document
@@ -60,7 +61,10 @@ def writers(found: Snapshot, away: Sequence[str]) -> dict[str, Callable[[], Answ
         return in_json(of.of(found, away), as_of=found.at)
 
     def picture(dataset: str) -> Answer:
-        return answer(badge(dataset, completeness(found.measured, found.config, dataset)), SVG, found.at)
+        complete = completeness(found.measured, found.config, dataset)
+        return answer(badge(dataset, complete, is_collected=dataset in held), SVG, found.at)
+
+    held = collected(found.config).first_seasons
 
     badges = {BADGE.format(dataset=dataset): partial(picture, dataset) for dataset in found.config.datasets}
     coverage = {COVERAGE: partial(_coverage, look, found.at)} if (look := found.recorded) else {}

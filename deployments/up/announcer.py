@@ -104,10 +104,12 @@ class Announcer:
             if self._told_records.add(record.id) > 1:
                 continue
             count = self._records_of.add(run.id)
-            text = record.message if count <= _MOST_RECORDS else "more warnings and errors are in its log"
-            if count <= _MOST_RECORDS + 1:
+            if count <= _MOST_RECORDS:
                 fields = _fields(run) | {"logger": record.logger} | dict(self._fields_of(run.id, record.message))
-                yield Line(f"{run.full_name}: {text}", record.level, "log", fields)
+                yield Line(f"{run.full_name}: {record.message}", record.level, "log", fields)
+            elif count == _MOST_RECORDS + 1:
+                text = f"{run.full_name}: more warnings and errors are in its log"
+                yield Line(text, record.level, "log", _fields(run))
 
     def _runs(self, snapshot: Snapshot) -> Iterator[Line]:
         ended = [run for run in snapshot.runs if run.is_final and self._ended.add(run.id) == 1]

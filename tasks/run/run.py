@@ -272,7 +272,9 @@ class Run:
         lost = {key: status for key, status in look.overview.lost.items() if key not in self.lost}
         self.lost |= lost
         for key, status in list(lost.items())[:_MOST_LOGGED]:
-            fields = IN_REPORT | about(key=key, reason=status.reason)
+            name = self.session.keys.dataset_of(key)
+            source = self.config.datasets[name].source if name else None
+            fields = IN_REPORT | about(source, name, key, reason=status.reason)
             log.error("%s %s: %s", key, status.kind and status.kind.value, status.reason, extra=fields)
         if len(lost) > _MOST_LOGGED:
             log.error("%s more files vanished or shrank", len(lost) - _MOST_LOGGED, extra=IN_REPORT)

@@ -51,9 +51,11 @@ def completeness(measured: Measured, config: Config, dataset: str) -> Completene
     return Completeness(until, int(sum(count or 0 for count in found)), int(unknown))
 
 
-def badge(name: str, found: Completeness | None) -> bytes:
-    """A picture in SVG for a dataset; it says so if nothing is known of it."""
+def badge(name: str, found: Completeness | None, *, is_collected: bool = True) -> bytes:
+    """A picture in SVG for a dataset; it says so if it is not collected, or nothing is known of it."""
     text, shade = (found.text, found.shade) if found else ("not known yet", OFF)
+    if not is_collected:
+        text, shade = "not collected", OFF
     left, right = (round(_WIDTH * len(part) + _SPACE) for part in (name, text))
     whole = f"{name}: {text}"
     style = 'font-family="Verdana,DejaVu Sans,sans-serif" font-size="11" text-anchor="middle"'

@@ -202,8 +202,11 @@ def test_a_warning_of_a_run_of_this_machine_has_what_it_is_about_as_fields() -> 
 
 def test_a_run_with_very_many_warnings_is_cut_short() -> None:
     records = [(a_run(), LogRecord(str(n), "1", logging.WARNING, f"warning {n}", "tasks")) for n in range(50)]
-    texts = [text for _, text in said(an_announcer(), snapshot(1, records=records))]
-    assert (len(texts), texts[-1]) == (6, "reconcile everything: more warnings and errors are in its log")
+    announcer = Announcer(INTERVAL, START, lambda *_: {"key": "k", "reason": "of one file"})
+    announcer.lines(snapshot(0))
+    lines = announcer.lines(snapshot(1, records=records))
+    assert (len(lines), lines[-1].text) == (6, "reconcile everything: more warnings and errors are in its log")
+    assert ["key" in line.fields for line in lines] == [True] * 5 + [False], "the last stands for many"
 
 
 def test_silence_is_told_after_ten_seconds_once_an_interval_and_its_end() -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from tasks.domain.assess.completeness import end_of
 from tasks.domain.metrics import CELLS, COMPLETE_UNTIL, UNKNOWN, Measured, Metric
-from tasks.show.badge import badge, completeness
+from tasks.show.badge import Completeness, badge, completeness
+from tasks.show.coverage.shades import SHADES
 from tests.builders import NOW, a_config
 
 CONFIG = a_config()
@@ -39,3 +40,7 @@ def test_it_is_a_picture_whose_text_is_text(name: str) -> None:
     picture = ElementTree.fromstring(badge(name, None))
     assert [part.text for part in picture.iter("{http://www.w3.org/2000/svg}text")] == [name, "not known yet"]
     assert picture.get("aria-label") == f"{name}: not known yet"
+    complete = Completeness(None, 0, 0)
+    left_out, whole = (badge(name, complete, is_collected=collected).decode() for collected in (False, True))
+    assert ("not collected" in left_out, SHADES[0].fill in left_out) == (True, False)
+    assert ("not collected" in whole, SHADES[0].fill in whole) == (False, True)

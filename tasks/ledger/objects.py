@@ -144,6 +144,7 @@ class Objects:
         row, param = objects_table.update(), sa.bindparam
         row = row.where(_table.key == param("a"), _table.etag == param("b"), _table.size == param("c"))
         times = [{"a": have.key, "b": have.etag, "c": have.size, "at": have.modified} for have in objects]
+        times.sort(key=lambda row: str(row["a"]))  # of processes that lock rows in the same order, none waits for ever
         if times:
             self.database.write(lambda connection: connection.execute(row.values(modified=param("at")), times))
 

@@ -239,9 +239,13 @@ class Leases:
         return self._database.write(write)
 
     def holds(self, connection: sa.Connection, name: str) -> bool:
-        """Does this run hold the lease with this name, in an open transaction?"""
+        """Does this run hold the lease with this name? If so, until the end of the open transaction.
+
+        In PostgreSQL, the row is locked, so that no other run can take the lease over meanwhile.
+        """
         mine = (leases_table.c.name == name) & (leases_table.c.run == self.run)
         query = sa.select(leases_table.c.name).where(mine, _alive(self._database.now(connection)))
+        query = query.with_for_update(read=True)
         return connection.execute(query).first() is not None
 
     def is_at_work(self, run: str) -> bool:
@@ -285,10 +289,9 @@ class Leases:
             now, mine = self._database.now(connection), runs_table.c.id == self.run
             self._report(connection, sent, now)
             at = datetime.fromtimestamp(now, UTC)
-            amounts, end_of_it = Amounts(), sa.select(runs_table.c.ended).where(mine).with_for_update()
-            if (
-                connection.execute(end_of_it).scalar() is None
-            ):  # else another process took it for dead, and counted that
+            amounts = Amounts()
+            end_of_it = connection.execute(sa.select(runs_table.c.ended).where(mine).with_for_update()).scalar()
+            if end_of_it is None:  # else another process has taken the run for dead, and counted that
                 amounts.count(RUNS, flow=self._kind, outcome=outcome.value)
             for part in RunPart:
                 if part in seconds:

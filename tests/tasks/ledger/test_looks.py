@@ -124,6 +124,27 @@ def test_a_run_that_has_lost_the_lease_records_no_look(ledger: Ledger) -> None:
         leases.end(RunEnd.ENDED)
 
 
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_no_other_run_takes_the_lease_while_its_holder_records_a_look(url: str) -> None:
+    with closing(Ledger(url)) as ledger, closing(Ledger(url)) as other:
+        first = Leases(ledger.database, "first", timedelta(minutes=1))
+        first.begin("reconcile", "everything", None, lambda why: None)
+        assert first.take(RECONCILE) is None
+        unlocked = sa.text("SELECT name FROM leases WHERE name = 'reconcile' FOR UPDATE SKIP LOCKED")
+
+        def free() -> int:
+            return len(other.database.write(lambda connection: connection.execute(unlocked).all()))
+
+        def may(connection: sa.Connection) -> bool:
+            assert free() == 1
+            assert first.holds(connection, RECONCILE)
+            return free() == 0
+
+        assert ledger.looks.record(LOOK, may)
+        assert free() == 1
+        first.end(RunEnd.ENDED)
+
+
 def test_the_last_finished_run_is_that_of_the_last_look_that_was_recorded_at_the_end_of_its_plan(
     ledger: Ledger,
 ) -> None:

@@ -197,7 +197,8 @@ class Looks:
 
     def finished(self) -> datetime | None:
         """When the last run ended that has looked at the whole lake and worked through its plan; None if none has."""
-        ended = sa.func.coalesce(runs_table.c.ended, looks_table.c.taken_at, type_=UtcSeconds)
+        moments = runs_table.c.ended, runs_table.c.began, looks_table.c.taken_at
+        ended = sa.func.coalesce(*moments, type_=UtcSeconds)
         both = looks_table.outerjoin(runs_table, runs_table.c.id == looks_table.c.run)
         query = sa.select(ended).select_from(both).where(looks_table.c.name == _FINISHED)
         return self.database.read(lambda connection: connection.execute(query).scalar())

@@ -104,7 +104,7 @@ class Refresh:
         return [name for name, reached in self._reached.items() if reached.trouble]
 
     def _read(self) -> Snapshot:
-        return snapshot(self._config, self._now(), self.snapshot.recorded if self.snapshot else None)
+        return snapshot(self._config, self._now(), self.snapshot)
 
     def _take(self, found: Snapshot) -> None:
         self.snapshot = found

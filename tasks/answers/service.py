@@ -30,6 +30,7 @@ from tasks.ledger.plans import RUN, KeptPlan
 
 _MOST_RUNS = 20  # of those that are not at work any more
 _LATELY = timedelta(days=7)
+_LONGEST_PLAN = 32_000_000  # bytes of JSON, which take a few times as much memory; some 300,000 files
 
 
 @dataclass(frozen=True)
@@ -63,10 +64,10 @@ class Snapshot:
         return Store(self.config.lake).address
 
 
-def snapshot(config: Config, now: datetime, former: Recorded | None = None) -> Snapshot:
+def snapshot(config: Config, now: datetime, former: Snapshot | None = None) -> Snapshot:
     """Reads the ledger, in one transaction. Raises LedgerError, also if there is no ledger.
 
-    What is recorded of the last look is read only if it is not the `former` record.
+    The plan, and what is recorded of the last look, are read only if they are not those of the `former` snapshot.
     """
     began = time.perf_counter()
     with closing(Ledger(config.ledger, Access.LOOK)) as ledger:
@@ -82,9 +83,9 @@ def snapshot(config: Config, now: datetime, former: Recorded | None = None) -> S
             events=events_now(ledger, now),
             runs=joined([], recorded, alive),
             finished=ledger.looks.finished(),
-            plan=ledger.plans.kept(RUN),
+            plan=ledger.plans.unless_former(RUN, former.plan if former else None, _LONGEST_PLAN),
             measured=measured(config, ledger, now),
-            recorded=_recorded(config, ledger, former),
+            recorded=_recorded(config, ledger, former.recorded if former else None),
             other_lake=look.lake if look and not is_of(look, config) else None,
             seconds=time.perf_counter() - began,
         )

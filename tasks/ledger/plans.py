@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import zlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,6 +37,7 @@ class KeptPlan:
     document: Any
     at: datetime
     run: str  # the id of the run, or of the command, that has kept it
+    packed: int = 0  # bytes that it takes in the ledger, if that was asked
 
     @property
     def verified_since(self) -> datetime | None:
@@ -105,6 +108,26 @@ class Plans:
 
         row = self.database.read(lambda connection: connection.execute(query).one_or_none())
         return KeptPlan(*row) if row else None
+
+    def unless_former(self, name: str, former: KeptPlan | None, most: int) -> KeptPlan | None:
+        """The plan of this name. It is read only if it is not the `former` one.
+
+        Of one that takes more than `most` bytes as JSON, all entries count as one that cannot be read.
+        """
+        columns = plans_table.c
+        mine = columns.name == name
+        marks = sa.select(columns.at, columns.run, sa.func.length(columns.document)).where(mine)
+        document = sa.select(sa.type_coerce(columns.document, sa.LargeBinary)).where(mine)
+
+        def read(connection: sa.Connection) -> KeptPlan | None:
+            if (mark := connection.execute(marks).one_or_none()) is None:
+                return None
+            if former and (former.at, former.run, former.packed) == tuple(mark):
+                return former
+            unpacked = zlib.decompressobj().decompress(connection.execute(document).scalar_one(), most + 1)
+            return KeptPlan(json.loads(unpacked) if len(unpacked) <= most else {"fills": [None]}, *mark)
+
+        return self.database.read(read)
 
     def take(self, name: str) -> KeptPlan | None:
         """The plan of this name, which is not kept any longer."""

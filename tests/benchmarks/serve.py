@@ -141,7 +141,7 @@ def _cost_of_refresh(url: str, folder: Path) -> tuple[float, float]:
     found = None
     for _ in range(4):
         began = time.process_time()
-        found = snapshot(config, datetime.now(UTC), found and found.recorded)
+        found = snapshot(config, datetime.now(UTC), found)
         for write in writers(found, ()).values():
             write()
         costs.append(time.process_time() - began)

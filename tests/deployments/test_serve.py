@@ -187,6 +187,19 @@ def test_what_another_version_has_kept_of_a_plan_is_told_as_far_as_it_can_be_rea
     assert plan["deferred"] == [{"limit": None, "of": "", "reason": "new", "until": None, "files": 1}]
 
 
+def test_a_plan_is_read_once_and_no_longer_one_than_memory_bears(config: Config) -> None:
+    with closing(Ledger(config.ledger)) as ledger:
+        former = ledger.plans.unless_former(RUN, None, 1_000_000)
+        assert former
+        assert former.document == ledger.plans.kept(RUN).document  # type: ignore[union-attr]
+        assert ledger.plans.unless_former(RUN, former, 1_000_000) is former
+        ledger.plans.keep(RUN, former.document | {"fills": []}, former.at, former.run)
+        changed = ledger.plans.unless_former(RUN, former, 1_000_000)
+        assert changed
+        assert changed.document["fills"] == []
+        assert ledger.plans.unless_former(RUN, former, 10).document == {"fills": [None]}  # type: ignore[union-attr]
+
+
 def test_an_answer_that_cannot_be_written_keeps_its_last_form_and_no_other_does(
     client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -47,6 +47,7 @@ def pause(
     Example: adce pause espn --for 2h --note "their database moves"
     """
     from tasks.answers.holds import hold_of, holds_of, named_datasets, outlasting, remedy_of, waiting_words
+    from tasks.ledger.plans import RUN
     from tasks.show.documents.operations import Paused
 
     note = note_of(note)
@@ -54,7 +55,7 @@ def pause(
         now, gaps = datetime.now(UTC), ledger.gaps.counts()
         pause = OperatorPause(name, _end(lasts, until, now), note, by=operator(), since=now)
         replaced = ledger.operator_pauses.begin(pause)
-        holds = holds_of(config, ledger, now, gaps)
+        holds = holds_of(config, ledger, now, gaps, ledger.plans.kept(RUN))
     begun = hold_of(config, pause, gaps)
     longer = outlasting(begun, holds)
     former = hold_of(config, replaced, gaps) if replaced else None
@@ -86,12 +87,13 @@ def resume(name: NameArgument, places: Places, as_json: JsonOption = False) -> N
     Example: adce resume espn
     """
     from tasks.answers.holds import hold_of, holds_of, named_datasets, remedy_of, source_of, waiting_for, waiting_words
+    from tasks.ledger.plans import RUN
     from tasks.show.documents.operations import Resumed
 
     with opened(places, Access.CHANGE, lambda config: named_datasets(config, name)) as (config, ledger):
         now, gaps = datetime.now(UTC), ledger.gaps.counts()
         ended = [hold_of(config, pause, gaps) for pause in ledger.operator_pauses.resume(name, now)]
-        holds = holds_of(config, ledger, now, gaps)
+        holds = holds_of(config, ledger, now, gaps, ledger.plans.kept(RUN))
     probed = {hold.name for hold in ended if not hold.by}
     concern_it = [hold for hold in holds if hold.concerns(name, source_of(config, name))]
     stays = [hold for hold in concern_it if not (hold.reason.limit is Limit.PROBE and hold.name in probed)]

@@ -40,8 +40,8 @@ def sources(places: Places, as_json: JsonOption = False) -> None:
 
     now = datetime.now(UTC)
     with opened(places, Access.LOOK) as (config, ledger):
-        found, events = sources_now(config, ledger, now), events_now(ledger, now)
         last = ledger.plans.kept(RUN)
+        found, events = sources_now(config, ledger, now, last), events_now(ledger, now)
         last_server = ledger.runs.last_server()
     looked_at, since = (last.at, last.verified_since) if last else (None, None)
     buckets, unknown = _buckets(config, last_server)

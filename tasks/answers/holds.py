@@ -16,7 +16,7 @@ from tasks.domain.plan.plan import why_paused, why_waiting
 from tasks.domain.reasons import Limit, Reason, last_to_end
 from tasks.domain.wording import plural
 from tasks.ledger import Ledger
-from tasks.ledger.plans import RUN
+from tasks.ledger.plans import KeptPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +72,15 @@ def waiting_for(config: Config, name: str, gaps: Mapping[str, int]) -> dict[str,
     return {dataset: gaps[dataset] for dataset in named_datasets(config, name) if dataset in gaps}
 
 
-def holds_of(config: Config, ledger: Ledger, now: datetime, gaps: Mapping[str, int]) -> list[Hold]:
-    """Everything that keeps sources and datasets from being asked now, as ledger and configuration have it.
+def holds_of(
+    config: Config, ledger: Ledger, now: datetime, gaps: Mapping[str, int], last: KeptPlan | None
+) -> list[Hold]:
+    """Everything that keeps sources and datasets from being asked now, by ledger, configuration and the last plan.
 
     Their `gaps` wait for it, whose numbers are given by dataset. How many are a variant's the ledger does not tell, so
     a variant has none here.
     """
-    return [_hold(config, *found, gaps) for found in _reasons(config, ledger, now)]
+    return [_hold(config, *found, gaps) for found in _reasons(config, ledger, now, last)]
 
 
 def hold_of(config: Config, pause: Pause, gaps: Mapping[str, int]) -> Hold:
@@ -122,7 +124,9 @@ def waiting_words(waiting: Mapping[str, int]) -> str:
     return f"{files} ({', '.join(f'{name} {count:,}' for name, count in waiting.items())})"
 
 
-def _reasons(config: Config, ledger: Ledger, now: datetime) -> Iterator[tuple[str, Reason, Pause | None]]:
+def _reasons(
+    config: Config, ledger: Ledger, now: datetime, last: KeptPlan | None
+) -> Iterator[tuple[str, Reason, Pause | None]]:
     """What is held up, why, and the pause for which it is. What the configuration does not have is left out."""
     known = {*config.sources, *config.datasets}
     for name, by_operator in ledger.operator_pauses.current(now).items():
@@ -133,7 +137,7 @@ def _reasons(config: Config, ledger: Ledger, now: datetime) -> Iterator[tuple[st
         plain = name.partition("@")[0]
         if plain in known and pause.phase(now) is not Phase.CLOSED:
             yield name, _why(pause, _limit(config, pause), now), pause
-    if last := ledger.plans.kept(RUN):
+    if last:
         for name, reason in last.stopped(now).items():
             if name in config.sources:
                 yield name, reason, None

@@ -74,16 +74,17 @@ def snapshot(config: Config, now: datetime, former: Snapshot | None = None) -> S
         if not ledger.is_there:
             raise LedgerError(no_ledger(ledger.name))
         look = ledger.looks.last()
+        plan = ledger.plans.unless_former(RUN, former.plan if former else None, _LONGEST_PLAN)
         alive = live_flow_runs(ledger.database)
         recorded = ledger.runs.begun_since(now - _LATELY, FLOWS, _MOST_RUNS, alive)
         return Snapshot(
             config,
             now,
-            sources=sources_now(config, ledger, now),
+            sources=sources_now(config, ledger, now, plan),
             events=events_now(ledger, now),
             runs=joined([], recorded, alive),
             finished=ledger.looks.finished(),
-            plan=ledger.plans.unless_former(RUN, former.plan if former else None, _LONGEST_PLAN),
+            plan=plan,
             measured=measured(config, ledger, now),
             recorded=_recorded(config, ledger, former.recorded if former else None),
             other_lake=look.lake if look and not is_of(look, config) else None,

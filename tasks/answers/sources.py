@@ -16,6 +16,7 @@ from tasks.domain.flags.maintenance import next_window
 from tasks.domain.limits.pauses import Window
 from tasks.domain.limits.rates import spacing
 from tasks.ledger import Ledger
+from tasks.ledger.plans import KeptPlan
 from tasks.ledger.unread_messages import UnreadMessage
 from tasks.observe.scope import path_of
 
@@ -43,10 +44,10 @@ class SourceNow:
         return _LATELY.total_seconds() / spacing(self.rates)
 
 
-def sources_now(config: Config, ledger: Ledger, now: datetime) -> list[SourceNow]:
-    """How each source is asked now."""
+def sources_now(config: Config, ledger: Ledger, now: datetime, last: KeptPlan | None) -> list[SourceNow]:
+    """How each source is asked now, if that is the plan of the last reconcile."""
     gaps = ledger.gaps.counts()
-    holds = holds_of(config, ledger, now, gaps)
+    holds = holds_of(config, ledger, now, gaps, last)
     lately = ledger.requests.lately(_LATELY)
     return [
         SourceNow(

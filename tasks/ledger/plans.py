@@ -125,7 +125,7 @@ class Plans:
             if former and (former.at, former.run, former.packed) == tuple(mark):
                 return former
             unpacked = zlib.decompressobj().decompress(connection.execute(document).scalar_one(), most + 1)
-            return KeptPlan(json.loads(unpacked) if len(unpacked) <= most else {"fills": [None]}, *mark)
+            return KeptPlan(json.loads(unpacked) if len(unpacked) <= most else {"fills": [None], "later": []}, *mark)
 
         return self.database.read(read)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from traceback import walk_tb
+
 REFUSALS = (401, 403, 407)  # HTTP status of a server, or of a proxy before it, that wants other credentials
 
 
@@ -14,4 +16,12 @@ def why_unusable(error: Exception, server: str | None) -> str | None:
         return f"the Prefect API at {server} answers HTTP {status}; look at its log, and whether its disk is full"
     if "Failed to reach API" in str(error) or type(error).__module__.startswith(("httpx", "httpcore")):
         return f"the Prefect API at {server} cannot be reached; start it, or unset PREFECT_API_URL"
+    if isinstance(error, TimeoutError) and "asgi_lifespan" in _modules_of(error):
+        return "Prefect's embedded API has not started in time; try again, or start a server and set PREFECT_API_URL"
     return None
+
+
+def _modules_of(error: Exception) -> set[str]:
+    """The packages whose code the error has come through."""
+    frames = (frame for frame, _ in walk_tb(error.__traceback__))
+    return {str(frame.f_globals.get("__name__", "")).partition(".")[0] for frame in frames}

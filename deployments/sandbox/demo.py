@@ -36,6 +36,7 @@ SPAN = Selection(since=date(2026, 1, 5), until=date(2026, 1, 14))
 CLOCK = ("--as-of", f"{NOW:%Y-%m-%dT%H:%MZ}")
 CLOCK_AND_SPAN = (*CLOCK, "--since", f"{SPAN.since}", "--until", f"{SPAN.until}")
 _AFTER_CTRL_C = 130  # an exit status
+_DONE = (0, 1)  # exit statuses of a command that has done its work; of any other, its own last line says why
 _LEAGUE = League(seed=0, games_per_day=3)
 # Variables that would lead a command to another lake, ledger or Prefect than the demonstration's.
 _MISLEADING = ("ADCE_LAKE", "ADCE_LEDGER", "PREFECT_API_URL", "PREFECT_HOME")
@@ -44,12 +45,12 @@ _MISLEADING = ("ADCE_LAKE", "ADCE_LEDGER", "PREFECT_API_URL", "PREFECT_HOME")
 def main(run: Callable[[list[str]], int] | None = None) -> int:
     """Shows commands, and runs them, or lets `run` run them. Returns the exit status of the last one.
 
-    Raises SystemExit if a command ends because of Ctrl-C.
+    Raises SystemExit if a command cannot do its work, or ends because of Ctrl-C.
     """
 
     def shown(*arguments: str) -> int:
         _show(*arguments)
-        if (status := (run or _run)(shlex.split(line(*arguments)))) == _AFTER_CTRL_C:
+        if (status := (run or _run)(shlex.split(line(*arguments)))) not in _DONE:
             sys.exit(status)
         return status
 

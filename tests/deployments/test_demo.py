@@ -70,8 +70,9 @@ def test_what_the_demonstration_shows_can_be_typed_and_looks_at_the_same_lake(
     plan = subprocess.run(commands["plan"], shell=True, capture_output=True, text=True, check=True)
     assert "nothing to do" in plan.stdout.lower(), "typed in a real shell"
     assert demo.main(run) == 0, "a second time"
-    with pytest.raises(SystemExit, match="130"):
-        demo.main(lambda _: 130)  # Ctrl-C in the first command
+    for status in (130, 2):  # Ctrl-C in the first command, and an error
+        with pytest.raises(SystemExit, match=f"{status}"):
+            demo.main(lambda _, status=status: status)  # type: ignore[misc]
     assert "nothing to do" in ran[-1].stdout.lower()
     assert "To see it fetch again, delete files under .adce/lake" in capsys.readouterr().out
 

@@ -16,6 +16,7 @@ from tasks.ledger.runs import RunRecord
 
 _SHORTEST_ID = 6  # characters of an id that are taken for one
 _SHOWN_ID = 8  # characters of an id in a list: what its first hyphen stands after
+_GONE = "its process has ended without a word, or its host does not answer any more; its files are planned again"
 _STATES = {
     RunEnd.ENDED: "Ended",  # of a version that did not record the final state
     RunEnd.STOPPED: "Stopped",
@@ -113,7 +114,7 @@ def _of_record(record: RunRecord, alive: Collection[str]) -> PastRun:
         record.state or state,
         record.began,
         record.ended,
-        record.why or "",
+        record.why or (_GONE if state == "Died" else ""),
         record.holder,
         is_running,
     )

@@ -70,13 +70,13 @@ def _claim(dialect: str) -> sa.TextClause:
 
 
 def live_flow_runs(database: Database) -> set[str]:
-    """The ids, in Prefect, of the flow runs of the runs that are alive."""
+    """The ids, in Prefect, of the flow runs of the runs that are alive, as far as that is known on this host."""
 
     def read(connection: sa.Connection) -> set[str]:
-        now = database.now(connection)
-        query = sa.select(runs_table.c.flow_run).join(leases_table, leases_table.c.name == runs_table.c.id)
-        found = connection.execute(query.where(_alive(now), runs_table.c.flow_run.is_not(None)))
-        return set(found.scalars())
+        now, table = database.now(connection), runs_table.c
+        query = sa.select(table.flow_run, table.process).join(leases_table, leases_table.c.name == table.id)
+        found = connection.execute(query.where(_alive(now), table.flow_run.is_not(None)))
+        return {flow_run for flow_run, process in found if not is_gone(process)}
 
     return database.read(read)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.answers.runs import PastRun, chosen, joined, results
+from tasks.answers.runs import _GONE, PastRun, chosen, joined, results
 from tasks.domain.errors import SelectionError
 from tasks.domain.expected.keys import KeyPatterns
 from tasks.domain.outcomes import FileOutcome, Outcome, RunEnd
@@ -52,7 +52,7 @@ def test_a_run_is_told_once_with_what_each_side_knows_and_those_at_work_come_fir
         ("r3", "f3", "reconcile all", "Running", "a message", True),
         ("r6", "f6", "reconcile all", "Running", "", True),
         ("r1", "f1", "reconcile all", "Incomplete", "a message", False),
-        ("r2", "f2", "reconcile all", "Died", "", False),
+        ("r2", "f2", "reconcile all", "Died", _GONE, False),
         ("r4", "f4", "reconcile everything", "Stopped", "SIGTERM", False),
         (None, "f5", "reconcile all", "Crashed", "a message", False),
         ("r7", "f7", "reconcile all", "Crashed", "a message", False),

@@ -106,6 +106,10 @@ def test_a_run_at_work_is_found_though_it_began_before_the_time_that_is_asked_fo
     assert leases.live_flow_runs() == {"f1"}
     assert [run.id for run in runs.begun_since(soon, ["reconcile"], 1, {"f1"})] == ["long"]
     assert runs.begun_since(soon, ["fill"], 1, {"f1"}) == runs.begun_since(soon, ["reconcile"], 1) == []
+    own = own_name() or ""
+    gone = runs_table.update().values(process=f"{own.rsplit(':', 1)[0]}:0")
+    database.write(lambda connection: connection.execute(gone))
+    assert leases.live_flow_runs() == set(), "its process is gone, though its lease has not lapsed"
     leases.end(RunEnd.ENDED)
 
 

@@ -12,9 +12,10 @@ from pathlib import Path
 from config.models import Config
 from deployments.serve.answers import Answer, index
 from deployments.serve.app import Service
-from deployments.serve.paths import JSON, METRICS
+from deployments.serve.paths import BADGE, JSON, METRICS
 from deployments.serve.refresh import Refresh
 from tasks.domain.errors import AdceError
+from tasks.domain.expected.collected import collected
 from tasks.domain.wording import plural
 from tasks.show.exposition import OPEN_METRICS
 
@@ -23,7 +24,9 @@ _NAME = re.compile(r"(badge/)?[\w-][\w.-]*")
 
 
 def write_once(config: Config, folder: Path) -> str:
-    """Writes all documents, each as a whole or not at all. Returns a sentence about it.
+    """Writes all documents but the badges of datasets that are not collected. Returns a sentence about it.
+
+    Each is written as a whole or not at all.
 
     What it has written there before and is not true any longer is removed. Raises AdceError if the ledger cannot be
     read, of which health.json tells then, or if the folder cannot be written.
@@ -32,7 +35,8 @@ def write_once(config: Config, folder: Path) -> str:
     asyncio.run(refresh.once())
     if refresh.snapshot is None:
         refresh.give_up()
-    found = Service(config, refresh).documents()
+    left_out = {BADGE.format(dataset=name) for name in config.datasets.keys() - collected(config).first_seasons.keys()}
+    found = {path: answer for path, answer in Service(config, refresh).documents().items() if path not in left_out}
     files = {name: answer.body for path, answer in found.items() if (name := _name(path, answer))}
     linked = {path: name for path, answer in found.items() if (name := _name(path, answer)) and "/" not in name}
     files["index.html"] = index(linked).body

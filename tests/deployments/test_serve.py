@@ -19,7 +19,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics_in
 from prometheus_client.parser import text_string_to_metric_families as metrics_in
 
-from config.models import Config, Serve
+from config.models import Collect, Config, Serve
 from deployments.serve import refresh
 from deployments.serve.app import Service
 from deployments.serve.needs import LEDGER
@@ -30,6 +30,7 @@ from tasks.domain.assess.overview import Place, Standing
 from tasks.domain.assess.recorded import RecordedLook
 from tasks.domain.assess.states import State
 from tasks.domain.errors import AdceError
+from tasks.domain.expected.collected import collected
 from tasks.domain.limits.pauses import FOR_EVER, OperatorPause
 from tasks.domain.metrics import CELLS, COMPLETE_UNTIL, FILLS, series_of
 from tasks.ledger import Ledger
@@ -419,8 +420,13 @@ def test_everything_is_written_to_a_folder_for_a_static_host(config: Config, tmp
     assert json.loads((tmp_path / "static/status.json").read_text())["away"] == []
     assert TOKEN not in "".join(file.read_text() for file in (tmp_path / "static").rglob("*.*"))
     assert 'href="status.json"' in (tmp_path / "static/index.html").read_text()
-    badges = list((tmp_path / "static/badge").iterdir())
-    assert badges
+    badges = {file.stem for file in (tmp_path / "static/badge").iterdir()}
+    assert badges == collected(config).first_seasons.keys()
+    less = config.model_copy(update={"collect": Collect(datasets=["espn_scoreboard"])})
+    write_once(less, tmp_path / "static")
+    assert [file.stem for file in (tmp_path / "static/badge").iterdir()] == ["espn_scoreboard"], (
+        "others are not collected"
+    )
     (tmp_path / "static/own.json").touch()
     os.remove(config.ledger.removeprefix("sqlite:///"))
     with pytest.raises(AdceError, match="ledger cannot be read"):

@@ -11,10 +11,10 @@ from deployments.grafana.panels import (
     DAYS,
     FAIR,
     GOOD,
-    HOURS,
     NONE_IS_GOOD,
     SHARE,
     STACKED,
+    UNJUDGED,
     UTILIZED,
     Json,
     Panel,
@@ -28,6 +28,7 @@ from tasks.domain.limits.pauses import Phase
 from tasks.domain.metrics import (
     BREAKERS,
     CELLS,
+    CHECKS,
     COMPLETE_UNTIL,
     CYCLE_SECONDS,
     DEFERRALS,
@@ -69,6 +70,7 @@ from tasks.domain.metrics import (
     UNREAD,
     UNREADABLE_MESSAGES,
     UTILIZATION,
+    VERDICT,
     VERIFIED_SINCE,
     WAITED_SECONDS,
     WATCH_PROGRESS,
@@ -174,6 +176,7 @@ def _slowest(histogram: Histogram, title: str, question: str, legend: str, **mor
 
 
 _PHASES = (Phase.CLOSED, Phase.HALF_OPEN, Phase.OPEN)
+_VERDICTS = {0: ("pass", GOOD), 1: ("warn", FAIR), 2: ("fail", BAD)}
 _PATHS = (PathState.PROVED, PathState.UNPROVED, PathState.BROKEN)
 
 _LACKING = f'state=~"{"|".join(LACKING)}"'
@@ -185,10 +188,18 @@ ROWS = (
         panels=(
             Panel(
                 "stat",
+                "Health",
+                "What is the worst verdict of the checks that /health of `adce serve` makes?",
+                [_now(f"max ({_state(CHECKS, VERDICT, VERDICT.values, 'check')})")],
+                width=3,
+                mappings=_VERDICTS,
+            ),
+            Panel(
+                "stat",
                 "Complete",
                 "Which share of the due files is in the lake, or known to be unavailable?",
                 [_now(_of(ALL_COMPLETE, set()))],
-                width=4,
+                width=3,
                 unit="percentunit",
                 decimals=2,
                 bounds=(0, 1),
@@ -199,7 +210,7 @@ ROWS = (
                 "Holes",
                 "How many due files does the lake lack, or have stale or damaged? Deferred ones count, too.",
                 [_now(_sum("", _series(CELLS, _LACKING)))],
-                width=4,
+                width=3,
                 steps=NONE_IS_GOOD,
             ),
             Panel(
@@ -207,16 +218,16 @@ ROWS = (
                 "Last reconcile",
                 "How long ago did the last reconcile of everything end that worked through its plan?",
                 [_now(_age(LAST_RECONCILE))],
-                width=4,
+                width=3,
                 unit="s",
-                steps=HOURS,
+                steps=UNJUDGED,
             ),
             Panel(
                 "stat",
                 "Oldest waiting file",
                 "How long has that file waited that was detected first?",
                 [_now(f"time() - min ({_series(OLDEST)})")],
-                width=4,
+                width=3,
                 unit="s",
                 steps=DAYS,
             ),
@@ -225,7 +236,7 @@ ROWS = (
                 "Open circuit breakers",
                 "Of how many scrapers is the circuit breaker not closed?",
                 [_now(_sum("", _series(BREAKERS)))],
-                width=4,
+                width=3,
                 steps=NONE_IS_GOOD,
             ),
             Panel(
@@ -233,9 +244,9 @@ ROWS = (
                 "Age of these values",
                 "How long ago were they read from the ledger, and how long ago was the lake looked at?",
                 [_now(_age(SNAPSHOT_TIME), "read"), _now(_age(LOOK_TIME), "looked")],
-                width=4,
+                width=6,
                 unit="s",
-                steps=HOURS,
+                steps=UNJUDGED,
             ),
         ),
     ),
@@ -517,6 +528,13 @@ ROWS = (
     Row(
         "ADCE itself",
         panels=(
+            Panel(
+                "state-timeline",
+                "Checks",
+                "When did each check of /health pass, warn or fail? It says itself what makes it warn and fail.",
+                [_over_time(_state(CHECKS, VERDICT, VERDICT.values, "check"), "{{check}}")],
+                mappings=_VERDICTS,
+            ),
             Panel(
                 "timeseries",
                 "Runs",

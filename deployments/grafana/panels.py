@@ -64,7 +64,7 @@ GOOD, FAIR, BAD = "green", "orange", "red"
 SHARE = ((None, BAD), (0.9, FAIR), (0.99, GOOD))
 NONE_IS_GOOD = ((None, GOOD), (1.0, FAIR))
 UTILIZED = ((None, GOOD), (0.8, FAIR), (0.95, BAD))
-HOURS = ((None, GOOD), (3600.0, FAIR), (3 * 3600.0, BAD))
+UNJUDGED = ((None, "text"),)  # the colour of text: whether such a value is good depends on the configuration
 DAYS = ((None, GOOD), (86400.0, FAIR), (7 * 86400.0, BAD))
 
 

@@ -13,9 +13,11 @@ from typing import Any
 
 from config.secrets import without_secrets
 from deployments.serve.paths import BADGE, COVERAGE, HTML, JSON, METRICS, PATHS, RATE_LIMITS, STATUS, SVG, TASKS
+from tasks.answers.health import Health, Verdict
 from tasks.answers.service import Recorded, Snapshot
 from tasks.domain.assess.periods import By
 from tasks.domain.expected.collected import collected
+from tasks.domain.metrics import CHECKS, Measured
 from tasks.show.badge import badge, completeness
 from tasks.show.documents.coverage import CoverageAnswer
 from tasks.show.documents.document import Document
@@ -23,6 +25,7 @@ from tasks.show.documents.service import RateLimits, Status, Tasks
 from tasks.show.exposition import OPEN_METRICS, TEXT, open_metrics, text
 
 _DIGEST = 16  # characters
+_END = b"# EOF\n"  # of metrics in the format of OpenMetrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,19 @@ def writers(found: Snapshot, away: Sequence[str]) -> dict[str, Callable[[], Answ
 def _coverage(look: Recorded, now: datetime) -> Answer:
     at = look.coverage.as_of or now
     return in_json(CoverageAnswer.of(look.coverage, By.SEASON, at, look.unknown), as_of=at)
+
+
+def with_checks(metrics: Answer, health: Health) -> Answer:
+    """The metrics, with the verdicts of all checks. These change also while nothing is read from the ledger."""
+    verdicts: dict[tuple[str, ...], float] = {}
+    for check in health.checks:
+        verdicts |= {(check.name, one.value): float(check.verdict is one) for one in Verdict}
+    checks = Measured(health.at, {CHECKS: verdicts})
+    if metrics.type == OPEN_METRICS:
+        body = metrics.body.removesuffix(_END) + open_metrics(checks)
+    else:
+        body = metrics.body + text(checks)
+    return answer(body, metrics.type, metrics.as_of)
 
 
 def index(names: Mapping[str, str]) -> Answer:

@@ -15,7 +15,7 @@ from urllib.parse import parse_qs
 
 from config.models import Config
 from deployments.serve.access import COOKIE, Gate, Kind, Limiter, headers_of, kind_of, target_of
-from deployments.serve.answers import Answer, answer, in_json, index, page, written
+from deployments.serve.answers import Answer, answer, in_json, index, page, with_checks, written
 from deployments.serve.openapi import openapi
 from deployments.serve.paths import (
     BADGE,
@@ -32,7 +32,7 @@ from deployments.serve.paths import (
     READYZ,
 )
 from deployments.serve.refresh import Refresh
-from tasks.answers.health import Verdict, health_of, is_ready
+from tasks.answers.health import Health, Verdict, health_of, is_ready
 from tasks.show.documents.service import HealthState, Liveness, Problem, Readiness
 from tasks.show.exposition import OPEN_METRICS
 
@@ -91,7 +91,18 @@ class Service:
     def documents(self) -> dict[str, Answer]:
         """The present answers at all paths but those that are about this process."""
         health = self._health().answer
-        return {OPENAPI: self._always[OPENAPI], HEALTHZ: health, **self._refresh.answers}
+        return {
+            OPENAPI: self._always[OPENAPI],
+            HEALTHZ: health,
+            **{path: self._with_checks(path, found) for path, found in self._refresh.answers.items()},
+        }
+
+    def _with_checks(self, path: str, found: Answer) -> Answer:
+        """The answer; among metrics there are also the checks as they are now."""
+        return with_checks(found, self._state()) if path in (METRICS, OPEN_METRICS) else found
+
+    def _state(self) -> Health:
+        return health_of(self._refresh.known, self._now())
 
     async def _reply(self, scope: Message, headers: Any, receive: Receive) -> Reply:
         path, host = target_of(scope["path"], headers.get("host", ""))
@@ -135,7 +146,7 @@ class Service:
         if path == METRICS and _wants_open_metrics(headers.get("accept", "")):
             path = OPEN_METRICS
         if found := self._refresh.answers.get(path):
-            return Reply(HTTPStatus.OK, found, self._marks(found))
+            return Reply(HTTPStatus.OK, self._with_checks(path, found), self._marks(found))
         if self._refresh.snapshot:
             text = "no reconcile has recorded a look at the whole of this lake yet"
             return problem(HTTPStatus.NOT_FOUND, text)
@@ -158,7 +169,7 @@ class Service:
         return _verdict(in_json(Readiness(status=status, as_of=found and found.at)), status)
 
     def _health(self) -> Reply:
-        health = health_of(self._refresh.known, self._now())
+        health = self._state()
         return _verdict(in_json(HealthState.of(health, VERSION, self._refresh.notes), HEALTH), health.verdict)
 
     async def _login(self, scope: Message, headers: Any, receive: Receive) -> Reply:

@@ -39,7 +39,7 @@ PATHS = (
     Path(STATUS, "Files by state, sources, events, runs at work and the last runs.", document=Status),
     Path(TASKS, "The plan of the last reconcile.", document=Tasks),
     Path(RATE_LIMITS, "The rate budget of each source, and what holds it up.", document=RateLimits),
-    Path(COVERAGE, "How complete the lake is, as `adce coverage --json` says it.", document=CoverageAnswer),
+    Path(COVERAGE, "How complete the lake is, as `adce coverage --recorded --json` says it.", document=CoverageAnswer),
     Path(METRICS, "All metrics, for Prometheus.", (TEXT, OPEN_METRICS)),
     Path(BADGE, "To which day a dataset is complete, and how many files it lacks.", (SVG,)),
     Path(OPENAPI, "This description."),

@@ -62,6 +62,20 @@ PART = Label("part", tuple(RunPart))
 FATE = Label("fate", tuple(Fate))
 PATH_STATE = Label("state", tuple(PathState))
 PHASE = Label("phase", tuple(Phase))
+CHECK = Label(
+    "check",
+    (
+        "reconcile",
+        "answers",
+        "ledger",
+        "lake",
+        "Prefect API",
+        "watch",
+        "sources",
+        *(f"disk of the {name}" for name in ("ledger", "lake", "temporary files")),
+    ),
+)
+VERDICT = Label("verdict", ("pass", "warn", "fail"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +240,9 @@ BREAKERS = Gauge("adce_breakers", "Circuit breakers of a source's scrapers that 
 WATCH_PROGRESS = Gauge("adce_watch_progress_timestamp_seconds", "When the queue was last read.", unit=Unit.TIMESTAMP)
 EVENT_PATH = Gauge("adce_event_path", "1 for the state of the way that the lake's events take.", (PATH_STATE,))
 UNREADABLE_MESSAGES = Gauge("adce_unreadable_messages", "Messages of the queue that could not be read and are kept.")
+CHECKS = Gauge(
+    "adce_check", "1 for the verdict of a check of the health, which only `adce serve` makes.", (CHECK, VERDICT)
+)
 SNAPSHOT_TIME = Gauge(
     "adce_snapshot_timestamp_seconds",
     "When these values were read from the ledger.",

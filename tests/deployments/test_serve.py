@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +26,7 @@ from deployments.serve.app import Service
 from deployments.serve.needs import LEDGER
 from deployments.serve.once import write_once
 from deployments.serve.refresh import Refresh
+from tasks.answers.health import Reached
 from tasks.domain.assess.completeness import end_of
 from tasks.domain.assess.overview import Place, Standing
 from tasks.domain.assess.recorded import RecordedLook
@@ -32,7 +34,7 @@ from tasks.domain.assess.states import State
 from tasks.domain.errors import AdceError
 from tasks.domain.expected.collected import collected
 from tasks.domain.limits.pauses import FOR_EVER, OperatorPause
-from tasks.domain.metrics import CELLS, COMPLETE_UNTIL, FILLS, series_of
+from tasks.domain.metrics import CELLS, CHECK, CHECKS, COMPLETE_UNTIL, FILLS, VERDICT, series_of
 from tasks.ledger import Ledger
 from tasks.ledger.plans import RUN
 from tasks.log_lines import JsonLines
@@ -266,6 +268,21 @@ def test_metrics_are_text_or_open_metrics_as_the_client_prefers(client: Client) 
     kind = "application/openmetrics-text"
     twice = f"{kind};version=1.0.0;q=0.9,text/plain;q=0.5,{kind};version=0.0.1;q=0.1"
     assert client.ask("/metrics", accept=twice).body == opened.body, "the greatest weight of a type counts"
+
+
+def test_metrics_have_the_verdict_of_each_check_as_health_has_it(client: Client) -> None:
+    for _ in range(2):
+        checks = json.loads(client.ask("/health").body)["checks"]
+        expected = {(name, found["status"]) for name, (found,) in checks.items()}
+        plain = metrics_in(client.ask("/metrics").body.decode())
+        opened = open_metrics_in(client.ask("/metrics", accept="application/openmetrics-text;q=1").body.decode())
+        for families in (plain, opened):
+            (family,) = [family for family in families if family.name == CHECKS.name]
+            series = {(s.labels["check"], s.labels["verdict"]): s.value for s in family.samples}
+            assert {labels for labels, value in series.items() if value} == expected
+            assert set(series) <= set(product(CHECK.values, VERDICT.values))
+        client.refresh._reached["lake"] = Reached(NOW, trouble="answers HTTP 503")
+    assert ("lake", "fail") in expected
 
 
 def test_head_is_get_without_a_body_and_what_has_not_changed_is_not_sent(client: Client) -> None:

@@ -10,7 +10,7 @@ import typer
 from config.layers import Layer
 from deployments.cli.options import Places
 
-_TELL = ("deployments.serve",)  # the loggers that tell how it goes on
+_TELL = ("deployments.serve", "tasks.publish.sending")  # the loggers that tell how it goes on
 
 
 def serve(

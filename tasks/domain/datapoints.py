@@ -43,7 +43,7 @@ def datapoints(
     """The datapoints of a sending.
 
     `totals` are the running totals, and `before` those as of the last sending; None if nothing was ever sent, so that
-    only gauges are sent. Of `measured`, only the gauges matter.
+    only gauges are sent. Of the counters in `measured`, only their labels matter, and its histograms do not.
     """
     gained = {} if before is None else {series: value - before.get(series, 0.0) for series, value in totals.items()}
     by_name: dict[str, list[tuple[Series, float]]] = {}
@@ -53,7 +53,8 @@ def datapoints(
     for one in CLOUDWATCH:
         match one.metric:
             case Counter():
-                found += _of_counter(one, by_name.get(one.metric.name, ()))
+                known = () if before is None else measured.values.get(one.metric, ())
+                found += _of_counter(one, by_name.get(one.metric.name, ()), known)
             case Histogram():
                 found += _of_histogram(one, one.metric.bounds, by_name.get(one.metric.name, ()))
             case Gauge():
@@ -61,9 +62,14 @@ def datapoints(
     return found
 
 
-def _of_counter(one: CloudWatchMetric, gained: Iterable[tuple[Series, float]]) -> Iterator[Datapoint]:
-    """One datapoint for each set of dimensions, which is 0 if nothing has happened: what is idle is known to be so."""
-    sums: Tally[Dimensions] = Tally()
+def _of_counter(
+    one: CloudWatchMetric, gained: Iterable[tuple[Series, float]], known: Iterable[tuple[str, ...]]
+) -> Iterator[Datapoint]:
+    """One datapoint for each set of dimensions, which is 0 if nothing has happened: what is idle is known to be so.
+
+    `known` are the labels of all series that there can be, also of those that have never counted anything.
+    """
+    sums: Tally[Dimensions] = Tally({_dimensions(one, _by_name(one.metric, labels)): 0 for labels in known})
     for series, amount in gained:
         sums[_dimensions(one, json.loads(series.labels))] += amount  # type: ignore[assignment]  # bytes are floats
     for dimensions, amount in sums.items():

@@ -17,7 +17,7 @@ from tasks.answers.metrics import measured
 from tasks.domain.access import Access
 from tasks.domain.datapoints import Datapoint, datapoints
 from tasks.domain.errors import AdceError, LedgerError
-from tasks.domain.wording import one_line
+from tasks.domain.wording import duration, one_line
 from tasks.ledger import Ledger
 from tasks.ledger.sendings import RENEWED_EVERY, Turn
 from tasks.observe.outages import Outage
@@ -106,12 +106,17 @@ def sending(config: Config) -> Iterator[None]:
 
 
 def _send_until(ended: threading.Event, config: Config) -> None:
+    settings, is_told = config.cloudwatch, False
+    every = duration(settings.every)
+    log.info("metrics go to %s of CloudWatch every %s; one process of a ledger sends them", settings.namespace, every)
     name, outage = uuid.uuid4().hex, Outage("metrics are sent to CloudWatch again; they were not")
     while not ended.is_set():
         try:
             with opened(config, name) as sender:
                 while not ended.is_set():
-                    sender.send()
+                    if sender.send() and not is_told:
+                        log.info("this process sends the metrics to %s of CloudWatch", settings.namespace)
+                        is_told = True
                     outage.ended()
                     ended.wait(sender.waits())
         except Exception as error:  # whatever it is, the next sending may succeed

@@ -46,6 +46,13 @@ def test_a_counter_that_has_gained_nothing_is_sent_as_0_and_one_that_has_lost_so
     assert [one.values for one in datapoints(_stored(5), _stored(6), EMPTY)] == [(0,)]
 
 
+def test_a_counter_that_has_never_counted_is_sent_as_0() -> None:
+    zeros = {("espn", name, outcome): 0.0 for name in DATASETS for outcome in ("failed", "stored")}
+    found = datapoints(_stored(5), {}, Measured(NOW, {FILES: zeros}))
+    assert {dict(one.dimensions)["outcome"]: one.values for one in found} == {"stored": (5,), "failed": (0,)}
+    assert datapoints(_stored(5), None, Measured(NOW, {FILES: zeros})) == []
+
+
 def test_without_a_former_sending_only_gauges_are_sent() -> None:
     gauges = Measured(NOW, {CELLS: {("espn", "espn_summary", "gap"): 3.0}})
     assert [one.name for one in datapoints(_stored(5), None, gauges)] == [CELLS.name]

@@ -89,7 +89,7 @@ class Limiter:
         `now` is in seconds of a clock that is never set.
         """
         rate = _GUESSES if kind is Kind.GUESS else self.rate
-        of = (_host(address[:_LONGEST_ADDRESS]), kind)
+        of = (host_of(address[:_LONGEST_ADDRESS]), kind)
         free = max(self._taken.get(of, 0.0), now) + rate.seconds / rate.requests
         if free - now > rate.seconds:
             return free - now - rate.seconds
@@ -106,7 +106,7 @@ class Limiter:
 
 
 @lru_cache(maxsize=4096)
-def _host(address: str) -> str:
+def host_of(address: str) -> str:
     """What counts as one address. All texts that are none count as one, since a client may make up many."""
     try:
         found = ipaddress.ip_address(address.partition("%")[0])

@@ -17,6 +17,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from config.models import Config, Serve
+from deployments.serve.access import host_of
 from deployments.serve.app import Service
 from deployments.serve.protocol import LONGEST_HEAD, Requests, refusal
 from deployments.serve.refresh import Refresh
@@ -98,6 +99,7 @@ async def _serve(config: Config, listening: socket.socket, most: int) -> None:
         await refreshing  # it raises
     refreshing.cancel()
     await asyncio.gather(refreshing, return_exceptions=True)
+    await serving  # it raises what it has failed of
 
 
 def _settings(settings: Serve, service: Service, most: int = _MOST_CONNECTIONS) -> uvicorn.Config:
@@ -142,16 +144,34 @@ class _TimedProtocol(H11Protocol):
 
     _deadline: asyncio.TimerHandle | None = None
     _is_refused = False
+    began = 0.0  # when it was made, or last answered, by the clock of the loop
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         transport.max_size = LONGEST_HEAD  # bytes that are read at once, and so kept at most for each connection
         self.conn = Requests()
         self._begin()
+        self.began = self.loop.time()
         most, self.limit_concurrency = self.limit_concurrency, None
         if most is not None and len(self.connections) > most:
-            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
-            transport.close()
+            self._make_room()
+
+    def _make_room(self) -> None:
+        """Closes the connection that has had no answer for longest, of the address with the most connections.
+
+        So nobody can keep others out, such as probes.
+        """
+        by_address: dict[str, list[_TimedProtocol]] = {}
+        for one in self.connections:
+            if isinstance(one, _TimedProtocol) and not one.transport.is_closing():
+                by_address.setdefault(host_of(one.client[0] if one.client else ""), []).append(one)
+        most = max(by_address, key=lambda address: len(by_address[address]))
+        lost = min(by_address[most], key=lambda one: one.began)
+        if lost._is_refused or lost.transport.get_write_buffer_size():  # it has been answered, or reads nothing
+            lost.transport.abort()
+        else:
+            lost._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
+            lost.transport.close()
 
     def data_received(self, data: bytes) -> None:
         if not self._is_refused:
@@ -172,6 +192,7 @@ class _TimedProtocol(H11Protocol):
 
     def on_response_complete(self) -> None:
         self._begin()
+        self.began = self.loop.time()
         super().on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:

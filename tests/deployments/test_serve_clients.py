@@ -33,7 +33,7 @@ TOKEN = "0123456789abcdef"
 ROOT = Path(__file__).parents[2]
 WITHIN = 0.5  # seconds
 _LONG = 20_000_000  # bytes of an answer, more than the buffers of the system take
-_MANY = 500
+_MANY = 1000
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +113,17 @@ def test_beyond_loopback_it_wants_a_token(adce: Callable[..., Result]) -> None:
     server.check_access(Serve(host="0.0.0.0", token=TOKEN))
 
 
+def test_it_does_not_end_well_if_it_cannot_go_on(ledger: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("cannot go on")
+
+    monkeypatch.setattr(server._Server, "serve", fail)
+    settings = Serve(port=free_port())
+    config = a_config(ledger=ledger, lake=Path(ledger.removeprefix("sqlite:///")).parent.as_uri(), serve=settings)
+    with server.listener(settings) as listening, pytest.raises(RuntimeError, match="cannot go on"):
+        asyncio.run(server._serve(config, listening, 10))
+
+
 def test_bad_clients_do_no_harm_to_good_ones(ledger: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "_ANSWERED_WITHIN", WITHIN)
     asyncio.run(_bear_bad_clients(ledger))
@@ -130,7 +141,7 @@ async def _bear_bad_clients(ledger: str) -> None:
         serving = asyncio.create_task(running.serve(sockets=[listening]))
         try:
             await _behave_badly(Connections(settings.port, opened))
-            running.config.limit_concurrency = 1
+            running.config.limit_concurrency = 2
             await _be_too_many(Connections(settings.port, opened))
         finally:
             running.should_exit = True
@@ -143,17 +154,18 @@ class Connections:
     def __init__(self, port: int, opened: ExitStack):
         self._port, self._opened = port, opened
 
-    async def send(self, text: bytes) -> socket.socket:
-        """Sends this, and no more."""
+    async def send(self, text: bytes, source: str = LOOPBACK) -> socket.socket:
+        """Sends this, and no more, from an address of this machine."""
         connection = self._opened.enter_context(socket.socket())
         connection.setblocking(False)
+        connection.bind((source, 0))
         await asyncio.get_running_loop().sock_connect(connection, (LOOPBACK, self._port))
         await asyncio.get_running_loop().sock_sendall(connection, text)
         return connection
 
-    async def status(self, text: bytes) -> int:
+    async def status(self, text: bytes, source: str = LOOPBACK) -> int:
         """The status of the answer to this."""
-        return int((await _read_to_the_end(await self.send(text))).split()[1])
+        return int((await _read_to_the_end(await self.send(text, source))).split()[1])
 
 
 async def _behave_badly(connections: Connections) -> None:
@@ -182,8 +194,9 @@ async def _behave_badly(connections: Connections) -> None:
 
 
 async def _be_too_many(connections: Connections) -> None:
-    await connections.send(b"")
-    refused = await _read_to_the_end(await connections.send(b""))
+    first, *_ = [await connections.send(b"") for _ in range(20)]
+    assert await connections.status(b"GET /livez HTTP/1.1\r\nConnection: close\r\nHost: x\r\n\r\n", "127.0.0.2") == 200
+    refused = await _read_to_the_end(first)
     assert refused.startswith(b"HTTP/1.1 503 ")
     assert b"Content-Type: application/problem+json" in refused
 

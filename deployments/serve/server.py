@@ -79,6 +79,11 @@ def address_of(settings: Serve) -> str:
     return f"http://{f'[{settings.host}]' if ':' in settings.host else settings.host}:{settings.port}"
 
 
+def lacks_names(settings: Serve) -> bool:
+    """Does it listen on all addresses of this machine, although no Host header may have one but loopback's?"""
+    return settings.host in ("0.0.0.0", "::") and not settings.hosts
+
+
 async def _serve(config: Config, listening: socket.socket, most: int) -> None:
     refresh = Refresh(config)
     server = _Server(_settings(config.serve, Service(config, refresh), most))
@@ -92,6 +97,8 @@ async def _serve(config: Config, listening: socket.socket, most: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, stop, number)
     log.info("the service answers at %s", address_of(config.serve))
+    if lacks_names(config.serve):
+        log.warning("it answers 421 to whoever does not call this machine localhost; serve.hosts lists further names")
     refreshing = asyncio.create_task(refresh.run())
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     await asyncio.wait({refreshing, serving}, return_when=asyncio.FIRST_COMPLETED)

@@ -4,6 +4,7 @@ import pytest
 
 from config.models import Rate, Serve
 from deployments.serve.access import Gate, Kind, Limiter, target_of
+from deployments.serve.server import lacks_names
 
 TOKEN = "0123456789abcdef"
 RATE = Rate(requests=10, seconds=1)
@@ -30,6 +31,14 @@ RATE = Rate(requests=10, seconds=1)
 )
 def test_only_a_named_host_is_answered(host: str, is_named: bool) -> None:
     assert Gate(Serve(host="10.0.0.7", hosts=["adce.example.org"])).is_named(host) is is_named
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [(Serve(host="0.0.0.0"), True), (Serve(host="0.0.0.0", hosts=["adce.example.org"]), False), (Serve(), False)],
+)
+def test_on_all_addresses_others_need_a_name_for_it(settings: Serve, expected: bool) -> None:
+    assert lacks_names(settings) is expected
 
 
 def test_an_address_of_ipv6_is_named_in_brackets() -> None:

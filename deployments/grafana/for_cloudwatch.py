@@ -10,6 +10,7 @@ from deployments.grafana.panels import (
     DAYS,
     GOOD,
     NONE_IS_GOOD,
+    SHARE,
     STACKED,
     UNJUDGED,
     UTILIZED,
@@ -54,7 +55,7 @@ from tasks.domain.outcomes import Outcome
 
 _SENT = {one.metric: one for one in CLOUDWATCH}
 _PERCENTILES = ("p50", "p95", "p99")
-_FIVE_MINUTES = 300
+_FIVE_MINUTES, _HOUR = 300, 3600
 _SUM: Json = {"reduceOptions": {"calcs": ["sum"], "fields": "", "values": False}}  # over the dashboard's time range
 
 
@@ -110,6 +111,20 @@ def _named(name: str, target: Json) -> Json:
     return {**target, "label": f"{name} {target['label']}" if "PROP" in target["label"] else name}
 
 
+def _computed(name: str, expression: str, of: Mapping[str, Json]) -> list[Json]:
+    """A query for what CloudWatch computes out of other queries, by their ids. Only its result is shown."""
+    hidden = [{**target, "id": id, "hide": True} for id, target in of.items()]
+    shown = {
+        **hidden[-1],
+        "id": "result",
+        "hide": False,
+        "expression": expression,
+        "label": name,
+        "metricEditorMode": 1,
+    }
+    return [*hidden, shown]
+
+
 def _durations(histogram: Histogram, title: str, question: str, **more: Any) -> Panel:
     targets = [_of(histogram, statistic) for statistic in _PERCENTILES]
     return Panel("timeseries", title, question, targets, unit="s", **more)
@@ -124,16 +139,38 @@ ROWS = (
                 "stat",
                 "Holes",
                 "How many due files does the lake lack, or have stale or damaged? Deferred ones count, too.",
-                [_named(state.replace("_", " "), _of(CELLS, "Maximum", {STATE: state})) for state in LACKING],
-                width=6,
+                _computed(
+                    "holes",
+                    " + ".join(f"SUM({state})" for state in LACKING),
+                    {state: _of(CELLS, "Maximum", {STATE: state}) for state in LACKING},
+                ),
+                width=5,
                 steps=NONE_IS_GOOD,
+            ),
+            Panel(
+                "stat",
+                "Success",
+                "Of the files that were tried in the last hour with any, which share does the lake have?",
+                _computed(
+                    "success",
+                    "(SUM(stored) + SUM(kept)) / (SUM(stored) + SUM(kept) + SUM(failed))",
+                    {
+                        outcome: _of(FILES, "Sum", {FILE_OUTCOME: outcome}, period=_HOUR)
+                        for outcome in (Outcome.STORED, Outcome.KEPT, Outcome.FAILED)
+                    },
+                ),
+                width=4,
+                unit="percentunit",
+                decimals=1,
+                bounds=(0, 1),
+                steps=SHARE,
             ),
             Panel(
                 "stat",
                 "Age of the last look",
                 "How long ago was the lake looked at?",
                 [_named("looked", _of(LOOK_TIME, "Maximum"))],
-                width=6,
+                width=5,
                 unit="s",
                 steps=UNJUDGED,
             ),
@@ -142,7 +179,7 @@ ROWS = (
                 "Oldest waiting file",
                 "How long has that file waited that was detected first?",
                 [_named("oldest", _of(OLDEST, "Maximum"))],
-                width=6,
+                width=5,
                 unit="s",
                 steps=DAYS,
             ),
@@ -151,7 +188,7 @@ ROWS = (
                 "Open circuit breakers",
                 "Of how many scrapers is the circuit breaker not closed?",
                 [_named("breakers", _of(BREAKERS, "Maximum"))],
-                width=6,
+                width=5,
                 steps=NONE_IS_GOOD,
             ),
         ),
@@ -168,19 +205,20 @@ ROWS = (
             Panel(
                 "gauge",
                 "Execution rate",
-                "How many fills and files were done in the last five minutes?",
-                [
-                    _named("fills", _of(FILL_SECONDS, "SampleCount", period=_FIVE_MINUTES)),
-                    _named("files", _of(FILE_SECONDS, "SampleCount", period=_FIVE_MINUTES)),
-                ],
-                unit="suffix: in 5 min",
-                decimals=0,
+                "How many files a minute were done in the last five minutes?",
+                _computed(
+                    "files",
+                    "SUM(files) / 5",
+                    {"files": _of(FILES, "Sum", period=_FIVE_MINUTES)},
+                ),
+                unit="suffix:/min",
+                decimals=1,
                 bounds=(0, None),
                 steps=((None, GOOD),),
             ),
             Panel(
                 "bargauge",
-                "Success by scraper",
+                "Files by source",
                 "How many files of each source were stored or kept in the dashboard's time range, and how many failed?",
                 [
                     _named(outcome, _of(FILES, "Sum", {FILE_OUTCOME: outcome}))
@@ -209,11 +247,8 @@ ROWS = (
             Panel(
                 "piechart",
                 "Error distribution",
-                "What has kept files from being stored: failed attempts and refused requests, by source?",
-                [
-                    _named("failed:", _of(FILES, "Sum", {FILE_OUTCOME: Outcome.FAILED})),
-                    _named("refused:", _of(REFUSALS, "Sum")),
-                ],
+                "Of which sources did files fail?",
+                [_of(FILES, "Sum", {FILE_OUTCOME: Outcome.FAILED})],
                 decimals=0,
                 options=_SUM,
             ),

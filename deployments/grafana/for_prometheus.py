@@ -21,7 +21,7 @@ from deployments.grafana.panels import (
     Row,
     dashboard,
 )
-from deployments.grafana.rules import ALL_COMPLETE, BUSY, COMPLETE, QUANTILES, REFUSED, SUCCESS, quantiles_of
+from deployments.grafana.rules import BUSY, COMPLETE, DUE, QUANTILES, REFUSED, SUCCESS, THERE, quantiles_of
 from tasks.domain.assess.states import LACKING, State
 from tasks.domain.event_path import PathState
 from tasks.domain.limits.pauses import Phase
@@ -175,6 +175,7 @@ def _slowest(histogram: Histogram, title: str, question: str, legend: str, **mor
     return Panel("timeseries", title, question, [target], unit="s", **more)
 
 
+_HALF_A_DAY = 12 * 3600  # seconds before the end of a day in America, when UTC has the same date
 _PHASES = (Phase.CLOSED, Phase.HALF_OPEN, Phase.OPEN)
 _VERDICTS = {0: ("pass", GOOD), 1: ("warn", FAIR), 2: ("fail", BAD)}
 _PATHS = (PathState.PROVED, PathState.UNPROVED, PathState.BROKEN)
@@ -198,7 +199,7 @@ ROWS = (
                 "stat",
                 "Complete",
                 "Which share of the due files is in the lake, or known to be unavailable?",
-                [_now(_of(ALL_COMPLETE, set()))],
+                [_now(f"{_sum('', _series(CELLS, THERE))} / ({_sum('', _series(CELLS, DUE))} > 0)")],
                 width=3,
                 unit="percentunit",
                 decimals=2,
@@ -323,13 +324,13 @@ ROWS = (
             Panel(
                 "table",
                 "Datasets",
-                "How complete is each dataset, how many holes does it have, and up to when does it lack nothing?",
+                "How complete is each dataset, how many holes does it have, and up to which day does it lack nothing?",
                 [
                     _now(_sum("dataset", _of(COMPLETE, {"source", "dataset"})), format="table"),
                     _now(_sum("dataset", _series(CELLS, _LACKING)), format="table"),
                     _now(_sum("dataset", _series(CELLS, f'state="{State.DEFERRED}"')), format="table"),
                     _now(_sum("dataset", _series(CELLS, f'state="{State.UNAVAILABLE}"')), format="table"),
-                    _now(f"max by (dataset) ({_series(COMPLETE_UNTIL)}) * 1000", format="table"),
+                    _now(f"(max by (dataset) ({_series(COMPLETE_UNTIL)}) - {_HALF_A_DAY}) * 1000", format="table"),
                     _now(_sum("dataset", _series(LAKE_FILES)), format="table"),
                     _now(_sum("dataset", _series(LAKE_BYTES)), format="table"),
                 ],
@@ -339,7 +340,7 @@ ROWS = (
                     "B": ("Holes", "short"),
                     "C": ("Of them deferred", "short"),
                     "D": ("Unavailable", "short"),
-                    "E": ("Complete until", "dateTimeAsIso"),
+                    "E": ("Last complete day", "time:YYYY-MM-DD"),
                     "F": ("Files", "short"),
                     "G": ("Size", "bytes"),
                 },
@@ -412,7 +413,6 @@ ROWS = (
                 "When was a source asked, when paused, and when was it tried with one request?",
                 [_over_time(_state(SOURCE_PHASE, PHASE, _PHASES, "source"), "{{source}}")],
                 mappings={0: ("asked", GOOD), 1: ("tried", FAIR), 2: ("paused", BAD)},
-                width=6,
             ),
             Panel(
                 "timeseries",
@@ -423,18 +423,21 @@ ROWS = (
                     _over_time(f"max by (source) ({_series(RATE)})", "{{source}}: allowed"),
                 ],
                 unit="reqps",
-                width=6,
             ),
             Panel(
                 "timeseries",
-                "Refusals and pauses",
-                "Which share of its requests has a source refused in the last hour, and how often was it paused?",
-                [
-                    _over_time(_of(REFUSED, {"source"}), "{{source}}: refused"),
-                    _over_time(_growth(PAUSES, "source", within="1h"), "{{source}}: pauses"),
-                ],
-                unit="short",
-                width=6,
+                "Refusals",
+                "Which share of its requests has a source refused in the last hour?",
+                [_over_time(_of(REFUSED, {"source"}), "{{source}}")],
+                unit="percentunit",
+                bounds=(0, 1),
+            ),
+            Panel(
+                "timeseries",
+                "Pauses begun",
+                "How many pauses of each source have begun in the last hour?",
+                [_over_time(_growth(PAUSES, "source", within="1h"), "{{source}}")],
+                bounds=(0, None),
             ),
             Panel(
                 "timeseries",
@@ -443,7 +446,6 @@ ROWS = (
                 [_over_time(_of(BUSY, {"source"}), "{{source}}")],
                 unit="percentunit",
                 bounds=(0, 1),
-                width=6,
             ),
             Panel(
                 "timeseries",
@@ -451,7 +453,6 @@ ROWS = (
                 "How many files were stored, kept, deferred, or failed?",
                 [_over_time(_growth(FILES, "outcome"), "{{outcome}}")],
                 drawn=BARS,
-                width=6,
             ),
             Panel(
                 "timeseries",
@@ -459,7 +460,6 @@ ROWS = (
                 "Of which datasets did attempts at files fail?",
                 [_over_time(_growth(FAILURES, "dataset"), "{{dataset}}")],
                 drawn=BARS,
-                width=6,
             ),
             Panel(
                 "timeseries",
@@ -467,7 +467,6 @@ ROWS = (
                 "Which rules kept files from being fetched while a fill was at work?",
                 [_over_time(f"{_growth(DEFERRALS, 'limit')} > 0", "{{limit}}")],
                 drawn=BARS,
-                width=6,
             ),
             Panel(
                 "timeseries",
@@ -476,7 +475,6 @@ ROWS = (
                 [_over_time(_sum("source", f"rate({_series(STORED_BYTES)}[$__rate_interval])"), "{{source}}")],
                 unit="Bps",
                 drawn=STACKED,
-                width=6,
             ),
         ),
     ),

@@ -23,6 +23,8 @@ from tasks.domain.metrics import (
 from tasks.domain.outcomes import IN_LAKE, NO_FAULT, Outcome
 
 QUANTILES = (0.5, 0.95, 0.99)
+THERE = f'state=~"{State.PRESENT}|{State.UNAVAILABLE}"'
+DUE = f'state!="{State.NOT_DUE}"'
 _DAY = 86400.0
 
 
@@ -57,11 +59,10 @@ def rules() -> list[Rule]:
         f'sum without (outcome) (increase({FILES.name}{{outcome=~"{"|".join(IN_LAKE)}"}}[1d]))',
         f"({tried} - {none_there})",
     )
-    there, due = f'state=~"{State.PRESENT}|{State.UNAVAILABLE}"', f'state!="{State.NOT_DUE}"'
     cells = CELLS.name
-    complete = _ratio(f"sum without (state) ({cells}{{{there}}})", f"sum without (state) ({cells}{{{due}}})")
+    complete = _ratio(f"sum without (state) ({cells}{{{THERE}}})", f"sum without (state) ({cells}{{{DUE}}})")
     everywhere = "sum without (state, source, dataset)"
-    all_complete = _ratio(f"{everywhere} ({cells}{{{there}}})", f"{everywhere} ({cells}{{{due}}})")
+    all_complete = _ratio(f"{everywhere} ({cells}{{{THERE}}})", f"{everywhere} ({cells}{{{DUE}}})")
     refused = _ratio(f"rate({REFUSALS.name}[1h])", f"sum without (dataset) (rate({REQUESTS.name}[1h]))")
     return [
         *(rule for metric in CATALOGUE if isinstance(metric, Histogram) for rule in _quantiles(metric)),

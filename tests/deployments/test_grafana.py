@@ -44,6 +44,17 @@ def test_every_metric_that_cloudwatch_gets_is_shown() -> None:
     assert all(target["dimensions"].keys() == dimensions[target["metricName"]] for target in targets)
 
 
+def test_cloudwatch_computes_only_out_of_queries_of_the_same_panel() -> None:
+    panels = json.loads((FOLDER / "dashboards/adce-cloudwatch.json").read_text())["panels"]
+    computed = 0
+    for targets in (panel["targets"] for panel in panels if panel["type"] != "row"):
+        ids = {target["id"] for target in targets if target.get("hide")}
+        for named in (set(re.findall(r"\b[a-z]\w*", target["expression"])) for target in targets):
+            computed += bool(named)
+            assert named in (set(), ids)
+    assert computed == 3
+
+
 @pytest.mark.parametrize("file", DASHBOARDS, ids=lambda file: file.stem)
 def test_grafana_knows_every_field_of_a_dashboard(file: Path) -> None:
     """Grafana's own types keep what they know, and add defaults."""

@@ -366,7 +366,7 @@ def test_a_server_that_does_not_answer_is_one_line(
 def test_a_server_that_hangs_and_what_is_no_prefect_are_one_line(
     adce: Adce, adce_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent, http_server(501, b"<html>") as site:
+    with socket.create_server(("127.0.0.1", 0)) as silent, http_server(200, b"<html>") as site:
         hangs, other = f"http://127.0.0.1:{silent.getsockname()[1]}/api", f"{site}/api"
         for url, line in ((other, "is not a Prefect API (HTTP 200); "), (hangs, "has not answered within 0.5 s: ")):
             if url == hangs:

@@ -234,7 +234,7 @@ def test_without_proof_or_digests_everything_is_listed(
         world.ledger.database.write(lambda connection: connection.execute(sets))
     elif broken == "settings":
         world.config = world.config.model_copy(
-            update={"reconcile": RULES.model_copy(update={"verify_every": EVERY / 2})}
+            update={"reconcile": RULES.model_copy(update={"look_again": RULES.look_again[1:]})}
         )
     if broken == "asked":
         look = world._look()

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -32,12 +33,12 @@ _DATABASE = "prefect.db"
 _PATIENCE = 60.0  # seconds within which a server must start
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler, ABC):
     """Base of what answers the requests to a server of `serving`, whatever their method. It logs none of them."""
 
+    @abstractmethod
     def respond(self) -> None:
         """Answers a request."""
-        raise NotImplementedError
 
     def do_GET(self) -> None:
         self.respond()

@@ -9,6 +9,8 @@ import threading
 import time
 from pathlib import Path
 
+from prefect.client.base import PrefectHttpxSyncClient
+
 from tests.servers import free_port
 
 ADCE = str(Path(sys.executable).with_name("adce"))
@@ -31,6 +33,10 @@ class UpProcess:
         )
         self.listening = threading.Thread(target=self._listen, daemon=True)
         self.listening.start()
+
+    def prefect(self) -> PrefectHttpxSyncClient:
+        """A client of its Prefect API, which asks again when SQLite was busy and the answer was 503."""
+        return PrefectHttpxSyncClient(base_url=f"http://127.0.0.1:{self.port}/api", trust_env=False)
 
     def _ports(self) -> list[str]:
         return ["--port", str(self.port), "--serve-port", str(self.serve_port)]

@@ -10,11 +10,13 @@ import os
 import re
 import signal
 import subprocess
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
+from prefect.client.base import PrefectHttpxSyncClient
 
 from tests.deployments.conftest import run_adce
 from tests.ecs import wait_until
@@ -29,16 +31,19 @@ def system(up_sandbox: UpProcess) -> UpProcess:
     return up_sandbox
 
 
+@pytest.fixture
+def api(up_sandbox: UpProcess) -> Iterator[PrefectHttpxSyncClient]:
+    with up_sandbox.prefect() as client:
+        yield client
+
+
 def reconcile(system: UpProcess) -> str:
     """Has a worker do a reconcile, and returns what `adce up` says of its end."""
     ends = re.compile(r" reconcile [^:]+: (Completed|Incomplete|Failed): ")
     before = sum(bool(ends.search(line)) for line in system.lines)
-    api = httpx.Client(base_url=f"http://127.0.0.1:{system.port}/api", trust_env=False)
-    with api:
-        deployment = api.get("/deployments/name/reconcile/schedule").raise_for_status().json()
-        run = api.post(f"/deployments/{deployment['id']}/create_flow_run", json={"state": {"type": "SCHEDULED"}})
-        name = run.raise_for_status().json()["name"]
-    assert name
+    with system.prefect() as api:
+        deployment = api.get("/deployments/name/reconcile/schedule").json()
+        api.post(f"/deployments/{deployment['id']}/create_flow_run", json={"state": {"type": "SCHEDULED"}})
     system.wait_for("the next is due ", before + 1)
     return [line for line in system.lines if ends.search(line)][-1]
 
@@ -79,12 +84,10 @@ def test_a_source_that_refuses_while_files_vanish(system: UpProcess) -> None:
     assert re.search(r" info .*: Completed: Complete: .*; 3 vanished, 3 of them fetched again", reconcile(system))
 
 
-def test_a_rate_bucket_that_somebody_deletes(system: UpProcess) -> None:
+def test_a_rate_bucket_that_somebody_deletes(system: UpProcess, api: PrefectHttpxSyncClient) -> None:
     """Its source waits and says what makes the bucket again."""
     next((system.home / "lake/espn_box_scores").iterdir()).unlink()
-    httpx.delete(
-        f"http://127.0.0.1:{system.port}/api/v2/concurrency_limits/adce-espn", trust_env=False
-    ).raise_for_status()
+    api.delete("/v2/concurrency_limits/adce-espn")
     line = "rate bucket 'adce-espn' is missing; run `adce setup` to create"
     assert f" error    reconcile from 2026-01-05 to 2026-01-14: Incomplete: 1 of 260 files waits: {line}" in reconcile(
         system
@@ -118,7 +121,9 @@ def test_its_service_answers_for_what_the_runs_have_recorded(system: UpProcess) 
         assert service.get("/coverage.json").json()["as_of"] == "2026-01-15T12:00:00+00:00"
 
 
-def test_it_has_filled_its_lake_survives_a_death_and_stops_without_a_trace(up_sandbox: UpProcess) -> None:
+def test_it_has_filled_its_lake_survives_a_death_and_stops_without_a_trace(
+    up_sandbox: UpProcess, api: PrefectHttpxSyncClient
+) -> None:
     system = up_sandbox
     try:
         system.wait_for(": Completed: Complete: ")
@@ -130,21 +135,20 @@ def test_it_has_filled_its_lake_survives_a_death_and_stops_without_a_trace(up_sa
         assert not [line for line in system.lines[:begin] if " UTC  warning " in line]
         assert (system.home / "lake/basketball_reference/totals/2026/player_totals.html").exists()
         completed = {"flow_runs": {"name": {"like_": "2026-01-05 to"}, "state": {"type": {"any_": ["COMPLETED"]}}}}
-        api = f"http://127.0.0.1:{system.port}/api"
-        assert httpx.post(f"{api}/flow_runs/filter", json=completed, trust_env=False).json()
+        assert api.post("/flow_runs/filter", json=completed).json()
         look = system.wait_for("to look at this lake: ").partition("lake: ")[2]
         looked = subprocess.run(f"{look} --json", shell=True, capture_output=True, text=True, check=True)
         assert json.loads(looked.stdout)["cells"]["gap"] == 0
-        adhoc = httpx.get(f"{api}/deployments/name/fill/adhoc", trust_env=False).json()
+        adhoc = api.get("/deployments/name/fill/adhoc").json()
         assert adhoc["parameters"] == {"as_of": "2026-01-15T12:00:00+00:00"}, "no other clock than the reconcile's"
         bad = {"parameters": {"since": "2024-13-45"}, "state": {"type": "SCHEDULED"}}
-        httpx.post(f"{api}/deployments/{adhoc['id']}/create_flow_run", json=bad, trust_env=False).raise_for_status()
+        api.post(f"/deployments/{adhoc['id']}/create_flow_run", json=bad)
         refused = system.wait_for(" UTC  error    fill ")
         assert ": Failed: " in refused
         assert "2024-13-45" in refused
         ends = {"filter": {"event": {"name": ["prefect.flow-run.Failed"]}}}
-        asked = partial(httpx.post, f"{api}/events/filter", json=ends, trust_env=False)
-        wait_until(lambda: asked().raise_for_status().json()["events"], "the event of the refused run", 60)
+        asked = partial(api.post, "/events/filter", json=ends)
+        wait_until(lambda: asked().json()["events"], "the event of the refused run", 60)
         second = subprocess.run(
             [ADCE, "up", "--sandbox", "--home", str(system.home), "--port", "1"],
             capture_output=True,

@@ -3,6 +3,7 @@
 Files and the environment are read in config/load.py, where settings are also checked against each other.
 """
 
+from config.models.alerts import Alerts, IncidentKind
 from config.models.base import YEARS, Duration, Model, Season, SeasonType, TimeZone, written
 from config.models.checks import CHECK_OPTIONS, Check
 from config.models.cloudwatch import METRICS_OWN, CloudWatch
@@ -48,6 +49,7 @@ __all__ = [
     "OWN_FOLDER",
     "TEST_FOLDER",
     "YEARS",
+    "Alerts",
     "Backoff",
     "BreakerRules",
     "Changes",
@@ -60,6 +62,7 @@ __all__ = [
     "Day",
     "Duration",
     "Events",
+    "IncidentKind",
     "Inventory",
     "Keep",
     "LakeAddress",

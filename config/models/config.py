@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from config.models.alerts import Alerts
 from config.models.base import Model, WholeNumber, matching
 from config.models.cloudwatch import CloudWatch
 from config.models.collect import Collect
@@ -59,6 +60,7 @@ class Config(Model):
     events: Events = Events()
     inventory: Inventory = Inventory()
     cloudwatch: CloudWatch = CloudWatch()
+    alerts: Alerts = Alerts()
     reconcile: Reconcile = Reconcile()
     keep: Keep = Keep()
     serve: Serve = Serve()

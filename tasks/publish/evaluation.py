@@ -1,0 +1,42 @@
+"""Which incidents follow from what is known now? One process at a time evaluates the conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from config.models import Config
+from tasks.answers.incidents import facts_of
+from tasks.domain.flags.maintenance import window_at
+from tasks.domain.incidents import Change, Fact, Hold, Settings, step
+from tasks.ledger import Ledger
+
+
+def evaluate(config: Config, ledger: Ledger, now: datetime, others: Iterable[Fact] = ()) -> tuple[Change, ...]:
+    """Opens and closes incidents by the facts of the ledger and others, and returns what is to be told.
+
+    The ledger keeps what is to be told until it has been delivered. Raises LedgerError.
+    """
+    facts = [*facts_of(config, ledger, now), *others]
+    silences = (silence.hold for silence in ledger.incidents.silences(now))
+    settings = settings_of(config, (*silences, *_maintenance(config, now)))
+    return ledger.incidents.evaluate(lambda before: step(before, facts, now, settings), now)
+
+
+def settings_of(config: Config, holds: Iterable[Hold]) -> Settings:
+    """How incidents are told by this configuration."""
+    alerts, limits = config.alerts, {str(kind): limit for kind, limit in config.alerts.limits.items()}
+    return Settings(alerts.settle, alerts.remind_every, config.reconcile.interval, limits, tuple(holds))
+
+
+def _maintenance(config: Config, now: datetime) -> Iterator[Hold]:
+    """The maintenance windows that are open now."""
+    for name in dict.fromkeys(window.of for window in config.maintenance):
+        window = window_at(config.maintenance, [name], now)
+        if window and window.until:
+            yield Hold(now, window.until, scope=_scope_of(config, name))
+
+
+def _scope_of(config: Config, name: str) -> str:
+    """The scope of a source, of a dataset, or of "all"."""
+    return f"{config.datasets[name].source}/{name}" if name in config.datasets else name if name != "all" else ""

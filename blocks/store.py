@@ -102,6 +102,7 @@ class Store:
         self._session = session
         self._endpoint = endpoint
         self._store: Any = None
+        self._list_requests = 0
 
     @property
     def folder(self) -> Path | None:
@@ -130,6 +131,11 @@ class Store:
     def at(self, url: str) -> Store:
         """Another place of the same S3 service, read with the same credentials."""
         return Store(url, self.connections, self._session, self._endpoint)
+
+    def take_list_requests(self) -> int:
+        """How many LIST requests for files S3 has answered since this was asked last, even if a listing failed."""
+        taken, self._list_requests = self._list_requests, 0
+        return taken
 
     async def folder_names(self) -> Iterable[str]:
         """The names of the folders at the top."""
@@ -171,14 +177,17 @@ class Store:
     ) -> Listing:
         pages = self._pages(store)
         reading = Reading(pages.read, self.connections)
-        if ranges is None:
-            hints = sorted(hints)
-            listing = Listing(await reading.read(folders, hints), reading.requests, hints)
-        else:
-            batches = await reading.read_ranges(folders, ranges)
-            listing = Listing.of_ranges(ranges, batches, reading.requests)
-        doubtful = pages.doubtful(listing)
-        files = await self._files_among(doubtful, pages)
+        try:
+            if ranges is None:
+                hints = sorted(hints)
+                listing = Listing(await reading.read(folders, hints), reading.requests, hints)
+            else:
+                batches = await reading.read_ranges(folders, ranges)
+                listing = Listing.of_ranges(ranges, batches, reading.requests)
+            doubtful = pages.doubtful(listing)
+            files = await self._files_among(doubtful, pages)
+        finally:
+            self._list_requests += reading.requests + pages.requests
         markers = [key for key in doubtful if key not in files]
         for key in markers:
             del listing[key]
@@ -197,8 +206,11 @@ class Store:
         if not isinstance(store, S3Store):
             return keys, 0
         pages = self._pages(store)
-        with self._errors("listed"):
-            return await self._files_among(keys, pages), pages.requests
+        try:
+            with self._errors("listed"):
+                return await self._files_among(keys, pages), pages.requests
+        finally:
+            self._list_requests += pages.requests
 
     def _pages(self, store: S3Store) -> S3Pages:
         bucket, prefix, _, _ = self._s3_address()

@@ -150,7 +150,10 @@ PAUSES = Counter(
     "adce_pauses_total", "Pauses of a source that refusals, or the want of answers, have begun.", (SOURCE,)
 )
 RUNS = Counter("adce_runs_total", "Runs of a flow that have ended.", (FLOW, RUN_OUTCOME))
-LIST_REQUESTS = Counter("adce_list_requests_total", "LIST requests that looks at the lake have sent to S3.")
+LIST_REQUESTS = Counter(
+    "adce_list_requests_total",
+    "LIST requests for files that S3 has answered, of runs and watches; commands that only report are not counted.",
+)
 EVENTS = Counter("adce_events_total", "Messages of the lake's events that a watch has taken.", (FATE,))
 MISSED_EVENTS = Counter("adce_missed_events_total", "Changes of the lake of which no event has told.")
 FILL_SECONDS = Histogram("adce_fill_duration_seconds", "How long a fill took.", (DATASET,), bounds=_WORK)

@@ -30,7 +30,6 @@ from tasks.domain.expected.cells import (
 )
 from tasks.domain.expected.games import Game, by_season, deduplicated
 from tasks.domain.expected.keys import Misnamed, find_misnamed, folders
-from tasks.domain.metrics import LIST_REQUESTS, Amounts
 from tasks.domain.outcomes import RunPart
 from tasks.domain.plan.plan import Gap
 from tasks.domain.reasons import Limit
@@ -146,7 +145,10 @@ async def look_at_lake(
     """
     with many_objects(), session.watch.running(RunPart.LOOK):
         remember = remember and listing is None
-        return await _look_at_lake(session, reader, remember, listing, by_schedule, by_inventory)
+        try:
+            return await _look_at_lake(session, reader, remember, listing, by_schedule, by_inventory)
+        finally:
+            session.count_list_requests()
 
 
 async def examine_cells(session: Session, cells: Mapping[str, Cell]) -> Mapping[str, Examination]:
@@ -212,8 +214,7 @@ async def look_up_newly_due(session: Session, known: Knowledge, schedules: Itera
         cells = _listed_by(session, known, schedules)
         _load(session, known, cells)
         await _settle(session, known, cells.values())
-        before, known.list_requests = known.list_requests, known.inventory.objects.requests
-        _count_list_requests(session, known.list_requests - before)
+        known.list_requests = known.inventory.objects.requests
     elif isinstance(known.objects, Listing) and not known.objects.is_whole:
         unknown = [key for key in _listed_by(session, known, schedules) if not known.has_asked(key)]
         known.objects.note(unknown, await session.lake.find_all(unknown))
@@ -364,16 +365,8 @@ async def _look_at_lake(
         expected = (first_seen.keys() & cells.keys()) | held.among(session, first_seen.keys() - cells.keys())
         gaps = with_last_seen(session, look.new_gaps(), known, held)
         record_listing(session, known, judged.cells.keys() | unlike, gaps, look.closed(expected), since)
-        _count_list_requests(session, objects.requests)
         held.replace(session, judged, known, objects)
     return look
-
-
-def _count_list_requests(session: Session, requests: int) -> None:
-    """Adds the LIST requests of a look, which has recorded what it has found, to the running totals."""
-    amounts = Amounts()
-    amounts.count(LIST_REQUESTS, requests)
-    session.ledger.totals.record(amounts)
 
 
 def _recall(session: Session, keys: Iterable[str] | None, now: datetime | None) -> tuple[Knowledge, Held]:

@@ -14,11 +14,14 @@ from blocks.store import Store
 from config.models import Config, Dataset
 from tasks.clock import Stopwatch
 from tasks.domain.access import Access
+from tasks.domain.errors import LedgerError
 from tasks.domain.expected.cells import Selection, assume_utc, selected_datasets
 from tasks.domain.expected.keys import KeyPatterns, folders
 from tasks.domain.lakes import LakeKind, Pairing, check_sites
+from tasks.domain.metrics import LIST_REQUESTS, Amounts
 from tasks.domain.reasons import Limit, Reason
 from tasks.domain.times import check_fetching_clock, horizon
+from tasks.domain.wording import plural
 from tasks.ledger import Ledger
 from tasks.ledger.leases import Leases
 from tasks.observe.identity import check_pairing
@@ -95,6 +98,16 @@ class Session:
         ends = self.begun + self.config.reconcile.time_budget
         return min(ends, assume_utc(self.part.ends)) if self.part and self.part.ends else ends
 
+    def count_list_requests(self) -> None:
+        """Adds the LIST requests that the lake has answered since the last time to the running totals."""
+        requests = 0 if self.ledger.only_reads else self.lake.take_list_requests()
+        amounts = Amounts()
+        amounts.count(LIST_REQUESTS, requests)
+        try:
+            self.ledger.totals.record(amounts)
+        except LedgerError as error:  # it must not hide why the work ended
+            log.warning("%s; %s missing from the totals", error, plural(requests, "LIST request"))
+
     def until_next_run(self, limit: Limit, text: str) -> Reason:
         """The reason for files that are deferred to the next run."""
         return Reason(limit, text, self.next_run())
@@ -127,9 +140,11 @@ async def open_session(
         check_fetching_clock(config, as_of, datetime.now(UTC))
         check_sites(config)
     lake, ledger, pairing = await open_both(config, access, fetches=fetches, part=part)
+    session = Session(config, selection, lake, ledger, as_of, part, pairing)
     try:
-        yield Session(config, selection, lake, ledger, as_of, part, pairing)
+        yield session
     finally:
+        session.count_list_requests()
         ledger.close()
 
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from config.layers import Layer, is_set
 from config.models import Config, written
-from config.secrets import MASK, is_harmless_header, masked
+from config.secrets import MASK, is_harmless_header, is_secret_url, masked
 
 DEFAULT = "default"
 
@@ -89,7 +89,7 @@ def _without_secrets(path: tuple[str, ...], value: Any) -> Any:
         return {name: _without_secrets((*path, name), inner) for name, inner in value.items()}
     if isinstance(value, list):
         return [_argument(path, *pair) for pair in zip(["", *value], value, strict=False)]
-    if path[-1:] == ("token",) and value is not None:
+    if (path[-1:] == ("token",) or is_secret_url(path)) and value is not None:
         return MASK
     if "headers" in path and value is not None and not is_harmless_header(path[-1]):
         return MASK

@@ -10,11 +10,12 @@ import yaml
 
 from config.layers import ConfigError, Layer, parse
 from config.models import Config, Priority
+from config.secrets import is_secret_url
 from config.tree import is_model, is_named, settings, singular
 
 _OTHER_VARIABLES = ("ADCE_CONFIG", "ADCE_LOG_FORMAT", "ADCE_RECORDED")  # variables that are not settings
 # Settings whose environment variables are not read as YAML. A token may look like a number.
-_PLAIN_TEXT = (["lake"], ["ledger"], ["aws_credentials"], ["serve", "token"])
+_PLAIN_TEXT = (["lake"], ["ledger"], ["aws_credentials"], ["serve", "token"], ["alerts", "ping"])
 
 
 def variable_layers(env: Mapping[str, str], files: dict[str, Any]) -> Iterator[Layer]:
@@ -35,7 +36,7 @@ def variable_layers(env: Mapping[str, str], files: dict[str, Any]) -> Iterator[L
             mistakes.append(f"environment variable {name}: no such setting; {remedy}")
             continue
         try:
-            value: Any = text if path in _PLAIN_TEXT else parse(text)
+            value: Any = text if path in _PLAIN_TEXT or is_secret_url(path) else parse(text)
         except (yaml.YAMLError, ValueError, RecursionError):
             mistakes.append(f"environment variable {name}: its text is not YAML (it is not shown)")
             continue

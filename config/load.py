@@ -34,15 +34,20 @@ from config.models import (
 from config.names import listed, nearest, suggestion, suggestion_or_list
 from config.scripts import found_scripts
 from config.secrets import masked, register_environment, register_settings
-from config.tree import is_named, known_names, singular
+from config.tree import is_named, known_names, known_types, singular
 
 HERE = Path("adce.yaml")  # the file that is read if none is named, in the working folder
 _DEFAULTS = Path(__file__).parent
 _DEFAULT_LAYERS = 3  # the layers of found scripts follow the layers of the three files of defaults
 # An error never shows the value of one of these settings, nor a value within it, because it may contain a secret.
-_UNSHOWN = {"lake", "ledger", "aws_credentials", "headers", "base_url", "url", "command", "token"}
+_UNSHOWN = {"lake", "ledger", "aws_credentials", "headers", "base_url", "url", "command", "token", "ping"}
 # Types of pydantic's errors:
-_NOT_A_SECTION = ("model_type", "dict_type", "list_type")  # the value should be a mapping or a list
+_NOT_A_SECTION = (
+    "model_type",
+    "model_attributes_type",
+    "dict_type",
+    "list_type",
+)  # the value should be a mapping or a list
 _NOT_A_VALUE = {
     "string_type": "must be a single text, in quotes if it is a number",
     "bool_type": "must be true or false",
@@ -53,6 +58,7 @@ _NOT_A_VALUE = {
     "float_type": "must be a number",
     "float_parsing": "must be a number",
 }
+_TARGETS = ("alerts", "targets")  # each of whose entries has a type, by which it has its settings
 _NOT_A_CHOICE = ("enum", "literal_error")  # the value should be one of a few
 # An address of which the scheme may be shown, because nothing in the rest looks like a password
 _WITH_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*://)?([\w./~-]*)")
@@ -166,8 +172,8 @@ def _mistakes(error: ValidationError, merged: dict[str, Any]) -> Iterator[_Mista
     """
     lacking: dict[tuple[str, ...], list[str]] = {}
     problems = [(_path_of(problem), problem) for problem in error.errors()]
-    unknown = [path for path, problem in problems if problem["type"] == "extra_forbidden"]
-    misspelt = {(*path[:-1], nearest(path[-1], known_names(path[:-1]))) for path in unknown}
+    unknown = [(path, problem) for path, problem in problems if problem["type"] == "extra_forbidden"]
+    misspelt = {(*p[:-1], nearest(p[-1], known_names(_path_with_type(problem)[:-1]))) for p, problem in unknown}
     problems = [(path, problem) for path, problem in problems if problem["type"] != "missing" or path not in misspelt]
     for path, problem in problems:
         if problem["type"] == "missing" and len(path) == 3 and is_named(path[0]):
@@ -180,6 +186,12 @@ def _mistakes(error: ValidationError, merged: dict[str, Any]) -> Iterator[_Mista
 
 
 def _path_of(problem: Any) -> tuple[str, ...]:
+    path = _path_with_type(problem)
+    return (*path[:3], *path[4:]) if path[:2] == _TARGETS else path
+
+
+def _path_with_type(problem: Any) -> tuple[str, ...]:
+    """The path of one of pydantic's errors, in which the type of an entry follows its name, if entries have types."""
     return tuple(str(part) for part in problem["loc"] if part != "[key]")
 
 
@@ -207,7 +219,10 @@ def _mistake(problem: Any, path: tuple[str, ...]) -> _Mistake:
     """The mistake for one of pydantic's errors, in words for people who write the configuration."""
     kind, given = problem["type"], problem.get("input")
     if kind == "extra_forbidden":
-        return _Mistake(path, "no such setting", suggestion_or_list(path[-1], known_names(path[:-1]), "known here:"))
+        known = known_names(_path_with_type(problem)[:-1])
+        return _Mistake(path, "no such setting", suggestion_or_list(path[-1], known, "known here:"))
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        return _wrong_type(problem, path)
     message, hint = str(problem["msg"]).removeprefix("Value error, "), ""
     message = message.replace("Input should be", "must be")
     if kind in _NOT_A_CHOICE:
@@ -222,6 +237,16 @@ def _mistake(problem: Any, path: tuple[str, ...]) -> _Mistake:
     shown = "" if hidden else f" (it is {_shown(path, given, kind)})"
     involves_several = kind == "value_error" and isinstance(given, dict | BaseModel)
     return _Mistake(path, f"{message}{shown}", hint, involves_several)
+
+
+def _wrong_type(problem: Any, path: tuple[str, ...]) -> _Mistake:
+    """The mistake of an entry that has no type, or a type that does not exist."""
+    types = re.findall("'(.*?)'", problem["ctx"].get("expected_tags", "")) or sorted(known_types(path[:-1]))
+    if problem["type"] == "union_tag_not_found":
+        return _Mistake(path, "needs a type", f"one of {', '.join(types)}")
+    given = problem["ctx"]["tag"]
+    hint = suggestion_or_list(given, types, "there are")
+    return _Mistake((*path, "type"), f"no type {masked(repr(given))[:100]}", hint)
 
 
 def _shown(path: tuple[str, ...], given: Any, problem: str) -> str:

@@ -15,7 +15,7 @@ import re
 import sys
 import threading
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from types import TracebackType
@@ -24,6 +24,8 @@ from urllib.parse import quote, quote_plus, unquote
 
 MASK = "***"
 _SHORTEST = 6  # shortest value, in characters, that is masked; a shorter one, such as "test", is a word of many texts
+_LONG = 16  # shortest part of a secret URL, in characters, that is a secret of its own
+_TARGETS = ["alerts", "targets"]  # the path of those that are told
 _INSIDE_WORDS = 12  # shortest value, in characters, that is masked within a longer word too
 
 # The name of a secret contains one of these words.
@@ -158,8 +160,27 @@ def is_place(name: str, value: str) -> bool:
     return bool(_OF_PATHS.search(name) or _ADDRESS.fullmatch(value)) or _are_paths(value)
 
 
+def is_secret_url(path: Sequence[str]) -> bool:
+    """Is the setting at `path` a URL that is a secret as a whole, because whoever knows it may write there?"""
+    return tuple(path) == ("alerts", "ping") or (len(path) == 4 and path[3] == "url" and [*path[:2]] == _TARGETS)
+
+
+def register_url(url: str) -> None:
+    """Registers a URL that is a secret as a whole, and its longer parts, since an error may show only one of them."""
+    _, _, rest = url.strip().partition("://")
+    register([url.strip(), rest] if rest else [url.strip()])
+    host, _, path = rest.partition("/")
+    register(part for part in re.split(r"[/?&=#:@]", host.rpartition("@")[0] + "/" + path) if len(part) >= _LONG)
+    if not url.startswith("http"):  # in other URLs, as those of Apprise, what is in the host's place may be a secret
+        register(part for part in re.split(r"[@:]", host) if len(part) >= _LONG)
+
+
 def register_settings(settings: Any) -> None:
-    """Registers the secrets of a configuration, valid or not: tokens, values of headers, and the userinfo of URLs."""
+    """Registers the secrets of a configuration, valid or not.
+
+    These are tokens, values of headers, the userinfo of URLs, and the URLs of those that are told.
+    """
+    _register_alerts(settings)
     if isinstance(settings, str):
         register(_in_text(settings))
     elif isinstance(settings, dict):
@@ -172,6 +193,17 @@ def register_settings(settings: Any) -> None:
     elif isinstance(settings, list | tuple):
         for value in settings:
             register_settings(value)
+
+
+def _register_alerts(settings: Any) -> None:
+    alerts = settings.get("alerts") if isinstance(settings, dict) else None
+    if not isinstance(alerts, dict):
+        return
+    targets = alerts.get("targets")
+    entries = targets.values() if isinstance(targets, dict) else ()
+    for url in (alerts.get("ping"), *(entry.get("url") for entry in entries if isinstance(entry, dict))):
+        if isinstance(url, str):
+            register_url(url)
 
 
 @contextmanager

@@ -26,7 +26,10 @@ def settings(model: type[BaseModel], values: Any) -> Iterator[tuple[str, ...]]:
 
 
 def known_names(path: tuple[str, ...]) -> list[str]:
-    """The names of the settings that a section at `path` may have; empty for a mapping with any names."""
+    """The names of the settings that a section at `path` may have; empty for a mapping with any names.
+
+    Where an entry may be one of several models, its `type` follows its name in the path.
+    """
     model: Any = Config
     parts = list(path)
     while parts:
@@ -34,9 +37,28 @@ def known_names(path: tuple[str, ...]) -> list[str]:
         model = next((a for a in get_args(annotation) if is_model(a)), annotation)
         if get_origin(annotation) in (dict, list) and parts:
             parts.pop(0)
+        if parts and (choices := _choices(annotation)):
+            model = choices.get(parts.pop(0), annotation)
         if not is_model(model):
             return []
     return sorted(field.alias or name for name, field in model.model_fields.items())
+
+
+def known_types(path: tuple[str, ...]) -> list[str]:
+    """The types that an entry of the mapping at `path` may have."""
+    model: Any = Config
+    for part in path[:-1]:
+        model = model.model_fields[part].annotation
+    return list(_choices(model.model_fields[path[-1]].annotation))
+
+
+def _choices(annotation: Any) -> dict[str, type[BaseModel]]:
+    """The models of which each entry of a mapping is one, by its `type`; empty if all entries are alike."""
+    if get_origin(annotation) is not dict:
+        return {}
+    [union, *_] = get_args(get_args(annotation)[1]) or [None]
+    models = [model for model in get_args(union) if is_model(model) and "type" in model.model_fields]
+    return {get_args(model.model_fields["type"].annotation)[0]: model for model in models}
 
 
 def is_named(section: str) -> bool:

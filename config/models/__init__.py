@@ -3,7 +3,15 @@
 Files and the environment are read in config/load.py, where settings are also checked against each other.
 """
 
-from config.models.alerts import Alerts, IncidentKind
+from config.models.alerts import (
+    Alerts,
+    AppriseTarget,
+    IncidentKind,
+    SlackTarget,
+    SnsTarget,
+    Target,
+    WebhookTarget,
+)
 from config.models.base import YEARS, Duration, Model, Season, SeasonType, TimeZone, written
 from config.models.checks import CHECK_OPTIONS, Check
 from config.models.cloudwatch import METRICS_OWN, CloudWatch
@@ -50,6 +58,7 @@ __all__ = [
     "TEST_FOLDER",
     "YEARS",
     "Alerts",
+    "AppriseTarget",
     "Backoff",
     "BreakerRules",
     "Changes",
@@ -83,13 +92,17 @@ __all__ = [
     "Season",
     "SeasonType",
     "Serve",
+    "SlackTarget",
     "SmallFill",
+    "SnsTarget",
     "Source",
     "Success",
+    "Target",
     "TimeZone",
     "Timeouts",
     "Typical",
     "Unavailability",
+    "WebhookTarget",
     "are_one_place",
     "example_fields",
     "lake_address",

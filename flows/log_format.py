@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from typing import Any
 
 from tasks.log_lines import JsonLines
@@ -19,7 +20,7 @@ class RunLines(JsonLines):
     """Lines that also name the flow run in which they were logged."""
 
     def fields_of(self, record: logging.LogRecord) -> dict[str, Any]:
-        """The fields of a record, with `run`, the name of the flow run, and `flow_run`, its id."""
+        """The fields of a record, with the ids of its run: `run` in the ledger, `flow_run` in Prefect; and its name."""
         name, id = getattr(record, "flow_run_name", None), getattr(record, "flow_run_id", None)
         if id is None:  # a module's own logger does not know its run
             from prefect.context import FlowRunContext
@@ -27,5 +28,12 @@ class RunLines(JsonLines):
             context = FlowRunContext.get()
             run = context.flow_run if context else None
             name, id = (run.name, run.id) if run else (None, None)
-        of_run = {"run": name, "flow_run": str(id)} if id else {}
-        return super().fields_of(record) | of_run
+        of_run = {"run": _id_in_ledger(), "flow_run": str(id), "run_name": name} if id else {}
+        return super().fields_of(record) | {field: value for field, value in of_run.items() if value}
+
+
+def _id_in_ledger() -> str | None:
+    """The id of the run that logs; None before it has opened the ledger."""
+    opened = sys.modules.get("flows.prefect_run")  # it cannot be imported yet when Prefect loads the formatter
+    here = opened.CURRENT.get(None) if opened else None
+    return here.run.session.id if here else None

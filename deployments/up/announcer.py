@@ -196,4 +196,6 @@ def _because(reasons: Sequence[str]) -> str:
 
 
 def _fields(run: FlowRun) -> dict[str, object]:
-    return {"flow": run.flow, "run": run.name, "flow_run": run.id, "state": run.state, "type": run.type, "due": run.due}
+    """What a line about a flow run in Prefect has as fields. The ledger, too, finds the run by its `flow_run`."""
+    of_run = {"flow": run.flow, "run_name": run.name, "flow_run": run.id}
+    return of_run | {"state": run.state, "type": run.type, "due": run.due}

@@ -8,7 +8,7 @@ from typing import Any
 from tasks.domain.wording import without_traceback
 
 _MOST = 1000  # lines that are remembered
-_FIELDS = ("source", "dataset", "key", "limit", "reason")
+_ABOUT = ("source", "dataset", "key", "limit", "reason")
 
 
 class RunFields:
@@ -19,8 +19,8 @@ class RunFields:
 
     def note(self, document: Mapping[str, Any]) -> None:
         """Remembers a line that a run has written as JSON."""
-        fields = {name: document[name] for name in _FIELDS if name in document}
-        if fields and "flow_run" in document:
+        fields = {name: document[name] for name in (*_ABOUT, "run") if name in document}
+        if any(name in fields for name in _ABOUT) and "flow_run" in document:
             self._fields[document["flow_run"], document["message"]] = fields
             if len(self._fields) > _MOST:
                 del self._fields[next(iter(self._fields))]

@@ -190,14 +190,15 @@ def test_a_warning_of_a_run_is_told_once_with_its_level_and_its_run() -> None:
 
 def test_a_warning_of_a_run_of_this_machine_has_what_it_is_about_as_fields() -> None:
     fields = RunFields()
-    told = {"message": "espn is paused", "flow_run": "1", "logger": "tasks.upstream", "source": "espn"}
+    told = {"message": "espn is paused", "flow_run": "1", "run": "5e55", "logger": "tasks.upstream", "source": "espn"}
     for document in (told, told | {"flow_run": "2", "source": "nba_api"}):
         fields.note(document)
     announcer = Announcer(INTERVAL, START, fields.of)
     announcer.lines(snapshot(0))
     record = (a_run(), LogRecord("7", "1", logging.ERROR, "espn is paused", "tasks.upstream"))
     [line] = announcer.lines(snapshot(1, records=[record]))
-    assert (line.fields["source"], line.fields["run"]) == ("espn", "everything")
+    named = {name: line.fields[name] for name in ("source", "run", "flow_run", "run_name")}
+    assert named == {"source": "espn", "run": "5e55", "flow_run": "1", "run_name": "everything"}
 
 
 def test_a_run_with_very_many_warnings_is_cut_short() -> None:

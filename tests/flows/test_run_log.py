@@ -1,13 +1,18 @@
 """What is in the log of a run, and what is left to the debug log?"""
 
+import io
+import json
 import logging
+from contextlib import closing
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
 from prefect.settings import PREFECT_LOGGING_LEVEL, temporary_settings
 
+from config.load import load_config
 from deployments.sandbox.process import SandboxProcess
+from flows.log_format import RunLines
 from flows.run_log import fill_line, plan_lines
 from tasks.answers.ending import ending
 from tasks.answers.report import Report
@@ -15,6 +20,7 @@ from tasks.domain.assess.assessment import Assessment
 from tasks.domain.assess.overview import overview_of
 from tasks.domain.assess.states import Kind, State, Status
 from tasks.domain.outcomes import FileOutcome, Outcome
+from tasks.ledger import Ledger
 from tests.builders import NOW, a_config, a_fill
 from tests.flows.conftest import Reconcile
 
@@ -43,6 +49,25 @@ def test_a_line_about_a_fill_tells_what_became_of_its_files() -> None:
         f"{begin}of 3 files, 1 failed: {fill.keys[0]}: HTTP 500 · 2 stored; 1.2s"
     )
     assert fill_line(fill, [], 90, "its process died") == f"{begin}3 files not done: its process died; 1m 30s"
+
+
+def test_lines_of_a_run_and_of_its_fills_name_it_by_its_id_in_the_ledger(
+    run_reconcile: Reconcile, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "flows")
+    written = io.StringIO()
+    handler, logger = logging.StreamHandler(written), logging.getLogger("flows")
+    handler.setFormatter(RunLines())
+    logger.addHandler(handler)
+    try:
+        run_reconcile(datasets=["espn_scoreboard"], since=date(2026, 1, 14))
+    finally:
+        logger.removeHandler(handler)
+    with closing(Ledger(load_config().ledger)) as ledger:
+        (run,) = ledger.runs.begun_since(datetime.min.replace(tzinfo=UTC), ["reconcile"], 2)
+    lines = [json.loads(line) for line in written.getvalue().splitlines()]
+    assert {line["dataset"] for line in lines if "dataset" in line} == {"espn_scoreboard"}
+    assert {(line["run"], line["flow_run"]) for line in lines} == {(run.id, run.flow_run)}
 
 
 def test_a_run_tells_its_plan_its_fills_and_once_its_end_and_prefect_the_rest_when_debugging(

@@ -40,5 +40,5 @@ def test_what_is_not_known_is_no_field() -> None:
 
 def test_a_line_of_a_run_names_its_flow_run_if_there_is_one() -> None:
     within = json.loads(RunLines("default", None, "%").format(a_record(flow_run_id="0a1b", flow_run_name="reconcile")))
-    assert (within["run"], within["flow_run"]) == ("reconcile", "0a1b")
-    assert "run" not in json.loads(RunLines().format(a_record()))
+    assert (within["run_name"], within["flow_run"]) == ("reconcile", "0a1b")
+    assert not {"run", "run_name", "flow_run"} & json.loads(RunLines().format(a_record())).keys()

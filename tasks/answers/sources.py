@@ -6,12 +6,13 @@ Everything is read from the ledger and the configuration, so that the answer tak
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 from config.models import Config, Rate
 from tasks.answers.holds import Hold, holds_of, named_datasets, waiting_for
 from tasks.domain.event_path import EventPath
+from tasks.domain.expected.collected import collected
 from tasks.domain.flags.maintenance import next_window
 from tasks.domain.limits.pauses import Window
 from tasks.domain.limits.rates import spacing
@@ -37,6 +38,7 @@ class SourceNow:
     waiting: Mapping[str, int]  # gaps that runs have seen and that are not closed, by dataset
     holds: Sequence[Hold]
     next_window: tuple[datetime, Window] | None  # the next maintenance window of the source or of one of its datasets
+    not_fetched: Mapping[str, str] = field(default_factory=dict)  # its datasets that are not fetched, with the reason
 
     @property
     def per_minute(self) -> float:
@@ -48,6 +50,7 @@ def sources_now(config: Config, ledger: Ledger, now: datetime, last: KeptPlan | 
     """How each source is asked now, if that is the plan of the last reconcile."""
     gaps = ledger.gaps.counts()
     holds = holds_of(config, ledger, now, gaps, last)
+    not_fetched = why_not_fetched(config)
     lately = ledger.requests.lately(_LATELY)
     return [
         SourceNow(
@@ -59,9 +62,25 @@ def sources_now(config: Config, ledger: Ledger, now: datetime, last: KeptPlan | 
             waiting_for(config, name, gaps),
             [hold for hold in holds if hold.source == name],
             next_window(config.maintenance, [name, *named_datasets(config, name)], now),
+            {dataset: not_fetched[dataset] for dataset in named_datasets(config, name) if dataset in not_fetched},
         )
         for name, settings in config.sources.items()
     ]
+
+
+def why_not_fetched(config: Config) -> dict[str, str]:
+    """The datasets that are not fetched by this configuration, each with the setting for which it is not."""
+    collection, found = collected(config), {}
+    for name, dataset in config.datasets.items():
+        switches = {
+            "enabled": config.enabled,
+            f"sources.{dataset.source}.enabled": config.sources[dataset.source].enabled,
+            f"datasets.{name}.enabled": dataset.enabled,
+        }
+        off = next((f"{switch} is false" for switch, is_on in switches.items() if not is_on), None)
+        if why_not := collection.why_not_dataset(name) or off:
+            found[name] = why_not
+    return found
 
 
 @dataclass(frozen=True, slots=True)

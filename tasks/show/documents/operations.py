@@ -116,6 +116,7 @@ class SourceState(Document):
 
     name: str
     enabled: bool
+    not_fetched: Mapping[str, str]  # its datasets that the configuration has not fetched, each with the setting
     rates: list[RateOf]
     last_minute: int
     last_stored: datetime | None
@@ -130,6 +131,7 @@ class SourceState(Document):
         return cls(
             name=source.name,
             enabled=source.is_enabled,
+            not_fetched=source.not_fetched,
             rates=[RateOf(requests=rate.requests, seconds=rate.seconds) for rate in source.rates],
             last_minute=source.last_minute,
             last_stored=source.last_stored,

@@ -268,6 +268,7 @@ class SourceBudget(Document):
 
     name: str
     enabled: bool
+    not_fetched: Mapping[str, str]  # its datasets that the configuration has not fetched, each with the setting
     rates: list[RateOf]
     per_minute: float  # requests that the rates let through in a minute
     last_minute: int  # requests that runs have sent
@@ -287,6 +288,7 @@ class RateLimits(Served):
             SourceBudget(
                 name=source.name,
                 enabled=source.is_enabled,
+                not_fetched=source.not_fetched,
                 rates=[RateOf(requests=rate.requests, seconds=rate.seconds) for rate in source.rates],
                 per_minute=round(source.per_minute, 3),
                 last_minute=source.last_minute,

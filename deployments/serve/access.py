@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 
 from config.models import Rate, Serve
-from deployments.serve.paths import LOGIN, METRICS, PROBES
+from deployments.serve.paths import INDEX, LOGIN, METRICS, OF_ASSETS, OF_SECTIONS, PROBES
 
 COOKIE = "adce"
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
@@ -37,8 +37,10 @@ class Gate:
 
     def is_open(self, path: str) -> bool:
         """Is no token needed for this path?"""
-        is_public = any(fnmatchcase(path, public) for public in self.settings.public)
-        return self.settings.token is None or path in PROBES or path == LOGIN or is_public
+        asked = INDEX if path in OF_SECTIONS else path  # the page asks for its sections
+        is_public = any(fnmatchcase(asked, public) for public in self.settings.public)
+        is_always = path in PROBES or path == LOGIN or path in OF_ASSETS  # the form for the token has its style
+        return self.settings.token is None or is_always or is_public
 
     def is_shown(self, authorization: str, cookies: str) -> bool:
         """Does a request show the token, in its header `Authorization` or by the cookie of the form?"""

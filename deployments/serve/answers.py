@@ -7,12 +7,25 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from html import escape
 from typing import Any
 
 from config.secrets import without_secrets
-from deployments.serve.paths import BADGE, COVERAGE, HTML, JSON, METRICS, PATHS, RATE_LIMITS, STATUS, SVG, TASKS
+from deployments.serve.paths import (
+    BADGE,
+    COVERAGE,
+    HTML,
+    INDEX,
+    JSON,
+    METRICS,
+    OF_SECTIONS,
+    PATHS,
+    RATE_LIMITS,
+    STATUS,
+    SVG,
+    TASKS,
+)
 from tasks.answers.health import Health, Verdict
 from tasks.answers.service import Recorded, Snapshot
 from tasks.domain.assess.periods import By
@@ -23,6 +36,7 @@ from tasks.show.documents.coverage import CoverageAnswer
 from tasks.show.documents.document import Document
 from tasks.show.documents.service import RateLimits, Status, Tasks
 from tasks.show.exposition import OPEN_METRICS, TEXT, open_metrics, text
+from tasks.show.status import Links, Overview
 
 _DIGEST = 16  # characters
 _END = b"# EOF\n"  # of metrics in the format of OpenMetrics
@@ -54,14 +68,19 @@ def written(value: Any) -> bytes:
     return json.dumps(without_secrets(value), separators=(",", ":"), allow_nan=False).encode() + b"\n"
 
 
-def writers(found: Snapshot, away: Sequence[str]) -> dict[str, Callable[[], Answer]]:
+def writers(found: Snapshot, away: Sequence[str], health: Health) -> dict[str, Callable[[], Answer]]:
     """Functions that write the answers out of a snapshot, while what is `away` does not answer, by path.
 
     The metrics in the format of OpenMetrics have their type in place of the path, since `/metrics` has two answers.
     """
+    tasks = cache(lambda: Tasks.of(found, away))
+    overview = cache(lambda: Overview(found, away, health, tasks(), LINKS))
 
-    def document(of: type[Status | Tasks | RateLimits]) -> Answer:
+    def document(of: type[Status | RateLimits]) -> Answer:
         return in_json(of.of(found, away), as_of=found.at)
+
+    def section(name: str) -> Answer:
+        return html(overview().section(name), found.at)
 
     def picture(dataset: str) -> Answer:
         complete = completeness(found.measured, found.config, dataset)
@@ -73,12 +92,14 @@ def writers(found: Snapshot, away: Sequence[str]) -> dict[str, Callable[[], Answ
     coverage = {COVERAGE: partial(_coverage, look, found.at)} if (look := found.recorded) else {}
     return {
         STATUS: partial(document, Status),
-        TASKS: partial(document, Tasks),
+        TASKS: lambda: in_json(tasks(), as_of=found.at),
         RATE_LIMITS: partial(document, RateLimits),
         METRICS: lambda: answer(text(found.measured), TEXT, found.at),
         OPEN_METRICS: lambda: answer(open_metrics(found.measured), OPEN_METRICS, found.at),
         **coverage,
         **badges,
+        **{path: partial(section, name) for path, name in OF_SECTIONS.items()},
+        INDEX: lambda: html(overview().page(), found.at),
     }
 
 
@@ -111,4 +132,12 @@ def page(title: str, body: str) -> Answer:
     """A page of HTML."""
     head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
     text = f'<!doctype html><html lang="en">{head}<title>{title}</title><h1>{title}</h1>{body}'
-    return answer(text.encode(), HTML)
+    return html(text)
+
+
+def html(text: str, as_of: datetime | None = None) -> Answer:
+    """A page of HTML, or a part of one."""
+    return answer(text.encode(), HTML, as_of)
+
+
+LINKS = Links({path.about: path.path for path in PATHS if path.path not in (INDEX, BADGE)})

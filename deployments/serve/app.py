@@ -15,7 +15,7 @@ from urllib.parse import parse_qs
 
 from config.models import Config
 from deployments.serve.access import COOKIE, Gate, Kind, Limiter, headers_of, kind_of, target_of
-from deployments.serve.answers import Answer, answer, in_json, index, page, with_checks, written
+from deployments.serve.answers import LINKS, Answer, answer, html, in_json, page, with_checks, written
 from deployments.serve.openapi import openapi
 from deployments.serve.paths import (
     BADGE,
@@ -25,6 +25,8 @@ from deployments.serve.paths import (
     LIVEZ,
     LOGIN,
     METRICS,
+    OF_ASSETS,
+    OF_SECTIONS,
     OPENAPI,
     PATHS,
     PROBES,
@@ -35,6 +37,7 @@ from deployments.serve.refresh import Refresh
 from tasks.answers.health import Health, Verdict, health_of, is_ready
 from tasks.show.documents.service import HealthState, Liveness, Problem, Readiness
 from tasks.show.exposition import OPEN_METRICS
+from tasks.show.status import nothing_read
 
 Headers = list[tuple[bytes, bytes]]
 Message = MutableMapping[str, Any]
@@ -47,7 +50,10 @@ MOST_OF_A_FORM = 4096  # bytes
 _ALWAYS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'none'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; "
+        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    ),
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 _FORM = (
@@ -75,7 +81,7 @@ class Service:
         self._limiter = Limiter(config.serve.rate)
         self._now = now
         described = openapi(VERSION, config.datasets, has_form=config.serve.token is not None)
-        self._always = {INDEX: index(_LINKED), OPENAPI: answer(written(described), "application/json")}
+        self._always = {OPENAPI: answer(written(described), "application/json"), **_ASSETS}
         self._badges = {BADGE.format(dataset=dataset) for dataset in config.datasets}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -147,6 +153,8 @@ class Service:
             path = OPEN_METRICS
         if found := self._refresh.answers.get(path):
             return Reply(HTTPStatus.OK, self._with_checks(path, found), self._marks(found))
+        if path == INDEX or path in OF_SECTIONS:
+            return Reply(HTTPStatus.SERVICE_UNAVAILABLE, html(nothing_read(LINKS)), (("Retry-After", "5"),))
         if self._refresh.snapshot:
             text = "no reconcile has recorded a look at the whole of this lake yet"
             return problem(HTTPStatus.NOT_FOUND, text)
@@ -206,8 +214,8 @@ class Service:
         return path in self._always or path in self._badges or path in _PREPARED
 
 
-_LINKED = {path.path: path.path for path in PATHS if path.path not in (INDEX, BADGE)}
-_PREPARED = frozenset(path.path for path in PATHS if path.path != BADGE)
+_ASSETS = {path: answer(asset.body, asset.type) for path, asset in OF_ASSETS.items()}
+_PREPARED = frozenset(path.path for path in PATHS if path.path != BADGE) | OF_SECTIONS.keys()
 
 
 def headers_to_send(reply: Reply) -> Headers:

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from tasks.show.documents.coverage import CoverageAnswer
 from tasks.show.documents.service import HealthState, Liveness, RateLimits, Readiness, Status, Tasks
 from tasks.show.exposition import OPEN_METRICS, TEXT
+from tasks.show.status import ASSETS, SECTIONS, SERVED
 
 JSON, HEALTH, PROBLEM = "application/json", "application/health+json", "application/problem+json"
 HTML, SVG = "text/html; charset=utf-8", "image/svg+xml"
@@ -18,6 +19,8 @@ LIVEZ, READYZ, HEALTHZ = "/livez", "/readyz", "/health"
 STATUS, TASKS, RATE_LIMITS = "/status", "/tasks", "/rate-limits"
 COVERAGE, METRICS, BADGE = "/coverage.json", "/metrics", "/badge/{dataset}.svg"
 PROBES = frozenset({LIVEZ, READYZ})
+OF_ASSETS = {SERVED.asset(asset.name): asset for asset in ASSETS}
+OF_SECTIONS = {SERVED.fragment(section): section for section in SECTIONS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ class Path:
 
 
 PATHS = (
-    Path(INDEX, "A page with links to all documents.", (HTML,)),
+    Path(INDEX, "The status page.", (HTML,)),
     Path(LIVEZ, "Does this process answer?", document=Liveness),
     Path(READYZ, "Has the ledger been read within the last two refreshes?", document=Readiness, may_fail=True),
     Path(HEALTHZ, "Has work finished lately, and does what it needs answer?", (HEALTH,), HealthState, may_fail=True),

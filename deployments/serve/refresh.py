@@ -18,7 +18,7 @@ from blocks.store import Store
 from config.models import Config
 from deployments.serve.answers import Answer, writers
 from deployments.serve.needs import LEDGER, folders_of, free_bytes, needs_of
-from tasks.answers.health import AWAY_FOR, Events, Known, Reached
+from tasks.answers.health import AWAY_FOR, Events, Known, Reached, health_of
 from tasks.answers.holds import held
 from tasks.answers.service import Snapshot, snapshot
 from tasks.domain.errors import AdceError
@@ -184,7 +184,7 @@ class Refresh:
     def _answers(self, found: Snapshot, away: Sequence[str]) -> tuple[dict[str, Answer], dict[str, str]]:
         """The answers out of a snapshot, and why some cannot be written, by path. Of these the last ones stay."""
         answers, unwritten = {}, {}
-        for path, write in writers(found, away).items():
+        for path, write in writers(found, away, health_of(self.known, self._now())).items():
             try:
                 answers[path] = write()
             except Exception as error:  # whatever it is, the other answers are written

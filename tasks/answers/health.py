@@ -13,6 +13,7 @@ from tasks.domain.wording import duration, plural, size, utc
 
 AWAY_FOR = timedelta(minutes=5)  # time after which something that does not answer is a failure
 STALE_AFTER = 2  # refreshes
+ANSWERS = "answers"  # the name of the check that the answers are those of the ledger as it is
 _LATE, _TOO_LATE = 2, 4  # intervals
 _SILENT = 3 * COMES_WITHIN
 _IN_FUTURE = "which is in the future, so a clock is wrong or was"
@@ -153,7 +154,7 @@ def _answers(known: Known, now: datetime) -> Check:
     if known.unwritten or not served:
         verdict = _at_least_warn(verdict)
     warns = f"they are older than {duration(stale)}, {STALE_AFTER} times serve.refresh, or one cannot be written"
-    return Check("answers", verdict, known.served, output, warns, f"they are older than {duration(stale + AWAY_FOR)}")
+    return Check(ANSWERS, verdict, known.served, output, warns, f"they are older than {duration(stale + AWAY_FOR)}")
 
 
 def _sources(held: Sequence[Held], now: datetime) -> Check:

@@ -22,14 +22,16 @@ from tasks.domain.assess.unknown import MayListMore
 from tasks.domain.errors import LedgerError
 from tasks.domain.expected.cells import Selection
 from tasks.domain.flow_names import FLOWS
+from tasks.domain.incidents import Incident
 from tasks.domain.lakes import no_ledger
 from tasks.domain.metrics import Measured
 from tasks.ledger import Ledger
-from tasks.ledger.leases import live_flow_runs
+from tasks.ledger.leases import live_claims, live_flow_runs
 from tasks.ledger.plans import RUN, KeptPlan
 
 _MOST_RUNS = 20  # of those that are not at work any more
 _LATELY = timedelta(days=7)
+_ENDED_LATELY = timedelta(days=1)
 _LONGEST_PLAN = 32_000_000  # bytes of JSON, which take a few times as much memory; some 300,000 files
 
 
@@ -56,6 +58,8 @@ class Snapshot:
     plan: KeptPlan | None  # the plan of the last reconcile
     measured: Measured
     recorded: Recorded | None  # None if no look at the whole of this lake is recorded
+    incidents: Sequence[Incident]  # those that are open, and then those that have ended lately, the last one first
+    in_flight: int  # requests that runs at work have claimed
     other_lake: str | None  # the address of another lake, if the look that is recorded is one at that
 
     @property
@@ -87,9 +91,15 @@ def snapshot(config: Config, now: datetime, former: Snapshot | None = None) -> S
             plan=plan,
             measured=measured(config, ledger, now),
             recorded=_recorded(config, ledger, former.recorded if former else None),
+            incidents=[*ledger.incidents.open(), *_ended(ledger, now)],
+            in_flight=live_claims(ledger.database),
             other_lake=look.lake if look and not is_of(look, config) else None,
             seconds=time.perf_counter() - began,
         )
+
+
+def _ended(ledger: Ledger, now: datetime) -> list[Incident]:
+    return [one for one in ledger.incidents.closed_since(now - _ENDED_LATELY) if one.opened]
 
 
 def _recorded(config: Config, ledger: Ledger, former: Recorded | None) -> Recorded | None:

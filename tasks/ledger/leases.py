@@ -93,6 +93,17 @@ def runs_at_work(database: Database) -> dict[str, int]:
     return database.read(read)
 
 
+def live_claims(database: Database) -> int:
+    """How many requests the runs that are alive have claimed."""
+
+    def read(connection: sa.Connection) -> int:
+        join = claims_table.join(leases_table, leases_table.c.name == claims_table.c.run)
+        query = sa.select(sa.func.count()).select_from(join).where(_alive(database.now(connection)))
+        return int(connection.execute(query).scalar_one())
+
+    return database.read(read)
+
+
 class Leases:
     """The leases and claims of one run. All times are those of Database.now, the clock that all processes share.
 

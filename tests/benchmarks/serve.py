@@ -27,6 +27,7 @@ from rich.table import Table
 
 from config.load import load_config
 from deployments.up.ports import LOOPBACK, free_port
+from tasks.answers.health import Health
 from tasks.answers.service import snapshot
 from tasks.domain.assess.overview import Place, Standing
 from tasks.domain.assess.recorded import RecordedLook
@@ -138,11 +139,11 @@ def _cost_of_refresh(url: str, folder: Path) -> tuple[float, float]:
 
     config = load_config(env={"ADCE_LEDGER": url, "ADCE_LAKE": str(folder)})
     costs = []
-    found = None
+    found, health = None, Health(datetime.now(UTC), ())
     for _ in range(4):
         began = time.process_time()
         found = snapshot(config, datetime.now(UTC), found)
-        for write in writers(found, ()).values():
+        for write in writers(found, (), health).values():
             write()
         costs.append(time.process_time() - began)
     return min(costs[1:]), costs[0]

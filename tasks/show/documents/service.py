@@ -163,6 +163,7 @@ class Waiting(Document):
     files: int
     requests: int
     detected_at: datetime  # the oldest detection
+    eta: datetime | None  # when the last of these fills is to end, as it was planned; None if that of one is not known
 
 
 class Deferred(Document):
@@ -254,12 +255,14 @@ def _readable(form: type[D], entries: Any) -> tuple[Sequence[D], int]:
 def _queue(fills: Sequence[PlannedFill]) -> Iterator[Waiting]:
     for priority in Priority:
         if of_it := [fill for fill in fills if fill.priority is priority]:
+            etas = [fill.eta for fill in of_it]
             yield Waiting(
                 priority=priority,
                 fills=len(of_it),
                 files=sum(len(fill.keys) for fill in of_it),
                 requests=sum(fill.requests for fill in of_it),
                 detected_at=min(fill.detected_at for fill in of_it),
+                eta=None if None in etas else max(filter(None, etas)),
             )
 
 

@@ -1,0 +1,53 @@
+"""At which address is each view of the status page? Addresses can be sent to a colleague."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+ASSETS, FRAGMENTS = "/assets/", "/fragments/"
+COVERAGE, FILES = "/coverage/", "/files/"
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """The addresses of a page's links: those that the service answers at.
+
+    `documents` are the addresses of the JSON documents and so on, by what they answer.
+    """
+
+    documents: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def is_live(self) -> bool:
+        """Does something answer at these addresses that the script of the page may ask for news?"""
+        return True
+
+    @property
+    def overview(self) -> str:
+        """The overview."""
+        return "/"
+
+    def asset(self, name: str) -> str:
+        """A style sheet, script or picture."""
+        return f"{ASSETS}{name}"
+
+    def fragment(self, section: str) -> str:
+        """A section of the overview alone."""
+        return f"{FRAGMENTS}{section}"
+
+    def season(self, dataset: str, season: str) -> str | None:
+        """A season of a dataset."""
+        return f"{COVERAGE}{quote(dataset)}/{quote(season)}"
+
+    def span(self, dataset: str, season: str, span: str) -> str | None:
+        """A month or a date of it; of files of a longer period the span is empty."""
+        return f"{self.season(dataset, season)}/{quote(span or WHOLE)}"
+
+    def file(self, key: str) -> str | None:
+        """A file: why it is in the lake, or why not."""
+        return f"{FILES}{quote(key)}"
+
+
+WHOLE = "whole"  # stands for the files of a whole season in an address
+SERVED = Links()

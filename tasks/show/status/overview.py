@@ -1,0 +1,104 @@
+"""How is the overview written: all sections, each of which can be asked for alone?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+from tasks.answers.health import STALE_AFTER, Health
+from tasks.answers.service import Snapshot
+from tasks.domain.assess.unknown import by_season
+from tasks.show.coverage.grid import grid_of
+from tasks.show.coverage.shades import legend_of
+from tasks.show.documents.service import Tasks
+from tasks.show.status.links import Links
+from tasks.show.status.templates import TEMPLATES
+from tasks.show.status.whole import whole_of
+from tasks.show.status.work import MOST_LATER, work_of
+from tasks.show.status.wrong import wrong_of
+
+# The sections in the order in which an operator asks, each with its heading.
+SECTIONS: Mapping[str, str] = {
+    "whole": "Is it whole?",
+    "wrong": "What is wrong now?",
+    "holes": "Where are the holes?",
+    "work": "What does it do, and what does it wait for?",
+}
+_OF_LOOK = ("whole", "holes")  # the sections that tell what the last look has found
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The overview of a snapshot, while what is `away` does not answer."""
+
+    found: Snapshot
+    away: Sequence[str]
+    health: Health
+    plan: Tasks
+    links: Links
+
+    def section(self, name: str) -> str:
+        """A section alone: what the script of the page puts in the place of the former one."""
+        return TEMPLATES.get_template(f"{name}.html").render(**self._values, name=name)
+
+    def page(self) -> str:
+        """The whole page."""
+        sections = {name: (heading, self.section(name)) for name, heading in SECTIONS.items()}
+        return TEMPLATES.get_template("overview.html").render(**self._values, sections=sections)
+
+    @cached_property
+    def _values(self) -> dict[str, Any]:
+        look = self.found.recorded
+        every = self.found.config.serve.refresh
+        return {
+            "found": self.found,
+            "away": self.away,
+            "links": self.links,
+            "health": self.health,
+            "look": look and look.coverage,
+            "unknown": by_season(look.unknown) if look else (),
+            "whole": look and whole_of(self.found, look),
+            "wrong": wrong_of(self.found, self.health),
+            "grid": look and grid_of(look.coverage),
+            "legend_shades": legend_of(look.coverage.total) if look else (),
+            "work": work_of(self.found, self.plan),
+            "most_later": MOST_LATER,
+            "every": every,
+            "stale_after": STALE_AFTER * every,
+            "old": self._old,
+            "of_look": _OF_LOOK,
+        }
+
+    @cached_property
+    def _old(self) -> Old | None:
+        return old_of(self.found)
+
+
+@dataclass(frozen=True, slots=True)
+class Old:
+    """As of when a look is, and after how long it counts as old."""
+
+    as_of: datetime
+    after: timedelta
+    is_old: bool
+
+
+def old_of(found: Snapshot) -> Old | None:
+    """How old the recorded look is. That of a sandbox, which has its own clock, is as old as the end of its run."""
+    look = found.recorded
+    if look is None:
+        return None
+    as_of = found.finished if found.config.sandbox else look.coverage.as_of
+    if as_of is None:
+        return None
+    after = STALE_AFTER * found.config.reconcile.interval
+    return Old(as_of, after, found.at - as_of > after)
+
+
+def nothing_read(links: Links) -> str:
+    """The page before the ledger was read for the first time."""
+    text = "The ledger has not been read yet. Load this page again in some seconds; /health says what does not answer."
+    return TEMPLATES.get_template("notice.html").render(title="Not read yet", text=text, links=links)

@@ -1,0 +1,99 @@
+"""With which templates is the status page written? Every text is escaped: no key and no reason is taken for HTML."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup, escape
+
+from config.secrets import masked
+from tasks.domain.assess.coverage import Tally
+from tasks.domain.wording import duration, plural, size, utc, verb
+from tasks.show.coverage.shades import Shade, shade_of
+from tasks.show.coverage.words import percent_of, sentence_of, state_in_words, summary_of
+from tasks.show.status.links import Links
+
+_FOLDER = Path(__file__).parent / "templates"
+
+
+def notice(title: str, text: str, links: Links) -> str:
+    """A page that says only one thing, such as that there is no such page."""
+    return TEMPLATES.get_template("notice.html").render(title=title, text=text, links=links)
+
+
+def text_of(name: str) -> str:
+    """The text of a file that is no template."""
+    return (_FOLDER / name).read_text()
+
+
+def time_of(moment: datetime | None, *, is_set: bool = False) -> Markup:
+    """A moment as an element that programs can read, too. The script of the page adds how long ago it is.
+
+    It does not if the moment is one of a clock that was set, as a sandbox has one.
+    """
+    if moment is None:
+        return Markup()
+    moment = moment.astimezone(UTC)
+    element = Markup('<time datetime="{}"{}>{}</time>')
+    return element.format(f"{moment:%Y-%m-%dT%H:%M:%SZ}", Markup(' class="set"' * is_set), utc(moment))
+
+
+def breakable(text: str) -> Markup:
+    """A name, such as a key, that may be broken into lines after each underscore and slash."""
+    return Markup(re.sub("([_/])", r"\1<wbr>", str(escape(masked(text)))))
+
+
+def _without_secret(value: Any) -> Any:
+    """What a template shows of a value: of a text, everything but secrets."""
+    return masked(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _span(seconds: float) -> str:
+    return duration(timedelta(seconds=seconds))
+
+
+def _percent(tally: Tally) -> str:
+    """The percentage, such as "99.9 %", with a question mark if not all is known; or a hyphen if no files are wanted."""
+    known, mark = percent_of(tally).rstrip("?"), "" if tally.is_known else "?"
+    return f"{known} %{mark}" if tally.percent is not None else mark or "-"
+
+
+def _class_of(shade: Shade) -> str:
+    return f"shade-{shade.name}"
+
+
+def _templates() -> Environment:
+    templates = Environment(
+        loader=FileSystemLoader(_FOLDER),
+        autoescape=select_autoescape(["html"]),
+        undefined=StrictUndefined,
+        finalize=_without_secret,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters |= {
+        "breakable": breakable,
+        "duration": duration,
+        "percent": _percent,
+        "per_cent": percent_of,
+        "plural": plural,
+        "seconds": _span,
+        "sentence": sentence_of,
+        "shade": lambda tally: _class_of(shade_of(tally)),
+        "shade_class": _class_of,
+        "size": size,
+        "state": state_in_words,
+        "summary": summary_of,
+        "thousands": "{:,}".format,
+        "time": time_of,
+        "utc": utc,
+        "verb": verb,
+    }
+    return templates
+
+
+TEMPLATES = _templates()

@@ -1,0 +1,84 @@
+"""What is wrong now: which incidents are open, and which checks of the health do not pass?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from tasks.answers.health import ANSWERS, Check, Health, Verdict
+from tasks.answers.service import Snapshot
+from tasks.domain.incidents import BY_KIND, Incident, Kind
+from tasks.domain.wording import duration, utc
+
+_OF_HOLDS = (Kind.SOURCE_PAUSED, Kind.BREAKER)
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """An incident: what is wrong, where, why, since when, with how many files, what happens next, and what shows more.
+
+    Another incident may explain it: then its own `explained_by` is the title of that.
+    """
+
+    title: str
+    scope: str
+    reason: str
+    since: datetime | None
+    closed: datetime | None
+    files: int
+    next: str
+    command: str
+    explained_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """What is wrong, and what was until lately."""
+
+    open: Sequence[Trouble]
+    closed: Sequence[Trouble]
+    checks: Sequence[Check]  # those that do not pass; that of the answers' age is left to the script of the page
+
+    @property
+    def answer(self) -> str:
+        """The answer in a few words."""
+        fails = any(check.verdict is Verdict.FAIL for check in self.checks)
+        if self.open or fails:
+            return "Something is wrong"
+        return "Something may be wrong" if self.checks else "Nothing is wrong"
+
+
+def wrong_of(found: Snapshot, health: Health) -> Wrong:
+    """What is wrong, by the incidents in the ledger and the checks of the health."""
+    titles = {one.id: BY_KIND[one.kind].title for one in found.incidents}
+    told = [_trouble(found, one, titles.get(one.cause, "")) for one in found.incidents]
+    checks = [check for check in health.checks if check.verdict is not Verdict.PASS and check.name != ANSWERS]
+    return Wrong([one for one in told if not one.closed], [one for one in told if one.closed], checks)
+
+
+def _trouble(found: Snapshot, incident: Incident, explained_by: str) -> Trouble:
+    condition = BY_KIND[incident.kind]
+    return Trouble(
+        condition.title,
+        incident.scope,
+        incident.reason,
+        incident.began,
+        incident.closed,
+        incident.files,
+        "; ".join(_next(found, incident)),
+        condition.command,
+        explained_by,
+    )
+
+
+def _next(found: Snapshot, incident: Incident) -> Iterator[str]:
+    """What happens next, and when."""
+    source = incident.scope.partition("/")[0]
+    if incident.kind in _OF_HOLDS:
+        holds = [hold for one in found.sources if one.name == source for hold in one.holds]
+        ends = [hold.reason.until for hold in holds if hold.reason.until]
+        if ends:
+            yield f"{source} is asked again from {utc(max(ends))}"
+    keep = BY_KIND[incident.kind].keep_for
+    yield f"it ends {f'{duration(keep)} after' if keep else 'as soon as'} that is over"

@@ -1,0 +1,200 @@
+"""What does the status page show, and what can a text in it not do? The application, without a server or a browser."""
+
+from __future__ import annotations
+
+import gzip
+import html
+import re
+import shutil
+from collections.abc import Iterable
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from config.models import Config
+from tasks.domain.assess.overview import Place, Standing
+from tasks.domain.assess.states import State
+from tasks.domain.assess.unknown import UnknownSchedule
+from tasks.domain.incidents import Incident, Incidents, Kind
+from tasks.domain.metrics import OLDEST, QUEUE, series_of
+from tasks.ledger import Ledger
+from tasks.show.status import ASSETS, SECTIONS
+from tests.builders import NOW, a_config
+from tests.deployments.test_serve import SECRET, TOKEN, Client, a_look, made, no_server
+
+__all__ = ["made", "no_server"]
+MARKUP = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture
+def config(made: Path, tmp_path: Path) -> Config:
+    """A configuration with a lake, and with a ledger that has a plan and a pause."""
+    (tmp_path / "lake").mkdir()
+    shutil.copy(made, tmp_path / "ledger.db")
+    return a_config(lake=(tmp_path / "lake").as_uri(), ledger=f"sqlite:///{tmp_path / 'ledger.db'}")
+
+
+def text_of(body: bytes) -> str:
+    """What a person reads of a page, with single spaces."""
+    return " ".join(html.unescape(re.sub("<[^>]*>", " ", body.decode().replace("<wbr>", ""))).split())
+
+
+def looked(config: Config, **change: object) -> Client:
+    """A client of a service whose ledger has a look."""
+    with closing(Ledger(config.ledger)) as ledger:
+        ledger.looks.record(a_look(lake=config.lake, **change))
+    return Client(config).read()
+
+
+def opened(config: Config, incidents: Iterable[Incident]) -> None:
+    """Records incidents in the ledger."""
+    after = Incidents(9, tuple(incidents))
+    with closing(Ledger(config.ledger)) as ledger:
+        ledger.incidents.evaluate(lambda _: (after, ()), datetime.now(UTC))
+
+
+def test_it_answers_in_the_order_in_which_an_operator_asks(config: Config) -> None:
+    page = looked(config).ask("/").body.decode()
+    assert re.findall(r'<section id="(\w+)"', page) == list(SECTIONS)
+    assert [page.index(f">{heading}</h2>") for heading in SECTIONS.values()] == sorted(
+        page.index(f">{heading}</h2>") for heading in SECTIONS.values()
+    )
+
+
+def test_it_says_whether_the_lake_is_whole_and_which_dataset_is_not(config: Config) -> None:
+    text = text_of(looked(config).ask("/fragments/whole").body)
+    assert "50.0 % No: 1 hole" in text
+    assert "1 of 2 files complete; 1 to fetch" in text
+    assert "Last night, 2026-01-14 espn_summary lacks files of that day or before" in text
+    assert "espn_summary 50.0 % 1 2026-01-12" in text
+    assert "2026-01-15 12:00 UTC" in text
+    whole = {Place("espn_summary", "2025-26", "2026-01-12"): {Standing(State.PRESENT): 2}}
+    end = datetime(2026, 1, 15, 5, tzinfo=UTC).timestamp()
+    gauges = {series: end for series in a_look().gauges if "complete" in series.name}
+    text = text_of(looked(config, counts=whole, gauges=gauges, run="r2").ask("/fragments/whole").body)
+    assert "100 % Yes, it is whole" in text
+    assert "Last night, 2026-01-14 complete, and so are all days before" in text
+
+
+def test_what_is_not_known_is_named_and_is_no_100_per_cent(config: Config) -> None:
+    unknown = (UnknownSchedule("espn_summary", "2024-25", "2025-01-05", f"espn_schedules/{MARKUP}.json"),)
+    whole = {Place("espn_summary", "2025-26", "2026-01-12"): {Standing(State.PRESENT): 2000}}
+    got = looked(config, counts=whole, unknown=unknown).ask("/")
+    assert "99.9 %? Not all is known" in text_of(got.body)
+    assert f"espn_summary 2024-25 needs 1 schedule: espn_schedules/{MARKUP}.json" in text_of(got.body)
+    got = looked(config, counts={}, unknown=unknown, run="r2").ask("/")
+    assert "? Not all is known" in text_of(got.body)
+    assert "unknown what 1 schedule would list" in text_of(got.body).lower()
+
+
+def test_no_look_no_files_and_another_lake_are_told_as_such(config: Config) -> None:
+    assert "Not known No reconcile has recorded a look" in text_of(Client(config).read().ask("/").body)
+    text = text_of(looked(config, counts={}).ask("/").body)
+    assert "Nothing is expected so far" in text
+    with closing(Ledger(config.ledger)) as ledger:
+        ledger.looks.record(a_look(lake="file:///another"))
+    assert "The recorded look is one at another lake, file:///another" in text_of(Client(config).read().ask("/").body)
+
+
+def test_incidents_say_what_since_when_how_many_files_and_what_happens_next(config: Config) -> None:
+    begun = datetime(2026, 1, 14, 3, tzinfo=UTC)
+    now = datetime.now(UTC)
+    paused = Incident("1", Kind.SOURCE_PAUSED, "espn", begun, opened=begun, files=36, reason=f"HTTP 403 {MARKUP}")
+    explained = Incident("2", Kind.BREAKER, "espn/espn_summary", begun, opened=begun, cause="1")
+    over = Incident("3", Kind.DISK, "", begun, opened=begun, closed=now - timedelta(hours=1))
+    opened(config, [paused, explained, over])
+    text = text_of(Client(config).read().ask("/fragments/wrong").body)
+    assert "Something is wrong" in text
+    assert f"Cause HTTP 403 {MARKUP} Since 2026-01-14 03:00 UTC Files 36 Next it ends" in text
+    assert "Part of A source" in text
+    assert "adce sources" in text
+    assert "1 incident ended in the last day" in text
+
+
+def test_checks_of_the_health_that_do_not_pass_are_among_what_is_wrong(config: Config) -> None:
+    shutil.rmtree(Path(config.lake.removeprefix("file://")))
+    client = Client(config).read()
+    assert "lake warns: cannot be used" in text_of(client.read().ask("/fragments/wrong").body)
+    assert "No answer from: lake" in text_of(client.ask("/").body)
+
+
+def test_the_queue_has_the_oldest_of_each_priority_and_budgets_have_their_pauses(config: Config) -> None:
+    queue = {series_of(QUEUE, priority="HIGH"): 7, series_of(OLDEST, priority="HIGH"): NOW.timestamp()}
+    text = text_of(looked(config, gauges=queue).ask("/fragments/work").body)
+    assert "7 files to fetch, and no run at work" in text
+    assert "HIGH 7 2026-01-15 12:00 UTC after the next reconcile has begun" in text
+    assert "0 of 583 requests in the last minute" in text
+    assert "password=***" in text, "the pause of an operator, without its secret"
+    assert "Left for later: 2 files 2 files: the cap" in text
+
+
+def test_no_text_becomes_markup_and_no_secret_is_shown(config: Config) -> None:
+    held = Incident("1", Kind.LAKE, MARKUP, NOW, opened=NOW, reason=f"{MARKUP} password={SECRET}")
+    opened(config, [held])
+    client = looked(config)
+    for path in ("/", *(f"/fragments/{section}" for section in SECTIONS)):
+        body = client.ask(path).body.decode()
+        assert "<img" not in body
+        assert SECRET not in body
+    assert "&lt;img" in client.ask("/").body.decode()
+
+
+def test_nothing_is_asked_elsewhere_and_nothing_runs_but_the_own_script(config: Config) -> None:
+    got = looked(config).ask("/")
+    policy = dict(part.strip().split(" ", 1) for part in got.headers["content-security-policy"].split(";"))
+    assert policy["default-src"] == "'none'"
+    assert {policy[f"{kind}-src"] for kind in ("script", "style", "connect", "img")} == {"'self'"}
+    page = got.body.decode()
+    loaded = re.findall(r'<(?:script|img|iframe)[^>]*src="([^"]*)"|<link[^>]*href="([^"]*)"', page)
+    assert {"".join(both) for both in loaded} == {f"/assets/{asset.name}" for asset in ASSETS}
+    assert re.findall(r"\s(?:style|on\w+)=", page) == []
+    assert re.findall(r"<style|<script>", page) == []
+    assert not [asset.name for asset in ASSETS if re.search(rb"(?<!xmlns=\")https?://|@import|url\(", asset.body)]
+
+
+def test_the_assets_take_20_kilobytes_and_are_sent_once(config: Config) -> None:
+    client = Client(config).read()
+    bodies = [client.ask(f"/assets/{asset.name}") for asset in ASSETS]
+    assert sum(len(gzip.compress(got.body)) for got in bodies) <= 20_000
+    again = client.ask("/assets/page.css", if_none_match=bodies[0].headers["etag"])
+    assert (again.status, again.body) == (304, b"")
+
+
+def test_a_section_that_is_the_same_is_not_sent_again_and_says_as_of_when_it_is(config: Config) -> None:
+    client = looked(config)
+    first = client.ask("/fragments/holes")
+    again = client.read().ask("/fragments/holes", if_none_match=first.headers["etag"])
+    assert (again.status, again.body) == (304, b"")
+    assert {"last-modified", "age"} <= again.headers.keys()
+
+
+def test_an_old_look_is_told_as_old_also_without_the_script(config: Config) -> None:
+    now = datetime.now(UTC)
+    fresh = looked(config, taken_at=now).ask("/").body.decode()
+    assert fresh.count('class="note old"') == fresh.count(" hidden>This is old") == 2, "for the script"
+    old = looked(config, taken_at=now - timedelta(hours=1), run="r2").ask("/").body.decode()
+    assert (old.count("This is old"), old.count(" hidden>This is old")) == (2, 0)
+
+
+def test_before_the_first_reading_the_page_says_so(config: Config) -> None:
+    got = Client(config).ask("/")
+    assert (got.status, got.headers["content-type"]) == (503, "text/html; charset=utf-8")
+    assert "The ledger has not been read yet" in text_of(got.body)
+
+
+def test_with_a_token_the_page_needs_it_and_a_public_page_has_its_sections_and_assets(config: Config) -> None:
+    client = Client(config, token=TOKEN).read()
+    assert [client.ask(path).status for path in ("/", "/fragments/whole", "/assets/page.css")] == [401, 401, 200]
+    client = Client(config, token=TOKEN, public=["/"]).read()
+    assert [client.ask(path).status for path in ("/", "/fragments/whole", "/status")] == [200, 200, 401]
+
+
+def test_the_look_at_many_seasons_fits_the_page(config: Config) -> None:
+    counts = {
+        Place("espn_summary", f"{year}-{(year + 1) % 100:02}", ""): {Standing(State.PRESENT): 1}
+        for year in range(1996, 2026)
+    }
+    page = looked(config, counts=counts).ask("/").body.decode()
+    assert page.count('href="/coverage/espn_summary/') == 30 + 1, "one for each season, and one of the dataset"

@@ -19,10 +19,12 @@ from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import httpx
 import psutil
 import pytest
+from prefect.client.base import PrefectHttpxSyncClient
 
 from deployments.up.ports import free_port
 from deployments.up.system import server_command
@@ -143,8 +145,18 @@ def deploy_all(env: Mapping[str, str]) -> None:
     for command in ([programs / "adce", "setup"], [programs / "prefect", "--no-prompt", "deploy", "--all"]):
         subprocess.run(command, cwd=_ROOT, env={**os.environ, **env}, check=True, capture_output=True, timeout=300)
     api = env["PREFECT_API_URL"]
-    for deployment in httpx.post(f"{api}/deployments/filter", json={}).raise_for_status().json():
-        httpx.post(f"{api}/deployments/{deployment['id']}/set_schedule_inactive").raise_for_status()
+    for deployment in ask_prefect(api, "POST", "/deployments/filter", {}):
+        ask_prefect(api, "POST", f"/deployments/{deployment['id']}/set_schedule_inactive")
+
+
+def ask_prefect(api: str, method: str, path: str, body: object = None) -> Any:
+    """What a Prefect API answers; None if the answer is empty. Raises httpx.HTTPStatusError.
+
+    It is asked again where its SQLite was busy and it answered 503, as Prefect's own client does.
+    """
+    with PrefectHttpxSyncClient(base_url=api, trust_env=False, timeout=60) as client:
+        answer = client.request(method, path, json=body)
+    return answer.json() if answer.content else None
 
 
 @contextmanager

@@ -8,10 +8,9 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
-from prefect.client.base import PrefectHttpxSyncClient
-
-from tests.servers import free_port
+from tests.servers import ask_prefect, free_port
 
 ADCE = str(Path(sys.executable).with_name("adce"))
 
@@ -34,9 +33,9 @@ class UpProcess:
         self.listening = threading.Thread(target=self._listen, daemon=True)
         self.listening.start()
 
-    def prefect(self) -> PrefectHttpxSyncClient:
-        """A client of its Prefect API, which asks again when SQLite was busy and the answer was 503."""
-        return PrefectHttpxSyncClient(base_url=f"http://127.0.0.1:{self.port}/api", trust_env=False)
+    def ask_prefect(self, method: str, path: str, body: object = None) -> Any:
+        """What its Prefect API answers."""
+        return ask_prefect(f"http://127.0.0.1:{self.port}/api", method, path, body)
 
     def _ports(self) -> list[str]:
         return ["--port", str(self.port), "--serve-port", str(self.serve_port)]

@@ -17,7 +17,6 @@ from typing import Any
 from unittest.mock import AsyncMock
 from uuid import uuid4
 
-import httpx
 import pytest
 from click.testing import Result
 from prefect.client.orchestration import PrefectClient, get_client
@@ -35,7 +34,7 @@ from deployments.setup import prefect_server as setup
 from deployments.setup.event_path import Checked
 from tasks.domain.metrics import CLOUDWATCH
 from tests.builders import a_config
-from tests.servers import free_port, http_server
+from tests.servers import ask_prefect, free_port, http_server
 
 pytestmark = pytest.mark.xdist_group("setup")  # they share servers
 
@@ -121,7 +120,7 @@ def _fill_by_a_worker(adce: Adce, server: dict[str, str], lake: Path, monkeypatc
     nobody = adce(*fill)
     why = f"--no-wait: no worker polls the work pool adce on {url}; start `adce up` or a worker, or leave --no-wait out"
     assert (nobody.exit_code, nobody.stderr) == (2, f"adce: {why}\n")
-    httpx.post(f"{url}/work_pools/adce/workers/heartbeat", json={"name": "a worker"}).raise_for_status()
+    ask_prefect(url, "POST", "/work_pools/adce/workers/heartbeat", {"name": "a worker"})
     begun = adce(*fill, "--json")
     assert begun.exit_code == 0, begun.stderr
     document = json.loads(begun.stdout)
@@ -148,7 +147,7 @@ def _fill_by_a_worker(adce: Adce, server: dict[str, str], lake: Path, monkeypatc
     assert any("  reconcile espn_scoreboard from 2026-01-13 to 2026-01-13  Completed after " in line for line in listed)
     for message in ("espn is paused", "Incomplete: 1 of 1 file failed"):
         record = {"name": "flows", "level": 40, "message": message, "timestamp": f"{run.created}"}
-        httpx.post(f"{url}/logs/", json=[record | {"flow_run_id": f"{run.id}"}]).raise_for_status()
+        ask_prefect(url, "POST", "/logs/", [record | {"flow_run_id": f"{run.id}"}])
     for named in (str(run.id)[:8], "fill 1 file"):
         shown = adce("runs", named).stdout
         assert [row.split()[0] for row in shown.splitlines()[2:5]] == ["message", "due", "ids"], "it never began"
@@ -158,10 +157,9 @@ def _fill_by_a_worker(adce: Adce, server: dict[str, str], lake: Path, monkeypatc
 
 def _begin_a_run_that_was_due_long_ago(url: str, deployment: Any) -> None:
     scheduled = {"type": "SCHEDULED", "state_details": {"scheduled_time": "2026-01-01T00:00:00Z"}}
-    made = httpx.post(f"{url}/deployments/{deployment}/create_flow_run", json={"name": "long ago", "state": scheduled})
-    run = made.raise_for_status().json()["id"]
-    state = {"state": {"type": "RUNNING"}, "force": True}
-    httpx.post(f"{url}/flow_runs/{run}/set_state", json=state).raise_for_status()
+    asked = {"name": "long ago", "state": scheduled}
+    run = ask_prefect(url, "POST", f"/deployments/{deployment}/create_flow_run", asked)["id"]
+    ask_prefect(url, "POST", f"/flow_runs/{run}/set_state", {"state": {"type": "RUNNING"}, "force": True})
 
 
 async def _as_in_older_versions(client: PrefectClient) -> Schedules:

@@ -10,13 +10,11 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
-from prefect.client.base import PrefectHttpxSyncClient
 
 from tests.deployments.conftest import run_adce
 from tests.ecs import wait_until
@@ -31,19 +29,13 @@ def system(up_sandbox: UpProcess) -> UpProcess:
     return up_sandbox
 
 
-@pytest.fixture
-def api(up_sandbox: UpProcess) -> Iterator[PrefectHttpxSyncClient]:
-    with up_sandbox.prefect() as client:
-        yield client
-
-
 def reconcile(system: UpProcess) -> str:
     """Has a worker do a reconcile, and returns what `adce up` says of its end."""
     ends = re.compile(r" reconcile [^:]+: (Completed|Incomplete|Failed): ")
     before = sum(bool(ends.search(line)) for line in system.lines)
-    with system.prefect() as api:
-        deployment = api.get("/deployments/name/reconcile/schedule").json()
-        api.post(f"/deployments/{deployment['id']}/create_flow_run", json={"state": {"type": "SCHEDULED"}})
+    deployment = system.ask_prefect("GET", "/deployments/name/reconcile/schedule")
+    now = {"state": {"type": "SCHEDULED"}}
+    system.ask_prefect("POST", f"/deployments/{deployment['id']}/create_flow_run", now)
     system.wait_for("the next is due ", before + 1)
     return [line for line in system.lines if ends.search(line)][-1]
 
@@ -84,10 +76,10 @@ def test_a_source_that_refuses_while_files_vanish(system: UpProcess) -> None:
     assert re.search(r" info .*: Completed: Complete: .*; 3 vanished, 3 of them fetched again", reconcile(system))
 
 
-def test_a_rate_bucket_that_somebody_deletes(system: UpProcess, api: PrefectHttpxSyncClient) -> None:
+def test_a_rate_bucket_that_somebody_deletes(system: UpProcess) -> None:
     """Its source waits and says what makes the bucket again."""
     next((system.home / "lake/espn_box_scores").iterdir()).unlink()
-    api.delete("/v2/concurrency_limits/adce-espn")
+    system.ask_prefect("DELETE", "/v2/concurrency_limits/adce-espn")
     line = "rate bucket 'adce-espn' is missing; run `adce setup` to create"
     assert f" error    reconcile from 2026-01-05 to 2026-01-14: Incomplete: 1 of 260 files waits: {line}" in reconcile(
         system
@@ -121,9 +113,7 @@ def test_its_service_answers_for_what_the_runs_have_recorded(system: UpProcess) 
         assert service.get("/coverage.json").json()["as_of"] == "2026-01-15T12:00:00+00:00"
 
 
-def test_it_has_filled_its_lake_survives_a_death_and_stops_without_a_trace(
-    up_sandbox: UpProcess, api: PrefectHttpxSyncClient
-) -> None:
+def test_it_has_filled_its_lake_survives_a_death_and_stops_without_a_trace(up_sandbox: UpProcess) -> None:
     system = up_sandbox
     try:
         system.wait_for(": Completed: Complete: ")
@@ -135,20 +125,20 @@ def test_it_has_filled_its_lake_survives_a_death_and_stops_without_a_trace(
         assert not [line for line in system.lines[:begin] if " UTC  warning " in line]
         assert (system.home / "lake/basketball_reference/totals/2026/player_totals.html").exists()
         completed = {"flow_runs": {"name": {"like_": "2026-01-05 to"}, "state": {"type": {"any_": ["COMPLETED"]}}}}
-        assert api.post("/flow_runs/filter", json=completed).json()
+        assert system.ask_prefect("POST", "/flow_runs/filter", completed)
         look = system.wait_for("to look at this lake: ").partition("lake: ")[2]
         looked = subprocess.run(f"{look} --json", shell=True, capture_output=True, text=True, check=True)
         assert json.loads(looked.stdout)["cells"]["gap"] == 0
-        adhoc = api.get("/deployments/name/fill/adhoc").json()
+        adhoc = system.ask_prefect("GET", "/deployments/name/fill/adhoc")
         assert adhoc["parameters"] == {"as_of": "2026-01-15T12:00:00+00:00"}, "no other clock than the reconcile's"
         bad = {"parameters": {"since": "2024-13-45"}, "state": {"type": "SCHEDULED"}}
-        api.post(f"/deployments/{adhoc['id']}/create_flow_run", json=bad)
+        system.ask_prefect("POST", f"/deployments/{adhoc['id']}/create_flow_run", bad)
         refused = system.wait_for(" UTC  error    fill ")
         assert ": Failed: " in refused
         assert "2024-13-45" in refused
         ends = {"filter": {"event": {"name": ["prefect.flow-run.Failed"]}}}
-        asked = partial(api.post, "/events/filter", json=ends)
-        wait_until(lambda: asked().json()["events"], "the event of the refused run", 60)
+        asked = partial(system.ask_prefect, "POST", "/events/filter", ends)
+        wait_until(lambda: asked()["events"], "the event of the refused run", 60)
         second = subprocess.run(
             [ADCE, "up", "--sandbox", "--home", str(system.home), "--port", "1"],
             capture_output=True,

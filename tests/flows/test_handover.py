@@ -10,16 +10,16 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import sqlalchemy as sa
 
 from deployments.sandbox.process import SandboxProcess
 from deployments.up.ports import free_port
-from tests.servers import deploy_all, new_database, prefect_server, prefect_worker
+from tests.servers import ask_prefect, deploy_all, new_database, prefect_server, prefect_worker
 
 pytestmark = pytest.mark.xdist_group("handover")  # they share servers
 
@@ -154,11 +154,11 @@ def test_a_run_that_a_worker_took_and_never_began_is_called_crashed(
 ) -> None:
     api = server["PREFECT_API_URL"]
     run = _ask_for(server, "fill/adhoc", {})
-    httpx.post(f"{api}/flow_runs/{run}/set_state", json={"state": {"type": "PENDING"}, "force": True})
+    ask_prefect(api, "POST", f"/flow_runs/{run}/set_state", {"state": {"type": "PENDING"}, "force": True})
     monkeypatch.setenv("ADCE_RECONCILE__START_WITHIN", "1s")
     time.sleep(1)
     _reconcile(server, "--source", "espn", "--max-fills", "0", status=1)
-    state = httpx.get(f"{api}/flow_runs/{run}").json()["state"]
+    state = ask_prefect(api, "GET", f"/flow_runs/{run}")["state"]
     assert (state["type"], "had not begun after 1s" in state["message"]) == ("CRASHED", True)
 
 
@@ -202,10 +202,10 @@ def test_without_the_deployments_one_line_says_what_to_do(
 @contextmanager
 def _pool_limit(env: Mapping[str, str], limit: int) -> Iterator[None]:
     """While it lasts, the pool runs so many at once."""
-    pool = f"{env['PREFECT_API_URL']}/work_pools/adce"
-    httpx.patch(pool, json={"concurrency_limit": limit}).raise_for_status()
+    limited = partial(ask_prefect, env["PREFECT_API_URL"], "PATCH", "/work_pools/adce")
+    limited({"concurrency_limit": limit})
     yield
-    httpx.patch(pool, json={"concurrency_limit": None}).raise_for_status()
+    limited({"concurrency_limit": None})
 
 
 @contextmanager
@@ -242,13 +242,13 @@ def _ask_for(
     if due:
         scheduled = {"type": "SCHEDULED", "state_details": {"scheduled_time": due.isoformat()}}
         asked |= {"tags": ["auto-scheduled"], "state": scheduled}
-    found = httpx.get(f"{api}/deployments/name/{deployment}").json()["id"]
-    return str(httpx.post(f"{api}/deployments/{found}/create_flow_run", json=asked).json()["id"])
+    found = ask_prefect(api, "GET", f"/deployments/name/{deployment}")["id"]
+    return str(ask_prefect(api, "POST", f"/deployments/{found}/create_flow_run", asked)["id"])
 
 
 def _final_state(env: Mapping[str, str], run: str) -> dict[str, Any]:
     for _ in range(1800):
-        state: dict[str, Any] = httpx.get(f"{env['PREFECT_API_URL']}/flow_runs/{run}").json()["state"]
+        state: dict[str, Any] = ask_prefect(env["PREFECT_API_URL"], "GET", f"/flow_runs/{run}")["state"]
         if state["type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED"):
             return state
         time.sleep(0.1)
@@ -270,12 +270,12 @@ def _first_scraper(env: Mapping[str, str]) -> int:
 def _scrapers(env: Mapping[str, str]) -> list[dict[str, Any]]:
     """The scraper runs, as Prefect knows them, in the order in which they were submitted."""
     asked = {"flows": {"name": {"any_": ["scraper"]}}, "sort": "START_TIME_ASC", "limit": 200}
-    runs: list[dict[str, Any]] = httpx.post(f"{env['PREFECT_API_URL']}/flow_runs/filter", json=asked).json()
+    runs: list[dict[str, Any]] = ask_prefect(env["PREFECT_API_URL"], "POST", "/flow_runs/filter", asked)
     return sorted(runs, key=lambda run: run["created"])
 
 
 def _deployments(env: Mapping[str, str]) -> list[dict[str, Any]]:
-    found = httpx.post(f"{env['PREFECT_API_URL']}/deployments/filter", json={}).json()
+    found = ask_prefect(env["PREFECT_API_URL"], "POST", "/deployments/filter", {})
     moving = {"updated", "last_polled", "status"}
     for deployment in found:
         deployment["schedules"] = [schedule["schedule"] for schedule in deployment["schedules"]]

@@ -13,12 +13,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 import boto3
-import httpx
 import pytest
 
 from deployments.sandbox.process import SandboxProcess
 from deployments.up.ports import free_port
-from tests.servers import prefect_server, use_s3
+from tests.servers import ask_prefect, prefect_server, use_s3
 
 ADCE = str(Path(sys.executable).with_name("adce"))
 DAY = ["--as-of", "2026-01-15T12:00:00Z", "--since", "2026-01-13", "--until", "2026-01-13"]
@@ -153,7 +152,5 @@ def _is_in(secret: str, body: bytes) -> bool:
 
 def _logs() -> list[str]:
     """What the API tells of the runs' logs."""
-    url = os.environ["PREFECT_API_URL"]
-    answer = httpx.post(f"{url}/logs/filter", json={"limit": 200})
-    assert answer.status_code == 200, answer.text
-    return [line["message"] for line in answer.json()]
+    lines = ask_prefect(os.environ["PREFECT_API_URL"], "POST", "/logs/filter", {"limit": 200})
+    return [line["message"] for line in lines]

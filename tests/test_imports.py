@@ -16,14 +16,15 @@ OURS = {"config", "tasks", "blocks", "flows", "deployments", "tests"}
 LEDGER = ("config.models", "config.secrets", "tasks.domain", "tasks.ledger", "tasks.clock", "tasks.processes")
 BELOW = (
     *("config", "tasks.domain", "tasks.sources", "tasks.ledger"),
-    *("tasks.clock", "tasks.log_lines", "tasks.many_objects", "tasks.progress", "tasks.processes"),
+    *("tasks.clock", "tasks.daemon_threads", "tasks.log_lines", "tasks.many_objects"),
+    *("tasks.progress", "tasks.processes"),
 )
 ALLOWED = {
     "config": ("config",),
     "tasks/domain": ("config.models", "config.names", "config.secrets", "tasks.domain"),
     "tasks/sources": ("config.models", "tasks.domain", "tasks.sources"),
     "tasks/ledger": LEDGER,
-    "blocks": ("config.models", "config.secrets", "tasks.domain", "blocks"),
+    "blocks": ("config.models", "config.secrets", "tasks.daemon_threads", "tasks.domain", "blocks"),
     "tasks/observe": (*BELOW, "blocks", "tasks.observe"),
     "tasks/upstream": (*BELOW, "tasks.upstream"),
     "tasks/run": (*BELOW, "blocks", "tasks.observe", "tasks.upstream", "tasks.run"),

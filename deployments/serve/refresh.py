@@ -6,12 +6,10 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from threading import Thread
 from typing import Any, TypeVar
 
 from blocks.store import Store
@@ -21,6 +19,7 @@ from deployments.serve.needs import LEDGER, folders_of, free_bytes, needs_of
 from tasks.answers.health import AWAY_FOR, Events, Known, Reached, health_of
 from tasks.answers.holds import held
 from tasks.answers.service import Snapshot, snapshot
+from tasks.daemon_threads import in_daemon_thread
 from tasks.domain.errors import AdceError
 from tasks.domain.wording import duration
 from tasks.log_lines import about
@@ -202,26 +201,4 @@ async def _ends_within(seconds: float, asking: asyncio.Future[Any]) -> bool:
 
 
 def _in_thread(work: Callable[[], T]) -> asyncio.Future[T]:
-    """Begins work in a thread that does not hold up the end of this process, unlike one of an executor."""
-    loop = asyncio.get_running_loop()
-    result: asyncio.Future[T] = loop.create_future()
-    result.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may be waiting any longer
-
-    def give(to: Callable[[Any], None], value: Any) -> None:
-        if not result.done():
-            to(value)
-
-    def settle(to: Callable[[Any], None], value: Any) -> None:
-        with suppress(RuntimeError):  # the loop has ended
-            loop.call_soon_threadsafe(give, to, value)
-
-    def run() -> None:
-        try:
-            found = work()
-        except BaseException as error:
-            settle(result.set_exception, error)
-        else:
-            settle(result.set_result, found)
-
-    Thread(target=run, name="refresh", daemon=True).start()
-    return result
+    return in_daemon_thread(work, "refresh")

@@ -79,6 +79,10 @@ class LedgerError(AdceError):
     """The ledger cannot be read or written."""
 
 
+class NoLedgerError(LedgerError):
+    """There is no ledger: no run has made one so far, or it is lost."""
+
+
 class BucketError(AdceError):
     """A rate bucket is missing, inactive or does not refill, so that no request may be sent."""
 

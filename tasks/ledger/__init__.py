@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from tasks.domain.access import Access
 from tasks.ledger.absences import Absences
+from tasks.ledger.alert_targets import AlertTargets
 from tasks.ledger.announcements import Announcements
 from tasks.ledger.arrivals import Arrivals
 from tasks.ledger.attempts import Attempts
@@ -75,6 +76,7 @@ class Ledger:
         self.figures = Figures(database)
         self.sendings = Sendings(database, self.totals)
         self.incidents = Incidents(database)
+        self.alert_targets = AlertTargets(database)
         self.fills = Fills(database, self.attempts, self.objects, self.absences, self.totals, self.announcements)
 
     def close(self) -> None:

@@ -23,7 +23,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from config.secrets import masked, masked_url
 from tasks.domain.access import Access
-from tasks.domain.errors import LedgerError
+from tasks.domain.errors import LedgerError, NoLedgerError
 from tasks.domain.lakes import no_ledger
 from tasks.domain.wording import duration
 
@@ -446,7 +446,7 @@ class Database:
         return self._is_server and is_drivers and lost and not any(word in cause for word in LASTING)
 
     def _missing(self) -> LedgerError:
-        return LedgerError(no_ledger(self.name))
+        return NoLedgerError(no_ledger(self.name))
 
     def _wrong(self, why: str) -> LedgerError:
         return LedgerError(f"ledger {self.name} cannot be opened: {why}")

@@ -120,6 +120,23 @@ class Incidents:
             connection.execute(incidents_table.delete().where(incidents_table.c.id == id_))
         self.database.upsert(connection, incidents_table, rows, set(incidents_table.c.keys()) - {"id"})
 
+    def adopt(self, incident: Incident, changes: Iterable[Change]) -> None:
+        """Takes over an open incident that lived in memory, and what was to be told of it.
+
+        If it was taken over before, or if there is another one of its kind and scope, nothing changes.
+        """
+
+        def write(connection: sa.Connection) -> None:
+            columns = incidents_table.c
+            is_live = ~columns.is_over & columns.closed.is_(None)
+            of_its_place = (columns.kind == incident.kind.value) & (columns.scope == incident.scope) & is_live
+            if connection.execute(sa.select(columns.id).where((columns.id == incident.id) | of_its_place)).first():
+                return
+            self.database.insert(connection, incidents_table, [_stored(incident, is_over=False)])
+            self.database.insert(connection, outbox_table, [_row_of(change) for change in changes])
+
+        self.database.write(write, durable=True)
+
     def evaluated_at(self) -> datetime | None:
         """When the conditions were evaluated last; None if they never were."""
         query = sa.select(evaluations_table.c.at)
@@ -191,8 +208,9 @@ class Incidents:
         """Deletes what was closed and told before then, in an open transaction."""
         old = incidents_table.c.is_over & (incidents_table.c.closed < before)
         connection.execute(incidents_table.delete().where(old))
-        connection.execute(deliveries_table.delete().where(deliveries_table.c.at < before))
         connection.execute(outbox_table.delete().where(outbox_table.c.at < before))
+        is_done = deliveries_table.c.change.not_in(sa.select(outbox_table.c.id))  # else it would be sent again
+        connection.execute(deliveries_table.delete().where(deliveries_table.c.at < before, is_done))
 
 
 def _standing(connection: sa.Connection) -> Iterable[Incident]:

@@ -1,0 +1,85 @@
+"""Since when is each target told of incidents, and whose turn is it to tell them?"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from tasks.ledger.database import Database, UtcSeconds, metadata
+from tasks.ledger.incidents import deliveries_table, outbox_table
+from tasks.ledger.leases import ALERTS, hold, let_go
+
+GIVES_UP = timedelta(days=1)  # after which a message that a target has not got is not sent to it any more
+_NOTED_EVERY = timedelta(minutes=1)  # how often it is noted that a target is there
+
+alert_targets_table = sa.Table(
+    "alert_targets",
+    metadata,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("since", UtcSeconds, nullable=False),  # what was to be told before then is not sent to it
+    sa.Column("seen", UtcSeconds, nullable=False),  # when it was in the settings of whoever tells, about
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Leave to tell the targets. `given_up` is the number of messages that were not sent to a target within a day."""
+
+    since: Mapping[str, datetime]
+    given_up: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class AlertTargets:
+    """The targets, which only the holder of the lease ALERTS tells."""
+
+    database: Database
+
+    def take_turn(self, teller: str, names: Collection[str], now: datetime, lasts: float) -> Turn | None:
+        """Takes or renews the lease for some seconds. Returns None if another process has it.
+
+        A target that is new, or was not in the settings for a day, is told from now on.
+        """
+
+        def write(connection: sa.Connection) -> Turn | None:
+            if not hold(connection, self.database, ALERTS, teller, self.database.now(connection), lasts):
+                return None
+            rows = {row.name: row for row in connection.execute(sa.select(alert_targets_table))}
+            since = {name: _since(row.since, row.seen, now) for name, row in rows.items() if name in names}
+            since = dict.fromkeys(names, now) | since
+            new = [
+                {"name": name, "since": since[name], "seen": now}
+                for name in names
+                if name not in rows or abs(now - rows[name].seen) >= _NOTED_EVERY
+            ]
+            noted = {str(row["name"]) for row in new}
+            given_up = {
+                name: self._unsent(connection, name, rows[name].since, since[name]) for name in noted & set(rows)
+            }
+            self.database.upsert(connection, alert_targets_table, new, {"since", "seen"})
+            return Turn(since, {name: count for name, count in given_up.items() if count})
+
+        return self.database.write(write)
+
+    def let_go(self, teller: str) -> None:
+        """Ends the lease, if this process has it, so that another one can go on at once."""
+        self.database.write(lambda connection: let_go(connection, ALERTS, teller))
+
+    def _unsent(self, connection: sa.Connection, name: str, since: datetime, until: datetime) -> int:
+        """The number of messages of a time that a target has not got."""
+        columns = outbox_table.c
+        delivered = deliveries_table.c.change == columns.id, deliveries_table.c.target == name
+        query = sa.select(sa.func.count()).where(
+            columns.at >= since, columns.at < until, ~sa.exists().where(*delivered)
+        )
+        return connection.execute(query).scalar_one()
+
+
+def _since(since: datetime, seen: datetime, now: datetime) -> datetime:
+    """From when on a target is told that was known before."""
+    if now - seen > GIVES_UP:
+        return now
+    return now - GIVES_UP if since > now else max(since, now - GIVES_UP)  # it lies ahead if the clock was set back
